@@ -1,0 +1,4 @@
+//! The configuration: one section = one struct = one file.
+
+pub mod relay;
+pub mod secret;

@@ -1,0 +1,245 @@
+//! One row that the application inserted: what to say, to whom.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Recipient, Timestamp};
+
+/// An enumeration whose values are words of the database: `as_str`, `Display`, `FromStr`.
+macro_rules! word_enum {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of the definition.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word as it stands in the database.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            /// Case does not matter; the error lists the words that are known.
+            fn from_str(text: &str) -> Result<Self, String> {
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|value| value.as_str().eq_ignore_ascii_case(text.trim()))
+                    .ok_or_else(|| format!("'{}' is none of: {}", text.trim(), [$($word),+].join(", ")))
+            }
+        }
+    };
+}
+pub(crate) use word_enum;
+
+/// The key of a row in `Alert`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AlertId(pub i64);
+
+impl fmt::Display for AlertId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The alert's name outside the database: the Message-ID, boundaries and ENVID are made from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PublicId(pub Uuid);
+
+impl fmt::Display for PublicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+/// Names one claim. Scheduling needs it; facts do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LeaseToken(pub Uuid);
+
+impl LeaseToken {
+    /// A token that no other claim has.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+/// The right to work on `value`, as long as the owner's `Instance.LeaseUntil` lies ahead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease<T> {
+    /// The claim that this came from.
+    pub token: LeaseToken,
+    /// What is leased.
+    pub value: T,
+}
+
+word_enum! {
+    /// Where an alert stands; made from the statuses of its recipients.
+    pub enum AlertStatus {
+        /// Waits for its first claim, or was released unsent.
+        Queued = "queued",
+        /// Leased: an instance works on it.
+        Sending = "sending",
+        /// At least one recipient waits for another attempt.
+        Delayed = "delayed",
+        /// An operator stopped it; it waits for a release.
+        Held = "held",
+        /// A relay took responsibility for every recipient.
+        Relayed = "relayed",
+        /// Some recipients relayed, some not.
+        Partial = "partial",
+        /// No recipient relayed, none will be tried again.
+        Failed = "failed",
+        /// Its time ran out.
+        Expired = "expired",
+        /// An operator took it back.
+        Cancelled = "cancelled",
+        /// A guard (duplicate, limit) kept it from being sent.
+        Suppressed = "suppressed",
+    }
+}
+
+impl AlertStatus {
+    /// True where nothing more happens until an operator requeues it.
+    pub fn is_final(self) -> bool {
+        !matches!(
+            self,
+            Self::Queued | Self::Sending | Self::Delayed | Self::Held
+        )
+    }
+}
+
+word_enum! {
+    /// The class in the queue. Not the header `Importance`.
+    pub enum Priority {
+        /// Claimed first.
+        Urgent = "urgent",
+        /// The default.
+        Normal = "normal",
+        /// Claimed last, with a head start by age so that it is never starved.
+        Low = "low",
+    }
+}
+
+word_enum! {
+    /// What `Body` holds.
+    pub enum BodyFormat {
+        /// Plain text.
+        Text = "text",
+        /// HTML; the mail gets a readable text alternative.
+        Html = "html",
+    }
+}
+
+word_enum! {
+    /// Header `Importance` (RFC 2156) and `X-Priority`.
+    pub enum Importance {
+        /// `Importance: low`, `X-Priority: 5`.
+        Low = "low",
+        /// No header.
+        Normal = "normal",
+        /// `Importance: high`, `X-Priority: 1`.
+        High = "high",
+    }
+}
+
+word_enum! {
+    /// Header `Sensitivity` (RFC 2156).
+    pub enum Sensitivity {
+        /// No header.
+        Normal = "normal",
+        /// `Sensitivity: Personal`.
+        Personal = "personal",
+        /// `Sensitivity: Private`.
+        Private = "private",
+        /// `Sensitivity: Company-Confidential`.
+        Confidential = "confidential",
+    }
+}
+
+/// A row of `Alert` with what the service knows of it. Text is as the application wrote it:
+/// nothing in here has been checked yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// Its key.
+    pub id: AlertId,
+    /// Its name outside the database.
+    pub public_id: PublicId,
+    /// `To`, separated by `;` or `,`.
+    pub to_recipients: Option<String>,
+    /// `Cc`, likewise.
+    pub cc_recipients: Option<String>,
+    /// `Bcc`, likewise.
+    pub bcc_recipients: Option<String>,
+    /// Instead of the send port's From, where the send port allows it.
+    pub from_address: Option<String>,
+    /// Header `Reply-To`.
+    pub reply_to: Option<String>,
+    /// Header `Subject`; a template's subject where it is absent.
+    pub subject: Option<String>,
+    /// The text or HTML, unless a template makes it.
+    pub body: Option<String>,
+    /// What `body` is.
+    pub body_format: BodyFormat,
+    /// Name of a template.
+    pub template: Option<String>,
+    /// JSON object for the template.
+    pub payload: Option<String>,
+    /// Language tag (BCP 47) for the choice of a template and for `Content-Language`.
+    pub language: Option<String>,
+    /// What kind of alert this is; header `X-Alert-Name`, variable of templates.
+    pub alert_name: Option<String>,
+    /// How bad, in the application's own words.
+    pub severity: Option<String>,
+    /// Which application or job.
+    pub source: Option<String>,
+    /// The application's own key for this alert.
+    pub reference: Option<String>,
+    /// Name of the send port.
+    pub send_port: String,
+    /// Class in the queue.
+    pub priority: Priority,
+    /// Header.
+    pub importance: Importance,
+    /// Header.
+    pub sensitivity: Sensitivity,
+    /// JSON object of extra headers.
+    pub headers: Option<String>,
+    /// Ask the relay for delivery status notifications (RFC 3461).
+    pub delivery_receipt: bool,
+    /// Ask the reader for a disposition notification (RFC 8098).
+    pub read_receipt: bool,
+    /// Header `Reply-By` (RFC 2156).
+    pub reply_by: Option<Timestamp>,
+    /// More protection than the send port's minimum: none, sign, encrypt, sign+encrypt.
+    pub protection: Option<String>,
+    /// Equal keys are the same alert.
+    pub dedup_key: Option<String>,
+    /// Not to be sent before.
+    pub not_before: Option<Timestamp>,
+    /// Not to be sent after.
+    pub expires_at: Option<Timestamp>,
+    /// When it was inserted, by the database's clock.
+    pub created_at: Timestamp,
+    /// Which login inserted it.
+    pub created_by: String,
+    /// Attempts spent so far.
+    pub attempt_count: u32,
+    /// Version of the template that the first render used.
+    pub template_version: Option<String>,
+    /// The rows of `Recipient`; empty before the first outcome was recorded.
+    pub recipients: Vec<Recipient>,
+}

@@ -1,0 +1,251 @@
+//! What happened in one mail transaction, and what follows from it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    AlertId, AlertStatus, Command, Fault, LeaseToken, Mailbox, RecipientKind, RecipientStatus,
+    Reply, Timestamp, alert::word_enum,
+};
+
+/// Names one attempt, so that writing it twice writes it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AttemptKey(pub Uuid);
+
+impl AttemptKey {
+    /// A key that no other attempt has.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+word_enum! {
+    /// How one mail transaction ended.
+    pub enum AttemptOutcome {
+        /// The relay took responsibility for every recipient of the transaction.
+        Relayed = "relayed",
+        /// For some of them.
+        Partial = "partial",
+        /// For none; at least one will be tried again.
+        Delayed = "delayed",
+        /// For none, and none will be tried again.
+        Failed = "failed",
+        /// The end was not seen: the relay may have taken it.
+        Unknown = "unknown",
+    }
+}
+
+/// What a session knows of its other end; written into every attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionFacts {
+    /// IP address and port that was connected to.
+    pub remote_address: Option<String>,
+    /// The name that the relay gave itself in its greeting.
+    pub server_name: Option<String>,
+    /// `TLSv1.3`, ...
+    pub tls_version: Option<String>,
+    /// The cipher suite.
+    pub tls_cipher: Option<String>,
+    /// SHA-256 of the relay's certificate, lower-case hexadecimal.
+    pub peer_fingerprint: Option<String>,
+    /// SASL mechanism that signed in (RFC 4954).
+    pub auth_mechanism: Option<String>,
+}
+
+/// One reply of a transaction; for `RCPT`, of which recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandReply {
+    /// The recipient's ordinal where the reply is its own.
+    pub ordinal: Option<u32>,
+    /// What was said.
+    pub reply: Reply,
+}
+
+/// How a submission ended, seen from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubmissionEnd {
+    /// Nothing was begun: the relay could not be reached, refused the session, TLS or the
+    /// sign-in. The alert spends no attempt.
+    NotBegun {
+        /// What it said, or what happened.
+        reply: Reply,
+        /// Whose fault (`Relay` or `Configuration`), where the session knows better than the
+        /// table of replies: a certificate that does not check, a password that it withheld.
+        fault: Option<Fault>,
+    },
+    /// Every command of the transaction was answered, the final dot included if it was sent.
+    Answered,
+    /// The connection broke, a time-out ran out or a 421 came before the final dot was sent.
+    /// Replies already received stand. The last of the replies says what happened.
+    Broken,
+    /// The final dot, or some of what leads to it, was sent and its reply not seen.
+    InDoubt,
+    /// The lease was not certain any more: no final dot was sent.
+    Fenced,
+}
+
+/// What a relay did with one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubmissionReport {
+    /// When work on it began (after a connection was waited for).
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Of the session.
+    pub facts: SessionFacts,
+    /// From `MAIL` on, in order.
+    pub replies: Vec<CommandReply>,
+    /// How it ended.
+    pub end: SubmissionEnd,
+}
+
+impl SubmissionReport {
+    /// The reply to `command`, where it is not a recipient's own.
+    pub fn reply_to(&self, command: Command) -> Option<&Reply> {
+        self.replies
+            .iter()
+            .find(|r| r.ordinal.is_none() && r.reply.command == command)
+            .map(|r| &r.reply)
+    }
+
+    /// What was said to the `RCPT` of the recipient `ordinal`.
+    pub fn reply_to_recipient(&self, ordinal: u32) -> Option<&Reply> {
+        self.replies
+            .iter()
+            .find(|r| r.ordinal == Some(ordinal))
+            .map(|r| &r.reply)
+    }
+
+    /// The relay answered the final dot with 2yz.
+    pub fn is_accepted(&self) -> bool {
+        self.reply_to(Command::EndOfData)
+            .is_some_and(Reply::is_success)
+    }
+}
+
+/// What the retry policy decides about a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposition {
+    /// The relay took responsibility.
+    Relayed,
+    /// Try again, not earlier than after this time.
+    RetryIn(Duration),
+    /// Do not try again.
+    Fail,
+    /// Its time ran out.
+    Expire,
+}
+
+/// One attempt, written once at its end: a row of `Attempt` with its rows of `AttemptReply`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Makes the write safe to repeat.
+    pub key: AttemptKey,
+    /// 1 for the first.
+    pub number: u32,
+    /// Which relay.
+    pub relay: String,
+    /// By the service's clock.
+    pub started_at: Timestamp,
+    /// By the service's clock.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Header `Message-ID`.
+    pub message_id: String,
+    /// Octets submitted.
+    pub size_octets: u64,
+    /// `none`, `sign`, `encrypt`, `sign+encrypt`.
+    pub protection: String,
+    /// Of the session.
+    pub facts: SessionFacts,
+    /// What was said to each command.
+    pub replies: Vec<CommandReply>,
+}
+
+/// What an outcome says of one recipient. Enough to insert its row where none stands yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientOutcome {
+    /// Key of the row together with the alert.
+    pub ordinal: u32,
+    /// To, Cc or Bcc.
+    pub kind: RecipientKind,
+    /// Who.
+    pub mailbox: Mailbox,
+    /// Where it stands now.
+    pub status: RecipientStatus,
+    /// Attempts spent on it.
+    pub attempt_count: u32,
+    /// The relay of its last attempt.
+    pub relay: Option<String>,
+    /// The reply that decided its status.
+    pub reply: Option<Reply>,
+    /// Key into `ReplyExplanation`: cause and advice.
+    pub explanation: Option<String>,
+}
+
+/// What the dispatcher hands back for one leased alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which.
+    pub alert: AlertId,
+    /// By which claim.
+    pub token: LeaseToken,
+    /// What became of it.
+    pub kind: OutcomeKind,
+}
+
+/// Released untouched, or decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeKind {
+    /// Back into the queue as it was: no relay could be asked, or the service is stopping.
+    Released {
+        /// Due again after this, from now, by the database's clock.
+        retry_in: Duration,
+    },
+    /// Something was decided about its recipients.
+    Decided(Box<Decision>),
+}
+
+/// What was decided about a leased alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The status that follows from all recipients: not `Sending`.
+    pub status: AlertStatus,
+    /// With `Delayed`: due again after this, from now, by the database's clock.
+    pub retry_in: Option<Duration>,
+    /// Why an alert as a whole failed (template, header, expiry), in a sentence.
+    pub reason: Option<String>,
+    /// The transaction, if there was one.
+    pub attempt: Option<Attempt>,
+    /// Every recipient of the alert whose row is new or changed.
+    pub recipients: Vec<RecipientOutcome>,
+    /// Version of the template that was rendered, pinned from now on.
+    pub template_version: Option<String>,
+}
+
+/// The alert's status, made from the statuses of all its recipients. An alert without any
+/// recipient is failed.
+pub fn status_of(recipients: impl IntoIterator<Item = RecipientStatus>) -> AlertStatus {
+    let statuses: std::collections::HashSet<_> = recipients.into_iter().collect();
+    let all = |status| statuses.len() == 1 && statuses.contains(&status);
+    if statuses.contains(&RecipientStatus::Delayed) {
+        AlertStatus::Delayed
+    } else if statuses.contains(&RecipientStatus::Queued) {
+        AlertStatus::Queued
+    } else if all(RecipientStatus::Relayed) {
+        AlertStatus::Relayed
+    } else if statuses.contains(&RecipientStatus::Relayed) {
+        AlertStatus::Partial
+    } else if all(RecipientStatus::Expired) {
+        AlertStatus::Expired
+    } else if all(RecipientStatus::Cancelled) {
+        AlertStatus::Cancelled
+    } else if all(RecipientStatus::Suppressed) {
+        AlertStatus::Suppressed
+    } else {
+        AlertStatus::Failed
+    }
+}

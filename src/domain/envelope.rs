@@ -1,0 +1,76 @@
+//! Envelope and octets: what a mail transaction carries.
+
+use serde::{Deserialize, Serialize};
+
+/// `MAIL FROM` (RFC 5321 section 4.1.1.2): an address, or the null reverse-path `<>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReversePath(pub Option<String>);
+
+/// One `RCPT TO` (RFC 5321 section 4.1.1.3) and the recipient that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardPath {
+    /// [`super::Recipient::ordinal`].
+    pub ordinal: u32,
+    /// `local-part@domain`.
+    pub address: String,
+}
+
+/// Reverse-path and forward-paths (RFC 5321 section 2.3.1) of one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Where non-delivery reports go.
+    pub reverse_path: ReversePath,
+    /// The recipients that are due, in the order of their ordinals.
+    pub forward_paths: Vec<ForwardPath>,
+}
+
+/// RFC 5322 octets before protection. CRLF line endings only, no bare CR or LF, no line
+/// longer than 998 octets; no `Bcc` header. Not dot-stuffed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The value of the `Message-ID` header with its angle brackets.
+    pub message_id: String,
+    /// Header section, empty line, body.
+    pub octets: Vec<u8>,
+}
+
+/// RFC 5322 octets after the send port's protection: the only thing that a relay accepts, so
+/// that "sent unsigned by mistake" does not type-check. Made by `smime` alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecuredMessage {
+    message_id: String,
+    octets: Vec<u8>,
+    protection: &'static str,
+}
+
+impl SecuredMessage {
+    /// Says that `octets` are what the policy asked for. Only `smime` and tests of relays
+    /// may say so.
+    pub fn vouch_for(message_id: String, octets: Vec<u8>, protection: &'static str) -> Self {
+        Self {
+            message_id,
+            octets,
+            protection,
+        }
+    }
+
+    /// The value of the `Message-ID` header with its angle brackets.
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// What is submitted, before dot-stuffing.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// `none`, `sign`, `encrypt` or `sign+encrypt`.
+    pub fn protection(&self) -> &'static str {
+        self.protection
+    }
+
+    /// Octets above 127 occur: the relay has to offer 8BITMIME (RFC 6152).
+    pub fn is_8bit(&self) -> bool {
+        !self.octets.is_ascii()
+    }
+}

@@ -1,0 +1,80 @@
+//! One running service, and what it shows of its configuration in SQL.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Timestamp, alert::word_enum};
+
+/// Names one run of the service; owner of leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InstanceId(pub Uuid);
+
+impl InstanceId {
+    /// An id that no other run has.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+/// What a row of `Instance` says when the instance starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceInfo {
+    /// Its key.
+    pub id: InstanceId,
+    /// The configured name, or host name and process id.
+    pub name: String,
+    /// Where it runs.
+    pub host_name: String,
+    /// Process id there.
+    pub process_id: u32,
+    /// Of the program.
+    pub version: String,
+}
+
+/// A send port as its row in `SendPort` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendPortInfo {
+    /// Its name, as `Alert.SendPort` has it.
+    pub name: String,
+    /// The From that it uses.
+    pub from_address: String,
+    /// Relays in order.
+    pub relays: Vec<String>,
+    /// Minimum protection.
+    pub protection: String,
+    /// An alert older than this expires.
+    pub max_age: Duration,
+}
+
+word_enum! {
+    /// Whether a relay can be used now.
+    pub enum RelayCondition {
+        /// In use.
+        Closed = "closed",
+        /// Failed: not asked until `RelayState::retry_at`.
+        Open = "open",
+        /// One message tries whether it is back.
+        HalfOpen = "half_open",
+        /// Refused for a reason that a person has to mend (a password, the right to relay).
+        Paused = "paused",
+    }
+}
+
+/// What one instance knows of one relay; shown by `Queue.WaitingFor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayState {
+    /// Its name in the configuration.
+    pub relay: String,
+    /// Whether it can be used.
+    pub condition: RelayCondition,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is tried again, unless it is in use.
+    pub retry_at: Option<Timestamp>,
+    /// The reply that made it so, codes first.
+    pub reply: Option<String>,
+    /// Key into `ReplyExplanation`.
+    pub explanation: Option<String>,
+}

@@ -1,0 +1,31 @@
+//! The words of sendport, one meaning each: pure types without I/O.
+//!
+//! Nothing in here knows tokio, tracing, a database or a socket. Everything else in the
+//! crate speaks in these types, and the pipeline consumes them one after the other:
+//! `Lease<Alert>` → `RenderedAlert` → `Message` → `SecuredMessage` → `SubmissionReport`
+//! → `Outcome`.
+
+mod address;
+mod alert;
+mod attempt;
+mod envelope;
+mod instance;
+mod recipient;
+mod reply;
+
+pub use address::{AddressError, AddressList, Mailbox, parse_address_list, parse_mailbox};
+pub use alert::{
+    Alert, AlertId, AlertStatus, BodyFormat, Importance, Lease, LeaseToken, Priority, PublicId,
+    Sensitivity,
+};
+pub use attempt::{
+    Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, Outcome, OutcomeKind,
+    RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
+};
+pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
+pub use instance::{InstanceId, InstanceInfo, RelayCondition, RelayState, SendPortInfo};
+pub use recipient::{Recipient, RecipientKind, RecipientStatus, expand_recipients};
+pub use reply::{Command, EnhancedStatusCode, Fault, Reply, ReplyClass};
+
+/// UTC with the resolution that the databases keep: `datetime2(3)`.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,13 @@
+//! The send port that a SQL Server database is missing.
+//!
+//! An application inserts a row into an alert table, inside its own transaction. A service
+//! beside the database claims the row, renders the message, submits it to an SMTP relay, and
+//! writes back what happened to every single recipient.
+//!
+//! The pipeline: `Lease<Alert>` → `RenderedAlert` → `Message` → `SecuredMessage` →
+//! `SubmissionReport` → `Outcome`.
+
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod relay;

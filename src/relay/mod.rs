@@ -1,0 +1,56 @@
+//! What takes a message over: the trait, and the two relays that need no server.
+//!
+//! In come an [`Envelope`] and a [`SecuredMessage`]; out goes a [`SubmissionReport`]. Whether
+//! a relay may be asked at all (its circuit) and what follows from its answer (the retry
+//! policy) are decided elsewhere. The SMTP relay is [`crate::smtp`].
+
+use async_trait::async_trait;
+
+use crate::domain::{Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionReport};
+
+/// Asked once, right before the final dot: an instance that could not renew its lease must
+/// not transfer responsibility.
+pub trait FinalDotGate: Send + Sync {
+    /// False: end the transaction without the final dot ([`SubmissionEnd::Fenced`]).
+    ///
+    /// [`SubmissionEnd::Fenced`]: crate::domain::SubmissionEnd::Fenced
+    fn may_send_final_dot(&self) -> bool;
+}
+
+/// Why a relay could not be reached or signed in to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// What it said, or what happened.
+    pub reply: Reply,
+    /// Whose fault, where the session knows better than the table of replies.
+    pub fault: Option<Fault>,
+}
+
+/// One server, or what stands in for one, that messages are submitted to.
+///
+/// Implementations are shared by all tasks; concurrent calls are normal and wait for a
+/// connection inside `submit`. No call panics or blocks the runtime. Every wait is bounded.
+#[async_trait]
+pub trait Relay: Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+
+    /// Carries out one mail transaction (RFC 5321 section 3.3) for all forward-paths of
+    /// `envelope`, each answered on its own. Never fails: what went wrong is in the report.
+    /// Dropping the future before it is done closes the connection.
+    async fn submit(
+        &self,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        gate: &dyn FinalDotGate,
+    ) -> SubmissionReport;
+
+    /// Connects, secures and signs in without a mail transaction, for `sendport check`.
+    ///
+    /// # Errors
+    /// [`NotReady`] with the reply that stopped it.
+    async fn verify(&self) -> Result<SessionFacts, NotReady>;
+
+    /// Says goodbye on every idle connection. Takes no longer than the `quit` time-out.
+    async fn close(&self);
+}
