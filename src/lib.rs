@@ -11,3 +11,4 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod relay;
+pub mod store;

@@ -1,0 +1,1 @@
+-- The schema of sendport on SQL Server.

@@ -1,0 +1,79 @@
+//! Why the database did not do what it was asked.
+
+use std::error::Error;
+use std::fmt;
+
+/// What kind of trouble it is: the caller decides by this, never by the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreErrorKind {
+    /// Not reachable, connection lost, timed out, failing over, deadlock victim: later.
+    Unavailable,
+    /// Reachable, but it cannot be written to now: read-only replica, disk full.
+    ReadOnly,
+    /// It refused us: login, permission, certificate. A person heals it.
+    Refused,
+    /// The database or its schema is not there, or not the one this program knows.
+    Schema,
+    /// A statement or a value that the engine does not accept: a defect of ours or of a row.
+    Rejected,
+}
+
+/// An error of a store: what was being done, what kind of trouble, and the engine's words.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    doing: &'static str,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An error in our own words.
+    pub fn new(kind: StoreErrorKind, doing: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            doing,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// An error with the engine's own as its cause.
+    pub fn caused_by(
+        kind: StoreErrorKind,
+        doing: &'static str,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            kind,
+            doing,
+            message: source.to_string(),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    /// What kind of trouble.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// Trying the same again later can help without anybody doing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            StoreErrorKind::Unavailable | StoreErrorKind::ReadOnly
+        )
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.doing, self.message)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}

@@ -1,0 +1,176 @@
+//! The database: the queue, the truth about every recipient, and the only coordinator.
+//!
+//! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
+//! `check` need, [`StoreDesk`] what a person at the command line asks. Two implementations,
+//! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
+//! `.sql` files beside them, each beginning with the name of the function that runs it.
+
+mod error;
+pub mod migration;
+mod types;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, SendPortInfo};
+
+pub use error::{StoreError, StoreErrorKind};
+pub use types::{
+    AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
+    Explanation, InstanceLine, Loaded, MigrationStep, NewAlert, QueueLine, Recorded, Renewal,
+    SchemaState,
+};
+
+/// The queue as the driver uses it.
+///
+/// **Clock.** Every comparison with "now" and every time that is stored is by the database's
+/// clock (on SQLite the [`Clock`](crate::clock::Clock) it was opened with); what callers pass
+/// is durations. **Concurrency.** All methods may be called from many tasks and many
+/// instances at once. **Repeating.** Every write may be repeated after an error without
+/// doing its work twice; an error says nothing about whether the write took place.
+/// **Cancelling.** Dropping a future may leave its work done or undone, never half done.
+/// No method keeps a transaction open after it returns.
+///
+/// # Errors
+/// All methods fail with [`StoreError`]; [`StoreError::is_transient`] says whether trying the
+/// same again later can help. Implementations retry what the engine asks to retry at once
+/// (deadlock victim, busy) a few times by themselves.
+#[async_trait]
+pub trait AlertStore: Send + Sync {
+    /// Writes the instance's row with a lease of `lease` from now, its send ports, and the
+    /// explanations that `Delivery` joins; called once before the first claim.
+    async fn register(
+        &self,
+        instance: &InstanceInfo,
+        lease: Duration,
+        send_ports: &[SendPortInfo],
+        explanations: &[Explanation],
+    ) -> Result<(), StoreError>;
+
+    /// Extends the instance's lease to now + `lease`, notes that its send ports are still
+    /// there, and replaces its relay states. One small update on a table that applications
+    /// never touch. [`Renewal::Lost`] if the row is gone or its lease had run out: what it
+    /// held may belong to others, and it has to register anew under another id.
+    async fn renew(
+        &self,
+        instance: InstanceId,
+        lease: Duration,
+        send_ports: &[String],
+        relays: &[RelayState],
+    ) -> Result<Renewal, StoreError>;
+
+    /// Ends the instance's row: `StoppedAt` is set, the lease ends now, and alerts it still
+    /// held are released without spending an attempt.
+    async fn retire(&self, instance: InstanceId) -> Result<(), StoreError>;
+
+    /// Leases up to `claim.limit` alerts of one send port that are due, urgent before normal
+    /// before low with a fixed head start of age (30 minutes a class), oldest first. No alert is ever handed to
+    /// two claims. Claimed alerts have `Status = 'sending'`, `DueAt` NULL, the token and the
+    /// owner. Costs the same however many rows are finished, or queued for other send ports.
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError>;
+
+    /// Reads the alerts that a claim took, with their recipients' rows. A row that cannot be
+    /// read comes as [`Loaded::Unreadable`] and harms no other. Answers in any order; an alert
+    /// that is gone is missing.
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError>;
+
+    /// Records outcomes in one transaction, one result for each in the same order.
+    ///
+    /// Facts (attempt, replies, a recipient that was relayed) are recorded even where the
+    /// lease is lost ([`Recorded::FactsOnly`]); status, `DueAt`, and every other recipient
+    /// status need the token. `relayed` is never overwritten by anything else. Repeating an
+    /// outcome changes nothing. Afterwards the lease is given up.
+    async fn record(
+        &self,
+        instance: InstanceId,
+        outcomes: &[Outcome],
+    ) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Takes up to `limit` alerts from instances whose lease ran out (never from `instance`
+    /// itself): each gets an attempt with outcome `unknown`, and is due at once. Call only
+    /// after one whole lease length of unbroken connection.
+    async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError>;
+
+    /// Expires up to `limit` alerts that are queued, delayed or held past `ExpiresAt`, or
+    /// older than their send port's `MaxAgeSeconds`: waiting recipients become `expired` (rows
+    /// are made where there were none), the status follows from all recipients.
+    async fn expire(&self, limit: u32) -> Result<u32, StoreError>;
+
+    /// Fails up to `limit` alerts that have been due for `after` and whose send port no
+    /// instance has had for as long. Call only after the caller itself ran for `after`.
+    async fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, StoreError>;
+
+    /// Appends to `EventLog`.
+    async fn log_event(&self, event: &Event) -> Result<(), StoreError>;
+
+    /// Returns as soon as rows may have been inserted by somebody else, or after `at_most`.
+    /// An engine that cannot notice simply waits.
+    async fn wait_for_insert(&self, at_most: Duration);
+}
+
+/// Schema and environment.
+#[async_trait]
+pub trait StoreAdmin: Send + Sync {
+    /// Which database this is, for people: file or server and database, without secrets.
+    fn describe(&self) -> String;
+
+    /// Creates the database itself where it does not exist. True if it was created.
+    async fn create_database(&self) -> Result<bool, StoreError>;
+
+    /// Applies all migrations that are missing, under a lock that other instances respect.
+    /// Returns those that were applied.
+    async fn migrate(&self) -> Result<Vec<MigrationStep>, StoreError>;
+
+    /// What stands in the database against what this program knows.
+    async fn schema_state(&self) -> Result<SchemaState, StoreError>;
+
+    /// The environment's name, or `None` where none was stored yet.
+    async fn environment(&self) -> Result<Option<String>, StoreError>;
+
+    /// Stores the environment's name if none is stored; returns the name that stands.
+    async fn name_environment(&self, name: &str) -> Result<String, StoreError>;
+
+    /// Makes the database `environment`'s: leases and instances are dropped, and everything
+    /// that is not final expires or is held.
+    async fn adopt(&self, environment: &str, mode: AdoptMode) -> Result<AdoptReport, StoreError>;
+}
+
+/// What a person at the command line asks.
+#[async_trait]
+pub trait StoreDesk: Send + Sync {
+    /// Inserts one alert as an application would.
+    async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError>;
+
+    /// The view `AlertStatus`, newest first, or one alert of it.
+    async fn alerts(&self, only: Option<AlertId>, limit: u32)
+    -> Result<Vec<AlertLine>, StoreError>;
+
+    /// The view `Delivery`, newest alert first, or one alert's lines of it.
+    async fn deliveries(
+        &self,
+        only: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryLine>, StoreError>;
+
+    /// The view `Queue`.
+    async fn queue(&self) -> Result<Vec<QueueLine>, StoreError>;
+
+    /// The table `Instance`, those that run first.
+    async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError>;
+
+    /// Puts held alerts back into the queue, all or one; returns how many.
+    async fn release_held(&self, only: Option<AlertId>) -> Result<u64, StoreError>;
+}
+
+/// Everything at once: what `app` hands around.
+pub trait Store: AlertStore + StoreAdmin + StoreDesk {}
+
+impl<T: AlertStore + StoreAdmin + StoreDesk> Store for T {}
+
+/// Alerts of a class are taken as if they had been due this much earlier than the next lower
+/// class: the fixed head start that keeps `low` from starving.
+pub const CLASS_HEAD_START: Duration = Duration::from_secs(30 * 60);
+
+/// Alerts of a send port that was never published expire at this age.
+pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(2 * 24 * 3600);

@@ -1,0 +1,303 @@
+//! What goes into and comes out of a store, beside the domain's own types.
+
+use serde::Serialize;
+
+use crate::domain::{
+    Alert, AlertId, AlertStatus, BodyFormat, InstanceId, LeaseToken, Priority, Timestamp,
+};
+
+/// A request for work.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// Who will own the leases.
+    pub instance: InstanceId,
+    /// Written to each alert that is taken; fresh for each claim.
+    pub token: LeaseToken,
+    /// Whose queue.
+    pub send_port: &'a str,
+    /// Most alerts to take; at most 500, so that row locks never escalate to a table lock.
+    pub limit: u32,
+}
+
+/// What a claim took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// Leased now, in the order in which they should be worked on.
+    pub alerts: Vec<AlertId>,
+    /// The queue may hold more that is due: ask again at once.
+    pub may_hold_more: bool,
+}
+
+/// One alert read after its claim.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Loaded {
+    /// As it stands in the row.
+    Alert(Box<Alert>),
+    /// A value of the row cannot be read.
+    Unreadable {
+        /// Which.
+        id: AlertId,
+        /// Column and reason, in a sentence.
+        reason: String,
+    },
+}
+
+/// Whether an outcome still had its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Everything was recorded.
+    Whole,
+    /// The lease was lost: attempt, replies and relayed recipients were recorded.
+    FactsOnly,
+    /// The alert is gone (purged).
+    Gone,
+}
+
+/// Whether the instance still holds its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Extended.
+    Renewed,
+    /// It had run out or was ended.
+    Lost,
+}
+
+/// A row of `ReplyExplanation`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Key, lower-case words joined by `-`.
+    pub key: String,
+    /// [`crate::domain::Fault`] as a word.
+    pub fault: String,
+    /// Why a server says such a thing.
+    pub cause: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// How bad an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventSeverity {
+    /// Good to know.
+    Information,
+    /// Should be looked at.
+    Warning,
+    /// Must be looked at.
+    Error,
+}
+
+impl EventSeverity {
+    /// The word as it stands in `EventLog`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Information => "information",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A row of `EventLog` to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// How bad.
+    pub severity: EventSeverity,
+    /// A constant word, for filtering: `relay-opened`, `service-started`.
+    pub event_type: &'static str,
+    /// Who noticed.
+    pub instance: Option<InstanceId>,
+    /// Which alert, if one.
+    pub alert: Option<AlertId>,
+    /// Which send port, if one.
+    pub send_port: Option<String>,
+    /// Which relay, if one.
+    pub relay: Option<String>,
+    /// A sentence.
+    pub message: String,
+}
+
+/// One applied migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MigrationStep {
+    /// Its number.
+    pub version: u32,
+    /// Its name: the file's, without number and ending.
+    pub name: String,
+}
+
+/// The database's schema against the program's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Nothing of ours is there: run `sendport migrate`.
+    Absent,
+    /// Older than the program: run `sendport migrate`.
+    Behind {
+        /// The database's version.
+        found: u32,
+        /// The program's version.
+        expected: u32,
+    },
+    /// As it should be.
+    Current(u32),
+    /// Newer than the program: a newer sendport has been here.
+    Ahead {
+        /// The database's version.
+        found: u32,
+        /// The program's version.
+        expected: u32,
+    },
+    /// A migration that was applied is not the one that this program knows.
+    Altered {
+        /// Which version.
+        version: u32,
+    },
+}
+
+/// What to do with everything that waits in an adopted database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdoptMode {
+    /// It becomes `expired`.
+    Expire,
+    /// It becomes `held`, until an operator releases it.
+    Hold,
+}
+
+/// What `adopt` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdoptReport {
+    /// The environment that the database belonged to.
+    pub previous_environment: Option<String>,
+    /// Alerts that were expired or held.
+    pub alerts: u64,
+}
+
+/// An alert to insert from the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAlert {
+    /// `To`.
+    pub to_recipients: Option<String>,
+    /// `Cc`.
+    pub cc_recipients: Option<String>,
+    /// `Bcc`.
+    pub bcc_recipients: Option<String>,
+    /// Header.
+    pub subject: Option<String>,
+    /// Text or HTML.
+    pub body: Option<String>,
+    /// Which of them.
+    pub body_format: BodyFormat,
+    /// Template name.
+    pub template: Option<String>,
+    /// JSON object.
+    pub payload: Option<String>,
+    /// Language tag.
+    pub language: Option<String>,
+    /// JSON object of extra headers.
+    pub headers: Option<String>,
+    /// The application's own key.
+    pub reference: Option<String>,
+    /// Name of the send port.
+    pub send_port: String,
+    /// Class in the queue.
+    pub priority: Priority,
+    /// Not to be sent before.
+    pub not_before: Option<Timestamp>,
+    /// Not to be sent after.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Default for NewAlert {
+    fn default() -> Self {
+        Self {
+            to_recipients: None,
+            cc_recipients: None,
+            bcc_recipients: None,
+            subject: None,
+            body: None,
+            body_format: BodyFormat::Text,
+            template: None,
+            payload: None,
+            language: None,
+            headers: None,
+            reference: None,
+            send_port: "default".to_owned(),
+            priority: Priority::Normal,
+            not_before: None,
+            expires_at: None,
+        }
+    }
+}
+
+/// A line of the view `AlertStatus`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns of the view, documented there")]
+pub struct AlertLine {
+    pub alert_id: AlertId,
+    pub public_id: String,
+    pub reference: Option<String>,
+    pub subject: Option<String>,
+    pub send_port: String,
+    pub status: AlertStatus,
+    pub status_reason: Option<String>,
+    pub attempt_count: u32,
+    pub next_attempt_at: Option<Timestamp>,
+    pub recipient_count: u32,
+    pub relayed_count: u32,
+    pub waiting_count: u32,
+    pub failed_count: u32,
+    pub created_at: Timestamp,
+}
+
+/// A line of the view `Delivery`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns of the view, documented there")]
+pub struct DeliveryLine {
+    pub alert_id: AlertId,
+    pub ordinal: u32,
+    pub kind: String,
+    pub address: String,
+    pub status: String,
+    pub status_at: Timestamp,
+    pub attempt_count: u32,
+    pub next_attempt_at: Option<Timestamp>,
+    pub relay: Option<String>,
+    pub command: Option<String>,
+    pub reply_code: Option<u16>,
+    pub enhanced_status_code: Option<String>,
+    pub reply_text: Option<String>,
+    pub fault: Option<String>,
+    pub cause: Option<String>,
+    pub advice: Option<String>,
+}
+
+/// A line of the view `Queue`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns of the view, documented there")]
+pub struct QueueLine {
+    pub send_port: String,
+    pub status: AlertStatus,
+    pub depth: u64,
+    pub oldest_at: Timestamp,
+    pub oldest_age_seconds: i64,
+    pub next_due_at: Option<Timestamp>,
+    pub waiting_for: Option<String>,
+}
+
+/// A line of the table `Instance`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns of the table, documented there")]
+pub struct InstanceLine {
+    pub name: String,
+    pub host_name: String,
+    pub process_id: u32,
+    pub version: String,
+    pub started_at: Timestamp,
+    pub renewed_at: Timestamp,
+    pub lease_until: Timestamp,
+    pub stopped_at: Option<Timestamp>,
+    pub alive: bool,
+}
