@@ -11,4 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod relay;
+pub mod replies;
+pub mod retry;
+pub mod smime;
 pub mod store;

@@ -4,6 +4,8 @@
 //! a relay may be asked at all (its circuit) and what follows from its answer (the retry
 //! policy) are decided elsewhere. The SMTP relay is [`crate::smtp`].
 
+pub mod circuit;
+
 use async_trait::async_trait;
 
 use crate::domain::{Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionReport};

@@ -1,0 +1,276 @@
+//! Whether a relay may be asked now: closed, open, half-open, or paused for a person.
+//!
+//! Pure: time comes in. What happened before MAIL opens the circuit at once; what happened
+//! from MAIL on opens it only after three different alerts in a row ended so, because one
+//! poisonous message must not take the relay from everybody.
+
+use std::time::{Duration, Instant};
+
+use crate::domain::{AlertId, RelayCondition, Timestamp};
+
+/// First wait after an opening; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A refused password is not tried again before this, so that no account is locked.
+pub const PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// So many different alerts in a row that broke from MAIL on open the circuit.
+const BROKEN_IN_A_ROW: usize = 3;
+
+/// A moment on both clocks: monotonic for waiting, UTC for showing.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// For comparisons.
+    pub instant: Instant,
+    /// For people.
+    pub utc: Timestamp,
+}
+
+/// The health of one relay as one instance sees it.
+#[derive(Debug)]
+pub struct Circuit {
+    condition: RelayCondition,
+    since: Timestamp,
+    retry_at: Option<Moment>,
+    openings: u32,
+    broken: Vec<AlertId>,
+    trial_under_way: bool,
+    reply: Option<String>,
+    explanation: Option<String>,
+}
+
+impl Circuit {
+    /// Closed: a relay is taken to be well until it shows otherwise.
+    pub fn new(since: Timestamp) -> Self {
+        Self {
+            condition: RelayCondition::Closed,
+            since,
+            retry_at: None,
+            openings: 0,
+            broken: Vec::new(),
+            trial_under_way: false,
+            reply: None,
+            explanation: None,
+        }
+    }
+
+    /// Where it stands.
+    pub fn condition(&self) -> RelayCondition {
+        self.condition
+    }
+
+    /// Since when.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// When it is tried again, by UTC.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        self.retry_at.map(|at| at.utc)
+    }
+
+    /// The reply that opened it.
+    pub fn reply(&self) -> Option<&str> {
+        self.reply.as_deref()
+    }
+
+    /// Key into the table of replies.
+    pub fn explanation(&self) -> Option<&str> {
+        self.explanation.as_deref()
+    }
+
+    /// How many messages may be begun now: `None` is any number, `Some(1)` a single trial.
+    pub fn allowance(&self, now: Instant) -> Option<u32> {
+        match self.condition {
+            RelayCondition::Closed => None,
+            _ if self.trial_under_way => Some(0),
+            _ if self.retry_at.is_none_or(|at| at.instant <= now) => Some(1),
+            _ => Some(0),
+        }
+    }
+
+    /// How long until a trial is allowed; zero if one is, `None` while one is under way.
+    pub fn wait(&self, now: Instant) -> Option<Duration> {
+        if self.trial_under_way {
+            return None;
+        }
+        Some(self.retry_at.map_or(Duration::ZERO, |at| {
+            at.instant.saturating_duration_since(now)
+        }))
+    }
+
+    /// Asks to begin a message. True takes the single trial of a circuit that is not closed;
+    /// whoever got it has to report with one of the methods below.
+    pub fn try_begin(&mut self, now: Instant) -> bool {
+        match self.allowance(now) {
+            None => true,
+            Some(0) => false,
+            Some(_) => {
+                self.trial_under_way = true;
+                if self.condition == RelayCondition::Open {
+                    self.condition = RelayCondition::HalfOpen;
+                }
+                true
+            }
+        }
+    }
+
+    /// The trial was not carried out after all.
+    pub fn abandoned(&mut self) {
+        self.trial_under_way = false;
+    }
+
+    /// A transaction was answered to its end. True if this closed the circuit.
+    pub fn succeeded(&mut self, now: Moment) -> bool {
+        self.trial_under_way = false;
+        self.broken.clear();
+        self.openings = 0;
+        self.reply = None;
+        self.explanation = None;
+        self.retry_at = None;
+        if self.condition == RelayCondition::Closed {
+            return false;
+        }
+        self.condition = RelayCondition::Closed;
+        self.since = now.utc;
+        true
+    }
+
+    /// The relay's own fault before MAIL. True if this opened a closed circuit.
+    pub fn failed(&mut self, now: Moment, reply: String, explanation: Option<String>) -> bool {
+        let wait = FIRST_WAIT
+            .saturating_mul(1 << self.openings.min(10))
+            .min(LONGEST_WAIT);
+        self.openings += 1;
+        self.leave_closed(RelayCondition::Open, now, wait, reply, explanation)
+    }
+
+    /// A fault of the configuration: a person has to mend it. True if this is news.
+    pub fn refused(&mut self, now: Moment, reply: String, explanation: Option<String>) -> bool {
+        self.leave_closed(RelayCondition::Paused, now, PAUSE, reply, explanation)
+    }
+
+    /// The transaction of `alert` broke from MAIL on. True if this opened a closed circuit.
+    pub fn broke(
+        &mut self,
+        now: Moment,
+        alert: AlertId,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        if !self.broken.contains(&alert) {
+            self.broken.push(alert);
+        }
+        if self.trial_under_way || self.broken.len() >= BROKEN_IN_A_ROW {
+            return self.failed(now, reply, explanation);
+        }
+        false
+    }
+
+    fn leave_closed(
+        &mut self,
+        condition: RelayCondition,
+        now: Moment,
+        wait: Duration,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        let news = self.condition == RelayCondition::Closed
+            || (condition == RelayCondition::Paused && self.condition != condition);
+        if news {
+            self.since = now.utc;
+        }
+        self.trial_under_way = false;
+        self.condition = condition;
+        self.retry_at = Some(Moment {
+            instant: now.instant + wait,
+            utc: now.utc + wait,
+        });
+        self.reply = Some(reply);
+        self.explanation = explanation;
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment() -> Moment {
+        Moment {
+            instant: Instant::now(),
+            utc: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn later(from: Moment, by: Duration) -> Moment {
+        Moment {
+            instant: from.instant + by,
+            utc: from.utc + by,
+        }
+    }
+
+    #[test]
+    fn a_refused_connection_opens_at_once_and_one_trial_closes_it() {
+        let start = moment();
+        let mut circuit = Circuit::new(start.utc);
+        assert!(circuit.failed(start, "connection refused".into(), None));
+        assert!(!circuit.try_begin(start.instant));
+        let after = later(start, FIRST_WAIT);
+        assert!(circuit.try_begin(after.instant));
+        assert!(!circuit.try_begin(after.instant), "one trial at a time");
+        assert!(circuit.succeeded(after));
+        assert_eq!(circuit.allowance(after.instant), None);
+    }
+
+    #[test]
+    fn three_different_alerts_that_break_open_it_and_one_poisonous_alert_does_not() {
+        let now = moment();
+        let mut circuit = Circuit::new(now.utc);
+        for _ in 0..10 {
+            assert!(!circuit.broke(now, AlertId(1), "421".into(), None));
+        }
+        assert!(!circuit.broke(now, AlertId(2), "421".into(), None));
+        assert!(circuit.broke(now, AlertId(3), "421".into(), None));
+        assert_eq!(circuit.condition(), RelayCondition::Open);
+    }
+
+    #[test]
+    fn a_success_between_breaks_forgets_them() {
+        let now = moment();
+        let mut circuit = Circuit::new(now.utc);
+        for alert in 1..=20 {
+            assert!(!circuit.broke(now, AlertId(alert), "421".into(), None));
+            circuit.succeeded(now);
+        }
+    }
+
+    #[test]
+    fn a_refused_password_is_not_tried_again_within_fifteen_minutes() {
+        let start = moment();
+        let mut circuit = Circuit::new(start.utc);
+        assert!(circuit.refused(start, "535".into(), None));
+        assert!(!circuit.try_begin(later(start, PAUSE - Duration::from_secs(1)).instant));
+        assert!(circuit.try_begin(later(start, PAUSE).instant));
+        assert!(
+            !circuit.refused(later(start, PAUSE), "535".into(), None),
+            "no news"
+        );
+    }
+
+    #[test]
+    fn waits_double_up_to_a_bound() {
+        let mut now = moment();
+        let mut circuit = Circuit::new(now.utc);
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            circuit.failed(now, String::new(), None);
+            let wait = circuit.wait(now.instant).unwrap();
+            waits.push(wait.as_secs());
+            now = later(now, wait);
+            assert!(circuit.try_begin(now.instant));
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+}

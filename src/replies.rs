@@ -1,0 +1,299 @@
+//! The one table of replies: what was said → whose fault, why, what to do.
+//!
+//! Serves the retry policy, the circuits and the database (`ReplyExplanation`). The table is
+//! `config/replies.toml`, compiled in.
+
+use regex::{Regex, RegexBuilder};
+use serde::Deserialize;
+
+use crate::domain::{Command, EnhancedStatusCode, Fault, Reply};
+
+const TABLE: &str = include_str!("../config/replies.toml");
+
+/// One entry: a pattern and what it means.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What `ExplanationKey` holds.
+    pub key: String,
+    /// Whose fault.
+    pub fault: Fault,
+    /// Why a server says this.
+    pub cause: String,
+    /// What to do.
+    pub advice: String,
+    pattern: Pattern,
+}
+
+/// Why a table could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Not the TOML that the head of the file describes.
+    #[error("the table of replies cannot be read: {0}")]
+    Syntax(#[from] toml::de::Error),
+    /// A pattern is malformed.
+    #[error("entry '{key}' of the table of replies: {problem}")]
+    Pattern {
+        /// Which entry.
+        key: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// The table, its patterns compiled.
+#[derive(Debug, Clone)]
+pub struct ReplyTable {
+    entries: Vec<Entry>,
+}
+
+impl ReplyTable {
+    /// The table that is compiled in.
+    ///
+    /// # Panics
+    /// Never in a program that passed its tests: the table is part of it.
+    #[expect(clippy::expect_used, reason = "compiled in, and parsed by a test")]
+    pub fn built_in() -> Self {
+        Self::parse(TABLE).expect("config/replies.toml is valid")
+    }
+
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// [`TableError`] naming the entry.
+    pub fn parse(text: &str) -> Result<Self, TableError> {
+        let file: TableFile = toml::from_str(text)?;
+        let entries = file.reply.into_iter().map(compile);
+        Ok(Self {
+            entries: entries.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The first entry that fits a refusal.
+    pub fn explain(&self, reply: &Reply) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.pattern.fits(reply))
+    }
+
+    /// Whose fault a refusal is; where no entry fits, the relay's.
+    pub fn fault(&self, reply: &Reply) -> Fault {
+        self.explain(reply)
+            .map_or(Fault::Relay, |entry| entry.fault)
+    }
+
+    /// The entry of a key, the first one where several patterns share it.
+    pub fn by_key(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    /// Every key once, in the table's order.
+    pub fn explanations(&self) -> impl Iterator<Item = &Entry> {
+        let mut seen = std::collections::HashSet::new();
+        self.entries
+            .iter()
+            .filter(move |entry| seen.insert(&entry.key))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableFile {
+    reply: Vec<EntryFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntryFile {
+    key: String,
+    #[serde(default)]
+    command: Vec<String>,
+    code: Option<String>,
+    enhanced: Option<String>,
+    text: Option<String>,
+    /// A reason of our own: fits no reply, is asked for by its key.
+    #[serde(default)]
+    own: bool,
+    fault: Fault,
+    cause: String,
+    advice: String,
+}
+
+#[derive(Debug, Clone)]
+struct Pattern {
+    own: bool,
+    commands: Vec<String>,
+    code: Option<[Option<u16>; 3]>,
+    enhanced: Option<[Option<u16>; 3]>,
+    text: Option<Regex>,
+}
+
+impl Pattern {
+    fn fits(&self, reply: &Reply) -> bool {
+        !self.own
+            && self.fits_command(reply.command)
+            && self
+                .code
+                .is_none_or(|code| fits_digits(code, digits(reply.code)))
+            && self.enhanced.is_none_or(|wanted| {
+                reply
+                    .enhanced
+                    .is_some_and(|found| fits_digits(wanted, numbers(found)))
+            })
+            && self
+                .text
+                .as_ref()
+                .is_none_or(|text| text.is_match(&reply.text))
+    }
+
+    fn fits_command(&self, command: Command) -> bool {
+        self.commands.is_empty() || self.commands.iter().any(|c| c == command.as_str())
+    }
+}
+
+fn fits_digits(wanted: [Option<u16>; 3], found: [u16; 3]) -> bool {
+    wanted
+        .iter()
+        .zip(found)
+        .all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == found))
+}
+
+fn digits(code: u16) -> [u16; 3] {
+    [code / 100, code / 10 % 10, code % 10]
+}
+
+fn numbers(code: EnhancedStatusCode) -> [u16; 3] {
+    [code.class.into(), code.subject, code.detail]
+}
+
+fn compile(file: EntryFile) -> Result<Entry, TableError> {
+    let problem = |problem: String| TableError::Pattern {
+        key: file.key.clone(),
+        problem,
+    };
+    let code = file
+        .code
+        .as_deref()
+        .map(|code| three(code.split("").filter(|d| !d.is_empty())));
+    let enhanced = file.enhanced.as_deref().map(|code| three(code.split('.')));
+    let text = file
+        .text
+        .as_deref()
+        .map(|text| RegexBuilder::new(text).case_insensitive(true).build());
+    let known = |command: &String| COMMANDS.iter().any(|c| c.as_str() == command);
+    if let Some(unknown) = file.command.iter().find(|command| !known(command)) {
+        return Err(problem(format!("'{unknown}' is no command of a session")));
+    }
+    if !file.own
+        && file.command.is_empty()
+        && code.is_none()
+        && enhanced.is_none()
+        && text.is_none()
+    {
+        return Err(problem(
+            "it would fit every reply; give a command, code, enhanced or text".to_owned(),
+        ));
+    }
+    Ok(Entry {
+        pattern: Pattern {
+            own: file.own,
+            code: code.transpose().map_err(problem)?,
+            enhanced: enhanced.transpose().map_err(problem)?,
+            text: text.transpose().map_err(|e| problem(e.to_string()))?,
+            commands: file.command,
+        },
+        key: file.key,
+        fault: file.fault,
+        cause: file.cause,
+        advice: file.advice,
+    })
+}
+
+const COMMANDS: [Command; 9] = [
+    Command::Connect,
+    Command::Greeting,
+    Command::Ehlo,
+    Command::StartTls,
+    Command::Auth,
+    Command::Mail,
+    Command::Rcpt,
+    Command::Data,
+    Command::EndOfData,
+];
+
+fn three<'a>(parts: impl Iterator<Item = &'a str>) -> Result<[Option<u16>; 3], String> {
+    let parse = |part: &str| match part {
+        "x" => Ok(None),
+        number => number
+            .parse()
+            .map(Some)
+            .map_err(|_| format!("'{number}' is neither a number nor x")),
+    };
+    let parts: Vec<_> = parts.map(parse).collect::<Result<_, _>>()?;
+    <[_; 3]>::try_from(parts).map_err(|parts| format!("3 parts expected, {} found", parts.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(command: Command, code: u16, enhanced: &str, text: &str) -> String {
+        let enhanced = enhanced.parse().ok();
+        let table = ReplyTable::built_in();
+        let reply = Reply::new(command, code, enhanced, text);
+        table
+            .explain(&reply)
+            .map(|e| e.key.clone())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn refusals_that_people_meet_find_their_entry() {
+        use Command::{Auth, Connect, Data, EndOfData, Mail, Rcpt};
+        assert_eq!(key(Rcpt, 550, "5.1.1", "User unknown"), "unknown-recipient");
+        assert_eq!(
+            key(Rcpt, 554, "5.7.1", "<a@b>: Relay access denied"),
+            "relaying-denied"
+        );
+        assert_eq!(key(Rcpt, 550, "", "relay not permitted"), "relaying-denied");
+        assert_eq!(
+            key(Auth, 535, "5.7.8", "Error: authentication failed"),
+            "password-refused"
+        );
+        assert_eq!(
+            key(Auth, 535, "5.7.139", "basic authentication is disabled"),
+            "basic-auth-disabled"
+        );
+        assert_eq!(
+            key(Mail, 530, "5.7.1", "Client was not authenticated"),
+            "authentication-required"
+        );
+        assert_eq!(
+            key(Rcpt, 421, "4.7.0", "Error: too many errors"),
+            "too-many-errors"
+        );
+        assert_eq!(key(Rcpt, 450, "4.2.0", "Greylisted"), "greylisted");
+        assert_eq!(key(EndOfData, 0, "", "time-out"), "in-doubt");
+        assert_eq!(key(Data, 0, "", "connection reset"), "connection-lost");
+        assert_eq!(key(Connect, 0, "", "connection refused"), "no-connection");
+        assert_eq!(key(Rcpt, 571, "", "whatever"), "recipient-refused");
+    }
+
+    #[test]
+    fn every_refusal_finds_some_entry() {
+        let table = ReplyTable::built_in();
+        for command in COMMANDS {
+            for code in [0].into_iter().chain(400..600) {
+                let reply = Reply::new(command, code, None, "");
+                assert!(table.explain(&reply).is_some(), "{command} {code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_would_fit_everything_is_refused() {
+        let text = "[[reply]]\nkey = 'k'\nfault = 'relay'\ncause = 'c'\nadvice = 'a'\n";
+        let error = ReplyTable::parse(text).unwrap_err().to_string();
+        assert!(
+            error.contains("'k'") && error.contains("every reply"),
+            "{error}"
+        );
+    }
+}
