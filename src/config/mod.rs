@@ -1,4 +1,53 @@
 //! The configuration: one section = one struct = one file.
+//!
+//! `config/default.toml` is compiled in, a file lies over it, the environment
+//! (`SENDPORT__SECTION__KEY`) over that. An unknown key is refused with a suggestion, a
+//! doubtful value with what to write instead.
 
+mod database;
+mod load;
+mod log;
 pub mod relay;
 pub mod secret;
+mod secret_source;
+pub mod send_port;
+mod service;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use database::{DatabaseConfig, sqlite_file};
+pub use load::{ConfigError, DEFAULT_TOML};
+pub use log::{LogConfig, LogFormat};
+pub use relay::RelayConfig;
+pub use send_port::SendPortConfig;
+pub use service::ServiceConfig;
+pub use templates::TemplatesConfig;
+pub use validate::Problem;
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the environment; it has to be the one that the database knows.
+    pub environment: String,
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// `[service]`
+    pub service: ServiceConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[templates]`
+    pub templates: TemplatesConfig,
+    /// `[relay.<name>]`
+    #[serde(default)]
+    pub relay: BTreeMap<String, RelayConfig>,
+    /// `[send_port.<name>]`
+    #[serde(default)]
+    pub send_port: BTreeMap<String, SendPortConfig>,
+}

@@ -1,0 +1,88 @@
+//! Section `[send_port.<name>]`: a named way to send.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::retry::RetryPolicy;
+use crate::smime::Protection;
+
+/// From, relays in order, protection, retry, and who may use it for what.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendPortConfig {
+    /// Header `From`, with or without a display name.
+    pub from: String,
+    /// `MAIL FROM`, where bounces go; without it the address of `from`; `<>` is the null
+    /// reverse-path.
+    pub return_path: Option<String>,
+    /// Names of relays, tried in this order.
+    pub relays: Vec<String>,
+    /// Right side of the Message-ID; without it the domain of `from`.
+    pub message_id_domain: Option<String>,
+    /// Minimum protection of every message.
+    #[serde(default)]
+    pub protection: Protection,
+    /// An alert older than this expires.
+    #[serde(default = "max_age", with = "humantime_serde")]
+    pub max_age: Duration,
+    /// How often and how long to try.
+    #[serde(default)]
+    pub retry: RetryConfig,
+    /// From addresses that an alert may ask for beside `from`: `a@b`, or `@b` for a domain.
+    #[serde(default)]
+    pub allow_from: Vec<String>,
+    /// Recipient domains; empty: any. A leading dot stands for subdomains.
+    #[serde(default)]
+    pub allow_recipient_domains: Vec<String>,
+    /// Extra headers that an alert may bring, `*` at the end stands for anything; without it
+    /// the built-in list.
+    pub allow_headers: Option<Vec<String>>,
+    /// Logins (`Alert.CreatedBy`) that may use it; empty: any.
+    #[serde(default)]
+    pub allow_principals: Vec<String>,
+}
+
+/// How often and how long to try.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// Most attempts for one recipient.
+    pub attempts: u32,
+    /// Delay after the first attempt; it doubles with each further one.
+    #[serde(with = "humantime_serde")]
+    pub first_delay: Duration,
+    /// It grows no longer than this.
+    #[serde(with = "humantime_serde")]
+    pub longest_delay: Duration,
+    /// Part of the delay that is left to chance, 0 to 1.
+    pub jitter: f64,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            attempts: 50,
+            first_delay: Duration::from_secs(60),
+            longest_delay: Duration::from_secs(3600),
+            jitter: 0.2,
+        }
+    }
+}
+
+impl SendPortConfig {
+    /// The retry policy.
+    pub fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy {
+            attempts: self.retry.attempts,
+            first_delay: self.retry.first_delay,
+            longest_delay: self.retry.longest_delay,
+            jitter: self.retry.jitter,
+            max_age: self.max_age,
+        }
+    }
+}
+
+fn max_age() -> Duration {
+    Duration::from_secs(2 * 24 * 3600)
+}

@@ -1,0 +1,106 @@
+use super::*;
+
+const SMALLEST: &str = r#"
+[relay.main]
+kind = "smtp"
+host = "smtp.contoso.com"
+
+[send_port.default]
+from = "alerts@contoso.com"
+relays = ["main"]
+"#;
+
+fn error(text: &str) -> String {
+    Config::from_text(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_smallest_configuration_works() {
+    let config = Config::from_text(SMALLEST).unwrap();
+    assert_eq!(config.problems(), []);
+    let RelayConfig::Smtp(smtp) = &config.relay["main"] else {
+        panic!("smtp expected")
+    };
+    assert_eq!(smtp.port(), 587);
+}
+
+#[test]
+fn every_setting_of_the_reference_is_understood_and_stands_at_its_default() {
+    let uncommented: String = DEFAULT_TOML
+        .lines()
+        .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let uncommented = uncommented.replace("connection_env = \"SENDPORT_CONNECTION\"\n", "");
+    let config = Config::from_text(&uncommented).unwrap();
+    assert_eq!(config.problems(), []);
+    let smallest = Config::from_text(SMALLEST).unwrap();
+    let (RelayConfig::Smtp(shown), RelayConfig::Smtp(real)) =
+        (&config.relay["main"], &smallest.relay["main"])
+    else {
+        panic!("smtp expected")
+    };
+    assert_eq!(
+        format!("{:?}", shown.timeout),
+        format!("{:?}", real.timeout)
+    );
+    assert_eq!(shown.max_connections, real.max_connections);
+    assert_eq!(shown.messages_per_connection, real.messages_per_connection);
+    assert_eq!(shown.idle_timeout, real.idle_timeout);
+    let (shown, real) = (&config.send_port["default"], &smallest.send_port["default"]);
+    assert_eq!(shown.retry_policy(), real.retry_policy());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_a_suggestion() {
+    let text = error(&SMALLEST.replace("host =", "hots ="));
+    assert!(
+        text.contains("hots") && text.contains("did you mean `host`?"),
+        "{text}"
+    );
+    let text = error("[service]\nmax_in_fligth = 3");
+    assert!(text.contains("did you mean `max_in_flight`?"), "{text}");
+    let text = error("[sendport.default]\nfrom = 'a@b'");
+    assert!(text.contains("did you mean `send_port`?"), "{text}");
+}
+
+#[test]
+fn an_unknown_value_is_refused_with_a_suggestion() {
+    let text = error(&SMALLEST.replace("host = ", "tls = 'startls'\nhost = "));
+    assert!(text.contains("did you mean `starttls`?"), "{text}");
+}
+
+#[test]
+fn what_cannot_work_says_what_to_write_instead() {
+    let problems = |text: &str| {
+        let found = Config::from_text(text).unwrap().problems();
+        found
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert!(problems("").contains("[send_port.default]"));
+    assert!(
+        problems(&SMALLEST.replace("[\"main\"]", "[\"mian\"]"))
+            .contains("there is no [relay.mian]; there are: main")
+    );
+    assert!(
+        problems(&SMALLEST.replace("alerts@contoso.com", "alerts"))
+            .contains("send_port.default.from: 'alerts'")
+    );
+    let clear = SMALLEST.replace("host = ", "tls = \"none\"\nauth = { mechanism = \"plain\", username = \"u\", password = \"p\" }\nhost = ");
+    assert!(problems(&clear).contains("travel in clear"));
+    let lease = format!("[service]\nlease = \"10s\"\n{SMALLEST}");
+    assert!(problems(&lease).contains("service.renew_interval"));
+}
+
+#[test]
+fn a_secret_never_shows() {
+    let text = SMALLEST.replace(
+        "host = ",
+        "auth = { mechanism = \"plain\", username = \"u\", password = \"pa55word\" }\nhost = ",
+    );
+    let config = Config::from_text(&text).unwrap();
+    assert!(!format!("{config:?}").contains("pa55word"));
+}

@@ -1,0 +1,240 @@
+//! Whether a configuration that was understood can work.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::relay::{AuthMechanism, RelayConfig, SmtpRelay, TlsMode};
+use super::{Config, SendPortConfig, ServiceConfig};
+use crate::domain::parse_mailbox;
+
+/// Something that has to be mended before the service starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, as it is written in the file.
+    pub key: String,
+    /// What is wrong and what to write instead.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.what)
+    }
+}
+
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
+        self.0.push(Problem {
+            key: key.into(),
+            what: what.into(),
+        });
+    }
+}
+
+impl Config {
+    /// Everything that keeps this configuration from working; empty if it can.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Problems(Vec::new());
+        check_environment(&self.environment, &mut found);
+        check_service(&self.service, &mut found);
+        if self.send_port.is_empty() {
+            found.add(
+                "send_port",
+                "there is none; write at least [send_port.default] with from and relays",
+            );
+        }
+        for (name, port) in &self.send_port {
+            self.check_send_port(name, port, &mut found);
+        }
+        for (name, relay) in &self.relay {
+            check_name(&format!("relay.{name}"), name, &mut found);
+            if let RelayConfig::Smtp(smtp) = relay {
+                check_smtp(name, smtp, &mut found);
+            }
+        }
+        found.0
+    }
+
+    /// What works but should be known; `sendport check` prints it.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut found = Problems(Vec::new());
+        for (name, relay) in &self.relay {
+            let RelayConfig::Smtp(smtp) = relay else {
+                continue;
+            };
+            if smtp.tls != TlsMode::None && !smtp.verify_certificate {
+                found.add(
+                    format!("relay.{name}.verify_certificate"),
+                    "any certificate is accepted, also a forged one; set ca_file instead",
+                );
+            }
+            if smtp.auth.allow_cleartext_auth
+                && matches!(smtp.tls, TlsMode::None | TlsMode::Opportunistic)
+            {
+                found.add(
+                    format!("relay.{name}.auth.allow_cleartext_auth"),
+                    "the password may travel over an unencrypted connection",
+                );
+            }
+        }
+        for name in self.relay.keys() {
+            if !self
+                .send_port
+                .values()
+                .any(|port| port.relays.contains(name))
+            {
+                found.add(format!("relay.{name}"), "no send port uses it");
+            }
+        }
+        found.0
+    }
+
+    fn check_send_port(&self, name: &str, port: &SendPortConfig, found: &mut Problems) {
+        let key = |key: &str| format!("send_port.{name}.{key}");
+        check_name(&format!("send_port.{name}"), name, found);
+        if let Err(error) = parse_mailbox(&port.from) {
+            found.add(key("from"), error.to_string());
+        }
+        if let Some(path) = port.return_path.as_deref().filter(|path| *path != "<>")
+            && let Err(error) = parse_mailbox(path)
+        {
+            found.add(
+                key("return_path"),
+                format!("{error}; write an address, or \"<>\" for the null reverse-path"),
+            );
+        }
+        if port.relays.is_empty() {
+            found.add(key("relays"), "there is none; name at least one relay");
+        }
+        for relay in port
+            .relays
+            .iter()
+            .filter(|relay| !self.relay.contains_key(*relay))
+        {
+            let known: Vec<_> = self.relay.keys().map(String::as_str).collect();
+            found.add(
+                key("relays"),
+                format!(
+                    "there is no [relay.{relay}]; there are: {}",
+                    known.join(", ")
+                ),
+            );
+        }
+        if port.protection != crate::smime::Protection::None {
+            found.add(
+                key("protection"),
+                "this version cannot sign or encrypt yet; write \"none\"",
+            );
+        }
+        check_retry(&key("retry"), port, found);
+    }
+}
+
+fn check_retry(key: &str, port: &SendPortConfig, found: &mut Problems) {
+    if port.retry.attempts == 0 {
+        found.add(
+            format!("{key}.attempts"),
+            "0 would never send; write at least 1",
+        );
+    }
+    if port.retry.first_delay > port.retry.longest_delay {
+        found.add(
+            format!("{key}.first_delay"),
+            "it is longer than longest_delay",
+        );
+    }
+    if !(0.0..=1.0).contains(&port.retry.jitter) {
+        found.add(
+            format!("{key}.jitter"),
+            format!("{} is not between 0 and 1", port.retry.jitter),
+        );
+    }
+}
+
+fn check_environment(name: &str, found: &mut Problems) {
+    if name.trim().is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+        found.add(
+            "environment",
+            "write a name of 1 to 64 characters, such as \"production\"",
+        );
+    }
+}
+
+fn check_service(service: &ServiceConfig, found: &mut Problems) {
+    if service.max_in_flight == 0 {
+        found.add(
+            "service.max_in_flight",
+            "0 would never send; write at least 1",
+        );
+    }
+    if service.poll_interval < Duration::from_millis(10) {
+        found.add("service.poll_interval", "it is shorter than 10ms");
+    }
+    if service.renew_interval.saturating_mul(2) > service.lease {
+        found.add(
+            "service.renew_interval",
+            "it is longer than half of service.lease: one late renewal would lose the lease",
+        );
+    }
+    if service.sweep_interval.is_zero() {
+        found.add(
+            "service.sweep_interval",
+            "0 would never rest; write for example \"10s\"",
+        );
+    }
+}
+
+fn check_name(key: &str, name: &str, found: &mut Problems) {
+    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+        found.add(key, "a name has 1 to 64 characters");
+    }
+}
+
+fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
+    let key = |key: &str| format!("relay.{name}.{key}");
+    if smtp.host.trim().is_empty() {
+        found.add(key("host"), "there is none");
+    }
+    if smtp.max_connections == 0 || smtp.messages_per_connection == 0 {
+        found.add(
+            key("max_connections"),
+            "max_connections and messages_per_connection are at least 1",
+        );
+    }
+    if smtp.ca_file_only && smtp.ca_file.is_none() {
+        found.add(key("ca_file_only"), "there is no ca_file to trust alone");
+    }
+    let auth = &smtp.auth;
+    let passwords = [
+        auth.password.is_some(),
+        auth.password_file.is_some(),
+        auth.password_env.is_some(),
+    ];
+    let given = passwords.into_iter().filter(|given| *given).count();
+    if auth.mechanism == AuthMechanism::None {
+        if given > 0 || auth.username.is_some() {
+            found.add(
+                key("auth.mechanism"),
+                "there is a username or password, but mechanism is \"none\"; write \"auto\"",
+            );
+        }
+        return;
+    }
+    if auth.username.is_none() {
+        found.add(
+            key("auth.username"),
+            "there is none; the mechanism needs it",
+        );
+    }
+    if given != 1 {
+        found.add(
+            key("auth.password_file"),
+            format!("{given} of password, password_file and password_env are given; give one"),
+        );
+    }
+    if smtp.tls == TlsMode::None && !auth.allow_cleartext_auth {
+        found.add(key("auth.allow_cleartext_auth"), "tls is \"none\", so the password would travel in clear; set tls = \"starttls\" or, if you accept it, allow_cleartext_auth = true");
+    }
+}
