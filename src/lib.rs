@@ -10,6 +10,8 @@
 pub mod clock;
 pub mod config;
 pub mod domain;
+#[cfg(test)]
+mod fixture;
 pub mod relay;
 pub mod replies;
 pub mod retry;

@@ -1,10 +1,13 @@
 //! Mailboxes as people write them into a column (RFC 5322 section 3.4, RFC 6532).
 //!
 //! A list is separated by `;` (as Database Mail and Outlook have it) or `,`. Comments are
-//! dropped. Groups are refused. What is accepted here is what RFC 5321 lets us put into
-//! `RCPT TO`, a little more lenient in the local part, because relays decide about theirs.
+//! dropped. Groups are refused. What is accepted here is what RFC 5321 section 4.1.2 lets us
+//! put into `RCPT TO` (with the UTF-8 of RFC 6531 section 3.3), a little more lenient in two
+//! places, because relays decide about theirs: dots may stand anywhere in a local part
+//! (`a..b@x`), and labels of a domain may hold `_`.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,12 +32,7 @@ impl Mailbox {
     /// What stands in the recipient's row for text that is no address: the text itself, cut
     /// to the column's 320 characters, control characters made visible.
     pub(crate) fn unreadable(written: &str) -> Self {
-        let shown = written.trim().chars().take(320);
-        Self::bare(
-            shown
-                .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-                .collect::<String>(),
-        )
+        Self::bare(shown(written))
     }
 
     /// The part after the last `@`.
@@ -84,7 +82,8 @@ impl fmt::Display for Mailbox {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{written}' is not a mail address: {problem}")]
 pub struct AddressError {
-    /// What was written, trimmed and cut to 320 characters.
+    /// What was written, trimmed, cut to 320 characters, control characters made visible:
+    /// it ends up in logs, in the database and in a reply's text.
     pub written: String,
     /// What is wrong with it.
     pub problem: &'static str,
@@ -95,10 +94,10 @@ pub type AddressList = Vec<Result<Mailbox, AddressError>>;
 
 /// Reads a list separated by `;` or `,`. Empty entries are passed over.
 pub fn parse_address_list(list: &str) -> AddressList {
-    split_outside_quotes(list)
+    split_entries(list)
         .into_iter()
         .filter(|entry| !entry.trim().is_empty())
-        .map(|entry| parse_mailbox(&entry))
+        .map(parse_mailbox)
         .collect()
 }
 
@@ -107,162 +106,233 @@ pub fn parse_address_list(list: &str) -> AddressList {
 /// # Errors
 /// [`AddressError`] with the one thing that is wrong.
 pub fn parse_mailbox(text: &str) -> Result<Mailbox, AddressError> {
-    let fail = |problem| {
-        Err(AddressError {
-            written: text.trim().chars().take(320).collect(),
-            problem,
-        })
-    };
+    read_mailbox(text).map_err(|problem| AddressError {
+        written: shown(text),
+        problem,
+    })
+}
+
+/// Text of somebody else's, fit to be shown: one line, no longer than the column.
+fn shown(written: &str) -> String {
+    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    written.trim().chars().take(320).map(visible).collect()
+}
+
+fn read_mailbox(text: &str) -> Result<Mailbox, &'static str> {
     if text.chars().any(|c| c.is_control() && c != '\t') {
-        return fail("it contains a control character");
+        return Err("it contains a control character");
     }
-    let Some(bare) = without_comments(text) else {
-        return fail("a comment or a quotation mark is not closed");
-    };
+    let bare = without_comments(text).ok_or("a comment or a quotation mark is not closed")?;
     let bare = bare.trim();
-    let (name, address) = match (bare.find_outside_quotes('<'), bare.ends_with('>')) {
-        (Some(open), true) => (bare[..open].trim(), bare[open + 1..bare.len() - 1].trim()),
-        (None, false) => ("", bare),
-        _ => return fail("'<' and '>' do not match"),
+    let (name, address) = match (find_outside_quotes(bare, '<'), bare.strip_suffix('>')) {
+        (Some(open), Some(closed)) => (bare[..open].trim(), closed[open + 1..].trim()),
+        (None, None) => ("", bare),
+        _ => return Err("'<' and '>' do not match"),
     };
-    if name.is_empty()
-        && address.contains(':')
-        && !address.contains(":]")
-        && !address.contains('[')
-        && !address.starts_with('"')
-    {
-        return fail("groups are not supported, write the members");
+    if address.to_ascii_lowercase().starts_with("mailto:") {
+        return Err("write the address alone, without 'mailto:'");
     }
-    match check_address(address) {
-        Some(problem) => fail(problem),
-        None => Ok(Mailbox {
-            display_name: Some(unquote(name)).filter(|name| !name.is_empty()),
-            address: address.to_owned(),
-        }),
+    if is_group(bare) {
+        return Err("groups are not supported, write the members");
+    }
+    let address = without_space_at_sign(address);
+    check_address(&address)?;
+    Ok(Mailbox {
+        display_name: Some(unquote(name)).filter(|name| !name.is_empty()),
+        address,
+    })
+}
+
+/// White space and comments may stand around the `@` (CFWS of RFC 5322 section 3.4.1); SMTP
+/// knows none.
+fn without_space_at_sign(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((local, domain)) => format!("{}@{}", local.trim_end(), domain.trim_start()),
+        None => address.to_owned(),
     }
 }
 
-/// What is wrong with `local-part@domain`, or `None`. Limits: RFC 5321 section 4.5.3.1.
-fn check_address(address: &str) -> Option<&'static str> {
-    let Some((local, domain)) = address.rsplit_once('@') else {
-        return Some("there is no '@'");
-    };
+/// `Name: members;` (RFC 5322 section 3.4): a colon that no quotation mark, angle bracket
+/// or address literal encloses.
+fn is_group(bare: &str) -> bool {
+    let enclosed = ['<', '[']
+        .into_iter()
+        .filter_map(|opening| find_outside_quotes(bare, opening))
+        .min();
+    find_outside_quotes(&bare[..enclosed.unwrap_or(bare.len())], ':').is_some()
+}
+
+/// Checks `local-part@domain`. Limits: RFC 5321 section 4.5.3.1.
+fn check_address(address: &str) -> Result<(), &'static str> {
+    let (local, domain) = address.rsplit_once('@').ok_or("there is no '@'")?;
     if local.is_empty() {
-        return Some("there is nothing before the '@'");
+        return Err("there is nothing before the '@'");
     }
     if local.len() > 64 {
-        return Some("the part before the '@' is longer than 64 octets");
+        return Err("the part before the '@' is longer than 64 octets");
     }
-    if domain.len() > 255 || address.len() > 320 {
-        return Some("it is longer than 320 octets");
+    if domain.len() > 255 {
+        return Err("the domain after the '@' is longer than 255 octets");
     }
-    check_local_part(local).or_else(|| check_domain(domain))
+    if address.chars().any(is_invisible) {
+        return Err("there is an invisible character in it, type it anew");
+    }
+    check_local_part(local)?;
+    check_domain(domain)
 }
 
-fn check_local_part(local: &str) -> Option<&'static str> {
-    if local.len() >= 2 && local.starts_with('"') && local.ends_with('"') {
-        let mut inner = local[1..local.len() - 1].chars();
-        while let Some(c) = inner.next() {
-            match c {
-                '"' => return Some("a quotation mark inside the quoted local part is not escaped"),
-                '\\' if inner.next().is_none() => {
-                    return Some("the quoted local part ends in a backslash");
-                }
-                _ => {}
-            }
-        }
-        return None;
+/// What word processors and chats leave behind when an address is copied out of them: the
+/// format characters that draw nothing, line and paragraph separator.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+fn check_local_part(local: &str) -> Result<(), &'static str> {
+    let quoted = local
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    if let Some(inner) = quoted {
+        return check_quoted(inner);
     }
+    // Dot-atom of RFC 5322 section 3.2.3, dots anywhere; UTF-8 by RFC 6531 section 3.3.
     let is_atext = |c: char| {
         c.is_ascii_alphanumeric()
             || "!#$%&'*+-/=?^_`{|}~.".contains(c)
             || (!c.is_ascii() && !c.is_whitespace())
     };
     match local.chars().find(|&c| !is_atext(c)) {
-        Some(' ' | '\t') => Some("there is a space in it"),
-        Some('@') => Some("there is more than one '@'"),
-        Some(_) => Some("the part before the '@' has a character that must be quoted"),
-        None => None,
+        Some('@') => Err("there is more than one '@'"),
+        Some(c) if c.is_whitespace() => Err("there is a space in it"),
+        Some(_) => Err("the part before the '@' has a character that must be quoted"),
+        None => Ok(()),
     }
 }
 
-fn check_domain(domain: &str) -> Option<&'static str> {
+/// `QcontentSMTP` of RFC 5321 section 4.1.2: no control character, not even a tab.
+fn check_quoted(inner: &str) -> Result<(), &'static str> {
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        let literal = if c == '\\' { chars.next() } else { Some(c) };
+        match literal {
+            None => return Err("the quoted local part ends in a backslash"),
+            Some(l) if l.is_control() => return Err("there is a tab in the quoted local part"),
+            Some('"') if c == '"' => {
+                return Err("a quotation mark inside the quoted local part is not escaped");
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_domain(domain: &str) -> Result<(), &'static str> {
     if domain.is_empty() {
-        return Some("there is nothing after the '@'");
+        return Err("there is nothing after the '@'");
     }
     if let Some(literal) = domain.strip_prefix('[') {
-        let inner = literal.strip_suffix(']').unwrap_or("");
-        let plain = !inner.is_empty()
-            && inner
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b".:-".contains(&b));
-        return if plain {
-            None
+        return if literal.strip_suffix(']').is_some_and(is_address_literal) {
+            Ok(())
         } else {
-            Some("the address literal after the '@' is malformed")
+            Err(
+                "the address literal after the '@' is malformed, expected [192.0.2.1] or [IPv6:2001:db8::1]",
+            )
         };
     }
-    let good_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|c| {
-                c.is_ascii_alphanumeric()
-                    || c == '-'
-                    || c == '_'
-                    || (!c.is_ascii() && c.is_alphanumeric())
-                    || is_mark(c)
-            })
-    };
-    if domain.split('.').all(good_label) {
-        None
+    if domain.split('.').all(is_label) {
+        Ok(())
+    } else if domain.chars().any(char::is_whitespace) {
+        Err("there is a space in it")
     } else {
-        Some("the domain after the '@' is malformed")
+        Err("the domain after the '@' is malformed")
     }
+}
+
+/// RFC 5321 section 4.1.3; nobody has registered a general tag yet.
+fn is_address_literal(inner: &str) -> bool {
+    match inner.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => inner[5..].parse::<Ipv6Addr>().is_ok(),
+        _ => inner.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.chars().count() <= 63
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.chars().all(|c| {
+            c.is_ascii_alphanumeric()
+                || c == '-'
+                || c == '_'
+                || (!c.is_ascii() && c.is_alphanumeric())
+                || is_mark(c)
+        })
 }
 
 /// Combining marks, as Indic and other scripts need them inside an internationalised label.
+/// Not exact: the conversion to A-labels has the last word. What looks like our own
+/// separators or dots (CJK and full-width punctuation) is left out.
 fn is_mark(c: char) -> bool {
-    !c.is_ascii()
+    c > '\u{2ff}'
         && !c.is_whitespace()
         && !c.is_control()
         && !c.is_alphanumeric()
-        && c > '\u{2ff}'
-        && !('\u{2000}'..='\u{206f}').contains(&c)
+        && !matches!(c, '\u{2000}'..='\u{206f}' | '\u{3000}'..='\u{3003}'
+            | '\u{3008}'..='\u{3020}' | '\u{fe10}'..='\u{fe1f}' | '\u{fe30}'..='\u{fe6f}'
+            | '\u{ff00}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}' | '\u{ff5f}'..='\u{ff65}'
+            | '\u{fff0}'..='\u{ffff}')
 }
 
 /// Splits at `;` and `,` that stand outside quotation marks and comments. An unclosed `<`
-/// does not swallow the rest: no address contains a separator outside quotation marks.
-fn split_outside_quotes(list: &str) -> Vec<String> {
-    let mut entries = vec![String::new()];
+/// does not swallow the rest: no address contains a separator outside quotation marks. Nor
+/// does a quotation mark or a parenthesis that is never closed: the scan goes back to it and
+/// takes it, and what else could only be misread with it, for an ordinary character.
+fn split_entries(list: &str) -> Vec<&str> {
+    let mut entries = Vec::new();
     let mut scan = Scan::default();
-    for c in list.chars() {
-        let separates = matches!(c, ';' | ',') && scan.is_outside();
-        scan.step(c);
-        if separates {
-            entries.push(String::new());
-        } else if let Some(last) = entries.last_mut() {
-            last.push(c);
+    let (mut start, mut at) = (0, 0);
+    loop {
+        let Some(c) = list[at..].chars().next() else {
+            match scan.opened_at.filter(|_| !scan.is_outside()) {
+                Some(opened_at) => {
+                    // At most once for each kind, so the whole stays linear.
+                    at = opened_at;
+                    scan = scan.giving_up();
+                    continue;
+                }
+                None => break,
+            }
+        };
+        if matches!(c, ';' | ',') && scan.is_outside() {
+            entries.push(&list[start..at]);
+            start = at + 1;
         }
+        scan.step(at, c);
+        at += c.len_utf8();
     }
+    entries.push(&list[start..]);
     entries
 }
 
-/// `None` where a comment or a quotation is not closed.
+/// `None` where a comment or a quotation is not closed. A comment leaves a space, so that
+/// what stood on its two sides does not grow together.
 fn without_comments(text: &str) -> Option<String> {
     let mut scan = Scan::default();
     let mut kept = String::with_capacity(text.len());
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
         let was_comment = scan.comment_depth > 0;
-        scan.step(c);
-        if !was_comment && scan.comment_depth == 0 {
-            kept.push(c);
+        scan.step(at, c);
+        match (was_comment, scan.comment_depth > 0) {
+            (false, false) => kept.push(c),
+            (true, false) => kept.push(' '),
+            (_, true) => {}
         }
     }
-    (scan.comment_depth == 0 && !scan.quoted).then_some(kept)
+    scan.is_outside().then_some(kept)
 }
 
+/// The words of a display name without their quotation marks; a tab becomes a space.
 fn unquote(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut escaped = false;
@@ -271,7 +341,7 @@ fn unquote(name: &str) -> String {
             '\\' if !escaped => escaped = true,
             '"' if !escaped => {}
             c => {
-                out.push(c);
+                out.push(if c == '\t' { ' ' } else { c });
                 escaped = false;
             }
         }
@@ -279,21 +349,13 @@ fn unquote(name: &str) -> String {
     out.trim().to_owned()
 }
 
-trait FindOutsideQuotes {
-    fn find_outside_quotes(&self, wanted: char) -> Option<usize>;
-}
-
-impl FindOutsideQuotes for str {
-    fn find_outside_quotes(&self, wanted: char) -> Option<usize> {
-        let mut scan = Scan::default();
-        for (at, c) in self.char_indices() {
-            if c == wanted && !scan.quoted && !scan.escaped {
-                return Some(at);
-            }
-            scan.step(c);
-        }
-        None
-    }
+fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
+    let mut scan = Scan::default();
+    text.char_indices().find_map(|(at, c)| {
+        let found = c == wanted && scan.is_outside();
+        scan.step(at, c);
+        found.then_some(at)
+    })
 }
 
 /// Where in the lexical structure of RFC 5322 section 3.2 a scan stands.
@@ -302,6 +364,10 @@ struct Scan {
     quoted: bool,
     escaped: bool,
     comment_depth: u32,
+    /// Where the quotation or the outermost comment began.
+    opened_at: Option<usize>,
+    ignores_quotes: bool,
+    ignores_comments: bool,
 }
 
 impl Scan {
@@ -309,17 +375,34 @@ impl Scan {
         !self.quoted && self.comment_depth == 0
     }
 
-    fn step(&mut self, c: char) {
+    /// Starts anew outside, blind for the kind of opening that was never closed.
+    fn giving_up(&self) -> Self {
+        Self {
+            ignores_quotes: self.ignores_quotes || self.quoted,
+            ignores_comments: self.ignores_comments || self.comment_depth > 0,
+            ..Self::default()
+        }
+    }
+
+    fn step(&mut self, at: usize, c: char) {
         if self.escaped {
             self.escaped = false;
             return;
         }
+        let was_outside = self.is_outside();
         match c {
-            '\\' if self.quoted || self.comment_depth > 0 => self.escaped = true,
-            '"' if self.comment_depth == 0 => self.quoted = !self.quoted,
-            '(' if !self.quoted => self.comment_depth += 1,
+            '\\' if !was_outside => self.escaped = true,
+            '"' if self.comment_depth == 0 && !self.ignores_quotes => self.quoted = !self.quoted,
+            '(' if !self.quoted && !self.ignores_comments => self.comment_depth += 1,
             ')' if !self.quoted => self.comment_depth = self.comment_depth.saturating_sub(1),
             _ => {}
         }
+        if was_outside && !self.is_outside() {
+            self.opened_at = Some(at);
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "address_tests.rs"]
+mod tests;

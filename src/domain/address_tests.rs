@@ -1,0 +1,329 @@
+//! What people write into a recipients column, and what must not come out of it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{RecipientKind, expand_recipients};
+
+fn read(text: &str) -> Result<(Option<String>, String), &'static str> {
+    parse_mailbox(text)
+        .map(|m| (m.display_name, m.address))
+        .map_err(|error| error.problem)
+}
+
+fn named(name: &str, address: &str) -> Result<(Option<String>, String), &'static str> {
+    Ok((Some(name.to_owned()), address.to_owned()))
+}
+
+fn bare(address: &str) -> Result<(Option<String>, String), &'static str> {
+    Ok((None, address.to_owned()))
+}
+
+#[test]
+fn reads_the_forms_of_rfc_5322() {
+    assert_eq!(read("ops@contoso.com"), bare("ops@contoso.com"));
+    assert_eq!(read("  <ops@contoso.com> "), bare("ops@contoso.com"));
+    assert_eq!(
+        read("Ops Team <ops@contoso.com>"),
+        named("Ops Team", "ops@contoso.com")
+    );
+    assert_eq!(
+        read(r#""Miller, Eve" <e@contoso.com>"#),
+        named("Miller, Eve", "e@contoso.com")
+    );
+    assert_eq!(
+        read(r#""a \"b\" \\ c" <e@contoso.com>"#),
+        named(r#"a "b" \ c"#, "e@contoso.com")
+    );
+    assert_eq!(
+        read("Jürgen Groß <j@contoso.com>"),
+        named("Jürgen Groß", "j@contoso.com")
+    );
+    assert_eq!(read(r#""" <e@contoso.com>"#), bare("e@contoso.com"));
+    assert_eq!(read("a\tb <e@contoso.com>"), named("a b", "e@contoso.com"));
+}
+
+#[test]
+fn drops_comments_and_space_around_the_at_sign() {
+    assert_eq!(
+        read("ops(night (late) shift)@contoso.com"),
+        bare("ops@contoso.com")
+    );
+    assert_eq!(
+        read("ops @ contoso.com (Ops, all)"),
+        bare("ops@contoso.com")
+    );
+    assert_eq!(
+        read("Ops(x)Team <ops@contoso.com>"),
+        named("Ops Team", "ops@contoso.com")
+    );
+}
+
+#[test]
+fn takes_local_parts_as_relays_do() {
+    for address in [
+        "a..b@x.example",
+        ".a@x.example",
+        "a.@x.example",
+        "o'brien+tag@x.example",
+        r#""a b"@x.example"#,
+        r#""a@b;c,d"@x.example"#,
+        r#""a\"b"@x.example"#,
+        r#"""@x.example"#,
+        "jürgen@x.example",
+        "root@localhost",
+        "a@under_score.example",
+        "a@[192.0.2.1]",
+        "a@[IPv6:2001:db8::1]",
+        "a@münchen.example",
+        "a@xn--mnchen-3ya.example",
+        "a@हिन्दी.example",
+    ] {
+        assert_eq!(read(address), bare(address), "{address}");
+    }
+}
+
+#[test]
+fn refuses_with_the_one_thing_that_is_wrong() {
+    for (written, problem) in [
+        ("contoso.com", "there is no '@'"),
+        ("@contoso.com", "there is nothing before the '@'"),
+        ("ops@", "there is nothing after the '@'"),
+        ("ops@contoso.com@x", "there is more than one '@'"),
+        ("Ops ops@contoso.com", "there is a space in it"),
+        ("ops@contoso .com", "there is a space in it"),
+        ("ops@contoso..com", "the domain after the '@' is malformed"),
+        ("ops@contoso.com.", "the domain after the '@' is malformed"),
+        ("ops@-contoso.com", "the domain after the '@' is malformed"),
+        ("'ops@contoso.com'", "the domain after the '@' is malformed"),
+        (
+            "ops@contoso.com；x",
+            "the domain after the '@' is malformed",
+        ),
+        ("<ops@contoso.com", "'<' and '>' do not match"),
+        ("ops@contoso.com>", "'<' and '>' do not match"),
+        (
+            "<a<c@d>",
+            "the part before the '@' has a character that must be quoted",
+        ),
+        (
+            "mailto:ops@contoso.com",
+            "write the address alone, without 'mailto:'",
+        ),
+        (
+            "<mailto:ops@contoso.com>",
+            "write the address alone, without 'mailto:'",
+        ),
+        (
+            "\"ops@contoso.com",
+            "a comment or a quotation mark is not closed",
+        ),
+        (
+            "ops@contoso.com (x",
+            "a comment or a quotation mark is not closed",
+        ),
+        ("ops\u{7}@contoso.com", "it contains a control character"),
+        (
+            "ops\u{200b}@contoso.com",
+            "there is an invisible character in it, type it anew",
+        ),
+        (
+            "\u{feff}ops@contoso.com",
+            "there is an invisible character in it, type it anew",
+        ),
+        (
+            "\"a\tb\"@contoso.com",
+            "there is a tab in the quoted local part",
+        ),
+        (
+            r#""a"b"@contoso.com"#,
+            "a quotation mark inside the quoted local part is not escaped",
+        ),
+    ] {
+        assert_eq!(read(written), Err(problem), "{written}");
+    }
+    assert!(read("a@[300.1.1.1]").is_err());
+    assert!(read("a@[IPv6:zz]").is_err());
+    assert!(read("a@[x\u{e9}\u{e9}\u{e9}y]").is_err());
+    assert!(read(&format!("{}@x.example", "a".repeat(65))).is_err());
+    assert!(read(&format!("a@{}.example", "a".repeat(64))).is_err());
+    assert!(read(&format!("a@{}", ["a"; 140].join("."))).is_err());
+}
+
+#[test]
+fn refuses_groups() {
+    let group = Err("groups are not supported, write the members");
+    assert_eq!(read("undisclosed-recipients:"), group);
+    assert_eq!(read("Team: a@contoso.com"), group);
+    assert_eq!(read("Team: A <a@contoso.com>"), group);
+    assert_eq!(
+        read(r#""Team: A" <a@contoso.com>"#),
+        named("Team: A", "a@contoso.com")
+    );
+}
+
+fn addresses(list: &str) -> Vec<Result<String, String>> {
+    parse_address_list(list)
+        .into_iter()
+        .map(|entry| entry.map(|m| m.address).map_err(|e| e.written))
+        .collect()
+}
+
+#[test]
+fn separates_at_semicolon_and_comma() {
+    let ok = |address: &str| Ok(address.to_owned());
+    assert_eq!(
+        addresses("a@x.example; b@x.example,c@x.example;;, ;"),
+        [ok("a@x.example"), ok("b@x.example"), ok("c@x.example")]
+    );
+    assert_eq!(
+        addresses(r#""Doe, J; x" <a@x.example>, b@x.example (one, two)"#),
+        [ok("a@x.example"), ok("b@x.example")]
+    );
+    assert_eq!(addresses(" ;, "), []);
+}
+
+#[test]
+fn a_malformed_entry_does_not_hide_the_others() {
+    for broken in [
+        "nobody",
+        "<a@x.example",
+        "\"Broken <a@x.example>",
+        "(broken",
+        "((bro)ken",
+        "bad)",
+        "\"a\\",
+        "Team: x@y.example",
+        "\u{1}@x.example",
+    ] {
+        let list = format!("first@x.example; {broken}; \u{fc} <last@x.example>");
+        let read = addresses(&list);
+        assert_eq!(read.len(), 3, "{list}");
+        assert_eq!(read[0], Ok("first@x.example".to_owned()), "{list}");
+        assert!(read[1].is_err(), "{list}");
+        assert_eq!(read[2], Ok("last@x.example".to_owned()), "{list}");
+    }
+}
+
+#[test]
+fn a_long_list_of_openings_is_read_in_linear_time() {
+    let openings = "(\"".repeat(200_000);
+    assert_eq!(addresses(&format!("{openings};a@x.example")).len(), 2);
+}
+
+#[test]
+fn an_error_shows_one_line() {
+    let error = parse_mailbox("a\r\nb\0").expect_err("line breaks are refused");
+    assert_eq!(error.written, "a\u{fffd}\u{fffd}b\u{fffd}");
+}
+
+#[test]
+fn compares_domains_without_case_and_masks_for_logs() {
+    let mailbox = parse_mailbox("Ops@Contoso.COM").expect("is one");
+    assert_eq!(mailbox.comparable(), "Ops@contoso.com");
+    assert_eq!(mailbox.masked(), "O***@Contoso.COM");
+    assert_eq!(mailbox.local_part(), "Ops");
+    assert_eq!(Mailbox::bare("x").domain(), "");
+}
+
+fn expanded(to: &str, cc: &str, bcc: &str) -> Vec<(u32, RecipientKind, String, bool)> {
+    let some = |list: &str| Some(list.to_owned()).filter(|list| !list.is_empty());
+    let alert = crate::domain::Alert {
+        to_recipients: some(to),
+        cc_recipients: some(cc),
+        bcc_recipients: some(bcc),
+        ..crate::fixture::alert()
+    };
+    expand_recipients(&alert)
+        .into_iter()
+        .map(|r| (r.ordinal, r.kind, r.mailbox.address, r.refusal.is_some()))
+        .collect()
+}
+
+#[test]
+fn duplicates_collapse_to_over_cc_over_bcc_and_ordinals_stay() {
+    use RecipientKind::{Bcc, Cc, To};
+    let row = |ordinal, kind, address: &str| (ordinal, kind, address.to_owned(), false);
+    assert_eq!(
+        expanded(
+            "a@x.example; b@x.example; a@X.EXAMPLE",
+            "c@x.example; B <b@x.example>",
+            "c@x.example; d@x.example; A@x.example",
+        ),
+        [
+            row(0, To, "a@x.example"),
+            row(1, To, "b@x.example"),
+            row(2, Cc, "c@x.example"),
+            row(3, Bcc, "d@x.example"),
+            row(4, Bcc, "A@x.example"),
+        ]
+    );
+}
+
+#[test]
+fn a_malformed_recipient_has_a_row_of_its_own() {
+    let rows = expanded("nobody; a@x.example; nobody", "", "\u{1}b@x.example");
+    let bad = |ordinal, kind, shown: &str| (ordinal, kind, shown.to_owned(), true);
+    assert_eq!(rows[0], bad(0, RecipientKind::To, "nobody"));
+    assert_eq!(rows[1].2, "a@x.example");
+    assert_eq!(rows[2], bad(2, RecipientKind::Bcc, "\u{fffd}b@x.example"));
+    assert_eq!(rows.len(), 3);
+}
+
+proptest! {
+    #[test]
+    fn ordinals_count_from_zero_however_often_the_lists_are_read(
+        to in any::<String>(), cc in any::<String>(), bcc in any::<String>()
+    ) {
+        let rows = expanded(&to, &cc, &bcc);
+        prop_assert!(rows.iter().zip(0..).all(|(row, n)| row.0 == n));
+        prop_assert_eq!(rows, expanded(&to, &cc, &bcc));
+    }
+
+    #[test]
+    fn any_list_is_read(list in any::<String>()) {
+        for entry in parse_address_list(&list) {
+            match entry {
+                Ok(mailbox) => {
+                    prop_assert!(!mailbox.address.chars().any(char::is_control));
+                    prop_assert!(!mailbox.to_string().chars().any(char::is_control));
+                    prop_assert_eq!(parse_mailbox(&mailbox.to_string()), Ok(mailbox));
+                }
+                Err(error) => {
+                    prop_assert!(!error.to_string().chars().any(char::is_control));
+                    prop_assert!(!Mailbox::unreadable(&error.written).address.chars().any(char::is_control));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lists_of_the_grammars_own_characters_are_read(
+        list in "[ab@.:;,<>()\"\\\\ \\[\\]\t\n\u{fc}]{0,60}"
+    ) {
+        for mailbox in parse_address_list(&list).into_iter().flatten() {
+            prop_assert!(!mailbox.to_string().chars().any(char::is_control));
+            prop_assert_eq!(parse_mailbox(&mailbox.to_string()), Ok(mailbox));
+        }
+    }
+
+    #[test]
+    fn display_and_parse_are_inverse(name in "\\PC{1,40}", local in "[a-z0-9.+-]{1,20}") {
+        let mailbox = Mailbox {
+            display_name: Some(name.trim().to_owned()).filter(|name| !name.is_empty()),
+            address: format!("{local}@contoso.com"),
+        };
+        prop_assert_eq!(parse_mailbox(&mailbox.to_string()), Ok(mailbox));
+    }
+
+    #[test]
+    fn good_entries_survive_any_neighbour_without_quotation_marks(
+        junk in "[^\"(]{0,40}", comma in any::<bool>()
+    ) {
+        let separator = if comma { ',' } else { ';' };
+        let list = format!("a@x.example{separator}{junk}{separator}b@x.example");
+        let read = addresses(&list);
+        prop_assert_eq!(read.first(), Some(&Ok("a@x.example".to_owned())));
+        prop_assert_eq!(read.last(), Some(&Ok("b@x.example".to_owned())));
+    }
+}
