@@ -17,3 +17,4 @@ pub mod replies;
 pub mod retry;
 pub mod smime;
 pub mod store;
+pub mod template;

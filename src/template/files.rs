@@ -1,0 +1,111 @@
+//! A folder of template files: which file is what.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::TemplateError;
+
+/// A template file larger than this is a mistake.
+const LARGEST_FILE: usize = 1 << 20;
+
+/// What a file makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Subject,
+    Text,
+    Html,
+}
+
+/// The meaning of a file name such as `order-late.de.html.j2`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FileName<'a> {
+    /// `_layout.html.j2`
+    Shared,
+    /// Template, language in lower case (empty: the default), part.
+    Of(&'a str, String, Part),
+}
+
+/// Reads every template file of `folder`: name and content. Sub-folders, hidden files and
+/// files that do not end in `.j2` are passed over.
+pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        |source| TemplateError::Unreadable { path, source }
+    };
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || !name.ends_with(".j2") || path.is_dir() {
+            continue;
+        }
+        let content = std::fs::read(&path).map_err(unreadable(&path))?;
+        files.insert(name.clone().into_owned(), as_text(&name, content)?);
+    }
+    Ok(files)
+}
+
+fn as_text(file: &str, content: Vec<u8>) -> Result<String, TemplateError> {
+    let bad = |problem| TemplateError::BadFile {
+        file: file.to_owned(),
+        problem,
+    };
+    if content.len() > LARGEST_FILE {
+        return Err(bad("is larger than 1 MiB; is it a template?"));
+    }
+    let text = String::from_utf8(content).map_err(|_| bad("is not UTF-8; save it as UTF-8"))?;
+    // Windows editors write a byte order mark; in a mail it would be an invisible character.
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
+/// Takes a file name apart.
+pub(super) fn parse_file_name(file: &str) -> Result<FileName<'_>, TemplateError> {
+    let bad = |problem| TemplateError::BadName {
+        file: file.to_owned(),
+        problem,
+    };
+    let stem = file.strip_suffix(".j2").unwrap_or(file);
+    let (stem, part) = match stem.rsplit_once('.') {
+        Some((stem, "subject")) => (stem, Part::Subject),
+        Some((stem, "txt")) => (stem, Part::Text),
+        Some((stem, "html")) => (stem, Part::Html),
+        _ => return Err(bad("it has to end in .subject.j2, .txt.j2 or .html.j2")),
+    };
+    if stem.starts_with('_') {
+        return Ok(FileName::Shared);
+    }
+    let (name, language) = match stem.rsplit_once('.') {
+        Some((name, tag)) if is_language(tag) => (name, tag.to_ascii_lowercase()),
+        _ => (stem, String::new()),
+    };
+    if is_template_name(name) {
+        Ok(FileName::Of(name, language, part))
+    } else {
+        Err(bad("use letters, digits, '.', '_' and '-' only"))
+    }
+}
+
+/// What may stand in the column Template. No path separator, so that a row can never reach
+/// out of the folder; nothing that starts with `_` or `.`.
+pub(super) fn is_template_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=100).contains(&name.len())
+        && name.bytes().all(allowed)
+        && !name.starts_with(['_', '.'])
+        && !name.ends_with('.')
+}
+
+/// `de`, `de-AT`, `zh-Hant-TW`: a primary subtag of two or three letters (RFC 5646 section
+/// 2.1) and any others.
+pub(super) fn is_language(tag: &str) -> bool {
+    let mut subtags = tag.split('-');
+    let primary = subtags.next().unwrap_or_default();
+    (2..=3).contains(&primary.len())
+        && primary.bytes().all(|b| b.is_ascii_alphabetic())
+        && subtags.all(|subtag| {
+            (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+}

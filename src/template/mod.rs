@@ -1,0 +1,35 @@
+//! What an alert says: from its own columns, or from a template and its payload.
+//!
+//! In goes an [`Alert`], out comes a [`RenderedAlert`]; `mime` makes the message from that.
+//! This is the only place that knows minijinja. Everything is read when a [`TemplateSet`] is
+//! loaded; a render does no I/O and a bounded amount of work.
+//!
+//! A template is a set of files in one folder, any of them but at least a body:
+//!
+//! | file | makes |
+//! |---|---|
+//! | `order-late.subject.j2` | the subject, unless the alert brings its own |
+//! | `order-late.txt.j2` | the plain text |
+//! | `order-late.html.j2` | the HTML, escaped automatically |
+//! | `order-late.de.html.j2`, ... | the same for an alert whose `Language` is `de`, `de-AT`, ... |
+//! | `_layout.html.j2`, `_footer.txt.j2` | nothing alone: for `extends`, `include`, `import` |
+//!
+//! A language is a tag whose first part has two or three letters: `de`, `de-AT`, `zh-Hant`. The
+//! bodies of a mail all come from the most specific language that has any; a missing subject
+//! comes from the next less specific one.
+//!
+//! A template sees the members of the payload's JSON object as variables, and `alert`.
+
+mod context;
+mod error;
+mod files;
+mod set;
+
+pub use error::{RenderError, TemplateError};
+pub use set::{RenderedAlert, TemplateSet};
+
+#[cfg(doc)]
+use crate::domain::Alert;
+
+#[cfg(test)]
+mod tests;

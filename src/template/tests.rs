@@ -1,0 +1,351 @@
+//! Folders of templates as people make them, and what comes out of them.
+
+use std::path::Path;
+
+use super::files::{FileName, Part, parse_file_name};
+use super::*;
+use crate::domain::{Alert, BodyFormat};
+use crate::fixture;
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).expect("a file");
+    }
+    folder
+}
+
+fn load(files: &[(&str, &str)]) -> Result<TemplateSet, TemplateError> {
+    TemplateSet::load(folder(files).path())
+}
+
+fn templated(payload: &str) -> Alert {
+    Alert {
+        template: Some("late".to_owned()),
+        subject: None,
+        body: None,
+        payload: Some(payload.to_owned()),
+        ..fixture::alert()
+    }
+}
+
+fn render_text(source: &str, payload: &str) -> Result<String, RenderError> {
+    let set = load(&[("late.txt.j2", source)]).expect("loads");
+    let alert = templated(payload);
+    set.render(&alert).map(|r| r.text.unwrap_or_default())
+}
+
+#[test]
+fn a_trio_makes_subject_text_and_html() {
+    let set = load(&[
+        ("late.subject.j2", "\nOrder {{ order }} is late\n"),
+        ("late.txt.j2", "{{ customer.name }} <{{ alert.reference }}>"),
+        ("late.html.j2", "<p>{{ customer.name }}</p>"),
+    ])
+    .expect("loads");
+    let mut alert = templated(r#"{"order": 4711, "customer": {"name": "Miller & <Sons>"}}"#);
+    alert.reference = Some("R&D".to_owned());
+    let rendered = set.render(&alert).expect("renders");
+    assert_eq!(rendered.subject, "Order 4711 is late");
+    assert_eq!(rendered.text.as_deref(), Some("Miller & <Sons> <R&D>"));
+    assert_eq!(
+        rendered.html.as_deref(),
+        Some("<p>Miller &amp; &lt;Sons&gt;</p>")
+    );
+    assert_eq!(rendered.template_version.as_deref(), set.version("late"));
+    assert_eq!(set.version("late").map(str::len), Some(16));
+}
+
+#[test]
+fn the_alerts_own_subject_wins_and_its_body_is_a_variable() {
+    let set = load(&[
+        ("late.subject.j2", "{{ not_there }}"),
+        (
+            "late.txt.j2",
+            "{{ alert.body }}|{{ alert.severity }}|{{ alert.created_at }}",
+        ),
+    ])
+    .expect("loads");
+    let alert = Alert {
+        subject: Some(" Mine ".to_owned()),
+        body: Some("Body <1>".to_owned()),
+        ..templated("{}")
+    };
+    let rendered = set.render(&alert).expect("renders");
+    assert_eq!(rendered.subject, "Mine");
+    assert_eq!(
+        rendered.text.as_deref(),
+        Some("Body <1>||2026-03-01T09:05:07Z")
+    );
+}
+
+#[test]
+fn languages_fall_back_to_less_specific_ones() {
+    let set = load(&[
+        ("late.subject.j2", "en"),
+        ("late.txt.j2", "en"),
+        ("late.html.j2", "en"),
+        ("late.de.subject.j2", "de"),
+        ("late.de.txt.j2", "de"),
+        ("late.de-AT.html.j2", "at"),
+    ])
+    .expect("loads");
+    let said = |language: Option<&str>| {
+        let alert = Alert {
+            language: language.map(str::to_owned),
+            ..templated("{}")
+        };
+        let rendered = set.render(&alert).expect("renders");
+        (rendered.subject.clone(), rendered.text, rendered.html)
+    };
+    let some = |s: &str| Some(s.to_owned());
+    assert_eq!(said(None), ("en".to_owned(), some("en"), some("en")));
+    assert_eq!(said(Some("fr")), said(None));
+    assert_eq!(said(Some("../de")), said(None));
+    assert_eq!(said(Some("DE")), ("de".to_owned(), some("de"), None));
+    assert_eq!(said(Some("de-CH")), said(Some("de")));
+    assert_eq!(said(Some("de-at")), ("de".to_owned(), None, some("at")));
+}
+
+#[test]
+fn shared_files_serve_the_others() {
+    let set = load(&[
+        ("_layout.html.j2", "<b>{% block body %}{% endblock %}</b>"),
+        (
+            "late.html.j2",
+            "{% extends '_layout.html.j2' %}{% block body %}{{ x }}{% endblock %}",
+        ),
+        ("_sign.txt.j2", "-- {{ x }}"),
+        ("late.txt.j2", "{% include '_sign.txt.j2' %}"),
+    ])
+    .expect("loads");
+    let alert = templated(r#"{"x": "<&"}"#);
+    let rendered = set.render(&alert).expect("renders");
+    assert_eq!(rendered.html.as_deref(), Some("<b>&lt;&amp;</b>"));
+    assert_eq!(rendered.text.as_deref(), Some("-- <&"));
+}
+
+#[test]
+fn nothing_else_can_be_included() {
+    for source in [
+        "{% include 'other.html.j2' %}",
+        "{% include '_sign.txt.j2' %}",
+        "{% include '/etc/passwd' %}",
+        "{% include '../late.html.j2' %}",
+        "{% include alert.body %}",
+    ] {
+        let set = load(&[
+            ("other.html.j2", "x"),
+            ("_sign.txt.j2", "x"),
+            ("late.html.j2", source),
+        ])
+        .expect("loads");
+        let alert = Alert {
+            body: Some("/etc/passwd".to_owned()),
+            ..templated("{}")
+        };
+        let error = set.render(&alert).expect_err(source);
+        assert_eq!(error.explanation(), "template-error", "{error}");
+        assert!(error.to_string().contains("template not found"), "{error}");
+    }
+}
+
+#[test]
+fn the_version_changes_with_every_file_that_matters() {
+    let version = |shared: &str, text: &str, other: &str| {
+        load(&[
+            ("_s.txt.j2", shared),
+            ("late.txt.j2", text),
+            ("x.txt.j2", other),
+        ])
+        .expect("loads")
+        .version("late")
+        .map(str::to_owned)
+    };
+    let first = version("a", "b", "c");
+    assert_eq!(first, version("a", "b", "c"));
+    assert_eq!(first, version("a", "b", "d"));
+    assert_ne!(first, version("a", "x", "c"));
+    assert_ne!(first, version("x", "b", "c"));
+}
+
+#[test]
+fn an_error_names_file_line_and_variable() {
+    let error = render_text("a\n{{ order.number }}\n", r#"{"order": {}}"#).expect_err("strict");
+    let said = error.to_string();
+    assert!(said.contains("'late.txt.j2', line 2"), "{said}");
+    assert!(said.contains("number"), "{said}");
+    assert!(said.contains("INCLUDE_NULL_VALUES"), "{said}");
+    let said = render_text("{{ customer }}", "{}")
+        .expect_err("strict")
+        .to_string();
+    assert!(said.contains("customer"), "{said}");
+    let said = render_text("{% for l in lines %}{% endfor %}", "{}")
+        .expect_err("strict")
+        .to_string();
+    assert!(said.contains("lines"), "{said}");
+}
+
+#[test]
+fn null_is_nothing_to_say_and_default_works() {
+    assert_eq!(
+        render_text("[{{ a }}|{{ b | default('-') }}]", r#"{"a": null}"#),
+        Ok("[|-]".to_owned())
+    );
+}
+
+#[test]
+fn work_output_and_recursion_are_bounded() {
+    let error = render_text(
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+        "{}",
+    );
+    assert!(error.expect_err("fuel").to_string().contains("fuel"));
+    let error = render_text(
+        "{% for a in range(9999) %}{{ x }}{% endfor %}",
+        &format!(r#"{{"x": "{}"}}"#, "x".repeat(10_000)),
+    );
+    assert!(error.expect_err("output").to_string().contains("4 MiB"));
+    let error = render_text("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{}");
+    assert_eq!(
+        error.expect_err("recursion").explanation(),
+        "template-error"
+    );
+}
+
+#[test]
+fn the_payload_has_to_be_an_object() {
+    for (payload, said) in [
+        ("[{\"a\": 1}]", "WITHOUT_ARRAY_WRAPPER"),
+        ("4711", "single JSON value"),
+        ("{\"a\": ", "not JSON"),
+    ] {
+        let error = render_text("x", payload).expect_err(payload);
+        assert_eq!(error.explanation(), "bad-payload");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    assert_eq!(render_text("x", " "), Ok("x".to_owned()));
+    assert_eq!(
+        render_text("{{ alert.id }}", r#"{"alert": {"id": 1}}"#),
+        Ok("4711".to_owned())
+    );
+}
+
+#[test]
+fn a_subject_is_one_line() {
+    let set = load(&[("late.subject.j2", "{{ s }}"), ("late.txt.j2", "x")]).expect("loads");
+    for subject in ["a\\nb", "a\\rBcc: x", "a\\u0000b"] {
+        let alert = templated(&format!(r#"{{"s": "{subject}"}}"#));
+        let error = set.render(&alert).expect_err(subject);
+        assert_eq!(error.explanation(), "header-injection");
+    }
+    let alert = templated(r#"{"s": "\n a \n"}"#);
+    assert_eq!(set.render(&alert).expect("renders").subject, "a");
+}
+
+#[test]
+fn a_name_cannot_leave_the_folder() {
+    let set = load(&[("late.txt.j2", "x")]).expect("loads");
+    for (name, key) in [
+        ("../late", "template-unknown"),
+        ("/etc/passwd", "template-unknown"),
+        ("_late", "template-unknown"),
+        ("late\0", "template-unknown"),
+        ("late.txt", "template-unknown"),
+        ("LATE", "template-unknown"),
+    ] {
+        let alert = Alert {
+            template: Some(name.to_owned()),
+            ..templated("{}")
+        };
+        let error = set.render(&alert).expect_err(name);
+        assert_eq!(error.explanation(), key);
+        assert!(!error.to_string().chars().any(char::is_control));
+    }
+}
+
+#[test]
+fn without_a_template_the_columns_speak() {
+    let set = TemplateSet::empty();
+    let alert = fixture::alert();
+    let rendered = set.render(&alert).expect("renders");
+    assert_eq!(rendered.text.as_deref(), Some("Call the carrier."));
+    assert_eq!((rendered.html, rendered.template_version), (None, None));
+    let html = Alert {
+        body_format: BodyFormat::Html,
+        body: Some("<p>x".to_owned()),
+        ..fixture::alert()
+    };
+    let rendered = set.render(&html).expect("renders");
+    assert_eq!(
+        (rendered.text, rendered.html.as_deref()),
+        (None, Some("<p>x"))
+    );
+    let subject_only = Alert {
+        body_format: BodyFormat::Html,
+        body: None,
+        ..fixture::alert()
+    };
+    let rendered = set.render(&subject_only).expect("renders");
+    assert_eq!(rendered.text.as_deref(), Some(""));
+    let nothing = Alert {
+        subject: Some(" ".to_owned()),
+        body: None,
+        ..fixture::alert()
+    };
+    assert_eq!(set.render(&nothing), Err(RenderError::Empty));
+}
+
+#[test]
+fn file_names_say_what_a_file_makes() {
+    let of = |name, language: &str, part| FileName::Of(name, language.to_owned(), part);
+    for (file, meaning) in [
+        ("a.txt.j2", of("a", "", Part::Text)),
+        ("a.b-c_1.html.j2", of("a.b-c_1", "", Part::Html)),
+        ("a.de-AT.subject.j2", of("a", "de-at", Part::Subject)),
+        ("a.late.txt.j2", of("a.late", "", Part::Text)),
+        ("_x.html.j2", FileName::Shared),
+    ] {
+        assert_eq!(parse_file_name(file).expect(file), meaning);
+    }
+    for file in ["a.j2", "a.md.j2", "ä.txt.j2", "a b.txt.j2", ".txt.j2"] {
+        assert!(parse_file_name(file).is_err(), "{file}");
+    }
+}
+
+#[test]
+fn a_doubtful_folder_is_refused() {
+    for (files, said) in [
+        (vec![("a.subject.j2", "x")], "'a.txt.j2'"),
+        (vec![("a.de.txt.j2", "x")], "'a.txt.j2'"),
+        (
+            vec![("a.txt.j2", "x"), ("a.de.subject.j2", "x")],
+            "'a.de.txt.j2'",
+        ),
+        (
+            vec![
+                ("a.txt.j2", "x"),
+                ("a.DE.txt.j2", "x"),
+                ("a.de.txt.j2", "x"),
+            ],
+            "same language",
+        ),
+        (vec![("a.txt.j2", "\n{% if %}")], "line 2"),
+        (vec![("a.xml.j2", "x")], ".subject.j2"),
+    ] {
+        let error = load(&files).expect_err(said).to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    let missing = TemplateSet::load(Path::new("/does/not/exist")).expect_err("missing");
+    assert!(missing.to_string().contains("/does/not/exist"), "{missing}");
+    let latin1 = folder(&[]);
+    std::fs::write(latin1.path().join("a.txt.j2"), b"\xfc").expect("a file");
+    let error = TemplateSet::load(latin1.path()).expect_err("not UTF-8");
+    assert!(error.to_string().contains("UTF-8"), "{error}");
+    let set = load(&[
+        ("a.txt.j2", "\u{feff}x"),
+        ("README.md", "{% if"),
+        (".b.txt.j2", "{%"),
+    ]);
+    assert_eq!(set.expect("loads").names().collect::<Vec<_>>(), ["a"]);
+}
