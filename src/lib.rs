@@ -12,6 +12,7 @@ pub mod config;
 pub mod domain;
 #[cfg(test)]
 mod fixture;
+pub mod mime;
 pub mod relay;
 pub mod replies;
 pub mod retry;

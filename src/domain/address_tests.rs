@@ -136,7 +136,7 @@ fn refuses_with_the_one_thing_that_is_wrong() {
             "there is a tab in the quoted local part",
         ),
         (
-            r#""a"b"@contoso.com"#,
+            r#""a""b"@contoso.com"#,
             "a quotation mark inside the quoted local part is not escaped",
         ),
     ] {

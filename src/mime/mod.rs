@@ -1,0 +1,218 @@
+//! A rendered alert as an Internet message (RFC 5322, RFC 2045 to 2049).
+//!
+//! In goes a [`RenderedAlert`], out comes a [`Message`]: 7-bit octets with CRLF line endings,
+//! the same in every attempt (Message-ID, Date and boundary are made from the alert's own
+//! columns, nothing from a clock or a random number). This is the only place that knows
+//! lettre, which makes the MIME parts. The header section is ours, because lettre takes no
+//! address such as `a..b@x`, no second header of one name, and leaves long words unfolded.
+//!
+//! The guard comes first: a line break or another control character in a column that may
+//! stand in a header fails the alert. Nothing in any column can add a header, a recipient or
+//! a command. After the guard, all header text is encoded so that only printable ASCII is
+//! left, so the guard is not what safety hangs on alone.
+//!
+//! Not here yet: addresses that are not ASCII (RFC 6532, RFC 5890). In To and Cc such an
+//! address is left out, its recipient fails with 5.6.7 at submission; in From and Reply-To it
+//! fails the alert.
+
+mod alternative;
+mod body;
+mod error;
+mod extra;
+mod guard;
+mod header;
+
+use crate::domain::{
+    Alert, Importance, Mailbox, Message, Recipient, RecipientKind, Sensitivity, Timestamp,
+    expand_recipients, parse_address_list, parse_mailbox,
+};
+use crate::template::RenderedAlert;
+
+pub use error::MimeError;
+pub use extra::HeaderPolicy;
+use header::HeaderSection;
+
+/// What a send port says about its messages.
+#[derive(Debug, Clone)]
+pub struct MessageSettings {
+    /// `From` (RFC 5322 section 3.6.2): the send port's, or the alert's where the send port
+    /// accepts it. Decided before.
+    pub from: Mailbox,
+    /// Right side of the Message-ID (RFC 5322 section 3.6.4): a domain that is ours.
+    pub message_id_domain: String,
+    /// Which headers the column Headers may add.
+    pub headers: HeaderPolicy,
+}
+
+/// Makes the message of an alert.
+///
+/// # Errors
+/// [`MimeError`] names the column that cannot be sent. It is permanent: the same row fails
+/// again.
+pub fn build_message(
+    rendered: &RenderedAlert<'_>,
+    settings: &MessageSettings,
+) -> Result<Message, MimeError> {
+    let alert = rendered.alert;
+    guard::check_columns(alert, &rendered.subject)?;
+    let recipients = expand_recipients(alert);
+    if recipients.is_empty() {
+        return Err(MimeError::NoRecipients);
+    }
+    let from = checked_from(&settings.from)?;
+    let message_id = message_id(alert, &settings.message_id_domain)?;
+
+    let mut headers = HeaderSection::default();
+    headers.literal("Date", &date_time(alert.created_at));
+    headers.mailboxes("From", &[from]);
+    if let Some(reply_to) = &alert.reply_to {
+        headers.mailboxes("Reply-To", &checked_reply_to(reply_to)?);
+    }
+    destination(&mut headers, &recipients);
+    headers.text("Subject", &rendered.subject);
+    headers.literal("Message-ID", &message_id);
+    about_the_alert(&mut headers, alert, from);
+    extra::add(&mut headers, alert.headers.as_deref(), &settings.headers)?;
+    // From here on the headers belong to the MIME entity: signing takes them along.
+    headers.literal("MIME-Version", "1.0");
+    let mut octets = headers.into_octets();
+    octets.extend(body::entity(rendered, &boundary(alert)));
+    Ok(Message { message_id, octets })
+}
+
+/// `To` and `Cc` (RFC 5322 section 3.6.3): the readable addresses. Without any, an empty
+/// group, because some relays refuse a message without a destination. `Bcc` is envelope only.
+fn destination(headers: &mut HeaderSection, recipients: &[Recipient]) {
+    let of = |kind| -> Vec<&Mailbox> {
+        recipients
+            .iter()
+            .filter(|r| r.kind == kind && r.refusal.is_none() && r.mailbox.address.is_ascii())
+            .map(|r| &r.mailbox)
+            .collect()
+    };
+    let (to, cc) = (of(RecipientKind::To), of(RecipientKind::Cc));
+    if to.is_empty() && cc.is_empty() {
+        headers.literal("To", "undisclosed-recipients:;");
+    }
+    headers.mailboxes("To", &to);
+    headers.mailboxes("Cc", &cc);
+}
+
+/// What follows from the alert's columns, besides addresses and subject.
+fn about_the_alert(headers: &mut HeaderSection, alert: &Alert, from: &Mailbox) {
+    // RFC 3834 section 5; Exchange and Outlook obey the second one only.
+    headers.literal("Auto-Submitted", "auto-generated");
+    headers.literal("X-Auto-Response-Suppress", "All");
+    // RFC 2156 sections 5.3.6 and 5.3.9; X-Priority for the clients that know only that.
+    let importance = match alert.importance {
+        Importance::High => Some(("high", "1", "urgent")),
+        Importance::Low => Some(("low", "5", "non-urgent")),
+        Importance::Normal => None,
+    };
+    if let Some((importance, x_priority, priority)) = importance {
+        headers.literal("Importance", importance);
+        headers.literal("X-Priority", x_priority);
+        headers.literal("Priority", priority);
+    }
+    let sensitivity = match alert.sensitivity {
+        Sensitivity::Personal => Some("Personal"),
+        Sensitivity::Private => Some("Private"),
+        Sensitivity::Confidential => Some("Company-Confidential"),
+        Sensitivity::Normal => None,
+    };
+    if let Some(sensitivity) = sensitivity {
+        headers.literal("Sensitivity", sensitivity);
+    }
+    if let Some(reply_by) = alert.reply_by {
+        headers.literal("Reply-By", &date_time(reply_by));
+    }
+    if alert.read_receipt {
+        // RFC 8098 section 2.1. The address alone: readers ask before they answer.
+        headers.mailboxes(
+            "Disposition-Notification-To",
+            &[&Mailbox::bare(&*from.address)],
+        );
+    }
+    if let Some(language) = alert.language.as_deref().filter(|l| is_language_tag(l)) {
+        headers.literal("Content-Language", language.trim());
+    }
+    headers.text(
+        "X-Alert-Name",
+        alert.alert_name.as_deref().unwrap_or_default(),
+    );
+}
+
+fn checked_from(from: &Mailbox) -> Result<&Mailbox, MimeError> {
+    let bad = |problem| MimeError::BadFrom {
+        written: from.address.escape_debug().take(320).collect(),
+        problem,
+    };
+    match parse_mailbox(&from.address) {
+        Err(error) => Err(bad(error.problem)),
+        Ok(read) if read.address != from.address => Err(bad("it holds more than an address")),
+        Ok(_) if !from.address.is_ascii() => Err(bad(NOT_ASCII)),
+        Ok(_) => Ok(from),
+    }
+}
+
+const NOT_ASCII: &str = "it is not ASCII, and addresses in other scripts are not supported yet";
+
+fn checked_reply_to(column: &str) -> Result<Vec<Mailbox>, MimeError> {
+    let checked = |entry: Result<Mailbox, crate::domain::AddressError>| match entry {
+        Err(error) => Err(MimeError::BadReplyTo {
+            written: error.written,
+            problem: error.problem,
+        }),
+        Ok(mailbox) if !mailbox.address.is_ascii() => Err(MimeError::BadReplyTo {
+            written: mailbox.address,
+            problem: NOT_ASCII,
+        }),
+        Ok(mailbox) => Ok(mailbox),
+    };
+    parse_address_list(column)
+        .into_iter()
+        .map(checked)
+        .collect()
+}
+
+/// `msg-id` (RFC 5322 section 3.6.4).
+fn message_id(alert: &Alert, domain: &str) -> Result<String, MimeError> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    if domain.len() > 255 || !domain.split('.').all(label) {
+        return Err(MimeError::BadMessageIdDomain {
+            written: domain.escape_debug().take(320).collect(),
+        });
+    }
+    Ok(format!("<{}@{domain}>", alert.public_id))
+}
+
+/// Quoted-printable and base64 never hold `=_` (RFC 2045 section 6.7).
+fn boundary(alert: &Alert) -> String {
+    format!("=_{}", alert.public_id.0.as_simple())
+}
+
+/// `date-time` (RFC 5322 section 3.3).
+fn date_time(moment: Timestamp) -> String {
+    moment.format("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
+/// Well-formed by RFC 5646 section 2.1, roughly.
+fn is_language_tag(tag: &str) -> bool {
+    let tag = tag.trim();
+    let mut subtags = tag.split('-');
+    let primary = subtags.next().unwrap_or_default();
+    tag.len() <= 35
+        && (2..=8).contains(&primary.len())
+        && primary.bytes().all(|b| b.is_ascii_alphabetic())
+        && subtags.all(|subtag| {
+            (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+}
+
+#[cfg(test)]
+mod tests;
