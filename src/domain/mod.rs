@@ -24,7 +24,9 @@ pub use attempt::{
 };
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
 pub use instance::{InstanceId, InstanceInfo, RelayCondition, RelayState, SendPortInfo};
-pub use recipient::{Recipient, RecipientKind, RecipientStatus, expand_recipients};
+pub use recipient::{
+    Recipient, RecipientKind, RecipientStatus, expand_recipient_lists, expand_recipients,
+};
 pub use reply::{Command, EnhancedStatusCode, Fault, Reply, ReplyClass};
 
 /// UTC with the resolution that the databases keep: `datetime2(3)`.

@@ -67,15 +67,28 @@ pub struct Recipient {
 /// domain is compared without case). A malformed address becomes a failed recipient with
 /// 501 5.1.3 and harms nobody else.
 pub fn expand_recipients(alert: &Alert) -> Vec<Recipient> {
+    expand_recipient_lists(
+        alert.to_recipients.as_deref(),
+        alert.cc_recipients.as_deref(),
+        alert.bcc_recipients.as_deref(),
+    )
+}
+
+/// [`expand_recipients`] for who has the three lists (To, Cc, Bcc) and not the whole alert.
+pub fn expand_recipient_lists(
+    to: Option<&str>,
+    cc: Option<&str>,
+    bcc: Option<&str>,
+) -> Vec<Recipient> {
     let lists = [
-        (RecipientKind::To, &alert.to_recipients),
-        (RecipientKind::Cc, &alert.cc_recipients),
-        (RecipientKind::Bcc, &alert.bcc_recipients),
+        (RecipientKind::To, to),
+        (RecipientKind::Cc, cc),
+        (RecipientKind::Bcc, bcc),
     ];
     let mut seen = std::collections::HashSet::new();
     let mut recipients = Vec::new();
     for (kind, list) in lists {
-        for entry in parse_address_list(list.as_deref().unwrap_or_default()) {
+        for entry in parse_address_list(list.unwrap_or_default()) {
             let (mailbox, refusal) = match entry {
                 Ok(mailbox) => (mailbox, None),
                 Err(error) => refused(&error),
