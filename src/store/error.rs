@@ -52,6 +52,21 @@ impl StoreError {
         }
     }
 
+    /// An error in our own words that keeps the engine's as its cause.
+    pub fn explained(
+        kind: StoreErrorKind,
+        doing: &'static str,
+        message: impl Into<String>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            kind,
+            doing,
+            message: message.into(),
+            source: Some(Box::new(source)),
+        }
+    }
+
     /// What kind of trouble.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
