@@ -7,6 +7,7 @@
 
 mod error;
 pub mod migration;
+pub mod sqlite;
 mod types;
 
 use std::time::Duration;

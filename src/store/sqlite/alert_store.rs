@@ -1,0 +1,402 @@
+//! The queue as the driver uses it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, Transaction, params};
+use uuid::Uuid;
+
+use crate::domain::{
+    AlertId, AttemptKey, AttemptOutcome, InstanceId, InstanceInfo, Outcome, Priority, RelayState,
+    SendPortInfo, Timestamp,
+};
+use crate::store::{
+    AlertStore, CLASS_HEAD_START, Claim, Claimed, Event, Explanation, Loaded, Recorded, Renewal,
+    StoreError,
+};
+
+use super::codec::{Columns, later, time_of, time_text, uuid_text};
+use super::connection::{Trouble, write};
+use super::load::load_one;
+use super::owner::Owner;
+use super::record::Recorder;
+use super::{SqliteStore, sql};
+
+#[async_trait]
+impl AlertStore for SqliteStore {
+    async fn register(
+        &self,
+        instance: &InstanceInfo,
+        lease: Duration,
+        send_ports: &[SendPortInfo],
+        explanations: &[Explanation],
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (instance, send_ports, explanations) =
+            (instance.clone(), send_ports.to_vec(), explanations.to_vec());
+        self.writer
+            .call("register the instance", move |connection| {
+                write(connection, |tx| {
+                    register_instance(tx, &instance, now, lease)?;
+                    register_send_ports(tx, &send_ports, now)?;
+                    register_explanations(tx, &explanations)
+                })
+            })
+            .await
+    }
+
+    async fn renew(
+        &self,
+        instance: InstanceId,
+        lease: Duration,
+        send_ports: &[String],
+        relays: &[RelayState],
+    ) -> Result<Renewal, StoreError> {
+        let now = self.clock.now();
+        let (send_ports, relays) = (send_ports.to_vec(), relays.to_vec());
+        self.writer
+            .call("renew the lease", move |connection| {
+                write(connection, |tx| {
+                    renew(tx, instance, now, lease, &send_ports, &relays)
+                })
+            })
+            .await
+    }
+
+    async fn retire(&self, instance: InstanceId) -> Result<(), StoreError> {
+        let now = time_text(self.clock.now());
+        let instance = uuid_text(instance.0);
+        self.writer
+            .call("retire the instance", move |connection| {
+                write(connection, |tx| {
+                    tx.execute(sql!("retire_instance"), params![instance, now])?;
+                    tx.execute(sql!("retire_release"), params![instance, now])?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
+        let now = self.clock.now();
+        let limit = claim.limit.min(500);
+        let (token, owner) = (uuid_text(claim.token.0), uuid_text(claim.instance.0));
+        let send_port = claim.send_port.to_owned();
+        self.writer
+            .call("claim alerts", move |connection| {
+                write(connection, |tx| {
+                    let alerts = due(tx, &send_port, now, limit)?;
+                    take(tx, &alerts, now, &token, &owner)?;
+                    let may_hold_more = limit > 0 && alerts.len() >= limit as usize;
+                    Ok(Claimed {
+                        alerts,
+                        may_hold_more,
+                    })
+                })
+            })
+            .await
+    }
+
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+        let ids = ids.to_vec();
+        self.reader
+            .call("load alerts", move |connection| {
+                let loaded = ids.iter().map(|&id| load_one(connection, id));
+                loaded.filter_map(Result::transpose).collect()
+            })
+            .await
+    }
+
+    async fn record(
+        &self,
+        instance: InstanceId,
+        outcomes: &[Outcome],
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let now = self.clock.now();
+        let outcomes = outcomes.to_vec();
+        self.writer
+            .call("record outcomes", move |connection| {
+                write(connection, |tx| {
+                    let recorder = Recorder { tx, instance, now };
+                    outcomes
+                        .iter()
+                        .map(|outcome| recorder.record(outcome))
+                        .collect()
+                })
+            })
+            .await
+    }
+
+    async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError> {
+        let now = self.clock.now();
+        self.writer
+            .call("take over alerts of dead instances", move |connection| {
+                write(connection, |tx| take_over(tx, instance, now, limit))
+            })
+            .await
+    }
+
+    async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
+        let now = self.clock.now();
+        let instance = InstanceId(Uuid::nil());
+        self.writer
+            .call("expire alerts", move |connection| {
+                write(connection, |tx| {
+                    Recorder { tx, instance, now }.expire(limit)
+                })
+            })
+            .await
+    }
+
+    async fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, StoreError> {
+        let now = self.clock.now();
+        let instance = InstanceId(Uuid::nil());
+        self.writer
+            .call("fail alerts without a send port", move |connection| {
+                write(connection, |tx| {
+                    Recorder { tx, instance, now }.fail_unrouted(after, limit)
+                })
+            })
+            .await
+    }
+
+    async fn log_event(&self, event: &Event) -> Result<(), StoreError> {
+        let now = time_text(self.clock.now());
+        let event = event.clone();
+        self.writer
+            .call("log an event", move |connection| {
+                connection
+                    .prepare_cached(sql!("log_event"))?
+                    .execute(params![
+                        now,
+                        event.severity.as_str(),
+                        event.event_type,
+                        event.instance.map(|id| uuid_text(id.0)),
+                        event.alert.map(|id| id.0),
+                        event.send_port,
+                        event.relay,
+                        event.message,
+                    ])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn wait_for_insert(&self, at_most: Duration) {
+        self.watch.wait(&self.writer, at_most).await;
+    }
+}
+
+fn register_instance(
+    tx: &Transaction<'_>,
+    instance: &InstanceInfo,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<(), Trouble> {
+    tx.execute(
+        sql!("register_instance"),
+        params![
+            uuid_text(instance.id.0),
+            instance.name,
+            instance.host_name,
+            instance.process_id,
+            instance.version,
+            time_text(now),
+            later(now, lease),
+        ],
+    )?;
+    Ok(())
+}
+
+fn register_send_ports(
+    tx: &Transaction<'_>,
+    send_ports: &[SendPortInfo],
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    for port in send_ports {
+        let max_age = i64::try_from(port.max_age.as_secs()).unwrap_or(i64::MAX);
+        tx.execute(
+            sql!("register_send_port"),
+            params![
+                port.name,
+                port.from_address,
+                port.protection,
+                max_age,
+                time_text(now)
+            ],
+        )?;
+        tx.execute(sql!("register_clear_relays"), [&port.name])?;
+        for (ordinal, relay) in (0_u32..).zip(&port.relays) {
+            tx.execute(sql!("register_relay"), params![port.name, ordinal, relay])?;
+        }
+    }
+    Ok(())
+}
+
+fn register_explanations(
+    tx: &Transaction<'_>,
+    explanations: &[Explanation],
+) -> Result<(), Trouble> {
+    let mut statement = tx.prepare_cached(sql!("register_explanation"))?;
+    for Explanation {
+        key,
+        fault,
+        cause,
+        advice,
+    } in explanations
+    {
+        statement.execute([key, fault, cause, advice])?;
+    }
+    Ok(())
+}
+
+fn renew(
+    tx: &Transaction<'_>,
+    instance: InstanceId,
+    now: Timestamp,
+    lease: Duration,
+    send_ports: &[String],
+    relays: &[RelayState],
+) -> Result<Renewal, Trouble> {
+    let (id, at) = (uuid_text(instance.0), time_text(now));
+    let renewed =
+        tx.prepare_cached(sql!("renew_instance"))?
+            .execute(params![id, at, later(now, lease)])?;
+    if renewed == 0 {
+        return Ok(Renewal::Lost);
+    }
+    for name in send_ports {
+        tx.prepare_cached(sql!("renew_send_port"))?
+            .execute([name, &at])?;
+    }
+    tx.prepare_cached(sql!("renew_clear_relays"))?
+        .execute([&id])?;
+    for relay in relays {
+        tx.prepare_cached(sql!("renew_relay"))?.execute(params![
+            id,
+            relay.relay,
+            relay.condition.as_str(),
+            time_text(relay.since),
+            relay.retry_at.map(time_text),
+            relay.reply,
+            relay.explanation,
+        ])?;
+    }
+    Ok(Renewal::Renewed)
+}
+
+/// The first `limit` of three seeks, merged as if higher classes had been due earlier.
+fn due(
+    tx: &Transaction<'_>,
+    send_port: &str,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<AlertId>, Trouble> {
+    let mut found: Vec<(i64, i64)> = Vec::new();
+    let mut statement = tx.prepare_cached(sql!("claim_due"))?;
+    for (class, head_start) in [
+        (Priority::Urgent, 2 * CLASS_HEAD_START),
+        (Priority::Normal, CLASS_HEAD_START),
+        (Priority::Low, Duration::ZERO),
+    ] {
+        let values = params![send_port, class.as_str(), time_text(now), limit];
+        let mut rows = statement.query(values)?;
+        while let Some(row) = rows.next()? {
+            let head_start = i64::try_from(head_start.as_millis()).unwrap_or(i64::MAX);
+            found.push((
+                due_millis(row.get_ref(1)?.as_str().ok()) - head_start,
+                row.get(0)?,
+            ));
+        }
+    }
+    found.sort_unstable();
+    found.truncate(limit as usize);
+    Ok(found.into_iter().map(|(_, id)| AlertId(id)).collect())
+}
+
+/// A month 13, which the CHECK lets pass, is claimed first, and fails when it is loaded.
+fn due_millis(text: Option<&str>) -> i64 {
+    text.and_then(|text| time_of(text).ok())
+        .map_or(0, |due| due.timestamp_millis())
+}
+
+fn take(
+    tx: &Transaction<'_>,
+    alerts: &[AlertId],
+    now: Timestamp,
+    token: &str,
+    owner: &str,
+) -> Result<(), Trouble> {
+    let now = time_text(now);
+    let mut statement = tx.prepare_cached(sql!("claim_take"))?;
+    for alert in alerts {
+        statement.execute(params![alert.0, now, token, owner])?;
+    }
+    Ok(())
+}
+
+fn take_over(
+    tx: &Transaction<'_>,
+    instance: InstanceId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<u32, Trouble> {
+    let this = uuid_text(instance.0);
+    let this_host: Option<String> = tx
+        .query_row(sql!("take_over_self"), [&this], |row| row.get(0))
+        .optional()?;
+    let mut statement = tx.prepare_cached(sql!("take_over_owners"))?;
+    let owners = statement.query_map(params![this, time_text(now)], |row| {
+        Ok(Owner::read(&Columns(row)))
+    })?;
+    let owners: Vec<_> = owners.collect::<Result<_, _>>()?;
+    let mut taken = 0;
+    for owner in owners {
+        let owner = owner.map_err(Trouble::unreadable)?;
+        if owner.is_gone(this_host.as_deref()) {
+            taken += take_over_from(tx, &owner.id, now, limit - taken)?;
+        }
+    }
+    Ok(taken)
+}
+
+fn take_over_from(
+    tx: &Transaction<'_>,
+    owner: &str,
+    now: Timestamp,
+    limit: u32,
+) -> Result<u32, Trouble> {
+    let now = time_text(now);
+    let mut statement = tx.prepare_cached(sql!("take_over_alerts"))?;
+    let held = statement.query_map(params![owner, limit], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    let held: Vec<(i64, i64, Option<String>)> = held.collect::<Result<_, _>>()?;
+    let mut taken = 0;
+    for (alert, attempts, leased_at) in held {
+        let nothing = rusqlite::types::Null;
+        tx.prepare_cached(sql!("record_attempt"))?.execute(params![
+            uuid_text(AttemptKey::random().0),
+            alert,
+            attempts + 1,
+            AttemptOutcome::Unknown.as_str(),
+            owner,
+            nothing,
+            leased_at,
+            now,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+        ])?;
+        tx.prepare_cached(sql!("take_over_release"))?
+            .execute(params![alert, now])?;
+        taken += 1;
+    }
+    Ok(taken)
+}

@@ -1,0 +1,181 @@
+//! How the domain's values stand in SQLite, and how they are read back.
+//!
+//! Times have one text form, so that they sort; words and uuids are text as in SQL Server.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+use uuid::Uuid;
+
+use crate::domain::Timestamp;
+
+const TIME_FORM: &str = "%Y-%m-%dT%H:%M:%S%.3fZ";
+
+/// `2026-01-31T12:00:00.000Z`. Years that would not fit the form are cut to its ends.
+pub(super) fn time_text(at: Timestamp) -> String {
+    let year = chrono::Datelike::year(&at);
+    if year > 9999 {
+        "9999-12-31T23:59:59.999Z".to_owned()
+    } else if year < 1 {
+        "0001-01-01T00:00:00.000Z".to_owned()
+    } else {
+        at.format(TIME_FORM).to_string()
+    }
+}
+
+/// The inverse of [`time_text`]; the error says what was found.
+pub(super) fn time_of(text: &str) -> Result<Timestamp, String> {
+    NaiveDateTime::parse_from_str(text, TIME_FORM)
+        .map(|naive| naive.and_utc())
+        .map_err(|_| format!("'{text}' is not a time such as 2026-01-31T12:00:00.000Z"))
+}
+
+/// `at + by` as text; far ends of the calendar instead of an overflow.
+pub(super) fn later(at: Timestamp, by: Duration) -> String {
+    let sum = TimeDelta::from_std(by)
+        .ok()
+        .and_then(|by| at.checked_add_signed(by));
+    sum.map_or_else(|| "9999-12-31T23:59:59.999Z".to_owned(), time_text)
+}
+
+/// `at - by` as text; far ends of the calendar instead of an overflow.
+pub(super) fn earlier(at: Timestamp, by: Duration) -> String {
+    let difference = TimeDelta::from_std(by)
+        .ok()
+        .and_then(|by| at.checked_sub_signed(by));
+    difference.map_or_else(|| time_text(first_day()), time_text)
+}
+
+fn first_day() -> Timestamp {
+    NaiveDate::MIN.and_time(chrono::NaiveTime::MIN).and_utc()
+}
+
+pub(super) fn uuid_text(id: Uuid) -> String {
+    id.as_hyphenated().to_string()
+}
+
+/// A row whose values were written by others: every reader answers with a sentence that
+/// names the column, so that one bad value fails one row.
+pub(super) struct Columns<'row, 'stmt>(pub(super) &'row Row<'stmt>);
+
+impl Columns<'_, '_> {
+    fn value(&self, column: &str) -> Result<ValueRef<'_>, String> {
+        self.0
+            .get_ref(column)
+            .map_err(|error| format!("column {column}: {error}"))
+    }
+
+    pub(super) fn optional_text(&self, column: &str) -> Result<Option<String>, String> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(octets) => match std::str::from_utf8(octets) {
+                Ok(text) => Ok(Some(text.to_owned())),
+                Err(error) => Err(format!("column {column} is not UTF-8: {error}")),
+            },
+            other => Err(format!(
+                "column {column} holds {}, not text",
+                other.data_type()
+            )),
+        }
+    }
+
+    pub(super) fn text(&self, column: &str) -> Result<String, String> {
+        self.optional_text(column)?
+            .ok_or_else(|| format!("column {column} is NULL"))
+    }
+
+    /// For people to look at: what is not UTF-8 is replaced instead of refused.
+    pub(super) fn lossy(&self, column: &str) -> Result<Option<String>, String> {
+        match self.value(column)? {
+            ValueRef::Text(octets) => Ok(Some(String::from_utf8_lossy(octets).into_owned())),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn optional_integer(&self, column: &str) -> Result<Option<i64>, String> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(number) => Ok(Some(number)),
+            other => Err(format!(
+                "column {column} holds {}, not a number",
+                other.data_type()
+            )),
+        }
+    }
+
+    pub(super) fn integer(&self, column: &str) -> Result<i64, String> {
+        self.optional_integer(column)?
+            .ok_or_else(|| format!("column {column} is NULL"))
+    }
+
+    pub(super) fn count(&self, column: &str) -> Result<u32, String> {
+        let number = self.integer(column)?;
+        u32::try_from(number).map_err(|_| format!("column {column} holds {number}, not a count"))
+    }
+
+    pub(super) fn flag(&self, column: &str) -> Result<bool, String> {
+        Ok(self.integer(column)? != 0)
+    }
+
+    pub(super) fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, String> {
+        let Some(text) = self.optional_text(column)? else {
+            return Ok(None);
+        };
+        let time = time_of(&text).map_err(|error| format!("column {column}: {error}"))?;
+        Ok(Some(time))
+    }
+
+    pub(super) fn time(&self, column: &str) -> Result<Timestamp, String> {
+        self.optional_time(column)?
+            .ok_or_else(|| format!("column {column} is NULL"))
+    }
+
+    pub(super) fn word<T: FromStr<Err = String>>(&self, column: &str) -> Result<T, String> {
+        let text = self.text(column)?;
+        text.parse()
+            .map_err(|error| format!("column {column}: {error}"))
+    }
+
+    pub(super) fn uuid(&self, column: &str) -> Result<Uuid, String> {
+        let text = self.text(column)?;
+        Uuid::try_parse(&text)
+            .map_err(|error| format!("column {column}: '{text}' is not a UUID: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_milliseconds_and_come_back() {
+        let text = "2026-01-31T12:00:00.007Z";
+        let time = time_of(text).unwrap();
+        assert_eq!(time_text(time), text);
+        assert_eq!(
+            later(time, Duration::from_millis(993)),
+            "2026-01-31T12:00:01.000Z"
+        );
+        assert_eq!(
+            earlier(time, Duration::from_millis(8)),
+            "2026-01-31T11:59:59.999Z"
+        );
+    }
+
+    #[test]
+    fn far_ends_of_the_calendar_still_have_the_one_form() {
+        let time = time_of("2026-01-31T12:00:00.000Z").unwrap();
+        assert_eq!(later(time, Duration::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(earlier(time, Duration::MAX), "0001-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn other_forms_of_a_time_are_refused() {
+        for text in ["2026-01-31 12:00:00.000Z", "2026-13-31T12:00:00.000Z", ""] {
+            assert!(time_of(text).is_err(), "{text}");
+        }
+    }
+}

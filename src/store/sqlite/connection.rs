@@ -1,0 +1,288 @@
+//! Connections, each owned by a thread of its own: the async runtime never blocks, and a
+//! future that is dropped leaves its job done or undone, never half done.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// How long SQLite itself waits for another process's transaction to end.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a job is tried again after that, and the first pause between.
+const BUSY_RETRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// All statements of the store fit, so each is compiled once.
+const STATEMENT_CACHE: usize = 80;
+/// In KiB; holds the inner pages of every index at millions of rows.
+const PAGE_CACHE_KIB: i32 = 64 * 1024;
+/// Pages of write-ahead log between checkpoints: fewer, larger ones cost less than many small.
+const CHECKPOINT_PAGES: i32 = 4000;
+
+/// Why a job failed, before it is known what was being done.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The engine's error.
+    Engine(rusqlite::Error),
+    /// Ours.
+    Said(StoreErrorKind, String),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl Trouble {
+    /// A value of a row that cannot be read.
+    pub(super) fn unreadable(reason: String) -> Self {
+        Self::Said(StoreErrorKind::Rejected, reason)
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Engine(error) if matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        ))
+    }
+
+    fn into_store_error(self, doing: &'static str, path: &Path) -> StoreError {
+        match self {
+            Self::Said(kind, message) => StoreError::new(kind, doing, message),
+            Self::Engine(error) => explain(error, doing, path),
+        }
+    }
+}
+
+/// The engine's error with its kind and, where its own words say too little, ours.
+fn explain(error: rusqlite::Error, doing: &'static str, path: &Path) -> StoreError {
+    use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable};
+    let file = path.display();
+    let (kind, words) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            Unavailable,
+            Some(format!(
+                "another process keeps the database '{file}' locked"
+            )),
+        ),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => (Unavailable, None),
+        Some(ErrorCode::ReadOnly) => (
+            ReadOnly,
+            Some(format!(
+                "the database '{file}' cannot be written to; check the rights of the file and of its folder"
+            )),
+        ),
+        Some(ErrorCode::DiskFull) => (
+            ReadOnly,
+            Some(format!("the disk that holds the database '{file}' is full")),
+        ),
+        Some(ErrorCode::NotADatabase) => (
+            Schema,
+            Some(format!(
+                "'{file}' is not a SQLite database; point to another file, or move this one away"
+            )),
+        ),
+        Some(ErrorCode::CannotOpen) if !path.exists() => (Schema, Some(absent(path))),
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => (
+            Refused,
+            Some(format!(
+                "the database '{file}' cannot be opened; check the rights of the file and of its folder"
+            )),
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => (
+            Refused,
+            Some(format!(
+                "the database '{file}' is damaged; restore it from a backup, or try sqlite3 '.recover'"
+            )),
+        ),
+        Some(ErrorCode::AuthorizationForStatementDenied) => (Refused, None),
+        _ if error.to_string().contains("no such table") => (
+            Schema,
+            Some(format!(
+                "the database '{file}' lacks the schema of sendport ({error}); run `sendport migrate`"
+            )),
+        ),
+        _ => (Rejected, None),
+    };
+    match words {
+        Some(words) => StoreError::explained(kind, doing, words, error),
+        None => StoreError::caused_by(kind, doing, error),
+    }
+}
+
+fn absent(path: &Path) -> String {
+    format!(
+        "there is no database file '{}'; run `sendport migrate` to create it",
+        path.display()
+    )
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The one that writes.
+    Writer,
+    /// Sees what is committed, changes nothing.
+    Reader,
+}
+
+type Job = Box<dyn FnOnce(&mut Slot) + Send>;
+
+/// A thread and the connection that it owns; the thread ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Worker {
+    jobs: mpsc::Sender<Job>,
+    path: PathBuf,
+}
+
+impl Worker {
+    /// Starts the thread. The database is opened by the first job, so that a store can be
+    /// made for a file that `create_database` will create.
+    pub(super) fn start(path: &Path, role: Role) -> io::Result<Self> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let mut slot = Slot {
+            path: path.to_owned(),
+            role,
+            connection: None,
+        };
+        std::thread::Builder::new()
+            .name(format!("sqlite-{role:?}").to_lowercase())
+            .spawn(move || {
+                while let Ok(job) = inbox.recv() {
+                    // A panic costs its job and its connection, not the store.
+                    let _ = catch_unwind(AssertUnwindSafe(|| job(&mut slot)));
+                }
+            })?;
+        Ok(Self {
+            jobs,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Runs `work` on the connection; again, where another process was in the way.
+    pub(super) async fn call<T, F>(&self, doing: &'static str, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Connection) -> Result<T, Trouble> + Send + Sync + 'static,
+    {
+        let work = Arc::new(work);
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..BUSY_RETRIES {
+            match self.once(doing, Arc::clone(&work)).await? {
+                Err(trouble) if trouble.is_busy() => tokio::time::sleep(pause).await,
+                result => return result.map_err(|t| t.into_store_error(doing, &self.path)),
+            }
+            pause *= 2;
+        }
+        let result = self.once(doing, work).await?;
+        result.map_err(|trouble| trouble.into_store_error(doing, &self.path))
+    }
+
+    async fn once<T, F>(
+        &self,
+        doing: &'static str,
+        work: Arc<F>,
+    ) -> Result<Result<T, Trouble>, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Connection) -> Result<T, Trouble> + Send + Sync + 'static,
+    {
+        let (answer, result) = oneshot::channel();
+        let job = Box::new(move |slot: &mut Slot| {
+            // Nobody may be waiting any more; the work is done all the same.
+            let _ = answer.send(slot.run(&*work));
+        });
+        let gone = || {
+            let words = "the job broke off in a panic; the service's log has its message";
+            StoreError::new(StoreErrorKind::Unavailable, doing, words)
+        };
+        self.jobs.send(job).map_err(|_| gone())?;
+        result.await.map_err(|_| gone())
+    }
+}
+
+/// Where a worker keeps its connection.
+struct Slot {
+    path: PathBuf,
+    role: Role,
+    connection: Option<Connection>,
+}
+
+impl Slot {
+    fn run<T>(
+        &mut self,
+        work: &dyn Fn(&mut Connection) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open(&self.path, self.role)?,
+        };
+        let result = work(&mut connection);
+        if !matches!(&result, Err(trouble) if spoils_connection(trouble)) {
+            self.connection = Some(connection);
+        }
+        result
+    }
+}
+
+/// After these the next job had better open the file anew.
+fn spoils_connection(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Engine(error) if matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
+            | ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    ))
+}
+
+fn open(path: &Path, role: Role) -> Result<Connection, Trouble> {
+    if !path.exists() {
+        return Err(Trouble::Said(StoreErrorKind::Schema, absent(path)));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
+    if role == Role::Reader {
+        connection.pragma_update(None, "query_only", true)?;
+    } else {
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        // With WAL only FULL makes a commit survive a loss of power.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    }
+    Ok(connection)
+}
+
+/// Creates an empty database file that only its owner may read. False if one stands there.
+pub(super) fn create_file(path: &Path) -> io::Result<bool> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs `work` in one transaction that holds the write lock from its start, so that it can
+/// never fail half-way because somebody else wrote in between.
+pub(super) fn write<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = work(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
+}

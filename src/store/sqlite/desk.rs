@@ -1,0 +1,209 @@
+//! What a person at the command line asks.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, ToSql, params};
+
+use crate::domain::AlertId;
+use crate::store::{
+    AlertLine, DeliveryLine, InstanceLine, NewAlert, QueueLine, StoreDesk, StoreError,
+};
+
+use super::codec::{Columns, time_text};
+use super::connection::Trouble;
+use super::{SqliteStore, sql};
+
+#[async_trait]
+impl StoreDesk for SqliteStore {
+    async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError> {
+        let (alert, now) = (alert.clone(), time_text(self.clock.now()));
+        let id = self
+            .writer
+            .call("insert an alert", move |connection| {
+                insert(connection, &alert, &now)
+            })
+            .await?;
+        self.watch.inserted();
+        Ok(id)
+    }
+
+    async fn alerts(
+        &self,
+        only: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Vec<AlertLine>, StoreError> {
+        self.desk
+            .call("list alerts", move |connection| match only {
+                Some(id) => lines(connection, sql!("alerts_one"), params![id.0], alert_line),
+                None => lines(
+                    connection,
+                    sql!("alerts_newest"),
+                    params![limit],
+                    alert_line,
+                ),
+            })
+            .await
+    }
+
+    async fn deliveries(
+        &self,
+        only: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryLine>, StoreError> {
+        self.desk
+            .call("list deliveries", move |connection| match only {
+                Some(id) => {
+                    let values = params![id.0, limit];
+                    lines(connection, sql!("deliveries_one"), values, delivery_line)
+                }
+                None => {
+                    let values = params![limit];
+                    lines(connection, sql!("deliveries_newest"), values, delivery_line)
+                }
+            })
+            .await
+    }
+
+    async fn queue(&self) -> Result<Vec<QueueLine>, StoreError> {
+        self.desk
+            .call("list the queue", |connection| {
+                lines(connection, sql!("queue"), params![], queue_line)
+            })
+            .await
+    }
+
+    async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError> {
+        let now = time_text(self.clock.now());
+        self.desk
+            .call("list instances", move |connection| {
+                lines(
+                    connection,
+                    sql!("instances"),
+                    params![now, limit],
+                    instance_line,
+                )
+            })
+            .await
+    }
+
+    async fn release_held(&self, only: Option<AlertId>) -> Result<u64, StoreError> {
+        let now = time_text(self.clock.now());
+        let released = self
+            .writer
+            .call("release held alerts", move |connection| {
+                let released = match only {
+                    Some(id) => connection.execute(sql!("release_held_one"), params![now, id.0]),
+                    None => connection.execute(sql!("release_held_all"), [&now]),
+                };
+                Ok(released? as u64)
+            })
+            .await?;
+        self.watch.inserted();
+        Ok(released)
+    }
+}
+
+fn insert(connection: &Connection, alert: &NewAlert, now: &str) -> Result<AlertId, Trouble> {
+    connection
+        .prepare_cached(sql!("insert_alert"))?
+        .execute(params![
+            alert.to_recipients,
+            alert.cc_recipients,
+            alert.bcc_recipients,
+            alert.subject,
+            alert.body,
+            alert.body_format.as_str(),
+            alert.template,
+            alert.payload,
+            alert.language,
+            alert.headers,
+            alert.reference,
+            alert.send_port,
+            alert.priority.as_str(),
+            alert.not_before.map(time_text),
+            alert.expires_at.map(time_text),
+            now,
+        ])?;
+    Ok(AlertId(connection.last_insert_rowid()))
+}
+
+fn lines<T>(
+    connection: &Connection,
+    statement: &'static str,
+    values: &[&dyn ToSql],
+    read: fn(&Columns<'_, '_>) -> Result<T, String>,
+) -> Result<Vec<T>, Trouble> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut rows = statement.query(values)?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        lines.push(read(&Columns(row)).map_err(Trouble::unreadable)?);
+    }
+    Ok(lines)
+}
+
+fn alert_line(row: &Columns<'_, '_>) -> Result<AlertLine, String> {
+    Ok(AlertLine {
+        alert_id: AlertId(row.integer("AlertId")?),
+        public_id: row.lossy("PublicId")?.unwrap_or_default(),
+        reference: row.lossy("Reference")?,
+        subject: row.lossy("Subject")?,
+        send_port: row.lossy("SendPort")?.unwrap_or_default(),
+        status: row.word("Status")?,
+        status_reason: row.lossy("StatusReason")?,
+        attempt_count: row.count("AttemptCount")?,
+        next_attempt_at: row.optional_time("NextAttemptAt")?,
+        recipient_count: row.count("RecipientCount")?,
+        relayed_count: row.count("RelayedCount")?,
+        waiting_count: row.count("WaitingCount")?,
+        failed_count: row.count("FailedCount")?,
+        created_at: row.time("CreatedAt")?,
+    })
+}
+
+fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, String> {
+    let code = row.optional_integer("ReplyCode")?;
+    Ok(DeliveryLine {
+        alert_id: AlertId(row.integer("AlertId")?),
+        ordinal: row.count("Ordinal")?,
+        kind: row.text("Kind")?,
+        address: row.lossy("Address")?.unwrap_or_default(),
+        status: row.text("Status")?,
+        status_at: row.time("StatusAt")?,
+        attempt_count: row.count("AttemptCount")?,
+        next_attempt_at: row.optional_time("NextAttemptAt")?,
+        relay: row.lossy("Relay")?,
+        command: row.lossy("Command")?,
+        reply_code: code.and_then(|code| u16::try_from(code).ok()),
+        enhanced_status_code: row.lossy("EnhancedStatusCode")?,
+        reply_text: row.lossy("ReplyText")?,
+        fault: row.lossy("Fault")?,
+        cause: row.lossy("Cause")?,
+        advice: row.lossy("Advice")?,
+    })
+}
+
+fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
+    Ok(QueueLine {
+        send_port: row.lossy("SendPort")?.unwrap_or_default(),
+        status: row.word("Status")?,
+        depth: u64::from(row.count("Depth")?),
+        oldest_at: row.time("OldestAt")?,
+        oldest_age_seconds: row.integer("OldestAgeSeconds")?,
+        next_due_at: row.optional_time("NextDueAt")?,
+        waiting_for: row.lossy("WaitingFor")?,
+    })
+}
+
+fn instance_line(row: &Columns<'_, '_>) -> Result<InstanceLine, String> {
+    Ok(InstanceLine {
+        name: row.lossy("Name")?.unwrap_or_default(),
+        host_name: row.lossy("HostName")?.unwrap_or_default(),
+        process_id: row.count("ProcessId")?,
+        version: row.lossy("Version")?.unwrap_or_default(),
+        started_at: row.time("StartedAt")?,
+        renewed_at: row.time("RenewedAt")?,
+        lease_until: row.time("LeaseUntil")?,
+        stopped_at: row.optional_time("StoppedAt")?,
+        alive: row.flag("Alive")?,
+    })
+}

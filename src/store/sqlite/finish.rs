@@ -1,0 +1,203 @@
+//! Ends alerts that nobody will send: expired, without a send port, or in an adopted copy.
+
+use std::time::Duration;
+
+use rusqlite::{Transaction, params};
+
+use crate::domain::{
+    AlertId, AlertStatus, Priority, RecipientOutcome, RecipientStatus, Timestamp,
+    expand_recipient_lists, status_of,
+};
+use crate::store::DEFAULT_MAX_AGE;
+
+use super::codec::{Columns, earlier, later, time_text};
+use super::connection::Trouble;
+use super::record::{Recorder, statuses};
+use super::sql;
+
+/// How waiting recipients end, and what is said about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending<'a> {
+    /// Of each that waited.
+    pub(super) status: RecipientStatus,
+    /// Key into `ReplyExplanation`.
+    pub(super) explanation: &'a str,
+    /// A sentence for the alert and for each recipient.
+    pub(super) reason: &'a str,
+}
+
+/// A send port that something waits for.
+struct LivePort {
+    name: String,
+    max_age: Duration,
+    last_seen: Option<Timestamp>,
+}
+
+impl Recorder<'_> {
+    /// Expires what is past its own time, then what is too old for its send port.
+    pub(super) fn expire(&self, limit: u32) -> Result<u32, Trouble> {
+        let now = time_text(self.now);
+        let mut expired =
+            self.expire_all(self.pairs(sql!("expire_by_time"), params![now, limit])?)?;
+        for port in self.live_ports()? {
+            for status in [AlertStatus::Queued, AlertStatus::Delayed, AlertStatus::Held] {
+                if expired >= limit {
+                    return Ok(expired);
+                }
+                let before = earlier(self.now, port.max_age);
+                let left = limit - expired;
+                let old = self.pairs(
+                    sql!("expire_by_age"),
+                    params![port.name, status.as_str(), before, left],
+                )?;
+                let old = old.into_iter().map(|(id, created)| {
+                    let limit = super::codec::time_of(&created)
+                        .map_or(created, |created| later(created, port.max_age));
+                    (id, limit)
+                });
+                expired += self.expire_all(old.collect())?;
+            }
+        }
+        Ok(expired)
+    }
+
+    fn expire_all(&self, alerts: Vec<(AlertId, String)>) -> Result<u32, Trouble> {
+        let mut count = 0;
+        for (alert, limit) in alerts {
+            let ending = Ending {
+                status: RecipientStatus::Expired,
+                explanation: "expired",
+                reason: &format!("expired: not sent before {limit}"),
+            };
+            self.finish(alert, &ending)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Fails what has been due for `after` while no instance had its send port.
+    pub(super) fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, Trouble> {
+        let since = earlier(self.now, after);
+        let mut failed = 0;
+        for port in self.live_ports()? {
+            if port.last_seen.is_some_and(|seen| time_text(seen) > since) {
+                continue;
+            }
+            let ending = Ending {
+                status: RecipientStatus::Failed,
+                explanation: "no-such-send-port",
+                reason: &format!(
+                    "no running instance has had a send port named '{}' for {} minutes; \
+                     add it to the configuration or insert the alert for one that exists",
+                    port.name,
+                    after.as_secs() / 60
+                ),
+            };
+            for class in Priority::ALL {
+                let due = params![port.name, class.as_str(), since, limit - failed];
+                for (alert, _) in self.pairs(sql!("fail_unrouted_due"), due)? {
+                    self.finish(alert, &ending)?;
+                    failed += 1;
+                }
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Ends one alert: rows are made where there were none, who waited gets the ending's
+    /// status, and the alert's own follows from all.
+    pub(super) fn finish(&self, alert: AlertId, ending: &Ending<'_>) -> Result<(), Trouble> {
+        let now = time_text(self.now);
+        if statuses(self.tx, alert)?.is_empty() {
+            self.make_rows(alert)?;
+        }
+        self.tx
+            .prepare_cached(sql!("finish_waiting"))?
+            .execute(params![
+                alert.0,
+                ending.status.as_str(),
+                now,
+                ending.explanation,
+                ending.reason,
+            ])?;
+        let status = status_of(statuses(self.tx, alert)?);
+        self.tx
+            .prepare_cached(sql!("finish_alert"))?
+            .execute(params![alert.0, status.as_str(), now, ending.reason,])?;
+        Ok(())
+    }
+
+    fn make_rows(&self, alert: AlertId) -> Result<(), Trouble> {
+        let mut statement = self.tx.prepare_cached(sql!("finish_lists"))?;
+        let [to, cc, bcc] = statement.query_row([alert.0], |row| {
+            let row = Columns(row);
+            Ok(["ToRecipients", "CcRecipients", "BccRecipients"]
+                .map(|column| row.lossy(column).ok().flatten()))
+        })?;
+        for recipient in expand_recipient_lists(to.as_deref(), cc.as_deref(), bcc.as_deref()) {
+            let row = RecipientOutcome {
+                ordinal: recipient.ordinal,
+                kind: recipient.kind,
+                mailbox: recipient.mailbox,
+                status: recipient.status,
+                attempt_count: 0,
+                relay: None,
+                reply: recipient.refusal,
+                explanation: None,
+            };
+            self.write_recipient(sql!("record_missing_recipient"), alert, &row, row.status)?;
+        }
+        Ok(())
+    }
+
+    fn live_ports(&self) -> Result<Vec<LivePort>, Trouble> {
+        let mut statement = self.tx.prepare_cached(sql!("live_send_ports"))?;
+        let rows = statement.query_map([], |row| Ok(read_port(&Columns(row))))?;
+        let ports: Vec<_> = rows.collect::<Result<_, _>>()?;
+        ports
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .map_err(Trouble::unreadable)
+    }
+
+    /// Rows of an alert's key and a time.
+    pub(super) fn pairs(
+        &self,
+        statement: &'static str,
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<(AlertId, String)>, Trouble> {
+        let mut statement = self.tx.prepare_cached(statement)?;
+        let rows = statement.query_map(values, |row| Ok((AlertId(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn read_port(row: &Columns<'_, '_>) -> Result<LivePort, String> {
+    let max_age = row
+        .optional_integer("MaxAgeSeconds")?
+        .and_then(|seconds| u64::try_from(seconds).ok());
+    Ok(LivePort {
+        name: row.text("Name")?,
+        max_age: max_age.map_or(DEFAULT_MAX_AGE, Duration::from_secs),
+        last_seen: row.optional_time("LastSeenAt")?,
+    })
+}
+
+/// Ends a batch of alerts whatever they waited for.
+pub(super) fn finish_batch(
+    recorder: &Recorder<'_>,
+    tx: &Transaction<'_>,
+    ending: &Ending<'_>,
+    limit: u32,
+) -> Result<u32, Trouble> {
+    let mut statement = tx.prepare_cached(sql!("adopt_open_alerts"))?;
+    let ids: Vec<i64> = statement
+        .query_map([limit], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut finished = 0;
+    for id in ids {
+        recorder.finish(AlertId(id), ending)?;
+        finished += 1;
+    }
+    Ok(finished)
+}

@@ -1,0 +1,94 @@
+//! Reads alerts with their recipients, each apart from the others.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::domain::{Alert, AlertId, Mailbox, PublicId, Recipient};
+use crate::store::Loaded;
+
+use super::codec::Columns;
+use super::connection::Trouble;
+use super::sql;
+
+/// `None` where the alert is gone.
+pub(super) fn load_one(connection: &Connection, id: AlertId) -> Result<Option<Loaded>, Trouble> {
+    let mut statement = connection.prepare_cached(sql!("load_alert"))?;
+    let read = statement
+        .query_row([id.0], |row| Ok(read_alert(&Columns(row))))
+        .optional()?;
+    let Some(read) = read else { return Ok(None) };
+    let whole = match read {
+        Ok(alert) => read_recipients(connection, id)?.map(|recipients| Alert {
+            recipients,
+            ..alert
+        }),
+        Err(reason) => Err(reason),
+    };
+    Ok(Some(match whole {
+        Ok(alert) => Loaded::Alert(Box::new(alert)),
+        Err(reason) => Loaded::Unreadable { id, reason },
+    }))
+}
+
+fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
+    Ok(Alert {
+        id: AlertId(row.integer("AlertId")?),
+        public_id: PublicId(row.uuid("PublicId")?),
+        to_recipients: row.optional_text("ToRecipients")?,
+        cc_recipients: row.optional_text("CcRecipients")?,
+        bcc_recipients: row.optional_text("BccRecipients")?,
+        from_address: row.optional_text("FromAddress")?,
+        reply_to: row.optional_text("ReplyTo")?,
+        subject: row.optional_text("Subject")?,
+        body: row.optional_text("Body")?,
+        body_format: row.word("BodyFormat")?,
+        template: row.optional_text("Template")?,
+        payload: row.optional_text("Payload")?,
+        language: row.optional_text("Language")?,
+        alert_name: row.optional_text("AlertName")?,
+        severity: row.optional_text("Severity")?,
+        source: row.optional_text("Source")?,
+        reference: row.optional_text("Reference")?,
+        send_port: row.text("SendPort")?,
+        priority: row.word("Priority")?,
+        importance: row.word("Importance")?,
+        sensitivity: row.word("Sensitivity")?,
+        headers: row.optional_text("Headers")?,
+        delivery_receipt: row.flag("DeliveryReceipt")?,
+        read_receipt: row.flag("ReadReceipt")?,
+        reply_by: row.optional_time("ReplyBy")?,
+        protection: row.optional_text("Protection")?,
+        dedup_key: row.optional_text("DedupKey")?,
+        not_before: row.optional_time("NotBefore")?,
+        expires_at: row.optional_time("ExpiresAt")?,
+        created_at: row.time("CreatedAt")?,
+        created_by: row.text("CreatedBy")?,
+        attempt_count: row.count("AttemptCount")?,
+        template_version: row.optional_text("TemplateVersion")?,
+        recipients: Vec::new(),
+    })
+}
+
+/// The inner result is about a value, the outer about the engine.
+fn read_recipients(
+    connection: &Connection,
+    id: AlertId,
+) -> Result<Result<Vec<Recipient>, String>, Trouble> {
+    let mut statement = connection.prepare_cached(sql!("load_recipients"))?;
+    let rows = statement.query_map([id.0], |row| Ok(read_recipient(&Columns(row))))?;
+    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+    Ok(rows.into_iter().collect())
+}
+
+fn read_recipient(row: &Columns<'_, '_>) -> Result<Recipient, String> {
+    Ok(Recipient {
+        ordinal: row.count("Ordinal")?,
+        kind: row.word("Kind")?,
+        mailbox: Mailbox {
+            display_name: row.optional_text("DisplayName")?,
+            address: row.text("Address")?,
+        },
+        status: row.word("Status")?,
+        attempt_count: row.count("AttemptCount")?,
+        refusal: None,
+    })
+}

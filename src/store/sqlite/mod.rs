@@ -1,0 +1,87 @@
+//! The store in one SQLite file: real, durable, without a server. The only place that knows
+//! rusqlite.
+//!
+//! One thread owns the connection that writes, two more own one each that reads (`load` does
+//! not wait for somebody's long listing). What comes in are the calls of the traits, what
+//! goes out are the domain's types.
+
+mod admin;
+mod alert_store;
+mod codec;
+mod connection;
+mod desk;
+mod finish;
+mod load;
+mod owner;
+#[cfg(test)]
+mod plans;
+mod record;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::store::{StoreError, StoreErrorKind};
+
+use connection::{Role, Worker};
+use watch::Watch;
+
+/// The text of `sql/<name>.sql`.
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("sql/", $name, ".sql"))
+    };
+}
+pub(super) use sql;
+
+/// A store in one file. Cheap to share behind an `Arc`; several processes may open the same
+/// file on one machine.
+pub struct SqliteStore {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    writer: Worker,
+    reader: Worker,
+    desk: Worker,
+    watch: Watch,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// A store for the file at `path`. Nothing is created here: where there is no file, every
+    /// method but `create_database`, `migrate` and `schema_state` says so. Times come from
+    /// `clock` alone.
+    ///
+    /// # Errors
+    /// `Refused` if `path` is a folder or the threads cannot be started.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        const DOING: &str = "open the SQLite database";
+        if path.is_dir() {
+            let words = format!(
+                "'{}' is a folder; name a file in it, such as '{}'",
+                path.display(),
+                path.join("sendport.db").display()
+            );
+            return Err(StoreError::new(StoreErrorKind::Refused, DOING, words));
+        }
+        let start = |role| {
+            Worker::start(path, role)
+                .map_err(|error| StoreError::caused_by(StoreErrorKind::Refused, DOING, error))
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            clock,
+            writer: start(Role::Writer)?,
+            reader: start(Role::Reader)?,
+            desk: start(Role::Reader)?,
+            watch: Watch::default(),
+        })
+    }
+}

@@ -1,0 +1,294 @@
+//! Writes down what became of leased alerts.
+//!
+//! Facts (attempt, replies, who was relayed) are true whoever holds the lease now; everything
+//! else needs the token.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::domain::{
+    AlertId, AlertStatus, Attempt, CommandReply, Decision, InstanceId, Outcome, OutcomeKind,
+    RecipientOutcome, RecipientStatus, Timestamp, status_of,
+};
+use crate::store::Recorded;
+
+use super::codec::{Columns, later, time_text, uuid_text};
+use super::connection::Trouble;
+use super::sql;
+
+/// One transaction's view of who records, and when.
+pub(super) struct Recorder<'tx> {
+    pub(super) tx: &'tx Transaction<'tx>,
+    pub(super) instance: InstanceId,
+    pub(super) now: Timestamp,
+}
+
+/// Where an alert stood before its outcome came.
+struct Standing {
+    token: Option<String>,
+    status: AlertStatus,
+}
+
+impl Recorder<'_> {
+    /// One outcome; writing it again changes nothing.
+    pub(super) fn record(&self, outcome: &Outcome) -> Result<Recorded, Trouble> {
+        let Some(standing) = self.standing(outcome.alert)? else {
+            return Ok(Recorded::Gone);
+        };
+        let leased = standing.token == Some(uuid_text(outcome.token.0));
+        match (&outcome.kind, leased) {
+            (OutcomeKind::Released { retry_in }, true) => self.release(outcome.alert, *retry_in)?,
+            (OutcomeKind::Released { .. }, false) => {}
+            (OutcomeKind::Decided(decision), true) => self.decide(outcome.alert, decision)?,
+            (OutcomeKind::Decided(decision), false) => {
+                self.facts(outcome.alert, decision, standing.status)?;
+            }
+        }
+        Ok(if leased {
+            Recorded::Whole
+        } else {
+            Recorded::FactsOnly
+        })
+    }
+
+    fn standing(&self, alert: AlertId) -> Result<Option<Standing>, Trouble> {
+        let mut statement = self.tx.prepare_cached(sql!("record_state"))?;
+        let read = |row: &Columns<'_, '_>| {
+            Ok(Standing {
+                token: row.optional_text("LeaseToken")?,
+                status: row.word("Status")?,
+            })
+        };
+        let found = statement
+            .query_row([alert.0], |row| Ok(read(&Columns(row))))
+            .optional()?;
+        found.transpose().map_err(Trouble::unreadable)
+    }
+
+    fn release(&self, alert: AlertId, retry_in: Duration) -> Result<(), Trouble> {
+        let due = later(self.now, retry_in);
+        self.tx
+            .prepare_cached(sql!("record_release"))?
+            .execute(params![alert.0, time_text(self.now), due])?;
+        Ok(())
+    }
+
+    fn decide(&self, alert: AlertId, decision: &Decision) -> Result<(), Trouble> {
+        if let Some(attempt) = &decision.attempt {
+            self.attempt(alert, attempt)?;
+        }
+        let mut overruled = false;
+        for recipient in &decision.recipients {
+            overruled |= !self.recipient(alert, recipient)?;
+        }
+        // Somebody else's fact stands against this decision: the rows decide.
+        let status = if overruled {
+            status_of(statuses(self.tx, alert)?)
+        } else {
+            decision.status
+        };
+        self.close(alert, decision, status)
+    }
+
+    fn close(
+        &self,
+        alert: AlertId,
+        decision: &Decision,
+        status: AlertStatus,
+    ) -> Result<(), Trouble> {
+        let due = matches!(status, AlertStatus::Queued | AlertStatus::Delayed)
+            .then(|| later(self.now, decision.retry_in.unwrap_or_default()));
+        let spent = decision
+            .attempt
+            .as_ref()
+            .map_or(0, |attempt| attempt.number);
+        self.tx
+            .prepare_cached(sql!("record_alert"))?
+            .execute(params![
+                alert.0,
+                status.as_str(),
+                time_text(self.now),
+                decision.reason,
+                due,
+                spent,
+                decision.template_version,
+                status.is_final(),
+            ])?;
+        Ok(())
+    }
+
+    /// What is true without the lease. An attempt that stands already was recorded with all
+    /// that came with it.
+    fn facts(
+        &self,
+        alert: AlertId,
+        decision: &Decision,
+        before: AlertStatus,
+    ) -> Result<(), Trouble> {
+        let Some(attempt) = &decision.attempt else {
+            return Ok(());
+        };
+        if !self.attempt(alert, attempt)? {
+            return Ok(());
+        }
+        for recipient in &decision.recipients {
+            if recipient.status == RecipientStatus::Relayed {
+                self.recipient(alert, recipient)?;
+            } else {
+                self.missing_recipient(alert, recipient, before)?;
+            }
+        }
+        self.tx
+            .prepare_cached(sql!("record_facts_count"))?
+            .execute(params![alert.0, attempt.number])?;
+        self.follow_facts(alert, before)
+    }
+
+    /// Whoever holds the alert now is not disturbed; a decision of an operator stands as long
+    /// as somebody still waits.
+    fn follow_facts(&self, alert: AlertId, before: AlertStatus) -> Result<(), Trouble> {
+        let status = status_of(statuses(self.tx, alert)?);
+        let follows = match before {
+            AlertStatus::Sending => false,
+            AlertStatus::Queued | AlertStatus::Delayed => true,
+            _ => status.is_final(),
+        };
+        if follows {
+            self.tx
+                .prepare_cached(sql!("record_facts_status"))?
+                .execute(params![
+                    alert.0,
+                    status.as_str(),
+                    time_text(self.now),
+                    status.is_final()
+                ])?;
+        }
+        Ok(())
+    }
+
+    /// False if this attempt was written before.
+    fn attempt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, Trouble> {
+        let facts = &attempt.facts;
+        let new = self
+            .tx
+            .prepare_cached(sql!("record_attempt"))?
+            .execute(params![
+                uuid_text(attempt.key.0),
+                alert.0,
+                attempt.number,
+                attempt.outcome.as_str(),
+                uuid_text(self.instance.0),
+                attempt.relay,
+                time_text(attempt.started_at),
+                time_text(attempt.ended_at),
+                attempt.message_id,
+                i64::try_from(attempt.size_octets).unwrap_or(i64::MAX),
+                attempt.protection,
+                facts.remote_address,
+                facts.server_name,
+                facts.tls_version,
+                facts.tls_cipher,
+                facts.peer_fingerprint,
+                facts.auth_mechanism,
+            ])?;
+        if new > 0 {
+            self.replies(self.tx.last_insert_rowid(), &attempt.replies)?;
+        }
+        Ok(new > 0)
+    }
+
+    fn replies(&self, attempt: i64, replies: &[CommandReply]) -> Result<(), Trouble> {
+        let mut statement = self.tx.prepare_cached(sql!("record_reply"))?;
+        for (
+            ordinal,
+            CommandReply {
+                ordinal: recipient,
+                reply,
+            },
+        ) in (0_u32..).zip(replies)
+        {
+            statement.execute(params![
+                attempt,
+                ordinal,
+                reply.command.as_str(),
+                recipient,
+                reply.code,
+                reply.enhanced.map(|code| code.to_string()),
+                reply.text,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// False if the row says `relayed` and the outcome says otherwise.
+    fn recipient(&self, alert: AlertId, recipient: &RecipientOutcome) -> Result<bool, Trouble> {
+        let written =
+            self.write_recipient(sql!("record_recipient"), alert, recipient, recipient.status)?;
+        Ok(written || recipient.status == RecipientStatus::Relayed)
+    }
+
+    /// The list of rows is whole or absent, because whoever loads it takes it for the whole:
+    /// who was not relayed is queued, unless the row itself says that it can never be sent.
+    fn missing_recipient(
+        &self,
+        alert: AlertId,
+        recipient: &RecipientOutcome,
+        before: AlertStatus,
+    ) -> Result<(), Trouble> {
+        let never_asked =
+            recipient.status == RecipientStatus::Failed && recipient.attempt_count == 0;
+        let status = if never_asked || before.is_final() && !recipient.status.is_waiting() {
+            recipient.status
+        } else if before.is_final() {
+            RecipientStatus::Failed
+        } else {
+            RecipientStatus::Queued
+        };
+        self.write_recipient(sql!("record_missing_recipient"), alert, recipient, status)?;
+        Ok(())
+    }
+
+    pub(super) fn write_recipient(
+        &self,
+        statement: &'static str,
+        alert: AlertId,
+        recipient: &RecipientOutcome,
+        status: RecipientStatus,
+    ) -> Result<bool, Trouble> {
+        let reply = recipient.reply.as_ref();
+        let written = self.tx.prepare_cached(statement)?.execute(params![
+            alert.0,
+            recipient.ordinal,
+            recipient.kind.as_str(),
+            recipient.mailbox.address,
+            recipient.mailbox.display_name,
+            status.as_str(),
+            time_text(self.now),
+            recipient.attempt_count,
+            recipient.relay,
+            reply.map(|reply| reply.command.as_str()),
+            reply.map(|reply| reply.code),
+            reply
+                .and_then(|reply| reply.enhanced)
+                .map(|code| code.to_string()),
+            reply.map(|reply| reply.text.as_str()),
+            recipient.explanation,
+        ])?;
+        Ok(written > 0)
+    }
+}
+
+/// Of all recipients of an alert.
+pub(super) fn statuses(
+    tx: &Transaction<'_>,
+    alert: AlertId,
+) -> Result<Vec<RecipientStatus>, Trouble> {
+    let mut statement = tx.prepare_cached(sql!("recipient_statuses"))?;
+    let rows = statement.query_map([alert.0], |row| Ok(Columns(row).word("Status")))?;
+    let words: Vec<Result<RecipientStatus, String>> = rows.collect::<Result<_, _>>()?;
+    words
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(Trouble::unreadable)
+}

@@ -1,0 +1,2 @@
+-- adopt: whoever ran against the original does not run against this copy.
+DELETE FROM Instance

@@ -1,0 +1,2 @@
+-- environment, name_environment, adopt
+SELECT Name FROM Environment WHERE EnvironmentId = 1

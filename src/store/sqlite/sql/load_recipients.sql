@@ -1,0 +1,5 @@
+-- load: the recipients' rows of one alert.
+SELECT Ordinal, Kind, Address, DisplayName, Status, AttemptCount
+FROM Recipient
+WHERE AlertId = ?1
+ORDER BY Ordinal

@@ -1,0 +1,7 @@
+-- migrate: what was applied, and when.
+CREATE TABLE IF NOT EXISTS SchemaVersion (
+    Version   INTEGER PRIMARY KEY,
+    Name      TEXT NOT NULL,
+    Checksum  TEXT NOT NULL,
+    AppliedAt TEXT NOT NULL
+) STRICT

@@ -1,0 +1,7 @@
+-- record: the status that follows from facts; scheduling changes only where it is over.
+UPDATE AlertState
+SET Status = ?2, StatusAt = CASE WHEN Status = ?2 THEN StatusAt ELSE ?3 END,
+    DueAt = CASE WHEN ?4 THEN NULL ELSE DueAt END,
+    FinalAt = CASE WHEN ?4 THEN coalesce(FinalAt, ?3) END,
+    ExpiresAt = CASE WHEN ?4 THEN NULL ELSE ExpiresAt END
+WHERE AlertId = ?1

@@ -1,0 +1,2 @@
+-- register: the relays of a send port are written anew.
+DELETE FROM SendPortRelay WHERE SendPort = ?1

@@ -1,0 +1,6 @@
+-- register: a send port of the configuration.
+INSERT INTO SendPort (Name, FromAddress, Protection, MaxAgeSeconds, LastSeenAt)
+VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (Name) DO UPDATE SET
+    FromAddress = excluded.FromAddress, Protection = excluded.Protection,
+    MaxAgeSeconds = excluded.MaxAgeSeconds, LastSeenAt = excluded.LastSeenAt

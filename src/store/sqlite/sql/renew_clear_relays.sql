@@ -1,0 +1,2 @@
+-- renew: relay states are replaced.
+DELETE FROM RelayState WHERE InstanceId = ?1

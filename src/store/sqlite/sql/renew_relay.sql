@@ -1,0 +1,3 @@
+-- renew: what this instance knows of one relay.
+INSERT INTO RelayState (InstanceId, Relay, Condition, Since, RetryAt, Reply, ExplanationKey)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
