@@ -349,3 +349,56 @@ fn a_doubtful_folder_is_refused() {
     ]);
     assert_eq!(set.expect("loads").names().collect::<Vec<_>>(), ["a"]);
 }
+
+const ORDER: &str = r#"{"order": 4711, "customer": "Miller & Söhne", "days_late": 2,
+    "due": "2026-02-27", "carrier": null, "url": "https://erp.contoso.com/orders/4711",
+    "lines": [{"item": "Bolt M8 <zinc>", "quantity": 400}, {"item": "Washer M8", "quantity": 800}]}"#;
+
+#[test]
+fn the_sample_templates_render() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let set = TemplateSet::load(&folder).expect("loads");
+    let alert = |payload: &str, language: Option<&str>| Alert {
+        template: Some("order-late".to_owned()),
+        language: language.map(str::to_owned),
+        source: Some("ERP".to_owned()),
+        ..templated(payload)
+    };
+    let english = alert(ORDER, None);
+    let english = set.render(&english).expect("renders");
+    assert_eq!(
+        english.subject,
+        "Order 4711 for Miller & Söhne is 2 days late"
+    );
+    assert_eq!(
+        english.text.as_deref(),
+        Some(
+            "Order 4711 for Miller & Söhne is 2 days late.\n\nDue:      2026-02-27\n\
+             Carrier:  not known yet\n\n400 x Bolt M8 <zinc>\n800 x Washer M8\n\n\
+             Open the order: https://erp.contoso.com/orders/4711\n\n-- \n\
+             Alert 01234567-89ab-4def-8123-456789abcdef, 2026-03-01T09:05:07Z, from ERP"
+        )
+    );
+    let html = english.html.as_deref().expect("has HTML");
+    assert!(html.contains("Miller &amp; Söhne") && html.contains("Bolt M8 &lt;zinc&gt;"));
+    assert!(
+        html.contains(r#"href="https:&#x2f;&#x2f;erp.contoso.com"#),
+        "{html}"
+    );
+    let german = alert(ORDER, Some("de-AT"));
+    let german = set.render(&german).expect("renders");
+    assert!(german.subject.ends_with("ist 2 Tage überfällig"));
+    assert!(
+        german
+            .html
+            .as_deref()
+            .expect("has HTML")
+            .contains(r#"<html lang="de">"#)
+    );
+    let least = alert(
+        r#"{"order": 1, "customer": "x", "days_late": 1, "due": "today"}"#,
+        Some("de"),
+    );
+    let least = set.render(&least).expect("renders");
+    assert!(least.subject.ends_with("ist 1 Tag überfällig"));
+}
