@@ -75,6 +75,9 @@ pub fn build_message(
     extra::add(&mut headers, alert.headers.as_deref(), &settings.headers)?;
     // From here on the headers belong to the MIME entity: signing takes them along.
     headers.literal("MIME-Version", "1.0");
+    if let Some(language) = alert.language.as_deref().filter(|l| is_language_tag(l)) {
+        headers.literal("Content-Language", language.trim());
+    }
     let mut octets = headers.into_octets();
     octets.extend(body::entity(rendered, &boundary(alert)));
     Ok(Message { message_id, octets })
@@ -132,9 +135,6 @@ fn about_the_alert(headers: &mut HeaderSection, alert: &Alert, from: &Mailbox) {
             "Disposition-Notification-To",
             &[&Mailbox::bare(&*from.address)],
         );
-    }
-    if let Some(language) = alert.language.as_deref().filter(|l| is_language_tag(l)) {
-        headers.literal("Content-Language", language.trim());
     }
     headers.text(
         "X-Alert-Name",

@@ -478,3 +478,60 @@ fn lines_stay_short_in_every_encoding() {
         assert!(text.split("\r\n").all(|line| line.len() <= 78));
     }
 }
+
+#[test]
+fn what_describes_the_content_stands_after_the_mime_version() {
+    let alert = Alert {
+        language: Some("de".to_owned()),
+        headers: Some(r#"{"X-Order": "4711"}"#.to_owned()),
+        ..fixture::alert()
+    };
+    let text = text_of(&alert);
+    let (ours, entity) = text.split_once("MIME-Version: 1.0\r\n").expect("has it");
+    assert!(!ours.contains("Content-"));
+    let (headers, _) = entity.split_once("\r\n\r\n").expect("has a body");
+    assert!(
+        headers
+            .split("\r\n")
+            .all(|line| line.starts_with("Content-"))
+    );
+}
+
+#[test]
+fn a_message_of_a_sample_template_is_whole() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let templates = TemplateSet::load(&folder).expect("loads");
+    let alert = Alert {
+        template: Some("order-late".to_owned()),
+        payload: Some(
+            r#"{"order": 4711, "customer": "Miller & Söhne", "days_late": 2, "due": "2026-02-27"}"#
+                .to_owned(),
+        ),
+        language: Some("de-AT".to_owned()),
+        subject: None,
+        body: None,
+        ..fixture::alert()
+    };
+    let rendered = templates.render(&alert).expect("renders");
+    let message = build_message(&rendered, &settings()).expect("is built");
+    assert_well_formed(&message.octets);
+    let parsed = MessageParser::default()
+        .parse(&message.octets)
+        .expect("parses");
+    assert_eq!(
+        parsed.subject(),
+        Some("Auftrag 4711 für Miller & Söhne ist 2 Tage überfällig")
+    );
+    let text = parsed.body_text(0).expect("has one");
+    assert!(
+        text.starts_with("Der Auftrag 4711 für Miller & Söhne"),
+        "{text}"
+    );
+    let html = parsed.body_html(0).expect("has one");
+    assert!(html.contains("Miller &amp; Söhne"), "{html}");
+    let copy = alternative::html_to_text(&html);
+    assert!(
+        copy.contains("Kunde     Miller & Söhne\nFällig    2026-02-27\n"),
+        "{copy}"
+    );
+}
