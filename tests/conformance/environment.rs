@@ -1,0 +1,119 @@
+//! Whose database it is, and what a copy may still do.
+
+use sendport::domain::{AlertStatus, RecipientStatus};
+use sendport::store::{AdoptMode, Event, EventSeverity, Renewal};
+
+use crate::fixture::*;
+
+pub(crate) async fn the_first_name_stands(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    assert_eq!(store.environment().await.expect("environment"), None);
+    assert_eq!(
+        store.name_environment("production").await.expect("name"),
+        "production"
+    );
+    assert_eq!(
+        store.name_environment("test").await.expect("name"),
+        "production"
+    );
+    let stands = store.environment().await.expect("environment");
+    assert_eq!(stands.as_deref(), Some("production"));
+}
+
+pub(crate) async fn adopting_expires_everything_that_waits(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    store.name_environment("production").await.expect("name");
+    let done = f.alert_to("ops0@contoso.com").await;
+    let instance = instance(&store, "a").await;
+    let (token, _) = claim_one(&store, instance).await;
+    record(
+        &store,
+        instance,
+        &outcome(done, token, 1, &[RecipientStatus::Relayed]),
+    )
+    .await;
+    let sending = f.alert_to("ops0@contoso.com").await;
+    claim_one(&store, instance).await;
+    let queued = f.alert_to("ops0@contoso.com").await;
+    let report = store.adopt("test", AdoptMode::Expire).await.expect("adopt");
+    assert_eq!(report.previous_environment.as_deref(), Some("production"));
+    assert_eq!(report.alerts, 2);
+    assert_eq!(
+        store.environment().await.expect("environment").as_deref(),
+        Some("test")
+    );
+    assert_eq!(status(&store, done).await, AlertStatus::Relayed);
+    for id in [sending, queued] {
+        let line = line(&store, id).await;
+        assert_eq!(line.status, AlertStatus::Expired);
+        assert!(line.status_reason.expect("a reason").contains("'test'"));
+        assert_eq!(recipient_words(&store, id).await, ["expired"]);
+    }
+    assert!(store.queue().await.expect("queue").is_empty());
+}
+
+pub(crate) async fn adopting_holds_everything_that_waits(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(3).await;
+    let report = store.adopt("test", AdoptMode::Hold).await.expect("adopt");
+    assert_eq!((report.previous_environment, report.alerts), (None, 3));
+    let a = instance(&store, "a").await;
+    assert!(claim(&store, a, 10).await.1.is_empty());
+    assert_eq!(
+        store.queue().await.expect("queue")[0].status,
+        AlertStatus::Held
+    );
+    assert_eq!(store.release_held(None).await.expect("release"), 3);
+    assert_eq!(store.release_held(None).await.expect("release"), 0);
+    assert_eq!(claim(&store, a, 10).await.1.len(), 3);
+}
+
+pub(crate) async fn one_held_alert_can_be_released(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(2).await;
+    let chosen = f.alert_to("ops@contoso.com").await;
+    store.adopt("test", AdoptMode::Hold).await.expect("adopt");
+    assert_eq!(store.release_held(Some(chosen)).await.expect("release"), 1);
+    assert_eq!(store.release_held(Some(chosen)).await.expect("release"), 0);
+    let a = instance(&store, "a").await;
+    assert_eq!(claim_one(&store, a).await.1, chosen);
+}
+
+pub(crate) async fn adopting_ends_every_lease(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let a = instance(&store, "a").await;
+    let (token, id) = claim_one(&store, a).await;
+    store.adopt("test", AdoptMode::Hold).await.expect("adopt");
+    let renewal = store.renew(a, LEASE, &[], &[]).await.expect("renew");
+    assert_eq!(renewal, Renewal::Lost);
+    record(&store, a, &released(id, token, minutes(0))).await;
+    assert_eq!(status(&store, id).await, AlertStatus::Held);
+    assert_eq!(f.rows("Instance", "1 = 1").await, 0);
+}
+
+pub(crate) async fn an_event_is_a_row(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let id = f.alert_to("ops@contoso.com").await;
+    for severity in [
+        EventSeverity::Information,
+        EventSeverity::Warning,
+        EventSeverity::Error,
+    ] {
+        let event = Event {
+            severity,
+            event_type: "relay-opened",
+            instance: Some(a),
+            alert: Some(id),
+            send_port: Some("default".to_owned()),
+            relay: Some("mail".to_owned()),
+            message: "it's down".to_owned(),
+        };
+        store.log_event(&event).await.expect("log");
+    }
+    let written = "EventType = 'relay-opened' AND SendPort = 'default' AND Relay = 'mail' \
+                   AND Message = 'it''s down' AND LoggedAt IS NOT NULL AND InstanceId IS NOT NULL";
+    assert_eq!(f.rows("EventLog", written).await, 3);
+    assert_eq!(f.rows("EventLog", "Severity = 'warning'").await, 1);
+}

@@ -1,0 +1,334 @@
+//! What a scenario needs of a store's surroundings, and the words that scenarios are told in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sendport::clock::{Clock, SystemClock};
+use sendport::domain::{
+    AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
+    EnhancedStatusCode, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome, OutcomeKind,
+    RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo, SessionFacts, Timestamp,
+    status_of,
+};
+use sendport::store::{AlertLine, Claim, Claimed, Explanation, Loaded, Recorded, Store};
+
+/// One database of one engine. Each scenario has its own.
+#[async_trait]
+pub(crate) trait Fixture: Send + Sync {
+    /// The database, created and migrated, without a row. Call once.
+    async fn fresh(&self) -> Arc<dyn Store>;
+
+    /// The database without any schema; where the engine can, not even created. Call instead
+    /// of [`Fixture::fresh`].
+    async fn bare(&self) -> Arc<dyn Store>;
+
+    /// Another handle to the same database, as another process has it.
+    async fn another(&self) -> Arc<dyn Store>;
+
+    /// Runs a statement as an application would, on a connection of its own.
+    async fn try_sql(&self, statement: &str) -> Result<(), String>;
+
+    /// The first value of the first row, as text.
+    async fn scalar(&self, query: &str) -> Option<String>;
+
+    /// The name of a table or view in a statement: `Alert`, or `sendport.Alert`.
+    fn table(&self, name: &str) -> String;
+
+    /// Lets time pass: everything that stands in the database becomes older by this.
+    async fn advance(&self, by: Duration);
+
+    /// A statement that puts a public id into an alert which no reader can read, or `None`
+    /// where the engine does not let it in.
+    fn make_unreadable(&self, id: AlertId) -> Option<String>;
+}
+
+impl dyn Fixture + '_ {
+    /// [`Fixture::try_sql`] that has to work.
+    pub(crate) async fn sql(&self, statement: &str) {
+        if let Err(error) = self.try_sql(statement).await {
+            panic!("{statement}\n{error}");
+        }
+    }
+
+    /// Inserts with these columns and values; answers with the key.
+    pub(crate) async fn insert(&self, columns: &str, values: &str) -> AlertId {
+        let alert = self.table("Alert");
+        self.sql(&format!(
+            "INSERT INTO {alert} ({columns}) VALUES ({values})"
+        ))
+        .await;
+        AlertId(
+            self.count(&format!("SELECT max(AlertId) FROM {alert}"))
+                .await,
+        )
+    }
+
+    /// An alert to these addresses that says nothing special.
+    pub(crate) async fn alert_to(&self, recipients: &str) -> AlertId {
+        let values = format!("'{recipients}', 'Order 4711 is late', 'It is.'");
+        self.insert("ToRecipients, Subject, Body", &values).await
+    }
+
+    /// Many alerts for the send port `default`, in a few statements.
+    pub(crate) async fn many(&self, count: usize) {
+        let alert = self.table("Alert");
+        let row = "('ops@contoso.com', 'Order 4711 is late', 'It is.')";
+        for start in (0..count).step_by(500) {
+            let rows = vec![row; 500.min(count - start)].join(", ");
+            self.sql(&format!(
+                "INSERT INTO {alert} (ToRecipients, Subject, Body) VALUES {rows}"
+            ))
+            .await;
+        }
+    }
+
+    /// A number; 0 where there is none.
+    pub(crate) async fn count(&self, query: &str) -> i64 {
+        let found = self.scalar(query).await;
+        found.map_or(0, |text| text.parse().expect("a number"))
+    }
+
+    /// Rows of a table or view that fulfil a condition.
+    pub(crate) async fn rows(&self, table: &str, condition: &str) -> i64 {
+        let table = self.table(table);
+        self.count(&format!("SELECT count(*) FROM {table} WHERE {condition}"))
+            .await
+    }
+}
+
+/// How long leases last.
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// A little longer than a lease.
+pub(crate) const LEASE_AND_MORE: Duration = Duration::from_secs(61);
+/// `minutes(1)`.
+pub(crate) const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+/// Now, by the machine's clock.
+pub(crate) fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// An instance on a host of its own, so that leases alone say whether it lives.
+pub(crate) fn info(name: &str) -> InstanceInfo {
+    InstanceInfo {
+        id: InstanceId::random(),
+        name: name.to_owned(),
+        host_name: format!("host-of-{name}"),
+        process_id: 4711,
+        version: "0.1.0".to_owned(),
+    }
+}
+
+/// A send port with two relays and the usual two days.
+pub(crate) fn send_port(name: &str) -> SendPortInfo {
+    SendPortInfo {
+        name: name.to_owned(),
+        from_address: "alerts@contoso.com".to_owned(),
+        relays: vec!["mail".to_owned(), "backup".to_owned()],
+        protection: "none".to_owned(),
+        max_age: minutes(2 * 24 * 60),
+    }
+}
+
+/// A registered instance that has the send port `default`.
+pub(crate) async fn instance(store: &Arc<dyn Store>, name: &str) -> InstanceId {
+    let info = info(name);
+    let explanations = [
+        Explanation {
+            key: "expired".to_owned(),
+            fault: "message".to_owned(),
+            cause: "its time ran out".to_owned(),
+            advice: "insert it again".to_owned(),
+        },
+        Explanation {
+            key: "no-such-user".to_owned(),
+            fault: "recipient".to_owned(),
+            cause: "the mailbox does not exist".to_owned(),
+            advice: "correct the address".to_owned(),
+        },
+    ];
+    store
+        .register(&info, LEASE, &[send_port("default")], &explanations)
+        .await
+        .expect("register");
+    info.id
+}
+
+/// Claims from the send port `default`.
+pub(crate) async fn claim(
+    store: &Arc<dyn Store>,
+    instance: InstanceId,
+    limit: u32,
+) -> (LeaseToken, Vec<AlertId>) {
+    let (token, claimed) = claim_from(store, instance, "default", limit).await;
+    (token, claimed.alerts)
+}
+
+/// Claims from any send port.
+pub(crate) async fn claim_from(
+    store: &Arc<dyn Store>,
+    instance: InstanceId,
+    send_port: &str,
+    limit: u32,
+) -> (LeaseToken, Claimed) {
+    let token = LeaseToken::random();
+    let claim = Claim {
+        instance,
+        token,
+        send_port,
+        limit,
+    };
+    (token, store.claim(&claim).await.expect("claim"))
+}
+
+/// Claims the one alert that is due.
+pub(crate) async fn claim_one(
+    store: &Arc<dyn Store>,
+    instance: InstanceId,
+) -> (LeaseToken, AlertId) {
+    let (token, alerts) = claim(store, instance, 10).await;
+    assert_eq!(alerts.len(), 1, "one alert is due");
+    (token, alerts[0])
+}
+
+/// The line of `AlertStatus`.
+pub(crate) async fn line(store: &Arc<dyn Store>, id: AlertId) -> AlertLine {
+    let mut lines = store.alerts(Some(id), 1).await.expect("alerts");
+    lines.pop().expect("the alert has a line")
+}
+
+/// The alert's status.
+pub(crate) async fn status(store: &Arc<dyn Store>, id: AlertId) -> AlertStatus {
+    line(store, id).await.status
+}
+
+/// The words in the column `Status` of `Delivery`, by ordinal.
+pub(crate) async fn recipient_words(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
+    let lines = store.deliveries(Some(id), 100).await.expect("deliveries");
+    lines.into_iter().map(|line| line.status).collect()
+}
+
+/// The alert, where it can be read.
+pub(crate) async fn load(store: &Arc<dyn Store>, id: AlertId) -> sendport::domain::Alert {
+    match store.load(&[id]).await.expect("load").pop() {
+        Some(Loaded::Alert(alert)) => *alert,
+        other => panic!("alert {id} should be readable: {other:?}"),
+    }
+}
+
+/// Records one outcome.
+pub(crate) async fn record(
+    store: &Arc<dyn Store>,
+    instance: InstanceId,
+    outcome: &Outcome,
+) -> Recorded {
+    let recorded = store.record(instance, std::slice::from_ref(outcome)).await;
+    recorded.expect("record")[0]
+}
+
+/// `250`, `450` or `550`, as it fits the status.
+pub(crate) fn reply_for(status: RecipientStatus) -> Reply {
+    match status {
+        RecipientStatus::Relayed => Reply::new(Command::EndOfData, 250, None, "queued as 4711"),
+        RecipientStatus::Delayed => Reply::new(
+            Command::Rcpt,
+            450,
+            Some(EnhancedStatusCode::new(4, 7, 1)),
+            "greylisted",
+        ),
+        _ => Reply::new(
+            Command::Rcpt,
+            550,
+            Some(EnhancedStatusCode::new(5, 1, 1)),
+            "no such user",
+        ),
+    }
+}
+
+/// What an outcome says of one recipient: `ops0@contoso.com`, `ops1@contoso.com`, ...
+pub(crate) fn recipient(ordinal: u32, status: RecipientStatus) -> RecipientOutcome {
+    RecipientOutcome {
+        ordinal,
+        kind: RecipientKind::To,
+        mailbox: Mailbox::bare(format!("ops{ordinal}@contoso.com")),
+        status,
+        attempt_count: 1,
+        relay: Some("mail".to_owned()),
+        reply: Some(reply_for(status)),
+        explanation: (status == RecipientStatus::Failed).then(|| "no-such-user".to_owned()),
+    }
+}
+
+/// An attempt with one reply for each recipient.
+pub(crate) fn attempt(number: u32, statuses: &[RecipientStatus]) -> Attempt {
+    let reply = |(ordinal, &status)| CommandReply {
+        ordinal: Some(ordinal),
+        reply: reply_for(status),
+    };
+    Attempt {
+        key: AttemptKey::random(),
+        number,
+        relay: "mail".to_owned(),
+        started_at: now(),
+        ended_at: now(),
+        outcome: attempt_outcome(statuses),
+        message_id: "<4711@contoso.com>".to_owned(),
+        size_octets: 1234,
+        protection: "none".to_owned(),
+        facts: SessionFacts::default(),
+        replies: (0..).zip(statuses).map(reply).collect(),
+    }
+}
+
+fn attempt_outcome(statuses: &[RecipientStatus]) -> AttemptOutcome {
+    match status_of(statuses.iter().copied()) {
+        AlertStatus::Relayed => AttemptOutcome::Relayed,
+        AlertStatus::Partial => AttemptOutcome::Partial,
+        AlertStatus::Delayed => AttemptOutcome::Delayed,
+        _ => AttemptOutcome::Failed,
+    }
+}
+
+/// An outcome of the attempt `number` with these statuses of the recipients 0, 1, ...; what
+/// waits is due again after five minutes.
+pub(crate) fn outcome(
+    alert: AlertId,
+    token: LeaseToken,
+    number: u32,
+    statuses: &[RecipientStatus],
+) -> Outcome {
+    let status = status_of(statuses.iter().copied());
+    let recipients = (0..).zip(statuses);
+    let decision = Decision {
+        status,
+        retry_in: (status == AlertStatus::Delayed).then_some(minutes(5)),
+        reason: None,
+        attempt: Some(attempt(number, statuses)),
+        recipients: recipients
+            .map(|(n, &status)| recipient(n, status))
+            .collect(),
+        template_version: None,
+    };
+    decided(alert, token, decision)
+}
+
+/// An outcome with this decision.
+pub(crate) fn decided(alert: AlertId, token: LeaseToken, decision: Decision) -> Outcome {
+    Outcome {
+        alert,
+        token,
+        kind: OutcomeKind::Decided(Box::new(decision)),
+    }
+}
+
+/// An alert that goes back untouched.
+pub(crate) fn released(alert: AlertId, token: LeaseToken, retry_in: Duration) -> Outcome {
+    Outcome {
+        alert,
+        token,
+        kind: OutcomeKind::Released { retry_in },
+    }
+}

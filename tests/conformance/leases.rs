@@ -1,0 +1,135 @@
+//! Leases: renewed, lost, ended, taken over.
+
+use sendport::domain::{AlertStatus, InstanceId, RecipientStatus};
+use sendport::store::Renewal;
+
+use crate::fixture::*;
+
+pub(crate) async fn a_dead_instance_loses_its_alerts_as_unknown(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(3).await;
+    let dead = instance(&store, "dead").await;
+    let (_, held) = claim(&store, dead, 2).await;
+    f.advance(LEASE_AND_MORE).await;
+    let other = instance(&store, "other").await;
+    assert_eq!(store.take_over(other, 10).await.expect("take over"), 2);
+    for id in held {
+        let line = line(&store, id).await;
+        assert_eq!((line.status, line.attempt_count), (AlertStatus::Queued, 1));
+    }
+    let unknown = "Outcome = 'unknown' AND AttemptNumber = 1 AND StartedAt IS NOT NULL";
+    assert_eq!(f.rows("Attempt", unknown).await, 2);
+    assert_eq!(store.take_over(other, 10).await.expect("again"), 0);
+    assert_eq!(claim(&store, other, 10).await.1.len(), 3, "due at once");
+}
+
+pub(crate) async fn a_renewed_lease_is_not_taken_over(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let living = instance(&store, "living").await;
+    let other = instance(&store, "other").await;
+    claim_one(&store, living).await;
+    for _ in 0..3 {
+        f.advance(LEASE / 2).await;
+        let renewal = store
+            .renew(living, LEASE, &["default".to_owned()], &[])
+            .await;
+        assert_eq!(renewal.expect("renew"), Renewal::Renewed);
+        assert_eq!(store.take_over(other, 10).await.expect("take over"), 0);
+    }
+}
+
+pub(crate) async fn nobody_takes_over_from_itself(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let alone = instance(&store, "alone").await;
+    claim_one(&store, alone).await;
+    f.advance(LEASE_AND_MORE).await;
+    assert_eq!(store.take_over(alone, 10).await.expect("take over"), 0);
+}
+
+pub(crate) async fn take_over_keeps_its_limit(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(5).await;
+    for name in ["dead", "dead too"] {
+        let dead = instance(&store, name).await;
+        claim(&store, dead, if name == "dead" { 2 } else { 3 }).await;
+    }
+    f.advance(LEASE_AND_MORE).await;
+    let other = instance(&store, "other").await;
+    assert_eq!(store.take_over(other, 4).await.expect("take over"), 4);
+    assert_eq!(store.take_over(other, 4).await.expect("take over"), 1);
+}
+
+pub(crate) async fn a_partly_delayed_alert_is_taken_over_as_delayed(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.alert_to("ops0@contoso.com; ops1@contoso.com").await;
+    let dead = instance(&store, "dead").await;
+    let (token, id) = claim_one(&store, dead).await;
+    let statuses = [RecipientStatus::Relayed, RecipientStatus::Delayed];
+    record(&store, dead, &outcome(id, token, 1, &statuses)).await;
+    f.advance(minutes(6)).await;
+    claim_one(&store, dead).await;
+    let other = instance(&store, "other").await;
+    assert_eq!(store.take_over(other, 10).await.expect("take over"), 1);
+    let line = line(&store, id).await;
+    assert_eq!((line.status, line.attempt_count), (AlertStatus::Delayed, 2));
+    claim_one(&store, other).await;
+}
+
+pub(crate) async fn renewing_after_the_lease_ran_out_says_lost(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let late = instance(&store, "late").await;
+    f.advance(LEASE_AND_MORE).await;
+    let renewal = store.renew(late, LEASE, &[], &[]).await.expect("renew");
+    assert_eq!(renewal, Renewal::Lost);
+    let again = store.renew(late, LEASE, &[], &[]).await.expect("renew");
+    assert_eq!(again, Renewal::Lost, "a lost lease does not come back");
+}
+
+pub(crate) async fn renewing_without_a_row_says_lost(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let nobody = InstanceId::random();
+    let renewal = store
+        .renew(nobody, LEASE, &["default".to_owned()], &[])
+        .await;
+    assert_eq!(renewal.expect("renew"), Renewal::Lost);
+}
+
+pub(crate) async fn retiring_releases_without_an_attempt(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(2).await;
+    let leaving = instance(&store, "leaving").await;
+    let (_, held) = claim(&store, leaving, 2).await;
+    store.retire(leaving).await.expect("retire");
+    store.retire(leaving).await.expect("retire again");
+    let line = line(&store, held[0]).await;
+    assert_eq!((line.status, line.attempt_count), (AlertStatus::Queued, 0));
+    assert_eq!(f.rows("Attempt", "1 = 1").await, 0);
+    let other = instance(&store, "other").await;
+    assert_eq!(claim(&store, other, 10).await.1.len(), 2);
+    assert_eq!(f.rows("Instance", "StoppedAt IS NOT NULL").await, 1);
+}
+
+pub(crate) async fn a_retired_instance_cannot_renew(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let leaving = instance(&store, "leaving").await;
+    store.retire(leaving).await.expect("retire");
+    let renewal = store.renew(leaving, LEASE, &[], &[]).await.expect("renew");
+    assert_eq!(renewal, Renewal::Lost);
+}
+
+pub(crate) async fn registering_twice_is_registering_once(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let info = info("a");
+    for _ in 0..2 {
+        let ports = [send_port("default"), send_port("billing")];
+        store
+            .register(&info, LEASE, &ports, &[])
+            .await
+            .expect("register");
+    }
+    assert_eq!(f.rows("Instance", "1 = 1").await, 1);
+    assert_eq!(f.rows("SendPort", "1 = 1").await, 2);
+    assert_eq!(f.rows("SendPortRelay", "1 = 1").await, 4);
+}

@@ -1,0 +1,121 @@
+//! One suite, every store: what the traits of `sendport::store` promise.
+//!
+//! A scenario is a function over a [`fixture::Fixture`], named by what comes out. The list
+//! below makes each of them a test of its own on each store: `cargo test --test conformance
+//! sqlite::claim` runs those about claims on SQLite.
+
+mod claim;
+mod environment;
+mod facts;
+mod fixture;
+mod leases;
+mod queue;
+mod record;
+mod schema;
+mod sqlite;
+mod sqlserver;
+mod sweep;
+mod values;
+
+/// Hands the list of scenarios to `$run`, which makes tests of it for one store.
+#[macro_export]
+macro_rules! scenarios {
+    ($run:ident) => {
+        $run! {
+            claim {
+                three_columns_are_enough;
+                a_claimed_alert_is_sending_and_not_due;
+                urgent_comes_before_normal_before_low;
+                a_class_is_passed_after_its_head_start_only;
+                the_oldest_comes_first;
+                not_before_is_respected;
+                other_send_ports_are_left_alone;
+                the_limit_is_kept;
+                two_claimers_never_share_an_alert;
+                eight_claimers_never_share_an_alert;
+                an_alert_inserted_by_the_desk_is_claimed;
+            }
+            record {
+                relayed_to_everybody_is_final;
+                some_relayed_and_some_failed_is_partial;
+                failed_for_everybody_is_failed;
+                an_alert_that_fails_as_a_whole_says_why;
+                delayed_is_due_again_after_its_retry_only;
+                released_comes_back_without_an_attempt;
+                a_delayed_alert_that_is_released_is_delayed_again;
+                an_outcome_that_is_repeated_changes_nothing;
+                every_reply_is_a_row;
+                cause_and_advice_stand_beside_the_reply;
+                the_template_version_is_pinned_by_the_first_render;
+                each_outcome_of_a_batch_is_answered_in_order;
+                a_relayed_recipient_stays_relayed;
+            }
+            facts {
+                relayed_wins_after_a_take_over;
+                a_failure_needs_the_lease;
+                a_wait_needs_the_lease;
+                an_alert_that_was_leased_again_is_not_disturbed;
+                the_later_lease_cannot_undo_a_relayed_recipient;
+                an_attempt_is_not_counted_twice;
+                repeated_facts_change_nothing;
+                a_release_without_the_lease_does_nothing;
+            }
+            leases {
+                a_dead_instance_loses_its_alerts_as_unknown;
+                a_renewed_lease_is_not_taken_over;
+                nobody_takes_over_from_itself;
+                take_over_keeps_its_limit;
+                a_partly_delayed_alert_is_taken_over_as_delayed;
+                renewing_after_the_lease_ran_out_says_lost;
+                renewing_without_a_row_says_lost;
+                retiring_releases_without_an_attempt;
+                a_retired_instance_cannot_renew;
+                registering_twice_is_registering_once;
+            }
+            sweep {
+                past_expires_at_is_expired_without_a_claim;
+                past_the_max_age_of_its_send_port_is_expired;
+                without_a_published_send_port_two_days_are_the_limit;
+                held_and_delayed_alerts_expire_too;
+                an_alert_that_is_being_sent_does_not_expire;
+                a_relayed_recipient_makes_an_expired_alert_partial;
+                malformed_addresses_fail_where_others_expire;
+                expire_keeps_its_limit;
+                nobody_has_the_send_port_for_ten_minutes_fails;
+                a_send_port_that_was_seen_lately_fails_nothing;
+            }
+            values {
+                every_column_comes_back_as_it_was_written;
+                a_huge_body_and_every_script_come_back_exactly;
+                malformed_values_are_refused_by_name;
+                the_desk_learns_which_constraint_refused;
+                one_unreadable_row_fails_alone;
+                an_alert_that_is_gone_is_missing;
+            }
+            environment {
+                the_first_name_stands;
+                adopting_expires_everything_that_waits;
+                adopting_holds_everything_that_waits;
+                one_held_alert_can_be_released;
+                adopting_ends_every_lease;
+                an_event_is_a_row;
+            }
+            queue {
+                without_an_instance_the_queue_says_so;
+                without_the_send_port_the_queue_says_so;
+                a_paused_relay_is_named_with_its_reply;
+                what_is_not_due_says_when;
+                what_is_held_says_so;
+                nothing_to_wait_for_says_nothing;
+                instances_show_who_lives;
+            }
+            schema {
+                nothing_there_is_absent;
+                migrating_twice_applies_once;
+                two_migrations_at_once_apply_once;
+                a_newer_schema_is_ahead;
+                an_altered_migration_is_noticed;
+            }
+        }
+    };
+}

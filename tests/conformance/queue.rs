@@ -1,0 +1,173 @@
+//! Why nothing moves: the view `Queue`, and who runs.
+
+use std::sync::Arc;
+
+use sendport::domain::{AlertStatus, RecipientStatus, RelayCondition, RelayState};
+use sendport::store::{AdoptMode, QueueLine, Store};
+
+use crate::fixture::*;
+
+async fn only_line(store: &Arc<dyn Store>) -> QueueLine {
+    let mut lines = store.queue().await.expect("queue");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines.remove(0)
+}
+
+async fn waiting_for(store: &Arc<dyn Store>) -> String {
+    only_line(store)
+        .await
+        .waiting_for
+        .expect("it waits for something")
+}
+
+fn relay(name: &str, condition: RelayCondition, reply: Option<&str>) -> RelayState {
+    RelayState {
+        relay: name.to_owned(),
+        condition,
+        since: now(),
+        retry_at: reply.map(|_| now() + minutes(15)),
+        reply: reply.map(str::to_owned),
+        explanation: None,
+    }
+}
+
+pub(crate) async fn without_an_instance_the_queue_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(2).await;
+    f.advance(minutes(3)).await;
+    let line = only_line(&store).await;
+    assert_eq!(
+        (line.send_port.as_str(), line.status, line.depth),
+        ("default", AlertStatus::Queued, 2)
+    );
+    assert!(
+        (179..240).contains(&line.oldest_age_seconds),
+        "{}",
+        line.oldest_age_seconds
+    );
+    assert_eq!(
+        line.waiting_for.as_deref(),
+        Some("no instance of the service is running")
+    );
+    let stopped = instance(&store, "stopped").await;
+    store.retire(stopped).await.expect("retire");
+    assert_eq!(
+        waiting_for(&store).await,
+        "no instance of the service is running"
+    );
+}
+
+pub(crate) async fn without_the_send_port_the_queue_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.insert("ToRecipients, SendPort", "'ops@contoso.com', 'biling'")
+        .await;
+    instance(&store, "a").await;
+    let text = waiting_for(&store).await;
+    assert_eq!(text, "no running instance has a send port of this name");
+}
+
+pub(crate) async fn a_paused_relay_is_named_with_its_reply(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let a = instance(&store, "a").await;
+    let reply = "535 5.7.8 Authentication credentials invalid";
+    let states = [relay("mail", RelayCondition::Paused, Some(reply))];
+    store
+        .renew(a, LEASE, &["default".to_owned()], &states)
+        .await
+        .expect("renew");
+    let text = waiting_for(&store).await;
+    assert!(text.starts_with("relay mail paused since "), "{text}");
+    assert!(text.ends_with(reply), "{text}");
+    let states = [
+        relay("mail", RelayCondition::Open, Some("421 busy")),
+        relay("backup", RelayCondition::Closed, None),
+    ];
+    store
+        .renew(a, LEASE, &["default".to_owned()], &states)
+        .await
+        .expect("renew");
+    assert_eq!(
+        only_line(&store).await.waiting_for,
+        None,
+        "the second relay is there"
+    );
+    assert_eq!(
+        f.rows("RelayState", "1 = 1").await,
+        2,
+        "states are replaced"
+    );
+}
+
+pub(crate) async fn what_is_not_due_says_when(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.alert_to("ops0@contoso.com").await;
+    let a = instance(&store, "a").await;
+    let states = [relay("mail", RelayCondition::Closed, None)];
+    store
+        .renew(a, LEASE, &["default".to_owned()], &states)
+        .await
+        .expect("renew");
+    let (token, id) = claim_one(&store, a).await;
+    record(
+        &store,
+        a,
+        &outcome(id, token, 1, &[RecipientStatus::Delayed]),
+    )
+    .await;
+    let text = waiting_for(&store).await;
+    assert!(text.starts_with("due at "), "{text}");
+}
+
+pub(crate) async fn what_is_held_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    store.adopt("test", AdoptMode::Hold).await.expect("adopt");
+    assert_eq!(
+        waiting_for(&store).await,
+        "held by an operator until released"
+    );
+}
+
+pub(crate) async fn nothing_to_wait_for_says_nothing(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let a = instance(&store, "a").await;
+    let states = [relay("mail", RelayCondition::Closed, None)];
+    store
+        .renew(a, LEASE, &["default".to_owned()], &states)
+        .await
+        .expect("renew");
+    assert_eq!(only_line(&store).await.waiting_for, None);
+    claim_one(&store, a).await;
+    let line = only_line(&store).await;
+    assert_eq!(
+        (line.status, line.waiting_for),
+        (AlertStatus::Sending, None)
+    );
+}
+
+pub(crate) async fn instances_show_who_lives(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    instance(&store, "frozen").await;
+    f.advance(LEASE_AND_MORE).await;
+    instance(&store, "living").await;
+    let stopped = instance(&store, "stopped").await;
+    store.retire(stopped).await.expect("retire");
+    let lines = store.instances(10).await.expect("instances");
+    let alive: Vec<_> = lines
+        .iter()
+        .map(|line| (line.name.as_str(), line.alive))
+        .collect();
+    assert_eq!(alive[0], ("living", true));
+    assert!(alive.contains(&("frozen", false)) && alive.contains(&("stopped", false)));
+    assert_eq!(lines[0].host_name, "host-of-living");
+    assert_eq!(
+        (lines[0].process_id, lines[0].version.as_str()),
+        (4711, "0.1.0")
+    );
+    assert_eq!(
+        lines[0].lease_until - lines[0].renewed_at,
+        chrono::TimeDelta::seconds(60)
+    );
+}

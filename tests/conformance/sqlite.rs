@@ -1,0 +1,135 @@
+//! The suite on SQLite, and what only SQLite has to prove.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use sendport::clock::SystemClock;
+use sendport::domain::AlertId;
+use sendport::store::Store;
+use sendport::store::sqlite::SqliteStore;
+
+use crate::fixture::Fixture;
+
+/// The columns that hold a time, by table.
+const TIMES: &[(&str, &[&str])] = &[
+    ("Alert", &["ReplyBy", "NotBefore", "ExpiresAt", "CreatedAt"]),
+    (
+        "AlertState",
+        &[
+            "StatusAt",
+            "DueAt",
+            "ExpiresAt",
+            "CreatedAt",
+            "LeasedAt",
+            "FinalAt",
+        ],
+    ),
+    ("Recipient", &["StatusAt"]),
+    ("Attempt", &["StartedAt", "EndedAt"]),
+    (
+        "Instance",
+        &["StartedAt", "RenewedAt", "LeaseUntil", "StoppedAt"],
+    ),
+    ("SendPort", &["LastSeenAt"]),
+    ("RelayState", &["Since", "RetryAt"]),
+    ("EventLog", &["LoggedAt"]),
+];
+
+/// A file in a folder of its own.
+struct SqliteFixture {
+    folder: tempfile::TempDir,
+}
+
+impl SqliteFixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { folder }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("sendport.db")
+    }
+
+    /// As an application that knows nothing of us opens it.
+    fn application(&self) -> Connection {
+        let connection = Connection::open(self.path()).expect("open");
+        connection
+            .busy_timeout(Duration::from_secs(10))
+            .expect("busy timeout");
+        connection
+    }
+}
+
+#[async_trait]
+impl Fixture for SqliteFixture {
+    async fn fresh(&self) -> Arc<dyn Store> {
+        let store = self.bare().await;
+        store.migrate().await.expect("migrate");
+        store
+    }
+
+    async fn bare(&self) -> Arc<dyn Store> {
+        self.another().await
+    }
+
+    async fn another(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&self.path(), Arc::new(SystemClock)).expect("open"))
+    }
+
+    async fn try_sql(&self, statement: &str) -> Result<(), String> {
+        let done = self.application().execute_batch(statement);
+        done.map_err(|error| error.to_string())
+    }
+
+    async fn scalar(&self, query: &str) -> Option<String> {
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+        match self.application().query_row(query, [], read) {
+            Ok(rusqlite::types::Value::Text(text)) => Some(text),
+            Ok(rusqlite::types::Value::Integer(number)) => Some(number.to_string()),
+            Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => None,
+            Err(error) => panic!("{query}\n{error}"),
+        }
+    }
+
+    fn table(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    async fn advance(&self, by: Duration) {
+        let by = format!("-{:.3} seconds", by.as_secs_f64());
+        for (table, columns) in TIMES {
+            let older = |column: &&str| {
+                format!("{column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '{by}')")
+            };
+            let set: Vec<_> = columns.iter().map(older).collect();
+            let statement = format!("UPDATE {table} SET {}", set.join(", "));
+            self.application().execute(&statement, []).expect("advance");
+        }
+    }
+
+    fn make_unreadable(&self, id: AlertId) -> Option<String> {
+        let no_uuid = "x".repeat(36);
+        Some(format!(
+            "UPDATE Alert SET PublicId = '{no_uuid}' WHERE AlertId = {id}"
+        ))
+    }
+}
+
+macro_rules! on_sqlite {
+    ($($area:ident { $($scenario:ident;)* })*) => {
+        $(
+            mod $area {
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $scenario() {
+                        crate::$area::$scenario(&super::SqliteFixture::new()).await;
+                    }
+                )*
+            }
+        )*
+    };
+}
+crate::scenarios!(on_sqlite);

@@ -1,0 +1,201 @@
+//! Alerts that end without being sent.
+
+use sendport::domain::{AlertId, AlertStatus, RecipientStatus};
+use sendport::store::NewAlert;
+
+use crate::fixture::*;
+use RecipientStatus::{Delayed, Relayed};
+
+async fn expiring(store: &std::sync::Arc<dyn sendport::store::Store>, to: &str) -> AlertId {
+    let alert = NewAlert {
+        to_recipients: Some(to.to_owned()),
+        subject: Some("s".to_owned()),
+        expires_at: Some(now() + minutes(10)),
+        ..NewAlert::default()
+    };
+    store.insert(&alert).await.expect("insert")
+}
+
+pub(crate) async fn past_expires_at_is_expired_without_a_claim(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = expiring(&store, "ops0@contoso.com; ops1@contoso.com").await;
+    f.advance(minutes(9)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    f.advance(minutes(2)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    let line = line(&store, id).await;
+    assert_eq!(line.status, AlertStatus::Expired);
+    assert_eq!(
+        (
+            line.recipient_count,
+            line.failed_count,
+            line.next_attempt_at
+        ),
+        (2, 2, None)
+    );
+    assert!(
+        line.status_reason
+            .expect("a reason")
+            .starts_with("expired: not sent before ")
+    );
+    instance(&store, "a").await;
+    let delivery = store
+        .deliveries(Some(id), 1)
+        .await
+        .expect("deliveries")
+        .remove(0);
+    assert_eq!(
+        (delivery.status.as_str(), delivery.attempt_count),
+        ("expired", 0)
+    );
+    assert!(
+        delivery
+            .reply_text
+            .expect("a text")
+            .starts_with("expired: not sent before ")
+    );
+    assert_eq!(delivery.cause.as_deref(), Some("its time ran out"));
+    assert_eq!(f.rows("FailedDelivery", "Status = 'expired'").await, 2);
+    assert!(store.queue().await.expect("queue").is_empty());
+}
+
+pub(crate) async fn past_the_max_age_of_its_send_port_is_expired(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = f.alert_to("ops@contoso.com").await;
+    let mut port = send_port("default");
+    port.max_age = minutes(30);
+    store
+        .register(&info("a"), LEASE, &[port], &[])
+        .await
+        .expect("register");
+    f.advance(minutes(29)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    f.advance(minutes(2)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(status(&store, id).await, AlertStatus::Expired);
+}
+
+pub(crate) async fn without_a_published_send_port_two_days_are_the_limit(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let columns = "ToRecipients, Subject, SendPort";
+    let id = f
+        .insert(columns, "'ops@contoso.com', 's', 'nobody-has-it'")
+        .await;
+    f.advance(minutes(2 * 24 * 60 - 1)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    f.advance(minutes(2)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(status(&store, id).await, AlertStatus::Expired);
+}
+
+pub(crate) async fn held_and_delayed_alerts_expire_too(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let held = f.alert_to("ops0@contoso.com").await;
+    store
+        .adopt("test", sendport::store::AdoptMode::Hold)
+        .await
+        .expect("adopt");
+    let instance = instance(&store, "a").await;
+    let delayed = f.alert_to("ops0@contoso.com").await;
+    let (token, _) = claim_one(&store, instance).await;
+    record(&store, instance, &outcome(delayed, token, 1, &[Delayed])).await;
+    f.advance(minutes(2 * 24 * 60 + 1)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 2);
+    assert_eq!(status(&store, held).await, AlertStatus::Expired);
+    assert_eq!(status(&store, delayed).await, AlertStatus::Expired);
+    let delivery = store
+        .deliveries(Some(delayed), 1)
+        .await
+        .expect("deliveries")
+        .remove(0);
+    let text = delivery.reply_text.expect("a text");
+    assert!(
+        text.starts_with("expired: ") && text.contains("greylisted"),
+        "{text}"
+    );
+}
+
+pub(crate) async fn an_alert_that_is_being_sent_does_not_expire(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = expiring(&store, "ops0@contoso.com").await;
+    let instance = instance(&store, "a").await;
+    let (token, _) = claim_one(&store, instance).await;
+    f.advance(minutes(11)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    record(&store, instance, &outcome(id, token, 1, &[Relayed])).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    assert_eq!(status(&store, id).await, AlertStatus::Relayed);
+}
+
+pub(crate) async fn a_relayed_recipient_makes_an_expired_alert_partial(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = expiring(&store, "ops0@contoso.com; ops1@contoso.com").await;
+    let instance = instance(&store, "a").await;
+    let (token, _) = claim_one(&store, instance).await;
+    record(
+        &store,
+        instance,
+        &outcome(id, token, 1, &[Relayed, Delayed]),
+    )
+    .await;
+    f.advance(minutes(11)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(recipient_words(&store, id).await, ["relayed", "expired"]);
+    assert_eq!(status(&store, id).await, AlertStatus::Partial);
+}
+
+pub(crate) async fn malformed_addresses_fail_where_others_expire(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let id = expiring(&store, "ops0@contoso.com; nobody at all").await;
+    f.advance(minutes(11)).await;
+    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(recipient_words(&store, id).await, ["expired", "failed"]);
+    let lines = store.deliveries(Some(id), 10).await.expect("deliveries");
+    assert_eq!(lines[1].enhanced_status_code.as_deref(), Some("5.1.3"));
+}
+
+pub(crate) async fn expire_keeps_its_limit(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    expiring(&store, "ops@contoso.com").await;
+    f.many(4).await;
+    f.advance(minutes(2 * 24 * 60 + 1)).await;
+    assert_eq!(store.expire(3).await.expect("expire"), 3);
+    assert_eq!(store.expire(3).await.expect("expire"), 2);
+    assert_eq!(store.expire(3).await.expect("expire"), 0);
+}
+
+pub(crate) async fn nobody_has_the_send_port_for_ten_minutes_fails(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let columns = "ToRecipients, Subject, SendPort";
+    let unrouted = f.insert(columns, "'ops@contoso.com', 's', 'biling'").await;
+    let routed = f.alert_to("ops@contoso.com").await;
+    let instance = instance(&store, "a").await;
+    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 0);
+    for _ in 0..11 {
+        f.advance(minutes(1) - std::time::Duration::from_secs(1))
+            .await;
+        store
+            .renew(instance, LEASE, &["default".to_owned()], &[])
+            .await
+            .expect("renew");
+    }
+    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 1);
+    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 0);
+    let line = line(&store, unrouted).await;
+    assert_eq!(line.status, AlertStatus::Failed);
+    let reason = line.status_reason.expect("a reason");
+    assert!(reason.contains("'biling'"), "{reason}");
+    assert_eq!(recipient_words(&store, unrouted).await, ["failed"]);
+    assert_eq!(status(&store, routed).await, AlertStatus::Queued);
+}
+
+pub(crate) async fn a_send_port_that_was_seen_lately_fails_nothing(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.alert_to("ops@contoso.com").await;
+    instance(&store, "a").await;
+    f.advance(minutes(9)).await;
+    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 0);
+    f.advance(minutes(2)).await;
+    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 1);
+}
