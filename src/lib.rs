@@ -19,3 +19,4 @@ pub mod retry;
 pub mod smime;
 pub mod store;
 pub mod template;
+pub mod smtp;

@@ -5,6 +5,86 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de};
 
+use super::relay::AuthConfig;
+
+/// The password that the configuration points to cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file is missing, unreadable or not UTF-8.
+    #[error("auth.password_file '{path}' cannot be read: {cause}")]
+    File {
+        /// As configured.
+        path: String,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The variable is not set, or not UTF-8.
+    #[error("auth.password_env names the environment variable '{name}': {cause}")]
+    Variable {
+        /// As configured.
+        name: String,
+        /// What is wrong with it.
+        cause: std::env::VarError,
+    },
+    /// There is nothing in it.
+    #[error("auth.{key} leads to an empty password; write the password there")]
+    Empty {
+        /// Which key.
+        key: &'static str,
+    },
+    /// More than one place is named.
+    #[error(
+        "expected one of auth.password, auth.password_file and auth.password_env, found {0}: \
+         remove the others"
+    )]
+    Ambiguous(usize),
+}
+
+/// The password of a relay, from whichever of the three keys is set; `None` where none is.
+///
+/// # Errors
+/// [`SecretError`] names the file or the variable.
+pub fn resolve_password(auth: &AuthConfig) -> Result<Option<Secret>, SecretError> {
+    let keys = [
+        auth.password.is_some(),
+        auth.password_file.is_some(),
+        auth.password_env.is_some(),
+    ];
+    let set = keys.into_iter().filter(|&set| set).count();
+    if set > 1 {
+        return Err(SecretError::Ambiguous(set));
+    }
+    let (key, found) = match (&auth.password_file, &auth.password_env) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(path).map_err(|cause| SecretError::File {
+                path: path.display().to_string(),
+                cause,
+            })?;
+            ("password_file", Some(without_line_end(text)))
+        }
+        (None, Some(name)) => {
+            let text = std::env::var(name).map_err(|cause| SecretError::Variable {
+                name: name.clone(),
+                cause,
+            })?;
+            ("password_env", Some(Secret::new(text)))
+        }
+        (None, None) => ("password", auth.password.clone()),
+    };
+    match found {
+        Some(secret) if secret.expose().is_empty() => Err(SecretError::Empty { key }),
+        found => Ok(found),
+    }
+}
+
+/// An editor ends the last line; the password does not.
+fn without_line_end(mut text: String) -> Secret {
+    let kept = text.strip_suffix('\n').unwrap_or(&text);
+    let kept = kept.strip_suffix('\r').unwrap_or(kept).len();
+    text.truncate(kept);
+    Secret::new(text)
+}
+
 /// A password or the like. Its `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct Secret(SecretString);
@@ -57,5 +137,44 @@ impl de::Visitor<'_> for SecretVisitor {
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Secret, E> {
         Ok(Secret::new(value.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_file_loses_its_last_line_end_alone() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), " se\ncret \r\n").expect("write");
+        let mut auth = AuthConfig {
+            password_file: Some(file.path().to_owned()),
+            ..AuthConfig::default()
+        };
+        let secret = resolve_password(&auth).expect("readable").expect("set");
+        assert_eq!(secret.expose(), " se\ncret ");
+        std::fs::write(file.path(), "\n").expect("write");
+        let error = resolve_password(&auth).expect_err("empty").to_string();
+        assert!(error.contains("password_file"), "{error}");
+        auth.password_env = Some("X".into());
+        assert!(matches!(
+            resolve_password(&auth),
+            Err(SecretError::Ambiguous(2))
+        ));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let mut auth = AuthConfig {
+            password_env: Some("SENDPORT_NO_SUCH_VARIABLE".into()),
+            ..AuthConfig::default()
+        };
+        let error = resolve_password(&auth).expect_err("not set").to_string();
+        assert!(error.contains("SENDPORT_NO_SUCH_VARIABLE"), "{error}");
+        auth.password_env = None;
+        auth.password_file = Some("/no/such/file".into());
+        let error = resolve_password(&auth).expect_err("no file").to_string();
+        assert!(error.contains("/no/such/file"), "{error}");
     }
 }

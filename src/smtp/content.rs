@@ -1,0 +1,103 @@
+//! The octets after `DATA`: transparency (RFC 5321 section 4.5.2) and what is refused.
+
+/// Ends the content.
+pub const FINAL_DOT: &[u8] = b".\r\n";
+
+/// The offset of a CR without LF or an LF without CR. Servers that take one of them for a
+/// line end would read a second transaction out of the content.
+pub fn bare_line_end(octets: &[u8]) -> Option<usize> {
+    let mut previous = 0;
+    for (at, &octet) in octets.iter().enumerate() {
+        if octet == b'\n' && previous != b'\r' {
+            return Some(at);
+        }
+        if previous == b'\r' && octet != b'\n' {
+            return Some(at - 1);
+        }
+        previous = octet;
+    }
+    (previous == b'\r').then(|| octets.len() - 1)
+}
+
+/// The content as it goes over the wire: dots doubled at the start of lines, the last line
+/// ended, the final dot behind it.
+pub fn on_the_wire(octets: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(octets.len() + octets.len() / 50 + 8);
+    for line in octets.split_inclusive(|&octet| octet == b'\n') {
+        if line.starts_with(b".") {
+            wire.push(b'.');
+        }
+        wire.extend_from_slice(line);
+    }
+    if !octets.is_empty() && !octets.ends_with(b"\r\n") {
+        wire.extend_from_slice(b"\r\n");
+    }
+    wire.extend_from_slice(FINAL_DOT);
+    wire
+}
+
+/// Takes a received line, without its line end, back to what was sent.
+pub fn unstuffed(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b".").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A receiver by the book: only CRLF.CRLF ends, one dot is taken away.
+    fn received(wire: &[u8]) -> (Vec<u8>, usize) {
+        let mut content = Vec::new();
+        let mut used = 0;
+        let mut rest = wire;
+        while let Some(at) = rest.windows(2).position(|pair| pair == b"\r\n") {
+            let line = &rest[..at];
+            used += at + 2;
+            rest = &rest[at + 2..];
+            if line == b"." {
+                break;
+            }
+            content.extend_from_slice(unstuffed(line));
+            content.extend_from_slice(b"\r\n");
+        }
+        (content, used)
+    }
+
+    #[test]
+    fn a_line_that_begins_with_a_dot_gets_another() {
+        assert_eq!(
+            on_the_wire(b".\r\n..a\r\nb.\r\n"),
+            b"..\r\n...a\r\nb.\r\n.\r\n"
+        );
+        assert_eq!(on_the_wire(b"no end"), b"no end\r\n.\r\n");
+        assert_eq!(on_the_wire(b""), b".\r\n");
+    }
+
+    #[test]
+    fn bare_line_ends_are_found() {
+        assert_eq!(bare_line_end(b"a\r\nb\r\n"), None);
+        for (octets, at) in [
+            (&b"a\n"[..], 1),
+            (b"a\r\n.\r.\r\n", 4),
+            (b"a\r", 1),
+            (b"\r\r\n", 0),
+        ] {
+            assert_eq!(bare_line_end(octets), Some(at), "{octets:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_receiver_reads_what_was_sent(
+            lines in proptest::collection::vec("[.]{0,3}[a-z.]{0,4}", 0..20)
+        ) {
+            let content: Vec<u8> = lines.iter().flat_map(|l| format!("{l}\r\n").into_bytes()).collect();
+            let wire = on_the_wire(&content);
+            let (back, used) = received(&wire);
+            prop_assert_eq!(back, content);
+            prop_assert_eq!(used, wire.len());
+        }
+    }
+}

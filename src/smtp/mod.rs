@@ -1,0 +1,26 @@
+//! The submission session: everything that speaks SMTP to a relay (RFC 5321, RFC 6409).
+//!
+//! In come an envelope and a secured message through [`SmtpRelay`], out goes a report with
+//! the reply to every command. No other room of the house knows the wire: replies leave as
+//! [`crate::domain::Reply`], failures as [`crate::relay::NotReady`]. What a reply means for
+//! a recipient is decided by the retry policy, not here.
+//!
+//! `connect` → `session` (greeting, EHLO, STARTTLS, AUTH) → `transaction` (MAIL, RCPT, DATA,
+//! the content) → back into the `pool`.
+
+mod auth;
+mod connect;
+pub mod content;
+pub mod ehlo_name;
+pub mod extensions;
+mod pool;
+mod relay;
+pub mod reply_parser;
+mod session;
+mod sign_in_guard;
+mod stream;
+mod tls;
+mod transaction;
+
+pub use relay::{SettingsError, SmtpRelay};
+pub use tls::TlsSettingsError;

@@ -1,0 +1,269 @@
+//! The relay that speaks SMTP: sessions out of the pool, one transaction on each call.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::auth::Credentials;
+use super::ehlo_name;
+use super::pool::{Permit, Pool};
+use super::session::{Session, Settings};
+use super::sign_in_guard::SignInGuard;
+use super::tls::{Tls, TlsSettingsError};
+use super::transaction::{self, Done};
+use crate::clock::Clock;
+use crate::config::relay::SmtpRelay as Config;
+use crate::config::secret::Secret;
+use crate::domain::{
+    Command, CommandReply, Envelope, Mailbox, Reply, SecuredMessage, SessionFacts, SubmissionEnd,
+    SubmissionReport, Timestamp,
+};
+use crate::relay::{FinalDotGate, NotReady, Relay};
+
+/// A relay's section of the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A key is missing or has an unusable value.
+    #[error("relay.{relay}: {what}")]
+    Key {
+        /// Name of the relay.
+        relay: String,
+        /// A sentence.
+        what: String,
+    },
+    /// About TLS.
+    #[error("relay.{relay}: {cause}")]
+    Tls {
+        /// Name of the relay.
+        relay: String,
+        /// What is wrong.
+        cause: TlsSettingsError,
+    },
+}
+
+/// An SMTP server that messages are submitted to.
+pub struct SmtpRelay {
+    name: String,
+    settings: Settings,
+    pool: Arc<Pool>,
+    sign_in: SignInGuard,
+    clock: Arc<dyn Clock>,
+}
+
+impl SmtpRelay {
+    /// Reads the authorities and checks the settings; connects to nothing. `password` is
+    /// what [`crate::config::secret::resolve_password`] found. `default_ehlo_name`
+    /// stands where the section names none; without both it is the address literal of the
+    /// local end of each connection.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the key, what was expected and what was found.
+    pub fn new(
+        name: impl Into<String>,
+        config: &Config,
+        password: Option<Secret>,
+        default_ehlo_name: Option<String>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SettingsError> {
+        let name = name.into();
+        let key = |what| SettingsError::Key {
+            relay: name.clone(),
+            what,
+        };
+        let credentials = Credentials::new(&config.auth, password).map_err(key)?;
+        let ehlo_name = config.ehlo_name.clone().or(default_ehlo_name);
+        let ehlo_name = ehlo_name
+            .map(|name| ehlo_name::checked(&name))
+            .transpose()
+            .map_err(key)?;
+        let tls = Tls::new(config).map_err(|cause| SettingsError::Tls {
+            relay: name.clone(),
+            cause,
+        })?;
+        Ok(Self {
+            pool: Pool::new(config),
+            settings: Settings {
+                config: config.clone(),
+                ehlo_name,
+                tls,
+                credentials,
+            },
+            sign_in: SignInGuard::default(),
+            clock,
+            name,
+        })
+    }
+
+    /// A new session, signed in.
+    async fn open(&self, attempt_end: Instant) -> Result<Session, NotReady> {
+        let mut session = Session::open(&self.settings, attempt_end).await?;
+        if let Some(credentials) = &self.settings.credentials {
+            let turn = self.sign_in.turn(&*self.clock).await?;
+            let waits = &self.settings.config.timeout;
+            let result = session.sign_in(credentials, waits).await;
+            turn.note(&result, &*self.clock);
+            result?;
+        }
+        tracing::debug!(
+            relay = self.name,
+            remote = session.facts.remote_address,
+            tls = session.facts.tls_version,
+            mechanism = session.facts.auth_mechanism,
+            "session opened"
+        );
+        Ok(session)
+    }
+
+    /// A session that was kept, if one is left that can be made ready.
+    async fn kept(&self, attempt_end: Instant) -> Option<Session> {
+        let mut session = self.pool.kept()?;
+        session.stream.set_attempt_end(Some(attempt_end));
+        let ready = session.make_ready(&self.settings.config.timeout).await;
+        ready.is_ok().then_some(session)
+    }
+
+    /// On a kept session where there is one; a kept one that the server has given up
+    /// meanwhile is replaced once.
+    async fn carry_out(
+        &self,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        gate: &dyn FinalDotGate,
+        attempt_end: Instant,
+    ) -> Result<(SessionFacts, Done), NotReady> {
+        let waits = &self.settings.config.timeout;
+        if let Some(mut session) = self.kept(attempt_end).await {
+            let done = transaction::submit(&mut session, waits, envelope, message, gate).await;
+            if !done.stale {
+                return Ok((self.put_away(session, done.reusable), done));
+            }
+            tracing::debug!(relay = self.name, "kept connection was gone, replaced");
+        }
+        let mut session = self.open(attempt_end).await?;
+        let done = transaction::submit(&mut session, waits, envelope, message, gate).await;
+        Ok((self.put_away(session, done.reusable), done))
+    }
+
+    fn put_away(&self, session: Session, reusable: bool) -> SessionFacts {
+        let facts = session.facts.clone();
+        if reusable {
+            self.pool.give_back(session);
+        }
+        facts
+    }
+
+    fn report(
+        &self,
+        started_at: Timestamp,
+        carried_out: Result<(SessionFacts, Done), NotReady>,
+    ) -> SubmissionReport {
+        let (facts, replies, end) = match carried_out {
+            Ok((facts, done)) => (facts, done.replies, done.end),
+            Err(NotReady { reply, fault }) => {
+                let end = SubmissionEnd::NotBegun { reply, fault };
+                (SessionFacts::default(), Vec::new(), end)
+            }
+        };
+        SubmissionReport {
+            started_at,
+            ended_at: self.clock.now(),
+            facts,
+            replies,
+            end,
+        }
+    }
+
+    fn busy(&self) -> NotReady {
+        let config = &self.settings.config;
+        let what = format!(
+            "all {} connections were in use for {:.1?} (settings max_connections, timeout.attempt)",
+            config.max_connections, config.timeout.attempt
+        );
+        NotReady {
+            reply: Reply::absent(Command::Connect, what),
+            fault: None,
+        }
+    }
+
+    async fn permit(&self) -> Result<(Permit, Instant), NotReady> {
+        let limit = self.settings.config.timeout.attempt;
+        let permit = self.pool.permit(limit).await.ok_or_else(|| self.busy())?;
+        Ok((permit, Instant::now() + limit))
+    }
+
+    fn log(&self, envelope: &Envelope, report: &SubmissionReport) {
+        let sender = envelope.reverse_path.0.as_deref().unwrap_or_default();
+        tracing::debug!(
+            relay = self.name,
+            sender = Mailbox::bare(sender).masked(),
+            recipients = envelope.forward_paths.len(),
+            replies = report.replies.len(),
+            accepted = report.is_accepted(),
+            answered = report.end == SubmissionEnd::Answered,
+            "submission ended"
+        );
+    }
+}
+
+#[async_trait]
+impl Relay for SmtpRelay {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn submit(
+        &self,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        gate: &dyn FinalDotGate,
+    ) -> SubmissionReport {
+        if let Some(done) = without_a_server(envelope, message) {
+            return self.report(self.clock.now(), Ok((SessionFacts::default(), done)));
+        }
+        let permit = self.permit().await;
+        let started_at = self.clock.now();
+        let carried_out = match permit {
+            Ok((_permit, end)) => self.carry_out(envelope, message, gate, end).await,
+            Err(busy) => Err(busy),
+        };
+        let report = self.report(started_at, carried_out);
+        self.log(envelope, &report);
+        report
+    }
+
+    async fn verify(&self) -> Result<SessionFacts, NotReady> {
+        let (_permit, end) = self.permit().await?;
+        let session = self.open(end).await?;
+        let facts = session.facts.clone();
+        session.quit(&self.settings.config.timeout).await;
+        Ok(facts)
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// What needs no connection to be answered: a message or a sender that cannot be put on the
+/// wire, or not one recipient that can.
+fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Done> {
+    let answered = |replies| Done {
+        replies,
+        end: SubmissionEnd::Answered,
+        reusable: false,
+        stale: false,
+    };
+    if let Some(reply) = transaction::refuse_locally(envelope, message) {
+        let ordinal = None;
+        return Some(answered(vec![CommandReply { ordinal, reply }]));
+    }
+    let refuse = |path: &crate::domain::ForwardPath| {
+        transaction::refuse_recipient(&path.address).map(|reply| CommandReply {
+            ordinal: Some(path.ordinal),
+            reply,
+        })
+    };
+    let refused: Option<Vec<_>> = envelope.forward_paths.iter().map(refuse).collect();
+    refused.map(answered)
+}

@@ -1,0 +1,348 @@
+//! Reads replies off the wire (RFC 5321 section 4.2), whatever shape they come in.
+//!
+//! In come octets in any portions, out come [`ServerReply`]s. Nothing a server sends makes
+//! this panic or take more than [`MAX_REPLY`] octets of memory.
+
+use crate::domain::{Command, EnhancedStatusCode, Reply};
+
+/// Longest line, without its end: a code and 12,288 octets of challenge (RFC 4954 section 3).
+pub const MAX_LINE: usize = 12_288 + 4;
+
+/// Longest reply, all its lines together.
+pub const MAX_REPLY: usize = 65_536;
+
+/// A whole reply, not yet tied to the command that it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerReply {
+    /// Of the last line: where lines differ, it is the one that ends the reply and that
+    /// other clients go by.
+    pub code: u16,
+    /// The first that stands in a line.
+    pub enhanced: Option<EnhancedStatusCode>,
+    /// The text of each line, without codes.
+    pub lines: Vec<String>,
+}
+
+impl ServerReply {
+    /// Ties the reply to its command.
+    pub fn into_reply(self, command: Command) -> Reply {
+        let full: Vec<&str> = self
+            .lines
+            .iter()
+            .map(|line| line.trim())
+            .filter(|line| !line.is_empty())
+            .collect();
+        Reply::new(command, self.code, self.enhanced, full.join(" "))
+    }
+
+    /// The text of the first line; a challenge of `AUTH` is one line.
+    pub fn first_line(&self) -> &str {
+        self.lines.first().map_or("", |line| line.as_str())
+    }
+}
+
+/// The other end does not speak SMTP, or says too much.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAReply {
+    /// A line without a reply code.
+    #[error("expected an SMTP reply such as '250 OK', found '{0}': is this an SMTP server's port?")]
+    NotSmtp(String),
+    /// A line longer than [`MAX_LINE`].
+    #[error("a line of the server's reply is longer than {MAX_LINE} octets")]
+    LineTooLong,
+    /// A reply longer than [`MAX_REPLY`].
+    #[error("the server's reply is longer than {MAX_REPLY} octets")]
+    ReplyTooLong,
+}
+
+/// What one line of a reply says.
+struct Line {
+    code: u16,
+    is_last: bool,
+    enhanced: Option<EnhancedStatusCode>,
+    text: String,
+}
+
+/// Collects octets until a reply is whole. After an error the connection is of no use.
+#[derive(Debug, Default)]
+pub struct ReplyParser {
+    /// Octets received and not yet made into lines.
+    buffer: Vec<u8>,
+    /// Up to here `buffer` holds no line end.
+    scanned: usize,
+    lines: Vec<String>,
+    enhanced: Option<EnhancedStatusCode>,
+    /// Octets of the lines above.
+    octets: usize,
+}
+
+impl ReplyParser {
+    /// Takes what was received.
+    pub fn feed(&mut self, octets: &[u8]) {
+        self.buffer.extend_from_slice(octets);
+    }
+
+    /// True where octets were received that belong to no reply that was taken.
+    pub fn has_leftover(&self) -> bool {
+        !self.buffer.is_empty() || !self.lines.is_empty()
+    }
+
+    /// The next whole reply, or `None` where more octets are needed.
+    ///
+    /// # Errors
+    /// [`NotAReply`] as soon as it is certain.
+    pub fn take(&mut self) -> Result<Option<ServerReply>, NotAReply> {
+        while let Some(line) = self.take_line()? {
+            self.octets += line.text.len() + 6;
+            if self.octets > MAX_REPLY {
+                return Err(NotAReply::ReplyTooLong);
+            }
+            self.lines.push(line.text);
+            self.enhanced = self.enhanced.or(line.enhanced);
+            if line.is_last {
+                self.octets = 0;
+                return Ok(Some(ServerReply {
+                    code: line.code,
+                    enhanced: self.enhanced.take(),
+                    lines: std::mem::take(&mut self.lines),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Line ends are CRLF; a lone LF is tolerated, as some servers write nothing else.
+    fn take_line(&mut self) -> Result<Option<Line>, NotAReply> {
+        let Some(at) = self.buffer[self.scanned..].iter().position(|&b| b == b'\n') else {
+            self.scanned = self.buffer.len();
+            self.refuse_early()?;
+            return Ok(None);
+        };
+        let end = self.scanned + at;
+        let line = self.buffer[..end]
+            .strip_suffix(b"\r")
+            .unwrap_or(&self.buffer[..end]);
+        if line.len() > MAX_LINE {
+            return Err(NotAReply::LineTooLong);
+        }
+        let parsed = parse_line(line)?;
+        self.buffer.drain(..=end);
+        self.scanned = 0;
+        Ok(Some(parsed))
+    }
+
+    /// A server that sends no line end, or no SMTP, is not waited for until the time-out.
+    fn refuse_early(&self) -> Result<(), NotAReply> {
+        let head = &self.buffer[..self.buffer.len().min(3)];
+        if !head.iter().all(u8::is_ascii_digit) && self.buffer.len() >= 16 {
+            return Err(NotAReply::NotSmtp(shown(&self.buffer)));
+        }
+        if self.buffer.len() > MAX_LINE + 1 {
+            return Err(NotAReply::LineTooLong);
+        }
+        Ok(())
+    }
+}
+
+fn parse_line(line: &[u8]) -> Result<Line, NotAReply> {
+    let refuse = || NotAReply::NotSmtp(shown(line));
+    let (digits, rest) = line.split_at_checked(3).ok_or_else(refuse)?;
+    if !digits.iter().all(u8::is_ascii_digit) || !(b'2'..=b'5').contains(&digits[0]) {
+        return Err(refuse());
+    }
+    let code = digits
+        .iter()
+        .fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+    let (is_last, text) = match rest {
+        [] => (true, rest),
+        [b' ' | b'\t', text @ ..] => (true, text),
+        [b'-', text @ ..] => (false, text),
+        _ => return Err(refuse()),
+    };
+    let (enhanced, text) = split_enhanced(code, text);
+    Ok(Line {
+        code,
+        is_last,
+        enhanced,
+        text: readable(text),
+    })
+}
+
+/// RFC 2034 section 4: the enhanced code has the class of the reply code. One that has not
+/// stays in the text, where a person can read it.
+fn split_enhanced(code: u16, text: &[u8]) -> (Option<EnhancedStatusCode>, &[u8]) {
+    let end = text
+        .iter()
+        .position(|b| b.is_ascii_whitespace())
+        .unwrap_or(text.len());
+    let enhanced = std::str::from_utf8(&text[..end])
+        .ok()
+        .and_then(|word| word.parse::<EnhancedStatusCode>().ok())
+        .filter(|enhanced| u16::from(enhanced.class) == code / 100);
+    match enhanced {
+        Some(_) => (enhanced, text[end..].trim_ascii_start()),
+        None => (None, text),
+    }
+}
+
+/// Control characters would travel on into logs and columns.
+fn readable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// The start of what came instead of a reply.
+fn shown(octets: &[u8]) -> String {
+    let line = octets
+        .split(|&b| b == b'\r' || b == b'\n')
+        .next()
+        .unwrap_or_default();
+    readable(&line[..line.len().min(60)]).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(octets: &[u8]) -> Result<Option<ServerReply>, NotAReply> {
+        let mut parser = ReplyParser::default();
+        parser.feed(octets);
+        parser.take()
+    }
+
+    fn whole(octets: &[u8]) -> Reply {
+        parse(octets)
+            .expect("a reply")
+            .expect("a whole reply")
+            .into_reply(Command::Rcpt)
+    }
+
+    #[test]
+    fn replies_seen_in_the_wild_keep_their_code() {
+        for (wire, code, enhanced, text) in [
+            (&b"250 OK\r\n"[..], 250, None, "OK"),
+            (b"250\r\n", 250, None, ""),
+            (b"250 \r\n", 250, None, ""),
+            (b"571 5.7.1 no\r\n", 571, Some((5, 7, 1)), "no"),
+            (
+                b"550 5.7.606 Access denied\r\n",
+                550,
+                Some((5, 7, 606)),
+                "Access denied",
+            ),
+            (b"550 5.1.1\r\n", 550, Some((5, 1, 1)), ""),
+            (b"250 only LF\n", 250, None, "only LF"),
+            (
+                b"550 kein Empf\xe4nger\r\n",
+                550,
+                None,
+                "kein Empf\u{fffd}nger",
+            ),
+            (
+                b"250-2.1.0 a\r\n250 2.1.0 b\r\n",
+                250,
+                Some((2, 1, 0)),
+                "a b",
+            ),
+            (b"250-a\r\n550 5.1.1 b\r\n", 550, Some((5, 1, 1)), "a b"),
+            (
+                b"450 5.1.1 class differs\r\n",
+                450,
+                None,
+                "5.1.1 class differs",
+            ),
+            (b"250-\r\n250-x\r\n250\r\n", 250, None, "x"),
+        ] {
+            let reply = whole(wire);
+            let expected = enhanced.map(|(c, s, d)| EnhancedStatusCode::new(c, s, d));
+            assert_eq!(
+                (reply.code, reply.enhanced, &*reply.text),
+                (code, expected, text)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_smtp_is_shown_in_the_error() {
+        let error = parse(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n").expect_err("HTTP");
+        assert!(
+            error.to_string().contains("HTTP/1.1 400 Bad Request"),
+            "{error}"
+        );
+        for wire in [
+            &b"\r\n"[..],
+            b"25\r\n",
+            b"150 no\r\n",
+            b"650 no\r\n",
+            b"250x\r\n",
+        ] {
+            assert!(
+                matches!(parse(wire), Err(NotAReply::NotSmtp(_))),
+                "{wire:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_never_ends_its_line_is_given_up() {
+        assert_eq!(parse(&[b'2'; MAX_LINE + 2]), Err(NotAReply::LineTooLong));
+        let endless = b"250-x\r\n".repeat(MAX_REPLY / 7 + 1);
+        assert_eq!(parse(&endless), Err(NotAReply::ReplyTooLong));
+        assert!(matches!(
+            parse(b"SSH-2.0-OpenSSH_9.2"),
+            Err(NotAReply::NotSmtp(_))
+        ));
+    }
+
+    #[test]
+    fn the_longest_challenge_is_whole() {
+        let wire = format!("334 {}\r\n", "A".repeat(12_288));
+        let reply = parse(wire.as_bytes()).expect("a reply").expect("whole");
+        assert_eq!(reply.first_line().len(), 12_288);
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_survived(octets in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let mut parser = ReplyParser::default();
+            parser.feed(&octets);
+            while let Ok(Some(_)) = parser.take() {}
+        }
+
+        #[test]
+        fn chunk_boundaries_do_not_matter(
+            lines in proptest::collection::vec(("[2-5][0-9]{2}[ -][ -~]{0,20}", any::<bool>()), 1..8),
+            cuts in proptest::collection::vec(1usize..9, 1..40),
+        ) {
+            let wire: Vec<u8> = lines
+                .iter()
+                .flat_map(|(line, crlf)| format!("{line}{}", if *crlf { "\r\n" } else { "\n" }).into_bytes())
+                .collect();
+            let mut at_once = ReplyParser::default();
+            at_once.feed(&wire);
+            let mut expected = Vec::new();
+            while let Some(reply) = at_once.take().expect("replies") {
+                expected.push(reply);
+            }
+            let mut in_pieces = ReplyParser::default();
+            let mut found = Vec::new();
+            let mut rest = &wire[..];
+            for cut in cuts.iter().cycle() {
+                let (piece, left) = rest.split_at((*cut).min(rest.len()));
+                in_pieces.feed(piece);
+                while let Some(reply) = in_pieces.take().expect("replies") {
+                    found.push(reply);
+                }
+                rest = left;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

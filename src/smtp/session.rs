@@ -1,0 +1,300 @@
+//! A session up to the point where a mail transaction can begin: connect, greeting, EHLO,
+//! STARTTLS, AUTH (RFC 5321 section 3.1 and 3.2, RFC 3207, RFC 4954).
+
+use std::net::IpAddr;
+
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::auth::{self, Credentials};
+use super::connect::connect;
+use super::ehlo_name::address_literal;
+use super::extensions::Extensions;
+use super::reply_parser::ServerReply;
+use super::stream::{NoReply, Stream, Wait, Wire};
+use super::tls::{self, HandshakeFailure, Tls};
+use crate::config::relay::{SmtpRelay, Timeouts, TlsMode};
+use crate::domain::{Command, Fault, Reply, SessionFacts};
+use crate::relay::NotReady;
+
+/// All that connections of one relay have in common, made once.
+pub(super) struct Settings {
+    pub(super) config: SmtpRelay,
+    /// `None`: the address literal of the local end of each connection.
+    pub(super) ehlo_name: Option<String>,
+    pub(super) tls: Tls,
+    pub(super) credentials: Option<Credentials>,
+}
+
+/// What has to happen before the next transaction may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    Ready,
+    /// `RSET` was written, its reply not read yet.
+    ResetPending,
+}
+
+/// An open session that may carry transactions. Dropping it closes the connection.
+pub(super) struct Session {
+    pub(super) stream: Stream,
+    pub(super) extensions: Extensions,
+    pub(super) facts: SessionFacts,
+    pub(super) readiness: Readiness,
+    /// Transactions so far.
+    pub(super) transactions: u32,
+}
+
+impl Session {
+    /// Connects, secures and, with `connect_only` behind it, awaits [`Session::sign_in`].
+    pub(super) async fn open(settings: &Settings, attempt_end: Instant) -> Result<Self, NotReady> {
+        let config = &settings.config;
+        let waits = &config.timeout;
+        let wait = Wait::new(waits.connect, "timeout.connect").within(Some(attempt_end));
+        let (tcp, remote) =
+            connect(&config.host, config.port(), config.local_address, wait).await?;
+        let local = tcp.local_addr().map(|address| address.ip()).ok();
+        let mut facts = SessionFacts {
+            remote_address: Some(remote.to_string()),
+            ..SessionFacts::default()
+        };
+        let wire = match config.tls {
+            TlsMode::Implicit => {
+                secure(tcp, settings, Command::Connect, attempt_end, &mut facts).await?
+            }
+            _ => Wire::Plain(tcp),
+        };
+        let mut stream = Stream::new(wire);
+        stream.set_attempt_end(Some(attempt_end));
+        let mut session = Self {
+            stream,
+            extensions: Extensions::default(),
+            facts,
+            readiness: Readiness::Ready,
+            transactions: 0,
+        };
+        session.greeting(waits, config.tls).await?;
+        session.hello(settings, local).await?;
+        session.upgrade(settings, local, attempt_end).await
+    }
+
+    /// RFC 5321 section 3.1.
+    async fn greeting(&mut self, waits: &Timeouts, tls: TlsMode) -> Result<(), NotReady> {
+        let wait = Wait::new(waits.greeting, "timeout.greeting");
+        let greeting = self.stream.read_reply(wait).await.map_err(|lost| {
+            let timed_out = matches!(lost, NoReply::TimedOut(_));
+            let mut reply = lost.into_reply(Command::Greeting);
+            if timed_out && tls != TlsMode::Implicit {
+                reply.text += "; a server that waits for TLS needs tls = \"implicit\"";
+            }
+            NotReady { reply, fault: None }
+        })?;
+        let name = greeting.first_line().split_ascii_whitespace().next();
+        self.facts.server_name = name.map(str::to_owned);
+        accept(greeting, Command::Greeting).map(drop)
+    }
+
+    /// EHLO, or HELO where the server does not know it (RFC 5321 section 3.2).
+    async fn hello(&mut self, settings: &Settings, local: Option<IpAddr>) -> Result<(), NotReady> {
+        let name = match (&settings.ehlo_name, local) {
+            (Some(name), _) => name.clone(),
+            (None, Some(address)) => address_literal(address),
+            (None, None) => "[127.0.0.1]".to_owned(),
+        };
+        let wait = Wait::new(settings.config.timeout.command, "timeout.command");
+        let mut reply = self
+            .ask(Command::Ehlo, &format!("EHLO {name}"), wait)
+            .await?;
+        if matches!(reply.code, 500 | 502 | 504) {
+            reply = self
+                .ask(Command::Ehlo, &format!("HELO {name}"), wait)
+                .await?;
+            reply.lines.truncate(1);
+        }
+        let reply = accept(reply, Command::Ehlo)?;
+        self.extensions = Extensions::parse(&reply, &settings.config.ignore_extensions);
+        Ok(())
+    }
+
+    /// STARTTLS as `tls` asks for it, and EHLO again (RFC 3207 section 4.2).
+    async fn upgrade(
+        mut self,
+        settings: &Settings,
+        local: Option<IpAddr>,
+        attempt_end: Instant,
+    ) -> Result<Self, NotReady> {
+        let required = match settings.config.tls {
+            TlsMode::None | TlsMode::Implicit => return Ok(self),
+            TlsMode::Opportunistic => false,
+            TlsMode::Starttls => true,
+        };
+        if !self.extensions.starttls {
+            return if required {
+                Err(not_offered())
+            } else {
+                Ok(self)
+            };
+        }
+        let wait = Wait::new(settings.config.timeout.command, "timeout.command");
+        let reply = self.ask(Command::StartTls, "STARTTLS", wait).await?;
+        if reply.code != 220 {
+            let refused = accept(reply, Command::StartTls);
+            return match (required, refused) {
+                (true, Err(refused)) => Err(refused),
+                (true, Ok(_)) => Err(not_ready(Command::StartTls, "expected 220 to STARTTLS")),
+                (false, _) => Ok(self),
+            };
+        }
+        if self.stream.has_leftover() {
+            return Err(injected());
+        }
+        let Wire::Plain(tcp) = self.stream.into_wire() else {
+            return Err(not_ready(
+                Command::StartTls,
+                "the connection is encrypted already",
+            ));
+        };
+        let wire = secure(
+            tcp,
+            settings,
+            Command::StartTls,
+            attempt_end,
+            &mut self.facts,
+        )
+        .await?;
+        self.stream = Stream::new(wire);
+        self.stream.set_attempt_end(Some(attempt_end));
+        self.hello(settings, local).await?;
+        Ok(self)
+    }
+
+    /// Signs in.
+    pub(super) async fn sign_in(
+        &mut self,
+        credentials: &Credentials,
+        waits: &Timeouts,
+    ) -> Result<(), NotReady> {
+        let encrypted = self.facts.tls_version.is_some();
+        let wait = Wait::new(waits.command, "timeout.command");
+        let mechanism = auth::sign_in(
+            &mut self.stream,
+            credentials,
+            &self.extensions,
+            encrypted,
+            wait,
+        )
+        .await?;
+        self.facts.auth_mechanism = Some(mechanism.to_owned());
+        Ok(())
+    }
+
+    async fn ask(
+        &mut self,
+        command: Command,
+        line: &str,
+        wait: Wait,
+    ) -> Result<ServerReply, NotReady> {
+        let answer = async {
+            self.stream.queue(line);
+            self.stream.flush(wait).await?;
+            self.stream.read_reply(wait).await
+        };
+        let lost = |lost: NoReply| NotReady {
+            reply: lost.into_reply(command),
+            fault: None,
+        };
+        let reply = answer.await.map_err(lost)?;
+        tracing::trace!(%command, code = reply.code, "asked and answered");
+        Ok(reply)
+    }
+
+    /// Brings a kept session to where `MAIL` may be written.
+    pub(super) async fn make_ready(&mut self, waits: &Timeouts) -> Result<(), NoReply> {
+        if self.readiness == Readiness::Ready {
+            return Ok(());
+        }
+        let wait = Wait::new(waits.command, "timeout.command");
+        let reply = self.stream.read_reply(wait).await?;
+        self.readiness = Readiness::Ready;
+        if reply.code / 100 == 2 {
+            Ok(())
+        } else {
+            Err(NoReply::Closed)
+        }
+    }
+
+    /// Says goodbye (RFC 5321 section 4.1.1.10), within the time-out in all.
+    pub(super) async fn quit(mut self, waits: &Timeouts) {
+        let wait = Wait::new(waits.quit, "timeout.quit");
+        self.stream
+            .set_attempt_end(Some(Instant::now() + waits.quit));
+        let goodbye = async {
+            self.make_ready(waits).await?;
+            self.stream.queue("QUIT");
+            self.stream.flush(wait).await?;
+            self.stream.read_reply(wait).await
+        };
+        if let Err(reason) = goodbye.await {
+            tracing::trace!(%reason, "the server did not answer QUIT");
+        }
+    }
+}
+
+/// The handshake, bounded, and what it agreed on noted.
+async fn secure(
+    tcp: TcpStream,
+    settings: &Settings,
+    command: Command,
+    attempt_end: Instant,
+    facts: &mut SessionFacts,
+) -> Result<Wire, NotReady> {
+    let limit = settings.config.timeout.tls_handshake;
+    let wait = Wait::new(limit, "timeout.tls_handshake").within(Some(attempt_end));
+    match tokio::time::timeout(wait.limit, settings.tls.handshake(tcp)).await {
+        Ok(Ok(stream)) => {
+            tls::note_facts(&stream, facts);
+            Ok(Wire::Tls(Box::new(stream)))
+        }
+        Ok(Err(HandshakeFailure { what, fault })) => Err(NotReady {
+            reply: Reply::absent(command, what),
+            fault,
+        }),
+        Err(_) => Err(NotReady {
+            reply: NoReply::TimedOut(wait).into_reply(command),
+            fault: None,
+        }),
+    }
+}
+
+/// 2yz goes on, everything else ends the session.
+fn accept(reply: ServerReply, command: Command) -> Result<ServerReply, NotReady> {
+    if reply.code / 100 == 2 {
+        return Ok(reply);
+    }
+    Err(NotReady {
+        reply: reply.into_reply(command),
+        fault: None,
+    })
+}
+
+fn not_ready(command: Command, what: &str) -> NotReady {
+    NotReady {
+        reply: Reply::absent(command, what),
+        fault: None,
+    }
+}
+
+fn not_offered() -> NotReady {
+    let what = "expected the server to offer STARTTLS, it does not: use another port, or set \
+                tls = \"implicit\", or accept plain text with \"opportunistic\"";
+    NotReady {
+        fault: Some(Fault::Configuration),
+        ..not_ready(Command::StartTls, what)
+    }
+}
+
+/// What came in clear after the 220 would be taken for the server's encrypted words.
+fn injected() -> NotReady {
+    let what = "something was sent in clear after the reply to STARTTLS: the connection was \
+                closed, because somebody between here and the relay may have injected it";
+    not_ready(Command::StartTls, what)
+}

@@ -1,0 +1,450 @@
+//! One mail transaction (RFC 5321 section 3.3): MAIL, RCPT for each, DATA, the content.
+
+use super::content::{bare_line_end, on_the_wire};
+use super::session::{Readiness, Session};
+use super::stream::{NoReply, Wait};
+use crate::config::relay::Timeouts;
+use crate::domain::{
+    Command, CommandReply, EnhancedStatusCode, Envelope, ForwardPath, Reply, SecuredMessage,
+    SubmissionEnd,
+};
+use crate::relay::FinalDotGate;
+
+/// Recipients that are written ahead of their replies. More could fill both directions of
+/// the connection while neither side reads (RFC 2920 section 3.1).
+const GROUP: usize = 100;
+
+/// The content is written in blocks of this size, each with its own time-out.
+const BLOCK: usize = 65_536;
+
+/// What became of a transaction.
+pub(super) struct Done {
+    pub(super) replies: Vec<CommandReply>,
+    pub(super) end: SubmissionEnd,
+    /// The session may carry another one.
+    pub(super) reusable: bool,
+    /// The connection was gone, or said goodbye, before it took anything: a kept one that
+    /// the server had given up meanwhile.
+    pub(super) stale: bool,
+}
+
+/// Says why the message cannot be submitted to any server.
+pub(super) fn refuse_locally(envelope: &Envelope, message: &SecuredMessage) -> Option<Reply> {
+    let sender = envelope.reverse_path.0.as_deref().unwrap_or_default();
+    if !sender.is_empty() && !may_stand_in_a_path(sender) {
+        let what = "the sender's address has characters that would break the command MAIL";
+        return Some(refusal(501, (5, 1, 7), what));
+    }
+    if !sender.is_ascii() {
+        let what = "the sender's address is not ASCII, and SMTPUTF8 is not supported here";
+        return Some(refusal(553, (5, 6, 7), what));
+    }
+    let at = bare_line_end(message.octets())?;
+    let what = format!(
+        "the message has a bare CR or LF at octet {at}; only CRLF may end a line, because \
+         some servers would read commands behind it"
+    );
+    Some(refusal(554, (5, 6, 11), &what))
+}
+
+/// Says why a recipient cannot be put on the wire.
+pub(super) fn refuse_recipient(address: &str) -> Option<Reply> {
+    let local = |code, (class, subject, detail), what| {
+        let enhanced = EnhancedStatusCode::new(class, subject, detail);
+        Some(Reply::local(Command::Rcpt, code, enhanced, what))
+    };
+    if !may_stand_in_a_path(address) {
+        return local(
+            501,
+            (5, 1, 3),
+            "the address has characters that would break the command RCPT",
+        );
+    }
+    if !address.is_ascii() {
+        let what = "the address is not ASCII, and SMTPUTF8 is not supported here";
+        return local(553, (5, 6, 7), what);
+    }
+    None
+}
+
+/// No line end, no NUL, no other control, and neither angle bracket nor space outside
+/// quotation marks.
+fn may_stand_in_a_path(address: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for c in address.chars() {
+        if c.is_control() || (!quoted && matches!(c, '<' | '>' | ' ')) {
+            return false;
+        }
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    !address.is_empty() && !quoted
+}
+
+fn refusal(code: u16, (class, subject, detail): (u8, u16, u16), what: &str) -> Reply {
+    let enhanced = EnhancedStatusCode::new(class, subject, detail);
+    Reply::local(Command::Mail, code, enhanced, what)
+}
+
+/// The connection is of no use any more; the last reply says why.
+struct Ended(SubmissionEnd);
+
+/// Carries out one transaction. The caller has refused what [`refuse_locally`] refuses.
+pub(super) async fn submit(
+    session: &mut Session,
+    waits: &Timeouts,
+    envelope: &Envelope,
+    message: &SecuredMessage,
+    gate: &dyn FinalDotGate,
+) -> Done {
+    session.transactions += 1;
+    let mut transaction = Transaction {
+        session,
+        waits,
+        replies: Vec::new(),
+        accepted: 0,
+    };
+    let result = transaction.run(envelope, message, gate).await;
+    let replies = transaction.replies;
+    match result {
+        Ok(()) => Done {
+            replies,
+            end: SubmissionEnd::Answered,
+            reusable: true,
+            stale: false,
+        },
+        Err(Ended(end)) => Done {
+            stale: end == SubmissionEnd::Broken && is_goodbye_at_once(&replies),
+            replies,
+            end,
+            reusable: false,
+        },
+    }
+}
+
+/// Nothing but a 421 or an end of the connection in place of the reply to MAIL.
+fn is_goodbye_at_once(replies: &[CommandReply]) -> bool {
+    let asked: Vec<&Reply> = replies
+        .iter()
+        .filter(|r| r.reply.command != Command::Rcpt)
+        .map(|r| &r.reply)
+        .collect();
+    matches!(asked[..], [only] if only.command == Command::Mail && matches!(only.code, 0 | 421))
+}
+
+struct Transaction<'a> {
+    session: &'a mut Session,
+    waits: &'a Timeouts,
+    replies: Vec<CommandReply>,
+    accepted: usize,
+}
+
+impl Transaction<'_> {
+    async fn run(
+        &mut self,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        gate: &dyn FinalDotGate,
+    ) -> Result<(), Ended> {
+        if let Some(refused) = self.refuse_by_extensions(message) {
+            self.push(None, refused);
+            return Ok(());
+        }
+        let due = self.recipients_for_the_wire(&envelope.forward_paths);
+        if due.is_empty() {
+            return Ok(());
+        }
+        let taken = self.mail_and_recipients(envelope, &due, message).await?;
+        if !taken || self.accepted == 0 {
+            return self.reset().await;
+        }
+        if !self.data().await? {
+            return self.reset().await;
+        }
+        self.content(message, gate).await
+    }
+
+    fn refuse_by_extensions(&self, message: &SecuredMessage) -> Option<Reply> {
+        let extensions = &self.session.extensions;
+        let octets = message.octets().len();
+        if let Some(limit) = extensions.size_limit_below(octets) {
+            let what =
+                format!("the message has {octets} octets, the relay takes at most {limit} (SIZE)");
+            return Some(refusal(552, (5, 3, 4), &what));
+        }
+        if message.is_8bit() && !extensions.eight_bit_mime {
+            let what = "the message has octets above 127, and the relay does not offer 8BITMIME";
+            return Some(refusal(554, (5, 6, 3), what));
+        }
+        None
+    }
+
+    /// One recipient that cannot be written harms no other.
+    fn recipients_for_the_wire<'e>(&mut self, paths: &'e [ForwardPath]) -> Vec<&'e ForwardPath> {
+        let mut due = Vec::with_capacity(paths.len());
+        for path in paths {
+            match refuse_recipient(&path.address) {
+                Some(refused) => self.push(Some(path.ordinal), refused),
+                None => due.push(path),
+            }
+        }
+        due
+    }
+
+    /// MAIL and the recipients, in groups where the server offers PIPELINING (RFC 2920).
+    /// True where MAIL was taken.
+    async fn mail_and_recipients(
+        &mut self,
+        envelope: &Envelope,
+        due: &[&ForwardPath],
+        message: &SecuredMessage,
+    ) -> Result<bool, Ended> {
+        let group = if self.session.extensions.pipelining {
+            GROUP
+        } else {
+            1
+        };
+        let mut groups = due.chunks(group);
+        let mail = self.mail_line(envelope, message);
+        self.session.stream.queue(&mail);
+        let mut pending: &[&ForwardPath] = &[];
+        if self.session.extensions.pipelining {
+            pending = groups.next().unwrap_or_default();
+            self.queue_recipients(pending);
+        }
+        let wait = Wait::new(self.waits.mail, "timeout.mail");
+        let unwritten = self.session.stream.flush(wait).await.err();
+        let reply = self.read(Command::Mail, None, wait, unwritten).await?;
+        let taken = reply.is_success();
+        self.recipient_replies(pending, taken).await?;
+        if !taken {
+            return Ok(false);
+        }
+        for group in groups {
+            self.queue_recipients(group);
+            let wait = Wait::new(self.waits.rcpt, "timeout.rcpt");
+            // What the server said before it closed is still to be read.
+            let _unwritten = self.session.stream.flush(wait).await;
+            self.recipient_replies(group, true).await?;
+        }
+        Ok(true)
+    }
+
+    fn mail_line(&self, envelope: &Envelope, message: &SecuredMessage) -> String {
+        let sender = envelope.reverse_path.0.as_deref().unwrap_or_default();
+        let mut line = format!("MAIL FROM:<{sender}>");
+        if self.session.extensions.size.is_some() {
+            line += &format!(" SIZE={}", message.octets().len());
+        }
+        if message.is_8bit() {
+            line += " BODY=8BITMIME";
+        }
+        line
+    }
+
+    fn queue_recipients(&mut self, group: &[&ForwardPath]) {
+        for path in group {
+            self.session
+                .stream
+                .queue(&format!("RCPT TO:<{}>", path.address));
+        }
+    }
+
+    /// Where MAIL was refused, the replies to the RCPTs behind it say nothing about the
+    /// recipients: they are read and dropped.
+    async fn recipient_replies(
+        &mut self,
+        group: &[&ForwardPath],
+        count: bool,
+    ) -> Result<(), Ended> {
+        let wait = Wait::new(self.waits.rcpt, "timeout.rcpt");
+        for path in group {
+            if !count {
+                let dropped = self.session.stream.read_reply(wait).await;
+                // The refusal of MAIL stands and is an answer; the next use finds out.
+                if !dropped.is_ok_and(|reply| reply.code != 421) {
+                    return Err(Ended(SubmissionEnd::Answered));
+                }
+                continue;
+            }
+            let reply = self
+                .read(Command::Rcpt, Some(path.ordinal), wait, None)
+                .await?;
+            self.accepted += usize::from(reply.is_success());
+        }
+        Ok(())
+    }
+
+    /// DATA goes alone, after all replies to RCPT: without an accepted recipient servers
+    /// answer it in three different ways. True after 354.
+    async fn data(&mut self) -> Result<bool, Ended> {
+        let wait = Wait::new(self.waits.data, "timeout.data");
+        self.session.stream.queue("DATA");
+        let unwritten = self.session.stream.flush(wait).await.err();
+        let reply = self.read(Command::Data, None, wait, unwritten).await?;
+        if reply.code / 100 == 2 {
+            let what = "the server answered DATA with 2yz where 354 was expected";
+            return Err(self.broken(Reply::absent(Command::Data, what)));
+        }
+        Ok(reply.code / 100 == 3)
+    }
+
+    async fn content(
+        &mut self,
+        message: &SecuredMessage,
+        gate: &dyn FinalDotGate,
+    ) -> Result<(), Ended> {
+        let wire = on_the_wire(message.octets());
+        let wait = Wait::new(self.waits.data_block, "timeout.data_block");
+        let (head, last) = wire.split_at(last_block(wire.len()));
+        for block in head.chunks(BLOCK) {
+            if let Err(lost) = self.session.stream.write(block, wait).await {
+                return Err(self.content_stopped(lost).await);
+            }
+        }
+        if self.session.stream.has_leftover() {
+            // A reply that is here before the dot must not be taken for the dot's.
+            let what = "the server answered before the content was whole";
+            let reply = Reply::absent(Command::EndOfData, what);
+            return Err(self.broken(reply));
+        }
+        if !gate.may_send_final_dot() {
+            return Err(Ended(SubmissionEnd::Fenced));
+        }
+        self.final_dot(last, wait).await
+    }
+
+    /// From here on the server may have taken the message, whatever we see.
+    async fn final_dot(&mut self, last: &[u8], wait: Wait) -> Result<(), Ended> {
+        let written = self.session.stream.write(last, wait).await;
+        let answer = Wait::new(self.waits.end_of_data, "timeout.end_of_data");
+        let answer = match &written {
+            // What was said before the connection broke is an answer, if it came whole.
+            Err(_) => Wait::new(self.waits.quit, "timeout.quit"),
+            Ok(()) => answer,
+        };
+        let read = self.session.stream.read_reply(answer).await;
+        let reply = match (read, written) {
+            (Ok(reply), _) => reply.into_reply(Command::EndOfData),
+            (Err(lost), Ok(())) | (Err(_), Err(lost)) => {
+                self.push(None, lost.into_reply(Command::EndOfData));
+                return Err(Ended(SubmissionEnd::InDoubt));
+            }
+        };
+        let (code, taken) = (reply.code, reply.is_success());
+        self.push(None, reply);
+        match code {
+            421 => Err(Ended(SubmissionEnd::Answered)),
+            _ if taken => Ok(()),
+            _ => self.reset().await,
+        }
+    }
+
+    /// A server that closes in the middle of the content often said why.
+    async fn content_stopped(&mut self, lost: NoReply) -> Ended {
+        let wait = Wait::new(self.waits.quit, "timeout.quit");
+        let said = self.session.stream.read_reply(wait).await;
+        let reply = match said {
+            // No final dot was sent, so 2yz cannot mean the message.
+            Ok(reply) if reply.code >= 400 => reply.into_reply(Command::EndOfData),
+            _ => lost.into_reply(Command::EndOfData),
+        };
+        self.broken(reply)
+    }
+
+    /// Leaves the session clean for the next transaction. The reply is read when there is one.
+    async fn reset(&mut self) -> Result<(), Ended> {
+        let wait = Wait::new(self.waits.command, "timeout.command");
+        self.session.stream.queue("RSET");
+        self.session.readiness = Readiness::ResetPending;
+        match self.session.stream.flush(wait).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Ended(SubmissionEnd::Answered)),
+        }
+    }
+
+    /// Reads and records one reply. Where none comes, or a 421, the transaction is over.
+    async fn read(
+        &mut self,
+        command: Command,
+        ordinal: Option<u32>,
+        wait: Wait,
+        unwritten: Option<NoReply>,
+    ) -> Result<Reply, Ended> {
+        let wait = match unwritten {
+            Some(_) => Wait::new(self.waits.quit, "timeout.quit"),
+            None => wait,
+        };
+        match self.session.stream.read_reply(wait).await {
+            Ok(reply) => {
+                let reply = reply.into_reply(command);
+                tracing::trace!(%command, code = reply.code, "asked and answered");
+                self.push(ordinal, reply.clone());
+                if reply.code == 421 {
+                    return Err(Ended(SubmissionEnd::Broken));
+                }
+                Ok(reply)
+            }
+            Err(lost) => {
+                let lost = unwritten.unwrap_or(lost);
+                Err(self.broken(lost.into_reply(command)))
+            }
+        }
+    }
+
+    fn broken(&mut self, what: Reply) -> Ended {
+        self.push(None, what);
+        Ended(SubmissionEnd::Broken)
+    }
+
+    fn push(&mut self, ordinal: Option<u32>, reply: Reply) {
+        self.replies.push(CommandReply { ordinal, reply });
+    }
+}
+
+/// Where the last block begins: it is never so short that the dot stands alone.
+fn last_block(length: usize) -> usize {
+    length.saturating_sub(BLOCK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_breaks_the_command_is_put_on_the_wire() {
+        for good in [
+            "a@b.test",
+            "\"a b\"@b.test",
+            "\"<x>\"@b.test",
+            "a+b=c@[192.0.2.1]",
+        ] {
+            assert_eq!(refuse_recipient(good), None, "{good}");
+        }
+        for bad in [
+            "",
+            "a@b\r\nRSET",
+            "a\n@b",
+            "a\0@b",
+            "a>@b",
+            "<a@b",
+            "a@b> NOTIFY=NEVER",
+            "\"a@b",
+        ] {
+            let reply = refuse_recipient(bad).expect(bad);
+            assert_eq!(reply.to_string()[..9], *"501 5.1.3", "{bad:?}");
+        }
+        let reply = refuse_recipient("jürgen@b.test").expect("not ASCII");
+        assert_eq!(reply.code, 553);
+    }
+
+    #[test]
+    fn the_final_dot_never_goes_without_content_before_it() {
+        assert_eq!(last_block(10), 0);
+        assert_eq!(last_block(BLOCK + 1), 1);
+    }
+}
