@@ -17,6 +17,6 @@ pub mod relay;
 pub mod replies;
 pub mod retry;
 pub mod smime;
+pub mod smtp;
 pub mod store;
 pub mod template;
-pub mod smtp;

@@ -8,6 +8,7 @@
 mod error;
 pub mod migration;
 pub mod sqlite;
+pub mod sqlserver;
 mod types;
 
 use std::time::Duration;

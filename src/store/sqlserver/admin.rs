@@ -1,0 +1,109 @@
+//! Schema and environment.
+
+use async_trait::async_trait;
+
+use super::SqlServerStore;
+use super::pool::Pool;
+use super::schema;
+use super::sweep::{self, BATCH, top};
+use super::values::Fields;
+use super::work::unexpected;
+use crate::store::{AdoptMode, AdoptReport, MigrationStep, SchemaState, StoreAdmin, StoreError};
+
+#[async_trait]
+impl StoreAdmin for SqlServerStore {
+    fn describe(&self) -> String {
+        let settings = self.pool.settings();
+        format!(
+            "database '{}' on SQL Server '{}'",
+            settings.database, settings.server
+        )
+    }
+
+    async fn create_database(&self) -> Result<bool, StoreError> {
+        const DOING: &str = "create the database";
+        let settings = self.pool.settings();
+        let master = Pool::new(settings.with_database("master"));
+        let sql = include_str!("sql/create_database.sql");
+        let row = master.row(DOING, sql, &[&settings.database]).await?;
+        let created = Fields::of(&row).count().map_err(|e| unexpected(DOING, e))?;
+        Ok(created == 1)
+    }
+
+    async fn migrate(&self) -> Result<Vec<MigrationStep>, StoreError> {
+        schema::migrate(&self.pool).await
+    }
+
+    async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        schema::state(&self.pool).await
+    }
+
+    async fn environment(&self) -> Result<Option<String>, StoreError> {
+        const DOING: &str = "read the environment's name";
+        let rows = self
+            .pool
+            .rows(DOING, include_str!("sql/environment.sql"), &[])
+            .await?;
+        let name = rows.first().map(|row| Fields::of(row).text()).transpose();
+        name.map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn name_environment(&self, name: &str) -> Result<String, StoreError> {
+        self.set_environment("name the environment", name, false)
+            .await
+    }
+
+    async fn adopt(&self, environment: &str, mode: AdoptMode) -> Result<AdoptReport, StoreError> {
+        const DOING: &str = "adopt the database";
+        let previous_environment = self.environment().await?;
+        let reason = format!("the database was adopted for the environment '{environment}'");
+        let alerts = match mode {
+            AdoptMode::Hold => {
+                let reason = format!("held: {reason}");
+                let sql = include_str!("sql/adopt_hold.sql");
+                self.until_none_left(DOING, sql, &[&top(BATCH), &reason])
+                    .await?
+            }
+            AdoptMode::Expire => {
+                let sql = include_str!("sql/adopt_release.sql");
+                self.until_none_left(DOING, sql, &[&top(BATCH)]).await?;
+                self.expire_everything(&format!("expired: {reason}"))
+                    .await?
+            }
+        };
+        let sql = include_str!("sql/drop_instances.sql");
+        self.pool.query(DOING, sql, &[]).await?;
+        // The last step, so that an adoption that broke off is begun again.
+        self.set_environment(DOING, environment, true).await?;
+        Ok(AdoptReport {
+            previous_environment,
+            alerts,
+        })
+    }
+}
+
+impl SqlServerStore {
+    async fn expire_everything(&self, reason: &str) -> Result<u64, StoreError> {
+        let mut total = 0;
+        loop {
+            match sweep::expire_any(&self.pool, reason).await? {
+                0 => return Ok(total),
+                expired => total += u64::from(expired),
+            }
+        }
+    }
+
+    async fn set_environment(
+        &self,
+        doing: &'static str,
+        name: &str,
+        replace: bool,
+    ) -> Result<String, StoreError> {
+        let sql = include_str!("sql/set_environment.sql");
+        let row = self
+            .pool
+            .row(doing, sql, &[&name, &i32::from(replace)])
+            .await?;
+        Fields::of(&row).text().map_err(|e| unexpected(doing, e))
+    }
+}

@@ -1,0 +1,127 @@
+//! One connection: how it is opened, and how it is known to be usable.
+
+use std::borrow::Cow;
+
+use tiberius::error::{Error, IoErrorKind};
+use tiberius::{Client, Command, Config, Row, SqlBrowser, ToSql};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
+
+use super::settings::Settings;
+
+/// Rows of one result set.
+pub(super) type Rows = Vec<Row>;
+
+/// Azure answers a login with another address; more than this is a loop.
+const MAX_ROUTES: u32 = 4;
+
+/// A connection that knows whether it stands between two statements. The driver's futures
+/// are not cancel-safe: one that was dropped or failed leaves `usable` false, and the pool
+/// throws the connection away.
+pub(super) struct Connection {
+    client: Client<Compat<TcpStream>>,
+    usable: bool,
+    /// Which generation of the pool it belongs to.
+    pub(super) generation: u64,
+}
+
+impl Connection {
+    /// Connects, signs in, follows routing, and makes the session as all statements expect it.
+    pub(super) async fn open(settings: &Settings, generation: u64) -> Result<Self, Error> {
+        let client = sign_in(settings).await?;
+        let mut connection = Self {
+            client,
+            usable: true,
+            generation,
+        };
+        connection.batch(include_str!("sql/session.sql")).await?;
+        Ok(connection)
+    }
+
+    /// False after a statement that was not seen through.
+    pub(super) fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    /// Runs one parameterised batch (`@P1`, ...); all its result sets.
+    pub(super) async fn query(
+        &mut self,
+        sql: &str,
+        params: &[&dyn ToSql],
+    ) -> Result<Vec<Rows>, Error> {
+        self.usable = false;
+        let stream = self.client.query(Cow::Borrowed(sql), params).await?;
+        let results = stream.into_results().await?;
+        self.usable = true;
+        Ok(results)
+    }
+
+    /// Runs one batch without parameters; what it declares and opens outlives it.
+    pub(super) async fn batch(&mut self, sql: &str) -> Result<Vec<Rows>, Error> {
+        self.usable = false;
+        let stream = self.client.simple_query(Cow::Borrowed(sql)).await?;
+        let results = stream.into_results().await?;
+        self.usable = true;
+        Ok(results)
+    }
+
+    /// Calls a procedure; its first result set, each row read by `read`.
+    pub(super) async fn call<T>(
+        &mut self,
+        command: Command<'_>,
+        read: fn(&Row) -> T,
+    ) -> Result<Vec<T>, Error> {
+        self.usable = false;
+        let stream = command.exec(&mut self.client).await?;
+        let result = stream.into_command_result().await?;
+        self.usable = true;
+        Ok(result
+            .to_query_result(0)
+            .map_or_else(Vec::new, |rows| rows.iter().map(read).collect()))
+    }
+}
+
+async fn sign_in(settings: &Settings) -> Result<Client<Compat<TcpStream>>, Error> {
+    let mut config = settings.config.clone();
+    let mut route: Option<(String, u16)> = None;
+    for _ in 0..MAX_ROUTES {
+        let stream = timeout(settings.connect_timeout, tcp(&config, route.as_ref()))
+            .await
+            .map_err(|_| too_slow(settings))??;
+        match Client::connect(config.clone(), stream.compat_write()).await {
+            Err(Error::Routing { host, port }) => {
+                config.host(&host);
+                config.port(port);
+                route = Some((host, port));
+            }
+            other => return other,
+        }
+    }
+    Err(Error::Protocol(
+        format!("the server routed the login more than {MAX_ROUTES} times").into(),
+    ))
+}
+
+/// A route is connected to as it is; only the first address may name an instance.
+async fn tcp(config: &Config, route: Option<&(String, u16)>) -> Result<TcpStream, Error> {
+    match route {
+        None => TcpStream::connect_named(config).await,
+        Some((host, port)) => {
+            let stream = TcpStream::connect((&**host, *port)).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }
+    }
+}
+
+fn too_slow(settings: &Settings) -> Error {
+    Error::Io {
+        kind: IoErrorKind::TimedOut,
+        message: format!(
+            "no TCP connection to '{}' within {} seconds",
+            settings.server,
+            settings.connect_timeout.as_secs()
+        ),
+    }
+}

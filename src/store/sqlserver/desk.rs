@@ -1,0 +1,182 @@
+//! What a person at the command line asks.
+
+use async_trait::async_trait;
+use tiberius::Row;
+use uuid::Uuid;
+
+use super::SqlServerStore;
+use super::sweep::{BATCH, top};
+use super::values::Fields;
+use super::work::unexpected;
+use crate::domain::AlertId;
+use crate::store::{
+    AlertLine, DeliveryLine, InstanceLine, NewAlert, QueueLine, StoreDesk, StoreError,
+};
+
+#[async_trait]
+impl StoreDesk for SqlServerStore {
+    async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError> {
+        const DOING: &str = "insert the alert";
+        let row = self
+            .pool
+            .row(
+                DOING,
+                include_str!("sql/insert.sql"),
+                &[
+                    &Uuid::new_v4(),
+                    &alert.to_recipients,
+                    &alert.cc_recipients,
+                    &alert.bcc_recipients,
+                    &alert.subject,
+                    &alert.body,
+                    &alert.body_format.as_str(),
+                    &alert.template,
+                    &alert.payload,
+                    &alert.language,
+                    &alert.headers,
+                    &alert.reference,
+                    &alert.send_port,
+                    &alert.priority.as_str(),
+                    &alert.not_before,
+                    &alert.expires_at,
+                ],
+            )
+            .await?;
+        let id = Fields::of(&row).get().map_err(|e| unexpected(DOING, e))?;
+        Ok(AlertId(id))
+    }
+
+    async fn alerts(
+        &self,
+        only: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Vec<AlertLine>, StoreError> {
+        const DOING: &str = "read AlertStatus";
+        let (first, last) = range(only);
+        let sql = include_str!("sql/alerts.sql");
+        let rows = self
+            .pool
+            .rows(DOING, sql, &[&first, &last, &top(limit)])
+            .await?;
+        lines(DOING, &rows, alert_line)
+    }
+
+    async fn deliveries(
+        &self,
+        only: Option<AlertId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryLine>, StoreError> {
+        const DOING: &str = "read Delivery";
+        let (first, last) = range(only);
+        let sql = include_str!("sql/deliveries.sql");
+        let rows = self
+            .pool
+            .rows(DOING, sql, &[&first, &last, &top(limit)])
+            .await?;
+        lines(DOING, &rows, delivery_line)
+    }
+
+    async fn queue(&self) -> Result<Vec<QueueLine>, StoreError> {
+        const DOING: &str = "read Queue";
+        let rows = self
+            .pool
+            .rows(DOING, include_str!("sql/queue.sql"), &[])
+            .await?;
+        lines(DOING, &rows, queue_line)
+    }
+
+    async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError> {
+        const DOING: &str = "read Instance";
+        let sql = include_str!("sql/instances.sql");
+        let rows = self.pool.rows(DOING, sql, &[&top(limit)]).await?;
+        lines(DOING, &rows, instance_line)
+    }
+
+    async fn release_held(&self, only: Option<AlertId>) -> Result<u64, StoreError> {
+        let (first, last) = range(only);
+        let sql = include_str!("sql/release_held.sql");
+        self.until_none_left("release held alerts", sql, &[&first, &last, &top(BATCH)])
+            .await
+    }
+}
+
+/// The ids that are meant: a seek, where `@id IS NULL OR ...` would be a scan.
+fn range(only: Option<AlertId>) -> (i64, i64) {
+    only.map_or((i64::MIN, i64::MAX), |id| (id.0, id.0))
+}
+
+fn lines<T>(
+    doing: &'static str,
+    rows: &[Row],
+    read: fn(&mut Fields<'_>) -> Result<T, String>,
+) -> Result<Vec<T>, StoreError> {
+    rows.iter()
+        .map(|row| read(&mut Fields::of(row)).map_err(|e| unexpected(doing, e)))
+        .collect()
+}
+
+fn alert_line(f: &mut Fields<'_>) -> Result<AlertLine, String> {
+    Ok(AlertLine {
+        alert_id: AlertId(f.get()?),
+        public_id: f.get::<Uuid>()?.to_string(),
+        reference: f.maybe_text()?,
+        subject: f.maybe_text()?,
+        send_port: f.text()?,
+        status: f.word()?,
+        status_reason: f.maybe_text()?,
+        attempt_count: f.count()?,
+        next_attempt_at: f.maybe_time()?,
+        recipient_count: f.count()?,
+        relayed_count: f.count()?,
+        waiting_count: f.count()?,
+        failed_count: f.count()?,
+        created_at: f.time()?,
+    })
+}
+
+fn delivery_line(f: &mut Fields<'_>) -> Result<DeliveryLine, String> {
+    Ok(DeliveryLine {
+        alert_id: AlertId(f.get()?),
+        ordinal: f.count()?,
+        kind: f.text()?,
+        address: f.text()?,
+        status: f.text()?,
+        status_at: f.time()?,
+        attempt_count: f.count()?,
+        next_attempt_at: f.maybe_time()?,
+        relay: f.maybe_text()?,
+        command: f.maybe_text()?,
+        reply_code: f.maybe::<i32>()?.and_then(|code| u16::try_from(code).ok()),
+        enhanced_status_code: f.maybe_text()?,
+        reply_text: f.maybe_text()?,
+        fault: f.maybe_text()?,
+        cause: f.maybe_text()?,
+        advice: f.maybe_text()?,
+    })
+}
+
+fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, String> {
+    Ok(QueueLine {
+        send_port: f.text()?,
+        status: f.word()?,
+        depth: u64::try_from(f.get::<i64>()?).unwrap_or(0),
+        oldest_at: f.time()?,
+        oldest_age_seconds: f.get()?,
+        next_due_at: f.maybe_time()?,
+        waiting_for: f.maybe_text()?,
+    })
+}
+
+fn instance_line(f: &mut Fields<'_>) -> Result<InstanceLine, String> {
+    Ok(InstanceLine {
+        name: f.text()?,
+        host_name: f.text()?,
+        process_id: u32::try_from(f.get::<i64>()?).unwrap_or(0),
+        version: f.text()?,
+        started_at: f.time()?,
+        renewed_at: f.time()?,
+        lease_until: f.time()?,
+        stopped_at: f.maybe_time()?,
+        alive: f.get::<i32>()? == 1,
+    })
+}

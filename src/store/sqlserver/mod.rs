@@ -1,0 +1,166 @@
+//! The store in SQL Server 2017 and later, Azure SQL Database, and engines that speak T-SQL.
+//! The only place that knows tiberius.
+//!
+//! Each call is one batch in one transaction on a connection of the pool; what comes in are
+//! the calls of the traits, what goes out are the domain's types. The statements stand in
+//! `sql/`, and in `migrations/sqlserver/` the schema.
+
+mod admin;
+mod connection;
+mod desk;
+mod error;
+mod pool;
+mod presence;
+mod record;
+mod schema;
+mod settings;
+mod sweep;
+mod values;
+mod work;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tiberius::ToSql;
+
+use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, SendPortInfo};
+use crate::store::{
+    AlertStore, Claim, Claimed, Event, Explanation, Loaded, Recorded, Renewal, StoreError,
+};
+
+pub use schema::migration_script;
+
+use pool::Pool;
+use presence::KnownRelays;
+use settings::Settings;
+use values::{Fields, fit, fit_long};
+use work::unexpected;
+
+/// A store in one database of one server. Cheap to share behind an `Arc`.
+pub struct SqlServerStore {
+    pool: Pool,
+    known_relays: KnownRelays,
+}
+
+impl std::fmt::Debug for SqlServerStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let settings = self.pool.settings();
+        f.debug_struct("SqlServerStore")
+            .field("server", &settings.server)
+            .field("database", &settings.database)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqlServerStore {
+    /// A store for what an ADO.NET connection string names: server, database and SQL login.
+    /// Nothing is connected to yet.
+    ///
+    /// The connection is encrypted and the certificate checked unless the string says
+    /// `Encrypt=false` or `TrustServerCertificate=true`. Beside the usual keys,
+    /// `Connect Timeout` (15), `Command Timeout` (30 seconds) and `Max Pool Size` (8) count.
+    ///
+    /// # Errors
+    /// `Rejected` if the string cannot be read or lacks server, database or login.
+    pub fn open(connection_string: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            pool: Pool::new(Settings::parse(connection_string)?),
+            known_relays: KnownRelays::default(),
+        })
+    }
+
+    /// Repeats a statement that does its work in small transactions and answers how much it
+    /// did, until it answers 0; the sum.
+    async fn until_none_left(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        params: &[&dyn ToSql],
+    ) -> Result<u64, StoreError> {
+        let mut total = 0;
+        loop {
+            let row = self.pool.row(doing, sql, params).await?;
+            match Fields::of(&row).count().map_err(|e| unexpected(doing, e))? {
+                0 => return Ok(total),
+                done => total += u64::from(done),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl AlertStore for SqlServerStore {
+    async fn register(
+        &self,
+        instance: &InstanceInfo,
+        lease: Duration,
+        send_ports: &[SendPortInfo],
+        explanations: &[Explanation],
+    ) -> Result<(), StoreError> {
+        presence::register(&self.pool, instance, lease, send_ports, explanations).await
+    }
+
+    async fn renew(
+        &self,
+        instance: InstanceId,
+        lease: Duration,
+        send_ports: &[String],
+        relays: &[RelayState],
+    ) -> Result<Renewal, StoreError> {
+        let known = &self.known_relays;
+        presence::renew(&self.pool, known, instance, lease, send_ports, relays).await
+    }
+
+    async fn retire(&self, instance: InstanceId) -> Result<(), StoreError> {
+        presence::retire(&self.pool, &self.known_relays, instance).await
+    }
+
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
+        work::claim(&self.pool, claim).await
+    }
+
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+        work::load(&self.pool, ids).await
+    }
+
+    async fn record(
+        &self,
+        instance: InstanceId,
+        outcomes: &[Outcome],
+    ) -> Result<Vec<Recorded>, StoreError> {
+        record::record(&self.pool, instance, outcomes).await
+    }
+
+    async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError> {
+        presence::take_over(&self.pool, instance, limit).await
+    }
+
+    async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
+        sweep::expire(&self.pool, limit).await
+    }
+
+    async fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, StoreError> {
+        sweep::fail_unrouted(&self.pool, after, limit).await
+    }
+
+    async fn log_event(&self, event: &Event) -> Result<(), StoreError> {
+        let sql = include_str!("sql/log_event.sql");
+        let send_port = event.send_port.as_deref().map(|name| fit(name, 64));
+        let relay = event.relay.as_deref().map(|name| fit(name, 128));
+        let values: [&dyn ToSql; 7] = [
+            &event.severity.as_str(),
+            &event.event_type,
+            &event.instance.map(|id| id.0),
+            &event.alert.map(|id| id.0),
+            &send_port,
+            &relay,
+            &fit_long(&event.message),
+        ];
+        self.pool.query("write to EventLog", sql, &values).await?;
+        Ok(())
+    }
+
+    async fn wait_for_insert(&self, at_most: Duration) {
+        tokio::time::sleep(at_most).await;
+    }
+}

@@ -1,0 +1,244 @@
+//! The connections, and the few retries that nobody outside needs to know of.
+//!
+//! A pool of our own, in fifty lines: the usual crates retry a login by themselves, which
+//! locks an account whose password is wrong, and keep its error from the caller.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tiberius::error::Error;
+use tiberius::{Command, Row, ToSql};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep};
+
+use super::connection::{Connection, Rows};
+use super::error::{Remedy, is_refused_login, remedy, store_error};
+use super::settings::Settings;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// After a refused login nobody tries again for this long.
+const LOGIN_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// A deadlock's victim tries again after these.
+const BACK_OFF: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(40),
+    Duration::from_millis(160),
+    Duration::from_millis(640),
+];
+
+/// Connections to one database.
+pub(super) struct Pool {
+    settings: Settings,
+    permits: Semaphore,
+    idle: Mutex<Vec<Connection>>,
+    /// Counts lost connections: those opened before one was lost are not trusted any more.
+    generation: AtomicU64,
+    had_connected: AtomicBool,
+    refused: Mutex<Option<(Instant, String)>>,
+}
+
+/// A connection on loan. Goes back when dropped, if it can be used again.
+pub(super) struct Loan<'a> {
+    pool: &'a Pool,
+    connection: Option<Connection>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Loan<'_> {
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("taken only by drop")
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take().filter(Connection::is_usable) {
+            lock(&self.pool.idle).push(connection);
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            permits: Semaphore::new(settings.max_pool_size),
+            settings,
+            idle: Mutex::default(),
+            generation: AtomicU64::new(0),
+            had_connected: AtomicBool::new(false),
+            refused: Mutex::default(),
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All result sets of a parameterised batch that may be repeated.
+    pub(super) async fn query(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        params: &[&dyn ToSql],
+    ) -> Result<Vec<Rows>, StoreError> {
+        let mut tries = Tries::default();
+        loop {
+            let mut loan = self.loan(doing).await?;
+            match loan.connection().query(sql, params).await {
+                Ok(results) => return Ok(results),
+                Err(error) => self.retry(doing, &mut tries, loan, error).await?,
+            }
+        }
+    }
+
+    /// The first result set of [`Self::query`].
+    pub(super) async fn rows(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        params: &[&dyn ToSql],
+    ) -> Result<Rows, StoreError> {
+        let results = self.query(doing, sql, params).await?;
+        Ok(results.into_iter().next().unwrap_or_default())
+    }
+
+    /// The first row of [`Self::rows`].
+    pub(super) async fn row(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        params: &[&dyn ToSql],
+    ) -> Result<Row, StoreError> {
+        let rows = self.rows(doing, sql, params).await?;
+        rows.into_iter().next().ok_or_else(|| {
+            StoreError::new(
+                StoreErrorKind::Rejected,
+                doing,
+                "the server returned no row where one was expected",
+            )
+        })
+    }
+
+    /// The first result set of a procedure that may be called again.
+    pub(super) async fn call<T: Send>(
+        &self,
+        doing: &'static str,
+        command: impl Fn() -> Command<'static> + Send + Sync,
+        read: fn(&Row) -> Result<T, String>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut tries = Tries::default();
+        loop {
+            let mut loan = self.loan(doing).await?;
+            let command = command();
+            match loan.connection().call(command, read).await {
+                Ok(read) => {
+                    let all: Result<_, String> = read.into_iter().collect();
+                    return all.map_err(|e| StoreError::new(StoreErrorKind::Rejected, doing, e));
+                }
+                Err(error) => self.retry(doing, &mut tries, loan, error).await?,
+            }
+        }
+    }
+
+    /// A connection: an idle one, or a new one.
+    pub(super) async fn loan(&self, doing: &'static str) -> Result<Loan<'_>, StoreError> {
+        let permit = self.permits.acquire().await.expect("never closed");
+        let generation = self.generation.load(Ordering::Acquire);
+        let idle = {
+            let mut idle = lock(&self.idle);
+            idle.retain(|connection| connection.generation == generation);
+            idle.pop()
+        };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.open(doing, generation).await?,
+        };
+        Ok(Loan {
+            pool: self,
+            connection: Some(connection),
+            _permit: permit,
+        })
+    }
+
+    async fn open(&self, doing: &'static str, generation: u64) -> Result<Connection, StoreError> {
+        self.check_login_pause(doing)?;
+        match Connection::open(&self.settings, generation).await {
+            Ok(connection) => {
+                self.had_connected.store(true, Ordering::Release);
+                Ok(connection)
+            }
+            Err(error) => {
+                if is_refused_login(&error) {
+                    *lock(&self.refused) = Some((Instant::now(), error.to_string()));
+                }
+                Err(self.error(doing, error))
+            }
+        }
+    }
+
+    /// A refused password is not tried again at once: that would lock the account.
+    fn check_login_pause(&self, doing: &'static str) -> Result<(), StoreError> {
+        match &*lock(&self.refused) {
+            Some((since, why)) if since.elapsed() < LOGIN_PAUSE => Err(StoreError::new(
+                StoreErrorKind::Refused,
+                doing,
+                format!(
+                    "the login was refused {} seconds ago and is not tried again for {} minutes ({why}); correct it and restart the service",
+                    since.elapsed().as_secs(),
+                    LOGIN_PAUSE.as_secs() / 60
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns where trying again is worth it, else the error.
+    async fn retry(
+        &self,
+        doing: &'static str,
+        tries: &mut Tries,
+        loan: Loan<'_>,
+        error: Error,
+    ) -> Result<(), StoreError> {
+        let generation = loan.connection.as_ref().map_or(0, |c| c.generation);
+        drop(loan);
+        match remedy(&error) {
+            Remedy::Again if tries.again < BACK_OFF.len() => {
+                sleep(BACK_OFF[tries.again]).await;
+                tries.again += 1;
+                Ok(())
+            }
+            Remedy::Reconnect => {
+                // Only the first to notice counts, so that fresh connections are kept.
+                let _ = self.generation.compare_exchange(
+                    generation,
+                    generation + 1,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                );
+                if std::mem::replace(&mut tries.reconnected, true) {
+                    return Err(self.error(doing, error));
+                }
+                Ok(())
+            }
+            _ => Err(self.error(doing, error)),
+        }
+    }
+
+    /// The driver's error as the store's.
+    pub(super) fn error(&self, doing: &'static str, error: Error) -> StoreError {
+        store_error(doing, self.had_connected.load(Ordering::Acquire), error)
+    }
+}
+
+#[derive(Default)]
+struct Tries {
+    again: usize,
+    reconnected: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,180 @@
+//! What an instance says of itself: that it is there, what it can send, and that it goes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tiberius::ToSql;
+
+use super::pool::Pool;
+use super::sweep::top;
+use super::values::{Fields, fit, fit_long, placeholders, seconds};
+use super::work::unexpected;
+use crate::domain::{InstanceId, InstanceInfo, RelayState, SendPortInfo};
+use crate::store::{Explanation, Renewal, StoreError};
+
+/// The relay states as each instance last wrote them, so that a renewal writes changes only.
+pub(super) type KnownRelays = Mutex<HashMap<InstanceId, Vec<RelayState>>>;
+
+pub(super) async fn register(
+    pool: &Pool,
+    instance: &InstanceInfo,
+    lease: Duration,
+    send_ports: &[SendPortInfo],
+    explanations: &[Explanation],
+) -> Result<(), StoreError> {
+    const DOING: &str = "register the instance";
+    for send_port in send_ports {
+        register_send_port(pool, DOING, send_port).await?;
+    }
+    for e in explanations {
+        let sql = include_str!("sql/register_explanation.sql");
+        pool.query(DOING, sql, &[&e.key, &e.fault, &e.cause, &e.advice])
+            .await?;
+    }
+    // Last, so that the lease does not run while the rest is written.
+    let sql = include_str!("sql/register_instance.sql");
+    let (name, host) = (fit(&instance.name, 256), fit(&instance.host_name, 256));
+    let process_id = i64::from(instance.process_id);
+    pool.query(
+        DOING,
+        sql,
+        &[
+            &instance.id.0,
+            &name,
+            &host,
+            &process_id,
+            &fit(&instance.version, 64),
+            &seconds(lease),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn register_send_port(
+    pool: &Pool,
+    doing: &'static str,
+    send_port: &SendPortInfo,
+) -> Result<(), StoreError> {
+    let (from, max_age) = (
+        fit(&send_port.from_address, 1000),
+        seconds(send_port.max_age),
+    );
+    let mut params: Vec<&dyn ToSql> = vec![&send_port.name, &from, &send_port.protection, &max_age];
+    params.extend(send_port.relays.iter().map(|relay| relay as &dyn ToSql));
+    let rows: Vec<_> = (0..send_port.relays.len())
+        .map(|n| format!("(@P1, {n}, @P{})", n + 5))
+        .collect();
+    let sql = with_rows(include_str!("sql/register_send_port.sql"), &rows);
+    pool.query(doing, &sql, &params).await?;
+    Ok(())
+}
+
+/// Puts rows into the statement's last `INSERT ... VALUES {rows}`, or takes it away.
+fn with_rows(sql: &str, rows: &[String]) -> String {
+    if rows.is_empty() {
+        let kept: Vec<_> = sql
+            .lines()
+            .filter(|line| line.starts_with("--") || !line.contains("{rows}"))
+            .collect();
+        return kept.join("\n");
+    }
+    sql.replace("{rows}", &rows.join(", "))
+}
+
+pub(super) async fn renew(
+    pool: &Pool,
+    known: &KnownRelays,
+    instance: InstanceId,
+    lease: Duration,
+    send_ports: &[String],
+    relays: &[RelayState],
+) -> Result<Renewal, StoreError> {
+    const DOING: &str = "renew the instance's lease";
+    let sql = include_str!("sql/renew.sql");
+    let row = pool
+        .row(DOING, sql, &[&instance.0, &seconds(lease)])
+        .await?;
+    let renewed = Fields::of(&row).count().map_err(|e| unexpected(DOING, e))?;
+    if renewed == 0 {
+        return Ok(Renewal::Lost);
+    }
+    if !send_ports.is_empty() {
+        let names: Vec<&dyn ToSql> = send_ports.iter().map(|name| name as &dyn ToSql).collect();
+        let sql = include_str!("sql/renew_send_ports.sql")
+            .replace("{names}", &placeholders(1, names.len()));
+        pool.query(DOING, &sql, &names).await?;
+    }
+    if known_differ(known, instance, relays) {
+        write_relays(pool, DOING, instance, relays).await?;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(instance, relays.to_vec());
+    }
+    Ok(Renewal::Renewed)
+}
+
+fn known_differ(known: &KnownRelays, instance: InstanceId, relays: &[RelayState]) -> bool {
+    let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get(&instance).is_none_or(|known| known != relays)
+}
+
+async fn write_relays(
+    pool: &Pool,
+    doing: &'static str,
+    instance: InstanceId,
+    relays: &[RelayState],
+) -> Result<(), StoreError> {
+    let texts: Vec<_> = relays
+        .iter()
+        .map(|state| {
+            (
+                state.condition.as_str(),
+                state.reply.as_deref().map(fit_long),
+            )
+        })
+        .collect();
+    let mut params: Vec<&dyn ToSql> = vec![&instance.0];
+    let mut rows = Vec::new();
+    for (state, (condition, reply)) in relays.iter().zip(&texts) {
+        rows.push(format!("(@P1, {})", placeholders(params.len() + 1, 6)));
+        let values: [&dyn ToSql; 6] = [
+            &state.relay,
+            condition,
+            &state.since,
+            &state.retry_at,
+            reply,
+            &state.explanation,
+        ];
+        params.extend(values);
+    }
+    let sql = with_rows(include_str!("sql/renew_relays.sql"), &rows);
+    pool.query(doing, &sql, &params).await?;
+    Ok(())
+}
+
+pub(super) async fn retire(
+    pool: &Pool,
+    known: &KnownRelays,
+    instance: InstanceId,
+) -> Result<(), StoreError> {
+    let sql = include_str!("sql/retire.sql");
+    pool.query("retire the instance", sql, &[&instance.0])
+        .await?;
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.remove(&instance);
+    Ok(())
+}
+
+pub(super) async fn take_over(
+    pool: &Pool,
+    instance: InstanceId,
+    limit: u32,
+) -> Result<u32, StoreError> {
+    const DOING: &str = "take over alerts of an instance whose lease ran out";
+    // Well under the number of row locks that turn into a table lock.
+    let limit = top(limit.min(1000));
+    let sql = include_str!("sql/take_over.sql");
+    let row = pool.row(DOING, sql, &[&instance.0, &limit]).await?;
+    Fields::of(&row).count().map_err(|e| unexpected(DOING, e))
+}

@@ -1,0 +1,365 @@
+//! Recording outcomes: many in one transaction, handed over as tables.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::NaiveDateTime;
+use tiberius::{Command, Row, SqlTableDataRow, TableValueRow};
+use uuid::Uuid;
+
+use super::pool::Pool;
+use super::values::{Fields, fit, fit_long, millis};
+use crate::domain::{
+    AlertId, AlertStatus, Attempt, Decision, InstanceId, Outcome, OutcomeKind, RecipientOutcome,
+    Timestamp,
+};
+use crate::store::{Recorded, StoreError};
+
+const DOING: &str = "record outcomes";
+
+/// Rows in one transaction: row locks turn into a table lock at about 5,000 a statement.
+const MOST_ROWS: usize = 1500;
+
+/// As many in a transaction as locks allow; an alert that comes twice comes in two.
+pub(super) async fn record(
+    pool: &Pool,
+    instance: InstanceId,
+    outcomes: &[Outcome],
+) -> Result<Vec<Recorded>, StoreError> {
+    let mut recorded = Vec::with_capacity(outcomes.len());
+    for batch in batches(outcomes) {
+        let read = |row: &Row| {
+            let mut fields = Fields::of(row);
+            Ok((AlertId(fields.get()?), fields.count()?))
+        };
+        let answers = pool.call(DOING, || command(instance, batch), read).await?;
+        let by_alert: HashMap<_, _> = answers.into_iter().collect();
+        recorded.extend(
+            batch
+                .iter()
+                .map(|outcome| match by_alert.get(&outcome.alert) {
+                    Some(2) => Recorded::Whole,
+                    Some(1) => Recorded::FactsOnly,
+                    _ => Recorded::Gone,
+                }),
+        );
+    }
+    Ok(recorded)
+}
+
+fn batches(outcomes: &[Outcome]) -> Vec<&[Outcome]> {
+    let mut batches = Vec::new();
+    let (mut start, mut rows, mut seen) = (0, 0, HashSet::new());
+    for (at, outcome) in outcomes.iter().enumerate() {
+        let weight = weight(&outcome.kind);
+        if at > start && (rows + weight > MOST_ROWS || seen.contains(&outcome.alert)) {
+            batches.push(&outcomes[start..at]);
+            (start, rows) = (at, 0);
+            seen.clear();
+        }
+        rows += weight;
+        seen.insert(outcome.alert);
+    }
+    if start < outcomes.len() {
+        batches.push(&outcomes[start..]);
+    }
+    batches
+}
+
+fn weight(kind: &OutcomeKind) -> usize {
+    match kind {
+        OutcomeKind::Released { .. } => 1,
+        OutcomeKind::Decided(decision) => {
+            let replies = decision.attempt.as_ref().map_or(0, |a| a.replies.len());
+            1 + decision.recipients.len().max(replies)
+        }
+    }
+}
+
+fn command(instance: InstanceId, outcomes: &[Outcome]) -> Command<'static> {
+    let decisions = || {
+        outcomes.iter().filter_map(|outcome| match &outcome.kind {
+            OutcomeKind::Decided(decision) => Some((outcome.alert, &**decision)),
+            OutcomeKind::Released { .. } => None,
+        })
+    };
+    let recipients: Vec<_> = decisions()
+        .flat_map(|(alert, decision)| {
+            decision
+                .recipients
+                .iter()
+                .map(move |r| RecipientRow::new(alert, r))
+        })
+        .collect();
+    let replies: Vec<_> = decisions()
+        .filter_map(|(_, decision)| decision.attempt.as_ref())
+        .flat_map(ReplyRow::of)
+        .collect();
+    let mut command = Command::new("sp_executesql");
+    command.bind_param("@stmt", include_str!("sql/record.sql"));
+    command.bind_param(
+        "@params",
+        "@instance uniqueidentifier, @outcomes sendport.OutcomeList READONLY, \
+         @recipients sendport.RecipientList READONLY, @replies sendport.ReplyList READONLY",
+    );
+    command.bind_param("@instance", instance.0);
+    command.bind_table(
+        "@outcomes",
+        outcomes.iter().map(OutcomeRow::new).collect::<Vec<_>>(),
+    );
+    command.bind_table("@recipients", recipients);
+    command.bind_table("@replies", replies);
+    command
+}
+
+/// Implements the driver's trait: the type's name, and the fields in the order of its columns.
+macro_rules! table_row {
+    ($row:ident, $type:literal, $($field:ident),+) => {
+        impl<'a> TableValueRow<'a> for $row {
+            fn bind_fields(&self, row: &mut SqlTableDataRow<'a>) {
+                $(row.add_field(self.$field.clone());)+
+            }
+
+            fn get_db_type() -> &'static str {
+                $type
+            }
+        }
+    };
+}
+
+/// A row of `sendport.OutcomeList`.
+#[derive(Clone, Default)]
+pub(super) struct OutcomeRow {
+    alert: i64,
+    token: Option<Uuid>,
+    seen_at: Option<NaiveDateTime>,
+    status: Option<String>,
+    retry_in_ms: Option<i64>,
+    reason: Option<String>,
+    template_version: Option<String>,
+    attempt_key: Option<Uuid>,
+    attempt_number: Option<i32>,
+    outcome: Option<String>,
+    relay: Option<String>,
+    started_at: Option<NaiveDateTime>,
+    ended_at: Option<NaiveDateTime>,
+    message_id: Option<String>,
+    size_octets: Option<i64>,
+    protection: Option<String>,
+    remote_address: Option<String>,
+    server_name: Option<String>,
+    tls_version: Option<String>,
+    tls_cipher: Option<String>,
+    peer_fingerprint: Option<String>,
+    auth_mechanism: Option<String>,
+}
+
+table_row!(
+    OutcomeRow,
+    "sendport.OutcomeList",
+    alert,
+    token,
+    seen_at,
+    status,
+    retry_in_ms,
+    reason,
+    template_version,
+    attempt_key,
+    attempt_number,
+    outcome,
+    relay,
+    started_at,
+    ended_at,
+    message_id,
+    size_octets,
+    protection,
+    remote_address,
+    server_name,
+    tls_version,
+    tls_cipher,
+    peer_fingerprint,
+    auth_mechanism
+);
+
+impl OutcomeRow {
+    fn new(outcome: &Outcome) -> Self {
+        let mut row = Self {
+            alert: outcome.alert.0,
+            token: Some(outcome.token.0),
+            ..Self::default()
+        };
+        match &outcome.kind {
+            OutcomeKind::Released { retry_in } => row.retry_in_ms = Some(millis(*retry_in)),
+            OutcomeKind::Decided(decision) => row.decide(decision),
+        }
+        row
+    }
+
+    /// An alert that ends without anybody holding it, if it still is as it was seen.
+    pub(super) fn ended(alert: AlertId, seen_at: Timestamp, reason: &str) -> Self {
+        Self {
+            alert: alert.0,
+            seen_at: Some(seen_at.naive_utc()),
+            reason: Some(fit_long(reason)),
+            ..Self::default()
+        }
+    }
+
+    fn decide(&mut self, decision: &Decision) {
+        // A lease that is given up is not being sent: a caller's slip must not strand the alert.
+        let status = match decision.status {
+            AlertStatus::Sending => AlertStatus::Queued,
+            other => other,
+        };
+        self.status = Some(status.as_str().to_owned());
+        self.retry_in_ms = decision.retry_in.map(millis);
+        self.reason = decision.reason.as_deref().map(fit_long);
+        self.template_version = short(decision.template_version.as_deref(), 128);
+        if let Some(attempt) = &decision.attempt {
+            self.attempt(attempt);
+        }
+    }
+
+    fn attempt(&mut self, attempt: &Attempt) {
+        let facts = &attempt.facts;
+        self.attempt_key = Some(attempt.key.0);
+        self.attempt_number = Some(int(attempt.number));
+        self.outcome = Some(attempt.outcome.as_str().to_owned());
+        self.relay = Some(fit(&attempt.relay, 128));
+        self.started_at = Some(attempt.started_at.naive_utc());
+        self.ended_at = Some(attempt.ended_at.naive_utc());
+        self.message_id = Some(fit(&attempt.message_id, 1000));
+        self.size_octets = i64::try_from(attempt.size_octets).ok();
+        self.protection = Some(fit(&attempt.protection, 16));
+        self.remote_address = short(facts.remote_address.as_deref(), 128);
+        self.server_name = short(facts.server_name.as_deref(), 512);
+        self.tls_version = short(facts.tls_version.as_deref(), 64);
+        self.tls_cipher = short(facts.tls_cipher.as_deref(), 128);
+        self.peer_fingerprint = short(facts.peer_fingerprint.as_deref(), 128);
+        self.auth_mechanism = short(facts.auth_mechanism.as_deref(), 64);
+    }
+}
+
+/// A row of `sendport.RecipientList`.
+#[derive(Clone)]
+pub(super) struct RecipientRow {
+    alert: i64,
+    ordinal: i32,
+    kind: &'static str,
+    address: String,
+    display_name: Option<String>,
+    status: &'static str,
+    attempt_count: i32,
+    relay: Option<String>,
+    command: Option<&'static str>,
+    code: Option<i32>,
+    enhanced: Option<String>,
+    text: Option<String>,
+    explanation: Option<String>,
+}
+
+table_row!(
+    RecipientRow,
+    "sendport.RecipientList",
+    alert,
+    ordinal,
+    kind,
+    address,
+    display_name,
+    status,
+    attempt_count,
+    relay,
+    command,
+    code,
+    enhanced,
+    text,
+    explanation
+);
+
+impl RecipientRow {
+    pub(super) fn new(alert: AlertId, recipient: &RecipientOutcome) -> Self {
+        let reply = recipient.reply.as_ref();
+        Self {
+            alert: alert.0,
+            ordinal: int(recipient.ordinal),
+            kind: recipient.kind.as_str(),
+            address: fit(&recipient.mailbox.address, 320),
+            display_name: recipient.mailbox.display_name.as_deref().map(fit_long),
+            status: recipient.status.as_str(),
+            attempt_count: int(recipient.attempt_count),
+            relay: short(recipient.relay.as_deref(), 128),
+            command: reply.map(|r| r.command.as_str()),
+            code: reply.map(|r| i32::from(r.code)),
+            enhanced: reply.and_then(|r| r.enhanced).map(|e| e.to_string()),
+            text: reply.map(|r| fit_long(&r.text)),
+            explanation: short(recipient.explanation.as_deref(), 64),
+        }
+    }
+}
+
+/// A row of `sendport.ReplyList`.
+struct ReplyRow {
+    key: Uuid,
+    ordinal: i32,
+    command: &'static str,
+    recipient: Option<i32>,
+    code: i32,
+    enhanced: Option<String>,
+    text: String,
+}
+
+table_row!(
+    ReplyRow,
+    "sendport.ReplyList",
+    key,
+    ordinal,
+    command,
+    recipient,
+    code,
+    enhanced,
+    text
+);
+
+impl ReplyRow {
+    fn of(attempt: &Attempt) -> impl Iterator<Item = Self> {
+        attempt.replies.iter().zip(0..).map(|(said, ordinal)| Self {
+            key: attempt.key.0,
+            ordinal,
+            command: said.reply.command.as_str(),
+            recipient: said.ordinal.map(int),
+            code: i32::from(said.reply.code),
+            enhanced: said.reply.enhanced.map(|e| e.to_string()),
+            text: fit_long(&said.reply.text),
+        })
+    }
+}
+
+fn short(text: Option<&str>, limit: usize) -> Option<String> {
+    text.map(|text| fit(text, limit))
+}
+
+fn int(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::LeaseToken;
+
+    #[test]
+    fn an_alert_that_comes_twice_comes_in_two_transactions() {
+        let outcome = |id| Outcome {
+            alert: AlertId(id),
+            token: LeaseToken::random(),
+            kind: OutcomeKind::Released {
+                retry_in: Duration::ZERO,
+            },
+        };
+        let outcomes = [outcome(1), outcome(2), outcome(1), outcome(3)];
+        let lengths: Vec<_> = batches(&outcomes).iter().map(|b| b.len()).collect();
+        assert_eq!(lengths, [2, 2]);
+        assert!(batches(&[]).is_empty());
+    }
+}

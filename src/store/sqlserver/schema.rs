@@ -1,0 +1,187 @@
+//! The schema: how it is made, and whether it is the one that this program knows.
+
+use std::fmt::Write as _;
+
+use tiberius::Row;
+use tiberius::error::Error;
+
+use super::connection::Connection;
+use super::pool::Pool;
+use super::values::Fields;
+use super::work::unexpected;
+use crate::store::migration::{Migration, SQLSERVER};
+use crate::store::{MigrationStep, SchemaState, StoreError, StoreErrorKind};
+
+const LOCK: &str = include_str!("sql/migration_lock.sql");
+const UNLOCK: &str = include_str!("sql/migration_unlock.sql");
+const HISTORY_TABLE: &str = include_str!("sql/history_table.sql");
+const HISTORY: &str = include_str!("sql/history.sql");
+
+/// The whole schema as a script for sqlcmd, or Management Studio in SQLCMD mode: it takes the
+/// same lock as `migrate`, is one transaction, notes each migration in `SchemaVersion`, and
+/// passes over none: on a database that has one of them already it stops and says so.
+pub fn migration_script() -> String {
+    let mut script = String::from(
+        "-- The schema of sendport for SQL Server, made by 'sendport migrate --print'.\n\
+         -- Run it in the alerts' database: sqlcmd -S server -d database -b -i this-file.sql\n\
+         -- It stops at the first error, and then nothing of it stays.\n\
+         :on error exit\nSET QUOTED_IDENTIFIER ON;\nSET ANSI_NULLS ON;\nSET XACT_ABORT ON;\nSET NOCOUNT ON;\nGO\n",
+    );
+    // Writing to a String cannot fail.
+    let _ = write!(
+        script,
+        "{LOCK}GO\nBEGIN TRANSACTION;\nGO\n{HISTORY_TABLE}GO\n"
+    );
+    for migration in SQLSERVER {
+        let Migration { version, name, .. } = migration;
+        let _ = write!(
+            script,
+            "IF EXISTS (SELECT 1 FROM sendport.SchemaVersion WHERE Version = {version})\n    \
+             THROW 50002, N'migration {version} ({name}) stands in this database already: nothing was changed', 1;\nGO\n"
+        );
+        for batch in migration.batches() {
+            let _ = write!(script, "{}\nGO\n", batch.trim_end());
+        }
+        let _ = write!(
+            script,
+            "INSERT INTO sendport.SchemaVersion (Version, Name, Checksum)\n\
+             VALUES ({version}, N'{name}', N'{}');\nGO\n",
+            migration.checksum()
+        );
+    }
+    let _ = write!(script, "COMMIT TRANSACTION;\nGO\n{UNLOCK}GO\n");
+    script
+}
+
+pub(super) async fn migrate(pool: &Pool) -> Result<Vec<MigrationStep>, StoreError> {
+    const DOING: &str = "migrate the database";
+    let mut loan = pool.loan(DOING).await?;
+    let connection = loan.connection();
+    let error = |e| pool.error(DOING, e);
+    connection.batch(LOCK).await.map_err(error)?;
+    connection.batch(HISTORY_TABLE).await.map_err(error)?;
+    let history = connection.batch(HISTORY).await.map_err(error)?;
+    let history = read_history(DOING, history.first().map_or(&[], Vec::as_slice))?;
+    let mut applied = Vec::new();
+    // An error leaves the connection to be dropped, and with it the lock and the transaction.
+    if let Err(refusal) = refuse_foreign(DOING, &state_of(&history)) {
+        connection.batch(UNLOCK).await.map_err(error)?;
+        return Err(refusal);
+    }
+    for migration in missing(&history) {
+        apply(connection, migration).await.map_err(error)?;
+        applied.push(MigrationStep {
+            version: migration.version,
+            name: migration.name.to_owned(),
+        });
+    }
+    connection.batch(UNLOCK).await.map_err(error)?;
+    Ok(applied)
+}
+
+fn missing(history: &[(u32, String)]) -> impl Iterator<Item = &'static Migration> {
+    SQLSERVER
+        .iter()
+        .filter(|m| history.iter().all(|(version, _)| *version != m.version))
+}
+
+async fn apply(connection: &mut Connection, migration: &Migration) -> Result<(), Error> {
+    connection.batch("BEGIN TRANSACTION").await?;
+    for batch in migration.batches() {
+        connection.batch(batch).await?;
+    }
+    let version = i32::try_from(migration.version).unwrap_or(i32::MAX);
+    let note = include_str!("sql/note_migration.sql");
+    connection
+        .query(note, &[&version, &migration.name, &migration.checksum()])
+        .await?;
+    connection.batch("COMMIT TRANSACTION").await?;
+    Ok(())
+}
+
+pub(super) async fn state(pool: &Pool) -> Result<SchemaState, StoreError> {
+    const DOING: &str = "read the schema's version";
+    match pool.rows(DOING, HISTORY, &[]).await {
+        Ok(rows) => Ok(state_of(&read_history(DOING, &rows)?)),
+        // Not even the database is there.
+        Err(error) if error.kind() == StoreErrorKind::Schema => Ok(SchemaState::Absent),
+        Err(error) => Err(error),
+    }
+}
+
+/// Version and checksum of each migration that was applied, in order.
+fn read_history(doing: &'static str, rows: &[Row]) -> Result<Vec<(u32, String)>, StoreError> {
+    rows.iter()
+        .map(|row| {
+            let mut fields = Fields::of(row);
+            Ok((fields.count()?, fields.text()?))
+        })
+        .collect::<Result<_, String>>()
+        .map_err(|e| unexpected(doing, e))
+}
+
+fn state_of(history: &[(u32, String)]) -> SchemaState {
+    let expected = SQLSERVER.last().map_or(0, |migration| migration.version);
+    let Some(&(found, _)) = history.last() else {
+        return SchemaState::Absent;
+    };
+    let altered = SQLSERVER.iter().find(|known| {
+        let applied = history
+            .iter()
+            .find(|(version, _)| *version == known.version);
+        applied.is_some_and(|(_, checksum)| *checksum != known.checksum())
+    });
+    match altered {
+        Some(migration) => SchemaState::Altered {
+            version: migration.version,
+        },
+        None if found > expected => SchemaState::Ahead { found, expected },
+        None if found < expected => SchemaState::Behind { found, expected },
+        None => SchemaState::Current(found),
+    }
+}
+
+fn refuse_foreign(doing: &'static str, state: &SchemaState) -> Result<(), StoreError> {
+    let words = match state {
+        SchemaState::Ahead { found, expected } => format!(
+            "the schema has version {found}, this program knows versions up to {expected}; \
+             run the newer sendport that made it"
+        ),
+        SchemaState::Altered { version } => format!(
+            "migration {version} was applied from a file that differs from this program's; \
+             run the sendport that made this database, or start with a new database"
+        ),
+        _ => return Ok(()),
+    };
+    Err(StoreError::new(StoreErrorKind::Schema, doing, words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_is_one_guarded_transaction() {
+        let script = migration_script();
+        let at = |part: &str| {
+            script
+                .find(part)
+                .unwrap_or_else(|| panic!("{part} is missing"))
+        };
+        assert!(at(":on error exit") < at("sp_getapplock"));
+        assert!(at("sp_getapplock") < at("BEGIN TRANSACTION"));
+        assert!(at("THROW 50002") < at("CREATE TABLE sendport.AlertRow"));
+        assert!(at("CREATE ROLE sendport_reader") < at("VALUES (1, N'initial', N'"));
+        assert!(at("VALUES (1, N'initial', N'") < at("COMMIT TRANSACTION"));
+    }
+
+    #[test]
+    fn the_tables_that_applications_write_hold_what_their_inserts_need() {
+        let sql = SQLSERVER[0].sql;
+        let indexes = sql.split("CREATE INDEX").skip(1);
+        for index in indexes.map(|rest| rest.split(';').next().unwrap_or_default()) {
+            assert!(!index.contains("WHERE"), "a filtered index: {index}");
+        }
+        assert!(!sql.contains("CREATE TRIGGER"));
+    }
+}

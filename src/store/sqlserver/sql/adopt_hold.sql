@@ -1,0 +1,7 @@
+-- SqlServerStore::adopt
+-- @P1 most in one transaction, @P2 why. Answers how many are held now that waited.
+DECLARE @now datetime2(3) = SYSUTCDATETIME();
+UPDATE TOP (@P1) a SET Status = N'held', StatusAt = @now, StatusReason = @P2, DueAt = NULL,
+    LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
+FROM sendport.AlertRow a WHERE a.Status IN (N'queued', N'sending', N'delayed');
+SELECT @@ROWCOUNT;

@@ -1,0 +1,8 @@
+-- SqlServerStore::adopt
+-- @P1 limit.
+-- Answers AlertId, StatusAt, SendPort, the time that passed, how many recipients it has, and the
+-- three lists, of alerts that are not final.
+SELECT TOP (@P1) a.AlertId, a.StatusAt, a.SendPort, a.CreatedAt,
+       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId),
+       a.ToRecipients, a.CcRecipients, a.BccRecipients
+FROM sendport.AlertRow a WHERE a.Status IN (N'queued', N'delayed', N'held') ORDER BY a.AlertId;

@@ -1,0 +1,3 @@
+-- SqlServerStore::adopt
+DELETE FROM sendport.RelayState;
+DELETE FROM sendport.Instance;

@@ -1,0 +1,2 @@
+-- SqlServerStore::environment
+SELECT Name FROM sendport.Environment WHERE EnvironmentId = 1;

@@ -1,0 +1,10 @@
+-- SqlServerStore::load
+-- {ids} becomes a list of parameters.
+SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
+       BodyFormat, Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority,
+       Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
+       NotBefore, ExpiresAt, CreatedAt, CreatedBy, AttemptCount, TemplateVersion
+FROM sendport.AlertRow WHERE AlertId IN ({ids});
+SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount,
+       Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText
+FROM sendport.Recipient WHERE AlertId IN ({ids}) ORDER BY AlertId, Ordinal;

@@ -1,0 +1,3 @@
+-- SqlServerStore::queue
+SELECT SendPort, Status, CAST(Depth AS bigint), OldestAt, CAST(OldestAgeSeconds AS bigint), NextDueAt, WaitingFor
+FROM sendport.Queue ORDER BY SendPort, Status;

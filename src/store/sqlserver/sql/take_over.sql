@@ -1,0 +1,35 @@
+-- SqlServerStore::take_over
+-- @P1 the instance that asks, @P2 limit. Answers how many were taken.
+DECLARE @now datetime2(3) = SYSUTCDATETIME();
+DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, LeaseToken uniqueidentifier NULL,
+                    LeaseOwner uniqueidentifier NULL, LeasedAt datetime2(3) NULL);
+DECLARE @taken TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+DECLARE @count int = 0;
+
+BEGIN TRANSACTION;
+INSERT @ids
+SELECT TOP (@P2) a.AlertId, a.LeaseToken, a.LeaseOwner, a.LeasedAt
+FROM sendport.AlertRow a WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)
+WHERE a.LeaseOwner IS NOT NULL AND a.LeaseOwner <> @P1
+  AND NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.InstanceId = a.LeaseOwner AND i.LeaseUntil > @now);
+
+IF EXISTS (SELECT 1 FROM @ids)
+BEGIN
+    UPDATE a
+    SET Status = N'queued', StatusAt = @now, DueAt = @now, AttemptCount = a.AttemptCount + 1,
+        LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
+    OUTPUT inserted.AlertId INTO @taken
+    FROM sendport.AlertRow a JOIN @ids i ON i.AlertId = a.AlertId
+    WHERE a.LeaseToken = i.LeaseToken;
+    SET @count = @@ROWCOUNT;
+
+    UPDATE a SET Status = N'delayed'
+    FROM sendport.AlertRow a JOIN @taken t ON t.AlertId = a.AlertId
+    WHERE EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'delayed');
+
+    INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, StartedAt, EndedAt)
+    SELECT NEWID(), a.AlertId, a.AttemptCount, N'unknown', i.LeaseOwner, i.LeasedAt, @now
+    FROM @taken t JOIN @ids i ON i.AlertId = t.AlertId JOIN sendport.AlertRow a ON a.AlertId = t.AlertId;
+END;
+COMMIT TRANSACTION;
+SELECT @count;

@@ -1,0 +1,161 @@
+//! Values on their way in and out: columns by position, texts cut to their columns.
+
+use std::str::FromStr;
+
+use chrono::NaiveDateTime;
+use tiberius::{FromSql, Row};
+
+use crate::domain::{Command, EnhancedStatusCode, Reply, Timestamp};
+
+/// The columns of a row, one after the other. By position, because engines differ in the case
+/// of names. An error is a sentence that names the column.
+pub(super) struct Fields<'a> {
+    row: &'a Row,
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(row: &'a Row) -> Self {
+        Self { row, at: 0 }
+    }
+
+    /// The next column, or `None` where it is NULL.
+    pub(super) fn maybe<T: FromSql<'a>>(&mut self) -> Result<Option<T>, String> {
+        let at = self.at;
+        self.at += 1;
+        self.row
+            .try_get(at)
+            .map_err(|e| format!("column {} cannot be read: {e}", self.name(at)))
+    }
+
+    /// The next column, which is not NULL.
+    pub(super) fn get<T: FromSql<'a>>(&mut self) -> Result<T, String> {
+        self.maybe()?
+            .ok_or_else(|| format!("column {} is NULL", self.name(self.at - 1)))
+    }
+
+    pub(super) fn maybe_text(&mut self) -> Result<Option<String>, String> {
+        Ok(self.maybe::<&str>()?.map(str::to_owned))
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, String> {
+        Ok(self.get::<&str>()?.to_owned())
+    }
+
+    /// A word of an enumeration of the domain.
+    pub(super) fn word<T: FromStr<Err = String>>(&mut self) -> Result<T, String> {
+        self.get::<&str>()?
+            .parse()
+            .map_err(|e| format!("column {}: {e}", self.name(self.at - 1)))
+    }
+
+    /// Stored without a zone, in UTC.
+    pub(super) fn maybe_time(&mut self) -> Result<Option<Timestamp>, String> {
+        Ok(self.maybe::<NaiveDateTime>()?.map(|time| time.and_utc()))
+    }
+
+    pub(super) fn time(&mut self) -> Result<Timestamp, String> {
+        Ok(self.get::<NaiveDateTime>()?.and_utc())
+    }
+
+    /// A count in an `int` column.
+    pub(super) fn count(&mut self) -> Result<u32, String> {
+        let value = self.get::<i32>()?;
+        u32::try_from(value)
+            .map_err(|_| format!("column {}: {value} is negative", self.name(self.at - 1)))
+    }
+
+    fn name(&self, at: usize) -> &str {
+        self.row
+            .columns()
+            .get(at)
+            .map_or("?", |column| column.name())
+    }
+}
+
+/// `text` as a column of `limit` characters takes it: cut, and without NUL, which some engines
+/// refuse. What a server said must never keep us from writing down that it said it.
+pub(super) fn fit(text: &str, limit: usize) -> String {
+    let mut units = 0;
+    text.chars()
+        .map(|c| {
+            if c == '\0' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .take_while(|c| {
+            units += c.len_utf16();
+            units <= limit
+        })
+        .collect()
+}
+
+/// [`fit`] for a column without a limit of its own.
+pub(super) fn fit_long(text: &str) -> String {
+    fit(text, 1 << 20)
+}
+
+/// Whole milliseconds, as much as the column holds.
+pub(super) fn millis(duration: std::time::Duration) -> i64 {
+    // A hundred years: past that the engine's date arithmetic overflows.
+    i64::try_from(duration.as_millis())
+        .unwrap_or(i64::MAX)
+        .min(3_155_760_000_000 / 2)
+}
+
+/// Whole seconds, at least one, as much as `DATEADD` takes.
+pub(super) fn seconds(duration: std::time::Duration) -> i32 {
+    i32::try_from(duration.as_millis().div_ceil(1000))
+        .unwrap_or(i32::MAX)
+        .clamp(1, 1_500_000_000)
+}
+
+/// `@P{first}, @P{first + 1}, ...`
+pub(super) fn placeholders(first: usize, count: usize) -> String {
+    (first..first + count)
+        .map(|n| format!("@P{n}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The refusal that a recipient's row holds if no server was asked about it.
+pub(super) fn local_refusal(fields: &mut Fields<'_>) -> Result<Option<Reply>, String> {
+    let relay = fields.maybe::<&str>()?;
+    let command = fields.maybe::<&str>()?;
+    let code = fields.maybe::<i32>()?;
+    let enhanced = fields.maybe::<&str>()?;
+    let text = fields.maybe::<&str>()?;
+    let (None, Some(code), Some("RCPT")) = (relay, code, command) else {
+        return Ok(None);
+    };
+    Ok(Some(Reply::new(
+        Command::Rcpt,
+        u16::try_from(code).unwrap_or(0),
+        enhanced.and_then(|code| EnhancedStatusCode::from_str(code).ok()),
+        text.unwrap_or_default(),
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(fit("a😀b", 2), "a");
+        assert_eq!(fit("a😀b", 3), "a😀");
+        assert_eq!(fit("a\0b", 9), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn durations_stay_within_what_the_engine_adds() {
+        assert_eq!(seconds(Duration::ZERO), 1);
+        assert_eq!(seconds(Duration::from_millis(1500)), 2);
+        assert_eq!(seconds(Duration::MAX), 1_500_000_000);
+        assert!(millis(Duration::MAX) / 1000 < i64::from(i32::MAX));
+    }
+}

@@ -1,0 +1,213 @@
+//! Claiming alerts, and reading what was claimed.
+
+use std::collections::HashMap;
+
+use tiberius::error::Error;
+use tiberius::{Row, ToSql};
+use uuid::Uuid;
+
+use super::connection::Rows;
+use super::pool::Pool;
+use super::values::{Fields, local_refusal, placeholders, seconds};
+use crate::domain::{Alert, AlertId, Mailbox, PublicId, Recipient, RecipientStatus};
+use crate::store::{CLASS_HEAD_START, Claim, Claimed, Loaded, StoreError, StoreErrorKind};
+
+/// More row locks in one statement than this times three come near a table lock.
+const MOST: u32 = 500;
+
+pub(super) async fn claim(pool: &Pool, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
+    const DOING: &str = "claim alerts";
+    if claim.limit == 0 {
+        return Ok(Claimed::default());
+    }
+    let limit = i32::try_from(claim.limit.min(MOST)).unwrap_or(i32::MAX);
+    let results = pool
+        .query(
+            DOING,
+            include_str!("sql/claim.sql"),
+            &[
+                &claim.instance.0,
+                &claim.token.0,
+                &claim.send_port,
+                &limit,
+                &seconds(CLASS_HEAD_START),
+            ],
+        )
+        .await?;
+    let [taken, more] = &results[..] else {
+        return Err(unexpected(DOING, "two result sets were expected"));
+    };
+    let alerts = taken
+        .iter()
+        .map(|row| Fields::of(row).get().map(AlertId))
+        .collect::<Result<_, _>>();
+    let more = more.first().map_or(Ok(false), |row| Fields::of(row).get());
+    Ok(Claimed {
+        alerts: alerts.map_err(|e| unexpected(DOING, e))?,
+        may_hold_more: more.map_err(|e| unexpected(DOING, e))?,
+    })
+}
+
+/// Reads in one go; where the driver cannot decode the answer, row by row, so that the row
+/// that it stumbles over fails alone.
+pub(super) async fn load(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+    let mut loaded = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(MOST as usize) {
+        match load_chunk(pool, chunk).await {
+            Ok(some) => loaded.extend(some),
+            Err(error) if is_undecodable(&error) => {
+                for &id in chunk {
+                    loaded.extend(load_alone(pool, id).await?);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(loaded)
+}
+
+async fn load_alone(pool: &Pool, id: AlertId) -> Result<Vec<Loaded>, StoreError> {
+    match load_chunk(pool, &[id]).await {
+        Err(error) if is_undecodable(&error) => Ok(vec![Loaded::Unreadable {
+            id,
+            reason: error.to_string(),
+        }]),
+        other => other,
+    }
+}
+
+fn is_undecodable(error: &StoreError) -> bool {
+    use std::error::Error as _;
+    let cause = error.source().and_then(|e| e.downcast_ref::<Error>());
+    matches!(
+        cause,
+        Some(
+            Error::Encoding(_)
+                | Error::Conversion(_)
+                | Error::Utf8
+                | Error::Utf16
+                | Error::Protocol(_)
+        )
+    )
+}
+
+async fn load_chunk(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+    const DOING: &str = "read claimed alerts";
+    // Few lengths of the list, so that the engine keeps few plans.
+    let length = [1, 10, 50, 100, 200, MOST as usize]
+        .into_iter()
+        .find(|&length| length >= ids.len())
+        .unwrap_or(ids.len());
+    let Some(&last) = ids.last() else {
+        return Ok(Vec::new());
+    };
+    let padded: Vec<i64> = ids
+        .iter()
+        .chain(std::iter::repeat_n(&last, length - ids.len()))
+        .map(|id| id.0)
+        .collect();
+    let params: Vec<&dyn ToSql> = padded.iter().map(|id| id as &dyn ToSql).collect();
+    let sql = include_str!("sql/load.sql").replace("{ids}", &placeholders(1, length));
+    let results = pool.query(DOING, &sql, &params).await?;
+    let [alerts, recipients] = &results[..] else {
+        return Err(unexpected(DOING, "two result sets were expected"));
+    };
+    let mut recipients = recipients_by_alert(recipients).map_err(|e| unexpected(DOING, e))?;
+    alerts
+        .iter()
+        .map(|row| {
+            let id = AlertId(Fields::of(row).get().map_err(|e| unexpected(DOING, e))?);
+            let recipients = recipients.remove(&id).unwrap_or(Ok(Vec::new()));
+            let alert = recipients.and_then(|recipients| read_alert(row, recipients));
+            Ok(match alert {
+                Ok(alert) => Loaded::Alert(Box::new(alert)),
+                Err(reason) => Loaded::Unreadable { id, reason },
+            })
+        })
+        .collect()
+}
+
+/// The rows `AlertId, Ordinal, Kind, ...`; an unreadable one spoils its own alert only.
+pub(super) fn recipients_by_alert(
+    rows: &Rows,
+) -> Result<HashMap<AlertId, Result<Vec<Recipient>, String>>, String> {
+    let mut by_alert = HashMap::new();
+    for row in rows {
+        let mut fields = Fields::of(row);
+        let id = AlertId(fields.get()?);
+        let entry = by_alert.entry(id).or_insert_with(|| Ok(Vec::new()));
+        match (read_recipient(&mut fields), &mut *entry) {
+            (Ok(recipient), Ok(recipients)) => recipients.push(recipient),
+            (Err(reason), Ok(_)) => *entry = Err(reason),
+            (_, Err(_)) => {}
+        }
+    }
+    Ok(by_alert)
+}
+
+fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, String> {
+    let mut recipient = Recipient {
+        ordinal: fields.count()?,
+        kind: fields.word()?,
+        mailbox: {
+            let address = fields.text()?;
+            Mailbox {
+                display_name: fields.maybe_text()?,
+                address,
+            }
+        },
+        status: fields.word()?,
+        attempt_count: fields.count()?,
+        refusal: None,
+    };
+    if recipient.status == RecipientStatus::Failed {
+        recipient.refusal = local_refusal(fields)?;
+    }
+    Ok(recipient)
+}
+
+fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
+    let mut fields = Fields::of(row);
+    let f = &mut fields;
+    Ok(Alert {
+        id: AlertId(f.get()?),
+        public_id: PublicId(f.get::<Uuid>()?),
+        to_recipients: f.maybe_text()?,
+        cc_recipients: f.maybe_text()?,
+        bcc_recipients: f.maybe_text()?,
+        from_address: f.maybe_text()?,
+        reply_to: f.maybe_text()?,
+        subject: f.maybe_text()?,
+        body: f.maybe_text()?,
+        body_format: f.word()?,
+        template: f.maybe_text()?,
+        payload: f.maybe_text()?,
+        language: f.maybe_text()?,
+        alert_name: f.maybe_text()?,
+        severity: f.maybe_text()?,
+        source: f.maybe_text()?,
+        reference: f.maybe_text()?,
+        send_port: f.text()?,
+        priority: f.word()?,
+        importance: f.word()?,
+        sensitivity: f.word()?,
+        headers: f.maybe_text()?,
+        delivery_receipt: f.get()?,
+        read_receipt: f.get()?,
+        reply_by: f.maybe_time()?,
+        protection: f.maybe_text()?,
+        dedup_key: f.maybe_text()?,
+        not_before: f.maybe_time()?,
+        expires_at: f.maybe_time()?,
+        created_at: f.time()?,
+        created_by: f.text()?,
+        attempt_count: f.count()?,
+        template_version: f.maybe_text()?,
+        recipients,
+    })
+}
+
+/// An answer of another shape than the statement beside this code gives.
+pub(super) fn unexpected(doing: &'static str, what: impl Into<String>) -> StoreError {
+    StoreError::new(StoreErrorKind::Rejected, doing, what)
+}
