@@ -7,16 +7,24 @@
 //! The pipeline: `Lease<Alert>` → `RenderedAlert` → `Message` → `SecuredMessage` →
 //! `SubmissionReport` → `Outcome`.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dispatcher;
 pub mod domain;
+pub mod driver;
+pub mod eml;
 #[cfg(test)]
 mod fixture;
 pub mod mime;
 pub mod relay;
 pub mod replies;
 pub mod retry;
+pub mod send_port;
+pub mod sink;
 pub mod smime;
 pub mod smtp;
 pub mod store;
+pub mod telemetry;
 pub mod template;

@@ -5,6 +5,9 @@
 //! policy) are decided elsewhere. The SMTP relay is [`crate::smtp`].
 
 pub mod circuit;
+pub mod discard;
+pub mod file;
+mod local;
 
 use async_trait::async_trait;
 

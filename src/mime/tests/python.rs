@@ -40,8 +40,7 @@ fn read_by_python(octets: &[u8]) -> Option<serde_json::Value> {
 fn python_reads_the_same_without_a_defect() {
     let alert = Alert {
         to_recipients: Some(format!(
-            "\"Müller, Eve\" <eve@contoso.com>; \"{}\" <long@contoso.com>",
-            NAME
+            "\"Müller, Eve\" <eve@contoso.com>; \"{NAME}\" <long@contoso.com>"
         )),
         cc_recipients: Some("\"quoted \\\"x\\\"\" <q@contoso.com>".to_owned()),
         subject: Some(

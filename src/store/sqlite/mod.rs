@@ -9,6 +9,7 @@ mod admin;
 mod alert_store;
 mod codec;
 mod connection;
+mod console;
 mod desk;
 mod finish;
 mod load;
@@ -16,6 +17,7 @@ mod owner;
 #[cfg(test)]
 mod plans;
 mod record;
+mod script;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use crate::clock::Clock;
 use crate::store::{StoreError, StoreErrorKind};
 
 use connection::{Role, Worker};
+pub use script::migration_script;
 use watch::Watch;
 
 /// The text of `sql/<name>.sql`.

@@ -1,0 +1,30 @@
+-- What an application does: insert rows, in its own transaction. Three columns are enough.
+
+-- 1. A plain one.
+INSERT INTO Alert (ToRecipients, Subject, Body)
+VALUES ('ops@contoso.example; "Night shift" <oncall@contoso.example>',
+        'Order 4711 is late', 'The truck left Vienna two hours behind schedule.');
+
+-- 2. From a template, with a payload, urgent, in German.
+INSERT INTO Alert (ToRecipients, BccRecipients, Template, Payload, Language, Priority, Reference)
+VALUES ('dispatch@contoso.example', 'audit@contoso.example', 'order-late',
+        '{"order": 4712, "customer": "Fabrikam Österreich", "days_late": 3, "due": "2026-11-18",
+          "carrier": "Alpine Air Travel", "url": "https://orders.contoso.example/4712",
+          "lines": [{"quantity": 12, "item": "Förderband"}, {"quantity": 4, "item": "Antrieb"}]}', 'de-AT', 'urgent', 'order-4712');
+
+-- 3. HTML; one of the two recipients does not exist: partly refused.
+INSERT INTO Alert (ToRecipients, Subject, Body, BodyFormat, Importance)
+VALUES ('ops@contoso.example; nobody@contoso.example',
+        'Disk space on SQL07 – 4 % left', '<h1>SQL07</h1><p>Volume <b>D:</b> has <b>4&nbsp;%</b> left.</p>', 'html', 'high');
+
+-- 4. A mailbox that is busy at first: delayed, and then relayed.
+INSERT INTO Alert (ToRecipients, Subject, Body)
+VALUES ('busy@contoso.example', 'Backup finished', 'All 14 databases, 212 GB.');
+
+-- 5. A template that needs a value which the payload does not have: failed, and it says why.
+INSERT INTO Alert (ToRecipients, Template, Payload)
+VALUES ('ops@contoso.example', 'order-late', '{"order": 4713}');
+
+-- 6. An attempt to smuggle in a header: failed, and it says why.
+INSERT INTO Alert (ToRecipients, Subject, Body)
+VALUES ('ops@contoso.example', 'Invoice' || char(13, 10) || 'Bcc: everybody@contoso.example', '...');

@@ -1,0 +1,399 @@
+//! The composition root: the only file that names concrete adapters.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::secret::resolve_password;
+use crate::config::{Config, RelayConfig, SendPortConfig, ServiceConfig, sqlite_file};
+use crate::dispatcher::{Dispatcher, Parts, RelayBoard};
+use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
+use crate::driver::{Driver, Ended, LeaseGuard, Rhythm};
+use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
+use crate::replies::ReplyTable;
+use crate::send_port::SendPort;
+use crate::smtp::{SmtpRelay, ehlo_name};
+use crate::store::sqlite::{self, SqliteStore};
+use crate::store::sqlserver::{self, SqlServerStore};
+use crate::store::{
+    Event, EventSeverity, Explanation, SchemaState, Store, StoreAdmin as _, StoreError,
+};
+use crate::template::TemplateSet;
+
+/// Why the service cannot start or go on. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration.
+    #[error("{0}")]
+    Config(String),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database is not one that this configuration may work on.
+    #[error("{0}")]
+    WrongDatabase(String),
+}
+
+/// Opens the database that the configuration names. Does not check its schema.
+///
+/// # Errors
+/// [`AppError::Config`] if the connection string cannot be read, [`AppError::Store`] if the
+/// database cannot be opened at all.
+pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
+    let connection = config
+        .database
+        .resolve()
+        .map_err(|error| AppError::Config(format!("database.connection: {error}")))?;
+    match sqlite_file(connection.expose()) {
+        Some(file) => Ok(Arc::new(SqliteStore::open(&file, system_clock())?)),
+        None => Ok(Arc::new(SqlServerStore::open(connection.expose())?)),
+    }
+}
+
+/// Everything that `migrate` does, as a script for sqlcmd or sqlite3.
+pub fn migration_script(connection: &str) -> String {
+    match sqlite_file(connection) {
+        Some(_) => sqlite::migration_script(),
+        None => sqlserver::migration_script(),
+    }
+}
+
+fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+/// Refuses a database whose schema or environment is not this program's and configuration's.
+///
+/// # Errors
+/// [`AppError::WrongDatabase`] with the command that mends it.
+pub async fn check_database(store: &dyn Store, environment: &str) -> Result<(), AppError> {
+    if let Some(problem) = schema_problem(store).await? {
+        return Err(AppError::WrongDatabase(problem));
+    }
+    let found = store.name_environment(environment).await?;
+    if found == environment {
+        return Ok(());
+    }
+    Err(AppError::WrongDatabase(format!(
+        "{} belongs to the environment '{found}', but this service is configured for '{environment}'. \
+         If this is a copy, run `sendport adopt --environment {environment} --expire` (or --hold) once; \
+         else set environment = \"{found}\".",
+        store.describe()
+    )))
+}
+
+/// What is wrong with the schema, in a sentence; `None` if nothing is.
+///
+/// # Errors
+/// [`StoreError`] if the database cannot be asked.
+pub async fn schema_problem(store: &dyn Store) -> Result<Option<String>, StoreError> {
+    let database = store.describe();
+    Ok(match store.schema_state().await? {
+        SchemaState::Current(_) => None,
+        SchemaState::Absent => Some(format!(
+            "{database} has no sendport schema; run `sendport migrate` once"
+        )),
+        SchemaState::Behind { found, expected } => Some(format!(
+            "{database} has schema version {found}, this program needs {expected}; run `sendport migrate`"
+        )),
+        SchemaState::Ahead { found, expected } => Some(format!(
+            "{database} has schema version {found}, this program knows {expected} at most; run the newer sendport"
+        )),
+        SchemaState::Altered { version } => Some(format!(
+            "{database} was made by another version of migration {version}; run the sendport that made it"
+        )),
+    })
+}
+
+/// A relay and the number of its connections.
+pub type Connected = (Arc<dyn Relay>, u32);
+
+/// Makes every relay of the configuration, with the number of its connections.
+///
+/// # Errors
+/// [`AppError::Config`] naming relay and key.
+pub fn make_relays(config: &Config) -> Result<Vec<Connected>, AppError> {
+    let make = |(name, relay): (&String, &RelayConfig)| -> Result<Connected, AppError> {
+        Ok(match relay {
+            RelayConfig::Smtp(smtp) => {
+                let wrong = |error: &dyn std::fmt::Display| {
+                    AppError::Config(format!("relay.{name}: {error}"))
+                };
+                let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
+                let host = ehlo_name::of_this_host();
+                let relay = SmtpRelay::new(name, smtp, password, host, system_clock())
+                    .map_err(|error| wrong(&error))?;
+                (Arc::new(relay), smtp.max_connections)
+            }
+            RelayConfig::File(file) => (Arc::new(FileRelay::new(name, file, system_clock())), 4),
+            RelayConfig::Discard(_) => (Arc::new(DiscardRelay::new(name, system_clock())), 64),
+        })
+    };
+    config.relay.iter().map(make).collect()
+}
+
+/// Reads every send port of the configuration.
+///
+/// # Errors
+/// [`AppError::Config`] naming the send port.
+pub fn make_send_ports(config: &Config) -> Result<BTreeMap<String, SendPort>, AppError> {
+    let make = |(name, port): (&String, &SendPortConfig)| {
+        let port = SendPort::from_config(name, port)
+            .map_err(|error| AppError::Config(format!("send_port.{name}: {error}")))?;
+        Ok((name.clone(), port))
+    };
+    config.send_port.iter().map(make).collect()
+}
+
+/// Loads the templates.
+///
+/// # Errors
+/// [`AppError::Config`] naming file and line.
+pub fn load_templates(folder: &Path) -> Result<TemplateSet, AppError> {
+    if folder.as_os_str().is_empty() {
+        return Ok(TemplateSet::empty());
+    }
+    TemplateSet::load(folder)
+        .map_err(|error| AppError::Config(format!("templates.folder: {error}")))
+}
+
+/// Everything of the configuration that may be wrong, made once before the database is
+/// touched.
+pub struct Service {
+    store: Arc<dyn Store>,
+    send_ports: BTreeMap<String, SendPort>,
+    templates: Arc<TemplateSet>,
+    replies: Arc<ReplyTable>,
+    relays: Vec<Connected>,
+    config: Config,
+}
+
+impl Service {
+    /// Makes the parts.
+    ///
+    /// # Errors
+    /// [`AppError::Config`].
+    pub fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
+        Ok(Self {
+            store,
+            send_ports: make_send_ports(&config)?,
+            templates: Arc::new(load_templates(&config.templates.folder)?),
+            replies: Arc::new(ReplyTable::built_in()),
+            relays: make_relays(&config)?,
+            config,
+        })
+    }
+
+    /// Waits for the database, checks it, and works until `stop` is cancelled. True if
+    /// everything under way was recorded.
+    ///
+    /// # Errors
+    /// [`AppError`] where a person has to do something.
+    pub async fn run(self, stop: CancellationToken) -> Result<bool, AppError> {
+        if !self.wait_for_database(&stop).await? {
+            return Ok(true);
+        }
+        let (events_in, mut events) = mpsc::unbounded_channel();
+        let board = Arc::new(RelayBoard::new(
+            self.relays.clone(),
+            self.replies.clone(),
+            system_clock(),
+            events_in.clone(),
+        ));
+        loop {
+            let driver = self.driver(&board, &stop);
+            let _ = events_in.send(started(&driver.instance));
+            match driver.run(&mut events).await {
+                Ok(Ended::Stopped) => return Ok(true),
+                Ok(Ended::StoppedHard) => return Ok(false),
+                Ok(Ended::LeaseLost) => {}
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, "cannot register");
+                    if !pause(&stop, self.config.service.poll_interval).await {
+                        return Ok(true);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// True once the database answered and is the right one; false if told to stop before.
+    async fn wait_for_database(&self, stop: &CancellationToken) -> Result<bool, AppError> {
+        let mut wait = std::time::Duration::from_millis(250);
+        let mut said = false;
+        loop {
+            match check_database(&*self.store, &self.config.environment).await {
+                Ok(()) => return Ok(true),
+                Err(AppError::Store(error)) if error.is_transient() => {
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::warn!(%error, database = %self.store.describe(), "waiting for the database");
+                    }
+                    if !pause(stop, wait).await {
+                        return Ok(false);
+                    }
+                    wait = (wait * 2).min(std::time::Duration::from_secs(10));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn driver(&self, board: &Arc<RelayBoard>, stop: &CancellationToken) -> Driver {
+        let guard = Arc::new(LeaseGuard::new(self.config.service.lease));
+        let dispatcher = Dispatcher::new(Parts {
+            send_ports: self.send_ports.clone(),
+            board: board.clone(),
+            templates: self.templates.clone(),
+            replies: self.replies.clone(),
+            clock: system_clock(),
+            gate: guard.clone(),
+            chance: Box::new(chance),
+            stop: stop.clone(),
+        });
+        Driver {
+            store: self.store.clone(),
+            instance: instance(&self.config.service),
+            send_ports: self.send_ports.values().map(send_port_info).collect(),
+            explanations: explanations(&self.replies),
+            board: board.clone(),
+            dispatcher: Arc::new(dispatcher),
+            guard,
+            rhythm: rhythm(&self.config.service),
+            stop: stop.clone(),
+        }
+    }
+}
+
+/// False if told to stop meanwhile.
+async fn pause(stop: &CancellationToken, wait: std::time::Duration) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(wait) => true,
+    }
+}
+
+fn started(instance: &InstanceInfo) -> Event {
+    Event {
+        severity: EventSeverity::Information,
+        event_type: "instance-started",
+        instance: Some(instance.id),
+        alert: None,
+        send_port: None,
+        relay: None,
+        message: format!("sendport {} started as {}", instance.version, instance.name),
+    }
+}
+
+/// Random enough to spread retries: taken from a fresh UUID, so that no crate is needed for it.
+fn chance() -> f64 {
+    let random = u32::from_be_bytes(first_four(uuid::Uuid::new_v4().as_bytes()));
+    f64::from(random) / f64::from(u32::MAX)
+}
+
+fn first_four(bytes: &[u8; 16]) -> [u8; 4] {
+    [bytes[0], bytes[1], bytes[2], bytes[3]]
+}
+
+fn instance(config: &ServiceConfig) -> InstanceInfo {
+    let host_name = host_name();
+    let process_id = std::process::id();
+    let name = match config.instance_name.trim() {
+        "" => format!("{host_name}:{process_id}"),
+        name => name.to_owned(),
+    };
+    InstanceInfo {
+        id: InstanceId::random(),
+        name,
+        host_name,
+        process_id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The kernel's own word, else what the shell says.
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let variable = || {
+        std::env::var("COMPUTERNAME")
+            .or_else(|_| std::env::var("HOSTNAME"))
+            .ok()
+    };
+    kernel
+        .or_else(variable)
+        .map_or_else(|| "localhost".to_owned(), |name| name.trim().to_owned())
+}
+
+fn send_port_info(port: &SendPort) -> SendPortInfo {
+    SendPortInfo {
+        name: port.name.clone(),
+        from_address: port.from.to_string(),
+        relays: port.relays.clone(),
+        protection: port.protection.as_str().to_owned(),
+        max_age: port.retry.max_age,
+    }
+}
+
+fn explanations(replies: &ReplyTable) -> Vec<Explanation> {
+    let explanation = |entry: &crate::replies::Entry| Explanation {
+        key: entry.key.clone(),
+        fault: entry.fault.as_str().to_owned(),
+        cause: entry.cause.clone(),
+        advice: entry.advice.clone(),
+    };
+    replies.explanations().map(explanation).collect()
+}
+
+fn rhythm(config: &ServiceConfig) -> Rhythm {
+    Rhythm {
+        max_in_flight: config.max_in_flight,
+        poll_interval: config.poll_interval,
+        lease: config.lease,
+        renew_interval: config.renew_interval,
+        sweep_interval: config.sweep_interval,
+        drain_timeout: config.drain_timeout,
+    }
+}
+
+/// The demonstration's database: an embedded one that also answers plain SQL.
+pub struct DemoDatabase {
+    store: Arc<SqliteStore>,
+}
+
+impl DemoDatabase {
+    /// Creates the file and its tables.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn create(file: &Path) -> Result<Self, StoreError> {
+        let store = Arc::new(SqliteStore::open(file, system_clock())?);
+        store.create_database().await?;
+        store.migrate().await?;
+        Ok(Self { store })
+    }
+
+    /// For the service.
+    pub fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
+    /// Runs statements, as sqlite3 would.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn run_script(&self, sql: &str) -> Result<(), StoreError> {
+        self.store.run_script(sql).await
+    }
+
+    /// Column names and rows of a query, everything as text.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn query(&self, sql: &str) -> Result<(Vec<String>, Vec<Vec<String>>), StoreError> {
+        self.store.query(sql).await
+    }
+}

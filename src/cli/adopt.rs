@@ -1,0 +1,50 @@
+//! `sendport adopt`
+
+use super::{Failure, open, say};
+use crate::config::Config;
+use crate::store::AdoptMode;
+
+/// A restored or copied database knows which environment it came from, and the service
+/// refuses to mail from it. This makes it this environment's own.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sendport adopt --environment test --expire    nothing that waits is ever sent
+  sendport adopt --environment test --hold      until `sendport release` says so")]
+#[group(id = "mode", required = true, multiple = false)]
+pub(super) struct Args {
+    /// The environment that the database shall belong to [default: the configured one]
+    #[arg(long, value_name = "NAME", group = "name")]
+    environment: Option<String>,
+    /// Everything that waits expires
+    #[arg(long, group = "mode")]
+    expire: bool,
+    /// Everything that waits is held
+    #[arg(long, group = "mode")]
+    hold: bool,
+}
+
+pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+    let environment = args
+        .environment
+        .unwrap_or_else(|| config.environment.clone());
+    let mode = if args.hold {
+        AdoptMode::Hold
+    } else {
+        AdoptMode::Expire
+    };
+    let store = open(&config).await?;
+    let report = store.adopt(&environment, mode).await?;
+    let previous = report.previous_environment.as_deref().unwrap_or("none");
+    let done = if args.hold { "held" } else { "expired" };
+    say(format_args!(
+        "{}: environment {previous} -> {environment}, {} alerts {done}",
+        store.describe(),
+        report.alerts
+    ));
+    if environment != config.environment {
+        say(format_args!(
+            "set environment = \"{environment}\" in the configuration of the service"
+        ));
+    }
+    Ok(())
+}

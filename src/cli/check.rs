@@ -1,0 +1,180 @@
+//! `sendport check`
+
+use std::path::PathBuf;
+
+use super::{Failure, config_file, say};
+use crate::app::{self, AppError};
+use crate::config::Config;
+use crate::domain::SessionFacts;
+use crate::relay::{NotReady, Relay};
+use crate::replies::ReplyTable;
+
+/// Looks at everything that may be wrong and prints a line for each: ok, note or FAIL.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sendport check\n  sendport check --offline")]
+pub(super) struct Args {
+    /// Configuration and templates only: ask neither the database nor a relay
+    #[arg(long)]
+    offline: bool,
+}
+
+/// The lines, and the first failure: it makes the exit code.
+#[derive(Default)]
+struct Findings {
+    first: Option<Failure>,
+    failed: usize,
+}
+
+impl Findings {
+    fn ok(what: &str, found: impl std::fmt::Display) {
+        say(format_args!("ok    {what}: {found}"));
+    }
+
+    fn note(what: &str, found: impl std::fmt::Display) {
+        say(format_args!("note  {what}: {found}"));
+    }
+
+    fn fail(&mut self, what: &str, failure: Failure) {
+        say(format_args!("FAIL  {what}: {failure}"));
+        self.failed += 1;
+        self.first.get_or_insert(failure);
+    }
+}
+
+pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
+    let mut findings = Findings::default();
+    let file = config_file(named);
+    let shown = file
+        .as_ref()
+        .map_or("defaults only, no file found".to_owned(), |f| {
+            f.display().to_string()
+        });
+    match Config::load(file.as_deref()) {
+        Ok(config) => {
+            Findings::ok("configuration", shown);
+            check_config(&config, &mut findings);
+            if !args.offline {
+                check_database(&config, &mut findings).await;
+                check_relays(&config, &mut findings).await;
+            }
+        }
+        Err(error) => findings.fail("configuration", error.into()),
+    }
+    match findings.first {
+        None => Ok(()),
+        Some(Failure::Config(_)) => Err(Failure::Config(summary(findings.failed))),
+        Some(Failure::Store(_) | Failure::Database(_)) => {
+            Err(Failure::Database(summary(findings.failed)))
+        }
+        Some(_) => Err(Failure::Other(summary(findings.failed))),
+    }
+}
+
+fn summary(failed: usize) -> String {
+    format!("{failed} of the checks failed")
+}
+
+fn check_config(config: &Config, findings: &mut Findings) {
+    for problem in config.problems() {
+        findings.fail(&problem.key, Failure::Config(problem.what));
+    }
+    for warning in config.warnings() {
+        Findings::note(&warning.key, warning.what);
+    }
+    for (name, port) in &config.send_port {
+        Findings::ok(
+            &format!("send_port.{name}"),
+            format_args!("from {}, relays {}", port.from, port.relays.join(", ")),
+        );
+    }
+    match app::load_templates(&config.templates.folder) {
+        Ok(templates) => {
+            let names: Vec<_> = templates.names().collect();
+            let names = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            };
+            Findings::ok("templates", names);
+        }
+        Err(error) => findings.fail("templates", error.into()),
+    }
+}
+
+async fn check_database(config: &Config, findings: &mut Findings) {
+    let store = match app::open_store(config) {
+        Ok(store) => store,
+        Err(error) => return findings.fail("database", error.into()),
+    };
+    match app::schema_problem(&*store).await {
+        Ok(None) => Findings::ok("database", store.describe()),
+        Ok(Some(problem)) => return findings.fail("database", Failure::Database(problem)),
+        Err(error) => return findings.fail("database", error.into()),
+    }
+    match store.environment().await {
+        Ok(None) => Findings::note("environment", format_args!("not stored yet; the first run stores '{}'", config.environment)),
+        Ok(Some(found)) if found == config.environment => Findings::ok("environment", found),
+        Ok(Some(found)) => findings.fail("environment", Failure::Database(format!(
+            "the database belongs to '{found}', the configuration says '{}'; if it is a copy, run `sendport adopt`",
+            config.environment
+        ))),
+        Err(error) => findings.fail("environment", error.into()),
+    }
+}
+
+async fn check_relays(config: &Config, findings: &mut Findings) {
+    let replies = ReplyTable::built_in();
+    let relays = match app::make_relays(config) {
+        Ok(relays) => relays,
+        Err(AppError::Config(text)) => return findings.fail("relays", Failure::Config(text)),
+        Err(error) => return findings.fail("relays", error.into()),
+    };
+    for (relay, _) in relays {
+        check_relay(&*relay, &replies, findings).await;
+        relay.close().await;
+    }
+}
+
+async fn check_relay(relay: &dyn Relay, replies: &ReplyTable, findings: &mut Findings) {
+    let what = format!("relay.{}", relay.name());
+    match relay.verify().await {
+        Ok(facts) => Findings::ok(&what, describe(&facts)),
+        Err(not_ready) => findings.fail(&what, Failure::Other(explain(&not_ready, replies))),
+    }
+}
+
+fn describe(facts: &SessionFacts) -> String {
+    let tls = match (&facts.tls_version, &facts.tls_cipher) {
+        (Some(version), Some(cipher)) => Some(format!("{version} {cipher}")),
+        (Some(version), None) => Some(version.clone()),
+        _ => facts
+            .remote_address
+            .as_ref()
+            .map(|_| "not encrypted".to_owned()),
+    };
+    let auth = facts
+        .auth_mechanism
+        .as_ref()
+        .map(|mechanism| format!("signed in by {mechanism}"));
+    let parts = [
+        facts.server_name.clone(),
+        facts.remote_address.clone(),
+        tls,
+        auth,
+    ];
+    let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    if text.is_empty() {
+        "ready".to_owned()
+    } else {
+        text
+    }
+}
+
+fn explain(not_ready: &NotReady, replies: &ReplyTable) -> String {
+    let reply = &not_ready.reply;
+    let advice = replies
+        .explain(reply)
+        .map(|entry| format!("\n      {} {}", entry.cause, entry.advice))
+        .unwrap_or_default();
+    format!("{}: {reply}{advice}", reply.command)
+}

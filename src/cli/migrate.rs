@@ -1,0 +1,64 @@
+//! `sendport migrate`
+
+use super::{Failure, say};
+use crate::app::{self, open_store};
+use crate::config::Config;
+use crate::store::StoreErrorKind;
+
+/// Safe to run twice and from two machines at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sendport migrate --create-database --environment test
+  sendport migrate --print > sendport.sql    for sqlcmd or sqlite3, by hand")]
+pub(super) struct Args {
+    /// Create the database itself where it does not exist
+    #[arg(long)]
+    create_database: bool,
+    /// Store this environment's name, unless one is stored already
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Print the script instead of running it
+    #[arg(long)]
+    print: bool,
+}
+
+pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+    if args.print {
+        return print(&config);
+    }
+    let store = open_store(&config)?;
+    if args.create_database && store.create_database().await? {
+        say(format_args!("created  {}", store.describe()));
+    }
+    let applied = store.migrate().await.map_err(hint_at_create)?;
+    for step in &applied {
+        say(format_args!("applied  {:04} {}", step.version, step.name));
+    }
+    if applied.is_empty() {
+        say(format_args!("current  {}", store.describe()));
+    }
+    let wanted = args.environment.unwrap_or(config.environment);
+    let found = store.name_environment(&wanted).await?;
+    say(format_args!("environment  {found}"));
+    if found != wanted {
+        return Err(Failure::Database(format!(
+            "the database belongs to the environment '{found}', not '{wanted}'; if it is a copy, run `sendport adopt`"
+        )));
+    }
+    Ok(())
+}
+
+fn hint_at_create(error: crate::store::StoreError) -> Failure {
+    match error.kind() {
+        StoreErrorKind::Schema => Failure::Database(format!(
+            "{error}; --create-database creates a database that does not exist"
+        )),
+        _ => error.into(),
+    }
+}
+
+fn print(config: &Config) -> Result<(), Failure> {
+    let connection = config.database.resolve().map_err(Failure::Config)?;
+    say(app::migration_script(connection.expose()).trim_end());
+    Ok(())
+}

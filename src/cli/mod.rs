@@ -1,0 +1,227 @@
+//! The command line: each verb a file.
+
+mod adopt;
+mod check;
+mod demo;
+mod migrate;
+mod release;
+mod run;
+mod send;
+mod sink;
+mod status;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{self, AppError};
+use crate::config::{Config, ConfigError};
+use crate::store::{Store, StoreError};
+
+/// Where a configuration file is looked for if none is named.
+const CONFIG_FILES: [&str; 2] = ["sendport.toml", "/etc/sendport/sendport.toml"];
+
+/// The send port that a SQL Server database is missing: alerts inserted by SQL become mail,
+/// and the status of every recipient comes back.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Configuration file [default: sendport.toml, then /etc/sendport/sendport.toml]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  sendport demo                          see it work, nothing else needed
+  sendport migrate --environment test    make or update the tables
+  sendport check                         look for everything that may be wrong
+  sendport run                           the service
+  sendport send --to ops@contoso.com --subject Hello --body 'It works' --wait
+  sendport status
+
+Exit codes:
+  0 done   1 failed   2 wrong usage   3 configuration   4 database
+  5 stopped before everything under way was recorded   6 the alert was not relayed";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the service: claim alerts, submit them, record what came of it
+    Run(run::Args),
+    /// Make or update the tables in the database
+    Migrate(migrate::Args),
+    /// Take over a restored copy of a database: expire or hold what waits in it
+    Adopt(adopt::Args),
+    /// Check configuration, database, schema and relays, line by line
+    Check(check::Args),
+    /// Show it all on this machine: a database, a mail server, sample alerts, their statuses
+    Demo(demo::Args),
+    /// Run a small SMTP server on loopback that stores what it gets as .eml files
+    Sink(sink::Args),
+    /// Insert one alert
+    Send(send::Args),
+    /// Show queue and instances, or one alert
+    Status(status::Args),
+    /// Put held alerts back into the queue
+    Release(release::Args),
+}
+
+/// Why a command ended without success.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Config(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Database(String),
+    #[error("{0}")]
+    Other(String),
+    #[error("stopped before everything under way was recorded")]
+    StoppedHard,
+    #[error("{0}")]
+    NotRelayed(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Other(_) => 1,
+            Self::Config(_) => 3,
+            Self::Store(_) | Self::Database(_) => 4,
+            Self::StoppedHard => 5,
+            Self::NotRelayed(_) => 6,
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Config(text) => Self::Config(text),
+            AppError::Store(error) => Self::Store(error),
+            AppError::WrongDatabase(text) => Self::Database(text),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&Failure::Other(format!("cannot start: {error}"))),
+    };
+    let result = runtime.block_on(cli.perform());
+    // A blocked look-up or a stuck disk must not keep the process alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => complain(&failure),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the error message of a command-line program"
+)]
+fn complain(failure: &Failure) -> ExitCode {
+    eprintln!("sendport: {failure}");
+    ExitCode::from(failure.exit_code())
+}
+
+impl Cli {
+    async fn perform(self) -> Result<(), Failure> {
+        match self.verb {
+            Verb::Demo(args) => demo::perform(args).await,
+            Verb::Sink(args) => sink::perform(args).await,
+            Verb::Run(args) => run::perform(args, load(self.config)?).await,
+            Verb::Migrate(args) => migrate::perform(args, load(self.config)?).await,
+            Verb::Adopt(args) => adopt::perform(args, load(self.config)?).await,
+            Verb::Check(args) => check::perform(args, self.config).await,
+            Verb::Send(args) => send::perform(args, load(self.config)?).await,
+            Verb::Status(args) => status::perform(args, load(self.config)?).await,
+            Verb::Release(args) => release::perform(args, load(self.config)?).await,
+        }
+    }
+}
+
+/// The named file, or the first of the usual ones that exists, or the defaults alone.
+fn config_file(named: Option<PathBuf>) -> Option<PathBuf> {
+    named.or_else(|| {
+        CONFIG_FILES
+            .map(PathBuf::from)
+            .into_iter()
+            .find(|file| file.exists())
+    })
+}
+
+fn load(named: Option<PathBuf>) -> Result<Config, Failure> {
+    Ok(Config::load(config_file(named).as_deref())?)
+}
+
+/// Opens the database and refuses one that this program does not know.
+async fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    let store = app::open_store(config)?;
+    match app::schema_problem(&*store).await? {
+        None => Ok(store),
+        Some(problem) => Err(Failure::Database(problem)),
+    }
+}
+
+/// Cancelled by Ctrl-C, and on Unix by SIGTERM.
+fn stop_signal() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        cancelled.cancel();
+    });
+    stop
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return wait_for_ctrl_c().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        () = wait_for_ctrl_c() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    wait_for_ctrl_c().await;
+}
+
+async fn wait_for_ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// One line on standard output; a closed pipe ends the output quietly.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

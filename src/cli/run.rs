@@ -1,0 +1,37 @@
+//! `sendport run`
+
+use super::{Failure, stop_signal};
+use crate::app::{Service, open_store};
+use crate::config::{Config, ConfigError};
+use crate::telemetry;
+
+/// The service. SIGTERM or Ctrl-C drains: what was submitted is recorded, the rest released.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sendport run --config /etc/sendport/sendport.toml")]
+pub(super) struct Args {
+    /// Make or update the tables first
+    #[arg(long)]
+    migrate: bool,
+}
+
+pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+    let problems = config.problems();
+    if !problems.is_empty() {
+        return Err(ConfigError::Problems(problems).into());
+    }
+    telemetry::init(&config.log).map_err(Failure::Config)?;
+    for warning in config.warnings() {
+        tracing::warn!(key = warning.key, "{}", warning.what);
+    }
+    let stop = stop_signal();
+    let store = open_store(&config)?;
+    if args.migrate {
+        store.migrate().await?;
+    }
+    if Service::new(config, store)?.run(stop).await? {
+        tracing::info!("stopped, everything under way is recorded");
+        Ok(())
+    } else {
+        Err(Failure::StoppedHard)
+    }
+}

@@ -1,0 +1,146 @@
+//! `sendport send`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::status::delivery_table;
+use super::{Failure, open, say};
+use crate::config::Config;
+use crate::domain::{AlertId, AlertStatus, BodyFormat, Priority};
+use crate::store::{NewAlert, Store};
+
+/// Inserts one alert, as an application would by SQL. The service sends it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sendport send --to 'ops@contoso.com; oncall@contoso.com' --subject 'Order 4711 is late' --body '...' --wait
+  sendport send --to ops@contoso.com --template order-late --payload '{\"order\": 4711}'")]
+pub(super) struct Args {
+    /// Recipients, separated by ; or ,
+    #[arg(long, value_name = "LIST")]
+    to: Option<String>,
+    /// Recipients of a copy
+    #[arg(long, value_name = "LIST")]
+    cc: Option<String>,
+    /// Recipients of a blind copy
+    #[arg(long, value_name = "LIST")]
+    bcc: Option<String>,
+    /// Subject
+    #[arg(long)]
+    subject: Option<String>,
+    /// Text of the mail
+    #[arg(long, conflicts_with = "body_file")]
+    body: Option<String>,
+    /// File that holds it; - is standard input
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
+    /// The body is HTML
+    #[arg(long)]
+    html: bool,
+    /// Name of a template
+    #[arg(long)]
+    template: Option<String>,
+    /// JSON object for the template
+    #[arg(long, value_name = "JSON")]
+    payload: Option<String>,
+    /// Language of the template, such as de-AT
+    #[arg(long, value_name = "TAG")]
+    language: Option<String>,
+    /// JSON object of extra headers
+    #[arg(long, value_name = "JSON")]
+    headers: Option<String>,
+    /// Your own key, to find the alert by
+    #[arg(long)]
+    reference: Option<String>,
+    /// Send port
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    send_port: String,
+    /// urgent, normal or low
+    #[arg(long, default_value_t = Priority::Normal, value_name = "CLASS")]
+    priority: Priority,
+    /// Wait until something final is known, and show it
+    #[arg(long)]
+    wait: bool,
+    /// Wait no longer than so many seconds
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", requires = "wait")]
+    timeout: u64,
+}
+
+pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+    let store = open(&config).await?;
+    let (wait, timeout) = (args.wait, Duration::from_secs(args.timeout));
+    let id = store.insert(&new_alert(args)?).await?;
+    say(format_args!("alert {id} queued"));
+    if wait {
+        show_outcome(&*store, id, timeout).await
+    } else {
+        Ok(())
+    }
+}
+
+fn new_alert(args: Args) -> Result<NewAlert, Failure> {
+    let body = match args.body_file {
+        None => args.body,
+        Some(file) if file.as_os_str() == "-" => Some(std::io::read_to_string(std::io::stdin())?),
+        Some(file) => Some(std::fs::read_to_string(&file).map_err(|error| {
+            Failure::Other(format!(
+                "the file {} cannot be read: {error}",
+                file.display()
+            ))
+        })?),
+    };
+    Ok(NewAlert {
+        to_recipients: args.to,
+        cc_recipients: args.cc,
+        bcc_recipients: args.bcc,
+        subject: args.subject,
+        body,
+        body_format: if args.html {
+            BodyFormat::Html
+        } else {
+            BodyFormat::Text
+        },
+        template: args.template,
+        payload: args.payload,
+        language: args.language,
+        headers: args.headers,
+        reference: args.reference,
+        send_port: args.send_port,
+        priority: args.priority,
+        not_before: None,
+        expires_at: None,
+    })
+}
+
+async fn show_outcome(store: &dyn Store, id: AlertId, timeout: Duration) -> Result<(), Failure> {
+    let deadline = tokio::time::Instant::now() + timeout;
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        look.tick().await;
+        let line = store.alerts(Some(id), 1).await?.into_iter().next();
+        let Some(line) = line else {
+            return Err(Failure::Other(format!("alert {id} is gone")));
+        };
+        let timed_out = tokio::time::Instant::now() >= deadline;
+        if !line.status.is_final() && !timed_out {
+            continue;
+        }
+        say(delivery_table(&store.deliveries(Some(id), 10_000).await?));
+        if line.status == AlertStatus::Relayed {
+            say(format_args!("alert {id} relayed"));
+            return Ok(());
+        }
+        let reason = line
+            .status_reason
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        let after = if line.status.is_final() {
+            String::new()
+        } else {
+            format!(" after {} s", timeout.as_secs())
+        };
+        return Err(Failure::NotRelayed(format!(
+            "alert {id} is {}{after}{reason}",
+            line.status
+        )));
+    }
+}

@@ -1,0 +1,64 @@
+//! `sendport sink`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::{Failure, say, stop_signal};
+use crate::sink::{Sink, SinkOptions};
+
+/// Stores every message that it gets as an .eml file. For trying things out: it believes
+/// everybody and delivers nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sendport sink
+  sendport sink --listen 127.0.0.1:2525 --folder mails --refuse nobody --delay busy=2")]
+pub(super) struct Args {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:2525", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Folder for the .eml files
+    #[arg(long, default_value = "sink", value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Answer 550 5.1.1 for this recipient: a whole address or the part before the @
+    #[arg(long, value_name = "RECIPIENT")]
+    refuse: Vec<String>,
+    /// Answer 451 4.2.1 for this recipient the first so many times
+    #[arg(long, value_name = "RECIPIENT=TIMES", value_parser = parse_delay)]
+    delay: Vec<(String, u32)>,
+}
+
+fn parse_delay(text: &str) -> Result<(String, u32), String> {
+    let (recipient, times) = text.rsplit_once('=').unwrap_or((text, "1"));
+    let times = times
+        .parse()
+        .map_err(|_| format!("'{times}' is not a number; write for example busy=2"))?;
+    Ok((recipient.to_owned(), times))
+}
+
+pub(super) async fn perform(args: Args) -> Result<(), Failure> {
+    let options = SinkOptions {
+        listen: args.listen,
+        folder: args.folder.clone(),
+        refuse: args.refuse,
+        delay: args.delay,
+        ..SinkOptions::default()
+    };
+    let stop = stop_signal();
+    let sink = Sink::start(options).await.map_err(|error| {
+        Failure::Other(format!(
+            "cannot listen on {} or write to {}: {error}",
+            args.listen,
+            args.folder.display()
+        ))
+    })?;
+    say(format_args!(
+        "listening on {}, storing into {}; Ctrl-C ends it",
+        sink.local_addr(),
+        args.folder.display()
+    ));
+    stop.cancelled().await;
+    let received = sink.received();
+    sink.stop().await;
+    say(format_args!("{received} messages received"));
+    Ok(())
+}

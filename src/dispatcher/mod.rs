@@ -1,0 +1,199 @@
+//! One leased alert: render → build → secure → submit → outcome.
+//!
+//! In comes a `Lease<Alert>`, out goes an [`Outcome`]; nothing in here touches the database.
+//! Every failure is a decision about recipients, never an error of the service.
+
+mod board;
+mod roll;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use board::RelayBoard;
+use roll::{Roll, Rules};
+
+use crate::clock::Clock;
+use crate::domain::{
+    Alert, Decision, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage, SubmissionEnd,
+    SubmissionReport,
+};
+use crate::mime;
+use crate::relay::FinalDotGate;
+use crate::replies::ReplyTable;
+use crate::send_port::{Refusal, SendPort};
+use crate::smime;
+use crate::template::TemplateSet;
+
+/// What a dispatcher is made of.
+pub struct Parts {
+    /// By name.
+    pub send_ports: BTreeMap<String, SendPort>,
+    /// All relays with their circuits.
+    pub board: Arc<RelayBoard>,
+    /// The templates.
+    pub templates: Arc<TemplateSet>,
+    /// The table of replies.
+    pub replies: Arc<ReplyTable>,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Says whether the lease still stands.
+    pub gate: Arc<dyn FinalDotGate>,
+    /// A random number in 0 to 1, for the jitter of delays.
+    pub chance: Box<dyn Fn() -> f64 + Send + Sync>,
+    /// Cancelled when the service stops: what is not yet begun is released.
+    pub stop: CancellationToken,
+}
+
+/// Works on leased alerts, any number of them at the same time.
+pub struct Dispatcher {
+    parts: Parts,
+}
+
+/// A message that is ready, and the version of the template that it was made from.
+struct Composed {
+    message: SecuredMessage,
+    template_version: Option<String>,
+}
+
+/// The relay that took up the transaction, and what it reported; `None` where no relay could
+/// be asked, or the service stops.
+type Submitted = Option<(String, SubmissionReport)>;
+
+impl Dispatcher {
+    /// A dispatcher.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    /// Works on one alert until something is decided. Bounded by the relay's time-outs.
+    pub async fn dispatch(&self, lease: Lease<Alert>) -> Outcome {
+        let alert = lease.value;
+        let kind = match self.parts.send_ports.get(&alert.send_port) {
+            Some(port) => self.work(&alert, port).await,
+            None => released(),
+        };
+        Outcome {
+            alert: alert.id,
+            token: lease.token,
+            kind,
+        }
+    }
+
+    async fn work(&self, alert: &Alert, port: &SendPort) -> OutcomeKind {
+        let now = self.parts.clock.now();
+        let rules = Rules {
+            port,
+            replies: &self.parts.replies,
+            age: (now - alert.created_at).to_std().unwrap_or_default(),
+            chance: (self.parts.chance)(),
+        };
+        let mut roll = Roll::call(alert, &rules);
+        if let Some(why) = expiry(alert, &rules, now) {
+            roll.expire(&why);
+            return decided(roll.into_decision(None));
+        }
+        let composed = match self.compose(alert, port) {
+            Ok(composed) => composed,
+            Err(refusal) => {
+                roll.refuse(&refusal);
+                return decided(roll.into_decision(None));
+            }
+        };
+        let version = composed.template_version;
+        let envelope = Envelope {
+            reverse_path: port.return_path.clone(),
+            forward_paths: roll.forward_paths(),
+        };
+        if envelope.forward_paths.is_empty() {
+            return decided(roll.into_decision(version));
+        }
+        match self.submit(alert, port, &envelope, &composed.message).await {
+            Some((_, report)) if report.end == SubmissionEnd::Fenced => released(),
+            Some((relay, report)) => {
+                roll.apply(&relay, &report, &rules);
+                decided(roll.into_attempted(&relay, report, &composed.message, version))
+            }
+            None => released(),
+        }
+    }
+
+    fn compose(&self, alert: &Alert, port: &SendPort) -> Result<Composed, Refusal> {
+        port.check_principal(alert)?;
+        let from = port.decide_from(alert)?;
+        let protection = port.decide_protection(alert)?;
+        let rendered = self
+            .parts
+            .templates
+            .render(alert)
+            .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
+        let settings = mime::MessageSettings {
+            from,
+            message_id_domain: port.message_id_domain.clone(),
+            headers: port.headers.clone(),
+        };
+        let message = mime::build_message(&rendered, &settings)
+            .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
+        let message = smime::secure(message, protection)
+            .map_err(|error| Refusal::new("protection-not-available", error.to_string()))?;
+        Ok(Composed {
+            message,
+            template_version: rendered.template_version,
+        })
+    }
+
+    async fn submit(
+        &self,
+        alert: &Alert,
+        port: &SendPort,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+    ) -> Submitted {
+        for name in &port.relays {
+            let turn = tokio::select! {
+                biased;
+                () = self.parts.stop.cancelled() => return None,
+                turn = self.parts.board.take_turn(name) => turn,
+            };
+            let Some(turn) = turn else { continue };
+            let report = turn
+                .relay
+                .submit(envelope, message, &*self.parts.gate)
+                .await;
+            self.parts.board.report(turn, alert.id, &report);
+            if !matches!(report.end, SubmissionEnd::NotBegun { .. }) {
+                return Some((name.clone(), report));
+            }
+        }
+        None
+    }
+}
+
+fn decided(decision: Decision) -> OutcomeKind {
+    OutcomeKind::Decided(Box::new(decision))
+}
+
+/// Due again at once: a send port that cannot send now is not asked for work, and another
+/// instance may be able to.
+fn released() -> OutcomeKind {
+    OutcomeKind::Released {
+        retry_in: Duration::ZERO,
+    }
+}
+
+fn expiry(alert: &Alert, rules: &Rules<'_>, now: crate::domain::Timestamp) -> Option<String> {
+    if let Some(at) = alert.expires_at.filter(|at| *at <= now) {
+        return Some(format!(
+            "expired: ExpiresAt was {}",
+            at.format("%Y-%m-%dT%H:%M:%SZ")
+        ));
+    }
+    (rules.age >= rules.port.retry.max_age).then(|| {
+        format!(
+            "expired: older than the send port's max_age of {} s",
+            rules.port.retry.max_age.as_secs()
+        )
+    })
+}

@@ -1,0 +1,298 @@
+//! The recipients of one alert while it is worked on, and what becomes of each.
+
+use std::time::Duration;
+
+use crate::domain::{
+    Alert, Attempt, AttemptKey, AttemptOutcome, Command, Decision, Disposition, ForwardPath,
+    Recipient, RecipientOutcome, RecipientStatus, Reply, SecuredMessage, SubmissionEnd,
+    SubmissionReport, expand_recipients, status_of,
+};
+use crate::replies::ReplyTable;
+use crate::retry::{Circumstances, decide};
+use crate::send_port::{Refusal, SendPort};
+
+/// One recipient: what is known, whether its row is new or changed, and why.
+struct Entry {
+    recipient: Recipient,
+    changed: bool,
+    tried: bool,
+    relay: Option<String>,
+    reply: Option<Reply>,
+    explanation: Option<String>,
+    retry_in: Option<Duration>,
+}
+
+/// Everything that stays the same while the recipients of one alert are decided about.
+pub(super) struct Rules<'a> {
+    pub(super) port: &'a SendPort,
+    pub(super) replies: &'a ReplyTable,
+    pub(super) age: Duration,
+    pub(super) chance: f64,
+}
+
+/// The recipients of one alert.
+pub(super) struct Roll {
+    entries: Vec<Entry>,
+    attempts_before: u32,
+    reason: Option<String>,
+}
+
+impl Roll {
+    /// Calls the recipients: their rows, or on the first attempt the alert's lists.
+    pub(super) fn call(alert: &Alert, rules: &Rules<'_>) -> Self {
+        let first = alert.recipients.is_empty();
+        let recipients = if first {
+            expand_recipients(alert)
+        } else {
+            alert.recipients.clone()
+        };
+        let mut roll = Self {
+            entries: recipients
+                .into_iter()
+                .map(|r| Entry::new(r, first, rules))
+                .collect(),
+            attempts_before: alert.attempt_count,
+            reason: None,
+        };
+        roll.refuse_domains(rules);
+        roll
+    }
+
+    fn refuse_domains(&mut self, rules: &Rules<'_>) {
+        for entry in self.waiting_mut() {
+            if let Some(reply) = rules.port.refuse_recipient(&entry.recipient.mailbox) {
+                entry.fail(reply, rules.replies);
+            }
+        }
+    }
+
+    fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries
+            .iter_mut()
+            .filter(|entry| entry.recipient.status.is_waiting())
+    }
+
+    /// Those that are due: the forward-paths of the transaction.
+    pub(super) fn forward_paths(&self) -> Vec<ForwardPath> {
+        let waiting = self
+            .entries
+            .iter()
+            .filter(|entry| entry.recipient.status.is_waiting());
+        let path = |entry: &Entry| ForwardPath {
+            ordinal: entry.recipient.ordinal,
+            address: entry.recipient.mailbox.address.clone(),
+        };
+        waiting.map(path).collect()
+    }
+
+    /// Fails everybody who waits, for a reason of our own.
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+        self.reason = Some(refusal.reason.clone());
+        for entry in self.waiting_mut() {
+            entry.recipient.status = RecipientStatus::Failed;
+            entry.changed = true;
+            entry.reply = Some(refusal.reply());
+            entry.explanation = Some(refusal.explanation.to_owned());
+        }
+    }
+
+    /// Expires everybody who waits.
+    pub(super) fn expire(&mut self, why: &str) {
+        self.reason = Some(why.to_owned());
+        for entry in self.waiting_mut() {
+            entry.recipient.status = RecipientStatus::Expired;
+            entry.changed = true;
+            entry.explanation = Some("expired".to_owned());
+            entry
+                .reply
+                .get_or_insert_with(|| Reply::absent(Command::Rcpt, why));
+        }
+    }
+
+    /// Decides about everybody who was in the transaction.
+    pub(super) fn apply(&mut self, relay: &str, report: &SubmissionReport, rules: &Rules<'_>) {
+        for entry in self.waiting_mut() {
+            let reply = deciding_reply(report, entry.recipient.ordinal);
+            entry.tried = true;
+            entry.changed = true;
+            entry.relay = Some(relay.to_owned());
+            entry.recipient.attempt_count += 1;
+            entry.settle(reply, rules);
+        }
+    }
+
+    /// What was decided without a transaction.
+    pub(super) fn into_decision(self, template_version: Option<String>) -> Decision {
+        self.decision(None, template_version)
+    }
+
+    /// What was decided by a transaction.
+    pub(super) fn into_attempted(
+        self,
+        relay: &str,
+        report: SubmissionReport,
+        message: &SecuredMessage,
+        template_version: Option<String>,
+    ) -> Decision {
+        let attempt = Attempt {
+            key: AttemptKey::random(),
+            number: self.attempts_before + 1,
+            relay: relay.to_owned(),
+            started_at: report.started_at,
+            ended_at: report.ended_at,
+            outcome: self.attempt_outcome(&report.end),
+            message_id: message.message_id().to_owned(),
+            size_octets: message.octets().len() as u64,
+            protection: message.protection().to_owned(),
+            facts: report.facts,
+            replies: report.replies,
+        };
+        self.decision(Some(attempt), template_version)
+    }
+
+    fn attempt_outcome(&self, end: &SubmissionEnd) -> AttemptOutcome {
+        let tried = || self.entries.iter().filter(|entry| entry.tried);
+        let count = |status| {
+            tried()
+                .filter(|entry| entry.recipient.status == status)
+                .count()
+        };
+        let relayed = count(RecipientStatus::Relayed);
+        if *end == SubmissionEnd::InDoubt {
+            AttemptOutcome::Unknown
+        } else if relayed == tried().count() {
+            AttemptOutcome::Relayed
+        } else if relayed > 0 {
+            AttemptOutcome::Partial
+        } else if count(RecipientStatus::Delayed) > 0 {
+            AttemptOutcome::Delayed
+        } else {
+            AttemptOutcome::Failed
+        }
+    }
+
+    fn decision(self, attempt: Option<Attempt>, template_version: Option<String>) -> Decision {
+        let status = status_of(self.entries.iter().map(|entry| entry.recipient.status));
+        let retry_in = self.entries.iter().filter_map(|entry| entry.retry_in).min();
+        let nobody = || "ToRecipients, CcRecipients and BccRecipients hold no address".to_owned();
+        let reason = if self.entries.is_empty() {
+            Some(self.reason.unwrap_or_else(nobody))
+        } else {
+            self.reason
+        };
+        Decision {
+            status,
+            retry_in,
+            reason,
+            attempt,
+            recipients: self
+                .entries
+                .into_iter()
+                .filter(|entry| entry.changed)
+                .map(Entry::into_outcome)
+                .collect(),
+            template_version,
+        }
+    }
+}
+
+impl Entry {
+    fn new(mut recipient: Recipient, first: bool, rules: &Rules<'_>) -> Self {
+        let reply = recipient.refusal.take();
+        Self {
+            explanation: reply.as_ref().and_then(|reply| key(rules.replies, reply)),
+            reply,
+            recipient,
+            changed: first,
+            tried: false,
+            relay: None,
+            retry_in: None,
+        }
+    }
+
+    fn fail(&mut self, reply: Reply, replies: &ReplyTable) {
+        self.recipient.status = RecipientStatus::Failed;
+        self.changed = true;
+        self.explanation = key(replies, &reply);
+        self.reply = Some(reply);
+    }
+
+    fn settle(&mut self, reply: Reply, rules: &Rules<'_>) {
+        let given = Circumstances {
+            attempt: self.recipient.attempt_count,
+            reply: &reply,
+            fault: rules.replies.fault(&reply),
+            age: rules.age,
+            chance: rules.chance,
+        };
+        self.recipient.status = match decide(&rules.port.retry, given) {
+            Disposition::Relayed => RecipientStatus::Relayed,
+            Disposition::Fail => RecipientStatus::Failed,
+            Disposition::Expire => RecipientStatus::Expired,
+            Disposition::RetryIn(delay) => {
+                self.retry_in = Some(delay);
+                RecipientStatus::Delayed
+            }
+        };
+        self.explanation = if reply.is_success() {
+            None
+        } else {
+            key(rules.replies, &reply)
+        };
+        self.reply = Some(reply);
+    }
+
+    fn into_outcome(self) -> RecipientOutcome {
+        RecipientOutcome {
+            ordinal: self.recipient.ordinal,
+            kind: self.recipient.kind,
+            mailbox: self.recipient.mailbox,
+            status: self.recipient.status,
+            attempt_count: self.recipient.attempt_count,
+            relay: self.relay,
+            reply: self.reply,
+            explanation: self.explanation,
+        }
+    }
+}
+
+fn key(replies: &ReplyTable, reply: &Reply) -> Option<String> {
+    replies.explain(reply).map(|entry| entry.key.clone())
+}
+
+/// The reply that decides about a recipient: its own refusal, or else what became of the
+/// transaction that it was part of.
+fn deciding_reply(report: &SubmissionReport, ordinal: u32) -> Reply {
+    let own = report.reply_to_recipient(ordinal);
+    if let Some(refusal) = own.filter(|reply| !reply.is_success()) {
+        return refusal.clone();
+    }
+    if let Some(end) = report
+        .reply_to(Command::EndOfData)
+        .filter(|end| own.is_some() || !end.is_success())
+    {
+        return end.clone();
+    }
+    let whole = report
+        .replies
+        .iter()
+        .rev()
+        .find(|r| r.ordinal.is_none() && !r.reply.is_success());
+    let broke = || {
+        report
+            .replies
+            .last()
+            .filter(|_| report.end != SubmissionEnd::Answered)
+    };
+    match whole.or_else(broke) {
+        Some(last) => last.reply.clone(),
+        None => Reply::absent(
+            Command::Rcpt,
+            "the server did not answer for this recipient",
+        ),
+    }
+}
+
+#[cfg(test)]
+#[path = "roll_tests.rs"]
+mod tests;

@@ -1,0 +1,88 @@
+//! Keeps the instance's lease, and shows the state of its relays.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::lease_guard::LeaseGuard;
+use crate::dispatcher::RelayBoard;
+use crate::domain::{InstanceId, RelayState};
+use crate::store::{Renewal, Store};
+
+/// How soon a change of a relay's state is shown.
+const SHOW_CHANGES_EVERY: Duration = Duration::from_secs(1);
+
+/// What keeps a lease.
+pub(super) struct Heartbeat {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) instance: InstanceId,
+    pub(super) lease: Duration,
+    pub(super) interval: Duration,
+    pub(super) send_ports: Vec<String>,
+    pub(super) board: Arc<RelayBoard>,
+    pub(super) guard: Arc<LeaseGuard>,
+    /// Since when the database answered without a break: others' leases may be taken over
+    /// only after one whole lease length of that.
+    pub(super) unbroken_since: watch::Sender<Option<Instant>>,
+    /// Cancelled here when the lease is lost.
+    pub(super) lease_lost: CancellationToken,
+}
+
+impl Heartbeat {
+    /// Renews until it is dropped or the lease is lost.
+    pub(super) async fn run(self) {
+        let mut shown = Vec::new();
+        let mut next = Instant::now() + self.interval;
+        let mut failing = false;
+        loop {
+            let relays = self.board.states();
+            let due = Instant::now() >= next;
+            if due || relays != shown {
+                let (renewed, lost) = self.beat(&relays, &mut failing).await;
+                if lost {
+                    return;
+                }
+                if renewed {
+                    shown = relays;
+                    next = Instant::now() + self.interval;
+                }
+            }
+            tokio::time::sleep(SHOW_CHANGES_EVERY.min(self.interval)).await;
+        }
+    }
+
+    /// One renewal: whether it worked, and whether the lease is lost.
+    async fn beat(&self, relays: &[RelayState], failing: &mut bool) -> (bool, bool) {
+        let sent = Instant::now();
+        match self
+            .store
+            .renew(self.instance, self.lease, &self.send_ports, relays)
+            .await
+        {
+            Ok(Renewal::Renewed) => {
+                self.guard.renewed(sent);
+                if std::mem::take(failing) {
+                    tracing::info!("lease is renewed again");
+                }
+                self.unbroken_since
+                    .send_if_modified(|since| since.replace(since.unwrap_or(sent)).is_none());
+                (true, false)
+            }
+            Ok(Renewal::Lost) => {
+                self.guard.lost();
+                tracing::error!("lease is lost, the instance starts anew");
+                self.lease_lost.cancel();
+                (false, true)
+            }
+            Err(error) => {
+                self.unbroken_since.send_replace(None);
+                if !std::mem::replace(failing, true) {
+                    tracing::warn!(%error, "lease cannot be renewed");
+                }
+                (false, false)
+            }
+        }
+    }
+}

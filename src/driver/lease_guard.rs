@@ -1,0 +1,74 @@
+//! Whether this instance may still hold leases, by a clock that does not jump.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use crate::relay::FinalDotGate;
+
+/// The end of the lease as this instance knows it: the moment before the last successful
+/// renewal was sent, plus the lease's length, less a margin. Never later than what stands in
+/// the database.
+pub struct LeaseGuard {
+    length: Duration,
+    valid_until: Mutex<Option<Instant>>,
+}
+
+impl LeaseGuard {
+    /// A guard that lets nothing pass before the first renewal.
+    pub fn new(length: Duration) -> Self {
+        Self {
+            length,
+            valid_until: Mutex::new(None),
+        }
+    }
+
+    /// The lease was renewed by a request that was sent at `sent`.
+    pub fn renewed(&self, sent: Instant) {
+        let margin = self.length / 10;
+        *self.lock() = Some(sent + self.length - margin);
+    }
+
+    /// The database says that it is lost.
+    pub fn lost(&self) {
+        *self.lock() = None;
+    }
+
+    /// True while no other instance can have taken over.
+    pub fn stands(&self) -> bool {
+        self.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.valid_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FinalDotGate for LeaseGuard {
+    fn may_send_final_dot(&self) -> bool {
+        self.stands()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_final_dot_before_the_first_renewal_after_the_lease_or_when_it_is_lost() {
+        let guard = LeaseGuard::new(Duration::from_secs(60));
+        assert!(!guard.may_send_final_dot());
+        guard.renewed(Instant::now());
+        assert!(guard.may_send_final_dot());
+        guard.lost();
+        assert!(!guard.may_send_final_dot());
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(55)).unwrap();
+        guard.renewed(long_ago);
+        assert!(
+            !guard.may_send_final_dot(),
+            "within the margin before the end"
+        );
+    }
+}

@@ -1,0 +1,431 @@
+//! The heart of the service: takes what is due, keeps the lease, records what came of it.
+//!
+//! One [`Driver::run`] is one instance: it registers, claims no more than it has permits for,
+//! and ends when it is told to stop or its lease is lost. Claimed alerts are worked on outside
+//! of any transaction, each in a task of its own.
+
+mod heartbeat;
+mod lease_guard;
+mod recorder;
+mod sweeper;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use lease_guard::LeaseGuard;
+
+use crate::dispatcher::{Dispatcher, RelayBoard};
+use crate::domain::{
+    Alert, AlertId, AlertStatus, Decision, InstanceInfo, Lease, LeaseToken, Outcome, OutcomeKind,
+    SendPortInfo,
+};
+use crate::store::{Claim, Event, Explanation, Loaded, Store, StoreError};
+use heartbeat::Heartbeat;
+use recorder::{Finished, Recorder};
+use sweeper::Sweeper;
+
+/// Most alerts that one claim takes.
+const CLAIM_LIMIT: u32 = 100;
+
+/// Rhythm and bounds; see `[service]` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Rhythm {
+    /// Most alerts leased at the same time.
+    pub max_in_flight: u32,
+    /// Longest time between two looks at an idle queue.
+    pub poll_interval: Duration,
+    /// Length of a lease.
+    pub lease: Duration,
+    /// How often it is renewed.
+    pub renew_interval: Duration,
+    /// How often expired and orphaned alerts are looked for.
+    pub sweep_interval: Duration,
+    /// How long a stop waits for what is under way.
+    pub drain_timeout: Duration,
+}
+
+/// What a driver is made of.
+pub struct Driver {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Who this run is.
+    pub instance: InstanceInfo,
+    /// The send ports, as the database shows them.
+    pub send_ports: Vec<SendPortInfo>,
+    /// The table of replies, as the database shows it.
+    pub explanations: Vec<Explanation>,
+    /// The relays' circuits.
+    pub board: Arc<RelayBoard>,
+    /// Works on one alert.
+    pub dispatcher: Arc<Dispatcher>,
+    /// Closed when the lease is not certain.
+    pub guard: Arc<LeaseGuard>,
+    /// Rhythm and bounds.
+    pub rhythm: Rhythm,
+    /// Cancelled when the service shall stop.
+    pub stop: CancellationToken,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop, and everything under way was recorded or released.
+    Stopped,
+    /// It was told to stop, and some transactions were cut off by the bound of the drain.
+    StoppedHard,
+    /// The lease was lost: run again as a new instance.
+    LeaseLost,
+}
+
+impl Driver {
+    /// Runs until [`Driver::stop`] is cancelled or the lease is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the instance could not register. Later errors of the database are
+    /// waited out.
+    pub async fn run(
+        self,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) -> Result<Ended, StoreError> {
+        let sent = Instant::now();
+        self.store
+            .register(
+                &self.instance,
+                self.rhythm.lease,
+                &self.send_ports,
+                &self.explanations,
+            )
+            .await?;
+        self.guard.renewed(sent);
+        tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
+
+        let lease_lost = self.stop.child_token();
+        let (unbroken_sender, unbroken_since) = watch::channel(Some(sent));
+        let heartbeat = tokio::spawn(self.heartbeat(unbroken_sender, lease_lost.clone()).run());
+        let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
+        let (tasks, recorder) = self.tasks();
+        self.take_work(&tasks, &lease_lost, events).await;
+
+        tasks.tracker.close();
+        let drained = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait())
+            .await
+            .is_ok();
+        drop(tasks);
+        sweeper.abort();
+        let recorded = drained
+            && tokio::time::timeout(self.rhythm.drain_timeout, recorder)
+                .await
+                .is_ok();
+        heartbeat.abort();
+        self.write_events(events).await;
+        self.retire(recorded).await;
+        Ok(match (self.stop.is_cancelled(), recorded) {
+            (false, _) => Ended::LeaseLost,
+            (true, true) => Ended::Stopped,
+            (true, false) => Ended::StoppedHard,
+        })
+    }
+
+    fn tasks(&self) -> (Tasks, JoinHandle<()>) {
+        let (finished, to_record) = mpsc::channel(self.rhythm.max_in_flight as usize);
+        let freed = Arc::new(Notify::new());
+        let recorder = Recorder {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            freed: freed.clone(),
+        };
+        let share = (self.rhythm.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
+        let share = || Arc::new(Semaphore::new(share));
+        let tasks = Tasks {
+            tracker: TaskTracker::new(),
+            finished,
+            permits: self.send_ports.iter().map(|_| share()).collect(),
+            freed,
+        };
+        (tasks, tokio::spawn(recorder.run(to_record)))
+    }
+
+    fn heartbeat(
+        &self,
+        unbroken_since: watch::Sender<Option<Instant>>,
+        lease_lost: CancellationToken,
+    ) -> Heartbeat {
+        Heartbeat {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            lease: self.rhythm.lease,
+            interval: self.rhythm.renew_interval,
+            send_ports: self
+                .send_ports
+                .iter()
+                .map(|port| port.name.clone())
+                .collect(),
+            board: self.board.clone(),
+            guard: self.guard.clone(),
+            unbroken_since,
+            lease_lost,
+        }
+    }
+
+    fn sweeper(&self, unbroken_since: watch::Receiver<Option<Instant>>) -> Sweeper {
+        Sweeper {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            lease: self.rhythm.lease,
+            interval: self.rhythm.sweep_interval,
+            unbroken_since,
+        }
+    }
+
+    /// Claims as long as there is work and room, and waits for either otherwise.
+    async fn take_work(
+        &self,
+        tasks: &Tasks,
+        halt: &CancellationToken,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) {
+        let mut failing = false;
+        while !halt.is_cancelled() {
+            self.write_events(events).await;
+            let round = self.claim_round(tasks).await;
+            let wait = match round {
+                Ok(true) => {
+                    failing = false;
+                    continue;
+                }
+                Ok(false) => {
+                    failing = false;
+                    self.idle_wait()
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "cannot claim");
+                    }
+                    self.rhythm.poll_interval
+                }
+            };
+            tokio::select! {
+                () = halt.cancelled() => return,
+                () = tasks.freed.notified(), if !failing => {}
+                () = self.wait(wait, failing) => {}
+            }
+        }
+    }
+
+    /// While the database fails, nothing is asked of it before the time is over.
+    async fn wait(&self, at_most: Duration, failing: bool) {
+        if failing {
+            tokio::time::sleep(at_most).await;
+        } else {
+            self.store.wait_for_insert(at_most).await;
+        }
+    }
+
+    /// How long nothing needs to be done: no longer than until a relay may be tried again.
+    fn idle_wait(&self) -> Duration {
+        let retry = self
+            .send_ports
+            .iter()
+            .filter_map(|port| self.board.wait(&port.relays));
+        let soonest = retry.filter(|wait| !wait.is_zero()).min();
+        soonest.map_or(self.rhythm.poll_interval, |wait| {
+            wait.min(self.rhythm.poll_interval)
+        })
+    }
+
+    /// One claim for each send port that can send now and has room. True if there may be more
+    /// to do at once.
+    async fn claim_round(&self, tasks: &Tasks) -> Result<bool, StoreError> {
+        if !self.guard.stands() {
+            return Ok(false);
+        }
+        let mut more = false;
+        for (port, permits) in self.send_ports.iter().zip(&tasks.permits) {
+            let free = u32::try_from(permits.available_permits()).unwrap_or(u32::MAX);
+            let room = self.board.allowance(&port.relays).unwrap_or(u32::MAX);
+            let limit = free.min(room).min(CLAIM_LIMIT);
+            if limit > 0 {
+                more |= self.claim_for(&port.name, limit, permits, tasks).await?;
+            }
+        }
+        Ok(more)
+    }
+
+    async fn claim_for(
+        &self,
+        send_port: &str,
+        limit: u32,
+        permits: &Arc<Semaphore>,
+        tasks: &Tasks,
+    ) -> Result<bool, StoreError> {
+        let token = LeaseToken::random();
+        let claim = Claim {
+            instance: self.instance.id,
+            token,
+            send_port,
+            limit,
+        };
+        let claimed = self.store.claim(&claim).await?;
+        if claimed.alerts.is_empty() {
+            return Ok(claimed.may_hold_more);
+        }
+        let (mut loaded, error) = match self.load(&claimed.alerts).await {
+            Ok(loaded) => (by_id(loaded), None),
+            Err(error) => (BTreeMap::new(), Some(error)),
+        };
+        for id in claimed.alerts {
+            // The claim asked for no more than was free, and only this loop takes permits.
+            let Ok(permit) = permits.clone().try_acquire_owned() else {
+                break;
+            };
+            match loaded.remove(&id) {
+                Some(Loaded::Alert(alert)) => self.begin(
+                    Lease {
+                        token,
+                        value: *alert,
+                    },
+                    permit,
+                    tasks,
+                ),
+                Some(Loaded::Unreadable { reason, .. }) => {
+                    tasks.finish(failed(id, token, reason), permit).await;
+                }
+                None => tasks.finish(released(id, token), permit).await,
+            }
+        }
+        error.map_or(Ok(true), Err)
+    }
+
+    /// Works on an alert in a task of its own. A panic there fails that alert alone.
+    fn begin(&self, lease: Lease<Alert>, permit: OwnedSemaphorePermit, tasks: &Tasks) {
+        let (id, token) = (lease.value.id, lease.token);
+        let dispatcher = self.dispatcher.clone();
+        let work = tasks
+            .tracker
+            .spawn(async move { dispatcher.dispatch(lease).await });
+        let finished = tasks.finished.clone();
+        tasks.tracker.spawn(async move {
+            let outcome = match work.await {
+                Ok(outcome) => outcome,
+                Err(error) => failed(
+                    id,
+                    token,
+                    format!("internal error, please report it: {error}"),
+                ),
+            };
+            // The recorder outlives every task; it ends when the last sender is gone.
+            let _ = finished
+                .send(Finished {
+                    outcome,
+                    _permit: permit,
+                })
+                .await;
+        });
+    }
+
+    /// A claim that cannot be read keeps its alerts leased: it is tried while the lease stands.
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+        let mut wait = Duration::from_millis(100);
+        loop {
+            match self.store.load(ids).await {
+                Err(error) if error.is_transient() && self.guard.stands() => {
+                    tracing::warn!(%error, count = ids.len(), "claimed alerts cannot be read yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(5));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn write_events(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
+        while let Ok(event) = events.try_recv() {
+            let event = Event {
+                instance: Some(self.instance.id),
+                ..event
+            };
+            if let Err(error) = self.store.log_event(&event).await {
+                tracing::warn!(%error, event = %event.message, "event cannot be written");
+            }
+        }
+    }
+
+    async fn retire(&self, recorded: bool) {
+        self.board.close().await;
+        if !recorded {
+            tracing::warn!(
+                "stopped before everything under way was recorded; the lease runs out by itself"
+            );
+            return;
+        }
+        if let Err(error) = self.store.retire(self.instance.id).await {
+            tracing::warn!(%error, "instance cannot be retired; its lease runs out by itself");
+        }
+    }
+}
+
+fn by_id(loaded: Vec<Loaded>) -> BTreeMap<AlertId, Loaded> {
+    let id = |loaded: &Loaded| match loaded {
+        Loaded::Alert(alert) => alert.id,
+        Loaded::Unreadable { id, .. } => *id,
+    };
+    loaded
+        .into_iter()
+        .map(|alert| (id(&alert), alert))
+        .collect()
+}
+
+fn failed(alert: AlertId, token: LeaseToken, reason: String) -> Outcome {
+    let decision = Decision {
+        status: AlertStatus::Failed,
+        retry_in: None,
+        reason: Some(reason),
+        attempt: None,
+        recipients: Vec::new(),
+        template_version: None,
+    };
+    Outcome {
+        alert,
+        token,
+        kind: OutcomeKind::Decided(Box::new(decision)),
+    }
+}
+
+/// Given back unread. A second of patience keeps a row that cannot be read from spinning.
+fn released(alert: AlertId, token: LeaseToken) -> Outcome {
+    Outcome {
+        alert,
+        token,
+        kind: OutcomeKind::Released {
+            retry_in: Duration::from_secs(1),
+        },
+    }
+}
+
+/// Everything that works, and the way back for what is finished.
+struct Tasks {
+    tracker: TaskTracker,
+    finished: mpsc::Sender<Finished>,
+    /// For each send port in order: a slow relay must not take the permits of the others.
+    permits: Vec<Arc<Semaphore>>,
+    /// Permits were given back.
+    freed: Arc<Notify>,
+}
+
+impl Tasks {
+    async fn finish(&self, outcome: Outcome, permit: OwnedSemaphorePermit) {
+        let _ = self
+            .finished
+            .send(Finished {
+                outcome,
+                _permit: permit,
+            })
+            .await;
+    }
+}

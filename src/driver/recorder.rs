@@ -1,0 +1,138 @@
+//! Writes outcomes back, many in one round trip, until the database took every one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+
+use crate::domain::{InstanceId, Outcome, OutcomeKind, SessionFacts};
+use crate::store::{Recorded, Store, StoreError};
+
+/// So many outcomes go into one transaction at most.
+const BATCH: usize = 200;
+
+/// The first wait after the database refused; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// An outcome, and the permit of its alert: not given back before it is recorded, so that
+/// what waits here is bounded by what is in flight.
+pub(super) struct Finished {
+    pub(super) outcome: Outcome,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// What records.
+pub(super) struct Recorder {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) instance: InstanceId,
+    /// Told when permits were given back.
+    pub(super) freed: Arc<Notify>,
+}
+
+impl Recorder {
+    /// Records until the channel is closed and empty.
+    pub(super) async fn run(self, mut finished: mpsc::Receiver<Finished>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while finished.recv_many(&mut batch, BATCH).await > 0 {
+            let (outcomes, permits): (Vec<_>, Vec<_>) = batch
+                .drain(..)
+                .map(|f: Finished| (f.outcome, f._permit))
+                .unzip();
+            self.record(&outcomes).await;
+            drop(permits);
+            self.freed.notify_one();
+        }
+    }
+
+    async fn record(&self, outcomes: &[Outcome]) {
+        match record_when_possible(&*self.store, self.instance, outcomes).await {
+            Ok(results) => announce(outcomes, &results),
+            Err(error) if outcomes.len() > 1 => {
+                tracing::warn!(count = outcomes.len(), %error, "outcomes are recorded one by one");
+                for outcome in outcomes {
+                    Box::pin(self.record(std::slice::from_ref(outcome))).await;
+                }
+            }
+            Err(error) => self.record_bare(&outcomes[0], &error).await,
+        }
+    }
+
+    /// The database refuses the outcome as it is: its status at least has to stand, or the
+    /// alert would be sent again.
+    async fn record_bare(&self, outcome: &Outcome, refused: &StoreError) {
+        tracing::error!(alert = outcome.alert.0, error = %refused, "outcome cannot be recorded in full");
+        let bare = without_words(outcome);
+        let one = std::slice::from_ref(&bare);
+        match record_when_possible(&*self.store, self.instance, one).await {
+            Ok(results) => announce(one, &results),
+            Err(error) => {
+                tracing::error!(alert = outcome.alert.0, %error, "outcome cannot be recorded");
+            }
+        }
+    }
+}
+
+/// The outcome without anything that a server or a person worded.
+fn without_words(outcome: &Outcome) -> Outcome {
+    let mut bare = outcome.clone();
+    if let OutcomeKind::Decided(decision) = &mut bare.kind {
+        decision.reason = None;
+        if let Some(attempt) = &mut decision.attempt {
+            attempt.replies.clear();
+            attempt.facts = SessionFacts::default();
+        }
+        for recipient in &mut decision.recipients {
+            recipient.mailbox.display_name = None;
+            recipient
+                .reply
+                .iter_mut()
+                .for_each(|reply| reply.text.clear());
+        }
+    }
+    bare
+}
+
+/// Tries until it is recorded or the error is one that time does not heal. Says once that it
+/// waits, and once that it went on.
+async fn record_when_possible(
+    store: &dyn Store,
+    instance: InstanceId,
+    outcomes: &[Outcome],
+) -> Result<Vec<Recorded>, StoreError> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match store.record(instance, outcomes).await {
+            Err(error) if error.is_transient() => {
+                if wait == FIRST_WAIT {
+                    tracing::warn!(count = outcomes.len(), %error, "outcomes wait for the database");
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            result => {
+                if wait > FIRST_WAIT {
+                    tracing::info!(count = outcomes.len(), "outcomes no longer wait");
+                }
+                return result;
+            }
+        }
+    }
+}
+
+fn announce(outcomes: &[Outcome], results: &[Recorded]) {
+    for (outcome, recorded) in outcomes.iter().zip(results) {
+        let alert = outcome.alert.0;
+        match (&outcome.kind, recorded) {
+            (_, Recorded::Gone) => tracing::warn!(alert, "alert is gone"),
+            (_, Recorded::FactsOnly) => tracing::warn!(alert, "lease was lost, facts recorded"),
+            (OutcomeKind::Released { .. }, _) => tracing::debug!(alert, "alert released"),
+            (OutcomeKind::Decided(decision), _) => {
+                let status = decision.status.as_str();
+                let recipients = decision.recipients.len();
+                let reason = decision.reason.as_deref();
+                tracing::info!(alert, status, recipients, reason, "alert recorded");
+            }
+        }
+    }
+}

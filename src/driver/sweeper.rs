@@ -1,0 +1,78 @@
+//! Looks after alerts that nobody would claim: expired ones, orphaned leases, and those for
+//! send ports that nobody has.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::domain::InstanceId;
+use crate::store::{Store, StoreError};
+
+/// An alert for a send port that no instance has had for so long fails.
+pub(super) const UNROUTED_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// So many alerts a statement, well under lock escalation.
+const BATCH: u32 = 200;
+
+/// What sweeps.
+pub(super) struct Sweeper {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) instance: InstanceId,
+    pub(super) lease: Duration,
+    pub(super) interval: Duration,
+    pub(super) unbroken_since: watch::Receiver<Option<Instant>>,
+}
+
+impl Sweeper {
+    /// Sweeps until it is dropped.
+    pub(super) async fn run(self) {
+        let started = Instant::now();
+        loop {
+            tokio::time::sleep(self.interval).await;
+            if let Err(error) = self.sweep(started).await {
+                tracing::debug!(%error, "sweep failed");
+            }
+        }
+    }
+
+    async fn sweep(&self, started: Instant) -> Result<(), StoreError> {
+        let unbroken = *self.unbroken_since.borrow();
+        if unbroken.is_some_and(|since| since.elapsed() >= self.lease) {
+            let taken = self
+                .repeat(|| self.store.take_over(self.instance, BATCH))
+                .await?;
+            if taken > 0 {
+                tracing::warn!(count = taken, "leases of dead instances taken over");
+            }
+        }
+        let expired = self.repeat(|| self.store.expire(BATCH)).await?;
+        if expired > 0 {
+            tracing::warn!(count = expired, "alerts expired");
+        }
+        if started.elapsed() >= UNROUTED_AFTER {
+            let failed = self
+                .repeat(|| self.store.fail_unrouted(UNROUTED_AFTER, BATCH))
+                .await?;
+            if failed > 0 {
+                tracing::warn!(count = failed, "alerts for unknown send ports failed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Until a batch is not full.
+    async fn repeat<F>(&self, mut once: impl FnMut() -> F) -> Result<u32, StoreError>
+    where
+        F: Future<Output = Result<u32, StoreError>>,
+    {
+        let mut total = 0;
+        loop {
+            let done = once().await?;
+            total += done;
+            if done < BATCH {
+                return Ok(total);
+            }
+        }
+    }
+}
