@@ -14,6 +14,7 @@ mod record;
 mod schema;
 mod sqlite;
 mod sqlserver;
+mod sqlserver_roles;
 mod sweep;
 mod values;
 

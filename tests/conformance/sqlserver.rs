@@ -1,10 +1,210 @@
-//! The suite on SQL Server, where `SENDPORT_TEST_SQLSERVER` holds a connection string.
+//! The suite on SQL Server, where `SENDPORT_TEST_SQLSERVER` holds a connection string. Each
+//! scenario runs in a database of its own, which is created for it and dropped after it; no
+//! other is touched.
 
-#[test]
-fn suite() {
-    if std::env::var_os("SENDPORT_TEST_SQLSERVER").is_none() {
-        println!(
-            "SENDPORT_TEST_SQLSERVER is not set: the conformance suite did not run on SQL Server"
-        );
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sendport::domain::AlertId;
+use sendport::store::Store;
+use sendport::store::sqlserver::SqlServerStore;
+use tiberius::{Client, ColumnData, Config};
+use tokio::net::TcpStream;
+use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
+
+use crate::fixture::Fixture;
+
+/// The columns that hold a time, by table.
+const TIMES: &[(&str, &[&str])] = &[
+    (
+        "AlertRow",
+        &[
+            "ReplyBy",
+            "NotBefore",
+            "ExpiresAt",
+            "CreatedAt",
+            "StatusAt",
+            "DueAt",
+            "LeasedAt",
+            "FinalAt",
+        ],
+    ),
+    ("Recipient", &["StatusAt"]),
+    ("Attempt", &["StartedAt", "EndedAt"]),
+    (
+        "Instance",
+        &["StartedAt", "RenewedAt", "LeaseUntil", "StoppedAt"],
+    ),
+    ("SendPort", &["LastSeenAt"]),
+    ("RelayState", &["Since", "RetryAt"]),
+    ("EventLog", &["LoggedAt"]),
+];
+
+/// Databases are made and dropped one at a time: some engines cannot do it side by side.
+static CATALOG: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// The server's connection string, or `None` after a line that says what did not run.
+#[expect(
+    clippy::print_stdout,
+    reason = "a suite that did not run has to say so"
+)]
+pub(crate) fn server() -> Option<String> {
+    let server = std::env::var("SENDPORT_TEST_SQLSERVER").ok();
+    if server.is_none() {
+        println!("SENDPORT_TEST_SQLSERVER is not set: this did not run on SQL Server");
+    }
+    server
+}
+
+/// A database of its own.
+pub(crate) struct SqlServerFixture {
+    server: String,
+    database: String,
+}
+
+impl SqlServerFixture {
+    pub(crate) fn new(server: String) -> Self {
+        let unique = uuid::Uuid::new_v4().simple();
+        Self {
+            server,
+            database: format!("sendport_test_{unique}"),
+        }
+    }
+
+    /// The connection string of the fixture's own database, for the login of the tests.
+    pub(crate) fn connection_string(&self) -> String {
+        format!("{};Database={}", self.server, self.database)
+    }
+
+    /// The same for another login: of two keys that say the same, the last counts.
+    pub(crate) fn connection_string_of(&self, login: &str, password: &str) -> String {
+        let own = self.connection_string();
+        format!("{own};User Id={login};Password={password}")
+    }
+
+    /// Drops the database. Connections of the scenario may take a moment to be noticed gone.
+    pub(crate) async fn drop_database(&self) {
+        let database = &self.database;
+        let _alone = CATALOG.lock().await;
+        let mut last = String::new();
+        for _ in 0..50 {
+            let statement = format!("IF DB_ID('{database}') IS NOT NULL DROP DATABASE {database}");
+            match run(&self.server, &statement).await {
+                Ok(_) => return,
+                Err(error) => last = error,
+            }
+        }
+        panic!("cannot drop {database}: {last}");
     }
 }
+
+async fn connect(connection_string: &str) -> Result<Client<Compat<TcpStream>>, String> {
+    let config = Config::from_ado_string(connection_string).map_err(|e| e.to_string())?;
+    let stream = TcpStream::connect(config.get_addr()).await;
+    let stream = stream.map_err(|e| e.to_string())?.compat_write();
+    Client::connect(config, stream)
+        .await
+        .map_err(|e| e.to_string())
+}
+
+/// The first value of the first row of the first result set, as text.
+pub(crate) async fn run(connection_string: &str, batch: &str) -> Result<Option<String>, String> {
+    let mut client = connect(connection_string).await?;
+    let results = client
+        .simple_query(batch)
+        .await
+        .map_err(|e| e.to_string())?;
+    let results = results.into_results().await.map_err(|e| e.to_string())?;
+    let row = results.into_iter().flatten().next();
+    Ok(row.and_then(|row| row.cells().next().and_then(|(_, value)| text(value))))
+}
+
+fn text(value: &ColumnData<'_>) -> Option<String> {
+    match value {
+        ColumnData::String(text) => text.as_ref().map(ToString::to_string),
+        ColumnData::I32(number) => number.map(|n| n.to_string()),
+        ColumnData::I64(number) => number.map(|n| n.to_string()),
+        ColumnData::Guid(id) => id.map(|id| id.to_string()),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl Fixture for SqlServerFixture {
+    async fn fresh(&self) -> Arc<dyn Store> {
+        let _alone = CATALOG.lock().await;
+        let store = self.bare().await;
+        store.create_database().await.expect("create the database");
+        store.migrate().await.expect("migrate");
+        store
+    }
+
+    async fn bare(&self) -> Arc<dyn Store> {
+        self.another().await
+    }
+
+    async fn another(&self) -> Arc<dyn Store> {
+        Arc::new(SqlServerStore::open(&self.connection_string()).expect("open"))
+    }
+
+    async fn try_sql(&self, statement: &str) -> Result<(), String> {
+        run(&self.connection_string(), statement).await.map(|_| ())
+    }
+
+    async fn scalar(&self, query: &str) -> Option<String> {
+        match run(&self.connection_string(), query).await {
+            Ok(value) => value,
+            Err(error) => panic!("{query}\n{error}"),
+        }
+    }
+
+    fn table(&self, name: &str) -> String {
+        format!("sendport.{name}")
+    }
+
+    async fn advance(&self, by: Duration) {
+        let by = by.as_millis();
+        let mut batch = String::new();
+        for (table, columns) in TIMES {
+            let older = |column: &&str| format!("{column} = DATEADD(millisecond, -{by}, {column})");
+            let set: Vec<_> = columns.iter().map(older).collect();
+            batch.push_str(&format!(
+                "UPDATE sendport.{table} SET {};\n",
+                set.join(", ")
+            ));
+        }
+        self.try_sql(&batch).await.expect("advance");
+    }
+
+    fn make_unreadable(&self, id: AlertId) -> Option<String> {
+        Some(format!(
+            "ALTER TABLE sendport.AlertRow DROP CONSTRAINT CK_Alert_BodyFormat; \
+             UPDATE sendport.AlertRow SET BodyFormat = 'rtf' WHERE AlertId = {id};"
+        ))
+    }
+}
+
+macro_rules! on_sqlserver {
+    ($($area:ident { $($scenario:ident;)* })*) => {
+        $(
+            mod $area {
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $scenario() {
+                        let Some(server) = super::server() else { return };
+                        let fixture = std::sync::Arc::new(super::SqlServerFixture::new(server));
+                        let scenario = std::sync::Arc::clone(&fixture);
+                        let told = tokio::spawn(async move {
+                            crate::$area::$scenario(&*scenario).await;
+                        });
+                        let told = told.await;
+                        fixture.drop_database().await;
+                        told.expect("the scenario");
+                    }
+                )*
+            }
+        )*
+    };
+}
+crate::scenarios!(on_sqlserver);

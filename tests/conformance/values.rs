@@ -83,7 +83,9 @@ pub(crate) async fn malformed_values_are_refused_by_name(f: &dyn Fixture) {
             "INSERT INTO {alert} (ToRecipients, {column}) VALUES ('a@b.example', '{value}')"
         );
         let refused = f.try_sql(&insert).await.expect_err(column);
-        assert!(refused.contains(constraint), "{column}: {refused}");
+        // Not every engine keeps the case of a name.
+        let named = refused.to_lowercase().contains(&constraint.to_lowercase());
+        assert!(named, "{column}: {refused}");
     }
     assert_eq!(f.rows("Alert", "1 = 1").await, 0);
 }

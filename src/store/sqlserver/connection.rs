@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::settings::Settings;
+use super::values::without_nulls;
 
 /// Rows of one result set.
 pub(super) type Rows = Vec<Row>;
@@ -51,7 +52,8 @@ impl Connection {
         params: &[&dyn ToSql],
     ) -> Result<Vec<Rows>, Error> {
         self.usable = false;
-        let stream = self.client.query(Cow::Borrowed(sql), params).await?;
+        let (sql, params) = without_nulls(sql, params);
+        let stream = self.client.query(sql, &params).await?;
         let results = stream.into_results().await?;
         self.usable = true;
         Ok(results)

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::SqlServerStore;
 use super::sweep::{BATCH, top};
-use super::values::Fields;
+use super::values::{Fields, stored};
 use super::work::unexpected;
 use crate::domain::AlertId;
 use crate::store::{
@@ -37,8 +37,8 @@ impl StoreDesk for SqlServerStore {
                     &alert.reference,
                     &alert.send_port,
                     &alert.priority.as_str(),
-                    &alert.not_before,
-                    &alert.expires_at,
+                    &alert.not_before.map(stored),
+                    &alert.expires_at.map(stored),
                 ],
             )
             .await?;

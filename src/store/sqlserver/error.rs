@@ -111,7 +111,7 @@ fn is_serialization(message: &str) -> bool {
     [
         "deadlock detected",
         "could not serialize",
-        "concurrent update",
+        "concurrently updated",
     ]
     .iter()
     .any(|part| message.contains(part))

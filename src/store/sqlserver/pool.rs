@@ -195,7 +195,7 @@ impl Pool {
     }
 
     /// Returns where trying again is worth it, else the error.
-    async fn retry(
+    pub(super) async fn retry(
         &self,
         doing: &'static str,
         tries: &mut Tries,
@@ -233,8 +233,9 @@ impl Pool {
     }
 }
 
+/// What was tried already.
 #[derive(Default)]
-struct Tries {
+pub(super) struct Tries {
     again: usize,
     reconnected: bool,
 }

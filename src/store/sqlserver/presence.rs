@@ -8,7 +8,7 @@ use tiberius::ToSql;
 
 use super::pool::Pool;
 use super::sweep::top;
-use super::values::{Fields, fit, fit_long, placeholders, seconds};
+use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
 use super::work::unexpected;
 use crate::domain::{InstanceId, InstanceInfo, RelayState, SendPortInfo};
 use crate::store::{Explanation, Renewal, StoreError};
@@ -125,24 +125,23 @@ async fn write_relays(
     instance: InstanceId,
     relays: &[RelayState],
 ) -> Result<(), StoreError> {
-    let texts: Vec<_> = relays
+    let held: Vec<_> = relays
         .iter()
         .map(|state| {
-            (
-                state.condition.as_str(),
-                state.reply.as_deref().map(fit_long),
-            )
+            let reply = state.reply.as_deref().map(fit_long);
+            let (since, retry_at) = (stored(state.since), state.retry_at.map(stored));
+            (state.condition.as_str(), since, retry_at, reply)
         })
         .collect();
     let mut params: Vec<&dyn ToSql> = vec![&instance.0];
     let mut rows = Vec::new();
-    for (state, (condition, reply)) in relays.iter().zip(&texts) {
+    for (state, (condition, since, retry_at, reply)) in relays.iter().zip(&held) {
         rows.push(format!("(@P1, {})", placeholders(params.len() + 1, 6)));
         let values: [&dyn ToSql; 6] = [
             &state.relay,
             condition,
-            &state.since,
-            &state.retry_at,
+            since,
+            retry_at,
             reply,
             &state.explanation,
         ];

@@ -7,7 +7,7 @@ use tiberius::{Command, Row, SqlTableDataRow, TableValueRow};
 use uuid::Uuid;
 
 use super::pool::Pool;
-use super::values::{Fields, fit, fit_long, millis};
+use super::values::{Fields, millis, stored};
 use crate::domain::{
     AlertId, AlertStatus, Attempt, Decision, InstanceId, Outcome, OutcomeKind, RecipientOutcome,
     Timestamp,
@@ -225,8 +225,8 @@ impl OutcomeRow {
         self.attempt_number = Some(int(attempt.number));
         self.outcome = Some(attempt.outcome.as_str().to_owned());
         self.relay = Some(fit(&attempt.relay, 128));
-        self.started_at = Some(attempt.started_at.naive_utc());
-        self.ended_at = Some(attempt.ended_at.naive_utc());
+        self.started_at = Some(stored(attempt.started_at).naive_utc());
+        self.ended_at = Some(stored(attempt.ended_at).naive_utc());
         self.message_id = Some(fit(&attempt.message_id, 1000));
         self.size_octets = i64::try_from(attempt.size_octets).ok();
         self.protection = Some(fit(&attempt.protection, 16));
@@ -333,6 +333,17 @@ impl ReplyRow {
     }
 }
 
+/// A text in a table. Some engines that speak T-SQL build a statement from a table's `nvarchar`
+/// values without escaping them, and what a relay says must never become SQL: no text has an
+/// apostrophe on its way; a private-use character stands for it, which the statement replaces.
+fn fit(text: &str, limit: usize) -> String {
+    super::values::fit(text, limit).replace('\'', "\u{e027}")
+}
+
+fn fit_long(text: &str) -> String {
+    fit(text, usize::MAX)
+}
+
 fn short(text: Option<&str>, limit: usize) -> Option<String> {
     text.map(|text| fit(text, limit))
 }
@@ -347,6 +358,12 @@ mod tests {
 
     use super::*;
     use crate::domain::LeaseToken;
+
+    #[test]
+    fn no_apostrophe_travels_in_a_table() {
+        assert_eq!(fit("O'Brien', N''); DROP", 99).matches('\'').count(), 0);
+        assert_eq!('\u{e027}' as u32, 57383);
+    }
 
     #[test]
     fn an_alert_that_comes_twice_comes_in_two_transactions() {

@@ -6,7 +6,7 @@ use tiberius::Row;
 use tiberius::error::Error;
 
 use super::connection::Connection;
-use super::pool::Pool;
+use super::pool::{Pool, Tries};
 use super::values::Fields;
 use super::work::unexpected;
 use crate::store::migration::{Migration, SQLSERVER};
@@ -55,28 +55,39 @@ pub fn migration_script() -> String {
 
 pub(super) async fn migrate(pool: &Pool) -> Result<Vec<MigrationStep>, StoreError> {
     const DOING: &str = "migrate the database";
-    let mut loan = pool.loan(DOING).await?;
-    let connection = loan.connection();
-    let error = |e| pool.error(DOING, e);
-    connection.batch(LOCK).await.map_err(error)?;
-    connection.batch(HISTORY_TABLE).await.map_err(error)?;
-    let history = connection.batch(HISTORY).await.map_err(error)?;
-    let history = read_history(DOING, history.first().map_or(&[], Vec::as_slice))?;
-    let mut applied = Vec::new();
-    // An error leaves the connection to be dropped, and with it the lock and the transaction.
-    if let Err(refusal) = refuse_foreign(DOING, &state_of(&history)) {
-        connection.batch(UNLOCK).await.map_err(error)?;
-        return Err(refusal);
+    let mut tries = Tries::default();
+    loop {
+        let mut loan = pool.loan(DOING).await?;
+        match migrate_once(DOING, loan.connection()).await {
+            Ok(result) => return result,
+            // The connection is dropped, and with it go the transaction and the lock.
+            Err(error) => pool.retry(DOING, &mut tries, loan, error).await?,
+        }
     }
-    for migration in missing(&history) {
-        apply(connection, migration).await.map_err(error)?;
+}
+
+async fn migrate_once(
+    doing: &'static str,
+    connection: &mut Connection,
+) -> Result<Result<Vec<MigrationStep>, StoreError>, Error> {
+    connection.batch(LOCK).await?;
+    connection.batch(HISTORY_TABLE).await?;
+    let history = connection.batch(HISTORY).await?;
+    let history = read_history(doing, history.first().map_or(&[], Vec::as_slice));
+    let history = history.and_then(|history| {
+        refuse_foreign(doing, &state_of(&history))?;
+        Ok(history)
+    });
+    let mut applied = Vec::new();
+    for migration in history.iter().flat_map(|history| missing(history)) {
+        apply(connection, migration).await?;
         applied.push(MigrationStep {
             version: migration.version,
             name: migration.name.to_owned(),
         });
     }
-    connection.batch(UNLOCK).await.map_err(error)?;
-    Ok(applied)
+    connection.batch(UNLOCK).await?;
+    Ok(history.map(|_| applied))
 }
 
 fn missing(history: &[(u32, String)]) -> impl Iterator<Item = &'static Migration> {

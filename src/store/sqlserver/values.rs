@@ -1,9 +1,10 @@
 //! Values on their way in and out: columns by position, texts cut to their columns.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use chrono::NaiveDateTime;
-use tiberius::{FromSql, Row};
+use tiberius::{ColumnData, FromSql, Row, ToSql};
 
 use crate::domain::{Command, EnhancedStatusCode, Reply, Timestamp};
 
@@ -97,6 +98,11 @@ pub(super) fn fit_long(text: &str) -> String {
     fit(text, 1 << 20)
 }
 
+/// The time as a `datetime2(3)` holds it. Cut here, because the engine would round it up.
+pub(super) fn stored(time: Timestamp) -> Timestamp {
+    Timestamp::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time)
+}
+
 /// Whole milliseconds, as much as the column holds.
 pub(super) fn millis(duration: std::time::Duration) -> i64 {
     // A hundred years: past that the engine's date arithmetic overflows.
@@ -118,6 +124,54 @@ pub(super) fn placeholders(first: usize, count: usize) -> String {
         .map(|n| format!("@P{n}"))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// The statement with `NULL` written where a parameter is NULL: the driver sends it without a
+/// type, which not every engine takes.
+pub(super) fn without_nulls<'s, 'p>(
+    sql: &'s str,
+    params: &'p [&'p dyn ToSql],
+) -> (Cow<'s, str>, Vec<&'p dyn ToSql>) {
+    let is_null = |param: &&dyn ToSql| {
+        matches!(
+            param.to_sql(),
+            ColumnData::String(None)
+                | ColumnData::DateTime2(None)
+                | ColumnData::Guid(None)
+                | ColumnData::I64(None)
+                | ColumnData::I32(None)
+        )
+    };
+    if !params.iter().any(is_null) {
+        return (Cow::Borrowed(sql), params.to_vec());
+    }
+    let mut sent = Vec::with_capacity(params.len());
+    let mut names = Vec::with_capacity(params.len());
+    for &param in params {
+        if is_null(&param) {
+            names.push("NULL".to_owned());
+        } else {
+            sent.push(param);
+            names.push(format!("@P{}", sent.len()));
+        }
+    }
+    (Cow::Owned(renamed(sql, &names)), sent)
+}
+
+/// Each `@P<n>` becomes the n-th name.
+fn renamed(sql: &str, names: &[String]) -> String {
+    let mut pieces = sql.split("@P");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+        let index = piece[..digits].parse::<usize>().ok();
+        match index.and_then(|n| names.get(n.wrapping_sub(1))) {
+            Some(name) => out.push_str(name),
+            None => out.extend(["@P", &piece[..digits]]),
+        }
+        out.push_str(&piece[digits..]);
+    }
+    out
 }
 
 /// The refusal that a recipient's row holds if no server was asked about it.
@@ -149,6 +203,21 @@ mod tests {
         assert_eq!(fit("a😀b", 2), "a");
         assert_eq!(fit("a😀b", 3), "a😀");
         assert_eq!(fit("a\0b", 9), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_null_is_written_into_the_statement() {
+        let (none, ten) = (None::<String>, 10_i32);
+        let params: [&dyn ToSql; 11] = [
+            &1_i32, &none, &3_i32, &4_i32, &5_i32, &6_i32, &7_i32, &8_i32, &9_i32, &ten, &11_i32,
+        ];
+        let (sql, sent) = without_nulls("VALUES (@P1, @P2, @P10, @P11, @Port)", &params);
+        assert_eq!(sql, "VALUES (@P1, NULL, @P9, @P10, @Port)");
+        assert_eq!(sent.len(), 10);
+        assert!(matches!(
+            without_nulls("@P1", &params[..1]).0,
+            Cow::Borrowed("@P1")
+        ));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 -- or changed since it was seen is left alone. Answers how many alerts ended.
 SET NOCOUNT ON;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
+-- Stands for ' in the texts of the tables: see record.rs.
+DECLARE @quote nchar(1) = NCHAR(57383);
 DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
 
@@ -15,16 +17,18 @@ WHERE a.StatusAt = o.SeenStatusAt AND a.LeaseToken IS NULL AND a.Status IN (N'qu
 
 INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount, Relay,
     Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey)
-SELECT n.AlertId, n.Ordinal, n.Kind, n.Address, n.DisplayName, n.Status, @now, n.AttemptCount, n.Relay,
-    n.Command, n.ReplyCode, n.EnhancedStatusCode, n.ReplyText, n.ExplanationKey
+SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
+    REPLACE(n.DisplayName COLLATE Latin1_General_BIN2, @quote, N''''), n.Status, @now, n.AttemptCount, n.Relay,
+    n.Command, n.ReplyCode, n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''),
+    n.ExplanationKey
 FROM @recipients n JOIN @held h ON h.AlertId = n.AlertId
 WHERE NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
 
 -- What the relay last said stays readable.
 UPDATE r
 SET Status = @status, StatusAt = @now, ExplanationKey = @explanation,
-    ReplyText = CASE WHEN r.ReplyText IS NULL THEN o.StatusReason
-                     ELSE o.StatusReason + N'; the last reply was: ' + r.ReplyText END
+    ReplyText = CASE WHEN r.ReplyText IS NULL THEN REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
+                     ELSE REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''') COLLATE DATABASE_DEFAULT + N'; the last reply was: ' + r.ReplyText END
 FROM sendport.Recipient r
 JOIN @held h ON h.AlertId = r.AlertId
 JOIN @outcomes o ON o.AlertId = r.AlertId
@@ -44,7 +48,7 @@ SELECT r.AlertId,
 FROM sendport.Recipient r JOIN @held h ON h.AlertId = r.AlertId
 GROUP BY r.AlertId;
 
-UPDATE a SET Status = COALESCE(w.Status, N'failed'), StatusAt = @now, StatusReason = o.StatusReason
+UPDATE a SET Status = COALESCE(w.Status, N'failed'), StatusAt = @now, StatusReason = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
 FROM sendport.AlertRow a
 JOIN @held h ON h.AlertId = a.AlertId
 JOIN @outcomes o ON o.AlertId = a.AlertId

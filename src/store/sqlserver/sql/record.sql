@@ -4,6 +4,8 @@
 -- Answers one row an outcome: AlertId, 2 whole, 1 facts only, 0 gone.
 SET NOCOUNT ON;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
+-- Stands for ' in the texts of the tables: see record.rs.
+DECLARE @quote nchar(1) = NCHAR(57383);
 DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @facts TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
@@ -27,9 +29,10 @@ FROM sendport.AlertRow a JOIN @outcomes o ON o.AlertId = a.AlertId JOIN @facts f
 
 INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, Relay, StartedAt, EndedAt,
     MessageId, SizeOctets, Protection, RemoteAddress, ServerName, TlsVersion, TlsCipher, PeerFingerprint, AuthMechanism)
-SELECT o.AttemptKey, o.AlertId, o.AttemptNumber, o.Outcome, @instance, o.Relay, o.StartedAt, o.EndedAt,
-    o.MessageId, o.SizeOctets, o.Protection, o.RemoteAddress, o.ServerName, o.TlsVersion, o.TlsCipher,
-    o.PeerFingerprint, o.AuthMechanism
+SELECT o.AttemptKey, o.AlertId, o.AttemptNumber, o.Outcome, @instance, REPLACE(o.Relay COLLATE Latin1_General_BIN2, @quote, N''''),
+    o.StartedAt, o.EndedAt, REPLACE(o.MessageId COLLATE Latin1_General_BIN2, @quote, N''''), o.SizeOctets, o.Protection,
+    REPLACE(o.RemoteAddress COLLATE Latin1_General_BIN2, @quote, N''''), REPLACE(o.ServerName COLLATE Latin1_General_BIN2, @quote, N''''),
+    o.TlsVersion, o.TlsCipher, o.PeerFingerprint, o.AuthMechanism
 FROM @outcomes o
 WHERE o.AttemptKey IS NOT NULL
   AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = o.AlertId)
@@ -37,14 +40,16 @@ WHERE o.AttemptKey IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM sendport.Attempt t WHERE t.AttemptKey = o.AttemptKey);
 
 INSERT INTO sendport.AttemptReply (AttemptId, Ordinal, Command, RecipientOrdinal, ReplyCode, EnhancedStatusCode, ReplyText)
-SELECT t.AttemptId, p.Ordinal, p.Command, p.RecipientOrdinal, p.ReplyCode, p.EnhancedStatusCode, p.ReplyText
+SELECT t.AttemptId, p.Ordinal, p.Command, p.RecipientOrdinal, p.ReplyCode, p.EnhancedStatusCode,
+    REPLACE(p.ReplyText COLLATE Latin1_General_BIN2, @quote, N'''')
 FROM @replies p JOIN sendport.Attempt t ON t.AttemptKey = p.AttemptKey
 WHERE NOT EXISTS (SELECT 1 FROM sendport.AttemptReply x WHERE x.AttemptId = t.AttemptId AND x.Ordinal = p.Ordinal);
 
 -- relayed is never overwritten.
 UPDATE r
-SET Status = n.Status, StatusAt = @now, AttemptCount = n.AttemptCount, Relay = n.Relay, Command = n.Command,
-    ReplyCode = n.ReplyCode, EnhancedStatusCode = n.EnhancedStatusCode, ReplyText = n.ReplyText,
+SET Status = n.Status, StatusAt = @now, AttemptCount = n.AttemptCount, Relay = REPLACE(n.Relay COLLATE Latin1_General_BIN2, @quote, N''''),
+    Command = n.Command,
+    ReplyCode = n.ReplyCode, EnhancedStatusCode = n.EnhancedStatusCode, ReplyText = REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''),
     ExplanationKey = n.ExplanationKey
 FROM sendport.Recipient r JOIN @recipients n ON n.AlertId = r.AlertId AND n.Ordinal = r.Ordinal
 WHERE r.Status <> N'relayed'
@@ -56,12 +61,14 @@ WHERE r.Status <> N'relayed'
 -- (failed without an attempt), or the alert is final.
 INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount, Relay,
     Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey)
-SELECT n.AlertId, n.Ordinal, n.Kind, n.Address, n.DisplayName,
+SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
+    REPLACE(n.DisplayName COLLATE Latin1_General_BIN2, @quote, N''''),
     CASE WHEN h.AlertId IS NOT NULL OR n.Status = N'relayed' OR (n.Status = N'failed' AND n.AttemptCount = 0) THEN n.Status
          WHEN a.Status IN (N'queued', N'sending', N'delayed', N'held') THEN N'queued'
          WHEN n.Status IN (N'queued', N'delayed') THEN N'failed'
          ELSE n.Status END,
-    @now, n.AttemptCount, n.Relay, n.Command, n.ReplyCode, n.EnhancedStatusCode, n.ReplyText, n.ExplanationKey
+    @now, n.AttemptCount, REPLACE(n.Relay COLLATE Latin1_General_BIN2, @quote, N''''), n.Command, n.ReplyCode,
+    n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey
 FROM @recipients n
 JOIN sendport.AlertRow a ON a.AlertId = n.AlertId
 LEFT JOIN @held h ON h.AlertId = n.AlertId
@@ -94,13 +101,13 @@ SET Status = COALESCE(w.Status, o.Status, CASE WHEN EXISTS (SELECT 1 FROM sendpo
                                                             WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
                                                THEN N'delayed' ELSE N'queued' END),
     StatusAt = @now,
-    StatusReason = CASE WHEN o.Status IS NULL THEN a.StatusReason ELSE o.StatusReason END,
+    StatusReason = CASE WHEN o.Status IS NULL THEN a.StatusReason ELSE REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''') END,
     DueAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed')
                  THEN DATEADD(second, CAST(COALESCE(o.RetryInMs, 0) / 1000 AS int),
                               DATEADD(millisecond, CAST(COALESCE(o.RetryInMs, 0) % 1000 AS int), @now)) END,
     FinalAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed', N'held') THEN NULL ELSE @now END,
     AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END,
-    TemplateVersion = COALESCE(a.TemplateVersion, o.TemplateVersion),
+    TemplateVersion = COALESCE(a.TemplateVersion, REPLACE(o.TemplateVersion COLLATE Latin1_General_BIN2, @quote, N'''')),
     LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
 FROM sendport.AlertRow a
 JOIN @outcomes o ON o.AlertId = a.AlertId

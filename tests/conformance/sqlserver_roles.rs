@@ -1,0 +1,157 @@
+//! What the three roles of the schema may do on SQL Server, and what not.
+
+use std::sync::Arc;
+
+use sendport::domain::{AlertStatus, RecipientStatus};
+use sendport::store::Recorded;
+use sendport::store::sqlserver::SqlServerStore;
+
+use crate::fixture::{self, Fixture};
+use crate::sqlserver::{SqlServerFixture, run, server};
+
+const PASSWORD: &str = "Writes-4711-alerts";
+
+/// A login of its own with one role, dropped at the end.
+struct Login {
+    name: String,
+    connection_string: String,
+}
+
+impl Login {
+    async fn with_role(fixture: &SqlServerFixture, role: &str) -> Self {
+        let name = format!("{role}_{}", uuid::Uuid::new_v4().simple());
+        for statement in [
+            format!("CREATE LOGIN {name} WITH PASSWORD = '{PASSWORD}'"),
+            format!("CREATE USER {name} FOR LOGIN {name}"),
+            format!("ALTER ROLE {role} ADD MEMBER {name}"),
+        ] {
+            run(&fixture.connection_string(), &statement)
+                .await
+                .expect(&statement);
+        }
+        let connection_string = fixture.connection_string_of(&name, PASSWORD);
+        Self {
+            name,
+            connection_string,
+        }
+    }
+
+    async fn may(&self, statement: &str) -> Option<String> {
+        let done = run(&self.connection_string, statement).await;
+        done.unwrap_or_else(|error| panic!("{}: {statement}\n{error}", self.name))
+    }
+
+    async fn may_not(&self, statement: &str) {
+        let done = run(&self.connection_string, statement).await;
+        assert!(done.is_err(), "{} may: {statement}", self.name);
+    }
+
+    async fn drop(self, fixture: &SqlServerFixture) {
+        let own = fixture.connection_string();
+        let user = format!("DROP USER {}", self.name);
+        run(&own, &user).await.expect(&user);
+        let login = format!("DROP LOGIN {}", self.name);
+        run(&own, &login).await.expect(&login);
+    }
+}
+
+/// The words of the suite stand on the trait object.
+fn as_fixture(fixture: &SqlServerFixture) -> &dyn Fixture {
+    fixture
+}
+
+const INSERT: &str = "INSERT INTO sendport.Alert (ToRecipients, Subject, Body) \
+                      VALUES (N'ops@contoso.com', N'Order 4711 is late', N'It is.')";
+
+async fn a_writer_writes_and_reads_its_own_alerts_only(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let writer = Login::with_role(fixture, "sendport_writer").await;
+    let other = Login::with_role(fixture, "sendport_writer").await;
+    let reader = Login::with_role(fixture, "sendport_reader").await;
+    writer.may(INSERT).await;
+    other.may(INSERT).await;
+    as_fixture(fixture).alert_to("ops@contoso.com").await;
+    for (login, seen) in [(&writer, "1"), (&other, "1"), (&reader, "3")] {
+        for view in ["Alert", "AlertStatus"] {
+            let count = login
+                .may(&format!("SELECT COUNT(*) FROM sendport.{view}"))
+                .await;
+            assert_eq!(
+                count.as_deref(),
+                Some(seen),
+                "{} sees in {view}",
+                login.name
+            );
+        }
+    }
+    let creator = writer.may("SELECT CreatedBy FROM sendport.Alert").await;
+    assert_eq!(creator.as_deref(), Some(&*writer.name));
+    let depth = writer.may("SELECT Depth FROM sendport.Queue").await;
+    assert_eq!(depth.as_deref(), Some("1"));
+    for forbidden in [
+        "INSERT INTO sendport.Alert (ToRecipients, CreatedBy) VALUES (N'a@b.example', N'somebody else')",
+        "INSERT INTO sendport.Alert (ToRecipients, CreatedAt) VALUES (N'a@b.example', '2000-01-01')",
+        "INSERT INTO sendport.Alert (ToRecipients, Status) VALUES (N'a@b.example', N'relayed')",
+        "INSERT INTO sendport.AlertRow (ToRecipients) VALUES (N'a@b.example')",
+        "UPDATE sendport.Alert SET Subject = N'forged'",
+        "UPDATE sendport.AlertRow SET Status = N'relayed'",
+        "UPDATE sendport.AlertStatus SET Status = N'relayed'",
+        "DELETE FROM sendport.Alert",
+        "SELECT COUNT(*) FROM sendport.AlertRow",
+        "SELECT COUNT(*) FROM sendport.Recipient",
+        "UPDATE sendport.Environment SET Name = N'forged'",
+    ] {
+        writer.may_not(forbidden).await;
+    }
+    reader.may_not(INSERT).await;
+    for login in [writer, other, reader] {
+        login.drop(fixture).await;
+    }
+}
+
+async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let login = Login::with_role(fixture, "sendport_service").await;
+    let store = SqlServerStore::open(&login.connection_string).expect("open");
+    let store: Arc<dyn sendport::store::Store> = Arc::new(store);
+    store.schema_state().await.expect("the schema's state");
+    store.name_environment("test").await.expect("name");
+    let instance = fixture::instance(&store, "a").await;
+    let id = as_fixture(fixture).alert_to("ops0@contoso.com").await;
+    let (token, _) = fixture::claim_one(&store, instance).await;
+    fixture::load(&store, id).await;
+    let outcome = fixture::outcome(id, token, 1, &[RecipientStatus::Relayed]);
+    assert_eq!(
+        fixture::record(&store, instance, &outcome).await,
+        Recorded::Whole
+    );
+    assert_eq!(fixture::status(&store, id).await, AlertStatus::Relayed);
+    store.expire(10).await.expect("expire");
+    store.take_over(instance, 10).await.expect("take over");
+    store.retire(instance).await.expect("retire");
+    drop(store);
+    login.drop(fixture).await;
+}
+
+macro_rules! on_sqlserver {
+    ($($scenario:ident;)*) => {
+        mod roles {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() {
+                    let Some(server) = super::server() else { return };
+                    let fixture = std::sync::Arc::new(super::SqlServerFixture::new(server));
+                    let scenario = std::sync::Arc::clone(&fixture);
+                    let told = tokio::spawn(async move { super::$scenario(&scenario).await });
+                    let told = told.await;
+                    fixture.drop_database().await;
+                    told.expect("the scenario");
+                }
+            )*
+        }
+    };
+}
+on_sqlserver! {
+    a_writer_writes_and_reads_its_own_alerts_only;
+    the_service_needs_its_role_only;
+}
