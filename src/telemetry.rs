@@ -16,7 +16,8 @@ use crate::config::{LogConfig, LogFormat};
 /// A sentence about the directive that cannot be read.
 pub fn init(config: &LogConfig) -> Result<(), String> {
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| config.level.clone());
-    let filter = EnvFilter::try_new(&directives)
+    // The TDS client logs what it also returns; the store says it once, and in context.
+    let filter = EnvFilter::try_new(format!("tiberius=off,{directives}"))
         .map_err(|error| format!("log.level: '{directives}' cannot be read: {error}"))?;
     let builder = SubscriberBuilder::default()
         .with_env_filter(filter)
