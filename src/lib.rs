@@ -14,7 +14,6 @@ pub mod config;
 pub mod dispatcher;
 pub mod domain;
 pub mod driver;
-pub mod eml;
 #[cfg(test)]
 mod fixture;
 pub mod mime;

@@ -41,7 +41,6 @@ pub(super) async fn perform(args: Args) -> Result<(), Failure> {
         folder: args.folder.clone(),
         refuse: args.refuse,
         delay: args.delay,
-        ..SinkOptions::default()
     };
     let stop = stop_signal();
     let sink = Sink::start(options).await.map_err(|error| {

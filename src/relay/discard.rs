@@ -1,14 +1,15 @@
-//! The relay that keeps nothing: for measuring everything in front of it.
+//! A relay that takes every message and keeps nothing: for load tests of all in front of it.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{FinalDotGate, NotReady, Relay, local};
+use super::synthesis::Synthesis;
+use super::{FinalDotGate, NotReady, Relay};
 use crate::clock::Clock;
 use crate::domain::{Envelope, SecuredMessage, SessionFacts, SubmissionEnd, SubmissionReport};
 
-/// Accepts every message and forgets it.
+/// Takes everything, keeps nothing.
 pub struct DiscardRelay {
     name: String,
     clock: Arc<dyn Clock>,
@@ -16,9 +17,9 @@ pub struct DiscardRelay {
 
 impl DiscardRelay {
     /// A relay of this name.
-    pub fn new(name: &str, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(name: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             clock,
         }
     }
@@ -36,11 +37,21 @@ impl Relay for DiscardRelay {
         _message: &SecuredMessage,
         gate: &dyn FinalDotGate,
     ) -> SubmissionReport {
-        let now = self.clock.now();
-        if gate.may_send_final_dot() {
-            local::accepted(envelope, now, &*self.clock, "discarded")
-        } else {
-            local::report(now, &*self.clock, Vec::new(), SubmissionEnd::Fenced)
+        let started_at = self.clock.now();
+        let mut synthesis = Synthesis::begin(envelope);
+        if synthesis.goes_on() {
+            if gate.may_send_final_dot() {
+                synthesis.take("discarded");
+            } else {
+                synthesis.end = SubmissionEnd::Fenced;
+            }
+        }
+        SubmissionReport {
+            started_at,
+            ended_at: self.clock.now(),
+            facts: SessionFacts::default(),
+            replies: synthesis.replies,
+            end: synthesis.end,
         }
     }
 

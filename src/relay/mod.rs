@@ -6,8 +6,9 @@
 
 pub mod circuit;
 pub mod discard;
+pub(crate) mod eml;
 pub mod file;
-mod local;
+mod synthesis;
 
 use async_trait::async_trait;
 

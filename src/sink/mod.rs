@@ -1,35 +1,35 @@
-//! A small SMTP server for trying things out: believes everybody, delivers nothing, stores
-//! each message as an .eml file (RFC 5321 as a server, on loopback).
+//! An SMTP server for trying things out: takes mail on loopback and keeps it as .eml files.
 //!
-//! Speaks PIPELINING, SIZE, 8BITMIME and ENHANCEDSTATUSCODES. It can be told to refuse a
-//! recipient, or to be busy for one the first few times.
+//! In come SMTP sessions, out go files and a [`Received`] for each. It can refuse or delay
+//! recipients on request, so that every status of a recipient can be seen without a real
+//! mail system. It is no relay: it sends nothing on.
 
+mod commands;
 mod session;
+mod wire;
 
-use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How a sink behaves.
+/// How the sink behaves.
 #[derive(Debug, Clone)]
 pub struct SinkOptions {
-    /// Where it listens; port 0 lets the system choose one.
+    /// Where to listen; port 0 for any that is free.
     pub listen: SocketAddr,
-    /// Where the .eml files go; made if it is not there.
+    /// Where the messages go; made if it is not there.
     pub folder: PathBuf,
-    /// Answer 550 5.1.1 for these recipients: a whole address, or the part before the `@`.
+    /// Recipients answered 550 5.1.1: whole addresses or local parts.
     pub refuse: Vec<String>,
-    /// Answer 451 4.2.1 for these recipients the first so many times.
+    /// Recipients answered 451 4.2.1 the first so many times: whole addresses or local parts.
     pub delay: Vec<(String, u32)>,
-    /// Largest message in octets.
-    pub max_size: usize,
 }
 
 impl Default for SinkOptions {
@@ -39,95 +39,65 @@ impl Default for SinkOptions {
             folder: PathBuf::from("sink"),
             refuse: Vec::new(),
             delay: Vec::new(),
-            max_size: 50 * 1024 * 1024,
         }
     }
 }
 
-/// What all sessions share.
-struct Shared {
-    options: SinkOptions,
-    /// How often each delayed recipient was asked for already.
-    asked: Mutex<HashMap<String, u32>>,
-    received: AtomicU64,
-    changed: watch::Sender<u64>,
+/// One message that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The address in MAIL, empty for the null reverse-path.
+    pub sender: String,
+    /// The addresses in RCPT that were accepted.
+    pub recipients: Vec<String>,
+    /// Where it was written.
+    pub file: PathBuf,
+    /// Of the message, without the envelope lines in front.
+    pub octets: usize,
 }
 
-/// What a recipient is answered.
-enum Verdict {
-    Accept,
-    Refuse,
-    Delay,
-}
-
-impl Shared {
-    fn verdict(&self, address: &str) -> Verdict {
-        let local_part = address.rsplit_once('@').map_or(address, |(local, _)| local);
-        let fits = |rule: &str| {
-            rule.eq_ignore_ascii_case(address) || rule.eq_ignore_ascii_case(local_part)
-        };
-        if self.options.refuse.iter().any(|rule| fits(rule)) {
-            return Verdict::Refuse;
-        }
-        let Some((rule, times)) = self.options.delay.iter().find(|(rule, _)| fits(rule)) else {
-            return Verdict::Accept;
-        };
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = asked.entry(rule.clone()).or_default();
-        *count += 1;
-        if *count <= *times {
-            Verdict::Delay
-        } else {
-            Verdict::Accept
-        }
-    }
-
-    fn count_received(&self) -> u64 {
-        let received = self.received.fetch_add(1, Ordering::SeqCst) + 1;
-        self.changed
-            .send_modify(|count| *count = (*count).max(received));
-        received
-    }
-}
-
-/// A running sink. Dropped without [`Sink::stop`], it stops too, without waiting.
+/// A running sink. Dropping it ends its sessions without waiting for them.
 pub struct Sink {
     local_addr: SocketAddr,
     shared: Arc<Shared>,
-    changed: watch::Receiver<u64>,
-    stop: CancellationToken,
     tasks: TaskTracker,
 }
 
+/// What all sessions see.
+struct Shared {
+    folder: PathBuf,
+    refuse: Vec<String>,
+    delay: Vec<(String, AtomicU32)>,
+    count: watch::Sender<u64>,
+    observers: broadcast::Sender<Received>,
+    stopping: CancellationToken,
+}
+
 impl Sink {
-    /// Makes the folder and listens.
+    /// Listens and serves in tasks of its own.
     ///
     /// # Errors
-    /// What the system says about folder or address.
-    pub async fn start(options: SinkOptions) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&options.folder)?;
+    /// The address cannot be bound, or the folder cannot be made.
+    pub async fn start(options: SinkOptions) -> io::Result<Self> {
+        tokio::fs::create_dir_all(&options.folder).await?;
         let listener = TcpListener::bind(options.listen).await?;
         let local_addr = listener.local_addr()?;
-        let (changed, watched) = watch::channel(0);
+        let delay = options.delay.into_iter();
         let shared = Arc::new(Shared {
-            options,
-            asked: Mutex::new(HashMap::new()),
-            received: AtomicU64::new(0),
-            changed,
+            folder: options.folder,
+            refuse: options.refuse,
+            delay: delay
+                .map(|(who, times)| (who, AtomicU32::new(times)))
+                .collect(),
+            count: watch::Sender::new(0),
+            observers: broadcast::Sender::new(1024),
+            stopping: CancellationToken::new(),
         });
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(accept(
-            listener,
-            shared.clone(),
-            stop.clone(),
-            tasks.clone(),
-        ));
-        tasks.close();
+        let tasks = TaskTracker::new();
+        tasks.spawn(accept(listener, Arc::clone(&shared), tasks.clone()));
         Ok(Self {
             local_addr,
             shared,
-            changed: watched,
-            stop,
             tasks,
         })
     }
@@ -137,53 +107,81 @@ impl Sink {
         self.local_addr
     }
 
-    /// How many messages it has stored.
+    /// Messages taken so far.
     pub fn received(&self) -> u64 {
-        self.shared.received.load(Ordering::SeqCst)
+        *self.shared.count.borrow()
     }
 
-    /// Returns when it has stored `count` messages.
-    pub async fn wait_for(&self, count: u64) {
-        // The sender lives in `shared`, so this cannot end early.
-        let _ = self
-            .changed
-            .clone()
-            .wait_for(|received| *received >= count)
-            .await;
+    /// Waits until `n` messages were taken in all.
+    pub async fn wait_for(&self, n: u64) {
+        let mut count = self.shared.count.subscribe();
+        // The sender lives as long as `self`: the channel cannot close.
+        let _reached = count.wait_for(|&count| count >= n).await;
     }
 
-    /// Takes no more connections, lets messages that are being received be stored, and ends.
+    /// Every message from now on; who reads too slowly misses some.
+    pub fn subscribe(&self) -> broadcast::Receiver<Received> {
+        self.shared.observers.subscribe()
+    }
+
+    /// Answers open sessions with 421 and waits until they are gone.
     pub async fn stop(self) {
-        self.stop.cancel();
+        self.shared.stopping.cancel();
+        self.tasks.close();
         self.tasks.wait().await;
     }
 }
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.shared.stopping.cancel();
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
+impl Shared {
+    fn refuses(&self, address: &str) -> bool {
+        self.refuse.iter().any(|pattern| matches(pattern, address))
+    }
+
+    /// Uses one of the delays up.
+    fn delays(&self, address: &str) -> bool {
+        let times = self
+            .delay
+            .iter()
+            .find(|(pattern, _)| matches(pattern, address));
+        times.is_some_and(|(_, left)| {
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                .is_ok()
+        })
+    }
+
+    fn note(&self, received: Received) {
+        self.count.send_modify(|count| *count += 1);
+        // Nobody has to listen.
+        let _observers = self.observers.send(received);
+    }
+}
+
+/// A whole address, or the part before the `@`.
+fn matches(pattern: &str, address: &str) -> bool {
+    let local = address.rsplit_once('@').map_or(address, |(local, _)| local);
+    pattern.eq_ignore_ascii_case(address) || pattern.eq_ignore_ascii_case(local)
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => return,
+            () = shared.stopping.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                tasks.spawn(session::serve(stream, shared.clone(), stop.clone()));
+            Ok((tcp, _)) => {
+                tasks.spawn(session::serve(tcp, Arc::clone(&shared)));
             }
-            // Too many open files, or a connection that was gone at once: the next may work.
+            // Out of descriptors, mostly: others go on and set some free.
             Err(error) => {
-                tracing::warn!(%error, "sink cannot accept a connection");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tracing::warn!(%error, "sink could not accept a connection");
+                tokio::task::yield_now().await;
             }
         }
     }

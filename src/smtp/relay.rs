@@ -99,7 +99,7 @@ impl SmtpRelay {
     async fn open(&self, attempt_end: Instant) -> Result<Session, NotReady> {
         let mut session = Session::open(&self.settings, attempt_end).await?;
         if let Some(credentials) = &self.settings.credentials {
-            let turn = self.sign_in.turn(&*self.clock).await?;
+            let turn = self.sign_in.turn(&*self.clock, attempt_end).await?;
             let waits = &self.settings.config.timeout;
             let result = session.sign_in(credentials, waits).await;
             turn.note(&result, &*self.clock);

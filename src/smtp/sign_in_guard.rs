@@ -2,9 +2,10 @@
 
 use chrono::TimeDelta;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::{Command, Timestamp};
+use crate::domain::{Command, Reply, Timestamp};
 use crate::relay::NotReady;
 
 /// How long a refused password is not tried again. A changed one makes a new relay.
@@ -28,8 +29,13 @@ impl SignInGuard {
     ///
     /// # Errors
     /// The refusal, while it is fresh.
-    pub(super) async fn turn(&self, clock: &dyn Clock) -> Result<Turn<'_>, NotReady> {
-        let state = self.0.lock().await;
+    pub(super) async fn turn(
+        &self,
+        clock: &dyn Clock,
+        attempt_end: Instant,
+    ) -> Result<Turn<'_>, NotReady> {
+        let state = tokio::time::timeout_at(attempt_end, self.0.lock()).await;
+        let state = state.map_err(|_| too_long())?;
         if let Some(refused) = &*state
             && clock.now() < refused.at + REST
         {
@@ -39,6 +45,14 @@ impl SignInGuard {
             return Err(answer);
         }
         Ok(Turn(state))
+    }
+}
+
+fn too_long() -> NotReady {
+    let what = "another connection's sign-in took until the end of this attempt (timeout.attempt)";
+    NotReady {
+        reply: Reply::absent(Command::Auth, what),
+        fault: None,
     }
 }
 

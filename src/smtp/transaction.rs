@@ -107,9 +107,10 @@ pub(super) async fn submit(
         waits,
         replies: Vec::new(),
         accepted: 0,
+        gone: false,
     };
     let result = transaction.run(envelope, message, gate).await;
-    let replies = transaction.replies;
+    let (replies, gone) = (transaction.replies, transaction.gone);
     match result {
         Ok(()) => Done {
             replies,
@@ -118,7 +119,7 @@ pub(super) async fn submit(
             stale: false,
         },
         Err(Ended(end)) => Done {
-            stale: end == SubmissionEnd::Broken && is_goodbye_at_once(&replies),
+            stale: end == SubmissionEnd::Broken && is_goodbye_at_once(&replies, gone),
             replies,
             end,
             reusable: false,
@@ -126,14 +127,18 @@ pub(super) async fn submit(
     }
 }
 
-/// Nothing but a 421 or an end of the connection in place of the reply to MAIL.
-fn is_goodbye_at_once(replies: &[CommandReply]) -> bool {
-    let asked: Vec<&Reply> = replies
+/// Nothing but a 421, or the end of the connection, in place of the reply to MAIL.
+fn is_goodbye_at_once(replies: &[CommandReply], gone: bool) -> bool {
+    let mut asked = replies
         .iter()
-        .filter(|r| r.reply.command != Command::Rcpt)
-        .map(|r| &r.reply)
-        .collect();
-    matches!(asked[..], [only] if only.command == Command::Mail && matches!(only.code, 0 | 421))
+        .filter(|reply| reply.ordinal.is_none())
+        .map(|reply| &reply.reply);
+    match (asked.next(), asked.next()) {
+        (Some(only), None) => {
+            only.command == Command::Mail && (only.code == 421 || (only.code == 0 && gone))
+        }
+        _ => false,
+    }
 }
 
 struct Transaction<'a> {
@@ -141,6 +146,8 @@ struct Transaction<'a> {
     waits: &'a Timeouts,
     replies: Vec<CommandReply>,
     accepted: usize,
+    /// The other end closed the connection; a time-out is something else.
+    gone: bool,
 }
 
 impl Transaction<'_> {
@@ -303,14 +310,15 @@ impl Transaction<'_> {
         let (head, last) = wire.split_at(last_block(wire.len()));
         for block in head.chunks(BLOCK) {
             if let Err(lost) = self.session.stream.write(block, wait).await {
+                let lost = lost.into_reply(Command::EndOfData);
                 return Err(self.content_stopped(lost).await);
             }
         }
         if self.session.stream.has_leftover() {
             // A reply that is here before the dot must not be taken for the dot's.
             let what = "the server answered before the content was whole";
-            let reply = Reply::absent(Command::EndOfData, what);
-            return Err(self.broken(reply));
+            let early = Reply::absent(Command::EndOfData, what);
+            return Err(self.content_stopped(early).await);
         }
         if !gate.may_send_final_dot() {
             return Err(Ended(SubmissionEnd::Fenced));
@@ -345,13 +353,13 @@ impl Transaction<'_> {
     }
 
     /// A server that closes in the middle of the content often said why.
-    async fn content_stopped(&mut self, lost: NoReply) -> Ended {
+    async fn content_stopped(&mut self, otherwise: Reply) -> Ended {
         let wait = Wait::new(self.waits.quit, "timeout.quit");
         let said = self.session.stream.read_reply(wait).await;
         let reply = match said {
             // No final dot was sent, so 2yz cannot mean the message.
             Ok(reply) if reply.code >= 400 => reply.into_reply(Command::EndOfData),
-            _ => lost.into_reply(Command::EndOfData),
+            _ => otherwise,
         };
         self.broken(reply)
     }
@@ -391,6 +399,7 @@ impl Transaction<'_> {
             }
             Err(lost) => {
                 let lost = unwritten.unwrap_or(lost);
+                self.gone = matches!(lost, NoReply::Closed | NoReply::Broke(_));
                 Err(self.broken(lost.into_reply(command)))
             }
         }

@@ -1,0 +1,84 @@
+//! Replies of relays that are no servers, so that their reports read like a server's.
+
+use crate::domain::{Command, CommandReply, EnhancedStatusCode, Envelope, Reply, SubmissionEnd};
+
+/// The replies of one transaction, in the making.
+pub(super) struct Synthesis {
+    pub(super) replies: Vec<CommandReply>,
+    pub(super) end: SubmissionEnd,
+}
+
+impl Synthesis {
+    /// MAIL and RCPT: everybody is accepted whose address stays within its line.
+    pub(super) fn begin(envelope: &Envelope) -> Self {
+        let mut synthesis = Self {
+            replies: Vec::with_capacity(envelope.forward_paths.len() + 3),
+            end: SubmissionEnd::Answered,
+        };
+        if breaks_a_line(sender(envelope)) {
+            let what = "the sender's address has a control character";
+            synthesis.push(None, Command::Mail, 501, (5, 1, 7), what);
+            return synthesis;
+        }
+        synthesis.push(None, Command::Mail, 250, (2, 1, 0), "sender ok");
+        for path in &envelope.forward_paths {
+            let (code, enhanced, what) = if breaks_a_line(&path.address) {
+                (501, (5, 1, 3), "the address has a control character")
+            } else {
+                (250, (2, 1, 5), "recipient ok")
+            };
+            synthesis.push(Some(path.ordinal), Command::Rcpt, code, enhanced, what);
+        }
+        synthesis
+    }
+
+    /// A recipient was accepted.
+    pub(super) fn goes_on(&self) -> bool {
+        self.replies
+            .iter()
+            .any(|r| r.ordinal.is_some() && r.reply.is_success())
+    }
+
+    /// The addresses of those who were accepted.
+    pub(super) fn accepted<'e>(&self, envelope: &'e Envelope) -> Vec<&'e str> {
+        let paths = envelope.forward_paths.iter();
+        let good = paths.filter(|path| !breaks_a_line(&path.address));
+        good.map(|path| path.address.as_str()).collect()
+    }
+
+    /// The message is where it should be.
+    pub(super) fn take(&mut self, text: &str) {
+        self.push(None, Command::EndOfData, 250, (2, 0, 0), text);
+    }
+
+    /// It may be there or not.
+    pub(super) fn lose(&mut self, what: String) {
+        self.replies.push(CommandReply {
+            ordinal: None,
+            reply: Reply::absent(Command::EndOfData, what),
+        });
+        self.end = SubmissionEnd::InDoubt;
+    }
+
+    fn push(
+        &mut self,
+        ordinal: Option<u32>,
+        command: Command,
+        code: u16,
+        (class, subject, detail): (u8, u16, u16),
+        text: &str,
+    ) {
+        let enhanced = EnhancedStatusCode::new(class, subject, detail);
+        let reply = Reply::local(command, code, enhanced, text);
+        self.replies.push(CommandReply { ordinal, reply });
+    }
+}
+
+/// The address in MAIL, empty for the null reverse-path.
+pub(super) fn sender(envelope: &Envelope) -> &str {
+    envelope.reverse_path.0.as_deref().unwrap_or_default()
+}
+
+fn breaks_a_line(address: &str) -> bool {
+    address.chars().any(char::is_control)
+}

@@ -1,0 +1,50 @@
+//! Nobody to send to: no DATA, and the connection serves the next transaction.
+
+use sendport::domain::SubmissionEnd;
+
+use crate::support::client::{relay, said_to, submit};
+use crate::support::scripted_peer::{Expect, Peer, good_transaction, hello, send, then};
+
+#[tokio::test]
+async fn the_transaction_is_reset_and_the_connection_kept() {
+    let refusal = [
+        Expect("MAIL"),
+        send("250 ok"),
+        Expect("RCPT"),
+        send("550 5.1.1 unknown"),
+        Expect("RSET"),
+        send("250 2.0.0 reset"),
+    ];
+    let script = then(then(hello(&[]), refusal), good_transaction());
+    let peer = Peer::start(vec![script]).await;
+    let relay = relay(peer.address, "tls = \"none\"");
+    let refused = submit(&relay, &["a@example.test"]).await;
+    assert_eq!(refused.end, SubmissionEnd::Answered);
+    assert_eq!(said_to(&refused, 0), "550 5.1.1 unknown");
+    assert!(!refused.is_accepted());
+    assert!(submit(&relay, &["b@example.test"]).await.is_accepted());
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_sender_blames_no_recipient() {
+    let refusal = [
+        Expect("MAIL"),
+        Expect("RCPT"),
+        send("550 5.7.60 not your address"),
+        send("503 5.5.1 MAIL first"),
+        Expect("RSET"),
+        send("250 ok"),
+    ];
+    let peer = Peer::start(vec![then(hello(&["PIPELINING"]), refusal)]).await;
+    let relay = relay(peer.address, "tls = \"none\"");
+    let report = submit(&relay, &["a@example.test"]).await;
+    assert_eq!(report.end, SubmissionEnd::Answered);
+    assert_eq!(report.replies.len(), 1);
+    assert_eq!(
+        report.replies[0].reply.to_string(),
+        "550 5.7.60 not your address"
+    );
+    assert_eq!(said_to(&report, 0), "nothing");
+    peer.finish().await;
+}

@@ -1,0 +1,55 @@
+//! A kept connection that the server gave up meanwhile costs the alert nothing.
+
+use sendport::relay::Relay;
+
+use crate::support::client::{relay, submit};
+use crate::support::scripted_peer::{Expect, Peer, Step, good_transaction, hello, send, then};
+
+async fn the_second_message_goes_over_a_new_connection(after_the_first: Vec<Step>) {
+    let first = then(then(hello(&[]), good_transaction()), after_the_first);
+    let second = then(
+        then(hello(&[]), good_transaction()),
+        [Expect("QUIT"), send("221 bye")],
+    );
+    let peer = Peer::start(vec![first, second]).await;
+    let relay = relay(peer.address, "tls = \"none\"");
+    assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
+    let report = submit(&relay, &["b@example.test"]).await;
+    assert!(report.is_accepted(), "{report:?}");
+    assert_eq!(
+        report.replies.len(),
+        4,
+        "nothing of the first try is in the report"
+    );
+    relay.close().await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn where_the_server_closed() {
+    the_second_message_goes_over_a_new_connection(vec![]).await;
+}
+
+#[tokio::test]
+async fn where_the_server_said_421() {
+    let timed_out = vec![send("421 4.4.2 idle for too long")];
+    the_second_message_goes_over_a_new_connection(timed_out).await;
+}
+
+#[tokio::test]
+async fn where_mail_is_answered_421() {
+    let limit = vec![Expect("MAIL"), send("421 4.7.0 20 messages are enough")];
+    the_second_message_goes_over_a_new_connection(limit).await;
+}
+
+#[tokio::test]
+async fn after_as_many_messages_as_configured() {
+    let full = |after| then(then(hello(&[]), good_transaction()), after);
+    let goodbye = || [Expect("QUIT"), send("221 bye")];
+    let peer = Peer::start(vec![full(goodbye()), full(goodbye())]).await;
+    let relay = relay(peer.address, "tls = \"none\"\nmessages_per_connection = 1");
+    for recipient in ["a@example.test", "b@example.test"] {
+        assert!(submit(&relay, &[recipient]).await.is_accepted());
+    }
+    peer.finish().await;
+}

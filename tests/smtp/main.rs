@@ -1,0 +1,25 @@
+//! The SMTP relay against real and scripted servers: one scenario a file, named by what
+//! comes out.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod all_recipients_refused;
+mod answers_in_odd_shapes;
+mod busy_server_says_421;
+mod certificate_refused;
+mod content_arrives_unchanged;
+mod disconnect_in_data;
+mod fenced_before_the_dot;
+mod file_written;
+mod injected_after_starttls;
+mod kept_connection_replaced;
+mod message_refused_here;
+mod no_smtp_server;
+mod password_refused;
+mod password_withheld;
+mod postfix_takes_it;
+mod recipient_refused;
+mod sink_takes_it;
+mod stalls_after_dot;
+mod too_many_errors;

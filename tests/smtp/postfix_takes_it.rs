@@ -1,0 +1,129 @@
+//! A real Postfix: every way to connect and to sign in.
+
+use std::time::Duration;
+
+use sendport::domain::{Command, Fault, SubmissionReport};
+use sendport::relay::Relay;
+
+use crate::support::client::{Open, envelope, message, not_begun, relay_with_password, said_to};
+use crate::support::postfix::{PASSWORD, Postfix, PostfixOptions, USER};
+
+async fn postfix() -> Option<Postfix> {
+    Postfix::start(PostfixOptions {
+        extra_main_cf: &[("smtpd_error_sleep_time", "0")],
+    })
+    .await
+}
+
+async fn send(
+    postfix: &Postfix,
+    settings: &str,
+    password: Option<&str>,
+    id: &str,
+) -> SubmissionReport {
+    let address = if settings.contains("implicit") {
+        postfix.implicit_tls_addr()
+    } else {
+        postfix.plain_addr()
+    };
+    let settings = settings
+        .replace("$CA", &postfix.ca_file().display().to_string())
+        .replace("$USER", USER);
+    let settings = settings + "\n[timeout]\nend_of_data = \"20s\"\n";
+    let relay = relay_with_password(address, &settings, password);
+    let to = envelope(&[
+        "bob@example.test",
+        "nouser@example.test",
+        "defer@example.test",
+    ]);
+    let report = relay
+        .submit(&to, &message(id, "Order 4711\r\n..\r\n.dot\r\n"), &Open)
+        .await;
+    relay.close().await;
+    report
+}
+
+#[tokio::test]
+async fn over_plain_starttls_and_implicit_tls() {
+    let Some(postfix) = postfix().await else {
+        return;
+    };
+    let ways = [
+        ("tls = \"none\"", "plain@x", None),
+        (
+            "tls = \"opportunistic\"",
+            "opportunistic@x",
+            Some("TLSv1.3"),
+        ),
+        (
+            "tls = \"starttls\"\nca_file = \"$CA\"",
+            "starttls@x",
+            Some("TLSv1.3"),
+        ),
+        (
+            "tls = \"implicit\"\nca_file = \"$CA\"\nca_file_only = true",
+            "implicit@x",
+            Some("TLSv1.3"),
+        ),
+    ];
+    for (settings, id, version) in ways {
+        let report = send(&postfix, settings, None, id).await;
+        assert!(report.is_accepted(), "{settings}: {report:?}");
+        assert_eq!(report.facts.tls_version.as_deref(), version);
+        assert!(said_to(&report, 1).starts_with("550 5.1.1"), "{report:?}");
+        assert!(said_to(&report, 2).starts_with("450 4.2.0"), "{report:?}");
+    }
+    postfix
+        .wait_delivered(ways.len(), Duration::from_secs(20))
+        .await;
+    let mut found: Vec<_> = postfix
+        .messages()
+        .into_iter()
+        .map(|m| (m.message_id, m.recipient))
+        .collect();
+    found.sort();
+    let mut expected: Vec<_> = ways
+        .map(|(_, id, _)| (format!("<{id}>"), "bob@example.test".to_owned()))
+        .into();
+    expected.sort();
+    assert_eq!(found, expected);
+    let whole = |octets: &[u8]| octets.ends_with(b"Order 4711\n..\n.dot\n");
+    assert!(postfix.messages().iter().all(|m| whole(&m.octets)));
+}
+
+#[tokio::test]
+async fn signed_in_by_plain_and_login() {
+    let Some(postfix) = postfix().await else {
+        return;
+    };
+    for (mechanism, expected) in [("plain", "PLAIN"), ("login", "LOGIN"), ("auto", "PLAIN")] {
+        let settings = format!(
+            "tls = \"starttls\"\nca_file = \"$CA\"\n[auth]\nmechanism = \"{mechanism}\"\n\
+             username = \"$USER@mail.example.test\""
+        );
+        let report = send(&postfix, &settings, Some(PASSWORD), "signed-in@x").await;
+        assert!(report.is_accepted(), "{mechanism}: {report:?}");
+        assert_eq!(report.facts.auth_mechanism.as_deref(), Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn but_not_with_a_wrong_password_or_authority() {
+    let Some(postfix) = postfix().await else {
+        return;
+    };
+    let settings = "tls = \"starttls\"\nca_file = \"$CA\"\n[auth]\nmechanism = \"auto\"\n\
+                    username = \"$USER@mail.example.test\"";
+    let report = send(&postfix, settings, Some("wrong"), "wrong@x").await;
+    let (reply, fault) = not_begun(&report);
+    assert_eq!((reply.command, reply.code), (Command::Auth, 535));
+    assert_eq!(fault, Some(Fault::Configuration));
+    let report = send(&postfix, "tls = \"implicit\"", None, "unknown-ca@x").await;
+    let (reply, fault) = not_begun(&report);
+    assert_eq!(
+        (reply.command, fault),
+        (Command::Connect, Some(Fault::Configuration))
+    );
+    assert!(reply.text.contains("Example Test CA"), "{reply}");
+    assert!(postfix.messages().is_empty());
+}

@@ -1,0 +1,55 @@
+//! Postfix at its defaults ends the connection at the 21st refused recipient: what it said
+//! before stands, and the rest goes over another connection.
+
+use sendport::domain::{Envelope, SubmissionEnd};
+use sendport::relay::Relay;
+
+use crate::support::client::{Open, envelope, last_reply, relay, small_message};
+use crate::support::postfix::{Postfix, PostfixOptions};
+
+#[tokio::test]
+async fn the_replies_stand_and_the_rest_is_sent() {
+    let Some(postfix) = Postfix::start(PostfixOptions::default()).await else {
+        return;
+    };
+    let relay = relay(
+        postfix.plain_addr(),
+        "tls = \"none\"\n[timeout]\nrcpt = \"20s\"",
+    );
+    let names: Vec<String> = (0..100)
+        .map(|n| {
+            let who = if n < 74 && n % 2 == 1 {
+                "nouser"
+            } else {
+                "user"
+            };
+            format!("{who}{n}@example.test")
+        })
+        .collect();
+    let everybody = envelope(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let first = relay.submit(&everybody, &small_message(), &Open).await;
+    assert_eq!(first.end, SubmissionEnd::Broken);
+    assert_eq!(last_reply(&first).0.code, 421);
+    let refused = first.replies.iter().filter(|r| r.reply.is_permanent());
+    assert_eq!(refused.count(), 20);
+
+    let unsettled = |ordinal| {
+        first
+            .reply_to_recipient(ordinal)
+            .is_none_or(|r| !r.is_permanent())
+    };
+    let mut rest: Envelope = everybody.clone();
+    rest.forward_paths.retain(|path| unsettled(path.ordinal));
+    let second = relay.submit(&rest, &small_message(), &Open).await;
+    assert!(second.is_accepted(), "{second:?}");
+    let refused = second.replies.iter().filter(|r| r.reply.is_permanent());
+    assert_eq!(refused.count(), 17);
+    postfix
+        .wait_delivered(63, std::time::Duration::from_secs(20))
+        .await;
+    let good = postfix
+        .messages()
+        .iter()
+        .all(|m| m.recipient.starts_with("user"));
+    assert!(good && postfix.messages().len() == 63);
+}

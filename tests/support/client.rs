@@ -1,0 +1,135 @@
+//! The real relay with small time-outs, and messages to submit.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sendport::clock::SystemClock;
+use sendport::config::relay::SmtpRelay as Config;
+use sendport::config::secret::Secret;
+use sendport::domain::{
+    Command, Envelope, ForwardPath, Reply, ReversePath, SecuredMessage, SubmissionEnd,
+    SubmissionReport,
+};
+use sendport::relay::{FinalDotGate, Relay};
+use sendport::smtp::SmtpRelay;
+
+/// Short enough that a test of a time-out is quick.
+const QUICK: &str = r#"
+    [timeout]
+    connect = "5s"
+    greeting = "5s"
+    command = "5s"
+    mail = "5s"
+    rcpt = "5s"
+    data = "5s"
+    data_block = "5s"
+    end_of_data = "300ms"
+    quit = "300ms"
+"#;
+
+/// Lets every final dot through.
+pub(crate) struct Open;
+
+impl FinalDotGate for Open {
+    fn may_send_final_dot(&self) -> bool {
+        true
+    }
+}
+
+/// Lets none through.
+pub(crate) struct Shut;
+
+impl FinalDotGate for Shut {
+    fn may_send_final_dot(&self) -> bool {
+        false
+    }
+}
+
+/// `settings` as they stand in a relay's section, tables such as `[auth]` last.
+pub(crate) fn config(at: SocketAddr, settings: &str) -> Config {
+    let text = format!(
+        "host = \"{}\"\nport = {}\nehlo_name = \"client.example.test\"\n{settings}\n",
+        at.ip(),
+        at.port()
+    );
+    let text = if settings.contains("[timeout]") {
+        text
+    } else {
+        text + QUICK
+    };
+    toml::from_str(&text).expect("settings of a relay")
+}
+
+pub(crate) fn relay(at: SocketAddr, settings: &str) -> SmtpRelay {
+    relay_with_password(at, settings, None)
+}
+
+pub(crate) fn relay_with_password(
+    at: SocketAddr,
+    settings: &str,
+    password: Option<&str>,
+) -> SmtpRelay {
+    let password = password.map(|word| Secret::new(word.to_owned()));
+    let clock = Arc::new(SystemClock);
+    SmtpRelay::new("test", &config(at, settings), password, None, clock).expect("usable settings")
+}
+
+pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
+    let paths = (0..)
+        .zip(recipients)
+        .map(|(ordinal, &address)| ForwardPath {
+            ordinal,
+            address: address.to_owned(),
+        });
+    Envelope {
+        reverse_path: ReversePath(Some("alerts@example.test".to_owned())),
+        forward_paths: paths.collect(),
+    }
+}
+
+pub(crate) fn message(id: &str, body: &str) -> SecuredMessage {
+    let octets = format!(
+        "From: alerts@example.test\r\nTo: ops@example.test\r\nSubject: late\r\n\
+         Message-ID: <{id}>\r\nMIME-Version: 1.0\r\n\r\n{body}"
+    );
+    SecuredMessage::vouch_for(format!("<{id}>"), octets.into_bytes(), "none")
+}
+
+pub(crate) fn small_message() -> SecuredMessage {
+    message("1@example.test", "Order 4711 is late.\r\n")
+}
+
+/// Submits a small message through an open gate.
+pub(crate) async fn submit(relay: &dyn Relay, recipients: &[&str]) -> SubmissionReport {
+    relay
+        .submit(&envelope(recipients), &small_message(), &Open)
+        .await
+}
+
+/// What the user reads in the row of a recipient.
+pub(crate) fn said_to(report: &SubmissionReport, ordinal: u32) -> String {
+    report
+        .reply_to_recipient(ordinal)
+        .map_or_else(|| "nothing".to_owned(), Reply::to_string)
+}
+
+/// Why nothing was begun; panics where something was.
+pub(crate) fn not_begun(report: &SubmissionReport) -> (&Reply, Option<sendport::domain::Fault>) {
+    match &report.end {
+        SubmissionEnd::NotBegun { reply, fault } => (reply, *fault),
+        other => panic!("expected NotBegun, found {other:?}: {:?}", report.replies),
+    }
+}
+
+pub(crate) fn last_reply(report: &SubmissionReport) -> (&Reply, Option<u32>) {
+    let last = report.replies.last().expect("a reply");
+    (&last.reply, last.ordinal)
+}
+
+pub(crate) fn commands(report: &SubmissionReport) -> Vec<Command> {
+    report
+        .replies
+        .iter()
+        .map(|reply| reply.reply.command)
+        .collect()
+}
