@@ -5,9 +5,11 @@
 mod support;
 
 mod all_recipients_refused;
+mod answered_too_early;
 mod answers_in_odd_shapes;
 mod busy_server_says_421;
 mod certificate_refused;
+mod connections_bounded;
 mod content_arrives_unchanged;
 mod disconnect_in_data;
 mod fenced_before_the_dot;

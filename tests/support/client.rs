@@ -18,6 +18,7 @@ const QUICK: &str = r#"
     [timeout]
     connect = "5s"
     greeting = "5s"
+    tls_handshake = "5s"
     command = "5s"
     mail = "5s"
     rcpt = "5s"

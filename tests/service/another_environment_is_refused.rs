@@ -1,0 +1,50 @@
+use std::time::Duration;
+
+use sendport::sink::{Sink, SinkOptions};
+
+use crate::site::{Site, text};
+use crate::{insert_many, plain_relay, send_port_over};
+
+/// A restored copy mails nobody: the service of another environment refuses to run until an
+/// operator adopts the database, and then what waited is held until it is released.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_database_mails_nobody_until_it_is_adopted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = SinkOptions {
+        folder: folder.path().to_owned(),
+        ..SinkOptions::default()
+    };
+    let sink = Sink::start(options).await.expect("start");
+    let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
+    insert_many(&site, 3);
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    std::fs::write(
+        site.config(),
+        config.replace("environment = \"test\"", "environment = \"copy\""),
+    )
+    .expect("write");
+
+    let refused = site.sendport(&["run"]);
+    assert_eq!(refused.status.code(), Some(4));
+    let said = text(&refused);
+    assert!(
+        said.contains("belongs to the environment 'test'") && said.contains("sendport adopt"),
+        "{said}"
+    );
+
+    let adopted = site.sendport(&["adopt", "--hold"]);
+    assert!(adopted.status.success(), "{}", text(&adopted));
+    let service = site.run();
+    insert_many(&site, 1);
+    sink.wait_for(1).await;
+    assert_eq!(
+        site.value("SELECT Depth || ' ' || WaitingFor FROM Queue WHERE Status = 'held'"),
+        "3 held by an operator until released"
+    );
+
+    assert!(site.sendport(&["release", "--all"]).status.success());
+    site.wait_until_all_final(Duration::from_secs(20)).await;
+    assert_eq!(service.stop(), Some(0));
+    assert_eq!(sink.received(), 4);
+    sink.stop().await;
+}

@@ -1,0 +1,68 @@
+//! The whole program as its users run it: the real binary, a real database file, a real
+//! Postfix. One scenario a file, named by what comes out.
+
+#[path = "../support/site.rs"]
+mod site;
+#[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
+#[path = "../support"]
+mod support {
+    pub(crate) mod certificates;
+    pub(crate) mod postfix;
+}
+
+use std::collections::BTreeMap;
+
+use support::postfix::Postfix;
+
+mod another_environment_is_refused;
+mod bad_alerts_fail_alone;
+mod demo_ends_by_itself;
+mod killed_and_nothing_lost;
+mod relay_down_and_back;
+mod stop_drains;
+mod ten_thousand_relayed_once;
+mod thirty_seven_of_a_hundred_refused;
+mod wrong_input_is_explained;
+
+/// How often each message arrived for each recipient.
+fn arrivals(postfix: &Postfix) -> BTreeMap<(String, String), u32> {
+    let mut arrivals = BTreeMap::new();
+    for message in postfix.messages() {
+        *arrivals
+            .entry((message.message_id, message.recipient))
+            .or_default() += 1;
+    }
+    arrivals
+}
+
+/// Many alerts, inserted by plain SQL as an application would.
+fn insert_many(site: &site::Site, count: u32) {
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+               INSERT INTO Alert (ToRecipients, Subject, Body, Reference)
+               SELECT 'user' || (i % 50) || '@example.test', 'Order ' || i || ' is late', 'It is on its way.', 'order-' || i FROM n";
+    let inserted = site.database().execute(sql, [count]).expect("insert");
+    assert_eq!(inserted, count as usize);
+}
+
+/// A send port over one relay, with delays that a test can wait for.
+fn send_port_over(relay: &str) -> String {
+    format!(
+        "{relay}
+[send_port.default]
+from = \"Contoso alerts <alerts@example.test>\"
+relays = [\"main\"]
+[send_port.default.retry]
+first_delay = \"1s\"
+longest_delay = \"2s\"
+"
+    )
+}
+
+/// The relay `main` at an address, without TLS.
+fn plain_relay(address: std::net::SocketAddr) -> String {
+    format!(
+        "[relay.main]\nkind = \"smtp\"\nhost = \"{}\"\nport = {}\ntls = \"none\"\nehlo_name = \"sendport.test\"\n",
+        address.ip(),
+        address.port()
+    )
+}

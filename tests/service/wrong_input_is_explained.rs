@@ -1,0 +1,89 @@
+use crate::send_port_over;
+use crate::site::{Site, text};
+
+const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
+
+fn site_with(config: &str) -> Site {
+    let site = Site::new(&send_port_over(DISCARD));
+    std::fs::write(site.config(), config).expect("write");
+    site
+}
+
+fn refused(config: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = site_with(config).sendport(arguments);
+    (output.status.code(), text(&output))
+}
+
+#[test]
+fn an_unknown_key_is_named_with_a_suggestion() {
+    let (code, said) = refused("[service]\npol_interval = \"1s\"\n", &["run"]);
+    assert_eq!(code, Some(3));
+    assert!(
+        said.contains("sendport.toml") && said.contains("did you mean `poll_interval`?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_configuration_without_send_port_says_what_to_write() {
+    let (code, said) = refused("environment = \"x\"\n", &["run"]);
+    assert_eq!(code, Some(3));
+    assert!(said.contains("[send_port.default]"), "{said}");
+}
+
+#[test]
+fn a_database_that_is_not_there_says_how_to_make_it() {
+    let (code, said) = refused(
+        "[database]\nconnection = \"sqlite:absent.db\"\n",
+        &["status"],
+    );
+    assert_eq!(code, Some(4));
+    assert!(said.contains("sendport migrate"), "{said}");
+}
+
+#[test]
+fn a_configuration_file_that_is_not_there_is_named() {
+    let site = Site::new(&send_port_over(DISCARD));
+    std::fs::remove_file(site.config()).expect("remove");
+    let output = site.sendport(&["run"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).contains("sendport.toml"), "{}", text(&output));
+}
+
+#[test]
+fn check_prints_a_line_for_each_finding_and_fails_by_the_first() {
+    let site = Site::new(&send_port_over(DISCARD));
+    let output = site.sendport(&["check"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(
+        text(&output).contains("ok    environment: test"),
+        "{}",
+        text(&output)
+    );
+
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    let down = "[relay.main]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = 9\ntls = \"none\"\n";
+    std::fs::write(site.config(), config.replace(DISCARD, down)).expect("write");
+    let output = site.sendport(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output).contains("FAIL  relay.main: CONNECT"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn an_insert_that_the_database_refuses_names_the_constraint() {
+    let site = Site::new(&send_port_over(DISCARD));
+    let wrong = "INSERT INTO Alert (ToRecipients, NotBefore) VALUES ('a@b', '2026-01-01 10:00')";
+    let error = site
+        .database()
+        .execute(wrong, [])
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        error.contains("CK_Alert_NotBefore_like_2026_01_31T12_00_00_000Z"),
+        "{error}"
+    );
+}

@@ -1,0 +1,47 @@
+//! A reply that comes before the dot is not the dot's: nothing counts as accepted by mistake.
+
+use sendport::domain::SubmissionEnd;
+
+use crate::support::client::{last_reply, relay, submit};
+use crate::support::scripted_peer::{Expect, Peer, Step, hello, send, then};
+
+async fn with_answer_to_data(answer: &str) -> sendport::domain::SubmissionReport {
+    let script = [
+        Expect("MAIL"),
+        send("250 ok"),
+        Expect("RCPT"),
+        send("250 ok"),
+        Expect("DATA"),
+        send(answer),
+        Step::ClientGoes,
+    ];
+    let peer = Peer::start(vec![then(hello(&[]), script)]).await;
+    let report = submit(&relay(peer.address, "tls = \"none\""), &["a@example.test"]).await;
+    peer.finish().await;
+    report
+}
+
+#[tokio::test]
+async fn a_second_reply_behind_the_354_is_no_acceptance() {
+    let report = with_answer_to_data("354 go\r\n250 2.0.0 taken").await;
+    assert_eq!(report.end, SubmissionEnd::Broken);
+    assert!(!report.is_accepted());
+    assert!(
+        last_reply(&report).0.text.contains("before the content"),
+        "{report:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_behind_the_354_is_the_reason() {
+    let report = with_answer_to_data("354 go\r\n452 4.3.1 disk full").await;
+    assert_eq!(report.end, SubmissionEnd::Broken);
+    assert_eq!(last_reply(&report).0.to_string(), "452 4.3.1 disk full");
+}
+
+#[tokio::test]
+async fn success_in_place_of_354_is_no_acceptance() {
+    let report = with_answer_to_data("250 2.0.0 ok").await;
+    assert_eq!(report.end, SubmissionEnd::Broken);
+    assert!(!report.is_accepted());
+}

@@ -1,0 +1,186 @@
+//! A site as a user has it: a folder with a configuration file and a SQLite database, and the
+//! real program run on it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+/// The folder, removed at the end.
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+}
+
+/// Short leases and delays, so that a test need not wait long for either.
+const HEAD: &str = r#"
+environment = "test"
+
+[database]
+connection = "sqlite:sendport.db"
+
+[service]
+lease = "3s"
+renew_interval = "500ms"
+sweep_interval = "300ms"
+"#;
+
+impl Site {
+    /// A migrated database and a configuration of `relays_and_send_ports`.
+    pub(crate) fn new(relays_and_send_ports: &str) -> Self {
+        let site = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
+        std::fs::write(site.config(), format!("{HEAD}{relays_and_send_ports}")).expect("write");
+        let migrated = site.sendport(&["migrate", "--create-database"]);
+        assert!(migrated.status.success(), "{}", text(&migrated));
+        site
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("sendport.toml")
+    }
+
+    /// The database, as an application opens it.
+    pub(crate) fn database(&self) -> Connection {
+        let connection = Connection::open(self.path("sendport.db")).expect("open the database");
+        connection
+            .busy_timeout(Duration::from_secs(30))
+            .expect("set the time-out");
+        connection
+    }
+
+    /// Runs a verb to its end.
+    pub(crate) fn sendport(&self, arguments: &[&str]) -> Output {
+        program(&self.config(), arguments)
+            .output()
+            .expect("run sendport")
+    }
+
+    /// Starts the service.
+    pub(crate) fn run(&self) -> Service {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("service.log"))
+            .expect("open the log");
+        let mut command = program(&self.config(), &["run"]);
+        let child = command
+            .stderr(log)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("start sendport");
+        Service { child: Some(child) }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("service.log")).unwrap_or_default()
+    }
+
+    /// One value of the database as text.
+    pub(crate) fn value(&self, sql: &str) -> String {
+        let as_text = |row: &rusqlite::Row<'_>| {
+            row.get_ref(0).map(|value| match value {
+                rusqlite::types::ValueRef::Null => String::new(),
+                rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+                rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                other => format!("{other:?}"),
+            })
+        };
+        self.database()
+            .query_row(sql, [], as_text)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Waits for another process to bring a value about: the database has no signal for that.
+    pub(crate) async fn wait_until(&self, sql: &str, wanted: &str, within: Duration) {
+        let deadline = tokio::time::Instant::now() + within;
+        let mut look = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            look.tick().await;
+            let found = self.value(sql);
+            if found == wanted {
+                return;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{sql}: expected {wanted}, still {found}\n{}",
+                tail(&self.log())
+            );
+        }
+    }
+
+    /// Waits until no alert waits for anything any more.
+    pub(crate) async fn wait_until_all_final(&self, within: Duration) {
+        self.wait_until(
+            "SELECT count(*) FROM AlertState WHERE FinalAt IS NULL",
+            "0",
+            within,
+        )
+        .await;
+    }
+}
+
+fn program(config: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sendport"));
+    command
+        .arg("--config")
+        .arg(config)
+        .args(arguments)
+        .env_remove("RUST_LOG");
+    command
+}
+
+/// Both outputs of a verb.
+pub(crate) fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// A running service; killed when dropped.
+pub(crate) struct Service {
+    child: Option<Child>,
+}
+
+impl Service {
+    /// SIGTERM, and its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("runs");
+        let killed = Command::new("kill")
+            .arg(child.id().to_string())
+            .status()
+            .expect("run kill");
+        assert!(killed.success());
+        child.wait().expect("wait for sendport").code()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        end(self.child.take());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        end(self.child.take());
+    }
+}
+
+fn end(child: Option<Child>) {
+    if let Some(mut child) = child {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
