@@ -63,6 +63,10 @@ impl Heartbeat {
         {
             Ok(Renewal::Renewed) => {
                 self.guard.renewed(sent);
+                if sent.elapsed() > self.interval {
+                    let took_ms = sent.elapsed().as_millis();
+                    tracing::warn!(took_ms, "lease renewal is slow");
+                }
                 if std::mem::take(failing) {
                     tracing::info!("lease is renewed again");
                 }

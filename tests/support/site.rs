@@ -20,7 +20,7 @@ environment = "test"
 connection = "sqlite:sendport.db"
 
 [service]
-lease = "3s"
+lease = "8s"
 renew_interval = "500ms"
 sweep_interval = "300ms"
 "#;
