@@ -429,11 +429,17 @@ BEGIN
     GRANT SELECT ON sendport.SchemaVersion TO sendport_reader;
 END;
 GO
--- Babelfish refuses grants on types, and asks for none.
+-- Babelfish knows no permissions on types; it asks for those on the table behind one.
 IF SERVERPROPERTY(N'Babelfish') IS NULL
 BEGIN
     EXEC (N'GRANT EXECUTE ON TYPE::sendport.OutcomeList TO sendport_service');
     EXEC (N'GRANT EXECUTE ON TYPE::sendport.RecipientList TO sendport_service');
     EXEC (N'GRANT EXECUTE ON TYPE::sendport.ReplyList TO sendport_service');
+END
+ELSE
+BEGIN
+    EXEC (N'GRANT SELECT ON sendport.OutcomeList TO sendport_service');
+    EXEC (N'GRANT SELECT ON sendport.RecipientList TO sendport_service');
+    EXEC (N'GRANT SELECT ON sendport.ReplyList TO sendport_service');
 END;
 GO

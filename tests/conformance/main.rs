@@ -14,7 +14,7 @@ mod record;
 mod schema;
 mod sqlite;
 mod sqlserver;
-mod sqlserver_roles;
+mod sqlserver_only;
 mod sweep;
 mod values;
 

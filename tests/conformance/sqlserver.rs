@@ -110,14 +110,27 @@ async fn connect(connection_string: &str) -> Result<Client<Compat<TcpStream>>, S
 
 /// The first value of the first row of the first result set, as text.
 pub(crate) async fn run(connection_string: &str, batch: &str) -> Result<Option<String>, String> {
+    run_all(connection_string, &[batch.to_owned()]).await
+}
+
+/// Batches one after the other on one connection, up to the first error; the last one's value.
+pub(crate) async fn run_all(
+    connection_string: &str,
+    batches: &[String],
+) -> Result<Option<String>, String> {
     let mut client = connect(connection_string).await?;
-    let results = client
-        .simple_query(batch)
-        .await
-        .map_err(|e| e.to_string())?;
-    let results = results.into_results().await.map_err(|e| e.to_string())?;
-    let row = results.into_iter().flatten().next();
-    Ok(row.and_then(|row| row.cells().next().and_then(|(_, value)| text(value))))
+    let mut value = None;
+    for batch in batches {
+        let results = client.simple_query(batch).await;
+        let results = results.map_err(|e| e.to_string())?.into_results().await;
+        let row = results
+            .map_err(|e| e.to_string())?
+            .into_iter()
+            .flatten()
+            .next();
+        value = row.and_then(|row| row.cells().next().and_then(|(_, value)| text(value)));
+    }
+    Ok(value)
 }
 
 fn text(value: &ColumnData<'_>) -> Option<String> {

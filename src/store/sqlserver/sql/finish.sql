@@ -28,7 +28,7 @@ WHERE NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = n.AlertId
 UPDATE r
 SET Status = @status, StatusAt = @now, ExplanationKey = @explanation,
     ReplyText = CASE WHEN r.ReplyText IS NULL THEN REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
-                     ELSE REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''') COLLATE DATABASE_DEFAULT + N'; the last reply was: ' + r.ReplyText END
+                     ELSE REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''') + N'; the last reply was: ' + r.ReplyText END
 FROM sendport.Recipient r
 JOIN @held h ON h.AlertId = r.AlertId
 JOIN @outcomes o ON o.AlertId = r.AlertId

@@ -1,13 +1,14 @@
-//! What the three roles of the schema may do on SQL Server, and what not.
+//! What only SQL Server has to prove: what the three roles may do and what not, the script that
+//! a DBA runs, and that no text becomes SQL.
 
 use std::sync::Arc;
 
-use sendport::domain::{AlertStatus, RecipientStatus};
-use sendport::store::Recorded;
+use sendport::domain::{AlertStatus, Command, OutcomeKind, RecipientStatus, Reply};
 use sendport::store::sqlserver::SqlServerStore;
+use sendport::store::{Recorded, SchemaState};
 
 use crate::fixture::{self, Fixture};
-use crate::sqlserver::{SqlServerFixture, run, server};
+use crate::sqlserver::{SqlServerFixture, run, run_all, server};
 
 const PASSWORD: &str = "Writes-4711-alerts";
 
@@ -133,9 +134,104 @@ async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
     login.drop(fixture).await;
 }
 
+/// The batches of the printed script as sqlcmd cuts them.
+fn script() -> Vec<String> {
+    let script = sendport::store::sqlserver::migration_script();
+    let script = script.replace(":on error exit\n", "");
+    let batches = script
+        .split("\nGO\n")
+        .filter(|batch| !batch.trim().is_empty());
+    batches.map(str::to_owned).collect()
+}
+
+async fn the_printed_script_makes_the_schema_and_refuses_to_run_twice(fixture: &SqlServerFixture) {
+    let store = fixture.bare().await;
+    store.create_database().await.expect("create");
+    let own = fixture.connection_string();
+    run_all(&own, &script()).await.expect("the script");
+    let state = store.schema_state().await.expect("state");
+    assert!(matches!(state, SchemaState::Current(_)), "{state:?}");
+    assert!(store.migrate().await.expect("migrate").is_empty());
+    fixture::instance(&store, "a").await;
+    let refused = run_all(&own, &script()).await.expect_err("twice");
+    assert!(
+        refused.contains("stands in this database already"),
+        "{refused}"
+    );
+}
+
+async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
+    const SAID: &str = "O'Brien''s mailbox'); DROP TABLE sendport.EventLog; -- \\' \" \u{1f6a8}";
+    let store = fixture.fresh().await;
+    let instance = fixture::instance(&store, "a").await;
+    let id = as_fixture(fixture).alert_to("ops0@contoso.com").await;
+    let (token, _) = fixture::claim_one(&store, instance).await;
+    let mut outcome = fixture::outcome(id, token, 1, &[RecipientStatus::Failed]);
+    if let OutcomeKind::Decided(decision) = &mut outcome.kind {
+        let reply = Reply::new(Command::Rcpt, 550, None, SAID);
+        decision.reason = Some(SAID.to_owned());
+        let attempt = decision.attempt.as_mut().expect("an attempt");
+        attempt.replies[0].reply = reply.clone();
+        attempt.facts.server_name = Some(SAID.to_owned());
+        let recipient = &mut decision.recipients[0];
+        recipient.reply = Some(reply);
+        recipient.mailbox.address = "o'brien@contoso.com".to_owned();
+    }
+    fixture::record(&store, instance, &outcome).await;
+    let line = store
+        .deliveries(Some(id), 1)
+        .await
+        .expect("deliveries")
+        .remove(0);
+    assert_eq!(line.reply_text.as_deref(), Some(SAID));
+    assert_eq!(line.address, "o'brien@contoso.com");
+    let reason = fixture::line(&store, id).await.status_reason;
+    assert_eq!(reason.as_deref(), Some(SAID));
+    let name = fixture
+        .scalar("SELECT ServerName FROM sendport.Attempt")
+        .await;
+    assert_eq!(name.as_deref(), Some(SAID));
+    let reply = fixture
+        .scalar("SELECT ReplyText FROM sendport.AttemptReply")
+        .await;
+    assert_eq!(reply.as_deref(), Some(SAID));
+}
+
+/// A statement whose future is dropped costs its connection, and nothing else.
+async fn a_dropped_call_harms_no_later_one(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let instance = fixture::instance(&store, "a").await;
+    as_fixture(fixture).many(50).await;
+    for _ in 0..20 {
+        let claim = fixture::claim(&store, instance, 1);
+        tokio::select! {
+            biased;
+            () = tokio::task::yield_now() => {}
+            _ = claim => {}
+        }
+    }
+    let mut claimed = 0;
+    loop {
+        let (_, claim) = fixture::claim_from(&store, instance, "default", 10).await;
+        claimed += claim.alerts.len();
+        if claim.alerts.is_empty() && !claim.may_hold_more {
+            break;
+        }
+    }
+    store.retire(instance).await.expect("retire");
+    assert!(claimed > 0);
+    let again = fixture::instance(&store, "b").await;
+    let (_, alerts) = fixture::claim(&store, again, 100).await;
+    assert_eq!(
+        alerts.len(),
+        50,
+        "what a dropped claim took is released by retiring"
+    );
+}
+
 macro_rules! on_sqlserver {
     ($($scenario:ident;)*) => {
-        mod roles {
+        mod scenarios {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $scenario() {
@@ -154,4 +250,7 @@ macro_rules! on_sqlserver {
 on_sqlserver! {
     a_writer_writes_and_reads_its_own_alerts_only;
     the_service_needs_its_role_only;
+    the_printed_script_makes_the_schema_and_refuses_to_run_twice;
+    what_a_relay_says_never_becomes_sql;
+    a_dropped_call_harms_no_later_one;
 }
