@@ -288,6 +288,31 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_of_our_own_is_explained() {
+        let table = ReplyTable::built_in();
+        let ours = [
+            "header-injection",
+            "header-not-allowed",
+            "bad-headers",
+            "bad-reply-to",
+            "bad-from",
+            "bad-message-id-domain",
+            "no-recipients",
+            "template-unknown",
+            "bad-payload",
+            "template-error",
+            "nothing-to-send",
+            "principal-not-allowed",
+            "protection-not-available",
+            "expired",
+            "no-such-send-port",
+        ];
+        for key in ours {
+            assert!(table.by_key(key).is_some(), "{key}");
+        }
+    }
+
+    #[test]
     fn a_pattern_that_would_fit_everything_is_refused() {
         let text = "[[reply]]\nkey = 'k'\nfault = 'relay'\ncause = 'c'\nadvice = 'a'\n";
         let error = ReplyTable::parse(text).unwrap_err().to_string();

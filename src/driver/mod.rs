@@ -10,7 +10,7 @@ mod recorder;
 mod sweeper;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -147,6 +147,7 @@ impl Driver {
             finished,
             permits: self.send_ports.iter().map(|_| share()).collect(),
             freed,
+            unanswered: Mutex::default(),
         };
         (tasks, tokio::spawn(recorder.run(to_record)))
     }
@@ -264,7 +265,7 @@ impl Driver {
         permits: &Arc<Semaphore>,
         tasks: &Tasks,
     ) -> Result<bool, StoreError> {
-        let token = LeaseToken::random();
+        let token = tasks.token_for(send_port);
         let claim = Claim {
             instance: self.instance.id,
             token,
@@ -272,6 +273,7 @@ impl Driver {
             limit,
         };
         let claimed = self.store.claim(&claim).await?;
+        tasks.token_was_answered(send_port);
         if claimed.alerts.is_empty() {
             return Ok(claimed.may_hold_more);
         }
@@ -416,9 +418,29 @@ struct Tasks {
     permits: Vec<Arc<Semaphore>>,
     /// Permits were given back.
     freed: Arc<Notify>,
+    /// Tokens of claims whose answer was not seen, by send port: asked again with the same
+    /// token, the store hands out what they took.
+    unanswered: Mutex<BTreeMap<String, LeaseToken>>,
 }
 
 impl Tasks {
+    fn token_for(&self, send_port: &str) -> LeaseToken {
+        let mut unanswered = self
+            .unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *unanswered
+            .entry(send_port.to_owned())
+            .or_insert_with(LeaseToken::random)
+    }
+
+    fn token_was_answered(&self, send_port: &str) {
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(send_port);
+    }
+
     async fn finish(&self, outcome: Outcome, permit: OwnedSemaphorePermit) {
         let _ = self
             .finished

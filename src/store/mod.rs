@@ -70,6 +70,8 @@ pub trait AlertStore: Send + Sync {
     /// before low with a fixed head start of age (30 minutes a class), oldest first. No alert is ever handed to
     /// two claims. Claimed alerts have `Status = 'sending'`, `DueAt` NULL, the token and the
     /// owner. Costs the same however many rows are finished, or queued for other send ports.
+    /// After an error the caller repeats the claim with the same token: a store that had taken
+    /// alerts by it hands those out.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError>;
 
     /// Reads the alerts that a claim took, with their recipients' rows. A row that cannot be

@@ -1,0 +1,200 @@
+//! The arrows between the modules, kept true by the `use` lines: who may know whom, and which
+//! room alone may know a library. The map stands in docs/architecture.md.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A module of the first level and the modules that it may name.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("clock", &["domain"]),
+    ("replies", &["domain"]),
+    ("retry", &["domain"]),
+    ("smime", &["domain"]),
+    ("template", &["domain"]),
+    ("mime", &["domain", "template"]),
+    ("config", &["domain", "retry", "smime"]),
+    ("send_port", &["config", "domain", "mime", "retry", "smime"]),
+    ("relay", &["clock", "config", "domain"]),
+    ("smtp", &["clock", "config", "domain", "relay"]),
+    ("sink", &["domain", "relay", "smtp"]),
+    ("store", &["clock", "domain"]),
+    (
+        "dispatcher",
+        &[
+            "clock",
+            "domain",
+            "mime",
+            "relay",
+            "replies",
+            "retry",
+            "send_port",
+            "smime",
+            "store",
+            "template",
+        ],
+    ),
+    ("driver", &["dispatcher", "domain", "relay", "store"]),
+    ("telemetry", &["config"]),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "domain",
+            "relay",
+            "replies",
+            "sink",
+            "store",
+            "telemetry",
+        ],
+    ),
+];
+
+/// A library and the only places that may name it. `app` composes and may name any module of
+/// ours, but no library of these.
+const LIBRARIES: &[(&str, &[&str])] = &[
+    ("tiberius", &["store/sqlserver"]),
+    ("rusqlite", &["store/sqlite"]),
+    ("minijinja", &["template"]),
+    ("lettre", &["mime"]),
+    ("html2text", &["mime"]),
+    ("tokio_openssl", &["smtp"]),
+    ("clap", &["cli"]),
+];
+
+/// The code of every file of `src` without its tests, by path relative to `src`.
+fn sources() -> BTreeMap<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut found = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("src is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") && !is_test(&path) {
+                let text = std::fs::read_to_string(&path).expect("a source file");
+                let code = text
+                    .split("#[cfg(test)]\nmod tests {")
+                    .next()
+                    .unwrap_or_default();
+                let relative = path.strip_prefix(&root).expect("below src").to_owned();
+                found.insert(relative, without_comments(code));
+            }
+        }
+    }
+    found.retain(|path, _| !path.components().any(|c| c.as_os_str() == "tests"));
+    found
+}
+
+fn is_test(path: &Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    stem == "tests" || stem.ends_with("_tests")
+}
+
+fn without_comments(code: &str) -> String {
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// `smtp` for `smtp/tls.rs`, `retry` for `retry.rs`.
+fn module(path: &Path) -> String {
+    let first = path
+        .components()
+        .next()
+        .expect("a file")
+        .as_os_str()
+        .to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The modules that the code names as `crate::<module>`.
+fn named(code: &str) -> Vec<String> {
+    let after = code.split("crate::").skip(1);
+    after
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn no_module_knows_one_that_it_must_not() {
+    let arrows: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (path, code) in sources() {
+        let module = module(&path);
+        let Some(allowed) = arrows.get(module.as_str()) else {
+            continue;
+        };
+        for name in named(&code) {
+            let known = arrows.contains_key(name.as_str()) || name == "app";
+            if known && name != module && !allowed.contains(&name.as_str()) {
+                wrong.push(format!("{} names crate::{name}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_two_stores_do_not_know_each_other() {
+    for (path, code) in sources() {
+        let path = path.to_string_lossy().into_owned();
+        assert!(
+            !(path.starts_with("store/sqlite") && code.contains("sqlserver")),
+            "{path}"
+        );
+        assert!(
+            !(path.starts_with("store/sqlserver") && code.contains("sqlite")),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_library_is_known_in_its_room_alone() {
+    let mut wrong = Vec::new();
+    for (path, code) in sources() {
+        let shown = path.to_string_lossy().into_owned();
+        for (library, rooms) in LIBRARIES {
+            let names_it = code.contains(&format!("{library}::"));
+            if names_it && !rooms.iter().any(|room| shown.starts_with(room)) {
+                wrong.push(format!("{shown} names {library}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_domain_does_no_io() {
+    for (path, code) in sources() {
+        if path.starts_with("domain") {
+            for library in ["tokio", "tracing", "std::fs", "std::net::Tcp", "std::env"] {
+                assert!(
+                    !code.contains(&format!("{library}::")),
+                    "{} names {library}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_module_has_its_arrows_written_down() {
+    let mut unknown: Vec<_> = sources().keys().map(|path| module(path)).collect();
+    unknown.sort();
+    unknown.dedup();
+    let roots = ["lib", "main", "app", "fixture"];
+    unknown.retain(|module| {
+        !roots.contains(&module.as_str()) && !ARROWS.iter().any(|(known, _)| known == module)
+    });
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
