@@ -306,6 +306,7 @@ mod tests {
             "protection-not-available",
             "expired",
             "no-such-send-port",
+            "attempts-spent",
         ];
         for key in ours {
             assert!(table.by_key(key).is_some(), "{key}");

@@ -10,16 +10,15 @@ use crate::store::AdoptMode;
 #[command(after_help = "Examples:
   sendport adopt --environment test --expire    nothing that waits is ever sent
   sendport adopt --environment test --hold      until `sendport release` says so")]
-#[group(id = "mode", required = true, multiple = false)]
 pub(super) struct Args {
     /// The environment that the database shall belong to [default: the configured one]
-    #[arg(long, value_name = "NAME", group = "name")]
+    #[arg(long, value_name = "NAME")]
     environment: Option<String>,
     /// Everything that waits expires
-    #[arg(long, group = "mode")]
+    #[arg(long, required_unless_present = "hold")]
     expire: bool,
     /// Everything that waits is held
-    #[arg(long, group = "mode")]
+    #[arg(long, conflicts_with = "expire")]
     hold: bool,
 }
 

@@ -95,7 +95,7 @@ impl Dispatcher {
             roll.expire(&why);
             return decided(roll.into_decision(None));
         }
-        let composed = match self.compose(alert, port) {
+        let composed = match attempts_left(alert, port).and_then(|()| self.compose(alert, port)) {
             Ok(composed) => composed,
             Err(refusal) => {
                 roll.refuse(&refusal);
@@ -181,6 +181,21 @@ fn released() -> OutcomeKind {
     OutcomeKind::Released {
         retry_in: Duration::ZERO,
     }
+}
+
+/// A take-over spends an attempt of the alert too: one that kills whoever works on it ends
+/// here.
+fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
+    if alert.attempt_count < port.retry.attempts {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "attempts-spent",
+        format!(
+            "all {} attempts are spent; the ends of some were not seen",
+            port.retry.attempts
+        ),
+    ))
 }
 
 fn expiry(alert: &Alert, rules: &Rules<'_>, now: crate::domain::Timestamp) -> Option<String> {

@@ -16,6 +16,8 @@ mod sqlite;
 mod sqlserver;
 mod sqlserver_only;
 mod sweep;
+#[path = "../support/tsql.rs"]
+mod tsql;
 mod values;
 
 /// Hands the list of scenarios to `$run`, which makes tests of it for one store.

@@ -9,11 +9,9 @@ use async_trait::async_trait;
 use sendport::domain::AlertId;
 use sendport::store::Store;
 use sendport::store::sqlserver::SqlServerStore;
-use tiberius::{Client, ColumnData, Config};
-use tokio::net::TcpStream;
-use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use crate::fixture::Fixture;
+use crate::tsql::run;
 
 /// The columns that hold a time, by table.
 const TIMES: &[(&str, &[&str])] = &[
@@ -43,19 +41,6 @@ const TIMES: &[(&str, &[&str])] = &[
 
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.
 static CATALOG: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-/// The server's connection string, or `None` after a line that says what did not run.
-#[expect(
-    clippy::print_stdout,
-    reason = "a suite that did not run has to say so"
-)]
-pub(crate) fn server() -> Option<String> {
-    let server = std::env::var("SENDPORT_TEST_SQLSERVER").ok();
-    if server.is_none() {
-        println!("SENDPORT_TEST_SQLSERVER is not set: this did not run on SQL Server");
-    }
-    server
-}
 
 /// A database of its own.
 pub(crate) struct SqlServerFixture {
@@ -96,50 +81,6 @@ impl SqlServerFixture {
             }
         }
         panic!("cannot drop {database}: {last}");
-    }
-}
-
-async fn connect(connection_string: &str) -> Result<Client<Compat<TcpStream>>, String> {
-    let config = Config::from_ado_string(connection_string).map_err(|e| e.to_string())?;
-    let stream = TcpStream::connect(config.get_addr()).await;
-    let stream = stream.map_err(|e| e.to_string())?.compat_write();
-    Client::connect(config, stream)
-        .await
-        .map_err(|e| e.to_string())
-}
-
-/// The first value of the first row of the first result set, as text.
-pub(crate) async fn run(connection_string: &str, batch: &str) -> Result<Option<String>, String> {
-    run_all(connection_string, &[batch.to_owned()]).await
-}
-
-/// Batches one after the other on one connection, up to the first error; the last one's value.
-pub(crate) async fn run_all(
-    connection_string: &str,
-    batches: &[String],
-) -> Result<Option<String>, String> {
-    let mut client = connect(connection_string).await?;
-    let mut value = None;
-    for batch in batches {
-        let results = client.simple_query(batch).await;
-        let results = results.map_err(|e| e.to_string())?.into_results().await;
-        let row = results
-            .map_err(|e| e.to_string())?
-            .into_iter()
-            .flatten()
-            .next();
-        value = row.and_then(|row| row.cells().next().and_then(|(_, value)| text(value)));
-    }
-    Ok(value)
-}
-
-fn text(value: &ColumnData<'_>) -> Option<String> {
-    match value {
-        ColumnData::String(text) => text.as_ref().map(ToString::to_string),
-        ColumnData::I32(number) => number.map(|n| n.to_string()),
-        ColumnData::I64(number) => number.map(|n| n.to_string()),
-        ColumnData::Guid(id) => id.map(|id| id.to_string()),
-        _ => None,
     }
 }
 
@@ -205,7 +146,7 @@ macro_rules! on_sqlserver {
                 $(
                     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                     async fn $scenario() {
-                        let Some(server) = super::server() else { return };
+                        let Some(server) = crate::tsql::server() else { return };
                         let fixture = std::sync::Arc::new(super::SqlServerFixture::new(server));
                         let scenario = std::sync::Arc::clone(&fixture);
                         let told = tokio::spawn(async move {

@@ -8,7 +8,8 @@ use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::{Recorded, SchemaState};
 
 use crate::fixture::{self, Fixture};
-use crate::sqlserver::{SqlServerFixture, run, run_all, server};
+use crate::sqlserver::SqlServerFixture;
+use crate::tsql::{run, run_all, server};
 
 const PASSWORD: &str = "Writes-4711-alerts";
 

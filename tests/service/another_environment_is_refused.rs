@@ -32,7 +32,7 @@ async fn a_copied_database_mails_nobody_until_it_is_adopted() {
         "{said}"
     );
 
-    let adopted = site.sendport(&["adopt", "--hold"]);
+    let adopted = site.sendport(&["adopt", "--environment", "copy", "--hold"]);
     assert!(adopted.status.success(), "{}", text(&adopted));
     let service = site.run();
     insert_many(&site, 1);

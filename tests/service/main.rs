@@ -3,6 +3,8 @@
 
 #[path = "../support/site.rs"]
 mod site;
+#[path = "../support/tsql.rs"]
+mod tsql;
 #[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
 #[path = "../support"]
 mod support {
@@ -20,6 +22,7 @@ mod demo_ends_by_itself;
 mod killed_and_nothing_lost;
 mod relay_down_and_back;
 mod stop_drains;
+mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;
 mod thirty_seven_of_a_hundred_refused;
 mod wrong_input_is_explained;

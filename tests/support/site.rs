@@ -16,9 +16,6 @@ pub(crate) struct Site {
 const HEAD: &str = r#"
 environment = "test"
 
-[database]
-connection = "sqlite:sendport.db"
-
 [service]
 lease = "8s"
 renew_interval = "500ms"
@@ -28,10 +25,17 @@ sweep_interval = "300ms"
 impl Site {
     /// A migrated database and a configuration of `relays_and_send_ports`.
     pub(crate) fn new(relays_and_send_ports: &str) -> Self {
+        Self::on("sqlite:sendport.db", relays_and_send_ports)
+    }
+
+    /// The same on the database of a connection string.
+    pub(crate) fn on(connection: &str, relays_and_send_ports: &str) -> Self {
         let site = Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
         };
-        std::fs::write(site.config(), format!("{HEAD}{relays_and_send_ports}")).expect("write");
+        let database = format!("[database]\nconnection = '{connection}'\n");
+        let config = format!("{HEAD}{database}{relays_and_send_ports}");
+        std::fs::write(site.config(), config).expect("write");
         let migrated = site.sendport(&["migrate", "--create-database"]);
         assert!(migrated.status.success(), "{}", text(&migrated));
         site

@@ -6,6 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -135,11 +136,25 @@ pub(super) enum Role {
 
 type Job = Box<dyn FnOnce(&mut Slot) + Send>;
 
-/// A thread and the connection that it owns; the thread ends when this is dropped.
+/// A thread and the connection that it owns. Dropping this ends the thread and waits for it:
+/// a thread that still runs while the process exits races with the exit handlers of C
+/// libraries.
 #[derive(Debug)]
 pub(super) struct Worker {
-    jobs: mpsc::Sender<Job>,
+    /// `None` only while it is dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
     path: PathBuf,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It catches the panics of its jobs, so there is nothing to learn from the result.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Worker {
@@ -152,7 +167,7 @@ impl Worker {
             role,
             connection: None,
         };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(format!("sqlite-{role:?}").to_lowercase())
             .spawn(move || {
                 while let Ok(job) = inbox.recv() {
@@ -161,7 +176,8 @@ impl Worker {
                 }
             })?;
         Ok(Self {
-            jobs,
+            jobs: Some(jobs),
+            thread: Some(thread),
             path: path.to_owned(),
         })
     }
@@ -203,7 +219,8 @@ impl Worker {
             let words = "the job broke off in a panic; the service's log has its message";
             StoreError::new(StoreErrorKind::Unavailable, doing, words)
         };
-        self.jobs.send(job).map_err(|_| gone())?;
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        jobs.send(job).map_err(|_| gone())?;
         result.await.map_err(|_| gone())
     }
 }
