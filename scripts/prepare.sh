@@ -1,0 +1,52 @@
+# Sourced by demo.sh, test.sh and .ci/run.
+# shellcheck shell=bash disable=SC2034
+
+# What the build needs: a C compiler for SQLite, which is compiled in, and OpenSSL.
+BUILD_PACKAGES=(gcc libc6-dev pkg-config libssl-dev)
+# What the tests need beside it: openssl makes their certificates, sqlite3 and python3 are
+# foreign clients, and the libraries are Postfix's, which is unpacked and never installed.
+TEST_PACKAGES=(
+    ca-certificates openssl python3 sqlite3
+    libdb5.3 libicu72 libnsl2 libnss-wrapper libsasl2-2
+)
+
+# Rust that was installed by rustup, in a shell that does not know of it yet.
+if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
+    # shellcheck source=/dev/null
+    . "$HOME/.cargo/env"
+fi
+if ! command -v cargo >/dev/null; then
+    echo "Rust is missing; install it from https://rustup.rs and run this again." >&2
+    exit 1
+fi
+
+# as_root COMMAND...: sudo asks for a password on a terminal, and fails where there is none.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@" </dev/null
+    fi
+}
+
+# install_missing PACKAGE...: installs those Debian packages that are not there. Where that is
+# not possible it says which ones are missing, and goes on: what they bring may be there by
+# other means.
+install_missing() {
+    local package missing=()
+    if ! command -v dpkg-query >/dev/null; then
+        echo "This is not Debian. What these packages of Debian 12 bring is needed: $*" >&2
+        return
+    fi
+    for package in "$@"; do
+        dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null |
+            grep -qx installed || missing+=("$package")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    echo "Installing: ${missing[*]}"
+    as_root apt-get update -qq &&
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install --yes -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+        echo "Missing and not installed: ${missing[*]}
+As root: apt-get install --no-install-recommends ${missing[*]}" >&2
+}

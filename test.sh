@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Sets up what the tests need and runs all checks: ./test.sh
+set -euo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=scripts/prepare.sh
+. scripts/prepare.sh
+
+install_missing "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+
+step() {
+    echo "== $*"
+    "$@"
+}
+
+step tests/peers/install.sh target/peers
+step cargo fmt --check
+step cargo clippy --locked --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
+step cargo test --locked
+# Without advisories: they are fetched, and a new one must not fail an unchanged tree.
+if command -v cargo-deny >/dev/null; then
+    step cargo deny --locked check licenses bans sources
+else
+    echo "cargo-deny is not installed: licenses, bans and sources were not checked"
+fi
