@@ -13,6 +13,7 @@ mod queue;
 mod record;
 mod schema;
 mod sqlite;
+mod sqlite_alone;
 mod sqlserver;
 mod sqlserver_only;
 mod sweep;

@@ -39,17 +39,17 @@ const TIMES: &[(&str, &[&str])] = &[
 ];
 
 /// A file in a folder of its own.
-struct SqliteFixture {
+pub(crate) struct SqliteFixture {
     folder: tempfile::TempDir,
 }
 
 impl SqliteFixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self { folder }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("sendport.db")
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How long SQLite itself waits for another process's transaction to end.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a job is tried again after that, and the first pause between.
 const BUSY_RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);

@@ -1,0 +1,311 @@
+//! What only SQLite has to prove: its file, its clock, its neighbours on the same machine.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use rusqlite::Connection;
+use sendport::clock::{Clock, SystemClock};
+use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
+use sendport::store::sqlite::SqliteStore;
+use sendport::store::{NewAlert, SchemaState, Store, StoreAdmin, StoreErrorKind};
+
+use crate::fixture::*;
+use crate::sqlite::SqliteFixture;
+
+fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(path, Arc::new(SystemClock)).expect("open")
+}
+
+/// Longer than any test should take; nothing waits for its end unless the test fails.
+const FOREVER: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn reading_creates_no_file() {
+    let f = SqliteFixture::new();
+    let store = open(&f.path());
+    assert_eq!(
+        store.schema_state().await.expect("state"),
+        SchemaState::Absent
+    );
+    let error = store.environment().await.expect_err("no file");
+    assert_eq!(error.kind(), StoreErrorKind::Schema);
+    assert!(
+        error.to_string().contains("there is no database file"),
+        "{error}"
+    );
+    assert!(!f.path().exists());
+    assert!(store.create_database().await.expect("create"));
+    assert!(!store.create_database().await.expect("create"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let f = SqliteFixture::new();
+    f.fresh().await;
+    for file in ["sendport.db", "sendport.db-wal"] {
+        let metadata = std::fs::metadata(f.path().with_file_name(file)).expect(file);
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_and_another_kind_of_file_are_refused_in_words() {
+    let f = SqliteFixture::new();
+    let folder = f.path().with_file_name("");
+    let error = SqliteStore::open(&folder, Arc::new(SystemClock)).expect_err("a folder");
+    assert!(error.to_string().contains("is a folder"), "{error}");
+    std::fs::write(f.path(), "a letter to my mother, in many words".repeat(50)).expect("write");
+    let error = open(&f.path()).migrate().await.expect_err("no database");
+    assert_eq!(error.kind(), StoreErrorKind::Schema);
+    assert!(
+        error.to_string().contains("is not a SQLite database"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_lock_that_does_not_end_is_unavailable() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    let rude = Connection::open(f.path()).expect("open");
+    rude.execute_batch("BEGIN IMMEDIATE").expect("lock");
+    let error = store
+        .insert(&NewAlert::default())
+        .await
+        .expect_err("locked");
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    assert!(error.is_transient());
+    assert_eq!(
+        store.alerts(None, 1).await.expect("reading goes on").len(),
+        0
+    );
+    rude.execute_batch("COMMIT").expect("unlock");
+    store.insert(&NewAlert::default()).await.expect("insert");
+}
+
+#[tokio::test]
+async fn a_refused_value_names_its_constraint() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    let alert = NewAlert {
+        subject: Some("x".repeat(2000)),
+        ..NewAlert::default()
+    };
+    let error = store.insert(&alert).await.expect_err("too long");
+    assert!(error.to_string().contains("CK_Alert_Length"), "{error}");
+}
+
+#[tokio::test]
+async fn times_of_another_form_are_refused() {
+    let f = SqliteFixture::new();
+    f.fresh().await;
+    for column in ["NotBefore", "ExpiresAt", "ReplyBy", "CreatedAt"] {
+        for time in [
+            "2026-01-31 12:00:00",
+            "2026-01-31T12:00:00Z",
+            "tomorrow",
+            "",
+        ] {
+            let insert =
+                format!("INSERT INTO Alert (ToRecipients, {column}) VALUES ('a@b', '{time}')");
+            let refused = f.try_sql(&insert).await.expect_err(time);
+            assert!(refused.contains(&format!("CK_Alert_{column}")), "{refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn text_that_is_not_utf8_fails_its_row_alone() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    (&f as &dyn Fixture)
+        .sql("INSERT INTO Alert (ToRecipients, Body) VALUES ('a@b.example', CAST(x'ff' AS TEXT))")
+        .await;
+    let good = (&f as &dyn Fixture).alert_to("ops@contoso.com").await;
+    let a = instance(&store, "a").await;
+    let (_, ids) = claim(&store, a, 10).await;
+    let loaded = format!("{:?}", store.load(&ids).await.expect("load"));
+    assert!(loaded.contains("column Body is not UTF-8"), "{loaded}");
+    assert_eq!(load(&store, good).await.id, good);
+}
+
+/// Stands until it is moved.
+struct TestClock(Mutex<Timestamp>);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().expect("no panic")
+    }
+}
+
+#[tokio::test]
+async fn the_given_clock_decides_not_the_machines() {
+    let f = SqliteFixture::new();
+    let clock = Arc::new(TestClock(Mutex::new(now() + TimeDelta::days(1000))));
+    let store = SqliteStore::open(&f.path(), Arc::clone(&clock) as _).expect("open");
+    store.migrate().await.expect("migrate");
+    let store: Arc<dyn Store> = Arc::new(store);
+    let alert = NewAlert {
+        not_before: Some(clock.now() + TimeDelta::seconds(1)),
+        ..NewAlert::default()
+    };
+    let id = store.insert(&alert).await.expect("insert");
+    assert_eq!(
+        line(&store, id).await.created_at.timestamp(),
+        clock.now().timestamp()
+    );
+    let a = instance(&store, "a").await;
+    assert!(claim(&store, a, 10).await.1.is_empty());
+    *clock.0.lock().expect("no panic") += TimeDelta::seconds(1);
+    assert_eq!(claim(&store, a, 10).await.1, [id]);
+}
+
+#[tokio::test]
+async fn an_insert_by_somebody_else_wakes_at_once() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    // What came before the first wait may end it.
+    store.wait_for_insert(Duration::from_millis(50)).await;
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.wait_for_insert(FOREVER).await }
+    });
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    (&f as &dyn Fixture).alert_to("ops@contoso.com").await;
+    waiting.await.expect("wait");
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn an_insert_between_two_waits_is_not_slept_over() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    store.wait_for_insert(Duration::from_millis(50)).await;
+    (&f as &dyn Fixture).alert_to("ops@contoso.com").await;
+    tokio::time::timeout(FOREVER / 4, store.wait_for_insert(FOREVER))
+        .await
+        .expect("noticed");
+    store.insert(&NewAlert::default()).await.expect("insert");
+    tokio::time::timeout(FOREVER / 4, store.wait_for_insert(FOREVER))
+        .await
+        .expect("noticed");
+}
+
+#[tokio::test]
+async fn our_own_commits_do_not_wake_us() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    store.wait_for_insert(Duration::from_millis(50)).await;
+    let a = instance(&store, "a").await;
+    store.renew(a, LEASE, &[], &[]).await.expect("renew");
+    let start = Instant::now();
+    store.wait_for_insert(Duration::from_millis(200)).await;
+    assert!(
+        start.elapsed() >= Duration::from_millis(200),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+/// A process of this program that lives until its input ends.
+struct Neighbour(Child);
+
+impl Neighbour {
+    fn start() -> Self {
+        let program = std::env::current_exe().expect("this program");
+        let mut child = Command::new(program)
+            .args([
+                "--exact",
+                "sqlite_alone::neighbour",
+                "--ignored",
+                "--nocapture",
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start");
+        let mut greeting = Vec::new();
+        let stdout = child.stdout.as_mut().expect("its output");
+        while !greeting.ends_with(b"here I am") {
+            let mut octet = [0];
+            stdout.read_exact(&mut octet).expect("its greeting");
+            greeting.push(octet[0]);
+        }
+        Self(child)
+    }
+
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().expect("its end");
+    }
+}
+
+/// Not a test: what [`Neighbour`] runs.
+#[test]
+#[ignore = "run by other tests"]
+fn neighbour() {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(b"here I am").expect("greet");
+    stdout.flush().expect("greet");
+    std::io::stdin().read_to_end(&mut Vec::new()).expect("wait");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_lease_is_not_taken_from_a_process_that_lives() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    let neighbour = Neighbour::start();
+    let here = |process_id| InstanceInfo {
+        id: InstanceId::random(),
+        host_name: "this-host".to_owned(),
+        process_id,
+        ..info("one of two")
+    };
+    let (owner, other) = (here(neighbour.0.id()), here(std::process::id()));
+    store
+        .register(&owner, LEASE, &[], &[])
+        .await
+        .expect("register");
+    let id = (&f as &dyn Fixture).alert_to("ops@contoso.com").await;
+    claim_one(&store, owner.id).await;
+    f.advance(LEASE_AND_MORE).await;
+    store
+        .register(&other, LEASE, &[], &[])
+        .await
+        .expect("register");
+    assert_eq!(store.take_over(other.id, 10).await.expect("take over"), 0);
+    assert_eq!(status(&store, id).await, AlertStatus::Sending);
+    neighbour.end();
+    assert_eq!(store.take_over(other.id, 10).await.expect("take over"), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_done_or_undone() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    for _ in 0..50 {
+        let alert = NewAlert::default();
+        let call = store.insert(&alert);
+        // Polled once, then dropped.
+        let _ = tokio::time::timeout(Duration::ZERO, call).await;
+    }
+    let alerts = (&f as &dyn Fixture).rows("Alert", "1 = 1").await;
+    let states = (&f as &dyn Fixture).rows("AlertState", "1 = 1").await;
+    assert_eq!(alerts, states);
+    store
+        .insert(&NewAlert::default())
+        .await
+        .expect("the store still works");
+}
