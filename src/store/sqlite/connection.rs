@@ -303,3 +303,30 @@ pub(super) fn write<T>(
     transaction.commit()?;
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_of_the_writer_survives_a_loss_of_power() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sendport.db");
+        assert!(create_file(&path).unwrap());
+        let writer = open(&path, Role::Writer).unwrap();
+        let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
+        assert_eq!(pragma("journal_mode"), Ok(String::from("wal")));
+        let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
+        assert_eq!(pragma("synchronous"), Ok(2), "FULL");
+        assert_eq!(pragma("foreign_keys"), Ok(1));
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sendport.db");
+        create_file(&path).unwrap();
+        let reader = open(&path, Role::Reader).unwrap();
+        assert!(reader.execute_batch("CREATE TABLE T (A)").is_err());
+    }
+}
