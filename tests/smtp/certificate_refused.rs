@@ -2,7 +2,7 @@
 
 use sendport::domain::{Command, Fault, SubmissionReport};
 
-use crate::support::certificates::{self, Identity};
+use crate::support::certificates::{AUTHORITY_NAME, ServerCertificate, TestAuthority};
 use crate::support::client::{not_begun, relay, submit};
 use crate::support::scripted_peer::{
     Expect, Peer, Something, Step, Tls, good_transaction, hello, hello_again, send, then,
@@ -17,14 +17,14 @@ fn starttls() -> Vec<Step> {
 
 struct World {
     folder: tempfile::TempDir,
-    server: Identity,
+    server: ServerCertificate,
 }
 
 fn world(names: &[&str]) -> World {
     let folder = tempfile::tempdir().expect("a folder");
-    let authority = certificates::authority("Example Test CA");
-    std::fs::write(folder.path().join("ca.pem"), authority.certificate_pem()).expect("ca.pem");
-    let server = certificates::server(&authority, names);
+    let authority = TestAuthority::new();
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("ca.pem");
+    let server = authority.issue(names);
     World { folder, server }
 }
 
@@ -55,7 +55,8 @@ impl World {
 async fn by_an_unknown_authority() {
     let text = world(&["127.0.0.1"]).refused("tls = \"starttls\"").await;
     assert!(text.contains("local issuer certificate"), "{text}");
-    assert!(text.contains("issued by 'Example Test CA'"), "{text}");
+    let issuer = format!("issued by '{AUTHORITY_NAME}'");
+    assert!(text.contains(&issuer), "{text}");
 }
 
 #[tokio::test]

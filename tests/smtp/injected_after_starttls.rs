@@ -2,7 +2,7 @@
 
 use sendport::domain::Command;
 
-use crate::support::certificates;
+use crate::support::certificates::TestAuthority;
 use crate::support::client::{not_begun, relay, submit};
 use crate::support::scripted_peer::{Expect, Peer, Step, hello, send, then};
 
@@ -13,8 +13,7 @@ async fn the_connection_is_closed() {
         hello(&["STARTTLS"]),
         [Expect("STARTTLS"), Step::Send(injected), Step::ClientGoes],
     );
-    let authority = certificates::authority("CA");
-    let server = certificates::server(&authority, &["127.0.0.1"]);
+    let server = TestAuthority::new().issue(&["127.0.0.1"]);
     let peer = Peer::start_with(vec![script], Some(server.acceptor())).await;
     let relay = relay(
         peer.address,

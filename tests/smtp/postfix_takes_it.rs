@@ -5,6 +5,7 @@ use std::time::Duration;
 use sendport::domain::{Command, Fault, SubmissionReport};
 use sendport::relay::Relay;
 
+use crate::support::certificates::AUTHORITY_NAME;
 use crate::support::client::{Open, envelope, message, not_begun, relay_with_password, said_to};
 use crate::support::postfix::{PASSWORD, Postfix, PostfixOptions, USER};
 
@@ -124,6 +125,6 @@ async fn but_not_with_a_wrong_password_or_authority() {
         (reply.command, fault),
         (Command::Connect, Some(Fault::Configuration))
     );
-    assert!(reply.text.contains("Example Test CA"), "{reply}");
+    assert!(reply.text.contains(AUTHORITY_NAME), "{reply}");
     assert!(postfix.messages().is_empty());
 }

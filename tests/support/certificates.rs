@@ -1,4 +1,6 @@
-//! A certification authority and server certificates, made when a test needs them.
+//! A certification authority that lives as long as one test.
+
+use std::net::IpAddr;
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
@@ -7,113 +9,150 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::{SslAcceptor, SslMethod};
-use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
-use openssl::x509::{X509, X509Builder, X509NameBuilder};
+use openssl::x509::extension::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
+    SubjectKeyIdentifier,
+};
+use openssl::x509::{X509, X509Builder, X509Name, X509NameRef};
 
-/// A key with its certificate.
-pub(crate) struct Identity {
-    pub(crate) certificate: X509,
-    pub(crate) key: PKey<Private>,
+/// What every authority calls itself.
+pub(crate) const AUTHORITY_NAME: &str = "Example Test CA";
+
+/// An authority with its key.
+pub(crate) struct TestAuthority {
+    certificate: X509,
+    key: PKey<Private>,
 }
 
-impl Identity {
+/// What a TLS server shows, and its key.
+pub(crate) struct ServerCertificate {
+    pub(crate) certificate: X509,
+    key: PKey<Private>,
+}
+
+impl TestAuthority {
+    pub(crate) fn new() -> Self {
+        let key = new_key();
+        let name = common_name(AUTHORITY_NAME);
+        let mut builder = valid_for_a_day(&name, &name, &key);
+        let extensions = [
+            BasicConstraints::new().critical().ca().build(),
+            KeyUsage::new()
+                .critical()
+                .key_cert_sign()
+                .crl_sign()
+                .build(),
+            SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)),
+        ];
+        for extension in extensions {
+            let extension = extension.expect("an extension of the authority");
+            builder.append_extension(extension).expect("to append it");
+        }
+        builder
+            .sign(&key, MessageDigest::sha256())
+            .expect("the authority to sign itself");
+        Self {
+            certificate: builder.build(),
+            key,
+        }
+    }
+
+    /// The authority's certificate, for a client's `ca_file`.
+    pub(crate) fn pem(&self) -> Vec<u8> {
+        self.certificate.to_pem().expect("PEM of the authority")
+    }
+
+    /// A server's certificate for each of `names`, which may be IP addresses.
+    pub(crate) fn issue(&self, names: &[&str]) -> ServerCertificate {
+        let key = new_key();
+        let subject = common_name(names.first().expect("at least one name"));
+        let mut builder = valid_for_a_day(&subject, self.certificate.subject_name(), &key);
+        let mut alternatives = SubjectAlternativeName::new();
+        for name in names {
+            match name.parse::<IpAddr>() {
+                Ok(_) => alternatives.ip(name),
+                Err(_) => alternatives.dns(name),
+            };
+        }
+        let context = builder.x509v3_context(Some(&self.certificate), None);
+        let extensions = [
+            BasicConstraints::new().build(),
+            KeyUsage::new().critical().digital_signature().build(),
+            ExtendedKeyUsage::new().server_auth().build(),
+            AuthorityKeyIdentifier::new().keyid(true).build(&context),
+            alternatives.build(&context),
+        ];
+        for extension in extensions {
+            let extension = extension.expect("an extension of the server");
+            builder.append_extension(extension).expect("to append it");
+        }
+        builder
+            .sign(&self.key, MessageDigest::sha256())
+            .expect("the authority to sign");
+        ServerCertificate {
+            certificate: builder.build(),
+            key,
+        }
+    }
+}
+
+impl ServerCertificate {
     pub(crate) fn certificate_pem(&self) -> Vec<u8> {
-        self.certificate.to_pem().expect("PEM")
+        let pem = self.certificate.to_pem();
+        pem.expect("PEM of the certificate")
     }
 
     pub(crate) fn key_pem(&self) -> Vec<u8> {
-        self.key.private_key_to_pem_pkcs8().expect("PEM")
+        let pem = self.key.private_key_to_pem_pkcs8();
+        pem.expect("PEM of the key")
     }
 
+    /// What makes TLS servers that show it.
     pub(crate) fn acceptor(&self) -> SslAcceptor {
         let mut builder =
-            SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("builder");
-        builder.set_private_key(&self.key).expect("key");
+            SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("a TLS server");
         builder
-            .set_certificate(&self.certificate)
-            .expect("certificate");
+            .set_private_key(&self.key)
+            .and_then(|()| builder.set_certificate(&self.certificate))
+            .expect("a certificate with its key");
         builder.build()
     }
 }
 
-/// A self-signed authority.
-pub(crate) fn authority(name: &str) -> Identity {
-    let key = new_key();
-    let mut builder = begin(name, &key);
-    builder.set_issuer_name(&self_name(name)).expect("issuer");
-    let constraints = BasicConstraints::new().critical().ca().build();
-    builder
-        .append_extension(constraints.expect("extension"))
-        .expect("extension");
-    let usage = KeyUsage::new()
-        .critical()
-        .key_cert_sign()
-        .crl_sign()
-        .build();
-    builder
-        .append_extension(usage.expect("extension"))
-        .expect("extension");
-    builder
-        .sign(&key, MessageDigest::sha256())
-        .expect("signature");
-    Identity {
-        certificate: builder.build(),
-        key,
-    }
-}
-
-/// A server's certificate for DNS names and IP addresses.
-pub(crate) fn server(authority: &Identity, names: &[&str]) -> Identity {
-    let key = new_key();
-    let mut builder = begin(names[0], &key);
-    let issuer = authority.certificate.subject_name();
-    builder.set_issuer_name(issuer).expect("issuer");
-    let mut alternative = SubjectAlternativeName::new();
-    for name in names {
-        if name.parse::<std::net::IpAddr>().is_ok() {
-            alternative.ip(name);
-        } else {
-            alternative.dns(name);
-        }
-    }
-    let context = builder.x509v3_context(Some(&authority.certificate), None);
-    let alternative = alternative.build(&context).expect("extension");
-    builder.append_extension(alternative).expect("extension");
-    builder
-        .sign(&authority.key, MessageDigest::sha256())
-        .expect("signature");
-    Identity {
-        certificate: builder.build(),
-        key,
-    }
-}
-
 fn new_key() -> PKey<Private> {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).expect("curve");
-    PKey::from_ec_key(EcKey::generate(&group).expect("key")).expect("key")
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).expect("P-256");
+    let key = EcKey::generate(&group).expect("a key");
+    PKey::from_ec_key(key).expect("the key as a PKey")
 }
 
-fn begin(name: &str, key: &PKey<Private>) -> X509Builder {
-    let mut builder = X509::builder().expect("builder");
-    builder.set_version(2).expect("version");
-    let mut serial = BigNum::new().expect("number");
+fn common_name(text: &str) -> X509Name {
+    let mut name = X509Name::builder().expect("a name");
+    name.append_entry_by_nid(Nid::COMMONNAME, text)
+        .expect("a common name");
+    name.build()
+}
+
+fn valid_for_a_day(
+    subject: &X509NameRef,
+    issuer: &X509NameRef,
+    key: &PKey<Private>,
+) -> X509Builder {
+    let mut serial = BigNum::new().expect("a number");
     serial
-        .rand(64, MsbOption::MAYBE_ZERO, false)
-        .expect("random");
-    let serial = serial.to_asn1_integer().expect("serial");
-    builder.set_serial_number(&serial).expect("serial");
-    builder.set_subject_name(&self_name(name)).expect("subject");
-    let (from, until) = (Asn1Time::days_from_now(0), Asn1Time::days_from_now(2));
-    builder.set_not_before(&from.expect("time")).expect("time");
-    builder.set_not_after(&until.expect("time")).expect("time");
-    builder.set_pubkey(key).expect("key");
+        .rand(127, MsbOption::MAYBE_ZERO, false)
+        .expect("a random serial number");
+    let serial = serial.to_asn1_integer().expect("the serial number");
+    let now = Asn1Time::days_from_now(0).expect("now");
+    let tomorrow = Asn1Time::days_from_now(1).expect("tomorrow");
+    let mut builder = X509::builder().expect("a certificate");
     builder
-}
-
-fn self_name(name: &str) -> openssl::x509::X509Name {
-    let mut builder = X509NameBuilder::new().expect("name");
+        .set_version(2)
+        .and_then(|()| builder.set_serial_number(&serial))
+        .and_then(|()| builder.set_subject_name(subject))
+        .and_then(|()| builder.set_issuer_name(issuer))
+        .and_then(|()| builder.set_not_before(&now))
+        .and_then(|()| builder.set_not_after(&tomorrow))
+        .and_then(|()| builder.set_pubkey(key))
+        .expect("the fields of a certificate");
     builder
-        .append_entry_by_nid(Nid::COMMONNAME, name)
-        .expect("name");
-    builder.build()
 }

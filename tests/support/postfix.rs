@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
-use super::certificates::{self, Identity};
+use super::certificates::TestAuthority;
 
 /// Ids that exist only for the wrapped look-ups of the unpacked programs.
 const POSTFIX_UID: u32 = 21026;
@@ -203,9 +203,9 @@ fn write_accounts(run: &Path) {
 }
 
 fn write_certificates(run: &Path) {
-    let authority: Identity = certificates::authority("Example Test CA");
-    let server = certificates::server(&authority, &["mail.example.test", "127.0.0.1"]);
-    fs::write(run.join("ca.pem"), authority.certificate_pem()).expect("ca.pem");
+    let authority = TestAuthority::new();
+    let server = authority.issue(&["mail.example.test", "127.0.0.1"]);
+    fs::write(run.join("ca.pem"), authority.pem()).expect("ca.pem");
     fs::write(run.join("cert.pem"), server.certificate_pem()).expect("cert.pem");
     fs::write(run.join("key.pem"), server.key_pem()).expect("key.pem");
 }
