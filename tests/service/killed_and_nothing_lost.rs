@@ -2,16 +2,17 @@ use std::time::Duration;
 
 use crate::site::Site;
 use crate::support::postfix::{Postfix, PostfixOptions};
-use crate::{arrivals, insert_many, plain_relay, send_port_over};
+use crate::{insert_many, plain_relay, send_port_over};
 
 /// SIGKILL in the middle, three times: everything arrives, and whatever arrived twice stands
 /// as an attempt whose end was not seen.
 #[tokio::test]
 async fn after_a_kill_everything_arrives_and_duplicates_are_visible() {
-    let Some(postfix) = Postfix::start(PostfixOptions::default()).await else {
+    if !Postfix::available() {
         return;
-    };
-    let site = Site::new(&send_port_over(&plain_relay(postfix.plain_addr())));
+    }
+    let postfix = Postfix::start(PostfixOptions::default()).await;
+    let site = Site::new(&send_port_over(&plain_relay(postfix.plain())));
     insert_many(&site, 1_500);
     for share in 1..=3 {
         let service = site.run();
@@ -30,8 +31,11 @@ async fn after_a_kill_everything_arrives_and_duplicates_are_visible() {
         "1500"
     );
 
-    postfix.wait_delivered(1_500, Duration::from_secs(60)).await;
-    let arrived = arrivals(&postfix);
+    postfix
+        .wait_for_messages(1_500, Duration::from_secs(60))
+        .await;
+    postfix.wait_until_idle(Duration::from_secs(60)).await;
+    let arrived = postfix.count_by_message_id_and_recipient();
     assert_eq!(arrived.len(), 1_500, "nothing lost");
     for ((message_id, _), count) in arrived.iter().filter(|(_, count)| **count > 1) {
         let public_id = message_id
@@ -43,7 +47,7 @@ async fn after_a_kill_everything_arrives_and_duplicates_are_visible() {
             "SELECT count(*) FROM Attempt t JOIN Alert a ON a.AlertId = t.AlertId
              WHERE a.PublicId = '{public_id}' AND t.Outcome = 'unknown'"
         ));
-        let unknown: u32 = unknown.parse().expect("a number");
+        let unknown: usize = unknown.parse().expect("a number");
         assert!(
             unknown >= count - 1,
             "{message_id} arrived {count} times, {unknown} attempts are unknown"

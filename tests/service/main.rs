@@ -9,12 +9,9 @@ mod tsql;
 #[path = "../support"]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod maildir;
     pub(crate) mod postfix;
 }
-
-use std::collections::BTreeMap;
-
-use support::postfix::Postfix;
 
 mod another_environment_is_refused;
 mod bad_alerts_fail_alone;
@@ -26,17 +23,6 @@ mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;
 mod thirty_seven_of_a_hundred_refused;
 mod wrong_input_is_explained;
-
-/// How often each message arrived for each recipient.
-fn arrivals(postfix: &Postfix) -> BTreeMap<(String, String), u32> {
-    let mut arrivals = BTreeMap::new();
-    for message in postfix.messages() {
-        *arrivals
-            .entry((message.message_id, message.recipient))
-            .or_default() += 1;
-    }
-    arrivals
-}
 
 /// Many alerts, inserted by plain SQL as an application would.
 fn insert_many(site: &site::Site, count: u32) {

@@ -1,8 +1,14 @@
 //! The SMTP relay against real and scripted servers: one scenario a file, named by what
 //! comes out.
 
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../support"]
+mod support {
+    pub(crate) mod certificates;
+    pub(crate) mod client;
+    pub(crate) mod maildir;
+    pub(crate) mod postfix;
+    pub(crate) mod scripted_peer;
+}
 
 mod all_recipients_refused;
 mod answered_too_early;

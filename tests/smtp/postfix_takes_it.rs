@@ -7,13 +7,18 @@ use sendport::relay::Relay;
 
 use crate::support::certificates::AUTHORITY_NAME;
 use crate::support::client::{Open, envelope, message, not_begun, relay_with_password, said_to};
-use crate::support::postfix::{PASSWORD, Postfix, PostfixOptions, USER};
+use crate::support::postfix::{HOST_NAME, PASSWORD, Postfix, PostfixOptions, USER};
 
-async fn postfix() -> Option<Postfix> {
-    Postfix::start(PostfixOptions {
-        extra_main_cf: &[("smtpd_error_sleep_time", "0")],
-    })
-    .await
+const BODY: &str = "Order 4711\r\n..\r\n.dot\r\n";
+const WITHIN: Duration = Duration::from_secs(20);
+
+async fn start() -> Postfix {
+    let at_once = ("smtpd_error_sleep_time".to_owned(), "0".to_owned());
+    let options = PostfixOptions {
+        main_cf: vec![at_once],
+        ..PostfixOptions::default()
+    };
+    Postfix::start(options).await
 }
 
 async fn send(
@@ -23,13 +28,13 @@ async fn send(
     id: &str,
 ) -> SubmissionReport {
     let address = if settings.contains("implicit") {
-        postfix.implicit_tls_addr()
+        postfix.implicit_tls()
     } else {
-        postfix.plain_addr()
+        postfix.plain()
     };
     let settings = settings
         .replace("$CA", &postfix.ca_file().display().to_string())
-        .replace("$USER", USER);
+        .replace("$USER", &format!("{USER}@{HOST_NAME}"));
     let settings = settings + "\n[timeout]\nend_of_data = \"20s\"\n";
     let relay = relay_with_password(address, &settings, password);
     let to = envelope(&[
@@ -37,18 +42,17 @@ async fn send(
         "nouser@example.test",
         "defer@example.test",
     ]);
-    let report = relay
-        .submit(&to, &message(id, "Order 4711\r\n..\r\n.dot\r\n"), &Open)
-        .await;
+    let report = relay.submit(&to, &message(id, BODY), &Open).await;
     relay.close().await;
     report
 }
 
 #[tokio::test]
 async fn over_plain_starttls_and_implicit_tls() {
-    let Some(postfix) = postfix().await else {
+    if !Postfix::available() {
         return;
-    };
+    }
+    let postfix = start().await;
     let ways = [
         ("tls = \"none\"", "plain@x", None),
         (
@@ -74,33 +78,32 @@ async fn over_plain_starttls_and_implicit_tls() {
         assert!(said_to(&report, 1).starts_with("550 5.1.1"), "{report:?}");
         assert!(said_to(&report, 2).starts_with("450 4.2.0"), "{report:?}");
     }
-    postfix
-        .wait_delivered(ways.len(), Duration::from_secs(20))
-        .await;
-    let mut found: Vec<_> = postfix
-        .messages()
-        .into_iter()
-        .map(|m| (m.message_id, m.recipient))
-        .collect();
-    found.sort();
-    let mut expected: Vec<_> = ways
-        .map(|(_, id, _)| (format!("<{id}>"), "bob@example.test".to_owned()))
-        .into();
-    expected.sort();
-    assert_eq!(found, expected);
-    let whole = |octets: &[u8]| octets.ends_with(b"Order 4711\n..\n.dot\n");
-    assert!(postfix.messages().iter().all(|m| whole(&m.octets)));
+    postfix.wait_for_messages(ways.len(), WITHIN).await;
+    postfix.wait_until_idle(WITHIN).await;
+    let once = |(_, id, _)| ((format!("<{id}>"), "bob@example.test".to_owned()), 1);
+    assert_eq!(
+        postfix.count_by_message_id_and_recipient(),
+        ways.map(once).into()
+    );
+    for delivered in postfix.messages() {
+        let id = delivered.message_id.trim_matches(['<', '>']);
+        assert_eq!(
+            String::from_utf8_lossy(&delivered.as_submitted()),
+            String::from_utf8_lossy(message(id, BODY).octets())
+        );
+    }
 }
 
 #[tokio::test]
 async fn signed_in_by_plain_and_login() {
-    let Some(postfix) = postfix().await else {
+    if !Postfix::available() {
         return;
-    };
+    }
+    let postfix = start().await;
     for (mechanism, expected) in [("plain", "PLAIN"), ("login", "LOGIN"), ("auto", "PLAIN")] {
         let settings = format!(
             "tls = \"starttls\"\nca_file = \"$CA\"\n[auth]\nmechanism = \"{mechanism}\"\n\
-             username = \"$USER@mail.example.test\""
+             username = \"$USER\""
         );
         let report = send(&postfix, &settings, Some(PASSWORD), "signed-in@x").await;
         assert!(report.is_accepted(), "{mechanism}: {report:?}");
@@ -110,11 +113,12 @@ async fn signed_in_by_plain_and_login() {
 
 #[tokio::test]
 async fn but_not_with_a_wrong_password_or_authority() {
-    let Some(postfix) = postfix().await else {
+    if !Postfix::available() {
         return;
-    };
+    }
+    let postfix = start().await;
     let settings = "tls = \"starttls\"\nca_file = \"$CA\"\n[auth]\nmechanism = \"auto\"\n\
-                    username = \"$USER@mail.example.test\"";
+                    username = \"$USER\"";
     let report = send(&postfix, settings, Some("wrong"), "wrong@x").await;
     let (reply, fault) = not_begun(&report);
     assert_eq!((reply.command, reply.code), (Command::Auth, 535));
@@ -126,5 +130,6 @@ async fn but_not_with_a_wrong_password_or_authority() {
         (Command::Connect, Some(Fault::Configuration))
     );
     assert!(reply.text.contains(AUTHORITY_NAME), "{reply}");
+    postfix.wait_until_idle(WITHIN).await;
     assert!(postfix.messages().is_empty());
 }

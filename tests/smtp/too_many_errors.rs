@@ -1,21 +1,23 @@
 //! Postfix at its defaults ends the connection at the 21st refused recipient: what it said
 //! before stands, and the rest goes over another connection.
 
+use std::time::Duration;
+
 use sendport::domain::{Envelope, SubmissionEnd};
 use sendport::relay::Relay;
 
 use crate::support::client::{Open, envelope, last_reply, relay, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};
 
+const WITHIN: Duration = Duration::from_secs(20);
+
 #[tokio::test]
 async fn the_replies_stand_and_the_rest_is_sent() {
-    let Some(postfix) = Postfix::start(PostfixOptions::default()).await else {
+    if !Postfix::available() {
         return;
-    };
-    let relay = relay(
-        postfix.plain_addr(),
-        "tls = \"none\"\n[timeout]\nrcpt = \"20s\"",
-    );
+    }
+    let postfix = Postfix::start(PostfixOptions::default()).await;
+    let relay = relay(postfix.plain(), "tls = \"none\"\n[timeout]\nrcpt = \"20s\"");
     let names: Vec<String> = (0..100)
         .map(|n| {
             let who = if n < 74 && n % 2 == 1 {
@@ -44,12 +46,12 @@ async fn the_replies_stand_and_the_rest_is_sent() {
     assert!(second.is_accepted(), "{second:?}");
     let refused = second.replies.iter().filter(|r| r.reply.is_permanent());
     assert_eq!(refused.count(), 17);
-    postfix
-        .wait_delivered(63, std::time::Duration::from_secs(20))
-        .await;
-    let good = postfix
-        .messages()
-        .iter()
-        .all(|m| m.recipient.starts_with("user"));
-    assert!(good && postfix.messages().len() == 63);
+    postfix.wait_for_messages(63, WITHIN).await;
+    postfix.wait_until_idle(WITHIN).await;
+    let arrived = postfix.count_by_message_id_and_recipient();
+    assert_eq!(arrived.len(), 63);
+    for ((_, recipient), count) in arrived {
+        assert!(recipient.starts_with("user"), "{recipient}");
+        assert_eq!(count, 1, "{recipient}");
+    }
 }

@@ -1,302 +1,305 @@
-//! A real Postfix on loopback, run out of a temporary folder from unpacked packages.
+//! A real Postfix on loopback, in a folder of its own, gone when it is dropped.
+//!
+//! It takes mail for `example.test` and delivers it into a maildir: any local part, except that
+//! those starting with `nouser` get `550 5.1.1` and those starting with `defer` `450 4.2.0`.
+//! Other domains are for clients that signed in as [`USER`]; that mail ends in the maildir, too.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+mod setup;
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::pin::Pin;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use openssl::ssl::{SslConnector, SslMethod};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, interval, timeout};
+use tokio_openssl::SslStream;
 
-use super::certificates::TestAuthority;
+use self::setup::Setup;
+use super::maildir::{self, DeliveredMessage};
 
-/// Ids that exist only for the wrapped look-ups of the unpacked programs.
-const POSTFIX_UID: u32 = 21026;
-const POSTDROP_GID: u32 = 21029;
-
+/// Who may sign in.
 pub(crate) const USER: &str = "alice";
+/// The password of [`USER`].
 pub(crate) const PASSWORD: &str = "Secret-1";
+/// What Postfix calls itself, and one of the names in its certificate.
+pub(crate) const HOST_NAME: &str = "postfix.test";
 
-/// What differs from the usual.
-#[derive(Default)]
-pub(crate) struct PostfixOptions<'a> {
-    pub(crate) extra_main_cf: &'a [(&'a str, &'a str)],
+const GREETING_WITHIN: Duration = Duration::from_secs(5);
+const START_WITHIN: Duration = Duration::from_secs(30);
+const POLL_EVERY: Duration = Duration::from_millis(25);
+
+/// How one instance differs from `tests/support/postfix/main.cf`.
+pub(crate) struct PostfixOptions {
+    /// Parameters of `main.cf`; they win over the usual ones.
+    pub(crate) main_cf: Vec<(String, String)>,
+    /// What `AUTH` offers, of what Cyrus SASL has.
+    pub(crate) mechanisms: String,
 }
 
-/// One message in one mailbox.
-#[derive(Debug)]
-pub(crate) struct DeliveredMessage {
-    pub(crate) recipient: String,
-    pub(crate) message_id: String,
-    pub(crate) octets: Vec<u8>,
+impl Default for PostfixOptions {
+    fn default() -> Self {
+        Self {
+            main_cf: Vec::new(),
+            mechanisms: "PLAIN LOGIN".to_owned(),
+        }
+    }
 }
 
-/// Takes mail for every mailbox of `example.test`, except those that begin with `nouser`
-/// (550) or `defer` (450). Stopped with all its processes when dropped.
+/// A running Postfix.
 pub(crate) struct Postfix {
-    master: Child,
     folder: TempDir,
-    ports: [u16; 2],
+    ca_file: PathBuf,
+    plain: SocketAddr,
+    implicit_tls: SocketAddr,
+    master: Child,
+    keeper: Child,
 }
 
 impl Postfix {
-    /// `None` where the tests are told not to use it; panics where it is missing.
-    pub(crate) async fn start(options: PostfixOptions<'_>) -> Option<Self> {
-        let peers = peers_folder()?;
-        let folder = tempfile::tempdir().expect("a folder");
-        let ports = free_ports();
-        let run = folder.path();
-        allow_others_in(run);
-        write_accounts(run);
-        write_certificates(run);
-        write_configuration(&peers, run, ports, options.extra_main_cf);
-        make_queue(run);
-        make_password(&peers, run);
-        let master = start_master(&peers, run);
-        let mut postfix = Self {
-            master,
-            folder,
-            ports,
-        };
-        postfix.wait_until_it_greets().await;
-        Some(postfix)
+    /// False, and says so on one line, where `SENDPORT_TEST_PEERS=none` says to do without.
+    /// Everywhere else a missing Postfix is a failure.
+    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to read it")]
+    pub(crate) fn available() -> bool {
+        let variable = setup::PEERS_VARIABLE;
+        let available = std::env::var_os(variable).is_none_or(|value| value != "none");
+        if !available {
+            eprintln!("{variable}=none: this test, which needs Postfix, does not run");
+        }
+        available
     }
 
-    /// Plain text, STARTTLS, AUTH PLAIN and LOGIN.
-    pub(crate) fn plain_addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.ports[0]))
-    }
-
-    /// TLS from the first octet.
-    pub(crate) fn implicit_tls_addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.ports[1]))
-    }
-
-    /// The authority of its certificate, which names 127.0.0.1 and mail.example.test.
-    pub(crate) fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    /// Waits until `n` messages lie in mailboxes. The process gives no signal: this looks.
-    pub(crate) async fn wait_delivered(&self, n: usize, at_most: Duration) {
-        let looked = tokio::time::timeout(at_most, async {
-            let mut tick = tokio::time::interval(Duration::from_millis(50));
-            while self.files().len() < n {
-                tick.tick().await;
+    /// Starts one and waits until it greets on both ports.
+    ///
+    /// # Panics
+    /// When the packages are not unpacked, without root, and when Postfix does not come up.
+    pub(crate) async fn start(options: PostfixOptions) -> Self {
+        let root = setup::unpacked_packages();
+        // Between our choice of a port and master's bind, somebody else may take the port. Master
+        // says so to syslog only, so whatever ends it is tried again.
+        let mut starts = 0;
+        loop {
+            let mut postfix = Self::spawn(&root, &options);
+            starts += 1;
+            match postfix.comes_up().await {
+                Ok(()) => return postfix,
+                Err(status) => assert!(
+                    starts < 3,
+                    "Postfix ended {starts} times at its start, now with {status}; syslog knows why"
+                ),
             }
-        });
-        if looked.await.is_err() {
-            let found = self.files().len();
-            panic!(
-                "expected {n} deliveries within {at_most:?}, found {found}\n{}",
-                self.log()
-            );
         }
     }
 
+    /// Port without TLS at first: offers STARTTLS, and AUTH with and without it.
+    pub(crate) fn plain(&self) -> SocketAddr {
+        self.plain
+    }
+
+    /// Port with TLS from the first octet.
+    pub(crate) fn implicit_tls(&self) -> SocketAddr {
+        self.implicit_tls
+    }
+
+    /// Who signed the server's certificate for `localhost`, [`HOST_NAME`] and 127.0.0.1.
+    pub(crate) fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// Everything delivered so far, one entry for each recipient of each message.
     pub(crate) fn messages(&self) -> Vec<DeliveredMessage> {
-        let read = |path: &PathBuf| {
-            let octets = fs::read(path).expect("a message");
-            DeliveredMessage {
-                recipient: header(&octets, "Delivered-To"),
-                message_id: header(&octets, "Message-ID"),
-                octets,
-            }
-        };
-        self.files().iter().map(read).collect()
+        maildir::read(&self.maildir())
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        let new = self.folder.path().join("mail/all/new");
-        let entries = fs::read_dir(new).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect()
+    /// Waits until `n` messages are delivered, and gives all that are there by then.
+    ///
+    /// # Panics
+    /// With the tail of the log, when that takes longer than `within`.
+    pub(crate) async fn wait_for_messages(
+        &self,
+        n: usize,
+        within: Duration,
+    ) -> Vec<DeliveredMessage> {
+        let what = format!("{n} messages delivered");
+        self.wait_until(&what, within, || maildir::count(&self.maildir()) >= n)
+            .await;
+        self.messages()
     }
 
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("mail.log")).unwrap_or_default()
+    /// Waits until nothing is on its way to the maildir: what is to come has come.
+    ///
+    /// # Panics
+    /// With the tail of the log, when that takes longer than `within`.
+    pub(crate) async fn wait_until_idle(&self, within: Duration) {
+        let queues = ["incoming", "active", "deferred"].map(|name| self.path("queue").join(name));
+        self.wait_until("an empty queue", within, || {
+            queues.iter().all(|queue| is_empty(queue))
+        })
+        .await;
     }
 
-    async fn wait_until_it_greets(&mut self) {
-        let greeted = tokio::time::timeout(Duration::from_secs(20), async {
-            let mut tick = tokio::time::interval(Duration::from_millis(50));
-            loop {
-                tick.tick().await;
-                if let Ok(mut tcp) = tokio::net::TcpStream::connect(self.plain_addr()).await
-                    && matches!(tcp.read_u8().await, Ok(b'2'))
-                {
-                    return;
-                }
-            }
-        });
-        if greeted.await.is_err() {
-            panic!("Postfix does not greet; its log:\n{}", self.log());
+    /// How often each message reached each recipient: above one is a duplicate.
+    pub(crate) fn count_by_message_id_and_recipient(&self) -> BTreeMap<(String, String), usize> {
+        let mut counts = BTreeMap::new();
+        for message in self.messages() {
+            let key = (message.message_id, message.recipient);
+            *counts.entry(key).or_default() += 1;
         }
+        counts
+    }
+
+    /// What Postfix logged.
+    pub(crate) fn mail_log(&self) -> String {
+        ["master.out", "mail.log"]
+            .map(|name| fs::read(self.path(name)).unwrap_or_default())
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat()
+    }
+
+    fn spawn(root: &Path, options: &PostfixOptions) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("sendport-postfix-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()
+            .expect("a temporary folder");
+        let [plain, implicit_tls] = free_ports();
+        let setup = Setup::new(root, folder.path());
+        let ca_file = setup.prepare(options, plain, implicit_tls);
+        let master = setup.spawn_master();
+        Self {
+            keeper: spawn_keeper(&master, folder.path()),
+            folder,
+            ca_file,
+            plain,
+            implicit_tls,
+            master,
+        }
+    }
+
+    /// Waits until both ports greet. An error is how master ended instead.
+    async fn comes_up(&mut self) -> Result<(), ExitStatus> {
+        let deadline = Instant::now() + START_WITHIN;
+        let mut ticks = interval(POLL_EVERY);
+        while Instant::now() < deadline {
+            ticks.tick().await;
+            let greets = timeout(GREETING_WITHIN, self.greets_on_both_ports()).await;
+            // Asked last: who greets while master has ended is somebody else.
+            if let Some(status) = self.master.try_wait().expect("the state of master") {
+                return Err(status);
+            }
+            if greets == Ok(Some(true)) {
+                return Ok(());
+            }
+        }
+        panic!("Postfix does not greet:\n{}", self.log_tail());
+    }
+
+    async fn greets_on_both_ports(&self) -> Option<bool> {
+        let mut plain = TcpStream::connect(self.plain).await.ok()?;
+        let mut encrypted = self.connect_encrypted().await?;
+        Some(greets(&mut plain).await && greets(&mut encrypted).await)
+    }
+
+    async fn connect_encrypted(&self) -> Option<SslStream<TcpStream>> {
+        let mut connector = SslConnector::builder(SslMethod::tls_client()).expect("a connector");
+        connector.set_ca_file(&self.ca_file).expect("the authority");
+        let ssl = connector
+            .build()
+            .configure()
+            .and_then(|connector| connector.into_ssl("localhost"))
+            .expect("a TLS client");
+        let stream = TcpStream::connect(self.implicit_tls).await.ok()?;
+        let mut stream = SslStream::new(ssl, stream).expect("a TLS stream");
+        Pin::new(&mut stream).connect().await.ok()?;
+        Some(stream)
+    }
+
+    async fn wait_until(&self, what: &str, within: Duration, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + within;
+        let mut ticks = interval(POLL_EVERY);
+        while !is_so() {
+            assert!(
+                Instant::now() < deadline,
+                "not within {within:?}: {what}; there are {} messages. Postfix says:\n{}",
+                maildir::count(&self.maildir()),
+                self.log_tail(),
+            );
+            ticks.tick().await;
+        }
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.mail_log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    fn maildir(&self) -> PathBuf {
+        self.path("mail").join("all")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 }
 
 impl Drop for Postfix {
+    #[expect(clippy::print_stderr, reason = "a failing test shows the other side")]
     fn drop(&mut self) {
-        let group = format!("-{}", self.master.id());
-        let kill = |signal: &str| Command::new("kill").args([signal, "--", &group]).status();
-        // The master may be gone; the daemons are in its group and go with it.
-        let _stopped = kill("-TERM");
-        let _status = self.master.wait();
-        let _rest = Command::new("kill")
-            .args(["-KILL", "--", &group])
-            .stderr(Stdio::null())
-            .status();
+        if std::thread::panicking() {
+            eprintln!("The end of Postfix's log:\n{}", self.log_tail());
+        }
+        drop(self.keeper.stdin.take());
+        // Dropping reports nothing: what is left over is in the temporary folder.
+        let _ = self.keeper.wait();
+        let _ = self.master.wait();
     }
 }
 
-/// Says on one line why there is no Postfix.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to read it")]
-fn peers_folder() -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers");
-    let folder = std::env::var("SENDPORT_TEST_PEERS").unwrap_or_else(|_| default.to_owned());
-    if folder == "none" {
-        eprintln!("SENDPORT_TEST_PEERS=none: this test, which needs Postfix, does not run");
-        return None;
-    }
-    let peers = fs::canonicalize(&folder).unwrap_or_else(|_| PathBuf::from(&folder));
-    assert!(
-        peers.join("postfix/usr/lib/postfix/sbin/master").exists(),
-        "Postfix is not unpacked in {folder}: run tests/peers/install.sh {folder}, or set \
-         SENDPORT_TEST_PEERS=none to go without"
-    );
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| {
-        use std::os::unix::fs::MetadataExt;
-        own.uid() == 0
-    });
-    assert!(
-        is_root,
-        "Postfix's master runs as root only: run the tests as root, or set \
-         SENDPORT_TEST_PEERS=none to go without"
-    );
-    Some(peers)
-}
-
-fn free_ports() -> [u16; 2] {
-    // Held together, so that they differ.
-    let held = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    held.map(|listener| listener.local_addr().expect("an address").port())
-}
-
-fn allow_others_in(folder: &Path) {
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("permissions");
-}
-
-fn write_accounts(run: &Path) {
-    let append = |system: &str, name: &str, more: String| {
-        let known = fs::read_to_string(system).unwrap_or_default();
-        fs::write(run.join(name), known + &more).expect("accounts");
-    };
-    let uid = POSTFIX_UID;
-    let user = format!("postfix:x:{uid}:{uid}::/nonexistent:/usr/sbin/nologin\n");
-    append("/etc/passwd", "nss.passwd", user);
-    let groups = format!("postfix:x:{uid}:\npostdrop:x:{POSTDROP_GID}:\n");
-    append("/etc/group", "nss.group", groups);
-}
-
-fn write_certificates(run: &Path) {
-    let authority = TestAuthority::new();
-    let server = authority.issue(&["mail.example.test", "127.0.0.1"]);
-    fs::write(run.join("ca.pem"), authority.pem()).expect("ca.pem");
-    fs::write(run.join("cert.pem"), server.certificate_pem()).expect("cert.pem");
-    fs::write(run.join("key.pem"), server.key_pem()).expect("key.pem");
-}
-
-fn write_configuration(peers: &Path, run: &Path, ports: [u16; 2], extra: &[(&str, &str)]) {
-    fs::create_dir_all(run.join("conf/sasl")).expect("folder");
-    let fill = |text: &str| {
-        text.replace("$PEERS", &peers.display().to_string())
-            .replace("$RUN", &run.display().to_string())
-            .replace("$PLAIN", &ports[0].to_string())
-            .replace("$IMPLICIT", &ports[1].to_string())
-    };
-    let mut main = fill(include_str!("postfix/main.cf"));
-    for (key, value) in extra {
-        writeln!(main, "{key} = {value}").expect("text");
-    }
-    let write = |name: &str, text: &str| fs::write(run.join("conf").join(name), text).expect(name);
-    write("main.cf", &main);
-    write("master.cf", &fill(include_str!("postfix/master.cf")));
-    write("sasl/smtpd.conf", &fill(include_str!("postfix/sasl.conf")));
-    write("recipients", include_str!("postfix/recipients"));
-}
-
-/// What the package's installation would make.
-fn make_queue(run: &Path) {
-    let own = |name: &str, mode: u32, gid: u32| {
-        let path = run.join(name);
-        fs::create_dir_all(&path).expect(name);
-        chown(&path, Some(POSTFIX_UID), Some(gid)).expect(name);
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect(name);
-    };
-    for name in ["data", "mail"] {
-        own(name, 0o755, POSTFIX_UID);
-    }
-    fs::create_dir_all(run.join("queue/pid")).expect("queue");
-    for name in [
-        "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private",
-        "saved", "trace",
-    ] {
-        own(&format!("queue/{name}"), 0o700, POSTFIX_UID);
-    }
-    own("queue/maildrop", 0o730, POSTDROP_GID);
-    own("queue/public", 0o710, POSTDROP_GID);
-}
-
-fn make_password(peers: &Path, run: &Path) {
-    let database = run.join("sasldb2");
-    let mut child = Command::new(peers.join("sasl/usr/sbin/saslpasswd2"))
-        .args(["-p", "-c", "-u", "mail.example.test", "-f"])
-        .arg(&database)
-        .arg(USER)
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("saslpasswd2");
-    let mut input = child.stdin.take().expect("its input");
-    input.write_all(PASSWORD.as_bytes()).expect("its input");
-    drop(input);
-    assert!(child.wait().expect("saslpasswd2").success());
-    chown(&database, Some(POSTFIX_UID), Some(POSTFIX_UID)).expect("sasldb2");
-}
-
-fn start_master(peers: &Path, run: &Path) -> Child {
-    let postfix = peers.join("postfix/usr/lib/postfix");
-    let output = fs::File::create(run.join("master.out")).expect("master.out");
-    let libraries = peers.join("wrap/usr/lib/x86_64-linux-gnu/libnss_wrapper.so");
-    Command::new(postfix.join("sbin/master"))
-        .arg("-c")
-        .arg(run.join("conf"))
-        .arg("-d")
-        .env("LD_LIBRARY_PATH", &postfix)
-        .env("LD_PRELOAD", libraries)
-        .env("NSS_WRAPPER_PASSWD", run.join("nss.passwd"))
-        .env("NSS_WRAPPER_GROUP", run.join("nss.group"))
-        .env(
-            "SASL_PATH",
-            peers.join("sasl/usr/lib/x86_64-linux-gnu/sasl2"),
-        )
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().expect("master.out"))
-        .stderr(output)
+/// Kills master with its children and removes the folder as soon as its standard input ends:
+/// when [`Postfix`] is dropped, and also when the test process dies without dropping anything.
+fn spawn_keeper(master: &Child, folder: &Path) -> Child {
+    Command::new("/bin/sh")
+        .args([
+            "-c",
+            r#"read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2""#,
+            "sh",
+        ])
+        .arg(master.id().to_string())
+        .arg(folder)
         .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
-        .expect("Postfix's master")
+        .expect("a shell to run")
 }
 
-fn header(octets: &[u8], name: &str) -> String {
-    let text = String::from_utf8_lossy(octets);
-    let lines = text.lines().take_while(|line| !line.is_empty());
-    let mut found = lines.filter_map(|line| line.split_once(": "));
-    found
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.to_owned())
-        .unwrap_or_default()
+fn free_ports() -> [SocketAddr; 2] {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    // Both are held before either is released, so they differ.
+    [(); 2]
+        .map(bind)
+        .map(|listener| listener.local_addr().expect("the address of a listener"))
+}
+
+async fn greets(stream: &mut (impl AsyncRead + Unpin)) -> bool {
+    let mut start = [0; 4];
+    stream.read_exact(&mut start).await.is_ok() && start == *b"220 "
+}
+
+fn is_empty(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).expect("a queue of Postfix");
+    // The deferred queue has a folder for each first letter.
+    entries
+        .flatten()
+        .all(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_empty(&entry.path()))
 }
