@@ -9,6 +9,7 @@ mod support {
 }
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -182,6 +183,35 @@ async fn the_twenty_first_refused_recipient_ends_the_connection() {
     assert_eq!(replies.matches("RCPT 550").count(), 20, "{replies}");
     assert!(replies.trim_end().ends_with("too many errors"), "{replies}");
     assert!(replies.contains("RCPT 421 4.7.0"), "{replies}");
+}
+
+#[tokio::test]
+async fn a_stopped_postfix_starts_again_on_its_ports_with_what_it_had() {
+    if !Postfix::available() {
+        return;
+    }
+    let mut postfix = Postfix::start(PostfixOptions::default()).await;
+    let (plain, implicit_tls) = (postfix.plain(), postfix.implicit_tls());
+    let to = ["--to=bob@example.test", "--data"];
+    client(&postfix, &to).await;
+    postfix.wait_for_messages(1, WITHIN).await;
+    postfix.wait_until_idle(WITHIN).await;
+
+    postfix.stop().await;
+    for address in [plain, implicit_tls] {
+        let refused = TcpStream::connect(address).await.expect_err("nobody there");
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    postfix.start_again().await;
+    assert_eq!(
+        (postfix.plain(), postfix.implicit_tls()),
+        (plain, implicit_tls)
+    );
+    client(&postfix, &to).await;
+    postfix.wait_for_messages(2, WITHIN).await;
+    postfix.wait_until_idle(WITHIN).await;
+    assert_eq!(postfix.messages().len(), 2);
 }
 
 #[tokio::test]

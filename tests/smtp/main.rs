@@ -1,6 +1,7 @@
 //! The SMTP relay against real and scripted servers: one scenario a file, named by what
 //! comes out.
 
+#[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
 #[path = "../support"]
 mod support {
     pub(crate) mod certificates;

@@ -8,6 +8,7 @@ mod setup;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -99,6 +100,37 @@ impl Postfix {
         }
     }
 
+    /// Kills it with all its processes. What it accepted and did not deliver yet stays in
+    /// its queue. Returns when nobody listens on its ports any more.
+    ///
+    /// # Panics
+    /// When somebody still does after a while.
+    pub(crate) async fn stop(&mut self) {
+        self.watch("");
+        let status = self.master.wait();
+        status.expect("master to end");
+        let ports = [self.plain, self.implicit_tls];
+        // Master's children hold the listening sockets, too.
+        self.wait_until("nobody listens", START_WITHIN, || {
+            ports
+                .iter()
+                .all(|port| std::net::TcpStream::connect(port).is_err())
+        })
+        .await;
+    }
+
+    /// Starts a stopped one on the same ports and waits until it greets on both.
+    ///
+    /// # Panics
+    /// When it does not come up: somebody else may have taken a port.
+    pub(crate) async fn start_again(&mut self) {
+        self.master = Setup::existing(self.folder.path()).spawn_master();
+        self.watch(&self.master.id().to_string());
+        if let Err(status) = self.comes_up().await {
+            panic!("Postfix ended at its second start with {status}; syslog knows why");
+        }
+    }
+
     /// Port without TLS at first: offers STARTTLS, and AUTH with and without it.
     pub(crate) fn plain(&self) -> SocketAddr {
         self.plain
@@ -173,15 +205,22 @@ impl Postfix {
         let [plain, implicit_tls] = free_ports();
         let setup = Setup::new(root, folder.path());
         let ca_file = setup.prepare(options, plain, implicit_tls);
-        let master = setup.spawn_master();
-        Self {
-            keeper: spawn_keeper(&master, folder.path()),
+        let postfix = Self {
+            master: setup.spawn_master(),
+            keeper: spawn_keeper(folder.path()),
             folder,
             ca_file,
             plain,
             implicit_tls,
-            master,
-        }
+        };
+        postfix.watch(&postfix.master.id().to_string());
+        postfix
+    }
+
+    /// Has the keeper kill the group that it was told before, if any, and watch `group`.
+    fn watch(&self, group: &str) {
+        let mut keeper = self.keeper.stdin.as_ref().expect("the keeper's input");
+        writeln!(keeper, "{group}").expect("the keeper to listen");
     }
 
     /// Waits until both ports greet. An error is how master ended instead.
@@ -264,16 +303,19 @@ impl Drop for Postfix {
     }
 }
 
-/// Kills master with its children and removes the folder as soon as its standard input ends:
-/// when [`Postfix`] is dropped, and also when the test process dies without dropping anything.
-fn spawn_keeper(master: &Child, folder: &Path) -> Child {
+/// Is told on each line which group of processes it watches from now on, and kills the one before.
+/// Kills the last one and removes the folder as soon as its standard input ends: when [`Postfix`]
+/// is dropped, and also when the test process dies without dropping anything.
+fn spawn_keeper(folder: &Path) -> Child {
+    const SCRIPT: &str = r#"
+        end() { [ -z "$group" ] || kill -s KILL -- "-$group"; }
+        group=
+        while read -r next; do end; group=$next; done
+        end
+        rm -rf -- "$1"
+    "#;
     Command::new("/bin/sh")
-        .args([
-            "-c",
-            r#"read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2""#,
-            "sh",
-        ])
-        .arg(master.id().to_string())
+        .args(["-c", SCRIPT, "sh"])
         .arg(folder)
         .process_group(0)
         .stdin(Stdio::piped())

@@ -48,8 +48,14 @@ pub(super) struct Setup<'a> {
 impl<'a> Setup<'a> {
     pub(super) fn new(packages: &Path, run: &'a Path) -> Self {
         // LD_PRELOAD cannot name a folder with a space in it; the link can.
+        let setup = Self::existing(run);
+        symlink(packages, &setup.root).expect("a link to the packages");
+        setup
+    }
+
+    /// The folder of an instance that was started before.
+    pub(super) fn existing(run: &'a Path) -> Self {
         let root = run.join("packages");
-        symlink(packages, &root).expect("a link to the packages");
         Self { root, run }
     }
 
