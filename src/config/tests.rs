@@ -104,3 +104,18 @@ fn a_secret_never_shows() {
     let config = Config::from_text(&text).unwrap();
     assert!(!format!("{config:?}").contains("pa55word"));
 }
+
+#[test]
+fn every_shipped_sample_works() {
+    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/samples");
+    let mut count = 0;
+    for sample in std::fs::read_dir(samples).unwrap() {
+        let sample = sample.unwrap().path();
+        let text = std::fs::read_to_string(&sample).unwrap();
+        let config = Config::from_text(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", sample.display()));
+        assert_eq!(config.problems(), [], "{}", sample.display());
+        count += 1;
+    }
+    assert!(count >= 3);
+}
