@@ -11,7 +11,7 @@ use crate::domain::{
     AlertId, Command, Fault, RelayCondition, RelayState, Reply, SubmissionEnd, SubmissionReport,
 };
 use crate::relay::Relay;
-use crate::relay::circuit::{Circuit, Moment};
+use crate::relay::circuit::{Begun, Circuit, Moment};
 use crate::replies::ReplyTable;
 use crate::store::{Event, EventSeverity};
 
@@ -33,13 +33,14 @@ impl Seat {
 pub(super) struct Turn<'a> {
     seat: &'a Seat,
     pub(super) relay: &'a Arc<dyn Relay>,
-    reported: bool,
+    /// It holds the single trial of its circuit, until it is reported.
+    trial: bool,
     _connection: OwnedSemaphorePermit,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if !self.reported {
+        if self.trial {
             self.seat.circuit().abandoned();
         }
     }
@@ -103,17 +104,19 @@ impl RelayBoard {
             return None;
         }
         let connection = seat.connections.clone().acquire_owned().await.ok()?;
-        seat.circuit().try_begin(Instant::now()).then_some(Turn {
+        // The guard has to be gone before a turn is made: dropping a turn locks the circuit.
+        let begun = seat.circuit().try_begin(Instant::now());
+        begun.map(|kind| Turn {
             relay: &seat.relay,
             seat,
-            reported: false,
+            trial: kind == Begun::Trial,
             _connection: connection,
         })
     }
 
     /// Tells the circuit what came of a turn.
     pub(super) fn report(&self, mut turn: Turn<'_>, alert: AlertId, report: &SubmissionReport) {
-        turn.reported = true;
+        let trial = std::mem::take(&mut turn.trial);
         let now = Moment {
             instant: Instant::now(),
             utc: self.clock.now(),
@@ -142,7 +145,7 @@ impl RelayBoard {
             Verdict::Fault(_, reply) => {
                 let explanation = self.key(reply);
                 circuit
-                    .failed(now, reply.to_string(), explanation)
+                    .failed(now, trial, reply.to_string(), explanation)
                     .then(|| {
                         (
                             EventSeverity::Warning,
@@ -154,7 +157,7 @@ impl RelayBoard {
             Verdict::Broke(reply) => {
                 let explanation = self.key(reply);
                 circuit
-                    .broke(now, alert, reply.to_string(), explanation)
+                    .broke(now, trial, alert, reply.to_string(), explanation)
                     .then(|| {
                         (
                             EventSeverity::Warning,
@@ -164,7 +167,9 @@ impl RelayBoard {
                     })
             }
             Verdict::Nothing => {
-                circuit.abandoned();
+                if trial {
+                    circuit.abandoned();
+                }
                 None
             }
         };

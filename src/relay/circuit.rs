@@ -27,6 +27,15 @@ pub struct Moment {
     pub utc: Timestamp,
 }
 
+/// How a message may be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// The circuit is closed.
+    Freely,
+    /// To find out whether the relay is back.
+    Trial,
+}
+
 /// The health of one relay as one instance sees it.
 #[derive(Debug)]
 pub struct Circuit {
@@ -100,18 +109,18 @@ impl Circuit {
         }))
     }
 
-    /// Asks to begin a message. True takes the single trial of a circuit that is not closed;
+    /// Asks to begin a message. A trial is the single one of a circuit that is not closed;
     /// whoever got it has to report with one of the methods below.
-    pub fn try_begin(&mut self, now: Instant) -> bool {
+    pub fn try_begin(&mut self, now: Instant) -> Option<Begun> {
         match self.allowance(now) {
-            None => true,
-            Some(0) => false,
+            None => Some(Begun::Freely),
+            Some(0) => None,
             Some(_) => {
                 self.trial_under_way = true;
                 if self.condition == RelayCondition::Open {
                     self.condition = RelayCondition::HalfOpen;
                 }
-                true
+                Some(Begun::Trial)
             }
         }
     }
@@ -137,8 +146,18 @@ impl Circuit {
         true
     }
 
-    /// The relay's own fault before MAIL. True if this opened a closed circuit.
-    pub fn failed(&mut self, now: Moment, reply: String, explanation: Option<String>) -> bool {
+    /// The relay's own fault before MAIL. True if this opened a closed circuit. Of the many
+    /// messages that one outage stops only the first counts, or the trial.
+    pub fn failed(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        if self.condition != RelayCondition::Closed && !trial {
+            return false;
+        }
         let wait = FIRST_WAIT
             .saturating_mul(1 << self.openings.min(10))
             .min(LONGEST_WAIT);
@@ -155,6 +174,7 @@ impl Circuit {
     pub fn broke(
         &mut self,
         now: Moment,
+        trial: bool,
         alert: AlertId,
         reply: String,
         explanation: Option<String>,
@@ -162,8 +182,8 @@ impl Circuit {
         if !self.broken.contains(&alert) {
             self.broken.push(alert);
         }
-        if self.trial_under_way || self.broken.len() >= BROKEN_IN_A_ROW {
-            return self.failed(now, reply, explanation);
+        if trial || self.broken.len() >= BROKEN_IN_A_ROW {
+            return self.failed(now, trial, reply, explanation);
         }
         false
     }
@@ -215,11 +235,15 @@ mod tests {
     fn a_refused_connection_opens_at_once_and_one_trial_closes_it() {
         let start = moment();
         let mut circuit = Circuit::new(start.utc);
-        assert!(circuit.failed(start, "connection refused".into(), None));
-        assert!(!circuit.try_begin(start.instant));
+        assert!(circuit.failed(start, false, "connection refused".into(), None));
+        assert_eq!(circuit.try_begin(start.instant), None);
         let after = later(start, FIRST_WAIT);
-        assert!(circuit.try_begin(after.instant));
-        assert!(!circuit.try_begin(after.instant), "one trial at a time");
+        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+        assert_eq!(
+            circuit.try_begin(after.instant),
+            None,
+            "one trial at a time"
+        );
         assert!(circuit.succeeded(after));
         assert_eq!(circuit.allowance(after.instant), None);
     }
@@ -229,11 +253,22 @@ mod tests {
         let now = moment();
         let mut circuit = Circuit::new(now.utc);
         for _ in 0..10 {
-            assert!(!circuit.broke(now, AlertId(1), "421".into(), None));
+            assert!(!circuit.broke(now, false, AlertId(1), "421".into(), None));
         }
-        assert!(!circuit.broke(now, AlertId(2), "421".into(), None));
-        assert!(circuit.broke(now, AlertId(3), "421".into(), None));
+        assert!(!circuit.broke(now, false, AlertId(2), "421".into(), None));
+        assert!(circuit.broke(now, false, AlertId(3), "421".into(), None));
         assert_eq!(circuit.condition(), RelayCondition::Open);
+    }
+
+    #[test]
+    fn many_messages_stopped_by_one_outage_count_once() {
+        let now = moment();
+        let mut circuit = Circuit::new(now.utc);
+        assert!(circuit.failed(now, false, "refused".into(), None));
+        for _ in 0..50 {
+            assert!(!circuit.failed(now, false, "refused".into(), None));
+        }
+        assert_eq!(circuit.wait(now.instant), Some(FIRST_WAIT));
     }
 
     #[test]
@@ -241,7 +276,7 @@ mod tests {
         let now = moment();
         let mut circuit = Circuit::new(now.utc);
         for alert in 1..=20 {
-            assert!(!circuit.broke(now, AlertId(alert), "421".into(), None));
+            assert!(!circuit.broke(now, false, AlertId(alert), "421".into(), None));
             circuit.succeeded(now);
         }
     }
@@ -251,8 +286,9 @@ mod tests {
         let start = moment();
         let mut circuit = Circuit::new(start.utc);
         assert!(circuit.refused(start, "535".into(), None));
-        assert!(!circuit.try_begin(later(start, PAUSE - Duration::from_secs(1)).instant));
-        assert!(circuit.try_begin(later(start, PAUSE).instant));
+        let before = later(start, PAUSE - Duration::from_secs(1));
+        assert_eq!(circuit.try_begin(before.instant), None);
+        assert!(circuit.try_begin(later(start, PAUSE).instant).is_some());
         assert!(
             !circuit.refused(later(start, PAUSE), "535".into(), None),
             "no news"
@@ -265,11 +301,11 @@ mod tests {
         let mut circuit = Circuit::new(now.utc);
         let mut waits = Vec::new();
         for _ in 0..8 {
-            circuit.failed(now, String::new(), None);
+            circuit.failed(now, !waits.is_empty(), String::new(), None);
             let wait = circuit.wait(now.instant).unwrap();
             waits.push(wait.as_secs());
             now = later(now, wait);
-            assert!(circuit.try_begin(now.instant));
+            assert!(circuit.try_begin(now.instant).is_some());
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
     }

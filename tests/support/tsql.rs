@@ -10,7 +10,9 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
     reason = "a suite that did not run has to say so"
 )]
 pub(crate) fn server() -> Option<String> {
-    let server = std::env::var("SENDPORT_TEST_SQLSERVER").ok();
+    let server = std::env::var("SENDPORT_TEST_SQLSERVER")
+        .ok()
+        .filter(|server| !server.is_empty());
     if server.is_none() {
         println!("SENDPORT_TEST_SQLSERVER is not set: this did not run on SQL Server");
     }
