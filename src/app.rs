@@ -12,11 +12,14 @@ use crate::config::secret::resolve_password;
 use crate::config::{Config, RelayConfig, SendPortConfig, ServiceConfig, sqlite_file};
 use crate::dispatcher::{Dispatcher, Parts, RelayBoard};
 use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
-use crate::driver::{Driver, Ended, LeaseGuard, Rhythm};
+use crate::driver::{
+    self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, RecoveryError, Rhythm,
+};
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
 use crate::smtp::{SmtpRelay, ehlo_name};
+use crate::spool::{Spool, SpoolError};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::sqlserver::{self, SqlServerStore};
 use crate::store::{
@@ -197,6 +200,10 @@ impl Service {
         if !self.wait_for_database(&stop).await? {
             return Ok(true);
         }
+        let database = self.store.describe();
+        let Some(spool) = self.recover(&database, &stop).await? else {
+            return Ok(true);
+        };
         let (events_in, mut events) = mpsc::unbounded_channel();
         let board = Arc::new(RelayBoard::new(
             self.relays.clone(),
@@ -205,7 +212,10 @@ impl Service {
             events_in.clone(),
         ));
         loop {
-            let driver = self.driver(&board, &stop);
+            let driver = self.driver(&board, &spool, &stop);
+            spool
+                .begin(driver.instance.id, &database)
+                .map_err(spool_failed)?;
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
                 Ok(Ended::Stopped) => return Ok(true),
@@ -220,6 +230,39 @@ impl Service {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Brings what dead instances left over to the database, before anything is claimed, and
+    /// returns the slot to work with; `None` if told to stop meanwhile.
+    async fn recover(
+        &self,
+        database: &str,
+        stop: &CancellationToken,
+    ) -> Result<Option<Arc<Spool>>, AppError> {
+        let folder = &self.config.service.state_folder;
+        let spools = Spool::enter(folder, database).map_err(spool_failed)?;
+        let policy = |port: &SendPort| (port.in_doubt, port.retry.first_delay);
+        let policies: InDoubtPolicies = self
+            .send_ports
+            .iter()
+            .map(|(name, port)| (name.clone(), policy(port)))
+            .collect();
+        let clock = SystemClock;
+        for spool in &spools {
+            while let Err(error) = driver::recover(&*self.store, spool, &policies, &clock).await {
+                match error {
+                    RecoveryError::Store(error) if error.is_transient() => {
+                        tracing::warn!(%error, "what a dead instance left over waits for the database");
+                    }
+                    RecoveryError::Store(error) => return Err(error.into()),
+                    RecoveryError::Spool(error) => return Err(spool_failed(error)),
+                }
+                if !pause(stop, self.config.service.poll_interval).await {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(spools.into_iter().next().map(Arc::new))
     }
 
     /// True once the database answered and is the right one; false if told to stop before.
@@ -243,15 +286,21 @@ impl Service {
         }
     }
 
-    fn driver(&self, board: &Arc<RelayBoard>, stop: &CancellationToken) -> Driver {
+    fn driver(
+        &self,
+        board: &Arc<RelayBoard>,
+        spool: &Arc<Spool>,
+        stop: &CancellationToken,
+    ) -> Driver {
         let guard = Arc::new(LeaseGuard::new(self.config.service.lease));
+        let ledger = Arc::new(Ledger::new(guard.clone(), spool.clone()));
         let dispatcher = Dispatcher::new(Parts {
             send_ports: self.send_ports.clone(),
             board: board.clone(),
             templates: self.templates.clone(),
             replies: self.replies.clone(),
             clock: system_clock(),
-            gate: guard.clone(),
+            journal: ledger.clone(),
             chance: Box::new(chance),
             stop: stop.clone(),
         });
@@ -263,10 +312,16 @@ impl Service {
             board: board.clone(),
             dispatcher: Arc::new(dispatcher),
             guard,
+            ledger,
             rhythm: rhythm(&self.config.service),
             stop: stop.clone(),
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn spool_failed(error: SpoolError) -> AppError {
+    AppError::Config(format!("service.state_folder: {error}"))
 }
 
 /// False if told to stop meanwhile.

@@ -21,3 +21,20 @@ impl Clock for SystemClock {
         chrono::Utc::now()
     }
 }
+
+/// Time that never jumps and, where the system can tell, goes on while the machine sleeps or is
+/// frozen: a lease ends during a suspend, too.
+#[cfg(target_os = "linux")]
+pub fn steady() -> std::time::Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
+    std::time::Duration::new(seconds, nanoseconds)
+}
+
+/// Time that never jumps.
+#[cfg(not(target_os = "linux"))]
+pub fn steady() -> std::time::Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}

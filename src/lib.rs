@@ -24,6 +24,7 @@ pub mod send_port;
 pub mod sink;
 pub mod smime;
 pub mod smtp;
+pub mod spool;
 pub mod store;
 pub mod telemetry;
 pub mod template;

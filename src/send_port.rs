@@ -5,7 +5,7 @@
 
 use crate::config::SendPortConfig;
 use crate::domain::{
-    Alert, Command, EnhancedStatusCode, Mailbox, Reply, ReversePath, parse_mailbox,
+    Alert, Command, EnhancedStatusCode, InDoubt, Mailbox, Reply, ReversePath, parse_mailbox,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -57,6 +57,8 @@ pub struct SendPort {
     pub protection: Protection,
     /// How often and how long to try.
     pub retry: RetryPolicy,
+    /// What becomes of an attempt whose end was not seen.
+    pub in_doubt: InDoubt,
     /// Extra headers that an alert may bring.
     pub headers: HeaderPolicy,
     allow_from: Vec<String>,
@@ -88,6 +90,7 @@ impl SendPort {
             message_id_domain: config.message_id_domain.clone().unwrap_or_else(own_domain),
             protection: config.protection,
             retry: config.retry_policy(),
+            in_doubt: config.in_doubt,
             headers: config
                 .allow_headers
                 .as_deref()

@@ -34,7 +34,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
-    ("driver", &["dispatcher", "domain", "relay", "store"]),
+    ("spool", &["domain"]),
+    (
+        "driver",
+        &["clock", "dispatcher", "domain", "relay", "spool", "store"],
+    ),
     ("telemetry", &["config"]),
     (
         "cli",
@@ -55,7 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// ours, but no library of these.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("tiberius", &["store/sqlserver"]),
-    ("rusqlite", &["store/sqlite"]),
+    ("rusqlite", &["spool", "store/sqlite"]),
     ("minijinja", &["template"]),
     ("lettre", &["mime"]),
     ("html2text", &["mime"]),

@@ -89,6 +89,7 @@ impl Config {
             }
         };
         rebase(&mut self.templates.folder);
+        rebase(&mut self.service.state_folder);
         self.database.connection_file.as_mut().map(rebase);
         for relay in self.relay.values_mut() {
             match relay {

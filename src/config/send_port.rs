@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::domain::InDoubt;
 use crate::retry::RetryPolicy;
 use crate::smime::Protection;
 
@@ -26,6 +27,9 @@ pub struct SendPortConfig {
     /// An alert older than this expires.
     #[serde(default = "max_age", with = "humantime_serde")]
     pub max_age: Duration,
+    /// What becomes of an alert when the relay may have taken it and nobody saw it.
+    #[serde(default = "in_doubt")]
+    pub in_doubt: InDoubt,
     /// How often and how long to try.
     #[serde(default)]
     pub retry: RetryConfig,
@@ -81,6 +85,10 @@ impl SendPortConfig {
             max_age: self.max_age,
         }
     }
+}
+
+fn in_doubt() -> InDoubt {
+    InDoubt::Retry
 }
 
 fn max_age() -> Duration {

@@ -1,5 +1,6 @@
 //! Section `[service]`: how one instance works.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,6 +11,9 @@ use serde::Deserialize;
 pub struct ServiceConfig {
     /// What `Instance.Name` shows; empty: host name and process id.
     pub instance_name: String,
+    /// Where what the database does not know yet is kept. On a local disk; instances on one
+    /// machine may share it.
+    pub state_folder: PathBuf,
     /// Most alerts leased at the same time.
     pub max_in_flight: u32,
     /// Longest time between two looks at an idle queue.

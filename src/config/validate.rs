@@ -169,6 +169,12 @@ fn check_service(service: &ServiceConfig, found: &mut Problems) {
             "0 would never send; write at least 1",
         );
     }
+    if service.state_folder.as_os_str().is_empty() {
+        found.add(
+            "service.state_folder",
+            "there is none; what the database cannot take would be lost with the process; write a folder on a local disk",
+        );
+    }
     if service.poll_interval < Duration::from_millis(10) {
         found.add("service.poll_interval", "it is shorter than 10ms");
     }

@@ -17,8 +17,8 @@ use roll::{Roll, Rules};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Alert, Decision, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage, SubmissionEnd,
-    SubmissionReport,
+    Alert, AttemptKey, Decision, DotNote, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage,
+    SubmissionEnd, SubmissionReport,
 };
 use crate::mime;
 use crate::relay::FinalDotGate;
@@ -39,12 +39,31 @@ pub struct Parts {
     pub replies: Arc<ReplyTable>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
-    /// Says whether the lease still stands.
-    pub gate: Arc<dyn FinalDotGate>,
+    /// Says whether the lease still stands, and notes what is about to be handed over.
+    pub journal: Arc<dyn Journal>,
     /// A random number in 0 to 1, for the jitter of delays.
     pub chance: Box<dyn Fn() -> f64 + Send + Sync>,
     /// Cancelled when the service stops: what is not yet begun is released.
     pub stop: CancellationToken,
+}
+
+/// Asked right before each final dot.
+pub trait Journal: Send + Sync {
+    /// Notes the attempt. False: the lease is not certain, or the note could not be written;
+    /// the dot must not be sent.
+    fn before_final_dot(&self, note: &DotNote) -> bool;
+}
+
+/// The journal and the note of one submission.
+struct Gate<'a> {
+    journal: &'a dyn Journal,
+    note: DotNote,
+}
+
+impl FinalDotGate for Gate<'_> {
+    fn may_send_final_dot(&self) -> bool {
+        self.journal.before_final_dot(&self.note)
+    }
 }
 
 /// Works on leased alerts, any number of them at the same time.
@@ -70,9 +89,9 @@ impl Dispatcher {
 
     /// Works on one alert until something is decided. Bounded by the relay's time-outs.
     pub async fn dispatch(&self, lease: Lease<Alert>) -> Outcome {
-        let alert = lease.value;
+        let alert = &lease.value;
         let kind = match self.parts.send_ports.get(&alert.send_port) {
-            Some(port) => self.work(&alert, port).await,
+            Some(port) => self.work(&lease, port).await,
             None => released(),
         };
         Outcome {
@@ -82,7 +101,8 @@ impl Dispatcher {
         }
     }
 
-    async fn work(&self, alert: &Alert, port: &SendPort) -> OutcomeKind {
+    async fn work(&self, lease: &Lease<Alert>, port: &SendPort) -> OutcomeKind {
+        let alert = &lease.value;
         let now = self.parts.clock.now();
         let rules = Rules {
             port,
@@ -93,13 +113,13 @@ impl Dispatcher {
         let mut roll = Roll::call(alert, &rules);
         if let Some(why) = expiry(alert, &rules, now) {
             roll.expire(&why);
-            return decided(roll.into_decision(None));
+            return decided(roll.into_decision(None, port.in_doubt, None));
         }
         let composed = match attempts_left(alert, port).and_then(|()| self.compose(alert, port)) {
             Ok(composed) => composed,
             Err(refusal) => {
                 roll.refuse(&refusal);
-                return decided(roll.into_decision(None));
+                return decided(roll.into_decision(None, port.in_doubt, None));
             }
         };
         let version = composed.template_version;
@@ -108,13 +128,18 @@ impl Dispatcher {
             forward_paths: roll.forward_paths(),
         };
         if envelope.forward_paths.is_empty() {
-            return decided(roll.into_decision(version));
+            return decided(roll.into_decision(None, port.in_doubt, version));
         }
-        match self.submit(alert, port, &envelope, &composed.message).await {
+        let key = AttemptKey::random();
+        match self
+            .submit(lease, key, port, &envelope, &composed.message)
+            .await
+        {
             Some((_, report)) if report.end == SubmissionEnd::Fenced => released(),
             Some((relay, report)) => {
                 roll.apply(&relay, &report, &rules);
-                decided(roll.into_attempted(&relay, report, &composed.message, version))
+                let attempt = roll.attempt(key, &relay, report, &composed.message);
+                decided(roll.into_decision(Some(attempt), port.in_doubt, version))
             }
             None => released(),
         }
@@ -146,7 +171,8 @@ impl Dispatcher {
 
     async fn submit(
         &self,
-        alert: &Alert,
+        lease: &Lease<Alert>,
+        key: AttemptKey,
         port: &SendPort,
         envelope: &Envelope,
         message: &SecuredMessage,
@@ -158,16 +184,40 @@ impl Dispatcher {
                 turn = self.parts.board.take_turn(name) => turn,
             };
             let Some(turn) = turn else { continue };
-            let report = turn
-                .relay
-                .submit(envelope, message, &*self.parts.gate)
-                .await;
-            self.parts.board.report(turn, alert.id, &report);
+            let gate = Gate {
+                journal: &*self.parts.journal,
+                note: self.note(lease, key, name, message),
+            };
+            let report = turn.relay.submit(envelope, message, &gate).await;
+            self.parts.board.report(turn, lease.value.id, &report);
             if !matches!(report.end, SubmissionEnd::NotBegun { .. }) {
                 return Some((name.clone(), report));
             }
         }
         None
+    }
+}
+
+impl Dispatcher {
+    fn note(
+        &self,
+        lease: &Lease<Alert>,
+        key: AttemptKey,
+        relay: &str,
+        message: &SecuredMessage,
+    ) -> DotNote {
+        DotNote {
+            alert: lease.value.id,
+            token: lease.token,
+            send_port: lease.value.send_port.clone(),
+            key,
+            number: lease.value.attempt_count + 1,
+            relay: relay.to_owned(),
+            started_at: self.parts.clock.now(),
+            message_id: message.message_id().to_owned(),
+            size_octets: message.octets().len() as u64,
+            protection: message.protection().to_owned(),
+        }
     }
 }
 

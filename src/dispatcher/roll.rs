@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Alert, Attempt, AttemptKey, AttemptOutcome, Command, Decision, Disposition, ForwardPath,
-    Recipient, RecipientOutcome, RecipientStatus, Reply, SecuredMessage, SubmissionEnd,
-    SubmissionReport, expand_recipients, status_of,
+    Alert, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, Decision, Disposition,
+    ForwardPath, InDoubt, Recipient, RecipientOutcome, RecipientStatus, Reply, SecuredMessage,
+    SubmissionEnd, SubmissionReport, expand_recipients, status_of,
 };
 use crate::replies::ReplyTable;
 use crate::retry::{Circumstances, decide};
@@ -121,21 +121,16 @@ impl Roll {
         }
     }
 
-    /// What was decided without a transaction.
-    pub(super) fn into_decision(self, template_version: Option<String>) -> Decision {
-        self.decision(None, template_version)
-    }
-
-    /// What was decided by a transaction.
-    pub(super) fn into_attempted(
-        self,
+    /// The transaction, as it is to be written down.
+    pub(super) fn attempt(
+        &self,
+        key: AttemptKey,
         relay: &str,
         report: SubmissionReport,
         message: &SecuredMessage,
-        template_version: Option<String>,
-    ) -> Decision {
-        let attempt = Attempt {
-            key: AttemptKey::random(),
+    ) -> Attempt {
+        Attempt {
+            key,
             number: self.attempts_before + 1,
             relay: relay.to_owned(),
             started_at: report.started_at,
@@ -146,8 +141,7 @@ impl Roll {
             protection: message.protection().to_owned(),
             facts: report.facts,
             replies: report.replies,
-        };
-        self.decision(Some(attempt), template_version)
+        }
     }
 
     fn attempt_outcome(&self, end: &SubmissionEnd) -> AttemptOutcome {
@@ -171,30 +165,42 @@ impl Roll {
         }
     }
 
-    fn decision(self, attempt: Option<Attempt>, template_version: Option<String>) -> Decision {
+    /// What was decided, with a transaction or without. Where its end was not seen, the send
+    /// port may want an operator to look first.
+    pub(super) fn into_decision(
+        self,
+        attempt: Option<Attempt>,
+        in_doubt: InDoubt,
+        template_version: Option<String>,
+    ) -> Decision {
         let status = status_of(self.entries.iter().map(|entry| entry.recipient.status));
         let retry_in = self.entries.iter().filter_map(|entry| entry.retry_in).min();
-        let nobody = || "ToRecipients, CcRecipients and BccRecipients hold no address".to_owned();
-        let reason = if self.entries.is_empty() {
-            Some(self.reason.unwrap_or_else(nobody))
-        } else {
-            self.reason
+        let unseen = attempt
+            .as_ref()
+            .is_some_and(|a| a.outcome == AttemptOutcome::Unknown);
+        let held = unseen && in_doubt == InDoubt::Hold && status == AlertStatus::Delayed;
+        let reason = match (held, self.entries.is_empty()) {
+            (true, _) => Some(HELD_IN_DOUBT.to_owned()),
+            (_, true) => Some(self.reason.unwrap_or_else(|| NOBODY.to_owned())),
+            _ => self.reason,
         };
+        let changed = self.entries.into_iter().filter(|entry| entry.changed);
         Decision {
-            status,
-            retry_in,
+            status: if held { AlertStatus::Held } else { status },
+            retry_in: retry_in.filter(|_| !held),
             reason,
             attempt,
-            recipients: self
-                .entries
-                .into_iter()
-                .filter(|entry| entry.changed)
-                .map(Entry::into_outcome)
-                .collect(),
+            recipients: changed.map(Entry::into_outcome).collect(),
             template_version,
         }
     }
 }
+
+/// Why an alert without recipients fails.
+const NOBODY: &str = "ToRecipients, CcRecipients and BccRecipients hold no address";
+
+/// Why an alert whose end was not seen waits.
+const HELD_IN_DOUBT: &str = "in doubt: the relay may have taken it; look there for the Message-ID, then use sendport resolve";
 
 impl Entry {
     fn new(mut recipient: Recipient, first: bool, rules: &Rules<'_>) -> Self {

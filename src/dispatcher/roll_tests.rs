@@ -53,15 +53,16 @@ fn decision(
     let report = report(replies, end);
     roll.apply("d", &report, &rules);
     let message = SecuredMessage::vouch_for("<1@x>".to_owned(), b"\r\n".to_vec(), "none");
-    roll.into_attempted("d", report, &message, None)
+    let attempt = roll.attempt(AttemptKey::random(), "d", report, &message);
+    roll.into_decision(Some(attempt), port.in_doubt, None)
 }
 
 fn statuses(decision: &Decision) -> Vec<(u32, RecipientStatus)> {
-    decision
-        .recipients
-        .iter()
-        .map(|r| (r.ordinal, r.status))
-        .collect()
+    statuses_of(&decision.recipients)
+}
+
+fn statuses_of(recipients: &[RecipientOutcome]) -> Vec<(u32, RecipientStatus)> {
+    recipients.iter().map(|r| (r.ordinal, r.status)).collect()
 }
 
 #[test]
@@ -141,6 +142,31 @@ fn an_unseen_end_is_unknown_and_tried_again() {
     assert_eq!(
         decision.recipients[0].explanation.as_deref(),
         Some("in-doubt")
+    );
+}
+
+#[test]
+fn an_unseen_end_is_held_where_the_send_port_says_so() {
+    let lost = CommandReply {
+        ordinal: None,
+        reply: Reply::absent(Command::EndOfData, "connection reset"),
+    };
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(None, Command::Data, 354, "go"),
+        lost,
+    ];
+    let hold = "in_doubt = 'hold'";
+    let decision = decision(&alert("a@x.com"), hold, replies, SubmissionEnd::InDoubt);
+    assert_eq!(
+        (decision.status, decision.retry_in),
+        (AlertStatus::Held, None)
+    );
+    assert!(decision.reason.unwrap().contains("sendport resolve"));
+    assert_eq!(
+        statuses_of(&decision.recipients),
+        [(0, RecipientStatus::Delayed)]
     );
 }
 
@@ -261,7 +287,7 @@ fn an_alert_without_any_address_says_so() {
         age: Duration::ZERO,
         chance: 0.0,
     };
-    let decision = Roll::call(&alert(" ; "), &rules).into_decision(None);
+    let decision = Roll::call(&alert(" ; "), &rules).into_decision(None, InDoubt::Retry, None);
     assert_eq!(decision.status, AlertStatus::Failed);
     assert!(decision.reason.unwrap().contains("hold no address"));
 }

@@ -165,6 +165,32 @@ pub struct Attempt {
     pub replies: Vec<CommandReply>,
 }
 
+/// What is noted on this machine right before a final dot: enough to write the attempt down as
+/// `unknown`, should nobody see its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DotNote {
+    /// Which alert.
+    pub alert: AlertId,
+    /// By which claim.
+    pub token: LeaseToken,
+    /// Decides what becomes of it.
+    pub send_port: String,
+    /// The key that the attempt will have, whoever writes it.
+    pub key: AttemptKey,
+    /// 1 for the first.
+    pub number: u32,
+    /// Which relay.
+    pub relay: String,
+    /// When the work on it began, by the service's clock.
+    pub started_at: Timestamp,
+    /// Header `Message-ID`.
+    pub message_id: String,
+    /// Octets of the message.
+    pub size_octets: u64,
+    /// `none`, `sign`, `encrypt`, `sign+encrypt`.
+    pub protection: String,
+}
+
 /// What an outcome says of one recipient. Enough to insert its row where none stands yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecipientOutcome {

@@ -49,6 +49,16 @@ pub struct SendPortInfo {
 }
 
 word_enum! {
+    /// What becomes of an attempt whose end was not seen: the relay may have taken it.
+    pub enum InDoubt {
+        /// It is tried again, with the same Message-ID.
+        Retry = "retry",
+        /// It waits for an operator.
+        Hold = "hold",
+    }
+}
+
+word_enum! {
     /// Whether a relay can be used now.
     pub enum RelayCondition {
         /// In use.

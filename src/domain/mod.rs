@@ -19,11 +19,11 @@ pub use alert::{
     Sensitivity,
 };
 pub use attempt::{
-    Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, Outcome, OutcomeKind,
-    RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
+    Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, DotNote, Outcome,
+    OutcomeKind, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
 };
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
-pub use instance::{InstanceId, InstanceInfo, RelayCondition, RelayState, SendPortInfo};
+pub use instance::{InDoubt, InstanceId, InstanceInfo, RelayCondition, RelayState, SendPortInfo};
 pub use recipient::{
     Recipient, RecipientKind, RecipientStatus, expand_recipient_lists, expand_recipients,
 };

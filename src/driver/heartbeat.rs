@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::lease_guard::LeaseGuard;
+use crate::clock::steady;
 use crate::dispatcher::RelayBoard;
 use crate::domain::{InstanceId, RelayState};
 use crate::store::{Renewal, Store};
@@ -55,14 +56,14 @@ impl Heartbeat {
 
     /// One renewal: whether it worked, and whether the lease is lost.
     async fn beat(&self, relays: &[RelayState], failing: &mut bool) -> (bool, bool) {
-        let sent = Instant::now();
+        let (sent, sent_steady) = (Instant::now(), steady());
         match self
             .store
             .renew(self.instance, self.lease, &self.send_ports, relays)
             .await
         {
             Ok(Renewal::Renewed) => {
-                self.guard.renewed(sent);
+                self.guard.renewed(sent_steady);
                 if sent.elapsed() > self.interval {
                     let took_ms = sent.elapsed().as_millis();
                     tracing::warn!(took_ms, "lease renewal is slow");

@@ -2,16 +2,16 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::relay::FinalDotGate;
+use crate::clock::steady;
 
 /// The end of the lease as this instance knows it: the moment before the last successful
 /// renewal was sent, plus the lease's length, less a margin. Never later than what stands in
 /// the database.
 pub struct LeaseGuard {
     length: Duration,
-    valid_until: Mutex<Option<Instant>>,
+    valid_until: Mutex<Option<Duration>>,
 }
 
 impl LeaseGuard {
@@ -23,8 +23,8 @@ impl LeaseGuard {
         }
     }
 
-    /// The lease was renewed by a request that was sent at `sent`.
-    pub fn renewed(&self, sent: Instant) {
+    /// The lease was renewed by a request that was sent at `sent`, as [`steady`] told it.
+    pub fn renewed(&self, sent: Duration) {
         let margin = self.length / 10;
         *self.lock() = Some(sent + self.length - margin);
     }
@@ -36,19 +36,13 @@ impl LeaseGuard {
 
     /// True while no other instance can have taken over.
     pub fn stands(&self) -> bool {
-        self.lock().is_some_and(|until| Instant::now() < until)
+        self.lock().is_some_and(|until| steady() < until)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Duration>> {
         self.valid_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FinalDotGate for LeaseGuard {
-    fn may_send_final_dot(&self) -> bool {
-        self.stands()
     }
 }
 
@@ -59,16 +53,13 @@ mod tests {
     #[test]
     fn no_final_dot_before_the_first_renewal_after_the_lease_or_when_it_is_lost() {
         let guard = LeaseGuard::new(Duration::from_secs(60));
-        assert!(!guard.may_send_final_dot());
-        guard.renewed(Instant::now());
-        assert!(guard.may_send_final_dot());
+        assert!(!guard.stands());
+        guard.renewed(steady());
+        assert!(guard.stands());
         guard.lost();
-        assert!(!guard.may_send_final_dot());
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(55)).unwrap();
+        assert!(!guard.stands());
+        let long_ago = steady().saturating_sub(Duration::from_secs(55));
         guard.renewed(long_ago);
-        assert!(
-            !guard.may_send_final_dot(),
-            "within the margin before the end"
-        );
+        assert!(!guard.stands(), "within the margin before the end");
     }
 }

@@ -6,7 +6,9 @@
 
 mod heartbeat;
 mod lease_guard;
+mod ledger;
 mod recorder;
+mod recovery;
 mod sweeper;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use lease_guard::LeaseGuard;
+pub use ledger::Ledger;
+pub use recovery::{InDoubtPolicies, RecoveryError, recover};
 
+use crate::clock::steady;
 use crate::dispatcher::{Dispatcher, RelayBoard};
 use crate::domain::{
     Alert, AlertId, AlertStatus, Decision, InstanceInfo, Lease, LeaseToken, Outcome, OutcomeKind,
@@ -66,6 +71,8 @@ pub struct Driver {
     pub dispatcher: Arc<Dispatcher>,
     /// Closed when the lease is not certain.
     pub guard: Arc<LeaseGuard>,
+    /// What is known here and not yet in the database.
+    pub ledger: Arc<Ledger>,
     /// Rhythm and bounds.
     pub rhythm: Rhythm,
     /// Cancelled when the service shall stop.
@@ -93,7 +100,7 @@ impl Driver {
         self,
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) -> Result<Ended, StoreError> {
-        let sent = Instant::now();
+        let (sent, sent_steady) = (Instant::now(), steady());
         self.store
             .register(
                 &self.instance,
@@ -102,7 +109,7 @@ impl Driver {
                 &self.explanations,
             )
             .await?;
-        self.guard.renewed(sent);
+        self.guard.renewed(sent_steady);
         tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
 
         let lease_lost = self.stop.child_token();
@@ -139,6 +146,7 @@ impl Driver {
             store: self.store.clone(),
             instance: self.instance.id,
             freed: freed.clone(),
+            ledger: self.ledger.clone(),
         };
         let share = (self.rhythm.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
         let share = || Arc::new(Semaphore::new(share));
@@ -243,7 +251,7 @@ impl Driver {
     /// One claim for each send port that can send now and has room. True if there may be more
     /// to do at once.
     async fn claim_round(&self, tasks: &Tasks) -> Result<bool, StoreError> {
-        if !self.guard.stands() {
+        if !self.guard.stands() || self.ledger.is_behind() {
             return Ok(false);
         }
         let mut more = false;
@@ -311,7 +319,7 @@ impl Driver {
         let work = tasks
             .tracker
             .spawn(async move { dispatcher.dispatch(lease).await });
-        let finished = tasks.finished.clone();
+        let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());
         tasks.tracker.spawn(async move {
             let outcome = match work.await {
                 Ok(outcome) => outcome,
@@ -321,6 +329,7 @@ impl Driver {
                     format!("internal error, please report it: {error}"),
                 ),
             };
+            ledger.keep(&outcome);
             // The recorder outlives every task; it ends when the last sender is gone.
             let _ = finished
                 .send(Finished {
@@ -366,8 +375,11 @@ impl Driver {
             );
             return;
         }
-        if let Err(error) = self.store.retire(self.instance.id).await {
-            tracing::warn!(%error, "instance cannot be retired; its lease runs out by itself");
+        match self.store.retire(self.instance.id).await {
+            Ok(()) => self.ledger.clear(),
+            Err(error) => {
+                tracing::warn!(%error, "instance cannot be retired; its lease runs out by itself");
+            }
         }
     }
 }

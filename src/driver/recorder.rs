@@ -8,6 +8,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use crate::domain::{InstanceId, Outcome, OutcomeKind, SessionFacts};
 use crate::store::{Recorded, Store, StoreError};
 
+use super::ledger::Ledger;
+
 /// So many outcomes go into one transaction at most.
 const BATCH: usize = 200;
 
@@ -28,6 +30,7 @@ pub(super) struct Recorder {
     pub(super) instance: InstanceId,
     /// Told when permits were given back.
     pub(super) freed: Arc<Notify>,
+    pub(super) ledger: Arc<Ledger>,
 }
 
 impl Recorder {
@@ -46,7 +49,7 @@ impl Recorder {
     }
 
     async fn record(&self, outcomes: &[Outcome]) {
-        match record_when_possible(&*self.store, self.instance, outcomes).await {
+        match self.record_when_possible(outcomes).await {
             Ok(results) => announce(outcomes, &results),
             Err(error) if outcomes.len() > 1 => {
                 tracing::warn!(count = outcomes.len(), %error, "outcomes are recorded one by one");
@@ -64,10 +67,40 @@ impl Recorder {
         tracing::error!(alert = outcome.alert.0, error = %refused, "outcome cannot be recorded in full");
         let bare = without_words(outcome);
         let one = std::slice::from_ref(&bare);
-        match record_when_possible(&*self.store, self.instance, one).await {
+        match self.record_when_possible(one).await {
             Ok(results) => announce(one, &results),
             Err(error) => {
                 tracing::error!(alert = outcome.alert.0, %error, "outcome cannot be recorded");
+            }
+        }
+    }
+
+    /// Tries until it is recorded or the error is one that time does not heal. Says once that
+    /// it waits, and once that it went on.
+    async fn record_when_possible(
+        &self,
+        outcomes: &[Outcome],
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.store.record(self.instance, outcomes).await {
+                Err(error) if error.is_transient() => {
+                    if wait == FIRST_WAIT {
+                        self.ledger.wait_for_database();
+                        tracing::warn!(count = outcomes.len(), %error, "outcomes wait for the database");
+                    }
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                result => {
+                    if wait > FIRST_WAIT {
+                        tracing::info!(count = outcomes.len(), "outcomes no longer wait");
+                    }
+                    if result.is_ok() {
+                        self.ledger.forget(outcomes);
+                    }
+                    return result;
+                }
             }
         }
     }
@@ -91,33 +124,6 @@ fn without_words(outcome: &Outcome) -> Outcome {
         }
     }
     bare
-}
-
-/// Tries until it is recorded or the error is one that time does not heal. Says once that it
-/// waits, and once that it went on.
-async fn record_when_possible(
-    store: &dyn Store,
-    instance: InstanceId,
-    outcomes: &[Outcome],
-) -> Result<Vec<Recorded>, StoreError> {
-    let mut wait = FIRST_WAIT;
-    loop {
-        match store.record(instance, outcomes).await {
-            Err(error) if error.is_transient() => {
-                if wait == FIRST_WAIT {
-                    tracing::warn!(count = outcomes.len(), %error, "outcomes wait for the database");
-                }
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
-            result => {
-                if wait > FIRST_WAIT {
-                    tracing::info!(count = outcomes.len(), "outcomes no longer wait");
-                }
-                return result;
-            }
-        }
-    }
 }
 
 fn announce(outcomes: &[Outcome], results: &[Recorded]) {

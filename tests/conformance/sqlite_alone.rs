@@ -47,7 +47,8 @@ async fn reading_creates_no_file() {
 async fn a_new_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let f = SqliteFixture::new();
-    f.fresh().await;
+    // Its write-ahead log is there as long as it is open.
+    let _open = f.fresh().await;
     for file in ["sendport.db", "sendport.db-wal"] {
         let metadata = std::fs::metadata(f.path().with_file_name(file)).expect(file);
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");

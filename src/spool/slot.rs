@@ -1,0 +1,81 @@
+//! The slots of a state folder: who may use which file.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::SpoolError;
+
+/// So many instances may run on one folder.
+const SLOTS: u32 = 64;
+
+/// A numbered file and the lock on it, which the system ends with the process.
+#[derive(Debug)]
+pub(super) struct Slot {
+    folder: PathBuf,
+    file: PathBuf,
+    _lock: File,
+}
+
+impl Slot {
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The SQLite file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    pub(super) fn problem(&self, error: &dyn std::fmt::Display) -> SpoolError {
+        SpoolError::Folder {
+            folder: self.folder.clone(),
+            problem: error.to_string(),
+        }
+    }
+}
+
+/// The first free slot, and every other free one that was used before.
+pub(super) fn take_free(folder: &Path) -> Result<Vec<Slot>, SpoolError> {
+    let told = |error: std::io::Error| SpoolError::Folder {
+        folder: folder.to_owned(),
+        problem: error.to_string(),
+    };
+    std::fs::create_dir_all(folder).map_err(told)?;
+    let mut taken = Vec::new();
+    for number in 1..=SLOTS {
+        let used = file(folder, number).exists();
+        if !used && !taken.is_empty() {
+            continue;
+        }
+        if let Some(slot) = take(folder, number).map_err(told)? {
+            taken.push(slot);
+        }
+    }
+    if taken.is_empty() {
+        let all = format!("all {SLOTS} slots are in use");
+        return Err(told(std::io::Error::other(all)));
+    }
+    Ok(taken)
+}
+
+fn file(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("spool-{number}.db"))
+}
+
+fn take(folder: &Path, number: u32) -> std::io::Result<Option<Slot>> {
+    let name = folder.join(format!("spool-{number}.lock"));
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(name)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(Slot {
+            folder: folder.to_owned(),
+            file: file(folder, number),
+            _lock: lock,
+        })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

@@ -1,0 +1,2 @@
+-- Spool::forget
+DELETE FROM Work WHERE AlertId = ?1 AND Token = ?2
