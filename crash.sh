@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Kills, freezes and cuts the service while alerts come in, and counts what arrived:
+# ./crash.sh [--kills 200] [--faults 12] [--rate 20]
+set -euo pipefail
+cd "$(dirname "$0")"
+# shellcheck source=scripts/prepare.sh
+. scripts/prepare.sh
+
+install_missing "${BUILD_PACKAGES[@]}"
+cargo build --locked
+exec cargo run --locked --example crash -- "$@"

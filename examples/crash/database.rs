@@ -1,0 +1,139 @@
+//! The database of a run, by either engine, as an application and a DBA see it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::tsql;
+
+/// Which engine.
+#[derive(Debug, Clone)]
+pub(crate) enum Engine {
+    /// A file in the run's folder.
+    Sqlite,
+    /// A server, by its connection string.
+    TSql(String),
+}
+
+impl Engine {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::TSql(_) => "T-SQL",
+        }
+    }
+}
+
+/// One database, made for a run.
+pub(crate) enum Database {
+    Sqlite { file: String },
+    TSql { server: String, name: String },
+}
+
+impl Database {
+    pub(crate) fn new(engine: &Engine, folder: &Path) -> Self {
+        match engine {
+            Engine::Sqlite => Self::Sqlite {
+                file: folder.join("sendport.db").display().to_string(),
+            },
+            Engine::TSql(server) => Self::TSql {
+                server: server.clone(),
+                name: format!("sendport_crash_{}", uuid::Uuid::new_v4().simple()),
+            },
+        }
+    }
+
+    /// What the service connects by; `through` stands in for the server's address.
+    pub(crate) fn connection(&self, through: Option<std::net::SocketAddr>) -> String {
+        match self {
+            Self::Sqlite { file } => format!("sqlite:{file}"),
+            Self::TSql { server, name } => {
+                let own = format!("{server};Database={name};Command Timeout=5;Connect Timeout=5");
+                match through {
+                    Some(proxy) => format!("{own};Server=tcp:{},{}", proxy.ip(), proxy.port()),
+                    None => own,
+                }
+            }
+        }
+    }
+
+    /// Where the server listens, for a proxy in front of it.
+    pub(crate) fn address(&self) -> Option<String> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::TSql { server, .. } => tiberius::Config::from_ado_string(server)
+                .ok()
+                .map(|config| config.get_addr()),
+        }
+    }
+
+    fn table(&self, name: &str) -> String {
+        match self {
+            Self::Sqlite { .. } => name.to_owned(),
+            Self::TSql { .. } => format!("sendport.{name}"),
+        }
+    }
+
+    /// One value as text; `{Name}` in the query is a table or view.
+    pub(crate) async fn value(&self, query: &str) -> String {
+        let mut query = query.to_owned();
+        for name in ["AlertState", "Attempt", "Alert"] {
+            let table = match (self, name) {
+                (Self::TSql { .. }, "AlertState") => "sendport.AlertRow".to_owned(),
+                _ => self.table(name),
+            };
+            query = query.replace(&format!("{{{name}}}"), &table);
+        }
+        self.run(&query).await.unwrap_or_default()
+    }
+
+    async fn run(&self, statement: &str) -> Option<String> {
+        match self {
+            Self::Sqlite { file } => sqlite(file, statement),
+            Self::TSql { .. } => {
+                let answer = tsql::run(&self.connection(None), statement).await;
+                answer.unwrap_or_else(|error| panic!("{statement}: {error}"))
+            }
+        }
+    }
+
+    /// One alert, in a transaction of its own.
+    pub(crate) async fn insert(&self, number: u32) {
+        let table = self.table("Alert");
+        let statement = format!(
+            "INSERT INTO {table} (ToRecipients, Subject, Body) VALUES ('user{number}@example.test', 'Alert {number}', 'b')"
+        );
+        self.run(&statement).await;
+    }
+
+    pub(crate) async fn remove(&self) {
+        if let Self::TSql { server, name } = self {
+            for _ in 0..50 {
+                if tsql::run(server, &format!("DROP DATABASE {name}"))
+                    .await
+                    .is_ok()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn sqlite(file: &str, statement: &str) -> Option<String> {
+    let connection = rusqlite::Connection::open(file).expect("open the database");
+    connection
+        .busy_timeout(Duration::from_secs(30))
+        .expect("set the time-out");
+    let mut prepared = connection.prepare(statement).expect("a statement");
+    let mut rows = prepared.query([]).expect("rows");
+    let row = rows
+        .next()
+        .unwrap_or_else(|error| panic!("{statement}: {error}"))?;
+    row.get::<_, rusqlite::types::Value>(0)
+        .ok()
+        .map(|value| match value {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        })
+}

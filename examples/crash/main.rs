@@ -1,0 +1,73 @@
+//! A harness that kills, freezes and cuts, and then counts at the receiving end: lost,
+//! duplicated, explained. Run it by `./crash.sh`; docs/operations.md says how to read it.
+//!
+//! On SQLite always; on a T-SQL engine where `SENDPORT_TEST_SQLSERVER` holds a connection
+//! string, in databases of its own.
+
+mod count;
+mod database;
+mod proxy;
+mod scenario;
+#[path = "../../tests/support/tsql.rs"]
+mod tsql;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use database::Engine;
+use scenario::{Plan, Row};
+
+/// Kills, freezes and cuts, and counts what arrived.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How often to kill
+    #[arg(long, default_value_t = 200)]
+    kills: u32,
+    /// How often to freeze, cut and stop, each
+    #[arg(long, default_value_t = 12)]
+    faults: u32,
+    /// Alerts inserted a second
+    #[arg(long, default_value_t = 20)]
+    rate: u32,
+    /// Keep the folders of the runs
+    #[arg(long)]
+    keep: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let plan = Plan {
+        program: program(),
+        kills: arguments.kills,
+        faults: arguments.faults,
+        rate: arguments.rate,
+        keep: arguments.keep,
+    };
+    let mut engines = vec![Engine::Sqlite];
+    engines.extend(tsql::server().map(Engine::TSql));
+    println!("{}", Row::HEAD);
+    let mut good = true;
+    for engine in &engines {
+        for scenario in scenario::ALL.iter().filter(|s| s.applies_to(engine)) {
+            let row = scenario::run(scenario, engine, &plan).await;
+            println!("{row}");
+            good &= row.is_good();
+        }
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The program beside this example's folder.
+fn program() -> PathBuf {
+    let this = std::env::current_exe().expect("the path of this program");
+    let folder = this.parent().and_then(|examples| examples.parent());
+    folder.expect("target/<profile>/examples").join("sendport")
+}
