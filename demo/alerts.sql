@@ -22,8 +22,8 @@ INSERT INTO Alert (ToRecipients, Subject, Body)
 VALUES ('busy@contoso.example', 'Backup finished', 'All 14 databases, 212 GB.');
 
 -- 5. A template that needs a value which the payload does not have: failed, and it says why.
-INSERT INTO Alert (ToRecipients, Template, Payload)
-VALUES ('ops@contoso.example', 'order-late', '{"order": 4713}');
+INSERT INTO Alert (ToRecipients, Template, Payload, Reference)
+VALUES ('ops@contoso.example', 'order-late', '{"order": 4713}', 'order-4713');
 
 -- 6. An attempt to smuggle in a header: failed, and it says why.
 INSERT INTO Alert (ToRecipients, Subject, Body)

@@ -54,9 +54,9 @@ const TEMPLATES: [(&str, &str); 8] = [
 
 /// What is shown at the end, and how a user would ask for it.
 const QUESTIONS: [&str; 4] = [
-    "SELECT AlertId, Subject, Status, AttemptCount, RecipientCount, RelayedCount FROM AlertStatus",
+    "SELECT AlertId, coalesce(Subject, Reference) AS Alert, Status, AttemptCount, RecipientCount, RelayedCount\n  FROM AlertStatus",
     "SELECT AlertId, Kind, Address, Status, ReplyCode, EnhancedStatusCode, ReplyText FROM Delivery",
-    "SELECT AlertId, Address, Reason, Cause, Advice FROM FailedDelivery",
+    "SELECT AlertId, Address, Reason, Advice FROM FailedDelivery",
     "SELECT t.AlertId, t.AttemptNumber, t.Outcome, t.Relay, r.Command, r.ReplyCode, r.ReplyText\n  FROM Attempt t JOIN AttemptReply r ON r.AttemptId = t.AttemptId WHERE t.AlertId = 4",
 ];
 

@@ -162,8 +162,9 @@ impl Session {
     }
 
     fn taken(&mut self, file: PathBuf, octets: usize) {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        self.wire.reply(&format!("250 2.0.0 written to {name}"));
+        let number = self.shared.count.borrow().saturating_add(1);
+        self.wire
+            .reply(&format!("250 2.0.0 message {number} is stored"));
         let received = Received {
             sender: self.sender.take().unwrap_or_default(),
             recipients: std::mem::take(&mut self.recipients),
