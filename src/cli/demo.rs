@@ -236,6 +236,8 @@ async fn answer(database: &DemoDatabase, question: &str) -> Result<Table, Failur
 
 fn say_farewell(folder: &Path, received: u64) {
     let at = folder.display();
+    let program = std::env::args().next();
+    let program = program.as_deref().unwrap_or("sendport");
     say(format_args!(
         "{received} mails are in {at}/mails. Look around:"
     ));
@@ -243,6 +245,6 @@ fn say_farewell(folder: &Path, received: u64) {
         "  sqlite3 {at}/sendport.db 'SELECT * FROM Delivery'"
     ));
     say(format_args!(
-        "  sendport --config {at}/sendport.toml status"
+        "  {program} --config {at}/sendport.toml status"
     ));
 }
