@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome, OutcomeKind, RecipientKind,
+    InDoubt, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome, OutcomeKind, RecipientKind,
     RecipientOutcome, RecipientStatus, Reply, SendPortInfo, SessionFacts,
 };
 use sendport::store::sqlserver::SqlServerStore;
@@ -108,6 +108,7 @@ async fn register(store: &SqlServerStore, n: usize) -> Result<InstanceId> {
         relays: vec!["mail".to_owned()],
         protection: "none".to_owned(),
         max_age: Duration::from_secs(172_800),
+        in_doubt: InDoubt::Retry,
     };
     store
         .register(&info, Duration::from_secs(3600), &[port], &[])

@@ -390,6 +390,7 @@ fn send_port_info(port: &SendPort) -> SendPortInfo {
         relays: port.relays.clone(),
         protection: port.protection.as_str().to_owned(),
         max_age: port.retry.max_age,
+        in_doubt: port.in_doubt,
     }
 }
 

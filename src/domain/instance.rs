@@ -33,6 +33,17 @@ pub struct InstanceInfo {
     pub version: String,
 }
 
+word_enum! {
+    /// What becomes of an alert when the end of its attempt was not seen, so that the relay may
+    /// have taken it.
+    pub enum InDoubt {
+        /// Sent again, with the same Message-ID: never lost, rarely doubled.
+        Retry = "retry",
+        /// Held until an operator found out: never doubled, and somebody has to look.
+        Hold = "hold",
+    }
+}
+
 /// A send port as its row in `SendPort` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendPortInfo {
@@ -46,16 +57,8 @@ pub struct SendPortInfo {
     pub protection: String,
     /// An alert older than this expires.
     pub max_age: Duration,
-}
-
-word_enum! {
-    /// What becomes of an attempt whose end was not seen: the relay may have taken it.
-    pub enum InDoubt {
-        /// It is tried again, with the same Message-ID.
-        Retry = "retry",
-        /// It waits for an operator.
-        Hold = "hold",
-    }
+    /// What becomes of alerts that may have been sent; `take_over` goes by it.
+    pub in_doubt: InDoubt,
 }
 
 word_enum! {

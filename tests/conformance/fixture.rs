@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    EnhancedStatusCode, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome, OutcomeKind,
-    RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo, SessionFacts, Timestamp,
-    status_of,
+    EnhancedStatusCode, InDoubt, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome,
+    OutcomeKind, RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo,
+    SessionFacts, Timestamp, status_of,
 };
 use sendport::store::{AlertLine, Claim, Claimed, Explanation, Loaded, Recorded, Store};
 
@@ -130,6 +130,7 @@ pub(crate) fn send_port(name: &str) -> SendPortInfo {
         relays: vec!["mail".to_owned(), "backup".to_owned()],
         protection: "none".to_owned(),
         max_age: minutes(2 * 24 * 60),
+        in_doubt: InDoubt::Retry,
     }
 }
 
