@@ -41,18 +41,32 @@ impl Migration {
 }
 
 /// For SQLite.
-pub const SQLITE: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("../../migrations/sqlite/0001_initial.sql"),
-}];
+pub const SQLITE: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("../../migrations/sqlite/0001_initial.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "in_doubt",
+        sql: include_str!("../../migrations/sqlite/0002_in_doubt.sql"),
+    },
+];
 
 /// For SQL Server and engines that speak T-SQL.
-pub const SQLSERVER: &[Migration] = &[Migration {
-    version: 1,
-    name: "initial",
-    sql: include_str!("../../migrations/sqlserver/0001_initial.sql"),
-}];
+pub const SQLSERVER: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "initial",
+        sql: include_str!("../../migrations/sqlserver/0001_initial.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "in_doubt",
+        sql: include_str!("../../migrations/sqlserver/0002_in_doubt.sql"),
+    },
+];
 
 #[cfg(test)]
 mod tests {

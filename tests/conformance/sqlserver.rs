@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sendport::domain::AlertId;
 use sendport::store::Store;
+use sendport::store::migration::SQLSERVER;
 use sendport::store::sqlserver::SqlServerStore;
 
 use crate::fixture::Fixture;
-use crate::tsql::run;
+use crate::tsql::{run, run_all};
 
 /// The columns that hold a time, by table.
 const TIMES: &[(&str, &[&str])] = &[
@@ -96,6 +97,27 @@ impl Fixture for SqlServerFixture {
 
     async fn bare(&self) -> Arc<dyn Store> {
         self.another().await
+    }
+
+    async fn at_version(&self, version: u32) -> Arc<dyn Store> {
+        let _alone = CATALOG.lock().await;
+        let store = self.bare().await;
+        store.create_database().await.expect("create the database");
+        let history = include_str!("../../src/store/sqlserver/sql/history_table.sql");
+        let mut batches = vec![history.to_owned()];
+        for migration in SQLSERVER.iter().filter(|m| m.version <= version) {
+            batches.extend(migration.batches().into_iter().map(str::to_owned));
+            batches.push(format!(
+                "INSERT INTO sendport.SchemaVersion (Version, Name, Checksum) VALUES ({}, '{}', '{}')",
+                migration.version,
+                migration.name,
+                migration.checksum()
+            ));
+        }
+        run_all(&self.connection_string(), &batches)
+            .await
+            .expect("migrate");
+        store
     }
 
     async fn another(&self) -> Arc<dyn Store> {

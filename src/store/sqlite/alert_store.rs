@@ -222,7 +222,8 @@ fn register_send_ports(
                 port.from_address,
                 port.protection,
                 max_age,
-                time_text(now)
+                time_text(now),
+                port.in_doubt.as_str(),
             ],
         )?;
         tx.execute(sql!("register_clear_relays"), [&port.name])?;

@@ -61,10 +61,17 @@ async fn register_send_port(
         fit(&send_port.from_address, 1000),
         seconds(send_port.max_age),
     );
-    let mut params: Vec<&dyn ToSql> = vec![&send_port.name, &from, &send_port.protection, &max_age];
+    let in_doubt = send_port.in_doubt.as_str();
+    let mut params: Vec<&dyn ToSql> = vec![
+        &send_port.name,
+        &from,
+        &send_port.protection,
+        &max_age,
+        &in_doubt,
+    ];
     params.extend(send_port.relays.iter().map(|relay| relay as &dyn ToSql));
     let rows: Vec<_> = (0..send_port.relays.len())
-        .map(|n| format!("(@P1, {n}, @P{})", n + 5))
+        .map(|n| format!("(@P1, {n}, @P{})", n + 6))
         .collect();
     let sql = with_rows(include_str!("sql/register_send_port.sql"), &rows);
     pool.query(doing, &sql, &params).await?;
