@@ -20,8 +20,8 @@ use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, Send
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
-    Explanation, InstanceLine, Loaded, MigrationStep, NewAlert, QueueLine, Recorded, Renewal,
-    SchemaState,
+    Explanation, InDoubtLine, InstanceLine, Loaded, MigrationStep, NewAlert, QueueLine, Recorded,
+    Renewal, Resolution, SchemaState,
 };
 
 /// The queue as the driver uses it.
@@ -85,6 +85,10 @@ pub trait AlertStore: Send + Sync {
     /// lease is lost ([`Recorded::FactsOnly`]); status, `DueAt`, and every other recipient
     /// status need the token. `relayed` is never overwritten by anything else. Repeating an
     /// outcome changes nothing. Afterwards the lease is given up.
+    ///
+    /// A decision may also be `Held`: the alert then waits for an operator. Facts about the very
+    /// attempt that put an alert in doubt end the doubt, and what [`AlertStore::take_over`] held
+    /// for it goes on.
     async fn record(
         &self,
         instance: InstanceId,
@@ -92,8 +96,9 @@ pub trait AlertStore: Send + Sync {
     ) -> Result<Vec<Recorded>, StoreError>;
 
     /// Takes up to `limit` alerts from instances whose lease ran out (never from `instance`
-    /// itself): each gets an attempt with outcome `unknown`, and is due at once. Call only
-    /// after one whole lease length of unbroken connection.
+    /// itself): each gets an attempt with outcome `unknown`, and is due at once; or it is held
+    /// with a reason where `SendPort.InDoubt` of its send port is `hold`. Call only after one
+    /// whole lease length of unbroken connection.
     async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError>;
 
     /// Expires up to `limit` alerts that are queued, delayed or held past `ExpiresAt`, or
@@ -165,6 +170,13 @@ pub trait StoreDesk: Send + Sync {
 
     /// Puts held alerts back into the queue, all or one; returns how many.
     async fn release_held(&self, only: Option<AlertId>) -> Result<u64, StoreError>;
+
+    /// The view `InDoubt`, what has been in doubt longest first.
+    async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError>;
+
+    /// Ends the doubt about one alert as an operator found out, and writes to `EventLog` who
+    /// said so. False, and nothing is done, where the alert does not stand in the view `InDoubt`.
+    async fn resolve(&self, id: AlertId, resolution: Resolution) -> Result<bool, StoreError>;
 }
 
 /// Everything at once: what `app` hands around.
@@ -175,6 +187,14 @@ impl<T: AlertStore + StoreAdmin + StoreDesk> Store for T {}
 /// Alerts of a class are taken as if they had been due this much earlier than the next lower
 /// class: the fixed head start that keeps `low` from starving.
 pub const CLASS_HEAD_START: Duration = Duration::from_secs(30 * 60);
+
+/// `StatusReason` of an alert that `take_over` holds. What begins with `in doubt:` is released by
+/// facts about the attempt that it is about.
+pub(crate) const TAKEN_OVER: &str =
+    "in doubt: the instance that worked on it ended; it may have been sent";
+
+/// `EventLog.EventType` of [`StoreDesk::resolve`].
+pub(crate) const RESOLVED_EVENT: &str = "in-doubt-resolved";
 
 /// Alerts of a send port that was never published expire at this age.
 pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(2 * 24 * 3600);

@@ -286,6 +286,61 @@ pub struct QueueLine {
     pub waiting_for: Option<String>,
 }
 
+/// A line of the view `InDoubt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "the columns of the view, documented there")]
+pub struct InDoubtLine {
+    pub alert_id: AlertId,
+    pub public_id: String,
+    pub reference: Option<String>,
+    pub send_port: String,
+    pub subject: Option<String>,
+    pub status: AlertStatus,
+    pub status_reason: Option<String>,
+    pub attempt_number: u32,
+    pub relay: Option<String>,
+    pub message_id: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Timestamp,
+    pub remote_address: Option<String>,
+    pub next_attempt_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub created_by: String,
+}
+
+/// What an operator found out about an alert that may have been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// The relay had it: who waits becomes `relayed`, except whom the relay refused in that very
+    /// attempt; those are tried again at once.
+    Relayed,
+    /// It is sent again at once.
+    Resend,
+    /// It is not sent again: who waits becomes `cancelled`.
+    Cancel,
+}
+
+impl Resolution {
+    /// The word as it stands in `EventLog`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Relayed => "relayed",
+            Self::Resend => "resend",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// What is said about it to alert and recipients.
+    pub(crate) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Relayed => Some("resolved by an operator: the relay had it"),
+            Self::Resend => None,
+            Self::Cancel => Some("cancelled by an operator; it may have been sent"),
+        }
+    }
+}
+
 /// A line of the table `Instance`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]

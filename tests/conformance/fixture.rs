@@ -162,6 +162,19 @@ pub(crate) async fn instance(store: &Arc<dyn Store>, name: &str) -> InstanceId {
     info.id
 }
 
+/// A registered instance whose send port `default` holds what is in doubt.
+pub(crate) async fn holding_instance(store: &Arc<dyn Store>, name: &str) -> InstanceId {
+    let id = instance(store, name).await;
+    let info = InstanceInfo { id, ..info(name) };
+    let mut port = send_port("default");
+    port.in_doubt = InDoubt::Hold;
+    store
+        .register(&info, LEASE, &[port], &[])
+        .await
+        .expect("register");
+    id
+}
+
 /// Claims from the send port `default`.
 pub(crate) async fn claim(
     store: &Arc<dyn Store>,

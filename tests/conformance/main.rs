@@ -5,6 +5,7 @@
 //! sqlite::claim` runs those about claims on SQLite.
 
 mod claim;
+mod doubt;
 mod environment;
 mod facts;
 mod fixture;
@@ -75,6 +76,24 @@ macro_rules! scenarios {
                 retiring_releases_without_an_attempt;
                 a_retired_instance_cannot_renew;
                 registering_twice_is_registering_once;
+            }
+            doubt {
+                a_hold_port_keeps_a_taken_over_alert;
+                a_retry_port_shows_it_and_tries_again;
+                a_send_port_can_change_its_mind;
+                only_the_latest_attempt_counts;
+                a_decision_to_hold_is_held;
+                a_fact_does_not_undo_a_decision_to_hold;
+                late_facts_end_the_doubt;
+                a_late_relayed_is_final;
+                a_late_unknown_stays_in_doubt;
+                relayed_ends_it_for_everybody;
+                relayed_does_not_count_for_who_was_refused;
+                resend_is_due_at_once;
+                cancel_sends_nothing_more;
+                what_was_relayed_before_makes_a_cancelled_alert_partial;
+                what_is_not_in_doubt_cannot_be_resolved;
+                in_doubt_lists_the_oldest_first_up_to_its_limit;
             }
             sweep {
                 past_expires_at_is_expired_without_a_claim;

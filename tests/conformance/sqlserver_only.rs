@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sendport::domain::{AlertStatus, Command, OutcomeKind, RecipientStatus, Reply};
 use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{Recorded, SchemaState};
+use sendport::store::{Recorded, Resolution, SchemaState};
 
 use crate::fixture::{self, Fixture};
 use crate::sqlserver::SqlServerFixture;
@@ -65,6 +65,10 @@ fn as_fixture(fixture: &SqlServerFixture) -> &dyn Fixture {
 const INSERT: &str = "INSERT INTO sendport.Alert (ToRecipients, Subject, Body) \
                       VALUES (N'ops@contoso.com', N'Order 4711 is late', N'It is.')";
 
+const ALL_IN_DOUBT: &str = "UPDATE sendport.AlertRow SET AttemptCount = 1; \
+    INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, EndedAt) \
+    SELECT NEWID(), AlertId, 1, N'unknown', SYSUTCDATETIME() FROM sendport.AlertRow";
+
 async fn a_writer_writes_and_reads_its_own_alerts_only(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let writer = Login::with_role(fixture, "sendport_writer").await;
@@ -73,8 +77,10 @@ async fn a_writer_writes_and_reads_its_own_alerts_only(fixture: &SqlServerFixtur
     writer.may(INSERT).await;
     other.may(INSERT).await;
     as_fixture(fixture).alert_to("ops@contoso.com").await;
+    let own = fixture.connection_string();
+    run(&own, ALL_IN_DOUBT).await.expect("in doubt");
     for (login, seen) in [(&writer, "1"), (&other, "1"), (&reader, "3")] {
-        for view in ["Alert", "AlertStatus"] {
+        for view in ["Alert", "AlertStatus", "InDoubt"] {
             let count = login
                 .may(&format!("SELECT COUNT(*) FROM sendport.{view}"))
                 .await;
@@ -128,6 +134,15 @@ async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
         Recorded::Whole
     );
     assert_eq!(fixture::status(&store, id).await, AlertStatus::Relayed);
+    as_fixture(fixture).alert_to("ops0@contoso.com").await;
+    run(&fixture.connection_string(), ALL_IN_DOUBT)
+        .await
+        .expect("in doubt");
+    let doubt = store.in_doubt(10).await.expect("in doubt").remove(0);
+    let resolved = store.resolve(doubt.alert_id, Resolution::Cancel).await;
+    assert!(resolved.expect("resolve"));
+    let who = format!("Message = 'resolved as cancel by {}'", login.name);
+    assert_eq!(as_fixture(fixture).rows("EventLog", &who).await, 1);
     store.expire(10).await.expect("expire");
     store.take_over(instance, 10).await.expect("take over");
     store.retire(instance).await.expect("retire");

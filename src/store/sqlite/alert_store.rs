@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::store::{
     AlertStore, CLASS_HEAD_START, Claim, Claimed, Event, Explanation, Loaded, Recorded, Renewal,
-    StoreError,
+    StoreError, TAKEN_OVER,
 };
 
 use super::codec::{Columns, later, time_of, time_text, uuid_text};
@@ -397,6 +397,8 @@ fn take_over_from(
         ])?;
         tx.prepare_cached(sql!("take_over_release"))?
             .execute(params![alert, now])?;
+        tx.prepare_cached(sql!("take_over_hold"))?
+            .execute(params![alert, TAKEN_OVER])?;
         taken += 1;
     }
     Ok(taken)

@@ -2,14 +2,17 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, ToSql, params};
+use uuid::Uuid;
 
-use crate::domain::AlertId;
+use crate::domain::{AlertId, InstanceId};
 use crate::store::{
-    AlertLine, DeliveryLine, InstanceLine, NewAlert, QueueLine, StoreDesk, StoreError,
+    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, QueueLine, Resolution, StoreDesk,
+    StoreError,
 };
 
 use super::codec::{Columns, time_text};
-use super::connection::Trouble;
+use super::connection::{Trouble, write};
+use super::record::Recorder;
 use super::{SqliteStore, sql};
 
 #[async_trait]
@@ -99,6 +102,29 @@ impl StoreDesk for SqliteStore {
             .await?;
         self.watch.inserted();
         Ok(released)
+    }
+
+    async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError> {
+        self.desk
+            .call("list alerts in doubt", move |connection| {
+                lines(connection, sql!("in_doubt"), params![limit], in_doubt_line)
+            })
+            .await
+    }
+
+    async fn resolve(&self, id: AlertId, resolution: Resolution) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let instance = InstanceId(Uuid::nil());
+        let resolved = self
+            .writer
+            .call("resolve an alert in doubt", move |connection| {
+                write(connection, |tx| {
+                    Recorder { tx, instance, now }.resolve(id, resolution)
+                })
+            })
+            .await?;
+        self.watch.inserted();
+        Ok(resolved)
     }
 }
 
@@ -191,6 +217,27 @@ fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
         oldest_age_seconds: row.integer("OldestAgeSeconds")?,
         next_due_at: row.optional_time("NextDueAt")?,
         waiting_for: row.lossy("WaitingFor")?,
+    })
+}
+
+fn in_doubt_line(row: &Columns<'_, '_>) -> Result<InDoubtLine, String> {
+    Ok(InDoubtLine {
+        alert_id: AlertId(row.integer("AlertId")?),
+        public_id: row.lossy("PublicId")?.unwrap_or_default(),
+        reference: row.lossy("Reference")?,
+        send_port: row.lossy("SendPort")?.unwrap_or_default(),
+        subject: row.lossy("Subject")?,
+        status: row.word("Status")?,
+        status_reason: row.lossy("StatusReason")?,
+        attempt_number: row.count("AttemptNumber")?,
+        relay: row.lossy("Relay")?,
+        message_id: row.lossy("MessageId")?,
+        started_at: row.optional_time("StartedAt")?,
+        ended_at: row.time("EndedAt")?,
+        remote_address: row.lossy("RemoteAddress")?,
+        next_attempt_at: row.optional_time("NextAttemptAt")?,
+        created_at: row.time("CreatedAt")?,
+        created_by: row.lossy("CreatedBy")?.unwrap_or_default(),
     })
 }
 

@@ -127,7 +127,8 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    fn make_rows(&self, alert: AlertId) -> Result<(), Trouble> {
+    /// The rows of an alert that has none: from its lists.
+    pub(super) fn make_rows(&self, alert: AlertId) -> Result<(), Trouble> {
         let mut statement = self.tx.prepare_cached(sql!("finish_lists"))?;
         let [to, cc, bcc] = statement.query_row([alert.0], |row| {
             let row = Columns(row);

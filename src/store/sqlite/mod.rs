@@ -17,6 +17,7 @@ mod owner;
 #[cfg(test)]
 mod plans;
 mod record;
+mod resolve;
 mod script;
 mod watch;
 

@@ -29,6 +29,8 @@ const BY_KEY: &str = "USING INTEGER PRIMARY KEY (rowid=?)";
 const BY_DUE: &str = "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt<?)";
 const BY_OWNER: &str = "INDEX IX_AlertState_LeaseOwner (LeaseOwner=?)";
 
+const BY_ALERT: &str = "INDEX IX_Attempt_AlertId (AlertId=?)";
+
 /// All of it, but it holds only what is not final.
 const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
 
@@ -58,6 +60,13 @@ const PLANS: &[Plan] = &[
     plan!("release_held_all" seeks [LIVE_ONLY], scans ["AlertState"]),
     plan!("adopt_hold" seeks [LIVE_ONLY], scans ["AlertState"]),
     plan!("adopt_open_alerts" seeks [LIVE_ONLY], scans ["AlertState"]),
+    plan!("in_doubt" seeks [LIVE_ONLY, BY_ALERT, BY_KEY], scans ["s"]),
+    plan!("resolve_doubt" seeks [BY_KEY, BY_ALERT], scans []),
+    plan!("resolve_relayed" seeks ["PRIMARY KEY (AlertId=?)", "PRIMARY KEY (AttemptId=?)"], scans []),
+    plan!("resolve_alert" seeks [BY_KEY], scans []),
+    plan!("record_ends_doubt" seeks [BY_KEY, BY_ALERT], scans []),
+    plan!("record_end_doubt" seeks [BY_KEY], scans []),
+    plan!("take_over_hold" seeks [BY_KEY], scans []),
     plan!("queue" seeks [LIVE_ONLY], scans ["AlertState", "q", "i"]),
 ];
 

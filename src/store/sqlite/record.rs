@@ -8,8 +8,8 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::{
-    AlertId, AlertStatus, Attempt, CommandReply, Decision, InstanceId, Outcome, OutcomeKind,
-    RecipientOutcome, RecipientStatus, Timestamp, status_of,
+    AlertId, AlertStatus, Attempt, AttemptOutcome, CommandReply, Decision, InstanceId, Outcome,
+    OutcomeKind, RecipientOutcome, RecipientStatus, Timestamp, status_of,
 };
 use crate::store::Recorded;
 
@@ -82,12 +82,15 @@ impl Recorder<'_> {
         for recipient in &decision.recipients {
             overruled |= !self.recipient(alert, recipient)?;
         }
-        // Somebody else's fact stands against this decision: the rows decide.
-        let status = if overruled {
-            status_of(statuses(self.tx, alert)?)
-        } else {
-            decision.status
-        };
+        // Somebody else's fact stands against this decision: the rows decide, unless somebody
+        // still waits for whom it was to be held.
+        let mut status = decision.status;
+        if overruled {
+            let of_rows = status_of(statuses(self.tx, alert)?);
+            if of_rows.is_final() || status != AlertStatus::Held {
+                status = of_rows;
+            }
+        }
         self.close(alert, decision, status)
     }
 
@@ -129,6 +132,7 @@ impl Recorder<'_> {
         let Some(attempt) = &decision.attempt else {
             return Ok(());
         };
+        let ends_doubt = before == AlertStatus::Held && self.ends_doubt(alert, attempt)?;
         if !self.attempt(alert, attempt)? {
             return Ok(());
         }
@@ -142,17 +146,36 @@ impl Recorder<'_> {
         self.tx
             .prepare_cached(sql!("record_facts_count"))?
             .execute(params![alert.0, attempt.number])?;
-        self.follow_facts(alert, before)
+        if ends_doubt {
+            self.tx
+                .prepare_cached(sql!("record_end_doubt"))?
+                .execute(params![alert.0, time_text(self.now)])?;
+        }
+        self.follow_facts(alert, before, ends_doubt)
+    }
+
+    /// The alert is held only because nobody had seen the end of this very attempt.
+    fn ends_doubt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, Trouble> {
+        if attempt.outcome == AttemptOutcome::Unknown {
+            return Ok(false);
+        }
+        let mut statement = self.tx.prepare_cached(sql!("record_ends_doubt"))?;
+        Ok(statement.query_row(params![alert.0, attempt.number], |row| row.get(0))?)
     }
 
     /// Whoever holds the alert now is not disturbed; a decision of an operator stands as long
     /// as somebody still waits.
-    fn follow_facts(&self, alert: AlertId, before: AlertStatus) -> Result<(), Trouble> {
+    fn follow_facts(
+        &self,
+        alert: AlertId,
+        before: AlertStatus,
+        ends_doubt: bool,
+    ) -> Result<(), Trouble> {
         let status = status_of(statuses(self.tx, alert)?);
         let follows = match before {
             AlertStatus::Sending => false,
             AlertStatus::Queued | AlertStatus::Delayed => true,
-            _ => status.is_final(),
+            _ => status.is_final() || ends_doubt,
         };
         if follows {
             self.tx

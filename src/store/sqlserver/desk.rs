@@ -5,12 +5,14 @@ use tiberius::Row;
 use uuid::Uuid;
 
 use super::SqlServerStore;
+use super::resolve;
 use super::sweep::{BATCH, top};
 use super::values::{Fields, stored};
 use super::work::unexpected;
 use crate::domain::AlertId;
 use crate::store::{
-    AlertLine, DeliveryLine, InstanceLine, NewAlert, QueueLine, StoreDesk, StoreError,
+    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, QueueLine, Resolution, StoreDesk,
+    StoreError,
 };
 
 #[async_trait]
@@ -98,6 +100,17 @@ impl StoreDesk for SqlServerStore {
         self.until_none_left("release held alerts", sql, &[&first, &last, &top(BATCH)])
             .await
     }
+
+    async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError> {
+        const DOING: &str = "read InDoubt";
+        let sql = include_str!("sql/in_doubt.sql");
+        let rows = self.pool.rows(DOING, sql, &[&top(limit)]).await?;
+        lines(DOING, &rows, in_doubt_line)
+    }
+
+    async fn resolve(&self, id: AlertId, resolution: Resolution) -> Result<bool, StoreError> {
+        resolve::resolve(&self.pool, id, resolution).await
+    }
 }
 
 /// The ids that are meant: a seek, where `@id IS NULL OR ...` would be a scan.
@@ -164,6 +177,27 @@ fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, String> {
         oldest_age_seconds: f.get()?,
         next_due_at: f.maybe_time()?,
         waiting_for: f.maybe_text()?,
+    })
+}
+
+fn in_doubt_line(f: &mut Fields<'_>) -> Result<InDoubtLine, String> {
+    Ok(InDoubtLine {
+        alert_id: AlertId(f.get()?),
+        public_id: f.get::<Uuid>()?.to_string(),
+        reference: f.maybe_text()?,
+        send_port: f.text()?,
+        subject: f.maybe_text()?,
+        status: f.word()?,
+        status_reason: f.maybe_text()?,
+        attempt_number: f.count()?,
+        relay: f.maybe_text()?,
+        message_id: f.maybe_text()?,
+        started_at: f.maybe_time()?,
+        ended_at: f.time()?,
+        remote_address: f.maybe_text()?,
+        next_attempt_at: f.maybe_time()?,
+        created_at: f.time()?,
+        created_by: f.text()?,
     })
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod pool;
 mod presence;
 mod record;
+mod resolve;
 mod schema;
 mod settings;
 mod sweep;

@@ -11,7 +11,7 @@ use super::sweep::top;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
 use super::work::unexpected;
 use crate::domain::{InstanceId, InstanceInfo, RelayState, SendPortInfo};
-use crate::store::{Explanation, Renewal, StoreError};
+use crate::store::{Explanation, Renewal, StoreError, TAKEN_OVER};
 
 /// The relay states as each instance last wrote them, so that a renewal writes changes only.
 pub(super) type KnownRelays = Mutex<HashMap<InstanceId, Vec<RelayState>>>;
@@ -181,6 +181,8 @@ pub(super) async fn take_over(
     // Well under the number of row locks that turn into a table lock.
     let limit = top(limit.min(1000));
     let sql = include_str!("sql/take_over.sql");
-    let row = pool.row(DOING, sql, &[&instance.0, &limit]).await?;
+    let row = pool
+        .row(DOING, sql, &[&instance.0, &limit, &TAKEN_OVER])
+        .await?;
     Fields::of(&row).count().map_err(|e| unexpected(DOING, e))
 }

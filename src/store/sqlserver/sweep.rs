@@ -156,7 +156,8 @@ fn read_candidate(row: &Row) -> Result<Candidate, String> {
     })
 }
 
-fn rows_to_make(
+/// The rows of an alert that has none: from its lists.
+pub(super) fn rows_to_make(
     id: AlertId,
     to: Option<&str>,
     cc: Option<&str>,

@@ -1,2 +1,2 @@
--- expire, fail_unrouted, adopt: the lists that recipients' rows are made from.
+-- expire, fail_unrouted, adopt, resolve: the lists that recipients' rows are made from.
 SELECT ToRecipients, CcRecipients, BccRecipients FROM Alert WHERE AlertId = ?1

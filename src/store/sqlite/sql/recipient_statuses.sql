@@ -1,2 +1,2 @@
--- record, expire, fail_unrouted: what the alert's status is made from.
+-- record, expire, fail_unrouted, resolve: what the alert's status is made from.
 SELECT Status FROM Recipient WHERE AlertId = ?1

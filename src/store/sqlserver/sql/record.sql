@@ -8,6 +8,8 @@ DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @quote nchar(1) = NCHAR(57383);
 DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @facts TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+-- Held only because nobody had seen the end of the attempt that is recorded now.
+DECLARE @ended TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
 
 BEGIN TRANSACTION;
@@ -26,6 +28,13 @@ WHERE o.AttemptKey IS NOT NULL
 -- An attempt that was made counts, whoever holds the alert now.
 UPDATE a SET AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END
 FROM sendport.AlertRow a JOIN @outcomes o ON o.AlertId = a.AlertId JOIN @facts f ON f.AlertId = a.AlertId;
+IF EXISTS (SELECT 1 FROM @facts)
+    INSERT @ended
+    SELECT d.AlertId
+    FROM @facts f
+    JOIN @outcomes o ON o.AlertId = f.AlertId
+    JOIN sendport.InDoubt d ON d.AlertId = f.AlertId AND d.AttemptNumber = o.AttemptNumber
+    WHERE o.Outcome <> N'unknown' AND d.Status = N'held' AND d.StatusReason LIKE N'in doubt:%';
 
 INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, Relay, StartedAt, EndedAt,
     MessageId, SizeOctets, Protection, RemoteAddress, ServerName, TlsVersion, TlsCipher, PeerFingerprint, AuthMechanism)
@@ -95,6 +104,10 @@ WHERE EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = r.AlertId)
                     JOIN sendport.Recipient x ON x.AlertId = n.AlertId AND x.Ordinal = n.Ordinal
                     WHERE n.Status <> N'relayed' AND x.Status = N'relayed')
 GROUP BY r.AlertId;
+-- What was to be held stays so for whoever still waits.
+UPDATE w SET Status = N'held'
+FROM @follows w JOIN @outcomes o ON o.AlertId = w.AlertId JOIN @held h ON h.AlertId = w.AlertId
+WHERE o.Status = N'held' AND w.Status IN (N'queued', N'delayed');
 
 UPDATE a
 SET Status = COALESCE(w.Status, o.Status, CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r
@@ -119,12 +132,15 @@ LEFT JOIN @follows w ON w.AlertId = a.AlertId;
 UPDATE a
 SET Status = w.Status,
     StatusAt = CASE WHEN a.Status = w.Status THEN a.StatusAt ELSE @now END,
-    DueAt = CASE WHEN w.Status IN (N'queued', N'delayed') THEN a.DueAt END,
+    StatusReason = CASE WHEN e.AlertId IS NULL THEN a.StatusReason END,
+    DueAt = CASE WHEN w.Status NOT IN (N'queued', N'delayed') THEN NULL
+                 WHEN e.AlertId IS NULL THEN a.DueAt ELSE @now END,
     FinalAt = CASE WHEN w.Status IN (N'queued', N'delayed') THEN NULL ELSE COALESCE(a.FinalAt, @now) END
 FROM sendport.AlertRow a
 JOIN @follows w ON w.AlertId = a.AlertId
 JOIN @facts f ON f.AlertId = a.AlertId
-WHERE a.Status IN (N'queued', N'delayed')
+LEFT JOIN @ended e ON e.AlertId = a.AlertId
+WHERE a.Status IN (N'queued', N'delayed') OR (a.Status = N'held' AND e.AlertId IS NOT NULL)
    OR (a.Status <> N'sending' AND w.Status NOT IN (N'queued', N'delayed'));
 COMMIT TRANSACTION;
 

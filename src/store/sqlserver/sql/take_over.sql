@@ -1,5 +1,5 @@
 -- SqlServerStore::take_over
--- @P1 the instance that asks, @P2 limit. Answers how many were taken.
+-- @P1 the instance that asks, @P2 limit, @P3 why an alert is held. Answers how many were taken.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, LeaseToken uniqueidentifier NULL,
                     LeaseOwner uniqueidentifier NULL, LeasedAt datetime2(3) NULL);
@@ -26,6 +26,11 @@ BEGIN
     UPDATE a SET Status = N'delayed'
     FROM sendport.AlertRow a JOIN @taken t ON t.AlertId = a.AlertId
     WHERE EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'delayed');
+
+    -- Where the send port wants it so, an operator has to look first.
+    UPDATE a SET Status = N'held', DueAt = NULL, StatusReason = @P3
+    FROM sendport.AlertRow a JOIN @taken t ON t.AlertId = a.AlertId
+    WHERE EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = a.SendPort AND p.InDoubt = 'hold');
 
     INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, StartedAt, EndedAt)
     SELECT NEWID(), a.AlertId, a.AttemptCount, N'unknown', i.LeaseOwner, i.LeasedAt, @now

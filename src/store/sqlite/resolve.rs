@@ -1,0 +1,120 @@
+//! What an operator decides about an alert that may have been sent.
+
+use rusqlite::types::Null;
+use rusqlite::{OptionalExtension, params};
+
+use crate::domain::{AlertId, AlertStatus, RecipientStatus, status_of};
+use crate::store::{EventSeverity, RESOLVED_EVENT, Resolution};
+
+use super::codec::time_text;
+use super::connection::Trouble;
+use super::record::{Recorder, statuses};
+use super::sql;
+
+/// There are no logins here.
+const WHO: &str = "sqlite";
+
+/// The attempt whose end nobody saw.
+struct Doubt {
+    attempt: i64,
+    relay: Option<String>,
+    send_port: String,
+}
+
+impl Recorder<'_> {
+    /// False where the alert is not in doubt.
+    pub(super) fn resolve(&self, alert: AlertId, resolution: Resolution) -> Result<bool, Trouble> {
+        let Some(doubt) = self.doubt(alert)? else {
+            return Ok(false);
+        };
+        let status = match resolution {
+            Resolution::Resend => self.waiting_status(alert)?,
+            Resolution::Relayed | Resolution::Cancel => {
+                self.end_recipients(alert, &doubt, resolution)?
+            }
+        };
+        let reason = resolution.reason().filter(|_| status.is_final());
+        self.tx
+            .prepare_cached(sql!("resolve_alert"))?
+            .execute(params![
+                alert.0,
+                status.as_str(),
+                time_text(self.now),
+                reason,
+                status.is_final(),
+            ])?;
+        self.log_resolution(alert, &doubt, resolution)?;
+        Ok(true)
+    }
+
+    fn doubt(&self, alert: AlertId) -> Result<Option<Doubt>, Trouble> {
+        let mut statement = self.tx.prepare_cached(sql!("resolve_doubt"))?;
+        let found = statement.query_row([alert.0], |row| {
+            Ok(Doubt {
+                attempt: row.get("AttemptId")?,
+                relay: row.get("Relay")?,
+                send_port: row.get("SendPort")?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    fn waiting_status(&self, alert: AlertId) -> Result<AlertStatus, Trouble> {
+        let delayed = statuses(self.tx, alert)?.contains(&RecipientStatus::Delayed);
+        Ok(if delayed {
+            AlertStatus::Delayed
+        } else {
+            AlertStatus::Queued
+        })
+    }
+
+    fn end_recipients(
+        &self,
+        alert: AlertId,
+        doubt: &Doubt,
+        resolution: Resolution,
+    ) -> Result<AlertStatus, Trouble> {
+        if statuses(self.tx, alert)?.is_empty() {
+            self.make_rows(alert)?;
+        }
+        let now = time_text(self.now);
+        if resolution == Resolution::Relayed {
+            let values = params![
+                alert.0,
+                now,
+                doubt.relay,
+                resolution.reason(),
+                doubt.attempt
+            ];
+            self.tx
+                .prepare_cached(sql!("resolve_relayed"))?
+                .execute(values)?;
+        } else {
+            let ended = RecipientStatus::Cancelled.as_str();
+            let values = params![alert.0, ended, now, Null, resolution.reason()];
+            self.tx
+                .prepare_cached(sql!("finish_waiting"))?
+                .execute(values)?;
+        }
+        Ok(status_of(statuses(self.tx, alert)?))
+    }
+
+    fn log_resolution(
+        &self,
+        alert: AlertId,
+        doubt: &Doubt,
+        resolution: Resolution,
+    ) -> Result<(), Trouble> {
+        self.tx.prepare_cached(sql!("log_event"))?.execute(params![
+            time_text(self.now),
+            EventSeverity::Information.as_str(),
+            RESOLVED_EVENT,
+            Null,
+            alert.0,
+            doubt.send_port,
+            doubt.relay,
+            format!("resolved as {} by {WHO}", resolution.as_str()),
+        ])?;
+        Ok(())
+    }
+}

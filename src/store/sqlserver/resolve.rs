@@ -1,0 +1,59 @@
+//! What an operator decides about an alert that may have been sent.
+
+use tiberius::{Command, Row};
+
+use super::pool::Pool;
+use super::record::RecipientRow;
+use super::sweep::rows_to_make;
+use super::values::Fields;
+use super::work::unexpected;
+use crate::domain::AlertId;
+use crate::store::{RESOLVED_EVENT, Resolution, StoreError};
+
+/// Two steps, because the domain makes rows from the lists; the second looks again.
+pub(super) async fn resolve(
+    pool: &Pool,
+    id: AlertId,
+    resolution: Resolution,
+) -> Result<bool, StoreError> {
+    const DOING: &str = "resolve an alert in doubt";
+    let sql = include_str!("sql/resolvable.sql");
+    let rows = pool.rows(DOING, sql, &[&id.0]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(false);
+    };
+    let recipients = missing_rows(id, row).map_err(|e| unexpected(DOING, e))?;
+    let command = || command(id, resolution, recipients.clone());
+    let found = pool
+        .call(DOING, command, |row| Fields::of(row).count())
+        .await?;
+    Ok(found.first() == Some(&1))
+}
+
+fn missing_rows(id: AlertId, row: &Row) -> Result<Vec<RecipientRow>, String> {
+    let mut fields = Fields::of(row);
+    let f = &mut fields;
+    let made = f.count()?;
+    let [to, cc, bcc] = [f.maybe()?, f.maybe()?, f.maybe()?];
+    Ok(if made > 0 {
+        Vec::new()
+    } else {
+        rows_to_make(id, to, cc, bcc)
+    })
+}
+
+fn command(id: AlertId, resolution: Resolution, recipients: Vec<RecipientRow>) -> Command<'static> {
+    let mut command = Command::new("sp_executesql");
+    command.bind_param("@stmt", include_str!("sql/resolve.sql"));
+    command.bind_param(
+        "@params",
+        "@alert bigint, @resolution nvarchar(16), @reason nvarchar(200), @event nvarchar(64), \
+         @recipients sendport.RecipientList READONLY",
+    );
+    command.bind_param("@alert", id.0);
+    command.bind_param("@resolution", resolution.as_str());
+    command.bind_param("@reason", resolution.reason().unwrap_or_default());
+    command.bind_param("@event", RESOLVED_EVENT);
+    command.bind_table("@recipients", recipients);
+    command
+}
