@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod migrate;
 mod release;
+mod resolve;
 mod run;
 mod send;
 mod sink;
@@ -69,6 +70,8 @@ enum Verb {
     Status(status::Args),
     /// Put held alerts back into the queue
     Release(release::Args),
+    /// Say what became of an alert that may have been sent, or list those
+    Resolve(resolve::Args),
 }
 
 /// Why a command ended without success.
@@ -159,6 +162,7 @@ impl Cli {
             Verb::Send(args) => send::perform(args, load(self.config)?).await,
             Verb::Status(args) => status::perform(args, load(self.config)?).await,
             Verb::Release(args) => release::perform(args, load(self.config)?).await,
+            Verb::Resolve(args) => resolve::perform(args, load(self.config)?).await,
         }
     }
 }

@@ -1,0 +1,147 @@
+//! `sendport resolve`
+
+use super::table::{Table, short_time};
+use super::{Failure, open, say};
+use crate::config::Config;
+use crate::domain::AlertId;
+use crate::store::{InDoubtLine, Resolution};
+
+/// Listed at once; the rest stands in the view `InDoubt`.
+const MOST: u32 = 1000;
+
+/// If the end of a submission was not seen, the relay may have taken the message. Without
+/// arguments: the view InDoubt. With an alert: what you found out at the relay.
+#[derive(Debug, clap::Args)]
+#[command(
+    group = clap::ArgGroup::new("resolution").requires("alert"),
+    after_help = "Examples:
+  sendport resolve                     what is in doubt; --json for programs
+  sendport resolve 4711 --relayed      the relay had it: who waited becomes relayed
+  sendport resolve 4711 --resend       it had not, or twice is better than never: sent again now
+  sendport resolve 4711 --cancel       nothing more is sent
+
+Look for the Message-ID in the relay's log; where the column is empty, for the PublicId in it."
+)]
+pub(super) struct Args {
+    /// One alert
+    #[arg(requires = "resolution")]
+    alert: Option<i64>,
+    /// The relay had it
+    #[arg(long, group = "resolution")]
+    relayed: bool,
+    /// Send it again at once, with the same Message-ID
+    #[arg(long, group = "resolution")]
+    resend: bool,
+    /// Do not send it again
+    #[arg(long, group = "resolution")]
+    cancel: bool,
+    /// List as JSON
+    #[arg(long, conflicts_with = "alert")]
+    json: bool,
+}
+
+impl Args {
+    fn resolution(&self) -> Resolution {
+        if self.relayed {
+            Resolution::Relayed
+        } else if self.resend {
+            Resolution::Resend
+        } else {
+            Resolution::Cancel
+        }
+    }
+}
+
+pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+    let store = open(&config).await?;
+    let Some(id) = args.alert.map(AlertId) else {
+        return list(&store.in_doubt(MOST).await?, args.json);
+    };
+    if !store.resolve(id, args.resolution()).await? {
+        return Err(Failure::Other(format!(
+            "alert {id} is not in doubt, or is being sent again right now; `sendport status {id}` shows where it stands"
+        )));
+    }
+    let status = store.alerts(Some(id), 1).await?.into_iter().next();
+    let status = status.map_or_else(|| "gone".to_owned(), |alert| alert.status.to_string());
+    say(format_args!("alert {id} is {status} now"));
+    Ok(())
+}
+
+fn list(lines: &[InDoubtLine], json: bool) -> Result<(), Failure> {
+    if json {
+        let text = serde_json::to_string_pretty(lines)
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        say(text);
+    } else {
+        say("InDoubt");
+        say(table(lines));
+    }
+    Ok(())
+}
+
+fn table(lines: &[InDoubtLine]) -> Table {
+    let mut table = Table::new([
+        "AlertId",
+        "SendPort",
+        "Subject",
+        "Status",
+        "NextAttemptAt",
+        "EndedAt",
+        "Relay",
+        "Message-ID or PublicId",
+    ]);
+    for line in lines {
+        table.row([
+            line.alert_id.to_string(),
+            line.send_port.clone(),
+            line.subject.clone().unwrap_or_default(),
+            line.status.to_string(),
+            line.next_attempt_at.map(short_time).unwrap_or_default(),
+            short_time(line.ended_at),
+            line.relay.clone().unwrap_or_default(),
+            line.message_id.as_ref().unwrap_or(&line.public_id).clone(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(words: &str) -> Result<Args, clap::Error> {
+        let words = std::iter::once("resolve").chain(words.split_whitespace());
+        Only::try_parse_from(words).map(|only| only.args)
+    }
+
+    #[test]
+    fn an_alert_needs_exactly_one_resolution() {
+        assert_eq!(parse("").unwrap().alert, None);
+        assert!(parse("--json").unwrap().json);
+        for (words, resolution) in [
+            ("4711 --relayed", Resolution::Relayed),
+            ("4711 --resend", Resolution::Resend),
+            ("--cancel 4711", Resolution::Cancel),
+        ] {
+            let args = parse(words).unwrap();
+            assert_eq!((args.alert, args.resolution()), (Some(4711), resolution));
+        }
+        for words in [
+            "4711",
+            "--cancel",
+            "4711 --relayed --resend",
+            "4711 --json --cancel",
+        ] {
+            assert!(parse(words).is_err(), "{words}");
+        }
+    }
+}
