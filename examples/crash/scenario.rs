@@ -163,15 +163,16 @@ impl Run<'_> {
             relay.port()
         );
         std::fs::write(self.config(), text).expect("write the configuration");
-        let migrated = self
-            .command(&["migrate", "--create-database"])
-            .output()
-            .expect("run migrate");
-        assert!(
-            migrated.status.success(),
-            "{}",
-            String::from_utf8_lossy(&migrated.stderr)
-        );
+        // Making a database can take a busy server longer than the time-out of a command.
+        let migrate = || self.command(&["migrate", "--create-database"]).output();
+        let mut migrated = migrate().expect("run migrate");
+        for _ in 0..4 {
+            if migrated.status.success() {
+                return;
+            }
+            migrated = migrate().expect("run migrate");
+        }
+        panic!("{}", String::from_utf8_lossy(&migrated.stderr));
     }
 
     fn config(&self) -> PathBuf {

@@ -37,8 +37,7 @@ impl Sweeper {
     }
 
     async fn sweep(&self, started: Instant) -> Result<(), StoreError> {
-        let unbroken = *self.unbroken_since.borrow();
-        if unbroken.is_some_and(|since| since.elapsed() >= self.lease) {
+        if self.was_unbroken_for_a_lease() {
             let taken = self
                 .repeat(|| self.store.take_over(self.instance, BATCH))
                 .await?;
@@ -59,6 +58,14 @@ impl Sweeper {
             }
         }
         Ok(())
+    }
+
+    /// After an outage everybody's lease has run out: each gets the time to renew its own.
+    fn was_unbroken_for_a_lease(&self) -> bool {
+        let renewed_since = *self.unbroken_since.borrow();
+        let long_enough = |since: Instant| since.elapsed() >= self.lease;
+        renewed_since.is_some_and(long_enough)
+            && self.store.connection_broke_at().is_none_or(long_enough)
     }
 
     /// Until a batch is not full.

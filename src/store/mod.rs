@@ -101,6 +101,12 @@ pub trait AlertStore: Send + Sync {
     /// whole lease length of unbroken connection.
     async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError>;
 
+    /// When the connection to the database broke last, also where it was mended without
+    /// anybody noticing; `None` if it never did, or where there is no connection to break.
+    fn connection_broke_at(&self) -> Option<std::time::Instant> {
+        None
+    }
+
     /// Expires up to `limit` alerts that are queued, delayed or held past `ExpiresAt`, or
     /// older than their send port's `MaxAgeSeconds`: waiting recipients become `expired` (rows
     /// are made where there were none), the status follows from all recipients.

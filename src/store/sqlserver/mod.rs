@@ -136,6 +136,10 @@ impl AlertStore for SqlServerStore {
         presence::take_over(&self.pool, instance, limit).await
     }
 
+    fn connection_broke_at(&self) -> Option<std::time::Instant> {
+        self.pool.broke_at().map(tokio::time::Instant::into_std)
+    }
+
     async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
         sweep::expire(&self.pool, limit).await
     }

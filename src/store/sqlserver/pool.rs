@@ -37,6 +37,7 @@ pub(super) struct Pool {
     generation: AtomicU64,
     had_connected: AtomicBool,
     refused: Mutex<Option<(Instant, String)>>,
+    broke_at: Mutex<Option<Instant>>,
 }
 
 /// A connection on loan. Goes back when dropped, if it can be used again.
@@ -69,6 +70,7 @@ impl Pool {
             generation: AtomicU64::new(0),
             had_connected: AtomicBool::new(false),
             refused: Mutex::default(),
+            broke_at: Mutex::default(),
         }
     }
 
@@ -170,12 +172,22 @@ impl Pool {
                 Ok(connection)
             }
             Err(error) => {
+                self.broke();
                 if is_refused_login(&error) {
                     *lock(&self.refused) = Some((Instant::now(), error.to_string()));
                 }
                 Err(self.error(doing, error))
             }
         }
+    }
+
+    fn broke(&self) {
+        *lock(&self.broke_at) = Some(Instant::now());
+    }
+
+    /// When a connection was lost or could not be opened last.
+    pub(super) fn broke_at(&self) -> Option<Instant> {
+        *lock(&self.broke_at)
     }
 
     /// A refused password is not tried again at once: that would lock the account.
@@ -211,6 +223,7 @@ impl Pool {
                 Ok(())
             }
             Remedy::Reconnect => {
+                self.broke();
                 // Only the first to notice counts, so that fresh connections are kept.
                 let _ = self.generation.compare_exchange(
                     generation,
