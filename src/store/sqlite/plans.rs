@@ -128,6 +128,9 @@ fn statistics_do_not_mislead() {
              INSERT INTO Alert (ToRecipients) SELECT 'ops@contoso.com' FROM n;
              UPDATE AlertState SET Status = 'relayed', DueAt = NULL, FinalAt = CreatedAt WHERE AlertId % 50 > 0;
              UPDATE AlertState SET Status = 'sending', DueAt = NULL, LeaseOwner = 'x' WHERE AlertId % 100 = 0;
+             UPDATE AlertState SET AttemptCount = 1 WHERE AlertId % 50 > 0;
+             INSERT INTO Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, EndedAt)
+             SELECT AlertId, AlertId, 1, 'relayed', CreatedAt FROM AlertState WHERE AttemptCount = 1;
              ANALYZE;",
         )
         .unwrap();
