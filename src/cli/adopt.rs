@@ -7,6 +7,7 @@ use crate::store::AdoptMode;
 /// A restored or copied database knows which environment it came from, and the service
 /// refuses to mail from it. This makes it this environment's own.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("mode").required(true).args(["expire", "hold"])))]
 #[command(after_help = "Examples:
   sendport adopt --environment test --expire    nothing that waits is ever sent
   sendport adopt --environment test --hold      until `sendport release` says so")]
@@ -15,10 +16,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
     /// Everything that waits expires
-    #[arg(long, required_unless_present = "hold")]
+    #[arg(long)]
     expire: bool,
     /// Everything that waits is held
-    #[arg(long, conflicts_with = "expire")]
+    #[arg(long)]
     hold: bool,
 }
 
