@@ -1,13 +1,17 @@
 //! What is written on this machine while the database does not know it yet: the spool, behind
 //! the guard of the lease.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::lease_guard::LeaseGuard;
 use crate::dispatcher::Journal;
 use crate::domain::{DotNote, Outcome};
 use crate::spool::{Spool, SpoolError};
+
+/// How often one alert tries whether a broken spool can be written again.
+const TRIAL_EVERY: Duration = Duration::from_secs(2);
 
 /// The spool and the guard of one instance.
 pub struct Ledger {
@@ -15,7 +19,8 @@ pub struct Ledger {
     spool: Arc<Spool>,
     /// Outcomes wait for the database: nothing more is claimed.
     behind: AtomicBool,
-    failing: AtomicBool,
+    /// When the spool failed, or was tried again, last; `None` while it works.
+    failing: Mutex<Option<Instant>>,
 }
 
 impl Ledger {
@@ -25,7 +30,7 @@ impl Ledger {
             guard,
             spool,
             behind: AtomicBool::new(false),
-            failing: AtomicBool::new(false),
+            failing: Mutex::default(),
         }
     }
 
@@ -46,9 +51,21 @@ impl Ledger {
         self.told(self.spool.sync());
     }
 
-    /// Outcomes wait for the database.
-    pub(super) fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Relaxed)
+    /// How many alerts may be taken up now: none while outcomes wait for the database, one now
+    /// and then while the spool cannot be written and no final dot would be sent.
+    pub(super) fn room(&self) -> u32 {
+        if self.behind.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let mut failing = self.failing();
+        match &mut *failing {
+            None => u32::MAX,
+            Some(tried) if tried.elapsed() < TRIAL_EVERY => 0,
+            Some(tried) => {
+                *tried = Instant::now();
+                1
+            }
+        }
     }
 
     /// Everything was recorded or released.
@@ -56,24 +73,32 @@ impl Ledger {
         self.told(self.spool.clear());
     }
 
-    /// Says once that the spool fails, and once that it works again.
+    fn failing(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says once that the spool fails.
     fn told(&self, result: Result<(), SpoolError>) -> bool {
-        let fails = result.is_err();
-        let failed = self.failing.swap(fails, Ordering::Relaxed);
-        match result {
-            Err(error) if !failed => {
-                tracing::error!(%error, "spool cannot be written, nothing is handed over");
-            }
-            Ok(()) if failed => tracing::info!("spool can be written again"),
-            _ => {}
+        let Err(error) = result else { return true };
+        if self.failing().replace(Instant::now()).is_none() {
+            tracing::error!(%error, "spool cannot be written, nothing is handed over");
         }
-        !fails
+        false
+    }
+
+    /// Only a note that was written proves that notes can be.
+    fn note(&self, note: &DotNote) -> bool {
+        let noted = self.told(self.spool.note(note));
+        if noted && self.failing().take().is_some() {
+            tracing::info!("spool can be written again");
+        }
+        noted
     }
 }
 
 impl Journal for Ledger {
     fn before_final_dot(&self, note: &DotNote) -> bool {
         // Asked again after the note: the process may have been frozen while it was written.
-        self.guard.stands() && self.told(self.spool.note(note)) && self.guard.stands()
+        self.guard.stands() && self.note(note) && self.guard.stands()
     }
 }

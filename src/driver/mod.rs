@@ -251,14 +251,15 @@ impl Driver {
     /// One claim for each send port that can send now and has room. True if there may be more
     /// to do at once.
     async fn claim_round(&self, tasks: &Tasks) -> Result<bool, StoreError> {
-        if !self.guard.stands() || self.ledger.is_behind() {
+        let taken_up = self.ledger.room();
+        if !self.guard.stands() || taken_up == 0 {
             return Ok(false);
         }
         let mut more = false;
         for (port, permits) in self.send_ports.iter().zip(&tasks.permits) {
             let free = u32::try_from(permits.available_permits()).unwrap_or(u32::MAX);
             let room = self.board.allowance(&port.relays).unwrap_or(u32::MAX);
-            let limit = free.min(room).min(CLAIM_LIMIT);
+            let limit = free.min(room).min(taken_up).min(CLAIM_LIMIT);
             if limit > 0 {
                 more |= self.claim_for(&port.name, limit, permits, tasks).await?;
             }
@@ -290,8 +291,8 @@ impl Driver {
             Err(error) => (BTreeMap::new(), Some(error)),
         };
         for id in claimed.alerts {
-            // The claim asked for no more than was free, and only this loop takes permits.
-            let Ok(permit) = permits.clone().try_acquire_owned() else {
+            // Free already, but for a claim that was repeated: it may hand out more.
+            let Ok(permit) = permits.clone().acquire_owned().await else {
                 break;
             };
             match loaded.remove(&id) {
