@@ -123,24 +123,20 @@ impl RelayBoard {
         };
         let mut circuit = turn.seat.circuit();
         let news = match self.verdict(report) {
-            Verdict::Well => circuit.succeeded(now).then(|| {
-                (
-                    EventSeverity::Information,
-                    "relay-closed",
-                    "is in use again".to_owned(),
-                )
-            }),
+            Verdict::Well => circuit.succeeded(now, trial).then(in_use_again),
+            Verdict::Declined(reply) => {
+                let explanation = self.key(reply);
+                let led_to = circuit.declined(now, trial, alert, reply.to_string(), explanation);
+                led_to.map(|condition| match condition {
+                    RelayCondition::Paused => paused(reply),
+                    _ => in_use_again(),
+                })
+            }
             Verdict::Fault(Fault::Configuration, reply) => {
                 let explanation = self.key(reply);
                 circuit
                     .refused(now, reply.to_string(), explanation)
-                    .then(|| {
-                        (
-                            EventSeverity::Error,
-                            "relay-paused",
-                            format!("is paused, a person has to mend it: {reply}"),
-                        )
-                    })
+                    .then(|| paused(reply))
             }
             Verdict::Fault(_, reply) => {
                 let explanation = self.key(reply);
@@ -209,7 +205,7 @@ impl RelayBoard {
                 Verdict::Fault(fault, reply)
             }
             SubmissionEnd::Answered => match self.configuration_fault(report) {
-                Some(reply) => Verdict::Fault(Fault::Configuration, reply),
+                Some(reply) => Verdict::Declined(reply),
                 None => Verdict::Well,
             },
             SubmissionEnd::Broken | SubmissionEnd::InDoubt => match report.replies.last() {
@@ -276,6 +272,21 @@ impl RelayBoard {
 enum Verdict<'r> {
     Well,
     Fault(Fault, &'r Reply),
+    /// It answered, and what it said of this alert is the configuration's fault.
+    Declined(&'r Reply),
     Broke(&'r Reply),
     Nothing,
+}
+
+/// How grave a change of a circuit is, its type and its words.
+type News = (EventSeverity, &'static str, String);
+
+fn in_use_again() -> News {
+    let what = "is in use again".to_owned();
+    (EventSeverity::Information, "relay-closed", what)
+}
+
+fn paused(reply: &Reply) -> News {
+    let what = format!("is paused, a person has to mend it: {reply}");
+    (EventSeverity::Error, "relay-paused", what)
 }

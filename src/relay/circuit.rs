@@ -1,8 +1,8 @@
 //! Whether a relay may be asked now: closed, open, half-open, or paused for a person.
 //!
 //! Pure: time comes in. What happened before MAIL opens the circuit at once; what happened
-//! from MAIL on opens it only after three different alerts in a row ended so, because one
-//! poisonous message must not take the relay from everybody.
+//! from MAIL on opens or pauses it only after three different alerts in a row ended so, because
+//! one poisonous message must not take the relay from everybody.
 
 use std::time::{Duration, Instant};
 
@@ -130,10 +130,23 @@ impl Circuit {
         self.trial_under_way = false;
     }
 
-    /// A transaction was answered to its end. True if this closed the circuit.
-    pub fn succeeded(&mut self, now: Moment) -> bool {
-        self.trial_under_way = false;
+    /// A transaction was answered to its end. True if this closed the circuit. On a connection
+    /// that was signed in before, it says nothing about a password that was refused since.
+    pub fn succeeded(&mut self, now: Moment, trial: bool) -> bool {
+        if self.is_shut_out() && !trial {
+            return false;
+        }
         self.broken.clear();
+        self.close(now)
+    }
+
+    /// Paused by what was said before MAIL, and not by what was said about alerts.
+    fn is_shut_out(&self) -> bool {
+        self.condition == RelayCondition::Paused && self.broken.is_empty()
+    }
+
+    fn close(&mut self, now: Moment) -> bool {
+        self.trial_under_way = false;
         self.openings = 0;
         self.reply = None;
         self.explanation = None;
@@ -165,9 +178,38 @@ impl Circuit {
         self.leave_closed(RelayCondition::Open, now, wait, reply, explanation)
     }
 
-    /// A fault of the configuration: a person has to mend it. True if this is news.
+    /// A fault of the configuration before MAIL: a person has to mend it. True if this is news.
     pub fn refused(&mut self, now: Moment, reply: String, explanation: Option<String>) -> bool {
+        self.broken.clear();
         self.leave_closed(RelayCondition::Paused, now, PAUSE, reply, explanation)
+    }
+
+    /// The configuration's fault, said about `alert` from MAIL on: it may be about this one's
+    /// domain or From alone, so only three different alerts in a row pause the relay. Until
+    /// then it answers and is in use. The condition that this led to, if it is another.
+    pub fn declined(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        alert: AlertId,
+        reply: String,
+        explanation: Option<String>,
+    ) -> Option<RelayCondition> {
+        if self.is_shut_out() && !trial {
+            return None;
+        }
+        self.note_broken(alert);
+        if self.broken.len() < BROKEN_IN_A_ROW {
+            return self.close(now).then_some(RelayCondition::Closed);
+        }
+        self.leave_closed(RelayCondition::Paused, now, PAUSE, reply, explanation)
+            .then_some(RelayCondition::Paused)
+    }
+
+    fn note_broken(&mut self, alert: AlertId) {
+        if !self.broken.contains(&alert) {
+            self.broken.push(alert);
+        }
     }
 
     /// The transaction of `alert` broke from MAIL on. True if this opened a closed circuit.
@@ -179,9 +221,7 @@ impl Circuit {
         reply: String,
         explanation: Option<String>,
     ) -> bool {
-        if !self.broken.contains(&alert) {
-            self.broken.push(alert);
-        }
+        self.note_broken(alert);
         if trial || self.broken.len() >= BROKEN_IN_A_ROW {
             return self.failed(now, trial, reply, explanation);
         }
@@ -244,7 +284,7 @@ mod tests {
             None,
             "one trial at a time"
         );
-        assert!(circuit.succeeded(after));
+        assert!(circuit.succeeded(after, true));
         assert_eq!(circuit.allowance(after.instant), None);
     }
 
@@ -277,7 +317,7 @@ mod tests {
         let mut circuit = Circuit::new(now.utc);
         for alert in 1..=20 {
             assert!(!circuit.broke(now, false, AlertId(alert), "421".into(), None));
-            circuit.succeeded(now);
+            circuit.succeeded(now, false);
         }
     }
 
@@ -292,6 +332,57 @@ mod tests {
         assert!(
             !circuit.refused(later(start, PAUSE), "535".into(), None),
             "no news"
+        );
+    }
+
+    #[test]
+    fn a_refused_password_stands_although_old_connections_still_work() {
+        let start = moment();
+        let mut circuit = Circuit::new(start.utc);
+        assert!(circuit.refused(start, "535".into(), None));
+        assert!(!circuit.succeeded(start, false));
+        assert_eq!(
+            circuit.declined(start, false, AlertId(1), "554".into(), None),
+            None
+        );
+        assert_eq!(circuit.condition(), RelayCondition::Paused);
+        assert!(
+            !circuit.refused(start, "535".into(), None),
+            "no news, however many connections are refused"
+        );
+        let after = later(start, PAUSE);
+        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+        assert!(circuit.succeeded(after, true));
+    }
+
+    #[test]
+    fn one_alert_to_a_domain_that_is_denied_does_not_take_the_relay_from_the_others() {
+        let now = moment();
+        let mut circuit = Circuit::new(now.utc);
+        let mut denied = |alert| circuit.declined(now, false, AlertId(alert), "554".into(), None);
+        for _ in 0..10 {
+            assert_eq!(denied(1), None);
+        }
+        assert_eq!(denied(2), None);
+        assert_eq!(denied(3), Some(RelayCondition::Paused));
+        assert_eq!(denied(4), None, "said once");
+        let after = later(now, PAUSE);
+        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+        let still = circuit.declined(after, true, AlertId(1), "554".into(), None);
+        assert_eq!(still, None);
+        assert_eq!(circuit.condition(), RelayCondition::Paused);
+    }
+
+    #[test]
+    fn a_relay_that_is_back_is_in_use_although_it_denies_the_alert_that_found_out() {
+        let start = moment();
+        let mut circuit = Circuit::new(start.utc);
+        circuit.failed(start, false, "refused".into(), None);
+        let after = later(start, FIRST_WAIT);
+        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+        assert_eq!(
+            circuit.declined(after, true, AlertId(1), "554".into(), None),
+            Some(RelayCondition::Closed)
         );
     }
 
