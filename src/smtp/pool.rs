@@ -46,6 +46,8 @@ impl Pool {
     pub(super) async fn permit(&self, limit: Duration) -> Option<Permit> {
         let permit = Arc::clone(&self.permits).acquire_owned();
         let permit = tokio::time::timeout(limit, permit).await.ok()?;
+        // A service that lost its lease closes, and begins anew with the same relays.
+        self.lock().closed = false;
         permit.ok().map(Permit)
     }
 
@@ -78,7 +80,8 @@ impl Pool {
         tokio::spawn(async move { session.quit(&waits).await });
     }
 
-    /// Says goodbye on every idle session, and from now on on every one that comes back.
+    /// Says goodbye on every idle session, and on every one that comes back before the
+    /// relay is used again.
     pub(super) async fn close(&self) {
         let sessions = {
             let mut idle = self.lock();

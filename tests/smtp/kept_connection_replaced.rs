@@ -53,3 +53,20 @@ async fn after_as_many_messages_as_configured() {
     }
     peer.finish().await;
 }
+
+/// A service that lost its lease says goodbye, and begins anew with the same relays.
+#[tokio::test]
+async fn connections_are_kept_again_after_a_goodbye() {
+    let goodbye = || [Expect("QUIT"), send("221 bye")];
+    let first = then(then(hello(&[]), good_transaction()), goodbye());
+    let two = then(then(hello(&[]), good_transaction()), good_transaction());
+    let peer = Peer::start(vec![first, then(two, goodbye())]).await;
+    let relay = relay(peer.address, "tls = \"none\"");
+    assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
+    relay.close().await;
+    for recipient in ["b@example.test", "c@example.test"] {
+        assert!(submit(&relay, &[recipient]).await.is_accepted());
+    }
+    relay.close().await;
+    peer.finish().await;
+}
