@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{Environment, File, FileFormat};
+use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use regex::Regex;
 
 use super::{Config, Problem};
@@ -45,11 +45,7 @@ impl Config {
     /// the whole makes sense: see [`Config::problems`].
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let text = file.map(read).transpose()?;
-        let environment = Environment::with_prefix("SENDPORT")
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true);
-        let mut config = Self::from_layers(text.as_deref(), Some(environment))
+        let mut config = Self::from_layers(text.as_deref(), Some(Variables::of_this_process()))
             .map_err(|error| ConfigError::Content(explain(&error, file)))?;
         if let Some(folder) = file.and_then(Path::parent) {
             config.rebase(folder);
@@ -66,9 +62,9 @@ impl Config {
             .map_err(|error| ConfigError::Content(explain(&error, None)))
     }
 
-    fn from_layers(
+    pub(super) fn from_layers(
         text: Option<&str>,
-        environment: Option<Environment>,
+        environment: Option<Variables>,
     ) -> Result<Self, config::ConfigError> {
         let mut builder =
             config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
@@ -105,6 +101,57 @@ impl Config {
     }
 }
 
+/// The variables `SENDPORT__...`. One is a number or a truth value only where nothing of it
+/// would be lost: `007` and `1.50` may be passwords.
+#[derive(Debug, Clone)]
+pub(super) struct Variables(Environment);
+
+impl Variables {
+    fn of_this_process() -> Self {
+        let environment = Environment::with_prefix("SENDPORT")
+            .prefix_separator("__")
+            .separator("__");
+        Self(environment)
+    }
+
+    #[cfg(test)]
+    pub(super) fn given(variables: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let given = variables.iter().map(owned).collect();
+        Self(Self::of_this_process().0.source(Some(given)))
+    }
+}
+
+impl Source for Variables {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        let mut variables = self.0.collect()?;
+        for value in variables.values_mut() {
+            if let ValueKind::String(text) = &value.kind
+                && let Some(kind) = as_number_or_truth(text)
+            {
+                value.kind = kind;
+            }
+        }
+        Ok(variables)
+    }
+}
+
+fn as_number_or_truth(text: &str) -> Option<ValueKind> {
+    if let Ok(truth) = text.parse() {
+        return Some(ValueKind::Boolean(truth));
+    }
+    let whole = text.parse::<i64>().ok().filter(|n| n.to_string() == text);
+    let part = || {
+        let number = text.parse::<f64>().ok()?;
+        (number.is_finite() && number.to_string() == text).then_some(ValueKind::Float(number))
+    };
+    whole.map(ValueKind::I64).or_else(part)
+}
+
 fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::File {
         path: path.to_owned(),
@@ -114,9 +161,22 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// The error with its file, and for an unknown key the nearest known one.
 fn explain(error: &config::ConfigError, file: Option<&Path>) -> String {
-    let text = error.to_string();
+    let text = without_secrets(&error.to_string());
     let place = file.map_or(String::new(), |file| format!("{}: ", file.display()));
     format!("{place}{text}{}", suggestion(&text))
+}
+
+/// What a TOML error quotes of the file, without the lines that may hold a secret.
+fn without_secrets(message: &str) -> String {
+    let may_hold_one = |line: &str| {
+        let quoted = line.split_once(" | ").map(|(_, text)| text.to_lowercase());
+        quoted.is_some_and(|text| text.contains("passw") || text.contains("connection"))
+    };
+    let shown = |line| match may_hold_one(line) {
+        true => "  | (not shown, it may hold a secret)",
+        false => line,
+    };
+    message.lines().map(shown).collect::<Vec<_>>().join("\n")
 }
 
 fn suggestion(message: &str) -> String {

@@ -135,6 +135,10 @@ impl de::Visitor<'_> for SecretVisitor {
         Ok(Secret::new(value.to_string()))
     }
 
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Secret, E> {
+        Ok(Secret::new(value.to_string()))
+    }
+
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Secret, E> {
         Ok(Secret::new(value.to_string()))
     }

@@ -1,3 +1,4 @@
+use super::load::Variables;
 use super::*;
 
 const SMALLEST: &str = r#"
@@ -93,6 +94,10 @@ fn what_cannot_work_says_what_to_write_instead() {
     assert!(problems(&clear).contains("travel in clear"));
     let lease = format!("[service]\nlease = \"10s\"\n{SMALLEST}");
     assert!(problems(&lease).contains("service.renew_interval"));
+    let restless = format!("[service]\nrenew_interval = \"0s\"\n{SMALLEST}");
+    assert!(problems(&restless).contains("service.renew_interval: it is shorter than 100ms"));
+    let aged = format!("{SMALLEST}max_age = \"0s\"\n");
+    assert!(problems(&aged).contains("send_port.default.max_age: 0 would expire"));
 }
 
 #[test]
@@ -103,6 +108,48 @@ fn a_secret_never_shows() {
     );
     let config = Config::from_text(&text).unwrap();
     assert!(!format!("{config:?}").contains("pa55word"));
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_not_quoted_where_it_may_hold_a_secret() {
+    for line in [
+        "[relay.main.auth]\npassword = \"pa55word",
+        "[database]\nconnection = \"Server=x;Pwd=pa55word\"x",
+    ] {
+        let text = error(line);
+        assert!(!text.contains("pa55word"), "{text}");
+        assert!(text.contains("line 2, column"), "{text}");
+    }
+    let text = error("[service]\nlease = \"60s");
+    assert!(text.contains("lease = \"60s"), "{text}");
+}
+
+#[test]
+fn a_variable_keeps_every_character_of_a_text() {
+    for password in [
+        "007",
+        "1.50",
+        "1234567.25",
+        "-5e3",
+        "TRUE",
+        "true",
+        "nan",
+        "42",
+    ] {
+        let variables = Variables::given(&[
+            ("SENDPORT__RELAY__MAIN__AUTH__PASSWORD", password),
+            ("SENDPORT__RELAY__MAIN__PORT", "2525"),
+            ("SENDPORT__RELAY__MAIN__VERIFY_CERTIFICATE", "false"),
+            ("SENDPORT__SEND_PORT__DEFAULT__RETRY__JITTER", "0.5"),
+        ]);
+        let config = Config::from_layers(Some(SMALLEST), Some(variables)).unwrap();
+        let RelayConfig::Smtp(smtp) = &config.relay["main"] else {
+            panic!("smtp expected")
+        };
+        let found = smtp.auth.password.as_ref().map(secret::Secret::expose);
+        assert_eq!(found, Some(password));
+        assert_eq!((smtp.port(), smtp.verify_certificate), (2525, false));
+    }
 }
 
 #[test]

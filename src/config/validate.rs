@@ -128,6 +128,12 @@ impl Config {
                 "this version cannot sign or encrypt yet; write \"none\"",
             );
         }
+        if port.max_age.is_zero() {
+            found.add(
+                key("max_age"),
+                "0 would expire every alert before it is sent; write for example \"2d\"",
+            );
+        }
         check_retry(&key("retry"), port, found);
     }
 }
@@ -177,6 +183,9 @@ fn check_service(service: &ServiceConfig, found: &mut Problems) {
     }
     if service.poll_interval < Duration::from_millis(10) {
         found.add("service.poll_interval", "it is shorter than 10ms");
+    }
+    if service.renew_interval < Duration::from_millis(100) {
+        found.add("service.renew_interval", "it is shorter than 100ms");
     }
     if service.renew_interval.saturating_mul(2) > service.lease {
         found.add(
