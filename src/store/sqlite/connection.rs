@@ -166,6 +166,7 @@ impl Worker {
             path: path.to_owned(),
             role,
             connection: None,
+            opened: None,
         };
         let thread = std::thread::Builder::new()
             .name(format!("sqlite-{role:?}").to_lowercase())
@@ -230,6 +231,8 @@ struct Slot {
     path: PathBuf,
     role: Role,
     connection: Option<Connection>,
+    /// The file that was opened last.
+    opened: Option<FileId>,
 }
 
 impl Slot {
@@ -237,16 +240,44 @@ impl Slot {
         &mut self,
         work: &dyn Fn(&mut Connection) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
+        let found = file_id(&self.path);
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open(&self.path, self.role)?,
+            Some(connection) if found == self.opened => connection,
+            _ if found.is_none() && self.opened.is_some() => return Err(moved_away(&self.path)),
+            _ => open(&self.path, self.role)?,
         };
+        self.opened = found;
         let result = work(&mut connection);
         if !matches!(&result, Err(trouble) if spoils_connection(trouble)) {
             self.connection = Some(connection);
         }
         result
     }
+}
+
+/// What a file is, whatever it is called: what is deleted or put aside while it is open is
+/// written to as if nothing were, and nobody reads it.
+type FileId = (u64, u64);
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    let found = std::fs::metadata(path).ok()?;
+    let device = std::os::unix::fs::MetadataExt::dev(&found);
+    Some((device, std::os::unix::fs::MetadataExt::ino(&found)))
+}
+
+/// Elsewhere an open file cannot be moved away.
+#[cfg(not(unix))]
+fn file_id(path: &Path) -> Option<FileId> {
+    path.exists().then_some((0, 0))
+}
+
+fn moved_away(path: &Path) -> Trouble {
+    let words = format!(
+        "the database file '{}' was deleted or moved away while it was in use; put it back",
+        path.display()
+    );
+    Trouble::Said(StoreErrorKind::Unavailable, words)
 }
 
 /// After these the next job had better open the file anew.
@@ -319,6 +350,39 @@ mod tests {
         let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
         assert_eq!(pragma("synchronous"), Ok(2), "FULL");
         assert_eq!(pragma("foreign_keys"), Ok(1));
+    }
+
+    #[test]
+    fn a_file_that_is_deleted_is_missed_and_the_one_in_its_place_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sendport.db");
+        let mut slot = Slot {
+            path: path.clone(),
+            role: Role::Writer,
+            connection: None,
+            opened: None,
+        };
+        let mut insert = || {
+            slot.run(&|connection| {
+                connection.execute_batch("CREATE TABLE IF NOT EXISTS T (A)")?;
+                connection.execute("INSERT INTO T VALUES (1)", [])?;
+                let count = connection.query_row("SELECT count(*) FROM T", [], |row| row.get(0))?;
+                Ok::<i64, _>(count)
+            })
+        };
+        create_file(&path).unwrap();
+        assert_eq!(insert().unwrap(), 1);
+        for name in ["sendport.db", "sendport.db-wal", "sendport.db-shm"] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        for _ in 0..2 {
+            let missed = insert().unwrap_err().into_store_error("insert", &path);
+            assert!(missed.is_transient(), "{missed}");
+            assert!(missed.to_string().contains("put it back"), "{missed}");
+        }
+        create_file(&path).unwrap();
+        assert_eq!(insert().unwrap(), 1, "the new file");
+        assert_eq!(insert().unwrap(), 2);
     }
 
     #[test]
