@@ -18,6 +18,10 @@ pub const PAUSE: Duration = Duration::from_secs(15 * 60);
 /// So many different alerts in a row that broke from MAIL on open the circuit.
 const BROKEN_IN_A_ROW: usize = 3;
 
+/// A relay that takes fewer connections than are configured fails and works many times a
+/// second; that is told once in this time.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// A moment on both clocks: monotonic for waiting, UTC for showing.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
@@ -45,6 +49,10 @@ pub struct Circuit {
     openings: u32,
     broken: Vec<AlertId>,
     trial_under_way: bool,
+    /// When an opening was last news.
+    told_at: Option<Instant>,
+    /// It is open, and that was not told because another one was shortly before.
+    untold: bool,
     reply: Option<String>,
     explanation: Option<String>,
 }
@@ -59,6 +67,8 @@ impl Circuit {
             openings: 0,
             broken: Vec::new(),
             trial_under_way: false,
+            told_at: None,
+            untold: false,
             reply: None,
             explanation: None,
         }
@@ -130,7 +140,8 @@ impl Circuit {
         self.trial_under_way = false;
     }
 
-    /// A transaction was answered to its end. True if this closed the circuit. On a connection
+    /// A transaction was answered to its end. True if this closed the circuit, and that is
+    /// news. On a connection
     /// that was signed in before, it says nothing about a password that was refused since.
     pub fn succeeded(&mut self, now: Moment, trial: bool) -> bool {
         if self.is_shut_out() && !trial {
@@ -156,11 +167,11 @@ impl Circuit {
         }
         self.condition = RelayCondition::Closed;
         self.since = now.utc;
-        true
+        !std::mem::take(&mut self.untold)
     }
 
-    /// The relay's own fault before MAIL. True if this opened a closed circuit. Of the many
-    /// messages that one outage stops only the first counts, or the trial.
+    /// The relay's own fault before MAIL. True if this opened a closed circuit, and that is
+    /// news. Of the many messages that one outage stops only the first counts, or the trial.
     pub fn failed(
         &mut self,
         now: Moment,
@@ -175,7 +186,23 @@ impl Circuit {
             .saturating_mul(1 << self.openings.min(10))
             .min(LONGEST_WAIT);
         self.openings += 1;
-        self.leave_closed(RelayCondition::Open, now, wait, reply, explanation)
+        let opened = self.leave_closed(RelayCondition::Open, now, wait, reply, explanation);
+        self.is_news(now.instant, opened, trial)
+    }
+
+    /// An opening shortly after another is news only once a trial has failed too.
+    fn is_news(&mut self, now: Instant, opened: bool, trial: bool) -> bool {
+        let told = |at: Instant| now.saturating_duration_since(at) < TELL_EVERY;
+        if opened && self.told_at.is_some_and(told) {
+            self.untold = true;
+            return false;
+        }
+        let news = opened || (trial && self.untold);
+        if news {
+            self.told_at = Some(now);
+            self.untold = false;
+        }
+        news
     }
 
     /// A fault of the configuration before MAIL: a person has to mend it. True if this is news.
@@ -242,6 +269,7 @@ impl Circuit {
             self.since = now.utc;
         }
         self.trial_under_way = false;
+        self.untold &= condition == RelayCondition::Open;
         self.condition = condition;
         self.retry_at = Some(Moment {
             instant: now.instant + wait,
@@ -309,6 +337,26 @@ mod tests {
             assert!(!circuit.failed(now, false, "refused".into(), None));
         }
         assert_eq!(circuit.wait(now.instant), Some(FIRST_WAIT));
+    }
+
+    #[test]
+    fn a_relay_that_fails_and_works_many_times_a_minute_is_told_once() {
+        let start = moment();
+        let mut circuit = Circuit::new(start.utc);
+        assert!(circuit.failed(start, false, "421".into(), None));
+        assert!(circuit.succeeded(start, false));
+        for _ in 0..50 {
+            assert!(!circuit.failed(start, false, "421".into(), None));
+            assert!(!circuit.succeeded(start, false));
+        }
+        assert!(!circuit.failed(start, false, "421".into(), None));
+        let after = later(start, FIRST_WAIT);
+        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+        let lasting = circuit.failed(after, true, "refused".into(), None);
+        assert!(lasting, "the trial failed too");
+        assert!(circuit.succeeded(after, true));
+        let much_later = later(after, TELL_EVERY);
+        assert!(circuit.failed(much_later, false, "refused".into(), None));
     }
 
     #[test]
