@@ -219,7 +219,7 @@ impl Service {
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
                 Ok(Ended::Stopped) => return Ok(true),
-                Ok(Ended::StoppedHard) => return Ok(false),
+                Ok(Ended::StoppedHard) => return Ok(self.settle(&spool).await),
                 Ok(Ended::LeaseLost) => {}
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, "cannot register");
@@ -241,12 +241,7 @@ impl Service {
     ) -> Result<Option<Arc<Spool>>, AppError> {
         let folder = &self.config.service.state_folder;
         let spools = Spool::enter(folder, database).map_err(spool_failed)?;
-        let policy = |port: &SendPort| (port.in_doubt, port.retry.first_delay);
-        let policies: InDoubtPolicies = self
-            .send_ports
-            .iter()
-            .map(|(name, port)| (name.clone(), policy(port)))
-            .collect();
+        let policies = self.policies();
         let clock = SystemClock;
         for spool in &spools {
             while let Err(error) = driver::recover(&*self.store, spool, &policies, &clock).await {
@@ -263,6 +258,27 @@ impl Service {
             }
         }
         Ok(spools.into_iter().next().map(Arc::new))
+    }
+
+    /// After a stop that cut transactions off: writes down what is in doubt and releases the
+    /// rest at once. True if that worked; else the next start does it.
+    async fn settle(&self, spool: &Spool) -> bool {
+        let (policies, clock) = (self.policies(), SystemClock);
+        let recovery = driver::recover(&*self.store, spool, &policies, &clock);
+        match tokio::time::timeout(self.config.service.drain_timeout, recovery).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what was cut off waits for the next start");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn policies(&self) -> InDoubtPolicies {
+        let policy = |port: &SendPort| (port.in_doubt, port.retry.first_delay);
+        let named = |(name, port): (&String, &SendPort)| (name.clone(), policy(port));
+        self.send_ports.iter().map(named).collect()
     }
 
     /// True once the database answered and is the right one; false if told to stop before.

@@ -31,6 +31,9 @@ struct Arguments {
     /// Alerts inserted a second
     #[arg(long, default_value_t = 20)]
     rate: u32,
+    /// Only scenarios whose name has this in it
+    #[arg(long)]
+    only: Option<String>,
     /// Keep the folders of the runs
     #[arg(long)]
     keep: bool,
@@ -52,7 +55,14 @@ async fn main() -> ExitCode {
     println!("{}", Row::HEAD);
     let mut good = true;
     for engine in &engines {
-        for scenario in scenario::ALL.iter().filter(|s| s.applies_to(engine)) {
+        let wanted = |s: &&scenario::Scenario| {
+            s.applies_to(engine)
+                && arguments
+                    .only
+                    .as_deref()
+                    .is_none_or(|only| s.name().contains(only))
+        };
+        for scenario in scenario::ALL.iter().filter(wanted) {
             let row = scenario::run(scenario, engine, &plan).await;
             println!("{row}");
             good &= row.is_good();

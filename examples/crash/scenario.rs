@@ -41,7 +41,7 @@ impl Scenario {
         !on_the_link || matches!(engine, Engine::TSql(_))
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill -9 at random points",
             Self::RelayCutAfterDot => "relay cut after the final dot",
@@ -233,7 +233,10 @@ impl Run<'_> {
 
     async fn wait_for_cuts(&self) -> u32 {
         let cuts = &self.relay.as_ref().expect("a proxy").cuts;
-        while cuts.load(Ordering::Relaxed) < self.plan.faults {
+        for _ in 0..1_200 {
+            if cuts.load(Ordering::Relaxed) >= self.plan.faults {
+                break;
+            }
             pause(Duration::from_millis(100)).await;
         }
         cuts.load(Ordering::Relaxed)

@@ -1,5 +1,6 @@
 //! The recipients of one alert while it is worked on, and what becomes of each.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::{
@@ -111,8 +112,14 @@ impl Roll {
 
     /// Decides about everybody who was in the transaction.
     pub(super) fn apply(&mut self, relay: &str, report: &SubmissionReport, rules: &Rules<'_>) {
+        let of_recipients: HashMap<u32, &Reply> = report
+            .replies
+            .iter()
+            .filter_map(|r| r.ordinal.map(|ordinal| (ordinal, &r.reply)))
+            .collect();
         for entry in self.waiting_mut() {
-            let reply = deciding_reply(report, entry.recipient.ordinal);
+            let own = of_recipients.get(&entry.recipient.ordinal).copied();
+            let reply = deciding_reply(report, own);
             entry.tried = true;
             entry.changed = true;
             entry.relay = Some(relay.to_owned());
@@ -268,8 +275,7 @@ fn key(replies: &ReplyTable, reply: &Reply) -> Option<String> {
 
 /// The reply that decides about a recipient: its own refusal, or else what became of the
 /// transaction that it was part of.
-fn deciding_reply(report: &SubmissionReport, ordinal: u32) -> Reply {
-    let own = report.reply_to_recipient(ordinal);
+fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> Reply {
     if let Some(refusal) = own.filter(|reply| !reply.is_success()) {
         return refusal.clone();
     }

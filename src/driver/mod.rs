@@ -123,16 +123,20 @@ impl Driver {
         let drained = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait())
             .await
             .is_ok();
+        if !drained {
+            tracing::warn!("transactions are cut off at the bound of the drain");
+            tasks.abandoned.cancel();
+            tasks.tracker.wait().await;
+        }
         drop(tasks);
         sweeper.abort();
-        let recorded = drained
-            && tokio::time::timeout(self.rhythm.drain_timeout, recorder)
-                .await
-                .is_ok();
+        let recorded = tokio::time::timeout(self.rhythm.drain_timeout, recorder)
+            .await
+            .is_ok();
         heartbeat.abort();
         self.write_events(events).await;
-        self.retire(recorded).await;
-        Ok(match (self.stop.is_cancelled(), recorded) {
+        self.retire(drained && recorded).await;
+        Ok(match (self.stop.is_cancelled(), drained && recorded) {
             (false, _) => Ended::LeaseLost,
             (true, true) => Ended::Stopped,
             (true, false) => Ended::StoppedHard,
@@ -156,6 +160,7 @@ impl Driver {
             permits: self.send_ports.iter().map(|_| share()).collect(),
             freed,
             unanswered: Mutex::default(),
+            abandoned: CancellationToken::new(),
         };
         (tasks, tokio::spawn(recorder.run(to_record)))
     }
@@ -317,13 +322,18 @@ impl Driver {
     fn begin(&self, lease: Lease<Alert>, permit: OwnedSemaphorePermit, tasks: &Tasks) {
         let (id, token) = (lease.value.id, lease.token);
         let dispatcher = self.dispatcher.clone();
-        let work = tasks
-            .tracker
-            .spawn(async move { dispatcher.dispatch(lease).await });
+        let abandoned = tasks.abandoned.clone();
+        let work = tasks.tracker.spawn(async move {
+            abandoned
+                .run_until_cancelled_owned(dispatcher.dispatch(lease))
+                .await
+        });
         let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());
         tasks.tracker.spawn(async move {
             let outcome = match work.await {
-                Ok(outcome) => outcome,
+                Ok(Some(outcome)) => outcome,
+                // What the spool notes about it is brought to the database by a recovery.
+                Ok(None) => return,
                 Err(error) => failed(
                     id,
                     token,
@@ -371,9 +381,6 @@ impl Driver {
     async fn retire(&self, recorded: bool) {
         self.board.close().await;
         if !recorded {
-            tracing::warn!(
-                "stopped before everything under way was recorded; the lease runs out by itself"
-            );
             return;
         }
         match self.store.retire(self.instance.id).await {
@@ -434,6 +441,8 @@ struct Tasks {
     /// Tokens of claims whose answer was not seen, by send port: asked again with the same
     /// token, the store hands out what they took.
     unanswered: Mutex<BTreeMap<String, LeaseToken>>,
+    /// Cancelled at the bound of a drain: transactions that are still under way are cut off.
+    abandoned: CancellationToken,
 }
 
 impl Tasks {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 use crate::domain::{InstanceId, Outcome, OutcomeKind, SessionFacts};
-use crate::store::{Recorded, Store, StoreError};
+use crate::store::{Recorded, Store, StoreError, StoreErrorKind};
 
 use super::ledger::Ledger;
 
@@ -75,7 +75,8 @@ impl Recorder {
         }
     }
 
-    /// Tries until it is recorded or the error is one that time does not heal. Says once that
+    /// Tries until it is recorded, or the database refuses the values themselves: everything
+    /// else, a revoked permission included, somebody heals in time. Says once that
     /// it waits, and once that it went on.
     async fn record_when_possible(
         &self,
@@ -84,7 +85,7 @@ impl Recorder {
         let mut wait = FIRST_WAIT;
         loop {
             match self.store.record(self.instance, outcomes).await {
-                Err(error) if error.is_transient() => {
+                Err(error) if error.kind() != StoreErrorKind::Rejected => {
                     if wait == FIRST_WAIT {
                         self.ledger.wait_for_database();
                         tracing::warn!(count = outcomes.len(), %error, "outcomes wait for the database");

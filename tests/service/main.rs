@@ -18,6 +18,7 @@ mod bad_alerts_fail_alone;
 mod demo_ends_by_itself;
 mod killed_and_nothing_lost;
 mod relay_down_and_back;
+mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
 mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;

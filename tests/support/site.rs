@@ -25,16 +25,25 @@ sweep_interval = "300ms"
 impl Site {
     /// A migrated database and a configuration of `relays_and_send_ports`.
     pub(crate) fn new(relays_and_send_ports: &str) -> Self {
-        Self::on("sqlite:sendport.db", relays_and_send_ports)
+        Self::with_service("", relays_and_send_ports)
+    }
+
+    /// The same with further settings of `[service]`.
+    pub(crate) fn with_service(service: &str, relays_and_send_ports: &str) -> Self {
+        Self::make("sqlite:sendport.db", service, relays_and_send_ports)
     }
 
     /// The same on the database of a connection string.
     pub(crate) fn on(connection: &str, relays_and_send_ports: &str) -> Self {
+        Self::make(connection, "", relays_and_send_ports)
+    }
+
+    fn make(connection: &str, service: &str, relays_and_send_ports: &str) -> Self {
         let site = Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
         };
         let database = format!("[database]\nconnection = '{connection}'\n");
-        let config = format!("{HEAD}{database}{relays_and_send_ports}");
+        let config = format!("{HEAD}{service}\n{database}{relays_and_send_ports}");
         std::fs::write(site.config(), config).expect("write");
         let migrated = site.sendport(&["migrate", "--create-database"]);
         assert!(migrated.status.success(), "{}", text(&migrated));
