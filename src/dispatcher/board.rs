@@ -206,7 +206,7 @@ impl RelayBoard {
             }
             SubmissionEnd::Answered => match self.configuration_fault(report) {
                 Some(reply) => Verdict::Declined(reply),
-                None => Verdict::Well,
+                None => goodbye(report).map_or(Verdict::Well, Verdict::Broke),
             },
             SubmissionEnd::Broken | SubmissionEnd::InDoubt => match report.replies.last() {
                 Some(last) => Verdict::Broke(&last.reply),
@@ -278,6 +278,12 @@ enum Verdict<'r> {
     Nothing,
 }
 
+/// 421 ends the connection wherever it comes (RFC 5321 section 3.8), after the final dot too.
+fn goodbye(report: &SubmissionReport) -> Option<&Reply> {
+    let last = report.replies.last().map(|last| &last.reply);
+    last.filter(|reply| reply.code == 421)
+}
+
 /// How grave a change of a circuit is, its type and its words.
 type News = (EventSeverity, &'static str, String);
 
@@ -290,3 +296,7 @@ fn paused(reply: &Reply) -> News {
     let what = format!("is paused, a person has to mend it: {reply}");
     (EventSeverity::Error, "relay-paused", what)
 }
+
+#[cfg(test)]
+#[path = "board_tests.rs"]
+mod tests;
