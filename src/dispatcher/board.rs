@@ -204,6 +204,7 @@ impl RelayBoard {
                 let fault = fault.unwrap_or_else(|| self.replies.fault(reply));
                 Verdict::Fault(fault, reply)
             }
+            SubmissionEnd::Answered if !was_asked(report) => Verdict::Nothing,
             SubmissionEnd::Answered => match self.configuration_fault(report) {
                 Some(reply) => Verdict::Declined(reply),
                 None => goodbye(report).map_or(Verdict::Well, Verdict::Broke),
@@ -276,6 +277,11 @@ enum Verdict<'r> {
     Declined(&'r Reply),
     Broke(&'r Reply),
     Nothing,
+}
+
+/// False where the message or all its recipients were refused here, without a connection.
+fn was_asked(report: &SubmissionReport) -> bool {
+    report.facts.remote_address.is_some() || report.is_accepted()
 }
 
 /// 421 ends the connection wherever it comes (RFC 5321 section 3.8), after the final dot too.
