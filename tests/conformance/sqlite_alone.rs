@@ -311,3 +311,21 @@ async fn a_dropped_call_is_done_or_undone() {
     let states = (&f as &dyn Fixture).rows("AlertState", "1 = 1").await;
     assert_eq!(alerts, states);
 }
+
+/// The CHECK knows the form of a time, not the calendar.
+#[tokio::test]
+async fn a_time_that_is_none_hides_no_other_row_from_the_listings() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    let f: &dyn Fixture = &f;
+    for column in ["NotBefore", "CreatedAt"] {
+        let columns = format!("ToRecipients, Subject, SendPort, {column}");
+        let values = format!("'ops@contoso.com', 's', '{column}', '2026-13-01T12:00:00.000Z'");
+        f.insert(&columns, &values).await;
+    }
+    f.many(1).await;
+    assert_eq!(store.queue().await.expect("queue").len(), 3);
+    let alerts = store.alerts(None, 10).await.expect("alerts");
+    assert_eq!(alerts.len(), 3);
+    assert_eq!(alerts[2].next_attempt_at, None, "{:?}", alerts[2]);
+}

@@ -133,6 +133,12 @@ impl Columns<'_, '_> {
             .ok_or_else(|| format!("column {column} is NULL"))
     }
 
+    /// For people to look at: what is not a time is not shown.
+    pub(super) fn shown_time(&self, column: &str) -> Result<Option<Timestamp>, String> {
+        let text = self.lossy(column)?;
+        Ok(text.and_then(|text| time_of(&text).ok()))
+    }
+
     pub(super) fn word<T: FromStr<Err = String>>(&self, column: &str) -> Result<T, String> {
         let text = self.text(column)?;
         text.parse()

@@ -177,12 +177,12 @@ fn alert_line(row: &Columns<'_, '_>) -> Result<AlertLine, String> {
         status: row.word("Status")?,
         status_reason: row.lossy("StatusReason")?,
         attempt_count: row.count("AttemptCount")?,
-        next_attempt_at: row.optional_time("NextAttemptAt")?,
+        next_attempt_at: row.shown_time("NextAttemptAt")?,
         recipient_count: row.count("RecipientCount")?,
         relayed_count: row.count("RelayedCount")?,
         waiting_count: row.count("WaitingCount")?,
         failed_count: row.count("FailedCount")?,
-        created_at: row.time("CreatedAt")?,
+        created_at: row.shown_time("CreatedAt")?.unwrap_or_default(),
     })
 }
 
@@ -196,7 +196,7 @@ fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, String> {
         status: row.text("Status")?,
         status_at: row.time("StatusAt")?,
         attempt_count: row.count("AttemptCount")?,
-        next_attempt_at: row.optional_time("NextAttemptAt")?,
+        next_attempt_at: row.shown_time("NextAttemptAt")?,
         relay: row.lossy("Relay")?,
         command: row.lossy("Command")?,
         reply_code: code.and_then(|code| u16::try_from(code).ok()),
@@ -213,9 +213,11 @@ fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
         send_port: row.lossy("SendPort")?.unwrap_or_default(),
         status: row.word("Status")?,
         depth: u64::from(row.count("Depth")?),
-        oldest_at: row.time("OldestAt")?,
-        oldest_age_seconds: row.integer("OldestAgeSeconds")?,
-        next_due_at: row.optional_time("NextDueAt")?,
+        oldest_at: row.shown_time("OldestAt")?.unwrap_or_default(),
+        oldest_age_seconds: row
+            .optional_integer("OldestAgeSeconds")?
+            .unwrap_or_default(),
+        next_due_at: row.shown_time("NextDueAt")?,
         waiting_for: row.lossy("WaitingFor")?,
     })
 }
