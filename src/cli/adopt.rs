@@ -1,7 +1,7 @@
 //! `sendport adopt`
 
 use super::{Failure, open, say};
-use crate::config::Config;
+use crate::config::{Config, checked_environment};
 use crate::store::AdoptMode;
 
 /// A restored or copied database knows which environment it came from, and the service
@@ -13,7 +13,7 @@ use crate::store::AdoptMode;
   sendport adopt --environment test --hold      until `sendport release` says so")]
 pub(super) struct Args {
     /// The environment that the database shall belong to [default: the configured one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = checked_environment)]
     environment: Option<String>,
     /// Everything that waits expires
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use super::{Failure, say};
 use crate::app::{self, open_store};
-use crate::config::Config;
+use crate::config::{Config, checked_environment};
 use crate::store::StoreErrorKind;
 
 /// Safe to run twice and from two machines at once.
@@ -15,7 +15,7 @@ pub(super) struct Args {
     #[arg(long)]
     create_database: bool,
     /// Store this environment's name, unless one is stored already
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = checked_environment)]
     environment: Option<String>,
     /// Print the script instead of running it
     #[arg(long)]

@@ -29,6 +29,7 @@ pub use send_port::SendPortConfig;
 pub use service::ServiceConfig;
 pub use templates::TemplatesConfig;
 pub use validate::Problem;
+pub(crate) use validate::checked_environment;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize)]

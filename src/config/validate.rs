@@ -160,12 +160,17 @@ fn check_retry(key: &str, port: &SendPortConfig, found: &mut Problems) {
 }
 
 fn check_environment(name: &str, found: &mut Problems) {
-    if name.trim().is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
-        found.add(
-            "environment",
-            "write a name of 1 to 64 characters, such as \"production\"",
-        );
+    if let Err(what) = checked_environment(name) {
+        found.add("environment", what);
     }
+}
+
+/// The name of an environment, if it can be one.
+pub(crate) fn checked_environment(name: &str) -> Result<String, String> {
+    if name.trim().is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+        return Err("write a name of 1 to 64 characters, such as \"production\"".to_owned());
+    }
+    Ok(name.to_owned())
 }
 
 fn check_service(service: &ServiceConfig, found: &mut Problems) {

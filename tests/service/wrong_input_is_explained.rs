@@ -87,3 +87,20 @@ fn an_insert_that_the_database_refuses_names_the_constraint() {
         "{error}"
     );
 }
+
+/// A name that no configuration may hold would shut every service out of the database.
+#[test]
+fn an_environment_without_a_name_is_refused_everywhere() {
+    let site = Site::new(&send_port_over(DISCARD));
+    let long = "x".repeat(65);
+    for name in ["", " ", &long] {
+        for verb in ["adopt", "migrate"] {
+            let mut arguments = vec![verb, "--environment", name];
+            arguments.extend((verb == "adopt").then_some("--hold"));
+            let output = site.sendport(&arguments);
+            assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+            assert!(text(&output).contains("1 to 64"), "{}", text(&output));
+        }
+    }
+    assert_eq!(site.value("SELECT Name FROM Environment"), "test");
+}
