@@ -38,6 +38,20 @@ use sweeper::Sweeper;
 /// Most alerts that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
 
+/// The wait after a claim that got nothing although the queue is not empty.
+const CONTENDED: Duration = Duration::from_millis(20);
+
+/// What a round of claims brought, ordered by how soon the next one should follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Round {
+    /// No work, or no room.
+    Nothing,
+    /// Others were faster.
+    MayHoldMore,
+    /// Work.
+    Claimed,
+}
+
 /// Rhythm and bounds; see `[service]` of the configuration.
 #[derive(Debug, Clone)]
 pub struct Rhythm {
@@ -209,11 +223,17 @@ impl Driver {
             self.write_events(events).await;
             let round = self.claim_round(tasks).await;
             let wait = match round {
-                Ok(true) => {
+                Ok(Round::Claimed) => {
                     failing = false;
                     continue;
                 }
-                Ok(false) => {
+                Ok(Round::MayHoldMore) => {
+                    failing = false;
+                    // Another instance, or an application's open transaction, has them.
+                    tokio::time::sleep(CONTENDED).await;
+                    continue;
+                }
+                Ok(Round::Nothing) => {
                     failing = false;
                     self.idle_wait()
                 }
@@ -253,23 +273,22 @@ impl Driver {
         })
     }
 
-    /// One claim for each send port that can send now and has room. True if there may be more
-    /// to do at once.
-    async fn claim_round(&self, tasks: &Tasks) -> Result<bool, StoreError> {
+    /// One claim for each send port that can send now and has room.
+    async fn claim_round(&self, tasks: &Tasks) -> Result<Round, StoreError> {
         let taken_up = self.ledger.room();
         if !self.guard.stands() || taken_up == 0 {
-            return Ok(false);
+            return Ok(Round::Nothing);
         }
-        let mut more = false;
+        let mut most = Round::Nothing;
         for (port, permits) in self.send_ports.iter().zip(&tasks.permits) {
             let free = u32::try_from(permits.available_permits()).unwrap_or(u32::MAX);
             let room = self.board.allowance(&port.relays).unwrap_or(u32::MAX);
             let limit = free.min(room).min(taken_up).min(CLAIM_LIMIT);
             if limit > 0 {
-                more |= self.claim_for(&port.name, limit, permits, tasks).await?;
+                most = most.max(self.claim_for(&port.name, limit, permits, tasks).await?);
             }
         }
-        Ok(more)
+        Ok(most)
     }
 
     async fn claim_for(
@@ -278,7 +297,7 @@ impl Driver {
         limit: u32,
         permits: &Arc<Semaphore>,
         tasks: &Tasks,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Round, StoreError> {
         let token = tasks.token_for(send_port);
         let claim = Claim {
             instance: self.instance.id,
@@ -289,7 +308,10 @@ impl Driver {
         let claimed = self.store.claim(&claim).await?;
         tasks.token_was_answered(send_port);
         if claimed.alerts.is_empty() {
-            return Ok(claimed.may_hold_more);
+            return Ok(match claimed.may_hold_more {
+                true => Round::MayHoldMore,
+                false => Round::Nothing,
+            });
         }
         let (mut loaded, error) = match self.load(&claimed.alerts).await {
             Ok(loaded) => (by_id(loaded), None),
@@ -315,7 +337,7 @@ impl Driver {
                 None => tasks.finish(released(id, token), permit).await,
             }
         }
-        error.map_or(Ok(true), Err)
+        error.map_or(Ok(Round::Claimed), Err)
     }
 
     /// Works on an alert in a task of its own. A panic there fails that alert alone.
