@@ -181,8 +181,7 @@ CREATE TABLE sendport.SendPortRelay (
     SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
     Ordinal  int NOT NULL,
     Relay    nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    CONSTRAINT PK_SendPortRelay PRIMARY KEY (SendPort, Ordinal),
-    CONSTRAINT FK_SendPortRelay_SendPort FOREIGN KEY (SendPort) REFERENCES sendport.SendPort (Name) ON DELETE CASCADE
+    CONSTRAINT PK_SendPortRelay PRIMARY KEY (SendPort, Ordinal)
 );
 GO
 -- What each instance knows of each relay.
