@@ -174,6 +174,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         relay: Some("mail".to_owned()),
         reply: Some(Reply::new(Command::EndOfData, 250, None, "ok")),
         explanation: None,
+        remark: None,
     };
     let decision = Decision {
         status: AlertStatus::Relayed,

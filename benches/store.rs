@@ -202,6 +202,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
             relay: Some("mail".to_owned()),
             reply: Some(reply),
             explanation: None,
+            remark: None,
         }],
         template_version: None,
     };

@@ -3,13 +3,16 @@
 use chrono::{TimeZone, Utc};
 use uuid::Uuid;
 
-use crate::domain::{Alert, AlertId, BodyFormat, Importance, Priority, PublicId, Sensitivity};
+use crate::domain::{
+    Alert, AlertId, AlertOrigin, BodyFormat, Importance, Priority, PublicId, Sensitivity,
+};
 
 /// One recipient, a subject and a plain body; nothing else.
 pub(crate) fn alert() -> Alert {
     Alert {
         id: AlertId(4711),
         public_id: PublicId(Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef)),
+        origin: AlertOrigin::Application,
         to_recipients: Some("ops@contoso.com".to_owned()),
         cc_recipients: None,
         bcc_recipients: None,

@@ -4,6 +4,7 @@
 //! (`SENDPORT__SECTION__KEY`) over that. An unknown key is refused with a suggestion, a
 //! doubtful value with what to write instead.
 
+pub mod auth;
 mod database;
 mod load;
 mod log;
@@ -15,6 +16,8 @@ mod service;
 mod templates;
 #[cfg(test)]
 mod tests;
+pub mod timeouts;
+pub mod tls;
 mod validate;
 
 use std::collections::BTreeMap;

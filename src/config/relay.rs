@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::secret::Secret;
+use super::auth::AuthConfig;
+use super::timeouts::Timeouts;
+use super::tls::{MinTlsVersion, TlsMode};
 
 /// A relay, told apart by `kind`.
 #[derive(Debug, Clone, Deserialize)]
@@ -93,127 +95,6 @@ impl SmtpRelay {
             TlsMode::Starttls => 587,
             TlsMode::Implicit => 465,
         })
-    }
-}
-
-/// How the wire is encrypted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TlsMode {
-    /// Not at all.
-    None,
-    /// STARTTLS where it is offered, the certificate not checked (RFC 7435).
-    Opportunistic,
-    /// STARTTLS required and the certificate checked (RFC 3207).
-    #[default]
-    Starttls,
-    /// TLS from the first octet (RFC 8314).
-    Implicit,
-}
-
-/// Lowest TLS version.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub enum MinTlsVersion {
-    /// RFC 5246.
-    #[default]
-    #[serde(rename = "1.2")]
-    Tls12,
-    /// RFC 8446.
-    #[serde(rename = "1.3")]
-    Tls13,
-}
-
-/// How to sign in (RFC 4954).
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthConfig {
-    /// Which mechanism.
-    #[serde(default)]
-    pub mechanism: AuthMechanism,
-    /// Who signs in.
-    pub username: Option<String>,
-    /// With what.
-    #[serde(default)]
-    pub password: Option<Secret>,
-    /// File that holds the password; a final line ending is not part of it.
-    pub password_file: Option<PathBuf>,
-    /// Environment variable that holds the password.
-    pub password_env: Option<String>,
-    /// Accept that the password travels over an unencrypted connection.
-    #[serde(default)]
-    pub allow_cleartext_auth: bool,
-}
-
-/// SASL mechanism.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthMechanism {
-    /// Do not sign in.
-    #[default]
-    None,
-    /// The strongest of what is offered and known here.
-    Auto,
-    /// RFC 4616.
-    Plain,
-    /// The de-facto standard of old Exchange and others.
-    Login,
-}
-
-/// Longest wait for each command; the defaults are RFC 5321 section 4.5.3.2's.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Timeouts {
-    /// Name look-up and TCP connect.
-    #[serde(with = "humantime_serde")]
-    pub connect: Duration,
-    /// Until the 220 greeting.
-    #[serde(with = "humantime_serde")]
-    pub greeting: Duration,
-    /// EHLO, HELO, RSET, and each step of AUTH.
-    #[serde(with = "humantime_serde")]
-    pub command: Duration,
-    /// A TLS handshake.
-    #[serde(with = "humantime_serde")]
-    pub tls_handshake: Duration,
-    /// MAIL.
-    #[serde(with = "humantime_serde")]
-    pub mail: Duration,
-    /// RCPT, each.
-    #[serde(with = "humantime_serde")]
-    pub rcpt: Duration,
-    /// DATA, up to 354.
-    #[serde(with = "humantime_serde")]
-    pub data: Duration,
-    /// Each block of the content.
-    #[serde(with = "humantime_serde")]
-    pub data_block: Duration,
-    /// The reply to the final dot.
-    #[serde(with = "humantime_serde")]
-    pub end_of_data: Duration,
-    /// QUIT.
-    #[serde(with = "humantime_serde")]
-    pub quit: Duration,
-    /// The whole attempt, from the connection to the reply to the final dot.
-    #[serde(with = "humantime_serde")]
-    pub attempt: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let minutes = |m: u64| Duration::from_secs(60 * m);
-        Self {
-            connect: Duration::from_secs(30),
-            greeting: minutes(5),
-            command: minutes(5),
-            tls_handshake: minutes(1),
-            mail: minutes(5),
-            rcpt: minutes(5),
-            data: minutes(2),
-            data_block: minutes(3),
-            end_of_data: minutes(10),
-            quit: Duration::from_secs(2),
-            attempt: minutes(30),
-        }
     }
 }
 

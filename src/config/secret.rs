@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de};
 
-use super::relay::AuthConfig;
+use super::auth::AuthConfig;
 
 /// The password that the configuration points to cannot be had.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::relay::{AuthMechanism, RelayConfig, SmtpRelay, TlsMode};
+use super::auth::AuthMechanism;
+use super::relay::{RelayConfig, SmtpRelay};
+use super::tls::TlsMode;
 use super::{Config, SendPortConfig, ServiceConfig};
 use crate::domain::parse_mailbox;
 

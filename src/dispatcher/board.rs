@@ -249,6 +249,9 @@ impl RelayBoard {
                 retry_at: circuit.retry_at(),
                 reply: circuit.reply().map(str::to_owned),
                 explanation: circuit.explanation().map(str::to_owned),
+                connections: None,
+                message_rate: None,
+                slowed_by: None,
             }
         };
         self.seats.iter().map(state).collect()

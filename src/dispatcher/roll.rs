@@ -265,6 +265,7 @@ impl Entry {
             relay: self.relay,
             reply: self.reply,
             explanation: self.explanation,
+            remark: None,
         }
     }
 }

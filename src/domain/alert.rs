@@ -123,6 +123,16 @@ impl AlertStatus {
 }
 
 word_enum! {
+    /// Who made an alert. Applications cannot write it.
+    pub enum AlertOrigin {
+        /// An application, by inserting it.
+        Application = "application",
+        /// The service, to tell somebody of failures. It is never told of itself.
+        Digest = "digest",
+    }
+}
+
+word_enum! {
     /// The class in the queue. Not the header `Importance`.
     pub enum Priority {
         /// Claimed first.
@@ -178,6 +188,8 @@ pub struct Alert {
     pub id: AlertId,
     /// Its name outside the database.
     pub public_id: PublicId,
+    /// Who made it.
+    pub origin: AlertOrigin,
     /// `To`, separated by `;` or `,`.
     pub to_recipients: Option<String>,
     /// `Cc`, likewise.

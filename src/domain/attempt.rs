@@ -210,6 +210,9 @@ pub struct RecipientOutcome {
     pub reply: Option<Reply>,
     /// Key into `ReplyExplanation`: cause and advice.
     pub explanation: Option<String>,
+    /// What else somebody should know: a delivery receipt that the relay does not do.
+    #[serde(default)]
+    pub remark: Option<String>,
 }
 
 /// What the dispatcher hands back for one leased alert.

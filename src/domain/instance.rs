@@ -90,4 +90,64 @@ pub struct RelayState {
     pub reply: Option<String>,
     /// Key into `ReplyExplanation`.
     pub explanation: Option<String>,
+    /// Most connections that this instance may have to it now; `None`: no limit.
+    pub connections: Option<u32>,
+    /// Most messages that this instance may submit now, `15/min`; `None`: no limit.
+    pub message_rate: Option<String>,
+    /// Why these are lower than its share of what is configured: what the relay said.
+    pub slowed_by: Option<String>,
+}
+
+/// Where an instance stands among those that live: the limits of a relay hold for all of them
+/// together, and each takes its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Instances whose lease stands, this one included; at least 1.
+    pub instances: u32,
+    /// Its place among them by age, 0 for the oldest.
+    pub rank: u32,
+    /// Every other one keeps to a share of `instances` or more (`Instance.SharesOf`).
+    pub agreed: bool,
+    /// How long ago the last of the others ended (stopped, or its lease ran out), if one ended
+    /// within the last hour.
+    pub others_ended: Option<Duration>,
+}
+
+impl Standing {
+    /// Nobody else is or was there.
+    pub const ALONE: Self = Self {
+        instances: 1,
+        rank: 0,
+        agreed: true,
+        others_ended: None,
+    };
+
+    /// The part of `limit` that is this instance's own; all parts together are `limit`. Zero
+    /// where there are more instances than `limit`, for the youngest of them.
+    pub fn share_of(self, limit: u32) -> u32 {
+        let instances = self.instances.max(1);
+        limit / instances + u32::from(self.rank < limit % instances)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_to_the_limit() {
+        for limit in 0..40 {
+            for instances in 1..10 {
+                let share = |rank| {
+                    let standing = Standing {
+                        instances,
+                        rank,
+                        ..Standing::ALONE
+                    };
+                    standing.share_of(limit)
+                };
+                assert_eq!((0..instances).map(share).sum::<u32>(), limit);
+            }
+        }
+    }
 }

@@ -8,26 +8,32 @@
 mod address;
 mod alert;
 mod attempt;
+mod audit;
 mod envelope;
 mod instance;
 mod recipient;
 mod reply;
+mod sign_in;
 
 pub use address::{AddressError, AddressList, Mailbox, parse_address_list, parse_mailbox};
 pub use alert::{
-    Alert, AlertId, AlertStatus, BodyFormat, Importance, Lease, LeaseToken, Priority, PublicId,
-    Sensitivity,
+    Alert, AlertId, AlertOrigin, AlertStatus, BodyFormat, Importance, Lease, LeaseToken, Priority,
+    PublicId, Sensitivity,
 };
 pub use attempt::{
     Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, DotNote, Outcome,
     OutcomeKind, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
 };
+pub use audit::{AuditCopy, AuditStage};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
-pub use instance::{InDoubt, InstanceId, InstanceInfo, RelayCondition, RelayState, SendPortInfo};
+pub use instance::{
+    InDoubt, InstanceId, InstanceInfo, RelayCondition, RelayState, SendPortInfo, Standing,
+};
 pub use recipient::{
     Recipient, RecipientKind, RecipientStatus, expand_recipient_lists, expand_recipients,
 };
 pub use reply::{Command, EnhancedStatusCode, Fault, Reply, ReplyClass};
+pub use sign_in::{SignInKey, SignInTurn, SignInVerdict};
 
 /// UTC with the resolution that the databases keep: `datetime2(3)`.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

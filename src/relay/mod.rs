@@ -8,6 +8,7 @@ pub mod circuit;
 pub mod discard;
 pub(crate) mod eml;
 pub mod file;
+pub mod sign_in;
 mod synthesis;
 
 use async_trait::async_trait;

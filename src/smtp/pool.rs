@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::session::Session;
-use crate::config::relay::{SmtpRelay, Timeouts};
+use crate::config::relay::SmtpRelay;
+use crate::config::timeouts::Timeouts;
 
 /// The sessions of one relay.
 pub(super) struct Pool {

@@ -13,7 +13,9 @@ use super::extensions::Extensions;
 use super::reply_parser::ServerReply;
 use super::stream::{NoReply, Stream, Wait, Wire};
 use super::tls::{self, HandshakeFailure, Tls};
-use crate::config::relay::{SmtpRelay, Timeouts, TlsMode};
+use crate::config::relay::SmtpRelay;
+use crate::config::timeouts::Timeouts;
+use crate::config::tls::TlsMode;
 use crate::domain::{Command, Fault, Reply, SessionFacts};
 use crate::relay::NotReady;
 

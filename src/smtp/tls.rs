@@ -13,7 +13,8 @@ use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use crate::config::relay::{MinTlsVersion, SmtpRelay, TlsMode};
+use crate::config::relay::SmtpRelay;
+use crate::config::tls::{MinTlsVersion, TlsMode};
 use crate::domain::{Fault, SessionFacts};
 
 /// The settings cannot be used.

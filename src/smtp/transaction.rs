@@ -3,7 +3,7 @@
 use super::content::{bare_line_end, on_the_wire};
 use super::session::{Readiness, Session};
 use super::stream::{NoReply, Wait};
-use crate::config::relay::Timeouts;
+use crate::config::timeouts::Timeouts;
 use crate::domain::{
     Command, CommandReply, EnhancedStatusCode, Envelope, ForwardPath, Reply, SecuredMessage,
     SubmissionEnd,

@@ -5,6 +5,9 @@
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
 //! `.sql` files beside them, each beginning with the name of the function that runs it.
 
+pub mod archive;
+pub mod coordination;
+pub mod digest;
 mod error;
 pub mod migration;
 pub mod sqlite;

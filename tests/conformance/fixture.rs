@@ -277,6 +277,7 @@ pub(crate) fn recipient(ordinal: u32, status: RecipientStatus) -> RecipientOutco
         relay: Some("mail".to_owned()),
         reply: Some(reply_for(status)),
         explanation: (status == RecipientStatus::Failed).then(|| "no-such-user".to_owned()),
+        remark: None,
     }
 }
 

@@ -28,6 +28,9 @@ fn relay(name: &str, condition: RelayCondition, reply: Option<&str>) -> RelaySta
         retry_at: reply.map(|_| now() + minutes(15)),
         reply: reply.map(str::to_owned),
         explanation: None,
+        connections: None,
+        message_rate: None,
+        slowed_by: None,
     }
 }
 

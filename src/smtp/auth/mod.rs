@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::extensions::Extensions;
 use super::stream::{NoReply, Stream, Wait};
-use crate::config::relay::{AuthConfig, AuthMechanism};
+use crate::config::auth::{AuthConfig, AuthMechanism};
 use crate::config::secret::Secret;
 use crate::domain::{Command, Fault, Reply};
 use crate::relay::NotReady;

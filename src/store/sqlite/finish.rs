@@ -145,6 +145,7 @@ impl Recorder<'_> {
                 relay: None,
                 reply: recipient.refusal,
                 explanation: None,
+                remark: None,
             };
             self.write_recipient(sql!("record_missing_recipient"), alert, &row, row.status)?;
         }

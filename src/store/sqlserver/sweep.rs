@@ -173,6 +173,7 @@ pub(super) fn rows_to_make(
         relay: None,
         reply: recipient.refusal,
         explanation: None,
+        remark: None,
     });
     outcomes
         .map(|outcome| RecipientRow::new(id, &outcome))

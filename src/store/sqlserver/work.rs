@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::connection::Rows;
 use super::pool::Pool;
 use super::values::{Fields, local_refusal, placeholders, seconds};
-use crate::domain::{Alert, AlertId, Mailbox, PublicId, Recipient, RecipientStatus};
+use crate::domain::{Alert, AlertId, AlertOrigin, Mailbox, PublicId, Recipient, RecipientStatus};
 use crate::store::{CLASS_HEAD_START, Claim, Claimed, Loaded, StoreError, StoreErrorKind};
 
 /// More row locks in one statement than this times three come near a table lock.
@@ -172,6 +172,7 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
     Ok(Alert {
         id: AlertId(f.get()?),
         public_id: PublicId(f.get::<Uuid>()?),
+        origin: AlertOrigin::Application,
         to_recipients: f.maybe_text()?,
         cc_recipients: f.maybe_text()?,
         bcc_recipients: f.maybe_text()?,

@@ -1,0 +1,39 @@
+//! What an audit keeps of a submission.
+
+use super::alert::word_enum;
+use super::{AlertId, AttemptKey, Timestamp};
+
+word_enum! {
+    /// Which octets are kept.
+    pub enum AuditStage {
+        /// As it was built: readable.
+        Before = "before",
+        /// As it went over the wire, signed or encrypted.
+        After = "after",
+    }
+}
+
+/// What one attempt submitted, or was about to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditCopy {
+    /// Of the attempt; the row of `Attempt` with this key says what became of it.
+    pub attempt: AttemptKey,
+    /// Which alert.
+    pub alert: AlertId,
+    /// Its send port.
+    pub send_port: String,
+    /// To which relay.
+    pub relay: String,
+    /// Which octets.
+    pub stage: AuditStage,
+    /// By the service's clock.
+    pub kept_at: Timestamp,
+    /// Header `Message-ID`.
+    pub message_id: String,
+    /// `MAIL FROM`, empty for the null reverse-path.
+    pub reverse_path: String,
+    /// `RCPT TO`, in order.
+    pub forward_paths: Vec<String>,
+    /// The message (RFC 5322).
+    pub octets: Vec<u8>,
+}

@@ -1,0 +1,45 @@
+//! Whether a password may be tried now: one refused is not tried again by another connection,
+//! instance or mechanism until it changed or a quarter of an hour passed.
+
+use std::time::Duration;
+
+use super::Reply;
+
+/// What is signed in to, and with what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SignInKey {
+    /// Name of the relay.
+    pub relay: String,
+    /// Tells one secret from another and says next to nothing of it: eight hexadecimal digits
+    /// of a slow hash of account and secret.
+    pub secret: String,
+}
+
+/// What may be done with a secret now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignInTurn {
+    /// It was accepted before: try it.
+    Free,
+    /// Nobody knows yet whether it is right: try it alone, and tell.
+    Alone,
+    /// Another instance is trying it.
+    Wait,
+    /// It was refused, by this instance or another.
+    Refused {
+        /// What the relay said.
+        reply: Reply,
+        /// When it may be tried again.
+        retry_in: Duration,
+    },
+}
+
+/// How a sign-in ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignInVerdict {
+    /// Accepted.
+    Accepted,
+    /// Refused for good (RFC 4954 section 6: 5yz): nobody tries it again for now.
+    Refused(Reply),
+    /// It ended without a word about the secret: a lost connection, 454.
+    Unknown,
+}

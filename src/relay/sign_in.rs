@@ -1,0 +1,19 @@
+//! What all instances know together about a relay's secret.
+
+use async_trait::async_trait;
+
+use crate::domain::{SignInKey, SignInTurn, SignInVerdict};
+
+/// Asked before each sign-in, told after it. Shared by all instances of a database.
+///
+/// # Errors
+/// A sentence, where nobody can be asked: then the secret must not be tried.
+#[async_trait]
+pub trait SignInLedger: Send + Sync {
+    /// Whether the secret may be tried now. After [`SignInTurn::Alone`] the caller has to tell
+    /// how it ended; one that died meanwhile is forgotten with its lease.
+    async fn begin(&self, key: &SignInKey) -> Result<SignInTurn, String>;
+
+    /// How the sign-in ended.
+    async fn end(&self, key: &SignInKey, verdict: SignInVerdict) -> Result<(), String>;
+}

@@ -1,0 +1,49 @@
+//! What instances have to agree on beside the queue: shares of limits, and sign-ins.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::{InstanceId, SignInKey, SignInTurn, SignInVerdict, Standing};
+
+/// A refused secret is not tried again before this.
+pub const SIGN_IN_REST: Duration = Duration::from_secs(15 * 60);
+
+/// A sign-in that nobody told the end of is taken for dead after this.
+pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// What instances agree on; every comparison is by the database's clock.
+///
+/// # Errors
+/// As [`AlertStore`](super::AlertStore).
+#[async_trait]
+pub trait Coordination: Send + Sync {
+    /// Writes that `instance` keeps to its share of limits among `shares_of` instances (at
+    /// least 1; `Instance.SharesOf`), and returns where it stands. `agreed` is true where every
+    /// other living instance's `SharesOf` is at least the number that live now. An instance
+    /// lives while `StoppedAt` is NULL and its lease stands; one that is not registered gets
+    /// [`Standing::ALONE`] counted as if it were the youngest.
+    async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError>;
+
+    /// Asks whether a secret may be tried now, and if nobody tried it before, notes that
+    /// `instance` does: of any number that ask at the same time one gets
+    /// [`SignInTurn::Alone`], and the others [`SignInTurn::Wait`] until
+    /// [`Coordination::end_sign_in`], until the lease of the one that tries has run out, or for
+    /// [`SIGN_IN_LIMIT`]. A refusal stands for [`SIGN_IN_REST`]; then one may try again.
+    /// `instance` is `None` for a command that is not a running service.
+    async fn begin_sign_in(
+        &self,
+        instance: Option<InstanceId>,
+        key: &SignInKey,
+    ) -> Result<SignInTurn, StoreError>;
+
+    /// Notes how a sign-in ended. [`SignInVerdict::Unknown`] leaves what was known before it.
+    /// Rows of other secrets of the relay that were not touched for a day are dropped.
+    async fn end_sign_in(
+        &self,
+        instance: Option<InstanceId>,
+        key: &SignInKey,
+        verdict: &SignInVerdict,
+    ) -> Result<(), StoreError>;
+}
