@@ -15,10 +15,11 @@ use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use crate::driver::{
     self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, RecoveryError, Rhythm,
 };
+use crate::relay::sign_in::Unshared;
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
-use crate::smtp::{SmtpRelay, ehlo_name};
+use crate::smtp::{SmtpRelay, Surroundings, ehlo_name};
 use crate::spool::{Spool, SpoolError};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::sqlserver::{self, SqlServerStore};
@@ -127,9 +128,13 @@ pub fn make_relays(config: &Config) -> Result<Vec<Connected>, AppError> {
                     AppError::Config(format!("relay.{name}: {error}"))
                 };
                 let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
-                let host = ehlo_name::of_this_host();
-                let relay = SmtpRelay::new(name, smtp, password, host, system_clock())
-                    .map_err(|error| wrong(&error))?;
+                let around = Surroundings {
+                    password,
+                    default_ehlo_name: ehlo_name::of_this_host(),
+                    sign_ins: Arc::new(Unshared),
+                    clock: system_clock(),
+                };
+                let relay = SmtpRelay::new(name, smtp, around).map_err(|error| wrong(&error))?;
                 (Arc::new(relay), smtp.max_connections)
             }
             RelayConfig::File(file) => (Arc::new(FileRelay::new(name, file, system_clock())), 4),

@@ -22,5 +22,5 @@ mod stream;
 mod tls;
 mod transaction;
 
-pub use relay::{SettingsError, SmtpRelay};
+pub use relay::{SettingsError, SmtpRelay, Surroundings};
 pub use tls::TlsSettingsError;

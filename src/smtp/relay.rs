@@ -9,16 +9,17 @@ use super::auth::Credentials;
 use super::ehlo_name;
 use super::pool::{Permit, Pool};
 use super::session::{Session, Settings};
-use super::sign_in_guard::SignInGuard;
+use super::sign_in_guard::{SignInGuard, fingerprint};
 use super::tls::{Tls, TlsSettingsError};
 use super::transaction::{self, Done};
 use crate::clock::Clock;
 use crate::config::relay::SmtpRelay as Config;
 use crate::config::secret::Secret;
 use crate::domain::{
-    Command, CommandReply, Envelope, Mailbox, Reply, SecuredMessage, SessionFacts, SubmissionEnd,
-    SubmissionReport, Timestamp,
+    Command, CommandReply, Envelope, Mailbox, Reply, SecuredMessage, SessionFacts, SignInKey,
+    SubmissionEnd, SubmissionReport, Timestamp,
 };
+use crate::relay::sign_in::SignInLedger;
 use crate::relay::{FinalDotGate, NotReady, Relay};
 
 /// A relay's section of the configuration cannot be used.
@@ -42,6 +43,19 @@ pub enum SettingsError {
     },
 }
 
+/// What a relay needs that does not stand in its section.
+pub struct Surroundings {
+    /// What [`crate::config::secret::resolve_password`] found.
+    pub password: Option<Secret>,
+    /// Stands where the section names none; without both it is the address literal of the
+    /// local end of each connection.
+    pub default_ehlo_name: Option<String>,
+    /// What all instances know together about refused secrets.
+    pub sign_ins: Arc<dyn SignInLedger>,
+    /// Wall-clock time, for the report.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// An SMTP server that messages are submitted to.
 pub struct SmtpRelay {
     name: String,
@@ -52,27 +66,22 @@ pub struct SmtpRelay {
 }
 
 impl SmtpRelay {
-    /// Reads the authorities and checks the settings; connects to nothing. `password` is
-    /// what [`crate::config::secret::resolve_password`] found. `default_ehlo_name`
-    /// stands where the section names none; without both it is the address literal of the
-    /// local end of each connection.
+    /// Reads the authorities and checks the settings; connects to nothing.
     ///
     /// # Errors
     /// [`SettingsError`] names the key, what was expected and what was found.
     pub fn new(
         name: impl Into<String>,
         config: &Config,
-        password: Option<Secret>,
-        default_ehlo_name: Option<String>,
-        clock: Arc<dyn Clock>,
+        around: Surroundings,
     ) -> Result<Self, SettingsError> {
         let name = name.into();
         let key = |what| SettingsError::Key {
             relay: name.clone(),
             what,
         };
-        let credentials = Credentials::new(&config.auth, password).map_err(key)?;
-        let ehlo_name = config.ehlo_name.clone().or(default_ehlo_name);
+        let credentials = Credentials::new(&config.auth, around.password).map_err(key)?;
+        let ehlo_name = config.ehlo_name.clone().or(around.default_ehlo_name);
         let ehlo_name = ehlo_name
             .map(|name| ehlo_name::checked(&name))
             .transpose()
@@ -81,6 +90,15 @@ impl SmtpRelay {
             relay: name.clone(),
             cause,
         })?;
+        let secret = credentials
+            .as_ref()
+            .map_or_else(String::new, |credentials| {
+                fingerprint(&name, credentials.account(), credentials.secret())
+            });
+        let sign_in_key = SignInKey {
+            relay: name.clone(),
+            secret,
+        };
         Ok(Self {
             pool: Pool::new(config),
             settings: Settings {
@@ -89,22 +107,18 @@ impl SmtpRelay {
                 tls,
                 credentials,
             },
-            sign_in: SignInGuard::default(),
-            clock,
+            sign_in: SignInGuard::new(sign_in_key, around.sign_ins),
+            clock: around.clock,
             name,
         })
     }
 
     /// A new session, signed in.
     async fn open(&self, attempt_end: Instant) -> Result<Session, NotReady> {
-        let mut session = Session::open(&self.settings, attempt_end).await?;
-        if let Some(credentials) = &self.settings.credentials {
-            let turn = self.sign_in.turn(&*self.clock, attempt_end).await?;
-            let waits = &self.settings.config.timeout;
-            let result = session.sign_in(credentials, waits).await;
-            turn.note(&result, &*self.clock);
-            result?;
-        }
+        let session = match &self.settings.credentials {
+            Some(credentials) => self.open_signed_in(credentials, attempt_end).await?,
+            None => Session::open(&self.settings, attempt_end).await?,
+        };
         tracing::debug!(
             relay = self.name,
             remote = session.facts.remote_address,
@@ -113,6 +127,32 @@ impl SmtpRelay {
             "session opened"
         );
         Ok(session)
+    }
+
+    /// Nobody connects to present a secret that is not known to be right, while another does.
+    async fn open_signed_in(
+        &self,
+        credentials: &Credentials,
+        attempt_end: Instant,
+    ) -> Result<Session, NotReady> {
+        let waits = &self.settings.config.timeout;
+        let early = match self.sign_in.is_proven() {
+            true => None,
+            false => Some(self.sign_in.turn(attempt_end).await?),
+        };
+        let opened = Session::open(&self.settings, attempt_end).await;
+        let (turn, mut session) = match (early, opened) {
+            (Some(turn), Ok(session)) => (turn, session),
+            (None, Ok(session)) => (self.sign_in.turn(attempt_end).await?, session),
+            (None, Err(not_ready)) => return Err(not_ready),
+            (Some(turn), Err(not_ready)) => {
+                turn.note(&Err(not_ready.clone())).await;
+                return Err(not_ready);
+            }
+        };
+        let result = session.sign_in(credentials, waits).await;
+        turn.note(&result).await;
+        result.map(|()| session)
     }
 
     /// A session that was kept, if one is left that can be made ready.

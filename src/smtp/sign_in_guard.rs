@@ -1,72 +1,220 @@
 //! Keeps a refused password from being tried again and again until the account is locked.
+//!
+//! Until one sign-in has succeeded one goes at a time, here by a lock and among all instances
+//! by the [`SignInLedger`]; later only the sign-ins themselves go one after the other, so that
+//! ten connections that open at once do not present a password ten times that has become wrong.
 
-use chrono::TimeDelta;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openssl::hash::MessageDigest;
+use openssl::pkcs5::pbkdf2_hmac;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
-use crate::domain::{Command, Reply, Timestamp};
+use crate::domain::{Command, Fault, Reply, SignInKey, SignInTurn, SignInVerdict};
 use crate::relay::NotReady;
+use crate::relay::sign_in::SignInLedger;
 
-/// How long a refused password is not tried again. A changed one makes a new relay.
-const REST: TimeDelta = TimeDelta::minutes(15);
+/// How long a refused secret is not tried again. A changed one makes a new relay.
+const REST: Duration = Duration::from_secs(15 * 60);
 
-/// One for a relay. Sign-ins go one after the other, so that ten connections that open at
-/// once do not present a wrong password ten times.
+/// How often the ledger is asked while another instance tries the secret.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// Slow enough that nobody tries words against eight digits in bulk.
+const ITERATIONS: usize = 100_000;
+
+/// One for a relay.
+pub(super) struct SignInGuard {
+    key: SignInKey,
+    ledger: Arc<dyn SignInLedger>,
+    /// The secret was right the last time.
+    proven: AtomicBool,
+    state: Mutex<State>,
+}
+
 #[derive(Default)]
-pub(super) struct SignInGuard(Mutex<Option<Refused>>);
+struct State {
+    refused: Option<Refused>,
+    /// The last one that ended without a word about the secret: who waited meanwhile gets the
+    /// same answer, or a relay that does not answer would stop them one after the other.
+    failed: Option<(Instant, NotReady)>,
+}
 
 struct Refused {
-    at: Timestamp,
+    until: Instant,
     answer: NotReady,
 }
 
-/// The right to try the password once.
-pub(super) struct Turn<'a>(MutexGuard<'a, Option<Refused>>);
+/// The right to try the secret once. Dropped without a note it says nothing about the secret.
+pub(super) struct Turn<'a> {
+    guard: &'a SignInGuard,
+    state: MutexGuard<'a, State>,
+}
 
 impl SignInGuard {
-    /// Waits for its turn.
+    pub(super) fn new(key: SignInKey, ledger: Arc<dyn SignInLedger>) -> Self {
+        Self {
+            key,
+            ledger,
+            proven: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether connections may be opened side by side, because the secret was right before.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+
+    /// Waits for its turn, until `attempt_end` at the latest.
     ///
     /// # Errors
-    /// The refusal, while it is fresh.
-    pub(super) async fn turn(
-        &self,
-        clock: &dyn Clock,
-        attempt_end: Instant,
-    ) -> Result<Turn<'_>, NotReady> {
-        let state = tokio::time::timeout_at(attempt_end, self.0.lock()).await;
-        let state = state.map_err(|_| too_long())?;
-        if let Some(refused) = &*state
-            && clock.now() < refused.at + REST
-        {
-            let mut answer = refused.answer.clone();
-            answer.reply.text +=
-                " (not tried again for 15 minutes, so that the account is not locked)";
-            return Err(answer);
+    /// The refusal, while it is fresh; or what kept the turn from coming.
+    pub(super) async fn turn(&self, attempt_end: Instant) -> Result<Turn<'_>, NotReady> {
+        let turn = async {
+            let asked = Instant::now();
+            let state = self.state.lock().await;
+            match state.answer(asked) {
+                Some(answer) => Err(answer),
+                None => self.ask(state).await,
+            }
+        };
+        let in_time = tokio::time::timeout_at(attempt_end, turn).await;
+        in_time.unwrap_or_else(|_| Err(too_long()))
+    }
+
+    async fn ask<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<Turn<'a>, NotReady> {
+        loop {
+            match self.ledger.begin(&self.key).await {
+                Ok(SignInTurn::Free | SignInTurn::Alone) => break,
+                Ok(SignInTurn::Wait) => tokio::time::sleep(ASK_EVERY).await,
+                Ok(SignInTurn::Refused { reply, retry_in }) => {
+                    let until = Instant::now() + retry_in.min(REST);
+                    let answer = held_back(reply);
+                    state.refused = Some(Refused {
+                        until,
+                        answer: answer.clone(),
+                    });
+                    return Err(answer);
+                }
+                // What was right a moment ago does not wait for the database.
+                Err(_) if self.is_proven() => break,
+                Err(what) => return Err(unknown(&what)),
+            }
         }
-        Ok(Turn(state))
+        state.refused = None;
+        let guard = self;
+        Ok(Turn { guard, state })
     }
 }
 
-fn too_long() -> NotReady {
-    let what = "another connection's sign-in took until the end of this attempt (timeout.attempt)";
+impl State {
+    /// What is known without asking anybody, for one who came at `asked`.
+    fn answer(&self, asked: Instant) -> Option<NotReady> {
+        let fresh = |r: &&Refused| Instant::now() < r.until;
+        if let Some(refused) = self.refused.as_ref().filter(fresh) {
+            return Some(refused.answer.clone());
+        }
+        let meanwhile = self.failed.as_ref().filter(|(at, _)| *at >= asked);
+        meanwhile.map(|(_, answer)| answer.clone())
+    }
+}
+
+impl Turn<'_> {
+    /// Notes how it went, here and in the ledger.
+    pub(super) async fn note(mut self, result: &Result<(), NotReady>) {
+        let proven = &self.guard.proven;
+        let verdict = match result {
+            Ok(()) => {
+                proven.store(true, Ordering::Relaxed);
+                SignInVerdict::Accepted
+            }
+            Err(answer) if is_refusal(answer) => {
+                proven.store(false, Ordering::Relaxed);
+                self.state.refused = Some(Refused {
+                    until: Instant::now() + REST,
+                    answer: held_back(answer.reply.clone()),
+                });
+                SignInVerdict::Refused(answer.reply.clone())
+            }
+            Err(answer) => {
+                self.state.failed = Some((Instant::now(), answer.clone()));
+                SignInVerdict::Unknown
+            }
+        };
+        if let Err(error) = self.guard.ledger.end(&self.guard.key, verdict).await {
+            tracing::warn!(relay = self.guard.key.relay, %error, "how a sign-in ended could not be written down");
+        }
+    }
+}
+
+/// 5yz to the sign-in itself: about the secret, or about who may use it.
+fn is_refusal(answer: &NotReady) -> bool {
+    answer.reply.command == Command::Auth && answer.reply.is_permanent()
+}
+
+fn held_back(mut reply: Reply) -> NotReady {
+    reply.text += " (not tried again for 15 minutes, so that the account is not locked)";
+    NotReady {
+        reply,
+        fault: Some(Fault::Configuration),
+    }
+}
+
+fn unknown(what: &str) -> NotReady {
+    let what = format!("the database cannot say whether this password was refused before: {what}");
     NotReady {
         reply: Reply::absent(Command::Auth, what),
         fault: None,
     }
 }
 
-impl Turn<'_> {
-    /// Notes how it went.
-    pub(super) fn note(mut self, result: &Result<(), NotReady>, clock: &dyn Clock) {
-        *self.0 = match result {
-            Err(answer) if answer.reply.command == Command::Auth && answer.reply.is_permanent() => {
-                Some(Refused {
-                    at: clock.now(),
-                    answer: answer.clone(),
-                })
-            }
-            _ => None,
-        };
+fn too_long() -> NotReady {
+    let what = "another connection's sign-in, of this instance or another, took until the end \
+                of this attempt (timeout.attempt)";
+    NotReady {
+        reply: Reply::absent(Command::Auth, what),
+        fault: None,
+    }
+}
+
+/// Eight digits that change with the account or its secret. Four octets of a slow hash: too few
+/// to find the secret by, enough to see that it changed.
+pub(super) fn fingerprint(relay: &str, account: &str, secret: &str) -> String {
+    let salt = format!("sendport sign-in\0{relay}\0{account}");
+    let mut digest = [0; 4];
+    let hash = MessageDigest::sha256();
+    match pbkdf2_hmac(
+        secret.as_bytes(),
+        salt.as_bytes(),
+        ITERATIONS,
+        hash,
+        &mut digest,
+    ) {
+        Ok(()) => format!("{:08x}", u32::from_be_bytes(digest)),
+        // All secrets of an account share one row then: held back too long, never too short.
+        Err(_) => "unknown0".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_relay_account_or_secret_has_another_fingerprint() {
+        let one = fingerprint("main", "alice", "secret");
+        assert_eq!(one, fingerprint("main", "alice", "secret"));
+        assert_eq!(one.len(), 8);
+        for other in [
+            fingerprint("spare", "alice", "secret"),
+            fingerprint("main", "bob", "secret"),
+            fingerprint("main", "alice", "Secret"),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 }

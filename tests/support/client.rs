@@ -10,8 +10,9 @@ use sendport::domain::{
     Command, Envelope, ForwardPath, Reply, ReversePath, SecuredMessage, SubmissionEnd,
     SubmissionReport,
 };
+use sendport::relay::sign_in::Unshared;
 use sendport::relay::{FinalDotGate, Relay};
-use sendport::smtp::SmtpRelay;
+use sendport::smtp::{SmtpRelay, Surroundings};
 
 /// Short enough that a test of a time-out is quick.
 const QUICK: &str = r#"
@@ -71,8 +72,13 @@ pub(crate) fn relay_with_password(
     password: Option<&str>,
 ) -> SmtpRelay {
     let password = password.map(|word| Secret::new(word.to_owned()));
-    let clock = Arc::new(SystemClock);
-    SmtpRelay::new("test", &config(at, settings), password, None, clock).expect("usable settings")
+    let around = Surroundings {
+        password,
+        default_ehlo_name: None,
+        sign_ins: Arc::new(Unshared),
+        clock: Arc::new(SystemClock),
+    };
+    SmtpRelay::new("test", &config(at, settings), around).expect("usable settings")
 }
 
 pub(crate) fn envelope(recipients: &[&str]) -> Envelope {

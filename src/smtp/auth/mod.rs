@@ -72,6 +72,16 @@ impl Credentials {
         }))
     }
 
+    /// Who signs in.
+    pub(super) fn account(&self) -> &str {
+        &self.username
+    }
+
+    /// With what.
+    pub(super) fn secret(&self) -> &str {
+        self.password.expose()
+    }
+
     /// The configured mechanism, or the strongest that is offered.
     fn choose(&self, offered: &[String]) -> Result<(&'static str, Box<dyn Mechanism>), String> {
         let wanted: &[&'static str] = match self.mechanism {
