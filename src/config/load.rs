@@ -102,7 +102,8 @@ impl Config {
 }
 
 /// The variables `SENDPORT__...`. One is a number or a truth value only where nothing of it
-/// would be lost: `007` and `1.50` may be passwords.
+/// would be lost: `007` and `1.50` may be passwords. A list is written as in the file:
+/// `["main", "spare"]`.
 #[derive(Debug, Clone)]
 pub(super) struct Variables(Environment);
 
@@ -131,13 +132,27 @@ impl Source for Variables {
         let mut variables = self.0.collect()?;
         for value in variables.values_mut() {
             if let ValueKind::String(text) = &value.kind
-                && let Some(kind) = as_number_or_truth(text)
+                && let Some(kind) = as_list(text).or_else(|| as_number_or_truth(text))
             {
                 value.kind = kind;
             }
         }
         Ok(variables)
     }
+}
+
+/// A TOML array of texts.
+fn as_list(text: &str) -> Option<ValueKind> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        list: Vec<String>,
+    }
+    if !text.trim_start().starts_with('[') {
+        return None;
+    }
+    let line: Line = toml::from_str(&format!("list = {text}")).ok()?;
+    let values = line.list.into_iter().map(|item| Value::new(None, item));
+    Some(ValueKind::Array(values.collect()))
 }
 
 fn as_number_or_truth(text: &str) -> Option<ValueKind> {

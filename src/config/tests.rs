@@ -166,3 +166,14 @@ fn every_shipped_sample_works() {
     }
     assert!(count >= 3);
 }
+
+#[test]
+fn a_list_is_set_by_a_variable_as_in_the_file() {
+    let text = format!("{SMALLEST}\n[relay.spare]\nkind = 'discard'\n");
+    let name = "SENDPORT__SEND_PORT__DEFAULT__RELAYS";
+    let variables = Variables::given(&[(name, r#"["spare", "main"]"#)]);
+    let config = Config::from_layers(Some(&text), Some(variables)).unwrap();
+    assert_eq!(config.send_port["default"].relays, ["spare", "main"]);
+    let not_a_list = Variables::given(&[(name, "[spare")]);
+    assert!(Config::from_layers(Some(&text), Some(not_a_list)).is_err());
+}
