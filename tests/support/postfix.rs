@@ -188,6 +188,21 @@ impl Postfix {
         counts
     }
 
+    /// Runs Postfix's own `smtp-source` against the port without TLS, to its end.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub(crate) fn smtp_source(&self, arguments: &[&str]) {
+        let setup = Setup::existing(self.folder.path());
+        let status = setup
+            .command("usr/sbin/smtp-source")
+            .args(arguments)
+            .arg(format!("inet:{}", self.plain))
+            .status();
+        let status = status.expect("smtp-source to run");
+        assert!(status.success(), "smtp-source {arguments:?}: {status}");
+    }
+
     /// What Postfix logged.
     pub(crate) fn mail_log(&self) -> String {
         ["master.out", "mail.log"]

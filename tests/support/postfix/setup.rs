@@ -182,7 +182,7 @@ impl<'a> Setup<'a> {
     }
 
     /// A program of the packages, with the packages' libraries.
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn command(&self, program: &str) -> Command {
         let libraries = self.library_folders();
         let folders = [vec![self.root.join("usr/lib/postfix")], libraries.clone()].concat();
         let path = std::env::join_paths(folders).expect("folders without a colon");

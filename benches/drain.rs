@@ -1,0 +1,140 @@
+//! How fast a queue of alerts goes into a real Postfix, against what Postfix's own load
+//! generator `smtp-source` gets into the same Postfix in the same run.
+//!
+//! Both use ten connections, keep them open, and submit messages of the same size to one
+//! recipient each. They take turns; before each turn Postfix is idle. The time of the service
+//! goes from the commit that made the alerts visible until the last one is recorded.
+//!
+//!     tests/peers/install.sh target/peers && cargo bench --bench drain [-- <messages> <rounds>]
+
+#[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
+#[path = "../tests/support"]
+mod support {
+    pub(crate) mod certificates;
+    pub(crate) mod maildir;
+    pub(crate) mod postfix;
+}
+#[expect(dead_code, reason = "this binary needs a part of what a site offers")]
+#[path = "../tests/support/site.rs"]
+mod site;
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use site::Site;
+use support::postfix::{Postfix, PostfixOptions};
+
+const CONNECTIONS: u32 = 10;
+/// Of a message as Postfix counts it, about.
+const OCTETS: usize = 4096;
+const WITHIN: Duration = Duration::from_secs(300);
+
+#[tokio::main]
+async fn main() {
+    if !Postfix::available() {
+        return;
+    }
+    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
+    let messages = numbers.next().unwrap_or(3000);
+    let rounds = numbers.next().unwrap_or(5);
+    let postfix = Postfix::start(PostfixOptions::default()).await;
+    let site = Site::new(&relay_and_send_port(&postfix));
+    let service = site.run();
+
+    let (mut source, mut drain) = (Vec::new(), Vec::new());
+    print("| round | smtp-source, messages/s | sendport, messages/s | ratio |\n|---|---|---|---|");
+    for round in 0..=rounds {
+        let one = run_source(&postfix, messages);
+        postfix.wait_until_idle(WITHIN).await;
+        let other = run_drain(&site, messages).await;
+        postfix.wait_until_idle(WITHIN).await;
+        // The first round warms everything up.
+        if round > 0 {
+            print(&line(&round.to_string(), one, other));
+            source.push(one);
+            drain.push(other);
+        }
+    }
+    print(&line("median", median(source), median(drain)));
+    assert_eq!(service.stop(), Some(0));
+}
+
+fn relay_and_send_port(postfix: &Postfix) -> String {
+    format!(
+        "[log]\nlevel = \"warn\"\n[relay.main]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n\
+         max_connections = {CONNECTIONS}\nmessages_per_connection = 1000000\n\
+         [send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n",
+        postfix.plain().port()
+    )
+}
+
+/// Messages a second.
+fn run_source(postfix: &Postfix, messages: usize) -> f64 {
+    let (connections, count, length) = (
+        CONNECTIONS.to_string(),
+        messages.to_string(),
+        (OCTETS - 600).to_string(),
+    );
+    let arguments = [
+        "-d",
+        "-s",
+        &connections,
+        "-m",
+        &count,
+        "-l",
+        &length,
+        "-f",
+        "alerts@example.test",
+        "-t",
+        "user@example.test",
+    ];
+    let start = Instant::now();
+    postfix.smtp_source(&arguments);
+    rate(messages, start)
+}
+
+async fn run_drain(site: &Site, messages: usize) -> f64 {
+    let line = "An order is late. ".repeat(4);
+    let body = vec![line.trim_end(); (OCTETS - 900) / 73].join("\r\n");
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+               INSERT INTO Alert (ToRecipients, Subject, Body) SELECT 'user@example.test', 'Order ' || i, ?2 FROM n";
+    let database = site.database();
+    let count = i64::try_from(messages).expect("a small number");
+    let start = Instant::now();
+    database.execute(sql, (count, &body)).expect("insert");
+    wait_until_all_final(&database).await;
+    rate(messages, start)
+}
+
+/// Looks often enough that the looking does not count.
+async fn wait_until_all_final(database: &Connection) {
+    let sql = "SELECT EXISTS (SELECT 1 FROM AlertState WHERE FinalAt IS NULL)";
+    let mut live = database.prepare(sql).expect("prepare");
+    let mut look = tokio::time::interval(Duration::from_millis(10));
+    let deadline = Instant::now() + WITHIN;
+    while live.query_row([], |row| row.get(0)).expect("query") {
+        assert!(Instant::now() < deadline, "not all alerts became final");
+        look.tick().await;
+    }
+}
+
+fn rate(messages: usize, start: Instant) -> f64 {
+    f64::from(u32::try_from(messages).expect("a small number")) / start.elapsed().as_secs_f64()
+}
+
+fn line(round: &str, source: f64, drain: f64) -> String {
+    format!(
+        "| {round} | {source:.0} | {drain:.0} | {:.3} |",
+        drain / source
+    )
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the benchmark")]
+fn print(text: &str) {
+    println!("{text}");
+}
