@@ -10,8 +10,11 @@ pub(crate) mod eml;
 pub mod file;
 pub mod sign_in;
 mod synthesis;
+mod token_source;
 
 use async_trait::async_trait;
+
+pub use token_source::TokenSource;
 
 use crate::domain::{Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionReport};
 

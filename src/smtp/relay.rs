@@ -20,7 +20,7 @@ use crate::domain::{
     SubmissionEnd, SubmissionReport, Timestamp,
 };
 use crate::relay::sign_in::SignInLedger;
-use crate::relay::{FinalDotGate, NotReady, Relay};
+use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 
 /// A relay's section of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +111,15 @@ impl SmtpRelay {
             clock: around.clock,
             name,
         })
+    }
+
+    /// With the tokens that `mechanism = "xoauth2"`, `"oauthbearer"` or `"auto"` sign in with.
+    #[must_use]
+    pub fn with_token_source(mut self, tokens: Arc<dyn TokenSource>) -> Self {
+        if let Some(credentials) = &mut self.settings.credentials {
+            credentials.set_token_source(tokens);
+        }
+        self
     }
 
     /// A new session, signed in.

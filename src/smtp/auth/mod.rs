@@ -6,6 +6,8 @@
 mod login;
 mod plain;
 
+use std::sync::Arc;
+
 use openssl::base64::{decode_block, encode_block};
 use secrecy::zeroize::Zeroizing;
 
@@ -14,7 +16,7 @@ use super::stream::{NoReply, Stream, Wait};
 use crate::config::auth::{AuthConfig, AuthMechanism};
 use crate::config::secret::Secret;
 use crate::domain::{Command, Fault, Reply};
-use crate::relay::NotReady;
+use crate::relay::{NotReady, TokenSource};
 
 /// Longest line of a command with the initial response in it (RFC 5321 section 4.5.3.1.4).
 const MAX_COMMAND: usize = 510;
@@ -33,11 +35,12 @@ trait Mechanism: Send {
 }
 
 /// Who signs in, and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Credentials {
     mechanism: AuthMechanism,
     username: String,
     password: Secret,
+    tokens: Option<Arc<dyn TokenSource>>,
     allow_cleartext: bool,
 }
 
@@ -68,6 +71,7 @@ impl Credentials {
             mechanism: auth.mechanism,
             username,
             password,
+            tokens: None,
             allow_cleartext: auth.allow_cleartext_auth,
         }))
     }
@@ -80,6 +84,11 @@ impl Credentials {
     /// With what.
     pub(super) fn secret(&self) -> &str {
         self.password.expose()
+    }
+
+    /// Where the tokens of OAuth 2.0 come from.
+    pub(super) fn set_token_source(&mut self, tokens: Arc<dyn TokenSource>) {
+        self.tokens = Some(tokens);
     }
 
     /// The configured mechanism, or the strongest that is offered.
