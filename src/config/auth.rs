@@ -27,17 +27,85 @@ pub struct AuthConfig {
     pub allow_cleartext_auth: bool,
 }
 
-/// SASL mechanism.
+impl AuthConfig {
+    /// How many places a password is said to stand in.
+    pub(super) fn passwords(&self) -> usize {
+        let places = [
+            self.password.is_some(),
+            self.password_file.is_some(),
+            self.password_env.is_some(),
+        ];
+        places.into_iter().filter(|&given| given).count()
+    }
+}
+
+/// SASL mechanism, by its registered name in lower case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum AuthMechanism {
     /// Do not sign in.
     #[default]
+    #[serde(rename = "none")]
     None,
-    /// The strongest of what is offered and known here.
+    /// The strongest of what is offered and possible with what is configured.
+    #[serde(rename = "auto")]
     Auto,
     /// RFC 4616.
+    #[serde(rename = "plain")]
     Plain,
     /// The de-facto standard of old Exchange and others.
+    #[serde(rename = "login")]
     Login,
+    /// RFC 2195.
+    #[serde(rename = "cram-md5")]
+    CramMd5,
+    /// RFC 5802.
+    #[serde(rename = "scram-sha-1")]
+    ScramSha1,
+    /// RFC 7677.
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    /// MS-NLMP by way of MS-SMTPNTLM.
+    #[serde(rename = "ntlm")]
+    Ntlm,
+    /// What Google and Microsoft had before RFC 7628.
+    #[serde(rename = "xoauth2")]
+    Xoauth2,
+    /// RFC 7628.
+    #[serde(rename = "oauthbearer")]
+    Oauthbearer,
+    /// RFC 4422 appendix A, with a TLS client certificate.
+    #[serde(rename = "external")]
+    External,
+    /// Kerberos (RFC 4752).
+    #[serde(rename = "gssapi")]
+    Gssapi,
+}
+
+impl AuthMechanism {
+    /// What is said to who asks for it.
+    pub(crate) const NO_GSSAPI: &'static str = "this build has no \"gssapi\" (Kerberos); write \
+         \"ntlm\", \"auto\" or another mechanism that the relay offers";
+
+    /// True where nothing but a password will do.
+    pub fn needs_password(self) -> bool {
+        matches!(
+            self,
+            Self::Plain
+                | Self::Login
+                | Self::CramMd5
+                | Self::ScramSha1
+                | Self::ScramSha256
+                | Self::Ntlm
+        )
+    }
+
+    /// True where nothing but an access token will do.
+    pub fn needs_token(self) -> bool {
+        matches!(self, Self::Xoauth2 | Self::Oauthbearer)
+    }
+
+    /// True where whoever reads the wire has the secret.
+    pub fn shows_secret(self) -> bool {
+        matches!(self, Self::Plain | Self::Login) || self.needs_token()
+    }
 }

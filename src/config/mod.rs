@@ -5,6 +5,7 @@
 //! doubtful value with what to write instead.
 
 pub mod auth;
+mod check_auth;
 mod database;
 mod load;
 mod log;

@@ -45,12 +45,7 @@ pub enum SecretError {
 /// # Errors
 /// [`SecretError`] names the file or the variable.
 pub fn resolve_password(auth: &AuthConfig) -> Result<Option<Secret>, SecretError> {
-    let keys = [
-        auth.password.is_some(),
-        auth.password_file.is_some(),
-        auth.password_env.is_some(),
-    ];
-    let set = keys.into_iter().filter(|&set| set).count();
+    let set = auth.passwords();
     if set > 1 {
         return Err(SecretError::Ambiguous(set));
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::auth::AuthMechanism;
+use super::check_auth::check_auth;
 use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
 use super::{Config, SendPortConfig, ServiceConfig};
@@ -24,10 +24,10 @@ impl fmt::Display for Problem {
     }
 }
 
-struct Problems(Vec<Problem>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
+    pub(super) fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
         self.0.push(Problem {
             key: key.into(),
             what: what.into(),
@@ -228,35 +228,5 @@ fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
     if smtp.ca_file_only && smtp.ca_file.is_none() {
         found.add(key("ca_file_only"), "there is no ca_file to trust alone");
     }
-    let auth = &smtp.auth;
-    let passwords = [
-        auth.password.is_some(),
-        auth.password_file.is_some(),
-        auth.password_env.is_some(),
-    ];
-    let given = passwords.into_iter().filter(|given| *given).count();
-    if auth.mechanism == AuthMechanism::None {
-        if given > 0 || auth.username.is_some() {
-            found.add(
-                key("auth.mechanism"),
-                "there is a username or password, but mechanism is \"none\"; write \"auto\"",
-            );
-        }
-        return;
-    }
-    if auth.username.is_none() {
-        found.add(
-            key("auth.username"),
-            "there is none; the mechanism needs it",
-        );
-    }
-    if given != 1 {
-        found.add(
-            key("auth.password_file"),
-            format!("{given} of password, password_file and password_env are given; give one"),
-        );
-    }
-    if smtp.tls == TlsMode::None && !auth.allow_cleartext_auth {
-        found.add(key("auth.allow_cleartext_auth"), "tls is \"none\", so the password would travel in clear; set tls = \"starttls\" or, if you accept it, allow_cleartext_auth = true");
-    }
+    check_auth(name, smtp, found);
 }

@@ -80,7 +80,7 @@ impl SmtpRelay {
             relay: name.clone(),
             what,
         };
-        let credentials = Credentials::new(&config.auth, around.password).map_err(key)?;
+        let credentials = Credentials::new(config, around.password).map_err(key)?;
         let ehlo_name = config.ehlo_name.clone().or(around.default_ehlo_name);
         let ehlo_name = ehlo_name
             .map(|name| ehlo_name::checked(&name))
@@ -90,14 +90,11 @@ impl SmtpRelay {
             relay: name.clone(),
             cause,
         })?;
-        let secret = credentials
-            .as_ref()
-            .map_or_else(String::new, |credentials| {
-                fingerprint(&name, credentials.account(), credentials.secret())
-            });
         let sign_in_key = SignInKey {
+            secret: credentials
+                .as_ref()
+                .map_or_else(String::new, |credentials| secret_of(&name, credentials)),
             relay: name.clone(),
-            secret,
         };
         Ok(Self {
             pool: Pool::new(config),
@@ -291,6 +288,14 @@ impl Relay for SmtpRelay {
 
     async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Without a password no account can be locked: each start of the service is tried anew.
+fn secret_of(relay: &str, credentials: &Credentials) -> String {
+    match credentials.password() {
+        Some(password) => fingerprint(relay, credentials.username(), password.expose()),
+        None => uuid::Uuid::new_v4().simple().to_string()[..8].to_owned(),
     }
 }
 

@@ -175,16 +175,9 @@ impl Session {
         credentials: &Credentials,
         waits: &Timeouts,
     ) -> Result<(), NotReady> {
-        let encrypted = self.facts.tls_version.is_some();
         let wait = Wait::new(waits.command, "timeout.command");
-        let mechanism = auth::sign_in(
-            &mut self.stream,
-            credentials,
-            &self.extensions,
-            encrypted,
-            wait,
-        )
-        .await?;
+        let mechanism =
+            auth::sign_in(&mut self.stream, credentials, &self.extensions, wait).await?;
         self.facts.auth_mechanism = Some(mechanism.to_owned());
         Ok(())
     }

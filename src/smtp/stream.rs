@@ -172,6 +172,11 @@ impl Stream {
         self.wire
     }
 
+    /// The octets travel over TLS.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.wire, Wire::Tls(_))
+    }
+
     /// Octets arrived before anything was asked.
     pub(super) fn has_leftover(&self) -> bool {
         self.parser.has_leftover()

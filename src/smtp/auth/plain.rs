@@ -2,14 +2,15 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::{Credentials, Mechanism};
+use super::credentials::Account;
+use super::mechanism::{Mechanism, Response, nothing_more};
 
-pub(super) struct Plain(Option<Zeroizing<Vec<u8>>>);
+pub(super) struct Plain(Option<Response>);
 
 impl Plain {
     /// Without an authorization identity: we act as who we sign in as.
-    pub(super) fn new(credentials: &Credentials) -> Self {
-        let (name, password) = (&credentials.username, credentials.password.expose());
+    pub(super) fn new(account: &Account) -> Self {
+        let (name, password) = (&account.username, account.password.expose());
         let mut message = Zeroizing::new(Vec::with_capacity(name.len() + password.len() + 2));
         message.push(0);
         message.extend_from_slice(name.as_bytes());
@@ -20,11 +21,11 @@ impl Plain {
 }
 
 impl Mechanism for Plain {
-    fn initial_response(&mut self) -> Option<Zeroizing<Vec<u8>>> {
-        self.0.take()
+    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+        Ok(self.0.take())
     }
 
-    fn respond(&mut self, _challenge: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        None
+    fn respond(&mut self, _challenge: &[u8]) -> Result<Response, String> {
+        nothing_more("PLAIN")
     }
 }

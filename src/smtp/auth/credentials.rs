@@ -1,0 +1,139 @@
+//! Who signs in, to what, and with what.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::choice::{Choice, Sasl};
+use crate::config::auth::{AuthConfig, AuthMechanism};
+use crate::config::relay::SmtpRelay;
+use crate::config::secret::Secret;
+use crate::relay::TokenSource;
+
+/// A name and its password.
+pub(super) struct Account {
+    pub(super) username: String,
+    pub(super) password: Secret,
+}
+
+/// What the server is called by us.
+pub(super) struct Server {
+    /// The name that its certificate has to bear.
+    pub(super) name: String,
+    pub(super) port: u16,
+}
+
+/// Everything that one relay is signed in to with.
+pub(in crate::smtp) struct Credentials {
+    pub(super) mechanism: AuthMechanism,
+    /// Empty only with EXTERNAL, or with a password alone that nothing asks for.
+    pub(super) username: String,
+    pub(super) password: Option<Secret>,
+    pub(super) tokens: Option<Arc<dyn TokenSource>>,
+    pub(super) has_client_certificate: bool,
+    pub(super) server: Server,
+    pub(super) allow_cleartext: bool,
+}
+
+impl Credentials {
+    /// `None` where the relay is not signed in to.
+    ///
+    /// # Errors
+    /// A sentence that names the key that is missing or unusable.
+    pub(in crate::smtp) fn new(
+        config: &SmtpRelay,
+        password: Option<Secret>,
+    ) -> Result<Option<Self>, String> {
+        let auth = &config.auth;
+        if auth.mechanism == AuthMechanism::None {
+            return Ok(None);
+        }
+        let username = username(auth)?;
+        check_password(auth.mechanism, password.as_ref())?;
+        let name = config.verify_name.as_deref().unwrap_or(&config.host);
+        Ok(Some(Self {
+            mechanism: auth.mechanism,
+            username,
+            password,
+            tokens: None,
+            has_client_certificate: false,
+            server: Server {
+                name: name.trim_end_matches('.').to_owned(),
+                port: config.port(),
+            },
+            allow_cleartext: auth.allow_cleartext_auth,
+        }))
+    }
+
+    /// Who signs in.
+    pub(in crate::smtp) fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password, where there is one.
+    pub(in crate::smtp) fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
+
+    /// Where the tokens of OAuth 2.0 come from.
+    pub(in crate::smtp) fn set_token_source(&mut self, tokens: Arc<dyn TokenSource>) {
+        self.tokens = Some(tokens);
+    }
+
+    /// The configured mechanism, or the strongest of what is offered and possible.
+    pub(super) fn choose(&self, offered: &[String], encrypted: bool) -> Result<Sasl, String> {
+        let choice = Choice {
+            has_password: self.password.is_some(),
+            has_tokens: self.tokens.is_some(),
+            has_certificate: self.has_client_certificate,
+            names_domain: self.username.contains('\\'),
+            encrypted,
+            allow_cleartext: self.allow_cleartext,
+        };
+        choice.of(self.mechanism, offered)
+    }
+
+    /// Name and password, for the mechanisms that need one.
+    pub(super) fn account(&self) -> Result<Account, String> {
+        let password = self.password.clone().ok_or_else(no_password)?;
+        Ok(Account {
+            username: self.username.clone(),
+            password,
+        })
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("mechanism", &self.mechanism)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+fn username(auth: &AuthConfig) -> Result<String, String> {
+    let username = auth.username.clone().unwrap_or_default();
+    if username.is_empty() && auth.mechanism != AuthMechanism::External {
+        return Err("auth.mechanism is set, so auth.username must say who signs in".into());
+    }
+    if username.chars().any(char::is_control) {
+        return Err("auth.username must not contain a control character".into());
+    }
+    Ok(username)
+}
+
+fn check_password(mechanism: AuthMechanism, password: Option<&Secret>) -> Result<(), String> {
+    match password {
+        None if mechanism.needs_password() => Err(no_password()),
+        Some(password) if password.expose().contains('\0') => {
+            Err("the password must not contain a NUL".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn no_password() -> String {
+    "auth.mechanism is set, so one of auth.password_file, auth.password_env or auth.password must \
+     be"
+    .into()
+}

@@ -1,0 +1,118 @@
+//! The exchange of RFC 4954 section 4: lines out, challenges in, up to the last reply.
+
+use openssl::base64::{decode_block, encode_block};
+use secrecy::zeroize::Zeroizing;
+
+use super::mechanism::{Mechanism, Response};
+use crate::domain::{Command, Reply};
+use crate::smtp::stream::{NoReply, Stream, Wait};
+
+/// Longest line of a command with the initial response in it (RFC 5321 section 4.5.3.1.4).
+const MAX_COMMAND: usize = 510;
+
+/// Challenges after which a server is not believed to come to an end.
+const MAX_STEPS: usize = 8;
+
+/// Why a dialogue has no last reply of the server.
+pub(super) enum Broken {
+    Lost(NoReply),
+    /// The mechanism gave up, and says why.
+    GivenUp(String),
+}
+
+impl From<NoReply> for Broken {
+    fn from(lost: NoReply) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+/// Carries the dialogue up to the reply that is not 334.
+pub(super) async fn carry_out(
+    stream: &mut Stream,
+    name: &str,
+    mechanism: &mut dyn Mechanism,
+    wait: Wait,
+) -> Result<Reply, Broken> {
+    let initial = mechanism.initial_response().map_err(Broken::GivenUp)?;
+    let (mut line, mut unsent) = command(name, initial);
+    for _ in 0..MAX_STEPS {
+        // Written directly: the buffer for queued lines is not zeroised.
+        stream.write(line.as_bytes(), wait).await?;
+        let reply = stream.read_reply(wait).await?;
+        if reply.code != 334 {
+            return Ok(explained(reply.into_reply(Command::Auth), mechanism));
+        }
+        // `334 NTLM supported` and the like are no base64.
+        let challenge = decode_block(reply.first_line().trim()).unwrap_or_default();
+        line = match next(mechanism, &mut unsent, &challenge) {
+            Ok(response) => response_line(&response),
+            Err(why) => return Err(cancel(stream, wait, why).await),
+        };
+    }
+    let why = format!("the server asked more than {MAX_STEPS} times");
+    Err(cancel(stream, wait, why).await)
+}
+
+/// The command, and the initial response where it does not fit into it.
+fn command(name: &str, initial: Option<Response>) -> (Zeroizing<String>, Option<Response>) {
+    let Some(initial) = initial else {
+        return (line(&["AUTH ", name]), None);
+    };
+    let encoded = match initial.is_empty() {
+        true => Zeroizing::new("=".to_owned()),
+        false => encoded(&initial),
+    };
+    let whole = line(&["AUTH ", name, " ", &encoded]);
+    if whole.len() <= MAX_COMMAND + 2 {
+        return (whole, None);
+    }
+    (line(&["AUTH ", name]), Some(initial))
+}
+
+/// The initial response, if it did not fit into the command, else what the mechanism says.
+fn next(
+    mechanism: &mut dyn Mechanism,
+    unsent: &mut Option<Response>,
+    challenge: &[u8],
+) -> Result<Response, String> {
+    match unsent.take() {
+        Some(initial) => Ok(initial),
+        None => mechanism.respond(challenge),
+    }
+}
+
+/// Takes the dialogue back (RFC 4954 section 4); what the server says to it does not matter.
+async fn cancel(stream: &mut Stream, wait: Wait, why: String) -> Broken {
+    if stream.write(b"*\r\n", wait).await.is_ok()
+        && let Err(lost) = stream.read_reply(wait).await
+    {
+        tracing::debug!(reason = %lost, "the server did not answer the end of the sign-in");
+    }
+    Broken::GivenUp(why)
+}
+
+fn explained(mut reply: Reply, mechanism: &dyn Mechanism) -> Reply {
+    if let Some(reason) = mechanism.reason() {
+        reply.text += &format!(" ({reason})");
+    }
+    reply
+}
+
+fn response_line(response: &[u8]) -> Zeroizing<String> {
+    line(&[&encoded(response)])
+}
+
+/// In one allocation: a buffer that grows leaves what it held behind.
+fn line(parts: &[&str]) -> Zeroizing<String> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut line = Zeroizing::new(String::with_capacity(length + 2));
+    for part in parts {
+        line.push_str(part);
+    }
+    line.push_str("\r\n");
+    line
+}
+
+fn encoded(response: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(encode_block(response))
+}
