@@ -230,6 +230,7 @@ fn decided(decision: Decision) -> OutcomeKind {
 fn released() -> OutcomeKind {
     OutcomeKind::Released {
         retry_in: Duration::ZERO,
+        reason: None,
     }
 }
 

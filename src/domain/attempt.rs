@@ -233,6 +233,10 @@ pub enum OutcomeKind {
     Released {
         /// Due again after this, from now, by the database's clock.
         retry_in: Duration,
+        /// What it waits for, in a sentence that begins with a verb: `StatusReason` until the
+        /// next claim.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// Something was decided about its recipients.
     Decided(Box<Decision>),

@@ -448,6 +448,7 @@ fn released(alert: AlertId, token: LeaseToken) -> Outcome {
         token,
         kind: OutcomeKind::Released {
             retry_in: Duration::from_secs(1),
+            reason: None,
         },
     }
 }

@@ -348,6 +348,9 @@ pub(crate) fn released(alert: AlertId, token: LeaseToken, retry_in: Duration) ->
     Outcome {
         alert,
         token,
-        kind: OutcomeKind::Released { retry_in },
+        kind: OutcomeKind::Released {
+            retry_in,
+            reason: None,
+        },
     }
 }

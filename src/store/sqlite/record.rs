@@ -38,7 +38,9 @@ impl Recorder<'_> {
         };
         let leased = standing.token == Some(uuid_text(outcome.token.0));
         match (&outcome.kind, leased) {
-            (OutcomeKind::Released { retry_in }, true) => self.release(outcome.alert, *retry_in)?,
+            (OutcomeKind::Released { retry_in, reason }, true) => {
+                self.release(outcome.alert, *retry_in, reason.as_deref())?;
+            }
             (OutcomeKind::Released { .. }, false) => {}
             (OutcomeKind::Decided(decision), true) => self.decide(outcome.alert, decision)?,
             (OutcomeKind::Decided(decision), false) => {
@@ -66,11 +68,16 @@ impl Recorder<'_> {
         found.transpose().map_err(Trouble::unreadable)
     }
 
-    fn release(&self, alert: AlertId, retry_in: Duration) -> Result<(), Trouble> {
+    fn release(
+        &self,
+        alert: AlertId,
+        retry_in: Duration,
+        reason: Option<&str>,
+    ) -> Result<(), Trouble> {
         let due = later(self.now, retry_in);
         self.tx
             .prepare_cached(sql!("record_release"))?
-            .execute(params![alert.0, time_text(self.now), due])?;
+            .execute(params![alert.0, time_text(self.now), due, reason])?;
         Ok(())
     }
 

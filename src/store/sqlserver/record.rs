@@ -188,7 +188,10 @@ impl OutcomeRow {
             ..Self::default()
         };
         match &outcome.kind {
-            OutcomeKind::Released { retry_in } => row.retry_in_ms = Some(millis(*retry_in)),
+            OutcomeKind::Released { retry_in, reason } => {
+                row.retry_in_ms = Some(millis(*retry_in));
+                row.reason = reason.as_deref().map(fit_long);
+            }
             OutcomeKind::Decided(decision) => row.decide(decision),
         }
         row
@@ -372,6 +375,7 @@ mod tests {
             token: LeaseToken::random(),
             kind: OutcomeKind::Released {
                 retry_in: Duration::ZERO,
+                reason: None,
             },
         };
         let outcomes = [outcome(1), outcome(2), outcome(1), outcome(3)];

@@ -44,7 +44,7 @@ BEGIN
 
         -- The second look at DueAt keeps an engine without lock hints from claiming twice.
         UPDATE a
-        SET Status = N'sending', StatusAt = @now, DueAt = NULL,
+        SET Status = N'sending', StatusAt = @now, StatusReason = NULL, DueAt = NULL,
             LeaseToken = @P2, LeaseOwner = @P1, LeasedAt = @now
         OUTPUT inserted.AlertId INTO @taken
         FROM sendport.AlertRow a JOIN @ids i ON i.AlertId = a.AlertId

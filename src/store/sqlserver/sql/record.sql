@@ -114,7 +114,7 @@ SET Status = COALESCE(w.Status, o.Status, CASE WHEN EXISTS (SELECT 1 FROM sendpo
                                                             WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
                                                THEN N'delayed' ELSE N'queued' END),
     StatusAt = @now,
-    StatusReason = CASE WHEN o.Status IS NULL THEN a.StatusReason ELSE REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''') END,
+    StatusReason = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N''''),
     DueAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed')
                  THEN DATEADD(second, CAST(COALESCE(o.RetryInMs, 0) / 1000 AS int),
                               DATEADD(millisecond, CAST(COALESCE(o.RetryInMs, 0) % 1000 AS int), @now)) END,
