@@ -113,15 +113,12 @@ pub async fn schema_problem(store: &dyn Store) -> Result<Option<String>, StoreEr
     })
 }
 
-/// A relay and the number of its connections.
-pub type Connected = (Arc<dyn Relay>, u32);
-
-/// Makes every relay of the configuration, with the number of its connections.
+/// Makes every relay of the configuration.
 ///
 /// # Errors
 /// [`AppError::Config`] naming relay and key.
-pub fn make_relays(config: &Config) -> Result<Vec<Connected>, AppError> {
-    let make = |(name, relay): (&String, &RelayConfig)| -> Result<Connected, AppError> {
+pub fn make_relays(config: &Config) -> Result<Vec<Arc<dyn Relay>>, AppError> {
+    let make = |(name, relay): (&String, &RelayConfig)| -> Result<Arc<dyn Relay>, AppError> {
         Ok(match relay {
             RelayConfig::Smtp(smtp) => {
                 let wrong = |error: &dyn std::fmt::Display| {
@@ -135,10 +132,10 @@ pub fn make_relays(config: &Config) -> Result<Vec<Connected>, AppError> {
                     clock: system_clock(),
                 };
                 let relay = SmtpRelay::new(name, smtp, around).map_err(|error| wrong(&error))?;
-                (Arc::new(relay), smtp.max_connections)
+                Arc::new(relay)
             }
-            RelayConfig::File(file) => (Arc::new(FileRelay::new(name, file, system_clock())), 4),
-            RelayConfig::Discard(_) => (Arc::new(DiscardRelay::new(name, system_clock())), 64),
+            RelayConfig::File(file) => Arc::new(FileRelay::new(name, file, system_clock())),
+            RelayConfig::Discard(_) => Arc::new(DiscardRelay::new(name, system_clock())),
         })
     };
     config.relay.iter().map(make).collect()
@@ -176,7 +173,7 @@ pub struct Service {
     send_ports: BTreeMap<String, SendPort>,
     templates: Arc<TemplateSet>,
     replies: Arc<ReplyTable>,
-    relays: Vec<Connected>,
+    relays: Vec<Arc<dyn Relay>>,
     config: Config,
 }
 

@@ -129,7 +129,7 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
         Err(AppError::Config(text)) => return findings.fail("relays", Failure::Config(text)),
         Err(error) => return findings.fail("relays", error.into()),
     };
-    for (relay, _) in relays {
+    for relay in relays {
         check_relay(&*relay, &replies, findings).await;
         relay.close().await;
     }

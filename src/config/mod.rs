@@ -7,6 +7,7 @@
 pub mod auth;
 mod check_auth;
 mod database;
+pub mod limits;
 mod load;
 mod log;
 pub mod relay;

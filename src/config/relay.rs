@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::auth::AuthConfig;
+use super::limits::{CONNECTIONS, Connections, Limits, Rate};
 use super::timeouts::Timeouts;
 use super::tls::{MinTlsVersion, TlsMode};
 
@@ -73,15 +74,21 @@ pub struct SmtpRelay {
     /// SMTP extensions to ignore although the server offers them, by keyword.
     #[serde(default)]
     pub ignore_extensions: Vec<String>,
-    /// Most connections at the same time.
-    #[serde(default = "max_connections")]
-    pub max_connections: u32,
+    /// Most connections at the same time, of all instances together; without it
+    /// [`CONNECTIONS`] of each.
+    pub max_connections: Option<u32>,
     /// Most messages over one connection.
     #[serde(default = "messages_per_connection")]
     pub messages_per_connection: u32,
     /// A connection that was not used for this long is closed.
     #[serde(default = "idle_timeout", with = "humantime_serde")]
     pub idle_timeout: Duration,
+    /// Most new connections, of all instances together.
+    pub connect_rate: Option<Rate>,
+    /// Most mail transactions, of all instances together.
+    pub message_rate: Option<Rate>,
+    /// Most recipients of one mail transaction; an alert with more takes several.
+    pub recipients_per_message: Option<u32>,
     /// Longest wait for each command.
     #[serde(default)]
     pub timeout: Timeouts,
@@ -96,14 +103,22 @@ impl SmtpRelay {
             TlsMode::Implicit => 465,
         })
     }
+
+    /// What may be asked of it.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            connections: self
+                .max_connections
+                .map_or(Connections::OfEach(CONNECTIONS), Connections::OfAll),
+            connect_rate: self.connect_rate,
+            message_rate: self.message_rate,
+            recipients: self.recipients_per_message,
+        }
+    }
 }
 
 fn yes() -> bool {
     true
-}
-
-fn max_connections() -> u32 {
-    10
 }
 
 fn messages_per_connection() -> u32 {

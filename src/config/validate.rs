@@ -219,10 +219,18 @@ fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
     if smtp.host.trim().is_empty() {
         found.add(key("host"), "there is none");
     }
-    if smtp.max_connections == 0 || smtp.messages_per_connection == 0 {
+    let counts = [
+        ("max_connections", smtp.max_connections),
+        (
+            "messages_per_connection",
+            Some(smtp.messages_per_connection),
+        ),
+        ("recipients_per_message", smtp.recipients_per_message),
+    ];
+    for (name, _) in counts.into_iter().filter(|(_, count)| *count == Some(0)) {
         found.add(
-            key("max_connections"),
-            "max_connections and messages_per_connection are at least 1",
+            key(name),
+            "0 would never send; write at least 1, or leave it out",
         );
     }
     if smtp.ca_file_only && smtp.ca_file.is_none() {

@@ -55,19 +55,19 @@ pub struct RelayBoard {
 }
 
 impl RelayBoard {
-    /// A board of relays with the number of their connections. What changes their circuits
-    /// goes to `events`.
+    /// A board of relays. What changes their circuits goes to `events`.
     pub fn new(
-        relays: Vec<(Arc<dyn Relay>, u32)>,
+        relays: Vec<Arc<dyn Relay>>,
         replies: Arc<ReplyTable>,
         clock: Arc<dyn Clock>,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let now = clock.now();
-        let seat = |(relay, connections): (Arc<dyn Relay>, u32)| {
+        let seat = |relay: Arc<dyn Relay>| {
+            let connections = relay.limiter().connections() as usize;
             let seat = Seat {
                 circuit: Mutex::new(Circuit::new(now)),
-                connections: Arc::new(Semaphore::new(connections as usize)),
+                connections: Arc::new(Semaphore::new(connections)),
                 relay,
             };
             (seat.relay.name().to_owned(), seat)
@@ -78,6 +78,11 @@ impl RelayBoard {
             clock,
             events,
         }
+    }
+
+    /// Most recipients of one mail transaction over a relay; `None`: any number.
+    pub fn recipients_limit(&self, relay: &str) -> Option<usize> {
+        self.seats.get(relay)?.relay.limiter().recipients_limit()
     }
 
     /// How many alerts may be begun now over any of `relays`: `None` is any number.

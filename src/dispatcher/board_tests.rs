@@ -7,12 +7,7 @@ fn board() -> RelayBoard {
     let clock = Arc::new(SystemClock);
     let relay: Arc<dyn Relay> = Arc::new(DiscardRelay::new("main", clock.clone()));
     let (events, _) = mpsc::unbounded_channel();
-    RelayBoard::new(
-        vec![(relay, 4)],
-        Arc::new(ReplyTable::built_in()),
-        clock,
-        events,
-    )
+    RelayBoard::new(vec![relay], Arc::new(ReplyTable::built_in()), clock, events)
 }
 
 fn answered(command: Command, code: u16) -> SubmissionReport {

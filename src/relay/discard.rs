@@ -4,14 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::limits::Limiter;
 use super::synthesis::Synthesis;
 use super::{FinalDotGate, NotReady, Relay};
 use crate::clock::Clock;
+use crate::config::limits::Limits;
 use crate::domain::{Envelope, SecuredMessage, SessionFacts, SubmissionEnd, SubmissionReport};
+
+/// So many messages are taken at the same time.
+const AT_A_TIME: u32 = 64;
 
 /// Takes everything, keeps nothing.
 pub struct DiscardRelay {
     name: String,
+    limiter: Arc<Limiter>,
     clock: Arc<dyn Clock>,
 }
 
@@ -20,6 +26,7 @@ impl DiscardRelay {
     pub fn new(name: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
             name: name.into(),
+            limiter: Arc::new(Limiter::new(Limits::of_each(AT_A_TIME))),
             clock,
         }
     }
@@ -29,6 +36,10 @@ impl DiscardRelay {
 impl Relay for DiscardRelay {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn limiter(&self) -> &Arc<Limiter> {
+        &self.limiter
     }
 
     async fn submit(

@@ -8,19 +8,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::eml::{Unpublished, envelope_lines};
+use super::limits::Limiter;
 use super::synthesis::{self, Synthesis};
 use super::{FinalDotGate, NotReady, Relay};
 use crate::clock::Clock;
+use crate::config::limits::Limits;
 use crate::config::relay::FileRelay as Config;
 use crate::domain::{
     Command, Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionEnd, SubmissionReport,
 };
+
+/// So many files are written at the same time.
+const AT_A_TIME: u32 = 4;
 
 /// Writes messages into a folder.
 pub struct FileRelay {
     name: String,
     folder: PathBuf,
     envelope_headers: bool,
+    limiter: Arc<Limiter>,
     clock: Arc<dyn Clock>,
 }
 
@@ -29,6 +35,7 @@ impl FileRelay {
     pub fn new(name: impl Into<String>, config: &Config, clock: Arc<dyn Clock>) -> Self {
         Self {
             name: name.into(),
+            limiter: Arc::new(Limiter::new(Limits::of_each(AT_A_TIME))),
             folder: config.folder.clone(),
             envelope_headers: config.envelope_headers,
             clock,
@@ -102,6 +109,10 @@ impl FileRelay {
 impl Relay for FileRelay {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn limiter(&self) -> &Arc<Limiter> {
+        &self.limiter
     }
 
     async fn submit(

@@ -8,15 +8,19 @@ pub mod circuit;
 pub mod discard;
 pub(crate) mod eml;
 pub mod file;
+pub mod limits;
 pub mod sign_in;
 mod synthesis;
 mod token_source;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub use token_source::TokenSource;
 
 use crate::domain::{Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionReport};
+use limits::Limiter;
 
 /// Asked once, right before the final dot: an instance that could not renew its lease must
 /// not transfer responsibility.
@@ -44,6 +48,9 @@ pub struct NotReady {
 pub trait Relay: Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &str;
+
+    /// How much may be asked of it now.
+    fn limiter(&self) -> &Arc<Limiter>;
 
     /// Carries out one mail transaction (RFC 5321 section 3.3) for all forward-paths of
     /// `envelope`, each answered on its own. Never fails: what went wrong is in the report.

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::session::Session;
+use crate::config::limits::Connections;
 use crate::config::relay::SmtpRelay;
 use crate::config::timeouts::Timeouts;
 
@@ -33,7 +34,8 @@ pub(super) struct Permit(#[expect(dead_code, reason = "held for its Drop")] Owne
 
 impl Pool {
     pub(super) fn new(config: &SmtpRelay) -> Arc<Self> {
-        let connections = usize::try_from(config.max_connections.max(1)).unwrap_or(1);
+        let (Connections::OfAll(most) | Connections::OfEach(most)) = config.limits().connections;
+        let connections = usize::try_from(most.max(1)).unwrap_or(1);
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(connections)),
             idle: Mutex::default(),

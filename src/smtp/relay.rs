@@ -19,6 +19,7 @@ use crate::domain::{
     Command, CommandReply, Envelope, Mailbox, Reply, SecuredMessage, SessionFacts, SignInKey,
     SubmissionEnd, SubmissionReport, Timestamp,
 };
+use crate::relay::limits::Limiter;
 use crate::relay::sign_in::SignInLedger;
 use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 
@@ -60,6 +61,7 @@ pub struct Surroundings {
 pub struct SmtpRelay {
     name: String,
     settings: Settings,
+    limiter: Arc<Limiter>,
     pool: Arc<Pool>,
     sign_in: SignInGuard,
     clock: Arc<dyn Clock>,
@@ -97,6 +99,7 @@ impl SmtpRelay {
             relay: name.clone(),
         };
         Ok(Self {
+            limiter: Arc::new(Limiter::new(config.limits())),
             pool: Pool::new(config),
             settings: Settings {
                 config: config.clone(),
@@ -223,8 +226,8 @@ impl SmtpRelay {
     fn busy(&self) -> NotReady {
         let config = &self.settings.config;
         let what = format!(
-            "all {} connections were in use for {:.1?} (settings max_connections, timeout.attempt)",
-            config.max_connections, config.timeout.attempt
+            "all connections were in use for {:.1?} (settings max_connections, timeout.attempt)",
+            config.timeout.attempt
         );
         NotReady {
             reply: Reply::absent(Command::Connect, what),
@@ -256,6 +259,10 @@ impl SmtpRelay {
 impl Relay for SmtpRelay {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn limiter(&self) -> &Arc<Limiter> {
+        &self.limiter
     }
 
     async fn submit(
