@@ -5,7 +5,8 @@
 
 use crate::config::SendPortConfig;
 use crate::domain::{
-    Alert, Command, EnhancedStatusCode, InDoubt, Mailbox, Reply, ReversePath, parse_mailbox,
+    Alert, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify, Reply, ReversePath,
+    parse_mailbox,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -59,6 +60,10 @@ pub struct SendPort {
     pub retry: RetryPolicy,
     /// What becomes of an attempt whose end was not seen.
     pub in_doubt: InDoubt,
+    /// When to ask for delivery status notifications.
+    pub dsn_notify: Option<Notify>,
+    /// How much of the message a notification brings back.
+    pub dsn_return: Option<DsnReturn>,
     /// Extra headers that an alert may bring.
     pub headers: HeaderPolicy,
     allow_from: Vec<String>,
@@ -91,6 +96,8 @@ impl SendPort {
             protection: config.protection,
             retry: config.retry_policy(),
             in_doubt: config.in_doubt,
+            dsn_notify: config.dsn_notify.clone(),
+            dsn_return: config.dsn_return,
             headers: config
                 .allow_headers
                 .as_deref()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::domain::InDoubt;
+use crate::domain::{DsnReturn, InDoubt, Notify};
 use crate::retry::RetryPolicy;
 use crate::smime::Protection;
 
@@ -30,6 +30,11 @@ pub struct SendPortConfig {
     /// What becomes of an alert when the relay may have taken it and nobody saw it.
     #[serde(default = "in_doubt")]
     pub in_doubt: InDoubt,
+    /// When to ask for delivery status notifications, beside the alerts that ask themselves;
+    /// without it the relay decides.
+    pub dsn_notify: Option<Notify>,
+    /// How much of the message a notification brings back; without it the relay decides.
+    pub dsn_return: Option<DsnReturn>,
     /// How often and how long to try.
     #[serde(default)]
     pub retry: RetryConfig,

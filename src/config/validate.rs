@@ -7,7 +7,7 @@ use super::check_auth::check_auth;
 use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
 use super::{Config, SendPortConfig, ServiceConfig};
-use crate::domain::parse_mailbox;
+use crate::domain::{Notify, parse_mailbox};
 
 /// Something that has to be mended before the service starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +105,15 @@ impl Config {
             found.add(
                 key("return_path"),
                 format!("{error}; write an address, or \"<>\" for the null reverse-path"),
+            );
+        }
+        if port.return_path.as_deref() == Some("<>")
+            && matches!(port.dsn_notify, Some(Notify::On(_)))
+        {
+            found.add(
+                key("dsn_notify"),
+                "return_path is \"<>\", so nobody would get the notifications; write an address \
+                 there, or \"never\" here, or leave it out",
             );
         }
         if port.relays.is_empty() {

@@ -4,6 +4,7 @@
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod board;
+mod receipt;
 mod roll;
 
 use std::collections::BTreeMap;
@@ -126,6 +127,7 @@ impl Dispatcher {
         let envelope = Envelope {
             reverse_path: port.return_path.clone(),
             forward_paths: roll.forward_paths(),
+            dsn: receipt::request(alert, port),
         };
         if envelope.forward_paths.is_empty() {
             return decided(roll.into_decision(None, port.in_doubt, version));
@@ -138,6 +140,7 @@ impl Dispatcher {
             Some((_, report)) if report.end == SubmissionEnd::Fenced => released(),
             Some((relay, report)) => {
                 roll.apply(&relay, &report, &rules);
+                roll.remark(receipt::remark(alert, port, &report.facts));
                 let attempt = roll.attempt(key, &relay, report, &composed.message);
                 decided(roll.into_decision(Some(attempt), port.in_doubt, version))
             }

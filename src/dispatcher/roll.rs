@@ -20,6 +20,7 @@ struct Entry {
     relay: Option<String>,
     reply: Option<Reply>,
     explanation: Option<String>,
+    remark: Option<&'static str>,
     retry_in: Option<Duration>,
 }
 
@@ -128,6 +129,15 @@ impl Roll {
         }
     }
 
+    /// Something to know about everybody whom this transaction relayed.
+    pub(super) fn remark(&mut self, remark: Option<&'static str>) {
+        let relayed =
+            |entry: &&mut Entry| entry.tried && entry.recipient.status == RecipientStatus::Relayed;
+        for entry in self.entries.iter_mut().filter(relayed) {
+            entry.remark = remark;
+        }
+    }
+
     /// The transaction, as it is to be written down.
     pub(super) fn attempt(
         &self,
@@ -219,6 +229,7 @@ impl Entry {
             changed: first,
             tried: false,
             relay: None,
+            remark: None,
             retry_in: None,
         }
     }
@@ -265,7 +276,7 @@ impl Entry {
             relay: self.relay,
             reply: self.reply,
             explanation: self.explanation,
-            remark: None,
+            remark: self.remark.map(str::to_owned),
         }
     }
 }

@@ -52,6 +52,9 @@ pub struct SessionFacts {
     pub peer_fingerprint: Option<String>,
     /// SASL mechanism that signed in (RFC 4954).
     pub auth_mechanism: Option<String>,
+    /// The relay offers delivery status notifications (RFC 3461). Not written down.
+    #[serde(default)]
+    pub offers_dsn: bool,
 }
 
 /// One reply of a transaction; for `RCPT`, of which recipient.

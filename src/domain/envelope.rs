@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DsnRequest;
+
 /// `MAIL FROM` (RFC 5321 section 4.1.1.2): an address, or the null reverse-path `<>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReversePath(pub Option<String>);
@@ -22,6 +24,8 @@ pub struct Envelope {
     pub reverse_path: ReversePath,
     /// The recipients that are due, in the order of their ordinals.
     pub forward_paths: Vec<ForwardPath>,
+    /// What is asked of delivery status notifications; `None` asks nothing.
+    pub dsn: Option<DsnRequest>,
 }
 
 /// RFC 5322 octets before protection. CRLF line endings only, no bare CR or LF, no line

@@ -9,6 +9,7 @@ mod address;
 mod alert;
 mod attempt;
 mod audit;
+mod dsn;
 mod envelope;
 mod instance;
 mod recipient;
@@ -25,6 +26,7 @@ pub use attempt::{
     OutcomeKind, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
 };
 pub use audit::{AuditCopy, AuditStage};
+pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
 pub use instance::{
     InDoubt, InstanceId, InstanceInfo, RelayCondition, RelayState, SendPortInfo, Standing,

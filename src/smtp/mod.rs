@@ -11,9 +11,11 @@
 mod auth;
 mod connect;
 pub mod content;
+mod dsn;
 pub mod ehlo_name;
 pub mod extensions;
 mod pool;
+mod refused_here;
 mod relay;
 pub mod reply_parser;
 mod session;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::auth::Credentials;
 use super::ehlo_name;
 use super::pool::{Permit, Pool};
+use super::refused_here;
 use super::session::{Session, Settings};
 use super::sign_in_guard::{SignInGuard, fingerprint};
 use super::tls::{Tls, TlsSettingsError};
@@ -315,12 +316,12 @@ fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Don
         reusable: false,
         stale: false,
     };
-    if let Some(reply) = transaction::refuse_locally(envelope, message) {
+    if let Some(reply) = refused_here::refuse_locally(envelope, message) {
         let ordinal = None;
         return Some(answered(vec![CommandReply { ordinal, reply }]));
     }
     let refuse = |path: &crate::domain::ForwardPath| {
-        transaction::refuse_recipient(&path.address).map(|reply| CommandReply {
+        refused_here::refuse_recipient(&path.address).map(|reply| CommandReply {
             ordinal: Some(path.ordinal),
             reply,
         })

@@ -114,6 +114,7 @@ impl Session {
         }
         let reply = accept(reply, Command::Ehlo)?;
         self.extensions = Extensions::parse(&reply, &settings.config.ignore_extensions);
+        self.facts.offers_dsn = self.extensions.dsn;
         Ok(())
     }
 

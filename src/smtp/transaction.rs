@@ -1,12 +1,13 @@
 //! One mail transaction (RFC 5321 section 3.3): MAIL, RCPT for each, DATA, the content.
 
-use super::content::{bare_line_end, on_the_wire};
+use super::content::on_the_wire;
+use super::dsn;
+use super::refused_here::{refusal, refuse_recipient};
 use super::session::{Readiness, Session};
 use super::stream::{NoReply, Wait};
 use crate::config::timeouts::Timeouts;
 use crate::domain::{
-    Command, CommandReply, EnhancedStatusCode, Envelope, ForwardPath, Reply, SecuredMessage,
-    SubmissionEnd,
+    Command, CommandReply, DsnRequest, Envelope, ForwardPath, Reply, SecuredMessage, SubmissionEnd,
 };
 use crate::relay::FinalDotGate;
 
@@ -28,68 +29,6 @@ pub(super) struct Done {
     pub(super) stale: bool,
 }
 
-/// Says why the message cannot be submitted to any server.
-pub(super) fn refuse_locally(envelope: &Envelope, message: &SecuredMessage) -> Option<Reply> {
-    let sender = envelope.reverse_path.0.as_deref().unwrap_or_default();
-    if !sender.is_empty() && !may_stand_in_a_path(sender) {
-        let what = "the sender's address has characters that would break the command MAIL";
-        return Some(refusal(501, (5, 1, 7), what));
-    }
-    if !sender.is_ascii() {
-        let what = "the sender's address is not ASCII, and SMTPUTF8 is not supported here";
-        return Some(refusal(553, (5, 6, 7), what));
-    }
-    let at = bare_line_end(message.octets())?;
-    let what = format!(
-        "the message has a bare CR or LF at octet {at}; only CRLF may end a line, because \
-         some servers would read commands behind it"
-    );
-    Some(refusal(554, (5, 6, 11), &what))
-}
-
-/// Says why a recipient cannot be put on the wire.
-pub(super) fn refuse_recipient(address: &str) -> Option<Reply> {
-    let local = |code, (class, subject, detail), what| {
-        let enhanced = EnhancedStatusCode::new(class, subject, detail);
-        Some(Reply::local(Command::Rcpt, code, enhanced, what))
-    };
-    if !may_stand_in_a_path(address) {
-        return local(
-            501,
-            (5, 1, 3),
-            "the address has characters that would break the command RCPT",
-        );
-    }
-    if !address.is_ascii() {
-        let what = "the address is not ASCII, and SMTPUTF8 is not supported here";
-        return local(553, (5, 6, 7), what);
-    }
-    None
-}
-
-/// No line end, no NUL, no other control, and neither angle bracket nor space outside
-/// quotation marks.
-fn may_stand_in_a_path(address: &str) -> bool {
-    let (mut quoted, mut escaped) = (false, false);
-    for c in address.chars() {
-        if c.is_control() || (!quoted && matches!(c, '<' | '>' | ' ')) {
-            return false;
-        }
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ => {}
-        }
-    }
-    !address.is_empty() && !quoted
-}
-
-fn refusal(code: u16, (class, subject, detail): (u8, u16, u16), what: &str) -> Reply {
-    let enhanced = EnhancedStatusCode::new(class, subject, detail);
-    Reply::local(Command::Mail, code, enhanced, what)
-}
-
 /// The connection is of no use any more; the last reply says why.
 struct Ended(SubmissionEnd);
 
@@ -102,8 +41,10 @@ pub(super) async fn submit(
     gate: &dyn FinalDotGate,
 ) -> Done {
     session.transactions += 1;
+    let dsn = envelope.dsn.as_ref().filter(|_| session.extensions.dsn);
     let mut transaction = Transaction {
         session,
+        dsn,
         waits,
         replies: Vec::new(),
         accepted: 0,
@@ -143,6 +84,8 @@ fn is_goodbye_at_once(replies: &[CommandReply], gone: bool) -> bool {
 
 struct Transaction<'a> {
     session: &'a mut Session,
+    /// What is asked for, where the relay offers it.
+    dsn: Option<&'a DsnRequest>,
     waits: &'a Timeouts,
     replies: Vec<CommandReply>,
     accepted: usize,
@@ -250,14 +193,16 @@ impl Transaction<'_> {
         if message.is_8bit() {
             line += " BODY=8BITMIME";
         }
-        line
+        line + &self.dsn.map(dsn::of_mail).unwrap_or_default()
     }
 
     fn queue_recipients(&mut self, group: &[&ForwardPath]) {
         for path in group {
-            self.session
-                .stream
-                .queue(&format!("RCPT TO:<{}>", path.address));
+            let address = &path.address;
+            let asked = |request| dsn::of_recipient(request, address);
+            let parameters = self.dsn.map(asked).unwrap_or_default();
+            let line = format!("RCPT TO:<{address}>{parameters}");
+            self.session.stream.queue(&line);
         }
     }
 
@@ -423,33 +368,6 @@ fn last_block(length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_breaks_the_command_is_put_on_the_wire() {
-        for good in [
-            "a@b.test",
-            "\"a b\"@b.test",
-            "\"<x>\"@b.test",
-            "a+b=c@[192.0.2.1]",
-        ] {
-            assert_eq!(refuse_recipient(good), None, "{good}");
-        }
-        for bad in [
-            "",
-            "a@b\r\nRSET",
-            "a\n@b",
-            "a\0@b",
-            "a>@b",
-            "<a@b",
-            "a@b> NOTIFY=NEVER",
-            "\"a@b",
-        ] {
-            let reply = refuse_recipient(bad).expect(bad);
-            assert_eq!(reply.to_string()[..9], *"501 5.1.3", "{bad:?}");
-        }
-        let reply = refuse_recipient("jürgen@b.test").expect("not ASCII");
-        assert_eq!(reply.code, 553);
-    }
 
     #[test]
     fn the_final_dot_never_goes_without_content_before_it() {

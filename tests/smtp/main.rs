@@ -18,6 +18,7 @@ mod busy_server_says_421;
 mod certificate_refused;
 mod connections_bounded;
 mod content_arrives_unchanged;
+mod delivery_receipt;
 mod disconnect_in_data;
 mod fenced_before_the_dot;
 mod file_written;

@@ -91,6 +91,7 @@ pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
     Envelope {
         reverse_path: ReversePath(Some("alerts@example.test".to_owned())),
         forward_paths: paths.collect(),
+        dsn: None,
     }
 }
 

@@ -1,0 +1,129 @@
+//! What a sender asks of delivery status notifications (RFC 3461).
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::alert::word_enum;
+
+word_enum! {
+    /// What a notification is asked for: a value of `NOTIFY` (RFC 3461 section 4.1).
+    pub enum NotifyOn {
+        /// `SUCCESS`: the message reached the mailbox, or the last server that does DSN.
+        Success = "success",
+        /// `FAILURE`: it will not.
+        Failure = "failure",
+        /// `DELAY`: it is late.
+        Delay = "delay",
+    }
+}
+
+word_enum! {
+    /// How much of the message a notification brings back: `RET` (RFC 3461 section 4.3).
+    pub enum DsnReturn {
+        /// `RET=HDRS`: its header.
+        Headers = "headers",
+        /// `RET=FULL`: all of it.
+        Full = "full",
+    }
+}
+
+/// When the sender wants to be told (RFC 3461 section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenNotify")]
+pub enum Notify {
+    /// `NOTIFY=NEVER`: not even of a failure.
+    Never,
+    /// In these cases, of which there is at least one.
+    On(BTreeSet<NotifyOn>),
+}
+
+impl Notify {
+    /// In every case that there is.
+    pub fn always() -> Self {
+        Self::On(NotifyOn::ALL.iter().copied().collect())
+    }
+}
+
+/// As it stands in a configuration: `"never"`, or a list of cases.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected \"never\" or a list such as [\"failure\", \"delay\"]"
+)]
+enum WrittenNotify {
+    Word(String),
+    List(Vec<String>),
+}
+
+impl TryFrom<WrittenNotify> for Notify {
+    type Error = String;
+
+    fn try_from(written: WrittenNotify) -> Result<Self, String> {
+        let on = match written {
+            WrittenNotify::Word(word) if word == "never" => return Ok(Self::Never),
+            WrittenNotify::Word(word) => {
+                return Err(format!(
+                    "expected \"never\" or a list such as [\"failure\", \"delay\"], found \"{word}\""
+                ));
+            }
+            WrittenNotify::List(words) => words,
+        };
+        let on: BTreeSet<NotifyOn> = on
+            .iter()
+            .map(|word| word.parse())
+            .collect::<Result<_, _>>()?;
+        if on.is_empty() {
+            return Err(
+                "the list is empty: write \"never\" for no notification at all, or leave the key \
+                 out to leave it to the relay"
+                    .to_owned(),
+            );
+        }
+        Ok(Self::On(on))
+    }
+}
+
+/// What is asked for with one message, of a relay that offers `DSN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DsnRequest {
+    /// `ENVID` (RFC 3461 section 4.4) before its encoding: comes back in the notification.
+    pub envelope_id: String,
+    /// `NOTIFY`, the same for every recipient; `None` leaves it to the relay.
+    pub notify: Option<Notify>,
+    /// `RET`; `None` leaves it to the relay.
+    pub returns: Option<DsnReturn>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(written: &str) -> Result<Notify, String> {
+        #[derive(Deserialize)]
+        struct Section {
+            key: Notify,
+        }
+        toml::from_str(&format!("key = {written}"))
+            .map(|section: Section| section.key)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_word_or_a_list_is_understood_and_all_else_explained() {
+        assert_eq!(read("'never'"), Ok(Notify::Never));
+        assert_eq!(
+            read("['success', 'failure', 'delay']"),
+            Ok(Notify::always())
+        );
+        for (written, said) in [
+            ("'always'", "expected \"never\" or a list"),
+            ("[]", "the list is empty"),
+            ("['bounce']", "'bounce' is none of: success, failure, delay"),
+            ("1", "expected \"never\" or a list"),
+        ] {
+            let error = read(written).expect_err(written);
+            assert!(error.contains(said), "{written}: {error}");
+        }
+    }
+}
