@@ -11,6 +11,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod delivery_window;
 pub mod dispatcher;
 pub mod domain;
 pub mod driver;

@@ -13,8 +13,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("smime", &["domain"]),
     ("template", &["domain"]),
     ("mime", &["domain", "template"]),
-    ("config", &["domain", "retry", "smime"]),
-    ("send_port", &["config", "domain", "mime", "retry", "smime"]),
+    ("delivery_window", &["domain"]),
+    ("config", &["delivery_window", "domain", "retry", "smime"]),
+    (
+        "send_port",
+        &[
+            "config",
+            "delivery_window",
+            "domain",
+            "mime",
+            "retry",
+            "smime",
+        ],
+    ),
     ("relay", &["clock", "config", "domain"]),
     ("smtp", &["clock", "config", "domain", "relay"]),
     ("sink", &["domain", "relay", "smtp"]),
@@ -23,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "dispatcher",
         &[
             "clock",
+            "delivery_window",
             "domain",
             "mime",
             "relay",
@@ -64,6 +76,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("lettre", &["mime"]),
     ("html2text", &["mime"]),
     ("tokio_openssl", &["smtp"]),
+    ("chrono_tz", &["delivery_window"]),
     ("clap", &["cli"]),
 ];
 

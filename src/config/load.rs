@@ -97,6 +97,9 @@ impl Config {
                 super::RelayConfig::Discard(_) => {}
             }
         }
+        for audit in self.send_port.values_mut().filter_map(|p| p.audit.as_mut()) {
+            audit.folder.as_mut().map(rebase);
+        }
         self.database.rebase(folder);
     }
 }

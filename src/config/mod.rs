@@ -4,12 +4,15 @@
 //! (`SENDPORT__SECTION__KEY`) over that. An unknown key is refused with a suggestion, a
 //! doubtful value with what to write instead.
 
+pub mod audit;
 pub mod auth;
 mod check_auth;
 mod database;
+pub mod delivery_window;
 pub mod limits;
 mod load;
 mod log;
+mod notify;
 pub mod relay;
 pub mod secret;
 mod secret_source;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::audit::AuditConfig;
+use super::delivery_window::DeliveryWindowConfig;
+use super::notify;
 use crate::domain::{DsnReturn, InDoubt, Notify};
 use crate::retry::RetryPolicy;
 use crate::smime::Protection;
@@ -38,6 +41,15 @@ pub struct SendPortConfig {
     /// How often and how long to try.
     #[serde(default)]
     pub retry: RetryConfig,
+    /// When it may send; without it at any time.
+    pub delivery_window: Option<DeliveryWindowConfig>,
+    /// Copies of what is submitted; without it none are kept.
+    pub audit: Option<AuditConfig>,
+    /// Who is told of failures: addresses, separated by `;` or `,`.
+    pub notify_failures_to: Option<String>,
+    /// At most one digest in this time, of all instances together.
+    #[serde(default = "notify_interval", with = "humantime_serde")]
+    pub notify_interval: Duration,
     /// From addresses that an alert may ask for beside `from`: `a@b`, or `@b` for a domain.
     #[serde(default)]
     pub allow_from: Vec<String>,
@@ -90,6 +102,10 @@ impl SendPortConfig {
             max_age: self.max_age,
         }
     }
+}
+
+fn notify_interval() -> Duration {
+    notify::DEFAULT_INTERVAL
 }
 
 fn in_doubt() -> InDoubt {

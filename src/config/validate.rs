@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::check_auth::check_auth;
 use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
-use super::{Config, SendPortConfig, ServiceConfig};
+use super::{Config, SendPortConfig, ServiceConfig, notify};
 use crate::domain::{Notify, parse_mailbox};
 
 /// Something that has to be mended before the service starts.
@@ -146,7 +146,23 @@ impl Config {
             );
         }
         check_retry(&key("retry"), port, found);
+        check_additions(&format!("send_port.{name}"), port, found);
     }
+}
+
+/// What a send port may do beside sending.
+fn check_additions(key: &str, port: &SendPortConfig, found: &mut Problems) {
+    if let Some(window) = &port.delivery_window
+        && let Err(problems) = window.understood(&format!("{key}.delivery_window"))
+    {
+        found.0.extend(problems);
+    }
+    if let Some(audit) = &port.audit {
+        found.0.extend(audit.problems(&format!("{key}.audit")));
+    }
+    let notified = port.notify_failures_to.as_deref();
+    let interval = port.notify_interval;
+    found.0.extend(notify::problems(key, notified, interval));
 }
 
 fn check_retry(key: &str, port: &SendPortConfig, found: &mut Problems) {
