@@ -3,10 +3,13 @@
 //! Who may insert may not do everything: the rules of a send port decide about the From, the
 //! recipient domains and the login that inserted the alert.
 
-use crate::config::SendPortConfig;
+use std::time::Duration;
+
+use crate::config::{Problem, SendPortConfig};
+use crate::delivery_window::DeliveryWindow;
 use crate::domain::{
-    Alert, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify, Reply, ReversePath,
-    parse_mailbox,
+    Alert, AlertOrigin, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify, Reply,
+    ReversePath, Timestamp, parse_mailbox,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -66,16 +69,17 @@ pub struct SendPort {
     pub dsn_return: Option<DsnReturn>,
     /// Extra headers that an alert may bring.
     pub headers: HeaderPolicy,
+    delivery_window: Option<DeliveryWindow>,
     allow_from: Vec<String>,
     allow_recipient_domains: Vec<String>,
     allow_principals: Vec<String>,
 }
 
 impl SendPort {
-    /// Reads the addresses of the configuration.
+    /// Reads addresses and delivery window of the configuration.
     ///
     /// # Errors
-    /// A sentence about the address that cannot be read.
+    /// A sentence about the address or the window that cannot be read.
     pub fn from_config(name: &str, config: &SendPortConfig) -> Result<Self, String> {
         let from = parse_mailbox(&config.from).map_err(|error| error.to_string())?;
         let return_path = match config.return_path.as_deref() {
@@ -102,11 +106,22 @@ impl SendPort {
                 .allow_headers
                 .as_deref()
                 .map_or_else(HeaderPolicy::default, header_policy),
+            delivery_window: delivery_window(config)?,
             allow_from: config.allow_from.clone(),
             allow_recipient_domains: config.allow_recipient_domains.clone(),
             allow_principals: config.allow_principals.clone(),
             from,
         })
+    }
+
+    /// How long `alert` has to wait for the delivery window to open, counted from `moment`;
+    /// `None` where it may be sent then. A digest of failures waits for nothing.
+    pub fn opens_in(&self, alert: &Alert, moment: Timestamp) -> Option<Duration> {
+        let window = self.delivery_window.as_ref()?;
+        if alert.origin == AlertOrigin::Digest || window.lets_pass(alert) {
+            return None;
+        }
+        window.opens_in(moment)
     }
 
     /// Whether the login that inserted the alert may use this send port.
@@ -202,6 +217,18 @@ impl SendPort {
         })?;
         Ok(self.protection.and(asked))
     }
+}
+
+fn delivery_window(config: &SendPortConfig) -> Result<Option<DeliveryWindow>, String> {
+    let Some(window) = &config.delivery_window else {
+        return Ok(None);
+    };
+    let said = |problems: Vec<Problem>| {
+        let sentences: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        sentences.join("; ")
+    };
+    let understood = window.understood("delivery_window");
+    understood.map(Some).map_err(said)
 }
 
 /// What Exchange acts on stays refused unless the operator wrote exactly that.

@@ -6,6 +6,7 @@
 mod board;
 mod receipt;
 mod roll;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,6 +117,9 @@ impl Dispatcher {
             roll.expire(&why);
             return decided(roll.into_decision(None, port.in_doubt, None));
         }
+        if let Some(waiting) = window::wait_for(alert, port, now) {
+            return waiting;
+        }
         let composed = match attempts_left(alert, port).and_then(|()| self.compose(alert, port)) {
             Ok(composed) => composed,
             Err(refusal) => {
@@ -142,7 +146,9 @@ impl Dispatcher {
                 roll.apply(&relay, &report, &rules);
                 roll.remark(receipt::remark(alert, port, &report.facts));
                 let attempt = roll.attempt(key, &relay, report, &composed.message);
-                decided(roll.into_decision(Some(attempt), port.in_doubt, version))
+                let mut decision = roll.into_decision(Some(attempt), port.in_doubt, version);
+                window::fit(&mut decision, alert, port, self.parts.clock.now());
+                decided(decision)
             }
             None => released(),
         }
