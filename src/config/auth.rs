@@ -25,6 +25,10 @@ pub struct AuthConfig {
     /// Accept that the password travels over an unencrypted connection.
     #[serde(default)]
     pub allow_cleartext_auth: bool,
+    /// Answer by NTLMv1 where the server's challenge is of the old kind, without target
+    /// information (Exim).
+    #[serde(default)]
+    pub allow_ntlmv1: bool,
 }
 
 impl AuthConfig {

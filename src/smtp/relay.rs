@@ -83,7 +83,8 @@ impl SmtpRelay {
             relay: name.clone(),
             what,
         };
-        let credentials = Credentials::new(config, around.password).map_err(key)?;
+        let credentials =
+            Credentials::new(config, around.password, Arc::clone(&around.clock)).map_err(key)?;
         let ehlo_name = config.ehlo_name.clone().or(around.default_ehlo_name);
         let ehlo_name = ehlo_name
             .map(|name| ehlo_name::checked(&name))

@@ -177,6 +177,14 @@ impl Stream {
         matches!(self.wire, Wire::Tls(_))
     }
 
+    /// What binds a sign-in to this TLS channel (RFC 5929 section 4), if there is one.
+    pub(super) fn tls_server_end_point(&self) -> Option<Vec<u8>> {
+        match &self.wire {
+            Wire::Plain(_) => None,
+            Wire::Tls(tls) => super::tls::server_end_point(tls.ssl()),
+        }
+    }
+
     /// Octets arrived before anything was asked.
     pub(super) fn has_leftover(&self) -> bool {
         self.parser.has_leftover()

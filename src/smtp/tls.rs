@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::ssl::{Ssl, SslConnector, SslMethod, SslVerifyMode, SslVersion};
+use openssl::ssl::{Ssl, SslConnector, SslMethod, SslRef, SslVerifyMode, SslVersion};
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 use tokio::net::TcpStream;
@@ -154,6 +154,19 @@ pub(super) fn note_facts(stream: &SslStream<TcpStream>, facts: &mut SessionFacts
         .peer_certificate()
         .and_then(|certificate| certificate.digest(MessageDigest::sha256()).ok())
         .map(|digest| digest.iter().map(|octet| format!("{octet:02x}")).collect());
+}
+
+/// The hash of the server's certificate that `tls-server-end-point` is (RFC 5929 section 4.1);
+/// `None` where the signature has no one hash, as with Ed25519 and RSASSA-PSS.
+pub(super) fn server_end_point(ssl: &SslRef) -> Option<Vec<u8>> {
+    let certificate = ssl.peer_certificate()?;
+    let signature = certificate.signature_algorithm().object().nid();
+    let digest = match signature.signature_algorithms()?.digest {
+        Nid::MD5 | Nid::SHA1 | Nid::MD5_SHA1 => MessageDigest::sha256(),
+        digest => MessageDigest::from_nid(digest)?,
+    };
+    let hash = certificate.digest(digest).ok()?;
+    Some(hash.to_vec())
 }
 
 fn ca_file_error(path: &Path, cause: ErrorStack) -> TlsSettingsError {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::choice::{Choice, Sasl};
+use super::ntlm::Circumstances;
+use crate::clock::Clock;
 use crate::config::auth::{AuthConfig, AuthMechanism};
 use crate::config::relay::SmtpRelay;
 use crate::config::secret::Secret;
@@ -32,6 +34,8 @@ pub(in crate::smtp) struct Credentials {
     pub(super) has_client_certificate: bool,
     pub(super) server: Server,
     pub(super) allow_cleartext: bool,
+    allow_ntlmv1: bool,
+    clock: Arc<dyn Clock>,
 }
 
 impl Credentials {
@@ -42,6 +46,7 @@ impl Credentials {
     pub(in crate::smtp) fn new(
         config: &SmtpRelay,
         password: Option<Secret>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Option<Self>, String> {
         let auth = &config.auth;
         if auth.mechanism == AuthMechanism::None {
@@ -61,6 +66,8 @@ impl Credentials {
                 port: config.port(),
             },
             allow_cleartext: auth.allow_cleartext_auth,
+            allow_ntlmv1: auth.allow_ntlmv1,
+            clock,
         }))
     }
 
@@ -90,6 +97,16 @@ impl Credentials {
             allow_cleartext: self.allow_cleartext,
         };
         choice.of(self.mechanism, offered)
+    }
+
+    /// What NTLM has to know beside name and password.
+    pub(super) fn circumstances(&self, tls_server_end_point: Option<Vec<u8>>) -> Circumstances {
+        Circumstances {
+            host: self.server.name.clone(),
+            tls_server_end_point,
+            now: self.clock.now(),
+            allow_v1: self.allow_ntlmv1,
+        }
     }
 
     /// Name and password, for the mechanisms that need one.

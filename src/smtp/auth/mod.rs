@@ -11,6 +11,7 @@ mod dialogue;
 mod external;
 mod login;
 mod mechanism;
+mod ntlm;
 mod oauth_error;
 mod oauthbearer;
 mod plain;
@@ -44,7 +45,7 @@ pub(super) async fn sign_in(
             with_token(stream, credentials, sasl, &**tokens, wait).await?;
         }
         _ => {
-            let mechanism = with_secret(sasl, credentials).map_err(our_configuration)?;
+            let mechanism = with_secret(sasl, credentials, stream).map_err(our_configuration)?;
             try_once(stream, sasl, mechanism, wait).await?;
         }
     }
@@ -118,7 +119,11 @@ fn bearer(sasl: Sasl, credentials: &Credentials, token: &Secret) -> Box<dyn Mech
     }
 }
 
-fn with_secret(sasl: Sasl, credentials: &Credentials) -> Result<Box<dyn Mechanism>, String> {
+fn with_secret(
+    sasl: Sasl,
+    credentials: &Credentials,
+    stream: &Stream,
+) -> Result<Box<dyn Mechanism>, String> {
     if sasl == Sasl::External {
         return Ok(Box::new(external::External::new(&credentials.username)));
     }
@@ -129,7 +134,13 @@ fn with_secret(sasl: Sasl, credentials: &Credentials) -> Result<Box<dyn Mechanis
         Sasl::CramMd5 => Box::new(cram_md5::CramMd5::new(&account)),
         Sasl::ScramSha1 => Box::new(scram::Scram::new(MessageDigest::sha1(), &account)?),
         Sasl::ScramSha256 => Box::new(scram::Scram::new(MessageDigest::sha256(), &account)?),
-        Sasl::Ntlm => return Err("NTLM is not in this version".to_owned()),
+        Sasl::Ntlm => {
+            let end_point = stream.tls_server_end_point();
+            Box::new(ntlm::Ntlm::new(
+                &account,
+                credentials.circumstances(end_point),
+            )?)
+        }
         Sasl::External | Sasl::OauthBearer | Sasl::Xoauth2 => {
             return Err(format!("{} needs no password", sasl.name()));
         }

@@ -226,7 +226,7 @@ fn unproved() -> String {
         .to_owned()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn failed(cause: ErrorStack) -> String {
     format!("OpenSSL could not compute SCRAM: {cause}")
 }
