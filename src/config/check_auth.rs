@@ -36,6 +36,12 @@ fn check_external(smtp: &SmtpRelay, add: &mut impl FnMut(&str, &str)) {
             "\"external\" signs in with the client certificate alone; remove the password",
         );
     }
+    if smtp.client_certificate_file.is_none() {
+        add(
+            "mechanism",
+            "\"external\" signs in with a client certificate; set client_certificate_file",
+        );
+    }
     if smtp.tls == TlsMode::None {
         add(
             "mechanism",

@@ -90,8 +90,7 @@ impl Config {
         for relay in self.relay.values_mut() {
             match relay {
                 super::RelayConfig::Smtp(smtp) => {
-                    smtp.ca_file.as_mut().map(rebase);
-                    smtp.auth.password_file.as_mut().map(rebase);
+                    smtp.files().for_each(rebase);
                 }
                 super::RelayConfig::File(file) => rebase(&mut file.folder),
                 super::RelayConfig::Discard(_) => {}

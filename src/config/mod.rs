@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod auth;
 mod check_auth;
+mod check_tls;
 mod database;
 pub mod delivery_window;
 pub mod limits;

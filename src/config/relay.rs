@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::auth::AuthConfig;
 use super::limits::{CONNECTIONS, Connections, Limits, Rate};
 use super::timeouts::Timeouts;
-use super::tls::{MinTlsVersion, TlsMode};
+use super::tls::{MinTlsVersion, Pin, TlsMode};
 
 /// A relay, told apart by `kind`.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,6 +64,19 @@ pub struct SmtpRelay {
     /// Lowest TLS version.
     #[serde(default)]
     pub min_tls_version: MinTlsVersion,
+    /// The relay's certificate has to match one of these. Without `ca_file` that is enough,
+    /// with it the chain and the name are checked, too.
+    #[serde(default)]
+    pub pin_sha256: Vec<Pin>,
+    /// PEM file of the certificate that we show where the server asks for one, its chain after
+    /// it.
+    pub client_certificate_file: Option<PathBuf>,
+    /// PEM file of its private key; without it the key stands in `client_certificate_file`.
+    pub client_key_file: Option<PathBuf>,
+    /// File that holds the password of the key.
+    pub client_key_password_file: Option<PathBuf>,
+    /// Environment variable that holds the password of the key.
+    pub client_key_password_env: Option<String>,
     /// The name in `EHLO`; without it the host's fully qualified name.
     pub ehlo_name: Option<String>,
     /// Local address to connect from.
@@ -114,6 +127,25 @@ impl SmtpRelay {
             message_rate: self.message_rate,
             recipients: self.recipients_per_message,
         }
+    }
+
+    /// Every file that it names.
+    pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let files = [
+            &mut self.ca_file,
+            &mut self.client_certificate_file,
+            &mut self.client_key_file,
+            &mut self.client_key_password_file,
+            &mut self.auth.password_file,
+        ];
+        files.into_iter().flatten()
+    }
+
+    /// Whether the chain and the name of the relay's certificate are checked: not where a pin
+    /// vouches for it alone.
+    pub fn checks_chain(&self) -> bool {
+        let pin_is_enough = !self.pin_sha256.is_empty() && self.ca_file.is_none();
+        self.verify_certificate && self.tls != TlsMode::Opportunistic && !pin_is_enough
     }
 }
 

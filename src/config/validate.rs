@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::check_auth::check_auth;
+use super::check_tls::check_tls;
 use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
 use super::{Config, SendPortConfig, ServiceConfig, notify};
@@ -66,7 +67,8 @@ impl Config {
             let RelayConfig::Smtp(smtp) = relay else {
                 continue;
             };
-            if smtp.tls != TlsMode::None && !smtp.verify_certificate {
+            let pinned = !smtp.pin_sha256.is_empty();
+            if smtp.tls != TlsMode::None && !smtp.verify_certificate && !pinned {
                 found.add(
                     format!("relay.{name}.verify_certificate"),
                     "any certificate is accepted, also a forged one; set ca_file instead",
@@ -258,8 +260,6 @@ fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
             "0 would never send; write at least 1, or leave it out",
         );
     }
-    if smtp.ca_file_only && smtp.ca_file.is_none() {
-        found.add(key("ca_file_only"), "there is no ca_file to trust alone");
-    }
+    check_tls(name, smtp, found);
     check_auth(name, smtp, found);
 }

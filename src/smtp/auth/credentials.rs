@@ -60,7 +60,7 @@ impl Credentials {
             username,
             password,
             tokens: None,
-            has_client_certificate: false,
+            has_client_certificate: config.client_certificate_file.is_some(),
             server: Server {
                 name: name.trim_end_matches('.').to_owned(),
                 port: config.port(),

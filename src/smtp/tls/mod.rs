@@ -1,20 +1,24 @@
-//! TLS for the session (RFC 3207, RFC 8314): what is trusted, and which name is expected.
+//! TLS for the session (RFC 3207, RFC 8314): what is trusted, which name is expected, and what
+//! we show ourselves.
+
+mod client_certificate;
+mod pin;
+mod rejected;
 
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::ssl::{Ssl, SslConnector, SslMethod, SslRef, SslVerifyMode, SslVersion};
 use openssl::x509::store::X509StoreBuilder;
-use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
+use self::rejected::Rejected;
 use crate::config::relay::SmtpRelay;
-use crate::config::tls::{MinTlsVersion, TlsMode};
+use crate::config::tls::{MinTlsVersion, Pin as CertificatePin, TlsMode};
 use crate::domain::{Fault, SessionFacts};
 
 /// The settings cannot be used.
@@ -27,6 +31,16 @@ pub enum TlsSettingsError {
         path: String,
         /// What OpenSSL says.
         cause: ErrorStack,
+    },
+    /// The client certificate or its key cannot be used.
+    #[error("{key} '{path}' cannot be used: {cause}")]
+    ClientCertificate {
+        /// Which key of the configuration.
+        key: &'static str,
+        /// As configured.
+        path: String,
+        /// What is wrong with it, and what was expected.
+        cause: String,
     },
     /// OpenSSL refused a setting.
     #[error("OpenSSL refused the TLS settings: {0}")]
@@ -48,6 +62,8 @@ pub(super) struct Tls {
     /// Who the certificate has to name; also sent as server name (RFC 6066 section 3).
     expected_name: String,
     verify: bool,
+    /// One of them the certificate has to match, where there is any.
+    pins: Vec<CertificatePin>,
 }
 
 impl Tls {
@@ -65,11 +81,13 @@ impl Tls {
                 .set_ca_file(path)
                 .map_err(|cause| ca_file_error(path, cause))?;
         }
+        client_certificate::add(&mut builder, config)?;
         let expected = config.verify_name.as_deref().unwrap_or(&config.host);
         Ok(Self {
             connector: builder.build(),
             expected_name: expected.trim_end_matches('.').to_owned(),
-            verify: config.verify_certificate && config.tls != TlsMode::Opportunistic,
+            verify: config.checks_chain(),
+            pins: config.pin_sha256.clone(),
         })
     }
 
@@ -88,7 +106,13 @@ impl Tls {
             fault: None,
         })?;
         match Pin::new(&mut stream).connect().await {
-            Ok(()) => Ok(stream),
+            Ok(()) => match pin::check(stream.ssl(), &self.pins) {
+                Ok(()) => Ok(stream),
+                Err(what) => Err(HandshakeFailure {
+                    what,
+                    fault: Some(Fault::Configuration),
+                }),
+            },
             Err(error) => Err(self.failure(&error, &rejected)),
         }
     }
@@ -187,68 +211,4 @@ fn reason_of(error: &openssl::ssl::Error) -> String {
         (true, Some(cause)) => cause.to_string(),
         (true, None) => "the server closed the connection".to_owned(),
     }
-}
-
-/// What the verification found, carried out of OpenSSL's callback.
-#[derive(Clone, Default)]
-struct Rejected(Arc<Mutex<Option<String>>>);
-
-impl Rejected {
-    fn note(&self, context: &X509StoreContextRef) {
-        let error = context.error();
-        let whose = context.current_cert().map(described).unwrap_or_default();
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.get_or_insert_with(|| {
-            format!(
-                "{} (X509_V_ERR {}, {whose})",
-                error.error_string(),
-                error.as_raw()
-            )
-        });
-    }
-
-    fn take(&self) -> Option<String> {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.take()
-    }
-}
-
-/// Who a certificate names and who issued it.
-fn described(certificate: &X509Ref) -> String {
-    let mut names: Vec<String> = certificate
-        .subject_alt_names()
-        .into_iter()
-        .flatten()
-        .filter_map(|name| {
-            let dns = name.dnsname().map(str::to_owned);
-            dns.or_else(|| name.ipaddress().and_then(ip_text))
-        })
-        .take(8)
-        .collect();
-    if names.is_empty() {
-        names.push(common_name(certificate.subject_name()));
-    }
-    format!(
-        "found a certificate for '{}' issued by '{}', valid until {}",
-        names.join("', '"),
-        common_name(certificate.issuer_name()),
-        certificate.not_after()
-    )
-}
-
-fn ip_text(octets: &[u8]) -> Option<String> {
-    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
-        return Some(std::net::Ipv4Addr::from(v4).to_string());
-    }
-    let v6 = <[u8; 16]>::try_from(octets).ok()?;
-    Some(std::net::Ipv6Addr::from(v6).to_string())
-}
-
-fn common_name(name: &X509NameRef) -> String {
-    let entry = name
-        .entries_by_nid(Nid::COMMONNAME)
-        .next()
-        .or_else(|| name.entries().next());
-    let text = entry.and_then(|entry| entry.data().to_string().ok());
-    text.unwrap_or_else(|| "nobody".to_owned())
 }

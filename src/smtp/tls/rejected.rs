@@ -1,0 +1,70 @@
+//! Why a certificate was not accepted, in words.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openssl::nid::Nid;
+use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
+
+/// What the verification found, carried out of OpenSSL's callback.
+#[derive(Clone, Default)]
+pub(super) struct Rejected(Arc<Mutex<Option<String>>>);
+
+impl Rejected {
+    pub(super) fn note(&self, context: &X509StoreContextRef) {
+        let error = context.error();
+        let whose = context.current_cert().map(described).unwrap_or_default();
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.get_or_insert_with(|| {
+            format!(
+                "{} (X509_V_ERR {}, {whose})",
+                error.error_string(),
+                error.as_raw()
+            )
+        });
+    }
+
+    pub(super) fn take(&self) -> Option<String> {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.take()
+    }
+}
+
+/// Who a certificate names and who issued it.
+pub(super) fn described(certificate: &X509Ref) -> String {
+    let mut names: Vec<String> = certificate
+        .subject_alt_names()
+        .into_iter()
+        .flatten()
+        .filter_map(|name| {
+            let dns = name.dnsname().map(str::to_owned);
+            dns.or_else(|| name.ipaddress().and_then(ip_text))
+        })
+        .take(8)
+        .collect();
+    if names.is_empty() {
+        names.push(common_name(certificate.subject_name()));
+    }
+    format!(
+        "found a certificate for '{}' issued by '{}', valid until {}",
+        names.join("', '"),
+        common_name(certificate.issuer_name()),
+        certificate.not_after()
+    )
+}
+
+fn ip_text(octets: &[u8]) -> Option<String> {
+    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+        return Some(std::net::Ipv4Addr::from(v4).to_string());
+    }
+    let v6 = <[u8; 16]>::try_from(octets).ok()?;
+    Some(std::net::Ipv6Addr::from(v6).to_string())
+}
+
+fn common_name(name: &X509NameRef) -> String {
+    let entry = name
+        .entries_by_nid(Nid::COMMONNAME)
+        .next()
+        .or_else(|| name.entries().next());
+    let text = entry.and_then(|entry| entry.data().to_string().ok());
+    text.unwrap_or_else(|| "nobody".to_owned())
+}
