@@ -15,6 +15,12 @@ fn error(text: &str) -> String {
     Config::from_text(text).unwrap_err().to_string()
 }
 
+fn problems(text: &str) -> String {
+    let found = Config::from_text(text).unwrap().problems();
+    let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
 #[test]
 fn the_smallest_configuration_works() {
     let config = Config::from_text(SMALLEST).unwrap();
@@ -73,14 +79,6 @@ fn an_unknown_value_is_refused_with_a_suggestion() {
 
 #[test]
 fn what_cannot_work_says_what_to_write_instead() {
-    let problems = |text: &str| {
-        let found = Config::from_text(text).unwrap().problems();
-        found
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
     assert!(problems("").contains("[send_port.default]"));
     assert!(
         problems(&SMALLEST.replace("[\"main\"]", "[\"mian\"]"))
@@ -176,4 +174,72 @@ fn a_list_is_set_by_a_variable_as_in_the_file() {
     assert_eq!(config.send_port["default"].relays, ["spare", "main"]);
     let not_a_list = Variables::given(&[(name, "[spare")]);
     assert!(Config::from_layers(Some(&text), Some(not_a_list)).is_err());
+}
+
+/// What is wrong with `[relay.main]` where it has these settings, too.
+fn relay_problems(settings: &str) -> String {
+    let text = SMALLEST.replace("host = ", &format!("{settings}\nhost = "));
+    problems(&text)
+}
+
+#[test]
+fn a_sign_in_that_cannot_work_says_what_to_write_instead() {
+    let named = "username = \"u\", password = \"p\"";
+    for (settings, expected) in [
+        (format!("auth = {{ {named} }}"), "write \"auto\""),
+        (
+            format!("auth = {{ mechanism = \"gssapi\", {named} }}"),
+            "no \"gssapi\"",
+        ),
+        (
+            "auth = { mechanism = \"ntlm\", password = \"p\" }".into(),
+            "auth.username: there is none",
+        ),
+        (
+            "auth = { mechanism = \"scram-sha-1\", username = \"u\" }".into(),
+            "0 of password",
+        ),
+        (
+            "auth = { mechanism = \"external\" }".into(),
+            "set client_certificate_file",
+        ),
+        (
+            format!("tls = \"none\"\nauth = {{ mechanism = \"plain\", {named} }}"),
+            "allow_cleartext_auth = true",
+        ),
+    ] {
+        let found = relay_problems(&settings);
+        assert!(found.contains(expected), "{settings}: {found}");
+    }
+    for mechanism in ["auto", "cram-md5", "scram-sha-1", "scram-sha-256", "ntlm"] {
+        let auth = format!("tls = \"none\"\nauth = {{ mechanism = \"{mechanism}\", {named} }}");
+        assert_eq!(relay_problems(&auth), "", "{mechanism}");
+    }
+}
+
+#[test]
+fn tls_settings_that_cannot_work_say_what_to_write_instead() {
+    let pin = format!("pin_sha256 = [\"spki:{}\"]", "0a".repeat(32));
+    for (settings, expected) in [
+        (
+            format!("tls = \"none\"\n{pin}"),
+            "no certificate to compare",
+        ),
+        (
+            format!("tls = \"opportunistic\"\n{pin}"),
+            "set tls = \"starttls\"",
+        ),
+        ("client_key_file = \"k\"".into(), "name its PEM file"),
+        (
+            "tls = \"none\"\nclient_certificate_file = \"c\"".into(),
+            "no certificate is shown",
+        ),
+        ("ca_file_only = true".into(), "no ca_file to trust alone"),
+    ] {
+        let found = relay_problems(&settings);
+        assert!(found.contains(expected), "{settings}: {found}");
+    }
+    assert_eq!(relay_problems(&pin), "");
+    let text = error(&SMALLEST.replace("host = ", "pin_sha256 = [\"sha256:00\"]\nhost = "));
+    assert!(text.contains("64 hexadecimal digits"), "{text}");
 }

@@ -18,7 +18,7 @@ use tokio_openssl::SslStream;
 
 use self::rejected::Rejected;
 use crate::config::relay::SmtpRelay;
-use crate::config::tls::{MinTlsVersion, Pin as CertificatePin, TlsMode};
+use crate::config::tls::{MinTlsVersion, Pin as CertificatePin};
 use crate::domain::{Fault, SessionFacts};
 
 /// The settings cannot be used.

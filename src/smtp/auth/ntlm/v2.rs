@@ -23,7 +23,7 @@ pub(super) struct Responses {
 /// NTOWFv2: what the password is made into.
 pub(super) fn nt_owf(password: &str, user: &str, domain: &str) -> Zeroizing<[u8; 16]> {
     let whose = utf_16(&(upper_case(user) + domain));
-    Zeroizing::new(hmac_md5(&*v1::nt_owf(password), &[&whose]))
+    Zeroizing::new(hmac_md5(&v1::nt_owf(password), &[&whose]))
 }
 
 /// ComputeResponse. `time` is a FILETIME; `target_info` ends with MsvAvEOL.
