@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use token_source::TokenSource;
+pub use token_source::{TokenError, TokenSource};
 
 use crate::domain::{Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionReport};
 use limits::Limiter;

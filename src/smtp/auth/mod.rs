@@ -61,14 +61,14 @@ async fn with_token(
     tokens: &dyn TokenSource,
     wait: Wait,
 ) -> Result<(), NotReady> {
-    let token = tokens.token().await.map_err(no_token)?;
+    let token = tokens.token().await?;
     let first = try_once(stream, sasl, bearer(sasl, credentials, &token), wait).await;
     let refused = match first {
         Err(refused) if refused.reply.is_permanent() => refused,
         other => return other,
     };
     tokens.refused(&token).await;
-    let fresh = tokens.token().await.map_err(no_token)?;
+    let fresh = tokens.token().await?;
     if fresh.expose() == token.expose() {
         return Err(refused);
     }
@@ -151,14 +151,6 @@ fn our_configuration(what: String) -> NotReady {
     NotReady {
         reply: Reply::absent(Command::Auth, what),
         fault: Some(Fault::Configuration),
-    }
-}
-
-/// The sentence of a token source; time may heal it.
-fn no_token(what: String) -> NotReady {
-    NotReady {
-        reply: Reply::absent(Command::Auth, what),
-        fault: None,
     }
 }
 
