@@ -8,11 +8,13 @@ use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
-use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode};
+use openssl::symm::Cipher;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
     SubjectKeyIdentifier,
 };
+use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{X509, X509Builder, X509Name, X509NameRef};
 
 /// What every authority calls itself.
@@ -62,7 +64,7 @@ impl TestAuthority {
         self.certificate.to_pem().expect("PEM of the authority")
     }
 
-    /// A server's certificate for each of `names`, which may be IP addresses.
+    /// A certificate for each of `names`, which may be IP addresses: a server's or a client's.
     pub(crate) fn issue(&self, names: &[&str]) -> ServerCertificate {
         let key = new_key();
         let subject = common_name(names.first().expect("at least one name"));
@@ -78,7 +80,7 @@ impl TestAuthority {
         let extensions = [
             BasicConstraints::new().build(),
             KeyUsage::new().critical().digital_signature().build(),
-            ExtendedKeyUsage::new().server_auth().build(),
+            ExtendedKeyUsage::new().server_auth().client_auth().build(),
             AuthorityKeyIdentifier::new().keyid(true).build(&context),
             alternatives.build(&context),
         ];
@@ -107,15 +109,42 @@ impl ServerCertificate {
         pem.expect("PEM of the key")
     }
 
+    /// The key under a password.
+    pub(crate) fn encrypted_key_pem(&self, password: &str) -> Vec<u8> {
+        let cipher = Cipher::aes_256_cbc();
+        let pem = self
+            .key
+            .private_key_to_pem_pkcs8_passphrase(cipher, password.as_bytes());
+        pem.expect("PEM of the key")
+    }
+
     /// What makes TLS servers that show it.
     pub(crate) fn acceptor(&self) -> SslAcceptor {
+        self.acceptor_builder().build()
+    }
+
+    /// What makes TLS servers that show it and want a client's certificate of `authority`.
+    pub(crate) fn acceptor_for_clients_of(&self, authority: &TestAuthority) -> SslAcceptor {
+        let mut builder = self.acceptor_builder();
+        let mut store = X509StoreBuilder::new().expect("a store");
+        store
+            .add_cert(authority.certificate.clone())
+            .expect("to trust the authority");
+        builder
+            .set_verify_cert_store(store.build())
+            .expect("to set the store");
+        builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+        builder.build()
+    }
+
+    fn acceptor_builder(&self) -> SslAcceptorBuilder {
         let mut builder =
             SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("a TLS server");
         builder
             .set_private_key(&self.key)
             .and_then(|()| builder.set_certificate(&self.certificate))
             .expect("a certificate with its key");
-        builder.build()
+        builder
     }
 }
 
