@@ -77,6 +77,11 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("html2text", &["mime"]),
     ("tokio_openssl", &["smtp"]),
     ("chrono_tz", &["delivery_window"]),
+    ("hmac", &["smtp/auth"]),
+    ("md5", &["smtp/auth"]),
+    ("md4", &["smtp/auth/ntlm"]),
+    ("des", &["smtp/auth/ntlm"]),
+    ("stringprep", &["smtp/auth"]),
     ("clap", &["cli"]),
 ];
 

@@ -105,10 +105,16 @@ impl Challenge {
         else {
             return Err(cut_off());
         };
+        let flags = Flags(flags);
+        // Without the flag the field may hold anything.
+        let target_info = match flags.has(Flags::TARGET_INFO) {
+            true => target_info(octets)?,
+            false => None,
+        };
         Ok(Self {
-            flags: Flags(flags),
+            flags,
             server_challenge,
-            target_info: target_info(octets)?,
+            target_info,
         })
     }
 }

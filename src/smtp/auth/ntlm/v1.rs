@@ -56,7 +56,7 @@ fn desl(key: &[u8; 16], block: [u8; 8]) -> Zeroizing<Vec<u8>> {
     let mut response = Zeroizing::new(Vec::with_capacity(24));
     for part in padded.chunks_exact(7) {
         let mut octets = Array::from(block);
-        Des::new(&Array::from(*spread(part))).encrypt_block(&mut octets);
+        Des::new((&*spread(part)).into()).encrypt_block(&mut octets);
         response.extend_from_slice(&octets);
     }
     response

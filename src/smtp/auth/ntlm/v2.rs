@@ -1,7 +1,6 @@
 //! NTLMv2 (MS-NLMP section 3.3.2).
 
 use chrono::{DateTime, Utc};
-use hmac::digest::common::Key;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use secrecy::zeroize::Zeroizing;
@@ -63,9 +62,9 @@ pub(super) fn file_time(now: DateTime<Utc>) -> [u8; 8] {
 
 fn hmac_md5(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
     // HMAC fills a key up to a block with zeros itself (RFC 2104 section 2).
-    let mut block = Key::<Hmac<Md5>>::default();
+    let mut block = Zeroizing::new([0; 64]);
     block[..key.len()].copy_from_slice(key);
-    let mut mac = Hmac::<Md5>::new(&block);
+    let mut mac = Hmac::<Md5>::new((&*block).into());
     for part in parts {
         mac.update(part);
     }
