@@ -1,7 +1,11 @@
 //! The migrations that are compiled in, one folder a database, and how they are cut into
 //! batches. How they are locked and applied is each store's own business.
 
+use std::cmp::Ordering;
+
 use openssl::sha::sha256;
+
+use super::SchemaState;
 
 /// One file of `migrations/<database>/`, named `NNNN_name.sql`. Never edited once released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +71,30 @@ pub const SQLSERVER: &[Migration] = &[
         sql: include_str!("../../migrations/sqlserver/0002_in_doubt.sql"),
     },
 ];
+
+/// What stands in a database, by its history: version and checksum of each migration that was
+/// applied, in order. Empty where nothing of ours is there.
+pub fn state_of(known: &[Migration], history: &[(u32, String)]) -> SchemaState {
+    let expected = known.last().map_or(0, |migration| migration.version);
+    let Some(&(found, _)) = history.last() else {
+        return SchemaState::Absent;
+    };
+    if let Some(migration) = known.iter().find(|known| is_altered(known, history)) {
+        let version = migration.version;
+        return SchemaState::Altered { version };
+    }
+    match found.cmp(&expected) {
+        Ordering::Greater => SchemaState::Ahead { found, expected },
+        Ordering::Less => SchemaState::Behind { found, expected },
+        Ordering::Equal => SchemaState::Current(found),
+    }
+}
+
+fn is_altered(known: &Migration, history: &[(u32, String)]) -> bool {
+    history
+        .iter()
+        .any(|(version, checksum)| *version == known.version && *checksum != known.checksum())
+}
 
 #[cfg(test)]
 mod tests {

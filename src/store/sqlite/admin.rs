@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use uuid::Uuid;
 
 use crate::domain::{InstanceId, RecipientStatus, Timestamp};
-use crate::store::migration::{Migration, SQLITE};
+use crate::store::migration::{Migration, SQLITE, state_of};
 use crate::store::{
     AdoptMode, AdoptReport, MigrationStep, SchemaState, StoreAdmin, StoreError, StoreErrorKind,
 };
@@ -61,7 +61,7 @@ impl StoreAdmin for SqliteStore {
         }
         self.desk
             .call("read the schema's version", |connection| {
-                Ok(state_of(&history(connection)?))
+                Ok(state_of(SQLITE, &history(connection)?))
             })
             .await
     }
@@ -167,37 +167,15 @@ fn environment(connection: &Connection) -> Result<Option<String>, Trouble> {
         .optional()?)
 }
 
-/// Version and checksum of each migration that was applied; `None` where nothing is ours.
-fn history(connection: &Connection) -> Result<Option<Vec<(u32, String)>>, Trouble> {
+/// Version and checksum of each migration that was applied; empty where nothing is ours.
+fn history(connection: &Connection) -> Result<Vec<(u32, String)>, Trouble> {
     let tables: u32 = connection.query_row(sql!("schema_history_exists"), [], |row| row.get(0))?;
     if tables == 0 {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let mut statement = connection.prepare(sql!("schema_history"))?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(Some(rows.collect::<Result<_, _>>()?))
-}
-
-fn state_of(history: &Option<Vec<(u32, String)>>) -> SchemaState {
-    let Some(history) = history.as_ref().filter(|history| !history.is_empty()) else {
-        return SchemaState::Absent;
-    };
-    let expected = SQLITE.last().map_or(0, |migration| migration.version);
-    let found = history.last().map_or(0, |(version, _)| *version);
-    let altered = SQLITE.iter().find(|known| {
-        let applied = history
-            .iter()
-            .find(|(version, _)| *version == known.version);
-        applied.is_some_and(|(_, checksum)| *checksum != known.checksum())
-    });
-    match altered {
-        Some(migration) => SchemaState::Altered {
-            version: migration.version,
-        },
-        None if found > expected => SchemaState::Ahead { found, expected },
-        None if found < expected => SchemaState::Behind { found, expected },
-        None => SchemaState::Current(found),
-    }
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Applies one migration unless it stands there; true if it was applied. The exclusive lock
@@ -210,8 +188,8 @@ fn apply(
     let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     tx.execute_batch(sql!("migrate_create_history"))?;
     let applied = history(&tx)?;
-    refuse_foreign(&state_of(&applied))?;
-    let stands = applied.is_some_and(|list| list.iter().any(|(v, _)| *v == migration.version));
+    refuse_foreign(&state_of(SQLITE, &applied))?;
+    let stands = applied.iter().any(|(v, _)| *v == migration.version);
     if stands {
         return Ok(false);
     }

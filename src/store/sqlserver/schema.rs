@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::pool::{Pool, Tries};
 use super::values::Fields;
 use super::work::unexpected;
-use crate::store::migration::{Migration, SQLSERVER};
+use crate::store::migration::{Migration, SQLSERVER, state_of};
 use crate::store::{MigrationStep, SchemaState, StoreError, StoreErrorKind};
 
 const LOCK: &str = include_str!("sql/migration_lock.sql");
@@ -75,7 +75,7 @@ async fn migrate_once(
     let history = connection.batch(HISTORY).await?;
     let history = read_history(doing, history.first().map_or(&[], Vec::as_slice));
     let history = history.and_then(|history| {
-        refuse_foreign(doing, &state_of(&history))?;
+        refuse_foreign(doing, &state_of(SQLSERVER, &history))?;
         Ok(history)
     });
     let mut applied = Vec::new();
@@ -113,7 +113,7 @@ async fn apply(connection: &mut Connection, migration: &Migration) -> Result<(),
 pub(super) async fn state(pool: &Pool) -> Result<SchemaState, StoreError> {
     const DOING: &str = "read the schema's version";
     match pool.rows(DOING, HISTORY, &[]).await {
-        Ok(rows) => Ok(state_of(&read_history(DOING, &rows)?)),
+        Ok(rows) => Ok(state_of(SQLSERVER, &read_history(DOING, &rows)?)),
         // Not even the database is there.
         Err(error) if error.kind() == StoreErrorKind::Schema => Ok(SchemaState::Absent),
         Err(error) => Err(error),
@@ -129,27 +129,6 @@ fn read_history(doing: &'static str, rows: &[Row]) -> Result<Vec<(u32, String)>,
         })
         .collect::<Result<_, String>>()
         .map_err(|e| unexpected(doing, e))
-}
-
-fn state_of(history: &[(u32, String)]) -> SchemaState {
-    let expected = SQLSERVER.last().map_or(0, |migration| migration.version);
-    let Some(&(found, _)) = history.last() else {
-        return SchemaState::Absent;
-    };
-    let altered = SQLSERVER.iter().find(|known| {
-        let applied = history
-            .iter()
-            .find(|(version, _)| *version == known.version);
-        applied.is_some_and(|(_, checksum)| *checksum != known.checksum())
-    });
-    match altered {
-        Some(migration) => SchemaState::Altered {
-            version: migration.version,
-        },
-        None if found > expected => SchemaState::Ahead { found, expected },
-        None if found < expected => SchemaState::Behind { found, expected },
-        None => SchemaState::Current(found),
-    }
 }
 
 fn refuse_foreign(doing: &'static str, state: &SchemaState) -> Result<(), StoreError> {
