@@ -13,6 +13,12 @@ pub const SIGN_IN_REST: Duration = Duration::from_secs(15 * 60);
 /// A sign-in that nobody told the end of is taken for dead after this.
 pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// Beyond this, a secret of a relay that nobody used is forgotten when another one is.
+pub(super) const SIGN_IN_UNTOUCHED: Duration = Duration::from_secs(24 * 3600);
+
+/// [`Standing::others_ended`] looks back as far as this.
+pub(super) const ENDED_LATELY: Duration = Duration::from_secs(3600);
+
 /// What instances agree on; every comparison is by the database's clock.
 ///
 /// # Errors

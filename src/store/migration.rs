@@ -56,6 +56,11 @@ pub const SQLITE: &[Migration] = &[
         name: "in_doubt",
         sql: include_str!("../../migrations/sqlite/0002_in_doubt.sql"),
     },
+    Migration {
+        version: 3,
+        name: "shared",
+        sql: include_str!("../../migrations/sqlite/0003_shared.sql"),
+    },
 ];
 
 /// For SQL Server and engines that speak T-SQL.
@@ -69,6 +74,11 @@ pub const SQLSERVER: &[Migration] = &[
         version: 2,
         name: "in_doubt",
         sql: include_str!("../../migrations/sqlserver/0002_in_doubt.sql"),
+    },
+    Migration {
+        version: 3,
+        name: "shared",
+        sql: include_str!("../../migrations/sqlserver/0003_shared.sql"),
     },
 ];
 

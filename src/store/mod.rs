@@ -20,6 +20,10 @@ use async_trait::async_trait;
 
 use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, SendPortInfo};
 
+use archive::Archive;
+use coordination::Coordination;
+use digest::FailureDesk;
+
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
@@ -189,9 +193,12 @@ pub trait StoreDesk: Send + Sync {
 }
 
 /// Everything at once: what `app` hands around.
-pub trait Store: AlertStore + StoreAdmin + StoreDesk {}
+pub trait Store:
+    AlertStore + StoreAdmin + StoreDesk + Coordination + Archive + FailureDesk
+{
+}
 
-impl<T: AlertStore + StoreAdmin + StoreDesk> Store for T {}
+impl<T: AlertStore + StoreAdmin + StoreDesk + Coordination + Archive + FailureDesk> Store for T {}
 
 /// Alerts of a class are taken as if they had been due this much earlier than the next lower
 /// class: the fixed head start that keeps `low` from starving.

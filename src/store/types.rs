@@ -270,6 +270,7 @@ pub struct DeliveryLine {
     pub fault: Option<String>,
     pub cause: Option<String>,
     pub advice: Option<String>,
+    pub remark: Option<String>,
 }
 
 /// A line of the view `Queue`.

@@ -281,6 +281,9 @@ fn renew(
             relay.retry_at.map(time_text),
             relay.reply,
             relay.explanation,
+            relay.connections,
+            relay.message_rate,
+            relay.slowed_by,
         ])?;
     }
     Ok(Renewal::Renewed)

@@ -128,7 +128,11 @@ impl StoreDesk for SqliteStore {
     }
 }
 
-fn insert(connection: &Connection, alert: &NewAlert, now: &str) -> Result<AlertId, Trouble> {
+pub(super) fn insert(
+    connection: &Connection,
+    alert: &NewAlert,
+    now: &str,
+) -> Result<AlertId, Trouble> {
     connection
         .prepare_cached(sql!("insert_alert"))?
         .execute(params![
@@ -152,7 +156,7 @@ fn insert(connection: &Connection, alert: &NewAlert, now: &str) -> Result<AlertI
     Ok(AlertId(connection.last_insert_rowid()))
 }
 
-fn lines<T>(
+pub(super) fn lines<T>(
     connection: &Connection,
     statement: &'static str,
     values: &[&dyn ToSql],
@@ -205,6 +209,7 @@ fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, String> {
         fault: row.lossy("Fault")?,
         cause: row.lossy("Cause")?,
         advice: row.lossy("Advice")?,
+        remark: row.lossy("Remark")?,
     })
 }
 

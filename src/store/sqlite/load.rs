@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::domain::{Alert, AlertId, AlertOrigin, Mailbox, PublicId, Recipient};
+use crate::domain::{Alert, AlertId, Mailbox, PublicId, Recipient};
 use crate::store::Loaded;
 
 use super::codec::Columns;
@@ -33,7 +33,7 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
     Ok(Alert {
         id: AlertId(row.integer("AlertId")?),
         public_id: PublicId(row.uuid("PublicId")?),
-        origin: AlertOrigin::Application,
+        origin: row.word("Origin")?,
         to_recipients: row.optional_text("ToRecipients")?,
         cc_recipients: row.optional_text("CcRecipients")?,
         bcc_recipients: row.optional_text("BccRecipients")?,

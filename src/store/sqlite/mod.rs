@@ -7,10 +7,13 @@
 
 mod admin;
 mod alert_store;
+mod archive;
 mod codec;
 mod connection;
 mod console;
+mod coordination;
 mod desk;
+mod digest;
 mod finish;
 mod load;
 mod owner;

@@ -304,6 +304,7 @@ impl Recorder<'_> {
                 .map(|code| code.to_string()),
             reply.map(|reply| reply.text.as_str()),
             recipient.explanation,
+            recipient.remark,
         ])?;
         Ok(written > 0)
     }

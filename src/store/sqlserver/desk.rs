@@ -1,7 +1,7 @@
 //! What a person at the command line asks.
 
 use async_trait::async_trait;
-use tiberius::Row;
+use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::SqlServerStore;
@@ -19,31 +19,10 @@ use crate::store::{
 impl StoreDesk for SqlServerStore {
     async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError> {
         const DOING: &str = "insert the alert";
-        let row = self
-            .pool
-            .row(
-                DOING,
-                include_str!("sql/insert.sql"),
-                &[
-                    &Uuid::new_v4(),
-                    &alert.to_recipients,
-                    &alert.cc_recipients,
-                    &alert.bcc_recipients,
-                    &alert.subject,
-                    &alert.body,
-                    &alert.body_format.as_str(),
-                    &alert.template,
-                    &alert.payload,
-                    &alert.language,
-                    &alert.headers,
-                    &alert.reference,
-                    &alert.send_port,
-                    &alert.priority.as_str(),
-                    &alert.not_before.map(stored),
-                    &alert.expires_at.map(stored),
-                ],
-            )
-            .await?;
+        let sql = include_str!("sql/insert.sql");
+        let values = new_alert(Uuid::new_v4(), alert);
+        let values: Vec<_> = values.iter().map(|value| &**value).collect();
+        let row = self.pool.row(DOING, sql, &values).await?;
         let id = Fields::of(&row).get().map_err(|e| unexpected(DOING, e))?;
         Ok(AlertId(id))
     }
@@ -113,12 +92,34 @@ impl StoreDesk for SqlServerStore {
     }
 }
 
+/// The values of `insert`, in order, of an alert that is to have this public id.
+pub(super) fn new_alert(public_id: Uuid, alert: &NewAlert) -> [Box<dyn ToSql + '_>; 16] {
+    [
+        Box::new(public_id),
+        Box::new(&alert.to_recipients),
+        Box::new(&alert.cc_recipients),
+        Box::new(&alert.bcc_recipients),
+        Box::new(&alert.subject),
+        Box::new(&alert.body),
+        Box::new(alert.body_format.as_str()),
+        Box::new(&alert.template),
+        Box::new(&alert.payload),
+        Box::new(&alert.language),
+        Box::new(&alert.headers),
+        Box::new(&alert.reference),
+        Box::new(alert.send_port.as_str()),
+        Box::new(alert.priority.as_str()),
+        Box::new(alert.not_before.map(stored)),
+        Box::new(alert.expires_at.map(stored)),
+    ]
+}
+
 /// The ids that are meant: a seek, where `@id IS NULL OR ...` would be a scan.
 fn range(only: Option<AlertId>) -> (i64, i64) {
     only.map_or((i64::MIN, i64::MAX), |id| (id.0, id.0))
 }
 
-fn lines<T>(
+pub(super) fn lines<T>(
     doing: &'static str,
     rows: &[Row],
     read: fn(&mut Fields<'_>) -> Result<T, String>,
@@ -165,6 +166,7 @@ fn delivery_line(f: &mut Fields<'_>) -> Result<DeliveryLine, String> {
         fault: f.maybe_text()?,
         cause: f.maybe_text()?,
         advice: f.maybe_text()?,
+        remark: f.maybe_text()?,
     })
 }
 

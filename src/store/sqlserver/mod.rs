@@ -6,8 +6,11 @@
 //! `sql/`, and in `migrations/sqlserver/` the schema.
 
 mod admin;
+mod archive;
 mod connection;
+mod coordination;
 mod desk;
+mod digest;
 mod error;
 mod pool;
 mod presence;

@@ -137,20 +137,29 @@ async fn write_relays(
         .map(|state| {
             let reply = state.reply.as_deref().map(fit_long);
             let (since, retry_at) = (stored(state.since), state.retry_at.map(stored));
-            (state.condition.as_str(), since, retry_at, reply)
+            let connections = state
+                .connections
+                .map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+            let rate = state.message_rate.as_deref().map(|rate| fit(rate, 64));
+            let slowed_by = state.slowed_by.as_deref().map(fit_long);
+            let now = (connections, rate, slowed_by);
+            (state.condition.as_str(), since, retry_at, reply, now)
         })
         .collect();
     let mut params: Vec<&dyn ToSql> = vec![&instance.0];
     let mut rows = Vec::new();
-    for (state, (condition, since, retry_at, reply)) in relays.iter().zip(&held) {
-        rows.push(format!("(@P1, {})", placeholders(params.len() + 1, 6)));
-        let values: [&dyn ToSql; 6] = [
+    for (state, (condition, since, retry_at, reply, now)) in relays.iter().zip(&held) {
+        rows.push(format!("(@P1, {})", placeholders(params.len() + 1, 9)));
+        let values: [&dyn ToSql; 9] = [
             &state.relay,
             condition,
             since,
             retry_at,
             reply,
             &state.explanation,
+            &now.0,
+            &now.1,
+            &now.2,
         ];
         params.extend(values);
     }

@@ -258,6 +258,7 @@ pub(super) struct RecipientRow {
     enhanced: Option<String>,
     text: Option<String>,
     explanation: Option<String>,
+    remark: Option<String>,
 }
 
 table_row!(
@@ -275,7 +276,8 @@ table_row!(
     code,
     enhanced,
     text,
-    explanation
+    explanation,
+    remark
 );
 
 impl RecipientRow {
@@ -295,6 +297,7 @@ impl RecipientRow {
             enhanced: reply.and_then(|r| r.enhanced).map(|e| e.to_string()),
             text: reply.map(|r| fit_long(&r.text)),
             explanation: short(recipient.explanation.as_deref(), 64),
+            remark: short(recipient.remark.as_deref(), 400),
         }
     }
 }

@@ -169,7 +169,7 @@ fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, String> {
 fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
     let mut fields = Fields::of(row);
     let f = &mut fields;
-    Ok(Alert {
+    let alert = Alert {
         id: AlertId(f.get()?),
         public_id: PublicId(f.get::<Uuid>()?),
         origin: AlertOrigin::Application,
@@ -205,6 +205,10 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
         attempt_count: f.count()?,
         template_version: f.maybe_text()?,
         recipients,
+    };
+    Ok(Alert {
+        origin: f.word()?,
+        ..alert
     })
 }
 

@@ -1,6 +1,6 @@
 -- deliveries: the view, newest alert first.
 SELECT AlertId, Ordinal, Kind, Address, Status, StatusAt, AttemptCount, NextAttemptAt, Relay, Command, ReplyCode,
-       EnhancedStatusCode, ReplyText, Fault, Cause, Advice
+       EnhancedStatusCode, ReplyText, Fault, Cause, Advice, Remark
 FROM Delivery
 ORDER BY AlertId DESC, Ordinal
 LIMIT ?1

@@ -1,3 +1,4 @@
 -- renew: what this instance knows of one relay.
-INSERT INTO RelayState (InstanceId, Relay, Condition, Since, RetryAt, Reply, ExplanationKey)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+INSERT INTO RelayState (InstanceId, Relay, Condition, Since, RetryAt, Reply, ExplanationKey, Connections, MessageRate,
+                        SlowedBy)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)

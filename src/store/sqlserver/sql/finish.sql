@@ -16,11 +16,11 @@ FROM sendport.AlertRow a JOIN @outcomes o ON o.AlertId = a.AlertId
 WHERE a.StatusAt = o.SeenStatusAt AND a.LeaseToken IS NULL AND a.Status IN (N'queued', N'delayed', N'held');
 
 INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount, Relay,
-    Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey)
+    Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey, Remark)
 SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
     REPLACE(n.DisplayName COLLATE Latin1_General_BIN2, @quote, N''''), n.Status, @now, n.AttemptCount, n.Relay,
     n.Command, n.ReplyCode, n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''),
-    n.ExplanationKey
+    n.ExplanationKey, REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
 FROM @recipients n JOIN @held h ON h.AlertId = n.AlertId
 WHERE NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
 

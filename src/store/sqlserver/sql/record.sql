@@ -59,7 +59,7 @@ UPDATE r
 SET Status = n.Status, StatusAt = @now, AttemptCount = n.AttemptCount, Relay = REPLACE(n.Relay COLLATE Latin1_General_BIN2, @quote, N''''),
     Command = n.Command,
     ReplyCode = n.ReplyCode, EnhancedStatusCode = n.EnhancedStatusCode, ReplyText = REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''),
-    ExplanationKey = n.ExplanationKey
+    ExplanationKey = n.ExplanationKey, Remark = REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
 FROM sendport.Recipient r JOIN @recipients n ON n.AlertId = r.AlertId AND n.Ordinal = r.Ordinal
 WHERE r.Status <> N'relayed'
   AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = n.AlertId)
@@ -69,7 +69,7 @@ WHERE r.Status <> N'relayed'
 -- the lease, who was not relayed is queued, unless the row itself says that it can never be sent
 -- (failed without an attempt), or the alert is final.
 INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount, Relay,
-    Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey)
+    Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey, Remark)
 SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
     REPLACE(n.DisplayName COLLATE Latin1_General_BIN2, @quote, N''''),
     CASE WHEN h.AlertId IS NOT NULL OR n.Status = N'relayed' OR (n.Status = N'failed' AND n.AttemptCount = 0) THEN n.Status
@@ -77,7 +77,8 @@ SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BI
          WHEN n.Status IN (N'queued', N'delayed') THEN N'failed'
          ELSE n.Status END,
     @now, n.AttemptCount, REPLACE(n.Relay COLLATE Latin1_General_BIN2, @quote, N''''), n.Command, n.ReplyCode,
-    n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey
+    n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey,
+    REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
 FROM @recipients n
 JOIN sendport.AlertRow a ON a.AlertId = n.AlertId
 LEFT JOIN @held h ON h.AlertId = n.AlertId

@@ -21,11 +21,12 @@ BEGIN
 
     IF @resolution <> N'resend' AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = @alert)
         INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount,
-            Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey)
+            Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey, Remark)
         SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
             REPLACE(n.DisplayName COLLATE Latin1_General_BIN2, @quote, N''''), n.Status, @now, n.AttemptCount, n.Relay,
             n.Command, n.ReplyCode, n.EnhancedStatusCode,
-            REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey
+            REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey,
+            REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
         FROM @recipients n;
 
     -- Who was refused in that very attempt was not part of it, and waits on.

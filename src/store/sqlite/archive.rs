@@ -1,0 +1,42 @@
+//! Audit copies.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+
+use crate::domain::AuditCopy;
+use crate::store::StoreError;
+use crate::store::archive::Archive;
+
+use super::codec::{time_text, uuid_text};
+use super::connection::Trouble;
+use super::{SqliteStore, sql};
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn keep_copy(&self, copy: &AuditCopy) -> Result<(), StoreError> {
+        let copy = copy.clone();
+        self.writer
+            .call("keep an audit copy", move |connection| {
+                keep(connection, &copy)
+            })
+            .await
+    }
+}
+
+fn keep(connection: &Connection, copy: &AuditCopy) -> Result<(), Trouble> {
+    connection
+        .prepare_cached(sql!("keep_copy"))?
+        .execute(params![
+            uuid_text(copy.attempt.0),
+            copy.stage.as_str(),
+            copy.alert.0,
+            copy.send_port,
+            copy.relay,
+            time_text(copy.kept_at),
+            copy.message_id,
+            copy.reverse_path,
+            copy.forward_paths.join("\n"),
+            copy.octets,
+        ])?;
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! What instances agree on: shares of limits, and who tries a password.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::domain::{
+    Command, InstanceId, Reply, SignInKey, SignInTurn, SignInVerdict, Standing, Timestamp,
+};
+use crate::store::StoreError;
+use crate::store::coordination::{
+    Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_REST, SIGN_IN_UNTOUCHED,
+};
+
+use super::codec::{Columns, earlier, time_text, uuid_text};
+use super::connection::{Trouble, write};
+use super::{SqliteStore, sql};
+
+#[async_trait]
+impl Coordination for SqliteStore {
+    async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError> {
+        let now = self.clock.now();
+        self.writer
+            .call("agree on shares", move |connection| {
+                write(connection, |tx| stand(tx, instance, shares_of.max(1), now))
+            })
+            .await
+    }
+
+    async fn begin_sign_in(
+        &self,
+        instance: Option<InstanceId>,
+        key: &SignInKey,
+    ) -> Result<SignInTurn, StoreError> {
+        let (key, now) = (key.clone(), self.clock.now());
+        self.writer
+            .call("ask for a turn to sign in", move |connection| {
+                write(connection, |tx| begin(tx, instance, &key, now))
+            })
+            .await
+    }
+
+    async fn end_sign_in(
+        &self,
+        instance: Option<InstanceId>,
+        key: &SignInKey,
+        verdict: &SignInVerdict,
+    ) -> Result<(), StoreError> {
+        let (key, verdict, now) = (key.clone(), verdict.clone(), self.clock.now());
+        self.writer
+            .call("note how a sign-in ended", move |connection| {
+                write(connection, |tx| end(tx, instance, &key, &verdict, now))
+            })
+            .await
+    }
+}
+
+fn stand(
+    tx: &Transaction<'_>,
+    instance: InstanceId,
+    shares_of: u32,
+    now: Timestamp,
+) -> Result<Standing, Trouble> {
+    let id = uuid_text(instance.0);
+    tx.prepare_cached(sql!("stand_write"))?
+        .execute(params![id, shares_of])?;
+    let mut statement = tx.prepare_cached(sql!("stand_read"))?;
+    let read = |row: &Columns<'_, '_>| {
+        let instances = row.count("Others")? + 1;
+        let least = row.optional_integer("LeastShares")?;
+        let others_ended = row
+            .optional_time("LastEndedAt")?
+            .map(|at| (now - at).to_std().unwrap_or_default())
+            .filter(|ago| *ago <= ENDED_LATELY);
+        Ok(Standing {
+            instances,
+            rank: row.count("Older")?,
+            agreed: least.is_none_or(|least| least >= i64::from(instances)),
+            others_ended,
+        })
+    };
+    let standing =
+        statement.query_row(params![id, time_text(now)], |row| Ok(read(&Columns(row))))?;
+    standing.map_err(Trouble::unreadable)
+}
+
+/// What stands about a secret.
+struct Known {
+    state: String,
+    state_at: Timestamp,
+    refused_at: Option<Timestamp>,
+    reply: Reply,
+    /// Whoever noted it, unless that was nobody's instance, still lives.
+    lives: bool,
+}
+
+impl Known {
+    fn read(row: &Columns<'_, '_>) -> Result<Self, String> {
+        let code = row.optional_integer("ReplyCode")?;
+        let enhanced = row.optional_text("EnhancedStatusCode")?;
+        Ok(Self {
+            state: row.text("State")?,
+            state_at: row.time("StateAt")?,
+            refused_at: row.optional_time("RefusedAt")?,
+            reply: Reply {
+                command: Command::Auth,
+                code: code
+                    .and_then(|code| u16::try_from(code).ok())
+                    .unwrap_or_default(),
+                enhanced: enhanced.and_then(|code| code.parse().ok()),
+                text: row.lossy("ReplyText")?.unwrap_or_default(),
+            },
+            lives: row.flag("Lives")?,
+        })
+    }
+
+    fn turn(self, now: Timestamp) -> SignInTurn {
+        let left = |since: Timestamp, limit: Duration| {
+            let passed = (now - since).to_std().unwrap_or_default();
+            limit.checked_sub(passed).filter(|left| !left.is_zero())
+        };
+        let refused = self.refused_at.unwrap_or(self.state_at);
+        match self.state.as_str() {
+            "accepted" => SignInTurn::Free,
+            "trying" if self.lives && left(self.state_at, SIGN_IN_LIMIT).is_some() => {
+                SignInTurn::Wait
+            }
+            "refused" => match left(refused, SIGN_IN_REST) {
+                Some(retry_in) => SignInTurn::Refused {
+                    reply: self.reply,
+                    retry_in,
+                },
+                None => SignInTurn::Alone,
+            },
+            _ => SignInTurn::Alone,
+        }
+    }
+}
+
+fn begin(
+    tx: &Transaction<'_>,
+    instance: Option<InstanceId>,
+    key: &SignInKey,
+    now: Timestamp,
+) -> Result<SignInTurn, Trouble> {
+    let mut statement = tx.prepare_cached(sql!("sign_in_read"))?;
+    let at = time_text(now);
+    let known = statement
+        .query_row(params![key.relay, key.secret, at], |row| {
+            Ok(Known::read(&Columns(row)))
+        })
+        .optional()?
+        .transpose()
+        .map_err(Trouble::unreadable)?;
+    let turn = known.map_or(SignInTurn::Alone, |known| known.turn(now));
+    if turn == SignInTurn::Alone {
+        let values = params![key.relay, key.secret, at, id_text(instance)];
+        tx.prepare_cached(sql!("sign_in_try"))?.execute(values)?;
+    }
+    Ok(turn)
+}
+
+fn end(
+    tx: &Transaction<'_>,
+    instance: Option<InstanceId>,
+    key: &SignInKey,
+    verdict: &SignInVerdict,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    let (relay, secret) = (&key.relay, &key.secret);
+    let (at, who) = (time_text(now), id_text(instance));
+    match verdict {
+        SignInVerdict::Accepted => {
+            let values = params![relay, secret, at, who];
+            tx.prepare_cached(sql!("sign_in_accepted"))?
+                .execute(values)?;
+        }
+        SignInVerdict::Refused(reply) => {
+            let enhanced = reply.enhanced.map(|code| code.to_string());
+            let values = params![relay, secret, at, who, reply.code, enhanced, reply.text];
+            tx.prepare_cached(sql!("sign_in_refused"))?
+                .execute(values)?;
+        }
+        SignInVerdict::Unknown => {
+            let values = params![relay, secret, who];
+            tx.prepare_cached(sql!("sign_in_forget"))?.execute(values)?;
+            tx.prepare_cached(sql!("sign_in_restore"))?
+                .execute(values)?;
+        }
+    }
+    let values = params![relay, secret, earlier(now, SIGN_IN_UNTOUCHED)];
+    tx.prepare_cached(sql!("sign_in_drop_others"))?
+        .execute(values)?;
+    Ok(())
+}
+
+fn id_text(instance: Option<InstanceId>) -> Option<String> {
+    instance.map(|id| uuid_text(id.0))
+}

@@ -1,0 +1,2 @@
+-- tell: whether another instance told of it first.
+SELECT EXISTS (SELECT 1 FROM FailureTold WHERE AlertId = ?1)

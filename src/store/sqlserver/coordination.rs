@@ -1,0 +1,156 @@
+//! What instances agree on: shares of limits, and who tries a password.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tiberius::{Row, ToSql};
+use uuid::Uuid;
+
+use super::SqlServerStore;
+use super::values::{Fields, fit, fit_long, seconds};
+use super::work::unexpected;
+use crate::domain::{Command, InstanceId, Reply, SignInKey, SignInTurn, SignInVerdict, Standing};
+use crate::store::StoreError;
+use crate::store::coordination::{
+    Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_REST, SIGN_IN_UNTOUCHED,
+};
+
+#[async_trait]
+impl Coordination for SqlServerStore {
+    async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError> {
+        const DOING: &str = "agree on shares";
+        let sql = include_str!("sql/stand.sql");
+        let shares_of = i32::try_from(shares_of.max(1)).unwrap_or(i32::MAX);
+        let values: [&dyn ToSql; 3] = [&instance.0, &shares_of, &seconds(ENDED_LATELY)];
+        let row = self.pool.row(DOING, sql, &values).await?;
+        standing(&row).map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn begin_sign_in(
+        &self,
+        instance: Option<InstanceId>,
+        key: &SignInKey,
+    ) -> Result<SignInTurn, StoreError> {
+        const DOING: &str = "ask for a turn to sign in";
+        let sql = include_str!("sql/begin_sign_in.sql");
+        let (relay, secret, instance) = columns(instance, key);
+        let (limit, rest) = (seconds(SIGN_IN_LIMIT), seconds(SIGN_IN_REST));
+        let values: [&dyn ToSql; 5] = [&relay, &secret, &instance, &limit, &rest];
+        let rows = self.pool.rows(DOING, sql, &values).await?;
+        match rows.first() {
+            Some(row) => turn(row).map_err(|e| unexpected(DOING, e)),
+            None => Ok(SignInTurn::Wait),
+        }
+    }
+
+    async fn end_sign_in(
+        &self,
+        instance: Option<InstanceId>,
+        key: &SignInKey,
+        verdict: &SignInVerdict,
+    ) -> Result<(), StoreError> {
+        match verdict {
+            SignInVerdict::Accepted => self.note_sign_in(instance, key, None).await,
+            SignInVerdict::Refused(reply) => self.note_sign_in(instance, key, Some(reply)).await,
+            SignInVerdict::Unknown => self.drop_sign_in(instance, key).await,
+        }
+    }
+}
+
+const NOTING: &str = "note how a sign-in ended";
+
+impl SqlServerStore {
+    async fn note_sign_in(
+        &self,
+        instance: Option<InstanceId>,
+        key: &SignInKey,
+        refusal: Option<&Reply>,
+    ) -> Result<(), StoreError> {
+        let sql = include_str!("sql/end_sign_in.sql");
+        let (relay, secret, instance) = columns(instance, key);
+        let state = refusal.map_or("accepted", |_| "refused");
+        let code = refusal.map(|reply| i32::from(reply.code));
+        let enhanced = refusal
+            .and_then(|reply| reply.enhanced)
+            .map(|code| code.to_string());
+        let text = refusal.map(|reply| fit_long(&reply.text));
+        let values: [&dyn ToSql; 8] = [
+            &relay,
+            &secret,
+            &instance,
+            &state,
+            &code,
+            &enhanced,
+            &text,
+            &seconds(SIGN_IN_UNTOUCHED),
+        ];
+        self.pool.query(NOTING, sql, &values).await?;
+        Ok(())
+    }
+
+    async fn drop_sign_in(
+        &self,
+        instance: Option<InstanceId>,
+        key: &SignInKey,
+    ) -> Result<(), StoreError> {
+        let sql = include_str!("sql/drop_sign_in.sql");
+        let (relay, secret, instance) = columns(instance, key);
+        self.pool
+            .query(NOTING, sql, &[&relay, &secret, &instance])
+            .await?;
+        Ok(())
+    }
+}
+
+fn columns(instance: Option<InstanceId>, key: &SignInKey) -> (String, String, Option<Uuid>) {
+    (
+        fit(&key.relay, 128),
+        fit(&key.secret, 64),
+        instance.map(|id| id.0),
+    )
+}
+
+fn standing(row: &Row) -> Result<Standing, String> {
+    let mut f = Fields::of(row);
+    let instances = f.count()? + 1;
+    let rank = f.count()?;
+    let least = f.maybe::<i32>()?;
+    let ended = f.maybe::<i32>()?;
+    Ok(Standing {
+        instances,
+        rank,
+        agreed: least.is_none_or(|least| i64::from(least) >= i64::from(instances)),
+        others_ended: ended
+            .map(|ago| Duration::from_secs(u64::try_from(ago).unwrap_or(0)))
+            .filter(|ago| *ago <= ENDED_LATELY),
+    })
+}
+
+fn turn(row: &Row) -> Result<SignInTurn, String> {
+    let mut f = Fields::of(row);
+    if f.count()? > 0 {
+        return Ok(SignInTurn::Alone);
+    }
+    let state = f.text()?;
+    let left = f.maybe::<i32>()?.unwrap_or_default();
+    Ok(match state.as_str() {
+        "accepted" => SignInTurn::Free,
+        "refused" => SignInTurn::Refused {
+            reply: refusal(&mut f)?,
+            retry_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
+        },
+        _ => SignInTurn::Wait,
+    })
+}
+
+fn refusal(f: &mut Fields<'_>) -> Result<Reply, String> {
+    let code = f.maybe::<i32>()?.and_then(|code| u16::try_from(code).ok());
+    let enhanced = f.maybe_text()?.and_then(|code| code.parse().ok());
+    let text = f.maybe_text()?.unwrap_or_default();
+    Ok(Reply::new(
+        Command::Auth,
+        code.unwrap_or_default(),
+        enhanced,
+        text,
+    ))
+}

@@ -1,0 +1,34 @@
+-- SqlServerStore::begin_sign_in
+-- @P1 relay, @P2 secret, @P3 instance, @P4 seconds after which a try is void, @P5 seconds that a
+-- refusal rests. Answers whether it is this one's turn alone, and what stands about the secret;
+-- nothing where another one took it back meanwhile.
+DECLARE @now datetime2(3) = SYSUTCDATETIME();
+DECLARE @alone int = 0;
+-- Each of the two statements is its own transaction, and only one of many can be the one that
+-- changes the row or makes it.
+UPDATE s SET State = N'trying', StateAt = @now, InstanceId = @P3
+FROM sendport.RelaySignIn s
+WHERE s.Relay = @P1 AND s.Secret = @P2
+  AND ((s.State = N'refused' AND s.RefusedAt <= DATEADD(second, -@P5, @now))
+       OR (s.State = N'trying' AND (s.StateAt <= DATEADD(second, -@P4, @now)
+                                    OR (s.InstanceId IS NOT NULL
+                                        AND NOT EXISTS (SELECT 1 FROM sendport.Instance i
+                                                        WHERE i.InstanceId = s.InstanceId AND i.StoppedAt IS NULL
+                                                          AND i.LeaseUntil > @now)))));
+SET @alone = @@ROWCOUNT;
+IF @alone = 0
+BEGIN
+    BEGIN TRY
+        INSERT INTO sendport.RelaySignIn (Relay, Secret, State, StateAt, InstanceId)
+        SELECT @P1, @P2, N'trying', @now, @P3
+        WHERE NOT EXISTS (SELECT 1 FROM sendport.RelaySignIn x WHERE x.Relay = @P1 AND x.Secret = @P2);
+        SET @alone = @@ROWCOUNT;
+    END TRY
+    BEGIN CATCH
+        IF ERROR_NUMBER() NOT IN (2601, 2627) THROW;
+        SET @alone = 0;
+    END CATCH;
+END;
+SELECT @alone, s.State, DATEDIFF(second, @now, DATEADD(second, @P5, s.RefusedAt)), s.ReplyCode, s.EnhancedStatusCode,
+       s.ReplyText
+FROM sendport.RelaySignIn s WHERE s.Relay = @P1 AND s.Secret = @P2;

@@ -1,0 +1,17 @@
+-- SqlServerStore::end_sign_in, of an end that tells something
+-- @P1 relay, @P2 secret, @P3 instance, @P4 accepted or refused, @P5 code, @P6 enhanced code, @P7 text,
+-- @P8 seconds after which other secrets are forgotten.
+DECLARE @now datetime2(3) = SYSUTCDATETIME();
+BEGIN TRY
+    INSERT INTO sendport.RelaySignIn (Relay, Secret, State, StateAt, InstanceId)
+    SELECT @P1, @P2, N'trying', @now, @P3
+    WHERE NOT EXISTS (SELECT 1 FROM sendport.RelaySignIn x WHERE x.Relay = @P1 AND x.Secret = @P2);
+END TRY
+BEGIN CATCH
+    IF ERROR_NUMBER() NOT IN (2601, 2627) THROW;
+END CATCH;
+UPDATE s
+SET State = @P4, StateAt = @now, InstanceId = @P3, RefusedAt = CASE WHEN @P4 = N'refused' THEN @now END,
+    ReplyCode = @P5, EnhancedStatusCode = @P6, ReplyText = @P7
+FROM sendport.RelaySignIn s WHERE s.Relay = @P1 AND s.Secret = @P2;
+DELETE FROM sendport.RelaySignIn WHERE Relay = @P1 AND Secret <> @P2 AND StateAt < DATEADD(second, -@P8, @now);
