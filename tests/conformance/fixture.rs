@@ -36,6 +36,12 @@ pub(crate) trait Fixture: Send + Sync {
     /// The first value of the first row, as text.
     async fn scalar(&self, query: &str) -> Option<String>;
 
+    /// An expression: the octets of a column in hexadecimal, in capitals.
+    fn hex(&self, column: &str) -> String;
+
+    /// The table that the columns from `Status` on stand in: the alert's own, or one beside it.
+    fn state_table(&self) -> String;
+
     /// The name of a table or view in a statement: `Alert`, or `sendport.Alert`.
     fn table(&self, name: &str) -> String;
 

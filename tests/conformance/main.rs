@@ -4,7 +4,9 @@
 //! below makes each of them a test of its own on each store: `cargo test --test conformance
 //! sqlite::claim` runs those about claims on SQLite.
 
+mod archive;
 mod claim;
+mod digest;
 mod doubt;
 mod environment;
 mod facts;
@@ -12,11 +14,14 @@ mod fixture;
 mod leases;
 mod queue;
 mod record;
+mod relays;
 mod schema;
+mod sign_in;
 mod sqlite;
 mod sqlite_alone;
 mod sqlserver;
 mod sqlserver_only;
+mod standing;
 mod sweep;
 #[path = "../support/tsql.rs"]
 mod tsql;
@@ -129,8 +134,57 @@ macro_rules! scenarios {
                 a_paused_relay_is_named_with_its_reply;
                 what_is_not_due_says_when;
                 what_is_held_says_so;
+                what_is_held_in_doubt_says_so;
+                what_waits_for_a_window_says_so;
                 nothing_to_wait_for_says_nothing;
                 instances_show_who_lives;
+            }
+            standing {
+                one_alone_has_everything;
+                each_has_a_place_by_age;
+                who_started_at_the_same_time_has_a_place_of_its_own;
+                they_agree_when_every_other_one_shares;
+                who_stopped_or_lost_its_lease_does_not_count;
+                what_ended_long_ago_is_forgotten;
+                who_is_not_registered_counts_as_the_youngest;
+            }
+            sign_in {
+                of_many_that_ask_at_once_one_tries;
+                an_accepted_secret_is_free_for_all;
+                a_refused_secret_rests_for_a_quarter_of_an_hour;
+                a_secret_that_was_right_can_be_refused;
+                whoever_learns_nothing_gives_the_turn_back;
+                an_earlier_refusal_stays_readable;
+                who_dies_while_it_tries_is_not_waited_for;
+                a_try_without_an_end_is_void_after_its_limit;
+                relays_have_turns_of_their_own;
+                a_secret_that_nobody_used_for_a_day_is_forgotten;
+            }
+            relays {
+                the_worst_that_an_instance_says_is_the_line;
+                what_instances_may_do_together_is_added_up;
+                who_sends_through_it_stands_there;
+                the_last_sign_in_stands_there;
+            }
+            archive {
+                a_copy_is_kept_octet_by_octet;
+                one_attempt_at_one_stage_is_kept_once;
+                a_copy_outlives_its_alert;
+                a_remark_stands_beside_the_reply;
+                a_long_remark_harms_nobody;
+            }
+            digest {
+                each_failed_recipient_is_a_line;
+                a_line_says_what_the_relay_said;
+                an_alert_that_failed_as_a_whole_has_a_line;
+                what_expired_is_told_of;
+                what_still_goes_on_is_not_told_of;
+                only_what_ended_lately_on_the_send_port_is_told_of;
+                lines_of_the_oldest_alerts_come_first_up_to_the_limit;
+                what_was_told_is_not_told_again;
+                a_digest_is_an_alert_of_the_service;
+                an_application_cannot_make_a_digest;
+                of_many_instances_one_tells;
             }
             schema {
                 nothing_there_is_absent;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{AlertStatus, RecipientStatus, RelayCondition, RelayState};
+use sendport::domain::{
+    AlertStatus, Outcome, OutcomeKind, RecipientStatus, RelayCondition, RelayState,
+};
 use sendport::store::{AdoptMode, QueueLine, Store};
 
 use crate::fixture::*;
@@ -130,6 +132,82 @@ pub(crate) async fn what_is_held_says_so(f: &dyn Fixture) {
         waiting_for(&store).await,
         "held by an operator until released"
     );
+}
+
+pub(crate) async fn what_is_held_in_doubt_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(2).await;
+    let a = holding_instance(&store, "a").await;
+    let (token, alerts) = claim(&store, a, 2).await;
+    let b = instance(&store, "b").await;
+    f.advance(LEASE_AND_MORE).await;
+    holding_instance(&store, "c").await;
+    assert_eq!(store.take_over(b, 1).await.expect("take over"), 1);
+    let statuses = [RecipientStatus::Queued];
+    let mut other = outcome(alerts[1], token, 1, &statuses);
+    let OutcomeKind::Decided(decision) = &mut other.kind else {
+        panic!("decided");
+    };
+    decision.attempt = None;
+    record(&store, a, &other).await;
+    let held = || async {
+        let lines = store.queue().await.expect("queue");
+        let held = lines
+            .into_iter()
+            .find(|line| line.status == AlertStatus::Held);
+        held.and_then(|line| line.waiting_for).expect("it is held")
+    };
+    assert_eq!(held().await, "held in doubt: see the view InDoubt");
+    store.adopt("test", AdoptMode::Hold).await.expect("adopt");
+    let table = f.state_table();
+    f.sql(&format!(
+        "UPDATE {table} SET StatusReason = 'in doubt: nobody saw its end' WHERE AttemptCount = 1"
+    ))
+    .await;
+    assert_eq!(
+        held().await,
+        "1 held in doubt: see the view InDoubt; the others held by an operator until released"
+    );
+}
+
+pub(crate) async fn what_waits_for_a_window_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let a = instance(&store, "a").await;
+    let states = [relay("mail", RelayCondition::Closed, None)];
+    let ports = ["default".to_owned()];
+    let renewed = store.renew(a, LEASE, &ports, &states);
+    renewed.await.expect("renew");
+    let (token, id) = claim_one(&store, a).await;
+    let reason = "waits for the delivery window Mon-Fri 08:00-18:00; it's closed";
+    let kind = OutcomeKind::Released {
+        retry_in: minutes(30),
+        reason: Some(reason.to_owned()),
+    };
+    let waiting = Outcome {
+        alert: id,
+        token,
+        kind,
+    };
+    record(&store, a, &waiting).await;
+    let text = waiting_for(&store).await;
+    assert!(text.starts_with(&format!("{reason}, due at ")), "{text}");
+    let shown = line(&store, id).await;
+    assert_eq!(shown.status_reason.as_deref(), Some(reason));
+    assert_eq!(
+        (shown.status, shown.attempt_count),
+        (AlertStatus::Queued, 0)
+    );
+    f.advance(minutes(30)).await;
+    let a = instance(&store, "a").await;
+    let (token, _) = claim_one(&store, a).await;
+    assert_eq!(
+        line(&store, id).await.status_reason,
+        None,
+        "it waits no more"
+    );
+    record(&store, a, &released(id, token, minutes(1))).await;
+    assert_eq!(line(&store, id).await.status_reason, None);
 }
 
 pub(crate) async fn nothing_to_wait_for_says_nothing(f: &dyn Fixture) {

@@ -37,6 +37,9 @@ const TIMES: &[(&str, &[&str])] = &[
     ("SendPort", &["LastSeenAt"]),
     ("RelayState", &["Since", "RetryAt"]),
     ("EventLog", &["LoggedAt"]),
+    ("RelaySignIn", &["StateAt", "RefusedAt"]),
+    ("AuditCopy", &["KeptAt"]),
+    ("FailureTold", &["ToldAt"]),
 ];
 
 /// A file in a folder of its own.
@@ -111,6 +114,14 @@ impl Fixture for SqliteFixture {
             Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => None,
             Err(error) => panic!("{query}\n{error}"),
         }
+    }
+
+    fn hex(&self, column: &str) -> String {
+        format!("hex({column})")
+    }
+
+    fn state_table(&self) -> String {
+        "AlertState".to_owned()
     }
 
     fn table(&self, name: &str) -> String {

@@ -38,6 +38,9 @@ const TIMES: &[(&str, &[&str])] = &[
     ("SendPort", &["LastSeenAt"]),
     ("RelayState", &["Since", "RetryAt"]),
     ("EventLog", &["LoggedAt"]),
+    ("RelaySignIn", &["StateAt", "RefusedAt"]),
+    ("AuditCopy", &["KeptAt"]),
+    ("FailureTold", &["ToldAt"]),
 ];
 
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.
@@ -133,6 +136,14 @@ impl Fixture for SqlServerFixture {
             Ok(value) => value,
             Err(error) => panic!("{query}\n{error}"),
         }
+    }
+
+    fn hex(&self, column: &str) -> String {
+        format!("CONVERT(nvarchar(max), {column}, 2)")
+    }
+
+    fn state_table(&self) -> String {
+        "sendport.AlertRow".to_owned()
     }
 
     fn table(&self, name: &str) -> String {

@@ -31,6 +31,8 @@ const BY_OWNER: &str = "INDEX IX_AlertState_LeaseOwner (LeaseOwner=?)";
 
 const BY_ALERT: &str = "INDEX IX_Attempt_AlertId (AlertId=?)";
 
+const BY_ENDED: &str = "INDEX IX_AlertState_Ended (SendPort=? AND FinalAt>?)";
+
 /// All of it, but it holds only what is not final.
 const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
 
@@ -67,7 +69,15 @@ const PLANS: &[Plan] = &[
     plan!("record_ends_doubt" seeks [BY_KEY, BY_ALERT], scans []),
     plan!("record_end_doubt" seeks [BY_KEY], scans []),
     plan!("take_over_hold" seeks [BY_KEY], scans []),
-    plan!("queue" seeks [LIVE_ONLY], scans ["AlertState", "q", "i"]),
+    plan!("queue" seeks [LIVE_ONLY, "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt=?)"],
+          scans ["AlertState", "q", "i"]),
+    plan!("untold_count" seeks [BY_ENDED], scans []),
+    plan!("untold_lines" seeks [BY_ENDED, BY_KEY], scans ["u"]),
+    plan!("told" seeks [BY_KEY], scans []),
+    plan!("tell" seeks [BY_KEY], scans []),
+    plan!("tell_origin" seeks [BY_KEY], scans []),
+    plan!("sign_in_read" seeks ["PRIMARY KEY (Relay=? AND Secret=?)"], scans []),
+    plan!("sign_in_drop_others" seeks ["PRIMARY KEY (Relay=?)"], scans []),
 ];
 
 fn migrated() -> Connection {

@@ -1,0 +1,203 @@
+//! A password is tried by one at a time, and one that was refused rests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sendport::domain::{
+    Command, EnhancedStatusCode, InstanceId, Reply, SignInKey, SignInTurn, SignInVerdict,
+};
+use sendport::store::Store;
+
+use crate::fixture::*;
+
+fn key(secret: &str) -> SignInKey {
+    SignInKey {
+        relay: "mail".to_owned(),
+        secret: secret.to_owned(),
+    }
+}
+
+fn refusal() -> Reply {
+    let code = EnhancedStatusCode::new(5, 7, 8);
+    let text = "Authentication credentials invalid; it's O'Brien's";
+    Reply::new(Command::Auth, 535, Some(code), text)
+}
+
+async fn begin(
+    store: &Arc<dyn Store>,
+    instance: impl Into<Option<InstanceId>>,
+    secret: &str,
+) -> SignInTurn {
+    let turn = store.begin_sign_in(instance.into(), &key(secret)).await;
+    turn.expect("begin a sign-in")
+}
+
+async fn end(
+    store: &Arc<dyn Store>,
+    instance: impl Into<Option<InstanceId>>,
+    secret: &str,
+    verdict: SignInVerdict,
+) {
+    let key = key(secret);
+    let ended = store.end_sign_in(instance.into(), &key, &verdict);
+    ended.await.expect("end a sign-in");
+}
+
+async fn refuse(store: &Arc<dyn Store>, instance: InstanceId, secret: &str) {
+    assert_eq!(begin(store, instance, secret).await, SignInTurn::Alone);
+    end(store, instance, secret, SignInVerdict::Refused(refusal())).await;
+}
+
+pub(crate) async fn of_many_that_ask_at_once_one_tries(f: &dyn Fixture) {
+    let here = f.fresh().await;
+    let there = f.another().await;
+    let (a, b) = (instance(&here, "a").await, instance(&here, "b").await);
+    for secret in ["1", "2", "3", "4", "5"] {
+        let mut asked = tokio::task::JoinSet::new();
+        for n in 0..16 {
+            let (store, instance) = match n % 2 {
+                0 => (Arc::clone(&here), a),
+                _ => (Arc::clone(&there), b),
+            };
+            let instance = (n > 2).then_some(instance);
+            asked.spawn(async move { store.begin_sign_in(instance, &key(secret)).await });
+        }
+        let turns: Result<Vec<_>, _> = asked.join_all().await.into_iter().collect();
+        let turns = turns.expect("every one is answered");
+        let of = |turn: SignInTurn| turns.iter().filter(|t| **t == turn).count();
+        assert_eq!(
+            (of(SignInTurn::Alone), of(SignInTurn::Wait)),
+            (1, 15),
+            "{turns:?}"
+        );
+    }
+}
+
+pub(crate) async fn an_accepted_secret_is_free_for_all(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "right").await, SignInTurn::Alone);
+    assert_eq!(begin(&store, b, "right").await, SignInTurn::Wait);
+    end(&store, a, "right", SignInVerdict::Accepted).await;
+    for instance in [Some(a), Some(b), None] {
+        assert_eq!(begin(&store, instance, "right").await, SignInTurn::Free);
+        end(&store, instance, "right", SignInVerdict::Unknown).await;
+    }
+    f.advance(minutes(60 * 24 * 30)).await;
+    assert_eq!(begin(&store, None, "right").await, SignInTurn::Free);
+    assert_eq!(begin(&store, None, "another").await, SignInTurn::Alone);
+}
+
+pub(crate) async fn a_refused_secret_rests_for_a_quarter_of_an_hour(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    refuse(&store, a, "wrong").await;
+    f.advance(minutes(10)).await;
+    for instance in [Some(a), Some(b), None] {
+        let SignInTurn::Refused { reply, retry_in } = begin(&store, instance, "wrong").await else {
+            panic!("it was refused ten minutes ago");
+        };
+        assert_eq!(reply, refusal());
+        let off = retry_in.abs_diff(minutes(5));
+        assert!(off < Duration::from_secs(20), "{retry_in:?}");
+    }
+    f.advance(minutes(5)).await;
+    let b = instance(&store, "b, started again").await;
+    assert_eq!(begin(&store, b, "wrong").await, SignInTurn::Alone);
+    assert_eq!(begin(&store, None, "wrong").await, SignInTurn::Wait);
+    end(&store, b, "wrong", SignInVerdict::Accepted).await;
+    assert_eq!(begin(&store, None, "wrong").await, SignInTurn::Free);
+}
+
+pub(crate) async fn a_secret_that_was_right_can_be_refused(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
+    end(&store, a, "s", SignInVerdict::Accepted).await;
+    end(&store, a, "s", SignInVerdict::Refused(refusal())).await;
+    let turn = begin(&store, a, "s").await;
+    assert!(matches!(turn, SignInTurn::Refused { .. }), "{turn:?}");
+}
+
+pub(crate) async fn whoever_learns_nothing_gives_the_turn_back(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
+    end(&store, b, "s", SignInVerdict::Unknown).await;
+    assert_eq!(begin(&store, b, "s").await, SignInTurn::Wait, "it is a's");
+    end(&store, a, "s", SignInVerdict::Unknown).await;
+    assert_eq!(begin(&store, None, "s").await, SignInTurn::Alone);
+    end(&store, None, "s", SignInVerdict::Unknown).await;
+    assert_eq!(f.rows("RelaySignIn", "1 = 1").await, 0);
+}
+
+pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    refuse(&store, a, "s").await;
+    f.advance(minutes(16)).await;
+    let a = instance(&store, "a").await;
+    for _ in 0..2 {
+        assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
+        end(&store, a, "s", SignInVerdict::Unknown).await;
+        let stands = f.rows("RelaySignIn", "State = 'refused' AND ReplyCode = 535");
+        assert_eq!(stands.await, 1);
+    }
+}
+
+pub(crate) async fn who_dies_while_it_tries_is_not_waited_for(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
+    store.retire(a).await.expect("retire");
+    assert_eq!(begin(&store, b, "s").await, SignInTurn::Alone, "a stopped");
+    f.advance(LEASE_AND_MORE).await;
+    let c = instance(&store, "c").await;
+    assert_eq!(begin(&store, c, "s").await, SignInTurn::Alone, "b is dead");
+    assert_eq!(begin(&store, b, "s").await, SignInTurn::Wait);
+    end(&store, b, "s", SignInVerdict::Accepted).await;
+    assert_eq!(
+        begin(&store, c, "s").await,
+        SignInTurn::Free,
+        "what b saw late is true"
+    );
+}
+
+pub(crate) async fn a_try_without_an_end_is_void_after_its_limit(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (info, ports) = (info("a"), [send_port("default")]);
+    let registered = store.register(&info, minutes(60), &ports, &[]);
+    registered.await.expect("register");
+    for instance in [Some(info.id), None] {
+        assert_eq!(begin(&store, instance, "s").await, SignInTurn::Alone);
+        f.advance(minutes(4)).await;
+        assert_eq!(begin(&store, None, "s").await, SignInTurn::Wait);
+        f.advance(minutes(1)).await;
+    }
+    assert_eq!(begin(&store, info.id, "s").await, SignInTurn::Alone);
+}
+
+pub(crate) async fn relays_have_turns_of_their_own(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    refuse(&store, a, "s").await;
+    let backup = SignInKey {
+        relay: "backup".to_owned(),
+        ..key("s")
+    };
+    let turn = store.begin_sign_in(Some(a), &backup).await.expect("begin");
+    assert_eq!(turn, SignInTurn::Alone);
+}
+
+pub(crate) async fn a_secret_that_nobody_used_for_a_day_is_forgotten(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    refuse(&store, a, "old").await;
+    f.advance(minutes(23 * 60)).await;
+    end(&store, a, "new", SignInVerdict::Accepted).await;
+    assert_eq!(f.rows("RelaySignIn", "Secret = 'old'").await, 1);
+    f.advance(minutes(61)).await;
+    end(&store, a, "new", SignInVerdict::Accepted).await;
+    assert_eq!(f.rows("RelaySignIn", "Secret = 'old'").await, 0);
+    assert_eq!(f.rows("RelaySignIn", "Secret = 'new'").await, 1);
+}

@@ -1,0 +1,102 @@
+//! Where an instance stands among those that live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sendport::domain::{InstanceId, Standing};
+use sendport::store::Store;
+
+use crate::fixture::*;
+
+async fn stand(store: &Arc<dyn Store>, instance: InstanceId, shares_of: u32) -> Standing {
+    store.stand(instance, shares_of).await.expect("stand")
+}
+
+fn assert_about(ago: Option<Duration>, expected: Duration) {
+    let ago = ago.expect("another one ended");
+    let off = ago.abs_diff(expected);
+    assert!(off < Duration::from_secs(20), "{ago:?}, not {expected:?}");
+}
+
+pub(crate) async fn one_alone_has_everything(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    assert_eq!(stand(&store, a, 1).await, Standing::ALONE);
+}
+
+pub(crate) async fn each_has_a_place_by_age(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let mut all = Vec::new();
+    for name in ["a", "b", "c"] {
+        all.push(instance(&store, name).await);
+        f.advance(Duration::from_secs(1)).await;
+    }
+    for (rank, &instance) in (0..).zip(&all) {
+        let standing = stand(&store, instance, 3).await;
+        assert_eq!((standing.instances, standing.rank), (3, rank));
+    }
+}
+
+pub(crate) async fn who_started_at_the_same_time_has_a_place_of_its_own(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    let table = f.table("Instance");
+    f.sql(&format!(
+        "UPDATE {table} SET StartedAt = (SELECT max(StartedAt) FROM {table})"
+    ))
+    .await;
+    let (a, b) = (stand(&store, a, 2).await, stand(&store, b, 2).await);
+    assert_eq!(a.rank + b.rank, 1, "{a:?} {b:?}");
+}
+
+pub(crate) async fn they_agree_when_every_other_one_shares(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert!(!stand(&store, a, 2).await.agreed, "b still takes it all");
+    assert!(stand(&store, b, 2).await.agreed);
+    assert!(stand(&store, a, 2).await.agreed);
+    assert_eq!(f.rows("Instance", "SharesOf = 2").await, 2);
+    instance(&store, "c").await;
+    assert!(!stand(&store, a, 3).await.agreed, "b shares among two");
+}
+
+pub(crate) async fn who_stopped_or_lost_its_lease_does_not_count(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    instance(&store, "dead").await;
+    f.advance(minutes(3)).await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    let standing = stand(&store, a, 1).await;
+    assert_eq!((standing.instances, standing.rank), (2, 0));
+    assert_about(standing.others_ended, minutes(2));
+    store.retire(b).await.expect("retire");
+    let standing = stand(&store, a, 1).await;
+    assert_eq!((standing.instances, standing.agreed), (1, true));
+    assert_about(standing.others_ended, Duration::ZERO);
+    f.advance(minutes(31)).await;
+    let c = instance(&store, "c").await;
+    assert_about(stand(&store, c, 1).await.others_ended, minutes(30));
+}
+
+pub(crate) async fn what_ended_long_ago_is_forgotten(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let dead = instance(&store, "dead").await;
+    store.retire(dead).await.expect("retire");
+    f.advance(minutes(61)).await;
+    let a = instance(&store, "a").await;
+    assert_eq!(stand(&store, a, 1).await, Standing::ALONE);
+}
+
+pub(crate) async fn who_is_not_registered_counts_as_the_youngest(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let stranger = InstanceId::random();
+    assert_eq!(stand(&store, stranger, 1).await, Standing::ALONE);
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    let standing = stand(&store, stranger, 3).await;
+    assert_eq!((standing.instances, standing.rank), (3, 2));
+    assert!(!standing.agreed);
+    for instance in [a, b] {
+        let standing = stand(&store, instance, 3).await;
+        assert_eq!(standing.instances, 2, "nobody waits for who is not there");
+    }
+    assert!(stand(&store, stranger, 3).await.agreed);
+}
