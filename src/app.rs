@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{AuditTrail, Auditor, DatabaseTrail, FolderTrail};
 use crate::clock::{Clock, SystemClock};
 use crate::config::secret::resolve_password;
 use crate::config::{Config, RelayConfig, SendPortConfig, ServiceConfig, sqlite_file};
@@ -154,6 +155,23 @@ pub fn make_send_ports(config: &Config) -> Result<BTreeMap<String, SendPort>, Ap
     config.send_port.iter().map(make).collect()
 }
 
+/// Opens the audit folder of every send port that has one.
+///
+/// # Errors
+/// [`AppError::Config`] naming the key.
+pub fn open_audit_folders(config: &Config) -> Result<BTreeMap<String, FolderTrail>, AppError> {
+    let mut opened = BTreeMap::new();
+    for (name, port) in &config.send_port {
+        let Some(folder) = port.audit.as_ref().and_then(|audit| audit.folder.as_ref()) else {
+            continue;
+        };
+        let trail = FolderTrail::open(folder)
+            .map_err(|error| AppError::Config(format!("send_port.{name}.audit.folder: {error}")))?;
+        opened.insert(name.clone(), trail);
+    }
+    Ok(opened)
+}
+
 /// Loads the templates.
 ///
 /// # Errors
@@ -174,6 +192,7 @@ pub struct Service {
     templates: Arc<TemplateSet>,
     replies: Arc<ReplyTable>,
     relays: Vec<Arc<dyn Relay>>,
+    audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
     config: Config,
 }
 
@@ -189,6 +208,10 @@ impl Service {
             templates: Arc::new(load_templates(&config.templates.folder)?),
             replies: Arc::new(ReplyTable::built_in()),
             relays: make_relays(&config)?,
+            audit_folders: open_audit_folders(&config)?
+                .into_iter()
+                .map(|(port, folder)| (port, Arc::new(folder) as Arc<dyn AuditTrail>))
+                .collect(),
             config,
         })
     }
@@ -214,7 +237,8 @@ impl Service {
             events_in.clone(),
         ));
         loop {
-            let driver = self.driver(&board, &spool, &stop);
+            let auditors = self.auditors(&events_in);
+            let driver = self.driver(&board, auditors, &spool, &stop);
             spool
                 .begin(driver.instance.id, &database)
                 .map_err(spool_failed)?;
@@ -307,6 +331,7 @@ impl Service {
     fn driver(
         &self,
         board: &Arc<RelayBoard>,
+        auditors: BTreeMap<String, Auditor>,
         spool: &Arc<Spool>,
         stop: &CancellationToken,
     ) -> Driver {
@@ -315,6 +340,7 @@ impl Service {
         let dispatcher = Dispatcher::new(Parts {
             send_ports: self.send_ports.clone(),
             board: board.clone(),
+            auditors,
             templates: self.templates.clone(),
             replies: self.replies.clone(),
             clock: system_clock(),
@@ -334,6 +360,23 @@ impl Service {
             rhythm: rhythm(&self.config.service),
             stop: stop.clone(),
         }
+    }
+}
+
+impl Service {
+    /// Who keeps copies for each send port that has an audit.
+    fn auditors(&self, events: &mpsc::UnboundedSender<Event>) -> BTreeMap<String, Auditor> {
+        let mut auditors = BTreeMap::new();
+        for (name, port) in &self.config.send_port {
+            let Some(audit) = &port.audit else { continue };
+            let mut trails: Vec<_> = self.audit_folders.get(name).cloned().into_iter().collect();
+            if audit.database {
+                trails.push(Arc::new(DatabaseTrail::new(self.store.clone())));
+            }
+            let auditor = Auditor::new(name, audit.stages(), trails, events.clone());
+            auditors.insert(name.clone(), auditor);
+        }
+        auditors
     }
 }
 

@@ -8,6 +8,7 @@
 //! `SubmissionReport` → `Outcome`.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -30,9 +30,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("smtp", &["clock", "config", "domain", "relay"]),
     ("sink", &["domain", "relay", "smtp"]),
     ("store", &["clock", "domain"]),
+    ("audit", &["domain", "store"]),
     (
         "dispatcher",
         &[
+            "audit",
             "clock",
             "delivery_window",
             "domain",
@@ -49,7 +51,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("spool", &["domain"]),
     (
         "driver",
-        &["clock", "dispatcher", "domain", "relay", "spool", "store"],
+        &[
+            "clock",
+            "dispatcher",
+            "domain",
+            "relay",
+            "spool",
+            "store",
+        ],
     ),
     ("telemetry", &["config"]),
     (

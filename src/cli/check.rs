@@ -87,6 +87,17 @@ fn check_config(config: &Config, findings: &mut Findings) {
             format_args!("from {}, relays {}", port.from, port.relays.join(", ")),
         );
     }
+    match app::open_audit_folders(config) {
+        Ok(folders) => {
+            for port in folders.keys() {
+                Findings::ok(
+                    &format!("send_port.{port}.audit"),
+                    "the folder can be written",
+                );
+            }
+        }
+        Err(error) => findings.fail("audit", error.into()),
+    }
     match app::load_templates(&config.templates.folder) {
         Ok(templates) => {
             let names: Vec<_> = templates.names().collect();

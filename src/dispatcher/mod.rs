@@ -4,6 +4,7 @@
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod board;
+mod copies;
 mod receipt;
 mod roll;
 mod window;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use board::RelayBoard;
 use roll::{Roll, Rules};
 
+use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::domain::{
     Alert, AttemptKey, Decision, DotNote, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage,
@@ -35,6 +37,8 @@ pub struct Parts {
     pub send_ports: BTreeMap<String, SendPort>,
     /// All relays with their circuits.
     pub board: Arc<RelayBoard>,
+    /// Who keeps copies, by the name of the send port; most have none.
+    pub auditors: BTreeMap<String, Auditor>,
     /// The templates.
     pub templates: Arc<TemplateSet>,
     /// The table of replies.
@@ -76,12 +80,21 @@ pub struct Dispatcher {
 /// A message that is ready, and the version of the template that it was made from.
 struct Composed {
     message: SecuredMessage,
+    /// Before protection, where an audit wants them.
+    octets_before: Option<Vec<u8>>,
     template_version: Option<String>,
 }
 
-/// The relay that took up the transaction, and what it reported; `None` where no relay could
-/// be asked, or the service stops.
-type Submitted = Option<(String, SubmissionReport)>;
+/// The transaction that a relay took up.
+struct Begun {
+    key: AttemptKey,
+    relay: String,
+    report: SubmissionReport,
+}
+
+/// `None` where no relay could be asked, or the service stops; an error where the audit copy
+/// could not be kept, with the reason in a sentence.
+type Submitted = Result<Option<Begun>, String>;
 
 impl Dispatcher {
     /// A dispatcher.
@@ -127,7 +140,7 @@ impl Dispatcher {
                 return decided(roll.into_decision(None, port.in_doubt, None));
             }
         };
-        let version = composed.template_version;
+        let version = composed.template_version.clone();
         let envelope = Envelope {
             reverse_path: port.return_path.clone(),
             forward_paths: roll.forward_paths(),
@@ -136,13 +149,9 @@ impl Dispatcher {
         if envelope.forward_paths.is_empty() {
             return decided(roll.into_decision(None, port.in_doubt, version));
         }
-        let key = AttemptKey::random();
-        match self
-            .submit(lease, key, port, &envelope, &composed.message)
-            .await
-        {
-            Some((_, report)) if report.end == SubmissionEnd::Fenced => released(),
-            Some((relay, report)) => {
+        match self.submit(lease, port, &envelope, &composed).await {
+            Ok(Some(begun)) if begun.report.end == SubmissionEnd::Fenced => released(),
+            Ok(Some(Begun { key, relay, report })) => {
                 roll.apply(&relay, &report, &rules);
                 roll.remark(receipt::remark(alert, port, &report.facts));
                 let attempt = roll.attempt(key, &relay, report, &composed.message);
@@ -150,7 +159,8 @@ impl Dispatcher {
                 window::fit(&mut decision, alert, port, self.parts.clock.now());
                 decided(decision)
             }
-            None => released(),
+            Ok(None) => released(),
+            Err(why) => copies::wait_for_audit(port, &why),
         }
     }
 
@@ -170,10 +180,12 @@ impl Dispatcher {
         };
         let message = mime::build_message(&rendered, &settings)
             .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
+        let octets_before = self.octets_before(&message, port);
         let message = smime::secure(message, protection)
             .map_err(|error| Refusal::new("protection-not-available", error.to_string()))?;
         Ok(Composed {
             message,
+            octets_before,
             template_version: rendered.template_version,
         })
     }
@@ -181,18 +193,22 @@ impl Dispatcher {
     async fn submit(
         &self,
         lease: &Lease<Alert>,
-        key: AttemptKey,
         port: &SendPort,
         envelope: &Envelope,
-        message: &SecuredMessage,
+        composed: &Composed,
     ) -> Submitted {
         for name in &port.relays {
             let turn = tokio::select! {
                 biased;
-                () = self.parts.stop.cancelled() => return None,
+                () = self.parts.stop.cancelled() => return Ok(None),
                 turn = self.parts.board.take_turn(name) => turn,
             };
             let Some(turn) = turn else { continue };
+            // A key for each relay: a copy names the one that it was kept for.
+            let key = AttemptKey::random();
+            self.keep_copies(lease, key, name, envelope, composed)
+                .await?;
+            let message = &composed.message;
             let gate = Gate {
                 journal: &*self.parts.journal,
                 note: self.note(lease, key, name, message),
@@ -200,10 +216,11 @@ impl Dispatcher {
             let report = turn.relay.submit(envelope, message, &gate).await;
             self.parts.board.report(turn, lease.value.id, &report);
             if !matches!(report.end, SubmissionEnd::NotBegun { .. }) {
-                return Some((name.clone(), report));
+                let relay = name.to_owned();
+                return Ok(Some(Begun { key, relay, report }));
             }
         }
-        None
+        Ok(None)
     }
 }
 
@@ -272,3 +289,7 @@ fn expiry(alert: &Alert, rules: &Rules<'_>, now: crate::domain::Timestamp) -> Op
         )
     })
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

@@ -13,7 +13,9 @@ mod support {
     pub(crate) mod postfix;
 }
 
+mod alerts_wait_for_the_window;
 mod another_environment_is_refused;
+mod audit_copies_equal_what_arrived;
 mod bad_alerts_fail_alone;
 mod demo_ends_by_itself;
 mod killed_and_nothing_lost;

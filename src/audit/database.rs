@@ -1,0 +1,28 @@
+//! Audit copies in the database.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{AuditError, AuditTrail};
+use crate::domain::AuditCopy;
+use crate::store::archive::Archive;
+
+/// Keeps copies in the table `AuditCopy`.
+pub struct DatabaseTrail {
+    archive: Arc<dyn Archive>,
+}
+
+impl DatabaseTrail {
+    /// Over the database that the alerts stand in.
+    pub fn new(archive: Arc<dyn Archive>) -> Self {
+        Self { archive }
+    }
+}
+
+#[async_trait]
+impl AuditTrail for DatabaseTrail {
+    async fn keep(&self, copy: &AuditCopy) -> Result<(), AuditError> {
+        Ok(self.archive.keep_copy(copy).await?)
+    }
+}

@@ -1,0 +1,187 @@
+//! Whole alerts through real relays of the kind `file`: what lies in whose folder.
+
+use std::fs;
+use std::path::Path;
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::audit::{AuditTrail, FolderTrail};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::config::relay::FileRelay as FileConfig;
+use crate::domain::{AlertStatus, AuditStage, LeaseToken};
+use crate::relay::Relay;
+use crate::relay::file::FileRelay;
+use crate::store::Event;
+
+struct Uncontested;
+
+impl Journal for Uncontested {
+    fn before_final_dot(&self, _note: &DotNote) -> bool {
+        true
+    }
+}
+
+struct Room {
+    folder: tempfile::TempDir,
+    dispatcher: Dispatcher,
+    _events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Room {
+    /// A send port `default` over the relays `first` and `second`, with further settings.
+    fn new(settings: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["first", "second", "audit"] {
+            fs::create_dir(folder.path().join(name)).expect("create");
+        }
+        let (events, received) = mpsc::unbounded_channel();
+        let trail = FolderTrail::open(&folder.path().join("audit")).expect("it is there");
+        let trails: Vec<Arc<dyn AuditTrail>> = vec![Arc::new(trail)];
+        let stages = AuditStage::ALL.to_vec();
+        let auditor = Auditor::new("default", stages, trails, events.clone());
+        let clock = Arc::new(SystemClock);
+        let replies = Arc::new(ReplyTable::built_in());
+        let relays = ["first", "second"]
+            .map(|name| relay(folder.path(), name))
+            .to_vec();
+        let dispatcher = Dispatcher::new(Parts {
+            send_ports: BTreeMap::from([("default".to_owned(), port(settings))]),
+            board: Arc::new(RelayBoard::new(
+                relays,
+                replies.clone(),
+                clock.clone(),
+                events,
+            )),
+            auditors: BTreeMap::from([("default".to_owned(), auditor)]),
+            templates: Arc::new(TemplateSet::empty()),
+            replies,
+            clock,
+            journal: Arc::new(Uncontested),
+            chance: Box::new(|| 0.0),
+            stop: CancellationToken::new(),
+        });
+        Self {
+            folder,
+            dispatcher,
+            _events: received,
+        }
+    }
+
+    async fn dispatch(&self, alert: Alert) -> OutcomeKind {
+        let lease = Lease {
+            token: LeaseToken::random(),
+            value: alert,
+        };
+        self.dispatcher.dispatch(lease).await.kind
+    }
+
+    /// The messages in a folder and the folders in it.
+    fn messages(&self, name: &str) -> Vec<(String, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.folder.path().join(name)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|ending| ending == "eml") {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    found.push((name, fs::read(path).expect("readable")));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+fn port(settings: &str) -> SendPort {
+    let text = format!(
+        "[relay.first]\nkind = 'discard'\n[relay.second]\nkind = 'discard'\n[send_port.default]\nfrom = 'a@contoso.com'\nrelays = ['first', 'second']\n{settings}"
+    );
+    let config = Config::from_text(&text).expect("a configuration");
+    SendPort::from_config("default", &config.send_port["default"]).expect("a send port")
+}
+
+fn relay(folder: &Path, name: &str) -> (Arc<dyn Relay>, u32) {
+    let config = FileConfig {
+        folder: folder.join(name),
+        envelope_headers: false,
+    };
+    let relay = FileRelay::new(name, &config, Arc::new(SystemClock));
+    (Arc::new(relay), 4)
+}
+
+fn alert() -> Alert {
+    Alert {
+        created_at: crate::clock::Clock::now(&SystemClock),
+        ..crate::fixture::alert()
+    }
+}
+
+fn decision(kind: OutcomeKind) -> Decision {
+    match kind {
+        OutcomeKind::Decided(decision) => *decision,
+        OutcomeKind::Released { reason, .. } => panic!("released: {reason:?}"),
+    }
+}
+
+#[tokio::test]
+async fn both_copies_lie_in_the_audit_under_the_key_of_the_attempt() {
+    let room = Room::new("");
+    let decision = decision(room.dispatch(alert()).await);
+    assert_eq!(decision.status, AlertStatus::Relayed);
+    let submitted = room.messages("first");
+    let kept = room.messages("audit");
+    assert_eq!((submitted.len(), kept.len()), (1, 2));
+    let key = decision
+        .attempt
+        .expect("an attempt")
+        .key
+        .0
+        .as_simple()
+        .to_string();
+    for ((name, octets), stage) in kept.iter().zip(["after", "before"]) {
+        assert!(name.ends_with(&format!("{key}-{stage}.eml")), "{name}");
+        assert_eq!(*octets, submitted[0].1);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_audited_is_not_submitted() {
+    let room = Room::new("[send_port.default.retry]\nfirst_delay = '7s'");
+    fs::remove_dir(room.folder.path().join("audit")).expect("remove");
+    match room.dispatch(alert()).await {
+        OutcomeKind::Released { retry_in, reason } => {
+            assert_eq!(retry_in, Duration::from_secs(7));
+            let reason = reason.expect("why");
+            assert!(reason.starts_with("waits for its audit copy to be kept: the audit folder"));
+        }
+        OutcomeKind::Decided(decision) => panic!("{decision:?}"),
+    }
+    assert!(room.messages("first").is_empty());
+    fs::create_dir(room.folder.path().join("audit")).expect("create");
+    let decision = decision(room.dispatch(alert()).await);
+    assert_eq!(
+        decision.status,
+        AlertStatus::Relayed,
+        "the relay was not blamed"
+    );
+}
+
+#[tokio::test]
+async fn a_copy_names_the_relay_that_took_the_message() {
+    let room = Room::new("");
+    fs::remove_dir(room.folder.path().join("first")).expect("remove");
+    let decision = decision(room.dispatch(alert()).await);
+    let attempt = decision.attempt.expect("an attempt");
+    assert_eq!(attempt.relay, "second");
+    let key = attempt.key.0.as_simple().to_string();
+    let kept = room.messages("audit");
+    assert_eq!(
+        kept.iter().filter(|(name, _)| name.contains(&key)).count(),
+        2
+    );
+}
