@@ -14,7 +14,8 @@ use crate::config::{Config, RelayConfig, SendPortConfig, ServiceConfig, sqlite_f
 use crate::dispatcher::{Dispatcher, Parts, RelayBoard};
 use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use crate::driver::{
-    self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, RecoveryError, Rhythm,
+    self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, RecoveryError,
+    Rhythm,
 };
 use crate::relay::sign_in::Unshared;
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
@@ -357,6 +358,7 @@ impl Service {
             dispatcher: Arc::new(dispatcher),
             guard,
             ledger,
+            notices: self.notices(),
             rhythm: rhythm(&self.config.service),
             stop: stop.clone(),
         }
@@ -377,6 +379,21 @@ impl Service {
             auditors.insert(name.clone(), auditor);
         }
         auditors
+    }
+
+    fn notices(&self) -> Notices {
+        let notice = |(name, port): (&String, &SendPortConfig)| {
+            Some(Notice {
+                send_port: name.clone(),
+                to: port.notify_failures_to.clone()?,
+                interval: port.notify_interval,
+            })
+        };
+        Notices {
+            environment: self.config.environment.clone(),
+            notices: self.config.send_port.iter().filter_map(notice).collect(),
+            clock: system_clock(),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery_window;
+pub mod digest;
 pub mod dispatcher;
 pub mod domain;
 pub mod driver;

@@ -31,12 +31,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sink", &["domain", "relay", "smtp"]),
     ("store", &["clock", "domain"]),
     ("audit", &["domain", "store"]),
+    ("digest", &["domain", "store"]),
     (
         "dispatcher",
         &[
             "audit",
             "clock",
             "delivery_window",
+            "digest",
             "domain",
             "mime",
             "relay",
@@ -53,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "driver",
         &[
             "clock",
+            "digest",
             "dispatcher",
             "domain",
             "relay",

@@ -10,7 +10,7 @@ use crate::audit::{AuditTrail, FolderTrail};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::config::relay::FileRelay as FileConfig;
-use crate::domain::{AlertStatus, AuditStage, LeaseToken};
+use crate::domain::{AlertOrigin, AlertStatus, AuditStage, LeaseToken, RecipientStatus};
 use crate::relay::Relay;
 use crate::relay::file::FileRelay;
 use crate::store::Event;
@@ -184,4 +184,29 @@ async fn a_copy_names_the_relay_that_took_the_message() {
         kept.iter().filter(|(name, _)| name.contains(&key)).count(),
         2
     );
+}
+
+/// Rules for who may insert are not for the service, nor are windows; and the relay that the
+/// failures name is tried last.
+#[tokio::test]
+async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
+    let closed = "allow_principals = ['orders']\nallow_recipient_domains = ['contoso.com']
+        [send_port.default.delivery_window]
+        open = [{ from = '00:00', to = '00:01' }]";
+    let mut application = alert();
+    application.to_recipients = Some("ops@elsewhere.com".to_owned());
+    application.payload = Some("{\"failed_relays\":[\"first\"]}".to_owned());
+    let digest = Alert {
+        origin: AlertOrigin::Digest,
+        ..application
+    };
+    let room = Room::new(closed);
+    let decision = decision(room.dispatch(digest).await);
+    assert_eq!(decision.recipients[0].status, RecipientStatus::Relayed);
+    assert_eq!(
+        (room.messages("first").len(), room.messages("second").len()),
+        (0, 1)
+    );
+    let (_, octets) = &room.messages("second")[0];
+    assert!(String::from_utf8_lossy(octets).contains("\r\nAuto-Submitted: auto-generated\r\n"));
 }

@@ -20,6 +20,7 @@ use roll::{Roll, Rules};
 
 use crate::audit::Auditor;
 use crate::clock::Clock;
+use crate::digest;
 use crate::domain::{
     Alert, AttemptKey, Decision, DotNote, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage,
     SubmissionEnd, SubmissionReport,
@@ -197,7 +198,7 @@ impl Dispatcher {
         envelope: &Envelope,
         composed: &Composed,
     ) -> Submitted {
-        for name in &port.relays {
+        for name in digest::relay_order(&lease.value, &port.relays) {
             let turn = tokio::select! {
                 biased;
                 () = self.parts.stop.cancelled() => return Ok(None),

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Alert, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, Decision, Disposition,
-    ForwardPath, InDoubt, Recipient, RecipientOutcome, RecipientStatus, Reply, SecuredMessage,
-    SubmissionEnd, SubmissionReport, expand_recipients, status_of,
+    Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, Decision,
+    Disposition, ForwardPath, InDoubt, Recipient, RecipientOutcome, RecipientStatus, Reply,
+    SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
 };
 use crate::replies::ReplyTable;
 use crate::retry::{Circumstances, decide};
@@ -56,7 +56,9 @@ impl Roll {
             attempts_before: alert.attempt_count,
             reason: None,
         };
-        roll.refuse_domains(rules);
+        if alert.origin != AlertOrigin::Digest {
+            roll.refuse_domains(rules);
+        }
         roll
     }
 

@@ -10,6 +10,7 @@ mod ledger;
 mod recorder;
 mod recovery;
 mod sweeper;
+mod teller;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 pub use lease_guard::LeaseGuard;
 pub use ledger::Ledger;
 pub use recovery::{InDoubtPolicies, RecoveryError, recover};
+pub use teller::{Notice, Notices};
 
 use crate::clock::steady;
 use crate::dispatcher::{Dispatcher, RelayBoard};
@@ -34,6 +36,7 @@ use crate::store::{Claim, Event, Explanation, Loaded, Store, StoreError};
 use heartbeat::Heartbeat;
 use recorder::{Finished, Recorder};
 use sweeper::Sweeper;
+use teller::Teller;
 
 /// Most alerts that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
@@ -87,6 +90,8 @@ pub struct Driver {
     pub guard: Arc<LeaseGuard>,
     /// What is known here and not yet in the database.
     pub ledger: Arc<Ledger>,
+    /// Who is told of failures.
+    pub notices: Notices,
     /// Rhythm and bounds.
     pub rhythm: Rhythm,
     /// Cancelled when the service shall stop.
@@ -130,6 +135,7 @@ impl Driver {
         let (unbroken_sender, unbroken_since) = watch::channel(Some(sent));
         let heartbeat = tokio::spawn(self.heartbeat(unbroken_sender, lease_lost.clone()).run());
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
+        let teller = tokio::spawn(self.teller().run());
         let (tasks, recorder) = self.tasks();
         self.take_work(&tasks, &lease_lost, events).await;
 
@@ -144,6 +150,7 @@ impl Driver {
         }
         drop(tasks);
         sweeper.abort();
+        teller.abort();
         let recorded = tokio::time::timeout(self.rhythm.drain_timeout, recorder)
             .await
             .is_ok();
@@ -208,6 +215,14 @@ impl Driver {
             lease: self.rhythm.lease,
             interval: self.rhythm.sweep_interval,
             unbroken_since,
+        }
+    }
+
+    fn teller(&self) -> Teller {
+        Teller {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            notices: self.notices.clone(),
         }
     }
 

@@ -18,6 +18,7 @@ mod another_environment_is_refused;
 mod audit_copies_equal_what_arrived;
 mod bad_alerts_fail_alone;
 mod demo_ends_by_itself;
+mod failures_are_told_once;
 mod killed_and_nothing_lost;
 mod relay_down_and_back;
 mod stop_cuts_off_a_hung_relay;
