@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use sendport::clock::SystemClock;
 use sendport::domain::{Command, Fault, SubmissionReport};
 use sendport::smtp::SmtpRelay;
 
 use crate::support::certificates::{ServerCertificate, TestAuthority};
-use crate::support::client::{config, not_begun, relay, submit};
+use crate::support::client::{config, not_begun, relay, submit, surroundings};
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::scripted_peer::{
     ClientGoes, Expect, Peer, Step, Tls, good_transaction, hello, hello_again, send, then,
@@ -114,13 +113,7 @@ async fn a_key_that_does_not_open_or_fit_is_named() {
     let refused = |settings: &str| {
         let address = ([127, 0, 0, 1], 25).into();
         let config = config(address, settings);
-        let relay = SmtpRelay::new(
-            "main",
-            &config,
-            None,
-            None,
-            std::sync::Arc::new(SystemClock),
-        );
+        let relay = SmtpRelay::new("main", &config, surroundings(None));
         relay.err().expect("unusable settings").to_string()
     };
     std::fs::write(ours.path("password"), "wrong").expect("a file");

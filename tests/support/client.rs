@@ -72,13 +72,18 @@ pub(crate) fn relay_with_password(
     password: Option<&str>,
 ) -> SmtpRelay {
     let password = password.map(|word| Secret::new(word.to_owned()));
-    let around = Surroundings {
+    let around = surroundings(password);
+    SmtpRelay::new("test", &config(at, settings), around).expect("usable settings")
+}
+
+/// Of a relay that shares nothing with other instances.
+pub(crate) fn surroundings(password: Option<Secret>) -> Surroundings {
+    Surroundings {
         password,
         default_ehlo_name: None,
         sign_ins: Arc::new(Unshared),
         clock: Arc::new(SystemClock),
-    };
-    SmtpRelay::new("test", &config(at, settings), around).expect("usable settings")
+    }
 }
 
 pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
