@@ -5,6 +5,7 @@
 
 mod board;
 mod copies;
+mod reach;
 mod receipt;
 mod roll;
 mod window;
@@ -90,6 +91,8 @@ struct Composed {
 struct Begun {
     key: AttemptKey,
     relay: String,
+    /// So many of the forward-paths were part of it.
+    carried: usize,
     report: SubmissionReport,
 }
 
@@ -152,8 +155,12 @@ impl Dispatcher {
         }
         match self.submit(lease, port, &envelope, &composed).await {
             Ok(Some(begun)) if begun.report.end == SubmissionEnd::Fenced => released(),
-            Ok(Some(Begun { key, relay, report })) => {
-                roll.apply(&relay, &report, &rules);
+            Ok(Some(begun)) => {
+                let Begun {
+                    key, relay, report, ..
+                } = begun;
+                let carried = &envelope.forward_paths[..begun.carried];
+                roll.apply(&relay, carried, &report, &rules);
                 roll.remark(receipt::remark(alert, port, &report.facts));
                 let attempt = roll.attempt(key, &relay, report, &composed.message);
                 let mut decision = roll.into_decision(Some(attempt), port.in_doubt, version);
@@ -191,6 +198,7 @@ impl Dispatcher {
         })
     }
 
+    /// `None` where no relay can be asked, or the service stops.
     async fn submit(
         &self,
         lease: &Lease<Alert>,
@@ -207,18 +215,23 @@ impl Dispatcher {
             let Some(turn) = turn else { continue };
             // A key for each relay: a copy names the one that it was kept for.
             let key = AttemptKey::random();
-            self.keep_copies(lease, key, name, envelope, composed)
+            let carried = envelope.with_at_most(self.parts.board.recipients_limit(name));
+            self.keep_copies(lease, key, name, &carried, composed)
                 .await?;
             let message = &composed.message;
             let gate = Gate {
                 journal: &*self.parts.journal,
                 note: self.note(lease, key, name, message),
             };
-            let report = turn.relay.submit(envelope, message, &gate).await;
+            let report = turn.relay.submit(&carried, message, &gate).await;
             self.parts.board.report(turn, lease.value.id, &report);
             if !matches!(report.end, SubmissionEnd::NotBegun { .. }) {
-                let relay = name.to_owned();
-                return Ok(Some(Begun { key, relay, report }));
+                return Ok(Some(Begun {
+                    key,
+                    relay: name.to_owned(),
+                    carried: carried.forward_paths.len(),
+                    report,
+                }));
             }
         }
         Ok(None)
@@ -262,9 +275,11 @@ fn released() -> OutcomeKind {
 }
 
 /// A take-over spends an attempt of the alert too: one that kills whoever works on it ends
-/// here.
+/// here. Transactions for some of the recipients are not held against the others.
 fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
-    if alert.attempt_count < port.retry.attempts {
+    let tries = || alert.recipients.iter().map(|r| r.attempt_count);
+    let of_others = tries().sum::<u32>() - tries().max().unwrap_or_default();
+    if alert.attempt_count < port.retry.attempts.saturating_add(of_others) {
         return Ok(());
     }
     Err(Refusal::new(

@@ -1,8 +1,9 @@
 //! The recipients of one alert while it is worked on, and what becomes of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::reach::{deciding_reply, is_at_work, was_left_out};
 use crate::domain::{
     Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, Decision,
     Disposition, ForwardPath, InDoubt, Recipient, RecipientOutcome, RecipientStatus, Reply,
@@ -76,17 +77,28 @@ impl Roll {
             .filter(|entry| entry.recipient.status.is_waiting())
     }
 
-    /// Those that are due: the forward-paths of the transaction.
+    /// Those that are due. Who was left out of a transaction goes before who had one and
+    /// waits for the next.
     pub(super) fn forward_paths(&self) -> Vec<ForwardPath> {
+        let due = self.due_status();
         let waiting = self
             .entries
             .iter()
-            .filter(|entry| entry.recipient.status.is_waiting());
+            .filter(|entry| entry.recipient.status == due);
         let path = |entry: &Entry| ForwardPath {
             ordinal: entry.recipient.ordinal,
             address: entry.recipient.mailbox.address.clone(),
         };
         waiting.map(path).collect()
+    }
+
+    fn due_status(&self) -> RecipientStatus {
+        let queued = |entry: &Entry| entry.recipient.status == RecipientStatus::Queued;
+        if self.entries.iter().any(queued) {
+            RecipientStatus::Queued
+        } else {
+            RecipientStatus::Delayed
+        }
     }
 
     /// Fails everybody who waits, for a reason of our own.
@@ -113,21 +125,43 @@ impl Roll {
         }
     }
 
-    /// Decides about everybody who was in the transaction.
-    pub(super) fn apply(&mut self, relay: &str, report: &SubmissionReport, rules: &Rules<'_>) {
+    /// Decides about everybody who was in the transaction: `carried`, of those that were due.
+    pub(super) fn apply(
+        &mut self,
+        relay: &str,
+        carried: &[ForwardPath],
+        report: &SubmissionReport,
+        rules: &Rules<'_>,
+    ) {
+        let carried: HashSet<u32> = carried.iter().map(|path| path.ordinal).collect();
         let of_recipients: HashMap<u32, &Reply> = report
             .replies
             .iter()
             .filter_map(|r| r.ordinal.map(|ordinal| (ordinal, &r.reply)))
             .collect();
+        let due = self.due_status();
         for entry in self.waiting_mut() {
-            let own = of_recipients.get(&entry.recipient.ordinal).copied();
-            let reply = deciding_reply(report, own);
-            entry.tried = true;
-            entry.changed = true;
-            entry.relay = Some(relay.to_owned());
-            entry.recipient.attempt_count += 1;
-            entry.settle(reply, rules);
+            let ordinal = entry.recipient.ordinal;
+            if carried.contains(&ordinal) {
+                let own = of_recipients.get(&ordinal).copied();
+                entry.take_part(relay, report, own, rules);
+            } else if entry.recipient.status == due {
+                entry.queue_again();
+            }
+        }
+        self.plan_next(is_at_work(report), rules);
+    }
+
+    /// When everybody who still waits is due, as if nobody else were there.
+    fn plan_next(&mut self, at_work: bool, rules: &Rules<'_>) {
+        for entry in self.waiting_mut() {
+            let queued = entry.recipient.status == RecipientStatus::Queued;
+            let attempt = entry.recipient.attempt_count.max(1);
+            let delay = || match queued && at_work {
+                true => Duration::ZERO,
+                false => rules.port.retry.delay_after(attempt, rules.chance),
+            };
+            entry.retry_in.get_or_insert_with(delay);
         }
     }
 
@@ -177,7 +211,7 @@ impl Roll {
             AttemptOutcome::Relayed
         } else if relayed > 0 {
             AttemptOutcome::Partial
-        } else if count(RecipientStatus::Delayed) > 0 {
+        } else if count(RecipientStatus::Delayed) + count(RecipientStatus::Queued) > 0 {
             AttemptOutcome::Delayed
         } else {
             AttemptOutcome::Failed
@@ -243,6 +277,33 @@ impl Entry {
         self.reply = Some(reply);
     }
 
+    fn take_part(
+        &mut self,
+        relay: &str,
+        report: &SubmissionReport,
+        own: Option<&Reply>,
+        rules: &Rules<'_>,
+    ) {
+        let reply = deciding_reply(report, own);
+        self.tried = true;
+        self.relay = Some(relay.to_owned());
+        if was_left_out(report, own, rules.replies) {
+            self.queue_again();
+            self.explanation = key(rules.replies, &reply);
+            self.reply = Some(reply);
+        } else {
+            self.changed = true;
+            self.recipient.attempt_count += 1;
+            self.settle(reply, rules);
+        }
+    }
+
+    /// Another transaction has to carry it; what happened so far counts for the others.
+    fn queue_again(&mut self) {
+        self.changed = true;
+        self.recipient.status = RecipientStatus::Queued;
+    }
+
     fn settle(&mut self, reply: Reply, rules: &Rules<'_>) {
         let given = Circumstances {
             attempt: self.recipient.attempt_count,
@@ -285,38 +346,6 @@ impl Entry {
 
 fn key(replies: &ReplyTable, reply: &Reply) -> Option<String> {
     replies.explain(reply).map(|entry| entry.key.clone())
-}
-
-/// The reply that decides about a recipient: its own refusal, or else what became of the
-/// transaction that it was part of.
-fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> Reply {
-    if let Some(refusal) = own.filter(|reply| !reply.is_success()) {
-        return refusal.clone();
-    }
-    if let Some(end) = report
-        .reply_to(Command::EndOfData)
-        .filter(|end| own.is_some() || !end.is_success())
-    {
-        return end.clone();
-    }
-    let whole = report
-        .replies
-        .iter()
-        .rev()
-        .find(|r| r.ordinal.is_none() && !r.reply.is_success());
-    let broke = || {
-        report
-            .replies
-            .last()
-            .filter(|_| report.end != SubmissionEnd::Answered)
-    };
-    match whole.or_else(broke) {
-        Some(last) => last.reply.clone(),
-        None => Reply::absent(
-            Command::Rcpt,
-            "the server did not answer for this recipient",
-        ),
-    }
 }
 
 #[cfg(test)]

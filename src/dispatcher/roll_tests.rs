@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Config;
-use crate::domain::{AlertStatus, CommandReply, SessionFacts, Timestamp};
+use crate::domain::{AlertStatus, CommandReply, EnhancedStatusCode, SessionFacts, Timestamp};
 
 fn alert(to: &str) -> Alert {
     Alert {
@@ -35,10 +35,21 @@ fn report(replies: Vec<CommandReply>, end: SubmissionEnd) -> SubmissionReport {
     }
 }
 
-/// What becomes of `to` when a relay answers like this.
+/// What becomes of an alert when a relay answers like this.
 fn decision(
     alert: &Alert,
     extra: &str,
+    replies: Vec<CommandReply>,
+    end: SubmissionEnd,
+) -> Decision {
+    decision_of_some(alert, extra, usize::MAX, replies, end)
+}
+
+/// The same in a transaction with at most so many of the recipients that are due.
+fn decision_of_some(
+    alert: &Alert,
+    extra: &str,
+    at_most: usize,
     replies: Vec<CommandReply>,
     end: SubmissionEnd,
 ) -> Decision {
@@ -51,7 +62,9 @@ fn decision(
     };
     let mut roll = Roll::call(alert, &rules);
     let report = report(replies, end);
-    roll.apply("d", &report, &rules);
+    let mut carried = roll.forward_paths();
+    carried.truncate(at_most);
+    roll.apply("d", &carried, &report, &rules);
     let message = SecuredMessage::vouch_for("<1@x>".to_owned(), b"\r\n".to_vec(), "none");
     let attempt = roll.attempt(AttemptKey::random(), "d", report, &message);
     roll.into_decision(Some(attempt), port.in_doubt, None)
@@ -102,7 +115,7 @@ fn a_421_in_the_middle_leaves_earlier_refusals_final_and_the_rest_waiting() {
         reply(None, Command::Mail, 250, "ok"),
         reply(Some(0), Command::Rcpt, 250, "ok"),
         reply(Some(1), Command::Rcpt, 550, "unknown"),
-        reply(Some(2), Command::Rcpt, 421, "too many errors"),
+        reply(Some(2), Command::Rcpt, 421, "shutting down"),
     ];
     let decision = decision(
         &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
@@ -120,8 +133,179 @@ fn a_421_in_the_middle_leaves_earlier_refusals_final_and_the_rest_waiting() {
     assert_eq!(decision.recipients[3].reply.as_ref().unwrap().code, 421);
     assert_eq!(
         decision.recipients[3].explanation.as_deref(),
+        Some("service-closing")
+    );
+    assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn whom_a_server_with_too_many_errors_left_out_goes_on_at_once_and_unspent() {
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(Some(1), Command::Rcpt, 550, "unknown"),
+        reply(Some(2), Command::Rcpt, 421, "too many errors"),
+    ];
+    let decision = decision(
+        &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
+        "",
+        replies,
+        SubmissionEnd::Broken,
+    );
+    let expected = [
+        (0, RecipientStatus::Queued),
+        (1, RecipientStatus::Failed),
+        (2, RecipientStatus::Queued),
+        (3, RecipientStatus::Queued),
+    ];
+    assert_eq!(statuses(&decision), expected);
+    assert_eq!(decision.status, AlertStatus::Queued);
+    assert_eq!(decision.retry_in, Some(Duration::ZERO));
+    let spent: Vec<_> = decision
+        .recipients
+        .iter()
+        .map(|r| r.attempt_count)
+        .collect();
+    assert_eq!(spent, [0, 1, 0, 0]);
+    assert_eq!(
+        decision.recipients[3].explanation.as_deref(),
         Some("too-many-errors")
     );
+    assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Delayed);
+}
+
+/// MAIL, these answers to RCPT, and a message that is taken.
+fn taken(answers: &[(u16, &str)]) -> Vec<CommandReply> {
+    let said = |(ordinal, (code, text)): (u32, &(u16, &str))| {
+        reply(Some(ordinal), Command::Rcpt, *code, text)
+    };
+    let mut replies = vec![reply(None, Command::Mail, 250, "ok")];
+    replies.extend((0..).zip(answers).map(said));
+    replies.push(reply(None, Command::Data, 354, "go"));
+    replies.push(reply(None, Command::EndOfData, 250, "queued as 1"));
+    replies
+}
+
+#[test]
+fn more_recipients_than_the_relay_takes_go_on_at_once_and_unspent() {
+    for (code, text) in [
+        (452, "too many recipients"),
+        (552, "Too many recipients"),
+        (451, "Too many recipients received this session"),
+    ] {
+        let replies = taken(&[(250, "ok"), (450, "greylisted"), (code, text)]);
+        let alert = alert("a@x.com;b@x.com;c@x.com");
+        let decision = decision(&alert, "", replies, SubmissionEnd::Answered);
+        let expected = [
+            (0, RecipientStatus::Relayed),
+            (1, RecipientStatus::Delayed),
+            (2, RecipientStatus::Queued),
+        ];
+        assert_eq!(statuses(&decision), expected, "{code} {text}");
+        assert_eq!(decision.recipients[2].attempt_count, 0);
+        assert_eq!(decision.retry_in, Some(Duration::ZERO));
+        assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Partial);
+    }
+}
+
+#[test]
+fn a_full_mailbox_is_not_taken_for_too_many_recipients() {
+    let mut replies = taken(&[(250, "ok"), (552, "mailbox full")]);
+    replies[2].reply.enhanced = Some(EnhancedStatusCode::new(5, 2, 2));
+    let decision = decision(
+        &alert("a@x.com;b@x.com"),
+        "",
+        replies,
+        SubmissionEnd::Answered,
+    );
+    assert_eq!(decision.recipients[1].status, RecipientStatus::Failed);
+    assert_eq!(
+        decision.recipients[1].explanation.as_deref(),
+        Some("mailbox-full")
+    );
+}
+
+#[test]
+fn a_relay_that_takes_not_even_one_recipient_is_not_asked_again_at_once() {
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 452, "too many recipients"),
+    ];
+    let decision = decision(&alert("a@x.com"), "", replies, SubmissionEnd::Answered);
+    assert_eq!(statuses(&decision), [(0, RecipientStatus::Delayed)]);
+    assert_eq!(decision.recipients[0].attempt_count, 1);
+    assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
+}
+
+/// An alert that was worked on before: its recipients with their statuses and attempts.
+fn begun(recipients: &[(RecipientStatus, u32)]) -> Alert {
+    let recipient = |(ordinal, (status, attempt_count)): (u32, &(RecipientStatus, u32))| {
+        let mut all = expand_recipients(&alert(&format!("r{ordinal}@x.com")));
+        Recipient {
+            ordinal,
+            status: *status,
+            attempt_count: *attempt_count,
+            ..all.remove(0)
+        }
+    };
+    Alert {
+        recipients: (0..).zip(recipients).map(recipient).collect(),
+        ..crate::fixture::alert()
+    }
+}
+
+fn due(alert: &Alert) -> Vec<u32> {
+    let (port, replies) = (port(""), ReplyTable::built_in());
+    let rules = Rules {
+        port: &port,
+        replies: &replies,
+        age: Duration::ZERO,
+        chance: 0.0,
+    };
+    let paths = Roll::call(alert, &rules).forward_paths();
+    paths.iter().map(|path| path.ordinal).collect()
+}
+
+#[test]
+fn who_was_left_out_goes_before_who_waits_for_another_attempt() {
+    use RecipientStatus::{Delayed, Queued, Relayed};
+    let alert = begun(&[(Relayed, 1), (Delayed, 3), (Queued, 0), (Queued, 2)]);
+    assert_eq!(due(&alert), [2, 3]);
+    assert_eq!(due(&begun(&[(Relayed, 1), (Delayed, 3)])), [1]);
+    let mut replies = taken(&[]);
+    let accepted = |ordinal| reply(Some(ordinal), Command::Rcpt, 250, "ok");
+    replies.splice(1..1, [accepted(2), accepted(3)]);
+    let decision = decision(&alert, "", replies, SubmissionEnd::Answered);
+    assert_eq!(statuses(&decision), [(2, Relayed), (3, Relayed)]);
+    assert_eq!(decision.status, AlertStatus::Delayed);
+    let third_delay = Some(Duration::from_secs(240));
+    assert_eq!(
+        decision.retry_in, third_delay,
+        "the greylisted one waits on"
+    );
+}
+
+#[test]
+fn the_relays_own_limit_leaves_the_rest_to_the_next_transaction() {
+    use RecipientStatus::{Delayed, Queued, Relayed};
+    let alert = begun(&[(Delayed, 1), (Delayed, 1), (Delayed, 1)]);
+    let replies = taken(&[(250, "ok")]);
+    let decision = decision_of_some(&alert, "", 1, replies, SubmissionEnd::Answered);
+    assert_eq!(
+        statuses(&decision),
+        [(0, Relayed), (1, Queued), (2, Queued)]
+    );
+    assert_eq!(decision.retry_in, Some(Duration::ZERO));
+    assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Relayed);
+
+    let busy = vec![reply(None, Command::Mail, 451, "busy")];
+    let decision = decision_of_some(&alert, "", 1, busy, SubmissionEnd::Answered);
+    assert_eq!(
+        statuses(&decision),
+        [(0, Delayed), (1, Queued), (2, Queued)]
+    );
+    let soonest = Some(Duration::from_secs(60));
+    assert_eq!(decision.retry_in, soonest, "not at once: the relay is busy");
 }
 
 #[test]

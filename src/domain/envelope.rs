@@ -1,5 +1,7 @@
 //! Envelope and octets: what a mail transaction carries.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::DsnRequest;
@@ -26,6 +28,21 @@ pub struct Envelope {
     pub forward_paths: Vec<ForwardPath>,
     /// What is asked of delivery status notifications; `None` asks nothing.
     pub dsn: Option<DsnRequest>,
+}
+
+impl Envelope {
+    /// The same with the first of its forward-paths, as many as fit into one transaction;
+    /// `None`: all of them.
+    pub fn with_at_most(&self, recipients: Option<usize>) -> Cow<'_, Self> {
+        match recipients {
+            Some(limit) if limit < self.forward_paths.len() => Cow::Owned(Self {
+                reverse_path: self.reverse_path.clone(),
+                forward_paths: self.forward_paths[..limit].to_vec(),
+                dsn: self.dsn.clone(),
+            }),
+            _ => Cow::Borrowed(self),
+        }
+    }
 }
 
 /// RFC 5322 octets before protection. CRLF line endings only, no bare CR or LF, no line

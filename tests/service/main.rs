@@ -20,6 +20,7 @@ mod bad_alerts_fail_alone;
 mod demo_ends_by_itself;
 mod failures_are_told_once;
 mod killed_and_nothing_lost;
+mod more_recipients_than_the_relay_takes;
 mod relay_down_and_back;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;

@@ -1,7 +1,10 @@
--- resolve: the relay had it. Who was refused in that very attempt was not part of it, and waits on.
+-- resolve: the relay had it. Who was refused or left out in that very attempt was not part of
+-- it, and waits on.
 UPDATE Recipient
 SET Status = 'relayed', StatusAt = ?2, Relay = coalesce(?3, Relay), Command = NULL, ReplyCode = NULL,
     EnhancedStatusCode = NULL, ReplyText = ?4, ExplanationKey = NULL
 WHERE AlertId = ?1 AND Status IN ('queued', 'delayed')
-  AND NOT EXISTS (SELECT 1 FROM AttemptReply p
-                  WHERE p.AttemptId = ?5 AND p.RecipientOrdinal = Recipient.Ordinal AND p.ReplyCode >= 400)
+  AND (EXISTS (SELECT 1 FROM AttemptReply p
+               WHERE p.AttemptId = ?5 AND p.RecipientOrdinal = Recipient.Ordinal AND p.ReplyCode < 400)
+       OR NOT EXISTS (SELECT 1 FROM AttemptReply p
+                      WHERE p.AttemptId = ?5 AND p.RecipientOrdinal IS NOT NULL))

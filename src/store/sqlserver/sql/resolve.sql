@@ -29,15 +29,17 @@ BEGIN
             REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
         FROM @recipients n;
 
-    -- Who was refused in that very attempt was not part of it, and waits on.
+    -- Who was refused or left out in that very attempt was not part of it, and waits on.
     IF @resolution = N'relayed'
         UPDATE r
         SET Status = N'relayed', StatusAt = @now, Relay = COALESCE(@relay, r.Relay), Command = NULL, ReplyCode = NULL,
             EnhancedStatusCode = NULL, ReplyText = @reason, ExplanationKey = NULL
         FROM sendport.Recipient r
         WHERE r.AlertId = @alert AND r.Status IN (N'queued', N'delayed')
-          AND NOT EXISTS (SELECT 1 FROM sendport.AttemptReply p
-                          WHERE p.AttemptId = @attempt AND p.RecipientOrdinal = r.Ordinal AND p.ReplyCode >= 400);
+          AND (EXISTS (SELECT 1 FROM sendport.AttemptReply p
+                       WHERE p.AttemptId = @attempt AND p.RecipientOrdinal = r.Ordinal AND p.ReplyCode < 400)
+               OR NOT EXISTS (SELECT 1 FROM sendport.AttemptReply p
+                              WHERE p.AttemptId = @attempt AND p.RecipientOrdinal IS NOT NULL));
 
     -- What the relay last said stays readable.
     IF @resolution = N'cancel'

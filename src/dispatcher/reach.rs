@@ -1,0 +1,77 @@
+//! What a transaction says about one of its recipients: the reply that decides, or that the
+//! relay did not get round to it.
+
+use crate::domain::{Command, Reply, SubmissionEnd, SubmissionReport};
+use crate::replies::ReplyTable;
+
+/// Keys of the table of replies.
+const TOO_MANY_RECIPIENTS: &str = "too-many-recipients";
+const TOO_MANY_ERRORS: &str = "too-many-errors";
+
+/// The relay took the message for others and wanted no more recipients with it (RFC 5321
+/// section 4.5.3.1.10), or said goodbye because of those that it had refused before this one.
+/// Such a recipient belongs into another transaction, and this one does not count for it.
+pub(super) fn was_left_out(
+    report: &SubmissionReport,
+    own: Option<&Reply>,
+    replies: &ReplyTable,
+) -> bool {
+    let says = |reply: &Reply, key| {
+        let entry = replies.explain(reply);
+        !reply.is_success() && entry.is_some_and(|entry| entry.key == key)
+    };
+    let refused = own.filter(|reply| !reply.is_success() && reply.code != 421);
+    if let Some(reply) = refused {
+        return report.is_accepted() && says(reply, TOO_MANY_RECIPIENTS);
+    }
+    let last = report.replies.last().map(|last| &last.reply);
+    report.end == SubmissionEnd::Broken
+        && refused_somebody(report)
+        && last.is_some_and(|last| says(last, TOO_MANY_ERRORS))
+}
+
+/// The relay is at work: whoever was left out may be sent to at once. One that takes nothing
+/// at the moment is not asked again for the next few.
+pub(super) fn is_at_work(report: &SubmissionReport) -> bool {
+    report.is_accepted() || refused_somebody(report)
+}
+
+/// For good.
+fn refused_somebody(report: &SubmissionReport) -> bool {
+    report
+        .replies
+        .iter()
+        .any(|said| said.ordinal.is_some() && said.reply.is_permanent())
+}
+
+/// The reply that decides about a recipient: its own refusal, or else what became of the
+/// transaction that it was part of.
+pub(super) fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> Reply {
+    if let Some(refusal) = own.filter(|reply| !reply.is_success()) {
+        return refusal.clone();
+    }
+    if let Some(end) = report
+        .reply_to(Command::EndOfData)
+        .filter(|end| own.is_some() || !end.is_success())
+    {
+        return end.clone();
+    }
+    let whole = report
+        .replies
+        .iter()
+        .rev()
+        .find(|r| r.ordinal.is_none() && !r.reply.is_success());
+    let broke = || {
+        report
+            .replies
+            .last()
+            .filter(|_| report.end != SubmissionEnd::Answered)
+    };
+    match whole.or_else(broke) {
+        Some(last) => last.reply.clone(),
+        None => Reply::absent(
+            Command::Rcpt,
+            "the server did not answer for this recipient",
+        ),
+    }
+}
