@@ -14,6 +14,7 @@ pub mod content;
 mod dsn;
 pub mod ehlo_name;
 pub mod extensions;
+mod pipelining;
 mod pool;
 mod refused_here;
 mod relay;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::auth::Credentials;
 use super::ehlo_name;
+use super::pipelining::{Ahead, Pipelining};
 use super::pool::{Permit, Pool};
 use super::refused_here;
 use super::session::{Session, Settings};
@@ -65,6 +66,7 @@ pub struct SmtpRelay {
     limiter: Arc<Limiter>,
     pool: Arc<Pool>,
     sign_in: SignInGuard,
+    pipelining: Pipelining,
     clock: Arc<dyn Clock>,
 }
 
@@ -111,6 +113,7 @@ impl SmtpRelay {
             },
             sign_in: SignInGuard::new(sign_in_key, around.sign_ins),
             clock: around.clock,
+            pipelining: Pipelining::default(),
             name,
         })
     }
@@ -174,8 +177,8 @@ impl SmtpRelay {
         ready.is_ok().then_some(session)
     }
 
-    /// On a kept session where there is one; a kept one that the server has given up
-    /// meanwhile is replaced once.
+    /// Once more, a command at a time, where the relay did not do the PIPELINING that it
+    /// offers: nothing was handed over by then.
     async fn carry_out(
         &self,
         envelope: &Envelope,
@@ -183,8 +186,27 @@ impl SmtpRelay {
         gate: &dyn FinalDotGate,
         attempt_end: Instant,
     ) -> Result<(SessionFacts, Done), NotReady> {
+        let first = self.try_once(envelope, message, gate, attempt_end).await?;
+        if !self.pipelining.learn(&self.name, &first.1.ahead) {
+            return Ok(first);
+        }
+        let again = self.try_once(envelope, message, gate, attempt_end).await;
+        Ok(again.unwrap_or(first))
+    }
+
+    /// On a kept session where there is one; a kept one that the server has given up
+    /// meanwhile is replaced once.
+    async fn try_once(
+        &self,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        gate: &dyn FinalDotGate,
+        attempt_end: Instant,
+    ) -> Result<(SessionFacts, Done), NotReady> {
         let waits = &self.settings.config.timeout;
+        let trusted = self.pipelining.is_trusted();
         if let Some(mut session) = self.kept(attempt_end).await {
+            session.extensions.pipelining &= trusted;
             let done = transaction::submit(&mut session, waits, envelope, message, gate).await;
             if !done.stale {
                 return Ok((self.put_away(session, done.reusable), done));
@@ -192,6 +214,7 @@ impl SmtpRelay {
             tracing::debug!(relay = self.name, "kept connection was gone, replaced");
         }
         let mut session = self.open(attempt_end).await?;
+        session.extensions.pipelining &= trusted;
         let done = transaction::submit(&mut session, waits, envelope, message, gate).await;
         Ok((self.put_away(session, done.reusable), done))
     }
@@ -316,6 +339,7 @@ fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Don
         end: SubmissionEnd::Answered,
         reusable: false,
         stale: false,
+        ahead: Ahead::default(),
     };
     if let Some(reply) = refused_here::refuse_locally(envelope, message) {
         let ordinal = None;

@@ -36,6 +36,40 @@ pub(super) enum Readiness {
     ResetPending,
 }
 
+/// How to introduce oneself (RFC 5321 section 4.1.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hello {
+    Ehlo,
+    Helo,
+}
+
+/// Why there is no session.
+struct Unopened {
+    why: NotReady,
+    /// The server answered EHLO by ending the connection.
+    dropped_ehlo: bool,
+}
+
+impl Unopened {
+    fn on_ehlo(lost: NoReply) -> Self {
+        let dropped_ehlo = matches!(lost, NoReply::Closed | NoReply::Broke(_));
+        let (reply, fault) = (lost.into_reply(Command::Ehlo), None);
+        Self {
+            why: NotReady { reply, fault },
+            dropped_ehlo,
+        }
+    }
+}
+
+impl From<NotReady> for Unopened {
+    fn from(why: NotReady) -> Self {
+        Self {
+            why,
+            dropped_ehlo: false,
+        }
+    }
+}
+
 /// An open session that may carry transactions. Dropping it closes the connection.
 pub(super) struct Session {
     pub(super) stream: Stream,
@@ -47,8 +81,31 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects, secures and, with `connect_only` behind it, awaits [`Session::sign_in`].
+    /// Connects and secures; then comes [`Session::sign_in`]. Where the server drops the
+    /// connection on EHLO, and nothing is needed that only EHLO offers, it is greeted once
+    /// more with HELO (RFC 5321 section 3.2).
     pub(super) async fn open(settings: &Settings, attempt_end: Instant) -> Result<Self, NotReady> {
+        let unopened = match Self::begin(settings, attempt_end, Hello::Ehlo).await {
+            Ok(session) => return Ok(session),
+            Err(unopened) => unopened,
+        };
+        let needs_ehlo = settings.config.tls == TlsMode::Starttls || settings.credentials.is_some();
+        if !unopened.dropped_ehlo || needs_ehlo {
+            return Err(unopened.why);
+        }
+        tracing::debug!(
+            host = settings.config.host,
+            "connection dropped on EHLO, trying HELO"
+        );
+        let greeted_with_helo = Self::begin(settings, attempt_end, Hello::Helo).await;
+        greeted_with_helo.map_err(|_| unopened.why)
+    }
+
+    async fn begin(
+        settings: &Settings,
+        attempt_end: Instant,
+        hello: Hello,
+    ) -> Result<Self, Unopened> {
         let config = &settings.config;
         let waits = &config.timeout;
         let wait = Wait::new(waits.connect, "timeout.connect").within(Some(attempt_end));
@@ -75,8 +132,8 @@ impl Session {
             transactions: 0,
         };
         session.greeting(waits, config.tls).await?;
-        session.hello(settings, local).await?;
-        session.upgrade(settings, local, attempt_end).await
+        session.hello(settings, local, hello).await?;
+        Ok(session.upgrade(settings, local, attempt_end).await?)
     }
 
     /// RFC 5321 section 3.1.
@@ -96,22 +153,33 @@ impl Session {
     }
 
     /// EHLO, or HELO where the server does not know it (RFC 5321 section 3.2).
-    async fn hello(&mut self, settings: &Settings, local: Option<IpAddr>) -> Result<(), NotReady> {
+    async fn hello(
+        &mut self,
+        settings: &Settings,
+        local: Option<IpAddr>,
+        hello: Hello,
+    ) -> Result<(), Unopened> {
         let name = match (&settings.ehlo_name, local) {
             (Some(name), _) => name.clone(),
             (None, Some(address)) => address_literal(address),
             (None, None) => "[127.0.0.1]".to_owned(),
         };
         let wait = Wait::new(settings.config.timeout.command, "timeout.command");
-        let mut reply = self
-            .ask(Command::Ehlo, &format!("EHLO {name}"), wait)
-            .await?;
-        if matches!(reply.code, 500 | 502 | 504) {
-            reply = self
-                .ask(Command::Ehlo, &format!("HELO {name}"), wait)
-                .await?;
-            reply.lines.truncate(1);
+        let mut understood = None;
+        if hello == Hello::Ehlo {
+            let answer = self.exchange(&format!("EHLO {name}"), wait).await;
+            let reply = answer.map_err(Unopened::on_ehlo)?;
+            understood = Some(reply).filter(|reply| !matches!(reply.code, 500 | 502 | 504));
         }
+        let reply = match understood {
+            Some(reply) => reply,
+            None => {
+                let helo = format!("HELO {name}");
+                let mut reply = self.ask(Command::Ehlo, &helo, wait).await?;
+                reply.lines.truncate(1);
+                reply
+            }
+        };
         let reply = accept(reply, Command::Ehlo)?;
         self.extensions = Extensions::parse(&reply, &settings.config.ignore_extensions);
         self.facts.offers_dsn = self.extensions.dsn;
@@ -166,7 +234,8 @@ impl Session {
         .await?;
         self.stream = Stream::new(wire);
         self.stream.set_attempt_end(Some(attempt_end));
-        self.hello(settings, local).await?;
+        let again = self.hello(settings, local, Hello::Ehlo).await;
+        again.map_err(|unopened| unopened.why)?;
         Ok(self)
     }
 
@@ -189,18 +258,19 @@ impl Session {
         line: &str,
         wait: Wait,
     ) -> Result<ServerReply, NotReady> {
-        let answer = async {
-            self.stream.queue(line);
-            self.stream.flush(wait).await?;
-            self.stream.read_reply(wait).await
-        };
         let lost = |lost: NoReply| NotReady {
             reply: lost.into_reply(command),
             fault: None,
         };
-        let reply = answer.await.map_err(lost)?;
+        let reply = self.exchange(line, wait).await.map_err(lost)?;
         tracing::trace!(%command, code = reply.code, "asked and answered");
         Ok(reply)
+    }
+
+    async fn exchange(&mut self, line: &str, wait: Wait) -> Result<ServerReply, NoReply> {
+        self.stream.queue(line);
+        self.stream.flush(wait).await?;
+        self.stream.read_reply(wait).await
     }
 
     /// Brings a kept session to where `MAIL` may be written.

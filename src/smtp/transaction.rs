@@ -2,6 +2,7 @@
 
 use super::content::on_the_wire;
 use super::dsn;
+use super::pipelining::{Ahead, denies_the_order};
 use super::refused_here::{refusal, refuse_recipient};
 use super::session::{Readiness, Session};
 use super::stream::{NoReply, Wait};
@@ -27,6 +28,8 @@ pub(super) struct Done {
     /// The connection was gone, or said goodbye, before it took anything: a kept one that
     /// the server had given up meanwhile.
     pub(super) stale: bool,
+    /// What was written ahead of replies, and whether that went well.
+    pub(super) ahead: Ahead,
 }
 
 /// The connection is of no use any more; the last reply says why.
@@ -49,21 +52,24 @@ pub(super) async fn submit(
         replies: Vec::new(),
         accepted: 0,
         gone: false,
+        ahead: Ahead::default(),
     };
     let result = transaction.run(envelope, message, gate).await;
-    let (replies, gone) = (transaction.replies, transaction.gone);
+    let (replies, gone, ahead) = (transaction.replies, transaction.gone, transaction.ahead);
     match result {
         Ok(()) => Done {
             replies,
             end: SubmissionEnd::Answered,
             reusable: true,
             stale: false,
+            ahead,
         },
         Err(Ended(end)) => Done {
             stale: end == SubmissionEnd::Broken && is_goodbye_at_once(&replies, gone),
             replies,
             end,
             reusable: false,
+            ahead,
         },
     }
 }
@@ -91,6 +97,7 @@ struct Transaction<'a> {
     accepted: usize,
     /// The other end closed the connection; a time-out is something else.
     gone: bool,
+    ahead: Ahead,
 }
 
 impl Transaction<'_> {
@@ -112,6 +119,7 @@ impl Transaction<'_> {
         if !taken || self.accepted == 0 {
             return self.reset().await;
         }
+        self.stand_in_step().await?;
         if !self.data().await? {
             return self.reset().await;
         }
@@ -166,9 +174,11 @@ impl Transaction<'_> {
             pending = groups.next().unwrap_or_default();
             self.queue_recipients(pending);
         }
+        self.ahead.begin(1 + pending.len());
         let wait = Wait::new(self.waits.mail, "timeout.mail");
         let unwritten = self.session.stream.flush(wait).await.err();
         let reply = self.read(Command::Mail, None, wait, unwritten).await?;
+        self.check_order(&reply)?;
         let taken = reply.is_success();
         self.recipient_replies(pending, taken).await?;
         if !taken {
@@ -176,6 +186,7 @@ impl Transaction<'_> {
         }
         for group in groups {
             self.queue_recipients(group);
+            self.ahead.begin(group.len());
             let wait = Wait::new(self.waits.rcpt, "timeout.rcpt");
             // What the server said before it closed is still to be read.
             let _unwritten = self.session.stream.flush(wait).await;
@@ -226,19 +237,48 @@ impl Transaction<'_> {
             let reply = self
                 .read(Command::Rcpt, Some(path.ordinal), wait, None)
                 .await?;
+            self.check_order(&reply)?;
             self.accepted += usize::from(reply.is_success());
         }
         Ok(())
+    }
+
+    /// A server that denies the order of commands that it offered to take says nothing about
+    /// sender and recipient.
+    fn check_order(&mut self, reply: &Reply) -> Result<(), Ended> {
+        if !denies_the_order(reply) || !self.ahead.was_used() {
+            return Ok(());
+        }
+        self.ahead.out_of_step();
+        self.replies.pop();
+        let what = format!("the server offers PIPELINING and does not do it: {reply}");
+        Err(self.broken(Reply::absent(reply.command, what)))
+    }
+
+    /// Where more was answered than asked, the next replies would be taken for one another's.
+    async fn stand_in_step(&mut self) -> Result<(), Ended> {
+        if !self.session.stream.has_leftover() || !self.ahead.was_used() {
+            return Ok(());
+        }
+        let wait = Wait::new(self.waits.quit, "timeout.quit");
+        // A goodbye may come unasked.
+        self.read(Command::Data, None, wait, None).await?;
+        self.ahead.out_of_step();
+        self.replies.pop();
+        let what = "the server answered more commands than it was asked (PIPELINING)";
+        Err(self.broken(Reply::absent(Command::Rcpt, what)))
     }
 
     /// DATA goes alone, after all replies to RCPT: without an accepted recipient servers
     /// answer it in three different ways. True after 354.
     async fn data(&mut self) -> Result<bool, Ended> {
         let wait = Wait::new(self.waits.data, "timeout.data");
+        self.ahead.begin(1);
         self.session.stream.queue("DATA");
         let unwritten = self.session.stream.flush(wait).await.err();
         let reply = self.read(Command::Data, None, wait, unwritten).await?;
         if reply.code / 100 == 2 {
+            self.ahead.out_of_step();
             let what = "the server answered DATA with 2yz where 354 was expected";
             return Err(self.broken(Reply::absent(Command::Data, what)));
         }
@@ -337,6 +377,7 @@ impl Transaction<'_> {
                 let reply = reply.into_reply(command);
                 tracing::trace!(%command, code = reply.code, "asked and answered");
                 self.push(ordinal, reply.clone());
+                self.ahead.answered();
                 if reply.code == 421 {
                     return Err(Ended(SubmissionEnd::Broken));
                 }
@@ -344,6 +385,7 @@ impl Transaction<'_> {
             }
             Err(lost) => {
                 let lost = unwritten.unwrap_or(lost);
+                self.ahead.lost(&lost);
                 self.gone = matches!(lost, NoReply::Closed | NoReply::Broke(_));
                 Err(self.broken(lost.into_reply(command)))
             }

@@ -20,6 +20,8 @@ pub(crate) enum Step {
     Content,
     /// Read something, no matter what.
     Something,
+    /// Find that nothing was written behind the line that was read last.
+    Alone,
     /// Shake hands.
     Tls,
     /// Read until the client goes, which it has to do without another line.
@@ -30,7 +32,7 @@ pub(crate) fn send(text: &str) -> Step {
     Step::Send(format!("{text}\r\n").into_bytes())
 }
 
-pub(crate) use Step::{ClientGoes, Content, Expect, Something, Tls};
+pub(crate) use Step::{Alone, ClientGoes, Content, Expect, Something, Tls};
 
 /// Greeting and EHLO with these extensions.
 pub(crate) fn hello(extensions: &[&str]) -> Vec<Step> {
@@ -144,6 +146,7 @@ impl Connection {
                 }
                 Content => while self.line().await.expect("content") != "." {},
                 Something => drop(self.line().await),
+                Alone => assert!(self.input.is_empty(), "the client was to wait for a reply"),
                 Tls => self.shake_hands().await,
                 ClientGoes => {
                     let line = self.line().await;

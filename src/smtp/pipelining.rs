@@ -1,0 +1,201 @@
+//! Whether a relay that offers PIPELINING (RFC 2920) can be taken at its word.
+//!
+//! Some servers, and some firewalls in front of them, offer it and lose what is written ahead,
+//! answer less of it or close. No content was handed over by then, so the same transaction can
+//! be repeated a command at a time.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::stream::NoReply;
+use crate::domain::Reply;
+
+/// What speaks against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The first commands of a group were answered, the others never.
+    Silent,
+    /// The connection ended in the middle of a group; servers do that for other reasons, too.
+    Closed,
+    /// The replies do not fit the commands.
+    OutOfStep,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "it answered only some of the commands that were written at once",
+            Self::Closed => "it closed on the first commands that were written at once",
+            Self::OutOfStep => "its replies did not fit the commands that were written at once",
+        })
+    }
+}
+
+/// The commands of one transaction that were written ahead of replies.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ahead {
+    /// In the group that is under way.
+    written: usize,
+    /// Of these.
+    answered: usize,
+    /// The largest group that was answered whole.
+    whole: usize,
+    doubt: Option<Doubt>,
+}
+
+impl Ahead {
+    /// So many commands go out in one write.
+    pub(super) fn begin(&mut self, commands: usize) {
+        self.written = commands;
+        self.answered = 0;
+    }
+
+    /// One of them was answered.
+    pub(super) fn answered(&mut self) {
+        self.answered += 1;
+        if self.answered == self.written {
+            self.whole = self.whole.max(self.written);
+        }
+    }
+
+    /// One of them was not.
+    pub(super) fn lost(&mut self, reply: &NoReply) {
+        if self.written < 2 {
+            return;
+        }
+        self.doubt = match reply {
+            NoReply::TimedOut(wait) if self.answered == 0 || wait.setting == "timeout.attempt" => {
+                None
+            }
+            NoReply::TimedOut(_) => Some(Doubt::Silent),
+            NoReply::Closed | NoReply::Broke(_) => Some(Doubt::Closed),
+            NoReply::NotSmtp(_) => Some(Doubt::OutOfStep),
+        };
+    }
+
+    /// False where no command was written ahead of a reply.
+    pub(super) fn was_used(&self) -> bool {
+        self.written > 1 || self.whole > 1
+    }
+
+    /// A reply came that cannot be to this command.
+    pub(super) fn out_of_step(&mut self) {
+        if self.was_used() {
+            self.doubt = Some(Doubt::OutOfStep);
+        }
+    }
+}
+
+/// True of a reply to `RCPT` behind an accepted `MAIL` that says: that command was lost, or I
+/// do not want it yet.
+pub(super) fn denies_the_order(reply: &Reply) -> bool {
+    let text = reply.text.to_ascii_lowercase();
+    let names_it = ["pipelining", "synchronization", "synchronisation"]
+        .iter()
+        .any(|word| text.contains(word));
+    matches!(reply.code, 300..=399 | 503) || (reply.code >= 400 && names_it)
+}
+
+/// What is known of one relay, for as long as this process runs.
+#[derive(Debug, Default)]
+pub(super) struct Pipelining {
+    /// The largest group that was ever answered whole.
+    proven: AtomicUsize,
+    refuted: AtomicBool,
+}
+
+impl Pipelining {
+    /// False: one command at a time.
+    pub(super) fn is_trusted(&self) -> bool {
+        !self.refuted.load(Ordering::Relaxed)
+    }
+
+    /// Learns from a transaction. True where it has to be repeated, a command at a time. A
+    /// connection that ended is held against a relay only where it had never answered as many
+    /// commands at once.
+    pub(super) fn learn(&self, relay: &str, ahead: &Ahead) -> bool {
+        let proven = self.proven.fetch_max(ahead.whole, Ordering::Relaxed);
+        let Some(doubt) = ahead.doubt else {
+            return false;
+        };
+        let well_known = ahead.written <= proven.max(ahead.whole);
+        if doubt == Doubt::Closed && well_known && self.is_trusted() {
+            return false;
+        }
+        if !self.refuted.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                relay,
+                %doubt,
+                "relay offers PIPELINING and does not do it; one command at a time until the next start"
+            );
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::stream::Wait;
+    use super::*;
+    use crate::domain::Command;
+
+    fn ahead(commands: usize, answered: usize, lost: Option<&NoReply>) -> Ahead {
+        let mut ahead = Ahead::default();
+        ahead.begin(commands);
+        (0..answered).for_each(|_| ahead.answered());
+        if let Some(lost) = lost {
+            ahead.lost(lost);
+        }
+        ahead
+    }
+
+    fn timed_out(setting: &'static str) -> NoReply {
+        NoReply::TimedOut(Wait::new(Duration::from_secs(1), setting))
+    }
+
+    #[test]
+    fn a_relay_that_falls_silent_in_a_group_is_not_trusted_again() {
+        let relay = Pipelining::default();
+        assert!(!relay.learn("r", &ahead(3, 3, None)));
+        assert!(relay.learn("r", &ahead(3, 1, Some(&timed_out("timeout.rcpt")))));
+        assert!(!relay.is_trusted());
+    }
+
+    #[test]
+    fn one_that_hangs_or_runs_out_of_time_is() {
+        let relay = Pipelining::default();
+        assert!(!relay.learn("r", &ahead(3, 0, Some(&timed_out("timeout.mail")))));
+        assert!(!relay.learn("r", &ahead(3, 1, Some(&timed_out("timeout.attempt")))));
+        assert!(!relay.learn("r", &ahead(1, 0, Some(&NoReply::Closed))));
+        assert!(relay.is_trusted());
+    }
+
+    #[test]
+    fn a_close_is_an_outage_where_as_many_commands_were_answered_before() {
+        let closed = Some(&NoReply::Closed);
+        let well_known = Pipelining::default();
+        assert!(!well_known.learn("r", &ahead(101, 101, None)));
+        assert!(!well_known.learn("r", &ahead(3, 1, closed)));
+        assert!(well_known.is_trusted());
+        let unknown = Pipelining::default();
+        assert!(!unknown.learn("r", &ahead(2, 2, None)));
+        assert!(unknown.learn("r", &ahead(101, 1, closed)));
+        assert!(!unknown.is_trusted());
+    }
+
+    #[test]
+    fn replies_that_deny_the_order_are_told_from_refusals() {
+        let denies = |code, text| denies_the_order(&Reply::new(Command::Rcpt, code, None, text));
+        for (code, text) in [
+            (503, "Bad sequence of commands"),
+            (354, "go"),
+            (554, "SMTP synchronization error"),
+            (550, "Improper use of SMTP command pipelining"),
+        ] {
+            assert!(denies(code, text), "{code} {text}");
+        }
+        assert!(!denies(550, "no such user") && !denies(250, "pipelined"));
+    }
+}

@@ -1,0 +1,53 @@
+//! A server that does not know EHLO is greeted with HELO, and one that hangs up on it, too.
+
+use sendport::domain::{Command, Fault};
+
+use crate::support::client::{not_begun, relay, submit};
+use crate::support::scripted_peer::{Expect, Peer, Step, good_transaction, send, then};
+
+fn greeting() -> Vec<Step> {
+    vec![
+        send("220 old.example.test"),
+        Expect("EHLO client.example.test"),
+    ]
+}
+
+fn helo() -> [Step; 2] {
+    [
+        Expect("HELO client.example.test"),
+        send("250-old.example.test\r\n250 PIPELINING"),
+    ]
+}
+
+#[tokio::test]
+async fn refused_it_is_greeted_on_the_same_connection() {
+    for refusal in ["500 what?", "502 5.5.1 not implemented"] {
+        let script = then(then(greeting(), [send(refusal)]), helo());
+        let peer = Peer::start(vec![then(script, good_transaction())]).await;
+        let relay = relay(peer.address, "tls = \"none\"");
+        let report = submit(&relay, &["a@example.test"]).await;
+        assert!(report.is_accepted(), "{report:?}");
+        peer.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn hung_up_on_it_is_greeted_once_more_on_another_connection() {
+    let second = then(vec![send("220 old.example.test")], helo());
+    let peer = Peer::start(vec![greeting(), then(second, good_transaction())]).await;
+    let relay = relay(peer.address, "tls = \"opportunistic\"");
+    let report = submit(&relay, &["a@example.test"]).await;
+    assert!(report.is_accepted(), "{report:?}");
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn but_not_where_tls_is_required() {
+    let peer = Peer::start(vec![greeting()]).await;
+    let relay = relay(peer.address, "tls = \"starttls\"");
+    let report = submit(&relay, &["a@example.test"]).await;
+    let (reply, fault) = not_begun(&report);
+    assert_eq!(reply.command, Command::Ehlo);
+    assert_ne!(fault, Some(Fault::Configuration), "{reply}");
+    peer.finish().await;
+}
