@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::oauth2::OAuth2Config;
 use super::secret::Secret;
 
 /// How to sign in (RFC 4954).
@@ -22,6 +23,8 @@ pub struct AuthConfig {
     pub password_file: Option<PathBuf>,
     /// Environment variable that holds the password.
     pub password_env: Option<String>,
+    /// Where the access token comes from.
+    pub oauth2: Option<OAuth2Config>,
     /// Accept that the password travels over an unencrypted connection.
     #[serde(default)]
     pub allow_cleartext_auth: bool,

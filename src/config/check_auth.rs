@@ -15,16 +15,18 @@ pub(super) fn check_auth(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
         _ => {
             check_username(auth, &mut add);
             check_password(auth, &mut add);
+            check_token(auth, &mut add);
             check_cleartext(smtp, &mut add);
         }
     }
 }
 
 fn check_none(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
-    if auth.passwords() > 0 || auth.username.is_some() {
+    if auth.passwords() > 0 || auth.username.is_some() || auth.oauth2.is_some() {
         add(
             "mechanism",
-            "there is a username or password, but mechanism is \"none\"; write \"auto\"",
+            "there is a username, a password or a section oauth2, but mechanism is \"none\"; write \
+             \"auto\"",
         );
     }
 }
@@ -58,10 +60,31 @@ fn check_username(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
 
 fn check_password(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
     let given = auth.passwords();
-    if given > 1 || given == 0 && !auth.mechanism.needs_token() {
+    let token_will_do = match auth.mechanism {
+        AuthMechanism::Auto => auth.oauth2.is_some(),
+        mechanism => mechanism.needs_token(),
+    };
+    if given > 1 || given == 0 && !token_will_do {
         add(
             "password_file",
             &format!("{given} of password, password_file and password_env are given; give one"),
+        );
+    }
+}
+
+fn check_token(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
+    if auth.mechanism.needs_token() && auth.oauth2.is_none() {
+        add(
+            "oauth2",
+            "there is none; the mechanism needs an access token: write the section, with source = \
+             \"client_credentials\", \"refresh_token\", \"file\" or \"command\"",
+        );
+    }
+    if auth.mechanism.needs_password() && auth.oauth2.is_some() {
+        add(
+            "oauth2",
+            "the mechanism signs in with a password and would never use it; write mechanism = \
+             \"xoauth2\" or \"auto\", or remove the section",
         );
     }
 }

@@ -91,6 +91,9 @@ impl Config {
             match relay {
                 super::RelayConfig::Smtp(smtp) => {
                     smtp.files().for_each(rebase);
+                    if let Some(oauth2) = &mut smtp.auth.oauth2 {
+                        oauth2.rebase(folder);
+                    }
                 }
                 super::RelayConfig::File(file) => rebase(&mut file.folder),
                 super::RelayConfig::Discard(_) => {}
@@ -187,7 +190,8 @@ fn explain(error: &config::ConfigError, file: Option<&Path>) -> String {
 fn without_secrets(message: &str) -> String {
     let may_hold_one = |line: &str| {
         let quoted = line.split_once(" | ").map(|(_, text)| text.to_lowercase());
-        quoted.is_some_and(|text| text.contains("passw") || text.contains("connection"))
+        let signs = ["passw", "connection", "secret", "token"];
+        quoted.is_some_and(|text| signs.iter().any(|sign| text.contains(sign)))
     };
     let shown = |line| match may_hold_one(line) {
         true => "  | (not shown, it may hold a secret)",

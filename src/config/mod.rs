@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod auth;
 mod check_auth;
+mod check_oauth2;
 mod check_tls;
 mod database;
 pub mod delivery_window;
@@ -14,6 +15,7 @@ pub mod limits;
 mod load;
 mod log;
 mod notify;
+pub mod oauth2;
 pub mod relay;
 pub mod secret;
 mod secret_source;

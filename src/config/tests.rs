@@ -113,6 +113,8 @@ fn a_line_that_cannot_be_read_is_not_quoted_where_it_may_hold_a_secret() {
     for line in [
         "[relay.main.auth]\npassword = \"pa55word",
         "[database]\nconnection = \"Server=x;Pwd=pa55word\"x",
+        "[relay.main.auth.oauth2]\nclient_secret = \"pa55word",
+        "[relay.main.auth.oauth2]\nrefresh_token = \"pa55word",
     ] {
         let text = error(line);
         assert!(!text.contains("pa55word"), "{text}");

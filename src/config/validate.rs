@@ -7,7 +7,7 @@ use super::check_auth::check_auth;
 use super::check_tls::check_tls;
 use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
-use super::{Config, SendPortConfig, ServiceConfig, notify};
+use super::{Config, SendPortConfig, ServiceConfig, check_oauth2, notify};
 use crate::domain::{Notify, parse_mailbox};
 
 /// Something that has to be mended before the service starts.
@@ -245,6 +245,10 @@ fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
     let key = |key: &str| format!("relay.{name}.{key}");
     if smtp.host.trim().is_empty() {
         found.add(key("host"), "there is none");
+    }
+    let oauth2 = smtp.auth.oauth2.as_ref();
+    for (below, what) in oauth2.map(check_oauth2::problems).unwrap_or_default() {
+        found.add(key(&format!("auth.oauth2.{below}")), what);
     }
     let counts = [
         ("max_connections", smtp.max_connections),
