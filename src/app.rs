@@ -17,6 +17,7 @@ use crate::driver::{
     self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, RecoveryError,
     Rhythm,
 };
+use crate::oauth2;
 use crate::relay::sign_in::Unshared;
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
 use crate::replies::ReplyTable;
@@ -133,7 +134,13 @@ pub fn make_relays(config: &Config) -> Result<Vec<Arc<dyn Relay>>, AppError> {
                     sign_ins: Arc::new(Unshared),
                     clock: system_clock(),
                 };
-                let relay = SmtpRelay::new(name, smtp, around).map_err(|error| wrong(&error))?;
+                let mut relay =
+                    SmtpRelay::new(name, smtp, around).map_err(|error| wrong(&error))?;
+                if let Some(section) = &smtp.auth.oauth2 {
+                    let tokens = oauth2::source(name, section, system_clock());
+                    let tokens = tokens.map_err(|what| wrong(&format!("auth.oauth2: {what}")))?;
+                    relay = relay.with_token_source(tokens);
+                }
                 Arc::new(relay)
             }
             RelayConfig::File(file) => Arc::new(FileRelay::new(name, file, system_clock())),

@@ -20,6 +20,7 @@ pub mod driver;
 #[cfg(test)]
 mod fixture;
 pub mod mime;
+pub mod oauth2;
 pub mod relay;
 pub mod replies;
 pub mod retry;

@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("relay", &["clock", "config", "domain"]),
+    ("oauth2", &["clock", "config", "domain", "relay"]),
     ("smtp", &["clock", "config", "domain", "relay"]),
     ("sink", &["domain", "relay", "smtp"]),
     ("store", &["clock", "domain"]),
@@ -94,6 +95,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("md4", &["smtp/auth/ntlm"]),
     ("des", &["smtp/auth/ntlm"]),
     ("stringprep", &["smtp/auth"]),
+    ("ureq", &["oauth2"]),
     ("clap", &["cli"]),
 ];
 

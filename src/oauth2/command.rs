@@ -1,0 +1,121 @@
+//! A token that a program prints.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::zeroize::Zeroizing;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+
+use super::access_token::AccessToken;
+use super::answer::Answer;
+use super::cache::Issuer;
+use super::shown::shown;
+use crate::config::oauth2::TokenCommand as Config;
+use crate::domain::Timestamp;
+use crate::relay::TokenError;
+
+/// More than this is no token.
+const MOST_OUTPUT: u64 = 64 * 1024;
+
+/// Runs the program, without a shell, without input.
+pub(super) struct TokenCommand {
+    program: String,
+    arguments: Vec<String>,
+    limit: Duration,
+}
+
+struct Ended {
+    status: ExitStatus,
+    output: Zeroizing<Vec<u8>>,
+    complaint: Zeroizing<Vec<u8>>,
+}
+
+impl TokenCommand {
+    pub(super) fn new(config: &Config) -> Result<Self, String> {
+        let (program, arguments) = config
+            .command
+            .split_first()
+            .ok_or("command: expected a program and its arguments, found an empty list")?;
+        Ok(Self {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            limit: config.timeout,
+        })
+    }
+
+    fn start(&self) -> std::io::Result<Child> {
+        Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    async fn run(&self) -> Result<Ended, TokenError> {
+        let child = self.start().map_err(|cause| {
+            TokenError::configuration(self.explain(&format!("it cannot be started: {cause}")))
+        })?;
+        match tokio::time::timeout(self.limit, ended(child)).await {
+            Ok(Ok(ended)) => Ok(ended),
+            Ok(Err(cause)) => Err(TokenError::transient(self.explain(&cause))),
+            Err(_) => Err(TokenError::transient(self.explain(&format!(
+                "it did not end within {:.1?} (setting auth.oauth2.timeout) and was killed",
+                self.limit
+            )))),
+        }
+    }
+
+    /// Arguments may hold secrets; the program's name does not.
+    fn explain(&self, what: &dyn std::fmt::Display) -> String {
+        format!("auth.oauth2.command '{}': {what}", self.program)
+    }
+
+    fn failed(&self, ended: &Ended) -> TokenError {
+        let complaint = String::from_utf8_lossy(&ended.complaint);
+        let last = complaint.lines().rfind(|line| !line.trim().is_empty());
+        let last = last.map_or(String::new(), |line| {
+            format!(", saying: {}", shown(line, &[]))
+        });
+        let status = ended.status;
+        TokenError::transient(self.explain(&format!("it ended with {status}{last}")))
+    }
+}
+
+/// The end of the program and what it wrote.
+async fn ended(mut child: Child) -> std::io::Result<Ended> {
+    let (output, complaint) =
+        tokio::try_join!(bounded(child.stdout.take()), bounded(child.stderr.take()))?;
+    Ok(Ended {
+        status: child.wait().await?,
+        output,
+        complaint,
+    })
+}
+
+async fn bounded(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let room = usize::try_from(MOST_OUTPUT).unwrap_or(usize::MAX);
+    let mut read = Zeroizing::new(Vec::with_capacity(room));
+    if let Some(pipe) = pipe {
+        pipe.take(MOST_OUTPUT).read_to_end(&mut read).await?;
+    }
+    Ok(read)
+}
+
+#[async_trait]
+impl Issuer for TokenCommand {
+    async fn issue(&self, now: Timestamp) -> Result<AccessToken, TokenError> {
+        let ended = self.run().await?;
+        if !ended.status.success() {
+            return Err(self.failed(&ended));
+        }
+        let wrong = |what: String| TokenError::configuration(self.explain(&what));
+        let text = std::str::from_utf8(&ended.output)
+            .map_err(|_| wrong("expected a token, found output that is not UTF-8".to_owned()))?;
+        let answer = Answer::from_text(text).map_err(wrong)?;
+        answer.into_token(now, now).map_err(wrong)
+    }
+}

@@ -1,0 +1,143 @@
+//! The token endpoint over HTTP (RFC 6749 section 3.2).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssl::x509::X509;
+use secrecy::zeroize::Zeroizing;
+use ureq::Agent;
+use ureq::http::{HeaderMap, header};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+
+use super::answer::Answer;
+use super::form::Form;
+use super::refusal::{Heard, refusal};
+use crate::config::oauth2::TokenRequest;
+use crate::domain::Timestamp;
+use crate::relay::TokenError;
+
+/// More than this is no token.
+const MOST_OCTETS: u64 = 64 * 1024;
+
+/// One endpoint, and the connections to it.
+pub(super) struct TokenEndpoint {
+    url: String,
+    agent: Agent,
+    limit: Duration,
+}
+
+impl TokenEndpoint {
+    /// # Errors
+    /// A sentence that names the key.
+    pub(super) fn new(request: &TokenRequest) -> Result<Self, String> {
+        let url = request.endpoint()?;
+        let roots = match &request.ca_file {
+            Some(file) => RootCerts::Specific(Arc::new(authorities(file)?)),
+            None => RootCerts::PlatformVerifier,
+        };
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::NativeTls)
+            .root_certs(roots)
+            .build();
+        let mut config = Agent::config_builder()
+            .tls_config(tls)
+            .timeout_global(Some(request.timeout))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .user_agent(concat!("sendport/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&url) {
+            config = config.proxy(None);
+        }
+        Ok(Self {
+            agent: config.build().into(),
+            limit: request.timeout,
+            url,
+        })
+    }
+
+    /// Its address, which is also the audience of an assertion.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Posts the form and reads the answer. Blocks the thread, for a bounded time.
+    ///
+    /// # Errors
+    /// [`TokenError`] with the endpoint's own words.
+    pub(super) fn ask(&self, form: &Form, now: Timestamp) -> Result<Answer, TokenError> {
+        let heard = self.post(form).map_err(|error| self.unheard(&error))?;
+        let answer = serde_json::from_slice::<Answer>(&heard.body).ok();
+        match answer {
+            Some(answer) if heard.status / 100 == 2 && answer.access_token.is_some() => Ok(answer),
+            answer => Err(refusal(&self.url, &heard, answer.as_ref(), form, now)),
+        }
+    }
+
+    fn post(&self, form: &Form) -> Result<Heard, ureq::Error> {
+        let mut response = self
+            .agent
+            .post(&self.url)
+            .header(header::ACCEPT, "application/json")
+            .content_type("application/x-www-form-urlencoded")
+            .send(form.body())?;
+        let body = response.body_mut().with_config().limit(MOST_OCTETS);
+        Ok(Heard {
+            body: Zeroizing::new(body.read_to_vec()?),
+            status: response.status().as_u16(),
+            retry_after: text_of(response.headers(), header::RETRY_AFTER),
+            location: text_of(response.headers(), header::LOCATION),
+        })
+    }
+
+    /// No answer came.
+    fn unheard(&self, error: &ureq::Error) -> TokenError {
+        let url = &self.url;
+        match error {
+            ureq::Error::Timeout(_) => TokenError::transient(format!(
+                "the token endpoint {url} did not answer within {:.1?} (setting auth.oauth2.timeout)",
+                self.limit
+            )),
+            ureq::Error::NativeTls(cause) if cause.to_string().contains("certificate") => {
+                TokenError::configuration(format!(
+                    "the certificate of the token endpoint {url} does not check: {cause}; where \
+                     its authority is your own, or a proxy's, name it in auth.oauth2.ca_file"
+                ))
+            }
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => TokenError::configuration(format!(
+                "expected the address of a token endpoint, found '{url}': {error}"
+            )),
+            error => {
+                TokenError::transient(format!("the token endpoint {url} cannot be asked: {error}"))
+            }
+        }
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.to_owned())
+}
+
+fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    let shown = file.display();
+    let pem = std::fs::read(file).map_err(|cause| format!("ca_file '{shown}': {cause}"))?;
+    let found = X509::stack_from_pem(&pem).unwrap_or_default();
+    if found.is_empty() {
+        return Err(format!(
+            "ca_file '{shown}': expected PEM certificates, found none"
+        ));
+    }
+    let der =
+        |certificate: X509| Some(Certificate::from_der(&certificate.to_der().ok()?).to_owned());
+    Ok(found.into_iter().filter_map(der).collect())
+}
+
+/// What runs on this machine is not asked for through a proxy.
+fn is_loopback(url: &str) -> bool {
+    let host = url.parse::<ureq::http::Uri>().ok();
+    let host = host.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
+    crate::config::oauth2::is_loopback(host)
+}

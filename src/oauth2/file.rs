@@ -1,0 +1,54 @@
+//! A token that somebody else writes into a file, and renews there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::answer::Answer;
+use crate::clock::Clock;
+use crate::config::oauth2::TokenFile as Config;
+use crate::config::secret::Secret;
+use crate::domain::Timestamp;
+use crate::relay::{TokenError, TokenSource};
+
+/// Reads the file at every sign-in, so there is nothing to keep and nothing to renew.
+pub(super) struct TokenFile {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+}
+
+impl TokenFile {
+    pub(super) fn new(config: &Config, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            path: config.token_file.clone(),
+            clock,
+        }
+    }
+
+    /// The content, and when it was written.
+    async fn read(&self) -> std::io::Result<(String, Timestamp)> {
+        let text = tokio::fs::read_to_string(&self.path).await?;
+        let written = tokio::fs::metadata(&self.path).await?.modified()?;
+        Ok((text, written.into()))
+    }
+
+    fn explain(&self, what: &dyn std::fmt::Display) -> String {
+        format!("auth.oauth2.token_file '{}': {what}", self.path.display())
+    }
+}
+
+#[async_trait]
+impl TokenSource for TokenFile {
+    async fn token(&self) -> Result<Secret, TokenError> {
+        // Who writes the file may be late, and mends it without us.
+        let late = |what: &dyn std::fmt::Display| TokenError::transient(self.explain(what));
+        let (text, written) = self.read().await.map_err(|cause| late(&cause))?;
+        let answer = Answer::from_text(&text)
+            .map_err(|what| TokenError::configuration(self.explain(&what)))?;
+        let token = answer.into_token(written, self.clock.now());
+        Ok(token.map_err(|what| late(&what))?.secret)
+    }
+
+    async fn refused(&self, _token: &Secret) {}
+}

@@ -1,0 +1,158 @@
+//! Tokens from a token endpoint: the client credentials grant (RFC 6749 section 4.4) and the
+//! refresh token grant (section 6).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::access_token::AccessToken;
+use super::cache::Issuer;
+use super::client::Client;
+use super::endpoint::TokenEndpoint;
+use super::form::Form;
+use super::secret_place::SecretPlace;
+use crate::config::oauth2::TokenRequest;
+use crate::config::secret::Secret;
+use crate::domain::Timestamp;
+use crate::relay::TokenError;
+
+/// What an application may do with mailboxes of Exchange Online.
+const EXCHANGE_ONLINE: &str = "https://outlook.office365.com/.default";
+
+/// A grant, the client that it was given to, and the endpoint that honours it.
+pub(super) struct EndpointGrant(Arc<Inner>);
+
+struct Inner {
+    endpoint: TokenEndpoint,
+    client: Client,
+    kind: Kind,
+    scope: Option<String>,
+    resource: Option<String>,
+}
+
+enum Kind {
+    ClientCredentials,
+    RefreshToken {
+        place: SecretPlace,
+        /// What the endpoint gave in its place (RFC 6749 section 6), until a restart.
+        newest: Mutex<Option<Secret>>,
+    },
+}
+
+impl EndpointGrant {
+    /// # Errors
+    /// A sentence that names the key.
+    pub(super) fn client_credentials(request: &TokenRequest) -> Result<Self, String> {
+        let client = Client::new(request)?;
+        if !client.is_confidential() {
+            return Err(
+                "expected client_secret_file, client_secret_env, client_secret or \
+                 certificate_file, found none"
+                    .into(),
+            );
+        }
+        let default = request
+            .resource
+            .is_none()
+            .then(|| EXCHANGE_ONLINE.to_owned());
+        Self::new(request, client, Kind::ClientCredentials, default)
+    }
+
+    /// # Errors
+    /// A sentence that names the key.
+    pub(super) fn refresh_token(request: &TokenRequest) -> Result<Self, String> {
+        let place = SecretPlace::find(
+            "refresh_token",
+            request.refresh_token.as_ref(),
+            request.refresh_token_file.as_ref(),
+            request.refresh_token_env.as_ref(),
+        )?;
+        let place = place
+            .ok_or("expected refresh_token_file, refresh_token_env or refresh_token, found none")?;
+        let newest = Mutex::default();
+        let kind = Kind::RefreshToken { place, newest };
+        Self::new(request, Client::new(request)?, kind, None)
+    }
+
+    fn new(
+        request: &TokenRequest,
+        client: Client,
+        kind: Kind,
+        default_scope: Option<String>,
+    ) -> Result<Self, String> {
+        let scope = request.scope.clone().or(default_scope);
+        Ok(Self(Arc::new(Inner {
+            endpoint: TokenEndpoint::new(request)?,
+            client,
+            kind,
+            scope: scope.filter(|scope| !scope.is_empty()),
+            resource: request.resource.clone(),
+        })))
+    }
+}
+
+#[async_trait]
+impl Issuer for EndpointGrant {
+    async fn issue(&self, now: Timestamp) -> Result<AccessToken, TokenError> {
+        let inner = Arc::clone(&self.0);
+        let asked = tokio::task::spawn_blocking(move || inner.ask(now)).await;
+        asked.unwrap_or_else(|_| {
+            Err(TokenError::transient(
+                "the request to the token endpoint was broken off",
+            ))
+        })
+    }
+}
+
+impl Inner {
+    fn ask(&self, now: Timestamp) -> Result<AccessToken, TokenError> {
+        let form = self
+            .form(now)
+            .map_err(|what| TokenError::configuration(format!("auth.oauth2.{what}")))?;
+        let answer = self.endpoint.ask(&form, now)?;
+        if let Some(next) = &answer.refresh_token {
+            self.kind.note(next);
+        }
+        answer.into_token(now, now).map_err(|what| {
+            let url = self.endpoint.url();
+            TokenError::configuration(format!("the token endpoint {url}: {what}"))
+        })
+    }
+
+    fn form(&self, now: Timestamp) -> Result<Form, String> {
+        let mut form = Form::default();
+        self.kind.add_to(&mut form)?;
+        self.client.add_to(&mut form, self.endpoint.url(), now)?;
+        for (name, value) in [("scope", &self.scope), ("resource", &self.resource)] {
+            if let Some(value) = value {
+                form.add(name, value);
+            }
+        }
+        Ok(form)
+    }
+}
+
+impl Kind {
+    fn add_to(&self, form: &mut Form) -> Result<(), String> {
+        match self {
+            Self::ClientCredentials => form.add("grant_type", "client_credentials"),
+            Self::RefreshToken { place, newest } => {
+                let newest = newest
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
+                let token = newest.map_or_else(|| place.read(), Ok);
+                let token = token.map_err(|what| format!("refresh_token: {what}"))?;
+                form.add("grant_type", "refresh_token");
+                form.add_secret("refresh_token", &token);
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, next: &Secret) {
+        if let Self::RefreshToken { newest, .. } = self {
+            *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(next.clone());
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Access tokens (RFC 6749) for relays that are signed in to by XOAUTH2 or OAUTHBEARER.
+//!
+//! In comes the section `[relay.<name>.auth.oauth2]`, out goes a
+//! [`TokenSource`]. No secret and no token stands in a log, a
+//! `Debug` or an error.
+//!
+//! `file` reads the token at every sign-in. `command` and `grant` (with `client`, `assertion`
+//! and `endpoint`) issue one, and `cache` keeps it, renews it ahead of its end, and sees to it
+//! that one request is under way at most.
+
+mod access_token;
+mod answer;
+mod assertion;
+mod cache;
+mod client;
+mod command;
+mod endpoint;
+mod file;
+mod form;
+mod grant;
+mod refusal;
+mod secret_place;
+mod shown;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::oauth2::OAuth2Config;
+use crate::relay::TokenSource;
+
+/// Makes what the section of `relay` describes. Reads keys and secrets once, so that a missing one is
+/// found at the start; asks nobody for a token.
+///
+/// # Errors
+/// A sentence that names the key, what was expected and what was found.
+pub fn source(
+    relay: &str,
+    config: &OAuth2Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn TokenSource>, String> {
+    let issuer: Box<dyn cache::Issuer> = match config {
+        OAuth2Config::File(file) => return Ok(Arc::new(file::TokenFile::new(file, clock))),
+        OAuth2Config::Command(command) => Box::new(command::TokenCommand::new(command)?),
+        OAuth2Config::ClientCredentials(request) => {
+            Box::new(grant::EndpointGrant::client_credentials(request)?)
+        }
+        OAuth2Config::RefreshToken(request) => {
+            Box::new(grant::EndpointGrant::refresh_token(request)?)
+        }
+    };
+    Ok(Arc::new(cache::Cache::new(relay, issuer, clock)))
+}

@@ -1,0 +1,173 @@
+//! What an endpoint means that gives no token (RFC 6749 section 5.2): whose fault it is, in its
+//! own words, and what to do.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use secrecy::zeroize::Zeroizing;
+
+use super::answer::Answer;
+use super::form::Form;
+use super::shown::shown;
+use crate::domain::Timestamp;
+use crate::relay::TokenError;
+
+/// An HTTP response.
+pub(super) struct Heard {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<String>,
+    pub(super) location: Option<String>,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+/// `answer` is the body, where it is a JSON object.
+pub(super) fn refusal(
+    url: &str,
+    heard: &Heard,
+    answer: Option<&Answer>,
+    form: &Form,
+    now: Timestamp,
+) -> TokenError {
+    let code = answer.and_then(|answer| answer.error.as_deref());
+    let words = words(answer, form);
+    let status = heard.status;
+    if is_transient(status, code) {
+        let what = format!("the token endpoint {url} has no token now (HTTP {status}){words}");
+        return TokenError {
+            retry_after: heard
+                .retry_after
+                .as_deref()
+                .and_then(|text| wait(text, now)),
+            ..TokenError::transient(what)
+        };
+    }
+    let advice = match (code, &heard.location) {
+        (Some(code), _) => advice(code).to_owned(),
+        (None, Some(location)) if status / 100 == 3 => {
+            format!(
+                "it points to {}; write the endpoint's own address",
+                shown(location, &[])
+            )
+        }
+        _ => "check auth.oauth2.tenant, authority and token_endpoint: no token endpoint answers \
+              like this"
+            .to_owned(),
+    };
+    TokenError::configuration(format!(
+        "the token endpoint {url} gave no token (HTTP {status}){words}; {advice}"
+    ))
+}
+
+/// `: invalid_client: AADSTS7000215: ..`
+fn words(answer: Option<&Answer>, form: &Form) -> String {
+    let said = answer.map(|answer| [answer.error.as_deref(), answer.error_description.as_deref()]);
+    let said = said.into_iter().flatten().flatten();
+    said.map(|text| format!(": {}", shown(text, form.secrets())))
+        .collect()
+}
+
+/// `temporarily_unavailable` and its like are of RFC 6749 section 4.1.2.1; endpoints answer
+/// with them here, too.
+fn is_transient(status: u16, code: Option<&str>) -> bool {
+    matches!(status, 408 | 429 | 500..=599)
+        || matches!(
+            code,
+            Some("temporarily_unavailable" | "server_error" | "slow_down")
+        )
+}
+
+fn advice(code: &str) -> &'static str {
+    match code {
+        "invalid_client" => {
+            "check auth.oauth2.client_id and client_secret (the secret's value, not its id; it may \
+             have expired), or that the certificate is registered with the application"
+        }
+        "unauthorized_client" => {
+            "check auth.oauth2.client_id and tenant: the application is not known there, or may \
+             not use this grant"
+        }
+        "invalid_scope" | "invalid_resource" | "invalid_target" => {
+            "check auth.oauth2.scope or resource, and that an administrator agreed to the \
+             application's permission for it"
+        }
+        "invalid_grant" | "interaction_required" => {
+            "the refresh token has expired or was revoked: have the user agree again"
+        }
+        "unsupported_grant_type" => "check auth.oauth2.token_endpoint: it does not know this grant",
+        _ => "check the keys of auth.oauth2",
+    }
+}
+
+/// Seconds or a date (RFC 9110 section 10.2.3).
+fn wait(retry_after: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = retry_after.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTime::parse_from_rfc2822(retry_after.trim()).ok()?;
+    (at.to_utc() - now).to_std().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        DateTime::from_timestamp(1_445_412_420, 0).expect("a time")
+    }
+
+    fn told(status: u16, retry_after: Option<&str>, body: &str) -> TokenError {
+        let heard = Heard {
+            status,
+            retry_after: retry_after.map(str::to_owned),
+            location: Some("https://elsewhere.example/".to_owned()),
+            body: Zeroizing::default(),
+        };
+        let answer = serde_json::from_str(body).ok();
+        refusal(
+            "https://x.example/token",
+            &heard,
+            answer.as_ref(),
+            &Form::default(),
+            now(),
+        )
+    }
+
+    #[test]
+    fn time_heals_a_busy_endpoint() {
+        for (status, body) in [
+            (503, ""),
+            (429, "{}"),
+            (400, r#"{"error":"temporarily_unavailable"}"#),
+        ] {
+            assert!(told(status, None, body).is_transient(), "{status} {body}");
+        }
+        let waits = |text| told(429, Some(text), "").retry_after;
+        assert_eq!(waits("120"), Some(Duration::from_secs(120)));
+        let date = waits("Wed, 21 Oct 2015 07:28:00 GMT");
+        assert_eq!(date, Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_person_heals_the_rest_and_is_told_how() {
+        for (status, body, expected) in [
+            (
+                401,
+                r#"{"error":"invalid_client","error_description":"AADSTS7000215: no"}"#,
+                "invalid_client: AADSTS7000215: no; check auth.oauth2.client_id",
+            ),
+            (
+                400,
+                r#"{"error":"invalid_scope"}"#,
+                "invalid_scope; check auth.oauth2.scope",
+            ),
+            (400, r#"{"error":"unauthorized_client"}"#, "not known there"),
+            (404, "<html>", "no token endpoint answers"),
+            (200, "{}", "no token endpoint answers"),
+            (302, "", "points to https://elsewhere.example/"),
+        ] {
+            let error = told(status, None, body);
+            assert!(!error.is_transient(), "{error}");
+            assert!(error.what.contains(expected), "{error}");
+        }
+    }
+}
