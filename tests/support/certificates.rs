@@ -8,6 +8,7 @@ use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
 use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode};
 use openssl::symm::Cipher;
 use openssl::x509::extension::{
@@ -99,6 +100,21 @@ impl TestAuthority {
 }
 
 impl ServerCertificate {
+    /// One with an RSA key that vouches for itself, as applications show to a token endpoint.
+    pub(crate) fn self_signed_rsa(name: &str) -> Self {
+        let key = Rsa::generate(2048).and_then(PKey::from_rsa);
+        let key = key.expect("an RSA key");
+        let name = common_name(name);
+        let mut builder = valid_for_a_day(&name, &name, &key);
+        builder
+            .sign(&key, MessageDigest::sha256())
+            .expect("the certificate to sign itself");
+        Self {
+            certificate: builder.build(),
+            key,
+        }
+    }
+
     pub(crate) fn certificate_pem(&self) -> Vec<u8> {
         let pem = self.certificate.to_pem();
         pem.expect("PEM of the certificate")

@@ -1,0 +1,58 @@
+//! However many connections want a token at the same time, one request is made.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::support::token_endpoint::CLIENT_SECRET;
+use crate::{World, send};
+
+#[tokio::test]
+async fn of_a_relay() {
+    let world = World::new().await;
+    let relay = Arc::new(world.good_relay());
+    let mut messages = JoinSet::new();
+    for _ in 0..10 {
+        let relay = Arc::clone(&relay);
+        messages.spawn(async move { send(&*relay).await.is_accepted() });
+    }
+    assert!(
+        messages
+            .join_all()
+            .await
+            .into_iter()
+            .all(|accepted| accepted)
+    );
+    assert_eq!(world.smtp.seen().accepted.len(), 10);
+    assert_eq!(world.endpoint.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_everybodys_answer_and_not_asked_for_again() {
+    let world = World::new().await;
+    let tokens = world.tokens(&world.with_secret("wrong"));
+    let mut asked = JoinSet::new();
+    for _ in 0..10 {
+        let tokens = Arc::clone(&tokens);
+        asked.spawn(async move { tokens.token().await.is_err() });
+    }
+    assert!(asked.join_all().await.into_iter().all(|failed| failed));
+    assert!(tokens.token().await.is_err());
+    assert_eq!(world.endpoint.requests().len(), 1);
+    world.clock.advance(61);
+    assert!(tokens.token().await.is_err());
+    assert_eq!(world.endpoint.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn who_goes_away_leaves_the_request_to_the_others() {
+    let world = World::new().await;
+    let tokens = world.tokens(&world.with_secret(CLIENT_SECRET));
+    let impatient = Arc::clone(&tokens);
+    let impatient = tokio::spawn(async move { impatient.token().await });
+    world.endpoint.wait_for_requests(1).await;
+    impatient.abort();
+    let token = tokens.token().await.expect("a token");
+    assert!(world.book.is_valid(token.expose()));
+    assert_eq!(world.endpoint.requests().len(), 1);
+}

@@ -1,0 +1,109 @@
+//! Signing in with access tokens: a token endpoint and an SMTP server that check what they get.
+//! One scenario a file, named by what comes out.
+
+#[path = "../support/site.rs"]
+#[expect(dead_code, reason = "this binary needs a part of what a site offers")]
+mod site;
+#[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
+#[path = "../support"]
+mod support {
+    pub(crate) mod bearer_smtp;
+    pub(crate) mod certificates;
+    pub(crate) mod client;
+    pub(crate) mod moving_clock;
+    pub(crate) mod token_endpoint;
+}
+
+mod asked_once_by_ten_connections;
+mod check_says_why;
+mod client_refused;
+mod endpoint_down;
+mod nothing_secret_shown;
+mod proxy_asked;
+mod refused_token_replaced_once;
+mod renewed_before_its_end;
+mod signed_in_with_a_certificate;
+mod signed_in_with_a_secret;
+mod token_from_command;
+mod token_from_file;
+mod token_from_refresh_token;
+
+use std::sync::Arc;
+
+use sendport::config::oauth2::OAuth2Config;
+use sendport::domain::SubmissionReport;
+use sendport::oauth2;
+use sendport::relay::{Relay, TokenSource};
+use sendport::smtp::SmtpRelay;
+
+use support::bearer_smtp::{BearerSmtp, MAILBOX};
+use support::client::{config, submit};
+use support::moving_clock::MovingClock;
+use support::token_endpoint::{CLIENT_ID, CLIENT_SECRET, TokenBook, TokenEndpoint};
+
+/// An endpoint, an SMTP server that takes its tokens, and time.
+struct World {
+    clock: Arc<MovingClock>,
+    book: TokenBook,
+    endpoint: TokenEndpoint,
+    smtp: BearerSmtp,
+}
+
+impl World {
+    async fn new() -> Self {
+        nothing_secret_shown::install_log();
+        let clock = Arc::new(MovingClock::new());
+        let book = TokenBook::new(clock.clone());
+        Self {
+            endpoint: TokenEndpoint::start(book.clone()).await,
+            smtp: BearerSmtp::start(book.clone()).await,
+            clock,
+            book,
+        }
+    }
+
+    /// The section of a client that proves itself by its secret.
+    fn with_secret(&self, secret: &str) -> String {
+        format!(
+            "source = 'client_credentials'\ntoken_endpoint = '{}'\nclient_id = '{CLIENT_ID}'\n\
+             client_secret = '{secret}'\n",
+            self.endpoint.url
+        )
+    }
+
+    /// What is made of a section `[auth.oauth2]`.
+    fn tokens(&self, section: &str) -> Arc<dyn TokenSource> {
+        source(section, &self.clock).expect("usable settings")
+    }
+
+    /// A relay that opens a connection for each message.
+    fn relay(&self, mechanism: &str, section: &str) -> SmtpRelay {
+        let settings = format!(
+            "tls = 'none'\nmessages_per_connection = 1\n[auth]\nmechanism = '{mechanism}'\n\
+             username = '{MAILBOX}'\nallow_cleartext_auth = true\n"
+        );
+        let config = config(self.smtp.address, &settings);
+        let clock = self.clock.clone();
+        let relay = SmtpRelay::new("test", &config, None, None, clock).expect("usable settings");
+        relay.with_token_source(self.tokens(section))
+    }
+
+    /// A relay with the right secret.
+    fn good_relay(&self) -> SmtpRelay {
+        self.relay("xoauth2", &self.with_secret(CLIENT_SECRET))
+    }
+}
+
+fn source(section: &str, clock: &Arc<MovingClock>) -> Result<Arc<dyn TokenSource>, String> {
+    let section: OAuth2Config = toml::from_str(section).expect("a section");
+    oauth2::source("test", &section, clock.clone())
+}
+
+async fn send(relay: &dyn Relay) -> SubmissionReport {
+    submit(relay, &["ops@contoso.example"]).await
+}
+
+async fn send_well(relay: &dyn Relay) {
+    let report = send(relay).await;
+    assert!(report.is_accepted(), "{report:?}");
+}

@@ -1,0 +1,70 @@
+//! A refused token is replaced once; the refusal of the next one stands.
+
+use sendport::domain::{Command, Fault};
+
+use crate::support::client::not_begun;
+use crate::{World, send, send_well};
+
+#[tokio::test]
+async fn and_the_new_one_signs_in_on_the_same_connection() {
+    let world = World::new().await;
+    for mechanism in ["xoauth2", "oauthbearer"] {
+        let section = world.with_secret(crate::support::token_endpoint::CLIENT_SECRET);
+        let relay = world.relay(mechanism, &section);
+        send_well(&relay).await;
+        let before = world.endpoint.requests().len();
+        world.book.revoke_all();
+        send_well(&relay).await;
+        send_well(&relay).await;
+        assert_eq!(world.endpoint.requests().len(), before + 1);
+    }
+    assert_eq!(world.smtp.seen().refused.len(), 2);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_may_not_be_used_is_the_configurations_fault_and_left_alone() {
+    let world = World::new().await;
+    let relay = world.good_relay();
+    world.smtp.refuse_all(true);
+    for _ in 0..3 {
+        let report = send(&relay).await;
+        let (reply, fault) = not_begun(&report);
+        assert_eq!((reply.command, reply.code), (Command::Auth, 535));
+        assert_eq!(fault, Some(Fault::Configuration));
+        assert!(reply.text.contains("https://mail.example/"), "{reply}");
+    }
+    let refused = world.smtp.seen().refused;
+    assert_eq!(refused.len(), 2);
+    assert_ne!(refused[0], refused[1]);
+    assert_eq!(world.endpoint.requests().len(), 2);
+}
+
+/// An administrator granted the permission meanwhile: only a new token carries it.
+#[tokio::test]
+async fn after_the_rest_a_new_token_is_presented() {
+    let world = World::new().await;
+    let relay = world.good_relay();
+    world.smtp.refuse_all(true);
+    assert!(!send(&relay).await.is_accepted());
+    world.smtp.refuse_all(false);
+    world.clock.advance(15 * 60);
+    send_well(&relay).await;
+    let seen = world.smtp.seen();
+    assert!(!seen.refused.contains(&seen.accepted[0]));
+}
+
+#[tokio::test]
+async fn however_many_connections_report_it() {
+    let world = World::new().await;
+    let section = world.with_secret(crate::support::token_endpoint::CLIENT_SECRET);
+    let tokens = world.tokens(&section);
+    let first = tokens.token().await.expect("a token");
+    for _ in 0..10 {
+        tokens.refused(&first).await;
+    }
+    let second = tokens.token().await.expect("another");
+    tokens.refused(&first).await;
+    let third = tokens.token().await.expect("the same");
+    assert_eq!(second.expose(), third.expose());
+    assert_eq!(world.endpoint.requests().len(), 2);
+}

@@ -1,0 +1,27 @@
+//! Time that a test moves.
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta};
+use sendport::clock::Clock;
+use sendport::domain::Timestamp;
+
+/// Stands still until it is moved.
+pub(crate) struct MovingClock(Mutex<Timestamp>);
+
+impl MovingClock {
+    pub(crate) fn new() -> Self {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
+        Self(Mutex::new(start))
+    }
+
+    pub(crate) fn advance(&self, seconds: i64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += TimeDelta::seconds(seconds);
+    }
+}
+
+impl Clock for MovingClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
