@@ -12,13 +12,13 @@ step() {
     "$@"
 }
 
-# Postfix is downloaded by apt-get, and runs as root only.
+# The servers are downloaded by apt-get and pip; most of them run as root only.
 if [ -z "${SENDPORT_TEST_PEERS:-}" ]; then
     if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
         compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || apt-get update -qq
         step tests/peers/install.sh target/peers
     else
-        echo "Not root, or not Debian: the tests that need a real Postfix do not run"
+        echo "Not root, or not Debian: the tests that need real mail servers do not run"
         export SENDPORT_TEST_PEERS=none
     fi
 fi

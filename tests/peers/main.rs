@@ -4,9 +4,16 @@
 #[path = "../support"]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod dovecot;
+    pub(crate) mod exim;
+    pub(crate) mod kdc;
     pub(crate) mod maildir;
+    pub(crate) mod peer;
     pub(crate) mod postfix;
+    pub(crate) mod python_peer;
 }
+
+mod signed_in_by_curl;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

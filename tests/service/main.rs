@@ -10,6 +10,7 @@ mod tsql;
 mod support {
     pub(crate) mod certificates;
     pub(crate) mod maildir;
+    pub(crate) mod peer;
     pub(crate) mod postfix;
 }
 

@@ -7,6 +7,7 @@ mod support {
     pub(crate) mod certificates;
     pub(crate) mod client;
     pub(crate) mod maildir;
+    pub(crate) mod peer;
     pub(crate) mod postfix;
     pub(crate) mod scripted_peer;
 }

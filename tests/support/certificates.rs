@@ -1,6 +1,8 @@
 //! A certification authority that lives as long as one test.
 
+use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
@@ -63,6 +65,19 @@ impl TestAuthority {
     /// The authority's certificate, for a client's `ca_file`.
     pub(crate) fn pem(&self) -> Vec<u8> {
         self.certificate.to_pem().expect("PEM of the authority")
+    }
+
+    /// Issues a certificate for each of `names` into a folder: `cert.pem`, `key.pem`, and beside
+    /// them the authority's as `ca.pem`.
+    pub(crate) fn write_server(&self, folder: &Path, names: &[&str]) {
+        let server = self.issue(names);
+        fs::create_dir_all(folder).expect("a folder");
+        let write = |name: &str, pem: &[u8]| {
+            fs::write(folder.join(name), pem).expect("a file of a certificate");
+        };
+        write("cert.pem", &server.certificate_pem());
+        write("key.pem", &server.key_pem());
+        write("ca.pem", &self.pem());
     }
 
     /// A certificate for each of `names`, which may be IP addresses: a server's or a client's.

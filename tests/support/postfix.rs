@@ -7,14 +7,11 @@
 mod setup;
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod};
@@ -26,6 +23,7 @@ use tokio_openssl::SslStream;
 
 use self::setup::Setup;
 use super::maildir::{self, DeliveredMessage};
+use super::peer::{self, Keeper, KerberosService};
 
 /// Who may sign in.
 pub(crate) const USER: &str = "alice";
@@ -44,6 +42,8 @@ pub(crate) struct PostfixOptions {
     pub(crate) main_cf: Vec<(String, String)>,
     /// What `AUTH` offers, of what Cyrus SASL has.
     pub(crate) mechanisms: String,
+    /// What GSSAPI needs.
+    pub(crate) kerberos: Option<KerberosService>,
 }
 
 impl Default for PostfixOptions {
@@ -51,6 +51,21 @@ impl Default for PostfixOptions {
         Self {
             main_cf: Vec::new(),
             mechanisms: "PLAIN LOGIN".to_owned(),
+            kerberos: None,
+        }
+    }
+}
+
+impl PostfixOptions {
+    /// Whoever signs in is checked by a [`super::dovecot::Dovecot`] behind a socket.
+    pub(crate) fn dovecot(socket: &Path) -> Self {
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        Self {
+            main_cf: vec![
+                setting("smtpd_sasl_type", "dovecot"),
+                setting("smtpd_sasl_path", &socket.to_string_lossy()),
+            ],
+            ..Self::default()
         }
     }
 }
@@ -62,20 +77,14 @@ pub(crate) struct Postfix {
     plain: SocketAddr,
     implicit_tls: SocketAddr,
     master: Child,
-    keeper: Child,
+    keeper: Option<Keeper>,
 }
 
 impl Postfix {
     /// False, and says so on one line, where `SENDPORT_TEST_PEERS=none` says to do without.
     /// Everywhere else a missing Postfix is a failure.
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to read it")]
     pub(crate) fn available() -> bool {
-        let variable = setup::PEERS_VARIABLE;
-        let available = std::env::var_os(variable).is_none_or(|value| value != "none");
-        if !available {
-            eprintln!("{variable}=none: this test, which needs Postfix, does not run");
-        }
-        available
+        peer::available("Postfix")
     }
 
     /// Starts one and waits until it greets on both ports.
@@ -83,12 +92,12 @@ impl Postfix {
     /// # Panics
     /// When the packages are not unpacked, without root, and when Postfix does not come up.
     pub(crate) async fn start(options: PostfixOptions) -> Self {
-        let root = setup::unpacked_packages();
+        peer::need_root("Postfix's master");
         // Between our choice of a port and master's bind, somebody else may take the port. Master
         // says so to syslog only, so whatever ends it is tried again.
         let mut starts = 0;
         loop {
-            let mut postfix = Self::spawn(&root, &options);
+            let mut postfix = Self::spawn(&options);
             starts += 1;
             match postfix.comes_up().await {
                 Ok(()) => return postfix,
@@ -211,18 +220,14 @@ impl Postfix {
             .concat()
     }
 
-    fn spawn(root: &Path, options: &PostfixOptions) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("sendport-postfix-")
-            .permissions(Permissions::from_mode(0o755))
-            .tempdir()
-            .expect("a temporary folder");
-        let [plain, implicit_tls] = free_ports();
-        let setup = Setup::new(root, folder.path());
+    fn spawn(options: &PostfixOptions) -> Self {
+        let folder = peer::folder("postfix");
+        let [plain, implicit_tls] = peer::free_ports();
+        let setup = Setup::new(folder.path());
         let ca_file = setup.prepare(options, plain, implicit_tls);
         let postfix = Self {
             master: setup.spawn_master(),
-            keeper: spawn_keeper(folder.path()),
+            keeper: Some(Keeper::new(folder.path())),
             folder,
             ca_file,
             plain,
@@ -232,10 +237,8 @@ impl Postfix {
         postfix
     }
 
-    /// Has the keeper kill the group that it was told before, if any, and watch `group`.
     fn watch(&self, group: &str) {
-        let mut keeper = self.keeper.stdin.as_ref().expect("the keeper's input");
-        writeln!(keeper, "{group}").expect("the keeper to listen");
+        self.keeper.as_ref().expect("a keeper").watch(group);
     }
 
     /// Waits until both ports greet. An error is how master ended instead.
@@ -311,41 +314,10 @@ impl Drop for Postfix {
         if std::thread::panicking() {
             eprintln!("The end of Postfix's log:\n{}", self.log_tail());
         }
-        drop(self.keeper.stdin.take());
-        // Dropping reports nothing: what is left over is in the temporary folder.
-        let _ = self.keeper.wait();
+        drop(self.keeper.take());
+        // Dropping reports nothing.
         let _ = self.master.wait();
     }
-}
-
-/// Is told on each line which group of processes it watches from now on, and kills the one before.
-/// Kills the last one and removes the folder as soon as its standard input ends: when [`Postfix`]
-/// is dropped, and also when the test process dies without dropping anything.
-fn spawn_keeper(folder: &Path) -> Child {
-    const SCRIPT: &str = r#"
-        end() { [ -z "$group" ] || kill -s KILL -- "-$group"; }
-        group=
-        while read -r next; do end; group=$next; done
-        end
-        rm -rf -- "$1"
-    "#;
-    Command::new("/bin/sh")
-        .args(["-c", SCRIPT, "sh"])
-        .arg(folder)
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a shell to run")
-}
-
-fn free_ports() -> [SocketAddr; 2] {
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    // Both are held before either is released, so they differ.
-    [(); 2]
-        .map(bind)
-        .map(|listener| listener.local_addr().expect("the address of a listener"))
 }
 
 async fn greets(stream: &mut (impl AsyncRead + Unpin)) -> bool {

@@ -1,62 +1,40 @@
 //! What the packages' own scripts would set up, in a folder instead of the system.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use super::super::certificates::TestAuthority;
+use super::super::peer::{self, Packages};
 use super::{HOST_NAME, PASSWORD, PostfixOptions, USER};
 
-/// Says where the unpacked packages are, or `none`.
-pub(super) const PEERS_VARIABLE: &str = "SENDPORT_TEST_PEERS";
 /// Users that only the wrapped name service knows; master wants them for itself alone.
 const POSTFIX_ID: u32 = 21_026;
 const POSTDROP_ID: u32 = 21_029;
-
-/// The folder that `tests/peers/install.sh` made, or a panic that says what to do.
-pub(super) fn unpacked_packages() -> PathBuf {
-    let peers = std::env::var_os(PEERS_VARIABLE).map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"),
-        PathBuf::from,
-    );
-    let root = peers.join("postfix");
-    assert!(
-        root.join("usr/lib/postfix/sbin/master").exists(),
-        "no Postfix in {}: run `tests/peers/install.sh target/peers`, or set {PEERS_VARIABLE}=none to do without",
-        peers.display(),
-    );
-    let process = fs::metadata("/proc/self").expect("this process in /proc");
-    assert!(
-        process.uid() == 0,
-        "Postfix's master runs as root only: run the tests as root, or set {PEERS_VARIABLE}=none to do without",
-    );
-    // Postfix runs in another folder than this process.
-    root.canonicalize().expect("the folder of the packages")
-}
+const KRB5_CONF: &str = "krb5.conf";
+const KEYTAB: &str = "krb5.keytab";
 
 /// The folder of one instance, being filled.
 pub(super) struct Setup<'a> {
-    root: PathBuf,
+    packages: Packages,
     run: &'a Path,
 }
 
 impl<'a> Setup<'a> {
-    pub(super) fn new(packages: &Path, run: &'a Path) -> Self {
-        // LD_PRELOAD cannot name a folder with a space in it; the link can.
-        let setup = Self::existing(run);
-        symlink(packages, &setup.root).expect("a link to the packages");
-        setup
+    pub(super) fn new(run: &'a Path) -> Self {
+        let packages = Packages::link("postfix", "usr/lib/postfix/sbin/master", link(run));
+        Self { packages, run }
     }
 
     /// The folder of an instance that was started before.
     pub(super) fn existing(run: &'a Path) -> Self {
-        let root = run.join("packages");
-        Self { root, run }
+        let packages = Packages::existing(link(run));
+        Self { packages, run }
     }
 
     /// Writes everything that master wants to find; gives the file of the authority.
@@ -70,6 +48,10 @@ impl<'a> Setup<'a> {
         self.write_users();
         self.make_folders();
         self.set_password();
+        if let Some(kerberos) = &options.kerberos {
+            self.copy_for_smtpd(&kerberos.configuration, KRB5_CONF);
+            self.copy_for_smtpd(&kerberos.keytab, KEYTAB);
+        }
         self.write_certificates()
     }
 
@@ -90,7 +72,7 @@ impl<'a> Setup<'a> {
             main_cf += &format!("{name} = {value}\n");
         }
         let fill = |text: &str| {
-            text.replace("@ROOT@", &self.root.to_string_lossy())
+            text.replace("@ROOT@", &self.packages.root().to_string_lossy())
                 .replace("@RUN@", &self.run.to_string_lossy())
                 .replace("@UID@", &POSTFIX_ID.to_string())
                 .replace("@PLAIN@", &plain.port().to_string())
@@ -106,14 +88,10 @@ impl<'a> Setup<'a> {
     }
 
     fn write_users(&self) {
-        let with = |file: &str, extra: &str| {
-            let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
-            format!("{}\n{extra}\n", text.trim_end())
-        };
         let user = format!("postfix:x:{POSTFIX_ID}:{POSTFIX_ID}::/nonexistent:/usr/sbin/nologin");
         let groups = format!("postfix:x:{POSTFIX_ID}:\npostdrop:x:{POSTDROP_ID}:");
-        self.write("nss.passwd", with("/etc/passwd", &user));
-        self.write("nss.group", with("/etc/group", &groups));
+        self.write("nss.passwd", peer::with_lines("/etc/passwd", &user));
+        self.write("nss.group", peer::with_lines("/etc/group", &groups));
     }
 
     fn make_folders(&self) {
@@ -137,6 +115,12 @@ impl<'a> Setup<'a> {
         self.write("tls/cert.pem", server.certificate_pem());
         self.write("tls/key.pem", server.key_pem());
         self.write("tls/ca.pem", authority.pem())
+    }
+
+    fn copy_for_smtpd(&self, from: &Path, name: &str) {
+        let to = self.run.join(name);
+        fs::copy(from, &to).expect("to copy a file");
+        chown(&to, Some(POSTFIX_ID), Some(POSTFIX_ID)).expect("to give it away");
     }
 
     fn set_password(&self) {
@@ -163,7 +147,7 @@ impl<'a> Setup<'a> {
     pub(super) fn spawn_master(&self) -> Child {
         let output = fs::File::create(self.run.join("master.out")).expect("a file");
         let errors = output.try_clone().expect("the file again");
-        let wrapper = self.library("libnss_wrapper.so");
+        let wrapper = self.packages.library("libnss_wrapper.so");
         self.command("usr/lib/postfix/sbin/master")
             .arg("-c")
             .arg(self.run.join("conf"))
@@ -172,6 +156,8 @@ impl<'a> Setup<'a> {
             .env("LD_PRELOAD", wrapper)
             .env("NSS_WRAPPER_PASSWD", self.run.join("nss.passwd"))
             .env("NSS_WRAPPER_GROUP", self.run.join("nss.group"))
+            .env("KRB5_CONFIG", self.run.join(KRB5_CONF))
+            .env("KRB5_KTNAME", self.run.join(KEYTAB))
             .current_dir(self.run)
             .process_group(0)
             .stdin(Stdio::null())
@@ -183,52 +169,21 @@ impl<'a> Setup<'a> {
 
     /// A program of the packages, with the packages' libraries.
     pub(super) fn command(&self, program: &str) -> Command {
-        let libraries = self.library_folders();
-        let folders = [vec![self.root.join("usr/lib/postfix")], libraries.clone()].concat();
-        let path = std::env::join_paths(folders).expect("folders without a colon");
-        let plugins = std::env::join_paths(libraries.iter().map(|folder| folder.join("sasl2")))
+        let folders = self.packages.library_folders().into_iter();
+        let plugins = std::env::join_paths(folders.map(|folder| folder.join("sasl2")))
             .expect("folders without a colon");
-        let mut command = Command::new(self.root.join(program));
+        let mut command = self.packages.command(program, &["usr/lib/postfix"]);
+        command.env("SASL_PATH", plugins);
         command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LD_LIBRARY_PATH", path)
-            .env("SASL_PATH", plugins);
-        command
-    }
-
-    fn library(&self, name: &str) -> PathBuf {
-        let mut places = self
-            .library_folders()
-            .into_iter()
-            .map(|folder| folder.join(name));
-        places
-            .find(|file| file.exists())
-            .unwrap_or_else(|| panic!("no {name} below {}", self.root.display()))
-    }
-
-    /// Debian has one folder for each architecture: `usr/lib/x86_64-linux-gnu`.
-    fn library_folders(&self) -> Vec<PathBuf> {
-        ["usr/lib", "lib"]
-            .iter()
-            .filter_map(|parent| fs::read_dir(self.root.join(parent)).ok())
-            .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
-            .filter(|path| path.to_string_lossy().contains("-linux-gnu"))
-            .collect()
     }
 
     fn make_folder(&self, name: &str, group: u32, mode: u32) {
-        let path = self.run.join(name);
-        fs::create_dir_all(&path).expect("a folder");
-        chown(&path, Some(POSTFIX_ID), Some(group)).expect("to give a folder away");
-        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("to set a folder's mode");
+        peer::make_folder(&self.run.join(name), POSTFIX_ID, group, mode);
     }
 
     fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.run.join(name);
-        let folder = path.parent().expect("a folder");
-        fs::create_dir_all(folder).expect("a folder");
-        fs::write(&path, text).expect("a file");
+        peer::write(&path, text);
         // Postfix waits until its configuration has not changed for a second, and takes a file
         // from the epoch itself for a missing one.
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
@@ -239,4 +194,9 @@ impl<'a> Setup<'a> {
             .expect("to set a file's time");
         path
     }
+}
+
+/// Where the link to the packages is.
+fn link(run: &Path) -> PathBuf {
+    run.join("packages")
 }

@@ -1,0 +1,140 @@
+//! A real MIT KDC on loopback, in a folder of its own, gone when it is dropped: one realm with
+//! [`USER`] and the service [`SERVICE`].
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::peer::{self, KerberosService, Packages, Server};
+use super::postfix::USER;
+
+/// The realm.
+pub(crate) const REALM: &str = "EXAMPLE.TEST";
+
+/// Who is asked for by a client of `localhost`.
+pub(crate) const SERVICE: &str = "smtp/localhost";
+
+/// A running KDC.
+pub(crate) struct Kdc {
+    server: Server,
+    packages: Packages,
+}
+
+impl Kdc {
+    pub(crate) fn available() -> bool {
+        peer::available("the KDC of MIT Kerberos")
+    }
+
+    /// Starts one and waits until it listens.
+    ///
+    /// # Panics
+    /// When the packages are not unpacked, and when it does not come up.
+    pub(crate) async fn start() -> Self {
+        peer::started(async || {
+            let (mut kdc, address) = Self::spawn();
+            let up = kdc.server.comes_up(async || peer::listens(address).await);
+            up.await.map(|()| kdc)
+        })
+        .await
+    }
+
+    /// The client's `krb5.conf`.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.server.path("krb5.conf")
+    }
+
+    /// What the service [`SERVICE`] needs.
+    pub(crate) fn service(&self) -> KerberosService {
+        KerberosService {
+            configuration: self.configuration(),
+            keytab: self.keytab(SERVICE, "service.keytab"),
+        }
+    }
+
+    /// The keytab of [`USER`], who signs in with it.
+    pub(crate) fn user_keytab(&self) -> PathBuf {
+        self.keytab(USER, "user.keytab")
+    }
+
+    /// Gives a principal a new key; keytabs with the one before are of no use any more.
+    pub(crate) fn change_key(&self, principal: &str) {
+        self.kadmin(&["cpw", "-randkey", principal]);
+    }
+
+    /// Makes a principal's account one that ended in 2020.
+    pub(crate) fn expire(&self, principal: &str) {
+        self.kadmin(&["modprinc", "-expire", "2020-01-01", principal]);
+    }
+
+    /// A program of `krb5-user`, such as `usr/bin/kinit`, as a client of this KDC.
+    pub(crate) fn client(&self, program: &str) -> Command {
+        command(&self.packages, self.server.path("").as_path(), program)
+    }
+
+    fn keytab(&self, principal: &str, name: &str) -> PathBuf {
+        let file = self.server.path(name);
+        if !file.exists() {
+            let text = file.to_str().expect("a file name in UTF-8");
+            self.kadmin(&["ktadd", "-norandkey", "-k", text, principal]);
+        }
+        file
+    }
+
+    fn kadmin(&self, arguments: &[&str]) {
+        kadmin(&self.packages, self.server.path("").as_path(), arguments);
+    }
+
+    fn spawn() -> (Self, SocketAddr) {
+        let folder = peer::folder("kdc");
+        let run = folder.path();
+        let packages = Packages::link("kdc", "usr/sbin/krb5kdc", run.join("packages"));
+        let [address] = peer::free_ports();
+        let fill = |text: &str| {
+            text.replace("@REALM@", REALM)
+                .replace("@RUN@", &run.to_string_lossy())
+                .replace(
+                    "@LIBRARIES@",
+                    &packages.library_folders()[0].to_string_lossy(),
+                )
+                .replace("@PORT@", &address.port().to_string())
+        };
+        peer::write(&run.join("krb5.conf"), fill(include_str!("kdc/krb5.conf")));
+        peer::write(&run.join("kdc.conf"), fill(include_str!("kdc/kdc.conf")));
+        create_realm(&packages, run);
+        let mut command = command(&packages, run, "usr/sbin/krb5kdc");
+        command.arg("-n");
+        let server = Server::spawn("krb5kdc", folder, command);
+        (Self { server, packages }, address)
+    }
+}
+
+fn create_realm(packages: &Packages, run: &Path) {
+    let mut create = command(packages, run, "usr/sbin/kdb5_util");
+    create.args(["-r", REALM, "-P", "the master password", "create", "-s"]);
+    run_to_end(&mut create);
+    for principal in [USER, SERVICE] {
+        kadmin(packages, run, &["addprinc", "-randkey", principal]);
+    }
+}
+
+fn kadmin(packages: &Packages, run: &Path, arguments: &[&str]) {
+    let mut kadmin = command(packages, run, "usr/sbin/kadmin.local");
+    kadmin.args(["-r", REALM]).args(arguments);
+    run_to_end(&mut kadmin);
+}
+
+/// Fails where `kadmin.local` only complains and ends well.
+fn run_to_end(command: &mut Command) {
+    let output = command.output().expect("a program of the KDC to run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let ended_well = output.status.success() && !said.contains("while");
+    assert!(ended_well, "{command:?}: {}\n{said}", output.status);
+}
+
+fn command(packages: &Packages, run: &Path, program: &str) -> Command {
+    let mut command = packages.command(program, &[]);
+    command
+        .env("KRB5_CONFIG", run.join("krb5.conf"))
+        .env("KRB5_KDC_PROFILE", run.join("kdc.conf"));
+    command
+}
