@@ -4,6 +4,7 @@
 #[path = "../support"]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod client;
     pub(crate) mod dovecot;
     pub(crate) mod exim;
     pub(crate) mod kdc;
@@ -13,6 +14,7 @@ mod support {
     pub(crate) mod python_peer;
 }
 
+mod relay_matrix;
 mod signed_in_by_curl;
 
 use std::collections::BTreeMap;

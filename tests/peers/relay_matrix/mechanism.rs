@@ -1,0 +1,173 @@
+//! The mechanisms of the table, and right and wrong credentials for each.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use openssl::base64::encode_block;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::sign::Signer;
+use sendport::config::secret::Secret;
+use sendport::relay::TokenSource;
+use sendport::smtp::SmtpRelay;
+
+use super::server::{Server, Servers};
+use crate::support::client::relay_with_password;
+use crate::support::dovecot::TOKEN_KEY;
+use crate::support::postfix::{PASSWORD, USER};
+
+/// A column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    None,
+    Plain,
+    Login,
+    CramMd5,
+    ScramSha1,
+    ScramSha256,
+    Ntlm,
+    Xoauth2,
+    Oauthbearer,
+    External,
+    Gssapi,
+}
+
+/// Every column, in this order.
+pub(super) const MECHANISMS: &[Mechanism] = &[
+    Mechanism::None,
+    Mechanism::Plain,
+    Mechanism::Login,
+    Mechanism::CramMd5,
+    Mechanism::ScramSha1,
+    Mechanism::ScramSha256,
+    Mechanism::Xoauth2,
+    Mechanism::Oauthbearer,
+];
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::CramMd5 => "CRAM-MD5",
+            Self::ScramSha1 => "SCRAM-SHA-1",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Ntlm => "NTLM",
+            Self::Xoauth2 => "XOAUTH2",
+            Self::Oauthbearer => "OAUTHBEARER",
+            Self::External => "EXTERNAL",
+            Self::Gssapi => "GSSAPI",
+        })
+    }
+}
+
+/// Whether the credentials are those of [`USER`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    Right,
+    Wrong,
+}
+
+/// Everything to sign in with, right and wrong.
+pub(super) struct Credentials {}
+
+impl Credentials {
+    pub(super) fn new(_servers: &Servers) -> Self {
+        Self {}
+    }
+
+    /// A relay that signs in so.
+    pub(super) fn relay(
+        &self,
+        server: &Server,
+        tls: &str,
+        mechanism: Mechanism,
+        proof: Proof,
+    ) -> SmtpRelay {
+        let settings = settings(server, tls, mechanism);
+        let password = needs_password(mechanism).then(|| password(proof));
+        let relay = relay_with_password(server.address(tls), &settings, password);
+        match mechanism {
+            Mechanism::Xoauth2 | Mechanism::Oauthbearer => {
+                relay.with_token_source(Arc::new(Token(token(proof))))
+            }
+            _ => relay,
+        }
+    }
+}
+
+fn settings(server: &Server, tls: &str, mechanism: Mechanism) -> String {
+    let name = mechanism.to_string().to_lowercase();
+    let mut lines = vec![
+        format!("tls = {tls:?}"),
+        format!("ca_file = {:?}", server.ca_file),
+        "ca_file_only = true".to_owned(),
+        "verify_name = \"localhost\"".to_owned(),
+        "[auth]".to_owned(),
+        format!("mechanism = {name:?}"),
+    ];
+    if mechanism != Mechanism::None {
+        lines.push(format!("username = {USER:?}"));
+        lines.push("allow_cleartext_auth = true".to_owned());
+    }
+    if mechanism == Mechanism::Ntlm && server.ntlmv1 {
+        lines.push("allow_ntlmv1 = true".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn needs_password(mechanism: Mechanism) -> bool {
+    matches!(
+        mechanism,
+        Mechanism::Plain
+            | Mechanism::Login
+            | Mechanism::CramMd5
+            | Mechanism::ScramSha1
+            | Mechanism::ScramSha256
+            | Mechanism::Ntlm
+    )
+}
+
+fn password(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Right => PASSWORD,
+        Proof::Wrong => "Secret-2",
+    }
+}
+
+/// The one access token that there is.
+struct Token(Secret);
+
+#[async_trait]
+impl TokenSource for Token {
+    async fn token(&self) -> Result<Secret, String> {
+        Ok(self.0.clone())
+    }
+
+    async fn refused(&self, _token: &Secret) {}
+}
+
+/// A JWT (RFC 7519) in which [`USER`] is the subject, signed with the server's key or another one.
+fn token(proof: Proof) -> Secret {
+    let key: &[u8] = match proof {
+        Proof::Right => TOKEN_KEY,
+        Proof::Wrong => b"a key that no server knows......",
+    };
+    let header = base64url(br#"{"alg":"HS256","typ":"JWT"}"#);
+    let claims = base64url(format!(r#"{{"sub":{USER:?},"exp":4102444800}}"#).as_bytes());
+    let signed = format!("{header}.{claims}");
+    let key = PKey::hmac(key).expect("a key");
+    let mut signer = Signer::new(MessageDigest::sha256(), &key).expect("HMAC-SHA256");
+    let signature = signer.sign_oneshot_to_vec(signed.as_bytes());
+    let signature = base64url(&signature.expect("a signature"));
+    Secret::new(format!("{signed}.{signature}"))
+}
+
+fn base64url(octets: &[u8]) -> String {
+    let text = encode_block(octets);
+    text.trim_end_matches('=')
+        .replace('+', "-")
+        .replace('/', "_")
+}

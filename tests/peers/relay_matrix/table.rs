@@ -1,0 +1,66 @@
+//! The table in docs/relays.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cell::Cell;
+use super::mechanism::{MECHANISMS, Mechanism};
+
+const BEGIN: &str = "<!-- relay-matrix.sh: begin -->\n";
+const END: &str = "<!-- relay-matrix.sh: end -->\n";
+
+/// A server with one kind of TLS.
+pub(super) struct Row {
+    pub(super) server: &'static str,
+    pub(super) tls: &'static str,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// A line for each server and kind of TLS, a column for each mechanism.
+pub(super) fn markdown(rows: &[Row]) -> String {
+    let names: Vec<String> = MECHANISMS.iter().map(Mechanism::to_string).collect();
+    let mut lines = vec![
+        format!("| server | `tls` | {} |", names.join(" | ")),
+        format!("|---|---|{}", ":-:|".repeat(names.len())),
+    ];
+    lines.extend(rows.iter().map(line));
+    lines.join("\n") + "\n"
+}
+
+fn line(row: &Row) -> String {
+    let cells: Vec<_> = row.cells.iter().map(|cell| mark(*cell)).collect();
+    format!("| {} | {} | {} |", row.server, row.tls, cells.join(" | "))
+}
+
+fn mark(cell: Cell) -> &'static str {
+    match cell {
+        Cell::Taken => "yes",
+        Cell::NotOffered => "-",
+        Cell::NeedsTls => "TLS",
+        Cell::SignInRequired => "sign in",
+    }
+}
+
+/// # Panics
+/// Where docs/relays.md does not have the two marks.
+pub(super) fn read() -> String {
+    parts().1
+}
+
+pub(super) fn write(table: &str) {
+    let (before, _, after) = parts();
+    let text = [&before, BEGIN, table, END, &after].concat();
+    fs::write(file(), text).expect("to write docs/relays.md");
+}
+
+/// What stands before, between and behind the marks.
+fn parts() -> (String, String, String) {
+    let text = fs::read_to_string(file()).expect("docs/relays.md");
+    let (before, rest) = text.split_once(BEGIN).expect("the mark of the beginning");
+    let (table, after) = rest.split_once(END).expect("the mark of the end");
+    (before.to_owned(), table.to_owned(), after.to_owned())
+}
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/relays.md")
+}
