@@ -1,6 +1,7 @@
 //! The mechanisms of the table, and right and wrong credentials for each.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use sendport::smtp::SmtpRelay;
 use super::server::{Server, Servers};
 use crate::support::client::relay_with_password;
 use crate::support::dovecot::TOKEN_KEY;
+use crate::support::peer;
 use crate::support::postfix::{PASSWORD, USER};
 
 /// A column.
@@ -41,8 +43,10 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
     Mechanism::CramMd5,
     Mechanism::ScramSha1,
     Mechanism::ScramSha256,
+    Mechanism::Ntlm,
     Mechanism::Xoauth2,
     Mechanism::Oauthbearer,
+    Mechanism::External,
 ];
 
 impl fmt::Display for Mechanism {
@@ -71,11 +75,21 @@ pub(super) enum Proof {
 }
 
 /// Everything to sign in with, right and wrong.
-pub(super) struct Credentials {}
+pub(super) struct Credentials {
+    folder: PathBuf,
+}
 
 impl Credentials {
-    pub(super) fn new(_servers: &Servers) -> Self {
-        Self {}
+    /// Makes the files that are signed in with, below the servers' folder.
+    pub(super) fn new(servers: &Servers) -> Self {
+        let credentials = Self {
+            folder: servers.folder().to_owned(),
+        };
+        for (proof, name) in [(Proof::Right, USER), (Proof::Wrong, "mallory")] {
+            let pem = servers.authority.issue_client(name);
+            peer::write(&credentials.certificate(proof), pem);
+        }
+        credentials
     }
 
     /// A relay that signs in so.
@@ -86,30 +100,47 @@ impl Credentials {
         mechanism: Mechanism,
         proof: Proof,
     ) -> SmtpRelay {
-        let settings = settings(server, tls, mechanism);
+        let [before, auth] = [
+            self.wire(server, tls, mechanism, proof),
+            sign_in(server, mechanism),
+        ];
+        let settings = format!("{before}\n[auth]\n{auth}");
         let password = needs_password(mechanism).then(|| password(proof));
         let relay = relay_with_password(server.address(tls), &settings, password);
-        match mechanism {
-            Mechanism::Xoauth2 | Mechanism::Oauthbearer => {
-                relay.with_token_source(Arc::new(Token(token(proof))))
-            }
-            _ => relay,
+        if needs_token(mechanism) {
+            return relay.with_token_source(Arc::new(Token(token(proof))));
         }
+        relay
+    }
+
+    /// Settings of the connection.
+    fn wire(&self, server: &Server, tls: &str, mechanism: Mechanism, proof: Proof) -> String {
+        let mut lines = vec![
+            format!("tls = {tls:?}"),
+            format!("ca_file = {:?}", server.ca_file),
+            "ca_file_only = true".to_owned(),
+            "verify_name = \"localhost\"".to_owned(),
+        ];
+        if mechanism == Mechanism::External {
+            let file = self.certificate(proof);
+            lines.push(format!("client_certificate_file = {file:?}"));
+        }
+        lines.join("\n")
+    }
+
+    fn certificate(&self, proof: Proof) -> PathBuf {
+        self.folder.join(format!("{proof:?}.pem"))
     }
 }
 
-fn settings(server: &Server, tls: &str, mechanism: Mechanism) -> String {
+/// Settings of the section `auth`.
+fn sign_in(server: &Server, mechanism: Mechanism) -> String {
     let name = mechanism.to_string().to_lowercase();
-    let mut lines = vec![
-        format!("tls = {tls:?}"),
-        format!("ca_file = {:?}", server.ca_file),
-        "ca_file_only = true".to_owned(),
-        "verify_name = \"localhost\"".to_owned(),
-        "[auth]".to_owned(),
-        format!("mechanism = {name:?}"),
-    ];
-    if mechanism != Mechanism::None {
+    let mut lines = vec![format!("mechanism = {name:?}")];
+    if !matches!(mechanism, Mechanism::None | Mechanism::External) {
         lines.push(format!("username = {USER:?}"));
+    }
+    if needs_password(mechanism) || needs_token(mechanism) {
         lines.push("allow_cleartext_auth = true".to_owned());
     }
     if mechanism == Mechanism::Ntlm && server.ntlmv1 {
@@ -128,6 +159,10 @@ fn needs_password(mechanism: Mechanism) -> bool {
             | Mechanism::ScramSha256
             | Mechanism::Ntlm
     )
+}
+
+fn needs_token(mechanism: Mechanism) -> bool {
+    matches!(mechanism, Mechanism::Xoauth2 | Mechanism::Oauthbearer)
 }
 
 fn password(proof: Proof) -> &'static str {

@@ -51,8 +51,11 @@ pub(super) struct Servers {
     exim_dovecot: Exim,
     aiosmtpd: PythonPeer,
     pyspnego: PythonPeer,
-    // Behind those who ask them.
+    // Behind those who ask them. One for each: Dovecot has one ntlm_auth for all, which mixes up
+    // two sign-ins at the same time.
     dovecot: Dovecot,
+    _of_postfix: Dovecot,
+    _of_exim: Dovecot,
     pub(super) kdc: Kdc,
     pub(super) authority: TestAuthority,
     folder: TempDir,
@@ -69,16 +72,20 @@ impl Servers {
         let kdc = Kdc::start().await;
         let postfix_cyrus = Postfix::start(cyrus(&kdc)).await;
         let kerberos = kdc.service();
-        let dovecot = Dovecot::start(&authority, postfix_cyrus.plain(), Some(&kerberos)).await;
-        let socket = dovecot.auth_socket();
+        let start = || Dovecot::start(&authority, postfix_cyrus.plain(), Some(&kerberos));
+        let (dovecot, of_postfix, of_exim) = tokio::join!(start(), start(), start());
+        let for_postfix = PostfixOptions::dovecot(&of_postfix.auth_socket());
+        let for_exim = Authenticator::Dovecot(of_exim.auth_socket());
         let mut servers = Self {
-            postfix_dovecot: Postfix::start(PostfixOptions::dovecot(&socket)).await,
+            postfix_dovecot: Postfix::start(for_postfix).await,
             exim_spa: Exim::start(&authority, Authenticator::Spa).await,
-            exim_dovecot: Exim::start(&authority, Authenticator::Dovecot(socket)).await,
+            exim_dovecot: Exim::start(&authority, for_exim).await,
             aiosmtpd: PythonPeer::start(Kind::Aiosmtpd, &authority).await,
             pyspnego: PythonPeer::start(Kind::Pyspnego, &authority).await,
             postfix_cyrus,
             dovecot,
+            _of_postfix: of_postfix,
+            _of_exim: of_exim,
             kdc,
             authority,
             folder: peer::folder("matrix"),
