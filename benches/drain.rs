@@ -12,6 +12,7 @@
 mod support {
     pub(crate) mod certificates;
     pub(crate) mod maildir;
+    pub(crate) mod peer;
     pub(crate) mod postfix;
 }
 #[expect(dead_code, reason = "this binary needs a part of what a site offers")]

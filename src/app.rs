@@ -1,5 +1,7 @@
 //! The composition root: the only file that names concrete adapters.
 
+mod sign_ins;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use crate::driver::{
     Rhythm,
 };
 use crate::oauth2;
-use crate::relay::sign_in::Unshared;
+use crate::relay::sign_in::{SignInLedger, Unshared};
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
@@ -30,6 +32,7 @@ use crate::store::{
     Event, EventSeverity, Explanation, SchemaState, Store, StoreAdmin as _, StoreError,
 };
 use crate::template::TemplateSet;
+use sign_ins::SharedSignIns;
 
 /// Why the service cannot start or go on. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -116,11 +119,25 @@ pub async fn schema_problem(store: &dyn Store) -> Result<Option<String>, StoreEr
     })
 }
 
+/// What is known together about refused secrets in the database that `config` names; nothing
+/// where it cannot be asked.
+pub async fn sign_ins_of(config: &Config) -> Arc<dyn SignInLedger> {
+    if let Ok(store) = open_store(config)
+        && let Ok(None) = schema_problem(&*store).await
+    {
+        return SharedSignIns::new(store);
+    }
+    Arc::new(Unshared)
+}
+
 /// Makes every relay of the configuration.
 ///
 /// # Errors
 /// [`AppError::Config`] naming relay and key.
-pub fn make_relays(config: &Config) -> Result<Vec<Arc<dyn Relay>>, AppError> {
+pub fn make_relays(
+    config: &Config,
+    sign_ins: &Arc<dyn SignInLedger>,
+) -> Result<Vec<Arc<dyn Relay>>, AppError> {
     let make = |(name, relay): (&String, &RelayConfig)| -> Result<Arc<dyn Relay>, AppError> {
         Ok(match relay {
             RelayConfig::Smtp(smtp) => {
@@ -131,7 +148,7 @@ pub fn make_relays(config: &Config) -> Result<Vec<Arc<dyn Relay>>, AppError> {
                 let around = Surroundings {
                     password,
                     default_ehlo_name: ehlo_name::of_this_host(),
-                    sign_ins: Arc::new(Unshared),
+                    sign_ins: sign_ins.clone(),
                     clock: system_clock(),
                 };
                 let mut relay =
@@ -200,6 +217,7 @@ pub struct Service {
     templates: Arc<TemplateSet>,
     replies: Arc<ReplyTable>,
     relays: Vec<Arc<dyn Relay>>,
+    sign_ins: Arc<SharedSignIns>,
     audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
     config: Config,
 }
@@ -210,12 +228,15 @@ impl Service {
     /// # Errors
     /// [`AppError::Config`].
     pub fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
+        let sign_ins = SharedSignIns::new(store.clone());
+        let ledger: Arc<dyn SignInLedger> = sign_ins.clone();
         Ok(Self {
             store,
             send_ports: make_send_ports(&config)?,
             templates: Arc::new(load_templates(&config.templates.folder)?),
             replies: Arc::new(ReplyTable::built_in()),
-            relays: make_relays(&config)?,
+            relays: make_relays(&config, &ledger)?,
+            sign_ins,
             audit_folders: open_audit_folders(&config)?
                 .into_iter()
                 .map(|(port, folder)| (port, Arc::new(folder) as Arc<dyn AuditTrail>))
@@ -356,9 +377,11 @@ impl Service {
             chance: Box::new(chance),
             stop: stop.clone(),
         });
+        let instance = instance(&self.config.service);
+        self.sign_ins.act_as(instance.id);
         Driver {
             store: self.store.clone(),
-            instance: instance(&self.config.service),
+            instance,
             send_ports: self.send_ports.values().map(send_port_info).collect(),
             explanations: explanations(&self.replies),
             board: board.clone(),

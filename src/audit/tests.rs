@@ -19,6 +19,7 @@ fn envelope() -> Envelope {
     Envelope {
         reverse_path: ReversePath(Some("alerts@contoso.com".to_owned())),
         forward_paths: [(0, "a@x.com"), (2, "b@y.com")].map(path).to_vec(),
+        dsn: None,
     }
 }
 

@@ -51,7 +51,6 @@ fn every_setting_of_the_reference_is_understood_and_stands_at_its_default() {
         format!("{:?}", shown.timeout),
         format!("{:?}", real.timeout)
     );
-    assert_eq!(shown.max_connections, real.max_connections);
     assert_eq!(shown.messages_per_connection, real.messages_per_connection);
     assert_eq!(shown.idle_timeout, real.idle_timeout);
     let (shown, real) = (&config.send_port["default"], &smallest.send_port["default"]);

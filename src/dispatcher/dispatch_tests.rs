@@ -105,13 +105,13 @@ fn port(settings: &str) -> SendPort {
     SendPort::from_config("default", &config.send_port["default"]).expect("a send port")
 }
 
-fn relay(folder: &Path, name: &str) -> (Arc<dyn Relay>, u32) {
+fn relay(folder: &Path, name: &str) -> Arc<dyn Relay> {
     let config = FileConfig {
         folder: folder.join(name),
         envelope_headers: false,
     };
     let relay = FileRelay::new(name, &config, Arc::new(SystemClock));
-    (Arc::new(relay), 4)
+    Arc::new(relay)
 }
 
 fn alert() -> Alert {

@@ -34,10 +34,10 @@ use sendport::config::oauth2::OAuth2Config;
 use sendport::domain::SubmissionReport;
 use sendport::oauth2;
 use sendport::relay::{Relay, TokenSource};
-use sendport::smtp::SmtpRelay;
+use sendport::smtp::{SmtpRelay, Surroundings};
 
 use support::bearer_smtp::{BearerSmtp, MAILBOX};
-use support::client::{config, submit};
+use support::client::{config, submit, surroundings};
 use support::moving_clock::MovingClock;
 use support::token_endpoint::{CLIENT_ID, CLIENT_SECRET, TokenBook, TokenEndpoint};
 
@@ -83,8 +83,11 @@ impl World {
              username = '{MAILBOX}'\nallow_cleartext_auth = true\n"
         );
         let config = config(self.smtp.address, &settings);
-        let clock = self.clock.clone();
-        let relay = SmtpRelay::new("test", &config, None, None, clock).expect("usable settings");
+        let around = Surroundings {
+            clock: self.clock.clone(),
+            ..surroundings(None)
+        };
+        let relay = SmtpRelay::new("test", &config, around).expect("usable settings");
         relay.with_token_source(self.tokens(section))
     }
 

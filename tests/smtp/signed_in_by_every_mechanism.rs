@@ -30,6 +30,7 @@ async fn postfix_with(mechanisms: &str) -> Postfix {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec(),
         mechanisms: mechanisms.to_owned(),
+        ..PostfixOptions::default()
     })
     .await
 }

@@ -80,7 +80,8 @@ impl TestAuthority {
         write("ca.pem", &self.pem());
     }
 
-    /// A certificate for each of `names`, which may be IP addresses: a server's or a client's.
+    /// A certificate for each of `names`, which may be IP or mail addresses: a server's or a
+    /// client's. The first is its common name.
     pub(crate) fn issue(&self, names: &[&str]) -> ServerCertificate {
         let key = new_key();
         let subject = common_name(names.first().expect("at least one name"));
@@ -89,6 +90,7 @@ impl TestAuthority {
         for name in names {
             match name.parse::<IpAddr>() {
                 Ok(_) => alternatives.ip(name),
+                Err(_) if name.contains('@') => alternatives.email(name),
                 Err(_) => alternatives.dns(name),
             };
         }

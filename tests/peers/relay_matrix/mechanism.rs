@@ -10,7 +10,7 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
 use sendport::config::secret::Secret;
-use sendport::relay::TokenSource;
+use sendport::relay::{TokenError, TokenSource};
 use sendport::smtp::SmtpRelay;
 
 use super::server::{Server, Servers};
@@ -86,7 +86,10 @@ impl Credentials {
             folder: servers.folder().to_owned(),
         };
         for (proof, name) in [(Proof::Right, USER), (Proof::Wrong, "mallory")] {
-            let pem = servers.authority.issue_client(name);
+            let issued = servers
+                .authority
+                .issue(&[name, &format!("{name}@example.test")]);
+            let pem = [issued.certificate_pem(), issued.key_pem()].concat();
             peer::write(&credentials.certificate(proof), pem);
         }
         credentials
@@ -177,7 +180,7 @@ struct Token(Secret);
 
 #[async_trait]
 impl TokenSource for Token {
-    async fn token(&self) -> Result<Secret, String> {
+    async fn token(&self) -> Result<Secret, TokenError> {
         Ok(self.0.clone())
     }
 
