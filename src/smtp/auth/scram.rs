@@ -43,6 +43,8 @@ pub(super) struct Scram {
     password: Zeroizing<String>,
     nonce: String,
     state: State,
+    /// The server's word for what is wrong (RFC 5802 section 7, server-error).
+    refusal: Option<String>,
 }
 
 /// The attributes of the server's first message (RFC 5802 section 5.1).
@@ -68,6 +70,7 @@ impl Scram {
             password: prepared_password(&account.password)?,
             nonce,
             state: State::Begin,
+            refusal: None,
         })
     }
 
@@ -125,8 +128,10 @@ impl Scram {
     /// RFC 5802 section 7, server-final-message.
     fn check_final(&mut self, challenge: &str, expected: &[u8]) -> Result<Response, String> {
         if let Some(error) = attribute(challenge, "e=") {
-            let error: String = error.chars().take(64).collect();
-            return Err(format!("the server refused the proof: {error}"));
+            // Its reply follows, and says so to whoever counts refused passwords.
+            let shown = error.chars().filter(|c| !c.is_control()).take(64);
+            self.refusal = Some(shown.collect());
+            return Ok(Response::default());
         }
         let shown = attribute(challenge, "v=").and_then(|text| decode_block(text).ok());
         let proved = shown
@@ -164,6 +169,10 @@ impl Mechanism for Scram {
             State::Proved => Ok(()),
             _ => Err(unproved()),
         }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 }
 

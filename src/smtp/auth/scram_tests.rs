@@ -67,7 +67,6 @@ fn a_server_that_does_not_know_the_password_is_not_believed() {
         "v=",
         "v=rmF9",
         "",
-        "e=invalid-proof",
         "w=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
     ] {
         let mut scram = sha_1();
@@ -76,6 +75,16 @@ fn a_server_that_does_not_know_the_password_is_not_believed() {
         assert!(scram.accepted().is_err(), "{last}");
     }
     assert!(sha_1().accepted().is_err());
+}
+
+#[test]
+fn a_refusal_is_waited_for_and_its_reason_is_told() {
+    let mut scram = sha_1();
+    scram.respond(SHA_1_FIRST.as_bytes()).expect("an answer");
+    let answer = scram.respond(b"e=invalid-proof").expect("an answer");
+    assert!(answer.is_empty());
+    assert_eq!(scram.reason(), Some("invalid-proof"));
+    assert!(scram.accepted().is_err());
 }
 
 #[test]
