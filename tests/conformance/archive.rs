@@ -29,12 +29,12 @@ fn copy(alert: AlertId, octets: Vec<u8>) -> AuditCopy {
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02X}")).collect()
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 async fn kept(f: &dyn Fixture, stage: &str) -> String {
-    let (table, content) = (f.table("AuditCopy"), f.hex("Content"));
-    let query = format!("SELECT {content} FROM {table} WHERE Stage = '{stage}'");
+    let table = f.table("AuditCopy");
+    let query = format!("SELECT Content FROM {table} WHERE Stage = '{stage}'");
     f.scalar(&query).await.expect("octets")
 }
 

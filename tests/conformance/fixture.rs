@@ -33,11 +33,8 @@ pub(crate) trait Fixture: Send + Sync {
     /// Runs a statement as an application would, on a connection of its own.
     async fn try_sql(&self, statement: &str) -> Result<(), String>;
 
-    /// The first value of the first row, as text.
+    /// The first value of the first row, as text; octets in hexadecimal.
     async fn scalar(&self, query: &str) -> Option<String>;
-
-    /// An expression: the octets of a column in hexadecimal, in capitals.
-    fn hex(&self, column: &str) -> String;
 
     /// The table that the columns from `Status` on stand in: the alert's own, or one beside it.
     fn state_table(&self) -> String;

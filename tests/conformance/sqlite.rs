@@ -111,13 +111,12 @@ impl Fixture for SqliteFixture {
         match self.application().query_row(query, [], read) {
             Ok(rusqlite::types::Value::Text(text)) => Some(text),
             Ok(rusqlite::types::Value::Integer(number)) => Some(number.to_string()),
+            Ok(rusqlite::types::Value::Blob(octets)) => {
+                Some(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+            }
             Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => None,
             Err(error) => panic!("{query}\n{error}"),
         }
-    }
-
-    fn hex(&self, column: &str) -> String {
-        format!("hex({column})")
     }
 
     fn state_table(&self) -> String {

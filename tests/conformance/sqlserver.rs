@@ -138,10 +138,6 @@ impl Fixture for SqlServerFixture {
         }
     }
 
-    fn hex(&self, column: &str) -> String {
-        format!("CONVERT(nvarchar(max), {column}, 2)")
-    }
-
     fn state_table(&self) -> String {
         "sendport.AlertRow".to_owned()
     }

@@ -28,7 +28,7 @@ async fn connect(connection_string: &str) -> Result<Client<Compat<TcpStream>>, S
         .map_err(|e| e.to_string())
 }
 
-/// The first value of the first row of the first result set, as text.
+/// The first value of the first row of the first result set, as text; octets in hexadecimal.
 pub(crate) async fn run(connection_string: &str, batch: &str) -> Result<Option<String>, String> {
     run_all(connection_string, &[batch.to_owned()]).await
 }
@@ -58,6 +58,9 @@ fn text(value: &ColumnData<'_>) -> Option<String> {
         ColumnData::String(text) => text.as_ref().map(ToString::to_string),
         ColumnData::I32(number) => number.map(|n| n.to_string()),
         ColumnData::I64(number) => number.map(|n| n.to_string()),
+        ColumnData::Binary(octets) => octets
+            .as_ref()
+            .map(|octets| octets.iter().map(|octet| format!("{octet:02x}")).collect()),
         ColumnData::Guid(id) => id.map(|id| id.to_string()),
         _ => None,
     }
