@@ -4,30 +4,25 @@
 use crate::domain::{Command, Reply, SubmissionEnd, SubmissionReport};
 use crate::replies::ReplyTable;
 
-/// Keys of the table of replies.
+/// A key of the table of replies.
 const TOO_MANY_RECIPIENTS: &str = "too-many-recipients";
-const TOO_MANY_ERRORS: &str = "too-many-errors";
 
 /// The relay took the message for others and wanted no more recipients with it (RFC 5321
-/// section 4.5.3.1.10), or said goodbye because of those that it had refused before this one.
-/// Such a recipient belongs into another transaction, and this one does not count for it.
+/// section 4.5.3.1.10), or ended the connection after it had refused others for good: for too
+/// many errors (421), or because of one of them (521). Such a recipient belongs into another
+/// transaction, and this one does not count for it.
 pub(super) fn was_left_out(
     report: &SubmissionReport,
     own: Option<&Reply>,
     replies: &ReplyTable,
 ) -> bool {
-    let says = |reply: &Reply, key| {
-        let entry = replies.explain(reply);
-        !reply.is_success() && entry.is_some_and(|entry| entry.key == key)
-    };
-    let refused = own.filter(|reply| !reply.is_success() && reply.code != 421);
-    if let Some(reply) = refused {
-        return report.is_accepted() && says(reply, TOO_MANY_RECIPIENTS);
+    match own.filter(|reply| !reply.is_success() && reply.code != 421) {
+        Some(refusal) => {
+            let entry = replies.explain(refusal);
+            report.is_accepted() && entry.is_some_and(|entry| entry.key == TOO_MANY_RECIPIENTS)
+        }
+        None => report.end == SubmissionEnd::Broken && refused_somebody(report),
     }
-    let last = report.replies.last().map(|last| &last.reply);
-    report.end == SubmissionEnd::Broken
-        && refused_somebody(report)
-        && last.is_some_and(|last| says(last, TOO_MANY_ERRORS))
 }
 
 /// The relay is at work: whoever was left out may be sent to at once. One that takes nothing

@@ -110,11 +110,11 @@ fn a_refused_recipient_does_not_harm_the_others() {
 }
 
 #[test]
-fn a_421_in_the_middle_leaves_earlier_refusals_final_and_the_rest_waiting() {
+fn a_421_in_the_middle_leaves_earlier_replies_standing_and_the_rest_waiting() {
     let replies = vec![
         reply(None, Command::Mail, 250, "ok"),
         reply(Some(0), Command::Rcpt, 250, "ok"),
-        reply(Some(1), Command::Rcpt, 550, "unknown"),
+        reply(Some(1), Command::Rcpt, 450, "greylisted"),
         reply(Some(2), Command::Rcpt, 421, "shutting down"),
     ];
     let decision = decision(
@@ -125,11 +125,12 @@ fn a_421_in_the_middle_leaves_earlier_refusals_final_and_the_rest_waiting() {
     );
     let expected = [
         (0, RecipientStatus::Delayed),
-        (1, RecipientStatus::Failed),
+        (1, RecipientStatus::Delayed),
         (2, RecipientStatus::Delayed),
         (3, RecipientStatus::Delayed),
     ];
     assert_eq!(statuses(&decision), expected);
+    assert_eq!(decision.recipients[1].reply.as_ref().unwrap().code, 450);
     assert_eq!(decision.recipients[3].reply.as_ref().unwrap().code, 421);
     assert_eq!(
         decision.recipients[3].explanation.as_deref(),

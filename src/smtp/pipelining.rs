@@ -38,6 +38,8 @@ pub(super) struct Ahead {
     written: usize,
     /// Of these.
     answered: usize,
+    /// The last answer was a refusal, which may be why the server closes.
+    refused: bool,
     /// The largest group that was answered whole.
     whole: usize,
     doubt: Option<Doubt>,
@@ -48,11 +50,13 @@ impl Ahead {
     pub(super) fn begin(&mut self, commands: usize) {
         self.written = commands;
         self.answered = 0;
+        self.refused = false;
     }
 
     /// One of them was answered.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, reply: &Reply) {
         self.answered += 1;
+        self.refused = reply.code >= 400;
         if self.answered == self.written {
             self.whole = self.whole.max(self.written);
         }
@@ -68,6 +72,7 @@ impl Ahead {
                 None
             }
             NoReply::TimedOut(_) => Some(Doubt::Silent),
+            NoReply::Closed | NoReply::Broke(_) if self.refused => None,
             NoReply::Closed | NoReply::Broke(_) => Some(Doubt::Closed),
             NoReply::NotSmtp(_) => Some(Doubt::OutOfStep),
         };
@@ -144,7 +149,8 @@ mod tests {
     fn ahead(commands: usize, answered: usize, lost: Option<&NoReply>) -> Ahead {
         let mut ahead = Ahead::default();
         ahead.begin(commands);
-        (0..answered).for_each(|_| ahead.answered());
+        let ok = Reply::new(Command::Rcpt, 250, None, "ok");
+        (0..answered).for_each(|_| ahead.answered(&ok));
         if let Some(lost) = lost {
             ahead.lost(lost);
         }
@@ -183,6 +189,15 @@ mod tests {
         assert!(!unknown.learn("r", &ahead(2, 2, None)));
         assert!(unknown.learn("r", &ahead(101, 1, closed)));
         assert!(!unknown.is_trusted());
+    }
+
+    #[test]
+    fn a_close_behind_a_refusal_is_about_that_refusal() {
+        let relay = Pipelining::default();
+        let mut closed = ahead(3, 1, None);
+        closed.answered(&Reply::new(Command::Rcpt, 521, None, "no mail here"));
+        closed.lost(&NoReply::Closed);
+        assert!(!relay.learn("r", &closed) && relay.is_trusted());
     }
 
     #[test]

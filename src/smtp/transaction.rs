@@ -377,7 +377,7 @@ impl Transaction<'_> {
                 let reply = reply.into_reply(command);
                 tracing::trace!(%command, code = reply.code, "asked and answered");
                 self.push(ordinal, reply.clone());
-                self.ahead.answered();
+                self.ahead.answered(&reply);
                 if reply.code == 421 {
                     return Err(Ended(SubmissionEnd::Broken));
                 }

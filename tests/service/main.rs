@@ -12,6 +12,7 @@ mod support {
     pub(crate) mod maildir;
     pub(crate) mod peer;
     pub(crate) mod postfix;
+    pub(crate) mod scripted_peer;
 }
 
 mod alerts_wait_for_the_window;
@@ -22,6 +23,7 @@ mod demo_ends_by_itself;
 mod failures_are_told_once;
 mod killed_and_nothing_lost;
 mod more_recipients_than_the_relay_takes;
+mod refused_in_every_way;
 mod relay_down_and_back;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
