@@ -161,3 +161,36 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     let address = bare.parse::<std::net::IpAddr>();
     bare.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(section: &str) -> Result<String, String> {
+        let request: TokenRequest =
+            toml::from_str(&format!("client_id = 'c'\n{section}")).expect("a section");
+        request.endpoint()
+    }
+
+    #[test]
+    fn the_endpoint_follows_cloud_tenant_and_version() {
+        for (section, expected) in [
+            (
+                "tenant = 'contoso.com'",
+                "https://login.microsoftonline.com/contoso.com/oauth2/v2.0/token",
+            ),
+            (
+                "tenant = 't'\nauthority = 'https://login.microsoftonline.us/'",
+                "https://login.microsoftonline.us/t/oauth2/v2.0/token",
+            ),
+            (
+                "tenant = 't'\nresource = 'https://outlook.office365.com'",
+                "https://login.microsoftonline.com/t/oauth2/token",
+            ),
+            ("token_endpoint = 'https://adfs/x'", "https://adfs/x"),
+        ] {
+            assert_eq!(endpoint(section).as_deref(), Ok(expected));
+        }
+        assert!(endpoint("").is_err() && endpoint("tenant = ' '").is_err());
+    }
+}

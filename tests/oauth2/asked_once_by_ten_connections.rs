@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use sendport::relay::TokenSource;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::support::token_endpoint::CLIENT_SECRET;
+use crate::support::token_endpoint::{CLIENT_SECRET, Instead};
 use crate::{World, send};
 
 #[tokio::test]
@@ -48,11 +50,16 @@ async fn a_failure_is_everybodys_answer_and_not_asked_for_again() {
 async fn who_goes_away_leaves_the_request_to_the_others() {
     let world = World::new().await;
     let tokens = world.tokens(&world.with_secret(CLIENT_SECRET));
-    let impatient = Arc::clone(&tokens);
-    let impatient = tokio::spawn(async move { impatient.token().await });
+    let answer = Arc::new(Notify::new());
+    world.endpoint.next(Instead::After(Arc::clone(&answer)));
+    let waiting = |tokens: Arc<dyn TokenSource>| tokio::spawn(async move { tokens.token().await });
+    let impatient = waiting(Arc::clone(&tokens));
     world.endpoint.wait_for_requests(1).await;
+    let patient = waiting(tokens);
     impatient.abort();
-    let token = tokens.token().await.expect("a token");
+    assert!(impatient.await.is_err_and(|error| error.is_cancelled()));
+    answer.notify_one();
+    let token = patient.await.expect("waited").expect("a token");
     assert!(world.book.is_valid(token.expose()));
     assert_eq!(world.endpoint.requests().len(), 1);
 }

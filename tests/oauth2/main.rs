@@ -21,6 +21,7 @@ mod endpoint_down;
 mod nothing_secret_shown;
 mod proxy_asked;
 mod refused_token_replaced_once;
+mod relayed_by_the_service;
 mod renewed_before_its_end;
 mod signed_in_with_a_certificate;
 mod signed_in_with_a_secret;

@@ -39,6 +39,30 @@ async fn is_kept_for_the_lifetime_that_it_says() {
     assert_eq!(count(), 3);
 }
 
+/// It has no other one: asking again and again would not help.
+#[tokio::test]
+async fn refused_and_printed_again_is_neither_presented_nor_asked_for_twice() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let runs = folder.path().join("runs");
+    let script = format!(
+        "echo run >> {}; printf '{{\"access_token\": \"unknown-token\", \"expires_in\": 3600}}'; true",
+        runs.display()
+    );
+    let relay = world.relay("xoauth2", &section(&script));
+    for presented in 1..=2 {
+        assert_eq!(not_begun(&send(&relay).await).0.code, 535);
+        assert_eq!(world.smtp.seen().refused.len(), presented);
+        let runs = std::fs::read_to_string(&runs).expect("runs");
+        assert_eq!(runs.lines().count(), 2);
+        world.clock.advance(60);
+        assert_eq!(not_begun(&send(&relay).await).0.code, 535);
+        assert_eq!(world.smtp.seen().refused.len(), presented);
+        // The rest after a refused sign-in is over.
+        world.clock.advance(14 * 60);
+    }
+}
+
 #[tokio::test]
 async fn there_is_no_shell() {
     let world = World::new().await;

@@ -18,6 +18,7 @@ use sendport::domain::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_openssl::SslStream;
 
 /// The one client that the endpoint knows.
@@ -77,6 +78,8 @@ pub(crate) enum Instead {
     Answer(&'static str, &'static str, &'static str),
     /// Nothing, for as long as the client waits.
     Silence,
+    /// What is right, but not before this.
+    After(Arc<Notify>),
 }
 
 #[derive(Default)]
@@ -187,20 +190,28 @@ impl Shared {
         let response = match instead {
             Some(Instead::Silence) => return std::future::pending().await,
             Some(Instead::Answer(status, headers, body)) => response(status, headers, body),
-            None => match self.judge(&head, &form) {
-                Ok(answer) => response("200 OK", "", &answer.to_string()),
-                Err((error, description)) => {
-                    let status = match error {
-                        "invalid_client" => "401 Unauthorized",
-                        _ => "400 Bad Request",
-                    };
-                    let body = json!({"error": error, "error_description": description});
-                    response(status, "", &body.to_string())
-                }
-            },
+            Some(Instead::After(signal)) => {
+                signal.notified().await;
+                self.answer(&head, &form)
+            }
+            None => self.answer(&head, &form),
         };
         let _gone = wire.write_all(response.as_bytes()).await;
         let _gone = wire.shutdown().await;
+    }
+
+    fn answer(&self, head: &str, form: &BTreeMap<String, String>) -> String {
+        match self.judge(head, form) {
+            Ok(answer) => response("200 OK", "", &answer.to_string()),
+            Err((error, description)) => {
+                let status = match error {
+                    "invalid_client" => "401 Unauthorized",
+                    _ => "400 Bad Request",
+                };
+                let body = json!({"error": error, "error_description": description});
+                response(status, "", &body.to_string())
+            }
+        }
     }
 
     fn judge(&self, head: &str, form: &BTreeMap<String, String>) -> Result<Value, Refusal> {
