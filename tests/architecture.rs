@@ -90,6 +90,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("html2text", &["mime"]),
     ("tokio_openssl", &["smtp"]),
     ("chrono_tz", &["delivery_window"]),
+    ("sendport_tls_resumption", &["smtp/tls"]),
     ("hmac", &["smtp/auth"]),
     ("md5", &["smtp/auth"]),
     ("md4", &["smtp/auth/ntlm"]),

@@ -36,6 +36,7 @@ mod pipelining_not_done;
 mod postfix_takes_it;
 mod recipient_refused;
 mod server_not_believed;
+mod session_resumed;
 mod signed_in_by_every_mechanism;
 mod sink_takes_it;
 mod stalls_after_dot;

@@ -13,6 +13,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::ssl::{Ssl, SslConnector, SslMethod, SslRef, SslVerifyMode, SslVersion};
 use openssl::x509::store::X509StoreBuilder;
+use sendport_tls_resumption::ResumingConnector;
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
@@ -58,7 +59,7 @@ pub(super) struct HandshakeFailure {
 
 /// Settings made into a connector once, for all connections of a relay.
 pub(super) struct Tls {
-    connector: SslConnector,
+    connector: ResumingConnector,
     /// Who the certificate has to name; also sent as server name (RFC 6066 section 3).
     expected_name: String,
     verify: bool,
@@ -84,7 +85,7 @@ impl Tls {
         client_certificate::add(&mut builder, config)?;
         let expected = config.verify_name.as_deref().unwrap_or(&config.host);
         Ok(Self {
-            connector: builder.build(),
+            connector: ResumingConnector::new(builder),
             expected_name: expected.trim_end_matches('.').to_owned(),
             verify: config.checks_chain(),
             pins: config.pin_sha256.clone(),
@@ -122,7 +123,7 @@ impl Tls {
         configuration.set_verify_hostname(self.verify);
         if !self.verify {
             configuration.set_verify(SslVerifyMode::NONE);
-            return configuration.into_ssl(&self.expected_name);
+            return self.connector.into_ssl(configuration, &self.expected_name);
         }
         let noted = rejected.clone();
         configuration.set_verify_callback(SslVerifyMode::PEER, move |good, context| {
@@ -131,7 +132,7 @@ impl Tls {
             }
             good
         });
-        configuration.into_ssl(&self.expected_name)
+        self.connector.into_ssl(configuration, &self.expected_name)
     }
 
     fn failure(&self, error: &openssl::ssl::Error, rejected: &Rejected) -> HandshakeFailure {
