@@ -28,24 +28,27 @@ pub trait Coordination: Send + Sync {
     /// Writes that `instance` keeps to its share of limits among `shares_of` instances (at
     /// least 1; `Instance.SharesOf`), and returns where it stands. `agreed` is true where every
     /// other living instance's `SharesOf` is at least the number that live now. An instance
-    /// lives while `StoppedAt` is NULL and its lease stands; one that is not registered gets
-    /// [`Standing::ALONE`] counted as if it were the youngest.
+    /// lives while `StoppedAt` is NULL and its lease stands; an `instance` that does not (not
+    /// registered, lease lost) is counted here as the youngest, and by the others not at all.
     async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError>;
 
     /// Asks whether a secret may be tried now, and if nobody tried it before, notes that
     /// `instance` does: of any number that ask at the same time one gets
     /// [`SignInTurn::Alone`], and the others [`SignInTurn::Wait`] until
     /// [`Coordination::end_sign_in`], until the lease of the one that tries has run out, or for
-    /// [`SIGN_IN_LIMIT`]. A refusal stands for [`SIGN_IN_REST`]; then one may try again.
-    /// `instance` is `None` for a command that is not a running service.
+    /// [`SIGN_IN_LIMIT`]; so does the one that tries, if it asks again before it has ended. A
+    /// refusal stands for [`SIGN_IN_REST`]; then one may try again. `instance` is `None` for a
+    /// command that is not a running service.
     async fn begin_sign_in(
         &self,
         instance: Option<InstanceId>,
         key: &SignInKey,
     ) -> Result<SignInTurn, StoreError>;
 
-    /// Notes how a sign-in ended. [`SignInVerdict::Unknown`] leaves what was known before it.
-    /// Rows of other secrets of the relay that were not touched for a day are dropped.
+    /// Notes how a sign-in ended. What the relay said counts, whoever has the turn now;
+    /// [`SignInVerdict::Unknown`] gives back the turn of this very `instance` and leaves what was
+    /// known before it. Rows of other secrets of the relay that were not touched for a day are
+    /// dropped when something is learned.
     async fn end_sign_in(
         &self,
         instance: Option<InstanceId>,

@@ -1,7 +1,8 @@
 //! The database: the queue, the truth about every recipient, and the only coordinator.
 //!
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
-//! `check` need, [`StoreDesk`] what a person at the command line asks. Two implementations,
+//! `check` need, [`StoreDesk`] what a person at the command line asks. [`Coordination`], [`Archive`]
+//! and [`FailureDesk`] hold what instances share beside the queue. Two implementations,
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
 //! `.sql` files beside them, each beginning with the name of the function that runs it.
 

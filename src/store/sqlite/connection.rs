@@ -20,7 +20,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const BUSY_RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// All statements of the store fit, so each is compiled once.
-const STATEMENT_CACHE: usize = 80;
+const STATEMENT_CACHE: usize = 120;
 /// In KiB; holds the inner pages of every index at millions of rows.
 const PAGE_CACHE_KIB: i32 = 64 * 1024;
 /// Pages of write-ahead log between checkpoints: fewer, larger ones cost less than many small.

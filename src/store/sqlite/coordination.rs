@@ -171,6 +171,7 @@ fn end(
     let (relay, secret) = (&key.relay, &key.secret);
     let (at, who) = (time_text(now), id_text(instance));
     match verdict {
+        SignInVerdict::Unknown => return give_turn_back(tx, key, who.as_deref()),
         SignInVerdict::Accepted => {
             let values = params![relay, secret, at, who];
             tx.prepare_cached(sql!("sign_in_accepted"))?
@@ -182,15 +183,17 @@ fn end(
             tx.prepare_cached(sql!("sign_in_refused"))?
                 .execute(values)?;
         }
-        SignInVerdict::Unknown => {
-            let values = params![relay, secret, who];
-            tx.prepare_cached(sql!("sign_in_forget"))?.execute(values)?;
-            tx.prepare_cached(sql!("sign_in_restore"))?
-                .execute(values)?;
-        }
     }
     let values = params![relay, secret, earlier(now, SIGN_IN_UNTOUCHED)];
     tx.prepare_cached(sql!("sign_in_drop_others"))?
+        .execute(values)?;
+    Ok(())
+}
+
+fn give_turn_back(tx: &Transaction<'_>, key: &SignInKey, who: Option<&str>) -> Result<(), Trouble> {
+    let values = params![key.relay, key.secret, who];
+    tx.prepare_cached(sql!("sign_in_forget"))?.execute(values)?;
+    tx.prepare_cached(sql!("sign_in_restore"))?
         .execute(values)?;
     Ok(())
 }
