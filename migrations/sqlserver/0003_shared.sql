@@ -205,7 +205,7 @@ WITH Running AS (
            SUM(CASE WHEN Condition = N'open' THEN 1 ELSE 0 END) AS OpenCount,
            SUM(CASE WHEN Condition = N'paused' THEN 1 ELSE 0 END) AS PausedCount,
            CASE WHEN COUNT(Connections) = COUNT(*) THEN SUM(Connections) END AS Connections,
-           CASE WHEN COUNT(MessageRate) = COUNT(*) THEN STRING_AGG(MessageRate, N' + ') END AS MessageRate,
+           CASE WHEN COUNT(MessageRate) = COUNT(*) THEN STRING_AGG(CONVERT(nvarchar(max), MessageRate), N' + ') END AS MessageRate,
            MAX(SlowedBy) AS SlowedBy
     FROM Running GROUP BY Relay
 ), LatestSignIn AS (
@@ -221,7 +221,7 @@ SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
                     WHEN N'trying' THEN DATEADD(minute, 5, s.StateAt) END AS SignInRetryAt,
        COALESCE(CONVERT(nvarchar(10), NULLIF(s.ReplyCode, 0)) + N' ', N'') + COALESCE(s.EnhancedStatusCode + N' ', N'') +
            s.ReplyText AS SignInReply,
-       (SELECT STRING_AGG(n.SendPort, N', ') WITHIN GROUP (ORDER BY n.SendPort)
+       (SELECT STRING_AGG(CONVERT(nvarchar(max), n.SendPort), N', ') WITHIN GROUP (ORDER BY n.SendPort)
         FROM (SELECT DISTINCT pr.SendPort
               FROM sendport.SendPortRelay pr
               JOIN sendport.SendPort p ON p.Name = pr.SendPort

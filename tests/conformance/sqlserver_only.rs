@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{AlertStatus, Command, OutcomeKind, RecipientStatus, Reply};
+use sendport::domain::{
+    AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, Command, InstanceId, OutcomeKind,
+    RecipientStatus, Reply, SignInKey, SignInTurn, SignInVerdict,
+};
 use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{Recorded, Resolution, SchemaState};
+use sendport::store::{NewAlert, Recorded, Resolution, SchemaState, Store};
 
-use crate::fixture::{self, Fixture};
+use crate::fixture::{self, Fixture, minutes};
 use crate::sqlserver::SqlServerFixture;
 use crate::tsql::{run, run_all, server};
 
@@ -117,11 +120,74 @@ async fn a_writer_writes_and_reads_its_own_alerts_only(fixture: &SqlServerFixtur
     }
 }
 
+async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
+    store.stand(instance, 2).await.expect("stand");
+    let key = SignInKey {
+        relay: "mail".to_owned(),
+        secret: "0123abcd".to_owned(),
+    };
+    for verdict in [SignInVerdict::Unknown, SignInVerdict::Accepted] {
+        let turn = store.begin_sign_in(Some(instance), &key).await;
+        assert_eq!(turn.expect("begin"), SignInTurn::Alone);
+        let ended = store.end_sign_in(Some(instance), &key, &verdict).await;
+        ended.expect("end");
+    }
+    let copy = audit_copy(AlertId(1));
+    for _ in 0..2 {
+        store.keep_copy(&copy).await.expect("keep");
+    }
+    let untold = store.untold("default", minutes(5), 10).await;
+    untold.expect("untold");
+    let digest = NewAlert::default();
+    let told = store.tell(&[AlertId(1)], &digest).await.expect("tell");
+    assert!(told.is_some());
+}
+
+fn audit_copy(alert: AlertId) -> AuditCopy {
+    AuditCopy {
+        attempt: AttemptKey::random(),
+        alert,
+        send_port: "default".to_owned(),
+        relay: "mail".to_owned(),
+        stage: AuditStage::After,
+        kept_at: fixture::now(),
+        message_id: "<4711@contoso.com>".to_owned(),
+        reverse_path: "alerts@contoso.com".to_owned(),
+        forward_paths: vec!["ops@contoso.com".to_owned()],
+        octets: b"Subject: Order 4711 is late\r\n\r\n".to_vec(),
+    }
+}
+
+async fn only_an_auditor_reads_audit_copies(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    store
+        .keep_copy(&audit_copy(AlertId(1)))
+        .await
+        .expect("keep");
+    let auditor = Login::with_role(fixture, "sendport_auditor").await;
+    let count = "SELECT COUNT(*) FROM sendport.AuditCopy";
+    assert_eq!(auditor.may(count).await.as_deref(), Some("1"));
+    auditor.may_not("DELETE FROM sendport.AuditCopy").await;
+    auditor
+        .may_not("SELECT COUNT(*) FROM sendport.AlertRow")
+        .await;
+    let mut logins = vec![auditor];
+    for role in ["sendport_writer", "sendport_reader", "sendport_service"] {
+        let login = Login::with_role(fixture, role).await;
+        login.may_not(count).await;
+        login.may_not("DELETE FROM sendport.AuditCopy").await;
+        logins.push(login);
+    }
+    for login in logins {
+        login.drop(fixture).await;
+    }
+}
+
 async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
     fixture.fresh().await;
     let login = Login::with_role(fixture, "sendport_service").await;
     let store = SqlServerStore::open(&login.connection_string).expect("open");
-    let store: Arc<dyn sendport::store::Store> = Arc::new(store);
+    let store: Arc<dyn Store> = Arc::new(store);
     store.schema_state().await.expect("the schema's state");
     store.name_environment("test").await.expect("name");
     let instance = fixture::instance(&store, "a").await;
@@ -143,6 +209,7 @@ async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
     assert!(resolved.expect("resolve"));
     let who = format!("Message = 'resolved as cancel by {}'", login.name);
     assert_eq!(as_fixture(fixture).rows("EventLog", &who).await, 1);
+    the_service_shares(&store, instance).await;
     store.expire(10).await.expect("expire");
     store.take_over(instance, 10).await.expect("take over");
     store.retire(instance).await.expect("retire");
@@ -266,6 +333,7 @@ macro_rules! on_sqlserver {
 on_sqlserver! {
     a_writer_writes_and_reads_its_own_alerts_only;
     the_service_needs_its_role_only;
+    only_an_auditor_reads_audit_copies;
     the_printed_script_makes_the_schema_and_refuses_to_run_twice;
     what_a_relay_says_never_becomes_sql;
     a_dropped_call_harms_no_later_one;
