@@ -83,7 +83,7 @@ pub(crate) async fn an_accepted_secret_is_free_for_all(f: &dyn Fixture) {
         assert_eq!(begin(&store, instance, "right").await, SignInTurn::Free);
         end(&store, instance, "right", SignInVerdict::Unknown).await;
     }
-    f.advance(minutes(60 * 24 * 30)).await;
+    f.advance(minutes(60 * 24 * 20)).await;
     assert_eq!(begin(&store, None, "right").await, SignInTurn::Free);
     assert_eq!(begin(&store, None, "another").await, SignInTurn::Alone);
 }
