@@ -14,8 +14,10 @@ mod support {
     pub(crate) mod python_peer;
 }
 
+mod man_in_the_middle;
 mod relay_matrix;
 mod signed_in_by_curl;
+mod tampered_ntlm_is_refused;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
