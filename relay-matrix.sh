@@ -8,5 +8,5 @@ cd "$(dirname "$0")"
 
 install_missing "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
 tests/peers/install.sh target/peers
-SENDPORT_WRITE_RELAY_MATRIX=1 cargo test --locked --test peers relay_matrix
+SENDPORT_WRITE_RELAY_MATRIX=1 cargo test --locked --features gssapi --test peers relay_matrix
 sed -n '/relay-matrix.sh: begin/,/relay-matrix.sh: end/{//!p}' docs/relays.md

@@ -25,6 +25,12 @@ pub struct AuthConfig {
     pub password_env: Option<String>,
     /// Where the access token comes from.
     pub oauth2: Option<OAuth2Config>,
+    /// With `mechanism = "gssapi"`: the keys that Kerberos tickets are asked for with. Without
+    /// it, the process's own tickets (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`).
+    pub keytab_file: Option<PathBuf>,
+    /// With `mechanism = "gssapi"`: who signs in, `name@REALM`. Without it, the first of the
+    /// keytab.
+    pub principal: Option<String>,
     /// Accept that the password travels over an unencrypted connection.
     #[serde(default)]
     pub allow_cleartext_auth: bool,
@@ -89,9 +95,20 @@ pub enum AuthMechanism {
 }
 
 impl AuthMechanism {
-    /// What is said to who asks for it.
-    pub(crate) const NO_GSSAPI: &'static str = "this build has no \"gssapi\" (Kerberos); write \
-         \"ntlm\", \"auto\" or another mechanism that the relay offers";
+    /// Why this build cannot do "gssapi", for who asks for it; `None` where it can.
+    pub(crate) const NO_GSSAPI: Option<&'static str> = if cfg!(windows) {
+        Some(
+            "on Windows \"gssapi\" (Kerberos) is done by SSPI, which this version does not use; \
+             write \"ntlm\", \"auto\" or another mechanism that the relay offers",
+        )
+    } else if cfg!(feature = "gssapi") {
+        None
+    } else {
+        Some(
+            "this build has no \"gssapi\" (Kerberos): build with `--features gssapi`, or write \
+             \"ntlm\", \"auto\" or another mechanism that the relay offers",
+        )
+    };
 
     /// True where nothing but a password will do.
     pub fn needs_password(self) -> bool {

@@ -8,9 +8,12 @@ use super::validate::Problems;
 pub(super) fn check_auth(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
     let mut add = |key: &str, what: &str| found.add(format!("relay.{name}.auth.{key}"), what);
     let auth = &smtp.auth;
+    if auth.mechanism != AuthMechanism::Gssapi {
+        check_no_ticket(auth, &mut add);
+    }
     match auth.mechanism {
         AuthMechanism::None => check_none(auth, &mut add),
-        AuthMechanism::Gssapi => add("mechanism", AuthMechanism::NO_GSSAPI),
+        AuthMechanism::Gssapi => check_gssapi(auth, &mut add),
         AuthMechanism::External => check_external(smtp, &mut add),
         _ => {
             check_username(auth, &mut add);
@@ -28,6 +31,36 @@ fn check_none(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
             "there is a username, a password or a section oauth2, but mechanism is \"none\"; write \
              \"auto\"",
         );
+    }
+}
+
+fn check_gssapi(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
+    if let Some(why) = AuthMechanism::NO_GSSAPI {
+        add("mechanism", why);
+    }
+    if auth.passwords() > 0 {
+        add(
+            "mechanism",
+            "\"gssapi\" signs in with a ticket that the keys of keytab_file are good for; remove \
+             the password",
+        );
+    }
+    if auth.username.is_some() {
+        add(
+            "username",
+            "with \"gssapi\" it is principal that says who signs in; write principal = \
+             \"name@REALM\"",
+        );
+    }
+}
+
+fn check_no_ticket(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
+    let keys = [
+        ("keytab_file", auth.keytab_file.is_some()),
+        ("principal", auth.principal.is_some()),
+    ];
+    for (key, _) in keys.iter().filter(|(_, given)| *given) {
+        add(key, "it is for Kerberos; write mechanism = \"gssapi\"");
     }
 }
 

@@ -137,6 +137,7 @@ impl SmtpRelay {
             &mut self.client_key_file,
             &mut self.client_key_password_file,
             &mut self.auth.password_file,
+            &mut self.auth.keytab_file,
         ];
         files.into_iter().flatten()
     }

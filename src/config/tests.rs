@@ -1,3 +1,4 @@
+use super::auth::AuthMechanism;
 use super::load::Variables;
 use super::*;
 
@@ -190,7 +191,15 @@ fn a_sign_in_that_cannot_work_says_what_to_write_instead() {
         (format!("auth = {{ {named} }}"), "write \"auto\""),
         (
             format!("auth = {{ mechanism = \"gssapi\", {named} }}"),
-            "no \"gssapi\"",
+            AuthMechanism::NO_GSSAPI.unwrap_or("remove the password"),
+        ),
+        (
+            "auth = { mechanism = \"gssapi\", username = \"u\" }".into(),
+            "write principal",
+        ),
+        (
+            format!("auth = {{ mechanism = \"auto\", keytab_file = \"k\", {named} }}"),
+            "write mechanism = \"gssapi\"",
         ),
         (
             "auth = { mechanism = \"ntlm\", password = \"p\" }".into(),

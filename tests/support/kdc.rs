@@ -14,6 +14,9 @@ pub(crate) const REALM: &str = "EXAMPLE.TEST";
 /// Who is asked for by a client of `localhost`.
 pub(crate) const SERVICE: &str = "smtp/localhost";
 
+/// Tells a test that it runs in a process of its own.
+const KRB5_CONF_VARIABLE: &str = "SENDPORT_TEST_KRB5_CONF";
+
 /// A running KDC.
 pub(crate) struct Kdc {
     server: Server,
@@ -43,6 +46,11 @@ impl Kdc {
         self.server.path("krb5.conf")
     }
 
+    /// Has this process ask this KDC: `krb5_conf` comes from [`in_own_process`].
+    pub(crate) fn serve(&self, krb5_conf: &Path) {
+        std::fs::copy(self.configuration(), krb5_conf).expect("to copy krb5.conf");
+    }
+
     /// What the service [`SERVICE`] needs.
     pub(crate) fn service(&self) -> KerberosService {
         KerberosService {
@@ -56,19 +64,17 @@ impl Kdc {
         self.keytab(USER, "user.keytab")
     }
 
-    /// Gives a principal a new key; keytabs with the one before are of no use any more.
-    pub(crate) fn change_key(&self, principal: &str) {
-        self.kadmin(&["cpw", "-randkey", principal]);
+    /// A keytab of [`USER`] from before the key was replaced; to be asked for before
+    /// [`Kdc::user_keytab`].
+    pub(crate) fn outdated_keytab(&self) -> PathBuf {
+        let file = self.keytab(USER, "outdated.keytab");
+        self.kadmin(&["cpw", "-randkey", USER]);
+        file
     }
 
-    /// Makes a principal's account one that ended in 2020.
-    pub(crate) fn expire(&self, principal: &str) {
-        self.kadmin(&["modprinc", "-expire", "2020-01-01", principal]);
-    }
-
-    /// A program of `krb5-user`, such as `usr/bin/kinit`, as a client of this KDC.
-    pub(crate) fn client(&self, program: &str) -> Command {
-        command(&self.packages, self.server.path("").as_path(), program)
+    /// Makes the account of [`USER`] one that ended long ago.
+    pub(crate) fn expire(&self) {
+        self.kadmin(&["modprinc", "-expire", "2020-01-01", USER]);
     }
 
     fn keytab(&self, principal: &str, name: &str) -> PathBuf {
@@ -106,6 +112,31 @@ impl Kdc {
         let server = Server::spawn("krb5kdc", folder, command);
         (Self { server, packages }, address)
     }
+}
+
+/// The library of MIT Kerberos learns of its KDC from the environment alone. This runs `test` once
+/// more in a process that is told of a `krb5.conf` to come, and gives its name there; `None` where
+/// that process has done the work.
+///
+/// # Panics
+/// When the test fails there.
+pub(crate) async fn in_own_process(test: &str) -> Option<PathBuf> {
+    if let Some(krb5_conf) = std::env::var_os(KRB5_CONF_VARIABLE) {
+        return Some(krb5_conf.into());
+    }
+    let folder = peer::folder("client");
+    let krb5_conf = folder.path().join("krb5.conf");
+    let program = std::env::current_exe().expect("this program");
+    let ended = tokio::process::Command::new(program)
+        .args(["--exact", test, "--nocapture"])
+        .env("KRB5_CONFIG", &krb5_conf)
+        .env(KRB5_CONF_VARIABLE, &krb5_conf)
+        .kill_on_drop(true)
+        .status()
+        .await
+        .expect("this program to run");
+    assert!(ended.success(), "{test} in a process of its own: {ended}");
+    None
 }
 
 fn create_realm(packages: &Packages, run: &Path) {

@@ -14,6 +14,7 @@ pub(super) enum Sasl {
     Plain,
     Login,
     External,
+    Gssapi,
 }
 
 /// What it proves who we are with.
@@ -22,6 +23,7 @@ enum Proof {
     Password,
     Token,
     Certificate,
+    Ticket,
 }
 
 impl Sasl {
@@ -37,6 +39,7 @@ impl Sasl {
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
             Self::External => "EXTERNAL",
+            Self::Gssapi => "GSSAPI",
         }
     }
 
@@ -52,6 +55,7 @@ impl Sasl {
         match self {
             Self::OauthBearer | Self::Xoauth2 => Proof::Token,
             Self::External => Proof::Certificate,
+            Self::Gssapi => Proof::Ticket,
             _ => Proof::Password,
         }
     }
@@ -129,6 +133,8 @@ impl Choice {
             Proof::Password => self.has_password,
             Proof::Token => self.has_tokens,
             Proof::Certificate => self.has_certificate && self.encrypted,
+            // Only the KDC knows.
+            Proof::Ticket => true,
         }
     }
 
@@ -150,7 +156,10 @@ fn fixed(configured: AuthMechanism) -> Result<Option<Sasl>, String> {
         AuthMechanism::Xoauth2 => Sasl::Xoauth2,
         AuthMechanism::Oauthbearer => Sasl::OauthBearer,
         AuthMechanism::External => Sasl::External,
-        AuthMechanism::Gssapi => return Err(AuthMechanism::NO_GSSAPI.to_owned()),
+        AuthMechanism::Gssapi => match AuthMechanism::NO_GSSAPI {
+            Some(why) => return Err(why.to_owned()),
+            None => Sasl::Gssapi,
+        },
     }))
 }
 
@@ -182,6 +191,7 @@ fn without_proof(sasl: Sasl) -> String {
             "AUTH {name} needs a connection with TLS and a client certificate: set tls to \
              \"starttls\" or \"implicit\", client_certificate_file and client_key_file"
         ),
+        Proof::Ticket => format!("AUTH {name} needs a ticket: set auth.keytab_file"),
     }
 }
 

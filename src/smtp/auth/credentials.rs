@@ -1,6 +1,7 @@
 //! Who signs in, to what, and with what.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::choice::{Choice, Sasl};
@@ -17,6 +18,17 @@ pub(super) struct Account {
     pub(super) password: Secret,
 }
 
+/// Whose tickets GSSAPI takes; without a keytab, those of the process.
+#[derive(Clone)]
+#[cfg_attr(
+    not(all(feature = "gssapi", unix)),
+    expect(dead_code, reason = "nothing takes tickets in this build")
+)]
+pub(super) struct Kerberos {
+    pub(super) keytab: Option<PathBuf>,
+    pub(super) principal: Option<String>,
+}
+
 /// What the server is called by us.
 pub(super) struct Server {
     /// The name that its certificate has to bear.
@@ -27,11 +39,16 @@ pub(super) struct Server {
 /// Everything that one relay is signed in to with.
 pub(in crate::smtp) struct Credentials {
     pub(super) mechanism: AuthMechanism,
-    /// Empty only with EXTERNAL, or with a password alone that nothing asks for.
+    /// Empty only with EXTERNAL and GSSAPI, or with a password alone that nothing asks for.
     pub(super) username: String,
     pub(super) password: Option<Secret>,
     pub(super) tokens: Option<Arc<dyn TokenSource>>,
     pub(super) has_client_certificate: bool,
+    #[cfg_attr(
+        not(all(feature = "gssapi", unix)),
+        expect(dead_code, reason = "nothing takes tickets in this build")
+    )]
+    pub(super) kerberos: Kerberos,
     pub(super) server: Server,
     pub(super) allow_cleartext: bool,
     allow_ntlmv1: bool,
@@ -61,6 +78,10 @@ impl Credentials {
             password,
             tokens: None,
             has_client_certificate: config.client_certificate_file.is_some(),
+            kerberos: Kerberos {
+                keytab: auth.keytab_file.clone(),
+                principal: auth.principal.clone(),
+            },
             server: Server {
                 name: name.trim_end_matches('.').to_owned(),
                 port: config.port(),
@@ -130,7 +151,11 @@ impl fmt::Debug for Credentials {
 
 fn username(auth: &AuthConfig) -> Result<String, String> {
     let username = auth.username.clone().unwrap_or_default();
-    if username.is_empty() && auth.mechanism != AuthMechanism::External {
+    let needed = !matches!(
+        auth.mechanism,
+        AuthMechanism::External | AuthMechanism::Gssapi
+    );
+    if username.is_empty() && needed {
         return Err("auth.mechanism is set, so auth.username must say who signs in".into());
     }
     if username.chars().any(char::is_control) {

@@ -9,6 +9,8 @@ mod cram_md5;
 mod credentials;
 mod dialogue;
 mod external;
+#[cfg_attr(not(all(feature = "gssapi", unix)), path = "gssapi_absent.rs")]
+mod gssapi;
 mod login;
 mod mechanism;
 mod ntlm;
@@ -43,6 +45,10 @@ pub(super) async fn sign_in(
     match (sasl, &credentials.tokens) {
         (Sasl::OauthBearer | Sasl::Xoauth2, Some(tokens)) => {
             with_token(stream, credentials, sasl, &**tokens, wait).await?;
+        }
+        (Sasl::Gssapi, _) => {
+            let mechanism = gssapi::begin(credentials, wait).await?;
+            try_once(stream, sasl, mechanism, wait).await?;
         }
         _ => {
             let mechanism = with_secret(sasl, credentials, stream).map_err(our_configuration)?;
@@ -141,7 +147,7 @@ fn with_secret(
                 credentials.circumstances(end_point),
             )?)
         }
-        Sasl::External | Sasl::OauthBearer | Sasl::Xoauth2 => {
+        Sasl::External | Sasl::Gssapi | Sasl::OauthBearer | Sasl::Xoauth2 => {
             return Err(format!("{} needs no password", sasl.name()));
         }
     })

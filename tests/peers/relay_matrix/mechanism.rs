@@ -1,7 +1,7 @@
 //! The mechanisms of the table, and right and wrong credentials for each.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -36,7 +36,7 @@ pub(super) enum Mechanism {
 }
 
 /// Every column, in this order.
-pub(super) const MECHANISMS: &[Mechanism] = &[
+const MECHANISMS: [Mechanism; 11] = [
     Mechanism::None,
     Mechanism::Plain,
     Mechanism::Login,
@@ -47,7 +47,16 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
     Mechanism::Xoauth2,
     Mechanism::Oauthbearer,
     Mechanism::External,
+    Mechanism::Gssapi,
 ];
+
+impl Mechanism {
+    /// Those of this build: the last one is a feature.
+    pub(super) fn columns() -> impl Iterator<Item = Self> {
+        let all = MECHANISMS.into_iter();
+        all.filter(|mechanism| *mechanism != Self::Gssapi || cfg!(feature = "gssapi"))
+    }
+}
 
 impl fmt::Display for Mechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,6 +86,8 @@ pub(super) enum Proof {
 /// Everything to sign in with, right and wrong.
 pub(super) struct Credentials {
     folder: PathBuf,
+    outdated_keytab: PathBuf,
+    keytab: PathBuf,
 }
 
 impl Credentials {
@@ -84,6 +95,8 @@ impl Credentials {
     pub(super) fn new(servers: &Servers) -> Self {
         let credentials = Self {
             folder: servers.folder().to_owned(),
+            outdated_keytab: servers.kdc.outdated_keytab(),
+            keytab: servers.kdc.user_keytab(),
         };
         for (proof, name) in [(Proof::Right, USER), (Proof::Wrong, "mallory")] {
             let issued = servers
@@ -105,7 +118,7 @@ impl Credentials {
     ) -> SmtpRelay {
         let [before, auth] = [
             self.wire(server, tls, mechanism, proof),
-            sign_in(server, mechanism),
+            self.sign_in(server, mechanism, proof),
         ];
         let settings = format!("{before}\n[auth]\n{auth}");
         let password = needs_password(mechanism).then(|| password(proof));
@@ -131,25 +144,33 @@ impl Credentials {
         lines.join("\n")
     }
 
+    /// Settings of the section `auth`.
+    fn sign_in(&self, server: &Server, mechanism: Mechanism, proof: Proof) -> String {
+        let name = mechanism.to_string().to_lowercase();
+        let mut lines = vec![format!("mechanism = {name:?}")];
+        if needs_password(mechanism) || needs_token(mechanism) {
+            lines.push(format!("username = {USER:?}"));
+            lines.push("allow_cleartext_auth = true".to_owned());
+        }
+        if mechanism == Mechanism::Ntlm && server.ntlmv1 {
+            lines.push("allow_ntlmv1 = true".to_owned());
+        }
+        if mechanism == Mechanism::Gssapi {
+            lines.push(format!("keytab_file = {:?}", self.keytab(proof)));
+        }
+        lines.join("\n")
+    }
+
+    fn keytab(&self, proof: Proof) -> &Path {
+        match proof {
+            Proof::Right => &self.keytab,
+            Proof::Wrong => &self.outdated_keytab,
+        }
+    }
+
     fn certificate(&self, proof: Proof) -> PathBuf {
         self.folder.join(format!("{proof:?}.pem"))
     }
-}
-
-/// Settings of the section `auth`.
-fn sign_in(server: &Server, mechanism: Mechanism) -> String {
-    let name = mechanism.to_string().to_lowercase();
-    let mut lines = vec![format!("mechanism = {name:?}")];
-    if !matches!(mechanism, Mechanism::None | Mechanism::External) {
-        lines.push(format!("username = {USER:?}"));
-    }
-    if needs_password(mechanism) || needs_token(mechanism) {
-        lines.push("allow_cleartext_auth = true".to_owned());
-    }
-    if mechanism == Mechanism::Ntlm && server.ntlmv1 {
-        lines.push("allow_ntlmv1 = true".to_owned());
-    }
-    lines.join("\n")
 }
 
 fn needs_password(mechanism: Mechanism) -> bool {

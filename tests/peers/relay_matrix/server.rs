@@ -1,7 +1,7 @@
 //! The servers of the table, all running at the same time.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -67,9 +67,11 @@ impl Servers {
         peer::available("Postfix, Exim, Dovecot, a KDC, aiosmtpd and pyspnego")
     }
 
-    pub(super) async fn start() -> Self {
+    /// The KDC is the one of this process's `krb5_conf`.
+    pub(super) async fn start(krb5_conf: &Path) -> Self {
         let authority = TestAuthority::new();
         let kdc = Kdc::start().await;
+        kdc.serve(krb5_conf);
         let postfix_cyrus = Postfix::start(cyrus(&kdc)).await;
         let kerberos = kdc.service();
         let start = || Dovecot::start(&authority, postfix_cyrus.plain(), Some(&kerberos));
@@ -100,7 +102,7 @@ impl Servers {
     }
 
     /// A folder for files of clients.
-    pub(super) fn folder(&self) -> &std::path::Path {
+    pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
