@@ -22,7 +22,7 @@ impl DatabaseTrail {
 
 #[async_trait]
 impl AuditTrail for DatabaseTrail {
-    async fn keep(&self, copy: &AuditCopy) -> Result<(), AuditError> {
-        Ok(self.archive.keep_copy(copy).await?)
+    async fn keep(&self, copy: Arc<AuditCopy>) -> Result<(), AuditError> {
+        Ok(self.archive.keep_copy(&copy).await?)
     }
 }

@@ -7,6 +7,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -43,9 +44,9 @@ impl FolderTrail {
 
 #[async_trait]
 impl AuditTrail for FolderTrail {
-    async fn keep(&self, copy: &AuditCopy) -> Result<(), AuditError> {
-        let (folder, kept) = (self.folder.clone(), copy.clone());
-        let written = tokio::task::spawn_blocking(move || write(&folder, &kept)).await;
+    async fn keep(&self, copy: Arc<AuditCopy>) -> Result<(), AuditError> {
+        let folder = self.folder.clone();
+        let written = tokio::task::spawn_blocking(move || write(&folder, &copy)).await;
         written
             .map_err(io::Error::other)
             .flatten()

@@ -37,7 +37,7 @@ pub trait AuditTrail: Send + Sync {
     ///
     /// # Errors
     /// [`AuditError`]; whether the copy was kept is not known then.
-    async fn keep(&self, copy: &AuditCopy) -> Result<(), AuditError>;
+    async fn keep(&self, copy: Arc<AuditCopy>) -> Result<(), AuditError>;
 }
 
 /// Why a copy could not be kept.
@@ -127,9 +127,9 @@ impl Auditor {
 
     async fn keep_all(&self, submission: &Submission<'_>) -> Result<(), AuditError> {
         for stage in &self.stages {
-            let copy = self.copy(submission, *stage);
+            let copy = Arc::new(self.copy(submission, *stage));
             for trail in &self.trails {
-                trail.keep(&copy).await?;
+                trail.keep(copy.clone()).await?;
             }
         }
         Ok(())
