@@ -180,6 +180,15 @@ pub fn make_send_ports(config: &Config) -> Result<BTreeMap<String, SendPort>, Ap
     config.send_port.iter().map(make).collect()
 }
 
+/// Whether the delivery windows are open, in words, by the name of the send port; what cannot
+/// be read is left to [`make_send_ports`].
+pub fn window_states(config: &Config) -> Vec<(String, String)> {
+    let ports = make_send_ports(config).unwrap_or_default();
+    let now = system_clock().now();
+    let state = |(name, port): (String, SendPort)| Some((name, port.window_state(now)?));
+    ports.into_iter().filter_map(state).collect()
+}
+
 /// Opens the audit folder of every send port that has one.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::config::{Problem, SendPortConfig};
-use crate::delivery_window::DeliveryWindow;
+use crate::delivery_window::{DeliveryWindow, shown};
 use crate::domain::{
     Alert, AlertOrigin, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify, Reply,
     ReversePath, Timestamp, parse_mailbox,
@@ -122,6 +122,15 @@ impl SendPort {
             return None;
         }
         window.opens_in(moment)
+    }
+
+    /// Whether the delivery window is open, for people; `None` where there is none.
+    pub fn window_state(&self, now: Timestamp) -> Option<String> {
+        let window = self.delivery_window.as_ref()?;
+        Some(match window.opens_in(now) {
+            None => "open now".to_owned(),
+            Some(wait) => format!("shut, opens at {}", shown(now, wait)),
+        })
     }
 
     /// Whether the login that inserted the alert may use this send port. The service itself,

@@ -87,6 +87,9 @@ fn check_config(config: &Config, findings: &mut Findings) {
             format_args!("from {}, relays {}", port.from, port.relays.join(", ")),
         );
     }
+    for (port, state) in app::window_states(config) {
+        Findings::ok(&format!("send_port.{port}.delivery_window"), state);
+    }
     match app::open_audit_folders(config) {
         Ok(folders) => {
             for port in folders.keys() {
