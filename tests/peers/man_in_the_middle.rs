@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_openssl::SslStream;
 
 /// Changes a response of SASL on its way to the server.
-pub(crate) type Tamper = fn(&mut Vec<u8>);
+pub(crate) type Tamper = fn(&mut [u8]);
 
 /// Hands on what is said in clear text, each line that is base64 through `tamper`.
 pub(crate) async fn rewriting(server: SocketAddr, tamper: Tamper) -> SocketAddr {

@@ -71,7 +71,7 @@ async fn accepts_only_the_right_mic(server: SocketAddr) {
     assert!(untouched.is_accepted(), "{untouched:?}");
 }
 
-fn flip_bit_of_mic(message: &mut Vec<u8>) {
+fn flip_bit_of_mic(message: &mut [u8]) {
     if is_authenticate(message) {
         assert!(message[MIC].iter().any(|octet| *octet != 0), "no MIC");
         message[MIC.start] ^= 1;
@@ -79,7 +79,7 @@ fn flip_bit_of_mic(message: &mut Vec<u8>) {
 }
 
 /// A bit of NegotiateFlags that nobody but the MIC protects: 56-bit encryption.
-fn change_what_is_signed(message: &mut Vec<u8>) {
+fn change_what_is_signed(message: &mut [u8]) {
     if is_authenticate(message) {
         message[63] ^= 0x80;
     }
