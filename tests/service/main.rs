@@ -1,5 +1,5 @@
-//! The whole program as its users run it: the real binary, a real database file, a real
-//! Postfix. One scenario a file, named by what comes out.
+//! The whole program as its users run it: the real binary, a real database file, real
+//! mail servers. One scenario a file, named by what comes out.
 
 #[path = "../support/site.rs"]
 mod site;
@@ -9,6 +9,7 @@ mod tsql;
 #[path = "../support"]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod exim;
     pub(crate) mod maildir;
     pub(crate) mod peer;
     pub(crate) mod postfix;

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use crate::site::Site;
+use crate::support::certificates::TestAuthority;
+use crate::support::exim::{Authenticator, Exim};
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};
 use crate::{plain_relay, send_port_over};
@@ -144,6 +146,30 @@ async fn at_postfix_pipelined() {
 #[tokio::test]
 async fn at_postfix_a_command_at_a_time() {
     at_postfix("ignore_extensions = [\"PIPELINING\"]\n").await;
+}
+
+async fn at_exim(settings: &str) {
+    if !Exim::available() {
+        return;
+    }
+    let exim = Exim::start(&TestAuthority::new(), Authenticator::Spa).await;
+    let site = site(&(plain_relay(exim.plain()) + settings));
+    sixty_three_are_relayed_and_each_refusal_is_explained(&site).await;
+    let arrived = exim.wait_for_messages(63, WITHIN).await;
+    let mut reached: Vec<_> = arrived.iter().map(|message| &message.recipient).collect();
+    reached.sort();
+    reached.dedup();
+    assert_eq!((arrived.len(), reached.len()), (63, 63), "none twice");
+}
+
+#[tokio::test]
+async fn at_exim_pipelined() {
+    at_exim("").await;
+}
+
+#[tokio::test]
+async fn at_exim_a_command_at_a_time() {
+    at_exim("ignore_extensions = [\"PIPELINING\"]\n").await;
 }
 
 /// What servers wrap around it: several lines, text that is not UTF-8, a code in the first
