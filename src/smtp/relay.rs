@@ -111,7 +111,7 @@ impl SmtpRelay {
                 tls,
                 credentials,
             },
-            sign_in: SignInGuard::new(sign_in_key, around.sign_ins),
+            sign_in: SignInGuard::new(sign_in_key, around.sign_ins, around.clock.clone()),
             clock: around.clock,
             pipelining: Pipelining::default(),
             name,

@@ -13,7 +13,8 @@ use openssl::pkcs5::pbkdf2_hmac;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::domain::{Command, Fault, Reply, SignInKey, SignInTurn, SignInVerdict};
+use crate::clock::Clock;
+use crate::domain::{Command, Fault, Reply, SignInKey, SignInTurn, SignInVerdict, Timestamp};
 use crate::relay::NotReady;
 use crate::relay::sign_in::SignInLedger;
 
@@ -30,6 +31,7 @@ const ITERATIONS: usize = 100_000;
 pub(super) struct SignInGuard {
     key: SignInKey,
     ledger: Arc<dyn SignInLedger>,
+    clock: Arc<dyn Clock>,
     /// The secret was right the last time.
     proven: AtomicBool,
     state: Mutex<State>,
@@ -44,7 +46,7 @@ struct State {
 }
 
 struct Refused {
-    until: Instant,
+    until: Timestamp,
     answer: NotReady,
 }
 
@@ -55,10 +57,15 @@ pub(super) struct Turn<'a> {
 }
 
 impl SignInGuard {
-    pub(super) fn new(key: SignInKey, ledger: Arc<dyn SignInLedger>) -> Self {
+    pub(super) fn new(
+        key: SignInKey,
+        ledger: Arc<dyn SignInLedger>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             key,
             ledger,
+            clock,
             proven: AtomicBool::new(false),
             state: Mutex::default(),
         }
@@ -77,7 +84,7 @@ impl SignInGuard {
         let turn = async {
             let asked = Instant::now();
             let state = self.state.lock().await;
-            match state.answer(asked) {
+            match state.answer(asked, self.clock.now()) {
                 Some(answer) => Err(answer),
                 None => self.ask(state).await,
             }
@@ -92,7 +99,7 @@ impl SignInGuard {
                 Ok(SignInTurn::Free | SignInTurn::Alone) => break,
                 Ok(SignInTurn::Wait) => tokio::time::sleep(ASK_EVERY).await,
                 Ok(SignInTurn::Refused { reply, retry_in }) => {
-                    let until = Instant::now() + retry_in.min(REST);
+                    let until = self.clock.now() + retry_in.min(REST);
                     let answer = held_back(reply);
                     state.refused = Some(Refused {
                         until,
@@ -113,8 +120,8 @@ impl SignInGuard {
 
 impl State {
     /// What is known without asking anybody, for one who came at `asked`.
-    fn answer(&self, asked: Instant) -> Option<NotReady> {
-        let fresh = |r: &&Refused| Instant::now() < r.until;
+    fn answer(&self, asked: Instant, now: Timestamp) -> Option<NotReady> {
+        let fresh = |r: &&Refused| now < r.until;
         if let Some(refused) = self.refused.as_ref().filter(fresh) {
             return Some(refused.answer.clone());
         }
@@ -135,7 +142,7 @@ impl Turn<'_> {
             Err(answer) if is_refusal(answer) => {
                 proven.store(false, Ordering::Relaxed);
                 self.state.refused = Some(Refused {
-                    until: Instant::now() + REST,
+                    until: self.guard.clock.now() + REST,
                     answer: held_back(answer.reply.clone()),
                 });
                 SignInVerdict::Refused(answer.reply.clone())
