@@ -102,6 +102,7 @@ async fn but_not_with_a_wrong_one() {
         );
         assert_eq!(fault, Some(Fault::Configuration), "{mechanism}");
         let failure = format!("SASL {name} authentication failed");
+        postfix.wait_for_log(&failure, WITHIN).await;
         assert_eq!(
             postfix.mail_log().matches(&failure).count(),
             1,

@@ -212,6 +212,16 @@ impl Postfix {
         assert!(status.success(), "smtp-source {arguments:?}: {status}");
     }
 
+    /// Waits until Postfix, which logs through a process of its own, has logged a text.
+    ///
+    /// # Panics
+    /// With the tail of the log, when that takes longer than `within`.
+    pub(crate) async fn wait_for_log(&self, text: &str, within: Duration) {
+        let what = format!("'{text}' in the log");
+        self.wait_until(&what, within, || self.mail_log().contains(text))
+            .await;
+    }
+
     /// What Postfix logged.
     pub(crate) fn mail_log(&self) -> String {
         ["master.out", "mail.log"]
