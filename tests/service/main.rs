@@ -25,6 +25,7 @@ mod failures_are_told_once;
 mod killed_and_nothing_lost;
 mod more_recipients_than_the_relay_takes;
 mod refused_in_every_way;
+mod refused_password_is_tried_once;
 mod relay_down_and_back;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
