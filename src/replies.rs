@@ -6,7 +6,7 @@
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-use crate::domain::{Command, EnhancedStatusCode, Fault, Reply};
+use crate::domain::{Command, EnhancedStatusCode, Fault, Limit, Reply};
 
 const TABLE: &str = include_str!("../config/replies.toml");
 
@@ -21,6 +21,8 @@ pub struct Entry {
     pub cause: String,
     /// What to do.
     pub advice: String,
+    /// What the server has had too much of, where it means "slower".
+    pub limit: Option<Limit>,
     pattern: Pattern,
 }
 
@@ -79,6 +81,11 @@ impl ReplyTable {
             .map_or(Fault::Relay, |entry| entry.fault)
     }
 
+    /// What the server has had too much of, where a refusal means "slower".
+    pub fn limit(&self, reply: &Reply) -> Option<Limit> {
+        self.explain(reply).and_then(|entry| entry.limit)
+    }
+
     /// The entry of a key, the first one where several patterns share it.
     pub fn by_key(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
@@ -112,6 +119,7 @@ struct EntryFile {
     #[serde(default)]
     own: bool,
     fault: Fault,
+    limit: Option<Limit>,
     cause: String,
     advice: String,
 }
@@ -203,6 +211,7 @@ fn compile(file: EntryFile) -> Result<Entry, TableError> {
         fault: file.fault,
         cause: file.cause,
         advice: file.advice,
+        limit: file.limit,
     })
 }
 
@@ -274,6 +283,98 @@ mod tests {
         assert_eq!(key(Data, 0, "", "connection reset"), "connection-lost");
         assert_eq!(key(Connect, 0, "", "connection refused"), "no-connection");
         assert_eq!(key(Rcpt, 571, "", "whatever"), "recipient-refused");
+    }
+
+    fn limit((command, code, text): (Command, u16, &str)) -> Option<Limit> {
+        let (enhanced, text) = match text.split_once(' ') {
+            Some((first, rest)) if first.parse::<EnhancedStatusCode>().is_ok() => (first, rest),
+            _ => ("", text),
+        };
+        let reply = Reply::new(command, code, enhanced.parse().ok(), text);
+        ReplyTable::built_in().limit(&reply)
+    }
+
+    #[test]
+    fn refusals_of_too_many_connections_are_known() {
+        use Command::{EndOfData, Greeting};
+        let said = [
+            (
+                EndOfData,
+                432,
+                "4.3.2 Concurrent connections limit exceeded",
+            ),
+            (
+                EndOfData,
+                432,
+                "4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
+            ),
+            (
+                Greeting,
+                421,
+                "4.3.2 The maximum number of concurrent connections per source has exceeded a limit",
+            ),
+            (
+                Greeting,
+                421,
+                "4.7.0 mx.test Error: too many connections from 192.0.2.1",
+            ),
+            (
+                Greeting,
+                421,
+                "Too many concurrent SMTP connections; please try again later.",
+            ),
+        ];
+        for reply in said {
+            assert_eq!(limit(reply), Some(Limit::Connections), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_of_too_many_messages_or_recipients_are_known() {
+        use Command::{EndOfData, Mail, Rcpt};
+        let said = [
+            (Mail, 450, "4.7.1 Error: too much mail from 192.0.2.1"),
+            (Rcpt, 450, "4.7.1 Error: too many recipients from 192.0.2.1"),
+            (
+                Mail,
+                451,
+                "4.7.500 Server busy. Please try again later from [192.0.2.1]",
+            ),
+            (
+                EndOfData,
+                421,
+                "4.7.28 Our system has detected an unusual rate of mail",
+            ),
+            (
+                Mail,
+                421,
+                "4.4.2 Message submission rate for this client has exceeded the configured limit",
+            ),
+        ];
+        for reply in said {
+            assert_eq!(limit(reply), Some(Limit::Rate), "{reply:?}");
+        }
+        let too_many = (Rcpt, 452, "4.5.3 Error: too many recipients");
+        assert_eq!(limit(too_many), Some(Limit::Recipients));
+    }
+
+    #[test]
+    fn other_refusals_do_not_slow_us_down() {
+        use Command::{Connect, Greeting, Mail, Rcpt};
+        let said = [
+            (Rcpt, 421, "4.7.0 Error: too many errors"),
+            (Greeting, 421, "4.3.2 Service not available"),
+            (
+                Rcpt,
+                450,
+                "4.2.1 The user you are trying to contact is receiving mail at a rate",
+            ),
+            (Mail, 451, "4.3.0 mail server temporarily rejected message"),
+            (Connect, 0, "connection refused"),
+        ];
+        for reply in said {
+            assert_eq!(limit(reply), None, "{reply:?}");
+        }
     }
 
     #[test]

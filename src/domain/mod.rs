@@ -34,7 +34,7 @@ pub use instance::{
 pub use recipient::{
     Recipient, RecipientKind, RecipientStatus, expand_recipient_lists, expand_recipients,
 };
-pub use reply::{Command, EnhancedStatusCode, Fault, Reply, ReplyClass};
+pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
 pub use sign_in::{SignInKey, SignInTurn, SignInVerdict};
 
 /// UTC with the resolution that the databases keep: `datetime2(3)`.

@@ -228,6 +228,18 @@ impl fmt::Display for Reply {
     }
 }
 
+/// What a server that refuses has had too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Connections, or transactions, at the same time.
+    Connections,
+    /// Messages in a time.
+    Rate,
+    /// Recipients in one transaction (RFC 5321 section 4.5.3.1.10).
+    Recipients,
+}
+
 /// Whose fault a refusal is: the one question that retry, circuit and advice ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
