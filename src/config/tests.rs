@@ -1,4 +1,5 @@
 use super::auth::AuthMechanism;
+use super::limits::CONNECTIONS;
 use super::load::Variables;
 use super::*;
 
@@ -52,6 +53,8 @@ fn every_setting_of_the_reference_is_understood_and_stands_at_its_default() {
         format!("{:?}", shown.timeout),
         format!("{:?}", real.timeout)
     );
+    assert_eq!((shown.max_connections, CONNECTIONS), (Some(10), 10));
+    assert_eq!(shown.recipients_per_message, Some(500));
     assert_eq!(shown.messages_per_connection, real.messages_per_connection);
     assert_eq!(shown.idle_timeout, real.idle_timeout);
     let (shown, real) = (&config.send_port["default"], &smallest.send_port["default"]);
@@ -78,6 +81,15 @@ fn an_unknown_value_is_refused_with_a_suggestion() {
 }
 
 #[test]
+fn a_rate_that_is_none_says_what_to_write() {
+    let text = error(&SMALLEST.replace("host = ", "message_rate = \"30 a minute\"\nhost = "));
+    assert!(
+        text.contains("\"30/min\"") && text.contains("found \"30 a minute\""),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_cannot_work_says_what_to_write_instead() {
     assert!(problems("").contains("[send_port.default]"));
     assert!(
@@ -90,6 +102,8 @@ fn what_cannot_work_says_what_to_write_instead() {
     );
     let clear = SMALLEST.replace("host = ", "tls = \"none\"\nauth = { mechanism = \"plain\", username = \"u\", password = \"p\" }\nhost = ");
     assert!(problems(&clear).contains("travel in clear"));
+    let never = SMALLEST.replace("host = ", "max_connections = 0\nhost = ");
+    assert!(problems(&never).contains("relay.main.max_connections: 0 would never send"));
     let lease = format!("[service]\nlease = \"10s\"\n{SMALLEST}");
     assert!(problems(&lease).contains("service.renew_interval"));
     let restless = format!("[service]\nrenew_interval = \"0s\"\n{SMALLEST}");

@@ -1,49 +1,40 @@
-//! The relays of this instance with their circuits: who can be asked now.
+//! The relays of this instance with their circuits and limits: who can be asked now.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::news::{News, at_full_speed, in_use_again, opened, paused, slowed};
+use super::seat::{Expected, NoTurn, Seat, Turn};
+use super::verdict::{Verdict, slower, submitted, verdict};
 use crate::clock::Clock;
 use crate::domain::{
-    AlertId, Command, Fault, RelayCondition, RelayState, Reply, SubmissionEnd, SubmissionReport,
+    AlertId, Fault, Limit, RelayCondition, RelayState, Reply, Standing, SubmissionEnd,
+    SubmissionReport,
 };
 use crate::relay::Relay;
 use crate::relay::circuit::{Begun, Circuit, Moment};
+use crate::relay::limits::Turn as Place;
 use crate::replies::ReplyTable;
 use crate::store::{Event, EventSeverity};
 
-/// One relay, its circuit, and as many seats as it has connections.
-struct Seat {
-    relay: Arc<dyn Relay>,
-    circuit: Mutex<Circuit>,
-    connections: Arc<Semaphore>,
-}
+/// What was throttled is tried again no sooner than this.
+const SOON: Duration = Duration::from_secs(1);
 
-impl Seat {
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A relay that may be asked now. Give it back with [`RelayBoard::report`]; dropped without
-/// a report, its trial is given back.
-pub(super) struct Turn<'a> {
-    seat: &'a Seat,
-    pub(super) relay: &'a Arc<dyn Relay>,
-    /// It holds the single trial of its circuit, until it is reported.
-    trial: bool,
-    _connection: OwnedSemaphorePermit,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        if self.trial {
-            self.seat.circuit().abandoned();
-        }
-    }
+/// What follows from a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// The report stands; where the relay was asked for too much, the next attempt may be made
+    /// so soon.
+    Stands(Option<Duration>),
+    /// Nothing was begun: ask the next one.
+    NextRelay,
+    /// Nothing was begun, because too much was asked at a time: ask the same one again.
+    SameRelay,
 }
 
 /// All relays of this instance.
@@ -63,15 +54,7 @@ impl RelayBoard {
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let now = clock.now();
-        let seat = |relay: Arc<dyn Relay>| {
-            let connections = relay.limiter().connections() as usize;
-            let seat = Seat {
-                circuit: Mutex::new(Circuit::new(now)),
-                connections: Arc::new(Semaphore::new(connections)),
-                relay,
-            };
-            (seat.relay.name().to_owned(), seat)
-        };
+        let seat = |relay: Arc<dyn Relay>| (relay.name().to_owned(), Seat::new(relay, now));
         Self {
             seats: relays.into_iter().map(seat).collect(),
             replies,
@@ -82,52 +65,163 @@ impl RelayBoard {
 
     /// Most recipients of one mail transaction over a relay; `None`: any number.
     pub fn recipients_limit(&self, relay: &str) -> Option<usize> {
-        self.seats.get(relay)?.relay.limiter().recipients_limit()
+        self.seats.get(relay)?.limiter().recipients_limit()
     }
 
-    /// How many alerts may be begun now over any of `relays`: `None` is any number.
+    /// How many alerts may be begun now over `relays`, tried in this order: `None` is any
+    /// number. A relay that is well and full is waited for; the next one is not for that.
     pub fn allowance(&self, relays: &[String]) -> Option<u32> {
         let now = Instant::now();
-        let allowances = relays.iter().filter_map(|name| self.seats.get(name));
-        allowances
-            .map(|seat| seat.circuit().allowance(now))
-            .try_fold(0_u32, |sum, one| Some(sum.saturating_add(one?)))
-    }
-
-    /// How long until one of `relays` may be tried again.
-    pub fn wait(&self, relays: &[String]) -> Option<Duration> {
-        let now = Instant::now();
-        let waits = relays.iter().filter_map(|name| self.seats.get(name));
-        waits.filter_map(|seat| seat.circuit().wait(now)).min()
-    }
-
-    /// Takes a turn at a relay: waits for one of its connections, then asks its circuit.
-    /// `None`: it may not be asked now.
-    pub(super) async fn take_turn(&self, name: &str) -> Option<Turn<'_>> {
-        let seat = self.seats.get(name)?;
-        if seat.circuit().allowance(Instant::now()) == Some(0) {
-            return None;
+        let mut trials = 0_u32;
+        for (seat, another) in self.in_order(relays) {
+            match seat.circuit().allowance(now.into_std()) {
+                Some(trial) => trials = trials.saturating_add(seat.room_for(trial)),
+                None if another && seat.is_stalled() => {}
+                None if seat.limiter().is_exhausted() => {}
+                None => return seat.room().map(|room| room.saturating_add(trials)),
+            }
         }
-        let connection = seat.connections.clone().acquire_owned().await.ok()?;
-        // The guard has to be gone before a turn is made: dropping a turn locks the circuit.
-        let begun = seat.circuit().try_begin(Instant::now());
-        begun.map(|kind| Turn {
+        Some(trials)
+    }
+
+    /// How long until one of `relays` may be tried again, or has room again.
+    pub fn wait(&self, relays: &[String]) -> Option<Duration> {
+        let now = Instant::now().into_std();
+        let wait = |(seat, _): (&Seat, bool)| {
+            let circuit = seat.circuit().wait(now)?;
+            Some(circuit.max(seat.limiter().wait()))
+        };
+        self.in_order(relays).filter_map(wait).min()
+    }
+
+    /// The seats, and whether another one follows.
+    fn in_order<'a>(&'a self, relays: &'a [String]) -> impl Iterator<Item = (&'a Seat, bool)> {
+        let count = relays.len();
+        let seat = move |(index, name): (usize, &String)| {
+            let seat = self.seats.get(name)?;
+            Some((seat, index + 1 < count))
+        };
+        relays.iter().enumerate().filter_map(seat)
+    }
+
+    /// An alert for `relays` was claimed. Drop this when it begins, or is given back.
+    pub fn expect(&self, relays: &[String]) -> Expected {
+        let counts = self.in_order(relays).map(|(seat, _)| seat.expected.clone());
+        let counts: Vec<_> = counts.collect();
+        for count in &counts {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Expected(counts)
+    }
+
+    /// Takes a turn at a relay: waits for one of its connections, then asks its limits and its
+    /// circuit. `another`: there is a relay to ask where this one does not answer.
+    ///
+    /// # Errors
+    /// [`NoTurn`]: it may not be asked now.
+    pub(super) async fn take_turn(&self, name: &str, another: bool) -> Result<Turn<'_>, NoTurn> {
+        let seat = self.seats.get(name).ok_or(NoTurn::Unwell)?;
+        // The guard has to be gone before a place is waited for or a turn is made.
+        let allowance = seat.circuit().allowance(std::time::Instant::now());
+        let place = match allowance {
+            Some(0) => return Err(NoTurn::Unwell),
+            // A trial waits for nobody: others may hang.
+            Some(_) => {
+                let place = seat.limiter().try_place().ok_or(NoTurn::Unwell)?;
+                seat.begin(place).map_err(|_| NoTurn::Unwell)?
+            }
+            None => seat.begin(seat.place(another).await?)?,
+        };
+        let begun = seat.circuit().try_begin(std::time::Instant::now());
+        let begun = begun.ok_or(NoTurn::Unwell)?;
+        Ok(Turn {
             relay: &seat.relay,
             seat,
-            trial: kind == Begun::Trial,
-            _connection: connection,
+            trial: begun == Begun::Trial,
+            place: Some(place),
         })
     }
 
-    /// Tells the circuit what came of a turn.
-    pub(super) fn report(&self, mut turn: Turn<'_>, alert: AlertId, report: &SubmissionReport) {
+    /// Tells circuit and limits what came of a turn, and says what follows.
+    pub(super) fn report(
+        &self,
+        mut turn: Turn<'_>,
+        alert: AlertId,
+        report: &SubmissionReport,
+    ) -> After {
         let trial = std::mem::take(&mut turn.trial);
+        let seat = turn.seat;
+        *seat.sign_of_life() = Instant::now();
+        let place = turn.place.take();
+        if !trial && self.is_only_slower(seat, report) {
+            self.slow_down(seat, place, report);
+            return After::SameRelay;
+        }
+        self.tell_circuit(seat, trial, alert, report);
+        if matches!(report.end, SubmissionEnd::NotBegun { .. }) {
+            return After::NextRelay;
+        }
+        After::Stands(self.slow_down(seat, place, report))
+    }
+
+    /// Before MAIL it said that others are enough: nothing is wrong with it.
+    fn is_only_slower(&self, seat: &Seat, report: &SubmissionReport) -> bool {
+        matches!(report.end, SubmissionEnd::NotBegun { .. })
+            && match slower(&self.replies, report) {
+                Some((Limit::Connections, _)) => seat.limiter().others_work(),
+                Some(_) => seat.limiter().took_some_lately(),
+                None => false,
+            }
+    }
+
+    /// Tells the limits. Where the relay said "slower": when to try again.
+    fn slow_down(
+        &self,
+        seat: &Seat,
+        place: Option<Place>,
+        report: &SubmissionReport,
+    ) -> Option<Duration> {
+        let said = slower(&self.replies, report).map(|(_, reply)| reply.to_string());
+        let words = said.as_deref().unwrap_or_default();
+        place?.end(submitted(&self.replies, report, words));
+        said?;
+        seat.relay.shed();
+        self.tell_slowing(seat);
+        Some(seat.limiter().wait().max(SOON))
+    }
+
+    /// Says once that a relay is slowed down, and once that it no longer is.
+    fn tell_slowing(&self, seat: &Seat) {
+        let by = seat.limiter().shown();
+        if seat.slowed.swap(by.slowed_by.is_some(), Ordering::Relaxed) == by.slowed_by.is_some() {
+            return;
+        }
+        let (severity, event_type, what) = match by.slowed_by {
+            None => at_full_speed(),
+            Some(reply) => slowed(&reply, by.connections, by.message_rate.as_deref()),
+        };
+        self.announce(severity, event_type, seat.relay.name(), &what);
+    }
+
+    fn tell_circuit(&self, seat: &Seat, trial: bool, alert: AlertId, report: &SubmissionReport) {
+        let news = self.judge(&mut seat.circuit(), trial, alert, report);
+        if let Some((severity, event_type, what)) = news {
+            self.announce(severity, event_type, seat.relay.name(), &what);
+        }
+    }
+
+    fn judge(
+        &self,
+        circuit: &mut Circuit,
+        trial: bool,
+        alert: AlertId,
+        report: &SubmissionReport,
+    ) -> Option<News> {
         let now = Moment {
-            instant: Instant::now(),
+            instant: std::time::Instant::now(),
             utc: self.clock.now(),
         };
-        let mut circuit = turn.seat.circuit();
-        let news = match self.verdict(report) {
+        match verdict(&self.replies, report) {
             Verdict::Well => circuit.succeeded(now, trial).then(in_use_again),
             Verdict::Declined(reply) => {
                 let explanation = self.key(reply);
@@ -139,33 +233,18 @@ impl RelayBoard {
             }
             Verdict::Fault(Fault::Configuration, reply) => {
                 let explanation = self.key(reply);
-                circuit
-                    .refused(now, reply.to_string(), explanation)
-                    .then(|| paused(reply))
+                let news = circuit.refused(now, reply.to_string(), explanation);
+                news.then(|| paused(reply))
             }
             Verdict::Fault(_, reply) => {
                 let explanation = self.key(reply);
-                circuit
-                    .failed(now, trial, reply.to_string(), explanation)
-                    .then(|| {
-                        (
-                            EventSeverity::Warning,
-                            "relay-opened",
-                            format!("cannot be used now: {reply}"),
-                        )
-                    })
+                let news = circuit.failed(now, trial, reply.to_string(), explanation);
+                news.then(|| opened(format!("cannot be used now: {reply}")))
             }
             Verdict::Broke(reply) => {
                 let explanation = self.key(reply);
-                circuit
-                    .broke(now, trial, alert, reply.to_string(), explanation)
-                    .then(|| {
-                        (
-                            EventSeverity::Warning,
-                            "relay-opened",
-                            format!("broke three alerts in a row: {reply}"),
-                        )
-                    })
+                let news = circuit.broke(now, trial, alert, reply.to_string(), explanation);
+                news.then(|| opened(format!("broke three alerts in a row: {reply}")))
             }
             Verdict::Nothing => {
                 if trial {
@@ -173,10 +252,6 @@ impl RelayBoard {
                 }
                 None
             }
-        };
-        drop(circuit);
-        if let Some((severity, event_type, what)) = news {
-            self.announce(severity, event_type, turn.relay.name(), &what);
         }
     }
 
@@ -203,49 +278,10 @@ impl RelayBoard {
         self.replies.explain(reply).map(|entry| entry.key.clone())
     }
 
-    fn verdict<'r>(&self, report: &'r SubmissionReport) -> Verdict<'r> {
-        match &report.end {
-            SubmissionEnd::NotBegun { reply, fault } => {
-                let fault = fault.unwrap_or_else(|| self.replies.fault(reply));
-                Verdict::Fault(fault, reply)
-            }
-            SubmissionEnd::Answered if !was_asked(report) => Verdict::Nothing,
-            SubmissionEnd::Answered => match self.configuration_fault(report) {
-                Some(reply) => Verdict::Declined(reply),
-                None => goodbye(report).map_or(Verdict::Well, Verdict::Broke),
-            },
-            SubmissionEnd::Broken | SubmissionEnd::InDoubt => match report.replies.last() {
-                Some(last) => Verdict::Broke(&last.reply),
-                None => Verdict::Nothing,
-            },
-            SubmissionEnd::Fenced => Verdict::Nothing,
-        }
-    }
-
-    /// A refusal that the table calls configuration: of MAIL or the content, or of every RCPT.
-    fn configuration_fault<'r>(&self, report: &'r SubmissionReport) -> Option<&'r Reply> {
-        let is_configuration = |reply: &Reply| {
-            !reply.is_success() && self.replies.fault(reply) == Fault::Configuration
-        };
-        let whole = [Command::Mail, Command::Data, Command::EndOfData];
-        let refused = whole
-            .into_iter()
-            .filter_map(|command| report.reply_to(command));
-        if let Some(reply) = refused.into_iter().find(|reply| is_configuration(reply)) {
-            return Some(reply);
-        }
-        let mut of_recipients = report
-            .replies
-            .iter()
-            .filter(|r| r.ordinal.is_some())
-            .map(|r| &r.reply);
-        let first = of_recipients.next()?;
-        (is_configuration(first) && of_recipients.all(is_configuration)).then_some(first)
-    }
-
     /// What `RelayState` shows.
     pub fn states(&self) -> Vec<RelayState> {
         let state = |(name, seat): (&String, &Seat)| {
+            let limits = seat.limiter().shown();
             let circuit = seat.circuit();
             RelayState {
                 relay: name.clone(),
@@ -254,9 +290,9 @@ impl RelayBoard {
                 retry_at: circuit.retry_at(),
                 reply: circuit.reply().map(str::to_owned),
                 explanation: circuit.explanation().map(str::to_owned),
-                connections: None,
-                message_rate: None,
-                slowed_by: None,
+                connections: Some(limits.connections),
+                message_rate: limits.message_rate,
+                slowed_by: limits.slowed_by,
             }
         };
         self.seats.iter().map(state).collect()
@@ -269,46 +305,43 @@ impl RelayBoard {
             .any(|seat| seat.circuit().condition() != RelayCondition::Closed)
     }
 
+    /// To be called about once a second: what was learned is tried again, and forgotten.
+    pub fn tick(&self) {
+        for seat in self.seats.values() {
+            seat.limiter().tick();
+            self.tell_slowing(seat);
+        }
+    }
+
+    /// Instances have to agree about limits of some relay.
+    pub fn has_shared_limits(&self) -> bool {
+        self.seats.values().any(|seat| seat.limiter().is_shared())
+    }
+
+    /// Nothing is asked of relays with shared limits before [`RelayBoard::stand`].
+    pub fn leave(&self) {
+        for seat in self.seats.values() {
+            seat.limiter().leave();
+        }
+    }
+
+    /// Keeps to this instance's share of all limits, after it told the others that it keeps to
+    /// a share among `said`. True once no more is used than that.
+    pub fn stand(&self, standing: Standing, said: u32) -> bool {
+        let mut within = true;
+        for seat in self.seats.values() {
+            within &= seat.limiter().stand(standing, said);
+            seat.relay.shed();
+        }
+        within
+    }
+
     /// Says goodbye to every relay.
     pub async fn close(&self) {
         for seat in self.seats.values() {
             seat.relay.close().await;
         }
     }
-}
-
-/// What a report says about the relay's health.
-enum Verdict<'r> {
-    Well,
-    Fault(Fault, &'r Reply),
-    /// It answered, and what it said of this alert is the configuration's fault.
-    Declined(&'r Reply),
-    Broke(&'r Reply),
-    Nothing,
-}
-
-/// False where the message or all its recipients were refused here, without a connection.
-fn was_asked(report: &SubmissionReport) -> bool {
-    report.facts.remote_address.is_some() || report.is_accepted()
-}
-
-/// 421 ends the connection wherever it comes (RFC 5321 section 3.8), after the final dot too.
-fn goodbye(report: &SubmissionReport) -> Option<&Reply> {
-    let last = report.replies.last().map(|last| &last.reply);
-    last.filter(|reply| reply.code == 421)
-}
-
-/// How grave a change of a circuit is, its type and its words.
-type News = (EventSeverity, &'static str, String);
-
-fn in_use_again() -> News {
-    let what = "is in use again".to_owned();
-    (EventSeverity::Information, "relay-closed", what)
-}
-
-fn paused(reply: &Reply) -> News {
-    let what = format!("is paused, a person has to mend it: {reply}");
-    (EventSeverity::Error, "relay-paused", what)
 }
 
 #[cfg(test)]

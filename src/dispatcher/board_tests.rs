@@ -1,6 +1,6 @@
 use super::*;
 use crate::clock::SystemClock;
-use crate::domain::{CommandReply, SessionFacts, Timestamp};
+use crate::domain::{Command, CommandReply, SessionFacts, Timestamp};
 use crate::relay::discard::DiscardRelay;
 
 fn board() -> RelayBoard {
@@ -30,7 +30,10 @@ fn answered(command: Command, code: u16) -> SubmissionReport {
 async fn report_of_three_alerts(report: &SubmissionReport) -> RelayCondition {
     let board = board();
     for alert in 1..=3 {
-        let turn = board.take_turn("main").await.expect("closed until now");
+        let turn = board
+            .take_turn("main", false)
+            .await
+            .expect("closed until now");
         board.report(turn, AlertId(alert), report);
     }
     board.states()[0].condition
@@ -47,7 +50,10 @@ async fn three_alerts_answered_421_after_the_final_dot_open_the_circuit() {
 #[tokio::test]
 async fn what_is_refused_here_says_nothing_about_the_relay() {
     let board = board();
-    let turn = board.take_turn("main").await.expect("closed until now");
+    let turn = board
+        .take_turn("main", false)
+        .await
+        .expect("closed until now");
     let unreachable = SubmissionReport {
         end: SubmissionEnd::NotBegun {
             reply: Reply::absent(Command::Connect, "connection refused"),
@@ -55,7 +61,10 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
         },
         ..answered(Command::Connect, 0)
     };
-    let begun_before = board.take_turn("main").await.expect("closed until now");
+    let begun_before = board
+        .take_turn("main", false)
+        .await
+        .expect("closed until now");
     board.report(turn, AlertId(1), &unreachable);
     assert_eq!(board.states()[0].condition, RelayCondition::Open);
     let refused_here = SubmissionReport {
@@ -64,4 +73,53 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
     };
     board.report(begun_before, AlertId(2), &refused_here);
     assert_eq!(board.states()[0].condition, RelayCondition::Open);
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one() {
+    let mut board = board();
+    let patience = Duration::from_millis(300);
+    board.seats.get_mut("main").expect("a seat").patience = patience;
+    let mut hanging = Vec::new();
+    while board.seats["main"].limiter().try_place().is_some() {
+        hanging.push(board.take_turn("main", true).await.expect("a place"));
+    }
+    let asked = Instant::now();
+    let found = board.take_turn("main", true).await.err();
+    assert_eq!(found, Some(NoTurn::Stalled));
+    assert!(asked.elapsed() >= patience / 2);
+    let names = ["main".to_owned(), "second".to_owned()];
+    assert_eq!(board.allowance(&names), Some(0));
+    let patient = board.take_turn("main", false);
+    let patient = tokio::time::timeout(patience * 5, patient).await;
+    assert!(patient.is_err(), "the only one is waited for");
+    let turn = hanging.pop().expect("one that hangs");
+    board.report(turn, AlertId(1), &answered(Command::EndOfData, 250));
+    assert!(board.take_turn("main", true).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
+    let board = board();
+    let mut hanging = Vec::new();
+    while board.seats["main"].limiter().try_place().is_some() {
+        hanging.push(board.take_turn("main", false).await.expect("a place"));
+    }
+    let long_ago = Moment {
+        instant: std::time::Instant::now() - Duration::from_secs(10),
+        utc: Timestamp::UNIX_EPOCH,
+    };
+    let opened = board.seats["main"]
+        .circuit()
+        .failed(long_ago, false, "refused".to_owned(), None);
+    assert!(opened);
+    assert_eq!(board.allowance(&["main".to_owned()]), Some(0));
+    assert_eq!(
+        board.take_turn("main", false).await.err(),
+        Some(NoTurn::Unwell)
+    );
+    hanging.pop();
+    assert_eq!(board.allowance(&["main".to_owned()]), Some(1));
+    let trial = board.take_turn("main", false).await;
+    assert!(trial.is_ok_and(|turn| turn.trial));
 }

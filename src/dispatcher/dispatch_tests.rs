@@ -74,7 +74,8 @@ impl Room {
             token: LeaseToken::random(),
             value: alert,
         };
-        self.dispatcher.dispatch(lease).await.kind
+        let expected = self.dispatcher.parts.board.expect(&[]);
+        self.dispatcher.dispatch(lease, expected).await.kind
     }
 
     /// The messages in a folder and the folders in it.

@@ -5,9 +5,13 @@
 
 mod board;
 mod copies;
+mod news;
 mod reach;
 mod receipt;
 mod roll;
+mod seat;
+mod submit;
+mod verdict;
 mod window;
 
 use std::collections::BTreeMap;
@@ -18,13 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use board::RelayBoard;
 use roll::{Roll, Rules};
+pub use seat::Expected;
+use submit::{Job, Submitted};
 
 use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
-    Alert, AttemptKey, Decision, DotNote, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage,
-    SubmissionEnd, SubmissionReport,
+    Alert, Decision, DotNote, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage, SubmissionEnd,
 };
 use crate::mime;
 use crate::relay::FinalDotGate;
@@ -87,31 +92,19 @@ struct Composed {
     template_version: Option<String>,
 }
 
-/// The transaction that a relay took up.
-struct Begun {
-    key: AttemptKey,
-    relay: String,
-    /// So many of the forward-paths were part of it.
-    carried: usize,
-    report: SubmissionReport,
-}
-
-/// `None` where no relay could be asked, or the service stops; an error where the audit copy
-/// could not be kept, with the reason in a sentence.
-type Submitted = Result<Option<Begun>, String>;
-
 impl Dispatcher {
     /// A dispatcher.
     pub fn new(parts: Parts) -> Self {
         Self { parts }
     }
 
-    /// Works on one alert until something is decided. Bounded by the relay's time-outs.
-    pub async fn dispatch(&self, lease: Lease<Alert>) -> Outcome {
+    /// Works on one alert until something is decided. Bounded by the relay's time-outs. It is
+    /// `expected` until it begins.
+    pub async fn dispatch(&self, lease: Lease<Alert>, expected: Expected) -> Outcome {
         let alert = &lease.value;
         let kind = match self.parts.send_ports.get(&alert.send_port) {
-            Some(port) => self.work(&lease, port).await,
-            None => released(),
+            Some(port) => self.work(&lease, port, expected).await,
+            None => released(Duration::ZERO, None),
         };
         Outcome {
             alert: alert.id,
@@ -120,14 +113,15 @@ impl Dispatcher {
         }
     }
 
-    async fn work(&self, lease: &Lease<Alert>, port: &SendPort) -> OutcomeKind {
+    async fn work(&self, lease: &Lease<Alert>, port: &SendPort, expected: Expected) -> OutcomeKind {
         let alert = &lease.value;
         let now = self.parts.clock.now();
-        let rules = Rules {
+        let mut rules = Rules {
             port,
             replies: &self.parts.replies,
             age: (now - alert.created_at).to_std().unwrap_or_default(),
             chance: (self.parts.chance)(),
+            slowed_for: None,
         };
         let mut roll = Roll::call(alert, &rules);
         if let Some(why) = expiry(alert, &rules, now) {
@@ -153,22 +147,26 @@ impl Dispatcher {
         if envelope.forward_paths.is_empty() {
             return decided(roll.into_decision(None, port.in_doubt, version));
         }
-        match self.submit(lease, port, &envelope, &composed).await {
-            Ok(Some(begun)) if begun.report.end == SubmissionEnd::Fenced => released(),
-            Ok(Some(begun)) => {
-                let Begun {
-                    key, relay, report, ..
-                } = begun;
-                let carried = &envelope.forward_paths[..begun.carried];
-                roll.apply(&relay, carried, &report, &rules);
-                roll.remark(receipt::remark(alert, port, &report.facts));
-                let attempt = roll.attempt(key, &relay, report, &composed.message);
+        let job = Job {
+            lease,
+            port,
+            envelope: &envelope,
+            composed: &composed,
+        };
+        match self.submit(&job, expected).await {
+            Submitted::Reported(it) if it.report.end != SubmissionEnd::Fenced => {
+                rules.slowed_for = it.slowed_for;
+                let carried = &envelope.forward_paths[..it.carried];
+                roll.apply(&it.relay, carried, &it.report, &rules);
+                roll.remark(receipt::remark(alert, port, &it.report.facts));
+                let attempt = roll.attempt(it.key, &it.relay, it.report, &composed.message);
                 let mut decision = roll.into_decision(Some(attempt), port.in_doubt, version);
                 window::fit(&mut decision, alert, port, self.parts.clock.now());
                 decided(decision)
             }
-            Ok(None) => released(),
-            Err(why) => copies::wait_for_audit(port, &why),
+            Submitted::Reported(_) => released(Duration::ZERO, None),
+            Submitted::NotYet(retry_in, reason) => released(retry_in, reason),
+            Submitted::NotKept(why) => copies::wait_for_audit(port, &why),
         }
     }
 
@@ -197,81 +195,16 @@ impl Dispatcher {
             template_version: rendered.template_version,
         })
     }
-
-    /// `None` where no relay can be asked, or the service stops.
-    async fn submit(
-        &self,
-        lease: &Lease<Alert>,
-        port: &SendPort,
-        envelope: &Envelope,
-        composed: &Composed,
-    ) -> Submitted {
-        for name in digest::relay_order(&lease.value, &port.relays) {
-            let turn = tokio::select! {
-                biased;
-                () = self.parts.stop.cancelled() => return Ok(None),
-                turn = self.parts.board.take_turn(name) => turn,
-            };
-            let Some(turn) = turn else { continue };
-            // A key for each relay: a copy names the one that it was kept for.
-            let key = AttemptKey::random();
-            let carried = envelope.with_at_most(self.parts.board.recipients_limit(name));
-            self.keep_copies(lease, key, name, &carried, composed)
-                .await?;
-            let message = &composed.message;
-            let gate = Gate {
-                journal: &*self.parts.journal,
-                note: self.note(lease, key, name, message),
-            };
-            let report = turn.relay.submit(&carried, message, &gate).await;
-            self.parts.board.report(turn, lease.value.id, &report);
-            if !matches!(report.end, SubmissionEnd::NotBegun { .. }) {
-                return Ok(Some(Begun {
-                    key,
-                    relay: name.to_owned(),
-                    carried: carried.forward_paths.len(),
-                    report,
-                }));
-            }
-        }
-        Ok(None)
-    }
-}
-
-impl Dispatcher {
-    fn note(
-        &self,
-        lease: &Lease<Alert>,
-        key: AttemptKey,
-        relay: &str,
-        message: &SecuredMessage,
-    ) -> DotNote {
-        DotNote {
-            alert: lease.value.id,
-            token: lease.token,
-            send_port: lease.value.send_port.clone(),
-            key,
-            number: lease.value.attempt_count + 1,
-            relay: relay.to_owned(),
-            started_at: self.parts.clock.now(),
-            message_id: message.message_id().to_owned(),
-            size_octets: message.octets().len() as u64,
-            protection: message.protection().to_owned(),
-        }
-    }
 }
 
 fn decided(decision: Decision) -> OutcomeKind {
     OutcomeKind::Decided(Box::new(decision))
 }
 
-/// Due again at once: a send port that cannot send now is not asked for work, and another
-/// instance may be able to.
-fn released() -> OutcomeKind {
-    OutcomeKind::Released {
-        retry_in: Duration::ZERO,
-        reason: None,
-    }
+/// Mostly due again at once: a send port that cannot send now is not asked for work, and
+/// another instance may be able to.
+fn released(retry_in: Duration, reason: Option<String>) -> OutcomeKind {
+    OutcomeKind::Released { retry_in, reason }
 }
 
 /// A take-over spends an attempt of the alert too: one that kills whoever works on it ends

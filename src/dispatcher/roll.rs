@@ -31,6 +31,8 @@ pub(super) struct Rules<'a> {
     pub(super) replies: &'a ReplyTable,
     pub(super) age: Duration,
     pub(super) chance: f64,
+    /// The relay was asked for too much; it may be asked again after this.
+    pub(super) slowed_for: Option<Duration>,
 }
 
 /// The recipients of one alert.
@@ -317,7 +319,9 @@ impl Entry {
             Disposition::Fail => RecipientStatus::Failed,
             Disposition::Expire => RecipientStatus::Expired,
             Disposition::RetryIn(delay) => {
-                self.retry_in = Some(delay);
+                // The limits see to it that the relay is not asked for too much again.
+                let slowed = rules.replies.limit(&reply).and(rules.slowed_for);
+                self.retry_in = Some(slowed.unwrap_or(delay));
                 RecipientStatus::Delayed
             }
         };

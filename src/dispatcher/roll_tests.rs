@@ -59,6 +59,7 @@ fn decision_of_some(
         replies: &table,
         age: Duration::ZERO,
         chance: 0.0,
+        slowed_for: None,
     };
     let mut roll = Roll::call(alert, &rules);
     let report = report(replies, end);
@@ -262,6 +263,7 @@ fn due(alert: &Alert) -> Vec<u32> {
         replies: &replies,
         age: Duration::ZERO,
         chance: 0.0,
+        slowed_for: None,
     };
     let paths = Roll::call(alert, &rules).forward_paths();
     paths.iter().map(|path| path.ordinal).collect()
@@ -442,6 +444,7 @@ fn only_waiting_recipients_are_tried_again() {
         replies: &table,
         age: Duration::ZERO,
         chance: 0.0,
+        slowed_for: None,
     };
     let roll = Roll::call(&alert, &rules);
     assert_eq!(
@@ -471,6 +474,7 @@ fn an_alert_without_any_address_says_so() {
         replies: &table,
         age: Duration::ZERO,
         chance: 0.0,
+        slowed_for: None,
     };
     let decision = Roll::call(&alert(" ; "), &rules).into_decision(None, InDoubt::Retry, None);
     assert_eq!(decision.status, AlertStatus::Failed);

@@ -1,4 +1,4 @@
-//! Keeps the instance's lease, and shows the state of its relays.
+//! Keeps the instance's lease and its share of limits, and shows the state of its relays.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::lease_guard::LeaseGuard;
+use super::shares::Shares;
 use crate::clock::steady;
 use crate::dispatcher::RelayBoard;
 use crate::domain::{InstanceId, RelayState};
@@ -23,6 +24,7 @@ pub(super) struct Heartbeat {
     pub(super) interval: Duration,
     pub(super) send_ports: Vec<String>,
     pub(super) board: Arc<RelayBoard>,
+    pub(super) shares: Shares,
     pub(super) guard: Arc<LeaseGuard>,
     /// Since when the database answered without a break: others' leases may be taken over
     /// only after one whole lease length of that.
@@ -33,13 +35,17 @@ pub(super) struct Heartbeat {
 
 impl Heartbeat {
     /// Renews until it is dropped or the lease is lost.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut shown = Vec::new();
         let mut next = Instant::now() + self.interval;
         let mut failing = false;
         loop {
-            let relays = self.board.states();
             let due = Instant::now() >= next;
+            if due || !self.shares.are_agreed() {
+                self.shares.agree(&*self.store, &self.board).await;
+            }
+            self.board.tick();
+            let relays = self.board.states();
             if due || relays != shown {
                 let (renewed, lost) = self.beat(&relays, &mut failing).await;
                 if lost {

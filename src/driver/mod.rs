@@ -9,6 +9,7 @@ mod lease_guard;
 mod ledger;
 mod recorder;
 mod recovery;
+mod shares;
 mod sweeper;
 mod teller;
 
@@ -27,7 +28,7 @@ pub use recovery::{InDoubtPolicies, RecoveryError, recover};
 pub use teller::{Notice, Notices};
 
 use crate::clock::steady;
-use crate::dispatcher::{Dispatcher, RelayBoard};
+use crate::dispatcher::{Dispatcher, Expected, RelayBoard};
 use crate::domain::{
     Alert, AlertId, AlertStatus, Decision, InstanceInfo, Lease, LeaseToken, Outcome, OutcomeKind,
     SendPortInfo,
@@ -35,6 +36,7 @@ use crate::domain::{
 use crate::store::{Claim, Event, Explanation, Loaded, Store, StoreError};
 use heartbeat::Heartbeat;
 use recorder::{Finished, Recorder};
+use shares::Shares;
 use sweeper::Sweeper;
 use teller::Teller;
 
@@ -119,6 +121,7 @@ impl Driver {
         self,
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) -> Result<Ended, StoreError> {
+        let mut shares = Shares::new(self.instance.id, &self.board);
         let (sent, sent_steady) = (Instant::now(), steady());
         self.store
             .register(
@@ -131,9 +134,11 @@ impl Driver {
         self.guard.renewed(sent_steady);
         tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
 
+        shares.agree(&*self.store, &self.board).await;
         let lease_lost = self.stop.child_token();
         let (unbroken_sender, unbroken_since) = watch::channel(Some(sent));
-        let heartbeat = tokio::spawn(self.heartbeat(unbroken_sender, lease_lost.clone()).run());
+        let heartbeat = self.heartbeat(shares, unbroken_sender, lease_lost.clone());
+        let heartbeat = tokio::spawn(heartbeat.run());
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
         let teller = tokio::spawn(self.teller().run());
         let (tasks, recorder) = self.tasks();
@@ -188,6 +193,7 @@ impl Driver {
 
     fn heartbeat(
         &self,
+        shares: Shares,
         unbroken_since: watch::Sender<Option<Instant>>,
         lease_lost: CancellationToken,
     ) -> Heartbeat {
@@ -202,6 +208,7 @@ impl Driver {
                 .map(|port| port.name.clone())
                 .collect(),
             board: self.board.clone(),
+            shares,
             guard: self.guard.clone(),
             unbroken_since,
             lease_lost,
@@ -276,7 +283,8 @@ impl Driver {
         }
     }
 
-    /// How long nothing needs to be done: no longer than until a relay may be tried again.
+    /// How long nothing needs to be done: no longer than until a relay may be tried again or
+    /// has room.
     fn idle_wait(&self) -> Duration {
         let retry = self
             .send_ports
@@ -300,7 +308,7 @@ impl Driver {
             let room = self.board.allowance(&port.relays).unwrap_or(u32::MAX);
             let limit = free.min(room).min(taken_up).min(CLAIM_LIMIT);
             if limit > 0 {
-                most = most.max(self.claim_for(&port.name, limit, permits, tasks).await?);
+                most = most.max(self.claim_for(port, limit, permits, tasks).await?);
             }
         }
         Ok(most)
@@ -308,11 +316,12 @@ impl Driver {
 
     async fn claim_for(
         &self,
-        send_port: &str,
+        port: &SendPortInfo,
         limit: u32,
         permits: &Arc<Semaphore>,
         tasks: &Tasks,
     ) -> Result<Round, StoreError> {
+        let send_port = port.name.as_str();
         let token = tasks.token_for(send_port);
         let claim = Claim {
             instance: self.instance.id,
@@ -343,6 +352,7 @@ impl Driver {
                         token,
                         value: *alert,
                     },
+                    self.board.expect(&port.relays),
                     permit,
                     tasks,
                 ),
@@ -356,13 +366,19 @@ impl Driver {
     }
 
     /// Works on an alert in a task of its own. A panic there fails that alert alone.
-    fn begin(&self, lease: Lease<Alert>, permit: OwnedSemaphorePermit, tasks: &Tasks) {
+    fn begin(
+        &self,
+        lease: Lease<Alert>,
+        expected: Expected,
+        permit: OwnedSemaphorePermit,
+        tasks: &Tasks,
+    ) {
         let (id, token) = (lease.value.id, lease.token);
         let dispatcher = self.dispatcher.clone();
         let abandoned = tasks.abandoned.clone();
         let work = tasks.tracker.spawn(async move {
             abandoned
-                .run_until_cancelled_owned(dispatcher.dispatch(lease))
+                .run_until_cancelled_owned(dispatcher.dispatch(lease, expected))
                 .await
         });
         let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());

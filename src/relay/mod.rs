@@ -68,6 +68,9 @@ pub trait Relay: Send + Sync {
     /// [`NotReady`] with the reply that stopped it.
     async fn verify(&self) -> Result<SessionFacts, NotReady>;
 
+    /// Says goodbye on idle connections that are more than the limiter allows. Does not wait.
+    fn shed(&self) {}
+
     /// Says goodbye on every idle connection. Takes no longer than the `quit` time-out.
     async fn close(&self);
 }

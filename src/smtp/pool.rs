@@ -1,21 +1,25 @@
-//! Open sessions of one relay: how many there may be, and which are kept for the next.
+//! Open sessions of one relay: which are kept for the next transaction, and when they go.
+//!
+//! How many there may be is the limiter's to say. A connection keeps its place until the server
+//! has closed it, so that the server never counts more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::session::Session;
-use crate::config::limits::Connections;
 use crate::config::relay::SmtpRelay;
 use crate::config::timeouts::Timeouts;
+use crate::relay::limits::{Connection, Limiter};
 
 /// The sessions of one relay.
 pub(super) struct Pool {
-    permits: Arc<Semaphore>,
+    limiter: Arc<Limiter>,
     idle: Mutex<Idle>,
+    given_back: Notify,
     per_connection: u32,
     idle_timeout: Duration,
     waits: Timeouts,
@@ -24,63 +28,95 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct Idle {
     /// The longest unused first.
-    sessions: Vec<(Instant, Session)>,
+    sessions: Vec<Kept>,
     reaper_runs: bool,
     closed: bool,
 }
 
-/// The right to have one connection.
-pub(super) struct Permit(#[expect(dead_code, reason = "held for its Drop")] OwnedSemaphorePermit);
+/// A session that waits for its next transaction.
+struct Kept {
+    since: Instant,
+    session: Session,
+    connection: Connection,
+}
 
 impl Pool {
-    pub(super) fn new(config: &SmtpRelay) -> Arc<Self> {
-        let (Connections::OfAll(most) | Connections::OfEach(most)) = config.limits().connections;
-        let connections = usize::try_from(most.max(1)).unwrap_or(1);
+    pub(super) fn new(config: &SmtpRelay, limiter: Arc<Limiter>) -> Arc<Self> {
         Arc::new(Self {
-            permits: Arc::new(Semaphore::new(connections)),
+            limiter,
             idle: Mutex::default(),
+            given_back: Notify::new(),
             per_connection: config.messages_per_connection.max(1),
             idle_timeout: config.idle_timeout,
             waits: config.timeout.clone(),
         })
     }
 
-    /// Waits until a connection may be used; `None` if that takes longer than `limit`.
-    pub(super) async fn permit(&self, limit: Duration) -> Option<Permit> {
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        let permit = tokio::time::timeout(limit, permit).await.ok()?;
+    /// Waits for a place for a connection, with the session that was kept there, if one was;
+    /// `None` if that takes longer than `limit`.
+    pub(super) async fn take(&self, limit: Duration) -> Option<(Connection, Option<Session>)> {
         // A service that lost its lease closes, and begins anew with the same relays.
         self.lock().closed = false;
-        permit.ok().map(Permit)
+        let taken = tokio::time::timeout(limit, self.kept_or_new()).await;
+        taken.ok().flatten()
+    }
+
+    async fn kept_or_new(&self) -> Option<(Connection, Option<Session>)> {
+        loop {
+            let given_back = self.given_back.notified();
+            if let Some(kept) = self.kept() {
+                return Some((kept.connection, Some(kept.session)));
+            }
+            tokio::select! {
+                biased;
+                place = self.limiter.connection() => return place.map(|place| (place, None)),
+                () = given_back => {}
+            }
+        }
     }
 
     /// The session that was used last, if one is kept: the others may grow old.
-    pub(super) fn kept(&self) -> Option<Session> {
-        let mut idle = self.lock();
-        let fresh = |since: &Instant| since.elapsed() < self.idle_timeout;
-        let (_, session) = idle.sessions.pop_if(|(since, _)| fresh(since))?;
-        Some(session)
+    fn kept(&self) -> Option<Kept> {
+        let fresh = |kept: &mut Kept| kept.since.elapsed() < self.idle_timeout;
+        self.lock().sessions.pop_if(fresh)
     }
 
     /// Keeps a session for the next transaction, or says goodbye on it.
-    pub(super) fn give_back(self: &Arc<Self>, session: Session) {
+    pub(super) fn give_back(self: &Arc<Self>, session: Session, connection: Connection) {
         let used_up = session.transactions >= self.per_connection;
+        let too_many = self.limiter.surplus_connections() > 0;
         let mut idle = self.lock();
-        if used_up || idle.closed || self.idle_timeout.is_zero() {
+        if used_up || too_many || idle.closed || self.idle_timeout.is_zero() {
             drop(idle);
-            self.say_goodbye(session);
+            self.say_goodbye(session, connection);
             return;
         }
-        idle.sessions.push((Instant::now(), session));
+        idle.sessions.push(Kept {
+            since: Instant::now(),
+            session,
+            connection,
+        });
         if !std::mem::replace(&mut idle.reaper_runs, true) {
             tokio::spawn(reap(Arc::downgrade(self), self.idle_timeout));
         }
+        drop(idle);
+        self.given_back.notify_one();
     }
 
-    /// In a task of its own: nobody waits for QUIT.
-    pub(super) fn say_goodbye(&self, session: Session) {
-        let waits = self.waits.clone();
-        tokio::spawn(async move { session.quit(&waits).await });
+    /// In a task of its own: nobody waits for QUIT but who wants the place.
+    fn say_goodbye(&self, session: Session, connection: Connection) {
+        tokio::spawn(goodbye(session, connection, self.waits.clone()));
+    }
+
+    /// Says goodbye on idle sessions, the longest unused first, while there are too many.
+    pub(super) fn shed(&self) {
+        let mut idle = self.lock();
+        let surplus = self.limiter.surplus_connections().min(idle.sessions.len());
+        let surplus: Vec<_> = idle.sessions.drain(..surplus).collect();
+        drop(idle);
+        for kept in surplus {
+            self.say_goodbye(kept.session, kept.connection);
+        }
     }
 
     /// Says goodbye on every idle session, and on every one that comes back before the
@@ -92,9 +128,8 @@ impl Pool {
             std::mem::take(&mut idle.sessions)
         };
         let mut goodbyes = JoinSet::new();
-        for (_, session) in sessions {
-            let waits = self.waits.clone();
-            goodbyes.spawn(async move { session.quit(&waits).await });
+        for kept in sessions {
+            goodbyes.spawn(goodbye(kept.session, kept.connection, self.waits.clone()));
         }
         let _bounded_by_quit = goodbyes.join_all().await;
     }
@@ -106,14 +141,14 @@ impl Pool {
         let young = idle
             .sessions
             .iter()
-            .position(|(since, _)| since.elapsed() < self.idle_timeout)
+            .position(|kept| kept.since.elapsed() < self.idle_timeout)
             .unwrap_or(idle.sessions.len());
         let old: Vec<_> = idle.sessions.drain(..young).collect();
-        let next = idle.sessions.first().map(|(since, _)| *since);
+        let next = idle.sessions.first().map(|kept| kept.since);
         idle.reaper_runs = next.is_some();
         drop(idle);
-        for (_, session) in old {
-            self.say_goodbye(session);
+        for kept in old {
+            self.say_goodbye(kept.session, kept.connection);
         }
         next.map(|since| self.idle_timeout.saturating_sub(since.elapsed()))
     }
@@ -121,6 +156,12 @@ impl Pool {
     fn lock(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The place is free once the server has closed.
+async fn goodbye(session: Session, mut connection: Connection, waits: Timeouts) {
+    connection.closed();
+    session.quit(&waits).await;
 }
 
 /// Runs while sessions are idle.

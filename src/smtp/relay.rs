@@ -1,6 +1,7 @@
 //! The relay that speaks SMTP: sessions out of the pool, one transaction on each call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use super::auth::Credentials;
 use super::ehlo_name;
 use super::pipelining::{Ahead, Pipelining};
-use super::pool::{Permit, Pool};
+use super::pool::Pool;
 use super::refused_here;
 use super::session::{Session, Settings};
 use super::sign_in_guard::{SignInGuard, fingerprint};
@@ -21,7 +22,7 @@ use crate::domain::{
     Command, CommandReply, Envelope, Mailbox, Reply, SecuredMessage, SessionFacts, SignInKey,
     SubmissionEnd, SubmissionReport, Timestamp,
 };
-use crate::relay::limits::Limiter;
+use crate::relay::limits::{Connection, Limiter};
 use crate::relay::sign_in::SignInLedger;
 use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 
@@ -70,6 +71,9 @@ pub struct SmtpRelay {
     clock: Arc<dyn Clock>,
 }
 
+/// A place for a connection, the session that was kept there, and when the attempt ends.
+type Place = (Connection, Option<Session>, Instant);
+
 impl SmtpRelay {
     /// Reads the authorities and checks the settings; connects to nothing.
     ///
@@ -102,9 +106,10 @@ impl SmtpRelay {
                 .map_or_else(String::new, |credentials| secret_of(&name, credentials)),
             relay: name.clone(),
         };
+        let limiter = Arc::new(Limiter::new(config.limits()));
         Ok(Self {
-            limiter: Arc::new(Limiter::new(config.limits())),
-            pool: Pool::new(config),
+            pool: Pool::new(config, limiter.clone()),
+            limiter,
             settings: Settings {
                 config: config.clone(),
                 ehlo_name,
@@ -128,7 +133,12 @@ impl SmtpRelay {
     }
 
     /// A new session, signed in.
-    async fn open(&self, attempt_end: Instant) -> Result<Session, NotReady> {
+    async fn open(
+        &self,
+        connection: &mut Connection,
+        attempt_end: Instant,
+    ) -> Result<Session, NotReady> {
+        self.may_connect(connection, attempt_end).await?;
         let session = match &self.settings.credentials {
             Some(credentials) => self.open_signed_in(credentials, attempt_end).await?,
             None => Session::open(&self.settings, attempt_end).await?,
@@ -140,6 +150,7 @@ impl SmtpRelay {
             mechanism = session.facts.auth_mechanism,
             "session opened"
         );
+        connection.connected();
         Ok(session)
     }
 
@@ -169,9 +180,25 @@ impl SmtpRelay {
         result.map(|()| session)
     }
 
-    /// A session that was kept, if one is left that can be made ready.
-    async fn kept(&self, attempt_end: Instant) -> Option<Session> {
-        let mut session = self.pool.kept()?;
+    /// Waits until `connect_rate` allows another connection.
+    async fn may_connect(
+        &self,
+        connection: &mut Connection,
+        attempt_end: Instant,
+    ) -> Result<(), NotReady> {
+        while let Err(wait) = connection.connect() {
+            if Instant::now() >= attempt_end {
+                return Err(self.busy());
+            }
+            // The share may grow meanwhile.
+            tokio::time::sleep(wait.min(Duration::from_secs(1))).await;
+        }
+        Ok(())
+    }
+
+    /// A session that was kept, if it can be made ready.
+    async fn ready(&self, kept: Option<Session>, attempt_end: Instant) -> Option<Session> {
+        let mut session = kept?;
         session.stream.set_attempt_end(Some(attempt_end));
         let ready = session.make_ready(&self.settings.config.timeout).await;
         ready.is_ok().then_some(session)
@@ -184,13 +211,18 @@ impl SmtpRelay {
         envelope: &Envelope,
         message: &SecuredMessage,
         gate: &dyn FinalDotGate,
-        attempt_end: Instant,
+        place: Place,
     ) -> Result<(SessionFacts, Done), NotReady> {
-        let first = self.try_once(envelope, message, gate, attempt_end).await?;
+        let attempt_end = place.2;
+        let first = self.try_once(envelope, message, gate, place).await?;
         if !self.pipelining.learn(&self.name, &first.1.ahead) {
             return Ok(first);
         }
-        let again = self.try_once(envelope, message, gate, attempt_end).await;
+        let Ok((connection, kept, _)) = self.place().await else {
+            return Ok(first);
+        };
+        let place = (connection, kept, attempt_end);
+        let again = self.try_once(envelope, message, gate, place).await;
         Ok(again.unwrap_or(first))
     }
 
@@ -201,28 +233,30 @@ impl SmtpRelay {
         envelope: &Envelope,
         message: &SecuredMessage,
         gate: &dyn FinalDotGate,
-        attempt_end: Instant,
+        place: Place,
     ) -> Result<(SessionFacts, Done), NotReady> {
+        let (mut connection, kept, attempt_end) = place;
         let waits = &self.settings.config.timeout;
         let trusted = self.pipelining.is_trusted();
-        if let Some(mut session) = self.kept(attempt_end).await {
+        if let Some(mut session) = self.ready(kept, attempt_end).await {
             session.extensions.pipelining &= trusted;
             let done = transaction::submit(&mut session, waits, envelope, message, gate).await;
             if !done.stale {
-                return Ok((self.put_away(session, done.reusable), done));
+                return Ok((self.put_away(session, connection, done.reusable), done));
             }
             tracing::debug!(relay = self.name, "kept connection was gone, replaced");
         }
-        let mut session = self.open(attempt_end).await?;
+        connection.closed();
+        let mut session = self.open(&mut connection, attempt_end).await?;
         session.extensions.pipelining &= trusted;
         let done = transaction::submit(&mut session, waits, envelope, message, gate).await;
-        Ok((self.put_away(session, done.reusable), done))
+        Ok((self.put_away(session, connection, done.reusable), done))
     }
 
-    fn put_away(&self, session: Session, reusable: bool) -> SessionFacts {
+    fn put_away(&self, session: Session, connection: Connection, reusable: bool) -> SessionFacts {
         let facts = session.facts.clone();
         if reusable {
-            self.pool.give_back(session);
+            self.pool.give_back(session, connection);
         }
         facts
     }
@@ -260,10 +294,11 @@ impl SmtpRelay {
         }
     }
 
-    async fn permit(&self) -> Result<(Permit, Instant), NotReady> {
+    async fn place(&self) -> Result<Place, NotReady> {
         let limit = self.settings.config.timeout.attempt;
-        let permit = self.pool.permit(limit).await.ok_or_else(|| self.busy())?;
-        Ok((permit, Instant::now() + limit))
+        let taken = self.pool.take(limit).await;
+        let (connection, kept) = taken.ok_or_else(|| self.busy())?;
+        Ok((connection, kept, Instant::now() + limit))
     }
 
     fn log(&self, envelope: &Envelope, report: &SubmissionReport) {
@@ -299,10 +334,10 @@ impl Relay for SmtpRelay {
         if let Some(done) = without_a_server(envelope, message) {
             return self.report(self.clock.now(), Ok((SessionFacts::default(), done)));
         }
-        let permit = self.permit().await;
+        let place = self.place().await;
         let started_at = self.clock.now();
-        let carried_out = match permit {
-            Ok((_permit, end)) => self.carry_out(envelope, message, gate, end).await,
+        let carried_out = match place {
+            Ok(place) => self.carry_out(envelope, message, gate, place).await,
             Err(busy) => Err(busy),
         };
         let report = self.report(started_at, carried_out);
@@ -311,11 +346,15 @@ impl Relay for SmtpRelay {
     }
 
     async fn verify(&self) -> Result<SessionFacts, NotReady> {
-        let (_permit, end) = self.permit().await?;
-        let session = self.open(end).await?;
+        let (mut connection, _, attempt_end) = self.place().await?;
+        let session = self.open(&mut connection, attempt_end).await?;
         let facts = session.facts.clone();
         session.quit(&self.settings.config.timeout).await;
         Ok(facts)
+    }
+
+    fn shed(&self) {
+        self.pool.shed();
     }
 
     async fn close(&self) {

@@ -297,7 +297,10 @@ impl Session {
             self.make_ready(waits).await?;
             self.stream.queue("QUIT");
             self.stream.flush(wait).await?;
-            self.stream.read_reply(wait).await
+            self.stream.read_reply(wait).await?;
+            // Its end counts the connection until it has closed it.
+            let _closed = self.stream.read_reply(wait).await;
+            Ok::<(), NoReply>(())
         };
         if let Err(reason) = goodbye.await {
             tracing::trace!(%reason, "the server did not answer QUIT");

@@ -1,31 +1,313 @@
-//! How much one instance may ask of one relay now: what is configured, its share of that, and
-//! what was learned from the relay's refusals.
+//! How much one instance may ask of one relay now: its share of what is configured, and what
+//! was learned from the relay's refusals.
+//!
+//! In come turns and connections that begin and end, where the instance stands among the
+//! others, and what a relay said that means "slower". Out goes whether one more may begin, or
+//! how long to wait. The arithmetic is pure and stands in `budget`; this file holds the
+//! places that tasks wait for.
+
+mod budget;
+mod learned;
+mod places;
+mod share;
+#[cfg(test)]
+mod simulation_tests;
+mod window;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::config::limits::{Connections, Limits};
+use crate::domain::{Limit, Standing};
+use budget::{Budget, Ended, Refusal, Ticket};
+use places::{Place, Places};
 
 /// The limits of one relay. Shared by its connections and whoever decides about turns.
 #[derive(Debug)]
 pub struct Limiter {
     limits: Limits,
+    budget: Mutex<Budget>,
+    /// Messages under way.
+    turns: Arc<Places>,
+    /// Connections, idle ones and those that say goodbye included.
+    connections: Arc<Places>,
+    /// Connections that are open and signed in.
+    established: AtomicU32,
+}
+
+/// A place for one message. Dropped, it was not begun.
+#[derive(Debug)]
+pub struct TurnPlace(Place);
+
+/// The right to submit one message, with its place. Dropped without [`Turn::end`], nothing was
+/// sent.
+#[derive(Debug)]
+pub struct Turn {
+    limiter: Arc<Limiter>,
+    ticket: Option<Ticket>,
+    _place: Place,
+}
+
+/// A place for one connection, kept until the connection is closed.
+#[derive(Debug)]
+pub struct Connection {
+    limiter: Arc<Limiter>,
+    /// When it began to connect, while it does.
+    connecting: Option<Instant>,
+    established: bool,
+    _place: Place,
+}
+
+/// How a message ended, as far as limits go.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Submitted<'r> {
+    /// Transactions that reached MAIL at a server.
+    pub transactions: u32,
+    /// The relay took responsibility.
+    pub accepted: bool,
+    /// What it had too much of, and its words, where it said "slower".
+    pub refusal: Option<(Limit, &'r str)>,
+    /// Recipients that were accepted in the transaction that had too many.
+    pub recipients: u32,
+}
+
+/// What the outside sees of the limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Most connections now; `None` where the relay needs none.
+    pub connections: u32,
+    /// Most messages in a window, `15/min`.
+    pub message_rate: Option<String>,
+    /// The refusal that made either lower than the share of what is configured.
+    pub slowed_by: Option<String>,
 }
 
 impl Limiter {
-    /// Nothing is used, nothing learned.
+    /// Nothing is used, nothing learned, nobody to share with.
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
+        let (Connections::OfAll(most) | Connections::OfEach(most)) = limits.connections;
+        let most = most.max(1);
+        Self {
+            budget: Mutex::new(Budget::new(limits.clone())),
+            turns: Places::new(most),
+            connections: Places::new(most),
+            established: AtomicU32::new(0),
+            limits,
+        }
     }
 
-    /// Most connections at the same time.
-    pub fn connections(&self) -> u32 {
-        match self.limits.connections {
-            Connections::OfAll(most) | Connections::OfEach(most) => most.max(1),
-        }
+    /// Instances have to agree about its limits.
+    pub fn is_shared(&self) -> bool {
+        self.limits.are_shared()
+    }
+
+    /// Nothing of what is shared may be used before [`Limiter::stand`].
+    pub fn leave(&self) {
+        self.budget().leave();
+        self.resize(Instant::now());
+    }
+
+    /// Keeps to the share of the one who stands there, after it told the others that it keeps
+    /// to a share among `said`. True once it uses no more than that.
+    pub fn stand(&self, standing: Standing, said: u32) -> bool {
+        let now = Instant::now();
+        self.budget().stand(now, standing, said);
+        self.resize(now);
+        self.budget().is_within_share(now, self.connections.used())
+    }
+
+    /// To be called now and then: what was learned is tried again, and forgotten, in time.
+    pub fn tick(&self) {
+        let now = Instant::now();
+        self.budget().tick(now);
+        self.resize(now);
+    }
+
+    fn resize(&self, now: Instant) {
+        let most = self.budget().connections(now);
+        self.turns.resize(most);
+        self.connections.resize(most);
+    }
+
+    /// Waits for a place; `None` never comes in practice.
+    pub async fn place(&self) -> Option<TurnPlace> {
+        self.turns.take().await.map(TurnPlace)
+    }
+
+    /// A place, if one is free.
+    pub fn try_place(&self) -> Option<TurnPlace> {
+        self.turns.try_take().map(TurnPlace)
+    }
+
+    /// Begins a message.
+    ///
+    /// # Errors
+    /// How long to wait until there is room.
+    pub fn begin(self: &Arc<Self>, place: TurnPlace) -> Result<Turn, Duration> {
+        let others = self.turns.used().saturating_sub(1);
+        let ticket = self.budget().begin(Instant::now(), others)?;
+        Ok(Turn {
+            limiter: self.clone(),
+            ticket: Some(ticket),
+            _place: place.0,
+        })
+    }
+
+    /// How many messages may be begun now; `None`: any number.
+    pub fn room(&self) -> Option<u32> {
+        self.budget().room(Instant::now())
+    }
+
+    /// How long until a message may be begun.
+    pub fn wait(&self) -> Duration {
+        self.budget().wait(Instant::now())
+    }
+
+    /// The relay takes nothing now, not even slowly.
+    pub fn is_exhausted(&self) -> bool {
+        self.budget().is_exhausted(Instant::now())
+    }
+
+    /// Other connections, or other messages, work now: a refusal because of their number says
+    /// that they are enough.
+    pub fn others_work(&self) -> bool {
+        self.established.load(Ordering::Relaxed) > 0 || self.turns.used() > 1
+    }
+
+    /// It accepted a message within the last window.
+    pub fn took_some_lately(&self) -> bool {
+        self.budget().took_some_lately(Instant::now())
+    }
+
+    /// All places are taken.
+    pub fn is_occupied(&self) -> bool {
+        self.turns.are_all_used()
+    }
+
+    /// One place at most is taken, by whoever asks.
+    pub fn is_idle(&self) -> bool {
+        self.turns.used() <= 1
+    }
+
+    /// Waits for a place for a connection.
+    pub async fn connection(self: &Arc<Self>) -> Option<Connection> {
+        let place = self.connections.take().await?;
+        Some(Connection {
+            limiter: self.clone(),
+            connecting: None,
+            established: false,
+            _place: place,
+        })
+    }
+
+    /// So many more connections are open than there may be: idle ones have to go.
+    pub fn surplus_connections(&self) -> usize {
+        self.connections.surplus() as usize
     }
 
     /// Most recipients of one mail transaction: configured, or fewer where the relay said so
     /// (452 4.5.3, RFC 5321 section 4.5.3.1.10). At least 1.
     pub fn recipients_limit(&self) -> Option<usize> {
-        let limit = usize::try_from(self.limits.recipients?).unwrap_or(usize::MAX);
-        Some(limit.max(1))
+        let limit = self.budget().recipients()?;
+        Some(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// What the outside sees.
+    pub fn shown(&self) -> Shown {
+        let budget = self.budget();
+        Shown {
+            connections: budget.connections(Instant::now()),
+            message_rate: budget.shown_rate(),
+            slowed_by: budget.slowed_by().map(str::to_owned),
+        }
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, ticket: Ticket, submitted: Submitted<'_>) {
+        let before_mail = submitted.transactions == 0;
+        let others = match before_mail {
+            true => self.established.load(Ordering::Relaxed),
+            false => self.turns.used().saturating_sub(1),
+        };
+        let refusal = |(limit, said)| Refusal {
+            limit,
+            before_mail,
+            others,
+            recipients: submitted.recipients,
+            said,
+        };
+        let ended = Ended {
+            sent: submitted.transactions,
+            accepted: submitted.accepted,
+            refusal: submitted.refusal.map(refusal),
+        };
+        let now = Instant::now();
+        self.budget().end(now, ticket, &ended);
+        self.resize(now);
+    }
+}
+
+impl Turn {
+    /// It was answered, or came to nothing.
+    pub fn end(mut self, submitted: Submitted<'_>) {
+        if let Some(ticket) = self.ticket.take() {
+            self.limiter.end(ticket, submitted);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.limiter.end(ticket, Submitted::default());
+        }
+    }
+}
+
+impl Connection {
+    /// Begins to connect; to be followed by [`Connection::connected`].
+    ///
+    /// # Errors
+    /// How long to wait, where the relay's `connect_rate` is used up.
+    pub fn connect(&mut self) -> Result<(), Duration> {
+        let now = Instant::now();
+        self.limiter.budget().begin_connect(now)?;
+        self.connecting = Some(now);
+        Ok(())
+    }
+
+    /// A connection was made and signed in.
+    pub fn connected(&mut self) {
+        let Some(begun) = self.end_connect() else {
+            return;
+        };
+        if !std::mem::replace(&mut self.established, true) {
+            let before = self.limiter.established.fetch_add(1, Ordering::Relaxed);
+            self.limiter.budget().connections_work(begun, before + 1);
+        }
+    }
+
+    /// It is closed, or was not made: another one may take its place.
+    pub fn closed(&mut self) {
+        self.end_connect();
+        if std::mem::take(&mut self.established) {
+            self.limiter.established.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn end_connect(&mut self) -> Option<Instant> {
+        let begun = self.connecting.take()?;
+        self.limiter.budget().end_connect(Instant::now());
+        Some(begun)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.closed();
     }
 }

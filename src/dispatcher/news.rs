@@ -1,0 +1,32 @@
+//! What is said of a relay whose state changed, in `EventLog` and in the log.
+
+use crate::domain::Reply;
+use crate::store::EventSeverity;
+
+/// How grave a change of a circuit is, its type and its words.
+pub(super) type News = (EventSeverity, &'static str, String);
+
+pub(super) fn in_use_again() -> News {
+    let what = "is in use again".to_owned();
+    (EventSeverity::Information, "relay-closed", what)
+}
+
+pub(super) fn opened(what: String) -> News {
+    (EventSeverity::Warning, "relay-opened", what)
+}
+
+pub(super) fn at_full_speed() -> News {
+    let what = "takes as much as is configured again".to_owned();
+    (EventSeverity::Information, "relay-at-full-speed", what)
+}
+
+pub(super) fn slowed(reply: &str, connections: u32, rate: Option<&str>) -> News {
+    let rate = rate.map_or(String::new(), |rate| format!(" and {rate}"));
+    let what = format!("is asked for less, at most {connections} connections{rate}: {reply}");
+    (EventSeverity::Warning, "relay-slowed", what)
+}
+
+pub(super) fn paused(reply: &Reply) -> News {
+    let what = format!("is paused, a person has to mend it: {reply}");
+    (EventSeverity::Error, "relay-paused", what)
+}

@@ -1,0 +1,153 @@
+//! One relay of the board, and who has a turn at it.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::Timestamp;
+use crate::relay::Relay;
+use crate::relay::circuit::Circuit;
+use crate::relay::limits::{Limiter, Turn as Place, TurnPlace};
+
+/// A relay with all its connections in use and no word from any of them for so long is passed
+/// over, where there is another one.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often who waits for a connection looks whether the relay lives.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// One relay, and how it is.
+pub(super) struct Seat {
+    pub(super) relay: Arc<dyn Relay>,
+    pub(super) circuit: Mutex<Circuit>,
+    /// Claimed alerts that have not begun.
+    pub(super) expected: Arc<AtomicU32>,
+    /// When it was last heard of, or first asked after a rest.
+    pub(super) sign_of_life: Mutex<Instant>,
+    pub(super) patience: Duration,
+    /// It was told that it is slowed down.
+    pub(super) slowed: AtomicBool,
+}
+
+impl Seat {
+    /// In use, and nothing known of it.
+    pub(super) fn new(relay: Arc<dyn Relay>, now: Timestamp) -> Self {
+        Self {
+            circuit: Mutex::new(Circuit::new(now)),
+            expected: Arc::default(),
+            sign_of_life: Mutex::new(Instant::now()),
+            patience: PATIENCE,
+            slowed: AtomicBool::new(false),
+            relay,
+        }
+    }
+
+    pub(super) fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn limiter(&self) -> &Arc<Limiter> {
+        self.relay.limiter()
+    }
+
+    pub(super) fn sign_of_life(&self) -> MutexGuard<'_, Instant> {
+        let sign = self.sign_of_life.lock();
+        sign.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All its connections are in use, and nothing came of any of them for long.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.sign_of_life().elapsed() >= self.patience && self.limiter().is_occupied()
+    }
+
+    /// How many alerts may be begun now; `None` is any number.
+    pub(super) fn room(&self) -> Option<u32> {
+        let expected = self.expected.load(Ordering::Relaxed);
+        let room = self.limiter().room();
+        room.map(|room| room.saturating_sub(expected))
+    }
+
+    /// How many of `trials` may be begun now: a trial waits for nobody.
+    pub(super) fn room_for(&self, trials: u32) -> u32 {
+        match self.limiter().is_occupied() {
+            true => 0,
+            false => self.room().map_or(trials, |room| room.min(trials)),
+        }
+    }
+
+    /// Waits for a place. Where there is `another` relay, no longer than this one lives.
+    pub(super) async fn place(&self, another: bool) -> Result<TurnPlace, NoTurn> {
+        if self.limiter().room() == Some(0) {
+            return Err(self.no_room());
+        }
+        loop {
+            if another && self.is_stalled() {
+                return Err(NoTurn::Stalled);
+            }
+            let patience = *self.sign_of_life() + self.patience;
+            let at_least = Instant::now() + LOOK_EVERY;
+            let waited = tokio::time::timeout_at(patience.max(at_least), self.limiter().place());
+            if let Ok(place) = waited.await {
+                return place.ok_or(NoTurn::Unwell);
+            }
+        }
+    }
+
+    fn no_room(&self) -> NoTurn {
+        match self.limiter().is_exhausted() {
+            true => NoTurn::Unwell,
+            false => NoTurn::Full(self.limiter().wait()),
+        }
+    }
+
+    pub(super) fn begin(&self, place: TurnPlace) -> Result<Place, NoTurn> {
+        if self.limiter().is_idle() {
+            *self.sign_of_life() = Instant::now();
+        }
+        let begun = self.limiter().begin(place);
+        begun.map_err(|_| self.no_room())
+    }
+}
+
+/// Why a relay cannot be asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoTurn {
+    /// Its circuit is open, or it takes nothing: ask the next one.
+    Unwell,
+    /// It takes connections and does not answer: ask the next one.
+    Stalled,
+    /// It is well, and as much is asked of it as it may be: wait so long.
+    Full(Duration),
+}
+
+/// A claimed alert that is to begin: counted until it is dropped, so that no more are claimed
+/// than can begin.
+pub struct Expected(pub(super) Vec<Arc<AtomicU32>>);
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        for count in &self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A relay that may be asked now. Give it back with [`RelayBoard::report`](super::RelayBoard); dropped without
+/// a report, its trial is given back.
+pub(super) struct Turn<'a> {
+    pub(super) seat: &'a Seat,
+    pub(super) relay: &'a Arc<dyn Relay>,
+    /// It holds the single trial of its circuit, until it is reported.
+    pub(super) trial: bool,
+    pub(super) place: Option<Place>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.trial {
+            self.seat.circuit().abandoned();
+        }
+    }
+}

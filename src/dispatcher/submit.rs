@@ -1,0 +1,141 @@
+//! One message over the first relay that can be asked now.
+
+use std::time::Duration;
+
+use super::board::After;
+use super::seat::{Expected, NoTurn, Turn};
+use super::{Composed, Dispatcher, Gate, digest};
+use crate::domain::{Alert, AttemptKey, DotNote, Envelope, Lease, SubmissionReport};
+use crate::send_port::SendPort;
+
+/// So often in a row a relay may say that it is asked for too much before anything is begun.
+const ASKED_AGAIN: u32 = 3;
+
+/// A relay that does not answer, or says "slower" again and again, is left alone for this.
+const REST: Duration = Duration::from_secs(1);
+
+/// What is to be submitted.
+pub(super) struct Job<'a> {
+    pub(super) lease: &'a Lease<Alert>,
+    pub(super) port: &'a SendPort,
+    pub(super) envelope: &'a Envelope,
+    pub(super) composed: &'a Composed,
+}
+
+/// What became of it.
+pub(super) enum Submitted {
+    /// A relay took up the transaction.
+    Reported(Box<Reported>),
+    /// No relay could be asked, or the service stops: due again after this, and why not now.
+    NotYet(Duration, Option<String>),
+    /// The audit copy could not be kept; the reason in a sentence.
+    NotKept(String),
+}
+
+/// A transaction.
+pub(super) struct Reported {
+    pub(super) key: AttemptKey,
+    pub(super) relay: String,
+    /// So many of the forward-paths were part of it.
+    pub(super) carried: usize,
+    pub(super) report: SubmissionReport,
+    /// Where the relay was asked for too much, when it may be asked again.
+    pub(super) slowed_for: Option<Duration>,
+}
+
+/// What follows from asking one relay.
+enum Step {
+    Done(Submitted),
+    NextRelay,
+    SameRelay,
+}
+
+impl Dispatcher {
+    /// It is `expected` until it begins.
+    pub(super) async fn submit(&self, job: &Job<'_>, expected: Expected) -> Submitted {
+        let mut expected = Some(expected);
+        let mut rest = Duration::ZERO;
+        let relays = digest::relay_order(&job.lease.value, &job.port.relays);
+        let last = relays.len().saturating_sub(1);
+        for (index, name) in relays.into_iter().enumerate() {
+            for asked in 1.. {
+                let turn = tokio::select! {
+                    biased;
+                    () = self.parts.stop.cancelled() => return Submitted::NotYet(Duration::ZERO, None),
+                    turn = self.parts.board.take_turn(name, index < last) => turn,
+                };
+                let step = match turn {
+                    Ok(turn) => {
+                        expected = None;
+                        self.over(name, turn, job).await
+                    }
+                    Err(NoTurn::Full(wait)) => return Submitted::NotYet(wait, Some(full(name))),
+                    Err(NoTurn::Stalled) => {
+                        rest = REST;
+                        Step::NextRelay
+                    }
+                    Err(NoTurn::Unwell) => Step::NextRelay,
+                };
+                match step {
+                    Step::Done(submitted) => return submitted,
+                    Step::NextRelay => break,
+                    Step::SameRelay if asked < ASKED_AGAIN => {}
+                    Step::SameRelay => return Submitted::NotYet(REST, Some(full(name))),
+                }
+            }
+        }
+        drop(expected);
+        Submitted::NotYet(rest, None)
+    }
+
+    /// Over the relay whose turn it is.
+    async fn over(&self, name: &str, turn: Turn<'_>, job: &Job<'_>) -> Step {
+        // A key for each relay: a copy names the one that it was kept for.
+        let key = AttemptKey::random();
+        let board = &self.parts.board;
+        let carried = job.envelope.with_at_most(board.recipients_limit(name));
+        let kept = self
+            .keep_copies(job.lease, key, name, &carried, job.composed)
+            .await;
+        if let Err(why) = kept {
+            return Step::Done(Submitted::NotKept(why));
+        }
+        let gate = Gate {
+            journal: &*self.parts.journal,
+            note: self.note(job, key, name),
+        };
+        let message = &job.composed.message;
+        let report = turn.relay.submit(&carried, message, &gate).await;
+        match board.report(turn, job.lease.value.id, &report) {
+            After::Stands(slowed_for) => Step::Done(Submitted::Reported(Box::new(Reported {
+                key,
+                relay: name.to_owned(),
+                carried: carried.forward_paths.len(),
+                report,
+                slowed_for,
+            }))),
+            After::NextRelay => Step::NextRelay,
+            After::SameRelay => Step::SameRelay,
+        }
+    }
+
+    fn note(&self, job: &Job<'_>, key: AttemptKey, relay: &str) -> DotNote {
+        let (lease, message) = (job.lease, &job.composed.message);
+        DotNote {
+            alert: lease.value.id,
+            token: lease.token,
+            send_port: lease.value.send_port.clone(),
+            key,
+            number: lease.value.attempt_count + 1,
+            relay: relay.to_owned(),
+            started_at: self.parts.clock.now(),
+            message_id: message.message_id().to_owned(),
+            size_octets: message.octets().len() as u64,
+            protection: message.protection().to_owned(),
+        }
+    }
+}
+
+fn full(relay: &str) -> String {
+    format!("waits for the limits of relay {relay}")
+}

@@ -1,0 +1,137 @@
+//! What a report says about its relay: well, at fault, or too slow for us.
+
+use crate::domain::{Command, Fault, Limit, Reply, SubmissionEnd, SubmissionReport};
+use crate::relay::limits::Submitted;
+use crate::replies::ReplyTable;
+
+/// What a report says about the relay's health.
+pub(super) enum Verdict<'r> {
+    Well,
+    Fault(Fault, &'r Reply),
+    /// It answered, and what it said of this alert is the configuration's fault.
+    Declined(&'r Reply),
+    Broke(&'r Reply),
+    Nothing,
+}
+
+/// The verdict on the relay that gave this report.
+pub(super) fn verdict<'r>(replies: &ReplyTable, report: &'r SubmissionReport) -> Verdict<'r> {
+    match &report.end {
+        SubmissionEnd::NotBegun { reply, fault } => {
+            let fault = fault.unwrap_or_else(|| replies.fault(reply));
+            Verdict::Fault(fault, reply)
+        }
+        SubmissionEnd::Answered if !was_asked(report) => Verdict::Nothing,
+        SubmissionEnd::Answered | SubmissionEnd::Broken if slower(replies, report).is_some() => {
+            Verdict::Well
+        }
+        SubmissionEnd::Answered => match configuration_fault(replies, report) {
+            Some(reply) => Verdict::Declined(reply),
+            None => goodbye(report).map_or(Verdict::Well, Verdict::Broke),
+        },
+        SubmissionEnd::Broken | SubmissionEnd::InDoubt => match report.replies.last() {
+            Some(last) => Verdict::Broke(&last.reply),
+            None => Verdict::Nothing,
+        },
+        SubmissionEnd::Fenced => Verdict::Nothing,
+    }
+}
+
+/// The reply that means "slower", before MAIL or after it, and what there was too much of.
+pub(super) fn slower<'r>(
+    replies: &ReplyTable,
+    report: &'r SubmissionReport,
+) -> Option<(Limit, &'r Reply)> {
+    let not_begun = match &report.end {
+        SubmissionEnd::NotBegun { reply, .. } => Some(reply),
+        _ => None,
+    };
+    let said = report.replies.iter().rev().map(|said| &said.reply);
+    let refused = not_begun.into_iter().chain(said).filter(|r| is_refusal(r));
+    let mut limited = refused.filter_map(|reply| Some((replies.limit(reply)?, reply)));
+    limited.find(|(limit, _)| *limit != Limit::Recipients)
+}
+
+fn is_refusal(reply: &Reply) -> bool {
+    !reply.is_success() && reply.code >= 400
+}
+
+/// What the limits need to know of a report.
+pub(super) fn submitted<'r>(
+    replies: &ReplyTable,
+    report: &'r SubmissionReport,
+    said: &'r str,
+) -> Submitted<'r> {
+    let few = few_recipients(replies, report);
+    let slower = slower(replies, report).map(|(limit, _)| limit);
+    let limit = slower.or(few.map(|_| Limit::Recipients));
+    Submitted {
+        transactions: transactions(report),
+        accepted: report.is_accepted(),
+        refusal: limit.map(|limit| (limit, said)),
+        recipients: few.unwrap_or(0),
+    }
+}
+
+/// Transactions that reached MAIL at a server.
+fn transactions(report: &SubmissionReport) -> u32 {
+    if report.facts.remote_address.is_none() {
+        return 0;
+    }
+    let mails = report.replies.iter().filter(|said| is_mail(&said.reply));
+    u32::try_from(mails.count()).unwrap_or(u32::MAX)
+}
+
+fn is_mail(reply: &Reply) -> bool {
+    reply.command == Command::Mail
+}
+
+/// How many recipients a transaction had when it had too many.
+fn few_recipients(replies: &ReplyTable, report: &SubmissionReport) -> Option<u32> {
+    let mut accepted = 0;
+    for said in &report.replies {
+        if is_mail(&said.reply) {
+            accepted = 0;
+        } else if said.ordinal.is_some() && said.reply.is_success() {
+            accepted += 1;
+        } else if is_refusal(&said.reply) && replies.limit(&said.reply) == Some(Limit::Recipients) {
+            // Where not even one was taken, the number was not why.
+            return Some(accepted).filter(|accepted| *accepted > 0);
+        }
+    }
+    None
+}
+
+/// A refusal that the table calls configuration: of MAIL or the content, or of every RCPT.
+fn configuration_fault<'r>(
+    replies: &ReplyTable,
+    report: &'r SubmissionReport,
+) -> Option<&'r Reply> {
+    let is_configuration =
+        |reply: &Reply| !reply.is_success() && replies.fault(reply) == Fault::Configuration;
+    let whole = [Command::Mail, Command::Data, Command::EndOfData];
+    let mut refused = whole
+        .into_iter()
+        .filter_map(|command| report.reply_to(command));
+    if let Some(reply) = refused.find(|reply| is_configuration(reply)) {
+        return Some(reply);
+    }
+    let mut of_recipients = report
+        .replies
+        .iter()
+        .filter(|r| r.ordinal.is_some())
+        .map(|r| &r.reply);
+    let first = of_recipients.next()?;
+    (is_configuration(first) && of_recipients.all(is_configuration)).then_some(first)
+}
+
+/// False where the message or all its recipients were refused here, without a connection.
+fn was_asked(report: &SubmissionReport) -> bool {
+    report.facts.remote_address.is_some() || report.is_accepted()
+}
+
+/// 421 ends the connection wherever it comes (RFC 5321 section 3.8), after the final dot too.
+fn goodbye(report: &SubmissionReport) -> Option<&Reply> {
+    let last = report.replies.last().map(|last| &last.reply);
+    last.filter(|reply| reply.code == 421)
+}

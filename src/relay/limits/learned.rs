@@ -1,0 +1,199 @@
+//! A level that a relay was seen to take, learned from a refusal, and how it is found out
+//! whether it takes more: one at a time, and rarely where that was refused before.
+
+use std::time::{Duration, Instant};
+
+/// The wait between two steps doubles with each refused one, up to so many windows.
+const LONGEST_PAUSE: u32 = 32;
+
+/// So much at most is added in one step, one after the other.
+const LARGEST_STEP: u32 = 16;
+
+/// After so many windows without a refusal what was learned is forgotten. Longer than
+/// [`LONGEST_PAUSE`]: where there is as much to send as the relay takes, it said no meanwhile.
+const FORGOTTEN_AFTER: u32 = 60;
+
+/// What was learned of one limit.
+#[derive(Debug)]
+pub(super) struct Learned {
+    level: u32,
+    said: String,
+    learned_at: Instant,
+    refused_at: Instant,
+    window: Duration,
+    pause: Duration,
+    next_try: Instant,
+    /// What is left of this step, and how large the next one will be.
+    left: u32,
+    step: u32,
+    trying: bool,
+}
+
+impl Learned {
+    /// The relay takes `level`, and refused more with the words `said`.
+    pub(super) fn new(level: u32, window: Duration, now: Instant, said: &str) -> Self {
+        Self {
+            level,
+            said: said.to_owned(),
+            learned_at: now,
+            refused_at: now,
+            window,
+            pause: window,
+            next_try: now + window,
+            left: 1,
+            step: 1,
+            trying: false,
+        }
+    }
+
+    /// What it takes for certain.
+    pub(super) fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// The refusal that it was learned from.
+    pub(super) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// One more than the level may be tried.
+    pub(super) fn may_try(&self, now: Instant) -> bool {
+        !self.trying && now >= self.next_try
+    }
+
+    /// The level, and the one that is tried or may be.
+    pub(super) fn most(&self, now: Instant) -> u32 {
+        let one_more = self.trying || self.may_try(now);
+        self.level.saturating_add(u32::from(one_more))
+    }
+
+    pub(super) fn is_trying(&self) -> bool {
+        self.trying
+    }
+
+    pub(super) fn next_try(&self) -> Instant {
+        self.next_try
+    }
+
+    pub(super) fn begin_try(&mut self) {
+        self.trying = true;
+    }
+
+    /// It said neither yes nor no.
+    pub(super) fn abandon_try(&mut self) {
+        self.trying = false;
+    }
+
+    /// The relay took one more. A step goes on at once; the next one is twice as large, and
+    /// soon once two have gone well: one alone may have met a moment of rest.
+    pub(super) fn try_accepted(&mut self, now: Instant) {
+        self.trying = false;
+        self.level = self.level.saturating_add(1);
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            if self.step > 1 {
+                self.pause = self.window;
+            }
+            self.step = (self.step * 2).min(LARGEST_STEP);
+            self.left = self.step;
+            self.next_try = now + self.pause;
+        }
+    }
+
+    /// The relay does not take one more.
+    pub(super) fn try_refused(&mut self, now: Instant, said: &str) {
+        self.trying = false;
+        said.clone_into(&mut self.said);
+        self.refused_at = now;
+        self.rest(now);
+    }
+
+    /// It refused although no more than the level was asked of it. What was begun before the
+    /// level was learned says nothing new.
+    pub(super) fn lower(&mut self, now: Instant, begun: Instant, level: u32, said: &str) {
+        if begun < self.learned_at {
+            return;
+        }
+        let new_trouble = now.saturating_duration_since(self.refused_at) >= self.window;
+        self.level = level.min(self.level);
+        said.clone_into(&mut self.said);
+        self.learned_at = now;
+        self.refused_at = now;
+        if new_trouble {
+            self.rest(now);
+        } else {
+            self.next_try = now + self.pause;
+        }
+    }
+
+    fn rest(&mut self, now: Instant) {
+        (self.left, self.step) = (1, 1);
+        self.pause = (self.pause * 2).min(self.window * LONGEST_PAUSE);
+        self.next_try = now + self.pause;
+    }
+
+    /// So many work at the same time, and the last was begun before the level was learned.
+    pub(super) fn seen_working(&mut self, begun: Instant, level: u32) {
+        if begun < self.learned_at {
+            self.level = self.level.max(level);
+        }
+    }
+
+    /// Nothing was refused for long.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.refused_at) >= self.window * FORGOTTEN_AFTER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    fn try_at_next(learned: &mut Learned, taken: bool) -> Instant {
+        let now = learned.next_try();
+        assert!(learned.may_try(now));
+        learned.begin_try();
+        assert!(!learned.may_try(now), "one at a time");
+        match taken {
+            true => learned.try_accepted(now),
+            false => learned.try_refused(now, "432"),
+        }
+        now
+    }
+
+    #[test]
+    fn refused_tries_become_rare() {
+        let start = Instant::now();
+        let mut learned = Learned::new(3, WINDOW, start, "432");
+        let at: Vec<_> = (0..8).map(|_| try_at_next(&mut learned, false)).collect();
+        let pauses = at.windows(2).map(|pair| (pair[1] - pair[0]).as_secs() / 60);
+        assert_eq!(pauses.collect::<Vec<_>>(), [2, 4, 8, 16, 32, 32, 32]);
+        assert_eq!(learned.level(), 3);
+        assert!(!learned.is_forgotten(at[7] + WINDOW * LONGEST_PAUSE));
+        assert!(learned.is_forgotten(at[7] + WINDOW * FORGOTTEN_AFTER));
+    }
+
+    #[test]
+    fn accepted_tries_grow() {
+        let start = Instant::now();
+        let mut learned = Learned::new(10, WINDOW, start, "451");
+        let mut now = start;
+        for _ in 0..1 + 2 + 4 + 8 {
+            now = try_at_next(&mut learned, true);
+        }
+        assert_eq!(learned.level(), 25);
+        assert_eq!(now - start, WINDOW * 4, "four steps");
+    }
+
+    #[test]
+    fn refusals_of_one_burst_lower_it_once() {
+        let start = Instant::now();
+        let mut learned = Learned::new(30, WINDOW, start + WINDOW, "451");
+        learned.lower(start + WINDOW, start, 28, "451");
+        assert_eq!(learned.level(), 30);
+        learned.lower(start + WINDOW * 3, start + WINDOW * 2, 20, "451");
+        assert_eq!(learned.level(), 20);
+    }
+}

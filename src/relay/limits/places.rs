@@ -1,0 +1,126 @@
+//! A number of places that can grow and shrink while some are taken.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Places, waited for in order.
+#[derive(Debug)]
+pub(super) struct Places {
+    semaphore: Arc<Semaphore>,
+    bound: Mutex<Bound>,
+}
+
+#[derive(Debug, Default)]
+struct Bound {
+    most: u32,
+    used: u32,
+    /// Places that go away as soon as they are given back.
+    owed: u32,
+}
+
+/// One place, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Places {
+    pub(super) fn new(most: u32) -> Arc<Self> {
+        let places = Self {
+            semaphore: Arc::new(Semaphore::new(0)),
+            bound: Mutex::default(),
+        };
+        places.resize(most);
+        Arc::new(places)
+    }
+
+    pub(super) async fn take(self: &Arc<Self>) -> Option<Place> {
+        let permit = self.semaphore.clone().acquire_owned().await.ok()?;
+        Some(self.taken(permit))
+    }
+
+    pub(super) fn try_take(self: &Arc<Self>) -> Option<Place> {
+        let permit = self.semaphore.clone().try_acquire_owned().ok()?;
+        Some(self.taken(permit))
+    }
+
+    fn taken(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
+        self.lock().used += 1;
+        Place {
+            places: self.clone(),
+            permit: Some(permit),
+        }
+    }
+
+    /// From now on there are `most`; more may be taken until they are given back.
+    pub(super) fn resize(&self, most: u32) {
+        let mut bound = self.lock();
+        let (more, fewer) = (
+            most.saturating_sub(bound.most),
+            bound.most.saturating_sub(most),
+        );
+        let paid = more.min(bound.owed);
+        bound.owed -= paid;
+        self.semaphore.add_permits((more - paid) as usize);
+        let forgotten = self.semaphore.forget_permits(fewer as usize);
+        bound.owed += fewer.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX));
+        bound.most = most;
+    }
+
+    pub(super) fn used(&self) -> u32 {
+        self.lock().used
+    }
+
+    pub(super) fn are_all_used(&self) -> bool {
+        let bound = self.lock();
+        bound.used >= bound.most
+    }
+
+    /// So many more are taken than there are.
+    pub(super) fn surplus(&self) -> u32 {
+        self.lock().owed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Bound> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut bound = self.places.lock();
+        bound.used -= 1;
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        if bound.owed > 0 {
+            bound.owed -= 1;
+            permit.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn places_that_are_taken_go_away_when_they_are_given_back() {
+        let places = Places::new(3);
+        let mut taken: Vec<_> = (0..3).filter_map(|_| places.try_take()).collect();
+        places.resize(1);
+        assert_eq!(places.surplus(), 2);
+        taken.truncate(1);
+        assert!(places.surplus() == 0 && places.try_take().is_none());
+        places.resize(2);
+        assert_eq!(places.take().await.map(|_| places.used()), Some(2));
+        places.resize(0);
+        drop(taken);
+        assert!(places.try_take().is_none() && places.used() == 0);
+        places.resize(5);
+        taken = (0..9).filter_map(|_| places.try_take()).collect();
+        assert_eq!(taken.len(), 5);
+    }
+}
