@@ -10,6 +10,7 @@ mod tsql;
 mod support {
     pub(crate) mod certificates;
     pub(crate) mod exim;
+    pub(crate) mod limiting_peer;
     pub(crate) mod maildir;
     pub(crate) mod peer;
     pub(crate) mod postfix;
@@ -22,7 +23,9 @@ mod audit_copies_equal_what_arrived;
 mod bad_alerts_fail_alone;
 mod demo_ends_by_itself;
 mod failures_are_told_once;
+mod first_relay_killed_and_back;
 mod killed_and_nothing_lost;
+mod limits_hold;
 mod more_recipients_than_the_relay_takes;
 mod refused_in_every_way;
 mod refused_password_is_tried_once;

@@ -1,0 +1,84 @@
+use std::time::{Duration, Instant};
+
+use crate::site::Site;
+use crate::support::limiting_peer::{LimitingPeer, Most};
+use crate::{insert_many, plain_relay, send_port_over};
+
+/// Exchange Online's limits, a minute of its clock in two seconds of ours.
+const MOST: Most = Most {
+    connections: 3,
+    messages: 30,
+    window: Duration::from_secs(2),
+};
+
+/// Two instances, one started later and one killed: together they never ask for more than is
+/// configured, and for most of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_never_ask_a_relay_for_more_than_is_configured() {
+    let peer = LimitingPeer::start(MOST).await;
+    let limits = "max_connections = 3\nmessage_rate = \"30/2s\"\nmessages_per_connection = 20\n";
+    let relay = plain_relay(peer.address) + limits;
+    let site = Site::new(&send_port_over(&relay));
+    insert_many(&site, 400);
+    let begun = Instant::now();
+    let first = site.run();
+    let relayed =
+        |count| format!("SELECT count(*) >= {count} FROM AlertState WHERE Status = 'relayed'");
+    site.wait_until(&relayed(60), "1", Duration::from_secs(60))
+        .await;
+    let second = site.run();
+    let both = "SELECT count(*) FROM Instance WHERE SharesOf = 2";
+    site.wait_until(both, "2", Duration::from_secs(30)).await;
+    let by_both = "SELECT count(DISTINCT InstanceId) FROM Attempt";
+    site.wait_until(by_both, "2", Duration::from_secs(30)).await;
+    first.kill();
+    site.wait_until_all_final(Duration::from_secs(120)).await;
+
+    let seen = peer.seen();
+    assert_eq!((seen.refused_connections, seen.refused_messages), (0, 0));
+    assert_eq!(
+        site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),
+        "400"
+    );
+    assert!(
+        seen.taken >= 400 && seen.taken <= 403,
+        "{} taken",
+        seen.taken
+    );
+    // 400 messages are 26 seconds; a start, a share and a dead lease cost some more.
+    assert!(
+        begun.elapsed() < Duration::from_secs(70),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(second.stop(), Some(0));
+}
+
+/// Nothing of the limits is configured, only the window: they are learned, and the relay is
+/// asked for too much rarely.
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_nobody_configured_are_learned() {
+    let peer = LimitingPeer::start(MOST).await;
+    let relay = plain_relay(peer.address) + "message_rate = \"100000/2s\"\n";
+    let site = Site::new(&send_port_over(&relay));
+    insert_many(&site, 400);
+    let begun = Instant::now();
+    let service = site.run();
+    let slowed = "SELECT count(*) FROM RelayState WHERE Relay = 'main' AND SlowedBy LIKE '4__ 4.7.%' AND MessageRate LIKE '%/2s'";
+    site.wait_until(slowed, "1", Duration::from_secs(20)).await;
+    site.wait_until_all_final(Duration::from_secs(120)).await;
+
+    let (seen, took) = (peer.seen(), begun.elapsed());
+    assert_eq!(
+        site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),
+        "400"
+    );
+    assert_eq!(seen.taken, 400, "none twice");
+    // Ten connections find out at the start; then steps that double from one window on.
+    assert!(seen.refused_messages <= 20, "{seen:?}");
+    assert!(seen.refused_connections <= 20, "{seen:?}");
+    assert!(took < Duration::from_secs(26 * 10 / 8 + 4), "{took:?}");
+    let told = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-slowed'";
+    assert_eq!(site.value(told), "1", "said once");
+    assert_eq!(service.stop(), Some(0));
+}

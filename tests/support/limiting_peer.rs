@@ -1,0 +1,138 @@
+//! A server that takes so many connections and so many messages in a window, and counts what
+//! was asked of it beyond that.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What it takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    pub(crate) connections: usize,
+    pub(crate) messages: usize,
+    pub(crate) window: Duration,
+}
+
+/// What it saw.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Seen {
+    open: usize,
+    mails: Vec<Instant>,
+    pub(crate) taken: usize,
+    pub(crate) refused_connections: usize,
+    pub(crate) refused_messages: usize,
+}
+
+/// The server, until it is dropped.
+pub(crate) struct LimitingPeer {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+    task: JoinHandle<()>,
+}
+
+impl LimitingPeer {
+    pub(crate) async fn start(most: Most) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let task = tokio::spawn(accept(listener, most, seen.clone()));
+        Self {
+            address,
+            seen,
+            task,
+        }
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        lock(&self.seen).clone()
+    }
+}
+
+impl Drop for LimitingPeer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, most: Most, seen: Arc<Mutex<Seen>>) {
+    while let Ok((tcp, _)) = listener.accept().await {
+        let seen = seen.clone();
+        tokio::spawn(async move {
+            let room = enter(most, &seen);
+            // A client that goes is no failure of the test.
+            let _served = serve(BufReader::new(tcp), room, most, &seen).await;
+            lock(&seen).open -= 1;
+        });
+    }
+}
+
+fn enter(most: Most, seen: &Mutex<Seen>) -> bool {
+    let mut seen = lock(seen);
+    seen.open += 1;
+    let room = seen.open <= most.connections;
+    seen.refused_connections += usize::from(!room);
+    room
+}
+
+/// True where the window has room for another message.
+fn mail(most: Most, seen: &Mutex<Seen>) -> bool {
+    let (mut seen, now) = (lock(seen), Instant::now());
+    seen.mails.retain(|at| now - *at < most.window);
+    let room = seen.mails.len() < most.messages;
+    if room {
+        seen.mails.push(now);
+    } else {
+        seen.refused_messages += 1;
+    }
+    room
+}
+
+async fn serve(
+    mut tcp: BufReader<TcpStream>,
+    room: bool,
+    most: Most,
+    seen: &Mutex<Seen>,
+) -> std::io::Result<()> {
+    if !room {
+        return tcp
+            .write_all(
+                b"421 4.7.0 peer.example.test Error: too many connections from 127.0.0.1\r\n",
+            )
+            .await;
+    }
+    tcp.write_all(b"220 peer.example.test ESMTP\r\n").await?;
+    let (mut line, mut content) = (String::new(), false);
+    while read(&mut tcp, &mut line).await? {
+        let reply = match line.get(..4).unwrap_or_default() {
+            _ if content && line != ".\r\n" => continue,
+            _ if content => {
+                content = false;
+                lock(seen).taken += 1;
+                "250 2.0.0 taken"
+            }
+            "EHLO" => "250-peer.example.test\r\n250 ENHANCEDSTATUSCODES",
+            "MAIL" if !mail(most, seen) => "451 4.7.500 Server busy. Please try again later",
+            "DATA" => {
+                content = true;
+                "354 go"
+            }
+            "QUIT" => return tcp.write_all(b"221 2.0.0 bye\r\n").await,
+            _ => "250 2.0.0 ok",
+        };
+        tcp.write_all(format!("{reply}\r\n").as_bytes()).await?;
+    }
+    Ok(())
+}
+
+async fn read(tcp: &mut BufReader<TcpStream>, line: &mut String) -> std::io::Result<bool> {
+    line.clear();
+    Ok(tcp.read_line(line).await? > 0)
+}
