@@ -97,6 +97,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("des", &["smtp/auth/ntlm"]),
     ("stringprep", &["smtp/auth"]),
     ("ureq", &["oauth2"]),
+    ("sendport_gssapi", &["smtp/auth/gssapi.rs"]),
     ("clap", &["cli"]),
 ];
 

@@ -18,6 +18,8 @@ mod man_in_the_middle;
 mod relay_matrix;
 mod signed_in_by_curl;
 mod tampered_ntlm_is_refused;
+#[cfg(feature = "gssapi")]
+mod ticket_not_given;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

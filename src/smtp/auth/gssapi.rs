@@ -1,6 +1,9 @@
 //! GSSAPI with Kerberos V5 (RFC 4752): a ticket of the KDC says who we are, and the server proves
 //! who it is. No security layer: the wire has TLS.
 
+use std::fs::File;
+use std::path::Path;
+
 use secrecy::zeroize::Zeroizing;
 use sendport_gssapi::{Client, Error, Initiator};
 
@@ -51,6 +54,7 @@ pub(super) async fn begin(
 
 impl Gssapi {
     fn new(kerberos: &Kerberos, service: &str) -> Result<Self, NotReady> {
+        kerberos.keytab.as_deref().map_or(Ok(()), check_readable)?;
         let client = Client {
             keytab: kerberos.keytab.as_deref(),
             principal: kerberos.principal.as_deref(),
@@ -130,6 +134,17 @@ impl Mechanism for Gssapi {
                 Err("the server accepted before it proved that it is the one of the ticket".into())
             }
         }
+    }
+}
+
+/// The library says of a keytab that is not there that there is no credentials cache.
+fn check_readable(keytab: &Path) -> Result<(), NotReady> {
+    match File::open(keytab) {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(our_configuration(format!(
+            "auth.keytab_file {}: {cause}",
+            keytab.display()
+        ))),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn read() -> String {
 /// In a build that does not have every mechanism.
 pub(super) fn write(table: &str) {
     if !cfg!(feature = "gssapi") {
-        panic!("to write it, build with --features gssapi");
+        panic!("to write every column, build with --features gssapi");
     }
     let (before, _, after) = parts();
     let text = [&before, BEGIN, table, END, &after].concat();
