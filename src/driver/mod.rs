@@ -4,6 +4,7 @@
 //! and ends when it is told to stop or its lease is lost. Claimed alerts are worked on outside
 //! of any transaction, each in a task of its own.
 
+mod failures;
 mod heartbeat;
 mod lease_guard;
 mod ledger;
@@ -357,9 +358,10 @@ impl Driver {
                     tasks,
                 ),
                 Some(Loaded::Unreadable { reason, .. }) => {
-                    tasks.finish(failed(id, token, reason), permit).await;
+                    let outcome = failed(id, token, reason);
+                    tasks.finish(outcome, send_port, permit).await;
                 }
-                None => tasks.finish(released(id, token), permit).await,
+                None => tasks.finish(released(id, token), send_port, permit).await,
             }
         }
         error.map_or(Ok(Round::Claimed), Err)
@@ -374,6 +376,7 @@ impl Driver {
         tasks: &Tasks,
     ) {
         let (id, token) = (lease.value.id, lease.token);
+        let send_port = lease.value.send_port.clone();
         let dispatcher = self.dispatcher.clone();
         let abandoned = tasks.abandoned.clone();
         let work = tasks.tracker.spawn(async move {
@@ -398,6 +401,7 @@ impl Driver {
             let _ = finished
                 .send(Finished {
                     outcome,
+                    send_port,
                     _permit: permit,
                 })
                 .await;
@@ -517,11 +521,12 @@ impl Tasks {
             .remove(send_port);
     }
 
-    async fn finish(&self, outcome: Outcome, permit: OwnedSemaphorePermit) {
+    async fn finish(&self, outcome: Outcome, send_port: &str, permit: OwnedSemaphorePermit) {
         let _ = self
             .finished
             .send(Finished {
                 outcome,
+                send_port: send_port.to_owned(),
                 _permit: permit,
             })
             .await;

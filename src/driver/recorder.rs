@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 use crate::domain::{InstanceId, Outcome, OutcomeKind, SessionFacts};
-use crate::store::{Recorded, Store, StoreError, StoreErrorKind};
+use crate::store::{Event, Recorded, Store, StoreError, StoreErrorKind};
 
+use super::failures;
 use super::ledger::Ledger;
 
 /// So many outcomes go into one transaction at most.
@@ -21,6 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// what waits here is bounded by what is in flight.
 pub(super) struct Finished {
     pub(super) outcome: Outcome,
+    pub(super) send_port: String,
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
@@ -38,26 +40,39 @@ impl Recorder {
     pub(super) async fn run(self, mut finished: mpsc::Receiver<Finished>) {
         let mut batch = Vec::with_capacity(BATCH);
         while finished.recv_many(&mut batch, BATCH).await > 0 {
-            let (outcomes, permits): (Vec<_>, Vec<_>) = batch
+            let (outcomes, (ports, permits)): (Vec<_>, (Vec<_>, Vec<_>)) = batch
                 .drain(..)
-                .map(|f: Finished| (f.outcome, f._permit))
+                .map(|f: Finished| (f.outcome, (f.send_port, f._permit)))
                 .unzip();
-            self.record(&outcomes).await;
+            self.record(&outcomes, &ports).await;
             drop(permits);
             self.freed.notify_one();
         }
     }
 
-    async fn record(&self, outcomes: &[Outcome]) {
+    async fn record(&self, outcomes: &[Outcome], ports: &[String]) {
         match self.record_when_possible(outcomes).await {
-            Ok(results) => announce(outcomes, &results),
+            Ok(results) => {
+                announce(outcomes, &results);
+                for event in failures::events(self.instance, outcomes, ports, &results) {
+                    self.log(&event).await;
+                }
+            }
             Err(error) if outcomes.len() > 1 => {
                 tracing::warn!(count = outcomes.len(), %error, "outcomes are recorded one by one");
-                for outcome in outcomes {
-                    Box::pin(self.record(std::slice::from_ref(outcome))).await;
+                for (outcome, port) in outcomes.iter().zip(ports) {
+                    let (outcome, port) =
+                        (std::slice::from_ref(outcome), std::slice::from_ref(port));
+                    Box::pin(self.record(outcome, port)).await;
                 }
             }
             Err(error) => self.record_bare(&outcomes[0], &error).await,
+        }
+    }
+
+    async fn log(&self, event: &Event) {
+        if let Err(error) = self.store.log_event(event).await {
+            tracing::warn!(%error, event = %event.message, "event cannot be written");
         }
     }
 

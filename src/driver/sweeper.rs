@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::domain::InstanceId;
-use crate::store::{Store, StoreError};
+use crate::store::{Event, EventSeverity, Store, StoreError};
 
 /// An alert for a send port that no instance has had for so long fails.
 pub(super) const UNROUTED_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -28,10 +28,15 @@ impl Sweeper {
     /// Sweeps until it is dropped.
     pub(super) async fn run(self) {
         let started = Instant::now();
+        let mut failing = false;
         loop {
             tokio::time::sleep(self.interval).await;
-            if let Err(error) = self.sweep(started).await {
-                tracing::debug!(%error, "sweep failed");
+            match self.sweep(started).await {
+                Ok(()) => failing = false,
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    tracing::warn!(%error, "expired and orphaned alerts cannot be looked for");
+                }
+                Err(error) => tracing::debug!(%error, "sweep failed again"),
             }
         }
     }
@@ -48,6 +53,8 @@ impl Sweeper {
         let expired = self.repeat(|| self.store.expire(BATCH)).await?;
         if expired > 0 {
             tracing::warn!(count = expired, "alerts expired");
+            let message = format!("{expired} expired before they were sent; see FailedDelivery");
+            self.tell("alerts-expired", message).await?;
         }
         if started.elapsed() >= UNROUTED_AFTER {
             let failed = self
@@ -55,9 +62,24 @@ impl Sweeper {
                 .await?;
             if failed > 0 {
                 tracing::warn!(count = failed, "alerts for unknown send ports failed");
+                let message = format!("{failed} failed: no instance has their send port");
+                self.tell("alerts-failed", message).await?;
             }
         }
         Ok(())
+    }
+
+    async fn tell(&self, event_type: &'static str, message: String) -> Result<(), StoreError> {
+        let event = Event {
+            severity: EventSeverity::Warning,
+            event_type,
+            instance: Some(self.instance),
+            alert: None,
+            send_port: None,
+            relay: None,
+            message,
+        };
+        self.store.log_event(&event).await
     }
 
     /// After an outage everybody's lease has run out: each gets the time to renew its own.
