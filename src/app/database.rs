@@ -1,0 +1,76 @@
+//! Which database it is, and whether the configuration may work on it.
+
+use std::sync::Arc;
+
+use super::{AppError, system_clock};
+use crate::config::{Config, sqlite_file};
+use crate::store::sqlite::{self, SqliteStore};
+use crate::store::sqlserver::{self, SqlServerStore};
+use crate::store::{SchemaState, Store, StoreError};
+
+/// Opens the database that the configuration names. Does not check its schema.
+///
+/// # Errors
+/// [`AppError::Config`] if the connection string cannot be read, [`AppError::Store`] if the
+/// database cannot be opened at all.
+pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
+    let connection = config
+        .database
+        .resolve()
+        .map_err(|error| AppError::Config(format!("database.connection: {error}")))?;
+    match sqlite_file(connection.expose()) {
+        Some(file) => Ok(Arc::new(SqliteStore::open(&file, system_clock())?)),
+        None => Ok(Arc::new(SqlServerStore::open(connection.expose())?)),
+    }
+}
+
+/// Everything that `migrate` does, as a script for sqlcmd or sqlite3.
+pub fn migration_script(connection: &str) -> String {
+    match sqlite_file(connection) {
+        Some(_) => sqlite::migration_script(),
+        None => sqlserver::migration_script(),
+    }
+}
+
+/// Refuses a database whose schema or environment is not this program's and configuration's.
+///
+/// # Errors
+/// [`AppError::WrongDatabase`] with the command that mends it.
+pub async fn check_database(store: &dyn Store, environment: &str) -> Result<(), AppError> {
+    if let Some(problem) = schema_problem(store).await? {
+        return Err(AppError::WrongDatabase(problem));
+    }
+    let found = store.name_environment(environment).await?;
+    if found == environment {
+        return Ok(());
+    }
+    Err(AppError::WrongDatabase(format!(
+        "{} belongs to the environment '{found}', but this service is configured for '{environment}'. \
+         If this is a copy, run `sendport adopt --environment {environment} --expire` (or --hold) once; \
+         else set environment = \"{found}\".",
+        store.describe()
+    )))
+}
+
+/// What is wrong with the schema, in a sentence; `None` if nothing is.
+///
+/// # Errors
+/// [`StoreError`] if the database cannot be asked.
+pub async fn schema_problem(store: &dyn Store) -> Result<Option<String>, StoreError> {
+    let database = store.describe();
+    Ok(match store.schema_state().await? {
+        SchemaState::Current(_) => None,
+        SchemaState::Absent => Some(format!(
+            "{database} has no sendport schema; run `sendport migrate` once"
+        )),
+        SchemaState::Behind { found, expected } => Some(format!(
+            "{database} has schema version {found}, this program needs {expected}; run `sendport migrate`"
+        )),
+        SchemaState::Ahead { found, expected } => Some(format!(
+            "{database} has schema version {found}, this program knows {expected} at most; run the newer sendport"
+        )),
+        SchemaState::Altered { version } => Some(format!(
+            "{database} was made by another version of migration {version}; run the sendport that made it"
+        )),
+    })
+}

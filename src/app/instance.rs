@@ -1,0 +1,33 @@
+//! Who this run of the service is.
+
+use crate::config::ServiceConfig;
+use crate::domain::{InstanceId, InstanceInfo};
+
+pub(super) fn instance(config: &ServiceConfig) -> InstanceInfo {
+    let host_name = host_name();
+    let process_id = std::process::id();
+    let name = match config.instance_name.trim() {
+        "" => format!("{host_name}:{process_id}"),
+        name => name.to_owned(),
+    };
+    InstanceInfo {
+        id: InstanceId::random(),
+        name,
+        host_name,
+        process_id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The kernel's own word, else what the shell says.
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let variable = || {
+        std::env::var("COMPUTERNAME")
+            .or_else(|_| std::env::var("HOSTNAME"))
+            .ok()
+    };
+    kernel
+        .or_else(variable)
+        .map_or_else(|| "localhost".to_owned(), |name| name.trim().to_owned())
+}

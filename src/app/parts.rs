@@ -1,0 +1,117 @@
+//! The parts that the configuration asks for, each made of its section.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::database::{open_store, schema_problem};
+use super::sign_ins::SharedSignIns;
+use super::{AppError, system_clock};
+use crate::audit::FolderTrail;
+use crate::config::secret::resolve_password;
+use crate::config::{Config, RelayConfig, SendPortConfig};
+use crate::oauth2;
+use crate::relay::sign_in::{SignInLedger, Unshared};
+use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
+use crate::send_port::SendPort;
+use crate::smtp::{SmtpRelay, Surroundings, ehlo_name};
+use crate::template::TemplateSet;
+
+/// What is known together about refused secrets in the database that `config` names; nothing
+/// where it cannot be asked.
+pub async fn sign_ins_of(config: &Config) -> Arc<dyn SignInLedger> {
+    if let Ok(store) = open_store(config)
+        && let Ok(None) = schema_problem(&*store).await
+    {
+        return SharedSignIns::new(store);
+    }
+    Arc::new(Unshared)
+}
+
+/// Makes every relay of the configuration.
+///
+/// # Errors
+/// [`AppError::Config`] naming relay and key.
+pub fn make_relays(
+    config: &Config,
+    sign_ins: &Arc<dyn SignInLedger>,
+) -> Result<Vec<Arc<dyn Relay>>, AppError> {
+    let make = |(name, relay): (&String, &RelayConfig)| -> Result<Arc<dyn Relay>, AppError> {
+        Ok(match relay {
+            RelayConfig::Smtp(smtp) => {
+                let wrong = |error: &dyn std::fmt::Display| {
+                    AppError::Config(format!("relay.{name}: {error}"))
+                };
+                let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
+                let around = Surroundings {
+                    password,
+                    default_ehlo_name: ehlo_name::of_this_host(),
+                    sign_ins: sign_ins.clone(),
+                    clock: system_clock(),
+                };
+                let mut relay =
+                    SmtpRelay::new(name, smtp, around).map_err(|error| wrong(&error))?;
+                if let Some(section) = &smtp.auth.oauth2 {
+                    let tokens = oauth2::source(name, section, system_clock());
+                    let tokens = tokens.map_err(|what| wrong(&format!("auth.oauth2: {what}")))?;
+                    relay = relay.with_token_source(tokens);
+                }
+                Arc::new(relay)
+            }
+            RelayConfig::File(file) => Arc::new(FileRelay::new(name, file, system_clock())),
+            RelayConfig::Discard(_) => Arc::new(DiscardRelay::new(name, system_clock())),
+        })
+    };
+    config.relay.iter().map(make).collect()
+}
+
+/// Reads every send port of the configuration.
+///
+/// # Errors
+/// [`AppError::Config`] naming the send port.
+pub fn make_send_ports(config: &Config) -> Result<BTreeMap<String, SendPort>, AppError> {
+    let make = |(name, port): (&String, &SendPortConfig)| {
+        let port = SendPort::from_config(name, port)
+            .map_err(|error| AppError::Config(format!("send_port.{name}: {error}")))?;
+        Ok((name.clone(), port))
+    };
+    config.send_port.iter().map(make).collect()
+}
+
+/// Whether the delivery windows are open, in words, by the name of the send port; what cannot
+/// be read is left to [`make_send_ports`].
+pub fn window_states(config: &Config) -> Vec<(String, String)> {
+    let ports = make_send_ports(config).unwrap_or_default();
+    let now = system_clock().now();
+    let state = |(name, port): (String, SendPort)| Some((name, port.window_state(now)?));
+    ports.into_iter().filter_map(state).collect()
+}
+
+/// Opens the audit folder of every send port that has one.
+///
+/// # Errors
+/// [`AppError::Config`] naming the key.
+pub fn open_audit_folders(config: &Config) -> Result<BTreeMap<String, FolderTrail>, AppError> {
+    let mut opened = BTreeMap::new();
+    for (name, port) in &config.send_port {
+        let Some(folder) = port.audit.as_ref().and_then(|audit| audit.folder.as_ref()) else {
+            continue;
+        };
+        let trail = FolderTrail::open(folder)
+            .map_err(|error| AppError::Config(format!("send_port.{name}.audit.folder: {error}")))?;
+        opened.insert(name.clone(), trail);
+    }
+    Ok(opened)
+}
+
+/// Loads the templates.
+///
+/// # Errors
+/// [`AppError::Config`] naming file and line.
+pub fn load_templates(folder: &Path) -> Result<TemplateSet, AppError> {
+    if folder.as_os_str().is_empty() {
+        return Ok(TemplateSet::empty());
+    }
+    TemplateSet::load(folder)
+        .map_err(|error| AppError::Config(format!("templates.folder: {error}")))
+}

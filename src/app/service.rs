@@ -1,0 +1,314 @@
+//! The service from its start to its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::database::check_database;
+use super::instance::instance;
+use super::parts::{load_templates, make_relays, make_send_ports, open_audit_folders};
+use super::sign_ins::SharedSignIns;
+use super::{AppError, system_clock};
+use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
+use crate::clock::SystemClock;
+use crate::config::{Config, SendPortConfig, ServiceConfig};
+use crate::dispatcher::{Dispatcher, Parts, RelayBoard};
+use crate::domain::{InstanceInfo, SendPortInfo};
+use crate::driver::{
+    self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, RecoveryError,
+    Rhythm,
+};
+use crate::relay::Relay;
+use crate::relay::sign_in::SignInLedger;
+use crate::replies::ReplyTable;
+use crate::send_port::SendPort;
+use crate::spool::{Spool, SpoolError};
+use crate::store::{Event, EventSeverity, Explanation, Store};
+use crate::template::TemplateSet;
+
+/// Everything of the configuration that may be wrong, made once before the database is
+/// touched.
+pub struct Service {
+    store: Arc<dyn Store>,
+    send_ports: BTreeMap<String, SendPort>,
+    templates: Arc<TemplateSet>,
+    replies: Arc<ReplyTable>,
+    relays: Vec<Arc<dyn Relay>>,
+    sign_ins: Arc<SharedSignIns>,
+    audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
+    config: Config,
+}
+
+impl Service {
+    /// Makes the parts.
+    ///
+    /// # Errors
+    /// [`AppError::Config`].
+    pub fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
+        let sign_ins = SharedSignIns::new(store.clone());
+        let ledger: Arc<dyn SignInLedger> = sign_ins.clone();
+        Ok(Self {
+            store,
+            send_ports: make_send_ports(&config)?,
+            templates: Arc::new(load_templates(&config.templates.folder)?),
+            replies: Arc::new(ReplyTable::built_in()),
+            relays: make_relays(&config, &ledger)?,
+            sign_ins,
+            audit_folders: open_audit_folders(&config)?
+                .into_iter()
+                .map(|(port, folder)| (port, Arc::new(folder) as Arc<dyn AuditTrail>))
+                .collect(),
+            config,
+        })
+    }
+
+    /// Waits for the database, checks it, and works until `stop` is cancelled. True if
+    /// everything under way was recorded.
+    ///
+    /// # Errors
+    /// [`AppError`] where a person has to do something.
+    pub async fn run(self, stop: CancellationToken) -> Result<bool, AppError> {
+        if !self.wait_for_database(&stop).await? {
+            return Ok(true);
+        }
+        let database = self.store.describe();
+        let Some(spool) = self.recover(&database, &stop).await? else {
+            return Ok(true);
+        };
+        let (events_in, mut events) = mpsc::unbounded_channel();
+        let board = Arc::new(RelayBoard::new(
+            self.relays.clone(),
+            self.replies.clone(),
+            system_clock(),
+            events_in.clone(),
+        ));
+        loop {
+            let auditors = self.auditors(&events_in);
+            let driver = self.driver(&board, auditors, &spool, &stop);
+            spool
+                .begin(driver.instance.id, &database)
+                .map_err(spool_failed)?;
+            let _ = events_in.send(started(&driver.instance));
+            match driver.run(&mut events).await {
+                Ok(Ended::Stopped) => return Ok(true),
+                Ok(Ended::StoppedHard) => return Ok(self.settle(&spool).await),
+                Ok(Ended::LeaseLost) => {}
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, "cannot register");
+                    if !pause(&stop, self.config.service.poll_interval).await {
+                        return Ok(true);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Brings what dead instances left over to the database, before anything is claimed, and
+    /// returns the slot to work with; `None` if told to stop meanwhile.
+    async fn recover(
+        &self,
+        database: &str,
+        stop: &CancellationToken,
+    ) -> Result<Option<Arc<Spool>>, AppError> {
+        let folder = &self.config.service.state_folder;
+        let spools = Spool::enter(folder, database).map_err(spool_failed)?;
+        let policies = self.policies();
+        let clock = SystemClock;
+        for spool in &spools {
+            while let Err(error) = driver::recover(&*self.store, spool, &policies, &clock).await {
+                match error {
+                    RecoveryError::Store(error) if error.is_transient() => {
+                        tracing::warn!(%error, "what a dead instance left over waits for the database");
+                    }
+                    RecoveryError::Store(error) => return Err(error.into()),
+                    RecoveryError::Spool(error) => return Err(spool_failed(error)),
+                }
+                if !pause(stop, self.config.service.poll_interval).await {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(spools.into_iter().next().map(Arc::new))
+    }
+
+    /// After a stop that cut transactions off: writes down what is in doubt and releases the
+    /// rest at once. True if that worked; else the next start does it.
+    async fn settle(&self, spool: &Spool) -> bool {
+        let (policies, clock) = (self.policies(), SystemClock);
+        let recovery = driver::recover(&*self.store, spool, &policies, &clock);
+        match tokio::time::timeout(self.config.service.drain_timeout, recovery).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what was cut off waits for the next start");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn policies(&self) -> InDoubtPolicies {
+        let policy = |port: &SendPort| (port.in_doubt, port.retry.first_delay);
+        let named = |(name, port): (&String, &SendPort)| (name.clone(), policy(port));
+        self.send_ports.iter().map(named).collect()
+    }
+
+    /// True once the database answered and is the right one; false if told to stop before.
+    async fn wait_for_database(&self, stop: &CancellationToken) -> Result<bool, AppError> {
+        let mut wait = std::time::Duration::from_millis(250);
+        let mut said = false;
+        loop {
+            match check_database(&*self.store, &self.config.environment).await {
+                Ok(()) => return Ok(true),
+                Err(AppError::Store(error)) if error.is_transient() => {
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::warn!(%error, database = %self.store.describe(), "waiting for the database");
+                    }
+                    if !pause(stop, wait).await {
+                        return Ok(false);
+                    }
+                    wait = (wait * 2).min(std::time::Duration::from_secs(10));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn driver(
+        &self,
+        board: &Arc<RelayBoard>,
+        auditors: BTreeMap<String, Auditor>,
+        spool: &Arc<Spool>,
+        stop: &CancellationToken,
+    ) -> Driver {
+        let guard = Arc::new(LeaseGuard::new(self.config.service.lease));
+        let ledger = Arc::new(Ledger::new(guard.clone(), spool.clone()));
+        let dispatcher = Dispatcher::new(Parts {
+            send_ports: self.send_ports.clone(),
+            board: board.clone(),
+            auditors,
+            templates: self.templates.clone(),
+            replies: self.replies.clone(),
+            clock: system_clock(),
+            journal: ledger.clone(),
+            chance: Box::new(chance),
+            stop: stop.clone(),
+        });
+        let instance = instance(&self.config.service);
+        self.sign_ins.act_as(instance.id);
+        Driver {
+            store: self.store.clone(),
+            instance,
+            send_ports: self.send_ports.values().map(send_port_info).collect(),
+            explanations: explanations(&self.replies),
+            board: board.clone(),
+            dispatcher: Arc::new(dispatcher),
+            guard,
+            ledger,
+            notices: self.notices(),
+            rhythm: rhythm(&self.config.service),
+            stop: stop.clone(),
+        }
+    }
+}
+
+impl Service {
+    /// Who keeps copies for each send port that has an audit.
+    fn auditors(&self, events: &mpsc::UnboundedSender<Event>) -> BTreeMap<String, Auditor> {
+        let mut auditors = BTreeMap::new();
+        for (name, port) in &self.config.send_port {
+            let Some(audit) = &port.audit else { continue };
+            let mut trails: Vec<_> = self.audit_folders.get(name).cloned().into_iter().collect();
+            if audit.database {
+                trails.push(Arc::new(DatabaseTrail::new(self.store.clone())));
+            }
+            let auditor = Auditor::new(name, audit.stages(), trails, events.clone());
+            auditors.insert(name.clone(), auditor);
+        }
+        auditors
+    }
+
+    fn notices(&self) -> Notices {
+        let notice = |(name, port): (&String, &SendPortConfig)| {
+            Some(Notice {
+                send_port: name.clone(),
+                to: port.notify_failures_to.clone()?,
+                interval: port.notify_interval,
+            })
+        };
+        Notices {
+            environment: self.config.environment.clone(),
+            notices: self.config.send_port.iter().filter_map(notice).collect(),
+            clock: system_clock(),
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn spool_failed(error: SpoolError) -> AppError {
+    AppError::Config(format!("service.state_folder: {error}"))
+}
+
+/// False if told to stop meanwhile.
+async fn pause(stop: &CancellationToken, wait: std::time::Duration) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(wait) => true,
+    }
+}
+
+fn started(instance: &InstanceInfo) -> Event {
+    Event {
+        severity: EventSeverity::Information,
+        event_type: "instance-started",
+        instance: Some(instance.id),
+        alert: None,
+        send_port: None,
+        relay: None,
+        message: format!("sendport {} started as {}", instance.version, instance.name),
+    }
+}
+
+/// Random enough to spread retries: taken from a fresh UUID, so that no crate is needed for it.
+fn chance() -> f64 {
+    let random = u32::from_be_bytes(first_four(uuid::Uuid::new_v4().as_bytes()));
+    f64::from(random) / f64::from(u32::MAX)
+}
+
+fn first_four(bytes: &[u8; 16]) -> [u8; 4] {
+    [bytes[0], bytes[1], bytes[2], bytes[3]]
+}
+
+fn send_port_info(port: &SendPort) -> SendPortInfo {
+    SendPortInfo {
+        name: port.name.clone(),
+        from_address: port.from.to_string(),
+        relays: port.relays.clone(),
+        protection: port.protection.as_str().to_owned(),
+        max_age: port.retry.max_age,
+        in_doubt: port.in_doubt,
+    }
+}
+
+fn explanations(replies: &ReplyTable) -> Vec<Explanation> {
+    let explanation = |entry: &crate::replies::Entry| Explanation {
+        key: entry.key.clone(),
+        fault: entry.fault.as_str().to_owned(),
+        cause: entry.cause.clone(),
+        advice: entry.advice.clone(),
+    };
+    replies.explanations().map(explanation).collect()
+}
+
+fn rhythm(config: &ServiceConfig) -> Rhythm {
+    Rhythm {
+        max_in_flight: config.max_in_flight,
+        poll_interval: config.poll_interval,
+        lease: config.lease,
+        renew_interval: config.renew_interval,
+        sweep_interval: config.sweep_interval,
+        drain_timeout: config.drain_timeout,
+    }
+}
