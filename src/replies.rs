@@ -266,6 +266,23 @@ mod tests {
             key(Auth, 535, "5.7.8", "Error: authentication failed"),
             "password-refused"
         );
+        for (text, expected) in [
+            (
+                "expected the server to offer AUTH PLAIN, it offers NTLM: set",
+                "auth-mechanism-not-offered",
+            ),
+            (
+                "AUTH PLAIN would send the password over an unencrypted connection: set",
+                "password-withheld",
+            ),
+            (
+                "AUTH SCRAM-SHA-1: the server says that we are signed in, but",
+                "sign-in-impossible",
+            ),
+            ("AUTH: no answer within 5.0s", "connection-lost"),
+        ] {
+            assert_eq!(key(Auth, 0, "", text), expected);
+        }
         assert_eq!(
             key(Auth, 535, "5.7.139", "basic authentication is disabled"),
             "basic-auth-disabled"
