@@ -97,7 +97,7 @@ impl Exim {
     fn spawn(authority: &TestAuthority, authenticator: &Authenticator) -> Self {
         let folder = peer::folder("exim");
         let run = folder.path();
-        let packages = Packages::link("exim", "usr/sbin/exim4", run.join("packages"));
+        let packages = Packages::copy("exim", "usr/sbin/exim4", run.join("packages"));
         let [plain, implicit_tls] = peer::free_ports();
         let configuration = configuration(authenticator)
             .replace("@ROOT@", &packages.root().to_string_lossy())

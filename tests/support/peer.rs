@@ -70,6 +70,18 @@ impl Packages {
         Self { root: link }
     }
 
+    /// A copy, for a server that starts its own program anew as another user: that one cannot
+    /// reach into somebody's home.
+    pub(crate) fn copy(name: &str, program: &str, to: PathBuf) -> Self {
+        let copied = Command::new("cp")
+            .arg("-R")
+            .arg(unpacked(name, program))
+            .arg(&to)
+            .status();
+        assert!(copied.expect("cp to run").success(), "packages of {name}");
+        Self { root: to }
+    }
+
     pub(crate) fn existing(link: PathBuf) -> Self {
         Self { root: link }
     }
