@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
 use crate::domain::{InstanceId, Outcome, OutcomeKind, SessionFacts};
 use crate::store::{Event, Recorded, Store, StoreError, StoreErrorKind};
@@ -13,6 +14,9 @@ use super::ledger::Ledger;
 
 /// So many outcomes go into one transaction at most.
 const BATCH: usize = 200;
+
+/// Under load an outcome waits so long for others to share its commit with.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// The first wait after the database refused; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -39,13 +43,18 @@ impl Recorder {
     /// Records until the channel is closed and empty.
     pub(super) async fn run(self, mut finished: mpsc::Receiver<Finished>) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut recorded_at: Option<Instant> = None;
         while finished.recv_many(&mut batch, BATCH).await > 0 {
+            if recorded_at.is_some_and(|at| at.elapsed() < GATHER) {
+                gather(&mut finished, &mut batch).await;
+            }
             let (outcomes, (ports, permits)): (Vec<_>, (Vec<_>, Vec<_>)) = batch
                 .drain(..)
                 .map(|f: Finished| (f.outcome, (f.send_port, f._permit)))
                 .unzip();
             self.record(&outcomes, &ports).await;
             drop(permits);
+            recorded_at = Some(Instant::now());
             self.freed.notify_one();
         }
     }
@@ -118,6 +127,17 @@ impl Recorder {
                     return result;
                 }
             }
+        }
+    }
+}
+
+/// Takes what else is finished within [`GATHER`], until a batch is full.
+async fn gather(finished: &mut mpsc::Receiver<Finished>, batch: &mut Vec<Finished>) {
+    let end = Instant::now() + GATHER;
+    while batch.len() < BATCH {
+        match tokio::time::timeout_at(end, finished.recv()).await {
+            Ok(Some(one)) => batch.push(one),
+            Ok(None) | Err(_) => return,
         }
     }
 }
