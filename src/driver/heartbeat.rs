@@ -41,9 +41,6 @@ impl Heartbeat {
         let mut failing = false;
         loop {
             let due = Instant::now() >= next;
-            if due || !self.shares.are_agreed() {
-                self.shares.agree(&*self.store, &self.board).await;
-            }
             self.board.tick();
             let relays = self.board.states();
             if due || relays != shown {
@@ -55,6 +52,10 @@ impl Heartbeat {
                     shown = relays;
                     next = Instant::now() + self.interval;
                 }
+            }
+            // After the lease: that must not wait for anything.
+            if due || !self.shares.are_agreed() {
+                self.shares.agree(&*self.store, &self.board).await;
             }
             tokio::time::sleep(SHOW_CHANGES_EVERY.min(self.interval)).await;
         }
