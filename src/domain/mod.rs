@@ -35,7 +35,7 @@ pub use recipient::{
     Recipient, RecipientKind, RecipientStatus, expand_recipient_lists, expand_recipients,
 };
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
-pub use sign_in::{SignInKey, SignInTurn, SignInVerdict};
+pub use sign_in::{SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict};
 
 /// UTC with the resolution that the databases keep: `datetime2(3)`.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::Reply;
 
+/// A refused secret is not tried again before this, so that no account is locked.
+pub const SIGN_IN_REST: Duration = Duration::from_secs(15 * 60);
+
 /// What is signed in to, and with what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SignInKey {

@@ -6,14 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::domain::{AlertId, RelayCondition, Timestamp};
+use crate::domain::{AlertId, RelayCondition, SIGN_IN_REST, Timestamp};
 
 /// First wait after an opening; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A refused password is not tried again before this, so that no account is locked.
-pub const PAUSE: Duration = Duration::from_secs(15 * 60);
+pub const PAUSE: Duration = SIGN_IN_REST;
 
 /// So many different alerts in a row that broke from MAIL on open the circuit.
 const BROKEN_IN_A_ROW: usize = 3;

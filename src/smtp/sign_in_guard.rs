@@ -14,12 +14,11 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::{Command, Fault, Reply, SignInKey, SignInTurn, SignInVerdict, Timestamp};
+use crate::domain::{
+    Command, Fault, Reply, SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Timestamp,
+};
 use crate::relay::NotReady;
 use crate::relay::sign_in::SignInLedger;
-
-/// How long a refused secret is not tried again. A changed one makes a new relay.
-const REST: Duration = Duration::from_secs(15 * 60);
 
 /// How often the ledger is asked while another instance tries the secret.
 const ASK_EVERY: Duration = Duration::from_millis(200);
@@ -99,7 +98,7 @@ impl SignInGuard {
                 Ok(SignInTurn::Free | SignInTurn::Alone) => break,
                 Ok(SignInTurn::Wait) => tokio::time::sleep(ASK_EVERY).await,
                 Ok(SignInTurn::Refused { reply, retry_in }) => {
-                    let until = self.clock.now() + retry_in.min(REST);
+                    let until = self.clock.now() + retry_in.min(SIGN_IN_REST);
                     let answer = held_back(reply);
                     state.refused = Some(Refused {
                         until,
@@ -142,7 +141,7 @@ impl Turn<'_> {
             Err(answer) if is_refusal(answer) => {
                 proven.store(false, Ordering::Relaxed);
                 self.state.refused = Some(Refused {
-                    until: self.guard.clock.now() + REST,
+                    until: self.guard.clock.now() + SIGN_IN_REST,
                     answer: held_back(answer.reply.clone()),
                 });
                 SignInVerdict::Refused(answer.reply.clone())

@@ -7,9 +7,6 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::domain::{InstanceId, SignInKey, SignInTurn, SignInVerdict, Standing};
 
-/// A refused secret is not tried again before this.
-pub const SIGN_IN_REST: Duration = Duration::from_secs(15 * 60);
-
 /// A sign-in that nobody told the end of is taken for dead after this.
 pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -37,7 +34,7 @@ pub trait Coordination: Send + Sync {
     /// [`SignInTurn::Alone`], and the others [`SignInTurn::Wait`] until
     /// [`Coordination::end_sign_in`], until the lease of the one that tries has run out, or for
     /// [`SIGN_IN_LIMIT`]; so does the one that tries, if it asks again before it has ended. A
-    /// refusal stands for [`SIGN_IN_REST`]; then one may try again. `instance` is `None` for a
+    /// refusal stands for [`SIGN_IN_REST`](crate::domain::SIGN_IN_REST); then one may try again. `instance` is `None` for a
     /// command that is not a running service.
     async fn begin_sign_in(
         &self,

@@ -6,12 +6,11 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::{
-    Command, InstanceId, Reply, SignInKey, SignInTurn, SignInVerdict, Standing, Timestamp,
+    Command, InstanceId, Reply, SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Standing,
+    Timestamp,
 };
 use crate::store::StoreError;
-use crate::store::coordination::{
-    Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_REST, SIGN_IN_UNTOUCHED,
-};
+use crate::store::coordination::{Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED};
 
 use super::codec::{Columns, earlier, time_text, uuid_text};
 use super::connection::{Trouble, write};

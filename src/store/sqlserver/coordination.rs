@@ -9,11 +9,11 @@ use uuid::Uuid;
 use super::SqlServerStore;
 use super::values::{Fields, fit, fit_long, seconds};
 use super::work::unexpected;
-use crate::domain::{Command, InstanceId, Reply, SignInKey, SignInTurn, SignInVerdict, Standing};
-use crate::store::StoreError;
-use crate::store::coordination::{
-    Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_REST, SIGN_IN_UNTOUCHED,
+use crate::domain::{
+    Command, InstanceId, Reply, SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Standing,
 };
+use crate::store::StoreError;
+use crate::store::coordination::{Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED};
 
 #[async_trait]
 impl Coordination for SqlServerStore {
