@@ -101,23 +101,7 @@ impl Config {
         if let Err(error) = parse_mailbox(&port.from) {
             found.add(key("from"), error.to_string());
         }
-        if let Some(path) = port.return_path.as_deref().filter(|path| *path != "<>")
-            && let Err(error) = parse_mailbox(path)
-        {
-            found.add(
-                key("return_path"),
-                format!("{error}; write an address, or \"<>\" for the null reverse-path"),
-            );
-        }
-        if port.return_path.as_deref() == Some("<>")
-            && matches!(port.dsn_notify, Some(Notify::On(_)))
-        {
-            found.add(
-                key("dsn_notify"),
-                "return_path is \"<>\", so nobody would get the notifications; write an address \
-                 there, or \"never\" here, or leave it out",
-            );
-        }
+        check_return_path(&format!("send_port.{name}"), port, found);
         if port.relays.is_empty() {
             found.add(key("relays"), "there is none; name at least one relay");
         }
@@ -149,6 +133,25 @@ impl Config {
         }
         check_retry(&key("retry"), port, found);
         check_additions(&format!("send_port.{name}"), port, found);
+    }
+}
+
+fn check_return_path(key: &str, port: &SendPortConfig, found: &mut Problems) {
+    let null = port.return_path.as_deref() == Some("<>");
+    if let Some(path) = port.return_path.as_deref().filter(|_| !null)
+        && let Err(error) = parse_mailbox(path)
+    {
+        found.add(
+            format!("{key}.return_path"),
+            format!("{error}; write an address, or \"<>\" for the null reverse-path"),
+        );
+    }
+    if null && matches!(port.dsn_notify, Some(Notify::On(_))) {
+        found.add(
+            format!("{key}.dsn_notify"),
+            "return_path is \"<>\", so nobody would get the notifications; write an address \
+             there, or \"never\" here, or leave it out",
+        );
     }
 }
 

@@ -138,13 +138,13 @@ impl Dispatcher {
                 return decided(roll.into_decision(None, port.in_doubt, None));
             }
         };
-        let version = composed.template_version.clone();
         let envelope = Envelope {
             reverse_path: port.return_path.clone(),
             forward_paths: roll.forward_paths(),
             dsn: receipt::request(alert, port),
         };
         if envelope.forward_paths.is_empty() {
+            let version = composed.template_version;
             return decided(roll.into_decision(None, port.in_doubt, version));
         }
         let job = Job {
@@ -153,13 +153,27 @@ impl Dispatcher {
             envelope: &envelope,
             composed: &composed,
         };
-        match self.submit(&job, expected).await {
+        let submitted = self.submit(&job, expected).await;
+        self.judged(submitted, &job, roll, &mut rules)
+    }
+
+    /// What a submission means for the alert.
+    fn judged(
+        &self,
+        submitted: Submitted,
+        job: &Job<'_>,
+        mut roll: Roll,
+        rules: &mut Rules<'_>,
+    ) -> OutcomeKind {
+        let (alert, port, composed) = (&job.lease.value, job.port, job.composed);
+        match submitted {
             Submitted::Reported(it) if it.report.end != SubmissionEnd::Fenced => {
                 rules.slowed_for = it.slowed_for;
-                let carried = &envelope.forward_paths[..it.carried];
-                roll.apply(&it.relay, carried, &it.report, &rules);
+                let carried = &job.envelope.forward_paths[..it.carried];
+                roll.apply(&it.relay, carried, &it.report, rules);
                 roll.remark(receipt::remark(alert, port, &it.report.facts));
                 let attempt = roll.attempt(it.key, &it.relay, it.report, &composed.message);
+                let version = composed.template_version.clone();
                 let mut decision = roll.into_decision(Some(attempt), port.in_doubt, version);
                 window::fit(&mut decision, alert, port, self.parts.clock.now());
                 decided(decision)
