@@ -84,7 +84,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// ours, but no library of these.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("tiberius", &["store/sqlserver"]),
-    ("rusqlite", &["spool", "store/sqlite"]),
+    ("rusqlite", &["store/sqlite"]),
     ("minijinja", &["template"]),
     ("lettre", &["mime"]),
     ("html2text", &["mime"]),

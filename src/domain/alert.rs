@@ -67,7 +67,7 @@ impl fmt::Display for PublicId {
 }
 
 /// Names one claim. Scheduling needs it; facts do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LeaseToken(pub Uuid);
 
 impl LeaseToken {

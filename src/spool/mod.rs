@@ -1,23 +1,22 @@
 //! What the database does not know yet, kept on this machine.
 //!
-//! A folder holds a slot for each instance that runs on it: a small SQLite file, and a lock
-//! that ends with its process. Into a slot goes a note right before each final dot, and each
-//! outcome as soon as it is known; both leave it when the database has recorded them. So what
+//! A folder holds a slot for each instance that runs on it: a journal, and a lock that ends
+//! with its process. Into the journal goes a note right before each final dot, and each outcome
+//! as soon as it is known; both are crossed out when the database has recorded them. So what
 //! is left over after a death says which few attempts are in doubt, and that nothing else was
 //! handed over.
 //!
 //! Notes and outcomes survive the death of the process at once (no fsync); [`Spool::sync`]
 //! makes them survive the machine's, when the database cannot take them.
 
+mod journal;
 mod slot;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, params};
-use uuid::Uuid;
-
-use crate::domain::{AlertId, DotNote, InstanceId, LeaseToken, Outcome, OutcomeKind};
+use crate::domain::{DotNote, InstanceId, Outcome, OutcomeKind};
+use journal::{Entry, Journal, Owner};
 use slot::Slot;
 
 /// Why a spool cannot be used.
@@ -28,7 +27,7 @@ pub enum SpoolError {
     Folder {
         /// Which.
         folder: PathBuf,
-        /// What the system or SQLite says.
+        /// What the system says.
         problem: String,
     },
     /// What is left over belongs to another database.
@@ -40,7 +39,7 @@ pub enum SpoolError {
         /// Which folder.
         folder: PathBuf,
         /// How much is left over.
-        count: u32,
+        count: usize,
         /// Whose it is.
         found: String,
         /// What is configured.
@@ -62,7 +61,7 @@ pub struct LeftOver {
 /// One slot of a state folder, ours until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Spool {
-    connection: Mutex<Connection>,
+    journal: Mutex<Journal>,
     slot: Slot,
 }
 
@@ -78,35 +77,22 @@ impl Spool {
         spools.collect()
     }
 
-    fn open(slot: Slot, database: &str) -> Result<Self, SpoolError> {
-        let problem = |error: rusqlite::Error| slot.problem(&error);
-        let connection = Connection::open(slot.file()).map_err(problem)?;
-        connection
-            .execute_batch(include_str!("sql/open.sql"))
-            .map_err(problem)?;
-        let spool = Self {
-            connection: Mutex::new(connection),
-            slot,
-        };
-        spool.check_database(database)?;
-        Ok(spool)
-    }
-
-    fn check_database(&self, expected: &str) -> Result<(), SpoolError> {
-        let connection = self.lock();
-        let count = "SELECT count(*) FROM Work";
-        let count: u32 = self.told(connection.query_row(count, [], |row| row.get(0)))?;
-        let found = connection.query_row("SELECT Database FROM Owner", [], |row| row.get(0));
-        let found: Option<String> = self.told(rusqlite::OptionalExtension::optional(found))?;
-        match found.filter(|found| found != expected && count > 0) {
-            None => Ok(()),
-            Some(found) => Err(SpoolError::OtherDatabase {
-                folder: self.slot.folder().to_owned(),
+    fn open(slot: Slot, expected: &str) -> Result<Self, SpoolError> {
+        let journal = Journal::open(slot.file()).map_err(|error| slot.problem(&error))?;
+        let count = journal.live();
+        let owner = journal.owner().filter(|_| count > 0);
+        if let Some(owner) = owner.filter(|owner| owner.database != expected) {
+            return Err(SpoolError::OtherDatabase {
+                folder: slot.folder().to_owned(),
                 count,
-                found,
+                found: owner.database.clone(),
                 expected: expected.to_owned(),
-            }),
+            });
         }
+        Ok(Self {
+            journal: Mutex::new(journal),
+            slot,
+        })
     }
 
     /// What was left over; empty where the last instance ended in order.
@@ -114,32 +100,19 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn left_over(&self) -> Result<LeftOver, SpoolError> {
-        let connection = self.lock();
-        let owner = connection.query_row("SELECT InstanceId FROM Owner", [], |row| {
-            row.get::<_, String>(0)
-        });
-        let owner = self.told(rusqlite::OptionalExtension::optional(owner))?;
+        let journal = self.lock();
         let mut left = LeftOver {
-            instance: owner
-                .and_then(|id| Uuid::parse_str(&id).ok())
-                .map(InstanceId),
+            instance: journal.owner().map(|owner| owner.instance),
             ..LeftOver::default()
         };
-        let mut statement = self.told(connection.prepare("SELECT Outcome, Note FROM Work"))?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
-        for row in self.told(rows)? {
-            let (outcome, note): (Option<String>, Option<String>) = self.told(row)?;
-            match (outcome, note) {
-                (Some(outcome), _) => left.outcomes.push(self.read(&outcome)?),
-                (None, Some(note)) => left.in_doubt.push(self.read(&note)?),
-                (None, None) => {}
+        for entry in journal.entries() {
+            match self.told(entry)? {
+                Entry::Outcome(outcome) => left.outcomes.push(outcome.into_owned()),
+                Entry::Note(note) => left.in_doubt.push(note.into_owned()),
+                Entry::Owner(_) | Entry::Forget(_) => {}
             }
         }
         Ok(left)
-    }
-
-    fn read<T: serde::de::DeserializeOwned>(&self, json: &str) -> Result<T, SpoolError> {
-        serde_json::from_str(json).map_err(|error| self.slot.problem(&error))
     }
 
     /// From now on the slot is this instance's.
@@ -147,13 +120,11 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn begin(&self, instance: InstanceId, database: &str) -> Result<(), SpoolError> {
-        let mut connection = self.lock();
-        let transaction = self.told(connection.transaction())?;
-        self.told(transaction.execute("DELETE FROM Owner", []))?;
-        let insert = "INSERT INTO Owner (InstanceId, Database) VALUES (?1, ?2)";
-        let values = params![instance.0.to_string(), database];
-        self.told(transaction.execute(insert, values))?;
-        self.told(transaction.commit())
+        let owner = Owner {
+            instance,
+            database: database.to_owned(),
+        };
+        self.told(self.lock().begin(owner))
     }
 
     /// Nothing is left over: everything was recorded or released.
@@ -161,10 +132,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn clear(&self) -> Result<(), SpoolError> {
-        self.told(
-            self.lock()
-                .execute_batch("DELETE FROM Work; DELETE FROM Owner"),
-        )
+        self.told(self.lock().clear())
     }
 
     /// Notes that a final dot is about to be sent.
@@ -172,8 +140,8 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`]: the dot must not be sent then.
     pub fn note(&self, note: &DotNote) -> Result<(), SpoolError> {
-        let json = serde_json::to_string(note).map_err(|error| self.slot.problem(&error))?;
-        self.write(include_str!("sql/note.sql"), note.alert, note.token, &json)
+        let line = Entry::Note(note.into()).line();
+        self.told(line.and_then(|line| self.lock().write((note.alert, note.token), line)))
     }
 
     /// Notes an outcome that decides something.
@@ -184,26 +152,8 @@ impl Spool {
         if matches!(outcome.kind, OutcomeKind::Released { .. }) {
             return Ok(());
         }
-        let json = serde_json::to_string(outcome).map_err(|error| self.slot.problem(&error))?;
-        self.write(
-            include_str!("sql/keep.sql"),
-            outcome.alert,
-            outcome.token,
-            &json,
-        )
-    }
-
-    fn write(
-        &self,
-        sql: &str,
-        alert: AlertId,
-        token: LeaseToken,
-        json: &str,
-    ) -> Result<(), SpoolError> {
-        let connection = self.lock();
-        let mut statement = self.told(connection.prepare_cached(sql))?;
-        self.told(statement.execute(params![alert.0, token.0.to_string(), json]))?;
-        Ok(())
+        let line = Entry::Outcome(outcome.into()).line();
+        self.told(line.and_then(|line| self.lock().write((outcome.alert, outcome.token), line)))
     }
 
     /// The database has recorded these.
@@ -211,18 +161,10 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`]; they are recorded again after a restart, which changes nothing.
     pub fn forget(&self, outcomes: &[Outcome]) -> Result<(), SpoolError> {
-        let mut connection = self.lock();
-        let transaction = self.told(connection.transaction())?;
-        {
-            let mut statement =
-                self.told(transaction.prepare_cached(include_str!("sql/forget.sql")))?;
-            for outcome in outcomes {
-                self.told(
-                    statement.execute(params![outcome.alert.0, outcome.token.0.to_string()]),
-                )?;
-            }
-        }
-        self.told(transaction.commit())
+        let keys = outcomes
+            .iter()
+            .map(|outcome| (outcome.alert, outcome.token));
+        self.told(self.lock().forget(keys))
     }
 
     /// Everything written so far survives a loss of power.
@@ -230,16 +172,14 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn sync(&self) -> Result<(), SpoolError> {
-        self.told(self.lock().execute_batch(include_str!("sql/sync.sql")))
+        self.told(self.lock().sync())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn told<T>(&self, result: rusqlite::Result<T>) -> Result<T, SpoolError> {
+    fn told<T>(&self, result: std::io::Result<T>) -> Result<T, SpoolError> {
         result.map_err(|error| self.slot.problem(&error))
     }
 }

@@ -21,7 +21,7 @@ impl Slot {
         &self.folder
     }
 
-    /// The SQLite file.
+    /// The journal.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
@@ -59,7 +59,7 @@ pub(super) fn take_free(folder: &Path) -> Result<Vec<Slot>, SpoolError> {
 }
 
 fn file(folder: &Path, number: u32) -> PathBuf {
-    folder.join(format!("spool-{number}.db"))
+    folder.join(format!("spool-{number}.jsonl"))
 }
 
 fn take(folder: &Path, number: u32) -> std::io::Result<Option<Slot>> {

@@ -1,5 +1,9 @@
+use std::io::Write;
+
+use uuid::Uuid;
+
 use super::*;
-use crate::domain::{AttemptKey, Timestamp};
+use crate::domain::{AlertId, AttemptKey, LeaseToken, Timestamp};
 
 const DATABASE: &str = "SQLite file s.db";
 
@@ -103,4 +107,63 @@ fn an_orderly_end_leaves_nothing() {
         enter(folder.path()).left_over().unwrap(),
         LeftOver::default()
     );
+}
+
+/// Appends what no spool wrote.
+fn tear(folder: &Path, octets: &[u8]) {
+    let path = folder.join("spool-1.jsonl");
+    let mut file = std::fs::File::options().append(true).open(path).unwrap();
+    file.write_all(octets).unwrap();
+}
+
+#[test]
+fn a_line_that_was_cut_off_is_none_and_harms_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = enter(folder.path());
+    spool.begin(InstanceId::random(), DATABASE).unwrap();
+    spool.note(&note(1)).unwrap();
+    drop(spool);
+    tear(folder.path(), b"\0\0\0\n{\"note\":{\"alert\":2,");
+
+    let spool = enter(folder.path());
+    assert_eq!(spool.left_over().unwrap().in_doubt.len(), 1);
+    spool.note(&note(3)).unwrap();
+    drop(spool);
+    let left = enter(folder.path()).left_over().unwrap();
+    let alerts: Vec<_> = left.in_doubt.iter().map(|note| note.alert.0).collect();
+    assert_eq!(alerts, [1, 3]);
+}
+
+#[test]
+fn what_is_forgotten_does_not_make_the_file_grow_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = enter(folder.path());
+    let instance = InstanceId::random();
+    spool.begin(instance, DATABASE).unwrap();
+    let stays = note(1);
+    spool.note(&stays).unwrap();
+    for alert in 2..10_000 {
+        let note = note(alert);
+        spool.note(&note).unwrap();
+        spool.keep(&outcome(&note)).unwrap();
+        spool.forget(&[outcome(&note)]).unwrap();
+    }
+    drop(spool);
+    let file = folder.path().join("spool-1.jsonl");
+    assert!(std::fs::metadata(file).unwrap().len() < 2 * 1024 * 1024);
+    let left = enter(folder.path()).left_over().unwrap();
+    assert_eq!(left.instance, Some(instance));
+    assert_eq!(left.in_doubt, [stays]);
+    assert_eq!(left.outcomes, []);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_spool_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let _spool = enter(folder.path());
+    let file = folder.path().join("spool-1.jsonl");
+    let mode = std::fs::metadata(file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

@@ -1,0 +1,220 @@
+//! The file of a slot: one JSON object a line, only ever appended to, and written anew where
+//! most of it is crossed out.
+//!
+//! A line counts when it is whole. What a death cut off in the middle, or a loss of power left
+//! unwritten, is no line: a dot follows its note only after the whole line was taken by the
+//! system.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{AlertId, DotNote, InstanceId, LeaseToken, Outcome};
+
+/// Below this length, in octets, a journal is not written anew.
+const SHORT: u64 = 1024 * 1024;
+
+/// One line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Entry<'a> {
+    /// Whose the slot is from here on.
+    Owner(Cow<'a, Owner>),
+    /// A final dot is about to be sent.
+    Note(Cow<'a, DotNote>),
+    /// What came of a lease; stands in place of its note.
+    Outcome(Cow<'a, Outcome>),
+    /// The database has recorded these.
+    Forget(Vec<Key>),
+}
+
+impl Entry<'_> {
+    pub(super) fn line(&self) -> io::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
+/// Who writes, and about which database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Owner {
+    pub(super) instance: InstanceId,
+    pub(super) database: String,
+}
+
+/// One lease of one alert.
+pub(super) type Key = (AlertId, LeaseToken);
+
+impl<'a> From<&'a DotNote> for Cow<'a, DotNote> {
+    fn from(note: &'a DotNote) -> Self {
+        Cow::Borrowed(note)
+    }
+}
+
+impl<'a> From<&'a Outcome> for Cow<'a, Outcome> {
+    fn from(outcome: &'a Outcome) -> Self {
+        Cow::Borrowed(outcome)
+    }
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Of whole lines, in octets.
+    length: u64,
+    /// A write broke off behind `length`.
+    torn: bool,
+    owner: Option<Owner>,
+    /// The last line about each lease that is not crossed out.
+    live: BTreeMap<Key, Vec<u8>>,
+}
+
+impl Journal {
+    /// Opens the file, or makes an empty one that only its owner may read.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = create(path, false)?;
+        let found = std::fs::read(path)?;
+        let last_end = found.iter().rposition(|octet| *octet == b'\n');
+        let whole = last_end.map_or(0, |end| end + 1);
+        let mut journal = Self {
+            path: path.to_owned(),
+            file,
+            length: whole as u64,
+            torn: whole < found.len(),
+            owner: None,
+            live: BTreeMap::new(),
+        };
+        for line in found.split_inclusive(|octet| *octet == b'\n') {
+            journal.read(line);
+        }
+        Ok(journal)
+    }
+
+    fn read(&mut self, line: &[u8]) {
+        match serde_json::from_slice(line) {
+            Ok(Entry::Owner(owner)) => self.owner = Some(owner.into_owned()),
+            Ok(Entry::Note(note)) => self.keep((note.alert, note.token), line),
+            Ok(Entry::Outcome(outcome)) => self.keep((outcome.alert, outcome.token), line),
+            Ok(Entry::Forget(keys)) => self.live.retain(|key, _| !keys.contains(key)),
+            Err(error) => {
+                tracing::warn!(%error, file = %self.path.display(), "a line of the spool was never whole");
+            }
+        }
+    }
+
+    fn keep(&mut self, key: Key, line: &[u8]) {
+        self.live.insert(key, line.to_vec());
+    }
+
+    pub(super) fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    /// How many leases are not crossed out.
+    pub(super) fn live(&self) -> usize {
+        self.live.len()
+    }
+
+    /// One for each lease that is not crossed out.
+    pub(super) fn entries(&self) -> impl Iterator<Item = io::Result<Entry<'static>>> {
+        let lines = self.live.values();
+        lines.map(|line| Ok(serde_json::from_slice(line)?))
+    }
+
+    /// The slot changes hands.
+    pub(super) fn begin(&mut self, owner: Owner) -> io::Result<()> {
+        let line = Entry::Owner(Cow::Borrowed(&owner)).line()?;
+        self.append(&line)?;
+        self.owner = Some(owner);
+        Ok(())
+    }
+
+    /// Appends a line about a lease.
+    pub(super) fn write(&mut self, key: Key, line: Vec<u8>) -> io::Result<()> {
+        self.append(&line)?;
+        self.live.insert(key, line);
+        Ok(())
+    }
+
+    /// Crosses out.
+    pub(super) fn forget(&mut self, keys: impl Iterator<Item = Key>) -> io::Result<()> {
+        let known = keys.filter(|key| self.live.remove(key).is_some());
+        let known: Vec<_> = known.collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let grown = self.length >= SHORT && self.length / 2 > self.octets_live();
+        if grown && self.write_anew().is_ok() {
+            return Ok(());
+        }
+        self.append(&Entry::Forget(known).line()?)
+    }
+
+    fn octets_live(&self) -> u64 {
+        self.live.values().map(|line| line.len() as u64).sum()
+    }
+
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.owner = None;
+        self.live.clear();
+        self.file.set_len(0)?;
+        (self.length, self.torn) = (0, false);
+        Ok(())
+    }
+
+    /// Everything written so far is on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// A line is written whole or not at all: what is left of one that did not fit on the disk
+    /// is cut off before the next.
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.length)?;
+        }
+        self.torn = true;
+        self.file.write_all(line)?;
+        self.torn = false;
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// The new file takes the place of the old one when all of it is on the disk.
+    fn write_anew(&mut self) -> io::Result<()> {
+        let beside = self.path.with_extension("new");
+        let mut text = Vec::new();
+        if let Some(owner) = &self.owner {
+            text = Entry::Owner(Cow::Borrowed(owner)).line()?;
+        }
+        for line in self.live.values() {
+            text.extend_from_slice(line);
+        }
+        let mut file = create(&beside, true)?;
+        file.write_all(&text)?;
+        file.sync_data()?;
+        std::fs::rename(&beside, &self.path)?;
+        (self.file, self.length, self.torn) = (file, text.len() as u64, false);
+        Ok(())
+    }
+}
+
+/// Opened to append; only its owner may read it.
+fn create(path: &Path, anew: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    if anew {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}

@@ -1,2 +1,0 @@
--- Spool::forget
-DELETE FROM Work WHERE AlertId = ?1 AND Token = ?2
