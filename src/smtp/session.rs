@@ -78,6 +78,8 @@ pub(super) struct Session {
     pub(super) readiness: Readiness,
     /// Transactions so far.
     pub(super) transactions: u32,
+    /// The last transaction went through without a refusal.
+    pub(super) smooth: bool,
 }
 
 impl Session {
@@ -130,6 +132,7 @@ impl Session {
             facts,
             readiness: Readiness::Ready,
             transactions: 0,
+            smooth: false,
         };
         session.greeting(waits, config.tls).await?;
         session.hello(settings, local, hello).await?;

@@ -30,7 +30,7 @@ impl Wire {
     }
 
     /// A delayed acknowledgement stalls servers that write in two portions for 40 ms. The
-    /// switch is not lasting: it is set before each read.
+    /// switch is not lasting: it is set whenever the rest of an answer is waited for.
     fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]
         if let Err(error) = self.tcp().set_quickack(true) {
@@ -146,6 +146,8 @@ pub(super) struct Stream {
     parser: ReplyParser,
     outgoing: Vec<u8>,
     received: Box<[u8]>,
+    /// Something was received since the last write.
+    heard: bool,
     attempt_end: Option<Instant>,
 }
 
@@ -159,6 +161,7 @@ impl Stream {
             parser: ReplyParser::default(),
             outgoing: Vec::new(),
             received: vec![0; 4096].into_boxed_slice(),
+            heard: false,
             attempt_end: None,
         }
     }
@@ -207,6 +210,7 @@ impl Stream {
 
     /// Writes `octets` as they are.
     pub(super) async fn write(&mut self, octets: &[u8], wait: Wait) -> Result<(), NoReply> {
+        self.heard = false;
         let wire = &mut self.wire;
         let write = async {
             wire.write_all(octets).await?;
@@ -229,7 +233,11 @@ impl Stream {
             if let Some(reply) = self.parser.take().map_err(NoReply::NotSmtp)? {
                 return Ok(reply);
             }
-            self.wire.acknowledge_at_once();
+            // A whole answer is acknowledged by the next command.
+            if self.heard {
+                self.wire.acknowledge_at_once();
+            }
+            self.heard = true;
             match self.wire.read(&mut self.received).await? {
                 0 => return Err(NoReply::Closed),
                 n => self.parser.feed(&self.received[..n]),

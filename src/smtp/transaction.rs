@@ -51,10 +51,12 @@ pub(super) async fn submit(
         waits,
         replies: Vec::new(),
         accepted: 0,
+        data_ahead: false,
         gone: false,
         ahead: Ahead::default(),
     };
     let result = transaction.run(envelope, message, gate).await;
+    transaction.session.smooth = transaction.was_smooth();
     let (replies, gone, ahead) = (transaction.replies, transaction.gone, transaction.ahead);
     match result {
         Ok(()) => Done {
@@ -95,6 +97,8 @@ struct Transaction<'a> {
     waits: &'a Timeouts,
     replies: Vec<CommandReply>,
     accepted: usize,
+    /// `DATA` was written behind the recipients.
+    data_ahead: bool,
     /// The other end closed the connection; a time-out is something else.
     gone: bool,
     ahead: Ahead,
@@ -117,6 +121,7 @@ impl Transaction<'_> {
         }
         let taken = self.mail_and_recipients(envelope, &due, message).await?;
         if !taken || self.accepted == 0 {
+            self.data_unwanted().await?;
             return self.reset().await;
         }
         self.stand_in_step().await?;
@@ -173,6 +178,10 @@ impl Transaction<'_> {
         if self.session.extensions.pipelining {
             pending = groups.next().unwrap_or_default();
             self.queue_recipients(pending);
+            self.data_ahead = self.session.smooth && groups.len() == 0;
+        }
+        if self.data_ahead {
+            self.session.stream.queue("DATA");
         }
         self.ahead.begin(1 + pending.len());
         let wait = Wait::new(self.waits.mail, "timeout.mail");
@@ -257,7 +266,8 @@ impl Transaction<'_> {
 
     /// Where more was answered than asked, the next replies would be taken for one another's.
     async fn stand_in_step(&mut self) -> Result<(), Ended> {
-        if !self.session.stream.has_leftover() || !self.ahead.was_used() {
+        let asked_more = self.data_ahead || !self.ahead.was_used();
+        if asked_more || !self.session.stream.has_leftover() {
             return Ok(());
         }
         let wait = Wait::new(self.waits.quit, "timeout.quit");
@@ -269,20 +279,48 @@ impl Transaction<'_> {
         Err(self.broken(Reply::absent(Command::Rcpt, what)))
     }
 
-    /// DATA goes alone, after all replies to RCPT: without an accepted recipient servers
-    /// answer it in three different ways. True after 354.
+    /// DATA goes alone, after all replies to RCPT, unless the transaction before had no
+    /// refusal: without an accepted recipient servers answer it in three different ways, and
+    /// some count it as an error. True after 354.
     async fn data(&mut self) -> Result<bool, Ended> {
         let wait = Wait::new(self.waits.data, "timeout.data");
-        self.ahead.begin(1);
-        self.session.stream.queue("DATA");
-        let unwritten = self.session.stream.flush(wait).await.err();
+        let mut unwritten = None;
+        if !self.data_ahead {
+            self.ahead.begin(1);
+            self.session.stream.queue("DATA");
+            unwritten = self.session.stream.flush(wait).await.err();
+        }
         let reply = self.read(Command::Data, None, wait, unwritten).await?;
+        if self.data_ahead && reply.code >= 400 {
+            self.check_order(&reply)?;
+        }
         if reply.code / 100 == 2 {
             self.ahead.out_of_step();
             let what = "the server answered DATA with 2yz where 354 was expected";
             return Err(self.broken(Reply::absent(Command::Data, what)));
         }
         Ok(reply.code / 100 == 3)
+    }
+
+    /// The reply to a DATA that nobody was accepted for says nothing about the message. A
+    /// server that waits for content all the same gets none: RFC 2920 section 3.1 would send
+    /// it a lone dot, but a closed connection cannot become an empty message.
+    async fn data_unwanted(&mut self) -> Result<(), Ended> {
+        if !self.data_ahead {
+            return Ok(());
+        }
+        let wait = Wait::new(self.waits.data, "timeout.data");
+        match self.session.stream.read_reply(wait).await {
+            Ok(refused) if refused.code >= 400 && refused.code != 421 => Ok(()),
+            _ => Err(Ended(SubmissionEnd::Answered)),
+        }
+    }
+
+    /// All that was asked was granted.
+    fn was_smooth(&self) -> bool {
+        let end = self.replies.last().map(|last| last.reply.command);
+        let granted = |reply: &Reply| matches!(reply.code, 200..=399);
+        end == Some(Command::EndOfData) && self.replies.iter().all(|it| granted(&it.reply))
     }
 
     async fn content(

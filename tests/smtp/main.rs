@@ -21,6 +21,7 @@ mod certificate_refused;
 mod certificate_shown;
 mod connections_bounded;
 mod content_arrives_unchanged;
+mod data_goes_ahead;
 mod delivery_receipt;
 mod disconnect_in_data;
 mod ehlo_not_known;
