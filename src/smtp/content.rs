@@ -1,34 +1,32 @@
 //! The octets after `DATA`: transparency (RFC 5321 section 4.5.2) and what is refused.
 
+use memchr::{memchr_iter, memchr2_iter};
+
 /// Ends the content.
 pub const FINAL_DOT: &[u8] = b".\r\n";
 
 /// The offset of a CR without LF or an LF without CR. Servers that take one of them for a
 /// line end would read a second transaction out of the content.
 pub fn bare_line_end(octets: &[u8]) -> Option<usize> {
-    let mut previous = 0;
-    for (at, &octet) in octets.iter().enumerate() {
-        if octet == b'\n' && previous != b'\r' {
-            return Some(at);
-        }
-        if previous == b'\r' && octet != b'\n' {
-            return Some(at - 1);
-        }
-        previous = octet;
-    }
-    (previous == b'\r').then(|| octets.len() - 1)
+    memchr2_iter(b'\r', b'\n', octets).find(|&at| match octets[at] {
+        b'\r' => octets.get(at + 1) != Some(&b'\n'),
+        _ => at == 0 || octets[at - 1] != b'\r',
+    })
 }
 
 /// The content as it goes over the wire: dots doubled at the start of lines, the last line
 /// ended, the final dot behind it.
 pub fn on_the_wire(octets: &[u8]) -> Vec<u8> {
     let mut wire = Vec::with_capacity(octets.len() + octets.len() / 50 + 8);
-    for line in octets.split_inclusive(|&octet| octet == b'\n') {
-        if line.starts_with(b".") {
+    let mut copied = 0;
+    for dot in memchr_iter(b'.', octets) {
+        if dot == 0 || octets[dot - 1] == b'\n' {
+            wire.extend_from_slice(&octets[copied..dot]);
             wire.push(b'.');
+            copied = dot;
         }
-        wire.extend_from_slice(line);
     }
+    wire.extend_from_slice(&octets[copied..]);
     if !octets.is_empty() && !octets.ends_with(b"\r\n") {
         wire.extend_from_slice(b"\r\n");
     }

@@ -94,6 +94,9 @@ impl Ahead {
 /// True of a reply to `RCPT` behind an accepted `MAIL` that says: that command was lost, or I
 /// do not want it yet.
 pub(super) fn denies_the_order(reply: &Reply) -> bool {
+    if reply.is_success() {
+        return false;
+    }
     let text = reply.text.to_ascii_lowercase();
     let names_it = ["pipelining", "synchronization", "synchronisation"]
         .iter()
