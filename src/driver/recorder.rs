@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 const BATCH: usize = 200;
 
 /// Under load an outcome waits so long for others to share its commit with.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// The first wait after the database refused; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
