@@ -132,12 +132,16 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Failure::Other(format!("cannot start: {error}"))),
     };
-    let result = runtime.block_on(cli.perform());
+    // On a worker, beside what it wakes and waits for.
+    let result = runtime.block_on(runtime.spawn(cli.perform()));
     // A blocked look-up or a stuck disk must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => complain(&failure),
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => complain(&failure),
+        Err(broken) => complain(&Failure::Other(format!(
+            "internal error, please report it: {broken}"
+        ))),
     }
 }
 
