@@ -5,7 +5,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use uuid::Uuid;
@@ -16,13 +16,17 @@ const TIME_FORM: &str = "%Y-%m-%dT%H:%M:%S%.3fZ";
 
 /// `2026-01-31T12:00:00.000Z`. Years that would not fit the form are cut to its ends.
 pub(super) fn time_text(at: Timestamp) -> String {
-    let year = chrono::Datelike::year(&at);
+    let year = at.year();
     if year > 9999 {
         "9999-12-31T23:59:59.999Z".to_owned()
     } else if year < 1 {
         "0001-01-01T00:00:00.000Z".to_owned()
     } else {
-        at.format(TIME_FORM).to_string()
+        // A leap second is the last millisecond of the one before.
+        let millis = at.timestamp_subsec_millis().min(999);
+        let (month, day) = (at.month(), at.day());
+        let (hour, minute, second) = (at.hour(), at.minute(), at.second());
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
     }
 }
 
