@@ -5,7 +5,11 @@
 //! recipient each. They take turns; before each turn Postfix is idle. The time of the service
 //! goes from the commit that made the alerts visible until the last one is recorded.
 //!
-//!     tests/peers/install.sh target/peers && cargo bench --bench drain [-- <messages> <rounds>]
+//! A relay mostly stands on another machine, so Postfix has half of the processors and whoever
+//! submits has the others; with `shared` all of them share all, which says how much of the
+//! processors the service takes from the relay.
+//!
+//!     tests/peers/install.sh target/peers && cargo bench --bench drain [-- <messages> <rounds> [shared]]
 
 #[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
 #[path = "../tests/support"]
@@ -22,6 +26,7 @@ mod site;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use site::Site;
 use support::postfix::{Postfix, PostfixOptions};
 
@@ -30,7 +35,8 @@ const CONNECTIONS: u32 = 10;
 const OCTETS: usize = 4096;
 const WITHIN: Duration = Duration::from_secs(300);
 
-#[tokio::main]
+/// One thread: what it starts runs where it runs.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     if !Postfix::available() {
         return;
@@ -38,12 +44,21 @@ async fn main() {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
     let messages = numbers.next().unwrap_or(3000);
     let rounds = numbers.next().unwrap_or(5);
+    let (of_the_relay, ours) = processors(std::env::args().any(|argument| argument == "shared"));
+    run_on(&of_the_relay);
     let postfix = Postfix::start(PostfixOptions::default()).await;
+    run_on(&ours);
     let site = Site::new(&relay_and_send_port(&postfix));
     let service = site.run();
 
     let (mut source, mut drain) = (Vec::new(), Vec::new());
-    print("| round | smtp-source, messages/s | sendport, messages/s | ratio |\n|---|---|---|---|");
+    let of = |set: &CpuSet| set.count();
+    print(&format!(
+        "{} processors for Postfix, {} for who submits; {messages} messages a turn\n\n\
+         | round | smtp-source, messages/s | sendport, messages/s | ratio |\n|---|---|---|---|",
+        of(&of_the_relay),
+        of(&ours)
+    ));
     for round in 0..=rounds {
         let one = run_source(&postfix, messages);
         postfix.wait_until_idle(WITHIN).await;
@@ -58,6 +73,30 @@ async fn main() {
     }
     print(&line("median", median(source), median(drain)));
     assert_eq!(service.stop(), Some(0));
+}
+
+/// For Postfix, and for the others.
+fn processors(shared: bool) -> (CpuSet, CpuSet) {
+    let all = sched_getaffinity(None).expect("the processors");
+    let numbers: Vec<_> = (0..CpuSet::MAX_CPU)
+        .filter(|&cpu| all.is_set(cpu))
+        .collect();
+    if shared || numbers.len() < 2 {
+        return (all, all);
+    }
+    let (half, other_half) = numbers.split_at(numbers.len() / 2);
+    (set_of(half), set_of(other_half))
+}
+
+fn set_of(numbers: &[usize]) -> CpuSet {
+    let mut set = CpuSet::new();
+    numbers.iter().for_each(|&cpu| set.set(cpu));
+    set
+}
+
+/// From here on, with all that is started from here on.
+fn run_on(set: &CpuSet) {
+    sched_setaffinity(None, set).expect("choose processors");
 }
 
 fn relay_and_send_port(postfix: &Postfix) -> String {
@@ -101,8 +140,8 @@ async fn run_drain(site: &Site, messages: usize) -> f64 {
                INSERT INTO Alert (ToRecipients, Subject, Body) SELECT 'user@example.test', 'Order ' || i, ?2 FROM n";
     let database = site.database();
     let count = i64::try_from(messages).expect("a small number");
-    let start = Instant::now();
     database.execute(sql, (count, &body)).expect("insert");
+    let start = Instant::now();
     wait_until_all_final(&database).await;
     rate(messages, start)
 }
