@@ -14,6 +14,9 @@ fn settings() -> MessageSettings {
         from: parse_mailbox("Order Watch <alerts@contoso.com>").expect("is one"),
         message_id_domain: "mail.contoso.com".to_owned(),
         headers: HeaderPolicy::default(),
+        charset: Charset::UTF_8,
+        html_charset: Charset::UTF_8,
+        international: false,
     }
 }
 
