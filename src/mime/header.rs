@@ -193,9 +193,8 @@ fn append_group(value: &mut String, name: &str, mailbox: &Mailbox, first: bool, 
     let display_name = mailbox.display_name.as_deref().unwrap_or_default();
     let shown = format!("{display_name} {}", mailbox.address);
     append_encoded(value, name, shown.trim(), first, charset);
-    if column(name, value) + 3 > ENCODED_LINE {
-        value.push_str("\r\n ");
-    }
+    // White space has to stand behind an encoded-word (RFC 2047 section 5, rule 3).
+    space(value, name, 3);
     value.push_str(":;");
 }
 

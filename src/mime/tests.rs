@@ -7,6 +7,7 @@ use crate::fixture;
 use crate::template::TemplateSet;
 
 mod hostile;
+mod international;
 mod python;
 
 fn settings() -> MessageSettings {
@@ -214,15 +215,16 @@ fn a_control_character_in_a_list_fails_only_its_entry() {
 #[test]
 fn to_and_cc_hold_who_can_be_read_and_bcc_stands_nowhere() {
     let alert = Alert {
-        to_recipients: Some(
-            "nobody; a..b@x.example; jürgen@x.example; a@münchen.example".to_owned(),
-        ),
+        to_recipients: Some("nobody; a..b@x.example; a@münchen.example".to_owned()),
         cc_recipients: Some("a..b@X.example".to_owned()),
         bcc_recipients: Some("Hidden Harry <hidden@x.example>".to_owned()),
         ..fixture::alert()
     };
     let text = text_of(&alert);
-    assert_eq!(header(&text, "To"), Some("a..b@x.example"));
+    assert_eq!(
+        header(&text, "To"),
+        Some("a..b@x.example, a@xn--mnchen-3ya.example")
+    );
     assert_eq!(header(&text, "Cc"), None);
     assert!(!text.to_lowercase().contains("hidden"), "{text}");
     let blind = Alert {
@@ -274,7 +276,7 @@ fn a_long_list_is_folded_between_mailboxes() {
 fn senders_that_cannot_be_used_fail_the_alert() {
     for (reply_to, found) in [
         ("nobody", "no '@'"),
-        ("a@x.example; jürgen@x.example", "not ASCII"),
+        ("a@x.example; büro@-ü.example", "IDNA"),
     ] {
         let alert = Alert {
             reply_to: Some(reply_to.to_owned()),
@@ -287,14 +289,7 @@ fn senders_that_cannot_be_used_fail_the_alert() {
     let alert = fixture::alert();
     let templates = TemplateSet::empty();
     let rendered = templates.render(&alert).expect("renders");
-    for from in [
-        "",
-        "x",
-        "a@b\r\nBcc: c@d",
-        "a@b, c@d",
-        "N <a@b>",
-        "jürgen@x.example",
-    ] {
+    for from in ["", "x", "a@b\r\nBcc: c@d", "a@b, c@d", "N <a@b>"] {
         let settings = MessageSettings {
             from: Mailbox::bare(from),
             ..settings()

@@ -24,6 +24,7 @@ mod bad_alerts_fail_alone;
 mod demo_ends_by_itself;
 mod failures_are_told_once;
 mod first_relay_killed_and_back;
+mod international_recipients;
 mod killed_and_nothing_lost;
 mod limits_hold;
 mod more_recipients_than_the_relay_takes;
