@@ -234,10 +234,12 @@ fn released(retry_in: Duration, reason: Option<String>) -> OutcomeKind {
 }
 
 /// A take-over spends an attempt of the alert too: one that kills whoever works on it ends
-/// here. Transactions for some of the recipients are not held against the others.
+/// here. Transactions for some of the recipients are not held against those who still wait.
 fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
-    let tries = || alert.recipients.iter().map(|r| r.attempt_count);
-    let of_others = tries().sum::<u32>() - tries().max().unwrap_or_default();
+    let spent: u32 = alert.recipients.iter().map(|r| r.attempt_count).sum();
+    let waiting = alert.recipients.iter().filter(|r| r.status.is_waiting());
+    let own = waiting.map(|r| r.attempt_count).max().unwrap_or_default();
+    let of_others = spent - own;
     if alert.attempt_count < port.retry.attempts.saturating_add(of_others) {
         return Ok(());
     }

@@ -69,7 +69,10 @@ pub fn build_message(
     }
     let from = checked_from(&settings.from)?;
     let message_id = message_id(alert, &settings.message_id_domain)?;
-    let reply_to = checked_reply_to(alert.reply_to.as_deref().unwrap_or_default())?;
+    let reply_to = match alert.reply_to.as_deref() {
+        Some(column) => checked_reply_to(column)?,
+        None => Vec::new(),
+    };
 
     let mut headers = HeaderSection::new(Script {
         charset: settings.charset,

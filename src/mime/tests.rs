@@ -325,6 +325,13 @@ fn extra_headers_are_added_as_the_policy_says() {
         Some("=?utf-8?q?Gr=C3=B6=C3=9Fter_Wert?=")
     );
     assert!(text.contains("X-Many: a\r\nX-Many: b\r\n"));
+    let named = text_of(&with_headers(
+        r#"{"List-Id": "Verspätet <late.contoso.com>"}"#,
+    ));
+    assert_eq!(
+        header(&named, "List-Id"),
+        Some("=?utf-8?q?Versp=C3=A4tet?= <late.contoso.com>")
+    );
     assert_eq!(header(&text, "X-Null"), None);
     assert_eq!(header(&text, "X-Empty"), None);
     for (json, key) in [
@@ -355,7 +362,9 @@ fn extra_headers_are_added_as_the_policy_says() {
             r#"{"References": "<1@x>", "references": "<2@x>"}"#,
             "bad-headers",
         ),
-        (r#"{"List-Id": "Grüße <a.b>"}"#, "bad-headers"),
+        (r#"{"List-Id": "Grüße <a b>"}"#, "bad-headers"),
+        (r#"{"List-Id": "Grüße"}"#, "bad-headers"),
+        (r#"{"List-Help": "<https://grüße.example>"}"#, "bad-headers"),
     ] {
         let error = built(&with_headers(json)).expect_err(json);
         assert_eq!(error.explanation(), key, "{json}: {error}");

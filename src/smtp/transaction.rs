@@ -204,10 +204,12 @@ impl Transaction<'_> {
         if self.session.extensions.size.is_some() {
             line += &format!(" SIZE={}", message.octets().len());
         }
-        if message.is_8bit() {
+        let eight_bit = message.is_8bit();
+        if eight_bit {
             line += " BODY=8BITMIME";
         }
-        if international || !sender.is_ascii() || message.is_international() {
+        let international = international || !sender.is_ascii();
+        if international || (eight_bit && message.is_international()) {
             line += " SMTPUTF8";
         }
         line + &self.dsn.map(dsn::of_mail).unwrap_or_default()
