@@ -28,6 +28,7 @@ mod international_recipients;
 mod killed_and_nothing_lost;
 mod limits_hold;
 mod more_recipients_than_the_relay_takes;
+mod odd_addresses_are_explained;
 mod refused_in_every_way;
 mod refused_password_is_tried_once;
 mod relay_down_and_back;
