@@ -94,30 +94,6 @@ fn refuses_with_the_one_thing_that_is_wrong() {
         ("ops@contoso.com.", "the domain after the '@' is malformed"),
         ("ops@-contoso.com", "the domain after the '@' is malformed"),
         ("'ops@contoso.com'", "the domain after the '@' is malformed"),
-        (
-            "ops@contoso.com；x",
-            "separate addresses by an ASCII ';' or ','",
-        ),
-        (
-            "ops@contoso.com、oncall@contoso.com",
-            "separate addresses by an ASCII ';' or ','",
-        ),
-        (
-            "<@a.example:ops@contoso.com>",
-            "source routes are not supported, write the last address alone",
-        ),
-        (
-            "Ops <@a.example:ops@contoso.com>",
-            "source routes are not supported, write the last address alone",
-        ),
-        (
-            "ops@-ü.example",
-            "the domain after the '@' is no internationalised domain name (IDNA, UTS 46)",
-        ),
-        (
-            "ops@\u{202e}ü.example",
-            "there is an invisible character in it, type it anew",
-        ),
         ("<ops@contoso.com", "'<' and '>' do not match"),
         ("ops@contoso.com>", "'<' and '>' do not match"),
         (
@@ -166,6 +142,38 @@ fn refuses_with_the_one_thing_that_is_wrong() {
     assert!(read(&format!("{}@x.example", "a".repeat(65))).is_err());
     assert!(read(&format!("a@{}.example", "a".repeat(64))).is_err());
     assert!(read(&format!("a@{}", ["a"; 140].join("."))).is_err());
+}
+
+#[test]
+fn refuses_what_other_programs_write_or_other_scripts_bring() {
+    for (written, problem) in [
+        (
+            "ops@contoso.com；x",
+            "separate addresses by an ASCII ';' or ','",
+        ),
+        (
+            "ops@contoso.com、oncall@contoso.com",
+            "separate addresses by an ASCII ';' or ','",
+        ),
+        (
+            "<@a.example:ops@contoso.com>",
+            "source routes are not supported, write the last address alone",
+        ),
+        (
+            "Ops <@a.example:ops@contoso.com>",
+            "source routes are not supported, write the last address alone",
+        ),
+        (
+            "ops@-ü.example",
+            "the domain after the '@' is no internationalised domain name (IDNA, UTS 46)",
+        ),
+        (
+            "ops@\u{202e}ü.example",
+            "there is an invisible character in it, type it anew",
+        ),
+    ] {
+        assert_eq!(read(written), Err(problem), "{written}");
+    }
 }
 
 #[test]
