@@ -298,3 +298,31 @@ fn an_unknown_character_set_is_refused_with_others_to_write() {
     );
     assert!(error.contains("charset"), "{error}");
 }
+
+#[test]
+fn rules_that_fit_nothing_are_told() {
+    let of = |rules: &str| problems(&format!("{SMALLEST}{rules}"));
+    let fine = "allow_recipient_domains = ['contoso.com', '.münchen.example']
+        allow_from = ['@contoso.com', 'büro@contoso.com', 'A <a@contoso.com>']";
+    assert_eq!(of(fine), "");
+    for (rules, expected) in [
+        (
+            "allow_recipient_domains = ['*.contoso.com']",
+            "'*.contoso.com' is no domain",
+        ),
+        (
+            "allow_recipient_domains = ['a@contoso.com']",
+            "'a@contoso.com' is no domain",
+        ),
+        (
+            "allow_from = ['contoso.com']",
+            "'contoso.com' is no address",
+        ),
+        (
+            "allow_from = ['@-ü.example']",
+            "'@-ü.example' is no address",
+        ),
+    ] {
+        assert!(of(rules).contains(expected), "{}", of(rules));
+    }
+}

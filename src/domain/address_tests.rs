@@ -402,6 +402,26 @@ proptest! {
     }
 
     #[test]
+    fn a_list_is_read_back_as_it_is_written(
+        people in proptest::collection::vec(
+            ("\\PC{0,20}", "[a-z0-9.+ü中-]{1,20}|\"[a-z @;,<>()]{0,20}\"", any::<bool>()), 0..6
+        ),
+        comma in any::<bool>()
+    ) {
+        let person = |(name, local, international): &(String, String, bool)| {
+            let domain = if *international { "münchen.example" } else { "contoso.com" };
+            let mailbox = parse_mailbox(&format!("{local}@{domain}")).expect("is one");
+            let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+            Mailbox { display_name: name, ..mailbox }
+        };
+        let mailboxes: Vec<_> = people.iter().map(person).collect();
+        let written: Vec<_> = mailboxes.iter().map(Mailbox::to_string).collect();
+        let list = written.join(if comma { ", " } else { ";" });
+        let read: Vec<_> = parse_address_list(&list).into_iter().map(|m| m.expect("is one")).collect();
+        prop_assert_eq!(read, mailboxes);
+    }
+
+    #[test]
     fn international_addresses_are_read(
         address in "[a-zü\u{308}\u{4e2d}\u{5d0}\u{627}\u{200d}\u{202e}\u{1f600}]{1,6}@[a-zß.ü\u{308}\u{4e2d}\u{5d0}\u{627}\u{200d}\u{ff0e}\u{3002}-]{1,12}"
     ) {
