@@ -7,6 +7,7 @@ use sendport::domain::{
     DsnRequest, Envelope, Notify, ReversePath, SecuredMessage, SubmissionReport,
 };
 use sendport::relay::Relay;
+use sendport::sink::{Sink, SinkOptions};
 
 use crate::support::client::{Open, envelope, last_reply, relay, said_to, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};
@@ -169,4 +170,32 @@ async fn only_they_are_refused_where_postfix_does_not() {
     }
     let delivered = postfix.wait_for_messages(1, WITHIN).await;
     assert_eq!(delivered[0].recipient, "ops@example.test");
+}
+
+#[tokio::test]
+async fn the_sink_takes_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = SinkOptions {
+        folder: folder.path().to_owned(),
+        ..SinkOptions::default()
+    };
+    let sink = Sink::start(options).await.expect("a sink");
+    let relay = relay(
+        sink.local_addr(),
+        "tls = \"none\"\n[timeout]\nend_of_data = \"10s\"",
+    );
+    let mut taken = sink.subscribe();
+    let envelope = Envelope {
+        reverse_path: ReversePath(Some("büro@example.test".to_owned())),
+        ..envelope(&["jürgen@example.test"])
+    };
+    let report = relay
+        .submit(&envelope, &international_message(), &Open)
+        .await;
+    assert!(report.is_accepted(), "{report:?}");
+    let received = taken.recv().await.expect("a message");
+    assert_eq!(received.sender, "büro@example.test");
+    assert_eq!(received.recipients, ["jürgen@example.test"]);
+    let kept = std::fs::read_to_string(received.file).expect("is UTF-8");
+    assert!(kept.contains("\r\nFrom: büro@example.test\r\n"), "{kept}");
 }
