@@ -138,25 +138,34 @@ async fn another_relay_of_the_send_port_is_asked() {
     assert_eq!(second.wait_for_messages(2, WITHIN).await.len(), 2);
 }
 
-#[tokio::test]
-async fn they_wait_while_a_relay_that_may_take_them_is_away() {
-    if !Postfix::available() {
-        return;
-    }
-    let (first, mut second) = (postfix("no").await, postfix("yes").await);
-    second.stop().await;
-    let site = Site::new(&two_relays(first.plain(), second.plain()));
+/// The relay that takes them is away, before or behind the one that does not.
+async fn they_wait_for(away_first: bool) {
+    let (without, mut away) = (postfix("no").await, postfix("yes").await);
+    away.stop().await;
+    let site = Site::new(&match away_first {
+        true => two_relays(away.plain(), without.plain()),
+        false => two_relays(without.plain(), away.plain()),
+    });
     insert(&site);
     let service = site.run();
     let waits = "SELECT count(*) FROM AlertStatus WHERE StatusReason LIKE 'waits for a relay that may offer SMTPUTF8%'";
     site.wait_until(waits, "1", WITHIN).await;
     let failed = "SELECT count(*) FROM Delivery WHERE Status = 'failed'";
     assert_eq!(site.value(failed), "0");
-    second.start_again().await;
+    away.start_again().await;
     site.wait_until_all_final(WITHIN).await;
     assert_eq!(service.stop(), Some(0));
     assert_eq!(site.value("SELECT Status FROM AlertStatus"), "relayed");
-    assert_eq!(second.wait_for_messages(2, WITHIN).await.len(), 2);
+    assert_eq!(without.wait_for_messages(2, WITHIN).await.len(), 2);
+    assert_eq!(away.wait_for_messages(2, WITHIN).await.len(), 2);
+}
+
+#[tokio::test]
+async fn they_wait_while_a_relay_that_may_take_them_is_away() {
+    if Postfix::available() {
+        they_wait_for(true).await;
+        they_wait_for(false).await;
+    }
 }
 
 #[tokio::test]
