@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::config::{Problem, SendPortConfig};
 use crate::delivery_window::{DeliveryWindow, shown};
 use crate::domain::{
-    Alert, AlertOrigin, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify, Reply,
-    ReversePath, Timestamp, parse_mailbox,
+    Alert, AlertOrigin, Charset, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify,
+    Reply, ReversePath, Timestamp, domain_to_ascii, parse_mailbox,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -69,6 +69,10 @@ pub struct SendPort {
     pub dsn_return: Option<DsnReturn>,
     /// Extra headers that an alert may bring.
     pub headers: HeaderPolicy,
+    /// Of headers and plain text.
+    pub charset: Charset,
+    /// Of HTML.
+    pub html_charset: Charset,
     delivery_window: Option<DeliveryWindow>,
     allow_from: Vec<String>,
     allow_recipient_domains: Vec<String>,
@@ -91,12 +95,12 @@ impl SendPort {
                     .address,
             ),
         };
-        let own_domain = || from.domain().to_owned();
+        let message_id_domain = config.message_id_domain.as_deref();
         Ok(Self {
             name: name.to_owned(),
             return_path: ReversePath(return_path),
             relays: config.relays.clone(),
-            message_id_domain: config.message_id_domain.clone().unwrap_or_else(own_domain),
+            message_id_domain: domain_rule(message_id_domain.unwrap_or(from.domain())),
             protection: config.protection,
             retry: config.retry_policy(),
             in_doubt: config.in_doubt,
@@ -106,9 +110,15 @@ impl SendPort {
                 .allow_headers
                 .as_deref()
                 .map_or_else(HeaderPolicy::default, header_policy),
+            charset: config.charset,
+            html_charset: config.charset_html.unwrap_or(config.charset),
             delivery_window: delivery_window(config)?,
-            allow_from: config.allow_from.clone(),
-            allow_recipient_domains: config.allow_recipient_domains.clone(),
+            allow_from: config.allow_from.iter().map(|r| from_rule(r)).collect(),
+            allow_recipient_domains: config
+                .allow_recipient_domains
+                .iter()
+                .map(|r| domain_rule(r))
+                .collect(),
             allow_principals: config.allow_principals.clone(),
             from,
         })
@@ -230,6 +240,27 @@ impl SendPort {
     }
 }
 
+/// A domain, or `.` and a domain, as [`Mailbox::domain`] has it; what is none fits nothing.
+fn domain_rule(written: &str) -> String {
+    let (dot, domain) = match written.strip_prefix('.') {
+        Some(domain) => (".", domain),
+        None => ("", written),
+    };
+    match domain_to_ascii(domain) {
+        Ok(ascii) => format!("{dot}{ascii}"),
+        Err(_) => written.to_owned(),
+    }
+}
+
+/// `a@b` or `@b`.
+fn from_rule(written: &str) -> String {
+    match (parse_mailbox(written), written.strip_prefix('@')) {
+        (Ok(mailbox), _) => mailbox.address,
+        (Err(_), Some(domain)) => format!("@{}", domain_rule(domain)),
+        (Err(_), None) => written.to_owned(),
+    }
+}
+
 fn delivery_window(config: &SendPortConfig) -> Result<Option<DeliveryWindow>, String> {
     let Some(window) = &config.delivery_window else {
         return Ok(None);
@@ -281,6 +312,28 @@ mod tests {
         let refused = |address: &str| port.refuse_recipient(&Mailbox::bare(address)).is_some();
         assert!(!refused("x@CONTOSO.com") && !refused("x@a.contoso.net"));
         assert!(refused("x@sub.contoso.com") && refused("x@contoso.net") && refused("x@evil.com"));
+    }
+
+    #[test]
+    fn internationalised_domains_are_compared_as_what_they_are() {
+        let port = port(
+            "allow_recipient_domains = ['münchen.example', '.MÜNCHEN.example']\n\
+             allow_from = ['@bücher.example']\nmessage_id_domain = 'münchen.example'",
+        );
+        let mailbox = |text| parse_mailbox(text).unwrap();
+        for address in [
+            "a@xn--mnchen-3ya.example",
+            "a@München.example",
+            "a@x.münchen.example",
+        ] {
+            assert_eq!(port.refuse_recipient(&mailbox(address)), None, "{address}");
+        }
+        assert!(
+            port.refuse_recipient(&mailbox("a@munchen.example"))
+                .is_some()
+        );
+        assert!(port.allows_from(&mailbox("a@xn--bcher-kva.example")));
+        assert_eq!(port.message_id_domain, "xn--mnchen-3ya.example");
     }
 
     #[test]

@@ -86,6 +86,12 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tiberius", &["store/sqlserver"]),
     ("rusqlite", &["store/sqlite"]),
     ("minijinja", &["template"]),
+    ("idna", &["domain/domain_name.rs"]),
+    ("encoding_rs", &["domain/charset.rs"]),
+    (
+        "unicode_normalization",
+        &["domain/address.rs", "mime/encoded_word.rs"],
+    ),
     ("lettre", &["mime"]),
     ("html2text", &["mime"]),
     ("tokio_openssl", &["smtp"]),

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::auth::AuthConfig;
 use super::limits::{CONNECTIONS, Connections, Limits, Rate};
 use super::timeouts::Timeouts;
 use super::tls::{MinTlsVersion, Pin, TlsMode};
+use crate::domain::domain_to_ascii;
 
 /// A relay, told apart by `kind`.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,7 +44,8 @@ pub struct FileRelay {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmtpRelay {
-    /// Name or address.
+    /// Name or address; an internationalised name is read as its A-labels, here and below.
+    #[serde(deserialize_with = "name")]
     pub host: String,
     /// TCP port; without it 25 for `tls = "none"` and `"opportunistic"`, 587 for
     /// `"starttls"`, 465 for `"implicit"`.
@@ -57,6 +59,7 @@ pub struct SmtpRelay {
     #[serde(default)]
     pub ca_file_only: bool,
     /// The name that the certificate has to bear, where it is not `host`.
+    #[serde(default, deserialize_with = "optional_name")]
     pub verify_name: Option<String>,
     /// False accepts any certificate. `check` warns of it.
     #[serde(default = "yes")]
@@ -78,6 +81,7 @@ pub struct SmtpRelay {
     /// Environment variable that holds the password of the key.
     pub client_key_password_env: Option<String>,
     /// The name in `EHLO`; without it the host's fully qualified name.
+    #[serde(default, deserialize_with = "optional_name")]
     pub ehlo_name: Option<String>,
     /// Local address to connect from.
     pub local_address: Option<IpAddr>,
@@ -148,6 +152,19 @@ impl SmtpRelay {
         let pin_is_enough = !self.pin_sha256.is_empty() && self.ca_file.is_none();
         self.verify_certificate && self.tls != TlsMode::Opportunistic && !pin_is_enough
     }
+}
+
+/// What is no domain name stays as it is written: who uses it says why.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let written = String::deserialize(deserializer)?;
+    match domain_to_ascii(&written) {
+        Ok(ascii) if !written.is_ascii() => Ok(ascii.into_owned()),
+        _ => Ok(written),
+    }
+}
+
+fn optional_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    name(deserializer).map(Some)
 }
 
 fn yes() -> bool {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::audit::AuditConfig;
 use super::delivery_window::DeliveryWindowConfig;
 use super::notify;
-use crate::domain::{DsnReturn, InDoubt, Notify};
+use crate::domain::{Charset, DsnReturn, InDoubt, Notify};
 use crate::retry::RetryPolicy;
 use crate::smime::Protection;
 
@@ -24,6 +24,12 @@ pub struct SendPortConfig {
     pub relays: Vec<String>,
     /// Right side of the Message-ID; without it the domain of `from`.
     pub message_id_domain: Option<String>,
+    /// Character set of headers and plain text; what it lacks is written in UTF-8.
+    #[serde(default)]
+    pub charset: Charset,
+    /// Character set of HTML; without it that of `charset`. What it lacks is written as
+    /// character references.
+    pub charset_html: Option<Charset>,
     /// Minimum protection of every message.
     #[serde(default)]
     pub protection: Protection,

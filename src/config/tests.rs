@@ -267,3 +267,62 @@ fn tls_settings_that_cannot_work_say_what_to_write_instead() {
     let text = error(&SMALLEST.replace("host = ", "pin_sha256 = [\"sha256:00\"]\nhost = "));
     assert!(text.contains("64 hexadecimal digits"), "{text}");
 }
+
+#[test]
+fn names_and_character_sets_beyond_ascii_are_understood() {
+    let config = Config::from_text(
+        "[relay.main]\nkind = 'smtp'\nhost = 'smtp.bücher.example'\nehlo_name = 'db.bücher.example'
+        [send_port.default]\nfrom = 'Büro <a@bücher.example>'\nrelays = ['main']
+        charset = 'Windows-1252'\ncharset_html = 'utf-8'",
+    )
+    .unwrap();
+    assert!(config.problems().is_empty());
+    let RelayConfig::Smtp(smtp) = &config.relay["main"] else {
+        panic!("{config:?}");
+    };
+    assert_eq!(smtp.host, "smtp.xn--bcher-kva.example");
+    assert_eq!(smtp.ehlo_name.as_deref(), Some("db.xn--bcher-kva.example"));
+    let port = &config.send_port["default"];
+    assert_eq!(port.charset.name(), "windows-1252");
+    assert_eq!(port.charset_html.map(|set| set.name()), Some("utf-8"));
+}
+
+#[test]
+fn an_unknown_character_set_is_refused_with_others_to_write() {
+    let text = "[relay.main]\nkind = 'discard'
+        [send_port.default]\nfrom = 'a@contoso.com'\nrelays = ['main']\ncharset = 'klingon'";
+    let error = Config::from_text(text).expect_err("klingon").to_string();
+    assert!(
+        error.contains("'klingon'") && error.contains("\"windows-1252\""),
+        "{error}"
+    );
+    assert!(error.contains("charset"), "{error}");
+}
+
+#[test]
+fn rules_that_fit_nothing_are_told() {
+    let of = |rules: &str| problems(&format!("{SMALLEST}{rules}"));
+    let fine = "allow_recipient_domains = ['contoso.com', '.münchen.example']
+        allow_from = ['@contoso.com', 'büro@contoso.com', 'A <a@contoso.com>']";
+    assert_eq!(of(fine), "");
+    for (rules, expected) in [
+        (
+            "allow_recipient_domains = ['*.contoso.com']",
+            "'*.contoso.com' is no domain",
+        ),
+        (
+            "allow_recipient_domains = ['a@contoso.com']",
+            "'a@contoso.com' is no domain",
+        ),
+        (
+            "allow_from = ['contoso.com']",
+            "'contoso.com' is no address",
+        ),
+        (
+            "allow_from = ['@-ü.example']",
+            "'@-ü.example' is no address",
+        ),
+    ] {
+        assert!(of(rules).contains(expected), "{}", of(rules));
+    }
+}

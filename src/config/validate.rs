@@ -8,7 +8,7 @@ use super::check_tls::check_tls;
 use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
 use super::{Config, SendPortConfig, ServiceConfig, check_oauth2, notify};
-use crate::domain::{Notify, parse_mailbox};
+use crate::domain::{Notify, domain_to_ascii, parse_mailbox};
 
 /// Something that has to be mended before the service starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +102,7 @@ impl Config {
             found.add(key("from"), error.to_string());
         }
         check_return_path(&format!("send_port.{name}"), port, found);
+        check_rules(&format!("send_port.{name}"), port, found);
         if port.relays.is_empty() {
             found.add(key("relays"), "there is none; name at least one relay");
         }
@@ -152,6 +153,31 @@ fn check_return_path(key: &str, port: &SendPortConfig, found: &mut Problems) {
             "return_path is \"<>\", so nobody would get the notifications; write an address \
              there, or \"never\" here, or leave it out",
         );
+    }
+}
+
+/// A rule that fits nothing would refuse everything.
+fn check_rules(key: &str, port: &SendPortConfig, found: &mut Problems) {
+    let is_domain = |domain: &str| domain_to_ascii(domain).is_ok();
+    for rule in &port.allow_recipient_domains {
+        if !is_domain(rule.strip_prefix('.').unwrap_or(rule)) {
+            let what =
+                "is no domain; write \"contoso.com\", or \".contoso.com\" for its subdomains";
+            found.add(
+                format!("{key}.allow_recipient_domains"),
+                format!("'{rule}' {what}"),
+            );
+        }
+    }
+    for rule in &port.allow_from {
+        let fits = match rule.strip_prefix('@') {
+            Some(domain) => is_domain(domain),
+            None => parse_mailbox(rule).is_ok(),
+        };
+        if !fits {
+            let what = "is no address; write \"a@contoso.com\", or \"@contoso.com\" for the domain";
+            found.add(format!("{key}.allow_from"), format!("'{rule}' {what}"));
+        }
     }
 }
 

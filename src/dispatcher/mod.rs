@@ -131,17 +131,20 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
-        let composed = match attempts_left(alert, port).and_then(|()| self.compose(alert, port)) {
+        let envelope = Envelope {
+            reverse_path: port.return_path.clone(),
+            forward_paths: roll.forward_paths(),
+            dsn: receipt::request(alert, port),
+        };
+        let international = envelope.has_international_recipients();
+        let composed =
+            attempts_left(alert, port).and_then(|()| self.compose(alert, port, international));
+        let composed = match composed {
             Ok(composed) => composed,
             Err(refusal) => {
                 roll.refuse(&refusal);
                 return decided(roll.into_decision(None, port.in_doubt, None));
             }
-        };
-        let envelope = Envelope {
-            reverse_path: port.return_path.clone(),
-            forward_paths: roll.forward_paths(),
-            dsn: receipt::request(alert, port),
         };
         if envelope.forward_paths.is_empty() {
             let version = composed.template_version;
@@ -184,7 +187,13 @@ impl Dispatcher {
         }
     }
 
-    fn compose(&self, alert: &Alert, port: &SendPort) -> Result<Composed, Refusal> {
+    /// `international`: for recipients whose addresses are not ASCII.
+    fn compose(
+        &self,
+        alert: &Alert,
+        port: &SendPort,
+        international: bool,
+    ) -> Result<Composed, Refusal> {
         port.check_principal(alert)?;
         let from = port.decide_from(alert)?;
         let protection = port.decide_protection(alert)?;
@@ -197,6 +206,9 @@ impl Dispatcher {
             from,
             message_id_domain: port.message_id_domain.clone(),
             headers: port.headers.clone(),
+            charset: port.charset,
+            html_charset: port.html_charset,
+            international,
         };
         let message = mime::build_message(&rendered, &settings)
             .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
@@ -222,10 +234,12 @@ fn released(retry_in: Duration, reason: Option<String>) -> OutcomeKind {
 }
 
 /// A take-over spends an attempt of the alert too: one that kills whoever works on it ends
-/// here. Transactions for some of the recipients are not held against the others.
+/// here. Transactions for some of the recipients are not held against those who still wait.
 fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
-    let tries = || alert.recipients.iter().map(|r| r.attempt_count);
-    let of_others = tries().sum::<u32>() - tries().max().unwrap_or_default();
+    let spent: u32 = alert.recipients.iter().map(|r| r.attempt_count).sum();
+    let waiting = alert.recipients.iter().filter(|r| r.status.is_waiting());
+    let own = waiting.map(|r| r.attempt_count).max().unwrap_or_default();
+    let of_others = spent - own;
     if alert.attempt_count < port.retry.attempts.saturating_add(of_others) {
         return Ok(());
     }

@@ -80,13 +80,18 @@ impl Roll {
     }
 
     /// Those that are due. Who was left out of a transaction goes before who had one and
-    /// waits for the next.
+    /// waits for the next. Who has an address beyond ASCII goes after all others: SMTPUTF8 binds
+    /// every server that a message passes, so the others' must not need it.
     pub(super) fn forward_paths(&self) -> Vec<ForwardPath> {
         let due = self.due_status();
+        let is_due = |entry: &&Entry| entry.recipient.status == due;
+        let is_ascii = |entry: &Entry| !entry.recipient.mailbox.is_international();
+        let ascii = self.entries.iter().filter(is_due).any(is_ascii);
         let waiting = self
             .entries
             .iter()
-            .filter(|entry| entry.recipient.status == due);
+            .filter(is_due)
+            .filter(|e| is_ascii(e) == ascii);
         let path = |entry: &Entry| ForwardPath {
             ordinal: entry.recipient.ordinal,
             address: entry.recipient.mailbox.address.clone(),

@@ -14,6 +14,10 @@ const ASKED_AGAIN: u32 = 3;
 /// A relay that does not answer, or says "slower" again and again, is left alone for this.
 const REST: Duration = Duration::from_secs(1);
 
+/// Who could be asked does not offer it, and who may offer it could not be asked.
+const NO_SMTPUTF8: &str =
+    "waits for a relay that may offer SMTPUTF8, which an address that is not ASCII needs";
+
 /// What is to be submitted.
 pub(super) struct Job<'a> {
     pub(super) lease: &'a Lease<Alert>,
@@ -47,6 +51,8 @@ pub(super) struct Reported {
 enum Step {
     Done(Submitted),
     NextRelay,
+    /// It cannot take these addresses; another one may.
+    NextForAddresses,
     SameRelay,
 }
 
@@ -54,7 +60,7 @@ impl Dispatcher {
     /// It is `expected` until it begins.
     pub(super) async fn submit(&self, job: &Job<'_>, expected: Expected) -> Submitted {
         let mut expected = Some(expected);
-        let mut rest = Duration::ZERO;
+        let (mut rest, mut why, mut passed_over) = (Duration::ZERO, None, false);
         let relays = digest::relay_order(&job.lease.value, &job.port.relays);
         let last = relays.len().saturating_sub(1);
         for (index, name) in relays.into_iter().enumerate() {
@@ -67,7 +73,8 @@ impl Dispatcher {
                 let step = match turn {
                     Ok(turn) => {
                         expected = None;
-                        self.over(name, turn, job).await
+                        self.over(name, turn, job, index < last || passed_over)
+                            .await
                     }
                     Err(NoTurn::Full(wait)) => return Submitted::NotYet(wait, Some(full(name))),
                     Err(NoTurn::Stalled) => {
@@ -78,18 +85,25 @@ impl Dispatcher {
                 };
                 match step {
                     Step::Done(submitted) => return submitted,
-                    Step::NextRelay => break,
+                    Step::NextRelay => {
+                        passed_over = true;
+                        break;
+                    }
+                    Step::NextForAddresses => {
+                        (rest, why) = (job.port.retry.first_delay, Some(NO_SMTPUTF8.to_owned()));
+                        break;
+                    }
                     Step::SameRelay if asked < ASKED_AGAIN => {}
                     Step::SameRelay => return Submitted::NotYet(REST, Some(full(name))),
                 }
             }
         }
         drop(expected);
-        Submitted::NotYet(rest, None)
+        Submitted::NotYet(rest, why)
     }
 
-    /// Over the relay whose turn it is.
-    async fn over(&self, name: &str, turn: Turn<'_>, job: &Job<'_>) -> Step {
+    /// Over the relay whose turn it is. There is `another` one that was not asked.
+    async fn over(&self, name: &str, turn: Turn<'_>, job: &Job<'_>, another: bool) -> Step {
         // A key for each relay: a copy names the one that it was kept for.
         let key = AttemptKey::random();
         let board = &self.parts.board;
@@ -107,6 +121,7 @@ impl Dispatcher {
         let message = &job.composed.message;
         let report = turn.relay.submit(&carried, message, &gate).await;
         match board.report(turn, job.lease.value.id, &report) {
+            After::Stands(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
             After::Stands(slowed_for) => Step::Done(Submitted::Reported(Box::new(Reported {
                 key,
                 relay: name.to_owned(),

@@ -5,18 +5,24 @@
 //! put into `RCPT TO` (with the UTF-8 of RFC 6531 section 3.3), a little more lenient in two
 //! places, because relays decide about theirs: dots may stand anywhere in a local part
 //! (`a..b@x`), and labels of a domain may hold `_`.
+//!
+//! What comes out has a domain in ASCII, its internationalised labels as A-labels, and a local
+//! part in Unicode's form NFC (RFC 6532 section 3.1): two spellings of one mailbox are equal.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+use super::domain_name::{domain_to_ascii, is_invisible};
 
 /// An address with the name that stands before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mailbox {
     /// The display name, unquoted, or `None`.
     pub display_name: Option<String>,
-    /// `local-part@domain`, local part quoted where it has to be.
+    /// `local-part@domain`, local part quoted where it has to be, domain in ASCII.
     pub address: String,
 }
 
@@ -55,6 +61,11 @@ impl Mailbox {
             Some((local, domain)) => format!("{local}@{}", domain.to_lowercase()),
             None => self.address.clone(),
         }
+    }
+
+    /// The local part is not ASCII: the address fits only where SMTPUTF8 (RFC 6531) is offered.
+    pub fn is_international(&self) -> bool {
+        !self.address.is_ascii()
     }
 
     /// `a***@contoso.com`, for logs: enough to recognise, not enough to harvest.
@@ -124,6 +135,9 @@ fn read_mailbox(text: &str) -> Result<Mailbox, &'static str> {
     }
     let bare = without_comments(text).ok_or("a comment or a quotation mark is not closed")?;
     let bare = bare.trim();
+    if is_route(bare) {
+        return Err(ROUTE);
+    }
     let (name, address) = match (find_outside_quotes(bare, '<'), bare.strip_suffix('>')) {
         (Some(open), Some(closed)) => (bare[..open].trim(), closed[open + 1..].trim()),
         (None, None) => ("", bare),
@@ -135,21 +149,31 @@ fn read_mailbox(text: &str) -> Result<Mailbox, &'static str> {
     if is_group(bare) {
         return Err("groups are not supported, write the members");
     }
-    let address = without_space_at_sign(address);
-    check_address(&address)?;
+    if is_route(address) {
+        return Err(ROUTE);
+    }
     Ok(Mailbox {
+        address: checked_address(address).map_err(|problem| guessed(address, problem))?,
         display_name: Some(unquote(name)).filter(|name| !name.is_empty()),
-        address,
     })
 }
 
-/// White space and comments may stand around the `@` (CFWS of RFC 5322 section 3.4.1); SMTP
-/// knows none.
-fn without_space_at_sign(address: &str) -> String {
-    match address.rsplit_once('@') {
-        Some((local, domain)) => format!("{}@{}", local.trim_end(), domain.trim_start()),
-        None => address.to_owned(),
+const ROUTE: &str = "source routes are not supported, write the last address alone";
+
+/// `<@one.example,@two.example:user@three.example>` (RFC 5321 appendix C), or what a separator
+/// has left of it.
+fn is_route(text: &str) -> bool {
+    let inner = text.strip_prefix('<');
+    inner.unwrap_or(text).starts_with('@')
+        && (text.contains(':') || (inner.is_some() && !text.ends_with('>')))
+}
+
+/// What is most likely wrong, where it is something else than what was found first.
+fn guessed(address: &str, problem: &'static str) -> &'static str {
+    if address.contains(['；', '，', '、', '،', '؛']) {
+        return "separate addresses by an ASCII ';' or ','";
     }
+    problem
 }
 
 /// `Name: members;` (RFC 5322 section 3.4): a colon that no quotation mark, angle bracket
@@ -162,30 +186,30 @@ fn is_group(bare: &str) -> bool {
     find_outside_quotes(&bare[..enclosed.unwrap_or(bare.len())], ':').is_some()
 }
 
-/// Checks `local-part@domain`. Limits: RFC 5321 section 4.5.3.1.
-fn check_address(address: &str) -> Result<(), &'static str> {
+/// `local-part@domain` as the mail system writes it. White space and comments may stand around
+/// the `@` (CFWS of RFC 5322 section 3.4.1); SMTP knows none. Limits: RFC 5321 section 4.5.3.1.
+fn checked_address(address: &str) -> Result<String, &'static str> {
     let (local, domain) = address.rsplit_once('@').ok_or("there is no '@'")?;
+    let (local, domain) = (local.trim_end(), domain.trim_start());
     if local.is_empty() {
         return Err("there is nothing before the '@'");
     }
+    if local.chars().any(is_invisible) {
+        return Err("there is an invisible character in it, type it anew");
+    }
+    let local = match local.is_ascii() {
+        true => Cow::Borrowed(local),
+        false => Cow::Owned(local.nfc().collect()),
+    };
     if local.len() > 64 {
         return Err("the part before the '@' is longer than 64 octets");
     }
-    if domain.len() > 255 {
-        return Err("the domain after the '@' is longer than 255 octets");
+    check_local_part(&local)?;
+    let domain = domain_to_ascii(domain)?;
+    if local.len() + 1 + domain.len() > 254 {
+        return Err("it is longer than 254 octets");
     }
-    if address.chars().any(is_invisible) {
-        return Err("there is an invisible character in it, type it anew");
-    }
-    check_local_part(local)?;
-    check_domain(domain)
-}
-
-/// What word processors and chats leave behind when an address is copied out of them: the
-/// format characters that draw nothing, line and paragraph separator.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+    Ok(format!("{local}@{domain}"))
 }
 
 fn check_local_part(local: &str) -> Result<(), &'static str> {
@@ -224,64 +248,6 @@ fn check_quoted(inner: &str) -> Result<(), &'static str> {
         }
     }
     Ok(())
-}
-
-fn check_domain(domain: &str) -> Result<(), &'static str> {
-    if domain.is_empty() {
-        return Err("there is nothing after the '@'");
-    }
-    if let Some(literal) = domain.strip_prefix('[') {
-        return if literal.strip_suffix(']').is_some_and(is_address_literal) {
-            Ok(())
-        } else {
-            Err(
-                "the address literal after the '@' is malformed, expected [192.0.2.1] or [IPv6:2001:db8::1]",
-            )
-        };
-    }
-    if domain.split('.').all(is_label) {
-        Ok(())
-    } else if domain.chars().any(char::is_whitespace) {
-        Err("there is a space in it")
-    } else {
-        Err("the domain after the '@' is malformed")
-    }
-}
-
-/// RFC 5321 section 4.1.3; nobody has registered a general tag yet.
-fn is_address_literal(inner: &str) -> bool {
-    match inner.get(..5) {
-        Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => inner[5..].parse::<Ipv6Addr>().is_ok(),
-        _ => inner.parse::<Ipv4Addr>().is_ok(),
-    }
-}
-
-fn is_label(label: &str) -> bool {
-    !label.is_empty()
-        && label.chars().count() <= 63
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.chars().all(|c| {
-            c.is_ascii_alphanumeric()
-                || c == '-'
-                || c == '_'
-                || (!c.is_ascii() && c.is_alphanumeric())
-                || is_mark(c)
-        })
-}
-
-/// Combining marks, as Indic and other scripts need them inside an internationalised label.
-/// Not exact: the conversion to A-labels has the last word. What looks like our own
-/// separators or dots (CJK and full-width punctuation) is left out.
-fn is_mark(c: char) -> bool {
-    c > '\u{2ff}'
-        && !c.is_whitespace()
-        && !c.is_control()
-        && !c.is_alphanumeric()
-        && !matches!(c, '\u{2000}'..='\u{206f}' | '\u{3000}'..='\u{3003}'
-            | '\u{3008}'..='\u{3020}' | '\u{fe10}'..='\u{fe1f}' | '\u{fe30}'..='\u{fe6f}'
-            | '\u{ff00}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}' | '\u{ff5f}'..='\u{ff65}'
-            | '\u{fff0}'..='\u{ffff}')
 }
 
 /// Splits at `;` and `,` that stand outside quotation marks and comments. An unclosed `<`

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    AlertId, AlertStatus, Command, Fault, LeaseToken, Mailbox, RecipientKind, RecipientStatus,
-    Reply, Timestamp, alert::word_enum,
+    AlertId, AlertStatus, Command, EnhancedStatusCode, Fault, LeaseToken, Mailbox, RecipientKind,
+    RecipientStatus, Reply, Timestamp, alert::word_enum,
 };
 
 /// Names one attempt, so that writing it twice writes it once.
@@ -55,6 +55,9 @@ pub struct SessionFacts {
     /// The relay offers delivery status notifications (RFC 3461). Not written down.
     #[serde(default)]
     pub offers_dsn: bool,
+    /// The relay offers addresses beyond ASCII (SMTPUTF8, RFC 6531). Not written down.
+    #[serde(default)]
+    pub offers_smtp_utf8: bool,
 }
 
 /// One reply of a transaction; for `RCPT`, of which recipient.
@@ -119,6 +122,19 @@ impl SubmissionReport {
             .iter()
             .find(|r| r.ordinal == Some(ordinal))
             .map(|r| &r.reply)
+    }
+
+    /// The relay was asked for nothing, because it does not offer SMTPUTF8 (RFC 6531), which the
+    /// addresses need; another one may.
+    pub fn wants_smtp_utf8(&self) -> bool {
+        let unsupported = EnhancedStatusCode::new(5, 6, 7);
+        self.end == SubmissionEnd::Answered
+            && !self.facts.offers_smtp_utf8
+            && !self.replies.is_empty()
+            && self
+                .replies
+                .iter()
+                .all(|said| said.reply.code == 553 && said.reply.enhanced == Some(unsupported))
     }
 
     /// The relay answered the final dot with 2yz.

@@ -31,6 +31,13 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// A forward-path is not ASCII: SMTPUTF8 (RFC 6531) is needed.
+    pub fn has_international_recipients(&self) -> bool {
+        self.forward_paths
+            .iter()
+            .any(|path| !path.address.is_ascii())
+    }
+
     /// The same with the first of its forward-paths, as many as fit into one transaction;
     /// `None`: all of them.
     pub fn with_at_most(&self, recipients: Option<usize>) -> Cow<'_, Self> {
@@ -46,7 +53,8 @@ impl Envelope {
 }
 
 /// RFC 5322 octets before protection. CRLF line endings only, no bare CR or LF, no line
-/// longer than 998 octets; no `Bcc` header. Not dot-stuffed.
+/// longer than 998 octets; no `Bcc` header; above 127 at most in addresses (RFC 6532). Not
+/// dot-stuffed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The value of the `Message-ID` header with its angle brackets.
@@ -93,5 +101,14 @@ impl SecuredMessage {
     /// Octets above 127 occur: the relay has to offer 8BITMIME (RFC 6152).
     pub fn is_8bit(&self) -> bool {
         !self.octets.is_ascii()
+    }
+
+    /// Octets above 127 occur in the header section (RFC 6532): the relay has to offer SMTPUTF8.
+    pub fn is_international(&self) -> bool {
+        if self.octets.is_ascii() {
+            return false;
+        }
+        let end = self.octets.windows(4).position(|four| four == b"\r\n\r\n");
+        !self.octets[..end.unwrap_or(self.octets.len())].is_ascii()
     }
 }

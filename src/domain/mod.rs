@@ -9,6 +9,8 @@ mod address;
 mod alert;
 mod attempt;
 mod audit;
+mod charset;
+mod domain_name;
 mod dsn;
 mod envelope;
 mod instance;
@@ -26,6 +28,8 @@ pub use attempt::{
     OutcomeKind, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
 };
 pub use audit::{AuditCopy, AuditStage};
+pub use charset::Charset;
+pub use domain_name::domain_to_ascii;
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
 pub use instance::{

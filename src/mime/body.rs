@@ -1,14 +1,22 @@
 //! The MIME entity: plain text, or text and HTML as alternatives (RFC 2046 section 5.1.4).
 
+use std::borrow::Cow;
+
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, MultiPart, SinglePart};
 
 use super::alternative::html_to_text;
+use crate::domain::Charset;
 use crate::template::RenderedAlert;
 
-/// Headers and octets of the entity, ending in CRLF. 7-bit, lines of at most 78.
-pub(super) fn entity(rendered: &RenderedAlert<'_>, boundary: &str) -> Vec<u8> {
-    let text = |text: &str| part(ContentType::TEXT_PLAIN, text, boundary);
+/// Headers and octets of the entity, ending in CRLF. 7-bit, lines of at most 78. The character
+/// sets are those of plain text and of HTML.
+pub(super) fn entity(
+    rendered: &RenderedAlert<'_>,
+    boundary: &str,
+    (charset, html_charset): (Charset, Charset),
+) -> Vec<u8> {
+    let text = |text: &str| plain_part(text, boundary, charset);
     match (&rendered.text, &rendered.html) {
         (plain, None) => text(plain.as_deref().unwrap_or_default()).formatted(),
         (plain, Some(html)) => {
@@ -20,16 +28,45 @@ pub(super) fn entity(rendered: &RenderedAlert<'_>, boundary: &str) -> Vec<u8> {
             MultiPart::alternative()
                 .boundary(boundary)
                 .singlepart(first)
-                .singlepart(part(ContentType::TEXT_HTML, html, boundary))
+                .singlepart(html_part(html, boundary, html_charset))
                 .formatted()
         }
     }
 }
 
-fn part(content_type: ContentType, text: &str, boundary: &str) -> SinglePart {
+/// In UTF-8 where the set lacks a character: a reader that knows only the set shows some of it
+/// wrongly, but nothing is lost.
+fn plain_part(text: &str, boundary: &str, charset: Charset) -> SinglePart {
+    let text = normalised(text);
+    let other = charset.encode(&text).filter(|_| charset != Charset::UTF_8);
+    match other.map(Cow::into_owned) {
+        Some(octets) => part(of_set("plain", charset), octets, boundary),
+        None => part(ContentType::TEXT_PLAIN, text.into_bytes(), boundary),
+    }
+}
+
+/// The same; what the set lacks is mostly a character reference.
+fn html_part(html: &str, boundary: &str, charset: Charset) -> SinglePart {
+    let html = normalised(html);
+    let other = charset
+        .encode_html(&html)
+        .filter(|_| charset != Charset::UTF_8);
+    match other.map(Cow::into_owned) {
+        Some(octets) => part(of_set("html", charset), octets, boundary),
+        None => part(ContentType::TEXT_HTML, html.into_bytes(), boundary),
+    }
+}
+
+fn of_set(subtype: &str, charset: Charset) -> ContentType {
+    let written = format!("text/{subtype}; charset={}", charset.name());
+    // Names of character sets are tokens, so this can be read.
+    ContentType::parse(&written).unwrap_or(ContentType::TEXT_PLAIN)
+}
+
+fn part(content_type: ContentType, octets: Vec<u8>, boundary: &str) -> SinglePart {
     SinglePart::builder()
         .header(content_type)
-        .body(encoded(normalised(text), boundary))
+        .body(encoded(octets, boundary))
 }
 
 /// CRLF for every line ending, none after the last line (lettre writes that one), and no
@@ -57,38 +94,42 @@ fn normalised(text: &str) -> String {
 
 /// 7bit where nothing on the way has a reason to touch it, else quoted-printable, else
 /// base64 (RFC 2045 section 6).
-fn encoded(text: String, boundary: &str) -> Body {
-    if is_untouchable(&text) && !text.contains(boundary) {
-        return Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
+fn encoded(octets: Vec<u8>, boundary: &str) -> Body {
+    if is_untouchable(&octets, boundary) {
+        return Body::dangerous_pre_encoded(octets, ContentTransferEncoding::SevenBit);
     }
-    let escapes = text
-        .bytes()
+    let escapes = octets
+        .iter()
         .filter(|b| !matches!(b, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
-    let encoding = if escapes.count() <= text.len() / 6 {
+    let encoding = if escapes.count() <= octets.len() / 6 {
         ContentTransferEncoding::QuotedPrintable
     } else {
         ContentTransferEncoding::Base64
     };
-    let body = with_encoding(&text, encoding);
+    let body = with_encoding(&octets, encoding);
     if has_from_line(body.as_ref()) {
-        return with_encoding(&text, ContentTransferEncoding::Base64);
+        return with_encoding(&octets, ContentTransferEncoding::Base64);
     }
     body
 }
 
 /// Quoted-printable and base64 take any text, so there is never a refusal to handle.
-fn with_encoding(text: &str, encoding: ContentTransferEncoding) -> Body {
-    Body::new_with_encoding(text.to_owned(), encoding).unwrap_or_else(Body::new)
+fn with_encoding(octets: &[u8], encoding: ContentTransferEncoding) -> Body {
+    Body::new_with_encoding(octets.to_vec(), encoding).unwrap_or_else(Body::new)
 }
 
 /// Short ASCII lines that relays and mailbox formats pass on as they are, so that a
 /// signature over them holds (RFC 8551 section 3.1.3).
-fn is_untouchable(text: &str) -> bool {
-    text.is_ascii()
-        && !has_from_line(text.as_bytes())
-        && text
-            .split("\r\n")
-            .all(|line| line.len() <= 78 && !line.ends_with([' ', '\t']))
+fn is_untouchable(octets: &[u8], boundary: &str) -> bool {
+    if !octets.is_ascii() || has_from_line(octets) {
+        return false;
+    }
+    std::str::from_utf8(octets).is_ok_and(|text| {
+        !text.contains(boundary)
+            && text
+                .split("\r\n")
+                .all(|line| line.len() <= 78 && !line.ends_with([' ', '\t']))
+    })
 }
 
 /// Mailbox files put a `>` before such a line.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::header::{HeaderSection, LONGEST_WORD};
 use super::{MimeError, guard};
+use crate::domain::Mailbox;
 
 /// More would be no headers but a payload.
 const MOST_HEADERS: usize = 100;
@@ -224,6 +225,10 @@ fn add_one(headers: &mut HeaderSection, name: &str, value: &str) -> Result<(), M
         headers.machine_text(name, value);
         return Ok(());
     }
+    if let Some(list) = named_list(name, value) {
+        headers.mailboxes(name, &[list]);
+        return Ok(());
+    }
     // Structured: encoded-words cannot stand in addresses and identifiers (RFC 2047 section 5).
     let words: Vec<&str> = value.split_whitespace().collect();
     let is_word = |w: &&str| w.len() <= LONGEST_WORD && w.bytes().all(|b| b.is_ascii_graphic());
@@ -243,6 +248,21 @@ fn add_one(headers: &mut HeaderSection, name: &str, value: &str) -> Result<(), M
         headers.words(name, &words.join(" "));
     }
     Ok(())
+}
+
+/// `List-Id: phrase <identifier>` (RFC 2919 section 3), where the phrase is not ASCII: it has the
+/// form of a mailbox.
+fn named_list(name: &str, value: &str) -> Option<Mailbox> {
+    if value.is_ascii() || !name.eq_ignore_ascii_case("List-Id") {
+        return None;
+    }
+    let (phrase, identifier) = value.trim().strip_suffix('>')?.rsplit_once('<')?;
+    let is_identifier = |b: u8| b.is_ascii_graphic() && b != b'<' && b != b'>';
+    let usable = (1..=255).contains(&identifier.len()) && identifier.bytes().all(is_identifier);
+    usable.then(|| Mailbox {
+        display_name: Some(phrase.trim().trim_matches('"').to_owned()),
+        address: identifier.to_owned(),
+    })
 }
 
 /// `msg-id` (RFC 5322 section 3.6.4), roughly.

@@ -1,27 +1,43 @@
-//! The header section of a message (RFC 5322 section 2.2): folding and encoded-words.
+//! The header section of a message (RFC 5322 section 2.2): folding, and addresses.
 
 use std::fmt::Write;
 
-use crate::domain::Mailbox;
+use super::encoded_word::{ENCODED_LINE, encoded_words};
+use crate::domain::{Charset, Mailbox};
 
 /// RFC 5322 section 2.1.1: lines should not be longer.
 const LINE: usize = 78;
-/// RFC 2047 section 2: a line with an encoded-word must not be longer.
-const ENCODED_LINE: usize = 76;
 /// Longest word that is folded around rather than encoded: with its name it stays below 998.
 pub(super) const LONGEST_WORD: usize = 800;
 
 /// After a longer name there is no room for an encoded-word on the same line.
 const LONG_NAME: usize = 40;
 
+/// How a header section says what is not ASCII.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Script {
+    /// Of encoded-words; what it lacks is written in UTF-8.
+    pub(super) charset: Charset,
+    /// Addresses beyond ASCII stand as they are (RFC 6532), for relays that offer SMTPUTF8.
+    pub(super) international: bool,
+}
+
 /// Headers in the order in which they were added. Everything that comes out is printable
-/// ASCII in lines that end in CRLF, whatever goes in.
+/// ASCII, and such addresses as the script lets stand, in lines that end in CRLF, whatever goes in.
 #[derive(Debug, Default)]
 pub(super) struct HeaderSection {
     octets: String,
+    script: Script,
 }
 
 impl HeaderSection {
+    pub(super) fn new(script: Script) -> Self {
+        Self {
+            octets: String::new(),
+            script,
+        }
+    }
+
     /// A value of ours: short printable ASCII.
     pub(super) fn literal(&mut self, name: &str, value: &str) {
         debug_assert!(value.bytes().all(|b| (0x20..0x7f).contains(&b)));
@@ -45,15 +61,21 @@ impl HeaderSection {
         self.push(name, &folded(name, value));
     }
 
-    /// A list of mailboxes (RFC 5322 section 3.4); no header where it is empty. The addresses
-    /// are ASCII, display names anything.
+    /// A list of mailboxes (RFC 5322 section 3.4); no header where it is empty. An address that
+    /// may not stand in it becomes the name of a group without members, as RFC 6857 section
+    /// 3.1.6 has it: everybody sees who else was written to.
     pub(super) fn mailboxes<M: std::borrow::Borrow<Mailbox>>(&mut self, name: &str, list: &[M]) {
         let mut value = String::new();
         for (n, mailbox) in list.iter().enumerate() {
             if n > 0 {
                 value.push(',');
             }
-            append_mailbox(&mut value, name, mailbox.borrow(), n == 0);
+            let (mailbox, first) = (mailbox.borrow(), n == 0);
+            if self.script.international || !mailbox.is_international() {
+                append_mailbox(&mut value, name, mailbox, first, self.script.charset);
+            } else {
+                append_group(&mut value, name, mailbox, first, self.script.charset);
+            }
         }
         if !value.is_empty() {
             self.push(name, &value);
@@ -73,10 +95,10 @@ impl HeaderSection {
         if is_plain(&value, longest_word) {
             self.push(name, &folded(name, &value));
         } else if name.len() > LONG_NAME {
-            let words = encoded_words(&value, 1);
+            let words = encoded_words(&value, 1, self.script.charset);
             self.push(name, &format!("\r\n {}", words.join("\r\n ")));
         } else {
-            let words = encoded_words(&value, name.len() + 2);
+            let words = encoded_words(&value, name.len() + 2, self.script.charset);
             self.push(name, &words.join("\r\n "));
         }
     }
@@ -121,41 +143,67 @@ fn folded(name: &str, value: &str) -> String {
     out
 }
 
-/// Writes one mailbox where `value` ends, on a new line if this one would become too long.
-fn append_mailbox(value: &mut String, name: &str, mailbox: &Mailbox, is_first: bool) {
-    let column = |value: &str| match value.rfind('\n') {
+/// Where the header's last line ends.
+fn column(name: &str, value: &str) -> usize {
+    match value.rfind('\n') {
         Some(at) => value.len() - at - 1,
         None => name.len() + 2 + value.len(),
-    };
-    // The shorter limit for all, because a neighbour may be an encoded-word.
-    let space = |value: &mut String, length: usize| {
-        let folds = column(value) + 1 + length > ENCODED_LINE;
-        value.push_str(if folds { "\r\n " } else { " " });
-    };
+    }
+}
+
+/// A space before something of this length, on a new line if this one would become too long. The
+/// shorter limit for all, because a neighbour may be an encoded-word.
+fn space(value: &mut String, name: &str, length: usize) {
+    let folds = column(name, value) + 1 + length > ENCODED_LINE;
+    value.push_str(if folds { "\r\n " } else { " " });
+}
+
+/// Writes one mailbox where `value` ends.
+fn append_mailbox(
+    value: &mut String,
+    name: &str,
+    mailbox: &Mailbox,
+    first: bool,
+    charset: Charset,
+) {
     let display_name = mailbox.display_name.as_deref().unwrap_or_default().trim();
     let address = &mailbox.address;
     if display_name.is_empty() {
-        if !is_first {
-            space(value, address.len() + 1);
+        if !first {
+            space(value, name, address.len() + 1);
         }
         value.push_str(address);
         return;
     }
     if let Some(phrase) = plain_phrase(display_name) {
-        if !is_first {
-            space(value, phrase.len());
+        if !first {
+            space(value, name, phrase.len());
         }
         value.push_str(&phrase);
     } else {
-        if !is_first {
-            value.push_str("\r\n ");
-        }
-        let words = encoded_words(display_name, column(value));
-        value.push_str(&words.join("\r\n "));
+        append_encoded(value, name, display_name, first, charset);
     }
-    space(value, address.len() + 3);
+    space(value, name, address.len() + 3);
     // Writing into a String cannot fail.
     let _ = write!(value, "<{address}>");
+}
+
+/// `group` (RFC 5322 section 3.4) without members, its name the mailbox.
+fn append_group(value: &mut String, name: &str, mailbox: &Mailbox, first: bool, charset: Charset) {
+    let display_name = mailbox.display_name.as_deref().unwrap_or_default();
+    let shown = format!("{display_name} {}", mailbox.address);
+    append_encoded(value, name, shown.trim(), first, charset);
+    // White space has to stand behind an encoded-word (RFC 2047 section 5, rule 3).
+    space(value, name, 3);
+    value.push_str(":;");
+}
+
+fn append_encoded(value: &mut String, name: &str, phrase: &str, first: bool, charset: Charset) {
+    if !first {
+        value.push_str("\r\n ");
+    }
+    let words = encoded_words(phrase, column(name, value), charset);
+    value.push_str(&words.join("\r\n "));
 }
 
 /// `phrase` (RFC 5322 section 3.2.5) as atoms or as a quoted-string; `None` where only
@@ -176,63 +224,4 @@ fn plain_phrase(name: &str) -> Option<String> {
     }
     let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
     Some(format!("\"{escaped}\""))
-}
-
-/// Encoded-words (RFC 2047) that give `text` when they are decoded and joined; the first one
-/// begins at `column`. Whole characters in each; quoted where most of it stays legible, else base64.
-fn encoded_words(text: &str, column: usize) -> Vec<String> {
-    let quoted = text.bytes().map(q_length).sum::<usize>() <= text.len() * 2;
-    let overhead = "=?utf-8?q??=".len();
-    // A continuation line begins with a space.
-    let mut room = ENCODED_LINE
-        .saturating_sub(column.max(1) + overhead)
-        .max(16);
-    let mut words = Vec::new();
-    let (mut start, mut length) = (0, 0);
-    for (at, c) in text.char_indices() {
-        let mut buffer = [0; 4];
-        let octets = c.encode_utf8(&mut buffer).bytes();
-        let needs: usize = if quoted {
-            octets.map(q_length).sum()
-        } else {
-            octets.len()
-        };
-        let fits = if quoted { room } else { room / 4 * 3 };
-        if length + needs > fits {
-            words.push(encoded_word(&text[start..at], quoted));
-            (start, length) = (at, 0);
-            room = ENCODED_LINE - 1 - overhead;
-        }
-        length += needs;
-    }
-    words.push(encoded_word(&text[start..], quoted));
-    words
-}
-
-/// What a display name may hold unencoded (RFC 2047 section 5, rule 3).
-fn is_q_safe(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!*+-/".contains(&b)
-}
-
-fn q_length(b: u8) -> usize {
-    if b == b' ' || is_q_safe(b) { 1 } else { 3 }
-}
-
-fn encoded_word(text: &str, quoted: bool) -> String {
-    if !quoted {
-        let base64 = openssl::base64::encode_block(text.as_bytes());
-        return format!("=?utf-8?b?{base64}?=");
-    }
-    let mut word = String::from("=?utf-8?q?");
-    for b in text.bytes() {
-        match b {
-            b' ' => word.push('_'),
-            b if is_q_safe(b) => word.push(char::from(b)),
-            b => {
-                // Writing into a String cannot fail.
-                let _ = write!(word, "={b:02X}");
-            }
-        }
-    }
-    word + "?="
 }

@@ -1,6 +1,6 @@
 //! A rendered alert as an Internet message (RFC 5322, RFC 2045 to 2049).
 //!
-//! In goes a [`RenderedAlert`], out comes a [`Message`]: 7-bit octets with CRLF line endings,
+//! In goes a [`RenderedAlert`], out comes a [`Message`]: octets with CRLF line endings,
 //! the same in every attempt (Message-ID, Date and boundary are made from the alert's own
 //! columns, nothing from a clock or a random number). This is the only place that knows
 //! lettre, which makes the MIME parts. The header section is ours, because lettre takes no
@@ -11,26 +11,28 @@
 //! a command. After the guard, all header text is encoded so that only printable ASCII is
 //! left, so the guard is not what safety hangs on alone.
 //!
-//! Not here yet: addresses that are not ASCII (RFC 6532, RFC 5890). In To and Cc such an
-//! address is left out, its recipient fails with 5.6.7 at submission; in From and Reply-To it
-//! fails the alert.
+//! An address whose local part is not ASCII stands in the header section only where the message
+//! is made for a relay that offers SMTPUTF8 (RFC 6531); elsewhere a group without members names
+//! it. In From and Reply-To it cannot be replaced: such a message always needs SMTPUTF8. All else
+//! is ASCII in either form.
 
 mod alternative;
 mod body;
+mod encoded_word;
 mod error;
 mod extra;
 mod guard;
 mod header;
 
 use crate::domain::{
-    Alert, Importance, Mailbox, Message, Recipient, RecipientKind, Sensitivity, Timestamp,
+    Alert, Charset, Importance, Mailbox, Message, Recipient, RecipientKind, Sensitivity, Timestamp,
     expand_recipients, parse_address_list, parse_mailbox,
 };
 use crate::template::RenderedAlert;
 
 pub use error::MimeError;
 pub use extra::HeaderPolicy;
-use header::HeaderSection;
+use header::{HeaderSection, Script};
 
 /// What a send port says about its messages.
 #[derive(Debug, Clone)]
@@ -42,6 +44,12 @@ pub struct MessageSettings {
     pub message_id_domain: String,
     /// Which headers the column Headers may add.
     pub headers: HeaderPolicy,
+    /// Of headers and of plain text; what it lacks is written in UTF-8.
+    pub charset: Charset,
+    /// Of HTML; what it lacks is written as character references.
+    pub html_charset: Charset,
+    /// The message is for recipients whose addresses are not ASCII: theirs may stand in it.
+    pub international: bool,
 }
 
 /// Makes the message of an alert.
@@ -61,13 +69,20 @@ pub fn build_message(
     }
     let from = checked_from(&settings.from)?;
     let message_id = message_id(alert, &settings.message_id_domain)?;
+    let reply_to = match alert.reply_to.as_deref() {
+        Some(column) => checked_reply_to(column)?,
+        None => Vec::new(),
+    };
 
-    let mut headers = HeaderSection::default();
+    let mut headers = HeaderSection::new(Script {
+        charset: settings.charset,
+        international: settings.international
+            || from.is_international()
+            || reply_to.iter().any(Mailbox::is_international),
+    });
     headers.literal("Date", &date_time(alert.created_at));
     headers.mailboxes("From", &[from]);
-    if let Some(reply_to) = &alert.reply_to {
-        headers.mailboxes("Reply-To", &checked_reply_to(reply_to)?);
-    }
+    headers.mailboxes("Reply-To", &reply_to);
     destination(&mut headers, &recipients);
     headers.text("Subject", &rendered.subject);
     headers.literal("Message-ID", &message_id);
@@ -79,7 +94,8 @@ pub fn build_message(
         headers.literal("Content-Language", language.trim());
     }
     let mut octets = headers.into_octets();
-    octets.extend(body::entity(rendered, &boundary(alert)));
+    let charsets = (settings.charset, settings.html_charset);
+    octets.extend(body::entity(rendered, &boundary(alert), charsets));
     Ok(Message { message_id, octets })
 }
 
@@ -89,7 +105,7 @@ fn destination(headers: &mut HeaderSection, recipients: &[Recipient]) {
     let of = |kind| -> Vec<&Mailbox> {
         recipients
             .iter()
-            .filter(|r| r.kind == kind && r.refusal.is_none() && r.mailbox.address.is_ascii())
+            .filter(|r| r.kind == kind && r.refusal.is_none())
             .map(|r| &r.mailbox)
             .collect()
     };
@@ -150,24 +166,16 @@ fn checked_from(from: &Mailbox) -> Result<&Mailbox, MimeError> {
     match parse_mailbox(&from.address) {
         Err(error) => Err(bad(error.problem)),
         Ok(read) if read.address != from.address => Err(bad("it holds more than an address")),
-        Ok(_) if !from.address.is_ascii() => Err(bad(NOT_ASCII)),
         Ok(_) => Ok(from),
     }
 }
 
-const NOT_ASCII: &str = "it is not ASCII, and addresses in other scripts are not supported yet";
-
 fn checked_reply_to(column: &str) -> Result<Vec<Mailbox>, MimeError> {
-    let checked = |entry: Result<Mailbox, crate::domain::AddressError>| match entry {
-        Err(error) => Err(MimeError::BadReplyTo {
+    let checked = |entry: Result<Mailbox, crate::domain::AddressError>| {
+        entry.map_err(|error| MimeError::BadReplyTo {
             written: error.written,
             problem: error.problem,
-        }),
-        Ok(mailbox) if !mailbox.address.is_ascii() => Err(MimeError::BadReplyTo {
-            written: mailbox.address,
-            problem: NOT_ASCII,
-        }),
-        Ok(mailbox) => Ok(mailbox),
+        })
     };
     parse_address_list(column)
         .into_iter()

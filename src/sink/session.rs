@@ -82,6 +82,7 @@ impl Session {
                 self.wire.reply("250-PIPELINING");
                 self.wire.reply(&format!("250-SIZE {MAX_MESSAGE}"));
                 self.wire.reply("250-8BITMIME");
+                self.wire.reply("250-SMTPUTF8");
                 "250 ENHANCEDSTATUSCODES"
             }
             Request::Helo => {

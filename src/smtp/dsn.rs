@@ -26,7 +26,10 @@ pub(super) fn of_recipient(request: &DsnRequest, address: &str) -> String {
         Some(Notify::Never) => return " NOTIFY=NEVER".to_owned(),
         Some(Notify::On(cases)) => cases.iter().map(|on| keyword(*on)).collect::<Vec<_>>(),
     };
-    let original = format!("rfc822;{}", xtext(address));
+    let original = match address.is_ascii() {
+        true => format!("rfc822;{}", xtext(address)),
+        false => format!("utf-8;{}", unitext(address)),
+    };
     let notify = notify.join(",");
     if original.len() > LONGEST_ORCPT {
         return format!(" NOTIFY={notify}");
@@ -51,6 +54,20 @@ fn xtext(text: &str) -> String {
             encoded.push(char::from(octet));
         } else {
             encoded += &format!("+{octet:02X}");
+        }
+    }
+    encoded
+}
+
+/// `utf-8-addr-unitext` (RFC 6533 section 3), which needs SMTPUTF8: what would end the parameter,
+/// or begin an escape, as its code point.
+fn unitext(address: &str) -> String {
+    let mut encoded = String::with_capacity(address.len() + 8);
+    for c in address.chars() {
+        if !c.is_ascii() || (c.is_ascii_graphic() && !matches!(c, '+' | '=' | '\\')) {
+            encoded.push(c);
+        } else {
+            encoded += &format!("\\x{{{:02X}}}", u32::from(c));
         }
     }
     encoded
@@ -91,6 +108,15 @@ mod tests {
     #[test]
     fn what_could_end_the_parameter_is_encoded() {
         assert_eq!(xtext("\"a b\"=+\u{e9}"), "\"a+20b\"+3D+2B+C3+A9");
+    }
+
+    #[test]
+    fn an_original_recipient_that_is_not_ascii_has_a_type_of_its_own() {
+        let all = request(Some(Notify::always()), None);
+        assert_eq!(
+            of_recipient(&all, "\"ü +\"@x.test"),
+            " NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=utf-8;\"ü\\x{20}\\x{2B}\"@x.test"
+        );
     }
 
     #[test]

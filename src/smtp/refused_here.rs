@@ -1,6 +1,8 @@
-//! What cannot be put on the wire, said in the standard's numbers before any server is asked.
+//! What cannot be put on the wire, or not on this server's, said in the standard's numbers before
+//! MAIL.
 
 use super::content::bare_line_end;
+use super::extensions::Extensions;
 use crate::domain::{Command, EnhancedStatusCode, Envelope, Reply, SecuredMessage};
 
 /// Says why the message cannot be submitted to any server.
@@ -10,10 +12,6 @@ pub(super) fn refuse_locally(envelope: &Envelope, message: &SecuredMessage) -> O
         let what = "the sender's address has characters that would break the command MAIL";
         return Some(refusal(501, (5, 1, 7), what));
     }
-    if !sender.is_ascii() {
-        let what = "the sender's address is not ASCII, and SMTPUTF8 is not supported here";
-        return Some(refusal(553, (5, 6, 7), what));
-    }
     let at = bare_line_end(message.octets())?;
     let what = format!(
         "the message has a bare CR or LF at octet {at}; only CRLF may end a line, because \
@@ -22,8 +20,40 @@ pub(super) fn refuse_locally(envelope: &Envelope, message: &SecuredMessage) -> O
     Some(refusal(554, (5, 6, 11), &what))
 }
 
+/// Says why the message cannot be submitted to a server with these extensions.
+pub(super) fn refuse_by_extensions(
+    extensions: &Extensions,
+    envelope: &Envelope,
+    message: &SecuredMessage,
+) -> Option<Reply> {
+    let octets = message.octets().len();
+    if let Some(limit) = extensions.size_limit_below(octets) {
+        let what =
+            format!("the message has {octets} octets, the relay takes at most {limit} (SIZE)");
+        return Some(refusal(552, (5, 3, 4), &what));
+    }
+    let sender = envelope.reverse_path.0.as_deref().unwrap_or_default();
+    if !extensions.smtp_utf8 && !sender.is_ascii() {
+        let what = "the sender's address is not ASCII, and the relay does not offer SMTPUTF8";
+        return Some(refusal(553, (5, 6, 7), what));
+    }
+    if !message.is_8bit() {
+        return None;
+    }
+    if !extensions.smtp_utf8 && message.is_international() {
+        let what = "an address in From or Reply-To is not ASCII, and the relay does not offer \
+                    SMTPUTF8";
+        return Some(refusal(553, (5, 6, 7), what));
+    }
+    if !extensions.eight_bit_mime {
+        let what = "the message has octets above 127, and the relay does not offer 8BITMIME";
+        return Some(refusal(554, (5, 6, 3), what));
+    }
+    None
+}
+
 /// Says why a recipient cannot be put on the wire.
-pub(super) fn refuse_recipient(address: &str) -> Option<Reply> {
+pub(super) fn refuse_recipient(address: &str, smtp_utf8: bool) -> Option<Reply> {
     let local = |code, (class, subject, detail), what| {
         let enhanced = EnhancedStatusCode::new(class, subject, detail);
         Some(Reply::local(Command::Rcpt, code, enhanced, what))
@@ -35,8 +65,8 @@ pub(super) fn refuse_recipient(address: &str) -> Option<Reply> {
             "the address has characters that would break the command RCPT",
         );
     }
-    if !address.is_ascii() {
-        let what = "the address is not ASCII, and SMTPUTF8 is not supported here";
+    if !smtp_utf8 && !address.is_ascii() {
+        let what = "the address is not ASCII, and the relay does not offer SMTPUTF8";
         return local(553, (5, 6, 7), what);
     }
     None
@@ -78,7 +108,7 @@ mod tests {
             "\"<x>\"@b.test",
             "a+b=c@[192.0.2.1]",
         ] {
-            assert_eq!(refuse_recipient(good), None, "{good}");
+            assert_eq!(refuse_recipient(good, false), None, "{good}");
         }
         for bad in [
             "",
@@ -90,10 +120,11 @@ mod tests {
             "a@b> NOTIFY=NEVER",
             "\"a@b",
         ] {
-            let reply = refuse_recipient(bad).expect(bad);
+            let reply = refuse_recipient(bad, true).expect(bad);
             assert_eq!(reply.to_string()[..9], *"501 5.1.3", "{bad:?}");
         }
-        let reply = refuse_recipient("jürgen@b.test").expect("not ASCII");
-        assert_eq!(reply.code, 553);
+        let reply = refuse_recipient("jürgen@b.test", false).expect("not ASCII");
+        assert_eq!(reply.to_string()[..9], *"553 5.6.7");
+        assert_eq!(refuse_recipient("jürgen@b.test", true), None);
     }
 }

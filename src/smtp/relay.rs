@@ -385,7 +385,7 @@ fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Don
         return Some(answered(vec![CommandReply { ordinal, reply }]));
     }
     let refuse = |path: &crate::domain::ForwardPath| {
-        refused_here::refuse_recipient(&path.address).map(|reply| CommandReply {
+        refused_here::refuse_recipient(&path.address, true).map(|reply| CommandReply {
             ordinal: Some(path.ordinal),
             reply,
         })

@@ -186,6 +186,7 @@ impl Session {
         let reply = accept(reply, Command::Ehlo)?;
         self.extensions = Extensions::parse(&reply, &settings.config.ignore_extensions);
         self.facts.offers_dsn = self.extensions.dsn;
+        self.facts.offers_smtp_utf8 = self.extensions.smtp_utf8;
         Ok(())
     }
 

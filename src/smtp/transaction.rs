@@ -3,7 +3,7 @@
 use super::content::on_the_wire;
 use super::dsn;
 use super::pipelining::{Ahead, denies_the_order};
-use super::refused_here::{refusal, refuse_recipient};
+use super::refused_here::{refuse_by_extensions, refuse_recipient};
 use super::session::{Readiness, Session};
 use super::stream::{NoReply, Wait};
 use crate::config::timeouts::Timeouts;
@@ -111,7 +111,8 @@ impl Transaction<'_> {
         message: &SecuredMessage,
         gate: &dyn FinalDotGate,
     ) -> Result<(), Ended> {
-        if let Some(refused) = self.refuse_by_extensions(message) {
+        let extensions = &self.session.extensions;
+        if let Some(refused) = refuse_by_extensions(extensions, envelope, message) {
             self.push(None, refused);
             return Ok(());
         }
@@ -131,26 +132,11 @@ impl Transaction<'_> {
         self.content(message, gate).await
     }
 
-    fn refuse_by_extensions(&self, message: &SecuredMessage) -> Option<Reply> {
-        let extensions = &self.session.extensions;
-        let octets = message.octets().len();
-        if let Some(limit) = extensions.size_limit_below(octets) {
-            let what =
-                format!("the message has {octets} octets, the relay takes at most {limit} (SIZE)");
-            return Some(refusal(552, (5, 3, 4), &what));
-        }
-        if message.is_8bit() && !extensions.eight_bit_mime {
-            let what = "the message has octets above 127, and the relay does not offer 8BITMIME";
-            return Some(refusal(554, (5, 6, 3), what));
-        }
-        None
-    }
-
     /// One recipient that cannot be written harms no other.
     fn recipients_for_the_wire<'e>(&mut self, paths: &'e [ForwardPath]) -> Vec<&'e ForwardPath> {
         let mut due = Vec::with_capacity(paths.len());
         for path in paths {
-            match refuse_recipient(&path.address) {
+            match refuse_recipient(&path.address, self.session.extensions.smtp_utf8) {
                 Some(refused) => self.push(Some(path.ordinal), refused),
                 None => due.push(path),
             }
@@ -172,7 +158,8 @@ impl Transaction<'_> {
             1
         };
         let mut groups = due.chunks(group);
-        let mail = self.mail_line(envelope, message);
+        let international = due.iter().any(|path| !path.address.is_ascii());
+        let mail = self.mail_line(envelope, message, international);
         self.session.stream.queue(&mail);
         let mut pending: &[&ForwardPath] = &[];
         if self.session.extensions.pipelining {
@@ -204,14 +191,26 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    fn mail_line(&self, envelope: &Envelope, message: &SecuredMessage) -> String {
+    /// `SMTPUTF8` (RFC 6531 section 3.4) only where it is needed: a server that has to pass the
+    /// message on to one without it sends it back.
+    fn mail_line(
+        &self,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        international: bool,
+    ) -> String {
         let sender = envelope.reverse_path.0.as_deref().unwrap_or_default();
         let mut line = format!("MAIL FROM:<{sender}>");
         if self.session.extensions.size.is_some() {
             line += &format!(" SIZE={}", message.octets().len());
         }
-        if message.is_8bit() {
+        let eight_bit = message.is_8bit();
+        if eight_bit {
             line += " BODY=8BITMIME";
+        }
+        let international = international || !sender.is_ascii();
+        if international || (eight_bit && message.is_international()) {
+            line += " SMTPUTF8";
         }
         line + &self.dsn.map(dsn::of_mail).unwrap_or_default()
     }

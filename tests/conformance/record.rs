@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sendport::domain::{AlertId, AlertStatus, Decision, LeaseToken, RecipientStatus};
+use sendport::domain::{
+    AlertId, AlertStatus, Decision, LeaseToken, OutcomeKind, RecipientStatus, parse_address_list,
+};
 use sendport::store::Recorded;
 
 use crate::fixture::*;
@@ -51,6 +53,38 @@ pub(crate) async fn some_relayed_and_some_failed_is_partial(f: &dyn Fixture) {
                   AND ReplyCode = 550 AND EnhancedStatusCode = '5.1.1'";
     assert_eq!(f.rows("FailedDelivery", failed).await, 1);
     assert_eq!(f.rows("FailedDelivery", "1 = 1").await, 1);
+}
+
+pub(crate) async fn addresses_of_every_script_come_back(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let list =
+        "Größe 🚨 <jürgen@xn--mnchen-3ya.example>; 中文@contoso.com; e\u{327}\u{301}@contoso.com";
+    let read = parse_address_list(list);
+    let mailboxes: Vec<_> = read
+        .into_iter()
+        .map(|entry| entry.expect("is one"))
+        .collect();
+    f.alert_to(list).await;
+    let instance = instance(&store, "a").await;
+    let (token, id) = claim_one(&store, instance).await;
+    let mut decided = outcome(id, token, 1, &[Relayed, Delayed, Delayed]);
+    let OutcomeKind::Decided(decision) = &mut decided.kind else {
+        panic!("{decided:?}");
+    };
+    for (recipient, mailbox) in decision.recipients.iter_mut().zip(&mailboxes) {
+        recipient.mailbox = mailbox.clone();
+    }
+    record(&store, instance, &decided).await;
+    let deliveries = store.deliveries(Some(id), 10).await.expect("deliveries");
+    let shown: Vec<_> = deliveries.iter().map(|line| &line.address).collect();
+    let written: Vec<_> = mailboxes.iter().map(|mailbox| &mailbox.address).collect();
+    assert_eq!(shown, written);
+    let loaded = load(&store, id).await.recipients;
+    let again: Vec<_> = loaded
+        .into_iter()
+        .map(|recipient| recipient.mailbox)
+        .collect();
+    assert_eq!(again, mailboxes);
 }
 
 pub(crate) async fn failed_for_everybody_is_failed(f: &dyn Fixture) {

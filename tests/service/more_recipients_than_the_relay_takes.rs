@@ -21,15 +21,17 @@ async fn postfix_that_takes(recipients: u32) -> Postfix {
     .await
 }
 
-/// A hundred in all: some To, some Cc, some Bcc.
+/// A hundred in all: some To, some Cc, some Bcc; some of them twice.
 fn insert_list(site: &Site) {
     let list = |range: std::ops::Range<u32>| {
-        let names: Vec<_> = range.map(|n| format!("user{n}@example.test")).collect();
+        let names: Vec<_> = range
+            .map(|n| format!("\"Person {n}\" <user{n}@example.test>"))
+            .collect();
         names.join(";")
     };
     let sql = "INSERT INTO Alert (ToRecipients, CcRecipients, BccRecipients, Subject, Body) VALUES (?1, ?2, ?3, 's', 'b')";
     site.database()
-        .execute(sql, [list(0..50), list(50..90), list(90..100)])
+        .execute(sql, [list(0..50), list(40..90), list(80..100)])
         .expect("insert");
 }
 
@@ -58,10 +60,13 @@ async fn each_gets_it_once(site: &Site, postfix: &Postfix, attempts: &str) {
             .all(|message| message.as_submitted() == first),
         "the same octets and Message-ID in every transaction"
     );
-    assert!(
-        !String::from_utf8_lossy(&first).contains("user95@"),
-        "Bcc stays hidden"
-    );
+    let text = String::from_utf8(first).expect("is ASCII");
+    assert_eq!(text.matches("Person ").count(), 90, "{text}");
+    assert!(!text.to_ascii_lowercase().contains("bcc"), "{text}");
+    for hidden in 90..100 {
+        assert!(!text.contains(&format!("user{hidden}@")), "{text}");
+        assert!(!text.contains(&format!("Person {hidden}")), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod ehlo_not_known;
 mod fenced_before_the_dot;
 mod file_written;
 mod injected_after_starttls;
+mod international_addresses;
 mod kept_connection_replaced;
 mod message_refused_here;
 mod no_smtp_server;

@@ -78,3 +78,59 @@ fn python_reads_the_same_without_a_defect() {
     assert_eq!(read["html"], "<p>Größe &amp; <b>Gewicht</b></p>");
     assert_eq!(read["date"], "2026-03-01T09:05:07+00:00");
 }
+
+#[test]
+fn python_reads_every_character_whatever_the_charset() {
+    let alert = Alert {
+        subject: Some("Größe 5 € 注文が遅れています ¥ｱ".to_owned()),
+        ..html("<p>Größe 5 € 注文 ¥ｱ</p>")
+    };
+    let templates = TemplateSet::empty();
+    let rendered = templates.render(&alert).expect("renders");
+    for name in [
+        "iso-8859-15",
+        "shift_jis",
+        "iso-2022-jp",
+        "gb18030",
+        "euc-jp",
+    ] {
+        let charset = Charset::try_from(name.to_owned()).expect("is one");
+        let settings = MessageSettings {
+            charset,
+            html_charset: charset,
+            ..settings()
+        };
+        let message = build_message(&rendered, &settings).expect("is built");
+        assert_well_formed(&message.octets);
+        let Some(read) = read_by_python(&message.octets) else {
+            println!("python3 is not here: its parser was not asked");
+            return;
+        };
+        assert_eq!(read["defects"], serde_json::json!([]), "{name}");
+        assert_eq!(
+            read["subject"],
+            alert.subject.as_deref().expect("one"),
+            "{name}"
+        );
+        assert_eq!(read["plain"], "Größe 5 € 注文 ¥ｱ", "{name}");
+        let html = read["html"].as_str().expect("text").to_owned();
+        let html = "öß€注文¥ｱ".chars().fold(html, |html, c| {
+            html.replace(&format!("&#{};", u32::from(c)), &c.to_string())
+        });
+        assert_eq!(html, "<p>Größe 5 € 注文 ¥ｱ</p>", "{name}");
+    }
+}
+
+#[test]
+fn python_reads_groups_for_addresses_that_cannot_stand() {
+    let alert = Alert {
+        to_recipients: Some("ops@contoso.com; Jürgen <jürgen@contoso.com>".to_owned()),
+        ..fixture::alert()
+    };
+    let Some(read) = read_by_python(&built(&alert).expect("is built").octets) else {
+        println!("python3 is not here: its parser was not asked");
+        return;
+    };
+    assert_eq!(read["defects"], serde_json::json!([]));
+    assert_eq!(read["to"], serde_json::json!([["", "ops@contoso.com"]]));
+}

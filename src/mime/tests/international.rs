@@ -1,0 +1,208 @@
+//! Addresses, headers and bodies beyond ASCII.
+
+use super::*;
+
+fn to(list: &str) -> Alert {
+    Alert {
+        to_recipients: Some(list.to_owned()),
+        ..fixture::alert()
+    }
+}
+
+fn built_for(alert: &Alert, settings: &MessageSettings) -> Vec<u8> {
+    let templates = TemplateSet::empty();
+    let rendered = templates.render(alert).expect("renders");
+    build_message(&rendered, settings).expect("is built").octets
+}
+
+/// For the recipients whose addresses are not ASCII.
+fn international() -> MessageSettings {
+    MessageSettings {
+        international: true,
+        ..settings()
+    }
+}
+
+fn in_charset(name: &str) -> MessageSettings {
+    let charset = Charset::try_from(name.to_owned()).expect("is one");
+    MessageSettings {
+        charset,
+        html_charset: charset,
+        ..settings()
+    }
+}
+
+#[test]
+fn others_see_in_a_group_who_else_was_written_to() {
+    let alert = to("ops@x.example; \"Groß, Jürgen\" <jürgen@MÜNCHEN.example>; дмитрий@почта.рф");
+    let text = text_of(&alert);
+    assert_eq!(
+        header(&text, "To"),
+        Some(
+            "ops@x.example,\r\n =?utf-8?q?Gro=C3=9F=2C_J=C3=BCrgen_j=C3=BCrgen=40xn--mnchen-3ya=2Eexample?=\r\n :;,\r\n \
+             =?utf-8?q?=D0=B4=D0=BC=D0=B8=D1=82=D1=80=D0=B8=D0=B9=40xn--80a1acny=2Exn-?=\r\n =?utf-8?q?-p1ai?= :;"
+        )
+    );
+    let parsed = MessageParser::default().parse(text.as_bytes());
+    let to = parsed.expect("parses").to().expect("has it").clone();
+    let groups = to.into_group();
+    let name = |n: usize| groups[n].name.as_deref();
+    assert_eq!(groups[0].addresses[0].address(), Some("ops@x.example"));
+    assert_eq!(name(1), Some("Groß, Jürgen jürgen@xn--mnchen-3ya.example"));
+    assert_eq!(name(2), Some("дмитрий@xn--80a1acny.xn--p1ai"));
+    assert!(groups[1..].iter().all(|group| group.addresses.is_empty()));
+}
+
+#[test]
+fn they_themselves_see_the_addresses() {
+    let alert = to("ops@x.example; \"Groß, Jürgen\" <jürgen@münchen.example>");
+    let octets = built_for(&alert, &international());
+    let text = String::from_utf8(octets.clone()).expect("is UTF-8");
+    assert_eq!(
+        header(&text, "To"),
+        Some(
+            "ops@x.example,\r\n =?utf-8?q?Gro=C3=9F=2C_J=C3=BCrgen?= <jürgen@xn--mnchen-3ya.example>"
+        )
+    );
+    let body = text.split_once("\r\n\r\n").expect("has one").1;
+    assert!(body.is_ascii());
+    let parsed = MessageParser::default().parse(&octets).expect("parses");
+    let to = parsed.to().expect("has it");
+    let last = to.last().expect("two");
+    assert_eq!(last.address(), Some("jürgen@xn--mnchen-3ya.example"));
+}
+
+#[test]
+fn a_message_without_such_addresses_is_the_same_for_all() {
+    let alert = Alert {
+        bcc_recipients: Some("jürgen@x.example".to_owned()),
+        ..to("ops@x.example")
+    };
+    let octets = built_for(&alert, &international());
+    assert_eq!(octets, built_for(&alert, &settings()));
+    assert!(octets.is_ascii());
+}
+
+#[test]
+fn where_answers_go_cannot_be_left_out() {
+    let reply_to = Alert {
+        reply_to: Some("Büro <büro@x.example>".to_owned()),
+        read_receipt: true,
+        ..to("jürgen@x.example")
+    };
+    let text = String::from_utf8(built_for(&reply_to, &settings())).expect("is UTF-8");
+    assert_eq!(
+        header(&text, "Reply-To"),
+        Some("=?utf-8?q?B=C3=BCro?= <büro@x.example>")
+    );
+    assert_eq!(header(&text, "To"), Some("jürgen@x.example"));
+    let from = MessageSettings {
+        from: parse_mailbox("Büro <büro@x.example>").expect("is one"),
+        ..settings()
+    };
+    let text = String::from_utf8(built_for(&reply_to, &from)).expect("is UTF-8");
+    assert_eq!(
+        header(&text, "From"),
+        Some("=?utf-8?q?B=C3=BCro?= <büro@x.example>")
+    );
+    assert_eq!(
+        header(&text, "Disposition-Notification-To"),
+        Some("büro@x.example")
+    );
+}
+
+#[test]
+fn a_legacy_charset_is_kept_to_where_it_has_every_character() {
+    let alert = Alert {
+        subject: Some("Größe geändert".to_owned()),
+        body: Some("Größe: 5 mm, nicht mehr\n".to_owned()),
+        headers: Some(r#"{"X-Wert": "5 €", "X-Ort": "Süd"}"#.to_owned()),
+        ..to("Jürgen <j@x.example>")
+    };
+    let octets = built_for(&alert, &in_charset("iso-8859-1"));
+    assert_well_formed(&octets);
+    let text = String::from_utf8(octets).expect("is ASCII");
+    for (name, value) in [
+        ("Subject", "=?iso-8859-1?q?Gr=F6=DFe_ge=E4ndert?="),
+        ("To", "=?iso-8859-1?q?J=FCrgen?= <j@x.example>"),
+        ("X-Ort", "=?iso-8859-1?q?S=FCd?="),
+        ("X-Wert", "=?utf-8?b?NSDigqw=?="),
+        ("Content-Type", "text/plain; charset=iso-8859-1"),
+        ("Content-Transfer-Encoding", "quoted-printable"),
+    ] {
+        assert_eq!(header(&text, name), Some(value), "{name}");
+    }
+    assert!(
+        text.ends_with("\r\n\r\nGr=F6=DFe: 5 mm, nicht mehr\r\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_a_legacy_charset_lacks_is_not_lost() {
+    let body = "<p>Größe: 5 € für 注文</p>";
+    for name in ["iso-8859-1", "windows-1252", "us-ascii", "koi8-r"] {
+        let octets = built_for(&html(body), &in_charset(name));
+        let parsed = MessageParser::default().parse(&octets).expect("parses");
+        let html = parsed.body_html(0).expect("has it").into_owned();
+        let text = parsed.body_text(0).expect("has it").into_owned();
+        let html = ["€", "注", "文", "ö", "ß", "ü"]
+            .iter()
+            .fold(html, |html, c| {
+                let number = u32::from(c.chars().next().expect("one"));
+                html.replace(&format!("&#{number};"), c)
+            });
+        assert_eq!(html.trim_end(), body, "{name}");
+        assert_eq!(text.trim_end(), "Größe: 5 € für 注文", "{name}");
+    }
+}
+
+#[test]
+fn html_may_have_a_charset_of_its_own() {
+    let settings = MessageSettings {
+        html_charset: Charset::UTF_8,
+        ..in_charset("windows-1252")
+    };
+    let text = String::from_utf8(built_for(&html("<p>5 €</p>"), &settings)).expect("is ASCII");
+    let sets: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("Content-Type: text/"))
+        .collect();
+    assert_eq!(
+        sets,
+        [
+            "Content-Type: text/plain; charset=windows-1252",
+            "Content-Type: text/html; charset=utf-8"
+        ]
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_message_keeps_to_the_form(
+        to_list in "([a-zü;,<>\"@:. \u{301}\u{202e}\u{5d0}中]|@x\\.example;){0,40}",
+        subject in "x\\PC{0,80}",
+        which in 0_usize..4,
+        international: bool,
+    ) {
+        let name = ["utf-8", "iso-8859-1", "iso-2022-jp", "gbk"][which];
+        let settings = MessageSettings { international, ..in_charset(name) };
+        let alert = Alert {
+            subject: Some(subject.clone()),
+            body: Some(subject.clone()),
+            ..to(&format!("{to_list};a@x.example"))
+        };
+        let octets = built_for(&alert, &settings);
+        let parsed = MessageParser::default().parse(&octets).expect("parses");
+        let read = parsed.subject().unwrap_or_default();
+        let plain = subject.trim().replace('\t', " ");
+        if !plain.contains("=?") && name != "iso-2022-jp" {
+            proptest::prop_assert_eq!(read, plain);
+        }
+        if international {
+            proptest::prop_assert!(String::from_utf8(octets).is_ok());
+        } else {
+            assert_well_formed(&octets);
+        }
+    }
+}
