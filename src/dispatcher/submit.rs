@@ -106,7 +106,8 @@ impl Dispatcher {
         };
         let message = &job.composed.message;
         let report = turn.relay.submit(&carried, message, &gate).await;
-        match board.report(turn, job.lease.value.id, &report) {
+        let octets = message.octets().len();
+        match board.report(turn, job.lease.value.id, octets, &report) {
             After::Stands(slowed_for) => Step::Done(Submitted::Reported(Box::new(Reported {
                 key,
                 relay: name.to_owned(),
