@@ -19,6 +19,7 @@ pub mod domain;
 pub mod driver;
 #[cfg(test)]
 mod fixture;
+pub mod http;
 pub mod metrics;
 pub mod mime;
 pub mod oauth2;
