@@ -73,6 +73,16 @@ impl Ledger {
         self.told(self.spool.clear());
     }
 
+    /// It cannot be written, and nothing is handed over.
+    pub fn is_broken(&self) -> bool {
+        self.failing().is_some()
+    }
+
+    /// Entries and octets of the spool; `None` where it cannot be read.
+    pub fn size(&self) -> Option<(i64, i64)> {
+        self.spool.size().ok()
+    }
+
     fn failing(&self) -> MutexGuard<'_, Option<Instant>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -233,6 +233,16 @@ impl Spool {
         self.told(self.lock().execute_batch(include_str!("sql/sync.sql")))
     }
 
+    /// How many entries it holds, and the octets of its file.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`].
+    pub fn size(&self) -> Result<(i64, i64), SpoolError> {
+        let sql = include_str!("sql/size.sql");
+        let numbers = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        self.told(self.lock().query_row(sql, [], numbers))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection
             .lock()
