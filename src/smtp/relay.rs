@@ -288,7 +288,9 @@ impl SmtpRelay {
         if !done.stale {
             let watch = &self.settings.watch;
             watch.saw(Seen::Transaction(begun.elapsed()));
-            done.final_dot.map(|took| watch.saw(Seen::FinalDot(took)));
+            if let Some(took) = done.final_dot {
+                watch.saw(Seen::FinalDot(took));
+            }
         }
         done
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Stage, Watch, lock};
 use crate::metrics::Depth;
-use crate::store::{QueueLine, Store, StoreError};
+use crate::store::{QueueDepth, Store, StoreError};
 
 /// How often the database is asked whether it is there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -79,7 +79,7 @@ impl Look {
     /// How long it took.
     async fn count_queue(&self) -> Duration {
         let begun = Instant::now();
-        let counted = tokio::time::timeout(COUNTING_PATIENCE, self.store.queue()).await;
+        let counted = tokio::time::timeout(COUNTING_PATIENCE, self.store.depths()).await;
         let queue = &self.watch.parts.metrics.queue;
         match counted {
             Ok(Ok(lines)) => {
@@ -96,7 +96,7 @@ impl Look {
     }
 }
 
-fn depth(line: &QueueLine) -> Depth<'_> {
+fn depth(line: &QueueDepth) -> Depth<'_> {
     Depth {
         send_port: &line.send_port,
         status: line.status.as_str(),

@@ -63,15 +63,23 @@ impl Samples {
         self.0.get(name).copied()
     }
 
-    /// These samples have these values, all of them.
+    /// These samples are shown, a name and a value in each line.
     #[track_caller]
-    pub(crate) fn are(&self, expected: &[(&str, f64)]) {
-        let wanted = |(name, _): &(&str, f64)| (name.to_string(), self.get(name));
-        let found: Vec<_> = expected.iter().map(wanted).collect();
-        let expected = expected
-            .iter()
-            .map(|(name, value)| (name.to_string(), Some(*value)));
-        assert_eq!(found, expected.collect::<Vec<_>>());
+    pub(crate) fn are(&self, expected: &str) {
+        let lines = || {
+            expected
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+        };
+        let found = lines().map(|line| {
+            let (name, _) = line.rsplit_once(' ').expect("a sample");
+            match self.get(name) {
+                Some(value) => format!("{name} {value}"),
+                None => format!("{name} is missing"),
+            }
+        });
+        assert_eq!(found.collect::<Vec<_>>(), lines().collect::<Vec<_>>());
     }
 }
 
