@@ -14,13 +14,14 @@ mod recovery;
 mod shares;
 mod sweeper;
 mod tally;
+mod tasks;
 mod teller;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,13 +38,14 @@ use crate::domain::{
     Alert, AlertId, AlertStatus, Decision, InstanceInfo, Lease, LeaseToken, Outcome, OutcomeKind,
     SendPortInfo,
 };
-use crate::metrics::{Metrics, Operation, SendPortMetrics};
+use crate::metrics::{Metrics, Operation};
 use crate::store::{Claim, Event, Explanation, Loaded, Store, StoreError};
 use heartbeat::Heartbeat;
 use recorder::{Finished, Recorder};
 use shares::Shares;
 use sweeper::Sweeper;
 use tally::{Faults, Origin};
+use tasks::{Lane, Tasks};
 use teller::Teller;
 
 /// Most alerts that one claim takes.
@@ -156,15 +158,7 @@ impl Driver {
         self.take_work(&tasks, &lease_lost, events).await;
         self.pulses.end();
 
-        tasks.tracker.close();
-        let drained = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait())
-            .await
-            .is_ok();
-        if !drained {
-            tracing::warn!("transactions are cut off at the bound of the drain");
-            tasks.abandoned.cancel();
-            tasks.tracker.wait().await;
-        }
+        let drained = self.drain(&tasks).await;
         drop(tasks);
         sweeper.abort();
         teller.abort();
@@ -179,6 +173,19 @@ impl Driver {
             (true, true) => Ended::Stopped,
             (true, false) => Ended::StoppedHard,
         })
+    }
+
+    /// Waits for what is under way. False if some of it was cut off.
+    async fn drain(&self, tasks: &Tasks) -> bool {
+        tasks.tracker.close();
+        let ended = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait());
+        let drained = ended.await.is_ok();
+        if !drained {
+            tracing::warn!("transactions are cut off at the bound of the drain");
+            tasks.abandoned.cancel();
+            tasks.tracker.wait().await;
+        }
+        drained
     }
 
     fn tasks(&self) -> (Tasks, JoinHandle<()>) {
@@ -504,62 +511,5 @@ fn released(alert: AlertId, token: LeaseToken) -> Outcome {
             retry_in: Duration::from_secs(1),
             reason: None,
         },
-    }
-}
-
-/// A send port, and what of the instance is its own: a slow relay must not take the permits of
-/// the others.
-struct Lane {
-    port: SendPortInfo,
-    permits: Arc<Semaphore>,
-    metrics: Arc<SendPortMetrics>,
-}
-
-impl Lane {
-    fn origin(&self, permit: OwnedSemaphorePermit) -> Origin {
-        Origin {
-            port: self.metrics.clone(),
-            wanted_at: None,
-            _in_flight: self.metrics.begin(),
-            _permit: permit,
-        }
-    }
-}
-
-/// Everything that works, and the way back for what is finished.
-struct Tasks {
-    tracker: TaskTracker,
-    finished: mpsc::Sender<Finished>,
-    /// For each send port in order.
-    lanes: Vec<Lane>,
-    /// Permits were given back.
-    freed: Arc<Notify>,
-    /// Tokens of claims whose answer was not seen, by send port: asked again with the same
-    /// token, the store hands out what they took.
-    unanswered: Mutex<BTreeMap<String, LeaseToken>>,
-    /// Cancelled at the bound of a drain: transactions that are still under way are cut off.
-    abandoned: CancellationToken,
-}
-
-impl Tasks {
-    fn token_for(&self, send_port: &str) -> LeaseToken {
-        let mut unanswered = self
-            .unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *unanswered
-            .entry(send_port.to_owned())
-            .or_insert_with(LeaseToken::random)
-    }
-
-    fn token_was_answered(&self, send_port: &str) {
-        self.unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(send_port);
-    }
-
-    async fn finish(&self, outcome: Outcome, origin: Origin) {
-        let _ = self.finished.send(Finished { outcome, origin }).await;
     }
 }
