@@ -158,7 +158,7 @@ catalogue! {
     RELAY_SLOWDOWNS = "sendport_relay_slowdowns_total", Counter, ["relay"],
         "How often that began.";
     CERTIFICATE_NOT_AFTER = "sendport_certificate_not_after_timestamp_seconds", Gauge, ["relay", "certificate"],
-        "When a certificate ends, in seconds since 1970: relay (as last shown), client, ca (of ca_file, the first that ends).";
+        "When a certificate ends, in seconds since 1970: relay (as last shown), client, ca (of ca_file, the first that ends), oauth2 (of the application).";
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub enum Certificate {
     Client,
     /// The first of the authorities in `ca_file` that ends.
     Authority,
+    /// The application's, that an OAuth2 assertion is signed with.
+    Application,
 }
 
 impl Certificate {
@@ -68,6 +70,7 @@ impl Certificate {
             Self::Relay => "relay",
             Self::Client => "client",
             Self::Authority => "ca",
+            Self::Application => "oauth2",
         }
     }
 }

@@ -13,7 +13,7 @@ use super::pool::Pool;
 use super::refused_here;
 use super::session::{Session, Settings};
 use super::sign_in_guard::{SignInGuard, fingerprint, is_refusal};
-use super::tls::{Tls, TlsSettingsError};
+use super::tls::{Tls, TlsSettingsError, not_after};
 use super::transaction::{self, Done};
 use crate::clock::Clock;
 use crate::config::relay::SmtpRelay as Config;
@@ -24,7 +24,7 @@ use crate::domain::{
 };
 use crate::relay::limits::{Connection, Limiter};
 use crate::relay::sign_in::SignInLedger;
-use crate::relay::watch::{RelayWatch, Seen, Unwatched};
+use crate::relay::watch::{Certificate, RelayWatch, Seen, Unwatched};
 use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 
 /// A relay's section of the configuration cannot be used.
@@ -198,7 +198,12 @@ impl SmtpRelay {
     fn tell_sign_in(&self, result: &Result<(), NotReady>, begun: Instant) {
         let watch = &self.settings.watch;
         match result {
-            Ok(()) => watch.saw(Seen::SignedIn(begun.elapsed())),
+            Ok(()) => {
+                watch.saw(Seen::SignedIn(begun.elapsed()));
+                if let Some(end) = not_after::of_application(&self.settings.config) {
+                    watch.saw(Seen::Certificate(Certificate::Application, end));
+                }
+            }
             Err(answer) if is_refusal(answer) => watch.saw(Seen::SignInRefused),
             Err(_) => {}
         }

@@ -70,10 +70,11 @@ impl Look {
     }
 
     fn look_at_spool(&self) {
-        if let Stage::Working(working) = &*lock(&self.watch.stage) {
-            let size = working.ledger.size();
-            self.watch.parts.metrics.service.spool(size);
-        }
+        let ledger = match &*lock(&self.watch.stage) {
+            Stage::Working(working) => working.ledger.clone(),
+            Stage::Starting(_) => return,
+        };
+        self.watch.parts.metrics.service.spool(ledger.size());
     }
 
     /// How long it took.

@@ -2,7 +2,7 @@
 //! we show ourselves.
 
 mod client_certificate;
-mod not_after;
+pub(super) mod not_after;
 mod pin;
 mod rejected;
 
