@@ -2,6 +2,7 @@
 
 mod database;
 mod demo;
+mod http;
 mod instance;
 mod parts;
 mod service;
@@ -31,6 +32,9 @@ pub enum AppError {
     /// The database is not one that this configuration may work on.
     #[error("{0}")]
     WrongDatabase(String),
+    /// Health and metrics cannot be shown where it is configured.
+    #[error("{0}")]
+    Http(String),
 }
 
 fn system_clock() -> Arc<dyn Clock> {

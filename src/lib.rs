@@ -19,6 +19,8 @@ pub mod domain;
 pub mod driver;
 #[cfg(test)]
 mod fixture;
+pub mod http;
+pub mod metrics;
 pub mod mime;
 pub mod oauth2;
 pub mod relay;
@@ -32,3 +34,4 @@ pub mod spool;
 pub mod store;
 pub mod telemetry;
 pub mod template;
+pub mod watch;

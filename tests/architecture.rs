@@ -27,6 +27,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("relay", &["clock", "config", "domain"]),
+    ("metrics", &["domain", "relay"]),
+    ("http", &[]),
+    (
+        "watch",
+        &["clock", "dispatcher", "driver", "http", "metrics", "store"],
+    ),
     ("oauth2", &["clock", "config", "domain", "relay"]),
     ("smtp", &["clock", "config", "domain", "relay"]),
     ("sink", &["domain", "relay", "smtp"]),
@@ -59,6 +65,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "digest",
             "dispatcher",
             "domain",
+            "metrics",
             "relay",
             "spool",
             "store",
@@ -104,6 +111,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("stringprep", &["smtp/auth"]),
     ("ureq", &["oauth2"]),
     ("sendport_gssapi", &["smtp/auth/gssapi.rs"]),
+    ("prometheus", &["metrics"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
     ("clap", &["cli"]),
 ];
 

@@ -152,7 +152,7 @@ impl Run<'_> {
         let relay = self.relay.as_ref().map_or(sink, Proxy::address);
         let link = self.link.as_ref().map(Proxy::address);
         let text = format!(
-            "environment = 'crash'\n[database]\nconnection = '{}'\n\
+            "environment = 'crash'\n[database]\nconnection = '{}'\n[http]\nlisten = ''\n\
              [service]\nlease = '{}s'\nrenew_interval = '1s'\nsweep_interval = '500ms'\npoll_interval = '200ms'\n\
              [relay.main]\nkind = 'smtp'\nhost = '{}'\nport = {}\ntls = 'none'\nehlo_name = 'crash.test'\n\
              [send_port.default]\nfrom = 'a@example.test'\nrelays = ['main']\n\

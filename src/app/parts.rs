@@ -10,6 +10,7 @@ use super::{AppError, system_clock};
 use crate::audit::FolderTrail;
 use crate::config::secret::resolve_password;
 use crate::config::{Config, RelayConfig, SendPortConfig};
+use crate::metrics::Metrics;
 use crate::oauth2;
 use crate::relay::sign_in::{SignInLedger, Unshared};
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
@@ -28,13 +29,14 @@ pub async fn sign_ins_of(config: &Config) -> Arc<dyn SignInLedger> {
     Arc::new(Unshared)
 }
 
-/// Makes every relay of the configuration.
+/// Makes every relay of the configuration; `metrics` are told what happens at them.
 ///
 /// # Errors
 /// [`AppError::Config`] naming relay and key.
 pub fn make_relays(
     config: &Config,
     sign_ins: &Arc<dyn SignInLedger>,
+    metrics: Option<&Metrics>,
 ) -> Result<Vec<Arc<dyn Relay>>, AppError> {
     let make = |(name, relay): (&String, &RelayConfig)| -> Result<Arc<dyn Relay>, AppError> {
         Ok(match relay {
@@ -55,6 +57,9 @@ pub fn make_relays(
                     let tokens = oauth2::source(name, section, system_clock());
                     let tokens = tokens.map_err(|what| wrong(&format!("auth.oauth2: {what}")))?;
                     relay = relay.with_token_source(tokens);
+                }
+                if let Some(watch) = metrics.and_then(|metrics| metrics.relay(name)) {
+                    relay = relay.watched_by(watch.clone());
                 }
                 Arc::new(relay)
             }

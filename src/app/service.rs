@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::database::check_database;
+use super::http;
 use super::instance::instance;
 use super::parts::{load_templates, make_relays, make_send_ports, open_audit_folders};
 use super::sign_ins::SharedSignIns;
@@ -17,16 +18,19 @@ use crate::config::{Config, SendPortConfig, ServiceConfig};
 use crate::dispatcher::{Dispatcher, Parts, RelayBoard};
 use crate::domain::{InstanceInfo, SendPortInfo};
 use crate::driver::{
-    self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, RecoveryError,
-    Rhythm,
+    self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, Pulses,
+    RecoveryError, Rhythm,
 };
+use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::relay::sign_in::SignInLedger;
+use crate::relay::watch::RelayWatch;
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store};
 use crate::template::TemplateSet;
+use crate::watch::{self, Watch};
 
 /// Everything of the configuration that may be wrong, made once before the database is
 /// touched.
@@ -38,6 +42,8 @@ pub struct Service {
     relays: Vec<Arc<dyn Relay>>,
     sign_ins: Arc<SharedSignIns>,
     audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
+    metrics: Arc<Metrics>,
+    pulses: Arc<Pulses>,
     config: Config,
 }
 
@@ -49,17 +55,23 @@ impl Service {
     pub fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
         let sign_ins = SharedSignIns::new(store.clone());
         let ledger: Arc<dyn SignInLedger> = sign_ins.clone();
+        let metrics = Metrics::new(
+            config.send_port.keys().map(String::as_str),
+            config.relay.keys().map(String::as_str),
+        );
         Ok(Self {
             store,
             send_ports: make_send_ports(&config)?,
             templates: Arc::new(load_templates(&config.templates.folder)?),
             replies: Arc::new(ReplyTable::built_in()),
-            relays: make_relays(&config, &ledger)?,
+            relays: make_relays(&config, &ledger, Some(&metrics))?,
             sign_ins,
             audit_folders: open_audit_folders(&config)?
                 .into_iter()
                 .map(|(port, folder)| (port, Arc::new(folder) as Arc<dyn AuditTrail>))
                 .collect(),
+            metrics: Arc::new(metrics),
+            pulses: Arc::default(),
             config,
         })
     }
@@ -70,23 +82,21 @@ impl Service {
     /// # Errors
     /// [`AppError`] where a person has to do something.
     pub async fn run(self, stop: CancellationToken) -> Result<bool, AppError> {
-        if !self.wait_for_database(&stop).await? {
+        let (events_in, mut events) = mpsc::unbounded_channel();
+        let board = self.board(&events_in);
+        let watch = self.watch(&board, &stop);
+        let _shown = http::show(&self.config.http, &watch, &self.store).await?;
+        if !self.wait_for_database(&watch, &stop).await? {
             return Ok(true);
         }
         let database = self.store.describe();
-        let Some(spool) = self.recover(&database, &stop).await? else {
+        let Some(spool) = self.recover(&database, &watch, &stop).await? else {
             return Ok(true);
         };
-        let (events_in, mut events) = mpsc::unbounded_channel();
-        let board = Arc::new(RelayBoard::new(
-            self.relays.clone(),
-            self.replies.clone(),
-            system_clock(),
-            events_in.clone(),
-        ));
         loop {
             let auditors = self.auditors(&events_in);
             let driver = self.driver(&board, auditors, &spool, &stop);
+            watch.works(driver.guard.clone(), driver.ledger.clone());
             spool
                 .begin(driver.instance.id, &database)
                 .map_err(spool_failed)?;
@@ -97,6 +107,7 @@ impl Service {
                 Ok(Ended::LeaseLost) => {}
                 Err(error) if error.is_transient() => {
                     tracing::warn!(%error, "cannot register");
+                    watch.waits(format!("it cannot register: {error}"));
                     if !pause(&stop, self.config.service.poll_interval).await {
                         return Ok(true);
                     }
@@ -111,6 +122,7 @@ impl Service {
     async fn recover(
         &self,
         database: &str,
+        watch: &Watch,
         stop: &CancellationToken,
     ) -> Result<Option<Arc<Spool>>, AppError> {
         let folder = &self.config.service.state_folder;
@@ -122,6 +134,9 @@ impl Service {
                 match error {
                     RecoveryError::Store(error) if error.is_transient() => {
                         tracing::warn!(%error, "what a dead instance left over waits for the database");
+                        watch.waits(format!(
+                            "what a dead instance left over waits for the database: {error}"
+                        ));
                     }
                     RecoveryError::Store(error) => return Err(error.into()),
                     RecoveryError::Spool(error) => return Err(spool_failed(error)),
@@ -156,13 +171,18 @@ impl Service {
     }
 
     /// True once the database answered and is the right one; false if told to stop before.
-    async fn wait_for_database(&self, stop: &CancellationToken) -> Result<bool, AppError> {
+    async fn wait_for_database(
+        &self,
+        watch: &Watch,
+        stop: &CancellationToken,
+    ) -> Result<bool, AppError> {
         let mut wait = std::time::Duration::from_millis(250);
         let mut said = false;
         loop {
             match check_database(&*self.store, &self.config.environment).await {
                 Ok(()) => return Ok(true),
                 Err(AppError::Store(error)) if error.is_transient() => {
+                    watch.waits(format!("it waits for the database: {error}"));
                     if !std::mem::replace(&mut said, true) {
                         tracing::warn!(%error, database = %self.store.describe(), "waiting for the database");
                     }
@@ -208,6 +228,8 @@ impl Service {
             guard,
             ledger,
             notices: self.notices(),
+            metrics: self.metrics.clone(),
+            pulses: self.pulses.clone(),
             rhythm: rhythm(&self.config.service),
             stop: stop.clone(),
         }
@@ -215,6 +237,27 @@ impl Service {
 }
 
 impl Service {
+    fn board(&self, events: &mpsc::UnboundedSender<Event>) -> Arc<RelayBoard> {
+        let (relays, replies) = (self.relays.clone(), self.replies.clone());
+        let board = RelayBoard::new(relays, replies, system_clock(), events.clone());
+        let watch = |relay: &str| -> Option<Arc<dyn RelayWatch>> {
+            let metrics = self.metrics.relay(relay)?;
+            Some(metrics.clone())
+        };
+        Arc::new(board.watched_by(watch))
+    }
+
+    fn watch(&self, board: &Arc<RelayBoard>, stop: &CancellationToken) -> Arc<Watch> {
+        Arc::new(Watch::new(watch::Parts {
+            metrics: self.metrics.clone(),
+            pulses: self.pulses.clone(),
+            board: board.clone(),
+            rest: self.config.service.poll_interval,
+            clock: system_clock(),
+            stop: stop.clone(),
+        }))
+    }
+
     /// Who keeps copies for each send port that has an audit.
     fn auditors(&self, events: &mpsc::UnboundedSender<Event>) -> BTreeMap<String, Auditor> {
         let mut auditors = BTreeMap::new();

@@ -139,7 +139,7 @@ async fn check_database(config: &Config, findings: &mut Findings) {
 async fn check_relays(config: &Config, findings: &mut Findings) {
     let replies = ReplyTable::built_in();
     let sign_ins = app::sign_ins_of(config).await;
-    let relays = match app::make_relays(config, &sign_ins) {
+    let relays = match app::make_relays(config, &sign_ins, None) {
         Ok(relays) => relays,
         Err(AppError::Config(text)) => return findings.fail("relays", Failure::Config(text)),
         Err(error) => return findings.fail("relays", error.into()),

@@ -157,6 +157,9 @@ environment = "demo"
 [database]
 connection = "sqlite:sendport.db"
 
+[http]
+listen = ""
+
 [log]
 level = "error"
 

@@ -115,6 +115,7 @@ impl From<AppError> for Failure {
             AppError::Config(text) => Self::Config(text),
             AppError::Store(error) => Self::Store(error),
             AppError::WrongDatabase(text) => Self::Database(text),
+            AppError::Http(text) => Self::Other(text),
         }
     }
 }

@@ -11,6 +11,7 @@ mod check_oauth2;
 mod check_tls;
 mod database;
 pub mod delivery_window;
+mod http;
 pub mod limits;
 mod load;
 mod log;
@@ -33,6 +34,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 pub use database::{DatabaseConfig, sqlite_file};
+pub use http::{HttpConfig, Listen};
 pub use load::{ConfigError, DEFAULT_TOML};
 pub use log::{LogConfig, LogFormat};
 pub use relay::RelayConfig;
@@ -52,6 +54,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `[service]`
     pub service: ServiceConfig,
+    /// `[http]`
+    pub http: HttpConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[templates]`

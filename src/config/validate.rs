@@ -42,6 +42,7 @@ impl Config {
         let mut found = Problems(Vec::new());
         check_environment(&self.environment, &mut found);
         check_service(&self.service, &mut found);
+        found.0.extend(self.http.problems());
         if self.send_port.is_empty() {
             found.add(
                 "send_port",
@@ -63,6 +64,7 @@ impl Config {
     /// What works but should be known; `sendport check` prints it.
     pub fn warnings(&self) -> Vec<Problem> {
         let mut found = Problems(Vec::new());
+        found.0.extend(self.http.warning());
         for (name, relay) in &self.relay {
             let RelayConfig::Smtp(smtp) = relay else {
                 continue;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::news::{News, at_full_speed, in_use_again, opened, paused, slowed};
 use super::seat::{Expected, NoTurn, Seat, Turn};
-use super::verdict::{Verdict, slower, submitted, verdict};
+use super::verdict::{Verdict, came_to, slower, submitted, verdict};
 use crate::clock::Clock;
 use crate::domain::{
     AlertId, Fault, Limit, RelayCondition, RelayState, Reply, Standing, SubmissionEnd,
@@ -19,6 +19,7 @@ use crate::domain::{
 use crate::relay::Relay;
 use crate::relay::circuit::{Begun, Circuit, Moment};
 use crate::relay::limits::Turn as Place;
+use crate::relay::watch::{RelayWatch, Seen};
 use crate::replies::ReplyTable;
 use crate::store::{Event, EventSeverity};
 
@@ -61,6 +62,17 @@ impl RelayBoard {
             clock,
             events,
         }
+    }
+
+    /// From now on a watch is told what happens at each relay that has one.
+    #[must_use]
+    pub fn watched_by(mut self, watch: impl Fn(&str) -> Option<Arc<dyn RelayWatch>>) -> Self {
+        for (name, seat) in &mut self.seats {
+            if let Some(watch) = watch(name) {
+                seat.watch = watch;
+            }
+        }
+        self
     }
 
     /// Most recipients of one mail transaction over a relay; `None`: any number.
@@ -132,7 +144,7 @@ impl RelayBoard {
             }
             None => seat.begin(seat.place(another).await?)?,
         };
-        let begun = seat.circuit().try_begin(std::time::Instant::now());
+        let begun = seat.begin_at_circuit();
         let begun = begun.ok_or(NoTurn::Unwell)?;
         Ok(Turn {
             relay: &seat.relay,
@@ -147,12 +159,14 @@ impl RelayBoard {
         &self,
         mut turn: Turn<'_>,
         alert: AlertId,
+        octets: usize,
         report: &SubmissionReport,
     ) -> After {
         let trial = std::mem::take(&mut turn.trial);
         let seat = turn.seat;
         *seat.sign_of_life() = Instant::now();
         let place = turn.place.take();
+        self.tell_submission(seat, report, octets);
         if !trial && self.is_only_slower(seat, report) {
             self.slow_down(seat, place, report);
             return After::SameRelay;
@@ -162,6 +176,22 @@ impl RelayBoard {
             return After::NextRelay;
         }
         After::Stands(self.slow_down(seat, place, report))
+    }
+
+    fn tell_submission(&self, seat: &Seat, report: &SubmissionReport, octets: usize) {
+        let Some((class, reply)) = came_to(report) else {
+            return;
+        };
+        let named = match &report.end {
+            SubmissionEnd::NotBegun { fault, .. } => *fault,
+            _ => None,
+        };
+        let fault = reply.map(|reply| named.unwrap_or_else(|| self.replies.fault(reply)));
+        seat.watch.saw(Seen::Submitted {
+            class,
+            fault,
+            octets,
+        });
     }
 
     /// Before MAIL it said that others are enough: nothing is wrong with it.
@@ -196,6 +226,7 @@ impl RelayBoard {
         if seat.slowed.swap(by.slowed_by.is_some(), Ordering::Relaxed) == by.slowed_by.is_some() {
             return;
         }
+        seat.watch.saw(Seen::Slowed(by.slowed_by.is_some()));
         let (severity, event_type, what) = match by.slowed_by {
             None => at_full_speed(),
             Some(reply) => slowed(&reply, by.connections, by.message_rate.as_deref()),
@@ -204,7 +235,12 @@ impl RelayBoard {
     }
 
     fn tell_circuit(&self, seat: &Seat, trial: bool, alert: AlertId, report: &SubmissionReport) {
-        let news = self.judge(&mut seat.circuit(), trial, alert, report);
+        let news = {
+            let mut circuit = seat.circuit();
+            let news = self.judge(&mut circuit, trial, alert, report);
+            seat.tell_condition(circuit.condition());
+            news
+        };
         if let Some((severity, event_type, what)) = news {
             self.announce(severity, event_type, seat.relay.name(), &what);
         }
@@ -276,6 +312,12 @@ impl RelayBoard {
 
     fn key(&self, reply: &Reply) -> Option<String> {
         self.replies.explain(reply).map(|entry| entry.key.clone())
+    }
+
+    /// Connections that are open and signed in, by relay.
+    pub fn connections(&self) -> impl Iterator<Item = (&str, u32)> {
+        let seats = self.seats.iter();
+        seats.map(|(name, seat)| (name.as_str(), seat.limiter().established()))
     }
 
     /// What `RelayState` shows.

@@ -34,7 +34,7 @@ async fn report_of_three_alerts(report: &SubmissionReport) -> RelayCondition {
             .take_turn("main", false)
             .await
             .expect("closed until now");
-        board.report(turn, AlertId(alert), report);
+        board.report(turn, AlertId(alert), 0, report);
     }
     board.states()[0].condition
 }
@@ -65,13 +65,13 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
         .take_turn("main", false)
         .await
         .expect("closed until now");
-    board.report(turn, AlertId(1), &unreachable);
+    board.report(turn, AlertId(1), 0, &unreachable);
     assert_eq!(board.states()[0].condition, RelayCondition::Open);
     let refused_here = SubmissionReport {
         facts: SessionFacts::default(),
         ..answered(Command::Mail, 554)
     };
-    board.report(begun_before, AlertId(2), &refused_here);
+    board.report(begun_before, AlertId(2), 0, &refused_here);
     assert_eq!(board.states()[0].condition, RelayCondition::Open);
 }
 
@@ -94,7 +94,7 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     let patient = tokio::time::timeout(patience * 5, patient).await;
     assert!(patient.is_err(), "the only one is waited for");
     let turn = hanging.pop().expect("one that hangs");
-    board.report(turn, AlertId(1), &answered(Command::EndOfData, 250));
+    board.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
     assert!(board.take_turn("main", true).await.is_ok());
 }
 

@@ -1,15 +1,16 @@
 //! One relay of the board, and who has a turn at it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::Timestamp;
+use crate::domain::{RelayCondition, Timestamp};
 use crate::relay::Relay;
-use crate::relay::circuit::Circuit;
+use crate::relay::circuit::{Begun, Circuit};
 use crate::relay::limits::{Limiter, Turn as Place, TurnPlace};
+use crate::relay::watch::{RelayWatch, Seen, Unwatched};
 
 /// A relay with all its connections in use and no word from any of them for so long is passed
 /// over, where there is another one.
@@ -29,6 +30,9 @@ pub(super) struct Seat {
     pub(super) patience: Duration,
     /// It was told that it is slowed down.
     pub(super) slowed: AtomicBool,
+    pub(super) watch: Arc<dyn RelayWatch>,
+    /// What the watch was told last.
+    seen: AtomicU8,
 }
 
 impl Seat {
@@ -40,12 +44,22 @@ impl Seat {
             sign_of_life: Mutex::new(Instant::now()),
             patience: PATIENCE,
             slowed: AtomicBool::new(false),
+            watch: Arc::new(Unwatched),
+            seen: AtomicU8::new(RelayCondition::Closed as u8),
             relay,
         }
     }
 
     pub(super) fn circuit(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the watch where the circuit stands, if that is another state than before.
+    pub(super) fn tell_condition(&self, condition: RelayCondition) {
+        let seen = condition as u8;
+        if self.seen.swap(seen, Ordering::Relaxed) != seen {
+            self.watch.saw(Seen::Changed(condition));
+        }
     }
 
     pub(super) fn limiter(&self) -> &Arc<Limiter> {
@@ -55,6 +69,14 @@ impl Seat {
     pub(super) fn sign_of_life(&self) -> MutexGuard<'_, Instant> {
         let sign = self.sign_of_life.lock();
         sign.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the circuit to begin a message.
+    pub(super) fn begin_at_circuit(&self) -> Option<Begun> {
+        let mut circuit = self.circuit();
+        let begun = circuit.try_begin(std::time::Instant::now());
+        self.tell_condition(circuit.condition());
+        begun
     }
 
     /// All its connections are in use, and nothing came of any of them for long.

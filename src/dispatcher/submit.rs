@@ -120,7 +120,8 @@ impl Dispatcher {
         };
         let message = &job.composed.message;
         let report = turn.relay.submit(&carried, message, &gate).await;
-        match board.report(turn, job.lease.value.id, &report) {
+        let octets = message.octets().len();
+        match board.report(turn, job.lease.value.id, octets, &report) {
             After::Stands(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
             After::Stands(slowed_for) => Step::Done(Submitted::Reported(Box::new(Reported {
                 key,

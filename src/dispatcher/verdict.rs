@@ -2,6 +2,7 @@
 
 use crate::domain::{Command, Fault, Limit, Reply, SubmissionEnd, SubmissionReport};
 use crate::relay::limits::Submitted;
+use crate::relay::watch::SubmissionClass;
 use crate::replies::ReplyTable;
 
 /// What a report says about the relay's health.
@@ -50,6 +51,36 @@ pub(super) fn slower<'r>(
     let refused = not_begun.into_iter().chain(said).filter(|r| is_refusal(r));
     let mut limited = refused.filter_map(|reply| Some((replies.limit(reply)?, reply)));
     limited.find(|(limit, _)| *limit != Limit::Recipients)
+}
+
+/// What a submission came to, and the reply that kept it from being accepted; `None` where the
+/// relay was not asked.
+pub(super) fn came_to(report: &SubmissionReport) -> Option<(SubmissionClass, Option<&Reply>)> {
+    use SubmissionClass::{Accepted, Broken, Fenced, InDoubt, NotBegun, Permanent, Transient};
+    let last = report.replies.last().map(|said| &said.reply);
+    Some(match &report.end {
+        SubmissionEnd::NotBegun { reply, .. } => (NotBegun, Some(reply)),
+        SubmissionEnd::Answered if report.is_accepted() => (Accepted, None),
+        SubmissionEnd::Answered if !was_asked(report) => return None,
+        SubmissionEnd::Answered => {
+            let reply = refusal(report)?;
+            let class = match reply.is_permanent() {
+                true => Permanent,
+                false => Transient,
+            };
+            (class, Some(reply))
+        }
+        SubmissionEnd::Broken => (Broken, last),
+        SubmissionEnd::InDoubt => (InDoubt, last),
+        SubmissionEnd::Fenced => (Fenced, None),
+    })
+}
+
+/// What was said to the message as a whole, else to its first recipient.
+fn refusal(report: &SubmissionReport) -> Option<&Reply> {
+    let said = || report.replies.iter().filter(|said| is_refusal(&said.reply));
+    let whole = said().find(|said| said.ordinal.is_none());
+    whole.or_else(|| said().next()).map(|said| &said.reply)
 }
 
 fn is_refusal(reply: &Reply) -> bool {

@@ -255,6 +255,14 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Recipient,
+        Self::Message,
+        Self::Relay,
+        Self::Configuration,
+    ];
+
     /// The word as it stands in the database.
     pub fn as_str(self) -> &'static str {
         match self {

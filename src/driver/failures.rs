@@ -9,10 +9,10 @@ use crate::store::{Event, EventSeverity, Recorded};
 const NAMED: usize = 20;
 
 /// One event for each send port of a batch that was recorded.
-pub(super) fn events(
+pub(super) fn events<'p>(
     instance: InstanceId,
     outcomes: &[Outcome],
-    send_ports: &[String],
+    send_ports: impl Iterator<Item = &'p str>,
     recorded: &[Recorded],
 ) -> Vec<Event> {
     let mut of_ports: BTreeMap<&str, Vec<(&Outcome, &Decision)>> = BTreeMap::new();
@@ -101,7 +101,8 @@ mod tests {
         let ports = [ports, vec!["b".to_owned(); 25]].concat();
         let mut recorded = vec![Recorded::Whole; outcomes.len()];
         recorded[2] = Recorded::FactsOnly;
-        let events = events(InstanceId::random(), &outcomes, &ports, &recorded);
+        let ports = ports.iter().map(String::as_str);
+        let events = events(InstanceId::random(), &outcomes, ports, &recorded);
         assert_eq!(events.len(), 2);
         assert_eq!(events[0].alert, Some(AlertId(2)));
         assert_eq!(events[0].message, "2 failed; 2: no such template");

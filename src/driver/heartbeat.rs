@@ -7,10 +7,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::lease_guard::LeaseGuard;
+use super::pulse::Pulses;
 use super::shares::Shares;
 use crate::clock::steady;
 use crate::dispatcher::RelayBoard;
 use crate::domain::{InstanceId, RelayState};
+use crate::metrics::{Metrics, Operation};
 use crate::store::{Renewal, Store};
 
 /// How soon a change of a relay's state is shown.
@@ -26,6 +28,8 @@ pub(super) struct Heartbeat {
     pub(super) board: Arc<RelayBoard>,
     pub(super) shares: Shares,
     pub(super) guard: Arc<LeaseGuard>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) pulses: Arc<Pulses>,
     /// Since when the database answered without a break: others' leases may be taken over
     /// only after one whole lease length of that.
     pub(super) unbroken_since: watch::Sender<Option<Instant>>,
@@ -40,6 +44,7 @@ impl Heartbeat {
         let mut next = Instant::now() + self.interval;
         let mut failing = false;
         loop {
+            self.pulses.heartbeat_goes_round();
             let due = Instant::now() >= next;
             self.board.tick();
             let relays = self.board.states();
@@ -64,11 +69,15 @@ impl Heartbeat {
     /// One renewal: whether it worked, and whether the lease is lost.
     async fn beat(&self, relays: &[RelayState], failing: &mut bool) -> (bool, bool) {
         let (sent, sent_steady) = (Instant::now(), steady());
-        match self
+        let renewed = self
             .store
             .renew(self.instance, self.lease, &self.send_ports, relays)
-            .await
-        {
+            .await;
+        let service = &self.metrics.service;
+        service.asked(Operation::Renew, sent.elapsed(), &renewed);
+        let failed = renewed.as_ref().err().map(ToString::to_string);
+        self.pulses.renewal(failed);
+        match renewed {
             Ok(Renewal::Renewed) => {
                 self.guard.renewed(sent_steady);
                 if sent.elapsed() > self.interval {
@@ -84,6 +93,7 @@ impl Heartbeat {
             }
             Ok(Renewal::Lost) => {
                 self.guard.lost();
+                service.lost_lease();
                 tracing::error!("lease is lost, the instance starts anew");
                 self.lease_lost.cancel();
                 (false, true)

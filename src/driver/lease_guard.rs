@@ -34,6 +34,12 @@ impl LeaseGuard {
         *self.lock() = None;
     }
 
+    /// How long it still stands; zero if it does not.
+    pub fn remaining(&self) -> Duration {
+        let until = self.lock().unwrap_or_default();
+        until.saturating_sub(steady())
+    }
+
     /// True while no other instance can have taken over.
     pub fn stands(&self) -> bool {
         self.lock().is_some_and(|until| steady() < until)

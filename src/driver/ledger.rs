@@ -73,6 +73,16 @@ impl Ledger {
         self.told(self.spool.clear());
     }
 
+    /// It cannot be written, and nothing is handed over.
+    pub fn is_broken(&self) -> bool {
+        self.failing().is_some()
+    }
+
+    /// Entries and octets of the spool.
+    pub fn size(&self) -> (usize, u64) {
+        self.spool.size()
+    }
+
     fn failing(&self) -> MutexGuard<'_, Option<Instant>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,23 +8,27 @@ mod failures;
 mod heartbeat;
 mod lease_guard;
 mod ledger;
+mod pulse;
 mod recorder;
 mod recovery;
 mod shares;
 mod sweeper;
+mod tally;
+mod tasks;
 mod teller;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use lease_guard::LeaseGuard;
 pub use ledger::Ledger;
+pub use pulse::Pulses;
 pub use recovery::{InDoubtPolicies, RecoveryError, recover};
 pub use teller::{Notice, Notices};
 
@@ -34,11 +38,14 @@ use crate::domain::{
     Alert, AlertId, AlertStatus, Decision, InstanceInfo, Lease, LeaseToken, Outcome, OutcomeKind,
     SendPortInfo,
 };
+use crate::metrics::{Metrics, Operation};
 use crate::store::{Claim, Event, Explanation, Loaded, Store, StoreError};
 use heartbeat::Heartbeat;
 use recorder::{Finished, Recorder};
 use shares::Shares;
 use sweeper::Sweeper;
+use tally::{Faults, Origin};
+use tasks::{Lane, Tasks};
 use teller::Teller;
 
 /// Most alerts that one claim takes.
@@ -95,6 +102,10 @@ pub struct Driver {
     pub ledger: Arc<Ledger>,
     /// Who is told of failures.
     pub notices: Notices,
+    /// Counts; knows the send ports.
+    pub metrics: Arc<Metrics>,
+    /// Told that the loops go round.
+    pub pulses: Arc<Pulses>,
     /// Rhythm and bounds.
     pub rhythm: Rhythm,
     /// Cancelled when the service shall stop.
@@ -133,6 +144,7 @@ impl Driver {
             )
             .await?;
         self.guard.renewed(sent_steady);
+        self.pulses.begin();
         tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
 
         shares.agree(&*self.store, &self.board).await;
@@ -144,16 +156,9 @@ impl Driver {
         let teller = tokio::spawn(self.teller().run());
         let (tasks, recorder) = self.tasks();
         self.take_work(&tasks, &lease_lost, events).await;
+        self.pulses.end();
 
-        tasks.tracker.close();
-        let drained = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait())
-            .await
-            .is_ok();
-        if !drained {
-            tracing::warn!("transactions are cut off at the bound of the drain");
-            tasks.abandoned.cancel();
-            tasks.tracker.wait().await;
-        }
+        let drained = self.drain(&tasks).await;
         drop(tasks);
         sweeper.abort();
         teller.abort();
@@ -170,6 +175,19 @@ impl Driver {
         })
     }
 
+    /// Waits for what is under way. False if some of it was cut off.
+    async fn drain(&self, tasks: &Tasks) -> bool {
+        tasks.tracker.close();
+        let ended = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait());
+        let drained = ended.await.is_ok();
+        if !drained {
+            tracing::warn!("transactions are cut off at the bound of the drain");
+            tasks.abandoned.cancel();
+            tasks.tracker.wait().await;
+        }
+        drained
+    }
+
     fn tasks(&self) -> (Tasks, JoinHandle<()>) {
         let (finished, to_record) = mpsc::channel(self.rhythm.max_in_flight as usize);
         let freed = Arc::new(Notify::new());
@@ -178,13 +196,21 @@ impl Driver {
             instance: self.instance.id,
             freed: freed.clone(),
             ledger: self.ledger.clone(),
+            metrics: self.metrics.clone(),
+            faults: Faults::new(&self.explanations),
         };
         let share = (self.rhythm.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
-        let share = || Arc::new(Semaphore::new(share));
+        let lane = |port: &SendPortInfo| {
+            Some(Lane {
+                permits: Arc::new(Semaphore::new(share)),
+                metrics: self.metrics.send_port(&port.name)?.clone(),
+                port: port.clone(),
+            })
+        };
         let tasks = Tasks {
             tracker: TaskTracker::new(),
             finished,
-            permits: self.send_ports.iter().map(|_| share()).collect(),
+            lanes: self.send_ports.iter().filter_map(lane).collect(),
             freed,
             unanswered: Mutex::default(),
             abandoned: CancellationToken::new(),
@@ -211,6 +237,8 @@ impl Driver {
             board: self.board.clone(),
             shares,
             guard: self.guard.clone(),
+            metrics: self.metrics.clone(),
+            pulses: self.pulses.clone(),
             unbroken_since,
             lease_lost,
         }
@@ -223,6 +251,7 @@ impl Driver {
             lease: self.rhythm.lease,
             interval: self.rhythm.sweep_interval,
             unbroken_since,
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -231,6 +260,7 @@ impl Driver {
             store: self.store.clone(),
             instance: self.instance.id,
             notices: self.notices.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -243,6 +273,7 @@ impl Driver {
     ) {
         let mut failing = false;
         while !halt.is_cancelled() {
+            self.pulses.claims_go_round();
             self.write_events(events).await;
             let round = self.claim_round(tasks).await;
             let wait = match round {
@@ -304,25 +335,19 @@ impl Driver {
             return Ok(Round::Nothing);
         }
         let mut most = Round::Nothing;
-        for (port, permits) in self.send_ports.iter().zip(&tasks.permits) {
-            let free = u32::try_from(permits.available_permits()).unwrap_or(u32::MAX);
-            let room = self.board.allowance(&port.relays).unwrap_or(u32::MAX);
+        for lane in &tasks.lanes {
+            let free = u32::try_from(lane.permits.available_permits()).unwrap_or(u32::MAX);
+            let room = self.board.allowance(&lane.port.relays).unwrap_or(u32::MAX);
             let limit = free.min(room).min(taken_up).min(CLAIM_LIMIT);
             if limit > 0 {
-                most = most.max(self.claim_for(port, limit, permits, tasks).await?);
+                most = most.max(self.claim_for(lane, limit, tasks).await?);
             }
         }
         Ok(most)
     }
 
-    async fn claim_for(
-        &self,
-        port: &SendPortInfo,
-        limit: u32,
-        permits: &Arc<Semaphore>,
-        tasks: &Tasks,
-    ) -> Result<Round, StoreError> {
-        let send_port = port.name.as_str();
+    async fn claim_for(&self, lane: &Lane, limit: u32, tasks: &Tasks) -> Result<Round, StoreError> {
+        let send_port = lane.port.name.as_str();
         let token = tasks.token_for(send_port);
         let claim = Claim {
             instance: self.instance.id,
@@ -330,8 +355,13 @@ impl Driver {
             send_port,
             limit,
         };
-        let claimed = self.store.claim(&claim).await?;
+        let begun = Instant::now();
+        let claimed = self.store.claim(&claim).await;
+        let service = &self.metrics.service;
+        service.asked(Operation::Claim, begun.elapsed(), &claimed);
+        let claimed = claimed?;
         tasks.token_was_answered(send_port);
+        lane.metrics.claimed(claimed.alerts.len());
         if claimed.alerts.is_empty() {
             return Ok(match claimed.may_hold_more {
                 true => Round::MayHoldMore,
@@ -344,39 +374,33 @@ impl Driver {
         };
         for id in claimed.alerts {
             // Free already, but for a claim that was repeated: it may hand out more.
-            let Ok(permit) = permits.clone().acquire_owned().await else {
+            let Ok(permit) = lane.permits.clone().acquire_owned().await else {
                 break;
             };
+            let origin = lane.origin(permit);
             match loaded.remove(&id) {
                 Some(Loaded::Alert(alert)) => self.begin(
                     Lease {
                         token,
                         value: *alert,
                     },
-                    self.board.expect(&port.relays),
-                    permit,
+                    self.board.expect(&lane.port.relays),
+                    origin,
                     tasks,
                 ),
                 Some(Loaded::Unreadable { reason, .. }) => {
-                    let outcome = failed(id, token, reason);
-                    tasks.finish(outcome, send_port, permit).await;
+                    tasks.finish(failed(id, token, reason), origin).await;
                 }
-                None => tasks.finish(released(id, token), send_port, permit).await,
+                None => tasks.finish(released(id, token), origin).await,
             }
         }
         error.map_or(Ok(Round::Claimed), Err)
     }
 
     /// Works on an alert in a task of its own. A panic there fails that alert alone.
-    fn begin(
-        &self,
-        lease: Lease<Alert>,
-        expected: Expected,
-        permit: OwnedSemaphorePermit,
-        tasks: &Tasks,
-    ) {
+    fn begin(&self, lease: Lease<Alert>, expected: Expected, mut origin: Origin, tasks: &Tasks) {
         let (id, token) = (lease.value.id, lease.token);
-        let send_port = lease.value.send_port.clone();
+        origin.wanted_at = lease.value.not_before.max(Some(lease.value.created_at));
         let dispatcher = self.dispatcher.clone();
         let abandoned = tasks.abandoned.clone();
         let work = tasks.tracker.spawn(async move {
@@ -398,13 +422,7 @@ impl Driver {
             };
             ledger.keep(&outcome);
             // The recorder outlives every task; it ends when the last sender is gone.
-            let _ = finished
-                .send(Finished {
-                    outcome,
-                    send_port,
-                    _permit: permit,
-                })
-                .await;
+            let _ = finished.send(Finished { outcome, origin }).await;
         });
     }
 
@@ -412,7 +430,12 @@ impl Driver {
     async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
         let mut wait = Duration::from_millis(100);
         loop {
-            match self.store.load(ids).await {
+            self.pulses.claims_go_round();
+            let begun = Instant::now();
+            let loaded = self.store.load(ids).await;
+            let service = &self.metrics.service;
+            service.asked(Operation::Load, begun.elapsed(), &loaded);
+            match loaded {
                 Err(error) if error.is_transient() && self.guard.stands() => {
                     tracing::warn!(%error, count = ids.len(), "claimed alerts cannot be read yet");
                     tokio::time::sleep(wait).await;
@@ -425,10 +448,13 @@ impl Driver {
 
     async fn write_events(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
         while let Ok(event) = events.try_recv() {
+            self.pulses.claims_go_round();
             let event = Event {
                 instance: Some(self.instance.id),
                 ..event
             };
+            let service = &self.metrics.service;
+            service.event(event.event_type, event.severity.as_str());
             if let Err(error) = self.store.log_event(&event).await {
                 tracing::warn!(%error, event = %event.message, "event cannot be written");
             }
@@ -485,50 +511,5 @@ fn released(alert: AlertId, token: LeaseToken) -> Outcome {
             retry_in: Duration::from_secs(1),
             reason: None,
         },
-    }
-}
-
-/// Everything that works, and the way back for what is finished.
-struct Tasks {
-    tracker: TaskTracker,
-    finished: mpsc::Sender<Finished>,
-    /// For each send port in order: a slow relay must not take the permits of the others.
-    permits: Vec<Arc<Semaphore>>,
-    /// Permits were given back.
-    freed: Arc<Notify>,
-    /// Tokens of claims whose answer was not seen, by send port: asked again with the same
-    /// token, the store hands out what they took.
-    unanswered: Mutex<BTreeMap<String, LeaseToken>>,
-    /// Cancelled at the bound of a drain: transactions that are still under way are cut off.
-    abandoned: CancellationToken,
-}
-
-impl Tasks {
-    fn token_for(&self, send_port: &str) -> LeaseToken {
-        let mut unanswered = self
-            .unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *unanswered
-            .entry(send_port.to_owned())
-            .or_insert_with(LeaseToken::random)
-    }
-
-    fn token_was_answered(&self, send_port: &str) {
-        self.unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(send_port);
-    }
-
-    async fn finish(&self, outcome: Outcome, send_port: &str, permit: OwnedSemaphorePermit) {
-        let _ = self
-            .finished
-            .send(Finished {
-                outcome,
-                send_port: send_port.to_owned(),
-                _permit: permit,
-            })
-            .await;
     }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::domain::{InstanceId, Outcome, OutcomeKind, SessionFacts};
+use crate::metrics::{Metrics, Operation};
 use crate::store::{Event, Recorded, Store, StoreError, StoreErrorKind};
 
 use super::failures;
 use super::ledger::Ledger;
+use super::tally::{Faults, Origin};
 
 /// So many outcomes go into one transaction at most.
 const BATCH: usize = 200;
@@ -22,12 +24,10 @@ const GATHER: Duration = Duration::from_millis(50);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// An outcome, and the permit of its alert: not given back before it is recorded, so that
-/// what waits here is bounded by what is in flight.
+/// An outcome, and where it came from.
 pub(super) struct Finished {
     pub(super) outcome: Outcome,
-    pub(super) send_port: String,
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) origin: Origin,
 }
 
 /// What records.
@@ -37,6 +37,8 @@ pub(super) struct Recorder {
     /// Told when permits were given back.
     pub(super) freed: Arc<Notify>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) faults: Faults,
 }
 
 impl Recorder {
@@ -48,38 +50,42 @@ impl Recorder {
             if recorded_at.is_some_and(|at| at.elapsed() < GATHER) {
                 gather(&mut finished, &mut batch).await;
             }
-            let (outcomes, (ports, permits)): (Vec<_>, (Vec<_>, Vec<_>)) = batch
+            let (outcomes, origins): (Vec<_>, Vec<_>) = batch
                 .drain(..)
-                .map(|f: Finished| (f.outcome, (f.send_port, f._permit)))
+                .map(|finished: Finished| (finished.outcome, finished.origin))
                 .unzip();
-            self.record(&outcomes, &ports).await;
-            drop(permits);
+            self.record(&outcomes, &origins).await;
+            drop(origins);
             recorded_at = Some(Instant::now());
             self.freed.notify_one();
         }
     }
 
-    async fn record(&self, outcomes: &[Outcome], ports: &[String]) {
+    async fn record(&self, outcomes: &[Outcome], origins: &[Origin]) {
         match self.record_when_possible(outcomes).await {
             Ok(results) => {
                 announce(outcomes, &results);
+                self.faults.count(outcomes, origins, &results);
+                let ports = origins.iter().map(|origin| origin.port.name());
                 for event in failures::events(self.instance, outcomes, ports, &results) {
                     self.log(&event).await;
                 }
             }
             Err(error) if outcomes.len() > 1 => {
                 tracing::warn!(count = outcomes.len(), %error, "outcomes are recorded one by one");
-                for (outcome, port) in outcomes.iter().zip(ports) {
-                    let (outcome, port) =
-                        (std::slice::from_ref(outcome), std::slice::from_ref(port));
-                    Box::pin(self.record(outcome, port)).await;
+                for (outcome, origin) in outcomes.iter().zip(origins) {
+                    let (outcome, origin) =
+                        (std::slice::from_ref(outcome), std::slice::from_ref(origin));
+                    Box::pin(self.record(outcome, origin)).await;
                 }
             }
-            Err(error) => self.record_bare(&outcomes[0], &error).await,
+            Err(error) => self.record_bare(&outcomes[0], origins, &error).await,
         }
     }
 
     async fn log(&self, event: &Event) {
+        let service = &self.metrics.service;
+        service.event(event.event_type, event.severity.as_str());
         if let Err(error) = self.store.log_event(event).await {
             tracing::warn!(%error, event = %event.message, "event cannot be written");
         }
@@ -87,12 +93,15 @@ impl Recorder {
 
     /// The database refuses the outcome as it is: its status at least has to stand, or the
     /// alert would be sent again.
-    async fn record_bare(&self, outcome: &Outcome, refused: &StoreError) {
+    async fn record_bare(&self, outcome: &Outcome, origins: &[Origin], refused: &StoreError) {
         tracing::error!(alert = outcome.alert.0, error = %refused, "outcome cannot be recorded in full");
         let bare = without_words(outcome);
         let one = std::slice::from_ref(&bare);
         match self.record_when_possible(one).await {
-            Ok(results) => announce(one, &results),
+            Ok(results) => {
+                announce(one, &results);
+                self.faults.count(one, origins, &results);
+            }
             Err(error) => {
                 tracing::error!(alert = outcome.alert.0, %error, "outcome cannot be recorded");
             }
@@ -108,7 +117,11 @@ impl Recorder {
     ) -> Result<Vec<Recorded>, StoreError> {
         let mut wait = FIRST_WAIT;
         loop {
-            match self.store.record(self.instance, outcomes).await {
+            let begun = Instant::now();
+            let recorded = self.store.record(self.instance, outcomes).await;
+            let service = &self.metrics.service;
+            service.asked(Operation::Record, begun.elapsed(), &recorded);
+            match recorded {
                 Err(error) if error.kind() != StoreErrorKind::Rejected => {
                     if wait == FIRST_WAIT {
                         self.ledger.wait_for_database();

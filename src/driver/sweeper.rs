@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::domain::InstanceId;
+use crate::metrics::{Metrics, Operation};
 use crate::store::{Event, EventSeverity, Store, StoreError};
 
 /// An alert for a send port that no instance has had for so long fails.
@@ -22,6 +23,7 @@ pub(super) struct Sweeper {
     pub(super) lease: Duration,
     pub(super) interval: Duration,
     pub(super) unbroken_since: watch::Receiver<Option<Instant>>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Sweeper {
@@ -31,7 +33,11 @@ impl Sweeper {
         let mut failing = false;
         loop {
             tokio::time::sleep(self.interval).await;
-            match self.sweep(started).await {
+            let begun = Instant::now();
+            let swept = self.sweep(started).await;
+            let service = &self.metrics.service;
+            service.asked(Operation::Sweep, begun.elapsed(), &swept);
+            match swept {
                 Ok(()) => failing = false,
                 Err(error) if !std::mem::replace(&mut failing, true) => {
                     tracing::warn!(%error, "expired and orphaned alerts cannot be looked for");
@@ -46,11 +52,13 @@ impl Sweeper {
             let taken = self
                 .repeat(|| self.store.take_over(self.instance, BATCH))
                 .await?;
+            self.metrics.service.swept("taken_over", taken);
             if taken > 0 {
                 tracing::warn!(count = taken, "leases of dead instances taken over");
             }
         }
         let expired = self.repeat(|| self.store.expire(BATCH)).await?;
+        self.metrics.service.swept("expired", expired);
         if expired > 0 {
             tracing::warn!(count = expired, "alerts expired");
             let message = format!("{expired} expired before they were sent; see FailedDelivery");
@@ -60,6 +68,7 @@ impl Sweeper {
             let failed = self
                 .repeat(|| self.store.fail_unrouted(UNROUTED_AFTER, BATCH))
                 .await?;
+            self.metrics.service.swept("unrouted", failed);
             if failed > 0 {
                 tracing::warn!(count = failed, "alerts for unknown send ports failed");
                 let message = format!("{failed} failed: no instance has their send port");
@@ -79,6 +88,8 @@ impl Sweeper {
             relay: None,
             message,
         };
+        let service = &self.metrics.service;
+        service.event(event.event_type, event.severity.as_str());
         self.store.log_event(&event).await
     }
 

@@ -13,6 +13,7 @@ use chrono::{DateTime, TimeDelta};
 use crate::clock::Clock;
 use crate::digest::{self, About};
 use crate::domain::{AlertId, AlertStatus, InstanceId, Timestamp};
+use crate::metrics::Metrics;
 use crate::store::digest::Untold;
 use crate::store::{AlertLine, Event, EventSeverity, Store, StoreError};
 
@@ -56,6 +57,7 @@ pub(super) struct Teller {
     pub(super) store: Arc<dyn Store>,
     pub(super) instance: InstanceId,
     pub(super) notices: Notices,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// A digest that was inserted here and has not ended yet.
@@ -175,6 +177,8 @@ impl Teller {
                 "the digest of failures at send port {send_port} is {status}: see Delivery for the alert {digest}, and FailedDelivery for what it tells of"
             ),
         };
+        let service = &self.metrics.service;
+        service.event(event.event_type, event.severity.as_str());
         if let Err(error) = self.store.log_event(&event).await {
             tracing::warn!(%error, event = %event.message, "event cannot be written");
         }

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod sign_in;
 mod synthesis;
 mod token_source;
+pub mod watch;
 
 use std::sync::Arc;
 

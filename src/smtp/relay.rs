@@ -12,8 +12,8 @@ use super::pipelining::{Ahead, Pipelining};
 use super::pool::Pool;
 use super::refused_here;
 use super::session::{Session, Settings};
-use super::sign_in_guard::{SignInGuard, fingerprint};
-use super::tls::{Tls, TlsSettingsError};
+use super::sign_in_guard::{SignInGuard, fingerprint, is_refusal};
+use super::tls::{Tls, TlsSettingsError, not_after};
 use super::transaction::{self, Done};
 use crate::clock::Clock;
 use crate::config::relay::SmtpRelay as Config;
@@ -24,6 +24,7 @@ use crate::domain::{
 };
 use crate::relay::limits::{Connection, Limiter};
 use crate::relay::sign_in::SignInLedger;
+use crate::relay::watch::{Certificate, RelayWatch, Seen, Unwatched};
 use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 
 /// A relay's section of the configuration cannot be used.
@@ -115,6 +116,7 @@ impl SmtpRelay {
                 ehlo_name,
                 tls,
                 credentials,
+                watch: Arc::new(Unwatched),
             },
             sign_in: SignInGuard::new(sign_in_key, around.sign_ins, around.clock.clone()),
             clock: around.clock,
@@ -129,6 +131,17 @@ impl SmtpRelay {
         if let Some(credentials) = &mut self.settings.credentials {
             credentials.set_token_source(tokens);
         }
+        self
+    }
+
+    /// From now on `watch` is told what happens, and when the certificates of the configuration
+    /// end.
+    #[must_use]
+    pub fn watched_by(mut self, watch: Arc<dyn RelayWatch>) -> Self {
+        for (whose, not_after) in &self.settings.tls.certificates {
+            watch.saw(Seen::Certificate(*whose, *not_after));
+        }
+        self.settings.watch = watch;
         self
     }
 
@@ -175,9 +188,25 @@ impl SmtpRelay {
                 return Err(not_ready);
             }
         };
+        let begun = Instant::now();
         let result = session.sign_in(credentials, waits).await;
+        self.tell_sign_in(&result, begun);
         turn.note(&result).await;
         result.map(|()| session)
+    }
+
+    fn tell_sign_in(&self, result: &Result<(), NotReady>, begun: Instant) {
+        let watch = &self.settings.watch;
+        match result {
+            Ok(()) => {
+                watch.saw(Seen::SignedIn(begun.elapsed()));
+                if let Some(end) = not_after::of_application(&self.settings.config) {
+                    watch.saw(Seen::Certificate(Certificate::Application, end));
+                }
+            }
+            Err(answer) if is_refusal(answer) => watch.saw(Seen::SignInRefused),
+            Err(_) => {}
+        }
     }
 
     /// Waits until `connect_rate` allows another connection.
@@ -236,11 +265,10 @@ impl SmtpRelay {
         place: Place,
     ) -> Result<(SessionFacts, Done), NotReady> {
         let (mut connection, kept, attempt_end) = place;
-        let waits = &self.settings.config.timeout;
         let trusted = self.pipelining.is_trusted();
         if let Some(mut session) = self.ready(kept, attempt_end).await {
             session.extensions.pipelining &= trusted;
-            let done = transaction::submit(&mut session, waits, envelope, message, gate).await;
+            let done = self.transact(&mut session, envelope, message, gate).await;
             if !done.stale {
                 return Ok((self.put_away(session, connection, done.reusable), done));
             }
@@ -249,8 +277,27 @@ impl SmtpRelay {
         connection.closed();
         let mut session = self.open(&mut connection, attempt_end).await?;
         session.extensions.pipelining &= trusted;
-        let done = transaction::submit(&mut session, waits, envelope, message, gate).await;
+        let done = self.transact(&mut session, envelope, message, gate).await;
         Ok((self.put_away(session, connection, done.reusable), done))
+    }
+
+    async fn transact(
+        &self,
+        session: &mut Session,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        gate: &dyn FinalDotGate,
+    ) -> Done {
+        let (begun, waits) = (Instant::now(), &self.settings.config.timeout);
+        let done = transaction::submit(session, waits, envelope, message, gate).await;
+        if !done.stale {
+            let watch = &self.settings.watch;
+            watch.saw(Seen::Transaction(begun.elapsed()));
+            if let Some(took) = done.final_dot {
+                watch.saw(Seen::FinalDot(took));
+            }
+        }
+        done
     }
 
     fn put_away(&self, session: Session, connection: Connection, reusable: bool) -> SessionFacts {
@@ -379,6 +426,7 @@ fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Don
         reusable: false,
         stale: false,
         ahead: Ahead::default(),
+        final_dot: None,
     };
     if let Some(reply) = refused_here::refuse_locally(envelope, message) {
         let ordinal = None;

@@ -2,6 +2,7 @@
 //! STARTTLS, AUTH (RFC 5321 section 3.1 and 3.2, RFC 3207, RFC 4954).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use crate::config::timeouts::Timeouts;
 use crate::config::tls::TlsMode;
 use crate::domain::{Command, Fault, Reply, SessionFacts};
 use crate::relay::NotReady;
+use crate::relay::watch::{RelayWatch, Seen};
 
 /// All that connections of one relay have in common, made once.
 pub(super) struct Settings {
@@ -26,6 +28,8 @@ pub(super) struct Settings {
     pub(super) ehlo_name: Option<String>,
     pub(super) tls: Tls,
     pub(super) credentials: Option<Credentials>,
+    /// Told of connections and handshakes.
+    pub(super) watch: Arc<dyn RelayWatch>,
 }
 
 /// What has to happen before the next transaction may begin.
@@ -111,8 +115,10 @@ impl Session {
         let config = &settings.config;
         let waits = &config.timeout;
         let wait = Wait::new(waits.connect, "timeout.connect").within(Some(attempt_end));
+        let begun = Instant::now();
         let (tcp, remote) =
             connect(&config.host, config.port(), config.local_address, wait).await?;
+        settings.watch.saw(Seen::Connected(begun.elapsed()));
         let local = tcp.local_addr().map(|address| address.ip()).ok();
         let mut facts = SessionFacts {
             remote_address: Some(remote.to_string()),
@@ -322,9 +328,12 @@ async fn secure(
 ) -> Result<Wire, NotReady> {
     let limit = settings.config.timeout.tls_handshake;
     let wait = Wait::new(limit, "timeout.tls_handshake").within(Some(attempt_end));
+    let begun = Instant::now();
     match tokio::time::timeout(wait.limit, settings.tls.handshake(tcp)).await {
         Ok(Ok(stream)) => {
             tls::note_facts(&stream, facts);
+            settings.watch.saw(Seen::Secured(begun.elapsed()));
+            tls::tell_not_after(&stream, &*settings.watch);
             Ok(Wire::Tls(Box::new(stream)))
         }
         Ok(Err(HandshakeFailure { what, fault })) => Err(NotReady {

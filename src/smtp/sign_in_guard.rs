@@ -158,7 +158,7 @@ impl Turn<'_> {
 }
 
 /// 5yz to the sign-in itself: about the secret, or about who may use it.
-fn is_refusal(answer: &NotReady) -> bool {
+pub(super) fn is_refusal(answer: &NotReady) -> bool {
     answer.reply.command == Command::Auth && answer.reply.is_permanent()
 }
 

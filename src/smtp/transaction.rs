@@ -1,5 +1,9 @@
 //! One mail transaction (RFC 5321 section 3.3): MAIL, RCPT for each, DATA, the content.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::content::on_the_wire;
 use super::dsn;
 use super::pipelining::{Ahead, denies_the_order};
@@ -30,6 +34,8 @@ pub(super) struct Done {
     pub(super) stale: bool,
     /// What was written ahead of replies, and whether that went well.
     pub(super) ahead: Ahead,
+    /// How long the final dot waited for its reply, where there was one.
+    pub(super) final_dot: Option<Duration>,
 }
 
 /// The connection is of no use any more; the last reply says why.
@@ -54,10 +60,12 @@ pub(super) async fn submit(
         data_ahead: false,
         gone: false,
         ahead: Ahead::default(),
+        final_dot: None,
     };
     let result = transaction.run(envelope, message, gate).await;
     transaction.session.smooth = transaction.was_smooth();
     let (replies, gone, ahead) = (transaction.replies, transaction.gone, transaction.ahead);
+    let final_dot = transaction.final_dot;
     match result {
         Ok(()) => Done {
             replies,
@@ -65,6 +73,7 @@ pub(super) async fn submit(
             reusable: true,
             stale: false,
             ahead,
+            final_dot,
         },
         Err(Ended(end)) => Done {
             stale: end == SubmissionEnd::Broken && is_goodbye_at_once(&replies, gone),
@@ -72,6 +81,7 @@ pub(super) async fn submit(
             end,
             reusable: false,
             ahead,
+            final_dot,
         },
     }
 }
@@ -102,6 +112,7 @@ struct Transaction<'a> {
     /// The other end closed the connection; a time-out is something else.
     gone: bool,
     ahead: Ahead,
+    final_dot: Option<Duration>,
 }
 
 impl Transaction<'_> {
@@ -357,7 +368,9 @@ impl Transaction<'_> {
             Err(_) => Wait::new(self.waits.quit, "timeout.quit"),
             Ok(()) => answer,
         };
+        let begun = Instant::now();
         let read = self.session.stream.read_reply(answer).await;
+        self.final_dot = read.is_ok().then(|| begun.elapsed());
         let reply = match (read, written) {
             (Ok(reply), _) => reply.into_reply(Command::EndOfData),
             (Err(lost), Ok(())) | (Err(_), Err(lost)) => {

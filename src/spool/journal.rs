@@ -122,6 +122,11 @@ impl Journal {
         self.live.len()
     }
 
+    /// Of the whole lines, in octets.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// One for each lease that is not crossed out.
     pub(super) fn entries(&self) -> impl Iterator<Item = io::Result<Entry<'static>>> {
         let lines = self.live.values();

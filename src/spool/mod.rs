@@ -175,6 +175,12 @@ impl Spool {
         self.told(self.lock().sync())
     }
 
+    /// How many entries it holds, and the octets of its file.
+    pub fn size(&self) -> (usize, u64) {
+        let journal = self.lock();
+        (journal.live(), journal.length())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }

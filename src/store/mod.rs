@@ -28,8 +28,8 @@ use digest::FailureDesk;
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
-    Explanation, InDoubtLine, InstanceLine, Loaded, MigrationStep, NewAlert, QueueLine, Recorded,
-    Renewal, Resolution, SchemaState,
+    Explanation, InDoubtLine, InstanceLine, Loaded, MigrationStep, NewAlert, QueueDepth, QueueLine,
+    Recorded, Renewal, Resolution, SchemaState,
 };
 
 /// The queue as the driver uses it.
@@ -178,6 +178,11 @@ pub trait StoreDesk: Send + Sync {
 
     /// The view `Queue`.
     async fn queue(&self) -> Result<Vec<QueueLine>, StoreError>;
+
+    /// How much waits, for a monitoring system: cheaper than the view `Queue`, and waits for no
+    /// transaction of an application. Alerts of such a transaction need not be in it, nor those
+    /// that are being claimed or recorded at this moment.
+    async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError>;
 
     /// The table `Instance`, those that run first.
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError>;

@@ -287,6 +287,19 @@ pub struct QueueLine {
     pub waiting_for: Option<String>,
 }
 
+/// So much of a send port waits with one status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// As the alerts name it.
+    pub send_port: String,
+    /// Not a final one.
+    pub status: AlertStatus,
+    /// Alerts.
+    pub depth: u64,
+    /// Since the oldest of them was inserted, in seconds.
+    pub oldest_age_seconds: i64,
+}
+
 /// A line of the view `InDoubt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]

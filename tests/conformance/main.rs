@@ -131,6 +131,7 @@ macro_rules! scenarios {
             }
             queue {
                 without_an_instance_the_queue_says_so;
+                what_waits_is_counted_by_send_port_and_status;
                 without_the_send_port_the_queue_says_so;
                 a_paused_relay_is_named_with_its_reply;
                 what_is_not_due_says_when;

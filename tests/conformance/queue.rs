@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sendport::domain::{
     AlertStatus, Outcome, OutcomeKind, RecipientStatus, RelayCondition, RelayState,
 };
-use sendport::store::{AdoptMode, QueueLine, Store};
+use sendport::store::{AdoptMode, QueueDepth, QueueLine, Store};
 
 use crate::fixture::*;
 
@@ -60,6 +60,38 @@ pub(crate) async fn without_an_instance_the_queue_says_so(f: &dyn Fixture) {
         waiting_for(&store).await,
         "no instance of the service is running"
     );
+}
+
+pub(crate) async fn what_waits_is_counted_by_send_port_and_status(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    assert_eq!(store.depths().await.expect("depths"), []);
+    f.many(3).await;
+    f.insert("ToRecipients, SendPort", "'ops@contoso.com', 'biling'")
+        .await;
+    f.advance(minutes(3)).await;
+    let a = instance(&store, "a").await;
+    let (token, alerts) = claim(&store, a, 1).await;
+    let counted = || async {
+        let mut lines = store.depths().await.expect("depths");
+        lines.sort_by(|a, b| (&a.send_port, a.status).cmp(&(&b.send_port, b.status)));
+        for line in &lines {
+            let age = line.oldest_age_seconds;
+            assert!((179..240).contains(&age), "{age}");
+        }
+        let short = |line: QueueDepth| (line.send_port, line.status.as_str(), line.depth);
+        lines.into_iter().map(short).collect::<Vec<_>>()
+    };
+    let is = |port: &str, status: &'static str, depth| (port.to_owned(), status, depth);
+    let biling = is("biling", "queued", 1);
+    let expected = [
+        biling.clone(),
+        is("default", "queued", 2),
+        is("default", "sending", 1),
+    ];
+    assert_eq!(counted().await, expected);
+    let relayed = outcome(alerts[0], token, 1, &[RecipientStatus::Relayed]);
+    record(&store, a, &relayed).await;
+    assert_eq!(counted().await, [biling, is("default", "queued", 2)]);
 }
 
 pub(crate) async fn without_the_send_port_the_queue_says_so(f: &dyn Fixture) {

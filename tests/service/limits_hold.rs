@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use crate::health::Samples;
 use crate::site::Site;
 use crate::support::limiting_peer::{LimitingPeer, Most};
 use crate::{insert_many, plain_relay, send_port_over};
@@ -60,7 +61,7 @@ async fn two_instances_never_ask_a_relay_for_more_than_is_configured() {
 async fn limits_that_nobody_configured_are_learned() {
     let peer = LimitingPeer::start(MOST).await;
     let relay = plain_relay(peer.address) + "message_rate = \"100000/2s\"\n";
-    let site = Site::new(&send_port_over(&relay));
+    let site = Site::watched(&send_port_over(&relay));
     insert_many(&site, 400);
     let begun = Instant::now();
     let service = site.run();
@@ -80,5 +81,13 @@ async fn limits_that_nobody_configured_are_learned() {
     assert!(took < Duration::from_secs(26 * 10 / 8 + 4), "{took:?}");
     let told = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-slowed'";
     assert_eq!(site.value(told), "1", "said once");
+    Samples::of(site.health_address().await).are(
+        r#"
+        sendport_relay_slowdowns_total{relay="main"} 1
+        sendport_events_total{severity="warning",type="relay-slowed"} 1
+        sendport_submissions_total{relay="main",reply_class="2xx"} 400
+        sendport_alerts_total{send_port="default",status="relayed"} 400
+        "#,
+    );
     assert_eq!(service.stop(), Some(0));
 }

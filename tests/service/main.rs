@@ -1,6 +1,8 @@
 //! The whole program as its users run it: the real binary, a real database file, real
 //! mail servers. One scenario a file, named by what comes out.
 
+#[path = "../support/health.rs"]
+mod health;
 #[path = "../support/site.rs"]
 mod site;
 #[path = "../support/tsql.rs"]
@@ -21,14 +23,19 @@ mod alerts_wait_for_the_window;
 mod another_environment_is_refused;
 mod audit_copies_equal_what_arrived;
 mod bad_alerts_fail_alone;
+mod certificates_and_sign_ins_are_shown;
 mod demo_ends_by_itself;
 mod failures_are_told_once;
 mod first_relay_killed_and_back;
+mod hostile_watchers_do_not_stop_the_mail;
 mod international_recipients;
 mod killed_and_nothing_lost;
 mod limits_hold;
+mod metrics_tell_what_happened;
 mod more_recipients_than_the_relay_takes;
 mod odd_addresses_are_explained;
+mod port_of_health_is_taken;
+mod ready_while_it_can_work;
 mod refused_in_every_way;
 mod refused_password_is_tried_once;
 mod relay_down_and_back;

@@ -1,6 +1,7 @@
 //! A site as a user has it: a folder with a configuration file and a SQLite database, and the
 //! real program run on it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -15,6 +16,10 @@ pub(crate) struct Site {
 /// Short leases and delays, so that a test need not wait long for either.
 const HEAD: &str = r#"
 environment = "test"
+
+[http]
+listen = ""
+queue_interval = "300ms"
 
 [service]
 lease = "8s"
@@ -36,6 +41,36 @@ impl Site {
     /// The same on the database of a connection string.
     pub(crate) fn on(connection: &str, relays_and_send_ports: &str) -> Self {
         Self::make(connection, "", relays_and_send_ports)
+    }
+
+    /// The same, and its service shows health and metrics.
+    pub(crate) fn watched(relays_and_send_ports: &str) -> Self {
+        let site = Self::new(relays_and_send_ports);
+        site.listen("127.0.0.1:0");
+        site
+    }
+
+    /// Where the next service shows health and metrics.
+    pub(crate) fn listen(&self, address: &str) {
+        let config = std::fs::read_to_string(self.config()).expect("read");
+        let config = config.replacen("listen = \"\"", &format!("listen = {address:?}"), 1);
+        std::fs::write(self.config(), config).expect("write");
+    }
+
+    /// Where the service that was started last shows them.
+    pub(crate) async fn health_address(&self) -> SocketAddr {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            look.tick().await;
+            let log = self.log();
+            let shown = log.rsplit_once("health and metrics are shown address=");
+            let address = shown.and_then(|(_, rest)| rest.split_whitespace().next());
+            if let Some(address) = address.and_then(|address| address.parse().ok()) {
+                return address;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{}", tail(&log));
+        }
     }
 
     fn make(connection: &str, service: &str, relays_and_send_ports: &str) -> Self {
@@ -169,13 +204,24 @@ pub(crate) struct Service {
 
 impl Service {
     /// SIGTERM, and its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
-        let mut child = self.child.take().expect("runs");
+    pub(crate) fn stop(self) -> Option<i32> {
+        self.terminate();
+        self.wait()
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let child = self.child.as_ref().expect("runs");
         let killed = Command::new("kill")
             .arg(child.id().to_string())
             .status()
             .expect("run kill");
         assert!(killed.success());
+    }
+
+    /// Its exit code, once it has ended by itself.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("runs");
         child.wait().expect("wait for sendport").code()
     }
 

@@ -180,6 +180,11 @@ impl Limiter {
         self.budget().took_some_lately(Instant::now())
     }
 
+    /// Connections that are open and signed in.
+    pub fn established(&self) -> u32 {
+        self.established.load(Ordering::Relaxed)
+    }
+
     /// All places are taken.
     pub fn is_occupied(&self) -> bool {
         self.turns.are_all_used()

@@ -2,6 +2,7 @@
 //! we show ourselves.
 
 mod client_certificate;
+pub(super) mod not_after;
 mod pin;
 mod rejected;
 
@@ -21,6 +22,7 @@ use self::rejected::Rejected;
 use crate::config::relay::SmtpRelay;
 use crate::config::tls::{MinTlsVersion, Pin as CertificatePin};
 use crate::domain::{Fault, SessionFacts};
+use crate::relay::watch::{Certificate, RelayWatch, Seen};
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,8 @@ pub(super) struct Tls {
     verify: bool,
     /// One of them the certificate has to match, where there is any.
     pins: Vec<CertificatePin>,
+    /// When those of the configuration end, in seconds since 1970.
+    pub(super) certificates: Vec<(Certificate, i64)>,
 }
 
 impl Tls {
@@ -89,6 +93,7 @@ impl Tls {
             expected_name: expected.trim_end_matches('.').to_owned(),
             verify: config.checks_chain(),
             pins: config.pin_sha256.clone(),
+            certificates: not_after::configured(config),
         })
     }
 
@@ -179,6 +184,13 @@ pub(super) fn note_facts(stream: &SslStream<TcpStream>, facts: &mut SessionFacts
         .peer_certificate()
         .and_then(|certificate| certificate.digest(MessageDigest::sha256()).ok())
         .map(|digest| digest.iter().map(|octet| format!("{octet:02x}")).collect());
+}
+
+/// Tells when the certificate that was shown ends.
+pub(super) fn tell_not_after(stream: &SslStream<TcpStream>, watch: &dyn RelayWatch) {
+    if let Some(not_after) = not_after::shown(stream.ssl()) {
+        watch.saw(Seen::Certificate(Certificate::Relay, not_after));
+    }
 }
 
 /// The hash of the server's certificate that `tls-server-end-point` is (RFC 5929 section 4.1);

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::domain::{AlertId, InstanceId};
 use crate::store::{
-    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, QueueLine, Resolution, StoreDesk,
-    StoreError,
+    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, QueueDepth, QueueLine,
+    Resolution, StoreDesk, StoreError,
 };
 
 use super::codec::{Columns, time_text};
@@ -70,6 +70,15 @@ impl StoreDesk for SqliteStore {
         self.desk
             .call("list the queue", |connection| {
                 lines(connection, sql!("queue"), params![], queue_line)
+            })
+            .await
+    }
+
+    async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {
+        let now = time_text(self.clock.now());
+        self.desk
+            .call("count the queue", move |connection| {
+                lines(connection, sql!("depths"), params![now], queue_depth)
             })
             .await
     }
@@ -224,6 +233,16 @@ fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
             .unwrap_or_default(),
         next_due_at: row.shown_time("NextDueAt")?,
         waiting_for: row.lossy("WaitingFor")?,
+    })
+}
+
+fn queue_depth(row: &Columns<'_, '_>) -> Result<QueueDepth, String> {
+    let age = row.optional_integer("OldestAgeSeconds")?;
+    Ok(QueueDepth {
+        send_port: row.lossy("SendPort")?.unwrap_or_default(),
+        status: row.word("Status")?,
+        depth: u64::from(row.count("Depth")?),
+        oldest_age_seconds: age.unwrap_or_default(),
     })
 }
 

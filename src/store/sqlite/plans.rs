@@ -71,6 +71,7 @@ const PLANS: &[Plan] = &[
     plan!("take_over_hold" seeks [BY_KEY], scans []),
     plan!("queue" seeks [LIVE_ONLY, "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt=?)"],
           scans ["AlertState", "q", "i"]),
+    plan!("depths" seeks [LIVE_ONLY], scans ["AlertState"]),
     plan!("untold_count" seeks [BY_ENDED], scans []),
     plan!("untold_lines" seeks [BY_ENDED, BY_KEY], scans ["u"]),
     plan!("told" seeks [BY_KEY], scans []),

@@ -11,8 +11,8 @@ use super::values::{Fields, stored};
 use super::work::unexpected;
 use crate::domain::AlertId;
 use crate::store::{
-    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, QueueLine, Resolution, StoreDesk,
-    StoreError,
+    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, QueueDepth, QueueLine,
+    Resolution, StoreDesk, StoreError,
 };
 
 #[async_trait]
@@ -64,6 +64,13 @@ impl StoreDesk for SqlServerStore {
             .rows(DOING, include_str!("sql/queue.sql"), &[])
             .await?;
         lines(DOING, &rows, queue_line)
+    }
+
+    async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError> {
+        const DOING: &str = "count the queue";
+        let sql = include_str!("sql/depths.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        lines(DOING, &rows, queue_depth)
     }
 
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError> {
@@ -179,6 +186,15 @@ fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, String> {
         oldest_age_seconds: f.get()?,
         next_due_at: f.maybe_time()?,
         waiting_for: f.maybe_text()?,
+    })
+}
+
+fn queue_depth(f: &mut Fields<'_>) -> Result<QueueDepth, String> {
+    Ok(QueueDepth {
+        send_port: f.text()?,
+        status: f.word()?,
+        depth: u64::try_from(f.get::<i64>()?).unwrap_or(0),
+        oldest_age_seconds: f.get()?,
     })
 }
 

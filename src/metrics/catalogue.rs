@@ -1,0 +1,205 @@
+//! Every metric once: name, kind, labels and meaning. docs/metrics.md holds the same table, and
+//! a test compares them.
+
+/// What a number is (Prometheus' metric types).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only grows, from zero at the start of the process.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// How often a value was at most so much: the upper bounds, in the unit of the name.
+    Histogram(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    /// With its unit, as Prometheus' conventions have it.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Never an address, a subject or anything else that an application words.
+    pub labels: &'static [&'static str],
+    /// A sentence.
+    pub help: &'static str,
+}
+
+impl Kind {
+    /// The word after `# TYPE`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// Between two machines, up to the time-outs of RFC 5321.
+const OF_A_RELAY: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+
+/// A statement, up to the time-out of a command.
+const OF_THE_DATABASE: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// From a moment to a day.
+const OF_AN_ALERT: &[f64] = &[
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0,
+];
+
+macro_rules! catalogue {
+    ($($constant:ident = $name:literal, $kind:expr, [$($label:literal),*], $help:literal;)+) => {
+        $(pub(super) const $constant: Definition = Definition {
+            name: $name,
+            kind: $kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)+
+
+        /// Every metric, in the order of the documentation.
+        pub const ALL: &[Definition] = &[$($constant),+];
+    };
+}
+
+use Kind::{Counter, Gauge, Histogram};
+
+catalogue! {
+    BUILD_INFO = "sendport_build_info", Gauge, ["version"],
+        "1, with the version of the program.";
+    START_TIME = "sendport_start_time_seconds", Gauge, [],
+        "When the process started, in seconds since 1970.";
+    READY = "sendport_ready", Gauge, [],
+        "1 while /readyz answers 200.";
+    LEASE_REMAINING = "sendport_lease_remaining_seconds", Gauge, [],
+        "How long the lease of this instance still stands; 0 while it holds none.";
+    LEASES_LOST = "sendport_leases_lost_total", Counter, [],
+        "How often the lease was lost and the instance started anew.";
+    EVENTS = "sendport_events_total", Counter, ["type", "severity"],
+        "Rows for the table EventLog, by its columns EventType and Severity.";
+
+    DATABASE_UP = "sendport_database_up", Gauge, [],
+        "1 if the database answered the last time that it was asked, with the schema that this program needs.";
+    DATABASE_OUTAGES = "sendport_database_outages_total", Counter, [],
+        "How often it stopped doing so.";
+    DATABASE_ERRORS = "sendport_database_errors_total", Counter, ["operation"],
+        "Operations of the database that failed; they are tried again.";
+    DATABASE_DURATION = "sendport_database_duration_seconds", Histogram(OF_THE_DATABASE), ["operation"],
+        "How long the database took for an operation.";
+
+    SPOOL_ENTRIES = "sendport_spool_entries", Gauge, [],
+        "Notes and outcomes in the state folder that the database does not have yet.";
+    SPOOL_BYTES = "sendport_spool_bytes", Gauge, [],
+        "Size of the spool's file in the state folder.";
+    SPOOL_WRITABLE = "sendport_spool_writable", Gauge, [],
+        "0 while the state folder cannot be written and nothing is handed over.";
+
+    QUEUE_UP = "sendport_queue_up", Gauge, [],
+        "1 if the queue could be counted the last time; else its figures are missing.";
+    QUEUE_UPDATED = "sendport_queue_updated_timestamp_seconds", Gauge, [],
+        "When the queue was counted last, in seconds since 1970.";
+    QUEUE_ALERTS = "sendport_queue_alerts", Gauge, ["send_port", "status"],
+        "Alerts that are not final, of all instances together.";
+    QUEUE_OLDEST = "sendport_queue_oldest_age_seconds", Gauge, ["send_port", "status"],
+        "Age of the oldest of these since it was inserted; 0 where there is none.";
+    QUEUE_UNROUTED = "sendport_queue_unrouted_alerts", Gauge, [],
+        "Alerts that are not final and whose send port this instance does not have.";
+
+    CLAIMS = "sendport_claims_total", Counter, ["send_port"],
+        "Claims that were made, those that found nothing included.";
+    CLAIMED_ALERTS = "sendport_claimed_alerts_total", Counter, ["send_port"],
+        "Alerts that were claimed.";
+    IN_FLIGHT = "sendport_alerts_in_flight", Gauge, ["send_port"],
+        "Alerts that this instance works on now.";
+    ALERTS = "sendport_alerts_total", Counter, ["send_port", "status"],
+        "Alerts that were worked on and recorded, by the status they got; a delayed one counts each time.";
+    ALERTS_RELEASED = "sendport_alerts_released_total", Counter, ["send_port"],
+        "Alerts that were given back untouched: no relay could be asked, or the service stopped.";
+    ALERTS_SWEPT = "sendport_alerts_swept_total", Counter, ["reason"],
+        "Alerts that nobody worked on: expired, for a send port that nobody has, or taken over from a dead instance.";
+    RECIPIENTS = "sendport_recipients_total", Counter, ["send_port", "status"],
+        "Recipients of recorded alerts, by the status they got; a delayed one counts each time.";
+    RECIPIENTS_FAILED = "sendport_recipients_failed_total", Counter, ["send_port", "fault"],
+        "Recipients that failed, by whose fault it was (the column Fault of Delivery).";
+    CREATED_TO_RELAYED = "sendport_created_to_relayed_seconds", Histogram(OF_AN_ALERT), ["send_port"],
+        "From the insert of an alert, or its NotBefore, until relays had taken it for every recipient.";
+
+    SUBMISSIONS = "sendport_submissions_total", Counter, ["relay", "reply_class"],
+        "Submissions by what decided them: a reply (2xx, 4xx, 5xx), broken or in_doubt (no reply came before or after the final dot), not_begun (connection, TLS or sign-in failed), fenced (the lease was not certain).";
+    SUBMISSION_FAULTS = "sendport_submission_faults_total", Counter, ["relay", "fault"],
+        "Submissions that were not accepted, by whose fault the deciding reply is.";
+    SUBMITTED_BYTES = "sendport_submitted_bytes_total", Counter, ["relay"],
+        "Octets of the messages that a relay took.";
+    CONNECT_DURATION = "sendport_connect_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
+        "From the name to the TCP connection.";
+    TLS_DURATION = "sendport_tls_handshake_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
+        "TLS handshakes that succeeded.";
+    SIGN_IN_DURATION = "sendport_sign_in_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
+        "Sign-ins that succeeded.";
+    TRANSACTION_DURATION = "sendport_transaction_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
+        "Mail transactions from MAIL to the last reply, however they ended.";
+    FINAL_DOT_DURATION = "sendport_final_dot_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
+        "From the final dot to its reply.";
+    SIGN_IN_REFUSALS = "sendport_sign_in_refusals_total", Counter, ["relay"],
+        "Sign-ins that the relay refused for good (5yz); the next one waits 15 minutes.";
+    CONNECTIONS = "sendport_relay_connections", Gauge, ["relay"],
+        "Connections of this instance that are open and signed in.";
+    CONNECTIONS_LIMIT = "sendport_relay_connections_limit", Gauge, ["relay"],
+        "Most connections that this instance may have now.";
+    RELAY_STATE = "sendport_relay_state", Gauge, ["relay", "state"],
+        "1 for the state that the relay's circuit is in: closed (in use), open, half_open, paused (a person has to mend it).";
+    RELAY_STATE_CHANGES = "sendport_relay_state_changes_total", Counter, ["relay", "state"],
+        "How often the circuit changed into that state.";
+    RELAY_SLOWED = "sendport_relay_slowed", Gauge, ["relay"],
+        "1 while less is asked of the relay than is configured, because it said so.";
+    RELAY_SLOWDOWNS = "sendport_relay_slowdowns_total", Counter, ["relay"],
+        "How often that began.";
+    CERTIFICATE_NOT_AFTER = "sendport_certificate_not_after_timestamp_seconds", Gauge, ["relay", "certificate"],
+        "When a certificate ends, in seconds since 1970: relay (as last shown), client, ca (of ca_file, the first that ends), oauth2 (of the application).";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_to_the_conventions() {
+        let mut names: Vec<_> = ALL.iter().map(|metric| metric.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len(), "each name once");
+        for metric in ALL {
+            let name = metric.name;
+            assert!(name.starts_with("sendport_"), "{name}");
+            let counts = name.ends_with("_total");
+            assert_eq!(counts, metric.kind == Kind::Counter, "{name}");
+            assert!(metric.help.ends_with('.'), "{name}");
+            if let Kind::Histogram(bounds) = metric.kind {
+                assert!(name.ends_with("_seconds"), "{name}");
+                assert!(bounds.is_sorted(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let documented: Vec<_> = include_str!("../../docs/metrics.md")
+            .lines()
+            .filter(|line| line.starts_with("| `sendport_"))
+            .collect();
+        let line = |metric: &Definition| {
+            let labels: Vec<_> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+            let (name, kind) = (metric.name, metric.kind.as_str());
+            format!(
+                "| `{name}` | {kind} | {} | {} |",
+                labels.join(", "),
+                metric.help
+            )
+        };
+        let expected: Vec<_> = ALL.iter().map(line).collect();
+        assert_eq!(documented, expected, "\n{}\n", expected.join("\n"));
+    }
+}

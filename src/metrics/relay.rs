@@ -1,0 +1,170 @@
+//! Of one relay: submissions, latencies, its circuit, certificates.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::catalogue as c;
+use super::family::{Maker, timer};
+use crate::domain::{Fault, RelayCondition, RelayState};
+use crate::relay::watch::{Certificate, RelayWatch, Seen, SubmissionClass};
+
+/// All relays'.
+pub(super) struct Families {
+    submissions: IntCounterVec,
+    faults: IntCounterVec,
+    bytes: IntCounterVec,
+    durations: [HistogramVec; 5],
+    refusals: IntCounterVec,
+    connections: IntGaugeVec,
+    limit: IntGaugeVec,
+    state: IntGaugeVec,
+    changes: IntCounterVec,
+    slowed: IntGaugeVec,
+    slowdowns: IntCounterVec,
+    not_after: IntGaugeVec,
+}
+
+/// One relay's.
+pub struct RelayMetrics {
+    name: String,
+    submissions: [IntCounter; SubmissionClass::ALL.len()],
+    faults: IntCounterVec,
+    bytes: IntCounter,
+    durations: [Histogram; 5],
+    refusals: IntCounter,
+    connections: IntGauge,
+    limit: IntGauge,
+    state: IntGaugeVec,
+    changes: IntCounterVec,
+    slowed: IntGauge,
+    slowdowns: IntCounter,
+    not_after: IntGaugeVec,
+}
+
+/// Which duration: the place in `durations`.
+#[derive(Clone, Copy)]
+enum Of {
+    Connect,
+    Tls,
+    SignIn,
+    Transaction,
+    FinalDot,
+}
+
+impl Families {
+    pub(super) fn new(maker: &Maker<'_>) -> Self {
+        let durations = [
+            c::CONNECT_DURATION,
+            c::TLS_DURATION,
+            c::SIGN_IN_DURATION,
+            c::TRANSACTION_DURATION,
+            c::FINAL_DOT_DURATION,
+        ];
+        Self {
+            submissions: maker.counter(&c::SUBMISSIONS),
+            faults: maker.counter(&c::SUBMISSION_FAULTS),
+            bytes: maker.counter(&c::SUBMITTED_BYTES),
+            durations: durations.map(|of| maker.histogram(&of)),
+            refusals: maker.counter(&c::SIGN_IN_REFUSALS),
+            connections: maker.gauge(&c::CONNECTIONS),
+            limit: maker.gauge(&c::CONNECTIONS_LIMIT),
+            state: maker.gauge(&c::RELAY_STATE),
+            changes: maker.counter(&c::RELAY_STATE_CHANGES),
+            slowed: maker.gauge(&c::RELAY_SLOWED),
+            slowdowns: maker.counter(&c::RELAY_SLOWDOWNS),
+            not_after: maker.gauge(&c::CERTIFICATE_NOT_AFTER),
+        }
+    }
+
+    /// Of one of them, everything that a rule may ask for at zero.
+    pub(super) fn of(&self, name: &str) -> RelayMetrics {
+        for fault in Fault::ALL {
+            self.faults.with_label_values(&[name, fault.as_str()]);
+        }
+        for condition in RelayCondition::ALL {
+            let labels = [name, condition.as_str()];
+            self.changes.with_label_values(&labels);
+            let closed = *condition == RelayCondition::Closed;
+            self.state.with_label_values(&labels).set(i64::from(closed));
+        }
+        let of_class =
+            |class: SubmissionClass| self.submissions.with_label_values(&[name, class.as_str()]);
+        RelayMetrics {
+            name: name.to_owned(),
+            submissions: SubmissionClass::ALL.map(of_class),
+            faults: self.faults.clone(),
+            bytes: self.bytes.with_label_values(&[name]),
+            durations: self.durations.each_ref().map(|of| timer(of, name)),
+            refusals: self.refusals.with_label_values(&[name]),
+            connections: self.connections.with_label_values(&[name]),
+            limit: self.limit.with_label_values(&[name]),
+            state: self.state.clone(),
+            changes: self.changes.clone(),
+            slowed: self.slowed.with_label_values(&[name]),
+            slowdowns: self.slowdowns.with_label_values(&[name]),
+            not_after: self.not_after.clone(),
+        }
+    }
+}
+
+impl RelayMetrics {
+    /// What the board says of it, and how many connections are open.
+    pub fn show(&self, state: &RelayState, connections: u32) {
+        for condition in RelayCondition::ALL {
+            let labels = [self.name.as_str(), condition.as_str()];
+            let now = i64::from(state.condition == *condition);
+            self.state.with_label_values(&labels).set(now);
+        }
+        self.connections.set(i64::from(connections));
+        self.limit.set(i64::from(state.connections.unwrap_or(0)));
+        self.slowed.set(i64::from(state.slowed_by.is_some()));
+    }
+
+    fn took(&self, of: Of, time: Duration) {
+        self.durations[of as usize].observe(time.as_secs_f64());
+    }
+
+    fn submitted(&self, class: SubmissionClass, fault: Option<Fault>, octets: usize) {
+        self.submissions[class as usize].inc();
+        if class == SubmissionClass::Accepted {
+            self.bytes.inc_by(octets as u64);
+        }
+        if let Some(fault) = fault {
+            let labels = [self.name.as_str(), fault.as_str()];
+            self.faults.with_label_values(&labels).inc();
+        }
+    }
+
+    fn certificate(&self, whose: Certificate, not_after: i64) {
+        let labels = [self.name.as_str(), whose.as_str()];
+        self.not_after.with_label_values(&labels).set(not_after);
+    }
+
+    fn changed(&self, condition: RelayCondition) {
+        let labels = [self.name.as_str(), condition.as_str()];
+        self.changes.with_label_values(&labels).inc();
+    }
+}
+
+impl RelayWatch for RelayMetrics {
+    fn saw(&self, what: Seen) {
+        match what {
+            Seen::Connected(time) => self.took(Of::Connect, time),
+            Seen::Secured(time) => self.took(Of::Tls, time),
+            Seen::Certificate(whose, not_after) => self.certificate(whose, not_after),
+            Seen::SignedIn(time) => self.took(Of::SignIn, time),
+            Seen::SignInRefused => self.refusals.inc(),
+            Seen::Transaction(time) => self.took(Of::Transaction, time),
+            Seen::FinalDot(time) => self.took(Of::FinalDot, time),
+            Seen::Submitted {
+                class,
+                fault,
+                octets,
+            } => self.submitted(class, fault, octets),
+            Seen::Changed(condition) => self.changed(condition),
+            Seen::Slowed(true) => self.slowdowns.inc(),
+            Seen::Slowed(false) => {}
+        }
+    }
+}

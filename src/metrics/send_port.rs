@@ -1,0 +1,146 @@
+//! Of one send port: claims, alerts, recipients.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::catalogue as c;
+use super::family::{Maker, timer};
+use crate::domain::{AlertStatus, Fault, RecipientStatus};
+
+/// All send ports'.
+pub(super) struct Families {
+    claims: IntCounterVec,
+    claimed: IntCounterVec,
+    in_flight: IntGaugeVec,
+    alerts: IntCounterVec,
+    released: IntCounterVec,
+    recipients: IntCounterVec,
+    failed: IntCounterVec,
+    relayed_after: HistogramVec,
+}
+
+/// One send port's.
+pub struct SendPortMetrics {
+    name: String,
+    claims: IntCounter,
+    claimed: IntCounter,
+    in_flight: IntGauge,
+    alerts: IntCounterVec,
+    relayed: IntCounter,
+    released: IntCounter,
+    recipients: IntCounterVec,
+    recipients_relayed: IntCounter,
+    failed: IntCounterVec,
+    relayed_after: Histogram,
+}
+
+/// An alert that is worked on, until this is dropped.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Families {
+    pub(super) fn new(maker: &Maker<'_>) -> Self {
+        Self {
+            claims: maker.counter(&c::CLAIMS),
+            claimed: maker.counter(&c::CLAIMED_ALERTS),
+            in_flight: maker.gauge(&c::IN_FLIGHT),
+            alerts: maker.counter(&c::ALERTS),
+            released: maker.counter(&c::ALERTS_RELEASED),
+            recipients: maker.counter(&c::RECIPIENTS),
+            failed: maker.counter(&c::RECIPIENTS_FAILED),
+            relayed_after: maker.histogram(&c::CREATED_TO_RELAYED),
+        }
+    }
+
+    /// Of one of them. What a rule may ask for is there from the start: a rate needs a zero
+    /// before the first failure.
+    pub(super) fn of(&self, name: &str) -> SendPortMetrics {
+        for status in ["relayed", "partial", "failed", "expired", "delayed", "held"] {
+            self.alerts.with_label_values(&[name, status]);
+        }
+        for status in ["relayed", "failed", "expired", "delayed"] {
+            self.recipients.with_label_values(&[name, status]);
+        }
+        for fault in Fault::ALL {
+            self.failed.with_label_values(&[name, fault.as_str()]);
+        }
+        let relayed = [name, "relayed"];
+        SendPortMetrics {
+            name: name.to_owned(),
+            claims: self.claims.with_label_values(&[name]),
+            claimed: self.claimed.with_label_values(&[name]),
+            in_flight: self.in_flight.with_label_values(&[name]),
+            relayed: self.alerts.with_label_values(&relayed),
+            alerts: self.alerts.clone(),
+            released: self.released.with_label_values(&[name]),
+            recipients_relayed: self.recipients.with_label_values(&relayed),
+            recipients: self.recipients.clone(),
+            failed: self.failed.clone(),
+            relayed_after: timer(&self.relayed_after, name),
+        }
+    }
+}
+
+impl SendPortMetrics {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A claim took so many alerts.
+    pub fn claimed(&self, alerts: usize) {
+        self.claims.inc();
+        self.claimed.inc_by(alerts as u64);
+    }
+
+    /// Work on an alert begins.
+    pub fn begin(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// An alert was given back untouched.
+    pub fn released(&self) {
+        self.released.inc();
+    }
+
+    /// An alert was recorded with this status.
+    pub fn recorded(&self, status: AlertStatus) {
+        match status {
+            AlertStatus::Relayed => self.relayed.inc(),
+            _ => {
+                let labels = [self.name.as_str(), status.as_str()];
+                self.alerts.with_label_values(&labels).inc();
+            }
+        }
+    }
+
+    /// A recipient was recorded with this status.
+    pub fn recipient(&self, status: RecipientStatus) {
+        match status {
+            RecipientStatus::Relayed => self.recipients_relayed.inc(),
+            _ => {
+                let labels = [self.name.as_str(), status.as_str()];
+                self.recipients.with_label_values(&labels).inc();
+            }
+        }
+    }
+
+    /// A recipient failed, by this fault.
+    pub fn recipient_failed(&self, fault: Fault) {
+        let labels = [self.name.as_str(), fault.as_str()];
+        self.failed.with_label_values(&labels).inc();
+    }
+
+    /// An alert is relayed, so long after it was to be sent.
+    pub fn relayed_after(&self, age: Duration) {
+        self.relayed_after.observe(age.as_secs_f64());
+    }
+}

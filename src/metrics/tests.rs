@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use super::*;
+use crate::domain::{AlertStatus, Fault, RecipientStatus, RelayCondition};
+use crate::relay::watch::{Certificate, RelayWatch as _, Seen, SubmissionClass};
+
+fn metrics() -> Metrics {
+    Metrics::new(["default"], ["main", "spare"])
+}
+
+#[track_caller]
+fn shows(metrics: &Metrics, line: &str) {
+    let text = metrics.render();
+    assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+}
+
+#[test]
+fn a_rate_has_a_zero_to_begin_with() {
+    let metrics = metrics();
+    for line in [
+        "sendport_alerts_total{send_port=\"default\",status=\"failed\"} 0",
+        "sendport_recipients_failed_total{fault=\"configuration\",send_port=\"default\"} 0",
+        "sendport_submissions_total{relay=\"spare\",reply_class=\"in_doubt\"} 0",
+        "sendport_relay_state_changes_total{relay=\"main\",state=\"paused\"} 0",
+        "sendport_sign_in_refusals_total{relay=\"main\"} 0",
+        "sendport_database_errors_total{operation=\"renew\"} 0",
+        "sendport_database_outages_total 0",
+    ] {
+        shows(&metrics, line);
+    }
+}
+
+#[test]
+fn what_happens_is_counted_where_it_happened() {
+    let metrics = metrics();
+    let main = metrics.relay("main").unwrap();
+    let submitted = |class, fault, octets| Seen::Submitted {
+        class,
+        fault,
+        octets,
+    };
+    main.saw(submitted(SubmissionClass::Accepted, None, 1200));
+    let refused = submitted(SubmissionClass::Permanent, Some(Fault::Message), 99);
+    main.saw(refused);
+    main.saw(Seen::FinalDot(Duration::from_millis(30)));
+    main.saw(Seen::Changed(RelayCondition::HalfOpen));
+    main.saw(Seen::Certificate(Certificate::Client, 1_900_000_000));
+    let port = metrics.send_port("default").unwrap();
+    port.claimed(3);
+    port.recorded(AlertStatus::Relayed);
+    port.recipient(RecipientStatus::Failed);
+    port.recipient_failed(Fault::Recipient);
+    let working = port.begin();
+    for line in [
+        "sendport_submissions_total{relay=\"main\",reply_class=\"2xx\"} 1",
+        "sendport_submissions_total{relay=\"main\",reply_class=\"5xx\"} 1",
+        "sendport_submission_faults_total{fault=\"message\",relay=\"main\"} 1",
+        "sendport_submitted_bytes_total{relay=\"main\"} 1200",
+        "sendport_final_dot_duration_seconds_bucket{relay=\"main\",le=\"0.025\"} 0",
+        "sendport_final_dot_duration_seconds_bucket{relay=\"main\",le=\"0.05\"} 1",
+        "sendport_relay_state_changes_total{relay=\"main\",state=\"half_open\"} 1",
+        "sendport_certificate_not_after_timestamp_seconds{certificate=\"client\",relay=\"main\"} 1900000000",
+        "sendport_claims_total{send_port=\"default\"} 1",
+        "sendport_claimed_alerts_total{send_port=\"default\"} 3",
+        "sendport_alerts_total{send_port=\"default\",status=\"relayed\"} 1",
+        "sendport_recipients_total{send_port=\"default\",status=\"failed\"} 1",
+        "sendport_recipients_failed_total{fault=\"recipient\",send_port=\"default\"} 1",
+        "sendport_alerts_in_flight{send_port=\"default\"} 1",
+    ] {
+        shows(&metrics, line);
+    }
+    drop(working);
+    shows(
+        &metrics,
+        "sendport_alerts_in_flight{send_port=\"default\"} 0",
+    );
+}
+
+#[test]
+fn a_queue_that_cannot_be_counted_shows_no_old_figures() {
+    let metrics = metrics();
+    let depth = |send_port, alerts| Depth {
+        send_port,
+        status: "queued",
+        alerts,
+        oldest: 77,
+    };
+    let found = [depth("default", 5), depth("a@b.example", 2), depth("x", 1)];
+    metrics.queue.counted(1_500, found);
+    let queued = "sendport_queue_alerts{send_port=\"default\",status=\"queued\"} 5";
+    shows(&metrics, queued);
+    shows(&metrics, "sendport_queue_unrouted_alerts 3");
+    shows(&metrics, "sendport_queue_updated_timestamp_seconds 1.5");
+    assert!(
+        !metrics.render().contains("a@b"),
+        "nobody's words are labels"
+    );
+
+    metrics.queue.counted(2_500, []);
+    let none = "sendport_queue_oldest_age_seconds{send_port=\"default\",status=\"queued\"} 0";
+    shows(&metrics, none);
+    metrics.queue.unknown();
+    shows(&metrics, "sendport_queue_up 0");
+    assert!(!metrics.render().contains("sendport_queue_alerts{"));
+    assert!(!metrics.render().contains("sendport_queue_unrouted_alerts "));
+}
+
+#[test]
+fn an_outage_counts_once() {
+    let metrics = metrics();
+    for answers in [false, true, false, false, true, false] {
+        metrics.service.database_answers(answers);
+    }
+    shows(&metrics, "sendport_database_outages_total 2");
+    shows(&metrics, "sendport_database_up 0");
+}

@@ -1,0 +1,114 @@
+//! When certificates end (RFC 5280 section 4.1.2.5).
+
+use std::path::Path;
+
+use openssl::asn1::Asn1Time;
+use openssl::ssl::SslRef;
+use openssl::x509::{X509, X509Ref};
+
+use crate::config::oauth2::OAuth2Config;
+use crate::config::relay::SmtpRelay;
+use crate::relay::watch::Certificate;
+
+/// Those of the configuration, by their files as they stand now.
+pub(super) fn configured(config: &SmtpRelay) -> Vec<(Certificate, i64)> {
+    let client = config.client_certificate_file.as_deref();
+    // Our own comes first, its chain behind it.
+    let client = client.and_then(|file| in_file(file).first().copied());
+    let application = application_file(config);
+    let application = application.and_then(|file| in_file(file).first().copied());
+    let authorities = config.ca_file.as_deref();
+    let authority = authorities.and_then(|file| in_file(file).into_iter().min());
+    let found = [
+        client.map(|end| (Certificate::Client, end)),
+        authority.map(|end| (Certificate::Authority, end)),
+        application.map(|end| (Certificate::Application, end)),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// Of the certificate that the relay showed, in seconds since 1970.
+pub(super) fn shown(ssl: &SslRef) -> Option<i64> {
+    seconds(&*ssl.peer_certificate()?)
+}
+
+/// Of what OAuth2 assertions are signed with. The file is read anew for each: it may have been
+/// replaced.
+pub(in crate::smtp) fn of_application(config: &SmtpRelay) -> Option<i64> {
+    in_file(application_file(config)?).first().copied()
+}
+
+fn application_file(config: &SmtpRelay) -> Option<&Path> {
+    match config.auth.oauth2.as_ref()? {
+        OAuth2Config::ClientCredentials(request) | OAuth2Config::RefreshToken(request) => {
+            request.certificate_file.as_deref()
+        }
+        OAuth2Config::File(_) | OAuth2Config::Command(_) => None,
+    }
+}
+
+/// Nothing where the file cannot be read: who uses it says so.
+fn in_file(file: &Path) -> Vec<i64> {
+    let pem = std::fs::read(file).unwrap_or_default();
+    let certificates = X509::stack_from_pem(&pem).unwrap_or_default();
+    let ends = certificates.iter().map(|certificate| seconds(certificate));
+    ends.collect::<Option<_>>().unwrap_or_default()
+}
+
+fn seconds(certificate: &X509Ref) -> Option<i64> {
+    let epoch = Asn1Time::from_unix(0).ok()?;
+    let since = epoch.diff(certificate.not_after()).ok()?;
+    Some(i64::from(since.days) * 86_400 + i64::from(since.secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use openssl::pkey::PKey;
+    use openssl::x509::X509Builder;
+
+    use super::*;
+    use crate::config::{Config, RelayConfig};
+
+    fn pem(not_after: i64) -> Vec<u8> {
+        let key = PKey::generate_ed25519().unwrap();
+        let mut builder = X509Builder::new().unwrap();
+        let end = Asn1Time::from_unix(not_after).unwrap();
+        builder.set_not_after(&end).unwrap();
+        builder
+            .set_not_before(&Asn1Time::from_unix(0).unwrap())
+            .unwrap();
+        builder.set_pubkey(&key).unwrap();
+        let digest = openssl::hash::MessageDigest::null();
+        builder.sign(&key, digest).unwrap();
+        builder.build().to_pem().unwrap()
+    }
+
+    #[test]
+    fn our_own_is_the_first_and_of_the_authorities_the_first_that_ends() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        for end in [2_000_000_000, 1_900_000_001, 4_102_444_800] {
+            file.write_all(&pem(end)).unwrap();
+        }
+        let path = file.path().display();
+        let text = format!(
+            "[relay.main]\nkind = 'smtp'\nhost = 'h'\nca_file = '{path}'\nclient_certificate_file = '{path}'\n\
+             [relay.main.auth.oauth2]\nsource = 'client_credentials'\nclient_id = 'c'\ncertificate_file = '{path}'\n"
+        );
+        let config = Config::from_text(&text).unwrap();
+        let RelayConfig::Smtp(smtp) = &config.relay["main"] else {
+            panic!("smtp expected")
+        };
+        let expected = [
+            (Certificate::Client, 2_000_000_000),
+            (Certificate::Authority, 1_900_000_001),
+            (Certificate::Application, 2_000_000_000),
+        ];
+        assert_eq!(configured(smtp), expected);
+        std::fs::write(file.path(), pem(1_800_000_000)).unwrap();
+        assert_eq!(of_application(smtp), Some(1_800_000_000));
+        std::fs::write(file.path(), "no certificate").unwrap();
+        assert_eq!((of_application(smtp), configured(smtp)), (None, vec![]));
+    }
+}

@@ -1,0 +1,168 @@
+//! Whether the service lives and can work, and its figures, from what is known already.
+//!
+//! In comes how far the service is and what its parts say of themselves; out go the pages of
+//! [`crate::http`]. [`Look`] asks the database in the background, so that no request does.
+
+mod look;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::dispatcher::RelayBoard;
+use crate::driver::{LeaseGuard, Ledger, Pulses};
+use crate::http::{Pages, Verdict};
+use crate::metrics::{self, Metrics};
+
+pub use look::Look;
+
+/// A loop that has not gone round for so long after its rest hangs. Operations of the database
+/// are bounded by much less.
+const HANGS_AFTER: Duration = Duration::from_secs(180);
+
+/// How far the service is.
+enum Stage {
+    /// It waits for something, in words.
+    Starting(String),
+    /// An instance works, or is about to register.
+    Working(Working),
+}
+
+/// What an instance says of itself.
+struct Working {
+    guard: Arc<LeaseGuard>,
+    ledger: Arc<Ledger>,
+}
+
+/// What a watcher is made of.
+pub struct Parts {
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Signs of life.
+    pub pulses: Arc<Pulses>,
+    /// The relays.
+    pub board: Arc<RelayBoard>,
+    /// Longest rest of a loop.
+    pub rest: Duration,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Cancelled when the service stops.
+    pub stop: CancellationToken,
+}
+
+/// Knows how the service is.
+pub struct Watch {
+    parts: Parts,
+    stage: Mutex<Stage>,
+    /// Why the database cannot be worked with, in words.
+    database: Mutex<Option<String>>,
+}
+
+impl Watch {
+    /// Of a service that begins.
+    pub fn new(parts: Parts) -> Self {
+        let started = parts.clock.now().timestamp_millis();
+        parts.metrics.service.started(started);
+        Self {
+            parts,
+            stage: Mutex::new(Stage::Starting("it begins".to_owned())),
+            database: Mutex::default(),
+        }
+    }
+
+    /// The service waits for something before it can work.
+    pub fn waits(&self, what: impl Into<String>) {
+        *lock(&self.stage) = Stage::Starting(what.into());
+    }
+
+    /// An instance is about to register; it is ready once it has its lease.
+    pub fn works(&self, guard: Arc<LeaseGuard>, ledger: Arc<Ledger>) {
+        *lock(&self.stage) = Stage::Working(Working { guard, ledger });
+    }
+
+    /// Whether the database can be worked with, or why not.
+    fn database_is(&self, problem: Option<String>) {
+        let service = &self.parts.metrics.service;
+        service.database_answers(problem.is_none());
+        *lock(&self.database) = problem;
+    }
+
+    /// Everything that keeps the service from working.
+    fn obstacles(&self) -> Vec<String> {
+        if self.parts.stop.is_cancelled() {
+            return vec!["the service stops".to_owned()];
+        }
+        let mut found = Vec::new();
+        match &*lock(&self.stage) {
+            Stage::Starting(what) => found.push(format!("starting: {what}")),
+            Stage::Working(working) => self.obstacles_of(working, &mut found),
+        }
+        let database = lock(&self.database);
+        found.extend(database.iter().map(|what| format!("database: {what}")));
+        found
+    }
+
+    fn obstacles_of(&self, working: &Working, found: &mut Vec<String>) {
+        if !working.guard.stands() {
+            found.push("lease: this instance holds none".to_owned());
+        }
+        let not_renewed = self.parts.pulses.why_not_renewed();
+        found.extend(not_renewed.map(|why| format!("lease: it cannot be renewed: {why}")));
+        if working.ledger.is_broken() {
+            let what = "spool: the state folder cannot be written, nothing is handed over";
+            found.push(what.to_owned());
+        }
+    }
+
+    /// Brings what is only shown, not counted, up to date.
+    fn refresh(&self) {
+        let service = &self.parts.metrics.service;
+        let mut lease = Duration::ZERO;
+        if let Stage::Working(working) = &*lock(&self.stage) {
+            lease = working.guard.remaining();
+            service.spool_writable(!working.ledger.is_broken());
+        }
+        service.stands(self.obstacles().is_empty(), lease);
+        let states = self.parts.board.states();
+        for (state, (relay, connections)) in states.iter().zip(self.parts.board.connections()) {
+            if let Some(metrics) = self.parts.metrics.relay(relay) {
+                metrics.show(state, connections);
+            }
+        }
+    }
+}
+
+impl Pages for Watch {
+    fn alive(&self) -> Verdict {
+        let hangs_after = HANGS_AFTER + self.parts.rest;
+        let slowest = self.parts.pulses.slowest();
+        match slowest.filter(|(_, since)| *since >= hangs_after) {
+            None => Verdict::Yes("alive\n".to_owned()),
+            Some((which, since)) => Verdict::No(format!(
+                "hangs: the loop of {which} has not gone round for {} s\n",
+                since.as_secs()
+            )),
+        }
+    }
+
+    fn ready(&self) -> Verdict {
+        let obstacles = self.obstacles();
+        if obstacles.is_empty() {
+            return Verdict::Yes("ready\n".to_owned());
+        }
+        Verdict::No(format!("not ready\n{}\n", obstacles.join("\n")))
+    }
+
+    fn metrics(&self) -> (String, &'static str) {
+        self.refresh();
+        (self.parts.metrics.render(), metrics::CONTENT_TYPE)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

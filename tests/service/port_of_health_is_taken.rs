@@ -1,0 +1,69 @@
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::health::get;
+use crate::site::{Site, text};
+use crate::{insert_many, send_port_over};
+
+const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
+const WITHIN: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_port_that_is_configured_has_to_be_free() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let site = Site::watched(&send_port_over(DISCARD));
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    std::fs::write(site.config(), config.replace("127.0.0.1:0", &address)).expect("write");
+    let ended = site.sendport(&["run"]);
+    let said = text(&ended);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    for word in [
+        "http.listen",
+        &address,
+        "Address already in use",
+        "ss -ltnp",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert_eq!(site.value("SELECT count(*) FROM Instance"), "0");
+}
+
+/// The mail matters more: where nobody asked for a port, the service goes on without.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_usual_port_may_be_taken() {
+    // Where that fails, somebody else has it, and that serves as well.
+    let taken = TcpListener::bind("127.0.0.1:9587");
+    let site = Site::new(&send_port_over(DISCARD));
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    std::fs::write(site.config(), config.replace("listen = \"\"\n", "")).expect("write");
+    insert_many(&site, 3);
+    let service = site.run();
+    site.wait_until_all_final(WITHIN).await;
+    let log = site.log();
+    assert!(log.contains("health and metrics are not shown"), "{log}");
+    if let Ok(taken) = taken {
+        drop(taken);
+        let address = site.health_address().await;
+        assert_eq!(get(address, "/healthz"), (200, "alive\n".to_owned()));
+    }
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn an_address_that_others_reach_is_warned_about() {
+    let site = Site::new(&send_port_over(DISCARD));
+    site.listen("0.0.0.0:9587");
+    let checked = site.sendport(&["check", "--offline"]);
+    let said = text(&checked);
+    assert!(checked.status.success(), "{said}");
+    assert!(
+        said.contains("note  http.listen: 0.0.0.0:9587 is not a loopback address"),
+        "{said}"
+    );
+    let site = Site::new(&send_port_over(DISCARD));
+    site.listen("localhost");
+    let checked = site.sendport(&["check", "--offline"]);
+    assert_eq!(checked.status.code(), Some(3));
+    assert!(text(&checked).contains("FAIL  http.listen: expected an IP address and a port"));
+}

@@ -1,0 +1,91 @@
+use std::net::TcpListener;
+
+use crate::health::{get, wait_for, wait_for_sample};
+use crate::site::Site;
+use crate::{insert_many, plain_relay, send_port_over};
+
+const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
+
+/// Another process keeps the database locked, and lets go of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_while_the_database_is_away() {
+    let site = Site::watched(&send_port_over(DISCARD));
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for(address, "/readyz", 200, "ready").await;
+    let database = site.database();
+    let lock = database.execute_batch("BEGIN EXCLUSIVE");
+    lock.expect("lock the database");
+    wait_for(address, "/readyz", 503, "lease").await;
+    let (status, why) = get(address, "/readyz");
+    assert!(status == 503 && why.starts_with("not ready\n"), "{why}");
+    assert_eq!(get(address, "/healthz").0, 200, "it need not be restarted");
+    wait_for_sample(address, "sendport_ready", 0.0).await;
+    database.execute_batch("ROLLBACK").expect("let go");
+    wait_for(address, "/readyz", 200, "ready").await;
+    wait_for_sample(address, "sendport_ready", 1.0).await;
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// A newer program has been at the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_while_the_schema_is_another() {
+    let site = Site::watched(&send_port_over(DISCARD));
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for(address, "/readyz", 200, "ready").await;
+    wait_for_sample(address, "sendport_queue_up", 1.0).await;
+    let database = site.database();
+    let newer = "INSERT INTO SchemaVersion (Version, Name, Checksum, AppliedAt)
+                 SELECT 999, 'later', Checksum, AppliedAt FROM SchemaVersion WHERE Version = 1";
+    database.execute(newer, []).expect("insert");
+    wait_for(address, "/readyz", 503, "schema version 999").await;
+    wait_for_sample(address, "sendport_database_outages_total", 1.0).await;
+    wait_for_sample(address, "sendport_queue_up", 0.0).await;
+    let mended = database.execute("DELETE FROM SchemaVersion WHERE Version = 999", []);
+    mended.expect("delete");
+    wait_for(address, "/readyz", 200, "ready").await;
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// A relay that takes the connection and says nothing makes the stop last.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_while_it_stops() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let relay = plain_relay(silent.local_addr().expect("its address"));
+    let site = Site::watched(&send_port_over(&relay));
+    insert_many(&site, 1);
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for(address, "/readyz", 200, "ready").await;
+    let in_flight = "sendport_alerts_in_flight{send_port=\"default\"}";
+    wait_for_sample(address, in_flight, 1.0).await;
+    service.terminate();
+    wait_for(address, "/readyz", 503, "the service stops").await;
+    assert_eq!(get(address, "/healthz").0, 200);
+    drop(silent);
+    assert_eq!(service.wait(), Some(0));
+}
+
+/// The database is not there at the start: the service waits, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_before_the_database_answers() {
+    let site = Site::watched(&send_port_over(DISCARD));
+    let database = site.database();
+    database
+        .execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
+        .expect("lock");
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for(
+        address,
+        "/readyz",
+        503,
+        "starting: it waits for the database",
+    )
+    .await;
+    assert_eq!(get(address, "/healthz").0, 200);
+    database.execute_batch("ROLLBACK").expect("let go");
+    wait_for(address, "/readyz", 200, "ready").await;
+    assert_eq!(service.stop(), Some(0));
+}
