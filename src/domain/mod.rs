@@ -15,6 +15,7 @@ mod instance;
 mod recipient;
 mod reply;
 mod sign_in;
+mod template;
 
 pub use address::{AddressError, AddressList, Mailbox, parse_address_list, parse_mailbox};
 pub use alert::{
@@ -36,6 +37,7 @@ pub use recipient::{
 };
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
 pub use sign_in::{SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict};
+pub use template::{TemplateRow, TemplateText};
 
 /// UTC with the resolution that the databases keep: `datetime2(3)`.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
