@@ -11,6 +11,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use super::biztalk::holds_macro;
+
 /// An address with the name that stands before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mailbox {
@@ -164,6 +166,11 @@ fn is_group(bare: &str) -> bool {
 
 /// Checks `local-part@domain`. Limits: RFC 5321 section 4.5.3.1.
 fn check_address(address: &str) -> Result<(), &'static str> {
+    if holds_macro(address) {
+        return Err(
+            "a macro of BizTalk stands in it that was not replaced; recipients may hold %DestinationParty%, where the send port has biztalk_macros = true and Payload has a member DestinationParty",
+        );
+    }
     let (local, domain) = address.rsplit_once('@').ok_or("there is no '@'")?;
     if local.is_empty() {
         return Err("there is nothing before the '@'");

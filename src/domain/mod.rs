@@ -9,6 +9,7 @@ mod address;
 mod alert;
 mod attempt;
 mod audit;
+mod biztalk;
 mod dsn;
 mod envelope;
 mod instance;
@@ -27,6 +28,7 @@ pub use attempt::{
     OutcomeKind, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
 };
 pub use audit::{AuditCopy, AuditStage};
+pub use biztalk::{Macro, resolve_macros};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
 pub use instance::{
