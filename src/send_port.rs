@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use chrono::{FixedOffset, Offset, Utc};
+
 use crate::config::{Problem, SendPortConfig};
-use crate::delivery_window::{DeliveryWindow, shown};
+use crate::delivery_window::{DeliveryWindow, Zone, shown};
 use crate::domain::{
     Alert, AlertOrigin, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify, Reply,
-    ReversePath, Timestamp, parse_mailbox,
+    ReversePath, Timestamp, parse_mailbox, resolve_macros,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -70,6 +72,8 @@ pub struct SendPort {
     /// Extra headers that an alert may bring.
     pub headers: HeaderPolicy,
     delivery_window: Option<DeliveryWindow>,
+    biztalk_macros: bool,
+    biztalk_time_zone: Option<Zone>,
     allow_from: Vec<String>,
     allow_recipient_domains: Vec<String>,
     allow_principals: Vec<String>,
@@ -107,6 +111,12 @@ impl SendPort {
                 .as_deref()
                 .map_or_else(HeaderPolicy::default, header_policy),
             delivery_window: delivery_window(config)?,
+            biztalk_macros: config.biztalk_macros,
+            biztalk_time_zone: config
+                .biztalk_time_zone
+                .as_deref()
+                .map(str::parse)
+                .transpose()?,
             allow_from: config.allow_from.clone(),
             allow_recipient_domains: config.allow_recipient_domains.clone(),
             allow_principals: config.allow_principals.clone(),
@@ -131,6 +141,20 @@ impl SendPort {
             None => "open now".to_owned(),
             Some(wait) => format!("shut, opens at {}", shown(now, wait)),
         })
+    }
+
+    /// How far from UTC the wall clock is that BizTalk's macros show for an alert.
+    pub fn wall_clock(&self, alert: &Alert) -> FixedOffset {
+        self.biztalk_time_zone
+            .map_or_else(|| Utc.fix(), |zone| zone.offset_at(alert.created_at))
+    }
+
+    /// Replaces BizTalk's macros in an alert, where the send port does that. Nothing but the
+    /// alert decides about what they stand for, so it may be done at every attempt.
+    pub fn resolve_macros(&self, alert: &mut Alert) {
+        if self.biztalk_macros && alert.origin == AlertOrigin::Application {
+            resolve_macros(alert, self.wall_clock(alert));
+        }
     }
 
     /// Whether the login that inserted the alert may use this send port. The service itself,
@@ -281,6 +305,22 @@ mod tests {
         let refused = |address: &str| port.refuse_recipient(&Mailbox::bare(address)).is_some();
         assert!(!refused("x@CONTOSO.com") && !refused("x@a.contoso.net"));
         assert!(refused("x@sub.contoso.com") && refused("x@contoso.net") && refused("x@evil.com"));
+    }
+
+    #[test]
+    fn macros_are_replaced_where_the_send_port_says_so() {
+        let subject = |extra: &str| {
+            let mut alert = Alert {
+                subject: Some("%time.tz%".to_owned()),
+                ..crate::fixture::alert()
+            };
+            port(extra).resolve_macros(&mut alert);
+            alert.subject.unwrap()
+        };
+        assert_eq!(subject(""), "%time.tz%");
+        assert_eq!(subject("biztalk_macros = true"), "090507+000");
+        let vienna = "biztalk_macros = true\nbiztalk_time_zone = 'Europe/Vienna'";
+        assert_eq!(subject(vienna), "100507+100");
     }
 
     #[test]

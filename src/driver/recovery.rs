@@ -138,7 +138,7 @@ fn unknown(note: &DotNote, policies: &InDoubtPolicies, clock: &dyn Clock) -> Out
         )),
         attempt: Some(attempt),
         recipients: Vec::new(),
-        template_version: None,
+        template_version: note.template_version.clone(),
     };
     Outcome {
         alert: note.alert,
