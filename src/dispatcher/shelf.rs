@@ -151,3 +151,7 @@ fn pinned(version: &str) -> Pinned {
 fn never(error: &RenderError) -> NotComposed {
     NotComposed::Never(Refusal::new(error.explanation(), error.to_string()))
 }
+
+#[cfg(test)]
+#[path = "shelf_tests.rs"]
+mod tests;
