@@ -157,7 +157,7 @@ pub(crate) async fn a_version_cannot_be_changed(f: &dyn Fixture) {
     add(&store, 0, &[text("a", "", "one")]).await;
     for (table, set) in [
         ("Template", "Text = 'two'"),
-        ("TemplateChange", "Version = 9"),
+        ("TemplateChange", "CreatedBy = 'x'"),
     ] {
         let table = f.table(table);
         let changed = f.try_sql(&format!("UPDATE {table} SET {set}")).await;

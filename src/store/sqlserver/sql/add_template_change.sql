@@ -1,7 +1,7 @@
 -- SqlServerStore::add_templates
--- @P1 the version that should be the newest. Answers whether the next one was taken. Runs in a
--- transaction: the lock keeps others from taking the same one; without lock hints the key does.
-DECLARE @newest int = (SELECT MAX(c.Version) FROM sendport.TemplateChange c WITH (UPDLOCK, HOLDLOCK));
+-- @P1 the version that should be the newest. Answers whether the next one was taken; of two that
+-- take it at once, the key refuses the second.
+DECLARE @newest int = (SELECT MAX(c.Version) FROM sendport.TemplateChange c);
 IF COALESCE(@newest, 0) = @P1
 BEGIN
     INSERT INTO sendport.TemplateChange (Version) VALUES (@P1 + 1);
