@@ -74,7 +74,7 @@ impl TemplateShelf {
         };
         match self.find(&**store, name, version).await {
             Ok(Ok(Some(set))) => Ok(set),
-            Ok(Ok(None)) if matches!(pinned, Some(Pinned::Database(_))) => {
+            Ok(Ok(None)) if matches!(pinned, Some(Pinned::Database(_))) && !of_folder => {
                 let name = name.to_owned();
                 Err(never(&RenderError::Gone { name, version }))
             }

@@ -110,11 +110,13 @@ async fn a_pinned_version_is_used_whatever_came_after_it() {
         room.said(&alert("late", Some("2"), Some(3))).await,
         both("one", "2")
     );
-    let gone = room.said(&alert("other", Some("3"), Some(3))).await;
+    let gone = room.said(&alert("gone", Some("3"), Some(3))).await;
     assert!(
         gone.expect_err("gone")
-            .contains("version 3 of template 'other'")
+            .contains("version 3 of template 'gone'")
     );
+    let of_folder = room.said(&alert("other", Some("3"), Some(3))).await;
+    assert_eq!(of_folder.expect("renders").0, "of the folder");
 }
 
 #[tokio::test]

@@ -195,6 +195,7 @@ macro_rules! scenarios {
                 of_many_that_import_at_once_each_version_is_one_import;
                 a_version_cannot_be_changed;
                 an_alert_says_which_templates_are_the_newest;
+                what_is_taken_over_keeps_the_templates_of_its_time;
             }
             schema {
                 nothing_there_is_absent;

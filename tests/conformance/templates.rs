@@ -183,3 +183,26 @@ pub(crate) async fn an_alert_says_which_templates_are_the_newest(f: &dyn Fixture
         "it needs none"
     );
 }
+
+pub(crate) async fn what_is_taken_over_keeps_the_templates_of_its_time(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let change = f.table("TemplateChange");
+    f.sql(&format!(
+        "INSERT INTO {change} (Version, CreatedAt) VALUES (1, '2001-01-31T12:00:00.000Z')"
+    ))
+    .await;
+    let templated = f
+        .insert("ToRecipients, Template", "'ops@contoso.com', 'a'")
+        .await;
+    let plain = f.alert_to("ops@contoso.com").await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    let (_, claimed) = claim(&store, a, 2).await;
+    assert_eq!(claimed.len(), 2);
+    f.advance(LEASE_AND_MORE).await;
+    assert_eq!(add(&store, 1, &[text("a", "", "later")]).await, Some(2));
+    assert_eq!(store.take_over(b, 10).await.expect("take over"), 2);
+    let found = load(&store, templated).await;
+    assert_eq!(found.template_version.as_deref(), Some("1"));
+    assert_eq!(found.newest_templates, Some(2));
+    assert_eq!(load(&store, plain).await.template_version, None);
+}
