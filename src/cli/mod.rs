@@ -50,7 +50,7 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes:
   0 done   1 failed   2 wrong usage   3 configuration   4 database
-  5 stopped before everything under way was recorded   6 the alert was not relayed";
+  5 stopped before everything under way was recorded   6 the alert was not relayed, or would fail";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
