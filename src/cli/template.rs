@@ -131,7 +131,7 @@ fn refuse_unusable(texts: &[TemplateText]) -> Result<(), Failure> {
         let stem = stem(&it.name, &it.language);
         match it.result {
             Ok(_) => {}
-            Err(problem) if it.has_sample => {
+            Err(problem) if it.conclusive => {
                 say(format_args!("FAIL       {stem}: {problem}"));
                 unusable += 1;
             }

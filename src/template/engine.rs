@@ -102,6 +102,7 @@ fn render_error(file: &str, version: Option<u32>, error: &minijinja::Error) -> R
         line: innermost.line().unwrap_or_default(),
         problem: said(innermost),
         advice: advice(innermost.kind()),
+        missing_variable: innermost.kind() == ErrorKind::UndefinedError,
     }
 }
 

@@ -134,6 +134,8 @@ pub enum RenderError {
         problem: String,
         /// What to do, starting with `; `.
         advice: &'static str,
+        /// A variable is missing: with another payload it may work.
+        missing_variable: bool,
     },
     /// The subject file made more than one line.
     #[error(
@@ -151,6 +153,17 @@ pub enum RenderError {
 }
 
 impl RenderError {
+    /// True where another payload may help.
+    pub(super) fn depends_on_payload(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed {
+                missing_variable: true,
+                ..
+            }
+        )
+    }
+
     /// The key into the table of explanations; stable.
     pub fn explanation(&self) -> &'static str {
         match self {

@@ -15,8 +15,10 @@ pub struct Tried {
     pub name: String,
     /// The language, empty for the default.
     pub language: String,
-    /// There is a sample for it, or it is wrong whatever is rendered with it.
+    /// There is a sample for it.
     pub has_sample: bool,
+    /// False where it failed because it was not tried with a sample.
+    pub conclusive: bool,
     /// The subject that it made, or what is wrong, in a sentence that names file, line and
     /// variable.
     pub result: Result<String, String>,
@@ -51,7 +53,8 @@ fn unusable(name: &str, problem: String) -> Tried {
     Tried {
         name: name.to_owned(),
         language: String::new(),
-        has_sample: true,
+        has_sample: false,
+        conclusive: true,
         result: Err(problem),
     }
 }
@@ -69,33 +72,35 @@ fn try_one(name: &str, texts: &[&TemplateText]) -> Vec<Tried> {
     own()
         .map(|text| {
             let sample = sample_for(&text.language, &samples);
-            Tried {
-                name: name.to_owned(),
-                language: text.language.clone(),
-                has_sample: sample.is_some(),
-                result: try_language(&set, text, sample),
-            }
+            try_language(&set, text, sample)
         })
         .collect()
 }
 
-fn try_language(
-    set: &TemplateSet,
-    text: &TemplateText,
-    sample: Option<&TemplateText>,
-) -> Result<String, String> {
+fn try_language(set: &TemplateSet, text: &TemplateText, sample: Option<&TemplateText>) -> Tried {
     let payload = sample.and_then(|it| it.sample.as_deref());
     let alert = sample_alert(&text.name, &text.language, payload);
-    match set.render(&alert) {
-        Ok(rendered) => Ok(rendered.subject),
-        Err(RenderError::BadPayload { problem, .. }) => {
+    let rendered = set.render(&alert).map(|rendered| rendered.subject);
+    let error = rendered.as_ref().err();
+    Tried {
+        name: text.name.clone(),
+        language: text.language.clone(),
+        has_sample: sample.is_some(),
+        conclusive: sample.is_some() || !error.is_some_and(RenderError::depends_on_payload),
+        result: rendered.map_err(|error| said(error, text, sample)),
+    }
+}
+
+fn said(error: RenderError, text: &TemplateText, sample: Option<&TemplateText>) -> String {
+    match error {
+        RenderError::BadPayload { problem, .. } => {
             let file = sample_file(sample.unwrap_or(text));
-            Err(TemplateError::BadSample { file, problem }.to_string())
+            TemplateError::BadSample { file, problem }.to_string()
         }
-        Err(error) => Err(match sample {
-            Some(_) => error.to_string(),
-            None => format!("{error}; there is no sample: add '{}'", sample_file(text)),
-        }),
+        error if sample.is_none() && error.depends_on_payload() => {
+            format!("{error}; there is no sample: add '{}'", sample_file(text))
+        }
+        error => error.to_string(),
     }
 }
 

@@ -209,6 +209,10 @@ fn each_language_is_tried_with_the_nearest_sample() {
         array.starts_with("sample 'late.sample.json' is a JSON array"),
         "{array}"
     );
+    let absent = [text("late", "", "{% include '_absent.txt.j2' %}")];
+    let conclusive = |texts: &[TemplateText]| try_all(texts).remove(0).conclusive;
+    assert!(conclusive(&absent) && problem(&absent).contains("_absent.txt.j2"));
+    assert!(!conclusive(&[text("late", "", "{{ order }}")]));
     let broken = problem(&[text("late", "", "{{")]);
     assert!(broken.contains("'late.txt.j2'"), "{broken}");
 }
