@@ -5,20 +5,28 @@ mod demo;
 mod http;
 mod instance;
 mod parts;
+mod preview;
 mod service;
 mod sign_ins;
+mod templates;
 
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
 use crate::store::StoreError;
 
+pub use crate::dispatcher::Preview;
+pub use crate::template::ChangeKind;
 pub use database::{check_database, migration_script, open_store, schema_problem};
 pub use demo::DemoDatabase;
 pub use parts::{
     load_templates, make_relays, make_send_ports, open_audit_folders, sign_ins_of, window_states,
 };
+pub use preview::preview_alert;
 pub use service::Service;
+pub use templates::{
+    Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,
+};
 
 /// Why the service cannot start or go on. Each says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use chrono::{FixedOffset, Offset, Utc};
+
 use crate::config::{Problem, SendPortConfig};
-use crate::delivery_window::{DeliveryWindow, shown};
+use crate::delivery_window::{DeliveryWindow, Zone, shown};
 use crate::domain::{
     Alert, AlertOrigin, Charset, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify,
-    Reply, ReversePath, Timestamp, domain_to_ascii, parse_mailbox,
+    Reply, ReversePath, Timestamp, domain_to_ascii, parse_mailbox, resolve_macros,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -74,6 +76,8 @@ pub struct SendPort {
     /// Of HTML.
     pub html_charset: Charset,
     delivery_window: Option<DeliveryWindow>,
+    biztalk_macros: bool,
+    biztalk_time_zone: Option<Zone>,
     allow_from: Vec<String>,
     allow_recipient_domains: Vec<String>,
     allow_principals: Vec<String>,
@@ -113,6 +117,12 @@ impl SendPort {
             charset: config.charset,
             html_charset: config.charset_html.unwrap_or(config.charset),
             delivery_window: delivery_window(config)?,
+            biztalk_macros: config.biztalk_macros,
+            biztalk_time_zone: config
+                .biztalk_time_zone
+                .as_deref()
+                .map(str::parse)
+                .transpose()?,
             allow_from: config.allow_from.iter().map(|r| from_rule(r)).collect(),
             allow_recipient_domains: config
                 .allow_recipient_domains
@@ -141,6 +151,20 @@ impl SendPort {
             None => "open now".to_owned(),
             Some(wait) => format!("shut, opens at {}", shown(now, wait)),
         })
+    }
+
+    /// How far from UTC the wall clock is that BizTalk's macros show for an alert.
+    pub fn wall_clock(&self, alert: &Alert) -> FixedOffset {
+        self.biztalk_time_zone
+            .map_or_else(|| Utc.fix(), |zone| zone.offset_at(alert.created_at))
+    }
+
+    /// Replaces BizTalk's macros in an alert, where the send port does that. Nothing but the
+    /// alert decides about what they stand for, so it may be done at every attempt.
+    pub fn resolve_macros(&self, alert: &mut Alert) {
+        if self.biztalk_macros && alert.origin == AlertOrigin::Application {
+            resolve_macros(alert, self.wall_clock(alert));
+        }
     }
 
     /// Whether the login that inserted the alert may use this send port. The service itself,
@@ -334,6 +358,22 @@ mod tests {
         );
         assert!(port.allows_from(&mailbox("a@xn--bcher-kva.example")));
         assert_eq!(port.message_id_domain, "xn--mnchen-3ya.example");
+    }
+
+    #[test]
+    fn macros_are_replaced_where_the_send_port_says_so() {
+        let subject = |extra: &str| {
+            let mut alert = Alert {
+                subject: Some("%time.tz%".to_owned()),
+                ..crate::fixture::alert()
+            };
+            port(extra).resolve_macros(&mut alert);
+            alert.subject.unwrap()
+        };
+        assert_eq!(subject(""), "%time.tz%");
+        assert_eq!(subject("biztalk_macros = true"), "090507+000");
+        let vienna = "biztalk_macros = true\nbiztalk_time_zone = 'Europe/Vienna'";
+        assert_eq!(subject(vienna), "100507+100");
     }
 
     #[test]

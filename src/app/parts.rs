@@ -10,12 +10,14 @@ use super::{AppError, system_clock};
 use crate::audit::FolderTrail;
 use crate::config::secret::resolve_password;
 use crate::config::{Config, RelayConfig, SendPortConfig};
+use crate::dispatcher::TemplateShelf;
 use crate::metrics::Metrics;
 use crate::oauth2;
 use crate::relay::sign_in::{SignInLedger, Unshared};
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
 use crate::send_port::SendPort;
 use crate::smtp::{SmtpRelay, Surroundings, ehlo_name};
+use crate::store::Store;
 use crate::template::TemplateSet;
 
 /// What is known together about refused secrets in the database that `config` names; nothing
@@ -109,7 +111,7 @@ pub fn open_audit_folders(config: &Config) -> Result<BTreeMap<String, FolderTrai
     Ok(opened)
 }
 
-/// Loads the templates.
+/// Loads the templates of a folder.
 ///
 /// # Errors
 /// [`AppError::Config`] naming file and line.
@@ -119,4 +121,16 @@ pub fn load_templates(folder: &Path) -> Result<TemplateSet, AppError> {
     }
     TemplateSet::load(folder)
         .map_err(|error| AppError::Config(format!("templates.folder: {error}")))
+}
+
+/// The templates of folder and database together.
+///
+/// # Errors
+/// As [`load_templates`].
+pub(super) fn template_shelf(
+    config: &Config,
+    store: &Arc<dyn Store>,
+) -> Result<TemplateShelf, AppError> {
+    let folder = load_templates(&config.templates.folder)?;
+    Ok(TemplateShelf::new(folder, store.clone()))
 }

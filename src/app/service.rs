@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::database::check_database;
 use super::http;
 use super::instance::instance;
-use super::parts::{load_templates, make_relays, make_send_ports, open_audit_folders};
+use super::parts::{make_relays, make_send_ports, open_audit_folders, template_shelf};
 use super::sign_ins::SharedSignIns;
 use super::{AppError, system_clock};
 use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
 use crate::clock::SystemClock;
 use crate::config::{Config, SendPortConfig, ServiceConfig};
-use crate::dispatcher::{Dispatcher, Parts, RelayBoard};
+use crate::dispatcher::{Dispatcher, Parts, RelayBoard, TemplateShelf};
 use crate::domain::{InstanceInfo, SendPortInfo};
 use crate::driver::{
     self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, Pulses,
@@ -29,7 +29,6 @@ use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store};
-use crate::template::TemplateSet;
 use crate::watch::{self, Watch};
 
 /// Everything of the configuration that may be wrong, made once before the database is
@@ -37,7 +36,7 @@ use crate::watch::{self, Watch};
 pub struct Service {
     store: Arc<dyn Store>,
     send_ports: BTreeMap<String, SendPort>,
-    templates: Arc<TemplateSet>,
+    templates: Arc<TemplateShelf>,
     replies: Arc<ReplyTable>,
     relays: Vec<Arc<dyn Relay>>,
     sign_ins: Arc<SharedSignIns>,
@@ -60,9 +59,9 @@ impl Service {
             config.relay.keys().map(String::as_str),
         );
         Ok(Self {
+            templates: Arc::new(template_shelf(&config, &store)?),
             store,
             send_ports: make_send_ports(&config)?,
-            templates: Arc::new(load_templates(&config.templates.folder)?),
             replies: Arc::new(ReplyTable::built_in()),
             relays: make_relays(&config, &ledger, Some(&metrics))?,
             sign_ins,

@@ -1,11 +1,12 @@
 //! `sendport check`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{Failure, config_file, say};
 use crate::app::{self, AppError};
 use crate::config::Config;
-use crate::domain::SessionFacts;
+use crate::domain::{SessionFacts, TemplateRow};
 use crate::relay::{NotReady, Relay};
 use crate::replies::ReplyTable;
 
@@ -133,6 +134,29 @@ async fn check_database(config: &Config, findings: &mut Findings) {
             config.environment
         ))),
         Err(error) => findings.fail("environment", error.into()),
+    }
+    match store.templates().await {
+        Ok(templates) => check_stored_templates(config, &templates.rows),
+        Err(error) => findings.fail("templates in the database", error.into()),
+    }
+}
+
+fn check_stored_templates(config: &Config, rows: &[TemplateRow]) {
+    let own = rows.iter().filter(|row| !row.text.name.starts_with('_'));
+    let names: BTreeSet<&str> = own.map(|row| row.text.name.as_str()).collect();
+    if names.is_empty() {
+        return;
+    }
+    let listed: Vec<_> = names.iter().copied().collect();
+    Findings::ok("templates in the database", listed.join(", "));
+    let Ok(folder) = app::load_templates(&config.templates.folder) else {
+        return;
+    };
+    for name in folder.names().filter(|name| names.contains(name)) {
+        Findings::note(
+            "templates.folder",
+            format_args!("'{name}' is not used: the database has one of this name"),
+        );
     }
 }
 

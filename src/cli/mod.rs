@@ -4,6 +4,7 @@ mod adopt;
 mod check;
 mod demo;
 mod migrate;
+mod preview;
 mod release;
 mod resolve;
 mod run;
@@ -11,6 +12,7 @@ mod send;
 mod sink;
 mod status;
 mod table;
+mod template;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,7 +50,7 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes:
   0 done   1 failed   2 wrong usage   3 configuration   4 database
-  5 stopped before everything under way was recorded   6 the alert was not relayed";
+  5 stopped before everything under way was recorded   6 the alert was not relayed, or would fail";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -68,6 +70,10 @@ enum Verb {
     Send(send::Args),
     /// Show queue and instances, or one alert
     Status(status::Args),
+    /// Show what an alert becomes: envelope, relays, protection, and the message to the octet
+    Preview(preview::Args),
+    /// Keep templates in the database: import, export, list, check
+    Template(template::Args),
     /// Put held alerts back into the queue
     Release(release::Args),
     /// Say what became of an alert that may have been sent, or list those
@@ -166,6 +172,8 @@ impl Cli {
             Verb::Check(args) => check::perform(args, self.config).await,
             Verb::Send(args) => send::perform(args, load(self.config)?).await,
             Verb::Status(args) => status::perform(args, load(self.config)?).await,
+            Verb::Preview(args) => preview::perform(args, load(self.config)?).await,
+            Verb::Template(args) => template::perform(args, self.config).await,
             Verb::Release(args) => release::perform(args, load(self.config)?).await,
             Verb::Resolve(args) => resolve::perform(args, load(self.config)?).await,
         }

@@ -56,6 +56,11 @@ pub struct SendPortConfig {
     /// At most one digest in this time, of all instances together.
     #[serde(default = "notify_interval", with = "humantime_serde")]
     pub notify_interval: Duration,
+    /// BizTalk's macros in Subject and recipients are replaced.
+    #[serde(default)]
+    pub biztalk_macros: bool,
+    /// Whose wall clock `%datetime.tz%` and `%time.tz%` show: an IANA name; without it UTC.
+    pub biztalk_time_zone: Option<String>,
     /// From addresses that an alert may ask for beside `from`: `a@b`, or `@b` for a domain.
     #[serde(default)]
     pub allow_from: Vec<String>,

@@ -8,6 +8,7 @@ use super::check_tls::check_tls;
 use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
 use super::{Config, SendPortConfig, ServiceConfig, check_oauth2, notify};
+use crate::delivery_window::Zone;
 use crate::domain::{Notify, domain_to_ascii, parse_mailbox};
 
 /// Something that has to be mended before the service starts.
@@ -185,6 +186,11 @@ fn check_rules(key: &str, port: &SendPortConfig, found: &mut Problems) {
 
 /// What a send port may do beside sending.
 fn check_additions(key: &str, port: &SendPortConfig, found: &mut Problems) {
+    if let Some(zone) = &port.biztalk_time_zone
+        && let Err(what) = zone.parse::<Zone>()
+    {
+        found.add(format!("{key}.biztalk_time_zone"), what);
+    }
     if let Some(window) = &port.delivery_window
         && let Err(problems) = window.understood(&format!("{key}.delivery_window"))
     {

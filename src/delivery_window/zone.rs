@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use chrono::{NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{FixedOffset, NaiveDate, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use crate::domain::Timestamp;
@@ -27,6 +27,11 @@ impl FromStr for Zone {
 }
 
 impl Zone {
+    /// How far its wall clocks are from UTC at `moment`.
+    pub fn offset_at(self, moment: Timestamp) -> FixedOffset {
+        moment.with_timezone(&self.0).offset().fix()
+    }
+
     /// The date that `moment` has there.
     pub(super) fn date_of(self, moment: Timestamp) -> NaiveDate {
         moment.with_timezone(&self.0).date_naive()

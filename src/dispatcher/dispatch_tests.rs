@@ -14,6 +14,7 @@ use crate::domain::{AlertOrigin, AlertStatus, AuditStage, LeaseToken, RecipientS
 use crate::relay::Relay;
 use crate::relay::file::FileRelay;
 use crate::store::Event;
+use crate::template::TemplateSet;
 
 struct Uncontested;
 
@@ -55,7 +56,7 @@ impl Room {
                 events,
             )),
             auditors: BTreeMap::from([("default".to_owned(), auditor)]),
-            templates: Arc::new(TemplateSet::empty()),
+            templates: Arc::new(TemplateShelf::of_folder(TemplateSet::empty())),
             replies,
             clock,
             journal: Arc::new(Uncontested),

@@ -4,12 +4,15 @@
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod board;
+mod compose;
 mod copies;
 mod news;
+mod preview;
 mod reach;
 mod receipt;
 mod roll;
 mod seat;
+mod shelf;
 mod submit;
 mod verdict;
 mod window;
@@ -21,22 +24,28 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use board::RelayBoard;
+pub use compose::{Draft, NotComposed};
+pub use preview::{Preview, preview};
 use roll::{Roll, Rules};
 pub use seat::Expected;
+pub use shelf::TemplateShelf;
 use submit::{Job, Submitted};
 
 use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
-    Alert, Decision, DotNote, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage, SubmissionEnd,
+    Alert, Decision, DotNote, Envelope, Lease, Message, Outcome, OutcomeKind, SecuredMessage,
+    SubmissionEnd,
 };
-use crate::mime;
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
 use crate::send_port::{Refusal, SendPort};
-use crate::smime;
-use crate::template::TemplateSet;
+use crate::smime::{self, Protection};
+use crate::store::StoreError;
+
+/// How long an alert waits whose template the database did not hand out.
+const TEMPLATE_WAIT: Duration = Duration::from_secs(5);
 
 /// What a dispatcher is made of.
 pub struct Parts {
@@ -47,7 +56,7 @@ pub struct Parts {
     /// Who keeps copies, by the name of the send port; most have none.
     pub auditors: BTreeMap<String, Auditor>,
     /// The templates.
-    pub templates: Arc<TemplateSet>,
+    pub templates: Arc<TemplateShelf>,
     /// The table of replies.
     pub replies: Arc<ReplyTable>,
     /// Wall-clock time.
@@ -100,14 +109,16 @@ impl Dispatcher {
 
     /// Works on one alert until something is decided. Bounded by the relay's time-outs. It is
     /// `expected` until it begins.
-    pub async fn dispatch(&self, lease: Lease<Alert>, expected: Expected) -> Outcome {
-        let alert = &lease.value;
-        let kind = match self.parts.send_ports.get(&alert.send_port) {
-            Some(port) => self.work(&lease, port, expected).await,
+    pub async fn dispatch(&self, mut lease: Lease<Alert>, expected: Expected) -> Outcome {
+        let kind = match self.parts.send_ports.get(&lease.value.send_port) {
+            Some(port) => {
+                port.resolve_macros(&mut lease.value);
+                self.work(&lease, port, expected).await
+            }
             None => released(Duration::ZERO, None),
         };
         Outcome {
-            alert: alert.id,
+            alert: lease.value.id,
             token: lease.token,
             kind,
         }
@@ -131,20 +142,15 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
-        let envelope = Envelope {
-            reverse_path: port.return_path.clone(),
-            forward_paths: roll.forward_paths(),
-            dsn: receipt::request(alert, port),
-        };
+        let envelope = envelope(alert, port, &roll);
         let international = envelope.has_international_recipients();
-        let composed =
-            attempts_left(alert, port).and_then(|()| self.compose(alert, port, international));
-        let composed = match composed {
+        let composed = match self.compose(alert, port, international).await {
             Ok(composed) => composed,
-            Err(refusal) => {
+            Err(NotComposed::Never(refusal)) => {
                 roll.refuse(&refusal);
                 return decided(roll.into_decision(None, port.in_doubt, None));
             }
+            Err(NotComposed::NotNow(error)) => return wait_for_template(&error),
         };
         if envelope.forward_paths.is_empty() {
             let version = composed.template_version;
@@ -188,39 +194,40 @@ impl Dispatcher {
     }
 
     /// `international`: for recipients whose addresses are not ASCII.
-    fn compose(
+    async fn compose(
         &self,
         alert: &Alert,
         port: &SendPort,
         international: bool,
-    ) -> Result<Composed, Refusal> {
-        port.check_principal(alert)?;
-        let from = port.decide_from(alert)?;
-        let protection = port.decide_protection(alert)?;
-        let rendered = self
-            .parts
-            .templates
-            .render(alert)
-            .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-        let settings = mime::MessageSettings {
-            from,
-            message_id_domain: port.message_id_domain.clone(),
-            headers: port.headers.clone(),
-            charset: port.charset,
-            html_charset: port.html_charset,
-            international,
-        };
-        let message = mime::build_message(&rendered, &settings)
-            .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-        let octets_before = self.octets_before(&message, port);
-        let message = smime::secure(message, protection)
-            .map_err(|error| Refusal::new("protection-not-available", error.to_string()))?;
+    ) -> Result<Composed, NotComposed> {
+        attempts_left(alert, port)?;
+        let draft = compose::draft(&self.parts.templates, alert, port, international).await?;
+        let octets_before = self.octets_before(&draft.message, port);
         Ok(Composed {
-            message,
+            message: secured(draft.message, draft.protection)?,
             octets_before,
-            template_version: rendered.template_version,
+            template_version: draft.template_version,
         })
     }
+}
+
+fn secured(message: Message, protection: Protection) -> Result<SecuredMessage, Refusal> {
+    smime::secure(message, protection)
+        .map_err(|error| Refusal::new("protection-not-available", error.to_string()))
+}
+
+fn envelope(alert: &Alert, port: &SendPort, roll: &Roll) -> Envelope {
+    Envelope {
+        reverse_path: port.return_path.clone(),
+        forward_paths: roll.forward_paths(),
+        dsn: receipt::request(alert, port),
+    }
+}
+
+/// Nothing is wrong with the alert: it goes on as soon as the database hands out its template.
+fn wait_for_template(error: &StoreError) -> OutcomeKind {
+    let reason = format!("waits for its template: {error}");
+    released(TEMPLATE_WAIT, Some(reason))
 }
 
 fn decided(decision: Decision) -> OutcomeKind {

@@ -99,6 +99,12 @@ impl Roll {
         waiting.map(path).collect()
     }
 
+    /// Everybody, with what was said about them.
+    pub(super) fn recipients(&self) -> Vec<(Recipient, Option<Reply>)> {
+        let both = |entry: &Entry| (entry.recipient.clone(), entry.reply.clone());
+        self.entries.iter().map(both).collect()
+    }
+
     fn due_status(&self) -> RecipientStatus {
         let queued = |entry: &Entry| entry.recipient.status == RecipientStatus::Queued;
         if self.entries.iter().any(queued) {

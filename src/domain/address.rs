@@ -17,6 +17,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::domain_name::{domain_to_ascii, is_invisible};
 
+use super::biztalk::holds_macro;
+
 /// An address with the name that stands before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mailbox {
@@ -189,6 +191,11 @@ fn is_group(bare: &str) -> bool {
 /// `local-part@domain` as the mail system writes it. White space and comments may stand around
 /// the `@` (CFWS of RFC 5322 section 3.4.1); SMTP knows none. Limits: RFC 5321 section 4.5.3.1.
 fn checked_address(address: &str) -> Result<String, &'static str> {
+    if holds_macro(address) {
+        return Err(
+            "a macro of BizTalk stands in it that was not replaced; recipients may hold %DestinationParty%, where the send port has biztalk_macros = true and Payload has a member DestinationParty",
+        );
+    }
     let (local, domain) = address.rsplit_once('@').ok_or("there is no '@'")?;
     let (local, domain) = (local.trim_end(), domain.trim_start());
     if local.is_empty() {

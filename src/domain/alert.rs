@@ -252,6 +252,9 @@ pub struct Alert {
     pub attempt_count: u32,
     /// Version of the template that the first render used.
     pub template_version: Option<String>,
+    /// The newest version of the database's templates when this was read, if there is any and
+    /// the alert names a template.
+    pub newest_templates: Option<u32>,
     /// The rows of `Recipient`; empty before the first outcome was recorded.
     pub recipients: Vec<Recipient>,
 }

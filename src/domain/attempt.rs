@@ -208,6 +208,9 @@ pub struct DotNote {
     pub size_octets: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,
+    /// Version of the template that the message was made from.
+    #[serde(default)]
+    pub template_version: Option<String>,
 }
 
 /// What an outcome says of one recipient. Enough to insert its row where none stands yet.

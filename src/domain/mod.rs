@@ -9,6 +9,7 @@ mod address;
 mod alert;
 mod attempt;
 mod audit;
+mod biztalk;
 mod charset;
 mod domain_name;
 mod dsn;
@@ -17,6 +18,7 @@ mod instance;
 mod recipient;
 mod reply;
 mod sign_in;
+mod template;
 
 pub use address::{AddressError, AddressList, Mailbox, parse_address_list, parse_mailbox};
 pub use alert::{
@@ -28,6 +30,7 @@ pub use attempt::{
     OutcomeKind, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
 };
 pub use audit::{AuditCopy, AuditStage};
+pub use biztalk::{Macro, resolve_macros};
 pub use charset::Charset;
 pub use domain_name::domain_to_ascii;
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
@@ -40,6 +43,7 @@ pub use recipient::{
 };
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
 pub use sign_in::{SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict};
+pub use template::{TemplateRow, TemplateText};
 
 /// UTC with the resolution that the databases keep: `datetime2(3)`.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -138,11 +138,40 @@ fn unknown(note: &DotNote, policies: &InDoubtPolicies, clock: &dyn Clock) -> Out
         )),
         attempt: Some(attempt),
         recipients: Vec::new(),
-        template_version: None,
+        template_version: note.template_version.clone(),
     };
     Outcome {
         alert: note.alert,
         token: note.token,
         kind: OutcomeKind::Decided(Box::new(decision)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::domain::{AlertId, AttemptKey, LeaseToken};
+
+    #[test]
+    fn what_may_have_been_sent_stays_with_its_version_of_the_template() {
+        let note = DotNote {
+            alert: AlertId(4711),
+            token: LeaseToken::random(),
+            send_port: "default".to_owned(),
+            key: AttemptKey::random(),
+            number: 1,
+            relay: "mail".to_owned(),
+            started_at: SystemClock.now(),
+            message_id: "<4711@contoso.com>".to_owned(),
+            size_octets: 4000,
+            protection: "none".to_owned(),
+            template_version: Some("7".to_owned()),
+        };
+        let outcome = unknown(&note, &InDoubtPolicies::default(), &SystemClock);
+        let OutcomeKind::Decided(decision) = outcome.kind else {
+            panic!("decided");
+        };
+        assert_eq!(decision.template_version.as_deref(), Some("7"));
     }
 }

@@ -61,6 +61,11 @@ pub const SQLITE: &[Migration] = &[
         name: "shared",
         sql: include_str!("../../migrations/sqlite/0003_shared.sql"),
     },
+    Migration {
+        version: 4,
+        name: "templates",
+        sql: include_str!("../../migrations/sqlite/0004_templates.sql"),
+    },
 ];
 
 /// For SQL Server and engines that speak T-SQL.
@@ -79,6 +84,11 @@ pub const SQLSERVER: &[Migration] = &[
         version: 3,
         name: "shared",
         sql: include_str!("../../migrations/sqlserver/0003_shared.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "templates",
+        sql: include_str!("../../migrations/sqlserver/0004_templates.sql"),
     },
 ];
 

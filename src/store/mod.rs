@@ -2,7 +2,7 @@
 //!
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
 //! `check` need, [`StoreDesk`] what a person at the command line asks. [`Coordination`], [`Archive`]
-//! and [`FailureDesk`] hold what instances share beside the queue. Two implementations,
+//! and [`FailureDesk`] hold what instances share beside the queue, [`TemplateStore`] the templates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
 //! `.sql` files beside them, each beginning with the name of the function that runs it.
 
@@ -13,6 +13,7 @@ mod error;
 pub mod migration;
 pub mod sqlite;
 pub mod sqlserver;
+pub mod templates;
 mod types;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, Send
 use archive::Archive;
 use coordination::Coordination;
 use digest::FailureDesk;
+use templates::TemplateStore;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
@@ -200,11 +202,14 @@ pub trait StoreDesk: Send + Sync {
 
 /// Everything at once: what `app` hands around.
 pub trait Store:
-    AlertStore + StoreAdmin + StoreDesk + Coordination + Archive + FailureDesk
+    AlertStore + StoreAdmin + StoreDesk + Coordination + Archive + FailureDesk + TemplateStore
 {
 }
 
-impl<T: AlertStore + StoreAdmin + StoreDesk + Coordination + Archive + FailureDesk> Store for T {}
+impl<T> Store for T where
+    T: AlertStore + StoreAdmin + StoreDesk + Coordination + Archive + FailureDesk + TemplateStore
+{
+}
 
 /// Alerts of a class are taken as if they had been due this much earlier than the next lower
 /// class: the fixed head start that keeps `low` from starving.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::Value;
+use chrono::FixedOffset;
 use minijinja::value::Serde;
+use minijinja::{Error, ErrorKind, Value};
 use serde::Serialize;
 
 use super::RenderError;
-use crate::domain::Alert;
+use crate::domain::{Alert, Macro};
 
 /// The variable `alert`: what a template may know of its row. No recipients: a text that
 /// depends on them could tell one of them about another's Bcc.
@@ -26,9 +27,17 @@ struct AlertView<'a> {
     body: Option<&'a str>,
 }
 
-/// The members of the payload and, stronger than a member of that name, `alert`.
-pub(super) fn variables(alert: &Alert, template: &str) -> Result<Value, RenderError> {
+/// The members of the payload; `alert`, which is stronger than a member of that name; and the
+/// function `biztalk`, which is weaker.
+pub(super) fn variables(
+    alert: &Alert,
+    template: &str,
+    offset: FixedOffset,
+) -> Result<Value, RenderError> {
     let mut variables = payload(alert, template)?;
+    variables
+        .entry("biztalk".to_owned())
+        .or_insert_with(|| biztalk(alert, offset));
     let view = AlertView {
         id: alert.id.0,
         public_id: alert.public_id.to_string(),
@@ -44,6 +53,29 @@ pub(super) fn variables(alert: &Alert, template: &str) -> Result<Value, RenderEr
     };
     variables.insert("alert".to_owned(), Value::from(Serde(&view)));
     Ok(Value::from(variables))
+}
+
+/// `{{ biztalk("datetime") }}`: what the macro `%datetime%` stands for.
+fn biztalk(alert: &Alert, offset: FixedOffset) -> Value {
+    let value = |it: &Macro| (it.as_str(), it.value(alert, offset));
+    let values: BTreeMap<_, _> = Macro::ALL.iter().map(value).collect();
+    Value::from_function(move |name: String| {
+        let wrong = |what| Error::new(ErrorKind::InvalidOperation, what);
+        let Some(found) = Macro::named(&name) else {
+            let known: Vec<_> = Macro::ALL.iter().map(|it| it.as_str()).collect();
+            let known = known.join(", ");
+            return Err(wrong(format!(
+                "'{name}' is no macro of BizTalk; there are: {known}"
+            )));
+        };
+        let found = found.as_str();
+        let value = values.get(found).cloned().flatten();
+        value.ok_or_else(|| {
+            wrong(format!(
+                "the macro '{found}' has no value: put a member of this name into Payload"
+            ))
+        })
+    })
 }
 
 fn payload(alert: &Alert, template: &str) -> Result<BTreeMap<String, Value>, RenderError> {

@@ -1,4 +1,4 @@
-//! Why a folder of templates cannot be used, and why an alert cannot be rendered.
+//! Why templates cannot be used, and why an alert cannot be rendered.
 
 use std::path::PathBuf;
 
@@ -29,6 +29,16 @@ pub enum TemplateError {
         /// What is wrong and what to do.
         problem: &'static str,
     },
+    /// A sample is no payload.
+    #[error(
+        "sample '{file}' {problem}; write a JSON object such as an alert's Payload: {{\"order\": 4711}}"
+    )]
+    BadSample {
+        /// Its name in the folder.
+        file: String,
+        /// What was found.
+        problem: String,
+    },
     /// minijinja cannot read it.
     #[error("template file '{file}', line {line}: {problem}")]
     Syntax {
@@ -51,6 +61,15 @@ pub enum TemplateError {
     },
 }
 
+impl TemplateError {
+    pub(super) fn same_language(file: &str) -> Self {
+        Self::BadName {
+            file: file.to_owned(),
+            problem: "another file has the same language in other letters",
+        }
+    }
+}
+
 /// An alert that cannot be rendered. Permanent: the same alert and the same templates fail
 /// again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,13 +84,31 @@ pub enum RenderError {
     },
     /// There is no such template.
     #[error(
-        "there is no template '{name}'; known: {known}. Write one of these into Template, or add '{name}.txt.j2' to the templates folder"
+        "there is no template '{name}'; known: {known}. Write one of these into Template, or import '{name}.txt.j2' into the database (`sendport template list` shows what is there), or add it to the templates folder"
     )]
     Unknown {
         /// The column.
         name: String,
         /// The names that are known.
         known: String,
+    },
+    /// The version that the first render used is gone.
+    #[error(
+        "version {version} of template '{name}', which the first attempt used, is not in the database any more; versions must not be deleted while alerts wait"
+    )]
+    Gone {
+        /// The column.
+        name: String,
+        /// The version.
+        version: u32,
+    },
+    /// What stands in the database under this name is no template.
+    #[error("template '{name}' in the database cannot be used: {problem}")]
+    Unusable {
+        /// The column.
+        name: String,
+        /// What is wrong.
+        problem: String,
     },
     /// The column Payload cannot be used.
     #[error(
@@ -84,24 +121,31 @@ pub enum RenderError {
         problem: String,
     },
     /// minijinja stopped.
-    #[error("template file '{file}', line {line}: {problem}{advice}")]
+    #[error("template file '{file}'{context}, line {line}: {problem}{advice}")]
     Failed {
-        /// The file, which may be one that the template includes.
+        /// The file, which may be one that the template includes. In the database it is the one
+        /// that an export writes.
         file: String,
+        /// Which file uses it and which version it is, starting with `, `.
+        context: String,
         /// Counted from 1; 0 where minijinja knows none.
         line: usize,
         /// What minijinja said, with the variable where one is missing.
         problem: String,
         /// What to do, starting with `; `.
         advice: &'static str,
+        /// A variable is missing: with another payload it may work.
+        missing_variable: bool,
     },
     /// The subject file made more than one line.
     #[error(
-        "template file '{file}' makes a subject with a line break or another control character inside; make it one line, and take line breaks out of the payload's values"
+        "template file '{file}'{context} makes a subject with a line break or another control character inside; make it one line, and take line breaks out of the payload's values"
     )]
     SubjectNotOneLine {
         /// The file.
         file: String,
+        /// Which version it is, starting with `, `.
+        context: String,
     },
     /// Neither a template nor a body nor a subject.
     #[error("the alert says nothing: Template, Body and Subject are all empty; fill at least one")]
@@ -109,12 +153,23 @@ pub enum RenderError {
 }
 
 impl RenderError {
+    /// True where another payload may help.
+    pub(super) fn depends_on_payload(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed {
+                missing_variable: true,
+                ..
+            }
+        )
+    }
+
     /// The key into the table of explanations; stable.
     pub fn explanation(&self) -> &'static str {
         match self {
-            Self::BadName { .. } | Self::Unknown { .. } => "template-unknown",
+            Self::BadName { .. } | Self::Unknown { .. } | Self::Gone { .. } => "template-unknown",
             Self::BadPayload { .. } => "bad-payload",
-            Self::Failed { .. } => "template-error",
+            Self::Failed { .. } | Self::Unusable { .. } => "template-error",
             Self::SubjectNotOneLine { .. } => "header-injection",
             Self::Empty => "nothing-to-send",
         }

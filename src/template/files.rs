@@ -14,19 +14,43 @@ pub(super) enum Part {
     Subject,
     Text,
     Html,
+    /// A payload to try the template with.
+    Sample,
 }
+
+impl Part {
+    /// How the name of such a file ends.
+    pub(super) fn ending(self) -> &'static str {
+        match self {
+            Self::Subject => ".subject.j2",
+            Self::Text => ".txt.j2",
+            Self::Html => ".html.j2",
+            Self::Sample => SAMPLE,
+        }
+    }
+}
+
+const SAMPLE: &str = ".sample.json";
 
 /// The meaning of a file name such as `order-late.de.html.j2`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FileName<'a> {
-    /// `_layout.html.j2`
-    Shared,
+    /// `_layout.html.j2`: `_layout` and its part.
+    Shared(&'a str, Part),
     /// Template, language in lower case (empty: the default), part.
     Of(&'a str, String, Part),
 }
 
-/// Reads every template file of `folder`: name and content. Sub-folders, hidden files and
-/// files that do not end in `.j2` are passed over.
+impl FileName<'_> {
+    pub(super) fn part(&self) -> Part {
+        match self {
+            Self::Shared(_, part) | Self::Of(_, _, part) => *part,
+        }
+    }
+}
+
+/// Reads every template file and sample of `folder`: name and content. Sub-folders, hidden files and
+/// files that end neither in `.j2` nor in `.sample.json` are passed over.
 pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -36,7 +60,8 @@ pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, Tem
     for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') || !name.ends_with(".j2") || path.is_dir() {
+        let is_ours = name.ends_with(".j2") || name.ends_with(SAMPLE);
+        if name.starts_with('.') || !is_ours || path.is_dir() {
             continue;
         }
         let content = std::fs::read(&path).map_err(unreadable(&path))?;
@@ -67,15 +92,15 @@ pub(super) fn parse_file_name(file: &str) -> Result<FileName<'_>, TemplateError>
         file: file.to_owned(),
         problem,
     };
-    let stem = file.strip_suffix(".j2").unwrap_or(file);
-    let (stem, part) = match stem.rsplit_once('.') {
-        Some((stem, "subject")) => (stem, Part::Subject),
-        Some((stem, "txt")) => (stem, Part::Text),
-        Some((stem, "html")) => (stem, Part::Html),
-        _ => return Err(bad("it has to end in .subject.j2, .txt.j2 or .html.j2")),
+    let parts = [Part::Subject, Part::Text, Part::Html, Part::Sample];
+    let found = parts
+        .into_iter()
+        .find_map(|part| Some((file.strip_suffix(part.ending())?, part)));
+    let Some((stem, part)) = found else {
+        return Err(bad("it has to end in .subject.j2, .txt.j2 or .html.j2"));
     };
     if stem.starts_with('_') {
-        return Ok(FileName::Shared);
+        return Ok(FileName::Shared(stem, part));
     }
     let (name, language) = match stem.rsplit_once('.') {
         Some((name, tag)) if is_language(tag) => (name, tag.to_ascii_lowercase()),
@@ -90,12 +115,19 @@ pub(super) fn parse_file_name(file: &str) -> Result<FileName<'_>, TemplateError>
 
 /// What may stand in the column Template. No path separator, so that a row can never reach
 /// out of the folder; nothing that starts with `_` or `.`.
-pub(super) fn is_template_name(name: &str) -> bool {
+pub fn is_template_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     (1..=100).contains(&name.len())
         && name.bytes().all(allowed)
         && !name.starts_with(['_', '.'])
         && !name.ends_with('.')
+}
+
+/// What a file may be called that others use, so that it can stand in the database and come
+/// back as a file: `_layout`.
+pub(super) fn is_shared_name(name: &str) -> bool {
+    let own = name.trim_start_matches('_');
+    name.starts_with('_') && name.len() <= 100 && is_template_name(own)
 }
 
 /// `de`, `de-AT`, `zh-Hant-TW`: a primary subtag of two or three letters (RFC 5646 section
@@ -108,4 +140,19 @@ pub(super) fn is_language(tag: &str) -> bool {
         && subtags.all(|subtag| {
             (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric())
         })
+}
+
+/// The way in which a tag is written (RFC 5646 section 2.1.1): `de-AT`, `zh-Hant-TW`.
+pub(super) fn canonical_language(tag: &str) -> String {
+    let subtag = |(place, subtag): (usize, &str)| {
+        let lower = subtag.to_ascii_lowercase();
+        match (place, subtag.len()) {
+            (0, _) => lower,
+            (_, 2) => lower.to_ascii_uppercase(),
+            (_, 4) => lower[..1].to_ascii_uppercase() + &lower[1..],
+            _ => lower,
+        }
+    };
+    let subtags: Vec<_> = tag.split('-').enumerate().map(subtag).collect();
+    subtags.join("-")
 }

@@ -2,9 +2,10 @@
 //!
 //! In goes an [`Alert`], out comes a [`RenderedAlert`]; `mime` makes the message from that.
 //! This is the only place that knows minijinja. Everything is read when a [`TemplateSet`] is
-//! loaded; a render does no I/O and a bounded amount of work.
+//! made; a render does no I/O and a bounded amount of work.
 //!
-//! A template is a set of files in one folder, any of them but at least a body:
+//! A template is a set of files in one folder, any of them but at least a body; in the database
+//! it is a set of rows that stand for the same files:
 //!
 //! | file | makes |
 //! |---|---|
@@ -12,24 +13,36 @@
 //! | `order-late.txt.j2` | the plain text |
 //! | `order-late.html.j2` | the HTML, escaped automatically |
 //! | `order-late.de.html.j2`, ... | the same for an alert whose `Language` is `de`, `de-AT`, ... |
+//! | `order-late.sample.json` | a payload to try it with |
 //! | `_layout.html.j2`, `_footer.txt.j2` | nothing alone: for `extends`, `include`, `import` |
 //!
 //! A language is a tag whose first part has two or three letters: `de`, `de-AT`, `zh-Hant`. The
 //! bodies of a mail all come from the most specific language that has any; a missing subject
 //! comes from the next less specific one.
 //!
-//! A template sees the members of the payload's JSON object as variables, and `alert`.
+//! A template sees the members of the payload's JSON object as variables, and `alert`; BizTalk's
+//! macros are a function: `biztalk("datetime")`.
 
+mod changes;
 mod context;
+mod engine;
 mod error;
 mod files;
+mod sample;
 mod set;
+mod texts;
 
+pub use changes::{Change, ChangeKind, changes};
 pub use error::{RenderError, TemplateError};
-pub use set::{RenderedAlert, TemplateSet};
+pub use files::is_template_name;
+pub use sample::{Tried, try_all};
+pub use set::{RenderedAlert, TemplateSet, template_name};
+pub use texts::{can_be_files, files_of, read_texts};
 
 #[cfg(doc)]
 use crate::domain::Alert;
 
+#[cfg(test)]
+mod stored_tests;
 #[cfg(test)]
 mod tests;

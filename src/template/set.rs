@@ -1,23 +1,17 @@
 //! Loaded templates, and rendering with them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+use chrono::{FixedOffset, Offset, Utc};
+use minijinja::{Environment, Value};
 
 use super::context::variables;
+use super::engine::{context, new_environment, render_file, syntax_error};
 use super::files::{FileName, Part, is_language, is_template_name, parse_file_name, read_folder};
+use super::texts::files_of;
 use super::{RenderError, TemplateError};
-use crate::domain::{Alert, BodyFormat};
-
-/// Instructions of one part's render. A page with a table of 1,000 rows takes about 100,000.
-const FUEL: u64 = 2_000_000;
-/// Octets that one part may make.
-const LARGEST_PART: usize = 4 << 20;
-/// How deep `include`, macros and recursive loops may go.
-const DEEPEST: usize = 100;
+use crate::domain::{Alert, BodyFormat, TemplateRow};
 
 /// What an alert says, ready for `mime`.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,11 +36,13 @@ struct Template {
     version: String,
 }
 
-/// All templates of a folder.
+/// All templates of a folder, or one of the database in one version.
 #[derive(Debug)]
 pub struct TemplateSet {
     environment: Environment<'static>,
     templates: BTreeMap<String, Template>,
+    /// `None`: from a folder.
+    version: Option<u32>,
 }
 
 impl Default for TemplateSet {
@@ -61,6 +57,7 @@ impl TemplateSet {
         Self {
             environment: new_environment(),
             templates: BTreeMap::new(),
+            version: None,
         }
     }
 
@@ -69,17 +66,45 @@ impl TemplateSet {
     /// # Errors
     /// [`TemplateError`] names the first file that cannot be used.
     pub fn load(folder: &Path) -> Result<Self, TemplateError> {
-        let contents = read_folder(folder)?;
+        Self::compile(&read_folder(folder)?)
+    }
+
+    /// Compiles the template `name` of the database from its rows and those of what it may
+    /// use. `None` where there is no such template among them.
+    ///
+    /// # Errors
+    /// [`TemplateError`] names what cannot be used.
+    pub fn of_rows(name: &str, rows: &[TemplateRow]) -> Result<Option<Self>, TemplateError> {
+        let is_there = |row: &TemplateRow| row.text.name == name && !row.text.is_removed();
+        if !rows.iter().any(is_there) {
+            return Ok(None);
+        }
+        let mut set = Self::compile(&files_of(rows.iter().map(|row| &row.text)))?;
+        // What was removed counts, too: without it the set says something else.
+        let version = rows.iter().map(|row| row.version).max();
+        for template in set.templates.values_mut() {
+            template.version = version.unwrap_or_default().to_string();
+        }
+        set.version = version;
+        Ok(Some(set))
+    }
+
+    /// Compiles files by their names in a folder.
+    ///
+    /// # Errors
+    /// [`TemplateError`] names the first file that cannot be used.
+    pub(super) fn compile(contents: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let mut set = Self::empty();
         let mut files: BTreeMap<String, BTreeMap<(String, Part), String>> = BTreeMap::new();
-        for (file, content) in &contents {
-            if let FileName::Of(name, language, part) = parse_file_name(file)? {
+        for (file, content) in contents {
+            let parsed = parse_file_name(file)?;
+            if parsed.part() == Part::Sample {
+                continue;
+            }
+            if let FileName::Of(name, language, part) = parsed {
                 let of_template = files.entry(name.to_owned()).or_default();
                 if of_template.insert((language, part), file.clone()).is_some() {
-                    return Err(TemplateError::BadName {
-                        file: file.clone(),
-                        problem: "another file has the same language in other letters",
-                    });
+                    return Err(TemplateError::same_language(file));
                 }
             }
             set.environment
@@ -87,7 +112,7 @@ impl TemplateSet {
                 .map_err(|error| syntax_error(file, &error))?;
         }
         for (name, files) in files {
-            let template = Template::new(&name, files, &contents)?;
+            let template = Template::new(&name, files, contents)?;
             set.templates.insert(name, template);
         }
         Ok(set)
@@ -98,8 +123,9 @@ impl TemplateSet {
         self.templates.keys().map(String::as_str)
     }
 
-    /// The version of a template: 16 hexadecimal digits of the SHA-256 of its files and of
-    /// all shared files. It changes whenever what the template says may change.
+    /// The version of a template. In the database its number; of a folder 16 hexadecimal digits
+    /// of the SHA-256 of its files and of all shared files: it changes whenever what the template
+    /// says may change.
     pub fn version(&self, template: &str) -> Option<&str> {
         self.templates.get(template).map(|t| t.version.as_str())
     }
@@ -112,8 +138,20 @@ impl TemplateSet {
     /// # Errors
     /// [`RenderError`] names what has to change. It is permanent.
     pub fn render<'a>(&self, alert: &'a Alert) -> Result<RenderedAlert<'a>, RenderError> {
-        match given(alert.template.as_ref()) {
-            Some(name) => self.render_template(alert, name.trim()),
+        self.render_at(alert, Utc.fix())
+    }
+
+    /// [`Self::render`] where a wall clock is `offset` from UTC: for BizTalk's macros.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_at<'a>(
+        &self,
+        alert: &'a Alert,
+        offset: FixedOffset,
+    ) -> Result<RenderedAlert<'a>, RenderError> {
+        match template_name(alert) {
+            Some(name) => self.render_template(alert, name, offset),
             None => as_it_is(alert),
         }
     }
@@ -122,9 +160,10 @@ impl TemplateSet {
         &self,
         alert: &'a Alert,
         name: &str,
+        offset: FixedOffset,
     ) -> Result<RenderedAlert<'a>, RenderError> {
         let template = self.find(name)?;
-        let variables = variables(alert, name)?;
+        let variables = variables(alert, name, offset)?;
         let languages = fall_backs(alert.language.as_deref());
         let part = |part| {
             template
@@ -135,7 +174,7 @@ impl TemplateSet {
         let subject = match given(alert.subject.as_ref()) {
             Some(subject) => subject.trim().to_owned(),
             None => match part(Part::Subject)? {
-                Some((file, made)) => one_line(file, &made)?,
+                Some((file, made)) => self.one_line(file, &made)?,
                 None => String::new(),
             },
         };
@@ -168,15 +207,19 @@ impl TemplateSet {
     }
 
     fn render_file(&self, file: &str, variables: &Value) -> Result<String, RenderError> {
-        let mut made = Bounded::default();
-        let result = self
-            .environment
-            .get_template(file)
-            .and_then(|template| template.render_captured_to(variables.clone(), &mut made));
-        match result {
-            Ok(_) => Ok(String::from_utf8_lossy(&made.octets).into_owned()),
-            Err(error) => Err(render_error(file, &error)),
+        render_file(&self.environment, file, variables, self.version)
+    }
+
+    /// The subject without the white space around it, which a template file cannot help having.
+    fn one_line(&self, file: &str, made: &str) -> Result<String, RenderError> {
+        let line = made.trim();
+        if line.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(RenderError::SubjectNotOneLine {
+                file: file.to_owned(),
+                context: context(file, file, self.version),
+            });
         }
+        Ok(line.to_owned())
     }
 }
 
@@ -209,7 +252,7 @@ impl Template {
         let file = |language: &String, part| self.files.get(&(language.clone(), part));
         let found = match part {
             Part::Subject => languages.iter().find_map(|language| file(language, part)),
-            Part::Text | Part::Html => languages
+            _ => languages
                 .iter()
                 .find(|l| file(l, Part::Text).is_some() || file(l, Part::Html).is_some())
                 .and_then(|language| file(language, part)),
@@ -252,67 +295,13 @@ fn as_it_is(alert: &Alert) -> Result<RenderedAlert<'_>, RenderError> {
     })
 }
 
+/// What the column Template says, where it says something.
+pub fn template_name(alert: &Alert) -> Option<&str> {
+    given(alert.template.as_ref()).map(str::trim)
+}
+
 fn given(column: Option<&String>) -> Option<&str> {
     column.map(String::as_str).filter(|c| !c.trim().is_empty())
-}
-
-/// The subject without the white space around it, which a template file cannot help having.
-fn one_line(file: &str, made: &str) -> Result<String, RenderError> {
-    let line = made.trim();
-    if line.chars().any(|c| c.is_control() && c != '\t') {
-        return Err(RenderError::SubjectNotOneLine {
-            file: file.to_owned(),
-        });
-    }
-    Ok(line.to_owned())
-}
-
-fn new_environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|file| {
-        if file.ends_with(".html.j2") {
-            AutoEscape::Html
-        } else {
-            AutoEscape::None
-        }
-    });
-    environment.set_path_join_callback(shared_file);
-    // A NULL column is nothing to say, not the word "none".
-    environment.set_formatter(|out, state, value| {
-        if value.is_none() {
-            return Ok(());
-        }
-        minijinja::escape_formatter(out, state, value)
-    });
-    environment.set_fuel(Some(FUEL));
-    environment.set_recursion_limit(DEEPEST);
-    environment.set_debug(true);
-    let lines = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build();
-    if let Ok(lines) = lines {
-        environment.set_syntax(lines);
-    }
-    environment
-}
-
-/// Which file an `include`, `import` or `extends` gets: shared files only, and into HTML only
-/// HTML, because what comes from another kind of file is not escaped. Anything else becomes a
-/// name that no file has and that says why.
-fn shared_file<'s>(wanted: &'s str, into: &'s str) -> Cow<'s, str> {
-    if !wanted.starts_with('_') {
-        Cow::Owned(format!(
-            "{wanted} (only files that begin with '_' can be used by others)"
-        ))
-    } else if into.ends_with(".html.j2") && !wanted.ends_with(".html.j2") {
-        Cow::Owned(format!(
-            "{wanted} (an .html.j2 can use .html.j2 only, others are not escaped)"
-        ))
-    } else {
-        Cow::Borrowed(wanted)
-    }
 }
 
 fn version_of<'a>(files: impl Iterator<Item = (&'a String, &'a String)>) -> String {
@@ -326,69 +315,4 @@ fn version_of<'a>(files: impl Iterator<Item = (&'a String, &'a String)>) -> Stri
     }
     let digest = hash.finish();
     digest[..8].iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn syntax_error(file: &str, error: &minijinja::Error) -> TemplateError {
-    TemplateError::Syntax {
-        file: file.to_owned(),
-        line: error.line().unwrap_or_default(),
-        problem: said(error),
-    }
-}
-
-/// The innermost error knows the file that is at fault.
-fn render_error(file: &str, error: &minijinja::Error) -> RenderError {
-    let mut innermost = error;
-    while let Some(cause) = std::error::Error::source(innermost)
-        .and_then(|cause| cause.downcast_ref::<minijinja::Error>())
-    {
-        innermost = cause;
-    }
-    RenderError::Failed {
-        file: innermost.name().unwrap_or(file).to_owned(),
-        line: innermost.line().unwrap_or_default(),
-        problem: said(innermost),
-        advice: advice(innermost.kind()),
-    }
-}
-
-fn said(error: &minijinja::Error) -> String {
-    let said = match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.kind()),
-        None => error.kind().to_string(),
-    };
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    said.chars().take(500).map(visible).collect()
-}
-
-fn advice(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::UndefinedError => {
-            "; put it into Payload (FOR JSON leaves NULLs out unless it says INCLUDE_NULL_VALUES), or write {{ name | default('') }} in the template"
-        }
-        ErrorKind::OutOfFuel => "; the template loops too long: give it less data",
-        ErrorKind::WriteFailure => "; it makes more than 4 MiB: give it less data",
-        ErrorKind::TemplateNotFound => "; check the name in include, import or extends",
-        _ => "; correct the template or the payload",
-    }
-}
-
-/// A writer that takes no more than [`LARGEST_PART`].
-#[derive(Default)]
-struct Bounded {
-    octets: Vec<u8>,
-}
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        if self.octets.len() + octets.len() > LARGEST_PART {
-            return Err(std::io::Error::other("too much output"));
-        }
-        self.octets.extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

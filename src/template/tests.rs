@@ -304,7 +304,8 @@ fn file_names_say_what_a_file_makes() {
         ("a.b-c_1.html.j2", of("a.b-c_1", "", Part::Html)),
         ("a.de-AT.subject.j2", of("a", "de-at", Part::Subject)),
         ("a.late.txt.j2", of("a.late", "", Part::Text)),
-        ("_x.html.j2", FileName::Shared),
+        ("_x.html.j2", FileName::Shared("_x", Part::Html)),
+        ("a.de.sample.json", of("a", "de", Part::Sample)),
     ] {
         assert_eq!(parse_file_name(file).expect(file), meaning);
     }
@@ -345,6 +346,7 @@ fn a_doubtful_folder_is_refused() {
     let set = load(&[
         ("a.txt.j2", "\u{feff}x"),
         ("README.md", "{% if"),
+        ("a.sample.json", "not even JSON"),
         (".b.txt.j2", "{%"),
     ]);
     assert_eq!(set.expect("loads").names().collect::<Vec<_>>(), ["a"]);

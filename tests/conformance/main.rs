@@ -23,6 +23,7 @@ mod sqlserver;
 mod sqlserver_only;
 mod standing;
 mod sweep;
+mod templates;
 #[path = "../support/tsql.rs"]
 mod tsql;
 mod values;
@@ -187,6 +188,16 @@ macro_rules! scenarios {
                 a_digest_is_an_alert_of_the_service;
                 an_application_cannot_make_a_digest;
                 of_many_instances_one_tells;
+            }
+            templates {
+                a_template_comes_back_as_it_was_added;
+                only_the_newest_versions_are_current;
+                a_template_is_found_as_it_stood_at_a_version;
+                whoever_comes_second_adds_nothing;
+                of_many_that_import_at_once_each_version_is_one_import;
+                a_version_cannot_be_changed;
+                an_alert_says_which_templates_are_the_newest;
+                what_is_taken_over_keeps_the_templates_of_its_time;
             }
             schema {
                 nothing_there_is_absent;

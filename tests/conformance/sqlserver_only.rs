@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use sendport::domain::{
     AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, Command, InstanceId, OutcomeKind,
-    RecipientStatus, Reply, SignInKey, SignInTurn, SignInVerdict,
+    RecipientStatus, Reply, SignInKey, SignInTurn, SignInVerdict, TemplateText,
 };
 use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{NewAlert, Recorded, Resolution, SchemaState, Store};
+use sendport::store::templates::TemplateStore;
+use sendport::store::{NewAlert, Recorded, Resolution, SchemaState, Store, StoreAdmin};
 
 use crate::fixture::{self, Fixture, minutes};
 use crate::sqlserver::SqlServerFixture;
@@ -280,6 +281,55 @@ async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
     assert_eq!(reply.as_deref(), Some(SAID));
 }
 
+/// Who imports templates adds versions, and changes neither them nor anything else.
+async fn a_template_author_adds_versions_only(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let author = Login::with_role(fixture, "sendport_template_author").await;
+    let service = Login::with_role(fixture, "sendport_service").await;
+    let reader = Login::with_role(fixture, "sendport_reader").await;
+    let store = SqlServerStore::open(&author.connection_string).expect("open");
+    let state = store.schema_state().await.expect("state");
+    assert!(matches!(state, SchemaState::Current(_)), "{state:?}");
+    let text = TemplateText {
+        name: "late".to_owned(),
+        text: Some("x".to_owned()),
+        ..TemplateText::default()
+    };
+    let added = store.add_templates(0, std::slice::from_ref(&text)).await;
+    assert_eq!(added.expect("add"), Some(1));
+    let rows = store.templates().await.expect("read").rows;
+    assert_eq!(
+        (rows[0].text.clone(), &rows[0].created_by),
+        (text, &author.name)
+    );
+    for forbidden in [
+        "UPDATE sendport.Template SET Text = N'y'",
+        "DELETE FROM sendport.Template",
+        "DELETE FROM sendport.TemplateChange",
+        "SELECT COUNT(*) FROM sendport.AlertRow",
+        INSERT,
+    ] {
+        author.may_not(forbidden).await;
+    }
+    for login in [&service, &reader] {
+        let seen = login
+            .may("SELECT COUNT(*) FROM sendport.CurrentTemplate")
+            .await;
+        assert_eq!(seen.as_deref(), Some("1"), "{} sees", login.name);
+        login
+            .may_not("INSERT INTO sendport.TemplateChange (Version) VALUES (2)")
+            .await;
+    }
+    drop(store);
+    let store = SqlServerStore::open(&service.connection_string).expect("open");
+    let rows = store.template_at("late", 1).await.expect("read");
+    assert_eq!(rows.len(), 1);
+    drop(store);
+    for login in [author, service, reader] {
+        login.drop(fixture).await;
+    }
+}
+
 /// A statement whose future is dropped costs its connection, and nothing else.
 async fn a_dropped_call_harms_no_later_one(fixture: &SqlServerFixture) {
     let store = fixture.fresh().await;
@@ -334,6 +384,7 @@ on_sqlserver! {
     a_writer_writes_and_reads_its_own_alerts_only;
     the_service_needs_its_role_only;
     only_an_auditor_reads_audit_copies;
+    a_template_author_adds_versions_only;
     the_printed_script_makes_the_schema_and_refuses_to_run_twice;
     what_a_relay_says_never_becomes_sql;
     a_dropped_call_harms_no_later_one;

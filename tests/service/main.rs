@@ -16,6 +16,7 @@ mod support {
     pub(crate) mod maildir;
     pub(crate) mod peer;
     pub(crate) mod postfix;
+    pub(crate) mod received;
     pub(crate) mod scripted_peer;
 }
 
@@ -23,6 +24,7 @@ mod alerts_wait_for_the_window;
 mod another_environment_is_refused;
 mod audit_copies_equal_what_arrived;
 mod bad_alerts_fail_alone;
+mod biztalk_macros_are_replaced;
 mod certificates_and_sign_ins_are_shown;
 mod demo_ends_by_itself;
 mod failures_are_told_once;
@@ -35,12 +37,15 @@ mod metrics_tell_what_happened;
 mod more_recipients_than_the_relay_takes;
 mod odd_addresses_are_explained;
 mod port_of_health_is_taken;
+mod preview_is_what_arrives;
 mod ready_while_it_can_work;
 mod refused_in_every_way;
 mod refused_password_is_tried_once;
 mod relay_down_and_back;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
+mod templates_are_imported_and_exported;
+mod templates_stay_at_their_version;
 mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;
 mod thirty_seven_of_a_hundred_refused;
@@ -53,6 +58,48 @@ fn insert_many(site: &site::Site, count: u32) {
                SELECT 'user' || (i % 50) || '@example.test', 'Order ' || i || ' is late', 'It is on its way.', 'order-' || i FROM n";
     let inserted = site.database().execute(sql, [count]).expect("insert");
     assert_eq!(inserted, count as usize);
+}
+
+/// A sink that keeps what it gets in a folder.
+async fn sink_at(
+    address: std::net::SocketAddr,
+    folder: &std::path::Path,
+    delay: &[(&str, u32)],
+) -> sendport::sink::Sink {
+    let options = sendport::sink::SinkOptions {
+        listen: address,
+        folder: folder.to_owned(),
+        delay: delay
+            .iter()
+            .map(|(who, times)| ((*who).to_owned(), *times))
+            .collect(),
+        ..sendport::sink::SinkOptions::default()
+    };
+    sendport::sink::Sink::start(options).await.expect("start")
+}
+
+/// Any free port of this machine.
+fn any_port() -> std::net::SocketAddr {
+    std::net::SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A folder `templates` of the site with these files.
+fn write_templates(site: &site::Site, files: &[(&str, &str)]) -> String {
+    let folder = site.path("templates");
+    std::fs::create_dir_all(&folder).expect("create");
+    for (name, content) in files {
+        std::fs::write(folder.join(name), content).expect("write");
+    }
+    folder.display().to_string()
+}
+
+/// Imports that folder; what the program says.
+fn import(site: &site::Site, files: &[(&str, &str)]) -> String {
+    let folder = write_templates(site, files);
+    let imported = site.sendport(&["template", "import", &folder]);
+    let said = site::text(&imported);
+    assert!(imported.status.success(), "{said}");
+    said
 }
 
 /// A send port over one relay, with delays that a test can wait for.

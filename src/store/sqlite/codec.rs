@@ -120,6 +120,11 @@ impl Columns<'_, '_> {
         u32::try_from(number).map_err(|_| format!("column {column} holds {number}, not a count"))
     }
 
+    pub(super) fn optional_count(&self, column: &str) -> Result<Option<u32>, String> {
+        let number = self.optional_integer(column)?;
+        number.map(|_| self.count(column)).transpose()
+    }
+
     pub(super) fn flag(&self, column: &str) -> Result<bool, String> {
         Ok(self.integer(column)? != 0)
     }

@@ -22,6 +22,7 @@ mod plans;
 mod record;
 mod resolve;
 mod script;
+mod templates;
 mod watch;
 
 use std::path::{Path, PathBuf};

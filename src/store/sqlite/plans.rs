@@ -49,7 +49,7 @@ const PLANS: &[Plan] = &[
     plan!("retire_release" seeks [BY_OWNER], scans []),
     plan!("take_over_owners" seeks ["IX_AlertState_LeaseOwner (LeaseOwner>?)"], scans ["o", "AlertState"]),
     plan!("take_over_alerts" seeks [BY_OWNER], scans []),
-    plan!("take_over_release" seeks [BY_KEY], scans []),
+    plan!("take_over_release" seeks [BY_KEY], scans ["c"]),
     plan!("live_send_ports" seeks ["IX_AlertState_Live (SendPort>?)"], scans ["p", "AlertState"]),
     plan!("expire_by_time" seeks ["IX_AlertState_ExpiresAt (ExpiresAt<?)"], scans []),
     plan!("expire_by_age" seeks ["IX_AlertState_Live (SendPort=? AND Status=? AND CreatedAt<?)"], scans []),

@@ -19,6 +19,7 @@ mod resolve;
 mod schema;
 mod settings;
 mod sweep;
+mod templates;
 mod values;
 mod work;
 

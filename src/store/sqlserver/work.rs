@@ -204,10 +204,12 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
         created_by: f.text()?,
         attempt_count: f.count()?,
         template_version: f.maybe_text()?,
+        newest_templates: None,
         recipients,
     };
     Ok(Alert {
         origin: f.word()?,
+        newest_templates: f.maybe::<i32>()?.and_then(|n| u32::try_from(n).ok()),
         ..alert
     })
 }

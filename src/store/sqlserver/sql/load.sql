@@ -3,7 +3,8 @@
 SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
        BodyFormat, Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority,
        Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
-       NotBefore, ExpiresAt, CreatedAt, CreatedBy, AttemptCount, TemplateVersion, Origin
+       NotBefore, ExpiresAt, CreatedAt, CreatedBy, AttemptCount, TemplateVersion, Origin,
+       CASE WHEN Template IS NOT NULL THEN (SELECT MAX(n.Version) FROM sendport.TemplateChange n) END
 FROM sendport.AlertRow WHERE AlertId IN ({ids});
 SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount,
        Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText

@@ -27,6 +27,12 @@ BEGIN
     FROM sendport.AlertRow a JOIN @taken t ON t.AlertId = a.AlertId
     WHERE EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'delayed');
 
+    -- What may have been sent says the same when it is sent again: the templates of that time.
+    UPDATE a SET TemplateVersion = CONVERT(nvarchar(10), (SELECT MAX(c.Version) FROM sendport.TemplateChange c
+                                                          WHERE c.CreatedAt <= i.LeasedAt))
+    FROM sendport.AlertRow a JOIN @taken t ON t.AlertId = a.AlertId JOIN @ids i ON i.AlertId = a.AlertId
+    WHERE a.Template IS NOT NULL AND a.TemplateVersion IS NULL;
+
     -- Where the send port wants it so, an operator has to look first.
     UPDATE a SET Status = N'held', DueAt = NULL, StatusReason = @P3
     FROM sendport.AlertRow a JOIN @taken t ON t.AlertId = a.AlertId

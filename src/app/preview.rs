@@ -1,0 +1,45 @@
+//! What an alert would become.
+
+use std::sync::Arc;
+
+use super::parts::{make_send_ports, template_shelf};
+use super::{AppError, system_clock};
+use crate::config::Config;
+use crate::dispatcher::{NotComposed, Preview, preview};
+use crate::domain::AlertId;
+use crate::replies::ReplyTable;
+use crate::store::{Loaded, Store};
+
+/// Reads an alert, in whatever state it is, and makes what the service would submit for it.
+/// The inner error says why it would not: the alert would fail, in a sentence.
+///
+/// # Errors
+/// [`AppError`] where there is no such alert or send port, or the database does not answer.
+pub async fn preview_alert(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    id: AlertId,
+) -> Result<Result<Preview, String>, AppError> {
+    let alert = match store.load(&[id]).await?.into_iter().next() {
+        Some(Loaded::Alert(alert)) => *alert,
+        Some(Loaded::Unreadable { reason, .. }) => return Ok(Err(reason)),
+        None => return Err(AppError::WrongDatabase(format!("there is no alert {id}"))),
+    };
+    let ports = make_send_ports(config)?;
+    let Some(port) = ports.get(&alert.send_port) else {
+        let known: Vec<_> = ports.keys().map(String::as_str).collect();
+        return Err(AppError::Config(format!(
+            "alert {id} is for the send port '{}', which this configuration does not have; it has: {}",
+            alert.send_port,
+            known.join(", ")
+        )));
+    };
+    let templates = template_shelf(config, store)?;
+    let clock = system_clock();
+    let made = preview(alert, port, &templates, &ReplyTable::built_in(), &*clock).await;
+    match made {
+        Ok(preview) => Ok(Ok(preview)),
+        Err(NotComposed::Never(refusal)) => Ok(Err(refusal.reason)),
+        Err(NotComposed::NotNow(error)) => Err(error.into()),
+    }
+}

@@ -1,0 +1,157 @@
+//! The templates at hand: those of the folder, and those of the database that were used lately.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::NotComposed;
+use crate::domain::Alert;
+use crate::send_port::Refusal;
+use crate::store::StoreError;
+use crate::store::templates::TemplateStore;
+use crate::template::{RenderError, TemplateSet, is_template_name, template_name};
+
+/// Most templates of the database, each in one version, that are kept compiled.
+const MOST: usize = 64;
+
+/// What one version of one template is; `None` where the database has no such template.
+type Found = Result<Option<Arc<TemplateSet>>, RenderError>;
+
+/// Where templates come from. The database goes before the folder, name by name. A version that
+/// was read once is not read again while it is used, because versions never change; which version
+/// is the newest, an alert says itself.
+pub struct TemplateShelf {
+    folder: Arc<TemplateSet>,
+    store: Option<Arc<dyn TemplateStore>>,
+    kept: Mutex<Kept>,
+    /// Held while something is read: what many alerts need is read once.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Kept {
+    sets: HashMap<(String, u32), (Found, u64)>,
+    /// Grows with each use: what has the smallest one was not used for longest.
+    uses: u64,
+}
+
+impl TemplateShelf {
+    /// Templates of a folder and of a database.
+    pub fn new(folder: TemplateSet, store: Arc<dyn TemplateStore>) -> Self {
+        Self {
+            store: Some(store),
+            ..Self::of_folder(folder)
+        }
+    }
+
+    /// Templates of a folder alone.
+    pub fn of_folder(folder: TemplateSet) -> Self {
+        Self {
+            folder: Arc::new(folder),
+            store: None,
+            kept: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The templates to render `alert` with. The version that its first render used, if there was
+    /// one; else the newest of the database; else the folder's.
+    ///
+    /// # Errors
+    /// [`NotComposed`].
+    pub async fn for_alert(&self, alert: &Alert) -> Result<Arc<TemplateSet>, NotComposed> {
+        let pinned = alert.template_version.as_deref().map(pinned);
+        let (Some(name), Some(store)) = (template_name(alert), &self.store) else {
+            return Ok(self.folder.clone());
+        };
+        let of_folder = self.folder.version(name).is_some();
+        let version = match pinned {
+            Some(Pinned::Database(version)) => Some(version),
+            Some(Pinned::Folder) if of_folder => None,
+            _ => alert.newest_templates,
+        };
+        let Some(version) = version.filter(|_| is_template_name(name)) else {
+            return Ok(self.folder.clone());
+        };
+        match self.find(&**store, name, version).await {
+            Ok(Ok(Some(set))) => Ok(set),
+            Ok(Ok(None)) if matches!(pinned, Some(Pinned::Database(_))) && !of_folder => {
+                let name = name.to_owned();
+                Err(never(&RenderError::Gone { name, version }))
+            }
+            Ok(Ok(None)) => Ok(self.folder.clone()),
+            Ok(Err(error)) => Err(never(&error)),
+            Err(error) => Err(NotComposed::NotNow(error)),
+        }
+    }
+
+    async fn find(
+        &self,
+        store: &dyn TemplateStore,
+        name: &str,
+        version: u32,
+    ) -> Result<Found, StoreError> {
+        let key = (name.to_owned(), version);
+        if let Some(found) = self.kept().find(&key) {
+            return Ok(found);
+        }
+        let _alone = self.reading.lock().await;
+        if let Some(found) = self.kept().find(&key) {
+            return Ok(found);
+        }
+        let rows = store.template_at(name, version).await?;
+        let found = match TemplateSet::of_rows(name, &rows) {
+            Ok(set) => Ok(set.map(Arc::new)),
+            Err(error) => Err(RenderError::Unusable {
+                name: name.to_owned(),
+                problem: error.to_string(),
+            }),
+        };
+        self.kept().keep(key, found.clone());
+        Ok(found)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn find(&mut self, key: &(String, u32)) -> Option<Found> {
+        self.uses += 1;
+        let (found, used) = self.sets.get_mut(key)?;
+        *used = self.uses;
+        Some(found.clone())
+    }
+
+    fn keep(&mut self, key: (String, u32), found: Found) {
+        if self.sets.len() >= MOST {
+            let oldest = self.sets.iter().min_by_key(|(_, (_, used))| *used);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.sets.remove(&oldest);
+            }
+        }
+        self.sets.insert(key, (found, self.uses));
+    }
+}
+
+/// What `Alert.TemplateVersion` says.
+#[derive(Clone, Copy)]
+enum Pinned {
+    /// A number.
+    Database(u32),
+    /// A hash, which has 16 digits.
+    Folder,
+}
+
+fn pinned(version: &str) -> Pinned {
+    let number = version.parse().ok().filter(|_| version.len() < 16);
+    number.map_or(Pinned::Folder, Pinned::Database)
+}
+
+fn never(error: &RenderError) -> NotComposed {
+    NotComposed::Never(Refusal::new(error.explanation(), error.to_string()))
+}
+
+#[cfg(test)]
+#[path = "shelf_tests.rs"]
+mod tests;

@@ -1,0 +1,4 @@
+-- templates: as they stand now.
+SELECT Name, Language, Version, CreatedAt, CreatedBy, Subject, Text, Html, Sample
+FROM CurrentTemplate
+ORDER BY Name, Language

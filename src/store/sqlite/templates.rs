@@ -1,0 +1,97 @@
+//! Templates in versions.
+
+use async_trait::async_trait;
+use rusqlite::{Connection, Transaction, params};
+
+use crate::domain::{TemplateRow, TemplateText};
+use crate::store::StoreError;
+use crate::store::templates::{TemplateStore, Templates};
+
+use super::codec::{Columns, time_text};
+use super::connection::{Trouble, write};
+use super::desk::lines;
+use super::{SqliteStore, sql};
+
+#[async_trait]
+impl TemplateStore for SqliteStore {
+    async fn templates(&self) -> Result<Templates, StoreError> {
+        self.desk
+            .call("read the templates", |connection| {
+                Ok(Templates {
+                    newest: newest(connection)?,
+                    rows: lines(connection, sql!("templates"), params![], row)?,
+                })
+            })
+            .await
+    }
+
+    async fn template_at(&self, name: &str, version: u32) -> Result<Vec<TemplateRow>, StoreError> {
+        let name = name.to_owned();
+        self.reader
+            .call("read a template", move |connection| {
+                let values = params![name, version];
+                lines(connection, sql!("template_at"), values, row)
+            })
+            .await
+    }
+
+    async fn add_templates(
+        &self,
+        newest: u32,
+        texts: &[TemplateText],
+    ) -> Result<Option<u32>, StoreError> {
+        let (texts, now) = (texts.to_vec(), time_text(self.clock.now()));
+        self.writer
+            .call("add templates", move |connection| {
+                write(connection, |tx| add(tx, newest, &texts, &now))
+            })
+            .await
+    }
+}
+
+fn newest(connection: &Connection) -> Result<u32, Trouble> {
+    let mut statement = connection.prepare_cached(sql!("newest_templates"))?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+fn add(
+    tx: &Transaction<'_>,
+    expected: u32,
+    texts: &[TemplateText],
+    now: &str,
+) -> Result<Option<u32>, Trouble> {
+    if newest(tx)? != expected {
+        return Ok(None);
+    }
+    let version = expected + 1;
+    tx.execute(sql!("add_template_change"), params![version, now])?;
+    let mut add = tx.prepare_cached(sql!("add_template"))?;
+    for it in texts {
+        add.execute(params![
+            it.name,
+            it.language,
+            version,
+            it.subject,
+            it.text,
+            it.html,
+            it.sample
+        ])?;
+    }
+    Ok(Some(version))
+}
+
+fn row(row: &Columns<'_, '_>) -> Result<TemplateRow, String> {
+    Ok(TemplateRow {
+        text: TemplateText {
+            name: row.text("Name")?,
+            language: row.text("Language")?,
+            subject: row.optional_text("Subject")?,
+            text: row.optional_text("Text")?,
+            html: row.optional_text("Html")?,
+            sample: row.optional_text("Sample")?,
+        },
+        version: row.count("Version")?,
+        created_at: row.time("CreatedAt")?,
+        created_by: row.text("CreatedBy")?,
+    })
+}

@@ -1,0 +1,155 @@
+//! minijinja as templates may use it: strict, bounded, without I/O.
+
+use std::borrow::Cow;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+
+use super::{RenderError, TemplateError};
+
+/// Instructions of one part's render. A page with a table of 1,000 rows takes about 100,000.
+const FUEL: u64 = 2_000_000;
+/// Octets that one part may make.
+const LARGEST_PART: usize = 4 << 20;
+/// How deep `include`, macros and recursive loops may go.
+const DEEPEST: usize = 100;
+
+pub(super) fn new_environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|file| {
+        if file.ends_with(".html.j2") {
+            AutoEscape::Html
+        } else {
+            AutoEscape::None
+        }
+    });
+    environment.set_path_join_callback(shared_file);
+    // A NULL column is nothing to say, not the word "none".
+    environment.set_formatter(|out, state, value| {
+        if value.is_none() {
+            return Ok(());
+        }
+        minijinja::escape_formatter(out, state, value)
+    });
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(DEEPEST);
+    environment.set_debug(true);
+    let lines = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build();
+    if let Ok(lines) = lines {
+        environment.set_syntax(lines);
+    }
+    environment
+}
+
+/// Which file an `include`, `import` or `extends` gets: shared files only, and into HTML only
+/// HTML, because what comes from another kind of file is not escaped. Anything else becomes a
+/// name that no file has and that says why.
+fn shared_file<'s>(wanted: &'s str, into: &'s str) -> Cow<'s, str> {
+    if !wanted.starts_with('_') {
+        Cow::Owned(format!(
+            "{wanted} (only files that begin with '_' can be used by others)"
+        ))
+    } else if into.ends_with(".html.j2") && !wanted.ends_with(".html.j2") {
+        Cow::Owned(format!(
+            "{wanted} (an .html.j2 can use .html.j2 only, others are not escaped)"
+        ))
+    } else {
+        Cow::Borrowed(wanted)
+    }
+}
+
+/// Renders one file. `version`: of the database's templates, where it comes from there.
+pub(super) fn render_file(
+    environment: &Environment<'_>,
+    file: &str,
+    variables: &Value,
+    version: Option<u32>,
+) -> Result<String, RenderError> {
+    let mut made = Bounded::default();
+    let result = environment
+        .get_template(file)
+        .and_then(|template| template.render_captured_to(variables.clone(), &mut made));
+    match result {
+        Ok(_) => Ok(String::from_utf8_lossy(&made.octets).into_owned()),
+        Err(error) => Err(render_error(file, version, &error)),
+    }
+}
+
+pub(super) fn syntax_error(file: &str, error: &minijinja::Error) -> TemplateError {
+    TemplateError::Syntax {
+        file: file.to_owned(),
+        line: error.line().unwrap_or_default(),
+        problem: said(error),
+    }
+}
+
+/// The innermost error knows the file that is at fault.
+fn render_error(file: &str, version: Option<u32>, error: &minijinja::Error) -> RenderError {
+    let mut innermost = error;
+    while let Some(cause) = std::error::Error::source(innermost)
+        .and_then(|cause| cause.downcast_ref::<minijinja::Error>())
+    {
+        innermost = cause;
+    }
+    let at_fault = innermost.name().unwrap_or(file);
+    RenderError::Failed {
+        file: at_fault.to_owned(),
+        context: context(file, at_fault, version),
+        line: innermost.line().unwrap_or_default(),
+        problem: said(innermost),
+        advice: advice(innermost.kind()),
+        missing_variable: innermost.kind() == ErrorKind::UndefinedError,
+    }
+}
+
+/// What else says which file it is: the one that uses it, the version of the database's templates.
+pub(super) fn context(file: &str, at_fault: &str, version: Option<u32>) -> String {
+    let used = (at_fault != file).then(|| format!(", used by '{file}'"));
+    let version = version.map(|version| format!(", version {version}"));
+    used.unwrap_or_default() + &version.unwrap_or_default()
+}
+
+fn said(error: &minijinja::Error) -> String {
+    let said = match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    };
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    said.chars().take(500).map(visible).collect()
+}
+
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::UndefinedError => {
+            "; put it into Payload (FOR JSON leaves NULLs out unless it says INCLUDE_NULL_VALUES), or write {{ name | default('') }} in the template"
+        }
+        ErrorKind::OutOfFuel => "; the template loops too long: give it less data",
+        ErrorKind::WriteFailure => "; it makes more than 4 MiB: give it less data",
+        ErrorKind::TemplateNotFound => "; check the name in include, import or extends",
+        _ => "; correct the template or the payload",
+    }
+}
+
+/// A writer that takes no more than [`LARGEST_PART`].
+#[derive(Default)]
+struct Bounded {
+    octets: Vec<u8>,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        if self.octets.len() + octets.len() > LARGEST_PART {
+            return Err(std::io::Error::other("too much output"));
+        }
+        self.octets.extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use crate::site::{Site, text};
+use crate::support::received::received;
+use crate::{any_port, import, plain_relay, send_port_over, sink_at};
+
+const STATE: &str = "SELECT group_concat(Status || StatusAt || AttemptCount || coalesce(DueAt, '') || coalesce(TemplateVersion, ''), ' ') FROM AlertState";
+
+/// A preview is what the relay gets, octet by octet, before and after it was sent and whatever
+/// is imported later; and it leaves no trace.
+#[tokio::test(flavor = "multi_thread")]
+async fn octet_by_octet_before_and_after() {
+    let mails = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), mails.path(), &[]).await;
+    let relays = plain_relay(sink.local_addr()) + "[relay.spare]\nkind = \"discard\"\n";
+    let port = send_port_over(&relays).replace("[\"main\"]", "[\"main\", \"spare\"]");
+    let site = Site::new(&port);
+    let html = "<p>{{ customer }}</p>";
+    import(
+        &site,
+        &[
+            ("late.txt.j2", "{{ customer }}\n.\n"),
+            ("late.html.j2", html),
+        ],
+    );
+    let sql = "INSERT INTO Alert (ToRecipients, CcRecipients, Subject, Template, Payload, DeliveryReceipt)
+               VALUES ('ops@example.test; nobody', 'Größe <cc@example.test>', 'Grüße', 'late', '{\"customer\": \"Söhne & <Co>\"}', 1)";
+    site.database().execute(sql, []).expect("insert");
+
+    let state = site.value(STATE);
+    let before = site.sendport(&["preview", "1", "--raw"]);
+    let said = site.sendport(&["preview", "1"]);
+    assert_eq!(site.value(STATE), state, "nothing was changed");
+    let said = text(&said);
+    for line in [
+        "Send port     default\n",
+        "Relays        main, spare\n",
+        "Template      late, version 1\n",
+        "Protection    none: submitted as it stands below, ",
+        "MAIL FROM     <alerts@example.test>\n",
+        "RCPT TO       <ops@example.test>\nRCPT TO       <cc@example.test>\n",
+        "not to        nobody, failed: 501 5.1.3 ",
+    ] {
+        assert!(said.contains(line), "{line} is missing in\n{said}");
+    }
+    assert!(
+        said.ends_with(&*String::from_utf8_lossy(&before.stdout)),
+        "{said}"
+    );
+
+    let service = site.run();
+    site.wait_until_all_final(Duration::from_secs(30)).await;
+    assert_eq!(service.stop(), Some(0));
+    import(&site, &[("late.txt.j2", "something else")]);
+    assert!(
+        received(mails.path()) == [before.stdout.clone()],
+        "what arrived differs"
+    );
+    let after = site.sendport(&["preview", "1", "--raw"]);
+    assert!(
+        after.stdout == before.stdout,
+        "the preview differs afterwards"
+    );
+    let said = text(&site.sendport(&["preview", "1"]));
+    assert!(
+        said.contains("not to        ops@example.test, relayed\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Not now       nobody is left to send to\n"),
+        "{said}"
+    );
+    sink.stop().await;
+}
+
+/// What the service would refuse, a preview refuses with the same reason.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_sent_says_why() {
+    let relay = "[relay.main]\nkind = \"discard\"\n";
+    let site = Site::new(&send_port_over(relay));
+    import(
+        &site,
+        &[
+            ("late.txt.j2", "\n\n{{ order }}"),
+            ("late.sample.json", r#"{"order": 1}"#),
+        ],
+    );
+    for (columns, values) in [
+        ("ToRecipients, Template", "'a@example.test', 'late'"),
+        ("ToRecipients, Template", "'a@example.test', 'early'"),
+        (
+            "ToRecipients, Subject, Protection",
+            "'a@example.test', 'x', 'sign'",
+        ),
+    ] {
+        let sql = format!("INSERT INTO Alert ({columns}) VALUES ({values})");
+        site.database().execute(&sql, []).expect("insert");
+    }
+    for (id, code, wanted) in [
+        (
+            "1",
+            6,
+            "template file 'late.txt.j2', version 1, line 3: undefined value",
+        ),
+        ("2", 6, "there is no template 'early'"),
+        (
+            "3",
+            0,
+            "Protection    sign: would fail, protection 'sign' is asked for",
+        ),
+        ("4", 4, "there is no alert 4"),
+    ] {
+        let output = site.sendport(&["preview", id]);
+        let said = text(&output);
+        assert!(said.contains(wanted), "{said}");
+        assert_eq!(output.status.code(), Some(code), "{said}");
+    }
+    let service = site.run();
+    site.wait_until_all_final(Duration::from_secs(30)).await;
+    assert_eq!(service.stop(), Some(0));
+    let reason = site.value("SELECT StatusReason FROM AlertStatus WHERE AlertId = 1");
+    let said = text(&site.sendport(&["preview", "1"]));
+    assert!(said.contains(&reason), "'{reason}' is not in '{said}'");
+}
