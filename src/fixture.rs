@@ -47,6 +47,7 @@ pub(crate) fn alert() -> Alert {
         created_by: "CONTOSO\\svc-orders".to_owned(),
         attempt_count: 0,
         template_version: None,
+        attachment_count: 0,
         recipients: Vec::new(),
     }
 }

@@ -108,6 +108,7 @@ fn new_alert(args: Args) -> Result<NewAlert, Failure> {
         priority: args.priority,
         not_before: None,
         expires_at: None,
+        attachments: Vec::new(),
     })
 }
 

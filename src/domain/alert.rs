@@ -252,6 +252,8 @@ pub struct Alert {
     pub attempt_count: u32,
     /// Version of the template that the first render used.
     pub template_version: Option<String>,
+    /// How many rows of `Attachment` it has.
+    pub attachment_count: u32,
     /// The rows of `Recipient`; empty before the first outcome was recorded.
     pub recipients: Vec<Recipient>,
 }

@@ -65,6 +65,7 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
         created_by: row.text("CreatedBy")?,
         attempt_count: row.count("AttemptCount")?,
         template_version: row.optional_text("TemplateVersion")?,
+        attachment_count: row.count("AttachmentCount")?,
         recipients: Vec::new(),
     })
 }

@@ -8,6 +8,7 @@
 mod admin;
 mod alert_store;
 mod archive;
+mod attachments;
 mod codec;
 mod connection;
 mod console;

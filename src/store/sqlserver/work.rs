@@ -204,10 +204,12 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
         created_by: f.text()?,
         attempt_count: f.count()?,
         template_version: f.maybe_text()?,
+        attachment_count: 0,
         recipients,
     };
     Ok(Alert {
         origin: f.word()?,
+        attachment_count: f.count()?,
         ..alert
     })
 }

@@ -3,7 +3,8 @@ SELECT a.AlertId, a.PublicId, a.ToRecipients, a.CcRecipients, a.BccRecipients, a
        a.Subject, a.Body, a.BodyFormat, a.Template, a.Payload, a.Language, a.AlertName, a.Severity, a.Source,
        a.Reference, a.SendPort, a.Priority, a.Importance, a.Sensitivity, a.Headers, a.DeliveryReceipt,
        a.ReadReceipt, a.ReplyBy, a.Protection, a.DedupKey, a.NotBefore, a.ExpiresAt, a.CreatedAt, a.CreatedBy,
-       s.AttemptCount, s.TemplateVersion, s.Origin
+       s.AttemptCount, s.TemplateVersion, s.Origin,
+       (SELECT count(*) FROM Attachment t WHERE t.AlertId = a.AlertId) AS AttachmentCount
 FROM Alert a
 JOIN AlertState s ON s.AlertId = a.AlertId
 WHERE a.AlertId = ?1
