@@ -12,18 +12,30 @@ pub(super) fn entity(rendered: &RenderedAlert<'_>, boundary: &str) -> Vec<u8> {
     match (&rendered.text, &rendered.html) {
         (plain, None) => text(plain.as_deref().unwrap_or_default()).formatted(),
         (plain, Some(html)) => {
-            // The last part is the one that readers like best: text first.
-            let first = match plain {
-                Some(plain) => text(plain),
-                None => text(&html_to_text(html)),
-            };
+            let (first, last) = text_and_html(plain.as_deref(), html, boundary);
             MultiPart::alternative()
                 .boundary(boundary)
                 .singlepart(first)
-                .singlepart(part(ContentType::TEXT_HTML, html, boundary))
+                .singlepart(last)
                 .formatted()
         }
     }
+}
+
+/// Text and HTML, each with its headers and ending in CRLF, for a multipart that is made elsewhere.
+pub(super) fn alternatives(rendered: &RenderedAlert<'_>, boundary: &str) -> [Vec<u8>; 2] {
+    let html = rendered.html.as_deref().unwrap_or_default();
+    let (first, last) = text_and_html(rendered.text.as_deref(), html, boundary);
+    [first.formatted(), last.formatted()]
+}
+
+/// The last part is the one that readers like best: text first.
+fn text_and_html(plain: Option<&str>, html: &str, boundary: &str) -> (SinglePart, SinglePart) {
+    let text = plain.map_or_else(|| html_to_text(html), str::to_owned);
+    (
+        part(ContentType::TEXT_PLAIN, &text, boundary),
+        part(ContentType::TEXT_HTML, html, boundary),
+    )
 }
 
 fn part(content_type: ContentType, text: &str, boundary: &str) -> SinglePart {
@@ -58,7 +70,7 @@ fn normalised(text: &str) -> String {
 /// 7bit where nothing on the way has a reason to touch it, else quoted-printable, else
 /// base64 (RFC 2045 section 6).
 fn encoded(text: String, boundary: &str) -> Body {
-    if is_untouchable(&text) && !text.contains(boundary) {
+    if is_untouchable(&text) && !text.contains(boundary.trim_start_matches("=_")) {
         return Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
     }
     let escapes = text
