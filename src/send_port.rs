@@ -3,13 +3,17 @@
 //! Who may insert may not do everything: the rules of a send port decide about the From, the
 //! recipient domains and the login that inserted the alert.
 
+mod attachments;
+
 use std::time::Duration;
+
+use attachments::AttachmentRules;
 
 use crate::config::{Problem, SendPortConfig};
 use crate::delivery_window::{DeliveryWindow, shown};
 use crate::domain::{
-    Alert, AlertOrigin, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify, Reply,
-    ReversePath, Timestamp, parse_mailbox,
+    Alert, AlertOrigin, Attachment, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox,
+    Notify, Reply, ReversePath, Timestamp, parse_mailbox,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -70,6 +74,7 @@ pub struct SendPort {
     /// Extra headers that an alert may bring.
     pub headers: HeaderPolicy,
     delivery_window: Option<DeliveryWindow>,
+    attachments: AttachmentRules,
     allow_from: Vec<String>,
     allow_recipient_domains: Vec<String>,
     allow_principals: Vec<String>,
@@ -107,6 +112,7 @@ impl SendPort {
                 .as_deref()
                 .map_or_else(HeaderPolicy::default, header_policy),
             delivery_window: delivery_window(config)?,
+            attachments: AttachmentRules::new(&config.attachments),
             allow_from: config.allow_from.clone(),
             allow_recipient_domains: config.allow_recipient_domains.clone(),
             allow_principals: config.allow_principals.clone(),
@@ -156,6 +162,14 @@ impl SendPort {
                 alert.created_by, self.name
             ),
         ))
+    }
+
+    /// Whether the send port takes all of these, by their names and lengths.
+    ///
+    /// # Errors
+    /// The refusal that fails the alert.
+    pub fn check_attachments(&self, attachments: &[Attachment]) -> Result<(), Refusal> {
+        self.attachments.check(&self.name, attachments)
     }
 
     /// The From of an alert: its own where the send port allows it, else the send port's.

@@ -1,14 +1,16 @@
 //! One leased alert: render → build → secure → submit → outcome.
 //!
-//! In comes a `Lease<Alert>`, out goes an [`Outcome`]; nothing in here touches the database.
+//! In comes a `Lease<Alert>`, out goes an [`Outcome`]; of the database it knows attachments alone.
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod board;
+mod compose;
 mod copies;
 mod news;
 mod reach;
 mod receipt;
 mod roll;
+mod room;
 mod seat;
 mod submit;
 mod verdict;
@@ -21,7 +23,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use board::RelayBoard;
+use compose::NotComposed;
 use roll::{Roll, Rules};
+use room::{Place, Room};
 pub use seat::Expected;
 use submit::{Job, Submitted};
 
@@ -31,11 +35,10 @@ use crate::digest;
 use crate::domain::{
     Alert, Decision, DotNote, Envelope, Lease, Outcome, OutcomeKind, SecuredMessage, SubmissionEnd,
 };
-use crate::mime;
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
 use crate::send_port::{Refusal, SendPort};
-use crate::smime;
+use crate::store::attachments::Attachments;
 use crate::template::TemplateSet;
 
 /// What a dispatcher is made of.
@@ -46,6 +49,8 @@ pub struct Parts {
     pub board: Arc<RelayBoard>,
     /// Who keeps copies, by the name of the send port; most have none.
     pub auditors: BTreeMap<String, Auditor>,
+    /// The files that go with alerts.
+    pub attachments: Arc<dyn Attachments>,
     /// The templates.
     pub templates: Arc<TemplateSet>,
     /// The table of replies.
@@ -82,6 +87,7 @@ impl FinalDotGate for Gate<'_> {
 /// Works on leased alerts, any number of them at the same time.
 pub struct Dispatcher {
     parts: Parts,
+    room: Room,
 }
 
 /// A message that is ready, and the version of the template that it was made from.
@@ -90,12 +96,16 @@ struct Composed {
     /// Before protection, where an audit wants them.
     octets_before: Option<Vec<u8>>,
     template_version: Option<String>,
+    _place: Place,
 }
 
 impl Dispatcher {
     /// A dispatcher.
     pub fn new(parts: Parts) -> Self {
-        Self { parts }
+        Self {
+            parts,
+            room: Room::new(),
+        }
     }
 
     /// Works on one alert until something is decided. Bounded by the relay's time-outs. It is
@@ -131,12 +141,13 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
-        let composed = match attempts_left(alert, port).and_then(|()| self.compose(alert, port)) {
+        let composed = match self.ready(alert, port).await {
             Ok(composed) => composed,
-            Err(refusal) => {
+            Err(NotComposed::Refused(refusal)) => {
                 roll.refuse(&refusal);
                 return decided(roll.into_decision(None, port.in_doubt, None));
             }
+            Err(NotComposed::NotYet(retry_in, reason)) => return released(retry_in, reason),
         };
         let envelope = Envelope {
             reverse_path: port.return_path.clone(),
@@ -155,6 +166,11 @@ impl Dispatcher {
         };
         let submitted = self.submit(&job, expected).await;
         self.judged(submitted, &job, roll, &mut rules)
+    }
+
+    async fn ready(&self, alert: &Alert, port: &SendPort) -> Result<Composed, NotComposed> {
+        attempts_left(alert, port)?;
+        self.compose(alert, port).await
     }
 
     /// What a submission means for the alert.
@@ -182,32 +198,6 @@ impl Dispatcher {
             Submitted::NotYet(retry_in, reason) => released(retry_in, reason),
             Submitted::NotKept(why) => copies::wait_for_audit(port, &why),
         }
-    }
-
-    fn compose(&self, alert: &Alert, port: &SendPort) -> Result<Composed, Refusal> {
-        port.check_principal(alert)?;
-        let from = port.decide_from(alert)?;
-        let protection = port.decide_protection(alert)?;
-        let rendered = self
-            .parts
-            .templates
-            .render(alert)
-            .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-        let settings = mime::MessageSettings {
-            from,
-            message_id_domain: port.message_id_domain.clone(),
-            headers: port.headers.clone(),
-        };
-        let message = mime::build_message(&rendered, &settings)
-            .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-        let octets_before = self.octets_before(&message, port);
-        let message = smime::secure(message, protection)
-            .map_err(|error| Refusal::new("protection-not-available", error.to_string()))?;
-        Ok(Composed {
-            message,
-            octets_before,
-            template_version: rendered.template_version,
-        })
     }
 }
 
