@@ -62,9 +62,9 @@ pub const SQLITE: &[Migration] = &[
         sql: include_str!("../../migrations/sqlite/0003_shared.sql"),
     },
     Migration {
-        version: 5,
+        version: 4,
         name: "attachments",
-        sql: include_str!("../../migrations/sqlite/0005_attachments.sql"),
+        sql: include_str!("../../migrations/sqlite/0004_attachments.sql"),
     },
 ];
 
@@ -86,9 +86,9 @@ pub const SQLSERVER: &[Migration] = &[
         sql: include_str!("../../migrations/sqlserver/0003_shared.sql"),
     },
     Migration {
-        version: 5,
+        version: 4,
         name: "attachments",
-        sql: include_str!("../../migrations/sqlserver/0005_attachments.sql"),
+        sql: include_str!("../../migrations/sqlserver/0004_attachments.sql"),
     },
 ];
 
@@ -131,10 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn versions_count_upwards_from_one() {
+    fn versions_count_from_one_without_gaps() {
         for list in [SQLITE, SQLSERVER] {
-            assert_eq!(list.first().map(|m| m.version), Some(1));
-            assert!(list.is_sorted_by(|a, b| a.version < b.version));
+            let versions: Vec<u32> = list.iter().map(|m| m.version).collect();
+            let expected: Vec<u32> = (1..).take(list.len()).collect();
+            assert_eq!(versions, expected);
         }
     }
 }

@@ -25,11 +25,21 @@ CREATE TABLE sendport.AttachmentRow (
     Description      nvarchar(400) NULL,
     TransferEncoding nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Attachment_TransferEncoding DEFAULT N'base64',
     CONSTRAINT PK_Attachment PRIMARY KEY (AlertId, AttachmentId),
-    CONSTRAINT FK_Attachment_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
     CONSTRAINT CK_Attachment_Disposition CHECK (LOWER(Disposition) IN (N'attachment', N'inline')),
-    CONSTRAINT CK_Attachment_TransferEncoding CHECK (LOWER(TransferEncoding) IN (N'base64', N'quoted-printable', N'7bit')),
-    CONSTRAINT CK_Attachment_needs_your_alert_before_its_first_attempt CHECK (sendport.TakesAttachments(AlertId) = 1)
+    CONSTRAINT CK_Attachment_TransferEncoding CHECK (LOWER(TransferEncoding) IN (N'base64', N'quoted-printable', N'7bit'))
 );
+GO
+-- By itself, because not every engine finds the function from within CREATE TABLE.
+ALTER TABLE sendport.AttachmentRow ADD CONSTRAINT CK_Attachment_needs_your_alert_before_its_first_attempt
+    CHECK (sendport.TakesAttachments(AlertId) = 1);
+GO
+-- They go with their alert. Babelfish checks a foreign key with the rights of whoever inserts.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+    EXEC (N'ALTER TABLE sendport.AttachmentRow ADD CONSTRAINT FK_Attachment_Alert
+            FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE')
+ELSE
+    EXEC (N'CREATE TRIGGER sendport.TR_AlertRow_Delete ON sendport.AlertRow AFTER DELETE AS
+            DELETE FROM sendport.AttachmentRow WHERE AlertId IN (SELECT d.AlertId FROM deleted d)');
 GO
 -- Where applications insert, in the transaction that inserts the alert. A writer sees what belongs
 -- to its own alerts.
@@ -44,6 +54,6 @@ GRANT EXECUTE ON sendport.TakesAttachments TO sendport_writer;
 GRANT SELECT ON sendport.Attachment TO sendport_reader;
 GRANT SELECT ON sendport.AttachmentRow TO sendport_reader;
 GRANT SELECT, INSERT ON sendport.Attachment TO sendport_service;
-GRANT SELECT ON sendport.AttachmentRow TO sendport_service;
+GRANT SELECT, DELETE ON sendport.AttachmentRow TO sendport_service;
 GRANT EXECUTE ON sendport.TakesAttachments TO sendport_service;
 GO
