@@ -15,6 +15,9 @@ use crate::store::StoreError;
 /// Work on more octets than this would keep others from running.
 const LARGE: usize = 256 * 1024;
 
+/// Octets of a content that are read at a time.
+const PIECE: u32 = 256 * 1024;
+
 /// Longest wait for other large messages.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -112,17 +115,47 @@ impl Dispatcher {
         Ok((draft, rendered.template_version))
     }
 
-    /// With all contents, of which one at a time is in memory.
+    /// With all contents, of which one piece at a time is in memory.
     async fn filled(&self, alert: &Alert, mut draft: Draft) -> Result<Message, NotComposed> {
         while let Some(id) = draft.wanted() {
-            let content = self.content(alert, id).await?;
-            aside(content.len(), || draft.attach(&content));
+            let first = self.piece(alert, id, 0).await?;
+            if draft.looks_first() {
+                self.pass(alert, id, &first, |piece| draft.look(piece))
+                    .await?;
+            }
+            self.pass(alert, id, &first, |piece| draft.append(piece))
+                .await?;
+            draft.close();
         }
         Ok(draft.finish())
     }
 
-    async fn content(&self, alert: &Alert, id: AttachmentId) -> Result<Vec<u8>, NotComposed> {
-        let read = self.parts.attachments.attachment_content(alert.id, id);
+    /// Hands every piece of a content to `take`, others having their turn in between.
+    async fn pass(
+        &self,
+        alert: &Alert,
+        id: AttachmentId,
+        first: &[u8],
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<(), NotComposed> {
+        take(first);
+        let (mut from, mut last) = (first.len() as u64, first.len());
+        while last == PIECE as usize {
+            let piece = self.piece(alert, id, from).await?;
+            take(&piece);
+            (from, last) = (from + piece.len() as u64, piece.len());
+        }
+        Ok(())
+    }
+
+    async fn piece(
+        &self,
+        alert: &Alert,
+        id: AttachmentId,
+        from: u64,
+    ) -> Result<Vec<u8>, NotComposed> {
+        let store = &self.parts.attachments;
+        let read = store.attachment_content(alert.id, id, from, PIECE);
         let content = read.await.map_err(|error| unread(&error))?;
         let gone = || {
             Refusal::new(

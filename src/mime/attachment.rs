@@ -1,6 +1,6 @@
 //! One attachment as a part of a message.
 
-use super::encoding;
+use super::encoding::{self, Encoder, Survey};
 use super::file_name::{ascii_fall_back, safe_file_name};
 use super::header::HeaderSection;
 use super::media_type::MediaType;
@@ -70,46 +70,56 @@ impl Part {
         self.disposition == ContentDisposition::Inline && self.content_id.is_some()
     }
 
-    /// Appends headers, empty line and content, ending in CRLF.
-    pub(super) fn append(&self, out: &mut Vec<u8>, content: &[u8], own: &str) {
-        let (media_type, encoding) = self.sent_as(content, own);
-        out.extend(self.headers(&media_type, encoding, content));
+    /// Has to be looked at before it is appended: what it is called depends on it.
+    pub(super) fn looks_first(&self) -> bool {
+        self.media_type.is_message()
+            || self.media_type.lacks_charset()
+            || self.asked == TransferEncoding::SevenBit
+    }
+
+    /// Appends headers and empty line; what encodes the content that follows.
+    pub(super) fn open(&self, out: &mut Vec<u8>, survey: &Survey) -> Encoder {
+        let (media_type, encoding) = self.sent_as(survey);
+        out.extend(self.headers(&media_type, encoding, survey));
         out.extend_from_slice(b"\r\n");
-        encoding::append(out, encoding, content);
-        out.extend_from_slice(b"\r\n");
+        Encoder::new(encoding)
     }
 
     /// A message that is no 7-bit one cannot be sent as such.
-    fn sent_as(&self, content: &[u8], own: &str) -> (MediaType, TransferEncoding) {
-        if !self.media_type.is_message() {
-            let encoding = encoding::choose(self.asked, content, own);
-            return (self.media_type.clone(), encoding);
+    fn sent_as(&self, survey: &Survey) -> (MediaType, TransferEncoding) {
+        let fits = survey.fits_7bit();
+        if self.media_type.is_message() {
+            return match fits {
+                true => (self.media_type.clone(), TransferEncoding::SevenBit),
+                false => (MediaType::octets(), TransferEncoding::Base64),
+            };
         }
-        match encoding::choose(TransferEncoding::SevenBit, content, own) {
-            TransferEncoding::SevenBit => (self.media_type.clone(), TransferEncoding::SevenBit),
-            encoding => (MediaType::octets(), encoding),
-        }
+        let encoding = match self.asked {
+            TransferEncoding::SevenBit if !fits => TransferEncoding::Base64,
+            asked => asked,
+        };
+        (self.media_type.clone(), encoding)
     }
 
     fn headers(
         &self,
         media_type: &MediaType,
         encoding: TransferEncoding,
-        content: &[u8],
+        survey: &Survey,
     ) -> Vec<u8> {
         let mut value = media_type.header_value();
-        if media_type.lacks_charset() && std::str::from_utf8(content).is_ok() {
+        if media_type.lacks_charset() && survey.is_utf8() {
             parameter::ascii(&mut value, "charset", "utf-8");
         }
         let mut disposition = self.disposition.as_str().to_owned();
         if let Some(name) = &self.file_name {
-            let fall_back = ascii_fall_back(name);
-            // Readers that know RFC 2231 take the first, the others the only one that they see.
-            if !name.is_ascii() {
-                parameter::extended(&mut disposition, "filename", name);
+            // Readers that do not know RFC 2231 look here. A second filename would be taken for the
+            // real one by some, and for a defect by others.
+            parameter::ascii(&mut value, "name", &ascii_fall_back(name));
+            match name.is_ascii() {
+                true => parameter::ascii(&mut disposition, "filename", name),
+                false => parameter::extended(&mut disposition, "filename", name),
             }
-            parameter::ascii(&mut disposition, "filename", &fall_back);
-            parameter::ascii(&mut value, "name", &fall_back);
         }
         let mut lines = format!(
             "Content-Type: {value}\r\nContent-Disposition: {disposition}\r\nContent-Transfer-Encoding: {encoding}\r\n"

@@ -1,9 +1,10 @@
-//! A message that is being put together: one content at a time is held beside it.
+//! A message that is being put together: contents come in pieces, one after the other.
 
 use std::collections::VecDeque;
 
 use super::attachment::Part;
 use super::body;
+use super::encoding::{Encoder, Survey};
 use super::{Boundaries, MimeError};
 use crate::domain::{Attachment, AttachmentId, Message};
 use crate::template::RenderedAlert;
@@ -14,8 +15,8 @@ pub struct Draft {
     message_id: String,
     octets: Vec<u8>,
     to_come: VecDeque<Piece>,
-    /// Stands in every boundary.
-    own: String,
+    survey: Survey,
+    encoder: Option<Encoder>,
 }
 
 /// What is still to be appended.
@@ -64,7 +65,8 @@ impl Draft {
             message_id,
             octets,
             to_come: layout.pieces,
-            own: boundaries.own.clone(),
+            survey: Survey::new(),
+            encoder: None,
         };
         draft.advance();
         Ok(draft)
@@ -78,12 +80,41 @@ impl Draft {
         }
     }
 
-    /// Appends the content of the attachment that is wanted.
-    pub fn attach(&mut self, content: &[u8]) {
-        if let Some(Piece::Attachment(part)) = self.to_come.pop_front() {
-            part.append(&mut self.octets, content, &self.own);
+    /// True where the whole content of the wanted attachment has to be shown to [`Draft::look`]
+    /// before any of it is appended.
+    pub fn looks_first(&self) -> bool {
+        matches!(self.to_come.front(), Some(Piece::Attachment(part)) if part.looks_first())
+    }
+
+    /// Shows the next piece of the wanted attachment's content.
+    pub fn look(&mut self, piece: &[u8]) {
+        self.survey.look(piece);
+    }
+
+    /// Appends the next piece of the wanted attachment's content.
+    pub fn append(&mut self, piece: &[u8]) {
+        self.open();
+        if let Some(encoder) = &mut self.encoder {
+            encoder.append(&mut self.octets, piece);
         }
+    }
+
+    /// The content of the wanted attachment is whole; from here on another one is wanted.
+    pub fn close(&mut self) {
+        self.open();
+        if let Some(encoder) = self.encoder.take() {
+            encoder.finish(&mut self.octets);
+            self.octets.extend_from_slice(b"\r\n");
+            self.to_come.pop_front();
+        }
+        self.survey = Survey::new();
         self.advance();
+    }
+
+    fn open(&mut self) {
+        if let (None, Some(Piece::Attachment(part))) = (&self.encoder, self.to_come.front()) {
+            self.encoder = Some(part.open(&mut self.octets, &self.survey));
+        }
     }
 
     /// The message. Nothing is wanted any more.

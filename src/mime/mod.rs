@@ -220,8 +220,6 @@ fn message_id(alert: &Alert, domain: &str) -> Result<String, MimeError> {
 /// `=_` (RFC 2045 section 6.7). None is the beginning of another: RFC 2046 section 5.1.1 has readers
 /// compare beginnings.
 struct Boundaries {
-    /// Stands in each of them.
-    own: String,
     alternative: String,
     related: String,
     mixed: String,
@@ -234,7 +232,6 @@ impl Boundaries {
             alternative: format!("=_{own}"),
             related: format!("=_r{own}"),
             mixed: format!("=_m{own}"),
-            own,
         }
     }
 }

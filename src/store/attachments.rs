@@ -1,4 +1,4 @@
-//! Attachments: looked at when their alert is rendered, their content one at a time.
+//! Attachments: looked at when their alert is rendered, their content piece by piece.
 
 use async_trait::async_trait;
 
@@ -16,7 +16,8 @@ pub trait Attachments: Send + Sync {
     /// cannot be read.
     async fn attachments(&self, alert: AlertId) -> Result<Vec<Attachment>, StoreError>;
 
-    /// The content of one; `None` where it is gone.
+    /// The octets of one content from the offset `from` on, `at_most` of them and fewer only where
+    /// it ends; `None` where it is gone.
     ///
     /// # Errors
     /// As [`AlertStore`](super::AlertStore).
@@ -24,5 +25,7 @@ pub trait Attachments: Send + Sync {
         &self,
         alert: AlertId,
         attachment: AttachmentId,
+        from: u64,
+        at_most: u32,
     ) -> Result<Option<Vec<u8>>, StoreError>;
 }

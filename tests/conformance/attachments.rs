@@ -41,9 +41,18 @@ async fn with_one(f: &dyn Fixture, reference: &str) -> AlertId {
 async fn contents(store: &Arc<dyn Store>, id: AlertId) -> Vec<Vec<u8>> {
     let mut contents = Vec::new();
     for attachment in store.attachments(id).await.expect("attachments") {
-        let content = store.attachment_content(id, attachment.id).await;
-        let content = content.expect("content").expect("is there");
-        assert_eq!(content.len() as u64, attachment.size_octets);
+        let mut content = Vec::new();
+        while (content.len() as u64) < attachment.size_octets {
+            let from = content.len() as u64;
+            let piece = store.attachment_content(id, attachment.id, from, 1_000_000);
+            content.extend(piece.await.expect("content").expect("is there"));
+            assert!(
+                content.len().is_multiple_of(1_000_000)
+                    || content.len() as u64 == attachment.size_octets
+            );
+        }
+        let behind = store.attachment_content(id, attachment.id, attachment.size_octets, 10);
+        assert_eq!(behind.await.expect("content"), Some(Vec::new()));
         contents.push(content);
     }
     contents
@@ -166,12 +175,18 @@ pub(crate) async fn they_need_an_alert_and_go_with_it(f: &dyn Fixture) {
         1
     );
     assert_eq!(
-        store.attachment_content(id, gone).await.expect("asked"),
+        store
+            .attachment_content(id, gone, 0, 10)
+            .await
+            .expect("asked"),
         None
     );
     let never = AttachmentId(i64::MAX);
     assert_eq!(
-        store.attachment_content(kept, never).await.expect("asked"),
+        store
+            .attachment_content(kept, never, 0, 10)
+            .await
+            .expect("asked"),
         None
     );
 }

@@ -1,6 +1,6 @@
 //! Attachments.
 
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, MAIN_DB, params};
@@ -28,25 +28,40 @@ impl Attachments for SqliteStore {
         &self,
         _alert: AlertId,
         attachment: AttachmentId,
+        from: u64,
+        at_most: u32,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         self.reader
             .call("read an attachment", move |connection| {
-                content(connection, attachment)
+                content(connection, attachment, from, at_most)
             })
             .await
     }
 }
 
-/// Straight out of the file: a query would hold the content a second time.
-fn content(connection: &Connection, attachment: AttachmentId) -> Result<Option<Vec<u8>>, Trouble> {
+/// Straight out of the file: a query would read the whole content.
+fn content(
+    connection: &Connection,
+    attachment: AttachmentId,
+    from: u64,
+    at_most: u32,
+) -> Result<Option<Vec<u8>>, Trouble> {
     let opened = connection.blob_open(MAIN_DB, "Attachment", "Content", attachment.0, true);
     let mut blob = match opened {
         // What SQLite says of a row that is not there.
         Err(error) if error.to_string().contains("no such rowid") => return Ok(None),
         other => other?,
     };
-    let mut octets = Vec::with_capacity(blob.len());
-    let read = blob.read_to_end(&mut octets);
+    let left = (blob.len() as u64)
+        .saturating_sub(from)
+        .min(u64::from(at_most));
+    let mut octets = vec![0; usize::try_from(left).unwrap_or(0)];
+    if octets.is_empty() {
+        return Ok(Some(octets));
+    }
+    let read = blob
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| blob.read_exact(&mut octets));
     read.map_err(|error| Trouble::Said(StoreErrorKind::Unavailable, error.to_string()))?;
     Ok(Some(octets))
 }

@@ -24,13 +24,14 @@ impl Attachments for SqlServerStore {
         &self,
         alert: AlertId,
         attachment: AttachmentId,
+        from: u64,
+        at_most: u32,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         const DOING: &str = "read an attachment";
         let sql = include_str!("sql/attachment_content.sql");
-        let rows = self
-            .pool
-            .rows(DOING, sql, &[&alert.0, &attachment.0])
-            .await?;
+        let first = i64::try_from(from).unwrap_or(i64::MAX - 1) + 1;
+        let values: [&dyn ToSql; 4] = [&alert.0, &attachment.0, &first, &i64::from(at_most)];
+        let rows = self.pool.rows(DOING, sql, &values).await?;
         let content = rows.into_iter().next().map(content).transpose();
         content.map_err(|e| unexpected(DOING, e))
     }
