@@ -5,11 +5,12 @@ CREATE TABLE Attachment (
     AlertId          INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
     FileName         TEXT,
     MediaType        TEXT,
-    Content          BLOB NOT NULL,
     Disposition      TEXT NOT NULL DEFAULT 'attachment',
     ContentId        TEXT,
     Description      TEXT,
     TransferEncoding TEXT NOT NULL DEFAULT 'base64',
+    -- Last, so that the others are read without it.
+    Content          BLOB NOT NULL,
     CONSTRAINT CK_Attachment_Disposition CHECK (lower(Disposition) IN ('attachment', 'inline')),
     CONSTRAINT CK_Attachment_TransferEncoding CHECK (lower(TransferEncoding) IN ('base64', 'quoted-printable', '7bit')),
     CONSTRAINT CK_Attachment_Length CHECK (

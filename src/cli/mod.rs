@@ -65,7 +65,7 @@ enum Verb {
     /// Run a small SMTP server on loopback that stores what it gets as .eml files
     Sink(sink::Args),
     /// Insert one alert
-    Send(send::Args),
+    Send(Box<send::Args>),
     /// Show queue and instances, or one alert
     Status(status::Args),
     /// Put held alerts back into the queue
@@ -159,7 +159,7 @@ impl Cli {
             Verb::Migrate(args) => migrate::perform(args, load(self.config)?).await,
             Verb::Adopt(args) => adopt::perform(args, load(self.config)?).await,
             Verb::Check(args) => check::perform(args, self.config).await,
-            Verb::Send(args) => send::perform(args, load(self.config)?).await,
+            Verb::Send(args) => send::perform(*args, load(self.config)?).await,
             Verb::Status(args) => status::perform(args, load(self.config)?).await,
             Verb::Release(args) => release::perform(args, load(self.config)?).await,
             Verb::Resolve(args) => resolve::perform(args, load(self.config)?).await,

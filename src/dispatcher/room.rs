@@ -7,9 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Messages below this are not counted.
 const SMALL: u64 = 64 * 1024;
-/// Octets of all messages that are counted. A message takes twice its length while it is
-/// submitted; one that is larger than all of this goes alone.
-const TOTAL: u64 = 12 * 1024 * 1024;
+/// Octets of all messages that are counted, from their first octet to the relay's answer; one that
+/// is larger than all of this goes alone.
+const TOTAL: u64 = 6 * 1024 * 1024;
 /// What is counted at a time.
 const UNIT: u64 = 1024;
 

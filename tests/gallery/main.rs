@@ -6,6 +6,7 @@ mod inserted;
 mod memory;
 mod python;
 mod read;
+mod refused;
 #[expect(dead_code, reason = "this binary needs a part of what a site offers")]
 #[path = "../support/site.rs"]
 mod site;

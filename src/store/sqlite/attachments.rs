@@ -31,7 +31,7 @@ impl Attachments for SqliteStore {
         from: u64,
         at_most: u32,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        self.reader
+        self.contents
             .call("read an attachment", move |connection| {
                 content(connection, attachment, from, at_most)
             })
