@@ -62,9 +62,9 @@ pub const SQLITE: &[Migration] = &[
         sql: include_str!("../../migrations/sqlite/0003_shared.sql"),
     },
     Migration {
-        version: 4,
+        version: 5,
         name: "attachments",
-        sql: include_str!("../../migrations/sqlite/0004_attachments.sql"),
+        sql: include_str!("../../migrations/sqlite/0005_attachments.sql"),
     },
 ];
 
@@ -86,9 +86,9 @@ pub const SQLSERVER: &[Migration] = &[
         sql: include_str!("../../migrations/sqlserver/0003_shared.sql"),
     },
     Migration {
-        version: 4,
+        version: 5,
         name: "attachments",
-        sql: include_str!("../../migrations/sqlserver/0004_attachments.sql"),
+        sql: include_str!("../../migrations/sqlserver/0005_attachments.sql"),
     },
 ];
 
