@@ -48,6 +48,7 @@ pub(crate) fn alert() -> Alert {
         attempt_count: 0,
         template_version: None,
         newest_templates: None,
+        attachment_count: 0,
         recipients: Vec::new(),
     }
 }

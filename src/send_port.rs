@@ -3,15 +3,18 @@
 //! Who may insert may not do everything: the rules of a send port decide about the From, the
 //! recipient domains and the login that inserted the alert.
 
+mod attachments;
+
 use std::time::Duration;
 
+use attachments::AttachmentRules;
 use chrono::{FixedOffset, Offset, Utc};
 
 use crate::config::{Problem, SendPortConfig};
 use crate::delivery_window::{DeliveryWindow, Zone, shown};
 use crate::domain::{
-    Alert, AlertOrigin, Charset, Command, DsnReturn, EnhancedStatusCode, InDoubt, Mailbox, Notify,
-    Reply, ReversePath, Timestamp, domain_to_ascii, parse_mailbox, resolve_macros,
+    Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode, InDoubt,
+    Mailbox, Notify, Reply, ReversePath, Timestamp, domain_to_ascii, parse_mailbox, resolve_macros,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -78,6 +81,7 @@ pub struct SendPort {
     delivery_window: Option<DeliveryWindow>,
     biztalk_macros: bool,
     biztalk_time_zone: Option<Zone>,
+    attachments: AttachmentRules,
     allow_from: Vec<String>,
     allow_recipient_domains: Vec<String>,
     allow_principals: Vec<String>,
@@ -123,6 +127,7 @@ impl SendPort {
                 .as_deref()
                 .map(str::parse)
                 .transpose()?,
+            attachments: AttachmentRules::new(&config.attachments),
             allow_from: config.allow_from.iter().map(|r| from_rule(r)).collect(),
             allow_recipient_domains: config
                 .allow_recipient_domains
@@ -190,6 +195,14 @@ impl SendPort {
                 alert.created_by, self.name
             ),
         ))
+    }
+
+    /// Whether the send port takes all of these, by their names and lengths.
+    ///
+    /// # Errors
+    /// The refusal that fails the alert.
+    pub fn check_attachments(&self, attachments: &[Attachment]) -> Result<(), Refusal> {
+        self.attachments.check(&self.name, attachments)
     }
 
     /// The From of an alert: its own where the send port allows it, else the send port's.

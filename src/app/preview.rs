@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::parts::{make_send_ports, template_shelf};
 use super::{AppError, system_clock};
 use crate::config::Config;
-use crate::dispatcher::{NotComposed, Preview, preview};
+use crate::dispatcher::{NotComposed, Preview, Sources, preview};
 use crate::domain::AlertId;
 use crate::replies::ReplyTable;
 use crate::store::{Loaded, Store};
@@ -36,10 +36,15 @@ pub async fn preview_alert(
     };
     let templates = template_shelf(config, store)?;
     let clock = system_clock();
-    let made = preview(alert, port, &templates, &ReplyTable::built_in(), &*clock).await;
+    let sources = Sources {
+        templates: &templates,
+        attachments: &**store,
+    };
+    let made = preview(alert, port, &sources, &ReplyTable::built_in(), &*clock).await;
     match made {
         Ok(preview) => Ok(Ok(preview)),
         Err(NotComposed::Never(refusal)) => Ok(Err(refusal.reason)),
-        Err(NotComposed::NotNow(error)) => Err(error.into()),
+        Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
+        Err(NotComposed::NotYet(_, why)) => Ok(Err(why.unwrap_or_default())),
     }
 }

@@ -67,7 +67,7 @@ enum Verb {
     /// Run a small SMTP server on loopback that stores what it gets as .eml files
     Sink(sink::Args),
     /// Insert one alert
-    Send(send::Args),
+    Send(Box<send::Args>),
     /// Show queue and instances, or one alert
     Status(status::Args),
     /// Show what an alert becomes: envelope, relays, protection, and the message to the octet
@@ -170,7 +170,7 @@ impl Cli {
             Verb::Migrate(args) => migrate::perform(args, load(self.config)?).await,
             Verb::Adopt(args) => adopt::perform(args, load(self.config)?).await,
             Verb::Check(args) => check::perform(args, self.config).await,
-            Verb::Send(args) => send::perform(args, load(self.config)?).await,
+            Verb::Send(args) => send::perform(*args, load(self.config)?).await,
             Verb::Status(args) => status::perform(args, load(self.config)?).await,
             Verb::Preview(args) => preview::perform(args, load(self.config)?).await,
             Verb::Template(args) => template::perform(args, self.config).await,

@@ -1,13 +1,13 @@
 //! `sendport send`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::status::delivery_table;
 use super::{Failure, open, say};
 use crate::config::Config;
 use crate::domain::{AlertId, AlertStatus, BodyFormat, Priority};
-use crate::store::{NewAlert, Store};
+use crate::store::{NewAlert, NewAttachment, Store};
 
 /// Inserts one alert, as an application would by SQL. The service sends it.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,9 @@ pub(super) struct Args {
     /// JSON object for the template
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
+    /// File to attach; may be given several times
+    #[arg(long, value_name = "FILE")]
+    attach: Vec<PathBuf>,
     /// Language of the template, such as de-AT
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
@@ -81,12 +84,7 @@ fn new_alert(args: Args) -> Result<NewAlert, Failure> {
     let body = match args.body_file {
         None => args.body,
         Some(file) if file.as_os_str() == "-" => Some(std::io::read_to_string(std::io::stdin())?),
-        Some(file) => Some(std::fs::read_to_string(&file).map_err(|error| {
-            Failure::Other(format!(
-                "the file {} cannot be read: {error}",
-                file.display()
-            ))
-        })?),
+        Some(file) => Some(std::fs::read_to_string(&file).map_err(unreadable(&file))?),
     };
     Ok(NewAlert {
         to_recipients: args.to,
@@ -108,7 +106,25 @@ fn new_alert(args: Args) -> Result<NewAlert, Failure> {
         priority: args.priority,
         not_before: None,
         expires_at: None,
+        attachments: args
+            .attach
+            .iter()
+            .map(|file| attachment(file))
+            .collect::<Result<_, _>>()?,
     })
+}
+
+fn attachment(file: &Path) -> Result<NewAttachment, Failure> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let content = std::fs::read(file).map_err(unreadable(file))?;
+    Ok(NewAttachment::file(name, content))
+}
+
+fn unreadable(file: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+    move |error| {
+        let file = file.display();
+        Failure::Other(format!("the file {file} cannot be read: {error}"))
+    }
 }
 
 async fn show_outcome(store: &dyn Store, id: AlertId, timeout: Duration) -> Result<(), Failure> {

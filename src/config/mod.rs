@@ -4,8 +4,10 @@
 //! (`SENDPORT__SECTION__KEY`) over that. An unknown key is refused with a suggestion, a
 //! doubtful value with what to write instead.
 
+pub mod attachments;
 pub mod audit;
 pub mod auth;
+pub mod byte_size;
 mod check_auth;
 mod check_oauth2;
 mod check_tls;

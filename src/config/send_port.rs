@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::attachments::AttachmentsConfig;
 use super::audit::AuditConfig;
 use super::delivery_window::DeliveryWindowConfig;
 use super::notify;
@@ -49,6 +50,9 @@ pub struct SendPortConfig {
     pub retry: RetryConfig,
     /// When it may send; without it at any time.
     pub delivery_window: Option<DeliveryWindowConfig>,
+    /// What may go with an alert.
+    #[serde(default)]
+    pub attachments: AttachmentsConfig,
     /// Copies of what is submitted; without it none are kept.
     pub audit: Option<AuditConfig>,
     /// Who is told of failures: addresses, separated by `;` or `,`.

@@ -59,6 +59,7 @@ fn every_setting_of_the_reference_is_understood_and_stands_at_its_default() {
     assert_eq!(shown.idle_timeout, real.idle_timeout);
     let (shown, real) = (&config.send_port["default"], &smallest.send_port["default"]);
     assert_eq!(shown.retry_policy(), real.retry_policy());
+    assert_eq!(shown.attachments, real.attachments);
 }
 
 #[test]

@@ -1,19 +1,44 @@
 //! From an alert to its message.
 
-use super::TemplateShelf;
-use crate::domain::{Alert, Message};
-use crate::mime;
+use std::time::Duration;
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::room::Place;
+use super::{Composed, Dispatcher, TemplateShelf, attempts_left, secured};
+use crate::domain::{Alert, Attachment, AttachmentId, Message};
+use crate::mime::{self, MessageSettings};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::Protection;
 use crate::store::StoreError;
+use crate::store::attachments::Attachments;
+
+/// Work on more octets than this would keep others from running.
+const LARGE: usize = 256 * 1024;
+
+/// Octets of a content that are read at a time.
+const PIECE: u32 = 256 * 1024;
+
+/// Longest wait for other large messages.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// After that.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Why there is no message.
 #[derive(Debug)]
 pub enum NotComposed {
     /// The alert fails.
     Never(Refusal),
-    /// The database does not hand out the template at the moment.
-    NotNow(StoreError),
+    /// The database does not hand out at the moment what the message is made of.
+    NotNow {
+        /// Such as "its template".
+        what: &'static str,
+        /// Why.
+        error: StoreError,
+    },
+    /// Nothing is wrong, but it is not its turn: due again after this, and why.
+    NotYet(Duration, Option<String>),
 }
 
 impl From<Refusal> for NotComposed {
@@ -33,34 +58,192 @@ pub struct Draft {
     pub template_version: Option<String>,
 }
 
-/// Makes the message of an alert; `international`: for recipients whose addresses are not
-/// ASCII.
-pub(super) async fn draft(
-    templates: &TemplateShelf,
-    alert: &Alert,
-    port: &SendPort,
-    international: bool,
-) -> Result<Draft, NotComposed> {
-    port.check_principal(alert)?;
-    let from = port.decide_from(alert)?;
-    let protection = port.decide_protection(alert)?;
-    let templates = templates.for_alert(alert).await?;
-    let rendered = templates
-        .render_at(alert, port.wall_clock(alert))
-        .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-    let settings = mime::MessageSettings {
-        from,
-        message_id_domain: port.message_id_domain.clone(),
-        headers: port.headers.clone(),
-        charset: port.charset,
-        html_charset: port.html_charset,
-        international,
-    };
-    let message = mime::build_message(&rendered, &settings)
-        .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-    Ok(Draft {
-        message,
-        protection,
-        template_version: rendered.template_version,
-    })
+/// What messages are made of, beside the alert.
+pub struct Sources<'a> {
+    /// The templates.
+    pub templates: &'a TemplateShelf,
+    /// The files that go with alerts.
+    pub attachments: &'a dyn Attachments,
+}
+
+impl Sources<'_> {
+    /// The attachments of the alert, all of them allowed. They are looked at only where there are
+    /// any, and their contents are not read yet.
+    pub(super) async fn attachments(
+        &self,
+        alert: &Alert,
+        port: &SendPort,
+    ) -> Result<Vec<Attachment>, NotComposed> {
+        port.check_principal(alert)?;
+        if alert.attachment_count == 0 {
+            return Ok(Vec::new());
+        }
+        let read = self.attachments.attachments(alert.id).await;
+        let attachments = read.map_err(unread)?;
+        port.check_attachments(&attachments)?;
+        Ok(attachments)
+    }
+
+    /// Makes the message of an alert; `international`: for recipients whose addresses are not
+    /// ASCII.
+    pub(super) async fn draft(
+        &self,
+        alert: &Alert,
+        port: &SendPort,
+        international: bool,
+        attachments: &[Attachment],
+    ) -> Result<Draft, NotComposed> {
+        let settings = MessageSettings {
+            from: port.decide_from(alert)?,
+            message_id_domain: port.message_id_domain.clone(),
+            headers: port.headers.clone(),
+            charset: port.charset,
+            html_charset: port.html_charset,
+            international,
+        };
+        let protection = port.decide_protection(alert)?;
+        let templates = self.templates.for_alert(alert).await?;
+        let (draft, template_version) = aside(text_octets(alert), || {
+            let rendered = templates
+                .render_at(alert, port.wall_clock(alert))
+                .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
+            let draft = mime::draft_message(&rendered, &settings, attachments)
+                .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
+            Ok::<_, Refusal>((draft, rendered.template_version))
+        })?;
+        Ok(Draft {
+            message: self.filled(alert, draft).await?,
+            protection,
+            template_version,
+        })
+    }
+
+    /// With all contents, of which one piece at a time is in memory.
+    async fn filled(&self, alert: &Alert, mut draft: mime::Draft) -> Result<Message, NotComposed> {
+        while let Some(id) = draft.wanted() {
+            let first = self.piece(alert, id, 0).await?;
+            if draft.looks_first() {
+                self.pass(alert, id, &first, |piece| draft.look(piece))
+                    .await?;
+            }
+            self.pass(alert, id, &first, |piece| draft.append(piece))
+                .await?;
+            draft.close();
+        }
+        Ok(draft.finish())
+    }
+
+    /// Hands every piece of a content to `take`, others having their turn in between.
+    async fn pass(
+        &self,
+        alert: &Alert,
+        id: AttachmentId,
+        first: &[u8],
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<(), NotComposed> {
+        take(first);
+        let (mut from, mut last) = (first.len() as u64, first.len());
+        while last == PIECE as usize {
+            let piece = self.piece(alert, id, from).await?;
+            take(&piece);
+            (from, last) = (from + piece.len() as u64, piece.len());
+        }
+        Ok(())
+    }
+
+    async fn piece(
+        &self,
+        alert: &Alert,
+        id: AttachmentId,
+        from: u64,
+    ) -> Result<Vec<u8>, NotComposed> {
+        let read = self
+            .attachments
+            .attachment_content(alert.id, id, from, PIECE);
+        let content = read.await.map_err(unread)?;
+        let gone = || {
+            Refusal::new(
+                "attachment-gone",
+                format!(
+                    "attachment {} was deleted while the alert was being sent",
+                    id.0
+                ),
+            )
+        };
+        Ok(content.ok_or_else(gone)?)
+    }
+}
+
+impl Dispatcher {
+    /// `international`: for recipients whose addresses are not ASCII.
+    pub(super) async fn compose(
+        &self,
+        alert: &Alert,
+        port: &SendPort,
+        international: bool,
+    ) -> Result<Composed, NotComposed> {
+        attempts_left(alert, port)?;
+        let sources = Sources {
+            templates: &self.parts.templates,
+            attachments: &*self.parts.attachments,
+        };
+        let attachments = sources.attachments(alert, port).await?;
+        let place = self.place(alert, port, &attachments).await?;
+        let draft = sources
+            .draft(alert, port, international, &attachments)
+            .await?;
+        let octets_before = self.octets_before(&draft.message, port, draft.protection);
+        Ok(Composed {
+            message: secured(draft.message, draft.protection)?,
+            octets_before,
+            template_version: draft.template_version,
+            _place: place,
+        })
+    }
+
+    async fn place(
+        &self,
+        alert: &Alert,
+        port: &SendPort,
+        attachments: &[Attachment],
+    ) -> Result<Place, NotComposed> {
+        let octets = text_octets(alert) as u64 + mime::expected_octets(attachments);
+        // An audit holds copies beside it.
+        let copies = if self.parts.auditors.contains_key(&port.name) {
+            2
+        } else {
+            1
+        };
+        let place = tokio::select! {
+            biased;
+            place = self.room.take(octets.saturating_mul(copies), PATIENCE) => place,
+            () = self.parts.stop.cancelled() => return Err(NotComposed::NotYet(Duration::ZERO, None)),
+        };
+        let why = || Some("waits for other large messages to be sent".to_owned());
+        place.ok_or_else(|| NotComposed::NotYet(AGAIN, why()))
+    }
+}
+
+fn unread(error: StoreError) -> NotComposed {
+    if error.is_transient() {
+        let what = "its attachments";
+        return NotComposed::NotNow { what, error };
+    }
+    Refusal::new("unreadable-row", error.to_string()).into()
+}
+
+/// What the texts come from.
+fn text_octets(alert: &Alert) -> usize {
+    let columns = [&alert.body, &alert.payload];
+    columns.into_iter().flatten().map(String::len).sum()
+}
+
+/// Runs `work` where it keeps no other task waiting, if it is long.
+fn aside<T>(octets: usize, work: impl FnOnce() -> T) -> T {
+    let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if octets > LARGE && has_others {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
 }

@@ -3,14 +3,22 @@
 use crate::audit::Submission;
 use crate::domain::{Alert, AttemptKey, Envelope, Lease, Message, OutcomeKind};
 use crate::send_port::SendPort;
+use crate::smime::Protection;
 
 use super::{Composed, Dispatcher};
 
 impl Dispatcher {
-    /// The octets before protection, copied only where an audit keeps them.
-    pub(super) fn octets_before(&self, message: &Message, port: &SendPort) -> Option<Vec<u8>> {
+    /// The octets before protection, copied only where an audit keeps them and they are others
+    /// than those after it.
+    pub(super) fn octets_before(
+        &self,
+        message: &Message,
+        port: &SendPort,
+        protection: Protection,
+    ) -> Option<Vec<u8>> {
         let auditor = self.parts.auditors.get(&port.name)?;
-        auditor.keeps_before().then(|| message.octets.clone())
+        let differ = auditor.keeps_before() && protection != Protection::None;
+        differ.then(|| message.octets.clone())
     }
 
     /// Keeps what `key` is about to submit to `relay`, where the send port has an audit.

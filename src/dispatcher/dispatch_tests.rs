@@ -14,6 +14,7 @@ use crate::domain::{AlertOrigin, AlertStatus, AuditStage, LeaseToken, RecipientS
 use crate::relay::Relay;
 use crate::relay::file::FileRelay;
 use crate::store::Event;
+use crate::store::sqlite::SqliteStore;
 use crate::template::TemplateSet;
 
 struct Uncontested;
@@ -43,6 +44,8 @@ impl Room {
         let stages = AuditStage::ALL.to_vec();
         let auditor = Auditor::new("default", stages, trails, events.clone());
         let clock = Arc::new(SystemClock);
+        let file = folder.path().join("sendport.db");
+        let store = SqliteStore::open(&file, clock.clone()).expect("open");
         let replies = Arc::new(ReplyTable::built_in());
         let relays = ["first", "second"]
             .map(|name| relay(folder.path(), name))
@@ -56,6 +59,7 @@ impl Room {
                 events,
             )),
             auditors: BTreeMap::from([("default".to_owned(), auditor)]),
+            attachments: Arc::new(store),
             templates: Arc::new(TemplateShelf::of_folder(TemplateSet::empty())),
             replies,
             clock,

@@ -1,6 +1,6 @@
 //! One leased alert: render → build → secure → submit → outcome.
 //!
-//! In comes a `Lease<Alert>`, out goes an [`Outcome`]; nothing in here touches the database.
+//! In comes a `Lease<Alert>`, out goes an [`Outcome`]; of the database it knows attachments alone.
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod board;
@@ -11,6 +11,7 @@ mod preview;
 mod reach;
 mod receipt;
 mod roll;
+mod room;
 mod seat;
 mod shelf;
 mod submit;
@@ -24,9 +25,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use board::RelayBoard;
-pub use compose::{Draft, NotComposed};
+pub use compose::{Draft, NotComposed, Sources};
 pub use preview::{Preview, preview};
 use roll::{Roll, Rules};
+use room::{Place, Room};
 pub use seat::Expected;
 pub use shelf::TemplateShelf;
 use submit::{Job, Submitted};
@@ -43,9 +45,10 @@ use crate::replies::ReplyTable;
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{self, Protection};
 use crate::store::StoreError;
+use crate::store::attachments::Attachments;
 
-/// How long an alert waits whose template the database did not hand out.
-const TEMPLATE_WAIT: Duration = Duration::from_secs(5);
+/// How long an alert waits that the database did not hand out something for.
+const STORE_WAIT: Duration = Duration::from_secs(5);
 
 /// What a dispatcher is made of.
 pub struct Parts {
@@ -55,6 +58,8 @@ pub struct Parts {
     pub board: Arc<RelayBoard>,
     /// Who keeps copies, by the name of the send port; most have none.
     pub auditors: BTreeMap<String, Auditor>,
+    /// The files that go with alerts.
+    pub attachments: Arc<dyn Attachments>,
     /// The templates.
     pub templates: Arc<TemplateShelf>,
     /// The table of replies.
@@ -91,6 +96,7 @@ impl FinalDotGate for Gate<'_> {
 /// Works on leased alerts, any number of them at the same time.
 pub struct Dispatcher {
     parts: Parts,
+    room: Room,
 }
 
 /// A message that is ready, and the version of the template that it was made from.
@@ -99,12 +105,16 @@ struct Composed {
     /// Before protection, where an audit wants them.
     octets_before: Option<Vec<u8>>,
     template_version: Option<String>,
+    _place: Place,
 }
 
 impl Dispatcher {
     /// A dispatcher.
     pub fn new(parts: Parts) -> Self {
-        Self { parts }
+        Self {
+            parts,
+            room: Room::new(),
+        }
     }
 
     /// Works on one alert until something is decided. Bounded by the relay's time-outs. It is
@@ -150,7 +160,8 @@ impl Dispatcher {
                 roll.refuse(&refusal);
                 return decided(roll.into_decision(None, port.in_doubt, None));
             }
-            Err(NotComposed::NotNow(error)) => return wait_for_template(&error),
+            Err(NotComposed::NotNow { what, error }) => return wait_for(what, &error),
+            Err(NotComposed::NotYet(retry_in, reason)) => return released(retry_in, reason),
         };
         if envelope.forward_paths.is_empty() {
             let version = composed.template_version;
@@ -192,23 +203,6 @@ impl Dispatcher {
             Submitted::NotKept(why) => copies::wait_for_audit(port, &why),
         }
     }
-
-    /// `international`: for recipients whose addresses are not ASCII.
-    async fn compose(
-        &self,
-        alert: &Alert,
-        port: &SendPort,
-        international: bool,
-    ) -> Result<Composed, NotComposed> {
-        attempts_left(alert, port)?;
-        let draft = compose::draft(&self.parts.templates, alert, port, international).await?;
-        let octets_before = self.octets_before(&draft.message, port);
-        Ok(Composed {
-            message: secured(draft.message, draft.protection)?,
-            octets_before,
-            template_version: draft.template_version,
-        })
-    }
 }
 
 fn secured(message: Message, protection: Protection) -> Result<SecuredMessage, Refusal> {
@@ -224,10 +218,9 @@ fn envelope(alert: &Alert, port: &SendPort, roll: &Roll) -> Envelope {
     }
 }
 
-/// Nothing is wrong with the alert: it goes on as soon as the database hands out its template.
-fn wait_for_template(error: &StoreError) -> OutcomeKind {
-    let reason = format!("waits for its template: {error}");
-    released(TEMPLATE_WAIT, Some(reason))
+/// Nothing is wrong with the alert: it goes on as soon as the database hands out what it needs.
+fn wait_for(what: &str, error: &StoreError) -> OutcomeKind {
+    released(STORE_WAIT, Some(format!("waits for {what}: {error}")))
 }
 
 fn decided(decision: Decision) -> OutcomeKind {

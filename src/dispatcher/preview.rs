@@ -1,8 +1,8 @@
 //! What an alert would become, without sending it: the dispatcher's own steps up to the relay.
 
-use super::compose::draft;
+use super::compose::Sources;
 use super::roll::{Roll, Rules};
-use super::{Draft, NotComposed, TemplateShelf, attempts_left, envelope, expiry, secured, window};
+use super::{Draft, NotComposed, attempts_left, envelope, expiry, secured, window};
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{Alert, Envelope, OutcomeKind, Recipient, Reply, SecuredMessage};
@@ -35,7 +35,7 @@ pub struct Preview {
 pub async fn preview(
     mut alert: Alert,
     port: &SendPort,
-    templates: &TemplateShelf,
+    sources: &Sources<'_>,
     replies: &ReplyTable,
     clock: &dyn Clock,
 ) -> Result<Preview, NotComposed> {
@@ -51,7 +51,10 @@ pub async fn preview(
     let roll = Roll::call(&alert, &rules);
     let envelope = envelope(&alert, port, &roll);
     let international = envelope.has_international_recipients();
-    let draft = draft(templates, &alert, port, international).await?;
+    let attachments = sources.attachments(&alert, port).await?;
+    let draft = sources
+        .draft(&alert, port, international, &attachments)
+        .await?;
     let refused = attempts_left(&alert, port).err().map(|why| why.reason);
     let not_now = expiry(&alert, &rules, now)
         .or(refused)

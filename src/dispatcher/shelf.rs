@@ -80,7 +80,10 @@ impl TemplateShelf {
             }
             Ok(Ok(None)) => Ok(self.folder.clone()),
             Ok(Err(error)) => Err(never(&error)),
-            Err(error) => Err(NotComposed::NotNow(error)),
+            Err(error) => Err(NotComposed::NotNow {
+                what: "its template",
+                error,
+            }),
         }
     }
 

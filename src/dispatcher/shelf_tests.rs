@@ -46,7 +46,7 @@ impl Room {
         let set = match self.shelf.for_alert(alert).await {
             Ok(set) => set,
             Err(NotComposed::Never(refusal)) => return Err(refusal.reason),
-            Err(NotComposed::NotNow(error)) => panic!("{error}"),
+            Err(other) => panic!("{other:?}"),
         };
         let rendered = set.render(alert).map_err(|error| error.to_string())?;
         let version = rendered.template_version.unwrap_or_default();
@@ -137,7 +137,7 @@ async fn what_was_read_once_is_at_hand_without_the_database() {
     };
     let waits = room.shelf.for_alert(&not_read).await;
     assert!(
-        matches!(waits, Err(NotComposed::NotNow(_))),
+        matches!(waits, Err(NotComposed::NotNow { .. })),
         "it waits, and does not fail"
     );
 }

@@ -255,6 +255,8 @@ pub struct Alert {
     /// The newest version of the database's templates when this was read, if there is any and
     /// the alert names a template.
     pub newest_templates: Option<u32>,
+    /// How many rows of `Attachment` it has.
+    pub attachment_count: u32,
     /// The rows of `Recipient`; empty before the first outcome was recorded.
     pub recipients: Vec<Recipient>,
 }

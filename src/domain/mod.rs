@@ -7,6 +7,7 @@
 
 mod address;
 mod alert;
+mod attachment;
 mod attempt;
 mod audit;
 mod biztalk;
@@ -25,6 +26,7 @@ pub use alert::{
     Alert, AlertId, AlertOrigin, AlertStatus, BodyFormat, Importance, Lease, LeaseToken, Priority,
     PublicId, Sensitivity,
 };
+pub use attachment::{Attachment, AttachmentId, ContentDisposition, TransferEncoding};
 pub use attempt::{
     Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, DotNote, Outcome,
     OutcomeKind, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,

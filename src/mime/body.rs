@@ -14,24 +14,46 @@ use crate::template::RenderedAlert;
 pub(super) fn entity(
     rendered: &RenderedAlert<'_>,
     boundary: &str,
-    (charset, html_charset): (Charset, Charset),
+    charsets: (Charset, Charset),
 ) -> Vec<u8> {
-    let text = |text: &str| plain_part(text, boundary, charset);
     match (&rendered.text, &rendered.html) {
-        (plain, None) => text(plain.as_deref().unwrap_or_default()).formatted(),
+        (plain, None) => {
+            plain_part(plain.as_deref().unwrap_or_default(), boundary, charsets.0).formatted()
+        }
         (plain, Some(html)) => {
-            // The last part is the one that readers like best: text first.
-            let first = match plain {
-                Some(plain) => text(plain),
-                None => text(&html_to_text(html)),
-            };
+            let (first, last) = text_and_html(plain.as_deref(), html, boundary, charsets);
             MultiPart::alternative()
                 .boundary(boundary)
                 .singlepart(first)
-                .singlepart(html_part(html, boundary, html_charset))
+                .singlepart(last)
                 .formatted()
         }
     }
+}
+
+/// Text and HTML, each with its headers and ending in CRLF, for a multipart that is made elsewhere.
+pub(super) fn alternatives(
+    rendered: &RenderedAlert<'_>,
+    boundary: &str,
+    charsets: (Charset, Charset),
+) -> [Vec<u8>; 2] {
+    let html = rendered.html.as_deref().unwrap_or_default();
+    let (first, last) = text_and_html(rendered.text.as_deref(), html, boundary, charsets);
+    [first.formatted(), last.formatted()]
+}
+
+/// The last part is the one that readers like best: text first.
+fn text_and_html(
+    plain: Option<&str>,
+    html: &str,
+    boundary: &str,
+    (charset, html_charset): (Charset, Charset),
+) -> (SinglePart, SinglePart) {
+    let text = plain.map_or_else(|| Cow::Owned(html_to_text(html)), Cow::Borrowed);
+    (
+        plain_part(&text, boundary, charset),
+        html_part(html, boundary, html_charset),
+    )
 }
 
 /// In UTF-8 where the set lacks a character: a reader that knows only the set shows some of it
@@ -125,7 +147,8 @@ fn is_untouchable(octets: &[u8], boundary: &str) -> bool {
         return false;
     }
     std::str::from_utf8(octets).is_ok_and(|text| {
-        !text.contains(boundary)
+        // Other boundaries of the message hold this one's name.
+        !text.contains(boundary.trim_start_matches("=_"))
             && text
                 .split("\r\n")
                 .all(|line| line.len() <= 78 && !line.ends_with([' ', '\t']))

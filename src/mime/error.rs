@@ -62,6 +62,16 @@ pub enum MimeError {
         /// What was expected.
         problem: &'static str,
     },
+    /// A column of an attachment cannot be sent.
+    #[error("attachment {attachment}: column {column} cannot be used: {problem}")]
+    BadAttachment {
+        /// Its key and name.
+        attachment: String,
+        /// The column of `Attachment`.
+        column: &'static str,
+        /// What was expected.
+        problem: &'static str,
+    },
     /// The send port's setting cannot be used.
     #[error(
         "'{written}' cannot stand on the right side of a Message-ID; set message_id_domain to a domain name of yours, such as mail.contoso.com"
@@ -82,6 +92,7 @@ impl MimeError {
             Self::BadReplyTo { .. } => "bad-reply-to",
             Self::BadHeaders { .. } | Self::BadHeaderValue { .. } => "bad-headers",
             Self::HeaderNotAllowed { .. } => "header-not-allowed",
+            Self::BadAttachment { .. } => "bad-attachment",
             Self::BadMessageIdDomain { .. } => "bad-message-id-domain",
         }
     }

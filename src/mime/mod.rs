@@ -17,21 +17,30 @@
 //! is ASCII in either form.
 
 mod alternative;
+mod attachment;
 mod body;
+mod draft;
 mod encoded_word;
+mod encoding;
 mod error;
 mod extra;
+mod file_name;
 mod guard;
 mod header;
+mod media_type;
+mod parameter;
 
 use crate::domain::{
-    Alert, Charset, Importance, Mailbox, Message, Recipient, RecipientKind, Sensitivity, Timestamp,
-    expand_recipients, parse_address_list, parse_mailbox,
+    Alert, Attachment, Charset, Importance, Mailbox, Message, Recipient, RecipientKind,
+    Sensitivity, Timestamp, expand_recipients, parse_address_list, parse_mailbox,
 };
 use crate::template::RenderedAlert;
 
+pub use attachment::expected_octets;
+pub use draft::Draft;
 pub use error::MimeError;
 pub use extra::HeaderPolicy;
+pub use file_name::{extension, safe_file_name};
 use header::{HeaderSection, Script};
 
 /// What a send port says about its messages.
@@ -52,7 +61,7 @@ pub struct MessageSettings {
     pub international: bool,
 }
 
-/// Makes the message of an alert.
+/// Makes the message of an alert without attachments.
 ///
 /// # Errors
 /// [`MimeError`] names the column that cannot be sent. It is permanent: the same row fails
@@ -61,6 +70,18 @@ pub fn build_message(
     rendered: &RenderedAlert<'_>,
     settings: &MessageSettings,
 ) -> Result<Message, MimeError> {
+    Ok(draft_message(rendered, settings, &[])?.finish())
+}
+
+/// Begins the message of an alert; the contents of `attachments` are asked for one by one.
+///
+/// # Errors
+/// As [`build_message`].
+pub fn draft_message(
+    rendered: &RenderedAlert<'_>,
+    settings: &MessageSettings,
+    attachments: &[Attachment],
+) -> Result<Draft, MimeError> {
     let alert = rendered.alert;
     guard::check_columns(alert, &rendered.subject)?;
     let recipients = expand_recipients(alert);
@@ -93,10 +114,14 @@ pub fn build_message(
     if let Some(language) = alert.language.as_deref().filter(|l| is_language_tag(l)) {
         headers.literal("Content-Language", language.trim());
     }
-    let mut octets = headers.into_octets();
-    let charsets = (settings.charset, settings.html_charset);
-    octets.extend(body::entity(rendered, &boundary(alert), charsets));
-    Ok(Message { message_id, octets })
+    Draft::new(
+        message_id,
+        headers.into_octets(),
+        rendered,
+        attachments,
+        &Boundaries::of(alert),
+        (settings.charset, settings.html_charset),
+    )
 }
 
 /// `To` and `Cc` (RFC 5322 section 3.6.3): the readable addresses. Without any, an empty
@@ -199,9 +224,24 @@ fn message_id(alert: &Alert, domain: &str) -> Result<String, MimeError> {
     Ok(format!("<{}@{domain}>", alert.public_id))
 }
 
-/// Quoted-printable and base64 never hold `=_` (RFC 2045 section 6.7).
-fn boundary(alert: &Alert) -> String {
-    format!("=_{}", alert.public_id.0.as_simple())
+/// The boundaries of a message, the same in every attempt. Quoted-printable and base64 never hold
+/// `=_` (RFC 2045 section 6.7). None is the beginning of another: RFC 2046 section 5.1.1 has readers
+/// compare beginnings.
+struct Boundaries {
+    alternative: String,
+    related: String,
+    mixed: String,
+}
+
+impl Boundaries {
+    fn of(alert: &Alert) -> Self {
+        let own = alert.public_id.0.as_simple().to_string();
+        Self {
+            alternative: format!("=_{own}"),
+            related: format!("=_r{own}"),
+            mixed: format!("=_m{own}"),
+        }
+    }
 }
 
 /// `date-time` (RFC 5322 section 3.3).

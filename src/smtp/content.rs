@@ -14,23 +14,41 @@ pub fn bare_line_end(octets: &[u8]) -> Option<usize> {
     })
 }
 
-/// The content as it goes over the wire: dots doubled at the start of lines, the last line
-/// ended, the final dot behind it.
-pub fn on_the_wire(octets: &[u8]) -> Vec<u8> {
-    let mut wire = Vec::with_capacity(octets.len() + octets.len() / 50 + 8);
+/// The content as it goes over the wire, in blocks of about `length`: dots doubled at the start of
+/// lines, the last line ended. The final dot is in the last block, which never is the dot alone
+/// unless there is no content.
+pub fn blocks(octets: &[u8], length: usize) -> impl Iterator<Item = Vec<u8>> {
+    let count = octets.len().div_ceil(length).max(1);
+    (0..count).map(move |n| {
+        let start = n * length;
+        let block = &octets[start..octets.len().min(start + length)];
+        let starts_line = start == 0 || octets[start - 1] == b'\n';
+        let mut wire = stuffed(block, starts_line);
+        if n + 1 == count {
+            if !octets.is_empty() && !octets.ends_with(b"\r\n") {
+                wire.extend_from_slice(b"\r\n");
+            }
+            wire.extend_from_slice(FINAL_DOT);
+        }
+        wire
+    })
+}
+
+fn stuffed(block: &[u8], starts_line: bool) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(block.len() + block.len() / 50 + 8);
     let mut copied = 0;
-    for dot in memchr_iter(b'.', octets) {
-        if dot == 0 || octets[dot - 1] == b'\n' {
-            wire.extend_from_slice(&octets[copied..dot]);
+    for dot in memchr_iter(b'.', block) {
+        let begins = match dot {
+            0 => starts_line,
+            _ => block[dot - 1] == b'\n',
+        };
+        if begins {
+            wire.extend_from_slice(&block[copied..dot]);
             wire.push(b'.');
             copied = dot;
         }
     }
-    wire.extend_from_slice(&octets[copied..]);
-    if !octets.is_empty() && !octets.ends_with(b"\r\n") {
-        wire.extend_from_slice(b"\r\n");
-    }
-    wire.extend_from_slice(FINAL_DOT);
+    wire.extend_from_slice(&block[copied..]);
     wire
 }
 
@@ -44,6 +62,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn on_the_wire(octets: &[u8]) -> Vec<u8> {
+        blocks(octets, 1 << 16).flatten().collect()
+    }
 
     /// A receiver by the book: only CRLF.CRLF ends, one dot is taken away.
     fn received(wire: &[u8]) -> (Vec<u8>, usize) {
@@ -93,6 +115,11 @@ mod tests {
         ) {
             let content: Vec<u8> = lines.iter().flat_map(|l| format!("{l}\r\n").into_bytes()).collect();
             let wire = on_the_wire(&content);
+            for length in 1..9 {
+                let blocks: Vec<_> = blocks(&content, length).collect();
+                prop_assert!(blocks.len() == 1 || blocks.last().is_some_and(|last| last.len() > FINAL_DOT.len()));
+                prop_assert_eq!(&blocks.concat(), &wire);
+            }
             let (back, used) = received(&wire);
             prop_assert_eq!(back, content);
             prop_assert_eq!(used, wire.len());

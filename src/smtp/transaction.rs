@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::content::on_the_wire;
+use super::content::blocks;
 use super::dsn;
 use super::pipelining::{Ahead, denies_the_order};
 use super::refused_here::{refuse_by_extensions, refuse_recipient};
@@ -338,11 +338,12 @@ impl Transaction<'_> {
         message: &SecuredMessage,
         gate: &dyn FinalDotGate,
     ) -> Result<(), Ended> {
-        let wire = on_the_wire(message.octets());
         let wait = Wait::new(self.waits.data_block, "timeout.data_block");
-        let (head, last) = wire.split_at(last_block(wire.len()));
-        for block in head.chunks(BLOCK) {
-            if let Err(lost) = self.session.stream.write(block, wait).await {
+        let mut blocks = blocks(message.octets(), BLOCK);
+        let mut last = blocks.next().unwrap_or_default();
+        for block in blocks {
+            let next = std::mem::replace(&mut last, block);
+            if let Err(lost) = self.session.stream.write(&next, wait).await {
                 let lost = lost.into_reply(Command::EndOfData);
                 return Err(self.content_stopped(lost).await);
             }
@@ -356,7 +357,7 @@ impl Transaction<'_> {
         if !gate.may_send_final_dot() {
             return Err(Ended(SubmissionEnd::Fenced));
         }
-        self.final_dot(last, wait).await
+        self.final_dot(&last, wait).await
     }
 
     /// From here on the server may have taken the message, whatever we see.
@@ -449,21 +450,5 @@ impl Transaction<'_> {
 
     fn push(&mut self, ordinal: Option<u32>, reply: Reply) {
         self.replies.push(CommandReply { ordinal, reply });
-    }
-}
-
-/// Where the last block begins: it is never so short that the dot stands alone.
-fn last_block(length: usize) -> usize {
-    length.saturating_sub(BLOCK)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_final_dot_never_goes_without_content_before_it() {
-        assert_eq!(last_block(10), 0);
-        assert_eq!(last_block(BLOCK + 1), 1);
     }
 }

@@ -66,6 +66,11 @@ pub const SQLITE: &[Migration] = &[
         name: "templates",
         sql: include_str!("../../migrations/sqlite/0004_templates.sql"),
     },
+    Migration {
+        version: 5,
+        name: "attachments",
+        sql: include_str!("../../migrations/sqlite/0005_attachments.sql"),
+    },
 ];
 
 /// For SQL Server and engines that speak T-SQL.
@@ -89,6 +94,11 @@ pub const SQLSERVER: &[Migration] = &[
         version: 4,
         name: "templates",
         sql: include_str!("../../migrations/sqlserver/0004_templates.sql"),
+    },
+    Migration {
+        version: 5,
+        name: "attachments",
+        sql: include_str!("../../migrations/sqlserver/0005_attachments.sql"),
     },
 ];
 

@@ -1,12 +1,14 @@
 //! The database: the queue, the truth about every recipient, and the only coordinator.
 //!
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
-//! `check` need, [`StoreDesk`] what a person at the command line asks. [`Coordination`], [`Archive`]
-//! and [`FailureDesk`] hold what instances share beside the queue, [`TemplateStore`] the templates. Two implementations,
+//! `check` need, [`StoreDesk`] what a person at the command line asks. [`Attachments`] is what the
+//! dispatcher reads while it composes. [`Coordination`], [`Archive`] and [`FailureDesk`] hold what
+//! instances share beside the queue, [`TemplateStore`] the templates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
 //! `.sql` files beside them, each beginning with the name of the function that runs it.
 
 pub mod archive;
+pub mod attachments;
 pub mod coordination;
 pub mod digest;
 mod error;
@@ -23,6 +25,7 @@ use async_trait::async_trait;
 use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, SendPortInfo};
 
 use archive::Archive;
+use attachments::Attachments;
 use coordination::Coordination;
 use digest::FailureDesk;
 use templates::TemplateStore;
@@ -30,8 +33,8 @@ use templates::TemplateStore;
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
-    Explanation, InDoubtLine, InstanceLine, Loaded, MigrationStep, NewAlert, QueueDepth, QueueLine,
-    Recorded, Renewal, Resolution, SchemaState,
+    Explanation, InDoubtLine, InstanceLine, Loaded, MigrationStep, NewAlert, NewAttachment,
+    QueueDepth, QueueLine, Recorded, Renewal, Resolution, SchemaState,
 };
 
 /// The queue as the driver uses it.
@@ -164,7 +167,7 @@ pub trait StoreAdmin: Send + Sync {
 /// What a person at the command line asks.
 #[async_trait]
 pub trait StoreDesk: Send + Sync {
-    /// Inserts one alert as an application would.
+    /// Inserts one alert with its attachments as an application would, in one transaction.
     async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError>;
 
     /// The view `AlertStatus`, newest first, or one alert of it.
@@ -202,12 +205,26 @@ pub trait StoreDesk: Send + Sync {
 
 /// Everything at once: what `app` hands around.
 pub trait Store:
-    AlertStore + StoreAdmin + StoreDesk + Coordination + Archive + FailureDesk + TemplateStore
+    AlertStore
+    + StoreAdmin
+    + StoreDesk
+    + Coordination
+    + Archive
+    + Attachments
+    + FailureDesk
+    + TemplateStore
 {
 }
 
 impl<T> Store for T where
-    T: AlertStore + StoreAdmin + StoreDesk + Coordination + Archive + FailureDesk + TemplateStore
+    T: AlertStore
+        + StoreAdmin
+        + StoreDesk
+        + Coordination
+        + Archive
+        + Attachments
+        + FailureDesk
+        + TemplateStore
 {
 }
 

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::domain::{
-    Alert, AlertId, AlertStatus, BodyFormat, InstanceId, LeaseToken, Priority, Timestamp,
+    Alert, AlertId, AlertStatus, BodyFormat, ContentDisposition, InstanceId, LeaseToken, Priority,
+    Timestamp, TransferEncoding,
 };
 
 /// A request for work.
@@ -204,6 +205,42 @@ pub struct NewAlert {
     pub not_before: Option<Timestamp>,
     /// Not to be sent after.
     pub expires_at: Option<Timestamp>,
+    /// Rows of `Attachment`.
+    pub attachments: Vec<NewAttachment>,
+}
+
+/// An attachment to insert from the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAttachment {
+    /// What a reader saves it as.
+    pub file_name: Option<String>,
+    /// `type/subtype`; by the file's name where absent.
+    pub media_type: Option<String>,
+    /// Attached or shown with the text.
+    pub disposition: ContentDisposition,
+    /// What `cid:` in the HTML refers to.
+    pub content_id: Option<String>,
+    /// A few words about it.
+    pub description: Option<String>,
+    /// How it is sent.
+    pub transfer_encoding: TransferEncoding,
+    /// Its octets.
+    pub content: Vec<u8>,
+}
+
+impl NewAttachment {
+    /// A file, attached.
+    pub fn file(file_name: impl Into<String>, content: Vec<u8>) -> Self {
+        Self {
+            file_name: Some(file_name.into()),
+            media_type: None,
+            disposition: ContentDisposition::Attachment,
+            content_id: None,
+            description: None,
+            transfer_encoding: TransferEncoding::Base64,
+            content,
+        }
+    }
 }
 
 impl Default for NewAlert {
@@ -224,6 +261,7 @@ impl Default for NewAlert {
             priority: Priority::Normal,
             not_before: None,
             expires_at: None,
+            attachments: Vec::new(),
         }
     }
 }

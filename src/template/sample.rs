@@ -172,6 +172,7 @@ fn sample_alert(template: &str, language: &str, sample: Option<&str>) -> Alert {
         attempt_count: 0,
         template_version: None,
         newest_templates: None,
+        attachment_count: 0,
         recipients: Vec::new(),
     }
 }

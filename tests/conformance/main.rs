@@ -5,6 +5,7 @@
 //! sqlite::claim` runs those about claims on SQLite.
 
 mod archive;
+mod attachments;
 mod claim;
 mod digest;
 mod doubt;
@@ -175,6 +176,14 @@ macro_rules! scenarios {
                 a_copy_outlives_its_alert;
                 a_remark_stands_beside_the_reply;
                 a_long_remark_harms_nobody;
+            }
+            attachments {
+                what_the_desk_inserts_comes_back_in_order;
+                one_transaction_inserts_alert_and_attachment;
+                a_rolled_back_alert_leaves_none;
+                nothing_is_added_behind_a_claim;
+                they_need_an_alert_and_go_with_it;
+                malformed_attachments_are_refused_by_name;
             }
             digest {
                 each_failed_recipient_is_a_line;

@@ -362,6 +362,54 @@ async fn a_dropped_call_harms_no_later_one(fixture: &SqlServerFixture) {
     );
 }
 
+const ADD: &str = "INSERT INTO sendport.Attachment (AlertId, FileName, Content) \
+                   SELECT AlertId, N'a.bin', 0x00FF FROM sendport.Alert";
+
+async fn a_writer_attaches_to_its_own_alerts_only(fixture: &SqlServerFixture) {
+    let store = fixture.fresh().await;
+    let writer = Login::with_role(fixture, "sendport_writer").await;
+    let other = Login::with_role(fixture, "sendport_writer").await;
+    let reader = Login::with_role(fixture, "sendport_reader").await;
+    writer.may(INSERT).await;
+    other.may(INSERT).await;
+    writer.may(ADD).await;
+    let count = "SELECT COUNT(*) FROM sendport.Attachment";
+    for (login, seen) in [(&writer, "1"), (&other, "0"), (&reader, "1")] {
+        assert_eq!(
+            login.may(count).await.as_deref(),
+            Some(seen),
+            "{}",
+            login.name
+        );
+    }
+    let of_other = other
+        .may("SELECT AlertId FROM sendport.Alert")
+        .await
+        .expect("an id");
+    let foreign =
+        format!("INSERT INTO sendport.Attachment (AlertId, Content) VALUES ({of_other}, 0x00)");
+    writer.may_not(&foreign).await;
+    other.may(&foreign).await;
+    for forbidden in [
+        "UPDATE sendport.Attachment SET Content = 0x00",
+        "DELETE FROM sendport.Attachment",
+        "SELECT COUNT(*) FROM sendport.AttachmentRow",
+        "INSERT INTO sendport.AttachmentRow (AlertId, Content) VALUES (1, 0x00)",
+    ] {
+        writer.may_not(forbidden).await;
+    }
+    reader.may_not(ADD).await;
+    let service = Login::with_role(fixture, "sendport_service").await;
+    let own = SqlServerStore::open(&service.connection_string).expect("open");
+    let id = AlertId(of_other.parse().expect("a number"));
+    let found = sendport::store::attachments::Attachments::attachments(&own, id).await;
+    assert_eq!(found.expect("the service reads").len(), 1);
+    drop((own, store));
+    for login in [writer, other, reader, service] {
+        login.drop(fixture).await;
+    }
+}
+
 macro_rules! on_sqlserver {
     ($($scenario:ident;)*) => {
         mod scenarios {
@@ -383,6 +431,7 @@ macro_rules! on_sqlserver {
 on_sqlserver! {
     a_writer_writes_and_reads_its_own_alerts_only;
     the_service_needs_its_role_only;
+    a_writer_attaches_to_its_own_alerts_only;
     only_an_auditor_reads_audit_copies;
     a_template_author_adds_versions_only;
     the_printed_script_makes_the_schema_and_refuses_to_run_twice;

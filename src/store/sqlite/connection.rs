@@ -133,6 +133,17 @@ pub(super) enum Role {
     Writer,
     /// Sees what is committed, changes nothing.
     Reader,
+    /// A reader of large contents, each read once.
+    Contents,
+}
+
+impl Role {
+    fn page_cache_kib(self) -> i32 {
+        match self {
+            Self::Writer | Self::Reader => PAGE_CACHE_KIB,
+            Self::Contents => 512,
+        }
+    }
 }
 
 type Job = Box<dyn FnOnce(&mut Slot) + Send>;
@@ -302,8 +313,8 @@ fn open(path: &Path, role: Role) -> Result<Connection, Trouble> {
     // depend on: for every alert that is loaded.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
-    if role == Role::Reader {
+    connection.pragma_update(None, "cache_size", -role.page_cache_kib())?;
+    if role != Role::Writer {
         connection.pragma_update(None, "query_only", true)?;
     } else {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;

@@ -13,7 +13,7 @@ use crate::store::{
 use super::codec::{Columns, time_text};
 use super::connection::{Trouble, write};
 use super::record::Recorder;
-use super::{SqliteStore, sql};
+use super::{SqliteStore, attachments, sql};
 
 #[async_trait]
 impl StoreDesk for SqliteStore {
@@ -22,7 +22,13 @@ impl StoreDesk for SqliteStore {
         let id = self
             .writer
             .call("insert an alert", move |connection| {
-                insert(connection, &alert, &now)
+                write(connection, |tx| {
+                    let id = insert(tx, &alert, &now)?;
+                    for attachment in &alert.attachments {
+                        attachments::insert(tx, id, attachment)?;
+                    }
+                    Ok(id)
+                })
             })
             .await?;
         self.watch.inserted();

@@ -66,6 +66,7 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
         attempt_count: row.count("AttemptCount")?,
         template_version: row.optional_text("TemplateVersion")?,
         newest_templates: row.optional_count("NewestTemplates")?,
+        attachment_count: row.count("AttachmentCount")?,
         recipients: Vec::new(),
     })
 }

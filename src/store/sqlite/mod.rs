@@ -1,13 +1,14 @@
 //! The store in one SQLite file: real, durable, without a server. The only place that knows
 //! rusqlite.
 //!
-//! One thread owns the connection that writes, two more own one each that reads (`load` does
-//! not wait for somebody's long listing). What comes in are the calls of the traits, what
+//! One thread owns the connection that writes, three more own one each that reads (`load` does
+//! not wait for somebody's long listing, nor for the contents of attachments). What comes in are the calls of the traits, what
 //! goes out are the domain's types.
 
 mod admin;
 mod alert_store;
 mod archive;
+mod attachments;
 mod codec;
 mod connection;
 mod console;
@@ -51,6 +52,7 @@ pub struct SqliteStore {
     writer: Worker,
     reader: Worker,
     desk: Worker,
+    contents: Worker,
     watch: Watch,
 }
 
@@ -89,6 +91,7 @@ impl SqliteStore {
             writer: start(Role::Writer)?,
             reader: start(Role::Reader)?,
             desk: start(Role::Reader)?,
+            contents: start(Role::Contents)?,
             watch: Watch::default(),
         })
     }

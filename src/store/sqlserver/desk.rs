@@ -5,6 +5,7 @@ use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::SqlServerStore;
+use super::attachments;
 use super::resolve;
 use super::sweep::{BATCH, top};
 use super::values::{Fields, stored};
@@ -19,10 +20,13 @@ use crate::store::{
 impl StoreDesk for SqlServerStore {
     async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError> {
         const DOING: &str = "insert the alert";
-        let sql = include_str!("sql/insert.sql");
         let values = new_alert(Uuid::new_v4(), alert);
-        let values: Vec<_> = values.iter().map(|value| &**value).collect();
-        let row = self.pool.row(DOING, sql, &values).await?;
+        let of_attachments = attachments::values(&alert.attachments);
+        let inserts = attachments::inserts(values.len() + 1, alert.attachments.len());
+        let sql = include_str!("sql/insert.sql").replace("{attachments}", &inserts);
+        let values = values.iter().chain(&of_attachments);
+        let values: Vec<_> = values.map(|value| &**value).collect();
+        let row = self.pool.row(DOING, &sql, &values).await?;
         let id = Fields::of(&row).get().map_err(|e| unexpected(DOING, e))?;
         Ok(AlertId(id))
     }

@@ -7,6 +7,7 @@
 
 mod admin;
 mod archive;
+mod attachments;
 mod connection;
 mod coordination;
 mod desk;

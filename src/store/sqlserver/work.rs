@@ -205,11 +205,13 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
         attempt_count: f.count()?,
         template_version: f.maybe_text()?,
         newest_templates: None,
+        attachment_count: 0,
         recipients,
     };
     Ok(Alert {
         origin: f.word()?,
         newest_templates: f.maybe::<i32>()?.and_then(|n| u32::try_from(n).ok()),
+        attachment_count: f.count()?,
         ..alert
     })
 }

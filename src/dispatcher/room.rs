@@ -1,0 +1,96 @@
+//! How much of large messages is in memory at the same time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Messages below this are not counted.
+const SMALL: u64 = 64 * 1024;
+/// Octets of all messages that are counted, from their first octet to the relay's answer; one that
+/// is larger than all of this goes alone.
+const TOTAL: u64 = 6 * 1024 * 1024;
+/// What is counted at a time.
+const UNIT: u64 = 1024;
+
+/// Shared by all send ports. Whoever came first is served first, so that a large message is not
+/// overtaken for ever.
+#[derive(Debug)]
+pub(super) struct Room {
+    units: Arc<Semaphore>,
+}
+
+/// The place of one message; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place(
+    #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
+);
+
+impl Room {
+    pub(super) fn new() -> Self {
+        let units = usize::try_from(TOTAL / UNIT).unwrap_or(Semaphore::MAX_PERMITS);
+        Self {
+            units: Arc::new(Semaphore::new(units)),
+        }
+    }
+
+    /// A place for a message of so many octets; `None` where there is none for so long.
+    pub(super) async fn take(&self, octets: u64, patience: Duration) -> Option<Place> {
+        if octets < SMALL {
+            return Some(Place(None));
+        }
+        let units = u32::try_from(octets.min(TOTAL) / UNIT).unwrap_or(u32::MAX);
+        let permit = self.units.clone().acquire_many_owned(units);
+        let permit = tokio::time::timeout(patience, permit).await.ok()?.ok()?;
+        Some(Place(Some(permit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use futures_poll::poll;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Asks a future once.
+    mod futures_poll {
+        use std::future::Future;
+        use std::pin::Pin;
+        use std::task::{Context, Poll, Waker};
+
+        pub(super) fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+            future.poll(&mut Context::from_waker(Waker::noop()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_larger_than_all_of_it_goes_alone() {
+        let room = Room::new();
+        let half = room.take(TOTAL / 2, LONG).await;
+        let mut large = pin!(room.take(TOTAL * 3, LONG));
+        assert!(poll(large.as_mut()).is_pending());
+        let mut behind = pin!(room.take(SMALL, LONG));
+        assert!(poll(behind.as_mut()).is_pending(), "it does not overtake");
+        assert!(matches!(
+            poll(pin!(room.take(SMALL - 1, LONG))),
+            Poll::Ready(Some(_))
+        ));
+        drop(half);
+        let place = large.await;
+        assert!(place.is_some() && poll(behind.as_mut()).is_pending());
+        drop(place);
+        assert!(behind.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_ever() {
+        let room = Room::new();
+        let _all = room.take(TOTAL, LONG).await;
+        assert!(room.take(TOTAL, Duration::from_millis(1)).await.is_none());
+    }
+}

@@ -1,0 +1,221 @@
+//! `type/subtype` with parameters (RFC 2045 section 5.1).
+
+use super::file_name::extension;
+use super::parameter::{self, is_token};
+
+/// What nobody knows more about (RFC 2046 section 4.5.1).
+const OCTETS: &str = "application/octet-stream";
+/// sendport writes these itself.
+const OWN: &[&str] = &["name", "boundary"];
+
+/// By the extension of the file, where the column is empty.
+const KNOWN: &[(&str, &str)] = &[
+    ("bmp", "image/bmp"),
+    ("csv", "text/csv"),
+    ("doc", "application/msword"),
+    (
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
+    ("eml", "message/rfc822"),
+    ("gif", "image/gif"),
+    ("gz", "application/gzip"),
+    ("htm", "text/html"),
+    ("html", "text/html"),
+    ("ics", "text/calendar"),
+    ("jpeg", "image/jpeg"),
+    ("jpg", "image/jpeg"),
+    ("json", "application/json"),
+    ("log", "text/plain"),
+    ("md", "text/markdown"),
+    ("pdf", "application/pdf"),
+    ("png", "image/png"),
+    ("ppt", "application/vnd.ms-powerpoint"),
+    (
+        "pptx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
+    ("rtf", "application/rtf"),
+    ("svg", "image/svg+xml"),
+    ("tif", "image/tiff"),
+    ("tiff", "image/tiff"),
+    ("txt", "text/plain"),
+    ("webp", "image/webp"),
+    ("xls", "application/vnd.ms-excel"),
+    (
+        "xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ),
+    ("xml", "application/xml"),
+    ("zip", "application/zip"),
+];
+
+/// A media type that may stand in a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MediaType {
+    /// `type/subtype` in lower case.
+    essence: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl MediaType {
+    /// Reads the column. The error says what was expected.
+    pub(super) fn parse(written: &str) -> Result<Self, &'static str> {
+        const EXPECTED: &str =
+            "expected a media type such as text/csv or text/plain; charset=iso-8859-1";
+        let (essence, mut rest) = written.split_at(written.find(';').unwrap_or(written.len()));
+        let essence = essence.trim().to_ascii_lowercase();
+        let (kind, subtype) = essence.split_once('/').ok_or(EXPECTED)?;
+        let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_token);
+        if !is_name(kind) || !is_name(subtype) {
+            return Err(EXPECTED);
+        }
+        if kind == "multipart" {
+            return Err("a file cannot be a multipart; write application/octet-stream");
+        }
+        let mut parameters = Vec::new();
+        while let Some(after) = rest.trim_start().strip_prefix(';') {
+            if after.trim().is_empty() {
+                rest = "";
+                break;
+            }
+            let (name, value, left) = parameter(after).ok_or(EXPECTED)?;
+            if !OWN.contains(&name.as_str()) {
+                parameters.push((name, value));
+            }
+            rest = left;
+        }
+        if !rest.trim().is_empty() {
+            return Err(EXPECTED);
+        }
+        Ok(Self {
+            essence,
+            parameters,
+        })
+    }
+
+    /// What a file of this name usually is.
+    pub(super) fn of_file(file_name: Option<&str>) -> Self {
+        let extension = file_name.and_then(extension).unwrap_or_default();
+        let known = KNOWN.iter().find(|(known, _)| *known == extension);
+        Self::bare(known.map_or(OCTETS, |(_, essence)| essence))
+    }
+
+    /// What holds for any octets.
+    pub(super) fn octets() -> Self {
+        Self::bare(OCTETS)
+    }
+
+    fn bare(essence: &str) -> Self {
+        Self {
+            essence: essence.to_owned(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// RFC 2046 section 5.2: only 7bit, 8bit and binary are allowed.
+    pub(super) fn is_message(&self) -> bool {
+        self.essence.starts_with("message/")
+    }
+
+    /// A text whose charset is to be said.
+    pub(super) fn lacks_charset(&self) -> bool {
+        self.essence.starts_with("text/")
+            && self.parameters.iter().all(|(name, _)| name != "charset")
+    }
+
+    /// Value of `Content-Type`.
+    pub(super) fn header_value(&self) -> String {
+        let mut value = self.essence.clone();
+        for (name, text) in &self.parameters {
+            parameter::ascii(&mut value, name, text);
+        }
+        value
+    }
+}
+
+/// Name in lower case, value, and what comes after.
+fn parameter(text: &str) -> Option<(String, String, &str)> {
+    let (name, rest) = text.split_once('=')?;
+    let name = name.trim().to_ascii_lowercase();
+    let (value, rest) = match rest.trim_start().strip_prefix('"') {
+        Some(quoted) => unquoted(quoted)?,
+        None => {
+            let (value, rest) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+            let value = value.trim();
+            (value.bytes().all(is_token).then(|| value.to_owned())?, rest)
+        }
+    };
+    let is_good = !name.is_empty()
+        && name.bytes().all(|b| is_token(b) && b != b'*')
+        && !value.is_empty()
+        && value.bytes().all(|b| (b' '..=b'~').contains(&b));
+    is_good.then_some((name, value, rest))
+}
+
+/// Up to the closing quote (RFC 5322 section 3.2.4), and what comes after it.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            c => value.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_comes_out_in_order() {
+        for (written, value) in [
+            ("text/CSV", "text/csv"),
+            (
+                "text/plain;charset=iso-8859-1",
+                "text/plain;\r\n charset=iso-8859-1",
+            ),
+            (
+                "a/b; x=\"1; 2\\\"\"; y=z;",
+                "a/b;\r\n x=\"1; 2\\\"\";\r\n y=z",
+            ),
+            ("image/png; name=\"other.exe\"", "image/png"),
+        ] {
+            assert_eq!(MediaType::parse(written).unwrap().header_value(), value);
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_refused() {
+        for written in [
+            "",
+            "text",
+            "text/",
+            "/plain",
+            "text/pl ain",
+            "text/plain x",
+            "text/plain; charset",
+            "text/plain; charset=",
+            "text/plain; x=\"",
+            "text/plain; x=ü",
+            "multipart/mixed",
+            "text/plain\r\nX: y/z",
+            "text/plain; x=\"a\r\nBcc: b\"",
+            "text/plain; n*=utf-8''x",
+        ] {
+            assert!(MediaType::parse(written).is_err(), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_tells_what_it_usually_is() {
+        let of = |name| MediaType::of_file(Some(name)).essence;
+        assert_eq!(of("a.PDF"), "application/pdf");
+        assert_eq!(of("a"), OCTETS);
+        assert_eq!(MediaType::of_file(None).essence, OCTETS);
+    }
+}

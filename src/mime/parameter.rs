@@ -1,0 +1,86 @@
+//! Parameters of `Content-Type` and `Content-Disposition` (RFC 2045 section 5.1, RFC 2231).
+
+use std::fmt::Write as _;
+
+/// A line with a parameter should not be longer.
+const LINE: usize = 76;
+
+/// `; name=value`, quoted where it has to be, on a line of its own. The value is printable ASCII.
+pub(super) fn ascii(out: &mut String, name: &str, value: &str) {
+    let is_token = !value.is_empty() && value.bytes().all(is_token);
+    let value = if is_token {
+        value.to_owned()
+    } else {
+        format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    // Writing into a String cannot fail.
+    let _ = write!(out, ";\r\n {name}={value}");
+}
+
+/// The same for any text (RFC 2231 section 4), in several pieces where it is long (section 3).
+pub(super) fn extended(out: &mut String, name: &str, value: &str) {
+    let encoded: Vec<String> = value.chars().map(percent_encoded).collect();
+    let length: usize = encoded.iter().map(String::len).sum();
+    if name.len() + "*=utf-8''; ".len() + length <= LINE {
+        let _ = write!(out, ";\r\n {name}*=utf-8''{}", encoded.concat());
+        return;
+    }
+    let mut section = 0;
+    let mut room = 0;
+    for character in encoded {
+        if character.len() > room {
+            let start = format!("{name}*{section}*=");
+            let charset = if section == 0 { "utf-8''" } else { "" };
+            let _ = write!(out, ";\r\n {start}{charset}");
+            room = LINE - start.len() - charset.len() - 2;
+            section += 1;
+        }
+        room -= character.len();
+        out.push_str(&character);
+    }
+}
+
+/// `token` (RFC 2045 section 5.1).
+pub(super) fn is_token(octet: u8) -> bool {
+    octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet)
+}
+
+/// `attribute-char` (RFC 2231 section 7) as it is, octets of anything else in hexadecimal.
+fn percent_encoded(character: char) -> String {
+    let mut out = String::new();
+    let mut octets = [0; 4];
+    for octet in character.encode_utf8(&mut octets).bytes() {
+        if is_token(octet) && !b"*'%".contains(&octet) {
+            out.push(char::from(octet));
+        } else {
+            let _ = write!(out, "%{octet:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_stands_bare_and_anything_else_in_quotes() {
+        let mut out = String::new();
+        ascii(&mut out, "charset", "utf-8");
+        ascii(&mut out, "name", "a \"b\".txt");
+        assert_eq!(out, ";\r\n charset=utf-8;\r\n name=\"a \\\"b\\\".txt\"");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        let (mut short, mut long) = (String::new(), String::new());
+        extended(&mut short, "filename", "ü.txt");
+        assert_eq!(short, ";\r\n filename*=utf-8''%C3%BC.txt");
+        extended(&mut long, "filename", &"漢".repeat(100));
+        assert!(long.contains(";\r\n filename*0*=utf-8''%E6%BC%A2"));
+        assert!(long.contains(";\r\n filename*1*=%E6%BC%A2"));
+        for line in long.split("\r\n") {
+            assert!(line.len() <= LINE && !line.ends_with("%E6;"), "{line}");
+        }
+    }
+}

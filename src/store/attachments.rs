@@ -1,0 +1,31 @@
+//! Attachments: looked at when their alert is rendered, their content piece by piece.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::{AlertId, Attachment, AttachmentId};
+
+/// Reads the rows of `Attachment`. They do not change once their alert was claimed.
+#[async_trait]
+pub trait Attachments: Send + Sync {
+    /// The attachments of an alert in the order in which they were inserted, with the lengths of
+    /// their contents. Reads no content, however long they are.
+    ///
+    /// # Errors
+    /// As [`AlertStore`](super::AlertStore); one that is not transient names the value that
+    /// cannot be read.
+    async fn attachments(&self, alert: AlertId) -> Result<Vec<Attachment>, StoreError>;
+
+    /// The octets of one content from the offset `from` on, `at_most` of them and fewer only where
+    /// it ends; `None` where it is gone.
+    ///
+    /// # Errors
+    /// As [`AlertStore`](super::AlertStore).
+    async fn attachment_content(
+        &self,
+        alert: AlertId,
+        attachment: AttachmentId,
+        from: u64,
+        at_most: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+}

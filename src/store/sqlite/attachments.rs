@@ -1,0 +1,100 @@
+//! Attachments.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, MAIN_DB, params};
+
+use crate::domain::{AlertId, Attachment, AttachmentId};
+use crate::store::attachments::Attachments;
+use crate::store::{NewAttachment, StoreError, StoreErrorKind};
+
+use super::codec::Columns;
+use super::connection::Trouble;
+use super::desk::lines;
+use super::{SqliteStore, sql};
+
+#[async_trait]
+impl Attachments for SqliteStore {
+    async fn attachments(&self, alert: AlertId) -> Result<Vec<Attachment>, StoreError> {
+        self.reader
+            .call("read attachments", move |connection| {
+                lines(connection, sql!("attachments"), &[&alert.0], attachment)
+            })
+            .await
+    }
+
+    async fn attachment_content(
+        &self,
+        _alert: AlertId,
+        attachment: AttachmentId,
+        from: u64,
+        at_most: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.contents
+            .call("read an attachment", move |connection| {
+                content(connection, attachment, from, at_most)
+            })
+            .await
+    }
+}
+
+/// Straight out of the file: a query would read the whole content.
+fn content(
+    connection: &Connection,
+    attachment: AttachmentId,
+    from: u64,
+    at_most: u32,
+) -> Result<Option<Vec<u8>>, Trouble> {
+    let opened = connection.blob_open(MAIN_DB, "Attachment", "Content", attachment.0, true);
+    let mut blob = match opened {
+        // What SQLite says of a row that is not there.
+        Err(error) if error.to_string().contains("no such rowid") => return Ok(None),
+        other => other?,
+    };
+    let left = (blob.len() as u64)
+        .saturating_sub(from)
+        .min(u64::from(at_most));
+    let mut octets = vec![0; usize::try_from(left).unwrap_or(0)];
+    if octets.is_empty() {
+        return Ok(Some(octets));
+    }
+    let read = blob
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| blob.read_exact(&mut octets));
+    read.map_err(|error| Trouble::Said(StoreErrorKind::Unavailable, error.to_string()))?;
+    Ok(Some(octets))
+}
+
+pub(super) fn insert(
+    connection: &Connection,
+    alert: AlertId,
+    attachment: &NewAttachment,
+) -> Result<(), Trouble> {
+    connection
+        .prepare_cached(sql!("insert_attachment"))?
+        .execute(params![
+            alert.0,
+            attachment.file_name,
+            attachment.media_type,
+            attachment.content,
+            attachment.disposition.as_str(),
+            attachment.content_id,
+            attachment.description,
+            attachment.transfer_encoding.as_str(),
+        ])?;
+    Ok(())
+}
+
+fn attachment(row: &Columns<'_, '_>) -> Result<Attachment, String> {
+    Ok(Attachment {
+        id: AttachmentId(row.integer("AttachmentId")?),
+        file_name: row.optional_text("FileName")?,
+        media_type: row.optional_text("MediaType")?,
+        disposition: row.word("Disposition")?,
+        content_id: row.optional_text("ContentId")?,
+        description: row.optional_text("Description")?,
+        transfer_encoding: row.word("TransferEncoding")?,
+        size_octets: u64::try_from(row.integer("SizeOctets")?).unwrap_or(0),
+    })
+}

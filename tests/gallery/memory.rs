@@ -1,0 +1,104 @@
+//! How much memory the service takes: at most four times its largest message and 50 MiB.
+
+use crate::inserted::pseudo_random;
+use crate::site::Site;
+use crate::support::postfix::Postfix;
+
+const MIB: u64 = 1024 * 1024;
+
+/// What a run took at its worst.
+pub(crate) struct Peak {
+    /// None where the system does not say.
+    resident: Option<u64>,
+    largest_message: u64,
+}
+
+impl Peak {
+    /// Of the service that runs on a site and has sent everything.
+    pub(crate) fn of_service(site: &Site) -> Self {
+        let process = site.value("SELECT ProcessId FROM Instance WHERE StoppedAt IS NULL");
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+        let kibibytes = status.ok().and_then(|status| {
+            let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        });
+        let largest = site.value("SELECT max(SizeOctets) FROM Attempt");
+        Self {
+            resident: kibibytes.map(|kibibytes| kibibytes * 1024),
+            largest_message: largest.parse().expect("a size"),
+        }
+    }
+
+    #[expect(
+        clippy::print_stdout,
+        reason = "the figure is what somebody wants to see"
+    )]
+    pub(crate) fn assert_within_bound(&self, what: &str) {
+        let Some(resident) = self.resident else {
+            println!("this system has no /proc: the memory of the service was not looked at");
+            return;
+        };
+        let bound = 4 * self.largest_message + 50 * MIB;
+        let [peak, largest, limit] =
+            [resident, self.largest_message, bound].map(|octets| octets as f64 / MIB as f64);
+        println!(
+            "{what}: at most {peak:.0} MiB; largest message {largest:.1} MiB, bound {limit:.0} MiB"
+        );
+        assert!(
+            resident <= bound,
+            "{what}: {resident} octets, more than {bound}"
+        );
+    }
+}
+
+/// Alerts with one attachment each, all due at once.
+fn insert(site: &Site, count: u32, octets: usize) {
+    let mut database = site.database();
+    let transaction = database.transaction().expect("begin");
+    let content = pseudo_random(octets);
+    for n in 0..count {
+        let alert = "INSERT INTO Alert (ToRecipients, Subject) VALUES ('ops@example.test', ?1)";
+        transaction.execute(alert, [n]).expect("insert");
+        let id = transaction.last_insert_rowid();
+        let attachment =
+            "INSERT INTO Attachment (AlertId, FileName, Content) VALUES (?1, 'dump.bin', ?2)";
+        transaction
+            .execute(attachment, rusqlite::params![id, content])
+            .expect("attach");
+    }
+    transaction.commit().expect("commit");
+}
+
+async fn stays_within_the_bound(count: u32, octets: usize) {
+    if !Postfix::available() {
+        return;
+    }
+    let postfix = crate::large_postfix().await;
+    let site = Site::new(&crate::send_port_over_postfix(&postfix));
+    insert(&site, count, octets);
+    let peak = crate::send_all(&site).await;
+    peak.assert_within_bound(&format!("{count} alerts with {octets} octets each"));
+    postfix
+        .wait_for_messages(count as usize, crate::WITHIN)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_25_mib() {
+    stays_within_the_bound(1, 25 * 1024 * 1024).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_of_25_mib_at_once() {
+    stays_within_the_bound(8, 25 * 1024 * 1024).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_of_2_mib_at_once() {
+    stays_within_the_bound(60, 2 * 1024 * 1024).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_of_1_mib_at_once() {
+    stays_within_the_bound(100, 1024 * 1024).await;
+}
