@@ -28,6 +28,7 @@ mod biztalk_macros_are_replaced;
 mod certificates_and_sign_ins_are_shown;
 mod demo_ends_by_itself;
 mod failures_are_told_once;
+mod first_mail_as_documented;
 mod first_relay_killed_and_back;
 mod hostile_watchers_do_not_stop_the_mail;
 mod international_recipients;

@@ -53,9 +53,26 @@ pub(crate) async fn run_all(
     Ok(value)
 }
 
+/// All rows of the last result set of a batch, as text.
+#[allow(dead_code, reason = "not every binary asks for more than one value")]
+pub(crate) async fn rows(connection_string: &str, batch: &str) -> Result<Vec<Vec<String>>, String> {
+    let mut client = connect(connection_string).await?;
+    let results = client.simple_query(batch).await;
+    let results = results.map_err(|e| e.to_string())?.into_results().await;
+    let last = results.map_err(|e| e.to_string())?.pop();
+    let shown = |row: &tiberius::Row| {
+        let cells = row.cells();
+        cells
+            .map(|(_, value)| text(value).unwrap_or_default())
+            .collect()
+    };
+    Ok(last.unwrap_or_default().iter().map(shown).collect())
+}
+
 fn text(value: &ColumnData<'_>) -> Option<String> {
     match value {
         ColumnData::String(text) => text.as_ref().map(ToString::to_string),
+        ColumnData::I16(number) => number.map(|n| n.to_string()),
         ColumnData::I32(number) => number.map(|n| n.to_string()),
         ColumnData::I64(number) => number.map(|n| n.to_string()),
         ColumnData::Binary(octets) => octets
