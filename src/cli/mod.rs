@@ -132,9 +132,13 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+/// Blocks of this size, in octets, are parts of large messages.
+const LARGE_BLOCK: u32 = 128 * 1024;
+
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    sendport_heap::give_back_from(LARGE_BLOCK);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Failure::Other(format!("cannot start: {error}"))),
