@@ -20,8 +20,8 @@ pub async fn preview_alert(
     store: &Arc<dyn Store>,
     id: AlertId,
 ) -> Result<Result<Preview, String>, AppError> {
-    let alert = match store.load(&[id]).await?.into_iter().next() {
-        Some(Loaded::Alert(alert)) => *alert,
+    let alert = match store.whole_alert(id).await? {
+        Some(Loaded::Alert(alert) | Loaded::Large { alert, .. }) => *alert,
         Some(Loaded::Unreadable { reason, .. }) => return Ok(Err(reason)),
         None => return Err(AppError::WrongDatabase(format!("there is no alert {id}"))),
     };
@@ -38,7 +38,7 @@ pub async fn preview_alert(
     let clock = system_clock();
     let sources = Sources {
         templates: &templates,
-        attachments: &**store,
+        contents: &**store,
     };
     let made = preview(alert, port, &sources, &ReplyTable::built_in(), &*clock).await;
     match made {

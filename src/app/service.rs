@@ -208,7 +208,7 @@ impl Service {
             send_ports: self.send_ports.clone(),
             board: board.clone(),
             auditors,
-            attachments: self.store.clone(),
+            contents: self.store.clone(),
             templates: self.templates.clone(),
             replies: self.replies.clone(),
             clock: system_clock(),

@@ -10,8 +10,8 @@ use crate::domain::{Alert, Attachment, AttachmentId, Message};
 use crate::mime::{self, MessageSettings};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::Protection;
-use crate::store::StoreError;
-use crate::store::attachments::Attachments;
+use crate::store::contents::Contents;
+use crate::store::{Loaded, StoreError};
 
 /// Work on more octets than this would keep others from running.
 const LARGE: usize = 256 * 1024;
@@ -62,8 +62,8 @@ pub struct Draft {
 pub struct Sources<'a> {
     /// The templates.
     pub templates: &'a TemplateShelf,
-    /// The files that go with alerts.
-    pub attachments: &'a dyn Attachments,
+    /// What is read while a message is made.
+    pub contents: &'a dyn Contents,
 }
 
 impl Sources<'_> {
@@ -78,8 +78,8 @@ impl Sources<'_> {
         if alert.attachment_count == 0 {
             return Ok(Vec::new());
         }
-        let read = self.attachments.attachments(alert.id).await;
-        let attachments = read.map_err(unread)?;
+        let read = self.contents.attachments(alert.id).await;
+        let attachments = read.map_err(|error| unread("its attachments", error))?;
         port.check_attachments(&attachments)?;
         Ok(attachments)
     }
@@ -157,10 +157,10 @@ impl Sources<'_> {
         id: AttachmentId,
         from: u64,
     ) -> Result<Vec<u8>, NotComposed> {
-        let read = self
-            .attachments
-            .attachment_content(alert.id, id, from, PIECE);
-        let content = read.await.map_err(unread)?;
+        let read = self.contents.attachment_content(alert.id, id, from, PIECE);
+        let content = read
+            .await
+            .map_err(|error| unread("its attachments", error))?;
         let gone = || {
             Refusal::new(
                 "attachment-gone",
@@ -175,9 +175,30 @@ impl Sources<'_> {
 }
 
 impl Dispatcher {
+    /// An alert with the texts that were left out, and the place for its message.
+    pub(super) async fn whole(
+        &self,
+        alert: &Alert,
+        octets: u64,
+    ) -> Result<(Place, Alert), NotComposed> {
+        // A text is there several times while a message is made of it.
+        let place = self
+            .room_for(octets.saturating_mul(3), &alert.send_port)
+            .await?;
+        match self.parts.contents.whole_alert(alert.id).await {
+            Ok(Some(Loaded::Alert(alert) | Loaded::Large { alert, .. })) => Ok((place, *alert)),
+            Ok(Some(Loaded::Unreadable { reason, .. })) => {
+                Err(Refusal::new("unreadable-row", reason).into())
+            }
+            Ok(None) => Err(NotComposed::NotYet(AGAIN, None)),
+            Err(error) => Err(unread("its texts", error)),
+        }
+    }
+
     /// `international`: for recipients whose addresses are not ASCII.
     pub(super) async fn compose(
         &self,
+        place: Option<Place>,
         alert: &Alert,
         port: &SendPort,
         international: bool,
@@ -185,10 +206,16 @@ impl Dispatcher {
         attempts_left(alert, port)?;
         let sources = Sources {
             templates: &self.parts.templates,
-            attachments: &*self.parts.attachments,
+            contents: &*self.parts.contents,
         };
         let attachments = sources.attachments(alert, port).await?;
-        let place = self.place(alert, port, &attachments).await?;
+        let place = match place {
+            Some(place) => place,
+            None => {
+                let octets = text_octets(alert) as u64 + mime::expected_octets(&attachments);
+                self.room_for(octets, &port.name).await?
+            }
+        };
         let draft = sources
             .draft(alert, port, international, &attachments)
             .await?;
@@ -201,15 +228,9 @@ impl Dispatcher {
         })
     }
 
-    async fn place(
-        &self,
-        alert: &Alert,
-        port: &SendPort,
-        attachments: &[Attachment],
-    ) -> Result<Place, NotComposed> {
-        let octets = text_octets(alert) as u64 + mime::expected_octets(attachments);
+    async fn room_for(&self, octets: u64, send_port: &str) -> Result<Place, NotComposed> {
         // An audit holds copies beside it.
-        let copies = if self.parts.auditors.contains_key(&port.name) {
+        let copies = if self.parts.auditors.contains_key(send_port) {
             2
         } else {
             1
@@ -224,9 +245,8 @@ impl Dispatcher {
     }
 }
 
-fn unread(error: StoreError) -> NotComposed {
+fn unread(what: &'static str, error: StoreError) -> NotComposed {
     if error.is_transient() {
-        let what = "its attachments";
         return NotComposed::NotNow { what, error };
     }
     Refusal::new("unreadable-row", error.to_string()).into()

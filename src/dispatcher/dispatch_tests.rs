@@ -59,7 +59,7 @@ impl Room {
                 events,
             )),
             auditors: BTreeMap::from([("default".to_owned(), auditor)]),
-            attachments: Arc::new(store),
+            contents: Arc::new(store),
             templates: Arc::new(TemplateShelf::of_folder(TemplateSet::empty())),
             replies,
             clock,

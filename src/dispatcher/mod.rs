@@ -45,7 +45,7 @@ use crate::replies::ReplyTable;
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{self, Protection};
 use crate::store::StoreError;
-use crate::store::attachments::Attachments;
+use crate::store::contents::Contents;
 
 /// How long an alert waits that the database did not hand out something for.
 const STORE_WAIT: Duration = Duration::from_secs(5);
@@ -58,8 +58,8 @@ pub struct Parts {
     pub board: Arc<RelayBoard>,
     /// Who keeps copies, by the name of the send port; most have none.
     pub auditors: BTreeMap<String, Auditor>,
-    /// The files that go with alerts.
-    pub attachments: Arc<dyn Attachments>,
+    /// What is read while a message is made.
+    pub contents: Arc<dyn Contents>,
     /// The templates.
     pub templates: Arc<TemplateShelf>,
     /// The table of replies.
@@ -119,11 +119,45 @@ impl Dispatcher {
 
     /// Works on one alert until something is decided. Bounded by the relay's time-outs. It is
     /// `expected` until it begins.
-    pub async fn dispatch(&self, mut lease: Lease<Alert>, expected: Expected) -> Outcome {
+    pub async fn dispatch(&self, lease: Lease<Alert>, expected: Expected) -> Outcome {
+        self.dispatch_in(None, lease, expected).await
+    }
+
+    /// The same for an alert whose texts were left out as too long: they are read when there is
+    /// room for so many octets.
+    pub async fn dispatch_large(
+        &self,
+        lease: Lease<Alert>,
+        octets: u64,
+        expected: Expected,
+    ) -> Outcome {
+        let token = lease.token;
+        let kind = match self.whole(&lease.value, octets).await {
+            Ok((place, value)) => {
+                let lease = Lease { token, value };
+                return self.dispatch_in(Some(place), lease, expected).await;
+            }
+            Err(NotComposed::Never(refusal)) => decided(Decision::failed(refusal.reason)),
+            Err(NotComposed::NotNow { what, error }) => wait_for(what, &error),
+            Err(NotComposed::NotYet(retry_in, reason)) => released(retry_in, reason),
+        };
+        Outcome {
+            alert: lease.value.id,
+            token,
+            kind,
+        }
+    }
+
+    async fn dispatch_in(
+        &self,
+        place: Option<Place>,
+        mut lease: Lease<Alert>,
+        expected: Expected,
+    ) -> Outcome {
         let kind = match self.parts.send_ports.get(&lease.value.send_port) {
             Some(port) => {
                 port.resolve_macros(&mut lease.value);
-                self.work(&lease, port, expected).await
+                self.work(place, &lease, port, expected).await
             }
             None => released(Duration::ZERO, None),
         };
@@ -134,7 +168,13 @@ impl Dispatcher {
         }
     }
 
-    async fn work(&self, lease: &Lease<Alert>, port: &SendPort, expected: Expected) -> OutcomeKind {
+    async fn work(
+        &self,
+        place: Option<Place>,
+        lease: &Lease<Alert>,
+        port: &SendPort,
+        expected: Expected,
+    ) -> OutcomeKind {
         let alert = &lease.value;
         let now = self.parts.clock.now();
         let mut rules = Rules {
@@ -154,7 +194,7 @@ impl Dispatcher {
         }
         let envelope = envelope(alert, port, &roll);
         let international = envelope.has_international_recipients();
-        let composed = match self.compose(alert, port, international).await {
+        let composed = match self.compose(place, alert, port, international).await {
             Ok(composed) => composed,
             Err(NotComposed::Never(refusal)) => {
                 roll.refuse(&refusal);

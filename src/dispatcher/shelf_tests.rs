@@ -50,7 +50,7 @@ impl Room {
         };
         let rendered = set.render(alert).map_err(|error| error.to_string())?;
         let version = rendered.template_version.unwrap_or_default();
-        Ok((rendered.text.unwrap_or_default(), version))
+        Ok((rendered.text.unwrap_or_default().into_owned(), version))
     }
 }
 

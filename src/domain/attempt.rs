@@ -281,6 +281,20 @@ pub struct Decision {
     pub template_version: Option<String>,
 }
 
+impl Decision {
+    /// The alert as a whole failed; nothing is known of its recipients.
+    pub fn failed(reason: String) -> Self {
+        Self {
+            status: AlertStatus::Failed,
+            retry_in: None,
+            reason: Some(reason),
+            attempt: None,
+            recipients: Vec::new(),
+            template_version: None,
+        }
+    }
+}
+
 /// The alert's status, made from the statuses of all its recipients. An alert without any
 /// recipient is failed.
 pub fn status_of(recipients: impl IntoIterator<Item = RecipientStatus>) -> AlertStatus {

@@ -33,10 +33,9 @@ pub use recovery::{InDoubtPolicies, RecoveryError, recover};
 pub use teller::{Notice, Notices};
 
 use crate::clock::steady;
-use crate::dispatcher::{Dispatcher, Expected, RelayBoard};
+use crate::dispatcher::{Dispatcher, RelayBoard};
 use crate::domain::{
-    Alert, AlertId, AlertStatus, Decision, InstanceInfo, Lease, LeaseToken, Outcome, OutcomeKind,
-    SendPortInfo,
+    Alert, AlertId, Decision, InstanceInfo, Lease, LeaseToken, Outcome, OutcomeKind, SendPortInfo,
 };
 use crate::metrics::{Metrics, Operation};
 use crate::store::{Claim, Event, Explanation, Loaded, Store, StoreError};
@@ -379,15 +378,20 @@ impl Driver {
             };
             let origin = lane.origin(permit);
             match loaded.remove(&id) {
-                Some(Loaded::Alert(alert)) => self.begin(
-                    Lease {
+                Some(Loaded::Alert(alert)) => {
+                    let lease = Lease {
                         token,
                         value: *alert,
-                    },
-                    self.board.expect(&lane.port.relays),
-                    origin,
-                    tasks,
-                ),
+                    };
+                    self.begin(lease, None, lane, origin, tasks);
+                }
+                Some(Loaded::Large { alert, octets }) => {
+                    let lease = Lease {
+                        token,
+                        value: *alert,
+                    };
+                    self.begin(lease, Some(octets), lane, origin, tasks);
+                }
                 Some(Loaded::Unreadable { reason, .. }) => {
                     tasks.finish(failed(id, token, reason), origin).await;
                 }
@@ -397,16 +401,29 @@ impl Driver {
         error.map_or(Ok(Round::Claimed), Err)
     }
 
-    /// Works on an alert in a task of its own. A panic there fails that alert alone.
-    fn begin(&self, lease: Lease<Alert>, expected: Expected, mut origin: Origin, tasks: &Tasks) {
+    /// Works on an alert in a task of its own. A panic there fails that alert alone. `large`: its
+    /// octets, where its texts are still to be read.
+    fn begin(
+        &self,
+        lease: Lease<Alert>,
+        large: Option<u64>,
+        lane: &Lane,
+        mut origin: Origin,
+        tasks: &Tasks,
+    ) {
+        let expected = self.board.expect(&lane.port.relays);
         let (id, token) = (lease.value.id, lease.token);
         origin.wanted_at = lease.value.not_before.max(Some(lease.value.created_at));
         let dispatcher = self.dispatcher.clone();
         let abandoned = tasks.abandoned.clone();
         let work = tasks.tracker.spawn(async move {
-            abandoned
-                .run_until_cancelled_owned(dispatcher.dispatch(lease, expected))
-                .await
+            let dispatched = async move {
+                match large {
+                    None => dispatcher.dispatch(lease, expected).await,
+                    Some(octets) => dispatcher.dispatch_large(lease, octets, expected).await,
+                }
+            };
+            abandoned.run_until_cancelled_owned(dispatched).await
         });
         let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());
         tasks.tracker.spawn(async move {
@@ -477,7 +494,7 @@ impl Driver {
 
 fn by_id(loaded: Vec<Loaded>) -> BTreeMap<AlertId, Loaded> {
     let id = |loaded: &Loaded| match loaded {
-        Loaded::Alert(alert) => alert.id,
+        Loaded::Alert(alert) | Loaded::Large { alert, .. } => alert.id,
         Loaded::Unreadable { id, .. } => *id,
     };
     loaded
@@ -487,14 +504,7 @@ fn by_id(loaded: Vec<Loaded>) -> BTreeMap<AlertId, Loaded> {
 }
 
 fn failed(alert: AlertId, token: LeaseToken, reason: String) -> Outcome {
-    let decision = Decision {
-        status: AlertStatus::Failed,
-        retry_in: None,
-        reason: Some(reason),
-        attempt: None,
-        recipients: Vec::new(),
-        template_version: None,
-    };
+    let decision = Decision::failed(reason);
     Outcome {
         alert,
         token,

@@ -1,13 +1,20 @@
-//! Attachments: looked at when their alert is rendered, their content piece by piece.
+//! What is read while a message is made: attachments, their content piece by piece, and alerts
+//! with long texts.
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::{Loaded, StoreError};
 use crate::domain::{AlertId, Attachment, AttachmentId};
 
-/// Reads the rows of `Attachment`. They do not change once their alert was claimed.
+/// Reads what an alert is made of. It does not change once the alert was claimed.
 #[async_trait]
-pub trait Attachments: Send + Sync {
+pub trait Contents: Send + Sync {
+    /// One alert, however long its texts are; `None` where it is gone. Never [`Loaded::Large`].
+    ///
+    /// # Errors
+    /// As [`AlertStore`](super::AlertStore).
+    async fn whole_alert(&self, alert: AlertId) -> Result<Option<Loaded>, StoreError>;
+
     /// The attachments of an alert in the order in which they were inserted, with the lengths of
     /// their contents. Reads no content, however long they are.
     ///

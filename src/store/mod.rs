@@ -1,14 +1,14 @@
 //! The database: the queue, the truth about every recipient, and the only coordinator.
 //!
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
-//! `check` need, [`StoreDesk`] what a person at the command line asks. [`Attachments`] is what the
+//! `check` need, [`StoreDesk`] what a person at the command line asks. [`Contents`] is what the
 //! dispatcher reads while it composes. [`Coordination`], [`Archive`] and [`FailureDesk`] hold what
 //! instances share beside the queue, [`TemplateStore`] the templates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
 //! `.sql` files beside them, each beginning with the name of the function that runs it.
 
 pub mod archive;
-pub mod attachments;
+pub mod contents;
 pub mod coordination;
 pub mod digest;
 mod error;
@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, SendPortInfo};
 
 use archive::Archive;
-use attachments::Attachments;
+use contents::Contents;
 use coordination::Coordination;
 use digest::FailureDesk;
 use templates::TemplateStore;
@@ -33,8 +33,8 @@ use templates::TemplateStore;
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
-    Explanation, InDoubtLine, InstanceLine, Loaded, MigrationStep, NewAlert, NewAttachment,
-    QueueDepth, QueueLine, Recorded, Renewal, Resolution, SchemaState,
+    Explanation, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep, NewAlert,
+    NewAttachment, QueueDepth, QueueLine, Recorded, Renewal, Resolution, SchemaState,
 };
 
 /// The queue as the driver uses it.
@@ -210,7 +210,7 @@ pub trait Store:
     + StoreDesk
     + Coordination
     + Archive
-    + Attachments
+    + Contents
     + FailureDesk
     + TemplateStore
 {
@@ -222,7 +222,7 @@ impl<T> Store for T where
         + StoreDesk
         + Coordination
         + Archive
-        + Attachments
+        + Contents
         + FailureDesk
         + TemplateStore
 {

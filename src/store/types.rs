@@ -41,7 +41,18 @@ pub enum Loaded {
         /// Column and reason, in a sentence.
         reason: String,
     },
+    /// Its texts are longer than [`LARGE_TEXTS`]: it is read when there is room for it, by
+    /// [`Contents::whole_alert`](super::contents::Contents::whole_alert).
+    Large {
+        /// Without them.
+        alert: Box<Alert>,
+        /// Of its texts and its attachments together.
+        octets: u64,
+    },
 }
+
+/// Octets of `Body` and `Payload` above which an alert is not read with the others of its claim.
+pub const LARGE_TEXTS: u32 = 64 * 1024;
 
 /// Whether an outcome still had its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

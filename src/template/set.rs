@@ -1,5 +1,6 @@
 //! Loaded templates, and rendering with them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,9 +22,9 @@ pub struct RenderedAlert<'a> {
     /// One line; empty where neither the alert nor a template has one.
     pub subject: String,
     /// The plain text, if there is one. `mime` makes one from the HTML otherwise.
-    pub text: Option<String>,
+    pub text: Option<Cow<'a, str>>,
     /// The HTML, if there is one.
-    pub html: Option<String>,
+    pub html: Option<Cow<'a, str>>,
     /// Which version of the template made it: to be recorded with the attempt, so that a
     /// later attempt of the same alert can be seen to say the same.
     pub template_version: Option<String>,
@@ -181,8 +182,8 @@ impl TemplateSet {
         Ok(RenderedAlert {
             alert,
             subject,
-            text: part(Part::Text)?.map(|(_, made)| made),
-            html: part(Part::Html)?.map(|(_, made)| made),
+            text: part(Part::Text)?.map(|(_, made)| Cow::Owned(made)),
+            html: part(Part::Html)?.map(|(_, made)| Cow::Owned(made)),
             template_version: Some(template.version.clone()),
         })
     }
@@ -278,7 +279,8 @@ fn fall_backs(language: Option<&str>) -> Vec<String> {
 
 fn as_it_is(alert: &Alert) -> Result<RenderedAlert<'_>, RenderError> {
     let subject = alert.subject.as_deref().unwrap_or_default().trim();
-    let body = alert.body.clone().filter(|body| !body.is_empty());
+    let body = alert.body.as_deref().filter(|body| !body.is_empty());
+    let body = body.map(Cow::Borrowed);
     if subject.is_empty() && body.is_none() {
         return Err(RenderError::Empty);
     }

@@ -50,7 +50,7 @@ fn rows_render_as_their_files_would_and_say_their_version() {
         let alert = templated(language, "{}");
         let set = of_rows(rows);
         let rendered = set.render(&alert).expect("renders");
-        (rendered.text, rendered.template_version)
+        (rendered.text.map(String::from), rendered.template_version)
     };
     let some = |it: &str| Some(it.to_owned());
     assert_eq!(said(&rows, None), (some("late ops"), some("4")));
@@ -123,7 +123,7 @@ fn biztalks_macros_are_a_function() {
         let set = of_rows(&[row(text("late", "", source), 1)]);
         let alert = templated(None, payload);
         set.render(&alert)
-            .map(|it| it.text.unwrap_or_default())
+            .map(|it| it.text.unwrap_or_default().into_owned())
             .map_err(|it| it.to_string())
     };
     let source =

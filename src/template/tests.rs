@@ -32,7 +32,8 @@ fn templated(payload: &str) -> Alert {
 fn render_text(source: &str, payload: &str) -> Result<String, RenderError> {
     let set = load(&[("late.txt.j2", source)]).expect("loads");
     let alert = templated(payload);
-    set.render(&alert).map(|r| r.text.unwrap_or_default())
+    set.render(&alert)
+        .map(|r| r.text.unwrap_or_default().into_owned())
 }
 
 #[test]
@@ -96,7 +97,11 @@ fn languages_fall_back_to_less_specific_ones() {
             ..templated("{}")
         };
         let rendered = set.render(&alert).expect("renders");
-        (rendered.subject.clone(), rendered.text, rendered.html)
+        (
+            rendered.subject.clone(),
+            rendered.text.map(String::from),
+            rendered.html.map(String::from),
+        )
     };
     let some = |s: &str| Some(s.to_owned());
     assert_eq!(said(None), ("en".to_owned(), some("en"), some("en")));

@@ -232,9 +232,14 @@ pub(crate) async fn recipient_words(store: &Arc<dyn Store>, id: AlertId) -> Vec<
     lines.into_iter().map(|line| line.status).collect()
 }
 
-/// The alert, where it can be read.
+/// The whole alert, where it can be read.
 pub(crate) async fn load(store: &Arc<dyn Store>, id: AlertId) -> sendport::domain::Alert {
-    match store.load(&[id]).await.expect("load").pop() {
+    let loaded = store.load(&[id]).await.expect("load").pop();
+    let loaded = match loaded {
+        Some(Loaded::Large { .. }) => store.whole_alert(id).await.expect("load"),
+        other => other,
+    };
+    match loaded {
         Some(Loaded::Alert(alert)) => *alert,
         other => panic!("alert {id} should be readable: {other:?}"),
     }

@@ -121,6 +121,7 @@ macro_rules! scenarios {
                 malformed_values_are_refused_by_name;
                 the_desk_learns_which_constraint_refused;
                 one_unreadable_row_fails_alone;
+                long_texts_are_read_one_by_one;
                 an_alert_that_is_gone_is_missing;
             }
             environment {

@@ -402,7 +402,7 @@ async fn a_writer_attaches_to_its_own_alerts_only(fixture: &SqlServerFixture) {
     let service = Login::with_role(fixture, "sendport_service").await;
     let own = SqlServerStore::open(&service.connection_string).expect("open");
     let id = AlertId(of_other.parse().expect("a number"));
-    let found = sendport::store::attachments::Attachments::attachments(&own, id).await;
+    let found = sendport::store::contents::Contents::attachments(&own, id).await;
     assert_eq!(found.expect("the service reads").len(), 1);
     drop((own, store));
     for login in [writer, other, reader, service] {

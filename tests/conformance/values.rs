@@ -1,7 +1,9 @@
 //! What applications write, and what becomes of it.
 
-use sendport::domain::{AlertId, BodyFormat, Importance, Priority, Sensitivity};
-use sendport::store::{Loaded, NewAlert, StoreErrorKind};
+use sendport::domain::{
+    AlertId, BodyFormat, ContentDisposition, Importance, Priority, Sensitivity, TransferEncoding,
+};
+use sendport::store::{Loaded, NewAlert, NewAttachment, StoreErrorKind};
 
 use crate::fixture::*;
 
@@ -122,8 +124,54 @@ pub(crate) async fn one_unreadable_row_fails_alone(f: &dyn Fixture) {
                 assert_eq!(id, bad);
                 assert!(!reason.is_empty());
             }
+            Loaded::Large { .. } => panic!("both are short"),
         }
     }
+}
+
+/// A hundred of these are claimed at once, and must not be in memory at once.
+pub(crate) async fn long_texts_are_read_one_by_one(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let text = |octets: u32| "0123456789abcdef".repeat(octets as usize / 16);
+    let attachment = NewAttachment {
+        file_name: Some("orders.bin".to_owned()),
+        media_type: None,
+        disposition: ContentDisposition::Attachment,
+        content_id: None,
+        description: None,
+        transfer_encoding: TransferEncoding::Base64,
+        content: vec![1; 1_000_000],
+    };
+    let alert = NewAlert {
+        to_recipients: Some("ops@contoso.com".to_owned()),
+        subject: Some("long".to_owned()),
+        body: Some(text(3_000_000)),
+        payload: Some("{}".to_owned()),
+        attachments: vec![attachment],
+        ..NewAlert::default()
+    };
+    let long = store.insert(&alert).await.expect("insert");
+    let short = f.alert_to("ops@contoso.com").await;
+    for loaded in store.load(&[long, short]).await.expect("load") {
+        match loaded {
+            Loaded::Large { alert, octets } => {
+                assert_eq!((alert.id, alert.body, alert.payload), (long, None, None));
+                assert_eq!(alert.subject.as_deref(), Some("long"));
+                assert!((4_000_000..8_000_000).contains(&octets), "{octets}");
+            }
+            Loaded::Alert(alert) => assert_eq!(alert.id, short),
+            other @ Loaded::Unreadable { .. } => panic!("{other:?}"),
+        }
+    }
+    match store.whole_alert(long).await.expect("load") {
+        Some(Loaded::Alert(whole)) => {
+            assert_eq!(whole.body, alert.body);
+            assert_eq!(whole.payload.as_deref(), Some("{}"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let gone = AlertId(i64::from(i32::MAX));
+    assert_eq!(store.whole_alert(gone).await.expect("load"), None);
 }
 
 pub(crate) async fn an_alert_that_is_gone_is_missing(f: &dyn Fixture) {

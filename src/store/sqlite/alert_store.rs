@@ -11,8 +11,8 @@ use crate::domain::{
     SendPortInfo, Timestamp,
 };
 use crate::store::{
-    AlertStore, CLASS_HEAD_START, Claim, Claimed, Event, Explanation, Loaded, Recorded, Renewal,
-    StoreError, TAKEN_OVER,
+    AlertStore, CLASS_HEAD_START, Claim, Claimed, Event, Explanation, LARGE_TEXTS, Loaded,
+    Recorded, Renewal, StoreError, TAKEN_OVER,
 };
 
 use super::codec::{Columns, later, time_of, time_text, uuid_text};
@@ -101,7 +101,9 @@ impl AlertStore for SqliteStore {
         let ids = ids.to_vec();
         self.reader
             .call("load alerts", move |connection| {
-                let loaded = ids.iter().map(|&id| load_one(connection, id));
+                let loaded = ids
+                    .iter()
+                    .map(|&id| load_one(connection, id, LARGE_TEXTS.into()));
                 loaded.filter_map(Result::transpose).collect()
             })
             .await

@@ -6,16 +6,25 @@ use async_trait::async_trait;
 use rusqlite::{Connection, MAIN_DB, params};
 
 use crate::domain::{AlertId, Attachment, AttachmentId};
-use crate::store::attachments::Attachments;
-use crate::store::{NewAttachment, StoreError, StoreErrorKind};
+use crate::store::contents::Contents;
+use crate::store::{Loaded, NewAttachment, StoreError, StoreErrorKind};
 
 use super::codec::Columns;
 use super::connection::Trouble;
 use super::desk::lines;
+use super::load::load_one;
 use super::{SqliteStore, sql};
 
 #[async_trait]
-impl Attachments for SqliteStore {
+impl Contents for SqliteStore {
+    async fn whole_alert(&self, alert: AlertId) -> Result<Option<Loaded>, StoreError> {
+        self.contents
+            .call("read an alert", move |connection| {
+                load_one(connection, alert, u64::MAX)
+            })
+            .await
+    }
+
     async fn attachments(&self, alert: AlertId) -> Result<Vec<Attachment>, StoreError> {
         self.reader
             .call("read attachments", move |connection| {

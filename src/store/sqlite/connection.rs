@@ -22,8 +22,6 @@ const BUSY_RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// All statements of the store fit, so each is compiled once.
 const STATEMENT_CACHE: usize = 120;
-/// In KiB; holds the inner pages of every index at millions of rows.
-const PAGE_CACHE_KIB: i32 = 64 * 1024;
 /// Pages of write-ahead log between checkpoints: fewer, larger ones cost less than many small.
 const CHECKPOINT_PAGES: i32 = 4000;
 
@@ -138,9 +136,13 @@ pub(super) enum Role {
 }
 
 impl Role {
+    /// Small, because what is read once fills it as well as what is read again: large bodies would
+    /// drive everything else out, and stay.
     fn page_cache_kib(self) -> i32 {
         match self {
-            Self::Writer | Self::Reader => PAGE_CACHE_KIB,
+            // The inner pages of every index at millions of rows.
+            Self::Writer => 8 * 1024,
+            Self::Reader => 2 * 1024,
             Self::Contents => 512,
         }
     }

@@ -9,24 +9,43 @@ use super::codec::Columns;
 use super::connection::Trouble;
 use super::sql;
 
-/// `None` where the alert is gone.
-pub(super) fn load_one(connection: &Connection, id: AlertId) -> Result<Option<Loaded>, Trouble> {
+/// `None` where the alert is gone; [`Loaded::Large`] where its texts are longer than `limit`.
+pub(super) fn load_one(
+    connection: &Connection,
+    id: AlertId,
+    limit: u64,
+) -> Result<Option<Loaded>, Trouble> {
     let mut statement = connection.prepare_cached(sql!("load_alert"))?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = statement
-        .query_row([id.0], |row| Ok(read_alert(&Columns(row))))
+        .query_row([id.0, limit], |row| {
+            let columns = Columns(row);
+            Ok((large_octets(&columns), read_alert(&columns)))
+        })
         .optional()?;
-    let Some(read) = read else { return Ok(None) };
-    let whole = match read {
+    let Some((large, alert)) = read else {
+        return Ok(None);
+    };
+    let whole = match alert {
         Ok(alert) => read_recipients(connection, id)?.map(|recipients| Alert {
             recipients,
             ..alert
         }),
         Err(reason) => Err(reason),
     };
-    Ok(Some(match whole {
-        Ok(alert) => Loaded::Alert(Box::new(alert)),
-        Err(reason) => Loaded::Unreadable { id, reason },
+    Ok(Some(match (whole, large) {
+        (Ok(alert), Ok(Some(octets))) => Loaded::Large {
+            alert: Box::new(alert),
+            octets,
+        },
+        (Ok(alert), Ok(None)) => Loaded::Alert(Box::new(alert)),
+        (Err(reason), _) | (_, Err(reason)) => Loaded::Unreadable { id, reason },
     }))
+}
+
+fn large_octets(row: &Columns<'_, '_>) -> Result<Option<u64>, String> {
+    let octets = row.optional_integer("LargeOctets")?;
+    Ok(octets.and_then(|octets| u64::try_from(octets).ok()))
 }
 
 fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {

@@ -6,13 +6,18 @@ use tiberius::{ColumnData, Row, ToSql};
 use super::SqlServerStore;
 use super::desk::lines;
 use super::values::Fields;
-use super::work::unexpected;
+use super::work::{load_alone, unexpected};
 use crate::domain::{AlertId, Attachment, AttachmentId};
-use crate::store::attachments::Attachments;
-use crate::store::{NewAttachment, StoreError};
+use crate::store::contents::Contents;
+use crate::store::{Loaded, NewAttachment, StoreError};
 
 #[async_trait]
-impl Attachments for SqlServerStore {
+impl Contents for SqlServerStore {
+    async fn whole_alert(&self, alert: AlertId) -> Result<Option<Loaded>, StoreError> {
+        let loaded = load_alone(&self.pool, alert, i64::MAX).await?;
+        Ok(loaded.into_iter().next())
+    }
+
     async fn attachments(&self, alert: AlertId) -> Result<Vec<Attachment>, StoreError> {
         const DOING: &str = "read attachments";
         let sql = include_str!("sql/attachments.sql");

@@ -10,7 +10,9 @@ use super::connection::Rows;
 use super::pool::Pool;
 use super::values::{Fields, local_refusal, placeholders, seconds};
 use crate::domain::{Alert, AlertId, AlertOrigin, Mailbox, PublicId, Recipient, RecipientStatus};
-use crate::store::{CLASS_HEAD_START, Claim, Claimed, Loaded, StoreError, StoreErrorKind};
+use crate::store::{
+    CLASS_HEAD_START, Claim, Claimed, LARGE_TEXTS, Loaded, StoreError, StoreErrorKind,
+};
 
 /// More row locks in one statement than this times three come near a table lock.
 const MOST: u32 = 500;
@@ -53,11 +55,11 @@ pub(super) async fn claim(pool: &Pool, claim: &Claim<'_>) -> Result<Claimed, Sto
 pub(super) async fn load(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
     let mut loaded = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(MOST as usize) {
-        match load_chunk(pool, chunk).await {
+        match load_chunk(pool, chunk, LARGE_TEXTS.into()).await {
             Ok(some) => loaded.extend(some),
             Err(error) if is_undecodable(&error) => {
                 for &id in chunk {
-                    loaded.extend(load_alone(pool, id).await?);
+                    loaded.extend(load_alone(pool, id, LARGE_TEXTS.into()).await?);
                 }
             }
             Err(error) => return Err(error),
@@ -66,8 +68,12 @@ pub(super) async fn load(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, St
     Ok(loaded)
 }
 
-async fn load_alone(pool: &Pool, id: AlertId) -> Result<Vec<Loaded>, StoreError> {
-    match load_chunk(pool, &[id]).await {
+pub(super) async fn load_alone(
+    pool: &Pool,
+    id: AlertId,
+    limit: i64,
+) -> Result<Vec<Loaded>, StoreError> {
+    match load_chunk(pool, &[id], limit).await {
         Err(error) if is_undecodable(&error) => Ok(vec![Loaded::Unreadable {
             id,
             reason: error.to_string(),
@@ -91,7 +97,8 @@ fn is_undecodable(error: &StoreError) -> bool {
     )
 }
 
-async fn load_chunk(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+/// Texts of more than `limit` octets are left out.
+async fn load_chunk(pool: &Pool, ids: &[AlertId], limit: i64) -> Result<Vec<Loaded>, StoreError> {
     const DOING: &str = "read claimed alerts";
     // Few lengths of the list, so that the engine keeps few plans.
     let length = [1, 10, 50, 100, 200, MOST as usize]
@@ -107,7 +114,9 @@ async fn load_chunk(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreEr
         .map(|id| id.0)
         .collect();
     let params: Vec<&dyn ToSql> = padded.iter().map(|id| id as &dyn ToSql).collect();
-    let sql = include_str!("sql/load.sql").replace("{ids}", &placeholders(1, length));
+    let sql = include_str!("sql/load.sql")
+        .replace("{ids}", &placeholders(1, length))
+        .replace("{limit}", &limit.to_string());
     let results = pool.query(DOING, &sql, &params).await?;
     let [alerts, recipients] = &results[..] else {
         return Err(unexpected(DOING, "two result sets were expected"));
@@ -120,7 +129,11 @@ async fn load_chunk(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreEr
             let recipients = recipients.remove(&id).unwrap_or(Ok(Vec::new()));
             let alert = recipients.and_then(|recipients| read_alert(row, recipients));
             Ok(match alert {
-                Ok(alert) => Loaded::Alert(Box::new(alert)),
+                Ok((alert, Some(octets))) => Loaded::Large {
+                    alert: Box::new(alert),
+                    octets,
+                },
+                Ok((alert, None)) => Loaded::Alert(Box::new(alert)),
                 Err(reason) => Loaded::Unreadable { id, reason },
             })
         })
@@ -166,7 +179,8 @@ fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, String> {
     Ok(recipient)
 }
 
-fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
+/// The alert, and where its texts were left out as too long, the octets of all that it holds.
+fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u64>), String> {
     let mut fields = Fields::of(row);
     let f = &mut fields;
     let alert = Alert {
@@ -208,12 +222,14 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<Alert, String> {
         attachment_count: 0,
         recipients,
     };
-    Ok(Alert {
+    let alert = Alert {
         origin: f.word()?,
         newest_templates: f.maybe::<i32>()?.and_then(|n| u32::try_from(n).ok()),
         attachment_count: f.count()?,
         ..alert
-    })
+    };
+    let large = f.maybe::<i64>()?.and_then(|n| u64::try_from(n).ok());
+    Ok((alert, large))
 }
 
 /// An answer of another shape than the statement beside this code gives.

@@ -1,11 +1,20 @@
 -- SqlServerStore::load
--- {ids} becomes a list of parameters.
-SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
-       BodyFormat, Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority,
+-- {ids} becomes a list of parameters. Texts of more than {limit} octets are left out, and the last
+-- column says how long they and the attachments are.
+SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject,
+       CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) <= {limit} THEN Body END,
+       BodyFormat, Template,
+       CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) <= {limit} THEN Payload END,
+       Language, AlertName, Severity, Source, Reference, SendPort, Priority,
        Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
        NotBefore, ExpiresAt, CreatedAt, CreatedBy, AttemptCount, TemplateVersion, Origin,
        CASE WHEN Template IS NOT NULL THEN (SELECT MAX(n.Version) FROM sendport.TemplateChange n) END,
-       (SELECT COUNT(*) FROM sendport.AttachmentRow t WHERE t.AlertId = a.AlertId)
+       (SELECT COUNT(*) FROM sendport.AttachmentRow t WHERE t.AlertId = a.AlertId),
+       CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) > {limit}
+            THEN CAST(ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0)
+                 + ISNULL((SELECT SUM(CAST(DATALENGTH(t.Content) AS bigint))
+                           FROM sendport.AttachmentRow t WHERE t.AlertId = a.AlertId), 0) AS bigint)
+       END
 FROM sendport.AlertRow a WHERE AlertId IN ({ids});
 SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount,
        Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText
