@@ -44,6 +44,7 @@ mod refused_password_is_tried_once;
 mod relay_down_and_back;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
+mod tables_are_made_by_the_service;
 mod templates_are_imported_and_exported;
 mod templates_stay_at_their_version;
 mod ten_thousand_on_sqlserver;
