@@ -29,6 +29,7 @@ mod certificates_and_sign_ins_are_shown;
 mod demo_ends_by_itself;
 mod failures_are_told_once;
 mod first_relay_killed_and_back;
+mod health_is_asked;
 mod hostile_watchers_do_not_stop_the_mail;
 mod international_recipients;
 mod killed_and_nothing_lost;
