@@ -28,9 +28,14 @@ use crate::relay::sign_in::SignInLedger;
 use crate::relay::watch::RelayWatch;
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
+use crate::service_manager;
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store};
 use crate::watch::{self, Watch};
+
+/// Beside what is drained, recorded and settled, each up to `service.drain_timeout`, a stop takes
+/// no longer than that.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// Everything of the configuration that may be wrong, made once before the database is
 /// touched.
@@ -96,6 +101,8 @@ impl Service {
         let (events_in, mut events) = mpsc::unbounded_channel();
         let board = self.board(&events_in);
         let watch = self.watch(&board, &stop);
+        let may_take = self.config.service.drain_timeout * 3 + MARGIN;
+        let _told = service_manager::begin(watch.clone(), stop.clone(), may_take);
         let _shown = http::show(&self.config.http, &watch, &self.store).await?;
         if !self.wait_for_database(&watch, &stop).await? {
             return Ok(true);

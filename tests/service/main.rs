@@ -43,6 +43,7 @@ mod ready_while_it_can_work;
 mod refused_in_every_way;
 mod refused_password_is_tried_once;
 mod relay_down_and_back;
+mod service_manager_is_told;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
 mod tables_are_made_by_the_service;
