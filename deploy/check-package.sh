@@ -9,7 +9,7 @@ set -euo pipefail
 
 root=
 [ "${1:-}" != --chroot ] || { root=$2; shift 2; }
-package=${1:?which package? make one by: cargo deb}
+package=${1:?which package? make one by: cargo deb --strip}
 [ "$(id -u)" -eq 0 ] || { echo "Only root can make a chroot." >&2; exit 1; }
 
 scratch=$(mktemp -d)
