@@ -27,6 +27,7 @@ pub mod relay;
 pub mod replies;
 pub mod retry;
 pub mod send_port;
+pub mod service_manager;
 pub mod sink;
 pub mod smime;
 pub mod smtp;

@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "watch",
         &["clock", "dispatcher", "driver", "http", "metrics", "store"],
     ),
+    ("service_manager", &["http"]),
     ("oauth2", &["clock", "config", "domain", "relay"]),
     ("smtp", &["clock", "config", "domain", "relay"]),
     ("sink", &["domain", "relay", "smtp"]),

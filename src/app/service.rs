@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -27,9 +28,14 @@ use crate::relay::sign_in::SignInLedger;
 use crate::relay::watch::RelayWatch;
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
+use crate::service_manager;
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store};
 use crate::watch::{self, Watch};
+
+/// Beside what is drained, recorded and settled, each up to `service.drain_timeout`, a stop takes
+/// no longer than that.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// Everything of the configuration that may be wrong, made once before the database is
 /// touched.
@@ -43,6 +49,7 @@ pub struct Service {
     audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
     metrics: Arc<Metrics>,
     pulses: Arc<Pulses>,
+    migrate: bool,
     config: Config,
 }
 
@@ -71,8 +78,18 @@ impl Service {
                 .collect(),
             metrics: Arc::new(metrics),
             pulses: Arc::default(),
+            migrate: false,
             config,
         })
+    }
+
+    /// The same, and it makes or updates the tables before it works.
+    #[must_use]
+    pub fn migrating(self) -> Self {
+        Self {
+            migrate: true,
+            ..self
+        }
     }
 
     /// Waits for the database, checks it, and works until `stop` is cancelled. True if
@@ -84,6 +101,8 @@ impl Service {
         let (events_in, mut events) = mpsc::unbounded_channel();
         let board = self.board(&events_in);
         let watch = self.watch(&board, &stop);
+        let may_take = self.config.service.drain_timeout * 3 + MARGIN;
+        let _told = service_manager::begin(watch.clone(), stop.clone(), may_take);
         let _shown = http::show(&self.config.http, &watch, &self.store).await?;
         if !self.wait_for_database(&watch, &stop).await? {
             return Ok(true);
@@ -175,10 +194,10 @@ impl Service {
         watch: &Watch,
         stop: &CancellationToken,
     ) -> Result<bool, AppError> {
-        let mut wait = std::time::Duration::from_millis(250);
+        let mut wait = Duration::from_millis(250);
         let mut said = false;
         loop {
-            match check_database(&*self.store, &self.config.environment).await {
+            match self.prepare_database().await {
                 Ok(()) => return Ok(true),
                 Err(AppError::Store(error)) if error.is_transient() => {
                     watch.waits(format!("it waits for the database: {error}"));
@@ -188,11 +207,19 @@ impl Service {
                     if !pause(stop, wait).await {
                         return Ok(false);
                     }
-                    wait = (wait * 2).min(std::time::Duration::from_secs(10));
+                    wait = (wait * 2).min(Duration::from_secs(10));
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Makes the tables where that was asked for, and looks whether it may work on them.
+    async fn prepare_database(&self) -> Result<(), AppError> {
+        if self.migrate {
+            self.store.migrate().await?;
+        }
+        check_database(&*self.store, &self.config.environment).await
     }
 
     fn driver(
@@ -295,7 +322,7 @@ fn spool_failed(error: SpoolError) -> AppError {
 }
 
 /// False if told to stop meanwhile.
-async fn pause(stop: &CancellationToken, wait: std::time::Duration) -> bool {
+async fn pause(stop: &CancellationToken, wait: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(wait) => true,

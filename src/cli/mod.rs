@@ -3,6 +3,7 @@
 mod adopt;
 mod check;
 mod demo;
+mod health;
 mod migrate;
 mod preview;
 mod release;
@@ -74,6 +75,8 @@ enum Verb {
     Preview(preview::Args),
     /// Keep templates in the database: import, export, list, check
     Template(template::Args),
+    /// Ask the running service whether it can work, or lives
+    Health(health::Args),
     /// Put held alerts back into the queue
     Release(release::Args),
     /// Say what became of an alert that may have been sent, or list those
@@ -176,6 +179,7 @@ impl Cli {
             Verb::Check(args) => check::perform(args, self.config).await,
             Verb::Send(args) => send::perform(*args, load(self.config)?).await,
             Verb::Status(args) => status::perform(args, load(self.config)?).await,
+            Verb::Health(args) => health::perform(args, load(self.config)?).await,
             Verb::Preview(args) => preview::perform(args, load(self.config)?).await,
             Verb::Template(args) => template::perform(args, self.config).await,
             Verb::Release(args) => release::perform(args, load(self.config)?).await,

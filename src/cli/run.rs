@@ -25,10 +25,11 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     }
     let stop = stop_signal();
     let store = open_store(&config)?;
+    let mut service = Service::new(config, store)?;
     if args.migrate {
-        store.migrate().await?;
+        service = service.migrating();
     }
-    if Service::new(config, store)?.run(stop).await? {
+    if service.run(stop).await? {
         tracing::info!("stopped, everything under way is recorded");
         Ok(())
     } else {

@@ -169,17 +169,25 @@ fn a_variable_keeps_every_character_of_a_text() {
 
 #[test]
 fn every_shipped_sample_works() {
-    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/samples");
-    let mut count = 0;
-    for sample in std::fs::read_dir(samples).unwrap() {
-        let sample = sample.unwrap().path();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let samples = std::fs::read_dir(root.join("config/samples")).unwrap();
+    let mut samples: Vec<_> = samples.map(|sample| sample.unwrap().path()).collect();
+    assert!(samples.len() >= 3);
+    samples.extend(["deploy/sendport.toml", "deploy/docker/sendport.toml"].map(|f| root.join(f)));
+    for sample in samples {
         let text = std::fs::read_to_string(&sample).unwrap();
         let config = Config::from_text(&text)
             .unwrap_or_else(|error| panic!("{}: {error}", sample.display()));
         assert_eq!(config.problems(), [], "{}", sample.display());
-        count += 1;
     }
-    assert!(count >= 3);
+}
+
+#[test]
+fn the_configuration_of_the_package_sends_no_mail() {
+    let text = include_str!("../../deploy/sendport.toml");
+    let config = Config::from_text(text).unwrap();
+    let leaves = |relay: &RelayConfig| matches!(relay, RelayConfig::Smtp(_));
+    assert!(!config.relay.is_empty() && !config.relay.values().any(leaves));
 }
 
 #[test]

@@ -111,6 +111,11 @@ impl Site {
 
     /// Starts the service.
     pub(crate) fn run(&self) -> Service {
+        self.run_under(&[], &[])
+    }
+
+    /// Starts the service with these variables in its environment and further arguments.
+    pub(crate) fn run_under(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Service {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -118,6 +123,8 @@ impl Site {
             .expect("open the log");
         let mut command = program(&self.config(), &["run"]);
         let child = command
+            .args(arguments)
+            .envs(variables.iter().copied())
             .stderr(log)
             .stdout(Stdio::null())
             .spawn()
