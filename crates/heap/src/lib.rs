@@ -9,7 +9,10 @@
 /// start. Does nothing where the allocator is not glibc's.
 pub fn give_back_from(octets: u32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[expect(unsafe_code, reason = "there is no safe way to ask this of the allocator")]
+    #[expect(
+        unsafe_code,
+        reason = "there is no safe way to ask this of the allocator"
+    )]
     if let Ok(octets) = libc::c_int::try_from(octets) {
         // SAFETY: mallopt takes two numbers and may be called at any time (mallopt(3)); a value
         // that it does not take changes nothing.
