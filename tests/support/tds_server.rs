@@ -32,7 +32,7 @@ pub(crate) struct Login {
 #[derive(Debug, Clone)]
 pub(crate) enum Verdict {
     LetIn,
-    /// First answers its GSS-API token with this one.
+    /// And its GSS-API token is answered with this one, which proves who the server is.
     LetInAfter(Vec<u8>),
     /// Number, state and text of the error.
     Refuse(u32, u8, &'static str),
@@ -102,11 +102,10 @@ fn serve(
             answer.extend(u16_of(token.len()));
             answer.extend(token);
             wire.write_all(&packet(RESPONSE, &answer))?;
-            message(&mut wire)?;
+            wire.write_all(&packet(RESPONSE, &welcome(&login)))?;
         }
-        Verdict::LetIn => {}
+        Verdict::LetIn => wire.write_all(&packet(RESPONSE, &welcome(&login)))?,
     }
-    wire.write_all(&packet(RESPONSE, &welcome(&login)))?;
     // What makes the session ready, and then what the client is here for.
     message(&mut wire)?;
     wire.write_all(&packet(RESPONSE, &done(0)))?;

@@ -45,7 +45,11 @@ impl Connection {
             usable: true,
             generation,
         };
-        connection.batch(include_str!("sql/session.sql")).await?;
+        // The driver's own limits leave out what follows a sign-in that it took for complete.
+        let ready = connection.batch(include_str!("sql/session.sql"));
+        timeout(settings.connect_timeout, ready)
+            .await
+            .map_err(|_| not_ready(settings))??;
         Ok(connection)
     }
 
@@ -125,6 +129,17 @@ async fn tcp(config: &Config, route: Option<&(String, u16)>) -> Result<TcpStream
             stream.set_nodelay(true)?;
             Ok(stream)
         }
+    }
+}
+
+fn not_ready(settings: &Settings) -> Error {
+    Error::Io {
+        kind: IoErrorKind::TimedOut,
+        message: format!(
+            "'{}' took the sign-in and then did not answer within {} seconds",
+            settings.server,
+            settings.connect_timeout.as_secs()
+        ),
     }
 }
 
