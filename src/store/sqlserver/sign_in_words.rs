@@ -31,7 +31,7 @@ pub(super) fn resolve(pairs: &HashMap<String, String>, given: SignIn) -> Result<
         }
         (SignIn::AsWritten, Asked::Windows(key, value)) => {
             let refuse = |why| format!("'{key}={value}' asks for a Windows login: {why}");
-            windows(pairs, Kerberos::default()).map_err(|why| refuse(why))
+            windows(pairs, Kerberos::default()).map_err(refuse)
         }
         (SignIn::AsWritten, Asked::Entra(word)) => Err(instead_of(word)),
         (SignIn::Windows(kerberos), Asked::Password | Asked::Windows(..)) => {
