@@ -9,6 +9,7 @@ mod preview;
 mod service;
 mod sign_ins;
 mod templates;
+mod tokens;
 
 use std::sync::Arc;
 

@@ -111,7 +111,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("des", &["smtp/auth/ntlm"]),
     ("stringprep", &["smtp/auth"]),
     ("ureq", &["oauth2"]),
-    ("sendport_gssapi", &["smtp/auth/gssapi.rs"]),
+    (
+        "sendport_gssapi",
+        &["smtp/auth/gssapi.rs", "store/sqlserver/ticket.rs"],
+    ),
     ("prometheus", &["metrics"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),

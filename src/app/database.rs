@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::tokens::DatabaseTokens;
 use super::{AppError, system_clock};
-use crate::config::{Config, sqlite_file};
+use crate::config::{Config, DatabaseAuth, sqlite_file};
+use crate::oauth2;
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::sqlserver::{self, SqlServerStore};
+use crate::store::sqlserver::{self, Kerberos, SignIn, SqlServerStore};
 use crate::store::{SchemaState, Store, StoreError};
 
 /// Opens the database that the configuration names. Does not check its schema.
@@ -18,10 +20,34 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
         .database
         .resolve()
         .map_err(|error| AppError::Config(format!("database.connection: {error}")))?;
-    match sqlite_file(connection.expose()) {
-        Some(file) => Ok(Arc::new(SqliteStore::open(&file, system_clock())?)),
-        None => Ok(Arc::new(SqlServerStore::open(connection.expose())?)),
+    let sign_in = sign_in(&config.database.auth)?;
+    let text = connection.expose();
+    match (sqlite_file(text), sign_in) {
+        (Some(file), SignIn::AsWritten) => Ok(Arc::new(SqliteStore::open(&file, system_clock())?)),
+        (Some(_), _) => Err(AppError::Config(
+            "database.auth: nobody signs in to a SQLite file; remove the section, or write a \
+             connection string of SQL Server"
+                .to_owned(),
+        )),
+        (None, sign_in) => Ok(Arc::new(SqlServerStore::open_signed_in(text, sign_in)?)),
     }
+}
+
+/// How the section says that the database is signed in to.
+fn sign_in(auth: &DatabaseAuth) -> Result<SignIn, AppError> {
+    Ok(match auth {
+        DatabaseAuth::ConnectionString => SignIn::AsWritten,
+        DatabaseAuth::EntraToken(entra) => {
+            let tokens = oauth2::source("database", &entra.source(), system_clock());
+            let tokens =
+                tokens.map_err(|what| AppError::Config(format!("database.auth.oauth2: {what}")))?;
+            SignIn::EntraToken(Arc::new(DatabaseTokens(tokens)))
+        }
+        DatabaseAuth::Windows(account) => SignIn::Windows(Kerberos {
+            keytab_file: account.keytab_file.clone(),
+            principal: account.principal.clone(),
+        }),
+    })
 }
 
 /// Everything that `migrate` does, as a script for sqlcmd or sqlite3.

@@ -4,7 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::check_oauth2;
+use super::oauth2::OAuth2Config;
 use super::secret::Secret;
+use super::validate::Problems;
+
+/// What an application may do with databases of Azure, where nothing else is configured.
+const AZURE_SQL: &str = "https://database.windows.net/.default";
 
 /// How to reach the database.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,6 +23,88 @@ pub struct DatabaseConfig {
     pub connection_file: Option<PathBuf>,
     /// Environment variable that holds it, instead.
     pub connection_env: Option<String>,
+    /// How to sign in.
+    #[serde(default)]
+    pub auth: DatabaseAuth,
+}
+
+/// Section `[database.auth]`: how to sign in to SQL Server, told apart by `kind`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DatabaseAuth {
+    /// As the connection string says, usually with a SQL login.
+    #[default]
+    ConnectionString,
+    /// With an access token of Entra ID.
+    EntraToken(Box<EntraToken>),
+    /// As an account of Windows, with a Kerberos ticket.
+    Windows(WindowsAccount),
+}
+
+/// `kind = "entra_token"`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntraToken {
+    /// Where the token comes from.
+    pub oauth2: OAuth2Config,
+}
+
+impl EntraToken {
+    /// Where the token comes from; one that this service asks for itself is for Azure SQL, unless
+    /// the section says otherwise.
+    pub fn source(&self) -> OAuth2Config {
+        let mut source = self.oauth2.clone();
+        if let OAuth2Config::ClientCredentials(request) = &mut source
+            && request.resource.is_none()
+        {
+            request.scope.get_or_insert_with(|| AZURE_SQL.to_owned());
+        }
+        source
+    }
+}
+
+/// `kind = "windows"`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowsAccount {
+    /// The keys that Kerberos tickets are asked for with. Without it, the process's own tickets
+    /// (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`).
+    pub keytab_file: Option<PathBuf>,
+    /// Who signs in, `name@REALM`. Without it, the first of the keytab.
+    pub principal: Option<String>,
+}
+
+impl DatabaseAuth {
+    fn rebase(&mut self, folder: &Path) {
+        match self {
+            Self::ConnectionString => {}
+            Self::EntraToken(entra) => entra.oauth2.rebase(folder),
+            Self::Windows(account) => {
+                if let Some(file) = &mut account.keytab_file {
+                    *file = folder.join(&*file);
+                }
+            }
+        }
+    }
+
+    pub(super) fn check(&self, found: &mut Problems) {
+        match self {
+            Self::EntraToken(entra) => {
+                for (below, what) in check_oauth2::problems(&entra.oauth2) {
+                    found.add(format!("database.auth.oauth2.{below}"), what);
+                }
+            }
+            Self::Windows(account) if account.keytab_file.is_none() => {
+                if account.principal.is_some() {
+                    found.add(
+                        "database.auth.principal",
+                        "it says whose key of keytab_file is used, and there is no keytab_file",
+                    );
+                }
+            }
+            Self::ConnectionString | Self::Windows(_) => {}
+        }
+    }
 }
 
 impl DatabaseConfig {
@@ -32,8 +120,9 @@ impl DatabaseConfig {
         Ok(elsewhere.unwrap_or_else(|| self.connection.clone()))
     }
 
-    /// A relative `sqlite:` file means: beside the configuration file.
+    /// A relative file means: beside the configuration file.
     pub(super) fn rebase(&mut self, folder: &Path) {
+        self.auth.rebase(folder);
         if let Some(file) = sqlite_file(self.connection.expose())
             && file.is_relative()
         {
@@ -46,4 +135,47 @@ impl DatabaseConfig {
 pub fn sqlite_file(connection: &str) -> Option<PathBuf> {
     let file = connection.trim().strip_prefix("sqlite:")?;
     Some(PathBuf::from(file.strip_prefix("//").unwrap_or(file)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth(section: &str) -> DatabaseAuth {
+        toml::from_str(section).expect("a section")
+    }
+
+    fn scope(section: &str) -> Option<String> {
+        let section =
+            format!("kind = 'entra_token'\n[oauth2]\nsource = 'client_credentials'\n{section}");
+        let DatabaseAuth::EntraToken(entra) = auth(&section) else {
+            panic!("another kind: {section}");
+        };
+        match entra.source() {
+            OAuth2Config::ClientCredentials(request) => request.scope,
+            other => panic!("another source: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_is_for_azure_sql_unless_it_is_said_otherwise() {
+        let client = "tenant = 't'\nclient_id = 'c'\nclient_secret = 's'\n";
+        assert_eq!(scope(client).as_deref(), Some(AZURE_SQL));
+        let sovereign = format!("{client}scope = 'https://database.usgovcloudapi.net/.default'");
+        let expected = "https://database.usgovcloudapi.net/.default";
+        assert_eq!(scope(&sovereign).as_deref(), Some(expected));
+        let first_version = format!("{client}resource = 'https://database.windows.net/'");
+        assert_eq!(scope(&first_version), None);
+    }
+
+    #[test]
+    fn files_stand_beside_the_configuration() {
+        let mut windows = auth("kind = 'windows'\nkeytab_file = 'sendport.keytab'");
+        windows.rebase(Path::new("/etc/sendport"));
+        let DatabaseAuth::Windows(account) = windows else {
+            panic!("another kind");
+        };
+        let expected = Path::new("/etc/sendport/sendport.keytab");
+        assert_eq!(account.keytab_file.as_deref(), Some(expected));
+    }
 }

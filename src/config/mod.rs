@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-pub use database::{DatabaseConfig, sqlite_file};
+pub use database::{DatabaseAuth, DatabaseConfig, EntraToken, WindowsAccount, sqlite_file};
 pub use http::{HttpConfig, Listen};
 pub use load::{ConfigError, DEFAULT_TOML};
 pub use log::{LogConfig, LogFormat};

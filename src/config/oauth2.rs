@@ -1,4 +1,4 @@
-//! Section `[relay.<name>.auth.oauth2]`: where the access token comes from.
+//! Sections `[relay.<name>.auth.oauth2]` and `[database.auth.oauth2]`: where the access token comes from.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

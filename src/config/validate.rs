@@ -42,6 +42,7 @@ impl Config {
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Problems(Vec::new());
         check_environment(&self.environment, &mut found);
+        self.database.auth.check(&mut found);
         check_service(&self.service, &mut found);
         found.0.extend(self.http.problems());
         if self.send_port.is_empty() {

@@ -38,8 +38,8 @@ type Landing = watch::Receiver<Option<Issued>>;
 pub(super) struct Cache(Arc<Shared>);
 
 struct Shared {
-    /// Name of the relay, for the log.
-    relay: String,
+    /// Who signs in with it, for the log: the name of a relay, or the database.
+    holder: String,
     issuer: Box<dyn Issuer>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -61,9 +61,9 @@ enum Found {
 }
 
 impl Cache {
-    pub(super) fn new(relay: &str, issuer: Box<dyn Issuer>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(holder: &str, issuer: Box<dyn Issuer>, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Shared {
-            relay: relay.to_owned(),
+            holder: holder.to_owned(),
             issuer,
             clock,
             state: Mutex::default(),
@@ -134,12 +134,12 @@ impl Shared {
                 state.resting = None;
                 let secret = token.secret.clone();
                 state.token = Some(token);
-                tracing::debug!(relay = self.relay, "access token issued");
+                tracing::debug!(holder = self.holder, "access token issued");
                 Ok(secret)
             }
             Err(error) => {
                 if state.token.as_ref().is_some_and(|t| t.is_usable(now)) {
-                    tracing::warn!(relay = self.relay, %error, "access token not renewed, the present one is used up to its end");
+                    tracing::warn!(holder = self.holder, %error, "access token not renewed, the present one is used up to its end");
                 }
                 state.resting = Some((error.clone(), now + rest_after(&error)));
                 Err(error)

@@ -1,6 +1,7 @@
-//! Access tokens (RFC 6749) for relays that are signed in to by XOAUTH2 or OAUTHBEARER.
+//! Access tokens (RFC 6749) for relays that are signed in to by XOAUTH2 or OAUTHBEARER, and for
+//! a database that is signed in to with Entra ID.
 //!
-//! In comes the section `[relay.<name>.auth.oauth2]`, out goes a
+//! In comes the section `[relay.<name>.auth.oauth2]` or `[database.auth.oauth2]`, out goes a
 //! [`TokenSource`]. No secret and no token stands in a log, a
 //! `Debug` or an error.
 //!
@@ -28,13 +29,13 @@ use crate::clock::Clock;
 use crate::config::oauth2::OAuth2Config;
 use crate::relay::TokenSource;
 
-/// Makes what the section of `relay` describes. Reads keys and secrets once, so that a missing one is
+/// Makes what the section of `holder`, a relay or the database, describes. Reads keys and secrets once, so that a missing one is
 /// found at the start; asks nobody for a token.
 ///
 /// # Errors
 /// A sentence that names the key, what was expected and what was found.
 pub fn source(
-    relay: &str,
+    holder: &str,
     config: &OAuth2Config,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn TokenSource>, String> {
@@ -48,5 +49,5 @@ pub fn source(
             Box::new(grant::EndpointGrant::refresh_token(request)?)
         }
     };
-    Ok(Arc::new(cache::Cache::new(relay, issuer, clock)))
+    Ok(Arc::new(cache::Cache::new(holder, issuer, clock)))
 }

@@ -1,4 +1,5 @@
-//! Signing in with access tokens: a token endpoint and an SMTP server that check what they get.
+//! Signing in with access tokens: a token endpoint, and an SMTP server and a SQL Server that check
+//! what they get.
 //! One scenario a file, named by what comes out.
 
 #[path = "../support/site.rs"]
@@ -11,12 +12,14 @@ mod support {
     pub(crate) mod certificates;
     pub(crate) mod client;
     pub(crate) mod moving_clock;
+    pub(crate) mod tds_server;
     pub(crate) mod token_endpoint;
 }
 
 mod asked_once_by_ten_connections;
 mod check_says_why;
 mod client_refused;
+mod database_signed_in;
 mod endpoint_down;
 mod nothing_secret_shown;
 mod proxy_asked;

@@ -47,11 +47,16 @@ pub(crate) fn install_log() {
     LazyLock::force(&LOG);
 }
 
+/// What was logged until now.
+pub(crate) fn logged() -> String {
+    let logged = LOG.0.lock().expect("the log").clone();
+    String::from_utf8_lossy(&logged).into_owned()
+}
+
 #[tokio::test]
 async fn at_the_level_trace() {
     let (shown, tokens) = everything_that_is_shown().await;
-    let logged = LOG.0.lock().expect("the log").clone();
-    let logged = String::from_utf8_lossy(&logged) + shown.as_str();
+    let logged = logged() + shown.as_str();
     for expected in ["session opened", "access token issued", "token refused"] {
         assert!(logged.contains(expected), "no '{expected}' in {logged}");
     }

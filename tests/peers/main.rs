@@ -12,8 +12,12 @@ mod support {
     pub(crate) mod peer;
     pub(crate) mod postfix;
     pub(crate) mod python_peer;
+    #[cfg(feature = "sqlserver-gssapi")]
+    pub(crate) mod tds_server;
 }
 
+#[cfg(feature = "sqlserver-gssapi")]
+mod database_signed_in_by_ticket;
 mod man_in_the_middle;
 mod relay_matrix;
 mod signed_in_by_curl;

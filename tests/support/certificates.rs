@@ -11,7 +11,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode, SslVersion};
 use openssl::symm::Cipher;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
@@ -154,6 +154,14 @@ impl ServerCertificate {
     /// What makes TLS servers that show it.
     pub(crate) fn acceptor(&self) -> SslAcceptor {
         self.acceptor_builder().build()
+    }
+
+    /// What makes TLS servers that show it and speak TLS 1.2 at most.
+    pub(crate) fn acceptor_of_tls12(&self) -> SslAcceptor {
+        let mut builder = self.acceptor_builder();
+        let set = builder.set_max_proto_version(Some(SslVersion::TLS1_2));
+        set.expect("to limit the version");
+        builder.build()
     }
 
     /// What makes TLS servers that show it and want a client's certificate of `authority`.

@@ -59,6 +59,15 @@ impl Kdc {
         }
     }
 
+    /// What another service needs, which the KDC is told of.
+    pub(crate) fn service_of(&self, principal: &str) -> KerberosService {
+        self.kadmin(&["addprinc", "-randkey", principal]);
+        KerberosService {
+            configuration: self.configuration(),
+            keytab: self.keytab(principal, "further.keytab"),
+        }
+    }
+
     /// The keytab of [`USER`], who signs in with it.
     pub(crate) fn user_keytab(&self) -> PathBuf {
         self.keytab(USER, "user.keytab")

@@ -27,6 +27,8 @@ pub(crate) const CLIENT_ID: &str = "11111111-2222-3333-4444-555555555555";
 pub(crate) const CLIENT_SECRET: &str = "3a8Q~s&cret+of=the/client.%";
 /// What Entra ID wants for Exchange Online.
 pub(crate) const SCOPE: &str = "https://outlook.office365.com/.default";
+/// And for Azure SQL Database.
+pub(crate) const DATABASE_SCOPE: &str = "https://database.windows.net/.default";
 /// The token that a user's consent left.
 pub(crate) const REFRESH_TOKEN: &str = "0.AXoA-first-refresh-token";
 
@@ -239,7 +241,9 @@ impl Shared {
             Some(certificate) => self.judge_assertion(form, certificate)?,
         }
         match form.get("grant_type").map(String::as_str) {
-            Some("client_credentials") if is("scope", SCOPE) => Ok(self.granted()),
+            Some("client_credentials") if is("scope", SCOPE) || is("scope", DATABASE_SCOPE) => {
+                Ok(self.granted())
+            }
             Some("client_credentials") => {
                 Err(("invalid_scope", "AADSTS70011: the scope is not valid"))
             }

@@ -153,6 +153,11 @@ unsafe extern "C" {
         was_confidential: *mut c_int,
         quality: *mut u32,
     ) -> u32;
+    pub(crate) fn gss_krb5_ccache_name(
+        minor: *mut u32,
+        name: *const c_char,
+        previous: *mut *const c_char,
+    ) -> u32;
     pub(crate) fn gss_release_buffer(minor: *mut u32, buffer: *mut Buffer) -> u32;
     pub(crate) fn gss_display_status(
         minor: *mut u32,

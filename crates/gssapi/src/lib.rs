@@ -7,12 +7,14 @@
 mod error;
 mod ffi;
 mod owned;
+mod thread_tickets;
 
 use std::ffi::{CString, NulError};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
 pub use error::Error;
+pub use thread_tickets::ThreadTickets;
 
 use ffi::{Buffer, KeyValue, KeyValues, OidSet};
 use owned::{Context, Credential, Name, Output};
@@ -55,9 +57,24 @@ impl Initiator {
     /// # Errors
     /// The keytab cannot be read, has no key of the principal, or a name is malformed.
     pub fn new(client: Client<'_>, service: &str) -> Result<Self, Error> {
+        let target = Name::import(service, &ffi::HOST_BASED_SERVICE)?;
+        Self::for_target(client, target)
+    }
+
+    /// `principal` is what the KDC knows the service by, such as
+    /// `MSSQLSvc/sql01.contoso.com:1433`; of the default realm where it names none.
+    ///
+    /// # Errors
+    /// As [`Initiator::new`].
+    pub fn for_principal(client: Client<'_>, principal: &str) -> Result<Self, Error> {
+        let target = Name::import(principal, &ffi::PRINCIPAL)?;
+        Self::for_target(client, target)
+    }
+
+    fn for_target(client: Client<'_>, target: Name) -> Result<Self, Error> {
         Ok(Self {
             credential: acquire(client)?,
-            target: Name::import(service, &ffi::HOST_BASED_SERVICE)?,
+            target,
             context: Context(null_mut()),
         })
     }
@@ -188,10 +205,9 @@ struct Store {
 impl Store {
     fn new(keytab: &Path, principal: Option<&str>) -> Self {
         let keytab = keytab.to_string_lossy();
-        let tickets = format!("MEMORY:sendport {keytab} {}", principal.unwrap_or_default());
         Self {
+            tickets: tickets(&keytab, principal),
             keytab: without_nul(format!("FILE:{keytab}")),
-            tickets: without_nul(tickets),
         }
     }
 
@@ -203,6 +219,12 @@ impl Store {
             }
         })
     }
+}
+
+/// Where the tickets are kept that the keys of `keytab` were good for, in this process.
+fn tickets(keytab: &str, principal: Option<&str>) -> CString {
+    let principal = principal.unwrap_or_default();
+    without_nul(format!("MEMORY:sendport {keytab} {principal}"))
 }
 
 /// No path has a NUL; what stands in front of one in a text is another file, which is not there.

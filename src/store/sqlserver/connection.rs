@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use tiberius::error::{Error, IoErrorKind};
-use tiberius::{Client, Command, Config, Row, SqlBrowser, ToSql};
+use tiberius::{AuthMethod, Client, Command, Config, Row, SqlBrowser, ToSql};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
@@ -28,15 +28,28 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, signs in, follows routing, and makes the session as all statements expect it.
-    pub(super) async fn open(settings: &Settings, generation: u64) -> Result<Self, Error> {
-        let client = sign_in(settings).await?;
+    /// Connects, signs in with `proof`, by default with the connection string's login, follows
+    /// routing, and makes the session as all statements expect it.
+    pub(super) async fn open(
+        settings: &Settings,
+        proof: Option<AuthMethod>,
+        generation: u64,
+    ) -> Result<Self, Error> {
+        let mut config = settings.config.clone();
+        if let Some(proof) = proof {
+            config.authentication(proof);
+        }
+        let client = sign_in(settings, config).await?;
         let mut connection = Self {
             client,
             usable: true,
             generation,
         };
-        connection.batch(include_str!("sql/session.sql")).await?;
+        // The driver's own limits leave out what follows a sign-in that it took for complete.
+        let ready = connection.batch(include_str!("sql/session.sql"));
+        timeout(settings.connect_timeout, ready)
+            .await
+            .map_err(|_| not_ready(settings))??;
         Ok(connection)
     }
 
@@ -84,8 +97,10 @@ impl Connection {
     }
 }
 
-async fn sign_in(settings: &Settings) -> Result<Client<Compat<TcpStream>>, Error> {
-    let mut config = settings.config.clone();
+async fn sign_in(
+    settings: &Settings,
+    mut config: Config,
+) -> Result<Client<Compat<TcpStream>>, Error> {
     let mut route: Option<(String, u16)> = None;
     for _ in 0..MAX_ROUTES {
         let stream = timeout(settings.connect_timeout, tcp(&config, route.as_ref()))
@@ -114,6 +129,17 @@ async fn tcp(config: &Config, route: Option<&(String, u16)>) -> Result<TcpStream
             stream.set_nodelay(true)?;
             Ok(stream)
         }
+    }
+}
+
+fn not_ready(settings: &Settings) -> Error {
+    Error::Io {
+        kind: IoErrorKind::TimedOut,
+        message: format!(
+            "'{}' took the sign-in and then did not answer within {} seconds",
+            settings.server,
+            settings.connect_timeout.as_secs()
+        ),
     }
 }
 

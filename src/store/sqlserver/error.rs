@@ -2,6 +2,7 @@
 
 use tiberius::error::{Error, IoErrorKind};
 
+use super::sign_in::{NoProof, SignIn};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Of an engine that maps its own errors to no number of SQL Server's.
@@ -40,16 +41,34 @@ pub(super) fn is_refused_login(error: &Error) -> bool {
 
 /// The error as the store's callers see it. `had_connected`: a connection to the database
 /// has stood before, so that "cannot open database" means a fail-over.
-pub(super) fn store_error(doing: &'static str, had_connected: bool, error: Error) -> StoreError {
+pub(super) fn store_error(
+    doing: &'static str,
+    had_connected: bool,
+    sign_in: &SignIn,
+    error: Error,
+) -> StoreError {
     let kind = kind(had_connected, &error);
     let mut message = match &error {
+        Error::Server(e) if is_refused_login(&error) => {
+            let (code, state) = (e.code(), e.state());
+            format!("the server answers {code} (state {state}): {}", e.message())
+        }
         Error::Server(e) => format!("the server answers {}: {}", e.code(), e.message()),
         other => other.to_string(),
     };
-    if let Some(advice) = advice(kind, &error) {
+    if let Some(advice) = advice(kind, sign_in, &error) {
         message = format!("{message}; {advice}");
     }
     StoreError::explained(kind, doing, message, error)
+}
+
+/// The server was not asked.
+pub(super) fn no_proof(doing: &'static str, why: NoProof) -> StoreError {
+    let kind = match why.is_transient {
+        true => StoreErrorKind::Unavailable,
+        false => StoreErrorKind::Refused,
+    };
+    StoreError::new(kind, doing, why.what)
 }
 
 fn kind(had_connected: bool, error: &Error) -> StoreErrorKind {
@@ -73,7 +92,9 @@ fn server_kind(had_connected: bool, code: u32) -> StoreErrorKind {
         code if is_fail_over(code) => StoreErrorKind::Unavailable,
         // Read-only database or replica; log or file group or quota full.
         3906 | 3908 | 9002 | 1105 | 1101 | 40544 => StoreErrorKind::ReadOnly,
-        18452 | 18456 | 18470 | 18486..=18488 | 40615 | 40532 => StoreErrorKind::Refused,
+        18452 | 18456 | 18470 | 18486..=18488 | 40532 | 40607 | 40615 | 47073 => {
+            StoreErrorKind::Refused
+        }
         229 | 230 | 262 | 297 | 300 | 916 | 15247 | 2760 => StoreErrorKind::Refused,
         207 | 208 | 911 | 2715 | 2812 => StoreErrorKind::Schema,
         _ => StoreErrorKind::Rejected,
@@ -136,8 +157,12 @@ fn unmapped_kind(message: &str) -> StoreErrorKind {
     }
 }
 
-fn advice(kind: StoreErrorKind, error: &Error) -> Option<&'static str> {
+fn advice(kind: StoreErrorKind, sign_in: &SignIn, error: &Error) -> Option<&'static str> {
     match (kind, error) {
+        (_, Error::Server(e)) if e.code() == 40613 => Some(
+            "the database is moving, or was paused and wakes now: it is tried again; where this \
+             lasts, look at its state in the portal",
+        ),
         (StoreErrorKind::Schema, Error::Server(e))
             if e.code() == 4060 || e.message().starts_with("database ") =>
         {
@@ -148,13 +173,43 @@ fn advice(kind: StoreErrorKind, error: &Error) -> Option<&'static str> {
             "install the certificate's authority on this machine, or write TrustServerCertificateCA=<file>, \
              or, on a network that you trust, TrustServerCertificate=true",
         ),
-        (StoreErrorKind::Refused, e) if is_refused_login(e) => Some(
-            "check 'User Id' and 'Password' of the connection string and that SQL logins are enabled",
+        (StoreErrorKind::Refused, Error::Server(e)) if matches!(e.code(), 40615 | 47073) => Some(
+            "let this machine's address through the firewall of the server, or connect by its \
+             private endpoint",
         ),
+        (StoreErrorKind::Refused, Error::Server(e)) if e.code() == 40607 => Some(
+            "Azure SQL Database knows no Windows logins: write [database.auth] with kind = \
+             \"entra_token\"",
+        ),
+        (StoreErrorKind::Refused, e) if is_refused_login(e) => Some(login_advice(sign_in, e)),
         (StoreErrorKind::Refused, _) => Some(
             "make the service's user a member of the role sendport_service (for 'migrate' of db_owner)",
         ),
         _ => None,
+    }
+}
+
+/// The server hides the reason; its own error log has it under the state.
+fn login_advice(sign_in: &SignIn, error: &Error) -> &'static str {
+    match (sign_in, error) {
+        (SignIn::EntraToken(_), Error::Server(e)) if e.message().contains("expired") => {
+            "the access token has expired: look at what renews it (database.auth.oauth2), and at \
+             this host's clock"
+        }
+        (SignIn::EntraToken(_), _) => {
+            "the access token has to be for https://database.windows.net/ (scope \
+             https://database.windows.net/.default), and of somebody who is a user of this \
+             database: CREATE USER [name] FROM EXTERNAL PROVIDER"
+        }
+        (SignIn::Windows(_), _) => {
+            "make the account of the ticket a login, CREATE LOGIN [DOMAIN\\account] FROM WINDOWS, \
+             and a user of this database; for an untrusted domain, look at the realm of the ticket \
+             and at the SPN MSSQLSvc/host:port"
+        }
+        (SignIn::AsWritten, _) => {
+            "check 'User Id' and 'Password' of the connection string and that SQL logins are \
+             enabled; the server's error log says under the state why"
+        }
     }
 }
 

@@ -19,8 +19,15 @@ mod record;
 mod resolve;
 mod schema;
 mod settings;
+mod sign_in;
+mod sign_in_words;
 mod sweep;
 mod templates;
+#[cfg(all(unix, feature = "sqlserver-gssapi"))]
+mod ticket;
+#[cfg(not(all(unix, feature = "sqlserver-gssapi")))]
+#[path = "ticket_absent.rs"]
+mod ticket;
 mod values;
 mod work;
 
@@ -35,6 +42,7 @@ use crate::store::{
 };
 
 pub use schema::migration_script;
+pub use sign_in::{AccessTokens, Kerberos, NoProof, SignIn};
 
 use pool::Pool;
 use presence::KnownRelays;
@@ -69,8 +77,17 @@ impl SqlServerStore {
     /// # Errors
     /// `Rejected` if the string cannot be read or lacks server, database or login.
     pub fn open(connection_string: &str) -> Result<Self, StoreError> {
+        Self::open_signed_in(connection_string, SignIn::AsWritten)
+    }
+
+    /// A store as [`Self::open`] makes it, whose connections sign in by `sign_in`.
+    ///
+    /// # Errors
+    /// `Rejected` as there, and if the string asks for another sign-in, or this build cannot do
+    /// what is asked.
+    pub fn open_signed_in(connection_string: &str, sign_in: SignIn) -> Result<Self, StoreError> {
         Ok(Self {
-            pool: Pool::new(Settings::parse(connection_string)?),
+            pool: Pool::new(Settings::parse(connection_string, sign_in)?),
             known_relays: KnownRelays::default(),
         })
     }

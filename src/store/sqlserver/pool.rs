@@ -13,12 +13,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use super::connection::{Connection, Rows};
-use super::error::{Remedy, is_refused_login, remedy, store_error};
+use super::error::{Remedy, is_refused_login, no_proof, remedy, store_error};
 use super::settings::Settings;
+use super::sign_in::{self, NoConnection};
 use crate::store::{StoreError, StoreErrorKind};
-
-/// After a refused login nobody tries again for this long.
-const LOGIN_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// A deadlock's victim tries again after these.
 const BACK_OFF: [Duration; 4] = [
@@ -166,13 +164,23 @@ impl Pool {
 
     async fn open(&self, doing: &'static str, generation: u64) -> Result<Connection, StoreError> {
         self.check_login_pause(doing)?;
-        match Connection::open(&self.settings, generation).await {
+        let opened = sign_in::connect(&self.settings, generation).await;
+        if opened.is_err() {
+            self.broke();
+        }
+        match opened {
             Ok(connection) => {
                 self.had_connected.store(true, Ordering::Release);
                 Ok(connection)
             }
-            Err(error) => {
-                self.broke();
+            Err(NoConnection::Proof(why)) => {
+                // A KDC, too, counts keys that are wrong; the sources of tokens rest by themselves.
+                if self.settings.sign_in.is_windows() && !why.is_transient {
+                    *lock(&self.refused) = Some((Instant::now(), why.what.clone()));
+                }
+                Err(no_proof(doing, why))
+            }
+            Err(NoConnection::Driver(error)) => {
                 if is_refused_login(&error) {
                     *lock(&self.refused) = Some((Instant::now(), error.to_string()));
                 }
@@ -190,16 +198,18 @@ impl Pool {
         *lock(&self.broke_at)
     }
 
-    /// A refused password is not tried again at once: that would lock the account.
+    /// A refused login is not tried again at once: with a password that would lock the account.
     fn check_login_pause(&self, doing: &'static str) -> Result<(), StoreError> {
+        let pause = self.settings.sign_in.pause();
         match &*lock(&self.refused) {
-            Some((since, why)) if since.elapsed() < LOGIN_PAUSE => Err(StoreError::new(
+            Some((since, why)) if since.elapsed() < pause => Err(StoreError::new(
                 StoreErrorKind::Refused,
                 doing,
                 format!(
-                    "the login was refused {} seconds ago and is not tried again for {} minutes ({why}); correct it and restart the service",
+                    "the login was refused {} seconds ago and is not tried again for {} ({why}); {}",
                     since.elapsed().as_secs(),
-                    LOGIN_PAUSE.as_secs() / 60
+                    self.settings.sign_in.pause_in_words(),
+                    self.settings.sign_in.remedy()
                 ),
             )),
             _ => Ok(()),
@@ -242,7 +252,8 @@ impl Pool {
 
     /// The driver's error as the store's.
     pub(super) fn error(&self, doing: &'static str, error: Error) -> StoreError {
-        store_error(doing, self.had_connected.load(Ordering::Acquire), error)
+        let had_connected = self.had_connected.load(Ordering::Acquire);
+        store_error(doing, had_connected, &self.settings.sign_in, error)
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tiberius::Config;
 
+use super::sign_in::SignIn;
+use super::sign_in_words;
 use crate::store::{StoreError, StoreErrorKind};
 
 const DOING: &str = "read the connection string";
@@ -22,20 +24,20 @@ pub(super) struct Settings {
     pub(super) connect_timeout: Duration,
     /// Most connections at once.
     pub(super) max_pool_size: usize,
+    /// How each of them signs in.
+    pub(super) sign_in: SignIn,
 }
 
 impl Settings {
-    pub(super) fn parse(text: &str) -> Result<Self, StoreError> {
+    pub(super) fn parse(text: &str, sign_in: SignIn) -> Result<Self, StoreError> {
         let pairs = pairs(text);
         let get = |names: &[&str]| names.iter().find_map(|name| pairs.get(*name)).cloned();
-        refuse_windows_login(&pairs)?;
         let database = get(&["database", "initial catalog", "databasename"])
             .filter(|name| !name.is_empty())
             .ok_or_else(|| wrong("it names no database; add 'Database=...', the database that the alerts stand in"))?;
         let server = get(&["server", "data source"])
             .ok_or_else(|| wrong("it names no server; add 'Server=host' or 'Server=host\\instance' or 'Server=tcp:host,1433'"))?;
-        get(&["user id", "uid", "user", "username"])
-            .ok_or_else(|| wrong("it names no SQL login; add 'User Id=...;Password=...'"))?;
+        let sign_in = sign_in_words::resolve(&pairs, sign_in).map_err(wrong)?;
         let seconds = |names: &[&str], default| read_seconds(get(names), names[0], default);
         let connect_timeout = seconds(&["connect timeout", "connection timeout", "timeout"], 15)?;
         let command_timeout = seconds(&["command timeout"], 30)?;
@@ -47,24 +49,13 @@ impl Settings {
         if get(&["application name", "applicationname"]).is_none() {
             config.application_name("sendport");
         }
-        let max_pool_size = match get(&["max pool size"]) {
-            None => 8,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|size| (1..=100).contains(size))
-                .ok_or_else(|| {
-                    wrong(format!(
-                        "'Max Pool Size={text}' is not a number from 1 to 100"
-                    ))
-                })?,
-        };
         Ok(Self {
             config,
             database,
             server,
             connect_timeout,
-            max_pool_size,
+            max_pool_size: read_pool_size(get(&["max pool size"]))?,
+            sign_in,
         })
     }
 
@@ -81,22 +72,16 @@ fn wrong(message: impl Into<String>) -> StoreError {
     StoreError::new(StoreErrorKind::Rejected, DOING, message)
 }
 
-fn refuse_windows_login(pairs: &HashMap<String, String>) -> Result<(), StoreError> {
-    let asked = [
-        "integrated security",
-        "integratedsecurity",
-        "trusted_connection",
-    ]
-    .iter()
-    .find_map(|key| pairs.get(*key).map(|value| (key, value)));
-    match asked {
-        Some((key, value)) if !["false", "no"].contains(&&*value.to_lowercase()) => {
-            Err(wrong(format!(
-                "'{key}={value}' asks for a Windows login, which sendport does not speak; create a SQL login and write 'User Id=...;Password=...'"
-            )))
-        }
-        _ => Ok(()),
-    }
+fn read_pool_size(value: Option<String>) -> Result<usize, StoreError> {
+    let Some(text) = value else {
+        return Ok(8);
+    };
+    let size = text.parse().ok().filter(|size| (1..=100).contains(size));
+    size.ok_or_else(|| {
+        wrong(format!(
+            "'Max Pool Size={text}' is not a number from 1 to 100"
+        ))
+    })
 }
 
 fn read_seconds(value: Option<String>, name: &str, default: u64) -> Result<Duration, StoreError> {
@@ -159,7 +144,7 @@ mod tests {
     use super::*;
 
     fn message(text: &str) -> String {
-        Settings::parse(text)
+        Settings::parse(text, SignIn::AsWritten)
             .err()
             .map(|e| e.to_string())
             .unwrap_or_default()
@@ -169,6 +154,7 @@ mod tests {
     fn reads_the_database_and_keeps_secrets_out_of_what_it_shows() {
         let settings = Settings::parse(
             "Server=tcp:db.contoso.com,1433;Initial Catalog='my;db';User Id=app;Password={a=b;c};",
+            SignIn::AsWritten,
         )
         .unwrap();
         assert_eq!(settings.database, "my;db");
@@ -188,7 +174,10 @@ mod tests {
         assert!(message("Server=a;User Id=b;Password=c").contains("Database="));
         assert!(message("Database=a;User Id=b;Password=c").contains("Server="));
         assert!(message("Server=a;Database=b").contains("User Id="));
-        assert!(message("Server=a;Database=b;Integrated Security=SSPI").contains("SQL login"));
+        assert!(
+            message("Server=a;Database=b;Authentication=ActiveDirectoryMsi")
+                .contains("entra_token")
+        );
         assert!(message("Server=a;Database=b;User Id=c;Command Timeout=no").contains("seconds"));
     }
 }

@@ -1,0 +1,29 @@
+//! The access tokens that the database is signed in to with, from the sources that relays use, too.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::secret::Secret;
+use crate::relay::TokenSource;
+use crate::store::sqlserver::{AccessTokens, NoProof};
+
+/// A [`TokenSource`] as the store asks for tokens.
+pub(super) struct DatabaseTokens(pub(super) Arc<dyn TokenSource>);
+
+#[async_trait]
+impl AccessTokens for DatabaseTokens {
+    async fn token(&self) -> Result<SecretString, NoProof> {
+        let token = self.0.token().await.map_err(|error| NoProof {
+            is_transient: error.is_transient(),
+            what: format!("there is no access token for the database: {error}"),
+        })?;
+        Ok(SecretString::from(token.expose()))
+    }
+
+    async fn refused(&self, token: &SecretString) {
+        let token = Secret::new(token.expose_secret().to_owned());
+        self.0.refused(&token).await;
+    }
+}

@@ -1,0 +1,138 @@
+//! Windows sign-in with a Kerberos ticket for `MSSQLSvc/<host>:<port>` (MS-TDS section 3.2.5.2).
+//!
+//! The driver asks for the process's own tickets, blocks its thread for that, and knows of no
+//! keytab. So the ticket is fetched first, and the driver then signs in on a thread of its own,
+//! where the process's own tickets are those of the keytab.
+
+use std::fs::File;
+use std::path::Path;
+
+use sendport_gssapi::{Client, Error as GssError, Initiator, ThreadTickets};
+use tiberius::error::Error;
+use tiberius::{AuthMethod, Config, SqlBrowser};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::connection::Connection;
+use super::settings::Settings;
+use super::sign_in::{Kerberos, NoConnection, NoProof};
+
+/// Why this build cannot do it.
+pub(super) const ABSENT: Option<&str> = None;
+
+/// Where the SQL Browser listens, which is asked for the port of a named instance.
+const BROWSER_PORT: u16 = 1434;
+
+pub(super) async fn connect(
+    settings: &Settings,
+    kerberos: &Kerberos,
+    generation: u64,
+) -> Result<Connection, NoConnection> {
+    let mut settings = settings.clone();
+    let (host, port) = address(&settings).await?;
+    settings.config.port(port);
+    let service = format!("MSSQLSvc/{host}:{port}");
+    fetch_in_time(&settings, kerberos, service).await?;
+    let (kerberos, runtime) = (kerberos.clone(), Handle::current());
+    let signed_in = spawn_blocking(move || sign_in(&settings, &kerberos, generation, &runtime));
+    let stopped = |_| no_ticket("the sign-in was broken off", true);
+    signed_in.await.map_err(stopped)?
+}
+
+/// On a thread that has nothing else to do.
+fn sign_in(
+    settings: &Settings,
+    kerberos: &Kerberos,
+    generation: u64,
+    runtime: &Handle,
+) -> Result<Connection, NoConnection> {
+    let principal = kerberos.principal.as_deref();
+    let keytab = kerberos.keytab_file.as_deref();
+    let tickets = keytab.map(|keytab| ThreadTickets::of(keytab, principal));
+    let _of_this_thread = tickets
+        .transpose()
+        .map_err(|error| no_ticket(&error.to_string(), true))?;
+    let proof = Some(AuthMethod::Integrated);
+    let opened = runtime.block_on(Connection::open(settings, proof, generation));
+    opened.map_err(|error| match error {
+        Error::Gssapi(said) => no_ticket(
+            &format!("the server did not prove that it is the one of the ticket: {said}"),
+            false,
+        ),
+        error => error.into(),
+    })
+}
+
+/// Host and port that the name of the service is made of.
+async fn address(settings: &Settings) -> Result<(String, u16), NoConnection> {
+    let address = settings.config.get_addr();
+    let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
+    let port = port.parse().unwrap_or(BROWSER_PORT);
+    if port != BROWSER_PORT {
+        return Ok((host.to_owned(), port));
+    }
+    let found = timeout(settings.connect_timeout, port_of_instance(&settings.config)).await;
+    let late = |_| no_ticket("the SQL Browser gave no port of the instance in time", true);
+    Ok((host.to_owned(), found.map_err(late)??))
+}
+
+async fn port_of_instance(config: &Config) -> Result<u16, Error> {
+    let stream = TcpStream::connect_named(config).await?;
+    Ok(stream.peer_addr()?.port())
+}
+
+/// Gets a ticket for `service`. Whatever the KDC is asked, it is asked here.
+async fn fetch_in_time(
+    settings: &Settings,
+    kerberos: &Kerberos,
+    service: String,
+) -> Result<(), NoConnection> {
+    let (kerberos, limit) = (kerberos.clone(), settings.connect_timeout);
+    let asked = spawn_blocking(move || fetch(&kerberos, &service));
+    match timeout(limit, asked).await {
+        Ok(Ok(fetched)) => fetched,
+        Ok(Err(_)) => Err(no_ticket("the KDC was not asked to the end", true)),
+        Err(_) => {
+            let late = format!("the KDC did not answer within {} seconds", limit.as_secs());
+            Err(no_ticket(&late, true))
+        }
+    }
+}
+
+fn fetch(kerberos: &Kerberos, service: &str) -> Result<(), NoConnection> {
+    let keytab = kerberos.keytab_file.as_deref();
+    keytab.map_or(Ok(()), check_readable)?;
+    let client = Client {
+        keytab,
+        principal: kerberos.principal.as_deref(),
+    };
+    let refused = |error: GssError| {
+        let what = format!(
+            "no ticket for {service}: {error}; check database.auth.keytab_file and principal, and \
+             that the KDC knows the service: 'Server' has to be the host's full name, as in \
+             setspn -L"
+        );
+        no_ticket(&what, error.is_unreachable())
+    };
+    let mut initiator = Initiator::for_principal(client, service).map_err(refused)?;
+    initiator.step(&[]).map_err(refused)?;
+    Ok(())
+}
+
+/// The library says of a keytab that is not there that there is no credentials cache.
+fn check_readable(keytab: &Path) -> Result<(), NoConnection> {
+    let unreadable = |cause| {
+        let what = format!("database.auth.keytab_file {}: {cause}", keytab.display());
+        no_ticket(&what, false)
+    };
+    File::open(keytab).map(drop).map_err(unreadable)
+}
+
+fn no_ticket(what: &str, is_transient: bool) -> NoConnection {
+    NoConnection::Proof(NoProof {
+        what: what.to_owned(),
+        is_transient,
+    })
+}
