@@ -1,6 +1,6 @@
 //! From an alert to its message.
 
-use super::TemplateShelf;
+use super::{NotSecured, TemplateShelf};
 use crate::domain::{Alert, Message};
 use crate::mime;
 use crate::send_port::{Refusal, SendPort};
@@ -14,6 +14,17 @@ pub enum NotComposed {
     Never(Refusal),
     /// The database does not hand out the template at the moment.
     NotNow(StoreError),
+    /// An operator has to mend its protection first.
+    Unprotected(String),
+}
+
+impl From<NotSecured> for NotComposed {
+    fn from(error: NotSecured) -> Self {
+        match error {
+            NotSecured::Never(refusal) => Self::Never(refusal),
+            NotSecured::NotNow(why) => Self::Unprotected(why),
+        }
+    }
 }
 
 impl From<Refusal> for NotComposed {
@@ -29,6 +40,8 @@ pub struct Draft {
     pub message: Message,
     /// What is to be done to it.
     pub protection: Protection,
+    /// The address in From.
+    pub from: String,
     /// The version of the template that it was made from.
     pub template_version: Option<String>,
 }
@@ -44,6 +57,7 @@ pub(super) async fn draft(
     port.check_principal(alert)?;
     let from = port.decide_from(alert)?;
     let protection = port.decide_protection(alert)?;
+    let address = from.address.clone();
     let templates = templates.for_alert(alert).await?;
     let rendered = templates
         .render_at(alert, port.wall_clock(alert))
@@ -61,6 +75,7 @@ pub(super) async fn draft(
     Ok(Draft {
         message,
         protection,
+        from: address,
         template_version: rendered.template_version,
     })
 }

@@ -12,6 +12,7 @@ mod reach;
 mod receipt;
 mod roll;
 mod seat;
+mod securing;
 mod shelf;
 mod submit;
 mod verdict;
@@ -28,6 +29,8 @@ pub use compose::{Draft, NotComposed};
 pub use preview::{Preview, preview};
 use roll::{Roll, Rules};
 pub use seat::Expected;
+use securing::Certificates;
+pub use securing::NotSecured;
 pub use shelf::TemplateShelf;
 use submit::{Job, Submitted};
 
@@ -35,13 +38,12 @@ use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
-    Alert, Decision, DotNote, Envelope, Lease, Message, Outcome, OutcomeKind, SecuredMessage,
+    Alert, Decision, DotNote, Envelope, ForwardPath, Lease, Outcome, OutcomeKind, SecuredMessage,
     SubmissionEnd,
 };
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
 use crate::send_port::{Refusal, SendPort};
-use crate::smime::{self, Protection};
 use crate::store::StoreError;
 
 /// How long an alert waits whose template the database did not hand out.
@@ -142,15 +144,25 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
-        let envelope = envelope(alert, port, &roll);
-        let international = envelope.has_international_recipients();
-        let composed = match self.compose(alert, port, international).await {
+        let certificates = Certificates::of_those_waiting(alert, port, &mut roll, now).await;
+        let certificates = match certificates {
+            Ok(certificates) => certificates,
+            Err(error) => return securing::wait_for_protection(port, &error.to_string()),
+        };
+        let envelope = envelope(alert, port, certificates.together(roll.forward_paths()));
+        if certificates.leave_nobody(&envelope.forward_paths) {
+            return decided(roll.into_decision(None, port.in_doubt, None));
+        }
+        let composed = match self.compose(alert, port, &envelope, &certificates).await {
             Ok(composed) => composed,
             Err(NotComposed::Never(refusal)) => {
                 roll.refuse(&refusal);
                 return decided(roll.into_decision(None, port.in_doubt, None));
             }
             Err(NotComposed::NotNow(error)) => return wait_for_template(&error),
+            Err(NotComposed::Unprotected(why)) => {
+                return securing::wait_for_protection(port, &why);
+            }
         };
         if envelope.forward_paths.is_empty() {
             let version = composed.template_version;
@@ -193,33 +205,31 @@ impl Dispatcher {
         }
     }
 
-    /// `international`: for recipients whose addresses are not ASCII.
     async fn compose(
         &self,
         alert: &Alert,
         port: &SendPort,
-        international: bool,
+        envelope: &Envelope,
+        certificates: &Certificates,
     ) -> Result<Composed, NotComposed> {
         attempts_left(alert, port)?;
+        let international = envelope.has_international_recipients();
         let draft = compose::draft(&self.parts.templates, alert, port, international).await?;
+        let (paths, now) = (&envelope.forward_paths, self.parts.clock.now());
+        let measures = securing::measures(&draft, alert, port, paths, certificates, now)?;
         let octets_before = self.octets_before(&draft.message, port);
         Ok(Composed {
-            message: secured(draft.message, draft.protection)?,
+            message: securing::secured(draft.message, measures).await?,
             octets_before,
             template_version: draft.template_version,
         })
     }
 }
 
-fn secured(message: Message, protection: Protection) -> Result<SecuredMessage, Refusal> {
-    smime::secure(message, protection)
-        .map_err(|error| Refusal::new("protection-not-available", error.to_string()))
-}
-
-fn envelope(alert: &Alert, port: &SendPort, roll: &Roll) -> Envelope {
+fn envelope(alert: &Alert, port: &SendPort, forward_paths: Vec<ForwardPath>) -> Envelope {
     Envelope {
         reverse_path: port.return_path.clone(),
-        forward_paths: roll.forward_paths(),
+        forward_paths,
         dsn: receipt::request(alert, port),
     }
 }

@@ -47,6 +47,7 @@ impl Room {
             Ok(set) => set,
             Err(NotComposed::Never(refusal)) => return Err(refusal.reason),
             Err(NotComposed::NotNow(error)) => panic!("{error}"),
+            Err(NotComposed::Unprotected(why)) => panic!("{why}"),
         };
         let rendered = set.render(alert).map_err(|error| error.to_string())?;
         let version = rendered.template_version.unwrap_or_default();
