@@ -58,8 +58,8 @@ impl Identity {
         let parsed = Pkcs12::from_der(der).and_then(|it| it.parse2(password));
         let parsed = parsed.map_err(|error| {
             format!(
-                "expected PKCS #12 and its password; one that is encrypted by RC2 or 3DES has to \
-                 be exported again with AES: {error}"
+                "expected PKCS #12 and its password; one that is encrypted by RC2 has to be \
+                 exported again with AES: {error}"
             )
         })?;
         let (Some(certificate), Some(key)) = (parsed.cert, parsed.pkey) else {

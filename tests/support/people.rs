@@ -60,8 +60,20 @@ impl People {
             folder: folder.to_owned(),
         };
         people.openssl(&[
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
-            "-days", "3650", "-subj", "/CN=Test CA for mail", "-addext",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+            "-days",
+            "3650",
+            "-subj",
+            "/CN=Test CA for mail",
+            "-addext",
             "keyUsage=critical,keyCertSign,cRLSign",
         ]);
         fs::write(people.path("index.txt"), "").expect("write");
@@ -83,7 +95,9 @@ impl People {
             false => vec!["ec", "-pkeyopt", &curve],
         };
         let subject = format!("/CN={name}");
-        let mut arguments = vec!["req", "-nodes", "-keyout", &key, "-out", &request, "-subj", &subject, "-newkey"];
+        let mut arguments = vec![
+            "req", "-nodes", "-keyout", &key, "-out", &request, "-subj", &subject, "-newkey",
+        ];
         arguments.extend(kind);
         self.openssl(&arguments);
         self.issue(person, &request, &own);
@@ -91,11 +105,32 @@ impl People {
         fs::write(self.path(&file("pem")), chain.concat()).expect("write");
         let password = format!("pass:{PASSWORD}");
         let encrypted = file("encrypted.key");
-        self.openssl(&["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", &key, "-out", &encrypted, "-passout", &password]);
+        self.openssl(&[
+            "pkcs8",
+            "-topk8",
+            "-v2",
+            "aes-256-cbc",
+            "-in",
+            &key,
+            "-out",
+            &encrypted,
+            "-passout",
+            &password,
+        ]);
         let bundle = file("p12");
         self.openssl(&[
-            "pkcs12", "-export", "-in", &own, "-inkey", &key, "-certfile", "ca.pem", "-out", &bundle,
-            "-passout", &password,
+            "pkcs12",
+            "-export",
+            "-in",
+            &own,
+            "-inkey",
+            &key,
+            "-certfile",
+            "ca.pem",
+            "-out",
+            &bundle,
+            "-passout",
+            &password,
         ]);
     }
 
@@ -108,7 +143,9 @@ impl People {
             person.usage, person.address
         );
         fs::write(self.path("ca.cnf"), settings).expect("write");
-        let mut arguments = vec!["ca", "-batch", "-notext", "-config", "ca.cnf", "-in", request, "-out", own];
+        let mut arguments = vec![
+            "ca", "-batch", "-notext", "-config", "ca.cnf", "-in", request, "-out", own,
+        ];
         match person.validity {
             Some((begin, end)) => arguments.extend(["-startdate", begin, "-enddate", end]),
             None => arguments.extend(["-days", "1"]),
@@ -141,7 +178,14 @@ impl People {
     pub(crate) fn verify(&self, message: &[u8]) -> Option<Vec<u8>> {
         fs::write(self.path("signed.eml"), message).expect("write");
         let output = self.try_openssl(&[
-            "cms", "-verify", "-in", "signed.eml", "-CAfile", "ca.pem", "-purpose", "smimesign",
+            "cms",
+            "-verify",
+            "-in",
+            "signed.eml",
+            "-CAfile",
+            "ca.pem",
+            "-purpose",
+            "smimesign",
         ]);
         output.status.success().then_some(output.stdout)
     }
@@ -150,7 +194,16 @@ impl People {
     pub(crate) fn decrypt(&self, message: &[u8], name: &str) -> Option<Vec<u8>> {
         fs::write(self.path("sealed.eml"), message).expect("write");
         let (key, own) = (format!("{name}.key"), format!("{name}.own.pem"));
-        let output = self.try_openssl(&["cms", "-decrypt", "-in", "sealed.eml", "-inkey", &key, "-recip", &own]);
+        let output = self.try_openssl(&[
+            "cms",
+            "-decrypt",
+            "-in",
+            "sealed.eml",
+            "-inkey",
+            &key,
+            "-recip",
+            &own,
+        ]);
         output.status.success().then_some(output.stdout)
     }
 
@@ -166,7 +219,9 @@ impl People {
         let own = format!("{name}.own.pem");
         let said = self.openssl(&["x509", "-noout", "-serial", "-in", &own]);
         let said = String::from_utf8_lossy(&said).trim().to_lowercase();
-        said.trim_start_matches("serial=").trim_start_matches('0').to_owned()
+        said.trim_start_matches("serial=")
+            .trim_start_matches('0')
+            .to_owned()
     }
 
     /// The same by Python's cryptography.
@@ -183,13 +238,31 @@ sys.stdout.buffer.write(pkcs7.pkcs7_decrypt_smime(open(sys.argv[1], 'rb').read()
         fs::write(self.path("python.eml"), message).expect("write");
         let python = peer::unpacked("python", "bin/python3").join("bin/python3");
         let output = Command::new(python)
-            .args(["-c", PROGRAM, "python.eml", &format!("{name}.own.pem"), &format!("{name}.key")])
+            .args([
+                "-c",
+                PROGRAM,
+                "python.eml",
+                &format!("{name}.own.pem"),
+                &format!("{name}.key"),
+            ])
             .current_dir(&self.folder)
             .output()
             .expect("python to run");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "python: {said}");
         output.stdout
+    }
+
+    /// PKCS #12 as gpgsm 2.2 reads it: it knows no PBES2 with SHA-256.
+    fn old_bundle(&self, name: &str) -> String {
+        let file = format!("{name}.old.p12");
+        let (key, own) = (format!("{name}.key"), format!("{name}.own.pem"));
+        let (password, old) = (format!("pass:{PASSWORD}"), "PBE-SHA1-3DES");
+        self.openssl(&[
+            "pkcs12", "-export", "-in", &own, "-inkey", &key, "-out", &file, "-passout", &password,
+            "-keypbe", old, "-certpbe", old, "-macalg", "sha1",
+        ]);
+        file
     }
 
     /// A gpgsm that trusts the authority and has the keys of `names`; `None`, and says so on
@@ -201,18 +274,23 @@ sys.stdout.buffer.write(pkcs7.pkcs7_decrypt_smime(open(sys.argv[1], 'rb').read()
             return None;
         }
         // Short: the agent's socket lies in it.
-        let home = tempfile::Builder::new().prefix("g").tempdir_in("/tmp").expect("a folder");
-        let fingerprint = self.openssl(&["x509", "-noout", "-fingerprint", "-sha1", "-in", "ca.pem"]);
+        let home = tempfile::Builder::new()
+            .prefix("g")
+            .tempdir_in("/tmp")
+            .expect("a folder");
+        let fingerprint =
+            self.openssl(&["x509", "-noout", "-fingerprint", "-sha1", "-in", "ca.pem"]);
         let fingerprint = String::from_utf8_lossy(&fingerprint);
         let fingerprint = fingerprint.split_once('=').expect("a fingerprint").1.trim();
-        let write = |name: &str, text: &str| fs::write(home.path().join(name), text).expect("write");
+        let write =
+            |name: &str, text: &str| fs::write(home.path().join(name), text).expect("write");
         write("trustlist.txt", &format!("{fingerprint} S relax\n"));
         write("gpg-agent.conf", "allow-loopback-pinentry\n");
         write("gpgsm.conf", "disable-crl-checks\n");
         let gpgsm = Gpgsm { home };
         gpgsm.ask(&["--import", &self.path("ca.pem").to_string_lossy()]);
         for name in names {
-            let file = self.path(&format!("{name}.p12"));
+            let file = self.path(&self.old_bundle(name));
             gpgsm.ask(&["--passphrase-fd", "0", "--import", &file.to_string_lossy()]);
         }
         Some(gpgsm)
@@ -227,12 +305,15 @@ pub(crate) struct Gpgsm {
 impl Gpgsm {
     /// Whether a detached signature in DER is right.
     pub(crate) fn verify(&self, content: &[u8], signature: &[u8]) -> bool {
-        let [content_file, signature_file] = ["content", "signature"].map(|name| self.home.path().join(name));
+        let [content_file, signature_file] =
+            ["content", "signature"].map(|name| self.home.path().join(name));
         fs::write(&content_file, content).expect("write");
         fs::write(&signature_file, signature).expect("write");
-        let files = [&signature_file, &content_file].map(|file| file.to_string_lossy().into_owned());
+        let files =
+            [&signature_file, &content_file].map(|file| file.to_string_lossy().into_owned());
         let output = self.try_ask(&["--verify", &files[0], &files[1]]);
-        output.status.success() && String::from_utf8_lossy(&output.stderr).contains("Good signature")
+        output.status.success()
+            && String::from_utf8_lossy(&output.stderr).contains("Good signature")
     }
 
     /// What is inside of an envelope in DER.
@@ -272,7 +353,11 @@ impl Gpgsm {
 impl Drop for Gpgsm {
     fn drop(&mut self) {
         let mut command = Command::new("gpgconf");
-        let _ = command.arg("--homedir").arg(self.home.path()).args(["--kill", "all"]).output();
+        let _ = command
+            .arg("--homedir")
+            .arg(self.home.path())
+            .args(["--kill", "all"])
+            .output();
     }
 }
 
@@ -290,7 +375,12 @@ pub(crate) fn parts_of_signed(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
 
 /// The DER that an entity carries in base64.
 pub(crate) fn der_of(entity: &str) -> Vec<u8> {
-    let body = entity.rsplit_once("\r\n\r\n").filter(|(_, body)| !body.trim().is_empty());
-    let body = body.map_or_else(|| entity.trim_end().rsplit_once("\r\n\r\n").expect("a body").1, |it| it.1);
+    let body = entity
+        .rsplit_once("\r\n\r\n")
+        .filter(|(_, body)| !body.trim().is_empty());
+    let body = body.map_or_else(
+        || entity.trim_end().rsplit_once("\r\n\r\n").expect("a body").1,
+        |it| it.1,
+    );
     openssl::base64::decode_block(&body.replace("\r\n", "")).expect("base64")
 }
