@@ -31,16 +31,17 @@ pub fn protection_states(config: &Config) -> Vec<Result<ProtectionState, AppErro
 }
 
 fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
+    let now = system_clock().now();
     let signing = protector.signer.iter().map(|signer| ProtectionState {
         section: format!("send_port.{name}.signing"),
         facts: signer.identity().to_string(),
-        notes: Vec::new(),
+        notes: signer.identity().ends_soon(now).into_iter().collect(),
     });
     let encryption = protector.sealer.iter().map(|sealer| {
         // It was read a moment ago.
         let directory = sealer.folder.directory().unwrap_or_default();
         let mut notes = directory.unreadable.clone();
-        notes.extend(directory.useless(system_clock().now()));
+        notes.extend(directory.useless(now));
         ProtectionState {
             section: format!("send_port.{name}.encryption"),
             facts: format!("certificates for {} addresses", directory.addresses()),

@@ -144,10 +144,9 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
-        let certificates = Certificates::of_those_waiting(alert, port, &mut roll, now).await;
-        let certificates = match certificates {
+        let certificates = match Certificates::of_those_waiting(alert, port, &mut roll, now).await {
             Ok(certificates) => certificates,
-            Err(error) => return securing::wait_for_protection(port, &error.to_string()),
+            Err(error) => return securing::wait(port, &error.to_string()),
         };
         let envelope = envelope(alert, port, certificates.together(roll.forward_paths()));
         if certificates.leave_nobody(&envelope.forward_paths) {
@@ -160,9 +159,7 @@ impl Dispatcher {
                 return decided(roll.into_decision(None, port.in_doubt, None));
             }
             Err(NotComposed::NotNow(error)) => return wait_for_template(&error),
-            Err(NotComposed::Unprotected(why)) => {
-                return securing::wait_for_protection(port, &why);
-            }
+            Err(NotComposed::Unprotected(why)) => return securing::wait(port, &why),
         };
         if envelope.forward_paths.is_empty() {
             let version = composed.template_version;

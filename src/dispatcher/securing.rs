@@ -30,6 +30,15 @@ enum Company {
     Alone(u32),
 }
 
+impl Company {
+    fn of(kind: RecipientKind, ordinal: u32, key: KeyKind) -> Self {
+        match kind {
+            RecipientKind::Bcc => Self::Alone(ordinal),
+            RecipientKind::To | RecipientKind::Cc => Self::Open(key),
+        }
+    }
+}
+
 /// Why a message was not made secure.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NotSecured {
@@ -79,10 +88,7 @@ impl Certificates {
         for ((ordinal, kind, _), found) in waiting.into_iter().zip(found) {
             match found {
                 Ok((certificate, key)) => {
-                    let company = match kind {
-                        RecipientKind::Bcc => Company::Alone(ordinal),
-                        RecipientKind::To | RecipientKind::Cc => Company::Open(key),
-                    };
+                    let company = Company::of(kind, ordinal, key);
                     certificates.of.insert(ordinal, (certificate, company));
                 }
                 Err(why) => {
@@ -133,7 +139,7 @@ pub(super) fn measures(
         now,
         recipients: certificates.of(paths),
     };
-    Ok(port.protector.measures(draft.protection, occasion)?)
+    Ok(port.protector.measures(draft.protection, &occasion)?)
 }
 
 /// Makes a message secure.
@@ -156,7 +162,7 @@ async fn in_background<T: Send + 'static>(
 }
 
 /// Given back for a while: an operator has to do something, and nothing was submitted.
-pub(super) fn wait_for_protection(port: &SendPort, why: &str) -> OutcomeKind {
+pub(super) fn wait(port: &SendPort, why: &str) -> OutcomeKind {
     OutcomeKind::Released {
         retry_in: port.retry.first_delay.max(Duration::from_secs(1)),
         reason: Some(format!("waits for its protection: {why}")),

@@ -40,12 +40,14 @@ struct Known {
     directory: Arc<Directory>,
 }
 
+/// Certificates with the addresses that each is for.
+type Held = Vec<(Vec<String>, Arc<RecipientCertificate>)>;
+
 /// What a file held when it had this size and time.
 #[derive(Debug, Clone)]
 struct File {
     stamp: (u64, Option<SystemTime>),
-    /// With the addresses that each is for.
-    held: Result<Vec<(Vec<String>, Arc<RecipientCertificate>)>, String>,
+    held: Result<Held, String>,
 }
 
 impl CertificateFolder {
@@ -117,7 +119,7 @@ impl CertificateFolder {
 
 /// The certificates of a file, each with the addresses that it is for: its own, and the one
 /// that the file is named after.
-fn held(path: &Path) -> Result<Vec<(Vec<String>, Arc<RecipientCertificate>)>, String> {
+fn held(path: &Path) -> Result<Held, String> {
     let shown = path.display();
     let octets = fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
     let found = certificates_of(&octets).map_err(|why| format!("{shown}: {why}"))?;

@@ -9,6 +9,9 @@ use openssl::x509::X509;
 use super::certificate::{KeyKind, Validity, addresses, shown};
 use crate::domain::Timestamp;
 
+/// A certificate that ends within so many days is worth a word.
+const SOON_DAYS: i64 = 30;
+
 /// A certificate with its key. Its `Debug` shows nothing of the key.
 pub struct Identity {
     pub(super) certificate: X509,
@@ -120,6 +123,13 @@ impl Identity {
                 self.names()
             )),
         }
+    }
+
+    /// That it ends soon, where it does.
+    pub fn ends_soon(&self, now: Timestamp) -> Option<String> {
+        let days = (self.validity.end - now).num_days();
+        (days < SOON_DAYS)
+            .then(|| format!("the signing certificate ends in {days} days; get a new one in time"))
     }
 
     /// Whether it is of this address, without regard to case.

@@ -88,7 +88,7 @@ impl Protector {
     pub fn measures(
         &self,
         wanted: Protection,
-        occasion: Occasion<'_>,
+        occasion: &Occasion<'_>,
     ) -> Result<Measures, SmimeError> {
         let lacks = |section| SmimeError::NotAvailable { wanted, section };
         let to_sign = || {

@@ -127,12 +127,12 @@ fn what_cannot_be_protected_is_not_passed_on() {
         Protection::Encrypt,
         Protection::SignEncrypt,
     ] {
-        let error = nothing.measures(wanted, occasion("a@contoso.com", Vec::new()));
+        let error = nothing.measures(wanted, &occasion("a@contoso.com", Vec::new()));
         let error = error.unwrap_err();
         assert_eq!(error.explanation(), "protection-not-available");
         assert!(!error.is_transient());
     }
-    let none = nothing.measures(Protection::None, occasion("a@contoso.com", Vec::new()));
+    let none = nothing.measures(Protection::None, &occasion("a@contoso.com", Vec::new()));
     let secured = secure(message(), &none.unwrap()).unwrap();
     assert_eq!((secured.protection(), secured.octets()), ("none", MESSAGE));
 }
@@ -147,7 +147,7 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
     };
     let sign = || {
         let to = occasion("a@Contoso.com", Vec::new());
-        let measures = protector.measures(Protection::Sign, to).unwrap();
+        let measures = protector.measures(Protection::Sign, &to).unwrap();
         secure(message(), &measures).unwrap()
     };
     let first = sign();
@@ -240,7 +240,7 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
     };
     let occasion = occasion("a@contoso.com", recipients);
     let measures = protector
-        .measures(Protection::SignEncrypt, occasion)
+        .measures(Protection::SignEncrypt, &occasion)
         .unwrap();
     let sealed = secure(message(), &measures).unwrap();
     assert_eq!(sealed.protection(), "sign+encrypt");
