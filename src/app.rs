@@ -6,6 +6,7 @@ mod http;
 mod instance;
 mod parts;
 mod preview;
+mod protectors;
 mod service;
 mod sign_ins;
 mod templates;
@@ -24,6 +25,7 @@ pub use parts::{
     load_templates, make_relays, make_send_ports, open_audit_folders, sign_ins_of, window_states,
 };
 pub use preview::preview_alert;
+pub use protectors::{ProtectionState, protection_states};
 pub use service::Service;
 pub use templates::{
     Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,

@@ -18,7 +18,7 @@ use crate::domain::{
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
-use crate::smime::Protection;
+use crate::smime::{Protection, Protector};
 
 /// Why an alert as a whole cannot be sent: the key into the table of replies and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,17 @@ impl Refusal {
             self.reason.clone(),
         )
     }
+
+    /// What stands in the row of one recipient who cannot be encrypted to: 550 5.7.5
+    /// (RFC 3463 section 3.8), said by us.
+    pub fn reply_to_recipient(&self) -> Reply {
+        Reply::local(
+            Command::Rcpt,
+            550,
+            EnhancedStatusCode::new(5, 7, 5),
+            self.reason.clone(),
+        )
+    }
 }
 
 /// A send port, its configuration understood.
@@ -64,6 +75,8 @@ pub struct SendPort {
     pub message_id_domain: String,
     /// Minimum protection.
     pub protection: Protection,
+    /// What can be done to messages: nothing, until it is given.
+    pub protector: Protector,
     /// How often and how long to try.
     pub retry: RetryPolicy,
     /// What becomes of an attempt whose end was not seen.
@@ -110,6 +123,7 @@ impl SendPort {
             relays: config.relays.clone(),
             message_id_domain: domain_rule(message_id_domain.unwrap_or(from.domain())),
             protection: config.protection,
+            protector: Protector::default(),
             retry: config.retry_policy(),
             in_doubt: config.in_doubt,
             dsn_notify: config.dsn_notify.clone(),

@@ -111,6 +111,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("des", &["smtp/auth/ntlm"]),
     ("stringprep", &["smtp/auth"]),
     ("ureq", &["oauth2"]),
+    ("sendport_cms", &["smime"]),
     (
         "sendport_gssapi",
         &["smtp/auth/gssapi.rs", "store/sqlserver/ticket.rs"],
@@ -228,6 +229,19 @@ fn a_library_is_known_in_its_room_alone() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Whoever could call a message secured could send one unsigned by mistake.
+#[test]
+fn nothing_but_smime_calls_a_message_secured() {
+    for (path, code) in sources() {
+        let may = path.starts_with("smime") || path.ends_with("domain/envelope.rs");
+        let shown = path.display();
+        assert!(
+            may || !code.contains("vouch_for("),
+            "{shown} vouches for a message"
+        );
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::database::{open_store, schema_problem};
+use super::protectors::protector;
 use super::sign_ins::SharedSignIns;
 use super::{AppError, system_clock};
 use crate::audit::FolderTrail;
@@ -78,8 +79,10 @@ pub fn make_relays(
 /// [`AppError::Config`] naming the send port.
 pub fn make_send_ports(config: &Config) -> Result<BTreeMap<String, SendPort>, AppError> {
     let make = |(name, port): (&String, &SendPortConfig)| {
-        let port = SendPort::from_config(name, port)
+        let protector = protector(name, port)?;
+        let mut port = SendPort::from_config(name, port)
             .map_err(|error| AppError::Config(format!("send_port.{name}: {error}")))?;
+        port.protector = protector;
         Ok((name.clone(), port))
     };
     config.send_port.iter().map(make).collect()
@@ -88,10 +91,12 @@ pub fn make_send_ports(config: &Config) -> Result<BTreeMap<String, SendPort>, Ap
 /// Whether the delivery windows are open, in words, by the name of the send port; what cannot
 /// be read is left to [`make_send_ports`].
 pub fn window_states(config: &Config) -> Vec<(String, String)> {
-    let ports = make_send_ports(config).unwrap_or_default();
     let now = system_clock().now();
-    let state = |(name, port): (String, SendPort)| Some((name, port.window_state(now)?));
-    ports.into_iter().filter_map(state).collect()
+    let state = |(name, port): (&String, &SendPortConfig)| {
+        let port = SendPort::from_config(name, port).ok()?;
+        Some((name.clone(), port.window_state(now)?))
+    };
+    config.send_port.iter().filter_map(state).collect()
 }
 
 /// Opens the audit folder of every send port that has one.

@@ -44,6 +44,7 @@ pub async fn preview_alert(
     match made {
         Ok(preview) => Ok(Ok(preview)),
         Err(NotComposed::Never(refusal)) => Ok(Err(refusal.reason)),
+        Err(NotComposed::Unprotected(why)) => Ok(Err(why)),
         Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
         Err(NotComposed::NotYet(_, why)) => Ok(Err(why.unwrap_or_default())),
     }

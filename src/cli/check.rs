@@ -91,6 +91,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
     for (port, state) in app::window_states(config) {
         Findings::ok(&format!("send_port.{port}.delivery_window"), state);
     }
+    check_protection(config, findings);
     match app::open_audit_folders(config) {
         Ok(folders) => {
             for port in folders.keys() {
@@ -113,6 +114,20 @@ fn check_config(config: &Config, findings: &mut Findings) {
             Findings::ok("templates", names);
         }
         Err(error) => findings.fail("templates", error.into()),
+    }
+}
+
+fn check_protection(config: &Config, findings: &mut Findings) {
+    for state in app::protection_states(config) {
+        match state {
+            Ok(state) => {
+                Findings::ok(&state.section, &state.facts);
+                for note in &state.notes {
+                    Findings::note(&state.section, note);
+                }
+            }
+            Err(error) => findings.fail("protection", error.into()),
+        }
     }
 }
 

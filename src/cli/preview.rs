@@ -89,6 +89,6 @@ fn protection(preview: &Preview) -> String {
             )
         }
         Ok(it) => format!("{wanted}: submitted as {} octets", it.octets().len()),
-        Err(refusal) => format!("{wanted}: would fail, {}", refusal.reason),
+        Err(why) => format!("{wanted}: {why}"),
     }
 }

@@ -99,8 +99,11 @@ impl Config {
                 super::RelayConfig::Discard(_) => {}
             }
         }
-        for audit in self.send_port.values_mut().filter_map(|p| p.audit.as_mut()) {
-            audit.folder.as_mut().map(rebase);
+        for port in self.send_port.values_mut() {
+            let audit = port.audit.iter_mut().flat_map(|it| &mut it.folder);
+            let signing = port.signing.iter_mut().flat_map(|it| it.files());
+            let encryption = port.encryption.iter_mut().flat_map(|it| it.paths());
+            audit.chain(signing).chain(encryption).for_each(rebase);
         }
         self.database.rebase(folder);
     }

@@ -13,6 +13,7 @@ mod check_oauth2;
 mod check_tls;
 mod database;
 pub mod delivery_window;
+pub mod encryption;
 mod http;
 pub mod limits;
 mod load;
@@ -24,6 +25,7 @@ pub mod secret;
 mod secret_source;
 pub mod send_port;
 mod service;
+pub mod signing;
 mod templates;
 #[cfg(test)]
 mod tests;

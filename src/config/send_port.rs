@@ -7,7 +7,9 @@ use serde::Deserialize;
 use super::attachments::AttachmentsConfig;
 use super::audit::AuditConfig;
 use super::delivery_window::DeliveryWindowConfig;
+use super::encryption::EncryptionConfig;
 use super::notify;
+use super::signing::SigningConfig;
 use crate::domain::{Charset, DsnReturn, InDoubt, Notify};
 use crate::retry::RetryPolicy;
 use crate::smime::Protection;
@@ -34,6 +36,10 @@ pub struct SendPortConfig {
     /// Minimum protection of every message.
     #[serde(default)]
     pub protection: Protection,
+    /// Who signs; without it nothing can be signed.
+    pub signing: Option<SigningConfig>,
+    /// Whom to encrypt to; without it nothing can be encrypted.
+    pub encryption: Option<EncryptionConfig>,
     /// An alert older than this expires.
     #[serde(default = "max_age", with = "humantime_serde")]
     pub max_age: Duration,

@@ -124,12 +124,7 @@ impl Config {
                 ),
             );
         }
-        if port.protection != crate::smime::Protection::None {
-            found.add(
-                key("protection"),
-                "this version cannot sign or encrypt yet; write \"none\"",
-            );
-        }
+        check_protection(&format!("send_port.{name}"), port, found);
         if port.max_age.is_zero() {
             found.add(
                 key("max_age"),
@@ -157,6 +152,27 @@ fn check_return_path(key: &str, port: &SendPortConfig, found: &mut Problems) {
             "return_path is \"<>\", so nobody would get the notifications; write an address \
              there, or \"never\" here, or leave it out",
         );
+    }
+}
+
+fn check_protection(key: &str, port: &SendPortConfig, found: &mut Problems) {
+    let wanted = port.protection;
+    let sections = [
+        ("signing", wanted.signs() && port.signing.is_none()),
+        ("encryption", wanted.encrypts() && port.encryption.is_none()),
+    ];
+    for (section, _) in sections.into_iter().filter(|(_, missing)| *missing) {
+        found.add(
+            format!("{key}.protection"),
+            format!("\"{}\" needs a section [{key}.{section}]", wanted.as_str()),
+        );
+    }
+    if let Some(signing) = &port.signing {
+        found.0.extend(signing.problems(&format!("{key}.signing")));
+    }
+    if let Some(encryption) = &port.encryption {
+        let problems = encryption.problems(&format!("{key}.encryption"));
+        found.0.extend(problems);
     }
 }
 

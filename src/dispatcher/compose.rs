@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::room::Place;
-use super::{Composed, Dispatcher, TemplateShelf, attempts_left, secured};
-use crate::domain::{Alert, Attachment, AttachmentId, Message};
+use super::securing::{Certificates, measures, secured};
+use super::{Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
+use crate::domain::{Alert, Attachment, AttachmentId, Envelope, Message};
 use crate::mime::{self, MessageSettings};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::Protection;
@@ -39,6 +40,17 @@ pub enum NotComposed {
     },
     /// Nothing is wrong, but it is not its turn: due again after this, and why.
     NotYet(Duration, Option<String>),
+    /// An operator has to mend its protection first.
+    Unprotected(String),
+}
+
+impl From<NotSecured> for NotComposed {
+    fn from(error: NotSecured) -> Self {
+        match error {
+            NotSecured::Never(refusal) => Self::Never(refusal),
+            NotSecured::NotNow(why) => Self::Unprotected(why),
+        }
+    }
 }
 
 impl From<Refusal> for NotComposed {
@@ -54,6 +66,8 @@ pub struct Draft {
     pub message: Message,
     /// What is to be done to it.
     pub protection: Protection,
+    /// The address in From.
+    pub from: String,
     /// The version of the template that it was made from.
     pub template_version: Option<String>,
 }
@@ -93,8 +107,10 @@ impl Sources<'_> {
         international: bool,
         attachments: &[Attachment],
     ) -> Result<Draft, NotComposed> {
+        let from = port.decide_from(alert)?;
+        let address = from.address.clone();
         let settings = MessageSettings {
-            from: port.decide_from(alert)?,
+            from,
             message_id_domain: port.message_id_domain.clone(),
             headers: port.headers.clone(),
             charset: port.charset,
@@ -114,6 +130,7 @@ impl Sources<'_> {
         Ok(Draft {
             message: self.filled(alert, draft).await?,
             protection,
+            from: address,
             template_version,
         })
     }
@@ -195,13 +212,14 @@ impl Dispatcher {
         }
     }
 
-    /// `international`: for recipients whose addresses are not ASCII.
+    /// The message for the recipients of `envelope`, made secure for them.
     pub(super) async fn compose(
         &self,
         place: Option<Place>,
         alert: &Alert,
         port: &SendPort,
-        international: bool,
+        envelope: &Envelope,
+        certificates: &Certificates,
     ) -> Result<Composed, NotComposed> {
         attempts_left(alert, port)?;
         let sources = Sources {
@@ -216,12 +234,15 @@ impl Dispatcher {
                 self.room_for(octets, &port.name).await?
             }
         };
+        let international = envelope.has_international_recipients();
         let draft = sources
             .draft(alert, port, international, &attachments)
             .await?;
+        let (paths, now) = (&envelope.forward_paths, self.parts.clock.now());
+        let measures = measures(&draft, alert, port, paths, certificates, now)?;
         let octets_before = self.octets_before(&draft.message, port, draft.protection);
         Ok(Composed {
-            message: secured(draft.message, draft.protection)?,
+            message: secured(draft.message, measures).await?,
             octets_before,
             template_version: draft.template_version,
             _place: place,
@@ -229,12 +250,11 @@ impl Dispatcher {
     }
 
     async fn room_for(&self, octets: u64, send_port: &str) -> Result<Place, NotComposed> {
-        // An audit holds copies beside it.
-        let copies = if self.parts.auditors.contains_key(send_port) {
-            2
-        } else {
-            1
-        };
+        // An audit holds copies beside it, and protection makes another message of it.
+        let port = self.parts.send_ports.get(send_port);
+        let protects = port.is_some_and(|port| port.protector.is_able());
+        let audits = self.parts.auditors.contains_key(send_port);
+        let copies = 1 + u64::from(audits) + 2 * u64::from(protects);
         let place = tokio::select! {
             biased;
             place = self.room.take(octets.saturating_mul(copies), PATIENCE) => place,

@@ -13,6 +13,9 @@ use crate::config::relay::FileRelay as FileConfig;
 use crate::domain::{AlertOrigin, AlertStatus, AuditStage, LeaseToken, RecipientStatus};
 use crate::relay::Relay;
 use crate::relay::file::FileRelay;
+use crate::smime::{
+    CertificateFolder, ContentCipher, Protection, RsaEncryption, Sealer, WhenMissing,
+};
 use crate::store::Event;
 use crate::store::sqlite::SqliteStore;
 use crate::template::TemplateSet;
@@ -34,6 +37,11 @@ struct Room {
 impl Room {
     /// A send port `default` over the relays `first` and `second`, with further settings.
     fn new(settings: &str) -> Self {
+        Self::with(port(settings))
+    }
+
+    /// The same with a send port that is made already.
+    fn with(port: SendPort) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["first", "second", "audit"] {
             fs::create_dir(folder.path().join(name)).expect("create");
@@ -51,7 +59,7 @@ impl Room {
             .map(|name| relay(folder.path(), name))
             .to_vec();
         let dispatcher = Dispatcher::new(Parts {
-            send_ports: BTreeMap::from([("default".to_owned(), port(settings))]),
+            send_ports: BTreeMap::from([("default".to_owned(), port)]),
             board: Arc::new(RelayBoard::new(
                 relays,
                 replies.clone(),
@@ -215,4 +223,48 @@ async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
     );
     let (_, octets) = &room.messages("second")[0];
     assert!(String::from_utf8_lossy(octets).contains("\r\nAuto-Submitted: auto-generated\r\n"));
+}
+
+/// A send port that encrypts to the certificates of a folder.
+fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
+    let sealer = Sealer {
+        cipher: ContentCipher::default(),
+        rsa: RsaEncryption::default(),
+        when_missing,
+        folder: CertificateFolder::new(folder),
+        own: Vec::new(),
+    };
+    let mut port = port("[send_port.default.retry]\nfirst_delay = '7s'");
+    port.protection = Protection::Encrypt;
+    port.protector.sealer = Some(Arc::new(sealer));
+    port
+}
+
+#[tokio::test]
+async fn while_the_folder_of_certificates_is_away_alerts_wait_unspent() {
+    let room = Room::with(encrypting(Path::new("/no/such/folder"), WhenMissing::Fail));
+    match room.dispatch(alert()).await {
+        OutcomeKind::Released { retry_in, reason } => {
+            assert_eq!(retry_in, Duration::from_secs(7));
+            let reason = reason.expect("why");
+            assert!(reason.contains("waits for its protection") && reason.contains("/no/such/"));
+        }
+        OutcomeKind::Decided(decision) => panic!("{decision:?}"),
+    }
+    assert!(room.messages("first").is_empty());
+}
+
+#[tokio::test]
+async fn who_cannot_be_encrypted_to_gets_nothing_and_the_reason_is_the_alerts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for when_missing in [WhenMissing::Fail, WhenMissing::FailAlert] {
+        let room = Room::with(encrypting(folder.path(), when_missing));
+        let decision = decision(room.dispatch(alert()).await);
+        assert_eq!(decision.status, AlertStatus::Failed);
+        let reason = decision.reason.expect("why");
+        assert_eq!(reason, "there is no certificate for ops@contoso.com");
+        let explained = decision.recipients[0].explanation.as_deref();
+        assert_eq!(explained, Some("recipient-certificate-missing"));
+        assert!(decision.attempt.is_none() && room.messages("first").is_empty());
+    }
 }

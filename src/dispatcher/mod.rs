@@ -13,6 +13,7 @@ mod receipt;
 mod roll;
 mod room;
 mod seat;
+mod securing;
 mod shelf;
 mod submit;
 mod verdict;
@@ -30,6 +31,8 @@ pub use preview::{Preview, preview};
 use roll::{Roll, Rules};
 use room::{Place, Room};
 pub use seat::Expected;
+use securing::Certificates;
+pub use securing::NotSecured;
 pub use shelf::TemplateShelf;
 use submit::{Job, Submitted};
 
@@ -37,14 +40,12 @@ use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
-    Alert, Decision, DotNote, Envelope, Lease, Message, Outcome, OutcomeKind, SecuredMessage,
+    Alert, Decision, DotNote, Envelope, ForwardPath, Lease, Outcome, OutcomeKind, SecuredMessage,
     SubmissionEnd,
 };
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
 use crate::send_port::{Refusal, SendPort};
-use crate::smime::{self, Protection};
-use crate::store::StoreError;
 use crate::store::contents::Contents;
 
 /// How long an alert waits that the database did not hand out something for.
@@ -137,9 +138,10 @@ impl Dispatcher {
                 let lease = Lease { token, value };
                 return self.dispatch_in(Some(place), lease, expected).await;
             }
-            Err(NotComposed::Never(refusal)) => decided(Decision::failed(refusal.reason)),
-            Err(NotComposed::NotNow { what, error }) => wait_for(what, &error),
-            Err(NotComposed::NotYet(retry_in, reason)) => released(retry_in, reason),
+            Err(why) => match waiting(why, Duration::ZERO) {
+                Ok(kind) => kind,
+                Err(refusal) => decided(Decision::failed(refusal.reason)),
+            },
         };
         Outcome {
             alert: lease.value.id,
@@ -192,16 +194,23 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
-        let envelope = envelope(alert, port, &roll);
-        let international = envelope.has_international_recipients();
-        let composed = match self.compose(place, alert, port, international).await {
+        let certificates = match Certificates::of_those_waiting(alert, port, &mut roll, now).await {
+            Ok(certificates) => certificates,
+            Err(error) => return wait_for_protection(port.retry.first_delay, &error.to_string()),
+        };
+        let envelope = envelope(alert, port, certificates.together(roll.forward_paths()));
+        if certificates.leave_nobody(&envelope.forward_paths) {
+            return decided(roll.into_decision(None, port.in_doubt, None));
+        }
+        let composed = self.compose(place, alert, port, &envelope, &certificates);
+        let composed = match composed.await {
             Ok(composed) => composed,
-            Err(NotComposed::Never(refusal)) => {
-                roll.refuse(&refusal);
-                return decided(roll.into_decision(None, port.in_doubt, None));
+            Err(why) => {
+                return waiting(why, port.retry.first_delay).unwrap_or_else(|refusal| {
+                    roll.refuse(&refusal);
+                    decided(roll.into_decision(None, port.in_doubt, None))
+                });
             }
-            Err(NotComposed::NotNow { what, error }) => return wait_for(what, &error),
-            Err(NotComposed::NotYet(retry_in, reason)) => return released(retry_in, reason),
         };
         if envelope.forward_paths.is_empty() {
             let version = composed.template_version;
@@ -245,22 +254,33 @@ impl Dispatcher {
     }
 }
 
-fn secured(message: Message, protection: Protection) -> Result<SecuredMessage, Refusal> {
-    smime::secure(message, protection)
-        .map_err(|error| Refusal::new("protection-not-available", error.to_string()))
-}
-
-fn envelope(alert: &Alert, port: &SendPort, roll: &Roll) -> Envelope {
+fn envelope(alert: &Alert, port: &SendPort, forward_paths: Vec<ForwardPath>) -> Envelope {
     Envelope {
         reverse_path: port.return_path.clone(),
-        forward_paths: roll.forward_paths(),
+        forward_paths,
         dsn: receipt::request(alert, port),
     }
 }
 
-/// Nothing is wrong with the alert: it goes on as soon as the database hands out what it needs.
-fn wait_for(what: &str, error: &StoreError) -> OutcomeKind {
-    released(STORE_WAIT, Some(format!("waits for {what}: {error}")))
+/// What is done with an alert that cannot be composed now; the error is why it never can be.
+/// `delay`: between two looks at what an operator has to mend.
+fn waiting(why: NotComposed, delay: Duration) -> Result<OutcomeKind, Refusal> {
+    match why {
+        NotComposed::Never(refusal) => Err(refusal),
+        // It goes on as soon as the database hands out what it needs.
+        NotComposed::NotNow { what, error } => {
+            let why = format!("waits for {what}: {error}");
+            Ok(released(STORE_WAIT, Some(why)))
+        }
+        NotComposed::NotYet(retry_in, reason) => Ok(released(retry_in, reason)),
+        NotComposed::Unprotected(why) => Ok(wait_for_protection(delay, &why)),
+    }
+}
+
+/// Given back for a while: an operator has to do something, and nothing was submitted.
+fn wait_for_protection(delay: Duration, why: &str) -> OutcomeKind {
+    let why = format!("waits for its protection: {why}");
+    released(delay.max(Duration::from_secs(1)), Some(why))
 }
 
 fn decided(decision: Decision) -> OutcomeKind {

@@ -2,12 +2,13 @@
 
 use super::compose::Sources;
 use super::roll::{Roll, Rules};
-use super::{Draft, NotComposed, attempts_left, envelope, expiry, secured, window};
+use super::securing::{Certificates, measures, secured};
+use super::{Draft, NotComposed, NotSecured, attempts_left, envelope, expiry, window};
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{Alert, Envelope, OutcomeKind, Recipient, Reply, SecuredMessage};
 use crate::replies::ReplyTable;
-use crate::send_port::{Refusal, SendPort};
+use crate::send_port::SendPort;
 
 /// An alert as it would be submitted.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct Preview {
     /// The message before protection.
     pub draft: Draft,
     /// What protection makes of it, or why it cannot be given.
-    pub secured: Result<SecuredMessage, Refusal>,
+    pub secured: Result<SecuredMessage, NotSecured>,
     /// Reverse-path, and the forward-paths that are due.
     pub envelope: Envelope,
     /// The relays in the order in which they would be asked.
@@ -48,8 +49,10 @@ pub async fn preview(
         chance: 0.0,
         slowed_for: None,
     };
-    let roll = Roll::call(&alert, &rules);
-    let envelope = envelope(&alert, port, &roll);
+    let mut roll = Roll::call(&alert, &rules);
+    let certificates = Certificates::of_those_waiting(&alert, port, &mut roll, now).await;
+    let certificates = certificates.map_err(NotSecured::from)?;
+    let envelope = envelope(&alert, port, certificates.together(roll.forward_paths()));
     let international = envelope.has_international_recipients();
     let attachments = sources.attachments(&alert, port).await?;
     let draft = sources
@@ -59,8 +62,13 @@ pub async fn preview(
     let not_now = expiry(&alert, &rules, now)
         .or(refused)
         .or_else(|| waits(window::wait_for(&alert, port, now)?));
+    let paths = &envelope.forward_paths;
+    let secured = match measures(&draft, &alert, port, paths, &certificates, now) {
+        Ok(measures) => secured(draft.message.clone(), measures).await,
+        Err(why) => Err(why),
+    };
     Ok(Preview {
-        secured: secured(draft.message.clone(), draft.protection),
+        secured,
         draft,
         envelope,
         relays: digest::relay_order(&alert, &port.relays)

@@ -1,13 +1,13 @@
 //! The recipients of one alert while it is worked on, and what becomes of each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::reach::{deciding_reply, is_at_work, was_left_out};
 use crate::domain::{
     Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, Decision,
-    Disposition, ForwardPath, InDoubt, Recipient, RecipientOutcome, RecipientStatus, Reply,
-    SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
+    Disposition, ForwardPath, InDoubt, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
+    Reply, SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
 };
 use crate::replies::ReplyTable;
 use crate::retry::{Circumstances, decide};
@@ -122,6 +122,32 @@ impl Roll {
             entry.changed = true;
             entry.reply = Some(refusal.reply());
             entry.explanation = Some(refusal.explanation.to_owned());
+        }
+    }
+
+    /// Who waits: ordinal, kind and address.
+    pub(super) fn waiting(&self) -> Vec<(u32, RecipientKind, String)> {
+        let waiting = self.entries.iter().map(|entry| &entry.recipient);
+        let waiting = waiting.filter(|recipient| recipient.status.is_waiting());
+        let one = |it: &Recipient| (it.ordinal, it.kind, it.mailbox.address.clone());
+        waiting.map(one).collect()
+    }
+
+    /// Fails some who wait, each for a reason of its own. Where nobody is left, the first is
+    /// the alert's.
+    pub(super) fn refuse_each(&mut self, refused: &[(u32, Refusal)]) {
+        let refused: BTreeMap<_, _> = refused.iter().map(|(of, why)| (*of, why)).collect();
+        for entry in self.waiting_mut() {
+            if let Some(refusal) = refused.get(&entry.recipient.ordinal) {
+                entry.recipient.status = RecipientStatus::Failed;
+                entry.changed = true;
+                entry.reply = Some(refusal.reply_to_recipient());
+                entry.explanation = Some(refusal.explanation.to_owned());
+            }
+        }
+        if self.waiting_mut().next().is_none() {
+            let first = refused.values().next();
+            self.reason = first.map(|refusal| refusal.reason.clone());
         }
     }
 

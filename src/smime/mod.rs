@@ -1,129 +1,171 @@
 //! Protection (RFC 8551): the one room that may call a message secured.
 //!
 //! In comes a [`Message`], out goes a [`SecuredMessage`], or nothing: what a send port or an
-//! alert asks for is given in full or the alert fails.
+//! alert asks for is given in full or the alert fails. [`Measures`] hold all that it takes, so
+//! whoever has them cannot forget a part of it; only what was signed is called signed, and
+//! only what was encrypted is called encrypted.
 
-use serde::{Deserialize, Serialize};
+mod certificate;
+mod entity;
+mod error;
+mod folder;
+mod identity;
+mod protection;
+mod sealer;
+mod signer;
 
-use crate::domain::{Message, SecuredMessage};
+use std::sync::Arc;
 
-/// What is done to a message before it is submitted. Ordered by strength.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Protection {
+pub use certificate::{KeyKind, NoCertificate, RecipientCertificate};
+pub use error::SmimeError;
+pub use folder::{CertificateFolder, Directory};
+pub use identity::Identity;
+pub use protection::Protection;
+pub use sealer::{ContentCipher, Found, RsaEncryption, Sealer, WhenMissing};
+pub use signer::{Digest, RsaSignature, SignatureForm, Signer, SigningRules};
+
+use entity::Entity;
+use sealer::Sealed;
+use signer::Signed;
+
+use crate::domain::{Message, SecuredMessage, Timestamp};
+
+/// What a send port can do to messages.
+#[derive(Debug, Clone, Default)]
+pub struct Protector {
+    /// Section `signing`.
+    pub signer: Option<Arc<Signer>>,
+    /// Section `encryption`.
+    pub sealer: Option<Arc<Sealer>>,
+}
+
+/// What is done to one message, and all that it takes.
+#[derive(Debug)]
+pub enum Measures {
     /// Nothing.
-    #[default]
-    #[serde(rename = "none")]
     None,
     /// A signature.
-    #[serde(rename = "sign")]
-    Sign,
+    Sign(ToSign),
     /// An envelope.
-    #[serde(rename = "encrypt")]
-    Encrypt,
+    Encrypt(ToSeal),
     /// A signature inside an envelope.
-    #[serde(rename = "sign+encrypt")]
-    SignEncrypt,
+    SignEncrypt(ToSign, ToSeal),
 }
 
-impl Protection {
-    /// The word as it stands in the database and in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Sign => "sign",
-            Self::Encrypt => "encrypt",
-            Self::SignEncrypt => "sign+encrypt",
-        }
+/// By whom, and as of when.
+#[derive(Debug)]
+pub struct ToSign {
+    signer: Arc<Signer>,
+    time: Timestamp,
+}
+
+/// For whom.
+#[derive(Debug)]
+pub struct ToSeal {
+    sealer: Arc<Sealer>,
+    recipients: Vec<Arc<RecipientCertificate>>,
+    now: Timestamp,
+}
+
+/// What is known of a message beforehand.
+#[derive(Debug, Clone)]
+pub struct Occasion<'a> {
+    /// The address in From.
+    pub from: &'a str,
+    /// When the alert came into being: the signing time.
+    pub created_at: Timestamp,
+    /// Certificates have to be valid then.
+    pub now: Timestamp,
+    /// Whom an envelope is for, all with one kind of key.
+    pub recipients: Vec<Arc<RecipientCertificate>>,
+}
+
+impl Protector {
+    /// It can do something.
+    pub fn is_able(&self) -> bool {
+        self.signer.is_some() || self.sealer.is_some()
     }
 
-    /// At least both: an alert can ask for more than its send port, never for less.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let signs = self.signs() || other.signs();
-        let encrypts = self.encrypts() || other.encrypts();
-        match (signs, encrypts) {
-            (false, false) => Self::None,
-            (true, false) => Self::Sign,
-            (false, true) => Self::Encrypt,
-            (true, true) => Self::SignEncrypt,
-        }
-    }
-
-    fn signs(self) -> bool {
-        matches!(self, Self::Sign | Self::SignEncrypt)
-    }
-
-    fn encrypts(self) -> bool {
-        matches!(self, Self::Encrypt | Self::SignEncrypt)
+    /// All that `wanted` takes.
+    ///
+    /// # Errors
+    /// [`SmimeError`]: nothing may be sent then.
+    pub fn measures(
+        &self,
+        wanted: Protection,
+        occasion: &Occasion<'_>,
+    ) -> Result<Measures, SmimeError> {
+        let lacks = |section| SmimeError::NotAvailable { wanted, section };
+        let to_sign = || {
+            let signer = self.signer.clone().ok_or(lacks("signing"))?;
+            signer.check(occasion.from, occasion.now)?;
+            let time = occasion.created_at;
+            Ok::<_, SmimeError>(ToSign { signer, time })
+        };
+        let to_seal = || {
+            let sealer = self.sealer.clone().ok_or(lacks("encryption"))?;
+            let (recipients, now) = (occasion.recipients.clone(), occasion.now);
+            match recipients.is_empty() {
+                true => Err(SmimeError::Nobody),
+                false => Ok(ToSeal {
+                    sealer,
+                    recipients,
+                    now,
+                }),
+            }
+        };
+        Ok(match wanted {
+            Protection::None => Measures::None,
+            Protection::Sign => Measures::Sign(to_sign()?),
+            Protection::Encrypt => Measures::Encrypt(to_seal()?),
+            Protection::SignEncrypt => Measures::SignEncrypt(to_sign()?, to_seal()?),
+        })
     }
 }
 
-impl std::str::FromStr for Protection {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::None, Self::Sign, Self::Encrypt, Self::SignEncrypt]
-            .into_iter()
-            .find(|value| value.as_str().eq_ignore_ascii_case(text.trim()))
-            .ok_or_else(|| {
-                format!(
-                    "'{}' is none of: none, sign, encrypt, sign+encrypt",
-                    text.trim()
-                )
-            })
+impl ToSign {
+    fn sign(&self, entity: &Entity) -> Result<Signed, SmimeError> {
+        self.signer.sign(entity, self.time)
     }
 }
 
-/// The protection that was asked for cannot be given.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("protection '{}' is asked for, but this version of sendport cannot {} messages yet; nothing was sent", .wanted.as_str(), .wanted.as_str())]
-pub struct NotAvailable {
-    /// What was asked for.
-    pub wanted: Protection,
+impl ToSeal {
+    fn seal(&self, entity: &Entity) -> Result<Sealed, SmimeError> {
+        self.sealer.seal(entity, &self.recipients, self.now)
+    }
 }
 
-/// Secures a message.
+/// Secures a message. It takes a millisecond of a processor: not for the threads of the runtime.
 ///
 /// # Errors
-/// [`NotAvailable`]: nothing may be sent then.
-pub fn secure(message: Message, wanted: Protection) -> Result<SecuredMessage, NotAvailable> {
-    match wanted {
-        Protection::None => Ok(SecuredMessage::vouch_for(
-            message.message_id,
-            message.octets,
-            wanted.as_str(),
-        )),
-        wanted => Err(NotAvailable { wanted }),
-    }
+/// [`SmimeError`]: nothing may be sent then.
+pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, SmimeError> {
+    let Message { message_id, octets } = message;
+    let (octets, protection) = match measures {
+        Measures::None => (octets, Protection::None),
+        Measures::Sign(to_sign) => {
+            let (outer, entity) = Entity::split(&octets)?;
+            let Signed(entity) = to_sign.sign(&entity)?;
+            (entity.under(outer), Protection::Sign)
+        }
+        Measures::Encrypt(to_seal) => {
+            let (outer, entity) = Entity::split(&octets)?;
+            let Sealed(entity) = to_seal.seal(&entity)?;
+            (entity.under(outer), Protection::Encrypt)
+        }
+        Measures::SignEncrypt(to_sign, to_seal) => {
+            let (outer, entity) = Entity::split(&octets)?;
+            let Signed(signed) = to_sign.sign(&entity)?;
+            let Sealed(entity) = to_seal.seal(&signed)?;
+            (entity.under(outer), Protection::SignEncrypt)
+        }
+    };
+    Ok(SecuredMessage::vouch_for(
+        message_id,
+        octets,
+        protection.as_str(),
+    ))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_alert_can_ask_for_more_than_its_send_port_and_never_for_less() {
-        assert_eq!(Protection::Sign.and(Protection::None), Protection::Sign);
-        assert_eq!(
-            Protection::Sign.and(Protection::Encrypt),
-            Protection::SignEncrypt
-        );
-        assert_eq!(
-            Protection::None.and(Protection::Encrypt),
-            Protection::Encrypt
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_protected_is_not_passed_on() {
-        let message = Message {
-            message_id: "<1@x>".into(),
-            octets: b"Subject: x\r\n\r\n".to_vec(),
-        };
-        assert!(secure(message.clone(), Protection::Sign).is_err());
-        assert_eq!(
-            secure(message, Protection::None).unwrap().protection(),
-            "none"
-        );
-    }
-}
+mod tests;

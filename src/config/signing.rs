@@ -1,0 +1,133 @@
+//! Section `[send_port.<name>.signing]`: who signs, and how.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::Problem;
+use super::secret::Secret;
+use crate::smime::{Digest, RsaSignature, SignatureForm, SigningRules};
+
+/// A certificate with its key, and what its signatures look like.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningConfig {
+    /// PEM file of our certificate, its chain after it.
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file of its private key; without it the key stands in `certificate_file`.
+    pub key_file: Option<PathBuf>,
+    /// PKCS #12 file of certificate, key and chain, instead of the two.
+    pub pkcs12_file: Option<PathBuf>,
+    /// File that holds the password of the key or of the PKCS #12 file.
+    pub password_file: Option<PathBuf>,
+    /// Environment variable that holds it.
+    pub password_env: Option<String>,
+    /// Clear or opaque.
+    #[serde(default)]
+    pub form: SignatureForm,
+    /// What is signed.
+    #[serde(default)]
+    pub digest: Digest,
+    /// For RSA keys.
+    #[serde(default)]
+    pub rsa_padding: RsaSignature,
+    /// The chain goes along with our certificate.
+    #[serde(default = "yes")]
+    pub chain: bool,
+    /// From has to be an address of the certificate.
+    #[serde(default = "yes")]
+    pub match_from: bool,
+}
+
+impl SigningConfig {
+    /// How to sign.
+    pub fn rules(&self) -> SigningRules {
+        SigningRules {
+            form: self.form,
+            digest: self.digest,
+            rsa: self.rsa_padding,
+            chain: self.chain,
+            match_from: self.match_from,
+        }
+    }
+
+    /// The password of the key; empty where there is none.
+    ///
+    /// # Errors
+    /// A sentence that names the file or the variable.
+    pub fn password(&self) -> Result<Secret, String> {
+        let (file, variable) = (self.password_file.as_deref(), self.password_env.as_deref());
+        let found = Secret::from_file_or_env(file, variable);
+        let found = found.map_err(|what| format!("password: {what}"))?;
+        Ok(found.unwrap_or_else(|| Secret::new(String::new())))
+    }
+
+    /// Every file that it names.
+    pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let files = [
+            &mut self.certificate_file,
+            &mut self.key_file,
+            &mut self.pkcs12_file,
+            &mut self.password_file,
+        ];
+        files.into_iter().flatten()
+    }
+
+    /// What keeps it from working; `key` is that of the section.
+    pub(super) fn problems(&self, key: &str) -> Vec<Problem> {
+        let certificate = self.certificate_file.is_some();
+        let pkcs12 = self.pkcs12_file.is_some();
+        let passwords = self.password_file.is_some() && self.password_env.is_some();
+        let rules = [
+            (
+                certificate == pkcs12,
+                "certificate_file",
+                "name one: certificate_file (PEM, and key_file), or pkcs12_file",
+            ),
+            (
+                pkcs12 && self.key_file.is_some(),
+                "key_file",
+                "the key stands in pkcs12_file; leave it out",
+            ),
+            (
+                passwords,
+                "password_file",
+                "password_file and password_env are given; give one",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(broken, ..)| *broken);
+        let problem = |(_, below, what): (bool, &str, &str)| Problem {
+            key: format!("{key}.{below}"),
+            what: what.to_owned(),
+        };
+        broken.map(problem).collect()
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_comes_from_one_place() {
+        let found = |text: &str| {
+            let section: SigningConfig = toml::from_str(text).unwrap();
+            let problems = section.problems("s").into_iter();
+            problems.map(|problem| problem.key).collect::<Vec<_>>()
+        };
+        assert_eq!(found("certificate_file = 'a'\npassword_env = 'B'"), [""; 0]);
+        assert_eq!(found(""), ["s.certificate_file"]);
+        assert_eq!(
+            found("certificate_file = 'a'\npkcs12_file = 'b'\nkey_file = 'c'"),
+            ["s.certificate_file", "s.key_file"]
+        );
+        assert_eq!(
+            found("pkcs12_file = 'b'\npassword_file = 'c'\npassword_env = 'D'"),
+            ["s.password_file"]
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! Why a message was not secured.
+
+use openssl::error::ErrorStack;
+
+use super::Protection;
+
+/// The protection that was asked for cannot be given: nothing may be sent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SmimeError {
+    /// The send port lacks a section.
+    #[error(
+        "protection '{}' is asked for, but the send port has no section [{section}]; nothing was sent",
+        .wanted.as_str()
+    )]
+    NotAvailable {
+        /// What was asked for.
+        wanted: Protection,
+        /// `signing` or `encryption`.
+        section: &'static str,
+    },
+    /// Who signs is not who sends (RFC 8550 section 3).
+    #[error(
+        "From is {from}, but the signing certificate is for {addresses}: readers would show the signature as a stranger's"
+    )]
+    StrangeFrom {
+        /// The address in From.
+        from: String,
+        /// Those of the certificate.
+        addresses: String,
+    },
+    /// Nothing is wrong with the alert: an operator has to do something first.
+    #[error("{0}")]
+    NotNow(String),
+    /// An envelope that nobody could open.
+    #[error("there is nobody to encrypt to")]
+    Nobody,
+    /// Not what `mime` makes.
+    #[error("the message cannot be secured: {0}")]
+    Malformed(&'static str),
+    /// What OpenSSL says.
+    #[error("the message could not be secured: {0}")]
+    Failed(#[from] ErrorStack),
+}
+
+impl SmimeError {
+    /// Key into the table of replies.
+    pub fn explanation(&self) -> &'static str {
+        match self {
+            Self::NotAvailable { .. } | Self::NotNow(_) => "protection-not-available",
+            Self::StrangeFrom { .. } => "signing-address-differs",
+            Self::Nobody | Self::Malformed(_) | Self::Failed(_) => "protection-failed",
+        }
+    }
+
+    /// The same alert can be secured later, without a change to it.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::NotNow(_))
+    }
+}

@@ -1,0 +1,177 @@
+//! Signatures (RFC 8551 sections 3.5 and 3.6).
+
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::sha::sha256;
+use sendport_cms::Signing;
+use serde::Deserialize;
+
+use super::certificate::KeyKind;
+use super::entity::Entity;
+use super::{Identity, SmimeError};
+use crate::domain::Timestamp;
+
+/// What a signed message looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureForm {
+    /// `multipart/signed`: every reader shows the content.
+    #[default]
+    Clear,
+    /// `application/pkcs7-mime; smime-type=signed-data`: only readers of S/MIME do, and nothing
+    /// on the way can change it.
+    Opaque,
+}
+
+/// What signatures are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Digest {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// How an RSA key signs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RsaSignature {
+    /// PKCS #1 v1.5.
+    #[default]
+    Pkcs1,
+    /// RSASSA-PSS (RFC 4056), the salt as long as the digest.
+    Pss,
+}
+
+/// How a send port signs.
+#[derive(Debug, Clone, Copy)]
+pub struct SigningRules {
+    /// Clear or opaque.
+    pub form: SignatureForm,
+    /// Of content and attributes.
+    pub digest: Digest,
+    /// For RSA keys.
+    pub rsa: RsaSignature,
+    /// The certificates above our own go along.
+    pub chain: bool,
+    /// From has to be an address of the certificate.
+    pub match_from: bool,
+}
+
+/// An identity that signs by rules.
+#[derive(Debug)]
+pub struct Signer {
+    identity: Identity,
+    rules: SigningRules,
+}
+
+/// What stands in `application/pkcs7-mime` or `multipart/signed`: it cannot be mistaken for
+/// what was not signed.
+pub(super) struct Signed(pub(super) Entity);
+
+impl Digest {
+    fn algorithm(self) -> MessageDigest {
+        match self {
+            Self::Sha256 => MessageDigest::sha256(),
+            Self::Sha384 => MessageDigest::sha384(),
+            Self::Sha512 => MessageDigest::sha512(),
+        }
+    }
+
+    /// RFC 8551 section 3.5.3.2.
+    fn micalg(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha-256",
+            Self::Sha384 => "sha-384",
+            Self::Sha512 => "sha-512",
+        }
+    }
+}
+
+impl Signer {
+    /// # Errors
+    /// The rules do not fit the key.
+    pub fn new(identity: Identity, rules: SigningRules) -> Result<Self, String> {
+        if rules.rsa == RsaSignature::Pss && identity.kind != KeyKind::Rsa {
+            return Err(format!(
+                "rsa_padding = \"pss\" is for RSA keys, this one is {}; leave it out",
+                identity.kind
+            ));
+        }
+        Ok(Self { identity, rules })
+    }
+
+    /// Who signs.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether it may sign for `from` at a moment.
+    ///
+    /// # Errors
+    /// [`SmimeError::NotNow`], [`SmimeError::StrangeFrom`].
+    pub fn check(&self, from: &str, now: Timestamp) -> Result<(), SmimeError> {
+        self.identity.check_time(now).map_err(SmimeError::NotNow)?;
+        if self.rules.match_from && !self.identity.is_of(from) {
+            return Err(SmimeError::StrangeFrom {
+                from: from.to_owned(),
+                addresses: self.identity.names(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Signs as of `time`, or of the begin of the certificate where that is later: the moment of
+    /// an alert, not of an attempt, so that attempts are alike and the Date agrees with it.
+    pub(super) fn sign(&self, entity: &Entity, time: Timestamp) -> Result<Signed, SmimeError> {
+        let time = time.max(self.identity.validity.begin).timestamp();
+        let chain = match self.rules.chain {
+            true => &*self.identity.chain,
+            false => &[],
+        };
+        let how = Signing {
+            certificate: &self.identity.certificate,
+            key: &self.identity.key,
+            chain: Some(chain),
+            digest: self.rules.digest.algorithm(),
+            pss: self.rules.rsa == RsaSignature::Pss,
+            time: &*Asn1Time::from_unix(time)?,
+            detached: self.rules.form == SignatureForm::Clear,
+        };
+        Ok(Signed(match self.rules.form {
+            SignatureForm::Opaque => {
+                let der = sendport_cms::sign(entity.octets(), &how)?;
+                let kind = "application/pkcs7-mime; smime-type=signed-data";
+                Entity::of_der(kind, "smime.p7m", &der)
+            }
+            SignatureForm::Clear => {
+                let der = sendport_cms::sign(entity.as_part(), &how)?;
+                self.multipart(entity.as_part(), &der)
+            }
+        }))
+    }
+
+    fn multipart(&self, content: &[u8], der: &[u8]) -> Entity {
+        let signature = Entity::of_der("application/pkcs7-signature", "smime.p7s", der);
+        let micalg = self.rules.digest.micalg();
+        Entity::multipart(
+            &format!("signed; protocol=\"application/pkcs7-signature\";\r\n micalg={micalg}"),
+            &boundary(content),
+            &[content, signature.as_part()],
+        )
+    }
+}
+
+/// Nothing holds its own digest, so this occurs nowhere in the content.
+fn boundary(content: &[u8]) -> String {
+    let digest = sha256(content);
+    let hexadecimal: String = digest[..16]
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
+    format!("=_s{hexadecimal}")
+}

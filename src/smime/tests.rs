@@ -1,0 +1,318 @@
+use openssl::asn1::{Asn1Integer, Asn1Time};
+use openssl::bn::{BigNum, MsbOption};
+use openssl::cms::CmsContentInfo;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::symm::Cipher;
+use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
+use openssl::x509::{X509, X509Builder};
+
+use super::*;
+
+const MESSAGE: &[u8] = b"From: a@contoso.com\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nbody\r\n";
+
+struct Made {
+    certificate: X509,
+    key: PKey<Private>,
+}
+
+/// Valid for seconds since 1970.
+fn made(key: PKey<Private>, address: &str, usage: &KeyUsage, times: (i64, i64)) -> Made {
+    let mut builder = X509Builder::new().unwrap();
+    builder.set_version(2).unwrap();
+    let mut serial = BigNum::new().unwrap();
+    serial.rand(100, MsbOption::MAYBE_ZERO, false).unwrap();
+    let serial = Asn1Integer::from_bn(&serial).unwrap();
+    builder.set_serial_number(&serial).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    let time = |seconds| Asn1Time::from_unix(seconds).unwrap();
+    builder.set_not_before(&time(times.0)).unwrap();
+    builder.set_not_after(&time(times.1)).unwrap();
+    let context = builder.x509v3_context(None, None);
+    let name = SubjectAlternativeName::new().email(address).build(&context);
+    let extensions = [
+        name.unwrap(),
+        usage.build().unwrap(),
+        ExtendedKeyUsage::new().email_protection().build().unwrap(),
+    ];
+    for extension in extensions {
+        builder.append_extension(extension).unwrap();
+    }
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    Made {
+        certificate: builder.build(),
+        key,
+    }
+}
+
+fn rsa(bits: u32) -> PKey<Private> {
+    PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap()
+}
+
+fn ec() -> PKey<Private> {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+}
+
+fn all() -> KeyUsage {
+    let mut usage = KeyUsage::new();
+    usage.digital_signature().key_encipherment().key_agreement();
+    usage
+}
+
+const ALWAYS: (i64, i64) = (1_500_000_000, 4_000_000_000);
+
+fn at(seconds: i64) -> Timestamp {
+    chrono::DateTime::from_timestamp(seconds, 0).unwrap()
+}
+
+fn now() -> Timestamp {
+    at(1_800_000_000)
+}
+
+fn message() -> Message {
+    Message {
+        message_id: "<1@x>".into(),
+        octets: MESSAGE.to_vec(),
+    }
+}
+
+fn rules() -> SigningRules {
+    SigningRules {
+        form: SignatureForm::Clear,
+        digest: Digest::Sha256,
+        rsa: RsaSignature::Pkcs1,
+        chain: true,
+        match_from: true,
+    }
+}
+
+fn identity(made: &Made) -> Identity {
+    let key = made.key.private_key_to_pem_pkcs8().unwrap();
+    Identity::from_pem(&made.certificate.to_pem().unwrap(), &key, "").unwrap()
+}
+
+fn sealer(folder: &std::path::Path) -> Sealer {
+    Sealer {
+        cipher: ContentCipher::Aes256Cbc,
+        rsa: RsaEncryption::Pkcs1,
+        when_missing: WhenMissing::Fail,
+        folder: CertificateFolder::new(folder),
+        own: Vec::new(),
+    }
+}
+
+fn occasion(from: &str, recipients: Vec<Arc<RecipientCertificate>>) -> Occasion<'_> {
+    Occasion {
+        from,
+        created_at: at(1_700_000_000),
+        now: now(),
+        recipients,
+    }
+}
+
+fn write(folder: &std::path::Path, name: &str, certificates: &[&X509]) {
+    let pem = certificates.iter().map(|it| it.to_pem().unwrap());
+    std::fs::write(folder.join(name), pem.collect::<Vec<_>>().concat()).unwrap();
+}
+
+#[test]
+fn what_cannot_be_protected_is_not_passed_on() {
+    let nothing = Protector::default();
+    for wanted in [
+        Protection::Sign,
+        Protection::Encrypt,
+        Protection::SignEncrypt,
+    ] {
+        let error = nothing.measures(wanted, &occasion("a@contoso.com", Vec::new()));
+        let error = error.unwrap_err();
+        assert_eq!(error.explanation(), "protection-not-available");
+        assert!(!error.is_transient());
+    }
+    let none = nothing.measures(Protection::None, &occasion("a@contoso.com", Vec::new()));
+    let secured = secure(message(), &none.unwrap()).unwrap();
+    assert_eq!((secured.protection(), secured.octets()), ("none", MESSAGE));
+}
+
+#[test]
+fn attempts_are_signed_alike_and_as_of_the_alert() {
+    let made = made(rsa(2048), "A@contoso.com", &all(), ALWAYS);
+    let signer = Signer::new(identity(&made), rules()).unwrap();
+    let protector = Protector {
+        signer: Some(Arc::new(signer)),
+        sealer: None,
+    };
+    let sign = || {
+        let to = occasion("a@Contoso.com", Vec::new());
+        let measures = protector.measures(Protection::Sign, &to).unwrap();
+        secure(message(), &measures).unwrap()
+    };
+    let first = sign();
+    assert_eq!(first, sign());
+    assert_eq!(first.protection(), "sign");
+    let text = String::from_utf8(first.octets().to_vec()).unwrap();
+    assert!(text.starts_with(
+        "From: a@contoso.com\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed;"
+    ));
+    assert!(text.contains("\r\n micalg=sha-256;\r\n"));
+    assert!(text.contains("\r\nContent-Type: text/plain\r\n\r\nbody\r\n--=_s"));
+    assert!(text.lines().all(|line| line.len() <= 78));
+}
+
+#[test]
+fn who_signs_is_who_sends_and_valid() {
+    let made = made(
+        ec(),
+        "a@contoso.com",
+        &all(),
+        (1_500_000_000, 1_790_000_000),
+    );
+    let signer = Signer::new(identity(&made), rules()).unwrap();
+    let strange = signer
+        .check("b@contoso.com", at(1_600_000_000))
+        .unwrap_err();
+    assert_eq!(strange.explanation(), "signing-address-differs");
+    let over = signer.check("a@contoso.com", now()).unwrap_err();
+    assert!(over.is_transient(), "a new certificate mends it");
+    assert!(
+        over.to_string().contains("ended at 2026-09-21T14:13:20Z"),
+        "{over}"
+    );
+    let anybody = SigningRules {
+        match_from: false,
+        ..rules()
+    };
+    let signer = Signer::new(identity(&made), anybody).unwrap();
+    signer.check("b@contoso.com", at(1_600_000_000)).unwrap();
+}
+
+#[test]
+fn an_identity_that_cannot_sign_says_why() {
+    let right = made(rsa(2048), "a@x", &all(), ALWAYS);
+    let other = rsa(2048).private_key_to_pem_pkcs8().unwrap();
+    let pem = right.certificate.to_pem().unwrap();
+    let key = right.key.private_key_to_pem_pkcs8().unwrap();
+    let locked = right
+        .key
+        .private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"secret")
+        .unwrap();
+    let encrypts = made(rsa(2048), "a@x", KeyUsage::new().key_encipherment(), ALWAYS);
+    let encrypts_key = encrypts.key.private_key_to_pem_pkcs8().unwrap();
+    let encrypts = encrypts.certificate.to_pem().unwrap();
+    for (certificate, key, password, why) in [
+        (&pem, &other, "", "not that of the certificate"),
+        (&pem, &locked, "wrong", "password_file"),
+        (&key, &key, "", "found none"),
+        (&encrypts, &encrypts_key, "", "digitalSignature"),
+    ] {
+        let error = Identity::from_pem(certificate, key, password).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+    Identity::from_pem(&pem, &locked, "secret").unwrap();
+    let pss = SigningRules {
+        rsa: RsaSignature::Pss,
+        ..rules()
+    };
+    let on_curve = identity(&made(ec(), "a@x", &all(), ALWAYS));
+    assert!(Signer::new(on_curve, pss).unwrap_err().contains("RSA"));
+}
+
+#[test]
+fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [to, us, other] = ["to@x", "us@x", "other@x"].map(|of| made(rsa(2048), of, &all(), ALWAYS));
+    write(
+        folder.path(),
+        "all.pem",
+        &[&to.certificate, &other.certificate],
+    );
+    let mut sealer = sealer(folder.path());
+    sealer.own = RecipientCertificate::read(&us.certificate.to_pem().unwrap(), "us").unwrap();
+    let signs = made(ec(), "a@contoso.com", &all(), ALWAYS);
+    let found = sealer.certificates(&["To@x".to_owned()], now()).unwrap();
+    let recipients = vec![found[0].clone().unwrap().0];
+    let protector = Protector {
+        signer: Some(Arc::new(Signer::new(identity(&signs), rules()).unwrap())),
+        sealer: Some(Arc::new(sealer)),
+    };
+    let occasion = occasion("a@contoso.com", recipients);
+    let measures = protector
+        .measures(Protection::SignEncrypt, &occasion)
+        .unwrap();
+    let sealed = secure(message(), &measures).unwrap();
+    assert_eq!(sealed.protection(), "sign+encrypt");
+    let text = String::from_utf8(sealed.octets().to_vec()).unwrap();
+    assert!(text.contains("Content-Type: application/pkcs7-mime; smime-type=enveloped-data;\r\n"));
+    let cms = CmsContentInfo::smime_read_cms(text.as_bytes()).unwrap();
+    for reader in [&to, &us] {
+        let opened = cms.decrypt(&reader.key, &reader.certificate).unwrap();
+        assert!(opened.starts_with(b"Content-Type: multipart/signed;"));
+        assert!(opened.windows(12).any(|it| it == b"\r\n\r\nbody\r\n--"));
+    }
+    assert!(cms.decrypt(&other.key, &other.certificate).is_err());
+}
+
+#[test]
+fn of_several_certificates_the_newest_that_can_be_used_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let old = made(rsa(2048), "a@x", &all(), (1_500_000_000, 1_790_000_000));
+    let newer = made(ec(), "a@x", &all(), (1_600_000_000, 1_900_000_000));
+    let newest = made(rsa(2048), "a@x", &all(), (1_850_000_000, 1_900_000_000));
+    let signs = made(
+        rsa(2048),
+        "signs@x",
+        KeyUsage::new().digital_signature(),
+        ALWAYS,
+    );
+    let weak = made(rsa(1024), "weak@x", &all(), ALWAYS);
+    let nameless = made(rsa(2048), "alias@x", &all(), ALWAYS);
+    write(
+        path,
+        "a.pem",
+        &[&old.certificate, &newer.certificate, &newest.certificate],
+    );
+    write(path, "old@x.example.crt", &[&old.certificate]);
+    write(path, "signs.pem", &[&signs.certificate]);
+    write(path, "weak.pem", &[&weak.certificate]);
+    write(path, "notes.txt", &[&weak.certificate]);
+    std::fs::write(
+        path.join("Group@Contoso.com.der"),
+        nameless.certificate.to_der().unwrap(),
+    )
+    .unwrap();
+    std::fs::write(path.join("torn.pem"), "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
+    let directory = CertificateFolder::new(path).directory().unwrap();
+    let find = |address: &str| directory.find(address, now());
+    let (certificate, kind) = find("A@X").unwrap();
+    assert_eq!(kind, KeyKind::Ec);
+    assert_eq!(
+        certificate.certificate.to_der().unwrap(),
+        newer.certificate.to_der().unwrap()
+    );
+    assert!(find("group@contoso.com").is_ok() && find("alias@x").is_ok());
+    for (address, key) in [
+        ("nobody@x", "recipient-certificate-missing"),
+        ("old@x.example", "recipient-certificate-expired"),
+        ("signs@x", "recipient-certificate-unusable"),
+        ("weak@x", "recipient-certificate-unusable"),
+    ] {
+        assert_eq!(find(address).unwrap_err().explanation(), key, "{address}");
+    }
+    assert_eq!(directory.unreadable.len(), 1);
+    assert!(directory.unreadable[0].contains("torn.pem"));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let sealer = sealer(&folder.path().join("absent"));
+    let error = sealer.certificates(&["a@x".to_owned()], now()).unwrap_err();
+    assert!(
+        error.is_transient() && error.to_string().contains("absent"),
+        "{error}"
+    );
+}
