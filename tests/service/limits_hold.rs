@@ -108,7 +108,7 @@ async fn two_instances_learn_together_how_many_connections_a_relay_takes() {
     let parts =
         "SELECT group_concat(Connections) FROM (SELECT Connections FROM RelayState ORDER BY 1)";
     site.wait_until(parts, "1,2", Duration::from_secs(60)).await;
-    assert_eq!(site.value("SELECT Connections FROM RelayLimit"), "3");
+    assert_eq!(site.value("SELECT count(*) FROM RelayLimit"), "1");
     site.wait_until_all_final(Duration::from_secs(120)).await;
     assert_eq!(
         site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),
@@ -116,7 +116,8 @@ async fn two_instances_learn_together_how_many_connections_a_relay_takes() {
     );
     let seen = peer.seen();
     assert_eq!(seen.taken, 3000, "none twice");
-    eprintln!("{} refused", seen.refused_connections);
+    // The window is two seconds, so steps follow each other fast.
+    assert!(seen.refused_connections <= 20, "{seen:?}");
     for instance in instances {
         assert_eq!(instance.stop(), Some(0));
     }
@@ -138,8 +139,8 @@ async fn two_instances_never_connect_more_often_than_is_configured() {
     insert_many(&site, 40);
     let begun = Instant::now();
     let instances = [site.run(), site.run()];
-    let by_both = "SELECT count(DISTINCT InstanceId) FROM Attempt";
-    site.wait_until(by_both, "2", Duration::from_secs(30)).await;
+    let both = "SELECT count(*) FROM Instance WHERE SharesOf = 2";
+    site.wait_until(both, "2", Duration::from_secs(30)).await;
     site.wait_until_all_final(Duration::from_secs(60)).await;
 
     let (seen, took) = (peer.seen(), begun.elapsed());
