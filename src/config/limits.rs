@@ -42,11 +42,6 @@ impl Connections {
 }
 
 impl Limits {
-    /// Instances have to agree about some of it.
-    pub fn are_shared(&self) -> bool {
-        self.connections.is_shared() || self.connect_rate.is_some() || self.message_rate.is_some()
-    }
-
     /// So many connections of each instance, and no other limit.
     pub fn of_each(connections: u32) -> Self {
         Self {

@@ -13,8 +13,8 @@ use super::seat::{Expected, NoTurn, Seat, Turn};
 use super::verdict::{Verdict, came_to, slower, submitted, verdict};
 use crate::clock::Clock;
 use crate::domain::{
-    AlertId, Fault, Limit, RelayCondition, RelayState, Reply, Standing, SubmissionEnd,
-    SubmissionReport,
+    AlertId, Fault, LearnedLimit, Limit, LimitFinding, RelayCondition, RelayState, Reply, Standing,
+    SubmissionEnd, SubmissionReport,
 };
 use crate::relay::Relay;
 use crate::relay::circuit::{Begun, Circuit, Moment};
@@ -355,11 +355,6 @@ impl RelayBoard {
         }
     }
 
-    /// Instances have to agree about limits of some relay.
-    pub fn has_shared_limits(&self) -> bool {
-        self.seats.values().any(|seat| seat.limiter().is_shared())
-    }
-
     /// Nothing is asked of relays with shared limits before [`RelayBoard::stand`].
     pub fn leave(&self) {
         for seat in self.seats.values() {
@@ -376,6 +371,35 @@ impl RelayBoard {
             seat.relay.shed();
         }
         within
+    }
+
+    /// What was learned of connections that other instances do not know yet, by relay.
+    pub fn findings(&self) -> Vec<(String, LimitFinding)> {
+        let finding =
+            |(name, seat): (&String, &Seat)| Some((name.clone(), seat.limiter().finding()?));
+        self.seats.iter().filter_map(finding).collect()
+    }
+
+    /// Other instances can read it now.
+    pub fn told(&self, relay: &str, finding: &LimitFinding) {
+        if let Some(seat) = self.seats.get(relay) {
+            seat.limiter().told(finding);
+        }
+    }
+
+    /// Keeps to this instance's part of what all learned together; a part grows once that has
+    /// stood for `settles`.
+    pub fn agree(&self, standing: Standing, learned: &[LearnedLimit], settles: Duration) {
+        for (name, seat) in &self.seats {
+            let limit = learned.iter().find(|limit| limit.relay == *name);
+            seat.limiter().agree(standing, limit, settles);
+        }
+    }
+
+    /// Connections of some relay were learned: instances have to agree about them often.
+    pub fn shares_learned(&self) -> bool {
+        let learned = |seat: &Seat| seat.limiter().shares_learned();
+        self.seats.values().any(learned)
     }
 
     /// Says goodbye to every relay.

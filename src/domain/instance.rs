@@ -130,6 +130,31 @@ impl Standing {
     }
 }
 
+/// How many connections a relay takes of all instances together, where nobody configured it or
+/// the relay takes fewer (`RelayLimit`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LearnedLimit {
+    /// Name of the relay.
+    pub relay: String,
+    /// Of all instances together; 0 while only one that got none was refused.
+    pub connections: u32,
+    /// How long the number has stood, by the database's clock.
+    pub unchanged_for: Duration,
+    /// The refusal that it was learned from.
+    pub said: String,
+}
+
+/// What one instance found out of a [`LearnedLimit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitFinding {
+    /// The number that it knew; it counts only where that still stands. `None`: there was none.
+    pub was: Option<u32>,
+    /// The number now; `None`: forgotten.
+    pub is: Option<u32>,
+    /// The refusal that it was learned from.
+    pub said: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

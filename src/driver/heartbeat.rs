@@ -59,7 +59,7 @@ impl Heartbeat {
                 }
             }
             // After the lease: that must not wait for anything.
-            if due || !self.shares.are_agreed() {
+            if due || !self.shares.are_agreed(&self.board) {
                 self.shares.agree(&*self.store, &self.board).await;
             }
             tokio::time::sleep(SHOW_CHANGES_EVERY.min(self.interval)).await;

@@ -132,7 +132,7 @@ impl Driver {
         self,
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) -> Result<Ended, StoreError> {
-        let mut shares = Shares::new(self.instance.id, &self.board);
+        let mut shares = Shares::new(self.instance.id, &self.board, self.rhythm.renew_interval);
         let (sent, sent_steady) = (Instant::now(), steady());
         self.store
             .register(

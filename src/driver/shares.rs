@@ -1,8 +1,14 @@
 //! Keeps this instance to its share of the relays' limits.
 
+use std::time::Duration;
+
 use crate::dispatcher::RelayBoard;
-use crate::domain::InstanceId;
+use crate::domain::{InstanceId, Standing};
+use crate::store::StoreError;
 use crate::store::coordination::Coordination;
+
+/// A number that stood for so many renewals was read by everybody.
+const SETTLES: u32 = 2;
 
 /// What this instance told the others, and whether all of them keep to it.
 pub(super) struct Shares {
@@ -10,38 +16,38 @@ pub(super) struct Shares {
     /// It keeps to a share among so many; never fewer than it really uses a share of.
     said: u32,
     agreed: bool,
+    /// How long a learned number has to stand before it is used to the full.
+    settles: Duration,
 }
 
 impl Shares {
-    /// Of a new instance: it asks nothing of relays with shared limits before
-    /// [`Shares::agree`].
-    pub(super) fn new(instance: InstanceId, board: &RelayBoard) -> Self {
+    /// Of a new instance that renews its lease so often: it asks nothing of relays with shared
+    /// limits before [`Shares::agree`].
+    pub(super) fn new(instance: InstanceId, board: &RelayBoard, renews: Duration) -> Self {
         board.leave();
         Self {
             instance,
             said: 1,
-            agreed: !board.has_shared_limits(),
+            agreed: false,
+            settles: renews * SETTLES,
         }
     }
 
     /// Nothing is to be asked or said before the next renewal.
-    pub(super) fn are_agreed(&self) -> bool {
-        self.agreed
+    pub(super) fn are_agreed(&self, board: &RelayBoard) -> bool {
+        self.agreed && !board.shares_learned()
     }
 
     /// Asks who else lives and keeps to the share that follows. Where the database does not
     /// answer, the last share stands: the lease fences it.
     pub(super) async fn agree(&mut self, store: &dyn Coordination, board: &RelayBoard) {
-        if !board.has_shared_limits() {
-            return;
-        }
         // What is said anew is often all that was missing.
         while self.say(store, board).await {}
     }
 
     /// True where it has something else to say now.
     async fn say(&mut self, store: &dyn Coordination, board: &RelayBoard) -> bool {
-        let standing = match store.stand(self.instance, self.said).await {
+        let standing = match self.stand(store, board).await {
             Ok(standing) => standing,
             Err(error) => {
                 tracing::debug!(%error, "shares of limits cannot be agreed on");
@@ -57,5 +63,23 @@ impl Shares {
             self.said = standing.instances;
         }
         may_say
+    }
+
+    /// Tells what was learned, and asks what all learned together.
+    async fn stand(
+        &self,
+        store: &dyn Coordination,
+        board: &RelayBoard,
+    ) -> Result<Standing, StoreError> {
+        let standing = store.stand(self.instance, self.said).await?;
+        for (relay, finding) in board.findings() {
+            // Where another one was faster, what follows is told the next time.
+            if store.note_limit(self.instance, &relay, &finding).await? {
+                board.told(&relay, &finding);
+            }
+        }
+        let learned = store.learned_limits().await?;
+        board.agree(standing, &learned, self.settles);
+        Ok(standing)
     }
 }

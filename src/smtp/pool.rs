@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::session::Session;
 use crate::config::relay::SmtpRelay;
 use crate::config::timeouts::Timeouts;
+use crate::relay::NotReady;
 use crate::relay::limits::{Connection, Limiter};
 
 /// The sessions of one relay.
@@ -20,10 +21,16 @@ pub(super) struct Pool {
     limiter: Arc<Limiter>,
     idle: Mutex<Idle>,
     given_back: Notify,
+    /// The last connection that was not made while none worked: who waited meanwhile gets the
+    /// same answer, or a relay that does not answer would stop them one after the other.
+    failed: Mutex<Option<(Instant, NotReady)>>,
     per_connection: u32,
     idle_timeout: Duration,
     waits: Timeouts,
 }
+
+/// A place for a connection, and the session that was kept there, if one was.
+type Taken = (Connection, Option<Session>);
 
 #[derive(Default)]
 struct Idle {
@@ -46,33 +53,84 @@ impl Pool {
             limiter,
             idle: Mutex::default(),
             given_back: Notify::new(),
+            failed: Mutex::default(),
             per_connection: config.messages_per_connection.max(1),
             idle_timeout: config.idle_timeout,
             waits: config.timeout.clone(),
         })
     }
 
-    /// Waits for a place for a connection, with the session that was kept there, if one was;
-    /// `None` if that takes longer than `limit`.
-    pub(super) async fn take(&self, limit: Duration) -> Option<(Connection, Option<Session>)> {
+    /// Waits for a place for a connection, with the session that was kept there, if one was,
+    /// or the right to connect.
+    ///
+    /// # Errors
+    /// The answer to a connection that was tried meanwhile; `None` if it takes longer than
+    /// `limit`.
+    pub(super) async fn take(&self, limit: Duration) -> Result<Taken, Option<NotReady>> {
         // A service that lost its lease closes, and begins anew with the same relays.
         self.lock().closed = false;
         let taken = tokio::time::timeout(limit, self.kept_or_new()).await;
-        taken.ok().flatten()
+        taken.unwrap_or(Err(None))
     }
 
-    async fn kept_or_new(&self) -> Option<(Connection, Option<Session>)> {
+    async fn kept_or_new(&self) -> Result<Taken, Option<NotReady>> {
+        let asked = Instant::now();
         loop {
             let given_back = self.given_back.notified();
             if let Some(kept) = self.kept() {
-                return Some((kept.connection, Some(kept.session)));
+                return Ok((kept.connection, Some(kept.session)));
             }
             tokio::select! {
                 biased;
-                place = self.limiter.connection() => return place.map(|place| (place, None)),
+                place = self.limiter.connection() => {
+                    return self.kept_or_connecting(place.ok_or(None)?, asked).await;
+                }
                 () = given_back => {}
             }
         }
+    }
+
+    /// Connections are opened one after the other: a session that is given back may come first.
+    async fn kept_or_connecting(
+        &self,
+        mut connection: Connection,
+        asked: Instant,
+    ) -> Result<Taken, Option<NotReady>> {
+        loop {
+            let (given_back, opened) = (self.given_back.notified(), self.limiter.opened());
+            if let Some(kept) = self.kept() {
+                return Ok((kept.connection, Some(kept.session)));
+            }
+            if let Some(answer) = self.failed_since(asked) {
+                return Err(Some(answer));
+            }
+            let Err(wait) = connection.connect() else {
+                return Ok((connection, None));
+            };
+            tokio::select! {
+                () = given_back => {}
+                () = opened => {}
+                // The share may grow meanwhile.
+                () = tokio::time::sleep(wait.min(Duration::from_secs(1))) => {}
+            }
+        }
+    }
+
+    /// A connection was not made.
+    pub(super) fn note_failed(&self, answer: &NotReady) {
+        if self.limiter.established() == 0 {
+            *self.failed() = Some((Instant::now(), answer.clone()));
+        }
+    }
+
+    fn failed_since(&self, asked: Instant) -> Option<NotReady> {
+        let failed = self.failed();
+        let meanwhile = failed.as_ref().filter(|(at, _)| *at >= asked);
+        meanwhile.map(|(_, answer)| answer.clone())
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<(Instant, NotReady)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session that was used last, if one is kept: the others may grow old.

@@ -152,10 +152,11 @@ impl SmtpRelay {
         attempt_end: Instant,
     ) -> Result<Session, NotReady> {
         self.may_connect(connection, attempt_end).await?;
-        let session = match &self.settings.credentials {
-            Some(credentials) => self.open_signed_in(credentials, attempt_end).await?,
-            None => Session::open(&self.settings, attempt_end).await?,
+        let opened = match &self.settings.credentials {
+            Some(credentials) => self.open_signed_in(credentials, attempt_end).await,
+            None => Session::open(&self.settings, attempt_end).await,
         };
+        let session = opened.inspect_err(|answer| self.pool.note_failed(answer))?;
         tracing::debug!(
             relay = self.name,
             remote = session.facts.remote_address,
@@ -274,7 +275,6 @@ impl SmtpRelay {
             }
             tracing::debug!(relay = self.name, "kept connection was gone, replaced");
         }
-        connection.closed();
         let mut session = self.open(&mut connection, attempt_end).await?;
         session.extensions.pipelining &= trusted;
         let done = self.transact(&mut session, envelope, message, gate).await;
@@ -344,7 +344,7 @@ impl SmtpRelay {
     async fn place(&self) -> Result<Place, NotReady> {
         let limit = self.settings.config.timeout.attempt;
         let taken = self.pool.take(limit).await;
-        let (connection, kept) = taken.ok_or_else(|| self.busy())?;
+        let (connection, kept) = taken.map_err(|answer| answer.unwrap_or_else(|| self.busy()))?;
         Ok((connection, kept, Instant::now() + limit))
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::domain::{InstanceId, SignInKey, SignInTurn, SignInVerdict, Standing};
+use crate::domain::{
+    InstanceId, LearnedLimit, LimitFinding, SignInKey, SignInTurn, SignInVerdict, Standing,
+};
 
 /// A sign-in that nobody told the end of is taken for dead after this.
 pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -29,11 +31,25 @@ pub trait Coordination: Send + Sync {
     /// registered, lease lost) is counted here as the youngest, and by the others not at all.
     async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError>;
 
+    /// The numbers of connections that were learned (`RelayLimit`), one a relay at most.
+    async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError>;
+
+    /// Writes down what `instance` found out of the connections of `relay`. False, and nothing is
+    /// written, where [`LimitFinding::was`] does not stand any more: of many that ask with the
+    /// same one at the same time one gets true.
+    async fn note_limit(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        finding: &LimitFinding,
+    ) -> Result<bool, StoreError>;
+
     /// Asks whether a secret may be tried now, and if nobody tried it before, notes that
     /// `instance` does: of any number that ask at the same time one gets
     /// [`SignInTurn::Alone`], and the others [`SignInTurn::Wait`] until
     /// [`Coordination::end_sign_in`], until the lease of the one that tries has run out, or for
-    /// [`SIGN_IN_LIMIT`]; so does the one that tries, if it asks again before it has ended. A
+    /// [`SIGN_IN_LIMIT`]. An `instance` asks for itself once at a time: where it asks again before it
+    /// has ended, it did not hear the answer, and gets the turn that it has. A
     /// refusal stands for [`SIGN_IN_REST`](crate::domain::SIGN_IN_REST); then one may try again. `instance` is `None` for a
     /// command that is not a running service.
     async fn begin_sign_in(

@@ -71,6 +71,11 @@ pub const SQLITE: &[Migration] = &[
         name: "attachments",
         sql: include_str!("../../migrations/sqlite/0005_attachments.sql"),
     },
+    Migration {
+        version: 6,
+        name: "relay_limit",
+        sql: include_str!("../../migrations/sqlite/0006_relay_limit.sql"),
+    },
 ];
 
 /// For SQL Server and engines that speak T-SQL.
@@ -99,6 +104,11 @@ pub const SQLSERVER: &[Migration] = &[
         version: 5,
         name: "attachments",
         sql: include_str!("../../migrations/sqlserver/0005_attachments.sql"),
+    },
+    Migration {
+        version: 6,
+        name: "relay_limit",
+        sql: include_str!("../../migrations/sqlserver/0006_relay_limit.sql"),
     },
 ];
 

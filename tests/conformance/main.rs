@@ -12,6 +12,7 @@ mod doubt;
 mod environment;
 mod facts;
 mod fixture;
+mod learned;
 mod leases;
 mod queue;
 mod record;
@@ -153,12 +154,18 @@ macro_rules! scenarios {
                 what_ended_long_ago_is_forgotten;
                 who_is_not_registered_counts_as_the_youngest;
             }
+            learned {
+                what_one_found_out_all_know;
+                what_is_known_no_more_changes_nothing;
+                of_many_that_found_the_same_one_counts;
+            }
             sign_in {
                 of_many_that_ask_at_once_one_tries;
                 an_accepted_secret_is_free_for_all;
                 a_refused_secret_rests_for_a_quarter_of_an_hour;
                 a_secret_that_was_right_can_be_refused;
                 whoever_learns_nothing_gives_the_turn_back;
+                who_did_not_hear_of_its_turn_asks_again;
                 an_earlier_refusal_stays_readable;
                 who_dies_while_it_tries_is_not_waited_for;
                 a_try_without_an_end_is_void_after_its_limit;

@@ -51,15 +51,15 @@ async fn refuse(store: &Arc<dyn Store>, instance: InstanceId, secret: &str) {
 pub(crate) async fn of_many_that_ask_at_once_one_tries(f: &dyn Fixture) {
     let here = f.fresh().await;
     let there = f.another().await;
-    let (a, b) = (instance(&here, "a").await, instance(&here, "b").await);
+    let mut instances = Vec::new();
+    for n in 0..13 {
+        instances.push(instance(&here, &format!("{n}")).await);
+    }
     for secret in ["1", "2", "3", "4", "5"] {
         let mut asked = tokio::task::JoinSet::new();
         for n in 0..16 {
-            let (store, instance) = match n % 2 {
-                0 => (Arc::clone(&here), a),
-                _ => (Arc::clone(&there), b),
-            };
-            let instance = (n > 2).then_some(instance);
+            let store = Arc::clone(if n % 2 == 0 { &here } else { &there });
+            let instance = instances.get(n).copied();
             asked.spawn(async move { store.begin_sign_in(instance, &key(secret)).await });
         }
         let turns: Result<Vec<_>, _> = asked.join_all().await.into_iter().collect();
@@ -129,6 +129,18 @@ pub(crate) async fn whoever_learns_nothing_gives_the_turn_back(f: &dyn Fixture) 
     assert_eq!(begin(&store, None, "s").await, SignInTurn::Alone);
     end(&store, None, "s", SignInVerdict::Unknown).await;
     assert_eq!(f.rows("RelaySignIn", "1 = 1").await, 0);
+}
+
+pub(crate) async fn who_did_not_hear_of_its_turn_asks_again(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    for _ in 0..3 {
+        assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
+        assert_eq!(begin(&store, b, "s").await, SignInTurn::Wait, "it is a's");
+    }
+    end(&store, a, "s", SignInVerdict::Refused(refusal())).await;
+    let turn = begin(&store, a, "s").await;
+    assert!(matches!(turn, SignInTurn::Refused { .. }), "{turn:?}");
 }
 
 pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {

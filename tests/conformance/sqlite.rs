@@ -40,6 +40,7 @@ const TIMES: &[(&str, &[&str])] = &[
     ("RelaySignIn", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["KeptAt"]),
     ("FailureTold", &["ToldAt"]),
+    ("RelayLimit", &["ChangedAt"]),
 ];
 
 /// A file in a folder of its own.

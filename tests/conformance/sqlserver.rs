@@ -41,6 +41,7 @@ const TIMES: &[(&str, &[&str])] = &[
     ("RelaySignIn", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["KeptAt"]),
     ("FailureTold", &["ToldAt"]),
+    ("RelayLimit", &["ChangedAt"]),
 ];
 
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.

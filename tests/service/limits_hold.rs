@@ -91,3 +91,68 @@ async fn limits_that_nobody_configured_are_learned() {
     );
     assert_eq!(service.stop(), Some(0));
 }
+
+/// Of a relay that takes three connections, two instances that know nothing of it: the first
+/// refusal tells both, and each keeps to its part of what was learned.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_learn_together_how_many_connections_a_relay_takes() {
+    let most = Most {
+        messages: usize::MAX,
+        ..MOST
+    };
+    let peer = LimitingPeer::start(most).await;
+    let relay = plain_relay(peer.address) + "message_rate = \"100000/2s\"\n";
+    let site = Site::new(&send_port_over(&relay));
+    insert_many(&site, 3000);
+    let instances = [site.run(), site.run()];
+    let parts =
+        "SELECT group_concat(Connections) FROM (SELECT Connections FROM RelayState ORDER BY 1)";
+    site.wait_until(parts, "1,2", Duration::from_secs(60)).await;
+    assert_eq!(site.value("SELECT count(*) FROM RelayLimit"), "1");
+    site.wait_until_all_final(Duration::from_secs(120)).await;
+    assert_eq!(
+        site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),
+        "3000"
+    );
+    let seen = peer.seen();
+    assert_eq!(seen.taken, 3000, "none twice");
+    // The window is two seconds, so steps follow each other fast.
+    assert!(seen.refused_connections <= 20, "{seen:?}");
+    for instance in instances {
+        assert_eq!(instance.stop(), Some(0));
+    }
+}
+
+/// Each message has a connection of its own, and no window has more of them than is configured,
+/// of both instances together.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_never_connect_more_often_than_is_configured() {
+    let window = Duration::from_secs(2);
+    let peer = LimitingPeer::start(Most {
+        connections: usize::MAX,
+        messages: usize::MAX,
+        window,
+    })
+    .await;
+    let limits = "connect_rate = \"5/2s\"\nmessages_per_connection = 1\n";
+    let site = Site::new(&send_port_over(&(plain_relay(peer.address) + limits)));
+    insert_many(&site, 40);
+    let begun = Instant::now();
+    let instances = [site.run(), site.run()];
+    let both = "SELECT count(*) FROM Instance WHERE SharesOf = 2";
+    site.wait_until(both, "2", Duration::from_secs(30)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
+
+    let (seen, took) = (peer.seen(), begun.elapsed());
+    assert_eq!(
+        site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),
+        "40"
+    );
+    assert_eq!((seen.taken, seen.connects.len()), (40, 40));
+    assert!(seen.most_connects(window) <= 5, "{:?}", seen.connects);
+    // 40 connections are 14 seconds, and the two have to agree first.
+    assert!(took < Duration::from_secs(40), "{took:?}");
+    for instance in instances {
+        assert_eq!(instance.stop(), Some(0));
+    }
+}

@@ -22,9 +22,22 @@ pub(crate) struct Most {
 pub(crate) struct Seen {
     open: usize,
     mails: Vec<Instant>,
+    /// When each connection came.
+    pub(crate) connects: Vec<Instant>,
     pub(crate) taken: usize,
     pub(crate) refused_connections: usize,
     pub(crate) refused_messages: usize,
+}
+
+impl Seen {
+    /// Most connections that came within any window of such a length.
+    pub(crate) fn most_connects(&self, window: Duration) -> usize {
+        let from = |first: &Instant| {
+            let within = |at: &&Instant| **at >= *first && **at - *first < window;
+            self.connects.iter().filter(within).count()
+        };
+        self.connects.iter().map(from).max().unwrap_or_default()
+    }
 }
 
 /// The server, until it is dropped.
@@ -77,6 +90,7 @@ async fn accept(listener: TcpListener, most: Most, seen: Arc<Mutex<Seen>>) {
 fn enter(most: Most, seen: &Mutex<Seen>) -> bool {
     let mut seen = lock(seen);
     seen.open += 1;
+    seen.connects.push(Instant::now());
     let room = seen.open <= most.connections;
     seen.refused_connections += usize::from(!room);
     room

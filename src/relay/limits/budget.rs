@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::learned::Learned;
 use super::share::Share;
+use super::together::{Together, Told};
 use super::window::Window;
 use crate::config::limits::{Limits, Rate};
-use crate::domain::{Limit, Standing};
+use crate::domain::{LearnedLimit, Limit, LimitFinding, Standing};
 
 /// A rate is learned for this window where none is configured.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -71,6 +72,9 @@ pub(super) struct Budget {
     connects: Window,
     rate: Option<Learned>,
     connections: Option<Learned>,
+    together: Together,
+    /// Most connections that were seen to work since one more was tried.
+    worked: u32,
     /// It refused a connection, not a transaction: as many as are open are taken.
     refuses_connections: bool,
     recipients: Option<(u32, Instant)>,
@@ -86,6 +90,8 @@ impl Budget {
             connects: window(limits.connect_rate),
             rate: None,
             connections: None,
+            together: Together::new(),
+            worked: 0,
             refuses_connections: false,
             recipients: None,
             limits,
@@ -95,6 +101,8 @@ impl Budget {
     /// Nothing may be used of what is shared before [`Budget::stand`].
     pub(super) fn leave(&mut self) {
         self.share = Share::none(&self.limits);
+        self.together.leave();
+        self.connections = None;
     }
 
     /// Keeps to the share among `standing.instances`, or among `said` where it told the others
@@ -124,13 +132,59 @@ impl Budget {
         self.share = share;
     }
 
+    /// Keeps to this instance's part of the connections that all learned together, `None` where
+    /// nothing is known. A part grows only once the number has stood for `settles`.
+    pub(super) fn agree(
+        &mut self,
+        now: Instant,
+        standing: Standing,
+        working: u32,
+        (limit, settles): (Option<&LearnedLimit>, Duration),
+    ) {
+        let window = self.messages.length();
+        let told = Told {
+            standing,
+            limit,
+            settles,
+            working,
+            window,
+        };
+        self.refuses_connections |= self.connections.is_none();
+        self.together.agree(now, &mut self.connections, &told);
+    }
+
+    /// What was learned of connections that the others do not know yet.
+    pub(super) fn finding(&self) -> Option<LimitFinding> {
+        self.together.finding(self.connections.as_ref())
+    }
+
+    /// The others can read it now.
+    pub(super) fn told(&mut self, finding: &LimitFinding) {
+        self.together.told(finding);
+    }
+
+    /// A number of connections was learned, by whomever: it has to be asked for often.
+    pub(super) fn shares_learned(&self) -> bool {
+        self.connections.is_some() || self.together.is_known()
+    }
+
+    /// A refused connection, with none that works here, may mean that others have them all.
+    pub(super) fn others_may_have_all(&self) -> bool {
+        self.together.others_may_have_all()
+    }
+
     /// No more is used than the share: the others may rely on it.
     pub(super) fn is_within_share(&mut self, now: Instant, open: u32) -> bool {
         let shared = self.limits.connections.is_shared();
         let within = |window: &mut Window, share: Option<u32>| {
             share.is_none_or(|share| window.used(now) <= share)
         };
+        let learned = self
+            .connections
+            .as_ref()
+            .filter(|_| self.together.is_known());
         (!shared || open <= self.share.connections)
+            && learned.is_none_or(|learned| open <= learned.level())
             && within(&mut self.messages, self.share.messages)
             && within(&mut self.connects, self.share.connects)
     }
@@ -138,7 +192,11 @@ impl Budget {
     /// Most connections now.
     pub(super) fn connections(&self, now: Instant) -> u32 {
         let learned = self.connections.as_ref();
-        let learned = learned.map_or(u32::MAX, |learned| learned.most(now));
+        let tries = self.together.may_try();
+        let learned = learned.map_or(u32::MAX, |learned| match tries {
+            true => learned.most(now),
+            false => learned.level(),
+        });
         self.share.connections.min(learned)
     }
 
@@ -211,10 +269,14 @@ impl Budget {
             _ => false,
         };
         self.messages.begin();
+        let tries_connection = beyond(&mut self.connections, others);
+        if tries_connection {
+            self.worked = 0;
+        }
         Ok(Ticket {
             begun: now,
             tries_rate: beyond(&mut self.rate, used),
-            tries_connection: beyond(&mut self.connections, others),
+            tries_connection,
         })
     }
 
@@ -233,17 +295,27 @@ impl Budget {
             Some(refusal) => self.recipients = Some((refusal.recipients.max(1), now)),
         }
         settle(&mut self.rate, now, ticket.tries_rate, accepted);
-        settle(
-            &mut self.connections,
-            now,
-            ticket.tries_connection,
-            accepted,
-        );
+        self.settle_connections(now, ticket, accepted);
+    }
+
+    /// One more works only if so many were seen to work at the same time: the message may have
+    /// gone over a connection that was there.
+    fn settle_connections(&mut self, now: Instant, ticket: Ticket, accepted: bool) {
+        let before = self.level();
+        let seen = !self.refuses_connections || self.worked > before;
+        let tried = ticket.tries_connection;
+        settle(&mut self.connections, now, tried, accepted && seen);
+        self.together.found(before, self.level());
+    }
+
+    /// Connections that it takes for certain.
+    fn level(&self) -> u32 {
+        self.connections.as_ref().map_or(0, Learned::level)
     }
 
     fn rate_refused(&mut self, now: Instant, ticket: Ticket, said: &str) {
         let accepted = self.messages.accepted(now);
-        settle(&mut self.connections, now, ticket.tries_connection, false);
+        self.settle_connections(now, ticket, false);
         match &mut self.rate {
             Some(learned) if ticket.tries_rate => learned.try_refused(now, said),
             Some(learned) => learned.lower(now, ticket.begun, accepted, said),
@@ -253,7 +325,9 @@ impl Budget {
 
     fn connection_refused(&mut self, now: Instant, ticket: Ticket, refusal: &Refusal<'_>) {
         settle(&mut self.rate, now, ticket.tries_rate, false);
-        let (working, said) = (refusal.others.max(1), refusal.said);
+        let least = u32::from(!self.together.others_may_have_all());
+        let (working, said) = (refusal.others.max(least), refusal.said);
+        let before = self.level();
         self.refuses_connections = refusal.before_mail;
         match &mut self.connections {
             Some(learned) if ticket.tries_connection => learned.try_refused(now, said),
@@ -267,11 +341,14 @@ impl Budget {
                 self.connections = Some(Learned::new(working, self.messages.length(), now, said));
             }
         }
+        self.together.found(before, self.level());
     }
 
     /// So many connections are open and signed in, the last of them begun at `begun`. Those
     /// that were on their way when another one was refused show what the relay takes.
     pub(super) fn connections_work(&mut self, begun: Instant, working: u32) {
+        self.worked = self.worked.max(working);
+        let before = self.level();
         let learned = self
             .connections
             .as_mut()
@@ -279,6 +356,7 @@ impl Budget {
         if let Some(learned) = learned {
             learned.seen_working(begun, working);
         }
+        self.together.found(before, self.level());
     }
 
     /// Forgets what was learned long ago, or is no less than the share.
@@ -287,8 +365,10 @@ impl Budget {
         let stale = |learned: &mut Learned, share: u32| {
             learned.is_forgotten(now) || (share > 0 && learned.level() >= share)
         };
-        self.connections
-            .take_if(|learned| stale(learned, connections));
+        if self.together.may_forget() {
+            self.connections
+                .take_if(|learned| stale(learned, connections));
+        }
         self.rate
             .take_if(|learned| stale(learned, messages.unwrap_or(u32::MAX)));
         self.recipients

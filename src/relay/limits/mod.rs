@@ -8,32 +8,39 @@
 
 mod budget;
 mod learned;
+mod opening;
 mod places;
 mod share;
 #[cfg(test)]
 mod simulation_tests;
+mod together;
 mod window;
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Notify, futures::Notified};
+
 use crate::config::limits::{Connections, Limits};
-use crate::domain::{Limit, Standing};
+use crate::domain::{LearnedLimit, Limit, LimitFinding, Standing};
 use budget::{Budget, Ended, Refusal, Ticket};
+use opening::Opening;
 use places::{Place, Places};
+
+/// How long to wait at most for another connection that is on its way.
+const ONE_AFTER_THE_OTHER: Duration = Duration::from_secs(1);
 
 /// The limits of one relay. Shared by its connections and whoever decides about turns.
 #[derive(Debug)]
 pub struct Limiter {
-    limits: Limits,
     budget: Mutex<Budget>,
     /// Messages under way.
     turns: Arc<Places>,
     /// Connections, idle ones and those that say goodbye included.
     connections: Arc<Places>,
-    /// Connections that are open and signed in.
-    established: AtomicU32,
+    opening: Mutex<Opening>,
+    /// A connection was made, was not made, or closed.
+    opened: Notify,
 }
 
 /// A place for one message. Dropped, it was not begun.
@@ -56,6 +63,8 @@ pub struct Connection {
     /// When it began to connect, while it does.
     connecting: Option<Instant>,
     established: bool,
+    /// The server may count it.
+    open: bool,
     _place: Place,
 }
 
@@ -89,17 +98,12 @@ impl Limiter {
         let (Connections::OfAll(most) | Connections::OfEach(most)) = limits.connections;
         let most = most.max(1);
         Self {
-            budget: Mutex::new(Budget::new(limits.clone())),
+            budget: Mutex::new(Budget::new(limits)),
             turns: Places::new(most),
             connections: Places::new(most),
-            established: AtomicU32::new(0),
-            limits,
+            opening: Mutex::default(),
+            opened: Notify::new(),
         }
-    }
-
-    /// Instances have to agree about its limits.
-    pub fn is_shared(&self) -> bool {
-        self.limits.are_shared()
     }
 
     /// Nothing of what is shared may be used before [`Limiter::stand`].
@@ -117,6 +121,31 @@ impl Limiter {
         self.budget().is_within_share(now, self.connections.used())
     }
 
+    /// Keeps to this instance's part of the connections that all learned together; `limit` is
+    /// what the database holds. A part grows once that has stood for `settles`.
+    pub fn agree(&self, standing: Standing, limit: Option<&LearnedLimit>, settles: Duration) {
+        let now = Instant::now();
+        let working = self.established();
+        self.budget()
+            .agree(now, standing, working, (limit, settles));
+        self.resize(now);
+    }
+
+    /// What was learned of connections that other instances do not know yet.
+    pub fn finding(&self) -> Option<LimitFinding> {
+        self.budget().finding()
+    }
+
+    /// Other instances can read it now.
+    pub fn told(&self, finding: &LimitFinding) {
+        self.budget().told(finding);
+    }
+
+    /// A number of connections was learned, here or elsewhere: it is to be agreed on often.
+    pub fn shares_learned(&self) -> bool {
+        self.budget().shares_learned()
+    }
+
     /// To be called now and then: what was learned is tried again, and forgotten, in time.
     pub fn tick(&self) {
         let now = Instant::now();
@@ -128,6 +157,7 @@ impl Limiter {
         let most = self.budget().connections(now);
         self.turns.resize(most);
         self.connections.resize(most);
+        self.opened.notify_waiters();
     }
 
     /// Waits for a place; `None` never comes in practice.
@@ -169,10 +199,10 @@ impl Limiter {
         self.budget().is_exhausted(Instant::now())
     }
 
-    /// Other connections, or other messages, work now: a refusal because of their number says
-    /// that they are enough.
+    /// Other connections, or other messages, work now, or may do so at another instance: a
+    /// refusal because of their number says that they are enough.
     pub fn others_work(&self) -> bool {
-        self.established.load(Ordering::Relaxed) > 0 || self.turns.used() > 1
+        self.established() > 0 || self.turns.used() > 1 || self.budget().others_may_have_all()
     }
 
     /// It accepted a message within the last window.
@@ -182,7 +212,7 @@ impl Limiter {
 
     /// Connections that are open and signed in.
     pub fn established(&self) -> u32 {
-        self.established.load(Ordering::Relaxed)
+        self.opening().established()
     }
 
     /// All places are taken.
@@ -202,8 +232,15 @@ impl Limiter {
             limiter: self.clone(),
             connecting: None,
             established: false,
+            open: false,
             _place: place,
         })
+    }
+
+    /// Ends when another connection was made, or closed: [`Connection::connect`] may be asked
+    /// again.
+    pub fn opened(&self) -> Notified<'_> {
+        self.opened.notified()
     }
 
     /// So many more connections are open than there may be: idle ones have to go.
@@ -232,10 +269,14 @@ impl Limiter {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn opening(&self) -> MutexGuard<'_, Opening> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn end(&self, ticket: Ticket, submitted: Submitted<'_>) {
         let before_mail = submitted.transactions == 0;
         let others = match before_mail {
-            true => self.established.load(Ordering::Relaxed),
+            true => self.established(),
             false => self.turns.used().saturating_sub(1),
         };
         let refusal = |(limit, said)| Refusal {
@@ -252,6 +293,7 @@ impl Limiter {
         };
         let now = Instant::now();
         self.budget().end(now, ticket, &ended);
+        self.opening().judged();
         self.resize(now);
     }
 }
@@ -274,14 +316,27 @@ impl Drop for Turn {
 }
 
 impl Connection {
-    /// Begins to connect; to be followed by [`Connection::connected`].
+    /// Begins to connect; to be followed by [`Connection::connected`]. Asked again while it
+    /// does, it goes on.
     ///
     /// # Errors
-    /// How long to wait, where the relay's `connect_rate` is used up.
+    /// How long to wait, where the relay's `connect_rate` is used up, or another connection is
+    /// on its way and nobody knows whether the relay takes two more.
     pub fn connect(&mut self) -> Result<(), Duration> {
+        if self.connecting.is_some() {
+            return Ok(());
+        }
+        self.gone();
         let now = Instant::now();
-        self.limiter.budget().begin_connect(now)?;
+        let mut budget = self.limiter.budget();
+        let mut opening = self.limiter.opening();
+        if !opening.may_begin(budget.connections(now)) {
+            return Err(ONE_AFTER_THE_OTHER);
+        }
+        budget.begin_connect(now)?;
+        opening.begin();
         self.connecting = Some(now);
+        self.open = true;
         Ok(())
     }
 
@@ -290,17 +345,31 @@ impl Connection {
         let Some(begun) = self.end_connect() else {
             return;
         };
-        if !std::mem::replace(&mut self.established, true) {
-            let before = self.limiter.established.fetch_add(1, Ordering::Relaxed);
-            self.limiter.budget().connections_work(begun, before + 1);
-        }
+        self.established = true;
+        let working = self.limiter.opening().made();
+        self.limiter.budget().connections_work(begun, working);
+        self.limiter.opened.notify_waiters();
     }
 
-    /// It is closed, or was not made: another one may take its place.
+    /// It is not used any more, or was not made. The server may still count it.
     pub fn closed(&mut self) {
-        self.end_connect();
-        if std::mem::take(&mut self.established) {
-            self.limiter.established.fetch_sub(1, Ordering::Relaxed);
+        if self.end_connect().is_some() {
+            self.limiter.opening().failed();
+        } else if std::mem::take(&mut self.established) {
+            self.limiter.opening().left();
+        } else {
+            // Who waits is woken by changes alone, or those who wait would wake each other.
+            return;
+        }
+        self.limiter.opened.notify_waiters();
+    }
+
+    /// The server does not count it any more: another one may take its place.
+    fn gone(&mut self) {
+        self.closed();
+        if std::mem::take(&mut self.open) {
+            self.limiter.opening().gone();
+            self.limiter.opened.notify_waiters();
         }
     }
 
@@ -313,6 +382,6 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.closed();
+        self.gone();
     }
 }

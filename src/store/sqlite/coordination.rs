@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::{
-    Command, InstanceId, Reply, SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Standing,
-    Timestamp,
+    Command, InstanceId, LearnedLimit, LimitFinding, Reply, SIGN_IN_REST, SignInKey, SignInTurn,
+    SignInVerdict, Standing, Timestamp,
 };
 use crate::store::StoreError;
 use crate::store::coordination::{Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED};
@@ -23,6 +23,34 @@ impl Coordination for SqliteStore {
         self.writer
             .call("agree on shares", move |connection| {
                 write(connection, |tx| stand(tx, instance, shares_of.max(1), now))
+            })
+            .await
+    }
+
+    async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError> {
+        let now = self.clock.now();
+        self.writer
+            .call("read learned limits", move |connection| {
+                let mut statement = connection.prepare_cached(sql!("limit_read"))?;
+                let read = |row: &rusqlite::Row<'_>| Ok(learned_limit(&Columns(row), now));
+                let rows = statement.query_map([], read)?;
+                rows.map(|row| row?.map_err(Trouble::unreadable)).collect()
+            })
+            .await
+    }
+
+    async fn note_limit(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        finding: &LimitFinding,
+    ) -> Result<bool, StoreError> {
+        let (relay, finding, now) = (relay.to_owned(), finding.clone(), self.clock.now());
+        self.writer
+            .call("note a learned limit", move |connection| {
+                write(connection, |tx| {
+                    note_limit(tx, instance, &relay, &finding, now)
+                })
             })
             .await
     }
@@ -84,12 +112,45 @@ fn stand(
     standing.map_err(Trouble::unreadable)
 }
 
+fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, String> {
+    Ok(LearnedLimit {
+        relay: row.text("Relay")?,
+        connections: row.count("Connections")?,
+        unchanged_for: (now - row.time("ChangedAt")?).to_std().unwrap_or_default(),
+        said: row.text("SlowedBy")?,
+    })
+}
+
+fn note_limit(
+    tx: &Transaction<'_>,
+    instance: InstanceId,
+    relay: &str,
+    finding: &LimitFinding,
+    now: Timestamp,
+) -> Result<bool, Trouble> {
+    let (at, who, said) = (time_text(now), uuid_text(instance.0), &finding.said);
+    let noted = match (finding.was, finding.is) {
+        (None, None) => 1,
+        (None, Some(is)) => tx
+            .prepare_cached(sql!("limit_insert"))?
+            .execute(params![relay, is, at, who, said])?,
+        (Some(was), Some(is)) => tx
+            .prepare_cached(sql!("limit_update"))?
+            .execute(params![relay, is, at, who, said, was])?,
+        (Some(was), None) => tx
+            .prepare_cached(sql!("limit_delete"))?
+            .execute(params![relay, was])?,
+    };
+    Ok(noted > 0)
+}
+
 /// What stands about a secret.
 struct Known {
     state: String,
     state_at: Timestamp,
     refused_at: Option<Timestamp>,
     reply: Reply,
+    instance: Option<String>,
     /// Whoever noted it, unless that was nobody's instance, still lives.
     lives: bool,
 }
@@ -110,11 +171,13 @@ impl Known {
                 enhanced: enhanced.and_then(|code| code.parse().ok()),
                 text: row.lossy("ReplyText")?.unwrap_or_default(),
             },
+            instance: row.optional_text("InstanceId")?,
             lives: row.flag("Lives")?,
         })
     }
 
-    fn turn(self, now: Timestamp) -> SignInTurn {
+    fn turn(self, asks: Option<&str>, now: Timestamp) -> SignInTurn {
+        let own = asks.is_some() && self.instance.as_deref() == asks;
         let left = |since: Timestamp, limit: Duration| {
             let passed = (now - since).to_std().unwrap_or_default();
             limit.checked_sub(passed).filter(|left| !left.is_zero())
@@ -122,7 +185,7 @@ impl Known {
         let refused = self.refused_at.unwrap_or(self.state_at);
         match self.state.as_str() {
             "accepted" => SignInTurn::Free,
-            "trying" if self.lives && left(self.state_at, SIGN_IN_LIMIT).is_some() => {
+            "trying" if !own && self.lives && left(self.state_at, SIGN_IN_LIMIT).is_some() => {
                 SignInTurn::Wait
             }
             "refused" => match left(refused, SIGN_IN_REST) {
@@ -152,9 +215,10 @@ fn begin(
         .optional()?
         .transpose()
         .map_err(Trouble::unreadable)?;
-    let turn = known.map_or(SignInTurn::Alone, |known| known.turn(now));
+    let who = id_text(instance);
+    let turn = known.map_or(SignInTurn::Alone, |known| known.turn(who.as_deref(), now));
     if turn == SignInTurn::Alone {
-        let values = params![key.relay, key.secret, at, id_text(instance)];
+        let values = params![key.relay, key.secret, at, who];
         tx.prepare_cached(sql!("sign_in_try"))?.execute(values)?;
     }
     Ok(turn)

@@ -10,7 +10,8 @@ use super::SqlServerStore;
 use super::values::{Fields, fit, fit_long, seconds};
 use super::work::unexpected;
 use crate::domain::{
-    Command, InstanceId, Reply, SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Standing,
+    Command, InstanceId, LearnedLimit, LimitFinding, Reply, SIGN_IN_REST, SignInKey, SignInTurn,
+    SignInVerdict, Standing,
 };
 use crate::store::StoreError;
 use crate::store::coordination::{Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED};
@@ -24,6 +25,31 @@ impl Coordination for SqlServerStore {
         let values: [&dyn ToSql; 3] = [&instance.0, &shares_of, &seconds(ENDED_LATELY)];
         let row = self.pool.row(DOING, sql, &values).await?;
         standing(&row).map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError> {
+        const DOING: &str = "read learned limits";
+        let sql = include_str!("sql/learned_limits.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        let limits: Result<Vec<_>, _> = rows.iter().map(learned_limit).collect();
+        limits.map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn note_limit(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        finding: &LimitFinding,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "note a learned limit";
+        let sql = include_str!("sql/note_limit.sql");
+        let column = |number: Option<u32>| number.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+        let (was, is) = (column(finding.was), column(finding.is));
+        let (relay, said) = (fit(relay, 128), fit_long(&finding.said));
+        let values: [&dyn ToSql; 5] = [&relay, &instance.0, &was, &is, &said];
+        let row = self.pool.row(DOING, sql, &values).await?;
+        let noted = Fields::of(&row).count();
+        noted.map(|n| n > 0).map_err(|e| unexpected(DOING, e))
     }
 
     async fn begin_sign_in(
@@ -123,6 +149,16 @@ fn standing(row: &Row) -> Result<Standing, String> {
         others_ended: ended
             .map(|ago| Duration::from_secs(u64::try_from(ago).unwrap_or(0)))
             .filter(|ago| *ago <= ENDED_LATELY),
+    })
+}
+
+fn learned_limit(row: &Row) -> Result<LearnedLimit, String> {
+    let mut f = Fields::of(row);
+    Ok(LearnedLimit {
+        relay: f.text()?,
+        connections: f.count()?,
+        unchanged_for: Duration::from_secs(f.get::<i32>()?.max(0).unsigned_abs().into()),
+        said: f.text()?,
     })
 }
 

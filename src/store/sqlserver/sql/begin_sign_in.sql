@@ -1,6 +1,6 @@
 -- SqlServerStore::begin_sign_in
 -- @P1 relay, @P2 secret, @P3 instance, @P4 seconds after which a try is void, @P5 seconds that a
--- refusal rests. Answers whether it is this one's turn alone, and what stands about the secret;
+-- refusal rests. Who asks again for a turn that it has did not hear of it. Answers whether it is this one's turn alone, and what stands about the secret;
 -- nothing where another one took it back meanwhile.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @alone int = 0;
@@ -10,7 +10,7 @@ UPDATE s SET State = N'trying', StateAt = @now, InstanceId = @P3
 FROM sendport.RelaySignIn s
 WHERE s.Relay = @P1 AND s.Secret = @P2
   AND ((s.State = N'refused' AND s.RefusedAt <= DATEADD(second, -@P5, @now))
-       OR (s.State = N'trying' AND (s.StateAt <= DATEADD(second, -@P4, @now)
+       OR (s.State = N'trying' AND (s.StateAt <= DATEADD(second, -@P4, @now) OR s.InstanceId = @P3
                                     OR (s.InstanceId IS NOT NULL
                                         AND NOT EXISTS (SELECT 1 FROM sendport.Instance i
                                                         WHERE i.InstanceId = s.InstanceId AND i.StoppedAt IS NULL

@@ -1,0 +1,78 @@
+//! How many connections a relay takes is learned by all instances together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sendport::domain::{InstanceId, LimitFinding};
+use sendport::store::Store;
+
+use crate::fixture::*;
+
+const SAID: &str = "421 4.3.2 it's too many";
+
+fn finding(was: Option<u32>, is: Option<u32>) -> LimitFinding {
+    let said = SAID.to_owned();
+    LimitFinding { was, is, said }
+}
+
+async fn note(store: &Arc<dyn Store>, instance: InstanceId, finding: &LimitFinding) -> bool {
+    let noted = store.note_limit(instance, "mail", finding).await;
+    noted.expect("note a limit")
+}
+
+async fn known(store: &Arc<dyn Store>) -> Vec<(String, u32)> {
+    let limits = store.learned_limits().await.expect("learned limits");
+    let limits = limits.into_iter();
+    limits.map(|l| (l.relay, l.connections)).collect()
+}
+
+pub(crate) async fn what_one_found_out_all_know(f: &dyn Fixture) {
+    let here = f.fresh().await;
+    let there = f.another().await;
+    let (a, b) = (instance(&here, "a").await, instance(&there, "b").await);
+    assert_eq!(known(&here).await, []);
+    assert!(note(&here, a, &finding(None, Some(2))).await);
+    assert!(note(&there, b, &finding(Some(2), Some(3))).await);
+    f.advance(minutes(7)).await;
+    let limits = here.learned_limits().await.expect("learned limits");
+    assert_eq!(limits.len(), 1);
+    assert_eq!((limits[0].connections, &*limits[0].said), (3, SAID));
+    let off = limits[0].unchanged_for.abs_diff(minutes(7));
+    assert!(off < Duration::from_secs(20), "{off:?}");
+    assert!(note(&here, a, &finding(Some(3), None)).await);
+    assert_eq!(known(&there).await, []);
+}
+
+pub(crate) async fn what_is_known_no_more_changes_nothing(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    assert!(!note(&store, a, &finding(Some(3), Some(4))).await);
+    assert!(!note(&store, a, &finding(Some(3), None)).await);
+    assert_eq!(known(&store).await, []);
+    assert!(note(&store, a, &finding(None, Some(0))).await);
+    for late in [
+        finding(None, Some(9)),
+        finding(Some(1), Some(9)),
+        finding(Some(1), None),
+    ] {
+        assert!(!note(&store, a, &late).await, "{late:?}");
+    }
+    assert_eq!(known(&store).await, [("mail".to_owned(), 0)]);
+}
+
+pub(crate) async fn of_many_that_found_the_same_one_counts(f: &dyn Fixture) {
+    let here = f.fresh().await;
+    let there = f.another().await;
+    let a = instance(&here, "a").await;
+    for was in [None, Some(1), Some(2)] {
+        let mut asked = tokio::task::JoinSet::new();
+        for n in 0..12 {
+            let store = Arc::clone(if n % 2 == 0 { &here } else { &there });
+            let found = finding(was, Some(was.unwrap_or(0) + 1));
+            asked.spawn(async move { note(&store, a, &found).await });
+        }
+        let noted = asked.join_all().await;
+        assert_eq!(noted.iter().filter(|noted| **noted).count(), 1, "{was:?}");
+    }
+    assert_eq!(known(&here).await, [("mail".to_owned(), 3)]);
+}
