@@ -17,7 +17,7 @@ use crate::domain::{
     SubmissionEnd, SubmissionReport,
 };
 use crate::relay::Relay;
-use crate::relay::circuit::{Begun, Circuit, Moment};
+use crate::relay::circuit::{Begun, Circuit, Moment, PAUSE};
 use crate::relay::limits::Turn as Place;
 use crate::relay::watch::{RelayWatch, Seen};
 use crate::replies::ReplyTable;
@@ -237,7 +237,8 @@ impl RelayBoard {
     fn tell_circuit(&self, seat: &Seat, trial: bool, alert: AlertId, report: &SubmissionReport) {
         let news = {
             let mut circuit = seat.circuit();
-            let news = self.judge(&mut circuit, trial, alert, report);
+            let pause = seat.relay.rests_for().map_or(PAUSE, |rest| rest.min(PAUSE));
+            let news = self.judge((&mut circuit, pause), trial, alert, report);
             seat.tell_condition(circuit.condition());
             news
         };
@@ -246,17 +247,30 @@ impl RelayBoard {
         }
     }
 
+    /// A relay whose secret was refused, and is another one now, may be tried at once.
+    fn look_whether_mended(&self, seat: &Seat) {
+        let paused = seat.circuit().condition() == RelayCondition::Paused;
+        if paused && seat.relay.is_mended() {
+            tracing::info!(relay = seat.relay.name(), "secret changed, tried again");
+            seat.circuit().mended(self.moment());
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            instant: std::time::Instant::now(),
+            utc: self.clock.now(),
+        }
+    }
+
     fn judge(
         &self,
-        circuit: &mut Circuit,
+        (circuit, pause): (&mut Circuit, Duration),
         trial: bool,
         alert: AlertId,
         report: &SubmissionReport,
     ) -> Option<News> {
-        let now = Moment {
-            instant: std::time::Instant::now(),
-            utc: self.clock.now(),
-        };
+        let now = self.moment();
         match verdict(&self.replies, report) {
             Verdict::Well => circuit.succeeded(now, trial).then(in_use_again),
             Verdict::Declined(reply) => {
@@ -269,7 +283,7 @@ impl RelayBoard {
             }
             Verdict::Fault(Fault::Configuration, reply) => {
                 let explanation = self.key(reply);
-                let news = circuit.refused(now, reply.to_string(), explanation);
+                let news = circuit.refused(now, pause, reply.to_string(), explanation);
                 news.then(|| paused(reply))
             }
             Verdict::Fault(_, reply) => {
@@ -347,10 +361,12 @@ impl RelayBoard {
             .any(|seat| seat.circuit().condition() != RelayCondition::Closed)
     }
 
-    /// To be called about once a second: what was learned is tried again, and forgotten.
+    /// To be called about once a second: what was learned is tried again, and
+    /// forgotten, and a secret that was changed is tried.
     pub fn tick(&self) {
         for seat in self.seats.values() {
             seat.limiter().tick();
+            self.look_whether_mended(seat);
             self.tell_slowing(seat);
         }
     }

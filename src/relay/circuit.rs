@@ -205,10 +205,24 @@ impl Circuit {
         news
     }
 
-    /// A fault of the configuration before MAIL: a person has to mend it. True if this is news.
-    pub fn refused(&mut self, now: Moment, reply: String, explanation: Option<String>) -> bool {
+    /// A fault of the configuration before MAIL: a person has to mend it, and it is tried again
+    /// after `pause`. True if this is news.
+    pub fn refused(
+        &mut self,
+        now: Moment,
+        pause: Duration,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
         self.broken.clear();
-        self.leave_closed(RelayCondition::Paused, now, PAUSE, reply, explanation)
+        self.leave_closed(RelayCondition::Paused, now, pause, reply, explanation)
+    }
+
+    /// Somebody mended what it was paused for: it may be tried at once.
+    pub fn mended(&mut self, now: Moment) {
+        if self.condition == RelayCondition::Paused {
+            self.retry_at = Some(now);
+        }
     }
 
     /// The configuration's fault, said about `alert` from MAIL on: it may be about this one's
@@ -373,12 +387,12 @@ mod tests {
     fn a_refused_password_is_not_tried_again_within_fifteen_minutes() {
         let start = moment();
         let mut circuit = Circuit::new(start.utc);
-        assert!(circuit.refused(start, "535".into(), None));
+        assert!(circuit.refused(start, PAUSE, "535".into(), None));
         let before = later(start, PAUSE - Duration::from_secs(1));
         assert_eq!(circuit.try_begin(before.instant), None);
         assert!(circuit.try_begin(later(start, PAUSE).instant).is_some());
         assert!(
-            !circuit.refused(later(start, PAUSE), "535".into(), None),
+            !circuit.refused(later(start, PAUSE), PAUSE, "535".into(), None),
             "no news"
         );
     }
@@ -387,7 +401,7 @@ mod tests {
     fn a_refused_password_stands_although_old_connections_still_work() {
         let start = moment();
         let mut circuit = Circuit::new(start.utc);
-        assert!(circuit.refused(start, "535".into(), None));
+        assert!(circuit.refused(start, PAUSE, "535".into(), None));
         assert!(!circuit.succeeded(start, false));
         assert_eq!(
             circuit.declined(start, false, AlertId(1), "554".into(), None),
@@ -395,7 +409,7 @@ mod tests {
         );
         assert_eq!(circuit.condition(), RelayCondition::Paused);
         assert!(
-            !circuit.refused(start, "535".into(), None),
+            !circuit.refused(start, PAUSE, "535".into(), None),
             "no news, however many connections are refused"
         );
         let after = later(start, PAUSE);

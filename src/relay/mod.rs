@@ -15,6 +15,7 @@ mod token_source;
 pub mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -68,6 +69,18 @@ pub trait Relay: Send + Sync {
     /// # Errors
     /// [`NotReady`] with the reply that stopped it.
     async fn verify(&self) -> Result<SessionFacts, NotReady>;
+
+    /// How long something that was refused is still left alone, where that is less than
+    /// [`PAUSE`](circuit::PAUSE).
+    fn rests_for(&self) -> Option<Duration> {
+        None
+    }
+
+    /// True where the files of a secret that was refused hold another one now: it may be tried
+    /// at once. Reads them only while one is refused, and only where they were written since.
+    fn is_mended(&self) -> bool {
+        false
+    }
 
     /// Says goodbye on idle connections that are more than the limiter allows. Does not wait.
     fn shed(&self) {}

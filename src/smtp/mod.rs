@@ -19,6 +19,7 @@ mod pool;
 mod refused_here;
 mod relay;
 pub mod reply_parser;
+mod secret_files;
 mod session;
 mod sign_in_guard;
 mod stream;

@@ -11,13 +11,14 @@ use super::ehlo_name;
 use super::pipelining::{Ahead, Pipelining};
 use super::pool::Pool;
 use super::refused_here;
+use super::secret_files::SecretFiles;
 use super::session::{Session, Settings};
 use super::sign_in_guard::{SignInGuard, fingerprint, is_refusal};
 use super::tls::{Tls, TlsSettingsError, not_after};
 use super::transaction::{self, Done};
 use crate::clock::Clock;
 use crate::config::relay::SmtpRelay as Config;
-use crate::config::secret::Secret;
+use crate::config::secret::{Secret, resolve_password};
 use crate::domain::{
     Command, CommandReply, Envelope, Mailbox, Reply, SecuredMessage, SessionFacts, SignInKey,
     SubmissionEnd, SubmissionReport, Timestamp,
@@ -68,6 +69,7 @@ pub struct SmtpRelay {
     limiter: Arc<Limiter>,
     pool: Arc<Pool>,
     sign_in: SignInGuard,
+    secret_files: SecretFiles,
     pipelining: Pipelining,
     clock: Arc<dyn Clock>,
 }
@@ -118,6 +120,7 @@ impl SmtpRelay {
                 credentials,
                 watch: Arc::new(Unwatched),
             },
+            secret_files: SecretFiles::new(&config.auth),
             sign_in: SignInGuard::new(sign_in_key, around.sign_ins, around.clock.clone()),
             clock: around.clock,
             pipelining: Pipelining::default(),
@@ -398,6 +401,28 @@ impl Relay for SmtpRelay {
         let facts = session.facts.clone();
         session.quit(&self.settings.config.timeout).await;
         Ok(facts)
+    }
+
+    fn rests_for(&self) -> Option<Duration> {
+        self.sign_in.rests_for()
+    }
+
+    fn is_mended(&self) -> bool {
+        let Some(credentials) = &self.settings.credentials else {
+            return false;
+        };
+        if self.sign_in.rests_for().is_none() || !self.secret_files.are_changed() {
+            return false;
+        }
+        let auth = &self.settings.config.auth;
+        if auth.password_file.is_some() {
+            let Ok(password) = resolve_password(auth) else {
+                return false;
+            };
+            credentials.set_password(password);
+        }
+        self.sign_in.change(secret_of(&self.name, credentials));
+        true
     }
 
     fn shed(&self) {

@@ -4,8 +4,8 @@
 //! by the [`SignInLedger`]; later only the sign-ins themselves go one after the other, so that
 //! ten connections that open at once do not present a password ten times that has become wrong.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as Cell, MutexGuard as CellGuard, PoisonError};
 use std::time::Duration;
 
 use openssl::hash::MessageDigest;
@@ -28,17 +28,17 @@ const ITERATIONS: usize = 100_000;
 
 /// One for a relay.
 pub(super) struct SignInGuard {
-    key: SignInKey,
+    key: Cell<SignInKey>,
     ledger: Arc<dyn SignInLedger>,
     clock: Arc<dyn Clock>,
     /// The secret was right the last time.
     proven: AtomicBool,
+    refused: Cell<Option<Refused>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    refused: Option<Refused>,
     /// The last one that ended without a word about the secret: who waited meanwhile gets the
     /// same answer, or a relay that does not answer would stop them one after the other.
     failed: Option<(Instant, NotReady)>,
@@ -52,6 +52,7 @@ struct Refused {
 /// The right to try the secret once. Dropped without a note it says nothing about the secret.
 pub(super) struct Turn<'a> {
     guard: &'a SignInGuard,
+    key: SignInKey,
     state: MutexGuard<'a, State>,
 }
 
@@ -62,10 +63,11 @@ impl SignInGuard {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            key,
+            key: Cell::new(key),
             ledger,
             clock,
             proven: AtomicBool::new(false),
+            refused: Cell::default(),
             state: Mutex::default(),
         }
     }
@@ -83,7 +85,7 @@ impl SignInGuard {
         let turn = async {
             let asked = Instant::now();
             let state = self.state.lock().await;
-            match state.answer(asked, self.clock.now()) {
+            match self.refusal().or_else(|| state.answer(asked)) {
                 Some(answer) => Err(answer),
                 None => self.ask(state).await,
             }
@@ -92,18 +94,49 @@ impl SignInGuard {
         in_time.unwrap_or_else(|_| Err(too_long()))
     }
 
-    async fn ask<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<Turn<'a>, NotReady> {
+    /// How long a refused secret is still left alone; `None` where none is.
+    pub(super) fn rests_for(&self) -> Option<Duration> {
+        let until = self.refused().as_ref().map(|refused| refused.until)?;
+        (until - self.clock.now()).to_std().ok()
+    }
+
+    /// From now on another secret is the one.
+    pub(super) fn change(&self, secret: String) {
+        self.key().secret = secret;
+        self.proven.store(false, Ordering::Relaxed);
+        *self.refused() = None;
+    }
+
+    /// The refusal, while it is fresh.
+    fn refusal(&self) -> Option<NotReady> {
+        let now = self.clock.now();
+        let refused = self.refused();
+        let fresh = refused.as_ref().filter(|refused| now < refused.until);
+        fresh.map(|refused| refused.answer.clone())
+    }
+
+    fn rest(&self, rest: Duration, answer: NotReady) {
+        let until = self.clock.now() + rest;
+        *self.refused() = Some(Refused { until, answer });
+    }
+
+    fn refused(&self) -> CellGuard<'_, Option<Refused>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self) -> CellGuard<'_, SignInKey> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<Turn<'a>, NotReady> {
+        let key = self.key().clone();
         loop {
-            match self.ledger.begin(&self.key).await {
+            match self.ledger.begin(&key).await {
                 Ok(SignInTurn::Free | SignInTurn::Alone) => break,
                 Ok(SignInTurn::Wait) => tokio::time::sleep(ASK_EVERY).await,
                 Ok(SignInTurn::Refused { reply, retry_in }) => {
-                    let until = self.clock.now() + retry_in.min(SIGN_IN_REST);
                     let answer = held_back(reply);
-                    state.refused = Some(Refused {
-                        until,
-                        answer: answer.clone(),
-                    });
+                    self.rest(retry_in.min(SIGN_IN_REST), answer.clone());
                     return Err(answer);
                 }
                 // What was right a moment ago does not wait for the database.
@@ -111,19 +144,15 @@ impl SignInGuard {
                 Err(what) => return Err(unknown(&what)),
             }
         }
-        state.refused = None;
+        *self.refused() = None;
         let guard = self;
-        Ok(Turn { guard, state })
+        Ok(Turn { guard, key, state })
     }
 }
 
 impl State {
-    /// What is known without asking anybody, for one who came at `asked`.
-    fn answer(&self, asked: Instant, now: Timestamp) -> Option<NotReady> {
-        let fresh = |r: &&Refused| now < r.until;
-        if let Some(refused) = self.refused.as_ref().filter(fresh) {
-            return Some(refused.answer.clone());
-        }
+    /// What another one that came to nothing since `asked` says.
+    fn answer(&self, asked: Instant) -> Option<NotReady> {
         let meanwhile = self.failed.as_ref().filter(|(at, _)| *at >= asked);
         meanwhile.map(|(_, answer)| answer.clone())
     }
@@ -140,10 +169,8 @@ impl Turn<'_> {
             }
             Err(answer) if is_refusal(answer) => {
                 proven.store(false, Ordering::Relaxed);
-                self.state.refused = Some(Refused {
-                    until: self.guard.clock.now() + SIGN_IN_REST,
-                    answer: held_back(answer.reply.clone()),
-                });
+                let held_back = held_back(answer.reply.clone());
+                self.guard.rest(SIGN_IN_REST, held_back);
                 SignInVerdict::Refused(answer.reply.clone())
             }
             Err(answer) => {
@@ -151,8 +178,8 @@ impl Turn<'_> {
                 SignInVerdict::Unknown
             }
         };
-        if let Err(error) = self.guard.ledger.end(&self.guard.key, verdict).await {
-            tracing::warn!(relay = self.guard.key.relay, %error, "how a sign-in ended could not be written down");
+        if let Err(error) = self.guard.ledger.end(&self.key, verdict).await {
+            tracing::warn!(relay = self.key.relay, %error, "how a sign-in ended could not be written down");
         }
     }
 }

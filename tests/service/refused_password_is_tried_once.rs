@@ -8,10 +8,11 @@ use crate::{insert_many, send_port_over};
 const WITHIN: Duration = Duration::from_secs(60);
 const FAILURE: &str = "authentication failed: authentication failure";
 
+/// `password`: the setting that holds it.
 fn signed_in_relay(address: SocketAddr, password: &str) -> String {
     send_port_over(&format!(
         "[relay.main]\nkind = \"smtp\"\nhost = \"{}\"\nport = {}\ntls = \"none\"\n\
-         auth = {{ mechanism = \"plain\", username = \"{USER}\", password = \"{password}\", allow_cleartext_auth = true }}\n",
+         auth = {{ mechanism = \"plain\", username = \"{USER}\", {password}, allow_cleartext_auth = true }}\n",
         address.ip(),
         address.port()
     ))
@@ -25,7 +26,7 @@ async fn a_refused_password_is_tried_once_by_two_instances_with_ten_permits() {
         return;
     }
     let postfix = Postfix::start(PostfixOptions::default()).await;
-    let site = Site::new(&signed_in_relay(postfix.plain(), "wrong"));
+    let site = Site::new(&signed_in_relay(postfix.plain(), "password = \"wrong\""));
     insert_many(&site, 40);
     let instances = [site.run(), site.run()];
     let paused = "SELECT count(*) FROM RelayState s JOIN Instance i USING (InstanceId)
@@ -53,4 +54,35 @@ async fn a_refused_password_is_tried_once_by_two_instances_with_ten_permits() {
     assert_eq!(site.value("SELECT SignIn FROM Relay"), "accepted");
     assert_eq!(mended.stop(), Some(0));
     assert_eq!(postfix.mail_log().matches(FAILURE).count(), 1);
+}
+
+/// The file of the password is written anew while two instances leave the refused one alone:
+/// nobody restarts them.
+#[tokio::test]
+async fn a_password_file_that_is_changed_is_tried_at_once() {
+    if !Postfix::available() {
+        return;
+    }
+    let postfix = Postfix::start(PostfixOptions::default()).await;
+    let site = Site::new(&signed_in_relay(
+        postfix.plain(),
+        "password_file = \"password\"",
+    ));
+    let file = site.path("password");
+    std::fs::write(&file, "wrong\n").expect("write");
+    insert_many(&site, 20);
+    let instances = [site.run(), site.run()];
+    let paused = "SELECT count(*) FROM RelayState s JOIN Instance i USING (InstanceId)
+                  WHERE s.Condition = 'paused' AND i.StoppedAt IS NULL";
+    site.wait_until(paused, "2", WITHIN).await;
+    postfix.wait_for_log(FAILURE, WITHIN).await;
+
+    std::fs::write(&file, format!("{PASSWORD}\n")).expect("write");
+    site.wait_until_all_final(WITHIN).await;
+    let relayed = "SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'";
+    assert_eq!(site.value(relayed), "20");
+    assert_eq!(postfix.mail_log().matches(FAILURE).count(), 1);
+    for instance in instances {
+        assert_eq!(instance.stop(), Some(0));
+    }
 }

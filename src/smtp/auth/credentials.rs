@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::choice::{Choice, Sasl};
 use super::ntlm::Circumstances;
@@ -41,7 +41,7 @@ pub(in crate::smtp) struct Credentials {
     pub(super) mechanism: AuthMechanism,
     /// Empty only with EXTERNAL and GSSAPI, or with a password alone that nothing asks for.
     pub(super) username: String,
-    pub(super) password: Option<Secret>,
+    password: RwLock<Option<Secret>>,
     pub(super) tokens: Option<Arc<dyn TokenSource>>,
     pub(super) has_client_certificate: bool,
     #[cfg_attr(
@@ -75,7 +75,7 @@ impl Credentials {
         Ok(Some(Self {
             mechanism: auth.mechanism,
             username,
-            password,
+            password: RwLock::new(password),
             tokens: None,
             has_client_certificate: config.client_certificate_file.is_some(),
             kerberos: Kerberos {
@@ -98,8 +98,20 @@ impl Credentials {
     }
 
     /// The password, where there is one.
-    pub(in crate::smtp) fn password(&self) -> Option<&Secret> {
-        self.password.as_ref()
+    pub(in crate::smtp) fn password(&self) -> Option<Secret> {
+        let password = self.password.read();
+        password.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on `password` is the one, if it can be used.
+    pub(in crate::smtp) fn set_password(&self, password: Option<Secret>) {
+        if check_password(self.mechanism, password.as_ref()).is_ok() {
+            let mut kept = self
+                .password
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            *kept = password;
+        }
     }
 
     /// Where the tokens of OAuth 2.0 come from.
@@ -110,7 +122,7 @@ impl Credentials {
     /// The configured mechanism, or the strongest of what is offered and possible.
     pub(super) fn choose(&self, offered: &[String], encrypted: bool) -> Result<Sasl, String> {
         let choice = Choice {
-            has_password: self.password.is_some(),
+            has_password: self.password().is_some(),
             has_tokens: self.tokens.is_some(),
             has_certificate: self.has_client_certificate,
             names_domain: self.username.contains('\\'),
@@ -132,7 +144,7 @@ impl Credentials {
 
     /// Name and password, for the mechanisms that need one.
     pub(super) fn account(&self) -> Result<Account, String> {
-        let password = self.password.clone().ok_or_else(no_password)?;
+        let password = self.password().ok_or_else(no_password)?;
         Ok(Account {
             username: self.username.clone(),
             password,
