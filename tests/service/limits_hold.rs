@@ -137,21 +137,18 @@ async fn two_instances_never_connect_more_often_than_is_configured() {
     let limits = "connect_rate = \"5/2s\"\nmessages_per_connection = 1\n";
     let site = Site::new(&send_port_over(&(plain_relay(peer.address) + limits)));
     insert_many(&site, 40);
-    let begun = Instant::now();
     let instances = [site.run(), site.run()];
     let both = "SELECT count(*) FROM Instance WHERE SharesOf = 2";
     site.wait_until(both, "2", Duration::from_secs(30)).await;
     site.wait_until_all_final(Duration::from_secs(60)).await;
 
-    let (seen, took) = (peer.seen(), begun.elapsed());
+    let seen = peer.seen();
     assert_eq!(
         site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),
         "40"
     );
     assert_eq!((seen.taken, seen.connects.len()), (40, 40));
     assert!(seen.most_connects(window) <= 5, "{:?}", seen.connects);
-    // 40 connections are 14 seconds, and the two have to agree first.
-    assert!(took < Duration::from_secs(40), "{took:?}");
     for instance in instances {
         assert_eq!(instance.stop(), Some(0));
     }
