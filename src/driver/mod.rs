@@ -377,26 +377,20 @@ impl Driver {
                 break;
             };
             let origin = lane.origin(permit);
-            match loaded.remove(&id) {
-                Some(Loaded::Alert(alert)) => {
-                    let lease = Lease {
-                        token,
-                        value: *alert,
-                    };
-                    self.begin(lease, None, lane, origin, tasks);
-                }
-                Some(Loaded::Large { alert, octets }) => {
-                    let lease = Lease {
-                        token,
-                        value: *alert,
-                    };
-                    self.begin(lease, Some(octets), lane, origin, tasks);
-                }
+            let (alert, large) = match loaded.remove(&id) {
+                Some(Loaded::Alert(alert)) => (alert, None),
+                Some(Loaded::Large { alert, octets }) => (alert, Some(octets)),
                 Some(Loaded::Unreadable { reason, .. }) => {
                     tasks.finish(failed(id, token, reason), origin).await;
+                    continue;
                 }
-                None => tasks.finish(released(id, token), origin).await,
-            }
+                None => {
+                    tasks.finish(released(id, token), origin).await;
+                    continue;
+                }
+            };
+            let value = *alert;
+            self.begin(Lease { token, value }, large, lane, origin, tasks);
         }
         error.map_or(Ok(Round::Claimed), Err)
     }
