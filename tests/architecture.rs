@@ -72,6 +72,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    ("ldap", &["config"]),
     ("telemetry", &["config"]),
     (
         "cli",
@@ -100,8 +101,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         "unicode_normalization",
         &["domain/address.rs", "mime/encoded_word.rs"],
     ),
+    ("ldap3", &["ldap"]),
     ("lettre", &["mime"]),
     ("html2text", &["mime"]),
+    ("native_tls", &["ldap"]),
     ("tokio_openssl", &["smtp"]),
     ("chrono_tz", &["delivery_window"]),
     ("sendport_tls_resumption", &["smtp/tls"]),

@@ -14,6 +14,7 @@ declare -A packages=(
     [dovecot]='dovecot-core dovecot-gssapi dovecot-submissiond'
     [samba]='winbind samba-libs'
     [kdc]='krb5-kdc krb5-admin-server krb5-user'
+    [slapd]='slapd'
 )
 readonly packages
 

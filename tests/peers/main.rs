@@ -12,12 +12,14 @@ mod support {
     pub(crate) mod peer;
     pub(crate) mod postfix;
     pub(crate) mod python_peer;
+    pub(crate) mod slapd;
     #[cfg(feature = "sqlserver-gssapi")]
     pub(crate) mod tds_server;
 }
 
 #[cfg(feature = "sqlserver-gssapi")]
 mod database_signed_in_by_ticket;
+mod directory_of_people;
 mod man_in_the_middle;
 mod relay_matrix;
 mod signed_in_by_curl;

@@ -1,0 +1,85 @@
+//! Why a directory was not read, and what to do.
+
+use std::path::PathBuf;
+
+use ldap3::LdapError as Cause;
+
+/// Nobody was found out.
+#[derive(Debug, thiserror::Error)]
+pub enum LdapError {
+    /// The password would be readable on the way.
+    #[error(
+        "{0} is not encrypted, and the password would be readable on the way; use ldaps: or StartTLS"
+    )]
+    InClear(String),
+    /// No connection, or no TLS.
+    #[error("the directory {url} cannot be reached: {}", reason(.why))]
+    Unreachable {
+        /// Of the directory.
+        url: String,
+        /// What was tried last.
+        why: Box<Cause>,
+    },
+    /// The file of authorities.
+    #[error("the authorities in '{}' cannot be used: {why}", .file.display())]
+    Authorities {
+        /// The file.
+        file: PathBuf,
+        /// What was expected.
+        why: String,
+    },
+    /// TLS is not to be had at all.
+    #[error("TLS cannot be used: {0}")]
+    Tls(native_tls::Error),
+    /// The server does not let us in.
+    #[error("the directory refuses to sign in '{name}': {}", reason(.why))]
+    SignIn {
+        /// As whom.
+        name: String,
+        /// Its answer.
+        why: Box<Cause>,
+    },
+    /// The server does not answer what was asked.
+    #[error("the directory refuses to search '{base}' for {filter}: {}", reason(.why))]
+    Search {
+        /// Where.
+        base: String,
+        /// For whom.
+        filter: String,
+        /// Its answer.
+        why: Box<Cause>,
+    },
+    /// Something else listens there.
+    #[error("what {0} answers is not LDAP")]
+    NoLdap(String),
+}
+
+/// The server's words and what they mean (RFC 4511 appendix A.2), or what the connection met.
+fn reason(cause: &Cause) -> String {
+    let Cause::LdapResult { result } = cause else {
+        return match cause {
+            Cause::Timeout { .. } => "it did not answer in time".to_owned(),
+            Cause::FilterParsing => {
+                "the filter is not one of RFC 4515, such as (mail=*)".to_owned()
+            }
+            Cause::EndOfStream | Cause::ResultRecv { .. } => "it closed the connection".to_owned(),
+            other => other.to_string(),
+        };
+    };
+    let meaning = match result.rc {
+        1 => "it wants to be signed in to first",
+        3 | 4 => "there is more than it may hand out to this user",
+        8 | 13 => "it wants TLS, or a stronger way to sign in",
+        32 => "the base does not exist, or may not be seen by this user",
+        34 => "a name is not a distinguished name such as DC=contoso,DC=com",
+        49 => "name or password is wrong",
+        50 => "this user may not do that",
+        51 | 52 => "it is busy or not available; try again",
+        _ => "see RFC 4511 appendix A",
+    };
+    let said = match result.text.trim_matches(['\0', ' ']) {
+        "" => String::new(),
+        text => format!(", {text}"),
+    };
+    format!("{meaning} (result code {}{said})", result.rc)
+}

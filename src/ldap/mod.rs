@@ -1,0 +1,154 @@
+//! A directory (LDAP, RFC 4511) asked for people's certificates, as Active Directory and
+//! inetOrgPerson (RFC 2798) hold them.
+
+mod entry;
+mod error;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, Scope, SearchEntry};
+use native_tls::{Certificate, Protocol, TlsConnector};
+
+pub use entry::Person;
+pub use error::LdapError;
+
+use crate::config::secret::Secret;
+
+/// Active Directory hands out a thousand entries at a time.
+const PAGE: i32 = 500;
+
+/// Where people are, and as whom they are looked up.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    /// `ldaps://dc1.contoso.com` or `ldap://dc1.contoso.com:389`.
+    pub url: String,
+    /// StartTLS (RFC 4511 section 4.14) on an `ldap:` connection.
+    pub starttls: bool,
+    /// Certificates in PEM that are believed beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Distinguished name, or in Active Directory `user@domain`, and the password; without it
+    /// the directory is asked anonymously.
+    pub sign_in: Option<(String, Secret)>,
+    /// Distinguished name below which people are.
+    pub base: String,
+    /// Which of them (RFC 4515).
+    pub filter: String,
+    /// For connecting, and for each page.
+    pub timeout: Duration,
+}
+
+impl Directory {
+    /// Everybody who has a certificate there, in the directory's order.
+    ///
+    /// # Errors
+    /// [`LdapError`]: nobody was found out, not even a part of them.
+    pub async fn people(&self) -> Result<Vec<Person>, LdapError> {
+        if self.sign_in.is_some() && self.is_in_clear() {
+            return Err(LdapError::InClear(self.url.clone()));
+        }
+        // The library gives up by a panic where what it reads is no LDAP.
+        let search = tokio::spawn(self.clone().search());
+        let found = search.await;
+        found.map_err(|_| LdapError::NoLdap(self.url.clone()))?
+    }
+
+    fn is_in_clear(&self) -> bool {
+        !self.starttls && !self.url.to_ascii_lowercase().starts_with("ldaps:")
+    }
+
+    async fn search(self) -> Result<Vec<Person>, LdapError> {
+        let mut ldap = self.connect().await?;
+        self.bind(&mut ldap).await?;
+        let found = self.read(&mut ldap).await;
+        // What was read is there; whether the server hears the farewell matters to nobody.
+        drop(ldap.unbind().await);
+        found
+    }
+
+    async fn connect(&self) -> Result<Ldap, LdapError> {
+        let settings = LdapConnSettings::new()
+            .set_conn_timeout(self.timeout)
+            .set_starttls(self.starttls)
+            .set_connector(self.connector()?);
+        let unreachable = |why| LdapError::Unreachable {
+            url: self.url.clone(),
+            why: Box::new(why),
+        };
+        let opened = LdapConnAsync::with_settings(settings, &self.url).await;
+        let (connection, ldap) = opened.map_err(unreachable)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.drive().await {
+                tracing::debug!("the connection to the directory ended: {error}");
+            }
+        });
+        Ok(ldap)
+    }
+
+    fn connector(&self) -> Result<TlsConnector, LdapError> {
+        let mut builder = TlsConnector::builder();
+        builder.min_protocol_version(Some(Protocol::Tlsv12));
+        if let Some(file) = &self.ca_file {
+            let wrong = |why: String| LdapError::Authorities {
+                file: file.clone(),
+                why,
+            };
+            let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+            let read = Certificate::stack_from_pem(&pem);
+            let read = read.map_err(|error| wrong(error.to_string()))?;
+            if read.is_empty() {
+                return Err(wrong("expected certificates in PEM, found none".to_owned()));
+            }
+            for certificate in read {
+                builder.add_root_certificate(certificate);
+            }
+        }
+        builder.build().map_err(LdapError::Tls)
+    }
+
+    async fn bind(&self, ldap: &mut Ldap) -> Result<(), LdapError> {
+        let Some((name, password)) = &self.sign_in else {
+            return Ok(());
+        };
+        let bound = ldap
+            .with_timeout(self.timeout)
+            .simple_bind(name, password.expose())
+            .await;
+        let refused = |why| LdapError::SignIn {
+            name: name.clone(),
+            why: Box::new(why),
+        };
+        bound
+            .and_then(ldap3::LdapResult::success)
+            .map_err(refused)?;
+        Ok(())
+    }
+
+    async fn read(&self, ldap: &mut Ldap) -> Result<Vec<Person>, LdapError> {
+        let failed = |why| LdapError::Search {
+            base: self.base.clone(),
+            filter: self.filter.clone(),
+            why: Box::new(why),
+        };
+        let adapters: Vec<Box<dyn Adapter<'_, _, _>>> = vec![
+            // Of referrals to other servers nobody knows whether they may be asked.
+            Box::new(EntriesOnly::new()),
+            Box::new(PagedResults::new(PAGE)),
+        ];
+        let search = ldap.with_timeout(self.timeout).streaming_search_with(
+            adapters,
+            &self.base,
+            Scope::Subtree,
+            &self.filter,
+            entry::ATTRIBUTES.to_vec(),
+        );
+        let mut entries = search.await.map_err(failed)?;
+        let mut people = Vec::new();
+        while let Some(entry) = entries.next().await.map_err(failed)? {
+            people.extend(Person::of(SearchEntry::construct(entry)));
+        }
+        entries.finish().await.success().map_err(failed)?;
+        Ok(people)
+    }
+}
