@@ -67,6 +67,7 @@ pub(super) fn protector(name: &str, port: &SendPortConfig) -> Result<Protector, 
             .transpose()
             .map_err(wrong("encryption"))?
             .map(Arc::new),
+        headers: port.header_protection,
     })
 }
 

@@ -143,7 +143,7 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
     let signer = Signer::new(identity(&made), rules()).unwrap();
     let protector = Protector {
         signer: Some(Arc::new(signer)),
-        sealer: None,
+        ..Protector::default()
     };
     let sign = || {
         let to = occasion("a@Contoso.com", Vec::new());
@@ -158,7 +158,9 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
         "From: a@contoso.com\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed;"
     ));
     assert!(text.contains("\r\n micalg=sha-256;\r\n"));
-    assert!(text.contains("\r\nContent-Type: text/plain\r\n\r\nbody\r\n--=_s"));
+    let inside = "\r\nFrom: a@contoso.com\r\nSubject: s\r\n\
+         Content-Type: text/plain; hp=\"clear\"\r\n\r\nbody\r\n--=_s";
+    assert!(text.contains(inside), "{text}");
     assert!(text.lines().all(|line| line.len() <= 78));
 }
 
@@ -237,20 +239,27 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
     let protector = Protector {
         signer: Some(Arc::new(Signer::new(identity(&signs), rules()).unwrap())),
         sealer: Some(Arc::new(sealer)),
+        ..Protector::default()
     };
     let occasion = occasion("a@contoso.com", recipients);
     let measures = protector
         .measures(Protection::SignEncrypt, &occasion)
         .unwrap();
     let sealed = secure(message(), &measures).unwrap();
+    assert_eq!(measures.headers().as_str(), "cipher-baseline");
     assert_eq!(sealed.protection(), "sign+encrypt");
     let text = String::from_utf8(sealed.octets().to_vec()).unwrap();
     assert!(text.contains("Content-Type: application/pkcs7-mime; smime-type=enveloped-data;\r\n"));
+    assert!(text.starts_with("From: a@contoso.com\r\nSubject: [...]\r\nMIME-Version: 1.0\r\nC"));
     let cms = CmsContentInfo::smime_read_cms(text.as_bytes()).unwrap();
     for reader in [&to, &us] {
         let opened = cms.decrypt(&reader.key, &reader.certificate).unwrap();
         assert!(opened.starts_with(b"Content-Type: multipart/signed;"));
         assert!(opened.windows(12).any(|it| it == b"\r\n\r\nbody\r\n--"));
+        let opened = String::from_utf8(opened).unwrap();
+        let inside = "\r\nSubject: s\r\nHP-Outer: From: a@contoso.com\r\n\
+             HP-Outer: Subject: [...]\r\nContent-Type: text/plain; hp=\"cipher\"\r\n";
+        assert!(opened.contains(inside), "{opened}");
     }
     assert!(cms.decrypt(&other.key, &other.certificate).is_err());
 }
