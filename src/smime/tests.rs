@@ -53,7 +53,11 @@ fn rsa(bits: u32) -> PKey<Private> {
 }
 
 fn ec() -> PKey<Private> {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    on_curve(Nid::X9_62_PRIME256V1)
+}
+
+fn on_curve(curve: Nid) -> PKey<Private> {
+    let group = EcGroup::from_curve_name(curve).unwrap();
     PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
 }
 
@@ -83,7 +87,7 @@ fn message() -> Message {
 fn rules() -> SigningRules {
     SigningRules {
         form: SignatureForm::Clear,
-        digest: Digest::Sha256,
+        digest: None,
         rsa: RsaSignature::Pkcs1,
         chain: true,
         match_from: true,
@@ -162,6 +166,28 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
          Content-Type: text/plain; hp=\"clear\"\r\n\r\nbody\r\n--=_s";
     assert!(text.contains(inside), "{text}");
     assert!(text.lines().all(|line| line.len() <= 78));
+}
+
+#[test]
+fn a_digest_is_as_long_as_the_key_unless_said_otherwise() {
+    let micalg = |curve, digest| {
+        let made = made(on_curve(curve), "a@contoso.com", &all(), ALWAYS);
+        let rules = SigningRules { digest, ..rules() };
+        let protector = Protector {
+            signer: Some(Arc::new(Signer::new(identity(&made), rules).unwrap())),
+            ..Protector::default()
+        };
+        let occasion = occasion("a@contoso.com", Vec::new());
+        let measures = protector.measures(Protection::Sign, &occasion).unwrap();
+        let signed = secure(message(), &measures).unwrap();
+        let text = String::from_utf8(signed.octets().to_vec()).unwrap();
+        let (_, micalg) = text.split_once("micalg=").unwrap();
+        micalg.split(';').next().unwrap().to_owned()
+    };
+    assert_eq!(micalg(Nid::X9_62_PRIME256V1, None), "sha-256");
+    assert_eq!(micalg(Nid::SECP384R1, None), "sha-384");
+    assert_eq!(micalg(Nid::SECP521R1, None), "sha-512");
+    assert_eq!(micalg(Nid::SECP384R1, Some(Digest::Sha256)), "sha-256");
 }
 
 #[test]

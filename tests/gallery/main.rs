@@ -6,7 +6,9 @@ mod inserted;
 mod memory;
 mod python;
 mod read;
+mod readers;
 mod refused;
+mod secured;
 #[expect(dead_code, reason = "this binary needs a part of what a site offers")]
 #[path = "../support/site.rs"]
 mod site;
@@ -16,6 +18,7 @@ mod support {
     pub(crate) mod certificates;
     pub(crate) mod maildir;
     pub(crate) mod peer;
+    pub(crate) mod people;
     pub(crate) mod postfix;
 }
 

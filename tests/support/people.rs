@@ -337,6 +337,15 @@ impl Gpgsm {
             && String::from_utf8_lossy(&output.stderr).contains("Good signature")
     }
 
+    /// Whether a signature in DER with its content is right.
+    pub(crate) fn verify_opaque(&self, signature: &[u8]) -> bool {
+        let file = self.home.path().join("opaque");
+        fs::write(&file, signature).expect("write");
+        let output = self.try_ask(&["--verify", &file.to_string_lossy()]);
+        output.status.success()
+            && String::from_utf8_lossy(&output.stderr).contains("Good signature")
+    }
+
     /// What is inside of an envelope in DER. Its exit code says nothing: it counts each
     /// recipient whom it does not know as an error, where that one comes first.
     pub(crate) fn decrypt(&self, der: &[u8]) -> Vec<u8> {
