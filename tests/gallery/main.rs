@@ -16,6 +16,7 @@ mod site;
 #[path = "../support"]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod exim;
     pub(crate) mod maildir;
     pub(crate) mod peer;
     pub(crate) mod people;
@@ -48,10 +49,12 @@ max_total_size = \"50MiB\"
 
 /// Over the Postfix, without encryption.
 fn send_port_over_postfix(postfix: &Postfix) -> String {
+    send_port_over(&relay_postfix(postfix))
+}
+
+fn relay_postfix(postfix: &Postfix) -> String {
     let port = postfix.plain().port();
-    send_port_over(&format!(
-        "[relay.main]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n"
-    ))
+    format!("[relay.main]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n")
 }
 
 async fn large_postfix() -> Postfix {

@@ -33,13 +33,13 @@ pub(crate) trait Reader: Send {
 /// All that are here. The others are named on a line each.
 #[expect(clippy::print_stderr, reason = "whoever runs the tests has to read it")]
 pub(crate) fn readers<'a>(people: &'a People, scratch: &Path) -> Vec<Box<dyn Reader + 'a>> {
-    let openssl = |verb| Openssl {
+    let smime = Openssl {
         people,
-        verb,
-        scratch: folder(scratch, verb),
+        verb: "smime",
+        scratch: folder(scratch, "smime"),
     };
     let mut readers: Vec<Box<dyn Reader + 'a>> =
-        vec![Box::new(openssl("cms")), Box::new(openssl("smime"))];
+        vec![Box::new(openssl(people, scratch)), Box::new(smime)];
     if let Some(gpgsm) = people.gpgsm(&[READER]) {
         readers.push(Box::new(gpgsm));
     }
@@ -53,6 +53,15 @@ pub(crate) fn readers<'a>(people: &'a People, scratch: &Path) -> Vec<Box<dyn Rea
     }
     readers.extend(python(people, "cryptography", scratch).map(|it| Box::new(it) as Box<_>));
     readers
+}
+
+/// The one that knows everything.
+pub(crate) fn openssl<'a>(people: &'a People, scratch: &Path) -> impl Reader + 'a {
+    Openssl {
+        people,
+        verb: "cms",
+        scratch: folder(scratch, "cms"),
+    }
 }
 
 fn folder(scratch: &Path, name: &str) -> PathBuf {

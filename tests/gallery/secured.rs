@@ -3,10 +3,14 @@
 use std::path::Path;
 
 use crate::inserted::{self, Inserted};
-use crate::readers::{READER, Reader, readers};
+use crate::readers::{READER, Reader, openssl, readers};
 use crate::site::Site;
+use crate::support::certificates::TestAuthority;
+use crate::support::exim::{Authenticator, Exim};
+use crate::support::maildir::DeliveredMessage;
 use crate::support::people::{People, Person, der_of, parts_of_signed};
-use crate::{arrived, read, send_all};
+use crate::support::postfix::{Postfix, PostfixOptions};
+use crate::{WITHIN, arrived, read, relay_postfix, send_all};
 
 /// Larger messages have tests of their own.
 const LARGEST: usize = 1 << 20;
@@ -169,18 +173,17 @@ struct Sample<'a> {
     octets: Vec<u8>,
 }
 
-/// Two messages of the gallery a way, so that all of them are signed and all are encrypted.
-async fn sent<'a>(people: &People, folder: &Path, gallery: &'a [Inserted]) -> Vec<Sample<'a>> {
+/// What was inserted for it, and its public id.
+type Inserts<'a> = Vec<(Way, &'a Inserted, String)>;
+
+/// Sends two messages of the gallery a way, so that all of them are signed and all are encrypted.
+async fn sent<'a>(people: &People, relay: &str, gallery: &'a [Inserted]) -> Inserts<'a> {
     let ways = Way::all();
     let ports = ways.iter().enumerate();
     let ports = ports.map(|(n, way)| way.send_port(&format!("way{n}"), people));
-    let relay = format!(
-        "[relay.main]\nkind = 'file'\nfolder = '{}'\nenvelope_headers = false\n",
-        folder.display()
-    );
-    let site = Site::new(&(relay + &ports.collect::<String>()));
+    let site = Site::new(&(relay.to_owned() + &ports.collect::<String>()));
     let chosen = ways.iter().enumerate().flat_map(|(n, way)| [(n, way); 2]);
-    let inserted: Vec<_> = chosen
+    let inserts = chosen
         .zip(gallery.iter().cycle())
         .map(|((n, way), message)| {
             let to = way.sealing.map_or(READER, |it| it.to);
@@ -191,14 +194,25 @@ async fn sent<'a>(people: &People, folder: &Path, gallery: &'a [Inserted]) -> Ve
         })
         .collect();
     send_all(&site).await;
-    let arrived = arrived::in_folder(folder);
-    assert_eq!(arrived.len(), inserted.len());
+    inserts
+}
+
+fn samples<'a>(inserts: Inserts<'a>, arrived: &[Vec<u8>]) -> Vec<Sample<'a>> {
+    assert_eq!(arrived.len(), inserts.len());
     let sample = |(way, message, id): (Way, &'a Inserted, String)| Sample {
         way,
         message,
-        octets: arrived::with_id(&arrived, &id).to_vec(),
+        octets: arrived::with_id(arrived, &id).to_vec(),
     };
-    inserted.into_iter().map(sample).collect()
+    inserts.into_iter().map(sample).collect()
+}
+
+fn gallery() -> Vec<Inserted> {
+    let size =
+        |it: &Inserted| -> usize { it.attachments.iter().map(|it| it.content().len()).sum() };
+    let mut gallery = inserted::gallery();
+    gallery.retain(|it| size(it) <= LARGEST);
+    gallery
 }
 
 /// Each program finds right what it knows, and reads what was inserted; and none of them
@@ -209,11 +223,13 @@ async fn each_combination_is_read_by_programs_of_others() {
     let people = people(&folder.path().join("people"));
     let mails = folder.path().join("mails");
     std::fs::create_dir(&mails).expect("a folder");
-    let mut gallery = inserted::gallery();
-    let size =
-        |it: &Inserted| -> usize { it.attachments.iter().map(|it| it.content().len()).sum() };
-    gallery.retain(|it| size(it) <= LARGEST);
-    let samples = sent(&people, &mails, &gallery).await;
+    let relay = format!(
+        "[relay.main]\nkind = 'file'\nfolder = '{}'\nenvelope_headers = false\n",
+        mails.display()
+    );
+    let gallery = gallery();
+    let inserts = sent(&people, &relay, &gallery).await;
+    let samples = samples(inserts, &arrived::in_folder(&mails));
     let forged: Vec<_> = samples.iter().step_by(2).flat_map(forged).collect();
     let readers = readers(&people, folder.path());
     let (samples, forged) = (&samples, &forged);
@@ -226,6 +242,49 @@ async fn each_combination_is_read_by_programs_of_others() {
             });
         }
     });
+}
+
+/// A Postfix that takes them without 8BITMIME, and knows of none at the Exim which it passes them
+/// on to, changes nothing that is protected.
+#[tokio::test(flavor = "multi_thread")]
+async fn they_survive_postfix_and_exim_without_8bitmime() {
+    if !Postfix::available() || !Exim::available() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let people = people(&folder.path().join("people"));
+    let exim = Exim::start(&TestAuthority::new(), Authenticator::Spa).await;
+    let next = format!("smtp:[127.0.0.1]:{}", exim.plain().port());
+    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let postfix = Postfix::start(PostfixOptions {
+        main_cf: vec![
+            setting(
+                "smtpd_discard_ehlo_keywords",
+                "8bitmime, smtputf8, chunking",
+            ),
+            setting("smtp_discard_ehlo_keywords", "8bitmime, smtputf8, chunking"),
+            setting("virtual_transport", &next),
+        ],
+        ..PostfixOptions::default()
+    })
+    .await;
+    let gallery = gallery();
+    let relay = relay_postfix(&postfix);
+    let inserts = sent(&people, &relay, &gallery).await;
+    let delivered = exim.wait_for_messages(inserts.len(), WITHIN).await;
+    let arrived: Vec<_> = delivered
+        .iter()
+        .map(DeliveredMessage::as_submitted)
+        .collect();
+    let openssl = openssl(&people, folder.path());
+    for sample in samples(inserts, &arrived) {
+        let octets = String::from_utf8_lossy(&sample.octets);
+        assert!(
+            octets.contains("by postfix.test (Postfix) with ESMTP id"),
+            "{octets}"
+        );
+        assert!(read_by(&openssl, &sample), "openssl knows all");
+    }
 }
 
 /// False where it does not know this way.
