@@ -253,6 +253,21 @@ mod tests {
         );
     }
 
+    /// RFC 6532; such a message is submitted with SMTPUTF8 alone.
+    #[test]
+    fn addresses_beyond_ascii_are_protected_like_others() {
+        let header = "From: J <jö@x>\r\nTo: K <kö@x>, l@x\r\n";
+        let (_, inner) = parted(HeaderProtected::Clear, header);
+        assert!(inner.starts_with(header), "{inner}");
+        let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Names), header);
+        assert_eq!(
+            outer,
+            "From: jö@x\r\nTo: kö@x, l@x\r\nMIME-Version: 1.0\r\n"
+        );
+        let said = "HP-Outer: From: jö@x\r\nHP-Outer: To: kö@x, l@x\r\n";
+        assert!(inner.contains(said), "{inner}");
+    }
+
     #[test]
     fn only_what_is_encrypted_is_hidden() {
         let on = HeaderProtection::default();

@@ -72,6 +72,13 @@ async fn and_the_relay_sees_no_more_than_it_should() {
     let mails = tempfile::tempdir().expect("a folder");
     let sink = sink_at(any_port(), mails.path(), &[]).await;
     let site = Site::new(&(plain_relay(sink.local_addr()) + &send_ports(&people)));
+    let checked = text(&site.sendport(&["check"]));
+    for port in PORTS.map(|(name, ..)| name) {
+        let note =
+            format!("note  send_port.{port}.encryption: the Subject of what is encrypted stays");
+        let is_open = ["none", "off"].contains(&port);
+        assert_eq!(checked.contains(&note), is_open, "{checked}");
+    }
     for (name, ..) in PORTS {
         let sql = "INSERT INTO Alert (SendPort, ToRecipients, Subject, Body, BodyFormat, AlertName, Headers)
                    VALUES (?1, 'Jörg Ärmel <reader@example.test>', ?2, '<body><p>Grüße</p></body>', 'html', 'Geheimauftrag', json_object('X-Port', ?1))";
