@@ -8,7 +8,10 @@ use crate::config::encryption::EncryptionConfig;
 use crate::config::signing::SigningConfig;
 use crate::config::{Config, SendPortConfig};
 use crate::domain::parse_mailbox;
-use crate::smime::{CertificateFolder, Identity, Protector, RecipientCertificate, Sealer, Signer};
+use crate::smime::{
+    CertificateFolder, HeaderProtected, Hide, Identity, Protection, Protector,
+    RecipientCertificate, Sealer, Signer,
+};
 
 /// What is known of a send port's protection, for people.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
         let directory = sealer.folder.directory().unwrap_or_default();
         let mut notes = directory.unreadable.clone();
         notes.extend(directory.useless(now));
+        notes.extend(open_header(protector).map(str::to_owned));
         ProtectionState {
             section: format!("send_port.{name}.encryption"),
             facts: format!("certificates for {} addresses", directory.addresses()),
@@ -49,6 +53,19 @@ fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
         }
     });
     signing.chain(encryption).collect()
+}
+
+/// What is not hidden although it could be.
+fn open_header(protector: &Protector) -> Option<&'static str> {
+    match protector.headers.of(Protection::Encrypt) {
+        HeaderProtected::No => Some(
+            "the Subject of what is encrypted stays readable and changeable on the way, because header_protection.when is \"off\"",
+        ),
+        HeaderProtected::Cipher(Hide::None) => Some(
+            "the Subject of what is encrypted stays readable on the way, because header_protection.hide is \"none\"",
+        ),
+        _ => None,
+    }
 }
 
 /// Reads what a send port signs with and encrypts to.
@@ -67,6 +84,7 @@ pub(super) fn protector(name: &str, port: &SendPortConfig) -> Result<Protector, 
             .transpose()
             .map_err(wrong("encryption"))?
             .map(Arc::new),
+        headers: port.header_protection,
     })
 }
 

@@ -88,7 +88,11 @@ fn protection(preview: &Preview) -> String {
                 it.octets().len()
             )
         }
-        Ok(it) => format!("{wanted}: submitted as {} octets", it.octets().len()),
+        Ok(it) => format!(
+            "{wanted}: submitted as {} octets; {}",
+            it.octets().len(),
+            preview.headers.describe()
+        ),
         Err(why) => format!("{wanted}: {why}"),
     }
 }

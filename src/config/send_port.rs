@@ -12,7 +12,7 @@ use super::notify;
 use super::signing::SigningConfig;
 use crate::domain::{Charset, DsnReturn, InDoubt, Notify};
 use crate::retry::RetryPolicy;
-use crate::smime::Protection;
+use crate::smime::{HeaderProtection, Protection};
 
 /// From, relays in order, protection, retry, and who may use it for what.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +40,9 @@ pub struct SendPortConfig {
     pub signing: Option<SigningConfig>,
     /// Whom to encrypt to; without it nothing can be encrypted.
     pub encryption: Option<EncryptionConfig>,
+    /// What becomes of the header of what is signed or encrypted.
+    #[serde(default)]
+    pub header_protection: HeaderProtection,
     /// An alert older than this expires.
     #[serde(default = "max_age", with = "humantime_serde")]
     pub max_age: Duration,

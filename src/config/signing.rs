@@ -25,9 +25,8 @@ pub struct SigningConfig {
     /// Clear or opaque.
     #[serde(default)]
     pub form: SignatureForm,
-    /// What is signed.
-    #[serde(default)]
-    pub digest: Digest,
+    /// What is signed; without it the one that fits the key.
+    pub digest: Option<Digest>,
     /// For RSA keys.
     #[serde(default)]
     pub rsa_padding: RsaSignature,

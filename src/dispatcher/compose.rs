@@ -8,9 +8,9 @@ use super::room::Place;
 use super::securing::{Certificates, measures, secured};
 use super::{Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
 use crate::domain::{Alert, Attachment, AttachmentId, Envelope, Message};
-use crate::mime::{self, MessageSettings};
+use crate::mime::{self, Displayed, MessageSettings};
 use crate::send_port::{Refusal, SendPort};
-use crate::smime::Protection;
+use crate::smime::{Hide, Protection};
 use crate::store::contents::Contents;
 use crate::store::{Loaded, StoreError};
 
@@ -109,6 +109,7 @@ impl Sources<'_> {
     ) -> Result<Draft, NotComposed> {
         let from = port.decide_from(alert)?;
         let address = from.address.clone();
+        let protection = port.decide_protection(alert)?;
         let settings = MessageSettings {
             from,
             message_id_domain: port.message_id_domain.clone(),
@@ -116,8 +117,8 @@ impl Sources<'_> {
             charset: port.charset,
             html_charset: port.html_charset,
             international,
+            displayed: displayed(port.protector.headers.to_display(protection)),
         };
-        let protection = port.decide_protection(alert)?;
         let templates = self.templates.for_alert(alert).await?;
         let (draft, template_version) = aside(text_octets(alert), || {
             let rendered = templates
@@ -262,6 +263,15 @@ impl Dispatcher {
         };
         let why = || Some("waits for other large messages to be sent".to_owned());
         place.ok_or_else(|| NotComposed::NotYet(AGAIN, why()))
+    }
+}
+
+/// What an encrypted message hides stands in its text for those whose reader does not look for it.
+fn displayed(hidden: Hide) -> Displayed {
+    match hidden {
+        Hide::None => Displayed::Nothing,
+        Hide::Baseline => Displayed::Subject,
+        Hide::Names => Displayed::Names,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::digest;
 use crate::domain::{Alert, Envelope, OutcomeKind, Recipient, Reply, SecuredMessage};
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
+use crate::smime::HeaderProtected;
 
 /// An alert as it would be submitted.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Preview {
     pub draft: Draft,
     /// What protection makes of it, or why it cannot be given.
     pub secured: Result<SecuredMessage, NotSecured>,
+    /// What protection does to the header.
+    pub headers: HeaderProtected,
     /// Reverse-path, and the forward-paths that are due.
     pub envelope: Envelope,
     /// The relays in the order in which they would be asked.
@@ -68,6 +71,7 @@ pub async fn preview(
         Err(why) => Err(why),
     };
     Ok(Preview {
+        headers: port.protector.headers.of(draft.protection),
         secured,
         draft,
         envelope,

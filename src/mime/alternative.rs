@@ -106,12 +106,12 @@ fn canonical(html: &str) -> String {
     copy.out
 }
 
-fn after<'a>(text: &'a str, end: &str) -> &'a str {
+pub(super) fn after<'a>(text: &'a str, end: &str) -> &'a str {
     text.split_once(end).map_or("", |(_, rest)| rest)
 }
 
 /// What comes after `</name`; its `>` with it, as a tag without a name would leave it.
-fn after_element<'a>(text: &'a str, name: &str) -> &'a str {
+pub(super) fn after_element<'a>(text: &'a str, name: &str) -> &'a str {
     let mut rest = text;
     while let Some((_, closing)) = rest.split_once("</") {
         if tag_name(closing) == name {
@@ -123,7 +123,7 @@ fn after_element<'a>(text: &'a str, name: &str) -> &'a str {
 }
 
 /// Where the tag ends: a `>` outside the quotation marks of an attribute's value.
-fn tag_end(tag: &str) -> usize {
+pub(super) fn tag_end(tag: &str) -> usize {
     let mut quote = None;
     let mut previous = b' ';
     for (at, b) in tag.bytes().enumerate() {
@@ -139,7 +139,7 @@ fn tag_end(tag: &str) -> usize {
 }
 
 /// The name after a `<` or `</`, in lower case.
-fn tag_name(tag: &str) -> String {
+pub(super) fn tag_name(tag: &str) -> String {
     let name = tag.strip_prefix('/').unwrap_or(tag);
     let letters = name.bytes().take_while(u8::is_ascii_alphanumeric).take(12);
     letters

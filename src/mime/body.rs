@@ -6,89 +6,108 @@ use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, MultiPart, SinglePart};
 
 use super::alternative::html_to_text;
+use super::legacy_display;
 use crate::domain::Charset;
 use crate::template::RenderedAlert;
 
-/// Headers and octets of the entity, ending in CRLF. 7-bit, lines of at most 78. The character
-/// sets are those of plain text and of HTML.
-pub(super) fn entity(
-    rendered: &RenderedAlert<'_>,
-    boundary: &str,
-    charsets: (Charset, Charset),
-) -> Vec<u8> {
-    match (&rendered.text, &rendered.html) {
-        (plain, None) => {
-            plain_part(plain.as_deref().unwrap_or_default(), boundary, charsets.0).formatted()
+/// What the texts of a message are made of.
+pub(super) struct Texts<'a> {
+    pub(super) rendered: &'a RenderedAlert<'a>,
+    pub(super) charset: Charset,
+    pub(super) html_charset: Charset,
+    /// Lines that each text begins with; mostly none.
+    pub(super) displayed: String,
+}
+
+impl Texts<'_> {
+    /// Headers and octets of the entity, ending in CRLF. 7-bit, lines of at most 78.
+    pub(super) fn entity(&self, boundary: &str) -> Vec<u8> {
+        match (&self.rendered.text, &self.rendered.html) {
+            (plain, None) => self
+                .plain_part(plain.as_deref().unwrap_or_default(), boundary)
+                .formatted(),
+            (plain, Some(html)) => {
+                let (first, last) = self.text_and_html(plain.as_deref(), html, boundary);
+                MultiPart::alternative()
+                    .boundary(boundary)
+                    .singlepart(first)
+                    .singlepart(last)
+                    .formatted()
+            }
         }
-        (plain, Some(html)) => {
-            let (first, last) = text_and_html(plain.as_deref(), html, boundary, charsets);
-            MultiPart::alternative()
-                .boundary(boundary)
-                .singlepart(first)
-                .singlepart(last)
-                .formatted()
-        }
+    }
+
+    /// Text and HTML, each with its headers and ending in CRLF, for a multipart that is made
+    /// elsewhere.
+    pub(super) fn alternatives(&self, boundary: &str) -> [Vec<u8>; 2] {
+        let html = self.rendered.html.as_deref().unwrap_or_default();
+        let (first, last) = self.text_and_html(self.rendered.text.as_deref(), html, boundary);
+        [first.formatted(), last.formatted()]
+    }
+
+    /// The last part is the one that readers like best: text first.
+    fn text_and_html(
+        &self,
+        plain: Option<&str>,
+        html: &str,
+        boundary: &str,
+    ) -> (SinglePart, SinglePart) {
+        let text = plain.map_or_else(|| Cow::Owned(html_to_text(html)), Cow::Borrowed);
+        (
+            self.plain_part(&text, boundary),
+            self.html_part(html, boundary),
+        )
+    }
+
+    /// In UTF-8 where the set lacks a character: a reader that knows only the set shows some of it
+    /// wrongly, but nothing is lost.
+    fn plain_part(&self, text: &str, boundary: &str) -> SinglePart {
+        let text = normalised(&legacy_display::in_text(&self.displayed, text));
+        let other = other_than_utf8(self.charset, |set| set.encode(&text));
+        self.part("plain", other, text, boundary)
+    }
+
+    /// The same; what the set lacks is mostly a character reference.
+    fn html_part(&self, html: &str, boundary: &str) -> SinglePart {
+        let html = normalised(&legacy_display::in_html(&self.displayed, html));
+        let other = other_than_utf8(self.html_charset, |set| set.encode_html(&html));
+        self.part("html", other, html, boundary)
+    }
+
+    /// In its own set, else in UTF-8.
+    fn part(
+        &self,
+        subtype: &str,
+        in_set: Option<(Charset, Vec<u8>)>,
+        text: String,
+        boundary: &str,
+    ) -> SinglePart {
+        let (charset, octets) = in_set.unwrap_or((Charset::UTF_8, text.into_bytes()));
+        SinglePart::builder()
+            .header(self.content_type(subtype, charset))
+            .body(encoded(octets, boundary))
+    }
+
+    fn content_type(&self, subtype: &str, charset: Charset) -> ContentType {
+        let displays = match self.displayed.is_empty() {
+            true => "",
+            false => legacy_display::PARAMETER,
+        };
+        let written = format!("text/{subtype}; charset={}{displays}", charset.name());
+        // Names of character sets are tokens, so this can be read.
+        ContentType::parse(&written).unwrap_or(ContentType::TEXT_PLAIN)
     }
 }
 
-/// Text and HTML, each with its headers and ending in CRLF, for a multipart that is made elsewhere.
-pub(super) fn alternatives(
-    rendered: &RenderedAlert<'_>,
-    boundary: &str,
-    charsets: (Charset, Charset),
-) -> [Vec<u8>; 2] {
-    let html = rendered.html.as_deref().unwrap_or_default();
-    let (first, last) = text_and_html(rendered.text.as_deref(), html, boundary, charsets);
-    [first.formatted(), last.formatted()]
-}
-
-/// The last part is the one that readers like best: text first.
-fn text_and_html(
-    plain: Option<&str>,
-    html: &str,
-    boundary: &str,
-    (charset, html_charset): (Charset, Charset),
-) -> (SinglePart, SinglePart) {
-    let text = plain.map_or_else(|| Cow::Owned(html_to_text(html)), Cow::Borrowed);
-    (
-        plain_part(&text, boundary, charset),
-        html_part(html, boundary, html_charset),
-    )
-}
-
-/// In UTF-8 where the set lacks a character: a reader that knows only the set shows some of it
-/// wrongly, but nothing is lost.
-fn plain_part(text: &str, boundary: &str, charset: Charset) -> SinglePart {
-    let text = normalised(text);
-    let other = charset.encode(&text).filter(|_| charset != Charset::UTF_8);
-    match other.map(Cow::into_owned) {
-        Some(octets) => part(of_set("plain", charset), octets, boundary),
-        None => part(ContentType::TEXT_PLAIN, text.into_bytes(), boundary),
+/// `None` where UTF-8 has to say it.
+fn other_than_utf8<'a>(
+    set: Charset,
+    encode: impl FnOnce(Charset) -> Option<Cow<'a, [u8]>>,
+) -> Option<(Charset, Vec<u8>)> {
+    match set == Charset::UTF_8 {
+        true => None,
+        false => Some((set, encode(set)?.into_owned())),
     }
-}
-
-/// The same; what the set lacks is mostly a character reference.
-fn html_part(html: &str, boundary: &str, charset: Charset) -> SinglePart {
-    let html = normalised(html);
-    let other = charset
-        .encode_html(&html)
-        .filter(|_| charset != Charset::UTF_8);
-    match other.map(Cow::into_owned) {
-        Some(octets) => part(of_set("html", charset), octets, boundary),
-        None => part(ContentType::TEXT_HTML, html.into_bytes(), boundary),
-    }
-}
-
-fn of_set(subtype: &str, charset: Charset) -> ContentType {
-    let written = format!("text/{subtype}; charset={}", charset.name());
-    // Names of character sets are tokens, so this can be read.
-    ContentType::parse(&written).unwrap_or(ContentType::TEXT_PLAIN)
-}
-
-fn part(content_type: ContentType, octets: Vec<u8>, boundary: &str) -> SinglePart {
-    SinglePart::builder()
-        .header(content_type)
-        .body(encoded(octets, boundary))
 }
 
 /// CRLF for every line ending, none after the last line (lettre writes that one), and no

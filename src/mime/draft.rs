@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 
 use super::attachment::Part;
-use super::body;
+use super::body::Texts;
 use super::encoding::{Encoder, Survey};
 use super::{Boundaries, MimeError};
-use crate::domain::{Attachment, AttachmentId, Charset, Message};
-use crate::template::RenderedAlert;
+use crate::domain::{Attachment, AttachmentId, Message};
 
 /// A message up to its next attachment.
 #[derive(Debug)]
@@ -33,13 +32,12 @@ impl Draft {
     pub(super) fn new(
         message_id: String,
         headers: Vec<u8>,
-        rendered: &RenderedAlert<'_>,
+        texts: &Texts<'_>,
         attachments: &[Attachment],
         boundaries: &Boundaries,
-        charsets: (Charset, Charset),
     ) -> Result<Self, MimeError> {
         let parts: Result<Vec<_>, _> = attachments.iter().map(Part::new).collect();
-        let is_html = rendered.html.is_some();
+        let is_html = texts.rendered.html.is_some();
         let (related, mixed): (Vec<_>, Vec<_>) = parts?
             .into_iter()
             .partition(|part| is_html && part.belongs_to_html());
@@ -49,9 +47,9 @@ impl Draft {
             layout.open("mixed", "", &boundaries.mixed);
         }
         if related.is_empty() {
-            layout.octets(body::entity(rendered, &boundaries.alternative, charsets));
+            layout.octets(texts.entity(&boundaries.alternative));
         } else {
-            layout.alternative_with_related(rendered, related, boundaries, charsets);
+            layout.alternative_with_related(texts, related, boundaries);
         }
         for part in mixed {
             layout.next(&boundaries.mixed);
@@ -144,12 +142,11 @@ struct Layout {
 impl Layout {
     fn alternative_with_related(
         &mut self,
-        rendered: &RenderedAlert<'_>,
+        texts: &Texts<'_>,
         related: Vec<Part>,
         boundaries: &Boundaries,
-        charsets: (Charset, Charset),
     ) {
-        let [text, html] = body::alternatives(rendered, &boundaries.alternative, charsets);
+        let [text, html] = texts.alternatives(&boundaries.alternative);
         self.open("alternative", "", &boundaries.alternative);
         self.octets(text);
         self.next(&boundaries.alternative);

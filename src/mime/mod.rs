@@ -27,6 +27,7 @@ mod extra;
 mod file_name;
 mod guard;
 mod header;
+mod legacy_display;
 mod media_type;
 mod parameter;
 
@@ -37,11 +38,13 @@ use crate::domain::{
 use crate::template::RenderedAlert;
 
 pub use attachment::expected_octets;
+use body::Texts;
 pub use draft::Draft;
 pub use error::MimeError;
 pub use extra::HeaderPolicy;
 pub use file_name::{extension, safe_file_name};
 use header::{HeaderSection, Script};
+pub use legacy_display::Displayed;
 
 /// What a send port says about its messages.
 #[derive(Debug, Clone)]
@@ -59,6 +62,8 @@ pub struct MessageSettings {
     pub html_charset: Charset,
     /// The message is for recipients whose addresses are not ASCII: theirs may stand in it.
     pub international: bool,
+    /// What the texts begin with, because the header of the message will not show it.
+    pub displayed: Displayed,
 }
 
 /// Makes the message of an alert without attachments.
@@ -114,13 +119,21 @@ pub fn draft_message(
     if let Some(language) = alert.language.as_deref().filter(|l| is_language_tag(l)) {
         headers.literal("Content-Language", language.trim());
     }
+    let texts = Texts {
+        rendered,
+        charset: settings.charset,
+        html_charset: settings.html_charset,
+        displayed: settings
+            .displayed
+            .lines(&rendered.subject, from, &recipients),
+    };
+    let boundaries = Boundaries::of(alert);
     Draft::new(
         message_id,
         headers.into_octets(),
-        rendered,
+        &texts,
         attachments,
-        &Boundaries::of(alert),
-        (settings.charset, settings.html_charset),
+        &boundaries,
     )
 }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::fixture;
 use crate::template::TemplateSet;
 
+mod displayed;
 mod hostile;
 mod international;
 mod python;
@@ -18,6 +19,7 @@ fn settings() -> MessageSettings {
         charset: Charset::UTF_8,
         html_charset: Charset::UTF_8,
         international: false,
+        displayed: Displayed::Nothing,
     }
 }
 

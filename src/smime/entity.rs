@@ -12,6 +12,9 @@ pub(super) struct Entity(Vec<u8>);
 /// Octets of a line of base64 before encoding: 76 characters (RFC 2045 section 6.8).
 const OCTETS_OF_LINE: usize = 57;
 
+/// RFC 5322 section 2.1.1: lines should not be longer.
+const LINE: usize = 78;
+
 impl Entity {
     /// Parts a message: the header section without the fields of the entity, and the entity.
     pub(super) fn split(message: &[u8]) -> Result<(Vec<u8>, Self), SmimeError> {
@@ -73,6 +76,27 @@ impl Entity {
         Self(octets)
     }
 
+    /// With header fields before its own, and the parameter `hp` (RFC 9788 section 2.1.1) in its
+    /// Content-Type. They may hold addresses beyond ASCII (RFC 6532): such a message goes only over
+    /// relays that change no octet.
+    pub(super) fn with_fields(&self, fields: &[u8], hp: &str) -> Self {
+        let end = match self.0.starts_with(b"\r\n") {
+            true => 0,
+            false => {
+                self.0
+                    .windows(4)
+                    .position(|it| it == b"\r\n\r\n")
+                    .unwrap_or(0)
+                    + 2
+            }
+        };
+        let (own, content) = self.0.split_at(end);
+        // It is 7-bit, as was checked.
+        let own = String::from_utf8_lossy(own);
+        let own = with_hp(&own, hp);
+        Self([fields, own.as_bytes(), content].concat())
+    }
+
     pub(super) fn octets(&self) -> &[u8] {
         &self.0
     }
@@ -95,6 +119,35 @@ fn is_content_field(line: &[u8]) -> bool {
     line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name)
 }
 
+/// In lower case.
+pub(super) fn field_name(field: &str) -> String {
+    let (name, _) = field.split_once(':').unwrap_or_default();
+    name.trim().to_ascii_lowercase()
+}
+
+/// The fields of an entity, Content-Type with a further parameter at its end.
+fn with_hp(fields: &str, hp: &str) -> String {
+    let parameter = format!("hp=\"{hp}\"");
+    let begin = fields.split_inclusive("\r\n").scan(0, |end, line| {
+        let begin = *end;
+        *end += line.len();
+        Some((begin, line))
+    });
+    let of_type = begin.skip_while(|(_, line)| field_name(line) != "content-type");
+    let last = of_type
+        .enumerate()
+        .take_while(|(n, (_, line))| *n == 0 || line.starts_with([' ', '\t']))
+        .last();
+    let Some((_, (begin, line))) = last else {
+        // What has no type is text (RFC 2045 section 5.2).
+        return format!("Content-Type: text/plain; charset=us-ascii; {parameter}\r\n{fields}");
+    };
+    let at = begin + line.trim_end().len();
+    let fits = line.trim_end().len() + 2 + parameter.len() <= LINE;
+    let space = if fits { " " } else { "\r\n " };
+    format!("{};{space}{parameter}{}", &fields[..at], &fields[at..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +162,30 @@ mod tests {
             b"Content-Type: text/plain;\r\n charset=x\r\n\r\nbody\r\n"
         );
         assert_eq!(entity.as_part().last(), Some(&b'y'));
+    }
+
+    #[test]
+    fn fields_that_join_it_say_so_in_its_type() {
+        let long = format!("multipart/mixed;\r\n boundary=\"{}\"", "b".repeat(60));
+        for (own, expected) in [
+            (
+                "Content-ID: <1>\r\nContent-Type: text/plain\r\nContent-Language: de\r\n",
+                "Content-ID: <1>\r\nContent-Type: text/plain; hp=\"clear\"\r\nContent-Language: de\r\n",
+            ),
+            (
+                &format!("Content-Type: {long}\r\n"),
+                &format!("Content-Type: {long};\r\n hp=\"clear\"\r\n"),
+            ),
+            (
+                "",
+                "Content-Type: text/plain; charset=us-ascii; hp=\"clear\"\r\n",
+            ),
+        ] {
+            let entity = Entity(format!("{own}\r\nbody\r\n\r\nContent-Type: x\r\n").into_bytes());
+            let joined = entity.with_fields("Subject: s\r\n".as_bytes(), "clear");
+            let expected = format!("Subject: s\r\n{expected}\r\nbody\r\n\r\nContent-Type: x\r\n");
+            assert_eq!(String::from_utf8_lossy(joined.octets()), expected);
+        }
     }
 
     #[test]

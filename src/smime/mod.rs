@@ -9,7 +9,9 @@ mod certificate;
 mod entity;
 mod error;
 mod folder;
+mod header_protection;
 mod identity;
+mod outside;
 mod protection;
 mod sealer;
 mod signer;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 pub use certificate::{KeyKind, NoCertificate, RecipientCertificate};
 pub use error::SmimeError;
 pub use folder::{CertificateFolder, Directory};
+pub use header_protection::{HeaderProtected, HeaderProtection, Hide, WhenProtected};
 pub use identity::Identity;
 pub use protection::Protection;
 pub use sealer::{ContentCipher, Found, RsaEncryption, Sealer, WhenMissing};
@@ -37,6 +40,8 @@ pub struct Protector {
     pub signer: Option<Arc<Signer>>,
     /// Section `encryption`.
     pub sealer: Option<Arc<Sealer>>,
+    /// Section `header_protection`.
+    pub headers: HeaderProtection,
 }
 
 /// What is done to one message, and all that it takes.
@@ -57,6 +62,7 @@ pub enum Measures {
 pub struct ToSign {
     signer: Arc<Signer>,
     time: Timestamp,
+    headers: HeaderProtected,
 }
 
 /// For whom.
@@ -65,6 +71,7 @@ pub struct ToSeal {
     sealer: Arc<Sealer>,
     recipients: Vec<Arc<RecipientCertificate>>,
     now: Timestamp,
+    headers: HeaderProtected,
 }
 
 /// What is known of a message beforehand.
@@ -96,11 +103,16 @@ impl Protector {
         occasion: &Occasion<'_>,
     ) -> Result<Measures, SmimeError> {
         let lacks = |section| SmimeError::NotAvailable { wanted, section };
+        let headers = self.headers.of(wanted);
         let to_sign = || {
             let signer = self.signer.clone().ok_or(lacks("signing"))?;
             signer.check(occasion.from, occasion.now)?;
             let time = occasion.created_at;
-            Ok::<_, SmimeError>(ToSign { signer, time })
+            Ok::<_, SmimeError>(ToSign {
+                signer,
+                time,
+                headers,
+            })
         };
         let to_seal = || {
             let sealer = self.sealer.clone().ok_or(lacks("encryption"))?;
@@ -111,6 +123,7 @@ impl Protector {
                     sealer,
                     recipients,
                     now,
+                    headers,
                 }),
             }
         };
@@ -120,6 +133,17 @@ impl Protector {
             Protection::Encrypt => Measures::Encrypt(to_seal()?),
             Protection::SignEncrypt => Measures::SignEncrypt(to_sign()?, to_seal()?),
         })
+    }
+}
+
+impl Measures {
+    /// What is done to the header fields.
+    pub fn headers(&self) -> HeaderProtected {
+        match self {
+            Self::None => HeaderProtected::No,
+            Self::Sign(to_sign) => to_sign.headers,
+            Self::Encrypt(to_seal) | Self::SignEncrypt(_, to_seal) => to_seal.headers,
+        }
     }
 }
 
@@ -144,17 +168,17 @@ pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, S
     let (octets, protection) = match measures {
         Measures::None => (octets, Protection::None),
         Measures::Sign(to_sign) => {
-            let (outer, entity) = Entity::split(&octets)?;
+            let (outer, entity) = to_sign.headers.part(&octets)?;
             let Signed(entity) = to_sign.sign(&entity)?;
             (entity.under(outer), Protection::Sign)
         }
         Measures::Encrypt(to_seal) => {
-            let (outer, entity) = Entity::split(&octets)?;
+            let (outer, entity) = to_seal.headers.part(&octets)?;
             let Sealed(entity) = to_seal.seal(&entity)?;
             (entity.under(outer), Protection::Encrypt)
         }
         Measures::SignEncrypt(to_sign, to_seal) => {
-            let (outer, entity) = Entity::split(&octets)?;
+            let (outer, entity) = to_seal.headers.part(&octets)?;
             let Signed(signed) = to_sign.sign(&entity)?;
             let Sealed(entity) = to_seal.seal(&signed)?;
             (entity.under(outer), Protection::SignEncrypt)

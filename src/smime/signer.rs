@@ -24,11 +24,10 @@ pub enum SignatureForm {
 }
 
 /// What signatures are made of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Digest {
     /// SHA-256.
-    #[default]
     Sha256,
     /// SHA-384.
     Sha384,
@@ -52,8 +51,8 @@ pub enum RsaSignature {
 pub struct SigningRules {
     /// Clear or opaque.
     pub form: SignatureForm,
-    /// Of content and attributes.
-    pub digest: Digest,
+    /// Of content and attributes; without it the one that fits the key.
+    pub digest: Option<Digest>,
     /// For RSA keys.
     pub rsa: RsaSignature,
     /// The certificates above our own go along.
@@ -67,6 +66,7 @@ pub struct SigningRules {
 pub struct Signer {
     identity: Identity,
     rules: SigningRules,
+    digest: Digest,
 }
 
 /// What stands in `application/pkcs7-mime` or `multipart/signed`: it cannot be mistaken for
@@ -74,6 +74,15 @@ pub struct Signer {
 pub(super) struct Signed(pub(super) Entity);
 
 impl Digest {
+    /// As long as a key on a curve: gpgsm finds fault with a shorter one.
+    fn fitting(identity: &Identity) -> Self {
+        match (identity.kind, identity.key.bits()) {
+            (KeyKind::Rsa, _) | (KeyKind::Ec, ..=256) => Self::Sha256,
+            (KeyKind::Ec, ..=384) => Self::Sha384,
+            (KeyKind::Ec, _) => Self::Sha512,
+        }
+    }
+
     fn algorithm(self) -> MessageDigest {
         match self {
             Self::Sha256 => MessageDigest::sha256(),
@@ -102,7 +111,12 @@ impl Signer {
                 identity.kind
             ));
         }
-        Ok(Self { identity, rules })
+        let digest = rules.digest.unwrap_or(Digest::fitting(&identity));
+        Ok(Self {
+            identity,
+            rules,
+            digest,
+        })
     }
 
     /// Who signs.
@@ -137,7 +151,7 @@ impl Signer {
             certificate: &self.identity.certificate,
             key: &self.identity.key,
             chain: Some(chain),
-            digest: self.rules.digest.algorithm(),
+            digest: self.digest.algorithm(),
             pss: self.rules.rsa == RsaSignature::Pss,
             time: &*Asn1Time::from_unix(time)?,
             detached: self.rules.form == SignatureForm::Clear,
@@ -157,7 +171,7 @@ impl Signer {
 
     fn multipart(&self, content: &[u8], der: &[u8]) -> Entity {
         let signature = Entity::of_der("application/pkcs7-signature", "smime.p7s", der);
-        let micalg = self.rules.digest.micalg();
+        let micalg = self.digest.micalg();
         Entity::multipart(
             &format!("signed; protocol=\"application/pkcs7-signature\";\r\n micalg={micalg}"),
             &boundary(content),

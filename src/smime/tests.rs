@@ -53,7 +53,11 @@ fn rsa(bits: u32) -> PKey<Private> {
 }
 
 fn ec() -> PKey<Private> {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    on_curve(Nid::X9_62_PRIME256V1)
+}
+
+fn on_curve(curve: Nid) -> PKey<Private> {
+    let group = EcGroup::from_curve_name(curve).unwrap();
     PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
 }
 
@@ -83,7 +87,7 @@ fn message() -> Message {
 fn rules() -> SigningRules {
     SigningRules {
         form: SignatureForm::Clear,
-        digest: Digest::Sha256,
+        digest: None,
         rsa: RsaSignature::Pkcs1,
         chain: true,
         match_from: true,
@@ -143,7 +147,7 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
     let signer = Signer::new(identity(&made), rules()).unwrap();
     let protector = Protector {
         signer: Some(Arc::new(signer)),
-        sealer: None,
+        ..Protector::default()
     };
     let sign = || {
         let to = occasion("a@Contoso.com", Vec::new());
@@ -158,8 +162,32 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
         "From: a@contoso.com\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed;"
     ));
     assert!(text.contains("\r\n micalg=sha-256;\r\n"));
-    assert!(text.contains("\r\nContent-Type: text/plain\r\n\r\nbody\r\n--=_s"));
+    let inside = "\r\nFrom: a@contoso.com\r\nSubject: s\r\n\
+         Content-Type: text/plain; hp=\"clear\"\r\n\r\nbody\r\n--=_s";
+    assert!(text.contains(inside), "{text}");
     assert!(text.lines().all(|line| line.len() <= 78));
+}
+
+#[test]
+fn a_digest_is_as_long_as_the_key_unless_said_otherwise() {
+    let micalg = |curve, digest| {
+        let made = made(on_curve(curve), "a@contoso.com", &all(), ALWAYS);
+        let rules = SigningRules { digest, ..rules() };
+        let protector = Protector {
+            signer: Some(Arc::new(Signer::new(identity(&made), rules).unwrap())),
+            ..Protector::default()
+        };
+        let occasion = occasion("a@contoso.com", Vec::new());
+        let measures = protector.measures(Protection::Sign, &occasion).unwrap();
+        let signed = secure(message(), &measures).unwrap();
+        let text = String::from_utf8(signed.octets().to_vec()).unwrap();
+        let (_, micalg) = text.split_once("micalg=").unwrap();
+        micalg.split(';').next().unwrap().to_owned()
+    };
+    assert_eq!(micalg(Nid::X9_62_PRIME256V1, None), "sha-256");
+    assert_eq!(micalg(Nid::SECP384R1, None), "sha-384");
+    assert_eq!(micalg(Nid::SECP521R1, None), "sha-512");
+    assert_eq!(micalg(Nid::SECP384R1, Some(Digest::Sha256)), "sha-256");
 }
 
 #[test]
@@ -237,20 +265,27 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
     let protector = Protector {
         signer: Some(Arc::new(Signer::new(identity(&signs), rules()).unwrap())),
         sealer: Some(Arc::new(sealer)),
+        ..Protector::default()
     };
     let occasion = occasion("a@contoso.com", recipients);
     let measures = protector
         .measures(Protection::SignEncrypt, &occasion)
         .unwrap();
     let sealed = secure(message(), &measures).unwrap();
+    assert_eq!(measures.headers().as_str(), "cipher-baseline");
     assert_eq!(sealed.protection(), "sign+encrypt");
     let text = String::from_utf8(sealed.octets().to_vec()).unwrap();
     assert!(text.contains("Content-Type: application/pkcs7-mime; smime-type=enveloped-data;\r\n"));
+    assert!(text.starts_with("From: a@contoso.com\r\nSubject: [...]\r\nMIME-Version: 1.0\r\nC"));
     let cms = CmsContentInfo::smime_read_cms(text.as_bytes()).unwrap();
     for reader in [&to, &us] {
         let opened = cms.decrypt(&reader.key, &reader.certificate).unwrap();
         assert!(opened.starts_with(b"Content-Type: multipart/signed;"));
         assert!(opened.windows(12).any(|it| it == b"\r\n\r\nbody\r\n--"));
+        let opened = String::from_utf8(opened).unwrap();
+        let inside = "\r\nSubject: s\r\nHP-Outer: From: a@contoso.com\r\n\
+             HP-Outer: Subject: [...]\r\nContent-Type: text/plain; hp=\"cipher\"\r\n";
+        assert!(opened.contains(inside), "{opened}");
     }
     assert!(cms.decrypt(&other.key, &other.certificate).is_err());
 }

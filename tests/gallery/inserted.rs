@@ -113,38 +113,48 @@ pub(crate) fn gallery() -> Vec<Inserted> {
     files.iter().map(read).collect()
 }
 
-/// Inserts each with its attachments in one transaction; the public ids.
+/// Inserts each; the public ids.
 pub(crate) fn insert(site: &Site, gallery: &[Inserted]) -> Vec<String> {
     let mut database = site.database();
-    let insert = |message: &Inserted| {
-        let transaction = database.transaction().expect("begin");
-        let body = message.html.as_ref().or(message.text.as_ref());
-        let format = if message.html.is_some() {
-            "html"
-        } else {
-            "text"
-        };
-        transaction
-            .execute(
-                "INSERT INTO Alert (ToRecipients, Subject, Body, BodyFormat) VALUES ('ops@example.test', ?1, ?2, ?3)",
-                params![message.subject, body, format],
-            )
-            .expect("insert");
-        let alert = transaction.last_insert_rowid();
-        for file in &message.attachments {
-            attach(&transaction, alert, file);
-        }
-        let id = transaction
-            .query_row(
-                "SELECT PublicId FROM Alert WHERE AlertId = ?1",
-                [alert],
-                |row| row.get(0),
-            )
-            .expect("its id");
-        transaction.commit().expect("commit");
-        id
+    let messages = gallery.iter();
+    messages
+        .map(|message| insert_one(&mut database, message, "default", "ops@example.test"))
+        .collect()
+}
+
+/// Inserts one with its attachments in one transaction; its public id.
+pub(crate) fn insert_one(
+    database: &mut Connection,
+    message: &Inserted,
+    send_port: &str,
+    to: &str,
+) -> String {
+    let transaction = database.transaction().expect("begin");
+    let body = message.html.as_ref().or(message.text.as_ref());
+    let format = if message.html.is_some() {
+        "html"
+    } else {
+        "text"
     };
-    gallery.iter().map(insert).collect()
+    transaction
+        .execute(
+            "INSERT INTO Alert (SendPort, ToRecipients, Subject, Body, BodyFormat) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![send_port, to, message.subject, body, format],
+        )
+        .expect("insert");
+    let alert = transaction.last_insert_rowid();
+    for file in &message.attachments {
+        attach(&transaction, alert, file);
+    }
+    let id = transaction
+        .query_row(
+            "SELECT PublicId FROM Alert WHERE AlertId = ?1",
+            [alert],
+            |row| row.get(0),
+        )
+        .expect("its id");
+    transaction.commit().expect("commit");
+    id
 }
 
 fn attach(database: &Connection, alert: i64, file: &File) {

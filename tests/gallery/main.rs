@@ -6,7 +6,9 @@ mod inserted;
 mod memory;
 mod python;
 mod read;
+mod readers;
 mod refused;
+mod secured;
 #[expect(dead_code, reason = "this binary needs a part of what a site offers")]
 #[path = "../support/site.rs"]
 mod site;
@@ -14,8 +16,10 @@ mod site;
 #[path = "../support"]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod exim;
     pub(crate) mod maildir;
     pub(crate) mod peer;
+    pub(crate) mod people;
     pub(crate) mod postfix;
 }
 
@@ -45,10 +49,12 @@ max_total_size = \"50MiB\"
 
 /// Over the Postfix, without encryption.
 fn send_port_over_postfix(postfix: &Postfix) -> String {
+    send_port_over(&relay_postfix(postfix))
+}
+
+fn relay_postfix(postfix: &Postfix) -> String {
     let port = postfix.plain().port();
-    send_port_over(&format!(
-        "[relay.main]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n"
-    ))
+    format!("[relay.main]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n")
 }
 
 async fn large_postfix() -> Postfix {

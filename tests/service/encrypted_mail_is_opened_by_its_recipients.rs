@@ -59,13 +59,13 @@ fn send_ports(people: &People) -> String {
 }
 
 const ALERTS: &str = "
-    INSERT INTO Alert (Reference, ToRecipients, CcRecipients, BccRecipients, Subject, Body) VALUES
+    INSERT INTO Alert (Reference, ToRecipients, CcRecipients, BccRecipients, Headers, Subject, Body) VALUES
         ('mixed', 'rsa@example.test; second@example.test; nocertificate@example.test; old@example.test',
-         'curve@example.test; signs@example.test', 'hidden@example.test', 'mixed', 'Order 4711');
-    INSERT INTO Alert (Reference, SendPort, ToRecipients, Subject, Body) VALUES
-        ('all', 'all', 'rsa@example.test; nocertificate@example.test', 'all', 'Order 4711'),
-        ('gcm', 'gcm', 'rsa@example.test', 'gcm', 'Order 4711'),
-        ('both', 'both', 'second@example.test', 'both', 'Order 4711');";
+         'curve@example.test; signs@example.test', 'hidden@example.test', json_object('X-Reference', 'mixed'), 'Order 4711', 'Order 4711');
+    INSERT INTO Alert (Reference, SendPort, ToRecipients, Headers, Subject, Body) VALUES
+        ('all', 'all', 'rsa@example.test; nocertificate@example.test', json_object('X-Reference', 'all'), 'Order 4711', 'Order 4711'),
+        ('gcm', 'gcm', 'rsa@example.test', json_object('X-Reference', 'gcm'), 'Order 4711', 'Order 4711'),
+        ('both', 'both', 'second@example.test', json_object('X-Reference', 'both'), 'Order 4711', 'Order 4711');";
 
 /// Each message is opened by exactly those who are to see each other; who cannot be encrypted
 /// to fails alone and is explained.
@@ -95,8 +95,8 @@ async fn and_by_nobody_else() {
 
     let messages = postfix.wait_for_messages(6, Duration::from_secs(30)).await;
     assert_eq!(messages.len(), 6, "and nobody got more");
-    let of = |recipient: &str, subject: &str| {
-        let wanted = format!("Subject: {subject}\r\n");
+    let of = |recipient: &str, reference: &str| {
+        let wanted = format!("X-Reference: {reference}\r\n");
         let mut found = messages
             .iter()
             .filter(|it| it.recipient == format!("{recipient}@example.test"));
@@ -104,7 +104,7 @@ async fn and_by_nobody_else() {
             .by_ref()
             .map(|it| it.as_submitted())
             .find(|octets| String::from_utf8_lossy(octets).contains(&wanted))
-            .unwrap_or_else(|| panic!("{subject} for {recipient}"))
+            .unwrap_or_else(|| panic!("{reference} for {recipient}"))
     };
     for (company, message) in [
         (&["rsa", "second"][..], of("rsa", "mixed")),

@@ -42,6 +42,7 @@ mod more_recipients_than_the_relay_takes;
 mod odd_addresses_are_explained;
 mod port_of_health_is_taken;
 mod preview_is_what_arrives;
+mod protected_headers_are_read_back;
 mod ready_while_it_can_work;
 mod refused_in_every_way;
 mod refused_password_is_tried_once;

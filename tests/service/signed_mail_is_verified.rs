@@ -103,7 +103,9 @@ async fn by_openssl_and_gpgsm_unless_an_octet_was_changed() {
 fn right_by_openssl(people: &People, name: &str, message: &[u8]) {
     let content = people.verify(message).expect(name);
     let content = String::from_utf8(content).expect("7-bit");
-    assert!(content.starts_with("Content-Type: text/plain"), "{content}");
+    assert!(content.starts_with("Date: "), "{content}");
+    let kind = "\r\nContent-Type: text/plain; charset=utf-8; hp=\"clear\"\r\n";
+    assert!(content.contains(kind), "{content}");
     assert!(content.contains("Order 4711:"), "{content}");
     assert!(content.contains("\nGr=C3=BC=C3=9Fe"), "{content}");
     let printed = people.print(message);

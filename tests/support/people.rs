@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 use super::peer;
 
 /// The password of every PKCS #12 file and of every `<name>.encrypted.key`.
@@ -253,6 +255,25 @@ sys.stdout.buffer.write(pkcs7.pkcs7_decrypt_smime(open(sys.argv[1], 'rb').read()
         output.stdout
     }
 
+    /// What a reader that knows RFC 9788 shows, as `protected_header.py` writes it; `done` is
+    /// `clear` or `cipher`.
+    pub(crate) fn read_protected(&self, message: &[u8], payload: &[u8], done: &str) -> Value {
+        fs::write(self.path("outer.eml"), message).expect("write");
+        fs::write(self.path("payload.eml"), payload).expect("write");
+        let reader = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/support/protected_header.py"
+        );
+        let output = Command::new("python3")
+            .args([reader, "outer.eml", "payload.eml", done])
+            .current_dir(&self.folder)
+            .output()
+            .expect("python3 to run");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "python3: {said}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
     /// PKCS #12 as gpgsm 2.2 reads it: it knows no PBES2 with SHA-256.
     fn old_bundle(&self, name: &str) -> String {
         let file = format!("{name}.old.p12");
@@ -312,6 +333,15 @@ impl Gpgsm {
         let files =
             [&signature_file, &content_file].map(|file| file.to_string_lossy().into_owned());
         let output = self.try_ask(&["--verify", &files[0], &files[1]]);
+        output.status.success()
+            && String::from_utf8_lossy(&output.stderr).contains("Good signature")
+    }
+
+    /// Whether a signature in DER with its content is right.
+    pub(crate) fn verify_opaque(&self, signature: &[u8]) -> bool {
+        let file = self.home.path().join("opaque");
+        fs::write(&file, signature).expect("write");
+        let output = self.try_ask(&["--verify", &file.to_string_lossy()]);
         output.status.success()
             && String::from_utf8_lossy(&output.stderr).contains("Good signature")
     }

@@ -1,0 +1,288 @@
+//! Header protection (RFC 9788): the fields of the header section, once more inside of what is
+//! signed or encrypted, and less of them outside.
+
+use serde::Deserialize;
+
+use super::entity::{Entity, field_name};
+use super::outside::outside;
+use super::{Protection, SmimeError};
+
+/// Which messages have their header fields protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenProtected {
+    /// All that are signed or encrypted.
+    #[default]
+    On,
+    /// Those that are encrypted.
+    Encrypted,
+    /// None.
+    Off,
+}
+
+/// What an encrypted message shows outside: a header confidentiality policy (RFC 9788
+/// section 3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hide {
+    /// Everything: `hcp_no_confidentiality`.
+    None,
+    /// `[...]` for the Subject, and no Keywords, no Comments: `hcp_baseline`; nor our own
+    /// X-Alert-Name, which is of their kind.
+    #[default]
+    Baseline,
+    /// Addresses without their names, too, and the Date in UTC: `hcp_shy`; Reply-To likewise.
+    Names,
+}
+
+/// Section `[send_port.<name>.header_protection]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeaderProtection {
+    /// Which messages.
+    pub when: WhenProtected,
+    /// What an encrypted message shows outside.
+    pub hide: Hide,
+    /// What is hidden begins the text, for readers that do not look for it (section 5.2.2).
+    pub legacy_display: bool,
+}
+
+impl Default for HeaderProtection {
+    fn default() -> Self {
+        Self {
+            when: WhenProtected::default(),
+            hide: Hide::default(),
+            legacy_display: true,
+        }
+    }
+}
+
+/// What is done to the header fields of one message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HeaderProtected {
+    /// Nothing.
+    #[default]
+    No,
+    /// They are inside, too, and stay readable outside: `hp="clear"`.
+    Clear,
+    /// They are inside, and outside is what the policy leaves: `hp="cipher"`.
+    Cipher(Hide),
+}
+
+impl HeaderProtection {
+    /// What it means for a message with this protection.
+    pub fn of(self, protection: Protection) -> HeaderProtected {
+        match (self.when, protection.encrypts(), protection.signs()) {
+            (WhenProtected::On | WhenProtected::Encrypted, true, _) => {
+                HeaderProtected::Cipher(self.hide)
+            }
+            (WhenProtected::On, false, true) => HeaderProtected::Clear,
+            _ => HeaderProtected::No,
+        }
+    }
+
+    /// What the text of a message with this protection has to begin with.
+    pub fn to_display(self, protection: Protection) -> Hide {
+        match self.of(protection) {
+            HeaderProtected::Cipher(hide) if self.legacy_display => hide,
+            _ => Hide::None,
+        }
+    }
+}
+
+impl HeaderProtected {
+    /// One word for people and for the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "none",
+            Self::Clear => "clear",
+            Self::Cipher(Hide::None) => "cipher",
+            Self::Cipher(Hide::Baseline) => "cipher-baseline",
+            Self::Cipher(Hide::Names) => "cipher-names",
+        }
+    }
+
+    /// A sentence for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::No => "the header is not protected",
+            Self::Clear => "the header is signed",
+            Self::Cipher(Hide::None) => "the header is protected and stays readable outside",
+            Self::Cipher(Hide::Baseline) => "the Subject is hidden",
+            Self::Cipher(Hide::Names) => "Subject and names are hidden",
+        }
+    }
+
+    /// Parts a message: what goes outside, and the entity that is to be signed or encrypted.
+    pub(super) fn part(self, message: &[u8]) -> Result<(Vec<u8>, Entity), SmimeError> {
+        let (header, entity) = Entity::split(message)?;
+        match self {
+            Self::No => Ok((header, entity)),
+            Self::Clear => {
+                let inside: Vec<_> = protected_fields(&header)?.concat().into_bytes();
+                Ok((header, entity.with_fields(&inside, "clear")))
+            }
+            Self::Cipher(hide) => {
+                let fields = protected_fields(&header)?;
+                let shown: Vec<_> = fields.iter().filter_map(|it| outside(hide, it)).collect();
+                let said = shown.iter().map(|field| hp_outer(field));
+                let inside = fields.concat() + &said.collect::<String>();
+                let outside = shown.concat() + MIME_VERSION;
+                let entity = entity.with_fields(inside.as_bytes(), "cipher");
+                Ok((outside.into_bytes(), entity))
+            }
+        }
+    }
+}
+
+const MIME_VERSION: &str = "MIME-Version: 1.0\r\n";
+
+/// Longest line of a field with encoded-words (RFC 2047 section 2).
+const LINE: usize = 76;
+
+/// All fields but MIME-Version, which is structural (RFC 9787 section 1.1.1) like those of the
+/// content; each with its folds and its line end. There is no Bcc among them: it is envelope only.
+fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
+    let header = std::str::from_utf8(header);
+    let header = header.map_err(|_| SmimeError::Malformed("its header is not UTF-8"))?;
+    let mut fields = Vec::new();
+    let (mut begin, mut end) = (0, 0);
+    for line in header.split_inclusive("\r\n") {
+        if !line.starts_with([' ', '\t']) {
+            fields.push(&header[begin..end]);
+            begin = end;
+        }
+        end += line.len();
+    }
+    fields.push(&header[begin..end]);
+    let is_protected = |field: &&str| {
+        let name = field_name(field);
+        !["", "mime-version", "bcc", "resent-bcc", "hp-outer"].contains(&&*name)
+    };
+    fields.retain(is_protected);
+    Ok(fields)
+}
+
+/// `HP-Outer` (RFC 9788 section 2.2): what stands outside, as the sender left it.
+fn hp_outer(field: &str) -> String {
+    let first = field.split("\r\n").next().unwrap_or_default();
+    let is_long = "HP-Outer: ".len() + first.len() > LINE;
+    match field.split_once(':') {
+        Some((name, value)) if is_long && !value.starts_with("\r\n") => {
+            format!("HP-Outer: {name}:\r\n {}", value.trim_start())
+        }
+        _ => format!("HP-Outer: {field}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "Subject: smime-signed-enc-hp\r\n\
+        Message-ID: <smime-signed-enc-hp@example>\r\n\
+        From: Alice <alice@smime.example>\r\n\
+        To: Bob <bob@smime.example>\r\n\
+        Date: Sat, 20 Feb 2021 10:09:02 -0500\r\n\
+        User-Agent: Sample MUA Version 1.0\r\n";
+
+    fn parted(done: HeaderProtected, header: &str) -> (String, String) {
+        let message = format!(
+            "{header}MIME-Version: 1.0\r\nContent-Type: text/plain; charset=\"utf-8\"\r\n\
+             Content-Transfer-Encoding: 7bit\r\n\r\nbody\r\n"
+        );
+        let (outer, entity) = done.part(message.as_bytes()).unwrap();
+        let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+        (text(&outer), text(entity.octets()))
+    }
+
+    /// The fields of the messages in RFC 9788, appendixes C.1 to C.3.
+    #[test]
+    fn the_examples_of_the_standard_come_out() {
+        let body = |hp: &str| {
+            format!(
+                "Content-Type: text/plain; charset=\"utf-8\"; hp=\"{hp}\"\r\n\
+                 Content-Transfer-Encoding: 7bit\r\n\r\nbody\r\n"
+            )
+        };
+        let (outer, inner) = parted(HeaderProtected::Clear, HEADER);
+        assert_eq!(outer, format!("{HEADER}MIME-Version: 1.0\r\n"));
+        assert_eq!(inner, format!("{HEADER}{}", body("clear")));
+
+        let hidden = HEADER.replacen("smime-signed-enc-hp", "[...]", 1);
+        let said = |outer: &str| -> String {
+            let lines = outer.split_inclusive("\r\n");
+            lines.map(|line| format!("HP-Outer: {line}")).collect()
+        };
+        let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Baseline), HEADER);
+        assert_eq!(outer, format!("{hidden}MIME-Version: 1.0\r\n"));
+        let expected = format!("{HEADER}{}{}", said(&hidden), body("cipher"));
+        assert_eq!(inner, expected);
+
+        let shy = hidden
+            .replace("Alice <alice@smime.example>", "alice@smime.example")
+            .replace("Bob <bob@smime.example>", "bob@smime.example")
+            .replace("10:09:02 -0500", "15:09:02 +0000");
+        let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Names), HEADER);
+        assert_eq!(outer, format!("{shy}MIME-Version: 1.0\r\n"));
+        let expected = format!("{HEADER}{}{}", said(&shy), body("cipher"));
+        assert_eq!(inner, expected);
+    }
+
+    #[test]
+    fn folds_stay_and_no_line_becomes_too_long() {
+        let subject = format!(
+            "Subject: =?utf-8?q?{}?=\r\n =?utf-8?q?=C3=BC?=\r\n",
+            "x".repeat(55)
+        );
+        let (_, inner) = parted(HeaderProtected::Cipher(Hide::None), &subject);
+        assert!(inner.starts_with(&subject), "{inner}");
+        let said = subject.replace("Subject: ", "\r\nHP-Outer: Subject:\r\n ");
+        assert!(inner.contains(&said), "{inner}");
+        assert!(inner.lines().all(|line| line.len() <= 76), "{inner}");
+    }
+
+    #[test]
+    fn no_field_that_is_not_there_is_said_to_be_outside() {
+        let header = "Keywords: a\r\nX-Ticket: 7\r\nHP-Outer: Subject: forged\r\nBcc: b@x\r\n";
+        let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Baseline), header);
+        assert_eq!(outer, "X-Ticket: 7\r\nMIME-Version: 1.0\r\n");
+        assert!(
+            inner.starts_with("Keywords: a\r\nX-Ticket: 7\r\nHP-Outer: X-Ticket: 7\r\nContent-"),
+            "{inner}"
+        );
+    }
+
+    /// RFC 6532; such a message is submitted with SMTPUTF8 alone.
+    #[test]
+    fn addresses_beyond_ascii_are_protected_like_others() {
+        let header = "From: J <jö@x>\r\nTo: K <kö@x>, l@x\r\n";
+        let (_, inner) = parted(HeaderProtected::Clear, header);
+        assert!(inner.starts_with(header), "{inner}");
+        let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Names), header);
+        assert_eq!(
+            outer,
+            "From: jö@x\r\nTo: kö@x, l@x\r\nMIME-Version: 1.0\r\n"
+        );
+        let said = "HP-Outer: From: jö@x\r\nHP-Outer: To: kö@x, l@x\r\n";
+        assert!(inner.contains(said), "{inner}");
+    }
+
+    #[test]
+    fn only_what_is_encrypted_is_hidden() {
+        let on = HeaderProtection::default();
+        let of = |when, protection| HeaderProtection { when, ..on }.of(protection).as_str();
+        for (when, sign, encrypt) in [
+            (WhenProtected::On, "clear", "cipher-baseline"),
+            (WhenProtected::Encrypted, "none", "cipher-baseline"),
+            (WhenProtected::Off, "none", "none"),
+        ] {
+            assert_eq!(of(when, Protection::None), "none");
+            assert_eq!(of(when, Protection::Sign), sign);
+            assert_eq!(of(when, Protection::Encrypt), encrypt);
+            assert_eq!(of(when, Protection::SignEncrypt), encrypt);
+        }
+        assert_eq!(on.to_display(Protection::Sign), Hide::None);
+        assert_eq!(on.to_display(Protection::Encrypt), Hide::Baseline);
+    }
+}
