@@ -8,6 +8,7 @@ use crate::domain::{
 };
 use crate::smime::{
     Binding, Candidate, ContentCipher, FoundCertificate, RecipientCertificate, RsaEncryption,
+    address_key,
 };
 use crate::store::certificates::CertificateStore;
 
@@ -146,7 +147,7 @@ async fn import_one(
 fn normal(address: &str) -> Result<String, String> {
     let mailbox = parse_mailbox(address);
     let mailbox = mailbox.map_err(|error| format!("'{address}' is no mail address: {error}"))?;
-    Ok(mailbox.address.to_lowercase())
+    Ok(address_key(&mailbox.address))
 }
 
 fn check_choice(choice: &CertificateChoice) -> Result<(), String> {
@@ -201,11 +202,10 @@ pub fn thumbprint(text: &str) -> Result<String, String> {
     }
 }
 
-/// What is meant by a word of the command line: a thumbprint, or an address as it stands in the
-/// table.
+/// An address of the command line as it stands in the table.
 ///
 /// # Errors
-/// What was expected, in a sentence.
+/// [`AppError::Config`]: what was expected, in a sentence.
 pub fn certificate_owner(address: &str) -> Result<String, AppError> {
     normal(address).map_err(AppError::Config)
 }

@@ -9,7 +9,7 @@ use super::NotComposed;
 use super::compose::unread;
 use super::securing::{NotSecured, in_background};
 use crate::domain::{CertificateEntry, CertificateId, Timestamp};
-use crate::smime::{Candidate, Found, RecipientCertificate, Sealer, SmimeError};
+use crate::smime::{Candidate, Found, RecipientCertificate, Sealer, SmimeError, address_key};
 use crate::store::certificates::CertificateStore;
 
 /// Most certificates that are kept read, some 8 KiB each.
@@ -77,7 +77,7 @@ impl CertificateShelf {
         let Some(store) = &self.store else {
             return Ok(Default::default());
         };
-        let wanted: HashSet<_> = addresses.iter().map(|it| it.to_lowercase()).collect();
+        let wanted: HashSet<_> = addresses.iter().map(|it| address_key(it)).collect();
         let wanted: Vec<_> = wanted.into_iter().collect();
         let entries = store.certificate_entries(&wanted).await.map_err(waits)?;
         let lacking = self.lacking(&entries);
@@ -166,3 +166,7 @@ impl Kept {
         self.read.insert(sha256.to_owned(), (read, self.uses));
     }
 }
+
+#[cfg(test)]
+#[path = "keyring_tests.rs"]
+mod tests;

@@ -80,7 +80,7 @@ impl fmt::Display for RevokedCertificate {
 /// A certificate for one address; all but address, choice and source is taken from `pem`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateText {
-    /// Whom it is for, in lower case.
+    /// Whom it is for, in lower case, the domain in A-labels.
     pub address: String,
     /// Who says so.
     pub bound_by: BoundBy,

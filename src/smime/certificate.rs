@@ -11,7 +11,7 @@ use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::x509::{X509, X509Ref};
 
 use super::sealer::{ContentCipher, RsaEncryption};
-use crate::domain::{CertificateChoice, CertificateEntry, Timestamp};
+use crate::domain::{CertificateChoice, CertificateEntry, Timestamp, domain_to_ascii};
 
 /// RSA keys below this are not used.
 const LEAST_RSA_BITS: u32 = 2048;
@@ -88,6 +88,15 @@ fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
     DateTime::from_timestamp(seconds, 0)
 }
 
+/// The form in which addresses are compared: in lower case, the domain in A-labels, as certificates
+/// have to write it (RFC 5280 section 7.5).
+pub fn address_key(address: &str) -> String {
+    let ascii = address
+        .rsplit_once('@')
+        .and_then(|(local, domain)| Some(format!("{local}@{}", domain_to_ascii(domain).ok()?)));
+    ascii.unwrap_or_else(|| address.to_owned()).to_lowercase()
+}
+
 /// The mail addresses that a certificate is for, in lower case: rfc822Name of the
 /// subjectAltName, and emailAddress of the subject (RFC 8550 section 3).
 pub(super) fn addresses(certificate: &X509Ref) -> Vec<String> {
@@ -100,8 +109,8 @@ pub(super) fn addresses(certificate: &X509Ref) -> Vec<String> {
     let entries = subject.entries_by_nid(Nid::PKCS9_EMAILADDRESS);
     let entries = entries.filter_map(|entry| entry.data().to_string().ok());
     let mut found: Vec<String> = names
-        .map(str::to_lowercase)
-        .chain(entries.map(|text| text.to_lowercase()))
+        .map(address_key)
+        .chain(entries.map(|text| address_key(&text)))
         .collect();
     found.sort();
     found.dedup();

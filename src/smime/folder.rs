@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use openssl::x509::X509;
 
 use super::candidate::Candidate;
-use super::certificate::{RecipientCertificate, certificates_of};
+use super::certificate::{RecipientCertificate, address_key, certificates_of};
 use crate::domain::{Timestamp, parse_mailbox};
 
 /// How long a look at the folder stands: a certificate that is put there is found after it.
@@ -126,7 +126,7 @@ fn held(path: &Path) -> Result<Held, String> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = parse_mailbox(&stem)
         .ok()
-        .map(|mailbox| mailbox.address.to_lowercase());
+        .map(|mailbox| address_key(&mailbox.address));
     let with_addresses = |certificate: X509| {
         let certificate = RecipientCertificate::new(certificate, &shown.to_string())?;
         let mut of = certificate.addresses.to_vec();
@@ -172,7 +172,7 @@ impl Directory {
 
     /// Those for an address.
     pub(super) fn candidates(&self, address: &str) -> impl Iterator<Item = Candidate> {
-        let of_address = self.by_address.get(&address.to_lowercase());
+        let of_address = self.by_address.get(&address_key(address));
         of_address.into_iter().flatten().map(Candidate::of_folder)
     }
 }

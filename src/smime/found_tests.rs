@@ -295,3 +295,16 @@ fn what_was_chosen_and_told_goes_along() {
     let told = [ContentCipher::Aes256Gcm, ContentCipher::Aes128Cbc];
     assert_eq!(it.capabilities.as_deref(), Some(&told[..]));
 }
+
+#[test]
+fn an_address_is_found_however_its_domain_is_written() {
+    let found = FoundCertificate::read(&of("Ops@xn--bcher-kva.example").to_pem().unwrap()).unwrap();
+    assert_eq!(found[0].addresses(), ["ops@xn--bcher-kva.example"]);
+    for written in ["OPS@Bücher.example", "ops@XN--bcher-kva.Example"] {
+        assert_eq!(
+            crate::smime::address_key(written),
+            "ops@xn--bcher-kva.example"
+        );
+    }
+    assert_eq!(crate::smime::address_key("Zoë@x.com"), "zoë@x.com");
+}

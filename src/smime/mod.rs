@@ -21,7 +21,7 @@ mod signer;
 use std::sync::Arc;
 
 pub use candidate::{Candidate, Found};
-pub use certificate::{KeyKind, NoCertificate, RecipientCertificate};
+pub use certificate::{KeyKind, NoCertificate, RecipientCertificate, address_key};
 pub use error::SmimeError;
 pub use folder::{CertificateFolder, Directory};
 pub use found::{Binding, FoundCertificate};

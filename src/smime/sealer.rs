@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::SmimeError;
 use super::candidate::{Candidate, Found, best};
-use super::certificate::RecipientCertificate;
+use super::certificate::{RecipientCertificate, address_key};
 use super::entity::Entity;
 use super::folder::CertificateFolder;
 use crate::domain::Timestamp;
@@ -173,7 +173,7 @@ impl Sealer {
             None => Arc::default(),
         };
         let find = |address: &String| {
-            let stored = of_database.get(&address.to_lowercase());
+            let stored = of_database.get(&address_key(address));
             let mut candidates = stored.cloned().unwrap_or_default();
             let in_folder = directory.candidates(address);
             let known =
