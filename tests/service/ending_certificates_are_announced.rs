@@ -28,6 +28,11 @@ async fn once_in_the_event_log() {
     }
     let shown = "SELECT group_concat(Address || ' ' || DaysLeft) FROM ExpiringCertificate";
     assert_eq!(site.value(shown), "soon@example.test 0");
+    let checked = text(&site.sendport(&["check"]));
+    assert!(
+        checked.contains("of soon@example.test ends in 0 days, and there is no other one"),
+        "{checked}"
+    );
     let first = site.run();
     site.wait_until(SAID, "1", Duration::from_secs(30)).await;
     let message =
