@@ -1,5 +1,6 @@
 //! The composition root: the only place that names concrete adapters.
 
+mod certificates;
 mod database;
 mod demo;
 mod http;
@@ -19,6 +20,10 @@ use crate::store::StoreError;
 
 pub use crate::dispatcher::Preview;
 pub use crate::template::ChangeKind;
+pub use certificates::{
+    CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,
+    check_certificates, import_certificates, thumbprint,
+};
 pub use database::{check_database, migration_script, open_store, schema_problem};
 pub use demo::DemoDatabase;
 pub use parts::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::parts::{make_send_ports, template_shelf};
 use super::{AppError, system_clock};
 use crate::config::Config;
-use crate::dispatcher::{NotComposed, Preview, Sources, preview};
+use crate::dispatcher::{CertificateShelf, NotComposed, Preview, Sources, preview};
 use crate::domain::AlertId;
 use crate::replies::ReplyTable;
 use crate::store::{Loaded, Store};
@@ -39,6 +39,7 @@ pub async fn preview_alert(
     let sources = Sources {
         templates: &templates,
         contents: &**store,
+        certificates: &Arc::new(CertificateShelf::new(store.clone())),
     };
     let made = preview(alert, port, &sources, &ReplyTable::built_in(), &*clock).await;
     match made {

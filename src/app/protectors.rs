@@ -41,14 +41,25 @@ fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
         notes: signer.identity().ends_soon(now).into_iter().collect(),
     });
     let encryption = protector.sealer.iter().map(|sealer| {
+        let section = format!("send_port.{name}.encryption");
+        let Some(folder) = &sealer.folder else {
+            return ProtectionState {
+                section,
+                facts: "certificates of the database alone".to_owned(),
+                notes: Vec::new(),
+            };
+        };
         // It was read a moment ago.
-        let directory = sealer.folder.directory().unwrap_or_default();
+        let directory = folder.directory().unwrap_or_default();
         let mut notes = directory.unreadable.clone();
         notes.extend(directory.useless(now));
         notes.extend(open_header(protector).map(str::to_owned));
         ProtectionState {
-            section: format!("send_port.{name}.encryption"),
-            facts: format!("certificates for {} addresses", directory.addresses()),
+            section,
+            facts: format!(
+                "certificates for {} addresses in the folder, beside those of the database",
+                directory.addresses()
+            ),
             notes,
         }
     });
@@ -120,8 +131,11 @@ fn identity(section: &SigningConfig) -> Result<Identity, String> {
 }
 
 fn sealer(section: &EncryptionConfig) -> Result<Sealer, String> {
-    let folder = CertificateFolder::new(&section.certificates_folder);
-    folder.directory()?;
+    let folder = section.certificates_folder.as_deref();
+    let folder = folder.map(CertificateFolder::new);
+    if let Some(folder) = &folder {
+        folder.directory()?;
+    }
     let own = match &section.own_certificate_file {
         Some(file) => own_certificates(file)?,
         None => Vec::new(),

@@ -16,7 +16,7 @@ use super::{AppError, system_clock};
 use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
 use crate::clock::SystemClock;
 use crate::config::{Config, SendPortConfig, ServiceConfig};
-use crate::dispatcher::{Dispatcher, Parts, RelayBoard, TemplateShelf};
+use crate::dispatcher::{CertificateShelf, Dispatcher, Parts, RelayBoard, TemplateShelf};
 use crate::domain::{InstanceInfo, SendPortInfo};
 use crate::driver::{
     self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, Pulses,
@@ -43,6 +43,7 @@ pub struct Service {
     store: Arc<dyn Store>,
     send_ports: BTreeMap<String, SendPort>,
     templates: Arc<TemplateShelf>,
+    certificates: Arc<CertificateShelf>,
     replies: Arc<ReplyTable>,
     relays: Vec<Arc<dyn Relay>>,
     sign_ins: Arc<SharedSignIns>,
@@ -67,6 +68,7 @@ impl Service {
         );
         Ok(Self {
             templates: Arc::new(template_shelf(&config, &store)?),
+            certificates: Arc::new(CertificateShelf::new(store.clone())),
             store,
             send_ports: make_send_ports(&config)?,
             replies: Arc::new(ReplyTable::built_in()),
@@ -237,6 +239,7 @@ impl Service {
             auditors,
             contents: self.store.clone(),
             templates: self.templates.clone(),
+            certificates: self.certificates.clone(),
             replies: self.replies.clone(),
             clock: system_clock(),
             journal: ledger.clone(),

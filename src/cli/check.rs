@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Failure, config_file, say};
 use crate::app::{self, AppError};
 use crate::config::Config;
-use crate::domain::{SessionFacts, TemplateRow};
+use crate::domain::{ExpiringCertificate, SessionFacts, TemplateRow};
 use crate::relay::{NotReady, Relay};
 use crate::replies::ReplyTable;
 
@@ -150,9 +150,25 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         ))),
         Err(error) => findings.fail("environment", error.into()),
     }
+    match store.expiring_certificates().await {
+        Ok(expiring) => note_expiring(&expiring),
+        Err(error) => findings.fail("certificates in the database", error.into()),
+    }
     match store.templates().await {
         Ok(templates) => check_stored_templates(config, &templates.rows),
         Err(error) => findings.fail("templates in the database", error.into()),
+    }
+}
+
+fn note_expiring(expiring: &[ExpiringCertificate]) {
+    for it in expiring {
+        let (address, thumbprint, days) = (&it.address, &it.thumbprint, it.days_left);
+        Findings::note(
+            "certificates in the database",
+            format_args!(
+                "{thumbprint} of {address} ends in {days} days, and there is no other one"
+            ),
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: each verb a file.
 
 mod adopt;
+mod cert;
 mod check;
 mod demo;
 mod health;
@@ -75,6 +76,8 @@ enum Verb {
     Preview(preview::Args),
     /// Keep templates in the database: import, export, list, check
     Template(template::Args),
+    /// Keep recipients' certificates in the database: import, list, check, revoke, remove
+    Cert(cert::Args),
     /// Ask the running service whether it can work, or lives
     Health(health::Args),
     /// Put held alerts back into the queue
@@ -182,6 +185,7 @@ impl Cli {
             Verb::Health(args) => health::perform(args, load(self.config)?).await,
             Verb::Preview(args) => preview::perform(args, load(self.config)?).await,
             Verb::Template(args) => template::perform(args, self.config).await,
+            Verb::Cert(args) => cert::perform(args, self.config).await,
             Verb::Release(args) => release::perform(args, load(self.config)?).await,
             Verb::Resolve(args) => resolve::perform(args, load(self.config)?).await,
         }

@@ -11,8 +11,8 @@ use crate::smime::{ContentCipher, RsaEncryption, WhenMissing};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncryptionConfig {
-    /// Folder of PEM and DER files.
-    pub certificates_folder: PathBuf,
+    /// Folder of PEM and DER files, beside the database's certificates.
+    pub certificates_folder: Option<PathBuf>,
     /// What becomes of an alert for somebody without a certificate.
     #[serde(default)]
     pub when_missing: WhenMissing,
@@ -32,7 +32,8 @@ pub struct EncryptionConfig {
 impl EncryptionConfig {
     /// Every path that it names.
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        std::iter::once(&mut self.certificates_folder).chain(&mut self.own_certificate_file)
+        let folder = self.certificates_folder.iter_mut();
+        folder.chain(&mut self.own_certificate_file)
     }
 
     /// What keeps it from working; `key` is that of the section.
@@ -42,10 +43,12 @@ impl EncryptionConfig {
             what: what.to_owned(),
         };
         let mut found = Vec::new();
-        if self.certificates_folder.as_os_str().is_empty() {
+        let folder = self.certificates_folder.as_deref();
+        if folder.is_some_and(|folder| folder.as_os_str().is_empty()) {
             found.push(problem(
                 "certificates_folder",
-                "it is empty; write the path of a folder with the recipients' certificates",
+                "it is empty; write the path of a folder with recipients' certificates, or leave \
+                 it out where all of them are in the database",
             ));
         }
         if self.cipher == ContentCipher::TripleDes && !self.legacy {
@@ -69,6 +72,7 @@ mod tests {
             let section: EncryptionConfig = toml::from_str(text).unwrap();
             section.problems("e").len()
         };
+        assert_eq!(found(""), 0);
         assert_eq!(found("certificates_folder = 'c'"), 0);
         assert_eq!(found("certificates_folder = ''"), 1);
         assert_eq!(found("certificates_folder = 'c'\ncipher = '3des-cbc'"), 1);

@@ -1,12 +1,13 @@
 //! From an alert to its message.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::room::Place;
 use super::securing::{Certificates, measures, secured};
-use super::{Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
+use super::{CertificateShelf, Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
 use crate::domain::{Alert, Attachment, AttachmentId, Envelope, Message};
 use crate::mime::{self, Displayed, MessageSettings};
 use crate::send_port::{Refusal, SendPort};
@@ -78,6 +79,8 @@ pub struct Sources<'a> {
     pub templates: &'a TemplateShelf,
     /// What is read while a message is made.
     pub contents: &'a dyn Contents,
+    /// The recipients' certificates.
+    pub certificates: &'a Arc<CertificateShelf>,
 }
 
 impl Sources<'_> {
@@ -226,6 +229,7 @@ impl Dispatcher {
         let sources = Sources {
             templates: &self.parts.templates,
             contents: &*self.parts.contents,
+            certificates: &self.parts.certificates,
         };
         let attachments = sources.attachments(alert, port).await?;
         let place = match place {
@@ -275,7 +279,7 @@ fn displayed(hidden: Hide) -> Displayed {
     }
 }
 
-fn unread(what: &'static str, error: StoreError) -> NotComposed {
+pub(super) fn unread(what: &'static str, error: StoreError) -> NotComposed {
     if error.is_transient() {
         return NotComposed::NotNow { what, error };
     }

@@ -69,6 +69,7 @@ impl Room {
             auditors: BTreeMap::from([("default".to_owned(), auditor)]),
             contents: Arc::new(store),
             templates: Arc::new(TemplateShelf::of_folder(TemplateSet::empty())),
+            certificates: Arc::new(CertificateShelf::of_folders()),
             replies,
             clock,
             journal: Arc::new(Uncontested),
@@ -231,7 +232,7 @@ fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
         cipher: ContentCipher::default(),
         rsa: RsaEncryption::default(),
         when_missing,
-        folder: CertificateFolder::new(folder),
+        folder: Some(CertificateFolder::new(folder)),
         own: Vec::new(),
     };
     let mut port = port("[send_port.default.retry]\nfirst_delay = '7s'");

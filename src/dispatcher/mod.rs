@@ -6,6 +6,7 @@
 mod board;
 mod compose;
 mod copies;
+mod keyring;
 mod news;
 mod preview;
 mod reach;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use board::RelayBoard;
 pub use compose::{Draft, NotComposed, Sources};
+pub use keyring::CertificateShelf;
 pub use preview::{Preview, preview};
 use roll::{Roll, Rules};
 use room::{Place, Room};
@@ -63,6 +65,8 @@ pub struct Parts {
     pub contents: Arc<dyn Contents>,
     /// The templates.
     pub templates: Arc<TemplateShelf>,
+    /// The recipients' certificates.
+    pub certificates: Arc<CertificateShelf>,
     /// The table of replies.
     pub replies: Arc<ReplyTable>,
     /// Wall-clock time.
@@ -194,10 +198,12 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
-        let certificates = match Certificates::of_those_waiting(alert, port, &mut roll, now).await {
-            Ok(certificates) => certificates,
-            Err(error) => return wait_for_protection(port.retry.first_delay, &error.to_string()),
-        };
+        let keyring = &self.parts.certificates;
+        let certificates =
+            match Certificates::of_those_waiting(alert, port, keyring, &mut roll, now).await {
+                Ok(certificates) => certificates,
+                Err(why) => return refused_or_waiting(why, roll, port),
+            };
         let envelope = envelope(alert, port, certificates.together(roll.forward_paths()));
         if certificates.leave_nobody(&envelope.forward_paths) {
             return decided(roll.into_decision(None, port.in_doubt, None));
@@ -205,12 +211,7 @@ impl Dispatcher {
         let composed = self.compose(place, alert, port, &envelope, &certificates);
         let composed = match composed.await {
             Ok(composed) => composed,
-            Err(why) => {
-                return waiting(why, port.retry.first_delay).unwrap_or_else(|refusal| {
-                    roll.refuse(&refusal);
-                    decided(roll.into_decision(None, port.in_doubt, None))
-                });
-            }
+            Err(why) => return refused_or_waiting(why, roll, port),
         };
         if envelope.forward_paths.is_empty() {
             let version = composed.template_version;
@@ -260,6 +261,14 @@ fn envelope(alert: &Alert, port: &SendPort, forward_paths: Vec<ForwardPath>) -> 
         forward_paths,
         dsn: receipt::request(alert, port),
     }
+}
+
+/// What becomes of an alert that there is no message of.
+fn refused_or_waiting(why: NotComposed, mut roll: Roll, port: &SendPort) -> OutcomeKind {
+    waiting(why, port.retry.first_delay).unwrap_or_else(|refusal| {
+        roll.refuse(&refusal);
+        decided(roll.into_decision(None, port.in_doubt, None))
+    })
 }
 
 /// What is done with an alert that cannot be composed now; the error is why it never can be.

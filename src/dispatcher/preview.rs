@@ -53,8 +53,9 @@ pub async fn preview(
         slowed_for: None,
     };
     let mut roll = Roll::call(&alert, &rules);
-    let certificates = Certificates::of_those_waiting(&alert, port, &mut roll, now).await;
-    let certificates = certificates.map_err(NotSecured::from)?;
+    let keyring = sources.certificates;
+    let certificates =
+        Certificates::of_those_waiting(&alert, port, keyring, &mut roll, now).await?;
     let envelope = envelope(&alert, port, certificates.together(roll.forward_paths()));
     let international = envelope.has_international_recipients();
     let attachments = sources.attachments(&alert, port).await?;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Draft;
 use super::roll::Roll;
+use super::{CertificateShelf, Draft, NotComposed};
 use crate::domain::{Alert, ForwardPath, Message, RecipientKind, SecuredMessage, Timestamp};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{
@@ -63,9 +63,10 @@ impl Certificates {
     pub(super) async fn of_those_waiting(
         alert: &Alert,
         port: &SendPort,
+        keyring: &Arc<CertificateShelf>,
         roll: &mut Roll,
         now: Timestamp,
-    ) -> Result<Self, SmimeError> {
+    ) -> Result<Self, NotComposed> {
         let encrypts = port.decide_protection(alert).is_ok_and(|it| it.encrypts());
         let Some(sealer) = port.protector.sealer.clone().filter(|_| encrypts) else {
             return Ok(Self::default());
@@ -76,7 +77,7 @@ impl Certificates {
             .map(|(.., address)| address.clone())
             .collect();
         let when_missing = sealer.when_missing;
-        let found = in_background(move || sealer.certificates(&addresses, now)).await??;
+        let found = keyring.find(sealer, addresses, now).await?;
         let mut certificates = Self {
             needed: true,
             of: BTreeMap::new(),
@@ -151,7 +152,7 @@ pub(super) async fn secured(
 }
 
 /// On a thread for work that takes a processor or a disk its time.
-async fn in_background<T: Send + 'static>(
+pub(super) async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SmimeError> {
     let done = tokio::task::spawn_blocking(work).await;

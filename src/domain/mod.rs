@@ -11,6 +11,7 @@ mod attachment;
 mod attempt;
 mod audit;
 mod biztalk;
+mod certificate;
 mod charset;
 mod domain_name;
 mod dsn;
@@ -33,6 +34,10 @@ pub use attempt::{
 };
 pub use audit::{AuditCopy, AuditStage};
 pub use biztalk::{Macro, resolve_macros};
+pub use certificate::{
+    BoundBy, CertificateAdded, CertificateChoice, CertificateEntry, CertificateId, CertificateRow,
+    CertificateText, ExpiringCertificate, RevokedCertificate,
+};
 pub use charset::Charset;
 pub use domain_name::domain_to_ascii;
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};

@@ -4,6 +4,7 @@
 //! and ends when it is told to stop or its lease is lost. Claimed alerts are worked on outside
 //! of any transaction, each in a task of its own.
 
+mod expiry;
 mod failures;
 mod heartbeat;
 mod lease_guard;
@@ -39,6 +40,7 @@ use crate::domain::{
 };
 use crate::metrics::{Metrics, Operation};
 use crate::store::{Claim, Event, Explanation, Loaded, Store, StoreError};
+use expiry::ExpiryWatch;
 use heartbeat::Heartbeat;
 use recorder::{Finished, Recorder};
 use shares::Shares;
@@ -153,6 +155,7 @@ impl Driver {
         let heartbeat = tokio::spawn(heartbeat.run());
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
         let teller = tokio::spawn(self.teller().run());
+        let expiry_watch = tokio::spawn(self.expiry_watch().run());
         let (tasks, recorder) = self.tasks();
         self.take_work(&tasks, &lease_lost, events).await;
         self.pulses.end();
@@ -161,6 +164,7 @@ impl Driver {
         drop(tasks);
         sweeper.abort();
         teller.abort();
+        expiry_watch.abort();
         let recorded = tokio::time::timeout(self.rhythm.drain_timeout, recorder)
             .await
             .is_ok();
@@ -259,6 +263,14 @@ impl Driver {
             store: self.store.clone(),
             instance: self.instance.id,
             notices: self.notices.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn expiry_watch(&self) -> ExpiryWatch {
+        ExpiryWatch {
+            store: self.store.clone(),
+            instance: self.instance.id,
             metrics: self.metrics.clone(),
         }
     }

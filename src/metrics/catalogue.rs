@@ -80,6 +80,8 @@ catalogue! {
         "How often the lease was lost and the instance started anew.";
     EVENTS = "sendport_events_total", Counter, ["type", "severity"],
         "Rows for the table EventLog, by its columns EventType and Severity.";
+    CERTIFICATE_END = "sendport_certificate_end_timestamp_seconds", Gauge, [],
+        "When the first certificate of the view ExpiringCertificate ends, in seconds since 1970; 0 where it has none.";
 
     DATABASE_UP = "sendport_database_up", Gauge, [],
         "1 if the database answered the last time that it was asked, with the schema that this program needs.";

@@ -6,6 +6,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::catalogue as c;
 use super::family::{Maker, timer};
+use crate::domain::Timestamp;
 
 /// What is asked of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub struct ServiceMetrics {
     spool_bytes: IntGauge,
     spool_writable: IntGauge,
     swept: IntCounterVec,
+    certificate_end: Gauge,
 }
 
 impl ServiceMetrics {
@@ -87,6 +89,7 @@ impl ServiceMetrics {
             spool_bytes: maker.one_gauge(&c::SPOOL_BYTES),
             spool_writable: maker.one_gauge(&c::SPOOL_WRITABLE),
             swept,
+            certificate_end: one_fraction(&c::CERTIFICATE_END),
         }
     }
 
@@ -109,6 +112,12 @@ impl ServiceMetrics {
     /// A row for `EventLog`, whether it could be written or not.
     pub fn event(&self, event_type: &str, severity: &str) {
         self.events.with_label_values(&[event_type, severity]).inc();
+    }
+
+    /// When the first recipient's certificate ends that ends soon; none does: `None`.
+    pub fn certificate_ends(&self, soonest: Option<Timestamp>) {
+        let millis = soonest.map_or(0, |at| at.timestamp_millis());
+        self.certificate_end.set(seconds(millis));
     }
 
     /// Whether the database answers.

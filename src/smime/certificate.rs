@@ -1,14 +1,17 @@
 //! What certificates say about whose they are and what for (RFC 8550).
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::DateTime;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::x509::{X509, X509Ref};
 
-use crate::domain::Timestamp;
+use super::sealer::{ContentCipher, RsaEncryption};
+use crate::domain::{CertificateChoice, CertificateEntry, Timestamp, domain_to_ascii};
 
 /// RSA keys below this are not used.
 const LEAST_RSA_BITS: u32 = 2048;
@@ -85,6 +88,15 @@ fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
     DateTime::from_timestamp(seconds, 0)
 }
 
+/// The form in which addresses are compared: in lower case, the domain in A-labels, as certificates
+/// have to write it (RFC 5280 section 7.5).
+pub fn address_key(address: &str) -> String {
+    let ascii = address
+        .rsplit_once('@')
+        .and_then(|(local, domain)| Some(format!("{local}@{}", domain_to_ascii(domain).ok()?)));
+    ascii.unwrap_or_else(|| address.to_owned()).to_lowercase()
+}
+
 /// The mail addresses that a certificate is for, in lower case: rfc822Name of the
 /// subjectAltName, and emailAddress of the subject (RFC 8550 section 3).
 pub(super) fn addresses(certificate: &X509Ref) -> Vec<String> {
@@ -97,22 +109,44 @@ pub(super) fn addresses(certificate: &X509Ref) -> Vec<String> {
     let entries = subject.entries_by_nid(Nid::PKCS9_EMAILADDRESS);
     let entries = entries.filter_map(|entry| entry.data().to_string().ok());
     let mut found: Vec<String> = names
-        .map(str::to_lowercase)
-        .chain(entries.map(|text| text.to_lowercase()))
+        .map(address_key)
+        .chain(entries.map(|text| address_key(&text)))
         .collect();
     found.sort();
     found.dedup();
     found
 }
 
+/// A digest of the DER form in upper case, as Windows shows it.
+pub(super) fn fingerprint(certificate: &X509Ref, digest: MessageDigest) -> Option<String> {
+    use fmt::Write;
+    let mut text = String::new();
+    for octet in certificate.digest(digest).ok()?.iter() {
+        write!(text, "{octet:02X}").ok()?;
+    }
+    Some(text)
+}
+
 /// A certificate that messages are encrypted to.
+#[derive(Clone)]
 pub struct RecipientCertificate {
     pub(super) certificate: X509,
     pub(super) validity: Validity,
     /// Its key, or why it cannot be used.
     kind: Result<KeyKind, String>,
+    /// SHA-256 of its DER form.
+    pub(super) sha256: String,
+    /// Those in it, in lower case.
+    pub(super) addresses: Arc<[String]>,
     /// Where it was found.
     origin: String,
+    /// What an operator chose content to be encrypted by for it.
+    pub cipher: Option<ContentCipher>,
+    /// What an operator chose for its RSA key.
+    pub rsa: Option<RsaEncryption>,
+    /// What its owner's reader said that it opens (RFC 8551 section 2.5.2), the strongest first;
+    /// ciphers that are not ours are left out.
+    pub capabilities: Option<Vec<ContentCipher>>,
 }
 
 impl fmt::Debug for RecipientCertificate {
@@ -125,9 +159,14 @@ impl RecipientCertificate {
     /// `None` where its times cannot be read.
     pub(super) fn new(certificate: X509, origin: &str) -> Option<Self> {
         Some(Self {
+            sha256: fingerprint(&certificate, MessageDigest::sha256())?,
+            addresses: addresses(&certificate).into(),
             validity: Validity::of(&certificate)?,
             kind: encryption_key(&certificate),
             origin: origin.to_owned(),
+            cipher: None,
+            rsa: None,
+            capabilities: None,
             certificate,
         })
     }
@@ -141,16 +180,55 @@ impl RecipientCertificate {
         Ok(found.filter_map(|it| Self::new(it, origin)).collect())
     }
 
+    /// That of a row of the database, whose fingerprint has to be `sha256`.
+    ///
+    /// # Errors
+    /// What was expected, in words.
+    pub fn of_pem(pem: &str, sha256: &str) -> Result<Self, String> {
+        let mut found = Self::read(pem.as_bytes(), "")?.into_iter();
+        let (Some(one), None) = (found.next(), found.next()) else {
+            return Err("expected one certificate with readable times in Pem".to_owned());
+        };
+        match one.sha256 == sha256 {
+            true => Ok(one),
+            false => Err(format!(
+                "Pem is the certificate with the SHA-256 fingerprint {}, Sha256Fingerprint says {sha256}",
+                one.sha256
+            )),
+        }
+    }
+
+    /// Takes over what stands about it in the database.
+    pub(super) fn choose(&mut self, entry: &CertificateEntry, origin: &str) -> Result<(), String> {
+        origin.clone_into(&mut self.origin);
+        let CertificateChoice {
+            cipher,
+            rsa_padding,
+        } = &entry.choice;
+        self.cipher = cipher.as_deref().map(str::parse).transpose()?;
+        self.rsa = rsa_padding.as_deref().map(str::parse).transpose()?;
+        let told = entry.capabilities.as_deref();
+        // Words of a later version are none of ours.
+        self.capabilities = told.map(|words| {
+            let words = words.split_whitespace();
+            words.filter_map(|word| word.parse().ok()).collect()
+        });
+        Ok(())
+    }
+
     /// The key that an envelope is made for.
     ///
     /// # Errors
-    /// [`NoCertificate::Expired`] and [`NoCertificate::Unusable`], naming the file.
+    /// [`NoCertificate`], naming where it is.
     pub fn usable(&self, now: Timestamp) -> Result<KeyKind, NoCertificate> {
         let place = |why: &str| format!("the certificate in {} {why}", self.origin);
         match (&self.kind, self.validity.problem(now)) {
             (Err(why), _) => Err(NoCertificate::Unusable(place(&format!(
                 "is there, but {why}"
             )))),
+            (Ok(_), Some(why)) if now < self.validity.begin => {
+                Err(NoCertificate::NotYetValid(place(&why)))
+            }
             (Ok(_), Some(why)) => Err(NoCertificate::Expired(place(&why))),
             (Ok(kind), None) => Ok(*kind),
         }
@@ -191,9 +269,21 @@ pub enum NoCertificate {
     /// There is none for the address.
     #[error("{0}")]
     Missing(String),
-    /// It ended, or did not begin.
+    /// It ended.
     #[error("{0}")]
     Expired(String),
+    /// It did not begin.
+    #[error("{0}")]
+    NotYetValid(String),
+    /// An operator said that it is not used any more.
+    #[error("{0}")]
+    Revoked(String),
+    /// It cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    /// It stands there for an address that is not in it.
+    #[error("{0}")]
+    WrongAddress(String),
     /// Its key is not for that.
     #[error("{0}")]
     Unusable(String),
@@ -205,6 +295,10 @@ impl NoCertificate {
         match self {
             Self::Missing(_) => "recipient-certificate-missing",
             Self::Expired(_) => "recipient-certificate-expired",
+            Self::NotYetValid(_) => "recipient-certificate-not-yet-valid",
+            Self::Revoked(_) => "recipient-certificate-revoked",
+            Self::Malformed(_) => "recipient-certificate-malformed",
+            Self::WrongAddress(_) => "recipient-certificate-wrong-address",
             Self::Unusable(_) => "recipient-certificate-unusable",
         }
     }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use openssl::x509::X509;
 
-use super::certificate::{NoCertificate, RecipientCertificate, addresses, certificates_of};
-use super::sealer::Found;
+use super::candidate::Candidate;
+use super::certificate::{RecipientCertificate, address_key, certificates_of};
 use crate::domain::{Timestamp, parse_mailbox};
 
 /// How long a look at the folder stands: a certificate that is put there is found after it.
@@ -126,11 +126,11 @@ fn held(path: &Path) -> Result<Held, String> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = parse_mailbox(&stem)
         .ok()
-        .map(|mailbox| mailbox.address.to_lowercase());
+        .map(|mailbox| address_key(&mailbox.address));
     let with_addresses = |certificate: X509| {
-        let mut of: Vec<_> = addresses(&certificate);
-        of.extend(named.clone().filter(|name| !of.contains(name)));
         let certificate = RecipientCertificate::new(certificate, &shown.to_string())?;
+        let mut of = certificate.addresses.to_vec();
+        of.extend(named.clone().filter(|name| !of.contains(name)));
         Some((of, Arc::new(certificate)))
     };
     Ok(found.into_iter().filter_map(with_addresses).collect())
@@ -170,23 +170,9 @@ impl Directory {
         why
     }
 
-    /// The certificate for an address: of those that can be used, the one that began last.
-    ///
-    /// # Errors
-    /// [`NoCertificate`]; where there are several, about the one that began last.
-    pub fn find(&self, address: &str, now: Timestamp) -> Found {
-        let of_address = self.by_address.get(&address.to_lowercase());
-        let mut candidates = of_address.cloned().unwrap_or_default();
-        candidates.sort_by_key(|it| std::cmp::Reverse(it.validity.begin));
-        let mut why = None;
-        for certificate in candidates {
-            match certificate.usable(now) {
-                Ok(kind) => return Ok((certificate, kind)),
-                Err(error) => why = why.or(Some(error)),
-            }
-        }
-        Err(why.unwrap_or_else(|| {
-            NoCertificate::Missing(format!("there is no certificate for {address}"))
-        }))
+    /// Those for an address.
+    pub(super) fn candidates(&self, address: &str) -> impl Iterator<Item = Candidate> {
+        let of_address = self.by_address.get(&address_key(address));
+        of_address.into_iter().flatten().map(Candidate::of_folder)
     }
 }

@@ -6,7 +6,7 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
-use super::certificate::{KeyKind, Validity, addresses, shown};
+use super::certificate::{KeyKind, Validity, address_key, addresses, shown};
 use crate::domain::Timestamp;
 
 /// A certificate that ends within so many days is worth a word.
@@ -134,7 +134,7 @@ impl Identity {
 
     /// Whether it is of this address, without regard to case.
     pub fn is_of(&self, address: &str) -> bool {
-        self.addresses.contains(&address.to_lowercase())
+        self.addresses.contains(&address_key(address))
     }
 
     /// Its addresses, for people.

@@ -5,10 +5,14 @@
 //! whoever has them cannot forget a part of it; only what was signed is called signed, and
 //! only what was encrypted is called encrypted.
 
+mod candidate;
 mod certificate;
+mod der;
 mod entity;
 mod error;
+mod extensions;
 mod folder;
+mod found;
 mod header_protection;
 mod identity;
 mod outside;
@@ -18,13 +22,15 @@ mod signer;
 
 use std::sync::Arc;
 
-pub use certificate::{KeyKind, NoCertificate, RecipientCertificate};
+pub use candidate::{Candidate, Found};
+pub use certificate::{KeyKind, NoCertificate, RecipientCertificate, address_key};
 pub use error::SmimeError;
 pub use folder::{CertificateFolder, Directory};
+pub use found::{Binding, FoundCertificate};
 pub use header_protection::{HeaderProtected, HeaderProtection, Hide, WhenProtected};
 pub use identity::Identity;
 pub use protection::Protection;
-pub use sealer::{ContentCipher, Found, RsaEncryption, Sealer, WhenMissing};
+pub use sealer::{ContentCipher, RsaEncryption, Sealer, WhenMissing};
 pub use signer::{Digest, RsaSignature, SignatureForm, Signer, SigningRules};
 
 use entity::Entity;

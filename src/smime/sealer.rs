@@ -1,5 +1,7 @@
 //! Envelopes (RFC 8551 sections 3.3 and 3.4).
 
+use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use openssl::symm::Cipher;
@@ -7,7 +9,8 @@ use sendport_cms::Recipient;
 use serde::Deserialize;
 
 use super::SmimeError;
-use super::certificate::{KeyKind, NoCertificate, RecipientCertificate};
+use super::candidate::{Candidate, Found, best};
+use super::certificate::{RecipientCertificate, address_key};
 use super::entity::Entity;
 use super::folder::CertificateFolder;
 use crate::domain::Timestamp;
@@ -67,8 +70,8 @@ pub struct Sealer {
     pub rsa: RsaEncryption,
     /// What happens to who has no certificate.
     pub when_missing: WhenMissing,
-    /// Where the recipients' certificates are.
-    pub folder: CertificateFolder,
+    /// Where recipients' certificates are beside the database.
+    pub folder: Option<CertificateFolder>,
     /// Ourselves, one of each kind of key.
     pub own: Vec<RecipientCertificate>,
 }
@@ -77,6 +80,28 @@ pub struct Sealer {
 pub(super) struct Sealed(pub(super) Entity);
 
 impl ContentCipher {
+    /// All of them.
+    const ALL: [Self; 6] = [
+        Self::Aes256Cbc,
+        Self::Aes192Cbc,
+        Self::Aes128Cbc,
+        Self::Aes256Gcm,
+        Self::Aes128Gcm,
+        Self::TripleDes,
+    ];
+
+    /// The word in the configuration and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aes256Cbc => "aes-256-cbc",
+            Self::Aes192Cbc => "aes-192-cbc",
+            Self::Aes128Cbc => "aes-128-cbc",
+            Self::Aes256Gcm => "aes-256-gcm",
+            Self::Aes128Gcm => "aes-128-gcm",
+            Self::TripleDes => "3des-cbc",
+        }
+    }
+
     fn algorithm(self) -> Cipher {
         match self {
             Self::Aes256Cbc => Cipher::aes_256_cbc(),
@@ -97,18 +122,65 @@ impl ContentCipher {
     }
 }
 
+impl FromStr for ContentCipher {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|it| it.as_str() == text);
+        named.ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("'{text}' is not a cipher; write one of {known}")
+        })
+    }
+}
+
+impl RsaEncryption {
+    /// The word in the configuration and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pkcs1 => "pkcs1",
+            Self::Oaep => "oaep",
+        }
+    }
+}
+
+impl FromStr for RsaEncryption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = [Self::Pkcs1, Self::Oaep]
+            .into_iter()
+            .find(|it| it.as_str() == text);
+        named.ok_or_else(|| format!("'{text}' is not a padding; write pkcs1 or oaep"))
+    }
+}
+
 impl Sealer {
-    /// The certificate of each address, in their order, with the kind of its key.
+    /// The certificate of each address, in their order, with the kind of its key: the best of those
+    /// that the database has for it and of those in the folder. Of a certificate that both have,
+    /// the database says what becomes of it.
     ///
     /// # Errors
     /// [`SmimeError::NotNow`]: the folder cannot be read.
     pub fn certificates(
         &self,
         addresses: &[String],
+        of_database: &HashMap<String, Vec<Candidate>>,
         now: Timestamp,
     ) -> Result<Vec<Found>, SmimeError> {
-        let directory = self.folder.directory().map_err(SmimeError::NotNow)?;
-        let find = |address: &String| directory.find(address, now);
+        let directory = match &self.folder {
+            Some(folder) => folder.directory().map_err(SmimeError::NotNow)?,
+            None => Arc::default(),
+        };
+        let find = |address: &String| {
+            let stored = of_database.get(&address_key(address));
+            let mut candidates = stored.cloned().unwrap_or_default();
+            let in_folder = directory.candidates(address);
+            let known =
+                |it: &Candidate| stored.into_iter().flatten().any(|a| a.sha256 == it.sha256);
+            candidates.extend(in_folder.filter(|it| !known(it)));
+            best(address, candidates, now)
+        };
         Ok(addresses.iter().map(find).collect())
     }
 
@@ -139,6 +211,3 @@ impl Sealer {
         Ok(Sealed(Entity::of_der(&kind, "smime.p7m", &der)))
     }
 }
-
-/// The certificate of somebody and the kind of its key, or why there is none.
-pub type Found = Result<(Arc<RecipientCertificate>, KeyKind), NoCertificate>;

@@ -10,6 +10,9 @@ use openssl::symm::Cipher;
 use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder};
 
+use std::collections::HashMap;
+
+use super::candidate::best;
 use super::*;
 
 const MESSAGE: &[u8] = b"From: a@contoso.com\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nbody\r\n";
@@ -104,7 +107,7 @@ fn sealer(folder: &std::path::Path) -> Sealer {
         cipher: ContentCipher::Aes256Cbc,
         rsa: RsaEncryption::Pkcs1,
         when_missing: WhenMissing::Fail,
-        folder: CertificateFolder::new(folder),
+        folder: Some(CertificateFolder::new(folder)),
         own: Vec::new(),
     }
 }
@@ -260,7 +263,9 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
     let mut sealer = sealer(folder.path());
     sealer.own = RecipientCertificate::read(&us.certificate.to_pem().unwrap(), "us").unwrap();
     let signs = made(ec(), "a@contoso.com", &all(), ALWAYS);
-    let found = sealer.certificates(&["To@x".to_owned()], now()).unwrap();
+    let found = sealer
+        .certificates(&["To@x".to_owned()], &HashMap::new(), now())
+        .unwrap();
     let recipients = vec![found[0].clone().unwrap().0];
     let protector = Protector {
         signer: Some(Arc::new(Signer::new(identity(&signs), rules()).unwrap())),
@@ -321,7 +326,7 @@ fn of_several_certificates_the_newest_that_can_be_used_is_taken() {
     .unwrap();
     std::fs::write(path.join("torn.pem"), "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
     let directory = CertificateFolder::new(path).directory().unwrap();
-    let find = |address: &str| directory.find(address, now());
+    let find = |address: &str| best(address, directory.candidates(address).collect(), now());
     let (certificate, kind) = find("A@X").unwrap();
     assert_eq!(kind, KeyKind::Ec);
     assert_eq!(
@@ -345,7 +350,9 @@ fn of_several_certificates_the_newest_that_can_be_used_is_taken() {
 fn a_folder_that_is_not_there_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let sealer = sealer(&folder.path().join("absent"));
-    let error = sealer.certificates(&["a@x".to_owned()], now()).unwrap_err();
+    let error = sealer
+        .certificates(&["a@x".to_owned()], &HashMap::new(), now())
+        .unwrap_err();
     assert!(
         error.is_transient() && error.to_string().contains("absent"),
         "{error}"

@@ -3,11 +3,13 @@
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
 //! `check` need, [`StoreDesk`] what a person at the command line asks. [`Contents`] is what the
 //! dispatcher reads while it composes. [`Coordination`], [`Archive`] and [`FailureDesk`] hold what
-//! instances share beside the queue, [`TemplateStore`] the templates. Two implementations,
+//! instances share beside the queue, [`TemplateStore`] the templates, [`CertificateStore`] the
+//! recipients' certificates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
 //! `.sql` files beside them, each beginning with the name of the function that runs it.
 
 pub mod archive;
+pub mod certificates;
 pub mod contents;
 pub mod coordination;
 pub mod digest;
@@ -25,6 +27,7 @@ use async_trait::async_trait;
 use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, SendPortInfo};
 
 use archive::Archive;
+use certificates::CertificateStore;
 use contents::Contents;
 use coordination::Coordination;
 use digest::FailureDesk;
@@ -213,6 +216,7 @@ pub trait Store:
     + Contents
     + FailureDesk
     + TemplateStore
+    + CertificateStore
 {
 }
 
@@ -225,6 +229,7 @@ impl<T> Store for T where
         + Contents
         + FailureDesk
         + TemplateStore
+        + CertificateStore
 {
 }
 

@@ -6,6 +6,7 @@
 
 mod archive;
 mod attachments;
+mod certificates;
 mod claim;
 mod digest;
 mod doubt;
@@ -215,6 +216,17 @@ macro_rules! scenarios {
                 a_version_cannot_be_changed;
                 an_alert_says_which_templates_are_the_newest;
                 what_is_taken_over_keeps_the_templates_of_its_time;
+            }
+            certificates {
+                a_certificate_comes_back_as_it_was_added;
+                the_same_again_is_known_and_what_is_chosen_changes;
+                of_many_that_add_the_same_at_once_one_adds;
+                hundreds_of_addresses_are_looked_up_at_once;
+                what_is_revoked_says_since_when_and_why;
+                what_is_removed_is_gone_and_noted;
+                addresses_stand_in_lower_case;
+                what_ends_soon_without_a_successor_is_shown;
+                an_end_is_told_once_by_one_of_many;
             }
             schema {
                 nothing_there_is_absent;

@@ -7,6 +7,7 @@ use sendport::domain::{
     AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, Command, InstanceId, OutcomeKind,
     RecipientStatus, Reply, SignInKey, SignInTurn, SignInVerdict, TemplateText,
 };
+use sendport::store::certificates::{CertificateStore, WhichCertificates};
 use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::templates::TemplateStore;
 use sendport::store::{NewAlert, Recorded, Resolution, SchemaState, Store, StoreAdmin};
@@ -281,6 +282,54 @@ async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
     assert_eq!(reply.as_deref(), Some(SAID));
 }
 
+/// Who keeps certificates does that alone; the service reads them and changes none.
+async fn a_certificate_keeper_keeps_certificates_only(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let keeper = Login::with_role(fixture, "sendport_certificate_keeper").await;
+    let service = Login::with_role(fixture, "sendport_service").await;
+    let writer = Login::with_role(fixture, "sendport_writer").await;
+    let store = SqlServerStore::open(&keeper.connection_string).expect("open");
+    let state = store.schema_state().await.expect("state");
+    assert!(matches!(state, SchemaState::Current(_)), "{state:?}");
+    let text = crate::certificates::text("ops@contoso.com", 1, 10);
+    store.add_certificate(&text).await.expect("add");
+    let rows = store.certificates(WhichCertificates::All).await;
+    let row = rows.expect("list").remove(0);
+    assert_eq!((&row.text, &row.added_by), (&text, &keeper.name));
+    for forbidden in [
+        "SELECT COUNT(*) FROM sendport.AlertRow",
+        "SELECT COUNT(*) FROM sendport.EventLog",
+        INSERT,
+    ] {
+        keeper.may_not(forbidden).await;
+    }
+    for login in [&service, &writer] {
+        login
+            .may_not("UPDATE sendport.Certificate SET Pem = N'x'")
+            .await;
+        login.may_not("DELETE FROM sendport.Certificate").await;
+    }
+    writer
+        .may_not("SELECT COUNT(*) FROM sendport.Certificate")
+        .await;
+    let served = SqlServerStore::open(&service.connection_string).expect("open");
+    let wanted = ["ops@contoso.com".to_owned()];
+    let entries = served.certificate_entries(&wanted).await;
+    assert_eq!(entries.expect("look up").len(), 1);
+    let expiring = served.expiring_certificates().await.expect("look");
+    let event = crate::certificates::event();
+    let told = served.tell_expiry(expiring[0].id, 14, &event).await;
+    assert!(told.expect("tell"));
+    drop(served);
+    let revoked = store.revoke_certificate(row.id, Some("lost")).await;
+    assert!(revoked.expect("revoke"));
+    assert!(store.remove_certificate(row.id).await.expect("remove"));
+    drop(store);
+    for login in [keeper, service, writer] {
+        login.drop(fixture).await;
+    }
+}
+
 /// Who imports templates adds versions, and changes neither them nor anything else.
 async fn a_template_author_adds_versions_only(fixture: &SqlServerFixture) {
     fixture.fresh().await;
@@ -433,6 +482,7 @@ on_sqlserver! {
     the_service_needs_its_role_only;
     a_writer_attaches_to_its_own_alerts_only;
     only_an_auditor_reads_audit_copies;
+    a_certificate_keeper_keeps_certificates_only;
     a_template_author_adds_versions_only;
     the_printed_script_makes_the_schema_and_refuses_to_run_twice;
     what_a_relay_says_never_becomes_sql;

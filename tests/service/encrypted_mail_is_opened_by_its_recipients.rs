@@ -80,7 +80,7 @@ async fn and_by_nobody_else() {
     let site = Site::new(&(plain_relay(postfix.plain()) + &send_ports(&people)));
     let checked = text(&site.sendport(&["check"]));
     assert!(
-        checked.contains("ok    send_port.default.encryption: certificates for 6 addresses"),
+        checked.contains("ok    send_port.default.encryption: certificates for 6 addresses in the folder, beside those of the database"),
         "{checked}"
     );
     assert!(

@@ -27,8 +27,10 @@ mod audit_copies_equal_what_arrived;
 mod bad_alerts_fail_alone;
 mod biztalk_macros_are_replaced;
 mod certificates_and_sign_ins_are_shown;
+mod certificates_are_kept_in_the_database;
 mod demo_ends_by_itself;
 mod encrypted_mail_is_opened_by_its_recipients;
+mod ending_certificates_are_announced;
 mod failures_are_told_once;
 mod first_mail_as_documented;
 mod first_relay_killed_and_back;
@@ -57,6 +59,7 @@ mod templates_stay_at_their_version;
 mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;
 mod thirty_seven_of_a_hundred_refused;
+mod useless_certificates_let_nothing_out;
 mod wrong_input_is_explained;
 
 /// Many alerts, inserted by plain SQL as an application would.

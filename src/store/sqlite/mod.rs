@@ -9,6 +9,7 @@ mod admin;
 mod alert_store;
 mod archive;
 mod attachments;
+mod certificates;
 mod codec;
 mod connection;
 mod console;

@@ -8,6 +8,7 @@
 mod admin;
 mod archive;
 mod attachments;
+mod certificates;
 mod connection;
 mod coordination;
 mod desk;

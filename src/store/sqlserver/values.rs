@@ -118,6 +118,13 @@ pub(super) fn seconds(duration: std::time::Duration) -> i32 {
         .clamp(1, 1_500_000_000)
 }
 
+/// How long a list of so many parameters is made: few lengths, so that the engine keeps few plans.
+pub(super) fn list_length(count: usize) -> usize {
+    let lengths = [1, 10, 50, 100, 200, 500];
+    let fits = lengths.into_iter().find(|&length| length >= count);
+    fits.unwrap_or(count)
+}
+
 /// `@P{first}, @P{first + 1}, ...`
 pub(super) fn placeholders(first: usize, count: usize) -> String {
     (first..first + count)

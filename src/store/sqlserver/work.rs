@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::connection::Rows;
 use super::pool::Pool;
-use super::values::{Fields, local_refusal, placeholders, seconds};
+use super::values::{Fields, list_length, local_refusal, placeholders, seconds};
 use crate::domain::{Alert, AlertId, AlertOrigin, Mailbox, PublicId, Recipient, RecipientStatus};
 use crate::store::{
     CLASS_HEAD_START, Claim, Claimed, LARGE_TEXTS, Loaded, StoreError, StoreErrorKind,
@@ -100,11 +100,7 @@ fn is_undecodable(error: &StoreError) -> bool {
 /// Texts of more than `limit` octets are left out.
 async fn load_chunk(pool: &Pool, ids: &[AlertId], limit: i64) -> Result<Vec<Loaded>, StoreError> {
     const DOING: &str = "read claimed alerts";
-    // Few lengths of the list, so that the engine keeps few plans.
-    let length = [1, 10, 50, 100, 200, MOST as usize]
-        .into_iter()
-        .find(|&length| length >= ids.len())
-        .unwrap_or(ids.len());
+    let length = list_length(ids.len());
     let Some(&last) = ids.last() else {
         return Ok(Vec::new());
     };

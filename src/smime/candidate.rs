@@ -1,0 +1,103 @@
+//! Which of several certificates somebody is encrypted to.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::certificate::{KeyKind, NoCertificate, RecipientCertificate};
+use crate::domain::{BoundBy, CertificateEntry, Timestamp};
+
+/// The certificate of somebody and the kind of its key, or why there is none.
+pub type Found = Result<(Arc<RecipientCertificate>, KeyKind), NoCertificate>;
+
+/// A certificate that may be taken for an address.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// SHA-256 of its DER form, in upper case.
+    pub(super) sha256: String,
+    /// Its first moment.
+    pub(super) begin: Timestamp,
+    /// It, or why it is out of the question.
+    pub(super) certificate: Result<Arc<RecipientCertificate>, NoCertificate>,
+}
+
+impl Candidate {
+    /// One of a folder.
+    pub(super) fn of_folder(certificate: &Arc<RecipientCertificate>) -> Self {
+        Self {
+            sha256: certificate.sha256.clone(),
+            begin: certificate.validity.begin,
+            certificate: Ok(certificate.clone()),
+        }
+    }
+
+    /// One of the database: what stands about it, and what its `Pem` is read as.
+    pub fn of_entry(entry: &CertificateEntry, read: Result<&RecipientCertificate, String>) -> Self {
+        Self {
+            sha256: entry.sha256.clone(),
+            begin: entry.valid_from,
+            certificate: judged(entry, read).map(Arc::new),
+        }
+    }
+}
+
+impl Candidate {
+    /// Whether it could be encrypted to.
+    ///
+    /// # Errors
+    /// [`NoCertificate`].
+    pub fn usable(&self, now: Timestamp) -> Result<KeyKind, NoCertificate> {
+        match &self.certificate {
+            Ok(certificate) => certificate.usable(now),
+            Err(why) => Err(why.clone()),
+        }
+    }
+}
+
+fn judged(
+    entry: &CertificateEntry,
+    read: Result<&RecipientCertificate, String>,
+) -> Result<RecipientCertificate, NoCertificate> {
+    let origin = origin(entry);
+    if let Some(revoked) = &entry.revoked {
+        let why = format!("the certificate in {origin} was {revoked}");
+        return Err(NoCertificate::Revoked(why));
+    }
+    let malformed = |what| NoCertificate::Malformed(format!("the certificate in {origin}: {what}"));
+    let read = read.map_err(malformed)?;
+    let (address, in_it) = (&entry.address, &read.addresses);
+    if entry.bound_by == BoundBy::Certificate && !in_it.contains(address) {
+        let in_it = match in_it.is_empty() {
+            true => "no address at all".to_owned(),
+            false => in_it.join(", "),
+        };
+        return Err(NoCertificate::WrongAddress(format!(
+            "the certificate in {origin} stands there for {address}, but is for {in_it}"
+        )));
+    }
+    let mut certificate = read.clone();
+    certificate.choose(entry, &origin).map_err(malformed)?;
+    Ok(certificate)
+}
+
+/// Where it is, for people.
+fn origin(entry: &CertificateEntry) -> String {
+    format!("the table Certificate with thumbprint {}", entry.thumbprint)
+}
+
+/// Of those that can be used, the one that began last.
+///
+/// # Errors
+/// [`NoCertificate`]; where there are several, about the one that began last.
+pub(super) fn best(address: &str, mut candidates: Vec<Candidate>, now: Timestamp) -> Found {
+    candidates.sort_by_key(|it| Reverse(it.begin));
+    let mut why = None;
+    for candidate in candidates {
+        match (candidate.usable(now), candidate.certificate) {
+            (Ok(kind), Ok(certificate)) => return Ok((certificate, kind)),
+            (Err(error), _) | (_, Err(error)) => why = why.or(Some(error)),
+        }
+    }
+    Err(why.unwrap_or_else(|| {
+        NoCertificate::Missing(format!("there is no certificate for {address}"))
+    }))
+}

@@ -1,0 +1,2 @@
+-- remove_certificate
+DELETE FROM Certificate WHERE CertificateId = ?1

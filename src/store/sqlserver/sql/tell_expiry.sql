@@ -1,0 +1,24 @@
+-- SqlServerStore::tell_expiry
+-- @P1 certificate, @P2 days, @P3 to @P6 severity, type, instance and message of the event. Answers 1, or
+-- 0 where it was told before.
+DECLARE @told int = 0;
+BEGIN TRY
+    BEGIN TRANSACTION;
+    IF NOT EXISTS (SELECT 1 FROM sendport.CertificateTold t WITH (UPDLOCK, HOLDLOCK)
+                   WHERE t.CertificateId = @P1 AND t.Days = @P2)
+    BEGIN
+        -- The key refuses whoever comes second on an engine without lock hints.
+        INSERT INTO sendport.CertificateTold (CertificateId, Days) VALUES (@P1, @P2);
+        INSERT INTO sendport.EventLog (Severity, EventType, InstanceId, Message) VALUES (@P3, @P4, @P5, @P6);
+        DELETE t FROM sendport.CertificateTold t
+        WHERE NOT EXISTS (SELECT 1 FROM sendport.Certificate c WHERE c.CertificateId = t.CertificateId);
+        SET @told = 1;
+    END;
+    COMMIT TRANSACTION;
+END TRY
+BEGIN CATCH
+    IF XACT_STATE() <> 0 ROLLBACK TRANSACTION;
+    IF ERROR_NUMBER() NOT IN (2601, 2627) THROW;
+    SET @told = 0;
+END CATCH;
+SELECT @told;
