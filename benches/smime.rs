@@ -24,7 +24,7 @@ use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage, SubjectAlternativeNam
 use openssl::x509::{X509, X509Builder};
 use sendport::domain::Message;
 use sendport::smime::{
-    CertificateFolder, ContentCipher, Digest, Identity, Measures, Occasion, Protection, Protector,
+    ContentCipher, Digest, HeaderProtection, Identity, Measures, Occasion, Protection, Protector,
     RecipientCertificate, RsaEncryption, RsaSignature, Sealer, SignatureForm, Signer, SigningRules,
     WhenMissing, secure,
 };
@@ -236,7 +236,7 @@ impl Who {
         let identity = Identity::from_pem(&self.pem(), &key, "").expect("an identity");
         let rules = SigningRules {
             form: SignatureForm::Clear,
-            digest: Digest::Sha256,
+            digest: Some(Digest::Sha256),
             rsa: RsaSignature::Pkcs1,
             chain: true,
             match_from: true,
@@ -245,12 +245,13 @@ impl Who {
             cipher: ContentCipher::Aes256Cbc,
             rsa: RsaEncryption::Pkcs1,
             when_missing: WhenMissing::Fail,
-            folder: CertificateFolder::new(std::path::Path::new(".")),
+            folder: None,
             own: Vec::new(),
         };
         Arc::new(Protector {
             signer: Some(Arc::new(Signer::new(identity, rules).expect("a signer"))),
             sealer: Some(Arc::new(sealer)),
+            headers: HeaderProtection::default(),
         })
     }
 
