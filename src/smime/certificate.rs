@@ -8,6 +8,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::x509::{X509, X509Ref};
 
+use super::sealer::{ContentCipher, RsaEncryption};
 use crate::domain::Timestamp;
 
 /// RSA keys below this are not used.
@@ -113,6 +114,13 @@ pub struct RecipientCertificate {
     kind: Result<KeyKind, String>,
     /// Where it was found.
     origin: String,
+    /// What an operator chose content to be encrypted by for it.
+    pub cipher: Option<ContentCipher>,
+    /// What an operator chose for its RSA key.
+    pub rsa: Option<RsaEncryption>,
+    /// What its owner's reader said that it opens (RFC 8551 section 2.5.2), the strongest first;
+    /// ciphers that are not ours are left out.
+    pub capabilities: Option<Vec<ContentCipher>>,
 }
 
 impl fmt::Debug for RecipientCertificate {
@@ -128,6 +136,9 @@ impl RecipientCertificate {
             validity: Validity::of(&certificate)?,
             kind: encryption_key(&certificate),
             origin: origin.to_owned(),
+            cipher: None,
+            rsa: None,
+            capabilities: None,
             certificate,
         })
     }
