@@ -231,6 +231,7 @@ impl Roll {
             message_id: message.message_id().to_owned(),
             size_octets: message.octets().len() as u64,
             protection: message.protection().to_owned(),
+            protected: message.protected().clone(),
             facts: report.facts,
             replies: report.replies,
         }

@@ -76,6 +76,11 @@ pub const SQLITE: &[Migration] = &[
         name: "relay_limit",
         sql: include_str!("../../migrations/sqlite/0006_relay_limit.sql"),
     },
+    Migration {
+        version: 8,
+        name: "protection",
+        sql: include_str!("../../migrations/sqlite/0008_protection.sql"),
+    },
 ];
 
 /// For SQL Server and engines that speak T-SQL.
@@ -109,6 +114,11 @@ pub const SQLSERVER: &[Migration] = &[
         version: 6,
         name: "relay_limit",
         sql: include_str!("../../migrations/sqlserver/0006_relay_limit.sql"),
+    },
+    Migration {
+        version: 8,
+        name: "protection",
+        sql: include_str!("../../migrations/sqlserver/0008_protection.sql"),
     },
 ];
 
