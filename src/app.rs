@@ -17,7 +17,8 @@ use std::sync::Arc;
 use crate::clock::{Clock, SystemClock};
 use crate::store::StoreError;
 
-pub use crate::dispatcher::Preview;
+pub use crate::dispatcher::{Preview, PreviewCopy, PreviewReader};
+pub use crate::smime::Protection;
 pub use crate::template::ChangeKind;
 pub use database::{check_database, migration_script, open_store, schema_problem};
 pub use demo::DemoDatabase;

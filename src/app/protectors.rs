@@ -7,8 +7,11 @@ use super::{AppError, system_clock};
 use crate::config::encryption::EncryptionConfig;
 use crate::config::signing::SigningConfig;
 use crate::config::{Config, SendPortConfig};
-use crate::domain::parse_mailbox;
-use crate::smime::{CertificateFolder, Identity, Protector, RecipientCertificate, Sealer, Signer};
+use crate::domain::{Timestamp, parse_address_list, parse_mailbox};
+use crate::smime::{
+    CertificateFolder, Found, Identity, Protection, Protector, RecipientCertificate, Sealer,
+    Signer, WhenMissing,
+};
 
 /// What is known of a send port's protection, for people.
 #[derive(Debug)]
@@ -24,13 +27,13 @@ pub struct ProtectionState {
 /// The protection of every send port, or why it cannot be given; nothing for those without.
 pub fn protection_states(config: &Config) -> Vec<Result<ProtectionState, AppError>> {
     let of_port = |(name, port): (&String, &SendPortConfig)| match protector(name, port) {
-        Ok(protector) => states(name, &protector).into_iter().map(Ok).collect(),
+        Ok(protector) => states(name, port, &protector).into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
     };
     config.send_port.iter().flat_map(of_port).collect()
 }
 
-fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
+fn states(name: &str, port: &SendPortConfig, protector: &Protector) -> Vec<ProtectionState> {
     let now = system_clock().now();
     let signing = protector.signer.iter().map(|signer| ProtectionState {
         section: format!("send_port.{name}.signing"),
@@ -42,6 +45,8 @@ fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
         let directory = sealer.folder.directory().unwrap_or_default();
         let mut notes = directory.unreadable.clone();
         notes.extend(directory.useless(now));
+        notes.extend(policy_notes(port, protector.signer.is_some()));
+        notes.extend(untold(port, sealer, now));
         ProtectionState {
             section: format!("send_port.{name}.encryption"),
             facts: format!("certificates for {} addresses", directory.addresses()),
@@ -49,6 +54,43 @@ fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
         }
     });
     signing.chain(encryption).collect()
+}
+
+/// What an operator chose and should know the price of.
+fn policy_notes(port: &SendPortConfig, can_sign: bool) -> Vec<String> {
+    const UNSIGNED: &str = "what is encrypted is not signed: its readers cannot tell who wrote it, and what CBC encrypted can be changed on the way without notice";
+    const IN_CLEAR: &str = "when_missing = \"plaintext\": who has no usable certificate gets in clear text what others get encrypted";
+    let encryption = port.encryption.as_ref();
+    let in_clear = encryption.is_some_and(|it| it.when_missing == WhenMissing::Plaintext);
+    let unsigned = match port.protection {
+        Protection::Encrypt if can_sign => {
+            Some(format!("{UNSIGNED}; write protection = \"sign+encrypt\""))
+        }
+        Protection::SignEncrypt => None,
+        _ if can_sign => None,
+        _ => Some(format!(
+            "{UNSIGNED}; add the section signing and protection = \"sign+encrypt\""
+        )),
+    };
+    unsigned
+        .into_iter()
+        .chain(in_clear.then(|| IN_CLEAR.to_owned()))
+        .collect()
+}
+
+/// Who is to be told of failures and cannot be, because what tells them is encrypted.
+fn untold(port: &SendPortConfig, sealer: &Sealer, now: Timestamp) -> Vec<String> {
+    let told = port
+        .notify_failures_to
+        .as_deref()
+        .filter(|_| port.protection.encrypts());
+    let told = parse_address_list(told.unwrap_or_default())
+        .into_iter()
+        .flatten();
+    let addresses: Vec<_> = told.map(|mailbox| mailbox.address).collect();
+    let found = sealer.certificates(&addresses, now).unwrap_or_default();
+    let why = |found: Found| found.err().map(|why| format!("notify_failures_to: {why}"));
+    found.into_iter().filter_map(why).collect()
 }
 
 /// Reads what a send port signs with and encrypts to.
@@ -112,6 +154,8 @@ fn sealer(section: &EncryptionConfig) -> Result<Sealer, String> {
         cipher: section.cipher,
         rsa: section.rsa_padding,
         when_missing: section.when_missing,
+        follow_capabilities: section.follow_capabilities,
+        legacy: section.legacy,
         folder,
         own,
     })

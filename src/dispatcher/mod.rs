@@ -4,8 +4,10 @@
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod board;
+mod company;
 mod compose;
 mod copies;
+mod lacking;
 mod news;
 mod preview;
 mod reach;
@@ -27,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use board::RelayBoard;
 pub use compose::{Draft, NotComposed, Sources};
-pub use preview::{Preview, preview};
+pub use preview::{Preview, PreviewCopy, PreviewReader, preview};
 use roll::{Roll, Rules};
 use room::{Place, Room};
 pub use seat::Expected;

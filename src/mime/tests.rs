@@ -18,6 +18,7 @@ fn settings() -> MessageSettings {
         charset: Charset::UTF_8,
         html_charset: Charset::UTF_8,
         international: false,
+        variant: None,
     }
 }
 

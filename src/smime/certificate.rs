@@ -6,6 +6,7 @@ use chrono::DateTime;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
+use openssl::sha::sha256;
 use openssl::x509::{X509, X509Ref};
 
 use super::sealer::{ContentCipher, RsaEncryption};
@@ -16,7 +17,7 @@ const LEAST_RSA_BITS: u32 = 2048;
 
 /// The kinds of keys that an envelope can be made for. Not every reader opens one that is for
 /// both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// RSA.
     Rsa,
@@ -106,6 +107,15 @@ pub(super) fn addresses(certificate: &X509Ref) -> Vec<String> {
     found
 }
 
+/// SHA-256 of a certificate's DER, lower-case hexadecimal: its name in the database.
+pub(super) fn thumbprint(certificate: &X509Ref) -> String {
+    let der = certificate.to_der().unwrap_or_default();
+    sha256(&der)
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect()
+}
+
 /// A certificate that messages are encrypted to.
 pub struct RecipientCertificate {
     pub(super) certificate: X509,
@@ -150,6 +160,35 @@ impl RecipientCertificate {
     pub fn read(octets: &[u8], origin: &str) -> Result<Vec<Self>, String> {
         let found = certificates_of(octets)?.into_iter();
         Ok(found.filter_map(|it| Self::new(it, origin)).collect())
+    }
+
+    /// SHA-256 of its DER, lower-case hexadecimal.
+    pub fn thumbprint(&self) -> String {
+        thumbprint(&self.certificate)
+    }
+
+    /// Its IssuerAndSerialNumber without the outer tag, as an envelope names its owner (RFC 5652
+    /// section 10.2.4).
+    pub(super) fn name_in_envelope(&self) -> Option<Vec<u8>> {
+        let mut name = self.certificate.issuer_name().to_der().ok()?;
+        let serial = self.certificate.serial_number().to_bn().ok()?.to_vec();
+        let sign = serial.first().is_none_or(|first| *first > 0x7f);
+        let length = serial.len() + usize::from(sign);
+        name.extend([2, u8::try_from(length).ok()?]);
+        name.extend(sign.then_some(0));
+        name.extend(serial);
+        Some(name)
+    }
+
+    /// Where it was found, and until when it is valid.
+    pub fn whereabouts(&self) -> String {
+        let end = shown(self.validity.end);
+        format!("in {}, valid until {end}", self.origin)
+    }
+
+    /// Why it cannot be used, naming where it was found.
+    pub(super) fn unusable(&self, why: &str) -> NoCertificate {
+        NoCertificate::Unusable(format!("the certificate in {} {why}", self.origin))
     }
 
     /// The key that an envelope is made for.
