@@ -245,6 +245,8 @@ impl Who {
             cipher: ContentCipher::Aes256Cbc,
             rsa: RsaEncryption::Pkcs1,
             when_missing: WhenMissing::Fail,
+            follow_capabilities: true,
+            legacy: false,
             folder: None,
             own: Vec::new(),
         };

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    InDoubt, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome, OutcomeKind, RecipientKind,
-    RecipientOutcome, RecipientStatus, Reply, SendPortInfo, SessionFacts,
+    InDoubt, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome, OutcomeKind, ProtectionFacts,
+    RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo, SessionFacts,
 };
 use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::{AlertStore, Claim, StoreAdmin};
@@ -160,6 +160,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         message_id: format!("<{alert}@contoso.com>"),
         size_octets: 5000,
         protection: "none".to_owned(),
+        protected: ProtectionFacts::default(),
         facts: SessionFacts::default(),
         replies: [Command::Mail, Command::Rcpt, Command::EndOfData]
             .map(reply)

@@ -15,8 +15,8 @@ use rusqlite::Connection;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    InstanceId, LeaseToken, Mailbox, Outcome, OutcomeKind, RecipientKind, RecipientOutcome,
-    RecipientStatus, Reply, SessionFacts,
+    InstanceId, LeaseToken, Mailbox, Outcome, OutcomeKind, ProtectionFacts, RecipientKind,
+    RecipientOutcome, RecipientStatus, Reply, SessionFacts,
 };
 use sendport::store::sqlite::SqliteStore;
 use sendport::store::{AlertStore, Claim, StoreAdmin};
@@ -187,6 +187,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
             message_id: "<4711@contoso.com>".to_owned(),
             size_octets: 4711,
             protection: "none".to_owned(),
+            protected: ProtectionFacts::default(),
             facts: SessionFacts::default(),
             replies: vec![CommandReply {
                 ordinal: None,

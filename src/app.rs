@@ -12,13 +12,15 @@ mod service;
 mod sign_ins;
 mod templates;
 mod tokens;
+mod untold;
 
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
 use crate::store::StoreError;
 
-pub use crate::dispatcher::Preview;
+pub use crate::dispatcher::{Preview, PreviewCopy, PreviewReader};
+pub use crate::smime::Protection;
 pub use crate::template::ChangeKind;
 pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,
@@ -35,6 +37,7 @@ pub use service::Service;
 pub use templates::{
     Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,
 };
+pub use untold::untold;
 
 /// Why the service cannot start or go on. Each says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -7,10 +7,10 @@ use super::{AppError, system_clock};
 use crate::config::encryption::EncryptionConfig;
 use crate::config::signing::SigningConfig;
 use crate::config::{Config, SendPortConfig};
-use crate::domain::parse_mailbox;
+use crate::domain::{Timestamp, parse_mailbox};
 use crate::smime::{
     CertificateFolder, HeaderProtected, Hide, Identity, Protection, Protector,
-    RecipientCertificate, Sealer, Signer,
+    RecipientCertificate, Sealer, Signer, WhenMissing,
 };
 
 /// What is known of a send port's protection, for people.
@@ -27,13 +27,13 @@ pub struct ProtectionState {
 /// The protection of every send port, or why it cannot be given; nothing for those without.
 pub fn protection_states(config: &Config) -> Vec<Result<ProtectionState, AppError>> {
     let of_port = |(name, port): (&String, &SendPortConfig)| match protector(name, port) {
-        Ok(protector) => states(name, &protector).into_iter().map(Ok).collect(),
+        Ok(protector) => states(name, port, &protector).into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
     };
     config.send_port.iter().flat_map(of_port).collect()
 }
 
-fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
+fn states(name: &str, port: &SendPortConfig, protector: &Protector) -> Vec<ProtectionState> {
     let now = system_clock().now();
     let signing = protector.signer.iter().map(|signer| ProtectionState {
         section: format!("send_port.{name}.signing"),
@@ -41,29 +41,33 @@ fn states(name: &str, protector: &Protector) -> Vec<ProtectionState> {
         notes: signer.identity().ends_soon(now).into_iter().collect(),
     });
     let encryption = protector.sealer.iter().map(|sealer| {
-        let section = format!("send_port.{name}.encryption");
-        let Some(folder) = &sealer.folder else {
-            return ProtectionState {
-                section,
-                facts: "certificates of the database alone".to_owned(),
-                notes: Vec::new(),
-            };
-        };
-        // It was read a moment ago.
-        let directory = folder.directory().unwrap_or_default();
-        let mut notes = directory.unreadable.clone();
-        notes.extend(directory.useless(now));
+        let (facts, mut notes) = stock(sealer, now);
         notes.extend(open_header(protector).map(str::to_owned));
+        notes.extend(policy_notes(port, protector.signer.is_some()));
         ProtectionState {
-            section,
-            facts: format!(
-                "certificates for {} addresses in the folder, beside those of the database",
-                directory.addresses()
-            ),
+            section: format!("send_port.{name}.encryption"),
+            facts,
             notes,
         }
     });
     signing.chain(encryption).collect()
+}
+
+/// Where its certificates come from, and what is wrong with those in the folder.
+fn stock(sealer: &Sealer, now: Timestamp) -> (String, Vec<String>) {
+    let Some(folder) = &sealer.folder else {
+        let facts = "certificates of the database alone";
+        return (facts.to_owned(), Vec::new());
+    };
+    // It was read a moment ago.
+    let directory = folder.directory().unwrap_or_default();
+    let mut notes = directory.unreadable.clone();
+    notes.extend(directory.useless(now));
+    let addresses = directory.addresses();
+    let facts = format!(
+        "certificates for {addresses} addresses in the folder, beside those of the database"
+    );
+    (facts, notes)
 }
 
 /// What is not hidden although it could be.
@@ -77,6 +81,28 @@ fn open_header(protector: &Protector) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// What an operator chose and should know the price of.
+fn policy_notes(port: &SendPortConfig, can_sign: bool) -> Vec<String> {
+    const UNSIGNED: &str = "what is encrypted is not signed: its readers cannot tell who wrote it, and what CBC encrypted can be changed on the way without notice";
+    const IN_CLEAR: &str = "when_missing = \"plaintext\": who has no usable certificate gets in clear text what others get encrypted";
+    let encryption = port.encryption.as_ref();
+    let in_clear = encryption.is_some_and(|it| it.when_missing == WhenMissing::Plaintext);
+    let unsigned = match port.protection {
+        Protection::Encrypt if can_sign => {
+            Some(format!("{UNSIGNED}; write protection = \"sign+encrypt\""))
+        }
+        Protection::SignEncrypt => None,
+        _ if can_sign => None,
+        _ => Some(format!(
+            "{UNSIGNED}; add the section signing and protection = \"sign+encrypt\""
+        )),
+    };
+    unsigned
+        .into_iter()
+        .chain(in_clear.then(|| IN_CLEAR.to_owned()))
+        .collect()
 }
 
 /// Reads what a send port signs with and encrypts to.
@@ -144,6 +170,8 @@ fn sealer(section: &EncryptionConfig) -> Result<Sealer, String> {
         cipher: section.cipher,
         rsa: section.rsa_padding,
         when_missing: section.when_missing,
+        follow_capabilities: section.follow_capabilities,
+        legacy: section.legacy,
         folder,
         own,
     })

@@ -154,6 +154,9 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         Ok(expiring) => note_expiring(&expiring),
         Err(error) => findings.fail("certificates in the database", error.into()),
     }
+    for (section, why) in app::untold(config, &store).await {
+        Findings::note(&section, why);
+    }
     match store.templates().await {
         Ok(templates) => check_stored_templates(config, &templates.rows),
         Err(error) => findings.fail("templates in the database", error.into()),

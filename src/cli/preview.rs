@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{Failure, open, say};
-use crate::app::{self, Preview};
+use crate::app::{self, Preview, PreviewCopy, PreviewReader, Protection};
 use crate::config::Config;
 use crate::domain::AlertId;
 
@@ -50,6 +50,9 @@ fn facts(preview: &Preview) {
         line("Template", &format!("{}, version {version}", name.trim()));
     }
     line("Protection", &protection(preview));
+    signature(preview)
+        .iter()
+        .for_each(|it| line("Signed by", it));
     let path = envelope.reverse_path.0.as_deref().unwrap_or_default();
     line("MAIL FROM", &format!("<{path}>"));
     for path in &envelope.forward_paths {
@@ -69,6 +72,7 @@ fn facts(preview: &Preview) {
             line("not to", &format!("{address}, {status}{said}"));
         }
     }
+    copies(preview);
     if let Some(dsn) = &envelope.dsn {
         line("ENVID", &dsn.envelope_id);
     }
@@ -77,6 +81,73 @@ fn facts(preview: &Preview) {
         Some(why) => line("Not now", why),
         None => {}
     }
+}
+
+/// By whom, where anything is signed.
+fn signature(preview: &Preview) -> Option<String> {
+    let facts = preview
+        .copies
+        .iter()
+        .find_map(|copy| copy.facts.as_ref().ok());
+    let facts = facts.filter(|facts| facts.signed_by.is_some())?;
+    let words = [
+        &preview.signer,
+        &facts.signed_by,
+        &facts.signature_algorithm,
+    ];
+    let words = words.into_iter().flatten().cloned();
+    Some(words.collect::<Vec<_>>().join(", "))
+}
+
+/// Every message, and who could open it, where one is to be protected.
+fn copies(preview: &Preview) {
+    let asked = preview.alert.protection.is_some() || preview.draft.protection != Protection::None;
+    let copies = preview.copies.iter().enumerate();
+    for (index, copy) in copies.filter(|_| asked || preview.copies.len() > 1) {
+        let what = format!("Message {}", index + 1);
+        let (id, protection) = (&copy.message_id, copy.protection.as_str());
+        let said = match &copy.facts {
+            Ok(facts) => facts.encryption_algorithm.clone().unwrap_or_default(),
+            Err(why) => why.to_string(),
+        };
+        let said = Some(said).filter(|it| !it.is_empty());
+        let said = said.map_or_else(String::new, |it| format!(", {it}"));
+        say(format_args!("{what:14}{id}, {protection}{said}"));
+        for reader in &copy.recipients {
+            say(format_args!("{:14}{}", "  for", for_whom(reader)));
+        }
+        for thumbprint in beside(copy) {
+            say(format_args!(
+                "{:14}{thumbprint}, our own certificate",
+                "  and for"
+            ));
+        }
+    }
+}
+
+fn for_whom(reader: &PreviewReader) -> String {
+    let PreviewReader {
+        address,
+        certificate,
+        in_clear,
+    } = reader;
+    let what = certificate.as_ref().or(in_clear.as_ref());
+    what.map_or_else(|| address.clone(), |what| format!("{address}: {what}"))
+}
+
+/// The thumbprints of who can open a message beside its recipients.
+fn beside(copy: &PreviewCopy) -> Vec<&str> {
+    let facts = copy.facts.as_ref().ok();
+    let all = facts.and_then(|facts| facts.encrypted_to.as_deref());
+    let of_recipient = |thumbprint: &&str| {
+        let mut shown = copy
+            .recipients
+            .iter()
+            .filter_map(|it| it.certificate.as_ref());
+        shown.any(|it| it.starts_with(*thumbprint))
+    };
+    let all = all.unwrap_or_default().split_whitespace();
+    all.filter(|it| !of_recipient(it)).collect()
 }
 
 fn protection(preview: &Preview) -> String {

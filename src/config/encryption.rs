@@ -13,7 +13,7 @@ use crate::smime::{ContentCipher, RsaEncryption, WhenMissing};
 pub struct EncryptionConfig {
     /// Folder of PEM and DER files, beside the database's certificates.
     pub certificates_folder: Option<PathBuf>,
-    /// What becomes of an alert for somebody without a certificate.
+    /// What becomes of an alert where somebody has no usable certificate.
     #[serde(default)]
     pub when_missing: WhenMissing,
     /// By what content is encrypted.
@@ -24,9 +24,16 @@ pub struct EncryptionConfig {
     pub rsa_padding: RsaEncryption,
     /// PEM file of our own certificates, one of each kind of key: we can read everything, too.
     pub own_certificate_file: Option<PathBuf>,
+    /// A reader that is known to open a stronger cipher gets it.
+    #[serde(default = "follow_capabilities")]
+    pub follow_capabilities: bool,
     /// Ciphers of the past are allowed.
     #[serde(default)]
     pub legacy: bool,
+}
+
+fn follow_capabilities() -> bool {
+    true
 }
 
 impl EncryptionConfig {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::company::Variant;
 use super::room::Place;
 use super::securing::{Certificates, measures, secured};
 use super::{CertificateShelf, Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
@@ -101,27 +102,16 @@ impl Sources<'_> {
         Ok(attachments)
     }
 
-    /// Makes the message of an alert; `international`: for recipients whose addresses are not
-    /// ASCII.
+    /// Makes the message of an alert, in one of its variants.
     pub(super) async fn draft(
         &self,
         alert: &Alert,
         port: &SendPort,
-        international: bool,
+        variant: &Variant,
         attachments: &[Attachment],
     ) -> Result<Draft, NotComposed> {
-        let from = port.decide_from(alert)?;
-        let address = from.address.clone();
-        let protection = port.decide_protection(alert)?;
-        let settings = MessageSettings {
-            from,
-            message_id_domain: port.message_id_domain.clone(),
-            headers: port.headers.clone(),
-            charset: port.charset,
-            html_charset: port.html_charset,
-            international,
-            displayed: displayed(port.protector.headers.to_display(protection)),
-        };
+        let settings = settings(alert, port, variant)?;
+        let protection = protection(alert, port, variant)?;
         let templates = self.templates.for_alert(alert).await?;
         let (draft, template_version) = aside(text_octets(alert), || {
             let rendered = templates
@@ -134,7 +124,7 @@ impl Sources<'_> {
         Ok(Draft {
             message: self.filled(alert, draft).await?,
             protection,
-            from: address,
+            from: settings.from.address,
             template_version,
         })
     }
@@ -239,12 +229,11 @@ impl Dispatcher {
                 self.room_for(octets, &port.name).await?
             }
         };
-        let international = envelope.has_international_recipients();
-        let draft = sources
-            .draft(alert, port, international, &attachments)
-            .await?;
-        let (paths, now) = (&envelope.forward_paths, self.parts.clock.now());
-        let measures = measures(&draft, alert, port, paths, certificates, now)?;
+        let variant = certificates.variant(alert, &envelope.forward_paths);
+        let draft = sources.draft(alert, port, &variant, &attachments).await?;
+        let now = self.parts.clock.now();
+        let occasion = variant.occasion(&draft.from, alert, now);
+        let measures = measures(port, draft.protection, &occasion)?;
         let octets_before = self.octets_before(&draft.message, port, draft.protection);
         Ok(Composed {
             message: secured(draft.message, measures).await?,
@@ -277,6 +266,38 @@ fn displayed(hidden: Hide) -> Displayed {
         Hide::Baseline => Displayed::Subject,
         Hide::Names => Displayed::Names,
     }
+}
+
+/// What the send port and the variant say about the message.
+pub(super) fn settings(
+    alert: &Alert,
+    port: &SendPort,
+    variant: &Variant,
+) -> Result<MessageSettings, Refusal> {
+    let headers = port.protector.headers;
+    Ok(MessageSettings {
+        from: port.decide_from(alert)?,
+        message_id_domain: port.message_id_domain.clone(),
+        headers: port.headers.clone(),
+        charset: port.charset,
+        html_charset: port.html_charset,
+        international: variant.international,
+        displayed: displayed(headers.to_display(protection(alert, port, variant)?)),
+        variant: variant.word.clone(),
+    })
+}
+
+/// What is to be done to the message.
+pub(super) fn protection(
+    alert: &Alert,
+    port: &SendPort,
+    variant: &Variant,
+) -> Result<Protection, Refusal> {
+    let wanted = port.decide_protection(alert)?;
+    Ok(match variant.in_clear {
+        true => wanted.without_envelope(),
+        false => wanted,
+    })
 }
 
 pub(super) fn unread(what: &'static str, error: StoreError) -> NotComposed {

@@ -232,6 +232,8 @@ fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
         cipher: ContentCipher::default(),
         rsa: RsaEncryption::default(),
         when_missing,
+        follow_capabilities: true,
+        legacy: false,
         folder: Some(CertificateFolder::new(folder)),
         own: Vec::new(),
     };
@@ -258,7 +260,7 @@ async fn while_the_folder_of_certificates_is_away_alerts_wait_unspent() {
 #[tokio::test]
 async fn who_cannot_be_encrypted_to_gets_nothing_and_the_reason_is_the_alerts() {
     let folder = tempfile::tempdir().expect("a folder");
-    for when_missing in [WhenMissing::Fail, WhenMissing::FailAlert] {
+    for when_missing in [WhenMissing::Fail, WhenMissing::Split] {
         let room = Room::with(encrypting(folder.path(), when_missing));
         let decision = decision(room.dispatch(alert()).await);
         assert_eq!(decision.status, AlertStatus::Failed);

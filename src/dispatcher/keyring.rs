@@ -52,7 +52,7 @@ impl CertificateShelf {
     ///
     /// # Errors
     /// [`NotComposed`]: the database or the folder cannot be asked now.
-    pub(super) async fn find(
+    pub async fn find(
         self: &Arc<Self>,
         sealer: Arc<Sealer>,
         addresses: Vec<String>,

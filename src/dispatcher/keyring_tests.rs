@@ -68,6 +68,8 @@ fn sealer() -> Arc<Sealer> {
         cipher: ContentCipher::default(),
         rsa: RsaEncryption::default(),
         when_missing: WhenMissing::default(),
+        follow_capabilities: true,
+        legacy: false,
         folder: None,
         own: Vec::new(),
     })

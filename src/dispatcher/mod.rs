@@ -4,9 +4,11 @@
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod board;
+mod company;
 mod compose;
 mod copies;
 mod keyring;
+mod lacking;
 mod news;
 mod preview;
 mod reach;
@@ -29,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use board::RelayBoard;
 pub use compose::{Draft, NotComposed, Sources};
 pub use keyring::CertificateShelf;
-pub use preview::{Preview, preview};
+pub use preview::{Preview, PreviewCopy, PreviewReader, preview};
 use roll::{Roll, Rules};
 use room::{Place, Room};
 pub use seat::Expected;

@@ -1,15 +1,19 @@
 //! What an alert would become, without sending it: the dispatcher's own steps up to the relay.
 
-use super::compose::Sources;
+use super::compose::{Sources, protection, settings};
 use super::roll::{Roll, Rules};
 use super::securing::{Certificates, measures, secured};
 use super::{Draft, NotComposed, NotSecured, attempts_left, envelope, expiry, window};
 use crate::clock::Clock;
 use crate::digest;
-use crate::domain::{Alert, Envelope, OutcomeKind, Recipient, Reply, SecuredMessage};
+use crate::domain::{
+    Alert, Envelope, ForwardPath, OutcomeKind, ProtectionFacts, Recipient, Reply, SecuredMessage,
+    Timestamp,
+};
+use crate::mime;
 use crate::replies::ReplyTable;
-use crate::send_port::SendPort;
-use crate::smime::HeaderProtected;
+use crate::send_port::{Refusal, SendPort};
+use crate::smime::{HeaderProtected, Protection};
 
 /// An alert as it would be submitted.
 #[derive(Debug)]
@@ -22,6 +26,10 @@ pub struct Preview {
     pub secured: Result<SecuredMessage, NotSecured>,
     /// What protection does to the header.
     pub headers: HeaderProtected,
+    /// Who would sign, where the send port can: addresses, key and until when.
+    pub signer: Option<String>,
+    /// Each message that would be made for those who wait.
+    pub copies: Vec<PreviewCopy>,
     /// Reverse-path, and the forward-paths that are due.
     pub envelope: Envelope,
     /// The relays in the order in which they would be asked.
@@ -30,6 +38,30 @@ pub struct Preview {
     pub recipients: Vec<(Recipient, Option<Reply>)>,
     /// Why it would not be submitted now, although there are recipients.
     pub not_now: Option<String>,
+}
+
+/// One of the messages of an alert.
+#[derive(Debug)]
+pub struct PreviewCopy {
+    /// Header `Message-ID`.
+    pub message_id: String,
+    /// What is done to it.
+    pub protection: Protection,
+    /// Who gets it.
+    pub recipients: Vec<PreviewReader>,
+    /// By whom and how it is protected, or why it cannot be.
+    pub facts: Result<ProtectionFacts, NotSecured>,
+}
+
+/// Somebody who gets a message.
+#[derive(Debug)]
+pub struct PreviewReader {
+    /// Who.
+    pub address: String,
+    /// The certificate that it is encrypted to for them: its thumbprint and where it is.
+    pub certificate: Option<String>,
+    /// Why they get it without the encryption that was asked for.
+    pub in_clear: Option<String>,
 }
 
 /// Goes as far as a dispatcher goes before it asks a relay. Changes nothing.
@@ -57,22 +89,24 @@ pub async fn preview(
     let certificates =
         Certificates::of_those_waiting(&alert, port, keyring, &mut roll, now).await?;
     let envelope = envelope(&alert, port, certificates.together(roll.forward_paths()));
-    let international = envelope.has_international_recipients();
+    let variant = certificates.variant(&alert, &envelope.forward_paths);
     let attachments = sources.attachments(&alert, port).await?;
-    let draft = sources
-        .draft(&alert, port, international, &attachments)
-        .await?;
+    let draft = sources.draft(&alert, port, &variant, &attachments).await?;
     let refused = attempts_left(&alert, port).err().map(|why| why.reason);
     let not_now = expiry(&alert, &rules, now)
         .or(refused)
         .or_else(|| waits(window::wait_for(&alert, port, now)?));
-    let paths = &envelope.forward_paths;
-    let secured = match measures(&draft, &alert, port, paths, &certificates, now) {
+    let occasion = variant.occasion(&draft.from, &alert, now);
+    let secured = match measures(port, draft.protection, &occasion) {
         Ok(measures) => secured(draft.message.clone(), measures).await,
         Err(why) => Err(why),
     };
+    let copies = copies(&alert, port, &certificates, &roll, now)?;
+    let signer = port.protector.signer.as_ref().map(|it| it.identity());
     Ok(Preview {
         headers: port.protector.headers.of(draft.protection),
+        signer: signer.map(ToString::to_string),
+        copies,
         secured,
         draft,
         envelope,
@@ -83,6 +117,53 @@ pub async fn preview(
         recipients: roll.recipients(),
         not_now,
         alert,
+    })
+}
+
+/// All messages that would be made for those who wait, in the order in which they would be.
+fn copies(
+    alert: &Alert,
+    port: &SendPort,
+    certificates: &Certificates,
+    roll: &Roll,
+    now: Timestamp,
+) -> Result<Vec<PreviewCopy>, NotComposed> {
+    let mut left = roll.waiting_paths();
+    let mut copies = Vec::new();
+    while !left.is_empty() {
+        let ascii = left.iter().any(|path| path.address.is_ascii());
+        let next = left.iter().filter(|path| path.address.is_ascii() == ascii);
+        let paths = certificates.together(next.cloned().collect());
+        left.retain(|path| !paths.contains(path));
+        copies.push(copy(alert, port, certificates, (roll, &paths), now)?);
+    }
+    Ok(copies)
+}
+
+fn copy(
+    alert: &Alert,
+    port: &SendPort,
+    certificates: &Certificates,
+    (roll, paths): (&Roll, &[ForwardPath]),
+    now: Timestamp,
+) -> Result<PreviewCopy, NotComposed> {
+    let variant = certificates.variant(alert, paths);
+    let settings = settings(alert, port, &variant)?;
+    let protection = protection(alert, port, &variant)?;
+    let message_id = mime::message_id(alert, &settings)
+        .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
+    let occasion = variant.occasion(&settings.from.address, alert, now);
+    let facts = measures(port, protection, &occasion).and_then(|it| Ok(it.facts()?));
+    let reader = |path: &ForwardPath| PreviewReader {
+        address: path.address.clone(),
+        certificate: certificates.shown(path),
+        in_clear: roll.in_clear(path.ordinal).map(str::to_owned),
+    };
+    Ok(PreviewCopy {
+        message_id,
+        protection,
+        recipients: paths.iter().map(reader).collect(),
+        facts,
     })
 }
 

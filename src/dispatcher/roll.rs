@@ -21,7 +21,9 @@ struct Entry {
     relay: Option<String>,
     reply: Option<Reply>,
     explanation: Option<String>,
-    remark: Option<&'static str>,
+    remark: Option<String>,
+    /// It goes without the encryption that was asked for: the remark, once it is relayed.
+    in_clear: Option<String>,
     retry_in: Option<Duration>,
 }
 
@@ -99,6 +101,12 @@ impl Roll {
         waiting.map(path).collect()
     }
 
+    /// Everybody who waits, due or not.
+    pub(super) fn waiting_paths(&self) -> Vec<ForwardPath> {
+        let path = |(ordinal, _, address)| ForwardPath { ordinal, address };
+        self.waiting().into_iter().map(path).collect()
+    }
+
     /// Everybody, with what was said about them.
     pub(super) fn recipients(&self) -> Vec<(Recipient, Option<Reply>)> {
         let both = |entry: &Entry| (entry.recipient.clone(), entry.reply.clone());
@@ -149,6 +157,27 @@ impl Roll {
             let first = refused.values().next();
             self.reason = first.map(|refusal| refusal.reason.clone());
         }
+    }
+
+    /// Some who wait are sent to without encryption, each with a remark about it.
+    pub(super) fn go_in_clear(&mut self, remarks: impl Iterator<Item = (u32, String)>) {
+        let mut remarks: BTreeMap<_, _> = remarks.collect();
+        for entry in self.waiting_mut() {
+            entry.in_clear = remarks.remove(&entry.recipient.ordinal);
+        }
+    }
+
+    /// Why somebody is sent to without encryption.
+    pub(super) fn in_clear(&self, ordinal: u32) -> Option<&str> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.recipient.ordinal == ordinal)?;
+        entry.in_clear.as_deref()
+    }
+
+    /// Somebody has it already.
+    pub(super) fn has_relayed(&self) -> bool {
+        let relayed = |entry: &Entry| entry.recipient.status == RecipientStatus::Relayed;
+        self.entries.iter().any(relayed)
     }
 
     /// Expires everybody who waits.
@@ -205,11 +234,13 @@ impl Roll {
     }
 
     /// Something to know about everybody whom this transaction relayed.
-    pub(super) fn remark(&mut self, remark: Option<&'static str>) {
+    pub(super) fn remark(&mut self, remark: Option<&str>) {
         let relayed =
             |entry: &&mut Entry| entry.tried && entry.recipient.status == RecipientStatus::Relayed;
         for entry in self.entries.iter_mut().filter(relayed) {
-            entry.remark = remark;
+            let both = entry.in_clear.as_deref().into_iter().chain(remark);
+            let both: Vec<_> = both.collect();
+            entry.remark = (!both.is_empty()).then(|| both.join("; "));
         }
     }
 
@@ -231,6 +262,7 @@ impl Roll {
             message_id: message.message_id().to_owned(),
             size_octets: message.octets().len() as u64,
             protection: message.protection().to_owned(),
+            protected: message.protected().clone(),
             facts: report.facts,
             replies: report.replies,
         }
@@ -305,6 +337,7 @@ impl Entry {
             tried: false,
             relay: None,
             remark: None,
+            in_clear: None,
             retry_in: None,
         }
     }
@@ -380,7 +413,7 @@ impl Entry {
             relay: self.relay,
             reply: self.reply,
             explanation: self.explanation,
-            remark: self.remark.map(str::to_owned),
+            remark: self.remark,
         }
     }
 }

@@ -3,37 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::company::{Company, Variant};
+use super::lacking::{self, Lacking};
 use super::roll::Roll;
-use super::{CertificateShelf, Draft, NotComposed};
+use super::{CertificateShelf, NotComposed};
 use crate::domain::{Alert, ForwardPath, Message, RecipientKind, SecuredMessage, Timestamp};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{
-    self, KeyKind, Measures, Occasion, RecipientCertificate, SmimeError, WhenMissing,
+    self, ContentCipher, KeyKind, Measures, NoCertificate, Occasion, Protection,
+    RecipientCertificate, Sealer, SmimeError,
 };
 
 /// The certificates of those who are due; none where nothing is encrypted.
 #[derive(Debug, Default)]
 pub(super) struct Certificates {
     needed: bool,
-    of: BTreeMap<u32, (Arc<RecipientCertificate>, Company)>,
+    /// The send port's own cipher.
+    usual: ContentCipher,
+    of: BTreeMap<u32, Found>,
 }
 
-/// Who can be in one message: what it is encrypted to can be read by everybody who gets it, so
-/// whoever stands in no header gets one of their own; and not every reader opens an envelope
-/// for different kinds of keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Company {
-    Open(KeyKind),
-    Alone(u32),
-}
-
-impl Company {
-    fn of(kind: RecipientKind, ordinal: u32, key: KeyKind) -> Self {
-        match kind {
-            RecipientKind::Bcc => Self::Alone(ordinal),
-            RecipientKind::To | RecipientKind::Cc => Self::Open(key),
-        }
-    }
+/// How somebody gets the alert.
+#[derive(Debug)]
+enum Found {
+    Encrypted(Arc<RecipientCertificate>, Company),
+    InClear,
 }
 
 /// Why a message was not made secure.
@@ -58,8 +52,8 @@ impl From<SmimeError> for NotSecured {
 
 impl Certificates {
     /// Looks up the certificates of everybody who waits, where the alert is to be encrypted.
-    /// Who has none fails, or the whole alert, as the send port says. A send port that cannot
-    /// encrypt at all is found out when the message is made secure.
+    /// What becomes of who has none is as the send port says. A send port that cannot encrypt at
+    /// all is found out when the message is made secure.
     pub(super) async fn of_those_waiting(
         alert: &Alert,
         port: &SendPort,
@@ -72,33 +66,46 @@ impl Certificates {
             return Ok(Self::default());
         };
         let waiting = roll.waiting();
-        let addresses: Vec<_> = waiting
-            .iter()
-            .map(|(.., address)| address.clone())
-            .collect();
-        let when_missing = sealer.when_missing;
-        let found = keyring.find(sealer, addresses, now).await?;
+        let addresses = waiting.iter().map(|(.., address)| address.clone());
+        let addresses: Vec<_> = addresses.collect();
+        let (when_missing, usual) = (sealer.when_missing, sealer.cipher);
+        let found = keyring.find(sealer.clone(), addresses, now).await?;
+        let found = found.into_iter().map(|it| usable(&sealer, it)).collect();
         let mut certificates = Self {
             needed: true,
+            usual,
             of: BTreeMap::new(),
         };
-        let mut refused = Vec::new();
-        for ((ordinal, kind, _), found) in waiting.into_iter().zip(found) {
-            match found {
-                Ok((certificate, key)) => {
-                    let company = Company::of(kind, ordinal, key);
-                    certificates.of.insert(ordinal, (certificate, company));
-                }
-                Err(why) => {
-                    refused.push((ordinal, Refusal::new(why.explanation(), why.to_string())));
-                }
-            }
-        }
-        match (when_missing, refused.first()) {
-            (WhenMissing::FailAlert, Some((_, refusal))) => roll.refuse(refusal),
-            _ => roll.refuse_each(&refused),
+        let lacking = certificates.keep(waiting, found);
+        if lacking::settle(&lacking, when_missing, alert, roll) {
+            let in_clear = lacking.iter().map(|it| (it.ordinal, Found::InClear));
+            certificates.of.extend(in_clear);
         }
         Ok(certificates)
+    }
+
+    /// Keeps what was found; answers who has nothing.
+    fn keep(
+        &mut self,
+        waiting: Vec<(u32, RecipientKind, String)>,
+        found: Vec<Result<Usable, NoCertificate>>,
+    ) -> Vec<Lacking> {
+        let mut lacking = Vec::new();
+        for ((ordinal, kind, address), found) in waiting.into_iter().zip(found) {
+            match found {
+                Ok((certificate, key, cipher)) => {
+                    let company = Company::of(kind, ordinal, key, cipher);
+                    let found = Found::Encrypted(certificate, company);
+                    self.of.insert(ordinal, found);
+                }
+                Err(why) => lacking.push(Lacking {
+                    ordinal,
+                    address,
+                    why,
+                }),
+            }
+        }
+        lacking
     }
 
     /// True where everybody who waited was refused.
@@ -108,36 +115,60 @@ impl Certificates {
 
     /// Of those that are due, the first and whoever can be in one message with it.
     pub(super) fn together(&self, mut paths: Vec<ForwardPath>) -> Vec<ForwardPath> {
-        let company = |path: &ForwardPath| self.of.get(&path.ordinal).map(|(_, with)| *with);
-        let first = paths.first().and_then(company);
-        paths.retain(|path| company(path) == first);
+        let first = paths.first().and_then(|path| self.company(path));
+        paths.retain(|path| self.company(path) == first);
         paths
     }
 
-    fn of(&self, paths: &[ForwardPath]) -> Vec<Arc<RecipientCertificate>> {
-        let certificates = paths.iter().filter_map(|path| self.of.get(&path.ordinal));
-        certificates
-            .map(|(certificate, _)| certificate.clone())
-            .collect()
+    fn company(&self, path: &ForwardPath) -> Option<Company> {
+        self.of.get(&path.ordinal).map(|found| match found {
+            Found::Encrypted(_, company) => *company,
+            Found::InClear => Company::InClear,
+        })
+    }
+
+    /// The certificate that is encrypted to for somebody, for people.
+    pub(super) fn shown(&self, path: &ForwardPath) -> Option<String> {
+        match self.of.get(&path.ordinal)? {
+            Found::Encrypted(it, _) => Some(format!("{} {}", it.thumbprint(), it.whereabouts())),
+            Found::InClear => None,
+        }
+    }
+
+    /// What the message for `paths`, who are one company, is like.
+    pub(super) fn variant(&self, alert: &Alert, paths: &[ForwardPath]) -> Variant {
+        let first = paths.first();
+        let company = first.and_then(|path| Some((path, self.company(path)?)));
+        let found = paths.iter().filter_map(|path| self.of.get(&path.ordinal));
+        let certificate = |found: &Found| match found {
+            Found::Encrypted(certificate, _) => Some(certificate.clone()),
+            Found::InClear => None,
+        };
+        Variant {
+            international: paths.iter().any(|path| !path.address.is_ascii()),
+            in_clear: company.is_some_and(|(_, it)| it == Company::InClear),
+            word: company.and_then(|(path, it)| it.word(alert, path, self.usual)),
+            readers: found.filter_map(certificate).collect(),
+        }
     }
 }
 
-/// All that the protection of a draft takes, for the recipients `paths`.
+/// A certificate to encrypt to, the kind of its key, and the cipher for its owner.
+type Usable = (Arc<RecipientCertificate>, KeyKind, ContentCipher);
+
+fn usable(sealer: &Sealer, found: smime::Found) -> Result<Usable, NoCertificate> {
+    let (certificate, key) = found?;
+    let cipher = sealer.cipher_for(&certificate)?;
+    Ok((certificate, key, cipher))
+}
+
+/// All that `wanted` takes.
 pub(super) fn measures(
-    draft: &Draft,
-    alert: &Alert,
     port: &SendPort,
-    paths: &[ForwardPath],
-    certificates: &Certificates,
-    now: Timestamp,
+    wanted: Protection,
+    occasion: &Occasion<'_>,
 ) -> Result<Measures, NotSecured> {
-    let occasion = Occasion {
-        from: &draft.from,
-        created_at: alert.created_at,
-        now,
-        recipients: certificates.of(paths),
-    };
-    Ok(port.protector.measures(draft.protection, &occasion)?)
+    Ok(port.protector.measures(wanted, occasion)?)
 }
 
 /// Makes a message secure.

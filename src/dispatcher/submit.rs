@@ -148,6 +148,7 @@ impl Dispatcher {
             message_id: message.message_id().to_owned(),
             size_octets: message.octets().len() as u64,
             protection: message.protection().to_owned(),
+            protected: Box::new(message.protected().clone()),
             template_version: job.composed.template_version.clone(),
         }
     }

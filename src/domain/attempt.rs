@@ -60,6 +60,23 @@ pub struct SessionFacts {
     pub offers_smtp_utf8: bool,
 }
 
+/// What protects a message, in the words of a row of `Attempt`; written into every attempt.
+/// A certificate is named by its thumbprint: SHA-256 of its DER, lower-case hexadecimal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectionFacts {
+    /// The thumbprint of who signed.
+    pub signed_by: Option<String>,
+    /// Key, digest and form: `rsa-pkcs1 sha256 clear`.
+    pub signature_algorithm: Option<String>,
+    /// The thumbprints of all who can open the envelope, ourselves included, in the order of the
+    /// envelope, a blank between them.
+    pub encrypted_to: Option<String>,
+    /// Of the content, and how its key is transported: `aes-256-cbc rsa-pkcs1`.
+    pub encryption_algorithm: Option<String>,
+    /// The policy by which headers were protected, where anything was.
+    pub header_protection: Option<String>,
+}
+
 /// One reply of a transaction; for `RCPT`, of which recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandReply {
@@ -178,6 +195,9 @@ pub struct Attempt {
     pub size_octets: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,
+    /// By whom, for whom, and how.
+    #[serde(default)]
+    pub protected: ProtectionFacts,
     /// Of the session.
     pub facts: SessionFacts,
     /// What was said to each command.
@@ -208,6 +228,9 @@ pub struct DotNote {
     pub size_octets: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,
+    /// By whom, for whom, and how.
+    #[serde(default)]
+    pub protected: Box<ProtectionFacts>,
     /// Version of the template that the message was made from.
     #[serde(default)]
     pub template_version: Option<String>,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::DsnRequest;
+use super::{DsnRequest, ProtectionFacts};
 
 /// `MAIL FROM` (RFC 5321 section 4.1.1.2): an address, or the null reverse-path `<>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,7 @@ pub struct SecuredMessage {
     message_id: String,
     octets: Vec<u8>,
     protection: &'static str,
+    protected: ProtectionFacts,
 }
 
 impl SecuredMessage {
@@ -80,7 +81,15 @@ impl SecuredMessage {
             message_id,
             octets,
             protection,
+            protected: ProtectionFacts::default(),
         }
+    }
+
+    /// The same, and by whom, for whom and how it is protected.
+    #[must_use]
+    pub fn protected_by(mut self, protected: ProtectionFacts) -> Self {
+        self.protected = protected;
+        self
     }
 
     /// The value of the `Message-ID` header with its angle brackets.
@@ -96,6 +105,11 @@ impl SecuredMessage {
     /// `none`, `sign`, `encrypt` or `sign+encrypt`.
     pub fn protection(&self) -> &'static str {
         self.protection
+    }
+
+    /// By whom, for whom, and how.
+    pub fn protected(&self) -> &ProtectionFacts {
+        &self.protected
     }
 
     /// Octets above 127 occur: the relay has to offer 8BITMIME (RFC 6152).

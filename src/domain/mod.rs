@@ -30,7 +30,8 @@ pub use alert::{
 pub use attachment::{Attachment, AttachmentId, ContentDisposition, TransferEncoding};
 pub use attempt::{
     Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, DotNote, Outcome,
-    OutcomeKind, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport, status_of,
+    OutcomeKind, ProtectionFacts, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport,
+    status_of,
 };
 pub use audit::{AuditCopy, AuditStage};
 pub use biztalk::{Macro, resolve_macros};

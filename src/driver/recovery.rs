@@ -123,6 +123,7 @@ fn unknown(note: &DotNote, policies: &InDoubtPolicies, clock: &dyn Clock) -> Out
         message_id: note.message_id.clone(),
         size_octets: note.size_octets,
         protection: note.protection.clone(),
+        protected: (*note.protected).clone(),
         facts: SessionFacts::default(),
         replies: vec![CommandReply {
             ordinal: None,
@@ -166,6 +167,7 @@ mod tests {
             message_id: "<4711@contoso.com>".to_owned(),
             size_octets: 4000,
             protection: "none".to_owned(),
+            protected: Box::default(),
             template_version: Some("7".to_owned()),
         };
         let outcome = unknown(&note, &InDoubtPolicies::default(), &SystemClock);

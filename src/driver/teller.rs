@@ -160,6 +160,8 @@ impl Teller {
         };
         let Watched { digest, send_port } = watched;
         let status = line.status.as_str();
+        let why = line.status_reason.as_deref();
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
         tracing::error!(
             send_port,
             digest = digest.0,
@@ -174,7 +176,7 @@ impl Teller {
             send_port: Some(send_port.clone()),
             relay: None,
             message: format!(
-                "the digest of failures at send port {send_port} is {status}: see Delivery for the alert {digest}, and FailedDelivery for what it tells of"
+                "the digest of failures at send port {send_port} is {status}{why}: see Delivery for the alert {digest}, and FailedDelivery for what it tells of"
             ),
         };
         let service = &self.metrics.service;

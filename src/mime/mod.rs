@@ -64,6 +64,9 @@ pub struct MessageSettings {
     pub international: bool,
     /// What the texts begin with, because the header of the message will not show it.
     pub displayed: Displayed,
+    /// What sets the message apart from others of the same alert whose content differs: a word in
+    /// its Message-ID.
+    pub variant: Option<String>,
 }
 
 /// Makes the message of an alert without attachments.
@@ -94,7 +97,7 @@ pub fn draft_message(
         return Err(MimeError::NoRecipients);
     }
     let from = checked_from(&settings.from)?;
-    let message_id = message_id(alert, &settings.message_id_domain)?;
+    let message_id = message_id(alert, settings)?;
     let reply_to = match alert.reply_to.as_deref() {
         Some(column) => checked_reply_to(column)?,
         None => Vec::new(),
@@ -221,8 +224,13 @@ fn checked_reply_to(column: &str) -> Result<Vec<Mailbox>, MimeError> {
         .collect()
 }
 
-/// `msg-id` (RFC 5322 section 3.6.4).
-fn message_id(alert: &Alert, domain: &str) -> Result<String, MimeError> {
+/// `msg-id` (RFC 5322 section 3.6.4): the alert's public id, and words for what sets the message
+/// apart from others of the alert. The same in every attempt.
+///
+/// # Errors
+/// [`MimeError::BadMessageIdDomain`].
+pub fn message_id(alert: &Alert, settings: &MessageSettings) -> Result<String, MimeError> {
+    let domain = &settings.message_id_domain;
     let label = |label: &str| {
         !label.is_empty()
             && label
@@ -234,7 +242,26 @@ fn message_id(alert: &Alert, domain: &str) -> Result<String, MimeError> {
             written: domain.escape_debug().take(320).collect(),
         });
     }
-    Ok(format!("<{}@{domain}>", alert.public_id))
+    let mut left = alert.public_id.to_string();
+    let utf8 = names_differ(alert, settings).then_some("utf8");
+    for word in utf8.into_iter().chain(settings.variant.as_deref()) {
+        left.push('.');
+        left.push_str(word);
+    }
+    Ok(format!("<{left}@{domain}>"))
+}
+
+/// The header names somebody by an address that it would not hold for everybody else.
+fn names_differ(alert: &Alert, settings: &MessageSettings) -> bool {
+    let replies = || parse_address_list(alert.reply_to.as_deref().unwrap_or_default());
+    let everywhere = || {
+        settings.from.is_international()
+            || replies().iter().flatten().any(Mailbox::is_international)
+    };
+    let named = |it: &Recipient| {
+        it.kind != RecipientKind::Bcc && it.refusal.is_none() && it.mailbox.is_international()
+    };
+    settings.international && expand_recipients(alert).iter().any(named) && !everywhere()
 }
 
 /// The boundaries of a message, the same in every attempt. Quoted-printable and base64 never hold

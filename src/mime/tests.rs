@@ -20,6 +20,7 @@ fn settings() -> MessageSettings {
         html_charset: Charset::UTF_8,
         international: false,
         displayed: Displayed::Nothing,
+        variant: None,
     }
 }
 

@@ -18,7 +18,7 @@ const LEAST_RSA_BITS: u32 = 2048;
 
 /// The kinds of keys that an envelope can be made for. Not every reader opens one that is for
 /// both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// RSA.
     Rsa,
@@ -127,6 +127,11 @@ pub(super) fn fingerprint(certificate: &X509Ref, digest: MessageDigest) -> Optio
     Some(text)
 }
 
+/// SHA-1 of a certificate's DER form: what people and the database call it by.
+pub(super) fn thumbprint(certificate: &X509Ref) -> String {
+    fingerprint(certificate, MessageDigest::sha1()).unwrap_or_default()
+}
+
 /// A certificate that messages are encrypted to.
 #[derive(Clone)]
 pub struct RecipientCertificate {
@@ -214,6 +219,35 @@ impl RecipientCertificate {
             words.filter_map(|word| word.parse().ok()).collect()
         });
         Ok(())
+    }
+
+    /// SHA-1 of its DER form in upper case, as Windows and the table show it.
+    pub fn thumbprint(&self) -> String {
+        thumbprint(&self.certificate)
+    }
+
+    /// Its IssuerAndSerialNumber without the outer tag, as an envelope names its owner (RFC 5652
+    /// section 10.2.4).
+    pub(super) fn name_in_envelope(&self) -> Option<Vec<u8>> {
+        let mut name = self.certificate.issuer_name().to_der().ok()?;
+        let serial = self.certificate.serial_number().to_bn().ok()?.to_vec();
+        let sign = serial.first().is_none_or(|first| *first > 0x7f);
+        let length = serial.len() + usize::from(sign);
+        name.extend([2, u8::try_from(length).ok()?]);
+        name.extend(sign.then_some(0));
+        name.extend(serial);
+        Some(name)
+    }
+
+    /// Where it was found, and until when it is valid.
+    pub fn whereabouts(&self) -> String {
+        let end = shown(self.validity.end);
+        format!("in {}, valid until {end}", self.origin)
+    }
+
+    /// Why it cannot be used, naming where it was found.
+    pub(super) fn unusable(&self, why: &str) -> NoCertificate {
+        NoCertificate::Unusable(format!("the certificate in {} {why}", self.origin))
     }
 
     /// The key that an envelope is made for.

@@ -2,7 +2,7 @@
 
 use openssl::error::ErrorStack;
 
-use super::Protection;
+use super::{NoCertificate, Protection};
 
 /// The protection that was asked for cannot be given: nothing may be sent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum SmimeError {
     /// An envelope that nobody could open.
     #[error("there is nobody to encrypt to")]
     Nobody,
+    /// It cannot be encrypted to.
+    #[error(transparent)]
+    Recipient(#[from] NoCertificate),
     /// Not what `mime` makes.
     #[error("the message cannot be secured: {0}")]
     Malformed(&'static str),
@@ -48,6 +51,7 @@ impl SmimeError {
         match self {
             Self::NotAvailable { .. } | Self::NotNow(_) => "protection-not-available",
             Self::StrangeFrom { .. } => "signing-address-differs",
+            Self::Recipient(why) => why.explanation(),
             Self::Nobody | Self::Malformed(_) | Self::Failed(_) => "protection-failed",
         }
     }

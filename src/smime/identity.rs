@@ -6,7 +6,7 @@ use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
-use super::certificate::{KeyKind, Validity, address_key, addresses, shown};
+use super::certificate::{KeyKind, Validity, address_key, addresses, shown, thumbprint};
 use crate::domain::Timestamp;
 
 /// A certificate that ends within so many days is worth a word.
@@ -123,6 +123,11 @@ impl Identity {
                 self.names()
             )),
         }
+    }
+
+    /// SHA-256 of its certificate's DER, lower-case hexadecimal.
+    pub fn thumbprint(&self) -> String {
+        thumbprint(&self.certificate)
     }
 
     /// That it ends soon, where it does.

@@ -37,7 +37,7 @@ use entity::Entity;
 use sealer::Sealed;
 use signer::Signed;
 
-use crate::domain::{Message, SecuredMessage, Timestamp};
+use crate::domain::{Message, ProtectionFacts, SecuredMessage, Timestamp};
 
 /// What a send port can do to messages.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +89,7 @@ pub struct Occasion<'a> {
     pub created_at: Timestamp,
     /// Certificates have to be valid then.
     pub now: Timestamp,
-    /// Whom an envelope is for, all with one kind of key.
+    /// Whom an envelope is for, all with one kind of key and one cipher.
     pub recipients: Vec<Arc<RecipientCertificate>>,
 }
 
@@ -151,6 +151,28 @@ impl Measures {
             Self::Encrypt(to_seal) | Self::SignEncrypt(_, to_seal) => to_seal.headers,
         }
     }
+
+    /// What they do, in the words of a row of `Attempt`; the readers of an envelope in no
+    /// particular order.
+    ///
+    /// # Errors
+    /// [`SmimeError`]: they cannot be taken.
+    pub fn facts(&self) -> Result<ProtectionFacts, SmimeError> {
+        let (to_sign, to_seal) = match self {
+            Self::None => return Ok(ProtectionFacts::default()),
+            Self::Sign(to_sign) => (Some(to_sign), None),
+            Self::Encrypt(to_seal) => (None, Some(to_seal)),
+            Self::SignEncrypt(to_sign, to_seal) => (Some(to_sign), Some(to_seal)),
+        };
+        let algorithm = to_seal.map(|it| it.sealer.algorithm(&it.recipients, it.now));
+        Ok(ProtectionFacts {
+            signed_by: to_sign.map(|it| it.signer.identity().thumbprint()),
+            signature_algorithm: to_sign.map(|it| it.signer.algorithm()),
+            encrypted_to: to_seal.map(|it| it.sealer.thumbprints(&it.recipients, it.now)),
+            encryption_algorithm: algorithm.transpose()?,
+            header_protection: Some(self.headers().as_str().to_owned()),
+        })
+    }
 }
 
 impl ToSign {
@@ -171,6 +193,7 @@ impl ToSeal {
 /// [`SmimeError`]: nothing may be sent then.
 pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, SmimeError> {
     let Message { message_id, octets } = message;
+    let mut facts = measures.facts()?;
     let (octets, protection) = match measures {
         Measures::None => (octets, Protection::None),
         Measures::Sign(to_sign) => {
@@ -180,21 +203,20 @@ pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, S
         }
         Measures::Encrypt(to_seal) => {
             let (outer, entity) = to_seal.headers.part(&octets)?;
-            let Sealed(entity) = to_seal.seal(&entity)?;
+            let Sealed { entity, readers } = to_seal.seal(&entity)?;
+            facts.encrypted_to = Some(readers);
             (entity.under(outer), Protection::Encrypt)
         }
         Measures::SignEncrypt(to_sign, to_seal) => {
             let (outer, entity) = to_seal.headers.part(&octets)?;
             let Signed(signed) = to_sign.sign(&entity)?;
-            let Sealed(entity) = to_seal.seal(&signed)?;
+            let Sealed { entity, readers } = to_seal.seal(&signed)?;
+            facts.encrypted_to = Some(readers);
             (entity.under(outer), Protection::SignEncrypt)
         }
     };
-    Ok(SecuredMessage::vouch_for(
-        message_id,
-        octets,
-        protection.as_str(),
-    ))
+    let secured = SecuredMessage::vouch_for(message_id, octets, protection.as_str());
+    Ok(secured.protected_by(facts))
 }
 
 #[cfg(test)]

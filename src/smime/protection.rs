@@ -44,6 +44,15 @@ impl Protection {
         }
     }
 
+    /// The same without an envelope.
+    #[must_use]
+    pub fn without_envelope(self) -> Self {
+        match self.signs() {
+            true => Self::Sign,
+            false => Self::None,
+        }
+    }
+
     /// A signature is part of it.
     pub fn signs(self) -> bool {
         matches!(self, Self::Sign | Self::SignEncrypt)

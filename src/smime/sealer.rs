@@ -1,6 +1,6 @@
 //! Envelopes (RFC 8551 sections 3.3 and 3.4).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use serde::Deserialize;
 
 use super::SmimeError;
 use super::candidate::{Candidate, Found, best};
-use super::certificate::{RecipientCertificate, address_key};
+use super::certificate::{KeyKind, NoCertificate, RecipientCertificate, address_key};
 use super::entity::Entity;
 use super::folder::CertificateFolder;
 use crate::domain::Timestamp;
 
 /// What content is encrypted by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub enum ContentCipher {
     /// Every reader opens it.
     #[default]
@@ -50,15 +50,17 @@ pub enum RsaEncryption {
     Oaep,
 }
 
-/// What becomes of an alert for somebody without a certificate.
+/// What becomes of an alert that is to be encrypted where somebody has no usable certificate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum WhenMissing {
-    /// That recipient fails; the others get it.
+    /// Nobody gets it.
     #[default]
     Fail,
-    /// Nobody gets it.
-    FailAlert,
+    /// Who has one gets it; the others fail.
+    Split,
+    /// Who has one gets it encrypted, the others as it is.
+    Plaintext,
 }
 
 /// How a send port encrypts.
@@ -72,12 +74,20 @@ pub struct Sealer {
     pub when_missing: WhenMissing,
     /// Where recipients' certificates are beside the database.
     pub folder: Option<CertificateFolder>,
+    /// A reader that is known to open a stronger cipher gets it.
+    pub follow_capabilities: bool,
+    /// Ciphers of the past are allowed.
+    pub legacy: bool,
     /// Ourselves, one of each kind of key.
     pub own: Vec<RecipientCertificate>,
 }
 
 /// What stands in `application/pkcs7-mime`: it cannot be mistaken for what can be read.
-pub(super) struct Sealed(pub(super) Entity);
+pub(super) struct Sealed {
+    pub(super) entity: Entity,
+    /// The thumbprints of all who can open it, in its order, a blank between them.
+    pub(super) readers: String,
+}
 
 impl ContentCipher {
     /// All of them.
@@ -110,6 +120,18 @@ impl ContentCipher {
             Self::Aes256Gcm => Cipher::aes_256_gcm(),
             Self::Aes128Gcm => Cipher::aes_128_gcm(),
             Self::TripleDes => Cipher::des_ede3_cbc(),
+        }
+    }
+
+    /// By the bits of its strength, then whether a change on the way is noticed.
+    fn strength(self) -> (u16, bool) {
+        match self {
+            Self::Aes256Gcm => (256, true),
+            Self::Aes256Cbc => (256, false),
+            Self::Aes192Cbc => (192, false),
+            Self::Aes128Gcm => (128, true),
+            Self::Aes128Cbc => (128, false),
+            Self::TripleDes => (112, false),
         }
     }
 
@@ -184,6 +206,79 @@ impl Sealer {
         Ok(addresses.iter().map(find).collect())
     }
 
+    /// By what content is encrypted for the owner of a certificate: by what an operator chose for
+    /// it; else, where that is followed, by the strongest that its reader is known to open and
+    /// that is not weaker than the send port's own; else by that.
+    ///
+    /// # Errors
+    /// [`NoCertificate::Unusable`]: a cipher of the past, which the send port does not allow.
+    pub fn cipher_for(
+        &self,
+        certificate: &RecipientCertificate,
+    ) -> Result<ContentCipher, NoCertificate> {
+        let known = certificate.capabilities.as_deref();
+        let known = known.filter(|_| self.follow_capabilities);
+        let known = known.unwrap_or_default().iter().copied();
+        let least = self.cipher.strength();
+        let stronger = known.filter(|it| it.strength() >= least);
+        let strongest = stronger.max_by_key(|it| it.strength());
+        let cipher = certificate.cipher.or(strongest).unwrap_or(self.cipher);
+        if cipher == ContentCipher::TripleDes && !self.legacy {
+            return Err(certificate.unusable(
+                "has the cipher 3des-cbc, which this send port does not use; choose another one, \
+                 or write legacy = true",
+            ));
+        }
+        Ok(cipher)
+    }
+
+    /// All whom an envelope for `recipients` is for: they and, of ourselves, the certificates
+    /// with their kind of key.
+    fn readers<'a>(
+        &'a self,
+        recipients: &'a [Arc<RecipientCertificate>],
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a RecipientCertificate> {
+        let kind = recipients.first().and_then(|it| it.usable(now).ok());
+        let own = self.own.iter();
+        let own = own.filter(move |it| kind.is_some() && it.usable(now).ok() == kind);
+        recipients.iter().map(|it| &**it).chain(own)
+    }
+
+    fn padding_for(&self, certificate: &RecipientCertificate) -> RsaEncryption {
+        certificate.rsa.unwrap_or(self.rsa)
+    }
+
+    /// By what an envelope is made: of the content, and how its key is transported.
+    pub(super) fn algorithm(
+        &self,
+        recipients: &[Arc<RecipientCertificate>],
+        now: Timestamp,
+    ) -> Result<String, SmimeError> {
+        let first = recipients.first().ok_or(SmimeError::Nobody)?;
+        let transport = |reader: &RecipientCertificate| match reader.usable(now) {
+            Ok(KeyKind::Ec) => "ecdh",
+            _ => match self.padding_for(reader) {
+                RsaEncryption::Pkcs1 => "rsa-pkcs1",
+                RsaEncryption::Oaep => "rsa-oaep",
+            },
+        };
+        let transports: BTreeSet<_> = self.readers(recipients, now).map(transport).collect();
+        let cipher = std::iter::once(self.cipher_for(first)?.as_str());
+        Ok(cipher.chain(transports).collect::<Vec<_>>().join(" "))
+    }
+
+    /// The thumbprints of all whom an envelope would be for.
+    pub(super) fn thumbprints(
+        &self,
+        recipients: &[Arc<RecipientCertificate>],
+        now: Timestamp,
+    ) -> String {
+        let readers = self.readers(recipients, now);
+        let thumbprints: Vec<_> = readers.map(RecipientCertificate::thumbprint).collect();
+        thumbprints.join(" ")
+    }
+
     pub(super) fn seal(
         &self,
         content: &Entity,
@@ -191,23 +286,31 @@ impl Sealer {
         now: Timestamp,
     ) -> Result<Sealed, SmimeError> {
         let first = recipients.first().ok_or(SmimeError::Nobody)?;
-        let kind = first.usable(now).ok();
-        let own = self.own.iter().filter(|it| it.usable(now).ok() == kind);
-        let oaep = self.rsa == RsaEncryption::Oaep;
-        let recipients: Vec<_> = recipients
+        let cipher = self.cipher_for(first)?;
+        let readers: Vec<_> = self.readers(recipients, now).collect();
+        let recipients: Vec<_> = readers
             .iter()
-            .map(|it| &**it)
-            .chain(own)
             .map(|it| Recipient {
                 certificate: &it.certificate,
-                oaep,
+                oaep: self.padding_for(it) == RsaEncryption::Oaep,
             })
             .collect();
-        let der = sendport_cms::encrypt(content.octets(), self.cipher.algorithm(), &recipients)?;
-        let kind = format!(
-            "application/pkcs7-mime; smime-type={}",
-            self.cipher.smime_type()
-        );
-        Ok(Sealed(Entity::of_der(&kind, "smime.p7m", &der)))
+        let der = sendport_cms::encrypt(content.octets(), cipher.algorithm(), &recipients)?;
+        let kind = format!("application/pkcs7-mime; smime-type={}", cipher.smime_type());
+        Ok(Sealed {
+            entity: Entity::of_der(&kind, "smime.p7m", &der),
+            readers: in_order_of(&der, readers),
+        })
     }
+}
+
+/// The thumbprints of `readers` in the order in which an envelope names them: DER sorts a set.
+fn in_order_of(envelope: &[u8], mut readers: Vec<&RecipientCertificate>) -> String {
+    readers.sort_by_cached_key(|reader| {
+        let name = reader.name_in_envelope()?;
+        let mut places = envelope.windows(name.len());
+        places.position(|place| place == name)
+    });
+    let thumbprints: Vec<_> = readers.iter().map(|it| it.thumbprint()).collect();
+    thumbprints.join(" ")
 }

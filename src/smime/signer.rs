@@ -91,6 +91,14 @@ impl Digest {
         }
     }
 
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+
     /// RFC 8551 section 3.5.3.2.
     fn micalg(self) -> &'static str {
         match self {
@@ -137,6 +145,20 @@ impl Signer {
             });
         }
         Ok(())
+    }
+
+    /// Key, digest and form of its signatures, in words.
+    pub(super) fn algorithm(&self) -> String {
+        let key = match (self.identity.kind, self.rules.rsa) {
+            (KeyKind::Ec, _) => "ecdsa",
+            (KeyKind::Rsa, RsaSignature::Pkcs1) => "rsa-pkcs1",
+            (KeyKind::Rsa, RsaSignature::Pss) => "rsa-pss",
+        };
+        let form = match self.rules.form {
+            SignatureForm::Clear => "clear",
+            SignatureForm::Opaque => "opaque",
+        };
+        format!("{key} {} {form}", self.digest.as_str())
     }
 
     /// Signs as of `time`, or of the begin of the certificate where that is later: the moment of

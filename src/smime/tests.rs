@@ -107,6 +107,8 @@ fn sealer(folder: &std::path::Path) -> Sealer {
         cipher: ContentCipher::Aes256Cbc,
         rsa: RsaEncryption::Pkcs1,
         when_missing: WhenMissing::Fail,
+        follow_capabilities: true,
+        legacy: false,
         folder: Some(CertificateFolder::new(folder)),
         own: Vec::new(),
     }
@@ -293,6 +295,73 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
         assert!(opened.contains(inside), "{opened}");
     }
     assert!(cms.decrypt(&other.key, &other.certificate).is_err());
+}
+
+/// A certificate to encrypt to and its key.
+fn reader(address: &str) -> (Made, RecipientCertificate) {
+    let made = made(rsa(2048), address, &all(), ALWAYS);
+    let pem = made.certificate.to_pem().unwrap();
+    let read = RecipientCertificate::read(&pem, address).unwrap();
+    (made, read.into_iter().next().unwrap())
+}
+
+#[test]
+fn the_cipher_is_what_was_chosen_or_is_known_to_be_stronger_or_the_send_ports() {
+    use ContentCipher::{Aes128Cbc, Aes192Cbc, Aes256Cbc, Aes256Gcm, TripleDes};
+    let folder = tempfile::tempdir().unwrap();
+    let (_, mut certificate) = reader("a@x");
+    let mut chosen = |port: ContentCipher, own: Option<_>, known: &[_], follow: bool| {
+        let mut sealer = sealer(folder.path());
+        (sealer.cipher, sealer.follow_capabilities) = (port, follow);
+        certificate.cipher = own;
+        certificate.capabilities = (!known.is_empty()).then(|| known.to_vec());
+        let strict = sealer.cipher_for(&certificate);
+        sealer.legacy = true;
+        (strict, sealer.cipher_for(&certificate).unwrap())
+    };
+    for (port, own, known, follow, expected) in [
+        (Aes256Cbc, None, &[][..], true, Aes256Cbc),
+        (Aes256Cbc, None, &[Aes128Cbc, Aes256Gcm], true, Aes256Gcm),
+        (Aes256Cbc, None, &[Aes128Cbc, Aes256Gcm], false, Aes256Cbc),
+        (Aes128Cbc, None, &[Aes192Cbc, TripleDes], true, Aes192Cbc),
+        (Aes256Cbc, None, &[Aes128Cbc, TripleDes], true, Aes256Cbc),
+        (Aes256Gcm, Some(Aes128Cbc), &[Aes256Gcm], true, Aes128Cbc),
+    ] {
+        let (strict, legacy) = chosen(port, own, known, follow);
+        assert_eq!((strict.unwrap(), legacy), (expected, expected));
+    }
+    let (strict, legacy) = chosen(Aes256Cbc, Some(TripleDes), &[], true);
+    let why = strict.unwrap_err();
+    assert_eq!(why.explanation(), "recipient-certificate-unusable");
+    assert!(why.to_string().contains("a@x") && why.to_string().contains("legacy = true"));
+    assert_eq!(legacy, TripleDes);
+}
+
+#[test]
+fn each_recipient_of_an_envelope_has_a_padding_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, plain) = reader("a@x");
+    let (second, mut oaep) = reader("b@x");
+    oaep.rsa = Some(RsaEncryption::Oaep);
+    let protector = Protector {
+        signer: None,
+        sealer: Some(Arc::new(sealer(folder.path()))),
+        headers: HeaderProtection::default(),
+    };
+    let occasion = occasion("a@contoso.com", vec![Arc::new(plain), Arc::new(oaep)]);
+    let measures = protector.measures(Protection::Encrypt, &occasion).unwrap();
+    let sealed = secure(message(), &measures).unwrap();
+    let algorithm = sealed.protected().encryption_algorithm.as_deref();
+    assert_eq!(algorithm, Some("aes-256-cbc rsa-oaep rsa-pkcs1"));
+    let readers = sealed.protected().encrypted_to.as_deref().unwrap();
+    assert_eq!(readers.split(' ').count(), 2);
+    let cms = CmsContentInfo::smime_read_cms(sealed.octets()).unwrap();
+    for reader in [&first, &second] {
+        cms.decrypt(&reader.key, &reader.certificate).unwrap();
+        let digest = reader.certificate.digest(MessageDigest::sha256()).unwrap();
+        let name: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        assert!(readers.contains(&name), "{readers}");
+    }
 }
 
 #[test]

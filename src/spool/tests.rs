@@ -23,6 +23,7 @@ fn note(alert: i64) -> DotNote {
         message_id: "<1@x>".to_owned(),
         size_octets: 3,
         protection: "none".to_owned(),
+        protected: Box::default(),
         template_version: Some("7".to_owned()),
     }
 }

@@ -81,6 +81,11 @@ pub const SQLITE: &[Migration] = &[
         name: "certificate",
         sql: include_str!("../../migrations/sqlite/0007_certificate.sql"),
     },
+    Migration {
+        version: 8,
+        name: "protection",
+        sql: include_str!("../../migrations/sqlite/0008_protection.sql"),
+    },
 ];
 
 /// For SQL Server and engines that speak T-SQL.
@@ -119,6 +124,11 @@ pub const SQLSERVER: &[Migration] = &[
         version: 7,
         name: "certificate",
         sql: include_str!("../../migrations/sqlserver/0007_certificate.sql"),
+    },
+    Migration {
+        version: 8,
+        name: "protection",
+        sql: include_str!("../../migrations/sqlserver/0008_protection.sql"),
     },
 ];
 

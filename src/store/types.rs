@@ -320,6 +320,10 @@ pub struct DeliveryLine {
     pub cause: Option<String>,
     pub advice: Option<String>,
     pub remark: Option<String>,
+    pub message_id: Option<String>,
+    pub protection: Option<String>,
+    pub signed_by: Option<String>,
+    pub encrypted_to: Option<String>,
 }
 
 /// A line of the view `Queue`.

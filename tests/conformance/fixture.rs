@@ -8,8 +8,8 @@ use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
     EnhancedStatusCode, InDoubt, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome,
-    OutcomeKind, RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo,
-    SessionFacts, Timestamp, status_of,
+    OutcomeKind, ProtectionFacts, RecipientKind, RecipientOutcome, RecipientStatus, Reply,
+    SendPortInfo, SessionFacts, Timestamp, status_of,
 };
 use sendport::store::{AlertLine, Claim, Claimed, Explanation, Loaded, Recorded, Store};
 
@@ -305,6 +305,7 @@ pub(crate) fn attempt(number: u32, statuses: &[RecipientStatus]) -> Attempt {
         message_id: "<4711@contoso.com>".to_owned(),
         size_octets: 1234,
         protection: "none".to_owned(),
+        protected: ProtectionFacts::default(),
         facts: SessionFacts::default(),
         replies: (0..).zip(statuses).map(reply).collect(),
     }

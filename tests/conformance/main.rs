@@ -52,6 +52,7 @@ macro_rules! scenarios {
             record {
                 relayed_to_everybody_is_final;
                 addresses_of_every_script_come_back;
+                what_protected_an_attempt_stands_in_it_and_in_delivery;
                 some_relayed_and_some_failed_is_partial;
                 failed_for_everybody_is_failed;
                 an_alert_that_fails_as_a_whole_says_why;

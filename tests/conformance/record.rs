@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sendport::domain::{
-    AlertId, AlertStatus, Decision, LeaseToken, OutcomeKind, RecipientStatus, parse_address_list,
+    AlertId, AlertStatus, Decision, LeaseToken, Outcome, OutcomeKind, ProtectionFacts,
+    RecipientStatus, parse_address_list,
 };
 use sendport::store::Recorded;
 
@@ -85,6 +86,75 @@ pub(crate) async fn addresses_of_every_script_come_back(f: &dyn Fixture) {
         .map(|recipient| recipient.mailbox)
         .collect();
     assert_eq!(again, mailboxes);
+}
+
+/// The second attempt is for one of the two, encrypted to so many that their names are long.
+pub(crate) async fn what_protected_an_attempt_stands_in_it_and_in_delivery(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.alert_to("ops0@contoso.com; ops1@contoso.com").await;
+    let instance = instance(&store, "a").await;
+    let (token, id) = claim_one(&store, instance).await;
+    let first = outcome(id, token, 1, &[Relayed, Delayed]);
+    record(&store, instance, &first).await;
+    f.advance(minutes(6)).await;
+    let (token, id) = claim_one(&store, instance).await;
+    let readers: Vec<_> = (0..100).map(|n| format!("{n:064x}")).collect();
+    let protected = ProtectionFacts {
+        signed_by: Some("ab".repeat(32)),
+        signature_algorithm: Some("ecdsa sha384 opaque".to_owned()),
+        encrypted_to: Some(readers.join(" ")),
+        encryption_algorithm: Some("aes-256-gcm rsa-oaep rsa-pkcs1".to_owned()),
+        header_protection: Some("none".to_owned()),
+    };
+    let second = protected_for_the_second(outcome(id, token, 2, &[Relayed, Relayed]), &protected);
+    record(&store, instance, &second).await;
+
+    let clear = "AttemptNumber = 1 AND SignedBy IS NULL AND SignatureAlgorithm IS NULL \
+                 AND EncryptedTo IS NULL AND EncryptionAlgorithm IS NULL AND HeaderProtection IS NULL";
+    assert_eq!(f.rows("Attempt", clear).await, 1);
+    let done = "SignatureAlgorithm = 'ecdsa sha384 opaque' AND HeaderProtection = 'none' \
+                AND EncryptionAlgorithm = 'aes-256-gcm rsa-oaep rsa-pkcs1' AND Protection = 'sign+encrypt'";
+    let attempt = format!("AttemptNumber = 2 AND {done}");
+    assert_eq!(f.rows("Attempt", &attempt).await, 1);
+    let shown = format!("Ordinal = 1 AND {done}");
+    assert_eq!(f.rows("Delivery", &shown).await, 1);
+    let lines = store.deliveries(Some(id), 10).await.expect("deliveries");
+    let of = |line: usize| {
+        let line = &lines[line];
+        let (id, by) = (line.message_id.as_deref(), line.signed_by.as_deref());
+        (
+            id,
+            line.protection.as_deref(),
+            by,
+            line.encrypted_to.as_deref(),
+        )
+    };
+    assert_eq!(
+        of(0),
+        (Some("<4711@contoso.com>"), Some("none"), None, None)
+    );
+    let (by, to) = (
+        protected.signed_by.as_deref(),
+        protected.encrypted_to.as_deref(),
+    );
+    assert_eq!(
+        of(1),
+        (Some("<4711.ec@contoso.com>"), Some("sign+encrypt"), by, to)
+    );
+}
+
+/// The same outcome, of an attempt for the second recipient alone.
+fn protected_for_the_second(mut outcome: Outcome, protected: &ProtectionFacts) -> Outcome {
+    let OutcomeKind::Decided(decision) = &mut outcome.kind else {
+        panic!("{outcome:?}");
+    };
+    decision.recipients.remove(0);
+    let attempt = decision.attempt.as_mut().expect("an attempt");
+    attempt.replies.remove(0);
+    attempt.message_id = "<4711.ec@contoso.com>".to_owned();
+    attempt.protection = "sign+encrypt".to_owned();
+    attempt.protected = protected.clone();
+    outcome
 }
 
 pub(crate) async fn failed_for_everybody_is_failed(f: &dyn Fixture) {

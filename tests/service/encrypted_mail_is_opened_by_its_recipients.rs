@@ -46,8 +46,8 @@ fn send_ports(people: &People) -> String {
     );
     let own = format!("own_certificate_file = '{}'", file("alerts.own.pem"));
     [
-        port("default", "encrypt", ""),
-        port("all", "encrypt", "when_missing = 'fail_alert'"),
+        port("default", "encrypt", "when_missing = 'split'"),
+        port("all", "encrypt", ""),
         port(
             "gcm",
             "encrypt",

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use sendport::sink::{Sink, SinkOptions};
 
-use crate::site::Site;
+use crate::site::{Site, text};
+use crate::support::people::{People, Person};
+use crate::support::received::received;
 use crate::{plain_relay, send_port_over};
 
 const WITHIN: Duration = Duration::from_secs(40);
@@ -110,5 +112,47 @@ async fn a_digest_that_fails_leads_to_an_event_and_to_no_mail() {
         "SELECT count(*) FROM Alert WHERE Subject LIKE 'sendport: %' AND Body LIKE '%nobody@%'";
     assert_eq!(site.value(about_digests), "0");
     assert_eq!(sink.received(), 0);
+    sink.stop().await;
+}
+
+/// A digest is protected as its send port says; for whom it cannot be, that is an event.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_that_cannot_be_encrypted_for_somebody_leads_to_an_event() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let people = People::new(&folder.path().join("people"));
+    people.add(&Person::new("ops", "ops@example.test"));
+    people.publish("ops", &people.path("certificates"));
+    let mails = folder.path().join("mails");
+    let sink = sink(&mails).await;
+    let encryption = format!(
+        "protection = \"encrypt\"\nnotify_failures_to = \"ops@example.test; bare@example.test\"\n\
+         notify_interval = \"1s\"\n[send_port.default.encryption]\ncertificates_folder = '{}'\n\
+         when_missing = \"split\"\n[send_port.default.retry]",
+        people.path("certificates").display()
+    );
+    let port = send_port_over(&plain_relay(sink.local_addr()));
+    let site = Site::new(&port.replace("[send_port.default.retry]", &encryption));
+    let checked = text(&site.sendport(&["check"]));
+    let note = "notify_failures_to: there is no certificate for bare@example.test";
+    assert!(checked.contains(note), "{checked}");
+    let service = site.run();
+    insert(&site, "4711", "gone1@example.test");
+    let event =
+        "SELECT count(*) FROM EventLog WHERE EventType = 'digest-failed' AND Severity = 'error'";
+    site.wait_until(event, "1", WITHIN).await;
+    assert_eq!(service.stop(), Some(0));
+
+    let said = site.value("SELECT Message FROM EventLog WHERE EventType = 'digest-failed'");
+    assert!(said.contains("is partial"), "{said}");
+    let rows = "SELECT group_concat(d.Address || ' ' || d.Status, ', ') FROM Delivery d WHERE d.Subject LIKE 'sendport: %'";
+    assert_eq!(
+        site.value(rows),
+        "ops@example.test relayed, bare@example.test failed"
+    );
+    let messages = received(&mails);
+    assert_eq!(messages.len(), 1);
+    let digest = people.decrypt(&messages[0], "ops").expect("for ops");
+    assert!(String::from_utf8_lossy(&digest).contains("4711"));
+    assert!(!String::from_utf8_lossy(&messages[0]).contains("Order 4711"));
     sink.stop().await;
 }

@@ -21,6 +21,7 @@ mod support {
     pub(crate) mod scripted_peer;
 }
 
+mod alerts_ask_for_more_never_for_less;
 mod alerts_wait_for_the_window;
 mod another_environment_is_refused;
 mod audit_copies_equal_what_arrived;
@@ -39,7 +40,9 @@ mod hostile_watchers_do_not_stop_the_mail;
 mod international_recipients;
 mod killed_and_nothing_lost;
 mod limits_hold;
+mod message_ids_stay_the_same;
 mod metrics_tell_what_happened;
+mod missing_certificates_are_dealt_with;
 mod more_recipients_than_the_relay_takes;
 mod odd_addresses_are_explained;
 mod port_of_health_is_taken;

@@ -226,6 +226,15 @@ impl People {
             .to_owned()
     }
 
+    /// SHA-256 of somebody's certificate, lower-case hexadecimal.
+    pub(crate) fn thumbprint(&self, name: &str) -> String {
+        let own = format!("{name}.own.pem");
+        let said = self.openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", &own]);
+        let said = String::from_utf8_lossy(&said).trim().to_lowercase();
+        let (_, thumbprint) = said.split_once('=').expect("a fingerprint");
+        thumbprint.replace(':', "")
+    }
+
     /// The same by Python's cryptography.
     pub(crate) fn decrypt_by_python(&self, message: &[u8], name: &str) -> Vec<u8> {
         const PROGRAM: &str = "

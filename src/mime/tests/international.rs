@@ -23,6 +23,37 @@ fn international() -> MessageSettings {
     }
 }
 
+#[test]
+fn a_message_that_names_somebody_otherwise_has_an_id_of_its_own() {
+    let own = |to: &str, reply_to: Option<&str>, settings: &MessageSettings| {
+        let alert = Alert {
+            to_recipients: Some(to.to_owned()),
+            bcc_recipients: Some("büro@x.example".to_owned()),
+            reply_to: reply_to.map(str::to_owned),
+            ..crate::fixture::alert()
+        };
+        let id = crate::mime::message_id(&alert, settings).expect("a Message-ID");
+        let (id, _) = id.split_once('@').expect("its right side");
+        id.trim_start_matches(&format!("<{}", alert.public_id))
+            .to_owned()
+    };
+    let word = MessageSettings {
+        variant: Some("ec".to_owned()),
+        ..international()
+    };
+    assert_eq!(own("jürgen@x.example", None, &international()), ".utf8");
+    assert_eq!(own("jürgen@x.example", None, &word), ".utf8.ec");
+    assert_eq!(own("jürgen@x.example", None, &settings()), "");
+    assert_eq!(
+        own("ops@x.example", None, &word),
+        ".ec",
+        "it differs for nobody"
+    );
+    let reply_to = Some("büro@x.example");
+    let same = own("jürgen@x.example", reply_to, &international());
+    assert_eq!(same, "", "it names everybody alike");
+}
+
 fn in_charset(name: &str) -> MessageSettings {
     let charset = Charset::try_from(name.to_owned()).expect("is one");
     MessageSettings {

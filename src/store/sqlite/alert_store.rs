@@ -380,26 +380,16 @@ fn take_over_from(
     let held: Vec<(i64, i64, Option<String>)> = held.collect::<Result<_, _>>()?;
     let mut taken = 0;
     for (alert, attempts, leased_at) in held {
-        let nothing = rusqlite::types::Null;
-        tx.prepare_cached(sql!("record_attempt"))?.execute(params![
-            uuid_text(AttemptKey::random().0),
-            alert,
-            attempts + 1,
-            AttemptOutcome::Unknown.as_str(),
-            owner,
-            nothing,
-            leased_at,
-            now,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-        ])?;
+        tx.prepare_cached(sql!("take_over_attempt"))?
+            .execute(params![
+                uuid_text(AttemptKey::random().0),
+                alert,
+                attempts + 1,
+                AttemptOutcome::Unknown.as_str(),
+                owner,
+                leased_at,
+                now,
+            ])?;
         tx.prepare_cached(sql!("take_over_release"))?
             .execute(params![alert, now])?;
         tx.prepare_cached(sql!("take_over_hold"))?

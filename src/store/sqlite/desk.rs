@@ -225,6 +225,10 @@ fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, String> {
         cause: row.lossy("Cause")?,
         advice: row.lossy("Advice")?,
         remark: row.lossy("Remark")?,
+        message_id: row.lossy("MessageId")?,
+        protection: row.lossy("Protection")?,
+        signed_by: row.lossy("SignedBy")?,
+        encrypted_to: row.lossy("EncryptedTo")?,
     })
 }
 

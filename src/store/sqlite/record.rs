@@ -199,7 +199,7 @@ impl Recorder<'_> {
 
     /// False if this attempt was written before.
     fn attempt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, Trouble> {
-        let facts = &attempt.facts;
+        let (facts, protected) = (&attempt.facts, &attempt.protected);
         let new = self
             .tx
             .prepare_cached(sql!("record_attempt"))?
@@ -221,6 +221,11 @@ impl Recorder<'_> {
                 facts.tls_cipher,
                 facts.peer_fingerprint,
                 facts.auth_mechanism,
+                protected.signed_by,
+                protected.signature_algorithm,
+                protected.encrypted_to,
+                protected.encryption_algorithm,
+                protected.header_protection,
             ])?;
         if new > 0 {
             self.replies(self.tx.last_insert_rowid(), &attempt.replies)?;

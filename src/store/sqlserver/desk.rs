@@ -178,6 +178,10 @@ fn delivery_line(f: &mut Fields<'_>) -> Result<DeliveryLine, String> {
         cause: f.maybe_text()?,
         advice: f.maybe_text()?,
         remark: f.maybe_text()?,
+        message_id: f.maybe_text()?,
+        protection: f.maybe_text()?,
+        signed_by: f.maybe_text()?,
+        encrypted_to: f.maybe_text()?,
     })
 }
 

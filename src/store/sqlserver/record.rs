@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::pool::Pool;
 use super::values::{Fields, millis, stored};
 use crate::domain::{
-    AlertId, AlertStatus, Attempt, Decision, InstanceId, Outcome, OutcomeKind, RecipientOutcome,
-    Timestamp,
+    AlertId, AlertStatus, Attempt, Decision, InstanceId, Outcome, OutcomeKind, ProtectionFacts,
+    RecipientOutcome, Timestamp,
 };
 use crate::store::{Recorded, StoreError};
 
@@ -151,6 +151,11 @@ pub(super) struct OutcomeRow {
     tls_cipher: Option<String>,
     peer_fingerprint: Option<String>,
     auth_mechanism: Option<String>,
+    signed_by: Option<String>,
+    signature_algorithm: Option<String>,
+    encrypted_to: Option<String>,
+    encryption_algorithm: Option<String>,
+    header_protection: Option<String>,
 }
 
 table_row!(
@@ -177,7 +182,12 @@ table_row!(
     tls_version,
     tls_cipher,
     peer_fingerprint,
-    auth_mechanism
+    auth_mechanism,
+    signed_by,
+    signature_algorithm,
+    encrypted_to,
+    encryption_algorithm,
+    header_protection
 );
 
 impl OutcomeRow {
@@ -239,6 +249,15 @@ impl OutcomeRow {
         self.tls_cipher = short(facts.tls_cipher.as_deref(), 128);
         self.peer_fingerprint = short(facts.peer_fingerprint.as_deref(), 128);
         self.auth_mechanism = short(facts.auth_mechanism.as_deref(), 64);
+        self.protected(&attempt.protected);
+    }
+
+    fn protected(&mut self, facts: &ProtectionFacts) {
+        self.signed_by = short(facts.signed_by.as_deref(), 64);
+        self.signature_algorithm = short(facts.signature_algorithm.as_deref(), 64);
+        self.encrypted_to = facts.encrypted_to.as_deref().map(fit_long);
+        self.encryption_algorithm = short(facts.encryption_algorithm.as_deref(), 64);
+        self.header_protection = short(facts.header_protection.as_deref(), 64);
     }
 }
 

@@ -37,11 +37,13 @@ IF EXISTS (SELECT 1 FROM @facts)
     WHERE o.Outcome <> N'unknown' AND d.Status = N'held' AND d.StatusReason LIKE N'in doubt:%';
 
 INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, Relay, StartedAt, EndedAt,
-    MessageId, SizeOctets, Protection, RemoteAddress, ServerName, TlsVersion, TlsCipher, PeerFingerprint, AuthMechanism)
+    MessageId, SizeOctets, Protection, RemoteAddress, ServerName, TlsVersion, TlsCipher, PeerFingerprint, AuthMechanism,
+    SignedBy, SignatureAlgorithm, EncryptedTo, EncryptionAlgorithm, HeaderProtection)
 SELECT o.AttemptKey, o.AlertId, o.AttemptNumber, o.Outcome, @instance, REPLACE(o.Relay COLLATE Latin1_General_BIN2, @quote, N''''),
     o.StartedAt, o.EndedAt, REPLACE(o.MessageId COLLATE Latin1_General_BIN2, @quote, N''''), o.SizeOctets, o.Protection,
     REPLACE(o.RemoteAddress COLLATE Latin1_General_BIN2, @quote, N''''), REPLACE(o.ServerName COLLATE Latin1_General_BIN2, @quote, N''''),
-    o.TlsVersion, o.TlsCipher, o.PeerFingerprint, o.AuthMechanism
+    o.TlsVersion, o.TlsCipher, o.PeerFingerprint, o.AuthMechanism,
+    o.SignedBy, o.SignatureAlgorithm, o.EncryptedTo, o.EncryptionAlgorithm, o.HeaderProtection
 FROM @outcomes o
 WHERE o.AttemptKey IS NOT NULL
   AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = o.AlertId)

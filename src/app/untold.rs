@@ -1,0 +1,40 @@
+//! Who is to be told of failures and cannot be, because what tells them is encrypted.
+
+use std::sync::Arc;
+
+use super::protectors::protector;
+use super::system_clock;
+use crate::config::{Config, SendPortConfig};
+use crate::dispatcher::CertificateShelf;
+use crate::domain::parse_address_list;
+use crate::store::Store;
+
+/// A sentence for each address of `notify_failures_to` that has no usable certificate, where the
+/// send port encrypts, with the section that it is about.
+pub async fn untold(config: &Config, store: &Arc<dyn Store>) -> Vec<(String, String)> {
+    let shelf = Arc::new(CertificateShelf::new(store.clone()));
+    let mut sentences = Vec::new();
+    for (name, port) in &config.send_port {
+        let lacking = lacking(name, port, &shelf).await;
+        let section = format!("send_port.{name}.notify_failures_to");
+        sentences.extend(lacking.into_iter().map(|why| (section.clone(), why)));
+    }
+    sentences
+}
+
+/// What keeps the protection itself from working is said elsewhere.
+async fn lacking(name: &str, port: &SendPortConfig, shelf: &Arc<CertificateShelf>) -> Vec<String> {
+    let told = port.notify_failures_to.as_deref();
+    let told = told.filter(|_| port.protection.encrypts());
+    let sealer = protector(name, port).ok().and_then(|it| it.sealer);
+    let (Some(told), Some(sealer)) = (told, sealer) else {
+        return Vec::new();
+    };
+    let told = parse_address_list(told).into_iter().flatten();
+    let addresses = told.map(|mailbox| mailbox.address).collect();
+    let found = shelf.find(sealer, addresses, system_clock().now()).await;
+    let found = found.unwrap_or_default().into_iter();
+    found
+        .filter_map(|found| found.err().map(|why| why.to_string()))
+        .collect()
+}
