@@ -28,6 +28,7 @@ fn send_ports(people: &People) -> String {
         format!(
             "[send_port.{name}]\nfrom = 'alerts@example.test'\nrelays = ['main']\n\
              protection = 'sign+encrypt'\n\
+             [send_port.{name}.header_protection]\nhide = 'none'\n\
              [send_port.{name}.signing]\ncertificate_file = '{}'\nkey_file = '{}'\n\
              [send_port.{name}.encryption]\ncertificates_folder = '{}'\n{more}\n",
             file("alerts.pem"),
@@ -270,7 +271,7 @@ fn what_attempts_record(site: &Site, people: &People, messages: &[(String, Vec<u
         assert_eq!(of("SignedBy"), people.thumbprint("alerts"));
         assert_eq!(of("SignatureAlgorithm"), "rsa-pkcs1 sha256 clear");
         assert_eq!(of("EncryptionAlgorithm"), "aes-256-cbc rsa-pkcs1");
-        assert_eq!(of("HeaderProtection"), "none");
+        assert_eq!(of("HeaderProtection"), "cipher");
         let printed = people.print(message).to_lowercase();
         let mut named: Vec<_> = READERS
             .into_iter()

@@ -226,11 +226,11 @@ impl People {
             .to_owned()
     }
 
-    /// SHA-256 of somebody's certificate, lower-case hexadecimal.
+    /// SHA-1 of somebody's certificate, upper-case hexadecimal.
     pub(crate) fn thumbprint(&self, name: &str) -> String {
         let own = format!("{name}.own.pem");
-        let said = self.openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", &own]);
-        let said = String::from_utf8_lossy(&said).trim().to_lowercase();
+        let said = self.openssl(&["x509", "-noout", "-fingerprint", "-in", &own]);
+        let said = String::from_utf8_lossy(&said).trim().to_owned();
         let (_, thumbprint) = said.split_once('=').expect("a fingerprint");
         thumbprint.replace(':', "")
     }
