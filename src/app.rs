@@ -3,6 +3,7 @@
 mod certificates;
 mod database;
 mod demo;
+mod directory;
 mod http;
 mod instance;
 mod parts;
@@ -20,6 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::store::StoreError;
 
 pub use crate::dispatcher::{Preview, PreviewCopy, PreviewReader};
+pub use crate::ldap::{Directory, LdapError, Person};
 pub use crate::smime::Protection;
 pub use crate::template::ChangeKind;
 pub use certificates::{
@@ -28,6 +30,7 @@ pub use certificates::{
 };
 pub use database::{check_database, migration_script, open_store, schema_problem};
 pub use demo::DemoDatabase;
+pub use directory::import_people;
 pub use parts::{
     load_templates, make_relays, make_send_ports, open_audit_folders, sign_ins_of, window_states,
 };

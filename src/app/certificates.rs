@@ -91,7 +91,7 @@ fn refuse_strangers(found: &[FoundCertificate], given: &[String]) -> Result<(), 
     ))
 }
 
-async fn import_one(
+pub(super) async fn import_one(
     store: &(impl CertificateStore + ?Sized),
     certificate: &FoundCertificate,
     given: &[String],
@@ -150,7 +150,7 @@ fn normal(address: &str) -> Result<String, String> {
     Ok(address_key(&mailbox.address))
 }
 
-fn check_choice(choice: &CertificateChoice) -> Result<(), String> {
+pub(super) fn check_choice(choice: &CertificateChoice) -> Result<(), String> {
     let wrong = |option: &'static str| move |what: String| format!("{option}: {what}");
     let cipher = choice.cipher.as_deref().map(str::parse::<ContentCipher>);
     cipher.transpose().map_err(wrong("--cipher"))?;

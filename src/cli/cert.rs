@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::cert_directory::DirectoryArgs;
 use super::table::{Table, short_time};
 use super::{Failure, load, open, say};
-use crate::app::{self, AppError, CertificateImport, CheckedCertificate, ImportedCertificate};
+use crate::app::{
+    self, AppError, CertificateImport, CheckedCertificate, Directory, ImportedCertificate,
+};
 use crate::domain::{CertificateAdded, CertificateChoice, CertificateRow, Timestamp};
 use crate::store::Store;
 use crate::store::certificates::WhichCertificates;
@@ -19,6 +22,8 @@ const ENDINGS: [&str; 6] = ["pem", "crt", "cer", "der", "p7b", "p7c"];
 #[command(after_help = "Examples:
   sendport cert import alice.cer
   sendport cert import gateway.pem --address ops@contoso.com --cipher aes-256-gcm
+  sendport cert import --ldap ldaps://dc1.contoso.com --base DC=contoso,DC=com \\
+      --user reader@contoso.com --password-file reader.password
   sendport cert list
   sendport cert check                    could each of them be encrypted to now?
   sendport cert revoke 2BB1...C0 --reason 'key was lost'
@@ -67,10 +72,10 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct Import {
     /// Files, or folders with *.pem, *.crt, *.cer, *.der, *.p7b and *.p7c
-    #[arg(required = true)]
+    #[arg(required_unless_present = "ldap", conflicts_with = "ldap")]
     paths: Vec<PathBuf>,
     /// Whom it is for, where that is not in it or it is a gateway's: one file only
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ldap")]
     address: Vec<String>,
     /// Encrypt to it by this cipher instead of the send port's
     #[arg(long)]
@@ -78,13 +83,27 @@ struct Import {
     /// Encrypt to its RSA key so instead of as the send port says: pkcs1 or oaep
     #[arg(long)]
     rsa_padding: Option<String>,
+    #[command(flatten)]
+    directory: DirectoryArgs,
+}
+
+impl Import {
+    fn choice(&self) -> CertificateChoice {
+        CertificateChoice {
+            cipher: self.cipher.clone(),
+            rsa_padding: self.rsa_padding.clone(),
+        }
+    }
 }
 
 pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
     let store = open(&load(config)?).await?;
     let store = &*store;
     match args.verb {
-        Verb::Import(import) => bring(&import, store).await,
+        Verb::Import(import) => match import.directory.directory()? {
+            Some(directory) => bring_people(&import, &directory, store).await,
+            None => bring(&import, store).await,
+        },
         Verb::List { address, json } => list(&rows(store, address.as_deref()).await?, json),
         Verb::Check { address } => check(rows(store, address.as_deref()).await?),
         Verb::Revoke { thumbprint, reason } => revoke(store, &thumbprint, reason.as_deref()).await,
@@ -134,6 +153,29 @@ async fn bring(import: &Import, store: &dyn Store) -> Result<(), Failure> {
     }
 }
 
+/// Those of everybody in a directory; nobody's where it does not hand all of them out.
+async fn bring_people(
+    import: &Import,
+    directory: &Directory,
+    store: &dyn Store,
+) -> Result<(), Failure> {
+    let people = directory.people().await;
+    let people = people.map_err(|error| Failure::Other(error.to_string()))?;
+    let imported = app::import_people(store, &people, &import.choice(), &directory.url).await?;
+    for it in &imported {
+        say(imported_line(it, &directory.url));
+    }
+    let came = imported.iter().filter(|it| it.fate.is_ok()).count();
+    say(format!("{} people, {came} certificates", people.len()));
+    match came {
+        0 => Err(Failure::Other(format!(
+            "nothing was imported: below {} nobody has a certificate that could be encrypted to",
+            directory.base
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// How many certificates for a recipient were in it.
 async fn bring_file(import: &Import, file: &Path, store: &dyn Store) -> Result<usize, AppError> {
     let shown = file.display().to_string();
@@ -141,10 +183,7 @@ async fn bring_file(import: &Import, file: &Path, store: &dyn Store) -> Result<u
     let octets = octets.map_err(|why| AppError::Config(format!("{shown}: {why}")))?;
     let how = CertificateImport {
         addresses: &import.address,
-        choice: CertificateChoice {
-            cipher: import.cipher.clone(),
-            rsa_padding: import.rsa_padding.clone(),
-        },
+        choice: import.choice(),
         source: &shown,
     };
     let imported = app::import_certificates(store, &octets, &how).await?;

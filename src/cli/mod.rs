@@ -2,6 +2,7 @@
 
 mod adopt;
 mod cert;
+mod cert_directory;
 mod check;
 mod demo;
 mod health;

@@ -8,10 +8,10 @@ use openssl::nid::Nid;
 use openssl::pkey::{Id, PKeyRef, Public};
 use openssl::x509::{X509, X509NameRef};
 
-use super::certificate::{Validity, addresses, certificates_of, fingerprint};
+use super::certificate::{RecipientCertificate, Validity, addresses, certificates_of, fingerprint};
 use super::extensions::{Extensions, signed_data};
 use super::sealer::ContentCipher;
-use crate::domain::{BoundBy, CertificateChoice, CertificateText};
+use crate::domain::{BoundBy, CertificateChoice, CertificateText, Timestamp};
 
 /// A certificate that was found somewhere.
 pub struct FoundCertificate {
@@ -88,6 +88,16 @@ impl FoundCertificate {
     /// It may issue certificates: nobody decrypts by it.
     pub fn is_authority(&self) -> bool {
         Extensions::of(&self.der).is_authority()
+    }
+
+    /// Whether it could be encrypted to at a moment.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn usable(&self, now: Timestamp) -> Result<(), String> {
+        let read = RecipientCertificate::new(self.certificate.clone(), "the directory");
+        let read = read.ok_or("its times cannot be read")?;
+        read.usable(now).map(|_| ()).map_err(|why| why.to_string())
     }
 
     /// Whose it is, for people.

@@ -19,6 +19,7 @@ mod support {
     pub(crate) mod postfix;
     pub(crate) mod received;
     pub(crate) mod scripted_peer;
+    pub(crate) mod slapd;
 }
 
 mod alerts_ask_for_more_never_for_less;
@@ -29,6 +30,7 @@ mod bad_alerts_fail_alone;
 mod biztalk_macros_are_replaced;
 mod certificates_and_sign_ins_are_shown;
 mod certificates_are_kept_in_the_database;
+mod certificates_come_from_a_directory;
 mod demo_ends_by_itself;
 mod encrypted_mail_is_opened_by_its_recipients;
 mod ending_certificates_are_announced;

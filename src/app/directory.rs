@@ -1,0 +1,88 @@
+//! The certificates of a directory into the database.
+
+use super::certificates::{CertificateImport, ImportedCertificate, check_choice, import_one};
+use super::{AppError, system_clock};
+use crate::domain::CertificateChoice;
+use crate::ldap::Person;
+use crate::smime::FoundCertificate;
+use crate::store::certificates::CertificateStore;
+
+/// Puts the certificates of people into the database, as far as they could be encrypted to now.
+/// One that names mail addresses is for those of them that the directory has for the person;
+/// one that names none is for all of the person's, because the directory says so. What cannot be
+/// read is told of and left out.
+///
+/// # Errors
+/// [`AppError::Config`] where `choice` is none; [`AppError::Store`], some may have been added
+/// then.
+pub async fn import_people(
+    store: &(impl CertificateStore + ?Sized),
+    people: &[Person],
+    choice: &CertificateChoice,
+    url: &str,
+) -> Result<Vec<ImportedCertificate>, AppError> {
+    check_choice(choice).map_err(AppError::Config)?;
+    let mut imported = Vec::new();
+    for person in people {
+        let source = format!("{url} {}", person.name);
+        for octets in person.certificates.iter().chain(&person.signed) {
+            match FoundCertificate::read(octets) {
+                Ok(found) => {
+                    for certificate in &found {
+                        let how = CertificateImport {
+                            addresses: &[],
+                            choice: choice.clone(),
+                            source: &source,
+                        };
+                        imported.extend(import_of(store, certificate, person, &how).await?);
+                    }
+                }
+                Err(why) => imported.push(skipped(person.name.clone(), why)),
+            }
+        }
+    }
+    Ok(imported)
+}
+
+async fn import_of(
+    store: &(impl CertificateStore + ?Sized),
+    certificate: &FoundCertificate,
+    person: &Person,
+    how: &CertificateImport<'_>,
+) -> Result<Vec<ImportedCertificate>, AppError> {
+    // Chains lie there, too.
+    if certificate.is_authority() {
+        return Ok(Vec::new());
+    }
+    match addresses_for(certificate, person) {
+        Ok(addresses) => import_one(store, certificate, &addresses, how).await,
+        Err(why) => Ok(vec![skipped(certificate.subject(), why)]),
+    }
+}
+
+/// Whom it is for.
+fn addresses_for(certificate: &FoundCertificate, person: &Person) -> Result<Vec<String>, String> {
+    certificate.usable(system_clock().now())?;
+    let in_it = certificate.addresses();
+    if in_it.is_empty() {
+        return Ok(person.addresses.clone());
+    }
+    let common = person.addresses.iter().filter(|it| in_it.contains(it));
+    let common: Vec<_> = common.cloned().collect();
+    match common.is_empty() {
+        true => Err(format!(
+            "it is for {}, but the directory has it with {}",
+            in_it.join(", "),
+            person.addresses.join(", ")
+        )),
+        false => Ok(common),
+    }
+}
+
+fn skipped(subject: String, why: String) -> ImportedCertificate {
+    ImportedCertificate {
+        address: None,
+        subject,
+        fate: Err(why),
+    }
+}

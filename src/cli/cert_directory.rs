@@ -1,0 +1,82 @@
+//! `sendport cert import --ldap`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Failure;
+use crate::app::Directory;
+use crate::config::secret::Secret;
+
+/// Who has a mail address and a certificate.
+const PEOPLE: &str = "(&(mail=*)(|(userCertificate=*)(userSMIMECertificate=*)))";
+
+/// Where people are looked up.
+#[derive(Debug, clap::Args)]
+#[group(id = "directory", requires = "ldap", multiple = true)]
+pub(super) struct DirectoryArgs {
+    /// Instead of files, from a directory such as Active Directory: userCertificate and
+    /// userSMIMECertificate of people with mail or proxyAddresses
+    #[arg(long, value_name = "URL", requires = "base")]
+    ldap: Option<String>,
+    /// Below which entry people are: DC=contoso,DC=com
+    #[arg(long, value_name = "DN")]
+    base: Option<String>,
+    /// Which of them (RFC 4515)
+    #[arg(long, value_name = "FILTER", default_value = PEOPLE)]
+    filter: String,
+    /// As whom to sign in: a distinguished name, or user@domain; without it anonymously
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// File that holds the password
+    #[arg(long, value_name = "FILE", conflicts_with = "password_env")]
+    password_file: Option<PathBuf>,
+    /// Environment variable that holds it
+    #[arg(long, value_name = "VARIABLE")]
+    password_env: Option<String>,
+    /// Switch an ldap: connection to TLS
+    #[arg(long)]
+    starttls: bool,
+    /// PEM file of authorities that are believed beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Seconds to wait for the directory
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u64,
+}
+
+impl DirectoryArgs {
+    /// The directory, where one is named.
+    pub(super) fn directory(&self) -> Result<Option<Directory>, Failure> {
+        let (Some(url), Some(base)) = (&self.ldap, &self.base) else {
+            return Ok(None);
+        };
+        Ok(Some(Directory {
+            url: url.clone(),
+            starttls: self.starttls,
+            ca_file: self.ca_file.clone(),
+            sign_in: self.sign_in()?,
+            base: base.clone(),
+            filter: self.filter.clone(),
+            timeout: Duration::from_secs(self.timeout),
+        }))
+    }
+
+    fn sign_in(&self) -> Result<Option<(String, Secret)>, Failure> {
+        let (file, variable) = (self.password_file.as_deref(), self.password_env.as_deref());
+        let password = Secret::from_file_or_env(file, variable);
+        let password = password.map_err(|what| Failure::Config(format!("password: {what}")))?;
+        match (&self.user, password) {
+            (Some(user), Some(password)) if !password.expose().is_empty() => {
+                Ok(Some((user.clone(), password)))
+            }
+            (None, None) => Ok(None),
+            // An empty password is no password (RFC 4513 section 5.1.2).
+            (Some(_), _) => Err(Failure::Config(
+                "--user needs a password: --password-file or --password-env".to_owned(),
+            )),
+            (None, Some(_)) => Err(Failure::Config(
+                "there is a password, but no --user whose it is".to_owned(),
+            )),
+        }
+    }
+}
