@@ -165,7 +165,7 @@ fn from_every_kind_of_file() {
     std::fs::write(all.join("notes.txt"), "no certificate").expect("write");
     let site = discarding();
     let said = done(&site, &["import", &all.display().to_string()]);
-    let begins: Vec<_> = said
+    let mut begins: Vec<_> = said
         .lines()
         .map(|line| line.split(", in ").next())
         .collect();
