@@ -201,11 +201,11 @@ impl Dispatcher {
             return waiting;
         }
         let keyring = &self.parts.certificates;
-        let certificates =
-            match Certificates::of_those_waiting(alert, port, keyring, &mut roll, now).await {
-                Ok(certificates) => certificates,
-                Err(why) => return refused_or_waiting(why, roll, port),
-            };
+        let found = Certificates::of_those_waiting(alert, port, keyring, &mut roll, now).await;
+        let certificates = match found {
+            Ok(certificates) => certificates,
+            Err(why) => return refused_or_waiting(why, roll, port),
+        };
         let envelope = envelope(alert, port, certificates.together(roll.forward_paths()));
         if certificates.leave_nobody(&envelope.forward_paths) {
             return decided(roll.into_decision(None, port.in_doubt, None));

@@ -75,8 +75,8 @@ fn certificates_are_found_in_each_form_once() {
     assert_eq!(subjects(&one.to_der().unwrap()), 1);
     assert_eq!(subjects(&[pem(&one), pem(&two), pem(&one)].concat()), 2);
     let mut bag = Stack::new().unwrap();
-    bag.push(one.clone()).unwrap();
-    bag.push(two.clone()).unwrap();
+    bag.push(one).unwrap();
+    bag.push(two).unwrap();
     let key = key();
     let signer = certificate(&key, "c@x.com", Vec::new());
     let flags = openssl::cms::CMSOptions::NOSMIMECAP;
@@ -198,89 +198,82 @@ fn judged(entry: &CertificateEntry, pem: &str, now: i64) -> Result<(), NoCertifi
     candidate.usable(now).map(|_| ())
 }
 
-#[test]
-fn each_reason_why_a_row_is_of_no_use_is_its_own() {
+/// A row for a@x.com, and what stands about it.
+fn row() -> (CertificateText, CertificateEntry) {
     let found = FoundCertificate::read(&of("a@x.com").to_pem().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
-    let right = entry(&row);
-    judged(&right, &row.pem, 1_800_000_000).unwrap();
-    let of_gateway = CertificateEntry {
-        address: "b@x.com".to_owned(),
-        bound_by: BoundBy::Operator,
-        ..right.clone()
-    };
-    judged(&of_gateway, &row.pem, 1_800_000_000).unwrap();
-    let of_nobody = CertificateEntry {
-        bound_by: BoundBy::Certificate,
-        ..of_gateway
-    };
+    let entry = entry(&row);
+    (row, entry)
+}
+
+const NOW: i64 = 1_800_000_000;
+
+/// Key into the table of replies, and what is said in the sentence beside the thumbprint.
+fn refused(entry: &CertificateEntry, pem: &str, now: i64, key: &str, said: &str) {
+    let why = judged(entry, pem, now).unwrap_err();
+    assert_eq!(why.explanation(), format!("recipient-certificate-{key}"));
+    let why = why.to_string();
+    assert!(
+        why.contains(said) && why.contains(&entry.thumbprint),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_row_that_ended_did_not_begin_or_was_revoked_says_so() {
+    let (row, entry) = row();
+    judged(&entry, &row.pem, NOW).unwrap();
+    refused(&entry, &row.pem, 1_950_000_000, "expired", "ended at");
+    refused(
+        &entry,
+        &row.pem,
+        1_600_000_000,
+        "not-yet-valid",
+        "begins at",
+    );
     let revoked = CertificateEntry {
         revoked: Some(RevokedCertificate {
             at: chrono::DateTime::from_timestamp(1_750_000_000, 0).unwrap(),
             reason: Some("key was lost".to_owned()),
         }),
-        ..right.clone()
+        ..entry
     };
+    let said = "was revoked at 2025-06-15T15:06:40Z: key was lost";
+    refused(&revoked, &row.pem, NOW, "revoked", said);
+}
+
+#[test]
+fn a_row_that_holds_something_else_is_malformed() {
+    let (row, entry) = row();
     let other = String::from_utf8(of("a@x.com").to_pem().unwrap()).unwrap();
     let both = format!("{other}{}", row.pem);
+    refused(&entry, &other, NOW, "malformed", "Sha256Fingerprint says");
+    refused(&entry, &both, NOW, "malformed", "expected one certificate");
+    refused(&entry, "x", NOW, "malformed", "found none");
     let odd = CertificateEntry {
         choice: CertificateChoice {
             cipher: Some("rot13".to_owned()),
             ..CertificateChoice::default()
         },
-        ..right.clone()
+        ..entry
     };
-    for (entry, pem, now, key, said) in [
-        (&right, &row.pem, 1_950_000_000, "expired", "ended at"),
-        (
-            &right,
-            &row.pem,
-            1_600_000_000,
-            "not-yet-valid",
-            "begins at",
-        ),
-        (
-            &revoked,
-            &row.pem,
-            1_800_000_000,
-            "revoked",
-            "2025-06-15T15:06:40Z: key was lost",
-        ),
-        (
-            &right,
-            &other,
-            1_800_000_000,
-            "malformed",
-            "Sha256Fingerprint says",
-        ),
-        (
-            &right,
-            &both,
-            1_800_000_000,
-            "malformed",
-            "expected one certificate",
-        ),
-        (
-            &right,
-            &"x".to_owned(),
-            1_800_000_000,
-            "malformed",
-            "found none",
-        ),
-        (&odd, &row.pem, 1_800_000_000, "malformed", "rot13"),
-        (
-            &of_nobody,
-            &row.pem,
-            1_800_000_000,
-            "wrong-address",
-            "is for a@x.com",
-        ),
-    ] {
-        let why = judged(entry, pem, now).unwrap_err();
-        assert_eq!(why.explanation(), format!("recipient-certificate-{key}"));
-        let why = why.to_string();
-        assert!(why.contains(said) && why.contains(&row.thumbprint), "{why}");
-    }
+    refused(&odd, &row.pem, NOW, "malformed", "rot13");
+}
+
+#[test]
+fn only_an_operator_binds_to_another_address() {
+    let (row, entry) = row();
+    let of_gateway = CertificateEntry {
+        address: "b@x.com".to_owned(),
+        bound_by: BoundBy::Operator,
+        ..entry
+    };
+    judged(&of_gateway, &row.pem, NOW).unwrap();
+    let of_nobody = CertificateEntry {
+        bound_by: BoundBy::Certificate,
+        ..of_gateway
+    };
+    refused(&of_nobody, &row.pem, NOW, "wrong-address", "is for a@x.com");
 }
 
 #[test]

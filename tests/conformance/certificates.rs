@@ -291,6 +291,10 @@ pub(crate) async fn what_ends_soon_without_a_successor_is_shown(f: &dyn Fixture)
         text("orphan@x.com", 12, 40),
         text("orphan@x.com", 13, 400),
         text("tomorrow@x.com", 14, 0),
+        CertificateText {
+            key_usage: "any, emailProtection".to_owned(),
+            ..text("any@x.com", 15, 50)
+        },
     ] {
         add(&store, &it).await;
     }
@@ -315,6 +319,7 @@ pub(crate) async fn what_ends_soon_without_a_successor_is_shown(f: &dyn Fixture)
             ("gap@x.com", 20, None),
             ("signs@x.com", 30, None),
             ("orphan@x.com", 40, None),
+            ("any@x.com", 50, None),
         ]
     );
     let shown = f.rows("ExpiringCertificate", "DaysLeft < 30").await;

@@ -165,7 +165,7 @@ fn from_every_kind_of_file() {
     std::fs::write(all.join("notes.txt"), "no certificate").expect("write");
     let site = discarding();
     let said = done(&site, &["import", &all.display().to_string()]);
-    let begins: Vec<_> = said
+    let mut begins: Vec<_> = said
         .lines()
         .map(|line| line.split(", in ").next())
         .collect();
@@ -173,29 +173,31 @@ fn from_every_kind_of_file() {
     let bob = Some("added    bob@example.test: CN=bob");
     let authority = Some("skipped  CN=Test CA for mail");
     let mut expected = vec![alice, authority, authority, bob];
-    let mut begins = begins;
     begins.sort_unstable();
     expected.sort_unstable();
     assert_eq!(begins, expected, "{said}");
     let bob = people.path("bob.cer").display().to_string();
     assert!(done(&site, &["import", &bob]).starts_with("known    bob@"));
+    what_is_known_is_listed(&site, &people, &bob);
+}
 
+fn what_is_known_is_listed(site: &Site, people: &People, bob: &str) {
     let gateway = [
         "import",
-        &bob,
+        bob,
         "--address",
         "Ops@Contoso.com",
         "--cipher",
         "aes-256-gcm",
     ];
-    assert!(done(&site, &gateway).starts_with("added    ops@contoso.com: CN=bob"));
+    assert!(done(site, &gateway).starts_with("added    ops@contoso.com: CN=bob"));
     let list = site.sendport(&["cert", "list", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("JSON");
     let of = |n: usize, key: &str| list[n][key].as_str().unwrap_or_default().to_owned();
     assert_eq!(of(0, "Address"), "alice@example.test");
     assert_eq!(
         of(0, "Thumbprint"),
-        thumbprint_of(&people, "alice").replace(':', "")
+        thumbprint_of(people, "alice").replace(':', "")
     );
     assert_eq!(of(0, "KeyAlgorithm"), "RSA 2048");
     assert_eq!(of(0, "Issuer"), "CN=Test CA for mail");
@@ -207,12 +209,12 @@ fn from_every_kind_of_file() {
         (of(2, "BoundBy"), of(2, "Cipher")),
         ("operator".to_owned(), "aes-256-gcm".to_owned())
     );
-    let table = done(&site, &["list", "bob@example.test"]);
+    let table = done(site, &["list", "bob@example.test"]);
     assert!(
         table.contains("EC P-384") && !table.contains("alice"),
         "{table}"
     );
-    assert_eq!(done(&site, &["check"]).matches("ok    ").count(), 3);
+    assert_eq!(done(site, &["check"]).matches("ok    ").count(), 3);
 }
 
 /// Each error says what to do, and nothing is bound to an address by mistake.
@@ -270,11 +272,12 @@ fn what_cannot_be_imported_says_why() {
     }
     assert_eq!(site.value("SELECT count(*) FROM Certificate"), "0");
 
-    // What is right beside what is torn is imported.
-    let (code, said) = cert(
-        &site,
-        &["import", &file("torn.cer"), &file("alice.own.pem")],
-    );
+    what_is_right_beside_what_is_torn_is_imported(&site, &people);
+}
+
+fn what_is_right_beside_what_is_torn_is_imported(site: &Site, people: &People) {
+    let file = |name: &str| people.path(name).display().to_string();
+    let (code, said) = cert(site, &["import", &file("torn.cer"), &file("alice.own.pem")]);
     assert_eq!(code, Some(1), "{said}");
     assert!(
         said.contains("added    alice@example.test") && said.contains("1 of 2 files"),
@@ -282,20 +285,20 @@ fn what_cannot_be_imported_says_why() {
     );
     let second = file("second.pem");
     people.add(&Person::new("second", "alice@example.test"));
-    done(&site, &["import", &second]);
-    let (code, said) = cert(&site, &["remove", "alice@example.test"]);
+    done(site, &["import", &second]);
+    let (code, said) = cert(site, &["remove", "alice@example.test"]);
     assert_eq!(code, Some(1));
     assert!(
         said.contains("there are 2 certificates for alice@example.test"),
         "{said}"
     );
     assert_eq!(
-        done(&site, &["remove", "alice@example.test", "--all"])
+        done(site, &["remove", "alice@example.test", "--all"])
             .matches("removed ")
             .count(),
         2
     );
-    let (code, said) = cert(&site, &["revoke", "4711"]);
+    let (code, said) = cert(site, &["revoke", "4711"]);
     assert_eq!(code, Some(1));
     assert!(said.contains("'4711' is no thumbprint"), "{said}");
 }

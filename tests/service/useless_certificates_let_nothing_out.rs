@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,11 +58,8 @@ const CASES: [(&str, &str); 7] = [
     ("stranger", "recipient-certificate-wrong-address"),
 ];
 
-/// Each reason has words of its own, and the relay sees neither the body nor the recipient.
-#[tokio::test(flavor = "multi_thread")]
-async fn and_each_says_why() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let people = People::new(folder.path());
+fn people(folder: &Path) -> People {
+    let people = People::new(folder);
     people.add(&person("good", "good@example.test"));
     people.add(&person("revoked", "revoked@example.test"));
     people.add(&person("torn", "torn@example.test"));
@@ -78,6 +76,14 @@ async fn and_each_says_why() {
         usage: "digitalSignature",
         ..person("signs", "signs@example.test")
     });
+    people
+}
+
+/// Each reason has words of its own, and the relay sees neither the body nor the recipient.
+#[tokio::test(flavor = "multi_thread")]
+async fn and_each_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let people = people(folder.path());
     let (relay, kept) = keeping_relay();
     let site = Site::new(&format!(
         "{}[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n\
