@@ -36,7 +36,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Add certificates from files: PEM, DER or PKCS #7 (.p7b, .p7c)
-    Import(Import),
+    Import(Box<Import>),
     /// Show them
     List {
         /// Of one address
