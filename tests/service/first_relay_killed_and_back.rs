@@ -171,25 +171,24 @@ async fn a_first_relay_that_hangs_does_not_stall_the_others() {
     let silent = std::net::TcpListener::bind(any()).expect("a port");
     let folder = tempfile::tempdir().expect("a folder");
     let second = SinkProcess::start(any(), folder.path());
-    let hangs = "[relay.first.timeout]\ngreeting = \"3s\"\n";
+    let hangs = "[relay.first.timeout]\ngreeting = \"8s\"\n";
     let address = silent.local_addr().expect("an address");
     let site = Site::new(&two_relays(address, second.address, hangs));
     insert_many(&site, 300);
     let service = site.run();
-    site.wait_until_all_final(Duration::from_secs(30)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     let half_open = "SELECT count(*) FROM RelayState WHERE Relay = 'first' AND Condition IN ('open', 'half_open')";
-    site.wait_until(half_open, "1", Duration::from_secs(10))
+    site.wait_until(half_open, "1", Duration::from_secs(30))
         .await;
-    // While a probe hangs for its three seconds, everything else goes at once.
+    // While a probe hangs for its eight seconds, everything else goes at once.
     for _ in 0..5 {
         let begun = Instant::now();
         insert_many(&site, 20);
         let waiting = "SELECT count(*) <= 1 FROM AlertState WHERE FinalAt IS NULL";
-        site.wait_until(waiting, "1", Duration::from_millis(2_500))
-            .await;
-        assert!(begun.elapsed() < Duration::from_millis(2_500));
+        site.wait_until(waiting, "1", Duration::from_secs(7)).await;
+        assert!(begun.elapsed() < Duration::from_secs(7));
     }
-    site.wait_until_all_final(Duration::from_secs(20)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     let sql = "SELECT count(*) FROM Attempt WHERE Relay = 'second' AND Outcome = 'relayed'";
     assert_eq!(count(&site, sql), 400);
     assert_eq!(
