@@ -36,3 +36,4 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod watch;
+pub mod web;
