@@ -20,6 +20,7 @@ pub mod driver;
 #[cfg(test)]
 mod fixture;
 pub mod http;
+pub mod keeper;
 pub mod metrics;
 pub mod mime;
 pub mod oauth2;

@@ -232,6 +232,7 @@ fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
         rsa: RsaEncryption::default(),
         when_missing,
         folder: CertificateFolder::new(folder),
+        trust: None,
         own: Vec::new(),
     };
     let mut port = port("[send_port.default.retry]\nfirst_delay = '7s'");

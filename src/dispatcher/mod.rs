@@ -196,7 +196,11 @@ impl Dispatcher {
         }
         let certificates = match Certificates::of_those_waiting(alert, port, &mut roll, now).await {
             Ok(certificates) => certificates,
-            Err(error) => return wait_for_protection(port.retry.first_delay, &error.to_string()),
+            Err(error) => {
+                let delay = port.retry.first_delay;
+                let soon = error.retry_in().map_or(delay, |rest| rest.min(delay));
+                return wait_for_protection(soon, &error.to_string());
+            }
         };
         let envelope = envelope(alert, port, certificates.together(roll.forward_paths()));
         if certificates.leave_nobody(&envelope.forward_paths) {

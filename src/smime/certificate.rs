@@ -1,13 +1,17 @@
 //! What certificates say about whose they are and what for (RFC 8550).
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::DateTime;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
+use openssl::sha::sha256;
 use openssl::x509::{X509, X509Ref};
 
+use super::trust::Trust;
 use crate::domain::Timestamp;
 
 /// RSA keys below this are not used.
@@ -79,7 +83,7 @@ pub(super) fn shown(moment: Timestamp) -> impl fmt::Display {
     moment.format("%Y-%m-%dT%H:%M:%SZ")
 }
 
-fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
+pub(super) fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
     let since = Asn1Time::from_unix(0).ok()?.diff(time).ok()?;
     let seconds = i64::from(since.days) * 86_400 + i64::from(since.secs);
     DateTime::from_timestamp(seconds, 0)
@@ -112,7 +116,11 @@ pub struct RecipientCertificate {
     /// Its key, or why it cannot be used.
     kind: Result<KeyKind, String>,
     /// Where it was found.
-    origin: String,
+    pub(super) origin: String,
+    /// What came along with it: links of its chain, perhaps.
+    pub(super) companions: Arc<[X509]>,
+    /// SHA-256 of it.
+    pub(super) fingerprint: [u8; 32],
 }
 
 impl fmt::Debug for RecipientCertificate {
@@ -128,8 +136,21 @@ impl RecipientCertificate {
             validity: Validity::of(&certificate)?,
             kind: encryption_key(&certificate),
             origin: origin.to_owned(),
+            companions: Arc::default(),
+            fingerprint: sha256(&certificate.to_der().ok()?),
             certificate,
         })
+    }
+
+    /// The same, with certificates that were found beside it: its chain may need them.
+    #[must_use]
+    pub(super) fn among(self, companions: Arc<[X509]>) -> Self {
+        Self { companions, ..self }
+    }
+
+    /// The kind of its key, where that can be used.
+    pub(super) fn kind(&self) -> Option<KeyKind> {
+        self.kind.as_ref().ok().copied()
     }
 
     /// Those of a file: one or more in PEM, or one in DER. `origin` names it in messages.
@@ -153,6 +174,21 @@ impl RecipientCertificate {
             )))),
             (Ok(_), Some(why)) => Err(NoCertificate::Expired(place(&why))),
             (Ok(kind), None) => Ok(*kind),
+        }
+    }
+}
+
+impl RecipientCertificate {
+    /// The key that an envelope is made for, where the certificate can be used and is believed:
+    /// what is asked of every certificate before anything is encrypted to it.
+    ///
+    /// # Errors
+    /// As [`RecipientCertificate::usable`] and [`Trust::judge`].
+    pub fn trusted(&self, trust: Option<&Trust>, now: Timestamp) -> Result<KeyKind, NoCertificate> {
+        let kind = self.usable(now)?;
+        match trust {
+            Some(trust) => trust.judge(self, now).map(|()| kind),
+            None => Ok(kind),
         }
     }
 }
@@ -197,15 +233,46 @@ pub enum NoCertificate {
     /// Its key is not for that.
     #[error("{0}")]
     Unusable(String),
+    /// Its chain does not end in an authority of `ca_file`.
+    #[error("{0}")]
+    Untrusted(String),
+    /// An authority took it, or one above it, back.
+    #[error("{0}")]
+    Revoked(String),
+    /// Nothing says whether it was taken back, and nothing will.
+    #[error("{0}")]
+    RevocationUnknown(String),
+    /// Nothing says so yet: to be asked again after `retry_in`.
+    #[error("{why}")]
+    Awaited {
+        /// What is missing, in a sentence.
+        why: String,
+        /// When something may have changed.
+        retry_in: Duration,
+    },
 }
 
 impl NoCertificate {
+    /// Of two for one address, the one to tell: where one may be good in a moment, that.
+    pub(super) fn foremost(before: Option<Self>, other: Self) -> Option<Self> {
+        match (&before, &other) {
+            (Some(Self::Awaited { .. }), _) => before,
+            (_, Self::Awaited { .. }) | (None, _) => Some(other),
+            _ => before,
+        }
+    }
+
     /// Key into the table of replies.
     pub fn explanation(&self) -> &'static str {
         match self {
             Self::Missing(_) => "recipient-certificate-missing",
             Self::Expired(_) => "recipient-certificate-expired",
             Self::Unusable(_) => "recipient-certificate-unusable",
+            Self::Untrusted(_) => "recipient-certificate-untrusted",
+            Self::Revoked(_) => "recipient-certificate-revoked",
+            Self::RevocationUnknown(_) | Self::Awaited { .. } => {
+                "recipient-certificate-revocation-unknown"
+            }
         }
     }
 }

@@ -11,8 +11,12 @@ mod error;
 mod folder;
 mod identity;
 mod protection;
+mod revocation;
 mod sealer;
 mod signer;
+mod stamped;
+mod standing;
+mod trust;
 
 use std::sync::Arc;
 
@@ -21,8 +25,11 @@ pub use error::SmimeError;
 pub use folder::{CertificateFolder, Directory};
 pub use identity::Identity;
 pub use protection::Protection;
+pub use revocation::{CrlFiles, CrlShelf, CrlSources, Learned, Revocation, is_http};
 pub use sealer::{ContentCipher, Found, RsaEncryption, Sealer, WhenMissing};
 pub use signer::{Digest, RsaSignature, SignatureForm, Signer, SigningRules};
+pub use standing::{Look, ReadIdentity};
+pub use trust::Trust;
 
 use entity::Entity;
 use sealer::Sealed;
@@ -56,6 +63,7 @@ pub enum Measures {
 #[derive(Debug)]
 pub struct ToSign {
     signer: Arc<Signer>,
+    identity: Arc<Identity>,
     time: Timestamp,
 }
 
@@ -98,9 +106,13 @@ impl Protector {
         let lacks = |section| SmimeError::NotAvailable { wanted, section };
         let to_sign = || {
             let signer = self.signer.clone().ok_or(lacks("signing"))?;
-            signer.check(occasion.from, occasion.now)?;
+            let identity = signer.check(occasion.from, occasion.now)?;
             let time = occasion.created_at;
-            Ok::<_, SmimeError>(ToSign { signer, time })
+            Ok::<_, SmimeError>(ToSign {
+                signer,
+                identity,
+                time,
+            })
         };
         let to_seal = || {
             let sealer = self.sealer.clone().ok_or(lacks("encryption"))?;
@@ -125,7 +137,7 @@ impl Protector {
 
 impl ToSign {
     fn sign(&self, entity: &Entity) -> Result<Signed, SmimeError> {
-        self.signer.sign(entity, self.time)
+        self.signer.sign(&self.identity, entity, self.time)
     }
 }
 
@@ -169,3 +181,5 @@ pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, S
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;

@@ -10,6 +10,7 @@ use super::SmimeError;
 use super::certificate::{KeyKind, NoCertificate, RecipientCertificate};
 use super::entity::Entity;
 use super::folder::CertificateFolder;
+use super::trust::Trust;
 use crate::domain::Timestamp;
 
 /// What content is encrypted by.
@@ -69,6 +70,8 @@ pub struct Sealer {
     pub when_missing: WhenMissing,
     /// Where the recipients' certificates are.
     pub folder: CertificateFolder,
+    /// Who vouches for them; `None` believes them all.
+    pub trust: Option<Arc<Trust>>,
     /// Ourselves, one of each kind of key.
     pub own: Vec<RecipientCertificate>,
 }
@@ -101,15 +104,22 @@ impl Sealer {
     /// The certificate of each address, in their order, with the kind of its key.
     ///
     /// # Errors
-    /// [`SmimeError::NotNow`]: the folder cannot be read.
+    /// [`SmimeError::NotNow`]: the folder cannot be read; [`SmimeError::Awaited`]: it is not yet
+    /// known whether one was revoked.
     pub fn certificates(
         &self,
         addresses: &[String],
         now: Timestamp,
     ) -> Result<Vec<Found>, SmimeError> {
         let directory = self.folder.directory().map_err(SmimeError::NotNow)?;
-        let find = |address: &String| directory.find(address, now);
-        Ok(addresses.iter().map(find).collect())
+        let trust = self.trust.as_deref();
+        let find = |address: &String| match directory.find(address, trust, now) {
+            Err(NoCertificate::Awaited { why, retry_in }) => {
+                Err(SmimeError::Awaited { why, retry_in })
+            }
+            found => Ok(found),
+        };
+        addresses.iter().map(find).collect()
     }
 
     pub(super) fn seal(

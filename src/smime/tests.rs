@@ -101,6 +101,7 @@ fn sealer(folder: &std::path::Path) -> Sealer {
         rsa: RsaEncryption::Pkcs1,
         when_missing: WhenMissing::Fail,
         folder: CertificateFolder::new(folder),
+        trust: None,
         own: Vec::new(),
     }
 }
@@ -286,7 +287,7 @@ fn of_several_certificates_the_newest_that_can_be_used_is_taken() {
     .unwrap();
     std::fs::write(path.join("torn.pem"), "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
     let directory = CertificateFolder::new(path).directory().unwrap();
-    let find = |address: &str| directory.find(address, now());
+    let find = |address: &str| directory.find(address, None, now());
     let (certificate, kind) = find("A@X").unwrap();
     assert_eq!(kind, KeyKind::Ec);
     assert_eq!(
