@@ -156,7 +156,7 @@ impl Directory {
         let all = self.by_address.values().flatten();
         let usable = all.filter(|certificate| certificate.usable(now).is_ok());
         let mut why: Vec<_> = usable
-            .filter_map(|certificate| trust.judge(certificate, now).err())
+            .filter_map(|certificate| trust.opinion(certificate, now).err())
             .collect();
         why.sort_by_key(ToString::to_string);
         why.dedup();

@@ -6,6 +6,7 @@
 //! only what was encrypted is called encrypted.
 
 mod certificate;
+mod chain;
 mod entity;
 mod error;
 mod folder;
@@ -29,7 +30,7 @@ pub use revocation::{CrlFiles, CrlShelf, CrlSources, Learned, Revocation, is_htt
 pub use sealer::{ContentCipher, Found, RsaEncryption, Sealer, WhenMissing};
 pub use signer::{Digest, RsaSignature, SignatureForm, Signer, SigningRules};
 pub use standing::{Look, ReadIdentity};
-pub use trust::Trust;
+pub use trust::{Doubt, Trust};
 
 use entity::Entity;
 use sealer::Sealed;

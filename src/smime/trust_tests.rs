@@ -401,6 +401,24 @@ fn hard_waits_for_the_list_and_soft_goes() {
 }
 
 #[test]
+fn a_list_of_somebody_else_is_not_waited_for() {
+    const URL: &str = "http://crl.example.test/other.crl";
+    let (root, other) = (authority("root"), authority("other"));
+    let party = root.issue("party");
+    let site = Site::new(&[&root, &other]);
+    let hard = site.trust_with(Revocation::Hard, &[URL]);
+    assert_eq!(
+        said(&hard, &party.recipient()).0,
+        "waits",
+        "it may be root's"
+    );
+    site.shelf.due(now());
+    let list = other.list(&[], NOW + 86_400);
+    assert_eq!(site.shelf.learned(URL, Ok(list), now()), Learned::Good);
+    assert_eq!(said(&hard, &party.recipient()).0, "revocation-unknown");
+}
+
+#[test]
 fn a_list_is_renewed_in_time_and_survives_a_restart() {
     const URL: &str = "http://crl.example.test/root.crl";
     let (root, forger) = (authority("root"), authority("root"));

@@ -18,7 +18,7 @@ pub use files::CrlFiles;
 pub use shelf::{CrlShelf, Learned};
 
 use super::certificate::shown;
-use super::trust::{Refused, named, verified};
+use super::chain::{Refused, named, verified};
 use crate::domain::Timestamp;
 
 /// How soon files of lists are looked at again by who waits for them.
@@ -117,7 +117,7 @@ impl CrlSources {
     ) -> Known {
         let urls = points.iter().chain(&self.urls);
         let prospects: Vec<_> = urls
-            .filter_map(|url| self.shelf.prospect(url, now))
+            .filter_map(|url| self.shelf.prospect(url, authority, now))
             .collect();
         let retry_in = prospects.iter().map(|(_, rest)| *rest).min();
         let files = (!no_list).then_some(FILES_LATER);

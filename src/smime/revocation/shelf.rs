@@ -158,15 +158,20 @@ impl CrlShelf {
         lists.collect()
     }
 
-    /// Why the list at `url` is not there, and when that may change; `None` where nobody wants
-    /// it.
+    /// Why the list of `authority` at `url` is not there, and when that may change; `None` where
+    /// nobody wants it, or it is another authority's.
     pub(in crate::smime) fn prospect(
         &self,
         url: &str,
+        authority: &X509Ref,
         now: Timestamp,
     ) -> Option<(String, Duration)> {
         let state = self.lock();
         let place = state.places.get(url)?;
+        let strange = |list: &Arc<Crl>| !list.is_of(authority.subject_name());
+        if place.list.as_ref().is_some_and(strange) {
+            return None;
+        }
         let why = match &place.failed {
             Some(why) => why.clone(),
             None => format!("{url} is being fetched"),
