@@ -73,3 +73,43 @@ fn is_loopback(url: &str) -> bool {
     let host = host.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
     crate::config::oauth2::is_loopback(host)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// The address of a server that answers one request like this, or says nothing.
+    fn server(answer: Option<&'static str>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            match answer {
+                Some(answer) => stream.write_all(answer.as_bytes()).unwrap(),
+                // Until who asks has had enough.
+                None => drop(stream.read(&mut request)),
+            }
+        });
+        format!("http://{address}/list.crl")
+    }
+
+    #[test]
+    fn a_download_is_bounded_and_says_what_went_wrong() {
+        let ask = |answer| download(&server(answer), Duration::from_secs(1), 10);
+        let good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlist";
+        assert_eq!(ask(Some(good)).unwrap(), b"list");
+        let large = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n12345678901";
+        assert_eq!(ask(Some(large)).unwrap_err(), "more than 10 octets");
+        let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        assert_eq!(
+            ask(Some(gone)).unwrap_err(),
+            "the server answered 404 Not Found"
+        );
+        assert_eq!(ask(None).unwrap_err(), "no answer within 1s");
+    }
+}
