@@ -113,13 +113,12 @@ impl Service {
         if !self.wait_for_database(&watch, &stop).await? {
             return Ok(true);
         }
-        let _kept = self
-            .keeper(&events_in)
-            .begin(&self.config.service.state_folder);
         let database = self.store.describe();
         let Some(spool) = self.recover(&database, &watch, &stop).await? else {
             return Ok(true);
         };
+        let folder = &self.config.service.state_folder;
+        let _kept = self.keeper(&events_in).begin(folder);
         loop {
             let auditors = self.auditors(&events_in);
             let driver = self.driver(&board, auditors, &spool, &stop);

@@ -28,6 +28,9 @@ const LONGEST_REST: TimeDelta = TimeDelta::minutes(15);
 /// What nobody asked about for so long is not fetched any more.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::days(2);
 
+/// A file that was not written for so long is removed at a start.
+const UNUSED_AFTER: Duration = Duration::from_secs(30 * 86_400);
+
 /// How soon something may have come that is under way.
 const UNDER_WAY: Duration = Duration::from_secs(2);
 
@@ -69,8 +72,10 @@ pub enum Learned {
 }
 
 impl CrlShelf {
-    /// Keeps what is fetched in `folder`, for the next start.
+    /// Keeps what is fetched in `folder`, for the next start, and takes what is long out of use
+    /// away.
     pub fn keeping(folder: &Path) -> Self {
+        remove_unused(folder);
         Self {
             writes: true,
             ..Self::reading(folder)
@@ -264,6 +269,18 @@ fn one(octets: &[u8], url: &str) -> Result<Crl, String> {
     match (lists.next(), lists.next()) {
         (Some(list), None) => Ok(list),
         _ => Err("expected one list of revoked certificates, found several".to_owned()),
+    }
+}
+
+/// What is in use is written anew every day.
+fn remove_unused(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let written = entry.metadata().and_then(|facts| facts.modified());
+        let age = written.ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > UNUSED_AFTER) {
+            // It is looked at again at the next start.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
