@@ -10,8 +10,8 @@ use crate::config::{Config, SendPortConfig};
 use crate::domain::parse_mailbox;
 use crate::keeper;
 use crate::smime::{
-    CertificateFolder, CrlFiles, CrlShelf, CrlSources, Identity, Protector, RecipientCertificate,
-    Sealer, Signer, Trust,
+    CertificateFolder, CrlFiles, CrlShelf, CrlSources, Identity, NoCertificate, Protector,
+    RecipientCertificate, Sealer, Signer, Trust,
 };
 
 /// Said of a send port without `ca_file`.
@@ -86,6 +86,7 @@ fn states(name: &str, protector: &Protector) -> Vec<Result<ProtectionState, AppE
         let directory = sealer.folder.directory().unwrap_or_default();
         let mut notes = directory.unreadable.clone();
         notes.extend(directory.useless(now));
+        notes.extend(sealer.useless_own(now));
         let trust = match &sealer.trust {
             Some(trust) => {
                 notes.extend(trust.problems());
@@ -213,8 +214,11 @@ fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, String> {
     let read = read.map_err(|why| format!("{key} '{place}': {why}"))?;
     let now = system_clock().now();
     for certificate in &read {
-        let usable = certificate.usable(now);
-        usable.map_err(|why| format!("{key}: {why}"))?;
+        match certificate.usable(now) {
+            // What is encrypted without it is still encrypted to everybody else.
+            Ok(_) | Err(NoCertificate::Expired(_)) => {}
+            Err(why) => return Err(format!("{key}: {why}")),
+        }
     }
     Ok(read)
 }

@@ -152,6 +152,7 @@ fn complaints_of(sealer: &Sealer, now: Timestamp) -> Vec<String> {
     };
     let mut found = directory.unreadable.clone();
     found.extend(directory.useless(now));
+    found.extend(sealer.useless_own(now));
     if let Some(trust) = &sealer.trust {
         trust.crls().want_urls(now);
         found.extend(trust.problems());

@@ -122,6 +122,13 @@ impl Sealer {
         addresses.iter().map(find).collect()
     }
 
+    /// Those of our own to which nothing is encrypted any more, in sentences.
+    pub fn useless_own(&self, now: Timestamp) -> Vec<String> {
+        let why = self.own.iter().filter_map(|it| it.usable(now).err());
+        why.map(|why| format!("own_certificate_file: {why}; nothing is encrypted to it, put a new one in its place and restart"))
+            .collect()
+    }
+
     pub(super) fn seal(
         &self,
         content: &Entity,

@@ -232,6 +232,12 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
     );
     let mut sealer = sealer(folder.path());
     sealer.own = RecipientCertificate::read(&us.certificate.to_pem().unwrap(), "us").unwrap();
+    assert!(sealer.useless_own(now()).is_empty());
+    let ended = sealer.useless_own(at(4_000_000_001));
+    assert!(
+        ended[0].contains("us ended at 2096-10-02T07:06:40Z"),
+        "{ended:?}"
+    );
     let signs = made(ec(), "a@contoso.com", &all(), ALWAYS);
     let found = sealer.certificates(&["To@x".to_owned()], now()).unwrap();
     let recipients = vec![found[0].clone().unwrap().0];
