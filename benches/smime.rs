@@ -248,6 +248,7 @@ impl Who {
             follow_capabilities: true,
             legacy: false,
             folder: None,
+            trust: None,
             own: Vec::new(),
         };
         Arc::new(Protector {

@@ -20,6 +20,7 @@ pub mod driver;
 #[cfg(test)]
 mod fixture;
 pub mod http;
+pub mod keeper;
 pub mod ldap;
 pub mod metrics;
 pub mod mime;
@@ -37,3 +38,4 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod watch;
+pub mod web;

@@ -29,12 +29,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("relay", &["clock", "config", "domain"]),
     ("metrics", &["domain", "relay"]),
     ("http", &[]),
+    ("web", &["config"]),
+    (
+        "keeper",
+        &["clock", "domain", "metrics", "smime", "store", "web"],
+    ),
     (
         "watch",
         &["clock", "dispatcher", "driver", "http", "metrics", "store"],
     ),
     ("service_manager", &["http"]),
-    ("oauth2", &["clock", "config", "domain", "relay"]),
+    ("oauth2", &["clock", "config", "domain", "relay", "web"]),
     ("smtp", &["clock", "config", "domain", "relay"]),
     ("sink", &["domain", "relay", "smtp"]),
     ("store", &["clock", "domain"]),
@@ -113,7 +118,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("md4", &["smtp/auth/ntlm"]),
     ("des", &["smtp/auth/ntlm"]),
     ("stringprep", &["smtp/auth"]),
-    ("ureq", &["oauth2"]),
+    ("ureq", &["oauth2", "web.rs"]),
     ("sendport_cms", &["smime"]),
     (
         "sendport_gssapi",

@@ -17,6 +17,7 @@ use crate::oauth2;
 use crate::relay::sign_in::{SignInLedger, Unshared};
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
 use crate::send_port::SendPort;
+use crate::smime::CrlShelf;
 use crate::smtp::{SmtpRelay, Surroundings, ehlo_name};
 use crate::store::Store;
 use crate::template::TemplateSet;
@@ -73,13 +74,16 @@ pub fn make_relays(
     config.relay.iter().map(make).collect()
 }
 
-/// Reads every send port of the configuration.
+/// Reads every send port of the configuration; `shelf` holds lists of revoked certificates.
 ///
 /// # Errors
 /// [`AppError::Config`] naming the send port.
-pub fn make_send_ports(config: &Config) -> Result<BTreeMap<String, SendPort>, AppError> {
+pub fn make_send_ports(
+    config: &Config,
+    shelf: &Arc<CrlShelf>,
+) -> Result<BTreeMap<String, SendPort>, AppError> {
     let make = |(name, port): (&String, &SendPortConfig)| {
-        let protector = protector(name, port)?;
+        let protector = protector(name, port, shelf)?;
         let mut port = SendPort::from_config(name, port)
             .map_err(|error| AppError::Config(format!("send_port.{name}: {error}")))?;
         port.protector = protector;

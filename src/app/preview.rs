@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::parts::{make_send_ports, template_shelf};
+use super::protectors::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
 use crate::dispatcher::{CertificateShelf, NotComposed, Preview, Sources, preview};
 use crate::domain::AlertId;
 use crate::replies::ReplyTable;
+use crate::smime::CrlShelf;
 use crate::store::{Loaded, Store};
 
 /// Reads an alert, in whatever state it is, and makes what the service would submit for it.
@@ -25,7 +27,8 @@ pub async fn preview_alert(
         Some(Loaded::Unreadable { reason, .. }) => return Ok(Err(reason)),
         None => return Err(AppError::WrongDatabase(format!("there is no alert {id}"))),
     };
-    let ports = make_send_ports(config)?;
+    let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
+    let ports = make_send_ports(config, &shelf)?;
     let Some(port) = ports.get(&alert.send_port) else {
         let known: Vec<_> = ports.keys().map(String::as_str).collect();
         return Err(AppError::Config(format!(
@@ -41,11 +44,18 @@ pub async fn preview_alert(
         contents: &**store,
         certificates: &Arc::new(CertificateShelf::new(store.clone())),
     };
-    let made = preview(alert, port, &sources, &ReplyTable::built_in(), &*clock).await;
+    let replies = ReplyTable::built_in();
+    let made = loop {
+        let made = preview(alert.clone(), port, &sources, &replies, &*clock).await;
+        let unsecured = matches!(made, Err(NotComposed::Unprotected { .. }));
+        if !unsecured || fetch_lists(&shelf).await == 0 {
+            break made;
+        }
+    };
     match made {
         Ok(preview) => Ok(Ok(preview)),
         Err(NotComposed::Never(refusal)) => Ok(Err(refusal.reason)),
-        Err(NotComposed::Unprotected(why)) => Ok(Err(why)),
+        Err(NotComposed::Unprotected { why, .. }) => Ok(Err(why)),
         Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
         Err(NotComposed::NotYet(_, why)) => Ok(Err(why.unwrap_or_default())),
     }

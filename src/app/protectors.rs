@@ -1,6 +1,6 @@
 //! What send ports sign with and encrypt to, read from its files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AppError, system_clock};
@@ -8,10 +8,16 @@ use crate::config::encryption::EncryptionConfig;
 use crate::config::signing::SigningConfig;
 use crate::config::{Config, SendPortConfig};
 use crate::domain::{Timestamp, parse_mailbox};
+use crate::keeper;
 use crate::smime::{
-    CertificateFolder, HeaderProtected, Hide, Identity, Protection, Protector,
-    RecipientCertificate, Sealer, Signer, WhenMissing,
+    CertificateFolder, CrlFiles, CrlShelf, CrlSources, HeaderProtected, Hide, Identity,
+    NoCertificate, Protection, Protector, RecipientCertificate, Sealer, Signer, Trust, WhenMissing,
 };
+
+/// Said of a send port without `ca_file`.
+const UNTRUSTED: &str = "who can write to the table Certificate or to certificates_folder decides \
+     who can read the mail: no chain and no list of revoked certificates is looked at; name the \
+     authorities in ca_file";
 
 /// What is known of a send port's protection, for people.
 #[derive(Debug)]
@@ -25,49 +31,99 @@ pub struct ProtectionState {
 }
 
 /// The protection of every send port, or why it cannot be given; nothing for those without.
-pub fn protection_states(config: &Config) -> Vec<Result<ProtectionState, AppError>> {
-    let of_port = |(name, port): (&String, &SendPortConfig)| match protector(name, port) {
-        Ok(protector) => states(name, port, &protector).into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(error)],
-    };
-    config.send_port.iter().flat_map(of_port).collect()
+/// Unless `offline`, lists of revoked certificates are fetched first.
+pub async fn protection_states(
+    config: &Config,
+    offline: bool,
+) -> Vec<Result<ProtectionState, AppError>> {
+    let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
+    let made = config.send_port.iter().map(|(name, port)| {
+        let protector = protector(name, port, &shelf);
+        protector.map(|protector| (name.as_str(), port, protector))
+    });
+    let made: Vec<_> = made.collect();
+    loop {
+        let of_port = |made: &Result<(&str, &SendPortConfig, Protector), AppError>| match made {
+            Ok((name, port, protector)) => states(name, port, protector),
+            Err(error) => vec![Err(AppError::Config(error.to_string()))],
+        };
+        let states = made.iter().flat_map(of_port).collect();
+        if offline || fetch_lists(&shelf).await == 0 {
+            return states;
+        }
+    }
 }
 
-fn states(name: &str, port: &SendPortConfig, protector: &Protector) -> Vec<ProtectionState> {
+/// Fetches what was asked for since the last time, and says how many came: a link of a chain may
+/// ask for another one.
+pub(super) async fn fetch_lists(shelf: &Arc<CrlShelf>) -> usize {
+    let mut fetches = tokio::task::JoinSet::new();
+    for url in shelf.due(system_clock().now()) {
+        let shelf = shelf.clone();
+        fetches.spawn_blocking(move || {
+            let came = keeper::fetch(&url);
+            shelf.learned(&url, came, system_clock().now())
+        });
+    }
+    fetches.join_all().await.len()
+}
+
+fn states(
+    name: &str,
+    port: &SendPortConfig,
+    protector: &Protector,
+) -> Vec<Result<ProtectionState, AppError>> {
     let now = system_clock().now();
-    let signing = protector.signer.iter().map(|signer| ProtectionState {
-        section: format!("send_port.{name}.signing"),
-        facts: signer.identity().to_string(),
-        notes: signer.identity().ends_soon(now).into_iter().collect(),
+    let signing = protector.signer.iter().map(|signer| {
+        let section = format!("send_port.{name}.signing");
+        let identity = signer.identity();
+        let valid = identity.check_time(now);
+        valid.map_err(|why| AppError::Config(format!("{section}: {why}")))?;
+        Ok(ProtectionState {
+            section,
+            facts: identity.to_string(),
+            notes: identity.ends_soon(now).into_iter().collect(),
+        })
     });
     let encryption = protector.sealer.iter().map(|sealer| {
         let (facts, mut notes) = stock(sealer, now);
         notes.extend(open_header(protector).map(str::to_owned));
         notes.extend(policy_notes(port, protector.signer.is_some()));
-        ProtectionState {
+        Ok(ProtectionState {
             section: format!("send_port.{name}.encryption"),
             facts,
             notes,
-        }
+        })
     });
     signing.chain(encryption).collect()
 }
 
-/// Where its certificates come from, and what is wrong with those in the folder.
+/// Where its certificates come from and who vouches for them, and what is wrong with that.
 fn stock(sealer: &Sealer, now: Timestamp) -> (String, Vec<String>) {
-    let Some(folder) = &sealer.folder else {
-        let facts = "certificates of the database alone";
-        return (facts.to_owned(), Vec::new());
+    let mut notes = sealer.useless_own(now);
+    // The folder was read a moment ago.
+    let directory = sealer.folder.as_ref().map(CertificateFolder::directory);
+    let directory = directory.transpose().unwrap_or_default();
+    let place = match &directory {
+        None => "certificates of the database alone".to_owned(),
+        Some(directory) => {
+            notes.extend(directory.unreadable.clone());
+            notes.extend(directory.useless(now));
+            let addresses = directory.addresses();
+            format!(
+                "certificates for {addresses} addresses in the folder, beside those of the database"
+            )
+        }
     };
-    // It was read a moment ago.
-    let directory = folder.directory().unwrap_or_default();
-    let mut notes = directory.unreadable.clone();
-    notes.extend(directory.useless(now));
-    let addresses = directory.addresses();
-    let facts = format!(
-        "certificates for {addresses} addresses in the folder, beside those of the database"
-    );
-    (facts, notes)
+    let Some(trust) = &sealer.trust else {
+        notes.push(UNTRUSTED.to_owned());
+        return (format!("{place}; all of them believed"), notes);
+    };
+    notes.extend(trust.problems());
+    trust.crls().want_urls(now);
+    let untrusted = directory.iter().flat_map(|it| it.untrusted(trust, now));
+    notes.extend(untrusted.map(|why| why.to_string()));
+    (format!("{place}; {}", trust.facts()), notes)
 }
 
 /// What is not hidden although it could be.
@@ -109,12 +165,19 @@ fn policy_notes(port: &SendPortConfig, can_sign: bool) -> Vec<String> {
 ///
 /// # Errors
 /// [`AppError::Config`] naming the key.
-pub(super) fn protector(name: &str, port: &SendPortConfig) -> Result<Protector, AppError> {
+pub(super) fn protector(
+    name: &str,
+    port: &SendPortConfig,
+    shelf: &Arc<CrlShelf>,
+) -> Result<Protector, AppError> {
     let wrong = |section: &'static str| {
         move |what| AppError::Config(format!("send_port.{name}.{section}: {what}"))
     };
     let signer = port.signing.as_ref().map(|section| signer(port, section));
-    let sealer = port.encryption.as_ref().map(sealer);
+    let sealer = port
+        .encryption
+        .as_ref()
+        .map(|section| sealer(section, shelf));
     Ok(Protector {
         signer: signer.transpose().map_err(wrong("signing"))?.map(Arc::new),
         sealer: sealer
@@ -126,15 +189,18 @@ pub(super) fn protector(name: &str, port: &SendPortConfig) -> Result<Protector, 
 }
 
 fn signer(port: &SendPortConfig, section: &SigningConfig) -> Result<Signer, String> {
-    let signer = Signer::new(identity(section)?, section.rules())?;
     let from = parse_mailbox(&port.from).map_err(|error| error.to_string())?;
-    let checked = signer.check(&from.address, system_clock().now());
-    let advice = "; correct from, or write match_from = false where readers need not agree";
-    checked.map_err(|error| match error.is_transient() {
-        true => error.to_string(),
-        false => format!("{error}{advice}"),
-    })?;
-    Ok(signer)
+    let (section, rules) = (section.clone(), section.rules());
+    let paths = section.paths();
+    let read = move || {
+        let identity = identity(&section)?;
+        rules.fit(&identity)?;
+        let checked = rules.check_from(&identity, &from.address);
+        let advice = "; correct from, or write match_from = false where readers need not agree";
+        checked.map_err(|error| format!("{error}{advice}"))?;
+        Ok(identity)
+    };
+    Signer::reading(paths, Box::new(read), rules)
 }
 
 fn identity(section: &SigningConfig) -> Result<Identity, String> {
@@ -156,7 +222,7 @@ fn identity(section: &SigningConfig) -> Result<Identity, String> {
     identity.map_err(|why| named("certificate_file", certificate, why))
 }
 
-fn sealer(section: &EncryptionConfig) -> Result<Sealer, String> {
+fn sealer(section: &EncryptionConfig, shelf: &Arc<CrlShelf>) -> Result<Sealer, String> {
     let folder = section.certificates_folder.as_deref();
     let folder = folder.map(CertificateFolder::new);
     if let Some(folder) = &folder {
@@ -173,8 +239,28 @@ fn sealer(section: &EncryptionConfig) -> Result<Sealer, String> {
         follow_capabilities: section.follow_capabilities,
         legacy: section.legacy,
         folder,
+        trust: trust(section, shelf)?.map(Arc::new),
         own,
     })
+}
+
+fn trust(section: &EncryptionConfig, shelf: &Arc<CrlShelf>) -> Result<Option<Trust>, String> {
+    let Some(bundle) = &section.ca_file else {
+        return Ok(None);
+    };
+    let crls = CrlSources {
+        files: CrlFiles::new(section.crl_files.clone(), section.crl_folder.clone()),
+        urls: section.crl_urls.clone(),
+        distribution_points: section.crl_distribution_points,
+        shelf: shelf.clone(),
+    };
+    let revocation = section.revocation.unwrap_or_default();
+    Trust::new(bundle, revocation, crls).map(Some)
+}
+
+/// Where lists of revoked certificates are kept that came over HTTP.
+pub(super) fn crl_folder(config: &Config) -> PathBuf {
+    config.service.state_folder.join("crl")
 }
 
 fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, String> {
@@ -184,8 +270,11 @@ fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, String> {
     let read = read.map_err(|why| format!("{key} '{place}': {why}"))?;
     let now = system_clock().now();
     for certificate in &read {
-        let usable = certificate.usable(now);
-        usable.map_err(|why| format!("{key}: {why}"))?;
+        match certificate.usable(now) {
+            // What is encrypted without it is still encrypted to everybody else.
+            Ok(_) | Err(NoCertificate::Expired(_) | NoCertificate::NotYetValid(_)) => {}
+            Err(why) => return Err(format!("{key}: {why}")),
+        }
     }
     Ok(read)
 }

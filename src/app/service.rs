@@ -11,6 +11,7 @@ use super::database::check_database;
 use super::http;
 use super::instance::instance;
 use super::parts::{make_relays, make_send_ports, open_audit_folders, template_shelf};
+use super::protectors::crl_folder;
 use super::sign_ins::SharedSignIns;
 use super::{AppError, system_clock};
 use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
@@ -22,6 +23,7 @@ use crate::driver::{
     self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, Pulses,
     RecoveryError, Rhythm,
 };
+use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::relay::sign_in::SignInLedger;
@@ -29,6 +31,7 @@ use crate::relay::watch::RelayWatch;
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
 use crate::service_manager;
+use crate::smime::CrlShelf;
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store};
 use crate::watch::{self, Watch};
@@ -42,6 +45,7 @@ const MARGIN: Duration = Duration::from_secs(15);
 pub struct Service {
     store: Arc<dyn Store>,
     send_ports: BTreeMap<String, SendPort>,
+    shelf: Arc<CrlShelf>,
     templates: Arc<TemplateShelf>,
     certificates: Arc<CertificateShelf>,
     replies: Arc<ReplyTable>,
@@ -60,6 +64,7 @@ impl Service {
     /// # Errors
     /// [`AppError::Config`].
     pub fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
+        let shelf = Arc::new(CrlShelf::keeping(&crl_folder(&config)));
         let sign_ins = SharedSignIns::new(store.clone());
         let ledger: Arc<dyn SignInLedger> = sign_ins.clone();
         let metrics = Metrics::new(
@@ -70,7 +75,8 @@ impl Service {
             templates: Arc::new(template_shelf(&config, &store)?),
             certificates: Arc::new(CertificateShelf::new(store.clone())),
             store,
-            send_ports: make_send_ports(&config)?,
+            send_ports: make_send_ports(&config, &shelf)?,
+            shelf,
             replies: Arc::new(ReplyTable::built_in()),
             relays: make_relays(&config, &ledger, Some(&metrics))?,
             sign_ins,
@@ -113,6 +119,8 @@ impl Service {
         let Some(spool) = self.recover(&database, &watch, &stop).await? else {
             return Ok(true);
         };
+        let folder = &self.config.service.state_folder;
+        let _kept = self.keeper(&events_in).begin(folder);
         loop {
             let auditors = self.auditors(&events_in);
             let driver = self.driver(&board, auditors, &spool, &stop);
@@ -286,6 +294,19 @@ impl Service {
             clock: system_clock(),
             stop: stop.clone(),
         }))
+    }
+
+    /// Who looks after certificates.
+    fn keeper(&self, events: &mpsc::UnboundedSender<Event>) -> Keeper {
+        let ports = self.send_ports.iter();
+        let protectors = ports.map(|(name, port)| (name.clone(), port.protector.clone()));
+        Keeper {
+            protectors: protectors.collect(),
+            shelf: self.shelf.clone(),
+            metrics: self.metrics.clone(),
+            events: events.clone(),
+            clock: system_clock(),
+        }
     }
 
     /// Who keeps copies for each send port that has an audit.

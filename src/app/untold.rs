@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use super::protectors::protector;
+use super::protectors::{crl_folder, protector};
 use super::system_clock;
 use crate::config::{Config, SendPortConfig};
 use crate::dispatcher::CertificateShelf;
 use crate::domain::parse_address_list;
+use crate::smime::CrlShelf;
 use crate::store::Store;
 
 /// A sentence for each address of `notify_failures_to` that has no usable certificate, where the
 /// send port encrypts, with the section that it is about.
 pub async fn untold(config: &Config, store: &Arc<dyn Store>) -> Vec<(String, String)> {
     let shelf = Arc::new(CertificateShelf::new(store.clone()));
+    let lists = Arc::new(CrlShelf::reading(&crl_folder(config)));
     let mut sentences = Vec::new();
     for (name, port) in &config.send_port {
-        let lacking = lacking(name, port, &shelf).await;
+        let lacking = lacking(name, port, &shelf, &lists).await;
         let section = format!("send_port.{name}.notify_failures_to");
         sentences.extend(lacking.into_iter().map(|why| (section.clone(), why)));
     }
@@ -23,10 +25,15 @@ pub async fn untold(config: &Config, store: &Arc<dyn Store>) -> Vec<(String, Str
 }
 
 /// What keeps the protection itself from working is said elsewhere.
-async fn lacking(name: &str, port: &SendPortConfig, shelf: &Arc<CertificateShelf>) -> Vec<String> {
+async fn lacking(
+    name: &str,
+    port: &SendPortConfig,
+    shelf: &Arc<CertificateShelf>,
+    lists: &Arc<CrlShelf>,
+) -> Vec<String> {
     let told = port.notify_failures_to.as_deref();
     let told = told.filter(|_| port.protection.encrypts());
-    let sealer = protector(name, port).ok().and_then(|it| it.sealer);
+    let sealer = protector(name, port, lists).ok().and_then(|it| it.sealer);
     let (Some(told), Some(sealer)) = (told, sealer) else {
         return Vec::new();
     };

@@ -54,6 +54,7 @@ pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Fa
         Ok(config) => {
             Findings::ok("configuration", shown);
             check_config(&config, &mut findings);
+            check_protection(&config, args.offline, &mut findings).await;
             if !args.offline {
                 check_database(&config, &mut findings).await;
                 check_relays(&config, &mut findings).await;
@@ -91,7 +92,6 @@ fn check_config(config: &Config, findings: &mut Findings) {
     for (port, state) in app::window_states(config) {
         Findings::ok(&format!("send_port.{port}.delivery_window"), state);
     }
-    check_protection(config, findings);
     match app::open_audit_folders(config) {
         Ok(folders) => {
             for port in folders.keys() {
@@ -117,8 +117,8 @@ fn check_config(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn check_protection(config: &Config, findings: &mut Findings) {
-    for state in app::protection_states(config) {
+async fn check_protection(config: &Config, offline: bool, findings: &mut Findings) {
+    for state in app::protection_states(config, offline).await {
         match state {
             Ok(state) => {
                 Findings::ok(&state.section, &state.facts);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::Problem;
-use crate::smime::{ContentCipher, RsaEncryption, WhenMissing};
+use crate::smime::{ContentCipher, Revocation, RsaEncryption, WhenMissing, is_http};
 
 /// Where the recipients' certificates are, and what an envelope is made of.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +30,25 @@ pub struct EncryptionConfig {
     /// Ciphers of the past are allowed.
     #[serde(default)]
     pub legacy: bool,
+    /// PEM file of the authorities that vouch for recipients; without it nobody has to.
+    pub ca_file: Option<PathBuf>,
+    /// What becomes of certificates of which nobody knows whether they were revoked.
+    pub revocation: Option<Revocation>,
+    /// Files of lists of revoked certificates, in PEM or DER.
+    #[serde(default)]
+    pub crl_files: Vec<PathBuf>,
+    /// Folder of such files.
+    pub crl_folder: Option<PathBuf>,
+    /// Where such lists are over HTTP.
+    #[serde(default)]
+    pub crl_urls: Vec<String>,
+    /// The certificates' own distribution points are asked, too.
+    #[serde(default = "yes")]
+    pub crl_distribution_points: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn follow_capabilities() -> bool {
@@ -40,7 +59,11 @@ impl EncryptionConfig {
     /// Every path that it names.
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let folder = self.certificates_folder.iter_mut();
-        folder.chain(&mut self.own_certificate_file)
+        folder
+            .chain(&mut self.own_certificate_file)
+            .chain(&mut self.ca_file)
+            .chain(&mut self.crl_files)
+            .chain(&mut self.crl_folder)
     }
 
     /// What keeps it from working; `key` is that of the section.
@@ -65,7 +88,42 @@ impl EncryptionConfig {
                  recipients can read nothing else",
             ));
         }
+        found.extend(
+            self.trust_problems()
+                .map(|(below, what)| problem(below, what)),
+        );
         found
+    }
+
+    fn trust_problems(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let lists = !(self.crl_files.is_empty() && self.crl_urls.is_empty());
+        let asked = lists || self.crl_folder.is_some();
+        let revocation = self.revocation;
+        let unasked = revocation == Some(Revocation::Off) && asked;
+        let unanchored =
+            self.ca_file.is_none() && (asked || revocation.is_some_and(|it| it != Revocation::Off));
+        let strange = !self.crl_urls.iter().all(|url| is_http(url));
+        let rules = [
+            (
+                unanchored,
+                "ca_file",
+                "revocation is asked of the authorities that vouch for recipients; write a PEM file \
+                 of their certificates",
+            ),
+            (
+                unasked,
+                "revocation",
+                "\"off\" asks none of crl_files, crl_folder and crl_urls; leave them out, or write \
+                 \"soft\" or \"hard\"",
+            ),
+            (
+                strange,
+                "crl_urls",
+                "expected addresses that begin with http:// or https://",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(broken, ..)| *broken);
+        broken.map(|(_, below, what)| (below, what))
     }
 }
 
@@ -85,5 +143,23 @@ mod tests {
         assert_eq!(found("certificates_folder = 'c'\ncipher = '3des-cbc'"), 1);
         let legacy = "certificates_folder = 'c'\ncipher = '3des-cbc'\nlegacy = true";
         assert_eq!(found(legacy), 0);
+    }
+
+    #[test]
+    fn revocation_is_asked_of_authorities() {
+        let found = |text: &str| {
+            let text = format!("certificates_folder = 'c'\n{text}");
+            let section: EncryptionConfig = toml::from_str(&text).unwrap();
+            let problems = section.problems("e").into_iter();
+            problems.map(|problem| problem.key).collect::<Vec<_>>()
+        };
+        assert_eq!(found("ca_file = 'a'\ncrl_urls = ['HTTP://x/y']"), [""; 0]);
+        assert_eq!(found("revocation = 'off'"), [""; 0]);
+        assert_eq!(found("revocation = 'hard'"), ["e.ca_file"]);
+        assert_eq!(found("crl_folder = 'a'"), ["e.ca_file"]);
+        let off = "ca_file = 'a'\nrevocation = 'off'\ncrl_files = ['b']";
+        assert_eq!(found(off), ["e.revocation"]);
+        let ftp = "ca_file = 'a'\ncrl_urls = ['ftp://x/y']";
+        assert_eq!(found(ftp), ["e.crl_urls"]);
     }
 }

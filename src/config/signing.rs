@@ -61,6 +61,11 @@ impl SigningConfig {
         Ok(found.unwrap_or_else(|| Secret::new(String::new())))
     }
 
+    /// Every file that it names: where it is to be looked for something new.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.clone().files().map(|file| file.clone()).collect()
+    }
+
     /// Every file that it names.
     pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let files = [

@@ -43,14 +43,19 @@ pub enum NotComposed {
     /// Nothing is wrong, but it is not its turn: due again after this, and why.
     NotYet(Duration, Option<String>),
     /// An operator has to mend its protection first.
-    Unprotected(String),
+    Unprotected {
+        /// In a sentence.
+        why: String,
+        /// When to look again, where nobody has to do anything.
+        retry_in: Option<Duration>,
+    },
 }
 
 impl From<NotSecured> for NotComposed {
     fn from(error: NotSecured) -> Self {
         match error {
             NotSecured::Never(refusal) => Self::Never(refusal),
-            NotSecured::NotNow(why) => Self::Unprotected(why),
+            NotSecured::NotNow { why, retry_in } => Self::Unprotected { why, retry_in },
         }
     }
 }

@@ -235,6 +235,7 @@ fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
         follow_capabilities: true,
         legacy: false,
         folder: Some(CertificateFolder::new(folder)),
+        trust: None,
         own: Vec::new(),
     };
     let mut port = port("[send_port.default.retry]\nfirst_delay = '7s'");

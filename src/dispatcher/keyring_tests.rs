@@ -71,6 +71,7 @@ fn sealer() -> Arc<Sealer> {
         follow_capabilities: true,
         legacy: false,
         folder: None,
+        trust: None,
         own: Vec::new(),
     })
 }
@@ -148,7 +149,7 @@ async fn a_certificate_is_read_once_and_forgotten_when_it_is_not_used() {
 async fn a_database_that_cannot_be_asked_is_waited_for() {
     let room = Room::unmigrated();
     match room.find(&addresses(1)).await {
-        Err(NotComposed::Unprotected(why)) => {
+        Err(NotComposed::Unprotected { why, .. }) => {
             assert!(
                 why.starts_with("its recipients' certificates cannot be read"),
                 "{why}"

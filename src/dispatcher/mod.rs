@@ -284,7 +284,10 @@ fn waiting(why: NotComposed, delay: Duration) -> Result<OutcomeKind, Refusal> {
             Ok(released(STORE_WAIT, Some(why)))
         }
         NotComposed::NotYet(retry_in, reason) => Ok(released(retry_in, reason)),
-        NotComposed::Unprotected(why) => Ok(wait_for_protection(delay, &why)),
+        NotComposed::Unprotected { why, retry_in } => {
+            let soon = retry_in.map_or(delay, |rest| rest.min(delay));
+            Ok(wait_for_protection(soon, &why))
+        }
     }
 }
 

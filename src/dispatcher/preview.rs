@@ -105,7 +105,7 @@ pub async fn preview(
     let signer = port.protector.signer.as_ref().map(|it| it.identity());
     Ok(Preview {
         headers: port.protector.headers.of(draft.protection),
-        signer: signer.map(ToString::to_string),
+        signer: signer.map(|it| it.to_string()),
         copies,
         secured,
         draft,

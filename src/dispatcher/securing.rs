@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::company::{Company, Variant};
 use super::lacking::{self, Lacking};
@@ -37,14 +38,22 @@ pub enum NotSecured {
     #[error("would fail, {}", .0.reason)]
     Never(Refusal),
     /// It goes on once an operator has done something.
-    #[error("would wait: {0}")]
-    NotNow(String),
+    #[error("would wait: {why}")]
+    NotNow {
+        /// In a sentence.
+        why: String,
+        /// When to look again, where something is under way.
+        retry_in: Option<Duration>,
+    },
 }
 
 impl From<SmimeError> for NotSecured {
     fn from(error: SmimeError) -> Self {
         match error.is_transient() {
-            true => Self::NotNow(error.to_string()),
+            true => Self::NotNow {
+                why: error.to_string(),
+                retry_in: error.retry_in(),
+            },
             false => Self::Never(Refusal::new(error.explanation(), error.to_string())),
         }
     }

@@ -128,6 +128,8 @@ catalogue! {
         "Recipients that failed, by whose fault it was (the column Fault of Delivery).";
     CREATED_TO_RELAYED = "sendport_created_to_relayed_seconds", Histogram(OF_AN_ALERT), ["send_port"],
         "From the insert of an alert, or its NotBefore, until relays had taken it for every recipient.";
+    SIGNING_NOT_AFTER = "sendport_signing_certificate_not_after_timestamp_seconds", Gauge, ["send_port"],
+        "When the certificate that the send port signs by ends, in seconds since 1970; missing where it signs nothing.";
 
     SUBMISSIONS = "sendport_submissions_total", Counter, ["relay", "reply_class"],
         "Submissions by what decided them: a reply (2xx, 4xx, 5xx), broken or in_doubt (no reply came before or after the final dot), not_begun (connection, TLS or sign-in failed), fenced (the lease was not certain).";

@@ -18,6 +18,7 @@ pub(super) struct Families {
     recipients: IntCounterVec,
     failed: IntCounterVec,
     relayed_after: HistogramVec,
+    signing_ends: IntGaugeVec,
 }
 
 /// One send port's.
@@ -33,6 +34,7 @@ pub struct SendPortMetrics {
     recipients_relayed: IntCounter,
     failed: IntCounterVec,
     relayed_after: Histogram,
+    signing_ends: IntGaugeVec,
 }
 
 /// An alert that is worked on, until this is dropped.
@@ -56,6 +58,7 @@ impl Families {
             recipients: maker.counter(&c::RECIPIENTS),
             failed: maker.counter(&c::RECIPIENTS_FAILED),
             relayed_after: maker.histogram(&c::CREATED_TO_RELAYED),
+            signing_ends: maker.gauge(&c::SIGNING_NOT_AFTER),
         }
     }
 
@@ -84,6 +87,7 @@ impl Families {
             recipients: self.recipients.clone(),
             failed: self.failed.clone(),
             relayed_after: timer(&self.relayed_after, name),
+            signing_ends: self.signing_ends.clone(),
         }
     }
 }
@@ -137,6 +141,11 @@ impl SendPortMetrics {
     pub fn recipient_failed(&self, fault: Fault) {
         let labels = [self.name.as_str(), fault.as_str()];
         self.failed.with_label_values(&labels).inc();
+    }
+
+    /// The certificate that it signs by ends then, in seconds since 1970.
+    pub fn signing_certificate_ends(&self, at: i64) {
+        self.signing_ends.with_label_values(&[&self.name]).set(at);
     }
 
     /// An alert is relayed, so long after it was to be sent.

@@ -8,7 +8,7 @@ use openssl::x509::X509;
 use secrecy::zeroize::Zeroizing;
 use ureq::Agent;
 use ureq::http::{HeaderMap, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, RootCerts};
 
 use super::answer::Answer;
 use super::form::Form;
@@ -16,6 +16,7 @@ use super::refusal::{Heard, refusal};
 use crate::config::oauth2::TokenRequest;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
+use crate::web::Asking;
 
 /// More than this is no token.
 const MOST_OCTETS: u64 = 64 * 1024;
@@ -36,23 +37,13 @@ impl TokenEndpoint {
             Some(file) => RootCerts::Specific(Arc::new(authorities(file)?)),
             None => RootCerts::PlatformVerifier,
         };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::NativeTls)
-            .root_certs(roots)
-            .build();
-        let mut config = Agent::config_builder()
-            .tls_config(tls)
-            .timeout_global(Some(request.timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(0)
-            .user_agent(concat!("sendport/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&url) {
-            config = config.proxy(None);
-        }
+        let asking = Asking {
+            timeout: request.timeout,
+            roots,
+            redirects: 0,
+        };
         Ok(Self {
-            agent: config.build().into(),
+            agent: asking.agent(&url),
             limit: request.timeout,
             url,
         })
@@ -133,11 +124,4 @@ fn authorities(file: &Path) -> Result<Vec<Certificate<'static>>, String> {
     let der =
         |certificate: X509| Some(Certificate::from_der(&certificate.to_der().ok()?).to_owned());
     Ok(found.into_iter().filter_map(der).collect())
-}
-
-/// What runs on this machine is not asked for through a proxy.
-fn is_loopback(url: &str) -> bool {
-    let host = url.parse::<ureq::http::Uri>().ok();
-    let host = host.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
-    crate::config::oauth2::is_loopback(host)
 }

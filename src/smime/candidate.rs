@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::certificate::{KeyKind, NoCertificate, RecipientCertificate};
+use super::trust::Trust;
 use crate::domain::{BoundBy, CertificateEntry, Timestamp};
 
 /// The certificate of somebody and the kind of its key, or why there is none.
@@ -84,17 +85,25 @@ fn origin(entry: &CertificateEntry) -> String {
     format!("the table Certificate with thumbprint {}", entry.thumbprint)
 }
 
-/// Of those that can be used, the one that began last.
+/// Of those that can be used and are trusted, the one that began last.
 ///
 /// # Errors
-/// [`NoCertificate`]; where there are several, about the one that began last.
-pub(super) fn best(address: &str, mut candidates: Vec<Candidate>, now: Timestamp) -> Found {
+/// [`NoCertificate`]; where there are several, about the one that is still awaited, else about
+/// the one that began last.
+pub(super) fn best(
+    address: &str,
+    mut candidates: Vec<Candidate>,
+    trust: Option<&Trust>,
+    now: Timestamp,
+) -> Found {
     candidates.sort_by_key(|it| Reverse(it.begin));
     let mut why = None;
     for candidate in candidates {
-        match (candidate.usable(now), candidate.certificate) {
-            (Ok(kind), Ok(certificate)) => return Ok((certificate, kind)),
-            (Err(error), _) | (_, Err(error)) => why = why.or(Some(error)),
+        let certificate = candidate.certificate;
+        let trusted = certificate.and_then(|it| it.trusted(trust, now).map(|kind| (it, kind)));
+        match trusted {
+            Ok(found) => return Ok(found),
+            Err(error) => why = NoCertificate::foremost(why, error),
         }
     }
     Err(why.unwrap_or_else(|| {

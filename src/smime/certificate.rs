@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::DateTime;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
@@ -11,6 +12,7 @@ use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::x509::{X509, X509Ref};
 
 use super::sealer::{ContentCipher, RsaEncryption};
+use super::trust::Trust;
 use crate::domain::{CertificateChoice, CertificateEntry, Timestamp, domain_to_ascii};
 
 /// RSA keys below this are not used.
@@ -82,7 +84,7 @@ pub(super) fn shown(moment: Timestamp) -> impl fmt::Display {
     moment.format("%Y-%m-%dT%H:%M:%SZ")
 }
 
-fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
+pub(super) fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
     let since = Asn1Time::from_unix(0).ok()?.diff(time).ok()?;
     let seconds = i64::from(since.days) * 86_400 + i64::from(since.secs);
     DateTime::from_timestamp(seconds, 0)
@@ -144,7 +146,9 @@ pub struct RecipientCertificate {
     /// Those in it, in lower case.
     pub(super) addresses: Arc<[String]>,
     /// Where it was found.
-    origin: String,
+    pub(super) origin: String,
+    /// What came along with it: links of its chain, perhaps.
+    pub(super) companions: Arc<[X509]>,
     /// What an operator chose content to be encrypted by for it.
     pub cipher: Option<ContentCipher>,
     /// What an operator chose for its RSA key.
@@ -169,11 +173,23 @@ impl RecipientCertificate {
             validity: Validity::of(&certificate)?,
             kind: encryption_key(&certificate),
             origin: origin.to_owned(),
+            companions: Arc::default(),
             cipher: None,
             rsa: None,
             capabilities: None,
             certificate,
         })
+    }
+
+    /// The same, with certificates that were found beside it: its chain may need them.
+    #[must_use]
+    pub(super) fn among(self, companions: Arc<[X509]>) -> Self {
+        Self { companions, ..self }
+    }
+
+    /// The kind of its key, where that can be used.
+    pub(super) fn kind(&self) -> Option<KeyKind> {
+        self.kind.as_ref().ok().copied()
     }
 
     /// Those of a file: one or more in PEM, or one in DER. `origin` names it in messages.
@@ -269,6 +285,21 @@ impl RecipientCertificate {
     }
 }
 
+impl RecipientCertificate {
+    /// The key that an envelope is made for, where the certificate can be used and is believed:
+    /// what is asked of every certificate before anything is encrypted to it.
+    ///
+    /// # Errors
+    /// As [`RecipientCertificate::usable`] and [`Trust::judge`].
+    pub fn trusted(&self, trust: Option<&Trust>, now: Timestamp) -> Result<KeyKind, NoCertificate> {
+        let kind = self.usable(now)?;
+        match trust {
+            Some(trust) => trust.judge(self, now).map(|()| kind),
+            None => Ok(kind),
+        }
+    }
+}
+
 fn encryption_key(certificate: &X509Ref) -> Result<KeyKind, String> {
     let key = certificate.public_key();
     let key = key.map_err(|error| format!("its key cannot be read: {error}"))?;
@@ -309,9 +340,6 @@ pub enum NoCertificate {
     /// It did not begin.
     #[error("{0}")]
     NotYetValid(String),
-    /// An operator said that it is not used any more.
-    #[error("{0}")]
-    Revoked(String),
     /// It cannot be read.
     #[error("{0}")]
     Malformed(String),
@@ -321,9 +349,35 @@ pub enum NoCertificate {
     /// Its key is not for that.
     #[error("{0}")]
     Unusable(String),
+    /// Its chain does not end in an authority of `ca_file`.
+    #[error("{0}")]
+    Untrusted(String),
+    /// An operator took it back, or an authority it or one above it.
+    #[error("{0}")]
+    Revoked(String),
+    /// Nothing says whether it was taken back, and nothing will.
+    #[error("{0}")]
+    RevocationUnknown(String),
+    /// Nothing says so yet: to be asked again after `retry_in`.
+    #[error("{why}")]
+    Awaited {
+        /// What is missing, in a sentence.
+        why: String,
+        /// When something may have changed.
+        retry_in: Duration,
+    },
 }
 
 impl NoCertificate {
+    /// Of two for one address, the one to tell: where one may be good in a moment, that.
+    pub(super) fn foremost(before: Option<Self>, other: Self) -> Option<Self> {
+        match (&before, &other) {
+            (Some(Self::Awaited { .. }), _) => before,
+            (_, Self::Awaited { .. }) | (None, _) => Some(other),
+            _ => before,
+        }
+    }
+
     /// Key into the table of replies.
     pub fn explanation(&self) -> &'static str {
         match self {
@@ -334,6 +388,10 @@ impl NoCertificate {
             Self::Malformed(_) => "recipient-certificate-malformed",
             Self::WrongAddress(_) => "recipient-certificate-wrong-address",
             Self::Unusable(_) => "recipient-certificate-unusable",
+            Self::Untrusted(_) => "recipient-certificate-untrusted",
+            Self::RevocationUnknown(_) | Self::Awaited { .. } => {
+                "recipient-certificate-revocation-unknown"
+            }
         }
     }
 }

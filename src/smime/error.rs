@@ -1,5 +1,7 @@
 //! Why a message was not secured.
 
+use std::time::Duration;
+
 use openssl::error::ErrorStack;
 
 use super::{NoCertificate, Protection};
@@ -31,6 +33,14 @@ pub enum SmimeError {
     /// Nothing is wrong with the alert: an operator has to do something first.
     #[error("{0}")]
     NotNow(String),
+    /// Nothing is wrong with the alert: something is under way.
+    #[error("{why}")]
+    Awaited {
+        /// In a sentence.
+        why: String,
+        /// When to look again.
+        retry_in: Duration,
+    },
     /// An envelope that nobody could open.
     #[error("there is nobody to encrypt to")]
     Nobody,
@@ -50,14 +60,23 @@ impl SmimeError {
     pub fn explanation(&self) -> &'static str {
         match self {
             Self::NotAvailable { .. } | Self::NotNow(_) => "protection-not-available",
+            Self::Awaited { .. } => "recipient-certificate-revocation-unknown",
             Self::StrangeFrom { .. } => "signing-address-differs",
             Self::Recipient(why) => why.explanation(),
             Self::Nobody | Self::Malformed(_) | Self::Failed(_) => "protection-failed",
         }
     }
 
+    /// How long to wait with the same alert, where something is under way.
+    pub fn retry_in(&self) -> Option<Duration> {
+        match self {
+            Self::Awaited { retry_in, .. } => Some(*retry_in),
+            _ => None,
+        }
+    }
+
     /// The same alert can be secured later, without a change to it.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::NotNow(_))
+        matches!(self, Self::NotNow(_) | Self::Awaited { .. })
     }
 }

@@ -1,19 +1,17 @@
 //! The folder of the recipients' certificates.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
 
-use openssl::x509::X509;
+use openssl::x509::{X509, X509VerifyResult};
 
 use super::candidate::Candidate;
-use super::certificate::{RecipientCertificate, address_key, certificates_of};
+use super::certificate::{NoCertificate, RecipientCertificate, address_key, certificates_of};
+use super::stamped::{Stamped, with_endings};
+use super::trust::Trust;
 use crate::domain::{Timestamp, parse_mailbox};
-
-/// How long a look at the folder stands: a certificate that is put there is found after it.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What files of certificates end in.
 const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "der"];
@@ -35,20 +33,12 @@ pub struct CertificateFolder {
 
 #[derive(Debug, Default)]
 struct Known {
-    looked_at: Option<Instant>,
-    files: BTreeMap<PathBuf, File>,
+    files: Stamped<Held>,
     directory: Arc<Directory>,
 }
 
 /// Certificates with the addresses that each is for.
 type Held = Vec<(Vec<String>, Arc<RecipientCertificate>)>;
-
-/// What a file held when it had this size and time.
-#[derive(Debug, Clone)]
-struct File {
-    stamp: (u64, Option<SystemTime>),
-    held: Result<Held, String>,
-}
 
 impl CertificateFolder {
     /// Not read until it is needed.
@@ -65,60 +55,22 @@ impl CertificateFolder {
     /// The folder cannot be read, in a sentence.
     pub fn directory(&self) -> Result<Arc<Directory>, String> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+        if known.files.is_fresh() {
             return Ok(known.directory.clone());
         }
-        let files = self.read(&known.files).map_err(|error| {
+        let paths = with_endings(&self.path, &ENDINGS).map_err(|error| {
             let path = self.path.display();
             format!("the folder of certificates {path} cannot be read: {error}")
         })?;
-        let changed = known.files.len() != files.len()
-            || !known
-                .files
-                .iter()
-                .zip(&files)
-                .all(|(a, b)| a.0 == b.0 && a.1.stamp == b.1.stamp);
-        if changed {
-            known.directory = Arc::new(Directory::of(&files));
-            known.files = files;
+        if known.files.look(paths, held) {
+            known.directory = Arc::new(Directory::of(&known.files));
         }
-        known.looked_at = Some(Instant::now());
         Ok(known.directory.clone())
-    }
-
-    /// Parses what is new or changed.
-    fn read(&self, known: &BTreeMap<PathBuf, File>) -> std::io::Result<BTreeMap<PathBuf, File>> {
-        let mut files = BTreeMap::new();
-        for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            let ending = path
-                .extension()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .to_lowercase();
-            // A link is followed; what is gone meanwhile is not there.
-            let Ok(facts) = fs::metadata(&path) else {
-                continue;
-            };
-            if !facts.is_file() || !ENDINGS.contains(&&*ending) {
-                continue;
-            }
-            let stamp = (facts.len(), facts.modified().ok());
-            let file = match known.get(&path) {
-                Some(file) if file.stamp == stamp => file.clone(),
-                _ => File {
-                    stamp,
-                    held: held(&path),
-                },
-            };
-            files.insert(path, file);
-        }
-        Ok(files)
     }
 }
 
 /// The certificates of a file, each with the addresses that it is for: its own, and the one
-/// that the file is named after.
+/// that the file is named after. That is not for those who vouch for others in the file.
 fn held(path: &Path) -> Result<Held, String> {
     let shown = path.display();
     let octets = fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
@@ -127,20 +79,27 @@ fn held(path: &Path) -> Result<Held, String> {
     let named = parse_mailbox(&stem)
         .ok()
         .map(|mailbox| address_key(&mailbox.address));
+    let companions: Arc<[X509]> = found.clone().into();
+    let vouches = |it: &X509| {
+        let issued = |other: &&X509| it.issued(other) == X509VerifyResult::OK;
+        let mut others = companions.iter().filter(|other| **other != *it);
+        others.any(|other| issued(&other))
+    };
     let with_addresses = |certificate: X509| {
+        let named = named.clone().filter(|_| !vouches(&certificate));
         let certificate = RecipientCertificate::new(certificate, &shown.to_string())?;
         let mut of = certificate.addresses.to_vec();
-        of.extend(named.clone().filter(|name| !of.contains(name)));
-        Some((of, Arc::new(certificate)))
+        of.extend(named.filter(|name| !of.contains(name)));
+        Some((of, Arc::new(certificate.among(companions.clone()))))
     };
     Ok(found.into_iter().filter_map(with_addresses).collect())
 }
 
 impl Directory {
-    fn of(files: &BTreeMap<PathBuf, File>) -> Self {
+    fn of(files: &Stamped<Held>) -> Self {
         let mut directory = Self::default();
-        for file in files.values() {
-            match &file.held {
+        for held in files.held() {
+            match held {
                 Ok(held) => held.iter().for_each(|(of, certificate)| {
                     for address in of {
                         let known = directory.by_address.entry(address.clone());
@@ -174,5 +133,17 @@ impl Directory {
     pub(super) fn candidates(&self, address: &str) -> impl Iterator<Item = Candidate> {
         let of_address = self.by_address.get(&address_key(address));
         of_address.into_iter().flatten().map(Candidate::of_folder)
+    }
+
+    /// Why those that could be used are not trusted.
+    pub fn untrusted(&self, trust: &Trust, now: Timestamp) -> Vec<NoCertificate> {
+        let all = self.by_address.values().flatten();
+        let usable = all.filter(|certificate| certificate.usable(now).is_ok());
+        let mut why: Vec<_> = usable
+            .filter_map(|certificate| trust.opinion(certificate, now).err())
+            .collect();
+        why.sort_by_key(ToString::to_string);
+        why.dedup();
+        why
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
+use openssl::sha::sha256;
 use openssl::x509::X509;
 
 use super::certificate::{KeyKind, Validity, address_key, addresses, shown, thumbprint};
@@ -119,15 +120,28 @@ impl Identity {
         match self.validity.problem(now) {
             None => Ok(()),
             Some(why) => Err(format!(
-                "the signing certificate of {} {why}; put a valid one in its place and restart",
+                "the signing certificate of {} {why}; put a valid one and its key in their place; they are used \
+                 within seconds",
                 self.names()
             )),
         }
     }
 
-    /// SHA-256 of its certificate's DER, lower-case hexadecimal.
+    /// SHA-1 of its certificate in upper case, as people know it.
     pub fn thumbprint(&self) -> String {
         thumbprint(&self.certificate)
+    }
+
+    /// When it ends.
+    pub fn ends(&self) -> Timestamp {
+        self.validity.end
+    }
+
+    /// SHA-256 of its certificate, in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        let der = self.certificate.to_der().unwrap_or_default();
+        let digest = sha256(&der);
+        digest.iter().map(|octet| format!("{octet:02x}")).collect()
     }
 
     /// That it ends soon, where it does.

@@ -7,6 +7,7 @@
 
 mod candidate;
 mod certificate;
+mod chain;
 mod der;
 mod entity;
 mod error;
@@ -17,8 +18,12 @@ mod header_protection;
 mod identity;
 mod outside;
 mod protection;
+mod revocation;
 mod sealer;
 mod signer;
+mod stamped;
+mod standing;
+mod trust;
 
 use std::sync::Arc;
 
@@ -30,8 +35,11 @@ pub use found::{Binding, FoundCertificate};
 pub use header_protection::{HeaderProtected, HeaderProtection, Hide, WhenProtected};
 pub use identity::Identity;
 pub use protection::Protection;
+pub use revocation::{CrlFiles, CrlShelf, CrlSources, Learned, Revocation, is_http};
 pub use sealer::{ContentCipher, RsaEncryption, Sealer, WhenMissing};
 pub use signer::{Digest, RsaSignature, SignatureForm, Signer, SigningRules};
+pub use standing::{Look, ReadIdentity};
+pub use trust::{Doubt, Trust};
 
 use entity::Entity;
 use sealer::Sealed;
@@ -67,6 +75,7 @@ pub enum Measures {
 #[derive(Debug)]
 pub struct ToSign {
     signer: Arc<Signer>,
+    identity: Arc<Identity>,
     time: Timestamp,
     headers: HeaderProtected,
 }
@@ -112,10 +121,11 @@ impl Protector {
         let headers = self.headers.of(wanted);
         let to_sign = || {
             let signer = self.signer.clone().ok_or(lacks("signing"))?;
-            signer.check(occasion.from, occasion.now)?;
+            let identity = signer.check(occasion.from, occasion.now)?;
             let time = occasion.created_at;
             Ok::<_, SmimeError>(ToSign {
                 signer,
+                identity,
                 time,
                 headers,
             })
@@ -166,8 +176,8 @@ impl Measures {
         };
         let algorithm = to_seal.map(|it| it.sealer.algorithm(&it.recipients, it.now));
         Ok(ProtectionFacts {
-            signed_by: to_sign.map(|it| it.signer.identity().thumbprint()),
-            signature_algorithm: to_sign.map(|it| it.signer.algorithm()),
+            signed_by: to_sign.map(|it| it.identity.thumbprint()),
+            signature_algorithm: to_sign.map(|it| it.signer.algorithm(&it.identity)),
             encrypted_to: to_seal.map(|it| it.sealer.thumbprints(&it.recipients, it.now)),
             encryption_algorithm: algorithm.transpose()?,
             header_protection: Some(self.headers().as_str().to_owned()),
@@ -177,7 +187,7 @@ impl Measures {
 
 impl ToSign {
     fn sign(&self, entity: &Entity) -> Result<Signed, SmimeError> {
-        self.signer.sign(entity, self.time)
+        self.signer.sign(&self.identity, entity, self.time)
     }
 }
 
@@ -221,3 +231,5 @@ pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, S
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;

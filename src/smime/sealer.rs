@@ -13,6 +13,7 @@ use super::candidate::{Candidate, Found, best};
 use super::certificate::{KeyKind, NoCertificate, RecipientCertificate, address_key};
 use super::entity::Entity;
 use super::folder::CertificateFolder;
+use super::trust::Trust;
 use crate::domain::Timestamp;
 
 /// What content is encrypted by.
@@ -74,6 +75,8 @@ pub struct Sealer {
     pub when_missing: WhenMissing,
     /// Where recipients' certificates are beside the database.
     pub folder: Option<CertificateFolder>,
+    /// Who vouches for them; `None` believes them all.
+    pub trust: Option<Arc<Trust>>,
     /// A reader that is known to open a stronger cipher gets it.
     pub follow_capabilities: bool,
     /// Ciphers of the past are allowed.
@@ -183,7 +186,8 @@ impl Sealer {
     /// the database says what becomes of it.
     ///
     /// # Errors
-    /// [`SmimeError::NotNow`]: the folder cannot be read.
+    /// [`SmimeError::NotNow`]: the folder cannot be read; [`SmimeError::Awaited`]: it is not yet
+    /// known whether one was revoked.
     pub fn certificates(
         &self,
         addresses: &[String],
@@ -201,9 +205,22 @@ impl Sealer {
             let known =
                 |it: &Candidate| stored.into_iter().flatten().any(|a| a.sha256 == it.sha256);
             candidates.extend(in_folder.filter(|it| !known(it)));
-            best(address, candidates, now)
+            match best(address, candidates, self.trust.as_deref(), now) {
+                Err(NoCertificate::Awaited { why, retry_in }) => {
+                    Err(SmimeError::Awaited { why, retry_in })
+                }
+                found => Ok(found),
+            }
         };
-        Ok(addresses.iter().map(find).collect())
+        addresses.iter().map(find).collect()
+    }
+
+    /// Those of our own to which nothing is encrypted any more, in sentences.
+    pub fn useless_own(&self, now: Timestamp) -> Vec<String> {
+        const ADVICE: &str = "nothing is encrypted to it, put a new one in its place and restart";
+        let why = self.own.iter().filter_map(|it| it.usable(now).err());
+        why.map(|why| format!("own_certificate_file: {why}; {ADVICE}"))
+            .collect()
     }
 
     /// By what content is encrypted for the owner of a certificate: by what an operator chose for

@@ -1,5 +1,8 @@
 //! Signatures (RFC 8551 sections 3.5 and 3.6).
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
 use openssl::sha::sha256;
@@ -8,6 +11,7 @@ use serde::Deserialize;
 
 use super::certificate::KeyKind;
 use super::entity::Entity;
+use super::standing::{Look, ReadIdentity, Standing};
 use super::{Identity, SmimeError};
 use crate::domain::Timestamp;
 
@@ -64,9 +68,8 @@ pub struct SigningRules {
 /// An identity that signs by rules.
 #[derive(Debug)]
 pub struct Signer {
-    identity: Identity,
+    standing: Standing,
     rules: SigningRules,
-    digest: Digest,
 }
 
 /// What stands in `application/pkcs7-mime` or `multipart/signed`: it cannot be mistaken for
@@ -109,47 +112,89 @@ impl Digest {
     }
 }
 
+impl SigningRules {
+    /// # Errors
+    /// They do not fit the key.
+    pub fn fit(&self, identity: &Identity) -> Result<(), String> {
+        match self.rsa == RsaSignature::Pss && identity.kind != KeyKind::Rsa {
+            true => Err(format!(
+                "rsa_padding = \"pss\" is for RSA keys, this one is {}; leave it out",
+                identity.kind
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether `identity` may sign for `from`.
+    ///
+    /// # Errors
+    /// [`SmimeError::StrangeFrom`].
+    pub fn check_from(&self, identity: &Identity, from: &str) -> Result<(), SmimeError> {
+        match self.match_from && !identity.is_of(from) {
+            true => Err(SmimeError::StrangeFrom {
+                from: from.to_owned(),
+                addresses: identity.names(),
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Signer {
     /// # Errors
     /// The rules do not fit the key.
     pub fn new(identity: Identity, rules: SigningRules) -> Result<Self, String> {
-        if rules.rsa == RsaSignature::Pss && identity.kind != KeyKind::Rsa {
-            return Err(format!(
-                "rsa_padding = \"pss\" is for RSA keys, this one is {}; leave it out",
-                identity.kind
-            ));
-        }
-        let digest = rules.digest.unwrap_or(Digest::fitting(&identity));
-        Ok(Self {
-            identity,
-            rules,
-            digest,
-        })
+        rules.fit(&identity)?;
+        let standing = Standing::fixed(identity);
+        Ok(Self { standing, rules })
     }
 
-    /// Who signs.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    /// Signs by what `read` makes of `paths`, and by something else where [`Signer::look`] finds it
+    /// there. `read` sees to it that the rules fit.
+    ///
+    /// # Errors
+    /// What `read` says now.
+    pub fn reading(
+        paths: Vec<PathBuf>,
+        read: ReadIdentity,
+        rules: SigningRules,
+    ) -> Result<Self, String> {
+        let standing = Standing::reading(paths, read)?;
+        Ok(Self { standing, rules })
     }
 
-    /// Whether it may sign for `from` at a moment.
+    /// Who signs now.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.standing.identity()
+    }
+
+    /// Looks whether the files hold something else. Reads them, so it may take its time.
+    pub fn look(&self, now: Timestamp) -> Look {
+        self.standing.look(now)
+    }
+
+    /// Who may sign for `from` at a moment.
     ///
     /// # Errors
     /// [`SmimeError::NotNow`], [`SmimeError::StrangeFrom`].
-    pub fn check(&self, from: &str, now: Timestamp) -> Result<(), SmimeError> {
-        self.identity.check_time(now).map_err(SmimeError::NotNow)?;
-        if self.rules.match_from && !self.identity.is_of(from) {
-            return Err(SmimeError::StrangeFrom {
-                from: from.to_owned(),
-                addresses: self.identity.names(),
-            });
-        }
-        Ok(())
+    pub fn check(&self, from: &str, now: Timestamp) -> Result<Arc<Identity>, SmimeError> {
+        let identity = self.identity();
+        identity.check_time(now).map_err(|why| {
+            let unfit = self.standing.unfit();
+            let unfit = unfit.map(|it| format!("; what is there now cannot be used: {it}"));
+            SmimeError::NotNow(why + &unfit.unwrap_or_default())
+        })?;
+        self.rules.check_from(&identity, from)?;
+        Ok(identity)
+    }
+
+    fn digest(&self, identity: &Identity) -> Digest {
+        self.rules.digest.unwrap_or(Digest::fitting(identity))
     }
 
     /// Key, digest and form of its signatures, in words.
-    pub(super) fn algorithm(&self) -> String {
-        let key = match (self.identity.kind, self.rules.rsa) {
+    pub(super) fn algorithm(&self, identity: &Identity) -> String {
+        let key = match (identity.kind, self.rules.rsa) {
             (KeyKind::Ec, _) => "ecdsa",
             (KeyKind::Rsa, RsaSignature::Pkcs1) => "rsa-pkcs1",
             (KeyKind::Rsa, RsaSignature::Pss) => "rsa-pss",
@@ -158,22 +203,27 @@ impl Signer {
             SignatureForm::Clear => "clear",
             SignatureForm::Opaque => "opaque",
         };
-        format!("{key} {} {form}", self.digest.as_str())
+        format!("{key} {} {form}", self.digest(identity).as_str())
     }
 
     /// Signs as of `time`, or of the begin of the certificate where that is later: the moment of
     /// an alert, not of an attempt, so that attempts are alike and the Date agrees with it.
-    pub(super) fn sign(&self, entity: &Entity, time: Timestamp) -> Result<Signed, SmimeError> {
-        let time = time.max(self.identity.validity.begin).timestamp();
+    pub(super) fn sign(
+        &self,
+        identity: &Identity,
+        entity: &Entity,
+        time: Timestamp,
+    ) -> Result<Signed, SmimeError> {
+        let time = time.max(identity.validity.begin).timestamp();
         let chain = match self.rules.chain {
-            true => &*self.identity.chain,
+            true => &*identity.chain,
             false => &[],
         };
         let how = Signing {
-            certificate: &self.identity.certificate,
-            key: &self.identity.key,
+            certificate: &identity.certificate,
+            key: &identity.key,
             chain: Some(chain),
-            digest: self.digest.algorithm(),
+            digest: self.digest(identity).algorithm(),
             pss: self.rules.rsa == RsaSignature::Pss,
             time: &*Asn1Time::from_unix(time)?,
             detached: self.rules.form == SignatureForm::Clear,
@@ -186,14 +236,14 @@ impl Signer {
             }
             SignatureForm::Clear => {
                 let der = sendport_cms::sign(entity.as_part(), &how)?;
-                self.multipart(entity.as_part(), &der)
+                self.multipart(entity.as_part(), &der, self.digest(identity))
             }
         }))
     }
 
-    fn multipart(&self, content: &[u8], der: &[u8]) -> Entity {
+    fn multipart(&self, content: &[u8], der: &[u8], digest: Digest) -> Entity {
         let signature = Entity::of_der("application/pkcs7-signature", "smime.p7s", der);
-        let micalg = self.digest.micalg();
+        let micalg = digest.micalg();
         Entity::multipart(
             &format!("signed; protocol=\"application/pkcs7-signature\";\r\n micalg={micalg}"),
             &boundary(content),

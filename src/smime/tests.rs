@@ -110,6 +110,7 @@ fn sealer(folder: &std::path::Path) -> Sealer {
         follow_capabilities: true,
         legacy: false,
         folder: Some(CertificateFolder::new(folder)),
+        trust: None,
         own: Vec::new(),
     }
 }
@@ -264,6 +265,12 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
     );
     let mut sealer = sealer(folder.path());
     sealer.own = RecipientCertificate::read(&us.certificate.to_pem().unwrap(), "us").unwrap();
+    assert!(sealer.useless_own(now()).is_empty());
+    let ended = sealer.useless_own(at(4_000_000_001));
+    assert!(
+        ended[0].contains("us ended at 2096-10-02T07:06:40Z"),
+        "{ended:?}"
+    );
     let signs = made(ec(), "a@contoso.com", &all(), ALWAYS);
     let found = sealer
         .certificates(&["To@x".to_owned()], &HashMap::new(), now())
@@ -395,7 +402,14 @@ fn of_several_certificates_the_newest_that_can_be_used_is_taken() {
     .unwrap();
     std::fs::write(path.join("torn.pem"), "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
     let directory = CertificateFolder::new(path).directory().unwrap();
-    let find = |address: &str| best(address, directory.candidates(address).collect(), now());
+    let find = |address: &str| {
+        best(
+            address,
+            directory.candidates(address).collect(),
+            None,
+            now(),
+        )
+    };
     let (certificate, kind) = find("A@X").unwrap();
     assert_eq!(kind, KeyKind::Ec);
     assert_eq!(

@@ -11,6 +11,7 @@ mod tsql;
 #[path = "../support"]
 mod support {
     pub(crate) mod certificates;
+    pub(crate) mod crl_server;
     pub(crate) mod exim;
     pub(crate) mod limiting_peer;
     pub(crate) mod maildir;
@@ -18,6 +19,7 @@ mod support {
     pub(crate) mod people;
     pub(crate) mod postfix;
     pub(crate) mod received;
+    pub(crate) mod recording_peer;
     pub(crate) mod scripted_peer;
     pub(crate) mod slapd;
 }
@@ -39,6 +41,7 @@ mod first_mail_as_documented;
 mod first_relay_killed_and_back;
 mod health_is_asked;
 mod hostile_watchers_do_not_stop_the_mail;
+mod identity_is_renewed_while_it_runs;
 mod international_recipients;
 mod killed_and_nothing_lost;
 mod limits_hold;
@@ -65,6 +68,7 @@ mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;
 mod thirty_seven_of_a_hundred_refused;
 mod useless_certificates_let_nothing_out;
+mod who_has_no_good_certificate_gets_nothing;
 mod wrong_input_is_explained;
 
 /// Many alerts, inserted by plain SQL as an application would.

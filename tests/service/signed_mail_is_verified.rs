@@ -132,17 +132,8 @@ fn right_by_openssl(people: &People, name: &str, message: &[u8]) {
 #[test]
 fn a_wrong_identity_is_refused_at_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
-    let people = people(folder.path());
-    let old = Person {
-        validity: Some(("20200101000000Z", "20210101000000Z")),
-        ..Person::new("old", "alerts@example.test")
-    };
-    people.add(&old);
+    people(folder.path());
     let cases = [
-        (
-            "certificate_file = 'old.pem'\nkey_file = 'old.key'",
-            "ended at 2021-01-01T00:00:00Z",
-        ),
         (
             "certificate_file = 'curve.pem'\nkey_file = 'curve.key'",
             "the signing certificate is for curve@example.test",

@@ -30,6 +30,8 @@ pub(crate) struct Person<'a> {
     pub(crate) usage: &'a str,
     /// First and last moment, `YYYYMMDDHHMMSSZ`; else from now on for a day.
     pub(crate) validity: Option<(&'a str, &'a str)>,
+    /// Where the list of revoked certificates is said to be.
+    pub(crate) list_at: Option<&'a str>,
 }
 
 impl<'a> Person<'a> {
@@ -41,6 +43,7 @@ impl<'a> Person<'a> {
             key: "rsa:2048",
             usage: "digitalSignature,keyEncipherment",
             validity: None,
+            list_at: None,
         }
     }
 
@@ -57,6 +60,11 @@ impl<'a> Person<'a> {
 impl People {
     /// Makes the authority.
     pub(crate) fn new(folder: &Path) -> Self {
+        Self::under("Test CA for mail", folder)
+    }
+
+    /// Makes an authority of this name.
+    pub(crate) fn under(authority: &str, folder: &Path) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         let people = Self {
             folder: folder.to_owned(),
@@ -74,7 +82,7 @@ impl People {
             "-days",
             "3650",
             "-subj",
-            "/CN=Test CA for mail",
+            &format!("/CN={authority}"),
             "-addext",
             "keyUsage=critical,keyCertSign,cRLSign",
         ]);
@@ -141,8 +149,12 @@ impl People {
             "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nrand_serial=yes\nnew_certs_dir=.\n\
              certificate=ca.pem\nprivate_key=ca.key\ndefault_md=sha256\npolicy=p\nunique_subject=no\n\
              x509_extensions=e\n[p]\ncommonName=supplied\n[e]\nbasicConstraints=CA:false\n\
-             keyUsage=critical,{}\nextendedKeyUsage=emailProtection\nsubjectAltName=email:{}\n",
-            person.usage, person.address
+             keyUsage=critical,{}\nextendedKeyUsage=emailProtection\nsubjectAltName=email:{}\n{}",
+            person.usage,
+            person.address,
+            person.list_at.map_or_else(String::new, |url| format!(
+                "crlDistributionPoints=URI:{url}\n"
+            ))
         );
         fs::write(self.path("ca.cnf"), settings).expect("write");
         let mut arguments = vec![
@@ -153,6 +165,20 @@ impl People {
             None => arguments.extend(["-days", "1"]),
         }
         self.openssl(&arguments);
+    }
+
+    /// Takes somebody's certificate back: their key was compromised.
+    pub(crate) fn revoke(&self, name: &str) {
+        let own = format!("{name}.own.pem");
+        let reason = ["-crl_reason", "keyCompromise"];
+        let arguments = ["ca", "-config", "ca.cnf", "-revoke", &own];
+        self.openssl(&[&arguments[..], &reason].concat());
+    }
+
+    /// The list of whom the authority took back, good for a day, in PEM.
+    pub(crate) fn list_of_revoked(&self) -> Vec<u8> {
+        let arguments = ["ca", "-config", "ca.cnf", "-gencrl", "-crldays", "1"];
+        self.openssl(&arguments)
     }
 
     /// Puts somebody's certificate into a folder of certificates.

@@ -1,11 +1,11 @@
-//! The functions of `<openssl/cms.h>` and `<openssl/evp.h>` that openssl-sys does not declare.
+//! The functions of `<openssl/cms.h>`, `<openssl/evp.h>` and `<openssl/x509_vfy.h>` that openssl-sys does not declare.
 //! OpenSSL 3.0 and later; checked against its headers.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use openssl_sys::{
     ASN1_STRING, BIO, CMS_ContentInfo, EVP_CIPHER, EVP_MD, EVP_PKEY, EVP_PKEY_CTX, OPENSSL_STACK,
-    X509,
+    X509, X509_CRL, X509_STORE,
 };
 
 /// Adds signingCertificateV2 (RFC 5035).
@@ -91,4 +91,6 @@ unsafe extern "C" {
     );
     pub(crate) fn X509_get_key_usage(certificate: *mut X509) -> u32;
     pub(crate) fn X509_get_extended_key_usage(certificate: *mut X509) -> u32;
+    /// Counts the list, takes nothing.
+    pub(crate) fn X509_STORE_add_crl(store: *mut X509_STORE, list: *mut X509_CRL) -> c_int;
 }

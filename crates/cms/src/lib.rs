@@ -1,6 +1,7 @@
 //! What S/MIME (RFC 8551) needs of OpenSSL's CMS (RFC 5652) and Rust's binding does not offer:
 //! a digest and a padding of one's own choice, RSA-OAEP, a KDF of today for ECDH, the signing
-//! time as it is told, and an honest list of capabilities.
+//! time as it is told, an honest list of capabilities, and lists of revoked certificates for a
+//! store that chains are checked with.
 //!
 //! Everything goes in and comes out as octets; nothing is converted, so line ends are the
 //! caller's. A crate of its own because bindings are `unsafe`, which sendport itself forbids.
@@ -19,7 +20,8 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKeyRef, Private};
 use openssl::symm::Cipher;
-use openssl::x509::{X509, X509Ref};
+use openssl::x509::store::X509StoreBuilderRef;
+use openssl::x509::{X509, X509CrlRef, X509Ref};
 use openssl_sys::{EVP_PKEY_CTX, X509 as RawX509};
 
 use owned::{Capabilities, Octets};
@@ -204,6 +206,19 @@ pub fn usage(certificate: &X509Ref) -> Usage {
         key_agreement: key & ffi::KU_KEY_AGREEMENT != 0,
         email: extended & (ffi::XKU_SMIME | ffi::XKU_ANYEKU) != 0,
     }
+}
+
+/// Puts a list of revoked certificates (RFC 5280 section 5) into a store that is being made.
+///
+/// # Errors
+/// What OpenSSL says: no memory.
+#[expect(unsafe_code, reason = "what this crate is there for")]
+pub fn add_revocations(
+    store: &mut X509StoreBuilderRef,
+    list: &X509CrlRef,
+) -> Result<(), ErrorStack> {
+    // SAFETY: both live; the list is counted, not taken.
+    done(unsafe { ffi::X509_STORE_add_crl(store.as_ptr(), list.as_ptr()) })
 }
 
 /// The functions of OpenSSL count references, for which a certificate is never constant.
