@@ -23,6 +23,7 @@ pub mod http;
 pub mod metrics;
 pub mod mime;
 pub mod oauth2;
+pub mod probe;
 pub mod relay;
 pub mod replies;
 pub mod retry;

@@ -72,6 +72,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    (
+        "probe",
+        &[
+            "clock", "config", "domain", "relay", "replies", "smime", "smtp",
+        ],
+    ),
     ("telemetry", &["config"]),
     (
         "cli",
@@ -79,6 +85,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "app",
             "config",
             "domain",
+            "probe",
             "relay",
             "replies",
             "sink",
@@ -119,6 +126,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("prometheus", &["metrics"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
+    ("hickory_resolver", &["probe/mail_hosts.rs"]),
     ("clap", &["cli"]),
 ];
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::parts::{make_send_ports, template_shelf};
+use super::parts::{make_send_ports, reply_table, template_shelf};
 use super::{AppError, system_clock};
 use crate::config::Config;
 use crate::dispatcher::{NotComposed, Preview, Sources, preview};
 use crate::domain::AlertId;
-use crate::replies::ReplyTable;
+
 use crate::store::{Loaded, Store};
 
 /// Reads an alert, in whatever state it is, and makes what the service would submit for it.
@@ -40,7 +40,8 @@ pub async fn preview_alert(
         templates: &templates,
         contents: &**store,
     };
-    let made = preview(alert, port, &sources, &ReplyTable::built_in(), &*clock).await;
+    let replies = reply_table(config)?;
+    let made = preview(alert, port, &sources, &replies, &*clock).await;
     match made {
         Ok(preview) => Ok(Ok(preview)),
         Err(NotComposed::Never(refusal)) => Ok(Err(refusal.reason)),

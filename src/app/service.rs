@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::database::check_database;
 use super::http;
 use super::instance::instance;
-use super::parts::{make_relays, make_send_ports, open_audit_folders, template_shelf};
+use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table, template_shelf};
 use super::sign_ins::SharedSignIns;
 use super::{AppError, system_clock};
 use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
@@ -27,6 +27,7 @@ use crate::relay::Relay;
 use crate::relay::sign_in::SignInLedger;
 use crate::relay::watch::RelayWatch;
 use crate::replies::ReplyTable;
+
 use crate::send_port::SendPort;
 use crate::service_manager;
 use crate::spool::{Spool, SpoolError};
@@ -69,7 +70,7 @@ impl Service {
             templates: Arc::new(template_shelf(&config, &store)?),
             store,
             send_ports: make_send_ports(&config)?,
-            replies: Arc::new(ReplyTable::built_in()),
+            replies: Arc::new(reply_table(&config)?),
             relays: make_relays(&config, &ledger, Some(&metrics))?,
             sign_ins,
             audit_folders: open_audit_folders(&config)?
