@@ -321,7 +321,10 @@ mod tests {
         assert_eq!(key(Rcpt, 450, "4.2.0", "Greylisted"), "greylisted");
         assert_eq!(key(EndOfData, 0, "", "time-out"), "in-doubt");
         assert_eq!(key(Data, 0, "", "connection reset"), "connection-lost");
-        assert_eq!(key(Connect, 0, "", "connection refused"), "no-connection");
+        assert_eq!(
+            key(Connect, 0, "", "connection refused"),
+            "connection-refused"
+        );
         assert_eq!(key(Rcpt, 571, "", "whatever"), "recipient-refused");
     }
 
