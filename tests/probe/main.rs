@@ -23,6 +23,7 @@ mod dovecot_submission;
 mod every_entry_is_reached;
 mod exim;
 mod json_for_programs;
+mod mail_of_a_domain;
 mod nothing_or_something_else;
 mod open_relay;
 mod postfix;

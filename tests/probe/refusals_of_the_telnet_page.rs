@@ -11,7 +11,11 @@ const OFFERED: &[&str] = &["SIZE 37748736", "DSN", "STARTTLS", "AUTH LOGIN", "8B
 /// Runs a probe for bob on a server that keeps to a script.
 async fn refused(name: &str, code: i32, script: Vec<Step>, more: &[&str]) {
     let peer = Peer::start(vec![script]).await;
-    let usual = ["--tls", "none", "--from", "alerts@example.test"];
+    let tls: &[&str] = match more.contains(&"--tls") {
+        true => &[],
+        false => &["--tls", "none"],
+    };
+    let usual = [tls, &["--from", "alerts@example.test"]].concat();
     let arguments = [&usual[..], &["--to", "bob@example.test"], more].concat();
     let probed = probe_at(peer.address, &arguments).await;
     probed.is_as_expected(name, code);
