@@ -155,6 +155,7 @@ fn size(limit: Option<&str>) -> String {
         Some(0) => {
             "wants to know the size beforehand and has no limit of its own (RFC 1870)".to_owned()
         }
+        Some(limit @ ..1_048_576) => format!("takes messages of up to {limit} octets (RFC 1870)"),
         Some(limit) => {
             let tenths = limit * 10 / (1 << 20);
             format!(
@@ -208,6 +209,7 @@ mod tests {
             meaning("SIZE 37748736"),
             "takes messages of up to 36.0 MiB (RFC 1870)"
         );
+        assert!(meaning("SIZE 1000").contains("1000 octets"));
         assert!(meaning("size 0").contains("no limit"));
         assert!(meaning("auth plain GSSAPI").contains("GSSAPI (Kerberos ticket)"));
         assert!(meaning("X-UNKNOWN").contains("does not know"));

@@ -125,7 +125,8 @@ pub async fn look(
         }
         until => session(relay.rehearse_session(until).await, recorder),
     };
-    if plan.until > Phase::Ehlo {
+    let handshake_failed = matches!(facts.1, Some(Phase::Tls | Phase::Starttls));
+    if plan.until > Phase::Ehlo && !handshake_failed {
         recorder.look_back(plan.checks_certificate);
     }
     Ok(report(recorder, facts))

@@ -148,17 +148,19 @@ impl Recorder {
     fn said(&self, state: &mut State, line: String) {
         let phase = Phase::of_line(&line).or(state.phase).unwrap_or(Phase::Auth);
         state.phase = Some(phase);
-        if phase == Phase::Auth && !state.encrypted && line.starts_with("AUTH ") {
-            let mechanism = line.split(' ').nth(1).unwrap_or_default();
-            let warning = warnings::of_sign_in_in_clear(mechanism);
-            self.add_warning(state, phase, warning);
-        }
+        let mechanism = line.strip_prefix("AUTH ").map(|rest| {
+            let end = rest.find(' ').unwrap_or(rest.len());
+            rest[..end].to_owned()
+        });
         state.asked.push_back(Asked {
             phase,
             line: line.clone(),
             since: Instant::now(),
         });
         self.push(state, phase, None, What::Said { line });
+        if let Some(mechanism) = mechanism.filter(|_| !state.encrypted) {
+            self.add_warning(state, phase, warnings::of_sign_in_in_clear(&mechanism));
+        }
     }
 
     fn heard(&self, state: &mut State, reply: ServerReply) {

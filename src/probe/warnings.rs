@@ -77,10 +77,10 @@ pub(super) fn of_offer_in_clear(line: &str) -> Option<Warning> {
 pub(super) fn of_sign_in_in_clear(mechanism: &str) -> Warning {
     let text = match SHOWING.contains(&mechanism) || mechanism.contains("AUTH") {
         true => format!(
-            "the password or token was sent by {mechanism} over a connection that is not \
-             encrypted: whoever read the wire has it. Set tls = \"starttls\" or \"implicit\""
+            "by {mechanism} the password or token goes over a connection that is not encrypted: \
+             whoever reads the wire has it. Set tls = \"starttls\" or \"implicit\""
         ),
-        false => format!("signed in by {mechanism} over a connection that is not encrypted"),
+        false => format!("{mechanism} goes over a connection that is not encrypted"),
     };
     warning("sign-in-in-clear", text)
 }

@@ -112,7 +112,7 @@ impl Probe<'_> {
                 .iter()
                 .find(|refusal| refusal.phase == phase);
             let why = why.map_or(String::new(), |refusal| format!(": {}", refusal.reply()));
-            let what = format!("{} {verdict}{why}", target.name);
+            let what = format!("{} failed at {phase}{why}", target.name);
             self.fail(phase.exit_code(), what);
         }
         self.keep(target, "session", report);
