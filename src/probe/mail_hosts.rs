@@ -181,6 +181,9 @@ impl Directory {
         for kind in [RecordType::A, RecordType::AAAA] {
             match self.records(name.clone(), kind).await {
                 Ok(records) => found.extend(records.iter().filter_map(address)),
+                Err(error) if error.is_nx_domain() => {
+                    problem = Some("there is no such name".to_owned());
+                }
                 Err(error) => problem = Some(error.to_string()),
             }
         }

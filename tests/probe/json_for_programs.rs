@@ -54,6 +54,6 @@ async fn it_holds_steps_refusals_and_warnings() {
     assert!(
         session["extensions"][0]["meaning"]
             .as_str()
-            .is_some_and(|it| it.contains("MiB"))
+            .is_some_and(|it| it.contains("1000000 octets"))
     );
 }

@@ -19,6 +19,7 @@ mod support {
 
 mod aiosmtpd;
 mod certificates_that_do_not_check;
+mod check_looks_as_well;
 mod dovecot_submission;
 mod every_entry_is_reached;
 mod exim;
