@@ -8,6 +8,7 @@ mod http;
 mod instance;
 mod parts;
 mod preview;
+mod probe;
 mod protectors;
 mod service;
 mod sign_ins;
@@ -32,9 +33,11 @@ pub use database::{check_database, migration_script, open_store, schema_problem}
 pub use demo::DemoDatabase;
 pub use directory::import_people;
 pub use parts::{
-    load_templates, make_relays, make_send_ports, open_audit_folders, sign_ins_of, window_states,
+    load_templates, make_relays, make_send_ports, make_smtp_relay, open_audit_folders, reply_table,
+    sign_ins_of, window_states,
 };
 pub use preview::preview_alert;
+pub use probe::{Look, name_of_this_host, open_relay_check, probe};
 pub use protectors::{ProtectionState, protection_states};
 pub use service::Service;
 pub use templates::{

@@ -25,6 +25,7 @@ pub mod ldap;
 pub mod metrics;
 pub mod mime;
 pub mod oauth2;
+pub mod probe;
 pub mod relay;
 pub mod replies;
 pub mod retry;

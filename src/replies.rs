@@ -1,7 +1,8 @@
 //! The one table of replies: what was said → whose fault, why, what to do.
 //!
 //! Serves the retry policy, the circuits and the database (`ReplyExplanation`). The table is
-//! `config/replies.toml`, compiled in.
+//! `config/replies.toml`, compiled in; a file
+//! of an administrator may go before it.
 
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -24,6 +25,13 @@ pub struct Entry {
     /// What the server has had too much of, where it means "slower".
     pub limit: Option<Limit>,
     pattern: Pattern,
+}
+
+impl Entry {
+    /// A reason of our own, asked for by its key; no reply finds it.
+    pub fn is_own_reason(&self) -> bool {
+        self.pattern.own
+    }
 }
 
 /// Why a table could not be used.
@@ -68,6 +76,21 @@ impl ReplyTable {
         Ok(Self {
             entries: entries.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The table that is compiled in, with the entries of `text` in front.
+    ///
+    /// # Errors
+    /// [`TableError`] naming the entry of `text`.
+    pub fn with_own(text: &str) -> Result<Self, TableError> {
+        let mut own = Self::parse(text)?;
+        own.entries.append(&mut Self::built_in().entries);
+        Ok(own)
+    }
+
+    /// Every entry in the table's order; several may share a key.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 
     /// The first entry that fits a refusal.
@@ -298,7 +321,10 @@ mod tests {
         assert_eq!(key(Rcpt, 450, "4.2.0", "Greylisted"), "greylisted");
         assert_eq!(key(EndOfData, 0, "", "time-out"), "in-doubt");
         assert_eq!(key(Data, 0, "", "connection reset"), "connection-lost");
-        assert_eq!(key(Connect, 0, "", "connection refused"), "no-connection");
+        assert_eq!(
+            key(Connect, 0, "", "connection refused"),
+            "connection-refused"
+        );
         assert_eq!(key(Rcpt, 571, "", "whatever"), "recipient-refused");
     }
 

@@ -78,6 +78,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ldap", &["config"]),
+    (
+        "probe",
+        &[
+            "clock", "config", "domain", "relay", "replies", "smime", "smtp",
+        ],
+    ),
     ("telemetry", &["config"]),
     (
         "cli",
@@ -85,6 +91,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "app",
             "config",
             "domain",
+            "probe",
             "relay",
             "replies",
             "sink",
@@ -127,6 +134,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("prometheus", &["metrics"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
+    ("hickory_resolver", &["probe/mail_hosts.rs"]),
     ("clap", &["cli"]),
 ];
 

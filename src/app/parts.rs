@@ -9,6 +9,7 @@ use super::protectors::protector;
 use super::sign_ins::SharedSignIns;
 use super::{AppError, system_clock};
 use crate::audit::FolderTrail;
+use crate::config::relay::SmtpRelay as SmtpConfig;
 use crate::config::secret::resolve_password;
 use crate::config::{Config, RelayConfig, SendPortConfig};
 use crate::dispatcher::TemplateShelf;
@@ -16,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::oauth2;
 use crate::relay::sign_in::{SignInLedger, Unshared};
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
+use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
 use crate::smime::CrlShelf;
 use crate::smtp::{SmtpRelay, Surroundings, ehlo_name};
@@ -45,23 +47,7 @@ pub fn make_relays(
     let make = |(name, relay): (&String, &RelayConfig)| -> Result<Arc<dyn Relay>, AppError> {
         Ok(match relay {
             RelayConfig::Smtp(smtp) => {
-                let wrong = |error: &dyn std::fmt::Display| {
-                    AppError::Config(format!("relay.{name}: {error}"))
-                };
-                let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
-                let around = Surroundings {
-                    password,
-                    default_ehlo_name: ehlo_name::of_this_host(),
-                    sign_ins: sign_ins.clone(),
-                    clock: system_clock(),
-                };
-                let mut relay =
-                    SmtpRelay::new(name, smtp, around).map_err(|error| wrong(&error))?;
-                if let Some(section) = &smtp.auth.oauth2 {
-                    let tokens = oauth2::source(name, section, system_clock());
-                    let tokens = tokens.map_err(|what| wrong(&format!("auth.oauth2: {what}")))?;
-                    relay = relay.with_token_source(tokens);
-                }
+                let mut relay = make_smtp_relay(name, smtp, sign_ins)?;
                 if let Some(watch) = metrics.and_then(|metrics| metrics.relay(name)) {
                     relay = relay.watched_by(watch.clone());
                 }
@@ -72,6 +58,48 @@ pub fn make_relays(
         })
     };
     config.relay.iter().map(make).collect()
+}
+
+/// Makes the relay of one section.
+///
+/// # Errors
+/// [`AppError::Config`] naming relay and key.
+pub fn make_smtp_relay(
+    name: &str,
+    smtp: &SmtpConfig,
+    sign_ins: &Arc<dyn SignInLedger>,
+) -> Result<SmtpRelay, AppError> {
+    let wrong = |error: &dyn std::fmt::Display| AppError::Config(format!("relay.{name}: {error}"));
+    let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
+    let around = Surroundings {
+        password,
+        default_ehlo_name: ehlo_name::of_this_host(),
+        sign_ins: sign_ins.clone(),
+        clock: system_clock(),
+    };
+    let relay = SmtpRelay::new(name, smtp, around).map_err(|error| wrong(&error))?;
+    let Some(section) = &smtp.auth.oauth2 else {
+        return Ok(relay);
+    };
+    let tokens = oauth2::source(name, section, system_clock());
+    let tokens = tokens.map_err(|what| wrong(&format!("auth.oauth2: {what}")))?;
+    Ok(relay.with_token_source(tokens))
+}
+
+/// The table of replies, with the administrator's own entries in front.
+///
+/// # Errors
+/// [`AppError::Config`] naming file and entry.
+pub fn reply_table(config: &Config) -> Result<ReplyTable, AppError> {
+    let file = &config.replies.file;
+    if file.as_os_str().is_empty() {
+        return Ok(ReplyTable::built_in());
+    }
+    let wrong = |error: &dyn std::fmt::Display| {
+        AppError::Config(format!("replies.file '{}': {error}", file.display()))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    ReplyTable::with_own(&text).map_err(|error| wrong(&error))
 }
 
 /// Reads every send port of the configuration; `shelf` holds lists of revoked certificates.

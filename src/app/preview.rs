@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use super::parts::{make_send_ports, template_shelf};
+use super::parts::{make_send_ports, reply_table, template_shelf};
 use super::protectors::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
 use crate::dispatcher::{CertificateShelf, NotComposed, Preview, Sources, preview};
 use crate::domain::AlertId;
-use crate::replies::ReplyTable;
 use crate::smime::CrlShelf;
 use crate::store::{Loaded, Store};
 
@@ -44,7 +43,7 @@ pub async fn preview_alert(
         contents: &**store,
         certificates: &Arc::new(CertificateShelf::new(store.clone())),
     };
-    let replies = ReplyTable::built_in();
+    let replies = reply_table(config)?;
     let made = loop {
         let made = preview(alert.clone(), port, &sources, &replies, &*clock).await;
         let unsecured = matches!(made, Err(NotComposed::Unprotected { .. }));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::database::check_database;
 use super::http;
 use super::instance::instance;
-use super::parts::{make_relays, make_send_ports, open_audit_folders, template_shelf};
+use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table, template_shelf};
 use super::protectors::crl_folder;
 use super::sign_ins::SharedSignIns;
 use super::{AppError, system_clock};
@@ -77,7 +77,7 @@ impl Service {
             store,
             send_ports: make_send_ports(&config, &shelf)?,
             shelf,
-            replies: Arc::new(ReplyTable::built_in()),
+            replies: Arc::new(reply_table(&config)?),
             relays: make_relays(&config, &ledger, Some(&metrics))?,
             sign_ins,
             audit_folders: open_audit_folders(&config)?

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Failure, config_file, say};
-use crate::app::{self, AppError};
-use crate::config::Config;
-use crate::domain::{ExpiringCertificate, SessionFacts, TemplateRow};
-use crate::relay::{NotReady, Relay};
+use crate::app::{self, AppError, Look};
+use crate::config::{Config, RelayConfig};
+use crate::domain::{ExpiringCertificate, TemplateRow};
+use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
+use crate::relay::Relay;
 use crate::replies::ReplyTable;
 
 /// Looks at everything that may be wrong and prints a line for each: ok, note or FAIL.
@@ -18,6 +20,13 @@ pub(super) struct Args {
     #[arg(long)]
     offline: bool,
 }
+
+/// Warnings about what the server shows to others: `sendport probe` speaks of them.
+const OF_THE_SERVER: [&str; 3] = [
+    "greeting-tells-version",
+    "greeting-tells-inside",
+    "sign-in-offered-in-clear",
+];
 
 /// The lines, and the first failure: it makes the exit code.
 #[derive(Default)]
@@ -92,6 +101,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
     for (port, state) in app::window_states(config) {
         Findings::ok(&format!("send_port.{port}.delivery_window"), state);
     }
+    check_replies(config, findings);
     match app::open_audit_folders(config) {
         Ok(folders) => {
             for port in folders.keys() {
@@ -114,6 +124,18 @@ fn check_config(config: &Config, findings: &mut Findings) {
             Findings::ok("templates", names);
         }
         Err(error) => findings.fail("templates", error.into()),
+    }
+}
+
+fn check_replies(config: &Config, findings: &mut Findings) {
+    let file = config.replies.file.display();
+    match app::reply_table(config) {
+        Ok(_) if config.replies.file.as_os_str().is_empty() => {}
+        Ok(table) => {
+            let own = table.entries().count() - ReplyTable::built_in().entries().count();
+            Findings::ok("replies.file", format_args!("{own} entries in '{file}'"));
+        }
+        Err(error) => findings.fail("replies.file", error.into()),
     }
 }
 
@@ -195,7 +217,8 @@ fn check_stored_templates(config: &Config, rows: &[TemplateRow]) {
 }
 
 async fn check_relays(config: &Config, findings: &mut Findings) {
-    let replies = ReplyTable::built_in();
+    // What is wrong with it was said already.
+    let replies = Arc::new(app::reply_table(config).unwrap_or_else(|_| ReplyTable::built_in()));
     let sign_ins = app::sign_ins_of(config).await;
     let relays = match app::make_relays(config, &sign_ins, None) {
         Ok(relays) => relays,
@@ -203,38 +226,60 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
         Err(error) => return findings.fail("relays", error.into()),
     };
     for relay in relays {
-        check_relay(&*relay, &replies, findings).await;
+        match config.relay.get(relay.name()) {
+            Some(RelayConfig::Smtp(section)) => {
+                let look = Look {
+                    name: relay.name(),
+                    section,
+                    sign_ins: &sign_ins,
+                    replies: &replies,
+                    slow: SLOW,
+                };
+                check_smtp_relay(&look, findings).await;
+            }
+            _ => check_relay(&*relay, findings).await,
+        }
         relay.close().await;
     }
 }
 
-async fn check_relay(relay: &dyn Relay, replies: &ReplyTable, findings: &mut Findings) {
+async fn check_relay(relay: &dyn Relay, findings: &mut Findings) {
     let what = format!("relay.{}", relay.name());
     match relay.verify().await {
-        Ok(facts) => Findings::ok(&what, describe(&facts)),
-        Err(not_ready) => findings.fail(&what, Failure::Other(explain(&not_ready, replies))),
+        Ok(_) => Findings::ok(&what, "ready"),
+        Err(not_ready) => findings.fail(&what, Failure::Other(not_ready.reply.to_string())),
     }
 }
 
-fn describe(facts: &SessionFacts) -> String {
-    let tls = match (&facts.tls_version, &facts.tls_cipher) {
+/// As `sendport probe` looks at it, up to the sign-in.
+async fn check_smtp_relay(look: &Look<'_>, findings: &mut Findings) {
+    let what = format!("relay.{}", look.name);
+    let plan = Plan::up_to_sign_in(look.section);
+    let report = match app::probe(look, &plan, Box::new(|_| ())).await {
+        Ok(report) => report,
+        Err(error) => return findings.fail(&what, error.into()),
+    };
+    match report.failed {
+        None => Findings::ok(&what, describe(&report.server)),
+        Some(phase) => findings.fail(&what, Failure::Other(explain(phase, &report))),
+    }
+    let ours = |warning: &&Warning| !OF_THE_SERVER.contains(&warning.key);
+    for warning in report.warnings.iter().filter(ours) {
+        Findings::note(&what, &warning.text);
+    }
+}
+
+fn describe(server: &Server) -> String {
+    let tls = match (&server.tls_version, &server.tls_cipher) {
         (Some(version), Some(cipher)) => Some(format!("{version} {cipher}")),
         (Some(version), None) => Some(version.clone()),
-        _ => facts
-            .remote_address
-            .as_ref()
-            .map(|_| "not encrypted".to_owned()),
+        _ => server.address.as_ref().map(|_| "not encrypted".to_owned()),
     };
-    let auth = facts
+    let auth = server
         .auth_mechanism
         .as_ref()
         .map(|mechanism| format!("signed in by {mechanism}"));
-    let parts = [
-        facts.server_name.clone(),
-        facts.remote_address.clone(),
-        tls,
-        auth,
-    ];
+    let parts = [server.name.clone(), server.address.clone(), tls, auth];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     if text.is_empty() {
         "ready".to_owned()
@@ -243,11 +288,14 @@ fn describe(facts: &SessionFacts) -> String {
     }
 }
 
-fn explain(not_ready: &NotReady, replies: &ReplyTable) -> String {
-    let reply = &not_ready.reply;
-    let advice = replies
-        .explain(reply)
-        .map(|entry| format!("\n      {} {}", entry.cause, entry.advice))
+fn explain(phase: Phase, report: &Report) -> String {
+    let Some(refusal) = report.refusals.last() else {
+        return format!("failed at {phase}");
+    };
+    let advice = refusal
+        .explanation
+        .as_ref()
+        .map(|it| format!("\n      {} {}", it.cause, it.advice))
         .unwrap_or_default();
-    format!("{}: {reply}{advice}", reply.command)
+    format!("{}: {}{advice}", phase.command(), refusal.reply())
 }

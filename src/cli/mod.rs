@@ -8,6 +8,7 @@ mod demo;
 mod health;
 mod migrate;
 mod preview;
+mod probe;
 mod release;
 mod resolve;
 mod run;
@@ -47,13 +48,15 @@ const EXAMPLES: &str = "Examples:
   sendport demo                          see it work, nothing else needed
   sendport migrate --environment test    make or update the tables
   sendport check                         look for everything that may be wrong
+  sendport probe --relay main            talk to a relay as the service does, step by step
   sendport run                           the service
   sendport send --to ops@contoso.com --subject Hello --body 'It works' --wait
   sendport status
 
 Exit codes:
   0 done   1 failed   2 wrong usage   3 configuration   4 database
-  5 stopped before everything under way was recorded   6 the alert was not relayed, or would fail";
+  5 stopped before everything under way was recorded   6 the alert was not relayed, or would fail
+  10 and more: the step at which `sendport probe` was refused";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -63,6 +66,8 @@ enum Verb {
     Migrate(migrate::Args),
     /// Take over a restored copy of a database: expire or hold what waits in it
     Adopt(adopt::Args),
+    /// Talk to a mail server step by step and explain what it answers; sends nothing unless asked
+    Probe(Box<probe::Args>),
     /// Check configuration, database, schema and relays, line by line
     Check(check::Args),
     /// Show it all on this machine: a database, a mail server, sample alerts, their statuses
@@ -102,6 +107,9 @@ pub(crate) enum Failure {
     StoppedHard,
     #[error("{0}")]
     NotRelayed(String),
+    /// With the exit code of the step.
+    #[error("{1}")]
+    Probe(u8, String),
 }
 
 impl Failure {
@@ -112,6 +120,7 @@ impl Failure {
             Self::Store(_) | Self::Database(_) => 4,
             Self::StoppedHard => 5,
             Self::NotRelayed(_) => 6,
+            Self::Probe(code, _) => *code,
         }
     }
 }
@@ -181,6 +190,7 @@ impl Cli {
             Verb::Migrate(args) => migrate::perform(args, load(self.config)?).await,
             Verb::Adopt(args) => adopt::perform(args, load(self.config)?).await,
             Verb::Check(args) => check::perform(args, self.config).await,
+            Verb::Probe(args) => probe::perform(*args, self.config).await,
             Verb::Send(args) => send::perform(*args, load(self.config)?).await,
             Verb::Status(args) => status::perform(args, load(self.config)?).await,
             Verb::Health(args) => health::perform(args, load(self.config)?).await,

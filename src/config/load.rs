@@ -86,6 +86,7 @@ impl Config {
         };
         rebase(&mut self.templates.folder);
         rebase(&mut self.service.state_folder);
+        rebase(&mut self.replies.file);
         self.database.connection_file.as_mut().map(rebase);
         for relay in self.relay.values_mut() {
             match relay {

@@ -21,6 +21,7 @@ mod log;
 mod notify;
 pub mod oauth2;
 pub mod relay;
+mod replies;
 pub mod secret;
 mod secret_source;
 pub mod send_port;
@@ -42,6 +43,7 @@ pub use http::{HttpConfig, Listen};
 pub use load::{ConfigError, DEFAULT_TOML};
 pub use log::{LogConfig, LogFormat};
 pub use relay::RelayConfig;
+pub use replies::RepliesConfig;
 pub use send_port::SendPortConfig;
 pub use service::ServiceConfig;
 pub use templates::TemplatesConfig;
@@ -64,6 +66,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[templates]`
     pub templates: TemplatesConfig,
+    /// `[replies]`
+    pub replies: RepliesConfig,
     /// `[relay.<name>]`
     #[serde(default)]
     pub relay: BTreeMap<String, RelayConfig>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
+use super::observer::{Onlooker, Step};
 use super::stream::Wait;
 use crate::domain::{Command, Fault, Reply};
 use crate::relay::NotReady;
@@ -17,8 +18,10 @@ pub(super) async fn connect(
     port: u16,
     local: Option<IpAddr>,
     wait: Wait,
+    onlooker: &Onlooker,
 ) -> Result<(TcpStream, SocketAddr), NotReady> {
     let end = Instant::now() + wait.limit;
+    onlooker.tell(|| Step::Resolving(bare(host).to_owned()));
     let found = tokio::time::timeout_at(end, tokio::net::lookup_host((bare(host), port))).await;
     let addresses: Vec<SocketAddr> = match found {
         Ok(Ok(addresses)) => addresses.collect(),
@@ -29,20 +32,21 @@ pub(super) async fn connect(
         }
         Err(_) => return Err(unreachable(too_late(&format!("looking up '{host}'"), wait))),
     };
+    onlooker.tell(|| Step::Resolved(addresses.clone()));
     let usable = usable_from(local, addresses);
     if usable.is_empty() {
         return Err(no_usable_address(host, local));
     }
     let mut failures = Vec::new();
     for (index, &address) in usable.iter().enumerate() {
-        let share = share_of(end, usable.len() - index);
-        match tokio::time::timeout(share, connect_to(address, local)).await {
-            Ok(Ok(tcp)) => return Ok((tcp, address)),
-            Ok(Err(cause)) => failures.push(format!("{address}: {cause}")),
-            Err(_) => failures.push(too_late(
-                &address.to_string(),
-                Wait::new(share, wait.setting),
-            )),
+        onlooker.tell(|| Step::Connecting(address));
+        let share = Wait::new(share_of(end, usable.len() - index), wait.setting);
+        match try_address(address, local, share).await {
+            Ok(tcp) => return Ok((tcp, address)),
+            Err(failure) => {
+                onlooker.tell(|| Step::NotConnected(address, failure.clone()));
+                failures.push(failure);
+            }
         }
     }
     let what = format!(
@@ -50,6 +54,17 @@ pub(super) async fn connect(
         failures.join("; ")
     );
     Err(unreachable(what))
+}
+
+async fn try_address(
+    address: SocketAddr,
+    local: Option<IpAddr>,
+    share: Wait,
+) -> Result<TcpStream, String> {
+    match tokio::time::timeout(share.limit, connect_to(address, local)).await {
+        Ok(connected) => connected.map_err(|cause| format!("{address}: {cause}")),
+        Err(_) => Err(too_late(&address.to_string(), share)),
+    }
 }
 
 async fn connect_to(address: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {

@@ -5,6 +5,9 @@
 //! [`crate::domain::Reply`], failures as [`crate::relay::NotReady`]. What a reply means for
 //! a recipient is decided by the retry policy, not here.
 //!
+//! Whoever wants to look on is told every step (`observer`); a `rehearsal` is a session that
+//! stops where one says.
+//!
 //! `connect` → `session` (greeting, EHLO, STARTTLS, AUTH) → `transaction` (MAIL, RCPT, DATA,
 //! the content) → back into the `pool`.
 
@@ -14,12 +17,15 @@ pub mod content;
 mod dsn;
 pub mod ehlo_name;
 pub mod extensions;
+pub mod observer;
 mod pipelining;
 mod pool;
 mod refused_here;
+mod rehearsal;
 mod relay;
 pub mod reply_parser;
 mod secret_files;
+mod secrets_said;
 mod session;
 mod sign_in_guard;
 mod stream;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::auth::Credentials;
 use super::ehlo_name;
+use super::observer::{Onlooker, SessionObserver};
 use super::pipelining::{Ahead, Pipelining};
 use super::pool::Pool;
 use super::refused_here;
@@ -15,7 +16,7 @@ use super::secret_files::SecretFiles;
 use super::session::{Session, Settings};
 use super::sign_in_guard::{SignInGuard, fingerprint, is_refusal};
 use super::tls::{Tls, TlsSettingsError, not_after};
-use super::transaction::{self, Done};
+use super::transaction::{self, Done, Job};
 use crate::clock::Clock;
 use crate::config::relay::SmtpRelay as Config;
 use crate::config::secret::{Secret, resolve_password};
@@ -119,6 +120,7 @@ impl SmtpRelay {
                 tls,
                 credentials,
                 watch: Arc::new(Unwatched),
+                onlooker: Onlooker::default(),
             },
             secret_files: SecretFiles::new(&config.auth),
             sign_in: SignInGuard::new(sign_in_key, around.sign_ins, around.clock.clone()),
@@ -148,16 +150,26 @@ impl SmtpRelay {
         self
     }
 
-    /// A new session, signed in.
-    async fn open(
+    /// From now on `observer` is told of every step of every session.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn SessionObserver>) -> Self {
+        self.settings.onlooker = Onlooker::new(observer);
+        self
+    }
+
+    /// A new session, signed in unless it ends before.
+    pub(super) async fn open(
         &self,
         connection: &mut Connection,
         attempt_end: Instant,
+        until: Command,
     ) -> Result<Session, NotReady> {
         self.may_connect(connection, attempt_end).await?;
         let opened = match &self.settings.credentials {
-            Some(credentials) => self.open_signed_in(credentials, attempt_end).await,
-            None => Session::open(&self.settings, attempt_end).await,
+            Some(credentials) if until >= Command::Auth => {
+                self.open_signed_in(credentials, attempt_end).await
+            }
+            _ => Session::open(&self.settings, attempt_end, until).await,
         };
         let session = opened.inspect_err(|answer| self.pool.note_failed(answer))?;
         tracing::debug!(
@@ -182,7 +194,7 @@ impl SmtpRelay {
             true => None,
             false => Some(self.sign_in.turn(attempt_end).await?),
         };
-        let opened = Session::open(&self.settings, attempt_end).await;
+        let opened = Session::open(&self.settings, attempt_end, Command::Auth).await;
         let (turn, mut session) = match (early, opened) {
             (Some(turn), Ok(session)) => (turn, session),
             (None, Ok(session)) => (self.sign_in.turn(attempt_end).await?, session),
@@ -241,13 +253,11 @@ impl SmtpRelay {
     /// offers: nothing was handed over by then.
     async fn carry_out(
         &self,
-        envelope: &Envelope,
-        message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
+        job: Job<'_>,
         place: Place,
     ) -> Result<(SessionFacts, Done), NotReady> {
         let attempt_end = place.2;
-        let first = self.try_once(envelope, message, gate, place).await?;
+        let first = self.try_once(job, place).await?;
         if !self.pipelining.learn(&self.name, &first.1.ahead) {
             return Ok(first);
         }
@@ -255,44 +265,34 @@ impl SmtpRelay {
             return Ok(first);
         };
         let place = (connection, kept, attempt_end);
-        let again = self.try_once(envelope, message, gate, place).await;
+        let again = self.try_once(job, place).await;
         Ok(again.unwrap_or(first))
     }
 
     /// On a kept session where there is one; a kept one that the server has given up
     /// meanwhile is replaced once.
-    async fn try_once(
-        &self,
-        envelope: &Envelope,
-        message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
-        place: Place,
-    ) -> Result<(SessionFacts, Done), NotReady> {
+    async fn try_once(&self, job: Job<'_>, place: Place) -> Result<(SessionFacts, Done), NotReady> {
         let (mut connection, kept, attempt_end) = place;
         let trusted = self.pipelining.is_trusted();
         if let Some(mut session) = self.ready(kept, attempt_end).await {
             session.extensions.pipelining &= trusted;
-            let done = self.transact(&mut session, envelope, message, gate).await;
+            let done = self.transact(&mut session, job).await;
             if !done.stale {
                 return Ok((self.put_away(session, connection, done.reusable), done));
             }
             tracing::debug!(relay = self.name, "kept connection was gone, replaced");
         }
-        let mut session = self.open(&mut connection, attempt_end).await?;
+        let mut session = self
+            .open(&mut connection, attempt_end, Command::EndOfData)
+            .await?;
         session.extensions.pipelining &= trusted;
-        let done = self.transact(&mut session, envelope, message, gate).await;
+        let done = self.transact(&mut session, job).await;
         Ok((self.put_away(session, connection, done.reusable), done))
     }
 
-    async fn transact(
-        &self,
-        session: &mut Session,
-        envelope: &Envelope,
-        message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
-    ) -> Done {
+    async fn transact(&self, session: &mut Session, job: Job<'_>) -> Done {
         let (begun, waits) = (Instant::now(), &self.settings.config.timeout);
-        let done = transaction::submit(session, waits, envelope, message, gate).await;
+        let done = transaction::submit(session, waits, job).await;
         if !done.stale {
             let watch = &self.settings.watch;
             watch.saw(Seen::Transaction(begun.elapsed()));
@@ -301,6 +301,32 @@ impl SmtpRelay {
             }
         }
         done
+    }
+
+    pub(super) async fn perform(&self, job: Job<'_>) -> SubmissionReport {
+        if let Some(done) = without_a_server(job.envelope, job.message) {
+            return self.report(self.clock.now(), Ok((SessionFacts::default(), done)));
+        }
+        let place = self.place().await;
+        let started_at = self.clock.now();
+        let carried_out = match place {
+            Ok(place) => self.carry_out(job, place).await,
+            Err(busy) => Err(busy),
+        };
+        let report = self.report(started_at, carried_out);
+        self.log(job.envelope, &report);
+        report
+    }
+
+    /// A session without a transaction. One that was not greeted is closed without a word.
+    pub(super) async fn open_and_quit(&self, until: Command) -> Result<SessionFacts, NotReady> {
+        let (mut connection, _, attempt_end) = self.place().await?;
+        let session = self.open(&mut connection, attempt_end, until).await?;
+        let facts = session.facts.clone();
+        if until > Command::Connect {
+            session.quit(&self.settings.config.timeout).await;
+        }
+        Ok(facts)
     }
 
     fn put_away(&self, session: Session, connection: Connection, reusable: bool) -> SessionFacts {
@@ -381,26 +407,18 @@ impl Relay for SmtpRelay {
         message: &SecuredMessage,
         gate: &dyn FinalDotGate,
     ) -> SubmissionReport {
-        if let Some(done) = without_a_server(envelope, message) {
-            return self.report(self.clock.now(), Ok((SessionFacts::default(), done)));
-        }
-        let place = self.place().await;
-        let started_at = self.clock.now();
-        let carried_out = match place {
-            Ok(place) => self.carry_out(envelope, message, gate, place).await,
-            Err(busy) => Err(busy),
-        };
-        let report = self.report(started_at, carried_out);
-        self.log(envelope, &report);
-        report
+        let until = Command::EndOfData;
+        self.perform(Job {
+            envelope,
+            message,
+            gate,
+            until,
+        })
+        .await
     }
 
     async fn verify(&self) -> Result<SessionFacts, NotReady> {
-        let (mut connection, _, attempt_end) = self.place().await?;
-        let session = self.open(&mut connection, attempt_end).await?;
-        let facts = session.facts.clone();
-        session.quit(&self.settings.config.timeout).await;
-        Ok(facts)
+        self.open_and_quit(Command::Auth).await
     }
 
     fn rests_for(&self) -> Option<Duration> {

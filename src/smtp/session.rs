@@ -11,6 +11,7 @@ use super::auth::{self, Credentials};
 use super::connect::connect;
 use super::ehlo_name::address_literal;
 use super::extensions::Extensions;
+use super::observer::{Onlooker, Step};
 use super::reply_parser::ServerReply;
 use super::stream::{NoReply, Stream, Wait, Wire};
 use super::tls::{self, HandshakeFailure, Tls};
@@ -30,6 +31,8 @@ pub(super) struct Settings {
     pub(super) credentials: Option<Credentials>,
     /// Told of connections and handshakes.
     pub(super) watch: Arc<dyn RelayWatch>,
+    /// Told of every step.
+    pub(super) onlooker: Onlooker,
 }
 
 /// What has to happen before the next transaction may begin.
@@ -90,8 +93,13 @@ impl Session {
     /// Connects and secures; then comes [`Session::sign_in`]. Where the server drops the
     /// connection on EHLO, and nothing is needed that only EHLO offers, it is greeted once
     /// more with HELO (RFC 5321 section 3.2).
-    pub(super) async fn open(settings: &Settings, attempt_end: Instant) -> Result<Self, NotReady> {
-        let unopened = match Self::begin(settings, attempt_end, Hello::Ehlo).await {
+    /// `until` is the last step that is taken.
+    pub(super) async fn open(
+        settings: &Settings,
+        attempt_end: Instant,
+        until: Command,
+    ) -> Result<Self, NotReady> {
+        let unopened = match Self::begin(settings, attempt_end, Hello::Ehlo, until).await {
             Ok(session) => return Ok(session),
             Err(unopened) => unopened,
         };
@@ -103,7 +111,7 @@ impl Session {
             host = settings.config.host,
             "connection dropped on EHLO, trying HELO"
         );
-        let greeted_with_helo = Self::begin(settings, attempt_end, Hello::Helo).await;
+        let greeted_with_helo = Self::begin(settings, attempt_end, Hello::Helo, until).await;
         greeted_with_helo.map_err(|_| unopened.why)
     }
 
@@ -111,15 +119,35 @@ impl Session {
         settings: &Settings,
         attempt_end: Instant,
         hello: Hello,
+        until: Command,
     ) -> Result<Self, Unopened> {
+        let (mut session, local) = Self::connected(settings, attempt_end).await?;
+        if until > Command::Connect {
+            let config = &settings.config;
+            session.greeting(&config.timeout, config.tls).await?;
+        }
+        if until > Command::Greeting {
+            session.hello(settings, local, hello).await?;
+        }
+        match until > Command::Ehlo {
+            true => Ok(session.upgrade(settings, local, attempt_end).await?),
+            false => Ok(session),
+        }
+    }
+
+    /// A connection, encrypted where it is from the first octet, and the address of our end.
+    async fn connected(
+        settings: &Settings,
+        attempt_end: Instant,
+    ) -> Result<(Self, Option<IpAddr>), NotReady> {
         let config = &settings.config;
-        let waits = &config.timeout;
-        let wait = Wait::new(waits.connect, "timeout.connect").within(Some(attempt_end));
+        let wait = Wait::new(config.timeout.connect, "timeout.connect").within(Some(attempt_end));
         let begun = Instant::now();
-        let (tcp, remote) =
-            connect(&config.host, config.port(), config.local_address, wait).await?;
+        let (host, port, onlooker) = (&config.host, config.port(), &settings.onlooker);
+        let (tcp, remote) = connect(host, port, config.local_address, wait, onlooker).await?;
         settings.watch.saw(Seen::Connected(begun.elapsed()));
-        let local = tcp.local_addr().map(|address| address.ip()).ok();
+        let local = tcp.local_addr().ok();
+        onlooker.tell(|| Step::Connected { remote, local });
         let mut facts = SessionFacts {
             remote_address: Some(remote.to_string()),
             ..SessionFacts::default()
@@ -130,9 +158,9 @@ impl Session {
             }
             _ => Wire::Plain(tcp),
         };
-        let mut stream = Stream::new(wire);
+        let mut stream = Stream::new(wire, onlooker.clone());
         stream.set_attempt_end(Some(attempt_end));
-        let mut session = Self {
+        let session = Self {
             stream,
             extensions: Extensions::default(),
             facts,
@@ -140,9 +168,7 @@ impl Session {
             transactions: 0,
             smooth: false,
         };
-        session.greeting(waits, config.tls).await?;
-        session.hello(settings, local, hello).await?;
-        Ok(session.upgrade(settings, local, attempt_end).await?)
+        Ok((session, local.map(|address| address.ip())))
     }
 
     /// RFC 5321 section 3.1.
@@ -242,7 +268,7 @@ impl Session {
             &mut self.facts,
         )
         .await?;
-        self.stream = Stream::new(wire);
+        self.stream = Stream::new(wire, settings.onlooker.clone());
         self.stream.set_attempt_end(Some(attempt_end));
         let again = self.hello(settings, local, Hello::Ehlo).await;
         again.map_err(|unopened| unopened.why)?;
@@ -329,9 +355,12 @@ async fn secure(
     let limit = settings.config.timeout.tls_handshake;
     let wait = Wait::new(limit, "timeout.tls_handshake").within(Some(attempt_end));
     let begun = Instant::now();
-    match tokio::time::timeout(wait.limit, settings.tls.handshake(tcp)).await {
+    settings.onlooker.tell(|| Step::Securing);
+    let handshake = settings.tls.handshake(tcp, &settings.onlooker);
+    match tokio::time::timeout(wait.limit, handshake).await {
         Ok(Ok(stream)) => {
             tls::note_facts(&stream, facts);
+            settings.onlooker.tell(|| secured(facts));
             settings.watch.saw(Seen::Secured(begun.elapsed()));
             tls::tell_not_after(&stream, &*settings.watch);
             Ok(Wire::Tls(Box::new(stream)))
@@ -344,6 +373,13 @@ async fn secure(
             reply: NoReply::TimedOut(wait).into_reply(command),
             fault: None,
         }),
+    }
+}
+
+fn secured(facts: &SessionFacts) -> Step {
+    Step::Secured {
+        version: facts.tls_version.clone().unwrap_or_default(),
+        cipher: facts.tls_cipher.clone().unwrap_or_default(),
     }
 }
 

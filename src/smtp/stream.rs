@@ -12,7 +12,9 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_openssl::SslStream;
 
+use super::observer::{Onlooker, Step};
 use super::reply_parser::{NotAReply, ReplyParser, ServerReply};
+use super::secrets_said::SecretsSaid;
 use crate::domain::{Command, Reply};
 
 /// What the octets travel over.
@@ -149,10 +151,13 @@ pub(super) struct Stream {
     /// Something was received since the last write.
     heard: bool,
     attempt_end: Option<Instant>,
+    onlooker: Onlooker,
+    /// While a sign-in lasts.
+    pub(super) secrets: SecretsSaid,
 }
 
 impl Stream {
-    pub(super) fn new(wire: Wire) -> Self {
+    pub(super) fn new(wire: Wire, onlooker: Onlooker) -> Self {
         if let Err(error) = wire.tcp().set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
@@ -163,7 +168,14 @@ impl Stream {
             received: vec![0; 4096].into_boxed_slice(),
             heard: false,
             attempt_end: None,
+            onlooker,
+            secrets: SecretsSaid::default(),
         }
+    }
+
+    /// Tells whoever looks on.
+    pub(super) fn tell(&self, step: impl FnOnce() -> Step) {
+        self.onlooker.tell(step);
     }
 
     /// Every wait from now on ends at this instant at the latest.
@@ -195,6 +207,7 @@ impl Stream {
 
     /// Puts a line into the next write.
     pub(super) fn queue(&mut self, line: &str) {
+        self.tell(|| Step::Said(line.to_owned()));
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.extend_from_slice(b"\r\n");
     }
@@ -230,7 +243,9 @@ impl Stream {
 
     async fn receive(&mut self) -> Result<ServerReply, NoReply> {
         loop {
-            if let Some(reply) = self.parser.take().map_err(NoReply::NotSmtp)? {
+            if let Some(mut reply) = self.parser.take().map_err(NoReply::NotSmtp)? {
+                self.secrets.strike(&mut reply);
+                self.tell(|| Step::Heard(reply.clone()));
                 return Ok(reply);
             }
             // A whole answer is acknowledged by the next command.

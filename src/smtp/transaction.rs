@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::content::blocks;
 use super::dsn;
+use super::observer::Step;
 use super::pipelining::{Ahead, denies_the_order};
 use super::refused_here::{refuse_by_extensions, refuse_recipient};
 use super::session::{Readiness, Session};
@@ -22,6 +23,16 @@ const GROUP: usize = 100;
 
 /// The content is written in blocks of this size, each with its own time-out.
 const BLOCK: usize = 65_536;
+
+/// One transaction to carry out.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) envelope: &'a Envelope,
+    pub(super) message: &'a SecuredMessage,
+    pub(super) gate: &'a dyn FinalDotGate,
+    /// The last command: [`Command::EndOfData`] for all that is meant.
+    pub(super) until: Command,
+}
 
 /// What became of a transaction.
 pub(super) struct Done {
@@ -42,15 +53,9 @@ pub(super) struct Done {
 struct Ended(SubmissionEnd);
 
 /// Carries out one transaction. The caller has refused what [`refuse_locally`] refuses.
-pub(super) async fn submit(
-    session: &mut Session,
-    waits: &Timeouts,
-    envelope: &Envelope,
-    message: &SecuredMessage,
-    gate: &dyn FinalDotGate,
-) -> Done {
+pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>) -> Done {
     session.transactions += 1;
-    let dsn = envelope.dsn.as_ref().filter(|_| session.extensions.dsn);
+    let dsn = job.envelope.dsn.as_ref().filter(|_| session.extensions.dsn);
     let mut transaction = Transaction {
         session,
         dsn,
@@ -62,7 +67,7 @@ pub(super) async fn submit(
         ahead: Ahead::default(),
         final_dot: None,
     };
-    let result = transaction.run(envelope, message, gate).await;
+    let result = transaction.run(job).await;
     transaction.session.smooth = transaction.was_smooth();
     let (replies, gone, ahead) = (transaction.replies, transaction.gone, transaction.ahead);
     let final_dot = transaction.final_dot;
@@ -116,19 +121,18 @@ struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    async fn run(
-        &mut self,
-        envelope: &Envelope,
-        message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
-    ) -> Result<(), Ended> {
+    async fn run(&mut self, job: Job<'_>) -> Result<(), Ended> {
+        let (envelope, message) = (job.envelope, job.message);
         let extensions = &self.session.extensions;
         if let Some(refused) = refuse_by_extensions(extensions, envelope, message) {
             self.push(None, refused);
             return Ok(());
         }
-        let due = self.recipients_for_the_wire(&envelope.forward_paths);
-        if due.is_empty() {
+        let due = match job.until {
+            Command::Mail => Vec::new(),
+            _ => self.recipients_for_the_wire(&envelope.forward_paths),
+        };
+        if due.is_empty() && job.until != Command::Mail {
             return Ok(());
         }
         let taken = self.mail_and_recipients(envelope, &due, message).await?;
@@ -137,10 +141,13 @@ impl Transaction<'_> {
             return self.reset().await;
         }
         self.stand_in_step().await?;
-        if !self.data().await? {
+        if job.until < Command::Data || !self.data().await? {
             return self.reset().await;
         }
-        self.content(message, gate).await
+        if job.until == Command::Data {
+            return Err(Ended(SubmissionEnd::Fenced));
+        }
+        self.content(message, job.gate).await
     }
 
     /// One recipient that cannot be written harms no other.
@@ -357,11 +364,11 @@ impl Transaction<'_> {
         if !gate.may_send_final_dot() {
             return Err(Ended(SubmissionEnd::Fenced));
         }
-        self.final_dot(&last, wait).await
+        self.final_dot(&last, wait, message.octets().len()).await
     }
 
     /// From here on the server may have taken the message, whatever we see.
-    async fn final_dot(&mut self, last: &[u8], wait: Wait) -> Result<(), Ended> {
+    async fn final_dot(&mut self, last: &[u8], wait: Wait, octets: usize) -> Result<(), Ended> {
         let written = self.session.stream.write(last, wait).await;
         let answer = Wait::new(self.waits.end_of_data, "timeout.end_of_data");
         let answer = match &written {
@@ -369,6 +376,7 @@ impl Transaction<'_> {
             Err(_) => Wait::new(self.waits.quit, "timeout.quit"),
             Ok(()) => answer,
         };
+        self.session.stream.tell(|| Step::SaidContent(octets));
         let begun = Instant::now();
         let read = self.session.stream.read_reply(answer).await;
         self.final_dot = read.is_ok().then(|| begun.elapsed());

@@ -83,9 +83,29 @@ impl TestAuthority {
     /// A certificate for each of `names`, which may be IP or mail addresses: a server's or a
     /// client's. The first is its common name.
     pub(crate) fn issue(&self, names: &[&str]) -> ServerCertificate {
+        self.issue_changed(names, |_| ())
+    }
+
+    /// The same, valid on one day of 2020.
+    pub(crate) fn issue_expired(&self, names: &[&str]) -> ServerCertificate {
+        self.issue_changed(names, |builder| {
+            let day = |seconds| Asn1Time::from_unix(seconds).expect("a day of 2020");
+            builder
+                .set_not_before(&day(1_600_000_000))
+                .and_then(|()| builder.set_not_after(&day(1_600_086_400)))
+                .expect("to set the dates");
+        })
+    }
+
+    fn issue_changed(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut X509Builder),
+    ) -> ServerCertificate {
         let key = new_key();
         let subject = common_name(names.first().expect("at least one name"));
         let mut builder = valid_for_a_day(&subject, self.certificate.subject_name(), &key);
+        change(&mut builder);
         let mut alternatives = SubjectAlternativeName::new();
         for name in names {
             match name.parse::<IpAddr>() {

@@ -5,6 +5,8 @@ use secrecy::zeroize::Zeroizing;
 
 use super::mechanism::{Mechanism, Response};
 use crate::domain::{Command, Reply};
+use crate::smtp::observer::{STRUCK_OUT, Step};
+use crate::smtp::secrets_said::SecretsSaid;
 use crate::smtp::stream::{NoReply, Stream, Wait};
 
 /// Longest line of a command with the initial response in it (RFC 5321 section 4.5.3.1.4).
@@ -33,9 +35,23 @@ pub(super) async fn carry_out(
     mechanism: &mut dyn Mechanism,
     wait: Wait,
 ) -> Result<Reply, Broken> {
+    let result = exchange(stream, name, mechanism, wait).await;
+    stream.secrets = SecretsSaid::default();
+    result
+}
+
+async fn exchange(
+    stream: &mut Stream,
+    name: &str,
+    mechanism: &mut dyn Mechanism,
+    wait: Wait,
+) -> Result<Reply, Broken> {
     let initial = mechanism.initial_response().map_err(Broken::GivenUp)?;
     let (mut line, mut unsent) = command(name, initial);
+    let mut shown = without_secrets(name, &line);
     for _ in 0..MAX_STEPS {
+        stream.tell(|| Step::Said(shown.to_owned()));
+        stream.secrets.note(response_of(&line, name));
         // Written directly: the buffer for queued lines is not zeroised.
         stream.write(line.as_bytes(), wait).await?;
         let reply = stream.read_reply(wait).await?;
@@ -48,6 +64,7 @@ pub(super) async fn carry_out(
             Ok(response) => response_line(&response),
             Err(why) => return Err(cancel(stream, wait, why).await),
         };
+        STRUCK_OUT.clone_into(&mut shown);
     }
     let why = format!("the server asked more than {MAX_STEPS} times");
     Err(cancel(stream, wait, why).await)
@@ -69,6 +86,27 @@ fn command(name: &str, initial: Option<Response>) -> (Zeroizing<String>, Option<
     (line(&["AUTH ", name]), Some(initial))
 }
 
+/// What is secret in a line that is written; empty where nothing is.
+fn response_of<'a>(line: &'a str, name: &str) -> &'a str {
+    let line = line.trim_end();
+    let command = line
+        .strip_prefix("AUTH ")
+        .and_then(|rest| rest.strip_prefix(name));
+    match command.unwrap_or(line).trim() {
+        "=" => "",
+        response => response,
+    }
+}
+
+/// The command as it may be seen.
+fn without_secrets(name: &str, line: &str) -> String {
+    let command = format!("AUTH {name}");
+    match line.trim_end() == command {
+        true => command,
+        false => format!("{command} {STRUCK_OUT}"),
+    }
+}
+
 /// The initial response, if it did not fit into the command, else what the mechanism says.
 fn next(
     mechanism: &mut dyn Mechanism,
@@ -83,6 +121,7 @@ fn next(
 
 /// Takes the dialogue back (RFC 4954 section 4); what the server says to it does not matter.
 async fn cancel(stream: &mut Stream, wait: Wait, why: String) -> Broken {
+    stream.tell(|| Step::Said("*".to_owned()));
     if stream.write(b"*\r\n", wait).await.is_ok()
         && let Err(lost) = stream.read_reply(wait).await
     {

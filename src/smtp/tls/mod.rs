@@ -5,6 +5,7 @@ mod client_certificate;
 pub(super) mod not_after;
 mod pin;
 mod rejected;
+mod shown;
 
 use std::path::Path;
 use std::pin::Pin;
@@ -23,6 +24,7 @@ use crate::config::relay::SmtpRelay;
 use crate::config::tls::{MinTlsVersion, Pin as CertificatePin};
 use crate::domain::{Fault, SessionFacts};
 use crate::relay::watch::{Certificate, RelayWatch, Seen};
+use crate::smtp::observer::{Onlooker, Step};
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +103,7 @@ impl Tls {
     pub(super) async fn handshake(
         &self,
         tcp: TcpStream,
+        onlooker: &Onlooker,
     ) -> Result<SslStream<TcpStream>, HandshakeFailure> {
         let rejected = Rejected::default();
         let ssl = self.ssl(&rejected).map_err(|cause| HandshakeFailure {
@@ -111,7 +114,9 @@ impl Tls {
             what: format!("OpenSSL could not begin the handshake: {cause}"),
             fault: None,
         })?;
-        match Pin::new(&mut stream).connect().await {
+        let result = Pin::new(&mut stream).connect().await;
+        onlooker.tell(|| Step::Shown(shown::chain(stream.ssl())));
+        match result {
             Ok(()) => match pin::check(stream.ssl(), &self.pins) {
                 Ok(()) => Ok(stream),
                 Err(what) => Err(HandshakeFailure {

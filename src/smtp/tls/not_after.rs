@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::ssl::SslRef;
 use openssl::x509::{X509, X509Ref};
 
@@ -56,8 +56,13 @@ fn in_file(file: &Path) -> Vec<i64> {
 }
 
 fn seconds(certificate: &X509Ref) -> Option<i64> {
+    since_1970(certificate.not_after())
+}
+
+/// A moment in seconds since 1970.
+pub(super) fn since_1970(moment: &Asn1TimeRef) -> Option<i64> {
     let epoch = Asn1Time::from_unix(0).ok()?;
-    let since = epoch.diff(certificate.not_after()).ok()?;
+    let since = epoch.diff(moment).ok()?;
     Some(i64::from(since.days) * 86_400 + i64::from(since.secs))
 }
 

@@ -3,7 +3,7 @@
 use openssl::error::ErrorStack;
 use openssl::hash::{MessageDigest, hash};
 use openssl::ssl::SslRef;
-use openssl::x509::X509;
+use openssl::x509::X509Ref;
 
 use super::rejected::described;
 use crate::config::tls::Pin;
@@ -30,7 +30,7 @@ pub(super) fn check(ssl: &SslRef, pins: &[Pin]) -> Result<(), String> {
     ))
 }
 
-fn pins_of(certificate: &X509) -> Result<[Pin; 2], ErrorStack> {
+pub(super) fn pins_of(certificate: &X509Ref) -> Result<[Pin; 2], ErrorStack> {
     let whole = hash(MessageDigest::sha256(), &certificate.to_der()?)?;
     let key = certificate.public_key()?.public_key_to_der()?;
     let key = hash(MessageDigest::sha256(), &key)?;

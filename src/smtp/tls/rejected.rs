@@ -31,16 +31,8 @@ impl Rejected {
 
 /// Who a certificate names and who issued it.
 pub(super) fn described(certificate: &X509Ref) -> String {
-    let mut names: Vec<String> = certificate
-        .subject_alt_names()
-        .into_iter()
-        .flatten()
-        .filter_map(|name| {
-            let dns = name.dnsname().map(str::to_owned);
-            dns.or_else(|| name.ipaddress().and_then(ip_text))
-        })
-        .take(8)
-        .collect();
+    let mut names = alternative_names(certificate);
+    names.truncate(8);
     if names.is_empty() {
         names.push(common_name(certificate.subject_name()));
     }
@@ -52,6 +44,16 @@ pub(super) fn described(certificate: &X509Ref) -> String {
     )
 }
 
+/// DNS names and addresses (RFC 5280 section 4.2.1.6).
+pub(super) fn alternative_names(certificate: &X509Ref) -> Vec<String> {
+    let names = certificate.subject_alt_names().into_iter().flatten();
+    let text = names.filter_map(|name| {
+        let dns = name.dnsname().map(str::to_owned);
+        dns.or_else(|| name.ipaddress().and_then(ip_text))
+    });
+    text.collect()
+}
+
 fn ip_text(octets: &[u8]) -> Option<String> {
     if let Ok(v4) = <[u8; 4]>::try_from(octets) {
         return Some(std::net::Ipv4Addr::from(v4).to_string());
@@ -60,7 +62,7 @@ fn ip_text(octets: &[u8]) -> Option<String> {
     Some(std::net::Ipv6Addr::from(v6).to_string())
 }
 
-fn common_name(name: &X509NameRef) -> String {
+pub(super) fn common_name(name: &X509NameRef) -> String {
     let entry = name
         .entries_by_nid(Nid::COMMONNAME)
         .next()

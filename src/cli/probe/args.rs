@@ -1,0 +1,224 @@
+//! The arguments of `sendport probe`, and what follows from them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::target::word;
+use crate::config::auth::AuthMechanism;
+use crate::config::byte_size::ByteSize;
+use crate::config::tls::TlsMode;
+use crate::domain::{Notify, parse_mailbox};
+use crate::probe::Phase;
+
+/// Whom the check for an open relay asks for, where nobody is named (RFC 2606 section 3).
+const STRANGER: &str = "open-relay-check@example.com";
+
+/// Talks to a mail server as the service does, shows every step as it happens with its time, and
+/// explains what the server offers and refuses. Nothing is sent unless --send says so.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sendport probe --relay main                          as the service does it, up to the sign-in
+  sendport probe --relay main --to ops@contoso.com     would this recipient be taken?
+  sendport probe --relay main --to ops@contoso.com --send
+  sendport probe mail.contoso.com:587 --auth auto --user alerts --password-env PW
+  sendport probe --mx contoso.com --from a@fabrikam.com --to ops@contoso.com
+
+Exit codes: 0 all went well; 10 resolve, 11 connect, 12 tls, 13 greeting, 14 ehlo, 15 starttls,
+16 auth, 17 mail, 18 rcpt, 19 data, 20 content, 21 quit: the first step that failed; 30 open relay")]
+pub(in crate::cli) struct Args {
+    /// Server, as mail.contoso.com, mail.contoso.com:587 or [2001:db8::1]:25
+    #[arg(required_unless_present_any = ["relay", "mx"], conflicts_with_all = ["relay", "mx"])]
+    pub(super) host: Option<String>,
+    /// Relay of the configuration, with everything that its section says
+    #[arg(long, value_name = "NAME", conflicts_with = "mx")]
+    pub(super) relay: Option<String>,
+    /// Where mail for this domain goes, by the DNS: MX, A, AAAA, and SRV of submission
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) mx: Option<String>,
+    /// Name server to ask instead of the system's, as 127.0.0.1:53
+    #[arg(long, value_name = "ADDRESS", requires = "mx")]
+    pub(super) name_server: Option<SocketAddr>,
+    /// Port of the servers that --mx finds
+    #[arg(long, requires = "mx")]
+    pub(super) port: Option<u16>,
+    /// Sender [default: From of a send port of the relay, or sendport-probe@ this host]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub(super) from: Option<String>,
+    /// Recipient; may be given several times
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub(super) to: Vec<String>,
+    /// Submit a message to the recipients; without it they are asked for and nothing is sent
+    #[arg(long, requires = "to", conflicts_with = "stop_after")]
+    pub(super) send: bool,
+    /// Last step: connect, greeting, ehlo, starttls, auth, mail, rcpt or data [default: rcpt with
+    /// --to, mail with --from, else auth]
+    #[arg(long, value_name = "STEP")]
+    pub(super) stop_after: Option<Phase>,
+    /// Size of the message, such as 10MB, as it is announced and sent
+    #[arg(long, value_parser = size)]
+    pub(super) size: Option<usize>,
+    /// Ask for notifications: never, or some of success,failure,delay
+    #[arg(long, value_name = "WHEN", value_parser = notify)]
+    pub(super) notify: Option<Notify>,
+    /// How to encrypt: none, opportunistic, starttls or implicit [default: the relay's, or what
+    /// belongs to the port]
+    #[arg(long, value_name = "HOW", value_parser = word::<TlsMode>)]
+    pub(super) tls: Option<TlsMode>,
+    /// How to sign in: none, auto, plain, login, ntlm and so on [default: the relay's, or none]
+    #[arg(long, value_name = "MECHANISM", value_parser = word::<AuthMechanism>)]
+    pub(super) auth: Option<AuthMechanism>,
+    /// Who signs in
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: Option<String>,
+    /// File that holds the password
+    #[arg(long, value_name = "FILE", conflicts_with = "password_env")]
+    pub(super) password_file: Option<PathBuf>,
+    /// Environment variable that holds the password
+    #[arg(long, value_name = "VARIABLE")]
+    pub(super) password_env: Option<String>,
+    /// Let the password travel over a connection that is not encrypted
+    #[arg(long)]
+    pub(super) allow_cleartext_auth: bool,
+    /// Name to greet with
+    #[arg(long, value_name = "NAME")]
+    pub(super) ehlo: Option<String>,
+    /// PEM file of the authorities to trust
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Name that the certificate has to bear, where it is not the host's
+    #[arg(long, value_name = "NAME")]
+    pub(super) verify_name: Option<String>,
+    /// Accept any certificate
+    #[arg(long)]
+    pub(super) no_verify: bool,
+    /// One command at a time, although the server offers PIPELINING
+    #[arg(long)]
+    pub(super) no_pipelining: bool,
+    /// Wait no longer than this for each step, such as 10s [default: the relay's time-outs, or 30s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+    /// Speak of replies that take longer than this
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "4s")]
+    pub(super) slow: Duration,
+    /// Ask, without signing in, whether the server takes mail for somebody else's domain
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
+          default_missing_value = STRANGER, value_parser = address)]
+    pub(super) open_relay_check: Option<String>,
+    /// Keep the dialogue in this file, secrets struck out
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
+    /// One JSON document at the end instead of lines
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Args {
+    /// The last step.
+    pub(super) fn until(&self) -> Phase {
+        match (self.stop_after, self.send) {
+            (Some(phase), _) => phase,
+            (None, true) => Phase::Content,
+            (None, false) if !self.to.is_empty() => Phase::Rcpt,
+            (None, false) if self.from.is_some() => Phase::Mail,
+            (None, false) => Phase::Auth,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let mailbox = parse_mailbox(text).map_err(|error| error.to_string())?;
+    Ok(mailbox.address)
+}
+
+/// `10MB`, or octets.
+fn size(text: &str) -> Result<usize, String> {
+    let octets = match text.parse() {
+        Ok(octets) => octets,
+        Err(_) => {
+            ByteSize::try_from(text.to_owned())
+                .map_err(|error| error.to_string())?
+                .0
+        }
+    };
+    let most = ByteSize(1 << 30);
+    match usize::try_from(octets) {
+        Ok(size) if octets <= most.0 => Ok(size),
+        _ => Err(format!(
+            "expected at most {most}, found {}",
+            ByteSize(octets)
+        )),
+    }
+}
+
+fn notify(text: &str) -> Result<Notify, String> {
+    let written = match text {
+        "never" => serde_json::Value::from(text),
+        words => words.split(',').map(str::trim).collect(),
+    };
+    serde_json::from_value(written).map_err(|error| error.to_string())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime_serde::re::humantime::parse_duration(text)
+        .map_err(|error| format!("expected a time such as 10s or 2m, found '{text}': {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, String> {
+        let words = std::iter::once("probe").chain(line.split(' '));
+        let line = Line::try_parse_from(words);
+        line.map(|line| line.args)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_is_sent_unless_asked_for() {
+        for (line, until) in [
+            ("h", Phase::Auth),
+            ("h --from a@b.test", Phase::Mail),
+            ("h --to a@b.test", Phase::Rcpt),
+            ("h --to a@b.test --stop-after data", Phase::Data),
+            ("h --to a@b.test --send", Phase::Content),
+        ] {
+            assert_eq!(parse(line).expect(line).until(), until, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (line, said) in [
+            ("h --send", "--to"),
+            ("h --relay main", "cannot be used with"),
+            ("h --to ab", "'ab'"),
+            ("h --tls maybe", "opportunistic"),
+            ("h --auth secret", "cram-md5"),
+            ("h --stop-after quit", "expected one of connect"),
+            ("h --size 3GB", "at most 1GiB"),
+            ("h --notify bounce", "none of: success"),
+            ("h --timeout soon", "expected a time"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(error.contains(said), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_open_relay_is_looked_for_with_an_address_that_nobody_has() {
+        let asked = parse("h --open-relay-check").expect("a flag");
+        assert_eq!(asked.open_relay_check.as_deref(), Some(STRANGER));
+        let asked = parse("h --open-relay-check=me@elsewhere.test").expect("an address");
+        assert_eq!(asked.open_relay_check.as_deref(), Some("me@elsewhere.test"));
+    }
+}

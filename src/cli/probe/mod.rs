@@ -1,0 +1,295 @@
+//! `sendport probe`
+
+mod args;
+mod show;
+mod target;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+pub(super) use self::args::Args;
+use self::target::Target;
+use super::{Failure, config_file, say};
+use crate::app::{self, Look};
+use crate::config::Config;
+use crate::domain::parse_mailbox;
+use crate::probe::mail_hosts::{Directory, MailDomain, Route};
+use crate::probe::{Event, Listener, Phase, Plan, Report, dialogue_lines};
+use crate::relay::sign_in::{SignInLedger, Unshared};
+use crate::replies::ReplyTable;
+
+/// The server takes mail for strangers.
+const OPEN_RELAY: u8 = 30;
+
+/// Everything, for programs.
+#[derive(Serialize)]
+struct Document {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_domain: Option<MailDomain>,
+    sessions: Vec<Session>,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct Session {
+    target: String,
+    /// What was asked: the session itself, or whether it relays for strangers.
+    purpose: &'static str,
+    #[serde(flatten)]
+    report: Report,
+}
+
+/// What all sessions of one call have in common.
+struct Probe<'a> {
+    args: &'a Args,
+    config: Config,
+    replies: Arc<ReplyTable>,
+    log: Option<Arc<Mutex<File>>>,
+    sessions: Vec<Session>,
+    /// The first that is not 0.
+    failure: Option<(u8, String)>,
+}
+
+pub(in crate::cli) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
+    let config = Config::load(config_file(named).as_deref())?;
+    let mut probe = Probe {
+        replies: Arc::new(app::reply_table(&config)?),
+        log: args.log.as_ref().map(open_log).transpose()?,
+        args: &args,
+        config,
+        sessions: Vec::new(),
+        failure: None,
+    };
+    let mail_domain = match (&args.relay, &args.mx, &args.host) {
+        (Some(name), _, _) => {
+            let sign_ins = app::sign_ins_of(&probe.config).await;
+            let target = target::of_relay(&probe.config, name, &args)?;
+            probe.look_at(&target, &sign_ins).await?;
+            None
+        }
+        (None, Some(domain), _) => Some(probe.mail_domain(domain).await?),
+        (None, None, host) => {
+            let host = host.as_deref().unwrap_or_default();
+            let target = target::of_host(host, &args)?;
+            probe.look_at(&target, &unshared()).await?;
+            None
+        }
+    };
+    probe.end(mail_domain)
+}
+
+fn unshared() -> Arc<dyn SignInLedger> {
+    Arc::new(Unshared)
+}
+
+fn open_log(path: &PathBuf) -> Result<Arc<Mutex<File>>, Failure> {
+    let file = File::create(path)
+        .map_err(|error| Failure::Other(format!("cannot write '{}': {error}", path.display())))?;
+    Ok(Arc::new(Mutex::new(file)))
+}
+
+impl Probe<'_> {
+    /// The session itself, and what else was asked for.
+    async fn look_at(
+        &mut self,
+        target: &Target,
+        sign_ins: &Arc<dyn SignInLedger>,
+    ) -> Result<Option<Phase>, Failure> {
+        self.head(target, "probe");
+        let look = self.look(target, sign_ins);
+        let plan = self.plan(target);
+        let report = app::probe(&look, &plan, self.listener()).await?;
+        let failed = report.failed;
+        let verdict = show::verdict(&report, &self.args.to, plan.until.as_str());
+        self.tell(&format!("{}: {verdict}", target.name));
+        if let Some(phase) = failed {
+            let why = report
+                .refusals
+                .iter()
+                .find(|refusal| refusal.phase == phase);
+            let why = why.map_or(String::new(), |refusal| format!(": {}", refusal.reply()));
+            let what = format!("{} failed at {phase}{why}", target.name);
+            self.fail(phase.exit_code(), what);
+        }
+        self.keep(target, "session", report);
+        if let Some(stranger) = self.args.open_relay_check.clone() {
+            self.look_for_open_relay(target, stranger).await?;
+        }
+        Ok(failed)
+    }
+
+    async fn look_for_open_relay(
+        &mut self,
+        target: &Target,
+        stranger: String,
+    ) -> Result<(), Failure> {
+        self.head(target, "open relay check");
+        let plan = Plan {
+            until: Phase::Rcpt,
+            to: vec![stranger.clone()],
+            notify: None,
+            ..self.plan(target)
+        };
+        let unshared = unshared();
+        let look = self.look(target, &unshared);
+        let (report, open) = app::open_relay_check(&look, &plan, self.listener()).await?;
+        let verdict = match open {
+            Some(true) => format!("takes mail for {stranger} without a sign-in"),
+            Some(false) => {
+                format!("does not take mail for {stranger} without a sign-in: as it should be")
+            }
+            None => "could not be asked whether it is an open relay".to_owned(),
+        };
+        self.tell(&format!("{}: {verdict}", target.name));
+        if open == Some(true) {
+            self.fail(OPEN_RELAY, format!("{} {verdict}", target.name));
+        }
+        self.keep(target, "open_relay_check", report);
+        Ok(())
+    }
+
+    /// Where the mail of a domain goes: the hosts are tried as a sender would, up to the first that
+    /// answers.
+    async fn mail_domain(&mut self, domain: &str) -> Result<MailDomain, Failure> {
+        let directory = Directory::open(self.args.name_server).map_err(Failure::Other)?;
+        let found = directory.mail_of(domain).await.map_err(Failure::Config)?;
+        for line in show::mail_domain(&found) {
+            self.tell(&line);
+        }
+        if found
+            .route
+            .hosts()
+            .iter()
+            .all(|host| host.addresses.is_empty())
+        {
+            let what = match found.route {
+                Route::NullMx => "takes no mail (null MX)",
+                Route::NoDomain => "does not exist",
+                Route::Failed { .. } => "could not be looked up",
+                _ => "has no host with an address",
+            };
+            self.fail(
+                Phase::Resolve.exit_code(),
+                format!("{} {what}", found.domain),
+            );
+            return Ok(found);
+        }
+        self.try_hosts(&found).await?;
+        Ok(found)
+    }
+
+    async fn try_hosts(&mut self, found: &MailDomain) -> Result<(), Failure> {
+        for host in found.route.hosts() {
+            for address in &host.addresses {
+                let target = target::of_mail_host(*address, &host.name, self.args)?;
+                self.failure = None;
+                let failed = self.look_at(&target, &unshared()).await?;
+                if failed.is_none_or(|phase| phase > Phase::Greeting) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn look<'l>(&'l self, target: &'l Target, sign_ins: &'l Arc<dyn SignInLedger>) -> Look<'l> {
+        Look {
+            name: &target.name,
+            section: &target.section,
+            sign_ins,
+            replies: &self.replies,
+            slow: self.args.slow,
+        }
+    }
+
+    fn plan(&self, target: &Target) -> Plan {
+        let host = app::name_of_this_host().unwrap_or_else(|| "localhost".to_owned());
+        let from = self.args.from.clone().or_else(|| self.send_port_from());
+        Plan {
+            until: self.args.until(),
+            from: from.unwrap_or_else(|| format!("sendport-probe@{host}")),
+            to: self.args.to.clone(),
+            notify: self.args.notify.clone(),
+            size: self.args.size.unwrap_or_default(),
+            host,
+            ..Plan::up_to_sign_in(&target.section)
+        }
+    }
+
+    /// From of the first send port that uses the relay.
+    fn send_port_from(&self) -> Option<String> {
+        let relay = self.args.relay.as_ref()?;
+        let mut ports = self.config.send_port.values();
+        let port = ports.find(|port| port.relays.contains(relay))?;
+        Some(parse_mailbox(&port.from).ok()?.address)
+    }
+
+    fn listener(&self) -> Listener {
+        let (quiet, log) = (self.args.json, self.log.clone());
+        Box::new(move |event: &Event| {
+            if !quiet {
+                show::event(event).iter().for_each(say);
+            }
+            if let Some(log) = &log {
+                write_log(log, &dialogue_lines(event));
+            }
+        })
+    }
+
+    fn head(&self, target: &Target, what: &str) {
+        let section = &target.section;
+        let line = format!("{what} {}, port {}", target.name, section.port());
+        self.tell(&line);
+        if let Some(log) = &self.log {
+            write_log(log, &[format!("* {line}")]);
+        }
+    }
+
+    fn tell(&self, line: &str) {
+        if !self.args.json {
+            say(show::plain(line));
+        }
+    }
+
+    fn keep(&mut self, target: &Target, purpose: &'static str, report: Report) {
+        let target = format!("{}:{}", target.name, target.section.port());
+        self.sessions.push(Session {
+            target,
+            purpose,
+            report,
+        });
+    }
+
+    fn fail(&mut self, code: u8, what: String) {
+        self.failure.get_or_insert((code, what));
+    }
+
+    fn end(self, mail_domain: Option<MailDomain>) -> Result<(), Failure> {
+        if self.args.json {
+            let document = Document {
+                mail_domain,
+                sessions: self.sessions,
+                exit_code: self.failure.as_ref().map_or(0, |(code, _)| *code),
+            };
+            let text = serde_json::to_string_pretty(&document)
+                .map_err(|error| Failure::Other(error.to_string()))?;
+            say(text);
+        }
+        match self.failure {
+            None => Ok(()),
+            Some((code, what)) => Err(Failure::Probe(code, show::plain(&what))),
+        }
+    }
+}
+
+/// A log that cannot be written any more does not end the session.
+fn write_log(log: &Mutex<File>, lines: &[String]) {
+    let mut file = log.lock().unwrap_or_else(PoisonError::into_inner);
+    for line in lines {
+        let _written = writeln!(file, "{}", show::plain(line));
+    }
+}

@@ -1,0 +1,25 @@
+//! The dialogue as a file: what telnet's `set logfile` kept, without the secrets.
+
+use super::event::{Event, What};
+
+/// The lines of an event: `C:` is us, `S:` the server, `*` neither.
+pub fn dialogue_lines(event: &Event) -> Vec<String> {
+    match &event.what {
+        What::Note { text } => vec![format!("* {text}")],
+        What::Said { line } => vec![format!("C: {line}")],
+        What::Heard { lines } => lines.iter().map(|it| format!("S: {}", it.text)).collect(),
+        What::Certificates { chain } => {
+            let line = |it: &super::Certificate| {
+                format!(
+                    "* certificate of '{}' by '{}', {} to {}",
+                    it.subject, it.issuer, it.not_before, it.not_after
+                )
+            };
+            chain.iter().map(line).collect()
+        }
+        // What was heard stands there already.
+        What::Refused(refusal) if refusal.code != 0 => Vec::new(),
+        What::Refused(refusal) => vec![format!("* {}", refusal.reply())],
+        What::Warning(warning) => vec![format!("* warning: {}", warning.text)],
+    }
+}

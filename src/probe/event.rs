@@ -1,0 +1,155 @@
+//! What a probe shows, one event after the other.
+
+use serde::Serialize;
+
+use super::Phase;
+use crate::domain::{Fault, Reply, Timestamp};
+use crate::replies::Entry;
+
+/// Something happened.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// In which step.
+    pub phase: Phase,
+    /// Milliseconds since the beginning.
+    pub at_ms: u64,
+    /// Milliseconds that it was waited for.
+    pub took_ms: Option<u64>,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// On our side, or below SMTP.
+    Note {
+        /// A sentence.
+        text: String,
+    },
+    /// A line was written; what is secret in it is struck out.
+    Said {
+        /// Without its end.
+        line: String,
+    },
+    /// A reply came.
+    Heard {
+        /// Its lines.
+        lines: Vec<HeardLine>,
+    },
+    /// The server showed its certificates, its own first.
+    Certificates {
+        /// The chain.
+        chain: Vec<Certificate>,
+    },
+    /// The step was refused, or could not be taken.
+    Refused(Refusal),
+    /// Something is unsafe.
+    Warning(Warning),
+}
+
+/// A line of a reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeardLine {
+    /// As the server sent it.
+    pub text: String,
+    /// What an offered extension means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<String>,
+}
+
+/// A certificate of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    /// Whose: common name.
+    pub subject: String,
+    /// The names that it is for.
+    pub names: Vec<String>,
+    /// Who vouches for it: common name.
+    pub issuer: String,
+    /// Valid from.
+    pub not_before: Timestamp,
+    /// Valid until.
+    pub not_after: Timestamp,
+    /// Whole days left; negative where it has ended.
+    pub days_left: i64,
+    /// What `pin_sha256` may hold for it.
+    pub pin: String,
+}
+
+/// A refusal, and what the table of replies says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// In which step.
+    pub phase: Phase,
+    /// Who was refused, where it is about one recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// Reply code; 0 where no reply came.
+    pub code: u16,
+    /// Enhanced status code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enhanced: Option<String>,
+    /// What was said, or what happened instead.
+    pub text: String,
+    /// What the table says.
+    #[serde(flatten)]
+    pub explanation: Option<Explanation>,
+}
+
+/// Cause and advice, from the table of replies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Which entry of the table.
+    pub key: String,
+    /// Whose fault.
+    pub fault: Fault,
+    /// Why a server says this.
+    pub cause: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// Something that is unsafe, or will be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// A word for programs.
+    pub key: &'static str,
+    /// A sentence.
+    pub text: String,
+}
+
+impl Refusal {
+    pub(super) fn new(phase: Phase, recipient: Option<String>, reply: &Reply) -> Self {
+        Self {
+            phase,
+            recipient,
+            code: reply.code,
+            enhanced: reply.enhanced.map(|code| code.to_string()),
+            text: reply.text.clone(),
+            explanation: None,
+        }
+    }
+
+    /// The reply as one line.
+    pub fn reply(&self) -> String {
+        let code = (self.code != 0).then(|| self.code.to_string());
+        let text = Some(self.text.clone()).filter(|text| !text.is_empty());
+        let parts = [code, self.enhanced.clone(), text];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Explanation {
+    /// `fault`: where the session knows better than the table.
+    pub(super) fn of(entry: &Entry, fault: Option<Fault>) -> Self {
+        Self {
+            key: entry.key.clone(),
+            fault: fault.unwrap_or(entry.fault),
+            cause: entry.cause.clone(),
+            advice: entry.advice.clone(),
+        }
+    }
+}

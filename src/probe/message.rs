@@ -1,0 +1,92 @@
+//! The message that a probe submits.
+
+use std::fmt::Write as _;
+
+use crate::domain::{Message, SecuredMessage, Timestamp};
+use crate::smime::{self, Measures, SmimeError};
+
+const LINE: &str = "This line is only here to make the message as long as was asked for.\r\n";
+
+/// What it is made of. The addresses are checked ones: what is no address would be a header.
+pub(super) struct Parts<'a> {
+    pub(super) from: &'a str,
+    pub(super) to: &'a [String],
+    /// Where it is probed from.
+    pub(super) host: &'a str,
+    /// Octets at least.
+    pub(super) size: usize,
+    pub(super) now: Timestamp,
+}
+
+/// A mail that says what it is, padded to its size.
+pub(super) fn message(parts: &Parts<'_>) -> Result<SecuredMessage, SmimeError> {
+    let id = uuid::Uuid::new_v4().simple();
+    let message_id = format!("<{id}@{}>", parts.host.trim_matches(['[', ']'].as_slice()));
+    let to = match parts.to.is_empty() {
+        true => "undisclosed-recipients:;".to_owned(),
+        false => parts.to.join(",\r\n "),
+    };
+    let mut octets = String::new();
+    let date = parts.now.to_rfc2822();
+    let lines = [
+        format!("Date: {date}"),
+        format!("From: {}", parts.from),
+        format!("To: {to}"),
+        "Subject: sendport probe".to_owned(),
+        format!("Message-ID: {message_id}"),
+        "MIME-Version: 1.0".to_owned(),
+        "Content-Type: text/plain; charset=us-ascii".to_owned(),
+        "Auto-Submitted: auto-generated".to_owned(),
+        String::new(),
+        "Somebody tried by `sendport probe` whether mail gets through. It did.".to_owned(),
+    ];
+    for line in lines {
+        // Into memory, which does not fail.
+        let _written = write!(octets, "{line}\r\n");
+    }
+    pad(&mut octets, parts.size);
+    let octets = octets.into_bytes();
+    smime::secure(Message { message_id, octets }, &Measures::None)
+}
+
+/// With whole lines, and one that is as long as what is missing.
+fn pad(octets: &mut String, size: usize) {
+    while octets.len() + LINE.len() + 3 <= size {
+        octets.push_str(LINE);
+    }
+    let missing = size.saturating_sub(octets.len());
+    if missing > 2 {
+        octets.push_str(&"x".repeat(missing - 2));
+        octets.push_str("\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    fn made(size: usize) -> SecuredMessage {
+        let parts = Parts {
+            from: "a@b.test",
+            to: &["c@d.test".to_owned(), "e@f.test".to_owned()],
+            host: "[192.0.2.1]",
+            size,
+            now: SystemClock.now(),
+        };
+        message(&parts).expect("a message")
+    }
+
+    #[test]
+    fn it_is_as_long_as_was_asked_for_in_lines_that_every_server_takes() {
+        let least = made(0).octets().len();
+        for size in [least + 3, least + 70, least + 140, 10_000, 99_999] {
+            let message = made(size);
+            assert_eq!(message.octets().len(), size);
+            let text = std::str::from_utf8(message.octets()).expect("text");
+            assert!(text.ends_with("\r\n") && !text.replace("\r\n", "").contains(['\r', '\n']));
+            assert!(text.split("\r\n").all(|line| line.len() < 500));
+        }
+        assert!(made(0).message_id().ends_with("@192.0.2.1>"));
+    }
+}

@@ -1,0 +1,258 @@
+//! One session with an SMTP server, shown and explained as it happens: what people did by telnet.
+//!
+//! In come an [`SmtpRelay`] that the service would use as it is, and a [`Plan`]; out go events
+//! while it happens and a [`Report`] at the end. The session is [`crate::smtp`]'s own, on which a
+//! [`Recorder`] looks on; what a refusal means stands in the table of replies.
+
+mod dialogue_log;
+mod event;
+mod extensions;
+pub mod mail_hosts;
+mod message;
+mod phase;
+mod recorder;
+mod warnings;
+
+use serde::Serialize;
+
+pub use dialogue_log::dialogue_lines;
+pub use event::{Certificate, Event, Explanation, HeardLine, Refusal, Warning, What};
+pub use phase::Phase;
+pub use recorder::{Listener, Recorder};
+pub use warnings::{SLOW, SOON_DAYS};
+
+use crate::config::relay::SmtpRelay as SmtpConfig;
+use crate::domain::{
+    Command, DsnRequest, DsnReturn, Envelope, ForwardPath, Notify, Reply, ReversePath,
+    SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
+};
+use crate::relay::{NotReady, Relay};
+use crate::smime::SmimeError;
+use crate::smtp::SmtpRelay;
+
+/// How far to go, and with what.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The last step; [`Phase::Content`] submits a message.
+    pub until: Phase,
+    /// Reverse-path, and From of the message.
+    pub from: String,
+    /// Forward-paths.
+    pub to: Vec<String>,
+    /// `NOTIFY`, where the server offers DSN.
+    pub notify: Option<Notify>,
+    /// Octets of the message at least, as `SIZE` says them.
+    pub size: usize,
+    /// What stands behind the `@` of the Message-ID.
+    pub host: String,
+    /// The certificate is checked, or need not be.
+    pub checks_certificate: bool,
+}
+
+impl Plan {
+    /// Of a section, for a session without a mail transaction.
+    pub fn up_to_sign_in(section: &SmtpConfig) -> Self {
+        Self {
+            until: Phase::Auth,
+            from: String::new(),
+            to: Vec::new(),
+            notify: None,
+            size: 0,
+            host: String::new(),
+            checks_certificate: checks_certificate(section),
+        }
+    }
+}
+
+/// By its chain, or by a pin.
+fn checks_certificate(section: &SmtpConfig) -> bool {
+    section.checks_chain() || !section.pin_sha256.is_empty()
+}
+
+/// How a session went.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The first step that failed.
+    pub failed: Option<Phase>,
+    /// The server, as far as it is known.
+    pub server: Server,
+    /// The extensions that it offered last, with their meaning.
+    pub extensions: Vec<HeardLine>,
+    /// What it showed, its own certificate first.
+    pub certificates: Vec<Certificate>,
+    /// Recipients that it took.
+    pub accepted: Vec<String>,
+    /// It took the message.
+    pub sent: bool,
+    /// Every refusal with its explanation.
+    pub refusals: Vec<Refusal>,
+    /// What is unsafe, or will be.
+    pub warnings: Vec<Warning>,
+    /// Everything in its order.
+    pub events: Vec<Event>,
+}
+
+/// Facts of the session.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Server {
+    /// What it calls itself in its greeting.
+    pub name: Option<String>,
+    /// `address:port`.
+    pub address: Option<String>,
+    /// Where it was encrypted.
+    pub tls_version: Option<String>,
+    /// Where it was encrypted.
+    pub tls_cipher: Option<String>,
+    /// Where we signed in.
+    pub auth_mechanism: Option<String>,
+}
+
+/// Carries the plan out over `relay`, on which `recorder` looks on already.
+///
+/// # Errors
+/// [`SmimeError`] where the message could not be made.
+pub async fn look(
+    relay: &SmtpRelay,
+    recorder: &Recorder,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<Report, SmimeError> {
+    let facts = match plan.until.command() {
+        until @ (Command::Mail | Command::Rcpt | Command::Data | Command::EndOfData) => {
+            let outcome = transaction(relay, recorder, plan, until, now).await?;
+            relay.close().await;
+            outcome
+        }
+        until => session(relay.rehearse_session(until).await, recorder),
+    };
+    let handshake_failed = matches!(facts.1, Some(Phase::Tls | Phase::Starttls));
+    if plan.until > Phase::Ehlo && !handshake_failed {
+        recorder.look_back(plan.checks_certificate);
+    }
+    Ok(report(recorder, facts))
+}
+
+/// Facts, first failure, accepted recipients, and whether the message was taken.
+type Went = (SessionFacts, Option<Phase>, Vec<String>, bool);
+
+fn session(opened: Result<SessionFacts, NotReady>, recorder: &Recorder) -> Went {
+    match opened {
+        Ok(facts) => (facts, None, Vec::new(), false),
+        Err(NotReady { reply, fault }) => {
+            let phase = recorder.phase_of(&reply);
+            recorder.refused(&reply, None, fault);
+            (SessionFacts::default(), Some(phase), Vec::new(), false)
+        }
+    }
+}
+
+async fn transaction(
+    relay: &SmtpRelay,
+    recorder: &Recorder,
+    plan: &Plan,
+    until: Command,
+    now: Timestamp,
+) -> Result<Went, SmimeError> {
+    let parts = message::Parts {
+        from: &plan.from,
+        to: &plan.to,
+        host: &plan.host,
+        size: plan.size,
+        now,
+    };
+    let message = message::message(&parts)?;
+    let envelope = envelope(plan, message.message_id());
+    let report = relay.rehearse_transaction(&envelope, &message, until).await;
+    Ok(went(report, recorder, &envelope))
+}
+
+fn envelope(plan: &Plan, message_id: &str) -> Envelope {
+    let path = |(ordinal, address): (u32, &String)| ForwardPath {
+        ordinal,
+        address: address.clone(),
+    };
+    Envelope {
+        reverse_path: ReversePath(Some(plan.from.clone()).filter(|from| !from.is_empty())),
+        forward_paths: (0..).zip(&plan.to).map(path).collect(),
+        dsn: plan.notify.clone().map(|notify| DsnRequest {
+            envelope_id: message_id.trim_matches(['<', '>'].as_slice()).to_owned(),
+            notify: Some(notify),
+            returns: Some(DsnReturn::Headers),
+        }),
+    }
+}
+
+fn went(report: SubmissionReport, recorder: &Recorder, envelope: &Envelope) -> Went {
+    if let SubmissionEnd::NotBegun { reply, fault } = report.end {
+        return session(Err(NotReady { reply, fault }), recorder);
+    }
+    let address = |ordinal: Option<u32>| {
+        let mut paths = envelope.forward_paths.iter();
+        let path = paths.find(|path| Some(path.ordinal) == ordinal)?;
+        Some(path.address.clone())
+    };
+    let (mut failed, mut accepted, mut sent) = (None, Vec::new(), false);
+    for answered in &report.replies {
+        let (reply, recipient) = (&answered.reply, address(answered.ordinal));
+        if is_refusal(reply) {
+            failed = failed.or(Some(recorder.phase_of(reply)));
+            recorder.refused(reply, recipient.as_deref(), None);
+            continue;
+        }
+        sent |= reply.command == Command::EndOfData;
+        accepted.extend(recipient);
+    }
+    (report.facts, failed, accepted, sent)
+}
+
+/// 354 is none.
+fn is_refusal(reply: &Reply) -> bool {
+    !matches!(reply.code, 200..=399)
+}
+
+fn report(recorder: &Recorder, (facts, failed, accepted, sent): Went) -> Report {
+    let state = recorder.lock();
+    Report {
+        failed,
+        server: Server {
+            name: facts.server_name,
+            address: facts.remote_address,
+            tls_version: facts.tls_version,
+            tls_cipher: facts.tls_cipher,
+            auth_mechanism: facts.auth_mechanism,
+        },
+        extensions: state.extensions.clone(),
+        certificates: state.certificates.clone(),
+        accepted,
+        sent,
+        refusals: state.refusals.iter().map(|(_, it)| it.clone()).collect(),
+        warnings: state.warnings.clone(),
+        events: state.events.clone(),
+    }
+}
+
+/// Whether the server takes mail for a stranger from one who has not signed in. Nothing is sent.
+/// True where it does; `None` where it was not asked, because the session ended before.
+///
+/// # Errors
+/// [`SmimeError`] where the message could not be made.
+pub async fn relays_for_strangers(
+    relay: &SmtpRelay,
+    recorder: &Recorder,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(Report, Option<bool>), SmimeError> {
+    let mut report = look(relay, recorder, plan, now).await?;
+    let answer = match report.failed {
+        None => Some(true),
+        Some(Phase::Rcpt | Phase::Mail) => Some(false),
+        Some(_) => None,
+    };
+    if answer == Some(true) {
+        let stranger = plan.to.first().map_or("", String::as_str);
+        let warning = warnings::of_open_relay(stranger);
+        recorder.warn(Phase::Rcpt, warning.clone());
+        report.warnings.push(warning);
+    }
+    Ok((report, answer))
+}

@@ -1,0 +1,175 @@
+//! The steps of a session as people name them, and the exit code of each.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::Command;
+
+/// One step of a session, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The name becomes addresses.
+    Resolve,
+    /// TCP.
+    Connect,
+    /// A TLS handshake: from the first octet, or after STARTTLS.
+    Tls,
+    /// The server's first reply (RFC 5321 section 3.1).
+    Greeting,
+    /// `EHLO`, or `HELO` instead.
+    Ehlo,
+    /// `STARTTLS` up to its reply (RFC 3207).
+    Starttls,
+    /// `AUTH` (RFC 4954).
+    Auth,
+    /// `MAIL`.
+    Mail,
+    /// `RCPT`, each.
+    Rcpt,
+    /// `DATA`, up to its 354.
+    Data,
+    /// Content and final dot.
+    Content,
+    /// `QUIT`, and `RSET` before it.
+    Quit,
+}
+
+impl Phase {
+    /// All of them, in their order.
+    pub const ALL: [Self; 12] = [
+        Self::Resolve,
+        Self::Connect,
+        Self::Tls,
+        Self::Greeting,
+        Self::Ehlo,
+        Self::Starttls,
+        Self::Auth,
+        Self::Mail,
+        Self::Rcpt,
+        Self::Data,
+        Self::Content,
+        Self::Quit,
+    ];
+
+    /// The word that stands in the output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Greeting => "greeting",
+            Self::Ehlo => "ehlo",
+            Self::Starttls => "starttls",
+            Self::Auth => "auth",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::Content => "content",
+            Self::Quit => "quit",
+        }
+    }
+
+    /// What the program ends with where this step failed: 10 and more.
+    pub fn exit_code(self) -> u8 {
+        10 + self as u8
+    }
+
+    /// The last command of the session where it is to stop after this step.
+    pub fn command(self) -> Command {
+        match self {
+            Self::Resolve | Self::Connect => Command::Connect,
+            Self::Greeting => Command::Greeting,
+            Self::Ehlo => Command::Ehlo,
+            Self::Starttls | Self::Tls => Command::StartTls,
+            Self::Auth => Command::Auth,
+            Self::Mail => Command::Mail,
+            Self::Rcpt => Command::Rcpt,
+            Self::Data => Command::Data,
+            Self::Content | Self::Quit => Command::EndOfData,
+        }
+    }
+
+    /// The step that a reply to `command` belongs to, where nothing more precise is known.
+    pub(super) fn of(command: Command) -> Self {
+        match command {
+            Command::Connect => Self::Connect,
+            Command::Greeting => Self::Greeting,
+            Command::Ehlo => Self::Ehlo,
+            Command::StartTls => Self::Starttls,
+            Command::Auth => Self::Auth,
+            Command::Mail => Self::Mail,
+            Command::Rcpt => Self::Rcpt,
+            Command::Data => Self::Data,
+            Command::EndOfData => Self::Content,
+            Command::Rset | Command::Quit => Self::Quit,
+        }
+    }
+
+    /// The step that a written line begins; `None` for an answer within a dialogue.
+    pub(super) fn of_line(line: &str) -> Option<Self> {
+        match line.split_ascii_whitespace().next()? {
+            "EHLO" | "HELO" => Some(Self::Ehlo),
+            "STARTTLS" => Some(Self::Starttls),
+            "AUTH" => Some(Self::Auth),
+            "MAIL" => Some(Self::Mail),
+            "RCPT" => Some(Self::Rcpt),
+            "DATA" => Some(Self::Data),
+            "RSET" | "QUIT" => Some(Self::Quit),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Phase {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl FromStr for Phase {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let stops = || Self::ALL.into_iter().filter(|phase| phase.may_be_last());
+        stops().find(|phase| phase.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = stops().map(Self::as_str).collect();
+            format!("expected one of {}, found '{text}'", known.join(", "))
+        })
+    }
+}
+
+impl Phase {
+    /// A session may be told to stop after it.
+    fn may_be_last(self) -> bool {
+        !matches!(self, Self::Resolve | Self::Tls | Self::Content | Self::Quit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_step_has_an_exit_code_of_its_own_that_no_other_verb_uses() {
+        let codes: Vec<u8> = Phase::ALL.into_iter().map(Phase::exit_code).collect();
+        assert_eq!(codes, (10..22).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_session_stops_where_one_says() {
+        assert_eq!("rcpt".parse(), Ok(Phase::Rcpt));
+        let error = "quit".parse::<Phase>().expect_err("no step to stop after");
+        assert!(error.contains("greeting, ehlo, starttls"), "{error}");
+        for phase in Phase::ALL.into_iter().filter(|phase| phase.may_be_last()) {
+            assert_eq!(Phase::of(phase.command()), phase);
+        }
+    }
+}

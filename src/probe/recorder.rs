@@ -1,0 +1,361 @@
+//! Makes events of the steps of a session, and hands each on as it happens.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::event::{Certificate, Event, Explanation, HeardLine, Refusal, Warning, What};
+use super::{Phase, extensions, warnings};
+use crate::clock::Clock;
+use crate::domain::{Fault, Reply, Timestamp};
+use crate::replies::ReplyTable;
+use crate::smtp::observer::{SessionObserver, ShownCertificate, Step};
+use crate::smtp::reply_parser::ServerReply;
+
+/// Told of each event at once.
+pub type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+
+/// Looks on at one session.
+pub struct Recorder {
+    replies: Arc<ReplyTable>,
+    listener: Listener,
+    /// What takes longer is spoken of.
+    slow: Duration,
+    now: Timestamp,
+    begun: Instant,
+    state: Mutex<State>,
+}
+
+/// What is known by now.
+#[derive(Default)]
+pub(super) struct State {
+    /// The step that is under way.
+    phase: Option<Phase>,
+    /// When what is waited for began.
+    mark: Option<Instant>,
+    /// What was said and not answered yet.
+    asked: VecDeque<Asked>,
+    encrypted: bool,
+    offers_starttls: bool,
+    pub(super) heard: Option<Phase>,
+    pub(super) certificates: Vec<Certificate>,
+    pub(super) extensions: Vec<HeardLine>,
+    pub(super) events: Vec<Event>,
+    pub(super) refusals: Vec<(Reply, Refusal)>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// A line that waits for its reply.
+struct Asked {
+    phase: Phase,
+    line: String,
+    since: Instant,
+}
+
+impl Recorder {
+    /// For one session.
+    pub fn new(
+        replies: Arc<ReplyTable>,
+        clock: &dyn Clock,
+        slow: Duration,
+        listener: Listener,
+    ) -> Self {
+        Self {
+            replies,
+            listener,
+            slow,
+            now: clock.now(),
+            begun: Instant::now(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The step that a reply to a command belongs to: `CONNECT` stands for three.
+    pub(super) fn phase_of(&self, reply: &Reply) -> Phase {
+        let under_way = self.lock().phase;
+        match (Phase::of(reply.command), under_way) {
+            (Phase::Connect, None) => Phase::Resolve,
+            (Phase::Connect, Some(phase @ (Phase::Resolve | Phase::Tls))) => phase,
+            (Phase::Starttls, Some(Phase::Tls)) => Phase::Tls,
+            (phase, _) => phase,
+        }
+    }
+
+    /// A step was not taken for `reply`. What was heard already is not told again.
+    pub(super) fn refused(&self, reply: &Reply, recipient: Option<&str>, fault: Option<Fault>) {
+        let phase = self.phase_of(reply);
+        let mut state = self.lock();
+        if state.refusals.iter().any(|(heard, _)| heard == reply) {
+            return;
+        }
+        let since = state.asked.pop_front().map(|asked| asked.since);
+        let took = since.or(state.mark).filter(|_| reply.code == 0);
+        let refusal = Refusal {
+            explanation: self.explanation(reply, fault),
+            ..Refusal::new(phase, recipient.map(str::to_owned), reply)
+        };
+        state.refusals.push((reply.clone(), refusal.clone()));
+        self.push(&mut state, phase, took, What::Refused(refusal));
+    }
+
+    /// Something is unsafe, or will be.
+    pub(super) fn warn(&self, phase: Phase, warning: Warning) {
+        self.add_warning(&mut self.lock(), phase, warning);
+    }
+
+    fn explanation(&self, reply: &Reply, fault: Option<Fault>) -> Option<Explanation> {
+        let entry = self.replies.explain(reply)?;
+        Some(Explanation::of(entry, fault))
+    }
+
+    fn push(&self, state: &mut State, phase: Phase, since: Option<Instant>, what: What) {
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let event = Event {
+            phase,
+            at_ms: millis(self.begun.elapsed()),
+            took_ms: since.map(|since| millis(since.elapsed())),
+            what,
+        };
+        (self.listener)(&event);
+        state.events.push(event);
+    }
+
+    fn add_warning(&self, state: &mut State, phase: Phase, warning: Warning) {
+        if state.warnings.contains(&warning) {
+            return;
+        }
+        state.warnings.push(warning.clone());
+        self.push(state, phase, None, What::Warning(warning));
+    }
+
+    fn note(&self, state: &mut State, phase: Phase, since: Option<Instant>, text: String) {
+        self.push(state, phase, since, What::Note { text });
+    }
+
+    /// A wait begins.
+    fn begin(&self, state: &mut State, phase: Phase, text: String) {
+        state.phase = Some(phase);
+        state.mark = Some(Instant::now());
+        self.note(state, phase, None, text);
+    }
+
+    fn said(&self, state: &mut State, line: String) {
+        let phase = Phase::of_line(&line).or(state.phase).unwrap_or(Phase::Auth);
+        state.phase = Some(phase);
+        let mechanism = line.strip_prefix("AUTH ").map(|rest| {
+            let end = rest.find(' ').unwrap_or(rest.len());
+            rest[..end].to_owned()
+        });
+        state.asked.push_back(Asked {
+            phase,
+            line: line.clone(),
+            since: Instant::now(),
+        });
+        self.push(state, phase, None, What::Said { line });
+        if let Some(mechanism) = mechanism.filter(|_| !state.encrypted) {
+            self.add_warning(state, phase, warnings::of_sign_in_in_clear(&mechanism));
+        }
+    }
+
+    fn heard(&self, state: &mut State, reply: ServerReply) {
+        let asked = state.asked.pop_front();
+        let phase = asked.as_ref().map_or(Phase::Quit, |asked| asked.phase);
+        let since = asked.as_ref().map(|asked| asked.since);
+        let lines = heard_lines(&reply, phase);
+        if phase == Phase::Ehlo && reply.code < 400 {
+            state.extensions = lines[1.min(lines.len())..].to_vec();
+        }
+        state.heard = Some(phase);
+        self.push(state, phase, since, What::Heard { lines });
+        if let Some(took) = since.map(|since| since.elapsed())
+            && took > self.slow
+        {
+            self.add_warning(state, phase, warnings::of_slow_reply(took));
+        }
+        self.look_at(state, phase, &reply);
+        let asked = asked.map_or(String::new(), |asked| asked.line);
+        if asked.starts_with("EHLO") && matches!(reply.code, 500 | 502 | 504) {
+            let text = "the server does not know EHLO; HELO follows, which offers no extensions";
+            self.note(state, phase, None, text.to_owned());
+        } else if reply.code >= 400 {
+            self.heard_refusal(state, phase, recipient_of(&asked), reply);
+        }
+    }
+
+    fn heard_refusal(
+        &self,
+        state: &mut State,
+        phase: Phase,
+        recipient: Option<String>,
+        reply: ServerReply,
+    ) {
+        let reply = reply.into_reply(command_of(phase));
+        let refusal = Refusal {
+            explanation: self.explanation(&reply, None),
+            ..Refusal::new(phase, recipient, &reply)
+        };
+        state.refusals.push((reply, refusal.clone()));
+        self.push(state, phase, None, What::Refused(refusal));
+    }
+
+    /// What a reply shows that is unsafe.
+    fn look_at(&self, state: &mut State, phase: Phase, reply: &ServerReply) {
+        let found = match phase {
+            Phase::Greeting => warnings::of_greeting(reply.first_line()),
+            Phase::Ehlo if !state.encrypted => {
+                let offers = |line: &String| line.eq_ignore_ascii_case("STARTTLS");
+                state.offers_starttls |= reply.lines.iter().skip(1).any(offers);
+                let lines = reply.lines.iter().skip(1);
+                lines
+                    .filter_map(|line| warnings::of_offer_in_clear(line))
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        for warning in found {
+            self.add_warning(state, phase, warning);
+        }
+    }
+
+    fn shown(&self, state: &mut State, chain: Vec<ShownCertificate>) {
+        let chain: Vec<_> = chain.into_iter().map(|it| self.certificate(it)).collect();
+        state.certificates.clone_from(&chain);
+        let ending: Vec<_> = chain.iter().filter_map(warnings::of_certificate).collect();
+        if !chain.is_empty() {
+            self.push(state, Phase::Tls, None, What::Certificates { chain });
+        }
+        for warning in ending {
+            self.add_warning(state, Phase::Tls, warning);
+        }
+    }
+
+    fn certificate(&self, shown: ShownCertificate) -> Certificate {
+        let moment = |seconds| Timestamp::from_timestamp(seconds, 0).unwrap_or_default();
+        let not_after = moment(shown.not_after);
+        Certificate {
+            subject: shown.subject,
+            names: shown.names,
+            issuer: shown.issuer,
+            not_before: moment(shown.not_before),
+            not_after,
+            days_left: (not_after - self.now).num_seconds().div_euclid(86_400),
+            pin: shown.pin,
+        }
+    }
+
+    fn secured(&self, state: &mut State, version: &str, cipher: &str) {
+        state.encrypted = true;
+        let since = state.mark;
+        // Of TLS from the first octet: the greeting is waited for only now.
+        if let Some(greeting) = state.asked.front_mut() {
+            greeting.since = Instant::now();
+        }
+        self.note(state, Phase::Tls, since, format!("{version}, {cipher}"));
+        if let Some(warning) = warnings::of_tls_version(version) {
+            self.add_warning(state, Phase::Tls, warning);
+        }
+    }
+
+    /// What the session showed as a whole.
+    pub(super) fn look_back(&self, checks_certificate: bool) {
+        let mut state = self.lock();
+        let greeted = state.heard.is_some_and(|phase| phase >= Phase::Ehlo);
+        if greeted && !state.encrypted {
+            let warning = warnings::of_clear_text(state.offers_starttls);
+            self.add_warning(&mut state, Phase::Ehlo, warning);
+        }
+        if state.encrypted && !checks_certificate {
+            let warning = warnings::of_unchecked_certificate();
+            self.add_warning(&mut state, Phase::Tls, warning);
+        }
+    }
+}
+
+impl SessionObserver for Recorder {
+    fn saw(&self, step: Step) {
+        let state = &mut *self.lock();
+        match step {
+            Step::Resolving(name) => {
+                self.begin(state, Phase::Resolve, format!("looking up {name}"));
+            }
+            Step::Resolved(addresses) => {
+                let text = listed(addresses.iter().map(|address| address.ip().to_string()));
+                self.note(state, Phase::Resolve, state.mark, text);
+            }
+            Step::Connecting(address) => {
+                self.begin(state, Phase::Connect, format!("trying {address}"));
+            }
+            Step::NotConnected(_, why) => self.note(state, Phase::Connect, state.mark, why),
+            Step::Connected { remote, local } => {
+                let from = local.map_or(String::new(), |local| format!(" from {local}"));
+                let text = format!("connected to {remote}{from}");
+                self.note(state, Phase::Connect, state.mark, text);
+                state.asked.clear();
+                state.encrypted = false;
+                state.asked.push_back(Asked {
+                    phase: Phase::Greeting,
+                    line: String::new(),
+                    since: Instant::now(),
+                });
+            }
+            Step::Securing => self.begin(state, Phase::Tls, "TLS handshake".to_owned()),
+            Step::Shown(chain) => self.shown(state, chain),
+            Step::Secured { version, cipher } => self.secured(state, &version, &cipher),
+            Step::Said(line) => self.said(state, line),
+            Step::SaidContent(octets) => {
+                state.phase = Some(Phase::Content);
+                self.said(
+                    state,
+                    format!("(content of {octets} octets, and the final dot)"),
+                );
+            }
+            Step::Heard(reply) => self.heard(state, reply),
+        }
+    }
+}
+
+fn command_of(phase: Phase) -> crate::domain::Command {
+    use crate::domain::Command;
+    match phase {
+        Phase::Quit => Command::Quit,
+        phase => phase.command(),
+    }
+}
+
+fn listed(addresses: impl Iterator<Item = String>) -> String {
+    let addresses: Vec<_> = addresses.collect();
+    match addresses.is_empty() {
+        true => "no address".to_owned(),
+        false => addresses.join(", "),
+    }
+}
+
+/// The lines as the server sent them, as far as that is known: the enhanced code stands in each
+/// line of a reply that has one.
+fn heard_lines(reply: &ServerReply, phase: Phase) -> Vec<HeardLine> {
+    let enhanced = reply
+        .enhanced
+        .map_or(String::new(), |code| format!("{code} "));
+    let last = reply.lines.len().saturating_sub(1);
+    let line = |(at, line): (usize, &String)| {
+        let mark = if at == last { ' ' } else { '-' };
+        let offers = phase == Phase::Ehlo && at > 0 && reply.code < 400;
+        HeardLine {
+            text: format!("{}{mark}{enhanced}{line}", reply.code),
+            meaning: offers.then(|| extensions::meaning(line)),
+        }
+    };
+    reply.lines.iter().enumerate().map(line).collect()
+}
+
+/// Of `RCPT TO:<address> ..`.
+fn recipient_of(line: &str) -> Option<String> {
+    let path = line.strip_prefix("RCPT TO:<")?;
+    Some(path.rsplit_once('>')?.0.to_owned())
+}

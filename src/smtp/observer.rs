@@ -1,0 +1,86 @@
+//! What a session does, told step by step to whoever looks on: it is how `sendport probe` shows
+//! the sessions of the service itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::reply_parser::ServerReply;
+
+/// Told what happens in the sessions of one relay, as it happens: must not wait.
+pub trait SessionObserver: Send + Sync {
+    /// The next step was taken.
+    fn saw(&self, step: Step);
+}
+
+/// One step of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A name is looked up.
+    Resolving(String),
+    /// It has these addresses.
+    Resolved(Vec<SocketAddr>),
+    /// An address is tried.
+    Connecting(SocketAddr),
+    /// It did not take the connection, and why.
+    NotConnected(SocketAddr, String),
+    /// It did.
+    Connected {
+        /// The server's end.
+        remote: SocketAddr,
+        /// Our end.
+        local: Option<SocketAddr>,
+    },
+    /// A TLS handshake begins.
+    Securing,
+    /// The server showed its certificates, its own first. They may not be accepted.
+    Shown(Vec<ShownCertificate>),
+    /// The handshake went well.
+    Secured {
+        /// As OpenSSL names it: `TLSv1.3`.
+        version: String,
+        /// As OpenSSL names it.
+        cipher: String,
+    },
+    /// A line was put on the wire, without its end; what is secret in it is [`STRUCK_OUT`].
+    Said(String),
+    /// Content and final dot were written: so many octets before dot-stuffing.
+    SaidContent(usize),
+    /// A reply came.
+    Heard(ServerReply),
+}
+
+/// What stands where a secret was.
+pub const STRUCK_OUT: &str = "<struck out>";
+
+/// A certificate as the server showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownCertificate {
+    /// Common name of the subject.
+    pub subject: String,
+    /// DNS names and addresses of the subject (RFC 5280 section 4.2.1.6).
+    pub names: Vec<String>,
+    /// Common name of the issuer.
+    pub issuer: String,
+    /// Valid from, in seconds since 1970.
+    pub not_before: i64,
+    /// Valid until, in seconds since 1970.
+    pub not_after: i64,
+    /// What `pin_sha256` may hold for it.
+    pub pin: String,
+}
+
+/// Who looks on, if anybody: nothing is made of a step that nobody sees.
+#[derive(Clone, Default)]
+pub(super) struct Onlooker(Option<Arc<dyn SessionObserver>>);
+
+impl Onlooker {
+    pub(super) fn new(observer: Arc<dyn SessionObserver>) -> Self {
+        Self(Some(observer))
+    }
+
+    pub(super) fn tell(&self, step: impl FnOnce() -> Step) {
+        if let Some(observer) = &self.0 {
+            observer.saw(step());
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A certificate that is expired, vouches for itself, is somebody else's, or nobody knows who
+//! issued it: which one it is, and what to do.
+
+use crate::support::certificates::{ServerCertificate, TestAuthority};
+use crate::support::probe::{Probed, probe_at};
+use crate::support::scripted_peer::{Expect, Peer, Something, Tls, hello, hello_again, send, then};
+
+struct World {
+    folder: tempfile::TempDir,
+    authority: TestAuthority,
+}
+
+fn world() -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = TestAuthority::new();
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("ca.pem");
+    World { folder, authority }
+}
+
+impl World {
+    async fn probe(&self, shown: &ServerCertificate, arguments: &[&str]) -> Probed {
+        let start = then(
+            hello(&["STARTTLS"]),
+            [Expect("STARTTLS"), send("220 go"), Tls],
+        );
+        let peer = Peer::start_with(vec![then(start, [Something])], Some(shown.acceptor())).await;
+        let probed = probe_at(peer.address, arguments).await;
+        peer.finish().await;
+        probed
+    }
+
+    async fn refused(&self, shown: &ServerCertificate, name: &str) {
+        let ca_file = self.folder.path().join("ca.pem").display().to_string();
+        let arguments = ["--tls", "starttls", "--ca-file", ca_file.as_str()];
+        self.probe(shown, &arguments).await.is_as_expected(name, 12);
+    }
+}
+
+#[tokio::test]
+async fn it_has_expired() {
+    let world = world();
+    let shown = world.authority.issue_expired(&["127.0.0.1"]);
+    world.refused(&shown, "certificate_expired").await;
+}
+
+#[tokio::test]
+async fn it_vouches_for_itself() {
+    let shown = ServerCertificate::self_signed_rsa("127.0.0.1");
+    world().refused(&shown, "certificate_self_signed").await;
+}
+
+#[tokio::test]
+async fn it_is_somebody_elses() {
+    let world = world();
+    let shown = world.authority.issue(&["other.example.test"]);
+    world.refused(&shown, "certificate_of_another").await;
+}
+
+#[tokio::test]
+async fn nobody_knows_who_issued_it() {
+    let world = world();
+    let shown = TestAuthority::new().issue(&["127.0.0.1"]);
+    let probed = world.probe(&shown, &["--tls", "starttls"]).await;
+    probed.is_as_expected("certificate_unknown_authority", 12);
+}
+
+#[tokio::test]
+async fn and_one_that_does_check_is_shown_with_its_end() {
+    let world = world();
+    let shown = world.authority.issue(&["127.0.0.1", "mail.example.test"]);
+    let start = then(
+        hello(&["STARTTLS"]),
+        [Expect("STARTTLS"), send("220 go"), Tls],
+    );
+    let end = [Expect("QUIT"), send("221 bye")];
+    let script = then(then(start, hello_again(&["SIZE 1000"])), end);
+    let peer = Peer::start_with(vec![script], Some(shown.acceptor())).await;
+    let ca_file = world.folder.path().join("ca.pem").display().to_string();
+    let arguments = ["--tls", "starttls", "--ca-file", ca_file.as_str()];
+    let probed = probe_at(peer.address, &arguments).await;
+    peer.finish().await;
+    probed.is_as_expected("certificate_that_checks", 0);
+}

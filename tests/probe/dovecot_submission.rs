@@ -1,0 +1,59 @@
+//! Dovecot's submission service, which wants a sign-in before anything else.
+
+use crate::support::certificates::TestAuthority;
+use crate::support::dovecot::Dovecot;
+use crate::support::peer::free_ports;
+use crate::support::postfix::USER;
+use crate::support::probe::probe_at;
+
+#[tokio::test]
+async fn without_and_with_a_sign_in() {
+    if !Dovecot::available() {
+        return;
+    }
+    let authority = TestAuthority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, authority.pem()).expect("ca.pem");
+    let ca_file = ca_file.display().to_string();
+    let [nobody] = free_ports();
+    let dovecot = Dovecot::start(&authority, nobody, None).await;
+    let usual = [
+        "--tls",
+        "starttls",
+        "--ca-file",
+        &ca_file,
+        "--from",
+        "alerts@example.test",
+    ];
+    let arguments = [&usual[..], &["--to", "bob@example.test"]].concat();
+    let probed = probe_at(dovecot.plain(), &arguments).await;
+    probed.tells(
+        17,
+        &[
+            "failed at mail",
+            "cause: The relay does not accept mail from a client that has not signed in.",
+        ],
+    );
+    let sign_in = [
+        "--auth",
+        "scram-sha-256",
+        "--user",
+        USER,
+        "--password-env",
+        "PROBE_PASSWORD",
+    ];
+    let arguments = [&usual[..], &sign_in, &["--stop-after", "auth"]].concat();
+    let probed = probe_at(dovecot.plain(), &arguments).await;
+    // Behind it nobody listens whom it could pass mail on to: it says so only after the sign-in.
+    assert!(
+        probed.output.contains("AUTH SCRAM-SHA-256 <struck out>"),
+        "{probed:?}"
+    );
+    assert!(
+        probed
+            .output
+            .contains("SCRAM-SHA-256 (password never shown)"),
+        "{probed:?}"
+    );
+}

@@ -1,0 +1,127 @@
+//! Every entry of the table of replies explains some reply that servers send, and no entry stands
+//! behind another that always comes first.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use sendport::domain::{Command, EnhancedStatusCode, Reply};
+use sendport::replies::{Entry, ReplyTable};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Examples {
+    example: Vec<Example>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Example {
+    command: String,
+    reply: String,
+    key: String,
+}
+
+impl Example {
+    fn reply(&self) -> Reply {
+        let (code, rest) = self.reply.split_once(' ').expect("code and text");
+        let (first, text) = rest.split_once(' ').unwrap_or((rest, ""));
+        let code = code.parse().expect("a reply code");
+        let enhanced: Option<EnhancedStatusCode> = first.parse().ok();
+        let text = if enhanced.is_some() { text } else { rest };
+        Reply::new(command(&self.command), code, enhanced, text)
+    }
+}
+
+fn command(word: &str) -> Command {
+    use Command::{
+        Auth, Connect, Data, Ehlo, EndOfData, Greeting, Mail, Quit, Rcpt, Rset, StartTls,
+    };
+    [
+        Connect, Greeting, Ehlo, StartTls, Auth, Mail, Rcpt, Data, EndOfData, Rset, Quit,
+    ]
+    .into_iter()
+    .find(|command| command.as_str() == word)
+    .unwrap_or_else(|| panic!("'{word}' is no command"))
+}
+
+fn examples() -> Vec<Example> {
+    let text = include_str!("examples.toml");
+    toml::from_str::<Examples>(text).expect("examples").example
+}
+
+fn place(table: &ReplyTable, entry: &Entry) -> usize {
+    let mut entries = table.entries();
+    entries
+        .position(|it| std::ptr::eq(it, entry))
+        .expect("an entry of the table")
+}
+
+#[test]
+fn by_one_of_the_examples() {
+    let table = ReplyTable::built_in();
+    let mut reached = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for example in examples() {
+        let found = table.explain(&example.reply());
+        reached.extend(found.map(|entry| place(&table, entry)));
+        let key = found.map_or("nothing", |entry| entry.key.as_str());
+        if key != example.key {
+            let (command, reply) = (&example.command, &example.reply);
+            wrong.push(format!(
+                "{command} {reply}: expected {}, found {key}",
+                example.key
+            ));
+        }
+    }
+    let unreached = table
+        .entries()
+        .enumerate()
+        .filter(|(at, entry)| !entry.is_own_reason() && !reached.contains(at));
+    let unreached: Vec<_> = unreached
+        .map(|(at, entry)| format!("{at} {}", entry.key))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(unreached.is_empty(), "no example reaches {unreached:#?}");
+}
+
+/// A reason of our own is reached by the code that gives it.
+#[test]
+fn or_by_the_program_itself() {
+    let mut code = String::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("src").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|name| name != "replies.rs") {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                code += text
+                    .split("#[cfg(test)]\nmod tests {")
+                    .next()
+                    .unwrap_or_default();
+            }
+        }
+    }
+    let table = ReplyTable::built_in();
+    let own = table.entries().filter(|entry| entry.is_own_reason());
+    let unused: Vec<_> = own
+        .map(|entry| entry.key.as_str())
+        .filter(|key| !code.contains(&format!("\"{key}\"")))
+        .collect();
+    assert!(unused.is_empty(), "nobody gives the reasons {unused:?}");
+}
+
+#[test]
+fn and_every_entry_says_what_to_do() {
+    for entry in ReplyTable::built_in().entries() {
+        for text in [&entry.cause, &entry.advice] {
+            assert!(
+                text.len() > 10 && text.ends_with('.'),
+                "{}: {text}",
+                entry.key
+            );
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! A real Exim, whose greeting tells its version.
+
+use crate::support::certificates::TestAuthority;
+use crate::support::exim::{Authenticator, Exim};
+use crate::support::probe::probe_at;
+
+#[tokio::test]
+async fn it_tells_its_version_and_refuses_to_relay() {
+    if !Exim::available() {
+        return;
+    }
+    let authority = TestAuthority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, authority.pem()).expect("ca.pem");
+    let exim = Exim::start(&authority, Authenticator::Spa).await;
+    let ca_file = ca_file.display().to_string();
+    let arguments = [
+        "--tls",
+        "implicit",
+        "--ca-file",
+        &ca_file,
+        "--from",
+        "alerts@example.test",
+        "--to",
+        "bob@example.test",
+        "--to",
+        "nouser@example.test",
+        "--to",
+        "bob@elsewhere.test",
+    ];
+    let probed = probe_at(exim.implicit_tls(), &arguments).await;
+    probed.tells(
+        18,
+        &[
+            "the greeting tells which version of which software runs here",
+            "There is no such mailbox.",
+            "The relay does not take mail for this domain from us.",
+            "would take mail for bob@example.test",
+            "TLSv1.3",
+        ],
+    );
+}

@@ -1,0 +1,55 @@
+//! Whether a server relays for strangers, asked without a sign-in and without sending.
+
+use crate::support::probe::probe_at;
+use crate::support::scripted_peer::{Expect, Peer, Step, hello, send, then};
+
+fn session() -> Vec<Step> {
+    then(hello(&[]), [Expect("QUIT"), send("221 bye")])
+}
+
+fn asked_for_a_stranger(reply: &str) -> Vec<Step> {
+    then(
+        hello(&[]),
+        [
+            Expect("MAIL FROM:"),
+            send("250 ok"),
+            Expect("RCPT TO:<open-relay-check@example.com>"),
+            send(reply),
+            Expect("RSET"),
+            send("250 ok"),
+            Expect("QUIT"),
+            send("221 bye"),
+        ],
+    )
+}
+
+async fn checked(reply: &str) -> crate::support::probe::Probed {
+    let peer = Peer::start(vec![session(), asked_for_a_stranger(reply)]).await;
+    let arguments = [
+        "--from",
+        "alerts@example.test",
+        "--stop-after",
+        "auth",
+        "--open-relay-check",
+    ];
+    let probed = probe_at(peer.address, &arguments).await;
+    peer.finish().await;
+    probed
+}
+
+#[tokio::test]
+async fn one_that_takes_the_stranger_is_spoken_of() {
+    checked("250 ok").await.is_as_expected("open_relay", 30);
+}
+
+#[tokio::test]
+async fn one_that_refuses_is_as_it_should_be() {
+    let probed = checked("554 5.7.1 <open-relay-check@example.com>: Relay access denied").await;
+    probed.tells(
+        0,
+        &[
+            "does not take mail for open-relay-check@example.com",
+            "as it should be",
+        ],
+    );
+}

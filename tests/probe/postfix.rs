@@ -1,0 +1,78 @@
+//! A real Postfix: as it is, with a sign-in, and a message that arrives.
+
+use std::time::Duration;
+
+use crate::support::postfix::{HOST_NAME, Postfix, PostfixOptions, USER};
+use crate::support::probe::{Probed, probe_at};
+
+async fn start() -> Postfix {
+    let at_once = ("smtpd_error_sleep_time".to_owned(), "0".to_owned());
+    Postfix::start(PostfixOptions {
+        main_cf: vec![at_once],
+        ..PostfixOptions::default()
+    })
+    .await
+}
+
+async fn probe(postfix: &Postfix, arguments: &[&str]) -> Probed {
+    let ca_file = postfix.ca_file().display().to_string();
+    let usual = [
+        "--tls",
+        "starttls",
+        "--ca-file",
+        &ca_file,
+        "--from",
+        "alerts@example.test",
+    ];
+    probe_at(postfix.plain(), &[&usual[..], arguments].concat()).await
+}
+
+#[tokio::test]
+async fn recipients_it_takes_and_recipients_it_refuses() {
+    if !Postfix::available() {
+        return;
+    }
+    let postfix = start().await;
+    let to = [
+        "--to",
+        "bob@example.test",
+        "--to",
+        "nouser@example.test",
+        "--to",
+        "bob@elsewhere.test",
+    ];
+    let probed = probe(&postfix, &to).await;
+    probed.is_as_expected("postfix", 18);
+    postfix.wait_until_idle(Duration::from_secs(20)).await;
+    assert!(postfix.messages().is_empty(), "nothing was to be sent");
+}
+
+#[tokio::test]
+async fn signed_in_and_sent() {
+    if !Postfix::available() {
+        return;
+    }
+    let postfix = start().await;
+    let user = format!("{USER}@{HOST_NAME}");
+    let sign_in = [
+        "--auth",
+        "auto",
+        "--user",
+        &user,
+        "--password-env",
+        "PROBE_PASSWORD",
+    ];
+    let send = [
+        "--to",
+        "bob@example.test",
+        "--send",
+        "--size",
+        "20KB",
+        "--notify",
+        "success",
+    ];
+    let probed = probe(&postfix, &[&sign_in[..], &send].concat()).await;
+    probed.is_as_expected("postfix_sent", 0);
+    let arrived = postfix.wait_for_messages(1, Duration::from_secs(20)).await;
+    assert_eq!(arrived[0].as_submitted().len(), 20_000);
+}
