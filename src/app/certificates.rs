@@ -1,14 +1,18 @@
 //! Recipients' certificates into the database, whoever brings them, and whether they could be used.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use super::protectors::{crl_folder, fetch_lists, trusts};
 use super::{AppError, system_clock};
+use crate::config::Config;
 use crate::domain::{
-    BoundBy, CertificateAdded, CertificateChoice, CertificateEntry, CertificateRow, parse_mailbox,
+    BoundBy, CertificateAdded, CertificateChoice, CertificateEntry, CertificateRow, Timestamp,
+    parse_mailbox,
 };
 use crate::smime::{
-    Binding, Candidate, ContentCipher, FoundCertificate, RecipientCertificate, RsaEncryption,
-    address_key,
+    Binding, Candidate, ContentCipher, CrlShelf, FoundCertificate, RecipientCertificate,
+    RsaEncryption, Trust, address_key,
 };
 use crate::store::certificates::CertificateStore;
 
@@ -160,29 +164,48 @@ pub(super) fn check_choice(choice: &CertificateChoice) -> Result<(), String> {
     Ok(())
 }
 
-/// Looks at each row as the service does when it encrypts.
-pub fn check_certificates(rows: Vec<CertificateRow>) -> Vec<CheckedCertificate> {
-    let now = system_clock().now();
-    let usable = |row: &CertificateRow| {
-        let read = RecipientCertificate::of_pem(&row.text.pem, &row.text.sha256);
-        let read = read.as_ref().map_err(Clone::clone);
-        let candidate = Candidate::of_entry(&CertificateEntry::from(row), read);
-        candidate
-            .usable(now)
-            .map(|_| ())
-            .map_err(|why| why.to_string())
+/// Looks at each row as the service does when it encrypts: whether it can be used, and whether it
+/// is believed by every send port that names authorities. Lists of revoked certificates are
+/// fetched first.
+///
+/// # Errors
+/// [`AppError::Config`]: the authorities of a send port cannot be read.
+pub async fn check_certificates(
+    config: &Config,
+    rows: Vec<CertificateRow>,
+) -> Result<Vec<CheckedCertificate>, AppError> {
+    let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
+    let trusts = trusts(config, &shelf)?;
+    let judged = loop {
+        let now = system_clock().now();
+        let judge = |row: &CertificateRow| judged(row, &trusts, now);
+        let judged: Vec<_> = rows.iter().map(judge).collect();
+        if fetch_lists(&shelf).await == 0 {
+            break judged;
+        }
     };
-    let judged: Vec<_> = rows.iter().map(usable).collect();
     let usable = rows.iter().zip(&judged).filter(|(_, it)| it.is_ok());
     let served: BTreeSet<_> = usable.map(|(row, _)| row.text.address.clone()).collect();
     let checked = rows.into_iter().zip(judged);
-    checked
-        .map(|(row, usable)| CheckedCertificate {
-            has_successor: served.contains(&row.text.address),
-            row,
-            usable,
-        })
-        .collect()
+    let checked = checked.map(|(row, usable)| CheckedCertificate {
+        has_successor: served.contains(&row.text.address),
+        row,
+        usable,
+    });
+    Ok(checked.collect())
+}
+
+/// Why one cannot be used, or which send port does not believe it, in a sentence.
+fn judged(row: &CertificateRow, trusts: &[(&str, Trust)], now: Timestamp) -> Result<(), String> {
+    let read = RecipientCertificate::of_pem(&row.text.pem, &row.text.sha256);
+    let read = read.as_ref().map_err(Clone::clone);
+    let candidate = Candidate::of_entry(&CertificateEntry::from(row), read);
+    candidate.usable(now).map_err(|why| why.to_string())?;
+    for (port, trust) in trusts {
+        let trusted = candidate.trusted(trust, now);
+        trusted.map_err(|why| format!("{why} (send port {port})"))?;
+    }
+    Ok(())
 }
 
 /// A thumbprint as it stands in the table, from how people copy it: with spaces, colons, in any

@@ -258,6 +258,26 @@ fn trust(section: &EncryptionConfig, shelf: &Arc<CrlShelf>) -> Result<Option<Tru
     Trust::new(bundle, revocation, crls).map(Some)
 }
 
+/// Whom the send ports believe that name authorities.
+///
+/// # Errors
+/// [`AppError::Config`]: those of one cannot be read.
+pub(super) fn trusts<'c>(
+    config: &'c Config,
+    shelf: &Arc<CrlShelf>,
+) -> Result<Vec<(&'c str, Trust)>, AppError> {
+    let mut trusts = Vec::new();
+    for (name, port) in &config.send_port {
+        let Some(section) = &port.encryption else {
+            continue;
+        };
+        let made = trust(section, shelf);
+        let wrong = |what| AppError::Config(format!("send_port.{name}.encryption: {what}"));
+        trusts.extend(made.map_err(wrong)?.map(|trust| (name.as_str(), trust)));
+    }
+    Ok(trusts)
+}
+
 /// Where lists of revoked certificates are kept that came over HTTP.
 pub(super) fn crl_folder(config: &Config) -> PathBuf {
     config.service.state_folder.join("crl")

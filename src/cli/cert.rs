@@ -10,6 +10,7 @@ use super::{Failure, load, open, say};
 use crate::app::{
     self, AppError, CertificateImport, CheckedCertificate, Directory, ImportedCertificate,
 };
+use crate::config::Config;
 use crate::domain::{CertificateAdded, CertificateChoice, CertificateRow, Timestamp};
 use crate::store::Store;
 use crate::store::certificates::WhichCertificates;
@@ -97,7 +98,8 @@ impl Import {
 }
 
 pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
-    let store = open(&load(config)?).await?;
+    let config = load(config)?;
+    let store = open(&config).await?;
     let store = &*store;
     match args.verb {
         Verb::Import(import) => match import.directory.directory()? {
@@ -105,7 +107,7 @@ pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), F
             None => bring(&import, store).await,
         },
         Verb::List { address, json } => list(&rows(store, address.as_deref()).await?, json),
-        Verb::Check { address } => check(rows(store, address.as_deref()).await?),
+        Verb::Check { address } => check(&config, rows(store, address.as_deref()).await?).await,
         Verb::Revoke { thumbprint, reason } => revoke(store, &thumbprint, reason.as_deref()).await,
         Verb::Remove { what, all } => remove(store, &what, all).await,
     }
@@ -332,9 +334,9 @@ fn list(rows: &[CertificateRow], json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(rows: Vec<CertificateRow>) -> Result<(), Failure> {
+async fn check(config: &Config, rows: Vec<CertificateRow>) -> Result<(), Failure> {
     let mut without: Vec<String> = Vec::new();
-    let checked = app::check_certificates(rows);
+    let checked = app::check_certificates(config, rows).await?;
     if checked.is_empty() {
         say("there are no certificates");
     }

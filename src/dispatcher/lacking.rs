@@ -1,7 +1,7 @@
 //! What becomes of an alert that is to be encrypted where somebody has no usable certificate.
 
 use super::roll::Roll;
-use crate::domain::Alert;
+use crate::domain::{Alert, AlertOrigin};
 use crate::send_port::Refusal;
 use crate::smime::{NoCertificate, Protection, WhenMissing};
 
@@ -42,6 +42,8 @@ pub(super) fn settle(
             return true;
         }
         WhenMissing::Split => refuse_each(lacking, "", roll),
+        // Somebody has to hear of failures, even if not everybody can.
+        WhenMissing::Fail if alert.origin == AlertOrigin::Digest => refuse_each(lacking, "", roll),
         // That nobody gets it cannot be had any more: who can have it gets it.
         WhenMissing::Fail if roll.has_relayed() => {
             refuse_each(lacking, "; others had got it before", roll);

@@ -80,7 +80,7 @@ catalogue! {
         "How often the lease was lost and the instance started anew.";
     EVENTS = "sendport_events_total", Counter, ["type", "severity"],
         "Rows for the table EventLog, by its columns EventType and Severity.";
-    CERTIFICATE_END = "sendport_certificate_end_timestamp_seconds", Gauge, [],
+    CERTIFICATE_END = "sendport_recipient_certificate_not_after_timestamp_seconds", Gauge, [],
         "When the first certificate of the view ExpiringCertificate ends, in seconds since 1970; 0 where it has none.";
 
     DATABASE_UP = "sendport_database_up", Gauge, [],

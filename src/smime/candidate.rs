@@ -54,6 +54,19 @@ impl Candidate {
     }
 }
 
+impl Candidate {
+    /// Whether it could be encrypted to, and is believed.
+    ///
+    /// # Errors
+    /// [`NoCertificate`].
+    pub fn trusted(&self, trust: &Trust, now: Timestamp) -> Result<KeyKind, NoCertificate> {
+        match &self.certificate {
+            Ok(certificate) => certificate.trusted(Some(trust), now),
+            Err(why) => Err(why.clone()),
+        }
+    }
+}
+
 fn judged(
     entry: &CertificateEntry,
     read: Result<&RecipientCertificate, String>,

@@ -11,6 +11,7 @@ fn send_ports(people: &People) -> String {
         format!(
             "[send_port.{name}]\nfrom = 'alerts@example.test'\nrelays = ['main']\n\
              protection = '{name}'\n\
+             [send_port.{name}.header_protection]\nhide = 'none'\n\
              [send_port.{name}.signing]\ncertificate_file = '{}'\nkey_file = '{}'\n\
              [send_port.{name}.encryption]\ncertificates_folder = '{}'\n",
             file("alerts.pem"),

@@ -302,3 +302,28 @@ fn what_is_right_beside_what_is_torn_is_imported(site: &Site, people: &People) {
     assert_eq!(code, Some(1));
     assert!(said.contains("'4711' is no thumbprint"), "{said}");
 }
+
+#[test]
+fn check_says_which_send_port_does_not_believe_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [ours, others] = ["ours", "others"].map(|name| People::new(&folder.path().join(name)));
+    ours.add(&Person::new("alice", "alice@example.test"));
+    let alice = ours.path("alice.own.pem").display().to_string();
+    for (authority, code, wanted) in [
+        (&ours, 0, "ok    alice@example.test: "),
+        (
+            &others,
+            1,
+            "is not trusted: unable to get local issuer certificate ('alice') (send port default)",
+        ),
+    ] {
+        let ca_file = authority.path("ca.pem").display().to_string();
+        let port = encrypting("[relay.main]\nkind = \"discard\"\n");
+        let site = Site::new(&format!(
+            "{port}ca_file = '{ca_file}'\nrevocation = 'off'\n"
+        ));
+        done(&site, &["import", &alice]);
+        let (ended, said) = cert(&site, &["check"]);
+        assert!(ended == Some(code) && said.contains(wanted), "{said}");
+    }
+}
