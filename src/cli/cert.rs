@@ -36,7 +36,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Add certificates from files: PEM, DER or PKCS #7 (.p7b, .p7c)
+    /// Add certificates from files (PEM, DER or PKCS #7) or from a directory (--ldap)
     Import(Box<Import>),
     /// Show them
     List {

@@ -17,7 +17,9 @@ const STRANGER: &str = "open-relay-check@example.com";
 /// Talks to a mail server as the service does, shows every step as it happens with its time, and
 /// explains what the server offers and refuses. Nothing is sent unless --send says so.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    override_usage = "sendport probe [OPTIONS] <HOST[:PORT] | --relay <NAME> | --mx <DOMAIN>>",
+    after_help = "Examples:
   sendport probe --relay main                          as the service does it, up to the sign-in
   sendport probe --relay main --to ops@contoso.com     would this recipient be taken?
   sendport probe --relay main --to ops@contoso.com --send
@@ -25,7 +27,8 @@ const STRANGER: &str = "open-relay-check@example.com";
   sendport probe --mx contoso.com --from a@fabrikam.com --to ops@contoso.com
 
 Exit codes: 0 all went well; 10 resolve, 11 connect, 12 tls, 13 greeting, 14 ehlo, 15 starttls,
-16 auth, 17 mail, 18 rcpt, 19 data, 20 content, 21 quit: the first step that failed; 30 open relay")]
+16 auth, 17 mail, 18 rcpt, 19 data, 20 content, 21 quit: the first step that failed; 30 open relay"
+)]
 pub(in crate::cli) struct Args {
     /// Server, as mail.contoso.com, mail.contoso.com:587 or [2001:db8::1]:25
     #[arg(required_unless_present_any = ["relay", "mx"], conflicts_with_all = ["relay", "mx"])]
