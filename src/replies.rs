@@ -4,6 +4,8 @@
 //! `config/replies.toml`, compiled in; a file
 //! of an administrator may go before it.
 
+use std::sync::OnceLock;
+
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
@@ -153,7 +155,35 @@ struct Pattern {
     commands: Vec<String>,
     code: Option<[Option<u16>; 3]>,
     enhanced: Option<[Option<u16>; 3]>,
-    text: Option<Regex>,
+    text: Option<TextPattern>,
+}
+
+/// A regular expression over the text of a reply. Of a whole table few are ever asked, and each
+/// takes its memory, so it is compiled when it is.
+#[derive(Debug, Clone)]
+struct TextPattern {
+    source: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl TextPattern {
+    fn new(source: &str) -> Result<Self, String> {
+        expression(source)?;
+        Ok(Self {
+            source: source.to_owned(),
+            compiled: OnceLock::new(),
+        })
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        let compiled = self.compiled.get_or_init(|| expression(&self.source).ok());
+        compiled.as_ref().is_some_and(|it| it.is_match(text))
+    }
+}
+
+fn expression(source: &str) -> Result<Regex, String> {
+    let built = RegexBuilder::new(source).case_insensitive(true).build();
+    built.map_err(|error| error.to_string())
 }
 
 impl Pattern {
@@ -204,10 +234,7 @@ fn compile(file: EntryFile) -> Result<Entry, TableError> {
         .as_deref()
         .map(|code| three(code.split("").filter(|d| !d.is_empty())));
     let enhanced = file.enhanced.as_deref().map(|code| three(code.split('.')));
-    let text = file
-        .text
-        .as_deref()
-        .map(|text| RegexBuilder::new(text).case_insensitive(true).build());
+    let text = file.text.as_deref().map(TextPattern::new);
     let known = |command: &String| COMMANDS.iter().any(|c| c.as_str() == command);
     if let Some(unknown) = file.command.iter().find(|command| !known(command)) {
         return Err(problem(format!("'{unknown}' is no command of a session")));
@@ -227,7 +254,7 @@ fn compile(file: EntryFile) -> Result<Entry, TableError> {
             own: file.own,
             code: code.transpose().map_err(problem)?,
             enhanced: enhanced.transpose().map_err(problem)?,
-            text: text.transpose().map_err(|e| problem(e.to_string()))?,
+            text: text.transpose().map_err(problem)?,
             commands: file.command,
         },
         key: file.key,

@@ -183,7 +183,7 @@ async fn sent<'a>(people: &People, relay: &str, gallery: &'a [Inserted]) -> Inse
     let ports = ports.map(|(n, way)| way.send_port(&format!("way{n}"), people));
     let site = Site::new(&(relay.to_owned() + &ports.collect::<String>()));
     let chosen = ways.iter().enumerate().flat_map(|(n, way)| [(n, way); 2]);
-    let inserts = chosen
+    let inserts: Inserts<'_> = chosen
         .zip(gallery.iter().cycle())
         .map(|((n, way), message)| {
             let to = way.sealing.map_or(READER, |it| it.to);
@@ -194,7 +194,17 @@ async fn sent<'a>(people: &People, relay: &str, gallery: &'a [Inserted]) -> Inse
         })
         .collect();
     send_all(&site).await;
-    inserts
+    // Each way of protection makes a message with an id of its own.
+    let made = |(way, message, id): (Way, &'a Inserted, String)| {
+        let sql = format!(
+            "SELECT t.MessageId FROM Attempt t JOIN Alert a ON a.AlertId = t.AlertId
+             WHERE a.PublicId = '{id}'"
+        );
+        let made = site.value(&sql);
+        let made = made.trim_start_matches('<').split('@').next();
+        (way, message, made.expect("its left side").to_owned())
+    };
+    inserts.into_iter().map(made).collect()
 }
 
 fn samples<'a>(inserts: Inserts<'a>, arrived: &[Vec<u8>]) -> Vec<Sample<'a>> {
