@@ -107,16 +107,23 @@ fn measure(name: &str, who: &Who, speed: &str, during: Duration) {
     ));
 }
 
-/// How often a second something can be done.
+/// How often a second something can be done, by the time that a processor works on it: what else
+/// the machine does then does not count.
 fn a_second(during: Duration, mut work: impl FnMut()) -> f64 {
     work();
-    let begun = Instant::now();
+    let begun = worked();
     let mut times = 0_u32;
-    while begun.elapsed() < during {
+    while worked() - begun < during {
         work();
         times += 1;
     }
-    f64::from(times) / begun.elapsed().as_secs_f64()
+    f64::from(times) / (worked() - begun).as_secs_f64()
+}
+
+/// How long this thread has been on a processor.
+fn worked() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a time since the thread began")
 }
 
 fn done(message: &Message, measures: &Measures) {
@@ -161,7 +168,7 @@ fn on_threads(threads: usize, during: Duration, who: &Who, protector: &Arc<Prote
 fn openssl_speed(algorithm: &str, during: Duration) -> String {
     let seconds = during.as_secs().max(1).to_string();
     let output = Command::new("openssl")
-        .args(["speed", "-mr", "-elapsed", "-seconds", &seconds, algorithm])
+        .args(["speed", "-mr", "-seconds", &seconds, algorithm])
         .output();
     let Ok(output) = output else {
         return "nothing: there is no openssl here".to_owned();

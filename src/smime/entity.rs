@@ -1,5 +1,6 @@
 //! MIME entities: what a signature covers and an envelope holds (RFC 8551 section 3.1).
 
+use memchr::{memchr, memchr_iter};
 use openssl::base64::encode_block;
 
 use super::SmimeError;
@@ -9,8 +10,8 @@ use super::SmimeError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entity(Vec<u8>);
 
-/// Octets of a line of base64 before encoding: 76 characters (RFC 2045 section 6.8).
-const OCTETS_OF_LINE: usize = 57;
+/// Characters of a line of base64 (RFC 2045 section 6.8).
+const BASE64_LINE: usize = 76;
 
 /// RFC 5322 section 2.1.1: lines should not be longer.
 const LINE: usize = 78;
@@ -38,13 +39,14 @@ impl Entity {
     }
 
     fn checked(octets: Vec<u8>) -> Result<Self, SmimeError> {
-        if !octets.iter().all(|octet| (1..128).contains(octet)) {
+        if !octets.is_ascii() || memchr(0, &octets).is_some() {
             return Err(SmimeError::Malformed("its content is not 7-bit"));
         }
-        let feeds = octets.iter().filter(|octet| **octet == b'\n').count();
-        let returns = octets.iter().filter(|octet| **octet == b'\r').count();
-        let both = octets.windows(2).filter(|two| *two == b"\r\n").count();
-        if feeds != both || returns != both {
+        let returns = memchr_iter(b'\r', &octets);
+        let both = returns.filter(|at| octets.get(at + 1) == Some(&b'\n'));
+        let both = both.count();
+        let every = |octet| memchr_iter(octet, &octets).count() == both;
+        if !every(b'\r') || !every(b'\n') {
             return Err(SmimeError::Malformed("a line does not end in CRLF"));
         }
         Ok(Self(octets))
@@ -52,16 +54,19 @@ impl Entity {
 
     /// One that carries DER: `content_type` with its parameters, and the name of the file.
     pub(super) fn of_der(content_type: &str, file: &str, der: &[u8]) -> Self {
-        let mut text = format!(
+        let text = format!(
             "Content-Type: {content_type};\r\n name=\"{file}\"\r\n\
              Content-Transfer-Encoding: base64\r\n\
              Content-Disposition: attachment; filename=\"{file}\"\r\n\r\n"
         );
-        for line in der.chunks(OCTETS_OF_LINE) {
-            text.push_str(&encode_block(line));
-            text.push_str("\r\n");
+        let base64 = encode_block(der);
+        let mut octets = text.into_bytes();
+        octets.reserve(base64.len() + base64.len() / BASE64_LINE * 2 + 2);
+        for line in base64.as_bytes().chunks(BASE64_LINE) {
+            octets.extend_from_slice(line);
+            octets.extend_from_slice(b"\r\n");
         }
-        Self(text.into_bytes())
+        Self(octets)
     }
 
     /// A multipart; `parameters` stand behind `multipart/`.
