@@ -6,7 +6,7 @@
 //! same run and for the same key: OpenSSL signing a digest again and again, and what
 //! `openssl speed` says of a key of that size.
 //!
-//!     cargo bench --bench smime [-- <seconds for each figure>]
+//!     cargo bench --bench smime [-- <seconds for each figure> [<kind of work>]]
 
 use std::process::Command;
 use std::sync::Arc;
@@ -87,7 +87,9 @@ fn measure(name: &str, who: &Who, speed: &str, during: Duration) {
     ));
     say("| | size | messages/s, one thread | of the signing limit |\n|---|---|---|---|");
     let protector = who.protector();
-    for work in &WORKS {
+    let is_word = |it: &String| it.starts_with(|c: char| c.is_ascii_alphabetic());
+    let wanted = std::env::args().skip(1).find(is_word).unwrap_or_default();
+    for work in WORKS.iter().filter(|work| work.name.contains(&wanted)) {
         for (size, octets) in SIZES {
             let (message, measures) = (message(octets), who.measures(&protector, work));
             let rate = a_second(during, || done(&message, &measures));

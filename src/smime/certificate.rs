@@ -143,6 +143,7 @@ pub struct RecipientCertificate {
     kind: Result<KeyKind, String>,
     /// SHA-256 of its DER form.
     pub(super) sha256: String,
+    thumbprint: String,
     /// Those in it, in lower case.
     pub(super) addresses: Arc<[String]>,
     /// Where it was found.
@@ -169,6 +170,7 @@ impl RecipientCertificate {
     pub(super) fn new(certificate: X509, origin: &str) -> Option<Self> {
         Some(Self {
             sha256: fingerprint(&certificate, MessageDigest::sha256())?,
+            thumbprint: thumbprint(&certificate),
             addresses: addresses(&certificate).into(),
             validity: Validity::of(&certificate)?,
             kind: encryption_key(&certificate),
@@ -238,8 +240,8 @@ impl RecipientCertificate {
     }
 
     /// SHA-1 of its DER form in upper case, as Windows and the table show it.
-    pub fn thumbprint(&self) -> String {
-        thumbprint(&self.certificate)
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
     }
 
     /// Its IssuerAndSerialNumber without the outer tag, as an envelope names its owner (RFC 5652

@@ -21,6 +21,7 @@ pub struct Identity {
     pub(super) kind: KeyKind,
     pub(super) validity: Validity,
     addresses: Vec<String>,
+    thumbprint: String,
 }
 
 impl fmt::Debug for Identity {
@@ -105,6 +106,7 @@ impl Identity {
         Ok(Self {
             validity: Validity::of(&certificate).ok_or("the certificate's times cannot be read")?,
             addresses: addresses(&certificate),
+            thumbprint: thumbprint(&certificate),
             certificate,
             key,
             chain,
@@ -128,8 +130,8 @@ impl Identity {
     }
 
     /// SHA-1 of its certificate in upper case, as people know it.
-    pub fn thumbprint(&self) -> String {
-        thumbprint(&self.certificate)
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
     }
 
     /// When it ends.

@@ -176,7 +176,7 @@ impl Measures {
         };
         let algorithm = to_seal.map(|it| it.sealer.algorithm(&it.recipients, it.now));
         Ok(ProtectionFacts {
-            signed_by: to_sign.map(|it| it.identity.thumbprint()),
+            signed_by: to_sign.map(|it| it.identity.thumbprint().to_owned()),
             signature_algorithm: to_sign.map(|it| it.signer.algorithm(&it.identity)),
             encrypted_to: to_seal.map(|it| it.sealer.thumbprints(&it.recipients, it.now)),
             encryption_algorithm: algorithm.transpose()?,
