@@ -141,13 +141,16 @@ fn sign_raw(key: &PKey<Private>) {
 
 /// As the dispatcher does it: a thread of the pool for blocking work secures one message.
 fn on_threads(threads: usize, during: Duration, who: &Who, protector: &Arc<Protector>) -> f64 {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(threads)
+        .build();
     let runtime = runtime.expect("a runtime");
     let message = message(SIZES[0].1);
     let begun = Instant::now();
     let times = runtime.block_on(async {
         let mut lanes = tokio::task::JoinSet::new();
-        for _ in 0..threads {
+        // As connections are more than processors: nobody waits for the way to the thread.
+        for _ in 0..threads * 4 {
             let (message, measures) = (message.clone(), who.measures(protector, &WORKS[3]));
             let measures = Arc::new(measures);
             lanes.spawn(async move {
