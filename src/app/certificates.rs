@@ -148,7 +148,7 @@ pub(super) async fn import_one(
 ///
 /// # Errors
 /// What is wrong with it, in a sentence.
-fn normal(address: &str) -> Result<String, String> {
+pub(super) fn normal(address: &str) -> Result<String, String> {
     let mailbox = parse_mailbox(address);
     let mailbox = mailbox.map_err(|error| format!("'{address}' is no mail address: {error}"))?;
     Ok(address_key(&mailbox.address))
@@ -200,9 +200,10 @@ fn judged(row: &CertificateRow, trusts: &[(&str, Trust)], now: Timestamp) -> Res
     let read = RecipientCertificate::of_pem(&row.text.pem, &row.text.sha256);
     let read = read.as_ref().map_err(Clone::clone);
     let candidate = Candidate::of_entry(&CertificateEntry::from(row), read);
-    candidate.usable(now).map_err(|why| why.to_string())?;
+    let usable = candidate.trusted(None, now);
+    usable.map_err(|why| why.to_string())?;
     for (port, trust) in trusts {
-        let trusted = candidate.trusted(trust, now);
+        let trusted = candidate.trusted(Some(trust), now);
         trusted.map_err(|why| format!("{why} (send port {port})"))?;
     }
     Ok(())

@@ -39,29 +39,14 @@ impl Candidate {
             certificate: judged(entry, read).map(Arc::new),
         }
     }
-}
 
-impl Candidate {
-    /// Whether it could be encrypted to.
+    /// Whether it can be used, and is believed where somebody has to vouch for it.
     ///
     /// # Errors
     /// [`NoCertificate`].
-    pub fn usable(&self, now: Timestamp) -> Result<KeyKind, NoCertificate> {
+    pub fn trusted(&self, trust: Option<&Trust>, now: Timestamp) -> Result<KeyKind, NoCertificate> {
         match &self.certificate {
-            Ok(certificate) => certificate.usable(now),
-            Err(why) => Err(why.clone()),
-        }
-    }
-}
-
-impl Candidate {
-    /// Whether it could be encrypted to, and is believed.
-    ///
-    /// # Errors
-    /// [`NoCertificate`].
-    pub fn trusted(&self, trust: &Trust, now: Timestamp) -> Result<KeyKind, NoCertificate> {
-        match &self.certificate {
-            Ok(certificate) => certificate.trusted(Some(trust), now),
+            Ok(certificate) => certificate.trusted(trust, now),
             Err(why) => Err(why.clone()),
         }
     }

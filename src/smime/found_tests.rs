@@ -195,7 +195,7 @@ fn judged(entry: &CertificateEntry, pem: &str, now: i64) -> Result<(), NoCertifi
     let read = RecipientCertificate::of_pem(pem, &entry.sha256);
     let candidate = Candidate::of_entry(entry, read.as_ref().map_err(Clone::clone));
     let now = chrono::DateTime::from_timestamp(now, 0).unwrap();
-    candidate.usable(now).map(|_| ())
+    candidate.trusted(None, now).map(|_| ())
 }
 
 /// A row for a@x.com, and what stands about it.
