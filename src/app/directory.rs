@@ -1,6 +1,8 @@
 //! The certificates of a directory into the database.
 
-use super::certificates::{CertificateImport, ImportedCertificate, check_choice, import_one};
+use super::certificates::{
+    CertificateImport, ImportedCertificate, check_choice, import_one, normal,
+};
 use super::{AppError, system_clock};
 use crate::domain::CertificateChoice;
 use crate::ldap::Person;
@@ -62,13 +64,13 @@ async fn import_of(
 
 /// Whom it is for.
 fn addresses_for(certificate: &FoundCertificate, person: &Person) -> Result<Vec<String>, String> {
-    certificate.usable(system_clock().now())?;
+    certificate.usable(system_clock().now(), "the directory")?;
+    let theirs = person.addresses.iter().filter_map(|it| normal(it).ok());
     let in_it = certificate.addresses();
     if in_it.is_empty() {
-        return Ok(person.addresses.clone());
+        return Ok(theirs.collect());
     }
-    let common = person.addresses.iter().filter(|it| in_it.contains(it));
-    let common: Vec<_> = common.cloned().collect();
+    let common: Vec<_> = theirs.filter(|it| in_it.contains(it)).collect();
     match common.is_empty() {
         true => Err(format!(
             "it is for {}, but the directory has it with {}",

@@ -90,12 +90,12 @@ impl FoundCertificate {
         Extensions::of(&self.der).is_authority()
     }
 
-    /// Whether it could be encrypted to at a moment.
+    /// Whether it could be encrypted to at a moment; `origin`: where it was found, in words.
     ///
     /// # Errors
     /// Why not, in words.
-    pub fn usable(&self, now: Timestamp) -> Result<(), String> {
-        let read = RecipientCertificate::new(self.certificate.clone(), "the directory");
+    pub fn usable(&self, now: Timestamp, origin: &str) -> Result<(), String> {
+        let read = RecipientCertificate::new(self.certificate.clone(), origin);
         let read = read.ok_or("its times cannot be read")?;
         read.usable(now).map(|_| ()).map_err(|why| why.to_string())
     }

@@ -34,6 +34,7 @@ fn people(folder: &std::path::Path) -> People {
     for name in ["anna", "bob", "carol", "gateway"] {
         people.add(&Person::new(name, &format!("{name}@example.test")));
     }
+    people.add(&Person::new("paul", "paul@xn--bcher-kva.example"));
     people.add(&Person {
         validity: Some(ENDED),
         ..Person::new("dora", "dora@example.test")
@@ -45,6 +46,8 @@ fn entries(people: &People) -> Vec<Entry<'static>> {
     let mut by_proxy = entry(people, "carol.new@example.test", "carol");
     by_proxy.push(("proxyAddresses", b"smtp:Carol@Example.Test".to_vec()));
     by_proxy.push(("proxyAddresses", b"X500:/o=Example/cn=carol".to_vec()));
+    let mut abroad = entry(people, "paul@example.test", "paul");
+    abroad.push(("proxyAddresses", "smtp:paul@Bücher.example".into()));
     vec![
         entry(people, "Anna@Example.Test", "anna"),
         vec![
@@ -52,6 +55,7 @@ fn entries(people: &People) -> Vec<Entry<'static>> {
             ("userSMIMECertificate", published(people, "bob")),
         ],
         by_proxy,
+        abroad,
         entry(people, "dora@example.test", "dora"),
         entry(people, "emil@example.test", "gateway"),
         vec![
@@ -103,7 +107,8 @@ async fn and_alerts_are_encrypted_to_them() {
         "the certificate in the directory ended at 2021-01-01T00:00:00Z",
         "it is for gateway@example.test, but the directory has it with emil@example.test",
         "expected certificates in PEM, one in DER, or PKCS #7 with certificates, found none",
-        "6 people, 3 certificates\n",
+        "added    paul@xn--bcher-kva.example: ",
+        "7 people, 4 certificates\n",
     ] {
         assert!(said.contains(line), "{line} is missing in\n{said}");
     }
@@ -117,7 +122,7 @@ async fn and_alerts_are_encrypted_to_them() {
         &slapd.plain_url(),
         &[&signed_in[..], &["--starttls"]].concat(),
     );
-    assert_eq!(again.matches("known  ").count(), 3, "{again}");
+    assert_eq!(again.matches("known  ").count(), 4, "{again}");
 
     let sql = "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES ('carol@example.test', 's', 'Order 4711')";
     site.database().execute(sql, []).expect("insert");
