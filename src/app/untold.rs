@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::protectors::{crl_folder, protector};
+use super::protectors::{crl_folder, fetch_lists, protector};
 use super::system_clock;
 use crate::config::{Config, SendPortConfig};
-use crate::dispatcher::CertificateShelf;
+use crate::dispatcher::{CertificateShelf, NotComposed};
 use crate::domain::parse_address_list;
 use crate::smime::CrlShelf;
 use crate::store::Store;
@@ -38,10 +38,25 @@ async fn lacking(
         return Vec::new();
     };
     let told = parse_address_list(told).into_iter().flatten();
-    let addresses = told.map(|mailbox| mailbox.address).collect();
-    let found = shelf.find(sealer, addresses, system_clock().now()).await;
-    let found = found.unwrap_or_default().into_iter();
-    found
-        .filter_map(|found| found.err().map(|why| why.to_string()))
-        .collect()
+    let addresses: Vec<_> = told.map(|mailbox| mailbox.address).collect();
+    loop {
+        let now = system_clock().now();
+        match shelf.find(sealer.clone(), addresses.clone(), now).await {
+            Ok(found) => {
+                let lacking = found.into_iter().filter_map(Result::err);
+                return lacking.map(|why| why.to_string()).collect();
+            }
+            Err(_) if fetch_lists(lists).await > 0 => {}
+            Err(why) => return vec![unknown(why)],
+        }
+    }
+}
+
+fn unknown(why: NotComposed) -> String {
+    match why {
+        NotComposed::Never(refusal) => refusal.reason,
+        NotComposed::NotNow { what, error } => format!("{what}: {error}"),
+        NotComposed::Unprotected { why, .. } => why,
+        NotComposed::NotYet(_, why) => why.unwrap_or_default(),
+    }
 }
