@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::reach::{deciding_reply, is_at_work, was_left_out};
 use crate::domain::{
     Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, Decision,
-    Disposition, ForwardPath, InDoubt, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
-    Reply, SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
+    Disposition, Fault, ForwardPath, InDoubt, Recipient, RecipientKind, RecipientOutcome,
+    RecipientStatus, Reply, SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients,
+    status_of,
 };
 use crate::replies::ReplyTable;
 use crate::retry::{Circumstances, decide};
@@ -377,10 +378,12 @@ impl Entry {
     }
 
     fn settle(&mut self, reply: Reply, rules: &Rules<'_>) {
+        let refused = !reply.is_success();
+        let entry = refused.then(|| rules.replies.explain(&reply)).flatten();
         let given = Circumstances {
             attempt: self.recipient.attempt_count,
             reply: &reply,
-            fault: rules.replies.fault(&reply),
+            fault: entry.map_or(Fault::Relay, |entry| entry.fault),
             age: rules.age,
             chance: rules.chance,
         };
@@ -390,16 +393,13 @@ impl Entry {
             Disposition::Expire => RecipientStatus::Expired,
             Disposition::RetryIn(delay) => {
                 // The limits see to it that the relay is not asked for too much again.
-                let slowed = rules.replies.limit(&reply).and(rules.slowed_for);
+                let limited = entry.and_then(|entry| entry.limit);
+                let slowed = limited.and(rules.slowed_for);
                 self.retry_in = Some(slowed.unwrap_or(delay));
                 RecipientStatus::Delayed
             }
         };
-        self.explanation = if reply.is_success() {
-            None
-        } else {
-            key(rules.replies, &reply)
-        };
+        self.explanation = entry.map(|entry| entry.key.clone());
         self.reply = Some(reply);
     }
 

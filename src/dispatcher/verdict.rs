@@ -139,7 +139,7 @@ fn configuration_fault<'r>(
     report: &'r SubmissionReport,
 ) -> Option<&'r Reply> {
     let is_configuration =
-        |reply: &Reply| !reply.is_success() && replies.fault(reply) == Fault::Configuration;
+        |reply: &Reply| !reply.is_positive() && replies.fault(reply) == Fault::Configuration;
     let whole = [Command::Mail, Command::Data, Command::EndOfData];
     let mut refused = whole
         .into_iter()

@@ -202,6 +202,14 @@ impl Reply {
         self.class() == Some(ReplyClass::Success)
     }
 
+    /// 2yz or 3yz: the server goes along.
+    pub fn is_positive(&self) -> bool {
+        matches!(
+            self.class(),
+            Some(ReplyClass::Success | ReplyClass::Intermediate)
+        )
+    }
+
     /// 5yz.
     pub fn is_permanent(&self) -> bool {
         self.class() == Some(ReplyClass::PermanentFailure)
