@@ -353,7 +353,7 @@ fn take_over(
         .optional()?;
     let mut statement = tx.prepare_cached(sql!("take_over_owners"))?;
     let owners = statement.query_map(params![this, time_text(now)], |row| {
-        Ok(Owner::read(&Columns(row)))
+        Ok(Owner::read(&Columns::new(row)))
     })?;
     let owners: Vec<_> = owners.collect::<Result<_, _>>()?;
     let mut taken = 0;

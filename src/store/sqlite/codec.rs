@@ -2,6 +2,7 @@
 //!
 //! Times have one text form, so that they sort; words and uuids are text as in SQL Server.
 
+use std::cell::Cell;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -63,13 +64,31 @@ pub(super) fn uuid_text(id: Uuid) -> String {
 
 /// A row whose values were written by others: every reader answers with a sentence that
 /// names the column, so that one bad value fails one row.
-pub(super) struct Columns<'row, 'stmt>(pub(super) &'row Row<'stmt>);
+pub(super) struct Columns<'row, 'stmt> {
+    row: &'row Row<'stmt>,
+    /// Behind the column that was read last: mostly the one that is asked for next.
+    next: Cell<usize>,
+}
 
-impl Columns<'_, '_> {
+impl<'row, 'stmt> Columns<'row, 'stmt> {
+    pub(super) fn new(row: &'row Row<'stmt>) -> Self {
+        Self {
+            row,
+            next: Cell::new(0),
+        }
+    }
+
+    /// By its name, which is looked for only where the columns are not read in their order.
     fn value(&self, column: &str) -> Result<ValueRef<'_>, String> {
-        self.0
-            .get_ref(column)
-            .map_err(|error| format!("column {column}: {error}"))
+        let wrong = |error| format!("column {column}: {error}");
+        let (row, next) = (self.row, self.next.get());
+        let statement = row.as_ref();
+        let found = match statement.column_name(next) {
+            Ok(name) if name == column => next,
+            _ => statement.column_index(column).map_err(wrong)?,
+        };
+        self.next.set(found + 1);
+        row.get_ref(found).map_err(wrong)
     }
 
     pub(super) fn optional_text(&self, column: &str) -> Result<Option<String>, String> {

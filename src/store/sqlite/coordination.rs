@@ -32,7 +32,7 @@ impl Coordination for SqliteStore {
         self.writer
             .call("read learned limits", move |connection| {
                 let mut statement = connection.prepare_cached(sql!("limit_read"))?;
-                let read = |row: &rusqlite::Row<'_>| Ok(learned_limit(&Columns(row), now));
+                let read = |row: &rusqlite::Row<'_>| Ok(learned_limit(&Columns::new(row), now));
                 let rows = statement.query_map([], read)?;
                 rows.map(|row| row?.map_err(Trouble::unreadable)).collect()
             })
@@ -107,8 +107,9 @@ fn stand(
             others_ended,
         })
     };
-    let standing =
-        statement.query_row(params![id, time_text(now)], |row| Ok(read(&Columns(row))))?;
+    let standing = statement.query_row(params![id, time_text(now)], |row| {
+        Ok(read(&Columns::new(row)))
+    })?;
     standing.map_err(Trouble::unreadable)
 }
 
@@ -210,7 +211,7 @@ fn begin(
     let at = time_text(now);
     let known = statement
         .query_row(params![key.relay, key.secret, at], |row| {
-            Ok(Known::read(&Columns(row)))
+            Ok(Known::read(&Columns::new(row)))
         })
         .optional()?
         .transpose()

@@ -181,7 +181,7 @@ pub(super) fn lines<T>(
     let mut rows = statement.query(values)?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
-        lines.push(read(&Columns(row)).map_err(Trouble::unreadable)?);
+        lines.push(read(&Columns::new(row)).map_err(Trouble::unreadable)?);
     }
     Ok(lines)
 }

@@ -131,7 +131,7 @@ impl Recorder<'_> {
     pub(super) fn make_rows(&self, alert: AlertId) -> Result<(), Trouble> {
         let mut statement = self.tx.prepare_cached(sql!("finish_lists"))?;
         let [to, cc, bcc] = statement.query_row([alert.0], |row| {
-            let row = Columns(row);
+            let row = Columns::new(row);
             Ok(["ToRecipients", "CcRecipients", "BccRecipients"]
                 .map(|column| row.lossy(column).ok().flatten()))
         })?;
@@ -154,7 +154,7 @@ impl Recorder<'_> {
 
     fn live_ports(&self) -> Result<Vec<LivePort>, Trouble> {
         let mut statement = self.tx.prepare_cached(sql!("live_send_ports"))?;
-        let rows = statement.query_map([], |row| Ok(read_port(&Columns(row))))?;
+        let rows = statement.query_map([], |row| Ok(read_port(&Columns::new(row))))?;
         let ports: Vec<_> = rows.collect::<Result<_, _>>()?;
         ports
             .into_iter()

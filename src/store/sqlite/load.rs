@@ -19,8 +19,9 @@ pub(super) fn load_one(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = statement
         .query_row([id.0, limit], |row| {
-            let columns = Columns(row);
-            Ok((large_octets(&columns), read_alert(&columns)))
+            let columns = Columns::new(row);
+            let alert = read_alert(&columns);
+            Ok((large_octets(&columns), alert))
         })
         .optional()?;
     let Some((large, alert)) = read else {
@@ -52,7 +53,6 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
     Ok(Alert {
         id: AlertId(row.integer("AlertId")?),
         public_id: PublicId(row.uuid("PublicId")?),
-        origin: row.word("Origin")?,
         to_recipients: row.optional_text("ToRecipients")?,
         cc_recipients: row.optional_text("CcRecipients")?,
         bcc_recipients: row.optional_text("BccRecipients")?,
@@ -84,6 +84,7 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
         created_by: row.text("CreatedBy")?,
         attempt_count: row.count("AttemptCount")?,
         template_version: row.optional_text("TemplateVersion")?,
+        origin: row.word("Origin")?,
         newest_templates: row.optional_count("NewestTemplates")?,
         attachment_count: row.count("AttachmentCount")?,
         recipients: Vec::new(),
@@ -96,7 +97,7 @@ fn read_recipients(
     id: AlertId,
 ) -> Result<Result<Vec<Recipient>, String>, Trouble> {
     let mut statement = connection.prepare_cached(sql!("load_recipients"))?;
-    let rows = statement.query_map([id.0], |row| Ok(read_recipient(&Columns(row))))?;
+    let rows = statement.query_map([id.0], |row| Ok(read_recipient(&Columns::new(row))))?;
     let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
     Ok(rows.into_iter().collect())
 }

@@ -63,7 +63,7 @@ impl Recorder<'_> {
             })
         };
         let found = statement
-            .query_row([alert.0], |row| Ok(read(&Columns(row))))
+            .query_row([alert.0], |row| Ok(read(&Columns::new(row))))
             .optional()?;
         found.transpose().map_err(Trouble::unreadable)
     }
@@ -321,7 +321,7 @@ pub(super) fn statuses(
     alert: AlertId,
 ) -> Result<Vec<RecipientStatus>, Trouble> {
     let mut statement = tx.prepare_cached(sql!("recipient_statuses"))?;
-    let rows = statement.query_map([alert.0], |row| Ok(Columns(row).word("Status")))?;
+    let rows = statement.query_map([alert.0], |row| Ok(Columns::new(row).word("Status")))?;
     let words: Vec<Result<RecipientStatus, String>> = rows.collect::<Result<_, _>>()?;
     words
         .into_iter()
