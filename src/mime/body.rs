@@ -113,20 +113,21 @@ fn other_than_utf8<'a>(
 /// CRLF for every line ending, none after the last line (lettre writes that one), and no
 /// control characters but tabs: RFC 5322 section 3.5 forbids NUL, terminals obey others.
 fn normalised(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 32);
-    let mut chars = text.trim_start_matches('\u{feff}').chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\r' => {
-                chars.next_if_eq(&'\n');
-                out.push_str("\r\n");
-            }
-            '\n' => out.push_str("\r\n"),
-            '\t' => out.push('\t'),
-            c if c.is_ascii_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
+    let mut rest = text.trim_start_matches('\u{feff}');
+    let mut out = String::with_capacity(rest.len() + rest.len() / 32);
+    while let Some(at) = rest.bytes().position(|octet| octet.is_ascii_control()) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let (written, taken) = match from.as_bytes() {
+            [b'\r', b'\n', ..] => ("\r\n", 2),
+            [b'\r' | b'\n', ..] => ("\r\n", 1),
+            [b'\t', ..] => ("\t", 1),
+            _ => ("\u{fffd}", 1),
+        };
+        out.push_str(written);
+        rest = &from[taken..];
     }
+    out.push_str(rest);
     if out.ends_with("\r\n") {
         out.truncate(out.len() - 2);
     }
