@@ -101,9 +101,12 @@ impl AlertStore for SqliteStore {
         let ids = ids.to_vec();
         self.reader
             .call("load alerts", move |connection| {
+                // One view of the database for all of them: each view takes locks anew, and
+                // forgets the pages that were read.
+                let view = connection.transaction()?;
                 let loaded = ids
                     .iter()
-                    .map(|&id| load_one(connection, id, LARGE_TEXTS.into()));
+                    .map(|&id| load_one(&view, id, LARGE_TEXTS.into()));
                 loaded.filter_map(Result::transpose).collect()
             })
             .await
