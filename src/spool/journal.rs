@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{AlertId, DotNote, InstanceId, LeaseToken, Outcome};
 
+/// A line is mostly shorter than this, in octets.
+const LINE: usize = 2048;
+
 /// Below this length, in octets, a journal is not written anew.
 const SHORT: u64 = 1024 * 1024;
 
@@ -34,7 +37,8 @@ pub(super) enum Entry<'a> {
 
 impl Entry<'_> {
     pub(super) fn line(&self) -> io::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(self)?;
+        let mut line = Vec::with_capacity(LINE);
+        serde_json::to_writer(&mut line, self)?;
         line.push(b'\n');
         Ok(line)
     }
