@@ -18,11 +18,13 @@ mod status;
 mod table;
 mod template;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, AppError};
@@ -155,7 +157,7 @@ const LARGE_BLOCK: u32 = 128 * 1024;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     sendport_heap::give_back_from(LARGE_BLOCK);
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Failure::Other(format!("cannot start: {error}"))),
     };
@@ -170,6 +172,17 @@ pub fn main() -> ExitCode {
             "internal error, please report it: {broken}"
         ))),
     }
+}
+
+/// Threads for half of the processors: what runs on them mostly waits, and each that has nothing to
+/// do is woken again and again to see so. The other half is for databases, files, cryptography and
+/// whatever else the machine does.
+fn runtime() -> std::io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Builder::new_multi_thread()
+        .worker_threads(processors.div_ceil(2))
+        .enable_all()
+        .build()
 }
 
 #[expect(
