@@ -151,7 +151,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         reply: Reply::new(command, 250, None, "ok"),
     };
     let attempt = Attempt {
-        key: AttemptKey::random(),
+        key: AttemptKey::fresh(),
         number: 1,
         relay: "mail".to_owned(),
         started_at: now,

@@ -178,7 +178,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         retry_in: None,
         reason: None,
         attempt: Some(Attempt {
-            key: AttemptKey::random(),
+            key: AttemptKey::fresh(),
             number: 1,
             relay: "mail".to_owned(),
             started_at: now,

@@ -51,7 +51,7 @@ fn names(folder: &Path) -> Vec<String> {
 async fn a_copy_holds_the_octets_and_its_sidecar_the_envelope() {
     let folder = tempfile::tempdir().expect("a folder");
     let (auditor, mut events) = auditor(folder.path(), AuditStage::ALL);
-    let key = AttemptKey::random();
+    let key = AttemptKey::fresh();
     keep(&auditor, key).await.expect("kept");
     keep(&auditor, key).await.expect("kept again");
     let day = folder.path().join("2026-11-21");
@@ -78,7 +78,7 @@ async fn copies_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().expect("a folder");
     let (auditor, _events) = auditor(folder.path(), &[AuditStage::After]);
-    keep(&auditor, AttemptKey::random()).await.expect("kept");
+    keep(&auditor, AttemptKey::fresh()).await.expect("kept");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     let day = folder.path().join("2026-11-21");
     assert_eq!(mode(&day), 0o700);
@@ -95,9 +95,7 @@ async fn a_folder_that_went_away_is_said_once_and_its_return_too() {
     let (auditor, mut events) = auditor(&place, &[AuditStage::After]);
     fs::remove_dir(&place).expect("remove");
     for _ in 0..2 {
-        let error = keep(&auditor, AttemptKey::random())
-            .await
-            .expect_err("gone");
+        let error = keep(&auditor, AttemptKey::fresh()).await.expect_err("gone");
         assert!(error.to_string().contains("cannot be written"), "{error}");
     }
     let said = events.try_recv().expect("an event");
@@ -107,7 +105,7 @@ async fn a_folder_that_went_away_is_said_once_and_its_return_too() {
     );
     assert_eq!(said.send_port.as_deref(), Some("billing"));
     fs::create_dir(&place).expect("create again");
-    keep(&auditor, AttemptKey::random()).await.expect("kept");
+    keep(&auditor, AttemptKey::fresh()).await.expect("kept");
     assert_eq!(
         events.try_recv().expect("an event").event_type,
         "audit-works"

@@ -67,7 +67,7 @@ fn decision_of_some(
     carried.truncate(at_most);
     roll.apply("d", &carried, &report, &rules);
     let message = SecuredMessage::vouch_for("<1@x>".to_owned(), b"\r\n".to_vec(), "none");
-    let attempt = roll.attempt(AttemptKey::random(), "d", report, &message);
+    let attempt = roll.attempt(AttemptKey::fresh(), "d", report, &message);
     roll.into_decision(Some(attempt), port.in_doubt, None)
 }
 

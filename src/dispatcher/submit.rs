@@ -105,7 +105,7 @@ impl Dispatcher {
     /// Over the relay whose turn it is. There is `another` one that was not asked.
     async fn over(&self, name: &str, turn: Turn<'_>, job: &Job<'_>, another: bool) -> Step {
         // A key for each relay: a copy names the one that it was kept for.
-        let key = AttemptKey::random();
+        let key = AttemptKey::fresh();
         let board = &self.parts.board;
         let carried = job.envelope.with_at_most(board.recipients_limit(name));
         let kept = self

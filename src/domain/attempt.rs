@@ -15,9 +15,10 @@ use super::{
 pub struct AttemptKey(pub Uuid);
 
 impl AttemptKey {
-    /// A key that no other attempt has.
-    pub fn random() -> Self {
-        Self(Uuid::new_v4())
+    /// A key that no other attempt has: version 7 (RFC 9562), because what grows with time is
+    /// written to the end of an index, and not to a page of its own each time.
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7())
     }
 }
 

@@ -160,7 +160,7 @@ mod tests {
             alert: AlertId(4711),
             token: LeaseToken::random(),
             send_port: "default".to_owned(),
-            key: AttemptKey::random(),
+            key: AttemptKey::fresh(),
             number: 1,
             relay: "mail".to_owned(),
             started_at: SystemClock.now(),

@@ -16,7 +16,7 @@ fn note(alert: i64) -> DotNote {
         alert: AlertId(alert),
         token: LeaseToken(Uuid::from_u128(7)),
         send_port: "default".to_owned(),
-        key: AttemptKey::random(),
+        key: AttemptKey::fresh(),
         number: 1,
         relay: "main".to_owned(),
         started_at: Timestamp::UNIX_EPOCH,

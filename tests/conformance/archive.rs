@@ -12,7 +12,7 @@ use crate::fixture::*;
 
 fn copy(alert: AlertId, octets: Vec<u8>) -> AuditCopy {
     AuditCopy {
-        attempt: AttemptKey::random(),
+        attempt: AttemptKey::fresh(),
         alert,
         send_port: "default".to_owned(),
         relay: "mail".to_owned(),

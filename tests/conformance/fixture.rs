@@ -296,7 +296,7 @@ pub(crate) fn attempt(number: u32, statuses: &[RecipientStatus]) -> Attempt {
         reply: reply_for(status),
     };
     Attempt {
-        key: AttemptKey::random(),
+        key: AttemptKey::fresh(),
         number,
         relay: "mail".to_owned(),
         started_at: now(),

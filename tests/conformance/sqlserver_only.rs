@@ -147,7 +147,7 @@ async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
 
 fn audit_copy(alert: AlertId) -> AuditCopy {
     AuditCopy {
-        attempt: AttemptKey::random(),
+        attempt: AttemptKey::fresh(),
         alert,
         send_port: "default".to_owned(),
         relay: "mail".to_owned(),

@@ -385,7 +385,7 @@ fn take_over_from(
     for (alert, attempts, leased_at) in held {
         tx.prepare_cached(sql!("take_over_attempt"))?
             .execute(params![
-                uuid_text(AttemptKey::random().0),
+                uuid_text(AttemptKey::fresh().0),
                 alert,
                 attempts + 1,
                 AttemptOutcome::Unknown.as_str(),
