@@ -58,7 +58,9 @@ const CONTENDED: Duration = Duration::from_millis(20);
 /// What a round of claims brought, ordered by how soon the next one should follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Round {
-    /// No work, or no room.
+    /// Nothing was asked for: no send port has room.
+    NoRoom,
+    /// No work.
     Nothing,
     /// Others were faster.
     MayHoldMore,
@@ -287,7 +289,7 @@ impl Driver {
             self.pulses.claims_go_round();
             self.write_events(events).await;
             let round = self.claim_round(tasks).await;
-            let wait = match round {
+            let wait = match &round {
                 Ok(Round::Claimed) => {
                     failing = false;
                     continue;
@@ -298,7 +300,7 @@ impl Driver {
                     tokio::time::sleep(CONTENDED).await;
                     continue;
                 }
-                Ok(Round::Nothing) => {
+                Ok(Round::Nothing | Round::NoRoom) => {
                     failing = false;
                     self.idle_wait()
                 }
@@ -309,20 +311,21 @@ impl Driver {
                     self.rhythm.poll_interval
                 }
             };
+            // What is inserted while there is no room, or while the database fails, has to wait.
+            let looks = matches!(round, Ok(Round::Nothing));
             tokio::select! {
                 () = halt.cancelled() => return,
                 () = tasks.freed.notified(), if !failing => {}
-                () = self.wait(wait, failing) => {}
+                () = self.wait(wait, looks) => {}
             }
         }
     }
 
-    /// While the database fails, nothing is asked of it before the time is over.
-    async fn wait(&self, at_most: Duration, failing: bool) {
-        if failing {
-            tokio::time::sleep(at_most).await;
-        } else {
+    async fn wait(&self, at_most: Duration, looks: bool) {
+        if looks {
             self.store.wait_for_insert(at_most).await;
+        } else {
+            tokio::time::sleep(at_most).await;
         }
     }
 
@@ -345,7 +348,7 @@ impl Driver {
         if !self.guard.stands() || taken_up == 0 {
             return Ok(Round::Nothing);
         }
-        let mut most = Round::Nothing;
+        let mut most = Round::NoRoom;
         for lane in &tasks.lanes {
             let free = u32::try_from(lane.permits.available_permits()).unwrap_or(u32::MAX);
             let room = self.board.allowance(&lane.port.relays).unwrap_or(u32::MAX);
