@@ -74,6 +74,11 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
         if due.iter().any(|it| it.ordinal == recipient.ordinal) {
             continue;
         }
+        if let Some(message) = another_message(preview, &recipient.mailbox.address) {
+            let address = &recipient.mailbox.address;
+            line("then to", &format!("{address}, message {message}"));
+            continue;
+        }
         let of_it = |it: &&DeliveryLine| it.ordinal == recipient.ordinal;
         let recorded = || recorded.iter().find(of_it).map(recorded_reply);
         let said = match said {
@@ -85,6 +90,12 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
         let colon = if said.is_empty() { "" } else { ": " };
         line("not to", &format!("{address}, {status}{colon}{said}"));
     }
+}
+
+/// Who waits and is not in the first envelope is in a later one: its number among the messages.
+fn another_message(preview: &Preview, address: &str) -> Option<usize> {
+    let has = |copy: &PreviewCopy| copy.recipients.iter().any(|it| it.address == address);
+    preview.copies.iter().position(has).map(|index| index + 1)
 }
 
 fn rest(preview: &Preview) {

@@ -129,3 +129,20 @@ async fn what_cannot_be_sent_says_why() {
     let said = text(&site.sendport(&["preview", "1"]));
     assert!(said.contains(&reason), "'{reason}' is not in '{said}'");
 }
+
+/// Those whose addresses are not ASCII have a message of their own; the first one is shown.
+#[test]
+fn who_gets_another_message_is_told_from_who_gets_none() {
+    let site = Site::new(&send_port_over("[relay.main]\nkind = \"discard\"\n"));
+    let sql = "INSERT INTO Alert (ToRecipients, Subject) VALUES ('jörg@example.test; ops@example.test', 'x')";
+    site.database().execute(sql, []).expect("insert");
+    let said = text(&site.sendport(&["preview", "1"]));
+    for line in [
+        "RCPT TO       <ops@example.test>\n",
+        "then to       jörg@example.test, message 2\n",
+        "  for         jörg@example.test\n",
+    ] {
+        assert!(said.contains(line), "'{line}' is not in\n{said}");
+    }
+    assert!(!said.contains("not to"), "{said}");
+}
