@@ -59,9 +59,36 @@ pub enum TemplateError {
         /// The file or files of which one is needed.
         missing: String,
     },
+    /// More than one file cannot be used.
+    #[error("{}", lines(.0))]
+    Several(Vec<TemplateError>),
+}
+
+fn lines(errors: &[TemplateError]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 impl TemplateError {
+    /// What all of them gave, or everything that is wrong.
+    pub(super) fn all<T>(results: impl Iterator<Item = Result<T, Self>>) -> Result<Vec<T>, Self> {
+        let (mut good, mut wrong) = (Vec::new(), Vec::new());
+        for result in results {
+            match result {
+                Ok(it) => good.push(it),
+                Err(error) => wrong.push(error),
+            }
+        }
+        match (wrong.len(), wrong.pop()) {
+            (_, None) => Ok(good),
+            (1, Some(error)) => Err(error),
+            (_, Some(last)) => {
+                wrong.push(last);
+                Err(Self::Several(wrong))
+            }
+        }
+    }
+
     pub(super) fn same_language(file: &str) -> Self {
         Self::BadName {
             file: file.to_owned(),

@@ -56,7 +56,7 @@ pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, Tem
         let path = path.to_owned();
         |source| TemplateError::Unreadable { path, source }
     };
-    let mut files = BTreeMap::new();
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -65,9 +65,10 @@ pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, Tem
             continue;
         }
         let content = std::fs::read(&path).map_err(unreadable(&path))?;
-        files.insert(name.clone().into_owned(), as_text(&name, content)?);
+        files.push(as_text(&name, content).map(|text| (name.into_owned(), text)));
     }
-    Ok(files)
+    files.sort_by_key(|file| file.as_ref().err().map(ToString::to_string));
+    Ok(TemplateError::all(files.into_iter())?.into_iter().collect())
 }
 
 fn as_text(file: &str, content: Vec<u8>) -> Result<String, TemplateError> {

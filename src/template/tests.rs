@@ -217,7 +217,7 @@ fn work_output_and_recursion_are_bounded() {
     );
     let error = render_text(&plain, "{}").expect_err("output").to_string();
     assert!(
-        error.contains("4 MiB") && !error.contains("line 0"),
+        error.contains("too much output; it makes more than 4 MiB") && !error.contains("line 0"),
         "{error}"
     );
     let error = render_text("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{}");
@@ -389,6 +389,13 @@ fn a_doubtful_folder_is_refused() {
     std::fs::write(latin1.path().join("a.txt.j2"), b"\xfc").expect("a file");
     let error = TemplateSet::load(latin1.path()).expect_err("not UTF-8");
     assert!(error.to_string().contains("UTF-8"), "{error}");
+    let odd = folder(&[("ä.txt.j2", "x"), ("a b.txt.j2", "x"), ("a.txt.j2", "x")]);
+    let error = read_texts(odd.path()).expect_err("two names").to_string();
+    let files: Vec<_> = error
+        .lines()
+        .filter_map(|line| line.split('\'').nth(1))
+        .collect();
+    assert_eq!(files, ["a b.txt.j2", "ä.txt.j2"]);
     let set = load(&[
         ("a.txt.j2", "\u{feff}x"),
         ("README.md", "{% if"),
