@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
+use super::status::recorded_reply;
 use super::{Failure, open, say};
 use crate::app::{self, Preview, PreviewCopy, PreviewReader, Protection};
 use crate::config::Config;
-use crate::domain::AlertId;
+use crate::domain::{AlertId, RecipientStatus};
+use crate::store::DeliveryLine;
 
 /// Makes what the service would submit for an alert, by the same steps, and changes nothing:
 /// neither the alert nor a relay knows of it.
@@ -34,15 +36,20 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     };
     if !args.raw {
         facts(&preview);
+        left_out(&preview, &store.deliveries(Some(id), 10_000).await?);
+        rest(&preview);
         say("");
     }
     std::io::stdout().write_all(&preview.draft.message.octets)?;
     Ok(())
 }
 
+fn line(what: &str, says: &str) {
+    say(format_args!("{what:14}{says}"));
+}
+
 fn facts(preview: &Preview) {
     let envelope = &preview.envelope;
-    let line = |what: &str, says: &str| say(format_args!("{what:14}{says}"));
     line("Send port", &preview.alert.send_port);
     line("Relays", &preview.relays.join(", "));
     if let Some(version) = &preview.draft.template_version {
@@ -58,20 +65,41 @@ fn facts(preview: &Preview) {
     for path in &envelope.forward_paths {
         line("RCPT TO", &format!("<{}>", path.address));
     }
+}
+
+/// Who would get nothing, and what was said about it: now, or when it was recorded.
+fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
+    let due = &preview.envelope.forward_paths;
     for (recipient, said) in &preview.recipients {
-        let due = |ordinal| {
-            envelope
-                .forward_paths
-                .iter()
-                .any(|it| it.ordinal == ordinal)
-        };
-        if !due(recipient.ordinal) {
-            let said = said.as_ref().map(|reply| format!(": {reply}"));
-            let (address, status) = (&recipient.mailbox.address, recipient.status);
-            let said = said.unwrap_or_default();
-            line("not to", &format!("{address}, {status}{said}"));
+        if due.iter().any(|it| it.ordinal == recipient.ordinal) {
+            continue;
         }
+        if let Some(message) = another_message(preview, &recipient.mailbox.address) {
+            let address = &recipient.mailbox.address;
+            line("then to", &format!("{address}, message {message}"));
+            continue;
+        }
+        let of_it = |it: &&DeliveryLine| it.ordinal == recipient.ordinal;
+        let recorded = || recorded.iter().find(of_it).map(recorded_reply);
+        let said = match said {
+            Some(reply) => reply.to_string(),
+            None if recipient.status == RecipientStatus::Relayed => String::new(),
+            None => recorded().unwrap_or_default(),
+        };
+        let (address, status) = (&recipient.mailbox.address, recipient.status);
+        let colon = if said.is_empty() { "" } else { ": " };
+        line("not to", &format!("{address}, {status}{colon}{said}"));
     }
+}
+
+/// Who waits and is not in the first envelope is in a later one: its number among the messages.
+fn another_message(preview: &Preview, address: &str) -> Option<usize> {
+    let has = |copy: &PreviewCopy| copy.recipients.iter().any(|it| it.address == address);
+    preview.copies.iter().position(has).map(|index| index + 1)
+}
+
+fn rest(preview: &Preview) {
+    let envelope = &preview.envelope;
     copies(preview);
     if let Some(dsn) = &envelope.dsn {
         line("ENVID", &dsn.envelope_id);

@@ -11,6 +11,7 @@ use crate::store::{NewAlert, NewAttachment, Store};
 
 /// Inserts one alert, as an application would by SQL. The service sends it.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("recipients").required(true).multiple(true).args(["to", "cc", "bcc"]))]
 #[command(after_help = "Examples:
   sendport send --to 'ops@contoso.com; oncall@contoso.com' --subject 'Order 4711 is late' --body '...' --wait
   sendport send --to ops@contoso.com --template order-late --payload '{\"order\": 4711}'")]
@@ -40,7 +41,7 @@ pub(super) struct Args {
     #[arg(long)]
     template: Option<String>,
     /// JSON object for the template
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
     payload: Option<String>,
     /// File to attach; may be given several times
     #[arg(long, value_name = "FILE")]
@@ -49,7 +50,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TAG")]
     language: Option<String>,
     /// JSON object of extra headers
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
     headers: Option<String>,
     /// Your own key, to find the alert by
     #[arg(long)]
@@ -70,14 +71,36 @@ pub(super) struct Args {
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
+    let no_port = unknown_send_port(&args.send_port, &config);
     let (wait, timeout) = (args.wait, Duration::from_secs(args.timeout));
     let id = store.insert(&new_alert(args)?).await?;
     say(format_args!("alert {id} queued"));
+    no_port.iter().for_each(say);
     if wait {
         show_outcome(&*store, id, timeout).await
     } else {
         Ok(())
     }
+}
+
+/// What an application would find out by the alert's status.
+fn json_object(text: &str) -> Result<String, String> {
+    match serde_json::from_str(text) {
+        Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),
+        Ok(_) => Err("expected a JSON object, such as {\"order\": 4711}".to_owned()),
+        Err(error) => Err(format!(
+            "this is not JSON: {error}; expected an object, such as {{\"order\": 4711}}"
+        )),
+    }
+}
+
+/// Another instance may have it, so the alert is inserted all the same.
+fn unknown_send_port(name: &str, config: &Config) -> Option<String> {
+    let known: Vec<_> = config.send_port.keys().map(String::as_str).collect();
+    (!known.contains(&name)).then(|| {
+        let known = known.join(", ");
+        format!("note  this configuration has no send port '{name}'; it has: {known}")
+    })
 }
 
 fn new_alert(args: Args) -> Result<NewAlert, Failure> {

@@ -126,23 +126,28 @@ fn instance_table(lines: &[InstanceLine]) -> Table {
     table
 }
 
+/// What was said about a recipient; empty where nothing was.
+pub(super) fn recorded_reply(line: &DeliveryLine) -> String {
+    let code = line
+        .reply_code
+        .filter(|code| *code != 0)
+        .map(|code| code.to_string());
+    let reply = [
+        code,
+        line.enhanced_status_code.clone(),
+        line.reply_text.clone(),
+    ];
+    reply.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
 pub(super) fn delivery_table(lines: &[DeliveryLine]) -> Table {
     let mut table = Table::new(["Kind", "Address", "Status", "Reply", "Cause", "Advice"]);
     for line in lines {
-        let code = line
-            .reply_code
-            .filter(|code| *code != 0)
-            .map(|code| code.to_string());
-        let reply = [
-            code,
-            line.enhanced_status_code.clone(),
-            line.reply_text.clone(),
-        ];
         table.row([
             line.kind.clone(),
             line.address.clone(),
             line.status.clone(),
-            reply.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            recorded_reply(line),
             line.cause.clone().unwrap_or_default(),
             line.advice.clone().unwrap_or_default(),
         ]);

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::byte_size::ByteSize;
+use super::validate::Problems;
 
 /// Limits are about contents as they stand in the database; base64 makes them a third longer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -23,5 +24,71 @@ impl Default for AttachmentsConfig {
             max_total_size: ByteSize(25_000_000),
             forbidden_extensions: ["exe", "dll", "vbs", "js"].map(str::to_owned).to_vec(),
         }
+    }
+}
+
+impl AttachmentsConfig {
+    /// A rule that fits no file would let pass what somebody wanted to forbid.
+    pub(super) fn check(&self, key: &str, found: &mut Problems) {
+        for written in &self.forbidden_extensions {
+            let bare = written.trim().trim_start_matches('.');
+            let is_extension = |c: char| !c.is_whitespace() && !"*?.,;/\\:".contains(c);
+            if bare.is_empty() || !bare.chars().all(is_extension) {
+                found.add(
+                    format!("{key}.forbidden_extensions"),
+                    format!(
+                        "'{written}' is no extension; write what stands behind a name's last dot, such as \"exe\""
+                    ),
+                );
+            }
+        }
+        if self.max_size > self.max_total_size {
+            let (one, all) = (self.max_size, self.max_total_size);
+            found.add(
+                format!("{key}.max_size"),
+                format!("{one} is more than max_total_size, which is {all}; raise that, too"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn problems(section: &str) -> Vec<String> {
+        let text = format!(
+            "[send_port.default]\nfrom = \"a@b.example\"\nrelays = [\"r\"]\n[relay.r]\nkind = \"discard\"\n[send_port.default.attachments]\n{section}"
+        );
+        let found = Config::from_text(&text).expect("understood").problems();
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_extension_that_no_file_has_is_refused() {
+        for written in ["*.exe", "tar.gz", "", ".", "exe,com", "exe com", "a\\\\b"] {
+            let found = problems(&format!("forbidden_extensions = [\"{written}\"]"));
+            let shown = written.replace("\\\\", "\\");
+            assert_eq!(
+                found,
+                [format!(
+                    "send_port.default.attachments.forbidden_extensions: '{shown}' is no extension; write what stands behind a name's last dot, such as \"exe\""
+                )]
+            );
+        }
+        let none: [String; 0] = [];
+        assert_eq!(problems("forbidden_extensions = [\".EXE\", \"7z\"]"), none);
+        assert_eq!(problems("forbidden_extensions = []"), none);
+    }
+
+    #[test]
+    fn one_file_cannot_be_longer_than_all_of_them() {
+        let found = problems("max_size = \"30MB\"");
+        assert_eq!(
+            found,
+            [
+                "send_port.default.attachments.max_size: 30MB is more than max_total_size, which is 25MB; raise that, too"
+            ]
+        );
     }
 }

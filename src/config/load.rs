@@ -74,7 +74,9 @@ impl Config {
         if let Some(environment) = environment {
             builder = builder.add_source(environment);
         }
-        builder.build()?.try_deserialize()
+        let layers = builder.build()?;
+        let understood = layers.clone().try_deserialize();
+        understood.map_err(|error| with_choices(error, layers))
     }
 
     /// A relative path in a file means: beside that file.
@@ -184,6 +186,23 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 }
 
 /// The error with its file, and for an unknown key the nearest known one.
+/// The words that can stand where another one was found, which the layers' own reader leaves out.
+fn with_choices(error: config::ConfigError, layers: config::Config) -> config::ConfigError {
+    let said = error.to_string();
+    let odd = said.split_once(" does not have variant constructor ");
+    let Some((_, key)) = odd.and_then(|(_, rest)| rest.split_once(" for key ")) else {
+        return error;
+    };
+    let value = layers.try_deserialize::<serde_json::Value>().ok();
+    let again = value.and_then(|value| serde_json::from_value::<Config>(value).err());
+    match again.map(|it| it.to_string()) {
+        Some(text) if text.starts_with("unknown variant") => {
+            config::ConfigError::Message(format!("{text} for key {key}"))
+        }
+        _ => error,
+    }
+}
+
 fn explain(error: &config::ConfigError, file: Option<&Path>) -> String {
     let text = without_secrets(&error.to_string());
     let place = file.map_or(String::new(), |file| format!("{}: ", file.display()));

@@ -79,6 +79,23 @@ fn an_unknown_key_is_refused_with_a_suggestion() {
 fn an_unknown_value_is_refused_with_a_suggestion() {
     let text = error(&SMALLEST.replace("host = ", "tls = 'startls'\nhost = "));
     assert!(text.contains("did you mean `starttls`?"), "{text}");
+    let text = error(&SMALLEST.replace("from = ", "in_doubt = 'hodl'\nfrom = "));
+    assert_eq!(
+        text,
+        "unknown variant `hodl`, expected `retry` or `hold` for key `send_port.default.in_doubt`\n  did you mean `hold`?"
+    );
+    for (key, choice) in [
+        ("protection = 'sig'", "`sign`"),
+        ("dsn_return = 'all'", "`full`"),
+        ("header_protection = { hide = 'all' }", "`baseline`"),
+        ("audit = { keep = 'never' }", "`before`"),
+    ] {
+        let text = error(&SMALLEST.replace("from = ", &format!("{key}\nfrom = ")));
+        assert!(
+            text.starts_with("unknown variant `") && text.contains(choice),
+            "{text}"
+        );
+    }
 }
 
 #[test]

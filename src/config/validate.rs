@@ -203,6 +203,7 @@ fn check_rules(key: &str, port: &SendPortConfig, found: &mut Problems) {
 
 /// What a send port may do beside sending.
 fn check_additions(key: &str, port: &SendPortConfig, found: &mut Problems) {
+    port.attachments.check(&format!("{key}.attachments"), found);
     if let Some(zone) = &port.biztalk_time_zone
         && let Err(what) = zone.parse::<Zone>()
     {

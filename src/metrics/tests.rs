@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::catalogue::Kind;
 use super::*;
 use crate::domain::{AlertStatus, Fault, RecipientStatus, RelayCondition};
 use crate::relay::watch::{Certificate, RelayWatch as _, Seen, SubmissionClass};
@@ -113,4 +114,31 @@ fn an_outage_counts_once() {
     }
     shows(&metrics, "sendport_database_outages_total 2");
     shows(&metrics, "sendport_database_up 0");
+}
+
+/// What `promtool check metrics` asks for, and Prometheus' page on names.
+#[test]
+fn names_follow_the_conventions_of_prometheus() {
+    let ends = |name: &str, ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    for metric in catalogue::ALL {
+        let name = metric.name;
+        let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        assert!(
+            name.starts_with("sendport_") && name.chars().all(word),
+            "{name}"
+        );
+        assert!(!ends(name, &["_count", "_sum", "_bucket"]), "{name}");
+        let is_counter = metric.kind == Kind::Counter;
+        assert_eq!(name.ends_with("_total"), is_counter, "{name}");
+        let no_base_unit = ["milliseconds", "minutes", "hours", "kilobytes", "percent"];
+        assert!(
+            !no_base_unit.iter().any(|unit| name.contains(unit)),
+            "{name}"
+        );
+        if matches!(metric.kind, Kind::Histogram(_)) {
+            assert!(ends(name, &["_seconds", "_bytes"]), "{name}");
+        }
+        assert!(!metric.help.is_empty(), "{name}");
+        assert!(!metric.labels.contains(&"le"), "{name}");
+    }
 }

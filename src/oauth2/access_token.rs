@@ -31,10 +31,11 @@ impl AccessToken {
         expires_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Self, String> {
-        if secret.expose().is_empty() || !secret.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(
-                "expected one line of visible ASCII characters, found something else".into(),
-            );
+        if secret.expose().is_empty() {
+            return Err("expected a token, found nothing".into());
+        }
+        if !secret.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err("expected a token of one line of visible ASCII characters, found others or several lines".into());
         }
         let expires_at = expires_at
             .or_else(|| jwt_expiry(secret.expose()))

@@ -115,6 +115,8 @@ pub(super) fn context(file: &str, at_fault: &str, version: Option<u32>) -> Strin
 
 fn said(error: &minijinja::Error) -> String {
     let said = match error.detail() {
+        // Nothing else keeps [`Bounded`] from taking what is written.
+        _ if error.kind() == ErrorKind::WriteFailure => "too much output".to_owned(),
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };

@@ -59,9 +59,36 @@ pub enum TemplateError {
         /// The file or files of which one is needed.
         missing: String,
     },
+    /// More than one file cannot be used.
+    #[error("{}", lines(.0))]
+    Several(Vec<TemplateError>),
+}
+
+fn lines(errors: &[TemplateError]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 impl TemplateError {
+    /// What all of them gave, or everything that is wrong.
+    pub(super) fn all<T>(results: impl Iterator<Item = Result<T, Self>>) -> Result<Vec<T>, Self> {
+        let (mut good, mut wrong) = (Vec::new(), Vec::new());
+        for result in results {
+            match result {
+                Ok(it) => good.push(it),
+                Err(error) => wrong.push(error),
+            }
+        }
+        match (wrong.len(), wrong.pop()) {
+            (_, None) => Ok(good),
+            (1, Some(error)) => Err(error),
+            (_, Some(last)) => {
+                wrong.push(last);
+                Err(Self::Several(wrong))
+            }
+        }
+    }
+
     pub(super) fn same_language(file: &str) -> Self {
         Self::BadName {
             file: file.to_owned(),
@@ -84,13 +111,13 @@ pub enum RenderError {
     },
     /// There is no such template.
     #[error(
-        "there is no template '{name}'; known: {known}. Write one of these into Template, or import '{name}.txt.j2' into the database (`sendport template list` shows what is there), or add it to the templates folder"
+        "there is no template '{name}', neither in the database (`sendport template list` shows what is there) nor {folder}; correct Template, or import '{name}.txt.j2' or '{name}.html.j2'"
     )]
     Unknown {
         /// The column.
         name: String,
-        /// The names that are known.
-        known: String,
+        /// What the templates folder has.
+        folder: String,
     },
     /// The version that the first render used is gone.
     #[error(
@@ -121,7 +148,7 @@ pub enum RenderError {
         problem: String,
     },
     /// minijinja stopped.
-    #[error("template file '{file}'{context}, line {line}: {problem}{advice}")]
+    #[error("template file '{file}'{context}{}: {problem}{advice}", at_line(*.line))]
     Failed {
         /// The file, which may be one that the template includes. In the database it is the one
         /// that an export writes.
@@ -150,6 +177,14 @@ pub enum RenderError {
     /// Neither a template nor a body nor a subject.
     #[error("the alert says nothing: Template, Body and Subject are all empty; fill at least one")]
     Empty,
+}
+
+/// `, line 3`, where one is known.
+fn at_line(line: usize) -> String {
+    match line {
+        0 => String::new(),
+        line => format!(", line {line}"),
+    }
 }
 
 impl RenderError {

@@ -56,7 +56,7 @@ pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, Tem
         let path = path.to_owned();
         |source| TemplateError::Unreadable { path, source }
     };
-    let mut files = BTreeMap::new();
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -65,9 +65,10 @@ pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, Tem
             continue;
         }
         let content = std::fs::read(&path).map_err(unreadable(&path))?;
-        files.insert(name.clone().into_owned(), as_text(&name, content)?);
+        files.push(as_text(&name, content).map(|text| (name.into_owned(), text)));
     }
-    Ok(files)
+    files.sort_by_key(|file| file.as_ref().err().map(ToString::to_string));
+    Ok(TemplateError::all(files.into_iter())?.into_iter().collect())
 }
 
 fn as_text(file: &str, content: Vec<u8>) -> Result<String, TemplateError> {
@@ -106,6 +107,9 @@ pub(super) fn parse_file_name(file: &str) -> Result<FileName<'_>, TemplateError>
         Some((name, tag)) if is_language(tag) => (name, tag.to_ascii_lowercase()),
         _ => (stem, String::new()),
     };
+    if name.rsplit_once('.').is_some_and(|(_, tag)| is_locale(tag)) {
+        return Err(bad("write the language with '-', such as de-AT"));
+    }
     if is_template_name(name) {
         Ok(FileName::Of(name, language, part))
     } else {
@@ -140,6 +144,17 @@ pub(super) fn is_language(tag: &str) -> bool {
         && subtags.all(|subtag| {
             (1..=8).contains(&subtag.len()) && subtag.bytes().all(|b| b.is_ascii_alphanumeric())
         })
+}
+
+/// `de_AT`, `zh_Hant`: what some programs call a language. It would be a part of the name.
+fn is_locale(tag: &str) -> bool {
+    let Some((language, rest)) = tag.split_once('_') else {
+        return false;
+    };
+    let is_region = rest.len() == 2 && rest.bytes().all(|b| b.is_ascii_uppercase());
+    let is_script =
+        rest.len() == 4 && canonical_language(&format!("x-{rest}")) == format!("x-{rest}");
+    is_language(language) && (is_region || is_script)
 }
 
 /// The way in which a tag is written (RFC 5646 section 2.1.1): `de-AT`, `zh-Hant-TW`.

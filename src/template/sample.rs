@@ -60,6 +60,10 @@ fn unusable(name: &str, problem: String) -> Tried {
 }
 
 fn try_one(name: &str, texts: &[&TemplateText]) -> Vec<Tried> {
+    let mut of_name = texts.iter().filter(|text| text.name == name);
+    if of_name.all(|text| text.text.is_none() && text.html.is_none() && text.subject.is_none()) {
+        return vec![unusable(name, sample_alone(name))];
+    }
     let set = match TemplateSet::compile(&files_of(texts.iter().copied())) {
         Ok(set) => set,
         Err(error) => return vec![unusable(name, error.to_string())],
@@ -102,6 +106,12 @@ fn said(error: RenderError, text: &TemplateText, sample: Option<&TemplateText>) 
         }
         error => error.to_string(),
     }
+}
+
+fn sample_alone(name: &str) -> String {
+    format!(
+        "there is a sample for it, but neither '{name}.txt.j2' nor '{name}.html.j2'; add one of them, or correct the sample's name"
+    )
 }
 
 fn sample_file(of: &TemplateText) -> String {

@@ -195,13 +195,12 @@ impl TemplateSet {
             return Err(RenderError::BadName { name });
         }
         self.templates.get(name).ok_or_else(|| {
-            let known: Vec<_> = self.names().take(20).collect();
+            let there: Vec<_> = self.names().take(20).collect();
             RenderError::Unknown {
                 name: name.to_owned(),
-                known: if known.is_empty() {
-                    "none at all".to_owned()
-                } else {
-                    known.join(", ")
+                folder: match there.as_slice() {
+                    [] => "in a folder".to_owned(),
+                    there => format!("in the templates folder, which has: {}", there.join(", ")),
                 },
             }
         })

@@ -213,6 +213,16 @@ fn each_language_is_tried_with_the_nearest_sample() {
     let conclusive = |texts: &[TemplateText]| try_all(texts).remove(0).conclusive;
     assert!(conclusive(&absent) && problem(&absent).contains("_absent.txt.j2"));
     assert!(!conclusive(&[text("late", "", "{{ order }}")]));
+    let alone = TemplateText {
+        text: None,
+        subject: None,
+        ..with_sample("", "x", "{}")
+    };
+    let alone = problem(&[alone]);
+    assert!(
+        alone.starts_with("there is a sample for it, but neither 'late.txt.j2' nor"),
+        "{alone}"
+    );
     let broken = problem(&[text("late", "", "{{")]);
     assert!(broken.contains("'late.txt.j2'"), "{broken}");
 }

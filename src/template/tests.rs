@@ -211,6 +211,15 @@ fn work_output_and_recursion_are_bounded() {
         &format!(r#"{{"x": "{}"}}"#, "x".repeat(10_000)),
     );
     assert!(error.expect_err("output").to_string().contains("4 MiB"));
+    let plain = format!(
+        "{{% for a in range(9999) %}}{}{{% endfor %}}",
+        "x".repeat(1_000)
+    );
+    let error = render_text(&plain, "{}").expect_err("output").to_string();
+    assert!(
+        error.contains("too much output; it makes more than 4 MiB") && !error.contains("line 0"),
+        "{error}"
+    );
     let error = render_text("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{}");
     assert_eq!(
         error.expect_err("recursion").explanation(),
@@ -246,6 +255,26 @@ fn a_subject_is_one_line() {
     }
     let alert = templated(r#"{"s": "\n a \n"}"#);
     assert_eq!(set.render(&alert).expect("renders").subject, "a");
+}
+
+#[test]
+fn an_unknown_template_says_where_it_was_looked_for() {
+    let said = |set: TemplateSet| {
+        set.render(&templated("{}"))
+            .expect_err("unknown")
+            .to_string()
+    };
+    let empty = said(TemplateSet::empty());
+    assert!(
+        empty.contains("neither in the database (`sendport template list`")
+            && empty.contains("nor in a folder;"),
+        "{empty}"
+    );
+    let others = said(load(&[("b.txt.j2", "x"), ("c.html.j2", "x")]).expect("loads"));
+    assert!(
+        others.contains("nor in the templates folder, which has: b, c;"),
+        "{others}"
+    );
 }
 
 #[test]
@@ -317,6 +346,18 @@ fn file_names_say_what_a_file_makes() {
     for file in ["a.j2", "a.md.j2", "ä.txt.j2", "a b.txt.j2", ".txt.j2"] {
         assert!(parse_file_name(file).is_err(), "{file}");
     }
+    for file in ["a.de_AT.txt.j2", "a.zh_Hant.html.j2", "a.de_AT.sample.json"] {
+        let error = parse_file_name(file).expect_err(file).to_string();
+        assert!(
+            error.ends_with("write the language with '-', such as de-AT"),
+            "{error}"
+        );
+    }
+    let no_language = of("a.old_v2", "", Part::Text);
+    assert_eq!(
+        parse_file_name("a.old_v2.txt.j2").expect("a name"),
+        no_language
+    );
 }
 
 #[test]
@@ -348,6 +389,13 @@ fn a_doubtful_folder_is_refused() {
     std::fs::write(latin1.path().join("a.txt.j2"), b"\xfc").expect("a file");
     let error = TemplateSet::load(latin1.path()).expect_err("not UTF-8");
     assert!(error.to_string().contains("UTF-8"), "{error}");
+    let odd = folder(&[("ä.txt.j2", "x"), ("a b.txt.j2", "x"), ("a.txt.j2", "x")]);
+    let error = read_texts(odd.path()).expect_err("two names").to_string();
+    let files: Vec<_> = error
+        .lines()
+        .filter_map(|line| line.split('\'').nth(1))
+        .collect();
+    assert_eq!(files, ["a b.txt.j2", "ä.txt.j2"]);
     let set = load(&[
         ("a.txt.j2", "\u{feff}x"),
         ("README.md", "{% if"),

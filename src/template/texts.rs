@@ -14,19 +14,20 @@ use crate::domain::TemplateText;
 /// wrong inside.
 ///
 /// # Errors
-/// [`TemplateError`] names the first file that cannot be read or stored.
+/// [`TemplateError`] names the files that cannot be read or stored.
 pub fn read_texts(folder: &Path) -> Result<Vec<TemplateText>, TemplateError> {
     let mut texts: BTreeMap<(String, String), TemplateText> = BTreeMap::new();
-    for (file, content) in read_folder(folder)? {
-        let (name, language, part) = place(&file)?;
+    let files = read_folder(folder)?;
+    let places = TemplateError::all(files.keys().map(|file| place(file)))?;
+    for ((file, content), (name, language, part)) in files.iter().zip(places) {
         let key = (name.to_owned(), language.clone());
         let text = texts.entry(key).or_insert_with(|| TemplateText {
             name: name.to_owned(),
             language,
             ..TemplateText::default()
         });
-        if part_of(text, part).replace(content).is_some() {
-            return Err(TemplateError::same_language(&file));
+        if part_of(text, part).replace(content.clone()).is_some() {
+            return Err(TemplateError::same_language(file));
         }
     }
     Ok(texts.into_values().collect())

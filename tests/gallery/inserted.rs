@@ -17,9 +17,28 @@ pub(crate) struct Inserted {
     pub(crate) text: Option<String>,
     pub(crate) html: Option<String>,
     pub(crate) structure: Option<String>,
+    pub(crate) alert_name: Option<String>,
+    #[serde(default)]
+    pub(crate) names: Names,
     #[serde(default, rename = "attachment")]
     pub(crate) attachments: Vec<File>,
 }
+
+/// The names before the addresses.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Names {
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+    pub(crate) reply_to: Option<String>,
+}
+
+/// Who submits all of it.
+pub(crate) const FROM: (&str, &str) = ("Contoso alerts", "alerts@example.test");
+/// Who gets it.
+pub(crate) const TO: &str = "ops@example.test";
+/// Who is answered, where somebody is named.
+pub(crate) const REPLY_TO: &str = "desk@example.test";
 
 /// One of its attachments.
 #[derive(Debug, Deserialize)]
@@ -118,8 +137,20 @@ pub(crate) fn insert(site: &Site, gallery: &[Inserted]) -> Vec<String> {
     let mut database = site.database();
     let messages = gallery.iter();
     messages
-        .map(|message| insert_one(&mut database, message, "default", "ops@example.test"))
+        .map(|message| {
+            let to = mailbox(message.names.to.as_deref(), TO);
+            insert_one(&mut database, message, "default", &to)
+        })
         .collect()
+}
+
+/// RFC 5322 section 3.4, the name as a quoted string.
+fn mailbox(name: Option<&str>, address: &str) -> String {
+    let quoted = |name: &str| name.replace('\\', "\\\\").replace('"', "\\\"");
+    match name {
+        Some(name) => format!("\"{}\" <{address}>", quoted(name)),
+        None => address.to_owned(),
+    }
 }
 
 /// Inserts one with its attachments in one transaction; its public id.
@@ -136,10 +167,20 @@ pub(crate) fn insert_one(
     } else {
         "text"
     };
+    let names = &message.names;
+    let from = names
+        .from
+        .as_deref()
+        .map(|name| mailbox(Some(name), FROM.1));
+    let reply_to = names
+        .reply_to
+        .as_deref()
+        .map(|name| mailbox(Some(name), REPLY_TO));
     transaction
         .execute(
-            "INSERT INTO Alert (SendPort, ToRecipients, Subject, Body, BodyFormat) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![send_port, to, message.subject, body, format],
+            "INSERT INTO Alert (SendPort, ToRecipients, Subject, Body, BodyFormat, FromAddress, ReplyTo, AlertName)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![send_port, to, message.subject, body, format, from, reply_to, message.alert_name],
         )
         .expect("insert");
     let alert = transaction.last_insert_rowid();

@@ -91,13 +91,16 @@ fn read_all(gallery: &[Inserted], ids: &[String], arrived: &[Vec<u8>], how: &str
     for (message, id) in gallery.iter().zip(ids) {
         let octets = arrived::with_id(arrived, id);
         arrived::assert_well_formed(&message.key, octets);
-        read::by_mail_parser(octets).assert_equals(message, "mail-parser");
+        let read = read::by_mail_parser(octets);
+        read.assert_equals(message, "mail-parser");
+        read.assert_named(message, "mail-parser");
         let file: PathBuf = folder.join(format!("{}.eml", message.key));
         std::fs::write(&file, octets).expect("write");
         files.push(file);
     }
     for (message, read) in gallery.iter().zip(python::read(&files)) {
         read.assert_equals(message, "Python");
+        read.assert_named(message, "Python");
     }
 }
 

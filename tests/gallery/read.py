@@ -1,5 +1,5 @@
 """What Python's parser makes of messages: their files are the arguments, an answer a line."""
-import email, email.policy, hashlib, json, sys
+import email, email.header, email.policy, email.utils, hashlib, json, sys
 
 
 def nested(part):
@@ -33,6 +33,16 @@ def attached(part):
     }
 
 
+def decoded(text):
+    return str(email.header.make_header(email.header.decode_header(text)))
+
+
+def people(octets, name):
+    # The newer policy leaves spaces between the encoded-words of a name (RFC 2047 section 6.2).
+    headers = email.message_from_bytes(octets, policy=email.policy.compat32).get_all(name, [])
+    return [[decoded(name), address] for name, address in email.utils.getaddresses(headers)]
+
+
 def read(octets):
     message = email.message_from_bytes(octets, policy=email.policy.default)
     defects = [str(d) for p in message.walk() for d in list(p.defects) + [d for v in p.values() for d in v.defects]]
@@ -41,6 +51,10 @@ def read(octets):
     return {
         "defects": defects,
         "subject": message["Subject"],
+        "from": people(octets, "From"),
+        "to": people(octets, "To"),
+        "reply_to": people(octets, "Reply-To"),
+        "alert_name": message["X-Alert-Name"],
         "structure": nested(message),
         **texts,
         "attachments": [attached(p) for p in leaves(message) if p["Content-Disposition"]],

@@ -1,20 +1,29 @@
 //! What a parser makes of a message, and what it should be.
 
-use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use mail_parser::{
+    Address, HeaderForm, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType,
+};
 use openssl::sha::sha256;
 use serde::Deserialize;
 
-use crate::inserted::{File, Inserted};
+use crate::inserted::{FROM, File, Inserted, REPLY_TO, TO};
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Read {
     pub(crate) defects: Vec<String>,
     subject: String,
+    from: Vec<Person>,
+    to: Vec<Person>,
+    reply_to: Vec<Person>,
+    alert_name: Option<String>,
     structure: String,
     plain: Option<String>,
     html: Option<String>,
     attachments: Vec<Attached>,
 }
+
+/// Name, empty where there is none, and address.
+type Person = (String, String);
 
 #[derive(Debug, Deserialize)]
 struct Attached {
@@ -50,6 +59,22 @@ impl Read {
         for (read, file) in self.attachments.iter().zip(files) {
             read.assert_equals(file, &of);
         }
+    }
+}
+
+impl Read {
+    /// Fails where a name in the header is another than the one that was inserted.
+    pub(crate) fn assert_named(&self, message: &Inserted, parser: &str) {
+        let of = format!("{} as {parser} reads it", message.key);
+        let person = |name: &str, address: &str| (name.to_owned(), address.to_owned());
+        let names = &message.names;
+        let from = names.from.as_deref().unwrap_or(FROM.0);
+        assert_eq!(self.from, [person(from, FROM.1)], "{of}");
+        let to = names.to.as_deref().unwrap_or_default();
+        assert_eq!(self.to, [person(to, TO)], "{of}");
+        let reply_to = names.reply_to.iter().map(|name| person(name, REPLY_TO));
+        assert_eq!(self.reply_to, reply_to.collect::<Vec<_>>(), "{of}");
+        assert_eq!(self.alert_name, message.alert_name, "{of}");
     }
 }
 
@@ -104,10 +129,29 @@ pub(crate) fn by_mail_parser(octets: &[u8]) -> Read {
     Read {
         defects: Vec::new(),
         subject: message.subject().unwrap_or_default().to_owned(),
+        from: people(message.from()),
+        to: people(message.to()),
+        reply_to: people(message.reply_to()),
+        alert_name: alert_name(&message),
         structure,
         plain: text(texts.iter().find(|part| !is_html(part)).copied()),
         html: text(texts.iter().find(is_html).copied()),
         attachments: files.into_iter().map(attached).collect(),
+    }
+}
+
+fn people(found: Option<&Address<'_>>) -> Vec<Person> {
+    let all = found.into_iter().flat_map(Address::iter);
+    let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    all.map(|one| (owned(one.name()), owned(one.address())))
+        .collect()
+}
+
+fn alert_name(message: &Message<'_>) -> Option<String> {
+    let mut found = message.header_as("X-Alert-Name", HeaderForm::Text);
+    match found.pop()? {
+        HeaderValue::Text(text) => Some(text.into_owned()),
+        other => panic!("{other:?} is no text"),
     }
 }
 

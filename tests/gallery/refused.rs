@@ -96,6 +96,30 @@ async fn it_fails_with_a_reason_and_harms_nobody() {
     sink.stop().await;
 }
 
+/// It is refused by its length: of 64 MB the service reads nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_long_is_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink(folder.path()).await;
+    let site = site_over(&sink);
+    let content = pseudo_random(64_000_000);
+    insert(&site, "long", "FileName, Content", &[&"a.zip", &content]);
+    let service = site.run();
+    site.wait_until_all_final(Duration::from_secs(60)).await;
+    let process = site.value("SELECT ProcessId FROM Instance WHERE StoppedAt IS NULL");
+    let io = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+    assert_eq!(service.stop(), Some(0));
+    sink.stop().await;
+    let why = site.value(WHY);
+    assert!(why.contains("'a.zip' has 64000000 octets"), "{why}");
+    let Some(read) = io.lines().find_map(|line| line.strip_prefix("rchar: ")) else {
+        eprintln!("the system does not say what a process reads: not looked at");
+        return;
+    };
+    let read: u64 = read.parse().expect("a number");
+    assert!(read < 16_000_000, "{read} octets were read");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_sent_from_the_command_line() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -80,7 +80,11 @@ async fn what_went_wrong_is_said_in_its_own_words() {
             format!("echo working >&2; echo 'ERROR: please run az login {secret}' >&2; exit 7"),
             "exit status: 7, saying: ERROR: please run az login [not shown]",
         ),
-        ("exit 0".to_owned(), "expected one line of visible ASCII"),
+        ("exit 0".to_owned(), "expected a token, found nothing"),
+        (
+            "printf 'a\\nb'".to_owned(),
+            "one line of visible ASCII characters, found others or several lines",
+        ),
         (
             "echo '{\"error\": \"no\"}'".to_owned(),
             "object with access_token",

@@ -112,6 +112,7 @@ async fn every_outcome_is_counted_once() {
     let (_, text) = health::get(address, "/metrics");
     assert!(!text.contains('@'), "what applications write is no label");
     parsed_by_prometheus(&text);
+    linted_by_prometheus(&text);
     assert_eq!(service.stop(), Some(0));
     sink.stop().await;
 }
@@ -167,6 +168,29 @@ for family in parse(sys.stdin.read()):
     let expected: BTreeMap<_, _> = expected.collect();
     let expected: BTreeMap<_, _> = expected.iter().map(|(k, v)| (*k, v.as_str())).collect();
     assert_eq!(found, expected);
+}
+
+/// Names, units and texts as Prometheus' own tool wants them.
+#[expect(
+    clippy::print_stdout,
+    reason = "a tool that was not asked has to be said"
+)]
+fn linted_by_prometheus(text: &str) {
+    let tool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut tool) = tool else {
+        println!("promtool is not installed: it was not asked");
+        return;
+    };
+    let mut stdin = tool.stdin.take().expect("its input");
+    stdin.write_all(text.as_bytes()).expect("write");
+    drop(stdin);
+    let output = tool.wait_with_output().expect("its output");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,6 +92,7 @@ async fn what_cannot_be_sent_says_why() {
             "ToRecipients, Subject, Protection",
             "'a@example.test', 'x', 'sign'",
         ),
+        ("ToRecipients, Subject", "'b: c@example.test', 'x'"),
     ] {
         let sql = format!("INSERT INTO Alert ({columns}) VALUES ({values})");
         site.database().execute(&sql, []).expect("insert");
@@ -108,7 +109,8 @@ async fn what_cannot_be_sent_says_why() {
             0,
             "Protection    sign: would fail, protection 'sign' is asked for",
         ),
-        ("4", 4, "there is no alert 4"),
+        ("4", 0, "groups are not supported"),
+        ("5", 4, "there is no alert 5"),
     ] {
         let output = site.sendport(&["preview", id]);
         let said = text(&output);
@@ -118,7 +120,29 @@ async fn what_cannot_be_sent_says_why() {
     let service = site.run();
     site.wait_until_all_final(Duration::from_secs(30)).await;
     assert_eq!(service.stop(), Some(0));
+    let said = text(&site.sendport(&["preview", "4"]));
+    assert!(
+        said.contains("not to        b: c@example.test, failed: 501 5.1.3 'b: c@example.test' is not a mail address: groups"),
+        "{said}"
+    );
     let reason = site.value("SELECT StatusReason FROM AlertStatus WHERE AlertId = 1");
     let said = text(&site.sendport(&["preview", "1"]));
     assert!(said.contains(&reason), "'{reason}' is not in '{said}'");
+}
+
+/// Those whose addresses are not ASCII have a message of their own; the first one is shown.
+#[test]
+fn who_gets_another_message_is_told_from_who_gets_none() {
+    let site = Site::new(&send_port_over("[relay.main]\nkind = \"discard\"\n"));
+    let sql = "INSERT INTO Alert (ToRecipients, Subject) VALUES ('jörg@example.test; ops@example.test', 'x')";
+    site.database().execute(sql, []).expect("insert");
+    let said = text(&site.sendport(&["preview", "1"]));
+    for line in [
+        "RCPT TO       <ops@example.test>\n",
+        "then to       jörg@example.test, message 2\n",
+        "  for         jörg@example.test\n",
+    ] {
+        assert!(said.contains(line), "'{line}' is not in\n{said}");
+    }
+    assert!(!said.contains("not to"), "{said}");
 }

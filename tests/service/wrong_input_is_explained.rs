@@ -88,6 +88,50 @@ fn an_insert_that_the_database_refuses_names_the_constraint() {
     );
 }
 
+/// What would fail later is said at once, and nothing is inserted.
+#[test]
+fn an_alert_that_cannot_be_sent_is_not_inserted_by_hand() {
+    let site = Site::new(&send_port_over(DISCARD));
+    let to = ["--to", "ops@example.test"];
+    for (arguments, said) in [
+        (
+            vec!["--subject", "s"],
+            "<--to <LIST>|--cc <LIST>|--bcc <LIST>>",
+        ),
+        (
+            vec![to[0], to[1], "--payload", "{order"],
+            "this is not JSON: ",
+        ),
+        (
+            vec![to[0], to[1], "--payload", "[1]"],
+            "expected a JSON object",
+        ),
+        (
+            vec![to[0], to[1], "--headers", "X-A: b"],
+            "this is not JSON: ",
+        ),
+    ] {
+        let output = site.sendport(&[&["send"], &*arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains(said), "{}", text(&output));
+    }
+    assert_eq!(site.value("SELECT count(*) FROM Alert"), "0");
+    let output = site.sendport(&[
+        "send",
+        to[0],
+        to[1],
+        "--subject",
+        "s",
+        "--send-port",
+        "spare",
+    ]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(
+        text(&output),
+        "alert 1 queued\nnote  this configuration has no send port 'spare'; it has: default\n"
+    );
+}
+
 /// A name that no configuration may hold would shut every service out of the database.
 #[test]
 fn an_environment_without_a_name_is_refused_everywhere() {

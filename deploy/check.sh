@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Checks what is deployed with, as far as this machine can: the composition, the unit, the workflow, and
+# the Debian package, made of the debug build and installed in a clean Debian. What cannot be
+# checked is said in a line each.
+#
+#   deploy/check.sh            after `cargo build`
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+step() {
+    echo "== $*"
+    "$@"
+}
+skipped() { echo "$1: $2 not checked"; }
+
+# systemd-analyze warns of what it does not know, and goes on.
+verify_unit() {
+    local said
+    said=$(systemd-analyze verify --man=no "$1" 2>&1) || true
+    [ -z "$said" ] || { echo "$said" >&2; return 1; }
+}
+
+if docker compose version >/dev/null 2>&1; then
+    compose=(docker compose)
+else
+    compose=(docker-compose)
+fi
+if command -v "${compose[0]}" >/dev/null; then
+    SENDPORT_SA_PASSWORD=of-no-server step "${compose[@]}" -f docker-compose.yml config --quiet
+else
+    skipped "docker-compose is not installed" "docker-compose.yml was"
+fi
+
+if command -v systemd-analyze >/dev/null; then
+    # With the program where this machine finds it.
+    sed "s|^ExecStart=/usr/bin|ExecStart=$PWD/target/debug|" deploy/systemd/sendport.service >"$scratch/sendport.service"
+    step verify_unit "$scratch/sendport.service"
+else
+    skipped "systemd-analyze is not installed" "deploy/systemd/sendport.service was"
+fi
+
+if command -v actionlint >/dev/null; then
+    step actionlint
+else
+    skipped "actionlint is not installed" "the workflow was"
+fi
+
+if ! command -v cargo-deb >/dev/null; then
+    skipped "cargo-deb is not installed" "the Debian package was"
+elif [ "$(id -u)" -ne 0 ] || ! command -v debootstrap >/dev/null; then
+    skipped "not root, or debootstrap is not installed" "the Debian package was"
+else
+    # Where it looks for the program of a release.
+    install -D target/debug/sendport "$scratch/target/release/sendport"
+    CARGO_TARGET_DIR=$scratch/target step cargo deb --locked --no-build --strip
+    step deploy/check-package.sh "$scratch"/target/debian/sendport_*.deb
+fi
