@@ -76,7 +76,7 @@ impl Config {
         }
         let layers = builder.build()?;
         let understood = layers.clone().try_deserialize();
-        understood.map_err(|error| with_choices(error, layers))
+        understood.map_err(|error| in_words(error, layers))
     }
 
     /// A relative path in a file means: beside that file.
@@ -185,24 +185,41 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// The error with its file, and for an unknown key the nearest known one.
-/// The words that can stand where another one was found, which the layers' own reader leaves out.
-fn with_choices(error: config::ConfigError, layers: config::Config) -> config::ConfigError {
+/// The error with what the layers' own reader leaves out.
+fn in_words(error: config::ConfigError, layers: config::Config) -> config::ConfigError {
     let said = error.to_string();
-    let odd = said.split_once(" does not have variant constructor ");
-    let Some((_, key)) = odd.and_then(|(_, rest)| rest.split_once(" for key ")) else {
+    let Ok(value) = layers.try_deserialize::<serde_json::Value>() else {
         return error;
     };
-    let value = layers.try_deserialize::<serde_json::Value>().ok();
-    let again = value.and_then(|value| serde_json::from_value::<Config>(value).err());
-    match again.map(|it| it.to_string()) {
-        Some(text) if text.starts_with("unknown variant") => {
-            config::ConfigError::Message(format!("{text} for key {key}"))
-        }
-        _ => error,
-    }
+    let words = with_choices(&said, &value).or_else(|| without_source(&said, &value));
+    words.map_or(error, config::ConfigError::Message)
 }
 
+/// The words that can stand where another one was found.
+fn with_choices(said: &str, value: &serde_json::Value) -> Option<String> {
+    let (_, odd) = said.split_once(" does not have variant constructor ")?;
+    let (_, key) = odd.split_once(" for key ")?;
+    let again = serde_json::from_value::<Config>(value.clone()).err()?;
+    let text = again.to_string();
+    let names_them = text.starts_with("unknown variant");
+    names_them.then(|| format!("{text} for key {key}"))
+}
+
+/// Which section says nothing of where its token comes from.
+fn without_source(said: &str, value: &serde_json::Value) -> Option<String> {
+    let missing = said.strip_prefix("missing configuration field \"")?;
+    let of = missing.strip_suffix(".source\"")?;
+    let inside = format!("/{}/auth/oauth2", of.replace('.', "/"));
+    let section = value.pointer(&inside)?;
+    section.get("source").is_none().then(|| {
+        format!(
+            "{of}.auth.oauth2: source is missing; expected \"file\", \"command\", \
+             \"client_credentials\" or \"refresh_token\""
+        )
+    })
+}
+
+/// The error with its file, and for an unknown key the nearest known one.
 fn explain(error: &config::ConfigError, file: Option<&Path>) -> String {
     let text = without_secrets(&error.to_string());
     let place = file.map_or(String::new(), |file| format!("{}: ", file.display()));

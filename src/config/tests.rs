@@ -99,6 +99,17 @@ fn an_unknown_value_is_refused_with_a_suggestion() {
 }
 
 #[test]
+fn a_token_from_nowhere_is_refused_by_its_section() {
+    let auth =
+        "auth = { mechanism = 'xoauth2', username = 'a@b', oauth2 = { tenant = 'contoso.com' } }\n";
+    let text = error(&SMALLEST.replace("host = ", &format!("{auth}host = ")));
+    assert!(
+        text.starts_with("relay.main.auth.oauth2: source is missing; expected \"file\""),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_rate_that_is_none_says_what_to_write() {
     let text = error(&SMALLEST.replace("host = ", "message_rate = \"30 a minute\"\nhost = "));
     assert!(
