@@ -113,7 +113,7 @@ fn run_source(postfix: &Postfix, messages: usize) -> f64 {
     let (connections, count, length) = (
         CONNECTIONS.to_string(),
         messages.to_string(),
-        (OCTETS - 600).to_string(),
+        (OCTETS - 751).to_string(),
     );
     let arguments = [
         "-d",
