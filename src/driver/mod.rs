@@ -46,7 +46,7 @@ use recorder::{Finished, Recorder};
 use shares::Shares;
 use sweeper::Sweeper;
 use tally::{Faults, Origin};
-use tasks::{Lane, Tasks};
+use tasks::{Lane, Tasks, UnderWay};
 use teller::Teller;
 
 /// Most alerts that one claim takes.
@@ -195,11 +195,12 @@ impl Driver {
 
     fn tasks(&self) -> (Tasks, JoinHandle<()>) {
         let (finished, to_record) = mpsc::channel(self.rhythm.max_in_flight as usize);
-        let freed = Arc::new(Notify::new());
+        let (freed, under_way) = (Arc::new(Notify::new()), UnderWay::default());
         let recorder = Recorder {
             store: self.store.clone(),
             instance: self.instance.id,
             freed: freed.clone(),
+            under_way: under_way.clone(),
             ledger: self.ledger.clone(),
             metrics: self.metrics.clone(),
             faults: Faults::new(&self.explanations),
@@ -215,6 +216,7 @@ impl Driver {
         let tasks = Tasks {
             tracker: TaskTracker::new(),
             finished,
+            under_way,
             lanes: self.send_ports.iter().filter_map(lane).collect(),
             freed,
             unanswered: Mutex::default(),
@@ -435,6 +437,7 @@ impl Driver {
             abandoned.run_until_cancelled_owned(dispatched).await
         });
         let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());
+        let working = tasks.under_way.begin();
         tasks.tracker.spawn(async move {
             let outcome = match work.await {
                 Ok(Some(outcome)) => outcome,
@@ -447,6 +450,7 @@ impl Driver {
                 ),
             };
             ledger.keep(&outcome);
+            drop(working);
             // The recorder outlives every task; it ends when the last sender is gone.
             let _ = finished.send(Finished { outcome, origin }).await;
         });

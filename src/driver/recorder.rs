@@ -13,6 +13,7 @@ use crate::store::{Event, Recorded, Store, StoreError, StoreErrorKind};
 use super::failures;
 use super::ledger::Ledger;
 use super::tally::{Faults, Origin};
+use super::tasks::UnderWay;
 
 /// So many outcomes go into one transaction at most.
 const BATCH: usize = 200;
@@ -36,6 +37,7 @@ pub(super) struct Recorder {
     pub(super) instance: InstanceId,
     /// Told when permits were given back.
     pub(super) freed: Arc<Notify>,
+    pub(super) under_way: UnderWay,
     pub(super) ledger: Arc<Ledger>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) faults: Faults,
@@ -48,7 +50,7 @@ impl Recorder {
         let mut recorded_at: Option<Instant> = None;
         while finished.recv_many(&mut batch, BATCH).await > 0 {
             if recorded_at.is_some_and(|at| at.elapsed() < GATHER) {
-                gather(&mut finished, &mut batch).await;
+                self.gather(&mut finished, &mut batch).await;
             }
             let (outcomes, origins): (Vec<_>, Vec<_>) = batch
                 .drain(..)
@@ -58,6 +60,18 @@ impl Recorder {
             drop(origins);
             recorded_at = Some(Instant::now());
             self.freed.notify_one();
+        }
+    }
+
+    /// Takes what else is finished within [`GATHER`], until a batch is full or nothing more is to
+    /// come.
+    async fn gather(&self, finished: &mut mpsc::Receiver<Finished>, batch: &mut Vec<Finished>) {
+        let end = Instant::now() + GATHER;
+        while batch.len() < BATCH && !(self.under_way.is_none() && finished.is_empty()) {
+            match tokio::time::timeout_at(end, finished.recv()).await {
+                Ok(Some(one)) => batch.push(one),
+                Ok(None) | Err(_) => return,
+            }
         }
     }
 
@@ -140,17 +154,6 @@ impl Recorder {
                     return result;
                 }
             }
-        }
-    }
-}
-
-/// Takes what else is finished within [`GATHER`], until a batch is full.
-async fn gather(finished: &mut mpsc::Receiver<Finished>, batch: &mut Vec<Finished>) {
-    let end = Instant::now() + GATHER;
-    while batch.len() < BATCH {
-        match tokio::time::timeout_at(end, finished.recv()).await {
-            Ok(Some(one)) => batch.push(one),
-            Ok(None) | Err(_) => return,
         }
     }
 }

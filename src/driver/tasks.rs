@@ -1,6 +1,7 @@
 //! What works for each send port, and the way back for what is finished.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -31,10 +32,37 @@ impl Lane {
     }
 }
 
+/// How many alerts are worked on whose outcome is not on its way back yet.
+#[derive(Clone, Default)]
+pub(super) struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    /// One more, until what this returns is dropped.
+    pub(super) fn begin(&self) -> Working {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Working(self.clone())
+    }
+
+    /// No outcome comes but those that are on their way.
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// One alert is worked on.
+pub(super) struct Working(UnderWay);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Everything that works, and the way back for what is finished.
 pub(super) struct Tasks {
     pub(super) tracker: TaskTracker,
     pub(super) finished: mpsc::Sender<Finished>,
+    pub(super) under_way: UnderWay,
     /// For each send port in order.
     pub(super) lanes: Vec<Lane>,
     /// Permits were given back.
