@@ -126,7 +126,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("des", &["smtp/auth/ntlm"]),
     ("stringprep", &["smtp/auth"]),
     ("ureq", &["oauth2", "web.rs"]),
-    ("sendport_cms", &["smime"]),
+    ("sendport_x509", &["smime"]),
     (
         "sendport_gssapi",
         &["smtp/auth/gssapi.rs", "store/sqlserver/ticket.rs"],

@@ -8,6 +8,7 @@
 mod candidate;
 mod certificate;
 mod chain;
+mod cms;
 mod der;
 mod entity;
 mod error;
