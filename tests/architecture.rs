@@ -127,6 +127,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("stringprep", &["smtp/auth"]),
     ("ureq", &["oauth2", "web.rs"]),
     ("sendport_x509", &["smime"]),
+    ("base64_simd", &["smime/entity.rs"]),
     (
         "sendport_gssapi",
         &["smtp/auth/gssapi.rs", "store/sqlserver/ticket.rs"],

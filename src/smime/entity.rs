@@ -42,21 +42,29 @@ impl Entity {
             }
         }
         let own = String::from_utf8(own).map_err(|_| NOT_7_BIT)?;
-        check(own.as_bytes())?;
-        check(content)?;
+        check_7_bit(own.as_bytes())?;
+        check_7_bit(content)?;
+        check_lines(message)?;
         Ok((outer, Unjoined { own, content }))
     }
 
     /// One that carries DER: `content_type` with its parameters, and the name of the file.
     pub(super) fn of_der(content_type: &str, file: &str, der: &[u8]) -> Self {
-        let text = format!(
-            "Content-Type: {content_type};\r\n name=\"{file}\"\r\n\
-             Content-Transfer-Encoding: base64\r\n\
-             Content-Disposition: attachment; filename=\"{file}\"\r\n\r\n"
-        );
+        let head = [
+            "Content-Type: ",
+            content_type,
+            ";\r\n name=\"",
+            file,
+            "\"\r\nContent-Transfer-Encoding: base64\r\n\
+             Content-Disposition: attachment; filename=\"",
+            file,
+            "\"\r\n\r\n",
+        ];
+        let head = head.concat();
         let base64 = STANDARD.encode_to_string(der);
-        let mut octets = text.into_bytes();
-        octets.reserve(base64.len() + base64.len() / BASE64_LINE * 2 + 2);
+        let lines = base64.len() / BASE64_LINE * 2 + base64.len() + 2;
+        let mut octets = Vec::with_capacity(head.len() + lines);
+        octets.extend_from_slice(head.as_bytes());
         for line in base64.as_bytes().chunks(BASE64_LINE) {
             octets.extend_from_slice(line);
             octets.extend_from_slice(b"\r\n");
@@ -66,14 +74,20 @@ impl Entity {
 
     /// A multipart; `parameters` stand behind `multipart/`.
     pub(super) fn multipart(parameters: &str, boundary: &str, parts: &[&[u8]]) -> Self {
-        let head = format!("Content-Type: multipart/{parameters};\r\n boundary=\"{boundary}\"\r\n");
-        let mut octets = head.into_bytes();
+        let delimiter = ["\r\n--", boundary].concat();
+        let delimiter = delimiter.as_bytes();
+        let mut pieces = vec![
+            &b"Content-Type: multipart/"[..],
+            parameters.as_bytes(),
+            b";\r\n boundary=\"",
+            boundary.as_bytes(),
+            b"\"\r\n",
+        ];
         for part in parts {
-            octets.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
-            octets.extend_from_slice(part);
+            pieces.extend([delimiter, b"\r\n", part]);
         }
-        octets.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-        Self(octets)
+        pieces.extend([delimiter, b"--\r\n"]);
+        Self(pieces.concat())
     }
 
     pub(super) fn octets(&self) -> &[u8] {
@@ -107,11 +121,14 @@ impl Unjoined<'_> {
 
 const NOT_7_BIT: SmimeError = SmimeError::Malformed("its content is not 7-bit");
 
-/// That no relay has a reason to change it.
-fn check(octets: &[u8]) -> Result<(), SmimeError> {
-    if !octets.is_ascii() || memchr(0, octets).is_some() {
-        return Err(NOT_7_BIT);
+fn check_7_bit(octets: &[u8]) -> Result<(), SmimeError> {
+    match octets.is_ascii() && memchr(0, octets).is_none() {
+        true => Ok(()),
+        false => Err(NOT_7_BIT),
     }
+}
+
+fn check_lines(octets: &[u8]) -> Result<(), SmimeError> {
     let (mut returns, mut both) = (0, 0);
     for at in memchr_iter(b'\r', octets) {
         returns += 1;
@@ -138,7 +155,7 @@ pub(super) fn field_name(field: &str) -> &str {
 /// The fields of an entity, Content-Type with a further parameter at its end.
 fn with_hp(fields: &str, hp: &str) -> String {
     let parameter = format!("hp=\"{hp}\"");
-    let begin = fields.split_inclusive("\r\n").scan(0, |end, line| {
+    let begin = fields.split_inclusive('\n').scan(0, |end, line| {
         let begin = *end;
         *end += line.len();
         Some((begin, line))
@@ -209,6 +226,7 @@ mod tests {
             (&b"A: b\r\n\r\n\xc3\xa4\r\n"[..], "7-bit"),
             (b"A: b\r\n\r\nx\ny\r\n", "CRLF"),
             (b"A: b\r\n\r\nx\ry\r\n", "CRLF"),
+            (b"A: b\nB: c\r\n\r\nx\r\n", "CRLF"),
             (b"A: b\r\n", "header"),
         ] {
             let error = Entity::split(content).unwrap_err().to_string();

@@ -148,7 +148,7 @@ fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
     let header = header.map_err(|_| SmimeError::Malformed("its header is not UTF-8"))?;
     let mut fields = Vec::new();
     let (mut begin, mut end) = (0, 0);
-    for line in header.split_inclusive("\r\n") {
+    for line in header.split_inclusive('\n') {
         if !line.starts_with([' ', '\t']) {
             fields.push(&header[begin..end]);
             begin = end;

@@ -2,7 +2,7 @@
 
 use openssl::cipher_ctx::CipherCtx;
 use openssl::error::ErrorStack;
-use openssl::rand::{rand_bytes, rand_priv_bytes};
+use openssl::rand::rand_priv_bytes;
 use secrecy::zeroize::Zeroizing;
 
 use super::super::certificate::KeyKind;
@@ -33,7 +33,8 @@ struct Encrypted {
 /// As long as it can be (RFC 5084 section 3.2).
 const MAC: usize = 16;
 
-/// The longest initialization vector.
+/// The longest key, and the longest initialization vector.
+const LONGEST_KEY: usize = 32;
 const LONGEST_IV: usize = 16;
 
 /// Longest stretch that is encrypted at once: OpenSSL counts in signed numbers.
@@ -65,10 +66,17 @@ pub(in crate::smime) fn enveloped(
 
 fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<Encrypted, ErrorStack> {
     let fetched = cipher.cipher()?;
-    let key = fresh_key(cipher, fetched.key_length())?;
-    let mut iv = [0; LONGEST_IV];
-    let iv = &mut iv[..fetched.iv_length()];
-    rand_bytes(iv)?;
+    // The vector is no secret, but to draw it with the key takes half as long as one by one.
+    let mut drawn = Zeroizing::new([0; LONGEST_KEY + LONGEST_IV]);
+    rand_priv_bytes(&mut *drawn)?;
+    let (key, iv) = drawn.split_at(LONGEST_KEY);
+    let mut key = Zeroizing::new(key[..fetched.key_length()].to_vec());
+    let iv = &iv[..fetched.iv_length()];
+    if cipher == ContentCipher::TripleDes {
+        // The last bit of each octet makes its parity odd (FIPS 46-3).
+        key.iter_mut()
+            .for_each(|it| *it ^= u8::from(it.count_ones() % 2 == 0));
+    }
     let mut context = CipherCtx::new()?;
     context.encrypt_init(Some(fetched), Some(&key), Some(iv))?;
     let mut octets = Vec::with_capacity(content.len() + 2 * fetched.block_size());
@@ -91,17 +99,6 @@ fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<Encrypted, ErrorSt
         algorithm,
         mac,
     })
-}
-
-fn fresh_key(cipher: ContentCipher, length: usize) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
-    let mut key = Zeroizing::new(vec![0; length]);
-    rand_priv_bytes(&mut key)?;
-    if cipher == ContentCipher::TripleDes {
-        // The last bit of each octet makes its parity odd (FIPS 46-3).
-        key.iter_mut()
-            .for_each(|it| *it ^= u8::from(it.count_ones() % 2 == 0));
-    }
-    Ok(key)
 }
 
 /// ContentEncryptionAlgorithmIdentifier: the initialization vector of CBC (RFC 3565 section 2.3.1,

@@ -76,8 +76,9 @@ impl Reader {
                     rsa,
                     || context(key, rsa),
                     |context| {
-                        let mut encrypted = Vec::new();
-                        context.encrypt_to_vec(content_key, &mut encrypted)?;
+                        let mut encrypted = vec![0; key.size()];
+                        let length = context.encrypt(content_key, Some(&mut encrypted))?;
+                        encrypted.truncate(length);
                         Ok(encrypted)
                     },
                 )?;

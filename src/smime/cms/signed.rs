@@ -175,8 +175,9 @@ impl Author {
     ) -> Result<Vec<u8>, ErrorStack> {
         let make = || self.context(digest, rsa);
         self.contexts.with((digest, rsa), make, |context| {
-            let mut signature = Vec::new();
-            context.sign_to_vec(hash, &mut signature)?;
+            let mut signature = vec![0; self.key.size()];
+            let length = context.sign(hash, Some(&mut signature))?;
+            signature.truncate(length);
             Ok(signature)
         })
     }
