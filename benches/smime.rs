@@ -88,10 +88,8 @@ fn main() {
 
 fn measure(name: &str, who: &Who, speed: &str, during: Duration) {
     let mut kept = kept_context(&who.key);
-    let [limit, fresh] = in_turns(
-        during,
-        [&mut || sign_kept(&mut kept), &mut || sign_fresh(&who.key)],
-    );
+    let mut each = || sign_fresh(&who.key);
+    let [limit, fresh] = in_turns(during, [&mut || sign_kept(&mut kept), &mut each]);
     say(&format!(
         "\n{name}: a digest is signed {limit:.0} times a second, {fresh:.0} times with a context made \
          for each; openssl speed {speed} says {}\n",
@@ -104,12 +102,8 @@ fn measure(name: &str, who: &Who, speed: &str, during: Duration) {
     for work in WORKS.iter().filter(|work| work.name.contains(&wanted)) {
         for (size, octets) in SIZES {
             let (message, measures) = (message(octets), who.measures(&protector, work));
-            let [limit, rate] = in_turns(
-                during,
-                [&mut || sign_kept(&mut kept), &mut || {
-                    done(&message, &measures)
-                }],
-            );
+            let mut secured = || done(&message, &measures);
+            let [limit, rate] = in_turns(during, [&mut || sign_kept(&mut kept), &mut secured]);
             let share = match work.protection.signs() {
                 true => format!("{:.3}", rate / limit),
                 false => String::new(),

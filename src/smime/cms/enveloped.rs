@@ -27,11 +27,11 @@ struct Encrypted {
     /// AlgorithmIdentifier.
     algorithm: Vec<u8>,
     /// What authenticates it, of a cipher that does.
-    mac: Option<[u8; MAC]>,
+    mac: Option<[u8; MAC as usize]>,
 }
 
 /// As long as it can be (RFC 5084 section 3.2).
-const MAC: usize = 16;
+const MAC: u8 = 16;
 
 /// The longest key, and the longest initialization vector.
 const LONGEST_KEY: usize = 32;
@@ -86,7 +86,7 @@ fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<Encrypted, ErrorSt
     context.cipher_final_vec(&mut octets)?;
     let mac = match cipher.authenticates() {
         true => {
-            let mut mac = [0; MAC];
+            let mut mac = [0; MAC as usize];
             context.tag(&mut mac)?;
             Some(mac)
         }
@@ -104,7 +104,7 @@ fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<Encrypted, ErrorSt
 /// ContentEncryptionAlgorithmIdentifier: the initialization vector of CBC (RFC 3565 section 2.3.1,
 /// RFC 3370 section 5.1), or GCMParameters (RFC 5084 section 3.2).
 fn content_algorithm(cipher: ContentCipher, iv: &[u8]) -> Vec<u8> {
-    let mac = [MAC as u8];
+    let mac = [MAC];
     let gcm = [Der::OctetString(iv), Der::Primitive(INTEGER, &mac)];
     let parameters = match cipher.authenticates() {
         true => Der::Sequence(&gcm),
