@@ -26,7 +26,7 @@ step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 step cargo test --locked
-step cargo test --locked -p sendport-cms
+step cargo test --locked -p sendport-x509
 step deploy/check.sh
 if pkg-config --exists krb5-gssapi; then
     step cargo clippy --locked --workspace --features gssapi --all-targets -- -D warnings

@@ -126,7 +126,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("des", &["smtp/auth/ntlm"]),
     ("stringprep", &["smtp/auth"]),
     ("ureq", &["oauth2", "web.rs"]),
-    ("sendport_cms", &["smime"]),
+    ("sendport_x509", &["smime"]),
+    ("base64_simd", &["smime/entity.rs"]),
     (
         "sendport_gssapi",
         &["smtp/auth/gssapi.rs", "store/sqlserver/ticket.rs"],

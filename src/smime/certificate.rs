@@ -11,6 +11,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::x509::{X509, X509Ref};
 
+use super::cms::Reader;
 use super::sealer::{ContentCipher, RsaEncryption};
 use super::trust::Trust;
 use crate::domain::{CertificateChoice, CertificateEntry, Timestamp, domain_to_ascii};
@@ -139,8 +140,8 @@ pub(super) fn thumbprint(certificate: &X509Ref) -> String {
 pub struct RecipientCertificate {
     pub(super) certificate: X509,
     pub(super) validity: Validity,
-    /// Its key, or why it cannot be used.
-    kind: Result<KeyKind, String>,
+    /// Its owner, by its key, or why that cannot be used.
+    reader: Result<Arc<Reader>, String>,
     /// SHA-256 of its DER form.
     pub(super) sha256: String,
     thumbprint: String,
@@ -173,7 +174,7 @@ impl RecipientCertificate {
             thumbprint: thumbprint(&certificate),
             addresses: addresses(&certificate).into(),
             validity: Validity::of(&certificate)?,
-            kind: encryption_key(&certificate),
+            reader: reader(&certificate).map(Arc::new),
             origin: origin.to_owned(),
             companions: Arc::default(),
             cipher: None,
@@ -191,7 +192,7 @@ impl RecipientCertificate {
 
     /// The kind of its key, where that can be used.
     pub(super) fn kind(&self) -> Option<KeyKind> {
-        self.kind.as_ref().ok().copied()
+        self.reader.as_ref().ok().map(|it| it.kind())
     }
 
     /// Those of a file: one or more in PEM, or one in DER. `origin` names it in messages.
@@ -244,17 +245,13 @@ impl RecipientCertificate {
         &self.thumbprint
     }
 
-    /// Its IssuerAndSerialNumber without the outer tag, as an envelope names its owner (RFC 5652
-    /// section 10.2.4).
-    pub(super) fn name_in_envelope(&self) -> Option<Vec<u8>> {
-        let mut name = self.certificate.issuer_name().to_der().ok()?;
-        let serial = self.certificate.serial_number().to_bn().ok()?.to_vec();
-        let sign = serial.first().is_none_or(|first| *first > 0x7f);
-        let length = serial.len() + usize::from(sign);
-        name.extend([2, u8::try_from(length).ok()?]);
-        name.extend(sign.then_some(0));
-        name.extend(serial);
-        Some(name)
+    /// Its owner, as envelopes are made for them.
+    ///
+    /// # Errors
+    /// [`NoCertificate::Unusable`].
+    pub(super) fn reader(&self) -> Result<&Reader, NoCertificate> {
+        let reader = self.reader.as_deref();
+        reader.map_err(|why| self.unusable(&format!("is there, but {why}")))
     }
 
     /// Where it was found, and until when it is valid.
@@ -274,15 +271,11 @@ impl RecipientCertificate {
     /// [`NoCertificate`], naming where it is.
     pub fn usable(&self, now: Timestamp) -> Result<KeyKind, NoCertificate> {
         let place = |why: &str| format!("the certificate in {} {why}", self.origin);
-        match (&self.kind, self.validity.problem(now)) {
-            (Err(why), _) => Err(NoCertificate::Unusable(place(&format!(
-                "is there, but {why}"
-            )))),
-            (Ok(_), Some(why)) if now < self.validity.begin => {
-                Err(NoCertificate::NotYetValid(place(&why)))
-            }
-            (Ok(_), Some(why)) => Err(NoCertificate::Expired(place(&why))),
-            (Ok(kind), None) => Ok(*kind),
+        let kind = self.reader()?.kind();
+        match self.validity.problem(now) {
+            Some(why) if now < self.validity.begin => Err(NoCertificate::NotYetValid(place(&why))),
+            Some(why) => Err(NoCertificate::Expired(place(&why))),
+            None => Ok(kind),
         }
     }
 }
@@ -302,17 +295,17 @@ impl RecipientCertificate {
     }
 }
 
-fn encryption_key(certificate: &X509Ref) -> Result<KeyKind, String> {
+fn reader(certificate: &X509Ref) -> Result<Reader, String> {
     let key = certificate.public_key();
     let key = key.map_err(|error| format!("its key cannot be read: {error}"))?;
     let kind = KeyKind::of(&key)?;
-    let usage = sendport_cms::usage(certificate);
+    let usage = sendport_x509::usage(certificate);
     let (fits, name) = match kind {
         KeyKind::Rsa => (usage.key_encipherment, "keyEncipherment"),
         KeyKind::Ec => (usage.key_agreement, "keyAgreement"),
     };
     match (fits, usage.email) {
-        (true, true) => Ok(kind),
+        (true, true) => Reader::new(certificate, key, kind),
         (false, _) => Err(format!("its keyUsage lacks {name}")),
         (true, false) => Err("its extendedKeyUsage lacks emailProtection".to_owned()),
     }

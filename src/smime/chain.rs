@@ -133,7 +133,7 @@ impl Bundle {
             now,
         );
         let chain = chain.map_err(|Refused(_, why)| why)?;
-        let not_for_mail = chain.iter().find(|it| !sendport_cms::usage(it).email);
+        let not_for_mail = chain.iter().find(|it| !sendport_x509::usage(it).email);
         match not_for_mail {
             None => Ok(chain),
             Some(link) => Err(format!(

@@ -1,7 +1,7 @@
 //! MIME entities: what a signature covers and an envelope holds (RFC 8551 section 3.1).
 
-use memchr::{memchr, memchr_iter};
-use openssl::base64::encode_block;
+use base64_simd::STANDARD;
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::SmimeError;
 
@@ -9,6 +9,13 @@ use super::SmimeError;
 /// that no relay has a reason to change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entity(Vec<u8>);
+
+/// An entity as it stands in a message: its own fields, and behind an empty line its content.
+#[derive(Debug)]
+pub(super) struct Unjoined<'a> {
+    own: String,
+    content: &'a [u8],
+}
 
 /// Characters of a line of base64 (RFC 2045 section 6.8).
 const BASE64_LINE: usize = 76;
@@ -18,50 +25,46 @@ const LINE: usize = 78;
 
 impl Entity {
     /// Parts a message: the header section without the fields of the entity, and the entity.
-    pub(super) fn split(message: &[u8]) -> Result<(Vec<u8>, Self), SmimeError> {
-        let end = message.windows(4).position(|four| four == b"\r\n\r\n");
+    pub(super) fn split(message: &[u8]) -> Result<(Vec<u8>, Unjoined<'_>), SmimeError> {
+        let end = memmem::find(message, b"\r\n\r\n");
         let end = end.ok_or(SmimeError::Malformed("there is no end of its header"))? + 2;
-        let (header, body) = message.split_at(end);
-        let (mut outer, mut inner) = (Vec::new(), Vec::new());
+        // The empty line is the first of the content.
+        let (header, content) = message.split_at(end);
+        let (mut outer, mut own) = (Vec::with_capacity(end), Vec::with_capacity(end));
         let mut of_entity = false;
         for line in header.split_inclusive(|octet| *octet == b'\n') {
             if !line.starts_with(b" ") && !line.starts_with(b"\t") {
                 of_entity = is_content_field(line);
             }
             match of_entity {
-                true => inner.extend_from_slice(line),
+                true => own.extend_from_slice(line),
                 false => outer.extend_from_slice(line),
             }
         }
-        // The empty line is the first of `body`.
-        inner.extend_from_slice(body);
-        Self::checked(inner).map(|entity| (outer, entity))
-    }
-
-    fn checked(octets: Vec<u8>) -> Result<Self, SmimeError> {
-        if !octets.is_ascii() || memchr(0, &octets).is_some() {
-            return Err(SmimeError::Malformed("its content is not 7-bit"));
-        }
-        let returns = memchr_iter(b'\r', &octets);
-        let both = returns.filter(|at| octets.get(at + 1) == Some(&b'\n'));
-        let both = both.count();
-        let every = |octet| memchr_iter(octet, &octets).count() == both;
-        if !every(b'\r') || !every(b'\n') {
-            return Err(SmimeError::Malformed("a line does not end in CRLF"));
-        }
-        Ok(Self(octets))
+        let own = String::from_utf8(own).map_err(|_| NOT_7_BIT)?;
+        check_7_bit(own.as_bytes())?;
+        check_7_bit(content)?;
+        check_lines(message)?;
+        Ok((outer, Unjoined { own, content }))
     }
 
     /// One that carries DER: `content_type` with its parameters, and the name of the file.
     pub(super) fn of_der(content_type: &str, file: &str, der: &[u8]) -> Self {
-        let text = format!(
-            "Content-Type: {content_type};\r\n name=\"{file}\"\r\n\
-             Content-Transfer-Encoding: base64\r\n\
-             Content-Disposition: attachment; filename=\"{file}\"\r\n\r\n"
-        );
-        let base64 = encode_block(der);
-        let mut octets = text.into_bytes();
-        octets.reserve(base64.len() + base64.len() / BASE64_LINE * 2 + 2);
+        let head = [
+            "Content-Type: ",
+            content_type,
+            ";\r\n name=\"",
+            file,
+            "\"\r\nContent-Transfer-Encoding: base64\r\n\
+             Content-Disposition: attachment; filename=\"",
+            file,
+            "\"\r\n\r\n",
+        ];
+        let head = head.concat();
+        let base64 = STANDARD.encode_to_string(der);
+        let lines = base64.len() / BASE64_LINE * 2 + base64.len() + 2;
+        let mut octets = Vec::with_capacity(head.len() + lines);
+        octets.extend_from_slice(head.as_bytes());
         for line in base64.as_bytes().chunks(BASE64_LINE) {
             octets.extend_from_slice(line);
             octets.extend_from_slice(b"\r\n");
@@ -71,35 +74,20 @@ impl Entity {
 
     /// A multipart; `parameters` stand behind `multipart/`.
     pub(super) fn multipart(parameters: &str, boundary: &str, parts: &[&[u8]]) -> Self {
-        let head = format!("Content-Type: multipart/{parameters};\r\n boundary=\"{boundary}\"\r\n");
-        let mut octets = head.into_bytes();
+        let delimiter = ["\r\n--", boundary].concat();
+        let delimiter = delimiter.as_bytes();
+        let mut pieces = vec![
+            &b"Content-Type: multipart/"[..],
+            parameters.as_bytes(),
+            b";\r\n boundary=\"",
+            boundary.as_bytes(),
+            b"\"\r\n",
+        ];
         for part in parts {
-            octets.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
-            octets.extend_from_slice(part);
+            pieces.extend([delimiter, b"\r\n", part]);
         }
-        octets.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-        Self(octets)
-    }
-
-    /// With header fields before its own, and the parameter `hp` (RFC 9788 section 2.1.1) in its
-    /// Content-Type. They may hold addresses beyond ASCII (RFC 6532): such a message goes only over
-    /// relays that change no octet.
-    pub(super) fn with_fields(&self, fields: &[u8], hp: &str) -> Self {
-        let end = match self.0.starts_with(b"\r\n") {
-            true => 0,
-            false => {
-                self.0
-                    .windows(4)
-                    .position(|it| it == b"\r\n\r\n")
-                    .unwrap_or(0)
-                    + 2
-            }
-        };
-        let (own, content) = self.0.split_at(end);
-        // It is 7-bit, as was checked.
-        let own = String::from_utf8_lossy(own);
-        let own = with_hp(&own, hp);
-        Self([fields, own.as_bytes(), content].concat())
+        pieces.extend([delimiter, b"--\r\n"]);
+        Self(pieces.concat())
     }
 
     pub(super) fn octets(&self) -> &[u8] {
@@ -118,27 +106,62 @@ impl Entity {
     }
 }
 
+impl Unjoined<'_> {
+    pub(super) fn alone(&self) -> Entity {
+        Entity([self.own.as_bytes(), self.content].concat())
+    }
+
+    /// With header fields before its own, and the parameter `hp` (RFC 9788 section 2.1.1) in its
+    /// Content-Type. They may hold addresses beyond ASCII (RFC 6532): such a message goes only over
+    /// relays that change no octet.
+    pub(super) fn with_fields(&self, fields: &[u8], hp: &str) -> Entity {
+        Entity([fields, with_hp(&self.own, hp).as_bytes(), self.content].concat())
+    }
+}
+
+const NOT_7_BIT: SmimeError = SmimeError::Malformed("its content is not 7-bit");
+
+fn check_7_bit(octets: &[u8]) -> Result<(), SmimeError> {
+    match octets.is_ascii() && memchr(0, octets).is_none() {
+        true => Ok(()),
+        false => Err(NOT_7_BIT),
+    }
+}
+
+fn check_lines(octets: &[u8]) -> Result<(), SmimeError> {
+    let (mut returns, mut both) = (0, 0);
+    for at in memchr_iter(b'\r', octets) {
+        returns += 1;
+        both += usize::from(octets.get(at + 1) == Some(&b'\n'));
+    }
+    match returns == both && memchr_iter(b'\n', octets).count() == both {
+        true => Ok(()),
+        false => Err(SmimeError::Malformed("a line does not end in CRLF")),
+    }
+}
+
 /// MIME-Version is the message's own (RFC 2045 section 4).
 fn is_content_field(line: &[u8]) -> bool {
     let name = b"content-";
     line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name)
 }
 
-/// In lower case.
-pub(super) fn field_name(field: &str) -> String {
+/// Without its colon; case is of no account.
+pub(super) fn field_name(field: &str) -> &str {
     let (name, _) = field.split_once(':').unwrap_or_default();
-    name.trim().to_ascii_lowercase()
+    name.trim()
 }
 
 /// The fields of an entity, Content-Type with a further parameter at its end.
 fn with_hp(fields: &str, hp: &str) -> String {
     let parameter = format!("hp=\"{hp}\"");
-    let begin = fields.split_inclusive("\r\n").scan(0, |end, line| {
+    let begin = fields.split_inclusive('\n').scan(0, |end, line| {
         let begin = *end;
         *end += line.len();
         Some((begin, line))
     });
-    let of_type = begin.skip_while(|(_, line)| field_name(line) != "content-type");
+    let of_type =
+        begin.skip_while(|(_, line)| !field_name(line).eq_ignore_ascii_case("content-type"));
     let last = of_type
         .enumerate()
         .take_while(|(n, (_, line))| *n == 0 || line.starts_with([' ', '\t']))
@@ -162,6 +185,7 @@ mod tests {
         let message = b"Subject: a\r\n b\r\nMIME-Version: 1.0\r\nContent-Type: text/plain;\r\n charset=x\r\nX: y\r\n\r\nbody\r\n";
         let (outer, entity) = Entity::split(message).unwrap();
         assert_eq!(outer, b"Subject: a\r\n b\r\nMIME-Version: 1.0\r\nX: y\r\n");
+        let entity = entity.alone();
         assert_eq!(
             entity.octets(),
             b"Content-Type: text/plain;\r\n charset=x\r\n\r\nbody\r\n"
@@ -186,8 +210,11 @@ mod tests {
                 "Content-Type: text/plain; charset=us-ascii; hp=\"clear\"\r\n",
             ),
         ] {
-            let entity = Entity(format!("{own}\r\nbody\r\n\r\nContent-Type: x\r\n").into_bytes());
-            let joined = entity.with_fields("Subject: s\r\n".as_bytes(), "clear");
+            let entity = Unjoined {
+                own: own.to_owned(),
+                content: b"\r\nbody\r\n\r\nContent-Type: x\r\n",
+            };
+            let joined = entity.with_fields(b"Subject: s\r\n", "clear");
             let expected = format!("Subject: s\r\n{expected}\r\nbody\r\n\r\nContent-Type: x\r\n");
             assert_eq!(String::from_utf8_lossy(joined.octets()), expected);
         }
@@ -199,6 +226,7 @@ mod tests {
             (&b"A: b\r\n\r\n\xc3\xa4\r\n"[..], "7-bit"),
             (b"A: b\r\n\r\nx\ny\r\n", "CRLF"),
             (b"A: b\r\n\r\nx\ry\r\n", "CRLF"),
+            (b"A: b\nB: c\r\n\r\nx\r\n", "CRLF"),
             (b"A: b\r\n", "header"),
         ] {
             let error = Entity::split(content).unwrap_err().to_string();

@@ -9,7 +9,11 @@ use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
 
 use super::*;
 use crate::domain::{CertificateEntry, CertificateId, RevokedCertificate};
-use crate::smime::{Candidate, NoCertificate, RecipientCertificate};
+use crate::smime::cms::{Author, Content};
+use crate::smime::{
+    Candidate, Digest, KeyKind, NoCertificate, RecipientCertificate, RsaSignature, SignatureForm,
+    SigningRules,
+};
 
 fn key() -> PKey<Private> {
     PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap()
@@ -157,16 +161,17 @@ fn capabilities_are_recorded_the_strongest_first() {
 
     let key = key();
     let bare = certificate(&key, "a@x.com", Vec::new());
-    let how = sendport_cms::Signing {
-        certificate: &bare,
-        key: &key,
-        chain: Some(&[]),
-        digest: MessageDigest::sha256(),
-        pss: false,
-        time: &openssl::asn1::Asn1Time::from_unix(1_800_000_000).unwrap(),
-        detached: true,
+    let author = Author::new(&bare, &key, KeyKind::Rsa, &[]).unwrap();
+    let rules = SigningRules {
+        form: SignatureForm::Clear,
+        digest: None,
+        rsa: RsaSignature::Pkcs1,
+        chain: true,
+        match_from: true,
     };
-    let published = sendport_cms::sign(b"", &how).unwrap();
+    let content = Content::of(b"", Digest::Sha256).unwrap();
+    let time = chrono::DateTime::from_timestamp(NOW, 0).unwrap();
+    let published = author.sign(&content, &rules, time).unwrap();
     let found = FoundCertificate::read(&published).unwrap();
     assert_eq!(found.len(), 1);
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);

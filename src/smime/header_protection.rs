@@ -117,16 +117,17 @@ impl HeaderProtected {
     pub(super) fn part(self, message: &[u8]) -> Result<(Vec<u8>, Entity), SmimeError> {
         let (header, entity) = Entity::split(message)?;
         match self {
-            Self::No => Ok((header, entity)),
+            Self::No => Ok((header, entity.alone())),
             Self::Clear => {
-                let inside: Vec<_> = protected_fields(&header)?.concat().into_bytes();
-                Ok((header, entity.with_fields(&inside, "clear")))
+                let inside = protected_fields(&header)?.concat();
+                Ok((header, entity.with_fields(inside.as_bytes(), "clear")))
             }
             Self::Cipher(hide) => {
                 let fields = protected_fields(&header)?;
                 let shown: Vec<_> = fields.iter().filter_map(|it| outside(hide, it)).collect();
-                let said = shown.iter().map(|field| hp_outer(field));
-                let inside = fields.concat() + &said.collect::<String>();
+                let mut inside = String::with_capacity(3 * header.len());
+                inside.extend(fields);
+                shown.iter().for_each(|it| say_outer(it, &mut inside));
                 let outside = shown.concat() + MIME_VERSION;
                 let entity = entity.with_fields(inside.as_bytes(), "cipher");
                 Ok((outside.into_bytes(), entity))
@@ -147,7 +148,7 @@ fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
     let header = header.map_err(|_| SmimeError::Malformed("its header is not UTF-8"))?;
     let mut fields = Vec::new();
     let (mut begin, mut end) = (0, 0);
-    for line in header.split_inclusive("\r\n") {
+    for line in header.split_inclusive('\n') {
         if !line.starts_with([' ', '\t']) {
             fields.push(&header[begin..end]);
             begin = end;
@@ -157,21 +158,24 @@ fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
     fields.push(&header[begin..end]);
     let is_protected = |field: &&str| {
         let name = field_name(field);
-        !["", "mime-version", "bcc", "resent-bcc", "hp-outer"].contains(&&*name)
+        let is_name = |of: &str| name.eq_ignore_ascii_case(of);
+        !["", "mime-version", "bcc", "resent-bcc", "hp-outer"]
+            .into_iter()
+            .any(is_name)
     };
     fields.retain(is_protected);
     Ok(fields)
 }
 
-/// `HP-Outer` (RFC 9788 section 2.2): what stands outside, as the sender left it.
-fn hp_outer(field: &str) -> String {
+/// Adds `HP-Outer` (RFC 9788 section 2.2): what stands outside, as the sender left it.
+fn say_outer(field: &str, out: &mut String) {
     let first = field.split("\r\n").next().unwrap_or_default();
     let is_long = "HP-Outer: ".len() + first.len() > LINE;
     match field.split_once(':') {
         Some((name, value)) if is_long && !value.starts_with("\r\n") => {
-            format!("HP-Outer: {name}:\r\n {}", value.trim_start())
+            out.extend(["HP-Outer: ", name, ":\r\n ", value.trim_start()]);
         }
-        _ => format!("HP-Outer: {field}"),
+        _ => out.extend(["HP-Outer: ", field]),
     }
 }
 

@@ -8,6 +8,7 @@ use openssl::sha::sha256;
 use openssl::x509::X509;
 
 use super::certificate::{KeyKind, Validity, address_key, addresses, shown, thumbprint};
+use super::cms::Author;
 use crate::domain::Timestamp;
 
 /// A certificate that ends within so many days is worth a word.
@@ -20,6 +21,7 @@ pub struct Identity {
     pub(super) chain: Vec<X509>,
     pub(super) kind: KeyKind,
     pub(super) validity: Validity,
+    pub(super) author: Author,
     addresses: Vec<String>,
     thumbprint: String,
 }
@@ -89,7 +91,7 @@ impl Identity {
         }
         let kind =
             KeyKind::of(&key).map_err(|why| format!("the certificate cannot sign: {why}"))?;
-        let usage = sendport_cms::usage(&certificate);
+        let usage = sendport_x509::usage(&certificate);
         if !usage.signs {
             return Err(
                 "the certificate cannot sign: its keyUsage has neither digitalSignature \
@@ -105,6 +107,7 @@ impl Identity {
         }
         Ok(Self {
             validity: Validity::of(&certificate).ok_or("the certificate's times cannot be read")?,
+            author: Author::new(&certificate, &key, kind, &chain)?,
             addresses: addresses(&certificate),
             thumbprint: thumbprint(&certificate),
             certificate,

@@ -15,12 +15,20 @@ pub(super) fn outside(hide: Hide, field: &str) -> Option<Cow<'_, str>> {
     if hide == Hide::None {
         return Some(Cow::Borrowed(field));
     }
-    match (hide, &*field_name(field)) {
-        (_, "subject") => Some(Cow::Borrowed("Subject: [...]\r\n")),
-        (_, "keywords" | "comments" | "x-alert-name") => None,
-        (Hide::Names, "from" | "to" | "cc" | "reply-to") => Some(without_names(field)),
-        (Hide::Names, "date") => Some(in_utc(field)),
-        _ => Some(Cow::Borrowed(field)),
+    let is_one_of = |names: &[&str]| {
+        let name = field_name(field);
+        names.iter().any(|of| name.eq_ignore_ascii_case(of))
+    };
+    if is_one_of(&["subject"]) {
+        Some(Cow::Borrowed("Subject: [...]\r\n"))
+    } else if is_one_of(&["keywords", "comments", "x-alert-name"]) {
+        None
+    } else if hide == Hide::Names && is_one_of(&["from", "to", "cc", "reply-to"]) {
+        Some(without_names(field))
+    } else if hide == Hide::Names && is_one_of(&["date"]) {
+        Some(in_utc(field))
+    } else {
+        Some(Cow::Borrowed(field))
     }
 }
 

@@ -4,13 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use openssl::symm::Cipher;
-use sendport_cms::Recipient;
 use serde::Deserialize;
 
 use super::SmimeError;
 use super::candidate::{Candidate, Found, best};
 use super::certificate::{KeyKind, NoCertificate, RecipientCertificate, address_key};
+use super::cms::{Envelope, enveloped};
 use super::entity::Entity;
 use super::folder::CertificateFolder;
 use super::trust::Trust;
@@ -115,17 +114,6 @@ impl ContentCipher {
         }
     }
 
-    fn algorithm(self) -> Cipher {
-        match self {
-            Self::Aes256Cbc => Cipher::aes_256_cbc(),
-            Self::Aes192Cbc => Cipher::aes_192_cbc(),
-            Self::Aes128Cbc => Cipher::aes_128_cbc(),
-            Self::Aes256Gcm => Cipher::aes_256_gcm(),
-            Self::Aes128Gcm => Cipher::aes_128_gcm(),
-            Self::TripleDes => Cipher::des_ede3_cbc(),
-        }
-    }
-
     /// By the bits of its strength, then whether a change on the way is noticed.
     fn strength(self) -> (u16, bool) {
         match self {
@@ -140,9 +128,9 @@ impl ContentCipher {
 
     /// RFC 8551 section 3.2.2.
     fn smime_type(self) -> &'static str {
-        match self {
-            Self::Aes256Gcm | Self::Aes128Gcm => "authEnveloped-data",
-            _ => "enveloped-data",
+        match self.authenticates() {
+            true => "authEnveloped-data",
+            false => "enveloped-data",
         }
     }
 }
@@ -305,32 +293,16 @@ impl Sealer {
         let first = recipients.first().ok_or(SmimeError::Nobody)?;
         let cipher = self.cipher_for(first)?;
         let readers: Vec<_> = self.readers(recipients, now).collect();
-        let recipients: Vec<_> = readers
+        let padded = readers
             .iter()
-            .map(|it| Recipient {
-                certificate: &it.certificate,
-                oaep: self.padding_for(it) == RsaEncryption::Oaep,
-            })
-            .collect();
-        let der = sendport_cms::encrypt(content.octets(), cipher.algorithm(), &recipients)?;
+            .map(|it| Ok((it.reader()?, self.padding_for(it))));
+        let padded: Vec<_> = padded.collect::<Result<_, NoCertificate>>()?;
+        let Envelope { der, order } = enveloped(content.octets(), cipher, &padded)?;
+        let thumbprints: Vec<_> = order.iter().map(|n| readers[*n].thumbprint()).collect();
         let kind = format!("application/pkcs7-mime; smime-type={}", cipher.smime_type());
         Ok(Sealed {
             entity: Entity::of_der(&kind, "smime.p7m", &der),
-            readers: in_order_of(&der, readers),
+            readers: thumbprints.join(" "),
         })
     }
-}
-
-/// The thumbprints of `readers` in the order in which an envelope names them: DER sorts a set.
-fn in_order_of(envelope: &[u8], mut readers: Vec<&RecipientCertificate>) -> String {
-    if let [only] = &*readers {
-        return only.thumbprint().to_owned();
-    }
-    readers.sort_by_cached_key(|reader| {
-        let name = reader.name_in_envelope()?;
-        let mut places = envelope.windows(name.len());
-        places.position(|place| place == name)
-    });
-    let thumbprints: Vec<_> = readers.iter().map(|it| it.thumbprint()).collect();
-    thumbprints.join(" ")
 }

@@ -3,13 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openssl::asn1::Asn1Time;
-use openssl::hash::MessageDigest;
-use openssl::sha::sha256;
-use sendport_cms::Signing;
 use serde::Deserialize;
 
 use super::certificate::KeyKind;
+use super::cms::Content;
 use super::entity::Entity;
 use super::standing::{Look, ReadIdentity, Standing};
 use super::{Identity, SmimeError};
@@ -83,14 +80,6 @@ impl Digest {
             (KeyKind::Rsa, _) | (KeyKind::Ec, ..=256) => Self::Sha256,
             (KeyKind::Ec, ..=384) => Self::Sha384,
             (KeyKind::Ec, _) => Self::Sha512,
-        }
-    }
-
-    fn algorithm(self) -> MessageDigest {
-        match self {
-            Self::Sha256 => MessageDigest::sha256(),
-            Self::Sha384 => MessageDigest::sha384(),
-            Self::Sha512 => MessageDigest::sha512(),
         }
     }
 
@@ -214,50 +203,36 @@ impl Signer {
         entity: &Entity,
         time: Timestamp,
     ) -> Result<Signed, SmimeError> {
-        let time = time.max(identity.validity.begin).timestamp();
-        let chain = match self.rules.chain {
-            true => &*identity.chain,
-            false => &[],
+        let time = time.max(identity.validity.begin);
+        let octets = match self.rules.form {
+            SignatureForm::Clear => entity.as_part(),
+            SignatureForm::Opaque => entity.octets(),
         };
-        let how = Signing {
-            certificate: &identity.certificate,
-            key: &identity.key,
-            chain: Some(chain),
-            digest: self.digest(identity).algorithm(),
-            pss: self.rules.rsa == RsaSignature::Pss,
-            time: &*Asn1Time::from_unix(time)?,
-            detached: self.rules.form == SignatureForm::Clear,
-        };
+        let content = Content::of(octets, self.digest(identity))?;
+        let der = identity.author.sign(&content, &self.rules, time)?;
         Ok(Signed(match self.rules.form {
+            SignatureForm::Clear => self.multipart(&content, &der, identity),
             SignatureForm::Opaque => {
-                let der = sendport_cms::sign(entity.octets(), &how)?;
                 let kind = "application/pkcs7-mime; smime-type=signed-data";
                 Entity::of_der(kind, "smime.p7m", &der)
-            }
-            SignatureForm::Clear => {
-                let der = sendport_cms::sign(entity.as_part(), &how)?;
-                self.multipart(entity.as_part(), &der, self.digest(identity))
             }
         }))
     }
 
-    fn multipart(&self, content: &[u8], der: &[u8], digest: Digest) -> Entity {
+    fn multipart(&self, content: &Content<'_>, der: &[u8], identity: &Identity) -> Entity {
         let signature = Entity::of_der("application/pkcs7-signature", "smime.p7s", der);
-        let micalg = digest.micalg();
+        let micalg = self.digest(identity).micalg();
         Entity::multipart(
             &format!("signed; protocol=\"application/pkcs7-signature\";\r\n micalg={micalg}"),
-            &boundary(content),
-            &[content, signature.as_part()],
+            &boundary(content.hash()),
+            &[content.octets(), signature.as_part()],
         )
     }
 }
 
 /// Nothing holds its own digest, so this occurs nowhere in the content.
-fn boundary(content: &[u8]) -> String {
-    let digest = sha256(content);
-    let hexadecimal: String = digest[..16]
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
-    format!("=_s{hexadecimal}")
+fn boundary(hash: &[u8]) -> String {
+    let digits = hash.iter().take(16).flat_map(|it| [it >> 4, it & 15]);
+    let digits = digits.filter_map(|it| char::from_digit(it.into(), 16));
+    "=_s".chars().chain(digits).collect()
 }

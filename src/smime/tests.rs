@@ -17,13 +17,13 @@ use super::*;
 
 const MESSAGE: &[u8] = b"From: a@contoso.com\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nbody\r\n";
 
-struct Made {
-    certificate: X509,
-    key: PKey<Private>,
+pub(super) struct Made {
+    pub(super) certificate: X509,
+    pub(super) key: PKey<Private>,
 }
 
 /// Valid for seconds since 1970.
-fn made(key: PKey<Private>, address: &str, usage: &KeyUsage, times: (i64, i64)) -> Made {
+pub(super) fn made(key: PKey<Private>, address: &str, usage: &KeyUsage, times: (i64, i64)) -> Made {
     let mut builder = X509Builder::new().unwrap();
     builder.set_version(2).unwrap();
     let mut serial = BigNum::new().unwrap();
@@ -51,7 +51,7 @@ fn made(key: PKey<Private>, address: &str, usage: &KeyUsage, times: (i64, i64)) 
     }
 }
 
-fn rsa(bits: u32) -> PKey<Private> {
+pub(super) fn rsa(bits: u32) -> PKey<Private> {
     PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap()
 }
 
@@ -59,20 +59,20 @@ fn ec() -> PKey<Private> {
     on_curve(Nid::X9_62_PRIME256V1)
 }
 
-fn on_curve(curve: Nid) -> PKey<Private> {
+pub(super) fn on_curve(curve: Nid) -> PKey<Private> {
     let group = EcGroup::from_curve_name(curve).unwrap();
     PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
 }
 
-fn all() -> KeyUsage {
+pub(super) fn all() -> KeyUsage {
     let mut usage = KeyUsage::new();
     usage.digital_signature().key_encipherment().key_agreement();
     usage
 }
 
-const ALWAYS: (i64, i64) = (1_500_000_000, 4_000_000_000);
+pub(super) const ALWAYS: (i64, i64) = (1_500_000_000, 4_000_000_000);
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     chrono::DateTime::from_timestamp(seconds, 0).unwrap()
 }
 

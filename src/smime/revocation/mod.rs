@@ -173,7 +173,7 @@ fn is_covered(
     let mut store = X509StoreBuilder::new().map_err(failed)?;
     store.add_cert(authority.clone()).map_err(failed)?;
     for list in lists {
-        sendport_cms::add_revocations(&mut store, &list.list).map_err(failed)?;
+        sendport_x509::add_revocations(&mut store, &list.list).map_err(failed)?;
     }
     let flags = X509VerifyFlags::CRL_CHECK | X509VerifyFlags::PARTIAL_CHAIN;
     match verified(store, flags, certificate, &[], None, now) {
