@@ -65,9 +65,10 @@ impl Entity {
         let lines = base64.len() / BASE64_LINE * 2 + base64.len() + 2;
         let mut octets = Vec::with_capacity(head.len() + lines);
         octets.extend_from_slice(head.as_bytes());
-        for line in base64.as_bytes().chunks(BASE64_LINE) {
-            octets.extend_from_slice(line);
-            octets.extend_from_slice(b"\r\n");
+        let (lines, rest) = base64.as_bytes().as_chunks::<BASE64_LINE>();
+        lines.iter().for_each(|line| end_line(line, &mut octets));
+        if !rest.is_empty() {
+            end_line(rest, &mut octets);
         }
         Self(octets)
     }
@@ -119,6 +120,13 @@ impl Unjoined<'_> {
     }
 }
 
+/// Inlined, because a line of known length is copied without a call.
+#[inline(always)]
+fn end_line(line: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(line);
+    out.extend_from_slice(b"\r\n");
+}
+
 const NOT_7_BIT: SmimeError = SmimeError::Malformed("its content is not 7-bit");
 
 fn check_7_bit(octets: &[u8]) -> Result<(), SmimeError> {
@@ -129,15 +137,25 @@ fn check_7_bit(octets: &[u8]) -> Result<(), SmimeError> {
 }
 
 fn check_lines(octets: &[u8]) -> Result<(), SmimeError> {
-    let (mut returns, mut both) = (0, 0);
-    for at in memchr_iter(b'\r', octets) {
-        returns += 1;
-        both += usize::from(octets.get(at + 1) == Some(&b'\n'));
-    }
-    match returns == both && memchr_iter(b'\n', octets).count() == both {
+    let both = line_ends(octets);
+    let count = |octet| memchr_iter(octet, octets).count();
+    match count(b'\r') == both && count(b'\n') == both {
         true => Ok(()),
         false => Err(SmimeError::Malformed("a line does not end in CRLF")),
     }
+}
+
+/// How many CRLF there are. In stretches that an octet can count: so many are compared at once.
+fn line_ends(octets: &[u8]) -> usize {
+    const STRETCH: usize = u8::MAX as usize;
+    let next = octets.get(1..).unwrap_or_default();
+    let stretches = octets.chunks(STRETCH).zip(next.chunks(STRETCH));
+    let counts = stretches.map(|(first, second)| {
+        let ends = first.iter().zip(second);
+        let ends = ends.map(|(a, b)| u8::from((*a == b'\r') & (*b == b'\n')));
+        usize::from(ends.sum::<u8>())
+    });
+    counts.sum()
 }
 
 /// MIME-Version is the message's own (RFC 2045 section 4).
@@ -218,6 +236,17 @@ mod tests {
             let expected = format!("Subject: s\r\n{expected}\r\nbody\r\n\r\nContent-Type: x\r\n");
             assert_eq!(String::from_utf8_lossy(joined.octets()), expected);
         }
+    }
+
+    #[test]
+    fn line_ends_are_counted_wherever_they_stand() {
+        for before in 250..260 {
+            let octets = [&b"\r\n".repeat(130)[..], &vec![b'x'; before], b"\r\n\r\nx"].concat();
+            assert_eq!(line_ends(&octets), 132, "{before}");
+            assert_eq!(line_ends(&octets[1..]), 131, "{before}");
+        }
+        assert_eq!(line_ends(b""), 0);
+        assert_eq!(line_ends(b"\n\r"), 0);
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
 
 /// Adds `HP-Outer` (RFC 9788 section 2.2): what stands outside, as the sender left it.
 fn say_outer(field: &str, out: &mut String) {
-    let first = field.split("\r\n").next().unwrap_or_default();
+    let first = field.lines().next().unwrap_or_default();
     let is_long = "HP-Outer: ".len() + first.len() > LINE;
     match field.split_once(':') {
         Some((name, value)) if is_long && !value.starts_with("\r\n") => {
