@@ -85,7 +85,7 @@ async fn imported_used_revoked_and_removed() {
     site.wait_until_all_final(soon).await;
     let all = mails(&received);
     assert_eq!(all.len(), 1, "{}", failed(&site, "valid"));
-    assert!(!String::from_utf8_lossy(&all[0]).contains("4711"));
+    assert!(!String::from_utf8_lossy(&all[0]).contains("Order 4711"));
     let opened = people.decrypt(&all[0], "alice").expect("opened");
     assert!(String::from_utf8_lossy(&opened).contains("Order 4711"));
 
