@@ -1,32 +1,15 @@
-use openssl::asn1::{Asn1Integer, Asn1Time};
-use openssl::bn::{BigNum, MsbOption};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::KeyUsage;
-use openssl::x509::{X509, X509Builder, X509NameBuilder};
+use openssl::x509::{X509, X509Builder};
 
 use super::*;
 
 fn certificate(key: &PKey<Private>, usage: Option<&KeyUsage>) -> X509 {
-    let mut name = X509NameBuilder::new().unwrap();
-    name.append_entry_by_text("CN", "somebody").unwrap();
-    let name = name.build();
     let mut builder = X509Builder::new().unwrap();
     builder.set_version(2).unwrap();
-    let mut serial = BigNum::new().unwrap();
-    serial.rand(100, MsbOption::MAYBE_ZERO, false).unwrap();
-    let serial = Asn1Integer::from_bn(&serial).unwrap();
-    builder.set_serial_number(&serial).unwrap();
-    builder.set_subject_name(&name).unwrap();
-    builder.set_issuer_name(&name).unwrap();
     builder.set_pubkey(key).unwrap();
-    let (from, to) = (
-        Asn1Time::from_unix(0).unwrap(),
-        Asn1Time::days_from_now(9).unwrap(),
-    );
-    builder.set_not_before(&from).unwrap();
-    builder.set_not_after(&to).unwrap();
     if let Some(usage) = usage {
         builder.append_extension(usage.build().unwrap()).unwrap();
     }
