@@ -79,13 +79,10 @@ impl TemplateError {
                 Err(error) => wrong.push(error),
             }
         }
-        match (wrong.len(), wrong.pop()) {
-            (_, None) => Ok(good),
-            (1, Some(error)) => Err(error),
-            (_, Some(last)) => {
-                wrong.push(last);
-                Err(Self::Several(wrong))
-            }
+        match wrong.len() {
+            0 => Ok(good),
+            1 => Err(wrong.remove(0)),
+            _ => Err(Self::Several(wrong)),
         }
     }
 
