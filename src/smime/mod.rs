@@ -169,17 +169,31 @@ impl Measures {
     /// # Errors
     /// [`SmimeError`]: they cannot be taken.
     pub fn facts(&self) -> Result<ProtectionFacts, SmimeError> {
-        let (to_sign, to_seal) = match self {
-            Self::None => return Ok(ProtectionFacts::default()),
+        let (_, to_seal) = self.parts();
+        let readers = to_seal.map(|it| it.sealer.thumbprints(&it.recipients, it.now));
+        self.facts_with(readers)
+    }
+
+    fn parts(&self) -> (Option<&ToSign>, Option<&ToSeal>) {
+        match self {
+            Self::None => (None, None),
             Self::Sign(to_sign) => (Some(to_sign), None),
             Self::Encrypt(to_seal) => (None, Some(to_seal)),
             Self::SignEncrypt(to_sign, to_seal) => (Some(to_sign), Some(to_seal)),
-        };
+        }
+    }
+
+    /// `readers` of the envelope, if there is one.
+    fn facts_with(&self, readers: Option<String>) -> Result<ProtectionFacts, SmimeError> {
+        if matches!(self, Self::None) {
+            return Ok(ProtectionFacts::default());
+        }
+        let (to_sign, to_seal) = self.parts();
         let algorithm = to_seal.map(|it| it.sealer.algorithm(&it.recipients, it.now));
         Ok(ProtectionFacts {
             signed_by: to_sign.map(|it| it.identity.thumbprint().to_owned()),
             signature_algorithm: to_sign.map(|it| it.signer.algorithm(&it.identity)),
-            encrypted_to: to_seal.map(|it| it.sealer.thumbprints(&it.recipients, it.now)),
+            encrypted_to: readers,
             encryption_algorithm: algorithm.transpose()?,
             header_protection: Some(self.headers().as_str().to_owned()),
         })
@@ -205,28 +219,26 @@ impl ToSeal {
 /// [`SmimeError`]: nothing may be sent then.
 pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, SmimeError> {
     let Message { message_id, octets } = message;
-    let mut facts = measures.facts()?;
-    let (octets, protection) = match measures {
-        Measures::None => (octets, Protection::None),
+    let (octets, protection, readers) = match measures {
+        Measures::None => (octets, Protection::None, None),
         Measures::Sign(to_sign) => {
             let (outer, entity) = to_sign.headers.part(&octets)?;
             let Signed(entity) = to_sign.sign(&entity)?;
-            (entity.under(outer), Protection::Sign)
+            (entity.under(outer), Protection::Sign, None)
         }
         Measures::Encrypt(to_seal) => {
             let (outer, entity) = to_seal.headers.part(&octets)?;
             let Sealed { entity, readers } = to_seal.seal(&entity)?;
-            facts.encrypted_to = Some(readers);
-            (entity.under(outer), Protection::Encrypt)
+            (entity.under(outer), Protection::Encrypt, Some(readers))
         }
         Measures::SignEncrypt(to_sign, to_seal) => {
             let (outer, entity) = to_seal.headers.part(&octets)?;
             let Signed(signed) = to_sign.sign(&entity)?;
             let Sealed { entity, readers } = to_seal.seal(&signed)?;
-            facts.encrypted_to = Some(readers);
-            (entity.under(outer), Protection::SignEncrypt)
+            (entity.under(outer), Protection::SignEncrypt, Some(readers))
         }
     };
+    let facts = measures.facts_with(readers)?;
     let secured = SecuredMessage::vouch_for(message_id, octets, protection.as_str());
     Ok(secured.protected_by(facts))
 }
