@@ -100,10 +100,9 @@ impl ReplyTable {
         self.entries.iter().find(|entry| entry.pattern.fits(reply))
     }
 
-    /// Whose fault a refusal is; where no entry fits, the relay's.
+    /// Whose fault a refusal is.
     pub fn fault(&self, reply: &Reply) -> Fault {
-        self.explain(reply)
-            .map_or(Fault::Relay, |entry| entry.fault)
+        fault_of(self.explain(reply))
     }
 
     /// What the server has had too much of, where a refusal means "slower".
@@ -123,6 +122,11 @@ impl ReplyTable {
             .iter()
             .filter(move |entry| seen.insert(&entry.key))
     }
+}
+
+/// Whose fault what was found for a refusal calls it; where no entry fits, the relay's.
+pub fn fault_of(entry: Option<&Entry>) -> Fault {
+    entry.map_or(Fault::Relay, |entry| entry.fault)
 }
 
 #[derive(Deserialize)]

@@ -6,11 +6,10 @@ use std::time::Duration;
 use super::reach::{deciding_reply, is_at_work, was_left_out};
 use crate::domain::{
     Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, Decision,
-    Disposition, Fault, ForwardPath, InDoubt, Recipient, RecipientKind, RecipientOutcome,
-    RecipientStatus, Reply, SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients,
-    status_of,
+    Disposition, ForwardPath, InDoubt, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
+    Reply, SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
 };
-use crate::replies::ReplyTable;
+use crate::replies::{ReplyTable, fault_of};
 use crate::retry::{Circumstances, decide};
 use crate::send_port::{Refusal, SendPort};
 
@@ -383,7 +382,7 @@ impl Entry {
         let given = Circumstances {
             attempt: self.recipient.attempt_count,
             reply: &reply,
-            fault: entry.map_or(Fault::Relay, |entry| entry.fault),
+            fault: fault_of(entry),
             age: rules.age,
             chance: rules.chance,
         };
