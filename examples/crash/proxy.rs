@@ -1,4 +1,4 @@
-//! A TCP proxy that can be told to cut and to freeze, and one that cuts after a final dot.
+//! A TCP proxy that can be told to cut and to freeze, and one that cuts after the end of a message.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub(crate) enum Mode {
 pub(crate) struct Proxy {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
-    /// How often it cut after a final dot.
+    /// How often it cut after the end of a message.
     pub(crate) cuts: Arc<AtomicU32>,
 }
 
 impl Proxy {
-    /// `cut_after_dots`: of so many final dots the last one is passed on, answered by the
+    /// `cut_after_dots`: of so many messages the last one is passed on, answered by the
     /// server, and the answer never delivered.
     pub(crate) async fn start(target: String, cut_after_dots: Option<u32>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen");
@@ -71,6 +71,7 @@ async fn carry(
 ) {
     let (mut up, mut down) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     let mut swallow_answer = false;
+    let mut message = MessageEnd::default();
     // A connection that begins after a cut is not cut by it.
     mode.mark_unchanged();
     loop {
@@ -83,7 +84,8 @@ async fn carry(
             }
             read = client.read(&mut up), if !frozen => {
                 let Ok(read @ 1..) = read else { return };
-                swallow_answer |= ends_message(&up[..read], rule.as_ref());
+                let ended = message.is_in(&up[..read]);
+                swallow_answer |= ended && is_to_be_cut(rule.as_ref());
                 if server.write_all(&up[..read]).await.is_err() {
                     return;
                 }
@@ -98,13 +100,43 @@ async fn carry(
     }
 }
 
-fn ends_message(octets: &[u8], rule: Option<&DotRule>) -> bool {
+/// Finds the end of a message: the final dot, or the last octet of BDAT (RFC 3030).
+#[derive(Default)]
+struct MessageEnd {
+    /// Octets of a chunk that are still to come.
+    missing: usize,
+}
+
+impl MessageEnd {
+    fn is_in(&mut self, octets: &[u8]) -> bool {
+        if let Some((length, behind)) = chunk(octets) {
+            self.missing = length.saturating_sub(behind);
+            return self.missing == 0;
+        }
+        if self.missing > 0 {
+            self.missing = self.missing.saturating_sub(octets.len());
+            return self.missing == 0;
+        }
+        octets.ends_with(b"\r\n.\r\n")
+    }
+}
+
+/// The length of the chunk that begins here, and how much of it is here.
+fn chunk(octets: &[u8]) -> Option<(usize, usize)> {
+    const LAST: &str = " LAST\r\n";
+    let text = String::from_utf8_lossy(octets);
+    let command = text
+        .find("BDAT ")
+        .filter(|at| *at == 0 || text[..*at].ends_with("\r\n"))?;
+    let end = command + text[command..].find(LAST)?;
+    let length = text[command + "BDAT ".len()..end].parse().ok()?;
+    Some((length, text.len() - end - LAST.len()))
+}
+
+fn is_to_be_cut(rule: Option<&DotRule>) -> bool {
     let Some((every, dots, cuts)) = rule else {
         return false;
     };
-    if !octets.ends_with(b"\r\n.\r\n") {
-        return false;
-    }
     let cut = (dots.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(*every);
     if cut {
         cuts.fetch_add(1, Ordering::Relaxed);

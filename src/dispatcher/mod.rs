@@ -81,7 +81,7 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
-/// Asked right before each final dot.
+/// Asked right before each final dot, or what takes its place.
 pub trait Journal: Send + Sync {
     /// Notes the attempt. False: the lease is not certain, or the note could not be written;
     /// the dot must not be sent.

@@ -24,7 +24,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "CHUNKING",
-        "takes content in pieces, BDAT (RFC 3030); sendport uses DATA",
+        "takes content without asking first, BDAT (RFC 3030)",
     ),
     (
         "DELIVERBY",

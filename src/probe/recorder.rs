@@ -315,6 +315,10 @@ impl SessionObserver for Recorder {
                     format!("(content of {octets} octets, and the final dot)"),
                 );
             }
+            Step::SaidChunk(command) => {
+                state.phase = Some(Phase::Content);
+                self.said(state, format!("{command} (and the content)"));
+            }
             Step::Heard(reply) => self.heard(state, reply),
         }
     }

@@ -1,4 +1,5 @@
-//! The octets after `DATA`: transparency (RFC 5321 section 4.5.2) and what is refused.
+//! The octets after `DATA` or `BDAT`: transparency (RFC 5321 section 4.5.2), chunks (RFC 3030),
+//! and what is refused.
 
 use memchr::{memchr_iter, memchr2_iter};
 
@@ -14,24 +15,50 @@ pub fn bare_line_end(octets: &[u8]) -> Option<usize> {
     })
 }
 
-/// The content as it goes over the wire, in blocks of about `length`: dots doubled at the start of
-/// lines, the last line ended. The final dot is in the last block, which never is the dot alone
-/// unless there is no content.
-pub fn blocks(octets: &[u8], length: usize) -> impl Iterator<Item = Vec<u8>> {
+/// The command that hands content over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `DATA`, which went before: dots doubled at the start of lines, and the final dot.
+    Data,
+    /// `BDAT` with all of the content as the last chunk (RFC 3030 section 2).
+    Bdat,
+}
+
+/// The content as it goes over the wire, in blocks of about `length`, the last line ended. What
+/// ends the content is in the last block, which never is the final dot alone unless there is no
+/// content.
+pub fn blocks(form: Form, octets: &[u8], length: usize) -> impl Iterator<Item = Vec<u8>> {
     let count = octets.len().div_ceil(length).max(1);
+    let chunk = bdat(octets);
     (0..count).map(move |n| {
         let start = n * length;
         let block = &octets[start..octets.len().min(start + length)];
         let starts_line = start == 0 || octets[start - 1] == b'\n';
-        let mut wire = stuffed(block, starts_line);
+        let mut wire = match form {
+            Form::Data => stuffed(block, starts_line),
+            Form::Bdat if n == 0 => [chunk.as_bytes(), b"\r\n", block].concat(),
+            Form::Bdat => block.to_vec(),
+        };
         if n + 1 == count {
-            if !octets.is_empty() && !octets.ends_with(b"\r\n") {
-                wire.extend_from_slice(b"\r\n");
+            wire.extend_from_slice(missing_end(octets));
+            if form == Form::Data {
+                wire.extend_from_slice(FINAL_DOT);
             }
-            wire.extend_from_slice(FINAL_DOT);
         }
         wire
     })
+}
+
+/// The command line of [`Form::Bdat`], without its end.
+pub fn bdat(octets: &[u8]) -> String {
+    format!("BDAT {} LAST", octets.len() + missing_end(octets).len())
+}
+
+fn missing_end(octets: &[u8]) -> &'static [u8] {
+    match octets.is_empty() || octets.ends_with(b"\r\n") {
+        true => b"",
+        false => b"\r\n",
+    }
 }
 
 fn stuffed(block: &[u8], starts_line: bool) -> Vec<u8> {
@@ -64,7 +91,7 @@ mod tests {
     use super::*;
 
     fn on_the_wire(octets: &[u8]) -> Vec<u8> {
-        blocks(octets, 1 << 16).flatten().collect()
+        blocks(Form::Data, octets, 1 << 16).flatten().collect()
     }
 
     /// A receiver by the book: only CRLF.CRLF ends, one dot is taken away.
@@ -96,6 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_is_what_it_says() {
+        let chunk = |octets: &[u8], length| -> Vec<u8> {
+            blocks(Form::Bdat, octets, length).flatten().collect()
+        };
+        for length in [3, 4, 1 << 16] {
+            assert_eq!(chunk(b".a\r\n.\r\n", length), b"BDAT 7 LAST\r\n.a\r\n.\r\n");
+            assert_eq!(chunk(b"no end", length), b"BDAT 8 LAST\r\nno end\r\n");
+        }
+        assert_eq!(chunk(b"", 9), b"BDAT 0 LAST\r\n");
+    }
+
+    #[test]
     fn bare_line_ends_are_found() {
         assert_eq!(bare_line_end(b"a\r\nb\r\n"), None);
         for (octets, at) in [
@@ -116,7 +155,7 @@ mod tests {
             let content: Vec<u8> = lines.iter().flat_map(|l| format!("{l}\r\n").into_bytes()).collect();
             let wire = on_the_wire(&content);
             for length in 1..9 {
-                let blocks: Vec<_> = blocks(&content, length).collect();
+                let blocks: Vec<_> = blocks(Form::Data, &content, length).collect();
                 prop_assert!(blocks.len() == 1 || blocks.last().is_some_and(|last| last.len() > FINAL_DOT.len()));
                 prop_assert_eq!(&blocks.concat(), &wire);
             }

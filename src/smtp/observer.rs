@@ -45,6 +45,8 @@ pub enum Step {
     Said(String),
     /// Content and final dot were written: so many octets before dot-stuffing.
     SaidContent(usize),
+    /// This `BDAT` command was written, and the content that it announces.
+    SaidChunk(String),
     /// A reply came.
     Heard(ServerReply),
 }

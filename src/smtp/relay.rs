@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::auth::Credentials;
+use super::chunking::{Bdat, Chunking};
 use super::ehlo_name;
 use super::observer::{Onlooker, SessionObserver};
 use super::pipelining::{Ahead, Pipelining};
@@ -72,6 +73,7 @@ pub struct SmtpRelay {
     sign_in: SignInGuard,
     secret_files: SecretFiles,
     pipelining: Pipelining,
+    chunking: Chunking,
     clock: Arc<dyn Clock>,
 }
 
@@ -126,6 +128,7 @@ impl SmtpRelay {
             sign_in: SignInGuard::new(sign_in_key, around.sign_ins, around.clock.clone()),
             clock: around.clock,
             pipelining: Pipelining::default(),
+            chunking: Chunking::default(),
             name,
         })
     }
@@ -249,8 +252,8 @@ impl SmtpRelay {
         ready.is_ok().then_some(session)
     }
 
-    /// Once more, a command at a time, where the relay did not do the PIPELINING that it
-    /// offers: nothing was handed over by then.
+    /// Once more, a command at a time or with DATA, where the relay did not do the PIPELINING
+    /// or CHUNKING that it offers: nothing was handed over by then.
     async fn carry_out(
         &self,
         job: Job<'_>,
@@ -258,7 +261,7 @@ impl SmtpRelay {
     ) -> Result<(SessionFacts, Done), NotReady> {
         let attempt_end = place.2;
         let first = self.try_once(job, place).await?;
-        if !self.pipelining.learn(&self.name, &first.1.ahead) {
+        if !self.learn(&first.1) {
             return Ok(first);
         }
         let Ok((connection, kept, _)) = self.place().await else {
@@ -269,13 +272,17 @@ impl SmtpRelay {
         Ok(again.unwrap_or(first))
     }
 
+    /// True where the transaction has to be repeated.
+    fn learn(&self, done: &Done) -> bool {
+        let out_of_step = self.pipelining.learn(&self.name, &done.ahead);
+        self.chunking.learn(&self.name, done.bdat) || out_of_step
+    }
+
     /// On a kept session where there is one; a kept one that the server has given up
     /// meanwhile is replaced once.
     async fn try_once(&self, job: Job<'_>, place: Place) -> Result<(SessionFacts, Done), NotReady> {
         let (mut connection, kept, attempt_end) = place;
-        let trusted = self.pipelining.is_trusted();
         if let Some(mut session) = self.ready(kept, attempt_end).await {
-            session.extensions.pipelining &= trusted;
             let done = self.transact(&mut session, job).await;
             if !done.stale {
                 return Ok((self.put_away(session, connection, done.reusable), done));
@@ -285,12 +292,13 @@ impl SmtpRelay {
         let mut session = self
             .open(&mut connection, attempt_end, Command::EndOfData)
             .await?;
-        session.extensions.pipelining &= trusted;
         let done = self.transact(&mut session, job).await;
         Ok((self.put_away(session, connection, done.reusable), done))
     }
 
     async fn transact(&self, session: &mut Session, job: Job<'_>) -> Done {
+        session.extensions.pipelining &= self.pipelining.is_trusted();
+        session.extensions.chunking &= self.chunking.is_trusted();
         let (begun, waits) = (Instant::now(), &self.settings.config.timeout);
         let done = transaction::submit(session, waits, job).await;
         if !done.stale {
@@ -469,6 +477,7 @@ fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Don
         reusable: false,
         stale: false,
         ahead: Ahead::default(),
+        bdat: Bdat::default(),
         final_dot: None,
     };
     if let Some(reply) = refused_here::refuse_locally(envelope, message) {

@@ -85,8 +85,8 @@ pub(super) struct Session {
     pub(super) readiness: Readiness,
     /// Transactions so far.
     pub(super) transactions: u32,
-    /// The last transaction went through without a refusal.
-    pub(super) smooth: bool,
+    /// When the last transaction went through without a refusal; `None` if it did not.
+    pub(super) smooth_at: Option<Instant>,
 }
 
 impl Session {
@@ -166,7 +166,7 @@ impl Session {
             facts,
             readiness: Readiness::Ready,
             transactions: 0,
-            smooth: false,
+            smooth_at: None,
         };
         Ok((session, local.map(|address| address.ip())))
     }

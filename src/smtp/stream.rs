@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -200,6 +200,13 @@ impl Stream {
         }
     }
 
+    /// Nothing arrived, and the other end did not close, since the last reply was read, as far
+    /// as is known without asking the system.
+    pub(super) fn is_quiet(&self) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        self.wire.tcp().poll_read_ready(&mut nobody).is_pending() && !self.has_leftover()
+    }
+
     /// Octets arrived before anything was asked.
     pub(super) fn has_leftover(&self) -> bool {
         self.parser.has_leftover()
@@ -210,6 +217,11 @@ impl Stream {
         self.tell(|| Step::Said(line.to_owned()));
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.extend_from_slice(b"\r\n");
+    }
+
+    /// Puts octets into the next write as they are.
+    pub(super) fn queue_octets(&mut self, octets: &[u8]) {
+        self.outgoing.extend_from_slice(octets);
     }
 
     /// Writes what was queued, in one write where the system takes it.

@@ -21,6 +21,7 @@ mod certificate_refused;
 mod certificate_shown;
 mod connections_bounded;
 mod content_arrives_unchanged;
+mod content_goes_along;
 mod data_goes_ahead;
 mod delivery_receipt;
 mod disconnect_in_data;

@@ -18,6 +18,8 @@ pub(crate) enum Step {
     Expect(&'static str),
     /// Read content up to the line with the dot alone.
     Content,
+    /// Read a last chunk, the command and as many octets as it says.
+    Chunk,
     /// Read something, no matter what.
     Something,
     /// Find that nothing was written behind the line that was read last.
@@ -32,7 +34,7 @@ pub(crate) fn send(text: &str) -> Step {
     Step::Send(format!("{text}\r\n").into_bytes())
 }
 
-pub(crate) use Step::{Alone, ClientGoes, Content, Expect, Something, Tls};
+pub(crate) use Step::{Alone, Chunk, ClientGoes, Content, Expect, Something, Tls};
 
 /// Greeting and EHLO with these extensions.
 pub(crate) fn hello(extensions: &[&str]) -> Vec<Step> {
@@ -145,6 +147,7 @@ impl Connection {
                     );
                 }
                 Content => while self.line().await.expect("content") != "." {},
+                Chunk => self.chunk().await,
                 Something => drop(self.line().await),
                 Alone => assert!(self.input.is_empty(), "the client was to wait for a reply"),
                 Tls => self.shake_hands().await,
@@ -174,6 +177,24 @@ impl Connection {
         }
     }
 
+    async fn chunk(&mut self) {
+        let line = self.line().await.expect("expected BDAT, found the end");
+        let octets = line
+            .strip_prefix("BDAT ")
+            .and_then(|rest| rest.strip_suffix(" LAST"));
+        let octets = octets.unwrap_or_else(|| panic!("expected 'BDAT ... LAST', found '{line}'"));
+        let octets = octets.parse().expect("a number");
+        while self.input.len() < octets {
+            assert!(
+                self.receive().await,
+                "expected {octets} octets, found the end"
+            );
+        }
+        let chunk: Vec<_> = self.input.drain(..octets).collect();
+        self.heard
+            .push(String::from_utf8_lossy(&chunk).into_owned());
+    }
+
     async fn line(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.input.windows(2).position(|pair| pair == b"\r\n") {
@@ -182,10 +203,20 @@ impl Connection {
                 self.heard.push(line.clone());
                 return Some(line);
             }
-            let mut received = [0; 4096];
-            match self.wire().read(&mut received).await {
-                Ok(0) | Err(_) => return None,
-                Ok(n) => self.input.extend_from_slice(&received[..n]),
+            if !self.receive().await {
+                return None;
+            }
+        }
+    }
+
+    /// False at the end.
+    async fn receive(&mut self) -> bool {
+        let mut received = [0; 4096];
+        match self.wire().read(&mut received).await {
+            Ok(0) | Err(_) => false,
+            Ok(n) => {
+                self.input.extend_from_slice(&received[..n]);
+                true
             }
         }
     }

@@ -1,14 +1,18 @@
-//! One mail transaction (RFC 5321 section 3.3): MAIL, RCPT for each, DATA, the content.
+//! One mail transaction (RFC 5321 section 3.3): MAIL, RCPT for each, DATA or BDAT, the content.
 
 mod handover;
 
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::config::timeouts::Timeouts;
 use crate::domain::{
     Command, CommandReply, DsnRequest, Envelope, ForwardPath, Reply, SecuredMessage, SubmissionEnd,
 };
 use crate::relay::FinalDotGate;
+use crate::smtp::chunking::Bdat;
+use crate::smtp::content::Form;
 use crate::smtp::dsn;
 use crate::smtp::pipelining::{Ahead, denies_the_order};
 use crate::smtp::refused_here::{refuse_by_extensions, refuse_recipient};
@@ -40,6 +44,8 @@ pub(super) struct Done {
     pub(super) stale: bool,
     /// What was written ahead of replies, and whether that went well.
     pub(super) ahead: Ahead,
+    /// Whether BDAT was used, and whether that went well.
+    pub(super) bdat: Bdat,
     /// How long the final dot waited for its reply, where there was one.
     pub(super) final_dot: Option<Duration>,
 }
@@ -57,15 +63,17 @@ pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>
         waits,
         replies: Vec::new(),
         accepted: 0,
-        data_ahead: false,
+        behind: Behind::Nothing,
+        in_flight: None,
         gone: false,
         ahead: Ahead::default(),
+        bdat: Bdat::default(),
         final_dot: None,
     };
     let result = transaction.run(job).await;
-    transaction.session.smooth = transaction.was_smooth();
+    transaction.session.smooth_at = transaction.was_smooth().then(Instant::now);
     let (replies, gone, ahead) = (transaction.replies, transaction.gone, transaction.ahead);
-    let final_dot = transaction.final_dot;
+    let (bdat, final_dot) = (transaction.bdat, transaction.final_dot);
     match result {
         Ok(()) => Done {
             replies,
@@ -73,6 +81,7 @@ pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>
             reusable: true,
             stale: false,
             ahead,
+            bdat,
             final_dot,
         },
         Err(Ended(end)) => Done {
@@ -81,6 +90,7 @@ pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>
             end,
             reusable: false,
             ahead,
+            bdat,
             final_dot,
         },
     }
@@ -100,6 +110,16 @@ fn is_goodbye_at_once(replies: &[CommandReply], gone: bool) -> bool {
     }
 }
 
+/// What is written behind the recipients before they are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    Nothing,
+    /// `DATA`.
+    Data,
+    /// `BDAT` with all of the content.
+    Content,
+}
+
 struct Transaction<'a> {
     session: &'a mut Session,
     /// What is asked for, where the relay offers it.
@@ -107,11 +127,14 @@ struct Transaction<'a> {
     waits: &'a Timeouts,
     replies: Vec<CommandReply>,
     accepted: usize,
-    /// `DATA` was written behind the recipients.
-    data_ahead: bool,
+    behind: Behind,
+    /// Since when the content is on its way without a reply to it: whatever else is seen of the
+    /// connection, the server may have taken the message.
+    in_flight: Option<Instant>,
     /// The other end closed the connection; a time-out is something else.
     gone: bool,
     ahead: Ahead,
+    bdat: Bdat,
     final_dot: Option<Duration>,
 }
 
@@ -130,19 +153,25 @@ impl Transaction<'_> {
         if due.is_empty() && job.until != Command::Mail {
             return Ok(());
         }
-        let taken = self.mail_and_recipients(envelope, &due, message).await?;
+        let taken = self.mail_and_recipients(job, &due).await?;
         if !taken || self.accepted == 0 {
-            self.data_unwanted().await?;
+            self.behind_unwanted().await?;
             return self.reset().await;
         }
+        if self.in_flight.is_some() {
+            return self.answer_to_content(None).await;
+        }
         self.stand_in_step().await?;
+        if job.until == Command::EndOfData && self.session.extensions.chunking {
+            return self.content(Form::Bdat, message, job.gate).await;
+        }
         if job.until < Command::Data || !self.data().await? {
             return self.reset().await;
         }
         if job.until == Command::Data {
             return Err(Ended(SubmissionEnd::Fenced));
         }
-        self.content(message, job.gate).await
+        self.content(Form::Data, message, job.gate).await
     }
 
     /// One recipient that cannot be written harms no other.
@@ -161,9 +190,8 @@ impl Transaction<'_> {
     /// True where MAIL was taken.
     async fn mail_and_recipients(
         &mut self,
-        envelope: &Envelope,
+        job: Job<'_>,
         due: &[&ForwardPath],
-        message: &SecuredMessage,
     ) -> Result<bool, Ended> {
         let group = if self.session.extensions.pipelining {
             GROUP
@@ -172,20 +200,22 @@ impl Transaction<'_> {
         };
         let mut groups = due.chunks(group);
         let international = due.iter().any(|path| !path.address.is_ascii());
-        let mail = self.mail_line(envelope, message, international);
+        let mail = self.mail_line(job.envelope, job.message, international);
         self.session.stream.queue(&mail);
         let mut pending: &[&ForwardPath] = &[];
         if self.session.extensions.pipelining {
             pending = groups.next().unwrap_or_default();
             self.queue_recipients(pending);
-            self.data_ahead = self.session.smooth && groups.len() == 0;
-        }
-        if self.data_ahead {
-            self.session.stream.queue("DATA");
+            if groups.len() == 0 {
+                self.queue_behind(job)?;
+            }
         }
         self.ahead.begin(1 + pending.len());
         let wait = Wait::new(self.waits.mail, "timeout.mail");
         let unwritten = self.session.stream.flush(wait).await.err();
+        if self.behind == Behind::Content && unwritten.is_none() {
+            self.content_written(job.message);
+        }
         let reply = self.read(Command::Mail, None, wait, unwritten).await?;
         self.check_order(&reply)?;
         let taken = reply.is_success();
@@ -202,6 +232,25 @@ impl Transaction<'_> {
             self.recipient_replies(group, true).await?;
         }
         Ok(true)
+    }
+
+    /// Where the transaction before had no refusal, what comes behind the recipients need not
+    /// wait for them.
+    fn queue_behind(&mut self, job: Job<'_>) -> Result<(), Ended> {
+        let Some(smooth_at) = self.session.smooth_at else {
+            return Ok(());
+        };
+        if job.until < Command::EndOfData {
+            return Ok(());
+        }
+        if !self.session.extensions.chunking {
+            self.session.stream.queue("DATA");
+            self.behind = Behind::Data;
+        } else if self.content_may_go_along(job.message, smooth_at) {
+            self.queue_content(job.message, job.gate)?;
+            self.behind = Behind::Content;
+        }
+        Ok(())
     }
 
     /// `SMTPUTF8` (RFC 6531 section 3.4) only where it is needed: a server that has to pass the
@@ -267,7 +316,8 @@ impl Transaction<'_> {
     /// A server that denies the order of commands that it offered to take says nothing about
     /// sender and recipient.
     fn check_order(&mut self, reply: &Reply) -> Result<(), Ended> {
-        if !denies_the_order(reply) || !self.ahead.was_used() {
+        // What became of content that is on its way is said behind this.
+        if self.in_flight.is_some() || !denies_the_order(reply) || !self.ahead.was_used() {
             return Ok(());
         }
         self.ahead.out_of_step();
@@ -278,7 +328,7 @@ impl Transaction<'_> {
 
     /// Where more was answered than asked, the next replies would be taken for one another's.
     async fn stand_in_step(&mut self) -> Result<(), Ended> {
-        let asked_more = self.data_ahead || !self.ahead.was_used();
+        let asked_more = self.behind != Behind::Nothing || !self.ahead.was_used();
         if asked_more || !self.session.stream.has_leftover() {
             return Ok(());
         }
@@ -297,13 +347,13 @@ impl Transaction<'_> {
     async fn data(&mut self) -> Result<bool, Ended> {
         let wait = Wait::new(self.waits.data, "timeout.data");
         let mut unwritten = None;
-        if !self.data_ahead {
+        if self.behind == Behind::Nothing {
             self.ahead.begin(1);
             self.session.stream.queue("DATA");
             unwritten = self.session.stream.flush(wait).await.err();
         }
         let reply = self.read(Command::Data, None, wait, unwritten).await?;
-        if self.data_ahead && reply.code >= 400 {
+        if self.behind == Behind::Data && reply.code >= 400 {
             self.check_order(&reply)?;
         }
         if reply.code / 100 == 2 {
@@ -314,14 +364,16 @@ impl Transaction<'_> {
         Ok(reply.code / 100 == 3)
     }
 
-    /// The reply to a DATA that nobody was accepted for says nothing about the message. A
-    /// server that waits for content all the same gets none: RFC 2920 section 3.1 would send
+    /// The reply to a DATA or BDAT that nobody was accepted for says nothing about the message.
+    /// A server that waits for content all the same gets none: RFC 2920 section 3.1 would send
     /// it a lone dot, but a closed connection cannot become an empty message.
-    async fn data_unwanted(&mut self) -> Result<(), Ended> {
-        if !self.data_ahead {
-            return Ok(());
-        }
-        let wait = Wait::new(self.waits.data, "timeout.data");
+    async fn behind_unwanted(&mut self) -> Result<(), Ended> {
+        let wait = match self.behind {
+            Behind::Nothing => return Ok(()),
+            Behind::Data => Wait::new(self.waits.data, "timeout.data"),
+            Behind::Content => Wait::new(self.waits.end_of_data, "timeout.end_of_data"),
+        };
+        self.bdat = Bdat::Unused;
         match self.session.stream.read_reply(wait).await {
             Ok(refused) if refused.code >= 400 && refused.code != 421 => Ok(()),
             _ => Err(Ended(SubmissionEnd::Answered)),
@@ -370,6 +422,9 @@ impl Transaction<'_> {
                 Ok(reply)
             }
             Err(lost) => {
+                if self.in_flight.is_some() {
+                    return Err(self.in_doubt(lost));
+                }
                 let lost = unwritten.unwrap_or(lost);
                 self.ahead.lost(&lost);
                 self.gone = matches!(lost, NoReply::Closed | NoReply::Broke(_));
