@@ -138,10 +138,10 @@ impl Transaction<'_> {
     async fn content_stopped(&mut self, otherwise: Reply) -> Ended {
         let wait = Wait::new(self.waits.quit, "timeout.quit");
         let said = self.session.stream.read_reply(wait).await;
-        let reply = match said {
-            // The end was not sent, so 2yz cannot mean the message.
-            Ok(reply) if reply.code >= 400 => reply.into_reply(Command::EndOfData),
-            _ => otherwise,
+        // The end was not sent, so 2yz cannot mean the message.
+        let refused = said.ok().filter(|reply| reply.code >= 400);
+        let Some(reply) = refused.map(|reply| reply.into_reply(Command::EndOfData)) else {
+            return self.broken(otherwise);
         };
         self.denied_bdat(&reply);
         self.broken(reply)
