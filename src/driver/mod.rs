@@ -323,6 +323,7 @@ impl Driver {
         }
     }
 
+    /// Until something may have been inserted, where somebody looks for it.
     async fn wait(&self, at_most: Duration, looks: bool) {
         if looks {
             self.store.wait_for_insert(at_most).await;
@@ -428,12 +429,13 @@ impl Driver {
         let dispatcher = self.dispatcher.clone();
         let abandoned = tasks.abandoned.clone();
         let work = tasks.tracker.spawn(async move {
-            let dispatched = async move {
+            // What becomes a task is moved several times, and this is large.
+            let dispatched = Box::pin(async move {
                 match large {
                     None => dispatcher.dispatch(lease, expected).await,
                     Some(octets) => dispatcher.dispatch_large(lease, octets, expected).await,
                 }
-            };
+            });
             abandoned.run_until_cancelled_owned(dispatched).await
         });
         let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());
