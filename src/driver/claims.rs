@@ -1,0 +1,267 @@
+//! Takes what is due, as much as there is room for, and begins the work on it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Driver;
+use super::recorder::Finished;
+use super::tally::Origin;
+use super::tasks::{Lane, Tasks};
+use crate::domain::{Alert, AlertId, Decision, Lease, LeaseToken, Outcome, OutcomeKind};
+use crate::metrics::Operation;
+use crate::store::{Claim, Event, Loaded, StoreError};
+
+/// Most alerts that one claim takes.
+const CLAIM_LIMIT: u32 = 100;
+
+/// The wait after a claim that got nothing although the queue is not empty.
+const CONTENDED: Duration = Duration::from_millis(20);
+
+/// What a round of claims brought, ordered by how soon the next one should follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Round {
+    /// Nothing was asked for: no send port has room.
+    NoRoom,
+    /// No work.
+    Nothing,
+    /// Others were faster.
+    MayHoldMore,
+    /// Work.
+    Claimed,
+}
+
+impl Driver {
+    /// Claims as long as there is work and room, and waits for either otherwise.
+    pub(super) async fn take_work(
+        &self,
+        tasks: &Tasks,
+        halt: &CancellationToken,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) {
+        let mut failing = false;
+        while !halt.is_cancelled() {
+            self.pulses.claims_go_round();
+            self.write_events(events).await;
+            let round = self.claim_round(tasks).await;
+            let wait = match &round {
+                Ok(Round::Claimed) => {
+                    failing = false;
+                    continue;
+                }
+                Ok(Round::MayHoldMore) => {
+                    failing = false;
+                    // Another instance, or an application's open transaction, has them.
+                    tokio::time::sleep(CONTENDED).await;
+                    continue;
+                }
+                Ok(Round::Nothing | Round::NoRoom) => {
+                    failing = false;
+                    self.idle_wait()
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "cannot claim");
+                    }
+                    self.rhythm.poll_interval
+                }
+            };
+            // What is inserted while there is no room, or while the database fails, has to wait.
+            let looks = matches!(round, Ok(Round::Nothing));
+            tokio::select! {
+                () = halt.cancelled() => return,
+                () = tasks.freed.notified(), if !failing => {}
+                () = self.wait(wait, looks) => {}
+            }
+        }
+    }
+
+    /// Until something may have been inserted, where somebody looks for it.
+    async fn wait(&self, at_most: Duration, looks: bool) {
+        if looks {
+            self.store.wait_for_insert(at_most).await;
+        } else {
+            tokio::time::sleep(at_most).await;
+        }
+    }
+
+    /// How long nothing needs to be done: no longer than until a relay may be tried again or
+    /// has room.
+    fn idle_wait(&self) -> Duration {
+        let retry = self
+            .send_ports
+            .iter()
+            .filter_map(|port| self.board.wait(&port.relays));
+        let soonest = retry.filter(|wait| !wait.is_zero()).min();
+        soonest.map_or(self.rhythm.poll_interval, |wait| {
+            wait.min(self.rhythm.poll_interval)
+        })
+    }
+
+    /// One claim for each send port that can send now and has room.
+    async fn claim_round(&self, tasks: &Tasks) -> Result<Round, StoreError> {
+        let taken_up = self.ledger.room();
+        if !self.guard.stands() || taken_up == 0 {
+            return Ok(Round::Nothing);
+        }
+        let mut most = Round::NoRoom;
+        for lane in &tasks.lanes {
+            let free = u32::try_from(lane.permits.available_permits()).unwrap_or(u32::MAX);
+            let room = self.board.allowance(&lane.port.relays).unwrap_or(u32::MAX);
+            let limit = free.min(room).min(taken_up).min(CLAIM_LIMIT);
+            if limit > 0 {
+                most = most.max(self.claim_for(lane, limit, tasks).await?);
+            }
+        }
+        Ok(most)
+    }
+
+    async fn claim_for(&self, lane: &Lane, limit: u32, tasks: &Tasks) -> Result<Round, StoreError> {
+        let send_port = lane.port.name.as_str();
+        let token = tasks.token_for(send_port);
+        let claim = Claim {
+            instance: self.instance.id,
+            token,
+            send_port,
+            limit,
+        };
+        let begun = Instant::now();
+        let claimed = self.store.claim(&claim).await;
+        let service = &self.metrics.service;
+        service.asked(Operation::Claim, begun.elapsed(), &claimed);
+        let claimed = claimed?;
+        tasks.token_was_answered(send_port);
+        lane.metrics.claimed(claimed.alerts.len());
+        if claimed.alerts.is_empty() {
+            return Ok(match claimed.may_hold_more {
+                true => Round::MayHoldMore,
+                false => Round::Nothing,
+            });
+        }
+        let (mut loaded, error) = match self.load(&claimed.alerts).await {
+            Ok(loaded) => (by_id(loaded), None),
+            Err(error) => (BTreeMap::new(), Some(error)),
+        };
+        for id in claimed.alerts {
+            // Free already, but for a claim that was repeated: it may hand out more.
+            let Ok(permit) = lane.permits.clone().acquire_owned().await else {
+                break;
+            };
+            let origin = lane.origin(permit);
+            let (alert, large) = match loaded.remove(&id) {
+                Some(Loaded::Alert(alert)) => (alert, None),
+                Some(Loaded::Large { alert, octets }) => (alert, Some(octets)),
+                Some(Loaded::Unreadable { reason, .. }) => {
+                    tasks.finish(failed(id, token, reason), origin).await;
+                    continue;
+                }
+                None => {
+                    tasks.finish(released(id, token), origin).await;
+                    continue;
+                }
+            };
+            let value = *alert;
+            self.begin(Lease { token, value }, large, lane, origin, tasks);
+        }
+        error.map_or(Ok(Round::Claimed), Err)
+    }
+
+    /// Works on an alert in a task of its own. A panic there fails that alert alone. `large`: its
+    /// octets, where its texts are still to be read.
+    fn begin(
+        &self,
+        lease: Lease<Alert>,
+        large: Option<u64>,
+        lane: &Lane,
+        mut origin: Origin,
+        tasks: &Tasks,
+    ) {
+        let expected = self.board.expect(&lane.port.relays);
+        let (id, token) = (lease.value.id, lease.token);
+        origin.wanted_at = lease.value.not_before.max(Some(lease.value.created_at));
+        let dispatcher = self.dispatcher.clone();
+        let abandoned = tasks.abandoned.clone();
+        let work = tasks.tracker.spawn(async move {
+            // What becomes a task is moved several times, and this is large.
+            let dispatched = Box::pin(async move {
+                match large {
+                    None => dispatcher.dispatch(lease, expected).await,
+                    Some(octets) => dispatcher.dispatch_large(lease, octets, expected).await,
+                }
+            });
+            abandoned.run_until_cancelled_owned(dispatched).await
+        });
+        let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());
+        let working = tasks.under_way.begin();
+        tasks.tracker.spawn(async move {
+            let outcome = match work.await {
+                Ok(Some(outcome)) => outcome,
+                // What the spool notes about it is brought to the database by a recovery.
+                Ok(None) => return,
+                Err(error) => failed(
+                    id,
+                    token,
+                    format!("internal error, please report it: {error}"),
+                ),
+            };
+            ledger.keep(&outcome);
+            drop(working);
+            // The recorder outlives every task; it ends when the last sender is gone.
+            let _ = finished.send(Finished { outcome, origin }).await;
+        });
+    }
+
+    /// A claim that cannot be read keeps its alerts leased: it is tried while the lease stands.
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+        let mut wait = Duration::from_millis(100);
+        loop {
+            self.pulses.claims_go_round();
+            let begun = Instant::now();
+            let loaded = self.store.load(ids).await;
+            let service = &self.metrics.service;
+            service.asked(Operation::Load, begun.elapsed(), &loaded);
+            match loaded {
+                Err(error) if error.is_transient() && self.guard.stands() => {
+                    tracing::warn!(%error, count = ids.len(), "claimed alerts cannot be read yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(5));
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+fn by_id(loaded: Vec<Loaded>) -> BTreeMap<AlertId, Loaded> {
+    let id = |loaded: &Loaded| match loaded {
+        Loaded::Alert(alert) | Loaded::Large { alert, .. } => alert.id,
+        Loaded::Unreadable { id, .. } => *id,
+    };
+    loaded
+        .into_iter()
+        .map(|alert| (id(&alert), alert))
+        .collect()
+}
+
+fn failed(alert: AlertId, token: LeaseToken, reason: String) -> Outcome {
+    let decision = Decision::failed(reason);
+    Outcome {
+        alert,
+        token,
+        kind: OutcomeKind::Decided(Box::new(decision)),
+    }
+}
+
+/// Given back unread. A second of patience keeps a row that cannot be read from spinning.
+fn released(alert: AlertId, token: LeaseToken) -> Outcome {
+    Outcome {
+        alert,
+        token,
+        kind: OutcomeKind::Released {
+            retry_in: Duration::from_secs(1),
+            reason: None,
+        },
+    }
+}
