@@ -247,11 +247,14 @@ impl RelayBoard {
         }
     }
 
-    /// A relay whose secret was refused, and is another one now, may be tried at once.
+    /// A relay whose secret or certificate was refused, and is another one now, may be tried at once.
     fn look_whether_mended(&self, seat: &Seat) {
         let paused = seat.circuit().condition() == RelayCondition::Paused;
         if paused && seat.relay.is_mended() {
-            tracing::info!(relay = seat.relay.name(), "secret changed, tried again");
+            tracing::info!(
+                relay = seat.relay.name(),
+                "secret or certificate changed, tried again"
+            );
             seat.circuit().mended(self.moment());
         }
     }

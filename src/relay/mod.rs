@@ -77,8 +77,8 @@ pub trait Relay: Send + Sync {
         None
     }
 
-    /// True where the files of a secret that was refused hold another one now: it may be tried
-    /// at once. Reads them only while one is refused, and only where they were written since.
+    /// True where the files of a secret that was refused, or of TLS, hold something else now: it
+    /// may be tried at once. Reads them only where they were written since.
     fn is_mended(&self) -> bool {
         false
     }

@@ -25,13 +25,13 @@ mod refused_here;
 mod rehearsal;
 mod relay;
 pub mod reply_parser;
-mod secret_files;
 mod secrets_said;
 mod session;
 mod sign_in_guard;
 mod stream;
 mod tls;
 mod transaction;
+mod watched_files;
 
 pub use relay::{SettingsError, SmtpRelay, Surroundings};
 pub use tls::TlsSettingsError;

@@ -13,11 +13,11 @@ use super::observer::{Onlooker, SessionObserver};
 use super::pipelining::{Ahead, Pipelining};
 use super::pool::Pool;
 use super::refused_here;
-use super::secret_files::SecretFiles;
 use super::session::{Session, Settings};
 use super::sign_in_guard::{SignInGuard, fingerprint, is_refusal};
-use super::tls::{Tls, TlsSettingsError, not_after};
+use super::tls::{RenewedTls, TlsSettingsError, not_after};
 use super::transaction::{self, Done, Job};
+use super::watched_files::WatchedFiles;
 use crate::clock::Clock;
 use crate::config::relay::SmtpRelay as Config;
 use crate::config::secret::{Secret, resolve_password};
@@ -71,7 +71,7 @@ pub struct SmtpRelay {
     limiter: Arc<Limiter>,
     pool: Arc<Pool>,
     sign_in: SignInGuard,
-    secret_files: SecretFiles,
+    secret_files: WatchedFiles,
     pipelining: Pipelining,
     chunking: Chunking,
     clock: Arc<dyn Clock>,
@@ -102,7 +102,7 @@ impl SmtpRelay {
             .map(|name| ehlo_name::checked(&name))
             .transpose()
             .map_err(key)?;
-        let tls = Tls::new(config).map_err(|cause| SettingsError::Tls {
+        let tls = RenewedTls::new(config).map_err(|cause| SettingsError::Tls {
             relay: name.clone(),
             cause,
         })?;
@@ -124,7 +124,7 @@ impl SmtpRelay {
                 watch: Arc::new(Unwatched),
                 onlooker: Onlooker::default(),
             },
-            secret_files: SecretFiles::new(&config.auth),
+            secret_files: WatchedFiles::of_secrets(&config.auth),
             sign_in: SignInGuard::new(sign_in_key, around.sign_ins, around.clock.clone()),
             clock: around.clock,
             pipelining: Pipelining::default(),
@@ -146,9 +146,7 @@ impl SmtpRelay {
     /// end.
     #[must_use]
     pub fn watched_by(mut self, watch: Arc<dyn RelayWatch>) -> Self {
-        for (whose, not_after) in &self.settings.tls.certificates {
-            watch.saw(Seen::Certificate(*whose, *not_after));
-        }
+        self.settings.tls.current().tell_configured(&*watch);
         self.settings.watch = watch;
         self
     }
@@ -434,11 +432,18 @@ impl Relay for SmtpRelay {
     }
 
     fn is_mended(&self) -> bool {
+        let (tls, config) = (&self.settings.tls, &self.settings.config);
+        let renewed = tls.renew(config, &*self.settings.watch);
         let Some(credentials) = &self.settings.credentials else {
-            return false;
+            return renewed;
         };
-        if self.sign_in.rests_for().is_none() || !self.secret_files.are_changed() {
-            return false;
+        if self.sign_in.rests_for().is_none() {
+            return renewed;
+        }
+        // A certificate may be what signs in.
+        let signs_in_anew = renewed && credentials.password().is_none();
+        if !self.secret_files.are_changed() && !signs_in_anew {
+            return renewed;
         }
         let auth = &self.settings.config.auth;
         if auth.password_file.is_some() {

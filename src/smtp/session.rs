@@ -14,7 +14,7 @@ use super::extensions::Extensions;
 use super::observer::{Onlooker, Step};
 use super::reply_parser::ServerReply;
 use super::stream::{NoReply, Stream, Wait, Wire};
-use super::tls::{self, HandshakeFailure, Tls};
+use super::tls::{self, HandshakeFailure, RenewedTls};
 use crate::config::relay::SmtpRelay;
 use crate::config::timeouts::Timeouts;
 use crate::config::tls::TlsMode;
@@ -27,7 +27,7 @@ pub(super) struct Settings {
     pub(super) config: SmtpRelay,
     /// `None`: the address literal of the local end of each connection.
     pub(super) ehlo_name: Option<String>,
-    pub(super) tls: Tls,
+    pub(super) tls: RenewedTls,
     pub(super) credentials: Option<Credentials>,
     /// Told of connections and handshakes.
     pub(super) watch: Arc<dyn RelayWatch>,
@@ -356,7 +356,9 @@ async fn secure(
     let wait = Wait::new(limit, "timeout.tls_handshake").within(Some(attempt_end));
     let begun = Instant::now();
     settings.onlooker.tell(|| Step::Securing);
-    let handshake = settings.tls.handshake(tcp, &settings.onlooker);
+    settings.tls.renew(&settings.config, &*settings.watch);
+    let tls = settings.tls.current();
+    let handshake = tls.handshake(tcp, &settings.onlooker);
     match tokio::time::timeout(wait.limit, handshake).await {
         Ok(Ok(stream)) => {
             tls::note_facts(&stream, facts);

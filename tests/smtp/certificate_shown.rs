@@ -9,7 +9,8 @@ use crate::support::certificates::{ServerCertificate, TestAuthority};
 use crate::support::client::{config, not_begun, relay, submit, surroundings};
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::scripted_peer::{
-    ClientGoes, Expect, Peer, Step, Tls, good_transaction, hello, hello_again, send, then,
+    ClientGoes, Expect, Peer, Something, Step, Tls, good_transaction, hello, hello_again, send,
+    then,
 };
 
 const KEY_PASSWORD: &str = "Secret-1";
@@ -126,6 +127,38 @@ async fn a_key_that_does_not_open_or_fit_is_named() {
         text.contains("expected the key of client_certificate_file"),
         "{text}"
     );
+}
+
+/// Certificates end and are replaced while the service runs.
+#[tokio::test]
+async fn a_replaced_one_is_shown_by_the_next_connection() {
+    let ours = Ours::new();
+    let authority = TestAuthority::new();
+    let starttls = || {
+        then(
+            hello(&["STARTTLS"]),
+            [Expect("STARTTLS"), send("220 go"), Tls],
+        )
+    };
+    let refused = || then(starttls(), [Something]);
+    let taken = then(then(starttls(), hello_again(&[])), good_transaction());
+    let server = TestAuthority::new().issue(&["127.0.0.1"]);
+    let acceptor = server.acceptor_for_clients_of(&authority);
+    let peer = Peer::start_with(vec![refused(), refused(), taken], Some(acceptor)).await;
+    let relay = relay(peer.address, &ours.settings());
+    let recipients = ["a@example.test"];
+    assert!(!submit(&relay, &recipients).await.is_accepted());
+
+    let renewed = authority.issue(&["renewed.alerts.example.test"]);
+    let write = |name: &str, text: &[u8]| std::fs::write(ours.path(name), text).expect("a file");
+    write("client.pem", &renewed.certificate_pem());
+    // Its key is not there yet: the old pair is shown.
+    assert!(!submit(&relay, &recipients).await.is_accepted());
+
+    write("client.key", &renewed.encrypted_key_pem(KEY_PASSWORD));
+    let report = submit(&relay, &recipients).await;
+    assert!(report.is_accepted(), "{report:?}");
+    peer.finish().await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod client_certificate;
 pub(super) mod not_after;
 mod pin;
 mod rejected;
+mod renewal;
 mod shown;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
 use self::rejected::Rejected;
+pub(super) use self::renewal::RenewedTls;
 use crate::config::relay::SmtpRelay;
 use crate::config::tls::{MinTlsVersion, Pin as CertificatePin};
 use crate::domain::{Fault, SessionFacts};

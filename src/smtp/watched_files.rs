@@ -1,4 +1,5 @@
-//! The files that a relay is signed in to with, and whether they hold something else now.
+//! Files of the configuration that may be replaced while the service runs, and whether they hold
+//! something else now.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -8,45 +9,59 @@ use openssl::sha::sha256;
 
 use crate::config::auth::AuthConfig;
 use crate::config::oauth2::OAuth2Config;
+use crate::config::relay::SmtpRelay;
 
-/// Those of one relay.
-pub(super) struct SecretFiles(Mutex<Vec<SecretFile>>);
+/// Some files.
+pub(super) struct WatchedFiles(Mutex<Vec<WatchedFile>>);
 
-struct SecretFile {
+struct WatchedFile {
     path: PathBuf,
     /// When it was written, and how long it is; tells whether to look closer.
     written: Option<(SystemTime, u64)>,
     content: Option<[u8; 32]>,
 }
 
-impl SecretFiles {
-    /// As they are now.
-    pub(super) fn new(auth: &AuthConfig) -> Self {
+impl WatchedFiles {
+    /// Those that a relay is signed in to with, as they are now.
+    pub(super) fn of_secrets(auth: &AuthConfig) -> Self {
         let token = match &auth.oauth2 {
             Some(OAuth2Config::File(file)) => Some(&file.token_file),
             _ => None,
         };
-        let paths = [
+        Self::new([
             auth.password_file.as_ref(),
             auth.keytab_file.as_ref(),
             token,
-        ];
+        ])
+    }
+
+    /// Those that connections are encrypted with, as they are now.
+    pub(super) fn of_tls(config: &SmtpRelay) -> Self {
+        Self::new([
+            config.ca_file.as_ref(),
+            config.client_certificate_file.as_ref(),
+            config.client_key_file.as_ref(),
+            config.client_key_password_file.as_ref(),
+        ])
+    }
+
+    fn new<'p>(paths: impl IntoIterator<Item = Option<&'p PathBuf>>) -> Self {
         let files = paths.into_iter().flatten();
-        Self(Mutex::new(files.map(|path| SecretFile::of(path)).collect()))
+        Self(Mutex::new(
+            files.map(|path| WatchedFile::of(path)).collect(),
+        ))
     }
 
     /// One of them holds something else than when this was asked before.
     pub(super) fn are_changed(&self) -> bool {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Each is looked at, so that two that changed together count once.
-        let changed = files
-            .iter_mut()
-            .filter_map(|file| file.is_changed().then_some(()));
-        changed.count() > 0
+        let look = |changed, file: &mut WatchedFile| file.is_changed() || changed;
+        files.iter_mut().fold(false, look)
     }
 }
 
-impl SecretFile {
+impl WatchedFile {
     fn of(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -90,7 +105,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("password");
         std::fs::write(&path, "wrong\n").expect("write");
-        let files = SecretFiles::new(&AuthConfig {
+        let files = WatchedFiles::of_secrets(&AuthConfig {
             password_file: Some(path.clone()),
             ..AuthConfig::default()
         });

@@ -1,0 +1,88 @@
+//! TLS whose files may be replaced while the service runs, as certificates are before they end.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Tls, TlsSettingsError};
+use crate::config::relay::SmtpRelay;
+use crate::relay::watch::{RelayWatch, Seen};
+use crate::smtp::watched_files::WatchedFiles;
+
+/// How often files that could not be used are read again.
+const TRIAL_EVERY: Duration = Duration::from_secs(1);
+
+/// The TLS settings of one relay, as its files are now.
+pub(in crate::smtp) struct RenewedTls {
+    files: WatchedFiles,
+    state: Mutex<State>,
+}
+
+struct State {
+    tls: Arc<Tls>,
+    /// When what the files hold now was tried last and could not be used: not all of them are
+    /// replaced yet, or it is wrong.
+    failed: Option<Instant>,
+}
+
+impl RenewedTls {
+    /// Reads them for the first time.
+    pub(in crate::smtp) fn new(config: &SmtpRelay) -> Result<Self, TlsSettingsError> {
+        // Looked at before they are read: what is replaced meanwhile is noticed.
+        let files = WatchedFiles::of_tls(config);
+        let state = State {
+            tls: Arc::new(Tls::new(config)?),
+            failed: None,
+        };
+        Ok(Self {
+            files,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// For the next connection.
+    pub(in crate::smtp) fn current(&self) -> Arc<Tls> {
+        self.lock().tls.clone()
+    }
+
+    /// Reads the files anew where they were replaced. True where they are used from here on; as
+    /// long as they cannot be, the old ones are.
+    pub(in crate::smtp) fn renew(&self, config: &SmtpRelay, watch: &dyn RelayWatch) -> bool {
+        let mut state = self.lock();
+        let changed = self.files.are_changed();
+        let again = state.failed.is_some_and(|at| at.elapsed() >= TRIAL_EVERY);
+        if !changed && !again {
+            return false;
+        }
+        match Tls::new(config) {
+            Ok(tls) => {
+                *state = State {
+                    tls: Arc::new(tls),
+                    failed: None,
+                };
+                tracing::info!(host = config.host, "changed TLS files are used from now on");
+                state.tls.tell_configured(watch);
+                true
+            }
+            Err(error) => {
+                if changed {
+                    tracing::warn!(host = config.host, %error, "changed TLS files cannot be used, the old ones stay");
+                }
+                state.failed = Some(Instant::now());
+                false
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tls {
+    /// Tells when the certificates of the configuration end.
+    pub(in crate::smtp) fn tell_configured(&self, watch: &dyn RelayWatch) {
+        for (whose, not_after) in &self.certificates {
+            watch.saw(Seen::Certificate(*whose, *not_after));
+        }
+    }
+}
