@@ -434,14 +434,12 @@ impl Relay for SmtpRelay {
     fn is_mended(&self) -> bool {
         let (tls, config) = (&self.settings.tls, &self.settings.config);
         let renewed = tls.renew(config, &*self.settings.watch);
-        let Some(credentials) = &self.settings.credentials else {
+        let credentials = self.settings.credentials.as_ref();
+        let Some(refused) = credentials.filter(|_| self.sign_in.rests_for().is_some()) else {
             return renewed;
         };
-        if self.sign_in.rests_for().is_none() {
-            return renewed;
-        }
         // A certificate may be what signs in.
-        let signs_in_anew = renewed && credentials.password().is_none();
+        let signs_in_anew = renewed && refused.password().is_none();
         if !self.secret_files.are_changed() && !signs_in_anew {
             return renewed;
         }
@@ -450,9 +448,9 @@ impl Relay for SmtpRelay {
             let Ok(password) = resolve_password(auth) else {
                 return false;
             };
-            credentials.set_password(password);
+            refused.set_password(password);
         }
-        self.sign_in.change(secret_of(&self.name, credentials));
+        self.sign_in.change(secret_of(&self.name, refused));
         true
     }
 
