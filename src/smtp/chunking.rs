@@ -42,8 +42,8 @@ impl Chunking {
     }
 
     /// Learns from a transaction. True where it has to be repeated with DATA. A reply that did
-    /// not come leaves the message in doubt, which must not be repeated at once; it is held
-    /// against a relay only where BDAT was never answered.
+    /// not come leaves the message in doubt, which must not be repeated at once. Neither is held
+    /// against a relay that took BDAT before: that one worded a refusal badly, or went away.
     pub(super) fn learn(&self, relay: &str, bdat: Bdat) -> bool {
         match bdat {
             Bdat::Unused => false,
@@ -56,15 +56,16 @@ impl Chunking {
                 true
             }
             Bdat::Unanswered => {
-                if !self.proven.load(Ordering::Relaxed) {
-                    self.refute(relay, "it did not answer the first BDAT");
-                }
+                self.refute(relay, "it did not answer the first BDAT");
                 false
             }
         }
     }
 
     fn refute(&self, relay: &str, doubt: &str) {
+        if self.proven.load(Ordering::Relaxed) {
+            return;
+        }
         if !self.refuted.swap(true, Ordering::Relaxed) {
             tracing::info!(
                 relay,
@@ -82,9 +83,12 @@ mod tests {
     #[test]
     fn a_relay_that_denies_bdat_gets_the_message_again() {
         let relay = Chunking::default();
-        assert!(!relay.learn("r", Bdat::Answered) && relay.is_trusted());
         assert!(relay.learn("r", Bdat::Denied));
         assert!(!relay.is_trusted());
+        let well_known = Chunking::default();
+        assert!(!well_known.learn("r", Bdat::Answered));
+        assert!(well_known.learn("r", Bdat::Denied));
+        assert!(well_known.is_trusted());
     }
 
     #[test]

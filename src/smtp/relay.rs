@@ -258,7 +258,7 @@ impl SmtpRelay {
         place: Place,
     ) -> Result<(SessionFacts, Done), NotReady> {
         let attempt_end = place.2;
-        let first = self.try_once(job, place).await?;
+        let first = self.try_once(job, place, true).await?;
         if !self.learn(&first.1) {
             return Ok(first);
         }
@@ -266,7 +266,7 @@ impl SmtpRelay {
             return Ok(first);
         };
         let place = (connection, kept, attempt_end);
-        let again = self.try_once(job, place).await;
+        let again = self.try_once(job, place, false).await;
         Ok(again.unwrap_or(first))
     }
 
@@ -278,10 +278,15 @@ impl SmtpRelay {
 
     /// On a kept session where there is one; a kept one that the server has given up
     /// meanwhile is replaced once.
-    async fn try_once(&self, job: Job<'_>, place: Place) -> Result<(SessionFacts, Done), NotReady> {
+    async fn try_once(
+        &self,
+        job: Job<'_>,
+        place: Place,
+        may_chunk: bool,
+    ) -> Result<(SessionFacts, Done), NotReady> {
         let (mut connection, kept, attempt_end) = place;
         if let Some(mut session) = self.ready(kept, attempt_end).await {
-            let done = self.transact(&mut session, job).await;
+            let done = self.transact(&mut session, job, may_chunk).await;
             if !done.stale {
                 return Ok((self.put_away(session, connection, done.reusable), done));
             }
@@ -290,13 +295,13 @@ impl SmtpRelay {
         let mut session = self
             .open(&mut connection, attempt_end, Command::EndOfData)
             .await?;
-        let done = self.transact(&mut session, job).await;
+        let done = self.transact(&mut session, job, may_chunk).await;
         Ok((self.put_away(session, connection, done.reusable), done))
     }
 
-    async fn transact(&self, session: &mut Session, job: Job<'_>) -> Done {
+    async fn transact(&self, session: &mut Session, job: Job<'_>, may_chunk: bool) -> Done {
         session.extensions.pipelining &= self.pipelining.is_trusted();
-        session.extensions.chunking &= self.chunking.is_trusted();
+        session.extensions.chunking &= may_chunk && self.chunking.is_trusted();
         let (begun, waits) = (Instant::now(), &self.settings.config.timeout);
         let done = transaction::submit(session, waits, job).await;
         if !done.stale {

@@ -225,6 +225,24 @@ async fn a_relay_that_denies_bdat_gets_data() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_sounds_like_a_denial_is_asked_for_once_more() {
+    let mut odd = then(first(), all_at_once(&["250 ok", "250 ok"]));
+    odd.extend([send("501 5.6.0 not like this"), ClientGoes]);
+    let mut refused = then(hello(OFFERS), good_transaction());
+    refused.pop();
+    let refused = then(refused, [send("554 5.6.0 not at all"), Expect("RSET")]);
+    let refused = then(refused, [send("250 ok"), Expect("QUIT"), send("221 bye")]);
+    let peer = Peer::start(vec![odd, refused]).await;
+    let relay = relay(peer.address, SETTINGS);
+    assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
+    let report = submit(&relay, &["b@example.test"]).await;
+    assert_eq!(report.end, SubmissionEnd::Answered);
+    assert_eq!(last_reply(&report).0.to_string(), "554 5.6.0 not at all");
+    relay.close().await;
+    peer.finish().await;
+}
+
+#[tokio::test]
 async fn a_relay_that_never_answered_bdat_gets_data_the_next_time() {
     let mut silent = first();
     silent.pop();
