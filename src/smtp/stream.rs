@@ -200,11 +200,14 @@ impl Stream {
         }
     }
 
-    /// Nothing arrived, and the other end did not close, since the last reply was read, as far
-    /// as is known without asking the system.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// Nothing arrived, and the other end did not close, since the last reply was read: neither
+    /// here nor, over TLS, in what OpenSSL holds. What did arrive is kept for the next reply.
+    pub(super) fn is_quiet(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
-        self.wire.tcp().poll_read_ready(&mut nobody).is_pending() && !self.has_leftover()
+        let mut arrived = ReadBuf::new(&mut self.received);
+        let read = Pin::new(&mut self.wire).poll_read(&mut nobody, &mut arrived);
+        self.parser.feed(arrived.filled());
+        read.is_pending() && !self.has_leftover()
     }
 
     /// Octets arrived before anything was asked.

@@ -183,25 +183,33 @@ async fn a_goodbye_in_place_of_mail_costs_nothing() {
     peer.finish().await;
 }
 
+/// In one segment with the last reply: over TLS in a record of its own.
 #[tokio::test]
 async fn no_content_is_written_into_a_connection_that_said_goodbye() {
-    let goodbye = [
-        send("250 taken\r\n421 4.4.2 idle for too long"),
-        Expect("MAIL"),
-        Expect("RCPT"),
-        Alone,
-        ClientGoes,
-    ];
-    let mut said = first();
-    said.pop();
-    let said = then(said, goodbye);
-    let peer = Peer::start(vec![said, then(first(), bye())]).await;
-    let relay = relay(peer.address, SETTINGS);
-    assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
-    let report = submit(&relay, &["b@example.test"]).await;
-    assert!(report.is_accepted(), "{report:?}");
-    relay.close().await;
-    peer.finish().await;
+    let server = TestAuthority::new().issue(&["127.0.0.1"]);
+    let goodbye = || {
+        [
+            send("421 4.4.2 idle for too long"),
+            Expect("MAIL"),
+            Expect("RCPT"),
+            Alone,
+            ClientGoes,
+        ]
+    };
+    for (settings, begin) in [
+        (SETTINGS, vec![]),
+        ("tls = \"implicit\"\nverify_certificate = false", vec![Tls]),
+    ] {
+        let said = then(then(begin.clone(), first()), goodbye());
+        let second = then(then(begin, first()), bye());
+        let peer = Peer::start_with(vec![said, second], Some(server.acceptor())).await;
+        let relay = relay(peer.address, settings);
+        assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
+        let report = submit(&relay, &["b@example.test"]).await;
+        assert!(report.is_accepted(), "{report:?}");
+        relay.close().await;
+        peer.finish().await;
+    }
 }
 
 #[tokio::test]

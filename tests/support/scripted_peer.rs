@@ -93,6 +93,7 @@ impl Peer {
             let mut heard = Vec::new();
             for script in scripts {
                 let (tcp, _) = listener.accept().await.expect("a connection");
+                tcp.set_nodelay(true).expect("each step by itself");
                 let mut connection = Connection::new(tcp, acceptor.clone());
                 connection.play(script).await;
                 heard.append(&mut connection.heard);

@@ -82,9 +82,6 @@ impl Tls {
             MinTlsVersion::Tls12 => SslVersion::TLS1_2,
             MinTlsVersion::Tls13 => SslVersion::TLS1_3,
         }))?;
-        // A record in one read; and what was read leaves nothing behind that would look like
-        // something to read.
-        builder.set_read_ahead(true);
         if config.ca_file_only {
             builder.set_cert_store(X509StoreBuilder::new()?.build());
         }

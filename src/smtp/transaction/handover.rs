@@ -22,7 +22,11 @@ impl Transaction<'_> {
     /// All of the content can go in one write with the commands before it: only as much as does
     /// no harm where it is for nobody, and only where the connection is known to stand. What is
     /// written into one that the server has given up is in doubt.
-    pub(super) fn content_may_go_along(&self, message: &SecuredMessage, used_at: Instant) -> bool {
+    pub(super) fn content_may_go_along(
+        &mut self,
+        message: &SecuredMessage,
+        used_at: Instant,
+    ) -> bool {
         message.octets().len() <= BLOCK
             && used_at.elapsed() < LATELY
             && self.session.stream.is_quiet()
