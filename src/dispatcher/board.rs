@@ -247,7 +247,8 @@ impl RelayBoard {
         }
     }
 
-    /// A relay whose secret or certificate was refused, and is another one now, may be tried at once.
+    /// A relay whose secret or certificate was refused, and is another one now, may be tried at
+    /// once.
     fn look_whether_mended(&self, seat: &Seat) {
         let paused = seat.circuit().condition() == RelayCondition::Paused;
         if paused && seat.relay.is_mended() {

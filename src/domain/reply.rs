@@ -26,7 +26,8 @@ pub enum Command {
     Rcpt,
     /// `DATA`, up to its 354 (RFC 5321 section 4.1.1.4).
     Data,
-    /// The content and its final dot, or `BDAT` (RFC 3030) with it: the reply that transfers responsibility.
+    /// The content and its final dot, or `BDAT` (RFC 3030) with it: the reply that transfers
+    /// responsibility.
     EndOfData,
     /// `RSET` (RFC 5321 section 4.1.1.5).
     Rset,

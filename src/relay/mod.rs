@@ -25,8 +25,8 @@ use crate::domain::{Envelope, Fault, Reply, SecuredMessage, SessionFacts, Submis
 use limits::Limiter;
 
 /// Asked right before the final dot is sent, or content that goes in one write with its end;
-/// again where the transaction is repeated because nothing was handed over: an instance that could not renew its lease must
-/// not transfer responsibility.
+/// again where the transaction is repeated because nothing was handed over. An instance that
+/// could not renew its lease must not transfer responsibility.
 pub trait FinalDotGate: Send + Sync {
     /// False: end the transaction without the final dot ([`SubmissionEnd::Fenced`]).
     ///

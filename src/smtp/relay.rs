@@ -102,7 +102,7 @@ impl SmtpRelay {
             .map(|name| ehlo_name::checked(&name))
             .transpose()
             .map_err(key)?;
-        let tls = RenewedTls::new(config).map_err(|cause| SettingsError::Tls {
+        let tls = RenewedTls::new(&name, config).map_err(|cause| SettingsError::Tls {
             relay: name.clone(),
             cause,
         })?;

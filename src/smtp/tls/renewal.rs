@@ -13,6 +13,7 @@ const TRIAL_EVERY: Duration = Duration::from_secs(1);
 
 /// The TLS settings of one relay, as its files are now.
 pub(in crate::smtp) struct RenewedTls {
+    relay: String,
     files: WatchedFiles,
     state: Mutex<State>,
 }
@@ -26,7 +27,7 @@ struct State {
 
 impl RenewedTls {
     /// Reads them for the first time.
-    pub(in crate::smtp) fn new(config: &SmtpRelay) -> Result<Self, TlsSettingsError> {
+    pub(in crate::smtp) fn new(relay: &str, config: &SmtpRelay) -> Result<Self, TlsSettingsError> {
         // Looked at before they are read: what is replaced meanwhile is noticed.
         let files = WatchedFiles::of_tls(config);
         let state = State {
@@ -34,6 +35,7 @@ impl RenewedTls {
             failed: None,
         };
         Ok(Self {
+            relay: relay.to_owned(),
             files,
             state: Mutex::new(state),
         })
@@ -59,13 +61,13 @@ impl RenewedTls {
                     tls: Arc::new(tls),
                     failed: None,
                 };
-                tracing::info!(host = config.host, "changed TLS files are used from now on");
+                tracing::info!(relay = self.relay, "changed TLS files are used from now on");
                 state.tls.tell_configured(watch);
                 true
             }
             Err(error) => {
                 if changed {
-                    tracing::warn!(host = config.host, %error, "changed TLS files cannot be used, the old ones stay");
+                    tracing::warn!(relay = self.relay, %error, "changed TLS files cannot be used, the old ones stay");
                 }
                 state.failed = Some(Instant::now());
                 false
