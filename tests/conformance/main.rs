@@ -2,7 +2,8 @@
 //!
 //! A scenario is a function over a [`fixture::Fixture`], named by what comes out. The list
 //! below makes each of them a test of its own on each store: `cargo test --test conformance
-//! sqlite::claim` runs those about claims on SQLite.
+//! sqlite::claim` runs those about claims on SQLite. Without a SQL Server its scenarios are
+//! shown as ignored.
 
 mod archive;
 mod attachments;
@@ -13,6 +14,7 @@ mod doubt;
 mod environment;
 mod facts;
 mod fixture;
+mod harness;
 mod learned;
 mod leases;
 mod queue;
@@ -30,6 +32,23 @@ mod templates;
 #[path = "../support/tsql.rs"]
 mod tsql;
 mod values;
+
+fn main() {
+    let arguments = libtest_mimic::Arguments::from_args();
+    let trials = [
+        sqlite::trials(),
+        sqlite_alone::trials(),
+        sqlserver::trials(),
+        sqlserver_only::trials(),
+    ];
+    let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
+    sqlserver::drop_shared();
+    if conclusion.num_ignored > 0 {
+        // One line, which the harness does not capture.
+        let _server = tsql::server();
+    }
+    conclusion.exit();
+}
 
 /// Hands the list of scenarios to `$run`, which makes tests of it for one store.
 #[macro_export]

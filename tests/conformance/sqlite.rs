@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use libtest_mimic::Trial;
 use rusqlite::{Connection, params};
 use sendport::clock::SystemClock;
 use sendport::domain::AlertId;
@@ -13,6 +14,7 @@ use sendport::store::migration::SQLITE;
 use sendport::store::sqlite::SqliteStore;
 
 use crate::fixture::Fixture;
+use crate::harness::trial;
 
 /// The columns that hold a time, by table.
 const TIMES: &[(&str, &[&str])] = &[
@@ -150,16 +152,15 @@ impl Fixture for SqliteFixture {
 
 macro_rules! on_sqlite {
     ($($area:ident { $($scenario:ident;)* })*) => {
-        $(
-            mod $area {
-                $(
-                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                    async fn $scenario() {
-                        crate::$area::$scenario(&super::SqliteFixture::new()).await;
-                    }
-                )*
-            }
-        )*
+        /// The suite.
+        pub(crate) fn trials() -> Vec<Trial> {
+            vec![$($(
+                trial(
+                    concat!("sqlite::", stringify!($area), "::", stringify!($scenario)),
+                    || async { crate::$area::$scenario(&SqliteFixture::new()).await },
+                ),
+            )*)*]
+        }
     };
 }
 crate::scenarios!(on_sqlite);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use libtest_mimic::Trial;
 use rusqlite::Connection;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
@@ -13,6 +14,7 @@ use sendport::store::sqlite::SqliteStore;
 use sendport::store::{NewAlert, SchemaState, Store, StoreAdmin, StoreErrorKind};
 
 use crate::fixture::*;
+use crate::harness::trial;
 use crate::sqlite::SqliteFixture;
 
 fn open(path: &Path) -> SqliteStore {
@@ -22,7 +24,6 @@ fn open(path: &Path) -> SqliteStore {
 /// Longer than any test should take; nothing waits for its end unless the test fails.
 const FOREVER: Duration = Duration::from_secs(120);
 
-#[tokio::test]
 async fn reading_creates_no_file() {
     let f = SqliteFixture::new();
     let store = open(&f.path());
@@ -42,7 +43,6 @@ async fn reading_creates_no_file() {
 }
 
 #[cfg(unix)]
-#[tokio::test]
 async fn a_new_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let f = SqliteFixture::new();
@@ -54,7 +54,6 @@ async fn a_new_file_is_its_owners_alone() {
     }
 }
 
-#[tokio::test]
 async fn a_folder_and_another_kind_of_file_are_refused_in_words() {
     let f = SqliteFixture::new();
     let folder = f.path().with_file_name("");
@@ -69,7 +68,6 @@ async fn a_folder_and_another_kind_of_file_are_refused_in_words() {
     );
 }
 
-#[tokio::test]
 async fn a_lock_that_does_not_end_is_unavailable() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -89,7 +87,6 @@ async fn a_lock_that_does_not_end_is_unavailable() {
     store.insert(&NewAlert::default()).await.expect("insert");
 }
 
-#[tokio::test]
 async fn a_refused_value_names_its_constraint() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -101,7 +98,6 @@ async fn a_refused_value_names_its_constraint() {
     assert!(error.to_string().contains("CK_Alert_Length"), "{error}");
 }
 
-#[tokio::test]
 async fn times_of_another_form_are_refused() {
     let f = SqliteFixture::new();
     f.fresh().await;
@@ -120,7 +116,6 @@ async fn times_of_another_form_are_refused() {
     }
 }
 
-#[tokio::test]
 async fn text_that_is_not_utf8_fails_its_row_alone() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -144,7 +139,6 @@ impl Clock for TestClock {
     }
 }
 
-#[tokio::test]
 async fn the_given_clock_decides_not_the_machines() {
     let f = SqliteFixture::new();
     let clock = Arc::new(TestClock(Mutex::new(now() + TimeDelta::days(1000))));
@@ -166,7 +160,6 @@ async fn the_given_clock_decides_not_the_machines() {
     assert_eq!(claim(&store, a, 10).await.1, [id]);
 }
 
-#[tokio::test]
 async fn an_insert_by_somebody_else_wakes_at_once() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -187,7 +180,6 @@ async fn an_insert_by_somebody_else_wakes_at_once() {
     );
 }
 
-#[tokio::test]
 async fn an_insert_between_two_waits_is_not_slept_over() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -202,7 +194,6 @@ async fn an_insert_between_two_waits_is_not_slept_over() {
         .expect("noticed");
 }
 
-#[tokio::test]
 async fn our_own_commits_do_not_wake_us() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -253,7 +244,6 @@ impl Neighbour {
 }
 
 #[cfg(target_os = "linux")]
-#[tokio::test]
 async fn a_lease_is_not_taken_from_a_process_that_lives() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -282,7 +272,6 @@ async fn a_lease_is_not_taken_from_a_process_that_lives() {
     assert_eq!(store.take_over(other.id, 10).await.expect("take over"), 1);
 }
 
-#[tokio::test]
 async fn a_dropped_call_is_done_or_undone() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -303,7 +292,6 @@ async fn a_dropped_call_is_done_or_undone() {
 }
 
 /// The CHECK knows the form of a time, not the calendar.
-#[tokio::test]
 async fn a_time_that_is_none_hides_no_other_row_from_the_listings() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -318,4 +306,37 @@ async fn a_time_that_is_none_hides_no_other_row_from_the_listings() {
     let alerts = store.alerts(None, 10).await.expect("alerts");
     assert_eq!(alerts.len(), 3);
     assert_eq!(alerts[2].next_attempt_at, None, "{:?}", alerts[2]);
+}
+
+macro_rules! alone {
+    ($($(#[$only:meta])* $scenario:ident;)*) => {
+        /// What only SQLite has to prove.
+        #[expect(clippy::vec_init_then_push, reason = "some are of one system only")]
+        pub(crate) fn trials() -> Vec<Trial> {
+            let mut trials = Vec::new();
+            $(
+                $(#[$only])*
+                trials.push(trial(concat!("sqlite_alone::", stringify!($scenario)), $scenario));
+            )*
+            trials
+        }
+    };
+}
+alone! {
+    reading_creates_no_file;
+    #[cfg(unix)]
+    a_new_file_is_its_owners_alone;
+    a_folder_and_another_kind_of_file_are_refused_in_words;
+    a_lock_that_does_not_end_is_unavailable;
+    a_refused_value_names_its_constraint;
+    times_of_another_form_are_refused;
+    text_that_is_not_utf8_fails_its_row_alone;
+    the_given_clock_decides_not_the_machines;
+    an_insert_by_somebody_else_wakes_at_once;
+    an_insert_between_two_waits_is_not_slept_over;
+    our_own_commits_do_not_wake_us;
+    #[cfg(target_os = "linux")]
+    a_lease_is_not_taken_from_a_process_that_lives;
+    a_dropped_call_is_done_or_undone;
+    a_time_that_is_none_hides_no_other_row_from_the_listings;
 }

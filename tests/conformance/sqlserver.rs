@@ -1,18 +1,23 @@
-//! The suite on SQL Server, where `SENDPORT_TEST_SQLSERVER` holds a connection string. Each
-//! scenario runs in a database of its own, which is created for it and dropped after it; no
-//! other is touched.
+//! The suite on SQL Server, where `SENDPORT_TEST_SQLSERVER` holds a connection string. Its databases
+//! are created for it and dropped after it; no other is touched.
+//!
+//! To make the tables takes some engines most of a minute. So a scenario that found a migrated
+//! database, and left its schema alone, deletes all rows and leaves it to the next one.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use libtest_mimic::Trial;
 use sendport::domain::AlertId;
-use sendport::store::Store;
 use sendport::store::migration::SQLSERVER;
 use sendport::store::sqlserver::SqlServerStore;
+use sendport::store::{SchemaState, Store};
 
 use crate::fixture::Fixture;
-use crate::tsql::{run, run_all};
+use crate::harness::{self, trial};
+use crate::tsql::{configured, rows, run, run_all};
 
 /// The columns that hold a time, by table.
 const TIMES: &[(&str, &[&str])] = &[
@@ -47,24 +52,38 @@ const TIMES: &[(&str, &[&str])] = &[
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.
 static CATALOG: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// A database of its own.
+/// Migrated databases without a row that no scenario uses now.
+static SHARED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn shared() -> MutexGuard<'static, Vec<String>> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A database that one scenario has alone.
 pub(crate) struct SqlServerFixture {
     server: String,
-    database: String,
+    database: OnceLock<String>,
+    /// Was migrated by [`Fixture::fresh`], and its schema was not changed.
+    reusable: AtomicBool,
 }
 
 impl SqlServerFixture {
-    pub(crate) fn new(server: String) -> Self {
-        let unique = uuid::Uuid::new_v4().simple();
+    fn new(server: String) -> Self {
         Self {
             server,
-            database: format!("sendport_test_{unique}"),
+            database: OnceLock::new(),
+            reusable: AtomicBool::new(false),
         }
+    }
+
+    fn database(&self) -> &str {
+        let unique = || format!("sendport_test_{}", uuid::Uuid::new_v4().simple());
+        self.database.get_or_init(unique)
     }
 
     /// The connection string of the fixture's own database, for the login of the tests.
     pub(crate) fn connection_string(&self) -> String {
-        format!("{};Database={}", self.server, self.database)
+        format!("{};Database={}", self.server, self.database())
     }
 
     /// The same for another login: of two keys that say the same, the last counts.
@@ -73,25 +92,96 @@ impl SqlServerFixture {
         format!("{own};User Id={login};Password={password}")
     }
 
-    /// Drops the database. Connections of the scenario may take a moment to be noticed gone.
-    pub(crate) async fn drop_database(&self) {
-        let database = &self.database;
-        let _alone = CATALOG.lock().await;
-        let mut last = String::new();
-        for _ in 0..50 {
-            let statement = format!("IF DB_ID('{database}') IS NOT NULL DROP DATABASE {database}");
-            match run(&self.server, &statement).await {
-                Ok(_) => return,
-                Err(error) => last = error,
-            }
+    /// Leaves the database to the next scenario where that is possible, else drops it.
+    async fn give_up(&self, passed: bool) {
+        if passed && self.reusable.load(Ordering::Relaxed) && self.is_emptied().await {
+            shared().push(self.database().to_owned());
+        } else {
+            drop_database(&self.server, self.database()).await;
         }
-        panic!("cannot drop {database}: {last}");
     }
+
+    /// Deletes all rows but the history of the schema. False where the schema is not as it was.
+    async fn is_emptied(&self) -> bool {
+        let own = self.connection_string();
+        let tables = "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES \
+                      WHERE TABLE_SCHEMA = 'sendport' AND TABLE_TYPE = 'BASE TABLE' \
+                      AND TABLE_NAME <> 'SchemaVersion'";
+        let tables = rows(&own, tables).await.expect("the tables");
+        let mut left: Vec<_> = tables.into_iter().flatten().collect();
+        // What others refer to goes once they are gone.
+        while !left.is_empty() {
+            let before = left.len();
+            let mut refused = Vec::new();
+            for table in left {
+                let delete = format!("DELETE FROM sendport.{table}");
+                if run(&own, &delete).await.is_err() {
+                    refused.push(table);
+                }
+            }
+            if refused.len() == before {
+                return false;
+            }
+            left = refused;
+        }
+        let state = self.another().await.schema_state().await;
+        matches!(state, Ok(SchemaState::Current(_)))
+    }
+}
+
+/// Drops the databases that scenarios shared.
+pub(crate) fn drop_shared() {
+    let Some(server) = configured() else { return };
+    harness::runtime().block_on(async {
+        let databases = std::mem::take(&mut *shared());
+        for database in databases {
+            drop_database(&server, &database).await;
+        }
+    });
+}
+
+/// Connections of a scenario may take a moment to be noticed gone.
+async fn drop_database(server: &str, database: &str) {
+    let _alone = CATALOG.lock().await;
+    let mut last = String::new();
+    for _ in 0..50 {
+        let statement = format!("IF DB_ID('{database}') IS NOT NULL DROP DATABASE {database}");
+        match run(server, &statement).await {
+            Ok(_) => return,
+            Err(error) => last = error,
+        }
+    }
+    panic!("cannot drop {database}: {last}");
+}
+
+/// A test on the server, or one that is shown as ignored where there is none.
+pub(crate) fn on_server<F>(
+    name: &str,
+    scenario: impl FnOnce(Arc<SqlServerFixture>) -> F + Send + 'static,
+) -> Trial
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let server = configured();
+    let absent = server.is_none();
+    let test = trial(name, || async move {
+        let fixture = Arc::new(SqlServerFixture::new(server.expect("ignored without it")));
+        let ended = tokio::spawn(scenario(Arc::clone(&fixture))).await;
+        fixture.give_up(ended.is_ok()).await;
+        ended.expect("the scenario");
+    });
+    test.with_ignored_flag(absent)
 }
 
 #[async_trait]
 impl Fixture for SqlServerFixture {
     async fn fresh(&self) -> Arc<dyn Store> {
+        self.reusable.store(true, Ordering::Relaxed);
+        let kept = shared().pop();
+        if let Some(database) = kept {
+            self.database.set(database).expect("called once");
+            return self.another().await;
+        }
         let _alone = CATALOG.lock().await;
         let store = self.bare().await;
         store.create_database().await.expect("create the database");
@@ -162,6 +252,7 @@ impl Fixture for SqlServerFixture {
     }
 
     fn make_unreadable(&self, id: AlertId) -> Option<String> {
+        self.reusable.store(false, Ordering::Relaxed);
         Some(format!(
             "ALTER TABLE sendport.AlertRow DROP CONSTRAINT CK_Alert_BodyFormat; \
              UPDATE sendport.AlertRow SET BodyFormat = 'rtf' WHERE AlertId = {id};"
@@ -171,24 +262,15 @@ impl Fixture for SqlServerFixture {
 
 macro_rules! on_sqlserver {
     ($($area:ident { $($scenario:ident;)* })*) => {
-        $(
-            mod $area {
-                $(
-                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                    async fn $scenario() {
-                        let Some(server) = crate::tsql::server() else { return };
-                        let fixture = std::sync::Arc::new(super::SqlServerFixture::new(server));
-                        let scenario = std::sync::Arc::clone(&fixture);
-                        let told = tokio::spawn(async move {
-                            crate::$area::$scenario(&*scenario).await;
-                        });
-                        let told = told.await;
-                        fixture.drop_database().await;
-                        told.expect("the scenario");
-                    }
-                )*
-            }
-        )*
+        /// The suite.
+        pub(crate) fn trials() -> Vec<Trial> {
+            vec![$($(
+                on_server(
+                    concat!("sqlserver::", stringify!($area), "::", stringify!($scenario)),
+                    |fixture| async move { crate::$area::$scenario(&*fixture).await },
+                ),
+            )*)*]
+        }
     };
 }
 crate::scenarios!(on_sqlserver);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use libtest_mimic::Trial;
 use sendport::domain::{
     AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, Command, InstanceId, OutcomeKind,
     RecipientStatus, Reply, SignInKey, SignInTurn, SignInVerdict, TemplateText,
@@ -13,8 +14,8 @@ use sendport::store::templates::TemplateStore;
 use sendport::store::{NewAlert, Recorded, Resolution, SchemaState, Store, StoreAdmin};
 
 use crate::fixture::{self, Fixture, minutes};
-use crate::sqlserver::SqlServerFixture;
-use crate::tsql::{run, run_all, server};
+use crate::sqlserver::{SqlServerFixture, on_server};
+use crate::tsql::{run, run_all};
 
 const PASSWORD: &str = "Writes-4711-alerts";
 
@@ -461,19 +462,14 @@ async fn a_writer_attaches_to_its_own_alerts_only(fixture: &SqlServerFixture) {
 
 macro_rules! on_sqlserver {
     ($($scenario:ident;)*) => {
-        mod scenarios {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $scenario() {
-                    let Some(server) = super::server() else { return };
-                    let fixture = std::sync::Arc::new(super::SqlServerFixture::new(server));
-                    let scenario = std::sync::Arc::clone(&fixture);
-                    let told = tokio::spawn(async move { super::$scenario(&scenario).await });
-                    let told = told.await;
-                    fixture.drop_database().await;
-                    told.expect("the scenario");
-                }
-            )*
+        /// What only SQL Server has to prove.
+        pub(crate) fn trials() -> Vec<Trial> {
+            vec![$(
+                on_server(
+                    concat!("sqlserver_only::", stringify!($scenario)),
+                    |fixture| async move { $scenario(&fixture).await },
+                ),
+            )*]
         }
     };
 }

@@ -4,15 +4,16 @@ use tiberius::{Client, ColumnData, Config};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
+/// The server's connection string, if there is a server.
+pub(crate) fn configured() -> Option<String> {
+    let server = std::env::var("SENDPORT_TEST_SQLSERVER").ok();
+    server.filter(|server| !server.is_empty())
+}
+
 /// The server's connection string, or `None` after a line that says what did not run.
-#[expect(
-    clippy::print_stdout,
-    reason = "a suite that did not run has to say so"
-)]
+#[expect(clippy::print_stdout, reason = "what did not run has to be seen")]
 pub(crate) fn server() -> Option<String> {
-    let server = std::env::var("SENDPORT_TEST_SQLSERVER")
-        .ok()
-        .filter(|server| !server.is_empty());
+    let server = configured();
     if server.is_none() {
         println!("SENDPORT_TEST_SQLSERVER is not set: this did not run on SQL Server");
     }
