@@ -1,12 +1,13 @@
 //! Writes outcomes back, many in one round trip, until the database took every one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::domain::{InstanceId, Outcome, OutcomeKind, SessionFacts};
+use crate::domain::{InstanceId, Outcome, OutcomeKind, ProtectionFacts, SessionFacts};
 use crate::metrics::{Metrics, Operation};
 use crate::store::{Event, Recorded, Store, StoreError, StoreErrorKind};
 
@@ -25,10 +26,38 @@ const GATHER: Duration = Duration::from_millis(50);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// The wait before alerts are tried again that other transactions have locked.
+const LOCKED_WAIT: Duration = Duration::from_secs(1);
+
 /// An outcome, and where it came from.
 pub(super) struct Finished {
     pub(super) outcome: Outcome,
     pub(super) origin: Origin,
+}
+
+/// What waits for locks of other transactions, and when it is tried again.
+struct Locked {
+    waiting: Vec<Finished>,
+    again_at: Instant,
+}
+
+impl Locked {
+    fn is_due(&self) -> bool {
+        !self.waiting.is_empty() && self.again_at <= Instant::now()
+    }
+
+    fn add(&mut self, locked: Vec<Finished>) {
+        if !locked.is_empty() {
+            if self.waiting.is_empty() {
+                tracing::warn!(
+                    count = locked.len(),
+                    "outcomes wait for locks of other transactions"
+                );
+            }
+            self.waiting.extend(locked);
+            self.again_at = Instant::now() + LOCKED_WAIT;
+        }
+    }
 }
 
 /// What records.
@@ -44,23 +73,44 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Records until the channel is closed and empty.
+    /// Records until the channel is closed and empty, and nothing waits for a lock.
     pub(super) async fn run(self, mut finished: mpsc::Receiver<Finished>) {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut locked = Locked {
+            waiting: Vec::new(),
+            again_at: Instant::now(),
+        };
         let mut recorded_at: Option<Instant> = None;
-        while finished.recv_many(&mut batch, BATCH).await > 0 {
-            if recorded_at.is_some_and(|at| at.elapsed() < GATHER) {
-                self.gather(&mut finished, &mut batch).await;
+        while receive(&mut finished, &mut batch, &locked).await {
+            if !batch.is_empty() {
+                if recorded_at.is_some_and(|at| at.elapsed() < GATHER) {
+                    self.gather(&mut finished, &mut batch).await;
+                }
+                locked.add(self.record_all(batch.drain(..)).await);
             }
-            let (outcomes, origins): (Vec<_>, Vec<_>) = batch
-                .drain(..)
-                .map(|finished: Finished| (finished.outcome, finished.origin))
-                .unzip();
-            self.record(&outcomes, &origins).await;
-            drop(origins);
+            // By themselves, so that an engine that has to wait for the locks lets only these wait.
+            if locked.is_due() {
+                let again = locked.waiting.len().min(BATCH);
+                let again: Vec<_> = locked.waiting.drain(..again).collect();
+                locked.add(self.record_all(again).await);
+            }
             recorded_at = Some(Instant::now());
             self.freed.notify_one();
         }
+    }
+
+    /// Gives back the permits of all but those whose alerts are locked, which it returns.
+    async fn record_all(&self, batch: impl IntoIterator<Item = Finished>) -> Vec<Finished> {
+        let (outcomes, origins): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|finished| (finished.outcome, finished.origin))
+            .unzip();
+        let results = self.record(&outcomes, &origins).await;
+        let finished = outcomes.into_iter().zip(origins).zip(results);
+        finished
+            .filter(|(_, recorded)| *recorded == Recorded::NotNow)
+            .map(|((outcome, origin), _)| Finished { outcome, origin })
+            .collect()
     }
 
     /// Takes what else is finished within [`GATHER`], until a batch is full or nothing more is to
@@ -75,7 +125,7 @@ impl Recorder {
         }
     }
 
-    async fn record(&self, outcomes: &[Outcome], origins: &[Origin]) {
+    async fn record(&self, outcomes: &[Outcome], origins: &[Origin]) -> Vec<Recorded> {
         match self.record_when_possible(outcomes).await {
             Ok(results) => {
                 announce(outcomes, &results);
@@ -84,14 +134,17 @@ impl Recorder {
                 for event in failures::events(self.instance, outcomes, ports, &results) {
                     self.log(&event).await;
                 }
+                results
             }
             Err(error) if outcomes.len() > 1 => {
                 tracing::warn!(count = outcomes.len(), %error, "outcomes are recorded one by one");
+                let mut results = Vec::with_capacity(outcomes.len());
                 for (outcome, origin) in outcomes.iter().zip(origins) {
                     let (outcome, origin) =
                         (std::slice::from_ref(outcome), std::slice::from_ref(origin));
-                    Box::pin(self.record(outcome, origin)).await;
+                    results.extend(Box::pin(self.record(outcome, origin)).await);
                 }
+                results
             }
             Err(error) => self.record_bare(&outcomes[0], origins, &error).await,
         }
@@ -107,7 +160,12 @@ impl Recorder {
 
     /// The database refuses the outcome as it is: its status at least has to stand, or the
     /// alert would be sent again.
-    async fn record_bare(&self, outcome: &Outcome, origins: &[Origin], refused: &StoreError) {
+    async fn record_bare(
+        &self,
+        outcome: &Outcome,
+        origins: &[Origin],
+        refused: &StoreError,
+    ) -> Vec<Recorded> {
         tracing::error!(alert = outcome.alert.0, error = %refused, "outcome cannot be recorded in full");
         let bare = without_words(outcome);
         let one = std::slice::from_ref(&bare);
@@ -115,9 +173,11 @@ impl Recorder {
             Ok(results) => {
                 announce(one, &results);
                 self.faults.count(one, origins, &results);
+                results
             }
             Err(error) => {
                 tracing::error!(alert = outcome.alert.0, %error, "outcome cannot be recorded");
+                vec![Recorded::Gone]
             }
         }
     }
@@ -148,14 +208,45 @@ impl Recorder {
                     if wait > FIRST_WAIT {
                         tracing::info!(count = outcomes.len(), "outcomes no longer wait");
                     }
-                    if result.is_ok() {
-                        self.ledger.forget(outcomes);
+                    if let Ok(results) = &result {
+                        self.ledger.forget(&all_but_locked(outcomes, results));
                     }
                     return result;
                 }
             }
         }
     }
+}
+
+/// False when nothing more comes. Returns with an empty batch when what is locked is due again.
+async fn receive(
+    finished: &mut mpsc::Receiver<Finished>,
+    batch: &mut Vec<Finished>,
+    locked: &Locked,
+) -> bool {
+    if locked.waiting.is_empty() {
+        return finished.recv_many(batch, BATCH).await > 0;
+    }
+    let received = finished.recv_many(batch, BATCH);
+    if let Ok(0) = tokio::time::timeout_at(locked.again_at, received).await {
+        tokio::time::sleep_until(locked.again_at).await;
+    }
+    true
+}
+
+/// Those that the database knows now.
+pub(super) fn all_but_locked<'a>(
+    outcomes: &'a [Outcome],
+    results: &[Recorded],
+) -> Cow<'a, [Outcome]> {
+    if !results.contains(&Recorded::NotNow) {
+        return outcomes.into();
+    }
+    let recorded = outcomes.iter().zip(results);
+    recorded
+        .filter(|(_, recorded)| **recorded != Recorded::NotNow)
+        .map(|(outcome, _)| outcome.clone())
+        .collect()
 }
 
 /// The outcome without anything that a server or a person worded.
@@ -166,9 +257,11 @@ fn without_words(outcome: &Outcome) -> Outcome {
         if let Some(attempt) = &mut decision.attempt {
             attempt.replies.clear();
             attempt.facts = SessionFacts::default();
+            attempt.protected = ProtectionFacts::default();
         }
         for recipient in &mut decision.recipients {
             recipient.mailbox.display_name = None;
+            recipient.remark = None;
             recipient
                 .reply
                 .iter_mut()
@@ -183,6 +276,7 @@ fn announce(outcomes: &[Outcome], results: &[Recorded]) {
         let alert = outcome.alert.0;
         match (&outcome.kind, recorded) {
             (_, Recorded::Gone) => tracing::warn!(alert, "alert is gone"),
+            (_, Recorded::NotNow) => tracing::debug!(alert, "alert is locked, recorded later"),
             (_, Recorded::FactsOnly) => tracing::warn!(alert, "lease was lost, facts recorded"),
             (OutcomeKind::Released { .. }, _) => tracing::debug!(alert, "alert released"),
             (OutcomeKind::Decided(decision), _) => {

@@ -10,7 +10,9 @@ use crate::domain::{
     InstanceId, Outcome, OutcomeKind, Reply, SessionFacts,
 };
 use crate::spool::{Spool, SpoolError};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoreErrorKind};
+
+use super::recorder::all_but_locked;
 
 /// So many outcomes go into one transaction at most.
 const BATCH: usize = 200;
@@ -65,30 +67,42 @@ pub async fn recover(
             "attempt is in doubt"
         );
     }
+    let mut locked = 0;
     for outcomes in [&left.outcomes, &in_doubt] {
-        record(store, spool, instance, outcomes).await?;
+        locked += record(store, spool, instance, outcomes).await?;
+    }
+    if locked > 0 {
+        return Err(StoreError::new(
+            StoreErrorKind::Unavailable,
+            "record what a dead instance left over",
+            format!("other transactions have {locked} of its alerts locked"),
+        )
+        .into());
     }
     store.retire(instance).await?;
     spool.clear()?;
     Ok(())
 }
 
+/// How many could not be recorded because their alerts are locked; those stay in the spool.
 async fn record(
     store: &dyn Store,
     spool: &Spool,
     instance: InstanceId,
     outcomes: &[Outcome],
-) -> Result<(), RecoveryError> {
+) -> Result<usize, RecoveryError> {
+    let mut locked = 0;
     for batch in outcomes.chunks(BATCH) {
         match store.record(instance, batch).await {
             Err(error) if error.is_transient() => return Err(error.into()),
             // Must not keep the service from starting: the alert is released with the others.
             Err(error) if batch.len() == 1 => {
                 tracing::error!(alert = batch[0].alert.0, %error, "left-over outcome cannot be recorded");
+                spool.forget(batch)?;
             }
             Err(_) => {
                 for outcome in batch {
-                    Box::pin(record(
+                    locked += Box::pin(record(
                         store,
                         spool,
                         instance,
@@ -97,11 +111,14 @@ async fn record(
                     .await?;
                 }
             }
-            Ok(_) => {}
+            Ok(results) => {
+                let recorded = all_but_locked(batch, &results);
+                locked += batch.len() - recorded.len();
+                spool.forget(&recorded)?;
+            }
         }
-        spool.forget(batch)?;
     }
-    Ok(())
+    Ok(locked)
 }
 
 /// What stands for the outcome that nobody saw.

@@ -43,7 +43,7 @@ impl Faults {
     pub(super) fn count(&self, outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
         for ((outcome, origin), recorded) in outcomes.iter().zip(origins).zip(results) {
             match (&outcome.kind, recorded) {
-                (_, Recorded::Gone | Recorded::FactsOnly) => {}
+                (_, Recorded::Gone | Recorded::FactsOnly | Recorded::NotNow) => {}
                 (OutcomeKind::Released { .. }, _) => origin.port.released(),
                 (OutcomeKind::Decided(decision), _) => self.count_one(decision, origin),
             }

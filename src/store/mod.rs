@@ -95,7 +95,8 @@ pub trait AlertStore: Send + Sync {
     /// that is gone is missing.
     async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError>;
 
-    /// Records outcomes in one transaction, one result for each in the same order.
+    /// Records outcomes in few transactions, one result for each in the same order. An alert that
+    /// somebody else's transaction has locked is left out ([`Recorded::NotNow`]) and keeps nobody waiting.
     ///
     /// Facts (attempt, replies, a recipient that was relayed) are recorded even where the
     /// lease is lost ([`Recorded::FactsOnly`]); status, `DueAt`, and every other recipient

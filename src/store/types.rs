@@ -63,6 +63,9 @@ pub enum Recorded {
     FactsOnly,
     /// The alert is gone (purged).
     Gone,
+    /// Another transaction has the alert locked: nothing was recorded, and the same outcome has
+    /// to come again.
+    NotNow,
 }
 
 /// Whether the instance still holds its lease.
