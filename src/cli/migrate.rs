@@ -3,7 +3,6 @@
 use super::{Failure, say};
 use crate::app::{self, open_store};
 use crate::config::{Config, checked_environment};
-use crate::store::StoreErrorKind;
 
 /// Safe to run twice and from two machines at once.
 #[derive(Debug, clap::Args)]
@@ -30,7 +29,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     if args.create_database && store.create_database().await? {
         say(format_args!("created  {}", store.describe()));
     }
-    let applied = store.migrate().await.map_err(hint_at_create)?;
+    let applied = store.migrate().await?;
     for step in &applied {
         say(format_args!("applied  {:04} {}", step.version, step.name));
     }
@@ -46,15 +45,6 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
         )));
     }
     Ok(())
-}
-
-fn hint_at_create(error: crate::store::StoreError) -> Failure {
-    match error.kind() {
-        StoreErrorKind::Schema => Failure::Database(format!(
-            "{error}; --create-database creates a database that does not exist"
-        )),
-        _ => error.into(),
-    }
 }
 
 fn print(config: &Config) -> Result<(), Failure> {

@@ -306,10 +306,10 @@ pub(super) fn protection(
 }
 
 pub(super) fn unread(what: &'static str, error: StoreError) -> NotComposed {
-    if error.is_transient() {
-        return NotComposed::NotNow { what, error };
+    if error.is_about_data() {
+        return Refusal::new("unreadable-row", error.to_string()).into();
     }
-    Refusal::new("unreadable-row", error.to_string()).into()
+    NotComposed::NotNow { what, error }
 }
 
 /// What the texts come from.

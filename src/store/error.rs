@@ -10,12 +10,15 @@ pub enum StoreErrorKind {
     Unavailable,
     /// Reachable, but it cannot be written to now: read-only replica, disk full.
     ReadOnly,
-    /// It refused us: login, permission, certificate. A person heals it.
+    /// It refused us (login, permission, certificate), or it is damaged. A person heals it.
     Refused,
     /// The database or its schema is not there, or not the one this program knows.
     Schema,
-    /// A statement or a value that the engine does not accept: a defect of ours or of a row.
+    /// A value that the engine does not accept, and nothing else: the list is closed.
     Rejected,
+    /// The engine says what this program does not know, or answers in another shape. Waited for,
+    /// and never taken for a rejected value.
+    Unknown,
 }
 
 /// An error of a store: what was being done, what kind of trouble, and the engine's words.
@@ -70,6 +73,16 @@ impl StoreError {
     /// What kind of trouble.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
+    }
+
+    /// What went wrong, without what was being done.
+    pub fn what(&self) -> &str {
+        &self.message
+    }
+
+    /// The engine refused a value: waiting does not help. Everything else is waited for.
+    pub fn is_about_data(&self) -> bool {
+        self.kind == StoreErrorKind::Rejected
     }
 
     /// Trying the same again later can help without anybody doing anything.

@@ -7,6 +7,7 @@ use crate::fixture::*;
 
 pub(crate) async fn nothing_there_is_absent(f: &dyn Fixture) {
     let store = f.bare().await;
+    store.create_database().await.expect("create");
     assert_eq!(
         store.schema_state().await.expect("state"),
         SchemaState::Absent

@@ -11,7 +11,9 @@ use sendport::domain::{
 use sendport::store::certificates::{CertificateStore, WhichCertificates};
 use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::templates::TemplateStore;
-use sendport::store::{NewAlert, Recorded, Resolution, SchemaState, Store, StoreAdmin};
+use sendport::store::{
+    NewAlert, Recorded, Resolution, SchemaState, Store, StoreAdmin, StoreErrorKind,
+};
 
 use crate::fixture::{self, Fixture, minutes};
 use crate::sqlserver::{SqlServerFixture, on_server};
@@ -460,6 +462,14 @@ async fn a_writer_attaches_to_its_own_alerts_only(fixture: &SqlServerFixture) {
     }
 }
 
+/// Not there, or not open to the login: the server tells neither from the other.
+pub(crate) async fn a_database_that_is_not_there_is_waited_for(f: &SqlServerFixture) {
+    let store = f.bare().await;
+    let error = store.schema_state().await.expect_err("no database");
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("--create-database"), "{error}");
+}
+
 macro_rules! on_sqlserver {
     ($($scenario:ident;)*) => {
         /// What only SQL Server has to prove.
@@ -483,4 +493,5 @@ on_sqlserver! {
     the_printed_script_makes_the_schema_and_refuses_to_run_twice;
     what_a_relay_says_never_becomes_sql;
     a_dropped_call_harms_no_later_one;
+    a_database_that_is_not_there_is_waited_for;
 }

@@ -32,6 +32,8 @@ pub(crate) struct Login {
 #[derive(Debug, Clone)]
 pub(crate) enum Verdict {
     LetIn,
+    /// And each of its statements is answered with this error.
+    LetInAndSay(u32, &'static str),
     /// And its GSS-API token is answered with this one, which proves who the server is.
     LetInAfter(Vec<u8>),
     /// Number, state and text of the error.
@@ -93,7 +95,7 @@ fn serve(
     seen.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(login.clone());
-    match verdict {
+    match verdict.clone() {
         Verdict::Refuse(number, state, text) => {
             return wire.write_all(&packet(RESPONSE, &error(number, state, text)));
         }
@@ -104,13 +106,19 @@ fn serve(
             wire.write_all(&packet(RESPONSE, &answer))?;
             wire.write_all(&packet(RESPONSE, &welcome(&login)))?;
         }
-        Verdict::LetIn => wire.write_all(&packet(RESPONSE, &welcome(&login)))?,
+        Verdict::LetIn | Verdict::LetInAndSay(..) => {
+            wire.write_all(&packet(RESPONSE, &welcome(&login)))?;
+        }
     }
+    let (number, text) = match verdict {
+        Verdict::LetInAndSay(number, text) => (number, text),
+        _ => (50505, INSIDE),
+    };
     // What makes the session ready, and then what the client is here for.
     message(&mut wire)?;
     wire.write_all(&packet(RESPONSE, &done(0)))?;
     message(&mut wire)?;
-    wire.write_all(&packet(RESPONSE, &error(50505, 1, INSIDE)))
+    wire.write_all(&packet(RESPONSE, &error(number, 1, text)))
 }
 
 /// TLS records travel in prelogin packets until the handshake is over.

@@ -63,58 +63,102 @@ impl Trouble {
 
 /// The engine's error with its kind and, where its own words say too little, ours.
 fn explain(error: rusqlite::Error, doing: &'static str, path: &Path) -> StoreError {
-    use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable};
-    let file = path.display();
-    let (kind, words) = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
-            Unavailable,
-            Some(format!(
-                "another process keeps the database '{file}' locked"
-            )),
-        ),
-        Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => (Unavailable, None),
-        Some(ErrorCode::ReadOnly) => (
-            ReadOnly,
-            Some(format!(
-                "the database '{file}' cannot be written to; check the rights of the file and of its folder"
-            )),
-        ),
-        Some(ErrorCode::DiskFull) => (
-            ReadOnly,
-            Some(format!("the disk that holds the database '{file}' is full")),
-        ),
-        Some(ErrorCode::NotADatabase) => (
-            Schema,
-            Some(format!(
-                "'{file}' is not a SQLite database; point to another file, or move this one away"
-            )),
-        ),
-        Some(ErrorCode::CannotOpen) if !path.exists() => (Schema, Some(absent(path))),
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => (
-            Refused,
-            Some(format!(
-                "the database '{file}' cannot be opened; check the rights of the file and of its folder"
-            )),
-        ),
-        Some(ErrorCode::DatabaseCorrupt) => (
-            Refused,
-            Some(format!(
-                "the database '{file}' is damaged; restore it from a backup, or try sqlite3 '.recover'"
-            )),
-        ),
-        Some(ErrorCode::AuthorizationForStatementDenied) => (Refused, None),
-        _ if error.to_string().contains("no such table") => (
-            Schema,
-            Some(format!(
-                "the database '{file}' lacks the schema of sendport ({error}); run `sendport migrate`"
-            )),
-        ),
-        _ => (Rejected, None),
-    };
+    let (kind, words) = kind_and_words(&error, path);
     match words {
         Some(words) => StoreError::explained(kind, doing, words, error),
         None => StoreError::caused_by(kind, doing, error),
     }
+}
+
+/// Closed where it matters: only what is known to be about values is `Rejected`.
+fn kind_and_words(error: &rusqlite::Error, path: &Path) -> (StoreErrorKind, Option<String>) {
+    use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable, Unknown};
+    let file = path.display();
+    let said = |kind, words: String| (kind, Some(words));
+    let Some(code) = error.sqlite_error_code() else {
+        return (
+            if is_of_a_value(error) {
+                Rejected
+            } else {
+                Unknown
+            },
+            None,
+        );
+    };
+    match code {
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::FileLockingProtocolFailed => said(
+            Unavailable,
+            format!("another process keeps the database '{file}' locked"),
+        ),
+        ErrorCode::SystemIoFailure
+        | ErrorCode::OutOfMemory
+        | ErrorCode::OperationInterrupted
+        | ErrorCode::SchemaChanged => (Unavailable, None),
+        ErrorCode::ReadOnly => said(
+            ReadOnly,
+            format!(
+                "the database '{file}' cannot be written to; check the rights of the file and of its folder"
+            ),
+        ),
+        ErrorCode::DiskFull => said(
+            ReadOnly,
+            format!("the disk that holds the database '{file}' is full"),
+        ),
+        ErrorCode::NotADatabase => said(
+            Schema,
+            format!(
+                "'{file}' is not a SQLite database; point to another file, or move this one away"
+            ),
+        ),
+        ErrorCode::CannotOpen if !path.exists() => said(Schema, absent(path)),
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => said(
+            Refused,
+            format!(
+                "the database '{file}' cannot be opened; check the rights of the file and of its folder"
+            ),
+        ),
+        ErrorCode::DatabaseCorrupt => said(
+            Refused,
+            format!(
+                "the database '{file}' is damaged; restore it from a backup, or try sqlite3 '.recover'"
+            ),
+        ),
+        ErrorCode::AuthorizationForStatementDenied => (Refused, None),
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => {
+            (Rejected, None)
+        }
+        _ if ["no such table", "no such column"]
+            .iter()
+            .any(|part| error.to_string().contains(part)) =>
+        {
+            said(
+                Schema,
+                format!(
+                    "the database '{file}' lacks the schema of sendport ({error}); run `sendport migrate`"
+                ),
+            )
+        }
+        _ => (Unknown, None),
+    }
+}
+
+/// The binding, about a value that it cannot read or write.
+fn is_of_a_value(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, NulError,
+        ToSqlConversionFailure, Utf8Error,
+    };
+    matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | NulError(_)
+            | ToSqlConversionFailure(_)
+            | Utf8Error(..)
+    )
 }
 
 fn absent(path: &Path) -> String {
@@ -400,6 +444,37 @@ mod tests {
         create_file(&path).unwrap();
         assert_eq!(insert().unwrap(), 1, "the new file");
         assert_eq!(insert().unwrap(), 2);
+    }
+
+    #[test]
+    fn only_what_is_about_values_is_rejected() {
+        use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable, Unknown};
+        let path = Path::new("/");
+        for (code, expected) in [
+            (rusqlite::ffi::SQLITE_BUSY, Unavailable),
+            (rusqlite::ffi::SQLITE_LOCKED, Unavailable),
+            (rusqlite::ffi::SQLITE_PROTOCOL, Unavailable),
+            (rusqlite::ffi::SQLITE_IOERR_FSYNC, Unavailable),
+            (rusqlite::ffi::SQLITE_NOMEM, Unavailable),
+            (rusqlite::ffi::SQLITE_FULL, ReadOnly),
+            (rusqlite::ffi::SQLITE_READONLY_DBMOVED, ReadOnly),
+            (rusqlite::ffi::SQLITE_CORRUPT_INDEX, Refused),
+            (rusqlite::ffi::SQLITE_CANTOPEN, Refused),
+            (rusqlite::ffi::SQLITE_PERM, Refused),
+            (rusqlite::ffi::SQLITE_NOTADB, Schema),
+            (rusqlite::ffi::SQLITE_CONSTRAINT_CHECK, Rejected),
+            (rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE, Rejected),
+            (rusqlite::ffi::SQLITE_MISMATCH, Rejected),
+            (rusqlite::ffi::SQLITE_TOOBIG, Rejected),
+            (rusqlite::ffi::SQLITE_ERROR, Unknown),
+            (rusqlite::ffi::SQLITE_INTERNAL, Unknown),
+            (rusqlite::ffi::SQLITE_MISUSE, Unknown),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            assert_eq!(kind_and_words(&error, path).0, expected, "{code}");
+        }
+        let none = rusqlite::Error::QueryReturnedNoRows;
+        assert_eq!(kind_and_words(&none, path).0, Unknown);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod coordination;
 mod desk;
 mod digest;
 mod error;
+mod known_errors;
 mod pool;
 mod presence;
 mod record;

@@ -16,6 +16,7 @@ use super::connection::{Connection, Rows};
 use super::error::{Remedy, is_refused_login, no_proof, remedy, store_error};
 use super::settings::Settings;
 use super::sign_in::{self, NoConnection};
+use super::work::unexpected;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// A deadlock's victim tries again after these.
@@ -33,7 +34,11 @@ pub(super) struct Pool {
     idle: Mutex<Vec<Connection>>,
     /// Counts lost connections: those opened before one was lost are not trusted any more.
     generation: AtomicU64,
-    had_connected: AtomicBool,
+    /// The last connection was opened, and none was lost since: many may be opened at a time.
+    opens: AtomicBool,
+    opening: tokio::sync::Mutex<()>,
+    /// How many could not be opened, and why the last one.
+    failures: Mutex<(u64, Option<(StoreErrorKind, String)>)>,
     refused: Mutex<Option<(Instant, String)>>,
     broke_at: Mutex<Option<Instant>>,
 }
@@ -66,7 +71,9 @@ impl Pool {
             settings,
             idle: Mutex::default(),
             generation: AtomicU64::new(0),
-            had_connected: AtomicBool::new(false),
+            opens: AtomicBool::new(false),
+            opening: tokio::sync::Mutex::default(),
+            failures: Mutex::default(),
             refused: Mutex::default(),
             broke_at: Mutex::default(),
         }
@@ -112,13 +119,9 @@ impl Pool {
         params: &[&dyn ToSql],
     ) -> Result<Row, StoreError> {
         let rows = self.rows(doing, sql, params).await?;
-        rows.into_iter().next().ok_or_else(|| {
-            StoreError::new(
-                StoreErrorKind::Rejected,
-                doing,
-                "the server returned no row where one was expected",
-            )
-        })
+        rows.into_iter()
+            .next()
+            .ok_or_else(|| unexpected(doing, "the server returned no row where one was expected"))
     }
 
     /// The first result set of a procedure that may be called again.
@@ -135,7 +138,7 @@ impl Pool {
             match loan.connection().call(command, read).await {
                 Ok(read) => {
                     let all: Result<_, String> = read.into_iter().collect();
-                    return all.map_err(|e| StoreError::new(StoreErrorKind::Rejected, doing, e));
+                    return all.map_err(|e| unexpected(doing, e));
                 }
                 Err(error) => self.retry(doing, &mut tries, loan, error).await?,
             }
@@ -153,13 +156,45 @@ impl Pool {
         };
         let connection = match idle {
             Some(connection) => connection,
-            None => self.open(doing, generation).await?,
+            None => self.open_in_turn(doing, generation).await?,
         };
         Ok(Loan {
             pool: self,
             connection: Some(connection),
             _permit: permit,
         })
+    }
+
+    /// Until one could be opened, one at a time: many with a password that is wrong would lock the
+    /// account. Whoever waited for one that could not be opened has its error.
+    async fn open_in_turn(
+        &self,
+        doing: &'static str,
+        generation: u64,
+    ) -> Result<Connection, StoreError> {
+        if self.opens.load(Ordering::Acquire) {
+            return self.open(doing, generation).await;
+        }
+        let failures = lock(&self.failures).0;
+        let _turn = self.opening.lock().await;
+        match &*lock(&self.failures) {
+            (now, Some((kind, why))) if *now != failures => {
+                return Err(StoreError::new(*kind, doing, why.clone()));
+            }
+            _ => {}
+        }
+        let opened = self.open(doing, generation).await;
+        match &opened {
+            Ok(_) => self.opens.store(true, Ordering::Release),
+            Err(error) => {
+                let mut failures = lock(&self.failures);
+                *failures = (
+                    failures.0 + 1,
+                    Some((error.kind(), error.what().to_owned())),
+                );
+            }
+        }
+        opened
     }
 
     async fn open(&self, doing: &'static str, generation: u64) -> Result<Connection, StoreError> {
@@ -169,10 +204,7 @@ impl Pool {
             self.broke();
         }
         match opened {
-            Ok(connection) => {
-                self.had_connected.store(true, Ordering::Release);
-                Ok(connection)
-            }
+            Ok(connection) => Ok(connection),
             Err(NoConnection::Proof(why)) => {
                 // A KDC, too, counts keys that are wrong; the sources of tokens rest by themselves.
                 if self.settings.sign_in.is_windows() && !why.is_transient {
@@ -190,6 +222,7 @@ impl Pool {
     }
 
     fn broke(&self) {
+        self.opens.store(false, Ordering::Release);
         *lock(&self.broke_at) = Some(Instant::now());
     }
 
@@ -252,8 +285,7 @@ impl Pool {
 
     /// The driver's error as the store's.
     pub(super) fn error(&self, doing: &'static str, error: Error) -> StoreError {
-        let had_connected = self.had_connected.load(Ordering::Acquire);
-        store_error(doing, had_connected, &self.settings.sign_in, error)
+        store_error(doing, &self.settings.sign_in, error)
     }
 }
 

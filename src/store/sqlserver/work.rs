@@ -230,5 +230,5 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u6
 
 /// An answer of another shape than the statement beside this code gives.
 pub(super) fn unexpected(doing: &'static str, what: impl Into<String>) -> StoreError {
-    StoreError::new(StoreErrorKind::Rejected, doing, what)
+    StoreError::new(StoreErrorKind::Unknown, doing, what)
 }
