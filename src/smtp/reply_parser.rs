@@ -169,20 +169,29 @@ fn parse_line(line: &[u8]) -> Result<Line, NotAReply> {
 }
 
 /// RFC 2034 section 4: the enhanced code has the class of the reply code. One that has not
-/// stays in the text, where a person can read it.
+/// stays in the text, where a person can read it. Cisco writes `#5.1.0` in front, qmail `(#5.1.1)`
+/// behind.
 fn split_enhanced(code: u16, text: &[u8]) -> (Option<EnhancedStatusCode>, &[u8]) {
     let end = text
         .iter()
         .position(|b| b.is_ascii_whitespace())
         .unwrap_or(text.len());
-    let enhanced = std::str::from_utf8(&text[..end])
-        .ok()
-        .and_then(|word| word.parse::<EnhancedStatusCode>().ok())
-        .filter(|enhanced| u16::from(enhanced.class) == code / 100);
-    match enhanced {
-        Some(_) => (enhanced, text[end..].trim_ascii_start()),
-        None => (None, text),
+    let word = &text[..end];
+    match enhanced_of(code, word.strip_prefix(b"#").unwrap_or(word)) {
+        Some(enhanced) => (Some(enhanced), text[end..].trim_ascii_start()),
+        None => (in_brackets(code, text), text),
     }
+}
+
+fn enhanced_of(code: u16, word: &[u8]) -> Option<EnhancedStatusCode> {
+    let enhanced: EnhancedStatusCode = std::str::from_utf8(word).ok()?.parse().ok()?;
+    (u16::from(enhanced.class) == code / 100).then_some(enhanced)
+}
+
+fn in_brackets(code: u16, text: &[u8]) -> Option<EnhancedStatusCode> {
+    let start = text.windows(2).position(|pair| pair == b"(#")? + 2;
+    let length = text[start..].iter().position(|&b| b == b')')?;
+    enhanced_of(code, &text[start..start + length])
 }
 
 /// Control characters would travel on into logs and columns.
@@ -256,6 +265,20 @@ mod tests {
                 "5.1.1 class differs",
             ),
             (b"250-\r\n250-x\r\n250\r\n", 250, None, "x"),
+            (
+                b"550 #5.1.0 Address rejected.\r\n",
+                550,
+                Some((5, 1, 0)),
+                "Address rejected.",
+            ),
+            (
+                b"550 sorry, no mailbox here by that name (#5.1.1)\r\n",
+                550,
+                Some((5, 1, 1)),
+                "sorry, no mailbox here by that name (#5.1.1)",
+            ),
+            (b"550 #5.1 (#4.1.1)\r\n", 550, None, "#5.1 (#4.1.1)"),
+            (b"550 no end (#5.1.1\r\n", 550, None, "no end (#5.1.1"),
         ] {
             let reply = whole(wire);
             let expected = enhanced.map(|(c, s, d)| EnhancedStatusCode::new(c, s, d));
