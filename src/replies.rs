@@ -34,6 +34,18 @@ impl Entry {
     pub fn is_own_reason(&self) -> bool {
         self.pattern.own
     }
+
+    fn check(&self) -> Result<(), TableError> {
+        let Some(text) = &self.pattern.text else {
+            return Ok(());
+        };
+        text.compiled()
+            .map(drop)
+            .map_err(|problem| TableError::Pattern {
+                key: self.key.clone(),
+                problem: problem.clone(),
+            })
+    }
 }
 
 /// Why a table could not be used.
@@ -52,7 +64,7 @@ pub enum TableError {
     },
 }
 
-/// The table, its patterns compiled.
+/// The table; its expressions are compiled when they are asked.
 #[derive(Debug, Clone)]
 pub struct ReplyTable {
     entries: Vec<Entry>,
@@ -65,7 +77,7 @@ impl ReplyTable {
     /// Never in a program that passed its tests: the table is part of it.
     #[expect(clippy::expect_used, reason = "compiled in, and parsed by a test")]
     pub fn built_in() -> Self {
-        Self::parse(TABLE).expect("config/replies.toml is valid")
+        Self::read(TABLE, &[]).expect("config/replies.toml is valid")
     }
 
     /// Reads a table.
@@ -73,11 +85,29 @@ impl ReplyTable {
     /// # Errors
     /// [`TableError`] naming the entry.
     pub fn parse(text: &str) -> Result<Self, TableError> {
+        Self::read(text, &[])?.checked()
+    }
+
+    /// Reads a table. An entry takes what it does not say from the first one of its key, here or
+    /// in `behind`. The expressions are not compiled: most of a table is never asked.
+    fn read(text: &str, behind: &[Entry]) -> Result<Self, TableError> {
         let file: TableFile = toml::from_str(text)?;
-        let entries = file.reply.into_iter().map(compile);
-        Ok(Self {
-            entries: entries.collect::<Result<_, _>>()?,
-        })
+        let mut entries: Vec<Entry> = Vec::with_capacity(file.reply.len());
+        for entry in file.reply {
+            let mut earlier = entries.iter().chain(behind);
+            let model = earlier.find(|earlier| earlier.key == entry.key);
+            let entry = compile(entry, model)?;
+            entries.push(entry);
+        }
+        Ok(Self { entries })
+    }
+
+    /// The table, its expressions compiled.
+    fn checked(self) -> Result<Self, TableError> {
+        for entry in &self.entries {
+            entry.check()?;
+        }
+        Ok(self)
     }
 
     /// The table that is compiled in, with the entries of `text` in front.
@@ -85,8 +115,9 @@ impl ReplyTable {
     /// # Errors
     /// [`TableError`] naming the entry of `text`.
     pub fn with_own(text: &str) -> Result<Self, TableError> {
-        let mut own = Self::parse(text)?;
-        own.entries.append(&mut Self::built_in().entries);
+        let mut built_in = Self::built_in().entries;
+        let mut own = Self::read(text, &built_in)?.checked()?;
+        own.entries.append(&mut built_in);
         Ok(own)
     }
 
@@ -147,10 +178,10 @@ struct EntryFile {
     /// A reason of our own: fits no reply, is asked for by its key.
     #[serde(default)]
     own: bool,
-    fault: Fault,
+    fault: Option<Fault>,
     limit: Option<Limit>,
-    cause: String,
-    advice: String,
+    cause: Option<String>,
+    advice: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -167,21 +198,24 @@ struct Pattern {
 #[derive(Debug, Clone)]
 struct TextPattern {
     source: String,
-    compiled: OnceLock<Option<Regex>>,
+    compiled: OnceLock<Result<Regex, String>>,
 }
 
 impl TextPattern {
-    fn new(source: &str) -> Result<Self, String> {
-        expression(source)?;
-        Ok(Self {
-            source: source.to_owned(),
+    fn new(source: String) -> Self {
+        Self {
+            source,
             compiled: OnceLock::new(),
-        })
+        }
+    }
+
+    fn compiled(&self) -> Result<&Regex, &String> {
+        let compiled = self.compiled.get_or_init(|| expression(&self.source));
+        compiled.as_ref()
     }
 
     fn is_match(&self, text: &str) -> bool {
-        let compiled = self.compiled.get_or_init(|| expression(&self.source).ok());
-        compiled.as_ref().is_some_and(|it| it.is_match(text))
+        self.compiled().is_ok_and(|it| it.is_match(text))
     }
 }
 
@@ -208,6 +242,21 @@ impl Pattern {
                 .is_none_or(|text| text.is_match(&reply.text))
     }
 
+    /// Itself, unless it would fit every reply.
+    fn that_says_something(self) -> Result<Self, String> {
+        let says = self.own
+            || !self.commands.is_empty()
+            || self.code.is_some()
+            || self.enhanced.is_some()
+            || self.text.is_some();
+        let silent = "it would fit every reply; give a command, code, enhanced or text";
+        if says {
+            Ok(self)
+        } else {
+            Err(silent.to_owned())
+        }
+    }
+
     fn fits_command(&self, command: Command) -> bool {
         self.commands.is_empty() || self.commands.iter().any(|c| c == command.as_str())
     }
@@ -228,45 +277,52 @@ fn numbers(code: EnhancedStatusCode) -> [u16; 3] {
     [code.class.into(), code.subject, code.detail]
 }
 
-fn compile(file: EntryFile) -> Result<Entry, TableError> {
+fn compile(file: EntryFile, model: Option<&Entry>) -> Result<Entry, TableError> {
+    let key = file.key.clone();
     let problem = |problem: String| TableError::Pattern {
-        key: file.key.clone(),
+        key: key.clone(),
         problem,
     };
-    let code = file
-        .code
-        .as_deref()
-        .map(|code| three(code.split("").filter(|d| !d.is_empty())));
-    let enhanced = file.enhanced.as_deref().map(|code| three(code.split('.')));
-    let text = file.text.as_deref().map(TextPattern::new);
-    let known = |command: &String| COMMANDS.iter().any(|c| c.as_str() == command);
-    if let Some(unknown) = file.command.iter().find(|command| !known(command)) {
-        return Err(problem(format!("'{unknown}' is no command of a session")));
-    }
-    if !file.own
-        && file.command.is_empty()
-        && code.is_none()
-        && enhanced.is_none()
-        && text.is_none()
-    {
-        return Err(problem(
-            "it would fit every reply; give a command, code, enhanced or text".to_owned(),
-        ));
-    }
+    let missing = |what: &str| {
+        problem(format!(
+            "expected {what}, or an entry further up of the same key that has one; found none"
+        ))
+    };
+    let fault = file.fault.or(model.map(|it| it.fault));
+    let cause = file.cause.or_else(|| model.map(|it| it.cause.clone()));
+    let advice = file.advice.or_else(|| model.map(|it| it.advice.clone()));
     Ok(Entry {
+        fault: fault.ok_or_else(|| missing("a fault"))?,
+        cause: cause.ok_or_else(|| missing("a cause"))?,
+        advice: advice.ok_or_else(|| missing("an advice"))?,
+        limit: file.limit,
         pattern: Pattern {
             own: file.own,
-            code: code.transpose().map_err(problem)?,
-            enhanced: enhanced.transpose().map_err(problem)?,
-            text: text.transpose().map_err(problem)?,
-            commands: file.command,
-        },
+            code: file
+                .code
+                .map(|it| digits_of(&it))
+                .transpose()
+                .map_err(problem)?,
+            enhanced: file
+                .enhanced
+                .map(|it| three(it.split('.')))
+                .transpose()
+                .map_err(problem)?,
+            text: file.text.map(TextPattern::new),
+            commands: known_commands(file.command).map_err(problem)?,
+        }
+        .that_says_something()
+        .map_err(problem)?,
         key: file.key,
-        fault: file.fault,
-        cause: file.cause,
-        advice: file.advice,
-        limit: file.limit,
     })
+}
+
+fn known_commands(words: Vec<String>) -> Result<Vec<String>, String> {
+    let known = |word: &String| COMMANDS.iter().any(|command| command.as_str() == word);
+    match words.iter().find(|word| !known(word)) {
+        Some(unknown) => Err(format!("'{unknown}' is no command of a session")),
+        None => Ok(words),
+    }
 }
 
 const COMMANDS: [Command; 9] = [
@@ -281,6 +337,10 @@ const COMMANDS: [Command; 9] = [
     Command::EndOfData,
 ];
 
+fn digits_of(code: &str) -> Result<[Option<u16>; 3], String> {
+    three(code.split("").filter(|digit| !digit.is_empty()))
+}
+
 fn three<'a>(parts: impl Iterator<Item = &'a str>) -> Result<[Option<u16>; 3], String> {
     let parse = |part: &str| match part {
         "x" => Ok(None),
@@ -294,216 +354,4 @@ fn three<'a>(parts: impl Iterator<Item = &'a str>) -> Result<[Option<u16>; 3], S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(command: Command, code: u16, enhanced: &str, text: &str) -> String {
-        let enhanced = enhanced.parse().ok();
-        let table = ReplyTable::built_in();
-        let reply = Reply::new(command, code, enhanced, text);
-        table
-            .explain(&reply)
-            .map(|e| e.key.clone())
-            .unwrap_or_default()
-    }
-
-    #[test]
-    fn refusals_that_people_meet_find_their_entry() {
-        use Command::{Auth, Connect, Data, EndOfData, Mail, Rcpt};
-        assert_eq!(key(Rcpt, 550, "5.1.1", "User unknown"), "unknown-recipient");
-        assert_eq!(
-            key(Rcpt, 554, "5.7.1", "<a@b>: Relay access denied"),
-            "relaying-denied"
-        );
-        assert_eq!(key(Rcpt, 550, "", "relay not permitted"), "relaying-denied");
-        assert_eq!(
-            key(Auth, 535, "5.7.8", "Error: authentication failed"),
-            "password-refused"
-        );
-        for (text, expected) in [
-            (
-                "expected the server to offer AUTH PLAIN, it offers NTLM: set",
-                "auth-mechanism-not-offered",
-            ),
-            (
-                "AUTH PLAIN would send the password over an unencrypted connection: set",
-                "password-withheld",
-            ),
-            (
-                "AUTH SCRAM-SHA-1: the server says that we are signed in, but",
-                "sign-in-impossible",
-            ),
-            ("AUTH: no answer within 5.0s", "connection-lost"),
-        ] {
-            assert_eq!(key(Auth, 0, "", text), expected);
-        }
-        assert_eq!(
-            key(Auth, 535, "5.7.139", "basic authentication is disabled"),
-            "basic-auth-disabled"
-        );
-        assert_eq!(
-            key(Mail, 530, "5.7.1", "Client was not authenticated"),
-            "authentication-required"
-        );
-        assert_eq!(
-            key(Rcpt, 421, "4.7.0", "Error: too many errors"),
-            "too-many-errors"
-        );
-        assert_eq!(key(Rcpt, 450, "4.2.0", "Greylisted"), "greylisted");
-        assert_eq!(key(EndOfData, 0, "", "time-out"), "in-doubt");
-        assert_eq!(key(Data, 0, "", "connection reset"), "connection-lost");
-        assert_eq!(
-            key(Connect, 0, "", "connection refused"),
-            "connection-refused"
-        );
-        assert_eq!(key(Rcpt, 571, "", "whatever"), "recipient-refused");
-    }
-
-    fn limit((command, code, text): (Command, u16, &str)) -> Option<Limit> {
-        let (enhanced, text) = match text.split_once(' ') {
-            Some((first, rest)) if first.parse::<EnhancedStatusCode>().is_ok() => (first, rest),
-            _ => ("", text),
-        };
-        let reply = Reply::new(command, code, enhanced.parse().ok(), text);
-        ReplyTable::built_in().limit(&reply)
-    }
-
-    #[test]
-    fn refusals_of_too_many_connections_are_known() {
-        use Command::{EndOfData, Greeting};
-        let said = [
-            (
-                EndOfData,
-                432,
-                "4.3.2 Concurrent connections limit exceeded",
-            ),
-            (
-                EndOfData,
-                432,
-                "4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
-            ),
-            (
-                Greeting,
-                421,
-                "4.3.2 The maximum number of concurrent connections per source has exceeded a limit",
-            ),
-            (
-                Greeting,
-                421,
-                "4.7.0 mx.test Error: too many connections from 192.0.2.1",
-            ),
-            (
-                Greeting,
-                421,
-                "Too many concurrent SMTP connections; please try again later.",
-            ),
-        ];
-        for reply in said {
-            assert_eq!(limit(reply), Some(Limit::Connections), "{reply:?}");
-        }
-    }
-
-    #[test]
-    fn refusals_of_too_many_messages_or_recipients_are_known() {
-        use Command::{EndOfData, Mail, Rcpt};
-        let said = [
-            (Mail, 450, "4.7.1 Error: too much mail from 192.0.2.1"),
-            (Rcpt, 450, "4.7.1 Error: too many recipients from 192.0.2.1"),
-            (
-                Mail,
-                451,
-                "4.7.500 Server busy. Please try again later from [192.0.2.1]",
-            ),
-            (
-                EndOfData,
-                421,
-                "4.7.28 Our system has detected an unusual rate of mail",
-            ),
-            (
-                Mail,
-                421,
-                "4.4.2 Message submission rate for this client has exceeded the configured limit",
-            ),
-        ];
-        for reply in said {
-            assert_eq!(limit(reply), Some(Limit::Rate), "{reply:?}");
-        }
-        let too_many = (Rcpt, 452, "4.5.3 Error: too many recipients");
-        assert_eq!(limit(too_many), Some(Limit::Recipients));
-    }
-
-    #[test]
-    fn other_refusals_do_not_slow_us_down() {
-        use Command::{Connect, Greeting, Mail, Rcpt};
-        let said = [
-            (Rcpt, 421, "4.7.0 Error: too many errors"),
-            (Greeting, 421, "4.3.2 Service not available"),
-            (
-                Rcpt,
-                450,
-                "4.2.1 The user you are trying to contact is receiving mail at a rate",
-            ),
-            (Mail, 451, "4.3.0 mail server temporarily rejected message"),
-            (Connect, 0, "connection refused"),
-        ];
-        for reply in said {
-            assert_eq!(limit(reply), None, "{reply:?}");
-        }
-    }
-
-    #[test]
-    fn every_refusal_finds_some_entry() {
-        let table = ReplyTable::built_in();
-        for command in COMMANDS {
-            for code in [0].into_iter().chain(400..600) {
-                let reply = Reply::new(command, code, None, "");
-                assert!(table.explain(&reply).is_some(), "{command} {code}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_reason_of_our_own_is_explained() {
-        let table = ReplyTable::built_in();
-        let ours = [
-            "header-injection",
-            "header-not-allowed",
-            "bad-headers",
-            "bad-reply-to",
-            "bad-attachment",
-            "attachment-too-large",
-            "attachment-forbidden",
-            "attachment-gone",
-            "bad-from",
-            "bad-message-id-domain",
-            "no-recipients",
-            "template-unknown",
-            "bad-payload",
-            "template-error",
-            "nothing-to-send",
-            "principal-not-allowed",
-            "protection-not-available",
-            "protection-failed",
-            "signing-address-differs",
-            "recipient-certificate-missing",
-            "recipient-certificate-expired",
-            "recipient-certificate-unusable",
-            "expired",
-            "no-such-send-port",
-            "attempts-spent",
-        ];
-        for key in ours {
-            assert!(table.by_key(key).is_some(), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_pattern_that_would_fit_everything_is_refused() {
-        let text = "[[reply]]\nkey = 'k'\nfault = 'relay'\ncause = 'c'\nadvice = 'a'\n";
-        let error = ReplyTable::parse(text).unwrap_err().to_string();
-        assert!(
-            error.contains("'k'") && error.contains("every reply"),
-            "{error}"
-        );
-    }
-}
+mod tests;

@@ -1,0 +1,265 @@
+//! The table finds the right entry, and refuses what is no table.
+
+use super::*;
+
+fn key(command: Command, code: u16, enhanced: &str, text: &str) -> String {
+    let enhanced = enhanced.parse().ok();
+    let table = ReplyTable::built_in();
+    let reply = Reply::new(command, code, enhanced, text);
+    table
+        .explain(&reply)
+        .map(|e| e.key.clone())
+        .unwrap_or_default()
+}
+
+#[test]
+fn refusals_that_people_meet_find_their_entry() {
+    use Command::{Auth, Connect, Data, EndOfData, Mail, Rcpt};
+    assert_eq!(key(Rcpt, 550, "5.1.1", "User unknown"), "unknown-recipient");
+    assert_eq!(
+        key(Rcpt, 554, "5.7.1", "<a@b>: Relay access denied"),
+        "relaying-denied"
+    );
+    assert_eq!(key(Rcpt, 550, "", "relay not permitted"), "relaying-denied");
+    assert_eq!(
+        key(Auth, 535, "5.7.8", "Error: authentication failed"),
+        "password-refused"
+    );
+    for (text, expected) in [
+        (
+            "expected the server to offer AUTH PLAIN, it offers NTLM: set",
+            "auth-mechanism-not-offered",
+        ),
+        (
+            "AUTH PLAIN would send the password over an unencrypted connection: set",
+            "password-withheld",
+        ),
+        (
+            "AUTH SCRAM-SHA-1: the server says that we are signed in, but",
+            "sign-in-impossible",
+        ),
+        ("AUTH: no answer within 5.0s", "connection-lost"),
+    ] {
+        assert_eq!(key(Auth, 0, "", text), expected);
+    }
+    assert_eq!(
+        key(Auth, 535, "5.7.139", "basic authentication is disabled"),
+        "basic-auth-disabled"
+    );
+    assert_eq!(
+        key(Mail, 530, "5.7.1", "Client was not authenticated"),
+        "authentication-required"
+    );
+    assert_eq!(
+        key(Rcpt, 421, "4.7.0", "Error: too many errors"),
+        "too-many-errors"
+    );
+    assert_eq!(key(Rcpt, 450, "4.2.0", "Greylisted"), "greylisted");
+    assert_eq!(key(EndOfData, 0, "", "time-out"), "in-doubt");
+    assert_eq!(key(Data, 0, "", "connection reset"), "connection-lost");
+    assert_eq!(
+        key(Connect, 0, "", "connection refused"),
+        "connection-refused"
+    );
+    assert_eq!(key(Rcpt, 571, "", "whatever"), "recipient-refused");
+}
+
+fn limit((command, code, text): (Command, u16, &str)) -> Option<Limit> {
+    let (enhanced, text) = match text.split_once(' ') {
+        Some((first, rest)) if first.parse::<EnhancedStatusCode>().is_ok() => (first, rest),
+        _ => ("", text),
+    };
+    let reply = Reply::new(command, code, enhanced.parse().ok(), text);
+    ReplyTable::built_in().limit(&reply)
+}
+
+#[test]
+fn refusals_of_too_many_connections_are_known() {
+    use Command::{EndOfData, Greeting};
+    let said = [
+        (
+            EndOfData,
+            432,
+            "4.3.2 Concurrent connections limit exceeded",
+        ),
+        (
+            EndOfData,
+            432,
+            "4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
+        ),
+        (
+            Greeting,
+            421,
+            "4.3.2 The maximum number of concurrent connections per source has exceeded a limit",
+        ),
+        (
+            Greeting,
+            421,
+            "4.7.0 mx.test Error: too many connections from 192.0.2.1",
+        ),
+        (
+            Greeting,
+            421,
+            "Too many concurrent SMTP connections; please try again later.",
+        ),
+    ];
+    for reply in said {
+        assert_eq!(limit(reply), Some(Limit::Connections), "{reply:?}");
+    }
+}
+
+#[test]
+fn refusals_of_too_many_messages_or_recipients_are_known() {
+    use Command::{EndOfData, Mail, Rcpt};
+    let said = [
+        (Mail, 450, "4.7.1 Error: too much mail from 192.0.2.1"),
+        (Rcpt, 450, "4.7.1 Error: too many recipients from 192.0.2.1"),
+        (
+            Mail,
+            451,
+            "4.7.500 Server busy. Please try again later from [192.0.2.1]",
+        ),
+        (
+            EndOfData,
+            421,
+            "4.7.28 Our system has detected an unusual rate of mail",
+        ),
+        (
+            Mail,
+            421,
+            "4.4.2 Message submission rate for this client has exceeded the configured limit",
+        ),
+    ];
+    for reply in said {
+        assert_eq!(limit(reply), Some(Limit::Rate), "{reply:?}");
+    }
+    let too_many = (Rcpt, 452, "4.5.3 Error: too many recipients");
+    assert_eq!(limit(too_many), Some(Limit::Recipients));
+}
+
+#[test]
+fn other_refusals_do_not_slow_us_down() {
+    use Command::{Connect, Greeting, Mail, Rcpt};
+    let said = [
+        (Rcpt, 421, "4.7.0 Error: too many errors"),
+        (Greeting, 421, "4.3.2 Service not available"),
+        (
+            Rcpt,
+            450,
+            "4.2.1 The user you are trying to contact is receiving mail at a rate",
+        ),
+        (Mail, 451, "4.3.0 mail server temporarily rejected message"),
+        (Connect, 0, "connection refused"),
+    ];
+    for reply in said {
+        assert_eq!(limit(reply), None, "{reply:?}");
+    }
+}
+
+#[test]
+fn every_refusal_finds_some_entry() {
+    let table = ReplyTable::built_in();
+    for command in COMMANDS {
+        for code in [0].into_iter().chain(400..600) {
+            let reply = Reply::new(command, code, None, "");
+            assert!(table.explain(&reply).is_some(), "{command} {code}");
+        }
+    }
+}
+
+#[test]
+fn every_reason_of_our_own_is_explained() {
+    let table = ReplyTable::built_in();
+    let ours = [
+        "header-injection",
+        "header-not-allowed",
+        "bad-headers",
+        "bad-reply-to",
+        "bad-attachment",
+        "attachment-too-large",
+        "attachment-forbidden",
+        "attachment-gone",
+        "bad-from",
+        "bad-message-id-domain",
+        "no-recipients",
+        "template-unknown",
+        "bad-payload",
+        "template-error",
+        "nothing-to-send",
+        "principal-not-allowed",
+        "protection-not-available",
+        "protection-failed",
+        "signing-address-differs",
+        "recipient-certificate-missing",
+        "recipient-certificate-expired",
+        "recipient-certificate-unusable",
+        "expired",
+        "no-such-send-port",
+        "attempts-spent",
+    ];
+    for key in ours {
+        assert!(table.by_key(key).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn a_pattern_that_would_fit_everything_is_refused() {
+    let text = "[[reply]]\nkey = 'k'\nfault = 'relay'\ncause = 'c'\nadvice = 'a'\n";
+    let error = ReplyTable::parse(text).unwrap_err().to_string();
+    assert!(
+        error.contains("'k'") && error.contains("every reply"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_expression_of_the_built_in_table_compiles() {
+    ReplyTable::built_in().checked().expect("expressions");
+}
+
+#[test]
+fn an_entry_takes_what_it_does_not_say_from_its_key() {
+    let own = "[[reply]]\nkey = 'unknown-recipient'\ntext = 'kennen wir nicht'\n\
+               [[reply]]\nkey = 'k'\ncode = '550'\ntext = 'A'\nfault = 'message'\ncause = 'c'\nadvice = 'a'\n\
+               [[reply]]\nkey = 'k'\ntext = 'B'\nadvice = 'b'\n";
+    let table = ReplyTable::with_own(own).expect("a table");
+    let found = |text: &str| {
+        let reply = Reply::new(Command::EndOfData, 550, None, text);
+        let entry = table.explain(&reply).expect("an entry");
+        (entry.key.clone(), entry.fault, entry.advice.clone())
+    };
+    let (key, fault, advice) = found("den kennen wir nicht");
+    assert_eq!((&*key, fault), ("unknown-recipient", Fault::Recipient));
+    assert!(advice.starts_with("Correct the address"), "{advice}");
+    assert_eq!(found("it is B"), ("k".into(), Fault::Message, "b".into()));
+}
+
+#[test]
+fn an_own_entry_goes_before_the_built_in_ones() {
+    let own = "[[reply]]\nkey = 'ours'\ntext = 'User unknown'\nfault = 'configuration'\n\
+               cause = 'c'\nadvice = 'a'\n";
+    let table = ReplyTable::with_own(own).expect("a table");
+    let reply = Reply::new(Command::Rcpt, 550, "5.1.1".parse().ok(), "User unknown");
+    assert_eq!(table.fault(&reply), Fault::Configuration);
+}
+
+#[test]
+fn what_an_own_entry_lacks_is_named() {
+    let problem = |entry: &str| {
+        let text = format!("[[reply]]\nkey = 'k'\n{entry}");
+        ReplyTable::with_own(&text)
+            .expect_err("a problem")
+            .to_string()
+    };
+    let lacks = problem("code = '550'\nfault = 'relay'\nadvice = 'a'\n");
+    assert!(
+        lacks.contains("'k'") && lacks.contains("a cause"),
+        "{lacks}"
+    );
+    let malformed = "text = '(open'\nfault = 'relay'\ncause = 'c'\nadvice = 'a'\n";
+    let malformed = problem(malformed);
+    assert!(
+        malformed.contains("'k'") && malformed.contains("unclosed"),
+        "{malformed}"
+    );
+}
