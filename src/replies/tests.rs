@@ -217,6 +217,16 @@ fn every_expression_of_the_built_in_table_compiles() {
     ReplyTable::built_in().checked().expect("expressions");
 }
 
+/// The database holds one fault for each key (`ReplyExplanation`).
+#[test]
+fn entries_of_one_key_name_one_fault() {
+    let table = ReplyTable::built_in();
+    for entry in table.entries() {
+        let first = table.by_key(&entry.key).expect("its own key");
+        assert_eq!(entry.fault, first.fault, "{}", entry.key);
+    }
+}
+
 #[test]
 fn an_entry_takes_what_it_does_not_say_from_its_key() {
     let own = "[[reply]]\nkey = 'unknown-recipient'\ntext = 'kennen wir nicht'\n\

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sendport::domain::{Command, EnhancedStatusCode, Reply};
 use sendport::replies::{Entry, ReplyTable};
 use serde::Deserialize;
+
+use crate::replies::{documented, reply_to};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,29 +23,6 @@ struct Example {
     key: String,
 }
 
-impl Example {
-    fn reply(&self) -> Reply {
-        let (code, rest) = self.reply.split_once(' ').expect("code and text");
-        let (first, text) = rest.split_once(' ').unwrap_or((rest, ""));
-        let code = code.parse().expect("a reply code");
-        let enhanced: Option<EnhancedStatusCode> = first.parse().ok();
-        let text = if enhanced.is_some() { text } else { rest };
-        Reply::new(command(&self.command), code, enhanced, text)
-    }
-}
-
-fn command(word: &str) -> Command {
-    use Command::{
-        Auth, Connect, Data, Ehlo, EndOfData, Greeting, Mail, Quit, Rcpt, Rset, StartTls,
-    };
-    [
-        Connect, Greeting, Ehlo, StartTls, Auth, Mail, Rcpt, Data, EndOfData, Rset, Quit,
-    ]
-    .into_iter()
-    .find(|command| command.as_str() == word)
-    .unwrap_or_else(|| panic!("'{word}' is no command"))
-}
-
 fn examples() -> Vec<Example> {
     let text = include_str!("examples.toml");
     toml::from_str::<Examples>(text).expect("examples").example
@@ -58,12 +36,13 @@ fn place(table: &ReplyTable, entry: &Entry) -> usize {
 }
 
 #[test]
-fn by_one_of_the_examples() {
+fn by_one_of_the_examples_or_the_corpus() {
     let table = ReplyTable::built_in();
     let mut reached = BTreeSet::new();
     let mut wrong = Vec::new();
     for example in examples() {
-        let found = table.explain(&example.reply());
+        let reply = reply_to(&example.command, &example.reply);
+        let found = table.explain(&reply);
         reached.extend(found.map(|entry| place(&table, entry)));
         let key = found.map_or("nothing", |entry| entry.key.as_str());
         if key != example.key {
@@ -73,6 +52,10 @@ fn by_one_of_the_examples() {
                 example.key
             ));
         }
+    }
+    for documented in documented() {
+        let found = table.explain(&documented.reply);
+        reached.extend(found.map(|entry| place(&table, entry)));
     }
     let unreached = table
         .entries()
@@ -95,7 +78,7 @@ fn or_by_the_program_itself() {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_name().is_some_and(|name| name != "replies.rs") {
+            } else if !path.ends_with("replies.rs") && !path.ends_with("tests.rs") {
                 let text = std::fs::read_to_string(&path).unwrap_or_default();
                 code += text
                     .split("#[cfg(test)]\nmod tests {")

@@ -30,5 +30,7 @@ mod open_relay;
 mod postfix;
 mod refusals_of_the_telnet_page;
 mod relay_of_the_configuration;
+mod replies;
+mod replies_of_the_manuals;
 mod secrets_are_struck_out;
 mod slow_server;
