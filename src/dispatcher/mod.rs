@@ -44,8 +44,8 @@ use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
-    Alert, Decision, DotNote, Envelope, ForwardPath, Lease, Outcome, OutcomeKind, SecuredMessage,
-    SubmissionEnd,
+    Alert, Decision, DotNote, Envelope, ForwardPath, Lease, MOST_RECIPIENTS, Outcome, OutcomeKind,
+    SecuredMessage, SubmissionEnd, has_too_many_recipients,
 };
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
@@ -184,6 +184,9 @@ impl Dispatcher {
         expected: Expected,
     ) -> OutcomeKind {
         let alert = &lease.value;
+        if let Err(refusal) = few_enough(alert) {
+            return decided(Decision::failed(refusal.reason));
+        }
         let now = self.parts.clock.now();
         let mut rules = Rules {
             port,
@@ -305,6 +308,17 @@ fn decided(decision: Decision) -> OutcomeKind {
 /// another instance may be able to.
 fn released(retry_in: Duration, reason: Option<String>) -> OutcomeKind {
     OutcomeKind::Released { retry_in, reason }
+}
+
+/// Its lists are not read, and nothing is said about each of its recipients.
+fn few_enough(alert: &Alert) -> Result<(), Refusal> {
+    if !has_too_many_recipients(alert) {
+        return Ok(());
+    }
+    let why = format!(
+        "ToRecipients, CcRecipients and BccRecipients hold more than {MOST_RECIPIENTS} recipients; insert several alerts"
+    );
+    Err(Refusal::new("unreadable-row", why))
 }
 
 /// A take-over spends an attempt of the alert too: one that kills whoever works on it ends

@@ -3,7 +3,7 @@
 use super::compose::{Sources, protection, settings};
 use super::roll::{Roll, Rules};
 use super::securing::{Certificates, measures, secured};
-use super::{Draft, NotComposed, NotSecured, attempts_left, envelope, expiry, window};
+use super::{Draft, NotComposed, NotSecured, attempts_left, envelope, expiry, few_enough, window};
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
@@ -76,6 +76,7 @@ pub async fn preview(
     clock: &dyn Clock,
 ) -> Result<Preview, NotComposed> {
     port.resolve_macros(&mut alert);
+    few_enough(&alert)?;
     let now = clock.now();
     let rules = Rules {
         port,

@@ -45,8 +45,13 @@ pub(super) fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> 
     if let Some(refusal) = own.filter(|reply| !reply.is_success()) {
         return refusal.clone();
     }
-    if let Some(end) = report
-        .reply_to(Command::EndOfData)
+    // It is among the last replies, and this is asked for each recipient.
+    let end = report
+        .replies
+        .iter()
+        .rfind(|said| said.ordinal.is_none() && said.reply.command == Command::EndOfData);
+    if let Some(end) = end
+        .map(|said| &said.reply)
         .filter(|end| own.is_some() || !end.is_success())
     {
         return end.clone();

@@ -18,6 +18,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::domain_name::{domain_to_ascii, is_invisible};
 
 use super::biztalk::holds_macro;
+use super::recipient::MOST_RECIPIENTS;
 
 /// An address with the name that stands before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -105,13 +106,10 @@ pub struct AddressError {
 /// The entries of a list, in order; an entry that cannot be read does not hide the others.
 pub type AddressList = Vec<Result<Mailbox, AddressError>>;
 
-/// Reads a list separated by `;` or `,`. Empty entries are passed over.
+/// Reads a list separated by `;` or `,`. Empty entries are passed over, and what comes after one
+/// more than [`MOST_RECIPIENTS`].
 pub fn parse_address_list(list: &str) -> AddressList {
-    split_entries(list)
-        .into_iter()
-        .filter(|entry| !entry.trim().is_empty())
-        .map(parse_mailbox)
-        .collect()
+    split_entries(list).into_iter().map(parse_mailbox).collect()
 }
 
 /// Reads one mailbox: `a@b`, `Name <a@b>` or `"Last, First" <a@b>`.
@@ -261,7 +259,8 @@ fn check_quoted(inner: &str) -> Result<(), &'static str> {
 /// does not swallow the rest: no address contains a separator outside quotation marks. Nor
 /// does a quotation mark or a parenthesis that is never closed: the scan goes back to it and
 /// takes it, and what else could only be misread with it, for an ordinary character.
-fn split_entries(list: &str) -> Vec<&str> {
+/// Blank entries are left out, and so is what comes after one more than [`MOST_RECIPIENTS`].
+pub(super) fn split_entries(list: &str) -> Vec<&str> {
     let mut entries = Vec::new();
     let mut scan = Scan::default();
     let (mut start, mut at) = (0, 0);
@@ -278,14 +277,21 @@ fn split_entries(list: &str) -> Vec<&str> {
             }
         };
         if matches!(c, ';' | ',') && scan.is_outside() {
-            entries.push(&list[start..at]);
+            entries.extend(not_blank(&list[start..at]));
+            if entries.len() > MOST_RECIPIENTS {
+                return entries;
+            }
             start = at + 1;
         }
         scan.step(at, c);
         at += c.len_utf8();
     }
-    entries.push(&list[start..]);
+    entries.extend(not_blank(&list[start..]));
     entries
+}
+
+fn not_blank(entry: &str) -> Option<&str> {
+    (!entry.trim().is_empty()).then_some(entry)
 }
 
 /// `None` where a comment or a quotation is not closed. A comment leaves a space, so that

@@ -48,7 +48,8 @@ pub use instance::{
     SendPortInfo, Standing,
 };
 pub use recipient::{
-    Recipient, RecipientKind, RecipientStatus, expand_recipient_lists, expand_recipients,
+    MOST_RECIPIENTS, Recipient, RecipientKind, RecipientStatus, expand_recipient_lists,
+    expand_recipients, has_too_many_recipients,
 };
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
 pub use sign_in::{SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict};

@@ -1,8 +1,8 @@
 //! One addressee of one alert, the owner of a delivery status.
 
 use super::{
-    AddressError, Alert, Command, EnhancedStatusCode, Mailbox, Reply, alert::word_enum,
-    parse_address_list,
+    AddressError, Alert, Command, EnhancedStatusCode, Mailbox, Reply, address::split_entries,
+    alert::word_enum, parse_address_list,
 };
 
 word_enum! {
@@ -63,6 +63,26 @@ pub struct Recipient {
     pub refusal: Option<Reply>,
 }
 
+/// Most recipients of one alert. What is done for each of them takes time and memory, and one row
+/// must not take those of the service.
+pub const MOST_RECIPIENTS: usize = 10_000;
+
+/// True where the three lists hold more than [`MOST_RECIPIENTS`], repeated ones counted.
+pub fn has_too_many_recipients(alert: &Alert) -> bool {
+    let lists = || {
+        let lists = [
+            &alert.to_recipients,
+            &alert.cc_recipients,
+            &alert.bcc_recipients,
+        ];
+        lists.into_iter().flatten()
+    };
+    let separators = |list: &String| list.bytes().filter(|b| b";,".contains(b)).count();
+    // Counting separators is cheap, and seldom is there more to do.
+    lists().map(separators).sum::<usize>() + 3 > MOST_RECIPIENTS
+        && lists().map(|list| split_entries(list).len()).sum::<usize>() > MOST_RECIPIENTS
+}
+
 /// Reads the three lists of an alert. Duplicates collapse (To wins over Cc over Bcc; the
 /// domain is compared without case). A malformed address becomes a failed recipient with
 /// 501 5.1.3 and harms nobody else.
@@ -120,4 +140,43 @@ fn refused(error: &AddressError) -> (Mailbox, Option<Reply>) {
         error.to_string(),
     );
     (Mailbox::unreadable(&error.written), Some(reply))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_row_holds_no_more_recipients_than_the_service_can_work_on() {
+        let counted = |to: &str, bcc: &str| {
+            let alert = Alert {
+                to_recipients: Some(to.to_owned()),
+                bcc_recipients: Some(bcc.to_owned()),
+                ..fixture::alert()
+            };
+            (
+                has_too_many_recipients(&alert),
+                expand_recipients(&alert).len(),
+            )
+        };
+        let many =
+            |count: usize| -> String { (0..count).map(|n| format!("u{n}@x.com;")).collect() };
+        assert_eq!(
+            counted(&many(MOST_RECIPIENTS), ""),
+            (false, MOST_RECIPIENTS)
+        );
+        assert_eq!(counted(&many(MOST_RECIPIENTS), "b@x.com").0, true);
+        assert_eq!(
+            counted(&many(MOST_RECIPIENTS * 2), ""),
+            (true, MOST_RECIPIENTS + 1)
+        );
+        assert_eq!(counted(&"a@x.com;".repeat(MOST_RECIPIENTS + 1), "").0, true);
+        assert_eq!(
+            counted(&";".repeat(MOST_RECIPIENTS * 9), "b@x.com"),
+            (false, 1)
+        );
+        let name = format!("\"{}\" <a@x.com>", ";".repeat(MOST_RECIPIENTS * 2));
+        assert_eq!(counted(&name, ""), (false, 1));
+    }
 }
