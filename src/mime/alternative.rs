@@ -5,12 +5,19 @@
 //! parser grows with the square of depth and of misnesting, so one hostile body could keep a
 //! core busy for minutes; with the copy it is linear.
 
+use std::sync::{Mutex, PoisonError};
+
 /// Characters to a line.
 const WIDTH: usize = 76;
 /// What comes after this much HTML is left out of the text.
 const LARGEST: usize = 512 * 1024;
 /// Elements deeper than this lose their layout, not their text.
 const DEEPEST: usize = 40;
+/// Elements after so many lose their layout, too: each takes about two kilobytes while the text
+/// is laid out.
+const MOST_ELEMENTS: usize = 10_000;
+/// Longer HTML is laid out one after the other, in bytes.
+const LONG: usize = 64 * 1024;
 /// Elements whose content is no text to read.
 const UNREAD: &[&str] = &["style", "script", "title", "template", "noscript", "svg"];
 /// Elements that carry layout. All others are passed over, their text stays.
@@ -43,8 +50,11 @@ const KEPT: &[&str] = &[
 /// Text with links as footnotes and tables in columns; style and script are left out.
 pub(super) fn html_to_text(html: &str) -> String {
     let cut = html.floor_char_boundary(LARGEST);
+    static ONE_LONG: Mutex<()> = Mutex::new(());
+    let alone = (cut > LONG).then(|| ONE_LONG.lock().unwrap_or_else(PoisonError::into_inner));
     let copy = canonical(&html[..cut]);
     let text = laid_out(&copy).unwrap_or_else(|| without_tags(&copy));
+    drop(alone);
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
     let text = lines.join("\n").trim_matches('\n').to_owned() + "\n";
     if cut < html.len() {
@@ -169,6 +179,8 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
 struct Copy {
     out: String,
     open: Vec<&'static str>,
+    /// How many there were.
+    elements: usize,
 }
 
 impl Copy {
@@ -206,6 +218,11 @@ impl Copy {
             self.close_down_to(self.open.len() - 1);
         }
         if self.open.len() >= DEEPEST {
+            return;
+        }
+        self.elements += 1;
+        if self.elements > MOST_ELEMENTS {
+            self.out.push(' ');
             return;
         }
         match attribute(tag, "href").filter(|_| name == "a") {
