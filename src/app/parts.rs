@@ -22,7 +22,7 @@ use crate::send_port::SendPort;
 use crate::smime::CrlShelf;
 use crate::smtp::{SmtpRelay, Surroundings, ehlo_name};
 use crate::store::Store;
-use crate::template::TemplateSet;
+use crate::template::{Renderer, TemplateSource};
 
 /// What is known together about refused secrets in the database that `config` names; nothing
 /// where it cannot be asked.
@@ -148,26 +148,31 @@ pub fn open_audit_folders(config: &Config) -> Result<BTreeMap<String, FolderTrai
     Ok(opened)
 }
 
-/// Loads the templates of a folder.
+/// Reads the templates of a folder and looks whether they can be used.
 ///
 /// # Errors
 /// [`AppError::Config`] naming file and line.
-pub fn load_templates(folder: &Path) -> Result<TemplateSet, AppError> {
+pub async fn load_templates(folder: &Path) -> Result<TemplateSource, AppError> {
     if folder.as_os_str().is_empty() {
-        return Ok(TemplateSet::empty());
+        return Ok(TemplateSource::empty());
     }
-    TemplateSet::load(folder)
-        .map_err(|error| AppError::Config(format!("templates.folder: {error}")))
+    let wrong = |problem: String| AppError::Config(format!("templates.folder: {problem}"));
+    let source = TemplateSource::read(folder).map_err(|error| wrong(error.to_string()))?;
+    let compiled = Renderer::default().compile(&source).await;
+    compiled
+        .map_err(|error| wrong(error.to_string()))?
+        .map_err(wrong)?;
+    Ok(source)
 }
 
 /// The templates of folder and database together.
 ///
 /// # Errors
 /// As [`load_templates`].
-pub(super) fn template_shelf(
+pub(super) async fn template_shelf(
     config: &Config,
     store: &Arc<dyn Store>,
 ) -> Result<TemplateShelf, AppError> {
-    let folder = load_templates(&config.templates.folder)?;
+    let folder = load_templates(&config.templates.folder).await?;
     Ok(TemplateShelf::new(folder, store.clone()))
 }

@@ -36,7 +36,7 @@ pub async fn preview_alert(
             known.join(", ")
         )));
     };
-    let templates = template_shelf(config, store)?;
+    let templates = template_shelf(config, store).await?;
     let clock = system_clock();
     let sources = Sources {
         templates: &templates,

@@ -63,7 +63,7 @@ impl Service {
     ///
     /// # Errors
     /// [`AppError::Config`].
-    pub fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
+    pub async fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
         let shelf = Arc::new(CrlShelf::keeping(&crl_folder(&config)));
         let sign_ins = SharedSignIns::new(store.clone());
         let ledger: Arc<dyn SignInLedger> = sign_ins.clone();
@@ -72,7 +72,7 @@ impl Service {
             config.relay.keys().map(String::as_str),
         );
         Ok(Self {
-            templates: Arc::new(template_shelf(&config, &store)?),
+            templates: Arc::new(template_shelf(&config, &store).await?),
             certificates: Arc::new(CertificateShelf::new(store.clone())),
             store,
             send_ports: make_send_ports(&config, &shelf)?,

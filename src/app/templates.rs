@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::AppError;
 use crate::domain::TemplateText;
 use crate::store::{Store, StoreError, StoreErrorKind};
-use crate::template::{self, Change, ChangeKind, Tried, can_be_files, changes, files_of};
+use crate::template::{self, Change, ChangeKind, Renderer, Tried, can_be_files, changes, files_of};
 
 /// Somebody else may import at the same time; so often in a row nobody does.
 const TRIES: u32 = 5;
@@ -28,8 +28,12 @@ pub fn read_template_folder(folder: &Path) -> Result<Vec<TemplateText>, AppError
 }
 
 /// Renders every template in every language with its sample.
-pub fn try_templates(texts: &[TemplateText]) -> Vec<Tried> {
-    template::try_all(texts)
+///
+/// # Errors
+/// [`AppError::Config`] where no process can be started for it.
+pub async fn try_templates(texts: &[TemplateText]) -> Result<Vec<Tried>, AppError> {
+    let tried = template::try_all(&Renderer::default(), texts).await;
+    tried.map_err(|error| AppError::Config(error.to_string()))
 }
 
 /// Brings the database's templates to what `texts` say: all that differs becomes one new version.

@@ -63,6 +63,7 @@ pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Fa
         Ok(config) => {
             Findings::ok("configuration", shown);
             check_config(&config, &mut findings);
+            check_templates(&config, &mut findings).await;
             check_protection(&config, args.offline, &mut findings).await;
             if !args.offline {
                 check_database(&config, &mut findings).await;
@@ -113,15 +114,14 @@ fn check_config(config: &Config, findings: &mut Findings) {
         }
         Err(error) => findings.fail("audit", error.into()),
     }
-    match app::load_templates(&config.templates.folder) {
+}
+
+async fn check_templates(config: &Config, findings: &mut Findings) {
+    match app::load_templates(&config.templates.folder).await {
+        Ok(templates) if templates.names().is_empty() => Findings::ok("templates", "none"),
         Ok(templates) => {
-            let names: Vec<_> = templates.names().collect();
-            let names = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
-            Findings::ok("templates", names);
+            let names: Vec<_> = templates.names().iter().map(String::as_str).collect();
+            Findings::ok("templates", names.join(", "));
         }
         Err(error) => findings.fail("templates", error.into()),
     }
@@ -180,7 +180,7 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         Findings::note(&section, why);
     }
     match store.templates().await {
-        Ok(templates) => check_stored_templates(config, &templates.rows),
+        Ok(templates) => check_stored_templates(config, &templates.rows).await,
         Err(error) => findings.fail("templates in the database", error.into()),
     }
 }
@@ -197,7 +197,7 @@ fn note_expiring(expiring: &[ExpiringCertificate]) {
     }
 }
 
-fn check_stored_templates(config: &Config, rows: &[TemplateRow]) {
+async fn check_stored_templates(config: &Config, rows: &[TemplateRow]) {
     let own = rows.iter().filter(|row| !row.text.name.starts_with('_'));
     let names: BTreeSet<&str> = own.map(|row| row.text.name.as_str()).collect();
     if names.is_empty() {
@@ -205,10 +205,14 @@ fn check_stored_templates(config: &Config, rows: &[TemplateRow]) {
     }
     let listed: Vec<_> = names.iter().copied().collect();
     Findings::ok("templates in the database", listed.join(", "));
-    let Ok(folder) = app::load_templates(&config.templates.folder) else {
+    let Ok(folder) = app::load_templates(&config.templates.folder).await else {
         return;
     };
-    for name in folder.names().filter(|name| names.contains(name)) {
+    for name in folder
+        .names()
+        .iter()
+        .filter(|it| names.contains(it.as_str()))
+    {
         Findings::note(
             "templates.folder",
             format_args!("'{name}' is not used: the database has one of this name"),

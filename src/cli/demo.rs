@@ -104,7 +104,11 @@ pub(super) async fn perform(args: Args) -> Result<(), Failure> {
     ));
 
     let stop = stop_signal();
-    let service = tokio::spawn(Service::new(config, database.store())?.run(stop.clone()));
+    let service = tokio::spawn(
+        Service::new(config, database.store())
+            .await?
+            .run(stop.clone()),
+    );
     say("4. The service runs. Six alerts are inserted by SQL:\n");
     database.run_script(ALERTS).await?;
     std::fs::write(folder.join("alerts.sql"), ALERTS)?;

@@ -92,6 +92,9 @@ enum Verb {
     Release(release::Args),
     /// Say what became of an alert that may have been sent, or list those
     Resolve(resolve::Args),
+    /// Render templates for the service that starts this; not for people
+    #[command(name = app::RENDER_WORKER, hide = true)]
+    RenderWorker,
 }
 
 /// Why a command ended without success.
@@ -156,6 +159,9 @@ const LARGE_BLOCK: u32 = 128 * 1024;
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.verb, Verb::RenderWorker) {
+        return ExitCode::from(app::render_worker());
+    }
     sendport_heap::give_back_from(LARGE_BLOCK);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -212,6 +218,8 @@ impl Cli {
             Verb::Cert(args) => cert::perform(args, self.config).await,
             Verb::Release(args) => release::perform(args, load(self.config)?).await,
             Verb::Resolve(args) => resolve::perform(args, load(self.config)?).await,
+            // It has no runtime.
+            Verb::RenderWorker => Ok(()),
         }
     }
 }

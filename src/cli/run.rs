@@ -25,7 +25,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     }
     let stop = stop_signal();
     let store = open_store(&config)?;
-    let mut service = Service::new(config, store)?;
+    let mut service = Service::new(config, store).await?;
     if args.migrate {
         service = service.migrating();
     }

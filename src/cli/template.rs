@@ -57,8 +57,8 @@ pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), F
     match args.verb {
         Verb::Check {
             folder: Some(folder),
-        } => check(&app::read_template_folder(&folder)?),
-        Verb::Check { folder: None } => check(&standing(config).await?),
+        } => check(&app::read_template_folder(&folder)?).await,
+        Verb::Check { folder: None } => check(&standing(config).await?).await,
         Verb::Import { folder, prune } => import(folder, prune, config).await,
         Verb::Export { folder, overwrite } => {
             let texts = standing(config).await?;
@@ -77,8 +77,8 @@ async fn standing(config: Option<PathBuf>) -> Result<Vec<TemplateText>, Failure>
     Ok(rows.into_iter().map(|row| row.text).collect())
 }
 
-fn check(texts: &[TemplateText]) -> Result<(), Failure> {
-    let tried = app::try_templates(texts);
+async fn check(texts: &[TemplateText]) -> Result<(), Failure> {
+    let tried = app::try_templates(texts).await?;
     let mut failed = 0;
     for it in &tried {
         let stem = stem(&it.name, &it.language);
@@ -106,7 +106,7 @@ fn check(texts: &[TemplateText]) -> Result<(), Failure> {
 
 async fn import(folder: PathBuf, prune: bool, config: Option<PathBuf>) -> Result<(), Failure> {
     let texts = app::read_template_folder(&folder)?;
-    refuse_unusable(&texts)?;
+    refuse_unusable(&texts).await?;
     let store = open(&load(config)?).await?;
     let imported = app::import_templates(&*store, &texts, prune).await?;
     for change in &imported.changes {
@@ -125,9 +125,9 @@ async fn import(folder: PathBuf, prune: bool, config: Option<PathBuf>) -> Result
 }
 
 /// What cannot work fails every alert; what has no sample may.
-fn refuse_unusable(texts: &[TemplateText]) -> Result<(), Failure> {
+async fn refuse_unusable(texts: &[TemplateText]) -> Result<(), Failure> {
     let mut unusable = 0;
-    for it in app::try_templates(texts) {
+    for it in app::try_templates(texts).await? {
         let stem = stem(&it.name, &it.language);
         match it.result {
             Ok(_) => {}

@@ -117,15 +117,12 @@ impl Sources<'_> {
     ) -> Result<Draft, NotComposed> {
         let settings = settings(alert, port, variant)?;
         let protection = protection(alert, port, variant)?;
-        let templates = self.templates.for_alert(alert).await?;
-        let (draft, template_version) = aside(text_octets(alert), || {
-            let rendered = templates
-                .render_at(alert, port.wall_clock(alert))
-                .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-            let draft = mime::draft_message(&rendered, &settings, attachments)
-                .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-            Ok::<_, Refusal>((draft, rendered.template_version))
+        let rendered = self.templates.render(alert, port.wall_clock(alert)).await?;
+        let draft = aside(rendered.octets(), || {
+            mime::draft_message(&rendered, &settings, attachments)
+                .map_err(|error| Refusal::new(error.explanation(), error.to_string()))
         })?;
+        let template_version = rendered.template_version;
         Ok(Draft {
             message: self.filled(alert, draft).await?,
             protection,

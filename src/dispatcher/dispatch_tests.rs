@@ -18,7 +18,7 @@ use crate::smime::{
 };
 use crate::store::Event;
 use crate::store::sqlite::SqliteStore;
-use crate::template::TemplateSet;
+use crate::template::TemplateSource;
 
 struct Uncontested;
 
@@ -68,7 +68,7 @@ impl Room {
             )),
             auditors: BTreeMap::from([("default".to_owned(), auditor)]),
             contents: Arc::new(store),
-            templates: Arc::new(TemplateShelf::of_folder(TemplateSet::empty())),
+            templates: Arc::new(TemplateShelf::of_folder(TemplateSource::empty())),
             certificates: Arc::new(CertificateShelf::of_folders()),
             replies,
             clock,

@@ -2,25 +2,35 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::FixedOffset;
 
 use super::NotComposed;
 use crate::domain::Alert;
 use crate::send_port::Refusal;
 use crate::store::StoreError;
 use crate::store::templates::TemplateStore;
-use crate::template::{RenderError, TemplateSet, is_template_name, template_name};
+use crate::template::{
+    NotRendered, RenderError, RenderedAlert, Renderer, TemplateSource, is_template_name,
+    template_name,
+};
 
-/// Most templates of the database, each in one version, that are kept compiled.
+/// Most templates of the database, each in one version, that are kept.
 const MOST: usize = 64;
 
+/// How long an alert waits that no process can be had to render.
+const RENDERER_WAIT: Duration = Duration::from_secs(5);
+
 /// What one version of one template is; `None` where the database has no such template.
-type Found = Result<Option<Arc<TemplateSet>>, RenderError>;
+type Found = Option<Arc<TemplateSource>>;
 
 /// Where templates come from. The database goes before the folder, name by name. A version that
 /// was read once is not read again while it is used, because versions never change; which version
 /// is the newest, an alert says itself.
 pub struct TemplateShelf {
-    folder: Arc<TemplateSet>,
+    folder: Arc<TemplateSource>,
+    renderer: Renderer,
     store: Option<Arc<dyn TemplateStore>>,
     kept: Mutex<Kept>,
     /// Held while something is read: what many alerts need is read once.
@@ -36,7 +46,7 @@ struct Kept {
 
 impl TemplateShelf {
     /// Templates of a folder and of a database.
-    pub fn new(folder: TemplateSet, store: Arc<dyn TemplateStore>) -> Self {
+    pub fn new(folder: TemplateSource, store: Arc<dyn TemplateStore>) -> Self {
         Self {
             store: Some(store),
             ..Self::of_folder(folder)
@@ -44,13 +54,34 @@ impl TemplateShelf {
     }
 
     /// Templates of a folder alone.
-    pub fn of_folder(folder: TemplateSet) -> Self {
+    pub fn of_folder(folder: TemplateSource) -> Self {
         Self {
             folder: Arc::new(folder),
+            renderer: Renderer::default(),
             store: None,
             kept: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Renders an alert with its template, or takes it as it is; `offset`: of the wall clock from
+    /// UTC.
+    ///
+    /// # Errors
+    /// [`NotComposed`].
+    pub async fn render<'a>(
+        &self,
+        alert: &'a Alert,
+        offset: FixedOffset,
+    ) -> Result<RenderedAlert<'a>, NotComposed> {
+        let source = self.for_alert(alert).await?;
+        let rendered = self.renderer.render_at(&source, alert, offset).await;
+        rendered.map_err(|error| match error {
+            NotRendered::Never(error) => never(&error),
+            NotRendered::NotNow(_) => {
+                NotComposed::NotYet(RENDERER_WAIT, Some(format!("waits: {error}")))
+            }
+        })
     }
 
     /// The templates to render `alert` with. The version that its first render used, if there was
@@ -58,12 +89,12 @@ impl TemplateShelf {
     ///
     /// # Errors
     /// [`NotComposed`].
-    pub async fn for_alert(&self, alert: &Alert) -> Result<Arc<TemplateSet>, NotComposed> {
+    async fn for_alert(&self, alert: &Alert) -> Result<Arc<TemplateSource>, NotComposed> {
         let pinned = alert.template_version.as_deref().map(pinned);
         let (Some(name), Some(store)) = (template_name(alert), &self.store) else {
             return Ok(self.folder.clone());
         };
-        let of_folder = self.folder.version(name).is_some();
+        let of_folder = self.folder.names().contains(name);
         let version = match pinned {
             Some(Pinned::Database(version)) => Some(version),
             Some(Pinned::Folder) if of_folder => None,
@@ -73,13 +104,12 @@ impl TemplateShelf {
             return Ok(self.folder.clone());
         };
         match self.find(&**store, name, version).await {
-            Ok(Ok(Some(set))) => Ok(set),
-            Ok(Ok(None)) if matches!(pinned, Some(Pinned::Database(_))) && !of_folder => {
+            Ok(Some(source)) => Ok(source),
+            Ok(None) if matches!(pinned, Some(Pinned::Database(_))) && !of_folder => {
                 let name = name.to_owned();
                 Err(never(&RenderError::Gone { name, version }))
             }
-            Ok(Ok(None)) => Ok(self.folder.clone()),
-            Ok(Err(error)) => Err(never(&error)),
+            Ok(None) => Ok(self.folder.clone()),
             Err(error) => Err(NotComposed::NotNow {
                 what: "its template",
                 error,
@@ -102,13 +132,7 @@ impl TemplateShelf {
             return Ok(found);
         }
         let rows = store.template_at(name, version).await?;
-        let found = match TemplateSet::of_rows(name, &rows) {
-            Ok(set) => Ok(set.map(Arc::new)),
-            Err(error) => Err(RenderError::Unusable {
-                name: name.to_owned(),
-                problem: error.to_string(),
-            }),
-        };
+        let found = TemplateSource::of_rows(name, rows).map(Arc::new);
         self.kept().keep(key, found.clone());
         Ok(found)
     }

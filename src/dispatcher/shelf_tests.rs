@@ -1,5 +1,7 @@
 //! Templates of a real database beside those of a folder.
 
+use chrono::{Offset, Utc};
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::domain::TemplateText;
@@ -23,7 +25,7 @@ impl Room {
         let store = SqliteStore::open(&file, Arc::new(SystemClock)).expect("open");
         store.migrate().await.expect("migrate");
         let store = Arc::new(store);
-        let templates = TemplateSet::load(folder.path()).expect("loads");
+        let templates = TemplateSource::read(folder.path()).expect("reads");
         Self {
             shelf: TemplateShelf::new(templates, store.clone()),
             folder,
@@ -43,12 +45,11 @@ impl Room {
     }
 
     async fn said(&self, alert: &Alert) -> Result<(String, String), String> {
-        let set = match self.shelf.for_alert(alert).await {
-            Ok(set) => set,
+        let rendered = match self.shelf.render(alert, Utc.fix()).await {
+            Ok(rendered) => rendered,
             Err(NotComposed::Never(refusal)) => return Err(refusal.reason),
             Err(other) => panic!("{other:?}"),
         };
-        let rendered = set.render(alert).map_err(|error| error.to_string())?;
         let version = rendered.template_version.unwrap_or_default();
         Ok((rendered.text.unwrap_or_default().into_owned(), version))
     }

@@ -1,9 +1,11 @@
 //! Templates as they stand in the database.
 
+use serde::{Deserialize, Serialize};
+
 use super::Timestamp;
 
 /// What one template says in one language, in the template engine's own words.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TemplateText {
     /// What stands in `Alert.Template`; one that begins with `_` is there for others to use.
     pub name: String,
@@ -34,7 +36,7 @@ impl TemplateText {
 }
 
 /// A row of the table `Template`, which never changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateRow {
     /// What it says.
     pub text: TemplateText,
@@ -44,4 +46,11 @@ pub struct TemplateRow {
     pub created_at: Timestamp,
     /// By which login.
     pub created_by: String,
+}
+
+impl TemplateRow {
+    /// True where it says something under this name.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.text.name == name && !self.text.is_removed()
+    }
 }

@@ -101,7 +101,7 @@ fn render_error(file: &str, version: Option<u32>, error: &minijinja::Error) -> R
         context: context(file, at_fault, version),
         line: innermost.line().unwrap_or_default(),
         problem: said(innermost),
-        advice: advice(innermost.kind()),
+        advice: advice(innermost.kind()).into(),
         missing_variable: innermost.kind() == ErrorKind::UndefinedError,
     }
 }

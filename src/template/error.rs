@@ -1,6 +1,9 @@
 //! Why templates cannot be used, and why an alert cannot be rendered.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 /// A folder of templates that cannot be used. The service refuses to start with it.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +99,7 @@ impl TemplateError {
 
 /// An alert that cannot be rendered. Permanent: the same alert and the same templates fail
 /// again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum RenderError {
     /// The column Template holds no name.
     #[error(
@@ -144,6 +147,14 @@ pub enum RenderError {
         /// What was found.
         problem: String,
     },
+    /// It takes more than a render may.
+    #[error("{} {what}: give it less data, or correct loops, recursion and repetition in it", said_of(template.as_ref()))]
+    Exceeded {
+        /// The column; `None` where templates are compiled only.
+        template: Option<String>,
+        /// Such as `takes more than 2 s of a processor`.
+        what: String,
+    },
     /// minijinja stopped.
     #[error("template file '{file}'{context}{}: {problem}{advice}", at_line(*.line))]
     Failed {
@@ -157,7 +168,7 @@ pub enum RenderError {
         /// What minijinja said, with the variable where one is missing.
         problem: String,
         /// What to do, starting with `; `.
-        advice: &'static str,
+        advice: Cow<'static, str>,
         /// A variable is missing: with another payload it may work.
         missing_variable: bool,
     },
@@ -174,6 +185,10 @@ pub enum RenderError {
     /// Neither a template nor a body nor a subject.
     #[error("the alert says nothing: Template, Body and Subject are all empty; fill at least one")]
     Empty,
+}
+
+fn said_of(template: Option<&String>) -> String {
+    template.map_or("the template".to_owned(), |it| format!("template '{it}'"))
 }
 
 /// `, line 3`, where one is known.
@@ -201,7 +216,7 @@ impl RenderError {
         match self {
             Self::BadName { .. } | Self::Unknown { .. } | Self::Gone { .. } => "template-unknown",
             Self::BadPayload { .. } => "bad-payload",
-            Self::Failed { .. } | Self::Unusable { .. } => "template-error",
+            Self::Failed { .. } | Self::Unusable { .. } | Self::Exceeded { .. } => "template-error",
             Self::SubjectNotOneLine { .. } => "header-injection",
             Self::Empty => "nothing-to-send",
         }

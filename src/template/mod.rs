@@ -28,15 +28,19 @@ mod context;
 mod engine;
 mod error;
 mod files;
+mod render;
 mod sample;
 mod set;
+mod source;
 mod texts;
 
 pub use changes::{Change, ChangeKind, changes};
 pub use error::{RenderError, TemplateError};
 pub use files::is_template_name;
+pub use render::{NotRendered, Renderer, VERB, render_worker};
 pub use sample::{Tried, try_all};
 pub use set::{RenderedAlert, TemplateSet, template_name};
+pub use source::TemplateSource;
 pub use texts::{can_be_files, files_of, read_texts};
 
 #[cfg(doc)]

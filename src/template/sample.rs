@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{RenderError, TemplateError, TemplateSet, files_of};
+use super::{NotRendered, RenderError, Renderer, TemplateError, TemplateSource, files_of};
 use crate::domain::{
     Alert, AlertId, AlertOrigin, BodyFormat, Importance, Priority, PublicId, Sensitivity,
     TemplateText, Timestamp,
@@ -26,27 +26,37 @@ pub struct Tried {
 
 /// Renders every template in each of its languages with the sample of that language, else of a
 /// less specific one, else with an empty payload. One that cannot even be compiled has one line.
-pub fn try_all(texts: &[TemplateText]) -> Vec<Tried> {
+///
+/// # Errors
+/// [`NotRendered::NotNow`].
+pub async fn try_all(
+    renderer: &Renderer,
+    texts: &[TemplateText],
+) -> Result<Vec<Tried>, NotRendered> {
     let own = texts.iter().filter(|text| !text.name.starts_with('_'));
     let names: BTreeSet<&str> = own.map(|text| text.name.as_str()).collect();
     let mut tried = Vec::new();
     if names.is_empty() {
-        tried.extend(try_shared(texts));
+        tried.extend(try_shared(renderer, texts).await?);
     }
     for name in names {
         let needed: Vec<_> = texts
             .iter()
             .filter(|text| text.name == name || text.name.starts_with('_'))
             .collect();
-        tried.extend(try_one(name, &needed));
+        tried.extend(try_one(renderer, name, &needed).await?);
     }
-    tried
+    Ok(tried)
 }
 
 /// Nobody uses them, but they have to be compilable.
-fn try_shared(texts: &[TemplateText]) -> Option<Tried> {
-    let error = TemplateSet::compile(&files_of(texts)).err()?;
-    Some(unusable("_", error.to_string()))
+async fn try_shared(
+    renderer: &Renderer,
+    texts: &[TemplateText],
+) -> Result<Option<Tried>, NotRendered> {
+    let source = TemplateSource::of_files(files_of(texts));
+    let problem = renderer.compile(&source).await?.err();
+    Ok(problem.map(|problem| unusable("_", problem)))
 }
 
 fn unusable(name: &str, problem: String) -> Tried {
@@ -59,40 +69,52 @@ fn unusable(name: &str, problem: String) -> Tried {
     }
 }
 
-fn try_one(name: &str, texts: &[&TemplateText]) -> Vec<Tried> {
-    let mut of_name = texts.iter().filter(|text| text.name == name);
-    if of_name.all(|text| text.text.is_none() && text.html.is_none() && text.subject.is_none()) {
-        return vec![unusable(name, sample_alone(name))];
-    }
-    let set = match TemplateSet::compile(&files_of(texts.iter().copied())) {
-        Ok(set) => set,
-        Err(error) => return vec![unusable(name, error.to_string())],
-    };
+async fn try_one(
+    renderer: &Renderer,
+    name: &str,
+    texts: &[&TemplateText],
+) -> Result<Vec<Tried>, NotRendered> {
     let own = || texts.iter().filter(|text| text.name == name);
+    if own().all(|text| text.text.is_none() && text.html.is_none() && text.subject.is_none()) {
+        return Ok(vec![unusable(name, sample_alone(name))]);
+    }
+    let source = TemplateSource::of_files(files_of(texts.iter().copied()));
+    if let Err(problem) = renderer.compile(&source).await? {
+        return Ok(vec![unusable(name, problem)]);
+    }
     let samples: BTreeMap<String, &TemplateText> = own()
         .filter(|text| text.sample.is_some())
         .map(|text| (text.language.to_lowercase(), *text))
         .collect();
-    own()
-        .map(|text| {
-            let sample = sample_for(&text.language, &samples);
-            try_language(&set, text, sample)
-        })
-        .collect()
+    let mut tried = Vec::new();
+    for text in own() {
+        let sample = sample_for(&text.language, &samples);
+        tried.push(try_language(renderer, &source, text, sample).await?);
+    }
+    Ok(tried)
 }
 
-fn try_language(set: &TemplateSet, text: &TemplateText, sample: Option<&TemplateText>) -> Tried {
+async fn try_language(
+    renderer: &Renderer,
+    source: &TemplateSource,
+    text: &TemplateText,
+    sample: Option<&TemplateText>,
+) -> Result<Tried, NotRendered> {
     let payload = sample.and_then(|it| it.sample.as_deref());
     let alert = sample_alert(&text.name, &text.language, payload);
-    let rendered = set.render(&alert).map(|rendered| rendered.subject);
+    let rendered = match renderer.render(source, &alert).await {
+        Ok(rendered) => Ok(rendered.subject),
+        Err(NotRendered::Never(error)) => Err(error),
+        Err(error) => return Err(error),
+    };
     let error = rendered.as_ref().err();
-    Tried {
+    Ok(Tried {
         name: text.name.clone(),
         language: text.language.clone(),
         has_sample: sample.is_some(),
         conclusive: sample.is_some() || !error.is_some_and(RenderError::depends_on_payload),
         result: rendered.map_err(|error| said(error, text, sample)),
-    }
+    })
 }
 
 fn said(error: RenderError, text: &TemplateText, sample: Option<&TemplateText>) -> String {
@@ -142,7 +164,7 @@ fn sample_for<'s>(
 }
 
 /// An alert in which everything that a template may ask for says something.
-fn sample_alert(template: &str, language: &str, sample: Option<&str>) -> Alert {
+pub(super) fn sample_alert(template: &str, language: &str, sample: Option<&str>) -> Alert {
     let word = |word: &str| Some(word.to_owned());
     Alert {
         id: AlertId(4711),

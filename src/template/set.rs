@@ -30,6 +30,14 @@ pub struct RenderedAlert<'a> {
     pub template_version: Option<String>,
 }
 
+impl RenderedAlert<'_> {
+    /// Bytes of its texts.
+    pub fn octets(&self) -> usize {
+        let texts = [&self.text, &self.html];
+        texts.into_iter().flatten().map(|text| text.len()).sum()
+    }
+}
+
 /// The files of one template, by language (empty: the default) and part.
 #[derive(Debug)]
 struct Template {
@@ -76,8 +84,7 @@ impl TemplateSet {
     /// # Errors
     /// [`TemplateError`] names what cannot be used.
     pub fn of_rows(name: &str, rows: &[TemplateRow]) -> Result<Option<Self>, TemplateError> {
-        let is_there = |row: &TemplateRow| row.text.name == name && !row.text.is_removed();
-        if !rows.iter().any(is_there) {
+        if !rows.iter().any(|row| row.is_of(name)) {
             return Ok(None);
         }
         let mut set = Self::compile(&files_of(rows.iter().map(|row| &row.text)))?;
@@ -276,7 +283,7 @@ fn fall_backs(language: Option<&str>) -> Vec<String> {
     languages
 }
 
-fn as_it_is(alert: &Alert) -> Result<RenderedAlert<'_>, RenderError> {
+pub(super) fn as_it_is(alert: &Alert) -> Result<RenderedAlert<'_>, RenderError> {
     let subject = alert.subject.as_deref().unwrap_or_default().trim();
     let body = alert.body.as_deref().filter(|body| !body.is_empty());
     let body = body.map(Cow::Borrowed);

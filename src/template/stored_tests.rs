@@ -176,16 +176,18 @@ fn a_language_is_written_as_the_standard_has_it() {
     assert!(error.contains("'_a b.txt.j2'"), "{error}");
 }
 
-#[test]
-fn each_language_is_tried_with_the_nearest_sample() {
+#[tokio::test]
+async fn each_language_is_tried_with_the_nearest_sample() {
     let with_sample = |language: &str, says: &str, sample: &str| TemplateText {
         subject: Some("{{ order }}".to_owned()),
         sample: Some(sample.to_owned()),
         ..text("late", language, says)
     };
-    let tried = |texts: &[TemplateText]| -> Vec<_> {
+    let renderer = Renderer::default();
+    let all = async |texts: &[TemplateText]| try_all(&renderer, texts).await.expect("tries");
+    let tried = async |texts: &[TemplateText]| -> Vec<_> {
         let line = |it: Tried| (it.language, it.has_sample, it.result);
-        try_all(texts).into_iter().map(line).collect()
+        all(texts).await.into_iter().map(line).collect()
     };
     let ok = |language: &str, subject: &str| (language.to_owned(), true, Ok(subject.to_owned()));
     assert_eq!(
@@ -194,35 +196,39 @@ fn each_language_is_tried_with_the_nearest_sample() {
             text("late", "de-AT", "{{ order }}"),
             with_sample("fr", "x", r#"{"order": 2}"#),
             text("_x", "", "never alone {{ nothing }}"),
-        ]),
+        ])
+        .await,
         [ok("", "1"), ok("de-AT", "1"), ok("fr", "2")]
     );
-    let problem = |texts: &[TemplateText]| tried(texts).remove(0).2.expect_err("wrong");
-    let missing = problem(&[text("late", "", "\n{{ order }}")]);
+    let problem = async |texts: &[TemplateText]| {
+        let mut tried = tried(texts).await;
+        tried.remove(0).2.expect_err("wrong")
+    };
+    let missing = problem(&[text("late", "", "\n{{ order }}")]).await;
     assert!(missing.contains("'late.txt.j2', line 2"), "{missing}");
     assert!(
         missing.ends_with("there is no sample: add 'late.sample.json'"),
         "{missing}"
     );
-    let array = problem(&[with_sample("", "x", "[1]")]);
+    let array = problem(&[with_sample("", "x", "[1]")]).await;
     assert!(
         array.starts_with("sample 'late.sample.json' is a JSON array"),
         "{array}"
     );
     let absent = [text("late", "", "{% include '_absent.txt.j2' %}")];
-    let conclusive = |texts: &[TemplateText]| try_all(texts).remove(0).conclusive;
-    assert!(conclusive(&absent) && problem(&absent).contains("_absent.txt.j2"));
-    assert!(!conclusive(&[text("late", "", "{{ order }}")]));
+    let conclusive = async |texts: &[TemplateText]| all(texts).await.remove(0).conclusive;
+    assert!(conclusive(&absent).await && problem(&absent).await.contains("_absent.txt.j2"));
+    assert!(!conclusive(&[text("late", "", "{{ order }}")]).await);
     let alone = TemplateText {
         text: None,
         subject: None,
         ..with_sample("", "x", "{}")
     };
-    let alone = problem(&[alone]);
+    let alone = problem(&[alone]).await;
     assert!(
         alone.starts_with("there is a sample for it, but neither 'late.txt.j2' nor"),
         "{alone}"
     );
-    let broken = problem(&[text("late", "", "{{")]);
+    let broken = problem(&[text("late", "", "{{")]).await;
     assert!(broken.contains("'late.txt.j2'"), "{broken}");
 }

@@ -49,6 +49,7 @@ mod message_ids_stay_the_same;
 mod metrics_tell_what_happened;
 mod missing_certificates_are_dealt_with;
 mod more_recipients_than_the_relay_takes;
+mod no_row_stops_the_service;
 mod odd_addresses_are_explained;
 mod port_of_health_is_taken;
 mod preview_is_what_arrives;

@@ -116,15 +116,30 @@ impl Site {
 
     /// Starts the service with these variables in its environment and further arguments.
     pub(crate) fn run_under(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Service {
+        let mut command = program(&self.config(), &["run"]);
+        command.args(arguments).envs(variables.iter().copied());
+        self.start(command)
+    }
+
+    /// Starts the service, which may take so many bytes of memory.
+    pub(crate) fn run_within(&self, memory: u64) -> Service {
+        let service = program(&self.config(), &["run"]);
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--data={memory}"))
+            .arg(service.get_program())
+            .args(service.get_args())
+            .env_remove("RUST_LOG");
+        self.start(command)
+    }
+
+    fn start(&self, mut command: Command) -> Service {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.path("service.log"))
             .expect("open the log");
-        let mut command = program(&self.config(), &["run"]);
         let child = command
-            .args(arguments)
-            .envs(variables.iter().copied())
             .stderr(log)
             .stdout(Stdio::null())
             .spawn()

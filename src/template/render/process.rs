@@ -1,0 +1,195 @@
+//! A render worker as its service sees it.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::process::Child;
+
+use super::limits::{MEMORY, PROCESSOR_TIME};
+use super::wire::{Data, LONGEST, Reply, Request};
+use super::worker::UNLIMITED;
+use crate::template::TemplateSource;
+
+/// Most templates that a worker keeps compiled.
+pub(super) const MOST: usize = 64;
+/// A worker that gets no processor for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a worker ended that should have answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Death {
+    /// What it worked on takes too much, as `what` says. `certain`: whatever it did before.
+    Exceeded { what: String, certain: bool },
+    /// The machine or a person ended it.
+    Other(String),
+}
+
+pub(super) struct Worker {
+    child: Option<Child>,
+    input: Box<dyn AsyncWrite + Send + Unpin>,
+    output: Box<dyn AsyncRead + Send + Unpin>,
+    /// The templates that it has, those used last at the end.
+    pub(super) compiled: VecDeque<u64>,
+}
+
+impl Worker {
+    /// Starts one: this program once more, without secrets in its environment.
+    #[cfg(not(test))]
+    pub(super) fn start() -> io::Result<Self> {
+        use std::process::Stdio;
+        // Whoever loads the C library or its like from elsewhere does so in the worker, too.
+        let kept = |name: &std::ffi::OsString| name == "LD_LIBRARY_PATH" || name == "SystemRoot";
+        let mut command = tokio::process::Command::new(program()?);
+        command
+            .arg(super::VERB)
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| kept(name)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        // Ctrl-C is for the service, which ends its workers when it needs them no more.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.spawn()?;
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let (input, output) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Self::over(Some(child), input, output))
+    }
+
+    /// Starts one in this process: a test is another program.
+    #[cfg(test)]
+    pub(super) fn start() -> io::Result<Self> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        std::thread::spawn(move || super::worker::serve(&theirs, &theirs, || Ok(())));
+        ours.set_nonblocking(true)?;
+        let (output, input) = tokio::net::UnixStream::from_std(ours)?.into_split();
+        Ok(Self::over(None, input, output))
+    }
+
+    fn over(
+        child: Option<Child>,
+        input: impl AsyncWrite + Send + Unpin + 'static,
+        output: impl AsyncRead + Send + Unpin + 'static,
+    ) -> Self {
+        Self {
+            child,
+            input: Box::new(input),
+            output: Box::new(output),
+            compiled: VecDeque::new(),
+        }
+    }
+
+    /// Has `alert` rendered, or the templates compiled where there is none. The worker is not to
+    /// be used any more after a [`Death`].
+    pub(super) async fn ask(
+        &mut self,
+        source: &TemplateSource,
+        alert: Option<Data<'_>>,
+    ) -> Result<Reply, Death> {
+        let request = Request {
+            source: source.id,
+            content: (!self.has(source.id)).then_some(Cow::Borrowed(&source.content)),
+            forget: self.used(source.id),
+            alert,
+        };
+        let answered = match serde_json::to_vec(&request) {
+            Ok(request) => tokio::time::timeout(PATIENCE, self.exchange(&request)).await,
+            Err(error) => return Err(Death::Other(error.to_string())),
+        };
+        match answered {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(self.death(&error).await),
+            Err(_) => Err(Death::Other(format!(
+                "no answer for {} s",
+                PATIENCE.as_secs()
+            ))),
+        }
+    }
+
+    pub(super) fn has(&self, source: u64) -> bool {
+        self.compiled.contains(&source)
+    }
+
+    /// Notes that these templates are used; which ones the worker need not keep for that.
+    fn used(&mut self, source: u64) -> Option<u64> {
+        self.compiled.retain(|known| *known != source);
+        self.compiled.push_back(source);
+        (self.compiled.len() > MOST).then(|| self.compiled.pop_front())?
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> io::Result<Reply> {
+        let length = u32::try_from(request.len()).map_err(io::Error::other)?;
+        self.input.write_all(&length.to_be_bytes()).await?;
+        self.input.write_all(request).await?;
+        self.input.flush().await?;
+        let length = self.output.read_u32().await?;
+        if length > LONGEST {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut reply = vec![0; length as usize];
+        self.output.read_exact(&mut reply).await?;
+        Ok(serde_json::from_slice(&reply)?)
+    }
+
+    /// Why it does not answer.
+    async fn death(&mut self, error: &io::Error) -> Death {
+        let Some(child) = &mut self.child else {
+            return Death::Other(error.to_string());
+        };
+        // One that has ended keeps the status that it ended with.
+        let _ = child.start_kill();
+        match child.wait().await {
+            Ok(status) => death_by(status),
+            Err(error) => Death::Other(error.to_string()),
+        }
+    }
+}
+
+/// This very file, even where an update has replaced it.
+#[cfg(all(not(test), target_os = "linux"))]
+fn program() -> io::Result<std::path::PathBuf> {
+    Ok("/proc/self/exe".into())
+}
+
+#[cfg(all(not(test), not(target_os = "linux")))]
+fn program() -> io::Result<std::path::PathBuf> {
+    std::env::current_exe()
+}
+
+#[cfg(unix)]
+fn signal_of(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal_of(_status: ExitStatus) -> Option<i32> {
+    None
+}
+
+/// Linux' numbers of SIGABRT (memory that was not granted, a stack that overflowed in Rust's own
+/// eyes), SIGBUS, SIGSEGV and SIGXCPU.
+fn death_by(status: ExitStatus) -> Death {
+    match (signal_of(status), status.code()) {
+        (Some(6 | 7 | 11), _) => Death::Exceeded {
+            what: format!(
+                "takes more than {} MiB of memory, or nests too deep",
+                MEMORY >> 20
+            ),
+            certain: false,
+        },
+        (Some(24), _) => Death::Exceeded {
+            what: format!("takes more than {PROCESSOR_TIME} s of a processor"),
+            certain: true,
+        },
+        (None, Some(code)) if code != 0 && code != i32::from(UNLIMITED) => Death::Exceeded {
+            what: format!("makes the template engine fail ({status})"),
+            certain: false,
+        },
+        _ => Death::Other(status.to_string()),
+    }
+}
