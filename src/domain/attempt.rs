@@ -104,7 +104,8 @@ pub enum SubmissionEnd {
     /// The connection broke, a time-out ran out or a 421 came before the final dot was sent.
     /// Replies already received stand. The last of the replies says what happened.
     Broken,
-    /// The final dot, or some of what leads to it, was sent and its reply not seen.
+    /// The final dot, or some of what leads to it, was sent and its reply not seen, or a reply
+    /// that may be another command's.
     InDoubt,
     /// The lease was not certain any more: no final dot was sent.
     Fenced,

@@ -24,8 +24,8 @@ pub use token_source::{TokenError, TokenSource};
 use crate::domain::{Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionReport};
 use limits::Limiter;
 
-/// Asked right before the final dot is sent, or content that goes in one write with its end;
-/// again where the transaction is repeated because nothing was handed over. An instance that
+/// Asked right before the final dot is sent, or the last of the content with `BDAT`; again where
+/// the transaction is repeated because nothing was handed over. An instance that
 /// could not renew its lease must not transfer responsibility.
 pub trait FinalDotGate: Send + Sync {
     /// False: end the transaction without the final dot ([`SubmissionEnd::Fenced`]).

@@ -25,7 +25,8 @@ pub(super) enum Bdat {
 /// True of a reply to BDAT behind an accepted recipient that says: I do not know that command,
 /// or not like this.
 pub(super) fn denies_bdat(reply: &Reply) -> bool {
-    matches!(reply.code, 500..=504)
+    let of_a_recipient = reply.enhanced.is_some_and(|code| code.subject == 1);
+    matches!(reply.code, 500..=504) && !of_a_recipient
 }
 
 /// What is known of one relay, for as long as this process runs.

@@ -12,6 +12,7 @@
 //! the content) → back into the `pool`.
 
 mod auth;
+mod caution;
 mod chunking;
 mod connect;
 pub mod content;

@@ -17,8 +17,8 @@ pub(super) enum Doubt {
     Silent,
     /// The connection ended in the middle of a group; servers do that for other reasons, too.
     Closed,
-    /// The replies do not fit the commands.
-    OutOfStep,
+    /// It denied the order of the commands.
+    Denied,
 }
 
 impl fmt::Display for Doubt {
@@ -26,7 +26,7 @@ impl fmt::Display for Doubt {
         f.write_str(match self {
             Self::Silent => "it answered only some of the commands that were written at once",
             Self::Closed => "it closed on the first commands that were written at once",
-            Self::OutOfStep => "its replies did not fit the commands that were written at once",
+            Self::Denied => "it denied the order of the commands that were written at once",
         })
     }
 }
@@ -74,7 +74,7 @@ impl Ahead {
             NoReply::TimedOut(_) => Some(Doubt::Silent),
             NoReply::Closed | NoReply::Broke(_) if self.refused => None,
             NoReply::Closed | NoReply::Broke(_) => Some(Doubt::Closed),
-            NoReply::NotSmtp(_) => Some(Doubt::OutOfStep),
+            NoReply::NotSmtp(_) | NoReply::Unasked(_) => None,
         };
     }
 
@@ -83,11 +83,9 @@ impl Ahead {
         self.written > 1 || self.whole > 1
     }
 
-    /// A reply came that cannot be to this command.
-    pub(super) fn out_of_step(&mut self) {
-        if self.was_used() {
-            self.doubt = Some(Doubt::OutOfStep);
-        }
+    /// The order of the commands was denied.
+    pub(super) fn denied(&mut self) {
+        self.doubt = Some(Doubt::Denied);
     }
 }
 

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::auth::Credentials;
-use super::chunking::{Bdat, Chunking};
+use super::caution::Caution;
+use super::chunking::Chunking;
 use super::ehlo_name;
 use super::observer::{Onlooker, SessionObserver};
-use super::pipelining::{Ahead, Pipelining};
+use super::pipelining::Pipelining;
 use super::pool::Pool;
 use super::refused_here;
 use super::session::{Session, Settings};
@@ -74,6 +75,7 @@ pub struct SmtpRelay {
     secret_files: WatchedFiles,
     pipelining: Pipelining,
     chunking: Chunking,
+    caution: Caution,
     clock: Arc<dyn Clock>,
 }
 
@@ -129,6 +131,7 @@ impl SmtpRelay {
             clock: around.clock,
             pipelining: Pipelining::default(),
             chunking: Chunking::default(),
+            caution: Caution::default(),
             name,
         })
     }
@@ -242,16 +245,8 @@ impl SmtpRelay {
         Ok(())
     }
 
-    /// A session that was kept, if it can be made ready.
-    async fn ready(&self, kept: Option<Session>, attempt_end: Instant) -> Option<Session> {
-        let mut session = kept?;
-        session.stream.set_attempt_end(Some(attempt_end));
-        let ready = session.make_ready(&self.settings.config.timeout).await;
-        ready.is_ok().then_some(session)
-    }
-
     /// Once more, a command at a time or with DATA, where the relay did not do the PIPELINING
-    /// or CHUNKING that it offers: nothing was handed over by then.
+    /// or CHUNKING that it offers, or its replies did not fit: nothing was handed over by then.
     async fn carry_out(
         &self,
         job: Job<'_>,
@@ -272,8 +267,17 @@ impl SmtpRelay {
 
     /// True where the transaction has to be repeated.
     fn learn(&self, done: &Done) -> bool {
-        let out_of_step = self.pipelining.learn(&self.name, &done.ahead);
-        self.chunking.learn(&self.name, done.bdat) || out_of_step
+        let not_done = self.pipelining.learn(&self.name, &done.ahead);
+        let denied = self.chunking.learn(&self.name, done.bdat);
+        let misfit = self.note_misfit(done) && done.end == SubmissionEnd::Broken;
+        denied || not_done || misfit
+    }
+
+    fn note_misfit(&self, done: &Done) -> bool {
+        if let Some(found) = &done.misfit {
+            self.caution.begin(&self.name, found);
+        }
+        done.misfit.is_some()
     }
 
     /// On a kept session where there is one; a kept one that the server has given up
@@ -285,12 +289,17 @@ impl SmtpRelay {
         may_chunk: bool,
     ) -> Result<(SessionFacts, Done), NotReady> {
         let (mut connection, kept, attempt_end) = place;
-        if let Some(mut session) = self.ready(kept, attempt_end).await {
+        if let Some(mut session) = kept {
+            session.stream.set_attempt_end(Some(attempt_end));
             let done = self.transact(&mut session, job, may_chunk).await;
             if !done.stale {
                 return Ok((self.put_away(session, connection, done.reusable), done));
             }
-            tracing::debug!(relay = self.name, "kept connection was gone, replaced");
+            self.note_misfit(&done);
+            tracing::debug!(relay = self.name, "kept connection was given up, replaced");
+            if done.reusable {
+                session.quit(&self.settings.config.timeout).await;
+            }
         }
         let mut session = self
             .open(&mut connection, attempt_end, Command::EndOfData)
@@ -302,6 +311,7 @@ impl SmtpRelay {
     async fn transact(&self, session: &mut Session, job: Job<'_>, may_chunk: bool) -> Done {
         session.extensions.pipelining &= self.pipelining.is_trusted();
         session.extensions.chunking &= may_chunk && self.chunking.is_trusted();
+        session.careful = self.caution.is_due();
         let (begun, waits) = (Instant::now(), &self.settings.config.timeout);
         let done = transaction::submit(session, waits, job).await;
         if !done.stale {
@@ -479,18 +489,9 @@ fn secret_of(relay: &str, credentials: &Credentials) -> String {
 /// What needs no connection to be answered: a message or a sender that cannot be put on the
 /// wire, or not one recipient that can.
 fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Done> {
-    let answered = |replies| Done {
-        replies,
-        end: SubmissionEnd::Answered,
-        reusable: false,
-        stale: false,
-        ahead: Ahead::default(),
-        bdat: Bdat::default(),
-        final_dot: None,
-    };
     if let Some(reply) = refused_here::refuse_locally(envelope, message) {
         let ordinal = None;
-        return Some(answered(vec![CommandReply { ordinal, reply }]));
+        return Some(Done::answered(vec![CommandReply { ordinal, reply }]));
     }
     let refuse = |path: &crate::domain::ForwardPath| {
         refused_here::refuse_recipient(&path.address, true).map(|reply| CommandReply {
@@ -499,5 +500,5 @@ fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Don
         })
     };
     let refused: Option<Vec<_>> = envelope.forward_paths.iter().map(refuse).collect();
-    refused.map(answered)
+    refused.map(Done::answered)
 }

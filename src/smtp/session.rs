@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::auth::{self, Credentials};
@@ -13,7 +12,7 @@ use super::ehlo_name::address_literal;
 use super::extensions::Extensions;
 use super::observer::{Onlooker, Step};
 use super::reply_parser::ServerReply;
-use super::stream::{NoReply, Stream, Wait, Wire};
+use super::stream::{NoReply, Stream, Transport, Wait, Wire};
 use super::tls::{self, HandshakeFailure, RenewedTls};
 use crate::config::relay::SmtpRelay;
 use crate::config::timeouts::Timeouts;
@@ -33,14 +32,6 @@ pub(super) struct Settings {
     pub(super) watch: Arc<dyn RelayWatch>,
     /// Told of every step.
     pub(super) onlooker: Onlooker,
-}
-
-/// What has to happen before the next transaction may begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Readiness {
-    Ready,
-    /// `RSET` was written, its reply not read yet.
-    ResetPending,
 }
 
 /// How to introduce oneself (RFC 5321 section 4.1.1.1).
@@ -82,11 +73,12 @@ pub(super) struct Session {
     pub(super) stream: Stream,
     pub(super) extensions: Extensions,
     pub(super) facts: SessionFacts,
-    pub(super) readiness: Readiness,
     /// Transactions so far.
     pub(super) transactions: u32,
-    /// When the last transaction went through without a refusal; `None` if it did not.
-    pub(super) smooth_at: Option<Instant>,
+    /// The last transaction went through without a refusal.
+    pub(super) smooth: bool,
+    /// One command at a time, and DATA: its relay's replies did not fit their commands lately.
+    pub(super) careful: bool,
 }
 
 impl Session {
@@ -152,11 +144,12 @@ impl Session {
             remote_address: Some(remote.to_string()),
             ..SessionFacts::default()
         };
+        let plain = Box::new(tcp);
         let wire = match config.tls {
             TlsMode::Implicit => {
-                secure(tcp, settings, Command::Connect, attempt_end, &mut facts).await?
+                secure(plain, settings, Command::Connect, attempt_end, &mut facts).await?
             }
-            _ => Wire::Plain(tcp),
+            _ => Wire::Plain(plain),
         };
         let mut stream = Stream::new(wire, onlooker.clone());
         stream.set_attempt_end(Some(attempt_end));
@@ -164,9 +157,9 @@ impl Session {
             stream,
             extensions: Extensions::default(),
             facts,
-            readiness: Readiness::Ready,
             transactions: 0,
-            smooth_at: None,
+            smooth: false,
+            careful: false,
         };
         Ok((session, local.map(|address| address.ip())))
     }
@@ -254,14 +247,14 @@ impl Session {
         if self.stream.has_leftover() {
             return Err(injected());
         }
-        let Wire::Plain(tcp) = self.stream.into_wire() else {
+        let Wire::Plain(plain) = self.stream.into_wire() else {
             return Err(not_ready(
                 Command::StartTls,
                 "the connection is encrypted already",
             ));
         };
         let wire = secure(
-            tcp,
+            plain,
             settings,
             Command::StartTls,
             attempt_end,
@@ -309,28 +302,12 @@ impl Session {
         self.stream.read_reply(wait).await
     }
 
-    /// Brings a kept session to where `MAIL` may be written.
-    pub(super) async fn make_ready(&mut self, waits: &Timeouts) -> Result<(), NoReply> {
-        if self.readiness == Readiness::Ready {
-            return Ok(());
-        }
-        let wait = Wait::new(waits.command, "timeout.command");
-        let reply = self.stream.read_reply(wait).await?;
-        self.readiness = Readiness::Ready;
-        if reply.code / 100 == 2 {
-            Ok(())
-        } else {
-            Err(NoReply::Closed)
-        }
-    }
-
     /// Says goodbye (RFC 5321 section 4.1.1.10), within the time-out in all.
     pub(super) async fn quit(mut self, waits: &Timeouts) {
         let wait = Wait::new(waits.quit, "timeout.quit");
         self.stream
             .set_attempt_end(Some(Instant::now() + waits.quit));
         let goodbye = async {
-            self.make_ready(waits).await?;
             self.stream.queue("QUIT");
             self.stream.flush(wait).await?;
             self.stream.read_reply(wait).await?;
@@ -346,7 +323,7 @@ impl Session {
 
 /// The handshake, bounded, and what it agreed on noted.
 async fn secure(
-    tcp: TcpStream,
+    plain: Box<dyn Transport>,
     settings: &Settings,
     command: Command,
     attempt_end: Instant,
@@ -358,7 +335,7 @@ async fn secure(
     settings.onlooker.tell(|| Step::Securing);
     settings.tls.renew(&settings.config, &*settings.watch);
     let tls = settings.tls.current();
-    let handshake = tls.handshake(tcp, &settings.onlooker);
+    let handshake = tls.handshake(plain, &settings.onlooker);
     match tokio::time::timeout(wait.limit, handshake).await {
         Ok(Ok(stream)) => {
             tls::note_facts(&stream, facts);

@@ -1,10 +1,10 @@
 //! The connection: plain or TLS, octets out in as few writes as possible, replies in.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -17,17 +17,36 @@ use super::reply_parser::{NotAReply, ReplyParser, ServerReply};
 use super::secrets_said::SecretsSaid;
 use crate::domain::{Command, Reply};
 
+/// What carries octets both ways: a TCP connection, or what stands in for one.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The TCP connection, where it is one.
+    fn tcp(&self) -> Option<&TcpStream>;
+}
+
+impl Transport for TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
 /// What the octets travel over.
 pub(super) enum Wire {
-    Plain(TcpStream),
-    Tls(Box<SslStream<TcpStream>>),
+    Plain(Box<dyn Transport>),
+    Tls(Box<SslStream<Box<dyn Transport>>>),
 }
 
 impl Wire {
-    fn tcp(&self) -> &TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref(),
+            Self::Plain(plain) => plain.tcp(),
+            Self::Tls(tls) => tls.get_ref().tcp(),
+        }
+    }
+
+    fn send_at_once(&self) {
+        let set = self.tcp().map(|tcp| tcp.set_nodelay(true));
+        if let Some(Err(error)) = set {
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
     }
 
@@ -35,7 +54,7 @@ impl Wire {
     /// switch is not lasting: it is set whenever the rest of an answer is waited for.
     fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]
-        if let Err(error) = self.tcp().set_quickack(true) {
+        if let Some(Err(error)) = self.tcp().map(|tcp| tcp.set_quickack(true)) {
             tracing::trace!(%error, "TCP_QUICKACK could not be set");
         }
     }
@@ -48,7 +67,7 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
@@ -61,21 +80,21 @@ impl AsyncWrite for Wire {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Plain(plain) => Pin::new(plain).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Plain(plain) => Pin::new(plain).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Plain(plain) => Pin::new(plain).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
@@ -110,12 +129,18 @@ pub(super) enum NoReply {
     Closed,
     Broke(io::Error),
     NotSmtp(NotAReply),
+    /// Something was here before anything was asked: a whole reply, or a part of one.
+    Unasked(Option<ServerReply>),
 }
 
 impl NoReply {
     /// What stands for the reply to `command`.
     pub(super) fn into_reply(self, command: Command) -> Reply {
-        Reply::absent(command, format!("{command}: {self}"))
+        match self {
+            // A goodbye may come unasked (RFC 5321 section 3.8).
+            Self::Unasked(Some(goodbye)) if goodbye.code == 421 => goodbye.into_reply(command),
+            lost => Reply::absent(command, format!("{command}: {lost}")),
+        }
     }
 }
 
@@ -128,6 +153,11 @@ impl fmt::Display for NoReply {
             Self::Closed => f.write_str("the server closed the connection without an answer"),
             Self::Broke(cause) => write!(f, "the connection broke: {cause}"),
             Self::NotSmtp(what) => what.fmt(f),
+            Self::Unasked(Some(reply)) => {
+                let (code, text) = (reply.code, reply.first_line());
+                write!(f, "the server said '{code} {text}' before it was asked")
+            }
+            Self::Unasked(None) => f.write_str("the server began a reply before it was asked"),
         }
     }
 }
@@ -158,9 +188,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(wire: Wire, onlooker: Onlooker) -> Self {
-        if let Err(error) = wire.tcp().set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
+        wire.send_at_once();
         Self {
             wire,
             parser: ReplyParser::default(),
@@ -176,6 +204,15 @@ impl Stream {
     /// Tells whoever looks on.
     pub(super) fn tell(&self, step: impl FnOnce() -> Step) {
         self.onlooker.tell(step);
+    }
+
+    fn take_reply(&mut self) -> Result<Option<ServerReply>, NotAReply> {
+        let mut reply = self.parser.take()?;
+        if let Some(reply) = &mut reply {
+            self.secrets.strike(reply);
+            self.tell(|| Step::Heard(reply.clone()));
+        }
+        Ok(reply)
     }
 
     /// Every wait from now on ends at this instant at the latest.
@@ -200,14 +237,27 @@ impl Stream {
         }
     }
 
-    /// Nothing arrived, and the other end did not close, since the last reply was read: neither
-    /// here nor, over TLS, in what OpenSSL holds. What did arrive is kept for the next reply.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        let mut nobody = Context::from_waker(Waker::noop());
-        let mut arrived = ReadBuf::new(&mut self.received);
-        let read = Pin::new(&mut self.wire).poll_read(&mut nobody, &mut arrived);
-        self.parser.feed(arrived.filled());
-        read.is_pending() && !self.has_leftover()
+    /// Looks for what arrived although nothing was asked, in clear or over TLS. The reactor has
+    /// a look at the connection first.
+    ///
+    /// # Errors
+    /// [`NoReply::Unasked`], [`NoReply::Closed`] or [`NoReply::Broke`].
+    pub(super) async fn quiet(&mut self) -> Result<(), NoReply> {
+        tokio::task::yield_now().await;
+        poll_fn(|cx| Poll::Ready(self.check_quiet(cx))).await
+    }
+
+    fn check_quiet(&mut self, cx: &mut Context<'_>) -> Result<(), NoReply> {
+        if !self.has_leftover() {
+            let mut arrived = ReadBuf::new(&mut self.received);
+            match Pin::new(&mut self.wire).poll_read(cx, &mut arrived) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(cause)) => return Err(cause.into()),
+                Poll::Ready(Ok(())) if arrived.filled().is_empty() => return Err(NoReply::Closed),
+                Poll::Ready(Ok(())) => self.parser.feed(arrived.filled()),
+            }
+        }
+        Err(NoReply::Unasked(self.take_reply().unwrap_or_default()))
     }
 
     /// Octets arrived before anything was asked.
@@ -222,11 +272,6 @@ impl Stream {
         self.outgoing.extend_from_slice(b"\r\n");
     }
 
-    /// Puts octets into the next write as they are.
-    pub(super) fn queue_octets(&mut self, octets: &[u8]) {
-        self.outgoing.extend_from_slice(octets);
-    }
-
     /// Writes what was queued, in one write where the system takes it.
     pub(super) async fn flush(&mut self, wait: Wait) -> Result<(), NoReply> {
         let outgoing = std::mem::take(&mut self.outgoing);
@@ -236,31 +281,62 @@ impl Stream {
         result
     }
 
-    /// Writes `octets` as they are.
+    /// Writes lines as they are. Each reply belongs to one command: with something unread on the
+    /// connection nothing is written.
     pub(super) async fn write(&mut self, octets: &[u8], wait: Wait) -> Result<(), NoReply> {
+        self.quiet().await?;
         self.heard = false;
         let wire = &mut self.wire;
         let write = async {
             wire.write_all(octets).await?;
-            wire.flush().await
+            Ok(wire.flush().await?)
         };
         timed(wait.within(self.attempt_end), write).await
+    }
+
+    /// Writes content for as long as nothing is heard: what arrives before the last octet is
+    /// written, the end of the connection included, stops it, because it cannot be the reply.
+    pub(super) async fn write_unanswered(
+        &mut self,
+        octets: &[u8],
+        wait: Wait,
+    ) -> Result<(), NoReply> {
+        self.quiet().await?;
+        self.heard = false;
+        let wait = wait.within(self.attempt_end);
+        let write = async {
+            let mut rest = octets;
+            poll_fn(|cx| self.poll_write_unanswered(cx, &mut rest)).await?;
+            Ok(self.wire.flush().await?)
+        };
+        timed(wait, write).await
+    }
+
+    fn poll_write_unanswered(
+        &mut self,
+        cx: &mut Context<'_>,
+        rest: &mut &[u8],
+    ) -> Poll<Result<(), NoReply>> {
+        while !rest.is_empty() {
+            self.check_quiet(cx)?;
+            let written = ready!(Pin::new(&mut self.wire).poll_write(cx, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(NoReply::Broke(io::ErrorKind::WriteZero.into())));
+            }
+            *rest = &rest[written..];
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The next reply.
     pub(super) async fn read_reply(&mut self, wait: Wait) -> Result<ServerReply, NoReply> {
         let wait = wait.within(self.attempt_end);
-        match tokio::time::timeout(wait.limit, self.receive()).await {
-            Ok(result) => result,
-            Err(_) => Err(NoReply::TimedOut(wait)),
-        }
+        timed(wait, self.receive()).await
     }
 
     async fn receive(&mut self) -> Result<ServerReply, NoReply> {
         loop {
-            if let Some(mut reply) = self.parser.take().map_err(NoReply::NotSmtp)? {
-                self.secrets.strike(&mut reply);
-                self.tell(|| Step::Heard(reply.clone()));
+            if let Some(reply) = self.take_reply().map_err(NoReply::NotSmtp)? {
                 return Ok(reply);
             }
             // A whole answer is acknowledged by the next command.
@@ -276,9 +352,12 @@ impl Stream {
     }
 }
 
-async fn timed<T>(wait: Wait, work: impl Future<Output = io::Result<T>>) -> Result<T, NoReply> {
+async fn timed<T>(
+    wait: Wait,
+    work: impl Future<Output = Result<T, NoReply>>,
+) -> Result<T, NoReply> {
     match tokio::time::timeout(wait.limit, work).await {
-        Ok(result) => result.map_err(NoReply::from),
+        Ok(result) => result,
         Err(_) => Err(NoReply::TimedOut(wait)),
     }
 }

@@ -21,7 +21,7 @@ mod support {
 mod database_signed_in_by_ticket;
 mod directory_of_people;
 mod man_in_the_middle;
-mod refused_in_flight;
+mod refusals_leave_the_session_in_step;
 mod relay_matrix;
 mod signed_in_by_curl;
 mod tampered_ntlm_is_refused;

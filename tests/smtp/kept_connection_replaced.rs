@@ -42,6 +42,26 @@ async fn where_mail_is_answered_421() {
     the_second_message_goes_over_a_new_connection(limit).await;
 }
 
+/// Refused for good by a kept connection: it may be a goodbye that crossed the command.
+#[tokio::test]
+async fn where_mail_is_refused_for_good() {
+    let crossed = vec![
+        Expect("MAIL"),
+        send("554 5.4.7 idle too long"),
+        Expect("RSET"),
+    ];
+    the_second_message_goes_over_a_new_connection(crossed).await;
+}
+
+#[tokio::test]
+async fn where_mail_is_refused_and_the_connection_ends() {
+    let crossed = vec![
+        Expect("MAIL"),
+        send("451 4.7.0 Timeout waiting for client input"),
+    ];
+    the_second_message_goes_over_a_new_connection(crossed).await;
+}
+
 #[tokio::test]
 async fn after_as_many_messages_as_configured() {
     let full = |after| then(then(hello(&[]), good_transaction()), after);

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use openssl::ssl::{Ssl, SslAcceptor};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use tokio_openssl::SslStream;
 
@@ -28,6 +30,8 @@ pub(crate) enum Step {
     Tls,
     /// Read until the client goes, which it has to do without another line.
     ClientGoes,
+    /// Wait until the test is here, too.
+    Meet(Arc<Barrier>),
 }
 
 pub(crate) fn send(text: &str) -> Step {
@@ -152,6 +156,7 @@ impl Connection {
                 Something => drop(self.line().await),
                 Alone => assert!(self.input.is_empty(), "the client was to wait for a reply"),
                 Tls => self.shake_hands().await,
+                Step::Meet(test) => drop(test.wait().await),
                 ClientGoes => {
                     let line = self.line().await;
                     assert_eq!(line, None, "the client was to go");

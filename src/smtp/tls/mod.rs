@@ -17,7 +17,6 @@ use openssl::nid::Nid;
 use openssl::ssl::{Ssl, SslConnector, SslMethod, SslRef, SslVerifyMode, SslVersion};
 use openssl::x509::store::X509StoreBuilder;
 use sendport_tls_resumption::ResumingConnector;
-use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
 use self::rejected::Rejected;
@@ -27,6 +26,7 @@ use crate::config::tls::{MinTlsVersion, Pin as CertificatePin};
 use crate::domain::{Fault, SessionFacts};
 use crate::relay::watch::{Certificate, RelayWatch, Seen};
 use crate::smtp::observer::{Onlooker, Step};
+use crate::smtp::stream::Transport;
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -104,15 +104,15 @@ impl Tls {
     /// Carries out the handshake; the caller bounds its time.
     pub(super) async fn handshake(
         &self,
-        tcp: TcpStream,
+        plain: Box<dyn Transport>,
         onlooker: &Onlooker,
-    ) -> Result<SslStream<TcpStream>, HandshakeFailure> {
+    ) -> Result<SslStream<Box<dyn Transport>>, HandshakeFailure> {
         let rejected = Rejected::default();
         let ssl = self.ssl(&rejected).map_err(|cause| HandshakeFailure {
             what: format!("OpenSSL refused the name '{}': {cause}", self.expected_name),
             fault: Some(Fault::Configuration),
         })?;
-        let mut stream = SslStream::new(ssl, tcp).map_err(|cause| HandshakeFailure {
+        let mut stream = SslStream::new(ssl, plain).map_err(|cause| HandshakeFailure {
             what: format!("OpenSSL could not begin the handshake: {cause}"),
             fault: None,
         })?;
@@ -183,7 +183,7 @@ impl Tls {
 }
 
 /// Writes what the handshake agreed on into the facts.
-pub(super) fn note_facts(stream: &SslStream<TcpStream>, facts: &mut SessionFacts) {
+pub(super) fn note_facts(stream: &SslStream<Box<dyn Transport>>, facts: &mut SessionFacts) {
     let ssl = stream.ssl();
     facts.tls_version = Some(ssl.version_str().to_owned());
     facts.tls_cipher = ssl.current_cipher().map(|cipher| cipher.name().to_owned());
@@ -194,7 +194,7 @@ pub(super) fn note_facts(stream: &SslStream<TcpStream>, facts: &mut SessionFacts
 }
 
 /// Tells when the certificate that was shown ends.
-pub(super) fn tell_not_after(stream: &SslStream<TcpStream>, watch: &dyn RelayWatch) {
+pub(super) fn tell_not_after(stream: &SslStream<Box<dyn Transport>>, watch: &dyn RelayWatch) {
     if let Some(not_after) = not_after::shown(stream.ssl()) {
         watch.saw(Seen::Certificate(Certificate::Relay, not_after));
     }

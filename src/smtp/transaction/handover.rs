@@ -1,10 +1,8 @@
 //! The content of a transaction, after DATA or with BDAT (RFC 3030): what hands the message over.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::{Ended, Transaction};
+use super::{Ended, Transaction, is_about_an_address};
 use crate::domain::{Command, Reply, SecuredMessage, SubmissionEnd};
 use crate::relay::FinalDotGate;
 use crate::smtp::chunking::{Bdat, denies_bdat};
@@ -15,48 +13,7 @@ use crate::smtp::stream::{NoReply, Wait};
 /// The content is written in blocks of this size, each with its own time-out.
 const BLOCK: usize = 65_536;
 
-/// A connection that was used so lately is taken for one that still stands.
-const LATELY: Duration = Duration::from_secs(5);
-
 impl Transaction<'_> {
-    /// All of the content can go in one write with the commands before it: only as much as does
-    /// no harm where it is for nobody, and only where the connection is known to stand. What is
-    /// written into one that the server has given up is in doubt.
-    pub(super) fn content_may_go_along(
-        &mut self,
-        message: &SecuredMessage,
-        used_at: Instant,
-    ) -> bool {
-        message.octets().len() <= BLOCK
-            && used_at.elapsed() < LATELY
-            && self.session.stream.is_quiet()
-    }
-
-    /// Puts the content into the next write.
-    pub(super) fn queue_content(
-        &mut self,
-        message: &SecuredMessage,
-        gate: &dyn FinalDotGate,
-    ) -> Result<(), Ended> {
-        if !gate.may_send_final_dot() {
-            return Err(Ended(SubmissionEnd::Fenced));
-        }
-        for block in blocks(Form::Bdat, message.octets(), BLOCK) {
-            self.session.stream.queue_octets(&block);
-        }
-        self.bdat = Bdat::Unanswered;
-        Ok(())
-    }
-
-    /// All of the content was written, and what ends it.
-    pub(super) fn content_written(&mut self, message: &SecuredMessage) {
-        self.session.stream.tell(|| match self.bdat {
-            Bdat::Unused => Step::SaidContent(message.octets().len()),
-            _ => Step::SaidChunk(bdat(message.octets())),
-        });
-        self.in_flight = Some(Instant::now());
-    }
-
     /// Writes the content, which nothing was said against so far.
     pub(super) async fn content(
         &mut self,
@@ -66,87 +23,129 @@ impl Transaction<'_> {
     ) -> Result<(), Ended> {
         let wait = Wait::new(self.waits.data_block, "timeout.data_block");
         if form == Form::Bdat {
-            self.bdat = Bdat::Unanswered;
+            self.in_step().await?;
+            self.done.bdat = Bdat::Unanswered;
         }
         let mut blocks = blocks(form, message.octets(), BLOCK);
         let mut last = blocks.next().unwrap_or_default();
         for block in blocks {
             let next = std::mem::replace(&mut last, block);
-            if let Err(lost) = self.session.stream.write(&next, wait).await {
-                let lost = lost.into_reply(Command::EndOfData);
+            if let Err(lost) = self.session.stream.write_unanswered(&next, wait).await {
                 return Err(self.content_stopped(lost).await);
             }
         }
-        if self.session.stream.has_leftover() {
-            // A reply that is here before the end must not be taken for the end's.
-            let what = "the server answered before the content was whole";
-            let early = Reply::absent(Command::EndOfData, what);
-            return Err(self.content_stopped(early).await);
-        }
         if !gate.may_send_final_dot() {
-            self.bdat = Bdat::Unused;
+            self.done.bdat = Bdat::Unused;
             return Err(Ended(SubmissionEnd::Fenced));
         }
-        let unwritten = self.session.stream.write(&last, wait).await.err();
-        self.content_written(message);
+        let unwritten = match self.session.stream.write_unanswered(&last, wait).await {
+            Err(lost @ (NoReply::Unasked(_) | NoReply::Closed)) => {
+                return Err(self.content_stopped(lost).await);
+            }
+            written => written.err(),
+        };
+        self.end_written = true;
+        self.session.stream.tell(|| match form {
+            Form::Data => Step::SaidContent(message.octets().len()),
+            Form::Bdat => Step::SaidChunk(bdat(message.octets())),
+        });
         self.answer_to_content(unwritten).await
     }
 
+    /// Every reply to MAIL and RCPT is in, and no other one.
+    async fn in_step(&mut self) -> Result<(), Ended> {
+        match self.session.stream.quiet().await {
+            Err(found @ NoReply::Unasked(_)) => Err(self.unasked(Command::Rcpt, found).await),
+            // That the connection ended shows when it is written to.
+            _ => Ok(()),
+        }
+    }
+
     /// The reply to the content, of which the end was `unwritten` where that went wrong.
-    pub(super) async fn answer_to_content(
-        &mut self,
-        unwritten: Option<NoReply>,
-    ) -> Result<(), Ended> {
+    async fn answer_to_content(&mut self, unwritten: Option<NoReply>) -> Result<(), Ended> {
         let wait = match &unwritten {
             // What was said before the connection broke is an answer, if it came whole.
             Some(_) => Wait::new(self.waits.quit, "timeout.quit"),
             None => Wait::new(self.waits.end_of_data, "timeout.end_of_data"),
         };
-        let read = self.session.stream.read_reply(wait).await;
-        let written_at = self.in_flight.take().filter(|_| read.is_ok());
-        self.final_dot = written_at.map(|at| at.elapsed());
-        let reply = match read {
+        let written_at = Instant::now();
+        let reply = match self.session.stream.read_reply(wait).await {
             Ok(reply) => reply.into_reply(Command::EndOfData),
+            Err(NoReply::NotSmtp(what)) => {
+                return Err(self.misfit(Command::EndOfData, what.to_string()));
+            }
             Err(lost) => return Err(self.in_doubt(unwritten.unwrap_or(lost))),
         };
+        self.done.final_dot = Some(written_at.elapsed());
+        let behind = self.alone(&reply).await?;
         if self.denied_bdat(&reply) {
             let what = format!("the server offers CHUNKING and does not do it: {reply}");
             return Err(self.broken(Reply::absent(Command::EndOfData, what)));
         }
-        let (code, taken) = (reply.code, reply.is_success());
+        let taken = reply.is_success();
+        let closes = reply.code == 421 || behind.is_err();
         self.push(None, reply);
-        match code {
-            421 => Err(Ended(SubmissionEnd::Answered)),
-            _ if taken => Ok(()),
-            _ => self.reset().await,
+        match (closes, taken) {
+            (true, _) => Err(Ended(SubmissionEnd::Answered)),
+            (false, true) => Ok(()),
+            (false, false) => self.reset().await,
+        }
+    }
+
+    /// The reply to the content is one that can be, and no other came with it. A goodbye may.
+    async fn alone(&mut self, reply: &Reply) -> Result<Result<(), NoReply>, Ended> {
+        let offered = self.session.extensions.enhanced_status_codes;
+        let of_another = match reply.code {
+            200..=299 => offered && is_about_an_address(reply),
+            code => code < 400,
+        };
+        if of_another {
+            let what = format!("the content was answered with '{reply}'");
+            return Err(self.misfit(Command::EndOfData, what));
+        }
+        let behind = self.session.stream.quiet().await;
+        match &behind {
+            Err(NoReply::Unasked(more)) if more.as_ref().is_none_or(|it| it.code != 421) => {
+                let what = "the content was answered more than once";
+                Err(self.misfit(Command::EndOfData, what.to_owned()))
+            }
+            _ => Ok(behind),
         }
     }
 
     /// The server may have taken the message: all of it was on its way.
-    pub(super) fn in_doubt(&mut self, lost: NoReply) -> Ended {
+    fn in_doubt(&mut self, lost: NoReply) -> Ended {
         self.push(None, lost.into_reply(Command::EndOfData));
         Ended(SubmissionEnd::InDoubt)
     }
 
     /// Notes what the reply says of BDAT. True where it was denied.
     fn denied_bdat(&mut self, reply: &Reply) -> bool {
-        if self.bdat == Bdat::Unused {
+        if self.done.bdat == Bdat::Unused {
             return false;
         }
         let denied = denies_bdat(reply);
-        self.bdat = if denied { Bdat::Denied } else { Bdat::Answered };
+        self.done.bdat = if denied { Bdat::Denied } else { Bdat::Answered };
         denied
     }
 
-    /// A server that closes in the middle of the content often said why.
-    async fn content_stopped(&mut self, otherwise: Reply) -> Ended {
+    /// A server that closes in the middle of the content often said why. The end was not sent,
+    /// so 2yz cannot mean the message.
+    async fn content_stopped(&mut self, lost: NoReply) -> Ended {
         let wait = Wait::new(self.waits.quit, "timeout.quit");
-        let said = self.session.stream.read_reply(wait).await;
-        // The end was not sent, so 2yz cannot mean the message.
-        let refused = said.ok().filter(|reply| reply.code >= 400);
-        let Some(reply) = refused.map(|reply| reply.into_reply(Command::EndOfData)) else {
-            return self.broken(otherwise);
+        let said = match lost {
+            NoReply::Unasked(Some(reply)) => Ok(reply),
+            lost => self.session.stream.read_reply(wait).await.map_err(|_| lost),
         };
+        let reply = match said {
+            Ok(reply) => reply.into_reply(Command::EndOfData),
+            Err(lost) => return self.broken(lost.into_reply(Command::EndOfData)),
+        };
+        let chunked = self.done.bdat != Bdat::Unused;
+        if reply.code < 400 || (chunked && is_about_an_address(&reply)) {
+            let what = format!("'{reply}' came before the content was whole");
+            return self.misfit(Command::EndOfData, what);
+        }
         self.denied_bdat(&reply);
         self.broken(reply)
     }

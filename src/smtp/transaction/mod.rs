@@ -1,10 +1,9 @@
 //! One mail transaction (RFC 5321 section 3.3): MAIL, RCPT for each, DATA or BDAT, the content.
 
 mod handover;
+mod in_step;
 
 use std::time::Duration;
-
-use tokio::time::Instant;
 
 use crate::config::timeouts::Timeouts;
 use crate::domain::{
@@ -16,7 +15,7 @@ use crate::smtp::content::Form;
 use crate::smtp::dsn;
 use crate::smtp::pipelining::{Ahead, denies_the_order};
 use crate::smtp::refused_here::{refuse_by_extensions, refuse_recipient};
-use crate::smtp::session::{Readiness, Session};
+use crate::smtp::session::Session;
 use crate::smtp::stream::{NoReply, Wait};
 
 /// Recipients that are written ahead of their replies. More could fill both directions of
@@ -39,8 +38,8 @@ pub(super) struct Done {
     pub(super) end: SubmissionEnd,
     /// The session may carry another one.
     pub(super) reusable: bool,
-    /// The connection was gone, or said goodbye, before it took anything: a kept one that
-    /// the server had given up meanwhile.
+    /// A kept connection whose server had given it up meanwhile, or seems to have: another one
+    /// has to be asked.
     pub(super) stale: bool,
     /// What was written ahead of replies, and whether that went well.
     pub(super) ahead: Ahead,
@@ -48,6 +47,24 @@ pub(super) struct Done {
     pub(super) bdat: Bdat,
     /// How long the final dot waited for its reply, where there was one.
     pub(super) final_dot: Option<Duration>,
+    /// How the replies did not fit the commands.
+    pub(super) misfit: Option<String>,
+}
+
+impl Done {
+    /// What was answered without a transaction.
+    pub(super) fn answered(replies: Vec<CommandReply>) -> Self {
+        Self {
+            replies,
+            end: SubmissionEnd::Answered,
+            reusable: false,
+            stale: false,
+            ahead: Ahead::default(),
+            bdat: Bdat::default(),
+            final_dot: None,
+            misfit: None,
+        }
+    }
 }
 
 /// The connection is of no use any more; the last reply says why.
@@ -55,69 +72,42 @@ struct Ended(SubmissionEnd);
 
 /// Carries out one transaction. The caller has refused what [`refuse_locally`] refuses.
 pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>) -> Done {
+    let kept = session.transactions > 0;
     session.transactions += 1;
     let dsn = job.envelope.dsn.as_ref().filter(|_| session.extensions.dsn);
     let mut transaction = Transaction {
         session,
         dsn,
         waits,
-        replies: Vec::new(),
+        made_here: 0,
         accepted: 0,
-        behind: Behind::Nothing,
-        in_flight: None,
+        data_ahead: false,
+        end_written: false,
         gone: false,
-        ahead: Ahead::default(),
-        bdat: Bdat::default(),
-        final_dot: None,
+        done: Done::answered(Vec::new()),
     };
     let result = transaction.run(job).await;
-    transaction.session.smooth_at = transaction.was_smooth().then(Instant::now);
-    let (replies, gone, ahead) = (transaction.replies, transaction.gone, transaction.ahead);
-    let (bdat, final_dot) = (transaction.bdat, transaction.final_dot);
-    match result {
-        Ok(()) => Done {
-            replies,
-            end: SubmissionEnd::Answered,
-            reusable: true,
-            stale: false,
-            ahead,
-            bdat,
-            final_dot,
-        },
-        Err(Ended(end)) => Done {
-            stale: end == SubmissionEnd::Broken && is_goodbye_at_once(&replies, gone),
-            replies,
-            end,
-            reusable: false,
-            ahead,
-            bdat,
-            final_dot,
-        },
+    transaction.session.smooth = transaction.was_smooth();
+    let (gone, made_here) = (transaction.gone, transaction.made_here);
+    let mut done = transaction.done;
+    done.reusable = result.is_ok();
+    if let Err(Ended(end)) = result {
+        done.end = end;
     }
+    done.stale = kept && is_given_up(&done, &done.replies[made_here..], gone);
+    done
 }
 
-/// Nothing but a 421, or the end of the connection, in place of the reply to MAIL.
-fn is_goodbye_at_once(replies: &[CommandReply], gone: bool) -> bool {
-    let mut asked = replies
-        .iter()
-        .filter(|reply| reply.ordinal.is_none())
-        .map(|reply| &reply.reply);
-    match (asked.next(), asked.next()) {
-        (Some(only), None) => {
-            only.command == Command::Mail && (only.code == 421 || (only.code == 0 && gone))
-        }
-        _ => false,
-    }
-}
-
-/// What is written behind the recipients before they are answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Behind {
-    Nothing,
-    /// `DATA`.
-    Data,
-    /// `BDAT` with all of the content.
-    Content,
+/// Nothing but a 421, or the end of the connection, in place of the reply to MAIL. A refusal,
+/// too, may be a goodbye that crossed the command: one for good, or with the end behind it.
+fn is_given_up(done: &Done, said: &[CommandReply], gone: bool) -> bool {
+    let [only] = said else { return false };
+    let crossed = match only.reply.code {
+        0 => gone,
+        421 | 500.. => true,
+        code => code >= 400 && !done.reusable,
+    };
+    only.reply.command == Command::Mail && crossed
 }
 
 struct Transaction<'a> {
@@ -125,17 +115,16 @@ struct Transaction<'a> {
     /// What is asked for, where the relay offers it.
     dsn: Option<&'a DsnRequest>,
     waits: &'a Timeouts,
-    replies: Vec<CommandReply>,
+    /// So many replies were made here, before the server was asked.
+    made_here: usize,
     accepted: usize,
-    behind: Behind,
-    /// Since when the content is on its way without a reply to it: whatever else is seen of the
-    /// connection, the server may have taken the message.
-    in_flight: Option<Instant>,
+    /// `DATA` was written with the recipients.
+    data_ahead: bool,
+    /// The end of the content was written: the server may have taken the message.
+    end_written: bool,
     /// The other end closed the connection; a time-out is something else.
     gone: bool,
-    ahead: Ahead,
-    bdat: Bdat,
-    final_dot: Option<Duration>,
+    done: Done,
 }
 
 impl Transaction<'_> {
@@ -153,16 +142,13 @@ impl Transaction<'_> {
         if due.is_empty() && job.until != Command::Mail {
             return Ok(());
         }
+        self.made_here = self.done.replies.len();
         let taken = self.mail_and_recipients(job, &due).await?;
         if !taken || self.accepted == 0 {
-            self.behind_unwanted().await?;
+            self.data_unwanted().await?;
             return self.reset().await;
         }
-        if self.in_flight.is_some() {
-            return self.answer_to_content(None).await;
-        }
-        self.stand_in_step().await?;
-        if job.until == Command::EndOfData && self.session.extensions.chunking {
+        if job.until == Command::EndOfData && self.may_chunk() {
             return self.content(Form::Bdat, message, job.gate).await;
         }
         if job.until < Command::Data || !self.data().await? {
@@ -193,29 +179,21 @@ impl Transaction<'_> {
         job: Job<'_>,
         due: &[&ForwardPath],
     ) -> Result<bool, Ended> {
-        let group = if self.session.extensions.pipelining {
-            GROUP
-        } else {
-            1
-        };
-        let mut groups = due.chunks(group);
+        let pipelined = self.session.extensions.pipelining && !self.session.careful;
+        let mut groups = due.chunks(if pipelined { GROUP } else { 1 });
         let international = due.iter().any(|path| !path.address.is_ascii());
         let mail = self.mail_line(job.envelope, job.message, international);
         self.session.stream.queue(&mail);
         let mut pending: &[&ForwardPath] = &[];
-        if self.session.extensions.pipelining {
+        if pipelined {
             pending = groups.next().unwrap_or_default();
             self.queue_recipients(pending);
-            if groups.len() == 0 {
-                self.queue_behind(job)?;
+            if groups.len() == 0 && job.until == Command::EndOfData {
+                self.queue_data();
             }
         }
-        self.ahead.begin(1 + pending.len());
         let wait = Wait::new(self.waits.mail, "timeout.mail");
-        let unwritten = self.session.stream.flush(wait).await.err();
-        if self.behind == Behind::Content && unwritten.is_none() {
-            self.content_written(job.message);
-        }
+        let unwritten = self.write(Command::Mail, 1 + pending.len(), wait).await?;
         let reply = self.read(Command::Mail, None, wait, unwritten).await?;
         self.check_order(&reply)?;
         let taken = reply.is_success();
@@ -225,32 +203,34 @@ impl Transaction<'_> {
         }
         for group in groups {
             self.queue_recipients(group);
-            self.ahead.begin(group.len());
             let wait = Wait::new(self.waits.rcpt, "timeout.rcpt");
             // What the server said before it closed is still to be read.
-            let _unwritten = self.session.stream.flush(wait).await;
+            let _unwritten = self.write(Command::Rcpt, group.len(), wait).await?;
             self.recipient_replies(group, true).await?;
         }
         Ok(true)
     }
 
-    /// Where the transaction before had no refusal, what comes behind the recipients need not
-    /// wait for them.
-    fn queue_behind(&mut self, job: Job<'_>) -> Result<(), Ended> {
-        let Some(smooth_at) = self.session.smooth_at else {
-            return Ok(());
-        };
-        if job.until < Command::EndOfData {
-            return Ok(());
-        }
-        if !self.session.extensions.chunking {
+    /// Behind a transaction without a refusal DATA need not wait for the recipients.
+    fn queue_data(&mut self) {
+        if self.session.smooth && !self.offers_chunking() {
             self.session.stream.queue("DATA");
-            self.behind = Behind::Data;
-        } else if self.content_may_go_along(job.message, smooth_at) {
-            self.queue_content(job.message, job.gate)?;
-            self.behind = Behind::Content;
+            self.data_ahead = true;
         }
-        Ok(())
+    }
+
+    /// CHUNKING, where the reply to BDAT can be told from those before it.
+    fn offers_chunking(&self) -> bool {
+        let offered = &self.session.extensions;
+        offered.chunking && offered.enhanced_status_codes && !self.session.careful
+    }
+
+    /// Only a server that says 2.1.z to sender and recipients gets BDAT: where one of these
+    /// replies comes late, it cannot be taken for the one to BDAT.
+    fn may_chunk(&self) -> bool {
+        let said = &self.done.replies[self.made_here..];
+        let mut granted = said.iter().filter(|said| said.reply.is_success());
+        self.offers_chunking() && granted.all(|said| is_about_an_address(&said.reply))
     }
 
     /// `SMTPUTF8` (RFC 6531 section 3.4) only where it is needed: a server that has to pass the
@@ -297,11 +277,7 @@ impl Transaction<'_> {
         let wait = Wait::new(self.waits.rcpt, "timeout.rcpt");
         for path in group {
             if !count {
-                let dropped = self.session.stream.read_reply(wait).await;
-                // The refusal of MAIL stands and is an answer; the next use finds out.
-                if !dropped.is_ok_and(|reply| reply.code != 421) {
-                    return Err(Ended(SubmissionEnd::Answered));
-                }
+                self.drop_reply(wait).await?;
                 continue;
             }
             let reply = self
@@ -313,32 +289,35 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Nothing is granted behind a refused MAIL.
+    async fn drop_reply(&mut self, wait: Wait) -> Result<(), Ended> {
+        match self.session.stream.read_reply(wait).await {
+            Ok(reply) if reply.code < 400 => {
+                let what = "a recipient was accepted behind a refused sender";
+                Err(self.misfit(Command::Mail, what.to_owned()))
+            }
+            Ok(reply) if reply.code != 421 => Ok(()),
+            // The refusal of MAIL stands and is an answer.
+            _ => Err(Ended(SubmissionEnd::Answered)),
+        }
+    }
+
     /// A server that denies the order of commands that it offered to take says nothing about
     /// sender and recipient.
     fn check_order(&mut self, reply: &Reply) -> Result<(), Ended> {
-        // What became of content that is on its way is said behind this.
-        if self.in_flight.is_some() || !denies_the_order(reply) || !self.ahead.was_used() {
+        if !denies_the_order(reply) {
             return Ok(());
         }
-        self.ahead.out_of_step();
-        self.replies.pop();
+        if !self.done.ahead.was_used() {
+            return match reply.code {
+                300..=399 => Err(self.misfit(reply.command, format!("it said '{reply}'"))),
+                _ => Ok(()),
+            };
+        }
+        self.done.ahead.denied();
+        self.done.replies.truncate(self.made_here);
         let what = format!("the server offers PIPELINING and does not do it: {reply}");
         Err(self.broken(Reply::absent(reply.command, what)))
-    }
-
-    /// Where more was answered than asked, the next replies would be taken for one another's.
-    async fn stand_in_step(&mut self) -> Result<(), Ended> {
-        let asked_more = self.behind != Behind::Nothing || !self.ahead.was_used();
-        if asked_more || !self.session.stream.has_leftover() {
-            return Ok(());
-        }
-        let wait = Wait::new(self.waits.quit, "timeout.quit");
-        // A goodbye may come unasked.
-        self.read(Command::Data, None, wait, None).await?;
-        self.ahead.out_of_step();
-        self.replies.pop();
-        let what = "the server answered more commands than it was asked (PIPELINING)";
-        Err(self.broken(Reply::absent(Command::Rcpt, what)))
     }
 
     /// DATA goes alone, after all replies to RCPT, unless the transaction before had no
@@ -347,34 +326,36 @@ impl Transaction<'_> {
     async fn data(&mut self) -> Result<bool, Ended> {
         let wait = Wait::new(self.waits.data, "timeout.data");
         let mut unwritten = None;
-        if self.behind == Behind::Nothing {
-            self.ahead.begin(1);
+        if !self.data_ahead {
             self.session.stream.queue("DATA");
-            unwritten = self.session.stream.flush(wait).await.err();
+            unwritten = self.write(Command::Data, 1, wait).await?;
         }
         let reply = self.read(Command::Data, None, wait, unwritten).await?;
-        if self.behind == Behind::Data && reply.code >= 400 {
+        if self.data_ahead && reply.code >= 400 {
             self.check_order(&reply)?;
         }
-        if reply.code / 100 == 2 {
-            self.ahead.out_of_step();
-            let what = "the server answered DATA with 2yz where 354 was expected";
-            return Err(self.broken(Reply::absent(Command::Data, what)));
+        match reply.code {
+            200..=299 => {
+                let what = "the server answered DATA with 2yz where 354 was expected";
+                Err(self.misfit(Command::Data, what.to_owned()))
+            }
+            code => Ok(code / 100 == 3),
         }
-        Ok(reply.code / 100 == 3)
     }
 
-    /// The reply to a DATA or BDAT that nobody was accepted for says nothing about the message.
-    /// A server that waits for content all the same gets none: RFC 2920 section 3.1 would send
-    /// it a lone dot, but a closed connection cannot become an empty message.
-    async fn behind_unwanted(&mut self) -> Result<(), Ended> {
-        let wait = match self.behind {
-            Behind::Nothing => return Ok(()),
-            Behind::Data => Wait::new(self.waits.data, "timeout.data"),
-            Behind::Content => Wait::new(self.waits.end_of_data, "timeout.end_of_data"),
-        };
-        self.bdat = Bdat::Unused;
+    /// The reply to a DATA that nobody was accepted for says nothing about the message. A server
+    /// that waits for content all the same gets none: RFC 2920 section 3.1 would send it a lone
+    /// dot, but a closed connection cannot become an empty message.
+    async fn data_unwanted(&mut self) -> Result<(), Ended> {
+        if !self.data_ahead {
+            return Ok(());
+        }
+        let wait = Wait::new(self.waits.data, "timeout.data");
         match self.session.stream.read_reply(wait).await {
+            Ok(reply) if reply.code < 300 => {
+                let what = "the server answered DATA with 2yz behind refused recipients";
+                Err(self.misfit(Command::Data, what.to_owned()))
+            }
             Ok(refused) if refused.code >= 400 && refused.code != 421 => Ok(()),
             _ => Err(Ended(SubmissionEnd::Answered)),
         }
@@ -382,63 +363,39 @@ impl Transaction<'_> {
 
     /// All that was asked was granted.
     fn was_smooth(&self) -> bool {
-        let end = self.replies.last().map(|last| last.reply.command);
+        let replies = &self.done.replies;
+        let end = replies.last().map(|last| last.reply.command);
         let granted = |reply: &Reply| matches!(reply.code, 200..=399);
-        end == Some(Command::EndOfData) && self.replies.iter().all(|it| granted(&it.reply))
+        end == Some(Command::EndOfData) && replies.iter().all(|it| granted(&it.reply))
     }
 
-    /// Leaves the session clean for the next transaction. The reply is read when there is one.
+    /// Leaves the session clean for the next transaction. What was refused stands where RSET is
+    /// answered as it has to be, or not at all.
     async fn reset(&mut self) -> Result<(), Ended> {
+        // The reply to it looks like one to BDAT.
+        self.session.extensions.chunking = false;
+        let answered = Err(Ended(SubmissionEnd::Answered));
         let wait = Wait::new(self.waits.command, "timeout.command");
         self.session.stream.queue("RSET");
-        self.session.readiness = Readiness::ResetPending;
-        match self.session.stream.flush(wait).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(Ended(SubmissionEnd::Answered)),
-        }
-    }
-
-    /// Reads and records one reply. Where none comes, or a 421, the transaction is over.
-    async fn read(
-        &mut self,
-        command: Command,
-        ordinal: Option<u32>,
-        wait: Wait,
-        unwritten: Option<NoReply>,
-    ) -> Result<Reply, Ended> {
-        let wait = match unwritten {
-            Some(_) => Wait::new(self.waits.quit, "timeout.quit"),
-            None => wait,
+        let reply = match self.session.stream.flush(wait).await {
+            Ok(()) => self.session.stream.read_reply(wait).await,
+            Err(lost) => Err(lost),
         };
-        match self.session.stream.read_reply(wait).await {
-            Ok(reply) => {
-                let reply = reply.into_reply(command);
-                tracing::trace!(%command, code = reply.code, "asked and answered");
-                self.push(ordinal, reply.clone());
-                self.ahead.answered(&reply);
-                if reply.code == 421 {
-                    return Err(Ended(SubmissionEnd::Broken));
-                }
-                Ok(reply)
-            }
-            Err(lost) => {
-                if self.in_flight.is_some() {
-                    return Err(self.in_doubt(lost));
-                }
-                let lost = unwritten.unwrap_or(lost);
-                self.ahead.lost(&lost);
-                self.gone = matches!(lost, NoReply::Closed | NoReply::Broke(_));
-                Err(self.broken(lost.into_reply(command)))
-            }
+        let found = match reply {
+            Ok(reply) => reply.into_reply(Command::Rset),
+            Err(lost @ NoReply::Unasked(_)) => lost.into_reply(Command::Rset),
+            Err(_) => return answered,
+        };
+        match found.code {
+            200..=299 if !is_about_an_address(&found) => Ok(()),
+            421 => answered,
+            400.. if self.session.careful => answered,
+            _ => Err(self.misfit(Command::Rcpt, format!("behind a refusal, RSET: {found}"))),
         }
     }
+}
 
-    fn broken(&mut self, what: Reply) -> Ended {
-        self.push(None, what);
-        Ended(SubmissionEnd::Broken)
-    }
-
-    fn push(&mut self, ordinal: Option<u32>, reply: Reply) {
-        self.replies.push(CommandReply { ordinal, reply });
-    }
+/// x.1.z (RFC 3463 section 3.2), which servers say to MAIL and RCPT.
+fn is_about_an_address(reply: &Reply) -> bool {
+    reply.enhanced.is_some_and(|code| code.subject == 1)
 }

@@ -1,0 +1,77 @@
+//! A relay whose replies did not fit the commands gets DATA, one command at a time, for a while:
+//! there each reply is waited for, and 354 answers nothing but DATA.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long at first; twice as long each time that it happens again.
+const FIRST: Duration = Duration::from_secs(10 * 60);
+
+/// How long at most.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is known of one relay, for as long as this process runs.
+#[derive(Debug, Default)]
+pub(super) struct Caution(Mutex<Option<Spell>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Spell {
+    until: Instant,
+    length: Duration,
+}
+
+impl Caution {
+    /// True: one command at a time, and DATA.
+    pub(super) fn is_due(&self) -> bool {
+        self.spell()
+            .is_some_and(|spell| Instant::now() < spell.until)
+    }
+
+    /// Begins it, or begins it again.
+    pub(super) fn begin(&self, relay: &str, found: &str) {
+        let mut spell = self.spell();
+        let length = spell.map_or(FIRST, |last| next(last, Instant::now()));
+        let until = Instant::now() + length;
+        *spell = Some(Spell { until, length });
+        drop(spell);
+        tracing::warn!(
+            relay,
+            found,
+            minutes = length.as_secs() / 60,
+            "replies of the relay do not fit the commands"
+        );
+    }
+
+    fn spell(&self) -> MutexGuard<'_, Option<Spell>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What connections of the same moment find counts once.
+fn next(last: Spell, now: Instant) -> Duration {
+    match now < last.until {
+        true => last.length,
+        false => (last.length * 2).min(LONGEST),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lasts_longer_each_time_and_ends() {
+        let caution = Caution::default();
+        assert!(!caution.is_due());
+        for minutes in [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440] {
+            caution.begin("r", "a spare reply");
+            caution.begin("r", "another connection's");
+            tokio::time::advance(Duration::from_secs(minutes * 60 - 1)).await;
+            assert!(caution.is_due(), "{minutes}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!caution.is_due(), "{minutes}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What arrives unasked is the reply to nothing: the next message goes over a new connection, and
+//! nothing counts as taken, or as refused for good, by a reply that was not its own.
+
+use std::sync::Arc;
+
+use sendport::domain::{Command, SubmissionEnd};
+use sendport::relay::Relay;
+use tokio::sync::Barrier;
+
+use crate::support::certificates::TestAuthority;
+use crate::support::client::{last_reply, relay, said_to, submit};
+use crate::support::scripted_peer::{
+    Chunk, ClientGoes, Content, Expect, Peer, Step, Tls, good_transaction, hello, send, then,
+};
+
+const SETTINGS: &str = "tls = \"none\"";
+const OVER_TLS: &str = "tls = \"implicit\"\nverify_certificate = false";
+
+fn bye() -> [Step; 2] {
+    [Expect("QUIT"), send("221 bye")]
+}
+
+async fn the_next_goes_over_a_new_connection(spare: &str, settings: &str, begin: &[Step]) {
+    let idle = Arc::new(Barrier::new(2));
+    let spare = [
+        Step::Meet(Arc::clone(&idle)),
+        send(spare),
+        Step::Meet(Arc::clone(&idle)),
+        ClientGoes,
+    ];
+    let open = |offers| then(begin.to_vec(), then(hello(offers), good_transaction()));
+    let first = then(open(&["PIPELINING"]), spare);
+    let second = then(open(&["PIPELINING"]), bye());
+    let server = TestAuthority::new().issue(&["127.0.0.1"]);
+    let peer = Peer::start_with(vec![first, second], Some(server.acceptor())).await;
+    let relay = relay(peer.address, settings);
+    assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
+    idle.wait().await;
+    idle.wait().await;
+    let report = submit(&relay, &["b@example.test"]).await;
+    assert!(report.is_accepted(), "{report:?}");
+    assert_eq!(report.replies.len(), 4, "of the new one alone: {report:?}");
+    relay.close().await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn on_an_idle_connection() {
+    for spare in [
+        "554 5.4.7 idle too long",
+        "451 4.7.0 Timeout waiting for client input",
+        "550 5.1.1 unknown",
+        "250 2.0.0 ok",
+        "354 go",
+        "250-half",
+        "garbage",
+    ] {
+        the_next_goes_over_a_new_connection(spare, SETTINGS, &[]).await;
+        the_next_goes_over_a_new_connection(spare, OVER_TLS, &[Tls]).await;
+    }
+}
+
+/// The replies come slowly, so that content is written before the reply to RCPT is there.
+#[tokio::test]
+async fn a_late_reply_to_a_recipient_is_not_the_one_to_bdat() {
+    let offers = ["CHUNKING", "ENHANCEDSTATUSCODES"];
+    let shifted = [
+        Expect("MAIL"),
+        send("250 2.1.0 ok"),
+        Expect("RCPT"),
+        send("250 2.1.5 spare"),
+        Chunk,
+        send("250 2.1.5 ok"),
+        send("554 5.7.1 refused"),
+        ClientGoes,
+    ];
+    let refused = [
+        Expect("MAIL"),
+        send("250 2.1.0 ok"),
+        Expect("RCPT"),
+        send("250 2.1.5 ok"),
+        Expect("DATA"),
+        send("354 go"),
+        Content,
+        send("554 5.7.1 refused"),
+        Expect("RSET"),
+        send("250 2.0.0 ok"),
+    ];
+    let refused = then(then(hello(&offers), refused), bye());
+    let peer = Peer::start(vec![then(hello(&offers), shifted), refused]).await;
+    let relay = relay(peer.address, SETTINGS);
+    let report = submit(&relay, &["a@example.test"]).await;
+    assert!(!report.is_accepted(), "{report:?}");
+    assert_eq!(report.end, SubmissionEnd::InDoubt);
+    assert_eq!(report.replies.len(), 1, "none of them is anybody's");
+    let again = submit(&relay, &["a@example.test"]).await;
+    assert_eq!(again.end, SubmissionEnd::Answered);
+    assert_eq!(last_reply(&again).0.to_string(), "554 5.7.1 refused");
+    relay.close().await;
+    peer.finish().await;
+}
+
+/// Without enhanced codes 354 tells the replies apart.
+#[tokio::test]
+async fn a_late_reply_to_a_recipient_is_not_the_one_to_data() {
+    let shifted = [
+        Expect("MAIL"),
+        send("250 ok"),
+        Expect("RCPT"),
+        send("250 spare"),
+        Expect("DATA"),
+        send("250 ok"),
+        ClientGoes,
+    ];
+    let mut refused = good_transaction();
+    refused.pop();
+    let refused = [send("554 refused"), Expect("RSET"), send("250 ok")]
+        .into_iter()
+        .fold(then(hello(&["CHUNKING"]), refused), |steps, step| {
+            then(steps, [step])
+        });
+    let first = then(hello(&["CHUNKING"]), shifted);
+    let peer = Peer::start(vec![first, then(refused, bye())]).await;
+    let relay = relay(peer.address, SETTINGS);
+    let report = submit(&relay, &["a@example.test"]).await;
+    assert_eq!(report.end, SubmissionEnd::Answered);
+    assert_eq!(last_reply(&report).0.to_string(), "554 refused");
+    relay.close().await;
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn two_answers_to_the_content_leave_it_in_doubt() {
+    let mut twice = good_transaction();
+    twice.pop();
+    let answers = Step::Send(b"550 5.7.1 no\r\n250 2.0.0 taken\r\n".to_vec());
+    let twice = then(then(hello(&[]), twice), [answers, ClientGoes]);
+    let peer = Peer::start(vec![twice]).await;
+    let report = submit(&relay(peer.address, SETTINGS), &["a@example.test"]).await;
+    assert_eq!(report.end, SubmissionEnd::InDoubt, "{report:?}");
+    let (last, _) = last_reply(&report);
+    assert_eq!((last.command, last.code), (Command::EndOfData, 0));
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn a_goodbye_behind_the_answer_is_none() {
+    let mut goodbye = good_transaction();
+    goodbye.pop();
+    let answers = Step::Send(b"250 2.0.0 taken\r\n421 4.3.2 bye\r\n".to_vec());
+    let first = then(then(hello(&[]), goodbye), [answers, ClientGoes]);
+    let second = then(then(hello(&[]), good_transaction()), bye());
+    let peer = Peer::start(vec![first, second]).await;
+    let relay = relay(peer.address, SETTINGS);
+    for _ in 0..2 {
+        assert!(submit(&relay, &["a@example.test"]).await.is_accepted());
+    }
+    relay.close().await;
+    peer.finish().await;
+}
+
+/// The second recipient's refusal would be everybody's, and the first one's the second's.
+#[tokio::test]
+async fn nobody_is_refused_by_the_reply_to_another() {
+    let shifted = [
+        Expect("MAIL"),
+        send("250 ok"),
+        Expect("RCPT TO:<a@"),
+        send("250 spare"),
+        Expect("RCPT TO:<b@"),
+        send("550 5.1.1 a is unknown"),
+        Expect("DATA"),
+        send("250 b is known"),
+        ClientGoes,
+    ];
+    let honest = [
+        Expect("MAIL"),
+        send("250 ok"),
+        Expect("RCPT TO:<a@"),
+        send("550 5.1.1 a is unknown"),
+        Expect("RCPT TO:<b@"),
+        send("250 b is known"),
+        Expect("DATA"),
+        send("354 go"),
+        Content,
+        send("250 taken"),
+    ];
+    let second = then(then(hello(&[]), honest), bye());
+    let peer = Peer::start(vec![then(hello(&[]), shifted), second]).await;
+    let relay = relay(peer.address, SETTINGS);
+    let report = submit(&relay, &["a@example.test", "b@example.test"]).await;
+    assert!(report.is_accepted(), "{report:?}");
+    assert_eq!(said_to(&report, 0), "550 5.1.1 a is unknown");
+    assert_eq!(said_to(&report, 1), "250 b is known");
+    relay.close().await;
+    peer.finish().await;
+}
+
+/// RSET shows that the refusal of DATA was not the reply to DATA.
+#[tokio::test]
+async fn a_refusal_stands_only_where_rset_is_answered_in_step() {
+    let shifted = [
+        Expect("MAIL"),
+        send("250 ok"),
+        Expect("RCPT"),
+        send("250 spare"),
+        Expect("DATA"),
+        send("550 5.1.1 unknown"),
+        Expect("RSET"),
+        send("503 5.5.1 no valid recipients"),
+        ClientGoes,
+    ];
+    let second = then(then(hello(&[]), good_transaction()), bye());
+    let peer = Peer::start(vec![then(hello(&[]), shifted), second]).await;
+    let relay = relay(peer.address, SETTINGS);
+    let report = submit(&relay, &["a@example.test"]).await;
+    assert!(report.is_accepted(), "{report:?}");
+    relay.close().await;
+    peer.finish().await;
+}
