@@ -2,6 +2,8 @@
 
 mod handover;
 mod in_step;
+#[cfg(test)]
+mod reply_streams;
 
 use std::time::Duration;
 
