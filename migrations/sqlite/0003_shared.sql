@@ -31,8 +31,10 @@ CREATE TABLE RelaySignIn (
     ReplyCode          INTEGER,
     EnhancedStatusCode TEXT,
     ReplyText          TEXT,
+    -- Sign-ins in a row that the relay did not answer.
+    Unanswered         INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (Relay, Secret),
-    CONSTRAINT CK_RelaySignIn_State CHECK (State IN ('trying', 'accepted', 'refused'))
+    CONSTRAINT CK_RelaySignIn_State CHECK (State IN ('trying', 'accepted', 'refused', 'unanswered'))
 ) STRICT, WITHOUT ROWID;
 
 -- What was submitted, octet by octet, where the configuration asks for it. Tied to no alert: a

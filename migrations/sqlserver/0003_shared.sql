@@ -64,8 +64,10 @@ CREATE TABLE sendport.RelaySignIn (
     ReplyCode          int NULL,
     EnhancedStatusCode nvarchar(16) NULL,
     ReplyText          nvarchar(max) NULL,
+    -- Sign-ins in a row that the relay did not answer.
+    Unanswered         int NOT NULL CONSTRAINT DF_RelaySignIn_Unanswered DEFAULT 0,
     CONSTRAINT PK_RelaySignIn PRIMARY KEY (Relay, Secret),
-    CONSTRAINT CK_RelaySignIn_State CHECK (State IN (N'trying', N'accepted', N'refused'))
+    CONSTRAINT CK_RelaySignIn_State CHECK (State IN (N'trying', N'accepted', N'refused', N'unanswered'))
 );
 GO
 -- What was submitted, octet by octet, where the configuration asks for it. Tied to no alert: a

@@ -1,5 +1,6 @@
-//! Whether a password may be tried now: one refused is not tried again by another connection,
-//! instance or mechanism until it changed or a quarter of an hour passed.
+//! Whether a password may be tried now: one refused, or twice in a row not answered, is not tried
+//! again by another connection, instance or mechanism until it changed or a quarter of an hour
+//! passed.
 
 use std::time::Duration;
 
@@ -27,9 +28,9 @@ pub enum SignInTurn {
     Alone,
     /// Another instance is trying it.
     Wait,
-    /// It was refused, by this instance or another.
+    /// It was refused, or twice in a row not answered, to this instance or another.
     Refused {
-        /// What the relay said.
+        /// What the relay said, or what happened.
         reply: Reply,
         /// When it may be tried again.
         retry_in: Duration,
@@ -43,6 +44,9 @@ pub enum SignInVerdict {
     Accepted,
     /// Refused for good (RFC 4954 section 6: 5yz): nobody tries it again for now.
     Refused(Reply),
-    /// It ended without a word about the secret: a lost connection, 454.
-    Unknown,
+    /// It was tried, and the relay answered neither 2yz nor 5yz: a lost connection, a time-out,
+    /// 421, 454. The second in a row counts as a refusal: who locks accounts may do it like this.
+    Unanswered(Reply),
+    /// It was not tried: the session ended before AUTH.
+    Untried,
 }

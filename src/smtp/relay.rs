@@ -204,14 +204,14 @@ impl SmtpRelay {
             (None, Ok(session)) => (self.sign_in.turn(attempt_end).await?, session),
             (None, Err(not_ready)) => return Err(not_ready),
             (Some(turn), Err(not_ready)) => {
-                turn.note(&Err(not_ready.clone())).await;
+                turn.note(&Err(not_ready.clone()), false).await;
                 return Err(not_ready);
             }
         };
         let begun = Instant::now();
         let result = session.sign_in(credentials, waits).await;
         self.tell_sign_in(&result, begun);
-        turn.note(&result).await;
+        turn.note(&result, session.stream.auth_tried).await;
         result.map(|()| session)
     }
 

@@ -1,10 +1,11 @@
-//! Keeps a refused password from being tried again and again until the account is locked.
+//! Keeps a refused password from being tried again and again until the account is locked. A relay
+//! that twice in a row does not answer counts as one that refuses: some lock accounts like that.
 //!
 //! Until one sign-in has succeeded one goes at a time, here by a lock and among all instances
 //! by the [`SignInLedger`]; later only the sign-ins themselves go one after the other, so that
 //! ten connections that open at once do not present a password ten times that has become wrong.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as Cell, MutexGuard as CellGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,13 +35,15 @@ pub(super) struct SignInGuard {
     /// The secret was right the last time.
     proven: AtomicBool,
     refused: Cell<Option<Refused>>,
+    /// So many in a row were not accepted.
+    failures: AtomicU32,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The last one that ended without a word about the secret: who waited meanwhile gets the
-    /// same answer, or a relay that does not answer would stop them one after the other.
+    /// The last one that was neither accepted nor refused: who waited meanwhile gets the same
+    /// answer, or a relay that does not answer would stop them one after the other.
     failed: Option<(Instant, NotReady)>,
 }
 
@@ -68,6 +71,7 @@ impl SignInGuard {
             clock,
             proven: AtomicBool::new(false),
             refused: Cell::default(),
+            failures: AtomicU32::new(0),
             state: Mutex::default(),
         }
     }
@@ -104,7 +108,23 @@ impl SignInGuard {
     pub(super) fn change(&self, secret: String) {
         self.key().secret = secret;
         self.proven.store(false, Ordering::Relaxed);
+        self.failures.store(0, Ordering::Relaxed);
         *self.refused() = None;
+    }
+
+    fn accepted(&self) -> SignInVerdict {
+        self.proven.store(true, Ordering::Relaxed);
+        self.failures.store(0, Ordering::Relaxed);
+        SignInVerdict::Accepted
+    }
+
+    /// A refusal rests at once, what was not answered the second time in a row.
+    fn failed(&self, answer: &NotReady) {
+        self.proven.store(false, Ordering::Relaxed);
+        let before = self.failures.fetch_add(1, Ordering::Relaxed);
+        if is_refusal(answer) || before > 0 {
+            self.rest(SIGN_IN_REST, held_back(answer.reply.clone()));
+        }
     }
 
     /// The refusal, while it is fresh.
@@ -132,7 +152,12 @@ impl SignInGuard {
         let key = self.key().clone();
         loop {
             match self.ledger.begin(&key).await {
-                Ok(SignInTurn::Free | SignInTurn::Alone) => break,
+                Ok(SignInTurn::Alone) => break,
+                // Another instance was accepted meanwhile.
+                Ok(SignInTurn::Free) => {
+                    self.failures.store(0, Ordering::Relaxed);
+                    break;
+                }
                 Ok(SignInTurn::Wait) => tokio::time::sleep(ASK_EVERY).await,
                 Ok(SignInTurn::Refused { reply, retry_in }) => {
                     let answer = held_back(reply);
@@ -159,23 +184,23 @@ impl State {
 }
 
 impl Turn<'_> {
-    /// Notes how it went, here and in the ledger.
-    pub(super) async fn note(mut self, result: &Result<(), NotReady>) {
-        let proven = &self.guard.proven;
+    /// Notes how it went, here and in the ledger. `tried`: the relay saw an AUTH.
+    pub(super) async fn note(mut self, result: &Result<(), NotReady>, tried: bool) {
         let verdict = match result {
-            Ok(()) => {
-                proven.store(true, Ordering::Relaxed);
-                SignInVerdict::Accepted
-            }
+            Ok(()) => self.guard.accepted(),
             Err(answer) if is_refusal(answer) => {
-                proven.store(false, Ordering::Relaxed);
-                let held_back = held_back(answer.reply.clone());
-                self.guard.rest(SIGN_IN_REST, held_back);
+                self.guard.failed(answer);
                 SignInVerdict::Refused(answer.reply.clone())
             }
             Err(answer) => {
                 self.state.failed = Some((Instant::now(), answer.clone()));
-                SignInVerdict::Unknown
+                match tried {
+                    true => {
+                        self.guard.failed(answer);
+                        SignInVerdict::Unanswered(answer.reply.clone())
+                    }
+                    false => SignInVerdict::Untried,
+                }
             }
         };
         if let Err(error) = self.guard.ledger.end(&self.key, verdict).await {
@@ -189,12 +214,11 @@ pub(super) fn is_refusal(answer: &NotReady) -> bool {
     answer.reply.command == Command::Auth && answer.reply.is_permanent()
 }
 
+/// What was not answered may be the relay's fault: the table of replies knows.
 fn held_back(mut reply: Reply) -> NotReady {
     reply.text += " (not tried again for 15 minutes, so that the account is not locked)";
-    NotReady {
-        reply,
-        fault: Some(Fault::Configuration),
-    }
+    let fault = reply.is_permanent().then_some(Fault::Configuration);
+    NotReady { reply, fault }
 }
 
 fn unknown(what: &str) -> NotReady {

@@ -184,6 +184,8 @@ pub(super) struct Stream {
     onlooker: Onlooker,
     /// While a sign-in lasts.
     pub(super) secrets: SecretsSaid,
+    /// The server may have seen an AUTH.
+    pub(super) auth_tried: bool,
 }
 
 impl Stream {
@@ -198,6 +200,7 @@ impl Stream {
             attempt_end: None,
             onlooker,
             secrets: SecretsSaid::default(),
+            auth_tried: false,
         }
     }
 

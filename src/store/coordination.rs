@@ -50,8 +50,8 @@ pub trait Coordination: Send + Sync {
     /// [`Coordination::end_sign_in`], until the lease of the one that tries has run out, or for
     /// [`SIGN_IN_LIMIT`]. An `instance` asks for itself once at a time: where it asks again before it
     /// has ended, it did not hear the answer, and gets the turn that it has. A
-    /// refusal stands for [`SIGN_IN_REST`](crate::domain::SIGN_IN_REST); then one may try again. `instance` is `None` for a
-    /// command that is not a running service.
+    /// refusal stands for [`SIGN_IN_REST`](crate::domain::SIGN_IN_REST); then one may try again.
+    /// `instance` is `None` for a command that is not a running service.
     async fn begin_sign_in(
         &self,
         instance: Option<InstanceId>,
@@ -59,8 +59,9 @@ pub trait Coordination: Send + Sync {
     ) -> Result<SignInTurn, StoreError>;
 
     /// Notes how a sign-in ended. What the relay said counts, whoever has the turn now;
-    /// [`SignInVerdict::Unknown`] gives back the turn of this very `instance` and leaves what was
-    /// known before it. Rows of other secrets of the relay that were not touched for a day are
+    /// [`SignInVerdict::Untried`] gives back the turn of this very `instance` and leaves what was
+    /// known before it. [`SignInVerdict::Unanswered`] is a refusal where the one before it was not
+    /// accepted either; the first makes the others ask for turns again. Rows of other secrets of the relay that were not touched for a day are
     /// dropped when something is learned.
     async fn end_sign_in(
         &self,

@@ -185,7 +185,10 @@ macro_rules! scenarios {
                 an_accepted_secret_is_free_for_all;
                 a_refused_secret_rests_for_a_quarter_of_an_hour;
                 a_secret_that_was_right_can_be_refused;
-                whoever_learns_nothing_gives_the_turn_back;
+                whoever_did_not_try_gives_the_turn_back;
+                the_second_that_is_not_answered_counts_as_a_refusal;
+                one_that_is_not_answered_takes_freedom_away;
+                one_behind_a_refusal_is_the_second;
                 who_did_not_hear_of_its_turn_asks_again;
                 an_earlier_refusal_stays_readable;
                 who_dies_while_it_tries_is_not_waited_for;

@@ -81,7 +81,7 @@ pub(crate) async fn an_accepted_secret_is_free_for_all(f: &dyn Fixture) {
     end(&store, a, "right", SignInVerdict::Accepted).await;
     for instance in [Some(a), Some(b), None] {
         assert_eq!(begin(&store, instance, "right").await, SignInTurn::Free);
-        end(&store, instance, "right", SignInVerdict::Unknown).await;
+        end(&store, instance, "right", SignInVerdict::Untried).await;
     }
     f.advance(minutes(60 * 24 * 20)).await;
     assert_eq!(begin(&store, None, "right").await, SignInTurn::Free);
@@ -119,16 +119,89 @@ pub(crate) async fn a_secret_that_was_right_can_be_refused(f: &dyn Fixture) {
     assert!(matches!(turn, SignInTurn::Refused { .. }), "{turn:?}");
 }
 
-pub(crate) async fn whoever_learns_nothing_gives_the_turn_back(f: &dyn Fixture) {
+pub(crate) async fn whoever_did_not_try_gives_the_turn_back(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
-    end(&store, b, "s", SignInVerdict::Unknown).await;
+    end(&store, b, "s", SignInVerdict::Untried).await;
     assert_eq!(begin(&store, b, "s").await, SignInTurn::Wait, "it is a's");
-    end(&store, a, "s", SignInVerdict::Unknown).await;
+    end(&store, a, "s", SignInVerdict::Untried).await;
     assert_eq!(begin(&store, None, "s").await, SignInTurn::Alone);
-    end(&store, None, "s", SignInVerdict::Unknown).await;
+    end(&store, None, "s", SignInVerdict::Untried).await;
     assert_eq!(f.rows("RelaySignIn", "1 = 1").await, 0);
+}
+
+fn hang_up() -> Reply {
+    Reply::absent(Command::Auth, "the server closed the connection")
+}
+
+async fn leave_unanswered(store: &Arc<dyn Store>, instance: Option<InstanceId>, said: Reply) {
+    assert_eq!(begin(store, instance, "s").await, SignInTurn::Alone);
+    end(store, instance, "s", SignInVerdict::Unanswered(said)).await;
+}
+
+pub(crate) async fn the_second_that_is_not_answered_counts_as_a_refusal(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    leave_unanswered(&store, Some(a), hang_up()).await;
+    assert_eq!(f.rows("RelaySignIn", "State = 'unanswered'").await, 1);
+    let busy = Reply::new(Command::Auth, 421, None, "not now");
+    leave_unanswered(&store, None, busy.clone()).await;
+    for instance in [Some(a), Some(b), None] {
+        let SignInTurn::Refused { reply, retry_in } = begin(&store, instance, "s").await else {
+            panic!("it rests");
+        };
+        assert_eq!(reply, busy);
+        let off = retry_in.abs_diff(minutes(15));
+        assert!(off < Duration::from_secs(20), "{retry_in:?}");
+    }
+    // And each later one at once.
+    for _ in 0..2 {
+        f.advance(minutes(15)).await;
+        let c = instance(&store, "c").await;
+        leave_unanswered(&store, Some(c), hang_up()).await;
+        let turn = begin(&store, None, "s").await;
+        assert!(
+            matches!(&turn, SignInTurn::Refused { reply, .. } if *reply == hang_up()),
+            "{turn:?}"
+        );
+    }
+    f.advance(minutes(15)).await;
+    assert_eq!(begin(&store, None, "s").await, SignInTurn::Alone);
+    end(&store, None, "s", SignInVerdict::Accepted).await;
+    assert_eq!(begin(&store, None, "s").await, SignInTurn::Free);
+    end(&store, None, "s", SignInVerdict::Unanswered(hang_up())).await;
+    assert_eq!(
+        begin(&store, None, "s").await,
+        SignInTurn::Alone,
+        "the first again"
+    );
+}
+
+pub(crate) async fn one_that_is_not_answered_takes_freedom_away(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
+    end(&store, a, "s", SignInVerdict::Accepted).await;
+    assert_eq!(begin(&store, a, "s").await, SignInTurn::Free);
+    end(&store, a, "s", SignInVerdict::Unanswered(hang_up())).await;
+    assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
+    assert_eq!(begin(&store, b, "s").await, SignInTurn::Wait);
+    // Not tried: the next one is the second all the same.
+    end(&store, a, "s", SignInVerdict::Untried).await;
+    leave_unanswered(&store, Some(b), hang_up()).await;
+    let turn = begin(&store, a, "s").await;
+    assert!(matches!(turn, SignInTurn::Refused { .. }), "{turn:?}");
+}
+
+pub(crate) async fn one_behind_a_refusal_is_the_second(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    refuse(&store, a, "s").await;
+    f.advance(minutes(16)).await;
+    leave_unanswered(&store, None, hang_up()).await;
+    let turn = begin(&store, None, "s").await;
+    assert!(matches!(turn, SignInTurn::Refused { .. }), "{turn:?}");
 }
 
 pub(crate) async fn who_did_not_hear_of_its_turn_asks_again(f: &dyn Fixture) {
@@ -151,7 +224,7 @@ pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {
     let a = instance(&store, "a").await;
     for _ in 0..2 {
         assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
-        end(&store, a, "s", SignInVerdict::Unknown).await;
+        end(&store, a, "s", SignInVerdict::Untried).await;
         let stands = f.rows("RelaySignIn", "State = 'refused' AND ReplyCode = 535");
         assert_eq!(stands.await, 1);
     }

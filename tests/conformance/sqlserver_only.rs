@@ -131,7 +131,7 @@ async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
         relay: "mail".to_owned(),
         secret: "0123abcd".to_owned(),
     };
-    for verdict in [SignInVerdict::Unknown, SignInVerdict::Accepted] {
+    for verdict in [SignInVerdict::Untried, SignInVerdict::Accepted] {
         let turn = store.begin_sign_in(Some(instance), &key).await;
         assert_eq!(turn.expect("begin"), SignInTurn::Alone);
         let ended = store.end_sign_in(Some(instance), &key, &verdict).await;

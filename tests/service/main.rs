@@ -21,6 +21,7 @@ mod support {
     pub(crate) mod received;
     pub(crate) mod recording_peer;
     pub(crate) mod scripted_peer;
+    pub(crate) mod silent_about_auth;
     pub(crate) mod slapd;
 }
 
@@ -68,6 +69,7 @@ mod templates_stay_at_their_version;
 mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;
 mod thirty_seven_of_a_hundred_refused;
+mod unanswered_password_is_tried_twice;
 mod useless_certificates_let_nothing_out;
 mod who_has_no_good_certificate_gets_nothing;
 mod wrong_input_is_explained;

@@ -7,9 +7,11 @@ mod support {
     pub(crate) mod certificates;
     pub(crate) mod client;
     pub(crate) mod maildir;
+    pub(crate) mod moving_clock;
     pub(crate) mod peer;
     pub(crate) mod postfix;
     pub(crate) mod scripted_peer;
+    pub(crate) mod silent_about_auth;
 }
 
 mod all_recipients_refused;
@@ -45,3 +47,4 @@ mod sink_takes_it;
 mod spare_replies;
 mod stalls_after_dot;
 mod too_many_errors;
+mod unanswered_sign_in_rests;

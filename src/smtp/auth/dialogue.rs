@@ -52,6 +52,7 @@ async fn exchange(
     for _ in 0..MAX_STEPS {
         stream.tell(|| Step::Said(shown.to_owned()));
         stream.secrets.note(response_of(&line, name));
+        stream.auth_tried = true;
         // Written directly: the buffer for queued lines is not zeroised.
         stream.write(line.as_bytes(), wait).await?;
         let reply = stream.read_reply(wait).await?;

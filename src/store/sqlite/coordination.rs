@@ -235,17 +235,20 @@ fn end(
     let (relay, secret) = (&key.relay, &key.secret);
     let (at, who) = (time_text(now), id_text(instance));
     match verdict {
-        SignInVerdict::Unknown => return give_turn_back(tx, key, who.as_deref()),
+        SignInVerdict::Untried => return give_turn_back(tx, key, who.as_deref()),
         SignInVerdict::Accepted => {
             let values = params![relay, secret, at, who];
             tx.prepare_cached(sql!("sign_in_accepted"))?
                 .execute(values)?;
         }
-        SignInVerdict::Refused(reply) => {
+        SignInVerdict::Refused(reply) | SignInVerdict::Unanswered(reply) => {
             let enhanced = reply.enhanced.map(|code| code.to_string());
             let values = params![relay, secret, at, who, reply.code, enhanced, reply.text];
-            tx.prepare_cached(sql!("sign_in_refused"))?
-                .execute(values)?;
+            let sql = match verdict {
+                SignInVerdict::Refused(_) => sql!("sign_in_refused"),
+                _ => sql!("sign_in_unanswered"),
+            };
+            tx.prepare_cached(sql)?.execute(values)?;
         }
     }
     let values = params![relay, secret, earlier(now, SIGN_IN_UNTOUCHED)];

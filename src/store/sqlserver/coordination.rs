@@ -76,9 +76,16 @@ impl Coordination for SqlServerStore {
         verdict: &SignInVerdict,
     ) -> Result<(), StoreError> {
         match verdict {
-            SignInVerdict::Accepted => self.note_sign_in(instance, key, None).await,
-            SignInVerdict::Refused(reply) => self.note_sign_in(instance, key, Some(reply)).await,
-            SignInVerdict::Unknown => self.drop_sign_in(instance, key).await,
+            SignInVerdict::Accepted => self.note_sign_in(instance, key, "accepted", None).await,
+            SignInVerdict::Refused(reply) => {
+                self.note_sign_in(instance, key, "refused", Some(reply))
+                    .await
+            }
+            SignInVerdict::Unanswered(reply) => {
+                self.note_sign_in(instance, key, "unanswered", Some(reply))
+                    .await
+            }
+            SignInVerdict::Untried => self.drop_sign_in(instance, key).await,
         }
     }
 }
@@ -90,16 +97,16 @@ impl SqlServerStore {
         &self,
         instance: Option<InstanceId>,
         key: &SignInKey,
-        refusal: Option<&Reply>,
+        state: &str,
+        said: Option<&Reply>,
     ) -> Result<(), StoreError> {
         let sql = include_str!("sql/end_sign_in.sql");
         let (relay, secret, instance) = columns(instance, key);
-        let state = refusal.map_or("accepted", |_| "refused");
-        let code = refusal.map(|reply| i32::from(reply.code));
-        let enhanced = refusal
+        let code = said.map(|reply| i32::from(reply.code));
+        let enhanced = said
             .and_then(|reply| reply.enhanced)
             .map(|code| code.to_string());
-        let text = refusal.map(|reply| fit_long(&reply.text));
+        let text = said.map(|reply| fit_long(&reply.text));
         let values: [&dyn ToSql; 8] = [
             &relay,
             &secret,

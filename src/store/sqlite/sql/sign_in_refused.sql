@@ -4,4 +4,5 @@ VALUES (?1, ?2, 'refused', ?3, ?4, ?3, ?5, ?6, ?7)
 ON CONFLICT (Relay, Secret) DO UPDATE SET
     State = excluded.State, StateAt = excluded.StateAt, InstanceId = excluded.InstanceId,
     RefusedAt = excluded.RefusedAt, ReplyCode = excluded.ReplyCode,
-    EnhancedStatusCode = excluded.EnhancedStatusCode, ReplyText = excluded.ReplyText
+    EnhancedStatusCode = excluded.EnhancedStatusCode, ReplyText = excluded.ReplyText,
+    Unanswered = 0

@@ -1,3 +1,4 @@
--- end_sign_in: nothing was learned, so an earlier refusal stands as it stood.
-UPDATE RelaySignIn SET State = 'refused', StateAt = RefusedAt
-WHERE Relay = ?1 AND Secret = ?2 AND State = 'trying' AND InstanceId IS ?3 AND RefusedAt IS NOT NULL
+-- end_sign_in: it was not tried, so what was known before stands.
+UPDATE RelaySignIn
+SET State = iif(RefusedAt IS NULL, 'unanswered', 'refused'), StateAt = coalesce(RefusedAt, StateAt)
+WHERE Relay = ?1 AND Secret = ?2 AND State = 'trying' AND InstanceId IS ?3

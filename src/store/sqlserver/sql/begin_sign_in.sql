@@ -9,7 +9,7 @@ DECLARE @alone int = 0;
 UPDATE s SET State = N'trying', StateAt = @now, InstanceId = @P3
 FROM sendport.RelaySignIn s
 WHERE s.Relay = @P1 AND s.Secret = @P2
-  AND ((s.State = N'refused' AND s.RefusedAt <= DATEADD(second, -@P5, @now))
+  AND (s.State = N'unanswered' OR (s.State = N'refused' AND s.RefusedAt <= DATEADD(second, -@P5, @now))
        OR (s.State = N'trying' AND (s.StateAt <= DATEADD(second, -@P4, @now) OR s.InstanceId = @P3
                                     OR (s.InstanceId IS NOT NULL
                                         AND NOT EXISTS (SELECT 1 FROM sendport.Instance i

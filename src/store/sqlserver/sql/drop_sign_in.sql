@@ -1,9 +1,10 @@
--- SqlServerStore::end_sign_in, of an end that tells nothing
--- @P1 relay, @P2 secret, @P3 instance. An earlier refusal stands as it stood.
+-- SqlServerStore::end_sign_in, of one that was not tried
+-- @P1 relay, @P2 secret, @P3 instance. What was known before stands.
 DELETE FROM sendport.RelaySignIn
-WHERE Relay = @P1 AND Secret = @P2 AND State = N'trying' AND RefusedAt IS NULL
+WHERE Relay = @P1 AND Secret = @P2 AND State = N'trying' AND RefusedAt IS NULL AND Unanswered = 0
   AND (InstanceId = @P3 OR (InstanceId IS NULL AND @P3 IS NULL));
-UPDATE s SET State = N'refused', StateAt = s.RefusedAt
+UPDATE s SET State = CASE WHEN s.RefusedAt IS NULL THEN N'unanswered' ELSE N'refused' END,
+             StateAt = COALESCE(s.RefusedAt, s.StateAt)
 FROM sendport.RelaySignIn s
-WHERE s.Relay = @P1 AND s.Secret = @P2 AND s.State = N'trying' AND s.RefusedAt IS NOT NULL
+WHERE s.Relay = @P1 AND s.Secret = @P2 AND s.State = N'trying'
   AND (s.InstanceId = @P3 OR (s.InstanceId IS NULL AND @P3 IS NULL));

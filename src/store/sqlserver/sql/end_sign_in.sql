@@ -1,6 +1,7 @@
 -- SqlServerStore::end_sign_in, of an end that tells something
--- @P1 relay, @P2 secret, @P3 instance, @P4 accepted or refused, @P5 code, @P6 enhanced code, @P7 text,
--- @P8 seconds after which other secrets are forgotten.
+-- @P1 relay, @P2 secret, @P3 instance, @P4 accepted, refused or unanswered, @P5 code, @P6 enhanced code, @P7 text,
+-- @P8 seconds after which other secrets are forgotten. The second in a row that the relay did not
+-- answer counts as a refusal.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 BEGIN TRY
     INSERT INTO sendport.RelaySignIn (Relay, Secret, State, StateAt, InstanceId)
@@ -11,7 +12,9 @@ BEGIN CATCH
     IF ERROR_NUMBER() NOT IN (2601, 2627) THROW;
 END CATCH;
 UPDATE s
-SET State = @P4, StateAt = @now, InstanceId = @P3, RefusedAt = CASE WHEN @P4 = N'refused' THEN @now END,
-    ReplyCode = @P5, EnhancedStatusCode = @P6, ReplyText = @P7
+SET State = CASE WHEN @P4 = N'unanswered' AND (s.RefusedAt IS NOT NULL OR s.Unanswered > 0) THEN N'refused' ELSE @P4 END,
+    RefusedAt = CASE WHEN @P4 = N'refused' OR (@P4 = N'unanswered' AND (s.RefusedAt IS NOT NULL OR s.Unanswered > 0)) THEN @now END,
+    Unanswered = CASE WHEN @P4 = N'unanswered' THEN s.Unanswered + 1 ELSE 0 END,
+    StateAt = @now, InstanceId = @P3, ReplyCode = @P5, EnhancedStatusCode = @P6, ReplyText = @P7
 FROM sendport.RelaySignIn s WHERE s.Relay = @P1 AND s.Secret = @P2;
 DELETE FROM sendport.RelaySignIn WHERE Relay = @P1 AND Secret <> @P2 AND StateAt < DATEADD(second, -@P8, @now);

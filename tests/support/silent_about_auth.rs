@@ -1,0 +1,88 @@
+//! A server that takes everything up to AUTH, counts it, and does not answer it as it should.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What it does about AUTH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Instead {
+    Says(&'static str),
+    HangsUp,
+    Waits,
+    /// Asks for the name, and then hangs up.
+    AsksAndHangsUp,
+}
+
+/// The server, until it is dropped.
+pub(crate) struct SilentAboutAuth {
+    pub(crate) address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl SilentAboutAuth {
+    /// `saw` is called at each AUTH.
+    pub(crate) async fn start(instead: Instead, saw: impl Fn() + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let saw = Arc::new(saw);
+        let task = tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let saw = Arc::clone(&saw);
+                // A client that goes ends its session.
+                tokio::spawn(async move { serve(tcp, instead, &*saw).await.ok() });
+            }
+        });
+        Self { address, task }
+    }
+}
+
+impl Drop for SilentAboutAuth {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Counts what it is called for.
+#[derive(Clone, Default)]
+pub(crate) struct Seen<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T: Clone> Seen<T> {
+    pub(crate) fn add(&self, it: T) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.push(it);
+    }
+
+    pub(crate) fn all(&self) -> Vec<T> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.clone()
+    }
+}
+
+async fn serve(tcp: TcpStream, instead: Instead, saw: &impl Fn()) -> std::io::Result<()> {
+    let (input, mut output) = tcp.into_split();
+    let mut lines = BufReader::new(input).lines();
+    output.write_all(b"220 peer.example.test ESMTP\r\n").await?;
+    while let Some(line) = lines.next_line().await? {
+        let reply = match line.split(' ').next().unwrap_or_default() {
+            "EHLO" => "250-peer.example.test\r\n250 AUTH LOGIN",
+            "QUIT" => "221 bye",
+            "AUTH" => {
+                saw();
+                match instead {
+                    Instead::Says(reply) => reply,
+                    Instead::HangsUp => return Ok(()),
+                    Instead::Waits => continue,
+                    Instead::AsksAndHangsUp => "334 VXNlcm5hbWU6",
+                }
+            }
+            _ if instead == Instead::AsksAndHangsUp => return Ok(()),
+            _ => "503 5.5.1 sign in",
+        };
+        output.write_all(format!("{reply}\r\n").as_bytes()).await?;
+    }
+    Ok(())
+}
