@@ -26,7 +26,7 @@ fn add(f: &dyn Fixture, reference: &str) -> String {
 }
 
 /// An alert with one attachment, inserted as the documentation shows.
-async fn with_one(f: &dyn Fixture, reference: &str) -> AlertId {
+pub(crate) async fn with_one(f: &dyn Fixture, reference: &str) -> AlertId {
     let alert = f.table("Alert");
     let insert = format!(
         "INSERT INTO {alert} (ToRecipients, Subject, Reference) VALUES ('ops@contoso.com', 'x', '{reference}')"
@@ -36,6 +36,14 @@ async fn with_one(f: &dyn Fixture, reference: &str) -> AlertId {
         .await;
     let id = format!("SELECT AlertId FROM {alert} WHERE Reference = '{reference}'");
     AlertId(f.count(&id).await)
+}
+
+/// The table that holds them: on SQL Server `Attachment` shows what may still be added to.
+fn stored(f: &dyn Fixture) -> String {
+    match f.table("Attachment") {
+        table if table.contains('.') => f.table("AttachmentRow"),
+        table => table,
+    }
 }
 
 async fn contents(store: &Arc<dyn Store>, id: AlertId) -> Vec<Vec<u8>> {
@@ -119,11 +127,8 @@ pub(crate) async fn a_rolled_back_alert_leaves_none(f: &dyn Fixture) {
     ))
     .await;
     assert_eq!(f.count(&format!("SELECT COUNT(*) FROM {alert}")).await, 0);
-    let attachment = f.table("Attachment");
-    assert_eq!(
-        f.count(&format!("SELECT COUNT(*) FROM {attachment}")).await,
-        0
-    );
+    let stored = stored(f);
+    assert_eq!(f.count(&format!("SELECT COUNT(*) FROM {stored}")).await, 0);
 }
 
 pub(crate) async fn nothing_is_added_behind_a_claim(f: &dyn Fixture) {
@@ -133,10 +138,12 @@ pub(crate) async fn nothing_is_added_behind_a_claim(f: &dyn Fixture) {
     let (token, _) = claim_one(&store, instance).await;
     let late = add(f, "a");
     let refused = f.try_sql(&late).await.expect_err("is being sent");
-    assert!(
-        refused.contains("needs") && refused.contains("first"),
-        "it says why: {refused}"
-    );
+    let why = [
+        "check option",
+        "needs an alert that waits for its first attempt",
+    ];
+    let refused = refused.to_lowercase();
+    assert!(why.iter().any(|it| refused.contains(it)), "{refused}");
     record(&store, instance, &released(id, token, Duration::ZERO)).await;
     f.sql(&late).await;
 
@@ -170,10 +177,8 @@ pub(crate) async fn they_need_an_alert_and_go_with_it(f: &dyn Fixture) {
     let alert = f.table("Alert");
     f.sql(&format!("DELETE FROM {alert} WHERE AlertId = {id}"))
         .await;
-    assert_eq!(
-        f.count(&format!("SELECT COUNT(*) FROM {attachment}")).await,
-        1
-    );
+    let stored = stored(f);
+    assert_eq!(f.count(&format!("SELECT COUNT(*) FROM {stored}")).await, 1);
     assert_eq!(
         store
             .attachment_content(id, gone, 0, 10)

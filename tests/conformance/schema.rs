@@ -1,8 +1,11 @@
 //! The schema: absent, made once, newer, altered.
 
-use sendport::domain::{AlertStatus, RecipientStatus};
-use sendport::store::{SchemaState, StoreErrorKind};
+use std::sync::Arc;
 
+use sendport::domain::{AlertStatus, RecipientStatus};
+use sendport::store::{SchemaState, Store, StoreErrorKind};
+
+use crate::attachments;
 use crate::fixture::*;
 
 pub(crate) async fn nothing_there_is_absent(f: &dyn Fixture) {
@@ -116,4 +119,28 @@ pub(crate) async fn an_older_schema_is_behind_and_migrating_keeps_everything(f: 
     )
     .await;
     assert_eq!(status(&store, id).await, AlertStatus::Relayed);
+}
+
+/// A row of nearly everything: an alert of each status, each with a file, and what an instance wrote
+/// about one that was sent.
+pub(crate) async fn history(f: &dyn Fixture, store: &Arc<dyn Store>) {
+    let sent = attachments::with_one(f, "sent").await;
+    let instance = instance(store, "a").await;
+    let (token, claimed) = claim_one(store, instance).await;
+    assert_eq!(claimed, sent);
+    let partly = outcome(
+        sent,
+        token,
+        1,
+        &[RecipientStatus::Relayed, RecipientStatus::Failed],
+    );
+    record(store, instance, &partly).await;
+    for status in AlertStatus::ALL {
+        let id = attachments::with_one(f, status.as_str()).await;
+        let state = f.state_table();
+        f.sql(&format!(
+            "UPDATE {state} SET Status = '{status}', AttemptCount = 1 WHERE AlertId = {id}"
+        ))
+        .await;
+    }
 }

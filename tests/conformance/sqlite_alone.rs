@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
 use sendport::store::sqlite::SqliteStore;
-use sendport::store::{NewAlert, SchemaState, Store, StoreAdmin, StoreErrorKind};
+use sendport::store::{NewAlert, SchemaState, Store, StoreAdmin, StoreDesk, StoreErrorKind};
 
 use crate::fixture::*;
 use crate::harness::trial;
@@ -96,6 +96,49 @@ async fn a_refused_value_names_its_constraint() {
     };
     let error = store.insert(&alert).await.expect_err("too long");
     assert!(error.to_string().contains("CK_Alert_Length"), "{error}");
+}
+
+/// As `sqlite3 old.db .dump | sqlite3 new.db` does it: tables, rows, and what hangs on them last.
+fn restore(old: &Path, new: &Path) {
+    let copy = Connection::open(new).expect("a new file");
+    let attach = format!("ATTACH '{}' AS old", old.display());
+    copy.execute_batch(&attach).expect("attach");
+    let objects = |what: &str| {
+        let of = format!(
+            "SELECT sql, name FROM old.sqlite_schema WHERE {what} AND name NOT LIKE 'sqlite_%' AND sql IS NOT NULL \
+             ORDER BY rowid"
+        );
+        let mut statement = copy.prepare(&of).expect("what there is");
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found = statement.query_map([], read).expect("objects");
+        found
+            .collect::<Result<Vec<(String, String)>, _>>()
+            .expect("objects")
+    };
+    for (create, table) in objects("type = 'table'") {
+        copy.execute_batch(&create).expect("a table");
+        let insert = format!("INSERT INTO main.{table} SELECT * FROM old.{table}");
+        copy.execute_batch(&insert).expect(&insert);
+    }
+    for (create, _) in objects("type <> 'table'") {
+        copy.execute_batch(&create).expect(&create);
+    }
+}
+
+async fn a_history_is_dumped_and_restored() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    crate::schema::history(&f, &store).await;
+    let new = f.path().with_file_name("restored.db");
+    restore(&f.path(), &new);
+    let restored = open(&new);
+    assert_eq!(
+        restored.schema_state().await.expect("state"),
+        store.schema_state().await.expect("state")
+    );
+    let lines = store.alerts(None, 100).await.expect("alerts");
+    assert_eq!(lines.len(), 11);
+    assert_eq!(restored.alerts(None, 100).await.expect("alerts"), lines);
 }
 
 async fn times_of_another_form_are_refused() {
@@ -329,6 +372,7 @@ alone! {
     a_folder_and_another_kind_of_file_are_refused_in_words;
     a_lock_that_does_not_end_is_unavailable;
     a_refused_value_names_its_constraint;
+    a_history_is_dumped_and_restored;
     times_of_another_form_are_refused;
     text_that_is_not_utf8_fails_its_row_alone;
     the_given_clock_decides_not_the_machines;
