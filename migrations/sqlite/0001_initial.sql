@@ -3,6 +3,8 @@
 --
 -- Times are text of exactly one form, YYYY-MM-DDTHH:MM:SS.sssZ (UTC), so that they sort:
 --   strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 hour')
+--
+-- Names and keys are compared without the blanks at their ends (COLLATE RTRIM), as SQL Server does it.
 
 -- What the application asks for. It inserts here and nowhere else; three columns are enough.
 CREATE TABLE Alert (
@@ -19,35 +21,35 @@ CREATE TABLE Alert (
     ReplyTo         TEXT,
     Subject         TEXT,
     Body            TEXT,
-    BodyFormat      TEXT NOT NULL DEFAULT 'text',
-    Template        TEXT,
+    BodyFormat      TEXT COLLATE RTRIM NOT NULL DEFAULT 'text',
+    Template        TEXT COLLATE RTRIM,
     Payload         TEXT,
     Language        TEXT,
     AlertName       TEXT,
     Severity        TEXT,
     Source          TEXT,
-    Reference       TEXT,
-    SendPort        TEXT NOT NULL DEFAULT 'default',
-    Priority        TEXT NOT NULL DEFAULT 'normal',
-    Importance      TEXT NOT NULL DEFAULT 'normal',
-    Sensitivity     TEXT NOT NULL DEFAULT 'normal',
+    Reference       TEXT COLLATE RTRIM,
+    SendPort        TEXT COLLATE RTRIM NOT NULL DEFAULT 'default',
+    Priority        TEXT COLLATE RTRIM NOT NULL DEFAULT 'normal',
+    Importance      TEXT COLLATE RTRIM NOT NULL DEFAULT 'normal',
+    Sensitivity     TEXT COLLATE RTRIM NOT NULL DEFAULT 'normal',
     Headers         TEXT,
     DeliveryReceipt INTEGER NOT NULL DEFAULT 0,
     ReadReceipt     INTEGER NOT NULL DEFAULT 0,
     ReplyBy         TEXT,
-    Protection      TEXT,
-    DedupKey        TEXT,
+    Protection      TEXT COLLATE RTRIM,
+    DedupKey        TEXT COLLATE RTRIM,
     NotBefore       TEXT,
     ExpiresAt       TEXT,
     CreatedAt       TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     CreatedBy       TEXT NOT NULL DEFAULT 'sqlite',
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),
     CONSTRAINT CK_Alert_PublicId CHECK (length(PublicId) = 36),
-    CONSTRAINT CK_Alert_BodyFormat CHECK (lower(BodyFormat) IN ('text', 'html')),
+    CONSTRAINT CK_Alert_BodyFormat CHECK (lower(BodyFormat) COLLATE RTRIM IN ('text', 'html')),
     CONSTRAINT CK_Alert_Priority CHECK (Priority IN ('urgent', 'normal', 'low')),
-    CONSTRAINT CK_Alert_Importance CHECK (lower(Importance) IN ('low', 'normal', 'high')),
-    CONSTRAINT CK_Alert_Sensitivity CHECK (lower(Sensitivity) IN ('normal', 'personal', 'private', 'confidential')),
-    CONSTRAINT CK_Alert_Protection CHECK (Protection IS NULL OR lower(Protection) IN ('none', 'sign', 'encrypt', 'sign+encrypt')),
+    CONSTRAINT CK_Alert_Importance CHECK (lower(Importance) COLLATE RTRIM IN ('low', 'normal', 'high')),
+    CONSTRAINT CK_Alert_Sensitivity CHECK (lower(Sensitivity) COLLATE RTRIM IN ('normal', 'personal', 'private', 'confidential')),
+    CONSTRAINT CK_Alert_Protection CHECK (Protection IS NULL OR lower(Protection) COLLATE RTRIM IN ('none', 'sign', 'encrypt', 'sign+encrypt')),
     CONSTRAINT CK_Alert_DeliveryReceipt CHECK (DeliveryReceipt IN (0, 1)),
     CONSTRAINT CK_Alert_ReadReceipt CHECK (ReadReceipt IN (0, 1)),
     CONSTRAINT CK_Alert_Length CHECK (
@@ -70,8 +72,8 @@ CREATE INDEX IX_Alert_Reference ON Alert (Reference) WHERE Reference IS NOT NULL
 -- What the service knows of an alert, apart from it: a status change never rewrites a body.
 CREATE TABLE AlertState (
     AlertId         INTEGER PRIMARY KEY REFERENCES Alert (AlertId) ON DELETE CASCADE,
-    SendPort        TEXT NOT NULL,
-    Priority        TEXT NOT NULL,
+    SendPort        TEXT COLLATE RTRIM NOT NULL,
+    Priority        TEXT COLLATE RTRIM NOT NULL,
     Status          TEXT NOT NULL DEFAULT 'queued',
     StatusAt        TEXT NOT NULL,
     StatusReason    TEXT,
@@ -192,7 +194,7 @@ CREATE TABLE Instance (
 
 -- The send ports of the configuration, shown here; changing a row changes nothing.
 CREATE TABLE SendPort (
-    Name          TEXT PRIMARY KEY,
+    Name          TEXT COLLATE RTRIM PRIMARY KEY,
     FromAddress   TEXT NOT NULL,
     Protection    TEXT NOT NULL,
     MaxAgeSeconds INTEGER NOT NULL,
@@ -201,16 +203,16 @@ CREATE TABLE SendPort (
 
 -- Its relays, in the order in which they are tried.
 CREATE TABLE SendPortRelay (
-    SendPort TEXT NOT NULL REFERENCES SendPort (Name) ON DELETE CASCADE,
+    SendPort TEXT COLLATE RTRIM NOT NULL REFERENCES SendPort (Name) ON DELETE CASCADE,
     Ordinal  INTEGER NOT NULL,
-    Relay    TEXT NOT NULL,
+    Relay    TEXT COLLATE RTRIM NOT NULL,
     PRIMARY KEY (SendPort, Ordinal)
 ) STRICT, WITHOUT ROWID;
 
 -- What each instance knows of each relay.
 CREATE TABLE RelayState (
     InstanceId     TEXT NOT NULL REFERENCES Instance (InstanceId) ON DELETE CASCADE,
-    Relay          TEXT NOT NULL,
+    Relay          TEXT COLLATE RTRIM NOT NULL,
     Condition      TEXT NOT NULL,
     Since          TEXT NOT NULL,
     RetryAt        TEXT,
@@ -228,8 +230,8 @@ CREATE TABLE EventLog (
     EventType  TEXT NOT NULL,
     InstanceId TEXT,
     AlertId    INTEGER,
-    SendPort   TEXT,
-    Relay      TEXT,
+    SendPort   TEXT COLLATE RTRIM,
+    Relay      TEXT COLLATE RTRIM,
     Message    TEXT NOT NULL,
     CONSTRAINT CK_EventLog_Severity CHECK (Severity IN ('information', 'warning', 'error'))
 ) STRICT;
@@ -238,7 +240,7 @@ CREATE TABLE EventLog (
 -- another one refuses to run, so that a restored copy mails nobody.
 CREATE TABLE Environment (
     EnvironmentId INTEGER PRIMARY KEY CHECK (EnvironmentId = 1),
-    Name          TEXT NOT NULL,
+    Name          TEXT COLLATE RTRIM NOT NULL,
     AdoptedAt     TEXT NOT NULL
 ) STRICT;
 

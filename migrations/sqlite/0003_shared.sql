@@ -21,7 +21,7 @@ ALTER TABLE Recipient ADD COLUMN Remark TEXT;
 -- Whether a password may be tried: one that was refused rests, and an unknown one is tried by one
 -- instance alone. Secret is a short hash that tells one password from another, not a password.
 CREATE TABLE RelaySignIn (
-    Relay              TEXT NOT NULL,
+    Relay              TEXT COLLATE RTRIM NOT NULL,
     Secret             TEXT NOT NULL,
     State              TEXT NOT NULL,
     StateAt            TEXT NOT NULL,
@@ -43,8 +43,8 @@ CREATE TABLE AuditCopy (
     AttemptKey   TEXT NOT NULL,
     Stage        TEXT NOT NULL,
     AlertId      INTEGER NOT NULL,
-    SendPort     TEXT NOT NULL,
-    Relay        TEXT NOT NULL,
+    SendPort     TEXT COLLATE RTRIM NOT NULL,
+    Relay        TEXT COLLATE RTRIM NOT NULL,
     KeptAt       TEXT NOT NULL,
     MessageId    TEXT NOT NULL,
     ReversePath  TEXT NOT NULL,

@@ -13,8 +13,8 @@ CREATE TABLE TemplateChange (
 -- begins with '_' is there for others to extend, include or import; Sample is a payload to try it with.
 -- A row with nothing in it says that there is none from its version on.
 CREATE TABLE Template (
-    Name     TEXT NOT NULL,
-    Language TEXT NOT NULL,
+    Name     TEXT COLLATE RTRIM NOT NULL,
+    Language TEXT COLLATE RTRIM NOT NULL,
     Version  INTEGER NOT NULL REFERENCES TemplateChange (Version),
     Subject  TEXT,
     Text     TEXT,

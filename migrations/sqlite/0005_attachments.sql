@@ -5,14 +5,14 @@ CREATE TABLE Attachment (
     AlertId          INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
     FileName         TEXT,
     MediaType        TEXT,
-    Disposition      TEXT NOT NULL DEFAULT 'attachment',
-    ContentId        TEXT,
+    Disposition      TEXT COLLATE RTRIM NOT NULL DEFAULT 'attachment',
+    ContentId        TEXT COLLATE RTRIM,
     Description      TEXT,
-    TransferEncoding TEXT NOT NULL DEFAULT 'base64',
+    TransferEncoding TEXT COLLATE RTRIM NOT NULL DEFAULT 'base64',
     -- Last, so that the others are read without it.
     Content          BLOB NOT NULL,
-    CONSTRAINT CK_Attachment_Disposition CHECK (lower(Disposition) IN ('attachment', 'inline')),
-    CONSTRAINT CK_Attachment_TransferEncoding CHECK (lower(TransferEncoding) IN ('base64', 'quoted-printable', '7bit')),
+    CONSTRAINT CK_Attachment_Disposition CHECK (lower(Disposition) COLLATE RTRIM IN ('attachment', 'inline')),
+    CONSTRAINT CK_Attachment_TransferEncoding CHECK (lower(TransferEncoding) COLLATE RTRIM IN ('base64', 'quoted-printable', '7bit')),
     CONSTRAINT CK_Attachment_Length CHECK (
         length(FileName) <= 255 AND length(MediaType) <= 255 AND length(ContentId) <= 255 AND
         length(Description) <= 400)

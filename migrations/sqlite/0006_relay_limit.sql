@@ -1,7 +1,7 @@
 -- How many connections a relay takes of all instances together, where that was learned from its
 -- refusals. 0: one that had none was refused.
 CREATE TABLE RelayLimit (
-    Relay       TEXT NOT NULL PRIMARY KEY,
+    Relay       TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
     Connections INTEGER NOT NULL,
     ChangedAt   TEXT NOT NULL,
     InstanceId  TEXT NOT NULL,

@@ -251,8 +251,8 @@ fn check_environment(name: &str, found: &mut Problems) {
 
 /// The name of an environment, if it can be one.
 pub(crate) fn checked_environment(name: &str) -> Result<String, String> {
-    if name.trim().is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
-        return Err("write a name of 1 to 64 characters, such as \"production\"".to_owned());
+    if name.is_empty() || !is_name(name) {
+        return Err("write a name of 1 to 64 characters, without a blank at its end, such as \"production\"".to_owned());
     }
     Ok(name.to_owned())
 }
@@ -291,9 +291,17 @@ fn check_service(service: &ServiceConfig, found: &mut Problems) {
 }
 
 fn check_name(key: &str, name: &str, found: &mut Problems) {
-    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
-        found.add(key, "a name has 1 to 64 characters");
+    if name.is_empty() || !is_name(name) {
+        found.add(
+            key,
+            "a name has 1 to 64 characters, and no blank at its end",
+        );
     }
+}
+
+/// Databases compare without the blanks at the end.
+fn is_name(name: &str) -> bool {
+    name.len() <= 64 && !name.ends_with(' ') && !name.chars().any(char::is_control)
 }
 
 fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {

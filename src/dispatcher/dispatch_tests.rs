@@ -165,6 +165,23 @@ async fn both_copies_lie_in_the_audit_under_the_key_of_the_attempt() {
 }
 
 #[tokio::test]
+async fn an_alert_of_an_unknown_send_port_waits_and_says_so() {
+    let room = Room::new("");
+    let alert = Alert {
+        send_port: "billing".to_owned(),
+        ..alert()
+    };
+    match room.dispatch(alert).await {
+        OutcomeKind::Released { retry_in, reason } => {
+            assert!(retry_in >= Duration::from_secs(60), "{retry_in:?}");
+            let reason = reason.expect("why");
+            assert!(reason.contains("a send port named 'billing'"), "{reason}");
+        }
+        OutcomeKind::Decided(decision) => panic!("{decision:?}"),
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_audited_is_not_submitted() {
     let room = Room::new("[send_port.default.retry]\nfirst_delay = '7s'");
     fs::remove_dir(room.folder.path().join("audit")).expect("remove");

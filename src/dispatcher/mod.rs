@@ -55,6 +55,9 @@ use crate::store::contents::Contents;
 /// How long an alert waits that the database did not hand out something for.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
+/// How long one waits that this instance has no send port for.
+const OTHERS_WAIT: Duration = Duration::from_secs(60);
+
 /// What a dispatcher is made of.
 pub struct Parts {
     /// By name.
@@ -167,7 +170,7 @@ impl Dispatcher {
                 port.resolve_macros(&mut lease.value);
                 self.work(place, &lease, port, expected).await
             }
-            None => released(Duration::ZERO, None),
+            None => unknown_port(&lease.value.send_port),
         };
         Outcome {
             alert: lease.value.id,
@@ -298,6 +301,12 @@ fn waiting(why: NotComposed, delay: Duration) -> Result<OutcomeKind, Refusal> {
 fn wait_for_protection(delay: Duration, why: &str) -> OutcomeKind {
     let why = format!("waits for its protection: {why}");
     released(delay.max(Duration::from_secs(1)), Some(why))
+}
+
+/// A look at what the store took for one of ours and is not: never at once again.
+fn unknown_port(name: &str) -> OutcomeKind {
+    let why = format!("waits for an instance that has a send port named '{name}'");
+    released(OTHERS_WAIT, Some(why))
 }
 
 fn decided(decision: Decision) -> OutcomeKind {

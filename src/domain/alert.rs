@@ -260,3 +260,29 @@ pub struct Alert {
     /// The rows of `Recipient`; empty before the first outcome was recorded.
     pub recipients: Vec<Recipient>,
 }
+
+impl Alert {
+    /// Without the blanks at the ends of names and keys, which an application's `nchar` variable is
+    /// filled up with: databases compare without them, so `default ` is the send port `default`.
+    #[must_use]
+    pub fn without_padding(mut self) -> Self {
+        trim_end(&mut self.send_port);
+        let names = [
+            &mut self.template,
+            &mut self.language,
+            &mut self.alert_name,
+            &mut self.severity,
+            &mut self.source,
+            &mut self.reference,
+            &mut self.protection,
+            &mut self.dedup_key,
+        ];
+        names.into_iter().flatten().for_each(trim_end);
+        self
+    }
+}
+
+/// Blanks alone, as databases do it: a tab or a no-break space is part of a name.
+fn trim_end(text: &mut String) {
+    text.truncate(text.trim_end_matches(' ').len());
+}

@@ -139,6 +139,7 @@ macro_rules! scenarios {
             }
             values {
                 every_column_comes_back_as_it_was_written;
+                blanks_at_the_end_of_names_count_for_nothing;
                 a_huge_body_and_every_script_come_back_exactly;
                 malformed_values_are_refused_by_name;
                 the_desk_learns_which_constraint_refused;

@@ -45,6 +45,52 @@ pub(crate) async fn every_column_comes_back_as_it_was_written(f: &dyn Fixture) {
     assert_eq!(alert.send_port, "billing");
 }
 
+/// As an `nchar` variable of an application fills them up. Leading blanks belong to a name.
+pub(crate) async fn blanks_at_the_end_of_names_count_for_nothing(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let columns = "ToRecipients, Subject, SendPort, Priority, BodyFormat, Importance, Sensitivity, Protection, \
+                   Template, Language, Severity, Source, AlertName, Reference, DedupKey";
+    let values = "'ops@contoso.com', 'x', 'default   ', 'urgent ', 'html ', 'high ', 'private ', 'sign ', \
+                  'late ', 'de-AT ', 'high ', 'erp ', 'LateOrder ', 'order-4711 ', 'late-4711 '";
+    let id = f.insert(columns, values).await;
+    f.insert("ToRecipients, SendPort", "'ops@contoso.com', ' default'")
+        .await;
+    let instance = instance(&store, "a").await;
+    let (token, claimed) = claim_one(&store, instance).await;
+    assert_eq!(claimed, id);
+    let alert = load(&store, id).await;
+    assert_eq!(alert.send_port, "default");
+    assert_eq!(
+        (alert.priority, alert.body_format),
+        (Priority::Urgent, BodyFormat::Html)
+    );
+    assert_eq!(
+        (alert.importance, alert.sensitivity),
+        (Importance::High, Sensitivity::Private)
+    );
+    for (found, expected) in [
+        (&alert.protection, "sign"),
+        (&alert.template, "late"),
+        (&alert.language, "de-AT"),
+        (&alert.severity, "high"),
+        (&alert.source, "erp"),
+        (&alert.alert_name, "LateOrder"),
+        (&alert.reference, "order-4711"),
+        (&alert.dedup_key, "late-4711"),
+    ] {
+        assert_eq!(found.as_deref(), Some(expected));
+    }
+    record(&store, instance, &released(id, token, minutes(5))).await;
+    for name in ["default", "default ", "default    "] {
+        let here = format!("Status = 'queued' AND SendPort = '{name}'");
+        assert_eq!(f.rows("AlertStatus", &here).await, 1, "{name}");
+    }
+    let ports = store.queue().await.expect("queue");
+    let ports: Vec<_> = ports.iter().map(|line| &*line.send_port).collect();
+    assert_eq!(ports, [" default", "default"]);
+    assert_eq!(f.rows("AlertStatus", "Reference = 'order-4711'").await, 1);
+}
+
 pub(crate) async fn a_huge_body_and_every_script_come_back_exactly(f: &dyn Fixture) {
     let store = f.fresh().await;
     let scripts = "Zürich Ελλάδα Україна 日本語 עברית 🚨🧑‍💻 \u{301} ' \" ; -- \\ %s\r\n\t";

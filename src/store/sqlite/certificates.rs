@@ -244,15 +244,15 @@ fn entry(row: &Columns<'_, '_>) -> Result<CertificateEntry, String> {
     let reason = row.lossy("RevokedReason")?;
     Ok(CertificateEntry {
         id: CertificateId(row.integer("CertificateId")?),
-        address: row.text("Address")?,
+        address: row.key("Address")?,
         bound_by: row.word("BoundBy")?,
-        thumbprint: row.text("Thumbprint")?,
-        sha256: row.text("Sha256Fingerprint")?,
+        thumbprint: row.key("Thumbprint")?,
+        sha256: row.key("Sha256Fingerprint")?,
         valid_from: row.time("ValidFromAt")?,
         capabilities: row.optional_text("Capabilities")?,
         choice: CertificateChoice {
-            cipher: row.optional_text("Cipher")?,
-            rsa_padding: row.optional_text("RsaPadding")?,
+            cipher: row.optional_key("Cipher")?,
+            rsa_padding: row.optional_key("RsaPadding")?,
         },
         revoked: row
             .optional_time("RevokedAt")?
@@ -263,8 +263,8 @@ fn entry(row: &Columns<'_, '_>) -> Result<CertificateEntry, String> {
 fn expiring(row: &Columns<'_, '_>) -> Result<ExpiringCertificate, String> {
     Ok(ExpiringCertificate {
         id: CertificateId(row.integer("CertificateId")?),
-        address: row.text("Address")?,
-        thumbprint: row.text("Thumbprint")?,
+        address: row.key("Address")?,
+        thumbprint: row.key("Thumbprint")?,
         valid_to: row.time("ValidToAt")?,
         days_left: row.count("DaysLeft")?,
         told_at_days: row.optional_count("ToldAtDays")?,

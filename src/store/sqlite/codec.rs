@@ -110,12 +110,29 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
             .ok_or_else(|| format!("column {column} is NULL"))
     }
 
+    /// A name or key, without the blanks at its end, which the column is compared without.
+    pub(super) fn key(&self, column: &str) -> Result<String, String> {
+        self.optional_key(column)?
+            .ok_or_else(|| format!("column {column} is NULL"))
+    }
+
+    pub(super) fn optional_key(&self, column: &str) -> Result<Option<String>, String> {
+        let text = self.optional_text(column)?;
+        Ok(text.map(|text| text.trim_end_matches(' ').to_owned()))
+    }
+
     /// For people to look at: what is not UTF-8 is replaced instead of refused.
     pub(super) fn lossy(&self, column: &str) -> Result<Option<String>, String> {
         match self.value(column)? {
             ValueRef::Text(octets) => Ok(Some(String::from_utf8_lossy(octets).into_owned())),
             _ => Ok(None),
         }
+    }
+
+    /// [`Self::key`] for people to look at.
+    pub(super) fn shown_key(&self, column: &str) -> Result<String, String> {
+        let text = self.lossy(column)?.unwrap_or_default();
+        Ok(text.trim_end_matches(' ').to_owned())
     }
 
     pub(super) fn optional_integer(&self, column: &str) -> Result<Option<i64>, String> {
@@ -168,7 +185,7 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
     }
 
     pub(super) fn word<T: FromStr<Err = String>>(&self, column: &str) -> Result<T, String> {
-        let text = self.text(column)?;
+        let text = self.key(column)?;
         text.parse()
             .map_err(|error| format!("column {column}: {error}"))
     }

@@ -192,7 +192,7 @@ fn alert_line(row: &Columns<'_, '_>) -> Result<AlertLine, String> {
         public_id: row.lossy("PublicId")?.unwrap_or_default(),
         reference: row.lossy("Reference")?,
         subject: row.lossy("Subject")?,
-        send_port: row.lossy("SendPort")?.unwrap_or_default(),
+        send_port: row.shown_key("SendPort")?,
         status: row.word("Status")?,
         status_reason: row.lossy("StatusReason")?,
         attempt_count: row.count("AttemptCount")?,
@@ -234,7 +234,7 @@ fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, String> {
 
 fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
     Ok(QueueLine {
-        send_port: row.lossy("SendPort")?.unwrap_or_default(),
+        send_port: row.shown_key("SendPort")?,
         status: row.word("Status")?,
         depth: u64::from(row.count("Depth")?),
         oldest_at: row.shown_time("OldestAt")?.unwrap_or_default(),
@@ -249,7 +249,7 @@ fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
 fn queue_depth(row: &Columns<'_, '_>) -> Result<QueueDepth, String> {
     let age = row.optional_integer("OldestAgeSeconds")?;
     Ok(QueueDepth {
-        send_port: row.lossy("SendPort")?.unwrap_or_default(),
+        send_port: row.shown_key("SendPort")?,
         status: row.word("Status")?,
         depth: u64::from(row.count("Depth")?),
         oldest_age_seconds: age.unwrap_or_default(),
@@ -261,7 +261,7 @@ fn in_doubt_line(row: &Columns<'_, '_>) -> Result<InDoubtLine, String> {
         alert_id: AlertId(row.integer("AlertId")?),
         public_id: row.lossy("PublicId")?.unwrap_or_default(),
         reference: row.lossy("Reference")?,
-        send_port: row.lossy("SendPort")?.unwrap_or_default(),
+        send_port: row.shown_key("SendPort")?,
         subject: row.lossy("Subject")?,
         status: row.word("Status")?,
         status_reason: row.lossy("StatusReason")?,

@@ -179,7 +179,7 @@ fn read_port(row: &Columns<'_, '_>) -> Result<LivePort, String> {
         .optional_integer("MaxAgeSeconds")?
         .and_then(|seconds| u64::try_from(seconds).ok());
     Ok(LivePort {
-        name: row.text("Name")?,
+        name: row.key("Name")?,
         max_age: max_age.map_or(DEFAULT_MAX_AGE, Duration::from_secs),
         last_seen: row.optional_time("LastSeenAt")?,
     })

@@ -50,7 +50,7 @@ fn large_octets(row: &Columns<'_, '_>) -> Result<Option<u64>, String> {
 }
 
 fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
-    Ok(Alert {
+    let alert = Alert {
         id: AlertId(row.integer("AlertId")?),
         public_id: PublicId(row.uuid("PublicId")?),
         to_recipients: row.optional_text("ToRecipients")?,
@@ -88,7 +88,8 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
         newest_templates: row.optional_count("NewestTemplates")?,
         attachment_count: row.count("AttachmentCount")?,
         recipients: Vec::new(),
-    })
+    };
+    Ok(alert.without_padding())
 }
 
 /// The inner result is about a value, the outer about the engine.

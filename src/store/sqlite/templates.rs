@@ -83,8 +83,8 @@ fn add(
 fn row(row: &Columns<'_, '_>) -> Result<TemplateRow, String> {
     Ok(TemplateRow {
         text: TemplateText {
-            name: row.text("Name")?,
-            language: row.text("Language")?,
+            name: row.key("Name")?,
+            language: row.key("Language")?,
             subject: row.optional_text("Subject")?,
             text: row.optional_text("Text")?,
             html: row.optional_text("Html")?,

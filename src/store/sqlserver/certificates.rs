@@ -200,10 +200,10 @@ fn is_taken(error: &StoreError) -> bool {
 fn row(f: &mut Fields<'_>) -> Result<CertificateRow, String> {
     let id = CertificateId(f.get()?);
     let text = CertificateText {
-        address: f.text()?,
+        address: f.key()?,
         bound_by: f.word()?,
-        thumbprint: f.text()?,
-        sha256: f.text()?,
+        thumbprint: f.key()?,
+        sha256: f.key()?,
         subject: f.text()?,
         issuer: f.text()?,
         serial_number: f.text()?,
@@ -228,10 +228,10 @@ fn row(f: &mut Fields<'_>) -> Result<CertificateRow, String> {
 fn entry(f: &mut Fields<'_>) -> Result<CertificateEntry, String> {
     Ok(CertificateEntry {
         id: CertificateId(f.get()?),
-        address: f.text()?,
+        address: f.key()?,
         bound_by: f.word()?,
-        thumbprint: f.text()?,
-        sha256: f.text()?,
+        thumbprint: f.key()?,
+        sha256: f.key()?,
         valid_from: f.time()?,
         capabilities: f.maybe_text()?,
         choice: choice(f)?,
@@ -241,8 +241,8 @@ fn entry(f: &mut Fields<'_>) -> Result<CertificateEntry, String> {
 
 fn choice(f: &mut Fields<'_>) -> Result<CertificateChoice, String> {
     Ok(CertificateChoice {
-        cipher: f.maybe_text()?,
-        rsa_padding: f.maybe_text()?,
+        cipher: f.maybe_key()?,
+        rsa_padding: f.maybe_key()?,
     })
 }
 
@@ -254,8 +254,8 @@ fn revoked(f: &mut Fields<'_>) -> Result<Option<RevokedCertificate>, String> {
 fn expiring(f: &mut Fields<'_>) -> Result<ExpiringCertificate, String> {
     Ok(ExpiringCertificate {
         id: CertificateId(f.get()?),
-        address: f.text()?,
-        thumbprint: f.text()?,
+        address: f.key()?,
+        thumbprint: f.key()?,
         valid_to: f.time()?,
         days_left: f.count()?,
         told_at_days: f.maybe::<i32>()?.and_then(|days| u32::try_from(days).ok()),

@@ -146,7 +146,7 @@ fn alert_line(f: &mut Fields<'_>) -> Result<AlertLine, String> {
         public_id: f.get::<Uuid>()?.to_string(),
         reference: f.maybe_text()?,
         subject: f.maybe_text()?,
-        send_port: f.text()?,
+        send_port: f.key()?,
         status: f.word()?,
         status_reason: f.maybe_text()?,
         attempt_count: f.count()?,
@@ -187,7 +187,7 @@ fn delivery_line(f: &mut Fields<'_>) -> Result<DeliveryLine, String> {
 
 fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, String> {
     Ok(QueueLine {
-        send_port: f.text()?,
+        send_port: f.key()?,
         status: f.word()?,
         depth: u64::try_from(f.get::<i64>()?).unwrap_or(0),
         oldest_at: f.time()?,
@@ -199,7 +199,7 @@ fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, String> {
 
 fn queue_depth(f: &mut Fields<'_>) -> Result<QueueDepth, String> {
     Ok(QueueDepth {
-        send_port: f.text()?,
+        send_port: f.key()?,
         status: f.word()?,
         depth: u64::try_from(f.get::<i64>()?).unwrap_or(0),
         oldest_age_seconds: f.get()?,
@@ -211,7 +211,7 @@ fn in_doubt_line(f: &mut Fields<'_>) -> Result<InDoubtLine, String> {
         alert_id: AlertId(f.get()?),
         public_id: f.get::<Uuid>()?.to_string(),
         reference: f.maybe_text()?,
-        send_port: f.text()?,
+        send_port: f.key()?,
         subject: f.maybe_text()?,
         status: f.word()?,
         status_reason: f.maybe_text()?,

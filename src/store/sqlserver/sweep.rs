@@ -139,7 +139,7 @@ fn command(
 fn read_candidate(row: &Row) -> Result<Candidate, String> {
     let mut fields = Fields::of(row);
     let f = &mut fields;
-    let (id, status_at, send_port) = (AlertId(f.get()?), f.time()?, f.text()?);
+    let (id, status_at, send_port) = (AlertId(f.get()?), f.time()?, f.key()?);
     let (passed, made) = (f.time()?, f.count()?);
     let [to, cc, bcc] = [f.maybe()?, f.maybe()?, f.maybe()?];
     let recipients = if made > 0 {

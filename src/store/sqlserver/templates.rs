@@ -98,7 +98,7 @@ fn int(version: u32) -> i32 {
 }
 
 fn template_row(f: &mut Fields<'_>) -> Result<TemplateRow, String> {
-    let (name, language, version) = (f.text()?, f.text()?, f.count()?);
+    let (name, language, version) = (f.key()?, f.key()?, f.count()?);
     Ok(TemplateRow {
         version,
         created_at: f.time()?,

@@ -43,9 +43,20 @@ impl<'a> Fields<'a> {
         Ok(self.get::<&str>()?.to_owned())
     }
 
+    /// A name or key, without the blanks at its end, which the engine compares without.
+    pub(super) fn key(&mut self) -> Result<String, String> {
+        Ok(self.get::<&str>()?.trim_end_matches(' ').to_owned())
+    }
+
+    pub(super) fn maybe_key(&mut self) -> Result<Option<String>, String> {
+        let text = self.maybe::<&str>()?;
+        Ok(text.map(|text| text.trim_end_matches(' ').to_owned()))
+    }
+
     /// A word of an enumeration of the domain.
     pub(super) fn word<T: FromStr<Err = String>>(&mut self) -> Result<T, String> {
         self.get::<&str>()?
+            .trim_end_matches(' ')
             .parse()
             .map_err(|e| format!("column {}: {e}", self.name(self.at - 1)))
     }

@@ -225,7 +225,7 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u6
         ..alert
     };
     let large = f.maybe::<i64>()?.and_then(|n| u64::try_from(n).ok());
-    Ok((alert, large))
+    Ok((alert.without_padding(), large))
 }
 
 /// An answer of another shape than the statement beside this code gives.
