@@ -189,7 +189,12 @@ CREATE TABLE Instance (
     StartedAt  TEXT NOT NULL,
     RenewedAt  TEXT NOT NULL,
     LeaseUntil TEXT NOT NULL,
-    StoppedAt  TEXT
+    StoppedAt  TEXT,
+    -- Why it sends nothing now; NULL while nothing keeps it from that.
+    WaitingFor TEXT,
+    -- Outcomes in its state folder that could not be recorded here.
+    UnrecordedCount INTEGER NOT NULL DEFAULT 0,
+    UnrecordedSince TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- The send ports of the configuration, shown here; changing a row changes nothing.

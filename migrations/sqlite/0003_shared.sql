@@ -104,7 +104,13 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        CAST(round((julianday('now') - julianday(q.OldestAt)) * 86400) AS INTEGER) AS OldestAgeSeconds,
        q.NextDueAt,
        CASE
-           WHEN q.Status = 'sending' THEN NULL
+           WHEN q.Status = 'sending'
+               THEN (SELECT i.UnrecordedCount || ' outcomes not recorded by instance ' || i.Name || ' since ' ||
+                            i.UnrecordedSince || ': see EventLog'
+                     FROM Instance i
+                     WHERE i.UnrecordedCount > 0 AND i.StoppedAt IS NULL
+                       AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                     ORDER BY i.UnrecordedSince LIMIT 1)
            WHEN q.Status = 'held' AND q.InDoubtCount = 0 THEN 'held by an operator until released'
            WHEN q.Status = 'held' AND q.InDoubtCount = q.Depth THEN 'held in doubt: see the view InDoubt'
            WHEN q.Status = 'held' THEN q.InDoubtCount || ' held in doubt: see the view InDoubt; ' ||
@@ -115,6 +121,13 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
            WHEN NOT EXISTS (SELECT 1 FROM SendPort p WHERE p.Name = q.SendPort
                             AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
                THEN 'no running instance has a send port of this name'
+           WHEN NOT EXISTS (SELECT 1 FROM Instance i WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
+                            AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+               THEN (SELECT 'instance ' || i.Name || ': ' || i.WaitingFor
+                     FROM Instance i
+                     WHERE i.WaitingFor IS NOT NULL AND i.StoppedAt IS NULL
+                       AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                     ORDER BY i.StartedAt LIMIT 1)
            WHEN NOT EXISTS (SELECT 1 FROM SendPortRelay pr
                             JOIN RelayState rs ON rs.Relay = pr.Relay
                             JOIN Instance i ON i.InstanceId = rs.InstanceId

@@ -163,6 +163,11 @@ CREATE TABLE sendport.Instance (
     RenewedAt  datetime2(3) NOT NULL,
     LeaseUntil datetime2(3) NOT NULL,
     StoppedAt  datetime2(3) NULL,
+    -- Why it sends nothing now; NULL while nothing keeps it from that.
+    WaitingFor nvarchar(max) NULL,
+    -- Outcomes in its state folder that could not be recorded here.
+    UnrecordedCount int NOT NULL CONSTRAINT DF_Instance_UnrecordedCount DEFAULT 0,
+    UnrecordedSince datetime2(3) NULL,
     CONSTRAINT PK_Instance PRIMARY KEY (InstanceId)
 );
 GO

@@ -139,7 +139,13 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        DATEDIFF(second, q.OldestAt, SYSUTCDATETIME()) AS OldestAgeSeconds,
        q.NextDueAt,
        CASE
-           WHEN q.Status = N'sending' THEN NULL
+           WHEN q.Status = N'sending'
+               THEN (SELECT TOP (1) CONVERT(nvarchar(10), i.UnrecordedCount) + N' outcomes not recorded by instance ' +
+                            i.Name COLLATE Latin1_General_BIN2 + N' since ' +
+                            CONVERT(nvarchar(30), i.UnrecordedSince, 126) + N'Z: see EventLog'
+                     FROM sendport.Instance i
+                     WHERE i.UnrecordedCount > 0 AND i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
+                     ORDER BY i.UnrecordedSince)
            WHEN q.Status = N'held' AND q.InDoubtCount = 0 THEN N'held by an operator until released'
            WHEN q.Status = N'held' AND q.InDoubtCount = q.Depth THEN N'held in doubt: see the view InDoubt'
            WHEN q.Status = N'held'
@@ -151,6 +157,13 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
            WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = q.SendPort
                             AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME()))
                THEN N'no running instance has a send port of this name'
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
+                            AND i.LeaseUntil > SYSUTCDATETIME())
+               THEN (SELECT TOP (1) N'instance ' + i.Name COLLATE Latin1_General_BIN2 + N': ' +
+                            i.WaitingFor COLLATE Latin1_General_BIN2
+                     FROM sendport.Instance i
+                     WHERE i.WaitingFor IS NOT NULL AND i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
+                     ORDER BY i.StartedAt)
            WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay pr
                             JOIN sendport.RelayState rs ON rs.Relay = pr.Relay
                             JOIN sendport.Instance i ON i.InstanceId = rs.InstanceId

@@ -27,12 +27,13 @@ pub(super) struct Shown {
 /// [`AppError::Http`] where an address is configured that cannot be listened on.
 pub(super) async fn show(
     config: &HttpConfig,
+    lease: Duration,
     watch: &Arc<Watch>,
     store: &Arc<dyn Store>,
 ) -> Result<Option<Shown>, AppError> {
     let listen = config.listen();
     let listen = listen.map_err(|what| AppError::Config(format!("http.listen: {what}")))?;
-    let (watch, look) = (watch.clone(), look(config, watch, store));
+    let (watch, look) = (watch.clone(), look(config, lease, watch, store));
     let server = match listen {
         Listen::Off => return Ok(None),
         Listen::Must(address) => {
@@ -47,12 +48,13 @@ pub(super) async fn show(
     }))
 }
 
-fn look(config: &HttpConfig, watch: &Arc<Watch>, store: &Arc<dyn Store>) -> Look {
+fn look(config: &HttpConfig, lease: Duration, watch: &Arc<Watch>, store: &Arc<dyn Store>) -> Look {
     Look {
         watch: watch.clone(),
         store: store.clone(),
         problem: Box::new(|store| Box::pin(async move { schema_problem(&*store).await })),
         queue_interval: config.queue_interval,
+        lease,
     }
 }
 

@@ -18,10 +18,10 @@ use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
 use crate::clock::SystemClock;
 use crate::config::{Config, SendPortConfig, ServiceConfig};
 use crate::dispatcher::{CertificateShelf, Dispatcher, Parts, RelayBoard, TemplateShelf};
-use crate::domain::{InstanceInfo, SendPortInfo};
+use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use crate::driver::{
-    self, Driver, Ended, InDoubtPolicies, LeaseGuard, Ledger, Notice, Notices, Pulses,
-    RecoveryError, Rhythm,
+    self, Driver, Ended, InDoubtPolicies, Inherited, LeaseGuard, Ledger, Notice, Notices, Pulses,
+    Rhythm,
 };
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
@@ -33,7 +33,7 @@ use crate::send_port::SendPort;
 use crate::service_manager;
 use crate::smime::CrlShelf;
 use crate::spool::{Spool, SpoolError};
-use crate::store::{Event, EventSeverity, Explanation, Store};
+use crate::store::{Event, EventSeverity, Explanation, Store, StoreError, StoreErrorKind};
 use crate::watch::{self, Watch};
 
 /// Beside what is drained, recorded and settled, each up to `service.drain_timeout`, a stop takes
@@ -111,29 +111,37 @@ impl Service {
         let watch = self.watch(&board, &stop);
         let may_take = self.config.service.drain_timeout * 3 + MARGIN;
         let _told = service_manager::begin(watch.clone(), stop.clone(), may_take);
-        let _shown = http::show(&self.config.http, &watch, &self.store).await?;
+        let lease = self.config.service.lease;
+        let _shown = http::show(&self.config.http, lease, &watch, &self.store).await?;
         if !self.wait_for_database(&watch, &stop).await? {
             return Ok(true);
         }
-        let database = self.store.describe();
-        let Some(spool) = self.recover(&database, &watch, &stop).await? else {
+        let Some(slots) = self.enter_state_folder(&watch, &stop).await? else {
             return Ok(true);
         };
+        let mut before = Vec::new();
+        for slot in &slots {
+            if !self.recover(slot, &mut before, &watch, &stop).await {
+                return Ok(true);
+            }
+        }
+        let spool = Arc::new(self.gather(slots)?);
         let folder = &self.config.service.state_folder;
         let _kept = self.keeper(&events_in).begin(folder);
         loop {
             let auditors = self.auditors(&events_in);
-            let driver = self.driver(&board, auditors, &spool, &stop);
+            let driver = self.driver(&board, auditors, &spool, &before, &events_in, &stop)?;
             watch.works(driver.guard.clone(), driver.ledger.clone());
-            spool
-                .begin(driver.instance.id, &database)
-                .map_err(spool_failed)?;
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
                 Ok(Ended::Stopped) => return Ok(true),
                 Ok(Ended::StoppedHard) => return Ok(self.settle(&spool).await),
-                Ok(Ended::LeaseLost) => {}
-                Err(error) if error.is_transient() => {
+                Ok(Ended::LeaseLost) => {
+                    if !self.recover(&spool, &mut before, &watch, &stop).await {
+                        return Ok(true);
+                    }
+                }
+                Err(error) if is_waited_for(&error) => {
                     tracing::warn!(%error, "cannot register");
                     watch.waits(format!("it cannot register: {error}"));
                     if !pause(&stop, self.config.service.poll_interval).await {
@@ -145,36 +153,79 @@ impl Service {
         }
     }
 
-    /// Brings what dead instances left over to the database, before anything is claimed, and
-    /// returns the slot to work with; `None` if told to stop meanwhile.
-    async fn recover(
+    /// Enters the state folder as soon as it can be used; `None` if told to stop meanwhile.
+    async fn enter_state_folder(
         &self,
-        database: &str,
         watch: &Watch,
         stop: &CancellationToken,
-    ) -> Result<Option<Arc<Spool>>, AppError> {
+    ) -> Result<Option<Vec<Spool>>, AppError> {
         let folder = &self.config.service.state_folder;
-        let spools = Spool::enter(folder, database).map_err(spool_failed)?;
-        let policies = self.policies();
-        let clock = SystemClock;
-        for spool in &spools {
-            while let Err(error) = driver::recover(&*self.store, spool, &policies, &clock).await {
-                match error {
-                    RecoveryError::Store(error) if error.is_transient() => {
-                        tracing::warn!(%error, "what a dead instance left over waits for the database");
-                        watch.waits(format!(
-                            "what a dead instance left over waits for the database: {error}"
-                        ));
-                    }
-                    RecoveryError::Store(error) => return Err(error.into()),
-                    RecoveryError::Spool(error) => return Err(spool_failed(error)),
-                }
-                if !pause(stop, self.config.service.poll_interval).await {
-                    return Ok(None);
-                }
+        let mut said = false;
+        loop {
+            let error = match Spool::enter(folder, &self.store.describe()) {
+                Ok(slots) => return Ok(Some(slots)),
+                Err(error @ SpoolError::OtherDatabase { .. }) => return Err(spool_failed(error)),
+                Err(error) => error,
+            };
+            watch.waits(format!("{error}; nothing is sent"));
+            if !std::mem::replace(&mut said, true) {
+                tracing::error!(%error, "spool cannot be written, nothing is handed over");
+                self.log(&driver::unwritable(&error)).await;
+            }
+            if !pause(stop, self.config.service.poll_interval).await {
+                return Ok(None);
             }
         }
-        Ok(spools.into_iter().next().map(Arc::new))
+    }
+
+    async fn log(&self, event: &Event) {
+        if let Err(error) = self.store.log_event(event).await {
+            tracing::warn!(%error, event = %event.message, "event cannot be written");
+        }
+    }
+
+    /// Brings what a dead instance left over to the database, before anything is claimed; adds it
+    /// to `before` where the database refused some of that. False if told to stop meanwhile.
+    async fn recover(
+        &self,
+        spool: &Spool,
+        before: &mut Vec<InstanceId>,
+        watch: &Watch,
+        stop: &CancellationToken,
+    ) -> bool {
+        let (policies, clock) = (self.policies(), SystemClock);
+        let mut said = false;
+        loop {
+            let error = match driver::recover(&*self.store, spool, &policies, &clock).await {
+                Ok(refused_of) => {
+                    before.extend(refused_of);
+                    return true;
+                }
+                Err(error) => error,
+            };
+            watch.waits(format!(
+                "what a dead instance left over waits for the database: {error}"
+            ));
+            if !std::mem::replace(&mut said, true) {
+                tracing::warn!(%error, "what a dead instance left over waits for the database");
+            }
+            if !pause(stop, self.config.service.poll_interval).await {
+                return false;
+            }
+        }
+    }
+
+    /// The first slot is worked with, and has what the database refused of the others.
+    fn gather(&self, slots: Vec<Spool>) -> Result<Spool, AppError> {
+        let (policies, clock, database) = (self.policies(), SystemClock, self.store.describe());
+        let mut slots = slots.into_iter();
+        let first = slots.next().ok_or_else(|| {
+            AppError::Config("service.state_folder: it has no free slot".to_owned())
+        })?;
+        for other in slots.filter(|slot| !slot.is_empty()) {
+            driver::bequeath(&other, &first, &database, &policies, &clock).map_err(spool_failed)?;
+        }
+        Ok(first)
     }
 
     /// After a stop that cut transactions off: writes down what is in doubt and releases the
@@ -183,7 +234,7 @@ impl Service {
         let (policies, clock) = (self.policies(), SystemClock);
         let recovery = driver::recover(&*self.store, spool, &policies, &clock);
         match tokio::time::timeout(self.config.service.drain_timeout, recovery).await {
-            Ok(Ok(())) => true,
+            Ok(Ok(refused_of)) => refused_of.is_none(),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "what was cut off waits for the next start");
                 false
@@ -205,13 +256,13 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<bool, AppError> {
         let mut wait = Duration::from_millis(250);
-        let mut said = false;
+        let mut said = None;
         loop {
             match self.prepare_database().await {
                 Ok(()) => return Ok(true),
-                Err(AppError::Store(error)) if error.is_transient() => {
+                Err(AppError::Store(error)) if is_waited_for(&error) => {
                     watch.waits(format!("it waits for the database: {error}"));
-                    if !std::mem::replace(&mut said, true) {
+                    if said.replace(error.kind()) != Some(error.kind()) {
                         tracing::warn!(%error, database = %self.store.describe(), "waiting for the database");
                     }
                     if !pause(stop, wait).await {
@@ -237,10 +288,14 @@ impl Service {
         board: &Arc<RelayBoard>,
         auditors: BTreeMap<String, Auditor>,
         spool: &Arc<Spool>,
+        before: &[InstanceId],
+        events: &mpsc::UnboundedSender<Event>,
         stop: &CancellationToken,
-    ) -> Driver {
+    ) -> Result<Driver, AppError> {
         let guard = Arc::new(LeaseGuard::new(self.config.service.lease));
-        let ledger = Arc::new(Ledger::new(guard.clone(), spool.clone()));
+        let ledger = Ledger::new(guard.clone(), spool.clone(), system_clock(), events.clone());
+        let ledger = Arc::new(ledger);
+        let inherited = Inherited::of(spool, before, &self.policies(), &SystemClock);
         let dispatcher = Dispatcher::new(Parts {
             send_ports: self.send_ports.clone(),
             board: board.clone(),
@@ -256,9 +311,10 @@ impl Service {
         });
         let instance = instance(&self.config.service);
         self.sign_ins.act_as(instance.id);
-        Driver {
+        Ok(Driver {
             store: self.store.clone(),
             instance,
+            inherited: inherited.map_err(spool_failed)?,
             send_ports: self.send_ports.values().map(send_port_info).collect(),
             explanations: explanations(&self.replies),
             board: board.clone(),
@@ -270,7 +326,7 @@ impl Service {
             pulses: self.pulses.clone(),
             rhythm: rhythm(&self.config.service),
             stop: stop.clone(),
-        }
+        })
     }
 }
 
@@ -343,6 +399,15 @@ impl Service {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn spool_failed(error: SpoolError) -> AppError {
     AppError::Config(format!("service.state_folder: {error}"))
+}
+
+/// Somebody at the database heals it, or time does: whoever started the service need not start it
+/// again. A login that was refused rests meanwhile.
+fn is_waited_for(error: &StoreError) -> bool {
+    !matches!(
+        error.kind(),
+        StoreErrorKind::Schema | StoreErrorKind::Rejected
+    )
 }
 
 /// False if told to stop meanwhile.

@@ -1,12 +1,14 @@
 //! `sendport status`
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::table::{Table, short_time};
 use super::{Failure, open, say};
 use crate::config::Config;
 use crate::domain::AlertId;
-use crate::store::{AlertLine, DeliveryLine, InstanceLine, QueueLine, Store};
+use crate::store::{AlertLine, DeliveryLine, InstanceLine, Overdue, QueueLine, Store};
 
 /// The views Queue and Instance; with an alert, AlertStatus and Delivery.
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,7 @@ pub(super) struct Args {
 struct Overview {
     queue: Vec<QueueLine>,
     instances: Vec<InstanceLine>,
+    overdue: Overdue,
 }
 
 #[derive(Serialize)]
@@ -39,14 +42,15 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     match args.alert {
         Some(id) => one_alert(&*store, AlertId(id), args.json).await,
-        None => overview(&*store, args.json).await,
+        None => overview(&*store, config.service.lease, args.json).await,
     }
 }
 
-async fn overview(store: &dyn Store, json: bool) -> Result<(), Failure> {
+async fn overview(store: &dyn Store, lease: Duration, json: bool) -> Result<(), Failure> {
     let overview = Overview {
         queue: store.queue().await?,
         instances: store.instances(20).await?,
+        overdue: store.overdue(lease).await?,
     };
     if json {
         return print_json(&overview);
@@ -55,7 +59,35 @@ async fn overview(store: &dyn Store, json: bool) -> Result<(), Failure> {
     say(queue_table(&overview.queue));
     say("Instance");
     say(instance_table(&overview.instances));
+    let problems = problems(&overview);
+    if !problems.is_empty() {
+        say(format_args!("Problem\n  {}\n", problems.join("\n  ")));
+    }
     Ok(())
+}
+
+/// What a person should look at, one sentence each.
+fn problems(overview: &Overview) -> Vec<String> {
+    let alive = || overview.instances.iter().filter(|line| line.alive);
+    let waits = |line: &InstanceLine| {
+        let why = line.waiting_for.as_ref()?;
+        Some(format!("{} sends nothing: {why}", line.name))
+    };
+    let unrecorded = |line: &InstanceLine| {
+        let since = short_time(line.unrecorded_since?);
+        let (name, count) = (&line.name, line.unrecorded_count);
+        Some(format!(
+            "{name} could not record {count} outcomes since {since}; see EventLog"
+        ))
+    };
+    let overdue = overview
+        .overdue
+        .in_words()
+        .map(|words| format!("alerts: {words}"));
+    let of_instances = alive()
+        .filter_map(waits)
+        .chain(alive().filter_map(unrecorded));
+    of_instances.chain(overdue).collect()
 }
 
 async fn one_alert(store: &dyn Store, id: AlertId, json: bool) -> Result<(), Failure> {

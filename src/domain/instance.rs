@@ -98,6 +98,18 @@ pub struct RelayState {
     pub slowed_by: Option<String>,
 }
 
+/// What keeps an instance from sending or from recording, as its row in `Instance` shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InstanceCondition {
+    /// Why it sends nothing now, in words.
+    pub waiting_for: Option<String>,
+    /// Outcomes that the database does not have although they were to be recorded; they are in
+    /// the state folder.
+    pub unrecorded: u32,
+    /// Since when there are some.
+    pub unrecorded_since: Option<Timestamp>,
+}
+
 /// Where an instance stands among those that live: the limits of a relay hold for all of them
 /// together, and each takes its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -102,15 +102,14 @@ impl Driver {
 
     /// One claim for each send port that can send now and has room.
     async fn claim_round(&self, tasks: &Tasks) -> Result<Round, StoreError> {
-        let taken_up = self.ledger.room();
-        if !self.guard.stands() || taken_up == 0 {
+        if !self.guard.stands() || !self.ledger.has_room() {
             return Ok(Round::Nothing);
         }
         let mut most = Round::NoRoom;
         for lane in &tasks.lanes {
             let free = u32::try_from(lane.permits.available_permits()).unwrap_or(u32::MAX);
             let room = self.board.allowance(&lane.port.relays).unwrap_or(u32::MAX);
-            let limit = free.min(room).min(taken_up).min(CLAIM_LIMIT);
+            let limit = free.min(room).min(CLAIM_LIMIT);
             if limit > 0 {
                 most = most.max(self.claim_for(lane, limit, tasks).await?);
             }

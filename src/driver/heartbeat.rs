@@ -7,11 +7,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::lease_guard::LeaseGuard;
+use super::ledger::Ledger;
 use super::pulse::Pulses;
 use super::shares::Shares;
 use crate::clock::steady;
 use crate::dispatcher::RelayBoard;
-use crate::domain::{InstanceId, RelayState};
+use crate::domain::{InstanceCondition, InstanceId, RelayState};
 use crate::metrics::{Metrics, Operation};
 use crate::store::{Renewal, Store};
 
@@ -28,6 +29,7 @@ pub(super) struct Heartbeat {
     pub(super) board: Arc<RelayBoard>,
     pub(super) shares: Shares,
     pub(super) guard: Arc<LeaseGuard>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pulses: Arc<Pulses>,
     /// Since when the database answered without a break: others' leases may be taken over
@@ -41,6 +43,7 @@ impl Heartbeat {
     /// Renews until it is dropped or the lease is lost.
     pub(super) async fn run(mut self) {
         let mut shown = Vec::new();
+        let mut shown_condition = InstanceCondition::default();
         let mut next = Instant::now() + self.interval;
         let mut failing = false;
         loop {
@@ -58,11 +61,26 @@ impl Heartbeat {
                     next = Instant::now() + self.interval;
                 }
             }
+            self.ledger.try_again();
+            if !failing {
+                self.show_condition(&mut shown_condition).await;
+            }
             // After the lease: that must not wait for anything.
             if due || !self.shares.are_agreed(&self.board) {
                 self.shares.agree(&*self.store, &self.board).await;
             }
             tokio::time::sleep(SHOW_CHANGES_EVERY.min(self.interval)).await;
+        }
+    }
+
+    async fn show_condition(&self, shown: &mut InstanceCondition) {
+        let condition = self.ledger.condition();
+        if condition == *shown {
+            return;
+        }
+        match self.store.show_condition(self.instance, &condition).await {
+            Ok(()) => *shown = condition,
+            Err(error) => tracing::debug!(%error, "condition cannot be shown"),
         }
     }
 

@@ -1,37 +1,79 @@
 //! What is written on this machine while the database does not know it yet: the spool, behind
-//! the guard of the lease.
+//! the guard of the lease; and what that keeps the instance from.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::lease_guard::LeaseGuard;
-use crate::dispatcher::Journal;
-use crate::domain::{DotNote, Outcome};
-use crate::spool::{Spool, SpoolError};
+use tokio::sync::mpsc;
 
-/// How often one alert tries whether a broken spool can be written again.
+use super::lease_guard::LeaseGuard;
+use crate::clock::Clock;
+use crate::dispatcher::Journal;
+use crate::domain::{DotNote, InstanceCondition, InstanceId, Outcome, Timestamp};
+use crate::spool::{Spool, SpoolError};
+use crate::store::{Event, EventSeverity};
+
+/// How often it is tried whether a broken spool can be written again.
 const TRIAL_EVERY: Duration = Duration::from_secs(2);
+
+/// So many outcomes may be set aside; with more, nothing more is sent.
+pub(super) const MOST_ASIDE: usize = 100;
 
 /// The spool and the guard of one instance.
 pub struct Ledger {
     guard: Arc<LeaseGuard>,
     spool: Arc<Spool>,
+    clock: Arc<dyn Clock>,
+    events: mpsc::UnboundedSender<Event>,
     /// Outcomes wait for the database: nothing more is claimed.
-    behind: AtomicBool,
-    /// When the spool failed, or was tried again, last; `None` while it works.
-    failing: Mutex<Option<Instant>>,
+    waiting: Mutex<Option<Unrecorded>>,
+    /// Outcomes that the database refused, one by one.
+    aside: Mutex<Option<Unrecorded>>,
+    /// Outcomes whose alerts other transactions have locked for long.
+    locked: Mutex<Option<Unrecorded>>,
+    /// `None` while the spool can be written.
+    broken: Mutex<Option<Broken>>,
+}
+
+/// Outcomes that the database does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unrecorded {
+    pub(super) count: usize,
+    pub(super) since: Timestamp,
+    /// The error of the last of them.
+    pub(super) why: String,
+}
+
+/// A spool that cannot be written.
+struct Broken {
+    tried: Instant,
+    since: Timestamp,
+    why: String,
 }
 
 impl Ledger {
-    /// A ledger.
-    pub fn new(guard: Arc<LeaseGuard>, spool: Arc<Spool>) -> Self {
+    /// A ledger; what happens to the state folder is told to `events`.
+    pub fn new(
+        guard: Arc<LeaseGuard>,
+        spool: Arc<Spool>,
+        clock: Arc<dyn Clock>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
         Self {
             guard,
             spool,
-            behind: AtomicBool::new(false),
-            failing: Mutex::default(),
+            clock,
+            events,
+            waiting: Mutex::default(),
+            aside: Mutex::default(),
+            locked: Mutex::default(),
+            broken: Mutex::default(),
         }
+    }
+
+    /// From now on the spool is this instance's.
+    pub(super) fn begin(&self, instance: InstanceId, database: &str) {
+        self.told(self.spool.begin(instance, database));
     }
 
     /// An outcome is known: from here on a death of the process does not forget it.
@@ -42,40 +84,61 @@ impl Ledger {
     /// The database recorded these.
     pub(super) fn forget(&self, outcomes: &[Outcome]) {
         self.told(self.spool.forget(outcomes));
-        self.behind.store(false, Ordering::Relaxed);
     }
 
     /// The database cannot take outcomes now: what is known has to survive a loss of power.
-    pub(super) fn wait_for_database(&self) {
-        self.behind.store(true, Ordering::Relaxed);
+    pub(super) fn wait_for_database(&self, count: usize, why: &dyn std::fmt::Display) {
+        let mut waiting = lock(&self.waiting);
+        let began = waiting.is_none();
+        let since = waiting
+            .as_ref()
+            .map_or_else(|| self.clock.now(), |it| it.since);
+        let why = why.to_string();
+        *waiting = Some(Unrecorded { count, since, why });
+        drop(waiting);
+        if began {
+            self.told(self.spool.sync());
+        }
+    }
+
+    /// No outcome waits any more; those that did.
+    pub(super) fn caught_up(&self) -> Option<Unrecorded> {
+        lock(&self.waiting).take()
+    }
+
+    /// Which outcomes are set aside now.
+    pub(super) fn set_aside(&self, aside: Option<Unrecorded>) {
+        *lock(&self.aside) = aside;
         self.told(self.spool.sync());
     }
 
-    /// How many alerts may be taken up now: none while outcomes wait for the database, one now
-    /// and then while the spool cannot be written and no final dot would be sent.
-    pub(super) fn room(&self) -> u32 {
-        if self.behind.load(Ordering::Relaxed) {
-            return 0;
-        }
-        let mut failing = self.failing();
-        match &mut *failing {
-            None => u32::MAX,
-            Some(tried) if tried.elapsed() < TRIAL_EVERY => 0,
-            Some(tried) => {
-                *tried = Instant::now();
-                1
-            }
-        }
+    /// Which outcomes have waited long for locks of other transactions.
+    pub(super) fn set_locked(&self, locked: Option<Unrecorded>) {
+        *lock(&self.locked) = locked;
     }
 
-    /// Everything was recorded or released.
-    pub(super) fn clear(&self) {
-        self.told(self.spool.clear());
+    /// Whether alerts may be taken up: not while outcomes wait for the database, too many are set
+    /// aside, or the spool cannot be written, so that no final dot would be sent.
+    pub(super) fn has_room(&self) -> bool {
+        let too_many = |aside: &Unrecorded| aside.count >= MOST_ASIDE;
+        lock(&self.waiting).is_none()
+            && !lock(&self.aside).as_ref().is_some_and(too_many)
+            && !self.is_broken()
+    }
+
+    /// The database has everything that this instance knew.
+    pub(super) fn is_empty(&self) -> bool {
+        self.spool.is_empty()
+    }
+
+    /// The instance has ended. What the database does not have stays.
+    pub(super) fn end(&self) {
+        self.told(self.spool.end());
     }
 
     /// It cannot be written, and nothing is handed over.
     pub fn is_broken(&self) -> bool {
-        self.failing().is_some()
+        lock(&self.broken).is_some()
     }
 
     /// Entries and octets of the spool.
@@ -83,32 +146,125 @@ impl Ledger {
         self.spool.size()
     }
 
-    fn failing(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What keeps the instance from sending or from recording.
+    pub fn condition(&self) -> InstanceCondition {
+        let (waiting, aside) = (lock(&self.waiting).clone(), lock(&self.aside).clone());
+        let broken = lock(&self.broken);
+        let broken = broken
+            .as_ref()
+            .map(|it| format!("{}, since {}", it.why, moment(it.since)));
+        let too_many = aside.as_ref().filter(|aside| aside.count >= MOST_ASIDE);
+        let stopped = waiting.as_ref().or(too_many).map(words);
+        let locked = lock(&self.locked).clone();
+        let counted = [waiting.as_ref(), aside.as_ref(), locked.as_ref()];
+        let counted = counted.into_iter().flatten();
+        let count: usize = counted.clone().map(|it| it.count).sum();
+        InstanceCondition {
+            waiting_for: broken.or(stopped),
+            unrecorded: u32::try_from(count).unwrap_or(u32::MAX),
+            unrecorded_since: counted.map(|it| it.since).min(),
+        }
+    }
+
+    /// Each thing that keeps the instance from sending or from recording, in words.
+    pub fn obstacles(&self) -> Vec<String> {
+        let broken = lock(&self.broken).as_ref().map(|it| {
+            format!(
+                "spool: {}, since {}; nothing is sent",
+                it.why,
+                moment(it.since)
+            )
+        });
+        let outcomes = |of: &Mutex<Option<Unrecorded>>, then: &str| {
+            let of = lock(of);
+            of.as_ref()
+                .map(|it| format!("outcomes: {}{then}", words(it)))
+        };
+        let waiting = outcomes(&self.waiting, "; nothing is sent");
+        let aside = outcomes(&self.aside, "");
+        let locked = outcomes(&self.locked, "");
+        [broken, waiting, aside, locked]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Tries, now and then, whether a broken spool can be written again.
+    pub(super) fn try_again(&self) {
+        let due = lock(&self.broken)
+            .as_ref()
+            .is_some_and(|it| it.tried.elapsed() >= TRIAL_EVERY);
+        if due && self.told(self.spool.write_anew()) && lock(&self.broken).take().is_some() {
+            tracing::info!("spool can be written again");
+            let message = "the state folder can be written again".to_owned();
+            let _ = self.events.send(event(
+                "state-folder-writable",
+                EventSeverity::Information,
+                message,
+            ));
+        }
     }
 
     /// Says once that the spool fails.
     fn told(&self, result: Result<(), SpoolError>) -> bool {
         let Err(error) = result else { return true };
-        if self.failing().replace(Instant::now()).is_none() {
+        let mut broken = lock(&self.broken);
+        let began = broken.is_none();
+        let since = broken
+            .as_ref()
+            .map_or_else(|| self.clock.now(), |it| it.since);
+        *broken = Some(Broken {
+            tried: Instant::now(),
+            since,
+            why: error.to_string(),
+        });
+        drop(broken);
+        if began {
             tracing::error!(%error, "spool cannot be written, nothing is handed over");
+            let _ = self.events.send(unwritable(&error));
         }
         false
-    }
-
-    /// Only a note that was written proves that notes can be.
-    fn note(&self, note: &DotNote) -> bool {
-        let noted = self.told(self.spool.note(note));
-        if noted && self.failing().take().is_some() {
-            tracing::info!("spool can be written again");
-        }
-        noted
     }
 }
 
 impl Journal for Ledger {
     fn before_final_dot(&self, note: &DotNote) -> bool {
         // Asked again after the note: the process may have been frozen while it was written.
-        self.guard.stands() && self.note(note) && self.guard.stands()
+        self.guard.stands() && self.told(self.spool.note(note)) && self.guard.stands()
     }
+}
+
+/// For `EventLog`: the state folder cannot be written.
+pub fn unwritable(error: &SpoolError) -> Event {
+    let message = format!("{error}; nothing is sent");
+    event("state-folder-unwritable", EventSeverity::Error, message)
+}
+
+fn event(event_type: &'static str, severity: EventSeverity, message: String) -> Event {
+    Event {
+        severity,
+        event_type,
+        instance: None,
+        alert: None,
+        send_port: None,
+        relay: None,
+        message,
+    }
+}
+
+fn words(of: &Unrecorded) -> String {
+    format!(
+        "{} cannot be recorded since {}: {}",
+        of.count,
+        moment(of.since),
+        of.why
+    )
+}
+
+fn moment(at: Timestamp) -> impl std::fmt::Display {
+    at.format("%Y-%m-%dT%H:%M:%SZ")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

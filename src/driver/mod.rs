@@ -4,6 +4,7 @@
 //! and ends when it is told to stop or its lease is lost. Claimed alerts are worked on outside
 //! of any transaction, each in a task of its own.
 
+mod aside;
 mod claims;
 mod expiry;
 mod failures;
@@ -28,16 +29,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use lease_guard::LeaseGuard;
-pub use ledger::Ledger;
+pub use ledger::{Ledger, unwritable};
 pub use pulse::Pulses;
-pub use recovery::{InDoubtPolicies, RecoveryError, recover};
+pub use recovery::{InDoubtPolicies, Inherited, RecoveryError, bequeath, recover};
 pub use teller::{Notice, Notices};
 
 use crate::clock::steady;
 use crate::dispatcher::{Dispatcher, RelayBoard};
-use crate::domain::{InstanceInfo, SendPortInfo};
+use crate::domain::{InstanceInfo, Outcome, SendPortInfo};
 use crate::metrics::Metrics;
 use crate::store::{Event, Explanation, Store, StoreError};
+use aside::{Aside, Locked};
 use expiry::ExpiryWatch;
 use heartbeat::Heartbeat;
 use recorder::Recorder;
@@ -82,6 +84,8 @@ pub struct Driver {
     pub guard: Arc<LeaseGuard>,
     /// What is known here and not yet in the database.
     pub ledger: Arc<Ledger>,
+    /// What the instances before this one on its state folder could not record.
+    pub inherited: Inherited,
     /// Who is told of failures.
     pub notices: Notices,
     /// Counts; knows the send ports.
@@ -126,6 +130,7 @@ impl Driver {
             )
             .await?;
         self.guard.renewed(sent_steady);
+        self.inherit().await?;
         self.pulses.begin();
         tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
 
@@ -137,7 +142,7 @@ impl Driver {
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
         let teller = tokio::spawn(self.teller().run());
         let expiry_watch = tokio::spawn(self.expiry_watch().run());
-        let (tasks, recorder) = self.tasks();
+        let (tasks, mut recorder) = self.tasks();
         self.take_work(&tasks, &lease_lost, events).await;
         self.pulses.end();
 
@@ -146,9 +151,10 @@ impl Driver {
         sweeper.abort();
         teller.abort();
         expiry_watch.abort();
-        let recorded = tokio::time::timeout(self.rhythm.drain_timeout, recorder)
-            .await
-            .is_ok();
+        let ended = tokio::time::timeout(self.rhythm.drain_timeout, &mut recorder).await;
+        // What it has not recorded by now is in the spool.
+        recorder.abort();
+        let recorded = ended.is_ok() && self.ledger.is_empty();
         heartbeat.abort();
         self.write_events(events).await;
         self.retire(drained && recorded).await;
@@ -157,6 +163,19 @@ impl Driver {
             (true, true) => Ended::Stopped,
             (true, false) => Ended::StoppedHard,
         })
+    }
+
+    /// The leases of what could not be recorded go over to this instance; everything else that the
+    /// instances before it held is free.
+    async fn inherit(&self) -> Result<(), StoreError> {
+        let lease = |outcome: &Outcome| (outcome.alert, outcome.token);
+        let leases: Vec<_> = self.inherited.outcomes.iter().map(lease).collect();
+        self.store.inherit(self.instance.id, &leases).await?;
+        for instance in &self.inherited.from {
+            self.store.retire(*instance).await?;
+        }
+        self.ledger.begin(self.instance.id, &self.store.describe());
+        Ok(())
     }
 
     /// Waits for what is under way. False if some of it was cut off.
@@ -175,7 +194,7 @@ impl Driver {
     fn tasks(&self) -> (Tasks, JoinHandle<()>) {
         let (finished, to_record) = mpsc::channel(self.rhythm.max_in_flight as usize);
         let (freed, under_way) = (Arc::new(Notify::new()), UnderWay::default());
-        let recorder = Recorder {
+        let mut recorder = Recorder {
             store: self.store.clone(),
             instance: self.instance.id,
             freed: freed.clone(),
@@ -183,7 +202,11 @@ impl Driver {
             ledger: self.ledger.clone(),
             metrics: self.metrics.clone(),
             faults: Faults::new(&self.explanations),
+            clock: self.notices.clock.clone(),
+            aside: Aside::default(),
+            locked: Locked::default(),
         };
+        recorder.inherit(self.inherited.outcomes.clone());
         let share = (self.rhythm.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
         let lane = |port: &SendPortInfo| {
             Some(Lane {
@@ -223,6 +246,7 @@ impl Driver {
             board: self.board.clone(),
             shares,
             guard: self.guard.clone(),
+            ledger: self.ledger.clone(),
             metrics: self.metrics.clone(),
             pulses: self.pulses.clone(),
             unbroken_since,
@@ -279,7 +303,7 @@ impl Driver {
             return;
         }
         match self.store.retire(self.instance.id).await {
-            Ok(()) => self.ledger.clear(),
+            Ok(()) => self.ledger.end(),
             Err(error) => {
                 tracing::warn!(%error, "instance cannot be retired; its lease runs out by itself");
             }

@@ -1,4 +1,7 @@
 //! Writes outcomes back, many in one round trip, until the database took every one.
+//!
+//! Whatever the database answers, an outcome stays in the spool until it is recorded. What it
+//! refuses alone is set aside, and the others go on.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,27 +10,28 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::domain::{InstanceId, Outcome, OutcomeKind, ProtectionFacts, SessionFacts};
-use crate::metrics::{Metrics, Operation};
-use crate::store::{Event, Recorded, Store, StoreError, StoreErrorKind};
-
+use super::aside::{Aside, Locked, Refused, bare};
 use super::failures;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, MOST_ASIDE};
 use super::tally::{Faults, Origin};
 use super::tasks::UnderWay;
+use crate::clock::Clock;
+use crate::domain::{AlertId, InstanceId, Outcome, OutcomeKind};
+use crate::metrics::{Metrics, Operation};
+use crate::store::{Event, EventSeverity, Recorded, Store, StoreError, StoreErrorKind};
 
 /// So many outcomes go into one transaction at most.
-const BATCH: usize = 200;
+pub(super) const BATCH: usize = 200;
 
 /// Under load an outcome waits so long for others to share its commit with.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// The first wait after the database refused; it doubles up to [`LONGEST_WAIT`].
+/// The first wait after the database failed; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The wait before alerts are tried again that other transactions have locked.
-const LOCKED_WAIT: Duration = Duration::from_secs(1);
+/// An error that nobody knows may be one outcome's own, after so long.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An outcome, and where it came from.
 pub(super) struct Finished {
@@ -35,203 +39,38 @@ pub(super) struct Finished {
     pub(super) origin: Origin,
 }
 
-/// What waits for locks of other transactions, and when it is tried again.
-struct Locked {
-    waiting: Vec<Finished>,
-    again_at: Instant,
+/// Outcomes that go into one transaction, and where they came from.
+struct Part {
+    outcomes: Vec<Outcome>,
+    origins: Vec<Origin>,
 }
 
-impl Locked {
-    fn is_due(&self) -> bool {
-        !self.waiting.is_empty() && self.again_at <= Instant::now()
-    }
-
-    fn add(&mut self, locked: Vec<Finished>) {
-        if !locked.is_empty() {
-            if self.waiting.is_empty() {
-                tracing::warn!(
-                    count = locked.len(),
-                    "outcomes wait for locks of other transactions"
-                );
-            }
-            self.waiting.extend(locked);
-            self.again_at = Instant::now() + LOCKED_WAIT;
-        }
+impl FromIterator<Finished> for Part {
+    fn from_iter<I: IntoIterator<Item = Finished>>(finished: I) -> Self {
+        let pairs = finished.into_iter().map(|one| (one.outcome, one.origin));
+        let (outcomes, origins) = pairs.unzip();
+        Self { outcomes, origins }
     }
 }
 
-/// What records.
-pub(super) struct Recorder {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) instance: InstanceId,
-    /// Told when permits were given back.
-    pub(super) freed: Arc<Notify>,
-    pub(super) under_way: UnderWay,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) faults: Faults,
-}
-
-impl Recorder {
-    /// Records until the channel is closed and empty, and nothing waits for a lock.
-    pub(super) async fn run(self, mut finished: mpsc::Receiver<Finished>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut locked = Locked {
-            waiting: Vec::new(),
-            again_at: Instant::now(),
-        };
-        let mut recorded_at: Option<Instant> = None;
-        while receive(&mut finished, &mut batch, &locked).await {
-            if !batch.is_empty() {
-                if recorded_at.is_some_and(|at| at.elapsed() < GATHER) {
-                    self.gather(&mut finished, &mut batch).await;
-                }
-                locked.add(self.record_all(batch.drain(..)).await);
-            }
-            // By themselves, so that an engine that has to wait for the locks lets only these wait.
-            if locked.is_due() {
-                let again = locked.waiting.len().min(BATCH);
-                let again: Vec<_> = locked.waiting.drain(..again).collect();
-                locked.add(self.record_all(again).await);
-            }
-            recorded_at = Some(Instant::now());
-            self.freed.notify_one();
-        }
-    }
-
-    /// Gives back the permits of all but those whose alerts are locked, which it returns.
-    async fn record_all(&self, batch: impl IntoIterator<Item = Finished>) -> Vec<Finished> {
-        let (outcomes, origins): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .map(|finished| (finished.outcome, finished.origin))
-            .unzip();
-        let results = self.record(&outcomes, &origins).await;
-        let finished = outcomes.into_iter().zip(origins).zip(results);
+impl Part {
+    /// Those whose alerts other transactions have locked.
+    fn locked(self, results: &[Recorded]) -> Vec<Finished> {
+        let finished = self.outcomes.into_iter().zip(self.origins).zip(results);
         finished
-            .filter(|(_, recorded)| *recorded == Recorded::NotNow)
+            .filter(|(_, recorded)| **recorded == Recorded::NotNow)
             .map(|((outcome, origin), _)| Finished { outcome, origin })
             .collect()
     }
 
-    /// Takes what else is finished within [`GATHER`], until a batch is full or nothing more is to
-    /// come.
-    async fn gather(&self, finished: &mut mpsc::Receiver<Finished>, batch: &mut Vec<Finished>) {
-        let end = Instant::now() + GATHER;
-        while batch.len() < BATCH && !(self.under_way.is_none() && finished.is_empty()) {
-            match tokio::time::timeout_at(end, finished.recv()).await {
-                Ok(Some(one)) => batch.push(one),
-                Ok(None) | Err(_) => return,
-            }
+    /// The second half.
+    fn split(&mut self) -> Self {
+        let half = self.outcomes.len() / 2;
+        Self {
+            outcomes: self.outcomes.split_off(half),
+            origins: self.origins.split_off(half),
         }
     }
-
-    async fn record(&self, outcomes: &[Outcome], origins: &[Origin]) -> Vec<Recorded> {
-        match self.record_when_possible(outcomes).await {
-            Ok(results) => {
-                announce(outcomes, &results);
-                self.faults.count(outcomes, origins, &results);
-                let ports = origins.iter().map(|origin| origin.port.name());
-                for event in failures::events(self.instance, outcomes, ports, &results) {
-                    self.log(&event).await;
-                }
-                results
-            }
-            Err(error) if outcomes.len() > 1 => {
-                tracing::warn!(count = outcomes.len(), %error, "outcomes are recorded one by one");
-                let mut results = Vec::with_capacity(outcomes.len());
-                for (outcome, origin) in outcomes.iter().zip(origins) {
-                    let (outcome, origin) =
-                        (std::slice::from_ref(outcome), std::slice::from_ref(origin));
-                    results.extend(Box::pin(self.record(outcome, origin)).await);
-                }
-                results
-            }
-            Err(error) => self.record_bare(&outcomes[0], origins, &error).await,
-        }
-    }
-
-    async fn log(&self, event: &Event) {
-        let service = &self.metrics.service;
-        service.event(event.event_type, event.severity.as_str());
-        if let Err(error) = self.store.log_event(event).await {
-            tracing::warn!(%error, event = %event.message, "event cannot be written");
-        }
-    }
-
-    /// The database refuses the outcome as it is: its status at least has to stand, or the
-    /// alert would be sent again.
-    async fn record_bare(
-        &self,
-        outcome: &Outcome,
-        origins: &[Origin],
-        refused: &StoreError,
-    ) -> Vec<Recorded> {
-        tracing::error!(alert = outcome.alert.0, error = %refused, "outcome cannot be recorded in full");
-        let bare = without_words(outcome);
-        let one = std::slice::from_ref(&bare);
-        match self.record_when_possible(one).await {
-            Ok(results) => {
-                announce(one, &results);
-                self.faults.count(one, origins, &results);
-                results
-            }
-            Err(error) => {
-                tracing::error!(alert = outcome.alert.0, %error, "outcome cannot be recorded");
-                vec![Recorded::Gone]
-            }
-        }
-    }
-
-    /// Tries until it is recorded, or the database refuses the values themselves: everything
-    /// else, a revoked permission included, somebody heals in time. Says once that
-    /// it waits, and once that it went on.
-    async fn record_when_possible(
-        &self,
-        outcomes: &[Outcome],
-    ) -> Result<Vec<Recorded>, StoreError> {
-        let mut wait = FIRST_WAIT;
-        loop {
-            let begun = Instant::now();
-            let recorded = self.store.record(self.instance, outcomes).await;
-            let service = &self.metrics.service;
-            service.asked(Operation::Record, begun.elapsed(), &recorded);
-            match recorded {
-                Err(error) if error.kind() != StoreErrorKind::Rejected => {
-                    if wait == FIRST_WAIT {
-                        self.ledger.wait_for_database();
-                        tracing::warn!(count = outcomes.len(), %error, "outcomes wait for the database");
-                    }
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-                result => {
-                    if wait > FIRST_WAIT {
-                        tracing::info!(count = outcomes.len(), "outcomes no longer wait");
-                    }
-                    if let Ok(results) = &result {
-                        self.ledger.forget(&all_but_locked(outcomes, results));
-                    }
-                    return result;
-                }
-            }
-        }
-    }
-}
-
-/// False when nothing more comes. Returns with an empty batch when what is locked is due again.
-async fn receive(
-    finished: &mut mpsc::Receiver<Finished>,
-    batch: &mut Vec<Finished>,
-    locked: &Locked,
-) -> bool {
-    if locked.waiting.is_empty() {
-        return finished.recv_many(batch, BATCH).await > 0;
-    }
-    let received = finished.recv_many(batch, BATCH);
-    if let Ok(0) = tokio::time::timeout_at(locked.again_at, received).await {
-        tokio::time::sleep_until(locked.again_at).await;
-    }
-    true
 }
 
 /// Those that the database knows now.
@@ -249,26 +88,315 @@ pub(super) fn all_but_locked<'a>(
         .collect()
 }
 
-/// The outcome without anything that a server or a person worded.
-fn without_words(outcome: &Outcome) -> Outcome {
-    let mut bare = outcome.clone();
-    if let OutcomeKind::Decided(decision) = &mut bare.kind {
-        decision.reason = None;
-        if let Some(attempt) = &mut decision.attempt {
-            attempt.replies.clear();
-            attempt.facts = SessionFacts::default();
-            attempt.protected = ProtectionFacts::default();
+/// How long the database has failed.
+#[derive(Default)]
+struct Wait {
+    began: Option<Instant>,
+    next: Duration,
+}
+
+impl Wait {
+    async fn pause(&mut self) {
+        self.began.get_or_insert_with(Instant::now);
+        self.next = (self.next * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
+        tokio::time::sleep(self.next).await;
+    }
+
+    fn is_long(&self) -> bool {
+        self.began.is_some_and(|began| began.elapsed() >= PATIENCE)
+    }
+}
+
+/// What records.
+pub(super) struct Recorder {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) instance: InstanceId,
+    /// Told when permits were given back.
+    pub(super) freed: Arc<Notify>,
+    pub(super) under_way: UnderWay,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) faults: Faults,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) aside: Aside,
+    pub(super) locked: Locked,
+}
+
+impl Recorder {
+    /// What an instance before this one could not record.
+    pub(super) fn inherit(&mut self, outcomes: Vec<Outcome>) {
+        let now = self.clock.now();
+        for outcome in outcomes {
+            let why = "not recorded by the instance before this one".to_owned();
+            self.aside.add(outcome, None, now, why);
         }
-        for recipient in &mut decision.recipients {
-            recipient.mailbox.display_name = None;
-            recipient.remark = None;
-            recipient
-                .reply
-                .iter_mut()
-                .for_each(|reply| reply.text.clear());
+        self.aside.hurry();
+        self.ledger.set_aside(self.aside.summary());
+    }
+
+    /// Records until the channel is closed and empty, and nothing waits for a lock. What is set aside
+    /// is tried once more.
+    pub(super) async fn run(mut self, mut finished: mpsc::Receiver<Finished>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut recorded_at: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                received = finished.recv_many(&mut batch, BATCH) => if received == 0 { break },
+                () = self.locked.wait() => batch = self.locked.take(BATCH),
+                () = self.aside.wait() => {
+                    self.retry_aside().await;
+                    continue;
+                }
+            }
+            if recorded_at.is_some_and(|at| at.elapsed() < GATHER) {
+                self.gather(&mut finished, &mut batch).await;
+            }
+            self.record(batch.drain(..).collect(), &finished).await;
+            recorded_at = Some(Instant::now());
+            self.freed.notify_one();
+        }
+        while !self.locked.is_empty() {
+            self.locked.wait().await;
+            let again = self.locked.take(BATCH).into_iter().collect();
+            self.record(again, &finished).await;
+        }
+        self.aside.hurry();
+        self.retry_aside().await;
+    }
+
+    /// Takes what else is finished within [`GATHER`], until a batch is full or nothing more is to
+    /// come.
+    async fn gather(&self, finished: &mut mpsc::Receiver<Finished>, batch: &mut Vec<Finished>) {
+        let end = Instant::now() + GATHER;
+        while batch.len() < BATCH && !(self.under_way.is_none() && finished.is_empty()) {
+            match tokio::time::timeout_at(end, finished.recv()).await {
+                Ok(Some(one)) => batch.push(one),
+                Ok(None) | Err(_) => return,
+            }
         }
     }
-    bare
+
+    /// A part that fails is tried again in halves: a load that the engine cannot bear becomes
+    /// smaller, and what is wrong with one outcome does not keep the others.
+    async fn record(&mut self, batch: Part, behind: &mpsc::Receiver<Finished>) {
+        let mut wait = Wait::default();
+        let mut parts = vec![batch];
+        while let Some(mut part) = parts.pop() {
+            match self.ask(&part.outcomes).await {
+                Ok(results) => {
+                    wait = Wait::default();
+                    self.caught_up(parts.is_empty()).await;
+                    self.settle(&part.outcomes, &part.origins, &results).await;
+                    self.keep_locked(part.locked(&results));
+                    continue;
+                }
+                Err(error) if !error.is_about_data() => {
+                    let count = parts.iter().chain([&part]).map(|part| part.outcomes.len());
+                    let count = count.sum::<usize>() + behind.len();
+                    self.wait(&mut wait, count, &error).await;
+                    if part.outcomes.len() == 1 && self.is_its_own(&wait, &error) {
+                        self.set_aside(part, &error).await;
+                        continue;
+                    }
+                }
+                Err(error) if part.outcomes.len() == 1 => {
+                    self.record_bare(part, &error).await;
+                    continue;
+                }
+                Err(_) => {}
+            }
+            let second = (part.outcomes.len() > 1).then(|| part.split());
+            parts.extend(second);
+            parts.push(part);
+        }
+        self.caught_up(true).await;
+    }
+
+    fn keep_locked(&mut self, locked: Vec<Finished>) {
+        let now = self.clock.now();
+        self.locked.add(locked, now);
+        self.ledger.set_locked(self.locked.summary(now));
+    }
+
+    /// One transaction; what the database took leaves the spool.
+    async fn ask(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, StoreError> {
+        let begun = Instant::now();
+        let recorded = self.store.record(self.instance, outcomes).await;
+        let service = &self.metrics.service;
+        service.asked(Operation::Record, begun.elapsed(), &recorded);
+        if let Ok(results) = &recorded {
+            self.ledger.forget(&all_but_locked(outcomes, results));
+        }
+        recorded
+    }
+
+    /// Says once that outcomes wait.
+    async fn wait(&self, wait: &mut Wait, count: usize, error: &StoreError) {
+        if wait.began.is_none() {
+            tracing::warn!(count, %error, "outcomes wait for the database");
+        }
+        self.ledger.wait_for_database(count, error);
+        wait.pause().await;
+    }
+
+    /// An unknown error that lasts may be about this outcome: the next ones tell.
+    fn is_its_own(&self, wait: &Wait, error: &StoreError) -> bool {
+        error.kind() == StoreErrorKind::Unknown && wait.is_long() && self.aside.len() < MOST_ASIDE
+    }
+
+    /// Says once that they no longer wait.
+    async fn caught_up(&self, all: bool) {
+        if !all {
+            return;
+        }
+        let Some(waited) = self.ledger.caught_up() else {
+            return;
+        };
+        let seconds = (self.clock.now() - waited.since).num_seconds();
+        tracing::info!(seconds, "outcomes no longer wait");
+        let message = format!(
+            "outcomes waited {seconds} s for the database: {}",
+            waited.why
+        );
+        self.log(&self.event("outcomes-waited", EventSeverity::Warning, None, message))
+            .await;
+    }
+
+    async fn settle(&self, outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
+        announce(outcomes, results);
+        self.faults.count(outcomes, origins, results);
+        let ports = origins.iter().map(|origin| origin.port.name());
+        for event in failures::events(self.instance, outcomes, ports, results) {
+            self.log(&event).await;
+        }
+    }
+
+    /// The database refuses a value of this outcome: its status at least has to stand, or the
+    /// alert would be sent again.
+    async fn record_bare(&mut self, part: Part, refused: &StoreError) {
+        let outcome = [bare(&part.outcomes[0])];
+        match self.ask(&outcome).await {
+            Ok(results) => {
+                if !results.contains(&Recorded::NotNow) {
+                    self.said_in_part(outcome[0].alert, refused).await;
+                }
+                self.settle(&outcome, &part.origins, &results).await;
+                self.keep_locked(part.locked(&results));
+            }
+            Err(error) => self.set_aside(part, &error).await,
+        }
+    }
+
+    async fn said_in_part(&self, alert: AlertId, refused: &StoreError) {
+        tracing::error!(alert = alert.0, error = %refused, "outcome cannot be recorded in full");
+        let message = format!("recorded without the relay's words: {refused}");
+        let event = self.event(
+            "outcome-recorded-in-part",
+            EventSeverity::Error,
+            Some(alert),
+            message,
+        );
+        self.log(&event).await;
+    }
+
+    /// It stays in the spool, and its alert with this instance.
+    async fn set_aside(&mut self, part: Part, error: &StoreError) {
+        for (outcome, origin) in part.outcomes.into_iter().zip(part.origins) {
+            let alert = outcome.alert;
+            tracing::error!(alert = alert.0, %error, "outcome cannot be recorded and is kept");
+            self.aside
+                .add(outcome, Some(origin), self.clock.now(), error.to_string());
+            self.ledger.set_aside(self.aside.summary());
+            let message = format!(
+                "{error}; it is kept in the state folder and tried again, and the alert is not sent again meanwhile"
+            );
+            let event = self.event(
+                "outcome-not-recorded",
+                EventSeverity::Error,
+                Some(alert),
+                message,
+            );
+            self.log(&event).await;
+        }
+    }
+
+    /// Those whose time has come, one by one.
+    async fn retry_aside(&mut self) {
+        let mut tried = Vec::new();
+        while let Some(refused) = self.aside.take_due() {
+            tried.push(refused);
+        }
+        for refused in tried {
+            match self.record_refused(&refused).await {
+                Ok(()) => {}
+                Err(error) => self.aside.put_back(refused, error.to_string()),
+            }
+        }
+        self.ledger.set_aside(self.aside.summary());
+    }
+
+    async fn record_refused(&self, refused: &Refused) -> Result<(), StoreError> {
+        let mut outcome = [refused.outcome.clone()];
+        let mut recorded = self.ask(&outcome).await;
+        if let Err(error) = &recorded
+            && error.is_about_data()
+        {
+            let refusal = recorded;
+            outcome = [bare(&refused.outcome)];
+            recorded = self.ask(&outcome).await;
+            if let (Ok(_), Err(error)) = (&recorded, &refusal) {
+                self.said_in_part(outcome[0].alert, error).await;
+            }
+        }
+        let results = recorded?;
+        if results.contains(&Recorded::NotNow) {
+            let why = "another transaction has the alert locked";
+            return Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "record outcomes",
+                why,
+            ));
+        }
+        let alert = outcome[0].alert;
+        tracing::info!(alert = alert.0, "outcome that was kept is recorded");
+        self.settle(&outcome, refused.origin.as_slice(), &results)
+            .await;
+        let message = "the outcome that could not be recorded is recorded".to_owned();
+        let event = self.event(
+            "outcome-recorded",
+            EventSeverity::Information,
+            Some(alert),
+            message,
+        );
+        self.log(&event).await;
+        Ok(())
+    }
+
+    fn event(
+        &self,
+        event_type: &'static str,
+        severity: EventSeverity,
+        alert: Option<AlertId>,
+        message: String,
+    ) -> Event {
+        Event {
+            severity,
+            event_type,
+            instance: Some(self.instance),
+            alert,
+            send_port: None,
+            relay: None,
+            message,
+        }
+    }
+
+    async fn log(&self, event: &Event) {
+        let service = &self.metrics.service;
+        service.event(event.event_type, event.severity.as_str());
+        if let Err(error) = self.store.log_event(event).await {
+            tracing::warn!(%error, event = %event.message, "event cannot be written");
+        }
+    }
 }
 
 fn announce(outcomes: &[Outcome], results: &[Recorded]) {

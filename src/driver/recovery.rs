@@ -9,13 +9,11 @@ use crate::domain::{
     AlertStatus, Attempt, AttemptOutcome, Command, CommandReply, Decision, DotNote, InDoubt,
     InstanceId, Outcome, OutcomeKind, Reply, SessionFacts,
 };
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{LeftOver, Spool, SpoolError};
 use crate::store::{Store, StoreError, StoreErrorKind};
 
-use super::recorder::all_but_locked;
-
-/// So many outcomes go into one transaction at most.
-const BATCH: usize = 200;
+use super::aside::bare;
+use super::recorder::{BATCH, all_but_locked};
 
 /// Why a recovery did not come to its end; what is left over stays where it is.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +30,39 @@ pub enum RecoveryError {
 /// attempt.
 pub type InDoubtPolicies = BTreeMap<String, (InDoubt, Duration)>;
 
+/// What a driver goes on with.
+#[derive(Debug, Clone, Default)]
+pub struct Inherited {
+    /// Known, and refused by the database so far.
+    pub outcomes: Vec<Outcome>,
+    /// Who knew them, where they were not retired yet.
+    pub from: Vec<InstanceId>,
+}
+
+impl Inherited {
+    /// What is left over in the spool that is to be worked with.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub fn of(
+        spool: &Spool,
+        from: &[InstanceId],
+        policies: &InDoubtPolicies,
+        clock: &dyn Clock,
+    ) -> Result<Self, SpoolError> {
+        Ok(Self {
+            outcomes: outcomes(spool.left_over()?, policies, clock),
+            from: from.to_vec(),
+        })
+    }
+}
+
 /// Brings one spool's left-over to the database. May be repeated: what was recorded before is
-/// not recorded again. The spool is empty afterwards.
+/// not recorded again.
+///
+/// `None` if the database has everything: the instance is retired then, and the spool empty. Else
+/// whose it is: the spool keeps what was refused, and the instance its leases, and a
+/// [`super::Driver`] on that spool goes on with both.
 ///
 /// # Errors
 /// [`RecoveryError`]; the spool keeps what was not recorded.
@@ -42,20 +71,15 @@ pub async fn recover(
     spool: &Spool,
     policies: &InDoubtPolicies,
     clock: &dyn Clock,
-) -> Result<(), RecoveryError> {
+) -> Result<Option<InstanceId>, RecoveryError> {
     let left = spool.left_over()?;
     let Some(instance) = left.instance else {
-        return Ok(());
+        return Ok(None);
     };
-    let in_doubt: Vec<_> = left
-        .in_doubt
-        .iter()
-        .map(|note| unknown(note, policies, clock))
-        .collect();
-    if !left.outcomes.is_empty() || !in_doubt.is_empty() {
+    if !spool.is_empty() {
         tracing::warn!(
             outcomes = left.outcomes.len(),
-            in_doubt = in_doubt.len(),
+            in_doubt = left.in_doubt.len(),
             "recovering what a dead instance left over"
         );
     }
@@ -67,58 +91,97 @@ pub async fn recover(
             "attempt is in doubt"
         );
     }
-    let mut locked = 0;
-    for outcomes in [&left.outcomes, &in_doubt] {
-        locked += record(store, spool, instance, outcomes).await?;
-    }
-    if locked > 0 {
-        return Err(StoreError::new(
-            StoreErrorKind::Unavailable,
-            "record what a dead instance left over",
-            format!("other transactions have {locked} of its alerts locked"),
-        )
-        .into());
+    record(store, spool, instance, &outcomes(left, policies, clock)).await?;
+    if !spool.is_empty() {
+        return Ok(Some(instance));
     }
     store.retire(instance).await?;
-    spool.clear()?;
-    Ok(())
+    spool.end()?;
+    Ok(None)
 }
 
-/// How many could not be recorded because their alerts are locked; those stay in the spool.
+/// Moves what the database refused from a spool that nobody works with to one that somebody does.
+///
+/// # Errors
+/// [`SpoolError`]; nothing is lost then.
+pub fn bequeath(
+    from: &Spool,
+    to: &Spool,
+    database: &str,
+    policies: &InDoubtPolicies,
+    clock: &dyn Clock,
+) -> Result<(), SpoolError> {
+    if let (Some(owner), None) = (from.left_over()?.instance, to.left_over()?.instance) {
+        to.begin(owner, database)?;
+    }
+    let outcomes = outcomes(from.left_over()?, policies, clock);
+    outcomes.iter().try_for_each(|outcome| to.keep(outcome))?;
+    to.sync()?;
+    from.forget(&outcomes)?;
+    from.end()
+}
+
+/// What is known, and what stands for what nobody saw.
+fn outcomes(left: LeftOver, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
+    let in_doubt = left
+        .in_doubt
+        .iter()
+        .map(|note| unknown(note, policies, clock));
+    let in_doubt: Vec<_> = in_doubt.collect();
+    left.outcomes.into_iter().chain(in_doubt).collect()
+}
+
+/// In halves where something is refused: what is refused alone, and bare as well, stays in the
+/// spool, and must not keep the service from starting.
 async fn record(
     store: &dyn Store,
     spool: &Spool,
     instance: InstanceId,
     outcomes: &[Outcome],
-) -> Result<usize, RecoveryError> {
+) -> Result<(), RecoveryError> {
     let mut locked = 0;
-    for batch in outcomes.chunks(BATCH) {
-        match store.record(instance, batch).await {
-            Err(error) if error.is_transient() => return Err(error.into()),
-            // Must not keep the service from starting: the alert is released with the others.
-            Err(error) if batch.len() == 1 => {
-                tracing::error!(alert = batch[0].alert.0, %error, "left-over outcome cannot be recorded");
-                spool.forget(batch)?;
-            }
-            Err(_) => {
-                for outcome in batch {
-                    locked += Box::pin(record(
-                        store,
-                        spool,
-                        instance,
-                        std::slice::from_ref(outcome),
-                    ))
-                    .await?;
-                }
-            }
+    let mut parts: Vec<_> = outcomes.chunks(BATCH).rev().collect();
+    while let Some(part) = parts.pop() {
+        let mut recorded = store.record(instance, part).await;
+        if let (Err(refusal), [outcome]) = (&recorded, part)
+            && refusal.is_about_data()
+        {
+            tracing::error!(alert = outcome.alert.0, error = %refusal, "outcome cannot be recorded in full");
+            recorded = store.record(instance, &[bare(outcome)]).await;
+        }
+        match recorded {
             Ok(results) => {
-                let recorded = all_but_locked(batch, &results);
-                locked += batch.len() - recorded.len();
-                spool.forget(&recorded)?;
+                let known = all_but_locked(part, &results);
+                locked += part.len() - known.len();
+                spool.forget(&known)?;
+            }
+            Err(error) if waits(&error) => return Err(error.into()),
+            Err(_) if part.len() > 1 => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([second, first]);
+            }
+            Err(error) => {
+                tracing::error!(alert = part[0].alert.0, %error, "left-over outcome cannot be recorded and is kept");
             }
         }
     }
-    Ok(locked)
+    match locked {
+        0 => Ok(()),
+        _ => Err(StoreError::new(
+            StoreErrorKind::Unavailable,
+            "record what a dead instance left over",
+            format!("other transactions have {locked} of its alerts locked"),
+        )
+        .into()),
+    }
+}
+
+/// It may be the outcome's own otherwise.
+fn waits(error: &StoreError) -> bool {
+    !matches!(
+        error.kind(),
+        StoreErrorKind::Rejected | StoreErrorKind::Unknown
+    )
 }
 
 /// What stands for the outcome that nobody saw.

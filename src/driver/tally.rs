@@ -18,8 +18,17 @@ pub(super) struct Origin {
     pub(super) port: Arc<SendPortMetrics>,
     /// When it was to be sent, where it could be read.
     pub(super) wanted_at: Option<Timestamp>,
-    pub(super) _in_flight: InFlight,
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) _room: Option<(InFlight, OwnedSemaphorePermit)>,
+}
+
+impl Origin {
+    /// It waits for long, and takes the place of no other alert.
+    pub(super) fn without_room(self) -> Self {
+        Self {
+            _room: None,
+            ..self
+        }
+    }
 }
 
 /// Whose fault each explanation of the table of replies is.

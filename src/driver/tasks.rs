@@ -26,8 +26,7 @@ impl Lane {
         Origin {
             port: self.metrics.clone(),
             wanted_at: None,
-            _in_flight: self.metrics.begin(),
-            _permit: permit,
+            _room: Some((self.metrics.begin(), permit)),
         }
     }
 }

@@ -75,7 +75,10 @@ pub(super) struct Journal {
     length: u64,
     /// A write broke off behind `length`.
     torn: bool,
+    /// As the file says.
     owner: Option<Owner>,
+    /// Whose the slot is to be, where that could not be written yet.
+    heir: Option<Owner>,
     /// The last line about each lease that is not crossed out.
     live: BTreeMap<Key, Vec<u8>>,
 }
@@ -93,6 +96,7 @@ impl Journal {
             length: whole as u64,
             torn: whole < found.len(),
             owner: None,
+            heir: None,
             live: BTreeMap::new(),
         };
         for line in found.split_inclusive(|octet| *octet == b'\n') {
@@ -137,16 +141,24 @@ impl Journal {
         lines.map(|line| Ok(serde_json::from_slice(line)?))
     }
 
-    /// The slot changes hands.
+    /// The slot changes hands: at once, or, where that cannot be written now, before the next line.
     pub(super) fn begin(&mut self, owner: Owner) -> io::Result<()> {
-        let line = Entry::Owner(Cow::Borrowed(&owner)).line()?;
-        self.append(&line)?;
-        self.owner = Some(owner);
+        self.heir = Some(owner);
+        self.hand_over()
+    }
+
+    fn hand_over(&mut self) -> io::Result<()> {
+        let Some(heir) = self.heir.clone() else {
+            return Ok(());
+        };
+        self.append(&Entry::Owner(Cow::Borrowed(&heir)).line()?)?;
+        (self.owner, self.heir) = (Some(heir), None);
         Ok(())
     }
 
     /// Appends a line about a lease.
     pub(super) fn write(&mut self, key: Key, line: Vec<u8>) -> io::Result<()> {
+        self.hand_over()?;
         self.append(&line)?;
         self.live.insert(key, line);
         Ok(())
@@ -170,9 +182,12 @@ impl Journal {
         self.live.values().map(|line| line.len() as u64).sum()
     }
 
-    pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.owner = None;
-        self.live.clear();
+    /// The owner has ended. What is left over stays, with its name.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        if !self.live.is_empty() {
+            return Ok(());
+        }
+        (self.owner, self.heir) = (None, None);
         self.file.set_len(0)?;
         (self.length, self.torn) = (0, false);
         Ok(())
@@ -196,11 +211,12 @@ impl Journal {
         Ok(())
     }
 
-    /// The new file takes the place of the old one when all of it is on the disk.
-    fn write_anew(&mut self) -> io::Result<()> {
+    /// Whether files can be written in the folder. The new file takes the place of the old one when
+    /// all of it is on the disk.
+    pub(super) fn write_anew(&mut self) -> io::Result<()> {
         let beside = self.path.with_extension("new");
         let mut text = Vec::new();
-        if let Some(owner) = &self.owner {
+        if let Some(owner) = self.heir.as_ref().or(self.owner.as_ref()) {
             text = Entry::Owner(Cow::Borrowed(owner)).line()?;
         }
         for line in self.live.values() {
@@ -211,6 +227,7 @@ impl Journal {
         file.sync_data()?;
         std::fs::rename(&beside, &self.path)?;
         (self.file, self.length, self.torn) = (file, text.len() as u64, false);
+        self.owner = self.heir.take().or(self.owner.take());
         Ok(())
     }
 }

@@ -19,6 +19,9 @@ use crate::domain::{DotNote, InstanceId, Outcome, OutcomeKind};
 use journal::{Entry, Journal, Owner};
 use slot::Slot;
 
+/// So many octets have to fit into a state folder at least: a note, and an outcome.
+const TRIAL: usize = 8192;
+
 /// Why a spool cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
@@ -77,6 +80,22 @@ impl Spool {
         spools.collect()
     }
 
+    /// Whether a service could write in a state folder; a service that runs on it is not disturbed.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`].
+    pub fn try_folder(folder: &Path) -> Result<(), SpoolError> {
+        let told = |error: std::io::Error| SpoolError::Folder {
+            folder: folder.to_owned(),
+            problem: error.to_string(),
+        };
+        std::fs::create_dir_all(folder).map_err(told)?;
+        let trial = folder.join(format!("trial-{}", std::process::id()));
+        let written = std::fs::write(&trial, [b' '; TRIAL]);
+        let removed = std::fs::remove_file(&trial);
+        written.and(removed).map_err(told)
+    }
+
     fn open(slot: Slot, expected: &str) -> Result<Self, SpoolError> {
         let journal = Journal::open(slot.file()).map_err(|error| slot.problem(&error))?;
         let count = journal.live();
@@ -115,10 +134,10 @@ impl Spool {
         Ok(left)
     }
 
-    /// From now on the slot is this instance's.
+    /// From now on the slot is this instance's, also where that cannot be written yet.
     ///
     /// # Errors
-    /// [`SpoolError::Folder`].
+    /// [`SpoolError::Folder`]; written before the next note then.
     pub fn begin(&self, instance: InstanceId, database: &str) -> Result<(), SpoolError> {
         let owner = Owner {
             instance,
@@ -127,12 +146,25 @@ impl Spool {
         self.told(self.lock().begin(owner))
     }
 
-    /// Nothing is left over: everything was recorded or released.
+    /// The instance has ended. What is left over stays, with its name.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
-    pub fn clear(&self) -> Result<(), SpoolError> {
-        self.told(self.lock().clear())
+    pub fn end(&self) -> Result<(), SpoolError> {
+        self.told(self.lock().end())
+    }
+
+    /// The database has everything that was noted here.
+    pub fn is_empty(&self) -> bool {
+        self.lock().live() == 0
+    }
+
+    /// Writes the file anew: afterwards the folder has proved that it can be written.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`]: it cannot; nothing was lost.
+    pub fn write_anew(&self) -> Result<(), SpoolError> {
+        self.told(self.lock().write_anew())
     }
 
     /// Notes that a final dot is about to be sent.

@@ -103,12 +103,46 @@ fn an_orderly_end_leaves_nothing() {
     let spool = enter(folder.path());
     spool.begin(InstanceId::random(), DATABASE).unwrap();
     spool.note(&note(1)).unwrap();
-    spool.clear().unwrap();
+    spool.forget(&[outcome(&note(1))]).unwrap();
+    spool.end().unwrap();
     drop(spool);
     assert_eq!(
         enter(folder.path()).left_over().unwrap(),
         LeftOver::default()
     );
+}
+
+#[test]
+fn an_end_keeps_what_the_database_does_not_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = InstanceId::random();
+    let spool = enter(folder.path());
+    spool.begin(instance, DATABASE).unwrap();
+    spool.keep(&outcome(&note(1))).unwrap();
+    spool.end().unwrap();
+    assert!(!spool.is_empty());
+    drop(spool);
+    let left = enter(folder.path()).left_over().unwrap();
+    assert_eq!(left.instance, Some(instance));
+    assert_eq!(left.outcomes, [outcome(&note(1))]);
+}
+
+/// A folder in the place of the new file: it cannot be written anew.
+#[test]
+fn a_folder_proves_that_it_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = enter(folder.path());
+    spool.begin(InstanceId::random(), DATABASE).unwrap();
+    spool.note(&note(1)).unwrap();
+    let in_the_way = folder.path().join("spool-1.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let error = spool.write_anew().unwrap_err().to_string();
+    assert!(error.contains("the state folder"), "{error}");
+    std::fs::remove_dir(in_the_way).unwrap();
+    spool.write_anew().unwrap();
+    spool.note(&note(2)).unwrap();
+    drop(spool);
+    assert_eq!(enter(folder.path()).left_over().unwrap().in_doubt.len(), 2);
 }
 
 /// Appends what no spool wrote.

@@ -24,7 +24,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, SendPortInfo};
+use crate::domain::{
+    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, RelayState,
+    SendPortInfo,
+};
 
 use archive::Archive;
 use certificates::CertificateStore;
@@ -37,7 +40,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
     Explanation, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep, NewAlert,
-    NewAttachment, QueueDepth, QueueLine, Recorded, Renewal, Resolution, SchemaState,
+    NewAttachment, Overdue, QueueDepth, QueueLine, Recorded, Renewal, Resolution, SchemaState,
 };
 
 /// The queue as the driver uses it.
@@ -111,6 +114,21 @@ pub trait AlertStore: Send + Sync {
         instance: InstanceId,
         outcomes: &[Outcome],
     ) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Gives these leases to `heir`, whoever holds them, where their token still stands: what is known
+    /// of their alerts could not be recorded yet, and nobody may send them again meanwhile.
+    async fn inherit(
+        &self,
+        heir: InstanceId,
+        leases: &[(AlertId, LeaseToken)],
+    ) -> Result<(), StoreError>;
+
+    /// Shows in `Instance` what keeps the instance from sending or from recording.
+    async fn show_condition(
+        &self,
+        instance: InstanceId,
+        condition: &InstanceCondition,
+    ) -> Result<(), StoreError>;
 
     /// Takes up to `limit` alerts from instances whose lease ran out (never from `instance`
     /// itself): each gets an attempt with outcome `unknown`, and is due at once; or it is held
@@ -192,6 +210,10 @@ pub trait StoreDesk: Send + Sync {
     /// transaction of an application. Alerts of such a transaction need not be in it, nor those
     /// that are being claimed or recorded at this moment.
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError>;
+
+    /// Alerts that have been leased for `after` or longer, to an instance whose lease ran out as
+    /// long ago: nobody works on them, and nobody took them over.
+    async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError>;
 
     /// The table `Instance`, those that run first.
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError>;

@@ -356,6 +356,27 @@ pub struct QueueDepth {
     pub oldest_age_seconds: i64,
 }
 
+/// Alerts that hang in `sending`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Overdue {
+    /// How many.
+    pub alerts: u64,
+    /// When the first of them was leased.
+    pub since: Option<Timestamp>,
+}
+
+impl Overdue {
+    /// A sentence; `None` where none hangs.
+    pub fn in_words(&self) -> Option<String> {
+        let since = self.since?.format("%Y-%m-%dT%H:%M:%SZ");
+        Some(format!(
+            "{} hang in 'sending', the first since {since}, and the lease of their instance ran out",
+            self.alerts
+        ))
+    }
+}
+
 /// A line of the view `InDoubt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -425,4 +446,7 @@ pub struct InstanceLine {
     pub lease_until: Timestamp,
     pub stopped_at: Option<Timestamp>,
     pub alive: bool,
+    pub waiting_for: Option<String>,
+    pub unrecorded_count: u32,
+    pub unrecorded_since: Option<Timestamp>,
 }

@@ -29,6 +29,8 @@ pub struct Look {
     pub problem: Problem,
     /// How often the queue is counted at most.
     pub queue_interval: Duration,
+    /// Length of a lease.
+    pub lease: Duration,
 }
 
 /// Whether the schema of a database is right.
@@ -93,7 +95,15 @@ impl Look {
             }
             Err(_) => queue.unknown(),
         }
+        self.look_for_overdue().await;
         begun.elapsed()
+    }
+
+    async fn look_for_overdue(&self) {
+        let asked = tokio::time::timeout(COUNTING_PATIENCE, self.store.overdue(self.lease)).await;
+        if let Ok(Ok(overdue)) = asked {
+            *lock(&self.watch.overdue) = overdue.in_words();
+        }
     }
 }
 

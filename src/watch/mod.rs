@@ -60,6 +60,8 @@ pub struct Watch {
     stage: Mutex<Stage>,
     /// Why the database cannot be worked with, in words.
     database: Mutex<Option<String>>,
+    /// Alerts that hang in `sending`, in words.
+    overdue: Mutex<Option<String>>,
 }
 
 impl Watch {
@@ -71,6 +73,7 @@ impl Watch {
             parts,
             stage: Mutex::new(Stage::Starting("it begins".to_owned())),
             database: Mutex::default(),
+            overdue: Mutex::default(),
         }
     }
 
@@ -103,6 +106,8 @@ impl Watch {
         }
         let database = lock(&self.database);
         found.extend(database.iter().map(|what| format!("database: {what}")));
+        let overdue = lock(&self.overdue);
+        found.extend(overdue.iter().map(|what| format!("alerts: {what}")));
         found
     }
 
@@ -112,10 +117,7 @@ impl Watch {
         }
         let not_renewed = self.parts.pulses.why_not_renewed();
         found.extend(not_renewed.map(|why| format!("lease: it cannot be renewed: {why}")));
-        if working.ledger.is_broken() {
-            let what = "spool: the state folder cannot be written, nothing is handed over";
-            found.push(what.to_owned());
-        }
+        found.extend(working.ledger.obstacles());
     }
 
     /// Brings what is only shown, not counted, up to date.

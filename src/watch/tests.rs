@@ -15,9 +15,9 @@ struct Scene {
 
 fn scene() -> Scene {
     let clock = Arc::new(SystemClock);
-    let (events, _) = mpsc::unbounded_channel();
+    let (events, _receiver) = mpsc::unbounded_channel();
     let replies = Arc::new(ReplyTable::built_in());
-    let board = RelayBoard::new(Vec::new(), replies, clock.clone(), events);
+    let board = RelayBoard::new(Vec::new(), replies, clock.clone(), events.clone());
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::enter(folder.path(), "db").unwrap().remove(0);
     let guard = Arc::new(LeaseGuard::new(Duration::from_secs(60)));
@@ -33,7 +33,12 @@ fn scene() -> Scene {
     Scene {
         watch: Watch::new(parts),
         stop,
-        ledger: Arc::new(Ledger::new(guard.clone(), Arc::new(spool))),
+        ledger: Arc::new(Ledger::new(
+            guard.clone(),
+            Arc::new(spool),
+            Arc::new(SystemClock),
+            events,
+        )),
         guard,
         _folder: folder,
     }

@@ -1,7 +1,7 @@
 //! Leases: renewed, lost, ended, taken over.
 
-use sendport::domain::{AlertStatus, InstanceId, RecipientStatus};
-use sendport::store::Renewal;
+use sendport::domain::{AlertStatus, InstanceId, LeaseToken, RecipientStatus};
+use sendport::store::{Recorded, Renewal};
 
 use crate::fixture::*;
 
@@ -37,6 +37,55 @@ pub(crate) async fn a_renewed_lease_is_not_taken_over(f: &dyn Fixture) {
         assert_eq!(renewal.expect("renew"), Renewal::Renewed);
         assert_eq!(store.take_over(other, 10).await.expect("take over"), 0);
     }
+}
+
+pub(crate) async fn an_heir_keeps_what_is_not_recorded_yet(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(3).await;
+    let dead = instance(&store, "dead").await;
+    let (token, held) = claim(&store, dead, 3).await;
+    let (kept, moved) = (held[0], held[1]);
+    let heir = instance(&store, "heir").await;
+    let leases = [(kept, token), (moved, LeaseToken::random())];
+    store.inherit(heir, &leases).await.expect("inherit");
+    store.retire(dead).await.expect("retire");
+    assert_eq!(status(&store, kept).await, AlertStatus::Sending);
+    let free = claim(&store, heir, 10).await.1;
+    assert_eq!(free.len(), 2, "whose token is another one is free");
+    let recorded = record(
+        &store,
+        heir,
+        &outcome(kept, token, 1, &[RecipientStatus::Relayed]),
+    )
+    .await;
+    assert_eq!(recorded, Recorded::Whole);
+    assert_eq!(status(&store, kept).await, AlertStatus::Relayed);
+    assert_eq!(f.rows("Attempt", "Outcome = 'unknown'").await, 0);
+}
+
+pub(crate) async fn what_hangs_is_counted_once_its_lease_ran_out(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(3).await;
+    let dead = instance(&store, "dead").await;
+    claim(&store, dead, 2).await;
+    f.advance(LEASE_AND_MORE).await;
+    let overdue = store.overdue(LEASE).await.expect("overdue");
+    assert_eq!(
+        (overdue.alerts, overdue.in_words()),
+        (0, None),
+        "others may take it over yet"
+    );
+    f.advance(LEASE).await;
+    let living = instance(&store, "living").await;
+    claim(&store, living, 1).await;
+    let overdue = store.overdue(LEASE).await.expect("overdue");
+    let words = overdue.in_words().unwrap_or_default();
+    assert!(
+        words.starts_with("2 hang in 'sending', the first since "),
+        "{words}"
+    );
+    store.take_over(living, 10).await.expect("take over");
+    assert_eq!(store.overdue(LEASE).await.expect("overdue").alerts, 0);
 }
 
 pub(crate) async fn nobody_takes_over_from_itself(f: &dyn Fixture) {

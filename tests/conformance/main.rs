@@ -98,6 +98,8 @@ macro_rules! scenarios {
             leases {
                 a_dead_instance_loses_its_alerts_as_unknown;
                 a_renewed_lease_is_not_taken_over;
+                an_heir_keeps_what_is_not_recorded_yet;
+                what_hangs_is_counted_once_its_lease_ran_out;
                 nobody_takes_over_from_itself;
                 take_over_keeps_its_limit;
                 a_partly_delayed_alert_is_taken_over_as_delayed;
@@ -166,6 +168,8 @@ macro_rules! scenarios {
                 what_waits_for_a_window_says_so;
                 nothing_to_wait_for_says_nothing;
                 instances_show_who_lives;
+                what_keeps_an_instance_from_sending_is_shown;
+                what_an_instance_could_not_record_is_shown;
             }
             standing {
                 one_alone_has_everything;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sendport::domain::{
-    AlertStatus, Outcome, OutcomeKind, RecipientStatus, RelayCondition, RelayState,
+    AlertStatus, InstanceCondition, Outcome, OutcomeKind, RecipientStatus, RelayCondition,
+    RelayState,
 };
 use sendport::store::{AdoptMode, QueueDepth, QueueLine, Store};
 
@@ -283,4 +284,60 @@ pub(crate) async fn instances_show_who_lives(f: &dyn Fixture) {
         lines[0].lease_until - lines[0].renewed_at,
         chrono::TimeDelta::seconds(60)
     );
+}
+
+pub(crate) async fn what_keeps_an_instance_from_sending_is_shown(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let one = instance(&store, "one").await;
+    let condition = InstanceCondition {
+        waiting_for: Some("the state folder is full".to_owned()),
+        ..InstanceCondition::default()
+    };
+    store.show_condition(one, &condition).await.expect("show");
+    assert_eq!(
+        waiting_for(&store).await,
+        "instance one: the state folder is full"
+    );
+    let line = store.instances(1).await.expect("instances").remove(0);
+    assert_eq!(line.waiting_for, condition.waiting_for);
+    let two = instance(&store, "two").await;
+    let states = [relay("mail", RelayCondition::Closed, None)];
+    let ports = ["default".to_owned()];
+    let renewed = store.renew(two, LEASE, &ports, &states).await;
+    renewed.expect("renew");
+    assert_eq!(
+        only_line(&store).await.waiting_for,
+        None,
+        "another one sends"
+    );
+    store.show_condition(two, &condition).await.expect("show");
+    assert!(waiting_for(&store).await.contains("state folder"));
+    let fine = InstanceCondition::default();
+    store.show_condition(one, &fine).await.expect("show");
+    assert_eq!(only_line(&store).await.waiting_for, None);
+}
+
+pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let one = instance(&store, "one").await;
+    claim_one(&store, one).await;
+    assert_eq!(only_line(&store).await.waiting_for, None);
+    let since = now();
+    let condition = InstanceCondition {
+        waiting_for: None,
+        unrecorded: 1,
+        unrecorded_since: Some(since),
+    };
+    store.show_condition(one, &condition).await.expect("show");
+    let said = waiting_for(&store).await;
+    assert!(
+        said.starts_with("1 outcomes not recorded by instance one since 20"),
+        "{said}"
+    );
+    let line = store.instances(1).await.expect("instances").remove(0);
+    assert_eq!(line.unrecorded_count, 1);
+    let shown = line.unrecorded_since.expect("a time");
+    assert_eq!(shown.timestamp_millis(), since.timestamp_millis());
 }

@@ -23,6 +23,7 @@ mod support {
     pub(crate) mod scripted_peer;
     pub(crate) mod silent_about_auth;
     pub(crate) mod slapd;
+    pub(crate) mod tds_server;
 }
 
 mod alerts_ask_for_more_never_for_less;
@@ -34,12 +35,14 @@ mod biztalk_macros_are_replaced;
 mod certificates_and_sign_ins_are_shown;
 mod certificates_are_kept_in_the_database;
 mod certificates_come_from_a_directory;
+mod database_errors_are_waited_for;
 mod demo_ends_by_itself;
 mod encrypted_mail_is_opened_by_its_recipients;
 mod ending_certificates_are_announced;
 mod failures_are_told_once;
 mod first_mail_as_documented;
 mod first_relay_killed_and_back;
+mod full_state_folder_is_said_everywhere;
 mod health_is_asked;
 mod hostile_watchers_do_not_stop_the_mail;
 mod identity_is_renewed_while_it_runs;
@@ -57,6 +60,7 @@ mod preview_is_what_arrives;
 mod protected_headers_are_read_back;
 mod ready_while_it_can_work;
 mod refused_in_every_way;
+mod refused_outcomes_are_kept;
 mod refused_password_is_tried_once;
 mod relay_down_and_back;
 mod service_manager_is_told;

@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use uuid::Uuid;
 
 use crate::domain::{
-    AlertId, AttemptKey, AttemptOutcome, InstanceId, InstanceInfo, Outcome, Priority, RelayState,
-    SendPortInfo, Timestamp,
+    AlertId, AttemptKey, AttemptOutcome, InstanceCondition, InstanceId, InstanceInfo, LeaseToken,
+    Outcome, Priority, RelayState, SendPortInfo, Timestamp,
 };
 use crate::store::{
     AlertStore, CLASS_HEAD_START, Claim, Claimed, Event, Explanation, LARGE_TEXTS, Loaded,
@@ -128,6 +128,53 @@ impl AlertStore for SqliteStore {
                         .map(|outcome| recorder.record(outcome))
                         .collect()
                 })
+            })
+            .await
+    }
+
+    async fn inherit(
+        &self,
+        heir: InstanceId,
+        leases: &[(AlertId, LeaseToken)],
+    ) -> Result<(), StoreError> {
+        let leases = leases.to_vec();
+        self.writer
+            .call(
+                "take over leases whose outcome is not recorded yet",
+                move |connection| {
+                    write(connection, |tx| {
+                        let mut statement = tx.prepare_cached(sql!("inherit"))?;
+                        for (alert, token) in &leases {
+                            statement.execute(params![
+                                uuid_text(heir.0),
+                                alert.0,
+                                uuid_text(token.0)
+                            ])?;
+                        }
+                        Ok(())
+                    })
+                },
+            )
+            .await
+    }
+
+    async fn show_condition(
+        &self,
+        instance: InstanceId,
+        condition: &InstanceCondition,
+    ) -> Result<(), StoreError> {
+        let condition = condition.clone();
+        self.writer
+            .call("show the instance's condition", move |connection| {
+                connection
+                    .prepare_cached(sql!("show_condition"))?
+                    .execute(params![
+                        uuid_text(instance.0),
+                        condition.waiting_for,
+                        condition.unrecorded,
+                        condition.unrecorded_since.map(time_text),
+                    ])?;
+                Ok(())
             })
             .await
     }

@@ -1,16 +1,18 @@
 //! What a person at the command line asks.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, ToSql, params};
 use uuid::Uuid;
 
 use crate::domain::{AlertId, InstanceId};
 use crate::store::{
-    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, QueueDepth, QueueLine,
+    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth, QueueLine,
     Resolution, StoreDesk, StoreError,
 };
 
-use super::codec::{Columns, time_text};
+use super::codec::{Columns, earlier, time_text};
 use super::connection::{Trouble, write};
 use super::record::Recorder;
 use super::{SqliteStore, attachments, sql};
@@ -85,6 +87,17 @@ impl StoreDesk for SqliteStore {
         self.desk
             .call("count the queue", move |connection| {
                 lines(connection, sql!("depths"), params![now], queue_depth)
+            })
+            .await
+    }
+
+    async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError> {
+        let before = earlier(self.clock.now(), after);
+        self.desk
+            .call("look for alerts that hang", move |connection| {
+                let mut statement = connection.prepare_cached(sql!("overdue"))?;
+                let read = statement.query_row([&before], |row| Ok(overdue(&Columns::new(row))))?;
+                read.map_err(Trouble::unreadable)
             })
             .await
     }
@@ -246,6 +259,13 @@ fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
     })
 }
 
+fn overdue(row: &Columns<'_, '_>) -> Result<Overdue, String> {
+    Ok(Overdue {
+        alerts: u64::from(row.count("Alerts")?),
+        since: row.optional_time("Since")?,
+    })
+}
+
 fn queue_depth(row: &Columns<'_, '_>) -> Result<QueueDepth, String> {
     let age = row.optional_integer("OldestAgeSeconds")?;
     Ok(QueueDepth {
@@ -288,5 +308,8 @@ fn instance_line(row: &Columns<'_, '_>) -> Result<InstanceLine, String> {
         lease_until: row.time("LeaseUntil")?,
         stopped_at: row.optional_time("StoppedAt")?,
         alive: row.flag("Alive")?,
+        waiting_for: row.lossy("WaitingFor")?,
+        unrecorded_count: row.count("UnrecordedCount")?,
+        unrecorded_since: row.optional_time("UnrecordedSince")?,
     })
 }

@@ -1,5 +1,7 @@
 //! What a person at the command line asks.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tiberius::{Row, ToSql};
 use uuid::Uuid;
@@ -8,11 +10,11 @@ use super::SqlServerStore;
 use super::attachments;
 use super::resolve;
 use super::sweep::{BATCH, top};
-use super::values::{Fields, stored};
+use super::values::{Fields, seconds, stored};
 use super::work::unexpected;
 use crate::domain::AlertId;
 use crate::store::{
-    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, QueueDepth, QueueLine,
+    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth, QueueLine,
     Resolution, StoreDesk, StoreError,
 };
 
@@ -75,6 +77,13 @@ impl StoreDesk for SqlServerStore {
         let sql = include_str!("sql/depths.sql");
         let rows = self.pool.rows(DOING, sql, &[]).await?;
         lines(DOING, &rows, queue_depth)
+    }
+
+    async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError> {
+        const DOING: &str = "look for alerts that hang";
+        let sql = include_str!("sql/overdue.sql");
+        let row = self.pool.row(DOING, sql, &[&seconds(after)]).await?;
+        overdue(&mut Fields::of(&row)).map_err(|e| unexpected(DOING, e))
     }
 
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError> {
@@ -197,6 +206,13 @@ fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, String> {
     })
 }
 
+fn overdue(f: &mut Fields<'_>) -> Result<Overdue, String> {
+    Ok(Overdue {
+        alerts: u64::try_from(f.get::<i64>()?).unwrap_or(0),
+        since: f.maybe_time()?,
+    })
+}
+
 fn queue_depth(f: &mut Fields<'_>) -> Result<QueueDepth, String> {
     Ok(QueueDepth {
         send_port: f.key()?,
@@ -238,5 +254,8 @@ fn instance_line(f: &mut Fields<'_>) -> Result<InstanceLine, String> {
         lease_until: f.time()?,
         stopped_at: f.maybe_time()?,
         alive: f.get::<i32>()? == 1,
+        waiting_for: f.maybe_text()?,
+        unrecorded_count: f.count()?,
+        unrecorded_since: f.maybe_time()?,
     })
 }

@@ -38,7 +38,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tiberius::ToSql;
 
-use crate::domain::{AlertId, InstanceId, InstanceInfo, Outcome, RelayState, SendPortInfo};
+use crate::domain::{
+    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, RelayState,
+    SendPortInfo,
+};
 use crate::store::{
     AlertStore, Claim, Claimed, Event, Explanation, Loaded, Recorded, Renewal, StoreError,
 };
@@ -154,6 +157,22 @@ impl AlertStore for SqlServerStore {
         outcomes: &[Outcome],
     ) -> Result<Vec<Recorded>, StoreError> {
         record::record(&self.pool, instance, outcomes).await
+    }
+
+    async fn inherit(
+        &self,
+        heir: InstanceId,
+        leases: &[(AlertId, LeaseToken)],
+    ) -> Result<(), StoreError> {
+        presence::inherit(&self.pool, heir, leases).await
+    }
+
+    async fn show_condition(
+        &self,
+        instance: InstanceId,
+        condition: &InstanceCondition,
+    ) -> Result<(), StoreError> {
+        presence::show_condition(&self.pool, instance, condition).await
     }
 
     async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError> {

@@ -10,7 +10,9 @@ use super::pool::Pool;
 use super::sweep::top;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
 use super::work::unexpected;
-use crate::domain::{InstanceId, InstanceInfo, RelayState, SendPortInfo};
+use crate::domain::{
+    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, RelayState, SendPortInfo,
+};
 use crate::store::{Explanation, Renewal, StoreError, TAKEN_OVER};
 
 /// The relay states as each instance last wrote them, so that a renewal writes changes only.
@@ -178,6 +180,35 @@ pub(super) async fn retire(
         .await?;
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     known.remove(&instance);
+    Ok(())
+}
+
+pub(super) async fn inherit(
+    pool: &Pool,
+    heir: InstanceId,
+    leases: &[(AlertId, LeaseToken)],
+) -> Result<(), StoreError> {
+    const DOING: &str = "take over leases whose outcome is not recorded yet";
+    for (alert, token) in leases {
+        let sql = include_str!("sql/inherit.sql");
+        pool.query(DOING, sql, &[&heir.0, &alert.0, &token.0])
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn show_condition(
+    pool: &Pool,
+    instance: InstanceId,
+    condition: &InstanceCondition,
+) -> Result<(), StoreError> {
+    let waiting_for = condition.waiting_for.as_deref().map(fit_long);
+    let count = i32::try_from(condition.unrecorded).unwrap_or(i32::MAX);
+    let since = condition.unrecorded_since.map(stored);
+    let values: [&dyn ToSql; 4] = [&instance.0, &waiting_for, &count, &since];
+    let sql = include_str!("sql/show_condition.sql");
+    pool.query("show the instance's condition", sql, &values)
+        .await?;
     Ok(())
 }
 

@@ -1,0 +1,178 @@
+//! Outcomes that the database refused, one by one: kept in the spool, and tried again at a growing
+//! interval, while everything else goes on.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::time::Instant;
+
+use super::ledger::Unrecorded;
+use super::recorder::Finished;
+use super::tally::Origin;
+use crate::domain::{Outcome, OutcomeKind, ProtectionFacts, SessionFacts, Timestamp};
+
+/// The first wait before one is tried again; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+
+/// The wait before alerts are tried again that other transactions have locked.
+const LOCKED_WAIT: Duration = Duration::from_secs(1);
+
+/// A lock that lasts so long is shown.
+const LOCKED_LONG: TimeDelta = TimeDelta::seconds(30);
+
+/// One of them.
+pub(super) struct Refused {
+    pub(super) outcome: Outcome,
+    /// `None` where an instance before this one knew it.
+    pub(super) origin: Option<Origin>,
+    since: Timestamp,
+    why: String,
+    due: Instant,
+    wait: Duration,
+}
+
+/// All of them, the one that was refused first in front.
+#[derive(Default)]
+pub(super) struct Aside(Vec<Refused>);
+
+impl Aside {
+    pub(super) fn add(
+        &mut self,
+        outcome: Outcome,
+        origin: Option<Origin>,
+        since: Timestamp,
+        why: String,
+    ) {
+        self.0.push(Refused {
+            outcome,
+            origin: origin.map(Origin::without_room),
+            since,
+            why,
+            due: Instant::now() + FIRST_WAIT,
+            wait: FIRST_WAIT,
+        });
+    }
+
+    /// Takes one whose time has come.
+    pub(super) fn take_due(&mut self) -> Option<Refused> {
+        let now = Instant::now();
+        let at = self.0.iter().position(|refused| refused.due <= now)?;
+        Some(self.0.remove(at))
+    }
+
+    /// It was refused again.
+    pub(super) fn put_back(&mut self, mut refused: Refused, why: String) {
+        refused.wait = (refused.wait * 2).min(LONGEST_WAIT);
+        refused.due = Instant::now() + refused.wait;
+        refused.why = why;
+        let at = self.0.partition_point(|other| other.since <= refused.since);
+        self.0.insert(at, refused);
+    }
+
+    /// Everything is tried again now.
+    pub(super) fn hurry(&mut self) {
+        let now = Instant::now();
+        self.0.iter_mut().for_each(|refused| refused.due = now);
+    }
+
+    /// Ends when one of them is due.
+    pub(super) async fn wait(&self) {
+        match self.0.iter().map(|refused| refused.due).min() {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many, since when, and why the last one.
+    pub(super) fn summary(&self) -> Option<Unrecorded> {
+        let last = self.0.last()?;
+        let since = self.0.iter().map(|refused| refused.since).min();
+        Some(Unrecorded {
+            count: self.0.len(),
+            since: since.unwrap_or(last.since),
+            why: last.why.clone(),
+        })
+    }
+}
+
+/// Outcomes whose alerts other transactions have locked. They keep their places, and are recorded by
+/// themselves, so that an engine that has to wait for the locks lets only these wait.
+#[derive(Default)]
+pub(super) struct Locked {
+    waiting: Vec<Finished>,
+    again_at: Option<Instant>,
+    since: Option<Timestamp>,
+}
+
+impl Locked {
+    pub(super) fn add(&mut self, locked: Vec<Finished>, now: Timestamp) {
+        if locked.is_empty() {
+            self.since = self.since.filter(|_| !self.waiting.is_empty());
+            return;
+        }
+        if self.since.is_none() {
+            let count = locked.len();
+            tracing::warn!(count, "outcomes wait for locks of other transactions");
+        }
+        self.since.get_or_insert(now);
+        self.waiting.extend(locked);
+        self.again_at = Some(Instant::now() + LOCKED_WAIT);
+    }
+
+    /// Up to so many of them.
+    pub(super) fn take(&mut self, most: usize) -> Vec<Finished> {
+        let count = self.waiting.len().min(most);
+        self.waiting.drain(..count).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many and since when, once it lasts.
+    pub(super) fn summary(&self, now: Timestamp) -> Option<Unrecorded> {
+        let since = self.since.filter(|since| now - *since >= LOCKED_LONG)?;
+        Some(Unrecorded {
+            count: self.waiting.len(),
+            since,
+            why: "other transactions have their alerts locked".to_owned(),
+        })
+    }
+
+    /// Ends when they are tried again.
+    pub(super) async fn wait(&self) {
+        match self.again_at.filter(|_| !self.is_empty()) {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The outcome without anything that a server or a person worded: where the database refuses it as
+/// it is, its status at least has to stand there.
+pub(super) fn bare(outcome: &Outcome) -> Outcome {
+    let mut bare = outcome.clone();
+    match &mut bare.kind {
+        OutcomeKind::Released { reason, .. } => *reason = None,
+        OutcomeKind::Decided(decision) => {
+            decision.reason = None;
+            if let Some(attempt) = &mut decision.attempt {
+                attempt.replies.clear();
+                attempt.facts = SessionFacts::default();
+                attempt.protected = ProtectionFacts::default();
+            }
+            for recipient in &mut decision.recipients {
+                recipient.mailbox.display_name = None;
+                recipient.remark = None;
+                let reply = recipient.reply.iter_mut();
+                reply.for_each(|reply| reply.text.clear());
+            }
+        }
+    }
+    bare
+}

@@ -1,0 +1,2 @@
+-- show_condition: what keeps an instance from sending or from recording.
+UPDATE Instance SET WaitingFor = ?2, UnrecordedCount = ?3, UnrecordedSince = ?4 WHERE InstanceId = ?1

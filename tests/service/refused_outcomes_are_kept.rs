@@ -1,0 +1,171 @@
+//! An outcome that the database refuses again and again: it stays on this machine, is shown, and is
+//! never sent again; everything else goes on.
+
+use std::time::Duration;
+
+use crate::health::{get, wait_for};
+use crate::site::{Site, text};
+use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// What a DBA's constraint may do to one alert.
+const REFUSE: &str = "CREATE TRIGGER Refuse BEFORE INSERT ON Attempt WHEN NEW.AlertId = 7
+                      BEGIN SELECT RAISE(ABORT, 'refused by a rule of this site'); END";
+
+async fn wait_for_relayed(site: &Site, count: u32) {
+    let sql = "SELECT count(*) FROM AlertState WHERE Status = 'relayed'";
+    site.wait_until(sql, &count.to_string(), SOON).await;
+}
+
+fn run_sql(site: &Site, sql: &str) {
+    site.database().execute_batch(sql).expect(sql);
+}
+
+fn spool_of(site: &Site) -> String {
+    std::fs::read_to_string(site.path("sendport-state/spool-1.jsonl")).expect("the spool")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_restart_until_the_database_takes_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
+    let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));
+    run_sql(&site, REFUSE);
+    insert_many(&site, 40);
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for_relayed(&site, 39).await;
+    wait_for(
+        address,
+        "/readyz",
+        503,
+        "outcomes: 1 cannot be recorded since",
+    )
+    .await;
+    let (_, why) = get(address, "/readyz");
+    assert!(why.contains("refused by a rule of this site"), "{why}");
+    let events =
+        "SELECT AlertId || ' ' || Severity FROM EventLog WHERE EventType = 'outcome-not-recorded'";
+    site.wait_until(events, "7 error", SOON).await;
+    let waiting_for = "SELECT Depth || ' ' || coalesce(WaitingFor, '') LIKE '1 1 outcomes not recorded by instance %'
+                       FROM Queue WHERE Status = 'sending'";
+    site.wait_until(waiting_for, "1", SOON).await;
+    let status = text(&site.sendport(&["status"]));
+    assert!(
+        status.contains("could not record 1 outcomes since"),
+        "{status}"
+    );
+
+    assert_eq!(service.stop(), Some(5), "{}", site.log());
+    assert!(
+        spool_of(&site).contains("\"outcome\""),
+        "the fact stays here"
+    );
+    assert_eq!(
+        site.value("SELECT Status FROM AlertState WHERE AlertId = 7"),
+        "sending"
+    );
+
+    let service = site.run();
+    insert_many(&site, 1);
+    wait_for_relayed(&site, 40).await;
+    // A whole lease of the instance before, and of this one: nobody takes the alert over.
+    let lease_of_first =
+        "SELECT max(LeaseUntil) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-8 seconds')
+                          FROM Instance WHERE StoppedAt IS NOT NULL";
+    site.wait_until(lease_of_first, "1", SOON).await;
+    assert_eq!(
+        site.value("SELECT Status FROM AlertState WHERE AlertId = 7"),
+        "sending"
+    );
+    let address = site.health_address().await;
+    wait_for(
+        address,
+        "/readyz",
+        503,
+        "outcomes: 1 cannot be recorded since",
+    )
+    .await;
+
+    run_sql(&site, "DROP TRIGGER Refuse");
+    wait_for_relayed(&site, 41).await;
+    wait_for(address, "/readyz", 200, "ready").await;
+    site.wait_until(
+        "SELECT count(*) FROM EventLog WHERE EventType = 'outcome-recorded'",
+        "1",
+        SOON,
+    )
+    .await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+    assert_eq!(sink.received(), 41, "nothing twice");
+    assert_eq!(
+        site.value("SELECT count(*) FROM Attempt WHERE Outcome = 'unknown'"),
+        "0"
+    );
+    sink.stop().await;
+}
+
+/// The words of a relay are refused; what became of the alert is recorded without them.
+#[tokio::test(flavor = "multi_thread")]
+async fn or_recorded_without_the_relays_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
+    let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
+    run_sql(
+        &site,
+        "CREATE TRIGGER Refuse BEFORE INSERT ON AttemptReply BEGIN SELECT RAISE(ABORT, 'no words'); END",
+    );
+    insert_many(&site, 3);
+    let service = site.run();
+    wait_for_relayed(&site, 3).await;
+    let events = "SELECT count(*) FROM EventLog WHERE EventType = 'outcome-recorded-in-part' AND Severity = 'error'";
+    site.wait_until(events, "3", SOON).await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+    assert_eq!(sink.received(), 3);
+    sink.stop().await;
+}
+
+/// What the service does not know is waited for: it is an outage for whoever sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn and_an_unknown_error_is_no_refusal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
+    let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));
+    run_sql(
+        &site,
+        "CREATE TRIGGER Fail BEFORE INSERT ON Attempt BEGIN SELECT json('{'); END",
+    );
+    insert_many(&site, 5);
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for(
+        address,
+        "/readyz",
+        503,
+        "outcomes: 5 cannot be recorded since",
+    )
+    .await;
+    let waiting_for = "SELECT count(*) FROM Instance WHERE WaitingFor LIKE '%malformed JSON%' AND UnrecordedCount = 5";
+    site.wait_until(waiting_for, "1", SOON).await;
+    insert_many(&site, 1);
+    site.wait_until(
+        "SELECT WaitingFor LIKE 'instance %malformed JSON%' FROM Queue WHERE Status = 'queued'",
+        "1",
+        SOON,
+    )
+    .await;
+    assert_eq!(sink.received(), 5, "nothing more is sent meanwhile");
+    run_sql(&site, "DROP TRIGGER Fail");
+    wait_for_relayed(&site, 6).await;
+    wait_for(address, "/readyz", 200, "ready").await;
+    site.wait_until(
+        "SELECT count(*) FROM EventLog WHERE EventType = 'outcomes-waited'",
+        "1",
+        SOON,
+    )
+    .await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+    assert_eq!(sink.received(), 6);
+    sink.stop().await;
+}
