@@ -25,12 +25,19 @@ impl Engine {
 
 /// One database, made for a run.
 pub(crate) enum Database {
-    Sqlite { file: String },
-    TSql { server: String, name: String },
+    Sqlite {
+        file: String,
+    },
+    TSql {
+        server: String,
+        name: String,
+        /// In seconds.
+        command_timeout: u64,
+    },
 }
 
 impl Database {
-    pub(crate) fn new(engine: &Engine, folder: &Path) -> Self {
+    pub(crate) fn new(engine: &Engine, folder: &Path, command_timeout: u64) -> Self {
         match engine {
             Engine::Sqlite => Self::Sqlite {
                 file: folder.join("sendport.db").display().to_string(),
@@ -38,6 +45,7 @@ impl Database {
             Engine::TSql(server) => Self::TSql {
                 server: server.clone(),
                 name: format!("sendport_crash_{}", uuid::Uuid::new_v4().simple()),
+                command_timeout,
             },
         }
     }
@@ -46,8 +54,14 @@ impl Database {
     pub(crate) fn connection(&self, through: Option<std::net::SocketAddr>) -> String {
         match self {
             Self::Sqlite { file } => format!("sqlite:{file}"),
-            Self::TSql { server, name } => {
-                let own = format!("{server};Database={name};Command Timeout=5;Connect Timeout=5");
+            Self::TSql {
+                server,
+                name,
+                command_timeout,
+            } => {
+                let own = format!(
+                    "{server};Database={name};Command Timeout={command_timeout};Connect Timeout={command_timeout}"
+                );
                 match through {
                     Some(proxy) => format!("{own};Server=tcp:{},{}", proxy.ip(), proxy.port()),
                     None => own,
@@ -86,12 +100,59 @@ impl Database {
         self.run(&query).await.unwrap_or_default()
     }
 
+    /// Many alerts in one transaction; the engine answers now.
+    pub(crate) async fn insert_many(&self, numbers: std::ops::Range<u32>) {
+        let numbers: Vec<_> = numbers.collect();
+        for part in numbers.chunks(100) {
+            let values = part
+                .iter()
+                .map(|number| format!("('user{number}@example.test', 'Alert {number}', 'b')"));
+            let values: Vec<_> = values.collect();
+            let (table, values) = (self.table("Alert"), values.join(", "));
+            let statement =
+                format!("INSERT INTO {table} (ToRecipients, Subject, Body) VALUES {values}");
+            self.run(&statement).await;
+        }
+    }
+
+    /// Waits until the engine answers.
+    pub(crate) async fn wait_until_up(&self) {
+        let Self::TSql { .. } = self else { return };
+        for _ in 0..600 {
+            if tsql::run(&self.connection(None), "SELECT 1").await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("the engine does not answer any more");
+    }
+
+    /// Nobody else can write until this is dropped.
+    pub(crate) fn lock(&self) -> Option<rusqlite::Connection> {
+        let Self::Sqlite { file } = self else {
+            return None;
+        };
+        let connection = rusqlite::Connection::open(file).expect("open the database");
+        let patience = connection.busy_timeout(Duration::from_secs(30));
+        patience.expect("set the time-out");
+        let locked = connection.execute_batch("BEGIN IMMEDIATE");
+        locked.expect("lock the database");
+        Some(connection)
+    }
+
     async fn run(&self, statement: &str) -> Option<String> {
         match self {
             Self::Sqlite { file } => sqlite(file, statement),
             Self::TSql { .. } => {
-                let answer = tsql::run(&self.connection(None), statement).await;
-                answer.unwrap_or_else(|error| panic!("{statement}: {error}"))
+                // A server that says an error has done nothing: a deadlock, for example.
+                for _ in 0..5 {
+                    match tsql::run(&self.connection(None), statement).await {
+                        Ok(answer) => return answer,
+                        Err(error) => eprintln!("{statement:.60}: {error}"),
+                    }
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                panic!("{statement}: it failed five times");
             }
         }
     }
@@ -106,7 +167,7 @@ impl Database {
     }
 
     pub(crate) async fn remove(&self) {
-        if let Self::TSql { server, name } = self {
+        if let Self::TSql { server, name, .. } = self {
             for _ in 0..50 {
                 if tsql::run(server, &format!("DROP DATABASE {name}"))
                     .await

@@ -6,6 +6,7 @@
 
 mod count;
 mod database;
+mod disk;
 mod proxy;
 mod scenario;
 #[path = "../../tests/support/tsql.rs"]
@@ -13,11 +14,12 @@ mod tsql;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use database::Engine;
-use scenario::{Plan, Row};
+use scenario::{EngineCommands, Plan, Row};
 
 /// Kills, freezes and cuts, and counts what arrived.
 #[derive(Debug, Parser)]
@@ -31,6 +33,25 @@ struct Arguments {
     /// Alerts inserted a second
     #[arg(long, default_value_t = 20)]
     rate: u32,
+    /// Alerts that wait before each fault of a drain
+    #[arg(long, default_value_t = 300)]
+    drain: u32,
+    /// The services' lease, in seconds: longer for a slow engine
+    #[arg(long, default_value_t = 4)]
+    lease: u64,
+    /// Seconds that a statement may take on a T-SQL engine: more for a slow one
+    #[arg(long, default_value_t = 5)]
+    command_timeout: u64,
+    /// Shell command that restarts the T-SQL engine at once, without a shutdown in order
+    #[arg(long, value_name = "COMMAND")]
+    engine_restart_immediate: Option<String>,
+    /// Shell command that restarts the T-SQL engine in order
+    #[arg(long, value_name = "COMMAND")]
+    engine_restart_fast: Option<String>,
+    /// Shell command that kills the T-SQL engine, or a part of it, as a system out of memory does,
+    /// and starts it again
+    #[arg(long, value_name = "COMMAND")]
+    engine_kill: Option<String>,
     /// Only scenarios whose name has this in it
     #[arg(long)]
     only: Option<String>,
@@ -48,6 +69,14 @@ async fn main() -> ExitCode {
         kills: arguments.kills,
         faults: arguments.faults,
         rate: arguments.rate,
+        drain: arguments.drain,
+        lease: Duration::from_secs(arguments.lease),
+        command_timeout: arguments.command_timeout,
+        engine: EngineCommands {
+            restart_immediate: arguments.engine_restart_immediate,
+            restart_fast: arguments.engine_restart_fast,
+            kill: arguments.engine_kill,
+        },
         keep: arguments.keep,
     };
     let mut engines = vec![Engine::Sqlite];
@@ -63,6 +92,14 @@ async fn main() -> ExitCode {
                     .is_none_or(|only| s.name().contains(only))
         };
         for scenario in scenario::ALL.iter().filter(wanted) {
+            if let Some(why) = scenario.cannot_run(engine, &plan) {
+                println!(
+                    "| {} | {} | not run: {why} | | | | | |",
+                    engine.name(),
+                    scenario.name()
+                );
+                continue;
+            }
             let row = scenario::run(scenario, engine, &plan).await;
             println!("{row}");
             good &= row.is_good();

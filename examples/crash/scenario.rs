@@ -11,10 +11,8 @@ use sendport::sink::{Sink, SinkOptions};
 
 use crate::count::{Counts, count};
 use crate::database::{Database, Engine};
+use crate::disk::Disk;
 use crate::proxy::{Mode, Proxy};
-
-/// The lease that the services are configured with.
-const LEASE: Duration = Duration::from_secs(4);
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,21 +22,56 @@ pub(crate) enum Scenario {
     FreezeProcess,
     DatabaseCut,
     DatabaseFrozen,
+    EngineRestartedImmediately,
+    EngineRestartedFast,
+    EngineKilled,
+    FileLocked,
+    DiskFull,
 }
 
-pub(crate) const ALL: [Scenario; 5] = [
+pub(crate) const ALL: [Scenario; 10] = [
     Scenario::Kill,
     Scenario::RelayCutAfterDot,
     Scenario::FreezeProcess,
     Scenario::DatabaseCut,
     Scenario::DatabaseFrozen,
+    Scenario::EngineRestartedImmediately,
+    Scenario::EngineRestartedFast,
+    Scenario::EngineKilled,
+    Scenario::FileLocked,
+    Scenario::DiskFull,
 ];
 
 impl Scenario {
-    /// A file has no link to cut.
+    /// A file has no link to cut and no engine to restart: it is locked for a while, or its disk is
+    /// full. A server's disk and locks are its own.
     pub(crate) fn applies_to(self, engine: &Engine) -> bool {
-        let on_the_link = matches!(self, Self::DatabaseCut | Self::DatabaseFrozen);
-        !on_the_link || matches!(engine, Engine::TSql(_))
+        match self {
+            Self::Kill | Self::RelayCutAfterDot | Self::FreezeProcess => true,
+            Self::FileLocked | Self::DiskFull => matches!(engine, Engine::Sqlite),
+            _ => matches!(engine, Engine::TSql(_)),
+        }
+    }
+
+    /// What is missing for it, in words.
+    pub(crate) fn cannot_run(self, engine: &Engine, plan: &Plan) -> Option<&'static str> {
+        match self {
+            Self::DiskFull => (!Disk::available()).then_some("nobody may mount a file system here"),
+            _ if self.is_of_the_engine() && plan.engine.command(self).is_none() => Some(
+                "name a command by --engine-restart-immediate, --engine-restart-fast, --engine-kill",
+            ),
+            _ if self.applies_to(engine) => None,
+            _ => Some("does not apply"),
+        }
+    }
+
+    fn is_of_the_engine(self) -> bool {
+        let of_the_engine = [
+            Self::EngineRestartedImmediately,
+            Self::EngineRestartedFast,
+            Self::EngineKilled,
+        ];
+        of_the_engine.contains(&self)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -48,7 +81,31 @@ impl Scenario {
             Self::FreezeProcess => "SIGSTOP longer than the lease",
             Self::DatabaseCut => "database link cut at random",
             Self::DatabaseFrozen => "database link frozen beyond the lease",
+            Self::EngineRestartedImmediately => "engine restarted, immediate, in mid-drain",
+            Self::EngineRestartedFast => "engine restarted, fast, in mid-drain",
+            Self::EngineKilled => "engine killed for memory, in mid-drain",
+            Self::FileLocked => "database file locked in mid-drain",
+            Self::DiskFull => "disk of the database full in mid-drain",
         }
+    }
+}
+
+/// Shell commands that do something to a T-SQL engine, each until it runs again.
+pub(crate) struct EngineCommands {
+    pub(crate) restart_immediate: Option<String>,
+    pub(crate) restart_fast: Option<String>,
+    pub(crate) kill: Option<String>,
+}
+
+impl EngineCommands {
+    fn command(&self, scenario: Scenario) -> Option<&str> {
+        let command = match scenario {
+            Scenario::EngineRestartedImmediately => &self.restart_immediate,
+            Scenario::EngineRestartedFast => &self.restart_fast,
+            Scenario::EngineKilled => &self.kill,
+            _ => &None,
+        };
+        command.as_deref()
     }
 }
 
@@ -58,6 +115,13 @@ pub(crate) struct Plan {
     pub(crate) kills: u32,
     pub(crate) faults: u32,
     pub(crate) rate: u32,
+    /// Alerts that wait before each fault of a drain.
+    pub(crate) drain: u32,
+    /// The lease that the services are configured with.
+    pub(crate) lease: Duration,
+    /// Of a T-SQL engine, in seconds.
+    pub(crate) command_timeout: u64,
+    pub(crate) engine: EngineCommands,
     pub(crate) keep: bool,
 }
 
@@ -102,10 +166,13 @@ impl fmt::Display for Row {
 /// Everything that one run needs.
 struct Run<'a> {
     plan: &'a Plan,
+    /// Unmounted before its folder goes.
+    disk: Option<Disk>,
     folder: tempfile::TempDir,
     database: Arc<Database>,
     relay: Option<Proxy>,
     link: Option<Proxy>,
+    sink: Sink,
 }
 
 pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Row {
@@ -117,7 +184,11 @@ pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Ro
     })
     .await
     .expect("start the sink");
-    let database = Arc::new(Database::new(engine, folder.path()));
+    let disk = (*scenario == Scenario::DiskFull).then(|| folder.path().join("disk"));
+    let place = disk.as_deref().unwrap_or(folder.path());
+    std::fs::create_dir_all(place).expect("create a folder");
+    let disk = disk.as_deref().and_then(Disk::mount);
+    let database = Arc::new(Database::new(engine, place, plan.command_timeout));
     let cut_after = (*scenario == Scenario::RelayCutAfterDot).then_some(10);
     let relay = match cut_after {
         Some(every) => Some(Proxy::start(sink.local_addr().to_string(), Some(every)).await),
@@ -129,15 +200,17 @@ pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Ro
     };
     let run = Run {
         plan,
+        disk,
         folder,
         database,
         relay,
         link,
+        sink,
     };
-    run.configure(sink.local_addr());
+    run.configure();
     let (faults, alerts) = run.work(*scenario).await;
     let counts = count(&run.database, &run.folder.path().join("mails"), alerts).await;
-    sink.stop().await;
+    run.sink.stop().await;
     run.database.remove().await;
     Row {
         engine: engine.name(),
@@ -148,7 +221,8 @@ pub(crate) async fn run(scenario: &Scenario, engine: &Engine, plan: &Plan) -> Ro
 }
 
 impl Run<'_> {
-    fn configure(&self, sink: std::net::SocketAddr) {
+    fn configure(&self) {
+        let sink = self.sink.local_addr();
         let relay = self.relay.as_ref().map_or(sink, Proxy::address);
         let link = self.link.as_ref().map(Proxy::address);
         let text = format!(
@@ -158,7 +232,7 @@ impl Run<'_> {
              [send_port.default]\nfrom = 'a@example.test'\nrelays = ['main']\n\
              [send_port.default.retry]\nfirst_delay = '1s'\nlongest_delay = '2s'\n",
             self.database.connection(link),
-            LEASE.as_secs(),
+            self.plan.lease.as_secs(),
             relay.ip(),
             relay.port()
         );
@@ -197,6 +271,11 @@ impl Run<'_> {
 
     /// Does it while alerts come in, then waits until everything is final.
     async fn work(&self, scenario: Scenario) -> (u32, u32) {
+        if scenario.is_of_the_engine()
+            || matches!(scenario, Scenario::FileLocked | Scenario::DiskFull)
+        {
+            return self.drain(scenario).await;
+        }
         let inserted = Arc::new(AtomicU32::new(0));
         let enough = Arc::new(AtomicBool::new(false));
         let writer = tokio::spawn(insert(
@@ -210,12 +289,68 @@ impl Run<'_> {
             Scenario::Kill => self.kill(&mut services).await,
             Scenario::RelayCutAfterDot => self.wait_for_cuts().await,
             Scenario::FreezeProcess => self.freeze(&services).await,
-            Scenario::DatabaseCut | Scenario::DatabaseFrozen => self.disturb(scenario).await,
+            _ => self.disturb(scenario).await,
         };
         enough.store(true, Ordering::Relaxed);
         writer.await.expect("the writer");
         self.wait_until_all_final().await;
         (faults, inserted.load(Ordering::Relaxed))
+    }
+
+    /// Each time many alerts wait, and it is done when some of them were handed over.
+    async fn drain(&self, scenario: Scenario) -> (u32, u32) {
+        let _services = [self.start(), self.start()];
+        let mut inserted = 0;
+        for _ in 0..self.plan.faults {
+            let before = self.sink.received();
+            self.database
+                .insert_many(inserted..inserted + self.plan.drain)
+                .await;
+            inserted += self.plan.drain;
+            let some = before + u64::from(random(self.plan.drain / 2)) + 1;
+            self.wait_for_mails(some).await;
+            self.strike(scenario).await;
+        }
+        self.wait_until_all_final().await;
+        (self.plan.faults, inserted)
+    }
+
+    async fn wait_for_mails(&self, count: u64) {
+        for _ in 0..1_200 {
+            if self.sink.received() >= count {
+                return;
+            }
+            pause(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn strike(&self, scenario: Scenario) {
+        let beyond = self.plan.lease + Duration::from_secs(1);
+        match (scenario, &self.disk) {
+            (Scenario::FileLocked, _) => {
+                let _lock = self.database.lock();
+                pause(beyond).await;
+            }
+            (Scenario::DiskFull, Some(disk)) => {
+                disk.fill();
+                pause(beyond).await;
+                disk.make_room();
+            }
+            _ => {
+                let command = self
+                    .plan
+                    .engine
+                    .command(scenario)
+                    .expect("looked at before");
+                let ended = tokio::process::Command::new("sh")
+                    .args(["-c", command])
+                    .output()
+                    .await;
+                let ended = ended.expect("run a shell");
+                assert!(ended.status.success(), "{command}: {ended:?}");
+                self.database.wait_until_up().await;
+            }
+        }
     }
 
     async fn kill(&self, services: &mut [Service; 2]) -> u32 {
@@ -247,7 +382,7 @@ impl Run<'_> {
             let victim = &services[at as usize % 2];
             pause(Duration::from_millis(u64::from(random(1000)))).await;
             victim.signal("STOP");
-            pause(LEASE + LEASE / 2).await;
+            pause(self.plan.lease * 3 / 2).await;
             victim.signal("CONT");
         }
         self.plan.faults
@@ -266,7 +401,7 @@ impl Run<'_> {
                 link.set(Mode::Cut(at));
             } else {
                 link.set(Mode::Freeze);
-                pause(LEASE + Duration::from_secs(1)).await;
+                pause(self.plan.lease + Duration::from_secs(1)).await;
             }
             link.set(Mode::Pass);
         }
@@ -274,7 +409,7 @@ impl Run<'_> {
     }
 
     async fn wait_until_all_final(&self) {
-        for _ in 0..600 {
+        for _ in 0..1_200 {
             let open = self
                 .database
                 .value("SELECT count(*) FROM {AlertState} WHERE FinalAt IS NULL")
