@@ -76,6 +76,8 @@ CREATE INDEX IX_AlertState_LeaseOwner ON sendport.AlertRow (LeaseOwner, LeaseTok
 CREATE INDEX IX_AlertState_Live ON sendport.AlertRow (Status, SendPort, CreatedAt) INCLUDE (DueAt, CreatedBy);
 CREATE INDEX IX_AlertState_ExpiresAt ON sendport.AlertRow (Status, ExpiresAt);
 CREATE INDEX IX_Alert_Reference ON sendport.AlertRow (Reference);
+-- What a writer asks of its own.
+CREATE INDEX IX_Alert_CreatedBy ON sendport.AlertRow (CreatedBy, Reference);
 GO
 -- One addressee of one alert: the truth about delivery.
 CREATE TABLE sendport.Recipient (
@@ -284,13 +286,18 @@ CREATE TYPE sendport.ReplyList AS TABLE (
 );
 GO
 -- Where applications insert. CreatedAt and CreatedBy are expressions, so that nobody can write
--- them; a writer sees its own rows only.
-CREATE VIEW sendport.Alert AS
+-- them. A writer reads its keys alone: what it says of other columns in its predicates could be evaluated on
+-- rows of others. The columns are named first because Babelfish grants on columns only where they are.
+CREATE VIEW sendport.Alert (
+    AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
+    BodyFormat, Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority,
+    Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
+    NotBefore, ExpiresAt, CreatedAt, CreatedBy) AS
 SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
        BodyFormat, Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority,
        Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
        NotBefore, ExpiresAt,
-       DATEADD(millisecond, 0, CreatedAt) AS CreatedAt, CreatedBy + N'' AS CreatedBy
+       DATEADD(millisecond, 0, CreatedAt), CreatedBy + N''
 FROM sendport.AlertRow
 WHERE CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
    OR IS_MEMBER(N'db_owner') = 1;
@@ -304,9 +311,7 @@ SELECT r.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Addr
        e.Fault, e.Cause, e.Advice, a.Subject, a.CreatedAt, a.CreatedBy
 FROM sendport.Recipient r
 JOIN sendport.AlertRow a ON a.AlertId = r.AlertId
-LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
-WHERE a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-   OR IS_MEMBER(N'db_owner') = 1;
+LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey;
 GO
 -- One line an alert.
 CREATE VIEW sendport.AlertStatus AS
@@ -317,9 +322,7 @@ SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'queued', N'delayed')) AS WaitingCount,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired')) AS FailedCount,
        a.FinalAt, a.CreatedAt, a.CreatedBy
-FROM sendport.AlertRow a
-WHERE a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-   OR IS_MEMBER(N'db_owner') = 1;
+FROM sendport.AlertRow a;
 GO
 -- What failed or expired, with the reason; an alert without a readable recipient stands here too.
 CREATE VIEW sendport.FailedDelivery AS
@@ -330,17 +333,13 @@ FROM sendport.Recipient r
 JOIN sendport.AlertRow a ON a.AlertId = r.AlertId
 LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
 WHERE r.Status IN (N'failed', N'expired')
-  AND (a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-       OR IS_MEMBER(N'db_owner') = 1)
 UNION ALL
 SELECT a.AlertId, a.PublicId, a.Reference, a.SendPort, NULL, NULL, NULL, a.Status, a.StatusAt,
        NULL, NULL, NULL, NULL, a.StatusReason, NULL, NULL, NULL,
        a.Subject, a.CreatedAt, a.CreatedBy
 FROM sendport.AlertRow a
 WHERE a.Status IN (N'failed', N'expired')
-  AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId)
-  AND (a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-       OR IS_MEMBER(N'db_owner') = 1);
+  AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId);
 GO
 -- Depth and oldest age by send port and status of what is not final, and why nothing moves.
 CREATE VIEW sendport.Queue AS
@@ -387,11 +386,8 @@ CREATE ROLE sendport_writer;
 GO
 CREATE ROLE sendport_reader;
 GO
-GRANT SELECT, INSERT ON sendport.Alert TO sendport_writer;
-GRANT SELECT ON sendport.AlertStatus TO sendport_writer;
-GRANT SELECT ON sendport.Delivery TO sendport_writer;
-GRANT SELECT ON sendport.FailedDelivery TO sendport_writer;
-GRANT SELECT ON sendport.Queue TO sendport_writer;
+GRANT INSERT ON sendport.Alert TO sendport_writer;
+GRANT SELECT (AlertId, PublicId) ON sendport.Alert TO sendport_writer;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_writer;
 GO
 GRANT SELECT ON sendport.Alert TO sendport_reader;

@@ -25,7 +25,6 @@ WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.AttemptCount > 0
   AND (a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
        OR IS_MEMBER(N'db_owner') = 1);
 GO
-GRANT SELECT ON sendport.InDoubt TO sendport_writer;
 GRANT SELECT ON sendport.InDoubt TO sendport_reader;
 GRANT SELECT ON sendport.InDoubt TO sendport_service;
 GO

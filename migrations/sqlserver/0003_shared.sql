@@ -112,9 +112,7 @@ SELECT r.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Addr
        e.Fault, e.Cause, e.Advice, r.Remark, a.Subject, a.CreatedAt, a.CreatedBy
 FROM sendport.Recipient r
 JOIN sendport.AlertRow a ON a.AlertId = r.AlertId
-LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
-WHERE a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-   OR IS_MEMBER(N'db_owner') = 1;
+LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey;
 GO
 DROP VIEW sendport.AlertStatus;
 GO
@@ -127,9 +125,7 @@ SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'queued', N'delayed')) AS WaitingCount,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired')) AS FailedCount,
        a.FinalAt, a.CreatedAt, a.CreatedBy, a.Origin
-FROM sendport.AlertRow a
-WHERE a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-   OR IS_MEMBER(N'db_owner') = 1;
+FROM sendport.AlertRow a;
 GO
 DROP VIEW sendport.Queue;
 GO
@@ -254,10 +250,6 @@ GRANT SELECT ON sendport.AuditCopy TO sendport_auditor;
 GRANT INSERT ON sendport.AuditCopy TO sendport_service;
 GO
 -- What was granted on a view went with it.
-GRANT SELECT ON sendport.AlertStatus TO sendport_writer;
-GRANT SELECT ON sendport.Delivery TO sendport_writer;
-GRANT SELECT ON sendport.Queue TO sendport_writer;
-GO
 GRANT SELECT ON sendport.AlertStatus TO sendport_reader;
 GRANT SELECT ON sendport.Delivery TO sendport_reader;
 GRANT SELECT ON sendport.Queue TO sendport_reader;

@@ -12,6 +12,7 @@ use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
 use crate::relay::Relay;
 use crate::replies::ReplyTable;
 use crate::spool::Spool;
+use crate::store::FixedRoleMember;
 
 /// Looks at everything that may be wrong and prints a line for each: ok, note or FAIL.
 #[derive(Debug, clap::Args)]
@@ -177,6 +178,10 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         ))),
         Err(error) => findings.fail("environment", error.into()),
     }
+    match store.fixed_role_members().await {
+        Ok(members) => note_fixed_roles(&members),
+        Err(error) => Findings::note("database roles", error),
+    }
     match store.expiring_certificates().await {
         Ok(expiring) => note_expiring(&expiring),
         Err(error) => findings.fail("certificates in the database", error.into()),
@@ -187,6 +192,22 @@ async fn check_database(config: &Config, findings: &mut Findings) {
     match store.templates().await {
         Ok(templates) => check_stored_templates(config, &templates.rows).await,
         Err(error) => findings.fail("templates in the database", error.into()),
+    }
+}
+
+fn note_fixed_roles(members: &[FixedRoleMember]) {
+    for group in members.chunk_by(|a, b| a.role == b.role) {
+        let names: Vec<_> = group.iter().map(|it| it.member.as_str()).collect();
+        let (role, names) = (&group[0].role, names.join(", "));
+        let why = match &**role {
+            "db_datareader" => "read every alert, unless sendport_writer denies it to them",
+            "db_datawriter" => "change every alert, unless sendport_writer denies it to them",
+            _ => "read and change every alert",
+        };
+        Findings::note(
+            "database roles",
+            format_args!("members of {role} {why}: {names}"),
+        );
     }
 }
 

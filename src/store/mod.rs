@@ -39,8 +39,9 @@ use templates::TemplateStore;
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
-    Explanation, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep, NewAlert,
-    NewAttachment, Overdue, QueueDepth, QueueLine, Recorded, Renewal, Resolution, SchemaState,
+    Explanation, FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep,
+    NewAlert, NewAttachment, Overdue, QueueDepth, QueueLine, Recorded, Renewal, Resolution,
+    SchemaState,
 };
 
 /// The queue as the driver uses it.
@@ -180,6 +181,10 @@ pub trait StoreAdmin: Send + Sync {
 
     /// Stores the environment's name if none is stored; returns the name that stands.
     async fn name_environment(&self, name: &str) -> Result<String, StoreError>;
+
+    /// Members of fixed roles of the database that go round the roles of the schema, by role and name;
+    /// none where an engine has no roles.
+    async fn fixed_role_members(&self) -> Result<Vec<FixedRoleMember>, StoreError>;
 
     /// Makes the database `environment`'s: leases and instances are dropped, and everything
     /// that is not final expires or is held.

@@ -223,6 +223,15 @@ pub struct NewAlert {
     pub attachments: Vec<NewAttachment>,
 }
 
+/// Who may read or write every table of the database, whatever the roles of the schema say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixedRoleMember {
+    /// `db_datareader`, `db_datawriter` or `db_owner`.
+    pub role: String,
+    /// A user or a role of the database.
+    pub member: String,
+}
+
 /// An attachment to insert from the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAttachment {

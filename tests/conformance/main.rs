@@ -32,6 +32,7 @@ mod templates;
 #[path = "../support/tsql.rs"]
 mod tsql;
 mod values;
+mod writers;
 
 fn main() {
     let arguments = libtest_mimic::Arguments::from_args();

@@ -106,7 +106,7 @@ impl SqlServerFixture {
         let own = self.connection_string();
         let tables = "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES \
                       WHERE TABLE_SCHEMA = 'sendport' AND TABLE_TYPE = 'BASE TABLE' \
-                      AND TABLE_NAME <> 'SchemaVersion'";
+                      AND TABLE_NAME <> 'SchemaVersion' AND TABLE_NAME NOT LIKE '@%'";
         let tables = rows(&own, tables).await.expect("the tables");
         let mut left: Vec<_> = tables.into_iter().flatten().collect();
         // What others refer to goes once they are gone.

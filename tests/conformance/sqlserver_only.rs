@@ -18,112 +18,20 @@ use sendport::store::{
 use crate::fixture::{self, Fixture, minutes};
 use crate::sqlserver::{SqlServerFixture, on_server};
 use crate::tsql::{run, run_all};
-
-const PASSWORD: &str = "Writes-4711-alerts";
-
-/// A login of its own with one role, dropped at the end.
-struct Login {
-    name: String,
-    connection_string: String,
-}
-
-impl Login {
-    async fn with_role(fixture: &SqlServerFixture, role: &str) -> Self {
-        let name = format!("{role}_{}", uuid::Uuid::new_v4().simple());
-        for statement in [
-            format!("CREATE LOGIN {name} WITH PASSWORD = '{PASSWORD}'"),
-            format!("CREATE USER {name} FOR LOGIN {name}"),
-            format!("ALTER ROLE {role} ADD MEMBER {name}"),
-        ] {
-            run(&fixture.connection_string(), &statement)
-                .await
-                .expect(&statement);
-        }
-        let connection_string = fixture.connection_string_of(&name, PASSWORD);
-        Self {
-            name,
-            connection_string,
-        }
-    }
-
-    async fn may(&self, statement: &str) -> Option<String> {
-        let done = run(&self.connection_string, statement).await;
-        done.unwrap_or_else(|error| panic!("{}: {statement}\n{error}", self.name))
-    }
-
-    async fn may_not(&self, statement: &str) {
-        let done = run(&self.connection_string, statement).await;
-        assert!(done.is_err(), "{} may: {statement}", self.name);
-    }
-
-    async fn drop(self, fixture: &SqlServerFixture) {
-        let own = fixture.connection_string();
-        let user = format!("DROP USER {}", self.name);
-        run(&own, &user).await.expect(&user);
-        let login = format!("DROP LOGIN {}", self.name);
-        run(&own, &login).await.expect(&login);
-    }
-}
+use crate::writers::{
+    INSERT, Login, a_login_without_a_role_is_told_so, a_writer_attaches_to_its_own_alerts_only,
+    a_writer_writes_and_reads_its_own_alerts_only, every_check_holds_for_a_history,
+    members_of_fixed_roles_are_listed, no_query_of_a_writer_shows_a_byte_of_others,
+};
 
 /// The words of the suite stand on the trait object.
 fn as_fixture(fixture: &SqlServerFixture) -> &dyn Fixture {
     fixture
 }
 
-const INSERT: &str = "INSERT INTO sendport.Alert (ToRecipients, Subject, Body) \
-                      VALUES (N'ops@contoso.com', N'Order 4711 is late', N'It is.')";
-
 const ALL_IN_DOUBT: &str = "UPDATE sendport.AlertRow SET AttemptCount = 1; \
     INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, EndedAt) \
     SELECT NEWID(), AlertId, 1, N'unknown', SYSUTCDATETIME() FROM sendport.AlertRow";
-
-async fn a_writer_writes_and_reads_its_own_alerts_only(fixture: &SqlServerFixture) {
-    fixture.fresh().await;
-    let writer = Login::with_role(fixture, "sendport_writer").await;
-    let other = Login::with_role(fixture, "sendport_writer").await;
-    let reader = Login::with_role(fixture, "sendport_reader").await;
-    writer.may(INSERT).await;
-    other.may(INSERT).await;
-    as_fixture(fixture).alert_to("ops@contoso.com").await;
-    let own = fixture.connection_string();
-    run(&own, ALL_IN_DOUBT).await.expect("in doubt");
-    for (login, seen) in [(&writer, "1"), (&other, "1"), (&reader, "3")] {
-        for view in ["Alert", "AlertStatus", "InDoubt"] {
-            let count = login
-                .may(&format!("SELECT COUNT(*) FROM sendport.{view}"))
-                .await;
-            assert_eq!(
-                count.as_deref(),
-                Some(seen),
-                "{} sees in {view}",
-                login.name
-            );
-        }
-    }
-    let creator = writer.may("SELECT CreatedBy FROM sendport.Alert").await;
-    assert_eq!(creator.as_deref(), Some(&*writer.name));
-    let depth = writer.may("SELECT Depth FROM sendport.Queue").await;
-    assert_eq!(depth.as_deref(), Some("1"));
-    for forbidden in [
-        "INSERT INTO sendport.Alert (ToRecipients, CreatedBy) VALUES (N'a@b.example', N'somebody else')",
-        "INSERT INTO sendport.Alert (ToRecipients, CreatedAt) VALUES (N'a@b.example', '2000-01-01')",
-        "INSERT INTO sendport.Alert (ToRecipients, Status) VALUES (N'a@b.example', N'relayed')",
-        "INSERT INTO sendport.AlertRow (ToRecipients) VALUES (N'a@b.example')",
-        "UPDATE sendport.Alert SET Subject = N'forged'",
-        "UPDATE sendport.AlertRow SET Status = N'relayed'",
-        "UPDATE sendport.AlertStatus SET Status = N'relayed'",
-        "DELETE FROM sendport.Alert",
-        "SELECT COUNT(*) FROM sendport.AlertRow",
-        "SELECT COUNT(*) FROM sendport.Recipient",
-        "UPDATE sendport.Environment SET Name = N'forged'",
-    ] {
-        writer.may_not(forbidden).await;
-    }
-    reader.may_not(INSERT).await;
-    for login in [writer, other, reader] {
-        login.drop(fixture).await;
-    }
-}
 
 async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
     store.stand(instance, 2).await.expect("stand");
@@ -414,54 +322,6 @@ async fn a_dropped_call_harms_no_later_one(fixture: &SqlServerFixture) {
     );
 }
 
-const ADD: &str = "INSERT INTO sendport.Attachment (AlertId, FileName, Content) \
-                   SELECT AlertId, N'a.bin', 0x00FF FROM sendport.Alert";
-
-async fn a_writer_attaches_to_its_own_alerts_only(fixture: &SqlServerFixture) {
-    let store = fixture.fresh().await;
-    let writer = Login::with_role(fixture, "sendport_writer").await;
-    let other = Login::with_role(fixture, "sendport_writer").await;
-    let reader = Login::with_role(fixture, "sendport_reader").await;
-    writer.may(INSERT).await;
-    other.may(INSERT).await;
-    writer.may(ADD).await;
-    let count = "SELECT COUNT(*) FROM sendport.Attachment";
-    for (login, seen) in [(&writer, "1"), (&other, "0"), (&reader, "1")] {
-        assert_eq!(
-            login.may(count).await.as_deref(),
-            Some(seen),
-            "{}",
-            login.name
-        );
-    }
-    let of_other = other
-        .may("SELECT AlertId FROM sendport.Alert")
-        .await
-        .expect("an id");
-    let foreign =
-        format!("INSERT INTO sendport.Attachment (AlertId, Content) VALUES ({of_other}, 0x00)");
-    writer.may_not(&foreign).await;
-    other.may(&foreign).await;
-    for forbidden in [
-        "UPDATE sendport.Attachment SET Content = 0x00",
-        "DELETE FROM sendport.Attachment",
-        "SELECT COUNT(*) FROM sendport.AttachmentRow",
-        "INSERT INTO sendport.AttachmentRow (AlertId, Content) VALUES (1, 0x00)",
-    ] {
-        writer.may_not(forbidden).await;
-    }
-    reader.may_not(ADD).await;
-    let service = Login::with_role(fixture, "sendport_service").await;
-    let own = SqlServerStore::open(&service.connection_string).expect("open");
-    let id = AlertId(of_other.parse().expect("a number"));
-    let found = sendport::store::contents::Contents::attachments(&own, id).await;
-    assert_eq!(found.expect("the service reads").len(), 1);
-    drop((own, store));
-    for login in [writer, other, reader, service] {
-        login.drop(fixture).await;
-    }
-}
-
 /// Not there, or not open to the login: the server tells neither from the other.
 pub(crate) async fn a_database_that_is_not_there_is_waited_for(f: &SqlServerFixture) {
     let store = f.bare().await;
@@ -487,6 +347,10 @@ on_sqlserver! {
     a_writer_writes_and_reads_its_own_alerts_only;
     the_service_needs_its_role_only;
     a_writer_attaches_to_its_own_alerts_only;
+    no_query_of_a_writer_shows_a_byte_of_others;
+    a_login_without_a_role_is_told_so;
+    members_of_fixed_roles_are_listed;
+    every_check_holds_for_a_history;
     only_an_auditor_reads_audit_copies;
     a_certificate_keeper_keeps_certificates_only;
     a_template_author_adds_versions_only;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::domain::{InstanceId, RecipientStatus, Timestamp};
 use crate::store::migration::{Migration, SQLITE, state_of};
 use crate::store::{
-    AdoptMode, AdoptReport, MigrationStep, SchemaState, StoreAdmin, StoreError, StoreErrorKind,
+    AdoptMode, AdoptReport, FixedRoleMember, MigrationStep, SchemaState, StoreAdmin, StoreError,
+    StoreErrorKind,
 };
 
 use super::codec::time_text;
@@ -84,6 +85,10 @@ impl StoreAdmin for SqliteStore {
                 })
             })
             .await
+    }
+
+    async fn fixed_role_members(&self) -> Result<Vec<FixedRoleMember>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn adopt(

@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 
 use super::SqlServerStore;
+use super::desk::lines;
 use super::pool::Pool;
 use super::schema;
 use super::sweep::{self, BATCH, top};
 use super::values::Fields;
 use super::work::unexpected;
-use crate::store::{AdoptMode, AdoptReport, MigrationStep, SchemaState, StoreAdmin, StoreError};
+use crate::store::{
+    AdoptMode, AdoptReport, FixedRoleMember, MigrationStep, SchemaState, StoreAdmin, StoreError,
+};
 
 #[async_trait]
 impl StoreAdmin for SqlServerStore {
@@ -44,13 +47,25 @@ impl StoreAdmin for SqlServerStore {
             .pool
             .rows(DOING, include_str!("sql/environment.sql"), &[])
             .await?;
-        let name = rows.first().map(|row| Fields::of(row).text()).transpose();
+        let name = rows.first().map(|row| Fields::of(row).key()).transpose();
         name.map_err(|e| unexpected(DOING, e))
     }
 
     async fn name_environment(&self, name: &str) -> Result<String, StoreError> {
         self.set_environment("name the environment", name, false)
             .await
+    }
+
+    async fn fixed_role_members(&self) -> Result<Vec<FixedRoleMember>, StoreError> {
+        const DOING: &str = "read the members of fixed roles";
+        let sql = include_str!("sql/fixed_role_members.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        lines(DOING, &rows, |f| {
+            Ok(FixedRoleMember {
+                role: f.text()?,
+                member: f.text()?,
+            })
+        })
     }
 
     async fn adopt(&self, environment: &str, mode: AdoptMode) -> Result<AdoptReport, StoreError> {
@@ -104,6 +119,6 @@ impl SqlServerStore {
             .pool
             .row(doing, sql, &[&name, &i32::from(replace)])
             .await?;
-        Fields::of(&row).text().map_err(|e| unexpected(doing, e))
+        Fields::of(&row).key().map_err(|e| unexpected(doing, e))
     }
 }

@@ -28,8 +28,8 @@ const REFUSED: StoreErrorKind = StoreErrorKind::Refused;
 const SCHEMA: StoreErrorKind = StoreErrorKind::Schema;
 const DATA: StoreErrorKind = StoreErrorKind::Rejected;
 
-const ROLE: &str =
-    "make the service's user a member of the role sendport_service (for 'migrate' of db_owner)";
+const ROLE: &str = "make the service's user a member of the role sendport_service (for 'migrate' of db_owner), and \
+    not of sendport_writer, which is denied what is not its own";
 const MIGRATE: &str = "run 'sendport migrate' on this database";
 /// The error itself has what fits the way that the service authenticates.
 const LOGIN: &str = "SQL login or Windows: not tried again for 15 minutes; look at name, password or ticket, and \

@@ -120,15 +120,28 @@ pub(super) async fn state(pool: &Pool) -> Result<SchemaState, StoreError> {
     }
 }
 
-/// Version and checksum of each migration that was applied, in order.
+/// Version and checksum of each migration that was applied, in order. `Refused` where the tables are
+/// there and the user may not see them.
 fn read_history(doing: &'static str, rows: &[Row]) -> Result<Vec<(u32, String)>, StoreError> {
     rows.iter()
         .map(|row| {
             let mut fields = Fields::of(row);
-            Ok((fields.count()?, fields.text()?))
+            let version = fields.get::<i32>().map_err(|e| unexpected(doing, e))?;
+            let text = fields.text().map_err(|e| unexpected(doing, e))?;
+            u32::try_from(version)
+                .map(|version| (version, text.clone()))
+                .map_err(|_| without_role(doing, &text))
         })
-        .collect::<Result<_, String>>()
-        .map_err(|e| unexpected(doing, e))
+        .collect()
+}
+
+fn without_role(doing: &'static str, user: &str) -> StoreError {
+    let words = format!(
+        "the user '{user}' has no role that sees the tables of the schema sendport; ask a db_owner for \
+         ALTER ROLE sendport_service ADD MEMBER [{user}], for one that only looks sendport_reader; a member \
+         of sendport_writer sees MyAlertStatus and MyDelivery alone"
+    );
+    StoreError::new(StoreErrorKind::Refused, doing, words)
 }
 
 fn refuse_foreign(doing: &'static str, state: &SchemaState) -> Result<(), StoreError> {
@@ -148,6 +161,8 @@ fn refuse_foreign(doing: &'static str, state: &SchemaState) -> Result<(), StoreE
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -173,5 +188,53 @@ mod tests {
             assert!(!index.contains("WHERE"), "a filtered index: {index}");
         }
         assert!(!sql.contains("CREATE TRIGGER"));
+    }
+
+    /// The words behind each `part`.
+    fn behind(sql: &str, part: &str) -> BTreeSet<String> {
+        let ends = |c: char| !c.is_alphanumeric() && c != '_';
+        let words = sql.split(part).skip(1);
+        let words = words.filter_map(|rest| rest.split(ends).next());
+        words.map(str::to_owned).collect()
+    }
+
+    /// A fixed role may read and write each table and view: to a writer each is denied that it has no
+    /// business with.
+    #[test]
+    fn a_writer_is_denied_whatever_is_not_its_own() {
+        const OWN: [&str; 5] = [
+            "Alert",
+            "Attachment",
+            "MyAlertStatus",
+            "MyDelivery",
+            "ReplyExplanation",
+        ];
+        let sql: String = SQLSERVER.iter().map(|migration| migration.sql).collect();
+        let sql = format!("{sql}{HISTORY_TABLE}");
+        let mut there = behind(&sql, "CREATE TABLE sendport.");
+        there.append(&mut behind(&sql, "CREATE VIEW sendport."));
+        there.retain(|name| !OWN.contains(&&**name));
+        let denied = behind(&sql, "DENY SELECT, INSERT, UPDATE, DELETE ON sendport.");
+        assert_eq!(denied, there);
+    }
+
+    /// What is true only when a row comes breaks imports and repairs, which look at each CHECK again.
+    #[test]
+    fn a_check_asks_for_nothing_but_its_row() {
+        let sql: String = SQLSERVER.iter().map(|migration| migration.sql).collect();
+        let checks: Vec<_> = sql.split("CHECK (").skip(1).collect();
+        assert!(checks.len() > 20);
+        for check in checks {
+            let check = check.split([';', '\n']).next().unwrap_or_default();
+            for other in [
+                "sendport.",
+                "SELECT",
+                "SYSUTCDATETIME",
+                "SUSER_SNAME",
+                "IS_MEMBER",
+            ] {
+                assert!(!check.contains(other), "{check}");
+            }
+        }
     }
 }

@@ -1,0 +1,2 @@
+-- SqlServerStore::fixed_role_members
+SELECT RoleName, MemberName FROM sendport.FixedRoleMembers() ORDER BY RoleName, MemberName;
