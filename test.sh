@@ -27,6 +27,12 @@ step cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 step cargo test --locked
 step cargo test --locked -p sendport-x509
+# Microsoft's parser and schema model come from PyPI.
+if said=$(tests/tsql/setup.sh target/tsql 2>&1); then
+    step tests/tsql/check.py --tools target/tsql
+else
+    echo "The statements for SQL Server were not read by Microsoft's parser: ${said##*$'\n'}"
+fi
 step deploy/check.sh
 if pkg-config --exists krb5-gssapi; then
     step cargo clippy --locked --workspace --features gssapi --all-targets -- -D warnings

