@@ -179,7 +179,11 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         Err(error) => findings.fail("environment", error.into()),
     }
     match store.fixed_role_members().await {
-        Ok(members) => note_fixed_roles(&members),
+        Ok(members) => {
+            for sentence in about_fixed_roles(&members) {
+                Findings::note("database roles", sentence);
+            }
+        }
         Err(error) => Findings::note("database roles", error),
     }
     match store.expiring_certificates().await {
@@ -195,20 +199,20 @@ async fn check_database(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn note_fixed_roles(members: &[FixedRoleMember]) {
-    for group in members.chunk_by(|a, b| a.role == b.role) {
+/// One sentence for each role that has members.
+fn about_fixed_roles(members: &[FixedRoleMember]) -> Vec<String> {
+    let sentence = |group: &[FixedRoleMember]| {
         let names: Vec<_> = group.iter().map(|it| it.member.as_str()).collect();
         let (role, names) = (&group[0].role, names.join(", "));
-        let why = match &**role {
+        let what = match &**role {
             "db_datareader" => "read every alert, unless sendport_writer denies it to them",
             "db_datawriter" => "change every alert, unless sendport_writer denies it to them",
             _ => "read and change every alert",
         };
-        Findings::note(
-            "database roles",
-            format_args!("members of {role} {why}: {names}"),
-        );
-    }
+        format!("members of {role} {what}: {names}")
+    };
+    let groups = members.chunk_by(|a, b| a.role == b.role);
+    groups.map(sentence).collect()
 }
 
 fn note_expiring(expiring: &[ExpiringCertificate]) {
@@ -328,4 +332,31 @@ fn explain(phase: Phase, report: &Report) -> String {
         .map(|it| format!("\n      {} {}", it.cause, it.advice))
         .unwrap_or_default();
     format!("{}: {}{advice}", phase.command(), refusal.reply())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_of_fixed_roles_are_named_by_role() {
+        let member = |role: &str, member: &str| FixedRoleMember {
+            role: role.to_owned(),
+            member: member.to_owned(),
+        };
+        let members = [
+            member("db_datareader", "CONTOSO\\orders"),
+            member("db_datareader", "report"),
+            member("db_owner", "CONTOSO\\dba"),
+        ];
+        assert_eq!(
+            about_fixed_roles(&members),
+            [
+                "members of db_datareader read every alert, unless sendport_writer denies it to them: \
+                 CONTOSO\\orders, report",
+                "members of db_owner read and change every alert: CONTOSO\\dba",
+            ]
+        );
+        assert!(about_fixed_roles(&[]).is_empty());
+    }
 }

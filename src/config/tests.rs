@@ -306,6 +306,15 @@ fn tls_settings_that_cannot_work_say_what_to_write_instead() {
 }
 
 #[test]
+fn a_name_has_no_blank_at_its_end() {
+    let text = "environment = 'test '\n[relay.'main ']\nkind = 'discard'
+        [send_port.'default ']\nfrom = 'a@contoso.com'\nrelays = ['main ']";
+    let found = Config::from_text(text).unwrap().problems();
+    let keys: Vec<_> = found.iter().map(|problem| &*problem.key).collect();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+}
+
+#[test]
 fn names_and_character_sets_beyond_ascii_are_understood() {
     let config = Config::from_text(
         "[relay.main]\nkind = 'smtp'\nhost = 'smtp.bücher.example'\nehlo_name = 'db.bücher.example'
