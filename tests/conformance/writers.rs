@@ -57,9 +57,8 @@ impl Login {
     }
 
     /// All that the login gets to see: the rows, or the text of the error.
-    async fn sees(&self, query: &str) -> Result<String, String> {
-        let seen = rows(&self.connection_string, query).await?;
-        Ok(format!("{seen:?}"))
+    async fn sees(&self, query: &str) -> Result<Vec<Vec<String>>, String> {
+        rows(&self.connection_string, query).await
     }
 
     pub(crate) async fn drop(self, fixture: &SqlServerFixture) {
@@ -210,7 +209,7 @@ async fn secrets_of(fixture: &SqlServerFixture, login: &Login) -> String {
 
 /// Queries over what `text` says of each row of `source`, which answer nothing where no row says `secret`,
 /// and fail, or answer, where one is looked at that does.
-fn probes(source: &str, text: &str) -> [String; 6] {
+fn probes(source: &str, text: &str) -> [String; 4] {
     let count = format!("SELECT COUNT(*) FROM {source}");
     [
         format!(
@@ -220,12 +219,6 @@ fn probes(source: &str, text: &str) -> [String; 6] {
         format!("{count} WHERE {text} LIKE N'%secret%'"),
         format!(
             "{count} WHERE JSON_VALUE(CASE WHEN {text} LIKE N'%secret%' THEN {text} ELSE N'{{}}' END, 'lax $.a') = N'b'"
-        ),
-        format!(
-            "SELECT SUM(1 / (CASE WHEN {text} LIKE N'%secret%' THEN 0 ELSE 1 END)) - COUNT(*) FROM {source}"
-        ),
-        format!(
-            "{count} s JOIN (SELECT 1 AS one) o ON o.one = 2 / (CASE WHEN {text} LIKE N'%secret%' THEN 0 ELSE 1 END)"
         ),
     ]
 }
@@ -267,10 +260,7 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
     for (source, text) in &sources {
         for probe in probes(source, text) {
             match writer.sees(&probe).await {
-                Ok(seen) => assert!(
-                    ["[[\"0\"]]", "[[\"\"]]"].contains(&&*seen),
-                    "{probe}\n{seen}"
-                ),
+                Ok(seen) => assert_eq!(seen, [["0"]], "{probe}"),
                 Err(said) => assert!(said.contains("denied"), "{probe}\n{said}"),
             }
         }
