@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::company::Variant;
+use super::preparation::Preparing;
 use super::room::Place;
 use super::securing::{Certificates, measures, secured};
 use super::{CertificateShelf, Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
-use crate::domain::{Alert, Attachment, AttachmentId, Envelope, Message};
+use crate::domain::{Alert, Attachment, AttachmentId, Envelope, Lease, Message};
 use crate::mime::{self, Displayed, MessageSettings};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{Hide, Protection};
@@ -212,11 +213,12 @@ impl Dispatcher {
     pub(super) async fn compose(
         &self,
         place: Option<Place>,
-        alert: &Alert,
+        lease: &Lease<Alert>,
         port: &SendPort,
         envelope: &Envelope,
         certificates: &Certificates,
     ) -> Result<Composed, NotComposed> {
+        let alert = &lease.value;
         attempts_left(alert, port)?;
         let sources = Sources {
             templates: &self.parts.templates,
@@ -232,6 +234,8 @@ impl Dispatcher {
             }
         };
         let variant = certificates.variant(alert, &envelope.forward_paths);
+        let journal = &*self.parts.journal;
+        let _preparing = Preparing::begin(journal, &self.turns, lease).await;
         let draft = sources.draft(alert, port, &variant, &attachments).await?;
         let now = self.parts.clock.now();
         let occasion = variant.occasion(&draft.from, alert, now);

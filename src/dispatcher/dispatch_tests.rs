@@ -26,6 +26,14 @@ impl Journal for Uncontested {
     fn before_final_dot(&self, _note: &DotNote) -> bool {
         true
     }
+
+    fn preparing(&self, _alert: AlertId, _token: LeaseToken) {}
+
+    fn prepared(&self, _alert: AlertId) {}
+
+    fn is_suspect(&self, _alert: AlertId) -> bool {
+        false
+    }
 }
 
 struct Room {

@@ -10,6 +10,7 @@ mod copies;
 mod keyring;
 mod lacking;
 mod news;
+mod preparation;
 mod preview;
 mod reach;
 mod receipt;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 pub use board::RelayBoard;
@@ -44,8 +46,8 @@ use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
-    Alert, Decision, DotNote, Envelope, ForwardPath, Lease, MOST_RECIPIENTS, Outcome, OutcomeKind,
-    SecuredMessage, SubmissionEnd, has_too_many_recipients,
+    Alert, AlertId, Decision, DotNote, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS,
+    Outcome, OutcomeKind, SecuredMessage, SubmissionEnd, has_too_many_recipients,
 };
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
@@ -84,11 +86,20 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
-/// Asked right before each final dot, or what takes its place.
+/// Asked right before each final dot, or what takes its place, and told what may end the process.
 pub trait Journal: Send + Sync {
     /// Notes the attempt. False: the lease is not certain, or the note could not be written;
     /// the dot must not be sent.
     fn before_final_dot(&self, note: &DotNote) -> bool;
+
+    /// Notes that the message of an alert is being made.
+    fn preparing(&self, alert: AlertId, token: LeaseToken);
+
+    /// Notes that it is made, or will not be.
+    fn prepared(&self, alert: AlertId);
+
+    /// A process died while it made the message of this alert, and perhaps of others.
+    fn is_suspect(&self, alert: AlertId) -> bool;
 }
 
 /// The journal and the note of one submission.
@@ -107,6 +118,8 @@ impl FinalDotGate for Gate<'_> {
 pub struct Dispatcher {
     parts: Parts,
     room: Room,
+    /// Whose messages are made.
+    turns: RwLock<()>,
 }
 
 /// A message that is ready, and the version of the template that it was made from.
@@ -124,6 +137,7 @@ impl Dispatcher {
         Self {
             parts,
             room: Room::new(),
+            turns: RwLock::default(),
         }
     }
 
@@ -216,7 +230,7 @@ impl Dispatcher {
         if certificates.leave_nobody(&envelope.forward_paths) {
             return decided(roll.into_decision(None, port.in_doubt, None));
         }
-        let composed = self.compose(place, alert, port, &envelope, &certificates);
+        let composed = self.compose(place, lease, port, &envelope, &certificates);
         let composed = match composed.await {
             Ok(composed) => composed,
             Err(why) => return refused_or_waiting(why, roll, port),

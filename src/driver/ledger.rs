@@ -9,7 +9,9 @@ use tokio::sync::mpsc;
 use super::lease_guard::LeaseGuard;
 use crate::clock::Clock;
 use crate::dispatcher::Journal;
-use crate::domain::{DotNote, InstanceCondition, InstanceId, Outcome, Timestamp};
+use crate::domain::{
+    AlertId, DotNote, InstanceCondition, InstanceId, LeaseToken, Outcome, Timestamp,
+};
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity};
 
@@ -228,6 +230,18 @@ impl Ledger {
 }
 
 impl Journal for Ledger {
+    fn preparing(&self, alert: AlertId, token: LeaseToken) {
+        self.told(self.spool.preparing(alert, token));
+    }
+
+    fn prepared(&self, alert: AlertId) {
+        self.told(self.spool.prepared(alert));
+    }
+
+    fn is_suspect(&self, alert: AlertId) -> bool {
+        self.spool.is_suspect(alert)
+    }
+
     fn before_final_dot(&self, note: &DotNote) -> bool {
         // Asked again after the note: the process may have been frozen while it was written.
         self.guard.stands() && self.told(self.spool.note(note)) && self.guard.stands()

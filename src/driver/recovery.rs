@@ -10,7 +10,7 @@ use crate::domain::{
     InstanceId, Outcome, OutcomeKind, Reply, SessionFacts,
 };
 use crate::spool::{LeftOver, Spool, SpoolError};
-use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::store::{Event, EventSeverity, Store, StoreError, StoreErrorKind};
 
 use super::aside::bare;
 use super::recorder::{BATCH, all_but_locked};
@@ -72,10 +72,14 @@ pub async fn recover(
     policies: &InDoubtPolicies,
     clock: &dyn Clock,
 ) -> Result<Option<InstanceId>, RecoveryError> {
+    let fatal = spool.charge_death()?;
     let left = spool.left_over()?;
     let Some(instance) = left.instance else {
         return Ok(None);
     };
+    for outcome in &fatal {
+        announce(store, instance, outcome).await;
+    }
     if !spool.is_empty() {
         tracing::warn!(
             outcomes = left.outcomes.len(),
@@ -98,6 +102,31 @@ pub async fn recover(
     store.retire(instance).await?;
     spool.end()?;
     Ok(None)
+}
+
+/// Says which alert the service died of.
+async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
+    let OutcomeKind::Decided(decision) = &fatal.kind else {
+        return;
+    };
+    let why = decision.reason.as_deref().unwrap_or_default();
+    tracing::error!(
+        alert = fatal.alert.0,
+        why,
+        "alert fails for the deaths of the service"
+    );
+    let event = Event {
+        severity: EventSeverity::Warning,
+        event_type: "alerts-failed",
+        instance: Some(instance),
+        alert: Some(fatal.alert),
+        send_port: None,
+        relay: None,
+        message: format!("{} failed: {why}", fatal.alert),
+    };
+    if let Err(error) = store.log_event(&event).await {
+        tracing::warn!(%error, event = %event.message, "event cannot be written");
+    }
 }
 
 /// Moves what the database refused from a spool that nobody works with to one that somebody does.

@@ -233,7 +233,7 @@ impl Journal {
 }
 
 /// Opened to append; only its owner may read it.
-fn create(path: &Path, anew: bool) -> io::Result<File> {
+pub(super) fn create(path: &Path, anew: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]

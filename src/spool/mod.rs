@@ -10,13 +10,15 @@
 //! makes them survive the machine's, when the database cannot take them.
 
 mod journal;
+mod preparations;
 mod slot;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::{DotNote, InstanceId, Outcome, OutcomeKind};
+use crate::domain::{AlertId, Decision, DotNote, InstanceId, LeaseToken, Outcome, OutcomeKind};
 use journal::{Entry, Journal, Owner};
+use preparations::{MOST_DEATHS, Preparations};
 use slot::Slot;
 
 /// So many octets have to fit into a state folder at least: a note, and an outcome.
@@ -65,6 +67,7 @@ pub struct LeftOver {
 #[derive(Debug)]
 pub struct Spool {
     journal: Mutex<Journal>,
+    preparations: Mutex<Preparations>,
     slot: Slot,
 }
 
@@ -108,8 +111,14 @@ impl Spool {
                 expected: expected.to_owned(),
             });
         }
+        let beside = slot.file().with_extension("preparing");
+        let mut preparations = Preparations::open(&beside).map_err(|error| slot.problem(&error))?;
+        if journal.owner().is_none_or(|it| it.database != expected) {
+            preparations.clear().map_err(|error| slot.problem(&error))?;
+        }
         Ok(Self {
             journal: Mutex::new(journal),
+            preparations: Mutex::new(preparations),
             slot,
         })
     }
@@ -167,6 +176,46 @@ impl Spool {
         self.told(self.lock().write_anew())
     }
 
+    /// Notes that the message of an alert is being made: if this process dies meanwhile, that is
+    /// held against the alert.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`].
+    pub fn preparing(&self, alert: AlertId, token: LeaseToken) -> Result<(), SpoolError> {
+        self.told(self.preparations().begin(alert, token))
+    }
+
+    /// Notes that it is made, or is not to be made: no death is held against the alert any more.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`].
+    pub fn prepared(&self, alert: AlertId) -> Result<(), SpoolError> {
+        self.told(self.preparations().end(alert))
+    }
+
+    /// An instance died here while it made the message of this alert, among others perhaps.
+    pub fn is_suspect(&self, alert: AlertId) -> bool {
+        self.preparations().is_suspect(alert)
+    }
+
+    /// Holds the death of the instance that worked here against the alerts whose messages it was
+    /// making. One that this is the third death for fails: that is left over as its outcome. Those.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`]; nothing is held against any then.
+    pub fn charge_death(&self) -> Result<Vec<Outcome>, SpoolError> {
+        let fatal = self.preparations().fatal().into_iter();
+        let fatal: Vec<_> = fatal.map(|(it, token)| fatal_outcome(it, token)).collect();
+        fatal.iter().try_for_each(|outcome| self.keep(outcome))?;
+        self.told(self.preparations().charge())?;
+        Ok(fatal)
+    }
+
+    fn preparations(&self) -> MutexGuard<'_, Preparations> {
+        let locked = self.preparations.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that a final dot is about to be sent.
     ///
     /// # Errors
@@ -219,6 +268,17 @@ impl Spool {
 
     fn told<T>(&self, result: std::io::Result<T>) -> Result<T, SpoolError> {
         result.map_err(|error| self.slot.problem(&error))
+    }
+}
+
+fn fatal_outcome(alert: AlertId, token: LeaseToken) -> Outcome {
+    let why = format!(
+        "the service died {MOST_DEATHS} times while it made the message of this alert; insert it again with less in it, and report what was in it"
+    );
+    Outcome {
+        alert,
+        token,
+        kind: OutcomeKind::Decided(Box::new(Decision::failed(why))),
     }
 }
 

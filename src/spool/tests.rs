@@ -145,6 +145,75 @@ fn a_folder_proves_that_it_can_be_written() {
     assert_eq!(enter(folder.path()).left_over().unwrap().in_doubt.len(), 2);
 }
 
+/// The next instance on a folder whose last one died.
+fn after_death(folder: &Path, spool: Spool) -> Spool {
+    drop(spool);
+    let spool = enter(folder);
+    spool.charge_death().unwrap();
+    spool
+}
+
+#[test]
+fn the_third_death_during_the_preparation_of_an_alert_fails_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = InstanceId::random();
+    let (hostile, beside, token) = (AlertId(1), AlertId(2), LeaseToken(Uuid::from_u128(7)));
+    let mut spool = enter(folder.path());
+    for deaths in 0..3 {
+        spool.begin(instance, DATABASE).unwrap();
+        assert_eq!(spool.is_suspect(hostile), deaths > 0);
+        assert_eq!(spool.is_suspect(beside), deaths == 1);
+        spool.preparing(beside, token).unwrap();
+        if deaths > 0 {
+            spool.prepared(beside).unwrap();
+        }
+        spool.preparing(hostile, token).unwrap();
+        spool = after_death(folder.path(), spool);
+        let left = spool.left_over().unwrap();
+        assert_eq!(
+            (left.outcomes.len(), left.instance),
+            (deaths / 2, Some(instance))
+        );
+    }
+    let left = spool.left_over().unwrap();
+    let OutcomeKind::Decided(decision) = &left.outcomes[0].kind else {
+        panic!("decided");
+    };
+    assert_eq!(
+        (left.outcomes[0].alert, left.outcomes[0].token),
+        (hostile, token)
+    );
+    assert_eq!(decision.status, crate::domain::AlertStatus::Failed);
+    let reason = decision.reason.as_deref().unwrap();
+    assert!(reason.contains("died 3 times"), "{reason}");
+    assert!(!spool.is_suspect(hostile) && !spool.is_suspect(beside));
+}
+
+#[test]
+fn a_death_is_held_against_an_alert_only_until_its_message_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = LeaseToken(Uuid::from_u128(7));
+    let mut spool = enter(folder.path());
+    for _ in 0..10 {
+        spool.begin(InstanceId::random(), DATABASE).unwrap();
+        for alert in 0..1000 {
+            spool.preparing(AlertId(alert), token).unwrap();
+            spool.prepared(AlertId(alert)).unwrap();
+        }
+        spool.preparing(AlertId(0), token).unwrap();
+        spool = after_death(folder.path(), spool);
+        assert_eq!(spool.left_over().unwrap().outcomes, []);
+    }
+    assert!(spool.is_suspect(AlertId(0)) && !spool.is_suspect(AlertId(1)));
+    let file = std::fs::metadata(folder.path().join("spool-1.preparing")).unwrap();
+    assert!(file.len() < 1000, "{}", file.len());
+    drop(spool);
+    let other = Spool::enter(folder.path(), "another database")
+        .unwrap()
+        .remove(0);
+    assert!(!other.is_suspect(AlertId(0)));
+}
+
 /// Appends what no spool wrote.
 fn tear(folder: &Path, octets: &[u8]) {
     let path = folder.join("spool-1.jsonl");

@@ -1,0 +1,63 @@
+use std::time::Duration;
+
+use crate::site::Site;
+use crate::{any_port, import, insert_many, plain_relay, send_port_over, sink_at};
+
+/// Takes seconds, so that the service can be ended meanwhile.
+const SLOW: &str = "{% if slow is defined %}{% set v = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set v.x = [v.x, v.x] %}{% set v.y = [v.y, v.y] %}{% endfor %}{{ v.x == v.y }}{% endif %}";
+
+/// Waits until the state folder says that the message of the alert is being made, after so many
+/// deaths.
+async fn wait_until_it_is_made(site: &Site, alert: &str, deaths: u32) {
+    let file = site.path("state/spool-1.preparing");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let mut look = tokio::time::interval(Duration::from_millis(10));
+    loop {
+        look.tick().await;
+        let noted = std::fs::read_to_string(&file).unwrap_or_default();
+        let begun = noted.rfind(&format!("{{\"begin\":[{alert},"));
+        let known = noted.contains(&format!("{{\"deaths\":[{alert},{deaths}]}}"));
+        if known == (deaths > 0) && begun > noted.rfind(&format!("{{\"end\":{alert}}}")) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{noted}");
+    }
+}
+
+/// Whatever it is that the service dies of: after the third death during the preparation of the
+/// same alert that one fails, and all others are relayed.
+#[tokio::test]
+async fn an_alert_that_ends_its_service_fails() {
+    let mails = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), mails.path(), &[]).await;
+    let port = send_port_over(&plain_relay(sink.local_addr()));
+    let site = Site::with_service("state_folder = \"state\"", &port);
+    import(&site, &[("slow.txt.j2", SLOW)]);
+    site.database()
+        .execute_batch(
+            "INSERT INTO Alert (ToRecipients, Subject, Template, Payload, Reference)
+             VALUES ('user1@example.test', 's', 'slow', '{\"slow\": true}', 'slow')",
+        )
+        .expect("insert");
+    insert_many(&site, 20);
+    let alert = site.value("SELECT AlertId FROM Alert WHERE Reference = 'slow'");
+    for deaths in 0..3 {
+        let service = site.run();
+        wait_until_it_is_made(&site, &alert, deaths).await;
+        service.kill();
+    }
+    let service = site.run();
+    site.wait_until_all_final(Duration::from_secs(60)).await;
+    assert_eq!(service.stop(), Some(0));
+
+    let good =
+        "SELECT count(*) FROM AlertStatus WHERE Reference LIKE 'order-%' AND Status = 'relayed'";
+    assert_eq!(site.value(good), "20");
+    let reason = site.value("SELECT Reason FROM FailedDelivery WHERE Reference = 'slow'");
+    assert!(reason.contains("died 3 times"), "{reason}");
+    let event = format!(
+        "SELECT Message FROM EventLog WHERE EventType = 'alerts-failed' AND AlertId = {alert}"
+    );
+    let event = site.value(&event);
+    assert!(event.contains("died 3 times"), "{event}");
+}
