@@ -166,12 +166,12 @@ mod tests {
             counted(&many(MOST_RECIPIENTS), ""),
             (false, MOST_RECIPIENTS)
         );
-        assert_eq!(counted(&many(MOST_RECIPIENTS), "b@x.com").0, true);
+        assert!(counted(&many(MOST_RECIPIENTS), "b@x.com").0);
         assert_eq!(
             counted(&many(MOST_RECIPIENTS * 2), ""),
             (true, MOST_RECIPIENTS + 1)
         );
-        assert_eq!(counted(&"a@x.com;".repeat(MOST_RECIPIENTS + 1), "").0, true);
+        assert!(counted(&"a@x.com;".repeat(MOST_RECIPIENTS + 1), "").0);
         assert_eq!(
             counted(&";".repeat(MOST_RECIPIENTS * 9), "b@x.com"),
             (false, 1)
