@@ -8,3 +8,14 @@ CREATE TABLE RelayLimit (
     SlowedBy    TEXT NOT NULL,
     CONSTRAINT CK_RelayLimit_Connections CHECK (Connections >= 0)
 ) STRICT, WITHOUT ROWID;
+
+-- Relays that refuse everything because a limit is reached. Of all instances the one that moves
+-- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
+CREATE TABLE RelayThrottle (
+    Relay       TEXT NOT NULL PRIMARY KEY,
+    ThrottledAt TEXT NOT NULL,
+    WaitSeconds INTEGER NOT NULL,
+    RetryAt     TEXT NOT NULL,
+    Reply       TEXT NOT NULL,
+    CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
+) STRICT, WITHOUT ROWID;

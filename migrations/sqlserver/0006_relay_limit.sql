@@ -16,3 +16,18 @@ GO
 GRANT SELECT ON sendport.RelayLimit TO sendport_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_service;
 GO
+-- Relays that refuse everything because a limit is reached. Of all instances the one that moves
+-- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
+CREATE TABLE sendport.RelayThrottle (
+    Relay       nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    ThrottledAt datetime2(3) NOT NULL,
+    WaitSeconds int NOT NULL,
+    RetryAt     datetime2(3) NOT NULL,
+    Reply       nvarchar(max) NOT NULL,
+    CONSTRAINT PK_RelayThrottle PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
+);
+GO
+GRANT SELECT ON sendport.RelayThrottle TO sendport_reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_service;
+GO

@@ -21,6 +21,7 @@ mod recipient;
 mod reply;
 mod sign_in;
 mod template;
+mod throttle;
 
 pub use address::{AddressError, AddressList, Mailbox, parse_address_list, parse_mailbox};
 pub use alert::{
@@ -54,6 +55,7 @@ pub use recipient::{
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
 pub use sign_in::{SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict};
 pub use template::{TemplateRow, TemplateText};
+pub use throttle::{FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay};
 
 /// UTC with the resolution that the databases keep: `datetime2(3)`.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -2,7 +2,7 @@
 //!
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
 //! `check` need, [`StoreDesk`] what a person at the command line asks. [`Contents`] is what the
-//! dispatcher reads while it composes. [`Coordination`], [`Archive`] and [`FailureDesk`] hold what
+//! dispatcher reads while it composes. [`Coordination`], [`ThrottleStore`], [`Archive`] and [`FailureDesk`] hold what
 //! instances share beside the queue, [`TemplateStore`] the templates, [`CertificateStore`] the
 //! recipients' certificates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
@@ -18,6 +18,7 @@ pub mod migration;
 pub mod sqlite;
 pub mod sqlserver;
 pub mod templates;
+pub mod throttle;
 mod types;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ use contents::Contents;
 use coordination::Coordination;
 use digest::FailureDesk;
 use templates::TemplateStore;
+use throttle::ThrottleStore;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
@@ -240,6 +242,7 @@ pub trait Store:
     + StoreAdmin
     + StoreDesk
     + Coordination
+    + ThrottleStore
     + Archive
     + Contents
     + FailureDesk
@@ -253,6 +256,7 @@ impl<T> Store for T where
         + StoreAdmin
         + StoreDesk
         + Coordination
+        + ThrottleStore
         + Archive
         + Contents
         + FailureDesk

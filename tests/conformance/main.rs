@@ -29,6 +29,7 @@ mod sqlserver_only;
 mod standing;
 mod sweep;
 mod templates;
+mod throttle;
 #[path = "../support/tsql.rs"]
 mod tsql;
 mod values;
@@ -180,6 +181,11 @@ macro_rules! scenarios {
                 who_stopped_or_lost_its_lease_does_not_count;
                 what_ended_long_ago_is_forgotten;
                 who_is_not_registered_counts_as_the_youngest;
+            }
+            throttle {
+                of_many_that_ask_one_probes;
+                the_interval_between_probes_doubles_up_to_a_bound;
+                what_one_found_throttled_all_know_until_it_takes_a_message;
             }
             learned {
                 what_one_found_out_all_know;

@@ -43,6 +43,7 @@ const TIMES: &[(&str, &[&str])] = &[
     ("AuditCopy", &["KeptAt"]),
     ("FailureTold", &["ToldAt"]),
     ("RelayLimit", &["ChangedAt"]),
+    ("RelayThrottle", &["ThrottledAt", "RetryAt"]),
 ];
 
 /// A file in a folder of its own.

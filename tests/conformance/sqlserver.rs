@@ -47,6 +47,7 @@ const TIMES: &[(&str, &[&str])] = &[
     ("AuditCopy", &["KeptAt"]),
     ("FailureTold", &["ToldAt"]),
     ("RelayLimit", &["ChangedAt"]),
+    ("RelayThrottle", &["ThrottledAt", "RetryAt"]),
 ];
 
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.

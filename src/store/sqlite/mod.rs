@@ -25,6 +25,7 @@ mod record;
 mod resolve;
 mod script;
 mod templates;
+mod throttle;
 mod watch;
 
 use std::path::{Path, PathBuf};

@@ -25,6 +25,7 @@ mod sign_in;
 mod sign_in_words;
 mod sweep;
 mod templates;
+mod throttle;
 #[cfg(all(unix, feature = "sqlserver-gssapi"))]
 mod ticket;
 #[cfg(not(all(unix, feature = "sqlserver-gssapi")))]

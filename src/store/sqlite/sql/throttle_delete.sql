@@ -1,0 +1,2 @@
+-- end_throttle
+DELETE FROM RelayThrottle WHERE Relay = ?1
