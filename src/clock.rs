@@ -1,5 +1,9 @@
 //! The one place that asks the system clock.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
 use crate::domain::Timestamp;
 
 /// Wall-clock time as a parameter, so that a test can move it.
@@ -19,6 +23,35 @@ impl Clock for SystemClock {
     )]
     fn now(&self) -> Timestamp {
         chrono::Utc::now()
+    }
+}
+
+/// Monotonic time as a parameter, for waits and windows.
+#[derive(Clone)]
+pub struct Ticks(Arc<dyn Fn() -> Instant + Send + Sync>);
+
+impl Ticks {
+    /// Time as `now` tells it; it must not go back.
+    pub fn from_fn(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// Now.
+    pub fn now(&self) -> Instant {
+        (self.0)()
+    }
+}
+
+impl Default for Ticks {
+    /// The system's.
+    fn default() -> Self {
+        Self::from_fn(Instant::now)
+    }
+}
+
+impl fmt::Debug for Ticks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticks")
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Circumstances<'a> {
     pub reply: &'a Reply,
     /// Whose fault the table of replies says it is.
     pub fault: Fault,
+    /// Where it is a refusal for a limit of the relay: when it may be asked again. That spends no
+    /// attempt.
+    pub limited_for: Option<Duration>,
     /// How old the alert is.
     pub age: Duration,
     /// A random number in 0 to 1, for the jitter.
@@ -52,17 +55,21 @@ pub struct Circumstances<'a> {
 /// 2yz: relayed. A permanent refusal that is the recipient's or the message's fault fails. One
 /// that is the relay's or the configuration's is tried again, because time or a person can
 /// heal it without touching the alert. Everything transient is tried again until the attempts
-/// are spent or the age is reached; past `max_age` it expires.
+/// are spent or the age is reached; past `max_age` it expires. A refusal for a limit is tried
+/// again until then, because others used the limit up.
 pub fn decide(policy: &RetryPolicy, given: Circumstances<'_>) -> Disposition {
     if given.reply.is_success() {
         return Disposition::Relayed;
     }
-    let hopeless =
-        given.reply.is_permanent() && matches!(given.fault, Fault::Recipient | Fault::Message);
+    let hopeless = given.reply.is_permanent()
+        && matches!(given.fault, Fault::Recipient | Fault::Message)
+        && given.limited_for.is_none();
     if hopeless {
         Disposition::Fail
     } else if given.age >= policy.max_age {
         Disposition::Expire
+    } else if let Some(wait) = given.limited_for {
+        Disposition::RetryIn(wait)
     } else if given.attempt >= policy.attempts {
         Disposition::Fail
     } else {
@@ -97,6 +104,7 @@ mod tests {
                 attempt,
                 reply: &reply,
                 fault,
+                limited_for: None,
                 age,
                 chance: 0.0,
             },
@@ -121,6 +129,27 @@ mod tests {
             Disposition::RetryIn(Duration::from_secs(480))
         );
         assert_eq!(decided(451, Fault::Recipient, 5, HOUR), Disposition::Fail);
+    }
+
+    #[test]
+    fn a_refusal_for_a_limit_is_tried_again_until_the_alert_expires() {
+        let reply = Reply::new(
+            Command::Mail,
+            432,
+            None,
+            "Concurrent connections limit exceeded",
+        );
+        let wait = Duration::from_secs(17);
+        let given = |age| Circumstances {
+            attempt: 1000,
+            reply: &reply,
+            fault: Fault::Relay,
+            limited_for: Some(wait),
+            age,
+            chance: 0.0,
+        };
+        assert_eq!(decide(&policy(), given(HOUR)), Disposition::RetryIn(wait));
+        assert_eq!(decide(&policy(), given(48 * HOUR)), Disposition::Expire);
     }
 
     #[test]

@@ -338,6 +338,7 @@ impl Service {
             let metrics = self.metrics.relay(relay)?;
             Some(metrics.clone())
         };
+        let board = board.with_throttles(self.store.clone());
         Arc::new(board.watched_by(watch))
     }
 

@@ -8,23 +8,24 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::news::{News, at_full_speed, in_use_again, opened, paused, slowed};
+use super::news::{News, at_full_speed, in_use_again, opened, paused, slowed, throttled};
 use super::seat::{Expected, NoTurn, Seat, Turn};
 use super::verdict::{Verdict, came_to, slower, submitted, verdict};
-use crate::clock::Clock;
+use crate::clock::{Clock, Ticks};
 use crate::domain::{
-    AlertId, Fault, LearnedLimit, Limit, LimitFinding, RelayCondition, RelayState, Reply, Standing,
-    SubmissionEnd, SubmissionReport,
+    AlertId, Fault, Limit, RelayCondition, RelayState, Reply, SubmissionEnd, SubmissionReport,
 };
 use crate::relay::Relay;
 use crate::relay::circuit::{Begun, Circuit, Moment, PAUSE};
-use crate::relay::limits::Turn as Place;
+use crate::relay::limits::{Submitted, Turn as Place};
 use crate::relay::watch::{RelayWatch, Seen};
 use crate::replies::ReplyTable;
+use crate::store::throttle::ThrottleStore;
 use crate::store::{Event, EventSeverity};
 
-/// What was throttled is tried again no sooner than this.
-const SOON: Duration = Duration::from_secs(1);
+/// The alert that met the limit of a throttled relay waits so much longer than until the next
+/// probe, which is another alert's where there is one.
+const AFTER_OTHERS: Duration = Duration::from_secs(1);
 
 /// What follows from a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +35,20 @@ pub(super) enum After {
     Stands(Option<Duration>),
     /// Nothing was begun: ask the next one.
     NextRelay,
+    /// Nothing was begun, because of a limit: ask the next one, or try again after this.
+    Limited(Duration),
     /// Nothing was begun, because too much was asked at a time: ask the same one again.
     SameRelay,
 }
 
 /// All relays of this instance.
 pub struct RelayBoard {
-    seats: BTreeMap<String, Seat>,
+    pub(super) seats: BTreeMap<String, Seat>,
     replies: Arc<ReplyTable>,
     clock: Arc<dyn Clock>,
+    ticks: Ticks,
+    /// Who may probe a throttled relay; `None`: this instance is alone.
+    pub(super) throttles: Option<Arc<dyn ThrottleStore>>,
     events: mpsc::UnboundedSender<Event>,
 }
 
@@ -60,8 +66,24 @@ impl RelayBoard {
             seats: relays.into_iter().map(seat).collect(),
             replies,
             clock,
+            ticks: Ticks::default(),
+            throttles: None,
             events,
         }
+    }
+
+    /// Shares what is known about throttled relays with all instances.
+    #[must_use]
+    pub fn with_throttles(mut self, throttles: Arc<dyn ThrottleStore>) -> Self {
+        self.throttles = Some(throttles);
+        self
+    }
+
+    /// From now on time is told by `ticks`.
+    #[must_use]
+    pub fn timed_by(mut self, ticks: Ticks) -> Self {
+        self.ticks = ticks;
+        self
     }
 
     /// From now on a watch is told what happens at each relay that has one.
@@ -83,10 +105,12 @@ impl RelayBoard {
     /// How many alerts may be begun now over `relays`, tried in this order: `None` is any
     /// number. A relay that is well and full is waited for; the next one is not for that.
     pub fn allowance(&self, relays: &[String]) -> Option<u32> {
-        let now = Instant::now();
+        let now = self.ticks.now();
         let mut trials = 0_u32;
         for (seat, another) in self.in_order(relays) {
-            match seat.circuit().allowance(now.into_std()) {
+            // The guard has to be gone before a seat is asked anything.
+            let allowance = seat.circuit().allowance(now);
+            match allowance {
                 Some(trial) => trials = trials.saturating_add(seat.room_for(trial)),
                 None if another && seat.is_stalled() => {}
                 None if seat.limiter().is_exhausted() => {}
@@ -98,10 +122,14 @@ impl RelayBoard {
 
     /// How long until one of `relays` may be tried again, or has room again.
     pub fn wait(&self, relays: &[String]) -> Option<Duration> {
-        let now = Instant::now().into_std();
+        let now = self.ticks.now();
         let wait = |(seat, _): (&Seat, bool)| {
             let circuit = seat.circuit().wait(now)?;
-            Some(circuit.max(seat.limiter().wait()))
+            let limits = match seat.is_throttled() {
+                true => Duration::ZERO,
+                false => seat.limiter().wait(),
+            };
+            Some(circuit.max(limits))
         };
         self.in_order(relays).filter_map(wait).min()
     }
@@ -134,7 +162,7 @@ impl RelayBoard {
     pub(super) async fn take_turn(&self, name: &str, another: bool) -> Result<Turn<'_>, NoTurn> {
         let seat = self.seats.get(name).ok_or(NoTurn::Unwell)?;
         // The guard has to be gone before a place is waited for or a turn is made.
-        let allowance = seat.circuit().allowance(std::time::Instant::now());
+        let allowance = seat.circuit().allowance(self.ticks.now());
         let place = match allowance {
             Some(0) => return Err(NoTurn::Unwell),
             // A trial waits for nobody: others may hang.
@@ -144,14 +172,18 @@ impl RelayBoard {
             }
             None => seat.begin(seat.place(another).await?)?,
         };
-        let begun = seat.begin_at_circuit();
+        let begun = seat.begin_at_circuit(self.ticks.now());
         let begun = begun.ok_or(NoTurn::Unwell)?;
-        Ok(Turn {
+        let turn = Turn {
             relay: &seat.relay,
             seat,
             trial: begun == Begun::Trial,
             place: Some(place),
-        })
+        };
+        if turn.trial {
+            self.ask_to_probe(seat).await?;
+        }
+        Ok(turn)
     }
 
     /// Tells circuit and limits what came of a turn, and says what follows.
@@ -167,15 +199,51 @@ impl RelayBoard {
         *seat.sign_of_life() = Instant::now();
         let place = turn.place.take();
         self.tell_submission(seat, report, octets);
-        if !trial && self.is_only_slower(seat, report) {
-            self.slow_down(seat, place, report);
+        let not_begun = matches!(report.end, SubmissionEnd::NotBegun { .. });
+        let Some((limit, reply)) = slower(&self.replies, report) else {
+            seat.limited().forget(alert);
+            self.tell_circuit(seat, (trial, false), alert, report);
+            if not_begun {
+                return After::NextRelay;
+            }
+            end(place, submitted(&self.replies, report, None));
+            return After::Stands(None);
+        };
+        let others_work = !trial && others_work(seat, not_begun, limit);
+        let refusal = reply.to_string();
+        let learns = Some((limit, &*refusal));
+        if not_begun && others_work {
+            // Before MAIL it said that others are enough: nothing is wrong with it.
+            self.slow_down(seat, place, submitted(&self.replies, report, learns));
             return After::SameRelay;
         }
-        self.tell_circuit(seat, trial, alert, report);
-        if matches!(report.end, SubmissionEnd::NotBegun { .. }) {
-            return After::NextRelay;
+        let noted = seat.limited().refused(self.ticks.now(), alert);
+        self.tell_circuit(seat, (trial, others_work), alert, report);
+        let learns = learns.filter(|_| noted.is_general && !trial && !not_begun);
+        self.slow_down(seat, place, submitted(&self.replies, report, learns));
+        let wait = noted.wait.max(self.wait_for_limits(seat));
+        match not_begun {
+            true => After::Limited(wait),
+            false => After::Stands(Some(wait)),
         }
-        After::Stands(self.slow_down(seat, place, report))
+    }
+
+    /// Tells the limits of a message that was refused for one.
+    fn slow_down(&self, seat: &Seat, place: Option<Place>, submitted: Submitted<'_>) {
+        end(place, submitted);
+        seat.relay.shed();
+        self.tell_slowing(seat);
+    }
+
+    /// How long an alert that was refused for a limit waits, as far as the relay is concerned.
+    fn wait_for_limits(&self, seat: &Seat) -> Duration {
+        let circuit = seat.circuit();
+        if circuit.throttled_by().is_none() {
+            drop(circuit);
+            return seat.limiter().wait();
+        }
+        let until_probe = circuit.wait(self.ticks.now()).unwrap_or_default();
+        until_probe + AFTER_OTHERS
     }
 
     fn tell_submission(&self, seat: &Seat, report: &SubmissionReport, octets: usize) {
@@ -194,32 +262,6 @@ impl RelayBoard {
         });
     }
 
-    /// Before MAIL it said that others are enough: nothing is wrong with it.
-    fn is_only_slower(&self, seat: &Seat, report: &SubmissionReport) -> bool {
-        matches!(report.end, SubmissionEnd::NotBegun { .. })
-            && match slower(&self.replies, report) {
-                Some((Limit::Connections, _)) => seat.limiter().others_work(),
-                Some(_) => seat.limiter().took_some_lately(),
-                None => false,
-            }
-    }
-
-    /// Tells the limits. Where the relay said "slower": when to try again.
-    fn slow_down(
-        &self,
-        seat: &Seat,
-        place: Option<Place>,
-        report: &SubmissionReport,
-    ) -> Option<Duration> {
-        let said = slower(&self.replies, report).map(|(_, reply)| reply.to_string());
-        let words = said.as_deref().unwrap_or_default();
-        place?.end(submitted(&self.replies, report, words));
-        said?;
-        seat.relay.shed();
-        self.tell_slowing(seat);
-        Some(seat.limiter().wait().max(SOON))
-    }
-
     /// Says once that a relay is slowed down, and once that it no longer is.
     fn tell_slowing(&self, seat: &Seat) {
         let by = seat.limiter().shown();
@@ -234,11 +276,19 @@ impl RelayBoard {
         self.announce(severity, event_type, seat.relay.name(), &what);
     }
 
-    fn tell_circuit(&self, seat: &Seat, trial: bool, alert: AlertId, report: &SubmissionReport) {
+    /// `others_work`: where the relay refused for a limit, that others are enough.
+    fn tell_circuit(
+        &self,
+        seat: &Seat,
+        (trial, others_work): (bool, bool),
+        alert: AlertId,
+        report: &SubmissionReport,
+    ) {
         let news = {
             let mut circuit = seat.circuit();
             let pause = seat.relay.rests_for().map_or(PAUSE, |rest| rest.min(PAUSE));
-            let news = self.judge((&mut circuit, pause), trial, alert, report);
+            let verdict = verdict(&self.replies, report, others_work);
+            let news = self.judge((&mut circuit, pause), trial, alert, verdict);
             seat.tell_condition(circuit.condition());
             news
         };
@@ -260,9 +310,9 @@ impl RelayBoard {
         }
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         Moment {
-            instant: std::time::Instant::now(),
+            instant: self.ticks.now(),
             utc: self.clock.now(),
         }
     }
@@ -272,10 +322,10 @@ impl RelayBoard {
         (circuit, pause): (&mut Circuit, Duration),
         trial: bool,
         alert: AlertId,
-        report: &SubmissionReport,
+        verdict: Verdict<'_>,
     ) -> Option<News> {
         let now = self.moment();
-        match verdict(&self.replies, report) {
+        match verdict {
             Verdict::Well => circuit.succeeded(now, trial).then(in_use_again),
             Verdict::Declined(reply) => {
                 let explanation = self.key(reply);
@@ -300,6 +350,11 @@ impl RelayBoard {
                 let news = circuit.broke(now, trial, alert, reply.to_string(), explanation);
                 news.then(|| opened(format!("broke three alerts in a row: {reply}")))
             }
+            Verdict::Limited(reply) => {
+                let (said, explanation) = (reply.to_string(), self.key(reply));
+                let news = circuit.limited(now, trial, alert, said, explanation);
+                news.then(|| throttled(&reply.to_string()))
+            }
             Verdict::Nothing => {
                 if trial {
                     circuit.abandoned();
@@ -309,7 +364,13 @@ impl RelayBoard {
         }
     }
 
-    fn announce(&self, severity: EventSeverity, event_type: &'static str, relay: &str, what: &str) {
+    pub(super) fn announce(
+        &self,
+        severity: EventSeverity,
+        event_type: &'static str,
+        relay: &str,
+        what: &str,
+    ) {
         match severity {
             EventSeverity::Information => tracing::info!(relay, what, "relay changed"),
             EventSeverity::Warning => tracing::warn!(relay, what, "relay changed"),
@@ -375,58 +436,25 @@ impl RelayBoard {
         }
     }
 
-    /// Nothing is asked of relays with shared limits before [`RelayBoard::stand`].
-    pub fn leave(&self) {
-        for seat in self.seats.values() {
-            seat.limiter().leave();
-        }
-    }
-
-    /// Keeps to this instance's share of all limits, after it told the others that it keeps to
-    /// a share among `said`. True once no more is used than that.
-    pub fn stand(&self, standing: Standing, said: u32) -> bool {
-        let mut within = true;
-        for seat in self.seats.values() {
-            within &= seat.limiter().stand(standing, said);
-            seat.relay.shed();
-        }
-        within
-    }
-
-    /// What was learned of connections that other instances do not know yet, by relay.
-    pub fn findings(&self) -> Vec<(String, LimitFinding)> {
-        let finding =
-            |(name, seat): (&String, &Seat)| Some((name.clone(), seat.limiter().finding()?));
-        self.seats.iter().filter_map(finding).collect()
-    }
-
-    /// Other instances can read it now.
-    pub fn told(&self, relay: &str, finding: &LimitFinding) {
-        if let Some(seat) = self.seats.get(relay) {
-            seat.limiter().told(finding);
-        }
-    }
-
-    /// Keeps to this instance's part of what all learned together; a part grows once that has
-    /// stood for `settles`.
-    pub fn agree(&self, standing: Standing, learned: &[LearnedLimit], settles: Duration) {
-        for (name, seat) in &self.seats {
-            let limit = learned.iter().find(|limit| limit.relay == *name);
-            seat.limiter().agree(standing, limit, settles);
-        }
-    }
-
-    /// Connections of some relay were learned: instances have to agree about them often.
-    pub fn shares_learned(&self) -> bool {
-        let learned = |seat: &Seat| seat.limiter().shares_learned();
-        self.seats.values().any(learned)
-    }
-
     /// Says goodbye to every relay.
     pub async fn close(&self) {
         for seat in self.seats.values() {
             seat.relay.close().await;
         }
+    }
+}
+
+fn end(place: Option<Place>, submitted: Submitted<'_>) {
+    if let Some(place) = place {
+        place.end(submitted);
+    }
+}
+
+/// A refusal for `limit` says that others are enough, of this instance or another one.
+fn others_work(seat: &Seat, before_mail: bool, limit: Limit) -> bool {
+    match limit {
+        Limit::Connections => seat.limiter().others_work(before_mail),
+        _ => seat.limiter().took_some_lately(),
     }
 }
 

@@ -9,6 +9,7 @@ mod compose;
 mod copies;
 mod keyring;
 mod lacking;
+mod limited_alerts;
 mod news;
 mod preparation;
 mod preview;
@@ -18,6 +19,7 @@ mod roll;
 mod room;
 mod seat;
 mod securing;
+mod sharing;
 mod shelf;
 mod submit;
 mod verdict;
@@ -59,6 +61,10 @@ const STORE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long one waits that this instance has no send port for.
 const OTHERS_WAIT: Duration = Duration::from_secs(60);
+
+/// How long an alert waits whose time ran out before it was begun: the sweep ends it, and keeps
+/// what the relay last said.
+const EXPIRED_WAIT: Duration = Duration::from_secs(10);
 
 /// What a dispatcher is made of.
 pub struct Parts {
@@ -212,11 +218,10 @@ impl Dispatcher {
             chance: (self.parts.chance)(),
             slowed_for: None,
         };
-        let mut roll = Roll::call(alert, &rules);
         if let Some(why) = expiry(alert, &rules, now) {
-            roll.expire(&why);
-            return decided(roll.into_decision(None, port.in_doubt, None));
+            return released(EXPIRED_WAIT, Some(why));
         }
+        let mut roll = Roll::call(alert, &rules);
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
@@ -266,7 +271,7 @@ impl Dispatcher {
                 roll.remark(receipt::remark(alert, port, &it.report.facts));
                 let attempt = roll.attempt(it.key, &it.relay, it.report, &composed.message);
                 let version = composed.template_version.clone();
-                let mut decision = roll.into_decision(Some(attempt), port.in_doubt, version);
+                let mut decision = roll.into_decision(attempt, port.in_doubt, version);
                 window::fit(&mut decision, alert, port, self.parts.clock.now());
                 decided(decision)
             }

@@ -15,6 +15,10 @@ pub(super) fn opened(what: String) -> News {
     (EventSeverity::Warning, "relay-opened", what)
 }
 
+pub(super) fn throttled(reply: &str) -> News {
+    opened(format!("takes nothing now, because of a limit: {reply}"))
+}
+
 pub(super) fn at_full_speed() -> News {
     let what = "takes as much as is configured again".to_owned();
     (EventSeverity::Information, "relay-at-full-speed", what)

@@ -42,6 +42,9 @@ fn refused_somebody(report: &SubmissionReport) -> bool {
 /// The reply that decides about a recipient: its own refusal, or else what became of the
 /// transaction that it was part of.
 pub(super) fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> Reply {
+    if let SubmissionEnd::NotBegun { reply, .. } = &report.end {
+        return reply.clone();
+    }
     if let Some(refusal) = own.filter(|reply| !reply.is_success()) {
         return refusal.clone();
     }

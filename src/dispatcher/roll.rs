@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::reach::{deciding_reply, is_at_work, was_left_out};
 use crate::domain::{
-    Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, Decision,
-    Disposition, ForwardPath, InDoubt, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
+    Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Decision, Disposition,
+    ForwardPath, InDoubt, Limit, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
     Reply, SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
 };
 use crate::replies::{ReplyTable, fault_of};
@@ -18,6 +18,8 @@ struct Entry {
     recipient: Recipient,
     changed: bool,
     tried: bool,
+    /// The relay refused for a limit, which spends nothing.
+    limited: bool,
     relay: Option<String>,
     reply: Option<Reply>,
     explanation: Option<String>,
@@ -180,19 +182,6 @@ impl Roll {
         self.entries.iter().any(relayed)
     }
 
-    /// Expires everybody who waits.
-    pub(super) fn expire(&mut self, why: &str) {
-        self.reason = Some(why.to_owned());
-        for entry in self.waiting_mut() {
-            entry.recipient.status = RecipientStatus::Expired;
-            entry.changed = true;
-            entry.explanation = Some("expired".to_owned());
-            entry
-                .reply
-                .get_or_insert_with(|| Reply::absent(Command::Rcpt, why));
-        }
-    }
-
     /// Decides about everybody who was in the transaction: `carried`, of those that were due.
     pub(super) fn apply(
         &mut self,
@@ -225,9 +214,10 @@ impl Roll {
         for entry in self.waiting_mut() {
             let queued = entry.recipient.status == RecipientStatus::Queued;
             let attempt = entry.recipient.attempt_count.max(1);
-            let delay = || match queued && at_work {
-                true => Duration::ZERO,
-                false => rules.port.retry.delay_after(attempt, rules.chance),
+            let delay = || match rules.slowed_for {
+                _ if queued && at_work => Duration::ZERO,
+                Some(wait) => wait,
+                None => rules.port.retry.delay_after(attempt, rules.chance),
             };
             entry.retry_in.get_or_insert_with(delay);
         }
@@ -244,15 +234,21 @@ impl Roll {
         }
     }
 
-    /// The transaction, as it is to be written down.
+    /// The transaction, as it is to be written down. `None` where all of it was refused for a
+    /// limit, which may happen any number of times: then it is the alert's reason.
     pub(super) fn attempt(
-        &self,
+        &mut self,
         key: AttemptKey,
         relay: &str,
         report: SubmissionReport,
         message: &SecuredMessage,
-    ) -> Attempt {
-        Attempt {
+    ) -> Option<Attempt> {
+        let mut tried = self.entries.iter().filter(|entry| entry.tried);
+        if tried.clone().next().is_some() && tried.all(|entry| entry.limited) {
+            self.wait_for_limits(relay);
+            return None;
+        }
+        Some(Attempt {
             key,
             number: self.attempts_before + 1,
             relay: relay.to_owned(),
@@ -265,6 +261,13 @@ impl Roll {
             protected: message.protected().clone(),
             facts: report.facts,
             replies: report.replies,
+        })
+    }
+
+    fn wait_for_limits(&mut self, relay: &str) {
+        let limited = self.entries.iter().find(|entry| entry.limited);
+        if let Some(reply) = limited.and_then(|entry| entry.reply.as_ref()) {
+            self.reason = Some(format!("waits for the limits of relay {relay}: {reply}"));
         }
     }
 
@@ -335,6 +338,7 @@ impl Entry {
             recipient,
             changed: first,
             tried: false,
+            limited: false,
             relay: None,
             remark: None,
             in_clear: None,
@@ -365,7 +369,6 @@ impl Entry {
             self.reply = Some(reply);
         } else {
             self.changed = true;
-            self.recipient.attempt_count += 1;
             self.settle(reply, rules);
         }
     }
@@ -379,10 +382,16 @@ impl Entry {
     fn settle(&mut self, reply: Reply, rules: &Rules<'_>) {
         let refused = !reply.is_success();
         let entry = refused.then(|| rules.replies.explain(&reply)).flatten();
+        let limit = entry.and_then(|entry| entry.limit);
+        // The limits see to it that the relay is not asked for too much again.
+        let limited_for = limit.and(rules.slowed_for);
+        self.limited = limited_for.is_some() && limit != Some(Limit::Recipients);
+        self.recipient.attempt_count += u32::from(!self.limited);
         let given = Circumstances {
             attempt: self.recipient.attempt_count,
             reply: &reply,
             fault: fault_of(entry),
+            limited_for: limited_for.filter(|_| self.limited),
             age: rules.age,
             chance: rules.chance,
         };
@@ -391,10 +400,7 @@ impl Entry {
             Disposition::Fail => RecipientStatus::Failed,
             Disposition::Expire => RecipientStatus::Expired,
             Disposition::RetryIn(delay) => {
-                // The limits see to it that the relay is not asked for too much again.
-                let limited = entry.and_then(|entry| entry.limit);
-                let slowed = limited.and(rules.slowed_for);
-                self.retry_in = Some(slowed.unwrap_or(delay));
+                self.retry_in = Some(limited_for.unwrap_or(delay));
                 RecipientStatus::Delayed
             }
         };

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Config;
-use crate::domain::{AlertStatus, CommandReply, EnhancedStatusCode, SessionFacts, Timestamp};
+use crate::domain::{
+    AlertStatus, Command, CommandReply, EnhancedStatusCode, SessionFacts, Timestamp,
+};
 
 fn alert(to: &str) -> Alert {
     Alert {
@@ -61,14 +63,24 @@ fn decision_of_some(
         chance: 0.0,
         slowed_for: None,
     };
-    let mut roll = Roll::call(alert, &rules);
-    let report = report(replies, end);
+    decision_by(&rules, alert, at_most, report(replies, end))
+}
+
+/// The same by these rules.
+fn decision_by(
+    rules: &Rules<'_>,
+    alert: &Alert,
+    at_most: usize,
+    report: SubmissionReport,
+) -> Decision {
+    let port = rules.port;
+    let mut roll = Roll::call(alert, rules);
     let mut carried = roll.forward_paths();
     carried.truncate(at_most);
-    roll.apply("d", &carried, &report, &rules);
+    roll.apply("d", &carried, &report, rules);
     let message = SecuredMessage::vouch_for("<1@x>".to_owned(), b"\r\n".to_vec(), "none");
     let attempt = roll.attempt(AttemptKey::fresh(), "d", report, &message);
-    roll.into_decision(Some(attempt), port.in_doubt, None)
+    roll.into_decision(attempt, port.in_doubt, None)
 }
 
 fn statuses(decision: &Decision) -> Vec<(u32, RecipientStatus)> {
@@ -479,4 +491,117 @@ fn an_alert_without_any_address_says_so() {
     let decision = Roll::call(&alert(" ; "), &rules).into_decision(None, InDoubt::Retry, None);
     assert_eq!(decision.status, AlertStatus::Failed);
     assert!(decision.reason.unwrap().contains("hold no address"));
+}
+
+/// What becomes of `a@x.com;b@x.com` of this age when a relay that refuses for a limit may be asked
+/// again after 17 seconds.
+fn limited_decision(age: Duration, report: SubmissionReport) -> Decision {
+    let (port, table) = (port(""), ReplyTable::built_in());
+    let rules = Rules {
+        port: &port,
+        replies: &table,
+        age,
+        chance: 0.0,
+        slowed_for: Some(Duration::from_secs(17)),
+    };
+    decision_by(&rules, &alert("a@x.com;b@x.com"), usize::MAX, report)
+}
+
+const EXCEEDED: &str = "Concurrent connections limit exceeded";
+const THREADS: &str = "STOREDRV.ClientSubmit; sender thread limit exceeded";
+
+/// Refusals for a limit where the first recipient was refused for good, or was not.
+fn limited_reports() -> [SubmissionReport; 4] {
+    let at_the_greeting = Reply::new(Command::Greeting, 421, None, "Too many connections");
+    let not_begun = SubmissionEnd::NotBegun {
+        reply: at_the_greeting,
+        fault: None,
+    };
+    let goodbye = vec![reply(
+        None,
+        Command::Mail,
+        421,
+        "Too many concurrent SMTP connections",
+    )];
+    [
+        report(vec![], not_begun),
+        report(
+            vec![reply(None, Command::Mail, 432, EXCEEDED)],
+            SubmissionEnd::Answered,
+        ),
+        report(goodbye, SubmissionEnd::Broken),
+        report(at_the_final_dot(250), SubmissionEnd::Answered),
+    ]
+}
+
+fn at_the_final_dot(to_the_first: u16) -> Vec<CommandReply> {
+    vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, to_the_first, "said"),
+        reply(Some(1), Command::Rcpt, 250, "ok"),
+        reply(None, Command::Data, 354, "go"),
+        reply(None, Command::EndOfData, 432, THREADS),
+    ]
+}
+
+#[test]
+fn a_refusal_for_a_limit_spends_nothing_and_is_kept_with_the_recipients() {
+    for report in limited_reports() {
+        let case = format!("{report:?}");
+        let decision = limited_decision(Duration::ZERO, report);
+        assert_eq!(decision.status, AlertStatus::Delayed, "{case}");
+        assert_eq!(decision.retry_in, Some(Duration::from_secs(17)), "{case}");
+        assert_eq!(decision.attempt, None, "{case}");
+        let reason = decision.reason.expect("why it waits");
+        assert!(
+            reason.starts_with("waits for the limits of relay d: 4"),
+            "{reason}"
+        );
+        assert_eq!(decision.recipients.len(), 2, "{case}");
+        for recipient in &decision.recipients {
+            assert_eq!(recipient.status, RecipientStatus::Delayed, "{case}");
+            assert_eq!(recipient.attempt_count, 0, "{case}");
+            assert!(
+                recipient
+                    .reply
+                    .as_ref()
+                    .is_some_and(|reply| reply.code >= 421),
+                "{case}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_alert_that_only_ever_met_a_limit_expires_with_that_reply() {
+    for report in limited_reports() {
+        let case = format!("{report:?}");
+        let decision = limited_decision(Duration::from_secs(48 * 3600), report);
+        assert_eq!(decision.status, AlertStatus::Expired, "{case}");
+        for recipient in &decision.recipients {
+            assert!(
+                recipient
+                    .reply
+                    .as_ref()
+                    .is_some_and(|reply| reply.code >= 421),
+                "{case}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_recipient_refused_for_good_fails_where_the_message_meets_a_limit() {
+    let report = report(at_the_final_dot(550), SubmissionEnd::Answered);
+    let decision = limited_decision(Duration::ZERO, report);
+    let expected = [(0, RecipientStatus::Failed), (1, RecipientStatus::Delayed)];
+    assert_eq!(statuses(&decision), expected);
+    let spent: Vec<_> = decision
+        .recipients
+        .iter()
+        .map(|r| r.attempt_count)
+        .collect();
+    assert_eq!(spent, [1, 0]);
+    let attempt = decision.attempt.expect("it says who was refused");
+    assert_eq!(attempt.outcome, AttemptOutcome::Delayed);
 }

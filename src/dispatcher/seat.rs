@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::limited_alerts::LimitedAlerts;
 use crate::domain::{RelayCondition, Timestamp};
 use crate::relay::Relay;
 use crate::relay::circuit::{Begun, Circuit};
@@ -22,12 +23,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// One relay, and how it is.
 pub(super) struct Seat {
     pub(super) relay: Arc<dyn Relay>,
-    pub(super) circuit: Mutex<Circuit>,
+    circuit: Mutex<Circuit>,
     /// Claimed alerts that have not begun.
     pub(super) expected: Arc<AtomicU32>,
     /// When it was last heard of, or first asked after a rest.
     pub(super) sign_of_life: Mutex<Instant>,
     pub(super) patience: Duration,
+    /// Alerts that it refused for a limit.
+    limited: Mutex<LimitedAlerts>,
     /// It was told that it is slowed down.
     pub(super) slowed: AtomicBool,
     pub(super) watch: Arc<dyn RelayWatch>,
@@ -43,6 +46,7 @@ impl Seat {
             expected: Arc::default(),
             sign_of_life: Mutex::new(Instant::now()),
             patience: PATIENCE,
+            limited: Mutex::default(),
             slowed: AtomicBool::new(false),
             watch: Arc::new(Unwatched),
             seen: AtomicU8::new(RelayCondition::Closed as u8),
@@ -52,6 +56,10 @@ impl Seat {
 
     pub(super) fn circuit(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn limited(&self) -> MutexGuard<'_, LimitedAlerts> {
+        self.limited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the watch where the circuit stands, if that is another state than before.
@@ -72,9 +80,9 @@ impl Seat {
     }
 
     /// Asks the circuit to begin a message.
-    pub(super) fn begin_at_circuit(&self) -> Option<Begun> {
+    pub(super) fn begin_at_circuit(&self, now: std::time::Instant) -> Option<Begun> {
         let mut circuit = self.circuit();
-        let begun = circuit.try_begin(std::time::Instant::now());
+        let begun = circuit.try_begin(now);
         self.tell_condition(circuit.condition());
         begun
     }
@@ -93,10 +101,19 @@ impl Seat {
 
     /// How many of `trials` may be begun now: a trial waits for nobody.
     pub(super) fn room_for(&self, trials: u32) -> u32 {
+        let room = match self.is_throttled() {
+            true => self.limiter().room_for_probe(),
+            false => self.room(),
+        };
         match self.limiter().is_occupied() {
             true => 0,
-            false => self.room().map_or(trials, |room| room.min(trials)),
+            false => room.map_or(trials, |room| room.min(trials)),
         }
+    }
+
+    /// Everything is refused for a limit.
+    pub(super) fn is_throttled(&self) -> bool {
+        self.circuit().throttled_by().is_some()
     }
 
     /// Waits for a place. Where there is `another` relay, no longer than this one lives.
@@ -128,7 +145,7 @@ impl Seat {
         if self.limiter().is_idle() {
             *self.sign_of_life() = Instant::now();
         }
-        let begun = self.limiter().begin(place);
+        let begun = self.limiter().begin(place, self.is_throttled());
         begun.map_err(|_| self.no_room())
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Job<'a> {
 
 /// What became of it.
 pub(super) enum Submitted {
-    /// A relay took up the transaction.
+    /// A relay took up the transaction, or refused it for a limit.
     Reported(Box<Reported>),
     /// No relay could be asked, or the service stops: due again after this, and why not now.
     NotYet(Duration, Option<String>),
@@ -36,7 +36,7 @@ pub(super) enum Submitted {
     NotKept(String),
 }
 
-/// A transaction.
+/// A transaction, or a refusal for a limit before one was begun.
 pub(super) struct Reported {
     pub(super) key: AttemptKey,
     pub(super) relay: String,
@@ -51,6 +51,8 @@ pub(super) struct Reported {
 enum Step {
     Done(Submitted),
     NextRelay,
+    /// It refused before MAIL, for a limit.
+    Limited(Box<Reported>),
     /// It cannot take these addresses; another one may.
     NextForAddresses,
     SameRelay,
@@ -61,6 +63,7 @@ impl Dispatcher {
     pub(super) async fn submit(&self, job: &Job<'_>, expected: Expected) -> Submitted {
         let mut expected = Some(expected);
         let (mut rest, mut why, mut passed_over) = (Duration::ZERO, None, false);
+        let mut limited = None;
         let relays = digest::relay_order(&job.lease.value, &job.port.relays);
         let last = relays.len().saturating_sub(1);
         for (index, name) in relays.into_iter().enumerate() {
@@ -89,6 +92,10 @@ impl Dispatcher {
                         passed_over = true;
                         break;
                     }
+                    Step::Limited(refusal) => {
+                        (limited, passed_over) = (Some(refusal), true);
+                        break;
+                    }
                     Step::NextForAddresses => {
                         (rest, why) = (job.port.retry.first_delay, Some(NO_SMTPUTF8.to_owned()));
                         break;
@@ -99,7 +106,7 @@ impl Dispatcher {
             }
         }
         drop(expected);
-        Submitted::NotYet(rest, why)
+        limited.map_or(Submitted::NotYet(rest, why), Submitted::Reported)
     }
 
     /// Over the relay whose turn it is. There is `another` one that was not asked.
@@ -121,15 +128,22 @@ impl Dispatcher {
         let message = &job.composed.message;
         let report = turn.relay.submit(&carried, message, &gate).await;
         let octets = message.octets().len();
-        match board.report(turn, job.lease.value.id, octets, &report) {
-            After::Stands(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
-            After::Stands(slowed_for) => Step::Done(Submitted::Reported(Box::new(Reported {
+        let after = board.report(turn, job.lease.value.id, octets, &report);
+        let reported = |report, slowed_for| {
+            Box::new(Reported {
                 key,
                 relay: name.to_owned(),
                 carried: carried.forward_paths.len(),
                 report,
                 slowed_for,
-            }))),
+            })
+        };
+        match after {
+            After::Stands(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
+            After::Stands(slowed_for) => {
+                Step::Done(Submitted::Reported(reported(report, slowed_for)))
+            }
+            After::Limited(wait) => Step::Limited(reported(report, Some(wait))),
             After::NextRelay => Step::NextRelay,
             After::SameRelay => Step::SameRelay,
         }

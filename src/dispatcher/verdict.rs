@@ -12,20 +12,30 @@ pub(super) enum Verdict<'r> {
     /// It answered, and what it said of this alert is the configuration's fault.
     Declined(&'r Reply),
     Broke(&'r Reply),
+    /// It refuses everything for a limit.
+    Limited(&'r Reply),
     Nothing,
 }
 
-/// The verdict on the relay that gave this report.
-pub(super) fn verdict<'r>(replies: &ReplyTable, report: &'r SubmissionReport) -> Verdict<'r> {
+/// The verdict on the relay that gave this report. `others_work`: where it was refused for a
+/// limit, that others are enough.
+pub(super) fn verdict<'r>(
+    replies: &ReplyTable,
+    report: &'r SubmissionReport,
+    others_work: bool,
+) -> Verdict<'r> {
+    if let Some(reply) = limited(replies, report) {
+        return match others_work {
+            true => Verdict::Nothing,
+            false => Verdict::Limited(reply),
+        };
+    }
     match &report.end {
         SubmissionEnd::NotBegun { reply, fault } => {
             let fault = fault.unwrap_or_else(|| replies.fault(reply));
             Verdict::Fault(fault, reply)
         }
         SubmissionEnd::Answered if !was_asked(report) => Verdict::Nothing,
-        SubmissionEnd::Answered | SubmissionEnd::Broken if slower(replies, report).is_some() => {
-            Verdict::Well
-        }
         SubmissionEnd::Answered => match configuration_fault(replies, report) {
             Some(reply) => Verdict::Declined(reply),
             None => goodbye(report).map_or(Verdict::Well, Verdict::Broke),
@@ -38,13 +48,22 @@ pub(super) fn verdict<'r>(replies: &ReplyTable, report: &'r SubmissionReport) ->
     }
 }
 
+/// The refusal for a limit that kept the message from being accepted.
+fn limited<'r>(replies: &ReplyTable, report: &'r SubmissionReport) -> Option<&'r Reply> {
+    let is_seen = !matches!(report.end, SubmissionEnd::InDoubt | SubmissionEnd::Fenced);
+    let limited = slower(replies, report).filter(|_| is_seen && !report.is_accepted());
+    limited.map(|(_, reply)| reply)
+}
+
 /// The reply that means "slower", before MAIL or after it, and what there was too much of.
 pub(super) fn slower<'r>(
     replies: &ReplyTable,
     report: &'r SubmissionReport,
 ) -> Option<(Limit, &'r Reply)> {
     let not_begun = match &report.end {
-        SubmissionEnd::NotBegun { reply, .. } => Some(reply),
+        SubmissionEnd::NotBegun { reply, fault } => {
+            Some(reply).filter(|_| *fault != Some(Fault::Configuration))
+        }
         _ => None,
     };
     let said = report.replies.iter().rev().map(|said| &said.reply);
@@ -87,19 +106,17 @@ fn is_refusal(reply: &Reply) -> bool {
     !reply.is_success() && reply.code >= 400
 }
 
-/// What the limits need to know of a report.
+/// What the limits need to know of a report, and the refusal to learn from.
 pub(super) fn submitted<'r>(
     replies: &ReplyTable,
     report: &'r SubmissionReport,
-    said: &'r str,
+    refusal: Option<(Limit, &'r str)>,
 ) -> Submitted<'r> {
     let few = few_recipients(replies, report);
-    let slower = slower(replies, report).map(|(limit, _)| limit);
-    let limit = slower.or(few.map(|_| Limit::Recipients));
     Submitted {
         transactions: transactions(report),
         accepted: report.is_accepted(),
-        refusal: limit.map(|limit| (limit, said)),
+        refusal: refusal.or(few.map(|_| (Limit::Recipients, ""))),
         recipients: few.unwrap_or(0),
     }
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::dispatcher::RelayBoard;
 use crate::domain::{InstanceId, Standing};
-use crate::store::StoreError;
-use crate::store::coordination::Coordination;
+use crate::store::{Store, StoreError};
 
 /// A number that stood for so many renewals was read by everybody.
 const SETTLES: u32 = 2;
@@ -40,13 +39,13 @@ impl Shares {
 
     /// Asks who else lives and keeps to the share that follows. Where the database does not
     /// answer, the last share stands: the lease fences it.
-    pub(super) async fn agree(&mut self, store: &dyn Coordination, board: &RelayBoard) {
+    pub(super) async fn agree(&mut self, store: &dyn Store, board: &RelayBoard) {
         // What is said anew is often all that was missing.
         while self.say(store, board).await {}
     }
 
     /// True where it has something else to say now.
-    async fn say(&mut self, store: &dyn Coordination, board: &RelayBoard) -> bool {
+    async fn say(&mut self, store: &dyn Store, board: &RelayBoard) -> bool {
         let standing = match self.stand(store, board).await {
             Ok(standing) => standing,
             Err(error) => {
@@ -66,11 +65,7 @@ impl Shares {
     }
 
     /// Tells what was learned, and asks what all learned together.
-    async fn stand(
-        &self,
-        store: &dyn Coordination,
-        board: &RelayBoard,
-    ) -> Result<Standing, StoreError> {
+    async fn stand(&self, store: &dyn Store, board: &RelayBoard) -> Result<Standing, StoreError> {
         let standing = store.stand(self.instance, self.said).await?;
         for (relay, finding) in board.findings() {
             // Where another one was faster, what follows is told the next time.
@@ -80,6 +75,17 @@ impl Shares {
         }
         let learned = store.learned_limits().await?;
         board.agree(standing, &learned, self.settles);
+        agree_on_throttles(store, board).await?;
         Ok(standing)
     }
+}
+
+/// Tells which throttled relays take messages again, and asks which others found throttled.
+async fn agree_on_throttles(store: &dyn Store, board: &RelayBoard) -> Result<(), StoreError> {
+    for relay in board.ended_throttles() {
+        store.end_throttle(&relay).await?;
+        board.throttle_end_told(&relay);
+    }
+    board.agree_on_throttles(&store.throttled_relays().await?);
+    Ok(())
 }

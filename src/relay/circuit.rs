@@ -2,11 +2,14 @@
 //!
 //! Pure: time comes in. What happened before MAIL opens the circuit at once; what happened
 //! from MAIL on opens or pauses it only after three different alerts in a row ended so, because
-//! one poisonous message must not take the relay from everybody.
+//! one poisonous message must not take the relay from everybody. A relay that refuses for a limit
+//! is throttled after two of them: its circuit is open, and all instances together probe it.
 
 use std::time::{Duration, Instant};
 
-use crate::domain::{AlertId, RelayCondition, SIGN_IN_REST, Timestamp};
+use crate::domain::{
+    AlertId, LONGEST_PROBE_INTERVAL, RelayCondition, SIGN_IN_REST, ThrottledRelay, Timestamp,
+};
 
 /// First wait after an opening; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -17,6 +20,9 @@ pub const PAUSE: Duration = SIGN_IN_REST;
 
 /// So many different alerts in a row that broke from MAIL on open the circuit.
 const BROKEN_IN_A_ROW: usize = 3;
+
+/// So many different alerts in a row that were refused for a limit open the circuit.
+const LIMITED_IN_A_ROW: usize = 2;
 
 /// A relay that takes fewer connections than are configured fails and works many times a
 /// second; that is told once in this time.
@@ -29,6 +35,15 @@ pub struct Moment {
     pub instant: Instant,
     /// For people.
     pub utc: Timestamp,
+}
+
+impl Moment {
+    fn after(self, wait: Duration) -> Self {
+        Self {
+            instant: self.instant + wait,
+            utc: self.utc + wait,
+        }
+    }
 }
 
 /// How a message may be begun.
@@ -48,6 +63,14 @@ pub struct Circuit {
     retry_at: Option<Moment>,
     openings: u32,
     broken: Vec<AlertId>,
+    /// Alerts in a row that were refused for a limit.
+    limited: Vec<AlertId>,
+    /// It is open because everything is refused for a limit.
+    throttled: bool,
+    /// All instances know that it is throttled.
+    throttle_shared: bool,
+    /// The wait after the trial under way, where all instances agreed on it.
+    next_wait: Option<Duration>,
     trial_under_way: bool,
     /// When an opening was last news.
     told_at: Option<Instant>,
@@ -66,6 +89,10 @@ impl Circuit {
             retry_at: None,
             openings: 0,
             broken: Vec::new(),
+            limited: Vec::new(),
+            throttled: false,
+            throttle_shared: false,
+            next_wait: None,
             trial_under_way: false,
             told_at: None,
             untold: false,
@@ -158,6 +185,9 @@ impl Circuit {
 
     fn close(&mut self, now: Moment) -> bool {
         self.trial_under_way = false;
+        self.limited.clear();
+        self.throttled = false;
+        self.next_wait = None;
         self.openings = 0;
         self.reply = None;
         self.explanation = None;
@@ -182,12 +212,107 @@ impl Circuit {
         if self.condition != RelayCondition::Closed && !trial {
             return false;
         }
-        let wait = FIRST_WAIT
-            .saturating_mul(1 << self.openings.min(10))
-            .min(LONGEST_WAIT);
+        let wait = self.doubled_wait(LONGEST_WAIT);
+        self.open(now, trial, wait, reply, explanation)
+    }
+
+    fn doubled_wait(&mut self, longest: Duration) -> Duration {
+        let wait = FIRST_WAIT.saturating_mul(1 << self.openings.min(10));
         self.openings += 1;
+        wait.min(longest)
+    }
+
+    fn open(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        wait: Duration,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
         let opened = self.leave_closed(RelayCondition::Open, now, wait, reply, explanation);
         self.is_news(now.instant, opened, trial)
+    }
+
+    /// `alert` was refused for a limit, and nothing else is under way that the relay may take.
+    /// Two different alerts in a row open the circuit, and it is throttled until something is
+    /// taken. True if this is news.
+    pub fn limited(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        alert: AlertId,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        if !self.limited.contains(&alert) {
+            self.limited.push(alert);
+            self.limited.truncate(LIMITED_IN_A_ROW);
+        }
+        let enough = self.limited.len() >= LIMITED_IN_A_ROW;
+        if !trial && (!enough || self.condition != RelayCondition::Closed) {
+            return false;
+        }
+        let agreed = self.next_wait.take();
+        let wait = agreed.unwrap_or_else(|| self.doubled_wait(LONGEST_PROBE_INTERVAL));
+        let news = self.open(now, trial, wait, reply, explanation);
+        self.throttled = true;
+        news
+    }
+
+    /// It is open because everything is refused for a limit: the refusal.
+    pub fn throttled_by(&self) -> Option<&str> {
+        self.reply.as_deref().filter(|_| self.throttled)
+    }
+
+    /// Another instance throttles it, or the next probe of all is due at another time. True if
+    /// this opened a closed circuit.
+    pub fn throttled_elsewhere(&mut self, now: Moment, throttle: &ThrottledRelay) -> bool {
+        self.throttle_shared = true;
+        if self.condition == RelayCondition::Closed {
+            let reply = throttle.reply.clone();
+            let news = self.open(now, false, throttle.retry_in, reply, None);
+            self.throttled = true;
+            return news;
+        }
+        if self.throttled && !self.trial_under_way {
+            self.retry_at = Some(now.after(throttle.retry_in));
+        }
+        false
+    }
+
+    /// No instance throttles it any more: another one found that it takes messages. True if this
+    /// closed the circuit, and that is news.
+    pub fn released_elsewhere(&mut self, now: Moment) -> bool {
+        let released = self.throttled && self.throttle_shared && !self.trial_under_way;
+        if released {
+            self.throttle_shared = false;
+        }
+        released && self.close(now)
+    }
+
+    /// It takes messages, and the other instances do not know that yet.
+    pub fn throttle_ended(&self) -> bool {
+        self.throttle_shared && self.condition == RelayCondition::Closed
+    }
+
+    /// The other instances know it now.
+    pub fn throttle_end_told(&mut self) {
+        self.throttle_shared = false;
+    }
+
+    /// The trial under way is the one probe of all instances; the next one is due after `wait`.
+    pub fn probe_granted(&mut self, wait: Duration) {
+        self.throttle_shared = true;
+        self.next_wait = Some(wait);
+    }
+
+    /// The trial was not carried out, because another instance probed: the next one is due after
+    /// `wait`.
+    pub fn probe_denied(&mut self, now: Moment, wait: Duration) {
+        self.abandoned();
+        self.condition = RelayCondition::Open;
+        self.retry_at = Some(now.after(wait));
     }
 
     /// An opening shortly after another is news only once a trial has failed too.
@@ -283,12 +408,11 @@ impl Circuit {
             self.since = now.utc;
         }
         self.trial_under_way = false;
+        self.throttled = false;
+        self.next_wait = None;
         self.untold &= condition == RelayCondition::Open;
         self.condition = condition;
-        self.retry_at = Some(Moment {
-            instant: now.instant + wait,
-            utc: now.utc + wait,
-        });
+        self.retry_at = Some(now.after(wait));
         self.reply = Some(reply);
         self.explanation = explanation;
         news
@@ -296,170 +420,5 @@ impl Circuit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn moment() -> Moment {
-        Moment {
-            instant: Instant::now(),
-            utc: Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    fn later(from: Moment, by: Duration) -> Moment {
-        Moment {
-            instant: from.instant + by,
-            utc: from.utc + by,
-        }
-    }
-
-    #[test]
-    fn a_refused_connection_opens_at_once_and_one_trial_closes_it() {
-        let start = moment();
-        let mut circuit = Circuit::new(start.utc);
-        assert!(circuit.failed(start, false, "connection refused".into(), None));
-        assert_eq!(circuit.try_begin(start.instant), None);
-        let after = later(start, FIRST_WAIT);
-        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
-        assert_eq!(
-            circuit.try_begin(after.instant),
-            None,
-            "one trial at a time"
-        );
-        assert!(circuit.succeeded(after, true));
-        assert_eq!(circuit.allowance(after.instant), None);
-    }
-
-    #[test]
-    fn three_different_alerts_that_break_open_it_and_one_poisonous_alert_does_not() {
-        let now = moment();
-        let mut circuit = Circuit::new(now.utc);
-        for _ in 0..10 {
-            assert!(!circuit.broke(now, false, AlertId(1), "421".into(), None));
-        }
-        assert!(!circuit.broke(now, false, AlertId(2), "421".into(), None));
-        assert!(circuit.broke(now, false, AlertId(3), "421".into(), None));
-        assert_eq!(circuit.condition(), RelayCondition::Open);
-    }
-
-    #[test]
-    fn many_messages_stopped_by_one_outage_count_once() {
-        let now = moment();
-        let mut circuit = Circuit::new(now.utc);
-        assert!(circuit.failed(now, false, "refused".into(), None));
-        for _ in 0..50 {
-            assert!(!circuit.failed(now, false, "refused".into(), None));
-        }
-        assert_eq!(circuit.wait(now.instant), Some(FIRST_WAIT));
-    }
-
-    #[test]
-    fn a_relay_that_fails_and_works_many_times_a_minute_is_told_once() {
-        let start = moment();
-        let mut circuit = Circuit::new(start.utc);
-        assert!(circuit.failed(start, false, "421".into(), None));
-        assert!(circuit.succeeded(start, false));
-        for _ in 0..50 {
-            assert!(!circuit.failed(start, false, "421".into(), None));
-            assert!(!circuit.succeeded(start, false));
-        }
-        assert!(!circuit.failed(start, false, "421".into(), None));
-        let after = later(start, FIRST_WAIT);
-        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
-        let lasting = circuit.failed(after, true, "refused".into(), None);
-        assert!(lasting, "the trial failed too");
-        assert!(circuit.succeeded(after, true));
-        let much_later = later(after, TELL_EVERY);
-        assert!(circuit.failed(much_later, false, "refused".into(), None));
-    }
-
-    #[test]
-    fn a_success_between_breaks_forgets_them() {
-        let now = moment();
-        let mut circuit = Circuit::new(now.utc);
-        for alert in 1..=20 {
-            assert!(!circuit.broke(now, false, AlertId(alert), "421".into(), None));
-            circuit.succeeded(now, false);
-        }
-    }
-
-    #[test]
-    fn a_refused_password_is_not_tried_again_within_fifteen_minutes() {
-        let start = moment();
-        let mut circuit = Circuit::new(start.utc);
-        assert!(circuit.refused(start, PAUSE, "535".into(), None));
-        let before = later(start, PAUSE - Duration::from_secs(1));
-        assert_eq!(circuit.try_begin(before.instant), None);
-        assert!(circuit.try_begin(later(start, PAUSE).instant).is_some());
-        assert!(
-            !circuit.refused(later(start, PAUSE), PAUSE, "535".into(), None),
-            "no news"
-        );
-    }
-
-    #[test]
-    fn a_refused_password_stands_although_old_connections_still_work() {
-        let start = moment();
-        let mut circuit = Circuit::new(start.utc);
-        assert!(circuit.refused(start, PAUSE, "535".into(), None));
-        assert!(!circuit.succeeded(start, false));
-        assert_eq!(
-            circuit.declined(start, false, AlertId(1), "554".into(), None),
-            None
-        );
-        assert_eq!(circuit.condition(), RelayCondition::Paused);
-        assert!(
-            !circuit.refused(start, PAUSE, "535".into(), None),
-            "no news, however many connections are refused"
-        );
-        let after = later(start, PAUSE);
-        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
-        assert!(circuit.succeeded(after, true));
-    }
-
-    #[test]
-    fn one_alert_to_a_domain_that_is_denied_does_not_take_the_relay_from_the_others() {
-        let now = moment();
-        let mut circuit = Circuit::new(now.utc);
-        let mut denied = |alert| circuit.declined(now, false, AlertId(alert), "554".into(), None);
-        for _ in 0..10 {
-            assert_eq!(denied(1), None);
-        }
-        assert_eq!(denied(2), None);
-        assert_eq!(denied(3), Some(RelayCondition::Paused));
-        assert_eq!(denied(4), None, "said once");
-        let after = later(now, PAUSE);
-        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
-        let still = circuit.declined(after, true, AlertId(1), "554".into(), None);
-        assert_eq!(still, None);
-        assert_eq!(circuit.condition(), RelayCondition::Paused);
-    }
-
-    #[test]
-    fn a_relay_that_is_back_is_in_use_although_it_denies_the_alert_that_found_out() {
-        let start = moment();
-        let mut circuit = Circuit::new(start.utc);
-        circuit.failed(start, false, "refused".into(), None);
-        let after = later(start, FIRST_WAIT);
-        assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
-        assert_eq!(
-            circuit.declined(after, true, AlertId(1), "554".into(), None),
-            Some(RelayCondition::Closed)
-        );
-    }
-
-    #[test]
-    fn waits_double_up_to_a_bound() {
-        let mut now = moment();
-        let mut circuit = Circuit::new(now.utc);
-        let mut waits = Vec::new();
-        for _ in 0..8 {
-            circuit.failed(now, !waits.is_empty(), String::new(), None);
-            let wait = circuit.wait(now.instant).unwrap();
-            waits.push(wait.as_secs());
-            now = later(now, wait);
-            assert!(circuit.try_begin(now.instant).is_some());
-        }
-        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
-    }
-}
+#[path = "circuit_tests.rs"]
+mod tests;

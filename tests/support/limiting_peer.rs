@@ -1,5 +1,5 @@
 //! A server that takes so many connections and so many messages in a window, and counts what
-//! was asked of it beyond that.
+//! was asked of it beyond that. It may refuse everything for a limit, as if others used it up.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,16 @@ pub(crate) struct Most {
     pub(crate) window: Duration,
 }
 
+/// Where it refuses everything: the beginning of a line (`MAIL`, `.`), or `""` for the greeting;
+/// and the reply.
+pub(crate) type Refusal = (&'static str, &'static str);
+
 /// What it saw.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Seen {
     open: usize,
     mails: Vec<Instant>,
+    refuses: Option<Refusal>,
     /// When each connection came.
     pub(crate) connects: Vec<Instant>,
     pub(crate) taken: usize,
@@ -63,6 +68,20 @@ impl LimitingPeer {
     pub(crate) fn seen(&self) -> Seen {
         lock(&self.seen).clone()
     }
+
+    /// From now on it refuses everything like this, or nothing beyond its limits.
+    pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
+        lock(&self.seen).refuses = refusal;
+    }
+}
+
+/// The reply to what begins with `line`, where everything is refused there.
+fn refused(seen: &Mutex<Seen>, line: &str) -> Option<&'static str> {
+    let refuses = lock(seen).refuses.filter(|(at, _)| match *at {
+        "" => line.is_empty(),
+        at => line.starts_with(at),
+    });
+    refuses.map(|(_, reply)| reply)
 }
 
 impl Drop for LimitingPeer {
@@ -122,16 +141,21 @@ async fn serve(
             )
             .await;
     }
-    tcp.write_all(b"220 peer.example.test ESMTP\r\n").await?;
     let (mut line, mut content) = (String::new(), false);
+    if let Some(reply) = refused(seen, "") {
+        return tcp.write_all(format!("{reply}\r\n").as_bytes()).await;
+    }
+    tcp.write_all(b"220 peer.example.test ESMTP\r\n").await?;
     while read(&mut tcp, &mut line).await? {
+        let refusal = refused(seen, &line);
         let reply = match line.get(..4).unwrap_or_default() {
             _ if content && line != ".\r\n" => continue,
             _ if content => {
                 content = false;
-                lock(seen).taken += 1;
-                "250 2.0.0 taken"
+                lock(seen).taken += usize::from(refusal.is_none());
+                refusal.unwrap_or("250 2.0.0 taken")
             }
+            "MAIL" if refusal.is_some() => refusal.unwrap_or_default(),
             "EHLO" => "250-peer.example.test\r\n250 ENHANCEDSTATUSCODES",
             "MAIL" if !mail(most, seen) => "451 4.7.500 Server busy. Please try again later",
             "DATA" => {
@@ -142,6 +166,9 @@ async fn serve(
             _ => "250 2.0.0 ok",
         };
         tcp.write_all(format!("{reply}\r\n").as_bytes()).await?;
+        if reply.starts_with("421") {
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -200,6 +200,16 @@ impl Budget {
         self.share.connections.min(learned)
     }
 
+    /// How many messages may be begun now as far as the share allows it, whatever rate was
+    /// learned; `None`: any number.
+    pub(super) fn room_for_probe(&mut self, now: Instant) -> Option<u32> {
+        if self.connections(now) == 0 {
+            return Some(0);
+        }
+        let used = self.messages.used(now);
+        Some(self.share.messages?.saturating_sub(used))
+    }
+
     /// How many messages may be begun now; `None`: any number.
     pub(super) fn room(&mut self, now: Instant) -> Option<u32> {
         if self.connections(now) == 0 {
@@ -280,6 +290,23 @@ impl Budget {
         })
     }
 
+    /// Begins the one message that probes a throttled relay. It tries nothing beyond what was
+    /// learned.
+    ///
+    /// # Errors
+    /// How long to wait, where the share has no room.
+    pub(super) fn begin_probe(&mut self, now: Instant) -> Result<Ticket, Duration> {
+        if self.room_for_probe(now) == Some(0) {
+            return Err(self.wait(now));
+        }
+        self.messages.begin();
+        Ok(Ticket {
+            begun: now,
+            tries_rate: false,
+            tries_connection: false,
+        })
+    }
+
     /// A message ended, or was not begun after all.
     pub(super) fn end(&mut self, now: Instant, ticket: Ticket, ended: &Ended<'_>) {
         let accepted = ended.accepted;
@@ -296,6 +323,17 @@ impl Budget {
         }
         settle(&mut self.rate, now, ticket.tries_rate, accepted);
         self.settle_connections(now, ticket, accepted);
+        if accepted {
+            self.rate_is_not_nothing(now);
+        }
+    }
+
+    /// A relay that took nothing in a window took a message now.
+    fn rate_is_not_nothing(&mut self, now: Instant) {
+        let window = self.messages.length();
+        if let Some(nothing) = self.rate.as_ref().filter(|rate| rate.level() == 0) {
+            self.rate = Some(Learned::new(1, window, now, nothing.said()));
+        }
     }
 
     /// One more works only if so many were seen to work at the same time: the message may have

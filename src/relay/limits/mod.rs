@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, futures::Notified};
 
+use crate::clock::Ticks;
 use crate::config::limits::{Connections, Limits};
 use crate::domain::{LearnedLimit, Limit, LimitFinding, Standing};
 use budget::{Budget, Ended, Refusal, Ticket};
@@ -33,6 +34,7 @@ const ONE_AFTER_THE_OTHER: Duration = Duration::from_secs(1);
 /// The limits of one relay. Shared by its connections and whoever decides about turns.
 #[derive(Debug)]
 pub struct Limiter {
+    ticks: Ticks,
     budget: Mutex<Budget>,
     /// Messages under way.
     turns: Arc<Places>,
@@ -98,6 +100,7 @@ impl Limiter {
         let (Connections::OfAll(most) | Connections::OfEach(most)) = limits.connections;
         let most = most.max(1);
         Self {
+            ticks: Ticks::default(),
             budget: Mutex::new(Budget::new(limits)),
             turns: Places::new(most),
             connections: Places::new(most),
@@ -106,16 +109,27 @@ impl Limiter {
         }
     }
 
+    /// From now on time is told by `ticks`.
+    #[must_use]
+    pub fn timed_by(mut self, ticks: Ticks) -> Self {
+        self.ticks = ticks;
+        self
+    }
+
+    fn now(&self) -> Instant {
+        self.ticks.now()
+    }
+
     /// Nothing of what is shared may be used before [`Limiter::stand`].
     pub fn leave(&self) {
         self.budget().leave();
-        self.resize(Instant::now());
+        self.resize(self.now());
     }
 
     /// Keeps to the share of the one who stands there, after it told the others that it keeps
     /// to a share among `said`. True once it uses no more than that.
     pub fn stand(&self, standing: Standing, said: u32) -> bool {
-        let now = Instant::now();
+        let now = self.now();
         self.budget().stand(now, standing, said);
         self.resize(now);
         self.budget().is_within_share(now, self.connections.used())
@@ -124,7 +138,7 @@ impl Limiter {
     /// Keeps to this instance's part of the connections that all learned together; `limit` is
     /// what the database holds. A part grows once that has stood for `settles`.
     pub fn agree(&self, standing: Standing, limit: Option<&LearnedLimit>, settles: Duration) {
-        let now = Instant::now();
+        let now = self.now();
         let working = self.established();
         self.budget()
             .agree(now, standing, working, (limit, settles));
@@ -148,7 +162,7 @@ impl Limiter {
 
     /// To be called now and then: what was learned is tried again, and forgotten, in time.
     pub fn tick(&self) {
-        let now = Instant::now();
+        let now = self.now();
         self.budget().tick(now);
         self.resize(now);
     }
@@ -170,13 +184,18 @@ impl Limiter {
         self.turns.try_take().map(TurnPlace)
     }
 
-    /// Begins a message.
+    /// Begins a message. A `probe` of a throttled relay keeps to what is configured, and not to
+    /// the rate that was learned, which may be none.
     ///
     /// # Errors
     /// How long to wait until there is room.
-    pub fn begin(self: &Arc<Self>, place: TurnPlace) -> Result<Turn, Duration> {
+    pub fn begin(self: &Arc<Self>, place: TurnPlace, probe: bool) -> Result<Turn, Duration> {
         let others = self.turns.used().saturating_sub(1);
-        let ticket = self.budget().begin(Instant::now(), others)?;
+        let now = self.now();
+        let ticket = match probe {
+            true => self.budget().begin_probe(now)?,
+            false => self.budget().begin(now, others)?,
+        };
         Ok(Turn {
             limiter: self.clone(),
             ticket: Some(ticket),
@@ -186,28 +205,36 @@ impl Limiter {
 
     /// How many messages may be begun now; `None`: any number.
     pub fn room(&self) -> Option<u32> {
-        self.budget().room(Instant::now())
+        self.budget().room(self.now())
+    }
+
+    /// How many probes of a throttled relay may be begun now; `None`: any number.
+    pub fn room_for_probe(&self) -> Option<u32> {
+        self.budget().room_for_probe(self.now())
     }
 
     /// How long until a message may be begun.
     pub fn wait(&self) -> Duration {
-        self.budget().wait(Instant::now())
+        self.budget().wait(self.now())
     }
 
     /// The relay takes nothing now, not even slowly.
     pub fn is_exhausted(&self) -> bool {
-        self.budget().is_exhausted(Instant::now())
+        self.budget().is_exhausted(self.now())
     }
 
     /// Other connections, or other messages, work now, or may do so at another instance: a
-    /// refusal because of their number says that they are enough.
-    pub fn others_work(&self) -> bool {
-        self.established() > 0 || self.turns.used() > 1 || self.budget().others_may_have_all()
+    /// refusal because of their number says that they are enough. `before_mail`: who asks has no
+    /// connection of its own.
+    pub fn others_work(&self, before_mail: bool) -> bool {
+        (before_mail && self.established() > 0)
+            || self.turns.used() > 1
+            || self.budget().others_may_have_all()
     }
 
     /// It accepted a message within the last window.
     pub fn took_some_lately(&self) -> bool {
-        self.budget().took_some_lately(Instant::now())
+        self.budget().took_some_lately(self.now())
     }
 
     /// Connections that are open and signed in.
@@ -259,7 +286,7 @@ impl Limiter {
     pub fn shown(&self) -> Shown {
         let budget = self.budget();
         Shown {
-            connections: budget.connections(Instant::now()),
+            connections: budget.connections(self.now()),
             message_rate: budget.shown_rate(),
             slowed_by: budget.slowed_by().map(str::to_owned),
         }
@@ -291,7 +318,7 @@ impl Limiter {
             accepted: submitted.accepted,
             refusal: submitted.refusal.map(refusal),
         };
-        let now = Instant::now();
+        let now = self.now();
         self.budget().end(now, ticket, &ended);
         self.opening().judged();
         self.resize(now);
@@ -327,7 +354,7 @@ impl Connection {
             return Ok(());
         }
         self.gone();
-        let now = Instant::now();
+        let now = self.limiter.now();
         let mut budget = self.limiter.budget();
         let mut opening = self.limiter.opening();
         if !opening.may_begin(budget.connections(now)) {
@@ -375,7 +402,7 @@ impl Connection {
 
     fn end_connect(&mut self) -> Option<Instant> {
         let begun = self.connecting.take()?;
-        self.limiter.budget().end_connect(Instant::now());
+        self.limiter.budget().end_connect(self.limiter.now());
         Some(begun)
     }
 }

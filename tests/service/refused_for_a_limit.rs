@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use crate::site::Site;
+use crate::support::limiting_peer::{LimitingPeer, Most, Refusal};
+use crate::{insert_many, plain_relay, send_port_over};
+
+/// Of what is asked while it refuses nothing, it takes everything.
+const NO_LIMIT: Most = Most {
+    connections: usize::MAX,
+    messages: usize::MAX,
+    window: Duration::from_secs(1),
+};
+
+/// What servers say while another program uses the mailbox's connections.
+const REFUSALS: [Refusal; 4] = [
+    ("", "421 4.7.0 Too many concurrent SMTP connections"),
+    ("MAIL", "432 4.3.2 Concurrent connections limit exceeded"),
+    ("MAIL", "421 4.7.0 Too many concurrent SMTP connections"),
+    (
+        ".",
+        "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
+    ),
+];
+
+const ALERTS: u32 = 100;
+
+/// Connections that the relay may see until the third probe: each that there may be meets the
+/// limit once, two alerts find that nothing else works, and one connection makes each probe.
+const BOUND: usize = 10 + 2 + 3;
+
+/// It is refused for a while, nothing is spent, and then everything is relayed.
+async fn wait_out(refusal: Refusal, max_connections: &str) {
+    let peer = LimitingPeer::start(NO_LIMIT).await;
+    peer.refuse(Some(refusal));
+    let relay = plain_relay(peer.address) + max_connections;
+    let site = Site::new(&send_port_over(&relay));
+    insert_many(&site, ALERTS);
+    let service = site.run();
+    let probed_twice =
+        "SELECT count(*) FROM RelayThrottle WHERE WaitSeconds >= 8 AND Reply LIKE '4%'";
+    site.wait_until(probed_twice, "1", Duration::from_secs(60))
+        .await;
+
+    let connects = peer.seen().connects.len();
+    assert!(connects <= BOUND, "{refusal:?}: {connects} connections");
+    let spent = "SELECT max(AttemptCount) FROM AlertState";
+    assert_eq!(site.value(spent), "0", "{refusal:?}");
+    assert_eq!(
+        site.value("SELECT count(*) FROM Attempt"),
+        "0",
+        "{refusal:?}"
+    );
+    let code = refusal.1.get(..3).expect("a code");
+    let shown = format!(
+        "SELECT count(*) FROM Relay WHERE Condition IN ('open', 'half_open')
+         AND Reply LIKE '{code} %' AND RetryAt IS NOT NULL"
+    );
+    site.wait_until(&shown, "1", Duration::from_secs(5)).await;
+    let waits = format!(
+        "SELECT count(*) > 0 FROM Queue WHERE WaitingFor LIKE 'relay main unavailable since %{code} %'"
+    );
+    site.wait_until(&waits, "1", Duration::from_secs(5)).await;
+    let reasons = format!(
+        "SELECT count(*) >= 2 FROM AlertStatus WHERE Status = 'delayed'
+         AND StatusReason LIKE 'waits for the limits of relay main: {code} %'"
+    );
+    site.wait_until(&reasons, "1", Duration::from_secs(5)).await;
+    let told = format!(
+        "SELECT count(*) >= 2 FROM Delivery WHERE ReplyCode = {code} AND Cause IS NOT NULL"
+    );
+    assert_eq!(site.value(&told), "1", "{refusal:?}");
+
+    peer.refuse(None);
+    site.wait_until_all_final(Duration::from_secs(120)).await;
+    let relayed = "SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'";
+    assert_eq!(site.value(relayed), ALERTS.to_string(), "{refusal:?}");
+    assert_eq!(
+        peer.seen().taken,
+        ALERTS as usize,
+        "{refusal:?}: none twice"
+    );
+    let over = "SELECT count(*) FROM RelayThrottle";
+    site.wait_until(over, "0", Duration::from_secs(10)).await;
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_another_program_uses_up_is_waited_out_and_spends_no_attempt() {
+    let mut cases = tokio::task::JoinSet::new();
+    for refusal in REFUSALS {
+        cases.spawn(wait_out(refusal, ""));
+        cases.spawn(wait_out(refusal, "max_connections = 3\n"));
+    }
+    while let Some(case) = cases.join_next().await {
+        case.expect("it was waited out");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_a_limit_keeps_back_expires_with_that_reply() {
+    for refusal in REFUSALS {
+        let peer = LimitingPeer::start(NO_LIMIT).await;
+        peer.refuse(Some(refusal));
+        let ports = send_port_over(&plain_relay(peer.address));
+        let ports = ports.replace("relays =", "max_age = \"6s\"\nrelays =");
+        let site = Site::new(&ports);
+        let service = site.run();
+        let runs = "SELECT count(*) FROM Instance";
+        site.wait_until(runs, "1", Duration::from_secs(60)).await;
+        insert_many(&site, 1);
+        site.wait_until_all_final(Duration::from_secs(60)).await;
+        let found = site.value(
+            "SELECT Status || ' ' || AttemptCount || ' ' || ReplyCode || ' ' || ReplyText FROM Delivery",
+        );
+        let (code, text) = (&refusal.1[..3], &refusal.1[10..]);
+        assert!(
+            found.starts_with(&format!("expired 0 {code} expired: ")),
+            "{found}"
+        );
+        assert!(found.ends_with(text), "{found}");
+        assert_eq!(site.value("SELECT Status FROM AlertStatus"), "expired");
+        assert_eq!(service.stop(), Some(0));
+    }
+}
