@@ -15,6 +15,10 @@ use crate::domain::{Outcome, OutcomeKind, ProtectionFacts, SessionFacts, Timesta
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
+/// The first wait before alerts are tried again that other transactions have locked; it doubles up to
+/// [`LOCKED_WAIT`].
+const LOCKED_FIRST: Duration = Duration::from_millis(50);
+
 /// The wait before alerts are tried again that other transactions have locked.
 const LOCKED_WAIT: Duration = Duration::from_secs(1);
 
@@ -102,30 +106,49 @@ impl Aside {
 
 /// Outcomes whose alerts other transactions have locked. They keep their places, and are recorded by
 /// themselves, so that an engine that has to wait for the locks lets only these wait.
-#[derive(Default)]
-pub(super) struct Locked {
-    waiting: Vec<Finished>,
+pub(super) struct Locked<T = Finished> {
+    waiting: Vec<T>,
+    wait: Duration,
     again_at: Option<Instant>,
     since: Option<Timestamp>,
 }
 
-impl Locked {
-    pub(super) fn add(&mut self, locked: Vec<Finished>, now: Timestamp) {
-        if locked.is_empty() {
-            self.since = self.since.filter(|_| !self.waiting.is_empty());
+impl<T> Default for Locked<T> {
+    fn default() -> Self {
+        Self {
+            waiting: Vec::new(),
+            wait: Duration::ZERO,
+            again_at: None,
+            since: None,
+        }
+    }
+}
+
+impl<T> Locked<T> {
+    /// Most locks last a moment: they are tried again soon at first. What comes to them does not put
+    /// that off.
+    pub(super) fn add(&mut self, locked: Vec<T>, now: Timestamp) {
+        self.waiting.extend(locked);
+        if self.waiting.is_empty() {
+            *self = Self::default();
             return;
         }
-        if self.since.is_none() {
-            let count = locked.len();
+        self.since.get_or_insert(now);
+        if self.again_at.is_some() {
+            return;
+        }
+        let longer = (self.wait * 2).clamp(LOCKED_FIRST, LOCKED_WAIT);
+        if longer > self.wait && longer == LOCKED_WAIT {
+            let count = self.waiting.len();
             tracing::warn!(count, "outcomes wait for locks of other transactions");
         }
-        self.since.get_or_insert(now);
-        self.waiting.extend(locked);
-        self.again_at = Some(Instant::now() + LOCKED_WAIT);
+        self.wait = longer;
+        self.again_at = Some(Instant::now() + longer);
     }
 
-    /// Up to so many of them.
-    pub(super) fn take(&mut self, most: usize) -> Vec<Finished> {
+    /// Up to so many of them, which are tried now.
+    pub(super) fn take(&mut self, most: usize) -> Vec<T> {
+        self.again_at = None;
         let count = self.waiting.len().min(most);
         self.waiting.drain(..count).collect()
     }
@@ -146,9 +169,10 @@ impl Locked {
 
     /// Ends when they are tried again.
     pub(super) async fn wait(&self) {
-        match self.again_at.filter(|_| !self.is_empty()) {
+        match self.again_at {
+            _ if self.is_empty() => std::future::pending().await,
             Some(at) => tokio::time::sleep_until(at).await,
-            None => std::future::pending().await,
+            None => {}
         }
     }
 }
@@ -175,4 +199,29 @@ pub(super) fn bare(outcome: &Outcome) -> Outcome {
         }
     }
     bare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_locked_is_tried_soon_and_then_every_second() {
+        let (mut locked, since) = (Locked::default(), chrono::DateTime::UNIX_EPOCH);
+        locked.add(vec![1], since);
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            waits.push(locked.wait.as_millis());
+            let at = locked.again_at;
+            locked.add(vec![2], since);
+            assert_eq!(locked.again_at, at, "what comes to it does not put it off");
+            let again = locked.take(9);
+            assert!(again.starts_with(&[1, 2]));
+            locked.add(vec![1], since);
+        }
+        assert_eq!(waits, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
+        locked.take(1);
+        locked.add(Vec::new(), since);
+        assert!(locked.is_empty() && locked.wait.is_zero());
+    }
 }

@@ -17,9 +17,6 @@ use crate::store::{Claim, Event, Loaded, StoreError};
 /// Most alerts that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
 
-/// The wait after a claim that got nothing although the queue is not empty.
-const CONTENDED: Duration = Duration::from_millis(20);
-
 /// What a round of claims brought, ordered by how soon the next one should follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Round {
@@ -27,7 +24,7 @@ enum Round {
     NoRoom,
     /// No work.
     Nothing,
-    /// Others were faster.
+    /// Others have it: another instance, or an open transaction of an application.
     MayHoldMore,
     /// Work.
     Claimed,
@@ -51,15 +48,9 @@ impl Driver {
                     failing = false;
                     continue;
                 }
-                Ok(Round::MayHoldMore) => {
+                Ok(Round::MayHoldMore | Round::Nothing | Round::NoRoom) => {
                     failing = false;
-                    // Another instance, or an application's open transaction, has them.
-                    tokio::time::sleep(CONTENDED).await;
-                    continue;
-                }
-                Ok(Round::Nothing | Round::NoRoom) => {
-                    failing = false;
-                    self.idle_wait()
+                    self.idle_wait(tasks)
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -69,7 +60,7 @@ impl Driver {
                 }
             };
             // What is inserted while there is no room, or while the database fails, has to wait.
-            let looks = matches!(round, Ok(Round::Nothing));
+            let looks = matches!(round, Ok(Round::Nothing | Round::MayHoldMore));
             tokio::select! {
                 () = halt.cancelled() => return,
                 () = tasks.freed.notified(), if !failing => {}
@@ -88,13 +79,18 @@ impl Driver {
     }
 
     /// How long nothing needs to be done: no longer than until a relay may be tried again or
-    /// has room.
-    fn idle_wait(&self) -> Duration {
+    /// has room, or a queue is looked at again.
+    fn idle_wait(&self, tasks: &Tasks) -> Duration {
         let retry = self
             .send_ports
             .iter()
             .filter_map(|port| self.board.wait(&port.relays));
-        let soonest = retry.filter(|wait| !wait.is_zero()).min();
+        let now = Instant::now();
+        let again = tasks
+            .lanes
+            .iter()
+            .map(|lane| lane.back_off().remaining(now));
+        let soonest = retry.chain(again).filter(|wait| !wait.is_zero()).min();
         soonest.map_or(self.rhythm.poll_interval, |wait| {
             wait.min(self.rhythm.poll_interval)
         })
@@ -107,6 +103,10 @@ impl Driver {
         }
         let mut most = Round::NoRoom;
         for lane in &tasks.lanes {
+            if !lane.back_off().remaining(Instant::now()).is_zero() {
+                most = most.max(Round::MayHoldMore);
+                continue;
+            }
             let free = u32::try_from(lane.permits.available_permits()).unwrap_or(u32::MAX);
             let room = self.board.allowance(&lane.port.relays).unwrap_or(u32::MAX);
             let limit = free.min(room).min(CLAIM_LIMIT);
@@ -133,11 +133,13 @@ impl Driver {
         let claimed = claimed?;
         tasks.token_was_answered(send_port);
         lane.metrics.claimed(claimed.alerts.len());
+        if claimed.alerts.is_empty() && claimed.may_hold_more {
+            lane.back_off().grow(Instant::now());
+            return Ok(Round::MayHoldMore);
+        }
+        lane.back_off().reset();
         if claimed.alerts.is_empty() {
-            return Ok(match claimed.may_hold_more {
-                true => Round::MayHoldMore,
-                false => Round::Nothing,
-            });
+            return Ok(Round::Nothing);
         }
         let (mut loaded, error) = match self.load(&claimed.alerts).await {
             Ok(loaded) => (by_id(loaded), None),

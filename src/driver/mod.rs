@@ -5,6 +5,7 @@
 //! of any transaction, each in a task of its own.
 
 mod aside;
+mod back_off;
 mod claims;
 mod expiry;
 mod failures;
@@ -213,6 +214,7 @@ impl Driver {
                 permits: Arc::new(Semaphore::new(share)),
                 metrics: self.metrics.send_port(&port.name)?.clone(),
                 port: port.clone(),
+                back_off: Mutex::default(),
             })
         };
         let tasks = Tasks {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::back_off::BackOff;
 use super::recorder::Finished;
 use super::tally::Origin;
 use crate::domain::{LeaseToken, Outcome, SendPortInfo};
@@ -19,9 +20,15 @@ pub(super) struct Lane {
     pub(super) port: SendPortInfo,
     pub(super) permits: Arc<Semaphore>,
     pub(super) metrics: Arc<SendPortMetrics>,
+    /// Others have what is in its queue.
+    pub(super) back_off: Mutex<BackOff>,
 }
 
 impl Lane {
+    pub(super) fn back_off(&self) -> MutexGuard<'_, BackOff> {
+        self.back_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn origin(&self, permit: OwnedSemaphorePermit) -> Origin {
         Origin {
             port: self.metrics.clone(),
