@@ -186,6 +186,16 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         }
         Err(error) => Findings::note("database roles", error),
     }
+    match store.has_row_versioning().await {
+        Ok(None) => {}
+        Ok(Some(true)) => Findings::ok("row versioning", "READ_COMMITTED_SNAPSHOT is on"),
+        Ok(Some(false)) => Findings::note(
+            "row versioning",
+            "READ_COMMITTED_SNAPSHOT is off: applications that read alerts wait while one is claimed or \
+             recorded, see docs/operations.md#locks",
+        ),
+        Err(error) => Findings::note("row versioning", error),
+    }
     match store.expiring_certificates().await {
         Ok(expiring) => note_expiring(&expiring),
         Err(error) => findings.fail("certificates in the database", error.into()),

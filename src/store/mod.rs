@@ -181,6 +181,10 @@ pub trait StoreAdmin: Send + Sync {
     /// The environment's name, or `None` where none was stored yet.
     async fn environment(&self) -> Result<Option<String>, StoreError>;
 
+    /// Whether readers see the last committed row instead of waiting for whoever changes it
+    /// (`READ_COMMITTED_SNAPSHOT`); `None` where an engine knows no other way.
+    async fn has_row_versioning(&self) -> Result<Option<bool>, StoreError>;
+
     /// Stores the environment's name if none is stored; returns the name that stands.
     async fn name_environment(&self, name: &str) -> Result<String, StoreError>;
 

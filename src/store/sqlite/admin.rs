@@ -91,6 +91,10 @@ impl StoreAdmin for SqliteStore {
         Ok(Vec::new())
     }
 
+    async fn has_row_versioning(&self) -> Result<Option<bool>, StoreError> {
+        Ok(None)
+    }
+
     async fn adopt(
         &self,
         environment_name: &str,

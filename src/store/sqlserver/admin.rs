@@ -51,6 +51,14 @@ impl StoreAdmin for SqlServerStore {
         name.map_err(|e| unexpected(DOING, e))
     }
 
+    async fn has_row_versioning(&self) -> Result<Option<bool>, StoreError> {
+        const DOING: &str = "read how the database isolates readers";
+        let sql = include_str!("sql/row_versioning.sql");
+        let row = self.pool.row(DOING, sql, &[]).await?;
+        let on = Fields::of(&row).get().map_err(|e| unexpected(DOING, e))?;
+        Ok(Some(on))
+    }
+
     async fn name_environment(&self, name: &str) -> Result<String, StoreError> {
         self.set_environment("name the environment", name, false)
             .await
