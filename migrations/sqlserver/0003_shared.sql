@@ -129,7 +129,9 @@ FROM sendport.AlertRow a;
 GO
 DROP VIEW sendport.Queue;
 GO
--- Depth and oldest age by send port and status of what is not final, and why nothing moves.
+-- Depth and oldest age by send port and status of what is not final, and why nothing moves. Dirty reads, in
+-- this view and in Relay: it waits for no transaction, and whoever reads it in a serializable one locks
+-- nothing that the service writes. So the depth is approximate: what is not committed may be counted.
 CREATE VIEW sendport.Queue AS
 SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        DATEDIFF(second, q.OldestAt, SYSUTCDATETIME()) AS OldestAgeSeconds,
@@ -139,7 +141,7 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                THEN (SELECT TOP (1) CONVERT(nvarchar(10), i.UnrecordedCount) + N' outcomes not recorded by instance ' +
                             i.Name COLLATE Latin1_General_BIN2 + N' since ' +
                             CONVERT(nvarchar(30), i.UnrecordedSince, 126) + N'Z: see EventLog'
-                     FROM sendport.Instance i
+                     FROM sendport.Instance i WITH (READUNCOMMITTED)
                      WHERE i.UnrecordedCount > 0 AND i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
                      ORDER BY i.UnrecordedSince)
            WHEN q.Status = N'held' AND q.InDoubtCount = 0 THEN N'held by an operator until released'
@@ -147,22 +149,22 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
            WHEN q.Status = N'held'
                THEN CONVERT(nvarchar(20), q.InDoubtCount) + N' held in doubt: see the view InDoubt; ' +
                     N'the others held by an operator until released'
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.StoppedAt IS NULL
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.StoppedAt IS NULL
                             AND i.LeaseUntil > SYSUTCDATETIME())
                THEN N'no instance of the service is running'
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = q.SendPort
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPort p WITH (READUNCOMMITTED) WHERE p.Name = q.SendPort
                             AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME()))
                THEN N'no running instance has a send port of this name'
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
                             AND i.LeaseUntil > SYSUTCDATETIME())
                THEN (SELECT TOP (1) N'instance ' + i.Name COLLATE Latin1_General_BIN2 + N': ' +
                             i.WaitingFor COLLATE Latin1_General_BIN2
-                     FROM sendport.Instance i
+                     FROM sendport.Instance i WITH (READUNCOMMITTED)
                      WHERE i.WaitingFor IS NOT NULL AND i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
                      ORDER BY i.StartedAt)
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay pr
-                            JOIN sendport.RelayState rs ON rs.Relay = pr.Relay
-                            JOIN sendport.Instance i ON i.InstanceId = rs.InstanceId
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+                            JOIN sendport.RelayState rs WITH (READUNCOMMITTED) ON rs.Relay = pr.Relay
+                            JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
                             WHERE pr.SendPort = q.SendPort AND rs.Condition = N'closed' AND i.StoppedAt IS NULL
                               AND i.LeaseUntil > SYSUTCDATETIME())
                THEN (SELECT TOP (1) N'relay ' + rs.Relay + N' ' +
@@ -170,14 +172,14 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                             N' since ' + CONVERT(nvarchar(30), rs.Since, 126) + N'Z' +
                             COALESCE(N', tried again at ' + CONVERT(nvarchar(30), rs.RetryAt, 126) + N'Z', N'') +
                             COALESCE(N': ' + rs.Reply, N'')
-                     FROM sendport.SendPortRelay pr
-                     JOIN sendport.RelayState rs ON rs.Relay = pr.Relay
-                     JOIN sendport.Instance i ON i.InstanceId = rs.InstanceId
+                     FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+                     JOIN sendport.RelayState rs WITH (READUNCOMMITTED) ON rs.Relay = pr.Relay
+                     JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
                      WHERE pr.SendPort = q.SendPort AND i.StoppedAt IS NULL
                      ORDER BY pr.Ordinal, rs.Since)
            WHEN q.NextDueAt > SYSUTCDATETIME()
                THEN COALESCE((SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2 + N', '
-                              FROM sendport.AlertRow s
+                              FROM sendport.AlertRow s WITH (READUNCOMMITTED)
                               WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
                                 AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL), N'') +
                     N'due at ' + CONVERT(nvarchar(30), q.NextDueAt, 126) + N'Z'
@@ -185,13 +187,13 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
 FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,
              -- AttemptCount stands in the index: what no attempt was made of needs no second look.
              CASE WHEN g.Status = N'held'
-                  THEN (SELECT COUNT(*) FROM sendport.AlertRow h
+                  THEN (SELECT COUNT(*) FROM sendport.AlertRow h WITH (READUNCOMMITTED)
                         WHERE h.Status = N'held' AND h.SendPort = g.SendPort AND h.AttemptCount > 0
                           AND h.StatusReason LIKE N'in doubt:%'
                           AND (h.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1
                                OR IS_MEMBER(N'sendport_service') = 1 OR IS_MEMBER(N'db_owner') = 1)) END AS InDoubtCount
       FROM (SELECT SendPort, Status, COUNT(*) AS Depth, MIN(CreatedAt) AS OldestAt, MIN(DueAt) AS NextDueAt
-            FROM sendport.AlertRow
+            FROM sendport.AlertRow WITH (READUNCOMMITTED)
             WHERE Status IN (N'queued', N'sending', N'delayed', N'held')
               AND (CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
                    OR IS_MEMBER(N'db_owner') = 1)
@@ -206,8 +208,8 @@ WITH Running AS (
            ROW_NUMBER() OVER (PARTITION BY rs.Relay ORDER BY
                CASE rs.Condition WHEN N'paused' THEN 1 WHEN N'open' THEN 2 WHEN N'half_open' THEN 3 ELSE 4 END,
                rs.Since, rs.InstanceId) AS Place
-    FROM sendport.RelayState rs
-    JOIN sendport.Instance i ON i.InstanceId = rs.InstanceId
+    FROM sendport.RelayState rs WITH (READUNCOMMITTED)
+    JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
     WHERE i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
 ), Total AS (
     SELECT Relay, COUNT(*) AS Instances,
@@ -222,7 +224,7 @@ WITH Running AS (
 ), LatestSignIn AS (
     SELECT s.Relay, s.State, s.StateAt, s.RefusedAt, s.ReplyCode, s.EnhancedStatusCode, s.ReplyText,
            ROW_NUMBER() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.Secret) AS Place
-    FROM sendport.RelaySignIn s
+    FROM sendport.RelaySignIn s WITH (READUNCOMMITTED)
 )
 SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
        t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
@@ -234,13 +236,13 @@ SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
            s.ReplyText AS SignInReply,
        (SELECT STRING_AGG(CONVERT(nvarchar(max), n.SendPort), N', ') WITHIN GROUP (ORDER BY n.SendPort)
         FROM (SELECT DISTINCT pr.SendPort
-              FROM sendport.SendPortRelay pr
-              JOIN sendport.SendPort p ON p.Name = pr.SendPort
+              FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+              JOIN sendport.SendPort p WITH (READUNCOMMITTED) ON p.Name = pr.SendPort
               WHERE pr.Relay = w.Relay AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME())) n) AS SendPorts
 FROM Running w
 JOIN Total t ON t.Relay = w.Relay
 LEFT JOIN LatestSignIn s ON s.Relay = w.Relay AND s.Place = 1
-LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = w.ExplanationKey
+LEFT JOIN sendport.ReplyExplanation e WITH (READUNCOMMITTED) ON e.ExplanationKey = w.ExplanationKey
 WHERE w.Place = 1;
 GO
 -- Who reads audit copies: they hold whole messages, so not even the service does.

@@ -40,7 +40,9 @@ CREATE TYPE sendport.OutcomeList AS TABLE (
     SignatureAlgorithm  nvarchar(64) NULL,
     EncryptedTo         nvarchar(max) NULL,
     EncryptionAlgorithm nvarchar(64) NULL,
-    HeaderProtection    nvarchar(64) NULL
+    HeaderProtection    nvarchar(64) NULL,
+    -- What the first of several calls for one outcome answered.
+    Recorded            int NULL
 );
 GO
 -- Babelfish knows no permissions on types; it asks for those on the table behind one.

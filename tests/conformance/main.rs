@@ -15,6 +15,7 @@ mod environment;
 mod facts;
 mod fixture;
 mod harness;
+mod large;
 mod learned;
 mod leases;
 mod queue;
@@ -25,6 +26,7 @@ mod sign_in;
 mod sqlite;
 mod sqlite_alone;
 mod sqlserver;
+mod sqlserver_locks;
 mod sqlserver_only;
 mod standing;
 mod sweep;
@@ -41,6 +43,7 @@ fn main() {
         sqlite::trials(),
         sqlite_alone::trials(),
         sqlserver::trials(),
+        sqlserver_locks::trials(),
         sqlserver_only::trials(),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
@@ -86,6 +89,12 @@ macro_rules! scenarios {
                 the_template_version_is_pinned_by_the_first_render;
                 each_outcome_of_a_batch_is_answered_in_order;
                 a_relayed_recipient_stays_relayed;
+            }
+            large {
+                ten_thousand_recipients_are_recorded;
+                ten_thousand_facts_are_recorded;
+                ten_thousand_recipients_expire;
+                long_texts_are_recorded_or_marked;
             }
             facts {
                 relayed_wins_after_a_take_over;

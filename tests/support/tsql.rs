@@ -83,3 +83,27 @@ fn text(value: &ColumnData<'_>) -> Option<String> {
         _ => None,
     }
 }
+
+/// A transaction of an application that is left open.
+#[allow(dead_code, reason = "not every binary leaves one open")]
+pub(crate) struct OpenTransaction(Client<Compat<TcpStream>>);
+
+#[allow(dead_code, reason = "not every binary leaves one open")]
+impl OpenTransaction {
+    /// Begins it with these statements, on a connection of its own.
+    pub(crate) async fn begin(connection_string: &str, statements: &str) -> Self {
+        let mut client = connect(connection_string).await.expect("connect");
+        for batch in ["BEGIN TRANSACTION", statements] {
+            let results = client.simple_query(batch).await.expect(batch);
+            results.into_results().await.expect(batch);
+        }
+        Self(client)
+    }
+
+    /// Undoes what it did, and gives its locks back.
+    pub(crate) async fn roll_back(mut self) {
+        let results = self.0.simple_query("ROLLBACK TRANSACTION").await;
+        let results = results.expect("roll back").into_results().await;
+        results.expect("roll back");
+    }
+}

@@ -81,8 +81,35 @@ impl Connection {
         Ok(results)
     }
 
+    /// Calls procedures one after the other, in one transaction where there may be more than one,
+    /// until `command` has no further one; the first one's answer, which `command` is told.
+    pub(super) async fn call_in_portions<T>(
+        &mut self,
+        most: usize,
+        command: impl Fn(usize, &[T]) -> Option<Command<'static>>,
+        read: fn(&Row) -> T,
+    ) -> Result<Vec<T>, Error> {
+        // By itself: an engine refuses a procedure that leaves a transaction open.
+        if most > 1 {
+            self.batch("BEGIN TRANSACTION").await?;
+        }
+        let mut first = Vec::new();
+        let mut portion = 0;
+        while let Some(next) = (portion < most).then(|| command(portion, &first)).flatten() {
+            let answer = self.call(next, read).await?;
+            if portion == 0 {
+                first = answer;
+            }
+            portion += 1;
+        }
+        if most > 1 {
+            self.batch("COMMIT TRANSACTION").await?;
+        }
+        Ok(first)
+    }
+
     /// Calls a procedure; its first result set, each row read by `read`.
-    pub(super) async fn call<T>(
+    async fn call<T>(
         &mut self,
         command: Command<'_>,
         read: fn(&Row) -> T,

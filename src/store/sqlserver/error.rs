@@ -27,6 +27,17 @@ pub(super) fn remedy(error: &Error) -> Remedy {
     }
 }
 
+/// Somebody else's transaction has locked what a statement needs, for longer than it waits.
+pub(super) fn is_lock_timeout(error: &StoreError) -> bool {
+    use std::error::Error as _;
+    let cause = error.source().and_then(|e| e.downcast_ref::<Error>());
+    cause.is_some_and(|error| match error {
+        Error::Server(e) if e.code() == known_errors::UNMAPPED => e.message().contains("lock timeout"),
+        Error::Server(e) => e.code() == 1222,
+        _ => false,
+    })
+}
+
 /// The login itself was refused: another try brings the account nearer to its lock.
 pub(super) fn is_refused_login(error: &Error) -> bool {
     error

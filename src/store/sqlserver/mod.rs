@@ -9,6 +9,7 @@ mod admin;
 mod archive;
 mod attachments;
 mod certificates;
+mod claim;
 mod connection;
 mod coordination;
 mod desk;
@@ -19,6 +20,7 @@ mod pool;
 mod presence;
 mod record;
 mod resolve;
+mod rows;
 mod schema;
 mod settings;
 mod sign_in;
@@ -145,7 +147,7 @@ impl AlertStore for SqlServerStore {
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
-        work::claim(&self.pool, claim).await
+        claim::claim(&self.pool, claim).await
     }
 
     async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {

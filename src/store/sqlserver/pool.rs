@@ -124,18 +124,20 @@ impl Pool {
             .ok_or_else(|| unexpected(doing, "the server returned no row where one was expected"))
     }
 
-    /// The first result set of a procedure that may be called again.
-    pub(super) async fn call<T: Send>(
+    /// The first result set of the first of a few procedures that may all be called again: see
+    /// [`Connection::call_in_portions`].
+    pub(super) async fn call_in_portions<T: Send>(
         &self,
         doing: &'static str,
-        command: impl Fn() -> Command<'static> + Send + Sync,
+        most: usize,
+        command: impl Fn(usize, &[Result<T, String>]) -> Option<Command<'static>> + Send + Sync,
         read: fn(&Row) -> Result<T, String>,
     ) -> Result<Vec<T>, StoreError> {
         let mut tries = Tries::default();
         loop {
             let mut loan = self.loan(doing).await?;
-            let command = command();
-            match loan.connection().call(command, read).await {
+            let connection = loan.connection();
+            match connection.call_in_portions(most, &command, read).await {
                 Ok(read) => {
                     let all: Result<_, String> = read.into_iter().collect();
                     return all.map_err(|e| unexpected(doing, e));

@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tiberius::ToSql;
+use uuid::Uuid;
 
+use super::error::is_lock_timeout;
 use super::pool::Pool;
 use super::sweep::top;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
@@ -221,8 +223,14 @@ pub(super) async fn take_over(
     // Well under the number of row locks that turn into a table lock.
     let limit = top(limit.min(1000));
     let sql = include_str!("sql/take_over.sql");
+    let mark = Uuid::new_v4();
     let row = pool
-        .row(DOING, sql, &[&instance.0, &limit, &TAKEN_OVER])
-        .await?;
+        .row(DOING, sql, &[&instance.0, &limit, &TAKEN_OVER, &mark])
+        .await;
+    let row = match row {
+        // An engine without READPAST: another time.
+        Err(error) if is_lock_timeout(&error) => return Ok(0),
+        row => row?,
+    };
     Fields::of(&row).count().map_err(|e| unexpected(DOING, e))
 }

@@ -3,7 +3,7 @@
 use tiberius::{Command, Row};
 
 use super::pool::Pool;
-use super::record::RecipientRow;
+use super::rows::{RecipientRow, portion, portions};
 use super::sweep::rows_to_make;
 use super::values::Fields;
 use super::work::unexpected;
@@ -23,10 +23,13 @@ pub(super) async fn resolve(
         return Ok(false);
     };
     let recipients = missing_rows(id, row).map_err(|e| unexpected(DOING, e))?;
-    let command = || command(id, resolution, recipients.clone());
-    let found = pool
-        .call(DOING, command, |row| Fields::of(row).count())
-        .await?;
+    let calls = portions(recipients.len());
+    let command = |n, _: &[_]| {
+        let recipients = portion(&recipients, n);
+        Some(command(id, resolution, recipients, n + 1 == calls))
+    };
+    let read = |row: &Row| Fields::of(row).count();
+    let found = pool.call_in_portions(DOING, calls, command, read).await?;
     Ok(found.first() == Some(&1))
 }
 
@@ -42,18 +45,24 @@ fn missing_rows(id: AlertId, row: &Row) -> Result<Vec<RecipientRow>, String> {
     })
 }
 
-fn command(id: AlertId, resolution: Resolution, recipients: Vec<RecipientRow>) -> Command<'static> {
+fn command(
+    id: AlertId,
+    resolution: Resolution,
+    recipients: Vec<RecipientRow>,
+    last: bool,
+) -> Command<'static> {
     let mut command = Command::new("sp_executesql");
     command.bind_param("@stmt", include_str!("sql/resolve.sql"));
     command.bind_param(
         "@params",
         "@alert bigint, @resolution nvarchar(16), @reason nvarchar(200), @event nvarchar(64), \
-         @recipients sendport.RecipientList READONLY",
+         @last int, @recipients sendport.RecipientList READONLY",
     );
     command.bind_param("@alert", id.0);
     command.bind_param("@resolution", resolution.as_str());
     command.bind_param("@reason", resolution.reason().unwrap_or_default());
     command.bind_param("@event", RESOLVED_EVENT);
+    command.bind_param("@last", i32::from(last));
     command.bind_table("@recipients", recipients);
     command
 }

@@ -6,15 +6,17 @@
 use std::time::Duration;
 
 use tiberius::{Command, Row};
+use uuid::Uuid;
 
+use super::error::is_lock_timeout;
 use super::pool::Pool;
-use super::record::{OutcomeRow, RecipientRow};
+use super::rows::{MOST_ROWS, OutcomeRow, RecipientRow, portion, portions};
 use super::values::{Fields, seconds};
 use super::work::unexpected;
 use crate::domain::{
     AlertId, RecipientOutcome, RecipientStatus, Timestamp, expand_recipient_lists,
 };
-use crate::store::{DEFAULT_MAX_AGE, StoreError};
+use crate::store::{DEFAULT_MAX_AGE, StoreError, StoreErrorKind};
 
 /// Alerts in one transaction.
 pub(super) const BATCH: u32 = 200;
@@ -42,8 +44,19 @@ struct Candidate {
     status_at: Timestamp,
     send_port: String,
     passed: Timestamp,
+    /// Of rows that stand already.
+    made: u32,
     /// To be made; empty where rows stand already.
     recipients: Vec<RecipientRow>,
+}
+
+/// One of them that is to end.
+#[derive(Clone)]
+struct ToEnd {
+    alert: OutcomeRow,
+    recipients: Vec<RecipientRow>,
+    /// How many rows of recipients are written.
+    weight: usize,
 }
 
 pub(super) async fn expire(pool: &Pool, limit: u32) -> Result<u32, StoreError> {
@@ -85,7 +98,16 @@ pub(super) async fn expire_any(pool: &Pool, reason: &str) -> Result<u32, StoreEr
     const DOING: &str = "expire alerts of an adopted database";
     let sql = include_str!("sql/adoptable.sql");
     let rows = pool.rows(DOING, sql, &[&top(BATCH)]).await?;
-    finish(pool, DOING, &rows, EXPIRED, |_| reason.to_owned()).await
+    let ended = finish(pool, DOING, &rows, EXPIRED, |_| reason.to_owned()).await?;
+    // None may be passed over here.
+    if ended == 0 && !rows.is_empty() {
+        let locked = format!(
+            "other transactions have {} alerts or more locked; end them and adopt again",
+            rows.len()
+        );
+        return Err(StoreError::new(StoreErrorKind::Unavailable, DOING, locked));
+    }
+    Ok(ended)
 }
 
 async fn finish(
@@ -95,42 +117,96 @@ async fn finish(
     ending: Ending,
     reason: impl Fn(&Candidate) -> String,
 ) -> Result<u32, StoreError> {
+    let to_end = |row| {
+        let candidate = read_candidate(row).map_err(|e| unexpected(doing, e))?;
+        let (id, seen, made) = (candidate.id, candidate.status_at, candidate.made);
+        Ok(ToEnd {
+            alert: OutcomeRow::ended(id, seen, &reason(&candidate)),
+            weight: candidate.recipients.len().max(made as usize),
+            recipients: candidate.recipients,
+        })
+    };
+    let all: Vec<_> = rows.iter().map(to_end).collect::<Result<_, StoreError>>()?;
     let mut ended = 0;
-    for batch in rows.chunks(BATCH as usize) {
-        let (mut alerts, mut recipients) = (Vec::new(), Vec::new());
-        for row in batch {
-            let candidate = read_candidate(row).map_err(|e| unexpected(doing, e))?;
-            let reason = reason(&candidate);
-            alerts.push(OutcomeRow::ended(
-                candidate.id,
-                candidate.status_at,
-                &reason,
-            ));
-            recipients.extend(candidate.recipients);
-        }
-        let command = || command(ending, alerts.clone(), recipients.clone());
-        let counts = pool
-            .call(doing, command, |row| Fields::of(row).count())
-            .await?;
-        ended += counts.first().copied().unwrap_or(0);
+    for batch in batches(&all) {
+        ended += finish_by_halves(pool, doing, batch, ending).await?;
     }
     Ok(ended)
 }
 
+/// Of no more rows together than a transaction takes; an alert with more is alone.
+fn batches(all: &[ToEnd]) -> Vec<&[ToEnd]> {
+    let (mut batches, mut rest) = (Vec::new(), all);
+    while !rest.is_empty() {
+        let mut rows = 0;
+        let fits = rest.iter().take(BATCH as usize).take_while(|it| {
+            rows += it.weight;
+            rows <= MOST_ROWS
+        });
+        let (batch, others) = rest.split_at(fits.count().max(1));
+        batches.push(batch);
+        rest = others;
+    }
+    batches
+}
+
+/// Where the statement waited for a lock in vain, the halves are tried, and what is locked is left.
+async fn finish_by_halves(
+    pool: &Pool,
+    doing: &'static str,
+    batch: &[ToEnd],
+    ending: Ending,
+) -> Result<u32, StoreError> {
+    match finish_batch(pool, doing, batch, ending).await {
+        Err(error) if is_lock_timeout(&error) && batch.len() == 1 => Ok(0),
+        Err(error) if is_lock_timeout(&error) => {
+            let (first, second) = batch.split_at(batch.len() / 2);
+            let first = Box::pin(finish_by_halves(pool, doing, first, ending)).await?;
+            Ok(first + Box::pin(finish_by_halves(pool, doing, second, ending)).await?)
+        }
+        other => other,
+    }
+}
+
+async fn finish_batch(
+    pool: &Pool,
+    doing: &'static str,
+    batch: &[ToEnd],
+    ending: Ending,
+) -> Result<u32, StoreError> {
+    let mark = Uuid::new_v4();
+    let alerts: Vec<_> = batch.iter().map(|it| it.alert.clone()).collect();
+    let recipients = batch.iter().flat_map(|it| it.recipients.clone());
+    let recipients: Vec<_> = recipients.collect();
+    let calls = portions(recipients.len());
+    let command = |n, first: &[Result<u32, String>]| {
+        let found = !matches!(first, [Ok(0)]);
+        let recipients = portion(&recipients, n);
+        found.then(|| command(ending, mark, alerts.clone(), recipients, n + 1 == calls))
+    };
+    let read = |row: &Row| Fields::of(row).count();
+    let counts = pool.call_in_portions(doing, calls, command, read).await?;
+    Ok(counts.first().copied().unwrap_or(0))
+}
+
 fn command(
     ending: Ending,
+    mark: Uuid,
     alerts: Vec<OutcomeRow>,
     recipients: Vec<RecipientRow>,
+    last: bool,
 ) -> Command<'static> {
     let mut command = Command::new("sp_executesql");
     command.bind_param("@stmt", include_str!("sql/finish.sql"));
     command.bind_param(
         "@params",
-        "@status nvarchar(16), @explanation nvarchar(64), \
+        "@status nvarchar(16), @explanation nvarchar(64), @mark uniqueidentifier, @last int, \
          @outcomes sendport.OutcomeList READONLY, @recipients sendport.RecipientList READONLY",
     );
     command.bind_param("@status", ending.status.as_str());
     command.bind_param("@explanation", ending.explanation);
+    command.bind_param("@mark", mark);
+    command.bind_param("@last", i32::from(last));
     command.bind_table("@outcomes", alerts);
     command.bind_table("@recipients", recipients);
     command
@@ -152,6 +228,7 @@ fn read_candidate(row: &Row) -> Result<Candidate, String> {
         status_at,
         send_port,
         passed,
+        made,
         recipients,
     })
 }

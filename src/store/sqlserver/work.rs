@@ -1,4 +1,4 @@
-//! Claiming alerts, and reading what was claimed.
+//! Reading what was claimed.
 
 use std::collections::HashMap;
 
@@ -7,59 +7,28 @@ use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::connection::Rows;
+use super::error::is_lock_timeout;
 use super::pool::Pool;
-use super::values::{Fields, list_length, local_refusal, placeholders, seconds};
+use super::values::{Fields, list_length, local_refusal, placeholders};
 use crate::domain::{Alert, AlertId, AlertOrigin, Mailbox, PublicId, Recipient, RecipientStatus};
-use crate::store::{
-    CLASS_HEAD_START, Claim, Claimed, LARGE_TEXTS, Loaded, StoreError, StoreErrorKind,
-};
+use crate::store::{LARGE_TEXTS, Loaded, StoreError, StoreErrorKind};
 
 /// More row locks in one statement than this times three come near a table lock.
-const MOST: u32 = 500;
+pub(super) const MOST: u32 = 500;
 
-pub(super) async fn claim(pool: &Pool, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
-    const DOING: &str = "claim alerts";
-    if claim.limit == 0 {
-        return Ok(Claimed::default());
-    }
-    let limit = i32::try_from(claim.limit.min(MOST)).unwrap_or(i32::MAX);
-    let results = pool
-        .query(
-            DOING,
-            include_str!("sql/claim.sql"),
-            &[
-                &claim.instance.0,
-                &claim.token.0,
-                &claim.send_port,
-                &limit,
-                &seconds(CLASS_HEAD_START),
-            ],
-        )
-        .await?;
-    let [taken, more] = &results[..] else {
-        return Err(unexpected(DOING, "two result sets were expected"));
-    };
-    let alerts = taken
-        .iter()
-        .map(|row| Fields::of(row).get().map(AlertId))
-        .collect::<Result<_, _>>();
-    let more = more.first().map_or(Ok(false), |row| Fields::of(row).get());
-    Ok(Claimed {
-        alerts: alerts.map_err(|e| unexpected(DOING, e))?,
-        may_hold_more: more.map_err(|e| unexpected(DOING, e))?,
-    })
-}
-
-/// Reads in one go; where the driver cannot decode the answer, row by row, so that the row
-/// that it stumbles over fails alone.
+/// Reads in one go; where the driver cannot decode the answer, or waited for a lock in vain, row by
+/// row, so that the row that it stumbles over fails alone, and what is locked is missing.
 pub(super) async fn load(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
     let mut loaded = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(MOST as usize) {
         match load_chunk(pool, chunk, LARGE_TEXTS.into()).await {
             Ok(some) => loaded.extend(some),
-            Err(error) if is_undecodable(&error) => {
+            Err(error) if is_undecodable(&error) || is_lock_timeout(&error) => {
                 for &id in chunk {
-                    loaded.extend(load_alone(pool, id, LARGE_TEXTS.into()).await?);
+                    match load_alone(pool, id, LARGE_TEXTS.into()).await {
+                        Err(error) if is_lock_timeout(&error) => {}
+                        one => loaded.extend(one?),
+                    }
                 }
             }
             Err(error) => return Err(error),

@@ -1,54 +1,71 @@
 -- SqlServerStore::claim
 -- @P1 instance, @P2 token, @P3 send port, @P4 limit, @P5 head start of a class in seconds.
 -- Answers the ids in the order of work, then whether the queue may hold more.
+SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
-DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, DueRank datetime2(3) NOT NULL);
+DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, DueRank datetime2(3) NOT NULL, NotBefore datetime2(3) NULL);
 DECLARE @taken TABLE (AlertId bigint NOT NULL PRIMARY KEY);
-DECLARE @candidates int = 0, @early int = 0, @count int = 0, @more bit = 0;
+DECLARE @candidates int = 0, @count int = 0, @more bit = 0;
 
 -- A claim whose answer was lost is repeated with the same token: the same rows are the answer.
-INSERT @taken SELECT a.AlertId FROM sendport.AlertRow a WHERE a.LeaseOwner = @P1 AND a.LeaseToken = @P2;
+INSERT @taken
+SELECT a.AlertId FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
+WHERE a.LeaseOwner = @P1 AND a.LeaseToken = @P2;
 SET @count = @@ROWCOUNT;
 
 IF @count = 0
 BEGIN
     BEGIN TRANSACTION;
+    -- READPAST skips in this read alone, and the UPDATE needs X where others may have S (a serializable
+    -- reader): so the rows are locked with X here. LeaseToken (NULL in all that is due) is in no column of
+    -- the index: the row itself is locked too, and one that cannot be had does not use up the TOP.
     INSERT @ids
-    SELECT TOP (@P4) c.AlertId, c.DueRank
+    SELECT TOP (@P4) c.AlertId, c.DueRank, c.NotBefore
     FROM (
-        SELECT u.AlertId, u.DueRank FROM (
-            SELECT TOP (@P4) AlertId, DATEADD(second, -2 * @P5, DueAt) AS DueRank
-            FROM sendport.AlertRow WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)
-            WHERE SendPort = @P3 AND Priority = N'urgent' AND DueAt <= @now ORDER BY DueAt, AlertId) u
+        SELECT u.AlertId, u.DueRank, u.NotBefore FROM (
+            SELECT TOP (@P4) AlertId, DATEADD(second, -2 * @P5, DueAt) AS DueRank, NotBefore
+            FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
+                                         INDEX (IX_AlertState_Due), FORCESEEK)
+            WHERE SendPort = @P3 AND Priority = N'urgent' AND DueAt <= @now AND LeaseToken IS NULL
+            ORDER BY DueAt, AlertId) u
         UNION ALL
-        SELECT n.AlertId, n.DueRank FROM (
-            SELECT TOP (@P4) AlertId, DATEADD(second, -@P5, DueAt) AS DueRank
-            FROM sendport.AlertRow WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)
-            WHERE SendPort = @P3 AND Priority = N'normal' AND DueAt <= @now ORDER BY DueAt, AlertId) n
+        SELECT n.AlertId, n.DueRank, n.NotBefore FROM (
+            SELECT TOP (@P4) AlertId, DATEADD(second, -@P5, DueAt) AS DueRank, NotBefore
+            FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
+                                         INDEX (IX_AlertState_Due), FORCESEEK)
+            WHERE SendPort = @P3 AND Priority = N'normal' AND DueAt <= @now AND LeaseToken IS NULL
+            ORDER BY DueAt, AlertId) n
         UNION ALL
-        SELECT l.AlertId, l.DueRank FROM (
-            SELECT TOP (@P4) AlertId, DueAt AS DueRank
-            FROM sendport.AlertRow WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)
-            WHERE SendPort = @P3 AND Priority = N'low' AND DueAt <= @now ORDER BY DueAt, AlertId) l
+        SELECT l.AlertId, l.DueRank, l.NotBefore FROM (
+            SELECT TOP (@P4) AlertId, DueAt AS DueRank, NotBefore
+            FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
+                                         INDEX (IX_AlertState_Due), FORCESEEK)
+            WHERE SendPort = @P3 AND Priority = N'low' AND DueAt <= @now AND LeaseToken IS NULL
+            ORDER BY DueAt, AlertId) l
     ) c
     ORDER BY c.DueRank, c.AlertId;
     SET @candidates = @@ROWCOUNT;
 
+    -- FORCESEEK here and below: a merge join with a list scans the table, and waits for whoever inserts.
+    -- DueAt cannot be NotBefore by default: what is met too early is put there now.
+    IF EXISTS (SELECT 1 FROM @ids i WHERE i.NotBefore > @now)
+        UPDATE a SET DueAt = a.NotBefore
+        FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+        WHERE a.DueAt <= @now AND a.NotBefore > @now;
+
     IF @candidates > 0
     BEGIN
-        -- DueAt cannot be NotBefore by default: what is met too early is put there now.
-        UPDATE a SET DueAt = a.NotBefore
-        FROM sendport.AlertRow a JOIN @ids i ON i.AlertId = a.AlertId
-        WHERE a.DueAt <= @now AND a.NotBefore > @now;
-        SET @early = @@ROWCOUNT;
-
-        -- The second look at DueAt keeps an engine without lock hints from claiming twice.
+        -- The second look at DueAt keeps an engine without lock hints from claiming twice. No OUTPUT: there
+        -- it makes the join a scan for each row.
         UPDATE a
         SET Status = N'sending', StatusAt = @now, StatusReason = NULL, DueAt = NULL,
             LeaseToken = @P2, LeaseOwner = @P1, LeasedAt = @now
-        OUTPUT inserted.AlertId INTO @taken
-        FROM sendport.AlertRow a JOIN @ids i ON i.AlertId = a.AlertId
+        FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
         WHERE a.DueAt <= @now;
+        INSERT @taken
+        SELECT a.AlertId
+        FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+        WHERE a.LeaseToken = @P2 AND a.LeaseOwner = @P1;
         SET @count = @@ROWCOUNT;
     END;
     COMMIT TRANSACTION;
@@ -56,7 +73,8 @@ BEGIN
     IF @candidates >= @P4 OR @count < @candidates
         SET @more = 1;
     -- Rows that READPAST passed over may be given back: dirty reads tell of them at no cost.
-    ELSE IF EXISTS (SELECT 1 FROM sendport.AlertRow WITH (READUNCOMMITTED)
+    ELSE IF EXISTS (SELECT 1 FROM sendport.AlertRow WITH (READUNCOMMITTED,
+                                                          INDEX (IX_AlertState_Due), FORCESEEK)
                     WHERE SendPort = @P3 AND Priority IN (N'urgent', N'normal', N'low') AND DueAt <= @now)
         SET @more = 1;
 END;

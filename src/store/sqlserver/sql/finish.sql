@@ -1,19 +1,37 @@
 -- SqlServerStore::expire, fail_unrouted, adopt
 -- Parameters: @status and @explanation for who still waited, @outcomes (AlertId, SeenStatusAt,
--- StatusReason), @recipients (rows to make where there are none). An alert that somebody claimed
--- or changed since it was seen is left alone. Answers how many alerts ended.
+-- StatusReason), @recipients (rows to make where there are none), @mark, @last. An alert that somebody
+-- claimed, changed or locked since it was seen is left alone. Where one alert has more rows than one
+-- call takes, several follow in one transaction, with the same @mark, and @last is 1 in the last one.
+-- Answers how many alerts ended.
 SET NOCOUNT ON;
+SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 -- Stands for ' in the texts of the tables: see record.rs.
 DECLARE @quote nchar(1) = NCHAR(57383);
+DECLARE @locked TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
+DECLARE @from int = 0, @to int;
 
 BEGIN TRANSACTION;
-UPDATE a SET DueAt = NULL, FinalAt = @now
-OUTPUT inserted.AlertId INTO @held
-FROM sendport.AlertRow a JOIN @outcomes o ON o.AlertId = a.AlertId
+-- READPAST skips in this read alone: what others have locked, for reading too (X does not go with S), is
+-- left out of all that follows. FORCESEEK here and below: a merge join with a list scans the table, and
+-- waits for whoever inserts.
+INSERT @locked
+SELECT o.AlertId
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+JOIN @outcomes o ON o.AlertId = a.AlertId;
+-- The mark says what this statement took, on an engine without lock hints too.
+UPDATE a SET DueAt = NULL, FinalAt = @now, LeaseToken = @mark
+FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+JOIN @locked l ON l.AlertId = a.AlertId
+JOIN @outcomes o ON o.AlertId = l.AlertId
 WHERE a.StatusAt = o.SeenStatusAt AND a.LeaseToken IS NULL AND a.Status IN (N'queued', N'delayed', N'held');
+INSERT @held
+SELECT a.AlertId
+FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @locked l ON l.AlertId = a.AlertId
+WHERE a.LeaseToken = @mark;
 
 INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount, Relay,
     Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey, Remark)
@@ -22,36 +40,49 @@ SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BI
     n.Command, n.ReplyCode, n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''),
     n.ExplanationKey, REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
 FROM @recipients n JOIN @held h ON h.AlertId = n.AlertId
-WHERE NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
+WHERE NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                  WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
 
--- What the relay last said stays readable.
-UPDATE r
-SET Status = @status, StatusAt = @now, ExplanationKey = @explanation,
-    ReplyText = CASE WHEN r.ReplyText IS NULL THEN REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
-                     ELSE REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''') + N'; the last reply was: ' + r.ReplyText END
-FROM sendport.Recipient r
-JOIN @held h ON h.AlertId = r.AlertId
-JOIN @outcomes o ON o.AlertId = r.AlertId
-WHERE r.Status IN (N'queued', N'delayed');
+IF @last = 1
+BEGIN
+    -- A thousand recipients of each at a time: many row locks in one statement become a table lock.
+    SET @to = (SELECT MAX(r.Ordinal) FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+               JOIN @held h ON h.AlertId = r.AlertId);
+    WHILE @from <= @to
+    BEGIN
+        -- What the relay last said stays readable.
+        UPDATE r
+        SET Status = @status, StatusAt = @now, ExplanationKey = @explanation,
+            ReplyText = CASE WHEN r.ReplyText IS NULL THEN REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
+                             ELSE REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''') + N'; the last reply was: ' + r.ReplyText END
+        FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+        JOIN @held h ON h.AlertId = r.AlertId
+        JOIN @outcomes o ON o.AlertId = h.AlertId
+        WHERE r.Ordinal >= @from AND r.Ordinal < @from + 1000 AND r.Status IN (N'queued', N'delayed');
+        SET @from = @from + 1000;
+    END;
 
-INSERT @follows
-SELECT r.AlertId,
-       CASE
-           WHEN SUM(CASE WHEN r.Status = N'delayed' THEN 1 ELSE 0 END) > 0 THEN N'delayed'
-           WHEN SUM(CASE WHEN r.Status = N'queued' THEN 1 ELSE 0 END) > 0 THEN N'queued'
-           WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 0 ELSE 1 END) = 0 THEN N'relayed'
-           WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 1 ELSE 0 END) > 0 THEN N'partial'
-           WHEN SUM(CASE WHEN r.Status = N'expired' THEN 0 ELSE 1 END) = 0 THEN N'expired'
-           WHEN SUM(CASE WHEN r.Status = N'cancelled' THEN 0 ELSE 1 END) = 0 THEN N'cancelled'
-           WHEN SUM(CASE WHEN r.Status = N'suppressed' THEN 0 ELSE 1 END) = 0 THEN N'suppressed'
-           ELSE N'failed' END
-FROM sendport.Recipient r JOIN @held h ON h.AlertId = r.AlertId
-GROUP BY r.AlertId;
+    INSERT @follows
+    SELECT r.AlertId,
+           CASE
+               WHEN SUM(CASE WHEN r.Status = N'delayed' THEN 1 ELSE 0 END) > 0 THEN N'delayed'
+               WHEN SUM(CASE WHEN r.Status = N'queued' THEN 1 ELSE 0 END) > 0 THEN N'queued'
+               WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 0 ELSE 1 END) = 0 THEN N'relayed'
+               WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 1 ELSE 0 END) > 0 THEN N'partial'
+               WHEN SUM(CASE WHEN r.Status = N'expired' THEN 0 ELSE 1 END) = 0 THEN N'expired'
+               WHEN SUM(CASE WHEN r.Status = N'cancelled' THEN 0 ELSE 1 END) = 0 THEN N'cancelled'
+               WHEN SUM(CASE WHEN r.Status = N'suppressed' THEN 0 ELSE 1 END) = 0 THEN N'suppressed'
+               ELSE N'failed' END
+    FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) JOIN @held h ON h.AlertId = r.AlertId
+    GROUP BY r.AlertId;
 
-UPDATE a SET Status = COALESCE(w.Status, N'failed'), StatusAt = @now, StatusReason = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
-FROM sendport.AlertRow a
-JOIN @held h ON h.AlertId = a.AlertId
-JOIN @outcomes o ON o.AlertId = a.AlertId
-LEFT JOIN @follows w ON w.AlertId = a.AlertId;
+    UPDATE a
+    SET Status = COALESCE(w.Status, N'failed'), StatusAt = @now, LeaseToken = NULL,
+        StatusReason = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
+    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+    JOIN @held h ON h.AlertId = a.AlertId
+    JOIN @outcomes o ON o.AlertId = a.AlertId
+    LEFT JOIN @follows w ON w.AlertId = a.AlertId;
+END;
 COMMIT TRANSACTION;
 SELECT COUNT(*) FROM @held;

@@ -1,6 +1,8 @@
 -- SqlServerStore::load
 -- {ids} becomes a list of parameters. Texts of more than {limit} octets are left out, and the last
--- column says how long they and the attachments are.
+-- column says how long they and the attachments are. READPAST: what others have locked is missing now, and
+-- released. Recipients and attachments are all there or awaited. FORCESEEK: a scan waits for whoever inserts.
+SET LOCK_TIMEOUT 250;
 SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject,
        CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) <= {limit} THEN Body END,
        BodyFormat, Template,
@@ -9,13 +11,15 @@ SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress
        Importance, Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey,
        NotBefore, ExpiresAt, CreatedAt, CreatedBy, AttemptCount, TemplateVersion, Origin,
        CASE WHEN Template IS NOT NULL THEN (SELECT MAX(n.Version) FROM sendport.TemplateChange n) END,
-       (SELECT COUNT(*) FROM sendport.AttachmentRow t WHERE t.AlertId = a.AlertId),
+       (SELECT COUNT(*) FROM sendport.AttachmentRow t WITH (INDEX (PK_Attachment), FORCESEEK) WHERE t.AlertId = a.AlertId),
        CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) > {limit}
             THEN CAST(ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0)
                  + ISNULL((SELECT SUM(CAST(DATALENGTH(t.Content) AS bigint))
-                           FROM sendport.AttachmentRow t WHERE t.AlertId = a.AlertId), 0) AS bigint)
+                           FROM sendport.AttachmentRow t WITH (INDEX (PK_Attachment), FORCESEEK) WHERE t.AlertId = a.AlertId), 0) AS bigint)
        END
-FROM sendport.AlertRow a WHERE AlertId IN ({ids});
+FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+WHERE AlertId IN ({ids});
 SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount,
        Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText
-FROM sendport.Recipient WHERE AlertId IN ({ids}) ORDER BY AlertId, Ordinal;
+FROM sendport.Recipient WITH (INDEX (PK_Recipient), FORCESEEK)
+WHERE AlertId IN ({ids}) ORDER BY AlertId, Ordinal;

@@ -1,40 +1,92 @@
 -- SqlServerStore::record
--- Parameters: @instance, @outcomes, @recipients, @replies. Whose token still stands is recorded
--- whole; of the others only the facts, and those of an attempt that stands already not again.
--- Answers one row an outcome: AlertId, 2 whole, 1 facts only, 0 gone.
+-- Parameters: @instance, @outcomes, @recipients, @replies, @last. Whose token still stands is recorded
+-- whole; of the others only the facts, and those of an attempt that stands already not again. Where one
+-- outcome has more rows than one call takes, several follow in one transaction: @outcomes.Recorded is
+-- what the first one answered, and @last is 1 in the last one, which ends the lease.
+-- Answers one row an outcome: AlertId, 2 whole, 4 facts, 1 facts that stood already, 0 gone, 3 locked by
+-- somebody else.
 SET NOCOUNT ON;
+SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 -- Stands for ' in the texts of the tables: see record.rs.
 DECLARE @quote nchar(1) = NCHAR(57383);
+DECLARE @locked TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+DECLARE @missing TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+DECLARE @gone TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @facts TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 -- Held only because nobody had seen the end of the attempt that is recorded now.
 DECLARE @ended TABLE (AlertId bigint NOT NULL PRIMARY KEY);
+-- Whose status is made from its rows.
+DECLARE @again TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
 
 BEGIN TRANSACTION;
--- Locks the alerts until the end, and tells which leases still stand.
+-- READPAST skips in this read alone: what others have locked, for reading too (X does not go with S), is
+-- left out of all that follows. FORCESEEK here and below: a merge join with a list scans the table, and
+-- waits for whoever inserts.
+INSERT @locked
+SELECT o.AlertId
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+JOIN @outcomes o ON o.AlertId = a.AlertId;
+
+-- What not even a dirty read sees is gone, or its deletion is not committed: then this waits, and fails.
+INSERT @missing
+SELECT o.AlertId
+FROM @outcomes o
+WHERE NOT EXISTS (SELECT 1 FROM @locked l WHERE l.AlertId = o.AlertId)
+  AND NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (PK_Alert), FORCESEEK)
+                  WHERE a.AlertId = o.AlertId);
+IF @@ROWCOUNT > 0
+    INSERT @gone
+    SELECT m.AlertId
+    FROM @missing m
+    WHERE NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+                      WHERE a.AlertId = m.AlertId);
+
+-- Tells which leases still stand, and is the lock on an engine without lock hints.
 UPDATE a SET StatusAt = @now
-OUTPUT inserted.AlertId INTO @held
-FROM sendport.AlertRow a JOIN @outcomes o ON o.AlertId = a.AlertId
+FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+JOIN @locked l ON l.AlertId = a.AlertId
+JOIN @outcomes o ON o.AlertId = l.AlertId
+WHERE a.LeaseToken = o.LeaseToken;
+INSERT @held
+SELECT a.AlertId
+FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+JOIN @locked l ON l.AlertId = a.AlertId
+JOIN @outcomes o ON o.AlertId = l.AlertId
 WHERE a.LeaseToken = o.LeaseToken;
 
 INSERT @facts
-SELECT a.AlertId
-FROM @outcomes o JOIN sendport.AlertRow a ON a.AlertId = o.AlertId
+SELECT o.AlertId
+FROM @outcomes o JOIN @locked l ON l.AlertId = o.AlertId
 WHERE o.AttemptKey IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = o.AlertId)
-  AND NOT EXISTS (SELECT 1 FROM sendport.Attempt t WHERE t.AttemptKey = o.AttemptKey);
--- An attempt that was made counts, whoever holds the alert now.
-UPDATE a SET AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END
-FROM sendport.AlertRow a JOIN @outcomes o ON o.AlertId = a.AlertId JOIN @facts f ON f.AlertId = a.AlertId;
+  AND (o.Recorded = 4
+       OR o.Recorded IS NULL
+          AND NOT EXISTS (SELECT 1 FROM sendport.Attempt t WITH (INDEX (UQ_Attempt_AttemptKey), FORCESEEK)
+                          WHERE t.AttemptKey = o.AttemptKey));
 IF EXISTS (SELECT 1 FROM @facts)
+BEGIN
+    -- An attempt that was made counts, whoever holds the alert now.
+    UPDATE a SET AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END
+    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+    JOIN @facts f ON f.AlertId = a.AlertId
+    JOIN @outcomes o ON o.AlertId = f.AlertId;
+    -- As the view InDoubt has it.
     INSERT @ended
-    SELECT d.AlertId
+    SELECT f.AlertId
     FROM @facts f
     JOIN @outcomes o ON o.AlertId = f.AlertId
-    JOIN sendport.InDoubt d ON d.AlertId = f.AlertId AND d.AttemptNumber = o.AttemptNumber
-    WHERE o.Outcome <> N'unknown' AND d.Status = N'held' AND d.StatusReason LIKE N'in doubt:%';
+    JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = f.AlertId
+    WHERE o.Outcome <> N'unknown' AND a.Status = N'held' AND a.StatusReason LIKE N'in doubt:%'
+      AND EXISTS (SELECT 1 FROM sendport.Attempt t WITH (INDEX (IX_Attempt_AlertId), FORCESEEK)
+                  WHERE t.AlertId = f.AlertId AND t.AttemptNumber = o.AttemptNumber AND t.Outcome = N'unknown'
+                    AND NOT EXISTS (SELECT 1 FROM sendport.Attempt x WITH (INDEX (IX_Attempt_AlertId), FORCESEEK)
+                                    WHERE x.AlertId = f.AlertId AND x.AttemptKey <> o.AttemptKey
+                                      AND (x.AttemptNumber > t.AttemptNumber
+                                           OR x.AttemptNumber = t.AttemptNumber AND x.AttemptId > t.AttemptId)));
+END;
 
 INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, Relay, StartedAt, EndedAt,
     MessageId, SizeOctets, Protection, RemoteAddress, ServerName, TlsVersion, TlsCipher, PeerFingerprint, AuthMechanism,
@@ -48,13 +100,16 @@ FROM @outcomes o
 WHERE o.AttemptKey IS NOT NULL
   AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = o.AlertId)
        OR EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = o.AlertId))
-  AND NOT EXISTS (SELECT 1 FROM sendport.Attempt t WHERE t.AttemptKey = o.AttemptKey);
+  AND NOT EXISTS (SELECT 1 FROM sendport.Attempt t WITH (INDEX (UQ_Attempt_AttemptKey), FORCESEEK)
+                  WHERE t.AttemptKey = o.AttemptKey);
 
 INSERT INTO sendport.AttemptReply (AttemptId, Ordinal, Command, RecipientOrdinal, ReplyCode, EnhancedStatusCode, ReplyText)
 SELECT t.AttemptId, p.Ordinal, p.Command, p.RecipientOrdinal, p.ReplyCode, p.EnhancedStatusCode,
     REPLACE(p.ReplyText COLLATE Latin1_General_BIN2, @quote, N'''')
-FROM @replies p JOIN sendport.Attempt t ON t.AttemptKey = p.AttemptKey
-WHERE NOT EXISTS (SELECT 1 FROM sendport.AttemptReply x WHERE x.AttemptId = t.AttemptId AND x.Ordinal = p.Ordinal);
+FROM @replies p
+JOIN sendport.Attempt t WITH (INDEX (UQ_Attempt_AttemptKey), FORCESEEK) ON t.AttemptKey = p.AttemptKey
+WHERE NOT EXISTS (SELECT 1 FROM sendport.AttemptReply x WITH (INDEX (PK_AttemptReply), FORCESEEK)
+                  WHERE x.AttemptId = t.AttemptId AND x.Ordinal = p.Ordinal);
 
 -- relayed is never overwritten.
 UPDATE r
@@ -62,7 +117,8 @@ SET Status = n.Status, StatusAt = @now, AttemptCount = n.AttemptCount, Relay = R
     Command = n.Command,
     ReplyCode = n.ReplyCode, EnhancedStatusCode = n.EnhancedStatusCode, ReplyText = REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''),
     ExplanationKey = n.ExplanationKey, Remark = REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
-FROM sendport.Recipient r JOIN @recipients n ON n.AlertId = r.AlertId AND n.Ordinal = r.Ordinal
+FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+JOIN @recipients n ON n.AlertId = r.AlertId AND n.Ordinal = r.Ordinal
 WHERE r.Status <> N'relayed'
   AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = n.AlertId)
        OR (n.Status = N'relayed' AND EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = n.AlertId)));
@@ -82,72 +138,86 @@ SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BI
     n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey,
     REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
 FROM @recipients n
-JOIN sendport.AlertRow a ON a.AlertId = n.AlertId
+JOIN @locked l ON l.AlertId = n.AlertId
+JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = n.AlertId
 LEFT JOIN @held h ON h.AlertId = n.AlertId
 LEFT JOIN @facts f ON f.AlertId = n.AlertId
 WHERE (h.AlertId IS NOT NULL OR f.AlertId IS NOT NULL)
-  AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
+  AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                  WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
 
--- Where facts came without the lease, or somebody's fact stands against this decision, the
--- alert's status is made from its rows.
-INSERT @follows
-SELECT r.AlertId,
-       CASE
-           WHEN SUM(CASE WHEN r.Status = N'delayed' THEN 1 ELSE 0 END) > 0 THEN N'delayed'
-           WHEN SUM(CASE WHEN r.Status = N'queued' THEN 1 ELSE 0 END) > 0 THEN N'queued'
-           WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 0 ELSE 1 END) = 0 THEN N'relayed'
-           WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 1 ELSE 0 END) > 0 THEN N'partial'
-           WHEN SUM(CASE WHEN r.Status = N'expired' THEN 0 ELSE 1 END) = 0 THEN N'expired'
-           WHEN SUM(CASE WHEN r.Status = N'cancelled' THEN 0 ELSE 1 END) = 0 THEN N'cancelled'
-           WHEN SUM(CASE WHEN r.Status = N'suppressed' THEN 0 ELSE 1 END) = 0 THEN N'suppressed'
-           ELSE N'failed' END
-FROM sendport.Recipient r
-WHERE EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = r.AlertId)
-   OR r.AlertId IN (SELECT n.AlertId FROM @recipients n
-                    JOIN sendport.Recipient x ON x.AlertId = n.AlertId AND x.Ordinal = n.Ordinal
-                    WHERE n.Status <> N'relayed' AND x.Status = N'relayed')
-GROUP BY r.AlertId;
--- What was to be held stays so for whoever still waits.
-UPDATE w SET Status = N'held'
-FROM @follows w JOIN @outcomes o ON o.AlertId = w.AlertId JOIN @held h ON h.AlertId = w.AlertId
-WHERE o.Status = N'held' AND w.Status IN (N'queued', N'delayed');
+IF @last = 1
+BEGIN
+    -- Where facts came without the lease, or somebody's fact stands against this decision, or most rows
+    -- came before, the alert's status is made from its rows.
+    INSERT @again
+    SELECT f.AlertId FROM @facts f
+    UNION
+    SELECT h.AlertId FROM @held h JOIN @outcomes o ON o.AlertId = h.AlertId WHERE o.Recorded IS NOT NULL
+    UNION
+    SELECT n.AlertId
+    FROM @recipients n
+    JOIN @held h ON h.AlertId = n.AlertId
+    JOIN sendport.Recipient x WITH (INDEX (PK_Recipient), FORCESEEK) ON x.AlertId = n.AlertId AND x.Ordinal = n.Ordinal
+    WHERE n.Status <> N'relayed' AND x.Status = N'relayed';
+    INSERT @follows
+    SELECT r.AlertId,
+           CASE
+               WHEN SUM(CASE WHEN r.Status = N'delayed' THEN 1 ELSE 0 END) > 0 THEN N'delayed'
+               WHEN SUM(CASE WHEN r.Status = N'queued' THEN 1 ELSE 0 END) > 0 THEN N'queued'
+               WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 0 ELSE 1 END) = 0 THEN N'relayed'
+               WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 1 ELSE 0 END) > 0 THEN N'partial'
+               WHEN SUM(CASE WHEN r.Status = N'expired' THEN 0 ELSE 1 END) = 0 THEN N'expired'
+               WHEN SUM(CASE WHEN r.Status = N'cancelled' THEN 0 ELSE 1 END) = 0 THEN N'cancelled'
+               WHEN SUM(CASE WHEN r.Status = N'suppressed' THEN 0 ELSE 1 END) = 0 THEN N'suppressed'
+               ELSE N'failed' END
+    FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) JOIN @again g ON g.AlertId = r.AlertId
+    GROUP BY r.AlertId;
+    -- What was to be held stays so for whoever still waits.
+    UPDATE w SET Status = N'held'
+    FROM @follows w JOIN @outcomes o ON o.AlertId = w.AlertId JOIN @held h ON h.AlertId = w.AlertId
+    WHERE o.Status = N'held' AND w.Status IN (N'queued', N'delayed');
 
-UPDATE a
-SET Status = COALESCE(w.Status, o.Status, CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r
-                                                            WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
-                                               THEN N'delayed' ELSE N'queued' END),
-    StatusAt = @now,
-    StatusReason = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N''''),
-    DueAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed')
-                 THEN DATEADD(second, CAST(COALESCE(o.RetryInMs, 0) / 1000 AS int),
-                              DATEADD(millisecond, CAST(COALESCE(o.RetryInMs, 0) % 1000 AS int), @now)) END,
-    FinalAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed', N'held') THEN NULL ELSE @now END,
-    AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END,
-    TemplateVersion = COALESCE(a.TemplateVersion, REPLACE(o.TemplateVersion COLLATE Latin1_General_BIN2, @quote, N'''')),
-    LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-FROM sendport.AlertRow a
-JOIN @outcomes o ON o.AlertId = a.AlertId
-JOIN @held h ON h.AlertId = a.AlertId
-LEFT JOIN @follows w ON w.AlertId = a.AlertId;
+    UPDATE a
+    SET Status = COALESCE(w.Status, o.Status, CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                                                                WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
+                                                   THEN N'delayed' ELSE N'queued' END),
+        StatusAt = @now,
+        StatusReason = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N''''),
+        DueAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed')
+                     THEN DATEADD(second, CAST(COALESCE(o.RetryInMs, 0) / 1000 AS int),
+                                  DATEADD(millisecond, CAST(COALESCE(o.RetryInMs, 0) % 1000 AS int), @now)) END,
+        FinalAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed', N'held') THEN NULL ELSE @now END,
+        AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END,
+        TemplateVersion = COALESCE(a.TemplateVersion, REPLACE(o.TemplateVersion COLLATE Latin1_General_BIN2, @quote, N'''')),
+        LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
+    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+    JOIN @outcomes o ON o.AlertId = a.AlertId
+    JOIN @held h ON h.AlertId = a.AlertId
+    LEFT JOIN @follows w ON w.AlertId = a.AlertId;
 
--- Whoever holds the alert now is not disturbed; a decision of an operator stands as long as
--- somebody still waits.
-UPDATE a
-SET Status = w.Status,
-    StatusAt = CASE WHEN a.Status = w.Status THEN a.StatusAt ELSE @now END,
-    StatusReason = CASE WHEN e.AlertId IS NULL THEN a.StatusReason END,
-    DueAt = CASE WHEN w.Status NOT IN (N'queued', N'delayed') THEN NULL
-                 WHEN e.AlertId IS NULL THEN a.DueAt ELSE @now END,
-    FinalAt = CASE WHEN w.Status IN (N'queued', N'delayed') THEN NULL ELSE COALESCE(a.FinalAt, @now) END
-FROM sendport.AlertRow a
-JOIN @follows w ON w.AlertId = a.AlertId
-JOIN @facts f ON f.AlertId = a.AlertId
-LEFT JOIN @ended e ON e.AlertId = a.AlertId
-WHERE a.Status IN (N'queued', N'delayed') OR (a.Status = N'held' AND e.AlertId IS NOT NULL)
-   OR (a.Status <> N'sending' AND w.Status NOT IN (N'queued', N'delayed'));
+    -- Whoever holds the alert now is not disturbed; a decision of an operator stands as long as
+    -- somebody still waits.
+    UPDATE a
+    SET Status = w.Status,
+        StatusAt = CASE WHEN a.Status = w.Status THEN a.StatusAt ELSE @now END,
+        StatusReason = CASE WHEN e.AlertId IS NULL THEN a.StatusReason END,
+        DueAt = CASE WHEN w.Status NOT IN (N'queued', N'delayed') THEN NULL
+                     WHEN e.AlertId IS NULL THEN a.DueAt ELSE @now END,
+        FinalAt = CASE WHEN w.Status IN (N'queued', N'delayed') THEN NULL ELSE COALESCE(a.FinalAt, @now) END
+    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+    JOIN @follows w ON w.AlertId = a.AlertId
+    JOIN @facts f ON f.AlertId = a.AlertId
+    LEFT JOIN @ended e ON e.AlertId = a.AlertId
+    WHERE a.Status IN (N'queued', N'delayed') OR (a.Status = N'held' AND e.AlertId IS NOT NULL)
+       OR (a.Status <> N'sending' AND w.Status NOT IN (N'queued', N'delayed'));
+END;
 COMMIT TRANSACTION;
 
-SELECT o.AlertId, CASE WHEN h.AlertId IS NOT NULL THEN 2 WHEN a.AlertId IS NOT NULL THEN 1 ELSE 0 END
+SELECT o.AlertId, CASE WHEN h.AlertId IS NOT NULL THEN 2 WHEN f.AlertId IS NOT NULL THEN 4
+                       WHEN l.AlertId IS NOT NULL THEN 1 WHEN g.AlertId IS NOT NULL THEN 0 ELSE 3 END
 FROM @outcomes o
 LEFT JOIN @held h ON h.AlertId = o.AlertId
-LEFT JOIN sendport.AlertRow a ON a.AlertId = o.AlertId;
+LEFT JOIN @facts f ON f.AlertId = o.AlertId
+LEFT JOIN @locked l ON l.AlertId = o.AlertId
+LEFT JOIN @gone g ON g.AlertId = o.AlertId;

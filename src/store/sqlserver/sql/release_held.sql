@@ -1,9 +1,12 @@
 -- SqlServerStore::release_held
--- @P1 first id, @P2 last id, @P3 most in one transaction. Answers how many.
+-- @P1 first id, @P2 last id, @P3 most in one transaction. Answers how many. FORCESEEK: a scan waits for
+-- whoever inserts.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 UPDATE TOP (@P3) a
-SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
+SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                               WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
                   THEN N'delayed' ELSE N'queued' END,
     StatusAt = @now, StatusReason = NULL, DueAt = CASE WHEN a.NotBefore > @now THEN a.NotBefore ELSE @now END
-FROM sendport.AlertRow a WHERE a.Status = N'held' AND a.AlertId BETWEEN @P1 AND @P2;
+FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_Live), FORCESEEK)
+WHERE a.Status = N'held' AND a.AlertId BETWEEN @P1 AND @P2;
 SELECT @@ROWCOUNT;

@@ -1,6 +1,7 @@
 -- SqlServerStore::resolve
 -- Parameters: @alert, @resolution (relayed, resend, cancel), @reason, @event, @recipients (rows to
--- make where there are none). Answers 1, or 0 where the alert is not in doubt.
+-- make where there are none), @last. Where it has more rows than one call takes, several follow in one
+-- transaction, and @last is 1 in the last one. Answers 1, or 0 where the alert is not in doubt.
 SET NOCOUNT ON;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 -- Stands for ' in the texts of the tables: see record.rs.
@@ -19,7 +20,7 @@ BEGIN
     SET @found = 1;
     SET @relay = (SELECT t.Relay FROM sendport.Attempt t WHERE t.AttemptId = @attempt);
 
-    IF @resolution <> N'resend' AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = @alert)
+    IF @resolution <> N'resend'
         INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount,
             Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey, Remark)
         SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
@@ -27,8 +28,13 @@ BEGIN
             n.Command, n.ReplyCode, n.EnhancedStatusCode,
             REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey,
             REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
-        FROM @recipients n;
+        FROM @recipients n
+        WHERE NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                          WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
+END;
 
+IF @attempt IS NOT NULL AND @last = 1
+BEGIN
     -- Who was refused or left out in that very attempt was not part of it, and waits on.
     IF @resolution = N'relayed'
         UPDATE r

@@ -1,12 +1,23 @@
 -- SqlServerStore::retire
--- @P1 id. What it held is due at once; no attempt is spent.
+-- @P1 id. What it held is due at once; no attempt is spent. What others have locked is left to whoever
+-- takes it over.
+SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
+DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, LeasedAt datetime2(3) NULL);
 BEGIN TRANSACTION;
+-- X, as the UPDATE needs it, on the index and by LeasedAt on the row itself; FORCESEEK: a scan waits for
+-- whoever inserts.
+INSERT @ids
+SELECT a.AlertId, a.LeasedAt
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
+WHERE a.LeaseOwner = @P1;
 UPDATE a
-SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
+SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                               WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
                   THEN N'delayed' ELSE N'queued' END,
     StatusAt = @now, DueAt = @now, LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-FROM sendport.AlertRow a WHERE a.LeaseOwner = @P1;
+FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+WHERE a.LeaseOwner = @P1;
 DELETE FROM sendport.RelayState WHERE InstanceId = @P1;
 UPDATE i SET StoppedAt = @now, LeaseUntil = CASE WHEN i.LeaseUntil > @now THEN @now ELSE i.LeaseUntil END
 FROM sendport.Instance i WHERE i.InstanceId = @P1 AND i.StoppedAt IS NULL;

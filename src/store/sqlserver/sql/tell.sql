@@ -21,7 +21,7 @@ BEGIN
             UPDATE a SET Origin = N'digest' FROM sendport.AlertRow a WHERE a.AlertId = @digest;
             -- The key refuses whoever comes second on an engine without lock hints.
             INSERT INTO sendport.FailureTold (AlertId, DigestAlertId, ToldAt)
-            SELECT a.AlertId, @digest, @now FROM sendport.AlertRow a JOIN @alerts n ON n.AlertId = a.AlertId;
+            SELECT a.AlertId, @digest, @now FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @alerts n ON n.AlertId = a.AlertId;
         END;
         COMMIT TRANSACTION;
     END TRY

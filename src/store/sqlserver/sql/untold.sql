@@ -1,16 +1,20 @@
 -- SqlServerStore::untold
 -- @P1 send port, @P2 seconds to look back, @P3 of how many alerts. Answers how many alerts there are
 -- in all, then who did not get it, of the oldest alerts.
+-- READPAST: what others have locked is told of another time. FORCESEEK: a scan waits for whoever inserts.
+SET LOCK_TIMEOUT 250;
 DECLARE @since datetime2(3) = DATEADD(second, -@P2, SYSUTCDATETIME());
 DECLARE @found TABLE (AlertId bigint NOT NULL PRIMARY KEY, FinalAt datetime2(3) NOT NULL);
 INSERT @found
 SELECT a.AlertId, a.FinalAt
-FROM sendport.AlertRow a
+FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Live), FORCESEEK)
 WHERE a.Status IN (N'partial', N'failed', N'expired') AND a.SendPort = @P1 AND a.FinalAt >= @since
   AND a.Origin <> N'digest'
   AND NOT EXISTS (SELECT 1 FROM sendport.FailureTold t WHERE t.AlertId = a.AlertId)
-  AND (EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired'))
-       OR NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId));
+  AND (EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+               WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired'))
+       OR NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                      WHERE r.AlertId = a.AlertId));
 SELECT COUNT(*) FROM @found;
 SELECT u.AlertId, a.Reference, a.Subject, r.Address, COALESCE(r.Status, a.Status), COALESCE(r.StatusAt, a.StatusAt),
        r.Relay,
@@ -18,7 +22,8 @@ SELECT u.AlertId, a.Reference, a.Subject, r.Address, COALESCE(r.Status, a.Status
                 COALESCE(r.EnhancedStatusCode + N' ', N'') + r.ReplyText, a.StatusReason),
        e.Advice
 FROM (SELECT TOP (@P3) f.AlertId, f.FinalAt FROM @found f ORDER BY f.FinalAt, f.AlertId) u
-JOIN sendport.AlertRow a ON a.AlertId = u.AlertId
-LEFT JOIN sendport.Recipient r ON r.AlertId = u.AlertId AND r.Status IN (N'failed', N'expired')
+JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = u.AlertId
+LEFT JOIN sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+  ON r.AlertId = u.AlertId AND r.Status IN (N'failed', N'expired')
 LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
 ORDER BY u.FinalAt, u.AlertId, r.Ordinal;
