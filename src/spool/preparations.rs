@@ -77,6 +77,9 @@ impl Preparations {
 
     /// Counts the death of this instance against what it was making.
     pub(super) fn charge(&mut self) -> io::Result<()> {
+        if self.under_way.is_empty() {
+            return Ok(());
+        }
         for alert in std::mem::take(&mut self.under_way).into_keys() {
             match self.deaths_with_this(alert) {
                 MOST_DEATHS.. => self.deaths.remove(&alert),
@@ -88,6 +91,9 @@ impl Preparations {
 
     /// Nothing is known about any alert.
     pub(super) fn clear(&mut self) -> io::Result<()> {
+        if self.under_way.is_empty() && self.deaths.is_empty() {
+            return Ok(());
+        }
         self.under_way.clear();
         self.deaths.clear();
         self.write_anew()
