@@ -214,11 +214,13 @@ pub(super) fn is_refusal(answer: &NotReady) -> bool {
     answer.reply.command == Command::Auth && answer.reply.is_permanent()
 }
 
-/// What was not answered may be the relay's fault: the table of replies knows.
+/// The configuration's fault: that pauses the relay, and a changed secret is tried at once.
 fn held_back(mut reply: Reply) -> NotReady {
     reply.text += " (not tried again for 15 minutes, so that the account is not locked)";
-    let fault = reply.is_permanent().then_some(Fault::Configuration);
-    NotReady { reply, fault }
+    NotReady {
+        reply,
+        fault: Some(Fault::Configuration),
+    }
 }
 
 fn unknown(what: &str) -> NotReady {

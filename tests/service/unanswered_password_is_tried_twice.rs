@@ -7,7 +7,7 @@ use crate::{insert_many, send_port_over};
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// Two instances, `check` and `probe` share what they know: a relay that hangs up on AUTH sees
-/// two of them, however often it is asked.
+/// two of them, however often it is asked, until the password is another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn by_all_instances_and_commands_together() {
     let seen = Seen::default();
@@ -15,17 +15,20 @@ async fn by_all_instances_and_commands_together() {
     let peer = SilentAboutAuth::start(Instead::HangsUp, move || noted.add(())).await;
     let site = Site::new(&send_port_over(&format!(
         "[relay.main]\nkind = \"smtp\"\nhost = \"{}\"\nport = {}\ntls = \"none\"\n\
-         auth = {{ mechanism = \"login\", username = \"alice\", password = \"secret\", \
+         auth = {{ mechanism = \"login\", username = \"alice\", password_file = \"password\", \
          allow_cleartext_auth = true }}\n",
         peer.address.ip(),
         peer.address.port()
     )));
+    let file = site.path("password");
+    std::fs::write(&file, "one\n").expect("write");
     insert_many(&site, 20);
     site.sendport(&["check"]);
     assert_eq!(seen.all().len(), 1);
     let instances = [site.run(), site.run()];
-    let rests = "SELECT count(*) FROM RelaySignIn WHERE State = 'refused' AND ReplyCode = 0";
-    site.wait_until(rests, "1", WITHIN).await;
+    let paused = "SELECT count(*) FROM RelayState s JOIN Instance i USING (InstanceId)
+                  WHERE s.Condition = 'paused' AND i.StoppedAt IS NULL";
+    site.wait_until(paused, "2", WITHIN).await;
     for _ in 0..3 {
         for command in [&["check"][..], &["probe", "--relay", "main"]] {
             let output = site.sendport(command);
@@ -33,9 +36,13 @@ async fn by_all_instances_and_commands_together() {
             assert!(said.contains("not tried again for 15 minutes"), "{said}");
         }
     }
+    assert_eq!(seen.all().len(), 2);
+    std::fs::write(&file, "another\n").expect("write");
+    let rest = "SELECT count(*) FROM RelaySignIn WHERE State = 'refused' AND ReplyCode = 0";
+    site.wait_until(rest, "2", WITHIN).await;
     for instance in instances {
         assert_eq!(instance.stop(), Some(0));
     }
-    assert_eq!(seen.all().len(), 2);
+    assert_eq!(seen.all().len(), 4, "another password, two tries");
     assert_eq!(site.value("SELECT count(*) FROM Attempt"), "0");
 }

@@ -290,7 +290,10 @@ impl Dialogue {
                     self.reset();
                     self.say("250", "2.0.0", "reset");
                 }
-                "QUIT" => return Some(self.say("221", "2.0.0", "bye")),
+                "QUIT" => {
+                    self.say("221", "2.0.0", "bye");
+                    return Some(());
+                }
                 _ => self.say("500", "5.5.2", "what?"),
             }
         }
