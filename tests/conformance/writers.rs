@@ -271,11 +271,16 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
         ("sendport.Delivery", OF_A_DELIVERY),
     ] {
         for probe in probes(source, text) {
-            let found = run(&fixture.connection_string(), &probe).await;
-            assert!(
-                found.as_ref().map_or(true, |it| it.as_deref() != Some("0")),
-                "{probe}"
-            );
+            match run(&fixture.connection_string(), &probe).await {
+                Ok(count) => assert_ne!(count.as_deref(), Some("0"), "{probe}"),
+                Err(said) => {
+                    let said = said.to_lowercase();
+                    let shown = ["secret", "zero", "json"]
+                        .iter()
+                        .any(|it| said.contains(it));
+                    assert!(shown, "{probe}\n{said}");
+                }
+            }
         }
     }
     drop_all(fixture, [writer, other]).await;
