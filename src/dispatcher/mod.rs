@@ -266,8 +266,7 @@ impl Dispatcher {
         match submitted {
             Submitted::Reported(it) if it.report.end != SubmissionEnd::Fenced => {
                 rules.slowed_for = it.slowed_for;
-                let carried = &job.envelope.forward_paths[..it.carried];
-                roll.apply(&it.relay, carried, &it.report, rules);
+                roll.apply(&it.relay, &it.carried, &it.report, rules);
                 roll.remark(receipt::remark(alert, port, &it.report.facts));
                 let attempt = roll.attempt(it.key, &it.relay, it.report, &composed.message);
                 let version = composed.template_version.clone();

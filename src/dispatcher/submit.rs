@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::board::After;
 use super::seat::{Expected, NoTurn, Turn};
 use super::{Composed, Dispatcher, Gate, digest};
-use crate::domain::{Alert, AttemptKey, DotNote, Envelope, Lease, SubmissionReport};
+use crate::domain::{Alert, AttemptKey, DotNote, Envelope, ForwardPath, Lease, SubmissionReport};
 use crate::send_port::SendPort;
 
 /// So often in a row a relay may say that it is asked for too much before anything is begun.
@@ -40,8 +40,8 @@ pub(super) enum Submitted {
 pub(super) struct Reported {
     pub(super) key: AttemptKey,
     pub(super) relay: String,
-    /// So many of the forward-paths were part of it.
-    pub(super) carried: usize,
+    /// The forward-paths that were part of it.
+    pub(super) carried: Vec<ForwardPath>,
     pub(super) report: SubmissionReport,
     /// Where the relay was asked for too much, when it may be asked again.
     pub(super) slowed_for: Option<Duration>,
@@ -129,11 +129,17 @@ impl Dispatcher {
         let report = turn.relay.submit(&carried, message, &gate).await;
         let octets = message.octets().len();
         let after = board.report(turn, job.lease.value.id, octets, &report);
-        let reported = |report, slowed_for| {
+        let reported = |report: SubmissionReport, slowed_for| {
             Box::new(Reported {
                 key,
                 relay: name.to_owned(),
-                carried: carried.forward_paths.len(),
+                // The server said how many it takes, and the session kept to it.
+                carried: report
+                    .facts
+                    .limits
+                    .offered(&carried)
+                    .into_owned()
+                    .forward_paths,
                 report,
                 slowed_for,
             })

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     AlertId, AlertStatus, Command, EnhancedStatusCode, Fault, LeaseToken, Mailbox, RecipientKind,
-    RecipientStatus, Reply, Timestamp, alert::word_enum,
+    RecipientStatus, Reply, ServerLimits, Timestamp, alert::word_enum,
 };
 
 /// Names one attempt, so that writing it twice writes it once.
@@ -59,6 +59,9 @@ pub struct SessionFacts {
     /// The relay offers addresses beyond ASCII (SMTPUTF8, RFC 6531). Not written down.
     #[serde(default)]
     pub offers_smtp_utf8: bool,
+    /// What the relay announced of its limits (RFC 9422). Not written down.
+    #[serde(default)]
+    pub limits: ServerLimits,
 }
 
 /// What protects a message, in the words of a row of `Attempt`; written into every attempt.

@@ -19,6 +19,7 @@ mod envelope;
 mod instance;
 mod recipient;
 mod reply;
+mod server_limits;
 mod sign_in;
 mod template;
 mod throttle;
@@ -53,6 +54,7 @@ pub use recipient::{
     expand_recipients, has_too_many_recipients,
 };
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
+pub use server_limits::ServerLimits;
 pub use sign_in::{SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict};
 pub use template::{TemplateRow, TemplateText};
 pub use throttle::{FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay};

@@ -1,5 +1,7 @@
 //! What the extensions mean that a server offers in its reply to `EHLO`.
 
+use crate::domain::ServerLimits;
+
 /// Keyword, and what it means to who sends mail.
 const MEANINGS: &[(&str, &str)] = &[
     (
@@ -51,10 +53,6 @@ const MEANINGS: &[(&str, &str)] = &[
         "can hold mail back (RFC 4865); sendport does not use it",
     ),
     ("HELP", "answers HELP (RFC 5321)"),
-    (
-        "LIMITS",
-        "tells its limits, such as recipients of a message (RFC 9422)",
-    ),
     (
         "MT-PRIORITY",
         "knows priorities of messages (RFC 6710); sendport does not use it",
@@ -137,6 +135,7 @@ pub(super) fn meaning(line: &str) -> String {
     match keyword.as_str() {
         "SIZE" => size(parameters.first().copied()),
         "AUTH" => sign_ins(&parameters),
+        "LIMITS" => limits(&parameters),
         _ if keyword.starts_with("AUTH=") => "AUTH again, for clients of before 1999".to_owned(),
         _ => {
             let known = MEANINGS.iter().find(|(known, _)| *known == keyword);
@@ -164,6 +163,25 @@ fn size(limit: Option<&str>) -> String {
                 tenths % 10
             )
         }
+    }
+}
+
+/// RFC 9422.
+fn limits(parameters: &[&str]) -> String {
+    let limits = ServerLimits::parse(parameters.iter().copied());
+    let known = [
+        (limits.mails, "messages on a connection"),
+        (limits.recipients, "recipients of a message"),
+        (
+            limits.recipient_domains,
+            "domains of recipients on a connection",
+        ),
+    ];
+    let known = known.map(|(limit, of)| Some(format!("{} {of}", limit?)));
+    let known: Vec<_> = known.into_iter().flatten().collect();
+    match known.is_empty() {
+        true => "announces limits, none of which sendport knows (RFC 9422)".to_owned(),
+        false => format!("takes at most {} (RFC 9422)", known.join(", ")),
     }
 }
 
@@ -212,6 +230,11 @@ mod tests {
         assert!(meaning("SIZE 1000").contains("1000 octets"));
         assert!(meaning("size 0").contains("no limit"));
         assert!(meaning("auth plain GSSAPI").contains("GSSAPI (Kerberos ticket)"));
+        assert_eq!(
+            meaning("LIMITS MAILMAX=5 RCPTMAX=100 X=1"),
+            "takes at most 5 messages on a connection, 100 recipients of a message (RFC 9422)"
+        );
+        assert!(meaning("LIMITS RCPTMAX=0").contains("none of which"));
         assert!(meaning("X-UNKNOWN").contains("does not know"));
     }
 

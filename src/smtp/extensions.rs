@@ -1,6 +1,7 @@
 //! What the server offers in its reply to `EHLO` (RFC 5321 section 4.1.1.1).
 
 use super::reply_parser::ServerReply;
+use crate::domain::ServerLimits;
 
 /// The service extensions of one session that mean something to us.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Extensions {
     pub smtp_utf8: bool,
     /// `CHUNKING` (RFC 3030).
     pub chunking: bool,
+    /// `LIMITS` (RFC 9422).
+    pub limits: ServerLimits,
     /// `AUTH` (RFC 4954): SASL mechanisms in capitals, in the server's order.
     pub auth: Vec<String>,
 }
@@ -60,6 +63,7 @@ impl Extensions {
             "DSN" => self.dsn = true,
             "SMTPUTF8" => self.smtp_utf8 = true,
             "CHUNKING" => self.chunking = true,
+            "LIMITS" => self.limits = ServerLimits::parse(parameters),
             "AUTH" => {
                 for mechanism in parameters.map(str::to_ascii_uppercase) {
                     if !self.auth.contains(&mechanism) {

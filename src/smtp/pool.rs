@@ -141,7 +141,8 @@ impl Pool {
 
     /// Keeps a session for the next transaction, or says goodbye on it.
     pub(super) fn give_back(self: &Arc<Self>, session: Session, connection: Connection) {
-        let used_up = session.transactions >= self.per_connection;
+        let most = self.per_connection.min(session.facts.limits.transactions());
+        let used_up = session.transactions >= most;
         let too_many = self.limiter.surplus_connections() > 0;
         let mut idle = self.lock();
         if used_up || too_many || idle.closed || self.idle_timeout.is_zero() {

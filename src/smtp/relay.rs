@@ -313,6 +313,9 @@ impl SmtpRelay {
         session.extensions.chunking &= may_chunk && self.chunking.is_trusted();
         session.careful = self.caution.is_due();
         let (begun, waits) = (Instant::now(), &self.settings.config.timeout);
+        let envelope = session.facts.limits.offered(job.envelope);
+        let envelope = &*envelope;
+        let job = Job { envelope, ..job };
         let done = transaction::submit(session, waits, job).await;
         if !done.stale {
             let watch = &self.settings.watch;

@@ -212,6 +212,7 @@ impl Session {
         self.extensions = Extensions::parse(&reply, &settings.config.ignore_extensions);
         self.facts.offers_dsn = self.extensions.dsn;
         self.facts.offers_smtp_utf8 = self.extensions.smtp_utf8;
+        self.facts.limits = self.extensions.limits;
         Ok(())
     }
 

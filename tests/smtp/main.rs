@@ -33,6 +33,7 @@ mod file_written;
 mod injected_after_starttls;
 mod international_addresses;
 mod kept_connection_replaced;
+mod limits_announced;
 mod message_refused_here;
 mod no_smtp_server;
 mod password_refused;
