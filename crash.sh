@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Kills, freezes and cuts the service while alerts come in, and counts what arrived:
-# ./crash.sh [--kills 200] [--faults 12] [--rate 20]
+# ./crash.sh [--kills 200] [--faults 12] [--rate 20]; ./crash.sh --help has them all
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=scripts/prepare.sh

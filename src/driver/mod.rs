@@ -12,6 +12,7 @@ mod failures;
 mod heartbeat;
 mod lease_guard;
 mod ledger;
+mod parts;
 mod pulse;
 mod recorder;
 mod recovery;

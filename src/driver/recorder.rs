@@ -3,7 +3,7 @@
 //! Whatever the database answers, an outcome stays in the spool until it is recorded. What it
 //! refuses alone is set aside, and the others go on.
 
-use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::aside::{Aside, Locked, Refused, bare};
 use super::failures;
 use super::ledger::{Ledger, MOST_ASIDE};
+use super::parts::{Part, Wait, all_but_locked};
 use super::tally::{Faults, Origin};
 use super::tasks::UnderWay;
 use crate::clock::Clock;
@@ -26,85 +27,10 @@ pub(super) const BATCH: usize = 200;
 /// Under load an outcome waits so long for others to share its commit with.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// The first wait after the database failed; it doubles up to [`LONGEST_WAIT`].
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// An error that nobody knows may be one outcome's own, after so long.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// An outcome, and where it came from.
 pub(super) struct Finished {
     pub(super) outcome: Outcome,
     pub(super) origin: Origin,
-}
-
-/// Outcomes that go into one transaction, and where they came from.
-struct Part {
-    outcomes: Vec<Outcome>,
-    origins: Vec<Origin>,
-}
-
-impl FromIterator<Finished> for Part {
-    fn from_iter<I: IntoIterator<Item = Finished>>(finished: I) -> Self {
-        let pairs = finished.into_iter().map(|one| (one.outcome, one.origin));
-        let (outcomes, origins) = pairs.unzip();
-        Self { outcomes, origins }
-    }
-}
-
-impl Part {
-    /// Those whose alerts other transactions have locked.
-    fn locked(self, results: &[Recorded]) -> Vec<Finished> {
-        let finished = self.outcomes.into_iter().zip(self.origins).zip(results);
-        finished
-            .filter(|(_, recorded)| **recorded == Recorded::NotNow)
-            .map(|((outcome, origin), _)| Finished { outcome, origin })
-            .collect()
-    }
-
-    /// The second half.
-    fn split(&mut self) -> Self {
-        let half = self.outcomes.len() / 2;
-        Self {
-            outcomes: self.outcomes.split_off(half),
-            origins: self.origins.split_off(half),
-        }
-    }
-}
-
-/// Those that the database knows now.
-pub(super) fn all_but_locked<'a>(
-    outcomes: &'a [Outcome],
-    results: &[Recorded],
-) -> Cow<'a, [Outcome]> {
-    if !results.contains(&Recorded::NotNow) {
-        return outcomes.into();
-    }
-    let recorded = outcomes.iter().zip(results);
-    recorded
-        .filter(|(_, recorded)| **recorded != Recorded::NotNow)
-        .map(|(outcome, _)| outcome.clone())
-        .collect()
-}
-
-/// How long the database has failed.
-#[derive(Default)]
-struct Wait {
-    began: Option<Instant>,
-    next: Duration,
-}
-
-impl Wait {
-    async fn pause(&mut self) {
-        self.began.get_or_insert_with(Instant::now);
-        self.next = (self.next * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
-        tokio::time::sleep(self.next).await;
-    }
-
-    fn is_long(&self) -> bool {
-        self.began.is_some_and(|began| began.elapsed() >= PATIENCE)
-    }
 }
 
 /// What records.
@@ -151,14 +77,14 @@ impl Recorder {
             if recorded_at.is_some_and(|at| at.elapsed() < GATHER) {
                 self.gather(&mut finished, &mut batch).await;
             }
-            self.record(batch.drain(..).collect(), &finished).await;
+            self.record(batch.drain(..).collect(), &mut finished).await;
             recorded_at = Some(Instant::now());
             self.freed.notify_one();
         }
         while !self.locked.is_empty() {
             self.locked.wait().await;
             let again = self.locked.take(BATCH).into_iter().collect();
-            self.record(again, &finished).await;
+            self.record(again, &mut finished).await;
         }
         self.aside.hurry();
         self.retry_aside().await;
@@ -178,38 +104,58 @@ impl Recorder {
 
     /// A part that fails is tried again in halves: a load that the engine cannot bear becomes
     /// smaller, and what is wrong with one outcome does not keep the others.
-    async fn record(&mut self, batch: Part, behind: &mpsc::Receiver<Finished>) {
+    async fn record(&mut self, batch: Part, behind: &mut mpsc::Receiver<Finished>) {
         let mut wait = Wait::default();
-        let mut parts = vec![batch];
-        while let Some(mut part) = parts.pop() {
-            match self.ask(&part.outcomes).await {
+        let mut parts = VecDeque::from([batch]);
+        while let Some(mut part) = parts.pop_front() {
+            let error = match self.ask(&part.outcomes).await {
                 Ok(results) => {
-                    wait = Wait::default();
+                    wait.is_over();
                     self.caught_up(parts.is_empty()).await;
                     self.settle(&part.outcomes, &part.origins, &results).await;
                     self.keep_locked(part.locked(&results));
                     continue;
                 }
-                Err(error) if !error.is_about_data() => {
-                    let count = parts.iter().chain([&part]).map(|part| part.outcomes.len());
-                    let count = count.sum::<usize>() + behind.len();
-                    self.wait(&mut wait, count, &error).await;
-                    if part.outcomes.len() == 1 && self.is_its_own(&wait, &error) {
-                        self.set_aside(part, &error).await;
-                        continue;
-                    }
+                Err(error) => error,
+            };
+            let count = parts.iter().chain([&part]).map(|part| part.outcomes.len());
+            let count = count.sum::<usize>() + behind.len();
+            if part.outcomes.len() == 1 {
+                let again = self.alone(part, &error, &mut wait, count).await;
+                if again.is_some() && parts.is_empty() {
+                    parts.extend(Part::of_those_that_wait(behind));
                 }
-                Err(error) if part.outcomes.len() == 1 => {
-                    self.record_bare(part, &error).await;
-                    continue;
-                }
-                Err(_) => {}
+                parts.extend(again);
+                continue;
             }
-            let second = (part.outcomes.len() > 1).then(|| part.split());
-            parts.extend(second);
-            parts.push(part);
+            if !error.is_about_data() {
+                self.wait(&mut wait, count, &error).await;
+            }
+            parts.push_front(part.split());
+            parts.push_front(part);
         }
         self.caught_up(true).await;
+    }
+
+    /// One that failed alone. It comes back where it is to be tried again, behind the others.
+    async fn alone(
+        &mut self,
+        mut part: Part,
+        error: &StoreError,
+        wait: &mut Wait,
+        count: usize,
+    ) -> Option<Part> {
+        if error.is_about_data() {
+            self.record_bare(part, error).await;
+            return None;
+        }
+        if self.is_its_own(&part, wait, error) {
+            self.set_aside(part, error).await;
+            return None;
+        }
+        self.wait(wait, count, error).await;
+        part.failed = true;
+        Some(part)
     }
 
     fn keep_locked(&mut self, locked: Vec<Finished>) {
@@ -239,9 +185,11 @@ impl Recorder {
         wait.pause().await;
     }
 
-    /// An unknown error that lasts may be about this outcome: the next ones tell.
-    fn is_its_own(&self, wait: &Wait, error: &StoreError) -> bool {
-        error.kind() == StoreErrorKind::Unknown && wait.is_long() && self.aside.len() < MOST_ASIDE
+    /// An unknown error is about this outcome where the database has taken others since, and may
+    /// be where it lasts: the next ones tell.
+    fn is_its_own(&self, part: &Part, wait: &Wait, error: &StoreError) -> bool {
+        let unknown = error.kind() == StoreErrorKind::Unknown && self.aside.len() < MOST_ASIDE;
+        unknown && part.failed && (wait.took_others || wait.is_long())
     }
 
     /// Says once that they no longer wait.

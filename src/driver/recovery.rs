@@ -13,7 +13,8 @@ use crate::spool::{LeftOver, Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Store, StoreError, StoreErrorKind};
 
 use super::aside::bare;
-use super::recorder::{BATCH, all_but_locked};
+use super::parts::all_but_locked;
+use super::recorder::BATCH;
 
 /// Why a recovery did not come to its end; what is left over stays where it is.
 #[derive(Debug, thiserror::Error)]

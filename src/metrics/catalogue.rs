@@ -98,6 +98,8 @@ catalogue! {
         "Size of the spool's file in the state folder.";
     SPOOL_WRITABLE = "sendport_spool_writable", Gauge, [],
         "0 while the state folder cannot be written and nothing is handed over.";
+    UNRECORDED = "sendport_outcomes_unrecorded", Gauge, [],
+        "Outcomes that could not be recorded although they were to be; they are in the state folder.";
 
     QUEUE_UP = "sendport_queue_up", Gauge, [],
         "1 if the queue could be counted the last time; else its figures are missing.";

@@ -56,6 +56,7 @@ pub struct ServiceMetrics {
     spool_entries: IntGauge,
     spool_bytes: IntGauge,
     spool_writable: IntGauge,
+    unrecorded: IntGauge,
     swept: IntCounterVec,
     certificate_end: Gauge,
 }
@@ -88,6 +89,7 @@ impl ServiceMetrics {
             spool_entries: maker.one_gauge(&c::SPOOL_ENTRIES),
             spool_bytes: maker.one_gauge(&c::SPOOL_BYTES),
             spool_writable: maker.one_gauge(&c::SPOOL_WRITABLE),
+            unrecorded: maker.one_gauge(&c::UNRECORDED),
             swept,
             certificate_end: one_fraction(&c::CERTIFICATE_END),
         }
@@ -142,6 +144,11 @@ impl ServiceMetrics {
     pub fn spool(&self, (entries, octets): (usize, u64)) {
         self.spool_entries.set(number(entries as u64));
         self.spool_bytes.set(number(octets));
+    }
+
+    /// How many outcomes could not be recorded.
+    pub fn unrecorded(&self, outcomes: u32) {
+        self.unrecorded.set(i64::from(outcomes));
     }
 
     /// Whether the spool can be written.

@@ -127,6 +127,7 @@ impl Watch {
         if let Stage::Working(working) = &*lock(&self.stage) {
             lease = working.guard.remaining();
             service.spool_writable(!working.ledger.is_broken());
+            service.unrecorded(working.ledger.condition().unrecorded);
         }
         service.stands(self.obstacles().is_empty(), lease);
         let states = self.parts.board.states();

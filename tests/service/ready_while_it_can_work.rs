@@ -1,7 +1,8 @@
 use std::net::TcpListener;
+use std::time::Duration;
 
 use crate::health::{get, wait_for, wait_for_sample};
-use crate::site::Site;
+use crate::site::{Site, text};
 use crate::{insert_many, plain_relay, send_port_over};
 
 const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
@@ -87,5 +88,28 @@ async fn not_ready_before_the_database_answers() {
     assert_eq!(get(address, "/healthz").0, 200);
     database.execute_batch("ROLLBACK").expect("let go");
     wait_for(address, "/readyz", 200, "ready").await;
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// The instance that worked on an alert died, and something keeps the others from taking it over.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_while_an_alert_hangs_beyond_a_lease() {
+    let site = Site::watched(&send_port_over(DISCARD));
+    insert_many(&site, 1);
+    let hang = "UPDATE AlertState SET Status = 'sending', DueAt = NULL, LeasedAt = '2026-01-31T12:00:00.000Z',
+                    LeaseToken = '00000000-0000-4000-8000-000000000001',
+                    LeaseOwner = '00000000-0000-4000-8000-000000000002';
+                CREATE TRIGGER Keep BEFORE UPDATE ON AlertState BEGIN SELECT RAISE(ABORT, 'kept'); END";
+    site.database().execute_batch(hang).expect("hang");
+    let service = site.run();
+    let address = site.health_address().await;
+    let said = "alerts: 1 hang in 'sending', the first since 2026-01-31T12:00:00Z";
+    wait_for(address, "/readyz", 503, said).await;
+    let status = site.sendport(&["status"]);
+    assert!(text(&status).contains(said), "{}", text(&status));
+    let free = site.database().execute_batch("DROP TRIGGER Keep");
+    free.expect("let go");
+    wait_for(address, "/readyz", 200, "ready").await;
+    site.wait_until_all_final(Duration::from_secs(30)).await;
     assert_eq!(service.stop(), Some(0));
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::health::{get, wait_for};
+use crate::health::{get, wait_for, wait_for_sample};
 use crate::site::{Site, text};
 use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
@@ -167,5 +167,31 @@ async fn and_an_unknown_error_is_no_refusal() {
     .await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
     assert_eq!(sink.received(), 6);
+    sink.stop().await;
+}
+
+/// What the service does not know and what befalls one alert alone: the others go on at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn and_an_unknown_error_of_one_alert_does_not_keep_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
+    let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));
+    run_sql(
+        &site,
+        "CREATE TRIGGER Fail BEFORE INSERT ON Attempt WHEN NEW.AlertId = 7 BEGIN SELECT json('{'); END",
+    );
+    insert_many(&site, 60);
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for_relayed(&site, 59).await;
+    let events = "SELECT AlertId FROM EventLog WHERE EventType = 'outcome-not-recorded'";
+    let sql = format!("SELECT coalesce(({events}), 0)");
+    site.wait_until(&sql, "7", SOON).await;
+    wait_for_sample(address, "sendport_outcomes_unrecorded", 1.0).await;
+    run_sql(&site, "DROP TRIGGER Fail");
+    wait_for_relayed(&site, 60).await;
+    wait_for_sample(address, "sendport_outcomes_unrecorded", 0.0).await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+    assert_eq!(sink.received(), 60);
     sink.stop().await;
 }
