@@ -100,6 +100,7 @@ impl Aside {
             count: self.0.len(),
             since: since.unwrap_or(last.since),
             why: last.why.clone(),
+            may_hold_values: true,
         })
     }
 }
@@ -164,6 +165,7 @@ impl<T> Locked<T> {
             count: self.waiting.len(),
             since,
             why: "other transactions have their alerts locked".to_owned(),
+            may_hold_values: false,
         })
     }
 

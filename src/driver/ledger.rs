@@ -13,7 +13,7 @@ use crate::domain::{
     AlertId, DotNote, InstanceCondition, InstanceId, LeaseToken, Outcome, Timestamp,
 };
 use crate::spool::{Spool, SpoolError};
-use crate::store::{Event, EventSeverity};
+use crate::store::{Event, EventSeverity, StoreError, StoreErrorKind};
 
 /// How often it is tried whether a broken spool can be written again.
 const TRIAL_EVERY: Duration = Duration::from_secs(2);
@@ -44,6 +44,8 @@ pub(super) struct Unrecorded {
     pub(super) since: Timestamp,
     /// The error of the last of them.
     pub(super) why: String,
+    /// The engine's words may hold values, and are not for everybody who may ask the database.
+    pub(super) may_hold_values: bool,
 }
 
 /// A spool that cannot be written.
@@ -89,14 +91,18 @@ impl Ledger {
     }
 
     /// The database cannot take outcomes now: what is known has to survive a loss of power.
-    pub(super) fn wait_for_database(&self, count: usize, why: &dyn std::fmt::Display) {
+    pub(super) fn wait_for_database(&self, count: usize, error: &StoreError) {
         let mut waiting = lock(&self.waiting);
         let began = waiting.is_none();
         let since = waiting
             .as_ref()
             .map_or_else(|| self.clock.now(), |it| it.since);
-        let why = why.to_string();
-        *waiting = Some(Unrecorded { count, since, why });
+        *waiting = Some(Unrecorded {
+            count,
+            since,
+            why: error.to_string(),
+            may_hold_values: error.kind() == StoreErrorKind::Unknown,
+        });
         drop(waiting);
         if began {
             self.told(self.spool.sync());
@@ -156,7 +162,7 @@ impl Ledger {
             .as_ref()
             .map(|it| format!("{}, since {}", it.why, moment(it.since)));
         let too_many = aside.as_ref().filter(|aside| aside.count >= MOST_ASIDE);
-        let stopped = waiting.as_ref().or(too_many).map(words);
+        let stopped = waiting.as_ref().or(too_many).map(words_for_all);
         let locked = lock(&self.locked).clone();
         let counted = [waiting.as_ref(), aside.as_ref(), locked.as_ref()];
         let counted = counted.into_iter().flatten();
@@ -273,6 +279,19 @@ fn words(of: &Unrecorded) -> String {
         moment(of.since),
         of.why
     )
+}
+
+/// For whoever may ask the database why nothing moves.
+fn words_for_all(of: &Unrecorded) -> String {
+    match of.may_hold_values {
+        false => format!("outcomes: {}", words(of)),
+        true => {
+            let (count, since) = (of.count, moment(of.since));
+            format!(
+                "outcomes: {count} cannot be recorded since {since}: see EventLog and the service's log"
+            )
+        }
+    }
 }
 
 fn moment(at: Timestamp) -> impl std::fmt::Display {

@@ -146,11 +146,14 @@ async fn and_an_unknown_error_is_no_refusal() {
         "outcomes: 5 cannot be recorded since",
     )
     .await;
-    let waiting_for = "SELECT count(*) FROM Instance WHERE WaitingFor LIKE '%malformed JSON%' AND UnrecordedCount = 5";
+    let (_, why) = get(address, "/readyz");
+    assert!(why.contains("malformed JSON"), "{why}");
+    let waiting_for = "SELECT count(*) FROM Instance WHERE WaitingFor LIKE 'outcomes: 5 cannot be recorded since %' AND UnrecordedCount = 5";
     site.wait_until(waiting_for, "1", SOON).await;
     insert_many(&site, 1);
     site.wait_until(
-        "SELECT WaitingFor LIKE 'instance %malformed JSON%' FROM Queue WHERE Status = 'queued'",
+        // The engine's words may hold what others wrote.
+        "SELECT WaitingFor LIKE 'instance %: outcomes: 5 cannot be recorded since %: see EventLog%' FROM Queue WHERE Status = 'queued'",
         "1",
         SOON,
     )
