@@ -80,13 +80,14 @@ GO
 -- of the caller alone, before anything of the caller's query is looked at.
 --
 -- What such a function reads is a view, because on Babelfish it reads with the rights of the caller;
--- there TOP is the barrier.
+-- there TOP is the barrier. READCOMMITTED: a writer that looks in a serializable transaction keeps no lock
+-- that the service would wait for.
 IF SERVERPROPERTY(N'Babelfish') IS NULL
 BEGIN
     EXEC (N'CREATE VIEW sendport.OwnAlertStatus AS
-            SELECT * FROM sendport.AlertStatus WHERE CreatedBy = SUSER_SNAME()');
+            SELECT * FROM sendport.AlertStatus WITH (READCOMMITTED) WHERE CreatedBy = SUSER_SNAME()');
     EXEC (N'CREATE VIEW sendport.OwnDelivery AS
-            SELECT * FROM sendport.Delivery WHERE CreatedBy = SUSER_SNAME()');
+            SELECT * FROM sendport.Delivery WITH (READCOMMITTED) WHERE CreatedBy = SUSER_SNAME()');
 END
 ELSE
 BEGIN
