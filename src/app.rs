@@ -24,6 +24,7 @@ use crate::store::StoreError;
 pub use crate::dispatcher::{Preview, PreviewCopy, PreviewReader};
 pub use crate::ldap::{Directory, LdapError, Person};
 pub use crate::smime::Protection;
+pub use crate::spool::Spool;
 pub use crate::template::{ChangeKind, VERB as RENDER_WORKER, render_worker};
 pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,

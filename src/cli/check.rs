@@ -11,7 +11,6 @@ use crate::domain::{ExpiringCertificate, TemplateRow};
 use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
 use crate::relay::Relay;
 use crate::replies::ReplyTable;
-use crate::spool::Spool;
 use crate::store::FixedRoleMember;
 
 /// Looks at everything that may be wrong and prints a line for each: ok, note or FAIL.
@@ -105,7 +104,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
         Findings::ok(&format!("send_port.{port}.delivery_window"), state);
     }
     check_replies(config, findings);
-    match Spool::try_folder(&config.service.state_folder) {
+    match app::Spool::try_folder(&config.service.state_folder) {
         Ok(()) => Findings::ok("service.state_folder", "it can be written"),
         Err(error) => findings.fail("service.state_folder", Failure::Config(error.to_string())),
     }

@@ -6,6 +6,7 @@ use crate::relay::watch::SubmissionClass;
 use crate::replies::ReplyTable;
 
 /// What a report says about the relay's health.
+#[derive(Clone, Copy)]
 pub(super) enum Verdict<'r> {
     Well,
     Fault(Fault, &'r Reply),

@@ -3,6 +3,7 @@
 mod handover;
 mod in_step;
 #[cfg(test)]
+#[path = "tests/reply_streams.rs"]
 mod reply_streams;
 
 use std::time::Duration;
