@@ -270,6 +270,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelaySignIn TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Template TO sendport_writer;
