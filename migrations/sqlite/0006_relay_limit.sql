@@ -12,7 +12,7 @@ CREATE TABLE RelayLimit (
 -- Relays that refuse everything because a limit is reached. Of all instances the one that moves
 -- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
 CREATE TABLE RelayThrottle (
-    Relay       TEXT NOT NULL PRIMARY KEY,
+    Relay       TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
     ThrottledAt TEXT NOT NULL,
     WaitSeconds INTEGER NOT NULL,
     RetryAt     TEXT NOT NULL,
