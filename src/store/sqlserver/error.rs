@@ -32,7 +32,9 @@ pub(super) fn is_lock_timeout(error: &StoreError) -> bool {
     use std::error::Error as _;
     let cause = error.source().and_then(|e| e.downcast_ref::<Error>());
     cause.is_some_and(|error| match error {
-        Error::Server(e) if e.code() == known_errors::UNMAPPED => e.message().contains("lock timeout"),
+        Error::Server(e) if e.code() == known_errors::UNMAPPED => {
+            e.message().contains("lock timeout")
+        }
         Error::Server(e) => e.code() == 1222,
         _ => false,
     })

@@ -322,10 +322,7 @@ mod tests {
         let longest = "x".repeat(LONGEST_TEXT);
         assert_eq!(fit_long(&longest), longest);
         let cut = fit_long(&"🚨'".repeat(100_000));
-        assert!(
-            cut.ends_with("\u{e027}🚨 [cut off here, of 200000 characters]"),
-            "{cut}"
-        );
+        assert!(cut.ends_with("🚨\u{e027} [cut off here, of 200000 characters]"));
         assert!(fits(&cut));
         assert!(cut.encode_utf16().count() * 2 <= 65_535);
     }
