@@ -211,9 +211,20 @@ impl Journal {
         Ok(())
     }
 
+    /// Nothing in the file counts any more: on a full disk its room is for what comes.
+    fn start_over(&mut self) -> io::Result<()> {
+        self.heir = self.heir.take().or(self.owner.take());
+        self.file.set_len(0)?;
+        (self.length, self.torn) = (0, false);
+        self.hand_over()
+    }
+
     /// Whether files can be written in the folder. The new file takes the place of the old one when
     /// all of it is on the disk.
     pub(super) fn write_anew(&mut self) -> io::Result<()> {
+        if self.live.is_empty() {
+            return self.start_over();
+        }
         let beside = self.path.with_extension("new");
         let mut text = Vec::new();
         if let Some(owner) = self.heir.as_ref().or(self.owner.as_ref()) {

@@ -120,14 +120,16 @@ async fn a_full_one_while_it_works_and_at_the_start() {
     assert_eq!(sink.received(), inserted);
 
     disk.fill();
-    insert_many(&site, 2);
+    // More than the pages have room for that files of the last run gave back.
+    insert_many(&site, 50);
     let service = site.run();
     let told = "SELECT count(*) FROM Instance WHERE StoppedAt IS NULL AND WaitingFor LIKE 'the state folder %'";
     site.wait_until(told, "1", SOON).await;
     wait_for(site.health_address().await, "/readyz", 503, "No space left").await;
-    assert_eq!(sink.received(), inserted);
+    let before = sink.received();
+    assert!(before < inserted + 50, "{before} of {}", inserted + 50);
     disk.make_room();
-    wait_for_relayed(&site, u32::try_from(inserted + 2).expect("few")).await;
+    wait_for_relayed(&site, u32::try_from(inserted + 50).expect("few")).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
     sink.stop().await;
 }
