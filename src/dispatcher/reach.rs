@@ -1,11 +1,33 @@
 //! What a transaction says about one of its recipients: the reply that decides, or that the
 //! relay did not get round to it.
 
-use crate::domain::{Command, Reply, SubmissionEnd, SubmissionReport};
+use std::collections::HashSet;
+
+use crate::domain::{Command, ForwardPath, Limit, Reply, SubmissionEnd, SubmissionReport};
 use crate::replies::ReplyTable;
 
 /// A key of the table of replies.
 const TOO_MANY_RECIPIENTS: &str = "too-many-recipients";
+
+/// At which of `carried` the connection ended, with 421 or without a word. What was accepted
+/// before, or not answered, belongs into another transaction: it is not why it ended. `None`
+/// where it did not end so, or for a limit, which is a matter of the relay.
+pub(super) fn ended_at(
+    report: &SubmissionReport,
+    carried: &[ForwardPath],
+    replies: &ReplyTable,
+) -> Option<u32> {
+    let last = report.replies.last()?;
+    let among_them = report.end == SubmissionEnd::Broken && last.reply.command == Command::Rcpt;
+    let limit = replies.limit(&last.reply);
+    if !among_them || matches!(limit, Some(Limit::Connections | Limit::Rate)) {
+        return None;
+    }
+    let answered: HashSet<u32> = report.replies.iter().filter_map(|it| it.ordinal).collect();
+    let mut unanswered = carried.iter().map(|path| path.ordinal);
+    last.ordinal
+        .or_else(|| unanswered.find(|ordinal| !answered.contains(ordinal)))
+}
 
 /// The relay took the message for others and wanted no more recipients with it (RFC 5321
 /// section 4.5.3.1.10), or ended the connection after it had refused others for good: for too

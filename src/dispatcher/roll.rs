@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use super::reach::{deciding_reply, is_at_work, was_left_out};
+use super::reach::{deciding_reply, ended_at, is_at_work, was_left_out};
 use crate::domain::{
     Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Decision, Disposition,
     ForwardPath, InDoubt, Limit, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
@@ -190,6 +190,7 @@ impl Roll {
         report: &SubmissionReport,
         rules: &Rules<'_>,
     ) {
+        let ended_at = ended_at(report, carried, rules.replies);
         let carried: HashSet<u32> = carried.iter().map(|path| path.ordinal).collect();
         let of_recipients: HashMap<u32, &Reply> = report
             .replies
@@ -201,7 +202,9 @@ impl Roll {
             let ordinal = entry.recipient.ordinal;
             if carried.contains(&ordinal) {
                 let own = of_recipients.get(&ordinal).copied();
-                entry.take_part(relay, report, own, rules);
+                let taken = own.is_none_or(Reply::is_success);
+                let elsewhere = taken && ended_at.is_some_and(|at| at != ordinal);
+                entry.take_part(relay, report, (own, elsewhere), rules);
             } else if entry.recipient.status == due {
                 entry.queue_again();
             }
@@ -357,13 +360,13 @@ impl Entry {
         &mut self,
         relay: &str,
         report: &SubmissionReport,
-        own: Option<&Reply>,
+        (own, ended_elsewhere): (Option<&Reply>, bool),
         rules: &Rules<'_>,
     ) {
         let reply = deciding_reply(report, own);
         self.tried = true;
         self.relay = Some(relay.to_owned());
-        if was_left_out(report, own, rules.replies) {
+        if ended_elsewhere || was_left_out(report, own, rules.replies) {
             self.queue_again();
             self.explanation = key(rules.replies, &reply);
             self.reply = Some(reply);

@@ -137,12 +137,18 @@ fn a_421_in_the_middle_leaves_earlier_replies_standing_and_the_rest_waiting() {
         SubmissionEnd::Broken,
     );
     let expected = [
-        (0, RecipientStatus::Delayed),
+        (0, RecipientStatus::Queued),
         (1, RecipientStatus::Delayed),
         (2, RecipientStatus::Delayed),
-        (3, RecipientStatus::Delayed),
+        (3, RecipientStatus::Queued),
     ];
     assert_eq!(statuses(&decision), expected);
+    let spent: Vec<_> = decision
+        .recipients
+        .iter()
+        .map(|r| r.attempt_count)
+        .collect();
+    assert_eq!(spent, [0, 1, 1, 0], "only of those that were answered so");
     assert_eq!(decision.recipients[1].reply.as_ref().unwrap().code, 450);
     assert_eq!(decision.recipients[3].reply.as_ref().unwrap().code, 421);
     assert_eq!(
@@ -150,6 +156,44 @@ fn a_421_in_the_middle_leaves_earlier_replies_standing_and_the_rest_waiting() {
         Some("service-closing")
     );
     assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
+}
+
+/// The relay takes two of four at a time and then ends the connection: nobody but the third may be
+/// why.
+#[test]
+fn who_was_accepted_before_the_connection_ended_never_fails_for_it() {
+    let accepted = || {
+        vec![
+            reply(None, Command::Mail, 250, "ok"),
+            reply(Some(0), Command::Rcpt, 250, "ok"),
+            reply(Some(1), Command::Rcpt, 250, "ok"),
+        ]
+    };
+    let mut goodbye = accepted();
+    goodbye.push(reply(Some(2), Command::Rcpt, 421, "closing"));
+    let mut closed = accepted();
+    closed.push(reply(
+        None,
+        Command::Rcpt,
+        0,
+        "the server closed the connection",
+    ));
+    for replies in [goodbye, closed] {
+        let decision = decision(
+            &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
+            "[send_port.p.retry]\nattempts = 1",
+            replies,
+            SubmissionEnd::Broken,
+        );
+        let expected = [
+            (0, RecipientStatus::Queued),
+            (1, RecipientStatus::Queued),
+            (2, RecipientStatus::Failed),
+            (3, RecipientStatus::Queued),
+        ];
+        assert_eq!(statuses(&decision), expected);
+        assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
+    }
 }
 
 #[test]
@@ -537,7 +581,7 @@ fn limited_reports() -> [SubmissionReport; 4] {
 fn at_the_final_dot(to_the_first: u16) -> Vec<CommandReply> {
     vec![
         reply(None, Command::Mail, 250, "ok"),
-        reply(Some(0), Command::Rcpt, to_the_first, "said"),
+        reply(Some(0), Command::Rcpt, to_the_first, "user unknown"),
         reply(Some(1), Command::Rcpt, 250, "ok"),
         reply(None, Command::Data, 354, "go"),
         reply(None, Command::EndOfData, 432, THREADS),

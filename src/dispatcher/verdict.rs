@@ -119,7 +119,20 @@ pub(super) fn submitted<'r>(
         accepted: report.is_accepted(),
         refusal: refusal.or(few.map(|_| (Limit::Recipients, ""))),
         recipients: few.unwrap_or(0),
+        ended_behind: ended_behind(report),
     }
+}
+
+/// How many recipients were accepted when the connection ended among them, with 421 or without
+/// a word.
+fn ended_behind(report: &SubmissionReport) -> Option<u32> {
+    let last = &report.replies.last()?.reply;
+    let of_this_one = report.replies.iter().rev();
+    let of_this_one = of_this_one.take_while(|said| !is_mail(&said.reply));
+    let accepted = of_this_one.filter(|said| said.ordinal.is_some() && said.reply.is_success());
+    let accepted = u32::try_from(accepted.count()).unwrap_or(u32::MAX);
+    let among_them = report.end == SubmissionEnd::Broken && last.command == Command::Rcpt;
+    (among_them && accepted > 0).then_some(accepted)
 }
 
 /// Transactions that reached MAIL at a server.

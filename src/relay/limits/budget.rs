@@ -21,6 +21,10 @@ const TRY_UNDER_WAY: Duration = Duration::from_millis(200);
 /// A server that took few recipients at a time is asked for more after this.
 const RECIPIENTS_FORGOTTEN: Duration = Duration::from_secs(3600);
 
+/// Two connections that ended behind the same number of recipients have the same cause, unless
+/// they lie further apart. Longer than a retry delay usually is.
+const SAME_CAUSE: Duration = Duration::from_secs(3 * 3600);
+
 /// The right to submit one message. Given back with [`Budget::end`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
@@ -38,6 +42,8 @@ pub(super) struct Ended<'r> {
     pub(super) accepted: bool,
     /// It said "slower".
     pub(super) refusal: Option<Refusal<'r>>,
+    /// Recipients that were accepted when the connection ended among them.
+    pub(super) ended_behind: Option<u32>,
 }
 
 /// A reply that means "slower".
@@ -78,6 +84,8 @@ pub(super) struct Budget {
     /// It refused a connection, not a transaction: as many as are open are taken.
     refuses_connections: bool,
     recipients: Option<(u32, Instant)>,
+    /// Behind how many recipients a connection ended last, and when.
+    ended_behind: Option<(u32, Instant)>,
 }
 
 impl Budget {
@@ -94,6 +102,7 @@ impl Budget {
             worked: 0,
             refuses_connections: false,
             recipients: None,
+            ended_behind: None,
             limits,
         }
     }
@@ -311,6 +320,9 @@ impl Budget {
     pub(super) fn end(&mut self, now: Instant, ticket: Ticket, ended: &Ended<'_>) {
         let accepted = ended.accepted;
         self.messages.end(now, ended.sent, accepted);
+        if let Some(recipients) = ended.ended_behind {
+            self.connection_ended_behind(now, ticket, recipients);
+        }
         match &ended.refusal {
             None => {}
             Some(refusal) if refusal.limit == Limit::Rate => {
@@ -325,6 +337,19 @@ impl Budget {
         self.settle_connections(now, ticket, accepted);
         if accepted {
             self.rate_is_not_nothing(now);
+        }
+    }
+
+    /// Where it happens twice at the same position, one after the other, the server takes no more
+    /// recipients at a time. A server that shuts down ends connections once, or anywhere.
+    fn connection_ended_behind(&mut self, now: Instant, ticket: Ticket, recipients: u32) {
+        let before = self.ended_behind.replace((recipients, now));
+        let again = before.is_some_and(|(same, at)| {
+            let apart = now.saturating_duration_since(at);
+            same == recipients && ticket.begun >= at && apart < SAME_CAUSE
+        });
+        if again {
+            self.recipients = Some((recipients, now));
         }
     }
 

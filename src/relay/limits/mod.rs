@@ -81,6 +81,8 @@ pub struct Submitted<'r> {
     pub refusal: Option<(Limit, &'r str)>,
     /// Recipients that were accepted in the transaction that had too many.
     pub recipients: u32,
+    /// Recipients that were accepted when the connection ended among them.
+    pub ended_behind: Option<u32>,
 }
 
 /// What the outside sees of the limits.
@@ -317,6 +319,7 @@ impl Limiter {
             sent: submitted.transactions,
             accepted: submitted.accepted,
             refusal: submitted.refusal.map(refusal),
+            ended_behind: submitted.ended_behind,
         };
         let now = self.now();
         self.budget().end(now, ticket, &ended);

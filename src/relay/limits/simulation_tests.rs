@@ -129,6 +129,7 @@ impl Instance {
                 sent: 1,
                 accepted: message.accepted,
                 refusal,
+                ended_behind: None,
             };
             self.budget.end(now, message.ticket, &ended);
         }
@@ -388,4 +389,45 @@ fn connections_that_are_learned_are_exceeded_once_a_step_and_shared_by_all() {
             "each has its part"
         );
     }
+}
+
+/// Ends a transaction that began at `begun` behind so many accepted recipients.
+fn end_behind(budget: &mut Budget, begun: Instant, now: Instant, recipients: u32) {
+    let ticket = budget.begin(begun, 0).expect("room");
+    let ended = Ended {
+        sent: 1,
+        ended_behind: Some(recipients),
+        ..Ended::default()
+    };
+    budget.end(now, ticket, &ended);
+}
+
+#[test]
+fn a_connection_that_ends_twice_behind_the_same_recipients_tells_how_many_there_may_be() {
+    let mut budget = Budget::new(Limits::of_each(10));
+    let start = Instant::now();
+    end_behind(&mut budget, start, start + TICK, 100);
+    assert_eq!(budget.recipients(), None, "once says nothing");
+    end_behind(&mut budget, start + MINUTE, start + MINUTE, 100);
+    assert_eq!(budget.recipients(), Some(100));
+    budget.tick(start + MINUTE * 62);
+    assert_eq!(budget.recipients(), None, "more are tried");
+    let later = start + MINUTE * 63;
+    end_behind(&mut budget, later, later, 100);
+    assert_eq!(budget.recipients(), Some(100), "it is known already");
+}
+
+#[test]
+fn a_server_that_shuts_down_says_nothing_of_recipients() {
+    let mut budget = Budget::new(Limits::of_each(10));
+    let start = Instant::now();
+    for _ in 0..3 {
+        end_behind(&mut budget, start, start + TICK, 7);
+    }
+    assert_eq!(budget.recipients(), None, "many connections, one end");
+    end_behind(&mut budget, start + MINUTE, start + MINUTE, 8);
+    assert_eq!(budget.recipients(), None, "another position");
+    let next_day = start + MINUTE * 60 * 24;
+    end_behind(&mut budget, next_day, next_day, 8);
+    assert_eq!(budget.recipients(), None, "another cause");
 }
