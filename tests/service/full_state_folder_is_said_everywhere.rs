@@ -17,6 +17,7 @@ struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `None`, said in a line, where this machine lets nobody mount.
+    #[expect(clippy::print_stderr, reason = "what did not run has to be seen")]
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mount = |command: &mut Command| command.status().is_ok_and(|status| status.success());

@@ -22,6 +22,10 @@ fn run_sql(site: &Site, sql: &str) {
     site.database().execute_batch(sql).expect(sql);
 }
 
+fn status_of_7(site: &Site) -> String {
+    site.value("SELECT Status FROM AlertState WHERE AlertId = 7")
+}
+
 fn spool_of(site: &Site) -> String {
     std::fs::read_to_string(site.path("sendport-state/spool-1.jsonl")).expect("the spool")
 }
@@ -58,14 +62,9 @@ async fn over_a_restart_until_the_database_takes_it() {
     );
 
     assert_eq!(service.stop(), Some(5), "{}", site.log());
-    assert!(
-        spool_of(&site).contains("\"outcome\""),
-        "the fact stays here"
-    );
-    assert_eq!(
-        site.value("SELECT Status FROM AlertState WHERE AlertId = 7"),
-        "sending"
-    );
+    let spool = spool_of(&site);
+    assert!(spool.contains("\"outcome\""), "the fact stays here");
+    assert_eq!(status_of_7(&site), "sending");
 
     let service = site.run();
     insert_many(&site, 1);
@@ -75,10 +74,7 @@ async fn over_a_restart_until_the_database_takes_it() {
         "SELECT max(LeaseUntil) < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-8 seconds')
                           FROM Instance WHERE StoppedAt IS NOT NULL";
     site.wait_until(lease_of_first, "1", SOON).await;
-    assert_eq!(
-        site.value("SELECT Status FROM AlertState WHERE AlertId = 7"),
-        "sending"
-    );
+    assert_eq!(status_of_7(&site), "sending");
     let address = site.health_address().await;
     wait_for(
         address,
