@@ -146,14 +146,15 @@ impl Database {
             Self::Sqlite { file } => sqlite(file, statement),
             Self::TSql { .. } => {
                 // A server that says an error has done nothing: a deadlock, for example.
+                let mut last = String::new();
                 for _ in 0..5 {
                     match tsql::run(&self.connection(None), statement).await {
                         Ok(answer) => return answer,
-                        Err(error) => eprintln!("{statement:.60}: {error}"),
+                        Err(error) => last = error,
                     }
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                panic!("{statement}: it failed five times");
+                panic!("{statement}: it failed five times: {last}");
             }
         }
     }

@@ -30,6 +30,23 @@ fn spool_of(site: &Site) -> String {
     std::fs::read_to_string(site.path("sendport-state/spool-1.jsonl")).expect("the spool")
 }
 
+/// By `/readyz`, in the database and by `status`.
+async fn is_shown(site: &Site, address: std::net::SocketAddr) {
+    let (_, why) = get(address, "/readyz");
+    assert!(why.contains("refused by a rule of this site"), "{why}");
+    let events =
+        "SELECT AlertId || ' ' || Severity FROM EventLog WHERE EventType = 'outcome-not-recorded'";
+    site.wait_until(events, "7 error", SOON).await;
+    let waiting_for = "SELECT Depth || ' ' || coalesce(WaitingFor, '') LIKE '1 1 outcomes not recorded by instance %'
+                       FROM Queue WHERE Status = 'sending'";
+    site.wait_until(waiting_for, "1", SOON).await;
+    let status = text(&site.sendport(&["status"]));
+    assert!(
+        status.contains("could not record 1 outcomes since"),
+        "{status}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_restart_until_the_database_takes_it() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -47,19 +64,7 @@ async fn over_a_restart_until_the_database_takes_it() {
         "outcomes: 1 cannot be recorded since",
     )
     .await;
-    let (_, why) = get(address, "/readyz");
-    assert!(why.contains("refused by a rule of this site"), "{why}");
-    let events =
-        "SELECT AlertId || ' ' || Severity FROM EventLog WHERE EventType = 'outcome-not-recorded'";
-    site.wait_until(events, "7 error", SOON).await;
-    let waiting_for = "SELECT Depth || ' ' || coalesce(WaitingFor, '') LIKE '1 1 outcomes not recorded by instance %'
-                       FROM Queue WHERE Status = 'sending'";
-    site.wait_until(waiting_for, "1", SOON).await;
-    let status = text(&site.sendport(&["status"]));
-    assert!(
-        status.contains("could not record 1 outcomes since"),
-        "{status}"
-    );
+    is_shown(&site, address).await;
 
     assert_eq!(service.stop(), Some(5), "{}", site.log());
     let spool = spool_of(&site);
