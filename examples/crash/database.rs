@@ -140,7 +140,6 @@ impl Database {
         Some(connection)
     }
 
-    #[expect(clippy::print_stderr, reason = "says why a statement is run again")]
     async fn run(&self, statement: &str) -> Option<String> {
         match self {
             Self::Sqlite { file } => sqlite(file, statement),
