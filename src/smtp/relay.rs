@@ -490,7 +490,7 @@ fn secret_of(relay: &str, credentials: &Credentials) -> String {
 }
 
 /// What needs no connection to be answered: a message or a sender that cannot be put on the
-/// wire, or not one recipient that can.
+/// wire, or recipients of which not one can. A trial may have none.
 fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Done> {
     if let Some(reply) = refused_here::refuse_locally(envelope, message) {
         let ordinal = None;
@@ -503,5 +503,5 @@ fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Don
         })
     };
     let refused: Option<Vec<_>> = envelope.forward_paths.iter().map(refuse).collect();
-    refused.map(Done::answered)
+    refused.filter(|all| !all.is_empty()).map(Done::answered)
 }

@@ -17,7 +17,7 @@ use sendport::store::{SchemaState, Store};
 
 use crate::fixture::Fixture;
 use crate::harness::{self, trial};
-use crate::tsql::{configured, rows, run, run_all};
+use crate::tsql::{configured, failing, rows, run, run_all};
 
 /// The columns that hold a time, by table.
 const TIMES: &[(&str, &[&str])] = &[
@@ -109,21 +109,15 @@ impl SqlServerFixture {
                       WHERE TABLE_SCHEMA = 'sendport' AND TABLE_TYPE = 'BASE TABLE' \
                       AND TABLE_NAME <> 'SchemaVersion' AND TABLE_NAME NOT LIKE '@%'";
         let tables = rows(&own, tables).await.expect("the tables");
-        let mut left: Vec<_> = tables.into_iter().flatten().collect();
+        let delete = |table: String| format!("DELETE FROM sendport.{table}");
+        let mut left: Vec<_> = tables.into_iter().flatten().map(delete).collect();
         // What others refer to goes once they are gone.
         while !left.is_empty() {
             let before = left.len();
-            let mut refused = Vec::new();
-            for table in left {
-                let delete = format!("DELETE FROM sendport.{table}");
-                if run(&own, &delete).await.is_err() {
-                    refused.push(table);
-                }
-            }
-            if refused.len() == before {
+            left = failing(&own, left).await.expect("connect");
+            if left.len() == before {
                 return false;
             }
-            left = refused;
         }
         let state = self.another().await.schema_state().await;
         matches!(state, Ok(SchemaState::Current(_)))

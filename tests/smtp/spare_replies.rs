@@ -218,3 +218,68 @@ async fn a_refusal_stands_only_where_rset_is_answered_in_step() {
     relay.close().await;
     peer.finish().await;
 }
+
+/// A transaction by DATA, whose content is answered like this.
+fn answered(content: &str) -> Vec<Step> {
+    vec![
+        Expect("MAIL"),
+        send("250 ok"),
+        Expect("RCPT"),
+        send("250 ok"),
+        Expect("DATA"),
+        send("354 go"),
+        Content,
+        send(content),
+    ]
+}
+
+#[tokio::test]
+async fn what_comes_with_354_is_not_the_reply_to_the_content() {
+    for spare in ["550 5.1.1 no", "554 5.4.7 idle too long"] {
+        let with_spare = [
+            Expect("MAIL"),
+            send("250 ok"),
+            Expect("RCPT"),
+            send("250 ok"),
+            Expect("DATA"),
+            send(&format!("354 go\r\n{spare}")),
+            ClientGoes,
+        ];
+        let first = then(hello(&[]), with_spare);
+        let second = then(then(hello(&[]), answered("250 ok")), bye());
+        let peer = Peer::start(vec![first, second]).await;
+        let relay = relay(peer.address, SETTINGS);
+        let report = submit(&relay, &["a@example.test"]).await;
+        assert!(report.is_accepted(), "{report:?}");
+        relay.close().await;
+        peer.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn only_the_mail_system_takes_a_message() {
+    for other in ["221 2.0.0 bye", "220 ready", "214 help", "235 2.7.0 ok"] {
+        let script = then(then(hello(&[]), answered(other)), [ClientGoes]);
+        let peer = Peer::start(vec![script]).await;
+        let relay = relay(peer.address, SETTINGS);
+        let report = submit(&relay, &["a@example.test"]).await;
+        assert_eq!(report.end, SubmissionEnd::InDoubt, "{other}: {report:?}");
+        relay.close().await;
+        peer.finish().await;
+    }
+}
+
+/// It is in doubt once; from then on each reply is waited for, and the first one is the content's.
+#[tokio::test]
+async fn a_server_that_adds_to_each_reply_does_not_get_the_message_without_end() {
+    let added = "250 2.0.0 stored\r\n250 2.0.0 thank you";
+    let script = || then(then(hello(&[]), answered(added)), [ClientGoes]);
+    let peer = Peer::start(vec![script(), script()]).await;
+    let relay = relay(peer.address, SETTINGS);
+    let first = submit(&relay, &["a@example.test"]).await;
+    assert_eq!(first.end, SubmissionEnd::InDoubt, "{first:?}");
+    let second = submit(&relay, &["a@example.test"]).await;
+    assert!(second.is_accepted(), "{second:?}");
+    relay.close().await;
+    peer.finish().await;
+}

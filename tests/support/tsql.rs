@@ -54,6 +54,26 @@ pub(crate) async fn run_all(
     Ok(value)
 }
 
+/// Runs statements one after the other on one connection, and answers with those that failed.
+#[allow(dead_code, reason = "not every binary needs it")]
+pub(crate) async fn failing(
+    connection_string: &str,
+    statements: Vec<String>,
+) -> Result<Vec<String>, String> {
+    let mut client = connect(connection_string).await?;
+    let mut failed = Vec::new();
+    for statement in statements {
+        let done = match client.simple_query(&statement).await {
+            Ok(results) => results.into_results().await.map(drop),
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            failed.push(statement);
+        }
+    }
+    Ok(failed)
+}
+
 /// All rows of the last result set of a batch, as text.
 #[allow(dead_code, reason = "not every binary asks for more than one value")]
 pub(crate) async fn rows(connection_string: &str, batch: &str) -> Result<Vec<Vec<String>>, String> {

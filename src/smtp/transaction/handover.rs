@@ -22,9 +22,12 @@ impl Transaction<'_> {
         gate: &dyn FinalDotGate,
     ) -> Result<(), Ended> {
         let wait = Wait::new(self.waits.data_block, "timeout.data_block");
-        if form == Form::Bdat {
-            self.in_step().await?;
-            self.done.bdat = Bdat::Unanswered;
+        match form {
+            Form::Bdat => {
+                self.in_step(Command::Rcpt).await?;
+                self.done.bdat = Bdat::Unanswered;
+            }
+            Form::Data => self.in_step(Command::Data).await?,
         }
         let mut blocks = blocks(form, message.octets(), BLOCK);
         let mut last = blocks.next().unwrap_or_default();
@@ -52,10 +55,10 @@ impl Transaction<'_> {
         self.answer_to_content(unwritten).await
     }
 
-    /// Every reply to MAIL and RCPT is in, and no other one.
-    async fn in_step(&mut self) -> Result<(), Ended> {
+    /// Every reply up to that to `last` is in, and no other one.
+    async fn in_step(&mut self, last: Command) -> Result<(), Ended> {
         match self.session.stream.quiet().await {
-            Err(found @ NoReply::Unasked(_)) => Err(self.unasked(Command::Rcpt, found).await),
+            Err(found @ NoReply::Unasked(_)) => Err(self.unasked(last, found).await),
             // That the connection ended shows when it is written to.
             _ => Ok(()),
         }
@@ -96,7 +99,8 @@ impl Transaction<'_> {
     async fn alone(&mut self, reply: &Reply) -> Result<Result<(), NoReply>, Ended> {
         let offered = self.session.extensions.enhanced_status_codes;
         let of_another = match reply.code {
-            200..=299 => offered && is_about_an_address(reply),
+            // x5z is the mail system's (RFC 5321 section 4.2.1); 221 says goodbye.
+            200..=299 => reply.code / 10 != 25 || (offered && is_about_an_address(reply)),
             code => code < 400,
         };
         if of_another {
@@ -105,6 +109,14 @@ impl Transaction<'_> {
         }
         let behind = self.session.stream.quiet().await;
         match &behind {
+            // A server that adds to each reply would get the message again and again.
+            Err(NoReply::Unasked(more))
+                if self.session.careful
+                    && reply.is_success()
+                    && more.as_ref().is_none_or(|it| it.code < 400) =>
+            {
+                Ok(behind)
+            }
             Err(NoReply::Unasked(more)) if more.as_ref().is_none_or(|it| it.code != 421) => {
                 let what = "the content was answered more than once";
                 Err(self.misfit(Command::EndOfData, what.to_owned()))
