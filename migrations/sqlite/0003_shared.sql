@@ -10,6 +10,8 @@ ALTER TABLE Instance ADD COLUMN SharesOf INTEGER NOT NULL DEFAULT 1
 ALTER TABLE RelayState ADD COLUMN Connections INTEGER;
 ALTER TABLE RelayState ADD COLUMN MessageRate TEXT;
 ALTER TABLE RelayState ADD COLUMN SlowedBy TEXT;
+-- Most recipients of one transaction.
+ALTER TABLE RelayState ADD COLUMN MaxRecipients INTEGER;
 
 -- 'digest': made by the service to tell somebody of failures. Applications cannot write it.
 ALTER TABLE AlertState ADD COLUMN Origin TEXT NOT NULL DEFAULT 'application'
@@ -169,7 +171,8 @@ WITH Running AS (
            count(CASE WHEN Condition = 'paused' THEN 1 END) AS PausedCount,
            CASE WHEN count(Connections) = count(*) THEN sum(Connections) END AS Connections,
            CASE WHEN count(MessageRate) = count(*) THEN group_concat(MessageRate, ' + ') END AS MessageRate,
-           max(SlowedBy) AS SlowedBy
+           max(SlowedBy) AS SlowedBy,
+           min(MaxRecipients) AS MaxRecipients
     FROM Running GROUP BY Relay
 ), LatestSignIn AS (
     SELECT s.*, row_number() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.Secret) AS Place
@@ -177,7 +180,7 @@ WITH Running AS (
 )
 SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
        t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
-       t.Connections, t.MessageRate, t.SlowedBy,
+       t.Connections, t.MessageRate, t.SlowedBy, t.MaxRecipients,
        s.State AS SignIn, s.StateAt AS SignInAt,
        CASE s.State WHEN 'refused' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.RefusedAt, '+15 minutes')
                     WHEN 'trying' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.StateAt, '+5 minutes') END AS SignInRetryAt,

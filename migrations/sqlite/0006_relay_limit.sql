@@ -9,6 +9,19 @@ CREATE TABLE RelayLimit (
     CONSTRAINT CK_RelayLimit_Connections CHECK (Connections >= 0)
 ) STRICT, WITHOUT ROWID;
 
+-- How many recipients of one transaction a relay takes, where that was learned. PauseSeconds after
+-- LearnedAt it is twice as many, and after each further pause again twice as many; after eight
+-- pauses the row counts no more.
+CREATE TABLE RelayRecipients (
+    Relay        TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
+    Recipients   INTEGER NOT NULL,
+    PauseSeconds INTEGER NOT NULL,
+    LearnedAt    TEXT NOT NULL,
+    InstanceId   TEXT NOT NULL,
+    CONSTRAINT CK_RelayRecipients_Recipients CHECK (Recipients > 0),
+    CONSTRAINT CK_RelayRecipients_PauseSeconds CHECK (PauseSeconds > 0)
+) STRICT, WITHOUT ROWID;
+
 -- Relays that refuse everything because a limit is reached. Of all instances the one that moves
 -- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
 CREATE TABLE RelayThrottle (

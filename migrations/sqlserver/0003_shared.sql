@@ -13,6 +13,8 @@ GO
 ALTER TABLE sendport.RelayState ADD Connections int NULL;
 ALTER TABLE sendport.RelayState ADD MessageRate nvarchar(64) NULL;
 ALTER TABLE sendport.RelayState ADD SlowedBy nvarchar(max) NULL;
+-- Most recipients of one transaction.
+ALTER TABLE sendport.RelayState ADD MaxRecipients int NULL;
 GO
 -- 'digest': made by the service to tell somebody of failures. The view Alert does not have it, so
 -- that applications cannot write it.
@@ -204,7 +206,7 @@ GO
 CREATE VIEW sendport.Relay AS
 WITH Running AS (
     SELECT rs.InstanceId, rs.Relay, rs.Condition, rs.Since, rs.RetryAt, rs.Reply, rs.ExplanationKey,
-           rs.Connections, rs.MessageRate, rs.SlowedBy,
+           rs.Connections, rs.MessageRate, rs.SlowedBy, rs.MaxRecipients,
            ROW_NUMBER() OVER (PARTITION BY rs.Relay ORDER BY
                CASE rs.Condition WHEN N'paused' THEN 1 WHEN N'open' THEN 2 WHEN N'half_open' THEN 3 ELSE 4 END,
                rs.Since, rs.InstanceId) AS Place
@@ -219,7 +221,8 @@ WITH Running AS (
            SUM(CASE WHEN Condition = N'paused' THEN 1 ELSE 0 END) AS PausedCount,
            CASE WHEN COUNT(Connections) = COUNT(*) THEN SUM(Connections) END AS Connections,
            CASE WHEN COUNT(MessageRate) = COUNT(*) THEN STRING_AGG(CONVERT(nvarchar(max), MessageRate), N' + ') END AS MessageRate,
-           MAX(SlowedBy) AS SlowedBy
+           MAX(SlowedBy) AS SlowedBy,
+           MIN(MaxRecipients) AS MaxRecipients
     FROM Running GROUP BY Relay
 ), LatestSignIn AS (
     SELECT s.Relay, s.State, s.StateAt, s.RefusedAt, s.ReplyCode, s.EnhancedStatusCode, s.ReplyText,
@@ -228,7 +231,7 @@ WITH Running AS (
 )
 SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
        t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
-       t.Connections, t.MessageRate, t.SlowedBy,
+       t.Connections, t.MessageRate, t.SlowedBy, t.MaxRecipients,
        s.State AS SignIn, s.StateAt AS SignInAt,
        CASE s.State WHEN N'refused' THEN DATEADD(minute, 15, s.RefusedAt)
                     WHEN N'trying' THEN DATEADD(minute, 5, s.StateAt) END AS SignInRetryAt,

@@ -16,6 +16,23 @@ GO
 GRANT SELECT ON sendport.RelayLimit TO sendport_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_service;
 GO
+-- How many recipients of one transaction a relay takes, where that was learned. PauseSeconds after
+-- LearnedAt it is twice as many, and after each further pause again twice as many; after eight
+-- pauses the row counts no more.
+CREATE TABLE sendport.RelayRecipients (
+    Relay        nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Recipients   int NOT NULL,
+    PauseSeconds int NOT NULL,
+    LearnedAt    datetime2(3) NOT NULL,
+    InstanceId   uniqueidentifier NOT NULL,
+    CONSTRAINT PK_RelayRecipients PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayRecipients_Recipients CHECK (Recipients > 0),
+    CONSTRAINT CK_RelayRecipients_PauseSeconds CHECK (PauseSeconds > 0)
+);
+GO
+GRANT SELECT ON sendport.RelayRecipients TO sendport_reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipients TO sendport_service;
+GO
 -- Relays that refuse everything because a limit is reached. Of all instances the one that moves
 -- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
 CREATE TABLE sendport.RelayThrottle (

@@ -268,6 +268,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Queue TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipients TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelaySignIn TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_writer;

@@ -413,6 +413,7 @@ impl RelayBoard {
                 explanation: circuit.explanation().map(str::to_owned),
                 connections: Some(limits.connections),
                 message_rate: limits.message_rate,
+                max_recipients: limits.recipients,
                 slowed_by: limits.slowed_by,
             }
         };

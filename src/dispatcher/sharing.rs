@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::board::RelayBoard;
 use super::news::{News, in_use_again, throttled};
 use super::seat::{NoTurn, Seat};
-use crate::domain::{LearnedLimit, LimitFinding, ProbeTurn, Standing, ThrottledRelay};
+use crate::domain::{
+    LearnedLimit, LearnedRecipients, LimitFinding, ProbeTurn, Standing, ThrottledRelay,
+};
 
 /// How long a probe waits for a database that does not answer.
 const STORE_WAIT: Duration = Duration::from_secs(5);
@@ -50,6 +52,30 @@ impl RelayBoard {
         for (name, seat) in &self.seats {
             let limit = learned.iter().find(|limit| limit.relay == *name);
             seat.limiter().agree(standing, limit, settles);
+        }
+    }
+
+    /// What was learned of the recipients of one transaction that other instances do not know
+    /// yet, by relay.
+    pub fn recipients_findings(&self) -> Vec<(String, LearnedRecipients)> {
+        let finding = |(name, seat): (&String, &Seat)| {
+            Some((name.clone(), seat.limiter().recipients_finding()?))
+        };
+        self.seats.iter().filter_map(finding).collect()
+    }
+
+    /// Other instances can read it now.
+    pub fn recipients_told(&self, relay: &str, finding: &LearnedRecipients) {
+        if let Some(seat) = self.seats.get(relay) {
+            seat.limiter().recipients_told(finding);
+        }
+    }
+
+    /// Keeps to what all instances know of the recipients of one transaction, by relay.
+    pub fn agree_on_recipients(&self, learned: &[(String, LearnedRecipients)]) {
+        for (name, seat) in &self.seats {
+            let known = learned.iter().find(|(relay, _)| relay == name);
+            seat.limiter().agree_on_recipients(known.map(|(_, it)| it));
         }
     }
 

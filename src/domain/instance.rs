@@ -94,7 +94,10 @@ pub struct RelayState {
     pub connections: Option<u32>,
     /// Most messages that this instance may submit now, `15/min`; `None`: no limit.
     pub message_rate: Option<String>,
-    /// Why these are lower than its share of what is configured: what the relay said.
+    /// Most recipients of one transaction now, configured or learned; `None`: no limit.
+    pub max_recipients: Option<u32>,
+    /// Why connections or messages are fewer than its share of what is configured: what the relay
+    /// said.
     pub slowed_by: Option<String>,
 }
 
@@ -165,6 +168,45 @@ pub struct LimitFinding {
     pub is: Option<u32>,
     /// The refusal that it was learned from.
     pub said: String,
+}
+
+/// How many recipients of one transaction a relay takes, where that was learned
+/// (`RelayRecipients`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LearnedRecipients {
+    /// So many were accepted before it ended the connection, or wanted no more; at least 1.
+    pub recipients: u32,
+    /// So long it is kept to. Then twice as many are asked for, and after each further pause
+    /// twice as many again. Full seconds.
+    pub pause: Duration,
+    /// How long ago it was learned, or found to be so still, by the database's clock.
+    pub learned_for: Duration,
+}
+
+impl LearnedRecipients {
+    /// How long a number is kept to that is new.
+    pub const FIRST_PAUSE: Duration = Duration::from_secs(3600);
+
+    /// Pauses double up to this.
+    const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+    /// After so many pauses the number is forgotten.
+    const PAUSES: u128 = 8;
+
+    /// How long it is kept to where it was found to be so still.
+    pub fn longer_pause(pause: Duration) -> Duration {
+        (pause * 2).clamp(Self::FIRST_PAUSE, Self::LONGEST_PAUSE)
+    }
+
+    /// Most recipients of one transaction now; `None`: it is forgotten.
+    pub fn most(self) -> Option<u32> {
+        let pause = self.pause.as_millis().max(1);
+        let pauses = self.learned_for.as_millis() / pause;
+        let steps = u32::try_from(pauses)
+            .ok()
+            .filter(|_| pauses < Self::PAUSES)?;
+        Some(self.recipients.max(1).saturating_mul(1 << steps))
+    }
 }
 
 #[cfg(test)]

@@ -75,8 +75,25 @@ impl Shares {
         }
         let learned = store.learned_limits().await?;
         board.agree(standing, &learned, self.settles);
+        self.agree_on_recipients(store, board).await?;
         agree_on_throttles(store, board).await?;
         Ok(standing)
+    }
+
+    /// Tells how many recipients relays take at a time, and asks what others found out of it.
+    async fn agree_on_recipients(
+        &self,
+        store: &dyn Store,
+        board: &RelayBoard,
+    ) -> Result<(), StoreError> {
+        for (relay, finding) in board.recipients_findings() {
+            store
+                .note_recipients(self.instance, &relay, &finding)
+                .await?;
+            board.recipients_told(&relay, &finding);
+        }
+        board.agree_on_recipients(&store.learned_recipients().await?);
+        Ok(())
     }
 }
 

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    InstanceId, LearnedLimit, LimitFinding, SignInKey, SignInTurn, SignInVerdict, Standing,
+    InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, SignInKey, SignInTurn,
+    SignInVerdict, Standing,
 };
 
 /// A sign-in that nobody told the end of is taken for dead after this.
@@ -43,6 +44,20 @@ pub trait Coordination: Send + Sync {
         relay: &str,
         finding: &LimitFinding,
     ) -> Result<bool, StoreError>;
+
+    /// How many recipients of one transaction relays were learned to take (`RelayRecipients`), by
+    /// the name of the relay; also what is forgotten by now ([`LearnedRecipients::most`]).
+    async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError>;
+
+    /// Writes down how many recipients of one transaction `instance` found `relay` to take: learned
+    /// now, whatever [`LearnedRecipients::learned_for`] says. The last one that says so counts: two
+    /// that found the same write the same.
+    async fn note_recipients(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        finding: &LearnedRecipients,
+    ) -> Result<(), StoreError>;
 
     /// Asks whether a secret may be tried now, and if nobody tried it before, notes that
     /// `instance` does: of any number that ask at the same time one gets

@@ -1,9 +1,10 @@
-//! How many connections a relay takes is learned by all instances together.
+//! How many connections a relay takes, and how many recipients at a time, is learned by all
+//! instances together.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{InstanceId, LimitFinding};
+use sendport::domain::{InstanceId, LearnedRecipients, LimitFinding};
 use sendport::store::Store;
 
 use crate::fixture::*;
@@ -75,4 +76,59 @@ pub(crate) async fn of_many_that_found_the_same_one_counts(f: &dyn Fixture) {
         assert_eq!(noted.iter().filter(|noted| **noted).count(), 1, "{was:?}");
     }
     assert_eq!(known(&here).await, [("mail".to_owned(), 3)]);
+}
+
+pub(crate) async fn how_many_recipients_one_found_all_know(f: &dyn Fixture) {
+    let here = f.fresh().await;
+    let there = f.another().await;
+    let (a, b) = (instance(&here, "a").await, instance(&there, "b").await);
+    let found = |recipients, minutes_kept| LearnedRecipients {
+        recipients,
+        pause: minutes(minutes_kept),
+        learned_for: Duration::ZERO,
+    };
+    let read = here.learned_recipients().await;
+    assert_eq!(read.expect("learned recipients"), []);
+    for (store, by, relay, finding) in [
+        (&here, a, "mail", found(100, 60)),
+        (&here, a, "backup", found(7, 60)),
+        (&there, b, "mail", found(100, 120)),
+    ] {
+        let noted = store.note_recipients(by, relay, &finding).await;
+        noted.expect("note recipients");
+    }
+    f.advance(minutes(119)).await;
+    let known = here.learned_recipients().await;
+    let mut known = known.expect("learned recipients");
+    known.sort_by(|(one, _), (other, _)| other.cmp(one));
+    let [(mail, of_mail), (backup, of_backup)] = &known[..] else {
+        panic!("one row a relay: {known:?}");
+    };
+    assert_eq!((&**mail, of_mail.pause), ("mail", minutes(120)));
+    assert_eq!(of_mail.most(), Some(100), "the last one counts");
+    let off = of_mail.learned_for.abs_diff(minutes(119));
+    assert!(off < Duration::from_secs(20), "{off:?}");
+    assert_eq!((&**backup, of_backup.most()), ("backup", Some(14)));
+    let by_b = format!("Relay = 'mail' AND InstanceId = '{}'", b.0);
+    assert_eq!(f.rows("RelayRecipients", &by_b).await, 1, "who found out");
+}
+
+pub(crate) async fn two_that_found_the_same_recipients_make_one_row(f: &dyn Fixture) {
+    let here = f.fresh().await;
+    let there = f.another().await;
+    let a = instance(&here, "a").await;
+    let finding = LearnedRecipients {
+        recipients: 100,
+        pause: LearnedRecipients::FIRST_PAUSE,
+        learned_for: Duration::ZERO,
+    };
+    let mut noted = tokio::task::JoinSet::new();
+    for n in 0..12 {
+        let store = Arc::clone(if n % 2 == 0 { &here } else { &there });
+        noted.spawn(async move { store.note_recipients(a, "mail", &finding).await });
+    }
+    let noted: Result<Vec<()>, _> = noted.join_all().await.into_iter().collect();
+    noted.expect("each is noted");
+    let known = here.learned_recipients().await.expect("learned recipients");
+    assert_eq!(known.len(), 1);
 }

@@ -200,6 +200,8 @@ macro_rules! scenarios {
                 what_one_found_out_all_know;
                 what_is_known_no_more_changes_nothing;
                 of_many_that_found_the_same_one_counts;
+                how_many_recipients_one_found_all_know;
+                two_that_found_the_same_recipients_make_one_row;
             }
             sign_in {
                 of_many_that_ask_at_once_one_tries;

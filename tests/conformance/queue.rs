@@ -33,6 +33,7 @@ fn relay(name: &str, condition: RelayCondition, reply: Option<&str>) -> RelaySta
         explanation: None,
         connections: None,
         message_rate: None,
+        max_recipients: None,
         slowed_by: None,
     }
 }

@@ -22,6 +22,7 @@ fn state(condition: RelayCondition) -> RelayState {
         explanation: None,
         connections: Some(2),
         message_rate: Some("15/min".to_owned()),
+        max_recipients: None,
         slowed_by: None,
     }
 }
@@ -76,12 +77,15 @@ pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) 
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     let slowed = RelayState {
         connections: Some(1),
+        max_recipients: Some(100),
         slowed_by: Some("452 4.3.2 it's too much".to_owned()),
         ..state(Closed)
     };
     renew(&store, a, &[slowed]).await;
     renew(&store, b, &[state(Closed)]).await;
     assert_eq!(f.rows("Relay", "Connections = 3").await, 1);
+    let fewest = "MaxRecipients = 100";
+    assert_eq!(f.rows("Relay", fewest).await, 1, "one of them keeps to it");
     assert_eq!(
         shown(f, "MessageRate").await.as_deref(),
         Some("15/min + 15/min")
@@ -96,6 +100,9 @@ pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) 
         ..state(Closed)
     };
     renew(&store, b, &[unlimited]).await;
+    renew(&store, a, &[state(Closed)]).await;
+    let any_number = "MaxRecipients IS NULL";
+    assert_eq!(f.rows("Relay", any_number).await, 1, "nobody has a limit");
     let no_limit = "Connections IS NULL AND MessageRate IS NULL";
     assert_eq!(f.rows("Relay", no_limit).await, 1, "one has no limit");
 }

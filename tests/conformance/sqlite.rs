@@ -43,6 +43,7 @@ const TIMES: &[(&str, &[&str])] = &[
     ("AuditCopy", &["KeptAt"]),
     ("FailureTold", &["ToldAt"]),
     ("RelayLimit", &["ChangedAt"]),
+    ("RelayRecipients", &["LearnedAt"]),
     ("RelayThrottle", &["ThrottledAt", "RetryAt"]),
 ];
 

@@ -38,6 +38,7 @@ mod certificates_are_kept_in_the_database;
 mod certificates_come_from_a_directory;
 mod database_errors_are_waited_for;
 mod demo_ends_by_itself;
+mod each_connection_ends_at_the_same_recipient;
 mod encrypted_mail_is_opened_by_its_recipients;
 mod ending_certificates_are_announced;
 mod failures_are_told_once;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::learned::Learned;
+use super::recipients::FewRecipients;
 use super::share::Share;
 use super::together::{Together, Told};
 use super::window::Window;
@@ -17,13 +18,6 @@ const NO_CONNECTION: Duration = Duration::from_secs(1);
 
 /// How long to wait for the one that tries whether the relay takes more.
 const TRY_UNDER_WAY: Duration = Duration::from_millis(200);
-
-/// A server that took few recipients at a time is asked for more after this.
-const RECIPIENTS_FORGOTTEN: Duration = Duration::from_secs(3600);
-
-/// Two connections that ended behind the same number of recipients have the same cause, unless
-/// they lie further apart. Longer than a retry delay usually is.
-const SAME_CAUSE: Duration = Duration::from_secs(3 * 3600);
 
 /// The right to submit one message. Given back with [`Budget::end`].
 #[derive(Debug, Clone, Copy)]
@@ -83,9 +77,7 @@ pub(super) struct Budget {
     worked: u32,
     /// It refused a connection, not a transaction: as many as are open are taken.
     refuses_connections: bool,
-    recipients: Option<(u32, Instant)>,
-    /// Behind how many recipients a connection ended last, and when.
-    ended_behind: Option<(u32, Instant)>,
+    recipients: FewRecipients,
 }
 
 impl Budget {
@@ -101,8 +93,7 @@ impl Budget {
             together: Together::new(),
             worked: 0,
             refuses_connections: false,
-            recipients: None,
-            ended_behind: None,
+            recipients: FewRecipients::default(),
             limits,
         }
     }
@@ -321,7 +312,9 @@ impl Budget {
         let accepted = ended.accepted;
         self.messages.end(now, ended.sent, accepted);
         if let Some(recipients) = ended.ended_behind {
-            self.connection_ended_behind(now, ticket, recipients);
+            let begun = ticket.begun;
+            self.recipients
+                .connection_ended_behind(now, begun, recipients);
         }
         match &ended.refusal {
             None => {}
@@ -331,25 +324,15 @@ impl Budget {
             Some(refusal) if refusal.limit == Limit::Connections => {
                 return self.connection_refused(now, ticket, refusal);
             }
-            Some(refusal) => self.recipients = Some((refusal.recipients.max(1), now)),
+            Some(refusal) => {
+                let (begun, recipients) = (ticket.begun, refusal.recipients);
+                self.recipients.refused_behind(now, begun, recipients);
+            }
         }
         settle(&mut self.rate, now, ticket.tries_rate, accepted);
         self.settle_connections(now, ticket, accepted);
         if accepted {
             self.rate_is_not_nothing(now);
-        }
-    }
-
-    /// Where it happens twice at the same position, one after the other, the server takes no more
-    /// recipients at a time. A server that shuts down ends connections once, or anywhere.
-    fn connection_ended_behind(&mut self, now: Instant, ticket: Ticket, recipients: u32) {
-        let before = self.ended_behind.replace((recipients, now));
-        let again = before.is_some_and(|(same, at)| {
-            let apart = now.saturating_duration_since(at);
-            same == recipients && ticket.begun >= at && apart < SAME_CAUSE
-        });
-        if again {
-            self.recipients = Some((recipients, now));
         }
     }
 
@@ -434,8 +417,6 @@ impl Budget {
         }
         self.rate
             .take_if(|learned| stale(learned, messages.unwrap_or(u32::MAX)));
-        self.recipients
-            .take_if(|(_, at)| now.saturating_duration_since(*at) >= RECIPIENTS_FORGOTTEN);
     }
 
     /// Begins a connection.
@@ -461,10 +442,15 @@ impl Budget {
     }
 
     /// Most recipients of one transaction.
-    pub(super) fn recipients(&self) -> Option<u32> {
-        let learned = self.recipients.map(|(most, _)| most);
+    pub(super) fn recipients(&self, now: Instant) -> Option<u32> {
+        let learned = self.recipients.most(now);
         let most = [self.limits.recipients, learned].into_iter().flatten();
         most.min().map(|most| most.max(1))
+    }
+
+    /// What was learned of the recipients of one transaction.
+    pub(super) fn few_recipients(&mut self) -> &mut FewRecipients {
+        &mut self.recipients
     }
 
     /// Most messages in a window, as people write it.

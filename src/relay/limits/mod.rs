@@ -10,6 +10,7 @@ mod budget;
 mod learned;
 mod opening;
 mod places;
+mod recipients;
 mod share;
 #[cfg(test)]
 mod simulation_tests;
@@ -23,7 +24,7 @@ use tokio::sync::{Notify, futures::Notified};
 
 use crate::clock::Ticks;
 use crate::config::limits::{Connections, Limits};
-use crate::domain::{LearnedLimit, Limit, LimitFinding, Standing};
+use crate::domain::{LearnedLimit, LearnedRecipients, Limit, LimitFinding, Standing};
 use budget::{Budget, Ended, Refusal, Ticket};
 use opening::Opening;
 use places::{Place, Places};
@@ -92,7 +93,9 @@ pub struct Shown {
     pub connections: u32,
     /// Most messages in a window, `15/min`.
     pub message_rate: Option<String>,
-    /// The refusal that made either lower than the share of what is configured.
+    /// Most recipients of one transaction; `None`: any number.
+    pub recipients: Option<u32>,
+    /// The refusal that made either of the first two lower than the share of what is configured.
     pub slowed_by: Option<String>,
 }
 
@@ -160,6 +163,23 @@ impl Limiter {
     /// A number of connections was learned, here or elsewhere: it is to be agreed on often.
     pub fn shares_learned(&self) -> bool {
         self.budget().shares_learned()
+    }
+
+    /// What was learned of the recipients of one transaction that other instances do not know yet.
+    pub fn recipients_finding(&self) -> Option<LearnedRecipients> {
+        let now = self.now();
+        self.budget().few_recipients().finding(now)
+    }
+
+    /// Other instances can read it now.
+    pub fn recipients_told(&self, finding: &LearnedRecipients) {
+        self.budget().few_recipients().told(finding);
+    }
+
+    /// Keeps to as many recipients of one transaction as the database says that the relay takes.
+    pub fn agree_on_recipients(&self, shared: Option<&LearnedRecipients>) {
+        let now = self.now();
+        self.budget().few_recipients().agree(now, shared);
     }
 
     /// To be called now and then: what was learned is tried again, and forgotten, in time.
@@ -278,18 +298,19 @@ impl Limiter {
     }
 
     /// Most recipients of one mail transaction: configured, or fewer where the relay said so
-    /// (452 4.5.3, RFC 5321 section 4.5.3.1.10). At least 1.
+    /// (452 4.5.3, RFC 5321 section 4.5.3.1.10) or ended the connection behind them. At least 1.
     pub fn recipients_limit(&self) -> Option<usize> {
-        let limit = self.budget().recipients()?;
+        let limit = self.budget().recipients(self.now())?;
         Some(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
     /// What the outside sees.
     pub fn shown(&self) -> Shown {
-        let budget = self.budget();
+        let (now, budget) = (self.now(), self.budget());
         Shown {
-            connections: budget.connections(self.now()),
+            connections: budget.connections(now),
             message_rate: budget.shown_rate(),
+            recipients: budget.recipients(now),
             slowed_by: budget.slowed_by().map(str::to_owned),
         }
     }

@@ -336,6 +336,7 @@ fn renew(
             relay.connections,
             relay.message_rate,
             relay.slowed_by,
+            relay.max_recipients,
         ])?;
     }
     Ok(Renewal::Renewed)

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::{
-    Command, InstanceId, LearnedLimit, LimitFinding, Reply, SIGN_IN_REST, SignInKey, SignInTurn,
-    SignInVerdict, Standing, Timestamp,
+    Command, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, Reply, SIGN_IN_REST,
+    SignInKey, SignInTurn, SignInVerdict, Standing, Timestamp,
 };
 use crate::store::StoreError;
 use crate::store::coordination::{Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED};
@@ -51,6 +51,37 @@ impl Coordination for SqliteStore {
                 write(connection, |tx| {
                     note_limit(tx, instance, &relay, &finding, now)
                 })
+            })
+            .await
+    }
+
+    async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError> {
+        let now = self.clock.now();
+        self.writer
+            .call("read learned numbers of recipients", move |connection| {
+                let mut statement = connection.prepare_cached(sql!("recipients_read"))?;
+                let read =
+                    |row: &rusqlite::Row<'_>| Ok(learned_recipients(&Columns::new(row), now));
+                let rows = statement.query_map([], read)?;
+                rows.map(|row| row?.map_err(Trouble::unreadable)).collect()
+            })
+            .await
+    }
+
+    async fn note_recipients(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        finding: &LearnedRecipients,
+    ) -> Result<(), StoreError> {
+        let (relay, finding, now) = (relay.to_owned(), *finding, self.clock.now());
+        self.writer
+            .call("note a learned number of recipients", move |connection| {
+                let pause = i64::try_from(finding.pause.as_secs()).unwrap_or(i64::MAX);
+                let (at, who) = (time_text(now), uuid_text(instance.0));
+                let mut write = connection.prepare_cached(sql!("recipients_write"))?;
+                write.execute(params![relay, finding.recipients, pause, at, who])?;
+                Ok(())
             })
             .await
     }
@@ -120,6 +151,18 @@ fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, 
         unchanged_for: (now - row.time("ChangedAt")?).to_std().unwrap_or_default(),
         said: row.text("SlowedBy")?,
     })
+}
+
+fn learned_recipients(
+    row: &Columns<'_, '_>,
+    now: Timestamp,
+) -> Result<(String, LearnedRecipients), String> {
+    let learned = LearnedRecipients {
+        recipients: row.count("Recipients")?,
+        pause: Duration::from_secs(row.count("PauseSeconds")?.into()),
+        learned_for: (now - row.time("LearnedAt")?).to_std().unwrap_or_default(),
+    };
+    Ok((row.text("Relay")?, learned))
 }
 
 fn note_limit(

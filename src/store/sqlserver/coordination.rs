@@ -10,8 +10,8 @@ use super::SqlServerStore;
 use super::values::{Fields, fit, fit_long, seconds};
 use super::work::unexpected;
 use crate::domain::{
-    Command, InstanceId, LearnedLimit, LimitFinding, Reply, SIGN_IN_REST, SignInKey, SignInTurn,
-    SignInVerdict, Standing,
+    Command, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, Reply, SIGN_IN_REST,
+    SignInKey, SignInTurn, SignInVerdict, Standing,
 };
 use crate::store::StoreError;
 use crate::store::coordination::{Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED};
@@ -50,6 +50,29 @@ impl Coordination for SqlServerStore {
         let row = self.pool.row(DOING, sql, &values).await?;
         let noted = Fields::of(&row).count();
         noted.map(|n| n > 0).map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError> {
+        const DOING: &str = "read learned numbers of recipients";
+        let sql = include_str!("sql/learned_recipients.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        let learned: Result<Vec<_>, _> = rows.iter().map(learned_recipients).collect();
+        learned.map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn note_recipients(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        finding: &LearnedRecipients,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "note a learned number of recipients";
+        let sql = include_str!("sql/note_recipients.sql");
+        let recipients = i32::try_from(finding.recipients).unwrap_or(i32::MAX);
+        let (relay, pause) = (fit(relay, 128), seconds(finding.pause));
+        let values: [&dyn ToSql; 4] = [&relay, &instance.0, &recipients, &pause];
+        self.pool.query(DOING, sql, &values).await?;
+        Ok(())
     }
 
     async fn begin_sign_in(
@@ -167,6 +190,17 @@ fn learned_limit(row: &Row) -> Result<LearnedLimit, String> {
         unchanged_for: Duration::from_secs(f.get::<i32>()?.max(0).unsigned_abs().into()),
         said: f.text()?,
     })
+}
+
+fn learned_recipients(row: &Row) -> Result<(String, LearnedRecipients), String> {
+    let mut f = Fields::of(row);
+    let relay = f.text()?;
+    let learned = LearnedRecipients {
+        recipients: f.count()?,
+        pause: Duration::from_secs(f.count()?.into()),
+        learned_for: Duration::from_secs(f.get::<i32>()?.max(0).unsigned_abs().into()),
+    };
+    Ok((relay, learned))
 }
 
 fn turn(row: &Row) -> Result<SignInTurn, String> {

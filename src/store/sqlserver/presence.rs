@@ -141,20 +141,20 @@ async fn write_relays(
         .map(|state| {
             let reply = state.reply.as_deref().map(fit_long);
             let (since, retry_at) = (stored(state.since), state.retry_at.map(stored));
-            let connections = state
-                .connections
-                .map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+            let column = |number: Option<u32>| number.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+            let (connections, recipients) =
+                (column(state.connections), column(state.max_recipients));
             let rate = state.message_rate.as_deref().map(|rate| fit(rate, 64));
             let slowed_by = state.slowed_by.as_deref().map(fit_long);
-            let now = (connections, rate, slowed_by);
+            let now = (connections, rate, slowed_by, recipients);
             (state.condition.as_str(), since, retry_at, reply, now)
         })
         .collect();
     let mut params: Vec<&dyn ToSql> = vec![&instance.0];
     let mut rows = Vec::new();
     for (state, (condition, since, retry_at, reply, now)) in relays.iter().zip(&held) {
-        rows.push(format!("(@P1, {})", placeholders(params.len() + 1, 9)));
-        let values: [&dyn ToSql; 9] = [
+        rows.push(format!("(@P1, {})", placeholders(params.len() + 1, 10)));
+        let values: [&dyn ToSql; 10] = [
             &state.relay,
             condition,
             since,
@@ -164,6 +164,7 @@ async fn write_relays(
             &now.0,
             &now.1,
             &now.2,
+            &now.3,
         ];
         params.extend(values);
     }

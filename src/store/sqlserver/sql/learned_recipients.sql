@@ -1,0 +1,3 @@
+-- SqlServerStore::learned_recipients
+SELECT r.Relay, r.Recipients, r.PauseSeconds, DATEDIFF(second, r.LearnedAt, SYSUTCDATETIME())
+FROM sendport.RelayRecipients r;
