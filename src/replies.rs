@@ -126,9 +126,10 @@ impl ReplyTable {
         self.entries.iter()
     }
 
-    /// The first entry that fits a refusal.
+    /// The first entry that fits a refusal; none fits a success, for which nothing is compared.
     pub fn explain(&self, reply: &Reply) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.pattern.fits(reply))
+        let mut entries = self.entries.iter().filter(|_| !reply.is_success());
+        entries.find(|entry| entry.pattern.fits(reply))
     }
 
     /// Whose fault a refusal is.

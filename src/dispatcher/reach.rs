@@ -19,8 +19,11 @@ pub(super) fn ended_at(
 ) -> Option<u32> {
     let last = report.replies.last()?;
     let among_them = report.end == SubmissionEnd::Broken && last.reply.command == Command::Rcpt;
-    let limit = replies.limit(&last.reply);
-    if !among_them || matches!(limit, Some(Limit::Connections | Limit::Rate)) {
+    let for_a_limit = || {
+        let limit = replies.limit(&last.reply);
+        matches!(limit, Some(Limit::Connections | Limit::Rate))
+    };
+    if !among_them || for_a_limit() {
         return None;
     }
     let answered: HashSet<u32> = report.replies.iter().filter_map(|it| it.ordinal).collect();

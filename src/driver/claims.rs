@@ -43,21 +43,19 @@ impl Driver {
             self.pulses.claims_go_round();
             self.write_events(events).await;
             let round = self.claim_round(tasks).await;
+            if let Err(error) = &round {
+                match failing {
+                    false => tracing::warn!(%error, "cannot claim"),
+                    true => self.pulses.claiming(Some(error.to_string())),
+                }
+            } else if failing {
+                self.pulses.claiming(None);
+            }
+            failing = round.is_err();
             let wait = match &round {
-                Ok(Round::Claimed) => {
-                    failing = false;
-                    continue;
-                }
-                Ok(Round::MayHoldMore | Round::Nothing | Round::NoRoom) => {
-                    failing = false;
-                    self.idle_wait(tasks)
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(%error, "cannot claim");
-                    }
-                    self.rhythm.poll_interval
-                }
+                Ok(Round::Claimed) => continue,
+                Ok(Round::MayHoldMore | Round::Nothing | Round::NoRoom) => self.idle_wait(tasks),
+                Err(_) => self.rhythm.poll_interval,
             };
             // What is inserted while there is no room, or while the database fails, has to wait.
             let looks = matches!(round, Ok(Round::Nothing | Round::MayHoldMore));
@@ -101,7 +99,7 @@ impl Driver {
         if !self.guard.stands() || !self.ledger.has_room() {
             return Ok(Round::Nothing);
         }
-        let mut most = Round::NoRoom;
+        let (mut most, mut refused) = (Round::NoRoom, None);
         for lane in &tasks.lanes {
             if !lane.back_off().remaining(Instant::now()).is_zero() {
                 most = most.max(Round::MayHoldMore);
@@ -111,10 +109,15 @@ impl Driver {
             let room = self.board.allowance(&lane.port.relays).unwrap_or(u32::MAX);
             let limit = free.min(room).min(CLAIM_LIMIT);
             if limit > 0 {
-                most = most.max(self.claim_for(lane, limit, tasks).await?);
+                match self.claim_for(lane, limit, tasks).await {
+                    Ok(round) => most = most.max(round),
+                    // A row of one queue does not stop the others.
+                    Err(error) if !error.is_transient() => refused = Some(error),
+                    Err(error) => return Err(error),
+                }
             }
         }
-        Ok(most)
+        refused.map_or(Ok(most), Err)
     }
 
     async fn claim_for(&self, lane: &Lane, limit: u32, tasks: &Tasks) -> Result<Round, StoreError> {

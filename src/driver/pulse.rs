@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::clock::steady;
 
-/// When the loops of an instance went round last, and why its lease cannot be renewed.
+/// When the loops of an instance went round last, and why its lease cannot be renewed
+/// or nothing claimed.
 #[derive(Debug, Default)]
 pub struct Pulses {
     running: AtomicBool,
@@ -14,6 +15,7 @@ pub struct Pulses {
     claims: AtomicU64,
     heartbeat: AtomicU64,
     not_renewed: Mutex<Option<String>>,
+    not_claimed: Mutex<Option<String>>,
 }
 
 impl Pulses {
@@ -21,7 +23,8 @@ impl Pulses {
     pub(super) fn begin(&self) {
         self.claims_go_round();
         self.heartbeat_goes_round();
-        *self.not_renewed() = None;
+        *lock(&self.not_renewed) = None;
+        *lock(&self.not_claimed) = None;
         self.running.store(true, Ordering::Relaxed);
     }
 
@@ -40,7 +43,12 @@ impl Pulses {
 
     /// How the last renewal of the lease went.
     pub(super) fn renewal(&self, failed: Option<String>) {
-        *self.not_renewed() = failed;
+        *lock(&self.not_renewed) = failed;
+    }
+
+    /// Why nothing can be claimed, at the second failure in a row: one alone may be a moment's.
+    pub(super) fn claiming(&self, failed: Option<String>) {
+        *lock(&self.not_claimed) = failed;
     }
 
     /// The loop that has not gone round for longest, and for how long; `None` while none has to.
@@ -61,13 +69,17 @@ impl Pulses {
 
     /// Why the lease could not be renewed the last time.
     pub fn why_not_renewed(&self) -> Option<String> {
-        self.not_renewed().clone()
+        lock(&self.not_renewed).clone()
     }
 
-    fn not_renewed(&self) -> MutexGuard<'_, Option<String>> {
-        let reason = self.not_renewed.lock();
-        reason.unwrap_or_else(PoisonError::into_inner)
+    /// Why nothing can be claimed now.
+    pub fn why_not_claimed(&self) -> Option<String> {
+        lock(&self.not_claimed).clone()
     }
+}
+
+fn lock(reason: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    reason.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn now() -> u64 {

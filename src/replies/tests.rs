@@ -273,3 +273,20 @@ fn what_an_own_entry_lacks_is_named() {
         "{malformed}"
     );
 }
+
+#[test]
+fn a_success_compiles_no_expression() {
+    let table = ReplyTable::built_in();
+    let taken = Reply::new(
+        Command::EndOfData,
+        250,
+        None,
+        "2.0.0 queued; no such user would get it",
+    );
+    assert!(table.explain(&taken).is_none());
+    let compiled = |entry: &&Entry| {
+        let text = entry.pattern.text.as_ref();
+        text.is_some_and(|text| text.compiled.get().is_some())
+    };
+    assert_eq!(table.entries().filter(compiled).count(), 0);
+}

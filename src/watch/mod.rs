@@ -117,6 +117,8 @@ impl Watch {
         }
         let not_renewed = self.parts.pulses.why_not_renewed();
         found.extend(not_renewed.map(|why| format!("lease: it cannot be renewed: {why}")));
+        let not_claimed = self.parts.pulses.why_not_claimed();
+        found.extend(not_claimed.map(|why| format!("queue: alerts cannot be claimed: {why}")));
         found.extend(working.ledger.obstacles());
     }
 
