@@ -12,7 +12,7 @@ use crate::store::{
 };
 
 use super::codec::time_text;
-use super::connection::{Trouble, create_file, write};
+use super::connection::{Trouble, absent, create_file, write};
 use super::finish::{Ending, finish_batch};
 use super::record::Recorder;
 use super::{SqliteStore, sql};
@@ -29,10 +29,13 @@ impl StoreAdmin for SqliteStore {
     async fn create_database(&self) -> Result<bool, StoreError> {
         const DOING: &str = "create the SQLite database";
         create_file(&self.path).map_err(|error| {
-            let words = format!(
-                "the file '{}' cannot be created ({error}); create its folder and give this user the right to write there",
-                self.path.display()
-            );
+            let words = match error.kind() {
+                std::io::ErrorKind::NotFound => absent(&self.path),
+                _ => format!(
+                    "the file '{}' cannot be created ({error}); give this user the right to write in its folder",
+                    self.path.display()
+                ),
+            };
             StoreError::explained(StoreErrorKind::Refused, DOING, words, error)
         })
     }
@@ -57,9 +60,6 @@ impl StoreAdmin for SqliteStore {
     }
 
     async fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        if !self.path.exists() {
-            return Ok(SchemaState::Absent);
-        }
         self.desk
             .call("read the schema's version", |connection| {
                 Ok(state_of(SQLITE, &history(connection)?))

@@ -112,7 +112,7 @@ fn kind_and_words(error: &rusqlite::Error, path: &Path) -> (StoreErrorKind, Opti
                 "'{file}' is not a SQLite database; point to another file, or move this one away"
             ),
         ),
-        ErrorCode::CannotOpen if !path.exists() => said(Schema, absent(path)),
+        ErrorCode::CannotOpen if !path.exists() => said(Unavailable, absent(path)),
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied => said(
             Refused,
             format!(
@@ -161,11 +161,21 @@ fn is_of_a_value(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn absent(path: &Path) -> String {
-    format!(
-        "there is no database file '{}'; run `sendport migrate` to create it",
-        path.display()
-    )
+/// There is no file. Its volume may be away, so nobody may conclude that it was never made.
+pub(super) fn absent(path: &Path) -> String {
+    let file = path.display();
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    match folder.filter(|it| !it.is_dir()) {
+        Some(folder) => format!(
+            "there is no database file '{file}', nor its folder '{}'; mount what holds it, or create \
+             the folder and run `sendport migrate`",
+            folder.display()
+        ),
+        None => format!(
+            "there is no database file '{file}' in its folder; run `sendport migrate` to create it, or \
+             mount what holds it"
+        ),
+    }
 }
 
 /// What a connection is for.
@@ -349,7 +359,7 @@ fn spoils_connection(trouble: &Trouble) -> bool {
 
 fn open(path: &Path, role: Role) -> Result<Connection, Trouble> {
     if !path.exists() {
-        return Err(Trouble::Said(StoreErrorKind::Schema, absent(path)));
+        return Err(Trouble::Said(StoreErrorKind::Unavailable, absent(path)));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

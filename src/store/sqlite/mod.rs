@@ -68,7 +68,7 @@ impl std::fmt::Debug for SqliteStore {
 
 impl SqliteStore {
     /// A store for the file at `path`. Nothing is created here: where there is no file, every
-    /// method but `create_database`, `migrate` and `schema_state` says so. Times come from
+    /// method but `create_database` and `migrate` says so. Times come from
     /// `clock` alone.
     ///
     /// # Errors
