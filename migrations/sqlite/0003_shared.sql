@@ -3,7 +3,7 @@
 
 -- Among how many instances this one shares the limits of each relay.
 ALTER TABLE Instance ADD COLUMN SharesOf INTEGER NOT NULL DEFAULT 1
-    CONSTRAINT CK_Instance_SharesOf CHECK (SharesOf >= 1);
+    CONSTRAINT CK_Instance_SharesOf CHECK (SharesOf >= 0);
 
 -- What this instance may do with a relay now; NULL: no limit. SlowedBy: why it is less than its
 -- share of what is configured.

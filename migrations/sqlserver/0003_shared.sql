@@ -6,7 +6,7 @@ GO
 -- Among how many instances this one shares the limits of each relay.
 ALTER TABLE sendport.Instance ADD SharesOf int NOT NULL CONSTRAINT DF_Instance_SharesOf DEFAULT 1;
 GO
-ALTER TABLE sendport.Instance ADD CONSTRAINT CK_Instance_SharesOf CHECK (SharesOf >= 1);
+ALTER TABLE sendport.Instance ADD CONSTRAINT CK_Instance_SharesOf CHECK (SharesOf >= 0);
 GO
 -- What this instance may do with a relay now; NULL: no limit. SlowedBy: why it is less than its
 -- share of what is configured.

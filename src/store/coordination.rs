@@ -25,8 +25,8 @@ pub(super) const ENDED_LATELY: Duration = Duration::from_secs(3600);
 /// As [`AlertStore`](super::AlertStore).
 #[async_trait]
 pub trait Coordination: Send + Sync {
-    /// Writes that `instance` keeps to its share of limits among `shares_of` instances (at
-    /// least 1; `Instance.SharesOf`), and returns where it stands. `agreed` is true where every
+    /// Writes that `instance` keeps to its share of limits among `shares_of` instances
+    /// (`Instance.SharesOf`; 0: it sends nothing, and the others do not count it), and returns where it stands. `agreed` is true where every
     /// other living instance's `SharesOf` is at least the number that live now. An instance
     /// lives while `StoppedAt` is NULL and its lease stands; an `instance` that does not (not
     /// registered, lease lost) is counted here as the youngest, and by the others not at all.

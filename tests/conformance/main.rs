@@ -187,6 +187,7 @@ macro_rules! scenarios {
                 each_has_a_place_by_age;
                 who_started_at_the_same_time_has_a_place_of_its_own;
                 they_agree_when_every_other_one_shares;
+                who_waits_before_it_begins_takes_no_share;
                 who_stopped_or_lost_its_lease_does_not_count;
                 what_ended_long_ago_is_forgotten;
                 who_is_not_registered_counts_as_the_youngest;

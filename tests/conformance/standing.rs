@@ -103,3 +103,14 @@ pub(crate) async fn who_is_not_registered_counts_as_the_youngest(f: &dyn Fixture
     }
     assert!(stand(&store, stranger, 3).await.agreed);
 }
+
+pub(crate) async fn who_waits_before_it_begins_takes_no_share(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let waits = instance(&store, "waits").await;
+    assert_eq!(stand(&store, a, 1).await.instances, 2);
+    assert_eq!(stand(&store, waits, 0).await.instances, 2);
+    assert_eq!(stand(&store, a, 1).await, Standing::ALONE);
+    store.retire(waits).await.expect("retire");
+    assert_eq!(stand(&store, a, 1).await, Standing::ALONE, "it never sent");
+}

@@ -22,7 +22,7 @@ impl Coordination for SqliteStore {
         let now = self.clock.now();
         self.writer
             .call("agree on shares", move |connection| {
-                write(connection, |tx| stand(tx, instance, shares_of.max(1), now))
+                write(connection, |tx| stand(tx, instance, shares_of, now))
             })
             .await
     }

@@ -21,7 +21,7 @@ impl Coordination for SqlServerStore {
     async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError> {
         const DOING: &str = "agree on shares";
         let sql = include_str!("sql/stand.sql");
-        let shares_of = i32::try_from(shares_of.max(1)).unwrap_or(i32::MAX);
+        let shares_of = i32::try_from(shares_of).unwrap_or(i32::MAX);
         let values: [&dyn ToSql; 3] = [&instance.0, &shares_of, &seconds(ENDED_LATELY)];
         let row = self.pool.row(DOING, sql, &values).await?;
         standing(&row).map_err(|e| unexpected(DOING, e))

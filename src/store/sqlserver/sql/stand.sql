@@ -1,5 +1,5 @@
 -- SqlServerStore::stand
--- @P1 id, @P2 among how many it shares, @P3 how many seconds to look back for who ended. Answers how
+-- @P1 id, @P2 among how many it shares (0: it waits before it begins, and does not count), @P3 how many seconds to look back for who ended. Answers how
 -- many others live, how many of them are older (all, where this one does not live), the smallest
 -- number that they share among, and how many seconds ago the last of the dead ended.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
@@ -16,4 +16,4 @@ FROM (SELECT i.InstanceId, i.StartedAt, i.SharesOf,
              CASE WHEN i.StoppedAt IS NULL AND i.LeaseUntil > @now THEN 1 ELSE 0 END AS Lives,
              CASE WHEN i.StoppedAt < i.LeaseUntil THEN i.StoppedAt ELSE i.LeaseUntil END AS EndedAt
       FROM sendport.Instance i
-      WHERE i.InstanceId <> @P1 AND i.LeaseUntil >= DATEADD(second, -@P3, @now)) o;
+      WHERE i.InstanceId <> @P1 AND i.SharesOf > 0 AND i.LeaseUntil >= DATEADD(second, -@P3, @now)) o;
