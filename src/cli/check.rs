@@ -105,7 +105,11 @@ fn check_config(config: &Config, findings: &mut Findings) {
     }
     check_replies(config, findings);
     match app::Spool::try_folder(&config.service.state_folder) {
-        Ok(()) => Findings::ok("service.state_folder", "it can be written"),
+        Ok(true) => Findings::ok("service.state_folder", "it can be written"),
+        Ok(false) => Findings::note(
+            "service.state_folder",
+            "less than 1 MiB of room is left: a service that found it full waits for that",
+        ),
         Err(error) => findings.fail("service.state_folder", Failure::Config(error.to_string())),
     }
     match app::open_audit_folders(config) {

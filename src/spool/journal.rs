@@ -19,7 +19,7 @@ use crate::domain::{AlertId, DotNote, InstanceId, LeaseToken, Outcome};
 const LINE: usize = 2048;
 
 /// Below this length, in octets, a journal is not written anew.
-const SHORT: u64 = 1024 * 1024;
+pub(super) const SHORT: usize = 1024 * 1024;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -171,7 +171,7 @@ impl Journal {
         if known.is_empty() {
             return Ok(());
         }
-        let grown = self.length >= SHORT && self.length / 2 > self.octets_live();
+        let grown = self.length >= SHORT as u64 && self.length / 2 > self.octets_live();
         if grown && self.write_anew().is_ok() {
             return Ok(());
         }

@@ -22,7 +22,11 @@ use preparations::{MOST_DEATHS, Preparations};
 use slot::Slot;
 
 /// So many octets have to fit into a state folder at least: a note, and an outcome.
-const TRIAL: usize = 8192;
+const LINE: usize = 8192;
+
+/// So many have to fit into one that was full: as long as a journal becomes before it is written
+/// anew. With less it would soon be full again.
+const ROOM: usize = journal::SHORT;
 
 /// Why a spool cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -80,23 +84,37 @@ impl Spool {
     pub fn enter(folder: &Path, database: &str) -> Result<Vec<Self>, SpoolError> {
         let slots = slot::take_free(folder)?;
         let spools = slots.into_iter().map(|slot| Self::open(slot, database));
-        spools.collect()
+        let spools: Vec<_> = spools.collect::<Result<_, _>>()?;
+        spools.iter().try_for_each(Self::try_line)?;
+        Ok(spools)
     }
 
     /// Whether a service could write in a state folder; a service that runs on it is not disturbed.
+    /// False where a service that found it full would still wait for more room.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
-    pub fn try_folder(folder: &Path) -> Result<(), SpoolError> {
-        let told = |error: std::io::Error| SpoolError::Folder {
-            folder: folder.to_owned(),
-            problem: error.to_string(),
-        };
-        std::fs::create_dir_all(folder).map_err(told)?;
+    pub fn try_folder(folder: &Path) -> Result<bool, SpoolError> {
+        std::fs::create_dir_all(folder).map_err(|error| slot::unusable(folder, &error))?;
         let trial = folder.join(format!("trial-{}", std::process::id()));
-        let written = std::fs::write(&trial, [b' '; TRIAL]);
-        let removed = std::fs::remove_file(&trial);
-        written.and(removed).map_err(told)
+        try_file(&trial, LINE).map_err(|error| slot::unusable(folder, &error))?;
+        Ok(try_file(&trial, ROOM).is_ok())
+    }
+
+    /// Whether the next line can be written.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`].
+    pub fn try_line(&self) -> Result<(), SpoolError> {
+        self.told(try_file(&self.slot.file().with_extension("trial"), LINE))
+    }
+
+    /// Whether everything can be written until the journal is written anew.
+    ///
+    /// # Errors
+    /// [`SpoolError::Folder`].
+    pub fn try_room(&self) -> Result<(), SpoolError> {
+        self.told(try_file(&self.slot.file().with_extension("trial"), ROOM))
     }
 
     fn open(slot: Slot, expected: &str) -> Result<Self, SpoolError> {
@@ -269,6 +287,13 @@ impl Spool {
     fn told<T>(&self, result: std::io::Result<T>) -> Result<T, SpoolError> {
         result.map_err(|error| self.slot.problem(&error))
     }
+}
+
+/// Writes so many octets beside the journal, and takes them away again.
+fn try_file(file: &Path, octets: usize) -> std::io::Result<()> {
+    let written = std::fs::write(file, vec![b' '; octets]);
+    let removed = std::fs::remove_file(file);
+    written.and(removed)
 }
 
 fn fatal_outcome(alert: AlertId, token: LeaseToken) -> Outcome {

@@ -26,20 +26,32 @@ impl Slot {
         &self.file
     }
 
-    pub(super) fn problem(&self, error: &dyn std::fmt::Display) -> SpoolError {
-        SpoolError::Folder {
-            folder: self.folder.clone(),
-            problem: error.to_string(),
-        }
+    pub(super) fn problem(&self, error: &std::io::Error) -> SpoolError {
+        unusable(&self.folder, error)
+    }
+}
+
+/// What the system says of a folder, and what to do.
+pub(super) fn unusable(folder: &Path, error: &std::io::Error) -> SpoolError {
+    use std::io::ErrorKind::{
+        NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    let advice = match error.kind() {
+        StorageFull | QuotaExceeded => "; make room there",
+        ReadOnlyFilesystem => "; mount it for writing, or name another service.state_folder",
+        PermissionDenied => "; give the service's user the right to write there",
+        NotADirectory => "; name a folder as service.state_folder",
+        _ => "",
+    };
+    SpoolError::Folder {
+        folder: folder.to_owned(),
+        problem: format!("{error}{advice}"),
     }
 }
 
 /// The first free slot, and every other free one that was used before.
 pub(super) fn take_free(folder: &Path) -> Result<Vec<Slot>, SpoolError> {
-    let told = |error: std::io::Error| SpoolError::Folder {
-        folder: folder.to_owned(),
-        problem: error.to_string(),
-    };
+    let told = |error: std::io::Error| unusable(folder, &error);
     std::fs::create_dir_all(folder).map_err(told)?;
     let mut taken = Vec::new();
     for number in 1..=SLOTS {
