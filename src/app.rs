@@ -12,6 +12,7 @@ mod probe;
 mod protectors;
 mod service;
 mod sign_ins;
+mod start;
 mod templates;
 mod tokens;
 mod untold;
@@ -40,7 +41,7 @@ pub use parts::{
 pub use preview::preview_alert;
 pub use probe::{Look, name_of_this_host, open_relay_check, probe};
 pub use protectors::{ProtectionState, protection_states};
-pub use service::Service;
+pub use service::{Kept, Service};
 pub use templates::{
     Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,
 };

@@ -1,13 +1,13 @@
 //! The service from its start to its end.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::database::check_database;
 use super::http;
 use super::instance::instance;
 use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table, template_shelf};
@@ -20,8 +20,8 @@ use crate::config::{Config, SendPortConfig, ServiceConfig};
 use crate::dispatcher::{CertificateShelf, Dispatcher, Parts, RelayBoard, TemplateShelf};
 use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use crate::driver::{
-    self, Driver, Ended, InDoubtPolicies, Inherited, LeaseGuard, Ledger, Notice, Notices, Pulses,
-    Rhythm,
+    self, Driver, Ended, InDoubtPolicies, Inherited, LeaseGuard, Ledger, Notice, Notices,
+    Obstacles, Pulses, Rhythm, What,
 };
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
@@ -40,22 +40,39 @@ use crate::watch::{self, Watch};
 /// no longer than that.
 const MARGIN: Duration = Duration::from_secs(15);
 
+/// What a stop leaves to the next start.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "stopped before everything under way was recorded: {entries} outcomes are kept in the state folder {}; \
+     the next start of a service with this folder records them. Start it soon: once the lease has run \
+     out, another instance may send their alerts again. Why: {why}", .folder.display()
+)]
+pub struct Kept {
+    /// How many outcomes, and attempts that may have been sent.
+    pub entries: usize,
+    /// Where they are kept.
+    pub folder: PathBuf,
+    /// Why they could not be recorded.
+    pub why: String,
+}
+
 /// Everything of the configuration that may be wrong, made once before the database is
 /// touched.
 pub struct Service {
-    store: Arc<dyn Store>,
-    send_ports: BTreeMap<String, SendPort>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) send_ports: BTreeMap<String, SendPort>,
     shelf: Arc<CrlShelf>,
     templates: Arc<TemplateShelf>,
     certificates: Arc<CertificateShelf>,
-    replies: Arc<ReplyTable>,
+    pub(super) replies: Arc<ReplyTable>,
     relays: Vec<Arc<dyn Relay>>,
     sign_ins: Arc<SharedSignIns>,
     audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
     metrics: Arc<Metrics>,
     pulses: Arc<Pulses>,
-    migrate: bool,
-    config: Config,
+    pub(super) obstacles: Arc<Obstacles>,
+    pub(super) migrate: bool,
+    pub(super) config: Config,
 }
 
 impl Service {
@@ -86,6 +103,7 @@ impl Service {
                 .collect(),
             metrics: Arc::new(metrics),
             pulses: Arc::default(),
+            obstacles: Arc::new(Obstacles::new(system_clock())),
             migrate: false,
             config,
         })
@@ -100,12 +118,12 @@ impl Service {
         }
     }
 
-    /// Waits for the database, checks it, and works until `stop` is cancelled. True if
+    /// Waits for the database, checks it, and works until `stop` is cancelled. `None` if
     /// everything under way was recorded.
     ///
     /// # Errors
     /// [`AppError`] where a person has to do something.
-    pub async fn run(self, stop: CancellationToken) -> Result<bool, AppError> {
+    pub async fn run(self, stop: CancellationToken) -> Result<Option<Kept>, AppError> {
         let (events_in, mut events) = mpsc::unbounded_channel();
         let board = self.board(&events_in);
         let watch = self.watch(&board, &stop);
@@ -113,16 +131,16 @@ impl Service {
         let _told = service_manager::begin(watch.clone(), stop.clone(), may_take);
         let lease = self.config.service.lease;
         let _shown = http::show(&self.config.http, lease, &watch, &self.store).await?;
-        if !self.wait_for_database(&watch, &stop).await? {
-            return Ok(true);
+        if !self.wait_for_database(&stop).await? {
+            return Ok(None);
         }
-        let Some(slots) = self.enter_state_folder(&watch, &stop).await? else {
-            return Ok(true);
+        let Some(slots) = self.enter_state_folder(&stop).await? else {
+            return Ok(None);
         };
         let mut before = Vec::new();
         for slot in &slots {
-            if !self.recover(slot, &mut before, &watch, &stop).await {
-                return Ok(true);
+            if !self.recover(slot, &mut before, &stop).await {
+                return Ok(self.left_in(&slots));
             }
         }
         let spool = Arc::new(self.gather(slots)?);
@@ -134,18 +152,20 @@ impl Service {
             watch.works(driver.guard.clone(), driver.ledger.clone());
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
-                Ok(Ended::Stopped) => return Ok(true),
+                Ok(Ended::Stopped) => return Ok(None),
                 Ok(Ended::StoppedHard) => return Ok(self.settle(&spool).await),
                 Ok(Ended::LeaseLost) => {
-                    if !self.recover(&spool, &mut before, &watch, &stop).await {
-                        return Ok(true);
+                    self.obstacles.begin_anew("the lease was lost");
+                    if !self.recover(&spool, &mut before, &stop).await {
+                        return Ok(self.left_in(std::slice::from_ref(&*spool)));
                     }
                 }
                 Err(error) if is_waited_for(&error) => {
-                    tracing::warn!(%error, "cannot register");
-                    watch.waits(format!("it cannot register: {error}"));
+                    if self.obstacles.meet(What::Register, &error) {
+                        tracing::warn!(%error, "cannot register");
+                    }
                     if !pause(&stop, self.config.service.poll_interval).await {
-                        return Ok(true);
+                        return Ok(self.left_in(std::slice::from_ref(&*spool)));
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -153,66 +173,14 @@ impl Service {
         }
     }
 
-    /// Enters the state folder as soon as it can be used; `None` if told to stop meanwhile.
-    async fn enter_state_folder(
-        &self,
-        watch: &Watch,
-        stop: &CancellationToken,
-    ) -> Result<Option<Vec<Spool>>, AppError> {
-        let folder = &self.config.service.state_folder;
-        let mut said = false;
-        loop {
-            let error = match Spool::enter(folder, &self.store.describe()) {
-                Ok(slots) => return Ok(Some(slots)),
-                Err(error @ SpoolError::OtherDatabase { .. }) => return Err(spool_failed(error)),
-                Err(error) => error,
-            };
-            watch.waits(format!("{error}; nothing is sent"));
-            if !std::mem::replace(&mut said, true) {
-                tracing::error!(%error, "spool cannot be written, nothing is handed over");
-                self.log(&driver::unwritable(&error)).await;
-            }
-            if !pause(stop, self.config.service.poll_interval).await {
-                return Ok(None);
-            }
-        }
-    }
-
-    async fn log(&self, event: &Event) {
-        if let Err(error) = self.store.log_event(event).await {
-            tracing::warn!(%error, event = %event.message, "event cannot be written");
-        }
-    }
-
-    /// Brings what a dead instance left over to the database, before anything is claimed; adds it
-    /// to `before` where the database refused some of that. False if told to stop meanwhile.
-    async fn recover(
-        &self,
-        spool: &Spool,
-        before: &mut Vec<InstanceId>,
-        watch: &Watch,
-        stop: &CancellationToken,
-    ) -> bool {
-        let (policies, clock) = (self.policies(), SystemClock);
-        let mut said = false;
-        loop {
-            let error = match driver::recover(&*self.store, spool, &policies, &clock).await {
-                Ok(refused_of) => {
-                    before.extend(refused_of);
-                    return true;
-                }
-                Err(error) => error,
-            };
-            watch.waits(format!(
-                "what a dead instance left over waits for the database: {error}"
-            ));
-            if !std::mem::replace(&mut said, true) {
-                tracing::warn!(%error, "what a dead instance left over waits for the database");
-            }
-            if !pause(stop, self.config.service.poll_interval).await {
-                return false;
-            }
-        }
+    /// What a stop before the work leaves to the next start.
+    fn left_in(&self, slots: &[Spool]) -> Option<Kept> {
+        let entries = slots.iter().map(|slot| slot.size().0).sum();
+        (entries > 0).then(|| Kept {
+            entries,
+            folder: self.config.service.state_folder.clone(),
+            why: self.obstacles.in_words().join("; "),
+        })
     }
 
     /// The first slot is worked with, and has what the database refused of the others.
@@ -229,58 +197,34 @@ impl Service {
     }
 
     /// After a stop that cut transactions off: writes down what is in doubt and releases the
-    /// rest at once. True if that worked; else the next start does it.
-    async fn settle(&self, spool: &Spool) -> bool {
+    /// rest at once. `None` if that worked; else the next start does it.
+    async fn settle(&self, spool: &Spool) -> Option<Kept> {
         let (policies, clock) = (self.policies(), SystemClock);
+        tracing::info!(entries = spool.size().0, "recording what the stop cut off");
         let recovery = driver::recover(&*self.store, spool, &policies, &clock);
-        match tokio::time::timeout(self.config.service.drain_timeout, recovery).await {
-            Ok(Ok(refused_of)) => refused_of.is_none(),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "what was cut off waits for the next start");
-                false
-            }
-            Err(_) => false,
-        }
+        let longest = self.config.service.drain_timeout;
+        let why = match tokio::time::timeout(longest, recovery).await {
+            Ok(Ok(None)) => return None,
+            Ok(Ok(Some(_))) => "the database refuses them: see EventLog".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!(
+                "the database took longer than service.drain_timeout, {} s",
+                longest.as_secs()
+            ),
+        };
+        let (entries, folder) = (spool.size().0, self.config.service.state_folder.clone());
+        tracing::warn!(entries, folder = %folder.display(), why, "what was cut off waits for the next start");
+        Some(Kept {
+            entries,
+            folder,
+            why,
+        })
     }
 
-    fn policies(&self) -> InDoubtPolicies {
+    pub(super) fn policies(&self) -> InDoubtPolicies {
         let policy = |port: &SendPort| (port.in_doubt, port.retry.first_delay);
         let named = |(name, port): (&String, &SendPort)| (name.clone(), policy(port));
         self.send_ports.iter().map(named).collect()
-    }
-
-    /// True once the database answered and is the right one; false if told to stop before.
-    async fn wait_for_database(
-        &self,
-        watch: &Watch,
-        stop: &CancellationToken,
-    ) -> Result<bool, AppError> {
-        let mut wait = Duration::from_millis(250);
-        let mut said = None;
-        loop {
-            match self.prepare_database().await {
-                Ok(()) => return Ok(true),
-                Err(AppError::Store(error)) if is_waited_for(&error) => {
-                    watch.waits(format!("it waits for the database: {error}"));
-                    if said.replace(error.kind()) != Some(error.kind()) {
-                        tracing::warn!(%error, database = %self.store.describe(), "waiting for the database");
-                    }
-                    if !pause(stop, wait).await {
-                        return Ok(false);
-                    }
-                    wait = (wait * 2).min(Duration::from_secs(10));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Makes the tables where that was asked for, and looks whether it may work on them.
-    async fn prepare_database(&self) -> Result<(), AppError> {
-        if self.migrate {
-            self.store.migrate().await?;
-        }
-        check_database(&*self.store, &self.config.environment).await
     }
 
     fn driver(
@@ -293,7 +237,12 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<Driver, AppError> {
         let guard = Arc::new(LeaseGuard::new(self.config.service.lease));
-        let ledger = Ledger::new(guard.clone(), spool.clone(), system_clock(), events.clone());
+        let ledger = Ledger::new(
+            guard.clone(),
+            spool.clone(),
+            self.obstacles.clone(),
+            events.clone(),
+        );
         let ledger = Arc::new(ledger);
         let inherited = Inherited::of(spool, before, &self.policies(), &SystemClock);
         let dispatcher = Dispatcher::new(Parts {
@@ -323,6 +272,7 @@ impl Service {
             ledger,
             notices: self.notices(),
             metrics: self.metrics.clone(),
+            obstacles: self.obstacles.clone(),
             pulses: self.pulses.clone(),
             rhythm: rhythm(&self.config.service),
             stop: stop.clone(),
@@ -345,6 +295,7 @@ impl Service {
     fn watch(&self, board: &Arc<RelayBoard>, stop: &CancellationToken) -> Arc<Watch> {
         Arc::new(Watch::new(watch::Parts {
             metrics: self.metrics.clone(),
+            obstacles: self.obstacles.clone(),
             pulses: self.pulses.clone(),
             board: board.clone(),
             rest: self.config.service.poll_interval,
@@ -398,13 +349,13 @@ impl Service {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn spool_failed(error: SpoolError) -> AppError {
+pub(super) fn spool_failed(error: SpoolError) -> AppError {
     AppError::Config(format!("service.state_folder: {error}"))
 }
 
 /// Somebody at the database heals it, or time does: whoever started the service need not start it
 /// again. A login that was refused rests meanwhile.
-fn is_waited_for(error: &StoreError) -> bool {
+pub(super) fn is_waited_for(error: &StoreError) -> bool {
     !matches!(
         error.kind(),
         StoreErrorKind::Schema | StoreErrorKind::Rejected
@@ -412,7 +363,7 @@ fn is_waited_for(error: &StoreError) -> bool {
 }
 
 /// False if told to stop meanwhile.
-async fn pause(stop: &CancellationToken, wait: Duration) -> bool {
+pub(super) async fn pause(stop: &CancellationToken, wait: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(wait) => true,
@@ -441,7 +392,7 @@ fn first_four(bytes: &[u8; 16]) -> [u8; 4] {
     [bytes[0], bytes[1], bytes[2], bytes[3]]
 }
 
-fn send_port_info(port: &SendPort) -> SendPortInfo {
+pub(super) fn send_port_info(port: &SendPort) -> SendPortInfo {
     SendPortInfo {
         name: port.name.clone(),
         from_address: port.from.to_string(),
@@ -452,7 +403,7 @@ fn send_port_info(port: &SendPort) -> SendPortInfo {
     }
 }
 
-fn explanations(replies: &ReplyTable) -> Vec<Explanation> {
+pub(super) fn explanations(replies: &ReplyTable) -> Vec<Explanation> {
     let explanation = |entry: &crate::replies::Entry| Explanation {
         key: entry.key.clone(),
         fault: entry.fault.as_str().to_owned(),

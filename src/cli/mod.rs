@@ -108,8 +108,8 @@ pub(crate) enum Failure {
     Database(String),
     #[error("{0}")]
     Other(String),
-    #[error("stopped before everything under way was recorded")]
-    StoppedHard,
+    #[error(transparent)]
+    StoppedHard(#[from] app::Kept),
     #[error("{0}")]
     NotRelayed(String),
     /// With the exit code of the step.
@@ -123,7 +123,7 @@ impl Failure {
             Self::Other(_) => 1,
             Self::Config(_) => 3,
             Self::Store(_) | Self::Database(_) => 4,
-            Self::StoppedHard => 5,
+            Self::StoppedHard(_) => 5,
             Self::NotRelayed(_) => 6,
             Self::Probe(code, _) => *code,
         }

@@ -29,10 +29,11 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     if args.migrate {
         service = service.migrating();
     }
-    if service.run(stop).await? {
-        tracing::info!("stopped, everything under way is recorded");
-        Ok(())
-    } else {
-        Err(Failure::StoppedHard)
+    match service.run(stop).await? {
+        None => {
+            tracing::info!("stopped, everything under way is recorded");
+            Ok(())
+        }
+        Some(kept) => Err(kept.into()),
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::ledger::Unrecorded;
+use super::obstacles::Obstacle;
 use super::recorder::Finished;
 use super::tally::Origin;
-use crate::domain::{Outcome, OutcomeKind, ProtectionFacts, SessionFacts, Timestamp};
+use crate::domain::{
+    AlertId, InstanceId, Outcome, OutcomeKind, ProtectionFacts, SessionFacts, Timestamp,
+};
+use crate::store::{Event, EventSeverity, StoreError};
 
 /// The first wait before one is tried again; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -93,11 +96,11 @@ impl Aside {
     }
 
     /// How many, since when, and why the last one.
-    pub(super) fn summary(&self) -> Option<Unrecorded> {
+    pub(super) fn summary(&self) -> Option<Obstacle> {
         let last = self.0.last()?;
         let since = self.0.iter().map(|refused| refused.since).min();
-        Some(Unrecorded {
-            count: self.0.len(),
+        Some(Obstacle {
+            outcomes: self.0.len(),
             since: since.unwrap_or(last.since),
             why: last.why.clone(),
             may_hold_values: true,
@@ -159,10 +162,10 @@ impl<T> Locked<T> {
     }
 
     /// How many and since when, once it lasts.
-    pub(super) fn summary(&self, now: Timestamp) -> Option<Unrecorded> {
+    pub(super) fn summary(&self, now: Timestamp) -> Option<Obstacle> {
         let since = self.since.filter(|since| now - *since >= LOCKED_LONG)?;
-        Some(Unrecorded {
-            count: self.waiting.len(),
+        Some(Obstacle {
+            outcomes: self.waiting.len(),
             since,
             why: "other transactions have their alerts locked".to_owned(),
             may_hold_values: false,
@@ -201,6 +204,57 @@ pub(super) fn bare(outcome: &Outcome) -> Outcome {
         }
     }
     bare
+}
+
+/// For `EventLog`: what could not be recorded is.
+pub(super) fn recorded_late(instance: InstanceId, alert: AlertId) -> Event {
+    let message = "the outcome that was kept in the state folder is recorded".to_owned();
+    let severity = EventSeverity::Information;
+    event("outcome-recorded", severity, instance, alert, message)
+}
+
+/// For `EventLog`: what became of the alert is recorded, and not what the relay said.
+pub(super) fn recorded_in_part(
+    instance: InstanceId,
+    alert: AlertId,
+    refused: &StoreError,
+) -> Event {
+    let message = format!("recorded without the relay's words: {refused}");
+    let severity = EventSeverity::Error;
+    event(
+        "outcome-recorded-in-part",
+        severity,
+        instance,
+        alert,
+        message,
+    )
+}
+
+/// For `EventLog`: an outcome is set aside.
+pub(super) fn not_recorded(instance: InstanceId, alert: AlertId, error: &StoreError) -> Event {
+    let message = format!(
+        "{error}; it is kept in the state folder and tried again, and the alert is not sent again meanwhile"
+    );
+    let severity = EventSeverity::Error;
+    event("outcome-not-recorded", severity, instance, alert, message)
+}
+
+fn event(
+    event_type: &'static str,
+    severity: EventSeverity,
+    instance: InstanceId,
+    alert: AlertId,
+    message: String,
+) -> Event {
+    Event {
+        severity,
+        event_type,
+        instance: Some(instance),
+        alert: Some(alert),
+        send_port: None,
+        relay: None,
+        message,
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Driver;
+use super::obstacles::What;
 use super::recorder::Finished;
 use super::tally::Origin;
 use super::tasks::{Lane, Tasks};
-use crate::domain::{Alert, AlertId, Decision, Lease, LeaseToken, Outcome, OutcomeKind};
+use crate::domain::{Alert, AlertId, Decision, Lease, LeaseToken, Outcome, OutcomeKind, Timestamp};
 use crate::metrics::Operation;
 use crate::store::{Claim, Event, Loaded, StoreError};
 
@@ -38,20 +39,16 @@ impl Driver {
         halt: &CancellationToken,
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) {
-        let mut failing = false;
         while !halt.is_cancelled() {
             self.pulses.claims_go_round();
             self.write_events(events).await;
+            let begun = self.obstacles.now();
             let round = self.claim_round(tasks).await;
-            if let Err(error) = &round {
-                match failing {
-                    false => tracing::warn!(%error, "cannot claim"),
-                    true => self.pulses.claiming(Some(error.to_string())),
-                }
-            } else if failing {
-                self.pulses.claiming(None);
+            match &round {
+                Err(error) => self.cannot_claim(begun, error),
+                Ok(_) => self.obstacles.set(What::Claims, None),
             }
-            failing = round.is_err();
+            let failing = round.is_err();
             let wait = match &round {
                 Ok(Round::Claimed) => continue,
                 Ok(Round::MayHoldMore | Round::Nothing | Round::NoRoom) => self.idle_wait(tasks),
@@ -64,6 +61,14 @@ impl Driver {
                 () = tasks.freed.notified(), if !failing => {}
                 () = self.wait(wait, looks) => {}
             }
+        }
+    }
+
+    /// Says once that claims fail.
+    fn cannot_claim(&self, begun: Timestamp, error: &StoreError) {
+        let obstacles = &self.obstacles;
+        if obstacles.meet_error_since(begun, What::Claims, error, 0) {
+            tracing::warn!(%error, "cannot claim");
         }
     }
 
@@ -96,7 +101,7 @@ impl Driver {
 
     /// One claim for each send port that can send now and has room.
     async fn claim_round(&self, tasks: &Tasks) -> Result<Round, StoreError> {
-        if !self.guard.stands() || !self.ledger.has_room() {
+        if !self.guard.stands() || !self.obstacles.let_claim() {
             return Ok(Round::Nothing);
         }
         let (mut most, mut refused) = (Round::NoRoom, None);

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lease_guard::LeaseGuard;
 use super::ledger::Ledger;
+use super::obstacles::{Obstacles, What};
 use super::pulse::Pulses;
 use super::shares::Shares;
 use crate::clock::steady;
@@ -30,6 +31,7 @@ pub(super) struct Heartbeat {
     pub(super) shares: Shares,
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) obstacles: Arc<Obstacles>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pulses: Arc<Pulses>,
     /// Since when the database answered without a break: others' leases may be taken over
@@ -43,16 +45,15 @@ impl Heartbeat {
     /// Renews until it is dropped or the lease is lost.
     pub(super) async fn run(mut self) {
         let mut shown = Vec::new();
-        let mut shown_condition = InstanceCondition::default();
+        let mut shown_condition = None;
         let mut next = Instant::now() + self.interval;
-        let mut failing = false;
         loop {
             self.pulses.heartbeat_goes_round();
             let due = Instant::now() >= next;
             self.board.tick();
             let relays = self.board.states();
             if due || relays != shown {
-                let (renewed, lost) = self.beat(&relays, &mut failing).await;
+                let (renewed, lost) = self.beat(&relays).await;
                 if lost {
                     return;
                 }
@@ -61,8 +62,8 @@ impl Heartbeat {
                     next = Instant::now() + self.interval;
                 }
             }
-            self.ledger.try_again();
-            if !failing {
+            self.ledger.try_folder();
+            if !self.obstacles.is_met(What::Lease) {
                 self.show_condition(&mut shown_condition).await;
             }
             // After the lease: that must not wait for anything.
@@ -73,19 +74,19 @@ impl Heartbeat {
         }
     }
 
-    async fn show_condition(&self, shown: &mut InstanceCondition) {
-        let condition = self.ledger.condition();
-        if condition == *shown {
+    async fn show_condition(&self, shown: &mut Option<InstanceCondition>) {
+        let condition = self.obstacles.condition();
+        if shown.as_ref() == Some(&condition) {
             return;
         }
         match self.store.show_condition(self.instance, &condition).await {
-            Ok(()) => *shown = condition,
+            Ok(()) => *shown = Some(condition),
             Err(error) => tracing::debug!(%error, "condition cannot be shown"),
         }
     }
 
     /// One renewal: whether it worked, and whether the lease is lost.
-    async fn beat(&self, relays: &[RelayState], failing: &mut bool) -> (bool, bool) {
+    async fn beat(&self, relays: &[RelayState]) -> (bool, bool) {
         let (sent, sent_steady) = (Instant::now(), steady());
         let renewed = self
             .store
@@ -93,8 +94,6 @@ impl Heartbeat {
             .await;
         let service = &self.metrics.service;
         service.asked(Operation::Renew, sent.elapsed(), &renewed);
-        let failed = renewed.as_ref().err().map(ToString::to_string);
-        self.pulses.renewal(failed);
         match renewed {
             Ok(Renewal::Renewed) => {
                 self.guard.renewed(sent_steady);
@@ -102,7 +101,7 @@ impl Heartbeat {
                     let took_ms = sent.elapsed().as_millis();
                     tracing::warn!(took_ms, "lease renewal is slow");
                 }
-                if std::mem::take(failing) {
+                if self.obstacles.overcome(What::Lease) {
                     tracing::info!("lease is renewed again");
                 }
                 self.unbroken_since
@@ -118,7 +117,7 @@ impl Heartbeat {
             }
             Err(error) => {
                 self.unbroken_since.send_replace(None);
-                if !std::mem::replace(failing, true) {
+                if self.obstacles.meet_error(What::Lease, &error, 0) {
                     tracing::warn!(%error, "lease cannot be renewed");
                 }
                 (false, false)

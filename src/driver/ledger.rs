@@ -1,22 +1,23 @@
 //! What is written on this machine while the database does not know it yet: the spool, behind
 //! the guard of the lease; and what that keeps the instance from.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use super::lease_guard::LeaseGuard;
-use crate::clock::Clock;
+use super::obstacles::{Obstacle, Obstacles, What};
 use crate::dispatcher::Journal;
-use crate::domain::{
-    AlertId, DotNote, InstanceCondition, InstanceId, LeaseToken, Outcome, Timestamp,
-};
+use crate::domain::{AlertId, DotNote, InstanceId, LeaseToken, Outcome};
 use crate::spool::{Spool, SpoolError};
-use crate::store::{Event, EventSeverity, StoreError, StoreErrorKind};
+use crate::store::{Event, EventSeverity, StoreError};
 
 /// How often it is tried whether a broken spool can be written again.
 const TRIAL_EVERY: Duration = Duration::from_secs(2);
+
+/// How often it is tried whether a spool can be written still, where nothing is written.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// So many outcomes may be set aside; with more, nothing more is sent.
 pub(super) const MOST_ASIDE: usize = 100;
@@ -25,34 +26,10 @@ pub(super) const MOST_ASIDE: usize = 100;
 pub struct Ledger {
     guard: Arc<LeaseGuard>,
     spool: Arc<Spool>,
-    clock: Arc<dyn Clock>,
+    obstacles: Arc<Obstacles>,
     events: mpsc::UnboundedSender<Event>,
-    /// Outcomes wait for the database: nothing more is claimed.
-    waiting: Mutex<Option<Unrecorded>>,
-    /// Outcomes that the database refused, one by one.
-    aside: Mutex<Option<Unrecorded>>,
-    /// Outcomes whose alerts other transactions have locked for long.
-    locked: Mutex<Option<Unrecorded>>,
-    /// `None` while the spool can be written.
-    broken: Mutex<Option<Broken>>,
-}
-
-/// Outcomes that the database does not have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unrecorded {
-    pub(super) count: usize,
-    pub(super) since: Timestamp,
-    /// The error of the last of them.
-    pub(super) why: String,
-    /// The engine's words may hold values, and are not for everybody who may ask the database.
-    pub(super) may_hold_values: bool,
-}
-
-/// A spool that cannot be written.
-struct Broken {
-    tried: Instant,
-    since: Timestamp,
-    why: String,
+    /// When the state folder was tried last.
+    tried: Mutex<Instant>,
 }
 
 impl Ledger {
@@ -60,18 +37,15 @@ impl Ledger {
     pub fn new(
         guard: Arc<LeaseGuard>,
         spool: Arc<Spool>,
-        clock: Arc<dyn Clock>,
+        obstacles: Arc<Obstacles>,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         Self {
             guard,
             spool,
-            clock,
+            obstacles,
             events,
-            waiting: Mutex::default(),
-            aside: Mutex::default(),
-            locked: Mutex::default(),
-            broken: Mutex::default(),
+            tried: Mutex::new(Instant::now()),
         }
     }
 
@@ -92,46 +66,25 @@ impl Ledger {
 
     /// The database cannot take outcomes now: what is known has to survive a loss of power.
     pub(super) fn wait_for_database(&self, count: usize, error: &StoreError) {
-        let mut waiting = lock(&self.waiting);
-        let began = waiting.is_none();
-        let since = waiting
-            .as_ref()
-            .map_or_else(|| self.clock.now(), |it| it.since);
-        *waiting = Some(Unrecorded {
-            count,
-            since,
-            why: error.to_string(),
-            may_hold_values: error.kind() == StoreErrorKind::Unknown,
-        });
-        drop(waiting);
-        if began {
+        if self.obstacles.meet_error(What::Outcomes, error, count) {
             self.told(self.spool.sync());
         }
     }
 
     /// No outcome waits any more; those that did.
-    pub(super) fn caught_up(&self) -> Option<Unrecorded> {
-        lock(&self.waiting).take()
+    pub(super) fn caught_up(&self) -> Option<Obstacle> {
+        self.obstacles.end(What::Outcomes)
     }
 
     /// Which outcomes are set aside now.
-    pub(super) fn set_aside(&self, aside: Option<Unrecorded>) {
-        *lock(&self.aside) = aside;
+    pub(super) fn set_aside(&self, aside: Option<Obstacle>) {
+        self.obstacles.set(What::Aside, aside);
         self.told(self.spool.sync());
     }
 
     /// Which outcomes have waited long for locks of other transactions.
-    pub(super) fn set_locked(&self, locked: Option<Unrecorded>) {
-        *lock(&self.locked) = locked;
-    }
-
-    /// Whether alerts may be taken up: not while outcomes wait for the database, too many are set
-    /// aside, or the spool cannot be written, so that no final dot would be sent.
-    pub(super) fn has_room(&self) -> bool {
-        let too_many = |aside: &Unrecorded| aside.count >= MOST_ASIDE;
-        lock(&self.waiting).is_none()
-            && !lock(&self.aside).as_ref().is_some_and(too_many)
-            && !self.is_broken()
+    pub(super) fn set_locked(&self, locked: Option<Obstacle>) {
+        self.obstacles.set(What::Locked, locked);
     }
 
     /// The database has everything that this instance knew.
@@ -146,7 +99,7 @@ impl Ledger {
 
     /// It cannot be written, and nothing is handed over.
     pub fn is_broken(&self) -> bool {
-        lock(&self.broken).is_some()
+        self.obstacles.is_met(What::StateFolder)
     }
 
     /// Entries and octets of the spool.
@@ -154,80 +107,38 @@ impl Ledger {
         self.spool.size()
     }
 
-    /// What keeps the instance from sending or from recording.
-    pub fn condition(&self) -> InstanceCondition {
-        let (waiting, aside) = (lock(&self.waiting).clone(), lock(&self.aside).clone());
-        let broken = lock(&self.broken);
-        let broken = broken
-            .as_ref()
-            .map(|it| format!("{}, since {}", it.why, moment(it.since)));
-        let too_many = aside.as_ref().filter(|aside| aside.count >= MOST_ASIDE);
-        let stopped = waiting.as_ref().or(too_many).map(words_for_all);
-        let locked = lock(&self.locked).clone();
-        let counted = [waiting.as_ref(), aside.as_ref(), locked.as_ref()];
-        let counted = counted.into_iter().flatten();
-        let count: usize = counted.clone().map(|it| it.count).sum();
-        InstanceCondition {
-            waiting_for: broken.or(stopped),
-            unrecorded: u32::try_from(count).unwrap_or(u32::MAX),
-            unrecorded_since: counted.map(|it| it.since).min(),
+    /// Tries, now and then, whether the state folder can be written still, or again: where it was
+    /// full, only with room for the journal until that is written anew, so that it is not said again
+    /// and again.
+    pub(super) fn try_folder(&self) {
+        let broken = self.is_broken();
+        let every = if broken { TRIAL_EVERY } else { LOOK_EVERY };
+        if !self.is_due(every) {
+            return;
         }
-    }
-
-    /// Each thing that keeps the instance from sending or from recording, in words.
-    pub fn obstacles(&self) -> Vec<String> {
-        let broken = lock(&self.broken).as_ref().map(|it| {
-            format!(
-                "spool: {}, since {}; nothing is sent",
-                it.why,
-                moment(it.since)
-            )
-        });
-        let outcomes = |of: &Mutex<Option<Unrecorded>>, then: &str| {
-            let of = lock(of);
-            of.as_ref()
-                .map(|it| format!("outcomes: {}{then}", words(it)))
+        let tried = match broken {
+            true => self.spool.write_anew().and_then(|()| self.spool.try_room()),
+            false => self.spool.try_line(),
         };
-        let waiting = outcomes(&self.waiting, "; nothing is sent");
-        let aside = outcomes(&self.aside, "");
-        let locked = outcomes(&self.locked, "");
-        [broken, waiting, aside, locked]
-            .into_iter()
-            .flatten()
-            .collect()
+        if self.told(tried) && self.obstacles.overcome(What::StateFolder) {
+            tracing::info!("spool can be written again");
+            let _ = self.events.send(writable());
+        }
     }
 
-    /// Tries, now and then, whether a broken spool can be written again.
-    pub(super) fn try_again(&self) {
-        let due = lock(&self.broken)
-            .as_ref()
-            .is_some_and(|it| it.tried.elapsed() >= TRIAL_EVERY);
-        if due && self.told(self.spool.write_anew()) && lock(&self.broken).take().is_some() {
-            tracing::info!("spool can be written again");
-            let message = "the state folder can be written again".to_owned();
-            let _ = self.events.send(event(
-                "state-folder-writable",
-                EventSeverity::Information,
-                message,
-            ));
+    fn is_due(&self, every: Duration) -> bool {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = tried.elapsed() >= every;
+        if due {
+            *tried = Instant::now();
         }
+        due
     }
 
     /// Says once that the spool fails.
     fn told(&self, result: Result<(), SpoolError>) -> bool {
         let Err(error) = result else { return true };
-        let mut broken = lock(&self.broken);
-        let began = broken.is_none();
-        let since = broken
-            .as_ref()
-            .map_or_else(|| self.clock.now(), |it| it.since);
-        *broken = Some(Broken {
-            tried: Instant::now(),
-            since,
-            why: error.to_string(),
-        });
-        drop(broken);
-        if began {
+        if self.obstacles.meet(What::StateFolder, &error) {
             tracing::error!(%error, "spool cannot be written, nothing is handed over");
             let _ = self.events.send(unwritable(&error));
         }
@@ -260,6 +171,12 @@ pub fn unwritable(error: &SpoolError) -> Event {
     event("state-folder-unwritable", EventSeverity::Error, message)
 }
 
+/// For `EventLog`: it can be written again.
+pub fn writable() -> Event {
+    let message = "the state folder can be written again".to_owned();
+    event("state-folder-writable", EventSeverity::Information, message)
+}
+
 fn event(event_type: &'static str, severity: EventSeverity, message: String) -> Event {
     Event {
         severity,
@@ -270,34 +187,4 @@ fn event(event_type: &'static str, severity: EventSeverity, message: String) -> 
         relay: None,
         message,
     }
-}
-
-fn words(of: &Unrecorded) -> String {
-    format!(
-        "{} cannot be recorded since {}: {}",
-        of.count,
-        moment(of.since),
-        of.why
-    )
-}
-
-/// For whoever may ask the database why nothing moves.
-fn words_for_all(of: &Unrecorded) -> String {
-    match of.may_hold_values {
-        false => format!("outcomes: {}", words(of)),
-        true => {
-            let (count, since) = (of.count, moment(of.since));
-            format!(
-                "outcomes: {count} cannot be recorded since {since}: see EventLog and the service's log"
-            )
-        }
-    }
-}
-
-fn moment(at: Timestamp) -> impl std::fmt::Display {
-    at.format("%Y-%m-%dT%H:%M:%SZ")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,6 +12,7 @@ mod failures;
 mod heartbeat;
 mod lease_guard;
 mod ledger;
+mod obstacles;
 mod parts;
 mod pulse;
 mod recorder;
@@ -21,6 +22,7 @@ mod sweeper;
 mod tally;
 mod tasks;
 mod teller;
+mod waiting;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -31,10 +33,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use lease_guard::LeaseGuard;
-pub use ledger::{Ledger, unwritable};
+pub use ledger::{Ledger, unwritable, writable};
+pub use obstacles::{Obstacles, What};
 pub use pulse::Pulses;
 pub use recovery::{InDoubtPolicies, Inherited, RecoveryError, bequeath, recover};
 pub use teller::{Notice, Notices};
+pub use waiting::{Shown, Waiting};
 
 use crate::clock::steady;
 use crate::dispatcher::{Dispatcher, RelayBoard};
@@ -92,6 +96,8 @@ pub struct Driver {
     pub notices: Notices,
     /// Counts; knows the send ports.
     pub metrics: Arc<Metrics>,
+    /// What keeps the instance from working.
+    pub obstacles: Arc<Obstacles>,
     /// Told that the loops go round.
     pub pulses: Arc<Pulses>,
     /// Rhythm and bounds.
@@ -133,6 +139,8 @@ impl Driver {
             .await?;
         self.guard.renewed(sent_steady);
         self.inherit().await?;
+        self.obstacles.set(What::Begin, None);
+        self.obstacles.set(What::Register, None);
         self.pulses.begin();
         tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
 
@@ -250,6 +258,7 @@ impl Driver {
             shares,
             guard: self.guard.clone(),
             ledger: self.ledger.clone(),
+            obstacles: self.obstacles.clone(),
             metrics: self.metrics.clone(),
             pulses: self.pulses.clone(),
             unbroken_since,

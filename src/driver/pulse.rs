@@ -1,21 +1,17 @@
 //! Signs of life of an instance, for whoever watches it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::steady;
 
-/// When the loops of an instance went round last, and why its lease cannot be renewed
-/// or nothing claimed.
+/// When the loops of an instance went round last.
 #[derive(Debug, Default)]
 pub struct Pulses {
     running: AtomicBool,
     /// In milliseconds, as [`steady`] tells time.
     claims: AtomicU64,
     heartbeat: AtomicU64,
-    not_renewed: Mutex<Option<String>>,
-    not_claimed: Mutex<Option<String>>,
 }
 
 impl Pulses {
@@ -23,8 +19,6 @@ impl Pulses {
     pub(super) fn begin(&self) {
         self.claims_go_round();
         self.heartbeat_goes_round();
-        *lock(&self.not_renewed) = None;
-        *lock(&self.not_claimed) = None;
         self.running.store(true, Ordering::Relaxed);
     }
 
@@ -39,16 +33,6 @@ impl Pulses {
 
     pub(super) fn heartbeat_goes_round(&self) {
         self.heartbeat.store(now(), Ordering::Relaxed);
-    }
-
-    /// How the last renewal of the lease went.
-    pub(super) fn renewal(&self, failed: Option<String>) {
-        *lock(&self.not_renewed) = failed;
-    }
-
-    /// Why nothing can be claimed, at the second failure in a row: one alone may be a moment's.
-    pub(super) fn claiming(&self, failed: Option<String>) {
-        *lock(&self.not_claimed) = failed;
     }
 
     /// The loop that has not gone round for longest, and for how long; `None` while none has to.
@@ -66,20 +50,6 @@ impl Pulses {
             false => ("heartbeat", heartbeat),
         })
     }
-
-    /// Why the lease could not be renewed the last time.
-    pub fn why_not_renewed(&self) -> Option<String> {
-        lock(&self.not_renewed).clone()
-    }
-
-    /// Why nothing can be claimed now.
-    pub fn why_not_claimed(&self) -> Option<String> {
-        lock(&self.not_claimed).clone()
-    }
-}
-
-fn lock(reason: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
-    reason.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn now() -> u64 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::aside::{Aside, Locked, Refused, bare};
+use super::aside::{Aside, Locked, Refused, bare, not_recorded, recorded_in_part, recorded_late};
 use super::failures;
 use super::ledger::{Ledger, MOST_ASIDE};
 use super::parts::{Part, Wait, all_but_locked};
@@ -206,8 +206,16 @@ impl Recorder {
             "outcomes waited {seconds} s for the database: {}",
             waited.why
         );
-        self.log(&self.event("outcomes-waited", EventSeverity::Warning, None, message))
-            .await;
+        self.log(&Event {
+            severity: EventSeverity::Warning,
+            event_type: "outcomes-waited",
+            instance: Some(self.instance),
+            alert: None,
+            send_port: None,
+            relay: None,
+            message,
+        })
+        .await;
     }
 
     async fn settle(&self, outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
@@ -237,14 +245,8 @@ impl Recorder {
 
     async fn said_in_part(&self, alert: AlertId, refused: &StoreError) {
         tracing::error!(alert = alert.0, error = %refused, "outcome cannot be recorded in full");
-        let message = format!("recorded without the relay's words: {refused}");
-        let event = self.event(
-            "outcome-recorded-in-part",
-            EventSeverity::Error,
-            Some(alert),
-            message,
-        );
-        self.log(&event).await;
+        self.log(&recorded_in_part(self.instance, alert, refused))
+            .await;
     }
 
     /// It stays in the spool, and its alert with this instance.
@@ -255,16 +257,7 @@ impl Recorder {
             self.aside
                 .add(outcome, Some(origin), self.clock.now(), error.to_string());
             self.ledger.set_aside(self.aside.summary());
-            let message = format!(
-                "{error}; it is kept in the state folder and tried again, and the alert is not sent again meanwhile"
-            );
-            let event = self.event(
-                "outcome-not-recorded",
-                EventSeverity::Error,
-                Some(alert),
-                message,
-            );
-            self.log(&event).await;
+            self.log(&not_recorded(self.instance, alert, error)).await;
         }
     }
 
@@ -309,33 +302,8 @@ impl Recorder {
         tracing::info!(alert = alert.0, "outcome that was kept is recorded");
         self.settle(&outcome, refused.origin.as_slice(), &results)
             .await;
-        let message = "the outcome that could not be recorded is recorded".to_owned();
-        let event = self.event(
-            "outcome-recorded",
-            EventSeverity::Information,
-            Some(alert),
-            message,
-        );
-        self.log(&event).await;
+        self.log(&recorded_late(self.instance, alert)).await;
         Ok(())
-    }
-
-    fn event(
-        &self,
-        event_type: &'static str,
-        severity: EventSeverity,
-        alert: Option<AlertId>,
-        message: String,
-    ) -> Event {
-        Event {
-            severity,
-            event_type,
-            instance: Some(self.instance),
-            alert,
-            send_port: None,
-            relay: None,
-            message,
-        }
     }
 
     async fn log(&self, event: &Event) {

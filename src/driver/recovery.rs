@@ -10,9 +10,9 @@ use crate::domain::{
     InstanceId, Outcome, OutcomeKind, Reply, SessionFacts,
 };
 use crate::spool::{LeftOver, Spool, SpoolError};
-use crate::store::{Event, EventSeverity, Store, StoreError, StoreErrorKind};
+use crate::store::{Event, EventSeverity, Recorded, Store, StoreError, StoreErrorKind};
 
-use super::aside::bare;
+use super::aside::{bare, recorded_in_part, recorded_late};
 use super::parts::all_but_locked;
 use super::recorder::BATCH;
 
@@ -81,13 +81,6 @@ pub async fn recover(
     for outcome in &fatal {
         announce(store, instance, outcome).await;
     }
-    if !spool.is_empty() {
-        tracing::warn!(
-            outcomes = left.outcomes.len(),
-            in_doubt = left.in_doubt.len(),
-            "recovering what a dead instance left over"
-        );
-    }
     for note in &left.in_doubt {
         tracing::warn!(
             alert = note.alert.0,
@@ -96,7 +89,22 @@ pub async fn recover(
             "attempt is in doubt"
         );
     }
-    record(store, spool, instance, &outcomes(left, policies, clock)).await?;
+    let recovery = Recovery {
+        store,
+        spool,
+        instance,
+    };
+    let in_doubt = in_doubt(&left, policies, clock);
+    let locked = recovery.record(&left.outcomes, true).await?;
+    let locked = locked + recovery.record(&in_doubt, false).await?;
+    if locked > 0 {
+        return Err(StoreError::new(
+            StoreErrorKind::Unavailable,
+            "record what a dead instance left over",
+            format!("other transactions have {locked} of its alerts locked"),
+        )
+        .into());
+    }
     if !spool.is_empty() {
         return Ok(Some(instance));
     }
@@ -125,9 +133,7 @@ async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
         relay: None,
         message: format!("{} failed: {why}", fatal.alert),
     };
-    if let Err(error) = store.log_event(&event).await {
-        tracing::warn!(%error, event = %event.message, "event cannot be written");
-    }
+    log(store, &event).await;
 }
 
 /// Moves what the database refused from a spool that nobody works with to one that somebody does.
@@ -153,56 +159,81 @@ pub fn bequeath(
 
 /// What is known, and what stands for what nobody saw.
 fn outcomes(left: LeftOver, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
-    let in_doubt = left
-        .in_doubt
-        .iter()
-        .map(|note| unknown(note, policies, clock));
-    let in_doubt: Vec<_> = in_doubt.collect();
+    let in_doubt = in_doubt(&left, policies, clock);
     left.outcomes.into_iter().chain(in_doubt).collect()
 }
 
-/// In halves where something is refused: what is refused alone, and bare as well, stays in the
-/// spool, and must not keep the service from starting.
-async fn record(
-    store: &dyn Store,
-    spool: &Spool,
+fn in_doubt(left: &LeftOver, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
+    let notes = left.in_doubt.iter();
+    notes.map(|note| unknown(note, policies, clock)).collect()
+}
+
+/// One spool's way to the database.
+struct Recovery<'a> {
+    store: &'a dyn Store,
+    spool: &'a Spool,
     instance: InstanceId,
-    outcomes: &[Outcome],
-) -> Result<(), RecoveryError> {
-    let mut locked = 0;
-    let mut parts: Vec<_> = outcomes.chunks(BATCH).rev().collect();
-    while let Some(part) = parts.pop() {
-        let mut recorded = store.record(instance, part).await;
-        if let (Err(refusal), [outcome]) = (&recorded, part)
-            && refusal.is_about_data()
-        {
-            tracing::error!(alert = outcome.alert.0, error = %refusal, "outcome cannot be recorded in full");
-            recorded = store.record(instance, &[bare(outcome)]).await;
+}
+
+impl Recovery<'_> {
+    /// In halves where something is refused: what is refused alone, and bare as well, stays in the
+    /// spool, and must not keep the service from starting. How many others have locked. `kept`:
+    /// they were known, and could not be recorded before.
+    async fn record(&self, outcomes: &[Outcome], kept: bool) -> Result<usize, RecoveryError> {
+        let mut locked = 0;
+        let mut parts: Vec<_> = outcomes.chunks(BATCH).rev().collect();
+        while let Some(part) = parts.pop() {
+            match self.ask(part).await {
+                Ok(results) => {
+                    let known = all_but_locked(part, &results);
+                    locked += part.len() - known.len();
+                    self.spool.forget(&known)?;
+                    if kept {
+                        self.say(&known).await;
+                    }
+                }
+                Err(error) if waits(&error) => return Err(error.into()),
+                Err(_) if part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(error) => {
+                    tracing::error!(alert = part[0].alert.0, %error, "left-over outcome cannot be recorded and is kept");
+                }
+            }
         }
-        match recorded {
-            Ok(results) => {
-                let known = all_but_locked(part, &results);
-                locked += part.len() - known.len();
-                spool.forget(&known)?;
-            }
-            Err(error) if waits(&error) => return Err(error.into()),
-            Err(_) if part.len() > 1 => {
-                let (first, second) = part.split_at(part.len() / 2);
-                parts.extend([second, first]);
-            }
-            Err(error) => {
-                tracing::error!(alert = part[0].alert.0, %error, "left-over outcome cannot be recorded and is kept");
-            }
+        Ok(locked)
+    }
+
+    /// One that is refused alone goes without the words of the relay.
+    async fn ask(&self, part: &[Outcome]) -> Result<Vec<Recorded>, StoreError> {
+        let recorded = self.store.record(self.instance, part).await;
+        let (Err(refusal), [outcome]) = (&recorded, part) else {
+            return recorded;
+        };
+        if !refusal.is_about_data() {
+            return recorded;
+        }
+        tracing::error!(alert = outcome.alert.0, error = %refusal, "outcome cannot be recorded in full");
+        let bare = self.store.record(self.instance, &[bare(outcome)]).await?;
+        log(
+            self.store,
+            &recorded_in_part(self.instance, outcome.alert, refusal),
+        )
+        .await;
+        Ok(bare)
+    }
+
+    async fn say(&self, known: &[Outcome]) {
+        for outcome in known {
+            log(self.store, &recorded_late(self.instance, outcome.alert)).await;
         }
     }
-    match locked {
-        0 => Ok(()),
-        _ => Err(StoreError::new(
-            StoreErrorKind::Unavailable,
-            "record what a dead instance left over",
-            format!("other transactions have {locked} of its alerts locked"),
-        )
-        .into()),
+}
+
+async fn log(store: &dyn Store, event: &Event) {
+    if let Err(error) = store.log_event(event).await {
+        tracing::warn!(%error, event = %event.message, "event cannot be written");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Stage, Watch, lock};
+use super::{Watch, lock};
 use crate::metrics::Depth;
 use crate::store::{QueueDepth, Store, StoreError};
 
@@ -72,11 +72,12 @@ impl Look {
     }
 
     fn look_at_spool(&self) {
-        let ledger = match &*lock(&self.watch.stage) {
-            Stage::Working(working) => working.ledger.clone(),
-            Stage::Starting(_) => return,
-        };
-        self.watch.parts.metrics.service.spool(ledger.size());
+        let size = lock(&self.watch.working)
+            .as_ref()
+            .map(|it| it.ledger.size());
+        if let Some(size) = size {
+            self.watch.parts.metrics.service.spool(size);
+        }
     }
 
     /// How long it took.

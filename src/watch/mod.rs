@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::dispatcher::RelayBoard;
-use crate::driver::{LeaseGuard, Ledger, Pulses};
+use crate::driver::{LeaseGuard, Ledger, Obstacles, Pulses, What};
 use crate::http::{Pages, Verdict};
 use crate::metrics::{self, Metrics};
 
@@ -23,14 +23,6 @@ pub use look::Look;
 /// A loop that has not gone round for so long after its rest hangs. Operations of the database
 /// are bounded by much less.
 const HANGS_AFTER: Duration = Duration::from_secs(180);
-
-/// How far the service is.
-enum Stage {
-    /// It waits for something, in words.
-    Starting(String),
-    /// An instance works, or is about to register.
-    Working(Working),
-}
 
 /// What an instance says of itself.
 struct Working {
@@ -42,6 +34,8 @@ struct Working {
 pub struct Parts {
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// What keeps the instance from working.
+    pub obstacles: Arc<Obstacles>,
     /// Signs of life.
     pub pulses: Arc<Pulses>,
     /// The relays.
@@ -57,9 +51,8 @@ pub struct Parts {
 /// Knows how the service is.
 pub struct Watch {
     parts: Parts,
-    stage: Mutex<Stage>,
-    /// Why the database cannot be worked with, in words.
-    database: Mutex<Option<String>>,
+    /// `None` before an instance works.
+    working: Mutex<Option<Working>>,
     /// Alerts that hang in `sending`, in words.
     overdue: Mutex<Option<String>>,
 }
@@ -71,27 +64,25 @@ impl Watch {
         parts.metrics.service.started(started);
         Self {
             parts,
-            stage: Mutex::new(Stage::Starting("it begins".to_owned())),
-            database: Mutex::default(),
+            working: Mutex::default(),
             overdue: Mutex::default(),
         }
     }
 
-    /// The service waits for something before it can work.
-    pub fn waits(&self, what: impl Into<String>) {
-        *lock(&self.stage) = Stage::Starting(what.into());
-    }
-
     /// An instance is about to register; it is ready once it has its lease.
     pub fn works(&self, guard: Arc<LeaseGuard>, ledger: Arc<Ledger>) {
-        *lock(&self.stage) = Stage::Working(Working { guard, ledger });
+        *lock(&self.working) = Some(Working { guard, ledger });
     }
 
     /// Whether the database can be worked with, or why not.
     fn database_is(&self, problem: Option<String>) {
         let service = &self.parts.metrics.service;
         service.database_answers(problem.is_none());
-        *lock(&self.database) = problem;
+        let obstacles = &self.parts.obstacles;
+        match problem {
+            Some(problem) => _ = obstacles.meet(What::Database, problem),
+            None => _ = obstacles.overcome(What::Database),
+        }
     }
 
     /// Everything that keeps the service from working.
@@ -99,37 +90,25 @@ impl Watch {
         if self.parts.stop.is_cancelled() {
             return vec!["the service stops".to_owned()];
         }
-        let mut found = Vec::new();
-        match &*lock(&self.stage) {
-            Stage::Starting(what) => found.push(format!("starting: {what}")),
-            Stage::Working(working) => self.obstacles_of(working, &mut found),
+        let mut found = self.parts.obstacles.in_words();
+        let working = lock(&self.working);
+        let holds_none = working.as_ref().is_some_and(|it| !it.guard.stands());
+        if holds_none && found.is_empty() {
+            found.push("lease: this instance holds none".to_owned());
         }
-        let database = lock(&self.database);
-        found.extend(database.iter().map(|what| format!("database: {what}")));
         let overdue = lock(&self.overdue);
         found.extend(overdue.iter().map(|what| format!("alerts: {what}")));
         found
-    }
-
-    fn obstacles_of(&self, working: &Working, found: &mut Vec<String>) {
-        if !working.guard.stands() {
-            found.push("lease: this instance holds none".to_owned());
-        }
-        let not_renewed = self.parts.pulses.why_not_renewed();
-        found.extend(not_renewed.map(|why| format!("lease: it cannot be renewed: {why}")));
-        let not_claimed = self.parts.pulses.why_not_claimed();
-        found.extend(not_claimed.map(|why| format!("queue: alerts cannot be claimed: {why}")));
-        found.extend(working.ledger.obstacles());
     }
 
     /// Brings what is only shown, not counted, up to date.
     fn refresh(&self) {
         let service = &self.parts.metrics.service;
         let mut lease = Duration::ZERO;
-        if let Stage::Working(working) = &*lock(&self.stage) {
+        if let Some(working) = &*lock(&self.working) {
             lease = working.guard.remaining();
             service.spool_writable(!working.ledger.is_broken());
-            service.unrecorded(working.ledger.condition().unrecorded);
+            service.unrecorded(self.parts.obstacles.condition().unrecorded);
         }
         service.stands(self.obstacles().is_empty(), lease);
         let states = self.parts.board.states();

@@ -8,6 +8,7 @@ use crate::spool::Spool;
 struct Scene {
     watch: Watch,
     stop: CancellationToken,
+    obstacles: Arc<Obstacles>,
     guard: Arc<LeaseGuard>,
     ledger: Arc<Ledger>,
     _folder: tempfile::TempDir,
@@ -22,7 +23,9 @@ fn scene() -> Scene {
     let spool = Spool::enter(folder.path(), "db").unwrap().remove(0);
     let guard = Arc::new(LeaseGuard::new(Duration::from_secs(60)));
     let stop = CancellationToken::new();
+    let obstacles = Arc::new(Obstacles::new(clock.clone()));
     let parts = Parts {
+        obstacles: obstacles.clone(),
         metrics: Arc::new(Metrics::new(["default"], [])),
         pulses: Arc::default(),
         board: Arc::new(board),
@@ -36,10 +39,11 @@ fn scene() -> Scene {
         ledger: Arc::new(Ledger::new(
             guard.clone(),
             Arc::new(spool),
-            Arc::new(SystemClock),
+            obstacles.clone(),
             events,
         )),
         guard,
+        obstacles,
         _folder: folder,
     }
 }
@@ -58,9 +62,11 @@ fn not_ready(scene: &Scene, why: &str) {
 fn ready_is_who_has_a_lease_and_a_database_and_does_not_stop() {
     let scene = scene();
     not_ready(&scene, "starting");
-    scene.watch.waits("it waits for the database: refused");
+    scene.obstacles.meet(What::NoDatabase, "refused");
     not_ready(&scene, "it waits for the database: refused");
     scene.watch.works(scene.guard.clone(), scene.ledger.clone());
+    assert!(scene.obstacles.overcome(What::NoDatabase));
+    assert!(scene.obstacles.overcome(What::Begin));
     not_ready(&scene, "lease: this instance holds none");
     scene.guard.renewed(crate::clock::steady());
     assert_eq!(scene.watch.ready(), Verdict::Yes("ready\n".to_owned()));

@@ -12,7 +12,7 @@ use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A file system of 64 KiB.
+/// A file system of 4 MiB.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -22,7 +22,7 @@ impl SmallDisk {
         let folder = tempfile::tempdir().expect("a folder");
         let mount = |command: &mut Command| command.status().is_ok_and(|status| status.success());
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]);
+        command.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);
         if mount(command.arg(folder.path())) {
             return Some(Self(folder));
         }
@@ -45,6 +45,14 @@ impl SmallDisk {
     fn fill(&self) {
         let mut file = File::create(self.ballast()).expect("create");
         while file.write_all(&[0; 1024]).is_ok() {}
+    }
+
+    /// Enough for a few lines, and not for a journal.
+    fn make_little_room(&self) {
+        let ballast = File::options().write(true).open(self.ballast());
+        let ballast = ballast.expect("open");
+        let length = ballast.metadata().expect("its length").len();
+        ballast.set_len(length - 64 * 1024).expect("cut off");
     }
 
     fn make_room(&self) {
@@ -76,6 +84,24 @@ async fn wait_for_event(site: &Site, event: &str, count: u32) {
     site.wait_until(&sql, &count.to_string(), SOON).await;
 }
 
+fn is_said_by_status(site: &Site, words: &str) {
+    let status = text(&site.sendport(&["status"]));
+    assert!(
+        status.contains("sends nothing: the state folder") && status.contains(words),
+        "{status}"
+    );
+}
+
+/// The instance looks at its folder every two seconds while that is full, and renews its lease twice
+/// a second.
+async fn several_looks(site: &Site) {
+    let now = site.value("SELECT max(RenewedAt) FROM Instance");
+    let later = format!(
+        "SELECT max(RenewedAt) > strftime('%Y-%m-%dT%H:%M:%fZ', '{now}', '+6 seconds') FROM Instance"
+    );
+    site.wait_until(&later, "1", SOON).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_one_while_it_works_and_at_the_start() {
     let Some(disk) = SmallDisk::mount() else {
@@ -88,47 +114,49 @@ async fn a_full_one_while_it_works_and_at_the_start() {
     let service = site.run();
     wait_for_relayed(&site, 3).await;
 
-    disk.fill();
-    // What is left of the last page may take a note or two.
-    let mut inserted = 3;
     let address = site.health_address().await;
-    while crate::health::get(address, "/readyz").0 == 200 {
-        insert_many(&site, 10);
-        inserted += 10;
-        let settled = "SELECT (SELECT WaitingFor FROM Instance) IS NOT NULL
-                       OR NOT EXISTS (SELECT 1 FROM AlertState WHERE FinalAt IS NULL)";
-        site.wait_until(settled, "1", SOON).await;
-    }
-    wait_for(address, "/readyz", 503, "spool: the state folder").await;
+    wait_for(address, "/readyz", 200, "ready").await;
+    disk.fill();
+    // Nothing is sent meanwhile: it is looked at all the same.
+    wait_for(address, "/readyz", 503, "the state folder").await;
+    insert_many(&site, 10);
+    let inserted = 13;
     wait_for(address, "/readyz", 503, "No space left").await;
     wait_for_sample(address, "sendport_spool_writable", 0.0).await;
     let said = "SELECT count(*) FROM Queue WHERE WaitingFor LIKE 'instance %: the state folder % No space left %'";
     site.wait_until(said, "1", SOON).await;
     wait_for_event(&site, "state-folder-unwritable error", 1).await;
-    let status = text(&site.sendport(&["status"]));
-    assert!(
-        status.contains("sends nothing: the state folder"),
-        "{status}"
+    is_said_by_status(
+        &site,
+        "No space left on device (os error 28); make room there, since 20",
     );
-    let before = sink.received();
-    assert!(before < inserted, "{before} of {inserted}");
+    let checked = text(&site.sendport(&["check"]));
+    assert!(checked.contains("FAIL  service.state_folder"), "{checked}");
+
+    disk.make_little_room();
+    several_looks(&site).await;
+    let (status, why) = crate::health::get(address, "/readyz");
+    assert_eq!(status, 503, "{why}");
+    let checked = text(&site.sendport(&["check"]));
+    assert!(checked.contains("note  service.state_folder"), "{checked}");
+    assert_eq!(sink.received(), 3);
 
     disk.make_room();
     wait_for_relayed(&site, u32::try_from(inserted).expect("few")).await;
     wait_for(address, "/readyz", 200, "ready").await;
     wait_for_event(&site, "state-folder-writable information", 1).await;
+    wait_for_event(&site, "state-folder-unwritable error", 1).await;
+    assert_eq!(site.log().matches("spool cannot be written").count(), 1);
     assert_eq!(service.stop(), Some(0), "{}", site.log());
     assert_eq!(sink.received(), inserted);
 
     disk.fill();
-    // More than the pages have room for that files of the last run gave back.
     insert_many(&site, 50);
     let service = site.run();
     let told = "SELECT count(*) FROM Instance WHERE StoppedAt IS NULL AND WaitingFor LIKE 'the state folder %'";
     site.wait_until(told, "1", SOON).await;
     wait_for(site.health_address().await, "/readyz", 503, "No space left").await;
-    let before = sink.received();
-    assert!(before < inserted + 50, "{before} of {}", inserted + 50);
+    assert_eq!(sink.received(), inserted);
     disk.make_room();
     wait_for_relayed(&site, u32::try_from(inserted + 50).expect("few")).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
@@ -148,6 +176,14 @@ async fn a_read_only_one_at_the_start() {
     let address = site.health_address().await;
     wait_for(address, "/readyz", 503, "Read-only file system").await;
     wait_for_event(&site, "state-folder-unwritable error", 1).await;
+    let queue = "SELECT count(*) FROM Queue
+                 WHERE WaitingFor LIKE 'instance %: the state folder % Read-only file system % mount it for writing%'";
+    site.wait_until(queue, "1", SOON).await;
+    is_said_by_status(&site, "Read-only file system");
+    // Longer than a lease: it is renewed.
+    several_looks(&site).await;
+    several_looks(&site).await;
+    is_said_by_status(&site, "Read-only file system");
     let checked = text(&site.sendport(&["check"]));
     assert!(
         checked.contains("FAIL  service.state_folder: the state folder"),
@@ -158,5 +194,16 @@ async fn a_read_only_one_at_the_start() {
     wait_for(address, "/readyz", 200, "ready").await;
     let checked = text(&site.sendport(&["check"]));
     assert!(checked.contains("ok    service.state_folder"), "{checked}");
+    let alive = site.value("SELECT count(*) FROM Instance WHERE StoppedAt IS NULL");
+    assert_eq!(alive, "1", "who waited is who works");
+    wait_for_event(&site, "state-folder-writable information", 1).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
+
+    // Who stops while it waits is not there any more.
+    disk.remount("ro");
+    let service = site.run();
+    let waits = "SELECT count(*) FROM Instance WHERE StoppedAt IS NULL AND WaitingFor IS NOT NULL";
+    site.wait_until(waits, "1", SOON).await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+    assert_eq!(site.value(waits), "0");
 }

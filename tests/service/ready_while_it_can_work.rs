@@ -91,6 +91,67 @@ async fn not_ready_before_the_database_answers() {
     assert_eq!(service.stop(), Some(0));
 }
 
+/// What holds the database is not mounted, then is and has no database: the service waits for both.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_before_the_database_file_is_there() {
+    let site = Site::watched(&send_port_over(DISCARD));
+    insert_many(&site, 1);
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    let config = config.replace("sqlite:sendport.db", "sqlite:volume/sendport.db");
+    std::fs::write(site.config(), config).expect("write");
+    let service = site.run();
+    let address = site.health_address().await;
+    let (file, folder) = (site.path("volume/sendport.db"), site.path("volume"));
+    let (file, folder) = (file.display(), folder.display());
+    let no_folder = &format!(
+        "there is no database file '{file}', nor its folder '{folder}'; mount what holds it"
+    );
+    wait_for(address, "/readyz", 503, no_folder).await;
+    let checked = text(&site.sendport(&["check"]));
+    assert!(checked.contains(no_folder), "{checked}");
+
+    std::fs::create_dir(site.path("volume")).expect("make the folder");
+    let no_file =
+        &format!("there is no database file '{file}' in its folder; run `sendport migrate`");
+    wait_for(address, "/readyz", 503, no_file).await;
+    let checked = text(&site.sendport(&["check"]));
+    assert!(checked.contains(no_file), "{checked}");
+
+    std::fs::rename(site.path("sendport.db"), site.path("volume/sendport.db")).expect("move");
+    wait_for(address, "/readyz", 200, "ready").await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+}
+
+/// As soon as a claim has failed, and not at the second one, which takes ten seconds more.
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_while_the_database_is_locked() {
+    let site = Site::watched(&send_port_over(DISCARD));
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for(address, "/readyz", 200, "ready").await;
+    let database = site.database();
+    database.execute_batch("BEGIN IMMEDIATE").expect("lock");
+    wait_for_log(&site, "cannot claim").await;
+    let (status, why) = get(address, "/readyz");
+    let said =
+        "queue: alerts cannot be claimed: cannot claim alerts: another process keeps the database";
+    assert!(status == 503 && why.contains(said), "{why}");
+    assert!(why.contains(" locked, since 20"), "{why}");
+    database.execute_batch("ROLLBACK").expect("let go");
+    wait_for(address, "/readyz", 200, "ready").await;
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// Another process has no signal for it.
+async fn wait_for_log(site: &Site, words: &str) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
+    let mut look = tokio::time::interval(Duration::from_millis(100));
+    while !site.log().contains(words) {
+        look.tick().await;
+        assert!(tokio::time::Instant::now() < deadline, "{}", site.log());
+    }
+}
+
 /// The instance that worked on an alert died, and something keeps the others from taking it over.
 #[tokio::test(flavor = "multi_thread")]
 async fn not_ready_while_an_alert_hangs_beyond_a_lease() {

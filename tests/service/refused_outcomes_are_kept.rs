@@ -107,6 +107,42 @@ async fn over_a_restart_until_the_database_takes_it() {
     sink.stop().await;
 }
 
+/// The stop says what is kept and where, the next start records it, and both are said.
+#[tokio::test(flavor = "multi_thread")]
+async fn and_recorded_by_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
+    let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));
+    run_sql(&site, REFUSE);
+    insert_many(&site, 10);
+    let service = site.run();
+    wait_for_relayed(&site, 9).await;
+    let events = "SELECT count(*) FROM EventLog WHERE EventType = 'outcome-not-recorded'";
+    site.wait_until(events, "1", SOON).await;
+    assert_eq!(service.stop(), Some(5), "{}", site.log());
+    let log = site.log();
+    let kept = log.rsplit_once("sendport: stopped before everything under way was recorded: ");
+    let (_, kept) = kept.unwrap_or_else(|| panic!("nothing is said of what is kept: {log}"));
+    assert!(
+        kept.starts_with("1 outcomes are kept in the state folder "),
+        "{kept}"
+    );
+    assert!(kept.contains("sendport-state; the next start"), "{kept}");
+    assert!(kept.contains("see EventLog"), "{kept}");
+    assert!(!log.contains("a dead instance"), "nobody died: {log}");
+
+    run_sql(&site, "DROP TRIGGER Refuse");
+    let service = site.run();
+    wait_for_relayed(&site, 10).await;
+    let events =
+        "SELECT AlertId || ' ' || Severity FROM EventLog WHERE EventType = 'outcome-recorded'";
+    let events = format!("SELECT coalesce(({events}), 'none')");
+    site.wait_until(&events, "7 information", SOON).await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+    assert_eq!(sink.received(), 10, "nothing twice");
+    sink.stop().await;
+}
+
 /// The words of a relay are refused; what became of the alert is recorded without them.
 #[tokio::test(flavor = "multi_thread")]
 async fn or_recorded_without_the_relays_words() {

@@ -1,0 +1,192 @@
+//! What the service waits for before it can work.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::AppError;
+use super::database::check_database;
+use super::instance::instance;
+use super::service::{Service, explanations, is_waited_for, pause, send_port_info, spool_failed};
+use crate::clock::SystemClock;
+use crate::domain::InstanceId;
+use crate::driver::{self, Shown, Waiting, What};
+use crate::spool::{Spool, SpoolError};
+use crate::store::{Event, StoreError};
+
+/// What it waits for, shown in the database from the first failure on.
+struct Wait<'a> {
+    service: &'a Service,
+    what: What,
+    shown: Option<Shown>,
+}
+
+impl Wait<'_> {
+    /// True at the first failure.
+    fn failed(&mut self, error: &dyn Display) -> bool {
+        let first = self.service.obstacles.meet(self.what, error);
+        self.shown
+            .get_or_insert_with(|| self.service.waiting().show());
+        first
+    }
+
+    /// True if there was anything to wait for.
+    async fn overcome(self) -> bool {
+        let obstacles = &self.service.obstacles;
+        let waited = obstacles.overcome(self.what);
+        self.give_up().await;
+        waited
+    }
+
+    /// The service stops.
+    async fn give_up(self) {
+        if let Some(shown) = self.shown {
+            shown.end().await;
+        }
+    }
+}
+
+impl Service {
+    fn wait_for(&self, what: What) -> Wait<'_> {
+        Wait {
+            service: self,
+            what,
+            shown: None,
+        }
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            store: self.store.clone(),
+            instance: instance(&self.config.service),
+            send_ports: self.send_ports.values().map(send_port_info).collect(),
+            explanations: explanations(&self.replies),
+            obstacles: self.obstacles.clone(),
+            lease: self.config.service.lease,
+            renew_interval: self.config.service.renew_interval,
+        }
+    }
+
+    /// True once the database answered and is the right one; false if told to stop before.
+    pub(super) async fn wait_for_database(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<bool, AppError> {
+        let mut wait = Duration::from_millis(250);
+        let mut said = None;
+        loop {
+            let error = match self.prepare_database().await {
+                Err(AppError::Store(error)) if is_waited_for(&error) => error,
+                result => {
+                    self.obstacles.overcome(What::NoDatabase);
+                    return result.map(|()| true);
+                }
+            };
+            self.obstacles.meet(What::NoDatabase, &error);
+            self.say_that_it_waits(&error, &mut said);
+            if !pause(stop, wait).await {
+                return Ok(false);
+            }
+            wait = (wait * 2).min(Duration::from_secs(10));
+        }
+    }
+
+    /// Once for each reason.
+    fn say_that_it_waits(&self, error: &StoreError, said: &mut Option<String>) {
+        let why = error.to_string();
+        if said.as_ref() != Some(&why) {
+            tracing::warn!(%error, database = %self.store.describe(), "waiting for the database");
+            *said = Some(why);
+        }
+    }
+
+    /// Makes the tables where that was asked for, and looks whether it may work on them.
+    async fn prepare_database(&self) -> Result<(), AppError> {
+        if self.migrate {
+            self.store.migrate().await?;
+        }
+        check_database(&*self.store, &self.config.environment).await
+    }
+
+    /// Enters the state folder as soon as it can be used; `None` if told to stop meanwhile.
+    pub(super) async fn enter_state_folder(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<Option<Vec<Spool>>, AppError> {
+        let folder = &self.config.service.state_folder;
+        let mut wait = self.wait_for(What::StateFolder);
+        loop {
+            let error = match Spool::enter(folder, &self.store.describe()) {
+                Ok(slots) => {
+                    if wait.overcome().await {
+                        self.log(&driver::writable()).await;
+                    }
+                    return Ok(Some(slots));
+                }
+                Err(error @ SpoolError::OtherDatabase { .. }) => {
+                    wait.give_up().await;
+                    return Err(spool_failed(error));
+                }
+                Err(error) => error,
+            };
+            if wait.failed(&error) {
+                tracing::error!(%error, "spool cannot be written, nothing is handed over");
+                self.log(&driver::unwritable(&error)).await;
+            }
+            if !pause(stop, self.config.service.poll_interval).await {
+                wait.give_up().await;
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn log(&self, event: &Event) {
+        if let Err(error) = self.store.log_event(event).await {
+            tracing::warn!(%error, event = %event.message, "event cannot be written");
+        }
+    }
+
+    /// Brings what a dead instance left over to the database, before anything is claimed; adds it
+    /// to `before` where the database refused some of that. False if told to stop meanwhile.
+    pub(super) async fn recover(
+        &self,
+        spool: &Spool,
+        before: &mut Vec<InstanceId>,
+        stop: &CancellationToken,
+    ) -> bool {
+        let (policies, clock) = (self.policies(), SystemClock);
+        let mut wait = self.wait_for(What::LeftOver);
+        say_what_is_left(spool);
+        loop {
+            let error = match driver::recover(&*self.store, spool, &policies, &clock).await {
+                Ok(refused_of) => {
+                    before.extend(refused_of);
+                    wait.overcome().await;
+                    return true;
+                }
+                Err(error) => error,
+            };
+            if wait.failed(&error) {
+                tracing::warn!(%error, "what a dead instance left over waits for the database");
+            }
+            if !pause(stop, self.config.service.poll_interval).await {
+                wait.give_up().await;
+                return false;
+            }
+        }
+    }
+}
+
+/// Where that cannot be read, whoever recovers it says so.
+fn say_what_is_left(spool: &Spool) {
+    if let Ok(left) = spool.left_over()
+        && !spool.is_empty()
+    {
+        tracing::warn!(
+            outcomes = left.outcomes.len(),
+            in_doubt = left.in_doubt.len(),
+            "recovering what a dead instance left over"
+        );
+    }
+}
