@@ -11,7 +11,7 @@ use crate::domain::{SignInKey, SignInTurn, SignInVerdict};
 #[async_trait]
 pub trait SignInLedger: Send + Sync {
     /// Whether the secret may be tried now. After [`SignInTurn::Alone`] the caller has to tell
-    /// how it ended; one that died meanwhile is forgotten with its lease.
+    /// how it ended; one that died meanwhile counts as not answered once its lease is over.
     async fn begin(&self, key: &SignInKey) -> Result<SignInTurn, String>;
 
     /// How the sign-in ended.

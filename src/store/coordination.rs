@@ -10,8 +10,12 @@ use crate::domain::{
     SignInVerdict, Standing,
 };
 
-/// A sign-in that nobody told the end of is taken for dead after this.
+/// A sign-in that nobody told the end of is taken for dead after this, and counts as not answered.
 pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// What is noted of a sign-in whose end nobody noted.
+pub(super) const SIGN_IN_ABANDONED: &str =
+    "the program that tried it ended before it noted an answer of the relay";
 
 /// Beyond this, a secret of a relay that nobody used is forgotten when another one is.
 pub(super) const SIGN_IN_UNTOUCHED: Duration = Duration::from_secs(24 * 3600);
@@ -63,7 +67,8 @@ pub trait Coordination: Send + Sync {
     /// `instance` does: of any number that ask at the same time one gets
     /// [`SignInTurn::Alone`], and the others [`SignInTurn::Wait`] until
     /// [`Coordination::end_sign_in`], until the lease of the one that tries has run out, or for
-    /// [`SIGN_IN_LIMIT`]. An `instance` asks for itself once at a time: where it asks again before it
+    /// [`SIGN_IN_LIMIT`]. One whose end did not come by then counts as
+    /// [`SignInVerdict::Unanswered`]: the relay may have seen it. An `instance` asks for itself once at a time: where it asks again before it
     /// has ended, it did not hear the answer, and gets the turn that it has. A
     /// refusal stands for [`SIGN_IN_REST`](crate::domain::SIGN_IN_REST); then one may try again.
     /// `instance` is `None` for a command that is not a running service.

@@ -216,7 +216,8 @@ macro_rules! scenarios {
                 who_did_not_hear_of_its_turn_asks_again;
                 an_earlier_refusal_stays_readable;
                 who_dies_while_it_tries_is_not_waited_for;
-                a_try_without_an_end_is_void_after_its_limit;
+                the_second_that_dies_while_it_tries_counts_as_a_refusal;
+                a_try_without_an_end_counts_after_its_limit;
                 relays_have_turns_of_their_own;
                 a_secret_that_nobody_used_for_a_day_is_forgotten;
             }

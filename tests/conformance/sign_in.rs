@@ -236,19 +236,39 @@ pub(crate) async fn who_dies_while_it_tries_is_not_waited_for(f: &dyn Fixture) {
     assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
     store.retire(a).await.expect("retire");
     assert_eq!(begin(&store, b, "s").await, SignInTurn::Alone, "a stopped");
-    f.advance(LEASE_AND_MORE).await;
-    let c = instance(&store, "c").await;
-    assert_eq!(begin(&store, c, "s").await, SignInTurn::Alone, "b is dead");
-    assert_eq!(begin(&store, b, "s").await, SignInTurn::Wait);
-    end(&store, b, "s", SignInVerdict::Accepted).await;
-    assert_eq!(
-        begin(&store, c, "s").await,
-        SignInTurn::Free,
-        "what b saw late is true"
-    );
+    end(&store, a, "s", SignInVerdict::Accepted).await;
+    let turn = begin(&store, b, "s").await;
+    assert_eq!(turn, SignInTurn::Free, "what a saw late is true");
 }
 
-pub(crate) async fn a_try_without_an_end_is_void_after_its_limit(f: &dyn Fixture) {
+pub(crate) async fn the_second_that_dies_while_it_tries_counts_as_a_refusal(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "s").await, SignInTurn::Alone);
+    store.retire(a).await.expect("retire");
+    for _ in 0..2 {
+        assert_eq!(begin(&store, b, "s").await, SignInTurn::Alone, "its own");
+    }
+    f.advance(LEASE_AND_MORE).await;
+    let c = instance(&store, "c").await;
+    for instance in [Some(c), None] {
+        let SignInTurn::Refused { reply, retry_in } = begin(&store, instance, "s").await else {
+            panic!("two died");
+        };
+        assert_eq!((reply.code, reply.command), (0, Command::Auth));
+        assert!(reply.text.contains("ended before"), "{reply}");
+        let off = retry_in.abs_diff(minutes(15));
+        assert!(off < Duration::from_secs(20), "{retry_in:?}");
+    }
+    f.advance(minutes(15)).await;
+    let d = instance(&store, "d").await;
+    assert_eq!(begin(&store, d, "s").await, SignInTurn::Alone);
+    store.retire(d).await.expect("retire");
+    let turn = begin(&store, None, "s").await;
+    assert!(matches!(turn, SignInTurn::Refused { .. }), "each later one");
+}
+
+pub(crate) async fn a_try_without_an_end_counts_after_its_limit(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (info, ports) = (info("a"), [send_port("default")]);
     let registered = store.register(&info, minutes(60), &ports, &[]);
@@ -259,7 +279,8 @@ pub(crate) async fn a_try_without_an_end_is_void_after_its_limit(f: &dyn Fixture
         assert_eq!(begin(&store, None, "s").await, SignInTurn::Wait);
         f.advance(minutes(1)).await;
     }
-    assert_eq!(begin(&store, info.id, "s").await, SignInTurn::Alone);
+    let turn = begin(&store, info.id, "s").await;
+    assert!(matches!(turn, SignInTurn::Refused { .. }), "{turn:?}");
 }
 
 pub(crate) async fn relays_have_turns_of_their_own(f: &dyn Fixture) {

@@ -50,6 +50,7 @@ mod hostile_watchers_do_not_stop_the_mail;
 mod identity_is_renewed_while_it_runs;
 mod international_recipients;
 mod killed_and_nothing_lost;
+mod killed_in_the_middle_of_auth;
 mod limits_hold;
 mod message_ids_stay_the_same;
 mod metrics_tell_what_happened;

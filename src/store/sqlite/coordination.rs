@@ -10,7 +10,9 @@ use crate::domain::{
     SignInKey, SignInTurn, SignInVerdict, Standing, Timestamp,
 };
 use crate::store::StoreError;
-use crate::store::coordination::{Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED};
+use crate::store::coordination::{
+    Coordination, ENDED_LATELY, SIGN_IN_ABANDONED, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED,
+};
 
 use super::codec::{Columns, earlier, time_text, uuid_text};
 use super::connection::{Trouble, write};
@@ -220,19 +222,23 @@ impl Known {
         })
     }
 
-    fn turn(self, asks: Option<&str>, now: Timestamp) -> SignInTurn {
+    /// Another one tried it, and died before it noted how that ended.
+    fn is_abandoned(&self, asks: Option<&str>, now: Timestamp) -> bool {
+        self.is_tried_by_another(asks)
+            && !(self.lives && left(self.state_at, SIGN_IN_LIMIT, now).is_some())
+    }
+
+    fn is_tried_by_another(&self, asks: Option<&str>) -> bool {
         let own = asks.is_some() && self.instance.as_deref() == asks;
-        let left = |since: Timestamp, limit: Duration| {
-            let passed = (now - since).to_std().unwrap_or_default();
-            limit.checked_sub(passed).filter(|left| !left.is_zero())
-        };
+        self.state == "trying" && !own
+    }
+
+    fn turn(self, asks: Option<&str>, now: Timestamp) -> SignInTurn {
         let refused = self.refused_at.unwrap_or(self.state_at);
         match self.state.as_str() {
             "accepted" => SignInTurn::Free,
-            "trying" if !own && self.lives && left(self.state_at, SIGN_IN_LIMIT).is_some() => {
-                SignInTurn::Wait
-            }
-            "refused" => match left(refused, SIGN_IN_REST) {
+            "trying" if self.is_tried_by_another(asks) => SignInTurn::Wait,
+            "refused" => match left(refused, SIGN_IN_REST, now) {
                 Some(retry_in) => SignInTurn::Refused {
                     reply: self.reply,
                     retry_in,
@@ -244,25 +250,45 @@ impl Known {
     }
 }
 
+/// What is left of `limit` since then; `None` where it is over.
+fn left(since: Timestamp, limit: Duration, now: Timestamp) -> Option<Duration> {
+    let passed = (now - since).to_std().unwrap_or_default();
+    limit.checked_sub(passed).filter(|left| !left.is_zero())
+}
+
+fn known(tx: &Transaction<'_>, key: &SignInKey, now: Timestamp) -> Result<Option<Known>, Trouble> {
+    let mut statement = tx.prepare_cached(sql!("sign_in_read"))?;
+    let read = |row: &rusqlite::Row<'_>| Ok(Known::read(&Columns::new(row)));
+    statement
+        .query_row(params![key.relay, key.secret, time_text(now)], read)
+        .optional()?
+        .transpose()
+        .map_err(Trouble::unreadable)
+}
+
 fn begin(
     tx: &Transaction<'_>,
     instance: Option<InstanceId>,
     key: &SignInKey,
     now: Timestamp,
 ) -> Result<SignInTurn, Trouble> {
-    let mut statement = tx.prepare_cached(sql!("sign_in_read"))?;
-    let at = time_text(now);
-    let known = statement
-        .query_row(params![key.relay, key.secret, at], |row| {
-            Ok(Known::read(&Columns::new(row)))
-        })
-        .optional()?
-        .transpose()
-        .map_err(Trouble::unreadable)?;
     let who = id_text(instance);
-    let turn = known.map_or(SignInTurn::Alone, |known| known.turn(who.as_deref(), now));
+    let mut found = known(tx, key, now)?;
+    if let Some(abandoned) = found.take_if(|known| known.is_abandoned(who.as_deref(), now)) {
+        let died = Reply::absent(Command::Auth, SIGN_IN_ABANDONED);
+        note_failure(
+            tx,
+            key,
+            abandoned.instance,
+            now,
+            &died,
+            sql!("sign_in_unanswered"),
+        )?;
+        found = known(tx, key, now)?;
+    }
+    let turn = found.map_or(SignInTurn::Alone, |known| known.turn(who.as_deref(), now));
     if turn == SignInTurn::Alone {
-        let values = params![key.relay, key.secret, at, who];
+        let values = params![key.relay, key.secret, time_text(now), who];
         tx.prepare_cached(sql!("sign_in_try"))?.execute(values)?;
     }
     Ok(turn)
@@ -284,19 +310,31 @@ fn end(
             tx.prepare_cached(sql!("sign_in_accepted"))?
                 .execute(values)?;
         }
-        SignInVerdict::Refused(reply) | SignInVerdict::Unanswered(reply) => {
-            let enhanced = reply.enhanced.map(|code| code.to_string());
-            let values = params![relay, secret, at, who, reply.code, enhanced, reply.text];
-            let sql = match verdict {
-                SignInVerdict::Refused(_) => sql!("sign_in_refused"),
-                _ => sql!("sign_in_unanswered"),
-            };
-            tx.prepare_cached(sql)?.execute(values)?;
+        SignInVerdict::Refused(reply) => {
+            note_failure(tx, key, who, now, reply, sql!("sign_in_refused"))?;
+        }
+        SignInVerdict::Unanswered(reply) => {
+            note_failure(tx, key, who, now, reply, sql!("sign_in_unanswered"))?;
         }
     }
     let values = params![relay, secret, earlier(now, SIGN_IN_UNTOUCHED)];
     tx.prepare_cached(sql!("sign_in_drop_others"))?
         .execute(values)?;
+    Ok(())
+}
+
+fn note_failure(
+    tx: &Transaction<'_>,
+    key: &SignInKey,
+    who: Option<String>,
+    now: Timestamp,
+    reply: &Reply,
+    sql: &str,
+) -> Result<(), Trouble> {
+    let enhanced = reply.enhanced.map(|code| code.to_string());
+    let (at, code, text) = (time_text(now), reply.code, &reply.text);
+    let values = params![key.relay, key.secret, at, who, code, enhanced, text];
+    tx.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
 

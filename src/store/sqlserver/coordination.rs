@@ -14,7 +14,9 @@ use crate::domain::{
     SignInKey, SignInTurn, SignInVerdict, Standing,
 };
 use crate::store::StoreError;
-use crate::store::coordination::{Coordination, ENDED_LATELY, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED};
+use crate::store::coordination::{
+    Coordination, ENDED_LATELY, SIGN_IN_ABANDONED, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED,
+};
 
 #[async_trait]
 impl Coordination for SqlServerStore {
@@ -84,7 +86,8 @@ impl Coordination for SqlServerStore {
         let sql = include_str!("sql/begin_sign_in.sql");
         let (relay, secret, instance) = columns(instance, key);
         let (limit, rest) = (seconds(SIGN_IN_LIMIT), seconds(SIGN_IN_REST));
-        let values: [&dyn ToSql; 5] = [&relay, &secret, &instance, &limit, &rest];
+        let died = SIGN_IN_ABANDONED;
+        let values: [&dyn ToSql; 6] = [&relay, &secret, &instance, &limit, &rest, &died];
         let rows = self.pool.rows(DOING, sql, &values).await?;
         match rows.first() {
             Some(row) => turn(row).map_err(|e| unexpected(DOING, e)),
