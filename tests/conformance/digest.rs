@@ -123,7 +123,7 @@ pub(crate) async fn what_expired_is_told_of(f: &dyn Fixture) {
         ..NewAlert::default()
     };
     let id = store.insert(&alert).await.expect("insert");
-    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(expire(&store, 10).await, 1);
     let lines = untold(&store).await.lines;
     assert_eq!((lines[0].alert, lines[0].status.as_str()), (id, "expired"));
 }

@@ -29,7 +29,7 @@ async fn held(f: &dyn Fixture, recipients: &str) -> Held {
     let (token, _) = claim_one(&store, dead).await;
     f.advance(LEASE_AND_MORE).await;
     let other = holding_instance(&store, "other").await;
-    assert_eq!(store.take_over(other, 10).await.expect("take over"), 1);
+    assert_eq!(take_over(&store, other, 10).await, 1);
     Held {
         store,
         dead,
@@ -128,7 +128,7 @@ pub(crate) async fn a_hold_port_keeps_a_taken_over_alert(f: &dyn Fixture) {
     assert!(!doubt.created_by.is_empty());
     f.advance(minutes(60)).await;
     assert!(claim(store, held.other, 10).await.1.is_empty());
-    assert_eq!(store.take_over(held.other, 10).await.expect("again"), 0);
+    assert_eq!(take_over(&store, held.other, 10).await, 0);
 }
 
 pub(crate) async fn a_retry_port_shows_it_and_tries_again(f: &dyn Fixture) {
@@ -139,7 +139,7 @@ pub(crate) async fn a_retry_port_shows_it_and_tries_again(f: &dyn Fixture) {
     assert!(in_doubt(&store).await.is_empty(), "it is being sent");
     f.advance(LEASE_AND_MORE).await;
     let other = instance(&store, "other").await;
-    assert_eq!(store.take_over(other, 10).await.expect("take over"), 1);
+    assert_eq!(take_over(&store, other, 10).await, 1);
     let doubt = only_line(&store).await;
     assert_eq!((doubt.alert_id, doubt.status), (id, AlertStatus::Queued));
     assert!(doubt.next_attempt_at.is_some(), "due");
@@ -219,7 +219,7 @@ pub(crate) async fn a_fact_does_not_undo_a_decision_to_hold(f: &dyn Fixture) {
     let (lost, _) = claim_one(&store, frozen).await;
     f.advance(LEASE_AND_MORE).await;
     let other = instance(&store, "other").await;
-    store.take_over(other, 10).await.expect("take over");
+    take_over(&store, other, 10).await;
     let (token, _) = claim_one(&store, other).await;
     record(&store, frozen, &outcome(id, lost, 1, &[Relayed, Delayed])).await;
     let hold = unseen(id, token, 2, AlertStatus::Held, &[Delayed, Delayed]);
@@ -412,7 +412,7 @@ pub(crate) async fn in_doubt_lists_the_oldest_first_up_to_its_limit(f: &dyn Fixt
         claim_one(&store, dead).await;
         f.advance(LEASE_AND_MORE).await;
         let other = holding_instance(&store, "other").await;
-        assert_eq!(store.take_over(other, 10).await.expect("take over"), 1);
+        assert_eq!(take_over(&store, other, 10).await, 1);
     }
     let lines = store.in_doubt(2).await.expect("in doubt");
     let ids: Vec<_> = lines.iter().map(|line| line.alert_id).collect();

@@ -25,7 +25,7 @@ async fn lost(f: &dyn Fixture) -> Lost {
     let (token, alert) = claim_one(&store, frozen).await;
     f.advance(LEASE_AND_MORE).await;
     let other = instance(&store, "other").await;
-    assert_eq!(store.take_over(other, 10).await.expect("take over"), 1);
+    assert_eq!(take_over(&store, other, 10).await, 1);
     Lost {
         store,
         frozen,

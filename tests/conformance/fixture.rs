@@ -11,7 +11,9 @@ use sendport::domain::{
     OutcomeKind, ProtectionFacts, RecipientKind, RecipientOutcome, RecipientStatus, Reply,
     SendPortInfo, SessionFacts, Timestamp, status_of,
 };
-use sendport::store::{AlertLine, Claim, Claimed, Explanation, Loaded, Recorded, Store};
+use sendport::store::{
+    AlertLine, Claim, Claimed, Explanation, Loaded, Recorded, Store, StoreError,
+};
 
 /// One database of one engine. Each scenario has its own.
 #[async_trait]
@@ -362,4 +364,35 @@ pub(crate) fn released(alert: AlertId, token: LeaseToken, retry_in: Duration) ->
             reason: None,
         },
     }
+}
+
+/// Asks again as the service does where a busy engine has no answer: each statement waits for
+/// locks itself, for a while.
+async fn repeated<T, F>(ask: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut tries = 0;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) if error.is_transient() && tries < 40 => tries += 1,
+            Err(error) => panic!("after {tries} more tries: {error}"),
+        }
+    }
+}
+
+/// How many alerts expired.
+pub(crate) async fn expire(store: &Arc<dyn Store>, limit: u32) -> u32 {
+    repeated(|| store.expire(limit)).await
+}
+
+/// How many alerts failed because nobody had their send port for so long.
+pub(crate) async fn fail_unrouted(store: &Arc<dyn Store>, after: Duration, limit: u32) -> u32 {
+    repeated(|| store.fail_unrouted(after, limit)).await
+}
+
+/// How many leases of the dead were taken over.
+pub(crate) async fn take_over(store: &Arc<dyn Store>, by: InstanceId, limit: u32) -> u32 {
+    repeated(|| store.take_over(by, limit)).await
 }

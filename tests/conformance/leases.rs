@@ -12,14 +12,14 @@ pub(crate) async fn a_dead_instance_loses_its_alerts_as_unknown(f: &dyn Fixture)
     let (_, held) = claim(&store, dead, 2).await;
     f.advance(LEASE_AND_MORE).await;
     let other = instance(&store, "other").await;
-    assert_eq!(store.take_over(other, 10).await.expect("take over"), 2);
+    assert_eq!(take_over(&store, other, 10).await, 2);
     for id in held {
         let line = line(&store, id).await;
         assert_eq!((line.status, line.attempt_count), (AlertStatus::Queued, 1));
     }
     let unknown = "Outcome = 'unknown' AND AttemptNumber = 1 AND StartedAt IS NOT NULL";
     assert_eq!(f.rows("Attempt", unknown).await, 2);
-    assert_eq!(store.take_over(other, 10).await.expect("again"), 0);
+    assert_eq!(take_over(&store, other, 10).await, 0);
     assert_eq!(claim(&store, other, 10).await.1.len(), 3, "due at once");
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn a_renewed_lease_is_not_taken_over(f: &dyn Fixture) {
             .renew(living, LEASE, &["default".to_owned()], &[])
             .await;
         assert_eq!(renewal.expect("renew"), Renewal::Renewed);
-        assert_eq!(store.take_over(other, 10).await.expect("take over"), 0);
+        assert_eq!(take_over(&store, other, 10).await, 0);
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn what_hangs_is_counted_once_its_lease_ran_out(f: &dyn Fixture
         words.starts_with("2 hang in 'sending', the first since "),
         "{words}"
     );
-    store.take_over(living, 10).await.expect("take over");
+    take_over(&store, living, 10).await;
     assert_eq!(store.overdue(LEASE).await.expect("overdue").alerts, 0);
 }
 
@@ -94,7 +94,7 @@ pub(crate) async fn nobody_takes_over_from_itself(f: &dyn Fixture) {
     let alone = instance(&store, "alone").await;
     claim_one(&store, alone).await;
     f.advance(LEASE_AND_MORE).await;
-    assert_eq!(store.take_over(alone, 10).await.expect("take over"), 0);
+    assert_eq!(take_over(&store, alone, 10).await, 0);
 }
 
 pub(crate) async fn take_over_keeps_its_limit(f: &dyn Fixture) {
@@ -106,8 +106,8 @@ pub(crate) async fn take_over_keeps_its_limit(f: &dyn Fixture) {
     }
     f.advance(LEASE_AND_MORE).await;
     let other = instance(&store, "other").await;
-    assert_eq!(store.take_over(other, 4).await.expect("take over"), 4);
-    assert_eq!(store.take_over(other, 4).await.expect("take over"), 1);
+    assert_eq!(take_over(&store, other, 4).await, 4);
+    assert_eq!(take_over(&store, other, 4).await, 1);
 }
 
 pub(crate) async fn a_partly_delayed_alert_is_taken_over_as_delayed(f: &dyn Fixture) {
@@ -120,7 +120,7 @@ pub(crate) async fn a_partly_delayed_alert_is_taken_over_as_delayed(f: &dyn Fixt
     f.advance(minutes(6)).await;
     claim_one(&store, dead).await;
     let other = instance(&store, "other").await;
-    assert_eq!(store.take_over(other, 10).await.expect("take over"), 1);
+    assert_eq!(take_over(&store, other, 10).await, 1);
     let line = line(&store, id).await;
     assert_eq!((line.status, line.attempt_count), (AlertStatus::Delayed, 2));
     claim_one(&store, other).await;

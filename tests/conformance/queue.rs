@@ -176,7 +176,7 @@ pub(crate) async fn what_is_held_in_doubt_says_so(f: &dyn Fixture) {
     let b = instance(&store, "b").await;
     f.advance(LEASE_AND_MORE).await;
     holding_instance(&store, "c").await;
-    assert_eq!(store.take_over(b, 1).await.expect("take over"), 1);
+    assert_eq!(take_over(&store, b, 1).await, 1);
     let statuses = [RecipientStatus::Queued];
     let mut other = outcome(alerts[1], token, 1, &statuses);
     let OutcomeKind::Decided(decision) = &mut other.kind else {

@@ -309,10 +309,10 @@ async fn a_lease_is_not_taken_from_a_process_that_lives() {
         .register(&other, LEASE, &[], &[])
         .await
         .expect("register");
-    assert_eq!(store.take_over(other.id, 10).await.expect("take over"), 0);
+    assert_eq!(take_over(&store, other.id, 10).await, 0);
     assert_eq!(status(&store, id).await, AlertStatus::Sending);
     neighbour.end();
-    assert_eq!(store.take_over(other.id, 10).await.expect("take over"), 1);
+    assert_eq!(take_over(&store, other.id, 10).await, 1);
 }
 
 async fn a_dropped_call_is_done_or_undone() {

@@ -123,8 +123,8 @@ async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
     let who = format!("Message = 'resolved as cancel by {}'", login.name);
     assert_eq!(as_fixture(fixture).rows("EventLog", &who).await, 1);
     the_service_shares(&store, instance).await;
-    store.expire(10).await.expect("expire");
-    store.take_over(instance, 10).await.expect("take over");
+    fixture::expire(&store, 10).await;
+    fixture::take_over(&store, instance, 10).await;
     store.retire(instance).await.expect("retire");
     drop(store);
     login.drop(fixture).await;

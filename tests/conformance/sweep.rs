@@ -20,10 +20,10 @@ pub(crate) async fn past_expires_at_is_expired_without_a_claim(f: &dyn Fixture) 
     let store = f.fresh().await;
     let id = expiring(&store, "ops0@contoso.com; ops1@contoso.com").await;
     f.advance(minutes(9)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    assert_eq!(expire(&store, 10).await, 0);
     f.advance(minutes(2)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 1);
-    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    assert_eq!(expire(&store, 10).await, 1);
+    assert_eq!(expire(&store, 10).await, 0);
     let line = line(&store, id).await;
     assert_eq!(line.status, AlertStatus::Expired);
     assert_eq!(
@@ -70,9 +70,9 @@ pub(crate) async fn past_the_max_age_of_its_send_port_is_expired(f: &dyn Fixture
         .await
         .expect("register");
     f.advance(minutes(29)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    assert_eq!(expire(&store, 10).await, 0);
     f.advance(minutes(2)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(expire(&store, 10).await, 1);
     assert_eq!(status(&store, id).await, AlertStatus::Expired);
 }
 
@@ -83,9 +83,9 @@ pub(crate) async fn without_a_published_send_port_two_days_are_the_limit(f: &dyn
         .insert(columns, "'ops@contoso.com', 's', 'nobody-has-it'")
         .await;
     f.advance(minutes(2 * 24 * 60 - 1)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    assert_eq!(expire(&store, 10).await, 0);
     f.advance(minutes(2)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(expire(&store, 10).await, 1);
     assert_eq!(status(&store, id).await, AlertStatus::Expired);
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn held_and_delayed_alerts_expire_too(f: &dyn Fixture) {
     let (token, _) = claim_one(&store, instance).await;
     record(&store, instance, &outcome(delayed, token, 1, &[Delayed])).await;
     f.advance(minutes(2 * 24 * 60 + 1)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 2);
+    assert_eq!(expire(&store, 10).await, 2);
     assert_eq!(status(&store, held).await, AlertStatus::Expired);
     assert_eq!(status(&store, delayed).await, AlertStatus::Expired);
     let delivery = store
@@ -122,9 +122,9 @@ pub(crate) async fn an_alert_that_is_being_sent_does_not_expire(f: &dyn Fixture)
     let instance = instance(&store, "a").await;
     let (token, _) = claim_one(&store, instance).await;
     f.advance(minutes(11)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    assert_eq!(expire(&store, 10).await, 0);
     record(&store, instance, &outcome(id, token, 1, &[Relayed])).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    assert_eq!(expire(&store, 10).await, 0);
     assert_eq!(status(&store, id).await, AlertStatus::Relayed);
 }
 
@@ -140,7 +140,7 @@ pub(crate) async fn a_relayed_recipient_makes_an_expired_alert_partial(f: &dyn F
     )
     .await;
     f.advance(minutes(11)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(expire(&store, 10).await, 1);
     assert_eq!(recipient_words(&store, id).await, ["relayed", "expired"]);
     assert_eq!(status(&store, id).await, AlertStatus::Partial);
 }
@@ -149,7 +149,7 @@ pub(crate) async fn malformed_addresses_fail_where_others_expire(f: &dyn Fixture
     let store = f.fresh().await;
     let id = expiring(&store, "ops0@contoso.com; nobody at all").await;
     f.advance(minutes(11)).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(expire(&store, 10).await, 1);
     assert_eq!(recipient_words(&store, id).await, ["expired", "failed"]);
     let lines = store.deliveries(Some(id), 10).await.expect("deliveries");
     assert_eq!(lines[1].enhanced_status_code.as_deref(), Some("5.1.3"));
@@ -160,9 +160,9 @@ pub(crate) async fn expire_keeps_its_limit(f: &dyn Fixture) {
     expiring(&store, "ops@contoso.com").await;
     f.many(4).await;
     f.advance(minutes(2 * 24 * 60 + 1)).await;
-    assert_eq!(store.expire(3).await.expect("expire"), 3);
-    assert_eq!(store.expire(3).await.expect("expire"), 2);
-    assert_eq!(store.expire(3).await.expect("expire"), 0);
+    assert_eq!(expire(&store, 3).await, 3);
+    assert_eq!(expire(&store, 3).await, 2);
+    assert_eq!(expire(&store, 3).await, 0);
 }
 
 pub(crate) async fn nobody_has_the_send_port_for_ten_minutes_fails(f: &dyn Fixture) {
@@ -171,7 +171,7 @@ pub(crate) async fn nobody_has_the_send_port_for_ten_minutes_fails(f: &dyn Fixtu
     let unrouted = f.insert(columns, "'ops@contoso.com', 's', 'biling'").await;
     let routed = f.alert_to("ops@contoso.com").await;
     let instance = instance(&store, "a").await;
-    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 0);
+    assert_eq!(fail_unrouted(&store, minutes(10), 10).await, 0);
     for _ in 0..14 {
         f.advance(LEASE * 3 / 4).await;
         let renewal = store
@@ -179,8 +179,8 @@ pub(crate) async fn nobody_has_the_send_port_for_ten_minutes_fails(f: &dyn Fixtu
             .await;
         assert_eq!(renewal.expect("renew"), Renewal::Renewed);
     }
-    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 1);
-    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 0);
+    assert_eq!(fail_unrouted(&store, minutes(10), 10).await, 1);
+    assert_eq!(fail_unrouted(&store, minutes(10), 10).await, 0);
     let line = line(&store, unrouted).await;
     assert_eq!(line.status, AlertStatus::Failed);
     let reason = line.status_reason.expect("a reason");
@@ -194,7 +194,7 @@ pub(crate) async fn a_send_port_that_was_seen_lately_fails_nothing(f: &dyn Fixtu
     f.alert_to("ops@contoso.com").await;
     instance(&store, "a").await;
     f.advance(minutes(9)).await;
-    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 0);
+    assert_eq!(fail_unrouted(&store, minutes(10), 10).await, 0);
     f.advance(minutes(2)).await;
-    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 1);
+    assert_eq!(fail_unrouted(&store, minutes(10), 10).await, 1);
 }

@@ -200,7 +200,7 @@ pub(crate) async fn what_is_taken_over_keeps_the_templates_of_its_time(f: &dyn F
     assert_eq!(claimed.len(), 2);
     f.advance(LEASE_AND_MORE).await;
     assert_eq!(add(&store, 1, &[text("a", "", "later")]).await, Some(2));
-    assert_eq!(store.take_over(b, 10).await.expect("take over"), 2);
+    assert_eq!(take_over(&store, b, 10).await, 2);
     let found = load(&store, templated).await;
     assert_eq!(found.template_version.as_deref(), Some("1"));
     assert_eq!(found.newest_templates, Some(2));

@@ -59,6 +59,9 @@ pub(super) const KNOWN: &[KnownErrors] = known! {
     [1222] => WAIT, None,
         "another transaction held a lock for longer than 15 seconds",
         "look for the transaction that holds it (sys.dm_tran_locks)";
+    [50001] => WAIT, Again,
+        "another migration of sendport is running (on Babelfish: on any database of the server)",
+        "where this lasts, look for a 'sendport migrate' that hangs";
     [1204, 701, 802, 8645, 8651, 8657, 17300, 17803] => WAIT, None,
         "the server is short of memory or locks",
         "where this lasts, look at the server's memory";
@@ -244,6 +247,13 @@ mod tests {
                 "{number} {message}"
             );
         }
+    }
+
+    #[test]
+    fn another_migration_is_waited_for() {
+        let thrown = include_str!("sql/migration_lock.sql");
+        assert!(thrown.contains("THROW 50001,"), "{thrown}");
+        assert_eq!(classify(50_001, ""), (WAIT, Remedy::Again));
     }
 
     #[test]
