@@ -22,6 +22,16 @@ CREATE TABLE RelayRecipients (
     CONSTRAINT CK_RelayRecipients_PauseSeconds CHECK (PauseSeconds > 0)
 ) STRICT, WITHOUT ROWID;
 
+-- The last connection of a relay that ended among the recipients of a transaction. Where another
+-- one ends behind the same number of them, at any instance, so many are learned.
+CREATE TABLE RelayConnectionEnd (
+    Relay      TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
+    Recipients INTEGER NOT NULL,
+    EndedAt    TEXT NOT NULL,
+    InstanceId TEXT NOT NULL,
+    CONSTRAINT CK_RelayConnectionEnd_Recipients CHECK (Recipients > 0)
+) STRICT, WITHOUT ROWID;
+
 -- Relays that refuse everything because a limit is reached. Of all instances the one that moves
 -- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
 CREATE TABLE RelayThrottle (

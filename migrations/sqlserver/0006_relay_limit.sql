@@ -33,6 +33,20 @@ GO
 GRANT SELECT ON sendport.RelayRecipients TO sendport_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipients TO sendport_service;
 GO
+-- The last connection of a relay that ended among the recipients of a transaction. Where another
+-- one ends behind the same number of them, at any instance, so many are learned.
+CREATE TABLE sendport.RelayConnectionEnd (
+    Relay      nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Recipients int NOT NULL,
+    EndedAt    datetime2(3) NOT NULL,
+    InstanceId uniqueidentifier NOT NULL,
+    CONSTRAINT PK_RelayConnectionEnd PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayConnectionEnd_Recipients CHECK (Recipients > 0)
+);
+GO
+GRANT SELECT ON sendport.RelayConnectionEnd TO sendport_reader;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionEnd TO sendport_service;
+GO
 -- Relays that refuse everything because a limit is reached. Of all instances the one that moves
 -- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
 CREATE TABLE sendport.RelayThrottle (

@@ -7,7 +7,8 @@ use super::board::RelayBoard;
 use super::news::{News, in_use_again, throttled};
 use super::seat::{NoTurn, Seat};
 use crate::domain::{
-    LearnedLimit, LearnedRecipients, LimitFinding, ProbeTurn, Standing, ThrottledRelay,
+    ConnectionEnd, LearnedLimit, LearnedRecipients, LimitFinding, ProbeTurn, Standing,
+    ThrottledRelay,
 };
 
 /// How long a probe waits for a database that does not answer.
@@ -76,6 +77,36 @@ impl RelayBoard {
         for (name, seat) in &self.seats {
             let known = learned.iter().find(|(relay, _)| relay == name);
             seat.limiter().agree_on_recipients(known.map(|(_, it)| it));
+        }
+    }
+
+    /// A connection to some relay ended among the recipients here, not long ago.
+    pub fn has_ended_connections(&self) -> bool {
+        let mut seats = self.seats.values();
+        seats.any(|seat| seat.limiter().has_ended_connection())
+    }
+
+    /// Adds up with the connections that ended at other instances, by relay.
+    pub fn compare_connection_ends(&self, ends: &[(String, ConnectionEnd)]) {
+        for (relay, end) in ends {
+            if let Some(seat) = self.seats.get(relay) {
+                seat.limiter().compare_connection_end(end);
+            }
+        }
+    }
+
+    /// Where connections ended here that other instances do not know of yet, by relay.
+    pub fn untold_connection_ends(&self) -> Vec<(String, ConnectionEnd)> {
+        let end = |(name, seat): (&String, &Seat)| {
+            Some((name.clone(), seat.limiter().untold_connection_end()?))
+        };
+        self.seats.iter().filter_map(end).collect()
+    }
+
+    /// Other instances can read it now.
+    pub fn connection_end_told(&self, relay: &str, end: &ConnectionEnd) {
+        if let Some(seat) = self.seats.get(relay) {
+            seat.limiter().connection_end_told(end);
         }
     }
 

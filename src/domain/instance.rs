@@ -209,6 +209,22 @@ impl LearnedRecipients {
     }
 }
 
+/// The last connection of a relay that ended among the recipients of a transaction, at another
+/// instance (`RelayConnectionEnd`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionEnd {
+    /// So many recipients were accepted before; at least 1.
+    pub recipients: u32,
+    /// How long ago it ended, by the database's clock.
+    pub ended_for: Duration,
+}
+
+impl ConnectionEnd {
+    /// Two that ended behind the same number of recipients have the same cause, unless they lie
+    /// further apart. Longer than a retry delay usually is.
+    pub const SAME_CAUSE: Duration = Duration::from_secs(3 * 3600);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,8 +46,8 @@ pub use domain_name::domain_to_ascii;
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
 pub use instance::{
-    InDoubt, InstanceCondition, InstanceId, InstanceInfo, LearnedLimit, LearnedRecipients,
-    LimitFinding, RelayCondition, RelayState, SendPortInfo, Standing,
+    ConnectionEnd, InDoubt, InstanceCondition, InstanceId, InstanceInfo, LearnedLimit,
+    LearnedRecipients, LimitFinding, RelayCondition, RelayState, SendPortInfo, Standing,
 };
 pub use recipient::{
     MOST_RECIPIENTS, Recipient, RecipientKind, RecipientStatus, expand_recipient_lists,

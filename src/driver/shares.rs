@@ -75,9 +75,28 @@ impl Shares {
         }
         let learned = store.learned_limits().await?;
         board.agree(standing, &learned, self.settles);
+        if board.has_ended_connections() {
+            self.add_up_connection_ends(store, board).await?;
+        }
         self.agree_on_recipients(store, board).await?;
         agree_on_throttles(store, board).await?;
         Ok(standing)
+    }
+
+    /// A connection that ended at another instance counts as the first.
+    async fn add_up_connection_ends(
+        &self,
+        store: &dyn Store,
+        board: &RelayBoard,
+    ) -> Result<(), StoreError> {
+        board.compare_connection_ends(&store.connection_ends(self.instance).await?);
+        for (relay, end) in board.untold_connection_ends() {
+            store
+                .note_connection_end(self.instance, &relay, &end)
+                .await?;
+            board.connection_end_told(&relay, &end);
+        }
+        Ok(())
     }
 
     /// Tells how many recipients relays take at a time, and asks what others found out of it.

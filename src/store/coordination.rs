@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, SignInKey, SignInTurn,
-    SignInVerdict, Standing,
+    ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, SignInKey,
+    SignInTurn, SignInVerdict, Standing,
 };
 
 /// A sign-in that nobody told the end of is taken for dead after this, and counts as not answered.
@@ -61,6 +61,23 @@ pub trait Coordination: Send + Sync {
         instance: InstanceId,
         relay: &str,
         finding: &LearnedRecipients,
+    ) -> Result<(), StoreError>;
+
+    /// The last connections that ended among the recipients of a transaction at an instance other
+    /// than `instance`, by the name of the relay; none that is older than
+    /// [`ConnectionEnd::SAME_CAUSE`].
+    async fn connection_ends(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Vec<(String, ConnectionEnd)>, StoreError>;
+
+    /// Writes down that a connection of `relay` ended so at `instance`; the last one that is
+    /// written down stays.
+    async fn note_connection_end(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        end: &ConnectionEnd,
     ) -> Result<(), StoreError>;
 
     /// Asks whether a secret may be tried now, and if nobody tried it before, notes that

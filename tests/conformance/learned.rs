@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{InstanceId, LearnedRecipients, LimitFinding};
+use sendport::domain::{ConnectionEnd, InstanceId, LearnedRecipients, LimitFinding};
 use sendport::store::Store;
 
 use crate::fixture::*;
@@ -131,4 +131,41 @@ pub(crate) async fn two_that_found_the_same_recipients_make_one_row(f: &dyn Fixt
     noted.expect("each is noted");
     let known = here.learned_recipients().await.expect("learned recipients");
     assert_eq!(known.len(), 1);
+}
+
+pub(crate) async fn where_a_connection_ended_the_others_know(f: &dyn Fixture) {
+    let here = f.fresh().await;
+    let there = f.another().await;
+    let (a, b) = (instance(&here, "a").await, instance(&there, "b").await);
+    let known = async |store: &Arc<dyn Store>, to| {
+        let ends = store.connection_ends(to).await;
+        ends.expect("connection ends")
+    };
+    for (store, by, relay, recipients, ago) in [
+        (&here, a, "mail", 7, 0),
+        (&here, a, "mail", 100, 90),
+        (&there, b, "backup", 50, 0),
+    ] {
+        let end = ConnectionEnd {
+            recipients,
+            ended_for: Duration::from_millis(ago * 1000 + 500),
+        };
+        let noted = store.note_connection_end(by, relay, &end).await;
+        noted.expect("note where a connection ended");
+    }
+    f.advance(minutes(60)).await;
+    let of_a = known(&there, b).await;
+    let [(relay, end)] = &of_a[..] else {
+        panic!("only what others saw: {of_a:?}");
+    };
+    assert_eq!((&**relay, end.recipients), ("mail", 100), "the last counts");
+    let expected = minutes(60) + Duration::from_millis(90_500);
+    let off = end.ended_for.abs_diff(expected);
+    assert!(off < Duration::from_secs(20), "{off:?}");
+    let of_b = known(&here, a).await;
+    assert_eq!((of_b.len(), of_b[0].1.recipients), (1, 50), "{of_b:?}");
+    f.advance(minutes(120)).await;
+    assert_eq!(known(&there, b).await, [], "too long ago");
+    f.advance(minutes(30 * 24 * 60)).await;
+    assert_eq!(known(&there, b).await, []);
 }

@@ -203,6 +203,7 @@ macro_rules! scenarios {
                 of_many_that_found_the_same_one_counts;
                 how_many_recipients_one_found_all_know;
                 two_that_found_the_same_recipients_make_one_row;
+                where_a_connection_ended_the_others_know;
             }
             sign_in {
                 of_many_that_ask_at_once_one_tries;

@@ -48,6 +48,7 @@ const TIMES: &[(&str, &[&str])] = &[
     ("FailureTold", &["ToldAt"]),
     ("RelayLimit", &["ChangedAt"]),
     ("RelayRecipients", &["LearnedAt"]),
+    ("RelayConnectionEnd", &["EndedAt"]),
     ("RelayThrottle", &["ThrottledAt", "RetryAt"]),
 ];
 

@@ -24,7 +24,9 @@ use tokio::sync::{Notify, futures::Notified};
 
 use crate::clock::Ticks;
 use crate::config::limits::{Connections, Limits};
-use crate::domain::{LearnedLimit, LearnedRecipients, Limit, LimitFinding, Standing};
+use crate::domain::{
+    ConnectionEnd, LearnedLimit, LearnedRecipients, Limit, LimitFinding, Standing,
+};
 use budget::{Budget, Ended, Refusal, Ticket};
 use opening::Opening;
 use places::{Place, Places};
@@ -180,6 +182,29 @@ impl Limiter {
     pub fn agree_on_recipients(&self, shared: Option<&LearnedRecipients>) {
         let now = self.now();
         self.budget().few_recipients().agree(now, shared);
+    }
+
+    /// A connection ended among the recipients here, not long ago.
+    pub fn has_ended_connection(&self) -> bool {
+        let now = self.now();
+        self.budget().few_recipients().has_ended(now)
+    }
+
+    /// The last one, where other instances do not know it yet.
+    pub fn untold_connection_end(&self) -> Option<ConnectionEnd> {
+        let now = self.now();
+        self.budget().few_recipients().untold_end(now)
+    }
+
+    /// Other instances can read it now.
+    pub fn connection_end_told(&self, end: &ConnectionEnd) {
+        self.budget().few_recipients().end_told(end);
+    }
+
+    /// Adds up with what another instance saw.
+    pub fn compare_connection_end(&self, end: &ConnectionEnd) {
+        let now = self.now();
+        self.budget().few_recipients().compare_end(now, end);
     }
 
     /// To be called now and then: what was learned is tried again, and forgotten, in time.

@@ -3,11 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::domain::LearnedRecipients;
-
-/// Two connections that ended behind the same number of recipients have the same cause, unless
-/// they lie further apart. Longer than a retry delay usually is.
-const SAME_CAUSE: Duration = Duration::from_secs(3 * 3600);
+use crate::domain::{ConnectionEnd, LearnedRecipients};
 
 /// The number that is kept to, or found here and not known to the others yet.
 #[derive(Debug, Default)]
@@ -15,8 +11,26 @@ pub(super) struct FewRecipients {
     learned: Option<Known>,
     /// The others do not know it yet.
     untold: bool,
-    /// Behind how many recipients a connection ended last, and when.
-    ended_behind: Option<(u32, Instant)>,
+    /// The connection that ended last.
+    ended: Option<End>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct End {
+    recipients: u32,
+    /// When its transaction began.
+    begun: Instant,
+    at: Instant,
+    /// The others do not know it yet.
+    untold: bool,
+}
+
+impl End {
+    /// It has the same cause as one before it. What ends many connections at once says nothing.
+    fn follows(&self, recipients: u32, at: Instant) -> bool {
+        let apart = self.at.saturating_duration_since(at);
+        self.recipients == recipients && self.begun >= at && apart < ConnectionEnd::SAME_CAUSE
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,14 +90,48 @@ impl FewRecipients {
         begun: Instant,
         recipients: u32,
     ) {
-        let before = self.ended_behind.replace((recipients, now));
-        let again = before.is_some_and(|(same, at)| {
-            let apart = now.saturating_duration_since(at);
-            same == recipients && begun >= at && apart < SAME_CAUSE
-        });
+        let end = End {
+            recipients,
+            begun,
+            at: now,
+            untold: true,
+        };
+        let before = self.ended.replace(end);
+        let again = before.is_some_and(|before| end.follows(before.recipients, before.at));
         let known = self.most(now).and(self.learned);
         if again || known.is_some_and(|known| known.recipients == recipients) {
             self.refused_behind(now, begun, recipients);
+        }
+    }
+
+    /// A connection ended here, and not long ago: others may have seen the same.
+    pub(super) fn has_ended(&self, now: Instant) -> bool {
+        let lately = |end: End| now.saturating_duration_since(end.at) < ConnectionEnd::SAME_CAUSE;
+        self.ended.is_some_and(lately)
+    }
+
+    /// One ended at another instance: where the last one here came after it, that counts as the
+    /// second.
+    pub(super) fn compare_end(&mut self, now: Instant, shared: &ConnectionEnd) {
+        let at = now.checked_sub(shared.ended_for).unwrap_or(now);
+        if let Some(end) = self.ended.take_if(|end| end.follows(shared.recipients, at)) {
+            self.refused_behind(now, end.begun, end.recipients);
+        }
+    }
+
+    /// The last one that ended here, where the others do not know it yet.
+    pub(super) fn untold_end(&self, now: Instant) -> Option<ConnectionEnd> {
+        let end = self.ended.filter(|end| end.untold)?;
+        Some(ConnectionEnd {
+            recipients: end.recipients,
+            ended_for: now.saturating_duration_since(end.at),
+        })
+    }
+
+    /// The others can read it now.
+    pub(super) fn end_told(&mut self, told: &ConnectionEnd) {
+        if let Some(end) = &mut self.ended {
+            end.untold &= end.recipients != told.recipients;
         }
     }
 
@@ -154,6 +202,40 @@ mod tests {
         end_behind(&mut few, start + HOUR * 24, 8);
         assert_eq!(few.most(start + HOUR * 24), None, "another cause");
         assert_eq!(few.finding(start + HOUR * 24), None);
+    }
+
+    /// As the other one reads it from the database.
+    fn ended_ago(recipients: u32, ended_for: Duration) -> ConnectionEnd {
+        ConnectionEnd {
+            recipients,
+            ended_for,
+        }
+    }
+
+    #[test]
+    fn one_end_here_behind_one_at_another_instance_is_the_second() {
+        let start = start();
+        let mut few = FewRecipients::default();
+        few.compare_end(start, &ended_ago(100, MINUTE));
+        assert!(!few.has_ended(start) && few.most(start).is_none());
+        end_behind(&mut few, start, 100);
+        let told = few.untold_end(start + MINUTE).expect("nobody knows it");
+        assert_eq!(told, ended_ago(100, MINUTE));
+        few.end_told(&told);
+        assert_eq!(few.untold_end(start), None);
+        for (other, ago, why) in [
+            (99, MINUTE * 2, "another position"),
+            (100, MINUTE / 2, "it ended behind this one"),
+            (100, HOUR * 4, "another cause"),
+        ] {
+            few.compare_end(start + MINUTE, &ended_ago(other, ago));
+            assert_eq!(few.most(start + MINUTE), None, "{why}");
+        }
+        few.compare_end(start + MINUTE, &ended_ago(100, MINUTE * 2));
+        assert_eq!(few.most(start + MINUTE), Some(100));
+        assert!(few.finding(start + MINUTE).is_some(), "all have to know");
+        few.compare_end(start + MINUTE, &ended_ago(100, MINUTE * 2));
+        assert_eq!(few.most(start + MINUTE + HOUR), Some(200), "counted once");
     }
 
     #[test]

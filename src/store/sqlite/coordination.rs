@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::{
-    Command, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, Reply, SIGN_IN_REST,
-    SignInKey, SignInTurn, SignInVerdict, Standing, Timestamp,
+    Command, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, Reply,
+    SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Standing, Timestamp,
 };
 use crate::store::StoreError;
 use crate::store::coordination::{
@@ -83,6 +83,39 @@ impl Coordination for SqliteStore {
                 let (at, who) = (time_text(now), uuid_text(instance.0));
                 let mut write = connection.prepare_cached(sql!("recipients_write"))?;
                 write.execute(params![relay, finding.recipients, pause, at, who])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn connection_ends(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Vec<(String, ConnectionEnd)>, StoreError> {
+        let now = self.clock.now();
+        self.writer
+            .call("read where connections ended", move |connection| {
+                let mut statement = connection.prepare_cached(sql!("connection_end_read"))?;
+                let read = |row: &rusqlite::Row<'_>| Ok(connection_end(&Columns::new(row), now));
+                let since = earlier(now, ConnectionEnd::SAME_CAUSE);
+                let rows = statement.query_map(params![uuid_text(instance.0), since], read)?;
+                rows.map(|row| row?.map_err(Trouble::unreadable)).collect()
+            })
+            .await
+    }
+
+    async fn note_connection_end(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        end: &ConnectionEnd,
+    ) -> Result<(), StoreError> {
+        let (relay, end, now) = (relay.to_owned(), *end, self.clock.now());
+        self.writer
+            .call("note where a connection ended", move |connection| {
+                let (at, who) = (earlier(now, end.ended_for), uuid_text(instance.0));
+                let mut write = connection.prepare_cached(sql!("connection_end_write"))?;
+                write.execute(params![relay, end.recipients, at, who])?;
                 Ok(())
             })
             .await
@@ -165,6 +198,17 @@ fn learned_recipients(
         learned_for: (now - row.time("LearnedAt")?).to_std().unwrap_or_default(),
     };
     Ok((row.text("Relay")?, learned))
+}
+
+fn connection_end(
+    row: &Columns<'_, '_>,
+    now: Timestamp,
+) -> Result<(String, ConnectionEnd), String> {
+    let end = ConnectionEnd {
+        recipients: row.count("Recipients")?,
+        ended_for: (now - row.time("EndedAt")?).to_std().unwrap_or_default(),
+    };
+    Ok((row.text("Relay")?, end))
 }
 
 fn note_limit(

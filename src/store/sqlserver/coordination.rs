@@ -10,8 +10,8 @@ use super::SqlServerStore;
 use super::values::{Fields, fit, fit_long, seconds};
 use super::work::unexpected;
 use crate::domain::{
-    Command, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, Reply, SIGN_IN_REST,
-    SignInKey, SignInTurn, SignInVerdict, Standing,
+    Command, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, Reply,
+    SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Standing,
 };
 use crate::store::StoreError;
 use crate::store::coordination::{
@@ -73,6 +73,34 @@ impl Coordination for SqlServerStore {
         let recipients = i32::try_from(finding.recipients).unwrap_or(i32::MAX);
         let (relay, pause) = (fit(relay, 128), seconds(finding.pause));
         let values: [&dyn ToSql; 4] = [&relay, &instance.0, &recipients, &pause];
+        self.pool.query(DOING, sql, &values).await?;
+        Ok(())
+    }
+
+    async fn connection_ends(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Vec<(String, ConnectionEnd)>, StoreError> {
+        const DOING: &str = "read where connections ended";
+        let sql = include_str!("sql/connection_ends.sql");
+        let values: [&dyn ToSql; 2] = [&instance.0, &seconds(ConnectionEnd::SAME_CAUSE)];
+        let rows = self.pool.rows(DOING, sql, &values).await?;
+        let ends: Result<Vec<_>, _> = rows.iter().map(connection_end).collect();
+        ends.map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn note_connection_end(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        end: &ConnectionEnd,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "note where a connection ended";
+        let sql = include_str!("sql/note_connection_end.sql");
+        let recipients = i32::try_from(end.recipients).unwrap_or(i32::MAX);
+        let ago = i32::try_from(end.ended_for.as_millis()).unwrap_or(i32::MAX);
+        let relay = fit(relay, 128);
+        let values: [&dyn ToSql; 4] = [&relay, &instance.0, &recipients, &ago];
         self.pool.query(DOING, sql, &values).await?;
         Ok(())
     }
@@ -204,6 +232,16 @@ fn learned_recipients(row: &Row) -> Result<(String, LearnedRecipients), String> 
         learned_for: Duration::from_secs(f.get::<i32>()?.max(0).unsigned_abs().into()),
     };
     Ok((relay, learned))
+}
+
+fn connection_end(row: &Row) -> Result<(String, ConnectionEnd), String> {
+    let mut f = Fields::of(row);
+    let relay = f.text()?;
+    let end = ConnectionEnd {
+        recipients: f.count()?,
+        ended_for: Duration::from_millis(f.get::<i32>()?.max(0).unsigned_abs().into()),
+    };
+    Ok((relay, end))
 }
 
 fn turn(row: &Row) -> Result<SignInTurn, String> {
