@@ -1,16 +1,13 @@
 #!/usr/bin/env bash
-# Sets up what the tests need and runs all checks: ./test.sh
+# Sets up what the tests need, runs all checks, and says what ran and what did not: ./test.sh
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=scripts/prepare.sh
 . scripts/prepare.sh
+# shellcheck source=scripts/summary.sh
+. scripts/summary.sh
 
 install_missing "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
-
-step() {
-    echo "== $*"
-    "$@"
-}
 
 # The servers are downloaded by apt-get and pip; most of them run as root only.
 if [ -z "${SENDPORT_TEST_PEERS:-}" ]; then
@@ -18,7 +15,7 @@ if [ -z "${SENDPORT_TEST_PEERS:-}" ]; then
         compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || apt-get update -qq
         step tests/peers/install.sh target/peers
     else
-        echo "Not root, or not Debian: the tests that need real mail servers do not run"
+        not_run "tests with real mail servers" "this is not root, or not Debian"
         export SENDPORT_TEST_PEERS=none
     fi
 fi
@@ -31,25 +28,25 @@ step cargo test --locked -p sendport-x509
 if said=$(tests/tsql/setup.sh target/tsql 2>&1); then
     step tests/tsql/check.py --tools target/tsql
 else
-    echo "The statements for SQL Server were not read by Microsoft's parser: ${said##*$'\n'}"
+    not_run "Microsoft's parser over the statements for SQL Server" "${said##*$'\n'}"
 fi
 step deploy/check.sh
 if pkg-config --exists krb5-gssapi; then
     step cargo clippy --locked --workspace --features gssapi --all-targets -- -D warnings
     step cargo test --locked --features gssapi --test peers -- relay_matrix ticket_not_given
 else
-    echo "libkrb5-dev is not installed: the feature gssapi was not checked"
+    not_run "the feature gssapi" "libkrb5-dev is not installed"
 fi
 # To compile the driver's bindings takes minutes: where libclang is installed, somebody wants them.
 if pkg-config --exists krb5-gssapi && compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' | grep -qv cpp; then
     step cargo clippy --locked --features sqlserver-gssapi --all-targets -- -D warnings
     step cargo test --locked --features sqlserver-gssapi --test peers -- database_signed_in_by_ticket
 else
-    echo "libclang-dev is not installed: the feature sqlserver-gssapi was not checked"
+    not_run "the feature sqlserver-gssapi" "libclang-dev is not installed"
 fi
 # Without advisories: they are fetched, and a new one must not fail an unchanged tree.
 if command -v cargo-deny >/dev/null; then
     step cargo deny --locked check licenses bans sources
 else
-    echo "cargo-deny is not installed: licenses, bans and sources were not checked"
+    not_run "licenses, bans and sources" "cargo-deny is not installed"
 fi

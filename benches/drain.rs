@@ -11,6 +11,8 @@
 //!
 //!     tests/peers/install.sh target/peers && cargo bench --bench drain [-- <messages> <rounds> [shared]]
 
+#[path = "../tests/support/not_run.rs"]
+mod not_run;
 #[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
 #[path = "../tests/support"]
 mod support {

@@ -7,6 +7,8 @@
 mod count;
 mod database;
 mod disk;
+#[path = "../../tests/support/not_run.rs"]
+mod not_run;
 mod proxy;
 mod scenario;
 #[path = "../../tests/support/tsql.rs"]

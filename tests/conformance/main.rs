@@ -18,6 +18,8 @@ mod harness;
 mod large;
 mod learned;
 mod leases;
+#[path = "../support/not_run.rs"]
+mod not_run;
 mod queue;
 mod record;
 mod relays;

@@ -4,6 +4,8 @@
 mod arrived;
 mod inserted;
 mod memory;
+#[path = "../support/not_run.rs"]
+mod not_run;
 mod python;
 mod read;
 mod readers;

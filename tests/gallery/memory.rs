@@ -1,6 +1,7 @@
 //! How much memory the service takes: at most four times its largest message and 50 MiB.
 
 use crate::inserted::pseudo_random;
+use crate::not_run::not_run;
 use crate::site::Site;
 use crate::support::postfix::Postfix;
 
@@ -43,7 +44,7 @@ impl Peak {
     )]
     pub(crate) fn assert_within_bound(&self, what: &str) {
         let Some(resident) = self.resident else {
-            println!("this system has no /proc: the memory of the service was not looked at");
+            not_run("the memory of the service: this system has no /proc");
             return;
         };
         let bound = 4 * self.largest_message + 50 * MIB;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
+use crate::not_run::not_run;
 use crate::secured::Way;
 use crate::support::peer;
 use crate::support::people::{Gpgsm, People, der_of, parts_of_signed};
@@ -31,7 +32,6 @@ pub(crate) trait Reader: Send {
 }
 
 /// All that are here. The others are named on a line each.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to read it")]
 pub(crate) fn readers<'a>(people: &'a People, scratch: &Path) -> Vec<Box<dyn Reader + 'a>> {
     let smime = Openssl {
         people,
@@ -45,11 +45,11 @@ pub(crate) fn readers<'a>(people: &'a People, scratch: &Path) -> Vec<Box<dyn Rea
     }
     match Nss::new(people, folder(scratch, "nss")) {
         Some(nss) => readers.push(Box::new(nss)),
-        None => eprintln!("cmsutil of libnss3-tools is not here: it was not asked"),
+        None => not_run("cmsutil: libnss3-tools is not installed"),
     }
     match python(people, "M2Crypto", scratch) {
         Some(reader) => readers.push(Box::new(reader)),
-        None => eprintln!("python3-m2crypto is not here: it was not asked"),
+        None => not_run("M2Crypto: python3-m2crypto is not installed"),
     }
     readers.extend(python(people, "cryptography", scratch).map(|it| Box::new(it) as Box<_>));
     readers

@@ -1,5 +1,7 @@
 //! The peers of other tests are what those tests take them for, seen by a client that is not ours.
 
+#[path = "../support/not_run.rs"]
+mod not_run;
 #[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
 #[path = "../support"]
 mod support {

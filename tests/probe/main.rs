@@ -1,6 +1,8 @@
 //! `sendport probe` against real servers, broken ones and scripted ones: the right step, cause and
 //! advice. One scenario a file, named by what is probed.
 
+#[path = "../support/not_run.rs"]
+mod not_run;
 #[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
 #[path = "../support"]
 mod support {

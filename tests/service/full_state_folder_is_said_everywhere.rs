@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::health::{wait_for, wait_for_sample};
+use crate::not_run::not_run;
 use crate::site::{Site, text};
 use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
@@ -17,7 +18,6 @@ struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `None`, said in a line, where this machine lets nobody mount.
-    #[expect(clippy::print_stderr, reason = "what did not run has to be seen")]
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mount = |command: &mut Command| command.status().is_ok_and(|status| status.success());
@@ -26,7 +26,7 @@ impl SmallDisk {
         if mount(command.arg(folder.path())) {
             return Some(Self(folder));
         }
-        eprintln!("not tested: nobody may mount a file system here");
+        not_run("a full state folder: nobody may mount a file system here");
         None
     }
 

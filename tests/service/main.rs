@@ -3,6 +3,8 @@
 
 #[path = "../support/health.rs"]
 mod health;
+#[path = "../support/not_run.rs"]
+mod not_run;
 #[path = "../support/site.rs"]
 mod site;
 #[path = "../support/tsql.rs"]

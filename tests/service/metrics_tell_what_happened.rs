@@ -8,6 +8,7 @@ use sendport::metrics::catalogue;
 use sendport::sink::{Sink, SinkOptions};
 
 use crate::health::{self, Samples};
+use crate::not_run::not_run;
 use crate::site::Site;
 use crate::support::peer;
 use crate::{plain_relay, send_port_over};
@@ -171,10 +172,6 @@ for family in parse(sys.stdin.read()):
 }
 
 /// Names, units and texts as Prometheus' own tool wants them.
-#[expect(
-    clippy::print_stdout,
-    reason = "a tool that was not asked has to be said"
-)]
 fn linted_by_prometheus(text: &str) {
     let tool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -182,7 +179,7 @@ fn linted_by_prometheus(text: &str) {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut tool) = tool else {
-        println!("promtool is not installed: it was not asked");
+        not_run("promtool is not installed");
         return;
     };
     let mut stdin = tool.stdin.take().expect("its input");

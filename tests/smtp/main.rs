@@ -1,6 +1,8 @@
 //! The SMTP relay against real and scripted servers: one scenario a file, named by what
 //! comes out.
 
+#[path = "../support/not_run.rs"]
+mod not_run;
 #[expect(dead_code, reason = "this binary needs a part of what the peers offer")]
 #[path = "../support"]
 mod support {

@@ -15,6 +15,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
 
+use crate::not_run::not_run;
+
 /// Says where the unpacked packages are, or `none`.
 pub(crate) const PEERS_VARIABLE: &str = "SENDPORT_TEST_PEERS";
 
@@ -24,11 +26,10 @@ const POLL_EVERY: Duration = Duration::from_millis(25);
 
 /// False, and says so on one line, where `SENDPORT_TEST_PEERS=none` says to do without.
 /// Everywhere else a missing server is a failure.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to read it")]
 pub(crate) fn available(what: &str) -> bool {
     let available = std::env::var_os(PEERS_VARIABLE).is_none_or(|value| value != "none");
     if !available {
-        eprintln!("{PEERS_VARIABLE}=none: this test, which needs {what}, does not run");
+        not_run(&format!("a test that needs {what} ({PEERS_VARIABLE}=none)"));
     }
     available
 }

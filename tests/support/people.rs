@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use super::peer;
+use crate::not_run::not_run;
 
 /// The password of every PKCS #12 file and of every `<name>.encrypted.key`.
 pub(crate) const PASSWORD: &str = "Geheim-1";
@@ -323,10 +324,9 @@ sys.stdout.buffer.write(pkcs7.pkcs7_decrypt_smime(open(sys.argv[1], 'rb').read()
 
     /// A gpgsm that trusts the authority and has the keys of `names`; `None`, and says so on
     /// one line, where there is none.
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests has to read it")]
     pub(crate) fn gpgsm(&self, names: &[&str]) -> Option<Gpgsm> {
         if Command::new("gpgsm").arg("--version").output().is_err() {
-            eprintln!("gpgsm is not here: it was not asked");
+            not_run("gpgsm is not installed");
             return None;
         }
         // Short: the agent's socket lies in it.

@@ -4,6 +4,8 @@ use tiberius::{Client, ColumnData, Config};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
+use crate::not_run::not_run;
+
 /// The server's connection string, if there is a server.
 pub(crate) fn configured() -> Option<String> {
     let server = std::env::var("SENDPORT_TEST_SQLSERVER").ok();
@@ -11,11 +13,10 @@ pub(crate) fn configured() -> Option<String> {
 }
 
 /// The server's connection string, or `None` after a line that says what did not run.
-#[expect(clippy::print_stdout, reason = "what did not run has to be seen")]
 pub(crate) fn server() -> Option<String> {
     let server = configured();
     if server.is_none() {
-        println!("SENDPORT_TEST_SQLSERVER is not set: this did not run on SQL Server");
+        not_run("tests on SQL Server: SENDPORT_TEST_SQLSERVER is not set");
     }
     server
 }

@@ -42,6 +42,8 @@ def load(tools):
         env = os.environ | {
             "SENDPORT_TSQL_TOOLS": str(tools),
             "LD_LIBRARY_PATH": str(tools / "openssl"),
+            # No sockets of a debugger in /tmp.
+            "COMPlus_EnableDiagnostics": "0",
             "CLR_ICU_VERSION_OVERRIDE": icu[-1].name.removeprefix("libicuuc.so."),
         }
         env.pop("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", None)

@@ -22,12 +22,15 @@ const NAME: &str = "Größe & Gewicht (Süd)";
 fn read_by_python(octets: &[u8]) -> Option<serde_json::Value> {
     use std::io::Write;
     use std::process::{Command, Stdio};
-    let mut child = Command::new("python3")
+    let child = Command::new("python3")
         .args(["-c", PYTHON])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
+        .spawn();
+    let Ok(mut child) = child else {
+        fixture::not_run("the parser of Python's email: python3 is not installed");
+        return None;
+    };
     let mut stdin = child.stdin.take().expect("is piped");
     stdin.write_all(octets).expect("is read");
     drop(stdin);
@@ -56,7 +59,6 @@ fn python_reads_the_same_without_a_defect() {
         ..html("<p>Größe &amp; <b>Gewicht</b></p>\n")
     };
     let Some(read) = read_by_python(&built(&alert).expect("is built").octets) else {
-        println!("python3 is not here: its parser was not asked");
         return;
     };
     assert_eq!(read["defects"], serde_json::json!([]));
@@ -103,7 +105,6 @@ fn python_reads_every_character_whatever_the_charset() {
         let message = build_message(&rendered, &settings).expect("is built");
         assert_well_formed(&message.octets);
         let Some(read) = read_by_python(&message.octets) else {
-            println!("python3 is not here: its parser was not asked");
             return;
         };
         assert_eq!(read["defects"], serde_json::json!([]), "{name}");
@@ -128,7 +129,6 @@ fn python_reads_groups_for_addresses_that_cannot_stand() {
         ..fixture::alert()
     };
     let Some(read) = read_by_python(&built(&alert).expect("is built").octets) else {
-        println!("python3 is not here: its parser was not asked");
         return;
     };
     assert_eq!(read["defects"], serde_json::json!([]));
