@@ -9,7 +9,8 @@ set -euo pipefail
 
 root=
 [ "${1:-}" != --chroot ] || { root=$2; shift 2; }
-package=${1:?which package? make one by: cargo deb --strip}
+package=${1:?which package? make one by: deploy/package.sh}
+command -v objdump >/dev/null || { echo "objdump is missing: apt-get install binutils" >&2; exit 1; }
 [ "$(id -u)" -eq 0 ] || { echo "Only root can make a chroot." >&2; exit 1; }
 
 scratch=$(mktemp -d)
@@ -92,8 +93,14 @@ cp "$package" "$root/tmp/sendport.deb"
 
 step "Install"
 apt update
-apt install sqlite3
 apt install /tmp/sendport.deb
+# What other packages bring by chance does not count: each library has to be among the dependencies.
+depends=$(dpkg-deb -f "$package" Depends)
+objdump -p "$root/usr/bin/sendport" | sed -n 's/^ *NEEDED *//p' | while read -r library; do
+    owner=$(within dpkg-query --search "*/$library" | sed -n 's/:.*//p' | head -n 1)
+    [[ ", $depends" == *", $owner "* ]] || fail "the package does not depend on $owner, which has $library: $depends"
+done
+apt install sqlite3
 grep -h '^sendport is installed' "$scratch/apt.log" || fail "the package does not say that it does not run"
 is "owner and mode of the configuration" "$(within stat -c '%U:%G %a' /etc/sendport/sendport.toml)" "root:sendport 640"
 is "owner and mode of the state" "$(within stat -c '%U:%G %a' /var/lib/sendport)" "sendport:sendport 750"

@@ -14,7 +14,7 @@ step() {
     echo "== $*"
     "$@"
 }
-skipped() { echo "$1: $2 not checked"; }
+skipped() { echo "not run: $1: $2"; }
 
 # systemd-analyze warns of what it does not know, and goes on.
 verify_unit() {
@@ -31,7 +31,7 @@ fi
 if command -v "${compose[0]}" >/dev/null; then
     SENDPORT_SA_PASSWORD=of-no-server step "${compose[@]}" -f docker-compose.yml config --quiet
 else
-    skipped "docker-compose is not installed" "docker-compose.yml was"
+    skipped docker-compose.yml "docker-compose is not installed"
 fi
 
 if command -v systemd-analyze >/dev/null; then
@@ -39,22 +39,22 @@ if command -v systemd-analyze >/dev/null; then
     sed "s|^ExecStart=/usr/bin|ExecStart=$PWD/target/debug|" deploy/systemd/sendport.service >"$scratch/sendport.service"
     step verify_unit "$scratch/sendport.service"
 else
-    skipped "systemd-analyze is not installed" "deploy/systemd/sendport.service was"
+    skipped deploy/systemd/sendport.service "systemd-analyze is not installed"
 fi
 
 if command -v actionlint >/dev/null; then
     step actionlint
 else
-    skipped "actionlint is not installed" "the workflow was"
+    skipped "the workflow" "actionlint is not installed"
 fi
 
 if ! command -v cargo-deb >/dev/null; then
-    skipped "cargo-deb is not installed" "the Debian package was"
+    skipped "the Debian package" "cargo-deb is not installed"
 elif [ "$(id -u)" -ne 0 ] || ! command -v debootstrap >/dev/null; then
-    skipped "not root, or debootstrap is not installed" "the Debian package was"
+    skipped "the Debian package" "this is not root, or debootstrap is not installed"
 else
     # Where it looks for the program of a release.
     install -D target/debug/sendport "$scratch/target/release/sendport"
-    CARGO_TARGET_DIR=$scratch/target step cargo deb --locked --no-build --strip
+    CARGO_TARGET_DIR=$scratch/target step deploy/package.sh --no-build
     step deploy/check-package.sh "$scratch"/target/debian/sendport_*.deb
 fi

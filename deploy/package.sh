@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Makes the Debian package, target/debian/sendport_*.deb, and installs what that needs where it is missing.
+# Arguments go to `cargo deb`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/prepare.sh
+. scripts/prepare.sh
+
+# dpkg-shlibdeps, of dpkg-dev, finds the packages of the libraries: without it the package would depend on none.
+install_missing "${BUILD_PACKAGES[@]}" dpkg-dev
+command -v dpkg-shlibdeps >/dev/null || { echo "dpkg-shlibdeps is missing: apt-get install dpkg-dev" >&2; exit 1; }
+if ! command -v cargo-deb >/dev/null; then
+    cargo install --locked --root target/tools cargo-deb
+    export PATH=$PWD/target/tools/bin:$PATH
+fi
+
+package=$(cargo deb --locked --strip "$@" | tail -n 1)
+depends=$(dpkg-deb --field "$package" Depends)
+for library in libc6 libssl3 libgcc-s1; do
+    [[ ", $depends" == *", $library"* ]] || { echo "$package does not depend on $library: $depends" >&2; exit 1; }
+done
+echo "$package"
