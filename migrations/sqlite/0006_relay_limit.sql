@@ -33,12 +33,14 @@ CREATE TABLE RelayConnectionEnd (
 ) STRICT, WITHOUT ROWID;
 
 -- Relays that refuse everything because a limit is reached. Of all instances the one that moves
--- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
+-- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles
+-- with each alert that probes for the first time: ProbedBy has them as ,4711,4712, and no more at the end.
 CREATE TABLE RelayThrottle (
     Relay       TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
     ThrottledAt TEXT NOT NULL,
     WaitSeconds INTEGER NOT NULL,
     RetryAt     TEXT NOT NULL,
     Reply       TEXT NOT NULL,
+    ProbedBy    TEXT NOT NULL,
     CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
 ) STRICT, WITHOUT ROWID;

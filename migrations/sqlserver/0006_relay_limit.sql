@@ -48,13 +48,15 @@ GRANT SELECT ON sendport.RelayConnectionEnd TO sendport_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionEnd TO sendport_service;
 GO
 -- Relays that refuse everything because a limit is reached. Of all instances the one that moves
--- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles.
+-- RetryAt probes; WaitSeconds is the interval from that probe to RetryAt, and doubles
+-- with each alert that probes for the first time: ProbedBy has them as ,4711,4712, and no more at the end.
 CREATE TABLE sendport.RelayThrottle (
     Relay       nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
     ThrottledAt datetime2(3) NOT NULL,
     WaitSeconds int NOT NULL,
     RetryAt     datetime2(3) NOT NULL,
     Reply       nvarchar(max) NOT NULL,
+    ProbedBy    nvarchar(max) NOT NULL,
     CONSTRAINT PK_RelayThrottle PRIMARY KEY (Relay),
     CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
 );

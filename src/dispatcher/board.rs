@@ -154,12 +154,17 @@ impl RelayBoard {
         Expected(counts)
     }
 
-    /// Takes a turn at a relay: waits for one of its connections, then asks its limits and its
+    /// Takes a turn at a relay for `alert`: waits for one of its connections, then asks its limits and its
     /// circuit. `another`: there is a relay to ask where this one does not answer.
     ///
     /// # Errors
     /// [`NoTurn`]: it may not be asked now.
-    pub(super) async fn take_turn(&self, name: &str, another: bool) -> Result<Turn<'_>, NoTurn> {
+    pub(super) async fn take_turn(
+        &self,
+        name: &str,
+        alert: AlertId,
+        another: bool,
+    ) -> Result<Turn<'_>, NoTurn> {
         let seat = self.seats.get(name).ok_or(NoTurn::Unwell)?;
         // The guard has to be gone before a place is waited for or a turn is made.
         let allowance = seat.circuit().allowance(self.ticks.now());
@@ -181,7 +186,7 @@ impl RelayBoard {
             place: Some(place),
         };
         if turn.trial {
-            self.ask_to_probe(seat).await?;
+            self.ask_to_probe(seat, alert).await?;
         }
         Ok(turn)
     }

@@ -31,7 +31,7 @@ async fn report_of_three_alerts(report: &SubmissionReport) -> RelayCondition {
     let board = board();
     for alert in 1..=3 {
         let turn = board
-            .take_turn("main", false)
+            .take_turn("main", AlertId(1), false)
             .await
             .expect("closed until now");
         board.report(turn, AlertId(alert), 0, report);
@@ -51,7 +51,7 @@ async fn three_alerts_answered_421_after_the_final_dot_open_the_circuit() {
 async fn what_is_refused_here_says_nothing_about_the_relay() {
     let board = board();
     let turn = board
-        .take_turn("main", false)
+        .take_turn("main", AlertId(1), false)
         .await
         .expect("closed until now");
     let unreachable = SubmissionReport {
@@ -62,7 +62,7 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
         ..answered(Command::Connect, 0)
     };
     let begun_before = board
-        .take_turn("main", false)
+        .take_turn("main", AlertId(1), false)
         .await
         .expect("closed until now");
     board.report(turn, AlertId(1), 0, &unreachable);
@@ -82,20 +82,25 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     board.seats.get_mut("main").expect("a seat").patience = patience;
     let mut hanging = Vec::new();
     while board.seats["main"].limiter().try_place().is_some() {
-        hanging.push(board.take_turn("main", true).await.expect("a place"));
+        hanging.push(
+            board
+                .take_turn("main", AlertId(1), true)
+                .await
+                .expect("a place"),
+        );
     }
     let asked = Instant::now();
-    let found = board.take_turn("main", true).await.err();
+    let found = board.take_turn("main", AlertId(1), true).await.err();
     assert_eq!(found, Some(NoTurn::Stalled));
     assert!(asked.elapsed() >= patience / 2);
     let names = ["main".to_owned(), "second".to_owned()];
     assert_eq!(board.allowance(&names), Some(0));
-    let patient = board.take_turn("main", false);
+    let patient = board.take_turn("main", AlertId(1), false);
     let patient = tokio::time::timeout(patience * 5, patient).await;
     assert!(patient.is_err(), "the only one is waited for");
     let turn = hanging.pop().expect("one that hangs");
     board.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
-    assert!(board.take_turn("main", true).await.is_ok());
+    assert!(board.take_turn("main", AlertId(1), true).await.is_ok());
 }
 
 #[tokio::test]
@@ -103,7 +108,12 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     let board = board();
     let mut hanging = Vec::new();
     while board.seats["main"].limiter().try_place().is_some() {
-        hanging.push(board.take_turn("main", false).await.expect("a place"));
+        hanging.push(
+            board
+                .take_turn("main", AlertId(1), false)
+                .await
+                .expect("a place"),
+        );
     }
     let long_ago = Moment {
         instant: std::time::Instant::now() - Duration::from_secs(10),
@@ -115,11 +125,11 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     assert!(opened);
     assert_eq!(board.allowance(&["main".to_owned()]), Some(0));
     assert_eq!(
-        board.take_turn("main", false).await.err(),
+        board.take_turn("main", AlertId(1), false).await.err(),
         Some(NoTurn::Unwell)
     );
     hanging.pop();
     assert_eq!(board.allowance(&["main".to_owned()]), Some(1));
-    let trial = board.take_turn("main", false).await;
+    let trial = board.take_turn("main", AlertId(1), false).await;
     assert!(trial.is_ok_and(|turn| turn.trial));
 }

@@ -7,7 +7,7 @@ use super::board::RelayBoard;
 use super::news::{News, in_use_again, throttled};
 use super::seat::{NoTurn, Seat};
 use crate::domain::{
-    ConnectionEnd, LearnedLimit, LearnedRecipients, LimitFinding, ProbeTurn, Standing,
+    AlertId, ConnectionEnd, LearnedLimit, LearnedRecipients, LimitFinding, ProbeTurn, Standing,
     ThrottledRelay,
 };
 
@@ -122,13 +122,13 @@ impl RelayBoard {
     }
 
     /// Of all instances one probes a relay that is throttled.
-    pub(super) async fn ask_to_probe(&self, seat: &Seat) -> Result<(), NoTurn> {
+    pub(super) async fn ask_to_probe(&self, seat: &Seat, alert: AlertId) -> Result<(), NoTurn> {
         let reply = seat.circuit().throttled_by().map(str::to_owned);
         let (Some(reply), Some(throttles)) = (reply, &self.throttles) else {
             return Ok(());
         };
         let relay = seat.relay.name();
-        let turn = throttles.begin_probe(relay, &reply).await;
+        let turn = throttles.begin_probe(relay, alert, &reply).await;
         let turn = turn.unwrap_or_else(|error| {
             tracing::debug!(relay, %error, "probe of a throttled relay cannot be agreed on");
             ProbeTurn::Wait(STORE_WAIT)

@@ -66,12 +66,13 @@ impl Dispatcher {
         let mut limited = None;
         let relays = digest::relay_order(&job.lease.value, &job.port.relays);
         let last = relays.len().saturating_sub(1);
+        let alert = job.lease.value.id;
         for (index, name) in relays.into_iter().enumerate() {
             for asked in 1.. {
                 let turn = tokio::select! {
                     biased;
                     () = self.parts.stop.cancelled() => return Submitted::NotYet(Duration::ZERO, None),
-                    turn = self.parts.board.take_turn(name, index < last) => turn,
+                    turn = self.parts.board.take_turn(name, alert, index < last) => turn,
                 };
                 let step = match turn {
                     Ok(turn) => {

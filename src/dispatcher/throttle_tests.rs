@@ -53,23 +53,35 @@ impl Time {
     }
 }
 
-/// What the table `RelayThrottle` holds of the relay: the interval, the next probe, the reply.
+/// What the table `RelayThrottle` holds of the relay: the interval, the next probe, the reply, and
+/// who probed.
 struct Row {
     time: Time,
-    row: Mutex<Option<(Duration, Instant, String)>>,
+    row: Mutex<Option<(Duration, Instant, String, BTreeSet<AlertId>)>>,
 }
 
 #[async_trait]
 impl ThrottleStore for Row {
-    async fn begin_probe(&self, _relay: &str, reply: &str) -> Result<ProbeTurn, StoreError> {
+    async fn begin_probe(
+        &self,
+        _relay: &str,
+        alert: AlertId,
+        reply: &str,
+    ) -> Result<ProbeTurn, StoreError> {
         let now = self.time.now();
         let mut row = self.row.lock().unwrap_or_else(PoisonError::into_inner);
-        let interval = match &*row {
-            Some((_, at, _)) if *at > now => return Ok(ProbeTurn::Wait(*at - now)),
-            Some((interval, ..)) => (*interval * 2).min(LONGEST_PROBE_INTERVAL),
-            None => FIRST_PROBE_INTERVAL,
+        let (interval, mut by) = match row.take() {
+            Some(known) if known.1 > now => {
+                let wait = known.1 - now;
+                *row = Some(known);
+                return Ok(ProbeTurn::Wait(wait));
+            }
+            Some((interval, _, _, by)) if by.contains(&alert) => (interval, by),
+            Some((interval, _, _, by)) => ((interval * 2).min(LONGEST_PROBE_INTERVAL), by),
+            None => (FIRST_PROBE_INTERVAL, BTreeSet::new()),
         };
-        *row = Some((interval, now + interval, reply.to_owned()));
+        by.insert(alert);
+        *row = Some((interval, now + interval, reply.to_owned(), by));
         Ok(ProbeTurn::Granted(interval))
     }
 
@@ -81,7 +93,7 @@ impl ThrottleStore for Row {
     async fn throttled_relays(&self) -> Result<Vec<ThrottledRelay>, StoreError> {
         let now = self.time.now();
         let row = self.row.lock().unwrap_or_else(PoisonError::into_inner);
-        let throttled = row.iter().map(|(_, at, reply)| ThrottledRelay {
+        let throttled = row.iter().map(|(_, at, reply, _)| ThrottledRelay {
             relay: "main".to_owned(),
             retry_in: at.saturating_duration_since(now),
             reply: reply.clone(),
@@ -311,7 +323,7 @@ impl World {
         for alert in due {
             let turn = tokio::select! {
                 biased;
-                turn = board.take_turn("main", false) => turn.ok(),
+                turn = board.take_turn("main", AlertId(alert), false) => turn.ok(),
                 () = std::future::ready(()) => None,
             };
             match turn {
@@ -484,4 +496,32 @@ async fn what_one_probe_found_out_all_instances_know() {
             .expect("the row")
             .is_empty()
     );
+}
+
+/// Two that a quiet relay always refuses for a limit throttle it again and again, and wait alone;
+/// no good one waits for longer than the first intervals.
+#[tokio::test]
+async fn two_that_are_always_refused_hold_up_no_good_one() {
+    for (refuses, instances) in ALL_WAYS[1..].iter().flat_map(|way| [(way, 1), (way, 3)]) {
+        let mut world = World::new(&Limits::of_each(10), instances, 2);
+        let answer = |alert| match alert {
+            0 | 1 => refuses.report(),
+            _ => accepted(),
+        };
+        for good in 2..20 {
+            let quiet = MINUTE * if good == 2 { 60 } else { 7 };
+            world.run(quiet, answer).await;
+            let inserted = world.time.now();
+            world.queue.insert((inserted, good));
+            world.run(MINUTE, answer).await;
+            let (at, alert) = world.taken.last().copied().unwrap_or((world.time.now(), 0));
+            let waited = at.saturating_duration_since(inserted);
+            let case = format!("{refuses:?}, {instances} instances, {waited:?}");
+            assert_eq!(alert, good, "{case}");
+            assert!(waited <= Duration::from_secs(10), "{case}");
+        }
+        let refused = world.asked.iter().filter(|(_, alert)| *alert < 2);
+        let (refused, minutes) = (refused.count(), 60 + 17 * 7 + 18);
+        assert!(refused <= minutes, "{refuses:?}: {refused} times");
+    }
 }

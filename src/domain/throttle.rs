@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// The interval between two probes of a throttled relay, of all instances together; it doubles
-/// up to [`LONGEST_PROBE_INTERVAL`].
+/// with each alert that probes for the first time, up to [`LONGEST_PROBE_INTERVAL`].
 pub const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(4);
 
 /// A longer interval would hardly ever meet the moment in which another program that uses up

@@ -197,6 +197,7 @@ macro_rules! scenarios {
             throttle {
                 of_many_that_ask_one_probes;
                 the_interval_between_probes_doubles_up_to_a_bound;
+                the_interval_grows_with_other_alerts_alone;
                 what_one_found_throttled_all_know_until_it_takes_a_message;
             }
             learned {

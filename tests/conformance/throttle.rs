@@ -1,17 +1,24 @@
 //! Of all instances one probes a relay that refuses everything for a limit.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sendport::domain::{FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn};
+use sendport::domain::{AlertId, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn};
 use sendport::store::Store;
 
 use crate::fixture::*;
 
 const SAID: &str = "432 4.3.2 it's too many";
 
+/// Each time for another alert.
 async fn ask(store: &Arc<dyn Store>, relay: &str) -> ProbeTurn {
-    let turn = store.begin_probe(relay, SAID).await;
+    static NEXT: AtomicI64 = AtomicI64::new(1000);
+    ask_for(store, relay, NEXT.fetch_add(1, Ordering::Relaxed)).await
+}
+
+async fn ask_for(store: &Arc<dyn Store>, relay: &str, alert: i64) -> ProbeTurn {
+    let turn = store.begin_probe(relay, AlertId(alert), SAID).await;
     turn.expect("ask for a probe")
 }
 
@@ -113,4 +120,31 @@ pub(crate) async fn what_one_found_throttled_all_know_until_it_takes_a_message(f
     assert_eq!(throttled(&here).await.len(), 1);
     let first = ProbeTurn::Granted(FIRST_PROBE_INTERVAL);
     assert_eq!(ask(&here, "mail").await, first, "it begins anew");
+}
+
+pub(crate) async fn the_interval_grows_with_other_alerts_alone(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let seconds = Duration::from_secs;
+    for (alert, expected) in [
+        (47, 4),
+        (47, 4),
+        (4, 8),
+        (4, 8),
+        (47, 8),
+        (7, 16),
+        (47, 16),
+        (-1, 32),
+        (-1, 32),
+        (1, 64),
+        (2, 128),
+        (3, 240),
+        (47, 240),
+        (5, 240),
+    ] {
+        let turn = ask_for(&store, "mail", alert).await;
+        assert_eq!(turn, ProbeTurn::Granted(seconds(expected)), "{alert}");
+        f.advance(seconds(expected + 2)).await;
+    }
+    let kept = "ProbedBy = ',47,4,7,-1,1,2,3,'";
+    assert_eq!(f.rows("RelayThrottle", kept).await, 1, "it is bounded");
 }

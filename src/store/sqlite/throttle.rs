@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::domain::{
-    FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay, Timestamp,
+    AlertId, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay, Timestamp,
 };
 use crate::store::StoreError;
 use crate::store::throttle::ThrottleStore;
@@ -17,11 +17,16 @@ use super::{SqliteStore, sql};
 
 #[async_trait]
 impl ThrottleStore for SqliteStore {
-    async fn begin_probe(&self, relay: &str, reply: &str) -> Result<ProbeTurn, StoreError> {
+    async fn begin_probe(
+        &self,
+        relay: &str,
+        alert: AlertId,
+        reply: &str,
+    ) -> Result<ProbeTurn, StoreError> {
         let (relay, reply, now) = (relay.to_owned(), reply.to_owned(), self.clock.now());
         self.writer
             .call("ask for a probe of a throttled relay", move |connection| {
-                write(connection, |tx| begin_probe(tx, &relay, &reply, now))
+                write(connection, |tx| begin_probe(tx, &relay, alert, &reply, now))
             })
             .await
     }
@@ -44,7 +49,7 @@ impl ThrottleStore for SqliteStore {
                 let mut statement = connection.prepare_cached(sql!("throttle_read"))?;
                 let rows = statement.query_map([None::<String>], |row| Ok(read(row, now)))?;
                 let throttled = |row: rusqlite::Result<Result<(ThrottledRelay, _), _>>| {
-                    let (relay, _interval) = row?.map_err(Trouble::unreadable)?;
+                    let (relay, _probes) = row?.map_err(Trouble::unreadable)?;
                     Ok(relay)
                 };
                 rows.map(throttled).collect()
@@ -53,37 +58,67 @@ impl ThrottleStore for SqliteStore {
     }
 }
 
-/// The relay, and the interval between its latest probes.
-fn read(row: &Row<'_>, now: Timestamp) -> Result<(ThrottledRelay, Duration), String> {
+/// How a throttled relay was probed.
+struct Probes {
+    /// Between the latest two.
+    interval: Duration,
+    /// `,4711,4712,`: the alerts that the interval grew with.
+    by: String,
+}
+
+fn read(row: &Row<'_>, now: Timestamp) -> Result<(ThrottledRelay, Probes), String> {
     let row = Columns::new(row);
-    let relay = row.text("Relay")?;
-    let interval = Duration::from_secs(row.count("WaitSeconds")?.into());
+    let probes = Probes {
+        interval: Duration::from_secs(row.count("WaitSeconds")?.into()),
+        by: row.text("ProbedBy")?,
+    };
     let throttled = ThrottledRelay {
-        relay,
+        relay: row.text("Relay")?,
         retry_in: (row.time("RetryAt")? - now).to_std().unwrap_or_default(),
         reply: row.text("Reply")?,
     };
-    Ok((throttled, interval))
+    Ok((throttled, probes))
+}
+
+impl Probes {
+    fn first(alert: AlertId) -> Self {
+        Self {
+            interval: FIRST_PROBE_INTERVAL,
+            by: format!(",{alert},"),
+        }
+    }
+
+    /// The next one: an alert that probed before says no more than it said then.
+    fn next(mut self, alert: AlertId) -> Self {
+        let grows = self.interval < LONGEST_PROBE_INTERVAL;
+        if grows && !self.by.contains(&format!(",{alert},")) {
+            self.interval = (self.interval * 2).min(LONGEST_PROBE_INTERVAL);
+            self.by += &format!("{alert},");
+        }
+        self
+    }
 }
 
 fn begin_probe(
     tx: &Transaction<'_>,
     relay: &str,
+    alert: AlertId,
     reply: &str,
     now: Timestamp,
 ) -> Result<ProbeTurn, Trouble> {
     let mut statement = tx.prepare_cached(sql!("throttle_read"))?;
     let known = statement.query_row([relay], |row| Ok(read(row, now)));
     let known = known.optional()?.transpose().map_err(Trouble::unreadable)?;
-    let interval = match known {
+    let probes = match known {
         Some((throttled, _)) if !throttled.retry_in.is_zero() => {
             return Ok(ProbeTurn::Wait(throttled.retry_in));
         }
-        Some((_, last)) => (last * 2).min(LONGEST_PROBE_INTERVAL),
-        None => FIRST_PROBE_INTERVAL,
+        Some((_, last)) => last.next(alert),
+        None => Probes::first(alert),
     };
-    let seconds = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX);
-    let values = params![relay, time_text(now), seconds, later(now, interval), reply];
+    let seconds = i64::try_from(probes.interval.as_secs()).unwrap_or(i64::MAX);
+    let (at, next) = (time_text(now), later(now, probes.interval));
+    let values = params![relay, at, seconds, next, reply, probes.by];
     tx.prepare_cached(sql!("throttle_write"))?.execute(values)?;
-    Ok(ProbeTurn::Granted(interval))
+    Ok(ProbeTurn::Granted(probes.interval))
 }

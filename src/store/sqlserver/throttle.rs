@@ -8,7 +8,9 @@ use tiberius::{Row, ToSql};
 use super::SqlServerStore;
 use super::values::{Fields, fit, fit_long, seconds};
 use super::work::unexpected;
-use crate::domain::{FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay};
+use crate::domain::{
+    AlertId, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay,
+};
 use crate::store::StoreError;
 use crate::store::throttle::ThrottleStore;
 
@@ -17,7 +19,12 @@ const SOON: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl ThrottleStore for SqlServerStore {
-    async fn begin_probe(&self, relay: &str, reply: &str) -> Result<ProbeTurn, StoreError> {
+    async fn begin_probe(
+        &self,
+        relay: &str,
+        alert: AlertId,
+        reply: &str,
+    ) -> Result<ProbeTurn, StoreError> {
         const DOING: &str = "ask for a probe of a throttled relay";
         let sql = include_str!("sql/begin_probe.sql");
         let (relay, reply) = (fit(relay, 128), fit_long(reply));
@@ -25,7 +32,7 @@ impl ThrottleStore for SqlServerStore {
             seconds(FIRST_PROBE_INTERVAL),
             seconds(LONGEST_PROBE_INTERVAL),
         );
-        let values: [&dyn ToSql; 4] = [&relay, &reply, &first, &longest];
+        let values: [&dyn ToSql; 5] = [&relay, &reply, &first, &longest, &alert.0];
         let rows = self.pool.rows(DOING, sql, &values).await?;
         let turn = rows.first().map_or(Ok(ProbeTurn::Wait(SOON)), turn);
         turn.map_err(|e| unexpected(DOING, e))
