@@ -6,15 +6,30 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::transaction::Done;
+use crate::domain::{Command, Fault, Reply, SubmissionEnd};
+use crate::relay::NotReady;
+use crate::relay::circuit::PAUSE;
+
+const SHUT_OUT: &str = "the server sends more replies than commands: the last messages are in doubt, \
+    and no other one is sent for 15 minutes";
+
 /// How long at first; twice as long each time that it happens again.
 const FIRST: Duration = Duration::from_secs(10 * 60);
 
 /// How long at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// So many messages in a row that replies too many left in doubt say that more would be, too.
+const DOUBTS: u32 = 2;
+
 /// What is known of one relay, for as long as this process runs.
 #[derive(Debug, Default)]
-pub(super) struct Caution(Mutex<Option<Spell>>);
+pub(super) struct Caution {
+    spell: Mutex<Option<Spell>>,
+    /// Messages in a row that replies too many left in doubt, and when the last one was.
+    doubts: Mutex<Option<(u32, Instant)>>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Spell {
@@ -44,8 +59,34 @@ impl Caution {
         );
     }
 
+    /// A transaction ended so.
+    pub(super) fn note(&self, done: &Done) {
+        let mut doubts = self.doubts();
+        match &done.end {
+            SubmissionEnd::InDoubt if done.misfit.is_some() => {
+                let before = doubts.map_or(0, |(count, _)| count);
+                *doubts = Some((before + 1, Instant::now()));
+            }
+            SubmissionEnd::Answered if done.final_dot.is_some() => *doubts = None,
+            _ => {}
+        }
+    }
+
+    /// Why the relay gets nothing now: each message would be in doubt, and be repeated.
+    pub(super) fn shuts_out(&self) -> Option<NotReady> {
+        let (count, last) = (*self.doubts())?;
+        (count >= DOUBTS && last.elapsed() < PAUSE).then(|| NotReady {
+            reply: Reply::absent(Command::Connect, SHUT_OUT),
+            fault: Some(Fault::Configuration),
+        })
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, Option<(u32, Instant)>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn spell(&self) -> MutexGuard<'_, Option<Spell>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -317,6 +317,7 @@ impl SmtpRelay {
         let envelope = &*envelope;
         let job = Job { envelope, ..job };
         let done = transaction::submit(session, waits, job).await;
+        self.caution.note(&done);
         if !done.stale {
             let watch = &self.settings.watch;
             watch.saw(Seen::Transaction(begun.elapsed()));
@@ -331,7 +332,10 @@ impl SmtpRelay {
         if let Some(done) = without_a_server(job.envelope, job.message) {
             return self.report(self.clock.now(), Ok((SessionFacts::default(), done)));
         }
-        let place = self.place().await;
+        let place = match self.caution.shuts_out() {
+            Some(answer) => Err(answer),
+            None => self.place().await,
+        };
         let started_at = self.clock.now();
         let carried_out = match place {
             Ok(place) => self.carry_out(job, place).await,

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{Command, SubmissionEnd};
+use sendport::domain::{Command, Fault, SubmissionEnd};
 use sendport::relay::Relay;
+use sendport::replies::ReplyTable;
 use tokio::sync::Barrier;
 
 use crate::support::certificates::TestAuthority;
@@ -280,6 +281,51 @@ async fn a_server_that_adds_to_each_reply_does_not_get_the_message_without_end()
     assert_eq!(first.end, SubmissionEnd::InDoubt, "{first:?}");
     let second = submit(&relay, &["a@example.test"]).await;
     assert!(second.is_accepted(), "{second:?}");
+    relay.close().await;
+    peer.finish().await;
+}
+
+/// Which of the two answers counts nobody knows: after two messages in doubt no third one is sent.
+#[tokio::test]
+async fn a_server_that_adds_a_refusal_to_each_reply_gets_two_messages() {
+    let added = "250 2.0.0 stored\r\n550 5.7.1 no";
+    let script = || then(then(hello(&[]), answered(added)), [ClientGoes]);
+    let peer = Peer::start(vec![script(), script()]).await;
+    let relay = relay(peer.address, SETTINGS);
+    for _ in 0..2 {
+        let report = submit(&relay, &["a@example.test"]).await;
+        assert_eq!(report.end, SubmissionEnd::InDoubt, "{report:?}");
+    }
+    for _ in 0..3 {
+        let report = submit(&relay, &["a@example.test"]).await;
+        let SubmissionEnd::NotBegun { reply, fault } = &report.end else {
+            panic!("it is left alone: {report:?}");
+        };
+        assert_eq!(*fault, Some(Fault::Configuration), "that pauses it");
+        let said = &reply.text;
+        assert!(said.contains("more replies than commands"), "{said}");
+        let table = ReplyTable::built_in();
+        let key = table.explain(reply).map(|entry| &*entry.key);
+        assert_eq!(key, Some("more-replies-than-commands"));
+    }
+    relay.close().await;
+    peer.finish().await;
+}
+
+/// One in doubt is none of two in a row where another one was answered in between.
+#[tokio::test]
+async fn a_message_that_is_answered_in_step_ends_the_doubt() {
+    let added = "250 2.0.0 stored\r\n550 5.7.1 no";
+    let twice = || then(then(hello(&[]), answered(added)), [ClientGoes]);
+    let once = || then(then(hello(&[]), good_transaction()), bye());
+    let scripts = vec![twice(), once(), twice(), once()];
+    let peer = Peer::start(scripts).await;
+    let settings = format!("{SETTINGS}\nmessages_per_connection = 1");
+    let relay = relay(peer.address, &settings);
+    for accepted in [false, true, false, true] {
+        let report = submit(&relay, &["a@example.test"]).await;
+        assert_eq!(report.is_accepted(), accepted, "{report:?}");
+    }
     relay.close().await;
     peer.finish().await;
 }

@@ -108,21 +108,16 @@ impl Transaction<'_> {
             return Err(self.misfit(Command::EndOfData, what));
         }
         let behind = self.session.stream.quiet().await;
-        match &behind {
-            // A server that adds to each reply would get the message again and again.
-            Err(NoReply::Unasked(more))
-                if self.session.careful
-                    && reply.is_success()
-                    && more.as_ref().is_none_or(|it| it.code < 400) =>
-            {
-                Ok(behind)
-            }
-            Err(NoReply::Unasked(more)) if more.as_ref().is_none_or(|it| it.code != 421) => {
-                let what = "the content was answered more than once";
-                Err(self.misfit(Command::EndOfData, what.to_owned()))
-            }
-            _ => Ok(behind),
+        let added = match &behind {
+            Err(NoReply::Unasked(more)) => more.as_ref().map_or(0, |it| it.code),
+            _ => return Ok(behind),
+        };
+        // A server that adds to each reply would get the message again.
+        if added == 421 || (self.session.careful && reply.is_success() && added < 400) {
+            return Ok(behind);
         }
+        let what = "the content was answered more than once";
+        Err(self.misfit(Command::EndOfData, what.to_owned()))
     }
 
     /// The server may have taken the message: all of it was on its way.
