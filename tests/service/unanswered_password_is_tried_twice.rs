@@ -29,8 +29,23 @@ async fn by_all_instances_and_commands_together() {
     let paused = "SELECT count(*) FROM RelayState s JOIN Instance i USING (InstanceId)
                   WHERE s.Condition = 'paused' AND i.StoppedAt IS NULL";
     site.wait_until(paused, "2", WITHIN).await;
+    let host = peer.address.to_string();
+    let password = file.to_str().expect("text");
+    let by_hand = [
+        "probe",
+        &host,
+        "--tls",
+        "none",
+        "--auth",
+        "login",
+        "--user",
+        "alice",
+        "--password-file",
+        password,
+        "--allow-cleartext-auth",
+    ];
     for _ in 0..3 {
-        for command in [&["check"][..], &["probe", "--relay", "main"]] {
+        for command in [&["check"][..], &["probe", "--relay", "main"], &by_hand] {
             let output = site.sendport(command);
             let said = crate::site::text(&output);
             assert!(said.contains("not tried again for 15 minutes"), "{said}");

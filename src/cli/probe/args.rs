@@ -71,7 +71,8 @@ pub(in crate::cli) struct Args {
     /// How to sign in: none, auto, plain, login, ntlm and so on [default: the relay's, or none]
     #[arg(long, value_name = "MECHANISM", value_parser = word::<AuthMechanism>)]
     pub(super) auth: Option<AuthMechanism>,
-    /// Who signs in
+    /// Who signs in. Where HOST, port and user are no relay of the configuration, each probe
+    /// tries the password, and too many wrong ones may lock the account
     #[arg(long, value_name = "NAME")]
     pub(super) user: Option<String>,
     /// File that holds the password

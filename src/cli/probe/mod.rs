@@ -25,6 +25,9 @@ use crate::replies::ReplyTable;
 /// The server takes mail for strangers.
 const OPEN_RELAY: u8 = 30;
 
+const SHARED: &str = "a password that was refused is not tried again before its time";
+const BLIND: &str = "each probe tries the password, and too many wrong ones may lock the account";
+
 /// Everything, for programs.
 #[derive(Serialize)]
 struct Document {
@@ -74,8 +77,9 @@ pub(in crate::cli) async fn perform(args: Args, named: Option<PathBuf>) -> Resul
         (None, Some(domain), _) => Some(probe.mail_domain(domain).await?),
         (None, None, host) => {
             let host = host.as_deref().unwrap_or_default();
-            let target = target::of_host(host, &args)?;
-            probe.look_at(&target, &unshared()).await?;
+            let mut target = target::of_host(host, &args)?;
+            let sign_ins = probe.sign_ins_with(&mut target).await;
+            probe.look_at(&target, &sign_ins).await?;
             None
         }
     };
@@ -93,6 +97,20 @@ fn open_log(path: &PathBuf) -> Result<Arc<Mutex<File>>, Failure> {
 }
 
 impl Probe<'_> {
+    /// What is known of refused passwords where the host is a relay of the configuration; that is
+    /// then its name.
+    async fn sign_ins_with(&self, target: &mut Target) -> Arc<dyn SignInLedger> {
+        if let Some(name) = target::relay_of(&self.config, target) {
+            name.clone_into(&mut target.name);
+            self.tell(&format!("relay '{name}' of the configuration: {SHARED}"));
+            return app::sign_ins_of(&self.config).await;
+        }
+        if target.section.auth.username.is_some() && self.args.until() >= Phase::Auth {
+            self.tell(&format!("no relay of the configuration: {BLIND}"));
+        }
+        unshared()
+    }
+
     /// The session itself, and what else was asked for.
     async fn look_at(
         &mut self,

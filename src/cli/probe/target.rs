@@ -37,6 +37,23 @@ pub(super) fn of_relay(config: &Config, name: &str, args: &Args) -> Result<Targe
     })
 }
 
+/// The relay of the configuration that is this server, signed in to as the same user.
+pub(super) fn relay_of<'c>(config: &'c Config, target: &Target) -> Option<&'c str> {
+    let wanted = &target.section;
+    let user = wanted.auth.username.as_deref()?;
+    let is_it = |relay: &RelayConfig| match relay {
+        RelayConfig::Smtp(section) => {
+            section.host.eq_ignore_ascii_case(&wanted.host)
+                && section.port() == wanted.port()
+                && section.auth.username.as_deref() == Some(user)
+        }
+        _ => false,
+    };
+    let mut relays = config.relay.iter();
+    let (name, _) = relays.find(|(_, relay)| is_it(relay))?;
+    Some(name)
+}
+
 fn unknown_relay(config: &Config, name: &str) -> Failure {
     let known: Vec<_> = config.relay.keys().map(String::as_str).collect();
     Failure::Config(format!(
