@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
 use sendport::store::sqlite::SqliteStore;
-use sendport::store::{NewAlert, SchemaState, Store, StoreAdmin, StoreDesk, StoreErrorKind};
+use sendport::store::{NewAlert, Store, StoreAdmin, StoreDesk, StoreErrorKind};
 
 use crate::fixture::*;
 use crate::harness::trial;
