@@ -57,8 +57,10 @@ impl Time {
 /// who probed.
 struct Row {
     time: Time,
-    row: Mutex<Option<(Duration, Instant, String, BTreeSet<AlertId>)>>,
+    row: Mutex<Option<Throttled>>,
 }
+
+type Throttled = (Duration, Instant, String, BTreeSet<AlertId>);
 
 #[async_trait]
 impl ThrottleStore for Row {

@@ -59,13 +59,15 @@ impl Caution {
         );
     }
 
-    /// A transaction ended so.
-    pub(super) fn note(&self, done: &Done) {
+    /// A transaction ended so. Of those that were not `careful` only the first counts: they may
+    /// have been under way together.
+    pub(super) fn note(&self, done: &Done, careful: bool) {
         let mut doubts = self.doubts();
         match &done.end {
             SubmissionEnd::InDoubt if done.misfit.is_some() => {
                 let before = doubts.map_or(0, |(count, _)| count);
-                *doubts = Some((before + 1, Instant::now()));
+                let count = before.max(1) + u32::from(careful && before > 0);
+                *doubts = Some((count, Instant::now()));
             }
             SubmissionEnd::Answered if done.final_dot.is_some() => *doubts = None,
             _ => {}
@@ -101,6 +103,37 @@ fn next(last: Spell, now: Instant) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn in_doubt() -> Done {
+        Done {
+            end: SubmissionEnd::InDoubt,
+            misfit: Some("answered more than once".to_owned()),
+            ..Done::answered(Vec::new())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_in_doubt_pause_the_relay_and_each_trial_that_is_the_next_one() {
+        let caution = Caution::default();
+        for _ in 0..3 {
+            caution.note(&in_doubt(), false);
+            assert!(caution.shuts_out().is_none(), "they went together");
+        }
+        caution.note(&in_doubt(), true);
+        for careful in [false, true, false] {
+            assert!(caution.shuts_out().is_some());
+            tokio::time::advance(PAUSE).await;
+            assert!(caution.shuts_out().is_none(), "one may try");
+            caution.note(&in_doubt(), careful);
+        }
+        let answered = Done {
+            final_dot: Some(FIRST),
+            ..Done::answered(Vec::new())
+        };
+        caution.note(&answered, false);
+        caution.note(&in_doubt(), true);
+        assert!(caution.shuts_out().is_none(), "it begins anew");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn lasts_longer_each_time_and_ends() {

@@ -317,7 +317,7 @@ impl SmtpRelay {
         let envelope = &*envelope;
         let job = Job { envelope, ..job };
         let done = transaction::submit(session, waits, job).await;
-        self.caution.note(&done);
+        self.caution.note(&done, session.careful);
         if !done.stale {
             let watch = &self.settings.watch;
             watch.saw(Seen::Transaction(begun.elapsed()));

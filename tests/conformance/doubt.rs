@@ -128,7 +128,7 @@ pub(crate) async fn a_hold_port_keeps_a_taken_over_alert(f: &dyn Fixture) {
     assert!(!doubt.created_by.is_empty());
     f.advance(minutes(60)).await;
     assert!(claim(store, held.other, 10).await.1.is_empty());
-    assert_eq!(take_over(&store, held.other, 10).await, 0);
+    assert_eq!(take_over(store, held.other, 10).await, 0);
 }
 
 pub(crate) async fn a_retry_port_shows_it_and_tries_again(f: &dyn Fixture) {

@@ -323,7 +323,7 @@ fn begin(
         note_failure(
             tx,
             key,
-            abandoned.instance,
+            abandoned.instance.as_deref(),
             now,
             &died,
             sql!("sign_in_unanswered"),
@@ -355,10 +355,17 @@ fn end(
                 .execute(values)?;
         }
         SignInVerdict::Refused(reply) => {
-            note_failure(tx, key, who, now, reply, sql!("sign_in_refused"))?;
+            note_failure(tx, key, who.as_deref(), now, reply, sql!("sign_in_refused"))?;
         }
         SignInVerdict::Unanswered(reply) => {
-            note_failure(tx, key, who, now, reply, sql!("sign_in_unanswered"))?;
+            note_failure(
+                tx,
+                key,
+                who.as_deref(),
+                now,
+                reply,
+                sql!("sign_in_unanswered"),
+            )?;
         }
     }
     let values = params![relay, secret, earlier(now, SIGN_IN_UNTOUCHED)];
@@ -370,7 +377,7 @@ fn end(
 fn note_failure(
     tx: &Transaction<'_>,
     key: &SignInKey,
-    who: Option<String>,
+    who: Option<&str>,
     now: Timestamp,
     reply: &Reply,
     sql: &str,
