@@ -125,6 +125,7 @@ impl Service {
     /// [`AppError`] where a person has to do something.
     pub async fn run(self, stop: CancellationToken) -> Result<Option<Kept>, AppError> {
         let (events_in, mut events) = mpsc::unbounded_channel();
+        self.templates.tell(&events_in);
         let board = self.board(&events_in);
         let watch = self.watch(&board, &stop);
         let may_take = self.config.service.drain_timeout * 3 + MARGIN;

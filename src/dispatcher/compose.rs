@@ -9,6 +9,7 @@ use super::company::Variant;
 use super::preparation::Preparing;
 use super::room::Place;
 use super::securing::{Certificates, measures, secured};
+use super::shelf::ShelfTurn;
 use super::{CertificateShelf, Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
 use crate::domain::{Alert, Attachment, AttachmentId, Envelope, Lease, Message};
 use crate::mime::{self, Displayed, MessageSettings};
@@ -108,17 +109,19 @@ impl Sources<'_> {
         Ok(attachments)
     }
 
-    /// Makes the message of an alert, in one of its variants.
+    /// Makes the message of an alert whose turn it is, in one of its variants.
     pub(super) async fn draft(
         &self,
         alert: &Alert,
         port: &SendPort,
         variant: &Variant,
         attachments: &[Attachment],
+        turn: ShelfTurn<'_>,
     ) -> Result<Draft, NotComposed> {
         let settings = settings(alert, port, variant)?;
         let protection = protection(alert, port, variant)?;
-        let rendered = self.templates.render(alert, port.wall_clock(alert)).await?;
+        let offset = port.wall_clock(alert);
+        let rendered = self.templates.render(turn, alert, offset).await?;
         let draft = aside(rendered.octets(), || {
             mime::draft_message(&rendered, &settings, attachments)
                 .map_err(|error| Refusal::new(error.explanation(), error.to_string()))
@@ -234,9 +237,12 @@ impl Dispatcher {
             }
         };
         let variant = certificates.variant(alert, &envelope.forward_paths);
+        // What waits here keeps nobody, and a death is not held against it.
+        let turn = sources.templates.turn(alert).await?;
         let journal = &*self.parts.journal;
         let _preparing = Preparing::begin(journal, &self.turns, lease).await;
-        let draft = sources.draft(alert, port, &variant, &attachments).await?;
+        let draft = sources.draft(alert, port, &variant, &attachments, turn);
+        let draft = draft.await?;
         let now = self.parts.clock.now();
         let occasion = variant.occasion(&draft.from, alert, now);
         let measures = measures(port, draft.protection, &occasion)?;

@@ -92,7 +92,9 @@ pub async fn preview(
     let envelope = envelope(&alert, port, certificates.together(roll.forward_paths()));
     let variant = certificates.variant(&alert, &envelope.forward_paths);
     let attachments = sources.attachments(&alert, port).await?;
-    let draft = sources.draft(&alert, port, &variant, &attachments).await?;
+    let turn = sources.templates.turn(&alert).await?;
+    let draft = sources.draft(&alert, port, &variant, &attachments, turn);
+    let draft = draft.await?;
     let refused = attempts_left(&alert, port).err().map(|why| why.reason);
     let not_now = expiry(&alert, &rules, now)
         .or(refused)

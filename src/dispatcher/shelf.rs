@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::FixedOffset;
+use tokio::sync::mpsc;
 
 use super::NotComposed;
 use crate::domain::Alert;
 use crate::send_port::Refusal;
-use crate::store::StoreError;
 use crate::store::templates::TemplateStore;
+use crate::store::{Event, EventSeverity, StoreError};
 use crate::template::{
-    NotRendered, RenderError, RenderedAlert, Renderer, TemplateSource, is_template_name,
-    template_name,
+    NotRendered, RenderError, RenderTurn, RenderedAlert, Renderer, TemplateSource,
+    is_template_name, template_name,
 };
 
 /// Most templates of the database, each in one version, that are kept.
@@ -35,6 +36,12 @@ pub struct TemplateShelf {
     kept: Mutex<Kept>,
     /// Held while something is read: what many alerts need is read once.
     reading: tokio::sync::Mutex<()>,
+}
+
+/// The right of an alert to be rendered now, with these templates.
+pub(super) struct ShelfTurn<'a> {
+    source: Arc<TemplateSource>,
+    turn: RenderTurn<'a>,
 }
 
 #[derive(Default)]
@@ -64,24 +71,44 @@ impl TemplateShelf {
         }
     }
 
-    /// Renders an alert with its template, or takes it as it is; `offset`: of the wall clock from
-    /// UTC.
+    /// From now on templates that take too much are said in the log and in `EventLog`.
+    pub fn tell(&self, events: &mpsc::UnboundedSender<Event>) {
+        let events = events.clone();
+        self.renderer.tell(move |template, what| {
+            tracing::warn!(
+                template,
+                what,
+                "alerts of a template are rendered one at a time"
+            );
+            // Only fails when the driver that writes events is gone, and then nobody asks.
+            let _ = events.send(one_at_a_time(template, what));
+        });
+    }
+
+    /// Waits until an alert may be rendered.
     ///
     /// # Errors
     /// [`NotComposed`].
-    pub async fn render<'a>(
+    pub(super) async fn turn(&self, alert: &Alert) -> Result<ShelfTurn<'_>, NotComposed> {
+        let source = self.for_alert(alert).await?;
+        let turn = self.renderer.turn(&source, alert).await;
+        let turn = turn.map_err(|error| not_composed(&error))?;
+        Ok(ShelfTurn { source, turn })
+    }
+
+    /// Renders an alert whose turn it is with its template, or takes it as it is; `offset`: of the
+    /// wall clock from UTC.
+    ///
+    /// # Errors
+    /// [`NotComposed`].
+    pub(super) async fn render<'a>(
         &self,
+        ShelfTurn { source, turn }: ShelfTurn<'_>,
         alert: &'a Alert,
         offset: FixedOffset,
     ) -> Result<RenderedAlert<'a>, NotComposed> {
-        let source = self.for_alert(alert).await?;
-        let rendered = self.renderer.render_at(&source, alert, offset).await;
-        rendered.map_err(|error| match error {
-            NotRendered::Never(error) => never(&error),
-            NotRendered::NotNow(_) => {
-                NotComposed::NotYet(RENDERER_WAIT, Some(format!("waits: {error}")))
-            }
-        })
+        let rendered = self.renderer.render_at(turn, &source, alert, offset).await;
+        rendered.map_err(|error| not_composed(&error))
     }
 
     /// The templates to render `alert` with. The version that its first render used, if there was
@@ -173,6 +200,29 @@ enum Pinned {
 fn pinned(version: &str) -> Pinned {
     let number = version.parse().ok().filter(|_| version.len() < 16);
     number.map_or(Pinned::Folder, Pinned::Database)
+}
+
+fn not_composed(error: &NotRendered) -> NotComposed {
+    let retry_in = match error {
+        NotRendered::Never(error) => return never(error),
+        NotRendered::NotNow(_) => RENDERER_WAIT,
+        NotRendered::InTurn { retry_in, .. } => *retry_in,
+    };
+    NotComposed::NotYet(retry_in, Some(format!("waits: {error}")))
+}
+
+fn one_at_a_time(template: &str, what: &str) -> Event {
+    Event {
+        severity: EventSeverity::Warning,
+        event_type: "template-takes-too-much",
+        instance: None,
+        alert: None,
+        send_port: None,
+        relay: None,
+        message: format!(
+            "template '{template}' {what}: its alerts are rendered one at a time, until 10 minutes after it last did; give it less data, or correct loops, recursion and repetition in it"
+        ),
+    }
 }
 
 fn never(error: &RenderError) -> NotComposed {

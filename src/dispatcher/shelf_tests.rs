@@ -45,7 +45,12 @@ impl Room {
     }
 
     async fn said(&self, alert: &Alert) -> Result<(String, String), String> {
-        let rendered = match self.shelf.render(alert, Utc.fix()).await {
+        let turn = self.shelf.turn(alert).await;
+        let rendered = match turn {
+            Ok(turn) => self.shelf.render(turn, alert, Utc.fix()).await,
+            Err(error) => Err(error),
+        };
+        let rendered = match rendered {
             Ok(rendered) => rendered,
             Err(NotComposed::Never(refusal)) => return Err(refusal.reason),
             Err(other) => panic!("{other:?}"),

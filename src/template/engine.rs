@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 
+use super::error::Failure;
 use super::{RenderError, TemplateError};
 
 /// Instructions of one part's render. A page with a table of 1,000 rows takes about 100,000.
@@ -102,7 +103,16 @@ fn render_error(file: &str, version: Option<u32>, error: &minijinja::Error) -> R
         line: innermost.line().unwrap_or_default(),
         problem: said(innermost),
         advice: advice(innermost.kind()).into(),
-        missing_variable: innermost.kind() == ErrorKind::UndefinedError,
+        kind: failure(innermost.kind()),
+    }
+}
+
+fn failure(kind: ErrorKind) -> Failure {
+    match kind {
+        ErrorKind::UndefinedError => Failure::MissingVariable,
+        ErrorKind::OutOfFuel => Failure::TooLong,
+        ErrorKind::WriteFailure => Failure::TooMuch,
+        _ => Failure::Other,
     }
 }
 

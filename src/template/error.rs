@@ -169,8 +169,8 @@ pub enum RenderError {
         problem: String,
         /// What to do, starting with `; `.
         advice: Cow<'static, str>,
-        /// A variable is missing: with another payload it may work.
-        missing_variable: bool,
+        /// What kind of error that is.
+        kind: Failure,
     },
     /// The subject file made more than one line.
     #[error(
@@ -185,6 +185,19 @@ pub enum RenderError {
     /// Neither a template nor a body nor a subject.
     #[error("the alert says nothing: Template, Body and Subject are all empty; fill at least one")]
     Empty,
+}
+
+/// Why minijinja stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// A variable is missing: with another payload it may work.
+    MissingVariable,
+    /// It loops too long.
+    TooLong,
+    /// It makes too much.
+    TooMuch,
+    /// Anything else.
+    Other,
 }
 
 fn said_of(template: Option<&String>) -> String {
@@ -205,10 +218,23 @@ impl RenderError {
         matches!(
             self,
             Self::Failed {
-                missing_variable: true,
+                kind: Failure::MissingVariable,
                 ..
             }
         )
+    }
+
+    /// What it takes more of than a render may, in words such as `takes more than 2 s of a processor`.
+    pub(super) fn excess(&self) -> Option<&str> {
+        match self {
+            Self::Exceeded { what, .. } => Some(what),
+            Self::Failed { kind, .. } => match kind {
+                Failure::TooLong => Some("loops too long"),
+                Failure::TooMuch => Some("makes more than 4 MiB"),
+                Failure::MissingVariable | Failure::Other => None,
+            },
+            _ => None,
+        }
     }
 
     /// The key into the table of explanations; stable.

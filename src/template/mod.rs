@@ -35,9 +35,9 @@ mod source;
 mod texts;
 
 pub use changes::{Change, ChangeKind, changes};
-pub use error::{RenderError, TemplateError};
+pub use error::{Failure, RenderError, TemplateError};
 pub use files::is_template_name;
-pub use render::{NotRendered, Renderer, VERB, render_worker};
+pub use render::{NotRendered, RenderTurn, Renderer, VERB, render_worker};
 pub use sample::{Tried, try_all};
 pub use set::{RenderedAlert, TemplateSet, template_name};
 pub use source::TemplateSource;

@@ -1,6 +1,7 @@
 //! Templates as text: what a render worker compiles.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +17,8 @@ pub struct TemplateSource {
     /// Unique in this process: a worker that compiled it once knows it by this number.
     pub(super) id: u64,
     pub(super) content: Content,
+    /// A hash of the text: the same where it is read once more.
+    pub(super) text: u64,
     /// Of a folder's templates.
     names: BTreeSet<String>,
 }
@@ -47,6 +50,7 @@ impl TemplateSource {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self {
             id: LAST.fetch_add(1, Ordering::Relaxed),
+            text: hash(&content),
             names: names(&content),
             content,
         }
@@ -81,6 +85,15 @@ impl TemplateSource {
     pub fn names(&self) -> &BTreeSet<String> {
         &self.names
     }
+}
+
+fn hash(content: &Content) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match content {
+        Content::Files(files) => files.hash(&mut hasher),
+        Content::Rows(_, rows) => rows.iter().for_each(|row| row.text.hash(&mut hasher)),
+    }
+    hasher.finish()
 }
 
 fn names(content: &Content) -> BTreeSet<String> {

@@ -71,6 +71,7 @@ mod refused_password_is_tried_once;
 mod relay_down_and_back;
 mod service_manager_is_told;
 mod signed_mail_is_verified;
+mod slow_templates_delay_nobody;
 mod stop_cuts_off_a_hung_relay;
 mod stop_drains;
 mod tables_are_made_by_the_service;

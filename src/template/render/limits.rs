@@ -1,16 +1,23 @@
 //! What a render worker may take of its machine. Where the system knows no such limits, what
 //! minijinja bounds is bounded alone.
 
+use std::time::Duration;
+
 /// Bytes of memory that a worker may take.
 pub(super) const MEMORY: u64 = 256 << 20;
 /// Seconds of a processor that one request may take.
 pub(super) const PROCESSOR_TIME: u64 = 2;
+/// A request that takes longer keeps others waiting.
+pub(super) const SLOW: Duration = Duration::from_millis(250);
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io;
+    use std::time::Duration;
 
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::{
+        Pid, Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
+    };
     use rustix::time::{ClockId, clock_gettime};
 
     use super::{MEMORY, PROCESSOR_TIME};
@@ -37,6 +44,21 @@ mod linux {
         Ok(setrlimit(Resource::Cpu, limit)?)
     }
 
+    /// Lets others go first: where they want all of a processor, it gets a quarter of it.
+    #[cfg_attr(test, expect(dead_code, reason = "tests start no process"))]
+    pub(in super::super) fn lower_priority(process: u32) -> io::Result<()> {
+        let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+        let priority = getpriority_process(process)? + 5;
+        Ok(setpriority_process(process, priority)?)
+    }
+
+    /// What this thread has taken of a processor.
+    pub(in super::super) fn processor_time() -> Duration {
+        clock_gettime(ClockId::ThreadCPUTime)
+            .try_into()
+            .unwrap_or_default()
+    }
+
     fn lower(resource: Resource, most: u64) -> io::Result<()> {
         let found = getrlimit(resource);
         let limit = found.current.map_or(most, |current| current.min(most));
@@ -49,7 +71,10 @@ mod linux {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{limit_memory, limit_time};
+#[cfg_attr(test, expect(unused_imports, reason = "tests start no process"))]
+pub(super) use linux::lower_priority;
+#[cfg(target_os = "linux")]
+pub(super) use linux::{limit_memory, limit_time, processor_time};
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn limit_memory() -> std::io::Result<()> {
@@ -59,4 +84,15 @@ pub(super) fn limit_memory() -> std::io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn limit_time() -> std::io::Result<()> {
     Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+#[cfg_attr(test, expect(dead_code, reason = "tests start no process"))]
+pub(super) fn lower_priority(_process: u32) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn processor_time() -> Duration {
+    Duration::ZERO
 }

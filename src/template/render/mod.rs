@@ -7,27 +7,30 @@
 
 mod limits;
 mod process;
+mod suspects;
+mod turns;
 mod wire;
 mod worker;
 
 use std::borrow::Cow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use chrono::{FixedOffset, Offset, Utc};
-use tokio::sync::Semaphore;
 
 use super::set::as_it_is;
 use super::{RenderError, RenderedAlert, TemplateSource, template_name};
 use crate::domain::Alert;
+use limits::SLOW;
 use process::{Death, Worker};
-use wire::{Data, Parts, Reply};
+use suspects::TemplateKey;
+use turns::{Busy, Turn, Turns};
+use wire::{Answer, Data, Parts, Reply};
 pub use worker::render_worker;
 
 /// The verb of the command line that [`render_worker`] is behind.
 pub const VERB: &str = "render-worker";
-
-/// Most workers at the same time.
-const WORKERS: usize = 2;
 
 /// Why an alert is not rendered, or templates are not compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,24 +41,43 @@ pub enum NotRendered {
     /// The machine does not let it happen at the moment, in a sentence.
     #[error("no process renders templates: {0}")]
     NotNow(String),
+    /// Another alert is rendered whose template takes too much, too.
+    #[error("template '{template}' {what}: its alerts are rendered one at a time")]
+    InTurn {
+        /// The column.
+        template: String,
+        /// Such as `takes more than 2 s of a processor`.
+        what: String,
+        /// When to come back.
+        retry_in: Duration,
+    },
 }
+
+/// Told that a template takes too much from now on: its name, and what it does.
+type Listener = Box<dyn Fn(&str, &str) + Send + Sync>;
 
 /// Has templates compiled and alerts rendered, by workers that are started when they are needed.
+///
+/// Send ports get them in turn. A template that took too much for an alert is suspect for ten
+/// minutes: alerts of all suspects together have one worker, which leaves the processor to others,
+/// and do not wait for it. A render that takes long goes there, too, and ends where it is taken.
+#[derive(Default)]
 pub struct Renderer {
-    turns: Semaphore,
+    turns: Turns,
     idle: Mutex<Vec<Worker>>,
+    listener: OnceLock<Listener>,
 }
 
-impl Default for Renderer {
-    fn default() -> Self {
-        Self {
-            turns: Semaphore::new(WORKERS),
-            idle: Mutex::default(),
-        }
-    }
-}
+/// The right of an alert to be rendered now. Others wait until it is dropped.
+pub struct RenderTurn<'a>(Option<Turn<'a>>);
 
 impl Renderer {
+    /// Has `listener` called when a template begins to be suspect: its name, and what it does. The
+    /// first one stays.
+    pub fn tell(&self, listener: impl Fn(&str, &str) + Send + Sync + 'static) {
+        self.listener.get_or_init(|| Box::new(listener));
+    }
+
     /// Looks whether the templates can be used; the inner error says in a sentence why not.
     ///
     /// # Errors
@@ -64,9 +86,13 @@ impl Renderer {
         &self,
         source: &TemplateSource,
     ) -> Result<Result<(), String>, NotRendered> {
-        match self.ask(source, None).await {
-            Ok(Reply::Compiled(result)) => Ok(result),
-            Ok(Reply::Rendered(_)) => Err(wrong_answer()),
+        let turn = self.turns.take("", None).await;
+        let turn = turn.map_err(|busy| NotRendered::NotNow(busy.what))?;
+        match self.ask(turn.is_slow(), source, None).await {
+            Ok(Answer { reply, .. }) => match reply {
+                Reply::Compiled(result) => Ok(result),
+                Reply::Rendered(_) => Err(wrong_answer()),
+            },
             Err(NotRendered::Never(error)) => Ok(Err(error.to_string())),
             Err(error) => Err(error),
         }
@@ -84,65 +110,150 @@ impl Renderer {
         source: &TemplateSource,
         alert: &'a Alert,
     ) -> Result<RenderedAlert<'a>, NotRendered> {
-        self.render_at(source, alert, Utc.fix()).await
+        let turn = self.turn(source, alert).await?;
+        self.render_at(turn, source, alert, Utc.fix()).await
     }
 
-    /// [`Self::render`] where a wall clock is `offset` from UTC: for BizTalk's macros.
+    /// Waits for the alert's turn. One without a template does not wait.
+    ///
+    /// # Errors
+    /// [`NotRendered::InTurn`].
+    pub async fn turn(
+        &self,
+        source: &TemplateSource,
+        alert: &Alert,
+    ) -> Result<RenderTurn<'_>, NotRendered> {
+        let Some(key) = key(source, alert) else {
+            return Ok(RenderTurn(None));
+        };
+        let turn = self.turns.take(&alert.send_port, Some((&key, alert.id)));
+        let turn = turn.await.map_err(|busy| in_turn(&key, busy))?;
+        Ok(RenderTurn(Some(turn)))
+    }
+
+    /// [`Self::render`] where it is the alert's turn and a wall clock is `offset` from UTC: for
+    /// BizTalk's macros.
     ///
     /// # Errors
     /// As [`Self::render`].
     pub async fn render_at<'a>(
         &self,
+        turn: RenderTurn<'_>,
         source: &TemplateSource,
         alert: &'a Alert,
         offset: FixedOffset,
     ) -> Result<RenderedAlert<'a>, NotRendered> {
-        if template_name(alert).is_none() {
+        let (Some(mut turn), Some(key)) = (turn.0, key(source, alert)) else {
             return Ok(as_it_is(alert)?);
-        }
-        let offset = offset.local_minus_utc();
-        match self.ask(source, Some((alert, offset))).await? {
+        };
+        let data = Some((alert, offset.local_minus_utc()));
+        let mut asked = pin!(self.ask(turn.is_slow(), source, data));
+        let answer = match tokio::time::timeout(SLOW, asked.as_mut()).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let slower = self.turns.slow_down(&mut turn, (&key, alert.id));
+                slower.map_err(|busy| in_turn(&key, busy))?;
+                asked.await
+            }
+        };
+        self.look(&key, &answer);
+        match answer?.reply {
             Reply::Rendered(parts) => Ok(with_parts(alert, parts?)),
             Reply::Compiled(_) => Err(wrong_answer()),
+        }
+    }
+
+    /// Notes where the template took too much.
+    fn look(&self, key: &TemplateKey, answer: &Result<Answer, NotRendered>) {
+        let Some(excess) = excess(answer) else {
+            return self.turns.acquit(key);
+        };
+        if self.turns.note(key, &excess)
+            && let Some(listener) = self.listener.get()
+        {
+            listener(&key.name, &excess);
         }
     }
 
     /// A worker that dies may have been worn out by others: the second try has one of its own.
     async fn ask(
         &self,
+        is_slow: bool,
         source: &TemplateSource,
         alert: Option<(&Alert, i32)>,
-    ) -> Result<Reply, NotRendered> {
+    ) -> Result<Answer, NotRendered> {
         let name = alert.and_then(|(alert, _)| template_name(alert));
         let data = || alert.map(|(alert, offset)| Data::of(alert, offset));
-        let turn = self.turns.acquire().await;
-        let _turn = turn.map_err(|error| NotRendered::NotNow(error.to_string()))?;
-        let used = self.idle().pop();
-        if let Some(mut worker) = used {
+        if let Some(mut worker) = self.used(is_slow) {
             match worker.ask(source, data()).await {
-                Ok(reply) => return Ok(self.keep(worker, reply)),
+                Ok(answer) => return Ok(self.keep(worker, answer)),
                 Err(Death::Exceeded { what, certain }) if certain => {
                     return Err(exceeded(name, what).into());
                 }
                 Err(_) => {}
             }
         }
-        let mut worker = Worker::start().map_err(|error| NotRendered::NotNow(error.to_string()))?;
+        let worker = Worker::start(is_slow);
+        let mut worker = worker.map_err(|error| NotRendered::NotNow(error.to_string()))?;
         match worker.ask(source, data()).await {
-            Ok(reply) => Ok(self.keep(worker, reply)),
+            Ok(answer) => Ok(self.keep(worker, answer)),
             Err(Death::Exceeded { what, .. }) => Err(exceeded(name, what).into()),
             Err(Death::Other(what)) => Err(NotRendered::NotNow(what)),
         }
     }
 
-    fn keep(&self, worker: Worker, reply: Reply) -> Reply {
+    fn keep(&self, worker: Worker, answer: Answer) -> Answer {
         self.idle().push(worker);
-        reply
+        answer
+    }
+
+    /// A worker of that speed. Where there is none, one of the other speed makes room for it, so
+    /// that there are never more than turns.
+    fn used(&self, is_slow: bool) -> Option<Worker> {
+        let mut idle = self.idle();
+        match idle.iter().rposition(|worker| worker.is_slow == is_slow) {
+            Some(found) => Some(idle.remove(found)),
+            None => {
+                idle.pop();
+                None
+            }
+        }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key(source: &TemplateSource, alert: &Alert) -> Option<TemplateKey> {
+    let name = template_name(alert)?.to_owned();
+    let text = source.text;
+    Some(TemplateKey { name, text })
+}
+
+fn in_turn(key: &TemplateKey, busy: Busy) -> NotRendered {
+    NotRendered::InTurn {
+        template: key.name.clone(),
+        what: busy.what,
+        retry_in: busy.retry_in,
+    }
+}
+
+/// What a render took too much of.
+fn excess(answer: &Result<Answer, NotRendered>) -> Option<String> {
+    let (error, spent) = match answer {
+        Err(NotRendered::Never(error)) => (Some(error), Duration::ZERO),
+        Err(_) => return None,
+        Ok(Answer { reply, spent }) => match reply {
+            Reply::Rendered(Err(error)) => (Some(error), *spent),
+            _ => (None, *spent),
+        },
+    };
+    let slow = || format!("takes more than {} ms of a processor", SLOW.as_millis());
+    error
+        .and_then(RenderError::excess)
+        .map(str::to_owned)
+        .or_else(|| (spent > SLOW).then(slow))
 }
 
 fn exceeded(template: Option<&str>, what: String) -> RenderError {

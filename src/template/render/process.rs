@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::Child;
 
+#[cfg(not(test))]
+use super::limits;
 use super::limits::{MEMORY, PROCESSOR_TIME};
-use super::wire::{Data, LONGEST, Reply, Request};
+use super::wire::{Answer, Data, LONGEST, Request};
 use super::worker::UNLIMITED;
 use crate::template::TemplateSource;
 
@@ -34,12 +36,15 @@ pub(super) struct Worker {
     output: Box<dyn AsyncRead + Send + Unpin>,
     /// The templates that it has, those used last at the end.
     pub(super) compiled: VecDeque<u64>,
+    /// It lets others go first.
+    pub(super) is_slow: bool,
 }
 
 impl Worker {
-    /// Starts one: this program once more, without secrets in its environment.
+    /// Starts one: this program once more, without secrets in its environment. `is_slow`: it lets
+    /// others go first.
     #[cfg(not(test))]
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(is_slow: bool) -> io::Result<Self> {
         use std::process::Stdio;
         // Whoever loads the C library or its like from elsewhere does so in the worker, too.
         let kept = |name: &std::ffi::OsString| name == "LD_LIBRARY_PATH" || name == "SystemRoot";
@@ -56,31 +61,37 @@ impl Worker {
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn()?;
+        if let Some(process) = child.id().filter(|_| is_slow) {
+            // One that cannot be slowed down is still one alone.
+            let _ = limits::lower_priority(process);
+        }
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok(Self::over(Some(child), input, output))
+        Ok(Self::over(Some(child), input, output, is_slow))
     }
 
     /// Starts one in this process: a test is another program.
     #[cfg(test)]
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(is_slow: bool) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         std::thread::spawn(move || super::worker::serve(&theirs, &theirs, || Ok(())));
         ours.set_nonblocking(true)?;
         let (output, input) = tokio::net::UnixStream::from_std(ours)?.into_split();
-        Ok(Self::over(None, input, output))
+        Ok(Self::over(None, input, output, is_slow))
     }
 
     fn over(
         child: Option<Child>,
         input: impl AsyncWrite + Send + Unpin + 'static,
         output: impl AsyncRead + Send + Unpin + 'static,
+        is_slow: bool,
     ) -> Self {
         Self {
             child,
             input: Box::new(input),
             output: Box::new(output),
             compiled: VecDeque::new(),
+            is_slow,
         }
     }
 
@@ -90,7 +101,7 @@ impl Worker {
         &mut self,
         source: &TemplateSource,
         alert: Option<Data<'_>>,
-    ) -> Result<Reply, Death> {
+    ) -> Result<Answer, Death> {
         let request = Request {
             source: source.id,
             content: (!self.has(source.id)).then_some(Cow::Borrowed(&source.content)),
@@ -102,7 +113,7 @@ impl Worker {
             Err(error) => return Err(Death::Other(error.to_string())),
         };
         match answered {
-            Ok(Ok(reply)) => Ok(reply),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.death(&error).await),
             Err(_) => Err(Death::Other(format!(
                 "no answer for {} s",
@@ -122,7 +133,7 @@ impl Worker {
         (self.compiled.len() > MOST).then(|| self.compiled.pop_front())?
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> io::Result<Reply> {
+    async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         let length = u32::try_from(request.len()).map_err(io::Error::other)?;
         self.input.write_all(&length.to_be_bytes()).await?;
         self.input.write_all(request).await?;

@@ -2,6 +2,7 @@
 //! (big-endian).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,14 @@ pub(super) struct Request<'a> {
     pub(super) alert: Option<Data<'a>>,
 }
 
-/// The answer.
+/// The answer, and what it took of a processor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    pub(super) spent: Duration,
+}
+
+/// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// Or a sentence that says why not.

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use chrono::{FixedOffset, Offset, Utc};
 
 use super::limits;
-use super::wire::{Data, LONGEST, Parts, Reply, Request};
+use super::wire::{Answer, Data, LONGEST, Parts, Reply, Request};
 use crate::template::{RenderError, TemplateSet};
 
 /// The exit code of a worker that cannot be limited.
@@ -32,12 +32,14 @@ pub(super) fn serve(
     loop {
         let request = receive(&mut input)?;
         limit()?;
-        let reply = answer(serde_json::from_slice(&request)?, &mut compiled);
-        send(&mut output, &serde_json::to_vec(&reply)?)?;
+        let begun = limits::processor_time();
+        let reply = reply(serde_json::from_slice(&request)?, &mut compiled);
+        let spent = limits::processor_time().saturating_sub(begun);
+        send(&mut output, &serde_json::to_vec(&Answer { reply, spent })?)?;
     }
 }
 
-fn answer(request: Request<'_>, compiled: &mut HashMap<u64, Result<TemplateSet, String>>) -> Reply {
+fn reply(request: Request<'_>, compiled: &mut HashMap<u64, Result<TemplateSet, String>>) -> Reply {
     if let Some(forgotten) = request.forget {
         compiled.remove(&forgotten);
     }
