@@ -185,6 +185,12 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                               WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
                                 AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL), N'') +
                     N'due at ' + CONVERT(nvarchar(30), q.NextDueAt, 126) + N'Z'
+           -- Due again, and given back the last time: among many that wait for each other one always is.
+           WHEN q.Status = N'queued'
+               THEN (SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2
+                     FROM sendport.AlertRow s WITH (READUNCOMMITTED)
+                     WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
+                       AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL)
        END AS WaitingFor
 FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,
              -- AttemptCount stands in the index: what no attempt was made of needs no second look.

@@ -234,6 +234,9 @@ pub(crate) async fn what_waits_for_a_window_says_so(f: &dyn Fixture) {
     );
     f.advance(minutes(30)).await;
     let a = instance(&store, "a").await;
+    let renewed = store.renew(a, LEASE, &ports, &states);
+    renewed.await.expect("renew");
+    assert_eq!(waiting_for(&store).await, reason, "due, not claimed yet");
     let (token, _) = claim_one(&store, a).await;
     assert_eq!(
         line(&store, id).await.status_reason,
