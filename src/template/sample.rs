@@ -163,8 +163,8 @@ fn sample_for<'s>(
     }
 }
 
-/// An alert in which everything that a template may ask for says something.
-pub(super) fn sample_alert(template: &str, language: &str, sample: Option<&str>) -> Alert {
+/// An alert in which everything that a template may ask for says something; `sample`: its payload.
+pub fn sample_alert(template: &str, language: &str, sample: Option<&str>) -> Alert {
     let word = |word: &str| Some(word.to_owned());
     Alert {
         id: AlertId(4711),
