@@ -16,7 +16,7 @@ pub enum TemplateError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A file is not UTF-8 or too large.
+    /// It is no file, not UTF-8 or too large.
     #[error("template file '{file}' {problem}")]
     BadFile {
         /// Its name in the folder.

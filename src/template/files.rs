@@ -1,12 +1,14 @@
 //! A folder of template files: which file is what.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use super::TemplateError;
 
-/// A template file larger than this is a mistake.
-const LARGEST_FILE: usize = 1 << 20;
+/// A template file larger than this is a mistake, in bytes.
+const LARGEST_FILE: u64 = 1 << 20;
 
 /// What a file makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,8 +51,8 @@ impl FileName<'_> {
     }
 }
 
-/// Reads every template file and sample of `folder`: name and content. Sub-folders, hidden files and
-/// files that end neither in `.j2` nor in `.sample.json` are passed over.
+/// Reads every template file and sample of `folder`: name and content. Hidden files and
+/// what ends neither in `.j2` nor in `.sample.json` is passed over.
 pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -61,25 +63,45 @@ pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, Tem
         let path = entry.map_err(unreadable(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_ours = name.ends_with(".j2") || name.ends_with(SAMPLE);
-        if name.starts_with('.') || !is_ours || path.is_dir() {
+        if name.starts_with('.') || !is_ours {
             continue;
         }
-        let content = std::fs::read(&path).map_err(unreadable(&path))?;
-        files.push(as_text(&name, content).map(|text| (name.into_owned(), text)));
+        let content = read_file(&path, &name).and_then(|content| as_text(&name, content));
+        files.push(content.map(|text| (name.into_owned(), text)));
     }
     files.sort_by_key(|file| file.as_ref().err().map(ToString::to_string));
     Ok(TemplateError::all(files.into_iter())?.into_iter().collect())
 }
 
-fn as_text(file: &str, content: Vec<u8>) -> Result<String, TemplateError> {
-    let bad = |problem| TemplateError::BadFile {
+/// Opens nothing but a file: a pipe or a device would be read without an end.
+fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, TemplateError> {
+    let unreadable = |source| TemplateError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(bad(name, "is no file; remove it, or give it another name"));
+    }
+    let mut content = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut content))
+        .map_err(unreadable)?;
+    if content.len() as u64 > LARGEST_FILE {
+        return Err(bad(name, "is larger than 1 MiB; is it a template?"));
+    }
+    Ok(content)
+}
+
+fn bad(file: &str, problem: &'static str) -> TemplateError {
+    TemplateError::BadFile {
         file: file.to_owned(),
         problem,
-    };
-    if content.len() > LARGEST_FILE {
-        return Err(bad("is larger than 1 MiB; is it a template?"));
     }
-    let text = String::from_utf8(content).map_err(|_| bad("is not UTF-8; save it as UTF-8"))?;
+}
+
+fn as_text(file: &str, content: Vec<u8>) -> Result<String, TemplateError> {
+    let text = String::from_utf8(content);
+    let text = text.map_err(|_| bad(file, "is not UTF-8; save it as UTF-8"))?;
     // Windows editors write a byte order mark; in a mail it would be an invisible character.
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),

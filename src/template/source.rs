@@ -81,6 +81,18 @@ impl TemplateSource {
         found.then(|| Self::new(Content::Rows(name.to_owned(), rows)))
     }
 
+    /// Each file of a folder by itself.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, Self)> {
+        let files = match &self.content {
+            Content::Files(files) => Some(files),
+            Content::Rows(..) => None,
+        };
+        files.into_iter().flatten().map(|(file, text)| {
+            let alone = BTreeMap::from([(file.clone(), text.clone())]);
+            (file.as_str(), Self::of_files(alone))
+        })
+    }
+
     /// The names of a folder's templates, in alphabetical order.
     pub fn names(&self) -> &BTreeSet<String> {
         &self.names

@@ -389,6 +389,27 @@ fn a_doubtful_folder_is_refused() {
     std::fs::write(latin1.path().join("a.txt.j2"), b"\xfc").expect("a file");
     let error = TemplateSet::load(latin1.path()).expect_err("not UTF-8");
     assert!(error.to_string().contains("UTF-8"), "{error}");
+    let large = " ".repeat((1 << 20) + 1);
+    let bad = folder(&[("a.txt.j2", "x"), ("large.txt.j2", &large)]);
+    std::fs::create_dir(bad.path().join("folder.txt.j2")).expect("make");
+    let link = |to: &str, name| std::os::unix::fs::symlink(to, bad.path().join(name));
+    link("/dev/null", "device.txt.j2").expect("link");
+    link("/does/not/exist", "dangling.txt.j2").expect("link");
+    link("loop.txt.j2", "loop.txt.j2").expect("link");
+    let error = TemplateSet::load(bad.path())
+        .expect_err("five files")
+        .to_string();
+    for (file, said) in [
+        ("large.txt.j2' is larger", "1 MiB"),
+        ("folder.txt.j2' is no file", "remove it"),
+        ("device.txt.j2' is no file", "remove it"),
+        ("dangling.txt.j2'", "No such file"),
+        ("loop.txt.j2'", "symbolic links"),
+    ] {
+        let line = error.lines().find(|line| line.contains(file));
+        assert!(line.is_some_and(|line| line.contains(said)), "{error}");
+    }
+    assert_eq!(error.lines().count(), 5, "{error}");
     let odd = folder(&[("ä.txt.j2", "x"), ("a b.txt.j2", "x"), ("a.txt.j2", "x")]);
     let error = read_texts(odd.path()).expect_err("two names").to_string();
     let files: Vec<_> = error

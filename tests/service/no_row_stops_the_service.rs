@@ -221,9 +221,23 @@ fn an_import_refuses_a_template_that_takes_too_much() {
             "{said}"
         );
         assert!(
-            said.contains("signs: the template takes more than"),
+            said.contains("signs: template file 'signs.txt.j2': the template takes more than"),
             "{said}"
         );
     }
     assert_eq!(site.value("SELECT count(*) FROM Template"), "0");
+}
+
+/// Of many files, the message names the one that takes too much to be compiled.
+#[test]
+fn a_file_that_takes_too_much_is_named() {
+    let port = send_port_over(&plain_relay(any_port()));
+    let site = Site::new(&format!("[templates]\nfolder = \"templates\"\n{port}"));
+    let signs = format!("{{{{ {}1 }}}}", "-".repeat(500_000));
+    write_templates(&site, &[("good.txt.j2", "x"), ("signs.txt.j2", &signs)]);
+    let refused = site.sendport(&["run"]);
+    let said = text(&refused);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    let named = "templates.folder: template file 'signs.txt.j2': the template takes more than";
+    assert!(said.contains(named), "{said}");
 }

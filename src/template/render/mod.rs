@@ -93,9 +93,26 @@ impl Renderer {
                 Reply::Compiled(result) => Ok(result),
                 Reply::Rendered(_) => Err(wrong_answer()),
             },
-            Err(NotRendered::Never(error)) => Ok(Err(error.to_string())),
+            Err(NotRendered::Never(error)) => {
+                let file = self.file_at_fault(source).await?;
+                Ok(Err(file.unwrap_or_else(|| error.to_string())))
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// The first file that alone takes more than compiling may, and what it takes.
+    async fn file_at_fault(&self, source: &TemplateSource) -> Result<Option<String>, NotRendered> {
+        for (file, alone) in source.files() {
+            match self.ask(false, &alone, None).await {
+                Err(NotRendered::Never(error)) => {
+                    return Ok(Some(format!("template file '{file}': {error}")));
+                }
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Renders an alert: with its template, or as it is where it has none.
