@@ -81,6 +81,7 @@ mod ten_thousand_on_sqlserver;
 mod ten_thousand_relayed_once;
 mod thirty_seven_of_a_hundred_refused;
 mod unanswered_password_is_tried_twice;
+mod unreachable_databases_are_explained;
 mod useless_certificates_let_nothing_out;
 mod who_has_no_good_certificate_gets_nothing;
 mod wrong_input_is_explained;

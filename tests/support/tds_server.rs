@@ -21,6 +21,10 @@ pub(crate) struct Login {
     /// FEDAUTHREQUIRED of the prelogin.
     pub(crate) is_federated: bool,
     pub(crate) user: String,
+    /// The program that signs in.
+    pub(crate) application: String,
+    /// Whom it takes this server for.
+    pub(crate) server: String,
     pub(crate) database: String,
     /// The access token of the feature extension FEDAUTH.
     pub(crate) token: Option<String>,
@@ -38,6 +42,8 @@ pub(crate) enum Verdict {
     LetInAfter(Vec<u8>),
     /// Number, state and text of the error.
     Refuse(u32, u8, &'static str),
+    /// The client has to go to this server and port instead.
+    Route(String, u16),
 }
 
 type Judge = dyn Fn(&Login) -> Verdict + Send + Sync;
@@ -54,6 +60,22 @@ impl TdsServer {
         acceptor: SslAcceptor,
         judge: impl Fn(&Login) -> Verdict + Send + Sync + 'static,
     ) -> Self {
+        Self::begin(acceptor, false, judge)
+    }
+
+    /// One that forces strict encryption (TDS 8.0): TLS comes before the prelogin.
+    pub(crate) fn start_strict(
+        acceptor: SslAcceptor,
+        judge: impl Fn(&Login) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        Self::begin(acceptor, true, judge)
+    }
+
+    fn begin(
+        acceptor: SslAcceptor,
+        is_strict: bool,
+        judge: impl Fn(&Login) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let logins = Arc::<Mutex<Vec<Login>>>::default();
@@ -65,7 +87,10 @@ impl TdsServer {
             for tcp in listener.incoming().flatten() {
                 let (acceptor, seen, judge) = (acceptor.clone(), seen.clone(), judge.clone());
                 // A client that goes is no failure of the server.
-                std::thread::spawn(move || serve(tcp, &acceptor, &seen, &*judge));
+                std::thread::spawn(move || match is_strict {
+                    true => serve_strictly(tcp, &acceptor, &seen, &*judge),
+                    false => serve(tcp, &acceptor, &seen, &*judge),
+                });
             }
         });
         Self { address, logins }
@@ -88,9 +113,31 @@ fn serve(
     assert_eq!(kind, PRELOGIN, "a session begins with the prelogin");
     tcp.write_all(&packet(RESPONSE, &prelogin_answer()))?;
     let mut wire = shake_hands(tcp, acceptor)?;
+    session(&mut wire, &prelogin, seen, judge)
+}
+
+fn serve_strictly(
+    tcp: TcpStream,
+    acceptor: &SslAcceptor,
+    seen: &Mutex<Vec<Login>>,
+    judge: &Judge,
+) -> io::Result<()> {
+    let mut wire = acceptor.accept(tcp).map_err(io::Error::other)?;
+    let (kind, prelogin) = message(&mut wire)?;
+    assert_eq!(kind, PRELOGIN, "a session begins with the prelogin");
+    wire.write_all(&packet(RESPONSE, &prelogin_answer()))?;
+    session(&mut wire, &prelogin, seen, judge)
+}
+
+fn session(
+    mut wire: &mut (impl Read + Write),
+    prelogin: &[u8],
+    seen: &Mutex<Vec<Login>>,
+    judge: &Judge,
+) -> io::Result<()> {
     let (kind, login) = message(&mut wire)?;
     assert_eq!(kind, LOGIN, "LOGIN7 follows the prelogin");
-    let login = read_login(&login, option(&prelogin, 6) == Some(&[1]));
+    let login = read_login(&login, option(prelogin, 6) == Some(&[1]));
     let verdict = judge(&login);
     seen.lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -98,6 +145,10 @@ fn serve(
     match verdict.clone() {
         Verdict::Refuse(number, state, text) => {
             return wire.write_all(&packet(RESPONSE, &error(number, state, text)));
+        }
+        Verdict::Route(host, port) => {
+            let answer = [route(&host, port), welcome(&login)].concat();
+            return wire.write_all(&packet(RESPONSE, &answer));
         }
         Verdict::LetInAfter(token) => {
             let mut answer = vec![0xED];
@@ -226,6 +277,8 @@ fn read_login(login: &[u8], is_federated: bool) -> Login {
     Login {
         is_federated,
         user: from_utf16(&octets(40, 2)),
+        application: from_utf16(&octets(48, 2)),
+        server: from_utf16(&octets(52, 2)),
         database: from_utf16(&octets(68, 2)),
         token: has_extension
             .then(|| token(login, &octets(56, 1)))
@@ -272,6 +325,14 @@ fn welcome(login: &Login) -> Vec<u8> {
     }
     answer.extend(done(0));
     answer
+}
+
+/// ENVCHANGE of type 20 (MS-TDS section 2.2.7.9).
+fn route(host: &str, port: u16) -> Vec<u8> {
+    let name = [&u16_of(host.encode_utf16().count())[..], &utf16(host)].concat();
+    let value = [&[0][..], &port.to_le_bytes(), &name].concat();
+    let body = [&[20][..], &u16_of(value.len()), &value, &[0, 0]].concat();
+    [&[0xE3][..], &u16_of(body.len()), &body].concat()
 }
 
 fn error(number: u32, state: u8, text: &str) -> Vec<u8> {

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
-use tiberius::error::{Error, IoErrorKind};
-use tiberius::{AuthMethod, Client, Command, Config, Row, SqlBrowser, ToSql};
+use tiberius::error::Error;
+use tiberius::{AuthMethod, Client, Command, Row, ToSql};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
+use super::server_name::Address;
 use super::settings::Settings;
 use super::values::without_nulls;
+use super::{tcp, unreachable};
 
 /// Rows of one result set.
 pub(super) type Rows = Vec<Row>;
@@ -35,11 +37,7 @@ impl Connection {
         proof: Option<AuthMethod>,
         generation: u64,
     ) -> Result<Self, Error> {
-        let mut config = settings.config.clone();
-        if let Some(proof) = proof {
-            config.authentication(proof);
-        }
-        let client = sign_in(settings, config).await?;
+        let client = sign_in(settings, proof).await?;
         let mut connection = Self {
             client,
             usable: true,
@@ -49,7 +47,8 @@ impl Connection {
         let ready = connection.batch(include_str!("sql/session.sql"));
         timeout(settings.connect_timeout, ready)
             .await
-            .map_err(|_| not_ready(settings))??;
+            .map_err(|_| unreachable::not_ready(settings))?
+            .map_err(|error| unreachable::broken(settings, error))?;
         Ok(connection)
     }
 
@@ -126,57 +125,24 @@ impl Connection {
 
 async fn sign_in(
     settings: &Settings,
-    mut config: Config,
+    proof: Option<AuthMethod>,
 ) -> Result<Client<Compat<TcpStream>>, Error> {
-    let mut route: Option<(String, u16)> = None;
+    let mut address = settings.address.clone();
     for _ in 0..MAX_ROUTES {
-        let stream = timeout(settings.connect_timeout, tcp(&config, route.as_ref()))
-            .await
-            .map_err(|_| too_slow(settings))??;
-        match Client::connect(config.clone(), stream.compat_write()).await {
-            Err(Error::Routing { host, port }) => {
-                config.host(&host);
-                config.port(port);
-                route = Some((host, port));
+        let stream = tcp::connect(settings, &address).await?;
+        let mut config = settings.config_at(&address);
+        if let Some(proof) = &proof {
+            config.authentication(proof.clone());
+        }
+        match Client::connect(config, stream.compat_write()).await {
+            Err(Error::Routing { host, port }) => address = Address::routed(&host, port),
+            signed_in => {
+                return signed_in
+                    .map_err(|error| unreachable::before_login(settings, &address, error));
             }
-            other => return other,
         }
     }
     Err(Error::Protocol(
         format!("the server routed the login more than {MAX_ROUTES} times").into(),
     ))
-}
-
-/// A route is connected to as it is; only the first address may name an instance.
-async fn tcp(config: &Config, route: Option<&(String, u16)>) -> Result<TcpStream, Error> {
-    match route {
-        None => TcpStream::connect_named(config).await,
-        Some((host, port)) => {
-            let stream = TcpStream::connect((&**host, *port)).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        }
-    }
-}
-
-fn not_ready(settings: &Settings) -> Error {
-    Error::Io {
-        kind: IoErrorKind::TimedOut,
-        message: format!(
-            "'{}' took the sign-in and then did not answer within {} seconds",
-            settings.server,
-            settings.connect_timeout.as_secs()
-        ),
-    }
-}
-
-fn too_slow(settings: &Settings) -> Error {
-    Error::Io {
-        kind: IoErrorKind::TimedOut,
-        message: format!(
-            "no TCP connection to '{}' within {} seconds",
-            settings.server,
-            settings.connect_timeout.as_secs()
-        ),
-    }
 }

@@ -56,9 +56,10 @@ pub(super) fn store_error(doing: &'static str, sign_in: &SignIn, error: Error) -
             format!("the server answers {code} (state {state}): {}", e.message())
         }
         Error::Server(e) => format!("the server answers {}: {}", e.code(), e.message()),
+        Error::Io { message, .. } | Error::Tls(message) => message.clone(),
         other => other.to_string(),
     };
-    let advice = advice(kind, sign_in, &error);
+    let advice = advice(sign_in, &error);
     if !advice.is_empty() {
         message = format!("{message}; {advice}");
     }
@@ -80,7 +81,6 @@ fn kind(error: &Error) -> StoreErrorKind {
         Error::Io { .. } | Error::Routing { .. } => StoreErrorKind::Unavailable,
         Error::Tls(text) if text.contains("certificate") => StoreErrorKind::Refused,
         Error::Tls(_) => StoreErrorKind::Unavailable,
-        Error::Conversion(text) if text.contains("SQL browser") => StoreErrorKind::Unavailable,
         // The driver, about a value on its way to the server.
         Error::Protocol(text) if text.contains("too long") => StoreErrorKind::Rejected,
         Error::BulkInput(_) => StoreErrorKind::Rejected,
@@ -89,17 +89,13 @@ fn kind(error: &Error) -> StoreErrorKind {
     }
 }
 
-fn advice(kind: StoreErrorKind, sign_in: &SignIn, error: &Error) -> String {
+fn advice(sign_in: &SignIn, error: &Error) -> String {
     match error {
-        Error::Tls(_) if kind == StoreErrorKind::Refused => CERTIFICATE_ADVICE.to_owned(),
         Error::Server(_) if is_refused_login(error) => login_advice(sign_in, error).to_owned(),
         Error::Server(e) => known_errors::advice(e.code(), e.message()),
         _ => String::new(),
     }
 }
-
-const CERTIFICATE_ADVICE: &str = "install the certificate's authority on this machine, or write \
-    TrustServerCertificateCA=<file>, or, on a network that you trust, TrustServerCertificate=true";
 
 /// The server hides the reason; its own error log has it under the state.
 fn login_advice(sign_in: &SignIn, error: &Error) -> &'static str {

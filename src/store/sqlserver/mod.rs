@@ -16,16 +16,19 @@ mod desk;
 mod digest;
 mod error;
 mod known_errors;
+mod pairs;
 mod pool;
 mod presence;
 mod record;
 mod resolve;
 mod rows;
 mod schema;
+mod server_name;
 mod settings;
 mod sign_in;
 mod sign_in_words;
 mod sweep;
+mod tcp;
 mod templates;
 mod throttle;
 #[cfg(all(unix, feature = "sqlserver-gssapi"))]
@@ -33,6 +36,7 @@ mod ticket;
 #[cfg(not(all(unix, feature = "sqlserver-gssapi")))]
 #[path = "ticket_absent.rs"]
 mod ticket;
+mod unreachable;
 mod values;
 mod work;
 

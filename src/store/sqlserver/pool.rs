@@ -16,6 +16,7 @@ use super::connection::{Connection, Rows};
 use super::error::{Remedy, is_refused_login, no_proof, remedy, store_error};
 use super::settings::Settings;
 use super::sign_in::{self, NoConnection};
+use super::unreachable;
 use super::work::unexpected;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -261,6 +262,7 @@ impl Pool {
     ) -> Result<(), StoreError> {
         let generation = loan.connection.as_ref().map_or(0, |c| c.generation);
         drop(loan);
+        let error = unreachable::broken(&self.settings, error);
         match remedy(&error) {
             Remedy::Again if tries.again < BACK_OFF.len() => {
                 sleep(BACK_OFF[tries.again]).await;

@@ -1,10 +1,11 @@
 //! The one setting: a connection string as ADO.NET has it.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use tiberius::Config;
+use tiberius::{AuthMethod, Config, EncryptionLevel};
 
+use super::pairs::Pairs;
+use super::server_name::Address;
 use super::sign_in::SignIn;
 use super::sign_in_words;
 use crate::store::{StoreError, StoreErrorKind};
@@ -14,12 +15,18 @@ const DOING: &str = "read the connection string";
 /// What a connection string says.
 #[derive(Clone)]
 pub(super) struct Settings {
-    /// For the driver; names the database.
+    /// For the driver; names the database, and no server.
     pub(super) config: Config,
     /// Database or Initial Catalog.
     pub(super) database: String,
     /// Server as it was written.
     pub(super) server: String,
+    /// Where that is.
+    pub(super) address: Address,
+    /// What `Encrypt` asks for.
+    pub(super) encryption: EncryptionLevel,
+    /// All addresses of the server are tried at once.
+    pub(super) multi_subnet: bool,
     /// How long a TCP connection may take.
     pub(super) connect_timeout: Duration,
     /// Most connections at once.
@@ -30,33 +37,48 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn parse(text: &str, sign_in: SignIn) -> Result<Self, StoreError> {
-        let pairs = pairs(text);
-        let get = |names: &[&str]| names.iter().find_map(|name| pairs.get(*name)).cloned();
-        let database = get(&["database", "initial catalog", "databasename"])
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| wrong("it names no database; add 'Database=...', the database that the alerts stand in"))?;
-        let server = get(&["server", "data source"])
-            .ok_or_else(|| wrong("it names no server; add 'Server=host' or 'Server=host\\instance' or 'Server=tcp:host,1433'"))?;
-        let sign_in = sign_in_words::resolve(&pairs, sign_in).map_err(wrong)?;
-        let seconds = |names: &[&str], default| read_seconds(get(names), names[0], default);
-        let connect_timeout = seconds(&["connect timeout", "connection timeout", "timeout"], 15)?;
-        let command_timeout = seconds(&["command timeout"], 30)?;
-        let mut config = Config::from_ado_string(text)
-            .map_err(|e| StoreError::caused_by(StoreErrorKind::Rejected, DOING, e))?;
-        config.handshake_timeout(Some(connect_timeout));
-        config.command_timeout(Some(command_timeout));
-        config.lossy_utf16_decoding(true);
-        if get(&["application name", "applicationname"]).is_none() {
-            config.application_name("sendport");
-        }
-        Ok(Self {
-            config,
-            database,
-            server,
-            connect_timeout,
-            max_pool_size: read_pool_size(get(&["max pool size"]))?,
-            sign_in,
+        Self::read(text, sign_in).map_err(|what| {
+            let hint = of_another_kind(text).unwrap_or_default();
+            StoreError::new(StoreErrorKind::Rejected, DOING, format!("{what}{hint}"))
         })
+    }
+
+    fn read(text: &str, sign_in: SignIn) -> Result<Self, String> {
+        let pairs = Pairs::read(text)?;
+        let filled = |key| pairs.get(key).filter(|value| !value.is_empty());
+        let database = filled("database").ok_or(
+            "it names no database; add 'Database=...', the database that the alerts stand in",
+        )?;
+        let server = filled("server").ok_or(
+            "it names no server; add 'Server=host' or 'Server=host\\instance' or 'Server=tcp:host,1433'",
+        )?;
+        let sign_in = sign_in_words::resolve(&pairs, sign_in)?;
+        let connect_timeout = read_seconds(&pairs, "connect timeout", 15)?;
+        let mut settings = Self {
+            config: driver_config(&pairs)?,
+            database: database.to_owned(),
+            server: server.to_owned(),
+            address: Address::parse(server)?,
+            encryption: encryption(&pairs)?,
+            multi_subnet: pairs.truth("multisubnetfailover")?,
+            connect_timeout,
+            max_pool_size: read_pool_size(&pairs)?,
+            sign_in,
+        };
+        settings.config.database(database);
+        settings.config.handshake_timeout(Some(connect_timeout));
+        Ok(settings)
+    }
+
+    /// For the driver, to connect to `address`.
+    pub(super) fn config_at(&self, address: &Address) -> Config {
+        let mut config = self.config.clone();
+        config.host(&address.host);
+        match address.looked_up() {
+            Some(instance) => config.instance_name(instance),
+            None => config.port(address.port()),
+        }
+        config
     }
 
     /// The same server and login, another database.
@@ -68,80 +90,119 @@ impl Settings {
     }
 }
 
-fn wrong(message: impl Into<String>) -> StoreError {
-    StoreError::new(StoreErrorKind::Rejected, DOING, message)
+/// What the driver has to know beside where the server is.
+fn driver_config(pairs: &Pairs) -> Result<Config, String> {
+    let mut config = Config::new();
+    let [user, password] = ["user id", "password"].map(|key| pairs.get(key).unwrap_or_default());
+    config.authentication(AuthMethod::sql_server(user, password));
+    config.application_name(pairs.get("application name").unwrap_or("sendport"));
+    if let Some(name) = pairs.get("workstation id") {
+        config.client_name(name);
+    }
+    if let Some(intent) = pairs.get("application intent") {
+        config.readonly(intent.eq_ignore_ascii_case("readonly"));
+    }
+    config.command_timeout(Some(read_seconds(pairs, "command timeout", 30)?));
+    config.lossy_utf16_decoding(true);
+    config.multi_subnet_failover(pairs.truth("multisubnetfailover")?);
+    encrypt(&mut config, pairs)?;
+    Ok(config)
 }
 
-fn read_pool_size(value: Option<String>) -> Result<usize, StoreError> {
-    let Some(text) = value else {
+fn encrypt(config: &mut Config, pairs: &Pairs) -> Result<(), String> {
+    let level = encryption(pairs)?;
+    let blindly = pairs.truth("trustservercertificate")?;
+    match (blindly, pairs.get("trustservercertificateca")) {
+        (true, _) if level == EncryptionLevel::Strict => {
+            return Err(
+                "'Encrypt=Strict' always checks the server's certificate; remove \
+                 'TrustServerCertificate', and name its authority, \
+                 'TrustServerCertificateCA=<PEM file>'"
+                    .to_owned(),
+            );
+        }
+        (true, Some(_)) => {
+            return Err("'TrustServerCertificate' trusts any certificate, and \
+                 'TrustServerCertificateCA' one authority; keep one"
+                .to_owned());
+        }
+        (true, None) => config.trust_cert(),
+        (false, Some(file)) => config.trust_cert_ca(file),
+        (false, None) => {}
+    }
+    if let Some(name) = pairs.get("hostnameincertificate") {
+        config.hostname_in_certificate(name);
+    }
+    config.encryption(level);
+    Ok(())
+}
+
+/// `Strict` is TDS 8.0: TLS comes before everything else.
+fn encryption(pairs: &Pairs) -> Result<EncryptionLevel, String> {
+    let Some((word, value)) = pairs.pair("encrypt") else {
+        return Ok(EncryptionLevel::Required);
+    };
+    match &*value.to_lowercase() {
+        "true" | "yes" | "mandatory" => Ok(EncryptionLevel::Required),
+        "false" | "no" | "optional" => Ok(EncryptionLevel::Off),
+        "strict" => Ok(EncryptionLevel::Strict),
+        "danger_plaintext" => Ok(EncryptionLevel::NotSupported),
+        _ => Err(format!(
+            "'{word}={value}': expected Strict, Mandatory (true) or Optional (false)"
+        )),
+    }
+}
+
+/// What the text is, where it is no connection string of SQL Server.
+fn of_another_kind(text: &str) -> Option<String> {
+    let (scheme, _) = text.split_once(':').unwrap_or_default();
+    if ["jdbc", "mssql", "sqlserver", "odbc"].contains(&&*scheme.trim().to_lowercase()) {
+        return Some(
+            "; it looks like a URL: write 'Server=host,port;Database=...;User Id=...;Password=...'"
+                .to_owned(),
+        );
+    }
+    let value = match text.trim().split_once('=') {
+        None => text.trim(),
+        Some((key, value)) if key.trim().eq_ignore_ascii_case("data source") => {
+            value.split(';').next().unwrap_or_default().trim()
+        }
+        Some(_) => return None,
+    };
+    let ends = [".db", ".sqlite", ".sqlite3", ".db3"];
+    let is_file = ends.iter().any(|end| value.to_lowercase().ends_with(end));
+    is_file.then(|| format!("; for a SQLite file write 'sqlite:{value}'"))
+}
+
+fn read_pool_size(pairs: &Pairs) -> Result<usize, String> {
+    let Some((word, text)) = pairs.pair("max pool size") else {
         return Ok(8);
     };
     let size = text.parse().ok().filter(|size| (1..=100).contains(size));
-    size.ok_or_else(|| {
-        wrong(format!(
-            "'Max Pool Size={text}' is not a number from 1 to 100"
-        ))
-    })
+    size.ok_or_else(|| format!("'{word}={text}' is not a number from 1 to 100"))
 }
 
-fn read_seconds(value: Option<String>, name: &str, default: u64) -> Result<Duration, StoreError> {
-    let Some(text) = value else {
+fn read_seconds(pairs: &Pairs, key: &'static str, default: u64) -> Result<Duration, String> {
+    let Some((word, text)) = pairs.pair(key) else {
         return Ok(Duration::from_secs(default));
     };
     text.parse()
         .ok()
         .filter(|seconds| (1..=3600).contains(seconds))
         .map(Duration::from_secs)
-        .ok_or_else(|| {
-            wrong(format!(
-                "'{name}={text}' is not a number of seconds from 1 to 3600"
-            ))
-        })
-}
-
-/// Keys in lower case; a value may stand in `'…'`, `"…"` (doubled inside) or `{…}`.
-/// Lenient, because the driver reads the same text and complains precisely.
-fn pairs(text: &str) -> HashMap<String, String> {
-    let mut pairs = HashMap::new();
-    let mut rest = text;
-    while let Some((key, after)) = rest.split_once('=') {
-        let (value, left) = value(after.trim_start());
-        let key = key.trim_matches(|c: char| c == ';' || c.is_whitespace());
-        pairs.insert(key.to_lowercase(), value);
-        rest = left;
-    }
-    pairs
-}
-
-/// The value that `text` begins with, and what follows its semicolon.
-fn value(text: &str) -> (String, &str) {
-    let close = match text.chars().next() {
-        Some(quote @ ('\'' | '"')) => quote,
-        Some('{') => '}',
-        _ => {
-            let (value, rest) = text.split_once(';').unwrap_or((text, ""));
-            return (value.trim().to_owned(), rest);
-        }
-    };
-    let mut value = String::new();
-    let mut chars = text.char_indices().skip(1).peekable();
-    while let Some((at, c)) = chars.next() {
-        if c != close {
-            value.push(c);
-        } else if close != '}' && chars.peek().is_some_and(|&(_, next)| next == close) {
-            value.push(c);
-            chars.next();
-        } else {
-            let after = &text[at + c.len_utf8()..];
-            return (value, after.split_once(';').map_or("", |(_, rest)| rest));
-        }
-    }
-    (value, "")
+        .ok_or_else(|| format!("'{word}={text}' is not a number of seconds from 1 to 3600"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LOGIN: &str = "Server=db,1444;Database=d;User Id=u;Password=p";
+
+    fn read(more: &str) -> Settings {
+        let read = Settings::parse(&format!("{LOGIN};{more}"), SignIn::AsWritten);
+        read.unwrap_or_else(|error| panic!("{more}: {error}"))
+    }
 
     fn message(text: &str) -> String {
         Settings::parse(text, SignIn::AsWritten)
@@ -159,14 +220,64 @@ mod tests {
         .unwrap();
         assert_eq!(settings.database, "my;db");
         assert_eq!(settings.server, "tcp:db.contoso.com,1433");
-        assert_eq!(settings.config.get_addr(), "db.contoso.com:1433");
+        let config = settings.config_at(&settings.address);
+        assert_eq!(config.get_addr(), "db.contoso.com:1433");
+        assert!(!format!("{:?}", settings.config).contains("a=b;c"));
     }
 
     #[test]
-    fn a_quoted_password_hides_no_key_behind_it() {
-        let read = pairs(r#"Password="a""b;Database=x";Database=real"#);
-        assert_eq!(read["password"], "a\"b;Database=x");
-        assert_eq!(read["database"], "real");
+    fn the_words_of_encryption_are_those_of_the_drivers() {
+        for (more, expected) in [
+            ("", EncryptionLevel::Required),
+            ("Encrypt=Mandatory", EncryptionLevel::Required),
+            ("Encrypt=yes", EncryptionLevel::Required),
+            ("Encrypt=Optional", EncryptionLevel::Off),
+            ("Encrypt=False", EncryptionLevel::Off),
+            ("Encrypt=strict", EncryptionLevel::Strict),
+        ] {
+            let shown = format!("{:?}", read(more).config);
+            assert!(
+                shown.contains(&format!("encryption: {expected:?}")),
+                "{shown}"
+            );
+        }
+        for (more, expected) in [
+            ("Encrypt=maybe", "'Encrypt=maybe'"),
+            (
+                "Encrypt=Strict;TrustServerCertificate=true",
+                "always checks",
+            ),
+            (
+                "TrustServerCertificate=true;TrustServerCertificateCA=x",
+                "keep one",
+            ),
+        ] {
+            let said = message(&format!("{LOGIN};{more}"));
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn says_what_a_text_is_that_is_no_connection_string() {
+        for (text, expected) in [
+            ("sendport.db", "write 'sqlite:sendport.db'"),
+            ("Data Source=/var/lib/app.db", "'sqlite:/var/lib/app.db'"),
+            ("mssql://sa:pa55@db/Orders", "looks like a URL"),
+            ("jdbc:sqlserver://db;database=x", "looks like a URL"),
+        ] {
+            let said = message(text);
+            assert!(said.contains(expected), "{said}");
+            assert!(!said.contains("pa55"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_program_is_named_at_the_server() {
+        let named = |more: &str| format!("{:?}", read(more).config);
+        assert!(named("").contains("Some(\"sendport\")"));
+        assert!(named("Application Name=Orders").contains("Some(\"Orders\")"));
+        assert!(named("App=Orders").contains("Some(\"Orders\")"));
+        assert!(read("MultiSubnetFailover=True").multi_subnet);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Which sign-in the words of a connection string ask for.
 
-use std::collections::HashMap;
-
+use super::pairs::Pairs;
 use super::sign_in::{Kerberos, SignIn};
 use super::ticket;
 
@@ -20,7 +19,7 @@ enum Asked<'a> {
 ///
 /// # Errors
 /// A sentence that says what to write instead.
-pub(super) fn resolve(pairs: &HashMap<String, String>, given: SignIn) -> Result<SignIn, String> {
+pub(super) fn resolve(pairs: &Pairs, given: SignIn) -> Result<SignIn, String> {
     match (given, asked(pairs)?) {
         (SignIn::AsWritten, Asked::Password) => {
             login(pairs).map(|_| SignIn::AsWritten).ok_or_else(|| {
@@ -52,16 +51,11 @@ pub(super) fn resolve(pairs: &HashMap<String, String>, given: SignIn) -> Result<
     }
 }
 
-fn asked(pairs: &HashMap<String, String>) -> Result<Asked<'_>, String> {
+fn asked(pairs: &Pairs) -> Result<Asked<'_>, String> {
     let no = ["false", "no"];
-    let windows = [
-        "integrated security",
-        "integratedsecurity",
-        "trusted_connection",
-    ]
-    .into_iter()
-    .find_map(|key| pairs.get_key_value(key))
-    .filter(|(_, value)| !no.contains(&&*value.to_lowercase()));
+    let windows = pairs
+        .pair("integrated security")
+        .filter(|(_, value)| !no.contains(&&*value.to_lowercase()));
     if let Some((key, value)) = windows {
         return Ok(Asked::Windows(key, value));
     }
@@ -110,7 +104,7 @@ fn instead_of(word: &str) -> String {
     )
 }
 
-fn windows(pairs: &HashMap<String, String>, kerberos: Kerberos) -> Result<SignIn, String> {
+fn windows(pairs: &Pairs, kerberos: Kerberos) -> Result<SignIn, String> {
     if login(pairs).is_some() {
         return Err("'User Id' names a SQL login beside it; remove one of the two".to_owned());
     }
@@ -121,15 +115,15 @@ fn windows(pairs: &HashMap<String, String>, kerberos: Kerberos) -> Result<SignIn
 }
 
 /// A token is for whoever holds it: nothing beside it, and never in clear.
-fn check_token_alone(pairs: &HashMap<String, String>) -> Result<(), String> {
-    if login(pairs).is_some() || pairs.contains_key("password") || pairs.contains_key("pwd") {
+fn check_token_alone(pairs: &Pairs) -> Result<(), String> {
+    if login(pairs).is_some() || pairs.get("password").is_some() {
         return Err(
             "database.auth.kind is \"entra_token\", which signs in with the token alone; remove \
              'User Id' and 'Password'"
                 .to_owned(),
         );
     }
-    let encrypted = ["true", "yes", "mandatory", "required", "strict"];
+    let encrypted = ["true", "yes", "mandatory", "strict"];
     match pairs.get("encrypt") {
         Some(value) if !encrypted.contains(&&*value.to_lowercase()) => Err(format!(
             "'Encrypt={value}' would show the access token to the network; write 'Encrypt=true'"
@@ -138,9 +132,8 @@ fn check_token_alone(pairs: &HashMap<String, String>) -> Result<(), String> {
     }
 }
 
-fn login(pairs: &HashMap<String, String>) -> Option<&String> {
-    let names = ["user id", "uid", "user", "username"];
-    names.iter().find_map(|name| pairs.get(*name))
+fn login(pairs: &Pairs) -> Option<&str> {
+    pairs.get("user id")
 }
 
 #[cfg(test)]
@@ -165,12 +158,7 @@ mod tests {
     }
 
     fn read(given: SignIn, text: &str) -> Result<SignIn, String> {
-        let pair = |pair: &str| {
-            let (key, value) = pair.split_once('=').expect("a pair");
-            (key.to_lowercase(), value.to_owned())
-        };
-        let pairs = text.split(';').filter(|pair| !pair.is_empty()).map(pair);
-        resolve(&pairs.collect(), given)
+        resolve(&Pairs::read(text).expect("pairs"), given)
     }
 
     fn refused(given: SignIn, text: &str) -> String {

@@ -8,9 +8,8 @@ use std::fs::File;
 use std::path::Path;
 
 use sendport_gssapi::{Client, Error as GssError, Initiator, ThreadTickets};
+use tiberius::AuthMethod;
 use tiberius::error::Error;
-use tiberius::{AuthMethod, Config, SqlBrowser};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -18,12 +17,10 @@ use tokio::time::timeout;
 use super::connection::Connection;
 use super::settings::Settings;
 use super::sign_in::{Kerberos, NoConnection, NoProof};
+use super::tcp;
 
 /// Why this build cannot do it.
 pub(super) const ABSENT: Option<&str> = None;
-
-/// Where the SQL Browser listens, which is asked for the port of a named instance.
-const BROWSER_PORT: u16 = 1434;
 
 pub(super) async fn connect(
     settings: &Settings,
@@ -31,8 +28,9 @@ pub(super) async fn connect(
     generation: u64,
 ) -> Result<Connection, NoConnection> {
     let mut settings = settings.clone();
-    let (host, port) = address(&settings).await?;
-    settings.config.port(port);
+    let port = port(&settings).await?;
+    settings.address.port = Some(port);
+    let host = &settings.address.host;
     let service = format!("MSSQLSvc/{host}:{port}");
     fetch_in_time(&settings, kerberos, service).await?;
     let (kerberos, runtime) = (kerberos.clone(), Handle::current());
@@ -65,22 +63,13 @@ fn sign_in(
     })
 }
 
-/// Host and port that the name of the service is made of.
-async fn address(settings: &Settings) -> Result<(String, u16), NoConnection> {
-    let address = settings.config.get_addr();
-    let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
-    let port = port.parse().unwrap_or(BROWSER_PORT);
-    if port != BROWSER_PORT {
-        return Ok((host.to_owned(), port));
+/// The port that the name of the service is made of.
+async fn port(settings: &Settings) -> Result<u16, Error> {
+    let address = &settings.address;
+    match address.looked_up() {
+        None => Ok(address.port()),
+        Some(_) => Ok(tcp::connect(settings, address).await?.peer_addr()?.port()),
     }
-    let found = timeout(settings.connect_timeout, port_of_instance(&settings.config)).await;
-    let late = |_| no_ticket("the SQL Browser gave no port of the instance in time", true);
-    Ok((host.to_owned(), found.map_err(late)??))
-}
-
-async fn port_of_instance(config: &Config) -> Result<u16, Error> {
-    let stream = TcpStream::connect_named(config).await?;
-    Ok(stream.peer_addr()?.port())
 }
 
 /// Gets a ticket for `service`. Whatever the KDC is asked, it is asked here.
