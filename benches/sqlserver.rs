@@ -15,7 +15,7 @@ use sendport::domain::{
     RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo, SessionFacts,
 };
 use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{AlertStore, Claim, StoreAdmin};
+use sendport::store::{AlertStore, Among, Claim, StoreAdmin};
 use tiberius::{Client, Config};
 use tokio::net::TcpStream;
 use tokio_util::compat::TokioAsyncWriteCompatExt;
@@ -126,6 +126,7 @@ async fn one_worker(store: &SqlServerStore, instance: InstanceId) -> Result<(usi
             token,
             send_port: "default",
             limit: BATCH,
+            among: Among::AllBut(&[]),
         };
         let claimed = store.claim(&claim).await?;
         claiming += begun.elapsed().as_secs_f64();

@@ -19,7 +19,7 @@ use sendport::domain::{
     RecipientOutcome, RecipientStatus, Reply, SessionFacts,
 };
 use sendport::store::sqlite::SqliteStore;
-use sendport::store::{AlertStore, Claim, StoreAdmin};
+use sendport::store::{AlertStore, Among, Claim, StoreAdmin};
 use tokio::runtime::Runtime;
 
 const BATCH: u32 = 50;
@@ -151,6 +151,7 @@ impl World {
             token,
             send_port: "default",
             limit: BATCH,
+            among: Among::AllBut(&[]),
         };
         let start = Instant::now();
         let claimed = self.store.claim(&claim).await.expect("claim");

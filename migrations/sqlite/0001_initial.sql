@@ -194,7 +194,10 @@ CREATE TABLE Instance (
     WaitingFor TEXT,
     -- Outcomes in its state folder that could not be recorded here.
     UnrecordedCount INTEGER NOT NULL DEFAULT 0,
-    UnrecordedSince TEXT
+    UnrecordedSince TEXT,
+    -- Alerts that are due and whose rows the database refuses to change.
+    UnclaimedCount INTEGER NOT NULL DEFAULT 0,
+    UnclaimedSince TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- The send ports of the configuration, shown here; changing a row changes nothing.

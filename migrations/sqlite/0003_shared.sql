@@ -147,12 +147,17 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                               WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
                                 AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL
                               LIMIT 1), '') || 'due at ' || q.NextDueAt
-           -- Due again, and given back the last time: among many that wait for each other one always is.
-           WHEN q.Status = 'queued'
-               THEN (SELECT s.StatusReason FROM AlertState s
-                     WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
-                       AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL
-                     LIMIT 1)
+           ELSE COALESCE((SELECT i.UnclaimedCount || ' alerts refused by the database to instance ' || i.Name || ' since ' ||
+                                 i.UnclaimedSince || ': see EventLog'
+                          FROM Instance i
+                          WHERE i.UnclaimedCount > 0 AND i.UnclaimedSince >= q.NextDueAt AND i.StoppedAt IS NULL
+                            AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                          ORDER BY i.UnclaimedSince LIMIT 1),
+               -- Due again, and given back the last time: among many that wait for each other one always is.
+               CASE q.Status WHEN 'queued' THEN (SELECT s.StatusReason FROM AlertState s
+                          WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
+                            AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL
+                          LIMIT 1) END)
        END AS WaitingFor
 FROM (SELECT SendPort, Status, count(*) AS Depth, min(CreatedAt) AS OldestAt, min(DueAt) AS NextDueAt,
              count(CASE WHEN Status = 'held' AND StatusReason LIKE 'in doubt:%' THEN 1 END) AS InDoubtCount

@@ -170,6 +170,9 @@ CREATE TABLE sendport.Instance (
     -- Outcomes in its state folder that could not be recorded here.
     UnrecordedCount int NOT NULL CONSTRAINT DF_Instance_UnrecordedCount DEFAULT 0,
     UnrecordedSince datetime2(3) NULL,
+    -- Alerts that are due and whose rows the database refuses to change.
+    UnclaimedCount int NOT NULL CONSTRAINT DF_Instance_UnclaimedCount DEFAULT 0,
+    UnclaimedSince datetime2(3) NULL,
     CONSTRAINT PK_Instance PRIMARY KEY (InstanceId)
 );
 GO

@@ -185,12 +185,18 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                               WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
                                 AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL), N'') +
                     N'due at ' + CONVERT(nvarchar(30), q.NextDueAt, 126) + N'Z'
-           -- Due again, and given back the last time: among many that wait for each other one always is.
-           WHEN q.Status = N'queued'
-               THEN (SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2
-                     FROM sendport.AlertRow s WITH (READUNCOMMITTED)
-                     WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
-                       AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL)
+           ELSE COALESCE((SELECT TOP (1) CONVERT(nvarchar(10), i.UnclaimedCount) + N' alerts refused by the database to instance ' +
+                                 i.Name COLLATE Latin1_General_BIN2 + N' since ' +
+                                 CONVERT(nvarchar(30), i.UnclaimedSince, 126) + N'Z: see EventLog'
+                          FROM sendport.Instance i WITH (READUNCOMMITTED)
+                          WHERE i.UnclaimedCount > 0 AND i.UnclaimedSince >= q.NextDueAt AND i.StoppedAt IS NULL
+                            AND i.LeaseUntil > SYSUTCDATETIME()
+                          ORDER BY i.UnclaimedSince),
+               -- Due again, and given back the last time: among many that wait for each other one always is.
+               CASE q.Status WHEN N'queued' THEN (SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2
+                          FROM sendport.AlertRow s WITH (READUNCOMMITTED)
+                          WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
+                            AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL) END)
        END AS WaitingFor
 FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,
              -- AttemptCount stands in the index: what no attempt was made of needs no second look.

@@ -80,13 +80,21 @@ fn problems(overview: &Overview) -> Vec<String> {
             "{name} could not record {count} outcomes since {since}; see EventLog"
         ))
     };
+    let unclaimed = |line: &InstanceLine| {
+        let since = short_time(line.unclaimed_since?);
+        let (name, count) = (&line.name, line.unclaimed_count);
+        Some(format!(
+            "{name} cannot claim {count} alerts since {since}; see EventLog"
+        ))
+    };
     let overdue = overview
         .overdue
         .in_words()
         .map(|words| format!("alerts: {words}"));
     let of_instances = alive()
         .filter_map(waits)
-        .chain(alive().filter_map(unrecorded));
+        .chain(alive().filter_map(unrecorded))
+        .chain(alive().filter_map(unclaimed));
     of_instances.chain(overdue).collect()
 }
 

@@ -111,6 +111,10 @@ pub struct InstanceCondition {
     pub unrecorded: u32,
     /// Since when there are some.
     pub unrecorded_since: Option<Timestamp>,
+    /// Alerts that are due and that the database refuses to lease.
+    pub unclaimed: u32,
+    /// Since when there are some.
+    pub unclaimed_since: Option<Timestamp>,
 }
 
 /// Where an instance stands among those that live: the limits of a relay hold for all of them

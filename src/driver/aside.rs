@@ -15,8 +15,8 @@ use crate::domain::{
 use crate::store::{Event, EventSeverity, StoreError};
 
 /// The first wait before one is tried again; it doubles up to [`LONGEST_WAIT`].
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// The first wait before alerts are tried again that other transactions have locked; it doubles up to
 /// [`LOCKED_WAIT`].

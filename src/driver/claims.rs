@@ -13,7 +13,7 @@ use super::tally::Origin;
 use super::tasks::{Lane, Tasks};
 use crate::domain::{Alert, AlertId, Decision, Lease, LeaseToken, Outcome, OutcomeKind, Timestamp};
 use crate::metrics::Operation;
-use crate::store::{Claim, Event, Loaded, StoreError};
+use crate::store::{Among, Claim, Event, Loaded, StoreError};
 
 /// Most alerts that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
@@ -82,7 +82,7 @@ impl Driver {
     }
 
     /// How long nothing needs to be done: no longer than until a relay may be tried again or
-    /// has room, or a queue is looked at again.
+    /// has room, a queue is looked at again, or an alert is tried that was refused.
     fn idle_wait(&self, tasks: &Tasks) -> Duration {
         let retry = self
             .send_ports
@@ -93,7 +93,16 @@ impl Driver {
             .lanes
             .iter()
             .map(|lane| lane.back_off().remaining(now));
-        let soonest = retry.chain(again).filter(|wait| !wait.is_zero()).min();
+        let refused = tasks
+            .lanes
+            .iter()
+            .filter_map(|lane| lane.unclaimed().remaining(now))
+            .map(|wait| wait.max(Duration::from_millis(1)));
+        let soonest = retry
+            .chain(again)
+            .chain(refused)
+            .filter(|wait| !wait.is_zero())
+            .min();
         soonest.map_or(self.rhythm.poll_interval, |wait| {
             wait.min(self.rhythm.poll_interval)
         })
@@ -114,9 +123,9 @@ impl Driver {
             let room = self.board.allowance(&lane.port.relays).unwrap_or(u32::MAX);
             let limit = free.min(room).min(CLAIM_LIMIT);
             if limit > 0 {
-                match self.claim_for(lane, limit, tasks).await {
+                match self.claim_from(lane, limit, tasks).await {
                     Ok(round) => most = most.max(round),
-                    // A row of one queue does not stop the others.
+                    // What is wrong with one queue does not stop the others.
                     Err(error) if !error.is_transient() => refused = Some(error),
                     Err(error) => return Err(error),
                 }
@@ -125,7 +134,37 @@ impl Driver {
         refused.map_or(Ok(most), Err)
     }
 
-    async fn claim_for(&self, lane: &Lane, limit: u32, tasks: &Tasks) -> Result<Round, StoreError> {
+    /// One that was refused before, where its time has come, and all that is not refused.
+    async fn claim_from(
+        &self,
+        lane: &Lane,
+        mut limit: u32,
+        tasks: &Tasks,
+    ) -> Result<Round, StoreError> {
+        let mut most = Round::Nothing;
+        let again = match tasks.is_unanswered(&lane.port.name) {
+            true => None,
+            false => lane.unclaimed().take_due(Instant::now()),
+        };
+        if let Some(again) = again {
+            most = self.claim_for(lane, 1, Among::Only(again), tasks).await?;
+            limit -= 1;
+        }
+        if limit == 0 {
+            return Ok(most);
+        }
+        let without = lane.unclaimed().ids();
+        let claimed = self.claim_for(lane, limit, Among::AllBut(&without), tasks);
+        Ok(most.max(claimed.await?))
+    }
+
+    async fn claim_for(
+        &self,
+        lane: &Lane,
+        limit: u32,
+        among: Among<'_>,
+        tasks: &Tasks,
+    ) -> Result<Round, StoreError> {
         let send_port = lane.port.name.as_str();
         let token = tasks.token_for(send_port);
         let claim = Claim {
@@ -133,6 +172,7 @@ impl Driver {
             token,
             send_port,
             limit,
+            among,
         };
         let begun = Instant::now();
         let claimed = self.store.claim(&claim).await;
@@ -141,6 +181,10 @@ impl Driver {
         let claimed = claimed?;
         tasks.token_was_answered(send_port);
         lane.metrics.claimed(claimed.alerts.len());
+        let noted = self.note_refused(lane, among, &claimed, tasks).await;
+        if claimed.alerts.is_empty() && (noted.is_err() || matches!(among, Among::Only(_))) {
+            return noted.map(|()| Round::Nothing);
+        }
         if claimed.alerts.is_empty() && claimed.may_hold_more {
             lane.back_off().grow(Instant::now());
             return Ok(Round::MayHoldMore);
@@ -174,7 +218,7 @@ impl Driver {
             let value = *alert;
             self.begin(Lease { token, value }, large, lane, origin, tasks);
         }
-        error.map_or(Ok(Round::Claimed), Err)
+        error.map_or(noted.map(|()| Round::Claimed), Err)
     }
 
     /// Works on an alert in a task of its own. A panic there fails that alert alone. `large`: its

@@ -87,6 +87,11 @@ impl Ledger {
         self.obstacles.set(What::Locked, locked);
     }
 
+    /// Which alerts the database refuses to lease now.
+    pub(super) fn set_unclaimed(&self, unclaimed: Option<Obstacle>) {
+        self.obstacles.set(What::Refused, unclaimed);
+    }
+
     /// The database has everything that this instance knew.
     pub(super) fn is_empty(&self) -> bool {
         self.spool.is_empty()

@@ -22,6 +22,7 @@ mod sweeper;
 mod tally;
 mod tasks;
 mod teller;
+mod unclaimed;
 mod waiting;
 
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,7 @@ use sweeper::Sweeper;
 use tally::Faults;
 use tasks::{Lane, Tasks, UnderWay};
 use teller::Teller;
+use unclaimed::Unclaimed;
 
 /// Rhythm and bounds; see `[service]` of the configuration.
 #[derive(Debug, Clone)]
@@ -224,6 +226,7 @@ impl Driver {
                 metrics: self.metrics.send_port(&port.name)?.clone(),
                 port: port.clone(),
                 back_off: Mutex::default(),
+                unclaimed: Mutex::new(Unclaimed::default()),
             })
         };
         let tasks = Tasks {
@@ -297,15 +300,19 @@ impl Driver {
     async fn write_events(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
         while let Ok(event) = events.try_recv() {
             self.pulses.claims_go_round();
-            let event = Event {
-                instance: Some(self.instance.id),
-                ..event
-            };
-            let service = &self.metrics.service;
-            service.event(event.event_type, event.severity.as_str());
-            if let Err(error) = self.store.log_event(&event).await {
-                tracing::warn!(%error, event = %event.message, "event cannot be written");
-            }
+            self.log(event).await;
+        }
+    }
+
+    async fn log(&self, event: Event) {
+        let event = Event {
+            instance: Some(self.instance.id),
+            ..event
+        };
+        let service = &self.metrics.service;
+        service.event(event.event_type, event.severity.as_str());
+        if let Err(error) = self.store.log_event(&event).await {
+            tracing::warn!(%error, event = %event.message, "event cannot be written");
         }
     }
 

@@ -36,6 +36,8 @@ pub enum What {
     Claims,
     /// The database refused outcomes, one by one.
     Aside,
+    /// The database refused to lease alerts, one by one.
+    Refused,
     /// Other transactions have alerts locked whose outcomes are known, for long.
     Locked,
     /// The database cannot be asked, or is not the right one.
@@ -52,6 +54,7 @@ impl What {
             Self::StateFolder => "",
             Self::Lease => "lease: it cannot be renewed: ",
             Self::Outcomes | Self::Aside | Self::Locked => "outcomes: ",
+            Self::Refused => "alerts: ",
             Self::Claims => "queue: alerts cannot be claimed: ",
             Self::Database => "database: ",
         }
@@ -64,7 +67,7 @@ pub(super) struct Obstacle {
     pub(super) since: Timestamp,
     /// The latest reason.
     pub(super) why: String,
-    /// So many outcomes the database does not have for it.
+    /// So many outcomes the database does not have for it; of [`What::Refused`], so many alerts.
     pub(super) outcomes: usize,
     /// The engine's words may hold values, and are not for everybody who may ask the database.
     pub(super) may_hold_values: bool,
@@ -74,7 +77,7 @@ impl Obstacle {
     /// Whether nothing at all is sent.
     fn stops(&self, what: What) -> bool {
         match what {
-            What::Lease | What::Locked | What::Database => false,
+            What::Lease | What::Locked | What::Database | What::Refused => false,
             What::Aside => self.outcomes >= MOST_ASIDE,
             // What is about a row stops its send port alone.
             What::Claims => !self.may_hold_values,
@@ -95,6 +98,9 @@ impl Obstacle {
         };
         match (what.label(), self.outcomes) {
             (label, 0) => format!("{label}{why}, since {since}"),
+            (label, count) if what == What::Refused => {
+                format!("{label}{count} cannot be claimed since {since}: {why}")
+            }
             (label, count) => format!("{label}{count} cannot be recorded since {since}: {why}"),
         }
     }
@@ -222,12 +228,17 @@ impl Obstacles {
         let shown = self.shown();
         let stopping = shown.iter().filter(|(what, it)| it.stops(*what));
         let stopping: Vec<_> = stopping.map(|(what, it)| it.words(*what, true)).collect();
-        let unrecorded = || shown.iter().map(|(_, it)| it).filter(|it| it.outcomes > 0);
+        let (refused, others): (Vec<_>, Vec<_>) =
+            shown.iter().partition(|(what, _)| *what == What::Refused);
+        let refused = refused.first().map(|(_, it)| it);
+        let unrecorded = || others.iter().map(|(_, it)| it).filter(|it| it.outcomes > 0);
         let count: usize = unrecorded().map(|it| it.outcomes).sum();
         InstanceCondition {
             waiting_for: (!stopping.is_empty()).then(|| stopping.join("; ")),
             unrecorded: u32::try_from(count).unwrap_or(u32::MAX),
             unrecorded_since: unrecorded().map(|it| it.since).min(),
+            unclaimed: refused.map_or(0, |it| u32::try_from(it.outcomes).unwrap_or(u32::MAX)),
+            unclaimed_since: refused.map(|it| it.since),
         }
     }
 

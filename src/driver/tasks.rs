@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::back_off::BackOff;
 use super::recorder::Finished;
 use super::tally::Origin;
+use super::unclaimed::Unclaimed;
 use crate::domain::{LeaseToken, Outcome, SendPortInfo};
 use crate::metrics::SendPortMetrics;
 
@@ -22,11 +23,19 @@ pub(super) struct Lane {
     pub(super) metrics: Arc<SendPortMetrics>,
     /// Others have what is in its queue.
     pub(super) back_off: Mutex<BackOff>,
+    /// What the database refuses to lease.
+    pub(super) unclaimed: Mutex<Unclaimed>,
 }
 
 impl Lane {
     pub(super) fn back_off(&self) -> MutexGuard<'_, BackOff> {
         self.back_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn unclaimed(&self) -> MutexGuard<'_, Unclaimed> {
+        self.unclaimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn origin(&self, permit: OwnedSemaphorePermit) -> Origin {
@@ -89,6 +98,14 @@ impl Tasks {
         *unanswered
             .entry(send_port.to_owned())
             .or_insert_with(LeaseToken::random)
+    }
+
+    /// A claim of this send port may have taken what was not seen.
+    pub(super) fn is_unanswered(&self, send_port: &str) -> bool {
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(send_port)
     }
 
     pub(super) fn token_was_answered(&self, send_port: &str) {

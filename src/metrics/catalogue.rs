@@ -100,6 +100,8 @@ catalogue! {
         "0 while the state folder cannot be written and nothing is handed over.";
     UNRECORDED = "sendport_outcomes_unrecorded", Gauge, [],
         "Outcomes that could not be recorded although they were to be; they are in the state folder.";
+    UNCLAIMED = "sendport_alerts_unclaimed", Gauge, [],
+        "Alerts that are due and that the database refuses to this instance; all others are sent.";
 
     QUEUE_UP = "sendport_queue_up", Gauge, [],
         "1 if the queue could be counted the last time; else its figures are missing.";

@@ -57,6 +57,7 @@ pub struct ServiceMetrics {
     spool_bytes: IntGauge,
     spool_writable: IntGauge,
     unrecorded: IntGauge,
+    unclaimed: IntGauge,
     swept: IntCounterVec,
     certificate_end: Gauge,
 }
@@ -90,6 +91,7 @@ impl ServiceMetrics {
             spool_bytes: maker.one_gauge(&c::SPOOL_BYTES),
             spool_writable: maker.one_gauge(&c::SPOOL_WRITABLE),
             unrecorded: maker.one_gauge(&c::UNRECORDED),
+            unclaimed: maker.one_gauge(&c::UNCLAIMED),
             swept,
             certificate_end: one_fraction(&c::CERTIFICATE_END),
         }
@@ -149,6 +151,11 @@ impl ServiceMetrics {
     /// How many outcomes could not be recorded.
     pub fn unrecorded(&self, outcomes: u32) {
         self.unrecorded.set(i64::from(outcomes));
+    }
+
+    /// How many alerts the database refuses to lease.
+    pub fn unclaimed(&self, alerts: u32) {
+        self.unclaimed.set(i64::from(alerts));
     }
 
     /// Whether the spool can be written.

@@ -10,6 +10,7 @@
 
 pub mod archive;
 pub mod certificates;
+mod claim;
 pub mod contents;
 pub mod coordination;
 pub mod digest;
@@ -38,12 +39,12 @@ use digest::FailureDesk;
 use templates::TemplateStore;
 use throttle::ThrottleStore;
 
+pub use claim::{Among, Claim, Claimed, MOST_REFUSED, RefusedClaim};
 pub use error::{StoreError, StoreErrorKind};
 pub use types::{
-    AdoptMode, AdoptReport, AlertLine, Claim, Claimed, DeliveryLine, Event, EventSeverity,
-    Explanation, FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep,
-    NewAlert, NewAttachment, Overdue, QueueDepth, QueueLine, Recorded, Renewal, Resolution,
-    SchemaState,
+    AdoptMode, AdoptReport, AlertLine, DeliveryLine, Event, EventSeverity, Explanation,
+    FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep, NewAlert,
+    NewAttachment, Overdue, QueueDepth, QueueLine, Recorded, Renewal, Resolution, SchemaState,
 };
 
 /// The queue as the driver uses it.
@@ -94,6 +95,9 @@ pub trait AlertStore: Send + Sync {
     /// owner. Costs the same however many rows are finished, or queued for other send ports.
     /// After an error the caller repeats the claim with the same token: a store that had taken
     /// alerts by it hands those out.
+    ///
+    /// An alert that the database refuses alone is not taken and keeps no other: it is in
+    /// [`Claimed::refused`], and the caller leaves it out of the next claims ([`Among::AllBut`]).
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError>;
 
     /// Reads the alerts that a claim took, with their recipients' rows. A row that cannot be

@@ -3,31 +3,9 @@
 use serde::Serialize;
 
 use crate::domain::{
-    Alert, AlertId, AlertStatus, BodyFormat, ContentDisposition, InstanceId, LeaseToken, Priority,
-    Timestamp, TransferEncoding,
+    Alert, AlertId, AlertStatus, BodyFormat, ContentDisposition, InstanceId, Priority, Timestamp,
+    TransferEncoding,
 };
-
-/// A request for work.
-#[derive(Debug, Clone, Copy)]
-pub struct Claim<'a> {
-    /// Who will own the leases.
-    pub instance: InstanceId,
-    /// Written to each alert that is taken; fresh for each claim.
-    pub token: LeaseToken,
-    /// Whose queue.
-    pub send_port: &'a str,
-    /// Most alerts to take; at most 500, so that row locks never escalate to a table lock.
-    pub limit: u32,
-}
-
-/// What a claim took.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claimed {
-    /// Leased now, in the order in which they should be worked on.
-    pub alerts: Vec<AlertId>,
-    /// The queue may hold more that is due: ask again at once.
-    pub may_hold_more: bool,
-}
 
 /// One alert read after its claim.
 #[derive(Debug, Clone, PartialEq)]
@@ -458,4 +436,6 @@ pub struct InstanceLine {
     pub waiting_for: Option<String>,
     pub unrecorded_count: u32,
     pub unrecorded_since: Option<Timestamp>,
+    pub unclaimed_count: u32,
+    pub unclaimed_since: Option<Timestamp>,
 }

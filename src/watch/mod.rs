@@ -108,7 +108,9 @@ impl Watch {
         if let Some(working) = &*lock(&self.working) {
             lease = working.guard.remaining();
             service.spool_writable(!working.ledger.is_broken());
-            service.unrecorded(self.parts.obstacles.condition().unrecorded);
+            let condition = self.parts.obstacles.condition();
+            service.unrecorded(condition.unrecorded);
+            service.unclaimed(condition.unclaimed);
         }
         service.stands(self.obstacles().is_empty(), lease);
         let states = self.parts.board.states();

@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{AlertId, AlertStatus, BodyFormat, Importance, Priority};
-use sendport::store::{NewAlert, Store};
+use sendport::domain::{
+    AlertId, AlertStatus, BodyFormat, Importance, InstanceId, Priority, RecipientStatus,
+};
+use sendport::store::{Among, Claim, NewAlert, Recorded, RefusedClaim, Store};
 
 use crate::fixture::*;
 
@@ -178,4 +180,119 @@ pub(crate) async fn an_alert_inserted_by_the_desk_is_claimed(f: &dyn Fixture) {
     let id = store.insert(&alert).await.expect("insert");
     assert_eq!(claim(&store, instance, 10).await.1, [id]);
     assert_eq!(store.alerts(None, 10).await.expect("alerts").len(), 1);
+}
+
+fn ids_of(refused: &[RefusedClaim]) -> Vec<AlertId> {
+    refused.iter().map(|refused| refused.alert).collect()
+}
+
+/// Inserted as low, normal and urgent in turn; in the order of work.
+async fn of_all_classes(f: &dyn Fixture, of_each: usize) -> Vec<AlertId> {
+    let mut classes = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..of_each {
+        for (class, priority) in classes.iter_mut().zip(["urgent", "normal", "low"]) {
+            class.push(with_priority(f, priority).await);
+        }
+    }
+    classes.concat()
+}
+
+/// All of them by as many claims as it takes, leaving out what was refused.
+async fn claim_all(
+    store: &Arc<dyn Store>,
+    instance: InstanceId,
+    limit: u32,
+) -> (Vec<AlertId>, Vec<RefusedClaim>) {
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    loop {
+        let without = ids_of(&refused);
+        let among = Among::AllBut(&without);
+        let (_, claimed) = claim_among(store, instance, "default", limit, among).await;
+        let nothing = claimed.alerts.is_empty() && claimed.refused.is_empty();
+        if nothing && !claimed.may_hold_more {
+            return (taken, refused);
+        }
+        assert!(!nothing, "a claim comes forward");
+        taken.extend(claimed.alerts);
+        refused.extend(claimed.refused);
+    }
+}
+
+pub(crate) async fn what_a_rule_of_the_site_refuses_keeps_no_other(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let instance = instance(&store, "a").await;
+    for n in 0..f.rules("0").len() {
+        let due = of_all_classes(f, 4).await;
+        let bad = [due[1], due[6], due[7]];
+        let rule = f
+            .rules(&format!("{}, {}, {}", bad[0], bad[1], bad[2]))
+            .remove(n);
+        f.sql(&rule.make).await;
+        let good: Vec<_> = due.iter().copied().filter(|id| !bad.contains(id)).collect();
+        let (taken, refused) = claim_all(&store, instance, 5).await;
+        assert_eq!(taken, good, "{}", rule.make);
+        assert_eq!(ids_of(&refused), bad);
+        for one in &refused {
+            assert!(one.why.contains(rule.says), "{}", one.why);
+            assert_eq!(status(&store, one.alert).await, AlertStatus::Queued);
+        }
+        let again = Among::Only(bad[1]);
+        let (_, claimed) = claim_among(&store, instance, "default", 1, again).await;
+        assert_eq!(
+            (claimed.alerts, ids_of(&claimed.refused)),
+            (vec![], vec![bad[1]])
+        );
+
+        f.sql(rule.drop).await;
+        let (token, claimed) = claim_among(&store, instance, "default", 1, again).await;
+        assert_eq!((claimed.alerts, claimed.refused), (vec![bad[1]], vec![]));
+        let outcome = outcome(bad[1], token, 1, &[RecipientStatus::Relayed]);
+        let recorded = store.record(instance, &[outcome]).await.expect("record");
+        assert_eq!(recorded, [Recorded::Whole], "it has its lease");
+        let (_, claimed) = claim_among(&store, instance, "default", 1, again).await;
+        assert_eq!((claimed.alerts, claimed.refused), (vec![], vec![]));
+        assert_eq!(claim(&store, instance, 10).await.1, [bad[0], bad[2]]);
+    }
+}
+
+/// More than a claim takes, and in front of everything else.
+pub(crate) async fn many_that_are_refused_keep_no_other(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let instance = instance(&store, "a").await;
+    f.many(130).await;
+    let alert = f.table("Alert");
+    let first = f.count(&format!("SELECT min(AlertId) FROM {alert}")).await;
+    let bad: Vec<_> = (first..).take(40).map(AlertId).collect();
+    let names: Vec<_> = bad.iter().map(ToString::to_string).collect();
+    let rule = f.rules(&names.join(", ")).pop().expect("a rule");
+    f.sql(&rule.make).await;
+    let (taken, refused) = claim_all(&store, instance, 20).await;
+    let good: Vec<_> = (first + 40..first + 130).map(AlertId).collect();
+    assert_eq!((taken, ids_of(&refused)), (good, bad));
+    f.sql(rule.drop).await;
+    assert_eq!(claim(&store, instance, 100).await.1.len(), 40);
+}
+
+/// Whoever did not see what a claim took asks again, and gets it, refused ones or not.
+pub(crate) async fn a_claim_that_met_a_refusal_is_repeated_as_any(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let instance = instance(&store, "a").await;
+    let due = of_all_classes(f, 2).await;
+    let rule = f.rules(&due[2].to_string()).remove(0);
+    f.sql(&rule.make).await;
+    let (token, first) = claim_from(&store, instance, "default", 10).await;
+    assert_eq!(first.alerts.len(), 5);
+    let claim = Claim {
+        instance,
+        token,
+        send_port: "default",
+        limit: 10,
+        among: Among::AllBut(&[]),
+    };
+    let mut again = store.claim(&claim).await.expect("claim");
+    again.alerts.extend(first.alerts);
+    again.alerts.sort_unstable();
+    again.alerts.dedup();
+    assert_eq!(again.alerts.len(), 5, "no other is taken by it");
+    f.sql(rule.drop).await;
 }

@@ -12,7 +12,7 @@ use sendport::domain::{
     SendPortInfo, SessionFacts, Timestamp, status_of,
 };
 use sendport::store::{
-    AlertLine, Claim, Claimed, Explanation, Loaded, Recorded, Store, StoreError,
+    AlertLine, Among, Claim, Claimed, Explanation, Loaded, Recorded, Store, StoreError,
 };
 
 /// One database of one engine. Each scenario has its own.
@@ -50,7 +50,22 @@ pub(crate) trait Fixture: Send + Sync {
     /// A statement that puts a public id into an alert which no reader can read, or `None`
     /// where the engine does not let it in.
     fn make_unreadable(&self, id: AlertId) -> Option<String>;
+
+    /// Rules of a site by which these alerts must not become `sending`: one for each way in which the
+    /// engine can be told so.
+    fn rules(&self, ids: &str) -> Vec<SiteRule>;
 }
+
+/// Statements that make and drop a rule of a site.
+pub(crate) struct SiteRule {
+    pub(crate) make: String,
+    pub(crate) drop: &'static str,
+    /// A part of what the engine says.
+    pub(crate) says: &'static str,
+}
+
+/// What a rule of a site says.
+pub(crate) const RULE: &str = "refused by a rule of this site";
 
 impl dyn Fixture + '_ {
     /// [`Fixture::try_sql`] that has to work.
@@ -197,12 +212,24 @@ pub(crate) async fn claim_from(
     send_port: &str,
     limit: u32,
 ) -> (LeaseToken, Claimed) {
+    claim_among(store, instance, send_port, limit, Among::AllBut(&[])).await
+}
+
+/// Claims some of what is due.
+pub(crate) async fn claim_among(
+    store: &Arc<dyn Store>,
+    instance: InstanceId,
+    send_port: &str,
+    limit: u32,
+    among: Among<'_>,
+) -> (LeaseToken, Claimed) {
     let token = LeaseToken::random();
     let claim = Claim {
         instance,
         token,
         send_port,
         limit,
+        among,
     };
     (token, store.claim(&claim).await.expect("claim"))
 }

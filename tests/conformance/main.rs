@@ -74,6 +74,9 @@ macro_rules! scenarios {
                 two_claimers_never_share_an_alert;
                 eight_claimers_never_share_an_alert;
                 an_alert_inserted_by_the_desk_is_claimed;
+                what_a_rule_of_the_site_refuses_keeps_no_other;
+                many_that_are_refused_keep_no_other;
+                a_claim_that_met_a_refusal_is_repeated_as_any;
             }
             record {
                 relayed_to_everybody_is_final;
@@ -183,6 +186,7 @@ macro_rules! scenarios {
                 instances_show_who_lives;
                 what_keeps_an_instance_from_sending_is_shown;
                 what_an_instance_could_not_record_is_shown;
+                what_an_instance_could_not_claim_is_shown;
             }
             standing {
                 one_alone_has_everything;

@@ -330,9 +330,9 @@ pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) 
     assert_eq!(only_line(&store).await.waiting_for, None);
     let since = now();
     let condition = InstanceCondition {
-        waiting_for: None,
         unrecorded: 1,
         unrecorded_since: Some(since),
+        ..InstanceCondition::default()
     };
     store.show_condition(one, &condition).await.expect("show");
     let said = waiting_for(&store).await;
@@ -344,4 +344,36 @@ pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) 
     assert_eq!(line.unrecorded_count, 1);
     let shown = line.unrecorded_since.expect("a time");
     assert_eq!(shown.timestamp_millis(), since.timestamp_millis());
+}
+
+pub(crate) async fn what_an_instance_could_not_claim_is_shown(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let one = instance(&store, "one").await;
+    let since = now() + minutes(1);
+    let condition = InstanceCondition {
+        unclaimed: 1,
+        unclaimed_since: Some(since),
+        ..InstanceCondition::default()
+    };
+    let states = [relay("mail", RelayCondition::Closed, None)];
+    let ports = ["default".to_owned()];
+    let renewed = store.renew(one, LEASE, &ports, &states).await;
+    renewed.expect("renew");
+    assert_eq!(only_line(&store).await.waiting_for, None);
+    store.show_condition(one, &condition).await.expect("show");
+    let said = waiting_for(&store).await;
+    let expected = "1 alerts refused by the database to instance one since 20";
+    assert!(said.starts_with(expected), "{said}");
+    let line = store.instances(1).await.expect("instances").remove(0);
+    assert_eq!(line.unclaimed_count, 1);
+    let shown = line.unclaimed_since.expect("a time");
+    assert_eq!(shown.timestamp_millis(), since.timestamp_millis());
+    let before = InstanceCondition {
+        unclaimed_since: Some(now() - minutes(60)),
+        ..condition
+    };
+    store.show_condition(one, &before).await.expect("show");
+    let waiting_for = only_line(&store).await.waiting_for;
+    assert_eq!(waiting_for, None, "what came later is not among them");
 }

@@ -13,7 +13,7 @@ use sendport::store::Store;
 use sendport::store::migration::SQLITE;
 use sendport::store::sqlite::SqliteStore;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, RULE, SiteRule};
 use crate::harness::trial;
 
 /// The columns that hold a time, by table.
@@ -150,6 +150,24 @@ impl Fixture for SqliteFixture {
         Some(format!(
             "UPDATE Alert SET PublicId = '{no_uuid}' WHERE AlertId = {id}"
         ))
+    }
+
+    fn rules(&self, ids: &str) -> Vec<SiteRule> {
+        let rule = |then: &str, says| SiteRule {
+            make: format!(
+                "CREATE TRIGGER SiteRule BEFORE UPDATE OF Status ON AlertState
+                 WHEN NEW.AlertId IN ({ids}) AND NEW.Status = 'sending' BEGIN SELECT {then}; END"
+            ),
+            drop: "DROP TRIGGER SiteRule",
+            says,
+        };
+        vec![
+            rule(&format!("RAISE(ABORT, '{RULE}')"), RULE),
+            rule(&format!("RAISE(ROLLBACK, '{RULE}')"), RULE),
+            rule(&format!("RAISE(FAIL, '{RULE}')"), RULE),
+            rule("RAISE(IGNORE)", "leaves its row as it was"),
+            rule("json('{')", "malformed JSON"),
+        ]
     }
 }
 

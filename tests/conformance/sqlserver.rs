@@ -15,7 +15,7 @@ use sendport::store::migration::SQLSERVER;
 use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::{SchemaState, Store};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, RULE, SiteRule};
 use crate::harness::{self, trial};
 use crate::tsql::{configured, failing, rows, run, run_all};
 
@@ -254,6 +254,33 @@ impl Fixture for SqlServerFixture {
             "ALTER TABLE sendport.AlertRow DROP CONSTRAINT CK_Alert_BodyFormat; \
              UPDATE sendport.AlertRow SET BodyFormat = 'rtf' WHERE AlertId = {id};"
         ))
+    }
+
+    fn rules(&self, ids: &str) -> Vec<SiteRule> {
+        let trigger = |then: &str| SiteRule {
+            make: format!(
+                "CREATE TRIGGER sendport.SiteRule ON sendport.AlertRow AFTER UPDATE AS
+                 IF EXISTS (SELECT 1 FROM inserted WHERE AlertId IN ({ids}) AND Status = N'sending')
+                 BEGIN {then} END"
+            ),
+            drop: "DROP TRIGGER sendport.SiteRule",
+            says: RULE,
+        };
+        let check = format!(
+            "ALTER TABLE sendport.AlertRow WITH NOCHECK
+             ADD CONSTRAINT SiteRule CHECK (NOT (AlertId IN ({ids}) AND Status = N'sending'))"
+        );
+        vec![
+            trigger(&format!("THROW 50001, N'{RULE}', 1;")),
+            trigger(&format!(
+                "RAISERROR (N'{RULE}', 16, 1); ROLLBACK TRANSACTION;"
+            )),
+            SiteRule {
+                make: check,
+                drop: "ALTER TABLE sendport.AlertRow DROP CONSTRAINT SiteRule",
+                says: "the server answers 547",
+            },
+        ]
     }
 }
 

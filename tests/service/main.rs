@@ -64,6 +64,7 @@ mod port_of_health_is_taken;
 mod preview_is_what_arrives;
 mod protected_headers_are_read_back;
 mod ready_while_it_can_work;
+mod refused_claims_keep_no_other;
 mod refused_for_a_limit;
 mod refused_in_every_way;
 mod refused_outcomes_are_kept;

@@ -235,30 +235,3 @@ async fn and_an_unknown_error_of_one_alert_does_not_keep_the_others() {
     assert_eq!(sink.received(), 60);
     sink.stop().await;
 }
-
-/// A row that a rule of the site keeps from being claimed holds up its own send port alone, and is said.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_claimed_is_said_and_other_send_ports_go_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sink = sink_at(any_port(), folder.path(), &[]).await;
-    let other = "[send_port.a-first]\nfrom = \"alerts@contoso.com\"\nrelays = [\"main\"]\n";
-    let config = send_port_over(&plain_relay(sink.local_addr())) + other;
-    let site = Site::watched(&config);
-    run_sql(
-        &site,
-        "CREATE TRIGGER Refuse BEFORE UPDATE OF Status ON AlertState
-         WHEN NEW.Status = 'sending' AND NEW.SendPort = 'a-first'
-         BEGIN SELECT RAISE(ABORT, 'refused by a rule of this site'); END;
-         INSERT INTO Alert (ToRecipients, Subject, SendPort) VALUES ('ops@contoso.com', 'held up', 'a-first');",
-    );
-    insert_many(&site, 1);
-    let service = site.run();
-    wait_for_relayed(&site, 1).await;
-    let address = site.health_address().await;
-    wait_for(address, "/readyz", 503, "queue: alerts cannot be claimed").await;
-    run_sql(&site, "DROP TRIGGER Refuse");
-    wait_for_relayed(&site, 2).await;
-    wait_for(address, "/readyz", 200, "ready").await;
-    assert_eq!(service.stop(), Some(0), "{}", site.log());
-    sink.stop().await;
-}

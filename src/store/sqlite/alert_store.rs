@@ -8,14 +8,15 @@ use uuid::Uuid;
 
 use crate::domain::{
     AlertId, AttemptKey, AttemptOutcome, InstanceCondition, InstanceId, InstanceInfo, LeaseToken,
-    Outcome, Priority, RelayState, SendPortInfo, Timestamp,
+    Outcome, RelayState, SendPortInfo, Timestamp,
 };
 use crate::store::{
-    AlertStore, CLASS_HEAD_START, Claim, Claimed, Event, Explanation, LARGE_TEXTS, Loaded,
-    Recorded, Renewal, StoreError, TAKEN_OVER,
+    AlertStore, Claim, Claimed, Event, Explanation, LARGE_TEXTS, Loaded, Recorded, Renewal,
+    StoreError, TAKEN_OVER,
 };
 
-use super::codec::{Columns, later, time_of, time_text, uuid_text};
+use super::claim::Request;
+use super::codec::{Columns, later, time_text, uuid_text};
 use super::connection::{Trouble, write};
 use super::load::load_one;
 use super::owner::Owner;
@@ -78,22 +79,9 @@ impl AlertStore for SqliteStore {
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
-        let now = self.clock.now();
-        let limit = claim.limit.min(500);
-        let (token, owner) = (uuid_text(claim.token.0), uuid_text(claim.instance.0));
-        let send_port = claim.send_port.to_owned();
+        let request = Request::new(claim, self.clock.now());
         self.writer
-            .call("claim alerts", move |connection| {
-                write(connection, |tx| {
-                    let alerts = due(tx, &send_port, now, limit)?;
-                    take(tx, &alerts, now, &token, &owner)?;
-                    let may_hold_more = limit > 0 && alerts.len() >= limit as usize;
-                    Ok(Claimed {
-                        alerts,
-                        may_hold_more,
-                    })
-                })
-            })
+            .call("claim alerts", move |connection| request.run(connection))
             .await
     }
 
@@ -173,6 +161,8 @@ impl AlertStore for SqliteStore {
                         condition.waiting_for,
                         condition.unrecorded,
                         condition.unrecorded_since.map(time_text),
+                        condition.unclaimed,
+                        condition.unclaimed_since.map(time_text),
                     ])?;
                 Ok(())
             })
@@ -340,56 +330,6 @@ fn renew(
         ])?;
     }
     Ok(Renewal::Renewed)
-}
-
-/// The first `limit` of three seeks, merged as if higher classes had been due earlier.
-fn due(
-    tx: &Transaction<'_>,
-    send_port: &str,
-    now: Timestamp,
-    limit: u32,
-) -> Result<Vec<AlertId>, Trouble> {
-    let mut found: Vec<(i64, i64)> = Vec::new();
-    let mut statement = tx.prepare_cached(sql!("claim_due"))?;
-    for (class, head_start) in [
-        (Priority::Urgent, 2 * CLASS_HEAD_START),
-        (Priority::Normal, CLASS_HEAD_START),
-        (Priority::Low, Duration::ZERO),
-    ] {
-        let values = params![send_port, class.as_str(), time_text(now), limit];
-        let mut rows = statement.query(values)?;
-        while let Some(row) = rows.next()? {
-            let head_start = i64::try_from(head_start.as_millis()).unwrap_or(i64::MAX);
-            found.push((
-                due_millis(row.get_ref(1)?.as_str().ok()) - head_start,
-                row.get(0)?,
-            ));
-        }
-    }
-    found.sort_unstable();
-    found.truncate(limit as usize);
-    Ok(found.into_iter().map(|(_, id)| AlertId(id)).collect())
-}
-
-/// A month 13, which the CHECK lets pass, is claimed first, and fails when it is loaded.
-fn due_millis(text: Option<&str>) -> i64 {
-    text.and_then(|text| time_of(text).ok())
-        .map_or(0, |due| due.timestamp_millis())
-}
-
-fn take(
-    tx: &Transaction<'_>,
-    alerts: &[AlertId],
-    now: Timestamp,
-    token: &str,
-    owner: &str,
-) -> Result<(), Trouble> {
-    let now = time_text(now);
-    let mut statement = tx.prepare_cached(sql!("claim_take"))?;
-    for alert in alerts {
-        statement.execute(params![alert.0, now, token, owner])?;
-    }
-    Ok(())
 }
 
 fn take_over(

@@ -53,6 +53,15 @@ impl Trouble {
         ))
     }
 
+    /// A statement that did nothing, and might not be refused of another row.
+    pub(super) fn may_be_of_one_row(&self) -> bool {
+        let Self::Engine(error) = self else {
+            return false;
+        };
+        let kind = kind_and_words(error, Path::new("")).0;
+        matches!(kind, StoreErrorKind::Rejected | StoreErrorKind::Unknown)
+    }
+
     fn into_store_error(self, doing: &'static str, path: &Path) -> StoreError {
         match self {
             Self::Said(kind, message) => StoreError::new(kind, doing, message),

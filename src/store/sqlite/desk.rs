@@ -311,5 +311,7 @@ fn instance_line(row: &Columns<'_, '_>) -> Result<InstanceLine, String> {
         waiting_for: row.lossy("WaitingFor")?,
         unrecorded_count: row.count("UnrecordedCount")?,
         unrecorded_since: row.optional_time("UnrecordedSince")?,
+        unclaimed_count: row.count("UnclaimedCount")?,
+        unclaimed_since: row.optional_time("UnclaimedSince")?,
     })
 }

@@ -10,6 +10,7 @@ mod alert_store;
 mod archive;
 mod attachments;
 mod certificates;
+mod claim;
 mod codec;
 mod connection;
 mod console;

@@ -38,6 +38,7 @@ const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
 
 const PLANS: &[Plan] = &[
     plan!("claim_due" seeks [BY_DUE], scans []),
+    plan!("claim_only" seeks [BY_KEY], scans []),
     plan!("claim_take" seeks [BY_KEY], scans []),
     plan!("load_alert" seeks [BY_KEY], scans []),
     plan!("load_recipients" seeks ["PRIMARY KEY (AlertId=?)"], scans []),

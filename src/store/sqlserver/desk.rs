@@ -257,5 +257,7 @@ fn instance_line(f: &mut Fields<'_>) -> Result<InstanceLine, String> {
         waiting_for: f.maybe_text()?,
         unrecorded_count: f.count()?,
         unrecorded_since: f.maybe_time()?,
+        unclaimed_count: f.count()?,
+        unclaimed_since: f.maybe_time()?,
     })
 }

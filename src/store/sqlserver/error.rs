@@ -1,6 +1,6 @@
 //! What the engine's errors mean to us.
 
-use tiberius::error::{Error, IoErrorKind};
+use tiberius::error::{Error, IoErrorKind, TokenError};
 
 use super::known_errors::{self, REFUSED_LOGINS, classify};
 use super::sign_in::{NoProof, SignIn};
@@ -29,15 +29,26 @@ pub(super) fn remedy(error: &Error) -> Remedy {
 
 /// Somebody else's transaction has locked what a statement needs, for longer than it waits.
 pub(super) fn is_lock_timeout(error: &StoreError) -> bool {
-    use std::error::Error as _;
-    let cause = error.source().and_then(|e| e.downcast_ref::<Error>());
-    cause.is_some_and(|error| match error {
-        Error::Server(e) if e.code() == known_errors::UNMAPPED => {
-            e.message().contains("lock timeout")
-        }
-        Error::Server(e) => e.code() == 1222,
-        _ => false,
+    of_server(error).is_some_and(|e| match e.code() {
+        known_errors::UNMAPPED => e.message().contains("lock timeout"),
+        code => code == 1222,
     })
+}
+
+/// The server refused a statement, which did nothing thereby, and might not refuse it of other rows.
+pub(super) fn may_be_of_one_row(error: &StoreError) -> bool {
+    of_server(error).is_some_and(|e| match error.kind() {
+        StoreErrorKind::Rejected | StoreErrorKind::Unknown => true,
+        _ => known_errors::DAMAGED_PAGE.contains(&e.code()),
+    })
+}
+
+fn of_server(error: &StoreError) -> Option<&TokenError> {
+    use std::error::Error as _;
+    match error.source()?.downcast_ref()? {
+        Error::Server(e) => Some(e),
+        _ => None,
+    }
 }
 
 /// The login itself was refused: another try brings the account nearer to its lock.

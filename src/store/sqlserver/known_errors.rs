@@ -41,6 +41,9 @@ pub(super) const NO_DATABASE: &str = "create it ('sendport migrate --create-data
 /// The logins that are refused: each further try brings an account nearer to its lock.
 pub(super) const REFUSED_LOGINS: &[u32] = &[18452, 18456, 18470, 18486, 18487, 18488];
 
+/// A page cannot be read: that of a few rows, perhaps.
+pub(super) const DAMAGED_PAGE: &[u32] = &[823, 824, 829];
+
 macro_rules! known {
     ($($numbers:expr => $kind:ident, $remedy:ident, $meaning:expr, $advice:expr;)+) => {
         &[$(KnownErrors {

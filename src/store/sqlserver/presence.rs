@@ -206,9 +206,15 @@ pub(super) async fn show_condition(
     condition: &InstanceCondition,
 ) -> Result<(), StoreError> {
     let waiting_for = condition.waiting_for.as_deref().map(fit_long);
-    let count = i32::try_from(condition.unrecorded).unwrap_or(i32::MAX);
-    let since = condition.unrecorded_since.map(stored);
-    let values: [&dyn ToSql; 4] = [&instance.0, &waiting_for, &count, &since];
+    let number = |count| i32::try_from(count).unwrap_or(i32::MAX);
+    let values: [&dyn ToSql; 6] = [
+        &instance.0,
+        &waiting_for,
+        &number(condition.unrecorded),
+        &condition.unrecorded_since.map(stored),
+        &number(condition.unclaimed),
+        &condition.unclaimed_since.map(stored),
+    ];
     let sql = include_str!("sql/show_condition.sql");
     pool.query("show the instance's condition", sql, &values)
         .await?;

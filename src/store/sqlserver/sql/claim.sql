@@ -1,5 +1,6 @@
 -- SqlServerStore::claim
 -- @P1 instance, @P2 token, @P3 send port, @P4 limit, @P5 head start of a class in seconds.
+-- {without} is empty, or leaves out what was refused before: AND AlertId NOT IN (@P6, ...).
 -- Answers the ids in the order of work, then whether the queue may hold more.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
@@ -27,6 +28,7 @@ BEGIN
             FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
                                          INDEX (IX_AlertState_Due), FORCESEEK)
             WHERE SendPort = @P3 AND Priority = N'urgent' AND DueAt <= @now AND LeaseToken IS NULL
+              {without}
             ORDER BY DueAt, AlertId) u
         UNION ALL
         SELECT n.AlertId, n.DueRank, n.NotBefore FROM (
@@ -34,6 +36,7 @@ BEGIN
             FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
                                          INDEX (IX_AlertState_Due), FORCESEEK)
             WHERE SendPort = @P3 AND Priority = N'normal' AND DueAt <= @now AND LeaseToken IS NULL
+              {without}
             ORDER BY DueAt, AlertId) n
         UNION ALL
         SELECT l.AlertId, l.DueRank, l.NotBefore FROM (
@@ -41,6 +44,7 @@ BEGIN
             FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
                                          INDEX (IX_AlertState_Due), FORCESEEK)
             WHERE SendPort = @P3 AND Priority = N'low' AND DueAt <= @now AND LeaseToken IS NULL
+              {without}
             ORDER BY DueAt, AlertId) l
     ) c
     ORDER BY c.DueRank, c.AlertId;
@@ -75,7 +79,9 @@ BEGIN
     -- Rows that READPAST passed over may be given back: dirty reads tell of them at no cost.
     ELSE IF EXISTS (SELECT 1 FROM sendport.AlertRow WITH (READUNCOMMITTED,
                                                           INDEX (IX_AlertState_Due), FORCESEEK)
-                    WHERE SendPort = @P3 AND Priority IN (N'urgent', N'normal', N'low') AND DueAt <= @now)
+                    WHERE SendPort = @P3 AND Priority IN (N'urgent', N'normal', N'low') AND DueAt <= @now
+                      {without}
+                   )
         SET @more = 1;
 END;
 

@@ -1,13 +1,23 @@
--- SqlServerStore::claim, where a lock was waited for in vain.
+-- SqlServerStore::claim, where a lock was waited for in vain or a row was refused.
 -- @P1 instance, @P2 token; {ids} becomes a list of parameters. Answers which of them were taken.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
+DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, NotBefore datetime2(3) NULL);
 BEGIN TRANSACTION;
+-- Why so, claim.sql says.
+INSERT @ids
+SELECT a.AlertId, a.NotBefore
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
+WHERE a.AlertId IN ({ids}) AND a.DueAt <= @now AND a.LeaseToken IS NULL;
+IF EXISTS (SELECT 1 FROM @ids i WHERE i.NotBefore > @now)
+    UPDATE a SET DueAt = a.NotBefore
+    FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+    WHERE a.DueAt <= @now AND a.NotBefore > @now;
 UPDATE a
 SET Status = N'sending', StatusAt = @now, StatusReason = NULL, DueAt = NULL,
     LeaseToken = @P2, LeaseOwner = @P1, LeasedAt = @now
-FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
-WHERE a.AlertId IN ({ids}) AND a.DueAt <= @now;
+FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
+WHERE a.DueAt <= @now;
 COMMIT TRANSACTION;
 SELECT a.AlertId FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
 WHERE a.AlertId IN ({ids}) AND a.LeaseToken = @P2 AND a.LeaseOwner = @P1;

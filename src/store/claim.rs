@@ -1,0 +1,50 @@
+//! What is asked for work, and what is answered.
+
+use crate::domain::{AlertId, InstanceId, LeaseToken};
+
+/// Most alerts that [`Among::AllBut`] leaves out.
+pub const MOST_REFUSED: usize = 1_000;
+
+/// A request for work.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// Who will own the leases.
+    pub instance: InstanceId,
+    /// Written to each alert that is taken; fresh for each claim.
+    pub token: LeaseToken,
+    /// Whose queue.
+    pub send_port: &'a str,
+    /// Most alerts to take; at most 500, so that row locks never escalate to a table lock.
+    pub limit: u32,
+    /// Which of them.
+    pub among: Among<'a>,
+}
+
+/// Which of the alerts that are due a claim may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Among<'a> {
+    /// All but these, which the database refused before; at most [`MOST_REFUSED`].
+    AllBut(&'a [AlertId]),
+    /// This one alone, which the database refused before.
+    Only(AlertId),
+}
+
+/// What a claim took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// Leased now, in the order in which they should be worked on.
+    pub alerts: Vec<AlertId>,
+    /// The queue may hold more that is due: ask again at once.
+    pub may_hold_more: bool,
+    /// What the database refuses to lease although it leases others.
+    pub refused: Vec<RefusedClaim>,
+}
+
+/// An alert whose row cannot be changed: a trigger or a constraint refuses that, or it is damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedClaim {
+    /// Which.
+    pub alert: AlertId,
+    /// The engine's words.
+    pub why: String,
+}

@@ -1,0 +1,159 @@
+//! Claiming alerts.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use crate::domain::{AlertId, InstanceId, LeaseToken, Priority, Timestamp};
+use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedClaim};
+
+use super::codec::{time_of, time_text, uuid_text};
+use super::connection::{Trouble, write};
+use super::sql;
+
+/// Most alerts that one claim takes.
+const MOST: u32 = 500;
+
+/// A [`Claim`] that its thread owns.
+pub(super) struct Request {
+    instance: InstanceId,
+    token: LeaseToken,
+    send_port: String,
+    limit: usize,
+    only: Option<AlertId>,
+    without: Vec<AlertId>,
+    now: Timestamp,
+}
+
+impl Request {
+    pub(super) fn new(claim: &Claim<'_>, now: Timestamp) -> Self {
+        let (only, without) = match claim.among {
+            Among::AllBut(without) => (None, without.to_vec()),
+            Among::Only(alert) => (Some(alert), Vec::new()),
+        };
+        Self {
+            instance: claim.instance,
+            token: claim.token,
+            send_port: claim.send_port.to_owned(),
+            limit: claim.limit.min(MOST) as usize,
+            only,
+            without,
+            now,
+        }
+    }
+
+    /// One transaction, and another one where a trigger rolled everything back with the row that it
+    /// refused.
+    pub(super) fn run(&self, connection: &mut Connection) -> Result<Claimed, Trouble> {
+        let mut refused = Vec::new();
+        loop {
+            let known = refused.len();
+            match write(connection, |tx| self.claim(tx, &mut refused)) {
+                Err(_) if refused.len() > known => {}
+                result => {
+                    return result.map(|claimed| Claimed { refused, ..claimed });
+                }
+            }
+        }
+    }
+
+    fn claim(
+        &self,
+        tx: &Transaction<'_>,
+        refused: &mut Vec<RefusedClaim>,
+    ) -> Result<Claimed, Trouble> {
+        let mut due = match self.only {
+            Some(alert) => self.still_due(tx, alert)?,
+            None => self.due(tx, refused.len())?,
+        };
+        due.retain(|id| !self.without.contains(id) && !refused.iter().any(|it| it.alert == *id));
+        let may_hold_more = self.limit > 0 && due.len() + refused.len() >= self.limit;
+        due.truncate(self.limit.saturating_sub(refused.len()));
+        Ok(Claimed {
+            alerts: self.take(tx, due, refused)?,
+            may_hold_more,
+            refused: Vec::new(),
+        })
+    }
+
+    fn still_due(&self, tx: &Transaction<'_>, alert: AlertId) -> Result<Vec<AlertId>, Trouble> {
+        let values = params![alert.0, self.send_port, time_text(self.now)];
+        let mut statement = tx.prepare_cached(sql!("claim_only"))?;
+        let found = statement.query_row(values, |row| row.get(0)).optional()?;
+        Ok(found.map(AlertId).into_iter().collect())
+    }
+
+    /// The first of three seeks, merged as if higher classes had been due earlier; enough of them to
+    /// leave some out.
+    fn due(&self, tx: &Transaction<'_>, refused: usize) -> Result<Vec<AlertId>, Trouble> {
+        let mut found: Vec<(i64, i64)> = Vec::new();
+        let mut statement = tx.prepare_cached(sql!("claim_due"))?;
+        let most = match self.limit {
+            0 => 0,
+            limit => i64::try_from(limit + self.without.len() + refused).unwrap_or(i64::MAX),
+        };
+        for (class, head_start) in [
+            (Priority::Urgent, 2 * CLASS_HEAD_START),
+            (Priority::Normal, CLASS_HEAD_START),
+            (Priority::Low, Duration::ZERO),
+        ] {
+            let values = params![self.send_port, class.as_str(), time_text(self.now), most];
+            let mut rows = statement.query(values)?;
+            while let Some(row) = rows.next()? {
+                let head_start = i64::try_from(head_start.as_millis()).unwrap_or(i64::MAX);
+                found.push((
+                    due_millis(row.get_ref(1)?.as_str().ok()) - head_start,
+                    row.get(0)?,
+                ));
+            }
+        }
+        found.sort_unstable();
+        Ok(found.into_iter().map(|(_, id)| AlertId(id)).collect())
+    }
+
+    /// Those of them that could be taken.
+    fn take(
+        &self,
+        tx: &Transaction<'_>,
+        due: Vec<AlertId>,
+        refused: &mut Vec<RefusedClaim>,
+    ) -> Result<Vec<AlertId>, Trouble> {
+        let now = time_text(self.now);
+        let (token, owner) = (uuid_text(self.token.0), uuid_text(self.instance.0));
+        let mut statement = tx.prepare_cached(sql!("claim_take"))?;
+        let mut taken = Vec::with_capacity(due.len());
+        for alert in due {
+            let why = match statement.execute(params![alert.0, now, token, owner]) {
+                Ok(0) => "a trigger leaves its row as it was".to_owned(),
+                Ok(_) => {
+                    taken.push(alert);
+                    continue;
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    let trouble = Trouble::from(error);
+                    if !trouble.may_be_of_one_row() {
+                        return Err(trouble);
+                    }
+                    if tx.is_autocommit() {
+                        refused.push(RefusedClaim { alert, why });
+                        return Err(trouble);
+                    }
+                    why
+                }
+            };
+            // A trigger that fails behind the change, and rolls nothing back, refuses nothing.
+            match self.still_due(tx, alert)?.is_empty() {
+                true => taken.push(alert),
+                false => refused.push(RefusedClaim { alert, why }),
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// A month 13, which the CHECK lets pass, is claimed first, and fails when it is loaded.
+fn due_millis(text: Option<&str>) -> i64 {
+    text.and_then(|text| time_of(text).ok())
+        .map_or(0, |due| due.timestamp_millis())
+}

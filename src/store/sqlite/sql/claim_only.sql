@@ -1,0 +1,2 @@
+-- claim: one that was refused before, where it is still due.
+SELECT AlertId FROM AlertState WHERE AlertId = ?1 AND SendPort = ?2 AND DueAt <= ?3
