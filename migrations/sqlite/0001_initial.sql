@@ -171,6 +171,9 @@ CREATE TABLE AttemptReply (
     PRIMARY KEY (AttemptId, Ordinal)
 ) STRICT, WITHOUT ROWID;
 
+-- What was said of one recipient, among thousands of replies.
+CREATE INDEX IX_AttemptReply_Recipient ON AttemptReply (AttemptId, RecipientOrdinal);
+
 -- Why a server says such a thing, and what to do. The service fills it.
 CREATE TABLE ReplyExplanation (
     ExplanationKey TEXT PRIMARY KEY,

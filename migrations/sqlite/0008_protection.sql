@@ -26,5 +26,6 @@ JOIN AlertState s ON s.AlertId = r.AlertId
 LEFT JOIN ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
 LEFT JOIN Attempt t ON t.AttemptId = (SELECT max(x.AttemptId)
                                       FROM Attempt x
-                                      JOIN AttemptReply p ON p.AttemptId = x.AttemptId
+                                      -- CROSS keeps the order: the attempts of the alert first.
+                                      CROSS JOIN AttemptReply p ON p.AttemptId = x.AttemptId
                                       WHERE x.AlertId = r.AlertId AND p.RecipientOrdinal = r.Ordinal);

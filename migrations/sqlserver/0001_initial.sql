@@ -145,6 +145,9 @@ CREATE TABLE sendport.AttemptReply (
     CONSTRAINT FK_AttemptReply_Attempt FOREIGN KEY (AttemptId) REFERENCES sendport.Attempt (AttemptId) ON DELETE CASCADE
 );
 GO
+-- What was said of one recipient, among thousands of replies.
+CREATE INDEX IX_AttemptReply_Recipient ON sendport.AttemptReply (AttemptId, RecipientOrdinal);
+GO
 -- Why a server says such a thing, and what to do. The service fills it.
 CREATE TABLE sendport.ReplyExplanation (
     ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,

@@ -79,8 +79,9 @@ GO
 -- and functions of one SELECT do not either. A function of several statements does: it answers with rows
 -- of the caller alone, before anything of the caller's query is looked at.
 --
--- What such a function reads is a view, because on Babelfish it reads with the rights of the caller;
--- there TOP is the barrier. READCOMMITTED: a writer that looks in a serializable transaction keeps no lock
+-- What such a function reads is a view, because on Babelfish it reads with the rights of the caller. There a
+-- window over AlertId is the barrier: what a query says of AlertId alone finds the rows, and what it says of
+-- anything else is looked at on rows of the caller alone. READCOMMITTED: a writer that looks in a serializable transaction keeps no lock
 -- that the service would wait for.
 IF SERVERPROPERTY(N'Babelfish') IS NULL
 BEGIN
@@ -92,9 +93,11 @@ END
 ELSE
 BEGIN
     EXEC (N'CREATE VIEW sendport.OwnAlertStatus AS
-            SELECT TOP (2147483647) * FROM sendport.AlertStatus WHERE CreatedBy = SUSER_SNAME()');
+            SELECT TOP (100) PERCENT * FROM sendport.AlertStatus WHERE CreatedBy = SUSER_SNAME()
+            ORDER BY ROW_NUMBER() OVER (PARTITION BY AlertId ORDER BY AlertId)');
     EXEC (N'CREATE VIEW sendport.OwnDelivery AS
-            SELECT TOP (2147483647) * FROM sendport.Delivery WHERE CreatedBy = SUSER_SNAME()');
+            SELECT TOP (100) PERCENT * FROM sendport.Delivery WHERE CreatedBy = SUSER_SNAME()
+            ORDER BY ROW_NUMBER() OVER (PARTITION BY AlertId ORDER BY AlertId)');
     EXEC (N'GRANT SELECT ON sendport.OwnAlertStatus TO sendport_writer');
     EXEC (N'GRANT SELECT ON sendport.OwnDelivery TO sendport_writer');
 END;

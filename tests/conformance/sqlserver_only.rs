@@ -22,6 +22,7 @@ use crate::writers::{
     INSERT, Login, a_login_without_a_role_is_told_so, a_writer_attaches_to_its_own_alerts_only,
     a_writer_writes_and_reads_its_own_alerts_only, every_check_holds_for_a_history,
     members_of_fixed_roles_are_listed, no_query_of_a_writer_shows_a_byte_of_others,
+    one_alert_of_a_writer_costs_what_it_has_recipients,
 };
 
 /// The words of the suite stand on the trait object.
@@ -348,6 +349,7 @@ on_sqlserver! {
     the_service_needs_its_role_only;
     a_writer_attaches_to_its_own_alerts_only;
     no_query_of_a_writer_shows_a_byte_of_others;
+    one_alert_of_a_writer_costs_what_it_has_recipients;
     a_login_without_a_role_is_told_so;
     members_of_fixed_roles_are_listed;
     every_check_holds_for_a_history;

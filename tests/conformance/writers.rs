@@ -2,6 +2,7 @@
 //! without a role nothing, and it is told so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sendport::domain::AlertId;
 use sendport::store::sqlserver::SqlServerStore;
@@ -10,7 +11,7 @@ use sendport::store::{StoreAdmin, StoreDesk, StoreErrorKind};
 use crate::fixture::Fixture;
 use crate::schema;
 use crate::sqlserver::SqlServerFixture;
-use crate::tsql::{rows, run};
+use crate::tsql::{rows, run, timed};
 
 const PASSWORD: &str = "Writes-4711-alerts";
 
@@ -345,4 +346,58 @@ pub(crate) async fn every_check_holds_for_a_history(fixture: &SqlServerFixture) 
             run(&own, &write).await.expect(&write);
         }
     }
+}
+
+/// Alerts of `login`, each with so many recipients of whom a relay said something.
+async fn alert_of(fixture: &SqlServerFixture, login: &Login, recipients: usize) -> String {
+    let insert = INSERT.replace("VALUES", "OUTPUT inserted.AlertId VALUES");
+    let id = login.may(&insert).await.expect("its key");
+    let mut batch = format!(
+        "INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, Status, StatusAt) \
+         VALUES ({id}, 0, N'to', N'ops@contoso.com', N'failed', SYSUTCDATETIME()); \
+         INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, EndedAt) \
+         VALUES (NEWID(), {id}, 1, N'failed', SYSUTCDATETIME());"
+    );
+    let mut count = 1;
+    while count < recipients {
+        let more = count.min(recipients - count);
+        batch.push_str(&format!(
+            "INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, Status, StatusAt) \
+             SELECT AlertId, Ordinal + {count}, Kind, Address, Status, StatusAt FROM sendport.Recipient \
+             WHERE AlertId = {id} AND Ordinal < {more};"
+        ));
+        count += more;
+    }
+    batch.push_str(&format!(
+        "INSERT INTO sendport.AttemptReply (AttemptId, Ordinal, Command, RecipientOrdinal, ReplyCode, ReplyText) \
+         SELECT t.AttemptId, r.Ordinal, N'RCPT', r.Ordinal, 550, N'no' FROM sendport.Recipient r \
+         JOIN sendport.Attempt t ON t.AlertId = r.AlertId WHERE r.AlertId = {id};"
+    ));
+    let done = run(&fixture.connection_string(), &batch).await;
+    done.expect("recipients");
+    id
+}
+
+/// Clocks of one connection are compared: an alert costs what it has recipients, whatever else the writer
+/// has.
+pub(crate) async fn one_alert_of_a_writer_costs_what_it_has_recipients(fixture: &SqlServerFixture) {
+    fixture.fresh().await;
+    let writer = Login::with_role(fixture, "sendport_writer").await;
+    let (counts, mut queries) = ([10_000, 1_000, 3], Vec::new());
+    for recipients in counts {
+        let id = alert_of(fixture, &writer, recipients).await;
+        queries.push(format!("SELECT * FROM sendport.MyDeliveries({id}, NULL)"));
+    }
+    // The quickest of a few: what else the machine does shows in none of it.
+    let mut quickest = [Duration::MAX; 3];
+    let rounds: Vec<_> = [(); 4].iter().flat_map(|()| queries.clone()).collect();
+    let rounds = timed(&writer.connection_string, &rounds).await;
+    for (n, (took, rows)) in rounds.expect("its own").into_iter().enumerate() {
+        assert_eq!(rows, counts[n % 3]);
+        quickest[n % 3] = took.min(quickest[n % 3]);
+    }
+    let [large, tenth, small] = quickest;
+    assert!(large < tenth * 40, "ten times as many: {quickest:?}");
+    assert!(small * 4 < large, "three recipients: {quickest:?}");
+    drop_all(fixture, [writer]).await;
 }

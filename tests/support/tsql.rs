@@ -1,5 +1,7 @@
 //! A T-SQL client that is not the store's: what an application or a DBA would run.
 
+use std::time::{Duration, Instant};
+
 use tiberius::{Client, ColumnData, Config};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
@@ -89,6 +91,28 @@ pub(crate) async fn rows(connection_string: &str, batch: &str) -> Result<Vec<Vec
             .collect()
     };
     Ok(last.unwrap_or_default().iter().map(shown).collect())
+}
+
+/// Queries one after the other on one connection: how long each took, and how many rows came.
+#[allow(dead_code, reason = "not every binary measures")]
+pub(crate) async fn timed(
+    connection_string: &str,
+    queries: &[String],
+) -> Result<Vec<(Duration, usize)>, String> {
+    let mut client = connect(connection_string).await?;
+    let mut timed = Vec::new();
+    for query in queries {
+        let begun = Instant::now();
+        let results = client.simple_query(query).await;
+        let results = results.map_err(|e| e.to_string())?.into_results().await;
+        let count = results
+            .map_err(|e| e.to_string())?
+            .iter()
+            .map(Vec::len)
+            .sum();
+        timed.push((begun.elapsed(), count));
+    }
+    Ok(timed)
 }
 
 fn text(value: &ColumnData<'_>) -> Option<String> {

@@ -31,6 +31,8 @@ const BY_OWNER: &str = "INDEX IX_AlertState_LeaseOwner (LeaseOwner=?)";
 
 const BY_ALERT: &str = "INDEX IX_Attempt_AlertId (AlertId=?)";
 
+const BY_RECIPIENT: &str = "INDEX IX_AttemptReply_Recipient (AttemptId=? AND RecipientOrdinal=?)";
+
 const BY_ENDED: &str = "INDEX IX_AlertState_Ended (SendPort=? AND FinalAt>?)";
 
 /// All of it, but it holds only what is not final.
@@ -58,7 +60,7 @@ const PLANS: &[Plan] = &[
     plan!("finish_waiting" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
     plan!("finish_alert" seeks [BY_KEY], scans []),
     plan!("alerts_one" seeks [BY_KEY], scans []),
-    plan!("deliveries_one" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
+    plan!("deliveries_one" seeks ["PRIMARY KEY (AlertId=?)", BY_RECIPIENT], scans []),
     plan!("release_held_one" seeks [BY_KEY], scans []),
     plan!("release_held_all" seeks [LIVE_ONLY], scans ["AlertState"]),
     plan!("adopt_hold" seeks [LIVE_ONLY], scans ["AlertState"]),
