@@ -41,15 +41,27 @@ pub(super) fn refuse_by_extensions(
         return None;
     }
     if !extensions.smtp_utf8 && message.is_international() {
-        let what = "an address in From or Reply-To is not ASCII, and the relay does not offer \
-                    SMTPUTF8";
-        return Some(refusal(553, (5, 6, 7), what));
+        return refuse_international(envelope);
     }
     if !extensions.eight_bit_mime {
         let what = "the message has octets above 127, and the relay does not offer 8BITMIME";
         return Some(refusal(554, (5, 6, 3), what));
     }
     None
+}
+
+/// Recipients whose own addresses need SMTPUTF8 get a message that names them: each is refused for
+/// its own address ([`refuse_recipient`]). Any other message needs it for From or Reply-To.
+fn refuse_international(envelope: &Envelope) -> Option<Reply> {
+    let of_recipients = envelope
+        .forward_paths
+        .iter()
+        .all(|path| !path.address.is_ascii());
+    if of_recipients {
+        return None;
+    }
+    let what = "an address in From or Reply-To is not ASCII, and the relay does not offer SMTPUTF8";
+    Some(refusal(553, (5, 6, 7), what))
 }
 
 /// Says why a recipient cannot be put on the wire.

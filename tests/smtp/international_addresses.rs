@@ -95,6 +95,26 @@ async fn what_cannot_go_without_it_is_refused_before_mail() {
     }
 }
 
+/// In To or Cc such an address makes the message international, too.
+#[tokio::test]
+async fn a_recipient_whom_the_message_names_is_refused_for_its_own_address() {
+    let script = then(hello(&["8BITMIME"]), [Expect("QUIT"), send("221 bye")]);
+    let peer = Peer::start(vec![script]).await;
+    let relay = relay(peer.address, "tls = \"none\"");
+    let envelope = envelope(&["jürgen@example.test", "中文@example.test"]);
+    let report = relay
+        .submit(&envelope, &international_message(), &Open)
+        .await;
+    for ordinal in [0, 1] {
+        let said = said_to(&report, ordinal);
+        let expected = "553 5.6.7 the address is not ASCII, and the relay does not offer SMTPUTF8";
+        assert_eq!(said, expected);
+    }
+    assert!(report.wants_smtp_utf8());
+    relay.close().await;
+    peer.finish().await;
+}
+
 async fn postfix(smtputf8: &str) -> Postfix {
     Postfix::start(PostfixOptions {
         main_cf: vec![("smtputf8_enable".to_owned(), smtputf8.to_owned())],
