@@ -95,8 +95,7 @@ impl Session {
             Ok(session) => return Ok(session),
             Err(unopened) => unopened,
         };
-        let needs_ehlo = settings.config.tls == TlsMode::Starttls || settings.credentials.is_some();
-        if !unopened.dropped_ehlo || needs_ehlo {
+        if !unopened.dropped_ehlo || needs_ehlo(settings) {
             return Err(unopened.why);
         }
         tracing::debug!(
@@ -193,27 +192,39 @@ impl Session {
             (None, None) => "[127.0.0.1]".to_owned(),
         };
         let wait = Wait::new(settings.config.timeout.command, "timeout.command");
-        let mut understood = None;
-        if hello == Hello::Ehlo {
-            let answer = self.exchange(&format!("EHLO {name}"), wait).await;
-            let reply = answer.map_err(Unopened::on_ehlo)?;
-            understood = Some(reply).filter(|reply| !matches!(reply.code, 500 | 502 | 504));
-        }
-        let reply = match understood {
-            Some(reply) => reply,
-            None => {
-                let helo = format!("HELO {name}");
-                let mut reply = self.ask(Command::Ehlo, &helo, wait).await?;
-                reply.lines.truncate(1);
-                reply
+        let mut refused = None;
+        let reply = match hello {
+            Hello::Helo => self.helo(&name, wait).await?,
+            Hello::Ehlo => {
+                let answer = self.exchange(&format!("EHLO {name}"), wait).await;
+                let reply = answer.map_err(Unopened::on_ehlo)?;
+                match helo_may_do(settings, reply.code) {
+                    false => reply,
+                    true => {
+                        refused = Some(reply);
+                        self.helo(&name, wait).await?
+                    }
+                }
             }
         };
-        let reply = accept(reply, Command::Ehlo)?;
+        // Where it takes neither, what it said to EHLO says more.
+        let reply = match (reply.code, refused) {
+            (400.., Some(refused)) => accept(refused, Command::Ehlo)?,
+            _ => accept(reply, Command::Ehlo)?,
+        };
         self.extensions = Extensions::parse(&reply, &settings.config.ignore_extensions);
         self.facts.offers_dsn = self.extensions.dsn;
         self.facts.offers_smtp_utf8 = self.extensions.smtp_utf8;
         self.facts.limits = self.extensions.limits;
         Ok(())
+    }
+
+    /// What HELO is answered with; its lines name no extensions.
+    async fn helo(&mut self, name: &str, wait: Wait) -> Result<ServerReply, NotReady> {
+        let helo = format!("HELO {name}");
+        let mut reply = self.ask(Command::Ehlo, &helo, wait).await?;
+        reply.lines.truncate(1);
+        Ok(reply)
     }
 
     /// STARTTLS as `tls` asks for it, and EHLO again (RFC 3207 section 4.2).
@@ -319,6 +330,21 @@ impl Session {
         if let Err(reason) = goodbye.await {
             tracing::trace!(%reason, "the server did not answer QUIT");
         }
+    }
+}
+
+/// Something is needed that only EHLO offers.
+fn needs_ehlo(settings: &Settings) -> bool {
+    settings.config.tls == TlsMode::Starttls || settings.credentials.is_some()
+}
+
+/// A server that refuses EHLO so may take HELO (RFC 5321 sections 3.2 and 4.1.4). Some say 501 or
+/// 550 where they mean that they do not know it.
+fn helo_may_do(settings: &Settings, code: u16) -> bool {
+    match code {
+        500 | 502 | 504 => true,
+        501..600 => !needs_ehlo(settings),
+        _ => false,
     }
 }
 

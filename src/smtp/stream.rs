@@ -172,6 +172,16 @@ impl From<io::Error> for NoReply {
     }
 }
 
+impl From<NotAReply> for NoReply {
+    fn from(what: NotAReply) -> Self {
+        match what {
+            NotAReply::NotSmtp(_) => Self::NotSmtp(what),
+            // The replies before it stand.
+            NotAReply::Endless => Self::Broke(io::Error::other(what)),
+        }
+    }
+}
+
 /// A connection with its buffers. Dropping it closes it.
 pub(super) struct Stream {
     wire: Wire,
@@ -339,7 +349,7 @@ impl Stream {
 
     async fn receive(&mut self) -> Result<ServerReply, NoReply> {
         loop {
-            if let Some(reply) = self.take_reply().map_err(NoReply::NotSmtp)? {
+            if let Some(reply) = self.take_reply()? {
                 return Ok(reply);
             }
             // A whole answer is acknowledged by the next command.

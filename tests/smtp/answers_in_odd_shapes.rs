@@ -3,7 +3,9 @@
 use sendport::domain::SubmissionEnd;
 
 use crate::support::client::{relay, said_to, submit};
-use crate::support::scripted_peer::{Content, Expect, Peer, Step, send};
+use crate::support::scripted_peer::{
+    ClientGoes, Content, Expect, Mute, Peer, Step, hello, send, then,
+};
 
 #[tokio::test]
 async fn every_reply_keeps_its_code_and_text() {
@@ -40,4 +42,61 @@ async fn every_reply_keeps_its_code_and_text() {
     let last = report.replies.last().expect("the dot's");
     assert_eq!(last.reply.to_string(), "250 2.6.0 queued as 7");
     peer.finish().await;
+}
+
+/// Nobody who was answered loses the answer to a reply that is too long.
+#[tokio::test]
+async fn a_long_reply_says_what_a_short_one_does() {
+    let long =
+        |code: u16| send(&(format!("{code}-word\r\n").repeat(9_000) + &format!("{code} end")));
+    let script = then(
+        hello(&["PIPELINING"]),
+        [
+            Expect("MAIL"),
+            Expect("RCPT"),
+            Expect("RCPT"),
+            Expect("RCPT"),
+            send("250 ok\r\n550 5.1.1 unknown"),
+            long(550),
+            send("250 ok"),
+            Expect("DATA"),
+            send("354 go"),
+            Content,
+            long(250),
+        ],
+    );
+    let peer = Peer::start(vec![script]).await;
+    let recipients = ["a@example.test", "b@example.test", "c@example.test"];
+    let report = submit(&relay(peer.address, "tls = \"none\""), &recipients).await;
+    assert!(report.is_accepted(), "{:?}", report.end);
+    assert_eq!(said_to(&report, 0), "550 5.1.1 unknown");
+    assert!(said_to(&report, 1).starts_with("550 word word"));
+    assert_eq!(said_to(&report, 2), "250 ok");
+    peer.finish().await;
+}
+
+/// The connection is half-closed: the server hears what it does not answer any more.
+#[tokio::test]
+async fn who_was_answered_before_the_server_fell_silent_keeps_the_answer() {
+    for extensions in [&["PIPELINING"][..], &[]] {
+        let mut script = hello(extensions);
+        script.extend([Expect("MAIL")]);
+        let answers = [send("250 ok"), send("550 5.1.1 unknown"), Mute];
+        match extensions.is_empty() {
+            true => script.extend([
+                send("250 ok"),
+                Expect("RCPT"),
+                send("550 5.1.1 unknown"),
+                Mute,
+            ]),
+            false => script.extend(then(vec![Expect("RCPT"), Expect("RCPT")], answers)),
+        }
+        let peer = Peer::start(vec![then(script, [ClientGoes])]).await;
+        let recipients = ["a@example.test", "b@example.test"];
+        let report = submit(&relay(peer.address, "tls = \"none\""), &recipients).await;
+        assert_eq!(report.end, SubmissionEnd::Broken, "{report:?}");
+        assert_eq!(said_to(&report, 0), "550 5.1.1 unknown");
+        assert_eq!(said_to(&report, 1), "nothing");
+        peer.finish().await;
+    }
 }

@@ -21,7 +21,12 @@ fn helo() -> [Step; 2] {
 
 #[tokio::test]
 async fn refused_it_is_greeted_on_the_same_connection() {
-    for refusal in ["500 what?", "502 5.5.1 not implemented"] {
+    for refusal in [
+        "500 what?",
+        "501 5.5.4 syntax error",
+        "502 5.5.1 not implemented",
+        "550 EHLO refused",
+    ] {
         let script = then(then(greeting(), [send(refusal)]), helo());
         let peer = Peer::start(vec![then(script, good_transaction())]).await;
         let relay = relay(peer.address, "tls = \"none\"");
@@ -50,4 +55,20 @@ async fn but_not_where_tls_is_required() {
     assert_eq!(reply.command, Command::Ehlo);
     assert_ne!(fault, Some(Fault::Configuration), "{reply}");
     peer.finish().await;
+}
+
+#[tokio::test]
+async fn who_takes_neither_is_reported_by_what_it_said_to_ehlo() {
+    for tls in ["none", "starttls"] {
+        let mut script = then(greeting(), [send("501 5.5.4 no such name as yours")]);
+        if tls == "none" {
+            script.extend([Expect("HELO"), send("503 bad sequence")]);
+        }
+        let peer = Peer::start(vec![script]).await;
+        let relay = relay(peer.address, &format!("tls = \"{tls}\""));
+        let report = submit(&relay, &["a@example.test"]).await;
+        let (reply, _) = not_begun(&report);
+        assert_eq!(reply.to_string(), "501 5.5.4 no such name as yours");
+        peer.finish().await;
+    }
 }

@@ -32,13 +32,15 @@ pub(crate) enum Step {
     ClientGoes,
     /// Wait until the test is here, too.
     Meet(Arc<Barrier>),
+    /// Say nothing more, and go on listening.
+    Mute,
 }
 
 pub(crate) fn send(text: &str) -> Step {
     Step::Send(format!("{text}\r\n").into_bytes())
 }
 
-pub(crate) use Step::{Alone, Chunk, ClientGoes, Content, Expect, Something, Tls};
+pub(crate) use Step::{Alone, Chunk, ClientGoes, Content, Expect, Mute, Something, Tls};
 
 /// Greeting and EHLO with these extensions.
 pub(crate) fn hello(extensions: &[&str]) -> Vec<Step> {
@@ -159,6 +161,11 @@ impl Connection {
                 Step::Meet(test) => {
                     test.wait().await;
                 }
+                Mute => self
+                    .wire()
+                    .shutdown()
+                    .await
+                    .expect("the end of what is said"),
                 ClientGoes => {
                     let line = self.line().await;
                     assert_eq!(line, None, "the client was to go");
