@@ -2,9 +2,9 @@
 //!
 //! A list is separated by `;` (as Database Mail and Outlook have it) or `,`. Comments are
 //! dropped. Groups are refused. What is accepted here is what RFC 5321 section 4.1.2 lets us
-//! put into `RCPT TO` (with the UTF-8 of RFC 6531 section 3.3), a little more lenient in two
+//! put into `RCPT TO` (with the UTF-8 of RFC 6531 section 3.3), a little more lenient in three
 //! places, because relays decide about theirs: dots may stand anywhere in a local part
-//! (`a..b@x`), and labels of a domain may hold `_`.
+//! (`a..b@x`), which may have more than 64 octets, and labels of a domain may hold `_`.
 //!
 //! What comes out has a domain in ASCII, its internationalised labels as A-labels, and a local
 //! part in Unicode's form NFC (RFC 6532 section 3.1): two spellings of one mailbox are equal.
@@ -19,6 +19,13 @@ use super::domain_name::{domain_to_ascii, is_invisible};
 
 use super::biztalk::holds_macro;
 use super::recipient::MOST_RECIPIENTS;
+
+/// Stands for an address that a header section may not hold, behind a name that says it (RFC 6858
+/// section 2.1). Nobody has it (RFC 2606 section 2).
+pub const STAND_IN_ADDRESS: &str = "invalid@internationalized-address.invalid";
+
+/// Octets of an address; the columns that hold one have as many characters.
+const LONGEST: usize = 320;
 
 /// An address with the name that stands before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -109,8 +116,23 @@ pub type AddressList = Vec<Result<Mailbox, AddressError>>;
 /// Reads a list separated by `;` or `,`. Empty entries are passed over, and what comes after one
 /// more than [`MOST_RECIPIENTS`].
 pub fn parse_address_list(list: &str) -> AddressList {
-    split_entries(list).into_iter().map(parse_mailbox).collect()
+    let entries = split_entries(list);
+    let mut read: AddressList = entries.iter().copied().map(parse_mailbox).collect();
+    let mut before_named = false;
+    for (entry, written) in read.iter_mut().zip(entries).rev() {
+        match entry {
+            Err(error) if before_named && error.problem == NO_AT => error.problem = PART_OF_A_NAME,
+            _ => before_named = written.contains('<'),
+        }
+    }
+    read
 }
+
+const NO_AT: &str = "there is no '@'";
+
+/// `Last, First <a@b>` is two entries.
+const PART_OF_A_NAME: &str =
+    "there is no '@'; a name that holds ',' or ';' needs quotation marks: \"Last, First\" <a@b>";
 
 /// Reads one mailbox: `a@b`, `Name <a@b>` or `"Last, First" <a@b>`.
 ///
@@ -130,6 +152,7 @@ fn shown(written: &str) -> String {
 }
 
 fn read_mailbox(text: &str) -> Result<Mailbox, &'static str> {
+    let text = text.trim();
     if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err("it contains a control character");
     }
@@ -143,9 +166,7 @@ fn read_mailbox(text: &str) -> Result<Mailbox, &'static str> {
         (None, None) => ("", bare),
         _ => return Err("'<' and '>' do not match"),
     };
-    if address.to_ascii_lowercase().starts_with("mailto:") {
-        return Err("write the address alone, without 'mailto:'");
-    }
+    refuse_scheme(address)?;
     if is_group(bare) {
         return Err("groups are not supported, write the members");
     }
@@ -156,6 +177,19 @@ fn read_mailbox(text: &str) -> Result<Mailbox, &'static str> {
         address: checked_address(address).map_err(|problem| guessed(address, problem))?,
         display_name: Some(unquote(name)).filter(|name| !name.is_empty()),
     })
+}
+
+/// `mailto:` as in links, `SMTP:` as in `proxyAddresses` of Active Directory.
+fn refuse_scheme(address: &str) -> Result<(), &'static str> {
+    let starts_with = |scheme: &str| {
+        let start = address.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    match () {
+        () if starts_with("mailto:") => Err("write the address alone, without 'mailto:'"),
+        () if starts_with("smtp:") => Err("write the address alone, without 'SMTP:'"),
+        () => Ok(()),
+    }
 }
 
 const ROUTE: &str = "source routes are not supported, write the last address alone";
@@ -187,14 +221,15 @@ fn is_group(bare: &str) -> bool {
 }
 
 /// `local-part@domain` as the mail system writes it. White space and comments may stand around
-/// the `@` (CFWS of RFC 5322 section 3.4.1); SMTP knows none. Limits: RFC 5321 section 4.5.3.1.
+/// the `@` (CFWS of RFC 5322 section 3.4.1); SMTP knows none. How long a local part may be is the
+/// relay's to say: RFC 5321 section 4.5.3.1 asks for no limit where none is needed.
 fn checked_address(address: &str) -> Result<String, &'static str> {
     if holds_macro(address) {
         return Err(
             "a macro of BizTalk stands in it that was not replaced; recipients may hold %DestinationParty%, where the send port has biztalk_macros = true and Payload has a member DestinationParty",
         );
     }
-    let (local, domain) = address.rsplit_once('@').ok_or("there is no '@'")?;
+    let (local, domain) = address.rsplit_once('@').ok_or(NO_AT)?;
     let (local, domain) = (local.trim_end(), domain.trim_start());
     if local.is_empty() {
         return Err("there is nothing before the '@'");
@@ -206,13 +241,10 @@ fn checked_address(address: &str) -> Result<String, &'static str> {
         true => Cow::Borrowed(local),
         false => Cow::Owned(local.nfc().collect()),
     };
-    if local.len() > 64 {
-        return Err("the part before the '@' is longer than 64 octets");
-    }
     check_local_part(&local)?;
     let domain = domain_to_ascii(domain)?;
-    if local.len() + 1 + domain.len() > 254 {
-        return Err("it is longer than 254 octets");
+    if local.len() + 1 + domain.len() > LONGEST {
+        return Err("it is longer than 320 octets");
     }
     Ok(format!("{local}@{domain}"))
 }

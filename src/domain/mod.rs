@@ -24,7 +24,9 @@ mod sign_in;
 mod template;
 mod throttle;
 
-pub use address::{AddressError, AddressList, Mailbox, parse_address_list, parse_mailbox};
+pub use address::{
+    AddressError, AddressList, Mailbox, STAND_IN_ADDRESS, parse_address_list, parse_mailbox,
+};
 pub use alert::{
     Alert, AlertId, AlertOrigin, AlertStatus, BodyFormat, Importance, Lease, LeaseToken, Priority,
     PublicId, Sensitivity,
