@@ -1,4 +1,5 @@
-//! A readable text for a mail that was written in HTML only.
+//! A readable text for a mail that was written in HTML only: for people, so without the marks of a
+//! markup language. Where a link leads stands at the end.
 //!
 //! html2text lays the text out. What it gets is not the HTML as it was written but a plain
 //! copy of it, [`canonical`]: few elements, properly nested, never deep. The work of an HTML
@@ -22,30 +23,20 @@ const LONG: usize = 64 * 1024;
 const UNREAD: &[&str] = &["style", "script", "title", "template", "noscript", "svg"];
 /// Elements that carry layout. All others are passed over, their text stays.
 const KEPT: &[&str] = &[
-    "a",
-    "b",
     "blockquote",
-    "code",
     "div",
-    "em",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "i",
     "li",
     "ol",
     "p",
     "pre",
-    "strong",
     "table",
     "td",
     "th",
     "tr",
     "ul",
 ];
+/// A link that shows where it leads says so again at the end if it is longer: it may be wrapped.
+const SHOWN_WHOLE: usize = 60;
 
 /// Text with links as footnotes and tables in columns; style and script are left out.
 pub(super) fn html_to_text(html: &str) -> String {
@@ -53,10 +44,14 @@ pub(super) fn html_to_text(html: &str) -> String {
     static ONE_LONG: Mutex<()> = Mutex::new(());
     let alone = (cut > LONG).then(|| ONE_LONG.lock().unwrap_or_else(PoisonError::into_inner));
     let copy = canonical(&html[..cut]);
-    let text = laid_out(&copy).unwrap_or_else(|| without_tags(&copy));
+    let text = laid_out(&copy.out).unwrap_or_else(|| without_tags(&copy.out));
     drop(alone);
     let lines: Vec<_> = text.lines().map(str::trim_end).collect();
-    let text = lines.join("\n").trim_matches('\n').to_owned() + "\n";
+    let mut text = lines.join("\n").trim_matches('\n').to_owned() + "\n";
+    for (target, number) in copy.targets.iter().zip(1..) {
+        let space = if number == 1 { "\n" } else { "" };
+        text += &format!("{space}[{number}] {target}\n");
+    }
     if cut < html.len() {
         return text + "\n[The rest is in the HTML version of this message.]\n";
     }
@@ -68,8 +63,6 @@ fn laid_out(html: &str) -> Option<String> {
     std::panic::catch_unwind(|| {
         html2text::config::plain()
             .no_table_borders()
-            .link_footnotes(true)
-            .no_link_wrapping()
             .min_wrap_width(20)
             .allow_width_overflow()
             .string_from_read(html.as_bytes(), WIDTH)
@@ -89,7 +82,7 @@ fn without_tags(html: &str) -> String {
 
 /// The same text in few, properly nested elements. It need not read broken HTML as a browser
 /// does; whatever it makes of it is well-formed.
-fn canonical(html: &str) -> String {
+fn canonical(html: &str) -> Copy {
     let mut copy = Copy::default();
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -112,8 +105,9 @@ fn canonical(html: &str) -> String {
         }
     }
     copy.out.push_str(&rest.replace('>', "&gt;"));
+    copy.end_link();
     copy.close_down_to(0);
-    copy.out
+    copy
 }
 
 pub(super) fn after<'a>(text: &'a str, end: &str) -> &'a str {
@@ -174,6 +168,36 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     )
 }
 
+/// Where a link leads, for a line of text; `None` where a reader of text cannot go there.
+fn target(href: &str) -> Option<String> {
+    let mut target = href.trim().to_owned();
+    for (reference, c) in [
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&amp;", "&"),
+    ] {
+        target = target.replace(reference, c);
+    }
+    target.retain(|c| !c.is_control());
+    let (scheme, _) = target.split_once(':')?;
+    let is_scheme = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+    let inner = ["javascript", "data", "cid"];
+    let leads = scheme.bytes().all(is_scheme)
+        && !inner.iter().any(|inner| scheme.eq_ignore_ascii_case(inner));
+    leads.then(|| target.replace(' ', "%20"))
+}
+
+/// One that is open.
+struct Link {
+    target: String,
+    /// Where its text begins.
+    begin: usize,
+    /// So many elements are open around it.
+    depth: usize,
+}
+
 /// A copy in the making, and the elements that are open in it.
 #[derive(Default)]
 struct Copy {
@@ -181,37 +205,41 @@ struct Copy {
     open: Vec<&'static str>,
     /// How many there were.
     elements: usize,
+    link: Option<Link>,
+    /// Where the numbered links lead.
+    targets: Vec<String>,
 }
 
 impl Copy {
     fn tag(&mut self, tag: &str, name: &str) {
         match name {
             "br" | "hr" => self.out.push_str("<br>"),
+            "a" => self.link(tag),
             "img" => {
                 let alt = attribute(tag, "alt").unwrap_or_default();
                 self.out.push_str(&alt);
             }
             _ => {
+                let is_heading = matches!(name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6");
+                let name = if is_heading { "p" } else { name };
                 let Some(kept) = KEPT.iter().copied().find(|kept| *kept == name) else {
                     return;
                 };
                 if tag.starts_with('/') {
                     self.close(kept);
                 } else {
-                    self.begin(kept, tag);
+                    self.begin(kept);
                 }
             }
         }
     }
 
-    fn begin(&mut self, name: &'static str, tag: &str) {
+    fn begin(&mut self, name: &'static str) {
         // End tags that HTML lets people leave out (HTML section 13.1.2.4).
         let ended: &[&str] = match name {
             "tr" => &["p", "td", "th", "tr"],
             "td" | "th" => &["p", "td", "th"],
             "li" => &["p", "li"],
-            "a" => &["a"],
-            "b" | "i" | "em" | "strong" | "code" => &[],
             _ => &["p"],
         };
         while self.open.last().is_some_and(|open| ended.contains(open)) {
@@ -225,10 +253,7 @@ impl Copy {
             self.out.push(' ');
             return;
         }
-        match attribute(tag, "href").filter(|_| name == "a") {
-            Some(href) => self.out.push_str(&format!("<a href=\"{href}\">")),
-            None => self.out.push_str(&format!("<{name}>")),
-        }
+        self.out.push_str(&format!("<{name}>"));
         self.open.push(name);
     }
 
@@ -242,9 +267,43 @@ impl Copy {
     }
 
     fn close_down_to(&mut self, depth: usize) {
+        if self.link.as_ref().is_some_and(|link| link.depth > depth) {
+            self.end_link();
+        }
         for name in self.open.drain(depth..).rev() {
             self.out.push_str(&format!("</{name}>"));
         }
+    }
+
+    /// Links do not nest.
+    fn link(&mut self, tag: &str) {
+        self.end_link();
+        let target = attribute(tag, "href").and_then(|href| target(&href));
+        self.link = target.filter(|_| !tag.starts_with('/')).map(|target| Link {
+            target,
+            begin: self.out.len(),
+            depth: self.open.len(),
+        });
+    }
+
+    /// A number behind the link's text, unless that says where it leads.
+    fn end_link(&mut self) {
+        let Some(Link { target, begin, .. }) = self.link.take() else {
+            return;
+        };
+        let shown = self.out[begin..].replace("&amp;", "&");
+        let whole = target.strip_prefix("mailto:").unwrap_or(&target);
+        if shown.trim() == whole && whole.len() <= SHOWN_WHOLE {
+            return;
+        }
+        self.targets.push(target);
+        let space = if shown.ends_with(char::is_whitespace) {
+            ""
+        } else {
+            " "
+        };
+        self.out
+            .push_str(&format!("{space}[{}]", self.targets.len()));
     }
 }
 
@@ -261,8 +320,45 @@ mod tests {
         );
         assert_eq!(
             text,
-            "# Late\n\nSee [the order][1].\n\nItem    Qty\nBolt M8 400\n\n[1]: https://contoso.com/o?a=1&b=2\n"
+            "Late\n\nSee the order [1].\n\nItem    Qty\nBolt M8 400\n\n[1] https://contoso.com/o?a=1&b=2\n"
         );
+    }
+
+    #[test]
+    fn people_read_no_markup() {
+        let long = format!("https://x.example/{}", "way/".repeat(30));
+        for (html, text) in [
+            (
+                "<h1>Disk</h1><p>Only <b>4 %</b> of <i>C:</i> left</p>",
+                "Disk\n\nOnly 4 % of C: left\n",
+            ),
+            (
+                "<p><code>DBCC</code> on <strong><em>SQL07</em></strong></p>",
+                "DBCC on SQL07\n",
+            ),
+            (
+                "<a href='https://x.example/'>https://x.example/</a> <a href=mailto:a@x.example>a@x.example</a>",
+                "https://x.example/ a@x.example\n",
+            ),
+            (
+                "<a href='#top'>Top</a>, <a href='javascript:x()'>run</a>, <a name=here>here</a>",
+                "Top, run, here\n",
+            ),
+            (
+                &format!(
+                    "<table><tr><td>SQL07<td><a href='{long}'>graph</a><td><a href=tel:1>call</a></table>"
+                ),
+                &format!("SQL07 graph [1] call [2]\n\n[1] {long}\n[2] tel:1\n"),
+            ),
+            (
+                "<ul><li>one</li><li>two</li></ul><ol><li>x</ol>",
+                "* one\n* two\n1. x\n",
+            ),
+        ] {
+            assert_eq!(html_to_text(html), text, "{html}");
+        }
+        let shown = html_to_text(&format!("<a href={long}>{long}</a>"));
+        assert!(shown.ends_with(&format!("\n[1] {long}\n")), "{shown}");
     }
 
     #[test]
@@ -293,16 +389,16 @@ mod tests {
 
     #[test]
     fn sloppy_html_is_read_as_it_was_meant() {
+        let canonical = |html| canonical(html).out;
         assert_eq!(
             canonical("<P>a<p>b<UL><li>c<li>d</ul><td>x</td>a < b<x-y>&lt;</x-y>"),
             "<p>a</p><p>b</p><ul><li>c</li><li>d</li></ul><td>x</td>a &lt; b&lt;"
         );
         assert_eq!(
             canonical(
-                "<table><tr><td>a<td><b>c<tr><td>d</table></b><a href='x\"y' title=\"a>b\">e"
+                "<table><tr><td>a<td><b>c<tr><td>d</table></b><a href='x:\"y' title=\"a>b\">e"
             ),
-            "<table><tr><td>a</td><td><b>c<tr><td>d</td></tr></b></td></tr></table>\
-             <a href=\"x&quot;y\">e</a>"
+            "<table><tr><td>a</td><td>c</td></tr><tr><td>d</td></tr></table>e [1]"
         );
         assert_eq!(
             canonical("a<STYLE>x</stylex></Style>b<img src=x alt=\"c <d\">e<!-- <p> -->f<br/>"),
@@ -324,9 +420,9 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_html_is_converted(html in "(<|>|/|\"|'|=|<table>|<td>|<p>|</p>|<b>|</b>|<a href=|<li>|<!--|\\PC| ){0,80}") {
-            let copy = canonical(&html);
+            let copy = canonical(&html).out;
             let _ = html_to_text(&html);
-            proptest::prop_assert_eq!(canonical(&copy), copy);
+            proptest::prop_assert_eq!(canonical(&copy).out, copy);
         }
     }
 }

@@ -111,7 +111,7 @@ fn html_gets_a_text_before_it() {
         format!(
             "Content-Type: multipart/alternative;\r\n boundary=\"{boundary}\"\r\n\r\n\
              --{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             Content-Transfer-Encoding: 7bit\r\n\r\nCall [them][1].\r\n\r\n[1]: https://x.example/\r\n\
+             Content-Transfer-Encoding: 7bit\r\n\r\nCall them [1].\r\n\r\n[1] https://x.example/\r\n\
              --{boundary}\r\nContent-Type: text/html; charset=utf-8\r\n\
              Content-Transfer-Encoding: 7bit\r\n\r\n<p>Call <a href=\"https://x.example/\">them</a>.</p>\r\n\
              --{boundary}--\r\n"
