@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::header::{HeaderSection, LONGEST_WORD};
+use super::header::{HeaderSection, longest_word};
 use super::{MimeError, guard};
 use crate::domain::Mailbox;
 
@@ -231,11 +231,12 @@ fn add_one(headers: &mut HeaderSection, name: &str, value: &str) -> Result<(), M
     }
     // Structured: encoded-words cannot stand in addresses and identifiers (RFC 2047 section 5).
     let words: Vec<&str> = value.split_whitespace().collect();
-    let is_word = |w: &&str| w.len() <= LONGEST_WORD && w.bytes().all(|b| b.is_ascii_graphic());
+    let is_word =
+        |w: &&str| w.len() <= longest_word(name) && w.bytes().all(|b| b.is_ascii_graphic());
     if !words.iter().all(is_word) {
         return Err(bad_value(
             name,
-            "it has to be ASCII, without words longer than 800 characters",
+            "it has to be ASCII, without words that are too long for a line of 998 characters",
         ));
     }
     if !matches("List-*", name) && !words.iter().all(|word| is_message_id(word)) {

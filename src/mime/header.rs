@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use super::encoded_word::{ENCODED_LINE, encoded_words};
-use crate::domain::{Charset, Mailbox};
+use crate::domain::{Charset, Mailbox, STAND_IN_ADDRESS};
 
 /// RFC 5322 section 2.1.1: lines should not be longer.
 const LINE: usize = 78;
-/// Longest word that is folded around rather than encoded: with its name it stays below 998.
-pub(super) const LONGEST_WORD: usize = 800;
+/// RFC 5322 section 2.1.1: lines must not be longer.
+const LONGEST_LINE: usize = 998;
 
 /// After a longer name there is no room for an encoded-word on the same line.
 const LONG_NAME: usize = 40;
@@ -49,21 +49,21 @@ impl HeaderSection {
         self.unstructured(name, value, LINE - 2);
     }
 
-    /// Unstructured text that programs read: a long word stays one, so that it needs no
-    /// decoding.
+    /// Unstructured text that programs read: a word that fits on a line stays one, so that it needs
+    /// no decoding.
     pub(super) fn machine_text(&mut self, name: &str, value: &str) {
-        self.unstructured(name, value, LONGEST_WORD);
+        self.unstructured(name, value, longest_word(name));
     }
 
-    /// A structured value of ASCII words, each of at most [`LONGEST_WORD`]: folded, never
+    /// A structured value of ASCII words, each of at most [`longest_word`]: folded, never
     /// encoded.
     pub(super) fn words(&mut self, name: &str, value: &str) {
         self.push(name, &folded(name, value));
     }
 
     /// A list of mailboxes (RFC 5322 section 3.4); no header where it is empty. An address that
-    /// may not stand in it becomes the name of a group without members, as RFC 6857 section
-    /// 3.1.6 has it: everybody sees who else was written to.
+    /// may not stand in it becomes the name of one that nobody has, as RFC 6858 section 2.1 has it:
+    /// everybody sees who else was written to.
     pub(super) fn mailboxes<M: std::borrow::Borrow<Mailbox>>(&mut self, name: &str, list: &[M]) {
         let mut value = String::new();
         for (n, mailbox) in list.iter().enumerate() {
@@ -74,7 +74,8 @@ impl HeaderSection {
             if self.script.international || !mailbox.is_international() {
                 append_mailbox(&mut value, name, mailbox, first, self.script.charset);
             } else {
-                append_group(&mut value, name, mailbox, first, self.script.charset);
+                let mailbox = stand_in(mailbox);
+                append_mailbox(&mut value, name, &mailbox, first, self.script.charset);
             }
         }
         if !value.is_empty() {
@@ -106,12 +107,17 @@ impl HeaderSection {
     fn push(&mut self, name: &str, value: &str) {
         self.octets.push_str(name);
         self.octets.push(':');
-        if !value.starts_with("\r\n") {
+        if !value.is_empty() && !value.starts_with("\r\n") {
             self.octets.push(' ');
         }
         self.octets.push_str(value);
         self.octets.push_str("\r\n");
     }
+}
+
+/// Octets of a word that is folded around rather than encoded: it fits on a line behind the name.
+pub(super) fn longest_word(name: &str) -> usize {
+    LONGEST_LINE.saturating_sub(name.len() + 2)
 }
 
 /// Words of printable ASCII with single spaces between them, which no reader can take for
@@ -188,14 +194,18 @@ fn append_mailbox(
     let _ = write!(value, "<{address}>");
 }
 
-/// `group` (RFC 5322 section 3.4) without members, its name the mailbox.
-fn append_group(value: &mut String, name: &str, mailbox: &Mailbox, first: bool, charset: Charset) {
-    let display_name = mailbox.display_name.as_deref().unwrap_or_default();
-    let shown = format!("{display_name} {}", mailbox.address);
-    append_encoded(value, name, shown.trim(), first, charset);
-    // White space has to stand behind an encoded-word (RFC 2047 section 5, rule 3).
-    space(value, name, 3);
-    value.push_str(":;");
+/// What names a mailbox whose address is not ASCII. Mail programs show it; a group without members
+/// they do not all show.
+fn stand_in(mailbox: &Mailbox) -> Mailbox {
+    let (name, address) = (mailbox.display_name.as_deref(), &mailbox.address);
+    let shown = match name.map(str::trim).filter(|name| !name.is_empty()) {
+        Some(name) => format!("{name} <{address}>"),
+        None => address.clone(),
+    };
+    Mailbox {
+        display_name: Some(shown),
+        address: STAND_IN_ADDRESS.to_owned(),
+    }
 }
 
 fn append_encoded(value: &mut String, name: &str, phrase: &str, first: bool, charset: Charset) {

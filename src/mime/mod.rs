@@ -6,14 +6,14 @@
 //! lettre, which makes the MIME parts. The header section is ours, because lettre takes no
 //! address such as `a..b@x`, no second header of one name, and leaves long words unfolded.
 //!
-//! The guard comes first: a line break or another control character in a column that may
-//! stand in a header fails the alert. Nothing in any column can add a header, a recipient or
+//! The guard comes first: a line break or another control character inside of a column that
+//! stands in a header fails the alert. Nothing in any column can add a header, a recipient or
 //! a command. After the guard, all header text is encoded so that only printable ASCII is
 //! left, so the guard is not what safety hangs on alone.
 //!
 //! An address whose local part is not ASCII stands in the header section only where the message
-//! is made for a relay that offers SMTPUTF8 (RFC 6531); elsewhere a group without members names
-//! it. In From and Reply-To it cannot be replaced: such a message always needs SMTPUTF8. All else
+//! is made for a relay that offers SMTPUTF8 (RFC 6531); elsewhere it is the name of an address that
+//! nobody has. In From and Reply-To it cannot be replaced: such a message always needs SMTPUTF8. All else
 //! is ASCII in either form.
 
 mod alternative;
@@ -113,7 +113,10 @@ pub fn draft_message(
     headers.mailboxes("From", &[from]);
     headers.mailboxes("Reply-To", &reply_to);
     destination(&mut headers, &recipients);
-    headers.text("Subject", &rendered.subject);
+    match rendered.subject.trim().is_empty() {
+        true => headers.literal("Subject", ""),
+        false => headers.text("Subject", &rendered.subject),
+    }
     headers.literal("Message-ID", &message_id);
     about_the_alert(&mut headers, alert, from);
     extra::add(&mut headers, alert.headers.as_deref(), &settings.headers)?;

@@ -182,15 +182,7 @@ fn a_line_break_in_any_column_fails_the_alert_and_names_it() {
         ("FromAddress", |a, v| a.from_address = Some(v)),
         ("ReplyTo", |a, v| a.reply_to = Some(v)),
         ("Subject", |a, v| a.subject = Some(v)),
-        ("Language", |a, v| a.language = Some(v)),
         ("AlertName", |a, v| a.alert_name = Some(v)),
-        ("Severity", |a, v| a.severity = Some(v)),
-        ("Source", |a, v| a.source = Some(v)),
-        ("Reference", |a, v| a.reference = Some(v)),
-        ("Protection", |a, v| a.protection = Some(v)),
-        ("DedupKey", |a, v| a.dedup_key = Some(v)),
-        ("SendPort", |a, v| a.send_port = v),
-        ("CreatedBy", |a, v| a.created_by = v),
     ];
     for (column, set) in columns {
         for breaking in ["\r\n", "\r", "\n", "\0"] {
@@ -207,23 +199,118 @@ fn a_line_break_in_any_column_fails_the_alert_and_names_it() {
 }
 
 #[test]
-fn a_control_character_in_a_list_fails_only_its_entry() {
+fn white_space_around_a_value_costs_nothing() {
     let alert = Alert {
-        to_recipients: Some("a\u{1}@x.example; b@x.example".to_owned()),
-        ..fixture::alert()
-    };
-    assert_eq!(header(&text_of(&alert), "To"), Some("b@x.example"));
-}
-
-#[test]
-fn to_and_cc_hold_who_can_be_read_and_bcc_stands_nowhere() {
-    let alert = Alert {
-        to_recipients: Some("nobody; a..b@x.example; a@münchen.example".to_owned()),
-        cc_recipients: Some("a..b@X.example".to_owned()),
-        bcc_recipients: Some("Hidden Harry <hidden@x.example>".to_owned()),
+        to_recipients: Some("\r\n a@x.example; b@x.example\n".to_owned()),
+        cc_recipients: Some("c@x.example\t\r\n".to_owned()),
+        from_address: Some("alerts@contoso.com\n".to_owned()),
+        reply_to: Some("d@x.example\n".to_owned()),
+        subject: Some(" Late\r\n".to_owned()),
+        alert_name: Some("late\n".to_owned()),
+        language: Some("de\n".to_owned()),
+        headers: Some(r#"{"X-A": "x\n", "References": "<1@x>\r\n"}"#.to_owned()),
         ..fixture::alert()
     };
     let text = text_of(&alert);
+    for (name, value) in [
+        ("To", "a@x.example, b@x.example"),
+        ("Cc", "c@x.example"),
+        ("Reply-To", "d@x.example"),
+        ("Subject", "Late"),
+        ("X-Alert-Name", "late"),
+        ("Content-Language", "de"),
+        ("X-A", "x"),
+        ("References", "<1@x>"),
+    ] {
+        assert_eq!(header(&text, name), Some(value), "{name}");
+    }
+    let alert = Alert {
+        subject: Some("\n one\ntwo".to_owned()),
+        ..fixture::alert()
+    };
+    let error = built(&alert).expect_err("two lines").to_string();
+    assert!(error.contains("a line feed (LF) at character 6"), "{error}");
+}
+
+#[test]
+fn columns_that_are_in_no_header_may_hold_anything() {
+    let any = || Some("a\r\nBcc: v@x.example\0\u{1}".to_owned());
+    let alert = Alert {
+        severity: any(),
+        source: any(),
+        reference: any(),
+        dedup_key: any(),
+        language: any(),
+        protection: any(),
+        created_by: any().unwrap_or_default(),
+        ..fixture::alert()
+    };
+    assert_eq!(text_of(&alert), text_of(&fixture::alert()));
+}
+
+/// A subject that a template makes is refused or taken as one that stands in the column.
+#[test]
+fn a_subject_is_treated_alike_as_column_and_as_template() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (file, content) in [("t.txt.j2", "text"), ("t.subject.j2", "{{ s }}")] {
+        std::fs::write(folder.path().join(file), content).expect("write");
+    }
+    let templates = TemplateSet::load(folder.path()).expect("loads");
+    for (subject, value) in [
+        ("Late\r\n", Some("Late")),
+        ("\n\tLate ", Some("Late")),
+        ("a\nb", None),
+        ("a\u{1}", None),
+    ] {
+        let of_column = Alert {
+            subject: Some(subject.to_owned()),
+            ..fixture::alert()
+        };
+        let of_template = Alert {
+            template: Some("t".to_owned()),
+            subject: None,
+            payload: Some(serde_json::json!({ "s": subject }).to_string()),
+            ..fixture::alert()
+        };
+        for alert in [of_column, of_template] {
+            let rendered = templates.render(&alert).ok();
+            let message = rendered.and_then(|it| build_message(&it, &settings()).ok());
+            let text = message.map(|it| String::from_utf8(it.octets).expect("is ASCII"));
+            let found = text.as_deref().and_then(|text| header(text, "Subject"));
+            assert_eq!(found, value, "{subject:?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_without_a_subject_has_the_field() {
+    let alert = Alert {
+        subject: None,
+        ..fixture::alert()
+    };
+    assert!(text_of(&alert).contains("\r\nSubject:\r\n"));
+}
+
+#[test]
+fn a_word_that_fits_on_a_line_is_not_encoded() {
+    let longest = 998 - "X-Signature: ".len();
+    for (octets, is_whole) in [(850, true), (longest, true), (longest + 1, false)] {
+        let value = "x".repeat(octets);
+        let json = serde_json::json!({ "X-Signature": value }).to_string();
+        let text = text_of(&with_headers(&json));
+        assert_eq!(
+            text.contains(&format!("X-Signature: {value}\r\n")),
+            is_whole,
+            "{octets}"
+        );
+    }
+    let id = format!("<{}@x>", "x".repeat(900));
+    let text = text_of(&with_headers(
+        &serde_json::json!({ "References": id }).to_string(),
+    ));
+    assert_eq!(header(&text, "References"), Some(&*id));
+}
+
     assert_eq!(
         header(&text, "To"),
         Some("a..b@x.example, a@xn--mnchen-3ya.example")
@@ -242,6 +329,24 @@ fn to_and_cc_hold_who_can_be_read_and_bcc_stands_nowhere() {
         header(&text_of(&blind), "To"),
         Some("undisclosed-recipients:;")
     );
+#[test]
+fn a_control_character_in_a_list_fails_only_its_entry() {
+    let alert = Alert {
+        to_recipients: Some("a\u{1}@x.example; b@x.example".to_owned()),
+        ..fixture::alert()
+    };
+    assert_eq!(header(&text_of(&alert), "To"), Some("b@x.example"));
+}
+
+#[test]
+fn to_and_cc_hold_who_can_be_read_and_bcc_stands_nowhere() {
+    let alert = Alert {
+        to_recipients: Some("nobody; a..b@x.example; a@münchen.example".to_owned()),
+        cc_recipients: Some("a..b@X.example".to_owned()),
+        bcc_recipients: Some("Hidden Harry <hidden@x.example>".to_owned()),
+        ..fixture::alert()
+    };
+    let text = text_of(&alert);
     let nobody = Alert {
         bcc_recipients: Some(" ; ".to_owned()),
         ..blind

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::entity::field_name;
 use super::header_protection::Hide;
+use crate::domain::STAND_IN_ADDRESS;
 
 /// RFC 5322 section 2.1.1: lines should not be longer.
 const LINE: usize = 78;
@@ -46,8 +47,8 @@ fn in_utc(field: &str) -> Cow<'_, str> {
     }
 }
 
-/// The addresses of a list of mailboxes (RFC 5322 section 3.4). A group without members is all
-/// name, so nothing of it is left.
+/// The addresses of a list of mailboxes (RFC 5322 section 3.4). Of a group without members, and of
+/// [`STAND_IN_ADDRESS`], only the name says something, so nothing of it is left.
 fn without_names(field: &str) -> Cow<'_, str> {
     let Some((name, value)) = field.split_once(':') else {
         return Cow::Borrowed(field);
@@ -89,7 +90,7 @@ fn addr_spec(entry: &str) -> Option<&str> {
         Some(rest) => rest.rsplit_once('<')?.1,
         None => entry,
     };
-    let is_address = !address.is_empty() && !address.ends_with(';');
+    let is_address = !address.is_empty() && !address.ends_with(';') && address != STAND_IN_ADDRESS;
     is_address.then_some(address)
 }
 
@@ -111,7 +112,7 @@ mod tests {
             ),
             ("Cc: \"a,b\"@x, f@x\r\n", "Cc: \"a,b\"@x, f@x\r\n"),
             (
-                "To: =?utf-8?q?J=C3=B6_j=C3=B6=40x?= :;, g@x\r\n",
+                "To: =?utf-8?q?J=C3=B6_=3Cj=C3=B6=40x=3E?=\r\n <invalid@internationalized-address.invalid>, g@x\r\n",
                 "To: g@x\r\n",
             ),
             (
