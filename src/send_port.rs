@@ -87,6 +87,8 @@ pub struct SendPort {
     pub dsn_return: Option<DsnReturn>,
     /// Extra headers that an alert may bring.
     pub headers: HeaderPolicy,
+    /// Messages say that no person wrote them.
+    pub auto_submitted: bool,
     /// Of headers and plain text.
     pub charset: Charset,
     /// Of HTML.
@@ -132,6 +134,7 @@ impl SendPort {
                 .allow_headers
                 .as_deref()
                 .map_or_else(HeaderPolicy::default, header_policy),
+            auto_submitted: config.auto_submitted,
             charset: config.charset,
             html_charset: config.charset_html.unwrap_or(config.charset),
             delivery_window: delivery_window(config)?,

@@ -69,6 +69,9 @@ pub struct SendPortConfig {
     /// At most one digest in this time, of all instances together.
     #[serde(default = "notify_interval", with = "humantime_serde")]
     pub notify_interval: Duration,
+    /// The header Auto-Submitted, which some ticket systems drop a message for.
+    #[serde(default = "auto_submitted")]
+    pub auto_submitted: bool,
     /// BizTalk's macros in Subject and recipients are replaced.
     #[serde(default)]
     pub biztalk_macros: bool,
@@ -130,6 +133,10 @@ impl SendPortConfig {
 
 fn notify_interval() -> Duration {
     notify::DEFAULT_INTERVAL
+}
+
+fn auto_submitted() -> bool {
+    true
 }
 
 fn in_doubt() -> InDoubt {

@@ -11,7 +11,7 @@ use super::room::Place;
 use super::securing::{Certificates, measures, secured};
 use super::shelf::ShelfTurn;
 use super::{CertificateShelf, Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
-use crate::domain::{Alert, Attachment, AttachmentId, Envelope, Lease, Message};
+use crate::domain::{Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message};
 use crate::mime::{self, Displayed, MessageSettings};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{Hide, Protection};
@@ -291,6 +291,7 @@ pub(super) fn settings(
         from: port.decide_from(alert)?,
         message_id_domain: port.message_id_domain.clone(),
         headers: port.headers.clone(),
+        auto_submitted: port.auto_submitted || alert.origin == AlertOrigin::Digest,
         charset: port.charset,
         html_charset: port.html_charset,
         international: variant.international,

@@ -11,8 +11,11 @@ const MOST_HEADERS: usize = 100;
 /// Servers have limits of their own; Postfix's for one header is 100 KiB.
 const LONGEST_VALUE: usize = 16 * 1024;
 
+/// Of a send port.
+const AUTO_SUBMITTED: &str = "auto_submitted";
+
 /// Headers that sendport itself or a server on the way writes, with the column to use
-/// instead. No policy can allow them.
+/// instead, or the setting. No policy can allow them.
 const RESERVED: &[(&str, &str)] = &[
     ("From", "FromAddress"),
     ("Sender", "FromAddress"),
@@ -26,8 +29,8 @@ const RESERVED: &[(&str, &str)] = &[
     ("MIME-Version", ""),
     ("Content-Language", "Language"),
     ("Content-*", ""),
-    ("Auto-Submitted", ""),
-    ("X-Auto-Response-Suppress", ""),
+    ("Auto-Submitted", AUTO_SUBMITTED),
+    ("X-Auto-Response-Suppress", AUTO_SUBMITTED),
     ("Importance", "Importance"),
     ("Priority", "Importance"),
     ("X-Priority", "Importance"),
@@ -85,10 +88,13 @@ impl HeaderPolicy {
     /// Why not, and what to do.
     fn refusal(&self, name: &str) -> Option<String> {
         if let Some((_, column)) = RESERVED.iter().find(|(p, _)| matches(p, name)) {
-            return Some(if column.is_empty() {
-                "it is written by the mail system itself; leave it out".to_owned()
-            } else {
-                format!("use the column {column} instead")
+            return Some(match *column {
+                "" => "it is written by the mail system itself; leave it out".to_owned(),
+                AUTO_SUBMITTED => {
+                    "the send port's setting auto_submitted decides about it; leave it out"
+                        .to_owned()
+                }
+                column => format!("use the column {column} instead"),
             });
         }
         let any = |patterns: &[String]| patterns.iter().any(|p| matches(p, name));

@@ -56,6 +56,8 @@ pub struct MessageSettings {
     pub message_id_domain: String,
     /// Which headers the column Headers may add.
     pub headers: HeaderPolicy,
+    /// `Auto-Submitted` and `X-Auto-Response-Suppress`.
+    pub auto_submitted: bool,
     /// Of headers and of plain text; what it lacks is written in UTF-8.
     pub charset: Charset,
     /// Of HTML; what it lacks is written as character references.
@@ -118,6 +120,11 @@ pub fn draft_message(
         false => headers.text("Subject", &rendered.subject),
     }
     headers.literal("Message-ID", &message_id);
+    if settings.auto_submitted {
+        // RFC 3834 section 5; Exchange and Outlook obey the second one only.
+        headers.literal("Auto-Submitted", "auto-generated");
+        headers.literal("X-Auto-Response-Suppress", "All");
+    }
     about_the_alert(&mut headers, alert, from);
     extra::add(&mut headers, alert.headers.as_deref(), &settings.headers)?;
     // From here on the headers belong to the MIME entity: signing takes them along.
@@ -163,9 +170,6 @@ fn destination(headers: &mut HeaderSection, recipients: &[Recipient]) {
 
 /// What follows from the alert's columns, besides addresses and subject.
 fn about_the_alert(headers: &mut HeaderSection, alert: &Alert, from: &Mailbox) {
-    // RFC 3834 section 5; Exchange and Outlook obey the second one only.
-    headers.literal("Auto-Submitted", "auto-generated");
-    headers.literal("X-Auto-Response-Suppress", "All");
     // RFC 2156 sections 5.3.6 and 5.3.9; X-Priority for the clients that know only that.
     let importance = match alert.importance {
         Importance::High => Some(("high", "1", "urgent")),

@@ -17,6 +17,7 @@ fn settings() -> MessageSettings {
         message_id_domain: "mail.contoso.com".to_owned(),
         headers: HeaderPolicy::default(),
         charset: Charset::UTF_8,
+        auto_submitted: true,
         html_charset: Charset::UTF_8,
         international: false,
         displayed: Displayed::Nothing,
@@ -100,6 +101,22 @@ fn a_plain_alert_is_this_message() {
 }
 
 #[test]
+#[test]
+fn a_send_port_may_go_without_auto_submitted() {
+    let (alert, templates) = (fixture::alert(), TemplateSet::empty());
+    let rendered = templates.render(&alert).expect("renders");
+    let settings = MessageSettings {
+        auto_submitted: false,
+        ..settings()
+    };
+    let octets = build_message(&rendered, &settings)
+        .expect("is built")
+        .octets;
+    let text = String::from_utf8(octets).expect("is ASCII");
+    assert_eq!(header(&text, "Auto-Submitted"), None);
+    assert_eq!(header(&text, "X-Auto-Response-Suppress"), None);
+}
+
 fn html_gets_a_text_before_it() {
     let text = text_of(&html(
         "<p>Call <a href=\"https://x.example/\">them</a>.</p>",
@@ -447,6 +464,7 @@ fn extra_headers_are_added_as_the_policy_says() {
         (r#"{"bcc": "a@b"}"#, "header-not-allowed"),
         (r#"{"Subject": "a"}"#, "header-not-allowed"),
         (
+        (r#"{"Auto-Submitted": "no"}"#, "header-not-allowed"),
             r#"{"X-MS-Exchange-Organization-SCL": "-1"}"#,
             "header-not-allowed",
         ),
