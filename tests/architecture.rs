@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("replies", &["domain"]),
     ("retry", &["domain"]),
     ("smime", &["domain"]),
-    ("template", &["domain"]),
+    ("template", &["delivery_window", "domain"]),
     ("mime", &["domain", "template"]),
     ("delivery_window", &["domain"]),
     ("config", &["delivery_window", "domain", "retry", "smime"]),

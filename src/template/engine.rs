@@ -26,6 +26,7 @@ pub(super) fn new_environment() -> Environment<'static> {
         }
     });
     environment.set_path_join_callback(shared_file);
+    super::filters::add(&mut environment);
     // A NULL column is nothing to say, not the word "none".
     environment.set_formatter(|out, state, value| {
         if value.is_none() {

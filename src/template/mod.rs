@@ -28,6 +28,7 @@ mod context;
 mod engine;
 mod error;
 mod files;
+mod filters;
 mod render;
 mod sample;
 mod set;

@@ -1,0 +1,232 @@
+//! Filters beside minijinja's own: `truncate`, `dateformat` and `datetimeformat`.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands options over by value"
+)]
+
+use std::fmt::Write;
+
+use chrono::format::{Item, StrftimeItems};
+use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use minijinja::value::Kwargs;
+use minijinja::{Environment, Error, ErrorKind, Value};
+
+use crate::delivery_window::Zone;
+
+/// What `truncate` leaves of a text unless it is told otherwise.
+const LENGTH: usize = 255;
+/// So many characters more do no harm.
+const LEEWAY: usize = 5;
+
+pub(super) fn add(environment: &mut Environment<'_>) {
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("dateformat", dateformat);
+    environment.add_filter("datetimeformat", datetimeformat);
+}
+
+/// `{{ text | truncate(80) }}` as in Jinja: between words, with `...` at the end. `killwords=true`
+/// cuts anywhere; `end` and `leeway` are what else can be said.
+fn truncate(value: &Value, length: Option<usize>, options: Kwargs) -> Result<String, Error> {
+    let text = text(value)?;
+    let named: Option<usize> = options.get("length")?;
+    let length = length.or(named).unwrap_or(LENGTH);
+    let leeway: Option<usize> = options.get("leeway")?;
+    let end: Option<&str> = options.get("end")?;
+    let kill: Option<bool> = options.get("killwords")?;
+    options.assert_all_used()?;
+    let end = end.unwrap_or("...");
+    let most = length.saturating_add(leeway.unwrap_or(LEEWAY));
+    if text.chars().nth(most).is_none() {
+        return Ok(text);
+    }
+    let room = length.saturating_sub(end.chars().count());
+    let cut: String = text.chars().take(room).collect();
+    let kept = match kill {
+        Some(true) => &*cut,
+        _ => cut.rsplit_once(' ').map_or(&*cut, |(words, _)| words),
+    };
+    Ok(format!("{kept}{end}"))
+}
+
+/// `{{ due | dateformat("%d.%m.%Y") }}`
+fn dateformat(value: &Value, format: Option<&str>, options: Kwargs) -> Result<String, Error> {
+    date(value, format, "%Y-%m-%d", &options)
+}
+
+/// `{{ at | datetimeformat(tz="Europe/Berlin") }}`
+fn datetimeformat(value: &Value, format: Option<&str>, options: Kwargs) -> Result<String, Error> {
+    date(value, format, "%Y-%m-%d %H:%M", &options)
+}
+
+fn date(
+    value: &Value,
+    format: Option<&str>,
+    usual: &str,
+    options: &Kwargs,
+) -> Result<String, Error> {
+    let named: Option<&str> = options.get("format")?;
+    let zone: Option<&str> = options.get("tz")?;
+    options.assert_all_used()?;
+    let text = text(value)?;
+    if text.trim().is_empty() {
+        return Ok(text);
+    }
+    let moment = moment(text.trim()).ok_or_else(|| {
+        wrong(format!(
+            "'{text}' is no date; expected one such as 2026-02-27, 2026-02-27T09:05:07 or 2026-02-27T09:05:07+01:00"
+        ))
+    })?;
+    let moment = match zone {
+        Some(zone) => {
+            let zone: Zone = zone.parse().map_err(wrong)?;
+            moment.with_timezone(&zone.offset_at(moment.with_timezone(&Utc)))
+        }
+        None => moment,
+    };
+    written(moment, format.or(named).unwrap_or(usual))
+}
+
+/// By the directives of `strftime`. A directive that is none would make chrono panic.
+fn written(moment: DateTime<FixedOffset>, format: &str) -> Result<String, Error> {
+    let items: Vec<_> = StrftimeItems::new(format).collect();
+    if items.contains(&Item::Error) {
+        return Err(wrong(format!(
+            "'{format}' is no format of a date; expected one such as %d.%m.%Y %H:%M"
+        )));
+    }
+    let mut out = String::new();
+    let done = write!(out, "{}", moment.format_with_items(items.into_iter()));
+    done.map_err(|_| wrong(format!("'{format}' is no format of a date")))?;
+    Ok(out)
+}
+
+/// As `FOR JSON`, SQLite and RFC 3339 write it; in UTC where it does not say otherwise.
+fn moment(text: &str) -> Option<DateTime<FixedOffset>> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Some(moment);
+    }
+    let local = [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ]
+    .iter()
+    .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    let midnight = || {
+        NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .ok()?
+            .and_hms_opt(0, 0, 0)
+    };
+    let utc = Utc.from_utc_datetime(&local.or_else(midnight)?);
+    Some(utc.fixed_offset())
+}
+
+/// Nothing for a NULL.
+fn text(value: &Value) -> Result<String, Error> {
+    match () {
+        () if value.is_undefined() => Err(ErrorKind::UndefinedError.into()),
+        () if value.is_none() => Ok(String::new()),
+        () => Ok(value.to_string()),
+    }
+}
+
+fn wrong(what: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(template: &str) -> Result<String, String> {
+        let mut environment = crate::template::engine::new_environment();
+        environment.set_debug(false);
+        environment
+            .render_str(template, minijinja::context! { none => Value::from(()) })
+            .map_err(|error| error.to_string())
+    }
+
+    fn same(cases: &[(&str, &str)]) {
+        for (template, text) in cases {
+            let found = rendered(&format!("{{{{ {template} }}}}"));
+            assert_eq!(found.as_deref(), Ok(*text), "{template}");
+        }
+    }
+
+    #[test]
+    fn what_goes_into_an_address_is_encoded() {
+        same(&[
+            ("'Größe & Co/1'|urlencode", "Gr%C3%B6%C3%9Fe%20%26%20Co/1"),
+            ("{'q': 'a b', 'n': none}|urlencode", "q=a%20b"),
+        ]);
+    }
+
+    #[test]
+    fn a_text_is_cut_between_words() {
+        same(&[
+            ("'one two three four'|truncate(9, leeway=0)", "one..."),
+            (
+                "'one two three four'|truncate(9, leeway=0, killwords=true)",
+                "one tw...",
+            ),
+            (
+                "'Größe Größe'|truncate(length=6, leeway=0, end='…')",
+                "Größe…",
+            ),
+            ("'one two three'|truncate(9)", "one two three"),
+            ("'short'|truncate", "short"),
+            ("none|truncate(3)", ""),
+            ("'abcdef'|truncate(0, leeway=0)", "..."),
+        ]);
+        assert!(rendered("{{ 'a'|truncate(3, ends='x') }}").is_err());
+    }
+
+    #[test]
+    fn a_date_is_written_as_the_template_says() {
+        same(&[
+            ("'2026-02-27'|dateformat", "2026-02-27"),
+            ("'2026-02-27'|dateformat('%d.%m.%Y')", "27.02.2026"),
+            (
+                "'2026-02-27T09:05:07.1234567'|datetimeformat",
+                "2026-02-27 09:05",
+            ),
+            (
+                "'2026-02-27 09:05:07'|datetimeformat(format='%-d/%-m/%y %-I:%M %p')",
+                "27/2/26 9:05 AM",
+            ),
+            (
+                "'2026-02-27T09:05:07Z'|datetimeformat(tz='Europe/Berlin')",
+                "2026-02-27 10:05",
+            ),
+            (
+                "'2026-07-27T23:05:07'|dateformat(tz='Europe/Berlin')",
+                "2026-07-28",
+            ),
+            (
+                "'2026-02-27T09:05:07+05:30'|datetimeformat('%H:%M %z')",
+                "09:05 +0530",
+            ),
+            ("none|dateformat", ""),
+            ("''|dateformat", ""),
+        ]);
+    }
+
+    #[test]
+    fn what_is_no_date_or_format_is_said() {
+        for (template, found) in [
+            ("'27.02.2026'|dateformat", "'27.02.2026' is no date"),
+            ("4711|dateformat", "'4711' is no date"),
+            ("'2026-02-27'|dateformat('%Q')", "'%Q' is no format"),
+            (
+                "'2026-02-27'|dateformat(tz='Europe/Belrin')",
+                "Europe/Berlin",
+            ),
+            ("not_there|dateformat", "undefined"),
+            ("not_there|truncate(3)", "undefined"),
+        ] {
+            let error = rendered(&format!("{{{{ {template} }}}}")).expect_err(template);
+            assert!(error.contains(found), "{template}: {error}");
+        }
+    }
+}
