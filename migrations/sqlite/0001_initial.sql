@@ -109,6 +109,22 @@ BEGIN
             max(coalesce(NEW.NotBefore, NEW.CreatedAt), NEW.CreatedAt), NEW.ExpiresAt, NEW.CreatedAt);
 END;
 
+-- An alert that was claimed is the same in every attempt, and what became of it stays true.
+CREATE TRIGGER TR_Alert_Update BEFORE UPDATE ON Alert
+WHEN NOT EXISTS (SELECT 1 FROM AlertState s
+                 WHERE s.AlertId = OLD.AlertId AND s.Status = 'queued' AND s.AttemptCount = 0)
+BEGIN
+    SELECT RAISE(ABORT, 'an alert that was claimed cannot be changed: insert a new one');
+END;
+
+-- The service goes by copies of these, which TR_Alert_Insert made.
+CREATE TRIGGER TR_Alert_Update_Copied BEFORE UPDATE ON Alert
+WHEN (NEW.AlertId, NEW.SendPort, NEW.Priority, NEW.NotBefore, NEW.ExpiresAt, NEW.CreatedAt)
+    IS NOT (OLD.AlertId, OLD.SendPort, OLD.Priority, OLD.NotBefore, OLD.ExpiresAt, OLD.CreatedAt)
+BEGIN
+    SELECT RAISE(ABORT, 'AlertId, SendPort, Priority, NotBefore, ExpiresAt and CreatedAt count as they were inserted and cannot be changed: cancel the alert and insert a new one');
+END;
+
 -- One addressee of one alert: the truth about delivery.
 CREATE TABLE Recipient (
     AlertId            INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,

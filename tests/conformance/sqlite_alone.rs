@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
 use sendport::store::sqlite::SqliteStore;
-use sendport::store::{NewAlert, Store, StoreAdmin, StoreDesk, StoreErrorKind};
+use sendport::store::{Loaded, NewAlert, Store, StoreAdmin, StoreDesk, StoreErrorKind};
 
 use crate::fixture::*;
 use crate::harness::trial;
@@ -351,6 +351,47 @@ async fn a_time_that_is_none_hides_no_other_row_from_the_listings() {
     assert_eq!(alerts[2].next_attempt_at, None, "{:?}", alerts[2]);
 }
 
+async fn refused(f: &dyn Fixture, set: &str) -> String {
+    let update = format!("UPDATE Alert SET {set}");
+    f.try_sql(&update).await.expect_err(set)
+}
+
+/// Until it is claimed an alert can be changed, as far as that changes something.
+async fn an_update_of_an_alert_counts_or_is_refused() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    let f: &dyn Fixture = &f;
+    let id = f.alert_to("ops@contoso.com").await;
+    for copied in [
+        "SendPort = 'other'",
+        "Priority = 'urgent'",
+        "NotBefore = '2099-01-01T12:00:00.000Z'",
+        "ExpiresAt = '2099-01-01T12:00:00.000Z'",
+        "CreatedAt = '2020-01-01T12:00:00.000Z'",
+        "AlertId = 4711",
+    ] {
+        let error = refused(f, copied).await;
+        assert!(error.contains("insert a new one"), "{copied}: {error}");
+    }
+    f.sql("UPDATE Alert SET Subject = 'other', SendPort = SendPort")
+        .await;
+    let instance = instance(&store, "a").await;
+    let (_, ids) = claim(&store, instance, 10).await;
+    let loaded = store.load(&ids).await.expect("load");
+    let Loaded::Alert(alert) = &loaded[0] else {
+        panic!("{loaded:?}")
+    };
+    assert_eq!((alert.id, alert.subject.as_deref()), (id, Some("other")));
+    for set in [
+        "Subject = 'forged'",
+        "ToRecipients = 'x@contoso.com'",
+        "Body = Body",
+    ] {
+        let error = refused(f, set).await;
+        assert!(error.contains("was claimed cannot be changed"), "{error}");
+    }
+}
+
 macro_rules! alone {
     ($($(#[$only:meta])* $scenario:ident;)*) => {
         /// What only SQLite has to prove.
@@ -383,4 +424,5 @@ alone! {
     a_lease_is_not_taken_from_a_process_that_lives;
     a_dropped_call_is_done_or_undone;
     a_time_that_is_none_hides_no_other_row_from_the_listings;
+    an_update_of_an_alert_counts_or_is_refused;
 }
