@@ -70,10 +70,24 @@ impl Part {
         self.disposition == ContentDisposition::Inline && self.content_id.is_some()
     }
 
-    /// Has to be looked at before it is appended: what it is called depends on it.
+    /// Stands beside the texts, for programs that know calendars (RFC 6047 section 2.4).
+    pub(super) fn is_invitation(&self) -> bool {
+        self.disposition == ContentDisposition::Inline && self.media_type.is_invitation()
+    }
+
+    /// An inline part without a Content-ID has its file's name for one, where the HTML says so.
+    pub(super) fn take_name_from(&mut self, html: &str) {
+        let name = self.file_name.as_deref().unwrap_or_default();
+        let is_inline = self.disposition == ContentDisposition::Inline;
+        if is_inline && self.content_id.is_none() && html.contains(&format!("cid:{name}")) {
+            self.content_id = content_id(name).ok();
+        }
+    }
+
+    /// Has to be looked at before it is appended: how it is sent depends on it.
     pub(super) fn looks_first(&self) -> bool {
         self.media_type.is_message()
-            || self.media_type.lacks_charset()
+            || self.media_type.is_text()
             || self.asked == TransferEncoding::SevenBit
     }
 
@@ -96,6 +110,7 @@ impl Part {
         }
         let encoding = match self.asked {
             TransferEncoding::SevenBit if !fits => TransferEncoding::Base64,
+            TransferEncoding::Base64 if self.media_type.is_text() => survey.readable(),
             asked => asked,
         };
         (self.media_type.clone(), encoding)
@@ -108,22 +123,14 @@ impl Part {
         survey: &Survey,
     ) -> Vec<u8> {
         let mut value = media_type.header_value();
-        if media_type.lacks_charset() && survey.is_utf8() {
-            parameter::ascii(&mut value, "charset", "utf-8");
+        if let Some(charset) = survey.charset().filter(|_| media_type.lacks_charset()) {
+            parameter::ascii(&mut value, "charset", charset);
         }
-        let mut disposition = self.disposition.as_str().to_owned();
-        if let Some(name) = &self.file_name {
-            // Readers that do not know RFC 2231 look here. A second filename would be taken for the
-            // real one by some, and for a defect by others.
-            parameter::ascii(&mut value, "name", &ascii_fall_back(name));
-            match name.is_ascii() {
-                true => parameter::ascii(&mut disposition, "filename", name),
-                false => parameter::extended(&mut disposition, "filename", name),
-            }
-        }
-        let mut lines = format!(
-            "Content-Type: {value}\r\nContent-Disposition: {disposition}\r\nContent-Transfer-Encoding: {encoding}\r\n"
-        );
+        let mut lines = match self.is_invitation() {
+            true => format!("Content-Type: {value}\r\n"),
+            false => self.as_file(value),
+        };
+        lines += &format!("Content-Transfer-Encoding: {encoding}\r\n");
         if let Some(id) = &self.content_id {
             lines += &format!("Content-ID: <{id}>\r\n");
         }
@@ -135,6 +142,21 @@ impl Part {
         );
         octets.extend(description.into_octets());
         octets
+    }
+
+    /// What it is, and what it is called.
+    fn as_file(&self, mut media_type: String) -> String {
+        let mut disposition = self.disposition.as_str().to_owned();
+        if let Some(name) = &self.file_name {
+            // Readers that do not know RFC 2231 look here. A second filename would be taken for the
+            // real one by some, and for a defect by others.
+            parameter::ascii(&mut media_type, "name", &ascii_fall_back(name));
+            match name.is_ascii() {
+                true => parameter::ascii(&mut disposition, "filename", name),
+                false => parameter::extended(&mut disposition, "filename", name),
+            }
+        }
+        format!("Content-Type: {media_type}\r\nContent-Disposition: {disposition}\r\n")
     }
 }
 

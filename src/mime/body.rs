@@ -1,9 +1,9 @@
-//! The MIME entity: plain text, or text and HTML as alternatives (RFC 2046 section 5.1.4).
+//! The texts of a message, as parts: the plain one, and the HTML where there is one.
 
 use std::borrow::Cow;
 
 use lettre::message::header::{ContentTransferEncoding, ContentType};
-use lettre::message::{Body, MultiPart, SinglePart};
+use lettre::message::{Body, SinglePart};
 
 use super::alternative::html_to_text;
 use super::legacy_display;
@@ -20,42 +20,19 @@ pub(super) struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    /// Headers and octets of the entity, ending in CRLF. 7-bit, lines of at most 78.
-    pub(super) fn entity(&self, boundary: &str) -> Vec<u8> {
-        match (&self.rendered.text, &self.rendered.html) {
-            (plain, None) => self
-                .plain_part(plain.as_deref().unwrap_or_default(), boundary)
-                .formatted(),
-            (plain, Some(html)) => {
-                let (first, last) = self.text_and_html(plain.as_deref(), html, boundary);
-                MultiPart::alternative()
-                    .boundary(boundary)
-                    .singlepart(first)
-                    .singlepart(last)
-                    .formatted()
-            }
-        }
-    }
-
-    /// Text and HTML, each with its headers and ending in CRLF, for a multipart that is made
-    /// elsewhere.
-    pub(super) fn alternatives(&self, boundary: &str) -> [Vec<u8>; 2] {
-        let html = self.rendered.html.as_deref().unwrap_or_default();
-        let (first, last) = self.text_and_html(self.rendered.text.as_deref(), html, boundary);
-        [first.formatted(), last.formatted()]
-    }
-
-    /// The last part is the one that readers like best: text first.
-    fn text_and_html(
-        &self,
-        plain: Option<&str>,
-        html: &str,
-        boundary: &str,
-    ) -> (SinglePart, SinglePart) {
-        let text = plain.map_or_else(|| Cow::Owned(html_to_text(html)), Cow::Borrowed);
+    /// The text, and the HTML where there is one: each with its headers and ending in CRLF. 7-bit,
+    /// lines of at most 78.
+    pub(super) fn parts(&self, boundary: &str) -> (Vec<u8>, Option<Vec<u8>>) {
+        let html = self.rendered.html.as_deref();
+        let text = match (self.rendered.text.as_deref(), html) {
+            (Some(text), _) => Cow::Borrowed(text),
+            (None, Some(html)) => Cow::Owned(html_to_text(html)),
+            (None, None) => Cow::default(),
+        };
+        let plain = self.plain_part(&text, boundary).formatted();
         (
-            self.plain_part(&text, boundary),
-            self.html_part(html, boundary),
+            plain,
+            html.map(|html| self.html_part(html, boundary).formatted()),
         )
     }
 

@@ -26,9 +26,9 @@ enum Piece {
 }
 
 impl Draft {
-    /// Header section and texts; the structure of RFC 2046 section 5.1 and RFC 2387:
-    /// `mixed(alternative(text, related(html, inline...)), attachments...)`, of which only what is
-    /// needed is there.
+    /// Header section and texts; the structure of RFC 2046 section 5.1, RFC 2387 and RFC 6047
+    /// section 2.4: `mixed(alternative(text, related(html, inline...), invitation), attachments...)`,
+    /// of which only what is needed is there.
     pub(super) fn new(
         message_id: String,
         headers: Vec<u8>,
@@ -37,20 +37,21 @@ impl Draft {
         boundaries: &Boundaries,
     ) -> Result<Self, MimeError> {
         let parts: Result<Vec<_>, _> = attachments.iter().map(Part::new).collect();
-        let is_html = texts.rendered.html.is_some();
-        let (related, mixed): (Vec<_>, Vec<_>) = parts?
+        let (mut parts, html) = (parts?, texts.rendered.html.as_deref());
+        let invitation = parts.iter().position(Part::is_invitation);
+        let invitation = invitation.map(|at| parts.remove(at));
+        if let Some(html) = html {
+            parts.iter_mut().for_each(|part| part.take_name_from(html));
+        }
+        let (related, mixed): (Vec<_>, Vec<_>) = parts
             .into_iter()
-            .partition(|part| is_html && part.belongs_to_html());
+            .partition(|part| html.is_some() && part.belongs_to_html());
         let mut layout = Layout::default();
         let opened = !mixed.is_empty();
         if opened {
             layout.open("mixed", "", &boundaries.mixed);
         }
-        if related.is_empty() {
-            layout.octets(texts.entity(&boundaries.alternative));
-        } else {
-            layout.alternative_with_related(texts, related, boundaries);
-        }
+        layout.body(texts, related, invitation, boundaries);
         for part in mixed {
             layout.next(&boundaries.mixed);
             layout.attachment(part);
@@ -140,24 +141,44 @@ struct Layout {
 }
 
 impl Layout {
-    fn alternative_with_related(
+    /// What readers choose from: the last that they know is the one that they show.
+    fn body(
         &mut self,
         texts: &Texts<'_>,
         related: Vec<Part>,
+        invitation: Option<Part>,
         boundaries: &Boundaries,
     ) {
-        let [text, html] = texts.alternatives(&boundaries.alternative);
-        self.open("alternative", "", &boundaries.alternative);
+        let boundary = &boundaries.alternative;
+        let (text, html) = texts.parts(boundary);
+        if html.is_none() && invitation.is_none() {
+            return self.octets(text);
+        }
+        self.open("alternative", "", boundary);
         self.octets(text);
-        self.next(&boundaries.alternative);
-        self.open("related", "\r\n type=\"text/html\";", &boundaries.related);
+        if let Some(html) = html {
+            self.next(boundary);
+            self.html(html, related, &boundaries.related);
+        }
+        if let Some(invitation) = invitation {
+            self.next(boundary);
+            self.attachment(invitation);
+        }
+        self.close(boundary);
+    }
+
+    /// The HTML, with what it shows.
+    fn html(&mut self, html: Vec<u8>, related: Vec<Part>, boundary: &str) {
+        if related.is_empty() {
+            return self.octets(html);
+        }
+        self.open("related", "\r\n type=\"text/html\";", boundary);
         self.octets(html);
         for part in related {
-            self.next(&boundaries.related);
+            self.next(boundary);
             self.attachment(part);
         }
-        self.close(&boundaries.related);
-        self.close(&boundaries.alternative);
+        self.close(boundary);
     }
 
     /// The header of a multipart and the delimiter of its first part.
@@ -174,8 +195,10 @@ impl Layout {
         self.octets(format!("--{boundary}\r\n").into_bytes());
     }
 
+    /// With an empty line behind: GMime takes a signature for bad, and Python writes something else
+    /// than it read, where the delimiter of another multipart, such as a signed one, follows at once.
     fn close(&mut self, boundary: &str) {
-        self.octets(format!("--{boundary}--\r\n").into_bytes());
+        self.octets(format!("--{boundary}--\r\n\r\n").into_bytes());
     }
 
     fn octets(&mut self, octets: Vec<u8>) {

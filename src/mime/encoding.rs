@@ -36,6 +36,16 @@ pub(super) struct Survey {
     line: usize,
     start: [u8; 5],
     last: u8,
+    octets: usize,
+    /// The first of them.
+    begin: [u8; 4],
+    /// A NUL stands behind an even number of octets, and behind an odd one.
+    nul: [bool; 2],
+    /// Octets above 127.
+    high: usize,
+    /// Every line ends in CRLF, and there is no other control character but tabs.
+    lines: bool,
+    before: u8,
 }
 
 impl Survey {
@@ -47,11 +57,18 @@ impl Survey {
             line: 0,
             start: [0; 5],
             last: b'\n',
+            octets: 0,
+            begin: [0; 4],
+            nul: [false; 2],
+            high: 0,
+            lines: true,
+            before: b'\n',
         }
     }
 
     /// Takes the next piece.
     pub(super) fn look(&mut self, piece: &[u8]) {
+        piece.iter().for_each(|&octet| self.count(octet));
         self.seven_bit = self.seven_bit && piece.iter().all(|&octet| self.stays_untouched(octet));
         if !self.utf8 {
             return;
@@ -70,8 +87,47 @@ impl Survey {
         self.seven_bit && !matches!(self.last, b'\r' | b' ' | b'\t')
     }
 
-    pub(super) fn is_utf8(&self) -> bool {
+    fn is_utf8(&self) -> bool {
         self.utf8 && self.cut.is_empty()
+    }
+
+    /// The charset of a text that does not say which; `None` where it cannot be known. UTF-16 is
+    /// known by its byte order mark, or by the zeros of what is ASCII in it.
+    pub(super) fn charset(&self) -> Option<&'static str> {
+        let even = self.octets % 2 == 0;
+        match (self.begin, self.nul) {
+            ([0xff, 0xfe, 0, 0], _) => None,
+            ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) if even => Some("utf-16"),
+            (_, [false, false]) => self.is_utf8().then_some("utf-8"),
+            (_, [false, true]) if even => Some("utf-16le"),
+            (_, [true, false]) if even => Some("utf-16be"),
+            _ => None,
+        }
+    }
+
+    /// How a text is sent so that people can read it on the way, where its lines allow that.
+    pub(super) fn readable(&self) -> TransferEncoding {
+        let quoted = self.lines && self.before != b'\r' && self.high <= self.octets / 6;
+        match (self.fits_7bit(), quoted) {
+            (true, _) => TransferEncoding::SevenBit,
+            (false, true) => TransferEncoding::QuotedPrintable,
+            (false, false) => TransferEncoding::Base64,
+        }
+    }
+
+    fn count(&mut self, octet: u8) {
+        if let Some(place) = self.begin.get_mut(self.octets) {
+            *place = octet;
+        }
+        self.nul[self.octets % 2] |= octet == 0;
+        self.octets += 1;
+        self.high += usize::from(octet > 127);
+        self.lines &= match (self.before, octet) {
+            (b'\r', octet) => octet == b'\n',
+            (_, b'\t' | b'\r') => true,
+            (_, octet) => !octet.is_ascii_control(),
+        };
+        self.before = octet;
     }
 
     fn stays_untouched(&mut self, octet: u8) -> bool {
@@ -335,5 +391,57 @@ mod tests {
             "cut off"
         );
         assert!(surveyed("Größe 😀".as_bytes(), 1).is_utf8());
+    }
+
+    #[test]
+    fn the_charset_of_a_text_is_known_by_its_octets() {
+        let utf16 = |text: &str, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            text.encode_utf16().flat_map(order).collect()
+        };
+        let (little, big) = (u16::to_le_bytes, u16::to_be_bytes);
+        for (content, charset) in [
+            (b"".to_vec(), Some("utf-8")),
+            ("Größe".into(), Some("utf-8")),
+            (b"Gr\xf6\xdfe".to_vec(), None),
+            (utf16("order;late\r\n4711;2", little), Some("utf-16le")),
+            (utf16("Größe;Ω\r\n", little), Some("utf-16le")),
+            (utf16("order;late\r\n", big), Some("utf-16be")),
+            (utf16("\u{feff}order;Ā", little), Some("utf-16")),
+            (utf16("\u{feff}order;Ā", big), Some("utf-16")),
+            (b"\xff\xfe\0\0a\0\0\0".to_vec(), None),
+            (b"a\0b".to_vec(), None),
+            (b"\0\0\0a".to_vec(), None),
+        ] {
+            for pieces in [1, 3, 100] {
+                let found = surveyed(&content, pieces).charset();
+                assert_eq!(found, charset, "{content:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_is_sent_readable_where_its_lines_allow() {
+        use TransferEncoding::{Base64, QuotedPrintable, SevenBit};
+        let long = "x".repeat(1000);
+        for (content, encoding) in [
+            ("order;late\r\n4711;2", SevenBit),
+            ("Bestellung;verspätet\r\n", QuotedPrintable),
+            ("trailing \r\n", QuotedPrintable),
+            (&long, QuotedPrintable),
+            ("a\nb", Base64),
+            ("a\rb", Base64),
+            ("a\r", Base64),
+            ("a\0\r\n", Base64),
+            ("注文が遅れています\r\n", Base64),
+        ] {
+            let content = content.as_bytes();
+            for pieces in [1, 7, 2000] {
+                assert_eq!(
+                    surveyed(content, pieces).readable(),
+                    encoding,
+                    "{content:?}"
+                );
+            }
+        }
     }
 }

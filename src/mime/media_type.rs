@@ -118,10 +118,23 @@ impl MediaType {
         self.essence.starts_with("message/")
     }
 
+    /// RFC 2046 section 4.1.
+    pub(super) fn is_text(&self) -> bool {
+        self.essence.starts_with("text/")
+    }
+
     /// A text whose charset is to be said.
     pub(super) fn lacks_charset(&self) -> bool {
-        self.essence.starts_with("text/")
-            && self.parameters.iter().all(|(name, _)| name != "charset")
+        self.is_text() && !self.has("charset")
+    }
+
+    /// RFC 6047 section 2.4: a calendar that says what is to be done with it.
+    pub(super) fn is_invitation(&self) -> bool {
+        self.essence == "text/calendar" && self.has("method")
+    }
+
+    fn has(&self, parameter: &str) -> bool {
+        self.parameters.iter().any(|(name, _)| name == parameter)
     }
 
     /// Value of `Content-Type`.

@@ -7,6 +7,7 @@ use crate::fixture;
 use crate::template::TemplateSet;
 
 mod displayed;
+mod files;
 mod hostile;
 mod international;
 mod python;
@@ -16,8 +17,8 @@ fn settings() -> MessageSettings {
         from: parse_mailbox("Order Watch <alerts@contoso.com>").expect("is one"),
         message_id_domain: "mail.contoso.com".to_owned(),
         headers: HeaderPolicy::default(),
-        charset: Charset::UTF_8,
         auto_submitted: true,
+        charset: Charset::UTF_8,
         html_charset: Charset::UTF_8,
         international: false,
         displayed: Displayed::Nothing,
@@ -101,7 +102,6 @@ fn a_plain_alert_is_this_message() {
 }
 
 #[test]
-#[test]
 fn a_send_port_may_go_without_auto_submitted() {
     let (alert, templates) = (fixture::alert(), TemplateSet::empty());
     let rendered = templates.render(&alert).expect("renders");
@@ -117,6 +117,7 @@ fn a_send_port_may_go_without_auto_submitted() {
     assert_eq!(header(&text, "X-Auto-Response-Suppress"), None);
 }
 
+#[test]
 fn html_gets_a_text_before_it() {
     let text = text_of(&html(
         "<p>Call <a href=\"https://x.example/\">them</a>.</p>",
@@ -131,7 +132,7 @@ fn html_gets_a_text_before_it() {
              Content-Transfer-Encoding: 7bit\r\n\r\nCall them [1].\r\n\r\n[1] https://x.example/\r\n\
              --{boundary}\r\nContent-Type: text/html; charset=utf-8\r\n\
              Content-Transfer-Encoding: 7bit\r\n\r\n<p>Call <a href=\"https://x.example/\">them</a>.</p>\r\n\
-             --{boundary}--\r\n"
+             --{boundary}--\r\n\r\n"
         )
     );
 }
@@ -328,24 +329,6 @@ fn a_word_that_fits_on_a_line_is_not_encoded() {
     assert_eq!(header(&text, "References"), Some(&*id));
 }
 
-    assert_eq!(
-        header(&text, "To"),
-        Some("a..b@x.example, a@xn--mnchen-3ya.example")
-    );
-    assert_eq!(header(&text, "Cc"), None);
-    assert!(!text.to_lowercase().contains("hidden"), "{text}");
-    let blind = Alert {
-        to_recipients: None,
-        ..alert
-    };
-    let blind = Alert {
-        cc_recipients: None,
-        ..blind
-    };
-    assert_eq!(
-        header(&text_of(&blind), "To"),
-        Some("undisclosed-recipients:;")
-    );
 #[test]
 fn a_control_character_in_a_list_fails_only_its_entry() {
     let alert = Alert {
@@ -364,6 +347,24 @@ fn to_and_cc_hold_who_can_be_read_and_bcc_stands_nowhere() {
         ..fixture::alert()
     };
     let text = text_of(&alert);
+    assert_eq!(
+        header(&text, "To"),
+        Some("a..b@x.example, a@xn--mnchen-3ya.example")
+    );
+    assert_eq!(header(&text, "Cc"), None);
+    assert!(!text.to_lowercase().contains("hidden"), "{text}");
+    let blind = Alert {
+        to_recipients: None,
+        ..alert
+    };
+    let blind = Alert {
+        cc_recipients: None,
+        ..blind
+    };
+    assert_eq!(
+        header(&text_of(&blind), "To"),
+        Some("undisclosed-recipients:;")
+    );
     let nobody = Alert {
         bcc_recipients: Some(" ; ".to_owned()),
         ..blind
@@ -463,8 +464,8 @@ fn extra_headers_are_added_as_the_policy_says() {
         (r#"{"Bcc": "a@b"}"#, "header-not-allowed"),
         (r#"{"bcc": "a@b"}"#, "header-not-allowed"),
         (r#"{"Subject": "a"}"#, "header-not-allowed"),
-        (
         (r#"{"Auto-Submitted": "no"}"#, "header-not-allowed"),
+        (
             r#"{"X-MS-Exchange-Organization-SCL": "-1"}"#,
             "header-not-allowed",
         ),

@@ -19,11 +19,35 @@ print(json.dumps({"defects": defects, "names": message.keys(), "subject": messag
 /// 2047 section 6.2 forbids.
 const NAME: &str = "Größe & Gewicht (Süd)";
 
+/// What the message is inside of a multipart/signed before Python reads and writes that, and behind.
+const RESIGNED: &str = r#"
+import email, email.policy, json, sys
+octets = sys.stdin.buffer.read()
+headers, rest = octets.split(b"MIME-Version: 1.0\r\n")
+entity = rest.removesuffix(b"\r\n")
+signature = b"Content-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: base64\r\n\r\nMIAG\r\n"
+whole = (headers + b"MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n"
+         + entity + b"\r\n--s\r\n" + signature + b"--s--\r\n")
+policy = email.policy.compat32.clone(linesep="\r\n")
+written = email.message_from_bytes(whole, policy=policy).as_bytes()
+inside = lambda it: it.split(b"\r\n--s\r\n")[1].decode()
+print(json.dumps([inside(whole), inside(written)]))
+"#;
+
+pub(super) fn resigned(octets: &[u8]) -> Option<(String, String)> {
+    let both = asked(RESIGNED, octets)?;
+    Some(serde_json::from_value(both).expect("two texts"))
+}
+
 fn read_by_python(octets: &[u8]) -> Option<serde_json::Value> {
+    asked(PYTHON, octets)
+}
+
+fn asked(program: &str, octets: &[u8]) -> Option<serde_json::Value> {
     use std::io::Write;
     use std::process::{Command, Stdio};
     let child = Command::new("python3")
-        .args(["-c", PYTHON])
+        .args(["-c", program])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();
