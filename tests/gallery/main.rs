@@ -2,10 +2,12 @@
 //! two parsers that are not ours. README.md beside this file says how to look at them.
 
 mod arrived;
+mod gmime;
 mod inserted;
 mod memory;
 #[path = "../support/not_run.rs"]
 mod not_run;
+mod passed_on;
 mod python;
 mod read;
 mod readers;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
+use crate::gmime::Notmuch;
 use crate::not_run::not_run;
+use crate::passed_on::PassedOn;
 use crate::secured::Way;
 use crate::support::peer;
 use crate::support::people::{Gpgsm, People, der_of, parts_of_signed};
@@ -46,6 +48,20 @@ pub(crate) fn readers<'a>(people: &'a People, scratch: &Path) -> Vec<Box<dyn Rea
     match Nss::new(people, folder(scratch, "nss")) {
         Some(nss) => readers.push(Box::new(nss)),
         None => not_run("cmsutil: libnss3-tools is not installed"),
+    }
+    let notmuch = people.gpgsm(&[READER]);
+    match notmuch.and_then(|gpgsm| Notmuch::new(gpgsm, folder(scratch, "notmuch"))) {
+        Some(notmuch) => readers.push(Box::new(notmuch)),
+        None => not_run("notmuch is not installed"),
+    }
+    let behind = Openssl {
+        people,
+        verb: "cms",
+        scratch: folder(scratch, "passed-on"),
+    };
+    match PassedOn::new(behind) {
+        Some(passed_on) => readers.push(Box::new(passed_on)),
+        None => not_run("list software of Python: python3 is not installed"),
     }
     match python(people, "M2Crypto", scratch) {
         Some(reader) => readers.push(Box::new(reader)),

@@ -101,6 +101,11 @@ impl Way {
             .is_some_and(|it| it.key == "p384" && it.digest == "sha256")
     }
 
+    /// Or encrypted only.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.signing.is_none_or(|it| it.form == "clear")
+    }
+
     pub(crate) fn is_pss(&self) -> bool {
         self.signing.is_some_and(|it| it.key == "pss")
     }

@@ -364,6 +364,11 @@ pub(crate) struct Gpgsm {
 }
 
 impl Gpgsm {
+    /// Its folder, for programs that ask it.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Whether a detached signature in DER is right.
     pub(crate) fn verify(&self, content: &[u8], signature: &[u8]) -> bool {
         let [content_file, signature_file] =
