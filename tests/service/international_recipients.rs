@@ -77,7 +77,7 @@ async fn a_relay_that_offers_smtputf8_takes_them_and_the_others_do_without() {
     for recipient in ["ops@example.test", "hidden@example.test"] {
         assert_eq!(
             to_header(&delivered, recipient),
-            "To: ops@example.test, =?utf-8?q?Gro=C3=9F=2C_J=C3=BCrgen_=3Cj=C3=BCrgen=40EXAMPLE=2Etest?= =?utf-8?q?=3E?= <invalid@internationalized-address.invalid>",
+            "To: ops@example.test, =?utf-8?q?Gro=C3=9F=2C_J=C3=BCrgen_=3Cj=C3=BCrgen=40EXAMPLE=2Etest=3E?= <invalid@internationalized-address.invalid>",
         );
     }
     for recipient in ["jürgen@EXAMPLE.test", "中文@example.test"] {

@@ -74,6 +74,12 @@ const LISTS: &[(&str, &[&str], &[&str])] = &[
         &[],
         &["without 'mailto:'", "there is no '@'"],
     ),
+    (
+        "Order desk, EMEA <ops@example.test>\r\n",
+        &["ops@example.test"],
+        &["a name that holds ',' or ';' needs quotation marks"],
+    ),
+    ("SMTP:ops@example.test", &[], &["without 'SMTP:'"]),
     (" \t; , ", &[], &[]),
 ];
 
@@ -106,13 +112,10 @@ fn site() -> Site {
 #[tokio::test]
 async fn each_entry_of_a_list_stands_alone() {
     let site = site();
-    let long = format!(
-        "{}@example.test; b@{}.example",
-        "a".repeat(65),
-        "c".repeat(64)
-    );
-    let problems: &[&str] = &["64 octets", "malformed"];
-    let more = [(&*long, &[][..], problems)];
+    let long = format!("reply+{}@example.test", "a".repeat(110));
+    let list = format!("{long}; b@{}.example", "c".repeat(64));
+    let (relayed, refused): (&[&str], &[&str]) = (&[&long], &["malformed"]);
+    let more = [(&*list, relayed, refused)];
     for (n, (list, ..)) in LISTS.iter().chain(&more).enumerate() {
         let sql =
             "INSERT INTO Alert (ToRecipients, Subject, Body, Reference) VALUES (?1, 's', 'b', ?2)";
