@@ -3,7 +3,7 @@
 
 use super::content::bare_line_end;
 use super::extensions::Extensions;
-use crate::domain::{Command, EnhancedStatusCode, Envelope, Reply, SecuredMessage};
+use crate::domain::{Command, EnhancedStatusCode, Envelope, ForwardPath, Reply, SecuredMessage};
 
 /// Says why the message cannot be submitted to any server.
 pub(super) fn refuse_locally(envelope: &Envelope, message: &SecuredMessage) -> Option<Reply> {
@@ -53,11 +53,9 @@ pub(super) fn refuse_by_extensions(
 /// Recipients whose own addresses need SMTPUTF8 get a message that names them: each is refused for
 /// its own address ([`refuse_recipient`]). Any other message needs it for From or Reply-To.
 fn refuse_international(envelope: &Envelope) -> Option<Reply> {
-    let of_recipients = envelope
-        .forward_paths
-        .iter()
-        .all(|path| !path.address.is_ascii());
-    if of_recipients {
+    let ascii = |path: &ForwardPath| path.address.is_ascii();
+    let paths = &envelope.forward_paths;
+    if !paths.is_empty() && !paths.iter().any(ascii) {
         return None;
     }
     let what = "an address in From or Reply-To is not ASCII, and the relay does not offer SMTPUTF8";

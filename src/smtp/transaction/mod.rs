@@ -249,12 +249,14 @@ impl Transaction<'_> {
         if self.session.extensions.size.is_some() {
             line += &format!(" SIZE={}", message.octets().len());
         }
-        let eight_bit = message.is_8bit();
+        // Where it is not offered, only a trial that ends at MAIL comes here.
+        let offered = &self.session.extensions;
+        let eight_bit = message.is_8bit() && offered.eight_bit_mime;
         if eight_bit {
             line += " BODY=8BITMIME";
         }
         let international = international || !sender.is_ascii();
-        if international || (eight_bit && message.is_international()) {
+        if offered.smtp_utf8 && (international || (eight_bit && message.is_international())) {
             line += " SMTPUTF8";
         }
         line + &self.dsn.map(dsn::of_mail).unwrap_or_default()
