@@ -94,7 +94,7 @@ impl Survey {
     /// The charset of a text that does not say which; `None` where it cannot be known. UTF-16 is
     /// known by its byte order mark, or by the zeros of what is ASCII in it.
     pub(super) fn charset(&self) -> Option<&'static str> {
-        let even = self.octets % 2 == 0;
+        let even = self.octets.is_multiple_of(2);
         match (self.begin, self.nul) {
             ([0xff, 0xfe, 0, 0], _) => None,
             ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) if even => Some("utf-16"),

@@ -163,7 +163,12 @@ async fn to_wins_over_cc_and_cc_over_bcc() {
 #[tokio::test]
 async fn a_line_break_or_a_nul_fails_the_alert_and_nothing_is_written() {
     let site = site();
-    for breaking in ["\r\nBcc: all@example.test", "\nx", "\r; x@example.test", "\0"] {
+    for breaking in [
+        "\r\nBcc: all@example.test",
+        "\nx",
+        "\r; x@example.test",
+        "\0",
+    ] {
         let sql = "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES (?1, 's', 'b')";
         let list = format!("ops@example.test{breaking}");
         site.database().execute(sql, [list]).expect("insert");
