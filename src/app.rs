@@ -10,6 +10,7 @@ mod parts;
 mod preview;
 mod probe;
 mod protectors;
+mod refusals;
 mod service;
 mod sign_ins;
 mod start;
@@ -31,7 +32,9 @@ pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,
     check_certificates, import_certificates, thumbprint,
 };
-pub use database::{check_database, migration_script, open_store, schema_problem};
+pub use database::{
+    check_connection, check_database, migration_script, open_store, schema_problem,
+};
 pub use demo::DemoDatabase;
 pub use directory::import_people;
 pub use parts::{
@@ -41,6 +44,7 @@ pub use parts::{
 pub use preview::preview_alert;
 pub use probe::{Look, name_of_this_host, open_relay_check, probe};
 pub use protectors::{ProtectionState, protection_states};
+pub use refusals::start_refusals;
 pub use service::{Kept, Service};
 pub use templates::{
     Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,

@@ -19,14 +19,7 @@ use crate::config::{LogConfig, LogFormat};
 /// # Errors
 /// A sentence about the directive that cannot be read.
 pub fn init(config: &LogConfig) -> Result<(), String> {
-    let variable = std::env::var("RUST_LOG").ok();
-    let directives = variable
-        .filter(|level| !level.trim().is_empty())
-        .unwrap_or_else(|| config.level.clone());
-    check(&directives)?;
-    // The TDS client logs what it also returns; the store says it once, and in context.
-    let filter = EnvFilter::try_new(format!("tiberius=off,{directives}"))
-        .map_err(|error| format!("log.level: '{directives}' cannot be read: {error}"))?;
+    let filter = directives(config)?;
     let masks = masks().map_err(|error| error.to_string())?;
     let builder = SubscriberBuilder::default()
         .with_env_filter(filter)
@@ -40,6 +33,21 @@ pub fn init(config: &LogConfig) -> Result<(), String> {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     Ok(())
+}
+
+/// What is logged.
+///
+/// # Errors
+/// A sentence about the directive that cannot be read.
+pub fn directives(config: &LogConfig) -> Result<EnvFilter, String> {
+    let variable = std::env::var("RUST_LOG").ok();
+    let directives = variable
+        .filter(|level| !level.trim().is_empty())
+        .unwrap_or_else(|| config.level.clone());
+    check(&directives)?;
+    // The TDS client logs what it also returns; the store says it once, and in context.
+    EnvFilter::try_new(format!("tiberius=off,{directives}"))
+        .map_err(|error| format!("log.level: '{directives}' cannot be read: {error}"))
 }
 
 /// Standard error, with the addresses in each line masked.

@@ -1,5 +1,6 @@
 //! Which database it is, and whether the configuration may work on it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::tokens::DatabaseTokens;
@@ -16,6 +17,28 @@ use crate::store::{SchemaState, Store, StoreError};
 /// [`AppError::Config`] if the connection string cannot be read, [`AppError::Store`] if the
 /// database cannot be opened at all.
 pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
+    match connection(config)? {
+        Connection::Sqlite(file) => Ok(Arc::new(SqliteStore::open(&file, system_clock())?)),
+        Connection::SqlServer(store) => Ok(store),
+    }
+}
+
+/// Whether [`open_store`] understands what the configuration says of the database; nothing is
+/// opened.
+///
+/// # Errors
+/// As there.
+pub fn check_connection(config: &Config) -> Result<(), AppError> {
+    connection(config).map(drop)
+}
+
+/// Which database it is.
+enum Connection {
+    Sqlite(PathBuf),
+    SqlServer(Arc<SqlServerStore>),
+}
+
+fn connection(config: &Config) -> Result<Connection, AppError> {
     let connection = config
         .database
         .resolve()
@@ -23,13 +46,16 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
     let sign_in = sign_in(&config.database.auth)?;
     let text = connection.expose();
     match (sqlite_file(text), sign_in) {
-        (Some(file), SignIn::AsWritten) => Ok(Arc::new(SqliteStore::open(&file, system_clock())?)),
+        (Some(file), SignIn::AsWritten) => Ok(Connection::Sqlite(file)),
         (Some(_), _) => Err(AppError::Config(
             "database.auth: nobody signs in to a SQLite file; remove the section, or write a \
              connection string of SQL Server"
                 .to_owned(),
         )),
-        (None, sign_in) => Ok(Arc::new(SqlServerStore::open_signed_in(text, sign_in)?)),
+        (None, sign_in) => {
+            let store = SqlServerStore::open_signed_in(text, sign_in)?;
+            Ok(Connection::SqlServer(Arc::new(store)))
+        }
     }
 }
 

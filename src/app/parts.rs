@@ -69,7 +69,7 @@ pub fn make_smtp_relay(
     smtp: &SmtpConfig,
     sign_ins: &Arc<dyn SignInLedger>,
 ) -> Result<SmtpRelay, AppError> {
-    let wrong = |error: &dyn std::fmt::Display| AppError::Config(format!("relay.{name}: {error}"));
+    let wrong = |error: &dyn std::fmt::Display| AppError::Config(format!("relay.{name}.{error}"));
     let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
     let around = Surroundings {
         password,
@@ -77,7 +77,8 @@ pub fn make_smtp_relay(
         sign_ins: sign_ins.clone(),
         clock: system_clock(),
     };
-    let relay = SmtpRelay::new(name, smtp, around).map_err(|error| wrong(&error))?;
+    let relay =
+        SmtpRelay::new(name, smtp, around).map_err(|error| AppError::Config(error.to_string()))?;
     let Some(section) = &smtp.auth.oauth2 else {
         return Ok(relay);
     };

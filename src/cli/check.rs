@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Failure, config_file, say};
-use crate::app::{self, AppError, Look};
+use crate::app::{self, Look};
 use crate::config::{Config, RelayConfig};
 use crate::domain::{ExpiringCertificate, TemplateRow};
 use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
@@ -47,6 +47,16 @@ impl Findings {
 
     fn fail(&mut self, what: &str, failure: Failure) {
         say(format_args!("FAIL  {what}: {failure}"));
+        self.count(failure);
+    }
+
+    /// One that names its key itself.
+    fn refuse(&mut self, failure: Failure) {
+        say(format_args!("FAIL  {failure}"));
+        self.count(failure);
+    }
+
+    fn count(&mut self, failure: Failure) {
         self.failed += 1;
         self.first.get_or_insert(failure);
     }
@@ -90,6 +100,9 @@ fn summary(failed: usize) -> String {
 fn check_config(config: &Config, findings: &mut Findings) {
     for problem in config.problems() {
         findings.fail(&problem.key, Failure::Config(problem.what));
+    }
+    for refusal in app::start_refusals(config) {
+        findings.refuse(refusal.into());
     }
     for warning in config.warnings() {
         Findings::note(&warning.key, warning.what);
@@ -163,6 +176,10 @@ async fn check_protection(config: &Config, offline: bool, findings: &mut Finding
 }
 
 async fn check_database(config: &Config, findings: &mut Findings) {
+    // What it does not understand was said already.
+    if app::check_connection(config).is_err() {
+        return;
+    }
     let store = match app::open_store(config) {
         Ok(store) => store,
         Err(error) => return findings.fail("database", error.into()),
@@ -269,8 +286,8 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
     let sign_ins = app::sign_ins_of(config).await;
     let relays = match app::make_relays(config, &sign_ins, None) {
         Ok(relays) => relays,
-        Err(AppError::Config(text)) => return findings.fail("relays", Failure::Config(text)),
-        Err(error) => return findings.fail("relays", error.into()),
+        // Was said already.
+        Err(_) => return,
     };
     for relay in relays {
         match config.relay.get(relay.name()) {

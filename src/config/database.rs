@@ -117,7 +117,15 @@ impl DatabaseConfig {
             self.connection_file.as_deref(),
             self.connection_env.as_deref(),
         )?;
-        Ok(elsewhere.unwrap_or_else(|| self.connection.clone()))
+        match elsewhere {
+            Some(secret) if secret.expose().trim().is_empty() => Err(
+                "connection_file or connection_env leads to an empty connection string; write it \
+                 there"
+                    .to_owned(),
+            ),
+            Some(secret) => Ok(secret),
+            None => Ok(self.connection.clone()),
+        }
     }
 
     /// A relative file means: beside the configuration file.
@@ -133,8 +141,9 @@ impl DatabaseConfig {
 
 /// The file of a `sqlite:` connection, or `None` for an ADO.NET string.
 pub fn sqlite_file(connection: &str) -> Option<PathBuf> {
-    let file = connection.trim().strip_prefix("sqlite:")?;
-    Some(PathBuf::from(file.strip_prefix("//").unwrap_or(file)))
+    let (scheme, file) = connection.trim().split_once(':')?;
+    let is_sqlite = scheme.eq_ignore_ascii_case("sqlite");
+    is_sqlite.then(|| PathBuf::from(file.strip_prefix("//").unwrap_or(file)))
 }
 
 #[cfg(test)]
@@ -166,6 +175,28 @@ mod tests {
         assert_eq!(scope(&sovereign).as_deref(), Some(expected));
         let first_version = format!("{client}resource = 'https://database.windows.net/'");
         assert_eq!(scope(&first_version), None);
+    }
+
+    #[test]
+    fn a_file_of_sqlite_is_told_from_a_connection_string() {
+        for text in ["sqlite:a.db", " SQLite:a.db", "sqlite://a.db"] {
+            assert_eq!(sqlite_file(text), Some(PathBuf::from("a.db")), "{text}");
+        }
+        assert_eq!(sqlite_file("Server=tcp:a,1433"), None);
+        assert_eq!(sqlite_file("a.db"), None);
+    }
+
+    #[test]
+    fn a_connection_file_that_is_empty_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "\u{FEFF}\r\n").expect("write");
+        let section = format!(
+            "connection = 'sqlite:a'\nconnection_file = {:?}",
+            file.path()
+        );
+        let config: DatabaseConfig = toml::from_str(&section).expect("a section");
+        let said = config.resolve().map(drop).expect_err("empty");
+        assert!(said.contains("empty connection string"), "{said}");
     }
 
     #[test]

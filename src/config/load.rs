@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use regex::Regex;
 
+use super::blame::Blame;
 use super::{Config, Problem};
 
 /// The lowest layer, and the reference of every key.
@@ -187,22 +188,12 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// The error with what the layers' own reader leaves out.
 fn in_words(error: config::ConfigError, layers: config::Config) -> config::ConfigError {
-    let said = error.to_string();
     let Ok(value) = layers.try_deserialize::<serde_json::Value>() else {
         return error;
     };
-    let words = with_choices(&said, &value).or_else(|| without_source(&said, &value));
-    words.map_or(error, config::ConfigError::Message)
-}
-
-/// The words that can stand where another one was found.
-fn with_choices(said: &str, value: &serde_json::Value) -> Option<String> {
-    let (_, odd) = said.split_once(" does not have variant constructor ")?;
-    let (_, key) = odd.split_once(" for key ")?;
-    let again = serde_json::from_value::<Config>(value.clone()).err()?;
-    let text = again.to_string();
-    let names_them = text.starts_with("unknown variant");
-    names_them.then(|| format!("{text} for key {key}"))
+    let words = without_source(&error.to_string(), &value)
+        .unwrap_or_else(|| Blame::find(&value, &error).in_words());
+    config::ConfigError::Message(words)
 }
 
 /// Which section says nothing of where its token comes from.

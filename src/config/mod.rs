@@ -7,6 +7,7 @@
 pub mod attachments;
 pub mod audit;
 pub mod auth;
+mod blame;
 pub mod byte_size;
 mod check_auth;
 mod check_oauth2;
@@ -23,7 +24,7 @@ pub mod oauth2;
 pub mod relay;
 mod replies;
 pub mod secret;
-mod secret_source;
+pub(crate) mod secret_source;
 pub mod send_port;
 mod service;
 pub mod signing;

@@ -60,7 +60,7 @@ pub struct TokenRequest {
     pub client_id: String,
     /// The client's password (RFC 6749 section 2.3.1).
     pub client_secret: Option<Secret>,
-    /// File that holds it; a final line ending is not part of it.
+    /// File that holds it, as [`Secret::from_file`] reads it.
     pub client_secret_file: Option<PathBuf>,
     /// Environment variable that holds it.
     pub client_secret_env: Option<String>,
@@ -73,7 +73,7 @@ pub struct TokenRequest {
     pub assertion_algorithm: AssertionAlgorithm,
     /// What a user's consent left, for `source = "refresh_token"`.
     pub refresh_token: Option<Secret>,
-    /// File that holds it; a final line ending is not part of it.
+    /// File that holds it, as [`Secret::from_file`] reads it.
     pub refresh_token_file: Option<PathBuf>,
     /// Environment variable that holds it.
     pub refresh_token_env: Option<String>,

@@ -34,7 +34,7 @@ pub enum SecretError {
     },
     /// More than one place is named.
     #[error(
-        "expected one of auth.password, auth.password_file and auth.password_env, found {0}: \
+        "auth.password: expected one of password, password_file and password_env, found {0}: \
          remove the others"
     )]
     Ambiguous(usize),
@@ -51,11 +51,11 @@ pub fn resolve_password(auth: &AuthConfig) -> Result<Option<Secret>, SecretError
     }
     let (key, found) = match (&auth.password_file, &auth.password_env) {
         (Some(path), _) => {
-            let text = std::fs::read_to_string(path).map_err(|cause| SecretError::File {
+            let secret = Secret::from_file(path).map_err(|cause| SecretError::File {
                 path: path.display().to_string(),
                 cause,
             })?;
-            ("password_file", Some(without_line_end(text)))
+            ("password_file", Some(secret))
         }
         (None, Some(name)) => {
             let text = std::env::var(name).map_err(|cause| SecretError::Variable {
@@ -70,14 +70,6 @@ pub fn resolve_password(auth: &AuthConfig) -> Result<Option<Secret>, SecretError
         Some(secret) if secret.expose().is_empty() => Err(SecretError::Empty { key }),
         found => Ok(found),
     }
-}
-
-/// An editor ends the last line; the password does not.
-fn without_line_end(mut text: String) -> Secret {
-    let kept = text.strip_suffix('\n').unwrap_or(&text);
-    let kept = kept.strip_suffix('\r').unwrap_or(kept).len();
-    text.truncate(kept);
-    Secret::new(text)
 }
 
 /// A password or the like. Its `Debug` shows nothing of it.
@@ -144,9 +136,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_file_loses_its_last_line_end_alone() {
+    fn a_password_file_is_read_as_every_secret_file() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), " se\ncret \r\n").expect("write");
+        std::fs::write(file.path(), "\u{FEFF} se\ncret \r\n\n").expect("write");
         let mut auth = AuthConfig {
             password_file: Some(file.path().to_owned()),
             ..AuthConfig::default()

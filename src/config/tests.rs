@@ -82,7 +82,7 @@ fn an_unknown_value_is_refused_with_a_suggestion() {
     let text = error(&SMALLEST.replace("from = ", "in_doubt = 'hodl'\nfrom = "));
     assert_eq!(
         text,
-        "unknown variant `hodl`, expected `retry` or `hold` for key `send_port.default.in_doubt`\n  did you mean `hold`?"
+        "send_port.default.in_doubt: unknown variant `hodl`, expected `retry` or `hold`\n  did you mean `hold`?"
     );
     for (key, choice) in [
         ("protection = 'sig'", "`sign`"),
@@ -92,9 +92,68 @@ fn an_unknown_value_is_refused_with_a_suggestion() {
     ] {
         let text = error(&SMALLEST.replace("from = ", &format!("{key}\nfrom = ")));
         assert!(
-            text.starts_with("unknown variant `") && text.contains(choice),
+            text.contains(": unknown variant `") && text.contains(choice),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn a_value_of_another_type_is_refused_by_its_whole_key() {
+    let relay = |setting: &str| SMALLEST.replace("host = ", &format!("{setting}\nhost = "));
+    let port = |setting: &str| format!("{SMALLEST}{setting}");
+    for (text, expected) in [
+        (
+            relay("port = '25395x'"),
+            "relay.main.port: expected a number from 0 to 65535, found text \"25395x\"",
+        ),
+        (
+            relay("port = 70000"),
+            "relay.main.port: expected a number from 0 to 65535, found 70000",
+        ),
+        (
+            relay("verify_certificate = 'nope'"),
+            "relay.main.verify_certificate: expected true or false, found text \"nope\"",
+        ),
+        (
+            relay("timeout = { rcpt = 'soon' }"),
+            "relay.main.timeout.rcpt: expected a time, such as \"30s\", \"5m\" or \"2d\", found text \"soon\"",
+        ),
+        (
+            relay("ignore_extensions = 'DSN'"),
+            "relay.main.ignore_extensions: expected a list, such as [\"one\", \"two\"], found text \"DSN\"",
+        ),
+        (
+            relay("auth = { mechanism = 'xoauth2', oauth2 = { source = 'file', token_file = 3 } }"),
+            "relay.main.auth.oauth2.token_file: expected",
+        ),
+        (
+            port("retry = { jitter = 'much' }"),
+            "send_port.default.retry.jitter: expected a number such as 0.2, found text \"much\"",
+        ),
+        (
+            relay("auth = 'pa55'"),
+            "relay.main.auth: expected a section, found something else (not shown",
+        ),
+        (
+            "[service]\nlease = 'long'".to_owned(),
+            "service.lease: expected a time",
+        ),
+        (
+            "[relay.main]\nkind = 'smtp'".to_owned(),
+            "relay.main.host: it is missing",
+        ),
+        (
+            "[relay.main]\nhost = 'a'".to_owned(),
+            "relay.main.kind: it is missing",
+        ),
+        (
+            SMALLEST.replace("from = ", "form = "),
+            "send_port.default.form: unknown field `form`",
+        ),
+    ] {
+        let found = error(&text);
+        assert!(found.starts_with(expected), "{expected}: {found}");
     }
 }
 
@@ -137,6 +196,44 @@ fn what_cannot_work_says_what_to_write_instead() {
     assert!(problems(&lease).contains("service.renew_interval"));
     let restless = format!("[service]\nrenew_interval = \"0s\"\n{SMALLEST}");
     assert!(problems(&restless).contains("service.renew_interval: it is shorter than 100ms"));
+    for (setting, expected) in [
+        (
+            "timeout = { rcpt = \"0s\" }",
+            "relay.main.timeout.rcpt: 0 would never wait",
+        ),
+        ("port = 0", "relay.main.port: 0 is no port"),
+    ] {
+        let found = relay_problems(setting);
+        assert!(found.contains(expected), "{found}");
+    }
+    for (host, expected) in [
+        (
+            "smtp.contoso.com:587",
+            "write host = \"smtp.contoso.com\" and port = 587",
+        ),
+        (
+            "smtps://smtp.contoso.com",
+            "'smtps://smtp.contoso.com' is no name of a host",
+        ),
+        (
+            "smtp contoso.com",
+            "'smtp contoso.com' is no name of a host",
+        ),
+        (" ", "' ' is no name of a host"),
+    ] {
+        let found = problems(&SMALLEST.replace("smtp.contoso.com", host));
+        assert!(
+            found.contains("relay.main.host: ") && found.contains(expected),
+            "{found}"
+        );
+    }
+    for host in ["2001:db8::1", "[2001:db8::1]", "192.0.2.1", "mail_1"] {
+        assert_eq!(
+            problems(&SMALLEST.replace("smtp.contoso.com", host)),
+            "",
+            "{host}"
+        );
+    }
     let aged = format!("{SMALLEST}max_age = \"0s\"\n");
     assert!(problems(&aged).contains("send_port.default.max_age: 0 would expire"));
 }

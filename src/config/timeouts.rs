@@ -61,3 +61,22 @@ impl Default for Timeouts {
         }
     }
 }
+
+impl Timeouts {
+    /// Each wait, by its key.
+    pub(super) fn by_key(&self) -> [(&'static str, Duration); 11] {
+        [
+            ("connect", self.connect),
+            ("greeting", self.greeting),
+            ("command", self.command),
+            ("tls_handshake", self.tls_handshake),
+            ("mail", self.mail),
+            ("rcpt", self.rcpt),
+            ("data", self.data),
+            ("data_block", self.data_block),
+            ("end_of_data", self.end_of_data),
+            ("quit", self.quit),
+            ("attempt", self.attempt),
+        ]
+    }
+}

@@ -306,8 +306,19 @@ fn is_name(name: &str) -> bool {
 
 fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
     let key = |key: &str| format!("relay.{name}.{key}");
-    if smtp.host.trim().is_empty() {
-        found.add(key("host"), "there is none");
+    if let Err(what) = check_host(&smtp.host) {
+        found.add(key("host"), what);
+    }
+    if smtp.port == Some(0) {
+        found.add(
+            key("port"),
+            "0 is no port; write 1 to 65535, or leave it out",
+        );
+    }
+    let waits = smtp.timeout.by_key().into_iter();
+    for (wait, _) in waits.filter(|(_, wait)| wait.is_zero()) {
+        let what = "0 would never wait; write for example \"30s\", or leave it out";
+        found.add(key(&format!("timeout.{wait}")), what);
     }
     let oauth2 = smtp.auth.oauth2.as_ref();
     for (below, what) in oauth2.map(check_oauth2::problems).unwrap_or_default() {
@@ -329,4 +340,23 @@ fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
     }
     check_tls(name, smtp, found);
     check_auth(name, smtp, found);
+}
+
+/// A name or an address, and nothing around it.
+fn check_host(host: &str) -> Result<(), String> {
+    if let Some((name, port)) = host.rsplit_once(':')
+        && !name.contains(':')
+        && port.parse::<u16>().is_ok()
+    {
+        return Err(format!(
+            "'{host}' has a port; write host = \"{name}\" and port = {port}"
+        ));
+    }
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "/@,;\\\"'".contains(c);
+    if host.is_empty() || host.contains(odd) {
+        return Err(format!(
+            "'{host}' is no name of a host; write for example \"smtp.contoso.com\""
+        ));
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use super::answer::Answer;
 use crate::clock::Clock;
 use crate::config::oauth2::TokenFile as Config;
 use crate::config::secret::Secret;
+use crate::config::secret_source::text_of_secret_file;
 use crate::domain::Timestamp;
 use crate::relay::{TokenError, TokenSource};
 
@@ -28,7 +29,7 @@ impl TokenFile {
 
     /// The content, and when it was written.
     async fn read(&self) -> std::io::Result<(String, Timestamp)> {
-        let text = tokio::fs::read_to_string(&self.path).await?;
+        let text = text_of_secret_file(tokio::fs::read(&self.path).await?)?;
         let written = tokio::fs::metadata(&self.path).await?.modified()?;
         Ok((text, written.into()))
     }

@@ -12,8 +12,8 @@ pub fn checked(name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err(format!(
-        "expected a domain such as 'db1.contoso.com' or an address literal such as \
-         '[192.0.2.1]' in ehlo_name, found '{}'",
+        "ehlo_name: expected a domain such as 'db1.contoso.com' or an address literal such as \
+         '[192.0.2.1]', found '{}'",
         name.escape_debug()
     ))
 }

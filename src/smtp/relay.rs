@@ -35,15 +35,15 @@ use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A key is missing or has an unusable value.
-    #[error("relay.{relay}: {what}")]
+    #[error("relay.{relay}.{what}")]
     Key {
         /// Name of the relay.
         relay: String,
-        /// A sentence.
+        /// The key and a sentence.
         what: String,
     },
     /// About TLS.
-    #[error("relay.{relay}: {cause}")]
+    #[error("relay.{relay}.{cause}")]
     Tls {
         /// Name of the relay.
         relay: String,

@@ -208,8 +208,13 @@ fn a_connection_string_that_cannot_be_meant_is_explained() {
     ] {
         let changed = config.replace("sqlite:sendport.db", connection);
         std::fs::write(site.config(), changed).expect("write");
-        for arguments in [["check"], ["run"], ["status"]] {
-            let ended = site.sendport(&arguments);
+        for arguments in [
+            &["check", "--offline"][..],
+            &["check"],
+            &["run"],
+            &["status"],
+        ] {
+            let ended = site.sendport(arguments);
             let said = text(&ended);
             assert!(said.contains(expected), "{arguments:?}: {said}");
             assert_ne!(ended.status.code(), Some(0), "{arguments:?}: {said}");

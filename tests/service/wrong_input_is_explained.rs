@@ -148,3 +148,52 @@ fn an_environment_without_a_name_is_refused_everywhere() {
     }
     assert_eq!(site.value("SELECT Name FROM Environment"), "test");
 }
+
+/// What `run` refuses at its start, `check --offline` refuses in the same words.
+#[test]
+fn check_says_what_run_would_refuse() {
+    let relay = |setting: &str| {
+        let head = "[relay.main]\nkind = 'smtp'\nhost = '127.0.0.1'\n";
+        send_port_over(&format!("{head}{setting}\n"))
+    };
+    let beside = |section: &str| format!("{section}\n{}", send_port_over(DISCARD));
+    let password = "tls = 'starttls'\nauth = { mechanism = 'plain', username = 'u', password_file = 'absent' }";
+    for (config, expected) in [
+        (
+            relay("ehlo_name = 'win pc'"),
+            "relay.main.ehlo_name: expected a domain",
+        ),
+        (
+            relay("ehlo_name = ''"),
+            "relay.main.ehlo_name: expected a domain",
+        ),
+        (relay("ca_file = 'absent.pem'"), "relay.main.ca_file '"),
+        (
+            relay("timeout = { rcpt = '0s' }"),
+            "relay.main.timeout.rcpt: 0 would never wait",
+        ),
+        (
+            relay("port = 'x'"),
+            "relay.main.port: expected a number from 0 to 65535, found text",
+        ),
+        (relay(password), "relay.main.auth.password_file '"),
+        (
+            beside("[log]\nlevel = 'verbose'"),
+            "log.level: 'verbose' is not a level",
+        ),
+        (
+            beside("[http]\nlisten = '192.0.2.1:9587'"),
+            "http.listen: health and metrics cannot be shown at 192.0.2.1:9587",
+        ),
+        (
+            beside("[database]\nconnection_file = 'absent'"),
+            "database.connection: the file",
+        ),
+    ] {
+        for arguments in [&["check", "--offline"][..], &["check"], &["run"]] {
+            let (code, said) = refused(&config, arguments);
+            assert!(said.contains(expected), "{arguments:?}, {expected}: {said}");
+            assert_ne!(code, Some(0), "{arguments:?}: {said}");
+        }
+    }
+}

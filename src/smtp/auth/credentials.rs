@@ -180,7 +180,7 @@ fn check_password(mechanism: AuthMechanism, password: Option<&Secret>) -> Result
     match password {
         None if mechanism.needs_password() => Err(no_password()),
         Some(password) if password.expose().contains('\0') => {
-            Err("the password must not contain a NUL".into())
+            Err("auth.password must not contain a NUL".into())
         }
         _ => Ok(()),
     }

@@ -50,7 +50,7 @@ pub enum TlsSettingsError {
         cause: String,
     },
     /// OpenSSL refused a setting.
-    #[error("OpenSSL refused the TLS settings: {0}")]
+    #[error("tls: OpenSSL refused the settings: {0}")]
     OpenSsl(#[from] ErrorStack),
 }
 
