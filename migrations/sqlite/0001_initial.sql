@@ -44,19 +44,25 @@ CREATE TABLE Alert (
     CreatedAt       TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     CreatedBy       TEXT NOT NULL DEFAULT 'sqlite',
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),
-    CONSTRAINT CK_Alert_PublicId CHECK (length(PublicId) = 36),
-    CONSTRAINT CK_Alert_BodyFormat CHECK (lower(BodyFormat) COLLATE RTRIM IN ('text', 'html')),
-    CONSTRAINT CK_Alert_Priority CHECK (Priority IN ('urgent', 'normal', 'low')),
-    CONSTRAINT CK_Alert_Importance CHECK (lower(Importance) COLLATE RTRIM IN ('low', 'normal', 'high')),
-    CONSTRAINT CK_Alert_Sensitivity CHECK (lower(Sensitivity) COLLATE RTRIM IN ('normal', 'personal', 'private', 'confidential')),
-    CONSTRAINT CK_Alert_Protection CHECK (Protection IS NULL OR lower(Protection) COLLATE RTRIM IN ('none', 'sign', 'encrypt', 'sign+encrypt')),
-    CONSTRAINT CK_Alert_DeliveryReceipt CHECK (DeliveryReceipt IN (0, 1)),
-    CONSTRAINT CK_Alert_ReadReceipt CHECK (ReadReceipt IN (0, 1)),
-    CONSTRAINT CK_Alert_Length CHECK (
-        length(Subject) <= 998 AND length(FromAddress) <= 1000 AND length(ReplyTo) <= 1000 AND
-        length(Template) <= 128 AND length(Language) <= 35 AND length(AlertName) <= 128 AND
-        length(Severity) <= 32 AND length(Source) <= 128 AND length(Reference) <= 200 AND
-        length(SendPort) <= 64 AND length(DedupKey) <= 200),
+    CONSTRAINT CK_Alert_PublicId_of_36_characters CHECK (length(PublicId) = 36),
+    CONSTRAINT CK_Alert_BodyFormat_text_or_html CHECK (lower(BodyFormat) COLLATE RTRIM IN ('text', 'html')),
+    CONSTRAINT CK_Alert_Priority_urgent_normal_or_low CHECK (Priority IN ('urgent', 'normal', 'low')),
+    CONSTRAINT CK_Alert_Importance_low_normal_or_high CHECK (lower(Importance) COLLATE RTRIM IN ('low', 'normal', 'high')),
+    CONSTRAINT CK_Alert_Sensitivity_normal_personal_private_or_confidential CHECK (lower(Sensitivity) COLLATE RTRIM IN ('normal', 'personal', 'private', 'confidential')),
+    CONSTRAINT "CK_Alert_Protection_none_sign_encrypt_or_sign+encrypt" CHECK (Protection IS NULL OR lower(Protection) COLLATE RTRIM IN ('none', 'sign', 'encrypt', 'sign+encrypt')),
+    CONSTRAINT CK_Alert_DeliveryReceipt_0_or_1 CHECK (DeliveryReceipt IN (0, 1)),
+    CONSTRAINT CK_Alert_ReadReceipt_0_or_1 CHECK (ReadReceipt IN (0, 1)),
+    CONSTRAINT CK_Alert_Subject_at_most_998_characters CHECK (length(Subject) <= 998),
+    CONSTRAINT CK_Alert_FromAddress_at_most_1000_characters CHECK (length(FromAddress) <= 1000),
+    CONSTRAINT CK_Alert_ReplyTo_at_most_1000_characters CHECK (length(ReplyTo) <= 1000),
+    CONSTRAINT CK_Alert_Template_at_most_128_characters CHECK (length(Template) <= 128),
+    CONSTRAINT CK_Alert_Language_at_most_35_characters CHECK (length(Language) <= 35),
+    CONSTRAINT CK_Alert_AlertName_at_most_128_characters CHECK (length(AlertName) <= 128),
+    CONSTRAINT CK_Alert_Severity_at_most_32_characters CHECK (length(Severity) <= 32),
+    CONSTRAINT CK_Alert_Source_at_most_128_characters CHECK (length(Source) <= 128),
+    CONSTRAINT CK_Alert_Reference_at_most_200_characters CHECK (length(Reference) <= 200),
+    CONSTRAINT CK_Alert_SendPort_at_most_64_characters CHECK (length(SendPort) <= 64),
+    CONSTRAINT CK_Alert_DedupKey_at_most_200_characters CHECK (length(DedupKey) <= 200),
     CONSTRAINT CK_Alert_ReplyBy_like_2026_01_31T12_00_00_000Z CHECK (ReplyBy GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_Alert_NotBefore_like_2026_01_31T12_00_00_000Z CHECK (NotBefore GLOB

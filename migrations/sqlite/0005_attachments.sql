@@ -11,11 +11,12 @@ CREATE TABLE Attachment (
     TransferEncoding TEXT COLLATE RTRIM NOT NULL DEFAULT 'base64',
     -- Last, so that the others are read without it.
     Content          BLOB NOT NULL,
-    CONSTRAINT CK_Attachment_Disposition CHECK (lower(Disposition) COLLATE RTRIM IN ('attachment', 'inline')),
-    CONSTRAINT CK_Attachment_TransferEncoding CHECK (lower(TransferEncoding) COLLATE RTRIM IN ('base64', 'quoted-printable', '7bit')),
-    CONSTRAINT CK_Attachment_Length CHECK (
-        length(FileName) <= 255 AND length(MediaType) <= 255 AND length(ContentId) <= 255 AND
-        length(Description) <= 400)
+    CONSTRAINT CK_Attachment_Disposition_attachment_or_inline CHECK (lower(Disposition) COLLATE RTRIM IN ('attachment', 'inline')),
+    CONSTRAINT "CK_Attachment_TransferEncoding_base64_quoted-printable_or_7bit" CHECK (lower(TransferEncoding) COLLATE RTRIM IN ('base64', 'quoted-printable', '7bit')),
+    CONSTRAINT CK_Attachment_FileName_at_most_255_characters CHECK (length(FileName) <= 255),
+    CONSTRAINT CK_Attachment_MediaType_at_most_255_characters CHECK (length(MediaType) <= 255),
+    CONSTRAINT CK_Attachment_ContentId_at_most_255_characters CHECK (length(ContentId) <= 255),
+    CONSTRAINT CK_Attachment_Description_at_most_400_characters CHECK (length(Description) <= 400)
 ) STRICT;
 
 CREATE INDEX IX_Attachment_AlertId ON Attachment (AlertId);

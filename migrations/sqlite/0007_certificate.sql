@@ -29,10 +29,10 @@ CREATE TABLE Certificate (
     Pem               TEXT NOT NULL,
     CONSTRAINT UQ_Certificate UNIQUE (Address, Sha256Fingerprint),
     CONSTRAINT CK_Certificate_Address CHECK (Address = lower(Address) AND length(Address) BETWEEN 3 AND 320),
-    CONSTRAINT CK_Certificate_BoundBy CHECK (BoundBy IN ('certificate', 'operator')),
+    CONSTRAINT CK_Certificate_BoundBy_certificate_or_operator CHECK (BoundBy IN ('certificate', 'operator')),
     CONSTRAINT CK_Certificate_Cipher CHECK (Cipher IN
         ('aes-256-cbc', 'aes-192-cbc', 'aes-128-cbc', 'aes-256-gcm', 'aes-128-gcm', '3des-cbc')),
-    CONSTRAINT CK_Certificate_RsaPadding CHECK (RsaPadding IN ('pkcs1', 'oaep')),
+    CONSTRAINT CK_Certificate_RsaPadding_pkcs1_or_oaep CHECK (RsaPadding IN ('pkcs1', 'oaep')),
     CONSTRAINT CK_Certificate_ValidFromAt_like_2026_01_31T12_00_00_000Z CHECK (ValidFromAt GLOB
         '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_Certificate_ValidToAt_like_2026_01_31T12_00_00_000Z CHECK (ValidToAt GLOB

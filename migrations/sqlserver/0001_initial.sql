@@ -59,11 +59,11 @@ CREATE TABLE sendport.AlertRow (
     FinalAt         datetime2(3) NULL,
     CONSTRAINT PK_Alert PRIMARY KEY (AlertId),
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),
-    CONSTRAINT CK_Alert_BodyFormat CHECK (LOWER(BodyFormat) IN (N'text', N'html')),
-    CONSTRAINT CK_Alert_Priority CHECK (Priority IN (N'urgent', N'normal', N'low')),
-    CONSTRAINT CK_Alert_Importance CHECK (LOWER(Importance) IN (N'low', N'normal', N'high')),
-    CONSTRAINT CK_Alert_Sensitivity CHECK (LOWER(Sensitivity) IN (N'normal', N'personal', N'private', N'confidential')),
-    CONSTRAINT CK_Alert_Protection CHECK (Protection IS NULL OR LOWER(Protection) IN (N'none', N'sign', N'encrypt', N'sign+encrypt')),
+    CONSTRAINT CK_Alert_BodyFormat_text_or_html CHECK (LOWER(BodyFormat) IN (N'text', N'html')),
+    CONSTRAINT CK_Alert_Priority_urgent_normal_or_low CHECK (Priority IN (N'urgent', N'normal', N'low')),
+    CONSTRAINT CK_Alert_Importance_low_normal_or_high CHECK (LOWER(Importance) IN (N'low', N'normal', N'high')),
+    CONSTRAINT CK_Alert_Sensitivity_normal_personal_private_or_confidential CHECK (LOWER(Sensitivity) IN (N'normal', N'personal', N'private', N'confidential')),
+    CONSTRAINT [CK_Alert_Protection_none_sign_encrypt_or_sign+encrypt] CHECK (Protection IS NULL OR LOWER(Protection) IN (N'none', N'sign', N'encrypt', N'sign+encrypt')),
     CONSTRAINT CK_AlertState_Status CHECK (Status IN (N'queued', N'sending', N'delayed', N'held', N'relayed',
         N'partial', N'failed', N'expired', N'cancelled', N'suppressed'))
 );

@@ -15,8 +15,8 @@ CREATE TABLE sendport.AttachmentRow (
     Description      nvarchar(400) NULL,
     TransferEncoding nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Attachment_TransferEncoding DEFAULT N'base64',
     CONSTRAINT PK_Attachment PRIMARY KEY (AlertId, AttachmentId),
-    CONSTRAINT CK_Attachment_Disposition CHECK (LOWER(Disposition) IN (N'attachment', N'inline')),
-    CONSTRAINT CK_Attachment_TransferEncoding CHECK (LOWER(TransferEncoding) IN (N'base64', N'quoted-printable', N'7bit'))
+    CONSTRAINT CK_Attachment_Disposition_attachment_or_inline CHECK (LOWER(Disposition) IN (N'attachment', N'inline')),
+    CONSTRAINT [CK_Attachment_TransferEncoding_base64_quoted-printable_or_7bit] CHECK (LOWER(TransferEncoding) IN (N'base64', N'quoted-printable', N'7bit'))
 );
 GO
 -- They go with their alert. Babelfish checks a foreign key with the rights of whoever inserts.

@@ -32,10 +32,10 @@ CREATE TABLE sendport.Certificate (
     CONSTRAINT PK_Certificate PRIMARY KEY (CertificateId),
     CONSTRAINT UQ_Certificate UNIQUE (Address, Sha256Fingerprint),
     CONSTRAINT CK_Certificate_Address CHECK (Address = LOWER(Address) AND LEN(Address) >= 3),
-    CONSTRAINT CK_Certificate_BoundBy CHECK (BoundBy IN (N'certificate', N'operator')),
+    CONSTRAINT CK_Certificate_BoundBy_certificate_or_operator CHECK (BoundBy IN (N'certificate', N'operator')),
     CONSTRAINT CK_Certificate_Cipher CHECK (Cipher IN
         (N'aes-256-cbc', N'aes-192-cbc', N'aes-128-cbc', N'aes-256-gcm', N'aes-128-gcm', N'3des-cbc')),
-    CONSTRAINT CK_Certificate_RsaPadding CHECK (RsaPadding IN (N'pkcs1', N'oaep'))
+    CONSTRAINT CK_Certificate_RsaPadding_pkcs1_or_oaep CHECK (RsaPadding IN (N'pkcs1', N'oaep'))
 );
 GO
 CREATE INDEX IX_Certificate_Thumbprint ON sendport.Certificate (Thumbprint);

@@ -38,6 +38,11 @@ pub(super) fn events<'p>(
     of_ports.into_iter().map(event).collect()
 }
 
+/// Why not everybody has it, where nothing more is to come; `None` where all have it, or may yet.
+pub(super) fn of(decision: &Decision) -> Option<String> {
+    ended_badly(decision.status).then(|| why(decision).unwrap_or_default())
+}
+
 fn ended_badly(status: AlertStatus) -> bool {
     matches!(
         status,

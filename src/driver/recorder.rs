@@ -326,8 +326,15 @@ fn announce(outcomes: &[Outcome], results: &[Recorded]) {
             (OutcomeKind::Decided(decision), _) => {
                 let status = decision.status.as_str();
                 let recipients = decision.recipients.len();
-                let reason = decision.reason.as_deref();
-                tracing::info!(alert, status, recipients, reason, "alert recorded");
+                match failures::of(decision) {
+                    None => {
+                        let reason = decision.reason.as_deref();
+                        tracing::info!(alert, status, recipients, reason, "alert recorded");
+                    }
+                    Some(reason) => {
+                        tracing::warn!(alert, status, recipients, reason, "alert failed");
+                    }
+                }
             }
         }
     }

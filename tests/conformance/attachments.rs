@@ -201,8 +201,16 @@ pub(crate) async fn malformed_attachments_are_refused_by_name(f: &dyn Fixture) {
     let id = with_one(f, "a").await;
     let attachment = f.table("Attachment");
     for (column, value, constraint) in [
-        ("Disposition", "hidden", "CK_Attachment_Disposition"),
-        ("TransferEncoding", "8bit", "CK_Attachment_TransferEncoding"),
+        (
+            "Disposition",
+            "hidden",
+            "CK_Attachment_Disposition_attachment_or_inline",
+        ),
+        (
+            "TransferEncoding",
+            "8bit",
+            "CK_Attachment_TransferEncoding_base64_quoted-printable_or_7bit",
+        ),
     ] {
         let insert = format!(
             "INSERT INTO {attachment} (AlertId, {column}, Content) SELECT AlertId, '{value}', Content FROM {attachment}"

@@ -95,7 +95,12 @@ async fn a_refused_value_names_its_constraint() {
         ..NewAlert::default()
     };
     let error = store.insert(&alert).await.expect_err("too long");
-    assert!(error.to_string().contains("CK_Alert_Length"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("CK_Alert_Subject_at_most_998_characters"),
+        "{error}"
+    );
 }
 
 /// As `sqlite3 old.db .dump | sqlite3 new.db` does it: tables, rows, and what hangs on them last.

@@ -251,7 +251,7 @@ impl Fixture for SqlServerFixture {
     fn make_unreadable(&self, id: AlertId) -> Option<String> {
         self.reusable.store(false, Ordering::Relaxed);
         Some(format!(
-            "ALTER TABLE sendport.AlertRow DROP CONSTRAINT CK_Alert_BodyFormat; \
+            "ALTER TABLE sendport.AlertRow DROP CONSTRAINT CK_Alert_BodyFormat_text_or_html; \
              UPDATE sendport.AlertRow SET BodyFormat = 'rtf' WHERE AlertId = {id};"
         ))
     }

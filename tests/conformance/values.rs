@@ -121,11 +121,23 @@ pub(crate) async fn malformed_values_are_refused_by_name(f: &dyn Fixture) {
     f.fresh().await;
     let alert = f.table("Alert");
     for (column, value, constraint) in [
-        ("Priority", "asap", "CK_Alert_Priority"),
-        ("BodyFormat", "rtf", "CK_Alert_BodyFormat"),
-        ("Importance", "very", "CK_Alert_Importance"),
-        ("Sensitivity", "secret", "CK_Alert_Sensitivity"),
-        ("Protection", "rot13", "CK_Alert_Protection"),
+        ("Priority", "asap", "CK_Alert_Priority_urgent_normal_or_low"),
+        ("BodyFormat", "rtf", "CK_Alert_BodyFormat_text_or_html"),
+        (
+            "Importance",
+            "very",
+            "CK_Alert_Importance_low_normal_or_high",
+        ),
+        (
+            "Sensitivity",
+            "secret",
+            "CK_Alert_Sensitivity_normal_personal_private_or_confidential",
+        ),
+        (
+            "Protection",
+            "rot13",
+            "CK_Alert_Protection_none_sign_encrypt_or_sign+encrypt",
+        ),
     ] {
         let insert = format!(
             "INSERT INTO {alert} (ToRecipients, {column}) VALUES ('a@b.example', '{value}')"

@@ -61,6 +61,23 @@ async fn a_hundred_good_alerts_are_relayed_and_each_bad_one_is_explained() {
         ));
         assert!(explained.contains(word), "{reference}: {explained}");
     }
+    let log = site.log();
+    let failed: Vec<_> = log
+        .lines()
+        .filter(|it| it.contains("alert failed"))
+        .collect();
+    assert_eq!(failed.len(), 9, "{failed:#?}");
+    for word in [
+        "5.1.1",
+        "has no recipient",
+        "nobody_gave_this",
+        "status=\"partial\"",
+    ] {
+        let line = failed.iter().find(|line| line.contains(word));
+        let line = line.unwrap_or_else(|| panic!("{word}: {failed:#?}"));
+        assert!(line.contains("WARN") && line.contains("reason="), "{line}");
+    }
+
     let good_half =
         site.value("SELECT Status FROM Delivery WHERE Reference = 'recipient' AND Ordinal = 0");
     assert_eq!(good_half, "relayed", "the other recipient of that alert");
