@@ -1,6 +1,7 @@
 //! The schema: absent, made once, newer, altered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sendport::domain::{AlertStatus, RecipientStatus};
 use sendport::store::{SchemaState, Store, StoreErrorKind};
@@ -143,4 +144,50 @@ pub(crate) async fn history(f: &dyn Fixture, store: &Arc<dyn Store>) {
         ))
         .await;
     }
+}
+
+/// The script that the documents have for this engine.
+fn documented_removal(engine: &str) -> String {
+    let documents = include_str!("../../docs/database.md");
+    let (_, section) = documents
+        .split_once("## Removing old rows")
+        .expect("a section");
+    let begins = format!("```sql\n-- {engine}");
+    let (_, script) = section.split_once(&begins).expect(engine);
+    let (script, _) = script.split_once("```").expect("its end");
+    format!("-- {engine}{script}")
+}
+
+pub(crate) async fn old_rows_are_removed_as_documented(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    history(f, &store).await;
+    let state = f.state_table();
+    let final_ones = format!("SELECT count(*) FROM {state} WHERE FinalAt IS NOT NULL");
+    let old = f.count(&final_ones).await;
+    let all = f.rows("Alert", "1 = 1").await;
+    assert!(old > 0 && f.rows("AttemptReply", "1 = 1").await > 0);
+    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+    // An engine's milliseconds end at 24 days.
+    for part in [20, 20, 20, 20, 9] {
+        f.advance(days(part)).await;
+    }
+    let engine = match f.table("Alert").as_str() {
+        "Alert" => "SQLite",
+        _ => "SQL Server",
+    };
+    let script = documented_removal(engine);
+    f.sql(&script).await;
+    assert_eq!(f.count(&final_ones).await, old, "none is old enough");
+    f.advance(days(2)).await;
+    f.sql(&script).await;
+    assert_eq!(f.count(&final_ones).await, 0);
+    assert_eq!(f.rows("Alert", "1 = 1").await, all - old);
+    let [reply, attempt] = ["AttemptReply", "Attempt"].map(|name| f.table(name));
+    let left = format!("AlertId NOT IN (SELECT AlertId FROM {state})");
+    assert_eq!(f.rows("Recipient", &left).await, 0);
+    assert_eq!(f.rows("Attempt", &left).await, 0);
+    let replies = format!(
+        "SELECT count(*) FROM {reply} WHERE AttemptId NOT IN (SELECT AttemptId FROM {attempt})"
+    );
+    assert_eq!(f.count(&replies).await, 0);
 }
