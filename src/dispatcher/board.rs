@@ -294,6 +294,9 @@ impl RelayBoard {
             let pause = seat.relay.rests_for().map_or(PAUSE, |rest| rest.min(PAUSE));
             let verdict = verdict(&self.replies, report, others_work);
             let news = self.judge((&mut circuit, pause), trial, alert, verdict);
+            if let Some(rest) = seat.relay.token_rests_for() {
+                circuit.waits_at_least(self.moment(), rest);
+            }
             seat.tell_condition(circuit.condition());
             news
         };

@@ -63,6 +63,14 @@ impl Answer {
         })
     }
 
+    /// Reads an object; `None` where it is none. What is derived would take an array, too.
+    pub(super) fn from_object(json: &[u8]) -> Option<Self> {
+        let is_object = json.trim_ascii_start().starts_with(b"{");
+        is_object
+            .then(|| serde_json::from_slice(json).ok())
+            .flatten()
+    }
+
     /// The token, its lifetime counted from `issued_at`.
     ///
     /// # Errors

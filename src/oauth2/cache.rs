@@ -1,6 +1,7 @@
 //! Keeps the token: one request at a time, ahead of its end, and once more for one refused.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -19,7 +20,7 @@ const SHORT_REST: TimeDelta = TimeDelta::seconds(5);
 const LONG_REST: TimeDelta = TimeDelta::minutes(1);
 
 /// Longest wait that an endpoint may ask for.
-const LONGEST_REST: TimeDelta = TimeDelta::minutes(15);
+const LONGEST_REST: TimeDelta = TimeDelta::hours(1);
 
 /// Makes a new token. Called by one task at a time.
 #[async_trait]
@@ -79,6 +80,14 @@ impl TokenSource for Cache {
             Found::Now(issued) => issued,
             Found::Soon(landing) => landed(landing).await,
         }
+    }
+
+    fn rests_for(&self) -> Option<Duration> {
+        let now = self.0.clock.now();
+        let state = self.0.lock();
+        let is_usable = state.token.as_ref().is_some_and(|t| t.is_usable(now));
+        let (_, until) = state.resting.as_ref().filter(|_| !is_usable)?;
+        (*until - now).to_std().ok()
     }
 
     async fn refused(&self, token: &Secret) {

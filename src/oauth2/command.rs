@@ -112,7 +112,8 @@ impl Issuer for TokenCommand {
         if !ended.status.success() {
             return Err(self.failed(&ended));
         }
-        let wrong = |what: String| TokenError::configuration(self.explain(&what));
+        // What it asks may be out of order: `curl` prints a proxy's page, and succeeds.
+        let wrong = |what: String| TokenError::transient(self.explain(&what));
         let text = std::str::from_utf8(&ended.output)
             .map_err(|_| wrong("expected a token, found output that is not UTF-8".to_owned()))?;
         let answer = Answer::from_text(text).map_err(wrong)?;

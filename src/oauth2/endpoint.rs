@@ -1,5 +1,6 @@
 //! The token endpoint over HTTP (RFC 6749 section 3.2).
 
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +14,13 @@ use ureq::tls::{Certificate, RootCerts};
 use super::answer::Answer;
 use super::form::Form;
 use super::refusal::{Heard, refusal};
+use super::unreadable::unreadable;
 use crate::config::oauth2::TokenRequest;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
 use crate::web::Asking;
 
-/// More than this is no token.
+/// More than this is no token; the rest is not read.
 const MOST_OCTETS: u64 = 64 * 1024;
 
 /// One endpoint, and the connections to it.
@@ -60,9 +62,11 @@ impl TokenEndpoint {
     /// [`TokenError`] with the endpoint's own words.
     pub(super) fn ask(&self, form: &Form, now: Timestamp) -> Result<Answer, TokenError> {
         let heard = self.post(form).map_err(|error| self.unheard(&error))?;
-        let answer = serde_json::from_slice::<Answer>(&heard.body).ok();
+        let answer = Answer::from_object(&heard.body);
+        let said_why = answer.as_ref().is_some_and(|a| a.error.is_some());
         match answer {
-            Some(answer) if heard.status / 100 == 2 && answer.access_token.is_some() => Ok(answer),
+            Some(answer) if heard.is_success() && answer.access_token.is_some() => Ok(answer),
+            _ if heard.is_success() && !said_why => Err(unreadable(&self.url, &heard, form)),
             answer => Err(refusal(&self.url, &heard, answer.as_ref(), form, now)),
         }
     }
@@ -74,10 +78,14 @@ impl TokenEndpoint {
             .header(header::ACCEPT, "application/json")
             .content_type("application/x-www-form-urlencoded")
             .send(form.body())?;
-        let body = response.body_mut().with_config().limit(MOST_OCTETS);
+        let room = usize::try_from(MOST_OCTETS).unwrap_or(usize::MAX);
+        let mut body = Zeroizing::new(Vec::with_capacity(room));
+        let whole = response.body_mut().as_reader();
+        whole.take(MOST_OCTETS).read_to_end(&mut body)?;
         Ok(Heard {
-            body: Zeroizing::new(body.read_to_vec()?),
+            body,
             status: response.status().as_u16(),
+            content_type: text_of(response.headers(), header::CONTENT_TYPE),
             retry_after: text_of(response.headers(), header::RETRY_AFTER),
             location: text_of(response.headers(), header::LOCATION),
         })

@@ -115,7 +115,7 @@ impl Inner {
         }
         answer.into_token(now, now).map_err(|what| {
             let url = self.endpoint.url();
-            TokenError::configuration(format!("the token endpoint {url}: {what}"))
+            TokenError::transient(format!("the token endpoint {url}: {what}"))
         })
     }
 

@@ -22,6 +22,7 @@ mod grant;
 mod refusal;
 mod secret_place;
 mod shown;
+mod unreadable;
 
 use std::sync::Arc;
 

@@ -3,21 +3,29 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDateTime};
 use secrecy::zeroize::Zeroizing;
 
 use super::answer::Answer;
 use super::form::Form;
 use super::shown::shown;
+use super::unreadable::what_came;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
 
 /// An HTTP response.
 pub(super) struct Heard {
     pub(super) status: u16,
+    pub(super) content_type: Option<String>,
     pub(super) retry_after: Option<String>,
     pub(super) location: Option<String>,
     pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl Heard {
+    pub(super) fn is_success(&self) -> bool {
+        self.status / 100 == 2
+    }
 }
 
 /// `answer` is the body, where it is a JSON object.
@@ -29,7 +37,10 @@ pub(super) fn refusal(
     now: Timestamp,
 ) -> TokenError {
     let code = answer.and_then(|answer| answer.error.as_deref());
-    let words = words(answer, form);
+    let words = match answer {
+        Some(answer) => words(answer, form),
+        None => format!(": {}", what_came(heard, form)),
+    };
     let status = heard.status;
     if is_transient(status, code) {
         let what = format!("the token endpoint {url} has no token now (HTTP {status}){words}");
@@ -59,9 +70,9 @@ pub(super) fn refusal(
 }
 
 /// `: invalid_client: AADSTS7000215: ..`
-fn words(answer: Option<&Answer>, form: &Form) -> String {
-    let said = answer.map(|answer| [answer.error.as_deref(), answer.error_description.as_deref()]);
-    let said = said.into_iter().flatten().flatten();
+fn words(answer: &Answer, form: &Form) -> String {
+    let said = [&answer.error, &answer.error_description];
+    let said = said.into_iter().flatten();
     said.map(|text| format!(": {}", shown(text, form.secrets())))
         .collect()
 }
@@ -99,12 +110,24 @@ fn advice(code: &str) -> &'static str {
 }
 
 /// Seconds or a date (RFC 9110 section 10.2.3).
-fn wait(retry_after: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = retry_after.trim().parse() {
-        return Some(Duration::from_secs(seconds));
+pub(super) fn wait(retry_after: &str, now: Timestamp) -> Option<Duration> {
+    let text = retry_after.trim();
+    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let at = DateTime::parse_from_rfc2822(retry_after.trim()).ok()?;
-    (at.to_utc() - now).to_std().ok()
+    (http_date(text)? - now).to_std().ok()
+}
+
+/// In each of the three forms that a recipient has to read (RFC 9110 section 5.6.7).
+fn http_date(text: &str) -> Option<Timestamp> {
+    if let Ok(at) = DateTime::parse_from_rfc2822(text) {
+        return Some(at.to_utc());
+    }
+    let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let mut read = forms
+        .iter()
+        .map(|form| NaiveDateTime::parse_from_str(text, form));
+    read.find_map(Result::ok).map(|at| at.and_utc())
 }
 
 #[cfg(test)]
@@ -118,6 +141,7 @@ mod tests {
     fn told(status: u16, retry_after: Option<&str>, body: &str) -> TokenError {
         let heard = Heard {
             status,
+            content_type: None,
             retry_after: retry_after.map(str::to_owned),
             location: Some("https://elsewhere.example/".to_owned()),
             body: Zeroizing::default(),
@@ -143,8 +167,15 @@ mod tests {
         }
         let waits = |text| told(429, Some(text), "").retry_after;
         assert_eq!(waits("120"), Some(Duration::from_secs(120)));
-        let date = waits("Wed, 21 Oct 2015 07:28:00 GMT");
-        assert_eq!(date, Some(Duration::from_secs(60)));
+        for date in [
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+            "Wednesday, 21-Oct-15 07:28:00 GMT",
+            "Wed Oct 21 07:28:00 2015",
+        ] {
+            assert_eq!(waits(date), Some(Duration::from_secs(60)), "{date}");
+        }
+        let endless = waits("99999999999999999999");
+        assert_eq!(endless, Some(Duration::from_secs(u64::MAX)));
     }
 
     #[test]
@@ -162,7 +193,11 @@ mod tests {
             ),
             (400, r#"{"error":"unauthorized_client"}"#, "not known there"),
             (404, "<html>", "no token endpoint answers"),
-            (200, "{}", "no token endpoint answers"),
+            (
+                200,
+                r#"{"error":"invalid_client"}"#,
+                "invalid_client; check auth.oauth2.client_id",
+            ),
             (302, "", "points to https://elsewhere.example/"),
         ] {
             let error = told(status, None, body);

@@ -216,6 +216,15 @@ impl Circuit {
         self.open(now, trial, wait, reply, explanation)
     }
 
+    /// It is tried no sooner than after `wait`, where it is open.
+    pub fn waits_at_least(&mut self, now: Moment, wait: Duration) {
+        let later = now.after(wait);
+        let sooner = self.retry_at.is_none_or(|at| at.instant < later.instant);
+        if self.condition == RelayCondition::Open && sooner {
+            self.retry_at = Some(later);
+        }
+    }
+
     fn doubled_wait(&mut self, longest: Duration) -> Duration {
         let wait = FIRST_WAIT.saturating_mul(1 << self.openings.min(10));
         self.openings += 1;

@@ -32,6 +32,23 @@ fn a_refused_connection_opens_at_once_and_one_trial_closes_it() {
 }
 
 #[test]
+fn an_open_one_is_tried_no_sooner_than_asked_for() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    let hour = Duration::from_secs(3600);
+    circuit.waits_at_least(start, hour);
+    assert_eq!(circuit.allowance(start.instant), None, "it is in use");
+    assert!(circuit.failed(start, false, "429".into(), None));
+    circuit.waits_at_least(start, hour);
+    circuit.waits_at_least(start, FIRST_WAIT / 2);
+    let early = later(start, hour - Duration::from_secs(1));
+    assert_eq!(circuit.try_begin(early.instant), None);
+    assert_eq!(circuit.retry_at(), Some(later(start, hour).utc));
+    let due = later(start, hour);
+    assert_eq!(circuit.try_begin(due.instant), Some(Begun::Trial));
+}
+
+#[test]
 fn three_different_alerts_that_break_open_it_and_one_poisonous_alert_does_not() {
     let now = moment();
     let mut circuit = Circuit::new(now.utc);

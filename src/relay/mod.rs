@@ -77,6 +77,11 @@ pub trait Relay: Send + Sync {
         None
     }
 
+    /// How long no access token will be had: until then the relay is connected to in vain.
+    fn token_rests_for(&self) -> Option<Duration> {
+        None
+    }
+
     /// True where the files of a secret that was refused, or of TLS, hold something else now: it
     /// may be tried at once. Reads them only where they were written since.
     fn is_mended(&self) -> bool {

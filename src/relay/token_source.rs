@@ -68,6 +68,12 @@ pub trait TokenSource: Send + Sync {
     /// by every connection.
     async fn token(&self) -> Result<Secret, TokenError>;
 
+    /// How long [`TokenSource::token`] gives the same error again without asking anybody, where
+    /// it does.
+    fn rests_for(&self) -> Option<Duration> {
+        None
+    }
+
     /// The relay refused `token`. Where the cache still holds exactly this one it is dropped,
     /// and the next [`TokenSource::token`] fetches another; a newer one stays. A source that
     /// has no other gives the same again: then the refusal stands.

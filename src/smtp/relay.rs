@@ -453,6 +453,10 @@ impl Relay for SmtpRelay {
         self.sign_in.rests_for()
     }
 
+    fn token_rests_for(&self) -> Option<Duration> {
+        self.settings.credentials.as_ref()?.token_rests_for()
+    }
+
     fn is_mended(&self) -> bool {
         let (tls, config) = (&self.settings.tls, &self.settings.config);
         let renewed = tls.renew(config, &*self.settings.watch);

@@ -46,6 +46,7 @@ pub(crate) async fn the_worst_that_an_instance_says_is_the_line(f: &dyn Fixture)
     let paused = RelayState {
         reply: Some(reply.to_owned()),
         explanation: Some("no-such-user".to_owned()),
+        retry_at: Some(now() + chrono::TimeDelta::minutes(40)),
         ..state(Paused)
     };
     for one in [
@@ -65,6 +66,7 @@ pub(crate) async fn the_worst_that_an_instance_says_is_the_line(f: &dyn Fixture)
                 AND OpenCount = 1 AND PausedCount = 1";
     assert_eq!(f.rows("Relay", line).await, 1);
     assert_eq!(f.rows("Relay", "1 = 1").await, 1, "one line a relay");
+    assert_eq!(f.rows("Relay", "RetryAt > Since").await, 1);
     assert_eq!(shown(f, "Reply").await.as_deref(), Some(reply));
     assert_eq!(
         shown(f, "Advice").await.as_deref(),

@@ -20,6 +20,7 @@ mod asked_once_by_ten_connections;
 mod check_says_why;
 mod client_refused;
 mod database_signed_in;
+mod endpoint_answers_something_else;
 mod endpoint_down;
 mod nothing_secret_shown;
 mod proxy_asked;

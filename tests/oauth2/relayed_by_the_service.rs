@@ -17,14 +17,13 @@ async fn alerts_wait_unspent_for_the_endpoint() {
     endpoint.next(Instead::Answer("503 Service Unavailable", "", ""));
     let smtp = BearerSmtp::start(book).await;
     let site = site(&smtp, &endpoint.url, CLIENT_SECRET);
-    let insert = "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES ('ops@contoso.example', 'late', 'x')";
     for _ in 0..5 {
-        site.database().execute(insert, []).expect("insert");
+        site.database().execute(INSERT, []).expect("insert");
     }
 
     let service = site.run();
-    let opened = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-opened' AND Message LIKE '%HTTP 503%'";
-    site.wait_until(opened, "1", Duration::from_secs(20)).await;
+    let opened = format!("{OPENED} AND Message LIKE '%HTTP 503%'");
+    site.wait_until(&opened, "1", Duration::from_secs(20)).await;
     assert_eq!(site.value("SELECT sum(AttemptCount) FROM AlertState"), "0");
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
@@ -36,4 +35,59 @@ async fn alerts_wait_unspent_for_the_endpoint() {
     assert_eq!(smtp.seen().messages, 5);
     assert_eq!(endpoint.requests().len(), 2);
     assert!(!site.log().contains(CLIENT_SECRET), "{}", site.log());
+}
+
+const OPENED: &str = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-opened'";
+const INSERT: &str =
+    "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES ('ops@contoso.example', 'late', 'x')";
+
+/// A page of a proxy does not pause the relay for a person.
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_go_out_soon_after_a_page_of_a_proxy() {
+    let book = TokenBook::new(Arc::new(SystemClock));
+    let endpoint = TokenEndpoint::start(book.clone()).await;
+    endpoint.next(Instead::Untyped("200 OK", "", "<html>Please log in"));
+    let smtp = BearerSmtp::start(book).await;
+    let site = site(&smtp, &endpoint.url, CLIENT_SECRET);
+    site.database().execute(INSERT, []).expect("insert");
+    let service = site.run();
+    site.wait_until_all_final(Duration::from_secs(60)).await;
+    assert_eq!(service.stop(), Some(0));
+    let named = format!("{OPENED} AND Message LIKE '%<html>Please log in%'");
+    assert_eq!(site.value(&named), "1");
+    assert_eq!(smtp.seen().messages, 1);
+}
+
+/// The first trial is the one that the endpoint allowed: the relay is connected to twice in all.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_contacted_while_the_endpoint_wants_to_be_left_alone() {
+    let book = TokenBook::new(Arc::new(SystemClock));
+    let endpoint = TokenEndpoint::start(book.clone()).await;
+    let busy = "503 Service Unavailable";
+    endpoint.next(Instead::Answer(busy, "Retry-After: 7\r\n", ""));
+    let smtp = BearerSmtp::start(book).await;
+    let site = site(&smtp, &endpoint.url, CLIENT_SECRET);
+    site.database().execute(INSERT, []).expect("insert");
+    let service = site.run();
+    site.wait_until_all_final(Duration::from_secs(60)).await;
+    assert_eq!(service.stop(), Some(0));
+    assert_eq!(smtp.seen().messages, 1);
+    assert_eq!(smtp.seen().connections, 2);
+    assert_eq!(endpoint.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_wait_is_shown() {
+    let book = TokenBook::new(Arc::new(SystemClock));
+    let endpoint = TokenEndpoint::start(book.clone()).await;
+    let busy = "429 Too Many Requests";
+    endpoint.next(Instead::Answer(busy, "Retry-After: 2400\r\n", ""));
+    let smtp = BearerSmtp::start(book).await;
+    let site = site(&smtp, &endpoint.url, CLIENT_SECRET);
+    site.database().execute(INSERT, []).expect("insert");
+    let service = site.run();
+    let shown = "SELECT coalesce(max(CAST(round((julianday(RetryAt) - julianday(Since)) * 8640) AS INTEGER)), 0) \
+                 FROM Relay WHERE Condition = 'open'";
+    site.wait_until(shown, "240", Duration::from_secs(60)).await;
+    assert_eq!(service.stop(), Some(0));
 }

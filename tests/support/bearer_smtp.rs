@@ -19,6 +19,7 @@ pub(crate) struct Seen {
     pub(crate) accepted: Vec<String>,
     pub(crate) refused: Vec<String>,
     pub(crate) messages: usize,
+    pub(crate) connections: usize,
 }
 
 /// The server. It ends with the test's runtime.
@@ -48,6 +49,7 @@ impl BearerSmtp {
             loop {
                 let (tcp, _) = listener.accept().await.expect("a connection");
                 let server = Arc::clone(&server);
+                lock(&server.seen).connections += 1;
                 tokio::spawn(async move { server.converse(tcp).await });
             }
         });

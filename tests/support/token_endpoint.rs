@@ -78,6 +78,8 @@ impl TokenBook {
 pub(crate) enum Instead {
     /// Status with reason, further header lines, body.
     Answer(&'static str, &'static str, &'static str),
+    /// The same, without the type of a token's answer.
+    Untyped(&'static str, &'static str, &'static str),
     /// Nothing, for as long as the client waits.
     Silence,
     /// What is right, but not before this.
@@ -192,6 +194,7 @@ impl Shared {
         let response = match instead {
             Some(Instead::Silence) => return std::future::pending().await,
             Some(Instead::Answer(status, headers, body)) => response(status, headers, body),
+            Some(Instead::Untyped(status, headers, body)) => untyped(status, headers, body),
             Some(Instead::After(signal)) => {
                 signal.notified().await;
                 self.answer(&head, &form)
@@ -355,8 +358,16 @@ fn json_of(base64url: &str) -> Value {
 }
 
 fn response(status: &str, headers: &str, body: &str) -> String {
+    untyped(
+        status,
+        &format!("Content-Type: application/json\r\n{headers}"),
+        body,
+    )
+}
+
+fn untyped(status: &str, headers: &str, body: &str) -> String {
     format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{headers}\
+        "HTTP/1.1 {status}\r\n{headers}\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )

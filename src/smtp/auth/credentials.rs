@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::choice::{Choice, Sasl};
 use super::ntlm::Circumstances;
@@ -117,6 +118,11 @@ impl Credentials {
     /// Where the tokens of OAuth 2.0 come from.
     pub(in crate::smtp) fn set_token_source(&mut self, tokens: Arc<dyn TokenSource>) {
         self.tokens = Some(tokens);
+    }
+
+    /// See [`TokenSource::rests_for`].
+    pub(in crate::smtp) fn token_rests_for(&self) -> Option<Duration> {
+        self.tokens.as_ref()?.rests_for()
     }
 
     /// The configured mechanism, or the strongest of what is offered and possible.

@@ -1,0 +1,76 @@
+//! An answer that no token endpoint gave: the page of a proxy or of a captive portal, or what is
+//! left of a token.
+
+use super::form::Form;
+use super::refusal::Heard;
+use super::shown::shown;
+use crate::relay::TokenError;
+
+/// So many characters say what it is.
+const FIRST_WORDS: usize = 120;
+
+/// Longest word that is shown of a text that is no markup: a longer one may be a token.
+const LONGEST_WORD: usize = 16;
+
+/// HTTP says success, and no token is there: a fault of the way, or of the endpoint, that time
+/// heals.
+pub(super) fn unreadable(url: &str, heard: &Heard, form: &Form) -> TokenError {
+    TokenError::transient(format!(
+        "the token endpoint {url} answered HTTP {}, expected a JSON object with access_token, \
+         found {}; it is asked again. Where that stays, look for a proxy between here and there \
+         (HTTPS_PROXY, NO_PROXY), and check auth.oauth2.token_endpoint",
+        heard.status,
+        what_came(heard, form)
+    ))
+}
+
+/// What the body is, by its type and its first words. No part of a token or secret is in it.
+pub(super) fn what_came(heard: &Heard, form: &Form) -> String {
+    let media_type = heard.content_type.as_deref().map(|text| shown(text, &[]));
+    let media_type = media_type.as_deref().unwrap_or("no Content-Type");
+    let body = String::from_utf8_lossy(&heard.body);
+    let body = body.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let found = match body.chars().next() {
+        None => "an empty body".to_owned(),
+        Some('{' | '[' | '"') => json(body),
+        Some('<') => quoted(&shown(body, form.secrets())),
+        Some(_) => quoted(&short_words(&shown(body, form.secrets()))),
+    };
+    format!("{found} ({media_type})")
+}
+
+/// JSON may hold a token anywhere, so no value is shown.
+fn json(body: &str) -> String {
+    match serde_json::from_str(body) {
+        Ok(serde_json::Value::Object(object)) => {
+            let names = object.keys().take(8).map(|name| shown(name, &[]));
+            let names = short_words(&names.collect::<Vec<_>>().join(" "));
+            match object.contains_key("access_token") {
+                _ if object.is_empty() => "an object without members".to_owned(),
+                true => format!("members of another type than expected: {names}"),
+                false => format!("an object without it, but with: {names}"),
+            }
+        }
+        Ok(_) => "JSON that is no object".to_owned(),
+        Err(error) => format!(
+            "JSON that breaks off or cannot be read at line {} column {}",
+            error.line(),
+            error.column()
+        ),
+    }
+}
+
+fn short_words(text: &str) -> String {
+    let word = |word: &str| match word.chars().count() > LONGEST_WORD {
+        true => "[not shown]".to_owned(),
+        false => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(FIRST_WORDS) {
+        Some((end, _)) => format!("'{}...'", &text[..end]),
+        None => format!("'{text}'"),
+    }
+}
