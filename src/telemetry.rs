@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use regex::bytes::Regex;
+use regex::bytes::{Captures, Regex};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::SubscriberBuilder;
@@ -70,7 +70,58 @@ fn masks() -> Result<Regex, regex::Error> {
 }
 
 fn masked<'l>(masks: &Regex, line: &'l [u8]) -> Cow<'l, [u8]> {
-    masks.replace_all(line, &b"$1$2***@"[..])
+    masks.replace_all(line, |found: &Captures<'_>| {
+        let part = |n| found.get(n).map_or(&b""[..], |part| part.as_bytes());
+        let end = found.get(0).map_or(line.len(), |whole| whole.end());
+        let local = &part(0)[part(1).len()..];
+        let local = local.strip_suffix(b"@").unwrap_or(local);
+        match is_no_address(local, &line[end..]) {
+            true => part(0).to_owned(),
+            false => [part(1), part(2), b"***@"].concat(),
+        }
+    })
+}
+
+/// What files and units are called; no domain ends like this.
+const ENDINGS: [&[u8]; 19] = [
+    b"pem",
+    b"crt",
+    b"cer",
+    b"der",
+    b"p7b",
+    b"p7c",
+    b"p12",
+    b"pfx",
+    b"key",
+    b"crl",
+    b"keytab",
+    b"password",
+    b"secret",
+    b"token",
+    b"toml",
+    b"json",
+    b"eml",
+    b"service",
+    b"socket",
+];
+
+/// Services of Kerberos principals.
+const SERVICES: [&[u8]; 4] = [b"smtp", b"mssqlsvc", b"ldap", b"host"];
+
+/// A path, a file, a Message-ID of ours or a Kerberos principal: what is on both sides of the @.
+fn is_no_address(local: &[u8], after: &[u8]) -> bool {
+    let is_path = local.starts_with(b"/") && !local.starts_with(b"//");
+    let word = |c: &u8| !b" \t\r\n<>\"'(),;:=\\@/".contains(c);
+    let domain = after.iter().take_while(|c| word(c)).count();
+    let domain = &after[..domain];
+    let domain = domain.strip_suffix(b".").unwrap_or(domain);
+    let ending = domain.rsplit(|c| *c == b'.').next().unwrap_or_default();
+    let is_file = ending.len() < domain.len() && ENDINGS.contains(&&*ending.to_ascii_lowercase());
+    let id = local.get(..36).and_then(|id| std::str::from_utf8(id).ok());
+    let is_message_id = id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok());
+    let service = local.split(|c| *c == b'/').next().unwrap_or_default();
+    let is_service = SERVICES.iter().any(|it| service.eq_ignore_ascii_case(it));
+    is_path || is_file || is_message_id || is_service
 }
 
 /// A word that is no level would be taken for the name of a module, and all else be silent.
@@ -104,6 +155,35 @@ mod tests {
                 r#"{"a":"\u001bb***@x.org\nü***@x.org"}"#,
             ),
             ("no address", "no address"),
+        ] {
+            let found = masked(&masks, line.as_bytes()).into_owned();
+            assert_eq!(String::from_utf8(found).unwrap(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_stays_readable() {
+        let masks = masks().unwrap();
+        for line in [
+            "what=\"/etc/sendport/certs/ops@contoso.example.pem: expected PEM, found HTML\"",
+            "what=certs/ops@contoso.example.CRT. why",
+            r#"{"file":"C:\\certs\\ops@contoso.example.p12"}"#,
+            "file=/run/credentials/sendport@prod.service/password",
+            "unit=sendport@prod.service",
+            "message_id=<0f8fad5b-d9cb-469f-a165-70867728950e.ec-aes-256-gcm@contoso.com>",
+            "no ticket for smtp@mail.contoso.com, SMTP/mail.contoso.com@CONTOSO.COM",
+        ] {
+            let found = masked(&masks, line.as_bytes()).into_owned();
+            assert_eq!(String::from_utf8(found).unwrap(), line);
+        }
+        for (line, shown) in [
+            (
+                "proxy=http://alice@proxy:3128",
+                "proxy=http:/***@proxy:3128",
+            ),
+            ("to=smtpadmin@x.org", "to=s***@x.org"),
+            ("to=bob@pem", "to=b***@pem"),
+            ("a@b@x.pem", "a***@b@x.pem"),
         ] {
             let found = masked(&masks, line.as_bytes()).into_owned();
             assert_eq!(String::from_utf8(found).unwrap(), shown);

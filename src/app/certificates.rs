@@ -197,7 +197,7 @@ pub async fn check_certificates(
 
 /// Why one cannot be used, or which send port does not believe it, in a sentence.
 fn judged(row: &CertificateRow, trusts: &[(&str, Trust)], now: Timestamp) -> Result<(), String> {
-    let read = RecipientCertificate::of_pem(&row.text.pem, &row.text.sha256);
+    let read = RecipientCertificate::of_pem(&row.text.pem);
     let read = read.as_ref().map_err(Clone::clone);
     let candidate = Candidate::of_entry(&CertificateEntry::from(row), read);
     let usable = candidate.trusted(None, now);

@@ -24,7 +24,8 @@ pub struct CertificateShelf {
     kept: Mutex<Kept>,
 }
 
-/// By fingerprint, with when each was used last.
+/// By the text that each was read from, with when it was used last. What a row says of its
+/// certificate is compared each time.
 #[derive(Default)]
 struct Kept {
     read: HashMap<String, (Arc<RecipientCertificate>, u64)>,
@@ -68,8 +69,8 @@ impl CertificateShelf {
         Ok(found.map_err(NotSecured::from)?)
     }
 
-    /// What stands about certificates for these addresses, and of those that are not at hand what
-    /// they are read from.
+    /// What stands about certificates for these addresses, and what those that are not revoked are
+    /// read from.
     async fn stored(
         &self,
         addresses: &[String],
@@ -80,19 +81,13 @@ impl CertificateShelf {
         let wanted: HashSet<_> = addresses.iter().map(|it| address_key(it)).collect();
         let wanted: Vec<_> = wanted.into_iter().collect();
         let entries = store.certificate_entries(&wanted).await.map_err(waits)?;
-        let lacking = self.lacking(&entries);
-        if lacking.is_empty() {
+        let used = entries.iter().filter(|it| it.revoked.is_none());
+        let used: Vec<_> = used.map(|it| it.id).collect();
+        if used.is_empty() {
             return Ok((entries, HashMap::new()));
         }
-        let pems = store.certificate_pems(&lacking).await.map_err(waits)?;
+        let pems = store.certificate_pems(&used).await.map_err(waits)?;
         Ok((entries, pems.into_iter().collect()))
-    }
-
-    fn lacking(&self, entries: &[CertificateEntry]) -> Vec<CertificateId> {
-        let mut kept = self.kept();
-        let used = entries.iter().filter(|it| it.revoked.is_none());
-        let lacking = used.filter(|it| kept.find(&it.sha256).is_none());
-        lacking.map(|it| it.id).collect()
     }
 
     /// By address. A row that went away between two questions is not there.
@@ -122,13 +117,14 @@ impl CertificateShelf {
         if entry.revoked.is_some() {
             return Some(Err("it is revoked".to_owned()));
         }
-        if let Some(kept) = self.kept().find(&entry.sha256) {
+        let pem = pems.get(&entry.id)?;
+        if let Some(kept) = self.kept().find(pem) {
             return Some(Ok(kept));
         }
-        let read = RecipientCertificate::of_pem(pems.get(&entry.id)?, &entry.sha256);
+        let read = RecipientCertificate::of_pem(pem);
         Some(read.map(|read| {
             let read = Arc::new(read);
-            self.kept().keep(&entry.sha256, read.clone());
+            self.kept().keep(pem, read.clone());
             read
         }))
     }
@@ -149,21 +145,21 @@ fn waits(error: crate::store::StoreError) -> NotComposed {
 }
 
 impl Kept {
-    fn find(&mut self, sha256: &str) -> Option<Arc<RecipientCertificate>> {
+    fn find(&mut self, pem: &str) -> Option<Arc<RecipientCertificate>> {
         self.uses += 1;
-        let (found, used) = self.read.get_mut(sha256)?;
+        let (found, used) = self.read.get_mut(pem)?;
         *used = self.uses;
         Some(found.clone())
     }
 
-    fn keep(&mut self, sha256: &str, read: Arc<RecipientCertificate>) {
+    fn keep(&mut self, pem: &str, read: Arc<RecipientCertificate>) {
         if self.read.len() >= MOST {
             let oldest = self.read.iter().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(sha256, _)| sha256.clone()) {
+            if let Some(oldest) = oldest.map(|(pem, _)| pem.clone()) {
                 self.read.remove(&oldest);
             }
         }
-        self.read.insert(sha256.to_owned(), (read, self.uses));
+        self.read.insert(pem.to_owned(), (read, self.uses));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::store::sqlite::SqliteStore;
 
 struct Room {
     _folder: tempfile::TempDir,
+    file: std::path::PathBuf,
     store: Arc<SqliteStore>,
     shelf: Arc<CertificateShelf>,
 }
@@ -38,6 +39,7 @@ impl Room {
         Self {
             shelf: Arc::new(CertificateShelf::new(store.clone())),
             _folder: folder,
+            file,
             store,
         }
     }
@@ -143,6 +145,24 @@ async fn a_certificate_is_read_once_and_forgotten_when_it_is_not_used() {
     }
     assert_eq!(room.shelf.kept().read.len(), MOST);
     assert!(room.find(&all).await.expect("asked")[0].is_ok());
+}
+
+#[tokio::test]
+async fn a_row_whose_certificate_was_exchanged_is_refused_at_once() {
+    let room = Room::new().await;
+    let all = addresses(1);
+    room.add(&all).await;
+    assert!(room.find(&all).await.expect("asked")[0].is_ok());
+    let other = String::from_utf8(pem(&all)).expect("PEM");
+    let database = rusqlite::Connection::open(&room.file).expect("open");
+    let changed = database.execute("UPDATE Certificate SET Pem = ?1", [other]);
+    assert_eq!(changed.expect("update"), 1);
+    for _ in 0..2 {
+        let found = room.find(&all).await.expect("asked");
+        let why = found[0].as_ref().expect_err("exchanged");
+        assert_eq!(why.explanation(), "recipient-certificate-malformed");
+        assert!(why.to_string().contains("Sha256Fingerprint says"), "{why}");
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,16 @@ impl Candidate {
         }
     }
 
+    /// What is named after an address in a folder, and cannot be read. Nothing says when it began:
+    /// it was put there last, as far as one can know.
+    pub(super) fn unreadable(why: &str) -> Self {
+        Self {
+            sha256: String::new(),
+            begin: Timestamp::MAX_UTC,
+            certificate: Err(NoCertificate::Malformed(why.to_owned())),
+        }
+    }
+
     /// One of the database: what stands about it, and what its `Pem` is read as.
     pub fn of_entry(entry: &CertificateEntry, read: Result<&RecipientCertificate, String>) -> Self {
         Self {
@@ -63,6 +73,7 @@ fn judged(
     }
     let malformed = |what| NoCertificate::Malformed(format!("the certificate in {origin}: {what}"));
     let read = read.map_err(malformed)?;
+    read.check_names(entry).map_err(malformed)?;
     let (address, in_it) = (&entry.address, &read.addresses);
     if entry.bound_by == BoundBy::Certificate && !in_it.contains(address) {
         let in_it = match in_it.is_empty() {

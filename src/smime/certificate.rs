@@ -204,20 +204,31 @@ impl RecipientCertificate {
         Ok(found.filter_map(|it| Self::new(it, origin)).collect())
     }
 
-    /// That of a row of the database, whose fingerprint has to be `sha256`.
+    /// That of a row of the database; whether it is the one that the row names is for
+    /// [`Candidate::of_entry`](super::Candidate::of_entry) to see.
     ///
     /// # Errors
     /// What was expected, in words.
-    pub fn of_pem(pem: &str, sha256: &str) -> Result<Self, String> {
+    pub fn of_pem(pem: &str) -> Result<Self, String> {
         let mut found = Self::read(pem.as_bytes(), "")?.into_iter();
         let (Some(one), None) = (found.next(), found.next()) else {
             return Err("expected one certificate with readable times in Pem".to_owned());
         };
-        match one.sha256 == sha256 {
-            true => Ok(one),
-            false => Err(format!(
-                "Pem is the certificate with the SHA-256 fingerprint {}, Sha256Fingerprint says {sha256}",
-                one.sha256
+        Ok(one)
+    }
+
+    /// The row has to name this certificate: it is found, revoked and removed by these columns.
+    pub(super) fn check_names(&self, entry: &CertificateEntry) -> Result<(), String> {
+        let columns = [
+            ("SHA-256", &self.sha256, "Sha256Fingerprint", &entry.sha256),
+            ("SHA-1", &self.thumbprint, "Thumbprint", &entry.thumbprint),
+        ];
+        let differs = |(_, is, _, says): &(_, &String, _, &String)| !is.eq_ignore_ascii_case(says);
+        match columns.into_iter().find(differs) {
+            None => Ok(()),
+            Some((digest, is, column, says)) => Err(format!(
+                "Pem is the certificate with the {digest} fingerprint {is}, {column} says {says}; \
+                 remove the row and import the certificate again"
             )),
         }
     }

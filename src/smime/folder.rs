@@ -16,12 +16,17 @@ use crate::domain::{Timestamp, parse_mailbox};
 /// What files of certificates end in.
 const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "der"];
 
+/// So many files that cannot be read are named to a recipient.
+const SHOWN: usize = 3;
+
 /// Certificates by the address that they are for, in lower case.
 #[derive(Debug, Default)]
 pub struct Directory {
     by_address: HashMap<String, Vec<Arc<RecipientCertificate>>>,
     /// Files without a readable certificate, and why.
     pub unreadable: Vec<String>,
+    /// Those of them that are named after an address.
+    unreadable_of: HashMap<String, String>,
 }
 
 /// A folder of PEM and DER files, read again when it changes.
@@ -75,10 +80,7 @@ fn held(path: &Path) -> Result<Held, String> {
     let shown = path.display();
     let octets = fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
     let found = certificates_of(&octets).map_err(|why| format!("{shown}: {why}"))?;
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let named = parse_mailbox(&stem)
-        .ok()
-        .map(|mailbox| address_key(&mailbox.address));
+    let named = named_after(path);
     let companions: Arc<[X509]> = found.clone().into();
     let vouches = |it: &X509| {
         let issued = |other: &&X509| it.issued(other) == X509VerifyResult::OK;
@@ -95,10 +97,17 @@ fn held(path: &Path) -> Result<Held, String> {
     Ok(found.into_iter().filter_map(with_addresses).collect())
 }
 
+/// The address that a file is named after.
+fn named_after(path: &Path) -> Option<String> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mailbox = parse_mailbox(&stem).ok()?;
+    Some(address_key(&mailbox.address))
+}
+
 impl Directory {
     fn of(files: &Stamped<Held>) -> Self {
         let mut directory = Self::default();
-        for held in files.held() {
+        for (path, held) in files.by_path() {
             match held {
                 Ok(held) => held.iter().for_each(|(of, certificate)| {
                     for address in of {
@@ -106,7 +115,11 @@ impl Directory {
                         known.or_default().push(certificate.clone());
                     }
                 }),
-                Err(why) => directory.unreadable.push(why.clone()),
+                Err(why) => {
+                    directory.unreadable.push(why.clone());
+                    let of = named_after(path).map(|address| (address, why.clone()));
+                    directory.unreadable_of.extend(of);
+                }
             }
         }
         directory
@@ -131,8 +144,35 @@ impl Directory {
 
     /// Those for an address.
     pub(super) fn candidates(&self, address: &str) -> impl Iterator<Item = Candidate> {
-        let of_address = self.by_address.get(&address_key(address));
-        of_address.into_iter().flatten().map(Candidate::of_folder)
+        let key = address_key(address);
+        let unreadable = self
+            .unreadable_of
+            .get(&key)
+            .map(|why| Candidate::unreadable(why));
+        let of_address = self.by_address.get(&key).into_iter().flatten();
+        of_address.map(Candidate::of_folder).chain(unreadable)
+    }
+
+    /// What to say besides where there is no certificate for somebody: it may be in a file that
+    /// cannot be read.
+    pub(super) fn doubts(&self) -> String {
+        let shown: Vec<_> = self
+            .unreadable
+            .iter()
+            .take(SHOWN)
+            .map(String::as_str)
+            .collect();
+        let more = match self.unreadable.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        match shown.is_empty() {
+            true => String::new(),
+            false => format!(
+                "; it may be in a file that cannot be read: {}{more}",
+                shown.join("; ")
+            ),
+        }
     }
 
     /// Why those that could be used are not trusted.

@@ -197,7 +197,7 @@ fn entry(text: &CertificateText) -> CertificateEntry {
 }
 
 fn judged(entry: &CertificateEntry, pem: &str, now: i64) -> Result<(), NoCertificate> {
-    let read = RecipientCertificate::of_pem(pem, &entry.sha256);
+    let read = RecipientCertificate::of_pem(pem);
     let candidate = Candidate::of_entry(entry, read.as_ref().map_err(Clone::clone));
     let now = chrono::DateTime::from_timestamp(now, 0).unwrap();
     candidate.trusted(None, now).map(|_| ())
@@ -261,6 +261,11 @@ fn a_row_that_holds_something_else_is_malformed() {
             ..CertificateChoice::default()
         },
         ..entry
+    let renamed = CertificateEntry {
+        thumbprint: "0".repeat(40),
+        ..entry.clone()
+    };
+    refused(&renamed, &row.pem, NOW, "malformed", "Thumbprint says 00");
     };
     refused(&odd, &row.pem, NOW, "malformed", "rot13");
 }
@@ -285,7 +290,7 @@ fn only_an_operator_binds_to_another_address() {
 fn what_was_chosen_and_told_goes_along() {
     let found = FoundCertificate::read(&of("a@x.com").to_pem().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
-    let read = RecipientCertificate::of_pem(&row.pem, &row.sha256).unwrap();
+    let read = RecipientCertificate::of_pem(&row.pem).unwrap();
     let candidate = Candidate::of_entry(&entry(&row), Ok(&read));
     let it = candidate.certificate.unwrap();
     assert_eq!(it.cipher, Some(ContentCipher::Aes256Gcm));

@@ -197,6 +197,9 @@ impl Sealer {
                 Err(NoCertificate::Awaited { why, retry_in }) => {
                     Err(SmimeError::Awaited { why, retry_in })
                 }
+                Err(NoCertificate::Missing(why)) => {
+                    Ok(Err(NoCertificate::Missing(why + &directory.doubts())))
+                }
                 found => Ok(found),
             }
         };

@@ -55,7 +55,12 @@ impl<T> Stamped<T> {
 
     /// What each holds, or why it could not be read, by their paths.
     pub(super) fn held(&self) -> impl Iterator<Item = &Result<T, String>> {
-        self.files.values().map(|(_, held)| held)
+        self.by_path().map(|(_, held)| held)
+    }
+
+    /// The same, with their paths.
+    pub(super) fn by_path(&self) -> impl Iterator<Item = (&PathBuf, &Result<T, String>)> {
+        self.files.iter().map(|(path, (_, held))| (path, held))
     }
 }
 

@@ -430,6 +430,30 @@ fn of_several_certificates_the_newest_that_can_be_used_is_taken() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_said_to_whom_it_is_named_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::write(path.join("Ops@x.example.pem"), "<html>").unwrap();
+    let sealer = sealer(path);
+    let found = |address: &str| {
+        let found = sealer.certificates(&[address.to_owned()], &HashMap::new(), now());
+        let why = found.unwrap()[0].clone().unwrap_err();
+        (why.explanation(), why.to_string())
+    };
+    let (key, why) = found("ops@X.example");
+    assert_eq!(key, "recipient-certificate-malformed");
+    assert!(why.contains("Ops@x.example.pem: expected"), "{why}");
+    let (key, why) = found("nobody@x.example");
+    assert_eq!(key, "recipient-certificate-missing");
+    let doubt =
+        "there is no certificate for nobody@x.example; it may be in a file that cannot be read";
+    assert!(
+        why.starts_with(doubt) && why.contains("Ops@x.example.pem"),
+        "{why}"
+    );
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let sealer = sealer(&folder.path().join("absent"));
