@@ -142,9 +142,12 @@ fn open_header(protector: &Protector) -> Option<&'static str> {
 /// What an operator chose and should know the price of.
 fn policy_notes(port: &SendPortConfig, can_sign: bool) -> Vec<String> {
     const UNSIGNED: &str = "what is encrypted is not signed: its readers cannot tell who wrote it, and what CBC encrypted can be changed on the way without notice";
+    const GCM: &str = "Thunderbird shows what AES-GCM encrypted as an empty message, without any error; write cipher = \"aes-256-cbc\" unless every recipient's mail program is known to open it";
     const IN_CLEAR: &str = "when_missing = \"plaintext\": who has no usable certificate gets in clear text what others get encrypted";
     let encryption = port.encryption.as_ref();
     let in_clear = encryption.is_some_and(|it| it.when_missing == WhenMissing::Plaintext);
+    let gcm = encryption.filter(|it| it.cipher.authenticates());
+    let gcm = gcm.map(|it| format!("cipher = \"{}\": {GCM}", it.cipher.as_str()));
     let unsigned = match port.protection {
         Protection::Encrypt if can_sign => {
             Some(format!("{UNSIGNED}; write protection = \"sign+encrypt\""))
@@ -157,6 +160,7 @@ fn policy_notes(port: &SendPortConfig, can_sign: bool) -> Vec<String> {
     };
     unsigned
         .into_iter()
+        .chain(gcm)
         .chain(in_clear.then(|| IN_CLEAR.to_owned()))
         .collect()
 }
@@ -303,4 +307,27 @@ fn read(key: &str, file: &Path) -> Result<secrecy::zeroize::Zeroizing<Vec<u8>>, 
     let octets = std::fs::read(file);
     let octets = octets.map_err(|why| format!("{key} '{}' cannot be read: {why}", file.display()));
     octets.map(secrecy::zeroize::Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_warns_of_the_ciphers_that_thunderbird_shows_nothing_of() {
+        for (cipher, is_warned_of) in [
+            ("aes-256-gcm", true),
+            ("aes-128-gcm", true),
+            ("aes-256-cbc", false),
+        ] {
+            let section = format!(
+                "from = 'a@x.com'\nrelays = ['m']\nprotection = 'sign+encrypt'\n\
+                 [encryption]\ncipher = '{cipher}'\n"
+            );
+            let port: SendPortConfig = toml::from_str(&section).expect("a send port");
+            let notes = policy_notes(&port, true);
+            let warns = |note: &String| note.contains(cipher) && note.contains("empty message");
+            assert_eq!(notes.iter().any(warns), is_warned_of, "{notes:?}");
+        }
+    }
 }

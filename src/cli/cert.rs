@@ -22,7 +22,7 @@ const ENDINGS: [&str; 6] = ["pem", "crt", "cer", "der", "p7b", "p7c"];
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sendport cert import alice.cer
-  sendport cert import gateway.pem --address ops@contoso.com --cipher aes-256-gcm
+  sendport cert import gateway.pem --address ops@contoso.com --rsa-padding oaep
   sendport cert import --ldap ldaps://dc1.contoso.com --base DC=contoso,DC=com \\
       --user reader@contoso.com --password-file reader.password
   sendport cert list
@@ -78,7 +78,8 @@ struct Import {
     /// Whom it is for, where that is not in it or it is a gateway's: one file only
     #[arg(long, conflicts_with = "ldap")]
     address: Vec<String>,
-    /// Encrypt to it by this cipher instead of the send port's
+    /// Encrypt to it by this cipher instead of the send port's. Thunderbird shows what aes-256-gcm
+    /// and aes-128-gcm encrypted as an empty message, without any error
     #[arg(long)]
     cipher: Option<String>,
     /// Encrypt to its RSA key so instead of as the send port says: pkcs1 or oaep

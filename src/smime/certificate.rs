@@ -306,7 +306,11 @@ impl RecipientCertificate {
     }
 }
 
-fn reader(certificate: &X509Ref) -> Result<Reader, String> {
+/// Its owner, where the key and its usage allow to encrypt to it.
+///
+/// # Errors
+/// Why not, in words.
+pub(super) fn reader(certificate: &X509Ref) -> Result<Reader, String> {
     let key = certificate.public_key();
     let key = key.map_err(|error| format!("its key cannot be read: {error}"))?;
     let kind = KeyKind::of(&key)?;

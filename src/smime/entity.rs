@@ -170,7 +170,10 @@ pub(super) fn field_name(field: &str) -> &str {
     name.trim()
 }
 
-/// The fields of an entity, Content-Type with a further parameter at its end.
+/// What readers look for that know the draft before RFC 9788 and not that: notmuch, for example.
+const OF_THE_DRAFT: &str = ";\r\n protected-headers=\"v1\"";
+
+/// The fields of an entity, Content-Type with further parameters at its end.
 fn with_hp(fields: &str, hp: &str) -> String {
     let parameter = format!("hp=\"{hp}\"");
     let begin = fields.split_inclusive('\n').scan(0, |end, line| {
@@ -186,12 +189,15 @@ fn with_hp(fields: &str, hp: &str) -> String {
         .last();
     let Some((_, (begin, line))) = last else {
         // What has no type is text (RFC 2045 section 5.2).
-        return format!("Content-Type: text/plain; charset=us-ascii; {parameter}\r\n{fields}");
+        return format!(
+            "Content-Type: text/plain; charset=us-ascii; {parameter}{OF_THE_DRAFT}\r\n{fields}"
+        );
     };
     let at = begin + line.trim_end().len();
     let fits = line.trim_end().len() + 2 + parameter.len() <= LINE;
     let space = if fits { " " } else { "\r\n " };
-    format!("{};{space}{parameter}{}", &fields[..at], &fields[at..])
+    let (before, after) = fields.split_at(at);
+    format!("{before};{space}{parameter}{OF_THE_DRAFT}{after}")
 }
 
 #[cfg(test)]
@@ -217,15 +223,17 @@ mod tests {
         for (own, expected) in [
             (
                 "Content-ID: <1>\r\nContent-Type: text/plain\r\nContent-Language: de\r\n",
-                "Content-ID: <1>\r\nContent-Type: text/plain; hp=\"clear\"\r\nContent-Language: de\r\n",
+                "Content-ID: <1>\r\nContent-Type: text/plain; hp=\"clear\";\r\n protected-headers=\"v1\"\r\nContent-Language: de\r\n",
             ),
             (
                 &format!("Content-Type: {long}\r\n"),
-                &format!("Content-Type: {long};\r\n hp=\"clear\"\r\n"),
+                &format!(
+                    "Content-Type: {long};\r\n hp=\"clear\";\r\n protected-headers=\"v1\"\r\n"
+                ),
             ),
             (
                 "",
-                "Content-Type: text/plain; charset=us-ascii; hp=\"clear\"\r\n",
+                "Content-Type: text/plain; charset=us-ascii; hp=\"clear\";\r\n protected-headers=\"v1\"\r\n",
             ),
         ] {
             let entity = Unjoined {

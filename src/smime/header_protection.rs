@@ -205,7 +205,7 @@ mod tests {
     fn the_examples_of_the_standard_come_out() {
         let body = |hp: &str| {
             format!(
-                "Content-Type: text/plain; charset=\"utf-8\"; hp=\"{hp}\"\r\n\
+                "Content-Type: text/plain; charset=\"utf-8\"; hp=\"{hp}\";\r\n protected-headers=\"v1\"\r\n\
                  Content-Transfer-Encoding: 7bit\r\n\r\nbody\r\n"
             )
         };

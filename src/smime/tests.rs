@@ -169,7 +169,7 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
     ));
     assert!(text.contains("\r\n micalg=sha-256;\r\n"));
     let inside = "\r\nFrom: a@contoso.com\r\nSubject: s\r\n\
-         Content-Type: text/plain; hp=\"clear\"\r\n\r\nbody\r\n--=_s";
+         Content-Type: text/plain; hp=\"clear\";\r\n protected-headers=\"v1\"\r\n\r\nbody\r\n--=_s";
     assert!(text.contains(inside), "{text}");
     assert!(text.lines().all(|line| line.len() <= 78));
 }
@@ -298,7 +298,7 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
         assert!(opened.windows(12).any(|it| it == b"\r\n\r\nbody\r\n--"));
         let opened = String::from_utf8(opened).unwrap();
         let inside = "\r\nSubject: s\r\nHP-Outer: From: a@contoso.com\r\n\
-             HP-Outer: Subject: [...]\r\nContent-Type: text/plain; hp=\"cipher\"\r\n";
+             HP-Outer: Subject: [...]\r\nContent-Type: text/plain; hp=\"cipher\";\r\n protected-headers=\"v1\"\r\n";
         assert!(opened.contains(inside), "{opened}");
     }
     assert!(cms.decrypt(&other.key, &other.certificate).is_err());

@@ -126,7 +126,7 @@ impl ContentCipher {
     }
 
     /// A change on the way is noticed.
-    pub(in crate::smime) fn authenticates(self) -> bool {
+    pub fn authenticates(self) -> bool {
         matches!(self, Self::Aes256Gcm | Self::Aes128Gcm)
     }
 }

@@ -8,7 +8,7 @@ use openssl::rsa::Padding;
 use openssl::sign::RsaPssSaltlen;
 use openssl::x509::{X509, X509Ref};
 
-use super::super::certificate::KeyKind;
+use super::super::certificate::{KeyKind, reader};
 use super::super::der::{GENERALIZED_TIME, INTEGER, SET, UTC_TIME, context};
 use super::super::{ContentCipher, Digest, RsaSignature, SignatureForm, SigningRules};
 use super::algorithms::{Hash, RSA_ENCRYPTION};
@@ -91,7 +91,7 @@ impl Author {
             name: named.to_vec(),
             with_chain: all.concat(),
             content_type: attribute(id::CONTENT_TYPE, Der::Made(id::DATA)),
-            capabilities: capabilities(),
+            capabilities: capabilities(certificate),
             signing_certificate,
             alone: own,
             contexts: Pool::default(),
@@ -99,7 +99,7 @@ impl Author {
     }
 
     /// SignedData in DER, with the signed attributes content-type, signing-time, message-digest,
-    /// smimeCapabilities and signingCertificateV2. With PKCS #1 v1.5 the same input gives the
+    /// signingCertificateV2 and, where somebody can encrypt to us, smimeCapabilities. With PKCS #1 v1.5 the same input gives the
     /// same octets.
     ///
     /// # Errors
@@ -153,7 +153,8 @@ impl Author {
         ];
         // DER sorts a set.
         attributes.sort_unstable();
-        let attributes = attributes.map(Der::Made);
+        let attributes = attributes.into_iter().filter(|it| !it.is_empty());
+        let attributes: Vec<_> = attributes.map(Der::Made).collect();
         let signed = Der::Set(&attributes).to_vec();
         let signature = self.signature(&digest.of(&signed)?, digest, rsa)?;
         let signer = [
@@ -239,13 +240,16 @@ fn signing_time(time: Timestamp) -> Vec<u8> {
     Der::Primitive(tag, text.as_bytes()).to_vec()
 }
 
-/// smimeCapabilities (RFC 8551 section 2.5.2): what is read today, best first.
-fn capabilities() -> Vec<u8> {
+/// smimeCapabilities (RFC 8551 section 2.5.2): what answers to us may be encrypted by, best first.
+/// Whoever reads them does so with a mail program, and not all of these open GCM; where nobody can
+/// encrypt to the certificate, there are none.
+fn capabilities(certificate: &X509Ref) -> Vec<u8> {
+    if reader(certificate).is_err() {
+        return Vec::new();
+    }
     let ciphers = [
-        ContentCipher::Aes256Gcm,
         ContentCipher::Aes256Cbc,
         ContentCipher::Aes192Cbc,
-        ContentCipher::Aes128Gcm,
         ContentCipher::Aes128Cbc,
     ];
     let list = ciphers.map(|it| Der::Sequence(&[Der::Made(it.identifier())]).to_vec());
