@@ -33,8 +33,8 @@ impl<T> Stamped<T> {
         self.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY)
     }
 
-    /// Reads those of `paths` that are new or changed, and forgets the others. A link is
-    /// followed; what is no file is not there. True if anything is different now.
+    /// Reads those of `paths` that are new or changed, or could not be read (who may read a file
+    /// shows in no stamp), and forgets the others. A link is followed; what is no file is not there. True if anything is different now.
     pub(super) fn look(
         &mut self,
         paths: impl IntoIterator<Item = PathBuf>,
@@ -45,9 +45,16 @@ impl<T> Stamped<T> {
         for path in paths {
             let Some(stamp) = stamp(&path) else { continue };
             let known = before.remove(&path).filter(|(known, _)| *known == stamp);
-            changed |= known.is_none();
-            let held = known.unwrap_or_else(|| (stamp, read(&path)));
-            self.files.insert(path, held);
+            let held = match known.map(|(_, held)| held) {
+                Some(Ok(held)) => Ok(held),
+                before => {
+                    let held = read(&path);
+                    let why = before.and_then(Result::err);
+                    changed |= why.is_none() || why != held.as_ref().err().cloned();
+                    held
+                }
+            };
+            self.files.insert(path, (stamp, held));
         }
         self.looked_at = Some(Instant::now());
         changed || !before.is_empty()
@@ -82,4 +89,25 @@ pub(super) fn with_endings(folder: &Path, endings: &[&str]) -> io::Result<Vec<Pa
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_read_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut files = Stamped::default();
+        let mut look = |read: Result<u8, &str>| {
+            let read = read.map_err(str::to_owned);
+            let changed = files.look([file.path().to_owned()], |_| read.clone());
+            (changed, files.held().next().cloned().unwrap())
+        };
+        let refused = || Err("permission denied".to_owned());
+        assert_eq!(look(Err("permission denied")), (true, refused()));
+        assert_eq!(look(Err("permission denied")), (false, refused()));
+        assert_eq!(look(Ok(1)), (true, Ok(1)));
+        assert_eq!(look(Ok(2)), (false, Ok(1)), "it is kept");
+    }
 }
