@@ -34,6 +34,7 @@ impl Room {
     fn unmigrated() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("sendport.db");
+        std::fs::File::create(&file).expect("a file");
         let store = SqliteStore::open(&file, Arc::new(SystemClock)).expect("open");
         let store = Arc::new(store);
         Self {
