@@ -1,6 +1,7 @@
 //! Looks after alerts that nobody would claim: expired ones, orphaned leases, and those for
 //! send ports that nobody has.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,14 @@ use crate::store::{Event, EventSeverity, Store, StoreError};
 /// An alert for a send port that no instance has had for so long fails.
 pub(super) const UNROUTED_AFTER: Duration = Duration::from_secs(10 * 60);
 
+/// A send port that no instance has shown for so long is there no more, as for the view `Queue`.
+const UNSEEN: Duration = Duration::from_secs(2 * 60);
+
 /// So many alerts a statement, well under lock escalation.
 const BATCH: u32 = 200;
+
+/// When which send port was said to be missing.
+type Said = BTreeMap<String, Instant>;
 
 /// What sweeps.
 pub(super) struct Sweeper {
@@ -31,10 +38,11 @@ impl Sweeper {
     pub(super) async fn run(self) {
         let started = Instant::now();
         let mut failing = false;
+        let mut said = BTreeMap::new();
         loop {
             tokio::time::sleep(self.interval).await;
             let begun = Instant::now();
-            let swept = self.sweep(started).await;
+            let swept = self.sweep(started, &mut said).await;
             let service = &self.metrics.service;
             service.asked(Operation::Sweep, begun.elapsed(), &swept);
             match swept {
@@ -47,7 +55,7 @@ impl Sweeper {
         }
     }
 
-    async fn sweep(&self, started: Instant) -> Result<(), StoreError> {
+    async fn sweep(&self, started: Instant, said: &mut Said) -> Result<(), StoreError> {
         if self.was_unbroken_for_a_lease() {
             let taken = self
                 .repeat(|| self.store.take_over(self.instance, BATCH))
@@ -64,6 +72,7 @@ impl Sweeper {
             let message = format!("{expired} expired before they were sent; see FailedDelivery");
             self.tell("alerts-expired", message).await?;
         }
+        self.note_unrouted(said).await?;
         if started.elapsed() >= UNROUTED_AFTER {
             let failed = self
                 .repeat(|| self.store.fail_unrouted(UNROUTED_AFTER, BATCH))
@@ -74,6 +83,29 @@ impl Sweeper {
                 let message = format!("{failed} failed: no instance has their send port");
                 self.tell("alerts-failed", message).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Says at once, in the rows and in the log, what waits for a send port that nobody has.
+    async fn note_unrouted(&self, said: &mut Said) -> Result<(), StoreError> {
+        let noted = self.store.note_unrouted(UNSEEN, UNROUTED_AFTER, BATCH);
+        said.retain(|_, at| at.elapsed() < UNROUTED_AFTER);
+        for (send_port, count) in noted.await? {
+            if said.contains_key(&send_port) {
+                continue;
+            }
+            tracing::warn!(
+                send_port,
+                count,
+                "alerts wait for a send port that no instance has"
+            );
+            let message = format!(
+                "{count} or more wait for a send port named '{send_port}', which no running \
+                 instance has; they fail 10 minutes after they were due"
+            );
+            self.tell("send-port-missing", message).await?;
+            said.insert(send_port, Instant::now());
         }
         Ok(())
     }

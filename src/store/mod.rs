@@ -158,6 +158,17 @@ pub trait AlertStore: Send + Sync {
     /// instance has had for as long. Call only after the caller itself ran for `after`.
     async fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, StoreError>;
 
+    /// Writes into `StatusReason` of up to `limit` alerts of each send port that no instance has
+    /// had for `unseen` that they wait for it, and fail after `fails_after`: of alerts that are due
+    /// and say nothing yet. The send ports, and how many alerts of each; none where others have
+    /// them locked.
+    async fn note_unrouted(
+        &self,
+        unseen: Duration,
+        fails_after: Duration,
+        limit: u32,
+    ) -> Result<Vec<(String, u32)>, StoreError>;
+
     /// Appends to `EventLog`.
     async fn log_event(&self, event: &Event) -> Result<(), StoreError>;
 

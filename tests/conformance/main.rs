@@ -154,6 +154,7 @@ macro_rules! scenarios {
                 expire_keeps_its_limit;
                 nobody_has_the_send_port_for_ten_minutes_fails;
                 a_send_port_that_was_seen_lately_fails_nothing;
+                what_waits_for_a_send_port_that_nobody_has_says_so_at_once;
             }
             values {
                 every_column_comes_back_as_it_was_written;

@@ -198,3 +198,38 @@ pub(crate) async fn a_send_port_that_was_seen_lately_fails_nothing(f: &dyn Fixtu
     f.advance(minutes(2)).await;
     assert_eq!(fail_unrouted(&store, minutes(10), 10).await, 1);
 }
+
+pub(crate) async fn what_waits_for_a_send_port_that_nobody_has_says_so_at_once(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let columns = "ToRecipients, Subject, SendPort";
+    let odd = f.insert(columns, "'ops@contoso.com', 's', 'Default'").await;
+    let unknown = f.insert(columns, "'ops@contoso.com', 's', 'biling'").await;
+    let routed = f.alert_to("ops@contoso.com").await;
+    let note = || store.note_unrouted(minutes(2), minutes(10), 10);
+    instance(&store, "a").await;
+    let mut noted = note().await.expect("note");
+    noted.sort();
+    assert_eq!(noted, [("Default".to_owned(), 1), ("biling".to_owned(), 1)]);
+    assert_eq!(note().await.expect("note"), [], "once is enough");
+    for (alert, words) in [
+        (odd, "'Default'"),
+        (odd, "There is 'default'"),
+        (unknown, "'biling'"),
+    ] {
+        let line = line(&store, alert).await;
+        assert_eq!(line.status, AlertStatus::Queued);
+        let reason = line.status_reason.expect("a reason");
+        assert!(
+            reason.contains(words) && reason.contains("10 minutes"),
+            "{reason}"
+        );
+    }
+    assert_eq!(line(&store, routed).await.status_reason, None);
+    assert!(
+        !line(&store, unknown)
+            .await
+            .status_reason
+            .expect("it")
+            .contains("There is")
+    );
+}

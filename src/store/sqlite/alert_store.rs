@@ -202,6 +202,26 @@ impl AlertStore for SqliteStore {
             .await
     }
 
+    async fn note_unrouted(
+        &self,
+        unseen: Duration,
+        fails_after: Duration,
+        limit: u32,
+    ) -> Result<Vec<(String, u32)>, StoreError> {
+        let now = self.clock.now();
+        let instance = InstanceId(Uuid::nil());
+        self.writer
+            .call(
+                "say what alerts without a send port wait for",
+                move |connection| {
+                    write(connection, |tx| {
+                        Recorder { tx, instance, now }.note_unrouted(unseen, fails_after, limit)
+                    })
+                },
+            )
+            .await
+    }
+
     async fn log_event(&self, event: &Event) -> Result<(), StoreError> {
         let now = time_text(self.clock.now());
         let event = event.clone();

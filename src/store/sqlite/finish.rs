@@ -104,6 +104,52 @@ impl Recorder<'_> {
         Ok(failed)
     }
 
+    /// Says of what is due, and says nothing yet, that no instance has had its send port for
+    /// `unseen`.
+    pub(super) fn note_unrouted(
+        &self,
+        unseen: Duration,
+        fails_after: Duration,
+        limit: u32,
+    ) -> Result<Vec<(String, u32)>, Trouble> {
+        let (now, since) = (time_text(self.now), earlier(self.now, unseen));
+        let mut noted = Vec::new();
+        for port in self.live_ports()? {
+            if port.last_seen.is_some_and(|seen| time_text(seen) > since) {
+                continue;
+            }
+            let reason = self.unrouted_reason(&port.name, &since, fails_after)?;
+            let mut count = 0;
+            for class in Priority::ALL {
+                let values = params![port.name, class.as_str(), now, limit, reason];
+                let mut statement = self.tx.prepare_cached(sql!("note_unrouted"))?;
+                count += u32::try_from(statement.execute(values)?).unwrap_or(u32::MAX);
+            }
+            if count > 0 {
+                noted.push((port.name, count));
+            }
+        }
+        Ok(noted)
+    }
+
+    fn unrouted_reason(
+        &self,
+        port: &str,
+        since: &str,
+        fails_after: Duration,
+    ) -> Result<String, Trouble> {
+        let mut statement = self.tx.prepare_cached(sql!("send_port_like"))?;
+        let like: Option<String> = statement.query_row(params![port, since], |row| row.get(0))?;
+        let like = like.map_or_else(String::new, |like| {
+            format!(". There is '{like}': names are compared letter by letter")
+        });
+        Ok(format!(
+            "no running instance had a send port named '{port}' when it was due; it fails after {} \
+             minutes without one{like}",
+            fails_after.as_secs() / 60
+        ))
+    }
+
     /// Ends one alert: rows are made where there were none, who waited gets the ending's
     /// status, and the alert's own follows from all.
     pub(super) fn finish(&self, alert: AlertId, ending: &Ending<'_>) -> Result<(), Trouble> {

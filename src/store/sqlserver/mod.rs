@@ -198,6 +198,15 @@ impl AlertStore for SqlServerStore {
         sweep::fail_unrouted(&self.pool, after, limit).await
     }
 
+    async fn note_unrouted(
+        &self,
+        unseen: Duration,
+        fails_after: Duration,
+        limit: u32,
+    ) -> Result<Vec<(String, u32)>, StoreError> {
+        sweep::note_unrouted(&self.pool, unseen, fails_after, limit).await
+    }
+
     async fn log_event(&self, event: &Event) -> Result<(), StoreError> {
         let sql = include_str!("sql/log_event.sql");
         let send_port = event.send_port.as_deref().map(|name| fit(name, 64));

@@ -93,6 +93,30 @@ pub(super) async fn fail_unrouted(
     finish(pool, DOING, &rows, UNROUTED, reason).await
 }
 
+pub(super) async fn note_unrouted(
+    pool: &Pool,
+    unseen: Duration,
+    fails_after: Duration,
+    limit: u32,
+) -> Result<Vec<(String, u32)>, StoreError> {
+    const DOING: &str = "say what alerts without a send port wait for";
+    let sql = include_str!("sql/note_unrouted.sql");
+    let minutes = seconds(fails_after) / 60;
+    let noted = pool
+        .rows(DOING, sql, &[&top(limit), &seconds(unseen), &minutes])
+        .await;
+    let rows = match noted {
+        Err(error) if is_lock_timeout(&error) => return Ok(Vec::new()),
+        rows => rows?,
+    };
+    let read = |row: &Row| {
+        let mut fields = Fields::of(row);
+        Ok((fields.key()?, fields.count()?))
+    };
+    let noted: Result<_, String> = rows.iter().map(read).collect();
+    noted.map_err(|e| unexpected(DOING, e))
+}
+
 /// Expires one batch of everything that is not final; 0 when nothing is left.
 pub(super) async fn expire_any(pool: &Pool, reason: &str) -> Result<u32, StoreError> {
     const DOING: &str = "expire alerts of an adopted database";
