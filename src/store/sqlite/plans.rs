@@ -57,7 +57,7 @@ const PLANS: &[Plan] = &[
     plan!("expire_by_time" seeks ["IX_AlertState_ExpiresAt (ExpiresAt<?)"], scans []),
     plan!("expire_by_age" seeks ["IX_AlertState_Live (SendPort=? AND Status=? AND CreatedAt<?)"], scans []),
     plan!("fail_unrouted_due" seeks [BY_DUE], scans []),
-    plan!("note_unrouted" seeks [BY_KEY, BY_DUE], scans []),
+    plan!("note_unrouted" seeks [BY_KEY, BY_DUE], scans ["(subquery-1)"]),
     plan!("finish_waiting" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
     plan!("finish_alert" seeks [BY_KEY], scans []),
     plan!("alerts_one" seeks [BY_KEY], scans []),
