@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Failure, config_file, say};
+use super::config_file::find;
+use super::{Failure, say};
 use crate::app::{self, Look};
 use crate::config::{Config, RelayConfig};
 use crate::domain::{ExpiringCertificate, TemplateRow};
@@ -64,14 +65,15 @@ impl Findings {
 
 pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
     let mut findings = Findings::default();
-    let file = config_file(named);
-    let shown = file
-        .as_ref()
-        .map_or("defaults only, no file found".to_owned(), |f| {
-            f.display().to_string()
-        });
-    match Config::load(file.as_deref()) {
-        Ok(config) => {
+    let loaded = find(named).and_then(|file| {
+        let config = Config::load(file.as_deref())?;
+        Ok((config, file))
+    });
+    match loaded {
+        Ok((config, file)) => {
+            let file = file.as_deref().map(std::path::Path::display);
+            let shown =
+                file.map_or_else(|| "the environment alone".to_owned(), |it| it.to_string());
             Findings::ok("configuration", shown);
             check_config(&config, &mut findings);
             check_templates(&config, &mut findings).await;
@@ -81,7 +83,7 @@ pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Fa
                 check_relays(&config, &mut findings).await;
             }
         }
-        Err(error) => findings.fail("configuration", error.into()),
+        Err(failure) => findings.fail("configuration", failure),
     }
     match findings.first {
         None => Ok(()),

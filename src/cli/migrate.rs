@@ -33,9 +33,12 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     for step in &applied {
         say(format_args!("applied  {:04} {}", step.version, step.name));
     }
-    if applied.is_empty() {
-        say(format_args!("current  {}", store.describe()));
-    }
+    let state = if applied.is_empty() {
+        "current"
+    } else {
+        "migrated"
+    };
+    say(format_args!("{state}  {}", store.describe()));
     let wanted = args.environment.unwrap_or(config.environment);
     let found = store.name_environment(&wanted).await?;
     say(format_args!("environment  {found}"));

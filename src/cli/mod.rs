@@ -4,8 +4,11 @@ mod adopt;
 mod cert;
 mod cert_directory;
 mod check;
+mod config;
+mod config_file;
 mod demo;
 mod health;
+mod init;
 mod migrate;
 mod preview;
 mod probe;
@@ -30,9 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{self, AppError};
 use crate::config::{Config, ConfigError};
 use crate::store::{Store, StoreError};
-
-/// Where a configuration file is looked for if none is named.
-const CONFIG_FILES: [&str; 2] = ["sendport.toml", "/etc/sendport/sendport.toml"];
+use config_file::load;
 
 /// The send port that a SQL Server database is missing: alerts inserted by SQL become mail,
 /// and the status of every recipient comes back.
@@ -48,6 +49,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "Examples:
   sendport demo                          see it work, nothing else needed
+  sendport init                          write a configuration to begin with
   sendport migrate --environment test    make or update the tables
   sendport check                         look for everything that may be wrong
   sendport probe --relay main            talk to a relay as the service does, step by step
@@ -62,6 +64,10 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Write a commented configuration to begin with
+    Init(init::Args),
+    /// Show the configuration that is in force
+    Config(config::Args),
     /// Run the service: claim alerts, submit them, record what came of it
     Run(run::Args),
     /// Make or update the tables in the database
@@ -205,6 +211,8 @@ impl Cli {
         match self.verb {
             Verb::Demo(args) => demo::perform(args).await,
             Verb::Sink(args) => sink::perform(args).await,
+            Verb::Init(args) => init::perform(&args),
+            Verb::Config(args) => config::perform(&args, self.config),
             Verb::Run(args) => run::perform(args, load(self.config)?).await,
             Verb::Migrate(args) => migrate::perform(args, load(self.config)?).await,
             Verb::Adopt(args) => adopt::perform(args, load(self.config)?).await,
@@ -222,20 +230,6 @@ impl Cli {
             Verb::RenderWorker => Ok(()),
         }
     }
-}
-
-/// The named file, or the first of the usual ones that exists, or the defaults alone.
-fn config_file(named: Option<PathBuf>) -> Option<PathBuf> {
-    named.or_else(|| {
-        CONFIG_FILES
-            .map(PathBuf::from)
-            .into_iter()
-            .find(|file| file.exists())
-    })
-}
-
-fn load(named: Option<PathBuf>) -> Result<Config, Failure> {
-    Ok(Config::load(config_file(named).as_deref())?)
 }
 
 /// Opens the database and refuses one that this program does not know.
@@ -285,4 +279,11 @@ async fn wait_for_ctrl_c() {
 fn say(line: impl std::fmt::Display) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// For programs.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    say(text.map_err(|error| Failure::Other(error.to_string()))?);
+    Ok(())
 }

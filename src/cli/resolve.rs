@@ -1,7 +1,7 @@
 //! `sendport resolve`
 
 use super::table::{Table, short_time};
-use super::{Failure, open, say};
+use super::{Failure, open, print_json, say};
 use crate::config::Config;
 use crate::domain::AlertId;
 use crate::store::{InDoubtLine, Resolution};
@@ -70,13 +70,10 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
 
 fn list(lines: &[InDoubtLine], json: bool) -> Result<(), Failure> {
     if json {
-        let text = serde_json::to_string_pretty(lines)
-            .map_err(|error| Failure::Other(error.to_string()))?;
-        say(text);
-    } else {
-        say("InDoubt");
-        say(table(lines));
+        return print_json(&lines);
     }
+    say("InDoubt");
+    say(table(lines));
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::table::{Table, short_time};
-use super::{Failure, open, say};
+use super::{Failure, open, print_json, say};
 use crate::config::Config;
 use crate::domain::AlertId;
 use crate::store::{AlertLine, DeliveryLine, InstanceLine, Overdue, QueueLine, Store};
@@ -115,13 +115,6 @@ async fn one_alert(store: &dyn Store, id: AlertId, json: bool) -> Result<(), Fai
         say(format_args!("  {reason}"));
     }
     say(delivery_table(&deliveries));
-    Ok(())
-}
-
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| Failure::Other(error.to_string()))?;
-    say(text);
     Ok(())
 }
 

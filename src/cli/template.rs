@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::table::{Table, short_time};
-use super::{Failure, load, open, say};
+use super::{Failure, load, open, print_json, say};
 use crate::app;
 use crate::domain::{TemplateRow, TemplateText, Timestamp};
 
@@ -173,9 +173,7 @@ async fn list(config: Option<PathBuf>, json: bool) -> Result<(), Failure> {
     let store = open(&load(config)?).await?;
     let lines = lines(store.templates().await?.rows);
     if json {
-        let text = serde_json::to_string_pretty(&lines);
-        say(text.map_err(|error| Failure::Other(error.to_string()))?);
-        return Ok(());
+        return print_json(&lines);
     }
     let mut table = Table::new([
         "Name",

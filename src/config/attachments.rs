@@ -1,12 +1,12 @@
 //! Section `[send_port.<name>.attachments]`: what may go with an alert.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::byte_size::ByteSize;
 use super::validate::Problems;
 
 /// Limits are about contents as they stand in the database; base64 makes them a third longer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AttachmentsConfig {
     /// Longest attachment.

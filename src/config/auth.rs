@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::oauth2::OAuth2Config;
 use super::secret::Secret;
 
 /// How to sign in (RFC 4954).
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
     /// Which mechanism.
@@ -53,7 +53,7 @@ impl AuthConfig {
 }
 
 /// SASL mechanism, by its registered name in lower case.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum AuthMechanism {
     /// Do not sign in.
     #[default]

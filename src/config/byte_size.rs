@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const UNITS: &[(&str, u64)] = &[
     ("KIB", 1 << 10),
@@ -15,8 +15,8 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// A number of octets: `500KB`, `10MB` (1000 x 1000), `25MiB` (1024 x 1024).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ByteSize(pub u64);
 
 /// The text is no length.
@@ -38,6 +38,12 @@ fn parse(text: &str) -> Option<u64> {
         .iter()
         .find_map(|(unit, octets)| Some((upper.strip_suffix(unit)?, octets)))?;
     number.trim().parse::<u64>().ok()?.checked_mul(*unit)
+}
+
+impl From<ByteSize> for String {
+    fn from(value: ByteSize) -> Self {
+        value.to_string()
+    }
 }
 
 /// In the largest unit that leaves no rest.

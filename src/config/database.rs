@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::check_oauth2;
 use super::oauth2::OAuth2Config;
@@ -13,11 +13,12 @@ use super::validate::Problems;
 const AZURE_SQL: &str = "https://database.windows.net/.default";
 
 /// How to reach the database.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// `sqlite:<file>`, or an ADO.NET connection string for SQL Server. It may hold a
     /// password and is therefore a secret.
+    #[serde(serialize_with = "file_or_struck_out")]
     pub connection: Secret,
     /// File that holds the connection string, instead.
     pub connection_file: Option<PathBuf>,
@@ -29,7 +30,7 @@ pub struct DatabaseConfig {
 }
 
 /// Section `[database.auth]`: how to sign in to SQL Server, told apart by `kind`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum DatabaseAuth {
     /// As the connection string says, usually with a SQL login.
@@ -42,7 +43,7 @@ pub enum DatabaseAuth {
 }
 
 /// `kind = "entra_token"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EntraToken {
     /// Where the token comes from.
@@ -64,7 +65,7 @@ impl EntraToken {
 }
 
 /// `kind = "windows"`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WindowsAccount {
     /// The keys that Kerberos tickets are asked for with. Without it, the process's own tickets
@@ -136,6 +137,14 @@ impl DatabaseConfig {
         {
             self.connection = Secret::new(format!("sqlite:{}", folder.join(file).display()));
         }
+    }
+}
+
+/// The name of a file is no secret.
+fn file_or_struck_out<S: Serializer>(connection: &Secret, to: S) -> Result<S::Ok, S::Error> {
+    match sqlite_file(connection.expose()) {
+        Some(_) => to.serialize_str(connection.expose()),
+        None => connection.serialize(to),
     }
 }
 

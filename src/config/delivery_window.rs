@@ -1,12 +1,12 @@
 //! Section `[send_port.<name>.delivery_window]`: when a send port may send.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Problem;
 use crate::delivery_window::{Bypass, DeliveryWindow, Hours, Zone};
 
 /// When it is open, and what need not wait for that.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryWindowConfig {
     /// Whose wall clock the hours are of: an IANA name.
@@ -23,7 +23,7 @@ pub struct DeliveryWindowConfig {
 }
 
 /// Hours of certain days.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HoursConfig {
     /// `mon` to `sun`, or ranges of them; without it every day.

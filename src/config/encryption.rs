@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Problem;
 use crate::smime::{ContentCipher, Revocation, RsaEncryption, WhenMissing, is_http};
 
 /// Where the recipients' certificates are, and what an envelope is made of.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncryptionConfig {
     /// Folder of PEM and DER files, beside the database's certificates.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Most connections where `max_connections` is not set.
 pub const CONNECTIONS: u32 = 10;
@@ -54,8 +54,8 @@ impl Limits {
 }
 
 /// So many in any window of so long: `30/min`, `10/2s`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Rate {
     /// At least 1.
     pub count: u32,
@@ -95,6 +95,12 @@ impl Rate {
     /// The same window with another count, as `RelayState.message_rate` shows it.
     pub fn shown(self, count: u32) -> String {
         format!("{count}/{}", shown_window(self.per))
+    }
+}
+
+impl From<Rate> for String {
+    fn from(value: Rate) -> Self {
+        value.to_string()
     }
 }
 

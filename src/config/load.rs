@@ -11,6 +11,9 @@ use super::{Config, Problem};
 /// The lowest layer, and the reference of every key.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 
+/// A configuration to begin with, which works as it is.
+pub const START_TOML: &str = include_str!("../../config/start.toml");
+
 /// Why there is no usable configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

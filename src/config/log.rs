@@ -1,9 +1,9 @@
 //! Section `[log]`: what the service says while it runs.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Format and amount of the log on standard error.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// For people or for programs.
@@ -13,7 +13,7 @@ pub struct LogConfig {
 }
 
 /// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.

@@ -37,11 +37,11 @@ mod validate;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use database::{DatabaseAuth, DatabaseConfig, EntraToken, WindowsAccount, sqlite_file};
 pub use http::{HttpConfig, Listen};
-pub use load::{ConfigError, DEFAULT_TOML};
+pub use load::{ConfigError, DEFAULT_TOML, START_TOML};
 pub use log::{LogConfig, LogFormat};
 pub use relay::RelayConfig;
 pub use replies::RepliesConfig;
@@ -52,7 +52,7 @@ pub use validate::Problem;
 pub(crate) use validate::checked_environment;
 
 /// Everything that can be configured.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name of the environment; it has to be the one that the database knows.

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
 
 /// Where the access token comes from, told apart by `source`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(tag = "source", rename_all = "snake_case")]
 pub enum OAuth2Config {
     /// `source = "file"`: somebody else writes it there.
@@ -23,7 +23,7 @@ pub enum OAuth2Config {
 }
 
 /// A file that holds the token, or a JSON object with it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenFile {
     /// Read at every sign-in.
@@ -31,7 +31,7 @@ pub struct TokenFile {
 }
 
 /// A program that prints the token, or a JSON object with it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenCommand {
     /// The program and its arguments; there is no shell.
@@ -42,7 +42,7 @@ pub struct TokenCommand {
 }
 
 /// What a token endpoint (RFC 6749 section 3.2) is asked, and how it is reached.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// Where to ask; without it the endpoint of `tenant` below `authority`.
@@ -85,7 +85,7 @@ pub struct TokenRequest {
 }
 
 /// Algorithm of the client assertion (RFC 7518 section 3.1).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum AssertionAlgorithm {
     /// RSASSA-PSS with SHA-256.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::auth::AuthConfig;
 use super::limits::{CONNECTIONS, Connections, Limits, Rate};
@@ -13,7 +13,7 @@ use super::tls::{MinTlsVersion, Pin, TlsMode};
 use crate::domain::domain_to_ascii;
 
 /// A relay, told apart by `kind`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RelayConfig {
     /// `kind = "smtp"`.
@@ -25,12 +25,12 @@ pub enum RelayConfig {
 }
 
 /// Takes every message and keeps nothing: for load tests of everything in front of it.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiscardRelay {}
 
 /// Writes each message as an .eml file, as pickup directories read them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRelay {
     /// Where to.
@@ -41,7 +41,7 @@ pub struct FileRelay {
 }
 
 /// An SMTP server.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmtpRelay {
     /// Name or address; an internationalised name is read as its A-labels, here and below.

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::auth::AuthConfig;
+
+/// What is shown in the place of a secret.
+const STRUCK_OUT: &str = "[secret]";
 
 /// The password that the configuration points to cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +93,14 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
+        f.write_str(STRUCK_OUT)
+    }
+}
+
+/// Struck out.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(STRUCK_OUT)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::attachments::AttachmentsConfig;
 use super::audit::AuditConfig;
@@ -15,7 +15,7 @@ use crate::retry::RetryPolicy;
 use crate::smime::{HeaderProtection, Protection};
 
 /// From, relays in order, protection, retry, and who may use it for what.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendPortConfig {
     /// Header `From`, with or without a display name.
@@ -92,7 +92,7 @@ pub struct SendPortConfig {
 }
 
 /// How often and how long to try.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryConfig {
     /// Most attempts for one recipient.

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Problem;
 use super::secret::Secret;
 use crate::smime::{Digest, RsaSignature, SignatureForm, SigningRules};
 
 /// A certificate with its key, and what its signatures look like.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SigningConfig {
     /// PEM file of our certificate, its chain after it.

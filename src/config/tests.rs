@@ -298,7 +298,14 @@ fn every_shipped_sample_works() {
     let samples = std::fs::read_dir(root.join("config/samples")).unwrap();
     let mut samples: Vec<_> = samples.map(|sample| sample.unwrap().path()).collect();
     assert!(samples.len() >= 3);
-    samples.extend(["deploy/sendport.toml", "deploy/docker/sendport.toml"].map(|f| root.join(f)));
+    samples.extend(
+        [
+            "config/start.toml",
+            "deploy/sendport.toml",
+            "deploy/docker/sendport.toml",
+        ]
+        .map(|f| root.join(f)),
+    );
     for sample in samples {
         let text = std::fs::read_to_string(&sample).unwrap();
         let config = Config::from_text(&text)

@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use openssl::base64::decode_block;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How the wire is encrypted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TlsMode {
     /// Not at all.
@@ -22,7 +22,7 @@ pub enum TlsMode {
 }
 
 /// Lowest TLS version.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum MinTlsVersion {
     /// RFC 5246.
     #[default]
@@ -34,8 +34,8 @@ pub enum MinTlsVersion {
 }
 
 /// SHA-256 of what is known of the relay beforehand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Pin {
     /// `cert:`, of the whole certificate.
     Certificate([u8; 32]),
@@ -71,6 +71,12 @@ impl TryFrom<String> for Pin {
 
     fn try_from(text: String) -> Result<Self, NotAPin> {
         text.parse()
+    }
+}
+
+impl From<Pin> for String {
+    fn from(value: Pin) -> Self {
+        value.to_string()
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_874, WINDOWS_1252, WINDOWS_1254, X_USER_DEFINED};
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// Sets that lack something of the one that encodes them: their octets 128 to 159 mean nothing.
 const NARROWER: &[(&str, &[&str], &Encoding)] = &[
@@ -99,6 +99,12 @@ impl<'de> Deserialize<'de> for Charset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let written = String::deserialize(deserializer)?;
         Self::try_from(written).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Charset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
     }
 }
 

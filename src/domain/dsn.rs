@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::alert::word_enum;
 
@@ -42,6 +42,16 @@ impl Notify {
     /// In every case that there is.
     pub fn always() -> Self {
         Self::On(NotifyOn::ALL.iter().copied().collect())
+    }
+}
+
+/// As it is written in a configuration.
+impl Serialize for Notify {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Never => serializer.serialize_str("never"),
+            Self::On(cases) => cases.serialize(serializer),
+        }
     }
 }
 

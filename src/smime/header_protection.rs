@@ -1,14 +1,14 @@
 //! Header protection (RFC 9788): the fields of the header section, once more inside of what is
 //! signed or encrypted, and less of them outside.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::entity::{Entity, field_name};
 use super::outside::outside;
 use super::{Protection, SmimeError};
 
 /// Which messages have their header fields protected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenProtected {
     /// All that are signed or encrypted.
@@ -22,7 +22,7 @@ pub enum WhenProtected {
 
 /// What an encrypted message shows outside: a header confidentiality policy (RFC 9788
 /// section 3).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hide {
     /// Everything: `hcp_no_confidentiality`.
@@ -36,7 +36,7 @@ pub enum Hide {
 }
 
 /// Section `[send_port.<name>.header_protection]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderProtection {
     /// Which messages.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::SmimeError;
 use super::candidate::{Candidate, Found, best};
@@ -16,7 +16,7 @@ use super::trust::Trust;
 use crate::domain::Timestamp;
 
 /// What content is encrypted by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum ContentCipher {
     /// Every reader opens it.
     #[default]
@@ -40,7 +40,7 @@ pub enum ContentCipher {
 }
 
 /// How the key of the content goes to an RSA key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RsaEncryption {
     /// PKCS #1 v1.5, which every reader opens.
@@ -51,7 +51,7 @@ pub enum RsaEncryption {
 }
 
 /// What becomes of an alert that is to be encrypted where somebody has no usable certificate.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenMissing {
     /// Nobody gets it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::certificate::KeyKind;
 use super::cms::Content;
@@ -13,7 +13,7 @@ use super::{Identity, SmimeError};
 use crate::domain::Timestamp;
 
 /// What a signed message looks like.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignatureForm {
     /// `multipart/signed`: every reader shows the content.
@@ -25,7 +25,7 @@ pub enum SignatureForm {
 }
 
 /// What signatures are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Digest {
     /// SHA-256.
@@ -37,7 +37,7 @@ pub enum Digest {
 }
 
 /// How an RSA key signs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RsaSignature {
     /// PKCS #1 v1.5.

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 pub(super) use self::args::Args;
 use self::target::Target;
-use super::{Failure, config_file, say};
+use super::config_file::{load, load_if_any};
+use super::{Failure, say};
 use crate::app::{self, Look};
 use crate::config::Config;
 use crate::domain::parse_mailbox;
@@ -58,7 +59,10 @@ struct Probe<'a> {
 }
 
 pub(in crate::cli) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
-    let config = Config::load(config_file(named).as_deref())?;
+    let config = match args.relay {
+        Some(_) => load(named)?,
+        None => load_if_any(named)?,
+    };
     let mut probe = Probe {
         replies: Arc::new(app::reply_table(&config)?),
         log: args.log.as_ref().map(open_log).transpose()?,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509Ref};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(super) use crl::Crl;
 pub use files::CrlFiles;
@@ -25,7 +25,7 @@ use crate::domain::Timestamp;
 const FILES_LATER: Duration = Duration::from_secs(30);
 
 /// What becomes of certificates of which nobody knows whether they were revoked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Revocation {
     /// They are not used.

@@ -1,0 +1,52 @@
+//! `sendport init`
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use super::{Failure, say};
+use crate::config::START_TOML;
+
+/// The file works as it is, with `sendport sink` for a relay: no mail leaves the machine.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sendport init
+  sendport init /etc/sendport/sendport.toml")]
+pub(super) struct Args {
+    /// Where to; one that is there is never replaced
+    #[arg(default_value = "sendport.toml", value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(super) fn perform(args: &Args) -> Result<(), Failure> {
+    let shown = args.file.display();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::Other(format!(
+            "{shown} is there already and stays as it is; name another file"
+        )),
+        _ => Failure::Other(format!("{shown} cannot be written: {error}")),
+    };
+    let mut file = options().open(&args.file).map_err(failed)?;
+    file.write_all(START_TOML.as_bytes()).map_err(failed)?;
+    let option = match args.file.to_str() {
+        Some("sendport.toml" | "/etc/sendport/sendport.toml") => String::new(),
+        _ => format!(" --config {shown}"),
+    };
+    say(format_args!(
+        "wrote {shown}; put your relay and your From address into it, then
+
+  sendport check --offline{option}    is it right?
+  sendport migrate{option}            make the tables
+  sendport check{option}              database and relays, too
+  sendport run{option}                the service; beside it, until you have a relay: sendport sink"
+    ));
+    Ok(())
+}
+
+/// A password may be written into it: nobody else reads it.
+fn options() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    options
+}

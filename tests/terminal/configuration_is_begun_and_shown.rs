@@ -1,0 +1,72 @@
+use crate::said::{run, run_with};
+
+#[test]
+fn what_init_writes_works_as_it_is_and_is_never_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said = run(folder.path(), &["init"]);
+    said.is_as_expected("init");
+    let file = folder.path().join("sendport.toml");
+    let written = std::fs::read_to_string(&file).expect("read");
+    assert!(written.lines().filter(|line| line.contains('#')).count() > 10);
+    run(folder.path(), &["check", "--offline"]).tells(0, &["ok    configuration: sendport.toml"]);
+    run(folder.path(), &["migrate"]).tells(0, &["sendport.db", "environment  development"]);
+
+    std::fs::write(&file, "mine").expect("write");
+    run(folder.path(), &["init"]).tells(1, &["sendport.toml is there already"]);
+    assert_eq!(std::fs::read_to_string(&file).expect("read"), "mine");
+}
+
+const WITH_SECRETS: &str = r#"
+[database]
+connection = "Server=tcp:sql01,1433;User Id=sendport;Password=hidden-1"
+[relay.main]
+kind = "smtp"
+host = "mail.contoso.com"
+message_rate = "30/min"
+pin_sha256 = ["spki:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"]
+[relay.main.auth]
+username = "alerts@contoso.com"
+password = "hidden-2"
+[relay.exchange]
+kind = "smtp"
+host = "smtp.office365.com"
+[relay.exchange.auth]
+mechanism = "xoauth2"
+username = "alerts@contoso.com"
+[relay.exchange.auth.oauth2]
+source = "client_credentials"
+tenant = "contoso"
+client_id = "4711"
+client_secret = "hidden-3"
+[send_port.default]
+from = "alerts@contoso.com"
+relays = ["main", "exchange"]
+dsn_notify = ["failure"]
+charset = "iso-8859-15"
+[send_port.default.attachments]
+max_size = "5MB"
+"#;
+
+/// File, environment and defaults in one, and what is printed can be read again.
+#[test]
+fn what_is_in_force_is_shown_without_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("sendport.toml"), WITH_SECRETS).expect("write");
+    let variables = [("SENDPORT__SERVICE__POLL_INTERVAL", "5s")];
+    let said = run_with(folder.path(), &["config", "show"], &variables);
+    said.is_as_expected("config_show");
+    let json = run_with(folder.path(), &["config", "show", "--json"], &variables);
+    json.tells(
+        0,
+        &["\"poll_interval\": \"5s\"", "\"password\": \"[secret]\""],
+    );
+    assert!(
+        !format!("{}{}", said.out, json.out).contains("hidden"),
+        "{said:?}"
+    );
+
+    std::fs::write(folder.path().join("again.toml"), &said.out).expect("write");
+    let again = run(folder.path(), &["config", "show", "--config", "again.toml"]);
+    let settings = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
+    assert_eq!(settings(&again.out), settings(&said.out), "{}", again.err);
+}
