@@ -16,6 +16,7 @@ pub mod coordination;
 pub mod digest;
 mod error;
 pub mod migration;
+mod shown;
 pub mod sqlite;
 pub mod sqlserver;
 pub mod templates;
@@ -27,8 +28,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{
-    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, RelayState,
-    SendPortInfo,
+    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, PublicId,
+    RelayState, SendPortInfo,
 };
 
 use archive::Archive;
@@ -41,6 +42,7 @@ use throttle::ThrottleStore;
 
 pub use claim::{Among, Claim, Claimed, MOST_REFUSED, RefusedClaim};
 pub use error::{StoreError, StoreErrorKind};
+pub use shown::{FailureLine, RelayLine};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, DeliveryLine, Event, EventSeverity, Explanation,
     FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep, NewAlert,
@@ -221,6 +223,20 @@ pub trait StoreDesk: Send + Sync {
     /// The view `AlertStatus`, newest first, or one alert of it.
     async fn alerts(&self, only: Option<AlertId>, limit: u32)
     -> Result<Vec<AlertLine>, StoreError>;
+
+    /// Lines of the view `AlertStatus` by public id or by `Reference`, newest first.
+    async fn alerts_named(
+        &self,
+        public_id: Option<PublicId>,
+        reference: &str,
+        limit: u32,
+    ) -> Result<Vec<AlertLine>, StoreError>;
+
+    /// The view `FailedDelivery`, newest first.
+    async fn failures(&self, limit: u32) -> Result<Vec<FailureLine>, StoreError>;
+
+    /// The view `Relay`, by name.
+    async fn relays(&self) -> Result<Vec<RelayLine>, StoreError>;
 
     /// The view `Delivery`, newest alert first, or one alert's lines of it.
     async fn deliveries(

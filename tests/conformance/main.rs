@@ -14,6 +14,7 @@ mod doubt;
 mod environment;
 mod facts;
 mod fixture;
+mod found;
 mod harness;
 mod large;
 mod learned;
@@ -229,6 +230,11 @@ macro_rules! scenarios {
                 a_try_without_an_end_counts_after_its_limit;
                 relays_have_turns_of_their_own;
                 a_secret_that_nobody_used_for_a_day_is_forgotten;
+            }
+            found {
+                an_alert_is_found_by_its_public_id_and_by_its_reference;
+                the_last_failures_come_first;
+                relays_are_listed;
             }
             relays {
                 the_worst_that_an_instance_says_is_the_line;

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ToSql, params};
 use uuid::Uuid;
 
-use crate::domain::{AlertId, InstanceId};
+use crate::domain::{AlertId, InstanceId, PublicId};
 use crate::store::{
-    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth, QueueLine,
-    Resolution, StoreDesk, StoreError,
+    AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth,
+    QueueLine, RelayLine, Resolution, StoreDesk, StoreError,
 };
 
 use super::codec::{Columns, earlier, time_text};
@@ -51,6 +51,38 @@ impl StoreDesk for SqliteStore {
                     params![limit],
                     alert_line,
                 ),
+            })
+            .await
+    }
+
+    async fn alerts_named(
+        &self,
+        public_id: Option<PublicId>,
+        reference: &str,
+        limit: u32,
+    ) -> Result<Vec<AlertLine>, StoreError> {
+        let public_id = public_id.map(|id| id.to_string());
+        let reference = reference.to_owned();
+        self.desk
+            .call("look for an alert", move |connection| {
+                let values = params![public_id, reference, limit];
+                lines(connection, sql!("alerts_named"), values, alert_line)
+            })
+            .await
+    }
+
+    async fn failures(&self, limit: u32) -> Result<Vec<FailureLine>, StoreError> {
+        self.desk
+            .call("list failures", move |connection| {
+                lines(connection, sql!("failures"), params![limit], failure_line)
+            })
+            .await
+    }
+
+    async fn relays(&self) -> Result<Vec<RelayLine>, StoreError> {
+        self.desk
+            .call("list relays", |connection| {
+                lines(connection, sql!("relays"), params![], relay_line)
             })
             .await
     }
@@ -242,6 +274,40 @@ fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, String> {
         protection: row.lossy("Protection")?,
         signed_by: row.lossy("SignedBy")?,
         encrypted_to: row.lossy("EncryptedTo")?,
+    })
+}
+
+fn failure_line(row: &Columns<'_, '_>) -> Result<FailureLine, String> {
+    let code = row.optional_integer("ReplyCode")?;
+    Ok(FailureLine {
+        alert_id: AlertId(row.integer("AlertId")?),
+        send_port: row.shown_key("SendPort")?,
+        address: row.lossy("Address")?,
+        status: row.text("Status")?,
+        status_at: row.shown_time("StatusAt")?.unwrap_or_default(),
+        relay: row.lossy("Relay")?,
+        reply_code: code.and_then(|code| u16::try_from(code).ok()),
+        enhanced_status_code: row.lossy("EnhancedStatusCode")?,
+        reason: row.lossy("Reason")?,
+        cause: row.lossy("Cause")?,
+        advice: row.lossy("Advice")?,
+    })
+}
+
+fn relay_line(row: &Columns<'_, '_>) -> Result<RelayLine, String> {
+    Ok(RelayLine {
+        relay: row.shown_key("Relay")?,
+        condition: row.text("Condition")?,
+        since: row.time("Since")?,
+        retry_at: row.optional_time("RetryAt")?,
+        reply: row.lossy("Reply")?,
+        cause: row.lossy("Cause")?,
+        advice: row.lossy("Advice")?,
+        instances: row.count("Instances")?,
+        slowed_by: row.lossy("SlowedBy")?,
+        sign_in: row.lossy("SignIn")?,
+        sign_in_retry_at: row.optional_time("SignInRetryAt")?,
+        send_ports: row.lossy("SendPorts")?,
     })
 }
 

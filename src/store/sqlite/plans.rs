@@ -39,6 +39,7 @@ const BY_ENDED: &str = "INDEX IX_AlertState_Ended (SendPort=? AND FinalAt>?)";
 const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
 
 const PLANS: &[Plan] = &[
+    plan!("alerts_named" seeks [BY_KEY, "INDEX IX_Alert_Reference (Reference=?)", "(PublicId=?)"], scans []),
     plan!("claim_due" seeks [BY_DUE], scans []),
     plan!("claim_only" seeks [BY_KEY], scans []),
     plan!("claim_take" seeks [BY_KEY], scans []),

@@ -12,10 +12,10 @@ use super::resolve;
 use super::sweep::{BATCH, top};
 use super::values::{Fields, seconds, stored};
 use super::work::unexpected;
-use crate::domain::AlertId;
+use crate::domain::{AlertId, PublicId};
 use crate::store::{
-    AlertLine, DeliveryLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth, QueueLine,
-    Resolution, StoreDesk, StoreError,
+    AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth,
+    QueueLine, RelayLine, Resolution, StoreDesk, StoreError,
 };
 
 #[async_trait]
@@ -46,6 +46,36 @@ impl StoreDesk for SqlServerStore {
             .rows(DOING, sql, &[&first, &last, &top(limit)])
             .await?;
         lines(DOING, &rows, alert_line)
+    }
+
+    async fn alerts_named(
+        &self,
+        public_id: Option<PublicId>,
+        reference: &str,
+        limit: u32,
+    ) -> Result<Vec<AlertLine>, StoreError> {
+        const DOING: &str = "look for an alert";
+        let sql = include_str!("sql/alerts_named.sql");
+        let public_id = public_id.map(|id| id.0);
+        let rows = self
+            .pool
+            .rows(DOING, sql, &[&public_id, &reference, &top(limit)])
+            .await?;
+        lines(DOING, &rows, alert_line)
+    }
+
+    async fn failures(&self, limit: u32) -> Result<Vec<FailureLine>, StoreError> {
+        const DOING: &str = "read FailedDelivery";
+        let sql = include_str!("sql/failures.sql");
+        let rows = self.pool.rows(DOING, sql, &[&top(limit)]).await?;
+        lines(DOING, &rows, failure_line)
+    }
+
+    async fn relays(&self) -> Result<Vec<RelayLine>, StoreError> {
+        const DOING: &str = "read Relay";
+        let sql = include_str!("sql/relays.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        lines(DOING, &rows, relay_line)
     }
 
     async fn deliveries(
@@ -191,6 +221,39 @@ fn delivery_line(f: &mut Fields<'_>) -> Result<DeliveryLine, String> {
         protection: f.maybe_text()?,
         signed_by: f.maybe_text()?,
         encrypted_to: f.maybe_text()?,
+    })
+}
+
+fn failure_line(f: &mut Fields<'_>) -> Result<FailureLine, String> {
+    Ok(FailureLine {
+        alert_id: AlertId(f.get()?),
+        send_port: f.key()?,
+        address: f.maybe_text()?,
+        status: f.text()?,
+        status_at: f.time()?,
+        relay: f.maybe_text()?,
+        reply_code: f.maybe::<i32>()?.and_then(|code| u16::try_from(code).ok()),
+        enhanced_status_code: f.maybe_text()?,
+        reason: f.maybe_text()?,
+        cause: f.maybe_text()?,
+        advice: f.maybe_text()?,
+    })
+}
+
+fn relay_line(f: &mut Fields<'_>) -> Result<RelayLine, String> {
+    Ok(RelayLine {
+        relay: f.key()?,
+        condition: f.text()?,
+        since: f.time()?,
+        retry_at: f.maybe_time()?,
+        reply: f.maybe_text()?,
+        cause: f.maybe_text()?,
+        advice: f.maybe_text()?,
+        instances: f.count()?,
+        slowed_by: f.maybe_text()?,
+        sign_in: f.maybe_text()?,
+        sign_in_retry_at: f.maybe_time()?,
+        send_ports: f.maybe_text()?,
     })
 }
 
