@@ -3,14 +3,17 @@
 mod certificates;
 mod database;
 mod demo;
+mod desk;
 mod directory;
 mod http;
 mod instance;
+mod owner;
 mod parts;
 mod preview;
 mod probe;
 mod protectors;
 mod refusals;
+mod rehearsal;
 mod service;
 mod sign_ins;
 mod start;
@@ -21,30 +24,35 @@ mod untold;
 use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
+use crate::domain::Timestamp;
 use crate::store::StoreError;
 
-pub use crate::dispatcher::{Preview, PreviewCopy, PreviewReader};
+pub use crate::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
 pub use crate::ldap::{Directory, LdapError, Person};
 pub use crate::smime::Protection;
-pub use crate::spool::Spool;
+pub use crate::spool::{Room, Spool};
 pub use crate::template::{ChangeKind, VERB as RENDER_WORKER, render_worker};
 pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,
     check_certificates, import_certificates, thumbprint,
 };
 pub use database::{
-    check_connection, check_database, migration_script, open_store, schema_problem,
+    check_connection, check_database, check_environment, migration_script, open_store,
+    schema_problem,
 };
 pub use demo::DemoDatabase;
+pub use desk::{alert_called, alerts_called, no_alert};
 pub use directory::import_people;
+pub use owner::{Owner, owner_of_database, owner_of_state_folder};
 pub use parts::{
     load_templates, make_relays, make_send_ports, make_smtp_relay, open_audit_folders, reply_table,
     sign_ins_of, window_states,
 };
-pub use preview::preview_alert;
+pub use preview::{preview_alert, preview_template};
 pub use probe::{Look, name_of_this_host, open_relay_check, probe};
 pub use protectors::{ProtectionState, protection_states};
 pub use refusals::start_refusals;
+pub use rehearsal::refused_beforehand;
 pub use service::{Kept, Service};
 pub use templates::{
     Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,
@@ -63,9 +71,17 @@ pub enum AppError {
     /// The database is not one that this configuration may work on.
     #[error("{0}")]
     WrongDatabase(String),
+    /// No alert, or more than one, is called so.
+    #[error("{0}")]
+    NoAlert(String),
     /// Health and metrics cannot be shown where it is configured.
     #[error("{0}")]
     Http(String),
+}
+
+/// By this machine's clock.
+pub fn now() -> Timestamp {
+    system_clock().now()
 }
 
 fn system_clock() -> Arc<dyn Clock> {

@@ -5,7 +5,7 @@
 //! of rows hold some too.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use regex::bytes::{Captures, Regex};
 use tracing_subscriber::EnvFilter;
@@ -18,7 +18,7 @@ use crate::config::{LogConfig, LogFormat};
 ///
 /// # Errors
 /// A sentence about the directive that cannot be read.
-pub fn init(config: &LogConfig) -> Result<(), String> {
+pub fn init(config: &LogConfig, colours: bool) -> Result<(), String> {
     let filter = directives(config)?;
     let masks = masks().map_err(|error| error.to_string())?;
     let builder = SubscriberBuilder::default()
@@ -26,10 +26,7 @@ pub fn init(config: &LogConfig) -> Result<(), String> {
         .with_writer(move || Masked(masks.clone()));
     // Fails only if a log was started before, as tests do.
     let _ = match config.format {
-        LogFormat::Human => builder
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .try_init(),
+        LogFormat::Human => builder.with_ansi(colours).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     Ok(())

@@ -93,10 +93,21 @@ pub async fn check_database(store: &dyn Store, environment: &str) -> Result<(), 
         return Err(AppError::WrongDatabase(problem));
     }
     let found = store.name_environment(environment).await?;
-    if found == environment {
-        return Ok(());
-    }
-    Err(AppError::WrongDatabase(format!(
+    other_environment(store, environment, &found).map_or(Ok(()), Err)
+}
+
+/// Refuses a database that was named for another environment; one that has no name yet is fine.
+///
+/// # Errors
+/// [`AppError::WrongDatabase`], or the database does not answer.
+pub async fn check_environment(store: &dyn Store, environment: &str) -> Result<(), AppError> {
+    let found = store.environment().await?;
+    let other = found.and_then(|found| other_environment(store, environment, &found));
+    other.map_or(Ok(()), Err)
+}
+
+fn other_environment(store: &dyn Store, environment: &str, found: &str) -> Option<AppError> {
+    (found != environment).then(|| AppError::WrongDatabase(format!(
         "{} belongs to the environment '{found}', but this service is configured for '{environment}'. \
          If this is a copy, run `sendport adopt --environment {environment} --expire` (or --hold) once; \
          else set environment = \"{found}\".",

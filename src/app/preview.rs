@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use super::desk::no_alert;
 use super::parts::{make_send_ports, reply_table, template_shelf};
 use super::protectors::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
-use crate::dispatcher::{CertificateShelf, NotComposed, Preview, Sources, preview};
-use crate::domain::AlertId;
+use crate::dispatcher::{CertificateShelf, NotComposed, Preview, PreviewTexts, Sources, preview};
+use crate::domain::{Alert, AlertId, TemplateText};
 use crate::smime::CrlShelf;
+use crate::store::contents::Contents;
 use crate::store::{Loaded, Store};
+use crate::template::{NotRendered, Renderer, TemplateSource, files_of, sample_alert, sample_of};
 
 /// Reads an alert, in whatever state it is, and makes what the service would submit for it.
 /// The inner error says why it would not: the alert would fail, in a sentence.
@@ -24,14 +27,31 @@ pub async fn preview_alert(
     let alert = match store.whole_alert(id).await? {
         Some(Loaded::Alert(alert) | Loaded::Large { alert, .. }) => *alert,
         Some(Loaded::Unreadable { reason, .. }) => return Ok(Err(reason)),
-        None => return Err(AppError::WrongDatabase(format!("there is no alert {id}"))),
+        None => return Err(no_alert(&id.to_string())),
     };
+    match made(config, store, alert, &**store).await? {
+        Ok(preview) => Ok(Ok(preview)),
+        Err(NotComposed::Never(refusal)) => Ok(Err(refusal.reason)),
+        Err(NotComposed::Unprotected { why, .. }) => Ok(Err(why)),
+        Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
+        Err(NotComposed::NotYet(_, why)) => Ok(Err(why.unwrap_or_default())),
+    }
+}
+
+/// What the dispatcher makes of an alert whose attachments are read from `contents`.
+pub(super) async fn made(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    alert: Alert,
+    contents: &dyn Contents,
+) -> Result<Result<Preview, NotComposed>, AppError> {
     let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
     let ports = make_send_ports(config, &shelf)?;
     let Some(port) = ports.get(&alert.send_port) else {
         let known: Vec<_> = ports.keys().map(String::as_str).collect();
         return Err(AppError::Config(format!(
-            "alert {id} is for the send port '{}', which this configuration does not have; it has: {}",
+            "alert {} is for the send port '{}', which this configuration does not have; it has: {}",
+            alert.id,
             alert.send_port,
             known.join(", ")
         )));
@@ -40,22 +60,36 @@ pub async fn preview_alert(
     let clock = system_clock();
     let sources = Sources {
         templates: &templates,
-        contents: &**store,
+        contents,
         certificates: &Arc::new(CertificateShelf::new(store.clone())),
     };
     let replies = reply_table(config)?;
-    let made = loop {
+    loop {
         let made = preview(alert.clone(), port, &sources, &replies, &*clock).await;
         let unsecured = matches!(made, Err(NotComposed::Unprotected { .. }));
         if !unsecured || fetch_lists(&shelf).await == 0 {
-            break made;
+            return Ok(made);
         }
-    };
-    match made {
-        Ok(preview) => Ok(Ok(preview)),
-        Err(NotComposed::Never(refusal)) => Ok(Err(refusal.reason)),
-        Err(NotComposed::Unprotected { why, .. }) => Ok(Err(why)),
-        Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
-        Err(NotComposed::NotYet(_, why)) => Ok(Err(why.unwrap_or_default())),
+    }
+}
+
+/// What a template makes of a payload, or of its sample; `texts` are all that there are.
+/// The inner error says why an alert of it would fail, in a sentence.
+///
+/// # Errors
+/// [`AppError::Config`] where no process can be started for it.
+pub async fn preview_template(
+    texts: &[TemplateText],
+    name: &str,
+    language: &str,
+    payload: Option<&str>,
+) -> Result<Result<PreviewTexts, String>, AppError> {
+    let source = TemplateSource::of_files(files_of(texts));
+    let payload = payload.or_else(|| sample_of(texts, name, language));
+    let alert = sample_alert(name, language, payload);
+    match Renderer::default().render(&source, &alert).await {
+        Ok(rendered) => Ok(Ok(PreviewTexts::of(&rendered))),
+        Err(NotRendered::Never(error)) => Ok(Err(error.to_string())),
+        Err(error) => Err(AppError::Config(error.to_string())),
     }
 }

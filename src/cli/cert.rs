@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::cert_directory::DirectoryArgs;
-use super::table::{Table, short_time};
+use super::table::Table;
+use super::terminal::short_time;
 use super::{Failure, load, open, say};
 use crate::app::{
     self, AppError, CertificateImport, CheckedCertificate, Directory, ImportedCertificate,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config_file::find;
-use super::{Failure, say};
-use crate::app::{self, Look};
+use super::{Failure, as_its_owner, say};
+use crate::app::{self, Look, Room};
 use crate::config::{Config, RelayConfig};
 use crate::domain::{ExpiringCertificate, TemplateRow};
 use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
@@ -100,8 +100,10 @@ fn summary(failed: usize) -> String {
 }
 
 fn check_config(config: &Config, findings: &mut Findings) {
-    for problem in config.problems() {
-        findings.fail(&problem.key, Failure::Config(problem.what));
+    let problems = config.problems();
+    let is_fine = |section: &str| !problems.iter().any(|it| it.key.starts_with(section));
+    for problem in &problems {
+        findings.fail(&problem.key, Failure::Config(problem.what.clone()));
     }
     for refusal in app::start_refusals(config) {
         findings.refuse(refusal.into());
@@ -109,24 +111,22 @@ fn check_config(config: &Config, findings: &mut Findings) {
     for warning in config.warnings() {
         Findings::note(&warning.key, warning.what);
     }
-    for (name, port) in &config.send_port {
+    let ports = config
+        .send_port
+        .iter()
+        .map(|(name, port)| (format!("send_port.{name}"), port));
+    for (section, port) in ports.filter(|(section, _)| is_fine(&format!("{section}."))) {
+        let relays = port.relays.join(", ");
         Findings::ok(
-            &format!("send_port.{name}"),
-            format_args!("from {}, relays {}", port.from, port.relays.join(", ")),
+            &section,
+            format_args!("from {}, relays {relays}", port.from),
         );
     }
     for (port, state) in app::window_states(config) {
         Findings::ok(&format!("send_port.{port}.delivery_window"), state);
     }
     check_replies(config, findings);
-    match app::Spool::try_folder(&config.service.state_folder) {
-        Ok(true) => Findings::ok("service.state_folder", "it can be written"),
-        Ok(false) => Findings::note(
-            "service.state_folder",
-            "less than 1 MiB of room is left: a service that found it full waits for that",
-        ),
-        Err(error) => findings.fail("service.state_folder", Failure::Config(error.to_string())),
-    }
+    check_state_folder(config, findings);
     match app::open_audit_folders(config) {
         Ok(folders) => {
             for port in folders.keys() {
@@ -137,6 +137,37 @@ fn check_config(config: &Config, findings: &mut Findings) {
             }
         }
         Err(error) => findings.fail("audit", error.into()),
+    }
+}
+
+fn check_state_folder(config: &Config, findings: &mut Findings) {
+    let (what, folder) = ("service.state_folder", &config.service.state_folder);
+    let database = app::open_store(config).map(|store| store.describe());
+    match app::Spool::try_folder(folder, database.as_deref().ok()) {
+        Ok(Room::Enough) => Findings::ok(what, "it can be written"),
+        Ok(Room::ToBeMade) => Findings::ok(what, "the service will make it"),
+        Ok(Room::Little) => Findings::note(
+            what,
+            "less than 1 MiB of room is left: a service that found it full waits for that",
+        ),
+        Err(error) => findings.fail(what, Failure::Config(error.to_string())),
+    }
+    for owner in [
+        app::owner_of_state_folder(config),
+        app::owner_of_database(config),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        Findings::note(
+            "user",
+            format_args!(
+                "{} belongs to '{}': start the service as that user, and run `{}` as it is written here",
+                owner.folder.display(),
+                owner.user,
+                owner.command("migrate")
+            ),
+        );
     }
 }
 
@@ -188,17 +219,30 @@ async fn check_database(config: &Config, findings: &mut Findings) {
     };
     match app::schema_problem(&*store).await {
         Ok(None) => Findings::ok("database", store.describe()),
-        Ok(Some(problem)) => return findings.fail("database", Failure::Database(problem)),
-        Err(error) => return findings.fail("database", error.into()),
+        Ok(Some(problem)) => {
+            return findings.fail("database", Failure::Database(as_its_owner(config, problem)));
+        }
+        Err(error) => {
+            return findings.fail(
+                "database",
+                Failure::Database(as_its_owner(config, error.to_string())),
+            );
+        }
     }
-    match store.environment().await {
-        Ok(None) => Findings::note("environment", format_args!("not stored yet; the first run stores '{}'", config.environment)),
-        Ok(Some(found)) if found == config.environment => Findings::ok("environment", found),
-        Ok(Some(found)) => findings.fail("environment", Failure::Database(format!(
-            "the database belongs to '{found}', the configuration says '{}'; if it is a copy, run `sendport adopt`",
-            config.environment
-        ))),
-        Err(error) => findings.fail("environment", error.into()),
+    match (
+        app::check_environment(&*store, &config.environment).await,
+        store.environment().await,
+    ) {
+        (Err(error), _) => findings.fail("environment", error.into()),
+        (_, Ok(None)) => Findings::note(
+            "environment",
+            format_args!(
+                "not stored yet; the first run stores '{}'",
+                config.environment
+            ),
+        ),
+        (_, Ok(Some(found))) => Findings::ok("environment", found),
+        (_, Err(error)) => findings.fail("environment", error.into()),
     }
     match store.fixed_role_members().await {
         Ok(members) => {

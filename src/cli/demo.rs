@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::table::Table;
+use super::terminal::Color;
 use super::{Failure, say, stop_signal};
 use crate::app::{DemoDatabase, Service};
 use crate::config::Config;
@@ -83,7 +84,7 @@ pub(super) async fn perform(args: Args) -> Result<(), Failure> {
     .await?;
     let file = write_configuration(&folder, sink.local_addr())?;
     let config = Config::load(Some(&file))?;
-    telemetry::init(&config.log).map_err(Failure::Config)?;
+    telemetry::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
     say(format_args!(
         "1. A folder for everything:     {}",
         folder.display()

@@ -1,6 +1,6 @@
 //! `sendport migrate`
 
-use super::{Failure, say};
+use super::{Failure, refuse_another_user, say};
 use crate::app::{self, open_store};
 use crate::config::{Config, checked_environment};
 
@@ -25,6 +25,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     if args.print {
         return print(&config);
     }
+    refuse_another_user(app::owner_of_database(&config), "migrate")?;
     let store = open_store(&config)?;
     if args.create_database && store.create_database().await? {
         say(format_args!("created  {}", store.describe()));

@@ -10,7 +10,10 @@ mod demo;
 mod health;
 mod init;
 mod migrate;
+mod one_alert;
 mod preview;
+mod preview_json;
+mod preview_template;
 mod probe;
 mod release;
 mod resolve;
@@ -20,9 +23,11 @@ mod sink;
 mod status;
 mod table;
 mod template;
+mod terminal;
 
+use std::io::Write as _;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -34,6 +39,7 @@ use crate::app::{self, AppError};
 use crate::config::{Config, ConfigError};
 use crate::store::{Store, StoreError};
 use config_file::load;
+use terminal::{Color, put, say};
 
 /// The send port that a SQL Server database is missing: alerts inserted by SQL become mail,
 /// and the status of every recipient comes back.
@@ -43,6 +49,9 @@ pub struct Cli {
     /// Configuration file [default: sendport.toml, then /etc/sendport/sendport.toml]
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -58,8 +67,9 @@ const EXAMPLES: &str = "Examples:
   sendport status
 
 Exit codes:
-  0 done   1 failed   2 wrong usage   3 configuration   4 database
+  0 done   1 failed, no such alert   2 wrong usage   3 configuration   4 database
   5 stopped before everything under way was recorded   6 the alert was not relayed, or would fail
+  7 root would make files in the folder of another user
   10 and more: the step at which `sendport probe` was refused";
 
 #[derive(Debug, Subcommand)]
@@ -118,6 +128,8 @@ pub(crate) enum Failure {
     StoppedHard(#[from] app::Kept),
     #[error("{0}")]
     NotRelayed(String),
+    #[error("{0}")]
+    AnotherUser(String),
     /// With the exit code of the step.
     #[error("{1}")]
     Probe(u8, String),
@@ -131,6 +143,7 @@ impl Failure {
             Self::Store(_) | Self::Database(_) => 4,
             Self::StoppedHard(_) => 5,
             Self::NotRelayed(_) => 6,
+            Self::AnotherUser(_) => 7,
             Self::Probe(code, _) => *code,
         }
     }
@@ -148,7 +161,7 @@ impl From<AppError> for Failure {
             AppError::Config(text) => Self::Config(text),
             AppError::Store(error) => Self::Store(error),
             AppError::WrongDatabase(text) => Self::Database(text),
-            AppError::Http(text) => Self::Other(text),
+            AppError::Http(text) | AppError::NoAlert(text) => Self::Other(text),
         }
     }
 }
@@ -165,6 +178,7 @@ const LARGE_BLOCK: u32 = 128 * 1024;
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    cli.color.choose();
     if matches!(cli.verb, Verb::RenderWorker) {
         return ExitCode::from(app::render_worker());
     }
@@ -197,12 +211,9 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the error message of a command-line program"
-)]
 fn complain(failure: &Failure) -> ExitCode {
-    eprintln!("sendport: {failure}");
+    // Standard error may be a pipe that nobody reads.
+    let _ = writeln!(std::io::stderr(), "sendport: {failure}");
     ExitCode::from(failure.exit_code())
 }
 
@@ -221,7 +232,7 @@ impl Cli {
             Verb::Send(args) => send::perform(*args, load(self.config)?).await,
             Verb::Status(args) => status::perform(args, load(self.config)?).await,
             Verb::Health(args) => health::perform(args, load(self.config)?).await,
-            Verb::Preview(args) => preview::perform(args, load(self.config)?).await,
+            Verb::Preview(args) => preview::perform(args, self.config).await,
             Verb::Template(args) => template::perform(args, self.config).await,
             Verb::Cert(args) => cert::perform(args, self.config).await,
             Verb::Release(args) => release::perform(args, load(self.config)?).await,
@@ -235,10 +246,30 @@ impl Cli {
 /// Opens the database and refuses one that this program does not know.
 async fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     let store = app::open_store(config)?;
-    match app::schema_problem(&*store).await? {
+    let problem = app::schema_problem(&*store).await;
+    match problem.map_err(|error| Failure::Database(as_its_owner(config, error.to_string())))? {
         None => Ok(store),
-        Some(problem) => Err(Failure::Database(problem)),
+        Some(problem) => Err(Failure::Database(as_its_owner(config, problem))),
     }
+}
+
+/// Advice that root can follow: `sendport ...` as the user whose file the database will be.
+fn as_its_owner(config: &Config, advice: String) -> String {
+    match app::owner_of_database(config) {
+        Some(owner) => advice.replace("`sendport ", &format!("`{}", owner.command(""))),
+        None => advice,
+    }
+}
+
+/// Refuses what would make a file that the owner of its folder could not open.
+fn refuse_another_user(owner: Option<app::Owner>, arguments: &str) -> Result<(), Failure> {
+    let Some(owner) = owner else { return Ok(()) };
+    let (file, folder) = (owner.file.display(), owner.folder.display());
+    Err(Failure::AnotherUser(format!(
+        "{file} would be root's, and '{0}', to whom {folder} belongs, could not open it. Nothing was done; run\n  {1}",
+        owner.user,
+        owner.command(arguments)
+    )))
 }
 
 /// Cancelled by Ctrl-C, and on Unix by SIGTERM.
@@ -275,15 +306,23 @@ async fn wait_for_ctrl_c() {
     }
 }
 
-/// One line on standard output; a closed pipe ends the output quietly.
-fn say(line: impl std::fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
 /// For programs.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
     say(text.map_err(|error| Failure::Other(error.to_string()))?);
     Ok(())
+}
+
+/// A file that holds a text; `-` is standard input.
+fn read_text(file: &Path) -> Result<String, Failure> {
+    let read = match file.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    read.map_err(|error| {
+        Failure::Other(format!(
+            "the file {} cannot be read: {error}",
+            file.display()
+        ))
+    })
 }

@@ -1,31 +1,53 @@
 //! `sendport preview`
 
-use std::io::Write;
+use std::path::PathBuf;
 
-use super::status::recorded_reply;
-use super::{Failure, open, say};
-use crate::app::{self, Preview, PreviewCopy, PreviewReader, Protection};
-use crate::config::Config;
-use crate::domain::{AlertId, RecipientStatus};
+use super::config_file::load;
+use super::one_alert::recorded_reply;
+use super::{Failure, open, preview_json, preview_template, print_json, put, say};
+use crate::app::{self, Preview, PreviewCopy, PreviewReader, PreviewTexts, Protection};
+use crate::domain::{ContentDisposition, RecipientStatus};
 use crate::store::DeliveryLine;
 
 /// Makes what the service would submit for an alert, by the same steps, and changes nothing:
-/// neither the alert nor a relay knows of it.
+/// neither the alert nor a relay knows of it. Or what a template makes of a payload.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    group = clap::ArgGroup::new("what").required(true).args(["alert", "template"]),
+    group = clap::ArgGroup::new("form").args(["raw", "html", "json"]),
+    after_help = "Examples:
   sendport preview 4711
-  sendport preview 4711 --raw > 4711.eml")]
+  sendport preview 4711 --html > 4711.html     for a browser
+  sendport preview 4711 --raw > 4711.eml       the message, octet by octet
+  sendport preview --template order-late --payload late.json
+  sendport preview --template order-late --folder templates --language de --html > late.html
+
+Ends with 6 where the alert would fail."
+)]
 pub(super) struct Args {
-    /// The alert, in whatever state it is
-    alert: i64,
+    /// Number, PublicId, Message-ID or Reference of an alert, in whatever state it is
+    alert: Option<String>,
     /// The message alone, octet by octet as it is before protection
-    #[arg(long)]
+    #[arg(long, conflicts_with = "template")]
     raw: bool,
+    /// Its HTML alone
+    #[arg(long)]
+    html: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    template: preview_template::Args,
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
+    let Some(name) = &args.alert else {
+        let texts = preview_template::texts(&args.template, config).await?;
+        return show_texts(&texts, &args);
+    };
+    let config = load(config)?;
     let store = open(&config).await?;
-    let id = AlertId(args.alert);
+    let id = app::alert_called(&*store, name).await?.alert_id;
     let preview = match app::preview_alert(&config, &store, id).await? {
         Ok(preview) => preview,
         Err(reason) => {
@@ -34,13 +56,59 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
             )));
         }
     };
-    if !args.raw {
+    if args.raw {
+        put(&preview.draft.message.octets)?;
+    } else if args.json {
+        print_json(&preview_json::Shown::of(&preview))?;
+    } else if args.html {
+        show_texts(&preview.texts, &args)?;
+    } else {
         facts(&preview);
         left_out(&preview, &store.deliveries(Some(id), 10_000).await?);
         rest(&preview);
-        say("");
+        show_texts(&preview.texts, &args)?;
     }
-    std::io::stdout().write_all(&preview.draft.message.octets)?;
+    match preview.would_fail() {
+        None => Ok(()),
+        Some(why) => {
+            let why = why.strip_prefix("would fail, ").unwrap_or(&why);
+            Err(Failure::NotRelayed(format!("alert {id} would fail: {why}")))
+        }
+    }
+}
+
+/// As a reader shows it: text as text, a line for each attachment.
+fn show_texts(texts: &PreviewTexts, args: &Args) -> Result<(), Failure> {
+    if args.json {
+        return print_json(&preview_json::Texts::of(texts));
+    }
+    if args.html {
+        let html = texts.html.as_ref();
+        let html = html.ok_or_else(|| Failure::Other("there is no HTML in it".to_owned()))?;
+        return put(html.as_bytes());
+    }
+    line("Subject", &texts.subject);
+    for it in &texts.attachments {
+        let inline = it.disposition == ContentDisposition::Inline;
+        let parts = [
+            it.file_name.clone(),
+            it.media_type.clone(),
+            Some(format!("{} octets", it.size_octets)),
+            inline.then(|| "shown with the text".to_owned()),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        line("Attachment", &parts.join(", "));
+    }
+    if texts.html.is_some() {
+        line(
+            "HTML",
+            "there is some, add --html; without it, readers show:",
+        );
+    }
+    say("");
+    for text in texts.text.lines() {
+        say(text.replace(|c: char| c.is_control() && c != '\t', " "));
+    }
     Ok(())
 }
 
@@ -182,10 +250,7 @@ fn protection(preview: &Preview) -> String {
     let wanted = preview.draft.protection.as_str();
     match &preview.secured {
         Ok(it) if it.octets() == preview.draft.message.octets => {
-            format!(
-                "{wanted}: submitted as it stands below, {} octets",
-                it.octets().len()
-            )
+            format!("{wanted}: submitted as it is, {} octets", it.octets().len())
         }
         Ok(it) => format!(
             "{wanted}: submitted as {} octets; {}",

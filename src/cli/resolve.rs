@@ -1,9 +1,10 @@
 //! `sendport resolve`
 
-use super::table::{Table, short_time};
+use super::table::Table;
+use super::terminal::short_time;
 use super::{Failure, open, print_json, say};
+use crate::app;
 use crate::config::Config;
-use crate::domain::AlertId;
 use crate::store::{InDoubtLine, Resolution};
 
 /// Listed at once; the rest stands in the view `InDoubt`.
@@ -23,9 +24,9 @@ const MOST: u32 = 1000;
 Look for the Message-ID in the relay's log; where the column is empty, for the PublicId in it."
 )]
 pub(super) struct Args {
-    /// One alert
+    /// Number, PublicId, Message-ID or Reference of an alert
     #[arg(requires = "resolution")]
-    alert: Option<i64>,
+    alert: Option<String>,
     /// The relay had it
     #[arg(long, group = "resolution")]
     relayed: bool,
@@ -54,9 +55,10 @@ impl Args {
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
-    let Some(id) = args.alert.map(AlertId) else {
+    let Some(name) = &args.alert else {
         return list(&store.in_doubt(MOST).await?, args.json);
     };
+    let id = app::alert_called(&*store, name).await?.alert_id;
     if !store.resolve(id, args.resolution()).await? {
         return Err(Failure::Other(format!(
             "alert {id} is not in doubt, or is being sent again right now; `sendport status {id}` shows where it stands"
@@ -130,7 +132,10 @@ mod tests {
             ("--cancel 4711", Resolution::Cancel),
         ] {
             let args = parse(words).unwrap();
-            assert_eq!((args.alert, args.resolution()), (Some(4711), resolution));
+            assert_eq!(
+                (args.alert.clone(), args.resolution()),
+                (Some("4711".to_owned()), resolution)
+            );
         }
         for words in [
             "4711",

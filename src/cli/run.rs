@@ -1,7 +1,8 @@
 //! `sendport run`
 
-use super::{Failure, stop_signal};
-use crate::app::{Service, open_store};
+use super::terminal::Color;
+use super::{Failure, refuse_another_user, stop_signal};
+use crate::app::{self, Service, open_store};
 use crate::config::{Config, ConfigError};
 use crate::telemetry;
 
@@ -19,7 +20,9 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     if !problems.is_empty() {
         return Err(ConfigError::Problems(problems).into());
     }
-    telemetry::init(&config.log).map_err(Failure::Config)?;
+    let owner = app::owner_of_database(&config).filter(|_| args.migrate);
+    refuse_another_user(owner.or_else(|| app::owner_of_state_folder(&config)), "run")?;
+    telemetry::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
     for warning in config.warnings() {
         tracing::warn!(key = warning.key, "{}", warning.what);
     }

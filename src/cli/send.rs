@@ -3,27 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::status::delivery_table;
-use super::{Failure, open, say};
+use super::one_alert::delivery_table;
+use super::{Failure, open, read_text, say};
+use crate::app;
 use crate::config::Config;
 use crate::domain::{AlertId, AlertStatus, BodyFormat, Priority};
-use crate::store::{NewAlert, NewAttachment, Store};
+use crate::store::{AlertLine, NewAlert, NewAttachment, QueueLine, Store};
 
-/// Inserts one alert, as an application would by SQL. The service sends it.
+/// Inserts one alert, as an application would by SQL. The service sends it. What the service would refuse as
+/// soon as it sees it is not inserted.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("recipients").required(true).multiple(true).args(["to", "cc", "bcc"]))]
+#[command(group = clap::ArgGroup::new("content").required(true).multiple(true).args(["subject", "body", "body_file", "template", "attach"]))]
 #[command(after_help = "Examples:
   sendport send --to 'ops@contoso.com; oncall@contoso.com' --subject 'Order 4711 is late' --body '...' --wait
   sendport send --to ops@contoso.com --template order-late --payload '{\"order\": 4711}'")]
 pub(super) struct Args {
     /// Recipients, separated by ; or ,
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = recipients)]
     to: Option<String>,
     /// Recipients of a copy
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = recipients)]
     cc: Option<String>,
     /// Recipients of a blind copy
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", value_parser = recipients)]
     bcc: Option<String>,
     /// Subject
     #[arg(long)]
@@ -71,9 +74,17 @@ pub(super) struct Args {
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
+    app::check_environment(&*store, &config.environment).await?;
     let no_port = unknown_send_port(&args.send_port, &config);
     let (wait, timeout) = (args.wait, Duration::from_secs(args.timeout));
-    let id = store.insert(&new_alert(args)?).await?;
+    let alert = new_alert(args)?;
+    if let Some(why) = app::refused_beforehand(&config, &store, &alert).await? {
+        let why = why.strip_prefix("would fail, ").unwrap_or(&why);
+        return Err(Failure::NotRelayed(format!(
+            "nothing was inserted, it would fail: {why}"
+        )));
+    }
+    let id = store.insert(&alert).await?;
     say(format_args!("alert {id} queued"));
     no_port.iter().for_each(say);
     if wait {
@@ -81,6 +92,17 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     } else {
         Ok(())
     }
+}
+
+/// Somebody at least.
+fn recipients(text: &str) -> Result<String, String> {
+    let somebody = text
+        .chars()
+        .any(|c| !c.is_whitespace() && !";,".contains(c));
+    let expected = "expected an address such as ops@contoso.com, or several separated by ;";
+    somebody
+        .then(|| text.to_owned())
+        .ok_or_else(|| expected.to_owned())
 }
 
 /// What an application would find out by the alert's status.
@@ -106,8 +128,7 @@ fn unknown_send_port(name: &str, config: &Config) -> Option<String> {
 fn new_alert(args: Args) -> Result<NewAlert, Failure> {
     let body = match args.body_file {
         None => args.body,
-        Some(file) if file.as_os_str() == "-" => Some(std::io::read_to_string(std::io::stdin())?),
-        Some(file) => Some(std::fs::read_to_string(&file).map_err(unreadable(&file))?),
+        Some(file) => Some(read_text(&file)?),
     };
     Ok(NewAlert {
         to_recipients: args.to,
@@ -153,33 +174,54 @@ fn unreadable(file: &Path) -> impl FnOnce(std::io::Error) -> Failure {
 async fn show_outcome(store: &dyn Store, id: AlertId, timeout: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + timeout;
     let mut look = tokio::time::interval(Duration::from_millis(200));
+    let mut said = None;
     loop {
         look.tick().await;
         let line = store.alerts(Some(id), 1).await?.into_iter().next();
         let Some(line) = line else {
             return Err(Failure::Other(format!("alert {id} is gone")));
         };
-        let timed_out = tokio::time::Instant::now() >= deadline;
-        if !line.status.is_final() && !timed_out {
-            continue;
+        if line.status.is_final() {
+            return ended(store, &line).await;
         }
-        say(delivery_table(&store.deliveries(Some(id), 10_000).await?));
-        if line.status == AlertStatus::Relayed {
-            say(format_args!("alert {id} relayed"));
-            return Ok(());
+        let queue = store.queue().await?.into_iter();
+        let of_it = |it: &QueueLine| it.send_port == line.send_port && it.status == line.status;
+        let queue = queue.filter(of_it).find(|it| it.waiting_for.is_some());
+        let why = queue.as_ref().and_then(|it| it.waiting_for.clone());
+        if queue.is_some_and(|it| it.nobody_sends()) || tokio::time::Instant::now() >= deadline {
+            say(delivery_table(&store.deliveries(Some(id), 10_000).await?));
+            let why = line.status_reason.or(why);
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let (status, hint) = (
+                line.status,
+                format!("`sendport status {id}` shows what becomes of it"),
+            );
+            return Err(Failure::NotRelayed(format!(
+                "alert {id} is {status}{why}; {hint}"
+            )));
         }
-        let reason = line
-            .status_reason
-            .map(|reason| format!(": {reason}"))
-            .unwrap_or_default();
-        let after = if line.status.is_final() {
-            String::new()
-        } else {
-            format!(" after {} s", timeout.as_secs())
-        };
-        return Err(Failure::NotRelayed(format!(
-            "alert {id} is {}{after}{reason}",
-            line.status
-        )));
+        if why.is_some() && why != said {
+            say(format_args!(
+                "waits    {}",
+                why.as_deref().unwrap_or_default()
+            ));
+            said = why;
+        }
     }
+}
+
+async fn ended(store: &dyn Store, line: &AlertLine) -> Result<(), Failure> {
+    let (id, status) = (line.alert_id, line.status);
+    say(delivery_table(&store.deliveries(Some(id), 10_000).await?));
+    if status == AlertStatus::Relayed {
+        say(format_args!("alert {id} relayed"));
+        return Ok(());
+    }
+    let reason = line.status_reason.as_ref();
+    let reason = reason
+        .map(|reason| format!(": {reason}"))
+        .unwrap_or_default();
+    Err(Failure::NotRelayed(format!(
+        "alert {id} is {status}{reason}"
+    )))
 }

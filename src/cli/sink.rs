@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
 use super::{Failure, say, stop_signal};
 use crate::sink::{Sink, SinkOptions};
 
@@ -55,9 +58,31 @@ pub(super) async fn perform(args: Args) -> Result<(), Failure> {
         sink.local_addr(),
         args.folder.display()
     ));
-    stop.cancelled().await;
+    show_each(&sink, &stop).await;
     let received = sink.received();
     sink.stop().await;
     say(format_args!("{received} messages received"));
     Ok(())
+}
+
+/// A line for each message as it comes, until told to stop.
+async fn show_each(sink: &Sink, stop: &CancellationToken) {
+    let mut messages = sink.subscribe();
+    loop {
+        let received = tokio::select! {
+            () = stop.cancelled() => return,
+            received = messages.recv() => received,
+        };
+        match received {
+            Ok(it) => say(format_args!(
+                "{}  from <{}> to {}, {} octets",
+                it.file.display(),
+                it.sender,
+                it.recipients.join(", "),
+                it.octets
+            )),
+            Err(RecvError::Lagged(missed)) => say(format_args!("{missed} more")),
+            Err(RecvError::Closed) => return stop.cancelled().await,
+        }
+    }
 }

@@ -4,20 +4,31 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::table::{Table, short_time};
+use super::one_alert::{OneAlert, show};
+use super::table::Table;
+use super::terminal::{age, short_time};
 use super::{Failure, open, print_json, say};
+use crate::app;
 use crate::config::Config;
-use crate::domain::AlertId;
-use crate::store::{AlertLine, DeliveryLine, InstanceLine, Overdue, QueueLine, Store};
+use crate::domain::Timestamp;
+use crate::store::{AlertLine, FailureLine, InstanceLine, Overdue, QueueLine, RelayLine, Store};
 
-/// The views Queue and Instance; with an alert, AlertStatus and Delivery.
+/// So many of the last alerts and failures.
+const LAST: u32 = 8;
+/// So many of one Reference.
+const OF_A_REFERENCE: u32 = 100;
+
+/// Queue, relays, instances, the last alerts and failures; or one alert.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  sendport status\n  sendport status 4711\n  sendport status --json"
-)]
+#[command(after_help = "Examples:
+  sendport status
+  sendport status 4711
+  sendport status order-4711                its Reference
+  sendport status '<0190...@contoso.com>'   its Message-ID, as the relay's log has it
+  sendport status --json")]
 pub(super) struct Args {
-    /// One alert
-    alert: Option<i64>,
+    /// Number, PublicId, Message-ID or Reference of an alert
+    alert: Option<String>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -26,43 +37,93 @@ pub(super) struct Args {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Overview {
+    environment: Option<String>,
     queue: Vec<QueueLine>,
+    relays: Vec<RelayLine>,
+    alerts: Vec<AlertLine>,
+    failures: Vec<FailureLine>,
     instances: Vec<InstanceLine>,
     overdue: Overdue,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct OneAlert {
-    alert: AlertLine,
-    deliveries: Vec<DeliveryLine>,
+impl Overview {
+    async fn read(store: &dyn Store, lease: Duration) -> Result<Self, Failure> {
+        Ok(Self {
+            environment: store.environment().await?,
+            queue: store.queue().await?,
+            relays: store.relays().await?,
+            alerts: store.alerts(None, LAST).await?,
+            failures: store.failures(LAST).await?,
+            instances: store.instances(20).await?,
+            overdue: store.overdue(lease).await?,
+        })
+    }
 }
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
-    match args.alert {
-        Some(id) => one_alert(&*store, AlertId(id), args.json).await,
-        None => overview(&*store, config.service.lease, args.json).await,
+    if let Some(name) = &args.alert {
+        return called(&*store, name, args.json).await;
     }
-}
-
-async fn overview(store: &dyn Store, lease: Duration, json: bool) -> Result<(), Failure> {
-    let overview = Overview {
-        queue: store.queue().await?,
-        instances: store.instances(20).await?,
-        overdue: store.overdue(lease).await?,
-    };
-    if json {
+    let overview = Overview::read(&*store, config.service.lease).await?;
+    if args.json {
         return print_json(&overview);
     }
-    say(format_args!("{}\n\nQueue", store.describe()));
-    say(queue_table(&overview.queue));
+    let named = overview.environment.as_deref();
+    say(format_args!(
+        "{}, environment {}\n",
+        store.describe(),
+        named.unwrap_or("not named yet")
+    ));
+    if let Some(other) = named.filter(|named| *named != config.environment) {
+        say(format_args!(
+            "Note: the configuration says environment '{}', the database '{other}'\n",
+            config.environment
+        ));
+    }
+    tables(&overview);
+    Ok(())
+}
+
+fn tables(overview: &Overview) {
+    let now = app::now();
+    say("Queue");
+    say(queue_table(&overview.queue, now));
+    say("Relay");
+    say(relay_table(&overview.relays, now));
+    say("Last alerts");
+    say(alert_table(&overview.alerts, now));
+    if !overview.failures.is_empty() {
+        say("Last failures");
+        say(failure_table(&overview.failures, now));
+    }
     say("Instance");
-    say(instance_table(&overview.instances));
-    let problems = problems(&overview);
+    say(instance_table(&overview.instances, now));
+    let problems = problems(overview);
     if !problems.is_empty() {
         say(format_args!("Problem\n  {}\n", problems.join("\n  ")));
     }
+}
+
+async fn called(store: &dyn Store, name: &str, json: bool) -> Result<(), Failure> {
+    let mut found = app::alerts_called(store, name, OF_A_REFERENCE).await?;
+    match found.len() {
+        0 => return Err(app::no_alert(name).into()),
+        1 => {}
+        _ if json => return print_json(&found),
+        count => {
+            say(format_args!("{count} alerts have the Reference '{name}'"));
+            say(alert_table(&found, app::now()));
+            return Ok(());
+        }
+    }
+    let alert = found.remove(0);
+    let deliveries = store.deliveries(Some(alert.alert_id), 10_000).await?;
+    let one = OneAlert { alert, deliveries };
+    if json {
+        return print_json(&one);
+    }
+    show(&one);
     Ok(())
 }
 
@@ -98,33 +159,25 @@ fn problems(overview: &Overview) -> Vec<String> {
     of_instances.chain(overdue).collect()
 }
 
-async fn one_alert(store: &dyn Store, id: AlertId, json: bool) -> Result<(), Failure> {
-    let alert = store.alerts(Some(id), 1).await?.into_iter().next();
-    let Some(alert) = alert else {
-        return Err(Failure::Other(format!("there is no alert {id}")));
-    };
-    let deliveries = store.deliveries(Some(id), 10_000).await?;
-    if json {
-        return print_json(&OneAlert { alert, deliveries });
-    }
-    say(format_args!(
-        "Alert {id} ({}): {}",
-        alert.public_id, alert.status
-    ));
-    if let Some(reason) = &alert.status_reason {
-        say(format_args!("  {reason}"));
-    }
-    say(delivery_table(&deliveries));
-    Ok(())
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    age((now - at).num_seconds())
 }
 
-fn queue_table(lines: &[QueueLine]) -> Table {
+fn until(at: Option<Timestamp>, now: Timestamp) -> String {
+    at.map(|at| match (at - now).num_seconds() {
+        ..=0 => "now".to_owned(),
+        seconds => format!("in {}", age(seconds)),
+    })
+    .unwrap_or_default()
+}
+
+fn queue_table(lines: &[QueueLine], now: Timestamp) -> Table {
     let mut table = Table::new([
         "SendPort",
         "Status",
         "Depth",
-        "OldestAge",
-        "NextDueAt",
+        "Oldest",
+        "NextDue",
         "WaitingFor",
     ]);
     for line in lines {
@@ -132,58 +185,107 @@ fn queue_table(lines: &[QueueLine]) -> Table {
             line.send_port.clone(),
             line.status.to_string(),
             line.depth.to_string(),
-            format!("{} s", line.oldest_age_seconds),
-            line.next_due_at.map(short_time).unwrap_or_default(),
+            age(line.oldest_age_seconds),
+            until(line.next_due_at, now),
             line.waiting_for.clone().unwrap_or_default(),
         ]);
     }
     table
 }
 
-fn instance_table(lines: &[InstanceLine]) -> Table {
-    let mut table = Table::new(["Name", "Version", "StartedAt", "LeaseUntil", "State"]);
+fn relay_table(lines: &[RelayLine], now: Timestamp) -> Table {
+    let mut table = Table::new([
+        "Relay",
+        "Condition",
+        "For",
+        "NextTry",
+        "SendPorts",
+        "Reply",
+        "Advice",
+    ]);
     for line in lines {
-        let state = match (line.alive, line.stopped_at) {
-            (true, _) => "running".to_owned(),
-            (false, Some(at)) => format!("stopped at {}", short_time(at)),
-            (false, None) => "lost".to_owned(),
-        };
+        let retry_at = line.retry_at.or(line.sign_in_retry_at);
         table.row([
-            line.name.clone(),
-            line.version.clone(),
-            short_time(line.started_at),
-            short_time(line.lease_until),
-            state,
+            line.relay.clone(),
+            line.condition.clone(),
+            ago(line.since, now),
+            until(retry_at, now),
+            line.send_ports.clone().unwrap_or_default(),
+            line.reply.clone().unwrap_or_default(),
+            line.advice.clone().unwrap_or_default(),
         ]);
     }
     table
 }
 
-/// What was said about a recipient; empty where nothing was.
-pub(super) fn recorded_reply(line: &DeliveryLine) -> String {
-    let code = line
-        .reply_code
-        .filter(|code| *code != 0)
-        .map(|code| code.to_string());
-    let reply = [
-        code,
-        line.enhanced_status_code.clone(),
-        line.reply_text.clone(),
-    ];
-    reply.into_iter().flatten().collect::<Vec<_>>().join(" ")
-}
-
-pub(super) fn delivery_table(lines: &[DeliveryLine]) -> Table {
-    let mut table = Table::new(["Kind", "Address", "Status", "Reply", "Cause", "Advice"]);
+fn alert_table(lines: &[AlertLine], now: Timestamp) -> Table {
+    let mut table = Table::new([
+        "Alert",
+        "Status",
+        "Age",
+        "SendPort",
+        "Relayed",
+        "Subject",
+        "Reference",
+        "Reason",
+    ]);
     for line in lines {
         table.row([
-            line.kind.clone(),
-            line.address.clone(),
+            line.alert_id.to_string(),
+            line.status.to_string(),
+            ago(line.created_at, now),
+            line.send_port.clone(),
+            relayed(line),
+            line.subject.clone().unwrap_or_default(),
+            line.reference.clone().unwrap_or_default(),
+            line.status_reason.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+/// Before the first attempt nobody counted its recipients.
+fn relayed(line: &AlertLine) -> String {
+    match line.recipient_count {
+        0 => String::new(),
+        all => format!("{} of {all}", line.relayed_count),
+    }
+}
+
+fn failure_table(lines: &[FailureLine], now: Timestamp) -> Table {
+    let mut table = Table::new([
+        "Alert", "Status", "Ago", "Address", "Relay", "Reason", "Advice",
+    ]);
+    for line in lines {
+        let code = line.reply_code.filter(|code| *code != 0);
+        let reason = [
+            code.map(|code| code.to_string()),
+            line.enhanced_status_code.clone(),
+            line.reason.clone(),
+        ];
+        table.row([
+            line.alert_id.to_string(),
             line.status.clone(),
-            recorded_reply(line),
-            line.cause.clone().unwrap_or_default(),
+            ago(line.status_at, now),
+            line.address.clone().unwrap_or_default(),
+            line.relay.clone().unwrap_or_default(),
+            reason.into_iter().flatten().collect::<Vec<_>>().join(" "),
             line.advice.clone().unwrap_or_default(),
         ]);
+    }
+    table
+}
+
+fn instance_table(lines: &[InstanceLine], now: Timestamp) -> Table {
+    let mut table = Table::new(["Name", "Version", "Started", "State"]);
+    for line in lines {
+        let state = match (line.alive, line.stopped_at) {
+            (true, _) => "running".to_owned(),
+            (false, Some(at)) => format!("stopped {} ago", ago(at, now)),
+            (false, None) => "lost".to_owned(),
+        };
+        let started = format!("{} ago", ago(line.started_at, now));
+        table.row([line.name.clone(), line.version.clone(), started, state]);
     }
     table
 }

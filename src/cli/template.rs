@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::table::{Table, short_time};
+use super::table::Table;
+use super::terminal::short_time;
 use super::{Failure, load, open, print_json, say};
 use crate::app;
 use crate::domain::{TemplateRow, TemplateText, Timestamp};
@@ -57,7 +58,16 @@ pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), F
     match args.verb {
         Verb::Check {
             folder: Some(folder),
-        } => check(&app::read_template_folder(&folder)?).await,
+        } => {
+            let texts = app::read_template_folder(&folder)?;
+            if texts.is_empty() {
+                let folder = folder.display();
+                return Err(Failure::Other(format!(
+                    "there are no templates in '{folder}'; expected files such as order-late.txt.j2"
+                )));
+            }
+            check(&texts).await
+        }
         Verb::Check { folder: None } => check(&standing(config).await?).await,
         Verb::Import { folder, prune } => import(folder, prune, config).await,
         Verb::Export { folder, overwrite } => {

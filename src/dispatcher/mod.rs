@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub use board::RelayBoard;
 pub use compose::{Draft, NotComposed, Sources};
 pub use keyring::CertificateShelf;
-pub use preview::{Preview, PreviewCopy, PreviewReader, preview};
+pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
 use roll::{Roll, Rules};
 use room::{Place, Room};
 pub use seat::Expected;

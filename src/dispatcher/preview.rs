@@ -7,19 +7,22 @@ use super::{Draft, NotComposed, NotSecured, attempts_left, envelope, expiry, few
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
-    Alert, Envelope, ForwardPath, OutcomeKind, ProtectionFacts, Recipient, Reply, SecuredMessage,
-    Timestamp,
+    Alert, Attachment, Envelope, ForwardPath, OutcomeKind, ProtectionFacts, Recipient,
+    RecipientStatus, Reply, SecuredMessage, Timestamp,
 };
 use crate::mime;
 use crate::replies::ReplyTable;
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{HeaderProtected, Protection};
+use crate::template::RenderedAlert;
 
 /// An alert as it would be submitted.
 #[derive(Debug)]
 pub struct Preview {
     /// The alert, with BizTalk's macros replaced where its send port does that.
     pub alert: Alert,
+    /// What a reader sees.
+    pub texts: PreviewTexts,
     /// The message before protection.
     pub draft: Draft,
     /// What protection makes of it, or why it cannot be given.
@@ -38,6 +41,52 @@ pub struct Preview {
     pub recipients: Vec<(Recipient, Option<Reply>)>,
     /// Why it would not be submitted now, although there are recipients.
     pub not_now: Option<String>,
+}
+
+impl Preview {
+    /// Why somebody, or everybody, would be refused here, before any relay is asked.
+    pub fn refused(&self) -> Option<String> {
+        if let Err(why) = &self.secured
+            && why.is_final()
+        {
+            return Some(why.to_string());
+        }
+        let said = self.recipients.iter().find_map(|(_, said)| said.as_ref());
+        said.map(ToString::to_string)
+    }
+
+    /// Why nobody would get it, nor has got it.
+    pub fn would_fail(&self) -> Option<String> {
+        let relayed = |(it, _): &(Recipient, _)| it.status == RecipientStatus::Relayed;
+        let somebody = !self.copies.is_empty() || self.recipients.iter().any(relayed);
+        let unsecured = self.secured.as_ref().is_err_and(NotSecured::is_final);
+        self.refused().filter(|_| unsecured || !somebody)
+    }
+}
+
+/// What a reader sees of a message.
+#[derive(Debug, Clone, Default)]
+pub struct PreviewTexts {
+    /// One line.
+    pub subject: String,
+    /// What is shown without HTML.
+    pub text: String,
+    /// What a browser shows, where there is any.
+    pub html: Option<String>,
+    /// What goes with it.
+    pub attachments: Vec<Attachment>,
+}
+
+impl PreviewTexts {
+    /// Without attachments.
+    pub fn of(rendered: &RenderedAlert<'_>) -> Self {
+        Self {
+            subject: rendered.subject.clone(),
+            text: mime::plain_text(rendered).into_owned(),
+            html: rendered.html.as_deref().map(str::to_owned),
+            attachments: Vec::new(),
+        }
+    }
 }
 
 /// One of the messages of an alert.
@@ -95,6 +144,13 @@ pub async fn preview(
     let turn = sources.templates.turn(&alert).await?;
     let draft = sources.draft(&alert, port, &variant, &attachments, turn);
     let draft = draft.await?;
+    let turn = sources.templates.turn(&alert).await?;
+    let offset = port.wall_clock(&alert);
+    let rendered = sources.templates.render(turn, &alert, offset).await?;
+    let texts = PreviewTexts {
+        attachments,
+        ..PreviewTexts::of(&rendered)
+    };
     let refused = attempts_left(&alert, port).err().map(|why| why.reason);
     let not_now = expiry(&alert, &rules, now)
         .or(refused)
@@ -111,6 +167,7 @@ pub async fn preview(
         signer: signer.map(|it| it.to_string()),
         copies,
         secured,
+        texts,
         draft,
         envelope,
         relays: digest::relay_order(&alert, &port.relays)

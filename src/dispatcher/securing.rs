@@ -47,6 +47,13 @@ pub enum NotSecured {
     },
 }
 
+impl NotSecured {
+    /// Nothing that an operator does lets this very alert go on.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Never(_))
+    }
+}
+
 impl From<SmimeError> for NotSecured {
     fn from(error: SmimeError) -> Self {
         match error.is_transient() {

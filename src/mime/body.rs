@@ -19,6 +19,15 @@ pub(super) struct Texts<'a> {
     pub(super) displayed: String,
 }
 
+/// What readers without HTML see.
+pub(super) fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> Cow<'a, str> {
+    match (&rendered.text, &rendered.html) {
+        (Some(text), _) => Cow::Borrowed(text),
+        (None, Some(html)) => Cow::Owned(html_to_text(html)),
+        (None, None) => Cow::Borrowed(""),
+    }
+}
+
 impl Texts<'_> {
     /// The text, and the HTML where there is one: each with its headers and ending in CRLF. 7-bit,
     /// lines of at most 78.

@@ -231,6 +231,11 @@ fn checked_reply_to(column: &str) -> Result<Vec<Mailbox>, MimeError> {
         .collect()
 }
 
+/// What readers without HTML see of an alert: its text, or one made of its HTML.
+pub fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> std::borrow::Cow<'a, str> {
+    body::plain_text(rendered)
+}
+
 /// `msg-id` (RFC 5322 section 3.6.4): the alert's public id, and words for what sets the message
 /// apart from others of the alert. The same in every attempt.
 ///

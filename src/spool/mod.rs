@@ -67,6 +67,32 @@ pub struct LeftOver {
     pub in_doubt: Vec<DotNote>,
 }
 
+/// What a service finds in a state folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// It can write.
+    Enough,
+    /// It can write, but one that found it full would still wait for more room.
+    Little,
+    /// The folder is not there; it makes it.
+    ToBeMade,
+}
+
+/// What is kept about one database is not recorded in another.
+fn refuse_other(journal: &Journal, folder: &Path, expected: &str) -> Result<(), SpoolError> {
+    let count = journal.live();
+    let owner = journal.owner().filter(|_| count > 0);
+    match owner.filter(|owner| owner.database != expected) {
+        None => Ok(()),
+        Some(owner) => Err(SpoolError::OtherDatabase {
+            folder: folder.to_owned(),
+            count,
+            found: owner.database.clone(),
+            expected: expected.to_owned(),
+        }),
+    }
+}
+
 /// One slot of a state folder, ours until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Spool {
@@ -89,16 +115,27 @@ impl Spool {
         Ok(spools)
     }
 
-    /// Whether a service could write in a state folder; a service that runs on it is not disturbed.
-    /// False where a service that found it full would still wait for more room.
+    /// Whether a service could write in a state folder, and work on `database` with what is kept there; a
+    /// service that runs on it is not disturbed, and the folder is not made.
     ///
     /// # Errors
-    /// [`SpoolError::Folder`].
-    pub fn try_folder(folder: &Path) -> Result<bool, SpoolError> {
-        std::fs::create_dir_all(folder).map_err(|error| slot::unusable(folder, &error))?;
-        let trial = folder.join(format!("trial-{}", std::process::id()));
-        try_file(&trial, LINE).map_err(|error| slot::unusable(folder, &error))?;
-        Ok(try_file(&trial, ROOM).is_ok())
+    /// [`SpoolError`], as [`Self::enter`].
+    pub fn try_folder(folder: &Path, database: Option<&str>) -> Result<Room, SpoolError> {
+        let told = |error: &std::io::Error| slot::unusable(folder, error);
+        let there = std::path::absolute(folder).map_err(|error| told(&error))?;
+        let there = there.ancestors().find(|it| it.exists()).unwrap_or(folder);
+        let trial = there.join(format!(".sendport-trial-{}", std::process::id()));
+        try_file(&trial, LINE).map_err(|error| told(&error))?;
+        if there != folder && !folder.exists() {
+            return Ok(Room::ToBeMade);
+        }
+        let used = slot::take_used(folder).map_err(|error| told(&error))?;
+        for slot in &used {
+            let journal = Journal::open(slot.file()).map_err(|error| told(&error))?;
+            database.map_or(Ok(()), |it| refuse_other(&journal, folder, it))?;
+        }
+        let room = try_file(&trial, ROOM).is_ok();
+        Ok(if room { Room::Enough } else { Room::Little })
     }
 
     /// Whether the next line can be written.
@@ -119,16 +156,7 @@ impl Spool {
 
     fn open(slot: Slot, expected: &str) -> Result<Self, SpoolError> {
         let journal = Journal::open(slot.file()).map_err(|error| slot.problem(&error))?;
-        let count = journal.live();
-        let owner = journal.owner().filter(|_| count > 0);
-        if let Some(owner) = owner.filter(|owner| owner.database != expected) {
-            return Err(SpoolError::OtherDatabase {
-                folder: slot.folder().to_owned(),
-                count,
-                found: owner.database.clone(),
-                expected: expected.to_owned(),
-            });
-        }
+        refuse_other(&journal, slot.folder(), expected)?;
         let beside = slot.file().with_extension("preparing");
         let mut preparations = Preparations::open(&beside).map_err(|error| slot.problem(&error))?;
         if journal.owner().is_none_or(|it| it.database != expected) {

@@ -70,6 +70,16 @@ pub(super) fn take_free(folder: &Path) -> Result<Vec<Slot>, SpoolError> {
     Ok(taken)
 }
 
+/// Every free slot that was used before; makes nothing.
+pub(super) fn take_used(folder: &Path) -> std::io::Result<Vec<Slot>> {
+    let used = (1..=SLOTS).filter(|number| {
+        let file = file(folder, *number);
+        file.exists() && file.with_extension("lock").exists()
+    });
+    used.filter_map(|number| take(folder, number).transpose())
+        .collect()
+}
+
 fn file(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("spool-{number}.jsonl"))
 }

@@ -98,6 +98,31 @@ fn what_is_left_over_is_never_replayed_into_another_database() {
 }
 
 #[test]
+fn a_look_says_what_a_start_would_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("state");
+    let look = |database| Spool::try_folder(&absent, database).map_err(|error| error.to_string());
+    assert_eq!(look(Some(DATABASE)), Ok(Room::ToBeMade));
+    assert!(!absent.exists());
+
+    let spool = enter(&absent);
+    spool
+        .begin(InstanceId::random(), "SQLite file other.db")
+        .unwrap();
+    spool.note(&note(1)).unwrap();
+    assert_eq!(
+        look(Some(DATABASE)),
+        Ok(Room::Enough),
+        "somebody works with it"
+    );
+    drop(spool);
+    let refused = Spool::enter(&absent, DATABASE).unwrap_err().to_string();
+    assert_eq!(look(Some(DATABASE)), Err(refused));
+    assert_eq!(look(Some("SQLite file other.db")), Ok(Room::Enough));
+    assert_eq!(look(None), Ok(Room::Enough));
+}
+
+#[test]
 fn an_orderly_end_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let spool = enter(folder.path());

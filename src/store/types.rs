@@ -330,6 +330,14 @@ pub struct QueueLine {
     pub waiting_for: Option<String>,
 }
 
+impl QueueLine {
+    /// Nobody is there who could send it: what the view says then begins with "no".
+    pub fn nobody_sends(&self) -> bool {
+        let why = self.waiting_for.as_deref().unwrap_or_default();
+        why.starts_with("no instance ") || why.starts_with("no running instance ")
+    }
+}
+
 /// So much of a send port waits with one status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueDepth {

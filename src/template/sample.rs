@@ -146,6 +146,17 @@ fn sample_file(of: &TemplateText) -> String {
     files_of([&sample]).into_keys().collect()
 }
 
+/// The sample payload of a template for a language, where there is one.
+pub fn sample_of<'s>(texts: &'s [TemplateText], name: &str, language: &str) -> Option<&'s str> {
+    let own = texts
+        .iter()
+        .filter(|text| text.name == name && text.sample.is_some());
+    let samples = own
+        .map(|text| (text.language.to_lowercase(), text))
+        .collect();
+    sample_for(language, &samples)?.sample.as_deref()
+}
+
 fn sample_for<'s>(
     language: &str,
     samples: &BTreeMap<String, &'s TemplateText>,

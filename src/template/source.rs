@@ -62,7 +62,7 @@ impl TemplateSource {
     }
 
     /// Files by their names in a folder.
-    pub(super) fn of_files(files: BTreeMap<String, String>) -> Self {
+    pub fn of_files(files: BTreeMap<String, String>) -> Self {
         Self::new(Content::Files(files))
     }
 

@@ -1,0 +1,81 @@
+//! An alert by any of its names.
+
+use uuid::Uuid;
+
+use super::AppError;
+use crate::domain::{AlertId, PublicId};
+use crate::store::{AlertLine, Store, StoreError};
+
+/// So many of one Reference are named when one alone is wanted.
+const NAMED: u32 = 10;
+
+/// The alerts of this name, newest first: the one of this number; else the one of this public id, which is in
+/// its Message-IDs, too; else those of this Reference.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn alerts_called(
+    store: &dyn Store,
+    name: &str,
+    limit: u32,
+) -> Result<Vec<AlertLine>, StoreError> {
+    if let Ok(id) = name.parse().map(AlertId) {
+        let found = store.alerts(Some(id), 1).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    store.alerts_named(public_id(name), name, limit).await
+}
+
+/// The one alert of this name.
+///
+/// # Errors
+/// [`AppError::NoAlert`] where there is none, or more than one has this Reference.
+pub async fn alert_called(store: &dyn Store, name: &str) -> Result<AlertLine, AppError> {
+    let mut found = alerts_called(store, name, NAMED).await?;
+    if found.len() > 1 {
+        let numbers: Vec<_> = found.iter().map(|it| it.alert_id.to_string()).collect();
+        return Err(AppError::NoAlert(format!(
+            "several alerts have the Reference '{name}': {}; name one by its number",
+            numbers.join(", ")
+        )));
+    }
+    found.pop().ok_or_else(|| no_alert(name))
+}
+
+/// Nothing is called so.
+pub fn no_alert(name: &str) -> AppError {
+    AppError::NoAlert(format!(
+        "there is no alert '{name}'; an alert is named by its number, its PublicId, its Message-ID or its Reference"
+    ))
+}
+
+/// A public id, or the one that a Message-ID begins with: `<id.variant@domain>`.
+fn public_id(name: &str) -> Option<PublicId> {
+    let name = name.trim().trim_start_matches('<');
+    let left = name.split(['@', '.', '>']).next().unwrap_or(name);
+    Uuid::try_parse(left).ok().map(PublicId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_holds_the_public_id() {
+        let id = "0123abcd-89ab-4def-8123-456789abcdef";
+        let expected = Uuid::try_parse(id).ok().map(PublicId);
+        for name in [
+            id.to_owned(),
+            id.to_uppercase(),
+            format!("{{{id}}}"),
+            format!("<{id}@contoso.com>"),
+            format!("{id}.utf8.to-2@contoso.com"),
+        ] {
+            assert_eq!(public_id(&name), expected, "{name}");
+        }
+        assert_eq!(public_id("order-4711"), None);
+        assert_eq!(public_id("<4711@contoso.com>"), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! Whose files a verb would make. What another user makes in the service's folders, such as root
+//! with a database in `/var/lib/sendport`, the service cannot open.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, sqlite_file};
+
+/// A user whose folder a verb would make files in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Whom it belongs to: a name, or `#` and a number where it has none.
+    pub user: String,
+    /// The folder.
+    pub folder: PathBuf,
+    /// What would be made.
+    pub file: PathBuf,
+}
+
+impl Owner {
+    /// The line that runs this program as that user.
+    pub fn command(&self, arguments: &str) -> String {
+        match self.user.strip_prefix('#') {
+            Some(number) => format!(
+                "setpriv --reuid={number} --regid={number} --clear-groups sendport {arguments}"
+            ),
+            None => format!("runuser -u {} -- sendport {arguments}", self.user),
+        }
+    }
+}
+
+/// The owner of the folder that the SQLite file would be made in, if that is not this user.
+pub fn owner_of_database(config: &Config) -> Option<Owner> {
+    let connection = config.database.resolve().ok()?;
+    let file = sqlite_file(connection.expose())?;
+    (!file.exists()).then(|| other_owner(&file)).flatten()
+}
+
+/// The owner of the state folder, or of the one that it would be made in, if that is not this user.
+pub fn owner_of_state_folder(config: &Config) -> Option<Owner> {
+    other_owner(&config.service.state_folder.join("spool-1.jsonl"))
+}
+
+#[cfg(unix)]
+fn other_owner(file: &Path) -> Option<Owner> {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = std::path::absolute(file).ok()?;
+    let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
+    let owner = folder.metadata().ok()?.uid();
+    let us = effective_user()?;
+    // Who may not write there meets the system's own refusal; root may write everywhere.
+    (us == 0 && owner != us).then(|| Owner {
+        user: name_of(owner),
+        folder: folder.to_owned(),
+        file: file.clone(),
+    })
+}
+
+#[cfg(not(unix))]
+fn other_owner(_: &Path) -> Option<Owner> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn effective_user() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn effective_user() -> Option<u32> {
+    None
+}
+
+#[cfg(unix)]
+fn name_of(user: u32) -> String {
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(user)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("#{user}"))
+}

@@ -1,0 +1,112 @@
+//! What an alert would become that nobody has inserted yet.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::preview::made;
+use super::{AppError, now};
+use crate::config::Config;
+use crate::dispatcher::NotComposed;
+use crate::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId};
+use crate::store::contents::Contents;
+use crate::store::{Loaded, NewAlert, NewAttachment, Store, StoreError};
+use crate::template::sample_alert;
+
+/// Why the service would refuse an alert, or somebody of its recipients, as soon as it claims it; by
+/// the same steps. `None` where it would not, or where its send port is another instance's.
+///
+/// # Errors
+/// [`AppError`] where the database does not answer, or the send port cannot work.
+pub async fn refused_beforehand(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    new: &NewAlert,
+) -> Result<Option<String>, AppError> {
+    let Some(port) = config.send_port.get(&new.send_port) else {
+        return Ok(None);
+    };
+    let mut alert = unsent(new);
+    // Which login the database will write down, it alone knows.
+    alert.created_by = port.allow_principals.first().cloned().unwrap_or_default();
+    if new.template.is_some() {
+        let newest = store.templates().await?.newest;
+        alert.newest_templates = Some(newest).filter(|version| *version > 0);
+    }
+    let contents = Unsent(&new.attachments);
+    match made(config, store, alert, &contents).await? {
+        Ok(preview) => Ok(preview.refused()),
+        Err(NotComposed::Never(refusal)) => Ok(Some(refusal.reason)),
+        Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
+        Err(NotComposed::Unprotected { .. } | NotComposed::NotYet(..)) => Ok(None),
+    }
+}
+
+/// As its row would be read.
+fn unsent(new: &NewAlert) -> Alert {
+    Alert {
+        id: AlertId(0),
+        public_id: PublicId(Uuid::now_v7()),
+        to_recipients: new.to_recipients.clone(),
+        cc_recipients: new.cc_recipients.clone(),
+        bcc_recipients: new.bcc_recipients.clone(),
+        subject: new.subject.clone(),
+        body: new.body.clone(),
+        body_format: new.body_format,
+        template: new.template.clone(),
+        payload: new.payload.clone(),
+        language: new.language.clone(),
+        headers: new.headers.clone(),
+        reference: new.reference.clone(),
+        send_port: new.send_port.clone(),
+        priority: new.priority,
+        not_before: new.not_before,
+        expires_at: new.expires_at,
+        created_at: now(),
+        attachment_count: u32::try_from(new.attachments.len()).unwrap_or(u32::MAX),
+        alert_name: None,
+        severity: None,
+        source: None,
+        ..sample_alert("", "", None)
+    }
+}
+
+/// Attachments that are in memory only; each has its place for a key.
+struct Unsent<'a>(&'a [NewAttachment]);
+
+#[async_trait]
+impl Contents for Unsent<'_> {
+    async fn whole_alert(&self, _: AlertId) -> Result<Option<Loaded>, StoreError> {
+        Ok(None)
+    }
+
+    async fn attachments(&self, _: AlertId) -> Result<Vec<Attachment>, StoreError> {
+        let numbered = (0..).zip(self.0);
+        let row = |(at, it): (i64, &NewAttachment)| Attachment {
+            id: AttachmentId(at),
+            file_name: it.file_name.clone(),
+            media_type: it.media_type.clone(),
+            disposition: it.disposition,
+            content_id: it.content_id.clone(),
+            description: it.description.clone(),
+            transfer_encoding: it.transfer_encoding,
+            size_octets: it.content.len() as u64,
+        };
+        Ok(numbered.map(row).collect())
+    }
+
+    async fn attachment_content(
+        &self,
+        _: AlertId,
+        attachment: AttachmentId,
+        from: u64,
+        at_most: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let at = usize::try_from(attachment.0).ok();
+        let content = at.and_then(|at| self.0.get(at)).map(|it| &it.content);
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let rest = content.map(|content| content.get(from..).unwrap_or_default());
+        Ok(rest.map(|rest| rest[..rest.len().min(at_most as usize)].to_vec()))
+    }
+}

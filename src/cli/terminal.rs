@@ -1,0 +1,147 @@
+//! What a person sees: widths, colours, ages in words, and lines that a closed pipe ends quietly.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
+
+use crate::domain::Timestamp;
+
+/// Whether to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Also in a pipe
+    Always,
+    /// Nowhere
+    Never,
+}
+
+static CHOSEN: OnceLock<Color> = OnceLock::new();
+
+impl Color {
+    /// For the whole run.
+    pub(super) fn choose(self) {
+        let _ = CHOSEN.set(self);
+    }
+
+    /// What `NO_COLOR` (no-color.org) and the command line say about a stream.
+    pub(super) fn on(stream: &impl IsTerminal) -> bool {
+        match CHOSEN.get().copied().unwrap_or_default() {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                let unwanted = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());
+                let dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
+                stream.is_terminal() && !unwanted && !dumb
+            }
+        }
+    }
+}
+
+/// What a word means to its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paint {
+    Good,
+    Notice,
+    Bad,
+}
+
+impl Paint {
+    /// Of a cell in a column of statuses.
+    pub(super) fn of_word(column: &str, word: &str) -> Option<Self> {
+        if !["Status", "Condition", "State"].contains(&column) {
+            return None;
+        }
+        match word {
+            "relayed" | "closed" | "running" => Some(Self::Good),
+            "delayed" | "held" | "partial" | "half_open" => Some(Self::Notice),
+            "failed" | "expired" | "cancelled" | "open" | "paused" | "lost" => Some(Self::Bad),
+            _ => None,
+        }
+    }
+}
+
+/// In colour, where there are any.
+pub(super) fn painted(paint: Paint, text: &str) -> String {
+    if !Color::on(&std::io::stdout()) {
+        return text.to_owned();
+    }
+    let code = match paint {
+        Paint::Good => 32,
+        Paint::Notice => 33,
+        Paint::Bad => 31,
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// Columns of the terminal; `None` in a pipe or a file, where nobody has to fit anything in.
+pub(super) fn width() -> Option<usize> {
+    let stdout = std::io::stdout();
+    let (columns, _) = terminal_size::terminal_size_of(&stdout)?;
+    Some(usize::from(columns.0))
+}
+
+/// One line on standard output; a closed pipe ends the output quietly.
+pub(super) fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Octets on standard output, as they are; a closed pipe ends them quietly.
+pub(super) fn put(octets: &[u8]) -> Result<(), super::Failure> {
+    match std::io::stdout().write_all(octets) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// To the second, as people compare it with their logs.
+pub(super) fn short_time(at: Timestamp) -> String {
+    at.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// `45 s`, `19 min`, `3 h 20 min`, `2 d 4 h`.
+pub(super) fn age(seconds: i64) -> String {
+    let two = |large: i64, unit: &str, small: i64, below: &str| match small {
+        0 => format!("{large} {unit}"),
+        small => format!("{large} {unit} {small} {below}"),
+    };
+    match seconds.max(0) {
+        s @ 0..60 => format!("{s} s"),
+        s @ 60..3600 => format!("{} min", s / 60),
+        s @ 3600..86_400 => two(s / 3600, "h", s % 3600 / 60, "min"),
+        s => two(s / 86_400, "d", s % 86_400 / 3600, "h"),
+    }
+}
+
+/// A moment and how far it is from now.
+pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
+    let seconds = (now - at).num_seconds();
+    let away = age(seconds.abs());
+    let away = if seconds < 0 {
+        format!("in {away}")
+    } else {
+        format!("{away} ago")
+    };
+    format!("{} ({away})", short_time(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_said_in_words() {
+        for (seconds, words) in [
+            (-3, "0 s"),
+            (59, "59 s"),
+            (1140, "19 min"),
+            (3600, "1 h"),
+            (12_000, "3 h 20 min"),
+            (187_200, "2 d 4 h"),
+        ] {
+            assert_eq!(age(seconds), words);
+        }
+    }
+}

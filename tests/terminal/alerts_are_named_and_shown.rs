@@ -1,0 +1,97 @@
+use crate::said::{Said, run};
+use crate::site::Site;
+
+const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
+
+fn asked(site: &Site, arguments: &[&str]) -> Said {
+    run(&site.path(""), arguments)
+}
+
+/// Three alerts: one of a template's kind with a file, two of one Reference.
+fn site() -> Site {
+    let site = Site::new(PORT);
+    site.database()
+        .execute_batch(
+            "INSERT INTO Alert (PublicId, ToRecipients, Subject, Body, Reference, CreatedAt)
+             VALUES ('0123abcd-89ab-4def-8123-456789abcdef', 'ops@example.test; oncall@example.test',
+                     'Order 4711 is late', 'By two hours.' || char(10) || 'Sorry.', 'order-4711', '2026-01-31T12:00:00.000Z');
+             INSERT INTO Alert (ToRecipients, Subject, Body, Reference) VALUES ('ops@example.test', 'a', 'b', 'twice');
+             INSERT INTO Alert (ToRecipients, Subject, Body, Reference) VALUES ('ops@example.test', 'c', 'd', 'twice');
+             INSERT INTO Attachment (AlertId, FileName, Content) VALUES (1, 'order.csv', CAST('a;b' AS BLOB));
+             UPDATE AlertState SET CreatedAt = '2026-01-31T12:00:00.000Z' WHERE AlertId = 1;",
+        )
+        .expect("insert");
+    site
+}
+
+#[test]
+fn by_number_public_id_message_id_and_reference() {
+    let site = site();
+    for name in [
+        "1",
+        "0123ABCD-89ab-4def-8123-456789abcdef",
+        "<0123abcd-89ab-4def-8123-456789abcdef@example.test>",
+        "0123abcd-89ab-4def-8123-456789abcdef.utf8@example.test",
+        "order-4711",
+    ] {
+        asked(&site, &["status", name]).tells(0, &["Alert 1: queued", "Order 4711 is late"]);
+        asked(&site, &["preview", name]).tells(0, &["RCPT TO       <oncall@example.test>"]);
+        asked(&site, &["release", name]).tells(1, &["alert 1 is not held"]);
+        asked(&site, &["resolve", name, "--cancel"]).tells(1, &["alert 1 is not in doubt"]);
+    }
+    asked(&site, &["status", "twice"]).tells(0, &["2 alerts have the Reference 'twice'"]);
+    for verb in ["preview", "release"] {
+        asked(&site, &[verb, "twice"])
+            .tells(1, &["several alerts have the Reference 'twice': 3, 2"]);
+        asked(&site, &[verb, "9"]).tells(1, &["there is no alert '9'"]);
+    }
+    asked(&site, &["status", "9"]).tells(1, &["there is no alert '9'"]);
+    asked(&site, &["status", "1", "--json"]).tells(0, &["\"AlertId\": 1"]);
+}
+
+#[test]
+fn text_as_text_and_octets_only_when_asked() {
+    let site = site();
+    asked(&site, &["preview", "1"]).is_as_expected("preview");
+    let raw = asked(&site, &["preview", "1", "--raw"]);
+    raw.tells(0, &["Content-Transfer-Encoding: ", "\r\n"]);
+    asked(&site, &["preview", "1", "--html"]).tells(1, &["there is no HTML in it"]);
+    asked(&site, &["preview", "1", "--json"]).tells(
+        0,
+        &[
+            "\"Text\": \"By two hours.\\nSorry.\"",
+            "\"FileName\": \"order.csv\"",
+            "\"SizeOctets\": 3",
+        ],
+    );
+}
+
+#[test]
+fn the_overview_says_what_was_last_and_how_long_ago() {
+    let site = Site::new(PORT);
+    asked(&site, &["status"]).is_as_expected("status_of_nothing");
+    let minutes_ago =
+        |minutes: i64| format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-{minutes} minutes')");
+    let sql = format!(
+        "INSERT INTO Alert (ToRecipients, Subject, Reference, CreatedAt)
+         VALUES ('ops@example.test', 'Order 4711 is late', 'order-4711', {});
+         UPDATE AlertState SET CreatedAt = {0}, Status = 'failed', FinalAt = {1}, StatusAt = {1}, DueAt = NULL,
+                StatusReason = 'there is no template ''late''' WHERE AlertId = 1;
+         INSERT INTO Alert (ToRecipients, Subject, CreatedAt) VALUES ('ops@example.test', 'Order 4712 is late', {2});
+         UPDATE AlertState SET CreatedAt = {2} WHERE AlertId = 2;",
+        minutes_ago(200),
+        minutes_ago(199),
+        minutes_ago(19),
+    );
+    site.database().execute_batch(&sql).expect("insert");
+    let said = asked(&site, &["status"]);
+    said.is_as_expected("status");
+    said.tells(0, &["19 min", "3 h 20 min", "there is no template 'late'"]);
+    let json = asked(&site, &["status", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(
+        value["Failures"][0]["Reason"],
+        "there is no template 'late'"
+    );
+    assert_eq!(value["Environment"], "test");
+}

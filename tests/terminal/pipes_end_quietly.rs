@@ -1,0 +1,60 @@
+use std::process::Stdio;
+
+use crate::said::program;
+use crate::site::Site;
+
+const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
+
+/// As `sendport status | head -0` has it: nobody reads, nothing is said of it, and the code stays.
+#[test]
+fn whoever_reads_may_stop() {
+    let site = Site::new(PORT);
+    let sql = "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES ('ops@example.test', 'x', '<p>y</p>')";
+    site.database().execute(sql, []).expect("insert");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|it| it.local_addr())
+        .expect("a port")
+        .to_string();
+    for (arguments, code) in [
+        (&["status"][..], 0),
+        (&["status", "1"], 0),
+        (&["status", "--json"], 0),
+        (&["check"], 0),
+        (&["preview", "1"], 0),
+        (&["preview", "1", "--raw"], 0),
+        (&["config", "show"], 0),
+        (&["resolve"], 0),
+        (&["template", "list"], 0),
+        (&["cert", "list"], 0),
+        (&["migrate"], 0),
+        (&["migrate", "--print"], 0),
+        (&["probe", &port], 11),
+        (&["probe", &port, "--json"], 11),
+        (&["--help"], 0),
+        (&["--version"], 0),
+    ] {
+        let mut command = program(&site.path(""), arguments);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = command.stdout(writer).stderr(Stdio::piped()).output();
+        let output = output.expect("run sendport");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(
+            !said.contains("panicked") && !said.contains("Broken pipe"),
+            "{arguments:?}: {said}"
+        );
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let both = writer.try_clone().expect("a pipe");
+        let ended = program(&site.path(""), arguments)
+            .stdout(writer)
+            .stderr(both)
+            .status();
+        assert_eq!(
+            ended.expect("run sendport").code(),
+            Some(code),
+            "{arguments:?}"
+        );
+    }
+}

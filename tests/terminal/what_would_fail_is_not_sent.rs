@@ -1,0 +1,119 @@
+use crate::said::{Said, run};
+use crate::site::Site;
+
+const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n\
+    [send_port.default.attachments]\nmax_size = \"1KB\"\n";
+
+fn send(site: &Site, more: &[&str]) -> Said {
+    run(&site.path(""), &[&["send"], more].concat())
+}
+
+/// The words are those that the alert's status would have a second later.
+#[test]
+fn and_nothing_is_inserted() {
+    let site = Site::new(PORT);
+    std::fs::write(site.path("large.bin"), [0; 2000]).expect("write");
+    let to = ["--to", "ops@example.test"];
+    for (more, words) in [
+        (
+            &["--to", "ops@", "--subject", "x"][..],
+            "'ops@' is not a mail address",
+        ),
+        (
+            &["--to", "ops@example.test; b: c@d", "--subject", "x"],
+            "groups are not supported",
+        ),
+        (
+            &[&to[..], &["--template", "late"]].concat(),
+            "there is no template 'late'",
+        ),
+        (
+            &[&to[..], &["--subject", "a\nBcc: b@c"]].concat(),
+            "Subject",
+        ),
+        (
+            &[&to[..], &["--subject", "x", "--attach", "large.bin"]].concat(),
+            "large.bin",
+        ),
+        (
+            &[
+                &to[..],
+                &["--subject", "x", "--headers", r#"{"Bcc": "a@b"}"#],
+            ]
+            .concat(),
+            "Bcc",
+        ),
+    ] {
+        send(&site, more).tells(6, &["nothing was inserted, it would fail: ", words]);
+    }
+    for (more, words) in [
+        (&["--to", "", "--subject", "x"][..], "expected an address"),
+        (&["--to", " ; ", "--subject", "x"], "expected an address"),
+        (&to, "--subject"),
+    ] {
+        send(&site, more).tells(2, &[words]);
+    }
+    assert_eq!(site.value("SELECT count(*) FROM Alert"), "0");
+    send(&site, &[&to[..], &["--subject", "x"]].concat()).tells(0, &["alert 1 queued"]);
+}
+
+/// What the view Queue knows is said at once, whatever the time-out.
+#[test]
+fn nobody_to_send_is_said_at_once() {
+    let site = Site::new(PORT);
+    let begun = std::time::Instant::now();
+    let said = send(
+        &site,
+        &[
+            "--to",
+            "ops@example.test",
+            "--subject",
+            "x",
+            "--wait",
+            "--timeout",
+            "600",
+        ],
+    );
+    said.tells(
+        6,
+        &["alert 1 is queued: no instance of the service is running"],
+    );
+    assert!(begun.elapsed().as_secs() < 60, "it waited");
+}
+
+#[test]
+fn a_database_of_another_environment_is_named() {
+    let site = Site::new(PORT);
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    let other = config.replace("environment = \"test\"", "environment = \"production\"");
+    std::fs::write(site.config(), other).expect("write");
+    let words =
+        "belongs to the environment 'test', but this service is configured for 'production'";
+    send(&site, &["--to", "ops@example.test", "--subject", "x"]).tells(4, &[words]);
+    run(&site.path(""), &["check"]).tells(4, &[words]);
+    run(&site.path(""), &["run"]).tells(4, &[words]);
+    assert_eq!(site.value("SELECT count(*) FROM Alert"), "0");
+    run(&site.path(""), &["status"]).tells(
+        0,
+        &["the configuration says environment 'production', the database 'test'"],
+    );
+}
+
+/// One line says that it fails, and none that it is fine.
+#[test]
+fn check_says_nothing_good_of_what_run_refuses() {
+    let site = Site::new(PORT);
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    std::fs::write(site.config(), config.replace("[\"main\"]", "[\"mian\"]")).expect("write");
+    let said = run(&site.path(""), &["check"]);
+    said.tells(
+        3,
+        &["FAIL  send_port.default.relays: there is no [relay.mian]"],
+    );
+    assert!(
+        !said.out.contains("ok    send_port.default:"),
+        "{}",
+        said.out
+    );
+    run(&site.path(""), &["run"]).tells(3, &["there is no [relay.mian]"]);
+}
