@@ -14,6 +14,17 @@ if ! command -v cargo-deb >/dev/null; then
     export PATH=$PWD/target/tools/bin:$PATH
 fi
 
+# Completions and manual pages are what the program itself says of its command line.
+SENDPORT_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || echo "not known")
+export SENDPORT_COMMIT
+[[ " $* " == *" --no-build "* ]] || cargo build --release --locked
+program=${CARGO_TARGET_DIR:-target}/release/sendport
+rm -rf target/manual
+"$program" manual target/manual
+"$program" completions bash > target/manual/sendport.bash
+"$program" completions zsh > target/manual/_sendport
+"$program" completions fish > target/manual/sendport.fish
+
 package=$(cargo deb --locked --strip "$@" | tail -n 1)
 depends=$(dpkg-deb --field "$package" Depends)
 for library in libc6 libssl3 libgcc-s1; do

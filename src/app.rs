@@ -19,7 +19,9 @@ mod sign_ins;
 mod start;
 mod templates;
 mod tokens;
+mod under_way;
 mod untold;
+mod version;
 
 use std::sync::Arc;
 
@@ -57,7 +59,9 @@ pub use service::{Kept, Service};
 pub use templates::{
     Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,
 };
+pub use under_way::UnderWay;
 pub use untold::untold;
+pub use version::VERSIONS;
 
 /// Why the service cannot start or go on. Each says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -137,6 +137,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("hickory_resolver", &["probe/mail_hosts.rs"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
 ];
 
 /// The code of every file of `src` without its tests, by path relative to `src`.

@@ -13,6 +13,7 @@ use super::instance::instance;
 use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table, template_shelf};
 use super::protectors::crl_folder;
 use super::sign_ins::SharedSignIns;
+use super::under_way::UnderWay;
 use super::{AppError, system_clock};
 use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
 use crate::clock::SystemClock;
@@ -71,6 +72,7 @@ pub struct Service {
     metrics: Arc<Metrics>,
     pulses: Arc<Pulses>,
     pub(super) obstacles: Arc<Obstacles>,
+    under_way: UnderWay,
     pub(super) migrate: bool,
     pub(super) config: Config,
 }
@@ -104,6 +106,7 @@ impl Service {
             metrics: Arc::new(metrics),
             pulses: Arc::default(),
             obstacles: Arc::new(Obstacles::new(system_clock())),
+            under_way: UnderWay::default(),
             migrate: false,
             config,
         })
@@ -116,6 +119,11 @@ impl Service {
             migrate: true,
             ..self
         }
+    }
+
+    /// What it will have under way.
+    pub fn under_way(&self) -> UnderWay {
+        self.under_way.clone()
     }
 
     /// Waits for the database, checks it, and works until `stop` is cancelled. `None` if
@@ -145,6 +153,7 @@ impl Service {
             }
         }
         let spool = Arc::new(self.gather(slots)?);
+        self.under_way.journaled_in(&spool);
         let folder = &self.config.service.state_folder;
         let _kept = self.keeper(&events_in).begin(folder);
         loop {

@@ -9,6 +9,7 @@ mod config_file;
 mod demo;
 mod health;
 mod init;
+mod manual;
 mod migrate;
 mod one_alert;
 mod preview;
@@ -44,7 +45,7 @@ use terminal::{Color, put, say};
 /// The send port that a SQL Server database is missing: alerts inserted by SQL become mail,
 /// and the status of every recipient comes back.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100, after_help = EXAMPLES)]
+#[command(version, long_version = app::VERSIONS.as_str(), about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     /// Configuration file [default: sendport.toml, then /etc/sendport/sendport.toml]
     #[arg(long, short, global = true, value_name = "FILE")]
@@ -108,6 +109,11 @@ enum Verb {
     Release(release::Args),
     /// Say what became of an alert that may have been sent, or list those
     Resolve(resolve::Args),
+    /// Print completions for a shell
+    Completions(manual::Completions),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual(manual::Manual),
     /// Render templates for the service that starts this; not for people
     #[command(name = app::RENDER_WORKER, hide = true)]
     RenderWorker,
@@ -127,6 +133,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     StoppedHard(#[from] app::Kept),
     #[error("{0}")]
+    EndedAtOnce(String),
+    #[error("{0}")]
     NotRelayed(String),
     #[error("{0}")]
     AnotherUser(String),
@@ -141,7 +149,7 @@ impl Failure {
             Self::Other(_) => 1,
             Self::Config(_) => 3,
             Self::Store(_) | Self::Database(_) => 4,
-            Self::StoppedHard(_) => 5,
+            Self::StoppedHard(_) | Self::EndedAtOnce(_) => 5,
             Self::NotRelayed(_) => 6,
             Self::AnotherUser(_) => 7,
             Self::Probe(code, _) => *code,
@@ -222,6 +230,8 @@ impl Cli {
         match self.verb {
             Verb::Demo(args) => demo::perform(args).await,
             Verb::Sink(args) => sink::perform(args).await,
+            Verb::Completions(args) => manual::complete(&args),
+            Verb::Manual(args) => manual::write(&args),
             Verb::Init(args) => init::perform(&args),
             Verb::Config(args) => config::perform(&args, self.config),
             Verb::Run(args) => run::perform(args, load(self.config)?).await,

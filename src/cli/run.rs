@@ -1,12 +1,21 @@
 //! `sendport run`
 
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
 use super::terminal::Color;
-use super::{Failure, refuse_another_user, stop_signal};
-use crate::app::{self, Service, open_store};
+use super::{Failure, refuse_another_user, stop_signal, wait_for_signal};
+use crate::app::{self, Service, UnderWay, open_store};
 use crate::config::{Config, ConfigError};
 use crate::telemetry;
 
-/// The service. SIGTERM or Ctrl-C drains: what was submitted is recorded, the rest released.
+/// So many messages in doubt are named.
+const SHOWN: usize = 20;
+
+/// The service. SIGTERM or Ctrl-C drains: what was submitted is recorded, the rest released. A second one ends it
+/// at once, and says what is in doubt.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  sendport run --config /etc/sendport/sendport.toml")]
 pub(super) struct Args {
@@ -26,17 +35,64 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     for warning in config.warnings() {
         tracing::warn!(key = warning.key, "{}", warning.what);
     }
+    let (longest, folder) = (
+        config.service.drain_timeout,
+        config.service.state_folder.clone(),
+    );
     let stop = stop_signal();
     let store = open_store(&config)?;
     let mut service = Service::new(config, store).await?;
     if args.migrate {
         service = service.migrating();
     }
-    match service.run(stop).await? {
-        None => {
-            tracing::info!("stopped, everything under way is recorded");
-            Ok(())
-        }
-        Some(kept) => Err(kept.into()),
+    let under_way = service.under_way();
+    tokio::select! {
+        ended = service.run(stop.clone()) => match ended? {
+            None => {
+                tracing::info!("stopped, everything under way is recorded");
+                Ok(())
+            }
+            Some(kept) => Err(kept.into()),
+        },
+        () = second_signal(&stop, &under_way, longest) => Err(at_once(&under_way, &folder)),
     }
+}
+
+/// Comes while what the first one stopped is still under way.
+async fn second_signal(stop: &CancellationToken, under_way: &UnderWay, longest: Duration) {
+    stop.cancelled().await;
+    let at_the_final_dot = under_way.in_doubt().len();
+    let longest_s = longest.as_secs();
+    tracing::warn!(
+        at_the_final_dot,
+        longest_s,
+        "stopping, waits for the mail that is under way; a second signal ends it at once"
+    );
+    wait_for_signal().await;
+}
+
+/// What nobody will see the end of.
+fn at_once(under_way: &UnderWay, folder: &Path) -> Failure {
+    let notes = under_way.in_doubt();
+    let shown = notes.iter().take(SHOWN).map(|note| {
+        let (alert, relay, id) = (note.alert, &note.relay, &note.message_id);
+        format!("\n  alert {alert}, relay {relay}, Message-ID {id}")
+    });
+    let mut text = "ended at once by a second signal; ".to_owned();
+    text += &match notes.len() {
+        0 => "nothing is in doubt".to_owned(),
+        count => format!(
+            "in doubt, may have been sent: {count}{}",
+            shown.collect::<String>()
+        ),
+    };
+    if notes.len() > SHOWN {
+        text += "\n  ...";
+    }
+    Failure::EndedAtOnce(format!(
+        "{text}\n{} outcomes are kept beside that in {}; the next start with this folder records them, and does with \
+         what is in doubt as in_doubt of its send port says. Start it before the lease runs out",
+        under_way.unrecorded(),
+        folder.display()
+    ))
 }

@@ -11,6 +11,8 @@ mod said;
 #[path = "../support/site.rs"]
 mod site;
 
+#[cfg(unix)]
+mod a_second_signal_ends_at_once;
 mod a_template_is_previewed_without_an_alert;
 mod alerts_are_named_and_shown;
 #[cfg(unix)]
@@ -18,4 +20,5 @@ mod another_users_folder_is_left_alone;
 mod configuration_is_begun_and_shown;
 mod no_configuration_is_said_first;
 mod pipes_end_quietly;
+mod the_program_describes_itself;
 mod what_would_fail_is_not_sent;

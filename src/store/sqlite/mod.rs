@@ -47,6 +47,11 @@ macro_rules! sql {
 }
 pub(super) use sql;
 
+/// The version of SQLite that is compiled in.
+pub fn engine_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// A store in one file. Cheap to share behind an `Arc`; several processes may open the same
 /// file on one machine.
 pub struct SqliteStore {

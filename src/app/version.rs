@@ -1,0 +1,26 @@
+//! What the program is made of.
+
+use std::sync::LazyLock;
+
+use crate::store::sqlite;
+
+/// Version, commit, features, and the libraries whose versions matter to whoever reports a bug.
+pub static VERSIONS: LazyLock<String> = LazyLock::new(|| {
+    let features = [
+        ("gssapi", cfg!(feature = "gssapi")),
+        ("sqlserver-gssapi", cfg!(feature = "sqlserver-gssapi")),
+    ];
+    let features: Vec<_> = features.iter().filter(|it| it.1).map(|it| it.0).collect();
+    format!(
+        "{}\ncommit   {}\nfeatures {}\n{}\nSQLite {}",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("SENDPORT_COMMIT").unwrap_or("not known"),
+        if features.is_empty() {
+            "none".to_owned()
+        } else {
+            features.join(", ")
+        },
+        openssl::version::version(),
+        sqlite::engine_version()
+    )
+});
