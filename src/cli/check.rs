@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config_file::find;
+use super::terminal::{Paint, painted};
 use super::{Failure, as_its_owner, say};
 use crate::app::{self, Look, Room};
 use crate::config::{Config, RelayConfig};
@@ -39,21 +40,30 @@ struct Findings {
 
 impl Findings {
     fn ok(what: &str, found: impl std::fmt::Display) {
-        say(format_args!("ok    {what}: {found}"));
+        say(format_args!(
+            "{}    {what}: {found}",
+            painted(Paint::Good, "ok")
+        ));
     }
 
     fn note(what: &str, found: impl std::fmt::Display) {
-        say(format_args!("note  {what}: {found}"));
+        say(format_args!(
+            "{}  {what}: {found}",
+            painted(Paint::Notice, "note")
+        ));
     }
 
     fn fail(&mut self, what: &str, failure: Failure) {
-        say(format_args!("FAIL  {what}: {failure}"));
+        say(format_args!(
+            "{}  {what}: {failure}",
+            painted(Paint::Bad, "FAIL")
+        ));
         self.count(failure);
     }
 
     /// One that names its key itself.
     fn refuse(&mut self, failure: Failure) {
-        say(format_args!("FAIL  {failure}"));
+        say(format_args!("{}  {failure}", painted(Paint::Bad, "FAIL")));
         self.count(failure);
     }
 
@@ -86,7 +96,10 @@ pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Fa
         Err(failure) => findings.fail("configuration", failure),
     }
     match findings.first {
-        None => Ok(()),
+        None => {
+            say("nothing failed");
+            Ok(())
+        }
         Some(Failure::Config(_)) => Err(Failure::Config(summary(findings.failed))),
         Some(Failure::Store(_) | Failure::Database(_)) => {
             Err(Failure::Database(summary(findings.failed)))

@@ -205,8 +205,11 @@ mod tests {
 
     #[test]
     fn a_terminal_that_is_too_narrow_gets_a_list() {
-        let text = table().shown(Some(15));
-        assert!(text.starts_with("  A: 1\n  Reason: word\n"), "{text}");
+        let text = table().shown(Some(12));
+        assert!(
+            text.starts_with("  A: 1\n  Reason:\n  word word\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -117,3 +117,14 @@ fn check_says_nothing_good_of_what_run_refuses() {
     );
     run(&site.path(""), &["run"]).tells(3, &["there is no [relay.mian]"]);
 }
+
+/// Colours where they are asked for, none in a pipe; and a line that closes it.
+#[test]
+fn check_closes_with_a_line_and_paints_where_it_may() {
+    let site = Site::new(PORT);
+    let said = run(&site.path(""), &["check"]);
+    said.tells(0, &["ok    send_port.default: ", "nothing failed\n"]);
+    assert!(!said.out.contains('\u{1b}'), "{}", said.out);
+    let said = run(&site.path(""), &["check", "--color", "always"]);
+    said.tells(0, &["\u{1b}[32mok\u{1b}[0m    send_port.default: "]);
+}
