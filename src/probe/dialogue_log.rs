@@ -2,9 +2,15 @@
 
 use super::event::{Event, What};
 
-/// The lines of an event: `C:` is us, `S:` the server, `*` neither.
+/// The lines of an event with its time in UTC: `C:` is us, `S:` the server, `*` neither.
 pub fn dialogue_lines(event: &Event) -> Vec<String> {
-    match &event.what {
+    let at = event.at.format("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let lines = said(&event.what).into_iter();
+    lines.map(|line| format!("{at} {line}")).collect()
+}
+
+fn said(what: &What) -> Vec<String> {
+    match what {
         What::Note { text } => vec![format!("* {text}")],
         What::Said { line } => vec![format!("C: {line}")],
         What::Heard { lines } => lines.iter().map(|it| format!("S: {}", it.text)).collect(),
@@ -18,8 +24,8 @@ pub fn dialogue_lines(event: &Event) -> Vec<String> {
             chain.iter().map(line).collect()
         }
         // What was heard stands there already.
-        What::Refused(refusal) if refusal.code != 0 => Vec::new(),
-        What::Refused(refusal) => vec![format!("* {}", refusal.reply())],
+        What::Refused { refusal } if refusal.code != 0 => Vec::new(),
+        What::Refused { refusal } => vec![format!("* {}", refusal.reply())],
         What::Warning(warning) => vec![format!("* warning: {}", warning.text)],
     }
 }

@@ -11,6 +11,8 @@ use crate::replies::Entry;
 pub struct Event {
     /// In which step.
     pub phase: Phase,
+    /// When, by this host's clock.
+    pub at: Timestamp,
     /// Milliseconds since the beginning.
     pub at_ms: u64,
     /// Milliseconds that it was waited for.
@@ -45,7 +47,10 @@ pub enum What {
         chain: Vec<Certificate>,
     },
     /// The step was refused, or could not be taken.
-    Refused(Refusal),
+    Refused {
+        /// Which, and why.
+        refusal: Refusal,
+    },
     /// Something is unsafe.
     Warning(Warning),
 }

@@ -84,6 +84,9 @@ pub struct Report {
     pub accepted: Vec<String>,
     /// It took the message.
     pub sent: bool,
+    /// Of the message that it took: what its own logs know it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
     /// Every refusal with its explanation.
     pub refusals: Vec<Refusal>,
     /// What is unsafe, or will be.
@@ -117,7 +120,7 @@ pub async fn look(
     plan: &Plan,
     now: Timestamp,
 ) -> Result<Report, SmimeError> {
-    let facts = match plan.until.command() {
+    let went = match plan.until.command() {
         until @ (Command::Mail | Command::Rcpt | Command::Data | Command::EndOfData) => {
             let outcome = transaction(relay, recorder, plan, until, now).await?;
             relay.close().await;
@@ -125,23 +128,36 @@ pub async fn look(
         }
         until => session(relay.rehearse_session(until).await, recorder),
     };
-    let handshake_failed = matches!(facts.1, Some(Phase::Tls | Phase::Starttls));
+    let handshake_failed = matches!(went.failed, Some(Phase::Tls | Phase::Starttls));
     if plan.until > Phase::Ehlo && !handshake_failed {
         recorder.look_back(plan.checks_certificate);
     }
-    Ok(report(recorder, facts))
+    Ok(report(recorder, went))
 }
 
-/// Facts, first failure, accepted recipients, and whether the message was taken.
-type Went = (SessionFacts, Option<Phase>, Vec<String>, bool);
+/// What a session came to.
+#[derive(Default)]
+struct Went {
+    facts: SessionFacts,
+    failed: Option<Phase>,
+    accepted: Vec<String>,
+    /// Message-ID of what was taken.
+    taken: Option<String>,
+}
 
 fn session(opened: Result<SessionFacts, NotReady>, recorder: &Recorder) -> Went {
     match opened {
-        Ok(facts) => (facts, None, Vec::new(), false),
+        Ok(facts) => Went {
+            facts,
+            ..Went::default()
+        },
         Err(NotReady { reply, fault }) => {
             let phase = recorder.phase_of(&reply);
             recorder.refused(&reply, None, fault);
-            (SessionFacts::default(), Some(phase), Vec::new(), false)
+            Went {
+                failed: Some(phase),
+                ..Went::default()
+            }
         }
     }
 }
@@ -163,7 +179,10 @@ async fn transaction(
     let message = message::message(&parts)?;
     let envelope = envelope(plan, message.message_id());
     let report = relay.rehearse_transaction(&envelope, &message, until).await;
-    Ok(went(report, recorder, &envelope))
+    if plan.notify.is_some() && recorder.does_without_dsn() {
+        recorder.warn(Phase::Mail, warnings::of_notify_not_offered());
+    }
+    Ok(went(report, recorder, &envelope, message.message_id()))
 }
 
 fn envelope(plan: &Plan, message_id: &str) -> Envelope {
@@ -182,7 +201,12 @@ fn envelope(plan: &Plan, message_id: &str) -> Envelope {
     }
 }
 
-fn went(report: SubmissionReport, recorder: &Recorder, envelope: &Envelope) -> Went {
+fn went(
+    report: SubmissionReport,
+    recorder: &Recorder,
+    envelope: &Envelope,
+    message_id: &str,
+) -> Went {
     if let SubmissionEnd::NotBegun { reply, fault } = report.end {
         return session(Err(NotReady { reply, fault }), recorder);
     }
@@ -191,29 +215,38 @@ fn went(report: SubmissionReport, recorder: &Recorder, envelope: &Envelope) -> W
         let path = paths.find(|path| Some(path.ordinal) == ordinal)?;
         Some(path.address.clone())
     };
-    let (mut failed, mut accepted, mut sent) = (None, Vec::new(), false);
+    let mut went = Went {
+        facts: report.facts,
+        ..Went::default()
+    };
     for answered in &report.replies {
         let (reply, recipient) = (&answered.reply, address(answered.ordinal));
         if is_refusal(reply) {
-            failed = failed.or(Some(recorder.phase_of(reply)));
+            went.failed = went.failed.or(Some(recorder.phase_of(reply)));
             recorder.refused(reply, recipient.as_deref(), None);
             continue;
         }
-        sent |= reply.command == Command::EndOfData;
-        accepted.extend(recipient);
+        if reply.command == Command::EndOfData {
+            went.taken = Some(message_id.to_owned());
+        }
+        went.accepted.extend(recipient);
     }
-    (report.facts, failed, accepted, sent)
+    went
 }
 
-/// 354 is none.
+/// Only `DATA` is answered with 3yz (RFC 5321 section 4.3.2); behind any other command nothing was
+/// granted.
 fn is_refusal(reply: &Reply) -> bool {
-    !matches!(reply.code, 200..=399)
+    match reply.command {
+        Command::Data => !reply.is_positive(),
+        _ => !reply.is_success(),
+    }
 }
 
-fn report(recorder: &Recorder, (facts, failed, accepted, sent): Went) -> Report {
-    let state = recorder.lock();
+fn report(recorder: &Recorder, went: Went) -> Report {
+    let (state, facts) = (recorder.lock(), went.facts);
     Report {
-        failed,
+        failed: went.failed,
         server: Server {
             name: facts.server_name,
             address: facts.remote_address,
@@ -223,8 +256,9 @@ fn report(recorder: &Recorder, (facts, failed, accepted, sent): Went) -> Report 
         },
         extensions: state.extensions.clone(),
         certificates: state.certificates.clone(),
-        accepted,
-        sent,
+        accepted: went.accepted,
+        sent: went.taken.is_some(),
+        message_id: went.taken,
         refusals: state.refusals.iter().map(|(_, it)| it.clone()).collect(),
         warnings: state.warnings.clone(),
         events: state.events.clone(),

@@ -14,6 +14,9 @@ use crate::replies::ReplyTable;
 use crate::smtp::observer::{SessionObserver, ShownCertificate, Step};
 use crate::smtp::reply_parser::ServerReply;
 
+/// Instead of an explanation: the commands were written together, and one refusal explains all.
+const BEHIND_MAIL: &str = "follows from the refusal of MAIL, and says nothing about the recipient";
+
 /// Told of each event at once.
 pub type Listener = Box<dyn Fn(&Event) + Send + Sync>;
 
@@ -39,6 +42,8 @@ pub(super) struct State {
     asked: VecDeque<Asked>,
     encrypted: bool,
     offers_starttls: bool,
+    /// What follows `MAIL` was refused because `MAIL` was.
+    mail_refused: bool,
     pub(super) heard: Option<Phase>,
     pub(super) certificates: Vec<Certificate>,
     pub(super) extensions: Vec<HeardLine>,
@@ -101,7 +106,7 @@ impl Recorder {
             ..Refusal::new(phase, recipient.map(str::to_owned), reply)
         };
         state.refusals.push((reply.clone(), refusal.clone()));
-        self.push(&mut state, phase, took, What::Refused(refusal));
+        self.push(&mut state, phase, took, What::Refused { refusal });
     }
 
     /// Something is unsafe, or will be.
@@ -116,9 +121,11 @@ impl Recorder {
 
     fn push(&self, state: &mut State, phase: Phase, since: Option<Instant>, what: What) {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let passed = self.begun.elapsed();
         let event = Event {
             phase,
-            at_ms: millis(self.begun.elapsed()),
+            at: self.now + passed,
+            at_ms: millis(passed),
             took_ms: since.map(|since| millis(since.elapsed())),
             what,
         };
@@ -148,6 +155,7 @@ impl Recorder {
     fn said(&self, state: &mut State, line: String) {
         let phase = Phase::of_line(&line).or(state.phase).unwrap_or(Phase::Auth);
         state.phase = Some(phase);
+        state.mail_refused &= phase != Phase::Mail;
         let mechanism = line.strip_prefix("AUTH ").map(|rest| {
             let end = rest.find(' ').unwrap_or(rest.len());
             rest[..end].to_owned()
@@ -183,7 +191,10 @@ impl Recorder {
         if asked.starts_with("EHLO") && matches!(reply.code, 500 | 502 | 504) {
             let text = "the server does not know EHLO; HELO follows, which offers no extensions";
             self.note(state, phase, None, text.to_owned());
+        } else if phase == Phase::Rcpt && state.mail_refused {
+            self.note(state, phase, None, BEHIND_MAIL.to_owned());
         } else if reply.code >= 400 {
+            state.mail_refused |= phase == Phase::Mail;
             self.heard_refusal(state, phase, recipient_of(&asked), reply);
         }
     }
@@ -201,7 +212,7 @@ impl Recorder {
             ..Refusal::new(phase, recipient, &reply)
         };
         state.refusals.push((reply, refusal.clone()));
-        self.push(state, phase, None, What::Refused(refusal));
+        self.push(state, phase, None, What::Refused { refusal });
     }
 
     /// What a reply shows that is unsafe.
@@ -226,7 +237,8 @@ impl Recorder {
     fn shown(&self, state: &mut State, chain: Vec<ShownCertificate>) {
         let chain: Vec<_> = chain.into_iter().map(|it| self.certificate(it)).collect();
         state.certificates.clone_from(&chain);
-        let ending: Vec<_> = chain.iter().filter_map(warnings::of_certificate).collect();
+        let of_dates = |it| warnings::of_certificate(it, self.now);
+        let ending: Vec<_> = chain.iter().filter_map(of_dates).collect();
         if !chain.is_empty() {
             self.push(state, Phase::Tls, None, What::Certificates { chain });
         }
@@ -249,17 +261,28 @@ impl Recorder {
         }
     }
 
-    fn secured(&self, state: &mut State, version: &str, cipher: &str) {
+    fn secured(&self, state: &mut State, version: &str, cipher: &str, checked: Option<&str>) {
         state.encrypted = true;
         let since = state.mark;
         // Of TLS from the first octet: the greeting is waited for only now.
         if let Some(greeting) = state.asked.front_mut() {
             greeting.since = Instant::now();
         }
-        self.note(state, Phase::Tls, since, format!("{version}, {cipher}"));
+        let checked = checked.map_or(String::new(), |how| format!("; {how}"));
+        let text = format!("{version}, {cipher}{checked}");
+        self.note(state, Phase::Tls, since, text);
         if let Some(warning) = warnings::of_tls_version(version) {
             self.add_warning(state, Phase::Tls, warning);
         }
+    }
+
+    /// The server greeted with extensions, and DSN (RFC 3461) is none of them.
+    pub(super) fn does_without_dsn(&self) -> bool {
+        let state = self.lock();
+        let offers =
+            |line: &HeardLine| line.text[4.min(line.text.len())..].eq_ignore_ascii_case("DSN");
+        let begun = state.heard.is_some_and(|phase| phase >= Phase::Mail);
+        begun && !state.extensions.iter().any(offers)
     }
 
     /// What the session showed as a whole.
@@ -306,7 +329,12 @@ impl SessionObserver for Recorder {
             }
             Step::Securing => self.begin(state, Phase::Tls, "TLS handshake".to_owned()),
             Step::Shown(chain) => self.shown(state, chain),
-            Step::Secured { version, cipher } => self.secured(state, &version, &cipher),
+            Step::Secured {
+                version,
+                cipher,
+                checked,
+            } => self.secured(state, &version, &cipher, checked.as_deref()),
+
             Step::Said(line) => self.said(state, line),
             Step::SaidContent(octets) => {
                 state.phase = Some(Phase::Content);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::event::{Certificate, Warning};
+use crate::domain::Timestamp;
 
 /// A certificate that ends within so many days is spoken of.
 pub const SOON_DAYS: i64 = 21;
@@ -105,9 +106,17 @@ pub(super) fn of_tls_version(version: &str) -> Option<Warning> {
     })
 }
 
-/// A certificate of the chain ends soon, or has ended.
-pub(super) fn of_certificate(certificate: &Certificate) -> Option<Warning> {
+/// A certificate of the chain ends soon, has ended, or does not count yet.
+pub(super) fn of_certificate(certificate: &Certificate, now: Timestamp) -> Option<Warning> {
     let (days, subject) = (certificate.days_left, &certificate.subject);
+    if certificate.not_before > now {
+        let start = certificate.not_before.format("%Y-%m-%d %H:%M:%SZ");
+        let now = now.format("%Y-%m-%d %H:%M:%SZ");
+        let text = format!(
+            "the certificate of '{subject}' is valid from {start} on, and it is {now} by this host's clock"
+        );
+        return Some(warning("certificate-not-yet-valid", text));
+    }
     let end = certificate.not_after.format("%Y-%m-%d %H:%M:%SZ");
     let text = match days {
         ..0 => format!("the certificate of '{subject}' ended on {end}"),
@@ -122,6 +131,13 @@ pub(super) fn of_unchecked_certificate() -> Warning {
     let text = "the server's certificate was not checked, so it could be anybody's: use tls = \
                 \"starttls\" or \"implicit\" with verify_certificate";
     warning("certificate-not-checked", text)
+}
+
+/// `NOTIFY` was asked for and could not be said.
+pub(super) fn of_notify_not_offered() -> Warning {
+    let text = "the server does not offer DSN (RFC 3461), so NOTIFY was left out: it will not tell \
+                of delivery, and of failure only as it pleases";
+    warning("notify-not-offered", text)
 }
 
 /// The server lets clients wait.

@@ -40,6 +40,8 @@ pub enum Step {
         version: String,
         /// As OpenSSL names it.
         cipher: String,
+        /// How the certificate was checked, in words; `None` where it was not.
+        checked: Option<String>,
     },
     /// A line was put on the wire, without its end; what is secret in it is [`STRUCK_OUT`].
     Said(String),

@@ -4,6 +4,8 @@
 //! this panic or take more than twice [`MAX_REPLY`] octets of memory. A longer reply loses the end of
 //! its text, not its code.
 
+use std::borrow::Cow;
+
 use crate::domain::{Command, EnhancedStatusCode, Reply};
 
 /// Octets of text that are kept of a line, and of a reply. A challenge has up to 12,288 (RFC 4954
@@ -195,10 +197,19 @@ fn in_brackets(code: u16, text: &[u8]) -> Option<EnhancedStatusCode> {
 
 /// Control characters would travel on into logs and columns.
 fn readable(text: &[u8]) -> String {
-    String::from_utf8_lossy(text)
+    decoded(text)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// UTF-8, of which the end may be cut off (RFC 6531 section 3.7.4.2), or else Latin-1, as older servers write
+/// their own language.
+fn decoded(text: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(text) {
+        Err(error) if error.error_len().is_some() => text.iter().copied().map(char::from).collect(),
+        _ => String::from_utf8_lossy(text),
+    }
 }
 
 /// The start of what came instead of a reply.
@@ -248,7 +259,7 @@ mod tests {
                 b"550 kein Empf\xe4nger\r\n",
                 550,
                 None,
-                "kein Empf\u{fffd}nger",
+                "kein Empf\u{e4}nger",
             ),
             (
                 b"250-2.1.0 a\r\n250 2.1.0 b\r\n",

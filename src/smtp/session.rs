@@ -366,7 +366,7 @@ async fn secure(
     match tokio::time::timeout(wait.limit, handshake).await {
         Ok(Ok(stream)) => {
             tls::note_facts(&stream, facts);
-            settings.onlooker.tell(|| secured(facts));
+            settings.onlooker.tell(|| secured(facts, &tls));
             settings.watch.saw(Seen::Secured(begun.elapsed()));
             tls::tell_not_after(&stream, &*settings.watch);
             Ok(Wire::Tls(Box::new(stream)))
@@ -382,10 +382,11 @@ async fn secure(
     }
 }
 
-fn secured(facts: &SessionFacts) -> Step {
+fn secured(facts: &SessionFacts, tls: &tls::Tls) -> Step {
     Step::Secured {
         version: facts.tls_version.clone().unwrap_or_default(),
         cipher: facts.tls_cipher.clone().unwrap_or_default(),
+        checked: tls.checked(),
     }
 }
 

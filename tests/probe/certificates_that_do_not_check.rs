@@ -44,6 +44,17 @@ async fn it_has_expired() {
 }
 
 #[tokio::test]
+async fn it_is_not_yet_valid() {
+    let world = world();
+    let shown = world.authority.issue_for_later(&["127.0.0.1"]);
+    let ca_file = world.folder.path().join("ca.pem").display().to_string();
+    let arguments = ["--tls", "starttls", "--ca-file", ca_file.as_str()];
+    let probed = world.probe(&shown, &arguments).await;
+    let start = "the certificate of '127.0.0.1' is valid from 2100-01-01 00:00:00Z on";
+    probed.tells(12, &[start, "valid from Jan 1 00:00:00 2100 GMT until"]);
+}
+
+#[tokio::test]
 async fn it_vouches_for_itself() {
     let shown = ServerCertificate::self_signed_rsa("127.0.0.1");
     world().refused(&shown, "certificate_self_signed").await;

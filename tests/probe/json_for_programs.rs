@@ -1,5 +1,9 @@
 //! `--json`: one document with everything.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::support::probe::probe_at;
@@ -26,6 +30,7 @@ async fn it_holds_steps_refusals_and_warnings() {
     peer.finish().await;
     assert_eq!(probed.code, 18, "{probed:?}");
     let document: Value = serde_json::from_str(&probed.output).expect("JSON alone");
+    let Unique(()) = serde_json::from_str(&probed.output).expect("each key once");
     assert_eq!(document["exit_code"], 18);
     let session = &document["sessions"][0];
     assert_eq!(session["failed"], "rcpt");
@@ -56,4 +61,56 @@ async fn it_holds_steps_refusals_and_warnings() {
             .as_str()
             .is_some_and(|it| it.contains("1000000 octets"))
     );
+}
+
+/// JSON in which no object has a key twice (RFC 8259 section 4).
+struct Unique(());
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EachOnce).map(Self)
+    }
+}
+
+struct EachOnce;
+
+impl<'de> Visitor<'de> for EachOnce {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON with each key once")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some((key, Unique(()))) = map.next_entry::<String, Unique>()? {
+            assert!(seen.insert(key.clone()), "'{key}' twice beside {seen:?}");
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element::<Unique>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
 }

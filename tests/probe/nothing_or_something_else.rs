@@ -10,7 +10,10 @@ use crate::support::peer::{free_ports, listens, started};
 use crate::support::probe::{probe, probe_at};
 use crate::support::scripted_peer::{Peer, Step};
 
-const TO: &[&str] = &["--to", "bob@example.test", "--timeout", "300ms"];
+/// Where nothing comes.
+const IMPATIENT: &[&str] = &["--to", "bob@example.test", "--timeout", "300ms"];
+/// Where something comes, however slow the machine is.
+const TO: &[&str] = &["--to", "bob@example.test", "--timeout", "60s"];
 
 #[tokio::test]
 async fn a_closed_port() {
@@ -26,6 +29,15 @@ async fn a_name_that_does_not_exist() {
 }
 
 #[tokio::test]
+async fn the_port_that_belongs_to_tls_is_said() {
+    for (tls, port) in [("starttls", 587), ("implicit", 465), ("none", 25)] {
+        let probed = probe(&["no-such-host.invalid", "--tls", tls]).await;
+        let said = format!("port {port}, which belongs to --tls (HOST:PORT asks another)");
+        probed.tells(10, &[&said]);
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_says_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -35,7 +47,7 @@ async fn a_port_that_says_nothing() {
             open.push(listener.accept().await.expect("a connection"));
         }
     });
-    probe_at(address, TO)
+    probe_at(address, IMPATIENT)
         .await
         .is_as_expected("silent_port", 13);
     silent.abort();
@@ -113,7 +125,7 @@ impl Drop for WebServer {
 #[tokio::test]
 async fn a_web_server_waits_for_us_to_speak() {
     let server = WebServer::start().await;
-    let probed = probe_at(server.address, TO).await;
+    let probed = probe_at(server.address, IMPATIENT).await;
     probed.is_as_expected("web_server", 13);
 }
 

@@ -43,7 +43,7 @@ async fn recipients_it_takes_and_recipients_it_refuses() {
     ];
     let probed = probe(&postfix, &to).await;
     probed.is_as_expected("postfix", 18);
-    postfix.wait_until_idle(Duration::from_secs(20)).await;
+    postfix.wait_until_idle(Duration::from_secs(60)).await;
     assert!(postfix.messages().is_empty(), "nothing was to be sent");
 }
 
@@ -74,7 +74,7 @@ async fn signed_in_and_sent() {
     let probed = probe(&postfix, &[&sign_in[..], &send].concat()).await;
     probed.is_as_expected("postfix_sent", 0);
     // The other one is the notification that was asked for.
-    let arrived = postfix.wait_for_messages(2, Duration::from_secs(20)).await;
+    let arrived = postfix.wait_for_messages(2, Duration::from_secs(60)).await;
     let of_bob = arrived.iter().find(|it| it.recipient == "bob@example.test");
     assert_eq!(of_bob.expect("a mail").as_submitted().len(), 20_000);
 }

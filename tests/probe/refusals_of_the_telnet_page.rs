@@ -58,6 +58,8 @@ async fn ehlo_501_5_5_4() {
     let hello = [
         Expect("EHLO"),
         send("501 5.5.4 Invalid domain name"),
+        Expect("HELO"),
+        send("501 5.5.4 Invalid domain name"),
         ClientGoes,
     ];
     let script = then(vec![send("220 mail.example.test ready")], hello);
@@ -191,6 +193,71 @@ async fn everything_goes_well_and_a_message_is_sent() {
         &["--send", "--notify", "success,failure"],
     )
     .await;
+}
+
+/// A 354 is no receipt, whatever it answers (RFC 5321 section 4.2.1).
+#[tokio::test]
+async fn content_354_is_not_sent() {
+    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
+    let rcpt = [Expect("RCPT TO:"), send("250 2.1.5 Recipient OK")];
+    let data = [
+        Expect("DATA"),
+        send("354 go ahead"),
+        Content,
+        send("354 go ahead"),
+    ];
+    let script = then(then(then(hello(OFFERED), mail), rcpt), data);
+    let peer = Peer::start(vec![then(script, [Something])]).await;
+    let arguments = ["--tls", "none", "--to", "bob@example.test", "--send"];
+    let probed = probe_at(peer.address, &arguments).await;
+    peer.finish().await;
+    probed.tells(20, &["failed at content"]);
+    assert!(!probed.output.contains("sent to"), "{probed:?}");
+}
+
+/// Written together with MAIL: what a server says to them explains nothing.
+#[tokio::test]
+async fn recipients_behind_a_refused_sender_are_not_explained() {
+    let mail = [
+        Expect("MAIL FROM:"),
+        Expect("RCPT TO:"),
+        send("550 5.7.1 Client does not have permissions to send as this sender"),
+        send("503 5.5.2 Need mail command"),
+    ];
+    let script = then(then(hello(&["PIPELINING"]), mail), goodbye());
+    let peer = Peer::start(vec![script]).await;
+    let arguments = ["--tls", "none", "--to", "bob@example.test"];
+    let probed = probe_at(peer.address, &arguments).await;
+    peer.finish().await;
+    probed.tells(17, &["follows from the refusal of MAIL"]);
+    assert!(!probed.output.contains("wrong-order"), "{probed:?}");
+}
+
+#[tokio::test]
+async fn notifications_that_are_not_offered_are_spoken_of() {
+    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
+    let rcpt = [Expect("RCPT TO:"), send("250 2.1.5 Recipient OK")];
+    let script = then(then(then(hello(&["SIZE"]), mail), rcpt), goodbye());
+    let peer = Peer::start(vec![script]).await;
+    let asked = ["--tls", "none", "--to", "bob@example.test"];
+    let arguments = [&asked[..], &["--notify", "success"]].concat();
+    let probed = probe_at(peer.address, &arguments).await;
+    peer.finish().await;
+    probed.tells(0, &["does not offer DSN", "NOTIFY was left out"]);
+}
+
+#[tokio::test]
+async fn words_in_latin_1_are_readable() {
+    let mut octets = b"550 5.1.1 Empf".to_vec();
+    octets.extend_from_slice(b"\xe4nger unbekannt\r\n");
+    let mail = [Expect("MAIL FROM:"), send("250 2.1.0 Sender OK")];
+    let rcpt = [Expect("RCPT TO:"), Step::Send(octets)];
+    let script = then(then(then(hello(OFFERED), mail), rcpt), goodbye());
+    let peer = Peer::start(vec![script]).await;
+    let arguments = ["--tls", "none", "--to", "bob@example.test"];
+    let probed = probe_at(peer.address, &arguments).await;
+    peer.finish().await;
+    probed.tells(18, &["550 5.1.1 Empf\u{e4}nger unbekannt"]);
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ async fn shown(mechanism: &str, dialogue: Vec<Step>) -> String {
             log.contains(&format!("C: AUTH {}", mechanism.to_uppercase())),
             "{log}"
         );
+        let has_time = |line: &str| line.as_bytes()[..25].ends_with(b"Z ");
+        assert!(log.lines().all(has_time), "{log}");
         assert!(log.contains("<struck out>"), "{log}");
         shown += &(probed.output + &probed.errors + &log);
     }

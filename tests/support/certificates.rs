@@ -97,6 +97,17 @@ impl TestAuthority {
         })
     }
 
+    /// The same, valid from 2100 on.
+    pub(crate) fn issue_for_later(&self, names: &[&str]) -> ServerCertificate {
+        self.issue_changed(names, |builder| {
+            let day = |seconds| Asn1Time::from_unix(seconds).expect("a day of 2100");
+            builder
+                .set_not_before(&day(4_102_444_800))
+                .and_then(|()| builder.set_not_after(&day(4_102_531_200)))
+                .expect("to set the dates");
+        })
+    }
+
     fn issue_changed(
         &self,
         names: &[&str],

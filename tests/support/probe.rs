@@ -115,6 +115,7 @@ fn masked(text: &str) -> String {
             (r"port [0-9]{4,5}", "port PORT"),
             (r"SIZE=[0-9]+", "SIZE=#"),
             (r"content of [0-9]+ octets", "content of # octets"),
+            (r"Message-ID <[^>]+>", "Message-ID <#>"),
             (r"ENVID=[^ \n]+", "ENVID=#"),
             (r"queued as [0-9A-F]+", "queued as #"),
             (r"spki:[0-9a-f]{64}", "spki:#"),

@@ -19,7 +19,7 @@ use crate::app::{self, Look};
 use crate::config::Config;
 use crate::domain::parse_mailbox;
 use crate::probe::mail_hosts::{Directory, MailDomain, Route};
-use crate::probe::{Event, Listener, Phase, Plan, Report, dialogue_lines};
+use crate::probe::{Event, Listener, Phase, Plan, Report, What, dialogue_lines};
 use crate::relay::sign_in::{SignInLedger, Unshared};
 use crate::replies::ReplyTable;
 
@@ -121,10 +121,10 @@ impl Probe<'_> {
         target: &Target,
         sign_ins: &Arc<dyn SignInLedger>,
     ) -> Result<Option<Phase>, Failure> {
-        self.head(target, "probe");
+        let head = self.head(target, "probe");
         let look = self.look(target, sign_ins);
         let plan = self.plan(target);
-        let report = app::probe(&look, &plan, self.listener()).await?;
+        let report = app::probe(&look, &plan, self.listener(head)).await?;
         let failed = report.failed;
         let verdict = show::verdict(&report, &self.args.to, plan.until.as_str());
         self.tell(&format!("{}: {verdict}", target.name));
@@ -149,7 +149,7 @@ impl Probe<'_> {
         target: &Target,
         stranger: String,
     ) -> Result<(), Failure> {
-        self.head(target, "open relay check");
+        let head = self.head(target, "open relay check");
         let plan = Plan {
             until: Phase::Rcpt,
             to: vec![stranger.clone()],
@@ -158,7 +158,7 @@ impl Probe<'_> {
         };
         let unshared = unshared();
         let look = self.look(target, &unshared);
-        let (report, open) = app::open_relay_check(&look, &plan, self.listener()).await?;
+        let (report, open) = app::open_relay_check(&look, &plan, self.listener(head)).await?;
         let verdict = match open {
             Some(true) => format!("takes mail for {stranger} without a sign-in"),
             Some(false) => {
@@ -250,25 +250,35 @@ impl Probe<'_> {
         Some(parse_mailbox(&port.from).ok()?.address)
     }
 
-    fn listener(&self) -> Listener {
+    /// `head`: what the log of the session begins with.
+    fn listener(&self, head: String) -> Listener {
         let (quiet, log) = (self.args.json, self.log.clone());
+        let head = Mutex::new(Some(What::Note { text: head }));
         Box::new(move |event: &Event| {
             if !quiet {
                 show::event(event).iter().for_each(say);
             }
             if let Some(log) = &log {
-                write_log(log, &dialogue_lines(event));
+                let head = head.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let head = head.map(|what| Event {
+                    what,
+                    ..event.clone()
+                });
+                for event in head.iter().chain([event]) {
+                    write_log(log, &dialogue_lines(event));
+                }
             }
         })
     }
 
-    fn head(&self, target: &Target, what: &str) {
+    fn head(&self, target: &Target, what: &str) -> String {
         let section = &target.section;
-        let line = format!("{what} {}, port {}", target.name, section.port());
-        self.tell(&line);
-        if let Some(log) = &self.log {
-            write_log(log, &[format!("* {line}")]);
+        let mut line = format!("{what} {}, port {}", target.name, section.port());
+        if section.port.is_none() && self.args.tls.is_some() {
+            line += ", which belongs to --tls (HOST:PORT asks another)";
         }
+        self.tell(&line);
+        line
     }
 
     fn tell(&self, line: &str) {

@@ -26,7 +26,7 @@ fn body(what: &What) -> Vec<String> {
         What::Said { line } => vec![format!("> {line}")],
         What::Heard { lines } => lines.iter().map(heard).collect(),
         What::Certificates { chain } => chain.iter().enumerate().flat_map(certificate).collect(),
-        What::Refused(refusal) => refused(refusal),
+        What::Refused { refusal } => refused(refusal),
         What::Warning(warning) => indented("! ", &warning.text),
     }
 }
@@ -102,12 +102,13 @@ fn indented(head: &str, text: &str) -> Vec<String> {
     lines
 }
 
-/// Nothing but printable ASCII: a server could otherwise write what it likes on the terminal.
+/// Nothing but printable ASCII and Latin letters: a server could otherwise write what it likes on
+/// the terminal.
 pub(super) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            ' '..='~' => shown.push(c),
+            ' '..='~' | '\u{c0}'..='\u{17f}' => shown.push(c),
             other => shown.extend(other.escape_unicode()),
         }
     }
@@ -119,7 +120,12 @@ pub(super) fn verdict(report: &Report, asked: &[String], until: &str) -> String 
     let accepted = report.accepted.join(", ");
     match report.failed {
         Some(phase) if accepted.is_empty() => return format!("failed at {phase}"),
-        Some(phase) if report.sent => return format!("failed at {phase}; sent to {accepted}"),
+        Some(phase) if report.sent => {
+            return format!(
+                "failed at {phase}; sent to {accepted}. {}",
+                next_look(report)
+            );
+        }
         Some(phase @ Phase::Rcpt) => {
             return format!("failed at {phase}; would take mail for {accepted}");
         }
@@ -127,12 +133,20 @@ pub(super) fn verdict(report: &Report, asked: &[String], until: &str) -> String 
         None => {}
     }
     if report.sent {
-        return format!("sent to {accepted}");
+        return format!("sent to {accepted}. {}", next_look(report));
     }
     match asked.is_empty() || report.accepted.is_empty() {
         true => format!("went well up to {until}; nothing was sent"),
         false => format!("would take mail for {accepted}; nothing was sent (--send sends)"),
     }
+}
+
+/// A server that took a message has not delivered it yet.
+fn next_look(report: &Report) -> String {
+    let id = report.message_id.as_deref().unwrap_or_default();
+    format!(
+        "Whether it is delivered, the server's log or message tracking says, by Message-ID {id}"
+    )
 }
 
 /// What the DNS says of a domain.
@@ -184,7 +198,7 @@ mod tests {
     #[test]
     fn a_server_cannot_write_on_the_terminal() {
         let shown = plain("250 \u{1b}[2Jh\u{e4}i\u{202e}");
-        assert_eq!(shown, "250 \\u{1b}[2Jh\\u{e4}i\\u{202e}");
+        assert_eq!(shown, "250 \\u{1b}[2Jh\u{e4}i\\u{202e}");
     }
 
     #[test]

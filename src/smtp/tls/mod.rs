@@ -130,6 +130,17 @@ impl Tls {
         }
     }
 
+    /// What the certificate of a handshake that went well was checked for, in words.
+    pub(super) fn checked(&self) -> Option<String> {
+        let name = self
+            .verify
+            .then(|| format!("the certificate checks for '{}'", self.expected_name));
+        name.or_else(|| {
+            let pinned = !self.pins.is_empty();
+            pinned.then(|| "the certificate is one of pin_sha256".to_owned())
+        })
+    }
+
     fn ssl(&self, rejected: &Rejected) -> Result<Ssl, ErrorStack> {
         let mut configuration = self.connector.configure()?;
         configuration.set_verify_hostname(self.verify);

@@ -37,9 +37,10 @@ pub(super) fn described(certificate: &X509Ref) -> String {
         names.push(common_name(certificate.subject_name()));
     }
     format!(
-        "found a certificate for '{}' issued by '{}', valid until {}",
+        "found a certificate for '{}' issued by '{}', valid from {} until {}",
         names.join("', '"),
         common_name(certificate.issuer_name()),
+        certificate.not_before(),
         certificate.not_after()
     )
 }
