@@ -67,7 +67,7 @@ impl SqliteFixture {
     fn application(&self) -> Connection {
         let connection = Connection::open(self.path()).expect("open");
         connection
-            .busy_timeout(Duration::from_secs(10))
+            .busy_timeout(Duration::from_secs(60))
             .expect("busy timeout");
         connection
     }

@@ -23,7 +23,7 @@ async fn alerts_wait_unspent_for_the_endpoint() {
 
     let service = site.run();
     let opened = format!("{OPENED} AND Message LIKE '%HTTP 503%'");
-    site.wait_until(&opened, "1", Duration::from_secs(20)).await;
+    site.wait_until(&opened, "1", Duration::from_secs(60)).await;
     assert_eq!(site.value("SELECT sum(AttemptCount) FROM AlertState"), "0");
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));

@@ -111,7 +111,7 @@ async fn one_that_hangs_is_killed() {
     let world = World::new().await;
     let section = "source = 'command'\ncommand = ['sleep', '600']\ntimeout = '200ms'\n";
     let tokens = world.tokens(section);
-    let ran = tokio::time::timeout(Duration::from_secs(20), tokens.token()).await;
+    let ran = tokio::time::timeout(Duration::from_secs(60), tokens.token()).await;
     let error = ran.expect("bounded").expect_err("hung");
     assert!(
         error.is_transient() && error.what.contains("killed"),

@@ -41,7 +41,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{interval, timeout};
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 const MESSAGE: &str =
     "Message-ID: <one@contoso.test>\r\nSubject: A line\r\n\r\nBcc stays\r\n..two dots\r\n\r\n";
 

@@ -14,7 +14,7 @@ use crate::support::exim::{Authenticator, Exim};
 use crate::support::maildir::DeliveredMessage;
 use crate::support::postfix::{Postfix, PostfixOptions};
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 const GOOD: &str = "bob@example.test";
 const BAD: &str = "nouser@example.test";
 

@@ -49,7 +49,7 @@ async fn an_alert_waits_for_the_opening_and_a_critical_one_passes() {
     site.database().execute_batch(insert).expect("insert");
     let service = site.run();
 
-    let within = Duration::from_secs(30);
+    let within = Duration::from_secs(60);
     let status =
         |reference: &str| format!("SELECT Status FROM AlertStatus WHERE Reference = '{reference}'");
     site.wait_until(&status("passes"), "relayed", within).await;

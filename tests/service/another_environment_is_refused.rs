@@ -43,7 +43,7 @@ async fn a_copied_database_mails_nobody_until_it_is_adopted() {
     );
 
     assert!(site.sendport(&["release", "--all"]).status.success());
-    site.wait_until_all_final(Duration::from_secs(20)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
     assert_eq!(sink.received(), 4);
     sink.stop().await;

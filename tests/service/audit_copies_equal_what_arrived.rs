@@ -88,20 +88,20 @@ async fn nothing_is_submitted_while_copies_cannot_be_kept() {
     let site = Site::new(&settings);
     let service = site.run();
     let runs = "SELECT count(*) FROM Instance WHERE StoppedAt IS NULL";
-    site.wait_until(runs, "1", Duration::from_secs(20)).await;
+    site.wait_until(runs, "1", Duration::from_secs(60)).await;
     std::fs::remove_dir(&audit).expect("remove");
     insert_many(&site, 5);
     let waiting = "SELECT count(*) FROM AlertStatus WHERE Status = 'queued' AND AttemptCount = 0 AND StatusReason LIKE 'waits for its audit copy to be kept: the audit folder%'";
-    site.wait_until(waiting, "5", Duration::from_secs(20)).await;
+    site.wait_until(waiting, "5", Duration::from_secs(60)).await;
     let said =
         "SELECT count(*) FROM EventLog WHERE EventType = 'audit-failed' AND Severity = 'error'";
-    site.wait_until(said, "1", Duration::from_secs(20)).await;
+    site.wait_until(said, "1", Duration::from_secs(60)).await;
     assert_eq!(sink.received(), 0);
 
     std::fs::create_dir(&audit).expect("create again");
-    site.wait_until_all_final(Duration::from_secs(30)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     let mended = "SELECT count(*) FROM EventLog WHERE EventType = 'audit-works'";
-    site.wait_until(mended, "1", Duration::from_secs(20)).await;
+    site.wait_until(mended, "1", Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
     assert_eq!(sink.received(), 5);
     assert_eq!(messages(&audit).len(), 5);

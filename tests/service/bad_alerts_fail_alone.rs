@@ -83,9 +83,9 @@ async fn a_hundred_good_alerts_are_relayed_and_each_bad_one_is_explained() {
     assert_eq!(good_half, "relayed", "the other recipient of that alert");
 
     postfix
-        .wait_for_messages(101, Duration::from_secs(30))
+        .wait_for_messages(101, Duration::from_secs(60))
         .await;
-    postfix.wait_until_idle(Duration::from_secs(30)).await;
+    postfix.wait_until_idle(Duration::from_secs(60)).await;
     let messages = postfix.messages();
     assert_eq!(messages.len(), 101);
     let smuggled = messages

@@ -38,7 +38,7 @@ async fn in_subject_and_recipients_of_a_send_port_that_does_that() {
     );
     insert("plain", "%DestinationParty%@example.test", both);
     let service = site.run();
-    site.wait_until_all_final(Duration::from_secs(30)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
 
     let cc = "cc@example.test relayed";

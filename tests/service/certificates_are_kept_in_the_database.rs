@@ -67,7 +67,7 @@ async fn imported_used_revoked_and_removed() {
     let received = folder.path().join("received");
     let sink = sink_at(any_port(), &received, &[]).await;
     let site = Site::new(&encrypting(&plain_relay(sink.local_addr())));
-    let soon = Duration::from_secs(30);
+    let soon = Duration::from_secs(60);
 
     insert(&site, "valid");
     let preview = text(&site.sendport(&["preview", "1"]));

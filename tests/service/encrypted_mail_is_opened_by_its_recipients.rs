@@ -93,7 +93,7 @@ async fn and_by_nobody_else() {
     assert_eq!(service.stop(), Some(0));
     who_failed_is_explained(&site);
 
-    let messages = postfix.wait_for_messages(6, Duration::from_secs(30)).await;
+    let messages = postfix.wait_for_messages(6, Duration::from_secs(60)).await;
     assert_eq!(messages.len(), 6, "and nobody got more");
     let of = |recipient: &str, reference: &str| {
         let wanted = format!("X-Reference: {reference}\r\n");

@@ -8,7 +8,7 @@ use crate::support::people::{People, Person};
 use crate::support::received::received;
 use crate::{plain_relay, send_port_over};
 
-const WITHIN: Duration = Duration::from_secs(40);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// A sink that refuses `gone1` to `gone3` and `nobody`.
 async fn sink(folder: &Path) -> Sink {

@@ -152,7 +152,7 @@ async fn ten_thousand_alerts_fail_over_and_come_back() {
 async fn come_back(site: &Site, until_probe: Duration) {
     let closed =
         "SELECT count(*) FROM EventLog WHERE EventType = 'relay-closed' AND Relay = 'first'";
-    let deadline = Instant::now() + until_probe + Duration::from_secs(5);
+    let deadline = Instant::now() + until_probe + Duration::from_secs(60);
     let mut pace = tokio::time::interval(Duration::from_millis(200));
     while site.value(closed) == "0" {
         assert!(
@@ -178,14 +178,14 @@ async fn a_first_relay_that_hangs_does_not_stall_the_others() {
     let service = site.run();
     site.wait_until_all_final(Duration::from_secs(60)).await;
     let half_open = "SELECT count(*) FROM RelayState WHERE Relay = 'first' AND Condition IN ('open', 'half_open')";
-    site.wait_until(half_open, "1", Duration::from_secs(30))
+    site.wait_until(half_open, "1", Duration::from_secs(60))
         .await;
     // While a probe hangs for its eight seconds, everything else goes at once.
     for _ in 0..5 {
         let begun = Instant::now();
         insert_many(&site, 20);
         let waiting = "SELECT count(*) <= 1 FROM AlertState WHERE FinalAt IS NULL";
-        site.wait_until(waiting, "1", Duration::from_secs(7)).await;
+        site.wait_until(waiting, "1", Duration::from_secs(60)).await;
         assert!(begun.elapsed() < Duration::from_secs(7));
     }
     site.wait_until_all_final(Duration::from_secs(60)).await;

@@ -11,7 +11,7 @@ use crate::not_run::not_run;
 use crate::site::{Site, text};
 use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A file system of 4 MiB.
 struct SmallDisk(tempfile::TempDir);

@@ -6,7 +6,7 @@ use crate::health::{ask, get};
 use crate::site::Site;
 use crate::{insert_many, send_port_over};
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Hundreds of clients that begin a request and never end it, and one that never stops writing:
 /// mail flows, and who asks properly is answered.

@@ -10,7 +10,7 @@ use crate::support::maildir::DeliveredMessage;
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::{plain_relay, send_port_over};
 
-const WITHIN: Duration = Duration::from_secs(40);
+const WITHIN: Duration = Duration::from_secs(60);
 
 async fn postfix(smtputf8: &str) -> Postfix {
     Postfix::start(PostfixOptions {

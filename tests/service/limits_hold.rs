@@ -29,9 +29,9 @@ async fn two_instances_never_ask_a_relay_for_more_than_is_configured() {
         .await;
     let second = site.run();
     let both = "SELECT count(*) FROM Instance WHERE SharesOf = 2";
-    site.wait_until(both, "2", Duration::from_secs(30)).await;
+    site.wait_until(both, "2", Duration::from_secs(60)).await;
     let by_both = "SELECT count(DISTINCT InstanceId) FROM Attempt";
-    site.wait_until(by_both, "2", Duration::from_secs(30)).await;
+    site.wait_until(by_both, "2", Duration::from_secs(60)).await;
     first.kill();
     site.wait_until_all_final(Duration::from_secs(120)).await;
 
@@ -67,7 +67,7 @@ async fn limits_that_nobody_configured_are_learned() {
     let begun = Instant::now();
     let service = site.run();
     let slowed = "SELECT count(*) FROM RelayState WHERE Relay = 'main' AND SlowedBy LIKE '4__ 4.7.%' AND MessageRate LIKE '%/2s'";
-    site.wait_until(slowed, "1", Duration::from_secs(20)).await;
+    site.wait_until(slowed, "1", Duration::from_secs(60)).await;
     site.wait_until_all_final(Duration::from_secs(120)).await;
 
     let (seen, took) = (peer.seen(), begun.elapsed());
@@ -162,7 +162,7 @@ async fn two_instances_never_connect_more_often_than_is_configured() {
     insert_many(&site, 40);
     let instances = [site.run(), site.run()];
     let both = "SELECT count(*) FROM Instance WHERE SharesOf = 2";
-    site.wait_until(both, "2", Duration::from_secs(30)).await;
+    site.wait_until(both, "2", Duration::from_secs(60)).await;
     site.wait_until_all_final(Duration::from_secs(60)).await;
 
     let seen = peer.seen();

@@ -98,7 +98,7 @@ async fn as_the_send_port_says() {
     let service = site.run();
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
-    let messages = postfix.wait_for_messages(7, Duration::from_secs(30)).await;
+    let messages = postfix.wait_for_messages(7, Duration::from_secs(60)).await;
     assert_eq!(messages.len(), 7, "and nobody got more");
 
     assert!(received(&messages, "fail").is_empty());

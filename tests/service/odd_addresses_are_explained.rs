@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::site::Site;
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// A list, who gets a message, and a part of what the others are told.
 const LISTS: &[(&str, &[&str], &[&str])] = &[

@@ -6,7 +6,7 @@ use crate::site::{Site, text};
 use crate::{insert_many, send_port_over};
 
 const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_port_that_is_configured_has_to_be_free() {

@@ -49,7 +49,7 @@ async fn octet_by_octet_before_and_after() {
     assert_eq!(text(&html), "<p>Söhne &amp; &lt;Co&gt;</p>");
 
     let service = site.run();
-    site.wait_until_all_final(Duration::from_secs(30)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
     import(&site, &[("late.txt.j2", "something else")]);
     assert!(
@@ -118,7 +118,7 @@ async fn what_cannot_be_sent_says_why() {
         assert_eq!(output.status.code(), Some(code), "{said}");
     }
     let service = site.run();
-    site.wait_until_all_final(Duration::from_secs(30)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
     let said = text(&site.sendport(&["preview", "4"]));
     assert!(

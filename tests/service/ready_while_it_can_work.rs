@@ -144,7 +144,7 @@ async fn not_ready_while_the_database_is_locked() {
 
 /// Another process has no signal for it.
 async fn wait_for_log(site: &Site, words: &str) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut look = tokio::time::interval(Duration::from_millis(100));
     while !site.log().contains(words) {
         look.tick().await;
@@ -171,6 +171,6 @@ async fn not_ready_while_an_alert_hangs_beyond_a_lease() {
     let free = site.database().execute_batch("DROP TRIGGER Keep");
     free.expect("let go");
     wait_for(address, "/readyz", 200, "ready").await;
-    site.wait_until_all_final(Duration::from_secs(30)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
 }

@@ -8,7 +8,7 @@ use crate::health::{get, wait_for, wait_for_sample};
 use crate::site::{Site, text};
 use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 fn run_sql(site: &Site, sql: &str) {
     site.database().execute_batch(sql).expect(sql);

@@ -55,16 +55,17 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
         "SELECT count(*) FROM Relay WHERE Condition IN ('open', 'half_open')
          AND Reply LIKE '{code} %' AND RetryAt IS NOT NULL"
     );
-    site.wait_until(&shown, "1", Duration::from_secs(5)).await;
+    site.wait_until(&shown, "1", Duration::from_secs(60)).await;
     let waits = format!(
         "SELECT count(*) > 0 FROM Queue WHERE WaitingFor LIKE 'relay main unavailable since %{code} %'"
     );
-    site.wait_until(&waits, "1", Duration::from_secs(5)).await;
+    site.wait_until(&waits, "1", Duration::from_secs(60)).await;
     let reasons = format!(
         "SELECT count(*) >= 2 FROM AlertStatus WHERE Status = 'delayed'
          AND StatusReason LIKE 'waits for the limits of relay main: {code} %'"
     );
-    site.wait_until(&reasons, "1", Duration::from_secs(5)).await;
+    site.wait_until(&reasons, "1", Duration::from_secs(60))
+        .await;
     let told = format!(
         "SELECT count(*) >= 2 FROM Delivery WHERE ReplyCode = {code} AND Cause IS NOT NULL"
     );
@@ -80,7 +81,7 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
         "{refusal:?}: none twice"
     );
     let over = "SELECT count(*) FROM RelayThrottle";
-    site.wait_until(over, "0", Duration::from_secs(10)).await;
+    site.wait_until(over, "0", Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));
 }
 

@@ -7,7 +7,7 @@ use crate::health::{get, wait_for, wait_for_sample};
 use crate::site::{Site, text};
 use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// What a DBA's constraint may do to one alert.
 const REFUSE: &str = "CREATE TRIGGER Refuse BEFORE INSERT ON Attempt WHEN NEW.AlertId = 7

@@ -24,7 +24,7 @@ async fn alerts_wait_unspent_and_go_out_when_the_relay_is_back() {
     insert_many(&site, 20);
     let service = site.run();
     let waiting = "SELECT count(*) FROM Queue WHERE Status = 'queued' AND Depth = 20 AND WaitingFor LIKE 'relay main unavailable since %refused%'";
-    site.wait_until(waiting, "1", Duration::from_secs(20)).await;
+    site.wait_until(waiting, "1", Duration::from_secs(60)).await;
     assert_eq!(site.value("SELECT sum(AttemptCount) FROM AlertState"), "0");
     assert_eq!(
         site.value("SELECT count(*) FROM EventLog WHERE EventType = 'relay-opened'"),
@@ -33,11 +33,11 @@ async fn alerts_wait_unspent_and_go_out_when_the_relay_is_back() {
     );
 
     let sink = Sink::start(options(address)).await.expect("start again");
-    site.wait_until_all_final(Duration::from_secs(30)).await;
+    site.wait_until_all_final(Duration::from_secs(60)).await;
     site.wait_until(
         "SELECT count(*) FROM EventLog WHERE EventType = 'relay-closed'",
         "1",
-        Duration::from_secs(10),
+        Duration::from_secs(60),
     )
     .await;
     assert_eq!(service.stop(), Some(0));

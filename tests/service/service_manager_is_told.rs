@@ -6,7 +6,7 @@ use crate::site::Site;
 use crate::{insert_many, plain_relay, send_port_over};
 
 const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// The end of the socket that systemd has.
 struct Listener {

@@ -76,7 +76,7 @@ async fn by_openssl_and_gpgsm_unless_an_octet_was_changed() {
     let protection = "SELECT group_concat(DISTINCT Protection || ' ' || Outcome) FROM Attempt";
     assert_eq!(site.value(protection), "sign relayed");
 
-    let messages = postfix.wait_for_messages(8, Duration::from_secs(30)).await;
+    let messages = postfix.wait_for_messages(8, Duration::from_secs(60)).await;
     let gpgsm = people.gpgsm(&[]);
     for name in names {
         let subject = format!("Subject: by {name}\r\n");

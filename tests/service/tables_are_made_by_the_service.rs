@@ -7,7 +7,7 @@ use crate::send_port_over;
 use crate::site::Site;
 
 const DISCARD: &str = "[relay.main]\nkind = \"discard\"\n";
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// `run --migrate` waits for a database that is away, as `run` does, and makes the tables then.
 #[tokio::test(flavor = "multi_thread")]

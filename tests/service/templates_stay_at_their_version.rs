@@ -8,7 +8,7 @@ use crate::site::Site;
 use crate::support::received::received;
 use crate::{any_port, import, plain_relay, send_port_over, sink_at};
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 
 const FIRST: &[(&str, &str)] = &[
     ("_sign.txt.j2", "-- first signature"),

@@ -61,7 +61,7 @@ async fn ten_thousand_alerts_in_a_sql_server_are_relayed_once_by_two_instances()
     postfix
         .wait_for_messages(ALERTS as usize, Duration::from_secs(120))
         .await;
-    postfix.wait_until_idle(Duration::from_secs(30)).await;
+    postfix.wait_until_idle(Duration::from_secs(60)).await;
     let arrived = postfix.count_by_message_id_and_recipient();
     assert_eq!(arrived.len(), ALERTS as usize);
     assert!(arrived.values().all(|count| *count == 1), "none twice");

@@ -32,7 +32,7 @@ async fn sixty_three_are_relayed_and_thirty_seven_explained_at_default_limits() 
 
     let others =
         "SELECT count(*) FROM AlertStatus WHERE Reference LIKE 'order-%' AND Status = 'relayed'";
-    site.wait_until(others, "200", Duration::from_secs(20))
+    site.wait_until(others, "200", Duration::from_secs(60))
         .await;
     let list_status = "SELECT Status FROM AlertStatus WHERE Reference = 'list'";
     assert_ne!(
@@ -56,9 +56,9 @@ async fn sixty_three_are_relayed_and_thirty_seven_explained_at_default_limits() 
     let explained = "SELECT count(*) FROM FailedDelivery WHERE Reference = 'list' AND ReplyCode = 550 AND Cause = 'There is no such mailbox.'";
     assert_eq!(site.value(explained), "37");
     postfix
-        .wait_for_messages(263, Duration::from_secs(30))
+        .wait_for_messages(263, Duration::from_secs(60))
         .await;
-    postfix.wait_until_idle(Duration::from_secs(30)).await;
+    postfix.wait_until_idle(Duration::from_secs(60)).await;
     let arrived = postfix.count_by_message_id_and_recipient();
     assert_eq!(arrived.len(), 263);
     assert!(arrived.values().all(|count| *count == 1), "none twice");

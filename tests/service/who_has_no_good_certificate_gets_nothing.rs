@@ -206,14 +206,14 @@ async fn and_is_told_why() {
         begun.elapsed() < Duration::from_secs(20),
         "a silent server holds up nobody"
     );
-    waits_unspent(&site, "default silent", "list.crl");
-    waits_unspent(&site, "default late", "/late.crl: the server answered 404");
+    waits_unspent(&site, "default silent", "list.crl").await;
+    waits_unspent(&site, "default late", "/late.crl: the server answered 404").await;
 
     world
         .lists
         .publish("/late.crl", world.late.list_of_revoked());
     becomes(&site, "default late", "relayed").await;
-    waits_unspent(&site, "default silent", "list.crl");
+    waits_unspent(&site, "default silent", "list.crl").await;
     assert_eq!(service.stop(), Some(0));
     only_the_good_got_something(&peer);
     let noted = "a certificate is used that may have been revoked";
@@ -238,16 +238,13 @@ fn is_explained(site: &Site, reference: &str, key: &str, said: &str) {
     assert!(advice.len() > 80, "{reference}: {advice}");
 }
 
-fn waits_unspent(site: &Site, reference: &str, why: &str) {
-    let row = site.value(&format!(
-        "SELECT Status || ' ' || AttemptCount || ' ' || coalesce(StatusReason, '') FROM AlertStatus \
-         WHERE Reference = '{reference}'"
-    ));
-    assert!(
-        row.starts_with("queued 0 waits for its protection: "),
-        "{row}"
+/// Waits for that reason: at first the list may still be on its way.
+async fn waits_unspent(site: &Site, reference: &str, why: &str) {
+    let sql = format!(
+        "SELECT StatusReason LIKE 'waits for its protection: %{why}%' AND Status = 'queued' AND AttemptCount = 0 \
+         FROM AlertStatus WHERE Reference = '{reference}'"
     );
-    assert!(row.contains(why), "{row}");
+    site.wait_until(&sql, "1", WITHIN).await;
 }
 
 fn only_the_good_got_something(peer: &RecordingPeer) {

@@ -11,7 +11,7 @@ use crate::support::client::{Open, envelope, relay, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};
 
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 const ENVELOPE_ID: &str = "01234567-89ab-4def-8123-456789abcdef";
 
 fn asking(recipients: &[&str], notify: Notify) -> Envelope {

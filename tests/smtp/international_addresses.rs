@@ -13,7 +13,7 @@ use crate::support::client::{Open, envelope, last_reply, relay, said_to, small_m
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::scripted_peer::{Content, Expect, Peer, Something, hello, send, then};
 
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// The command MAIL as the server hears it.
 async fn mail(offered: &[&str], envelope: &Envelope, message: &SecuredMessage) -> String {

@@ -10,7 +10,7 @@ use crate::support::client::{Open, envelope, message, not_begun, relay_with_pass
 use crate::support::postfix::{HOST_NAME, PASSWORD, Postfix, PostfixOptions, USER};
 
 const BODY: &str = "Order 4711\r\n..\r\n.dot\r\n";
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 
 async fn start() -> Postfix {
     let at_once = ("smtpd_error_sleep_time".to_owned(), "0".to_owned());

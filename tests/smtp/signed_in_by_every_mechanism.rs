@@ -8,7 +8,7 @@ use sendport::relay::Relay;
 use crate::support::client::{Open, envelope, message, not_begun, relay_with_password};
 use crate::support::postfix::{PASSWORD, Postfix, PostfixOptions, USER};
 
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// Configured, and by its registered name.
 const MECHANISMS: [(&str, &str); 6] = [

@@ -22,7 +22,8 @@ fn until_the_dot() -> Vec<Step> {
 #[tokio::test]
 async fn after_the_dot_it_is_in_doubt() {
     let peer = Peer::start(vec![until_the_dot()]).await;
-    let report = submit(&relay(peer.address, "tls = \"none\""), &["a@example.test"]).await;
+    let settings = "tls = \"none\"\n[timeout]\nend_of_data = \"300ms\"";
+    let report = submit(&relay(peer.address, settings), &["a@example.test"]).await;
     assert_eq!(report.end, SubmissionEnd::InDoubt);
     let (last, _) = last_reply(&report);
     assert_eq!((last.command, last.code), (Command::EndOfData, 0));

@@ -9,7 +9,7 @@ use sendport::relay::Relay;
 use crate::support::client::{Open, envelope, last_reply, relay, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};
 
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn the_replies_stand_and_the_rest_is_sent() {

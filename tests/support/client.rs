@@ -1,4 +1,4 @@
-//! The real relay with small time-outs, and messages to submit.
+//! The real relay, and messages to submit.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use sendport::relay::sign_in::Unshared;
 use sendport::relay::{FinalDotGate, Relay};
 use sendport::smtp::{SmtpRelay, Surroundings};
 
-/// Short enough that a test of a time-out is quick.
-const QUICK: &str = r#"
+/// Long enough for a slow machine; a test of a time-out says how short it is.
+const PATIENT: &str = r#"
     [timeout]
-    connect = "5s"
-    greeting = "5s"
-    tls_handshake = "5s"
-    command = "5s"
-    mail = "5s"
-    rcpt = "5s"
-    data = "5s"
-    data_block = "5s"
-    end_of_data = "300ms"
+    connect = "60s"
+    greeting = "60s"
+    tls_handshake = "60s"
+    command = "60s"
+    mail = "60s"
+    rcpt = "60s"
+    data = "60s"
+    data_block = "60s"
+    end_of_data = "60s"
     quit = "300ms"
 "#;
 
@@ -57,7 +57,7 @@ pub(crate) fn config(at: SocketAddr, settings: &str) -> Config {
     let text = if settings.contains("[timeout]") {
         text
     } else {
-        text + QUICK
+        text + PATIENT
     };
     toml::from_str(&text).expect("settings of a relay")
 }

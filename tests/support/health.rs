@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Status code and body of a page.
 pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
@@ -30,7 +30,7 @@ pub(crate) fn ask(address: SocketAddr, request: &str) -> String {
 
 /// Waits until a page answers so and says this.
 pub(crate) async fn wait_for(address: SocketAddr, path: &str, status: u16, word: &str) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut look = tokio::time::interval(Duration::from_millis(100));
     loop {
         look.tick().await;
@@ -85,7 +85,7 @@ impl Samples {
 
 /// Waits until the figures show this.
 pub(crate) async fn wait_for_sample(address: SocketAddr, name: &str, wanted: f64) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut look = tokio::time::interval(Duration::from_millis(100));
     loop {
         look.tick().await;

@@ -20,8 +20,8 @@ use crate::not_run::not_run;
 /// Says where the unpacked packages are, or `none`.
 pub(crate) const PEERS_VARIABLE: &str = "SENDPORT_TEST_PEERS";
 
-const START_WITHIN: Duration = Duration::from_secs(30);
-const GREETING_WITHIN: Duration = Duration::from_secs(5);
+const START_WITHIN: Duration = Duration::from_secs(60);
+const GREETING_WITHIN: Duration = Duration::from_secs(20);
 const POLL_EVERY: Duration = Duration::from_millis(25);
 
 /// False, and says so on one line, where `SENDPORT_TEST_PEERS=none` says to do without.

@@ -32,8 +32,8 @@ pub(crate) const PASSWORD: &str = "Secret-1";
 /// What Postfix calls itself, and one of the names in its certificate.
 pub(crate) const HOST_NAME: &str = "postfix.test";
 
-const GREETING_WITHIN: Duration = Duration::from_secs(5);
-const START_WITHIN: Duration = Duration::from_secs(30);
+const GREETING_WITHIN: Duration = Duration::from_secs(20);
+const START_WITHIN: Duration = Duration::from_secs(60);
 const POLL_EVERY: Duration = Duration::from_millis(25);
 
 /// How one instance differs from `tests/support/postfix/main.cf`.

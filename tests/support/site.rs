@@ -59,7 +59,7 @@ impl Site {
 
     /// Where the service that was started last shows them.
     pub(crate) async fn health_address(&self) -> SocketAddr {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         let mut look = tokio::time::interval(Duration::from_millis(20));
         loop {
             look.tick().await;
@@ -97,7 +97,7 @@ impl Site {
     pub(crate) fn database(&self) -> Connection {
         let connection = Connection::open(self.path("sendport.db")).expect("open the database");
         connection
-            .busy_timeout(Duration::from_secs(30))
+            .busy_timeout(Duration::from_secs(60))
             .expect("set the time-out");
         connection
     }
