@@ -4,8 +4,9 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
+    . deploy/profile.sh && \
     cargo build --release --locked && \
-    install -D -m 755 -s target/release/sendport /out/sendport
+    install -D -m 755 target/release/sendport /out/sendport
 
 FROM debian:bookworm-slim
 RUN apt-get update && \

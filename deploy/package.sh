@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/prepare.sh
 . scripts/prepare.sh
+# shellcheck source=deploy/profile.sh
+. deploy/profile.sh
 
 # dpkg-shlibdeps, of dpkg-dev, finds the packages of the libraries: without it the package would depend on none.
 install_missing "${BUILD_PACKAGES[@]}" dpkg-dev

@@ -1,4 +1,4 @@
-# Sourced by demo.sh, test.sh and .ci/run.
+# Sourced by install.sh, demo.sh, test.sh and .ci/run.
 # shellcheck shell=bash disable=SC2034
 
 # What the build needs: a C compiler for SQLite, which is compiled in, and OpenSSL.
@@ -16,7 +16,9 @@ if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
     . "$HOME/.cargo/env"
 fi
 if ! command -v cargo >/dev/null; then
-    echo "Rust is missing; install it from https://rustup.rs and run this again." >&2
+    echo "Rust is missing. Install it from https://rustup.rs and run this again. In short, on Debian:
+  apt-get install --no-install-recommends ca-certificates curl     (as root)
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal" >&2
     exit 1
 fi
 

@@ -307,6 +307,29 @@ fn placeholders() -> Vec<(String, String)> {
     found
 }
 
+/// Who installs it waits for minutes; what is packaged is worth a longer build, and both carry no
+/// symbols.
+#[test]
+fn what_is_installed_builds_quickly_and_what_is_packaged_is_optimised_as_a_whole() {
+    let cargo: toml::Table = include_str!("../Cargo.toml").parse().expect("TOML");
+    let release = cargo["profile"]["release"].as_table().expect("a profile");
+    assert_eq!(release["strip"].as_str(), Some("symbols"));
+    for slow in ["lto", "codegen-units", "debug"] {
+        assert!(!release.contains_key(slow), "{slow} is for packages alone");
+    }
+    let install = include_str!("../install.sh");
+    assert!(install.contains("\"${BUILD_PACKAGES[@]}\" sqlite3"));
+    assert!(include_str!("../README.md").contains("./install.sh"));
+    let optimised = "CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1";
+    assert!(include_str!("../deploy/profile.sh").contains(optimised));
+    for packaged in [
+        include_str!("../deploy/package.sh"),
+        include_str!("../Dockerfile"),
+    ] {
+        assert!(packaged.contains(". deploy/profile.sh"), "{packaged}");
+    }
+}
+
 /// Else Microsoft's parser would read something that the program never sends.
 #[test]
 fn every_placeholder_of_a_statement_has_its_values_written_down() {
