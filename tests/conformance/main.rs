@@ -149,6 +149,7 @@ macro_rules! scenarios {
                 past_the_max_age_of_its_send_port_is_expired;
                 without_a_published_send_port_two_days_are_the_limit;
                 held_and_delayed_alerts_expire_too;
+                who_expires_unsent_keeps_what_was_waited_for;
                 an_alert_that_is_being_sent_does_not_expire;
                 a_relayed_recipient_makes_an_expired_alert_partial;
                 malformed_addresses_fail_where_others_expire;

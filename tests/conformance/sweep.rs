@@ -1,6 +1,6 @@
 //! Alerts that end without being sent.
 
-use sendport::domain::{AlertId, AlertStatus, RecipientStatus};
+use sendport::domain::{AlertId, AlertStatus, OutcomeKind, RecipientStatus};
 use sendport::store::{NewAlert, Renewal};
 
 use crate::fixture::*;
@@ -114,6 +114,29 @@ pub(crate) async fn held_and_delayed_alerts_expire_too(f: &dyn Fixture) {
         text.starts_with("expired: ") && text.contains("greylisted"),
         "{text}"
     );
+}
+
+/// No transaction came about: why, is all that there is to say.
+pub(crate) async fn who_expires_unsent_keeps_what_was_waited_for(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let instance = instance(&store, "a").await;
+    let id = expiring(&store, "ops0@contoso.com; ops1@contoso.com").await;
+    let (token, _) = claim_one(&store, instance).await;
+    let mut outcome = released(id, token, minutes(1));
+    if let OutcomeKind::Released { reason, .. } = &mut outcome.kind {
+        *reason = Some("waits for relay main: 454 4.7.0 no TLS now".to_owned());
+    }
+    record(&store, instance, &outcome).await;
+    f.advance(minutes(11)).await;
+    assert_eq!(expire(&store, 10).await, 1);
+    for delivery in store.deliveries(Some(id), 2).await.expect("deliveries") {
+        let text = delivery.reply_text.expect("a text");
+        let why = "; it waits for relay main: 454 4.7.0 no TLS now";
+        assert!(
+            text.starts_with("expired: ") && text.ends_with(why),
+            "{text}"
+        );
+    }
 }
 
 pub(crate) async fn an_alert_that_is_being_sent_does_not_expire(f: &dyn Fixture) {

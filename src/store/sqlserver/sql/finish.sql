@@ -50,13 +50,16 @@ BEGIN
                JOIN @held h ON h.AlertId = r.AlertId);
     WHILE @from <= @to
     BEGIN
-        -- What the relay last said stays readable.
+        -- What the relay last said, or what was waited for, stays readable.
         UPDATE r
         SET Status = @status, StatusAt = @now, ExplanationKey = @explanation,
-            ReplyText = CASE WHEN r.ReplyText IS NULL THEN REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
-                             ELSE REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''') + N'; the last reply was: ' + r.ReplyText END
+            ReplyText = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
+                + CASE WHEN r.ReplyText IS NOT NULL THEN N'; the last reply was: ' + r.ReplyText
+                       WHEN a.StatusReason LIKE N'waits for %' THEN N'; it ' + a.StatusReason
+                       ELSE N'' END
         FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
         JOIN @held h ON h.AlertId = r.AlertId
+        JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = h.AlertId
         JOIN @outcomes o ON o.AlertId = h.AlertId
         WHERE r.Ordinal >= @from AND r.Ordinal < @from + 1000 AND r.Status IN (N'queued', N'delayed');
         SET @from = @from + 1000;
