@@ -37,7 +37,7 @@ async fn every_reply_keeps_its_code_and_text() {
     .await;
     assert_eq!(report.end, SubmissionEnd::Answered);
     assert_eq!(said_to(&report, 0), "571 5.7.1 no");
-    assert_eq!(said_to(&report, 1), "550 5.7.606 kein Empf\u{fffd}nger");
+    assert_eq!(said_to(&report, 1), "550 5.7.606 kein Empf\u{e4}nger");
     assert_eq!(said_to(&report, 2), "251 forwarded");
     let last = report.replies.last().expect("the dot's");
     assert_eq!(last.reply.to_string(), "250 2.6.0 queued as 7");
