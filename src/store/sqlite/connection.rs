@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -20,6 +20,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a job is tried again after that, and the first pause between.
 const BUSY_RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause of the writer behind a transaction.
+const LONGEST_REST: Duration = Duration::from_millis(25);
 /// All statements of the store fit, so each is compiled once.
 const STATEMENT_CACHE: usize = 120;
 /// Pages of write-ahead log between checkpoints: fewer, larger ones cost less than many small.
@@ -249,8 +251,12 @@ impl Worker {
             .name(format!("sqlite-{role:?}").to_lowercase())
             .spawn(move || {
                 while let Ok(job) = inbox.recv() {
+                    let begun = Instant::now();
                     // A panic costs its job and its connection, not the store.
                     let _ = catch_unwind(AssertUnwindSafe(|| job(&mut slot)));
+                    if role == Role::Writer {
+                        leave_the_lock_to_others(begun.elapsed());
+                    }
                 }
             })?;
         Ok(Self {
@@ -301,6 +307,17 @@ impl Worker {
         jobs.send(job).map_err(|_| gone())?;
         result.await.map_err(|_| gone())
     }
+}
+
+/// SQLite keeps no line of those who wait for its lock: they look now and then, and whoever takes it
+/// again at once would keep them out. So half of the time belongs to others, applications that
+/// insert above all.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, and SQLite signals nothing to other processes"
+)]
+fn leave_the_lock_to_others(held: Duration) {
+    std::thread::sleep(held.min(LONGEST_REST));
 }
 
 /// Where a worker keeps its connection.
@@ -417,6 +434,10 @@ pub(super) fn write<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
     use super::*;
 
     #[test]
@@ -430,6 +451,53 @@ mod tests {
         let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
         assert_eq!(pragma("synchronous"), Ok(2), "FULL");
         assert_eq!(pragma("foreign_keys"), Ok(1));
+    }
+
+    /// Who waits for the lock looks now and then: between two transactions there is time for it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_waits_for_the_lock_gets_it_before_the_writer_has_done_everything() {
+        const JOBS: usize = 100;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sendport.db");
+        create_file(&path).unwrap();
+        let worker = Arc::new(Worker::start(&path, Role::Writer).unwrap());
+        let make =
+            |connection: &mut Connection| Ok(connection.execute_batch("CREATE TABLE T (A)")?);
+        worker.call("make a table", make).await.unwrap();
+        let (ended, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let jobs: Vec<_> = std::iter::repeat_with(|| {
+            let (worker, ended) = (Arc::clone(&worker), Arc::clone(&ended));
+            let begun = Arc::clone(&begun);
+            tokio::spawn(async move {
+                let hold = move |connection: &mut Connection| {
+                    write(connection, |tx| {
+                        begun.notify_one();
+                        tx.execute("INSERT INTO T VALUES (1)", [])?;
+                        let since = Instant::now();
+                        while since.elapsed() < Duration::from_millis(5) {
+                            std::hint::spin_loop();
+                        }
+                        Ok(())
+                    })
+                };
+                worker.call("hold the lock", hold).await.unwrap();
+                ended.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .take(JOBS)
+        .collect();
+        begun.notified().await;
+        let insert = move || {
+            let other = Connection::open(path).unwrap();
+            other.busy_timeout(Duration::from_secs(60)).unwrap();
+            other.execute("INSERT INTO T VALUES (2)", []).unwrap();
+        };
+        tokio::task::spawn_blocking(insert).await.unwrap();
+        let before = ended.load(Ordering::SeqCst);
+        assert!(before < JOBS / 2, "{before} transactions went first");
+        for job in jobs {
+            job.await.unwrap();
+        }
     }
 
     #[test]
