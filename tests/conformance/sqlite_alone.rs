@@ -221,11 +221,7 @@ async fn an_insert_by_somebody_else_wakes_at_once() {
     let start = Instant::now();
     (&f as &dyn Fixture).alert_to("ops@contoso.com").await;
     waiting.await.expect("wait");
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < FOREVER / 2, "{:?}", start.elapsed());
 }
 
 async fn an_insert_between_two_waits_is_not_slept_over() {

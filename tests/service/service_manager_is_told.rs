@@ -60,7 +60,7 @@ fn started_alive_and_stopping() {
     let mut manager = Listener::at(&site);
     let watchdog = [
         ("NOTIFY_SOCKET", manager.address.as_str()),
-        ("WATCHDOG_USEC", "1000000"),
+        ("WATCHDOG_USEC", "4000000"),
     ];
     let service = site.run_under(&watchdog, &[]);
     assert_eq!(manager.wait_for("READY"), "1");
@@ -68,10 +68,10 @@ fn started_alive_and_stopping() {
     assert_eq!(site.value(registered), "1", "ready once it has registered");
     assert!(manager.was_told("STATUS=ready"), "{:?}", manager.told);
     let mut since = Instant::now();
-    for _ in 0..5 {
+    for _ in 0..3 {
         assert_eq!(manager.wait_for("WATCHDOG"), "1");
         assert!(
-            since.elapsed() < Duration::from_secs(1),
+            since.elapsed() < Duration::from_secs(4),
             "systemd would kill it"
         );
         since = Instant::now();
