@@ -23,7 +23,7 @@ use super::set::as_it_is;
 use super::{RenderError, RenderedAlert, TemplateSource, template_name};
 use crate::domain::Alert;
 use limits::SLOW;
-use process::{Death, Worker};
+use process::{Death, Meter, Worker};
 use suspects::TemplateKey;
 use turns::{Busy, Turn, Turns};
 use wire::{Answer, Data, Parts, Reply};
@@ -88,7 +88,10 @@ impl Renderer {
     ) -> Result<Result<(), String>, NotRendered> {
         let turn = self.turns.take("", None).await;
         let turn = turn.map_err(|busy| NotRendered::NotNow(busy.what))?;
-        match self.ask(turn.is_slow(), source, None).await {
+        match self
+            .ask(turn.is_slow(), source, None, &Meter::default())
+            .await
+        {
             Ok(Answer { reply, .. }) => match reply {
                 Reply::Compiled(result) => Ok(result),
                 Reply::Rendered(_) => Err(wrong_answer()),
@@ -104,7 +107,7 @@ impl Renderer {
     /// The first file that alone takes more than compiling may, and what it takes.
     async fn file_at_fault(&self, source: &TemplateSource) -> Result<Option<String>, NotRendered> {
         for (file, alone) in source.files() {
-            match self.ask(false, &alone, None).await {
+            match self.ask(false, &alone, None, &Meter::default()).await {
                 Err(NotRendered::Never(error)) => {
                     return Ok(Some(format!("template file '{file}': {error}")));
                 }
@@ -164,13 +167,18 @@ impl Renderer {
             return Ok(as_it_is(alert)?);
         };
         let data = Some((alert, offset.local_minus_utc()));
-        let mut asked = pin!(self.ask(turn.is_slow(), source, data));
-        let answer = match tokio::time::timeout(SLOW, asked.as_mut()).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let slower = self.turns.slow_down(&mut turn, (&key, alert.id));
-                slower.map_err(|busy| in_turn(&key, busy))?;
-                asked.await
+        let meter = Meter::default();
+        let mut asked = pin!(self.ask(turn.is_slow(), source, data, &meter));
+        let answer = loop {
+            match tokio::time::timeout(SLOW, asked.as_mut()).await {
+                Ok(answer) => break answer,
+                // The machine has no processor for it: that is not the template's doing.
+                Err(_) if meter.spent().is_some_and(|spent| spent < SLOW) => {}
+                Err(_) => {
+                    let slower = self.turns.slow_down(&mut turn, (&key, alert.id));
+                    slower.map_err(|busy| in_turn(&key, busy))?;
+                    break asked.await;
+                }
             }
         };
         self.look(&key, &answer);
@@ -198,11 +206,12 @@ impl Renderer {
         is_slow: bool,
         source: &TemplateSource,
         alert: Option<(&Alert, i32)>,
+        meter: &Meter,
     ) -> Result<Answer, NotRendered> {
         let name = alert.and_then(|(alert, _)| template_name(alert));
         let data = || alert.map(|(alert, offset)| Data::of(alert, offset));
         if let Some(mut worker) = self.used(is_slow) {
-            match worker.ask(source, data()).await {
+            match worker.ask(source, data(), meter).await {
                 Ok(answer) => return Ok(self.keep(worker, answer)),
                 Err(Death::Exceeded { what, certain }) if certain => {
                     return Err(exceeded(name, what).into());
@@ -212,7 +221,7 @@ impl Renderer {
         }
         let worker = Worker::start(is_slow);
         let mut worker = worker.map_err(|error| NotRendered::NotNow(error.to_string()))?;
-        match worker.ask(source, data()).await {
+        match worker.ask(source, data(), meter).await {
             Ok(answer) => Ok(self.keep(worker, answer)),
             Err(Death::Exceeded { what, .. }) => Err(exceeded(name, what).into()),
             Err(Death::Other(what)) => Err(NotRendered::NotNow(what)),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -28,6 +29,33 @@ pub(super) enum Death {
     Exceeded { what: String, certain: bool },
     /// The machine or a person ended it.
     Other(String),
+}
+
+/// The processor time of a render that is under way.
+#[derive(Debug, Default)]
+pub(super) struct Meter(Mutex<Option<(u32, Duration)>>);
+
+impl Meter {
+    fn begin(&self, process: Option<u32>) {
+        let begun = process.and_then(|id| Some((id, processor_time_of(id)?)));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+    }
+
+    /// What it took until now; `None` where nobody can say.
+    pub(super) fn spent(&self) -> Option<Duration> {
+        let (id, begun) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(processor_time_of(id)?.saturating_sub(begun))
+    }
+}
+
+/// Of a process, by Linux' `/proc`, whose ticks are hundredths of a second.
+fn processor_time_of(process: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, which may hold blanks, ends with the last parenthesis.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();
+    Some(Duration::from_millis(ticks * 10))
 }
 
 pub(super) struct Worker {
@@ -96,11 +124,12 @@ impl Worker {
     }
 
     /// Has `alert` rendered, or the templates compiled where there is none. The worker is not to
-    /// be used any more after a [`Death`].
+    /// be used any more after a [`Death`]. `meter` tells meanwhile what it takes.
     pub(super) async fn ask(
         &mut self,
         source: &TemplateSource,
         alert: Option<Data<'_>>,
+        meter: &Meter,
     ) -> Result<Answer, Death> {
         let request = Request {
             source: source.id,
@@ -108,6 +137,7 @@ impl Worker {
             forget: self.used(source.id),
             alert,
         };
+        meter.begin(self.child.as_ref().and_then(Child::id));
         let answered = match serde_json::to_vec(&request) {
             Ok(request) => tokio::time::timeout(PATIENCE, self.exchange(&request)).await,
             Err(error) => return Err(Death::Other(error.to_string())),
@@ -202,5 +232,50 @@ fn death_by(status: ExitStatus) -> Death {
             certain: false,
         },
         _ => Death::Other(status.to_string()),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// What a shell that runs `script` took when `enough` of it was seen, or after so many looks.
+    fn taken_by(script: &str, enough: Duration) -> Duration {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).stdin(Stdio::piped());
+        let mut shell = shell.spawn().expect("sh");
+        let meter = Meter::default();
+        meter.begin(Some(shell.id()));
+        let mut spent = Duration::ZERO;
+        for _ in 0..1_000_000 {
+            spent = meter.spent().expect("a process that is there");
+            if spent >= enough {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        shell.kill().expect("kill");
+        shell.wait().expect("ends");
+        spent
+    }
+
+    #[test]
+    fn who_waits_takes_no_processor() {
+        let busy = taken_by("while :; do :; done", Duration::from_millis(100));
+        assert!(busy >= Duration::from_millis(100), "{busy:?}");
+        let mut waits = Command::new("sh");
+        waits.args(["-c", "read line"]).stdin(Stdio::piped());
+        let mut waits = waits.spawn().expect("sh");
+        let meter = Meter::default();
+        meter.begin(Some(waits.id()));
+        // As long as another one needs for so much.
+        taken_by("while :; do :; done", Duration::from_millis(100));
+        let spent = meter.spent().expect("is there");
+        assert!(spent < Duration::from_millis(100), "{spent:?}");
+        waits.kill().expect("kill");
+        waits.wait().expect("ends");
+        assert_eq!(Meter::default().spent(), None);
     }
 }

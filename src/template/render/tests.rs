@@ -2,7 +2,7 @@
 
 use chrono::FixedOffset;
 
-use super::process::MOST;
+use super::process::{MOST, Meter};
 use super::*;
 use crate::domain::{TemplateRow, TemplateText, Timestamp};
 use crate::fixture;
@@ -103,7 +103,9 @@ async fn a_worker_has_text_sent_once_and_forgets_what_was_not_used_for_longest()
         .collect();
     let alert = alert();
     for at in [0, 1].into_iter().chain(0..=MOST).chain([0, 1, MOST]) {
-        let reply = worker.ask(&sources[at], Some(Data::of(&alert, 0))).await;
+        let reply = worker
+            .ask(&sources[at], Some(Data::of(&alert, 0)), &Meter::default())
+            .await;
         let Ok(Answer {
             reply: Reply::Rendered(Ok(parts)),
             ..
