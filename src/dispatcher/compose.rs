@@ -195,13 +195,16 @@ impl Dispatcher {
     /// An alert with the texts that were left out, and the place for its message.
     pub(super) async fn whole(
         &self,
-        alert: &Alert,
+        lease: &Lease<Alert>,
         octets: u64,
     ) -> Result<(Place, Alert), NotComposed> {
+        let alert = &lease.value;
         // A text is there several times while a message is made of it.
         let place = self
             .room_for(octets.saturating_mul(3), &alert.send_port)
             .await?;
+        // They may be too long for this process already.
+        let _preparing = Preparing::begin(&*self.parts.journal, &self.turns, lease).await;
         match self.parts.contents.whole_alert(alert.id).await {
             Ok(Some(Loaded::Alert(alert) | Loaded::Large { alert, .. })) => Ok((place, *alert)),
             Ok(Some(Loaded::Unreadable { reason, .. })) => {

@@ -162,7 +162,7 @@ impl Dispatcher {
         expected: Expected,
     ) -> Outcome {
         let token = lease.token;
-        let kind = match self.whole(&lease.value, octets).await {
+        let kind = match self.whole(&lease, octets).await {
             Ok((place, value)) => {
                 let lease = Lease { token, value };
                 return self.dispatch_in(Some(place), lease, expected).await;

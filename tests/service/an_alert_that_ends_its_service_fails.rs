@@ -61,3 +61,30 @@ async fn an_alert_that_ends_its_service_fails() {
     let event = site.value(&event);
     assert!(event.contains("died 3 times"), "{event}");
 }
+
+/// A text for which this process has no memory ends it while the row is read.
+#[tokio::test]
+async fn so_does_one_that_cannot_even_be_read() {
+    let mails = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), mails.path(), &[]).await;
+    let port = send_port_over(&plain_relay(sink.local_addr()));
+    let site = Site::with_service("state_folder = \"state\"", &port);
+    site.database()
+        .execute_batch(
+            "INSERT INTO Alert (ToRecipients, Subject, Body, Reference)
+             VALUES ('user1@example.test', 's', replace(hex(zeroblob(200000000)), '0', 'x'), 'long')",
+        )
+        .expect("insert");
+    insert_many(&site, 20);
+    for _ in 0..3 {
+        assert_eq!(site.run_within(512 << 20).wait(), None, "a signal ends it");
+    }
+    let service = site.run_within(512 << 20);
+    site.wait_until_all_final(Duration::from_secs(60)).await;
+    assert_eq!(service.stop(), Some(0));
+    let good =
+        "SELECT count(*) FROM AlertStatus WHERE Reference LIKE 'order-%' AND Status = 'relayed'";
+    assert_eq!(site.value(good), "20");
+    let reason = site.value("SELECT Reason FROM FailedDelivery WHERE Reference = 'long'");
+    assert!(reason.contains("died 3 times"), "{reason}");
+}
