@@ -44,6 +44,13 @@ pub(super) const REFUSED_LOGINS: &[u32] = &[18452, 18456, 18470, 18486, 18487, 1
 /// A page cannot be read: that of a few rows, perhaps.
 pub(super) const DAMAGED_PAGE: &[u32] = &[823, 824, 829];
 
+/// Raised by `sql/migration_lock.sql`.
+const MIGRATING: u32 = 50_001;
+const MIGRATING_WORDS: &str = "another migration of sendport is running";
+
+/// What triggers and procedures raise by `THROW` and `RAISERROR`: the server itself has none of these.
+const RAISED_BY_THE_SITE: std::ops::Range<u32> = 50_000..100_000;
+
 macro_rules! known {
     ($($numbers:expr => $kind:ident, $remedy:ident, $meaning:expr, $advice:expr;)+) => {
         &[$(KnownErrors {
@@ -62,7 +69,7 @@ pub(super) const KNOWN: &[KnownErrors] = known! {
     [1222] => WAIT, None,
         "another transaction held a lock for longer than 15 seconds",
         "look for the transaction that holds it (sys.dm_tran_locks)";
-    [50001] => WAIT, Again,
+    [MIGRATING] => WAIT, Again,
         "another migration of sendport is running (on Babelfish: on any database of the server)",
         "where this lasts, look for a 'sendport migrate' that hangs";
     [1204, 701, 802, 8645, 8651, 8657, 17300, 17803] => WAIT, None,
@@ -179,11 +186,14 @@ const UNMAPPED_WORDS: &[UnmappedWords] = &[
 
 /// What follows from a server's error.
 pub(super) fn classify(number: u32, message: &str) -> (StoreErrorKind, Remedy) {
-    let unknown = (StoreErrorKind::Unknown, Remedy::None);
-    match number {
-        UNMAPPED => unmapped(message).map_or(unknown, |(_, kind, remedy, _)| (*kind, *remedy)),
-        _ => known(number).map_or(unknown, |known| (known.kind, known.remedy)),
-    }
+    let found = match number {
+        UNMAPPED => unmapped(message).map(|(_, kind, remedy, _)| (*kind, *remedy)),
+        _ => known(number, message).map(|known| (known.kind, known.remedy)),
+    };
+    found.unwrap_or(match RAISED_BY_THE_SITE.contains(&number) {
+        true => (DATA, Remedy::None),
+        false => (StoreErrorKind::Unknown, Remedy::None),
+    })
 }
 
 /// What it means and what to do, where the server's own words say too little.
@@ -194,15 +204,18 @@ pub(super) fn advice(number: u32, message: &str) -> String {
                 .map_or("", |(.., advice)| advice)
                 .to_owned();
         }
-        _ => known(number).filter(|known| known.kind != DATA),
+        _ => known(number, message).filter(|known| known.kind != DATA),
     };
     let words = known.map(|known| [known.meaning, known.advice]);
     let words = words.into_iter().flatten().filter(|text| !text.is_empty());
     words.collect::<Vec<_>>().join(": ")
 }
 
-fn known(number: u32) -> Option<&'static KnownErrors> {
-    KNOWN.iter().find(|known| known.numbers.contains(&number))
+/// A site may raise our own number as well: the words tell.
+fn known(number: u32, message: &str) -> Option<&'static KnownErrors> {
+    let is_meant = number != MIGRATING || message.contains(MIGRATING_WORDS);
+    let has = |known: &&KnownErrors| known.numbers.contains(&number);
+    KNOWN.iter().find(has).filter(|_| is_meant)
 }
 
 type UnmappedWords = (
@@ -238,7 +251,6 @@ mod tests {
     #[test]
     fn what_is_not_known_is_neither_data_nor_fatal() {
         for (number, message) in [
-            (50_000, "a trigger of a DBA"),
             (8180, "Statement(s) could not be prepared."),
             (102, "Incorrect syntax near 'x'."),
             (UNMAPPED, "invalid memory alloc request size 1073741824"),
@@ -253,10 +265,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_trigger_raises_is_about_the_rows() {
+        assert_eq!(classify(50_000, "not on Sundays").0, DATA);
+        assert_eq!(classify(51_000, "not on Sundays").0, DATA);
+    }
+
+    #[test]
     fn another_migration_is_waited_for() {
         let thrown = include_str!("sql/migration_lock.sql");
-        assert!(thrown.contains("THROW 50001,"), "{thrown}");
-        assert_eq!(classify(50_001, ""), (WAIT, Remedy::Again));
+        let thrown_so = format!("THROW {MIGRATING}, N'{MIGRATING_WORDS}");
+        assert!(thrown.contains(&thrown_so), "{thrown}");
+        assert_eq!(classify(MIGRATING, MIGRATING_WORDS), (WAIT, Remedy::Again));
+        assert_eq!(classify(MIGRATING, "not on Sundays").0, DATA);
     }
 
     #[test]
