@@ -107,12 +107,16 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        q.NextDueAt,
        CASE
            WHEN q.Status = 'sending'
-               THEN (SELECT i.UnrecordedCount || ' outcomes not recorded by instance ' || i.Name || ' since ' ||
-                            i.UnrecordedSince || ': see EventLog'
+               THEN (SELECT CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                                 THEN 'leased to instance ' || i.Name || ', whose lease ended at ' || i.LeaseUntil ||
+                                      ': a running instance takes them over'
+                                 ELSE i.UnrecordedCount || ' outcomes not recorded by instance ' || i.Name ||
+                                      ' since ' || i.UnrecordedSince || ': see EventLog' END
                      FROM Instance i
-                     WHERE i.UnrecordedCount > 0 AND i.StoppedAt IS NULL
-                       AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-                     ORDER BY i.UnrecordedSince LIMIT 1)
+                     WHERE (i.UnrecordedCount > 0 OR i.StoppedAt IS NOT NULL
+                            OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+                       AND EXISTS (SELECT 1 FROM AlertState s WHERE s.LeaseOwner = i.InstanceId AND s.SendPort = q.SendPort)
+                     ORDER BY i.LeaseUntil LIMIT 1)
            WHEN q.Status = 'held' AND q.InDoubtCount = 0 THEN 'held by an operator until released'
            WHEN q.Status = 'held' AND q.InDoubtCount = q.Depth THEN 'held in doubt: see the view InDoubt'
            WHEN q.Status = 'held' THEN q.InDoubtCount || ' held in doubt: see the view InDoubt; ' ||

@@ -140,12 +140,19 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        q.NextDueAt,
        CASE
            WHEN q.Status = N'sending'
-               THEN (SELECT TOP (1) CONVERT(nvarchar(10), i.UnrecordedCount) + N' outcomes not recorded by instance ' +
-                            i.Name COLLATE Latin1_General_BIN2 + N' since ' +
-                            CONVERT(nvarchar(30), i.UnrecordedSince, 126) + N'Z: see EventLog'
+               THEN (SELECT TOP (1) CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= SYSUTCDATETIME()
+                                         THEN N'leased to instance ' + i.Name COLLATE Latin1_General_BIN2 +
+                                              N', whose lease ended at ' + CONVERT(nvarchar(30), i.LeaseUntil, 126) +
+                                              N'Z: a running instance takes them over'
+                                         ELSE CONVERT(nvarchar(10), i.UnrecordedCount) +
+                                              N' outcomes not recorded by instance ' + i.Name COLLATE Latin1_General_BIN2 +
+                                              N' since ' + CONVERT(nvarchar(30), i.UnrecordedSince, 126) +
+                                              N'Z: see EventLog' END
                      FROM sendport.Instance i WITH (READUNCOMMITTED)
-                     WHERE i.UnrecordedCount > 0 AND i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
-                     ORDER BY i.UnrecordedSince)
+                     WHERE (i.UnrecordedCount > 0 OR i.StoppedAt IS NOT NULL OR i.LeaseUntil <= SYSUTCDATETIME())
+                       AND EXISTS (SELECT 1 FROM sendport.AlertRow s WITH (READUNCOMMITTED)
+                                   WHERE s.LeaseOwner = i.InstanceId AND s.SendPort = q.SendPort)
+                     ORDER BY i.LeaseUntil)
            WHEN q.Status = N'held' AND q.InDoubtCount = 0 THEN N'held by an operator until released'
            WHEN q.Status = N'held' AND q.InDoubtCount = q.Depth THEN N'held in doubt: see the view InDoubt'
            WHEN q.Status = N'held'

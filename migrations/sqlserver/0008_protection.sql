@@ -270,6 +270,7 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnDelivery TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Queue TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionEnd TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipients TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelaySignIn TO sendport_writer;

@@ -188,6 +188,7 @@ macro_rules! scenarios {
                 nothing_to_wait_for_says_nothing;
                 instances_show_who_lives;
                 what_keeps_an_instance_from_sending_is_shown;
+                leases_of_a_dead_instance_are_shown;
                 what_an_instance_could_not_record_is_shown;
                 what_an_instance_could_not_claim_is_shown;
             }

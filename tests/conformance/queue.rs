@@ -322,6 +322,27 @@ pub(crate) async fn what_keeps_an_instance_from_sending_is_shown(f: &dyn Fixture
     assert_eq!(only_line(&store).await.waiting_for, None);
 }
 
+pub(crate) async fn leases_of_a_dead_instance_are_shown(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let dead = instance(&store, "dead").await;
+    claim_one(&store, dead).await;
+    f.advance(LEASE_AND_MORE).await;
+    // What another one could not record has nothing to do with it.
+    let one = instance(&store, "one").await;
+    let condition = InstanceCondition {
+        unrecorded: 2,
+        unrecorded_since: Some(now()),
+        ..InstanceCondition::default()
+    };
+    store.show_condition(one, &condition).await.expect("show");
+    let said = waiting_for(&store).await;
+    assert!(
+        said.starts_with("leased to instance dead, whose lease ended at 20"),
+        "{said}"
+    );
+}
+
 pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
