@@ -231,7 +231,7 @@ fn an_import_refuses_a_template_that_takes_too_much() {
 /// Of many files, the message names the one that takes too much to be compiled.
 #[test]
 fn a_file_that_takes_too_much_is_named() {
-    let port = send_port_over(&plain_relay(any_port()));
+    let port = send_port_over(&plain_relay(([127, 0, 0, 1], 2525).into()));
     let site = Site::new(&format!("[templates]\nfolder = \"templates\"\n{port}"));
     let signs = format!("{{{{ {}1 }}}}", "-".repeat(500_000));
     write_templates(&site, &[("good.txt.j2", "x"), ("signs.txt.j2", &signs)]);
