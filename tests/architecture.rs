@@ -40,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("service_manager", &["http"]),
     ("oauth2", &["clock", "config", "domain", "relay", "web"]),
-    ("smtp", &["clock", "config", "domain", "relay"]),
+    ("smtp", &["clock", "config", "domain", "relay", "replies"]),
     ("sink", &["domain", "relay", "smtp"]),
     ("store", &["clock", "domain"]),
     ("audit", &["domain", "store"]),

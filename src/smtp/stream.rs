@@ -220,7 +220,8 @@ impl Stream {
     }
 
     fn take_reply(&mut self) -> Result<Option<ServerReply>, NotAReply> {
-        let mut reply = self.parser.take()?;
+        let taken = self.parser.take();
+        let mut reply = taken.map_err(|what| self.without_secrets(what))?;
         if let Some(reply) = &mut reply {
             self.secrets.strike(reply);
             self.tell(|| Step::Heard(reply.clone()));
@@ -236,6 +237,13 @@ impl Stream {
     pub(super) fn into_wire(self) -> Wire {
         self.wire
     }
+    fn without_secrets(&self, mut what: NotAReply) -> NotAReply {
+        if let NotAReply::NotSmtp(start) = &mut what {
+            self.secrets.strike_start(start);
+        }
+        what
+    }
+
 
     /// The octets travel over TLS.
     pub(super) fn is_encrypted(&self) -> bool {
