@@ -148,7 +148,7 @@ fn is_mail(reply: &Reply) -> bool {
     reply.command == Command::Mail
 }
 
-/// How many recipients a transaction had when it had too many.
+/// How many recipients a transaction may have, where this one had too many.
 fn few_recipients(replies: &ReplyTable, report: &SubmissionReport) -> Option<u32> {
     let mut accepted = 0;
     for said in &report.replies {
@@ -157,8 +157,13 @@ fn few_recipients(replies: &ReplyTable, report: &SubmissionReport) -> Option<u32
         } else if said.ordinal.is_some() && said.reply.is_success() {
             accepted += 1;
         } else if is_refusal(&said.reply) && replies.limit(&said.reply) == Some(Limit::Recipients) {
+            // Refused with the content, so many are too many, and how many are not is unknown.
+            let most = match said.reply.command {
+                Command::Rcpt => accepted,
+                _ => accepted / 2,
+            };
             // Where not even one was taken, the number was not why.
-            return Some(accepted).filter(|accepted| *accepted > 0);
+            return Some(most).filter(|most| *most > 0);
         }
     }
     None
@@ -196,4 +201,54 @@ fn was_asked(report: &SubmissionReport) -> bool {
 fn goodbye(report: &SubmissionReport) -> Option<&Reply> {
     let last = report.replies.last().map(|last| &last.reply);
     last.filter(|reply| reply.code == 421)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CommandReply, SessionFacts, Timestamp};
+
+    /// What is learned where the last of `accepted` recipients, or the content, is refused so.
+    fn learned(accepted: u32, command: Command, code: u16, text: &str) -> Option<u32> {
+        let said = |ordinal, command, code, text: &str| CommandReply {
+            ordinal,
+            reply: Reply::new(command, code, None, text),
+        };
+        let mut replies = vec![said(None, Command::Mail, 250, "ok")];
+        replies.extend((0..accepted).map(|it| said(Some(it), Command::Rcpt, 250, "ok")));
+        let ordinal = (command == Command::Rcpt).then_some(accepted);
+        replies.push(said(ordinal, command, code, text));
+        let report = SubmissionReport {
+            started_at: Timestamp::default(),
+            ended_at: Timestamp::default(),
+            facts: SessionFacts::default(),
+            replies,
+            end: match code {
+                421 => SubmissionEnd::Broken,
+                _ => SubmissionEnd::Answered,
+            },
+        };
+        few_recipients(&ReplyTable::built_in(), &report)
+    }
+
+    #[test]
+    fn a_number_that_was_refused_with_the_content_is_halved_and_never_learned() {
+        let text = "Too many recipients";
+        for code in [421, 452, 552, 554] {
+            for command in [Command::Data, Command::EndOfData] {
+                assert_eq!(
+                    learned(250, command, code, text),
+                    Some(125),
+                    "{command} {code}"
+                );
+                assert_eq!(
+                    learned(1, command, code, text),
+                    None,
+                    "it is not the number"
+                );
+            }
+        }
+        assert_eq!(learned(100, Command::Rcpt, 452, text), Some(100));
+        assert_eq!(learned(250, Command::EndOfData, 554, "no"), None);
+    }
 }
