@@ -420,7 +420,10 @@ fn explain(phase: Phase, report: &Report) -> String {
         .as_ref()
         .map(|it| format!("\n      {} {}", it.cause, it.advice))
         .unwrap_or_default();
-    format!("{}: {}{advice}", phase.command(), refusal.reply())
+    // Our own words for a reply that did not come begin with the command.
+    let (command, reply) = (format!("{}: ", phase.command()), refusal.reply());
+    let said = reply.strip_prefix(&command).unwrap_or(&reply);
+    format!("{command}{said}{advice}")
 }
 
 #[cfg(test)]

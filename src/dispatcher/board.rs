@@ -339,14 +339,14 @@ impl RelayBoard {
                 let explanation = self.key(reply);
                 let led_to = circuit.declined(now, trial, alert, reply.to_string(), explanation);
                 led_to.map(|condition| match condition {
-                    RelayCondition::Paused => paused(reply),
+                    RelayCondition::Paused => paused(reply, self.replies.explain(reply)),
                     _ => in_use_again(),
                 })
             }
             Verdict::Fault(Fault::Configuration, reply) => {
                 let explanation = self.key(reply);
                 let news = circuit.refused(now, pause, reply.to_string(), explanation);
-                news.then(|| paused(reply))
+                news.then(|| paused(reply, self.replies.explain(reply)))
             }
             Verdict::Fault(_, reply) => {
                 let explanation = self.key(reply);

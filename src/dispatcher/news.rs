@@ -1,6 +1,7 @@
 //! What is said of a relay whose state changed, in `EventLog` and in the log.
 
 use crate::domain::Reply;
+use crate::replies::Entry;
 use crate::store::EventSeverity;
 
 /// How grave a change of a circuit is, its type and its words.
@@ -30,7 +31,11 @@ pub(super) fn slowed(reply: &str, connections: u32, rate: Option<&str>) -> News 
     (EventSeverity::Warning, "relay-slowed", what)
 }
 
-pub(super) fn paused(reply: &Reply) -> News {
-    let what = format!("is paused, a person has to mend it: {reply}");
+/// With cause and advice of the table of replies, which all that show the relay say.
+pub(super) fn paused(reply: &Reply, entry: Option<&Entry>) -> News {
+    let what = match entry {
+        Some(entry) => format!("is paused: {reply}. {} {}", entry.cause, entry.advice),
+        None => format!("is paused, a person has to mend it: {reply}"),
+    };
     (EventSeverity::Error, "relay-paused", what)
 }

@@ -216,7 +216,13 @@ pub(super) fn is_refusal(answer: &NotReady) -> bool {
 
 /// The configuration's fault: that pauses the relay, and a changed secret is tried at once.
 fn held_back(mut reply: Reply) -> NotReady {
-    reply.text += " (not tried again for 15 minutes, so that the account is not locked)";
+    let unanswered = match reply.is_permanent() {
+        true => "",
+        false => "the relay did not answer a sign-in twice: ",
+    };
+    reply.text += &format!(
+        " ({unanswered}not tried again for 15 minutes, so that the account is not locked)"
+    );
     NotReady {
         reply,
         fault: Some(Fault::Configuration),

@@ -4,6 +4,8 @@ use crate::site::Site;
 use crate::support::silent_about_auth::{Instead, Seen, SilentAboutAuth};
 use crate::{insert_many, send_port_over};
 
+const CAUSE: &str = "The relay twice did not answer a sign-in";
+const ADVICE: &str = "Look at the relay";
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// Two instances, `check` and `probe` share what they know: a relay that hangs up on AUTH sees
@@ -49,9 +51,21 @@ async fn by_all_instances_and_commands_together() {
             let output = site.sendport(command);
             let said = crate::site::text(&output);
             assert!(said.contains("not tried again for 15 minutes"), "{said}");
+            assert!(said.contains(CAUSE) && said.contains(ADVICE), "{said}");
+            assert!(
+                !said.contains("AUTH: AUTH") && !said.contains("connection-lost"),
+                "{said}"
+            );
         }
     }
     assert_eq!(seen.all().len(), 2);
+    let shown = format!("SELECT count(*) FROM Relay WHERE Advice LIKE '{ADVICE}%'");
+    assert_ne!(site.value(&shown), "0");
+    let told = format!(
+        "SELECT count(*) FROM EventLog WHERE EventType = 'relay-paused'
+         AND Message LIKE '%{CAUSE}%{ADVICE}%' AND Message NOT LIKE '%has to mend it%'"
+    );
+    assert_eq!(site.value(&told), "2");
     std::fs::write(&file, "another\n").expect("write");
     let rest = "SELECT count(*) FROM RelaySignIn WHERE State = 'refused' AND ReplyCode = 0";
     site.wait_until(rest, "2", WITHIN).await;

@@ -9,6 +9,7 @@ use sendport::config::secret::Secret;
 use sendport::domain::{Command, SignInKey, SignInTurn, SignInVerdict, Timestamp};
 use sendport::relay::Relay as _;
 use sendport::relay::sign_in::SignInLedger;
+use sendport::replies::ReplyTable;
 use sendport::smtp::{SmtpRelay, Surroundings};
 use sendport::store::Store;
 use sendport::store::sqlite::SqliteStore;
@@ -97,15 +98,24 @@ async fn over_an_hour_and_three_processes() {
 
 #[tokio::test]
 async fn without_a_database_as_well() {
-    let seen = Seen::default();
-    let noted = seen.clone();
-    let peer = SilentAboutAuth::start(Instead::HangsUp, move || noted.add(())).await;
-    let relay = relay_with_password(peer.address, SETTINGS, Some("secret"));
-    for _ in 0..5 {
-        let report = submit(&relay, &["a@example.test"]).await;
-        assert_eq!(not_begun(&report).0.command, Command::Auth);
+    for instead in UNANSWERED {
+        let seen = Seen::default();
+        let noted = seen.clone();
+        let peer = SilentAboutAuth::start(instead, move || noted.add(())).await;
+        let relay = relay_with_password(peer.address, SETTINGS, Some("secret"));
+        for attempt in 0..5 {
+            let report = submit(&relay, &["a@example.test"]).await;
+            let (reply, fault) = not_begun(&report);
+            assert_eq!(reply.command, Command::Auth);
+            let key = ReplyTable::built_in()
+                .explain(reply)
+                .map(|it| it.key.clone());
+            let rests = key.as_deref() == Some("sign-in-unanswered");
+            assert_eq!(rests, attempt > 1, "{instead:?}: {reply}");
+            assert_eq!(fault.is_some(), rests, "{instead:?}");
+        }
+        assert_eq!(seen.all().len(), 2);
+        let rests = relay.rests_for().expect("it rests");
+        assert!(rests.as_secs() > 14 * 60, "{rests:?}");
     }
-    assert_eq!(seen.all().len(), 2);
-    let rests = relay.rests_for().expect("it rests");
-    assert!(rests.as_secs() > 14 * 60, "{rests:?}");
 }
