@@ -11,8 +11,8 @@ use crate::domain::{Command, Fault, Reply, SubmissionEnd};
 use crate::relay::NotReady;
 use crate::relay::circuit::PAUSE;
 
-const SHUT_OUT: &str = "the server sends more replies than commands: the last messages are in doubt, \
-    and no other one is sent for 15 minutes";
+const SHUT_OUT: &str = "the server sends more replies than commands, two sessions in a row: \
+    no message is sent for 15 minutes";
 
 /// How long at first; twice as long each time that it happens again.
 const FIRST: Duration = Duration::from_secs(10 * 60);
@@ -20,15 +20,15 @@ const FIRST: Duration = Duration::from_secs(10 * 60);
 /// How long at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// So many messages in a row that replies too many left in doubt say that more would be, too.
-const DOUBTS: u32 = 2;
+/// So many sessions in a row that ended because of replies too many say that the next would, too.
+const MISFITS: u32 = 2;
 
 /// What is known of one relay, for as long as this process runs.
 #[derive(Debug, Default)]
 pub(super) struct Caution {
     spell: Mutex<Option<Spell>>,
-    /// Messages in a row that replies too many left in doubt, and when the last one was.
-    doubts: Mutex<Option<(u32, Instant)>>,
+    /// Sessions in a row that replies too many ended, and when the last one was.
+    misfits: Mutex<Option<(u32, Instant)>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,32 +59,39 @@ impl Caution {
         );
     }
 
-    /// A transaction ended so. Of those that were not `careful` only the first counts: they may
-    /// have been under way together.
+    /// A transaction ended so. What arrives on an idle connection says nothing of the next one.
     pub(super) fn note(&self, done: &Done, careful: bool) {
-        let mut doubts = self.doubts();
         match &done.end {
-            SubmissionEnd::InDoubt if done.misfit.is_some() => {
-                let before = doubts.map_or(0, |(count, _)| count);
-                let count = before.max(1) + u32::from(careful && before > 0);
-                *doubts = Some((count, Instant::now()));
+            SubmissionEnd::InDoubt | SubmissionEnd::Broken
+                if done.misfit.is_some() && !done.stale =>
+            {
+                self.count(careful);
             }
-            SubmissionEnd::Answered if done.final_dot.is_some() => *doubts = None,
+            SubmissionEnd::Answered if done.final_dot.is_some() => *self.misfits() = None,
             _ => {}
         }
     }
 
-    /// Why the relay gets nothing now: each message would be in doubt, and be repeated.
+    /// A session ended for replies too many. Of those that were not `careful` only the first
+    /// counts: they may have been under way together.
+    pub(super) fn count(&self, careful: bool) {
+        let mut misfits = self.misfits();
+        let before = misfits.map_or(0, |(count, _)| count);
+        let count = before.max(1) + u32::from(careful && before > 0);
+        *misfits = Some((count, Instant::now()));
+    }
+
+    /// Why the relay gets nothing now: no message would arrive, or each be in doubt and repeated.
     pub(super) fn shuts_out(&self) -> Option<NotReady> {
-        let (count, last) = (*self.doubts())?;
-        (count >= DOUBTS && last.elapsed() < PAUSE).then(|| NotReady {
+        let (count, last) = (*self.misfits())?;
+        (count >= MISFITS && last.elapsed() < PAUSE).then(|| NotReady {
             reply: Reply::absent(Command::Connect, SHUT_OUT),
             fault: Some(Fault::Configuration),
         })
     }
 
-    fn doubts(&self) -> MutexGuard<'_, Option<(u32, Instant)>> {
-        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn misfits(&self) -> MutexGuard<'_, Option<(u32, Instant)>> {
+        self.misfits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spell(&self) -> MutexGuard<'_, Option<Spell>> {

@@ -16,6 +16,7 @@ use super::pool::Pool;
 use super::refused_here;
 use super::session::{Session, Settings};
 use super::sign_in_guard::{SignInGuard, fingerprint, is_refusal};
+use super::stream::came_unasked;
 use super::tls::{RenewedTls, TlsSettingsError, not_after};
 use super::transaction::{self, Done, Job};
 use super::watched_files::WatchedFiles;
@@ -23,8 +24,8 @@ use crate::clock::Clock;
 use crate::config::relay::SmtpRelay as Config;
 use crate::config::secret::{Secret, resolve_password};
 use crate::domain::{
-    Command, CommandReply, Envelope, Mailbox, Reply, SecuredMessage, SessionFacts, SignInKey,
-    SubmissionEnd, SubmissionReport, Timestamp,
+    Command, CommandReply, Envelope, Fault, Mailbox, Reply, SecuredMessage, SessionFacts,
+    SignInKey, SubmissionEnd, SubmissionReport, Timestamp,
 };
 use crate::relay::limits::{Connection, Limiter};
 use crate::relay::sign_in::SignInLedger;
@@ -169,13 +170,18 @@ impl SmtpRelay {
         until: Command,
     ) -> Result<Session, NotReady> {
         self.may_connect(connection, attempt_end).await?;
+        let careful = self.caution.is_due();
         let opened = match &self.settings.credentials {
             Some(credentials) if until >= Command::Auth => {
                 self.open_signed_in(credentials, attempt_end).await
             }
             _ => Session::open(&self.settings, attempt_end, until).await,
         };
-        let session = opened.inspect_err(|answer| self.pool.note_failed(answer))?;
+        let session = opened.map_err(|answer| {
+            let answer = self.note_unasked(answer, careful);
+            self.pool.note_failed(&answer);
+            answer
+        })?;
         tracing::debug!(
             relay = self.name,
             remote = session.facts.remote_address,
@@ -278,6 +284,16 @@ impl SmtpRelay {
             self.caution.begin(&self.name, found);
         }
         done.misfit.is_some()
+    }
+
+    /// A session that replies too many ended before it carried anything. One may be an accident.
+    fn note_unasked(&self, mut answer: NotReady, careful: bool) -> NotReady {
+        if answer.fault.is_none() && came_unasked(&answer.reply) {
+            self.caution.begin(&self.name, &answer.reply.text);
+            self.caution.count(careful);
+            answer.fault = Some(Fault::Relay);
+        }
+        answer
     }
 
     /// On a kept session where there is one; a kept one that the server has given up

@@ -133,6 +133,14 @@ pub(super) enum NoReply {
     Unasked(Option<ServerReply>),
 }
 
+/// What is said of a reply that came unasked.
+const UNASKED: &str = "before it was asked";
+
+/// The session ended because something was on the connection before anything was asked.
+pub(super) fn came_unasked(reply: &Reply) -> bool {
+    reply.code == 0 && reply.text.contains(UNASKED)
+}
+
 impl NoReply {
     /// What stands for the reply to `command`.
     pub(super) fn into_reply(self, command: Command) -> Reply {
@@ -155,9 +163,9 @@ impl fmt::Display for NoReply {
             Self::NotSmtp(what) => what.fmt(f),
             Self::Unasked(Some(reply)) => {
                 let (code, text) = (reply.code, reply.first_line());
-                write!(f, "the server said '{code} {text}' before it was asked")
+                write!(f, "the server said '{code} {text}' {UNASKED}")
             }
-            Self::Unasked(None) => f.write_str("the server began a reply before it was asked"),
+            Self::Unasked(None) => write!(f, "the server began a reply {UNASKED}"),
         }
     }
 }
@@ -229,6 +237,13 @@ impl Stream {
         Ok(reply)
     }
 
+    fn without_secrets(&self, mut what: NotAReply) -> NotAReply {
+        if let NotAReply::NotSmtp(start) = &mut what {
+            self.secrets.strike_start(start);
+        }
+        what
+    }
+
     /// Every wait from now on ends at this instant at the latest.
     pub(super) fn set_attempt_end(&mut self, end: Option<Instant>) {
         self.attempt_end = end;
@@ -237,13 +252,6 @@ impl Stream {
     pub(super) fn into_wire(self) -> Wire {
         self.wire
     }
-    fn without_secrets(&self, mut what: NotAReply) -> NotAReply {
-        if let NotAReply::NotSmtp(start) = &mut what {
-            self.secrets.strike_start(start);
-        }
-        what
-    }
-
 
     /// The octets travel over TLS.
     pub(super) fn is_encrypted(&self) -> bool {

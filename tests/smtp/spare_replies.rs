@@ -9,7 +9,7 @@ use sendport::replies::ReplyTable;
 use tokio::sync::Barrier;
 
 use crate::support::certificates::TestAuthority;
-use crate::support::client::{last_reply, relay, said_to, submit};
+use crate::support::client::{last_reply, not_begun, relay, said_to, submit};
 use crate::support::scripted_peer::{
     Chunk, ClientGoes, Content, Expect, Peer, Step, Tls, good_transaction, hello, send, then,
 };
@@ -308,6 +308,51 @@ async fn a_server_that_adds_a_refusal_to_each_reply_gets_two_messages() {
         let key = table.explain(reply).map(|entry| &*entry.key);
         assert_eq!(key, Some("more-replies-than-commands"));
     }
+    relay.close().await;
+    peer.finish().await;
+}
+
+fn key_of(reply: &sendport::domain::Reply) -> Option<String> {
+    let entry = ReplyTable::built_in().explain(reply)?.key.clone();
+    Some(entry)
+}
+
+/// No session gets as far as the content: that is said, and a third one is not opened.
+#[tokio::test]
+async fn a_server_that_adds_to_its_greeting_is_paused_after_two_sessions() {
+    for added in ["250 extra", "550 5.7.1 extra"] {
+        let script = || vec![send(&format!("220 hi\r\n{added}")), ClientGoes];
+        let peer = Peer::start(vec![script(), script()]).await;
+        let relay = relay(peer.address, SETTINGS);
+        let (relays, ours) = (Some(Fault::Relay), Some(Fault::Configuration));
+        for fault in [relays, relays, ours, ours] {
+            let report = submit(&relay, &["a@example.test"]).await;
+            let (reply, found) = not_begun(&report);
+            assert_eq!(found, fault, "{reply}");
+            assert_eq!(key_of(reply).as_deref(), Some("more-replies-than-commands"));
+        }
+        relay.close().await;
+        peer.finish().await;
+    }
+}
+
+/// The second session is the first message's, a command at a time.
+#[tokio::test]
+async fn a_server_that_adds_to_mail_is_paused_after_two_sessions() {
+    let added = [Expect("MAIL"), send("250 ok\r\n250 extra"), ClientGoes];
+    let script = || then(hello(&[]), added.clone());
+    let peer = Peer::start(vec![script(), script()]).await;
+    let relay = relay(peer.address, SETTINGS);
+    let report = submit(&relay, &["a@example.test"]).await;
+    let (reply, _) = last_reply(&report);
+    assert_eq!(report.end, SubmissionEnd::Broken, "{report:?}");
+    assert_eq!(key_of(reply).as_deref(), Some("more-replies-than-commands"));
+    let report = submit(&relay, &["a@example.test"]).await;
+    assert_eq!(
+        not_begun(&report).1,
+        Some(Fault::Configuration),
+        "{report:?}"
+    );
     relay.close().await;
     peer.finish().await;
 }

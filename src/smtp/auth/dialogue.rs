@@ -52,9 +52,10 @@ async fn exchange(
     for _ in 0..MAX_STEPS {
         stream.tell(|| Step::Said(shown.to_owned()));
         stream.secrets.note(response_of(&line, name));
-        stream.auth_tried = true;
         // Written directly: the buffer for queued lines is not zeroised.
-        stream.write(line.as_bytes(), wait).await?;
+        let written = stream.write(line.as_bytes(), wait).await;
+        stream.auth_tried |= !matches!(written, Err(NoReply::Unasked(_)));
+        written?;
         let reply = stream.read_reply(wait).await?;
         if reply.code != 334 {
             return Ok(explained(reply.into_reply(Command::Auth), mechanism));
