@@ -3,6 +3,7 @@
 use super::{Failure, open, say};
 use crate::app;
 use crate::config::Config;
+use crate::store::nothing_refused;
 
 /// Held alerts wait until they are released.
 #[derive(Debug, clap::Args)]
@@ -22,9 +23,10 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
         Some(name) => Some(app::alert_called(&*store, name).await?.alert_id),
         None => None,
     };
-    let released = store.release_held(only).await?;
-    say(format_args!("{released} released"));
-    match (released, only) {
+    let swept = store.release_held(only).await?;
+    say(format_args!("{} released", swept.count));
+    nothing_refused("release held alerts", &swept.refused)?;
+    match (swept.count, only) {
         (0, Some(alert)) => Err(Failure::Other(format!("alert {alert} is not held"))),
         _ => Ok(()),
     }

@@ -17,6 +17,7 @@ mod parts;
 mod pulse;
 mod recorder;
 mod recovery;
+mod refused_rows;
 mod shares;
 mod sweeper;
 mod tally;
@@ -25,6 +26,7 @@ mod teller;
 mod unclaimed;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -50,12 +52,12 @@ use aside::{Aside, Locked};
 use expiry::ExpiryWatch;
 use heartbeat::Heartbeat;
 use recorder::Recorder;
+use refused_rows::{RefusedRows, refused_event};
 use shares::Shares;
 use sweeper::Sweeper;
 use tally::Faults;
 use tasks::{Lane, Tasks, UnderWay};
 use teller::Teller;
-use unclaimed::Unclaimed;
 
 /// Rhythm and bounds; see `[service]` of the configuration.
 #[derive(Debug, Clone)]
@@ -182,9 +184,18 @@ impl Driver {
     async fn inherit(&self) -> Result<(), StoreError> {
         let lease = |outcome: &Outcome| (outcome.alert, outcome.token);
         let leases: Vec<_> = self.inherited.outcomes.iter().map(lease).collect();
-        self.store.inherit(self.instance.id, &leases).await?;
-        for instance in &self.inherited.from {
-            self.store.retire(*instance).await?;
+        let refused = self.store.inherit(self.instance.id, &leases).await?;
+        let others = "its instance is not retired, and others may send it once that lease runs out";
+        match refused_event("lease-not-inherited", &refused, others) {
+            Some(event) => {
+                tracing::error!(error = %event.message, "leases cannot be inherited");
+                self.log(event).await;
+            }
+            None => {
+                for instance in &self.inherited.from {
+                    self.store.retire(*instance).await?;
+                }
+            }
         }
         self.ledger.begin(self.instance.id, &self.store.describe());
         Ok(())
@@ -226,7 +237,7 @@ impl Driver {
                 metrics: self.metrics.send_port(&port.name)?.clone(),
                 port: port.clone(),
                 back_off: Mutex::default(),
-                unclaimed: Mutex::new(Unclaimed::default()),
+                unclaimed: Mutex::new(RefusedRows::default()),
             })
         };
         let tasks = Tasks {
@@ -276,6 +287,8 @@ impl Driver {
             lease: self.rhythm.lease,
             interval: self.rhythm.sweep_interval,
             unbroken_since,
+            clock: self.notices.clock.clone(),
+            refused: BTreeMap::new(),
             metrics: self.metrics.clone(),
         }
     }

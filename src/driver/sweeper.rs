@@ -1,5 +1,5 @@
 //! Looks after alerts that nobody would claim: expired ones, orphaned leases, and those for
-//! send ports that nobody has.
+//! send ports that nobody has. What the database refuses to change is left out, and said.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::domain::InstanceId;
+use super::refused_rows::{RefusedRows, event, refused_event};
+use crate::clock::Clock;
+use crate::domain::{AlertId, InstanceId};
 use crate::metrics::{Metrics, Operation};
-use crate::store::{Event, EventSeverity, Store, StoreError};
+use crate::store::{
+    Among, Event, EventSeverity, MOST_REFUSED, RefusedRow, Store, StoreError, StoreErrorKind, Swept,
+};
 
 /// An alert for a send port that no instance has had for so long fails.
 pub(super) const UNROUTED_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -23,6 +27,36 @@ const BATCH: u32 = 200;
 /// When which send port was said to be missing.
 type Said = BTreeMap<String, Instant>;
 
+/// So many that were refused are tried again in one round.
+const MOST_AGAIN: usize = 20;
+
+/// What becomes of the alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sweep {
+    TakeOver,
+    Expire,
+    FailUnrouted,
+}
+
+impl Sweep {
+    /// For the metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::TakeOver => "taken_over",
+            Self::Expire => "expired",
+            Self::FailUnrouted => "unrouted",
+        }
+    }
+
+    fn others(self) -> &'static str {
+        match self {
+            Self::TakeOver => "all others of its instance, which ended, are taken over",
+            Self::Expire => "all others whose time ran out expire",
+            Self::FailUnrouted => "all others without a send port fail",
+        }
+    }
+}
+
 /// What sweeps.
 pub(super) struct Sweeper {
     pub(super) store: Arc<dyn Store>,
@@ -30,12 +64,15 @@ pub(super) struct Sweeper {
     pub(super) lease: Duration,
     pub(super) interval: Duration,
     pub(super) unbroken_since: watch::Receiver<Option<Instant>>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// What the database refuses to change.
+    pub(super) refused: BTreeMap<Sweep, RefusedRows>,
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl Sweeper {
     /// Sweeps until it is dropped.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let started = Instant::now();
         let mut failing = false;
         let mut said = BTreeMap::new();
@@ -55,34 +92,44 @@ impl Sweeper {
         }
     }
 
-    async fn sweep(&self, started: Instant, said: &mut Said) -> Result<(), StoreError> {
-        if self.was_unbroken_for_a_lease() {
-            let taken = self
-                .repeat(|| self.store.take_over(self.instance, BATCH))
-                .await?;
-            self.metrics.service.swept("taken_over", taken);
-            if taken > 0 {
-                tracing::warn!(count = taken, "leases of dead instances taken over");
-            }
+    /// What is wrong with one sweep does not stop the others.
+    async fn sweep(&mut self, started: Instant, said: &mut Said) -> Result<(), StoreError> {
+        let taken_over = match self.was_unbroken_for_a_lease() {
+            true => self.take_over().await,
+            false => Ok(()),
+        };
+        let expired = self.expire().await;
+        let noted = self.note_unrouted(said).await;
+        if started.elapsed() >= UNROUTED_AFTER {
+            self.fail_unrouted().await?;
         }
-        let expired = self.repeat(|| self.store.expire(BATCH)).await?;
-        self.metrics.service.swept("expired", expired);
+        taken_over.and(expired).and(noted)
+    }
+
+    async fn take_over(&mut self) -> Result<(), StoreError> {
+        let taken = self.all_of(Sweep::TakeOver).await?;
+        if taken > 0 {
+            tracing::warn!(count = taken, "leases of dead instances taken over");
+        }
+        Ok(())
+    }
+
+    async fn expire(&mut self) -> Result<(), StoreError> {
+        let expired = self.all_of(Sweep::Expire).await?;
         if expired > 0 {
             tracing::warn!(count = expired, "alerts expired");
             let message = format!("{expired} expired before they were sent; see FailedDelivery");
             self.tell("alerts-expired", message).await?;
         }
-        self.note_unrouted(said).await?;
-        if started.elapsed() >= UNROUTED_AFTER {
-            let failed = self
-                .repeat(|| self.store.fail_unrouted(UNROUTED_AFTER, BATCH))
-                .await?;
-            self.metrics.service.swept("unrouted", failed);
-            if failed > 0 {
-                tracing::warn!(count = failed, "alerts for unknown send ports failed");
-                let message = format!("{failed} failed: no instance has their send port");
-                self.tell("alerts-failed", message).await?;
-            }
+        Ok(())
+    }
+
+    async fn fail_unrouted(&mut self) -> Result<(), StoreError> {
+        let failed = self.all_of(Sweep::FailUnrouted).await?;
+        if failed > 0 {
+            tracing::warn!(count = failed, "alerts for unknown send ports failed");
+            let message = format!("{failed} failed: no instance has their send port");
+            self.tell("alerts-failed", message).await?;
         }
         Ok(())
     }
@@ -110,15 +157,93 @@ impl Sweeper {
         Ok(())
     }
 
+    /// How many alerts were swept.
+    async fn all_of(&mut self, sweep: Sweep) -> Result<u32, StoreError> {
+        let mut total = self.try_again(sweep).await?;
+        loop {
+            let without = self.refused(sweep).ids();
+            let swept = self.ask(sweep, BATCH, Among::AllBut(&without)).await?;
+            total += swept.count;
+            self.note_refused(sweep, &swept.refused).await?;
+            // With each that is refused there is one less: this ends.
+            if swept.refused.is_empty() && swept.count < BATCH {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Those that were refused, and whose time has come.
+    async fn try_again(&mut self, sweep: Sweep) -> Result<u32, StoreError> {
+        let (now, mut total) = (Instant::now(), 0);
+        for _ in 0..MOST_AGAIN {
+            let Some(alert) = self.refused(sweep).take_due(now) else {
+                break;
+            };
+            let swept = self.ask(sweep, 1, Among::Only(alert)).await?;
+            total += swept.count;
+            match swept.refused.first() {
+                Some(again) => self.refused(sweep).put_off(again, now),
+                None => self.refused(sweep).remove(alert, now),
+            }
+            if swept.count > 0 {
+                self.say_swept(alert).await?;
+            }
+        }
+        Ok(total)
+    }
+
+    async fn ask(&self, sweep: Sweep, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
+        let store = &self.store;
+        let swept = match sweep {
+            Sweep::TakeOver => store.take_over(self.instance, limit, among).await?,
+            Sweep::Expire => store.expire(limit, among).await?,
+            Sweep::FailUnrouted => store.fail_unrouted(UNROUTED_AFTER, limit, among).await?,
+        };
+        self.metrics.service.swept(sweep.name(), swept.count);
+        Ok(swept)
+    }
+
+    /// They are left out from now on, and said once.
+    async fn note_refused(
+        &mut self,
+        sweep: Sweep,
+        refused: &[RefusedRow],
+    ) -> Result<(), StoreError> {
+        let since = self.clock.now();
+        let added = self.refused(sweep).add(refused, since, Instant::now());
+        let said = refused_event("alert-not-swept", &refused[..added], sweep.others());
+        if let Some(event) = said {
+            let (count, first) = (added, &refused[0]);
+            tracing::error!(count, alert = first.alert.0, error = %first.why, "alerts cannot be swept");
+            self.log(event).await?;
+        }
+        match refused.get(added) {
+            Some(one) => Err(too_many(one)),
+            None => Ok(()),
+        }
+    }
+
+    async fn say_swept(&self, alert: AlertId) -> Result<(), StoreError> {
+        tracing::info!(alert = alert.0, "alert that was refused is swept");
+        let message = "the alert that could not be swept is swept".to_owned();
+        let severity = EventSeverity::Information;
+        self.log(event("alert-swept", severity, Some(alert), message))
+            .await
+    }
+
+    fn refused(&mut self, sweep: Sweep) -> &mut RefusedRows {
+        self.refused.entry(sweep).or_default()
+    }
+
     async fn tell(&self, event_type: &'static str, message: String) -> Result<(), StoreError> {
+        self.log(event(event_type, EventSeverity::Warning, None, message))
+            .await
+    }
+
+    async fn log(&self, event: Event) -> Result<(), StoreError> {
         let event = Event {
-            severity: EventSeverity::Warning,
-            event_type,
             instance: Some(self.instance),
-            alert: None,
-            send_port: None,
-            relay: None,
-            message,
+            ..event
         };
         let service = &self.metrics.service;
         service.event(event.event_type, event.severity.as_str());
@@ -132,19 +257,15 @@ impl Sweeper {
         renewed_since.is_some_and(long_enough)
             && self.store.connection_broke_at().is_none_or(long_enough)
     }
+}
 
-    /// Until a batch is not full.
-    async fn repeat<F>(&self, mut once: impl FnMut() -> F) -> Result<u32, StoreError>
-    where
-        F: Future<Output = Result<u32, StoreError>>,
-    {
-        let mut total = 0;
-        loop {
-            let done = once().await?;
-            total += done;
-            if done < BATCH {
-                return Ok(total);
-            }
-        }
-    }
+fn too_many(one: &RefusedRow) -> StoreError {
+    let (alert, why) = (one.alert, &one.why);
+    StoreError::new(
+        StoreErrorKind::Rejected,
+        "sweep alerts",
+        format!(
+            "the database refuses to change more than {MOST_REFUSED} alerts, {alert} last: {why}"
+        ),
+    )
 }

@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use super::back_off::BackOff;
 use super::recorder::Finished;
+use super::refused_rows::RefusedRows;
 use super::tally::Origin;
-use super::unclaimed::Unclaimed;
 use crate::domain::{LeaseToken, Outcome, SendPortInfo};
 use crate::metrics::SendPortMetrics;
 
@@ -24,7 +24,7 @@ pub(super) struct Lane {
     /// Others have what is in its queue.
     pub(super) back_off: Mutex<BackOff>,
     /// What the database refuses to lease.
-    pub(super) unclaimed: Mutex<Unclaimed>,
+    pub(super) unclaimed: Mutex<RefusedRows>,
 }
 
 impl Lane {
@@ -32,7 +32,7 @@ impl Lane {
         self.back_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn unclaimed(&self) -> MutexGuard<'_, Unclaimed> {
+    pub(super) fn unclaimed(&self) -> MutexGuard<'_, RefusedRows> {
         self.unclaimed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

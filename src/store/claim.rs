@@ -1,5 +1,6 @@
-//! What is asked for work, and what is answered.
+//! What is asked for work or swept, and what is answered.
 
+use super::error::{StoreError, StoreErrorKind};
 use crate::domain::{AlertId, InstanceId, LeaseToken};
 
 /// Most alerts that [`Among::AllBut`] leaves out.
@@ -20,7 +21,7 @@ pub struct Claim<'a> {
     pub among: Among<'a>,
 }
 
-/// Which of the alerts that are due a claim may take.
+/// Which of the alerts that are due, or to be swept, may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Among<'a> {
     /// All but these, which the database refused before; at most [`MOST_REFUSED`].
@@ -37,14 +38,52 @@ pub struct Claimed {
     /// The queue may hold more that is due: ask again at once.
     pub may_hold_more: bool,
     /// What the database refuses to lease although it leases others.
-    pub refused: Vec<RefusedClaim>,
+    pub refused: Vec<RefusedRow>,
+}
+
+impl Among<'_> {
+    /// Whether it may be taken.
+    pub(crate) fn includes(self, alert: AlertId) -> bool {
+        match self {
+            Among::AllBut(without) => !without.contains(&alert),
+            Among::Only(only) => alert == only,
+        }
+    }
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// So many alerts were changed.
+    pub count: u32,
+    /// What the database refuses to change although it changes others.
+    pub refused: Vec<RefusedRow>,
 }
 
 /// An alert whose row cannot be changed: a trigger or a constraint refuses that, or it is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedClaim {
+pub struct RefusedRow {
     /// Which.
     pub alert: AlertId,
     /// The engine's words.
     pub why: String,
+}
+
+/// An error where something was refused of what must be done whole; everything else is done.
+pub(crate) fn nothing_refused(
+    doing: &'static str,
+    refused: &[RefusedRow],
+) -> Result<(), StoreError> {
+    let Some(RefusedRow { alert, why }) = refused.first() else {
+        return Ok(());
+    };
+    let count = refused.len();
+    Err(StoreError::new(
+        StoreErrorKind::Rejected,
+        doing,
+        format!(
+            "the database refuses to change {count} alerts, the first is {alert}: {why}; all others are \
+             changed: end what refuses it, and do it again"
+        ),
+    ))
 }

@@ -40,7 +40,8 @@ use digest::FailureDesk;
 use templates::TemplateStore;
 use throttle::ThrottleStore;
 
-pub use claim::{Among, Claim, Claimed, MOST_REFUSED, RefusedClaim};
+pub(crate) use claim::nothing_refused;
+pub use claim::{Among, Claim, Claimed, MOST_REFUSED, RefusedRow, Swept};
 pub use error::{StoreError, StoreErrorKind};
 pub use shown::{FailureLine, RelayLine};
 pub use types::{
@@ -88,7 +89,8 @@ pub trait AlertStore: Send + Sync {
     ) -> Result<Renewal, StoreError>;
 
     /// Ends the instance's row: `StoppedAt` is set, the lease ends now, and alerts it still
-    /// held are released without spending an attempt.
+    /// held are released without spending an attempt. What is locked, or what the database refuses to
+    /// change, is left to whoever takes it over.
     async fn retire(&self, instance: InstanceId) -> Result<(), StoreError>;
 
     /// Leases up to `claim.limit` alerts of one send port that are due, urgent before normal
@@ -125,12 +127,13 @@ pub trait AlertStore: Send + Sync {
     ) -> Result<Vec<Recorded>, StoreError>;
 
     /// Gives these leases to `heir`, whoever holds them, where their token still stands: what is known
-    /// of their alerts could not be recorded yet, and nobody may send them again meanwhile.
+    /// of their alerts could not be recorded yet, and nobody may send them again meanwhile. Answers
+    /// which rows the database refuses to change.
     async fn inherit(
         &self,
         heir: InstanceId,
         leases: &[(AlertId, LeaseToken)],
-    ) -> Result<(), StoreError>;
+    ) -> Result<Vec<RefusedRow>, StoreError>;
 
     /// Shows in `Instance` what keeps the instance from sending or from recording.
     async fn show_condition(
@@ -143,7 +146,15 @@ pub trait AlertStore: Send + Sync {
     /// itself): each gets an attempt with outcome `unknown`, and is due at once; or it is held
     /// with a reason where `SendPort.InDoubt` of its send port is `hold`. Call only after one
     /// whole lease length of unbroken connection.
-    async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError>;
+    ///
+    /// An alert that the database refuses to change keeps no other, here and in the other sweeps: it is
+    /// in [`Swept::refused`], and the caller leaves it out of the next ones ([`Among::AllBut`]).
+    async fn take_over(
+        &self,
+        instance: InstanceId,
+        limit: u32,
+        among: Among<'_>,
+    ) -> Result<Swept, StoreError>;
 
     /// When the connection to the database broke last, also where it was mended without
     /// anybody noticing; `None` if it never did, or where there is no connection to break.
@@ -154,11 +165,16 @@ pub trait AlertStore: Send + Sync {
     /// Expires up to `limit` alerts that are queued, delayed or held past `ExpiresAt`, or
     /// older than their send port's `MaxAgeSeconds`: waiting recipients become `expired` (rows
     /// are made where there were none), the status follows from all recipients.
-    async fn expire(&self, limit: u32) -> Result<u32, StoreError>;
+    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<Swept, StoreError>;
 
     /// Fails up to `limit` alerts that have been due for `after` and whose send port no
     /// instance has had for as long. Call only after the caller itself ran for `after`.
-    async fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, StoreError>;
+    async fn fail_unrouted(
+        &self,
+        after: Duration,
+        limit: u32,
+        among: Among<'_>,
+    ) -> Result<Swept, StoreError>;
 
     /// Writes into `StatusReason` of up to `limit` alerts of each send port that no instance has
     /// had for `unseen` that they wait for it, and fail after `fails_after`: of alerts that are due
@@ -210,7 +226,8 @@ pub trait StoreAdmin: Send + Sync {
     async fn fixed_role_members(&self) -> Result<Vec<FixedRoleMember>, StoreError>;
 
     /// Makes the database `environment`'s: leases and instances are dropped, and everything
-    /// that is not final expires or is held.
+    /// that is not final expires or is held. Nothing is passed over: where the database refuses to change
+    /// an alert, all others are, and the error names it.
     async fn adopt(&self, environment: &str, mode: AdoptMode) -> Result<AdoptReport, StoreError>;
 }
 
@@ -260,8 +277,8 @@ pub trait StoreDesk: Send + Sync {
     /// The table `Instance`, those that run first.
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError>;
 
-    /// Puts held alerts back into the queue, all or one; returns how many.
-    async fn release_held(&self, only: Option<AlertId>) -> Result<u64, StoreError>;
+    /// Puts held alerts back into the queue, all or one: how many, and which the database refuses to change.
+    async fn release_held(&self, only: Option<AlertId>) -> Result<Swept, StoreError>;
 
     /// The view `InDoubt`, what has been in doubt longest first.
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sendport::domain::{
     AlertId, AlertStatus, BodyFormat, Importance, InstanceId, Priority, RecipientStatus,
 };
-use sendport::store::{Among, Claim, NewAlert, Recorded, RefusedClaim, Store};
+use sendport::store::{Among, Claim, NewAlert, Recorded, RefusedRow, Store};
 
 use crate::fixture::*;
 
@@ -182,7 +182,7 @@ pub(crate) async fn an_alert_inserted_by_the_desk_is_claimed(f: &dyn Fixture) {
     assert_eq!(store.alerts(None, 10).await.expect("alerts").len(), 1);
 }
 
-fn ids_of(refused: &[RefusedClaim]) -> Vec<AlertId> {
+fn ids_of(refused: &[RefusedRow]) -> Vec<AlertId> {
     refused.iter().map(|refused| refused.alert).collect()
 }
 
@@ -202,7 +202,7 @@ async fn claim_all(
     store: &Arc<dyn Store>,
     instance: InstanceId,
     limit: u32,
-) -> (Vec<AlertId>, Vec<RefusedClaim>) {
+) -> (Vec<AlertId>, Vec<RefusedRow>) {
     let (mut taken, mut refused) = (Vec::new(), Vec::new());
     loop {
         let without = ids_of(&refused);
@@ -221,11 +221,11 @@ async fn claim_all(
 pub(crate) async fn what_a_rule_of_the_site_refuses_keeps_no_other(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
-    for n in 0..f.rules("0").len() {
+    for n in 0..f.rules("0", "'sending'").len() {
         let due = of_all_classes(f, 4).await;
         let bad = [due[1], due[6], due[7]];
         let rule = f
-            .rules(&format!("{}, {}, {}", bad[0], bad[1], bad[2]))
+            .rules(&format!("{}, {}, {}", bad[0], bad[1], bad[2]), "'sending'")
             .remove(n);
         f.sql(&rule.make).await;
         let good: Vec<_> = due.iter().copied().filter(|id| !bad.contains(id)).collect();
@@ -264,7 +264,10 @@ pub(crate) async fn many_that_are_refused_keep_no_other(f: &dyn Fixture) {
     let first = f.count(&format!("SELECT min(AlertId) FROM {alert}")).await;
     let bad: Vec<_> = (first..).take(40).map(AlertId).collect();
     let names: Vec<_> = bad.iter().map(ToString::to_string).collect();
-    let rule = f.rules(&names.join(", ")).pop().expect("a rule");
+    let rule = f
+        .rules(&names.join(", "), "'sending'")
+        .pop()
+        .expect("a rule");
     f.sql(&rule.make).await;
     let (taken, refused) = claim_all(&store, instance, 20).await;
     let good: Vec<_> = (first + 40..first + 130).map(AlertId).collect();
@@ -278,7 +281,7 @@ pub(crate) async fn a_claim_that_met_a_refusal_is_repeated_as_any(f: &dyn Fixtur
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
     let due = of_all_classes(f, 2).await;
-    let rule = f.rules(&due[2].to_string()).remove(0);
+    let rule = f.rules(&due[2].to_string(), "'sending'").remove(0);
     f.sql(&rule.make).await;
     let (token, first) = claim_from(&store, instance, "default", 10).await;
     assert_eq!(first.alerts.len(), 5);

@@ -51,9 +51,9 @@ pub(crate) trait Fixture: Send + Sync {
     /// where the engine does not let it in.
     fn make_unreadable(&self, id: AlertId) -> Option<String>;
 
-    /// Rules of a site by which these alerts must not become `sending`: one for each way in which the
-    /// engine can be told so.
-    fn rules(&self, ids: &str) -> Vec<SiteRule>;
+    /// Rules of a site by which these alerts must not get one of the statuses `to`, nor be changed in
+    /// one: one for each way in which the engine can be told so. Both are lists of SQL.
+    fn rules(&self, ids: &str, to: &str) -> Vec<SiteRule>;
 }
 
 /// Statements that make and drop a rule of a site.
@@ -395,7 +395,7 @@ pub(crate) fn released(alert: AlertId, token: LeaseToken, retry_in: Duration) ->
 
 /// Asks again as the service does where a busy engine has no answer: each statement waits for
 /// locks itself, for a while.
-async fn repeated<T, F>(ask: impl Fn() -> F) -> T
+pub(crate) async fn repeated<T, F>(ask: impl Fn() -> F) -> T
 where
     F: Future<Output = Result<T, StoreError>>,
 {
@@ -411,15 +411,21 @@ where
 
 /// How many alerts expired.
 pub(crate) async fn expire(store: &Arc<dyn Store>, limit: u32) -> u32 {
-    repeated(|| store.expire(limit)).await
+    repeated(|| store.expire(limit, Among::AllBut(&[])))
+        .await
+        .count
 }
 
 /// How many alerts failed because nobody had their send port for so long.
 pub(crate) async fn fail_unrouted(store: &Arc<dyn Store>, after: Duration, limit: u32) -> u32 {
-    repeated(|| store.fail_unrouted(after, limit)).await
+    repeated(|| store.fail_unrouted(after, limit, Among::AllBut(&[])))
+        .await
+        .count
 }
 
 /// How many leases of the dead were taken over.
 pub(crate) async fn take_over(store: &Arc<dyn Store>, by: InstanceId, limit: u32) -> u32 {
-    repeated(|| store.take_over(by, limit)).await
+    repeated(|| store.take_over(by, limit, Among::AllBut(&[])))
+        .await
+        .count
 }

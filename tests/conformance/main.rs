@@ -23,6 +23,7 @@ mod leases;
 mod not_run;
 mod queue;
 mod record;
+mod refused;
 mod relays;
 mod schema;
 mod sign_in;
@@ -143,6 +144,15 @@ macro_rules! scenarios {
                 what_was_relayed_before_makes_a_cancelled_alert_partial;
                 what_is_not_in_doubt_cannot_be_resolved;
                 in_doubt_lists_the_oldest_first_up_to_its_limit;
+            }
+            refused {
+                all_others_of_a_dead_instance_are_taken_over;
+                all_others_expire;
+                all_others_without_a_send_port_fail;
+                a_retired_instance_keeps_what_is_refused_and_nothing_else;
+                an_heir_gets_all_other_leases;
+                all_others_that_are_held_are_released;
+                adopting_ends_all_others_and_names_it;
             }
             sweep {
                 past_expires_at_is_expired_without_a_claim;

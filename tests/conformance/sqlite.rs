@@ -163,11 +163,11 @@ impl Fixture for SqliteFixture {
         ))
     }
 
-    fn rules(&self, ids: &str) -> Vec<SiteRule> {
+    fn rules(&self, ids: &str, to: &str) -> Vec<SiteRule> {
         let rule = |then: &str, says| SiteRule {
             make: format!(
-                "CREATE TRIGGER SiteRule BEFORE UPDATE OF Status ON AlertState
-                 WHEN NEW.AlertId IN ({ids}) AND NEW.Status = 'sending' BEGIN SELECT {then}; END"
+                "CREATE TRIGGER SiteRule BEFORE UPDATE ON AlertState
+                 WHEN NEW.AlertId IN ({ids}) AND NEW.Status IN ({to}) BEGIN SELECT {then}; END"
             ),
             drop: "DROP TRIGGER SiteRule",
             says,

@@ -256,11 +256,11 @@ impl Fixture for SqlServerFixture {
         ))
     }
 
-    fn rules(&self, ids: &str) -> Vec<SiteRule> {
+    fn rules(&self, ids: &str, to: &str) -> Vec<SiteRule> {
         let trigger = |then: &str| SiteRule {
             make: format!(
                 "CREATE TRIGGER sendport.SiteRule ON sendport.AlertRow AFTER UPDATE AS
-                 IF EXISTS (SELECT 1 FROM inserted WHERE AlertId IN ({ids}) AND Status = N'sending')
+                 IF EXISTS (SELECT 1 FROM inserted WHERE AlertId IN ({ids}) AND Status IN ({to}))
                  BEGIN {then} END"
             ),
             drop: "DROP TRIGGER sendport.SiteRule",
@@ -268,7 +268,7 @@ impl Fixture for SqlServerFixture {
         };
         let check = format!(
             "ALTER TABLE sendport.AlertRow WITH NOCHECK
-             ADD CONSTRAINT SiteRule CHECK (NOT (AlertId IN ({ids}) AND Status = N'sending'))"
+             ADD CONSTRAINT SiteRule CHECK (NOT (AlertId IN ({ids}) AND Status IN ({to})))"
         );
         vec![
             trigger(&format!("THROW 50001, N'{RULE}', 1;")),

@@ -100,13 +100,13 @@ async fn sweeps_leave_a_locked_alert(fixture: &SqlServerFixture) {
         .advance(minutes(3 * 24 * 60))
         .await;
     let open = fixture.lock(&ids[..1]).await;
-    assert_eq!(store.expire(10).await.expect("expire"), 3);
-    assert_eq!(store.fail_unrouted(minutes(10), 10).await.expect("fail"), 0);
+    assert_eq!(fixture::expire(&store, 10).await, 3);
+    assert_eq!(fixture::fail_unrouted(&store, minutes(10), 10).await, 0);
     open.roll_back().await;
-    assert_eq!(store.expire(10).await.expect("expire"), 1);
+    assert_eq!(fixture::expire(&store, 10).await, 1);
 }
 
-/// Where an engine ignores READPAST nothing is taken over, but it does not hold up the sweep.
+/// Where an engine ignores READPAST as well.
 async fn taking_over_leaves_a_locked_alert(fixture: &SqlServerFixture) {
     let store = fixture.fresh().await;
     let dead = fixture::instance(&store, "dead").await;
@@ -115,11 +115,11 @@ async fn taking_over_leaves_a_locked_alert(fixture: &SqlServerFixture) {
     (fixture as &dyn Fixture).advance(LEASE_AND_MORE).await;
     let instance = fixture::instance(&store, "a").await;
     let open = fixture.lock(&ids[..1]).await;
-    let taken = store.take_over(instance, 10).await.expect("take over");
+    let taken = fixture::take_over(&store, instance, 10).await;
     assert!(taken < 4, "{taken}");
     assert_eq!(fixture::status(&store, ids[0]).await, AlertStatus::Sending);
     open.roll_back().await;
-    let rest = store.take_over(instance, 10).await.expect("take over");
+    let rest = fixture::take_over(&store, instance, 10).await;
     assert_eq!(taken + rest, 4);
 }
 
@@ -178,7 +178,7 @@ async fn mail_flows_beside_open_transactions(fixture: &SqlServerFixture) {
     // SQL Server leaves two more; an engine without shared locks of rows takes them.
     let sent = drain(&store, instance).await;
     assert!((55..=57).contains(&sent), "{sent}");
-    assert_eq!(store.expire(10).await.expect("expire"), 0);
+    assert_eq!(fixture::expire(&store, 10).await, 0);
     let queued = store
         .queue()
         .await

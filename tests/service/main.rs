@@ -67,6 +67,7 @@ mod ready_while_it_can_work;
 mod refused_claims_keep_no_other;
 mod refused_for_a_limit;
 mod refused_in_every_way;
+mod refused_leases_keep_no_other;
 mod refused_outcomes_are_kept;
 mod refused_password_is_tried_once;
 mod relay_down_and_back;

@@ -1,20 +1,22 @@
 //! Schema and environment.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use uuid::Uuid;
 
-use crate::domain::{InstanceId, RecipientStatus, Timestamp};
+use crate::domain::{RecipientStatus, Timestamp};
 use crate::store::migration::{Migration, SQLITE, state_of};
 use crate::store::{
-    AdoptMode, AdoptReport, FixedRoleMember, MigrationStep, SchemaState, StoreAdmin, StoreError,
-    StoreErrorKind,
+    AdoptMode, AdoptReport, Among, FixedRoleMember, MigrationStep, RefusedRow, SchemaState,
+    StoreAdmin, StoreError, StoreErrorKind, Swept, nothing_refused,
 };
 
+use super::alert_store::{keys, nobodys};
+use super::around::Around;
 use super::codec::time_text;
 use super::connection::{Trouble, absent, create_file, write};
-use super::finish::{Ending, finish_batch};
-use super::record::Recorder;
+use super::finish::Ending;
 use super::{SqliteStore, sql};
 
 /// Alerts of an adopted database that are ended in one transaction.
@@ -105,16 +107,11 @@ impl StoreAdmin for SqliteStore {
         let name = environment_name.to_owned();
         let previous_environment = self.environment().await?;
         let reason = format!("the database was adopted for the environment '{name}'");
-        let alerts = match mode {
-            AdoptMode::Hold => {
-                let reason = format!("held: {reason}");
-                let hold = move |connection: &mut Connection| {
-                    write(connection, |tx| hold_all(tx, now, &reason))
-                };
-                self.writer.call(DOING, hold).await?
-            }
-            AdoptMode::Expire => self.expire_all(DOING, format!("expired: {reason}")).await?,
+        let reason = match mode {
+            AdoptMode::Hold => format!("held: {reason}"),
+            AdoptMode::Expire => format!("expired: {reason}"),
         };
+        let alerts = self.end_all(DOING, mode, reason.into()).await?;
         self.writer
             .call(DOING, move |connection| {
                 write(connection, |tx| {
@@ -132,42 +129,58 @@ impl StoreAdmin for SqliteStore {
 }
 
 impl SqliteStore {
-    /// In batches, so that a large queue does not become one huge transaction.
-    async fn expire_all(&self, doing: &'static str, reason: String) -> Result<u64, StoreError> {
+    /// Expires in batches, so that a large queue does not become one huge transaction. Goes around what
+    /// is refused, which is an error in the end.
+    async fn end_all(
+        &self,
+        doing: &'static str,
+        mode: AdoptMode,
+        reason: Arc<str>,
+    ) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        let reason = std::sync::Arc::new(reason);
-        let mut alerts = 0;
+        let (mut alerts, mut refused) = (0, Vec::<RefusedRow>::new());
         loop {
-            let reason = std::sync::Arc::clone(&reason);
+            let without: Vec<_> = refused.iter().map(|it| it.alert).collect();
+            let (around, reason) = (Around::of(Among::AllBut(&without)), Arc::clone(&reason));
             let batch = move |connection: &mut Connection| {
-                write(connection, |tx| expire_batch(tx, now, &reason))
+                let end = |tx: &Transaction<'_>, around: &mut Around| {
+                    end_batch(tx, mode, now, &reason, around)
+                };
+                around.clone().run(connection, end)
             };
-            let finished = self.writer.call(doing, batch).await?;
-            alerts += u64::from(finished);
-            if finished == 0 {
-                return Ok(alerts);
+            let swept = self.writer.call(doing, batch).await?;
+            if swept == Swept::default() {
+                return nothing_refused(doing, &refused).map(|()| alerts);
             }
+            alerts += u64::from(swept.count);
+            refused.extend(swept.refused);
         }
     }
 }
 
-fn expire_batch(tx: &Transaction<'_>, now: Timestamp, reason: &str) -> Result<u32, Trouble> {
-    let recorder = Recorder {
-        tx,
-        instance: InstanceId(Uuid::nil()),
-        now,
+fn end_batch(
+    tx: &Transaction<'_>,
+    mode: AdoptMode,
+    now: Timestamp,
+    reason: &str,
+    around: &mut Around,
+) -> Result<u32, Trouble> {
+    let (most, held_too) = match mode {
+        AdoptMode::Hold => (u32::MAX, false),
+        AdoptMode::Expire => (ADOPT_BATCH, true),
     };
     let ending = Ending {
         status: RecipientStatus::Expired,
         explanation: "expired",
         reason,
     };
-    finish_batch(&recorder, tx, &ending, ADOPT_BATCH)
-}
-
-fn hold_all(tx: &Transaction<'_>, now: Timestamp, reason: &str) -> Result<u64, Trouble> {
-    let held = tx.execute(sql!("adopt_hold"), params![time_text(now), reason])?;
-    Ok(held as u64)
+    let open = params![around.to_read(most), held_too];
+    let open = keys(tx, sql!("adopt_open_alerts"), open)?;
+    let mut hold = tx.prepare_cached(sql!("adopt_hold"))?;
+    around.change_each(tx, open, |alert| match mode {
+        AdoptMode::Hold => Ok(hold.execute(params![time_text(now), reason, alert.0])?),
+        AdoptMode::Expire => nobodys(tx, now).finish(alert, &ending),
+    })
 }
 
 fn environment(connection: &Connection) -> Result<Option<String>, Trouble> {

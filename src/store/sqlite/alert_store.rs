@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, params};
 use uuid::Uuid;
 
 use crate::domain::{
@@ -11,10 +11,11 @@ use crate::domain::{
     Outcome, RelayState, SendPortInfo, Timestamp,
 };
 use crate::store::{
-    AlertStore, Claim, Claimed, Event, Explanation, LARGE_TEXTS, Loaded, Recorded, Renewal,
-    StoreError, TAKEN_OVER,
+    AlertStore, Among, Claim, Claimed, Event, Explanation, LARGE_TEXTS, Loaded, Recorded,
+    RefusedRow, Renewal, StoreError, Swept, TAKEN_OVER,
 };
 
+use super::around::Around;
 use super::claim::Request;
 use super::codec::{Columns, later, time_text, uuid_text};
 use super::connection::{Trouble, write};
@@ -69,11 +70,16 @@ impl AlertStore for SqliteStore {
         let instance = uuid_text(instance.0);
         self.writer
             .call("retire the instance", move |connection| {
-                write(connection, |tx| {
-                    tx.execute(sql!("retire_instance"), params![instance, now])?;
-                    tx.execute(sql!("retire_release"), params![instance, now])?;
-                    Ok(())
-                })
+                let retired =
+                    Around::default().run(connection, |tx, around| {
+                        tx.execute(sql!("retire_instance"), params![instance, now])?;
+                        let held = keys(tx, sql!("retire_held"), params![instance])?;
+                        let mut release = tx.prepare_cached(sql!("retire_release"))?;
+                        around.change_each(tx, held, |alert| {
+                            Ok(release.execute(params![alert.0, now])?)
+                        })
+                    });
+                retired.map(|_| ())
             })
             .await
     }
@@ -124,26 +130,18 @@ impl AlertStore for SqliteStore {
         &self,
         heir: InstanceId,
         leases: &[(AlertId, LeaseToken)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<RefusedRow>, StoreError> {
+        const DOING: &str = "take over leases whose outcome is not recorded yet";
         let leases = leases.to_vec();
-        self.writer
-            .call(
-                "take over leases whose outcome is not recorded yet",
-                move |connection| {
-                    write(connection, |tx| {
-                        let mut statement = tx.prepare_cached(sql!("inherit"))?;
-                        for (alert, token) in &leases {
-                            statement.execute(params![
-                                uuid_text(heir.0),
-                                alert.0,
-                                uuid_text(token.0)
-                            ])?;
-                        }
-                        Ok(())
-                    })
-                },
-            )
-            .await
+        let inherit = move |connection: &mut Connection| {
+            Around::default().run(connection, |tx, around| {
+                leases.iter().try_fold(0, |done, (alert, token)| {
+                    Ok(done + inherit(tx, around, heir, *alert, *token)?)
+                })
+            })
+        };
+        let swept = self.writer.call(DOING, inherit).await?;
+        Ok(swept.refused)
     }
 
     async fn show_condition(
@@ -169,35 +167,48 @@ impl AlertStore for SqliteStore {
             .await
     }
 
-    async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError> {
-        let now = self.clock.now();
+    async fn take_over(
+        &self,
+        instance: InstanceId,
+        limit: u32,
+        among: Among<'_>,
+    ) -> Result<Swept, StoreError> {
+        let (now, around) = (self.clock.now(), Around::of(among));
         self.writer
             .call("take over alerts of dead instances", move |connection| {
-                write(connection, |tx| take_over(tx, instance, now, limit))
+                let take = |tx: &Transaction<'_>, around: &mut Around| {
+                    take_over(tx, instance, now, limit, around)
+                };
+                around.clone().run(connection, take)
             })
             .await
     }
 
-    async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
-        let now = self.clock.now();
-        let instance = InstanceId(Uuid::nil());
+    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
+        let (now, around) = (self.clock.now(), Around::of(among));
         self.writer
             .call("expire alerts", move |connection| {
-                write(connection, |tx| {
-                    Recorder { tx, instance, now }.expire(limit)
-                })
+                let expire = |tx: &Transaction<'_>, around: &mut Around| {
+                    nobodys(tx, now).expire(limit, around)
+                };
+                around.clone().run(connection, expire)
             })
             .await
     }
 
-    async fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, StoreError> {
-        let now = self.clock.now();
-        let instance = InstanceId(Uuid::nil());
+    async fn fail_unrouted(
+        &self,
+        after: Duration,
+        limit: u32,
+        among: Among<'_>,
+    ) -> Result<Swept, StoreError> {
+        let (now, around) = (self.clock.now(), Around::of(among));
         self.writer
             .call("fail alerts without a send port", move |connection| {
-                write(connection, |tx| {
-                    Recorder { tx, instance, now }.fail_unrouted(after, limit)
-                })
+                let fail = |tx: &Transaction<'_>, around: &mut Around| {
+                    nobodys(tx, now).fail_unrouted(after, limit, around)
+                };
+                around.clone().run(connection, fail)
             })
             .await
     }
@@ -352,11 +363,45 @@ fn renew(
     Ok(Renewal::Renewed)
 }
 
+/// Ends alerts in the name of no instance.
+pub(super) fn nobodys<'a>(tx: &'a Transaction<'_>, now: Timestamp) -> Recorder<'a> {
+    let instance = InstanceId(Uuid::nil());
+    Recorder { tx, instance, now }
+}
+
+/// The alerts that a statement lists.
+pub(super) fn keys(
+    tx: &Transaction<'_>,
+    sql: &str,
+    values: &[&dyn ToSql],
+) -> Result<Vec<AlertId>, Trouble> {
+    let mut statement = tx.prepare_cached(sql)?;
+    let keys = statement.query_map(values, |row| row.get(0).map(AlertId))?;
+    Ok(keys.collect::<Result<_, _>>()?)
+}
+
+/// 1 where the lease still stood and goes over.
+fn inherit(
+    tx: &Transaction<'_>,
+    around: &mut Around,
+    heir: InstanceId,
+    alert: AlertId,
+    token: LeaseToken,
+) -> Result<u32, Trouble> {
+    let (heir, token) = (uuid_text(heir.0), uuid_text(token.0));
+    let stands = keys(tx, sql!("inherit_stands"), params![alert.0, token])?;
+    around.change_each(tx, stands, |_| {
+        let mut statement = tx.prepare_cached(sql!("inherit"))?;
+        Ok(statement.execute(params![heir, alert.0, token])?)
+    })
+}
+
 fn take_over(
     tx: &Transaction<'_>,
     instance: InstanceId,
     now: Timestamp,
     limit: u32,
+    around: &mut Around,
 ) -> Result<u32, Trouble> {
     let this = uuid_text(instance.0);
     let this_host: Option<String> = tx
@@ -371,10 +416,17 @@ fn take_over(
     for owner in owners {
         let owner = owner.map_err(Trouble::unreadable)?;
         if owner.is_gone(this_host.as_deref()) {
-            taken += take_over_from(tx, &owner.id, now, limit - taken)?;
+            taken += take_over_from(tx, &owner.id, now, limit - taken, around)?;
         }
     }
     Ok(taken)
+}
+
+/// A lease of a dead instance.
+struct Held {
+    alert: AlertId,
+    attempts: i64,
+    leased_at: Option<String>,
 }
 
 fn take_over_from(
@@ -382,30 +434,47 @@ fn take_over_from(
     owner: &str,
     now: Timestamp,
     limit: u32,
+    around: &mut Around,
 ) -> Result<u32, Trouble> {
     let now = time_text(now);
     let mut statement = tx.prepare_cached(sql!("take_over_alerts"))?;
-    let held = statement.query_map(params![owner, limit], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    let held = statement.query_map(params![owner, around.to_read(limit)], |row| {
+        Ok(Held {
+            alert: AlertId(row.get(0)?),
+            attempts: row.get(1)?,
+            leased_at: row.get(2)?,
+        })
     })?;
-    let held: Vec<(i64, i64, Option<String>)> = held.collect::<Result<_, _>>()?;
+    let mut held: Vec<_> = held.collect::<Result<_, _>>()?;
+    held.retain(|held| around.includes(held.alert));
     let mut taken = 0;
-    for (alert, attempts, leased_at) in held {
-        tx.prepare_cached(sql!("take_over_attempt"))?
-            .execute(params![
-                uuid_text(AttemptKey::fresh().0),
-                alert,
-                attempts + 1,
-                AttemptOutcome::Unknown.as_str(),
-                owner,
-                leased_at,
-                now,
-            ])?;
-        tx.prepare_cached(sql!("take_over_release"))?
-            .execute(params![alert, now])?;
-        tx.prepare_cached(sql!("take_over_hold"))?
-            .execute(params![alert, TAKEN_OVER])?;
-        taken += 1;
+    for held in held.iter().take(limit as usize) {
+        let is_taken = around.change(tx, held.alert, || take_over_one(tx, owner, held, &now))?;
+        taken += u32::from(is_taken);
     }
     Ok(taken)
+}
+
+fn take_over_one(
+    tx: &Transaction<'_>,
+    owner: &str,
+    held: &Held,
+    now: &str,
+) -> Result<usize, Trouble> {
+    tx.prepare_cached(sql!("take_over_attempt"))?
+        .execute(params![
+            uuid_text(AttemptKey::fresh().0),
+            held.alert.0,
+            held.attempts + 1,
+            AttemptOutcome::Unknown.as_str(),
+            owner,
+            held.leased_at,
+            now,
+        ])?;
+    let released = tx
+        .prepare_cached(sql!("take_over_release"))?
+        .execute(params![held.alert.0, now])?;
+    tx.prepare_cached(sql!("take_over_hold"))?
+        .execute(params![held.alert.0, TAKEN_OVER])?;
+    Ok(released)
 }

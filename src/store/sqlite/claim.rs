@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::{AlertId, InstanceId, LeaseToken, Priority, Timestamp};
-use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedClaim};
+use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedRow};
 
 use super::codec::{time_of, time_text, uuid_text};
 use super::connection::{Trouble, write};
@@ -60,7 +60,7 @@ impl Request {
     fn claim(
         &self,
         tx: &Transaction<'_>,
-        refused: &mut Vec<RefusedClaim>,
+        refused: &mut Vec<RefusedRow>,
     ) -> Result<Claimed, Trouble> {
         let mut due = match self.only {
             Some(alert) => self.still_due(tx, alert)?,
@@ -116,7 +116,7 @@ impl Request {
         &self,
         tx: &Transaction<'_>,
         due: Vec<AlertId>,
-        refused: &mut Vec<RefusedClaim>,
+        refused: &mut Vec<RefusedRow>,
     ) -> Result<Vec<AlertId>, Trouble> {
         let now = time_text(self.now);
         let (token, owner) = (uuid_text(self.token.0), uuid_text(self.instance.0));
@@ -136,7 +136,7 @@ impl Request {
                         return Err(trouble);
                     }
                     if tx.is_autocommit() {
-                        refused.push(RefusedClaim { alert, why });
+                        refused.push(RefusedRow { alert, why });
                         return Err(trouble);
                     }
                     why
@@ -145,7 +145,7 @@ impl Request {
             // A trigger that fails behind the change, and rolls nothing back, refuses nothing.
             match self.still_due(tx, alert)?.is_empty() {
                 true => taken.push(alert),
-                false => refused.push(RefusedClaim { alert, why }),
+                false => refused.push(RefusedRow { alert, why }),
             }
         }
         Ok(taken)

@@ -9,9 +9,11 @@ use uuid::Uuid;
 use crate::domain::{AlertId, InstanceId, PublicId};
 use crate::store::{
     AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth,
-    QueueLine, RelayLine, Resolution, StoreDesk, StoreError,
+    QueueLine, RelayLine, Resolution, StoreDesk, StoreError, Swept,
 };
 
+use super::alert_store::keys;
+use super::around::Around;
 use super::codec::{Columns, earlier, time_text};
 use super::connection::{Trouble, write};
 use super::record::Recorder;
@@ -148,18 +150,19 @@ impl StoreDesk for SqliteStore {
             .await
     }
 
-    async fn release_held(&self, only: Option<AlertId>) -> Result<u64, StoreError> {
+    async fn release_held(&self, only: Option<AlertId>) -> Result<Swept, StoreError> {
         let now = time_text(self.clock.now());
-        let released = self
-            .writer
-            .call("release held alerts", move |connection| {
-                let released = match only {
-                    Some(id) => connection.execute(sql!("release_held_one"), params![now, id.0]),
-                    None => connection.execute(sql!("release_held_all"), [&now]),
-                };
-                Ok(released? as u64)
+        let release = move |connection: &mut Connection| {
+            Around::default().run(connection, |tx, around| {
+                let held = keys(tx, sql!("release_held"), &[])?;
+                let held = held
+                    .into_iter()
+                    .filter(|id| only.is_none_or(|it| it == *id));
+                let mut release = tx.prepare_cached(sql!("release_held_one"))?;
+                around.change_each(tx, held, |id| Ok(release.execute(params![now, id.0])?))
             })
-            .await?;
+        };
+        let released = self.writer.call("release held alerts", release).await?;
         self.watch.inserted();
         Ok(released)
     }

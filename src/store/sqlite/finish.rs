@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 
 use crate::domain::{
     AlertId, AlertStatus, Priority, RecipientOutcome, RecipientStatus, Timestamp,
@@ -10,6 +10,7 @@ use crate::domain::{
 };
 use crate::store::DEFAULT_MAX_AGE;
 
+use super::around::Around;
 use super::codec::{Columns, earlier, later, time_text};
 use super::connection::Trouble;
 use super::record::{Recorder, statuses};
@@ -35,10 +36,11 @@ struct LivePort {
 
 impl Recorder<'_> {
     /// Expires what is past its own time, then what is too old for its send port.
-    pub(super) fn expire(&self, limit: u32) -> Result<u32, Trouble> {
+    pub(super) fn expire(&self, limit: u32, around: &mut Around) -> Result<u32, Trouble> {
         let now = time_text(self.now);
-        let mut expired =
-            self.expire_all(self.pairs(sql!("expire_by_time"), params![now, limit])?)?;
+        let past = params![now, around.to_read(limit)];
+        let past = self.pairs(sql!("expire_by_time"), past)?;
+        let mut expired = self.expire_all(past, limit, around)?;
         for port in self.live_ports()? {
             for status in [AlertStatus::Queued, AlertStatus::Delayed, AlertStatus::Held] {
                 if expired >= limit {
@@ -48,35 +50,47 @@ impl Recorder<'_> {
                 let left = limit - expired;
                 let old = self.pairs(
                     sql!("expire_by_age"),
-                    params![port.name, status.as_str(), before, left],
+                    params![port.name, status.as_str(), before, around.to_read(left)],
                 )?;
                 let old = old.into_iter().map(|(id, created)| {
                     let limit = super::codec::time_of(&created)
                         .map_or(created, |created| later(created, port.max_age));
                     (id, limit)
                 });
-                expired += self.expire_all(old.collect())?;
+                expired += self.expire_all(old.collect(), left, around)?;
             }
         }
         Ok(expired)
     }
 
-    fn expire_all(&self, alerts: Vec<(AlertId, String)>) -> Result<u32, Trouble> {
+    /// Up to `most` of them.
+    fn expire_all(
+        &self,
+        mut alerts: Vec<(AlertId, String)>,
+        most: u32,
+        around: &mut Around,
+    ) -> Result<u32, Trouble> {
+        alerts.retain(|(alert, _)| around.includes(*alert));
         let mut count = 0;
-        for (alert, limit) in alerts {
+        for (alert, limit) in alerts.into_iter().take(most as usize) {
             let ending = Ending {
                 status: RecipientStatus::Expired,
                 explanation: "expired",
                 reason: &format!("expired: not sent before {limit}"),
             };
-            self.finish(alert, &ending)?;
-            count += 1;
+            let ended = around.change(self.tx, alert, || self.finish(alert, &ending))?;
+            count += u32::from(ended);
         }
         Ok(count)
     }
 
     /// Fails what has been due for `after` while no instance had its send port.
-    pub(super) fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, Trouble> {
+    pub(super) fn fail_unrouted(
+        &self,
+        after: Duration,
+        limit: u32,
+        around: &mut Around,
+    ) -> Result<u32, Trouble> {
         let since = earlier(self.now, after);
         let mut failed = 0;
         for port in self.live_ports()? {
@@ -94,11 +108,12 @@ impl Recorder<'_> {
                 ),
             };
             for class in Priority::ALL {
-                let due = params![port.name, class.as_str(), since, limit - failed];
-                for (alert, _) in self.pairs(sql!("fail_unrouted_due"), due)? {
-                    self.finish(alert, &ending)?;
-                    failed += 1;
-                }
+                let left = limit - failed;
+                let due = params![port.name, class.as_str(), since, around.to_read(left)];
+                let mut due = self.pairs(sql!("fail_unrouted_due"), due)?;
+                due.retain(|(alert, _)| around.includes(*alert));
+                let due = due.into_iter().take(left as usize).map(|(alert, _)| alert);
+                failed += around.change_each(self.tx, due, |alert| self.finish(alert, &ending))?;
             }
         }
         Ok(failed)
@@ -151,8 +166,8 @@ impl Recorder<'_> {
     }
 
     /// Ends one alert: rows are made where there were none, who waited gets the ending's
-    /// status, and the alert's own follows from all.
-    pub(super) fn finish(&self, alert: AlertId, ending: &Ending<'_>) -> Result<(), Trouble> {
+    /// status, and the alert's own follows from all. 0 where it is as it was.
+    pub(super) fn finish(&self, alert: AlertId, ending: &Ending<'_>) -> Result<usize, Trouble> {
         let now = time_text(self.now);
         if statuses(self.tx, alert)?.is_empty() {
             self.make_rows(alert)?;
@@ -167,10 +182,11 @@ impl Recorder<'_> {
                 ending.reason,
             ])?;
         let status = status_of(statuses(self.tx, alert)?);
-        self.tx
+        let ended = self
+            .tx
             .prepare_cached(sql!("finish_alert"))?
             .execute(params![alert.0, status.as_str(), now, ending.reason,])?;
-        Ok(())
+        Ok(ended)
     }
 
     /// The rows of an alert that has none: from its lists.
@@ -229,23 +245,4 @@ fn read_port(row: &Columns<'_, '_>) -> Result<LivePort, String> {
         max_age: max_age.map_or(DEFAULT_MAX_AGE, Duration::from_secs),
         last_seen: row.optional_time("LastSeenAt")?,
     })
-}
-
-/// Ends a batch of alerts whatever they waited for.
-pub(super) fn finish_batch(
-    recorder: &Recorder<'_>,
-    tx: &Transaction<'_>,
-    ending: &Ending<'_>,
-    limit: u32,
-) -> Result<u32, Trouble> {
-    let mut statement = tx.prepare_cached(sql!("adopt_open_alerts"))?;
-    let ids: Vec<i64> = statement
-        .query_map([limit], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let mut finished = 0;
-    for id in ids {
-        recorder.finish(AlertId(id), ending)?;
-        finished += 1;
-    }
-    Ok(finished)
 }

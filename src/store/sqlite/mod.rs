@@ -8,6 +8,7 @@
 mod admin;
 mod alert_store;
 mod archive;
+mod around;
 mod attachments;
 mod certificates;
 mod claim;

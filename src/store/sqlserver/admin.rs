@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::SqlServerStore;
+use super::around::{Change, Locked};
 use super::desk::lines;
 use super::pool::Pool;
 use super::schema;
@@ -10,7 +11,8 @@ use super::sweep::{self, BATCH, top};
 use super::values::Fields;
 use super::work::unexpected;
 use crate::store::{
-    AdoptMode, AdoptReport, FixedRoleMember, MigrationStep, SchemaState, StoreAdmin, StoreError,
+    AdoptMode, AdoptReport, FixedRoleMember, MOST_REFUSED, MigrationStep, SchemaState, StoreAdmin,
+    StoreError, Swept, nothing_refused,
 };
 
 #[async_trait]
@@ -82,37 +84,64 @@ impl StoreAdmin for SqlServerStore {
         let reason = format!("the database was adopted for the environment '{environment}'");
         let alerts = match mode {
             AdoptMode::Hold => {
-                let reason = format!("held: {reason}");
-                let sql = include_str!("sql/adopt_hold.sql");
-                self.until_none_left(DOING, sql, &[&top(BATCH), &reason])
+                self.hold_everything(DOING, &format!("held: {reason}"))
                     .await?
             }
             AdoptMode::Expire => {
-                let sql = include_str!("sql/adopt_release.sql");
-                self.until_none_left(DOING, sql, &[&top(BATCH)]).await?;
-                self.expire_everything(&format!("expired: {reason}"))
+                self.expire_everything(DOING, &format!("expired: {reason}"))
                     .await?
             }
         };
+        nothing_refused(DOING, &alerts.refused)?;
         let sql = include_str!("sql/drop_instances.sql");
         self.pool.query(DOING, sql, &[]).await?;
         // The last step, so that an adoption that broke off is begun again.
         self.set_environment(DOING, environment, true).await?;
         Ok(AdoptReport {
             previous_environment,
-            alerts,
+            alerts: alerts.count.into(),
         })
     }
 }
 
 impl SqlServerStore {
-    async fn expire_everything(&self, reason: &str) -> Result<u64, StoreError> {
-        let mut total = 0;
+    async fn hold_everything(
+        &self,
+        doing: &'static str,
+        reason: &str,
+    ) -> Result<Swept, StoreError> {
+        self.until_none_left(&Change {
+            doing,
+            sql: include_str!("sql/adopt_hold.sql"),
+            list: include_str!("sql/adopt_hold_candidates.sql"),
+            values: &[&top(BATCH), &reason],
+            locked: Locked::Fail,
+        })
+        .await
+    }
+
+    async fn expire_everything(
+        &self,
+        doing: &'static str,
+        reason: &str,
+    ) -> Result<Swept, StoreError> {
+        let release = Change {
+            doing,
+            sql: include_str!("sql/adopt_release.sql"),
+            list: include_str!("sql/adopt_release_candidates.sql"),
+            values: &[&top(BATCH)],
+            locked: Locked::Fail,
+        };
+        let mut all = self.until_none_left(&release).await?;
+        all.count = 0;
         loop {
-            match sweep::expire_any(&self.pool, reason).await? {
-                0 => return Ok(total),
-                expired => total += u64::from(expired),
+            let without: Vec<_> = all.refused.iter().map(|it| it.alert).collect();
+            let swept = sweep::expire_any(&self.pool, reason, &without).await?;
+            if swept == Swept::default() || all.refused.len() > MOST_REFUSED {
+                return Ok(all);
             }
+            all.count += swept.count;
+            all.refused.extend(swept.refused);
         }
     }
 

@@ -2,12 +2,13 @@
 
 use tiberius::{Row, ToSql};
 
+use super::around::padded;
 use super::error::{is_lock_timeout, may_be_of_one_row};
 use super::pool::Pool;
 use super::values::{Fields, list_length, placeholders, seconds};
 use super::work::{MOST, unexpected};
 use crate::domain::AlertId;
-use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedClaim, StoreError};
+use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedRow, StoreError};
 
 const DOING: &str = "claim alerts";
 
@@ -72,14 +73,6 @@ fn leave_out<'a>(sql: &str, without: &'a [AlertId], values: &mut Vec<&'a dyn ToS
     let list = placeholders(values.len() + 1, length);
     values.extend(padded(without, length));
     sql.replace("{without}", &format!("AND AlertId NOT IN ({list})"))
-}
-
-fn padded(ids: &[AlertId], length: usize) -> impl Iterator<Item = &dyn ToSql> {
-    let last = ids.last().into_iter().cycle();
-    ids.iter()
-        .chain(last)
-        .take(length)
-        .map(|id| &id.0 as &dyn ToSql)
 }
 
 fn limit(claim: &Claim<'_>, beyond: u32) -> i32 {
@@ -170,7 +163,7 @@ async fn by_halves(pool: &Pool, claim: &Claim<'_>, due: &[AlertId]) -> Result<Cl
         }
         match these {
             [_] if is_lock_timeout(&error) => {}
-            &[alert] => claimed.refused.push(RefusedClaim {
+            &[alert] => claimed.refused.push(RefusedRow {
                 alert,
                 why: error.what().to_owned(),
             }),

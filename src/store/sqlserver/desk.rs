@@ -7,6 +7,7 @@ use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::SqlServerStore;
+use super::around::{Change, Locked};
 use super::attachments;
 use super::resolve;
 use super::sweep::{BATCH, top};
@@ -15,7 +16,7 @@ use super::work::unexpected;
 use crate::domain::{AlertId, PublicId};
 use crate::store::{
     AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth,
-    QueueLine, RelayLine, Resolution, StoreDesk, StoreError,
+    QueueLine, RelayLine, Resolution, StoreDesk, StoreError, Swept,
 };
 
 #[async_trait]
@@ -123,11 +124,16 @@ impl StoreDesk for SqlServerStore {
         lines(DOING, &rows, instance_line)
     }
 
-    async fn release_held(&self, only: Option<AlertId>) -> Result<u64, StoreError> {
+    async fn release_held(&self, only: Option<AlertId>) -> Result<Swept, StoreError> {
         let (first, last) = range(only);
-        let sql = include_str!("sql/release_held.sql");
-        self.until_none_left("release held alerts", sql, &[&first, &last, &top(BATCH)])
-            .await
+        self.until_none_left(&Change {
+            doing: "release held alerts",
+            sql: include_str!("sql/release_held.sql"),
+            list: include_str!("sql/release_held_candidates.sql"),
+            values: &[&first, &last, &top(BATCH)],
+            locked: Locked::Fail,
+        })
+        .await
     }
 
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError> {

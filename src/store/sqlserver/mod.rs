@@ -7,6 +7,7 @@
 
 mod admin;
 mod archive;
+mod around;
 mod attachments;
 mod certificates;
 mod claim;
@@ -50,17 +51,18 @@ use crate::domain::{
     SendPortInfo,
 };
 use crate::store::{
-    AlertStore, Claim, Claimed, Event, Explanation, Loaded, Recorded, Renewal, StoreError,
+    AlertStore, Among, Claim, Claimed, Event, Explanation, Loaded, MOST_REFUSED, Recorded,
+    RefusedRow, Renewal, StoreError, Swept,
 };
 
 pub use schema::migration_script;
 pub use sign_in::{AccessTokens, Kerberos, NoProof, SignIn};
 
+use around::Change;
 use pool::Pool;
 use presence::KnownRelays;
 use settings::Settings;
-use values::{Fields, fit, fit_long};
-use work::unexpected;
+use values::{fit, fit_long};
 
 /// A store in one database of one server. Cheap to share behind an `Arc`.
 pub struct SqlServerStore {
@@ -104,20 +106,16 @@ impl SqlServerStore {
         })
     }
 
-    /// Repeats a statement that does its work in small transactions and answers how much it
-    /// did, until it answers 0; the sum.
-    async fn until_none_left(
-        &self,
-        doing: &'static str,
-        sql: &str,
-        params: &[&dyn ToSql],
-    ) -> Result<u64, StoreError> {
-        let mut total = 0;
+    /// Until nothing is left but what is refused.
+    async fn until_none_left(&self, change: &Change<'_>) -> Result<Swept, StoreError> {
+        let mut all = Swept::default();
         loop {
-            let row = self.pool.row(doing, sql, params).await?;
-            match Fields::of(&row).count().map_err(|e| unexpected(doing, e))? {
-                0 => return Ok(total),
-                done => total += u64::from(done),
+            let without: Vec<_> = all.refused.iter().map(|it| it.alert).collect();
+            let swept = change.run(&self.pool, Among::AllBut(&without)).await?;
+            all.count += swept.count;
+            all.refused.extend(swept.refused.iter().cloned());
+            if swept == Swept::default() || all.refused.len() > MOST_REFUSED {
+                return Ok(all);
             }
         }
     }
@@ -170,7 +168,7 @@ impl AlertStore for SqlServerStore {
         &self,
         heir: InstanceId,
         leases: &[(AlertId, LeaseToken)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<RefusedRow>, StoreError> {
         presence::inherit(&self.pool, heir, leases).await
     }
 
@@ -182,20 +180,30 @@ impl AlertStore for SqlServerStore {
         presence::show_condition(&self.pool, instance, condition).await
     }
 
-    async fn take_over(&self, instance: InstanceId, limit: u32) -> Result<u32, StoreError> {
-        presence::take_over(&self.pool, instance, limit).await
+    async fn take_over(
+        &self,
+        instance: InstanceId,
+        limit: u32,
+        among: Among<'_>,
+    ) -> Result<Swept, StoreError> {
+        presence::take_over(&self.pool, instance, limit, among).await
     }
 
     fn connection_broke_at(&self) -> Option<std::time::Instant> {
         self.pool.broke_at().map(tokio::time::Instant::into_std)
     }
 
-    async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
-        sweep::expire(&self.pool, limit).await
+    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
+        sweep::expire(&self.pool, limit, among).await
     }
 
-    async fn fail_unrouted(&self, after: Duration, limit: u32) -> Result<u32, StoreError> {
-        sweep::fail_unrouted(&self.pool, after, limit).await
+    async fn fail_unrouted(
+        &self,
+        after: Duration,
+        limit: u32,
+        among: Among<'_>,
+    ) -> Result<Swept, StoreError> {
+        sweep::fail_unrouted(&self.pool, after, limit, among).await
     }
 
     async fn note_unrouted(

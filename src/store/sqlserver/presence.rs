@@ -7,7 +7,8 @@ use std::time::Duration;
 use tiberius::ToSql;
 use uuid::Uuid;
 
-use super::error::is_lock_timeout;
+use super::around::{Change, Locked, Which};
+use super::error::may_be_of_one_row;
 use super::pool::Pool;
 use super::sweep::top;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
@@ -15,7 +16,7 @@ use super::work::unexpected;
 use crate::domain::{
     AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, RelayState, SendPortInfo,
 };
-use crate::store::{Explanation, Renewal, StoreError, TAKEN_OVER};
+use crate::store::{Among, Explanation, RefusedRow, Renewal, StoreError, Swept, TAKEN_OVER};
 
 /// The relay states as each instance last wrote them, so that a renewal writes changes only.
 pub(super) type KnownRelays = Mutex<HashMap<InstanceId, Vec<RelayState>>>;
@@ -178,9 +179,18 @@ pub(super) async fn retire(
     known: &KnownRelays,
     instance: InstanceId,
 ) -> Result<(), StoreError> {
-    let sql = include_str!("sql/retire.sql");
-    pool.query("retire the instance", sql, &[&instance.0])
-        .await?;
+    let retire = Change {
+        doing: "retire the instance",
+        sql: include_str!("sql/retire.sql"),
+        list: include_str!("sql/retire_candidates.sql"),
+        values: &[&instance.0],
+        locked: Locked::Skip,
+    };
+    let swept = retire.run(pool, Among::AllBut(&[])).await?;
+    if !swept.refused.is_empty() || swept.count == 0 {
+        // No alert has this key: the instance's own rows are written in any case.
+        retire.ask(pool, Which::These(&[AlertId(0)])).await?;
+    }
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     known.remove(&instance);
     Ok(())
@@ -190,14 +200,21 @@ pub(super) async fn inherit(
     pool: &Pool,
     heir: InstanceId,
     leases: &[(AlertId, LeaseToken)],
-) -> Result<(), StoreError> {
+) -> Result<Vec<RefusedRow>, StoreError> {
     const DOING: &str = "take over leases whose outcome is not recorded yet";
-    for (alert, token) in leases {
+    let mut refused = Vec::new();
+    for &(alert, token) in leases {
         let sql = include_str!("sql/inherit.sql");
-        pool.query(DOING, sql, &[&heir.0, &alert.0, &token.0])
-            .await?;
+        match pool.query(DOING, sql, &[&heir.0, &alert.0, &token.0]).await {
+            Ok(_) => {}
+            Err(error) if may_be_of_one_row(&error) => refused.push(RefusedRow {
+                alert,
+                why: error.what().to_owned(),
+            }),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
+    Ok(refused)
 }
 
 pub(super) async fn show_condition(
@@ -225,19 +242,16 @@ pub(super) async fn take_over(
     pool: &Pool,
     instance: InstanceId,
     limit: u32,
-) -> Result<u32, StoreError> {
-    const DOING: &str = "take over alerts of an instance whose lease ran out";
+    among: Among<'_>,
+) -> Result<Swept, StoreError> {
     // Well under the number of row locks that turn into a table lock.
-    let limit = top(limit.min(1000));
-    let sql = include_str!("sql/take_over.sql");
-    let mark = Uuid::new_v4();
-    let row = pool
-        .row(DOING, sql, &[&instance.0, &limit, &TAKEN_OVER, &mark])
-        .await;
-    let row = match row {
-        // An engine without READPAST: another time.
-        Err(error) if is_lock_timeout(&error) => return Ok(0),
-        row => row?,
+    let (limit, mark) = (top(limit.min(1000)), Uuid::new_v4());
+    let take_over = Change {
+        doing: "take over alerts of an instance whose lease ran out",
+        sql: include_str!("sql/take_over.sql"),
+        list: include_str!("sql/take_over_candidates.sql"),
+        values: &[&instance.0, &limit, &TAKEN_OVER, &mark],
+        locked: Locked::Skip,
     };
-    Fields::of(&row).count().map_err(|e| unexpected(DOING, e))
+    take_over.run(pool, among).await
 }

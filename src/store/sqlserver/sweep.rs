@@ -3,11 +3,13 @@
 //! Two steps without a transaction between them: what qualifies is read, rows for recipients
 //! are made from the lists by the domain, and what is still as it was seen is ended.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use tiberius::{Command, Row};
+use tiberius::{Command, Row, ToSql};
 use uuid::Uuid;
 
+use super::around::{Locked, Which, among as among_them, by_halves};
 use super::error::is_lock_timeout;
 use super::pool::Pool;
 use super::rows::{MOST_ROWS, OutcomeRow, RecipientRow, portion, portions};
@@ -16,7 +18,7 @@ use super::work::unexpected;
 use crate::domain::{
     AlertId, RecipientOutcome, RecipientStatus, Timestamp, expand_recipient_lists,
 };
-use crate::store::{DEFAULT_MAX_AGE, StoreError, StoreErrorKind};
+use crate::store::{Among, DEFAULT_MAX_AGE, StoreError, StoreErrorKind, Swept};
 
 /// Alerts in one transaction.
 pub(super) const BATCH: u32 = 200;
@@ -53,18 +55,20 @@ struct Candidate {
 /// One of them that is to end.
 #[derive(Clone)]
 struct ToEnd {
+    id: AlertId,
     alert: OutcomeRow,
     recipients: Vec<RecipientRow>,
     /// How many rows of recipients are written.
     weight: usize,
 }
 
-pub(super) async fn expire(pool: &Pool, limit: u32) -> Result<u32, StoreError> {
+pub(super) async fn expire(pool: &Pool, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
     const DOING: &str = "expire alerts";
-    let limit = top(limit);
-    let age = seconds(DEFAULT_MAX_AGE);
+    let (limit, age) = (top(limit), seconds(DEFAULT_MAX_AGE));
+    let mut values: Vec<&dyn ToSql> = vec![&limit, &age];
     let sql = include_str!("sql/expirable.sql");
-    let rows = pool.rows(DOING, sql, &[&limit, &age]).await?;
+    let sql = among_them(sql, Which::from(&among), &mut values);
+    let rows = pool.rows(DOING, &sql, &values).await?;
     let reason = |c: &Candidate| {
         let passed = c.passed.format("%Y-%m-%dT%H:%M:%S%.3fZ");
         format!("expired: not sent before {passed}")
@@ -76,12 +80,14 @@ pub(super) async fn fail_unrouted(
     pool: &Pool,
     after: Duration,
     limit: u32,
-) -> Result<u32, StoreError> {
+    among: Among<'_>,
+) -> Result<Swept, StoreError> {
     const DOING: &str = "fail alerts without a send port";
+    let (limit, age) = (top(limit), seconds(after));
+    let mut values: Vec<&dyn ToSql> = vec![&limit, &age];
     let sql = include_str!("sql/unrouted.sql");
-    let rows = pool
-        .rows(DOING, sql, &[&top(limit), &seconds(after)])
-        .await?;
+    let sql = among_them(sql, Which::from(&among), &mut values);
+    let rows = pool.rows(DOING, &sql, &values).await?;
     let reason = |c: &Candidate| {
         format!(
             "no running instance has had a send port named '{}' for {} minutes; add it to the \
@@ -117,21 +123,28 @@ pub(super) async fn note_unrouted(
     noted.map_err(|e| unexpected(DOING, e))
 }
 
-/// Expires one batch of everything that is not final; 0 when nothing is left.
-pub(super) async fn expire_any(pool: &Pool, reason: &str) -> Result<u32, StoreError> {
+/// Expires one batch of everything that is not final, but for these; nothing when nothing is left.
+pub(super) async fn expire_any(
+    pool: &Pool,
+    reason: &str,
+    without: &[AlertId],
+) -> Result<Swept, StoreError> {
     const DOING: &str = "expire alerts of an adopted database";
+    let limit = top(BATCH);
+    let mut values: Vec<&dyn ToSql> = vec![&limit];
     let sql = include_str!("sql/adoptable.sql");
-    let rows = pool.rows(DOING, sql, &[&top(BATCH)]).await?;
-    let ended = finish(pool, DOING, &rows, EXPIRED, |_| reason.to_owned()).await?;
+    let sql = among_them(sql, Which::But(without), &mut values);
+    let rows = pool.rows(DOING, &sql, &values).await?;
+    let swept = finish(pool, DOING, &rows, EXPIRED, |_| reason.to_owned()).await?;
     // None may be passed over here.
-    if ended == 0 && !rows.is_empty() {
+    if swept == Swept::default() && !rows.is_empty() {
         let locked = format!(
             "other transactions have {} alerts or more locked; end them and adopt again",
             rows.len()
         );
         return Err(StoreError::new(StoreErrorKind::Unavailable, DOING, locked));
     }
-    Ok(ended)
+    Ok(swept)
 }
 
 async fn finish(
@@ -140,22 +153,27 @@ async fn finish(
     rows: &[Row],
     ending: Ending,
     reason: impl Fn(&Candidate) -> String,
-) -> Result<u32, StoreError> {
+) -> Result<Swept, StoreError> {
     let to_end = |row| {
         let candidate = read_candidate(row).map_err(|e| unexpected(doing, e))?;
         let (id, seen, made) = (candidate.id, candidate.status_at, candidate.made);
         Ok(ToEnd {
+            id,
             alert: OutcomeRow::ended(id, seen, &reason(&candidate)),
             weight: candidate.recipients.len().max(made as usize),
             recipients: candidate.recipients,
         })
     };
     let all: Vec<_> = rows.iter().map(to_end).collect::<Result<_, StoreError>>()?;
-    let mut ended = 0;
+    let mut swept = Swept::default();
     for batch in batches(&all) {
-        ended += finish_by_halves(pool, doing, batch, ending).await?;
+        let ids: Vec<_> = batch.iter().map(|it| it.id).collect();
+        let end = |part: Range<usize>| finish_batch(pool, doing, &batch[part], ending);
+        let ended = by_halves(&ids, Locked::Skip, end).await?;
+        swept.count += ended.count;
+        swept.refused.extend(ended.refused);
     }
-    Ok(ended)
+    Ok(swept)
 }
 
 /// Of no more rows together than a transaction takes; an alert with more is alone.
@@ -172,24 +190,6 @@ fn batches(all: &[ToEnd]) -> Vec<&[ToEnd]> {
         rest = others;
     }
     batches
-}
-
-/// Where the statement waited for a lock in vain, the halves are tried, and what is locked is left.
-async fn finish_by_halves(
-    pool: &Pool,
-    doing: &'static str,
-    batch: &[ToEnd],
-    ending: Ending,
-) -> Result<u32, StoreError> {
-    match finish_batch(pool, doing, batch, ending).await {
-        Err(error) if is_lock_timeout(&error) && batch.len() == 1 => Ok(0),
-        Err(error) if is_lock_timeout(&error) => {
-            let (first, second) = batch.split_at(batch.len() / 2);
-            let first = Box::pin(finish_by_halves(pool, doing, first, ending)).await?;
-            Ok(first + Box::pin(finish_by_halves(pool, doing, second, ending)).await?)
-        }
-        other => other,
-    }
 }
 
 async fn finish_batch(

@@ -1,5 +1,5 @@
--- adopt: everything that is not final waits for an operator.
+-- adopt: an alert that is not final waits for an operator.
 UPDATE AlertState
 SET Status = 'held', StatusAt = ?1, StatusReason = ?2, DueAt = NULL,
     LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-WHERE FinalAt IS NULL AND Status <> 'held'
+WHERE AlertId = ?3

@@ -1,7 +1,7 @@
--- retire: what it still held goes back without spending an attempt.
+-- retire: an alert that it still held goes back without spending an attempt.
 UPDATE AlertState
 SET Status = CASE WHEN EXISTS (SELECT 1 FROM Recipient r
                                WHERE r.AlertId = AlertState.AlertId AND r.Status = 'delayed')
                   THEN 'delayed' ELSE 'queued' END,
     StatusAt = ?2, DueAt = ?2, LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-WHERE LeaseOwner = ?1
+WHERE AlertId = ?1

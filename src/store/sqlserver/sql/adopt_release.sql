@@ -1,5 +1,5 @@
 -- SqlServerStore::adopt
--- @P1 most in one transaction. Ends leases, as long as it answers more than 0; nothing becomes due.
+-- @P1 most in one transaction; {among} becomes a condition about AlertId, or nothing. Ends leases, as long as it answers more than 0; nothing becomes due.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 UPDATE TOP (@P1) a
 SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
@@ -7,5 +7,6 @@ SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (P
                   THEN N'delayed' ELSE N'queued' END,
     StatusAt = @now, DueAt = NULL, LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
 FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_Live), FORCESEEK)
-WHERE a.Status = N'sending';
+WHERE a.Status = N'sending'
+  {among};
 SELECT @@ROWCOUNT;

@@ -1,5 +1,6 @@
 -- SqlServerStore::expire
--- @P1 limit, @P2 seconds of age where the send port was never published.
+-- @P1 limit, @P2 seconds of age where the send port was never published; {among} becomes a condition about
+-- AlertId, or nothing.
 -- Answers AlertId, StatusAt, SendPort, the time that passed, how many recipients it has, and the
 -- three lists, of alerts whose time ran out.
 SET LOCK_TIMEOUT 250;
@@ -15,9 +16,10 @@ DECLARE @status nvarchar(16) = N'queued', @port nvarchar(64), @age int;
 -- serializable transaction must not fill the TOP again and again.
 -- FORCESEEK here and below: a scan would wait for whoever inserts.
 INSERT @ids
-SELECT TOP (@P1) AlertId, ExpiresAt
-FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_ExpiresAt), FORCESEEK)
-WHERE Status IN (N'queued', N'delayed', N'held') AND ExpiresAt <= @now AND LeaseToken IS NULL;
+SELECT TOP (@P1) a.AlertId, a.ExpiresAt
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_ExpiresAt), FORCESEEK)
+WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.ExpiresAt <= @now AND a.LeaseToken IS NULL
+  {among};
 
 -- From one send port to the next by seeks, however many alerts each has.
 WHILE @status IS NOT NULL
@@ -41,7 +43,8 @@ SELECT TOP (@P1) a.AlertId, DATEADD(second, q.Age, a.CreatedAt)
 FROM @queues q
 JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_Live), FORCESEEK)
   ON a.Status = q.Status AND a.SendPort = q.SendPort AND a.CreatedAt <= q.Before
-WHERE a.LeaseToken IS NULL AND NOT EXISTS (SELECT 1 FROM @ids i WHERE i.AlertId = a.AlertId);
+WHERE a.LeaseToken IS NULL AND NOT EXISTS (SELECT 1 FROM @ids i WHERE i.AlertId = a.AlertId)
+  {among};
 
 SELECT TOP (@P1) a.AlertId, a.StatusAt, a.SendPort, i.Until,
        (SELECT COUNT(*) FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK) WHERE r.AlertId = a.AlertId),

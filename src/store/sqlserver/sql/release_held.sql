@@ -1,5 +1,6 @@
 -- SqlServerStore::release_held
--- @P1 first id, @P2 last id, @P3 most in one transaction. Answers how many. FORCESEEK: a scan waits for
+-- @P1 first id, @P2 last id, @P3 most in one transaction; {among} becomes a
+-- condition about AlertId, or nothing. Answers how many. FORCESEEK: a scan waits for
 -- whoever inserts.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 UPDATE TOP (@P3) a
@@ -8,5 +9,6 @@ SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (P
                   THEN N'delayed' ELSE N'queued' END,
     StatusAt = @now, StatusReason = NULL, DueAt = CASE WHEN a.NotBefore > @now THEN a.NotBefore ELSE @now END
 FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_Live), FORCESEEK)
-WHERE a.Status = N'held' AND a.AlertId BETWEEN @P1 AND @P2;
+WHERE a.Status = N'held' AND a.AlertId BETWEEN @P1 AND @P2
+  {among};
 SELECT @@ROWCOUNT;

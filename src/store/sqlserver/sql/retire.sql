@@ -1,6 +1,6 @@
 -- SqlServerStore::retire
--- @P1 id. What it held is due at once; no attempt is spent. What others have locked is left to whoever
--- takes it over.
+-- @P1 id; {among} becomes a condition about AlertId, or nothing. What it held is due at once; no attempt is
+-- spent. What others have locked is left to whoever takes it over. Answers how many it held.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, LeasedAt datetime2(3) NULL);
@@ -10,7 +10,8 @@ BEGIN TRANSACTION;
 INSERT @ids
 SELECT a.AlertId, a.LeasedAt
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
-WHERE a.LeaseOwner = @P1;
+WHERE a.LeaseOwner = @P1
+  {among};
 UPDATE a
 SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
                                WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
@@ -22,3 +23,4 @@ DELETE FROM sendport.RelayState WHERE InstanceId = @P1;
 UPDATE i SET StoppedAt = @now, LeaseUntil = CASE WHEN i.LeaseUntil > @now THEN @now ELSE i.LeaseUntil END
 FROM sendport.Instance i WHERE i.InstanceId = @P1 AND i.StoppedAt IS NULL;
 COMMIT TRANSACTION;
+SELECT COUNT(*) FROM @ids;

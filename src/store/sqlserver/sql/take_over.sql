@@ -1,5 +1,6 @@
 -- SqlServerStore::take_over
--- @P1 the instance that asks, @P2 limit, @P3 why an alert is held, @P4 a mark. Answers how many were taken.
+-- @P1 the instance that asks, @P2 limit, @P3 why an alert is held, @P4 a mark. {among} becomes a condition about AlertId,
+-- or nothing. Answers how many were taken.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, LeaseToken uniqueidentifier NULL,
@@ -24,7 +25,8 @@ SELECT TOP (@P2) a.AlertId, a.LeaseToken, a.LeaseOwner, a.LeasedAt
 FROM @dead d
 JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
   ON a.LeaseOwner = d.InstanceId
-WHERE NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.InstanceId = d.InstanceId AND i.LeaseUntil > @now);
+WHERE NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.InstanceId = d.InstanceId AND i.LeaseUntil > @now)
+  {among};
 
 IF EXISTS (SELECT 1 FROM @ids)
 BEGIN

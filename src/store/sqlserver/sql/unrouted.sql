@@ -1,5 +1,5 @@
 -- SqlServerStore::fail_unrouted
--- @P1 limit, @P2 seconds.
+-- @P1 limit, @P2 seconds; {among} becomes a condition about AlertId, or nothing.
 -- Answers AlertId, StatusAt, SendPort, the time that passed, how many recipients it has, and the
 -- three lists, of alerts that have been due for so long, and
 -- whose send port no instance has had for as long.
@@ -33,7 +33,8 @@ SELECT TOP (@P1) a.AlertId
 FROM @ports p
 JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_Due), FORCESEEK)
   ON a.SendPort = p.SendPort AND a.Priority = p.Priority AND a.DueAt <= @before
-WHERE a.LeaseToken IS NULL AND (a.NotBefore IS NULL OR a.NotBefore <= @before);
+WHERE a.LeaseToken IS NULL AND (a.NotBefore IS NULL OR a.NotBefore <= @before)
+  {among};
 
 SELECT a.AlertId, a.StatusAt, a.SendPort, a.DueAt,
        (SELECT COUNT(*) FROM sendport.Recipient r WITH (READUNCOMMITTED, INDEX (PK_Recipient), FORCESEEK) WHERE r.AlertId = a.AlertId),

@@ -1,0 +1,115 @@
+//! Changes of several alerts in one transaction, around those that the database refuses.
+
+use rusqlite::{Connection, Transaction};
+
+use super::connection::{Trouble, write};
+use crate::domain::AlertId;
+use crate::store::{Among, RefusedRow, Swept};
+
+/// Which alerts may be changed, and which were refused on the way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Around {
+    only: Option<AlertId>,
+    without: Vec<AlertId>,
+    refused: Vec<RefusedRow>,
+}
+
+impl Around {
+    pub(super) fn of(among: Among<'_>) -> Self {
+        let (only, without) = match among {
+            Among::AllBut(without) => (None, without.to_vec()),
+            Among::Only(alert) => (Some(alert), Vec::new()),
+        };
+        Self {
+            only,
+            without,
+            refused: Vec::new(),
+        }
+    }
+
+    /// One transaction, and another one where a trigger rolled everything back with the row that it
+    /// refused. `work` answers how many it changed.
+    pub(super) fn run(
+        mut self,
+        connection: &mut Connection,
+        work: impl Fn(&Transaction<'_>, &mut Self) -> Result<u32, Trouble>,
+    ) -> Result<Swept, Trouble> {
+        loop {
+            let known = self.refused.len();
+            match write(connection, |tx| work(tx, &mut self)) {
+                Err(_) if self.refused.len() > known => {}
+                result => {
+                    let refused = self.refused;
+                    return result.map(|count| Swept { count, refused });
+                }
+            }
+        }
+    }
+
+    pub(super) fn includes(&self, alert: AlertId) -> bool {
+        let among = match self.only {
+            Some(only) => Among::Only(only),
+            None => Among::AllBut(&self.without),
+        };
+        among.includes(alert) && !self.refused.iter().any(|it| it.alert == alert)
+    }
+
+    /// How many rows are to be read, so that `limit` of them are included if there are as many.
+    pub(super) fn to_read(&self, limit: u32) -> i64 {
+        let left_out = (self.without.len() + self.refused.len()) as u64;
+        match self.only {
+            Some(_) => -1,
+            None => i64::from(limit).saturating_add_unsigned(left_out),
+        }
+    }
+
+    /// Changes what belongs to one alert, wholly or not at all. `change` answers how many of its rows of
+    /// `AlertState` that changed. False where it is refused.
+    pub(super) fn change(
+        &mut self,
+        tx: &Transaction<'_>,
+        alert: AlertId,
+        change: impl FnOnce() -> Result<usize, Trouble>,
+    ) -> Result<bool, Trouble> {
+        tx.execute_batch("SAVEPOINT OneAlert")?;
+        let why = match change() {
+            Ok(0) => "a trigger leaves its row as it was".to_owned(),
+            Ok(_) => {
+                tx.execute_batch("RELEASE OneAlert")?;
+                return Ok(true);
+            }
+            Err(Trouble::Engine(error)) => {
+                let why = error.to_string();
+                let trouble = Trouble::from(error);
+                if !trouble.may_be_of_one_row() {
+                    return Err(trouble);
+                }
+                if tx.is_autocommit() {
+                    self.refused.push(RefusedRow { alert, why });
+                    return Err(trouble);
+                }
+                why
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        tx.execute_batch("ROLLBACK TO OneAlert; RELEASE OneAlert")?;
+        self.refused.push(RefusedRow { alert, why });
+        Ok(false)
+    }
+
+    /// Changes these, so far as they are included, one by one: how many.
+    pub(super) fn change_each(
+        &mut self,
+        tx: &Transaction<'_>,
+        alerts: impl IntoIterator<Item = AlertId>,
+        mut change: impl FnMut(AlertId) -> Result<usize, Trouble>,
+    ) -> Result<u32, Trouble> {
+        let mut changed = 0;
+        for alert in alerts {
+            if self.includes(alert) {
+                changed += u32::from(self.change(tx, alert, || change(alert))?);
+            }
+        }
+        Ok(changed)
+    }
+}

@@ -1,0 +1,2 @@
+-- retire: what it still holds.
+SELECT AlertId FROM AlertState WHERE LeaseOwner = ?1

@@ -1,0 +1,173 @@
+//! Changes of many alerts at once, around those that are locked or that the database refuses.
+
+use std::ops::Range;
+
+use tiberius::ToSql;
+
+use super::error::{is_lock_timeout, may_be_of_one_row};
+use super::pool::Pool;
+use super::values::{Fields, list_length, placeholders};
+use super::work::unexpected;
+use crate::domain::AlertId;
+use crate::store::{Among, RefusedRow, StoreError, Swept};
+
+/// How often [`by_halves`] waits for a lock in vain.
+const MOST_TIMEOUTS: u32 = 16;
+
+/// How often [`by_halves`] is refused: each costs a connection. At least one alert is found thereby,
+/// and the next sweep goes on without it.
+const MOST_REFUSALS: u32 = 32;
+
+/// What to do where another transaction has an alert locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locked {
+    /// It is left for another time.
+    Skip,
+    /// That is an error.
+    Fail,
+}
+
+/// A statement that changes many alerts and answers how many.
+pub(super) struct Change<'a> {
+    pub(super) doing: &'static str,
+    /// With `{among}`.
+    pub(super) sql: &'static str,
+    /// Lists what it would change, with the same parameters, and with `{among}`.
+    pub(super) list: &'static str,
+    pub(super) values: &'a [&'a dyn ToSql],
+    pub(super) locked: Locked,
+}
+
+/// Some of them.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
+    But(&'a [AlertId]),
+    These(&'a [AlertId]),
+}
+
+impl<'a> From<&'a Among<'a>> for Which<'a> {
+    fn from(among: &'a Among<'a>) -> Self {
+        match among {
+            Among::AllBut(without) => Self::But(without),
+            Among::Only(alert) => Self::These(std::slice::from_ref(alert)),
+        }
+    }
+}
+
+impl Change<'_> {
+    /// At once, or by halves where that fails for one of them.
+    pub(super) async fn run(&self, pool: &Pool, among: Among<'_>) -> Result<Swept, StoreError> {
+        let which = Which::from(&among);
+        match self.ask(pool, which).await {
+            Ok(count) => Ok(Swept {
+                count,
+                ..Swept::default()
+            }),
+            Err(error) if self.may_go_around(&error) => self.around(pool, which, error).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn may_go_around(&self, error: &StoreError) -> bool {
+        may_be_of_one_row(error) || (self.locked == Locked::Skip && is_lock_timeout(error))
+    }
+
+    /// Those that the statement's own conditions and `which` name.
+    pub(super) async fn ask(&self, pool: &Pool, which: Which<'_>) -> Result<u32, StoreError> {
+        let mut values = self.values.to_vec();
+        let sql = among(self.sql, which, &mut values);
+        let row = pool.row(self.doing, &sql, &values).await?;
+        let count = Fields::of(&row).count();
+        count.map_err(|e| unexpected(self.doing, e))
+    }
+
+    /// After `error`: listed first, and changed by halves.
+    pub(super) async fn around(
+        &self,
+        pool: &Pool,
+        which: Which<'_>,
+        error: StoreError,
+    ) -> Result<Swept, StoreError> {
+        let mut values = self.values.to_vec();
+        let sql = among(self.list, which, &mut values);
+        let rows = pool.rows(self.doing, &sql, &values).await?;
+        let ids = rows.iter().map(|row| Fields::of(row).get().map(AlertId));
+        let ids = ids.collect::<Result<Vec<_>, _>>();
+        let ids = ids.map_err(|e| unexpected(self.doing, e))?;
+        if ids.is_empty() && !is_lock_timeout(&error) {
+            return Err(error);
+        }
+        let change = |part: Range<usize>| self.ask(pool, Which::These(&ids[part]));
+        by_halves(&ids, self.locked, change).await
+    }
+}
+
+/// The statement with the alerts that it may change, which come behind the values that it has.
+pub(super) fn among<'a>(sql: &str, which: Which<'a>, values: &mut Vec<&'a dyn ToSql>) -> String {
+    let (ids, word) = match which {
+        Which::But([]) => return sql.replace("{among}", ""),
+        Which::But(ids) => (ids, "NOT IN"),
+        Which::These(ids) => (ids, "IN"),
+    };
+    let length = list_length(ids.len());
+    let list = placeholders(values.len() + 1, length);
+    values.extend(padded(ids, length));
+    sql.replace("{among}", &format!("AND a.AlertId {word} ({list})"))
+}
+
+/// The last one several times, up to this length.
+pub(super) fn padded(ids: &[AlertId], length: usize) -> impl Iterator<Item = &dyn ToSql> {
+    let last = ids.last().into_iter().cycle();
+    ids.iter()
+        .chain(last)
+        .take(length)
+        .map(|id| &id.0 as &dyn ToSql)
+}
+
+/// Changes these alerts, of which `change` is given a part by its place; where that is refused, or waits
+/// for a lock in vain, the halves of the part.
+pub(super) async fn by_halves<F>(
+    alerts: &[AlertId],
+    locked: Locked,
+    change: impl Fn(Range<usize>) -> F,
+) -> Result<Swept, StoreError>
+where
+    F: Future<Output = Result<u32, StoreError>>,
+{
+    let mut swept = Swept::default();
+    let (mut timeouts, mut refusals) = (0, 0);
+    let whole = 0..alerts.len();
+    let mut to_do = vec![whole];
+    while let Some(part) = to_do.pop() {
+        if part.is_empty() || timeouts == MOST_TIMEOUTS || refusals >= MOST_REFUSALS {
+            continue;
+        }
+        let error = match change(part.clone()).await {
+            Ok(count) => {
+                swept.count += count;
+                continue;
+            }
+            Err(error) => error,
+        };
+        let is_locked = is_lock_timeout(&error);
+        match is_locked {
+            true if locked == Locked::Skip => timeouts += 1,
+            false if may_be_of_one_row(&error) => refusals += 1,
+            _ => return Err(error),
+        }
+        if part.len() > 1 {
+            let middle = part.start + part.len() / 2;
+            to_do.extend([middle..part.end, part.start..middle]);
+        } else if !is_locked {
+            // A trigger that says an error, and neither throws it nor rolls back, refuses nothing.
+            match change(part.clone()).await {
+                Ok(count) => swept.count += count,
+                Err(_) => swept.refused.push(RefusedRow {
+                    alert: alerts[part.start],
+                    why: error.what().to_owned(),
+                }),
+            }
+        }
+    }
+    Ok(swept)
+}
