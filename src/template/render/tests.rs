@@ -160,7 +160,10 @@ async fn a_render_that_takes_long_holds_no_worker() {
     let renderer = Renderer::default();
     let loops = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
     let slow = TemplateSource::of_rows("late", rows(loops)).expect("is there");
-    let slower = TemplateSource::of_rows("late", rows(&loops.replace('b', "c"))).expect("is there");
+    // Compares a million pairs, which takes no fuel.
+    let compares = "{% set v = namespace(x=[1], y=[1]) %}{% for i in range(20) %}{% set v.x = [v.x, v.x] %}\
+                    {% set v.y = [v.y, v.y] %}{% endfor %}{{ v.x == v.y }}";
+    let slower = TemplateSource::of_rows("late", rows(compares)).expect("is there");
     let alert = alert();
     let error = renderer.render(&slow, &alert).await.expect_err("too much");
     assert!(error.to_string().contains("fuel"), "{error}");
@@ -172,9 +175,5 @@ async fn a_render_that_takes_long_holds_no_worker() {
     let said = "template 'late' takes long for an alert: its alerts are rendered one at a time";
     assert_eq!(error.to_string(), said);
     drop(lane);
-    let error = renderer
-        .render(&slower, &alert)
-        .await
-        .expect_err("too much");
-    assert!(error.to_string().contains("fuel"), "{error}");
+    renderer.render(&slower, &alert).await.expect("its turn");
 }
