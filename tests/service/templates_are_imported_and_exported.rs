@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::site::{Site, text};
 use crate::{import, send_port_over, write_templates};
@@ -150,11 +151,18 @@ fn the_sample_templates_pass_their_own_check() {
 }
 
 /// From the insert to the mail by the command line alone.
-#[test]
-fn send_takes_a_template_and_a_payload() {
+#[tokio::test]
+async fn send_takes_a_template_and_a_payload() {
     let site = site();
     import(&site, LATE);
     let service = site.run();
+    // Who waits for an alert that nobody is there to send is told so at once.
+    site.wait_until(
+        "SELECT count(*) FROM SendPort",
+        "1",
+        Duration::from_secs(60),
+    )
+    .await;
     let sent = site.sendport(&[
         "send",
         "--to",
