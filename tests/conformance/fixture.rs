@@ -274,14 +274,21 @@ pub(crate) async fn load(store: &Arc<dyn Store>, id: AlertId) -> sendport::domai
     }
 }
 
-/// Records one outcome.
+/// Records one outcome; again where the engine has something locked for a moment, as the driver does.
 pub(crate) async fn record(
     store: &Arc<dyn Store>,
     instance: InstanceId,
     outcome: &Outcome,
 ) -> Recorded {
-    let recorded = store.record(instance, std::slice::from_ref(outcome)).await;
-    recorded.expect("record")[0]
+    let mut last = Recorded::NotNow;
+    for _ in 0..20 {
+        let recorded = store.record(instance, std::slice::from_ref(outcome)).await;
+        last = recorded.expect("record")[0];
+        if last != Recorded::NotNow {
+            break;
+        }
+    }
+    last
 }
 
 /// `250`, `450` or `550`, as it fits the status.

@@ -66,7 +66,15 @@ pub(crate) async fn ten_thousand_recipients_expire(f: &dyn Fixture) {
     let many = f.alert_to(&list()).await;
     let few = f.alert_to("ops@contoso.com").await;
     f.advance(minutes(3 * 24 * 60)).await;
-    assert_eq!(expire(&store, 10).await, 2);
+    // What the engine has locked for a moment is left for the next round.
+    let mut expired = 0;
+    for _ in 0..20 {
+        expired += expire(&store, 10).await;
+        if expired == 2 {
+            break;
+        }
+    }
+    assert_eq!(expired, 2);
     for (id, count) in [(many, 10_000), (few, 1)] {
         let seen = line(&store, id).await;
         assert_eq!(seen.status, AlertStatus::Expired);
