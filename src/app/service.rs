@@ -366,10 +366,7 @@ pub(super) fn spool_failed(error: SpoolError) -> AppError {
 /// Somebody at the database heals it, or time does: whoever started the service need not start it
 /// again. A login that was refused rests meanwhile.
 pub(super) fn is_waited_for(error: &StoreError) -> bool {
-    !matches!(
-        error.kind(),
-        StoreErrorKind::Schema | StoreErrorKind::Rejected
-    )
+    error.kind() != StoreErrorKind::Schema
 }
 
 /// False if told to stop meanwhile.

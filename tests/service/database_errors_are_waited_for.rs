@@ -101,7 +101,8 @@ const NUMBERS: &[(u32, StoreErrorKind, &str)] = &[
     (8169, Rejected, ""),
     (8180, Unknown, ""),
     (102, Unknown, ""),
-    (50000, Unknown, ""),
+    (50000, Rejected, ""),
+    (50001, Rejected, ""),
     (3609, Unknown, ""),
 ];
 
