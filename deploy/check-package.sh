@@ -98,7 +98,7 @@ apt install /tmp/sendport.deb
 depends=$(dpkg-deb -f "$package" Depends)
 objdump -p "$root/usr/bin/sendport" | sed -n 's/^ *NEEDED *//p' | while read -r library; do
     owner=$(within dpkg-query --search "*/$library" | sed -n 's/:.*//p' | head -n 1)
-    [[ ", $depends" == *", $owner "* ]] || fail "the package does not depend on $owner, which has $library: $depends"
+    [[ ", $depends," == *", $owner"[\ ,]* ]] || fail "the package does not depend on $owner, which has $library: $depends"
 done
 apt install sqlite3
 grep -h '^sendport is installed' "$scratch/apt.log" || fail "the package does not say that it does not run"
