@@ -100,8 +100,8 @@ objdump -p "$root/usr/bin/sendport" | sed -n 's/^ *NEEDED *//p' | while read -r 
     owner=$(within dpkg-query --search "*/$library" | sed -n 's/:.*//p' | head -n 1)
     [[ ", $depends," == *", $owner"[\ ,]* ]] || fail "the package does not depend on $owner, which has $library: $depends"
 done
-apt install sqlite3
 grep -h '^sendport is installed' "$scratch/apt.log" || fail "the package does not say that it does not run"
+apt install sqlite3
 is "owner and mode of the configuration" "$(within stat -c '%U:%G %a' /etc/sendport/sendport.toml)" "root:sendport 640"
 is "owner and mode of the state" "$(within stat -c '%U:%G %a' /var/lib/sendport)" "sendport:sendport 750"
 as_user=("${inside[@]}" setpriv --reuid "$(unit User)" --regid "$(unit Group)" --init-groups --bounding-set=-all
