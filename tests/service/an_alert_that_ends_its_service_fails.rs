@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::site::Site;
+use crate::site::{Service, Site};
 use crate::{any_port, import, insert_many, plain_relay, send_port_over, sink_at};
 
 /// Takes seconds, so that the service can be ended meanwhile.
@@ -22,6 +22,18 @@ async fn wait_until_it_is_made(site: &Site, alert: &str, deaths: u32) {
         }
         assert!(tokio::time::Instant::now() < deadline, "{noted}");
     }
+}
+
+/// The alert fails for the deaths of the service, and the twenty beside it are relayed.
+async fn assert_fails_alone(site: &Site, service: Service, reference: &str) {
+    site.wait_until_all_final(Duration::from_secs(60)).await;
+    assert_eq!(service.stop(), Some(0));
+    let good =
+        "SELECT count(*) FROM AlertStatus WHERE Reference LIKE 'order-%' AND Status = 'relayed'";
+    assert_eq!(site.value(good), "20");
+    let reason = format!("SELECT Reason FROM FailedDelivery WHERE Reference = '{reference}'");
+    let reason = site.value(&reason);
+    assert!(reason.contains("died 3 times"), "{reason}");
 }
 
 /// Whatever it is that the service dies of: after the third death during the preparation of the
@@ -46,15 +58,7 @@ async fn an_alert_that_ends_its_service_fails() {
         wait_until_it_is_made(&site, &alert, deaths).await;
         service.kill();
     }
-    let service = site.run();
-    site.wait_until_all_final(Duration::from_secs(60)).await;
-    assert_eq!(service.stop(), Some(0));
-
-    let good =
-        "SELECT count(*) FROM AlertStatus WHERE Reference LIKE 'order-%' AND Status = 'relayed'";
-    assert_eq!(site.value(good), "20");
-    let reason = site.value("SELECT Reason FROM FailedDelivery WHERE Reference = 'slow'");
-    assert!(reason.contains("died 3 times"), "{reason}");
+    assert_fails_alone(&site, site.run(), "slow").await;
     let event = format!(
         "SELECT Message FROM EventLog WHERE EventType = 'alerts-failed' AND AlertId = {alert}"
     );
@@ -79,12 +83,5 @@ async fn so_does_one_that_cannot_even_be_read() {
     for _ in 0..3 {
         assert_eq!(site.run_within(512 << 20).wait(), None, "a signal ends it");
     }
-    let service = site.run_within(512 << 20);
-    site.wait_until_all_final(Duration::from_secs(60)).await;
-    assert_eq!(service.stop(), Some(0));
-    let good =
-        "SELECT count(*) FROM AlertStatus WHERE Reference LIKE 'order-%' AND Status = 'relayed'";
-    assert_eq!(site.value(good), "20");
-    let reason = site.value("SELECT Reason FROM FailedDelivery WHERE Reference = 'long'");
-    assert!(reason.contains("died 3 times"), "{reason}");
+    assert_fails_alone(&site, site.run_within(512 << 20), "long").await;
 }
