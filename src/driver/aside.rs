@@ -100,7 +100,7 @@ impl Aside {
         let last = self.0.last()?;
         let since = self.0.iter().map(|refused| refused.since).min();
         Some(Obstacle {
-            outcomes: self.0.len(),
+            count: self.0.len(),
             since: since.unwrap_or(last.since),
             why: last.why.clone(),
             may_hold_values: true,
@@ -165,7 +165,7 @@ impl<T> Locked<T> {
     pub(super) fn summary(&self, now: Timestamp) -> Option<Obstacle> {
         let since = self.since.filter(|since| now - *since >= LOCKED_LONG)?;
         Some(Obstacle {
-            outcomes: self.waiting.len(),
+            count: self.waiting.len(),
             since,
             why: "other transactions have their alerts locked".to_owned(),
             may_hold_values: false,

@@ -68,7 +68,7 @@ pub(super) struct Obstacle {
     /// The latest reason.
     pub(super) why: String,
     /// So many outcomes the database does not have for it; of [`What::Refused`], so many alerts.
-    pub(super) outcomes: usize,
+    pub(super) count: usize,
     /// The engine's words may hold values, and are not for everybody who may ask the database.
     pub(super) may_hold_values: bool,
 }
@@ -78,7 +78,7 @@ impl Obstacle {
     fn stops(&self, what: What) -> bool {
         match what {
             What::Lease | What::Locked | What::Database | What::Refused => false,
-            What::Aside => self.outcomes >= MOST_ASIDE,
+            What::Aside => self.count >= MOST_ASIDE,
             // What is about a row stops its send port alone.
             What::Claims => !self.may_hold_values,
             _ => true,
@@ -96,7 +96,7 @@ impl Obstacle {
             true => "see EventLog and the service's log",
             false => &self.why,
         };
-        match (what.label(), self.outcomes) {
+        match (what.label(), self.count) {
             (label, 0) => format!("{label}{why}, since {since}"),
             (label, count) if what == What::Refused => {
                 format!("{label}{count} cannot be claimed since {since}: {why}")
@@ -167,7 +167,7 @@ impl Obstacles {
         let obstacle = Obstacle {
             since: before.unwrap_or(since),
             why: why.to_string(),
-            outcomes,
+            count: outcomes,
             may_hold_values,
         };
         met.insert(what, obstacle).is_none()
@@ -231,13 +231,13 @@ impl Obstacles {
         let (refused, others): (Vec<_>, Vec<_>) =
             shown.iter().partition(|(what, _)| *what == What::Refused);
         let refused = refused.first().map(|(_, it)| it);
-        let unrecorded = || others.iter().map(|(_, it)| it).filter(|it| it.outcomes > 0);
-        let count: usize = unrecorded().map(|it| it.outcomes).sum();
+        let unrecorded = || others.iter().map(|(_, it)| it).filter(|it| it.count > 0);
+        let count: usize = unrecorded().map(|it| it.count).sum();
         InstanceCondition {
             waiting_for: (!stopping.is_empty()).then(|| stopping.join("; ")),
             unrecorded: u32::try_from(count).unwrap_or(u32::MAX),
             unrecorded_since: unrecorded().map(|it| it.since).min(),
-            unclaimed: refused.map_or(0, |it| u32::try_from(it.outcomes).unwrap_or(u32::MAX)),
+            unclaimed: refused.map_or(0, |it| u32::try_from(it.count).unwrap_or(u32::MAX)),
             unclaimed_since: refused.map(|it| it.since),
         }
     }

@@ -81,7 +81,7 @@ impl RefusedRows {
     pub(super) fn summary(&self) -> Option<Obstacle> {
         let (id, first) = self.0.iter().min_by_key(|(id, entry)| (entry.since, *id))?;
         Some(Obstacle {
-            outcomes: self.0.len(),
+            count: self.0.len(),
             since: first.since,
             why: format!("{id}: {}", first.why),
             may_hold_values: true,
@@ -183,6 +183,6 @@ mod tests {
         assert_eq!(rows.add(&refused(990..1_020), since, now), 10);
         assert_eq!(rows.ids().len(), MOST_REFUSED);
         let summary = rows.summary().unwrap();
-        assert_eq!((summary.outcomes, &*summary.why), (1_000, "0: no"));
+        assert_eq!((summary.count, &*summary.why), (1_000, "0: no"));
     }
 }

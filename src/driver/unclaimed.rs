@@ -86,8 +86,8 @@ fn too_many(one: &RefusedRow) -> StoreError {
 /// Those of all queues.
 fn together(queues: impl Iterator<Item = Obstacle>) -> Option<Obstacle> {
     queues.reduce(|one, other| {
-        let outcomes = one.outcomes + other.outcomes;
+        let count = one.count + other.count;
         let first = if other.since < one.since { other } else { one };
-        Obstacle { outcomes, ..first }
+        Obstacle { count, ..first }
     })
 }
