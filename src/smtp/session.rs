@@ -79,6 +79,8 @@ pub(super) struct Session {
     pub(super) smooth: bool,
     /// One command at a time, and DATA: its relay's replies did not fit their commands lately.
     pub(super) careful: bool,
+    /// The `EHLO` that the server answers in several lines, as it answers no other command.
+    pub(super) ehlo: Option<String>,
 }
 
 impl Session {
@@ -159,6 +161,7 @@ impl Session {
             transactions: 0,
             smooth: false,
             careful: false,
+            ehlo: None,
         };
         Ok((session, local.map(|address| address.ip())))
     }
@@ -196,8 +199,10 @@ impl Session {
         let reply = match hello {
             Hello::Helo => self.helo(&name, wait).await?,
             Hello::Ehlo => {
-                let answer = self.exchange(&format!("EHLO {name}"), wait).await;
+                let ehlo = format!("EHLO {name}");
+                let answer = self.exchange(&ehlo, wait).await;
                 let reply = answer.map_err(Unopened::on_ehlo)?;
+                self.ehlo = Some(ehlo).filter(|_| reply.lines.len() > 1);
                 match helo_may_do(settings, reply.code) {
                     false => reply,
                     true => {

@@ -19,7 +19,7 @@ async fn it_holds_steps_refusals_and_warnings() {
             Expect("RCPT TO:"),
             send("452 4.2.2 mailbox full"),
             Expect("RSET"),
-            send("250 ok"),
+            send("250 2.0.0 ok"),
             Expect("QUIT"),
             send("221 bye"),
         ],

@@ -82,7 +82,7 @@ async fn the_first_host_that_answers_is_asked() {
             Expect("RCPT TO:<bob@contoso.test>"),
             send("250 ok"),
             Expect("RSET"),
-            send("250 ok"),
+            send("250 2.0.0 ok"),
             Expect("QUIT"),
             send("221 bye"),
         ],

@@ -16,7 +16,7 @@ fn asked_for_a_stranger(reply: &str) -> Vec<Step> {
             Expect("RCPT TO:<open-relay-check@example.com>"),
             send(reply),
             Expect("RSET"),
-            send("250 ok"),
+            send("250 2.0.0 ok"),
             Expect("QUIT"),
             send("221 bye"),
         ],

@@ -23,7 +23,7 @@ async fn probed(replies: &str, arguments: &[&str]) -> Probed {
             Expect("RCPT TO:<bob@example.test>"),
             send("550 5.7.1 Ask Mallory"),
             Expect("RSET"),
-            send("250 ok"),
+            send("250 2.0.0 ok"),
             Expect("QUIT"),
             send("221 bye"),
         ],

@@ -34,7 +34,7 @@ async fn a_refused_sender_blames_no_recipient() {
         send("550 5.7.60 not your address"),
         send("503 5.5.1 MAIL first"),
         Expect("RSET"),
-        send("250 ok"),
+        send("250 2.0.0 ok"),
     ];
     let peer = Peer::start(vec![then(hello(&["PIPELINING"]), refusal)]).await;
     let relay = relay(peer.address, "tls = \"none\"");

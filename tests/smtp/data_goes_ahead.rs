@@ -61,7 +61,7 @@ async fn the_second_message_goes_at_once() {
 #[tokio::test]
 async fn a_refused_recipient_is_not_mistaken_for_a_refused_message() {
     let refused = all_at_once("550 5.1.1 unknown", "554 5.5.1 no valid recipients");
-    let refused = then(refused, [Expect("RSET"), send("250 ok")]);
+    let refused = then(refused, [Expect("RSET"), send("250 2.0.0 ok")]);
     // And the next goes step by step.
     let third = then(vec![Expect("MAIL")], first().split_off(4));
     let script = then(then(first(), refused), third);

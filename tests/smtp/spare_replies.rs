@@ -11,7 +11,8 @@ use tokio::sync::Barrier;
 use crate::support::certificates::TestAuthority;
 use crate::support::client::{last_reply, not_begun, relay, said_to, submit};
 use crate::support::scripted_peer::{
-    Chunk, ClientGoes, Content, Expect, Peer, Step, Tls, good_transaction, hello, send, then,
+    Chunk, ClientGoes, Content, Expect, Peer, Step, Tls, good_transaction, hello, hello_again,
+    send, then,
 };
 
 const SETTINGS: &str = "tls = \"none\"";
@@ -87,7 +88,8 @@ async fn a_late_reply_to_a_recipient_is_not_the_one_to_bdat() {
         Expect("RSET"),
         send("250 2.0.0 ok"),
     ];
-    let refused = then(then(hello(&offers), refused), bye());
+    let refused = then(then(hello(&offers), refused), hello_again(&[]));
+    let refused = then(refused, bye());
     let peer = Peer::start(vec![then(hello(&offers), shifted), refused]).await;
     let relay = relay(peer.address, SETTINGS);
     let report = submit(&relay, &["a@example.test"]).await;
@@ -115,13 +117,14 @@ async fn a_late_reply_to_a_recipient_is_not_the_one_to_data() {
     ];
     let mut refused = good_transaction();
     refused.pop();
-    let refused = [send("554 refused"), Expect("RSET"), send("250 ok")]
+    let refused = [send("554 refused"), Expect("RSET"), send("250 2.0.0 ok")]
         .into_iter()
         .fold(then(hello(&["CHUNKING"]), refused), |steps, step| {
             then(steps, [step])
         });
     let first = then(hello(&["CHUNKING"]), shifted);
-    let peer = Peer::start(vec![first, then(refused, bye())]).await;
+    let refused = then(refused, then(hello_again(&[]), bye()));
+    let peer = Peer::start(vec![first, refused]).await;
     let relay = relay(peer.address, SETTINGS);
     let report = submit(&relay, &["a@example.test"]).await;
     assert_eq!(report.end, SubmissionEnd::Answered);
@@ -218,6 +221,92 @@ async fn a_refusal_stands_only_where_rset_is_answered_in_step() {
     assert!(report.is_accepted(), "{report:?}");
     relay.close().await;
     peer.finish().await;
+}
+
+/// A relay without enhanced codes says 550 once too often; the one to EHLO has several lines.
+#[tokio::test]
+async fn a_spare_refusal_refuses_nobody() {
+    let ahead = |told: &[&str]| {
+        let replies: String = told.iter().map(|reply| format!("{reply}\r\n")).collect();
+        [
+            Expect("MAIL"),
+            Expect("RCPT"),
+            Step::Send(replies.into_bytes()),
+            Expect("RSET"),
+        ]
+    };
+    let sender = [Expect("MAIL"), send("550 spare"), Expect("RSET")];
+    let recipient = [
+        Expect("MAIL"),
+        send("250 ok"),
+        Expect("RCPT"),
+        send("550 spare"),
+        Expect("RSET"),
+    ];
+    let at_once = ahead(&["250 ok", "550 spare"]);
+    let cases: [(&[&str], &[Step]); 3] = [
+        (&[], &sender),
+        (&[], &recipient),
+        (&["PIPELINING"], &at_once),
+    ];
+    for (offers, shifted) in cases {
+        let behind = [send("250 ok"), Expect("EHLO"), send("250 ok"), ClientGoes];
+        let shifted = then(then(hello(offers), shifted.to_vec()), behind);
+        let second = then(then(hello(offers), good_transaction()), bye());
+        let peer = Peer::start(vec![shifted, second]).await;
+        let relay = relay(peer.address, SETTINGS);
+        let report = submit(&relay, &["a@example.test"]).await;
+        assert!(report.is_accepted(), "{report:?}");
+        relay.close().await;
+        peer.finish().await;
+    }
+}
+
+/// The answer to RSET was the one to the content.
+#[tokio::test]
+async fn a_spare_refusal_of_the_content_leaves_it_in_doubt() {
+    let mut shifted = then(hello(&["ENHANCEDSTATUSCODES"]), good_transaction());
+    shifted.pop();
+    let behind = [
+        send("550 5.7.1 spare"),
+        Expect("RSET"),
+        send("250 2.0.0 taken"),
+        Expect("EHLO"),
+        send("250 2.0.0 reset"),
+        ClientGoes,
+    ];
+    let peer = Peer::start(vec![then(shifted, behind)]).await;
+    let report = submit(&relay(peer.address, SETTINGS), &["a@example.test"]).await;
+    assert_eq!(report.end, SubmissionEnd::InDoubt, "{report:?}");
+    peer.finish().await;
+}
+
+/// The refusal is known to be the answer, or the server takes no second EHLO.
+#[tokio::test]
+async fn a_refusal_without_a_code_is_final() {
+    let greeted_again = then(hello_again(&[]), then(good_transaction(), bye()));
+    let denied = [Expect("EHLO"), send("503 duplicate EHLO"), ClientGoes];
+    for (behind, taken) in [(greeted_again, true), (denied.to_vec(), false)] {
+        let refused = [
+            Expect("MAIL"),
+            send("250 ok"),
+            Expect("RCPT"),
+            send("550 unknown"),
+            Expect("RSET"),
+            send("250 ok"),
+        ];
+        let script = then(then(hello(&[]), refused), behind);
+        let peer = Peer::start(vec![script]).await;
+        let relay = relay(peer.address, SETTINGS);
+        let report = submit(&relay, &["a@example.test"]).await;
+        assert_eq!(report.end, SubmissionEnd::Answered);
+        assert_eq!(said_to(&report, 0), "550 unknown");
+        if taken {
+            assert!(submit(&relay, &["b@example.test"]).await.is_accepted());
+        }
+        relay.close().await;
+        peer.finish().await;
+    }
 }
 
 /// A transaction by DATA, whose content is answered like this.

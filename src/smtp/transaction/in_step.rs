@@ -65,7 +65,7 @@ impl Transaction<'_> {
         }
     }
 
-    fn lost(&mut self, command: Command, lost: NoReply) -> Ended {
+    pub(super) fn lost(&mut self, command: Command, lost: NoReply) -> Ended {
         self.gone = matches!(lost, NoReply::Closed | NoReply::Broke(_));
         self.done.ahead.lost(&lost);
         if matches!(lost, NoReply::NotSmtp(_)) {

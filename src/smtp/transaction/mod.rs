@@ -302,6 +302,7 @@ impl Transaction<'_> {
                 Err(self.misfit(Command::Mail, what.to_owned()))
             }
             Ok(reply) if reply.code != 421 => Ok(()),
+            Err(missing @ NoReply::TimedOut(_)) => Err(self.lost(Command::Mail, missing)),
             // The refusal of MAIL stands and is an answer.
             _ => Err(Ended(SubmissionEnd::Answered)),
         }
@@ -375,28 +376,51 @@ impl Transaction<'_> {
     }
 
     /// Leaves the session clean for the next transaction. What was refused stands where RSET is
-    /// answered as it has to be, or not at all.
+    /// answered as it has to be, or not at all. That answer may look like one to MAIL or RCPT, which
+    /// have no code where there are none, or to the content; the one to EHLO, which resets, too
+    /// (RFC 5321 section 4.1.4), does not.
     async fn reset(&mut self) -> Result<(), Ended> {
         // The reply to it looks like one to BDAT.
         self.session.extensions.chunking = false;
+        let (reply, _) = self.behind_a_refusal("RSET").await?;
+        let alike = reply.enhanced.is_none() || self.end_written;
+        let Some(ehlo) = self.session.ehlo.clone().filter(|_| alike) else {
+            return Ok(());
+        };
+        match self.behind_a_refusal(&ehlo).await? {
+            (_, lines) if lines > 1 => Ok(()),
+            (reply, _) => Err(self.shifted(&ehlo, &reply)),
+        }
+    }
+
+    /// The success that the command was answered with, and its lines.
+    async fn behind_a_refusal(&mut self, command: &str) -> Result<(Reply, usize), Ended> {
         let answered = Err(Ended(SubmissionEnd::Answered));
         let wait = Wait::new(self.waits.command, "timeout.command");
-        self.session.stream.queue("RSET");
+        self.session.stream.queue(command);
         let reply = match self.session.stream.flush(wait).await {
             Ok(()) => self.session.stream.read_reply(wait).await,
             Err(lost) => Err(lost),
         };
+        let lines = reply.as_ref().map_or(0, |reply| reply.lines.len());
         let found = match reply {
             Ok(reply) => reply.into_reply(Command::Rset),
             Err(lost @ NoReply::Unasked(_)) => lost.into_reply(Command::Rset),
             Err(_) => return answered,
         };
         match found.code {
-            200..=299 if !is_about_an_address(&found) => Ok(()),
+            200..=299 if !is_about_an_address(&found) => Ok((found, lines)),
             421 => answered,
+            // A server that takes one EHLO only.
+            500..=504 if command != "RSET" => answered,
             400.. if self.session.careful => answered,
-            _ => Err(self.misfit(Command::Rcpt, format!("behind a refusal, RSET: {found}"))),
+            _ => Err(self.shifted(command, &found)),
         }
+    }
+
+    fn shifted(&mut self, command: &str, found: &Reply) -> Ended {
+        let what = format!("behind a refusal, {command}: {found}");
+        self.misfit(Command::Rcpt, what)
     }
 }
 

@@ -20,6 +20,9 @@ use crate::smtp::stream::Transport;
 /// Smaller than a large message, so that writing it takes turns with the server.
 const BUFFER: usize = 128;
 
+/// What EHLO is answered with.
+const EHLO: &str = "250-relay.example.test\r\n250 HELP";
+
 /// What crossed the wire, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Log {
@@ -289,6 +292,10 @@ impl Dialogue {
                 "RSET" => {
                     self.reset();
                     self.say("250", "2.0.0", "reset");
+                }
+                "EHLO" => {
+                    self.reset();
+                    let _unheard = self.answers.send((EHLO.to_owned(), None));
                 }
                 "QUIT" => {
                     self.say("221", "2.0.0", "bye");

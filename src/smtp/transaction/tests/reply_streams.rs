@@ -83,19 +83,19 @@ impl Client {
             transactions: 0,
             smooth: false,
             careful: false,
+            ehlo: Some("EHLO client.example.test".to_owned()),
         }
     }
 
-    /// True where it counts as relayed.
-    async fn send(&mut self, message: &ToSend) -> bool {
+    async fn send(&mut self, message: &ToSend) -> Done {
         if let Some(session) = self.kept.take() {
             let done = self.try_on(session, message).await;
             if !done.stale {
-                return is_accepted(&done);
+                return done;
             }
         }
         let session = self.connect();
-        is_accepted(&self.try_on(session, message).await)
+        self.try_on(session, message).await
     }
 
     async fn try_on(&mut self, mut session: Session, message: &ToSend) -> Done {
@@ -126,9 +126,17 @@ async fn play(scenario: &Scenario, offers: Offers) -> Result<usize, TestCaseErro
     let mut relayed = 0;
     for (id, mail) in scenario.mails.iter().enumerate() {
         sleep(mail.pause).await;
-        let accepted = client.send(&mail.to_send(id)).await;
+        let done = client.send(&mail.to_send(id)).await;
+        let accepted = is_accepted(&done);
         relayed += usize::from(accepted);
         judge(scenario, id, accepted, &client.log, offers)?;
+        if scenario.is_nearly_honest() {
+            prop_assert!(
+                mail.refuses_all_of(&done.replies),
+                "{offers:?}, {:?}",
+                done.replies
+            );
+        }
     }
     Ok(relayed)
 }

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::domain::{Envelope, ForwardPath, ReversePath, SecuredMessage};
+use crate::domain::{Command, CommandReply, Envelope, ForwardPath, ReversePath, SecuredMessage};
 
 /// What the server offers.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,19 @@ impl Mail {
     pub(super) fn is_taken(&self) -> bool {
         let somebody = self.recipients_refused.iter().any(|refused| !refused);
         !self.sender_refused && somebody && !self.refused
+    }
+
+    /// No reply refuses for good what an honest server takes.
+    pub(super) fn refuses_all_of(&self, replies: &[CommandReply]) -> bool {
+        replies.iter().all(|it| match it.reply.command {
+            _ if it.reply.code < 500 || self.sender_refused => true,
+            Command::Rcpt => it
+                .ordinal
+                .is_some_and(|n| self.recipients_refused[n as usize]),
+            Command::Data => self.recipients_refused.iter().all(|&refused| refused),
+            Command::EndOfData => self.refused,
+            _ => false,
+        })
     }
 
     /// What the server makes of it stands in it.
@@ -120,6 +133,15 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
+    /// One reply more or less, no slower than a time-out; an invented one that looks like the
+    /// one to EHLO cannot be told from it.
+    pub(super) fn is_nearly_honest(&self) -> bool {
+        match &self.faults[..] {
+            [one] => one.delay < Duration::from_secs(60) && !self.invents("250-"),
+            _ => false,
+        }
+    }
+
     /// A reply that begins so is inserted.
     pub(super) fn invents(&self, start: &str) -> bool {
         let spare = |fault: &Fault| match fault.what {
