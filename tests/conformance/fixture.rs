@@ -416,6 +416,22 @@ where
     }
 }
 
+/// What the rounds of a sweep reach, up to `wanted`: what the engine has locked for a moment is left
+/// for the next round.
+pub(crate) async fn in_rounds<F>(wanted: u32, round: impl Fn() -> F) -> u32
+where
+    F: Future<Output = u32>,
+{
+    let mut reached = 0;
+    for _ in 0..20 {
+        reached += round().await;
+        if reached >= wanted {
+            break;
+        }
+    }
+    reached
+}
+
 /// How many alerts expired.
 pub(crate) async fn expire(store: &Arc<dyn Store>, limit: u32) -> u32 {
     repeated(|| store.expire(limit, Among::AllBut(&[])))

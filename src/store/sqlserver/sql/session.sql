@@ -10,3 +10,7 @@ SET ANSI_WARNINGS ON;
 SET ARITHABORT ON;
 SET CONCAT_NULL_YIELDS_NULL ON;
 SET NUMERIC_ROUNDABORT OFF;
+-- Babelfish makes a session's temporary schema for its first table variable, and then finds the tables
+-- of the foreign keys that it had looked at before no more, once.
+DECLARE @first TABLE (Id int);
+INSERT INTO @first VALUES (1);
