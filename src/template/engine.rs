@@ -77,7 +77,7 @@ pub(super) fn render_file(
         .and_then(|template| template.render_captured_to(variables.clone(), &mut made));
     match result {
         Ok(_) => Ok(String::from_utf8_lossy(&made.octets).into_owned()),
-        Err(error) => Err(render_error(file, version, &error)),
+        Err(error) => Err(render_error(environment, file, version, &error)),
     }
 }
 
@@ -90,7 +90,12 @@ pub(super) fn syntax_error(file: &str, error: &minijinja::Error) -> TemplateErro
 }
 
 /// The innermost error knows the file that is at fault.
-fn render_error(file: &str, version: Option<u32>, error: &minijinja::Error) -> RenderError {
+fn render_error(
+    environment: &Environment<'_>,
+    file: &str,
+    version: Option<u32>,
+    error: &minijinja::Error,
+) -> RenderError {
     let mut innermost = error;
     while let Some(cause) = std::error::Error::source(innermost)
         .and_then(|cause| cause.downcast_ref::<minijinja::Error>())
@@ -104,17 +109,33 @@ fn render_error(file: &str, version: Option<u32>, error: &minijinja::Error) -> R
         line: innermost.line().unwrap_or_default(),
         problem: said(innermost),
         advice: advice(innermost.kind()).into(),
-        kind: failure(innermost.kind()),
+        kind: failure(environment, innermost.kind()),
     }
 }
 
-fn failure(kind: ErrorKind) -> Failure {
+fn failure(environment: &Environment<'_>, kind: ErrorKind) -> Failure {
     match kind {
         ErrorKind::UndefinedError => Failure::MissingVariable,
         ErrorKind::OutOfFuel => Failure::TooLong,
         ErrorKind::WriteFailure => Failure::TooMuch,
+        ErrorKind::TemplateNotFound
+        | ErrorKind::UnknownFilter
+        | ErrorKind::UnknownTest
+        | ErrorKind::UnknownFunction
+        | ErrorKind::SyntaxError => Failure::Other,
+        _ if asks_the_payload(environment) => Failure::UnsuitableValue,
         _ => Failure::Other,
     }
+}
+
+/// Whether a file uses a variable that only a payload can have.
+fn asks_the_payload(environment: &Environment<'_>) -> bool {
+    let known = |name: &String| {
+        ["alert", "biztalk"].contains(&name.as_str())
+            || environment.globals().any(|(global, _)| global == name)
+    };
+    let mut files = environment.templates();
+    files.any(|(_, file)| !file.undeclared_variables(false).iter().all(known))
 }
 
 /// What else says which file it is: the one that uses it, the version of the database's templates.

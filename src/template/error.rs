@@ -192,6 +192,8 @@ pub enum RenderError {
 pub enum Failure {
     /// A variable is missing: with another payload it may work.
     MissingVariable,
+    /// A value does not suit, and the template takes some from the payload: with another one it may work.
+    UnsuitableValue,
     /// It loops too long.
     TooLong,
     /// It makes too much.
@@ -218,7 +220,7 @@ impl RenderError {
         matches!(
             self,
             Self::Failed {
-                kind: Failure::MissingVariable,
+                kind: Failure::MissingVariable | Failure::UnsuitableValue,
                 ..
             }
         )
@@ -231,7 +233,7 @@ impl RenderError {
             Self::Failed { kind, .. } => match kind {
                 Failure::TooLong => Some("loops too long"),
                 Failure::TooMuch => Some("makes more than 4 MiB"),
-                Failure::MissingVariable | Failure::Other => None,
+                Failure::MissingVariable | Failure::UnsuitableValue | Failure::Other => None,
             },
             _ => None,
         }

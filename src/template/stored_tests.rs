@@ -218,7 +218,29 @@ async fn each_language_is_tried_with_the_nearest_sample() {
     let absent = [text("late", "", "{% include '_absent.txt.j2' %}")];
     let conclusive = async |texts: &[TemplateText]| all(texts).await.remove(0).conclusive;
     assert!(conclusive(&absent).await && problem(&absent).await.contains("_absent.txt.j2"));
-    assert!(!conclusive(&[text("late", "", "{{ order }}")]).await);
+    for inconclusive in [
+        "{{ order }}",
+        "{% for i in range(n) %}x{% endfor %}",
+        "{{ due | dateformat }}",
+        "{{ 1 + count }}",
+        "{{ lines[0].item }}",
+        "{{ biztalk(which) }}",
+    ] {
+        let it = [text("late", "", inconclusive)];
+        assert!(!conclusive(&it).await, "{inconclusive}");
+        let said = problem(&it).await;
+        let wanted = "there is no sample: add 'late.sample.json'";
+        assert!(said.ends_with(wanted), "{said}");
+    }
+    for conclusive_one in [
+        "{{ 1 / 0 }}",
+        "{{ biztalk('no') }}",
+        "{{ order | nofilter }}",
+        "{{ range('x') }}",
+    ] {
+        let it = [text("late", "", conclusive_one)];
+        assert!(conclusive(&it).await, "{conclusive_one}");
+    }
     let alone = TemplateText {
         text: None,
         subject: None,
