@@ -1,5 +1,7 @@
 //! What an alert would become, without sending it: the dispatcher's own steps up to the relay.
 
+use chrono::TimeDelta;
+
 use super::compose::{Sources, protection, settings};
 use super::roll::{Roll, Rules};
 use super::securing::{Certificates, measures, secured};
@@ -39,6 +41,8 @@ pub struct Preview {
     pub relays: Vec<String>,
     /// Everybody, with what was said about those who are not sent to.
     pub recipients: Vec<(Recipient, Option<Reply>)>,
+    /// Why whoever waits would never get it: it has expired, or would before it may be sent.
+    pub never: Option<String>,
     /// Why it would not be submitted now, although there are recipients.
     pub not_now: Option<String>,
 }
@@ -57,8 +61,12 @@ impl Preview {
 
     /// Why nobody would get it, nor has got it.
     pub fn would_fail(&self) -> Option<String> {
+        let somebody_waits = !self.copies.is_empty();
+        if let Some(never) = self.never.clone().filter(|_| somebody_waits) {
+            return Some(never);
+        }
         let relayed = |(it, _): &(Recipient, _)| it.status == RecipientStatus::Relayed;
-        let somebody = !self.copies.is_empty() || self.recipients.iter().any(relayed);
+        let somebody = somebody_waits || self.recipients.iter().any(relayed);
         let unsecured = self.secured.as_ref().is_err_and(NotSecured::is_final);
         self.refused().filter(|_| unsecured || !somebody)
     }
@@ -151,9 +159,9 @@ pub async fn preview(
         attachments,
         ..PreviewTexts::of(&rendered)
     };
-    let refused = attempts_left(&alert, port).err().map(|why| why.reason);
-    let not_now = expiry(&alert, &rules, now)
-        .or(refused)
+    let never = never(&alert, &rules, now);
+    let not_now = never
+        .clone()
         .or_else(|| waits(window::wait_for(&alert, port, now)?));
     let occasion = variant.occasion(&draft.from, &alert, now);
     let secured = match measures(port, draft.protection, &occasion) {
@@ -175,9 +183,27 @@ pub async fn preview(
             .map(str::to_owned)
             .collect(),
         recipients: roll.recipients(),
+        never,
         not_now,
         alert,
     })
+}
+
+/// Why it is too late for whoever waits, or will be when the delivery window opens.
+fn never(alert: &Alert, rules: &Rules<'_>, now: Timestamp) -> Option<String> {
+    let spent = || attempts_left(alert, rules.port).err().map(|why| why.reason);
+    let shut = || {
+        let shut = rules.port.opens_in(alert, now)?;
+        let later = Rules {
+            age: rules.age + shut,
+            ..*rules
+        };
+        let opens = now.checked_add_signed(TimeDelta::from_std(shut).ok()?)?;
+        let expired = expiry(alert, &later, opens)?;
+        let waits = waits(window::wait_for(alert, rules.port, now)?)?;
+        Some(format!("{waits}; by then it has {expired}"))
+    };
+    expiry(alert, rules, now).or_else(spent).or_else(shut)
 }
 
 /// All messages that would be made for those who wait, in the order in which they would be.

@@ -1,3 +1,5 @@
+use sendport::clock::{Clock as _, SystemClock};
+
 use crate::said::{Said, run};
 use crate::site::Site;
 
@@ -7,9 +9,9 @@ fn asked(site: &Site, arguments: &[&str]) -> Said {
     run(&site.path(""), arguments)
 }
 
-/// Three alerts: one of a template's kind with a file, two of one Reference.
+/// Three alerts: one with a file, two of one Reference.
 fn site() -> Site {
-    let site = Site::new(PORT);
+    let site = Site::new(&format!("{PORT}max_age = \"36500d\"\n"));
     site.database()
         .execute_batch(
             "INSERT INTO Alert (PublicId, ToRecipients, Subject, Body, Reference, CreatedAt)
@@ -62,6 +64,58 @@ fn text_as_text_and_octets_only_when_asked() {
             "\"Text\": \"By two hours.\\nSorry.\"",
             "\"FileName\": \"order.csv\"",
             "\"SizeOctets\": 3",
+        ],
+    );
+}
+
+/// It ends as for any other alert that nobody would get.
+#[test]
+fn an_alert_that_would_only_expire() {
+    let site = Site::new(PORT);
+    let sql = "INSERT INTO Alert (ToRecipients, Subject, ExpiresAt) VALUES ('ops@example.test', 'x', '2026-01-31T12:00:00.000Z');
+               INSERT INTO Alert (ToRecipients, Subject, CreatedAt) VALUES ('ops@example.test', 'x', '2026-01-31T12:00:00.000Z');
+               INSERT INTO Alert (ToRecipients, Subject, CreatedAt) VALUES ('ops@example.test', 'x', '2026-01-31T12:00:00.000Z');
+               UPDATE AlertState SET Status = 'relayed', FinalAt = '2026-01-31T12:00:00.000Z', DueAt = NULL WHERE AlertId = 3;
+               INSERT INTO Recipient (AlertId, Ordinal, Kind, Address, Status, StatusAt)
+               VALUES (3, 1, 'to', 'ops@example.test', 'relayed', '2026-01-31T12:00:00.000Z');";
+    site.database().execute_batch(sql).expect("insert");
+    for (alert, why) in [
+        ("1", "expired: ExpiresAt was 2026-01-31T12:00:00Z"),
+        (
+            "2",
+            "expired: older than the send port's max_age of 172800 s",
+        ),
+    ] {
+        let words = format!("sendport: alert {alert} would fail: {why}\n");
+        for form in [&[][..], &["--json"], &["--raw"]] {
+            let said = asked(&site, &[&["preview", alert], form].concat());
+            said.tells(6, &[&words]);
+        }
+    }
+    // Nobody waits any more, so nobody goes without.
+    asked(&site, &["preview", "3"]).tells(0, &["not to        ops@example.test, relayed"]);
+}
+
+/// It waits for a delivery window that opens too late.
+#[test]
+fn an_alert_that_would_expire_before_it_may_be_sent() {
+    let tomorrow = (SystemClock.now() + chrono::TimeDelta::days(2))
+        .format("%a")
+        .to_string();
+    let window = format!(
+        "{PORT}max_age = \"1h\"\n[send_port.default.delivery_window]\ntime_zone = \"UTC\"\n\
+         open = [{{ days = [\"{}\"], from = \"08:00\", to = \"18:00\" }}]\n",
+        tomorrow.to_lowercase()
+    );
+    let site = Site::new(&window);
+    site.database()
+        .execute_batch("INSERT INTO Alert (ToRecipients, Subject) VALUES ('ops@example.test', 'x')")
+        .expect("insert");
+    asked(&site, &["preview", "1"]).tells(
+        6,
+        &[
+            "would fail: waits for the delivery window, ",
+            "by then it has expired: older than",
         ],
     );
 }
