@@ -17,8 +17,6 @@ if ! command -v cargo-deb >/dev/null; then
 fi
 
 # Completions and manual pages are what the program itself says of its command line.
-SENDPORT_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || echo "not known")
-export SENDPORT_COMMIT
 [[ " $* " == *" --no-build "* ]] || cargo build --release --locked
 program=${CARGO_TARGET_DIR:-target}/release/sendport
 rm -rf target/manual

@@ -4,6 +4,12 @@ use std::sync::LazyLock;
 
 use crate::store::sqlite;
 
+/// Only a release looks: `build.rs` says why.
+const UNKNOWN_COMMIT: &str = match cfg!(debug_assertions) {
+    true => "not known, this is a debug build",
+    false => "not known",
+};
+
 /// Version, commit, features, and the libraries whose versions matter to whoever reports a bug.
 pub static VERSIONS: LazyLock<String> = LazyLock::new(|| {
     let features = [
@@ -14,7 +20,7 @@ pub static VERSIONS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{}\ncommit   {}\nfeatures {}\n{}\nSQLite {}",
         env!("CARGO_PKG_VERSION"),
-        option_env!("SENDPORT_COMMIT").unwrap_or("not known"),
+        option_env!("SENDPORT_COMMIT").unwrap_or(UNKNOWN_COMMIT),
         if features.is_empty() {
             "none".to_owned()
         } else {

@@ -4,6 +4,9 @@
 //! `SENDPORT_RENEW_EXPECTED=1 cargo test --test terminal` writes the files anew: read the
 //! difference before you commit it.
 
+#[expect(dead_code, reason = "cargo runs its `main`")]
+#[path = "../../build.rs"]
+mod build;
 #[path = "../support/not_run.rs"]
 mod not_run;
 mod said;
