@@ -33,7 +33,7 @@ pub use crate::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
 pub use crate::ldap::{Directory, LdapError, Person};
 pub use crate::smime::Protection;
 pub use crate::spool::{Room, Spool};
-pub use crate::template::{ChangeKind, VERB as RENDER_WORKER, render_worker};
+pub use crate::template::{Change, ChangeKind, VERB as RENDER_WORKER, render_worker};
 pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,
     check_certificates, import_certificates, thumbprint,

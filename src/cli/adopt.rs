@@ -1,6 +1,8 @@
 //! `sendport adopt`
 
-use super::{Failure, open, say};
+use serde::Serialize;
+
+use super::{Failure, open, print_json, say};
 use crate::config::{Config, checked_environment};
 use crate::store::AdoptMode;
 
@@ -21,6 +23,21 @@ pub(super) struct Args {
     /// Everything that waits is held
     #[arg(long)]
     hold: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// For programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Adopted<'a> {
+    database: String,
+    previous_environment: Option<&'a str>,
+    environment: &'a str,
+    /// What became of the alerts that waited.
+    status: &'a str,
+    alerts: u64,
 }
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
@@ -34,17 +51,32 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     };
     let store = open(&config).await?;
     let report = store.adopt(&environment, mode).await?;
-    let previous = report.previous_environment.as_deref().unwrap_or("none");
-    let done = if args.hold { "held" } else { "expired" };
-    say(format_args!(
-        "{}: environment {previous} -> {environment}, {} alerts {done}",
-        store.describe(),
-        report.alerts
-    ));
+    let adopted = Adopted {
+        database: store.describe(),
+        previous_environment: report.previous_environment.as_deref(),
+        environment: &environment,
+        status: if args.hold { "held" } else { "expired" },
+        alerts: report.alerts,
+    };
+    if args.json {
+        return print_json(&adopted);
+    }
+    show(&adopted);
     if environment != config.environment {
         say(format_args!(
             "set environment = \"{environment}\" in the configuration of the service"
         ));
     }
     Ok(())
+}
+
+fn show(adopted: &Adopted<'_>) {
+    say(format_args!(
+        "{}: environment {} -> {}, {} alerts {}",
+        adopted.database,
+        adopted.previous_environment.unwrap_or("none"),
+        adopted.environment,
+        adopted.alerts,
+        adopted.status
+    ));
 }

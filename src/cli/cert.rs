@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::cert_directory::DirectoryArgs;
+use super::findings::Findings;
 use super::table::Table;
 use super::terminal::short_time;
-use super::{Failure, load, open, say};
+use super::{Failure, load, open, print_json, say};
 use crate::app::{
     self, AppError, CertificateImport, CheckedCertificate, Directory, ImportedCertificate,
 };
@@ -51,6 +52,9 @@ enum Verb {
     Check {
         /// Of one address
         address: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Use one no more, and say so to whoever asks why; for all addresses that it stands for
     Revoke {
@@ -109,7 +113,9 @@ pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), F
             None => bring(&import, store).await,
         },
         Verb::List { address, json } => list(&rows(store, address.as_deref()).await?, json),
-        Verb::Check { address } => check(&config, rows(store, address.as_deref()).await?).await,
+        Verb::Check { address, json } => {
+            check(&config, rows(store, address.as_deref()).await?, json).await
+        }
         Verb::Revoke { thumbprint, reason } => revoke(store, &thumbprint, reason.as_deref()).await,
         Verb::Remove { what, all } => remove(store, &what, all).await,
     }
@@ -302,9 +308,7 @@ impl<'a> From<&'a CertificateRow> for Line<'a> {
 fn list(rows: &[CertificateRow], json: bool) -> Result<(), Failure> {
     let lines: Vec<Line<'_>> = rows.iter().map(Line::from).collect();
     if json {
-        let text = serde_json::to_string_pretty(&lines);
-        say(text.map_err(|error| Failure::Other(error.to_string()))?);
-        return Ok(());
+        return print_json(&lines);
     }
     let mut table = Table::new([
         "Address",
@@ -336,39 +340,39 @@ fn list(rows: &[CertificateRow], json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn check(config: &Config, rows: Vec<CertificateRow>) -> Result<(), Failure> {
+async fn check(config: &Config, rows: Vec<CertificateRow>, json: bool) -> Result<(), Failure> {
+    let mut findings = Findings::new(json);
     let mut without: Vec<String> = Vec::new();
-    let checked = app::check_certificates(config, rows).await?;
-    if checked.is_empty() {
-        say("there are no certificates");
-    }
-    for it in &checked {
-        say(checked_line(it));
+    for it in app::check_certificates(config, rows).await? {
         let address = &it.row.text.address;
+        judge(&it, &mut findings);
         if !it.has_successor && !without.contains(address) {
             without.push(address.clone());
         }
     }
-    match without.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Other(format!(
-            "nothing can be encrypted to {}",
-            without.join(", ")
-        ))),
-    }
+    let fine = match findings.count() {
+        0 => "there are no certificates",
+        _ => "nothing failed",
+    };
+    let summary = format!("nothing can be encrypted to {}", without.join(", "));
+    findings.end(fine, summary)
 }
 
-fn checked_line(it: &CheckedCertificate) -> String {
+fn judge(it: &CheckedCertificate, findings: &mut Findings) {
     let text = &it.row.text;
-    let (address, thumbprint) = (&text.address, &text.thumbprint);
     match &it.usable {
         Ok(()) => {
+            let (thumbprint, key) = (&text.thumbprint, &text.key_algorithm);
             let until = short_time(text.valid_to);
-            let key = &text.key_algorithm;
-            format!("ok    {address}: {thumbprint}, {key}, until {until}")
+            findings.ok(
+                &text.address,
+                format_args!("{thumbprint}, {key}, until {until}"),
+            );
         }
-        Err(why) if it.has_successor => format!("note  {address}: {why}; another one is used"),
-        Err(why) => format!("FAIL  {address}: {why}"),
+        Err(why) if it.has_successor => {
+            findings.note(&text.address, format_args!("{why}; another one is used"));
+        }
+        Err(why) => findings.fail(&text.address, Failure::Other(why.clone())),
     }
 }
 

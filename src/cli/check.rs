@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config_file::find;
-use super::terminal::{Paint, painted};
-use super::{Failure, as_its_owner, say};
+use super::findings::Findings;
+use super::{Failure, as_its_owner};
 use crate::app::{self, Look, Room};
 use crate::config::{Config, RelayConfig};
 use crate::domain::{ExpiringCertificate, TemplateRow};
@@ -17,11 +17,16 @@ use crate::store::FixedRoleMember;
 
 /// Looks at everything that may be wrong and prints a line for each: ok, note or FAIL.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sendport check\n  sendport check --offline")]
+#[command(
+    after_help = "Examples:\n  sendport check\n  sendport check --offline\n  sendport check --json"
+)]
 pub(super) struct Args {
     /// Configuration and templates only: ask neither the database nor a relay
     #[arg(long)]
     offline: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Warnings about what the server shows to others: `sendport probe` speaks of them.
@@ -31,50 +36,8 @@ const OF_THE_SERVER: [&str; 3] = [
     "sign-in-offered-in-clear",
 ];
 
-/// The lines, and the first failure: it makes the exit code.
-#[derive(Default)]
-struct Findings {
-    first: Option<Failure>,
-    failed: usize,
-}
-
-impl Findings {
-    fn ok(what: &str, found: impl std::fmt::Display) {
-        say(format_args!(
-            "{}    {what}: {found}",
-            painted(Paint::Good, "ok")
-        ));
-    }
-
-    fn note(what: &str, found: impl std::fmt::Display) {
-        say(format_args!(
-            "{}  {what}: {found}",
-            painted(Paint::Notice, "note")
-        ));
-    }
-
-    fn fail(&mut self, what: &str, failure: Failure) {
-        say(format_args!(
-            "{}  {what}: {failure}",
-            painted(Paint::Bad, "FAIL")
-        ));
-        self.count(failure);
-    }
-
-    /// One that names its key itself.
-    fn refuse(&mut self, failure: Failure) {
-        say(format_args!("{}  {failure}", painted(Paint::Bad, "FAIL")));
-        self.count(failure);
-    }
-
-    fn count(&mut self, failure: Failure) {
-        self.failed += 1;
-        self.first.get_or_insert(failure);
-    }
-}
-
 pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
-    let mut findings = Findings::default();
+    let mut findings = Findings::new(args.json);
     let loaded = find(named).and_then(|file| {
         let config = Config::load(file.as_deref())?;
         Ok((config, file))
@@ -84,7 +47,7 @@ pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Fa
             let file = file.as_deref().map(std::path::Path::display);
             let shown =
                 file.map_or_else(|| "the environment alone".to_owned(), |it| it.to_string());
-            Findings::ok("configuration", shown);
+            findings.ok("configuration", shown);
             check_config(&config, &mut findings);
             check_templates(&config, &mut findings).await;
             check_protection(&config, args.offline, &mut findings).await;
@@ -95,21 +58,8 @@ pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Fa
         }
         Err(failure) => findings.fail("configuration", failure),
     }
-    match findings.first {
-        None => {
-            say("nothing failed");
-            Ok(())
-        }
-        Some(Failure::Config(_)) => Err(Failure::Config(summary(findings.failed))),
-        Some(Failure::Store(_) | Failure::Database(_)) => {
-            Err(Failure::Database(summary(findings.failed)))
-        }
-        Some(_) => Err(Failure::Other(summary(findings.failed))),
-    }
-}
-
-fn summary(failed: usize) -> String {
-    format!("{failed} of the checks failed")
+    let summary = format!("{} of the checks failed", findings.failed());
+    findings.end("nothing failed", summary)
 }
 
 fn check_config(config: &Config, findings: &mut Findings) {
@@ -122,7 +72,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
         findings.refuse(refusal.into());
     }
     for warning in config.warnings() {
-        Findings::note(&warning.key, warning.what);
+        findings.note(&warning.key, warning.what);
     }
     let ports = config
         .send_port
@@ -130,20 +80,20 @@ fn check_config(config: &Config, findings: &mut Findings) {
         .map(|(name, port)| (format!("send_port.{name}"), port));
     for (section, port) in ports.filter(|(section, _)| is_fine(&format!("{section}."))) {
         let relays = port.relays.join(", ");
-        Findings::ok(
+        findings.ok(
             &section,
             format_args!("from {}, relays {relays}", port.from),
         );
     }
     for (port, state) in app::window_states(config) {
-        Findings::ok(&format!("send_port.{port}.delivery_window"), state);
+        findings.ok(&format!("send_port.{port}.delivery_window"), state);
     }
     check_replies(config, findings);
     check_state_folder(config, findings);
     match app::open_audit_folders(config) {
         Ok(folders) => {
             for port in folders.keys() {
-                Findings::ok(
+                findings.ok(
                     &format!("send_port.{port}.audit"),
                     "the folder can be written",
                 );
@@ -157,9 +107,9 @@ fn check_state_folder(config: &Config, findings: &mut Findings) {
     let (what, folder) = ("service.state_folder", &config.service.state_folder);
     let database = app::open_store(config).map(|store| store.describe());
     match app::Spool::try_folder(folder, database.as_deref().ok()) {
-        Ok(Room::Enough) => Findings::ok(what, "it can be written"),
-        Ok(Room::ToBeMade) => Findings::ok(what, "the service will make it"),
-        Ok(Room::Little) => Findings::note(
+        Ok(Room::Enough) => findings.ok(what, "it can be written"),
+        Ok(Room::ToBeMade) => findings.ok(what, "the service will make it"),
+        Ok(Room::Little) => findings.note(
             what,
             "less than 1 MiB of room is left: a service that found it full waits for that",
         ),
@@ -172,7 +122,7 @@ fn check_state_folder(config: &Config, findings: &mut Findings) {
     .into_iter()
     .flatten()
     {
-        Findings::note(
+        findings.note(
             "user",
             format_args!(
                 "{} belongs to '{}': start the service as that user, and run `{}` as it is written here",
@@ -186,10 +136,10 @@ fn check_state_folder(config: &Config, findings: &mut Findings) {
 
 async fn check_templates(config: &Config, findings: &mut Findings) {
     match app::load_templates(&config.templates.folder).await {
-        Ok(templates) if templates.names().is_empty() => Findings::ok("templates", "none"),
+        Ok(templates) if templates.names().is_empty() => findings.ok("templates", "none"),
         Ok(templates) => {
             let names: Vec<_> = templates.names().iter().map(String::as_str).collect();
-            Findings::ok("templates", names.join(", "));
+            findings.ok("templates", names.join(", "));
         }
         Err(error) => findings.fail("templates", error.into()),
     }
@@ -201,7 +151,7 @@ fn check_replies(config: &Config, findings: &mut Findings) {
         Ok(_) if config.replies.file.as_os_str().is_empty() => {}
         Ok(table) => {
             let own = table.entries().count() - ReplyTable::built_in().entries().count();
-            Findings::ok("replies.file", format_args!("{own} entries in '{file}'"));
+            findings.ok("replies.file", format_args!("{own} entries in '{file}'"));
         }
         Err(error) => findings.fail("replies.file", error.into()),
     }
@@ -211,9 +161,9 @@ async fn check_protection(config: &Config, offline: bool, findings: &mut Finding
     for state in app::protection_states(config, offline).await {
         match state {
             Ok(state) => {
-                Findings::ok(&state.section, &state.facts);
+                findings.ok(&state.section, &state.facts);
                 for note in &state.notes {
-                    Findings::note(&state.section, note);
+                    findings.note(&state.section, note);
                 }
             }
             Err(error) => findings.fail("protection", error.into()),
@@ -231,7 +181,7 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         Err(error) => return findings.fail("database", error.into()),
     };
     match app::schema_problem(&*store).await {
-        Ok(None) => Findings::ok("database", store.describe()),
+        Ok(None) => findings.ok("database", store.describe()),
         Ok(Some(problem)) => {
             return findings.fail("database", Failure::Database(as_its_owner(config, problem)));
         }
@@ -247,43 +197,43 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         store.environment().await,
     ) {
         (Err(error), _) => findings.fail("environment", error.into()),
-        (_, Ok(None)) => Findings::note(
+        (_, Ok(None)) => findings.note(
             "environment",
             format_args!(
                 "not stored yet; the first run stores '{}'",
                 config.environment
             ),
         ),
-        (_, Ok(Some(found))) => Findings::ok("environment", found),
+        (_, Ok(Some(found))) => findings.ok("environment", found),
         (_, Err(error)) => findings.fail("environment", error.into()),
     }
     match store.fixed_role_members().await {
         Ok(members) => {
             for sentence in about_fixed_roles(&members) {
-                Findings::note("database roles", sentence);
+                findings.note("database roles", sentence);
             }
         }
-        Err(error) => Findings::note("database roles", error),
+        Err(error) => findings.note("database roles", error),
     }
     match store.has_row_versioning().await {
         Ok(None) => {}
-        Ok(Some(true)) => Findings::ok("row versioning", "READ_COMMITTED_SNAPSHOT is on"),
-        Ok(Some(false)) => Findings::note(
+        Ok(Some(true)) => findings.ok("row versioning", "READ_COMMITTED_SNAPSHOT is on"),
+        Ok(Some(false)) => findings.note(
             "row versioning",
             "READ_COMMITTED_SNAPSHOT is off: applications that read alerts wait while one is claimed or \
              recorded, see docs/operations.md#locks",
         ),
-        Err(error) => Findings::note("row versioning", error),
+        Err(error) => findings.note("row versioning", error),
     }
     match store.expiring_certificates().await {
-        Ok(expiring) => note_expiring(&expiring),
+        Ok(expiring) => note_expiring(&expiring, findings),
         Err(error) => findings.fail("certificates in the database", error.into()),
     }
     for (section, why) in app::untold(config, &store).await {
-        Findings::note(&section, why);
+        findings.note(&section, why);
     }
     match store.templates().await {
-        Ok(templates) => check_stored_templates(config, &templates.rows).await,
+        Ok(templates) => check_stored_templates(config, &templates.rows, findings).await,
         Err(error) => findings.fail("templates in the database", error.into()),
     }
 }
@@ -304,10 +254,10 @@ fn about_fixed_roles(members: &[FixedRoleMember]) -> Vec<String> {
     groups.map(sentence).collect()
 }
 
-fn note_expiring(expiring: &[ExpiringCertificate]) {
+fn note_expiring(expiring: &[ExpiringCertificate], findings: &mut Findings) {
     for it in expiring {
         let (address, thumbprint, days) = (&it.address, &it.thumbprint, it.days_left);
-        Findings::note(
+        findings.note(
             "certificates in the database",
             format_args!(
                 "{thumbprint} of {address} ends in {days} days, and there is no other one"
@@ -316,14 +266,14 @@ fn note_expiring(expiring: &[ExpiringCertificate]) {
     }
 }
 
-async fn check_stored_templates(config: &Config, rows: &[TemplateRow]) {
+async fn check_stored_templates(config: &Config, rows: &[TemplateRow], findings: &mut Findings) {
     let own = rows.iter().filter(|row| !row.text.name.starts_with('_'));
     let names: BTreeSet<&str> = own.map(|row| row.text.name.as_str()).collect();
     if names.is_empty() {
         return;
     }
     let listed: Vec<_> = names.iter().copied().collect();
-    Findings::ok("templates in the database", listed.join(", "));
+    findings.ok("templates in the database", listed.join(", "));
     let Ok(folder) = app::load_templates(&config.templates.folder).await else {
         return;
     };
@@ -332,7 +282,7 @@ async fn check_stored_templates(config: &Config, rows: &[TemplateRow]) {
         .iter()
         .filter(|it| names.contains(it.as_str()))
     {
-        Findings::note(
+        findings.note(
             "templates.folder",
             format_args!("'{name}' is not used: the database has one of this name"),
         );
@@ -369,7 +319,7 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
 async fn check_relay(relay: &dyn Relay, findings: &mut Findings) {
     let what = format!("relay.{}", relay.name());
     match relay.verify().await {
-        Ok(_) => Findings::ok(&what, "ready"),
+        Ok(_) => findings.ok(&what, "ready"),
         Err(not_ready) => findings.fail(&what, Failure::Other(not_ready.reply.to_string())),
     }
 }
@@ -383,12 +333,12 @@ async fn check_smtp_relay(look: &Look<'_>, findings: &mut Findings) {
         Err(error) => return findings.fail(&what, error.into()),
     };
     match report.failed {
-        None => Findings::ok(&what, describe(&report.server)),
+        None => findings.ok(&what, describe(&report.server)),
         Some(phase) => findings.fail(&what, Failure::Other(explain(phase, &report))),
     }
     let ours = |warning: &&Warning| !OF_THE_SERVER.contains(&warning.key);
     for warning in report.warnings.iter().filter(ours) {
-        Findings::note(&what, &warning.text);
+        findings.note(&what, &warning.text);
     }
 }
 

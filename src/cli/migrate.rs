@@ -1,8 +1,11 @@
 //! `sendport migrate`
 
-use super::{Failure, refuse_another_user, say};
+use serde::Serialize;
+
+use super::{Failure, print_json, refuse_another_user, say};
 use crate::app::{self, open_store};
 use crate::config::{Config, checked_environment};
+use crate::store::MigrationStep;
 
 /// Safe to run twice and from two machines at once.
 #[derive(Debug, clap::Args)]
@@ -19,6 +22,26 @@ pub(super) struct Args {
     /// Print the script instead of running it
     #[arg(long)]
     print: bool,
+    /// As JSON
+    #[arg(long, conflicts_with = "print")]
+    json: bool,
+}
+
+/// What was done, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Migrated {
+    database: String,
+    created: bool,
+    applied: Vec<Applied>,
+    environment: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Applied {
+    version: u32,
+    name: String,
 }
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
@@ -26,29 +49,56 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
         return print(&config);
     }
     refuse_another_user(app::owner_of_database(&config), "migrate")?;
-    let store = open_store(&config)?;
-    if args.create_database && store.create_database().await? {
-        say(format_args!("created  {}", store.describe()));
+    let wanted = args.environment.as_ref().unwrap_or(&config.environment);
+    let done = migrate(&config, &args, wanted).await?;
+    if args.json {
+        print_json(&done)?;
     }
-    let applied = store.migrate().await?;
-    for step in &applied {
-        say(format_args!("applied  {:04} {}", step.version, step.name));
+    let found = done.environment;
+    if found != *wanted {
+        return Err(Failure::Database(format!(
+            "the database belongs to the environment '{found}', not '{wanted}'; if it is a copy, run `sendport adopt`"
+        )));
+    }
+    Ok(())
+}
+
+/// Each step is said once it is done, unless all of it becomes a document.
+async fn migrate(config: &Config, args: &Args, environment: &str) -> Result<Migrated, Failure> {
+    let step = |line: std::fmt::Arguments<'_>| {
+        if !args.json {
+            say(line);
+        }
+    };
+    let store = open_store(config)?;
+    let database = store.describe();
+    let created = args.create_database && store.create_database().await?;
+    if created {
+        step(format_args!("created  {database}"));
+    }
+    let applied: Vec<_> = store.migrate().await?.into_iter().map(applied).collect();
+    for Applied { version, name } in &applied {
+        step(format_args!("applied  {version:04} {name}"));
     }
     let state = if applied.is_empty() {
         "current"
     } else {
         "migrated"
     };
-    say(format_args!("{state}  {}", store.describe()));
-    let wanted = args.environment.unwrap_or(config.environment);
-    let found = store.name_environment(&wanted).await?;
-    say(format_args!("environment  {found}"));
-    if found != wanted {
-        return Err(Failure::Database(format!(
-            "the database belongs to the environment '{found}', not '{wanted}'; if it is a copy, run `sendport adopt`"
-        )));
-    }
-    Ok(())
+    step(format_args!("{state}  {database}"));
+    let environment = store.name_environment(environment).await?;
+    step(format_args!("environment  {environment}"));
+    Ok(Migrated {
+        database,
+        created,
+        applied,
+        environment,
+    })
+}
+
+fn applied(step: MigrationStep) -> Applied {
+    let MigrationStep { version, name } = step;
+    Applied { version, name }
 }
 
 fn print(config: &Config) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod config_file;
 mod demo;
+mod findings;
 mod health;
 mod init;
 mod manual;

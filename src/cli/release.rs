@@ -1,9 +1,12 @@
 //! `sendport release`
 
-use super::{Failure, open, say};
+use serde::Serialize;
+
+use super::{Failure, open, print_json, say};
 use crate::app;
 use crate::config::Config;
-use crate::store::nothing_refused;
+use crate::domain::AlertId;
+use crate::store::{Swept, nothing_refused};
 
 /// Held alerts wait until they are released.
 #[derive(Debug, clap::Args)]
@@ -15,6 +18,40 @@ pub(super) struct Args {
     /// Every held alert
     #[arg(long)]
     all: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// For programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Released<'a> {
+    released: u32,
+    refused: Vec<Refused<'a>>,
+}
+
+/// What the database refuses to change.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Refused<'a> {
+    alert_id: AlertId,
+    reason: &'a str,
+}
+
+fn say_what_was_done(swept: &Swept, json: bool) -> Result<(), Failure> {
+    if !json {
+        say(format_args!("{} released", swept.count));
+        return Ok(());
+    }
+    let refused = swept.refused.iter().map(|it| Refused {
+        alert_id: it.alert,
+        reason: &it.why,
+    });
+    print_json(&Released {
+        released: swept.count,
+        refused: refused.collect(),
+    })
 }
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
@@ -24,7 +61,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
         None => None,
     };
     let swept = store.release_held(only).await?;
-    say(format_args!("{} released", swept.count));
+    say_what_was_done(&swept, args.json)?;
     nothing_refused("release held alerts", &swept.refused)?;
     match (swept.count, only) {
         (0, Some(alert)) => Err(Failure::Other(format!("alert {alert} is not held"))),

@@ -1,10 +1,11 @@
 //! `sendport template`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::findings::{Finding, Findings};
 use super::table::Table;
 use super::terminal::short_time;
 use super::{Failure, load, open, print_json, say};
@@ -32,6 +33,9 @@ enum Verb {
         /// Remove templates that the folder does not hold
         #[arg(long)]
         prune: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Write the database's templates into a folder, as files that can be imported again
     Export {
@@ -40,6 +44,9 @@ enum Verb {
         /// Replace files that say something else
         #[arg(long)]
         overwrite: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show the database's templates
     List {
@@ -51,34 +58,45 @@ enum Verb {
     Check {
         /// A folder, without asking a database; without it the database's templates
         folder: Option<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
     match args.verb {
-        Verb::Check {
-            folder: Some(folder),
-        } => {
-            let texts = app::read_template_folder(&folder)?;
-            if texts.is_empty() {
-                let folder = folder.display();
-                return Err(Failure::Other(format!(
-                    "there are no templates in '{folder}'; expected files such as order-late.txt.j2"
-                )));
-            }
-            check(&texts).await
-        }
-        Verb::Check { folder: None } => check(&standing(config).await?).await,
-        Verb::Import { folder, prune } => import(folder, prune, config).await,
-        Verb::Export { folder, overwrite } => {
-            let texts = standing(config).await?;
-            for file in app::export_templates(&texts, &folder, overwrite)? {
-                say(format_args!("wrote {}", file.display()));
-            }
-            Ok(())
-        }
+        Verb::Check { folder, json } => check(&texts(folder, config).await?, json).await,
+        Verb::Import {
+            folder,
+            prune,
+            json,
+        } => import(folder, (prune, json), config).await,
+        Verb::Export {
+            folder,
+            overwrite,
+            json,
+        } => export(&standing(config).await?, &folder, (overwrite, json)),
         Verb::List { json } => list(config, json).await,
     }
+}
+
+/// Those of the folder, else those of the database.
+async fn texts(
+    folder: Option<PathBuf>,
+    config: Option<PathBuf>,
+) -> Result<Vec<TemplateText>, Failure> {
+    let Some(folder) = folder else {
+        return standing(config).await;
+    };
+    let texts = app::read_template_folder(&folder)?;
+    if texts.is_empty() {
+        let folder = folder.display();
+        return Err(Failure::Other(format!(
+            "there are no templates in '{folder}'; expected files such as order-late.txt.j2"
+        )));
+    }
+    Ok(texts)
 }
 
 async fn standing(config: Option<PathBuf>) -> Result<Vec<TemplateText>, Failure> {
@@ -87,75 +105,114 @@ async fn standing(config: Option<PathBuf>) -> Result<Vec<TemplateText>, Failure>
     Ok(rows.into_iter().map(|row| row.text).collect())
 }
 
-async fn check(texts: &[TemplateText]) -> Result<(), Failure> {
-    let tried = app::try_templates(texts).await?;
-    let mut failed = 0;
-    for it in &tried {
-        let stem = stem(&it.name, &it.language);
-        match &it.result {
-            Ok(subject) if it.has_sample => say(format_args!("ok    {stem}: {subject}")),
-            Ok(_) => say(format_args!("ok    {stem}: needs no payload")),
-            Err(problem) => {
-                say(format_args!("FAIL  {stem}: {problem}"));
-                failed += 1;
-            }
-        }
-    }
-    match failed {
-        0 if tried.is_empty() => say("there are no templates"),
-        0 => {}
-        failed => {
-            let all = tried.len();
-            return Err(Failure::Other(format!(
-                "{failed} of {all} templates failed"
-            )));
-        }
-    }
-    Ok(())
+async fn check(texts: &[TemplateText], json: bool) -> Result<(), Failure> {
+    let findings = tried(texts, json, true).await?;
+    let (failed, all) = (findings.failed(), findings.count());
+    let fine = match all {
+        0 => "there are no templates",
+        _ => "nothing failed",
+    };
+    let summary = format!("{failed} of {all} templates failed");
+    findings.end(fine, summary)
 }
 
-async fn import(folder: PathBuf, prune: bool, config: Option<PathBuf>) -> Result<(), Failure> {
-    let texts = app::read_template_folder(&folder)?;
-    refuse_unusable(&texts).await?;
-    let store = open(&load(config)?).await?;
-    let imported = app::import_templates(&*store, &texts, prune).await?;
-    for change in &imported.changes {
-        let version = match (change.kind, change.before) {
-            (app::ChangeKind::Unchanged, before) => before,
-            _ => imported.version,
-        };
-        say(format_args!(
-            "{:9}  {}, version {}",
-            change.kind.as_str(),
-            app::file_stem(&change.text),
-            version.unwrap_or_default()
-        ));
-    }
-    Ok(())
-}
-
-/// What cannot work fails every alert; what has no sample may.
-async fn refuse_unusable(texts: &[TemplateText]) -> Result<(), Failure> {
-    let mut unusable = 0;
+/// What failed only because there is no sample is noted. `fine`: what did not fail is said, too.
+async fn tried(texts: &[TemplateText], json: bool, fine: bool) -> Result<Findings, Failure> {
+    let mut findings = Findings::new(json);
     for it in app::try_templates(texts).await? {
         let stem = stem(&it.name, &it.language);
         match it.result {
-            Ok(_) => {}
-            Err(problem) if it.conclusive => {
-                say(format_args!("FAIL       {stem}: {problem}"));
-                unusable += 1;
-            }
-            Err(_) => say(format_args!(
-                "note       {stem}: not tried, there is no sample for it"
-            )),
+            Ok(_) if !fine => {}
+            Ok(subject) if it.has_sample => findings.ok(&stem, subject),
+            Ok(_) => findings.ok(&stem, "needs no payload"),
+            Err(problem) if it.conclusive => findings.fail(&stem, Failure::Other(problem)),
+            Err(problem) => findings.note(&stem, problem),
         }
     }
-    match unusable {
-        0 => Ok(()),
-        unusable => Err(Failure::Other(format!(
-            "nothing was imported: {unusable} templates do not work"
-        ))),
+    Ok(findings)
+}
+
+/// What an import did, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Imported<'a> {
+    changes: Vec<Changed<'a>>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Changed<'a> {
+    change: &'static str,
+    name: &'a str,
+    /// Empty for the default.
+    language: &'a str,
+    version: u32,
+}
+
+/// What cannot work fails every alert, and keeps everything from being imported.
+async fn import(
+    folder: PathBuf,
+    (prune, json): (bool, bool),
+    config: Option<PathBuf>,
+) -> Result<(), Failure> {
+    let texts = app::read_template_folder(&folder)?;
+    let findings = tried(&texts, json, false).await?;
+    match findings.failed() {
+        0 => {}
+        unusable => {
+            let summary = format!("nothing was imported: {unusable} templates do not work");
+            return findings.end("", summary);
+        }
     }
+    let store = open(&load(config)?).await?;
+    let imported = app::import_templates(&*store, &texts, prune).await?;
+    let changed = |it| changed(it, imported.version);
+    let changes: Vec<_> = imported.changes.iter().map(changed).collect();
+    if json {
+        let findings = findings.into_list();
+        return print_json(&Imported { changes, findings });
+    }
+    for it in changes {
+        let (stem, version) = (stem(it.name, it.language), it.version);
+        say(format_args!("{:9}  {stem}, version {version}", it.change));
+    }
+    Ok(())
+}
+
+fn changed(it: &app::Change, version: Option<u32>) -> Changed<'_> {
+    let version = match it.kind {
+        app::ChangeKind::Unchanged => it.before,
+        _ => version,
+    };
+    Changed {
+        change: it.kind.as_str(),
+        name: &it.text.name,
+        language: &it.text.language,
+        version: version.unwrap_or_default(),
+    }
+}
+
+/// For programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Exported {
+    written: Vec<PathBuf>,
+}
+
+fn export(
+    texts: &[TemplateText],
+    folder: &Path,
+    (overwrite, json): (bool, bool),
+) -> Result<(), Failure> {
+    let written = app::export_templates(texts, folder, overwrite)?;
+    if json {
+        return print_json(&Exported { written });
+    }
+    for file in written {
+        say(format_args!("wrote {}", file.display()));
+    }
+    Ok(())
 }
 
 fn stem(name: &str, language: &str) -> String {
