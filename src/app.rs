@@ -5,6 +5,7 @@ mod database;
 mod demo;
 mod desk;
 mod directory;
+mod health;
 mod http;
 mod instance;
 mod owner;
@@ -45,6 +46,7 @@ pub use database::{
 pub use demo::DemoDatabase;
 pub use desk::{alert_called, alerts_called, no_alert};
 pub use directory::import_people;
+pub use health::{ask_health, health_address, try_listen};
 pub use owner::{Owner, owner_of_database, owner_of_state_folder};
 pub use parts::{
     load_templates, make_relays, make_send_ports, make_smtp_relay, open_audit_folders, reply_table,

@@ -1,5 +1,6 @@
 //! Health and metrics, shown while this lives.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,18 +62,28 @@ fn look(config: &HttpConfig, lease: Duration, watch: &Arc<Watch>, store: &Arc<dy
 async fn bind(address: SocketAddr) -> Result<Server, String> {
     let bound = async {
         let server = Server::bind(address).await?;
-        Ok::<_, std::io::Error>((server.address()?, server))
+        Ok::<_, io::Error>((server.address()?, server))
     };
     match bound.await {
         Ok((address, server)) => {
             tracing::info!(%address, "health and metrics are shown");
             Ok(server)
         }
-        Err(error) => Err(format!(
-            "http.listen: health and metrics cannot be shown at {address}: {error}. Find out who \
-             has the port (ss -ltnp), or set http.listen to another one, or to \"\" for none"
-        )),
+        Err(error) => Err(format!("http.listen: {}", cannot_be_shown(address, &error))),
     }
+}
+
+/// In a sentence, with what to do.
+pub(super) fn cannot_be_shown(address: SocketAddr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "find out who has the port (ss -ltnp), or set http.listen to another one"
+        }
+        _ => "set http.listen to an address of this machine and a port that the service may use",
+    };
+    format!(
+        "health and metrics cannot be shown at {address}: {error}; {advice}, or to \"\" for none"
+    )
 }
 
 /// At the usual address: it matters less than the mail, and another instance on this machine may

@@ -11,7 +11,7 @@ use super::{AppError, system_clock};
 use crate::audit::FolderTrail;
 use crate::config::relay::SmtpRelay as SmtpConfig;
 use crate::config::secret::resolve_password;
-use crate::config::{Config, RelayConfig, SendPortConfig};
+use crate::config::{Config, RelayConfig, SendPortConfig, section};
 use crate::dispatcher::TemplateShelf;
 use crate::metrics::Metrics;
 use crate::oauth2;
@@ -69,7 +69,9 @@ pub fn make_smtp_relay(
     smtp: &SmtpConfig,
     sign_ins: &Arc<dyn SignInLedger>,
 ) -> Result<SmtpRelay, AppError> {
-    let wrong = |error: &dyn std::fmt::Display| AppError::Config(format!("relay.{name}.{error}"));
+    let wrong = |error: &dyn std::fmt::Display| {
+        AppError::Config(format!("{}.{error}", section("relay", name)))
+    };
     let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
     let around = Surroundings {
         password,
@@ -113,8 +115,9 @@ pub fn make_send_ports(
 ) -> Result<BTreeMap<String, SendPort>, AppError> {
     let make = |(name, port): (&String, &SendPortConfig)| {
         let protector = protector(name, port, shelf)?;
-        let mut port = SendPort::from_config(name, port)
-            .map_err(|error| AppError::Config(format!("send_port.{name}: {error}")))?;
+        let mut port = SendPort::from_config(name, port).map_err(|error| {
+            AppError::Config(format!("{}: {error}", section("send_port", name)))
+        })?;
         port.protector = protector;
         Ok((name.clone(), port))
     };
@@ -142,8 +145,12 @@ pub fn open_audit_folders(config: &Config) -> Result<BTreeMap<String, FolderTrai
         let Some(folder) = port.audit.as_ref().and_then(|audit| audit.folder.as_ref()) else {
             continue;
         };
-        let trail = FolderTrail::open(folder)
-            .map_err(|error| AppError::Config(format!("send_port.{name}.audit.folder: {error}")))?;
+        let trail = FolderTrail::open(folder).map_err(|error| {
+            AppError::Config(format!(
+                "{}.audit.folder: {error}",
+                section("send_port", name)
+            ))
+        })?;
         opened.insert(name.clone(), trail);
     }
     Ok(opened)

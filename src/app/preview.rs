@@ -8,7 +8,7 @@ use super::protectors::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
 use crate::dispatcher::{CertificateShelf, NotComposed, Preview, PreviewTexts, Sources, preview};
-use crate::domain::{Alert, AlertId, TemplateText};
+use crate::domain::{Alert, AlertId, TemplateText, shown_names};
 use crate::smime::CrlShelf;
 use crate::store::contents::Contents;
 use crate::store::{Loaded, Store};
@@ -48,12 +48,11 @@ pub(super) async fn made(
     let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
     let ports = make_send_ports(config, &shelf)?;
     let Some(port) = ports.get(&alert.send_port) else {
-        let known: Vec<_> = ports.keys().map(String::as_str).collect();
         return Err(AppError::Config(format!(
             "alert {} is for the send port '{}', which this configuration does not have; it has: {}",
             alert.id,
             alert.send_port,
-            known.join(", ")
+            shown_names(ports.keys())
         )));
     };
     let templates = template_shelf(config, store).await?;

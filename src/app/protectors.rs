@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{AppError, system_clock};
 use crate::config::encryption::EncryptionConfig;
 use crate::config::signing::SigningConfig;
-use crate::config::{Config, SendPortConfig};
+use crate::config::{Config, SendPortConfig, section};
 use crate::domain::{Timestamp, parse_mailbox};
 use crate::keeper;
 use crate::smime::{
@@ -75,7 +75,7 @@ fn states(
 ) -> Vec<Result<ProtectionState, AppError>> {
     let now = system_clock().now();
     let signing = protector.signer.iter().map(|signer| {
-        let section = format!("send_port.{name}.signing");
+        let section = format!("{}.signing", section("send_port", name));
         let identity = signer.identity();
         let valid = identity.check_time(now);
         valid.map_err(|why| AppError::Config(format!("{section}: {why}")))?;
@@ -90,7 +90,7 @@ fn states(
         notes.extend(open_header(protector).map(str::to_owned));
         notes.extend(policy_notes(port, protector.signer.is_some()));
         Ok(ProtectionState {
-            section: format!("send_port.{name}.encryption"),
+            section: format!("{}.encryption", section("send_port", name)),
             facts,
             notes,
         })
@@ -174,8 +174,8 @@ pub(super) fn protector(
     port: &SendPortConfig,
     shelf: &Arc<CrlShelf>,
 ) -> Result<Protector, AppError> {
-    let wrong = |section: &'static str| {
-        move |what| AppError::Config(format!("send_port.{name}.{section}: {what}"))
+    let wrong = |key: &'static str| {
+        move |what| AppError::Config(format!("{}.{key}: {what}", section("send_port", name)))
     };
     let signer = port.signing.as_ref().map(|section| signer(port, section));
     let sealer = port
@@ -272,11 +272,12 @@ pub(super) fn trusts<'c>(
 ) -> Result<Vec<(&'c str, Trust)>, AppError> {
     let mut trusts = Vec::new();
     for (name, port) in &config.send_port {
-        let Some(section) = &port.encryption else {
+        let Some(encryption) = &port.encryption else {
             continue;
         };
-        let made = trust(section, shelf);
-        let wrong = |what| AppError::Config(format!("send_port.{name}.encryption: {what}"));
+        let made = trust(encryption, shelf);
+        let wrong =
+            |what| AppError::Config(format!("{}.encryption: {what}", section("send_port", name)));
         trusts.extend(made.map_err(wrong)?.map(|trust| (name.as_str(), trust)));
     }
     Ok(trusts)

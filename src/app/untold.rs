@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::protectors::{crl_folder, fetch_lists, protector};
 use super::system_clock;
-use crate::config::{Config, SendPortConfig};
+use crate::config::{Config, SendPortConfig, section};
 use crate::dispatcher::{CertificateShelf, NotComposed};
 use crate::domain::parse_address_list;
 use crate::smime::CrlShelf;
@@ -18,7 +18,7 @@ pub async fn untold(config: &Config, store: &Arc<dyn Store>) -> Vec<(String, Str
     let mut sentences = Vec::new();
     for (name, port) in &config.send_port {
         let lacking = lacking(name, port, &shelf, &lists).await;
-        let section = format!("send_port.{name}.notify_failures_to");
+        let section = format!("{}.notify_failures_to", section("send_port", name));
         sentences.extend(lacking.into_iter().map(|why| (section.clone(), why)));
     }
     sentences

@@ -8,12 +8,12 @@ use super::config_file::find;
 use super::findings::Findings;
 use super::{Failure, as_its_owner};
 use crate::app::{self, Look, Room};
-use crate::config::{Config, RelayConfig};
-use crate::domain::{ExpiringCertificate, TemplateRow};
+use crate::config::{Config, RelayConfig, section};
+use crate::domain::{ExpiringCertificate, TemplateRow, shown_names};
 use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
 use crate::relay::Relay;
 use crate::replies::ReplyTable;
-use crate::store::FixedRoleMember;
+use crate::store::{FixedRoleMember, Store};
 
 /// Looks at everything that may be wrong and prints a line for each: ok, note or FAIL.
 #[derive(Debug, clap::Args)]
@@ -49,6 +49,7 @@ pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Fa
                 file.map_or_else(|| "the environment alone".to_owned(), |it| it.to_string());
             findings.ok("configuration", shown);
             check_config(&config, &mut findings);
+            check_listen(&config, &mut findings).await;
             check_templates(&config, &mut findings).await;
             check_protection(&config, args.offline, &mut findings).await;
             if !args.offline {
@@ -77,16 +78,19 @@ fn check_config(config: &Config, findings: &mut Findings) {
     let ports = config
         .send_port
         .iter()
-        .map(|(name, port)| (format!("send_port.{name}"), port));
+        .map(|(name, port)| (section("send_port", name), port));
     for (section, port) in ports.filter(|(section, _)| is_fine(&format!("{section}."))) {
-        let relays = port.relays.join(", ");
+        let relays = shown_names(&port.relays);
         findings.ok(
             &section,
             format_args!("from {}, relays {relays}", port.from),
         );
     }
     for (port, state) in app::window_states(config) {
-        findings.ok(&format!("send_port.{port}.delivery_window"), state);
+        findings.ok(
+            &format!("{}.delivery_window", section("send_port", &port)),
+            state,
+        );
     }
     check_replies(config, findings);
     check_state_folder(config, findings);
@@ -94,12 +98,20 @@ fn check_config(config: &Config, findings: &mut Findings) {
         Ok(folders) => {
             for port in folders.keys() {
                 findings.ok(
-                    &format!("send_port.{port}.audit"),
+                    &format!("{}.audit", section("send_port", port)),
                     "the folder can be written",
                 );
             }
         }
         Err(error) => findings.fail("audit", error.into()),
+    }
+}
+
+async fn check_listen(config: &Config, findings: &mut Findings) {
+    match app::try_listen(config).await {
+        Ok(None) => {}
+        Ok(Some(said)) => findings.note("http.listen", said),
+        Err(error) => findings.refuse(error.into()),
     }
 }
 
@@ -192,21 +204,7 @@ async fn check_database(config: &Config, findings: &mut Findings) {
             );
         }
     }
-    match (
-        app::check_environment(&*store, &config.environment).await,
-        store.environment().await,
-    ) {
-        (Err(error), _) => findings.fail("environment", error.into()),
-        (_, Ok(None)) => findings.note(
-            "environment",
-            format_args!(
-                "not stored yet; the first run stores '{}'",
-                config.environment
-            ),
-        ),
-        (_, Ok(Some(found))) => findings.ok("environment", found),
-        (_, Err(error)) => findings.fail("environment", error.into()),
-    }
+    check_start(config, &*store, findings).await;
     match store.fixed_role_members().await {
         Ok(members) => {
             for sentence in about_fixed_roles(&members) {
@@ -235,6 +233,25 @@ async fn check_database(config: &Config, findings: &mut Findings) {
     match store.templates().await {
         Ok(templates) => check_stored_templates(config, &templates.rows, findings).await,
         Err(error) => findings.fail("templates in the database", error.into()),
+    }
+}
+
+/// What a start does first: it names the environment, and works as the service.
+async fn check_start(config: &Config, store: &dyn Store, findings: &mut Findings) {
+    let wanted = &config.environment;
+    match store.environment().await {
+        Ok(None) => findings.note(
+            "environment",
+            format_args!("not stored yet; the first run stores '{wanted}'"),
+        ),
+        Ok(Some(found)) => match app::check_database(store, wanted).await {
+            Ok(()) => findings.ok("environment", found),
+            Err(error) => findings.fail("environment", error.into()),
+        },
+        Err(error) => findings.fail("environment", error.into()),
+    }
+    if let Err(error) = store.may_work().await {
+        findings.fail("database", error.into());
     }
 }
 
@@ -317,7 +334,7 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
 }
 
 async fn check_relay(relay: &dyn Relay, findings: &mut Findings) {
-    let what = format!("relay.{}", relay.name());
+    let what = section("relay", relay.name());
     match relay.verify().await {
         Ok(_) => findings.ok(&what, "ready"),
         Err(not_ready) => findings.fail(&what, Failure::Other(not_ready.reply.to_string())),
@@ -326,7 +343,7 @@ async fn check_relay(relay: &dyn Relay, findings: &mut Findings) {
 
 /// As `sendport probe` looks at it, up to the sign-in.
 async fn check_smtp_relay(look: &Look<'_>, findings: &mut Findings) {
-    let what = format!("relay.{}", look.name);
+    let what = section("relay", look.name);
     let plan = Plan::up_to_sign_in(look.section);
     let report = match app::probe(look, &plan, Box::new(|_| ())).await {
         Ok(report) => report,

@@ -3,10 +3,11 @@
 use super::auth::{AuthConfig, AuthMechanism};
 use super::relay::SmtpRelay;
 use super::tls::TlsMode;
-use super::validate::Problems;
+use super::validate::{Problems, section};
 
 pub(super) fn check_auth(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
-    let mut add = |key: &str, what: &str| found.add(format!("relay.{name}.auth.{key}"), what);
+    let mut add =
+        |key: &str, what: &str| found.add(format!("{}.auth.{key}", section("relay", name)), what);
     let auth = &smtp.auth;
     if auth.mechanism != AuthMechanism::Gssapi {
         check_no_ticket(auth, &mut add);

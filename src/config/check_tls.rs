@@ -2,10 +2,11 @@
 
 use super::relay::SmtpRelay;
 use super::tls::TlsMode;
-use super::validate::Problems;
+use super::validate::{Problems, section};
 
 pub(super) fn check_tls(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
-    let mut add = |key: &str, what: &str| found.add(format!("relay.{name}.{key}"), what);
+    let mut add =
+        |key: &str, what: &str| found.add(format!("{}.{key}", section("relay", name)), what);
     if smtp.ca_file_only && smtp.ca_file.is_none() {
         add("ca_file_only", "there is no ca_file to trust alone");
     }

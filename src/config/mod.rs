@@ -48,8 +48,8 @@ pub use replies::RepliesConfig;
 pub use send_port::SendPortConfig;
 pub use service::ServiceConfig;
 pub use templates::TemplatesConfig;
-pub use validate::Problem;
 pub(crate) use validate::checked_environment;
+pub use validate::{Problem, section};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -9,7 +9,7 @@ use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
 use super::{Config, SendPortConfig, ServiceConfig, check_oauth2, notify};
 use crate::delivery_window::Zone;
-use crate::domain::{Notify, domain_to_ascii, parse_mailbox};
+use crate::domain::{Notify, domain_to_ascii, parse_mailbox, shown_name, shown_names};
 
 /// Something that has to be mended before the service starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Config {
             self.check_send_port(name, port, &mut found);
         }
         for (name, relay) in &self.relay {
-            check_name(&format!("relay.{name}"), name, &mut found);
+            check_name(&section("relay", name), name, &mut found);
             if let RelayConfig::Smtp(smtp) = relay {
                 check_smtp(name, smtp, &mut found);
             }
@@ -74,7 +74,7 @@ impl Config {
             let pinned = !smtp.pin_sha256.is_empty();
             if smtp.tls != TlsMode::None && !smtp.verify_certificate && !pinned {
                 found.add(
-                    format!("relay.{name}.verify_certificate"),
+                    format!("{}.verify_certificate", section("relay", name)),
                     "any certificate is accepted, also a forged one; set ca_file instead",
                 );
             }
@@ -82,7 +82,7 @@ impl Config {
                 && matches!(smtp.tls, TlsMode::None | TlsMode::Opportunistic)
             {
                 found.add(
-                    format!("relay.{name}.auth.allow_cleartext_auth"),
+                    format!("{}.auth.allow_cleartext_auth", section("relay", name)),
                     "the password may travel over an unencrypted connection",
                 );
             }
@@ -93,20 +93,21 @@ impl Config {
                 .values()
                 .any(|port| port.relays.contains(name))
             {
-                found.add(format!("relay.{name}"), "no send port uses it");
+                found.add(section("relay", name), "no send port uses it");
             }
         }
         found.0
     }
 
     fn check_send_port(&self, name: &str, port: &SendPortConfig, found: &mut Problems) {
-        let key = |key: &str| format!("send_port.{name}.{key}");
-        check_name(&format!("send_port.{name}"), name, found);
+        let section = section("send_port", name);
+        let key = |key: &str| format!("{section}.{key}");
+        check_name(&section, name, found);
         if let Err(error) = parse_mailbox(&port.from) {
             found.add(key("from"), error.to_string());
         }
-        check_return_path(&format!("send_port.{name}"), port, found);
-        check_rules(&format!("send_port.{name}"), port, found);
+        check_return_path(&section, port, found);
+        check_rules(&section, port, found);
         if port.relays.is_empty() {
             found.add(key("relays"), "there is none; name at least one relay");
         }
@@ -115,16 +116,16 @@ impl Config {
             .iter()
             .filter(|relay| !self.relay.contains_key(*relay))
         {
-            let known: Vec<_> = self.relay.keys().map(String::as_str).collect();
+            let (wanted, known) = (
+                self::section("relay", relay),
+                shown_names(self.relay.keys()),
+            );
             found.add(
                 key("relays"),
-                format!(
-                    "there is no [relay.{relay}]; there are: {}",
-                    known.join(", ")
-                ),
+                format!("there is no [{wanted}]; there are: {known}"),
             );
         }
-        check_protection(&format!("send_port.{name}"), port, found);
+        check_protection(&section, port, found);
         if port.max_age.is_zero() {
             found.add(
                 key("max_age"),
@@ -132,8 +133,13 @@ impl Config {
             );
         }
         check_retry(&key("retry"), port, found);
-        check_additions(&format!("send_port.{name}"), port, found);
+        check_additions(&section, port, found);
     }
+}
+
+/// How a key begins of what has this name: `send_port."a b"`, as TOML has it.
+pub fn section(kind: &str, name: &str) -> String {
+    format!("{kind}.{}", shown_name(name))
 }
 
 fn check_return_path(key: &str, port: &SendPortConfig, found: &mut Problems) {
@@ -305,7 +311,8 @@ fn is_name(name: &str) -> bool {
 }
 
 fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
-    let key = |key: &str| format!("relay.{name}.{key}");
+    let section = section("relay", name);
+    let key = |key: &str| format!("{section}.{key}");
     if let Err(what) = check_host(&smtp.host) {
         found.add(key("host"), what);
     }

@@ -17,6 +17,7 @@ mod domain_name;
 mod dsn;
 mod envelope;
 mod instance;
+mod name;
 mod recipient;
 mod reply;
 mod server_limits;
@@ -51,6 +52,7 @@ pub use instance::{
     ConnectionEnd, InDoubt, InstanceCondition, InstanceId, InstanceInfo, LearnedLimit,
     LearnedRecipients, LimitFinding, RelayCondition, RelayState, SendPortInfo, Standing,
 };
+pub use name::{shown_name, shown_names};
 pub use recipient::{
     MOST_RECIPIENTS, Recipient, RecipientKind, RecipientStatus, expand_recipient_lists,
     expand_recipients, has_too_many_recipients,

@@ -7,6 +7,9 @@ use super::{Pages, Verdict};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
+/// What the page at `/` begins with, alone in its line.
+pub const NAME: &str = "sendport";
+
 const INDEX: &str = "sendport\n\n\
     /healthz  200 while the process lives\n\
     /readyz   200 while it can work, else 503 and why not\n\
@@ -91,7 +94,9 @@ mod tests {
         let (status, words) = ask(Method::GET, "/readyz?verbose");
         assert_eq!((status, words.contains("the lease")), (503, true));
         assert_eq!(ask(Method::GET, "/metrics").1, "sendport_ready 0\n");
-        assert!(ask(Method::GET, "/").1.contains("/readyz"));
+        let index = ask(Method::GET, "/").1;
+        assert!(index.contains("/readyz"));
+        assert_eq!(index.lines().next(), Some(NAME));
         assert_eq!(ask(Method::GET, "/../etc/passwd").0, 404);
     }
 

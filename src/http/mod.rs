@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
+pub use answer::NAME;
 use answer::answer;
 
 /// So many connections at a time. One more ends the oldest, so that nobody is kept out by those

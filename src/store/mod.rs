@@ -225,6 +225,12 @@ pub trait StoreAdmin: Send + Sync {
     /// none where an engine has no roles.
     async fn fixed_role_members(&self) -> Result<Vec<FixedRoleMember>, StoreError>;
 
+    /// Whether the user that this is signed in as may do what the service does.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Refused`] with what it may not and what to do.
+    async fn may_work(&self) -> Result<(), StoreError>;
+
     /// Makes the database `environment`'s: leases and instances are dropped, and everything
     /// that is not final expires or is held. Nothing is passed over: where the database refuses to change
     /// an alert, all others are, and the error names it.

@@ -86,6 +86,7 @@ mod unanswered_password_is_tried_twice;
 mod unreachable_databases_are_explained;
 mod useless_certificates_let_nothing_out;
 mod who_has_no_good_certificate_gets_nothing;
+mod who_may_not_work_fails_the_check;
 mod wrong_input_is_explained;
 
 /// Many alerts, inserted by plain SQL as an application would.

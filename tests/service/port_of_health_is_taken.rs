@@ -1,3 +1,4 @@
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -27,6 +28,56 @@ fn a_port_that_is_configured_has_to_be_free() {
         assert!(said.contains(word), "{word}: {said}");
     }
     assert_eq!(site.value("SELECT count(*) FROM Instance"), "0");
+}
+
+/// Somebody who speaks HTTP, and is no sendport.
+fn stranger() -> (String, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address").to_string();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).expect("a request");
+        let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nIt works!";
+        stream.write_all(answer.as_bytes()).expect("answer");
+    });
+    (address, served)
+}
+
+/// What `run` refuses, `check` does; and what it goes on without is noted.
+#[test]
+fn check_says_of_a_taken_port_what_run_says() {
+    let site = Site::new(&send_port_over(DISCARD));
+    let (address, served) = stranger();
+    site.listen(&address);
+    let checked = site.sendport(&["check", "--offline"]);
+    let said = text(&checked);
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    for word in [
+        "FAIL  http.listen: ",
+        &address,
+        "Address already in use",
+        "ss -ltnp",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    served.join().expect("it was asked");
+}
+
+/// It may be the very service that is checked.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_notes_that_a_sendport_has_the_port() {
+    let site = Site::watched(&send_port_over(DISCARD));
+    let service = site.run();
+    let address = site.health_address().await.to_string();
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    std::fs::write(site.config(), config.replace("127.0.0.1:0", &address)).expect("write");
+    let checked = site.sendport(&["check"]);
+    let said = text(&checked);
+    assert!(checked.status.success(), "{said}");
+    let wanted = format!("note  http.listen: a sendport answers at {address} already");
+    assert!(said.contains(&wanted), "{said}");
+    assert_eq!(service.stop(), Some(0));
 }
 
 /// The mail matters more: where nobody asked for a port, the service goes on without.

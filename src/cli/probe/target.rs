@@ -9,6 +9,7 @@ use crate::cli::Failure;
 use crate::config::relay::SmtpRelay;
 use crate::config::tls::TlsMode;
 use crate::config::{Config, RelayConfig};
+use crate::domain::shown_names;
 
 /// A host without a section of the configuration is not waited for longer than this.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,13 +56,13 @@ pub(super) fn relay_of<'c>(config: &'c Config, target: &Target) -> Option<&'c st
 }
 
 fn unknown_relay(config: &Config, name: &str) -> Failure {
-    let known: Vec<_> = config.relay.keys().map(String::as_str).collect();
+    let known = &config.relay;
     Failure::Config(format!(
         "the configuration has no relay '{name}'; it has: {}",
         if known.is_empty() {
             "none".to_owned()
         } else {
-            known.join(", ")
+            shown_names(known.keys())
         }
     ))
 }

@@ -93,6 +93,10 @@ impl StoreAdmin for SqliteStore {
         Ok(Vec::new())
     }
 
+    async fn may_work(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn has_row_versioning(&self) -> Result<Option<bool>, StoreError> {
         Ok(None)
     }

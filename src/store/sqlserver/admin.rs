@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::SqlServerStore;
 use super::around::{Change, Locked};
 use super::desk::lines;
+use super::known_errors::ROLE;
 use super::pool::Pool;
 use super::schema;
 use super::sweep::{self, BATCH, top};
@@ -12,7 +13,7 @@ use super::values::Fields;
 use super::work::unexpected;
 use crate::store::{
     AdoptMode, AdoptReport, FixedRoleMember, MOST_REFUSED, MigrationStep, SchemaState, StoreAdmin,
-    StoreError, Swept, nothing_refused,
+    StoreError, StoreErrorKind, Swept, nothing_refused,
 };
 
 #[async_trait]
@@ -59,6 +60,21 @@ impl StoreAdmin for SqlServerStore {
         let row = self.pool.row(DOING, sql, &[]).await?;
         let on = Fields::of(&row).get().map_err(|e| unexpected(DOING, e))?;
         Ok(Some(on))
+    }
+
+    async fn may_work(&self) -> Result<(), StoreError> {
+        const DOING: &str = "do what the service does";
+        let sql = include_str!("sql/missing_rights.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        let missing = lines(DOING, &rows, |f| Ok((f.text()?, f.text()?, f.text()?)))?;
+        let Some((user, right, table)) = missing.first() else {
+            return Ok(());
+        };
+        let words = format!(
+            "the user '{user}' may not {right} in sendport.{table}, and lacks {} rights in all; {ROLE}",
+            missing.len()
+        );
+        Err(StoreError::new(StoreErrorKind::Refused, DOING, words))
     }
 
     async fn name_environment(&self, name: &str) -> Result<String, StoreError> {

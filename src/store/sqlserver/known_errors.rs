@@ -28,7 +28,7 @@ const REFUSED: StoreErrorKind = StoreErrorKind::Refused;
 const SCHEMA: StoreErrorKind = StoreErrorKind::Schema;
 const DATA: StoreErrorKind = StoreErrorKind::Rejected;
 
-const ROLE: &str = "make the service's user a member of the role sendport_service (for 'migrate' of db_owner), and \
+pub(super) const ROLE: &str = "make the service's user a member of the role sendport_service (for 'migrate' of db_owner), and \
     not of sendport_writer, which is denied what is not its own";
 const MIGRATE: &str = "run 'sendport migrate' on this database";
 /// The error itself has what fits the way that the service authenticates.
