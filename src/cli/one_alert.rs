@@ -8,7 +8,8 @@ use super::say;
 use super::table::Table;
 use super::terminal::{Paint, painted, when};
 use crate::app;
-use crate::store::{AlertLine, DeliveryLine};
+use crate::domain::shown_name;
+use crate::store::{AlertLine, DeliveryLine, Store, StoreError};
 
 /// What the views say of one alert.
 #[derive(Serialize)]
@@ -16,6 +17,13 @@ use crate::store::{AlertLine, DeliveryLine};
 pub(super) struct OneAlert {
     pub(super) alert: AlertLine,
     pub(super) deliveries: Vec<DeliveryLine>,
+}
+
+impl OneAlert {
+    pub(super) async fn of(store: &dyn Store, alert: AlertLine) -> Result<Self, StoreError> {
+        let deliveries = store.deliveries(Some(alert.alert_id), 10_000).await?;
+        Ok(Self { alert, deliveries })
+    }
 }
 
 pub(super) fn show(one: &OneAlert) {
@@ -46,7 +54,7 @@ fn facts(one: &OneAlert) -> Vec<(&'static str, String)> {
         ("Why", alert.status_reason.clone()),
         ("Subject", alert.subject.clone()),
         ("Reference", alert.reference.clone()),
-        ("Send port", Some(alert.send_port.clone())),
+        ("Send port", Some(shown_name(&alert.send_port).into_owned())),
         ("Inserted", Some(when(alert.created_at, now))),
         (
             "Last change",

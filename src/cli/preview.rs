@@ -6,7 +6,7 @@ use super::config_file::load;
 use super::one_alert::recorded_reply;
 use super::{Failure, open, preview_json, preview_template, print_json, put, say};
 use crate::app::{self, Preview, PreviewCopy, PreviewReader, PreviewTexts, Protection};
-use crate::domain::{ContentDisposition, RecipientStatus};
+use crate::domain::{ContentDisposition, RecipientStatus, shown_name, shown_names};
 use crate::store::DeliveryLine;
 
 /// Makes what the service would submit for an alert, by the same steps, and changes nothing:
@@ -118,8 +118,8 @@ fn line(what: &str, says: &str) {
 
 fn facts(preview: &Preview) {
     let envelope = &preview.envelope;
-    line("Send port", &preview.alert.send_port);
-    line("Relays", &preview.relays.join(", "));
+    line("Send port", &shown_name(&preview.alert.send_port));
+    line("Relays", &shown_names(&preview.relays));
     if let Some(version) = &preview.draft.template_version {
         let name = preview.alert.template.as_deref().unwrap_or_default();
         line("Template", &format!("{}, version {version}", name.trim()));

@@ -1,10 +1,12 @@
 //! `sendport resolve`
 
+use super::one_alert::OneAlert;
 use super::table::Table;
 use super::terminal::short_time;
 use super::{Failure, open, print_json, say};
 use crate::app;
 use crate::config::Config;
+use crate::domain::shown_name;
 use crate::store::{InDoubtLine, Resolution};
 
 /// Listed at once; the rest stands in the view `InDoubt`.
@@ -36,8 +38,8 @@ pub(super) struct Args {
     /// Do not send it again
     #[arg(long, group = "resolution")]
     cancel: bool,
-    /// List as JSON
-    #[arg(long, conflicts_with = "alert")]
+    /// As JSON
+    #[arg(long)]
     json: bool,
 }
 
@@ -64,8 +66,12 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
             "alert {id} is not in doubt, or is being sent again right now; `sendport status {id}` shows where it stands"
         )));
     }
-    let status = store.alerts(Some(id), 1).await?.into_iter().next();
-    let status = status.map_or_else(|| "gone".to_owned(), |alert| alert.status.to_string());
+    let alert = store.alerts(Some(id), 1).await?.into_iter().next();
+    let alert = alert.ok_or_else(|| Failure::Other(format!("alert {id} is gone")))?;
+    let status = alert.status;
+    if args.json {
+        return print_json(&OneAlert::of(&*store, alert).await?);
+    }
     say(format_args!("alert {id} is {status} now"));
     Ok(())
 }
@@ -93,7 +99,7 @@ fn table(lines: &[InDoubtLine]) -> Table {
     for line in lines {
         table.row([
             line.alert_id.to_string(),
-            line.send_port.clone(),
+            shown_name(&line.send_port).into_owned(),
             line.subject.clone().unwrap_or_default(),
             line.status.to_string(),
             line.next_attempt_at.map(short_time).unwrap_or_default(),
@@ -137,12 +143,7 @@ mod tests {
                 (Some("4711".to_owned()), resolution)
             );
         }
-        for words in [
-            "4711",
-            "--cancel",
-            "4711 --relayed --resend",
-            "4711 --json --cancel",
-        ] {
+        for words in ["4711", "--cancel", "4711 --relayed --resend"] {
             assert!(parse(words).is_err(), "{words}");
         }
     }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::one_alert::delivery_table;
-use super::{Failure, open, read_text, say};
+use super::one_alert::{OneAlert, delivery_table};
+use super::terminal::note;
+use super::{Failure, open, print_json, read_text, say};
 use crate::app;
 use crate::config::Config;
-use crate::domain::{AlertId, AlertStatus, BodyFormat, Priority};
+use crate::domain::{AlertId, AlertStatus, BodyFormat, Priority, shown_name, shown_names};
 use crate::store::{AlertLine, NewAlert, NewAttachment, QueueLine, Store};
 
 /// Inserts one alert, as an application would by SQL. The service sends it. What the service would refuse as
@@ -70,13 +71,19 @@ pub(super) struct Args {
     /// Wait no longer than so many seconds
     #[arg(long, default_value_t = 60, value_name = "SECONDS", requires = "wait")]
     timeout: u64,
+    /// The alert as JSON, as `status` shows it
+    #[arg(long)]
+    json: bool,
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn perform(mut args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     app::check_environment(&*store, &config.environment).await?;
+    // Databases compare without the blanks at the end.
+    args.send_port
+        .truncate(args.send_port.trim_end_matches(' ').len());
     let no_port = unknown_send_port(&args.send_port, &config);
-    let (wait, timeout) = (args.wait, Duration::from_secs(args.timeout));
+    let (wait, timeout, json) = (args.wait, Duration::from_secs(args.timeout), args.json);
     let alert = new_alert(args)?;
     if let Some(why) = app::refused_beforehand(&config, &store, &alert).await? {
         let why = why.strip_prefix("would fail, ").unwrap_or(&why);
@@ -85,13 +92,45 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
         )));
     }
     let id = store.insert(&alert).await?;
-    say(format_args!("alert {id} queued"));
-    no_port.iter().for_each(say);
-    if wait {
-        show_outcome(&*store, id, timeout).await
-    } else {
-        Ok(())
+    if !json {
+        say(format_args!("alert {id} queued"));
     }
+    if let Some(no_port) = no_port {
+        let served = who_sends(&*store, id).await?;
+        note(format_args!("{no_port}; {served}"));
+    }
+    let outcome = match wait {
+        true => outcome(&*store, id, timeout, json).await,
+        false => Ok(()),
+    };
+    if json {
+        print_json(&OneAlert::of(&*store, line(&*store, id).await?).await?)?;
+    }
+    outcome
+}
+
+/// Whether somebody has the send port of an alert that was just inserted, in words.
+async fn who_sends(store: &dyn Store, id: AlertId) -> Result<String, Failure> {
+    let line = line(store, id).await?;
+    let queued = waiting(store, &line).await?;
+    let nobody = queued.filter(QueueLine::nobody_sends);
+    let nobody = nobody.and_then(|it| it.waiting_for);
+    Ok(nobody.map_or_else(
+        || "another instance that runs has it".to_owned(),
+        |why| format!("nobody sends the alert: {why}"),
+    ))
+}
+
+async fn line(store: &dyn Store, id: AlertId) -> Result<AlertLine, Failure> {
+    let line = store.alerts(Some(id), 1).await?.into_iter().next();
+    line.ok_or_else(|| Failure::Other(format!("alert {id} is gone")))
+}
+
+/// Where it waits for something, its line of the view Queue.
+async fn waiting(store: &dyn Store, alert: &AlertLine) -> Result<Option<QueueLine>, Failure> {
+    let of_it = |it: &QueueLine| it.send_port == alert.send_port && it.status == alert.status;
+    let mut queue = store.queue().await?.into_iter().filter(of_it);
+    Ok(queue.find(|it| it.waiting_for.is_some()))
 }
 
 /// Somebody at least.
@@ -118,10 +157,9 @@ fn json_object(text: &str) -> Result<String, String> {
 
 /// Another instance may have it, so the alert is inserted all the same.
 fn unknown_send_port(name: &str, config: &Config) -> Option<String> {
-    let known: Vec<_> = config.send_port.keys().map(String::as_str).collect();
-    (!known.contains(&name)).then(|| {
-        let known = known.join(", ");
-        format!("note  this configuration has no send port '{name}'; it has: {known}")
+    (!config.send_port.contains_key(name)).then(|| {
+        let (name, known) = (shown_name(name), shown_names(config.send_port.keys()));
+        format!("this configuration has no send port {name}; it has: {known}")
     })
 }
 
@@ -171,57 +209,52 @@ fn unreadable(file: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     }
 }
 
-async fn show_outcome(store: &dyn Store, id: AlertId, timeout: Duration) -> Result<(), Failure> {
+/// Says what it waits for, and who got it, unless all of it becomes a document.
+async fn outcome(
+    store: &dyn Store,
+    id: AlertId,
+    timeout: Duration,
+    json: bool,
+) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + timeout;
     let mut look = tokio::time::interval(Duration::from_millis(200));
     let mut said = None;
     loop {
         look.tick().await;
-        let line = store.alerts(Some(id), 1).await?.into_iter().next();
-        let Some(line) = line else {
-            return Err(Failure::Other(format!("alert {id} is gone")));
-        };
-        if line.status.is_final() {
-            return ended(store, &line).await;
+        let line = line(store, id).await?;
+        let queued = waiting(store, &line).await?;
+        let why = queued.as_ref().and_then(|it| it.waiting_for.clone());
+        let given_up =
+            queued.is_some_and(|it| it.nobody_sends()) || tokio::time::Instant::now() >= deadline;
+        if line.status.is_final() || given_up {
+            if !json {
+                say(delivery_table(&store.deliveries(Some(id), 10_000).await?));
+            }
+            return ended(&line, why, json);
         }
-        let queue = store.queue().await?.into_iter();
-        let of_it = |it: &QueueLine| it.send_port == line.send_port && it.status == line.status;
-        let queue = queue.filter(of_it).find(|it| it.waiting_for.is_some());
-        let why = queue.as_ref().and_then(|it| it.waiting_for.clone());
-        if queue.is_some_and(|it| it.nobody_sends()) || tokio::time::Instant::now() >= deadline {
-            say(delivery_table(&store.deliveries(Some(id), 10_000).await?));
-            let why = line.status_reason.or(why);
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            let (status, hint) = (
-                line.status,
-                format!("`sendport status {id}` shows what becomes of it"),
-            );
-            return Err(Failure::NotRelayed(format!(
-                "alert {id} is {status}{why}; {hint}"
-            )));
+        if why.is_some() && why != said && !json {
+            let why = why.as_deref().unwrap_or_default();
+            say(format_args!("waits    {why}"));
         }
-        if why.is_some() && why != said {
-            say(format_args!(
-                "waits    {}",
-                why.as_deref().unwrap_or_default()
-            ));
-            said = why;
-        }
+        said = why;
     }
 }
 
-async fn ended(store: &dyn Store, line: &AlertLine) -> Result<(), Failure> {
+fn ended(line: &AlertLine, why: Option<String>, json: bool) -> Result<(), Failure> {
     let (id, status) = (line.alert_id, line.status);
-    say(delivery_table(&store.deliveries(Some(id), 10_000).await?));
     if status == AlertStatus::Relayed {
-        say(format_args!("alert {id} relayed"));
+        if !json {
+            say(format_args!("alert {id} relayed"));
+        }
         return Ok(());
     }
-    let reason = line.status_reason.as_ref();
-    let reason = reason
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default();
+    let why = line.status_reason.clone().or(why);
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let hint = match status.is_final() {
+        true => String::new(),
+        false => format!("; `sendport status {id}` shows what becomes of it"),
+    };
     Err(Failure::NotRelayed(format!(
-        "alert {id} is {status}{reason}"
+        "alert {id} is {status}{why}{hint}"
     )))
 }

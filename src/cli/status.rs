@@ -10,7 +10,7 @@ use super::terminal::{age, short_time};
 use super::{Failure, open, print_json, say};
 use crate::app;
 use crate::config::Config;
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, shown_name};
 use crate::store::{AlertLine, FailureLine, InstanceLine, Overdue, QueueLine, RelayLine, Store};
 
 /// So many of the last alerts and failures.
@@ -117,9 +117,7 @@ async fn called(store: &dyn Store, name: &str, json: bool) -> Result<(), Failure
             return Ok(());
         }
     }
-    let alert = found.remove(0);
-    let deliveries = store.deliveries(Some(alert.alert_id), 10_000).await?;
-    let one = OneAlert { alert, deliveries };
+    let one = OneAlert::of(store, found.remove(0)).await?;
     if json {
         return print_json(&one);
     }
@@ -182,7 +180,7 @@ fn queue_table(lines: &[QueueLine], now: Timestamp) -> Table {
     ]);
     for line in lines {
         table.row([
-            line.send_port.clone(),
+            shown_name(&line.send_port).into_owned(),
             line.status.to_string(),
             line.depth.to_string(),
             age(line.oldest_age_seconds),
@@ -234,7 +232,7 @@ fn alert_table(lines: &[AlertLine], now: Timestamp) -> Table {
             line.alert_id.to_string(),
             line.status.to_string(),
             ago(line.created_at, now),
-            line.send_port.clone(),
+            shown_name(&line.send_port).into_owned(),
             relayed(line),
             line.subject.clone().unwrap_or_default(),
             line.reference.clone().unwrap_or_default(),

@@ -88,6 +88,11 @@ pub(super) fn say(line: impl Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// What a person should know beside the result, on standard error.
+pub(super) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "sendport: note: {line}");
+}
+
 /// Octets on standard output, as they are; a closed pipe ends them quietly.
 pub(super) fn put(octets: &[u8]) -> Result<(), super::Failure> {
     match std::io::stdout().write_all(octets) {

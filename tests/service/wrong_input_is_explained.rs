@@ -128,7 +128,8 @@ fn an_alert_that_cannot_be_sent_is_not_inserted_by_hand() {
     assert!(output.status.success(), "{}", text(&output));
     assert_eq!(
         text(&output),
-        "alert 1 queued\nnote  this configuration has no send port 'spare'; it has: default\n"
+        "alert 1 queued\nsendport: note: this configuration has no send port spare; it has: default; \
+         nobody sends the alert: no instance of the service is running\n"
     );
 }
 

@@ -22,6 +22,7 @@ mod alerts_are_named_and_shown;
 mod another_users_folder_is_left_alone;
 mod configuration_is_begun_and_shown;
 mod no_configuration_is_said_first;
+mod odd_names_are_quoted;
 mod one_json_document_a_verb;
 mod pipes_end_quietly;
 mod the_program_describes_itself;

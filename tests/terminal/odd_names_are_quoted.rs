@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use crate::said::run;
+use crate::site::Site;
+
+const RELAY: &str = "[relay.main]\nkind = \"discard\"\n";
+
+fn send_port(name: &str) -> String {
+    format!("[send_port.{name}]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n")
+}
+
+/// One sees where a name ends, and which of two it is.
+#[test]
+fn in_keys_lists_and_tables() {
+    let ports = [r#""a b""#, r#""x,y""#, "erp"].map(send_port).concat();
+    let site = Site::new(&format!("{RELAY}{ports}"));
+    let folder = site.path("");
+    run(&folder, &["check"]).tells(
+        0,
+        &[
+            "ok    send_port.\"a b\": from",
+            "ok    send_port.\"x,y\": from",
+            "ok    send_port.erp: from",
+        ],
+    );
+    let send = |name: &str| {
+        let arguments = [
+            "send",
+            "--to",
+            "ops@example.test",
+            "--subject",
+            "x",
+            "--send-port",
+            name,
+        ];
+        run(&folder, &arguments)
+    };
+    let sent = send("it's, ok");
+    let note = "has no send port \"it's, ok\"; it has: \"a b\", erp, \"x,y\"; nobody sends";
+    sent.tells(0, &[note]);
+    assert_eq!(
+        sent.out, "alert 1 queued\n",
+        "the note is on the other stream"
+    );
+    for arguments in [&["status"][..], &["status", "1"]] {
+        run(&folder, arguments).tells(0, &["\"it's, ok\""]);
+    }
+    run(&folder, &["preview", "1"]).tells(3, &["it has: \"a b\", erp, \"x,y\""]);
+    let sent = send("erp  ");
+    sent.tells(0, &["alert 2 queued\n"]);
+    assert_eq!(
+        sent.err, "",
+        "databases compare without the blanks at the end"
+    );
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    std::fs::write(
+        site.config(),
+        config.replacen("alerts@example.test", "alerts@", 1),
+    )
+    .expect("write");
+    run(&folder, &["check", "--offline"]).tells(3, &["FAIL  send_port.\"a b\".from: "]);
+}
+
+/// What the database knows of a send port that is somebody else's.
+#[tokio::test]
+async fn a_send_port_of_another_instance() {
+    let site = Site::new(&format!("{RELAY}{}", send_port("erp")));
+    let service = site.run();
+    let there = "SELECT count(*) FROM SendPort WHERE Name = 'erp'";
+    site.wait_until(there, "1", Duration::from_secs(60)).await;
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    std::fs::write(
+        site.config(),
+        config.replace("[send_port.erp]", "[send_port.default]"),
+    )
+    .expect("write");
+    for (name, who) in [
+        ("erp", "it has: default; another instance that runs has it"),
+        (
+            "crm",
+            "it has: default; nobody sends the alert: no running instance has a send port of this name",
+        ),
+    ] {
+        let arguments = [
+            "send",
+            "--to",
+            "ops@example.test",
+            "--subject",
+            "x",
+            "--send-port",
+            name,
+        ];
+        let said = run(&site.path(""), &arguments);
+        said.tells(0, &[who]);
+    }
+    let arguments = [
+        "send",
+        "--to",
+        "ops@example.test",
+        "--subject",
+        "x",
+        "--send-port",
+        "erp",
+        "--wait",
+        "--json",
+    ];
+    let said = run(&site.path(""), &arguments);
+    said.tells(0, &[]);
+    let value: serde_json::Value = serde_json::from_str(&said.out).expect("one document");
+    assert_eq!(value["Alert"]["Status"], "relayed");
+    assert_eq!(value["Deliveries"][0]["Address"], "ops@example.test");
+    assert_eq!(service.stop(), Some(0));
+}
