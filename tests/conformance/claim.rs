@@ -276,6 +276,25 @@ pub(crate) async fn many_that_are_refused_keep_no_other(f: &dyn Fixture) {
     assert_eq!(claim(&store, instance, 100).await.1.len(), 40);
 }
 
+/// Whoever did not see what a claim took asks again, and gets that and no more.
+pub(crate) async fn a_claim_that_is_repeated_answers_what_it_took(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let instance = instance(&store, "a").await;
+    of_all_classes(f, 2).await;
+    let (token, mut first) = claim_from(&store, instance, "default", 4).await;
+    let claim = Claim {
+        instance,
+        token,
+        send_port: "default",
+        limit: 4,
+        among: Among::AllBut(&[]),
+    };
+    let mut again = store.claim(&claim).await.expect("claim");
+    first.alerts.sort_unstable();
+    again.alerts.sort_unstable();
+    assert_eq!(again.alerts, first.alerts);
+}
+
 /// Whoever did not see what a claim took asks again, and gets it, refused ones or not.
 pub(crate) async fn a_claim_that_met_a_refusal_is_repeated_as_any(f: &dyn Fixture) {
     let store = f.fresh().await;

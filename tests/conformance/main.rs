@@ -78,6 +78,7 @@ macro_rules! scenarios {
                 an_alert_inserted_by_the_desk_is_claimed;
                 what_a_rule_of_the_site_refuses_keeps_no_other;
                 many_that_are_refused_keep_no_other;
+                a_claim_that_is_repeated_answers_what_it_took;
                 a_claim_that_met_a_refusal_is_repeated_as_any;
             }
             record {

@@ -87,6 +87,17 @@ async fn a_lock_that_does_not_end_is_unavailable() {
     store.insert(&NewAlert::default()).await.expect("insert");
 }
 
+/// An idle service keeps no application from inserting.
+async fn looking_for_work_takes_no_lock() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    let application = Connection::open(f.path()).expect("open");
+    application.execute_batch("BEGIN IMMEDIATE").expect("lock");
+    assert_eq!(claim(&store, a, 10).await.1, []);
+    application.execute_batch("COMMIT").expect("unlock");
+}
+
 async fn a_refused_value_names_its_constraint() {
     let f = SqliteFixture::new();
     let store = f.fresh().await;
@@ -413,6 +424,7 @@ alone! {
     a_new_file_is_its_owners_alone;
     a_folder_and_another_kind_of_file_are_refused_in_words;
     a_lock_that_does_not_end_is_unavailable;
+    looking_for_work_takes_no_lock;
     a_refused_value_names_its_constraint;
     a_history_is_dumped_and_restored;
     times_of_another_form_are_refused;

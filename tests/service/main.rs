@@ -32,6 +32,7 @@ mod alerts_ask_for_more_never_for_less;
 mod alerts_wait_for_the_window;
 mod an_alert_that_ends_its_service_fails;
 mod another_environment_is_refused;
+mod applications_that_do_not_wait_can_insert;
 mod audit_copies_equal_what_arrived;
 mod bad_alerts_fail_alone;
 mod biztalk_macros_are_replaced;

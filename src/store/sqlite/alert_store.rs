@@ -371,11 +371,11 @@ pub(super) fn nobodys<'a>(tx: &'a Transaction<'_>, now: Timestamp) -> Recorder<'
 
 /// The alerts that a statement lists.
 pub(super) fn keys(
-    tx: &Transaction<'_>,
+    connection: &Connection,
     sql: &str,
     values: &[&dyn ToSql],
 ) -> Result<Vec<AlertId>, Trouble> {
-    let mut statement = tx.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(sql)?;
     let keys = statement.query_map(values, |row| row.get(0).map(AlertId))?;
     Ok(keys.collect::<Result<_, _>>()?)
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{AlertId, InstanceId, LeaseToken, Priority, Timestamp};
 use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedRow};
 
+use super::alert_store::keys;
 use super::codec::{time_of, time_text, uuid_text};
 use super::connection::{Trouble, write};
 use super::sql;
@@ -43,8 +44,16 @@ impl Request {
     }
 
     /// One transaction, and another one where a trigger rolled everything back with the row that it
-    /// refused.
+    /// refused. Where nothing is due there is none: it would keep applications from inserting.
     pub(super) fn run(&self, connection: &mut Connection) -> Result<Claimed, Trouble> {
+        let (token, owner) = (uuid_text(self.token.0), uuid_text(self.instance.0));
+        let alerts = keys(connection, sql!("claim_repeated"), params![owner, token])?;
+        if !alerts.is_empty() || self.candidates(connection, 1, &[])?.is_empty() {
+            return Ok(Claimed {
+                alerts,
+                ..Claimed::default()
+            });
+        }
         let mut refused = Vec::new();
         loop {
             let known = refused.len();
@@ -62,11 +71,7 @@ impl Request {
         tx: &Transaction<'_>,
         refused: &mut Vec<RefusedRow>,
     ) -> Result<Claimed, Trouble> {
-        let mut due = match self.only {
-            Some(alert) => self.still_due(tx, alert)?,
-            None => self.due(tx, refused.len())?,
-        };
-        due.retain(|id| !self.without.contains(id) && !refused.iter().any(|it| it.alert == *id));
+        let mut due = self.candidates(tx, self.limit, refused)?;
         let may_hold_more = self.limit > 0 && due.len() + refused.len() >= self.limit;
         due.truncate(self.limit.saturating_sub(refused.len()));
         Ok(Claimed {
@@ -76,22 +81,33 @@ impl Request {
         })
     }
 
-    fn still_due(&self, tx: &Transaction<'_>, alert: AlertId) -> Result<Vec<AlertId>, Trouble> {
-        let values = params![alert.0, self.send_port, time_text(self.now)];
-        let mut statement = tx.prepare_cached(sql!("claim_only"))?;
-        let found = statement.query_row(values, |row| row.get(0)).optional()?;
-        Ok(found.map(AlertId).into_iter().collect())
+    /// What is due and may be claimed: `limit` of them, if there are as many.
+    fn candidates(
+        &self,
+        connection: &Connection,
+        limit: usize,
+        refused: &[RefusedRow],
+    ) -> Result<Vec<AlertId>, Trouble> {
+        let left_out = self.without.len() + refused.len();
+        let mut due = match (self.only, self.limit) {
+            (Some(alert), _) => self.still_due(connection, alert)?,
+            (None, 0) => Vec::new(),
+            (None, _) => self.due(connection, limit + left_out)?,
+        };
+        due.retain(|id| !self.without.contains(id) && !refused.iter().any(|it| it.alert == *id));
+        Ok(due)
     }
 
-    /// The first of three seeks, merged as if higher classes had been due earlier; enough of them to
-    /// leave some out.
-    fn due(&self, tx: &Transaction<'_>, refused: usize) -> Result<Vec<AlertId>, Trouble> {
+    fn still_due(&self, connection: &Connection, alert: AlertId) -> Result<Vec<AlertId>, Trouble> {
+        let values = params![alert.0, self.send_port, time_text(self.now)];
+        keys(connection, sql!("claim_only"), values)
+    }
+
+    /// The first of three seeks, merged as if higher classes had been due earlier.
+    fn due(&self, connection: &Connection, most: usize) -> Result<Vec<AlertId>, Trouble> {
         let mut found: Vec<(i64, i64)> = Vec::new();
-        let mut statement = tx.prepare_cached(sql!("claim_due"))?;
-        let most = match self.limit {
-            0 => 0,
-            limit => i64::try_from(limit + self.without.len() + refused).unwrap_or(i64::MAX),
-        };
+        let mut statement = connection.prepare_cached(sql!("claim_due"))?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         for (class, head_start) in [
             (Priority::Urgent, 2 * CLASS_HEAD_START),
             (Priority::Normal, CLASS_HEAD_START),

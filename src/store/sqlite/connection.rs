@@ -13,6 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::durable::sync_log;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How long SQLite itself waits for another process's transaction to end.
@@ -20,7 +21,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a job is tried again after that, and the first pause between.
 const BUSY_RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The longest pause of the writer behind a transaction.
+/// How much longer than a transaction the pause of the writer behind it is, and the longest pause.
+const REST: u32 = 3;
 const LONGEST_REST: Duration = Duration::from_millis(25);
 /// All statements of the store fit, so each is compiled once.
 const STATEMENT_CACHE: usize = 120;
@@ -241,21 +243,15 @@ impl Worker {
     /// made for a file that `create_database` will create.
     pub(super) fn start(path: &Path, role: Role) -> io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
-        let mut slot = Slot {
-            path: path.to_owned(),
-            role,
-            connection: None,
-            opened: None,
-        };
+        let mut slot = Slot::new(path, role, sync_log);
         let thread = std::thread::Builder::new()
             .name(format!("sqlite-{role:?}").to_lowercase())
             .spawn(move || {
                 while let Ok(job) = inbox.recv() {
-                    let begun = Instant::now();
                     // A panic costs its job and its connection, not the store.
                     let _ = catch_unwind(AssertUnwindSafe(|| job(&mut slot)));
                     if role == Role::Writer {
-                        leave_the_lock_to_others(begun.elapsed());
+                        slot.leave_the_lock_to_others();
                     }
                 }
             })?;
@@ -309,17 +305,6 @@ impl Worker {
     }
 }
 
-/// SQLite keeps no line of those who wait for its lock: they look now and then, and whoever takes it
-/// again at once would keep them out. So half of the time belongs to others, applications that
-/// insert above all.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a thread of its own, and SQLite signals nothing to other processes"
-)]
-fn leave_the_lock_to_others(held: Duration) {
-    std::thread::sleep(held.min(LONGEST_REST));
-}
-
 /// Where a worker keeps its connection.
 struct Slot {
     path: PathBuf,
@@ -327,9 +312,26 @@ struct Slot {
     connection: Option<Connection>,
     /// The file that was opened last.
     opened: Option<FileId>,
+    /// Makes what was committed durable: with the lock given back, because this takes longest.
+    sync: fn(&Connection) -> Result<(), rusqlite::Error>,
+    /// How long the last job may have had the lock, and how long it has not had it since.
+    locked: Duration,
+    unlocked: Duration,
 }
 
 impl Slot {
+    fn new(path: &Path, role: Role, sync: fn(&Connection) -> Result<(), rusqlite::Error>) -> Self {
+        Self {
+            path: path.to_owned(),
+            role,
+            connection: None,
+            opened: None,
+            sync,
+            locked: Duration::ZERO,
+            unlocked: Duration::ZERO,
+        }
+    }
+
     fn run<T>(
         &mut self,
         work: &dyn Fn(&mut Connection) -> Result<T, Trouble>,
@@ -341,11 +343,39 @@ impl Slot {
             _ => open(&self.path, self.role)?,
         };
         self.opened = found;
-        let result = work(&mut connection);
+        let result = self.do_durably(&mut connection, work);
         if !matches!(&result, Err(trouble) if spoils_connection(trouble)) {
             self.connection = Some(connection);
         }
         result
+    }
+
+    /// What is not durable is not done: whoever asked asks again.
+    fn do_durably<T>(
+        &mut self,
+        connection: &mut Connection,
+        work: &dyn Fn(&mut Connection) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let (changes, begun) = (connection.total_changes(), Instant::now());
+        let result = work(connection);
+        self.locked = begun.elapsed();
+        if connection.total_changes() != changes {
+            (self.sync)(connection)?;
+        }
+        self.unlocked = begun.elapsed() - self.locked;
+        result
+    }
+
+    /// SQLite keeps no line of those who wait for its lock: they look now and then, and whoever takes it
+    /// again at once would keep them out. So half of the time belongs to others, applications that
+    /// insert above all.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a thread of its own, and SQLite signals nothing to other processes"
+    )]
+    fn leave_the_lock_to_others(&self) {
+        let rest = (self.locked * REST).min(LONGEST_REST);
+        std::thread::sleep(rest.saturating_sub(self.unlocked));
     }
 }
 
@@ -399,9 +429,11 @@ fn open(path: &Path, role: Role) -> Result<Connection, Trouble> {
     if role != Role::Writer {
         connection.pragma_update(None, "query_only", true)?;
     } else {
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-        // With WAL only FULL makes a commit survive a loss of power.
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let mode: String =
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        // Who asked for a commit hears of it when it is synced: see `Slot::do_durably`.
+        let synchronous = if mode == "wal" { "NORMAL" } else { "FULL" };
+        connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     }
     Ok(connection)
@@ -441,7 +473,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_of_the_writer_survives_a_loss_of_power() {
+    fn the_writer_writes_ahead() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sendport.db");
         assert!(create_file(&path).unwrap());
@@ -449,8 +481,56 @@ mod tests {
         let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
         assert_eq!(pragma("journal_mode"), Ok(String::from("wal")));
         let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
-        assert_eq!(pragma("synchronous"), Ok(2), "FULL");
+        assert_eq!(pragma("synchronous"), Ok(1), "NORMAL");
         assert_eq!(pragma("foreign_keys"), Ok(1));
+    }
+
+    fn slot_of_a_new_file(
+        folder: &Path,
+        sync: fn(&Connection) -> Result<(), rusqlite::Error>,
+    ) -> Slot {
+        let path = folder.join("sendport.db");
+        create_file(&path).unwrap();
+        let made = Connection::open(&path).unwrap();
+        made.execute_batch("CREATE TABLE T (A)").unwrap();
+        Slot::new(&path, Role::Writer, sync)
+    }
+
+    fn insert(connection: &mut Connection) -> Result<i64, Trouble> {
+        write(connection, |tx| {
+            tx.execute("INSERT INTO T VALUES (1)", [])?;
+            Ok(tx.query_row("SELECT count(*) FROM T", [], |row| row.get(0))?)
+        })
+    }
+
+    /// The sync is what takes longest by far.
+    #[test]
+    fn while_a_commit_is_synced_others_may_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut slot = slot_of_a_new_file(folder.path(), |connection| {
+            sync_log(connection)?;
+            let other = Connection::open(connection.path().unwrap())?;
+            other.busy_timeout(Duration::ZERO)?;
+            other.execute("INSERT INTO T VALUES (2)", []).map(|_| ())
+        });
+        assert_eq!(slot.run(&insert).unwrap(), 1);
+        assert_eq!(slot.run(&insert).unwrap(), 3, "ours, another's, ours");
+    }
+
+    #[test]
+    fn what_is_not_synced_is_not_done_and_what_changes_nothing_is_not_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut slot = slot_of_a_new_file(folder.path(), |_| {
+            let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+            Err(rusqlite::Error::SqliteFailure(full, None))
+        });
+        let error = slot.run(&insert).unwrap_err();
+        let error = error.into_store_error("insert", Path::new("/"));
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+        let read = |connection: &mut Connection| {
+            Ok::<i64, _>(connection.query_row("SELECT count(*) FROM T", [], |row| row.get(0))?)
+        };
+        assert_eq!(slot.run(&read).unwrap(), 1);
     }
 
     /// Who waits for the lock looks now and then: between two transactions there is time for it.
@@ -504,12 +584,7 @@ mod tests {
     fn a_file_that_is_deleted_is_missed_and_the_one_in_its_place_is_used() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sendport.db");
-        let mut slot = Slot {
-            path: path.clone(),
-            role: Role::Writer,
-            connection: None,
-            opened: None,
-        };
+        let mut slot = Slot::new(&path, Role::Writer, sync_log);
         let mut insert = || {
             slot.run(&|connection| {
                 connection.execute_batch("CREATE TABLE IF NOT EXISTS T (A)")?;

@@ -18,6 +18,7 @@ mod console;
 mod coordination;
 mod desk;
 mod digest;
+mod durable;
 mod finish;
 mod load;
 mod owner;

@@ -42,6 +42,7 @@ const PLANS: &[Plan] = &[
     plan!("alerts_named" seeks [BY_KEY, "INDEX IX_Alert_Reference (Reference=?)", "(PublicId=?)"], scans []),
     plan!("claim_due" seeks [BY_DUE], scans []),
     plan!("claim_only" seeks [BY_KEY], scans []),
+    plan!("claim_repeated" seeks [BY_OWNER], scans []),
     plan!("claim_take" seeks [BY_KEY], scans []),
     plan!("load_alert" seeks [BY_KEY], scans []),
     plan!("load_recipients" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
