@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
+use super::back_off::OfRefused;
 use super::obstacles::Obstacle;
 use super::recorder::Finished;
 use super::tally::Origin;
@@ -13,10 +14,6 @@ use crate::domain::{
     AlertId, InstanceId, Outcome, OutcomeKind, ProtectionFacts, SessionFacts, Timestamp,
 };
 use crate::store::{Event, EventSeverity, StoreError};
-
-/// The first wait before one is tried again; it doubles up to [`LONGEST_WAIT`].
-pub(super) const FIRST_WAIT: Duration = Duration::from_secs(1);
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// The first wait before alerts are tried again that other transactions have locked; it doubles up to
 /// [`LOCKED_WAIT`].
@@ -35,8 +32,7 @@ pub(super) struct Refused {
     pub(super) origin: Option<Origin>,
     since: Timestamp,
     why: String,
-    due: Instant,
-    wait: Duration,
+    again: OfRefused,
 }
 
 /// All of them, the one that was refused first in front.
@@ -56,22 +52,19 @@ impl Aside {
             origin: origin.map(Origin::without_room),
             since,
             why,
-            due: Instant::now() + FIRST_WAIT,
-            wait: FIRST_WAIT,
+            again: OfRefused::begun(std::time::Instant::now()),
         });
     }
 
     /// Takes one whose time has come.
     pub(super) fn take_due(&mut self) -> Option<Refused> {
-        let now = Instant::now();
-        let at = self.0.iter().position(|refused| refused.due <= now)?;
+        let at = self.waits().position(|wait| wait.is_zero())?;
         Some(self.0.remove(at))
     }
 
     /// It was refused again.
     pub(super) fn put_back(&mut self, mut refused: Refused, why: String) {
-        refused.wait = (refused.wait * 2).min(LONGEST_WAIT);
-        refused.due = Instant::now() + refused.wait;
+        refused.again.grow(std::time::Instant::now());
         refused.why = why;
         let at = self.0.partition_point(|other| other.since <= refused.since);
         self.0.insert(at, refused);
@@ -79,16 +72,23 @@ impl Aside {
 
     /// Everything is tried again now.
     pub(super) fn hurry(&mut self) {
-        let now = Instant::now();
-        self.0.iter_mut().for_each(|refused| refused.due = now);
+        let now = std::time::Instant::now();
+        self.0.iter_mut().for_each(|refused| refused.again.by(now));
     }
 
     /// Ends when one of them is due.
     pub(super) async fn wait(&self) {
-        match self.0.iter().map(|refused| refused.due).min() {
-            Some(due) => tokio::time::sleep_until(due).await,
+        match self.waits().min() {
+            Some(wait) => tokio::time::sleep(wait).await,
             None => std::future::pending().await,
         }
+    }
+
+    fn waits(&self) -> impl Iterator<Item = Duration> {
+        let now = std::time::Instant::now();
+        self.0
+            .iter()
+            .map(move |refused| refused.again.remaining(now))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::aside::{FIRST_WAIT, LONGEST_WAIT};
+use super::back_off::OfRefused;
 use super::obstacles::Obstacle;
 use crate::domain::{AlertId, Timestamp};
-use crate::store::{Event, EventSeverity, MOST_REFUSED, RefusedRow};
+use crate::store::{Event, EventSeverity, MOST_REFUSED, RefusedRow, StoreError, StoreErrorKind};
 
 /// So many alerts are named in one event.
 const NAMED: usize = 20;
@@ -21,8 +21,7 @@ pub(super) struct RefusedRows(BTreeMap<AlertId, Entry>);
 struct Entry {
     since: Timestamp,
     why: String,
-    due: Instant,
-    wait: Duration,
+    again: OfRefused,
 }
 
 impl RefusedRows {
@@ -33,23 +32,23 @@ impl RefusedRows {
 
     /// One whose time has come; it comes again after its wait, whatever becomes of this try.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<AlertId> {
-        let (id, entry) = self.0.iter_mut().find(|(_, entry)| entry.due <= now)?;
-        entry.due = now + entry.wait;
+        let is_due = |entry: &Entry| entry.again.remaining(now).is_zero();
+        let (id, entry) = self.0.iter_mut().find(|(_, entry)| is_due(entry))?;
+        entry.again.repeat(now);
         Some(*id)
     }
 
     /// Until one is due.
     pub(super) fn remaining(&self, now: Instant) -> Option<Duration> {
-        let due = self.0.values().map(|entry| entry.due).min();
-        due.map(|due| due.saturating_duration_since(now))
+        let waits = self.0.values().map(|entry| entry.again.remaining(now));
+        waits.min()
     }
 
     /// It was refused again.
     pub(super) fn put_off(&mut self, refused: &RefusedRow, now: Instant) {
         if let Some(entry) = self.0.get_mut(&refused.alert) {
             entry.why.clone_from(&refused.why);
-            entry.wait = (entry.wait * 2).min(LONGEST_WAIT);
-            entry.due = now + entry.wait;
+            entry.again.grow(now);
         }
     }
 
@@ -60,8 +59,7 @@ impl RefusedRows {
             let entry = Entry {
                 since,
                 why: why.clone(),
-                due: now + FIRST_WAIT,
-                wait: FIRST_WAIT,
+                again: OfRefused::begun(now),
             };
             self.0.insert(*alert, entry);
         }
@@ -74,7 +72,7 @@ impl RefusedRows {
             return;
         };
         let alike = self.0.values_mut().filter(|it| it.why == removed.why);
-        alike.for_each(|entry| entry.due = entry.due.min(now + FIRST_WAIT));
+        alike.for_each(|entry| entry.again.by(now + OfRefused::FIRST));
     }
 
     /// How many, since when, and which the first is and why.
@@ -108,6 +106,15 @@ pub(super) fn refused_event(
     );
     let only = Some(*alert).filter(|_| count == 1);
     Some(event(event_type, EventSeverity::Error, only, message))
+}
+
+/// More are refused than are left out one by one; `of`: where they are.
+pub(super) fn too_many(doing: &'static str, of: &str, last: &RefusedRow) -> StoreError {
+    let (alert, why) = (last.alert, &last.why);
+    let message = format!(
+        "the database refuses to change more than {MOST_REFUSED} alerts{of}, {alert} last: {why}"
+    );
+    StoreError::new(StoreErrorKind::Rejected, doing, message)
 }
 
 pub(super) fn event(
@@ -170,7 +177,7 @@ mod tests {
             all.iter().for_each(|it| rows.put_off(it, now));
         }
         rows.remove(AlertId(1), now);
-        now += FIRST_WAIT;
+        now += OfRefused::FIRST;
         assert_eq!(rows.take_due(now), Some(AlertId(2)));
         assert_eq!(rows.take_due(now), None);
     }

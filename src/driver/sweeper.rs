@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::refused_rows::{RefusedRows, event, refused_event};
+use super::refused_rows::{RefusedRows, event, refused_event, too_many};
 use crate::clock::Clock;
 use crate::domain::{AlertId, InstanceId};
 use crate::metrics::{Metrics, Operation};
-use crate::store::{
-    Among, Event, EventSeverity, MOST_REFUSED, RefusedRow, Store, StoreError, StoreErrorKind, Swept,
-};
+use crate::store::{Among, Event, EventSeverity, RefusedRow, Store, StoreError, Swept};
 
 /// An alert for a send port that no instance has had for so long fails.
 pub(super) const UNROUTED_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -218,7 +216,7 @@ impl Sweeper {
             self.log(event).await?;
         }
         match refused.get(added) {
-            Some(one) => Err(too_many(one)),
+            Some(one) => Err(too_many("sweep alerts", "", one)),
             None => Ok(()),
         }
     }
@@ -257,15 +255,4 @@ impl Sweeper {
         renewed_since.is_some_and(long_enough)
             && self.store.connection_broke_at().is_none_or(long_enough)
     }
-}
-
-fn too_many(one: &RefusedRow) -> StoreError {
-    let (alert, why) = (one.alert, &one.why);
-    StoreError::new(
-        StoreErrorKind::Rejected,
-        "sweep alerts",
-        format!(
-            "the database refuses to change more than {MOST_REFUSED} alerts, {alert} last: {why}"
-        ),
-    )
 }

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::back_off::BackOff;
+use super::back_off::OfQueue;
 use super::recorder::Finished;
 use super::refused_rows::RefusedRows;
 use super::tally::Origin;
@@ -22,13 +22,13 @@ pub(super) struct Lane {
     pub(super) permits: Arc<Semaphore>,
     pub(super) metrics: Arc<SendPortMetrics>,
     /// Others have what is in its queue.
-    pub(super) back_off: Mutex<BackOff>,
+    pub(super) back_off: Mutex<OfQueue>,
     /// What the database refuses to lease.
     pub(super) unclaimed: Mutex<RefusedRows>,
 }
 
 impl Lane {
-    pub(super) fn back_off(&self) -> MutexGuard<'_, BackOff> {
+    pub(super) fn back_off(&self) -> MutexGuard<'_, OfQueue> {
         self.back_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -4,12 +4,10 @@ use std::time::Instant;
 
 use super::Driver;
 use super::obstacles::Obstacle;
-use super::refused_rows::{event, refused_event};
+use super::refused_rows::{event, refused_event, too_many};
 use super::tasks::{Lane, Tasks};
 use crate::domain::AlertId;
-use crate::store::{
-    Among, Claimed, Event, EventSeverity, MOST_REFUSED, RefusedRow, StoreError, StoreErrorKind,
-};
+use crate::store::{Among, Claimed, Event, EventSeverity, RefusedRow, StoreError};
 
 impl Driver {
     /// What the database refuses is left out of the next claims, and said once.
@@ -29,7 +27,7 @@ impl Driver {
                 let added = lane.unclaimed().add(refused, since, now);
                 self.say_refused(lane, &refused[..added]).await;
                 if added < refused.len() {
-                    result = Err(too_many(first));
+                    result = Err(too_many("claim alerts", " of one send port", first));
                 }
             }
             (Among::Only(_), Some(again)) => lane.unclaimed().put_off(again, now),
@@ -70,17 +68,6 @@ impl Driver {
         let send_port = Some(lane.port.name.clone());
         self.log(Event { send_port, ..event }).await;
     }
-}
-
-fn too_many(one: &RefusedRow) -> StoreError {
-    let (alert, why) = (one.alert, &one.why);
-    StoreError::new(
-        StoreErrorKind::Rejected,
-        "claim alerts",
-        format!(
-            "the database refuses to change more than {MOST_REFUSED} alerts of one send port, {alert} last: {why}"
-        ),
-    )
 }
 
 /// Those of all queues.
