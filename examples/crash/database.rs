@@ -1,9 +1,12 @@
 //! The database of a run, by either engine, as an application and a DBA see it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::tsql;
+
+/// Longer than any service is stopped for; it may have the lock of the file meanwhile.
+const LONGEST_LOCK: Duration = Duration::from_secs(15 * 60);
 
 /// Which engine.
 #[derive(Debug, Clone)]
@@ -132,9 +135,7 @@ impl Database {
         let Self::Sqlite { file } = self else {
             return None;
         };
-        let connection = rusqlite::Connection::open(file).expect("open the database");
-        let patience = connection.busy_timeout(Duration::from_secs(30));
-        patience.expect("set the time-out");
+        let connection = open(file).expect("open the database");
         let locked = connection.execute_batch("BEGIN IMMEDIATE");
         locked.expect("lock the database");
         Some(connection)
@@ -181,21 +182,41 @@ impl Database {
     }
 }
 
+fn open(file: &str) -> rusqlite::Result<rusqlite::Connection> {
+    let connection = rusqlite::Connection::open(file)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    Ok(connection)
+}
+
+/// A service that was stopped with the lock is waited for, as an application would have to.
 fn sqlite(file: &str, statement: &str) -> Option<String> {
-    let connection = rusqlite::Connection::open(file).expect("open the database");
-    connection
-        .busy_timeout(Duration::from_secs(30))
-        .expect("set the time-out");
-    let mut prepared = connection.prepare(statement).expect("a statement");
-    let mut rows = prepared.query([]).expect("rows");
-    let row = rows
-        .next()
-        .unwrap_or_else(|error| panic!("{statement}: {error}"))?;
-    row.get::<_, rusqlite::types::Value>(0)
-        .ok()
-        .map(|value| match value {
-            rusqlite::types::Value::Integer(number) => number.to_string(),
-            rusqlite::types::Value::Text(text) => text,
-            other => format!("{other:?}"),
-        })
+    let begun = Instant::now();
+    loop {
+        match ask_sqlite(file, statement) {
+            Err(error) if is_locked(&error) && begun.elapsed() < LONGEST_LOCK => {}
+            answer => return answer.unwrap_or_else(|error| panic!("{statement}: {error}")),
+        }
+    }
+}
+
+fn is_locked(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, FileLockingProtocolFailed};
+    let code = error.sqlite_error_code();
+    code.is_some_and(|code| {
+        [DatabaseBusy, DatabaseLocked, FileLockingProtocolFailed].contains(&code)
+    })
+}
+
+fn ask_sqlite(file: &str, statement: &str) -> rusqlite::Result<Option<String>> {
+    let connection = open(file)?;
+    let mut prepared = connection.prepare(statement)?;
+    let mut rows = prepared.query([])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(Some(match row.get(0)? {
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        other => format!("{other:?}"),
+    }))
 }
