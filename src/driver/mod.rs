@@ -227,6 +227,7 @@ impl Driver {
             faults: Faults::new(&self.explanations),
             clock: self.notices.clock.clone(),
             aside: Aside::default(),
+            recorded_others: true,
             locked: Locked::default(),
         };
         recorder.inherit(self.inherited.outcomes.clone());

@@ -16,7 +16,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// An error that nobody knows may be one outcome's own, after so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same where it is the only one that waits, and others were recorded before.
+pub(super) const PATIENCE_WITH_ONE: Duration = Duration::from_secs(3);
 
 /// Outcomes that go into one transaction, and where they came from.
 pub(super) struct Part {
@@ -106,7 +109,7 @@ impl Wait {
         };
     }
 
-    pub(super) fn is_long(&self) -> bool {
-        self.began.is_some_and(|began| began.elapsed() >= PATIENCE)
+    pub(super) fn is_longer_than(&self, patience: Duration) -> bool {
+        self.began.is_some_and(|began| began.elapsed() >= patience)
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::aside::{Aside, Locked, Refused, bare, not_recorded, recorded_in_part, recorded_late};
 use super::failures;
 use super::ledger::{Ledger, MOST_ASIDE};
-use super::parts::{Part, Wait, all_but_locked};
+use super::parts::{PATIENCE, PATIENCE_WITH_ONE, Part, Wait, all_but_locked};
 use super::tally::{Faults, Origin};
 use super::tasks::UnderWay;
 use crate::clock::Clock;
@@ -45,6 +45,8 @@ pub(super) struct Recorder {
     pub(super) faults: Faults,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) aside: Aside,
+    /// The database has recorded others since the last one was set aside.
+    pub(super) recorded_others: bool,
     pub(super) locked: Locked,
 }
 
@@ -111,6 +113,7 @@ impl Recorder {
             let error = match self.ask(&part.outcomes).await {
                 Ok(results) => {
                     wait.is_over();
+                    self.recorded_others = true;
                     self.caught_up(parts.is_empty()).await;
                     self.settle(&part.outcomes, &part.origins, &results).await;
                     self.keep_locked(part.locked(&results));
@@ -149,7 +152,7 @@ impl Recorder {
             self.record_bare(part, error).await;
             return None;
         }
-        if self.is_its_own(&part, wait, error) {
+        if self.is_its_own(&part, wait, count, error) {
             self.set_aside(part, error).await;
             return None;
         }
@@ -186,10 +189,15 @@ impl Recorder {
     }
 
     /// An unknown error is about this outcome where the database has taken others since, and may
-    /// be where it lasts: the next ones tell.
-    fn is_its_own(&self, part: &Part, wait: &Wait, error: &StoreError) -> bool {
+    /// be where it lasts: the next ones tell. Nothing more is sent until then, so the first one alone
+    /// does not wait long for company.
+    fn is_its_own(&self, part: &Part, wait: &Wait, count: usize, error: &StoreError) -> bool {
         let unknown = error.kind() == StoreErrorKind::Unknown && self.aside.len() < MOST_ASIDE;
-        unknown && part.failed && (wait.took_others || wait.is_long())
+        let patience = match (count, self.recorded_others) {
+            (1, true) => PATIENCE_WITH_ONE,
+            _ => PATIENCE,
+        };
+        unknown && part.failed && (wait.took_others || wait.is_longer_than(patience))
     }
 
     /// Says once that they no longer wait.
@@ -251,6 +259,7 @@ impl Recorder {
 
     /// It stays in the spool, and its alert with this instance.
     async fn set_aside(&mut self, part: Part, error: &StoreError) {
+        self.recorded_others = false;
         for (outcome, origin) in part.outcomes.into_iter().zip(part.origins) {
             let alert = outcome.alert;
             tracing::error!(alert = alert.0, %error, "outcome cannot be recorded and is kept");

@@ -210,6 +210,30 @@ async fn and_an_unknown_error_is_no_refusal() {
     sink.stop().await;
 }
 
+/// It is the only one, so nothing tells whether it is its own: the others wait for seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn and_an_unknown_error_of_an_alert_without_company_keeps_the_next_for_seconds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
+    let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
+    run_sql(
+        &site,
+        "CREATE TRIGGER Fail BEFORE INSERT ON Attempt WHEN NEW.AlertId = 1 BEGIN SELECT json('{'); END",
+    );
+    insert_many(&site, 1);
+    let service = site.run();
+    let waits = "SELECT count(*) FROM Instance WHERE UnrecordedCount = 1";
+    site.wait_until(waits, "1", SOON).await;
+    insert_many(&site, 1);
+    let relayed = "SELECT count(*) FROM AlertState WHERE Status = 'relayed'";
+    site.wait_until(relayed, "1", Duration::from_secs(20)).await;
+    run_sql(&site, "DROP TRIGGER Fail");
+    wait_for_relayed(&site, 2).await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+    assert_eq!(sink.received(), 2);
+    sink.stop().await;
+}
+
 /// What the service does not know and what befalls one alert alone: the others go on at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn and_an_unknown_error_of_one_alert_does_not_keep_the_others() {
