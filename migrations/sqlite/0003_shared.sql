@@ -89,7 +89,8 @@ DROP VIEW AlertStatus;
 -- One line an alert.
 CREATE VIEW AlertStatus AS
 SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.Subject, a.SendPort, a.Priority,
-       s.Status, s.StatusAt, s.StatusReason, s.AttemptCount, s.DueAt AS NextAttemptAt,
+       s.Status, s.StatusAt, CASE WHEN s.Status <> 'sending' THEN s.StatusReason END AS StatusReason,
+       s.AttemptCount, s.DueAt AS NextAttemptAt,
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId) AS RecipientCount,
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status = 'relayed') AS RelayedCount,
        (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('queued', 'delayed')) AS WaitingCount,

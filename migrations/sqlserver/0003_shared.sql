@@ -121,7 +121,8 @@ GO
 -- One line an alert.
 CREATE VIEW sendport.AlertStatus AS
 SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.Subject, a.SendPort, a.Priority,
-       a.Status, a.StatusAt, a.StatusReason, a.AttemptCount, a.DueAt AS NextAttemptAt,
+       a.Status, a.StatusAt, CASE WHEN a.Status <> N'sending' THEN a.StatusReason END AS StatusReason,
+       a.AttemptCount, a.DueAt AS NextAttemptAt,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId) AS RecipientCount,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'relayed') AS RelayedCount,
        (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'queued', N'delayed')) AS WaitingCount,

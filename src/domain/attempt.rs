@@ -283,8 +283,8 @@ pub enum OutcomeKind {
     Released {
         /// Due again after this, from now, by the database's clock.
         retry_in: Duration,
-        /// What it waits for, in a sentence that begins with a verb: `StatusReason` until the
-        /// next claim.
+        /// What it waits for, in a sentence that begins with a verb: `StatusReason` until an
+        /// outcome is recorded.
         #[serde(default)]
         reason: Option<String>,
     },

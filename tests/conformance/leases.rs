@@ -1,6 +1,8 @@
 //! Leases: renewed, lost, ended, taken over.
 
-use sendport::domain::{AlertStatus, InstanceId, LeaseToken, RecipientStatus};
+use std::time::Duration;
+
+use sendport::domain::{AlertStatus, InstanceId, LeaseToken, OutcomeKind, RecipientStatus};
 use sendport::store::{Recorded, Renewal};
 
 use crate::fixture::*;
@@ -61,6 +63,39 @@ pub(crate) async fn an_heir_keeps_what_is_not_recorded_yet(f: &dyn Fixture) {
     assert_eq!(recorded, Recorded::Whole);
     assert_eq!(status(&store, kept).await, AlertStatus::Relayed);
     assert_eq!(f.rows("Attempt", "Outcome = 'unknown'").await, 0);
+}
+
+/// Retired, inherited, taken over: whoever gives it back has nothing to say about it.
+pub(crate) async fn what_is_given_back_says_what_it_waited_for(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let said = "waits for relay main: 421 4.7.0 too many connections";
+    let reason = async |id| line(&store, id).await.status_reason;
+    let first = instance(&store, "first").await;
+    let (token, id) = claim_one(&store, first).await;
+    let mut throttled = released(id, token, Duration::ZERO);
+    if let OutcomeKind::Released { reason, .. } = &mut throttled.kind {
+        *reason = Some(said.to_owned());
+    }
+    record(&store, first, &throttled).await;
+
+    let (token, _) = claim_one(&store, first).await;
+    assert_eq!(reason(id).await, None, "it is being sent");
+    let heir = instance(&store, "heir").await;
+    store.inherit(heir, &[(id, token)]).await.expect("inherit");
+    store.retire(heir).await.expect("retire");
+    assert_eq!(reason(id).await.as_deref(), Some(said), "retired");
+
+    claim_one(&store, first).await;
+    f.advance(LEASE_AND_MORE).await;
+    let other = instance(&store, "other").await;
+    assert_eq!(take_over(&store, other, 10).await, 1);
+    assert_eq!(reason(id).await.as_deref(), Some(said), "taken over");
+
+    let (token, _) = claim_one(&store, other).await;
+    let relayed = outcome(id, token, 2, &[RecipientStatus::Relayed]);
+    record(&store, other, &relayed).await;
+    assert_eq!(reason(id).await, None, "it waited for nothing more");
 }
 
 pub(crate) async fn what_hangs_is_counted_once_its_lease_ran_out(f: &dyn Fixture) {

@@ -118,6 +118,7 @@ macro_rules! scenarios {
                 a_dead_instance_loses_its_alerts_as_unknown;
                 a_renewed_lease_is_not_taken_over;
                 an_heir_keeps_what_is_not_recorded_yet;
+                what_is_given_back_says_what_it_waited_for;
                 what_hangs_is_counted_once_its_lease_ran_out;
                 nobody_takes_over_from_itself;
                 take_over_keeps_its_limit;

@@ -59,10 +59,11 @@ BEGIN
 
     IF @candidates > 0
     BEGIN
+        -- StatusReason stays, for an alert that is given back without an outcome.
         -- The second look at DueAt keeps an engine without lock hints from claiming twice. No OUTPUT: there
         -- it makes the join a scan for each row.
         UPDATE a
-        SET Status = N'sending', StatusAt = @now, StatusReason = NULL, DueAt = NULL,
+        SET Status = N'sending', StatusAt = @now, DueAt = NULL,
             LeaseToken = @P2, LeaseOwner = @P1, LeasedAt = @now
         FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
         WHERE a.DueAt <= @now;

@@ -14,7 +14,7 @@ IF EXISTS (SELECT 1 FROM @ids i WHERE i.NotBefore > @now)
     FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
     WHERE a.DueAt <= @now AND a.NotBefore > @now;
 UPDATE a
-SET Status = N'sending', StatusAt = @now, StatusReason = NULL, DueAt = NULL,
+SET Status = N'sending', StatusAt = @now, DueAt = NULL,
     LeaseToken = @P2, LeaseOwner = @P1, LeasedAt = @now
 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
 WHERE a.DueAt <= @now;
