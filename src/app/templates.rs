@@ -27,12 +27,15 @@ pub fn read_template_folder(folder: &Path) -> Result<Vec<TemplateText>, AppError
     template::read_texts(folder).map_err(|error| AppError::Config(error.to_string()))
 }
 
-/// Renders every template in every language with its sample.
+/// Renders every template in every language with its sample; `begin` hears the name of each before.
 ///
 /// # Errors
 /// [`AppError::Config`] where no process can be started for it.
-pub async fn try_templates(texts: &[TemplateText]) -> Result<Vec<Tried>, AppError> {
-    let tried = template::try_all(&Renderer::default(), texts).await;
+pub async fn try_templates(
+    texts: &[TemplateText],
+    begin: impl FnMut(&str) + Send,
+) -> Result<Vec<Tried>, AppError> {
+    let tried = template::try_all(&Renderer::default(), texts, begin).await;
     tried.map_err(|error| AppError::Config(error.to_string()))
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Failure, open, print_json, say};
+use super::{Failure, open, print_json, progress, say};
 use crate::config::{Config, checked_environment};
 use crate::store::AdoptMode;
 
@@ -72,11 +72,12 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
 
 fn show(adopted: &Adopted<'_>) {
     say(format_args!(
-        "{}: environment {} -> {}, {} alerts {}",
+        "{}: environment {} -> {}, {} alerts {}{}",
         adopted.database,
         adopted.previous_environment.unwrap_or("none"),
         adopted.environment,
         adopted.alerts,
-        adopted.status
+        adopted.status,
+        progress::took()
     ));
 }

@@ -8,7 +8,7 @@ use super::cert_directory::DirectoryArgs;
 use super::findings::Findings;
 use super::table::Table;
 use super::terminal::short_time;
-use super::{Failure, load, open, print_json, say};
+use super::{Failure, load, open, print_json, progress, say};
 use crate::app::{
     self, AppError, CertificateImport, CheckedCertificate, Directory, ImportedCertificate,
 };
@@ -141,7 +141,13 @@ async fn bring(import: &Import, store: &dyn Store) -> Result<(), Failure> {
         )));
     }
     let (mut unread, mut came) = (0, 0);
-    for file in &files {
+    for (at, file) in files.iter().enumerate() {
+        progress::at(format_args!(
+            "cert import: {}, {} of {}",
+            file.display(),
+            at + 1,
+            files.len()
+        ));
         match bring_file(import, file, store).await {
             Ok(imported) => came += imported,
             Err(AppError::Config(what)) => {
@@ -155,7 +161,10 @@ async fn bring(import: &Import, store: &dyn Store) -> Result<(), Failure> {
         (0, 0) => Err(Failure::Other(
             "nothing was imported: there is no certificate for a recipient".to_owned(),
         )),
-        (0, _) => Ok(()),
+        (0, came) => {
+            progress::sum(format_args!("{} files, {came} certificates", files.len()));
+            Ok(())
+        }
         (unread, _) => Err(Failure::Other(format!(
             "{unread} of {} files could not be imported",
             files.len()
@@ -176,7 +185,8 @@ async fn bring_people(
         say(imported_line(it, &directory.url));
     }
     let came = imported.iter().filter(|it| it.fate.is_ok()).count();
-    say(format!("{} people, {came} certificates", people.len()));
+    let (people, took) = (people.len(), progress::took());
+    say(format_args!("{people} people, {came} certificates{took}"));
     match came {
         0 => Err(Failure::Other(format!(
             "nothing was imported: below {} nobody has a certificate that could be encrypted to",

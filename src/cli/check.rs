@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::config_file::find;
 use super::findings::Findings;
-use super::{Failure, as_its_owner};
+use super::{Failure, as_its_owner, progress};
 use crate::app::{self, Look, Room};
 use crate::config::{Config, RelayConfig, section};
 use crate::domain::{ExpiringCertificate, TemplateRow, shown_names};
@@ -49,10 +49,14 @@ pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Fa
                 file.map_or_else(|| "the environment alone".to_owned(), |it| it.to_string());
             findings.ok("configuration", shown);
             check_config(&config, &mut findings);
+            progress::at("check: http.listen");
             check_listen(&config, &mut findings).await;
+            progress::at("check: templates");
             check_templates(&config, &mut findings).await;
+            progress::at("check: certificates");
             check_protection(&config, args.offline, &mut findings).await;
             if !args.offline {
+                progress::at("check: database");
                 check_database(&config, &mut findings).await;
                 check_relays(&config, &mut findings).await;
             }
@@ -316,6 +320,7 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
         Err(_) => return,
     };
     for relay in relays {
+        progress::at(format_args!("check: {}", section("relay", relay.name())));
         match config.relay.get(relay.name()) {
             Some(RelayConfig::Smtp(section)) => {
                 let look = Look {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::terminal::{Paint, painted};
-use super::{Failure, print_json, say};
+use super::{Failure, print_json, progress, say};
 
 /// The findings, and the first failure: it makes the exit code.
 #[derive(Default)]
@@ -111,11 +111,12 @@ impl Findings {
     /// Says `fine`, or fails with `summary` and the exit code of the first failure.
     pub(super) fn end(self, fine: &str, summary: String) -> Result<(), Failure> {
         let failed = self.failed();
+        let summary = summary + &progress::took();
         if self.json {
             let findings = self.found;
             print_json(&Document { failed, findings })?;
         } else if self.first.is_none() {
-            say(fine);
+            say(format_args!("{fine}{}", progress::took()));
         }
         match self.first {
             None => Ok(()),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Failure, print_json, refuse_another_user, say};
+use super::{Failure, print_json, progress, refuse_another_user, say};
 use crate::app::{self, open_store};
 use crate::config::{Config, checked_environment};
 use crate::store::MigrationStep;
@@ -85,7 +85,7 @@ async fn migrate(config: &Config, args: &Args, environment: &str) -> Result<Migr
     } else {
         "migrated"
     };
-    step(format_args!("{state}  {database}"));
+    step(format_args!("{state}  {database}{}", progress::took()));
     let environment = store.name_environment(environment).await?;
     step(format_args!("environment  {environment}"));
     Ok(Migrated {

@@ -17,6 +17,7 @@ mod preview;
 mod preview_json;
 mod preview_template;
 mod probe;
+mod progress;
 mod release;
 mod resolve;
 mod run;
@@ -33,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -120,6 +121,13 @@ enum Verb {
     RenderWorker,
 }
 
+impl Verb {
+    /// And says before that nothing but its result.
+    fn ends_by_itself(&self) -> bool {
+        !matches!(self, Self::Run(_) | Self::Sink(_) | Self::Demo(_))
+    }
+}
+
 /// Why a command ended without success.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -186,7 +194,8 @@ const LARGE_BLOCK: u32 = 128 * 1024;
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&arguments).unwrap_or_else(|error| error.exit());
     cli.color.choose();
     if matches!(cli.verb, Verb::RenderWorker) {
         return ExitCode::from(app::render_worker());
@@ -196,8 +205,15 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Failure::Other(format!("cannot start: {error}"))),
     };
+    if let Some(verb) = arguments.subcommand_name()
+        && cli.verb.ends_by_itself()
+        && !progress::is_for_programs(&arguments)
+    {
+        progress::begin(verb);
+    }
     // On a worker, beside what it wakes and waits for.
     let result = runtime.block_on(runtime.spawn(cli.perform()));
+    progress::end();
     // A blocked look-up or a stuck disk must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Failure, open, print_json, say};
+use super::{Failure, open, print_json, progress, say};
 use crate::app;
 use crate::config::Config;
 use crate::domain::AlertId;
@@ -41,7 +41,7 @@ struct Refused<'a> {
 
 fn say_what_was_done(swept: &Swept, json: bool) -> Result<(), Failure> {
     if !json {
-        say(format_args!("{} released", swept.count));
+        say(format_args!("{} released{}", swept.count, progress::took()));
         return Ok(());
     }
     let refused = swept.refused.iter().map(|it| Refused {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::one_alert::{OneAlert, delivery_table};
 use super::terminal::note;
-use super::{Failure, open, print_json, read_text, say};
+use super::{Failure, open, print_json, progress, read_text, say};
 use crate::app;
 use crate::config::Config;
 use crate::domain::{AlertId, AlertStatus, BodyFormat, Priority, shown_name, shown_names};
@@ -232,6 +232,7 @@ async fn outcome(
             }
             return ended(&line, why, json);
         }
+        progress::at(format_args!("send: alert {id} is {}", line.status));
         if why.is_some() && why != said && !json {
             let why = why.as_deref().unwrap_or_default();
             say(format_args!("waits    {why}"));
@@ -244,7 +245,7 @@ fn ended(line: &AlertLine, why: Option<String>, json: bool) -> Result<(), Failur
     let (id, status) = (line.alert_id, line.status);
     if status == AlertStatus::Relayed {
         if !json {
-            say(format_args!("alert {id} relayed"));
+            say(format_args!("alert {id} relayed{}", progress::took()));
         }
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, say, stop_signal};
+use super::{Failure, progress, say, stop_signal};
 use crate::sink::{Sink, SinkOptions};
 
 /// Stores every message that it gets as an .eml file. For trying things out: it believes
@@ -59,6 +59,7 @@ pub(super) async fn perform(args: Args) -> Result<(), Failure> {
         args.folder.display()
     ));
     show_each(&sink, &stop).await;
+    progress::begin("waits for open sessions");
     let received = sink.received();
     sink.stop().await;
     say(format_args!("{received} messages received"));

@@ -1,6 +1,6 @@
 //! `sendport template`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::findings::{Finding, Findings};
 use super::table::Table;
 use super::terminal::short_time;
-use super::{Failure, load, open, print_json, say};
+use super::{Failure, load, open, print_json, progress, say};
 use crate::app;
 use crate::domain::{TemplateRow, TemplateText, Timestamp};
 
@@ -119,7 +119,14 @@ async fn check(texts: &[TemplateText], json: bool) -> Result<(), Failure> {
 /// What failed only because there is no sample is noted. `fine`: what did not fail is said, too.
 async fn tried(texts: &[TemplateText], json: bool, fine: bool) -> Result<Findings, Failure> {
     let mut findings = Findings::new(json);
-    for it in app::try_templates(texts).await? {
+    let own = texts.iter().filter(|text| !text.name.starts_with('_'));
+    let all = own.map(|text| &text.name).collect::<BTreeSet<_>>().len();
+    let mut number = 0;
+    let begin = |name: &str| {
+        number += 1;
+        progress::at(format_args!("template {name}, {number} of {all}"));
+    };
+    for it in app::try_templates(texts, begin).await? {
         let stem = stem(&it.name, &it.language);
         match it.result {
             Ok(_) if !fine => {}
@@ -173,10 +180,11 @@ async fn import(
         let findings = findings.into_list();
         return print_json(&Imported { changes, findings });
     }
-    for it in changes {
+    for it in &changes {
         let (stem, version) = (stem(it.name, it.language), it.version);
         say(format_args!("{:9}  {stem}, version {version}", it.change));
     }
+    progress::sum(format_args!("{} templates", changes.len()));
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
+use super::progress;
 use crate::domain::Timestamp;
 
 /// Whether to use colours.
@@ -33,11 +34,15 @@ impl Color {
             Self::Never => false,
             Self::Auto => {
                 let unwanted = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());
-                let dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
-                stream.is_terminal() && !unwanted && !dumb
+                stream.is_terminal() && !unwanted && !is_dumb()
             }
         }
     }
+}
+
+/// A terminal that knows no sequences.
+pub(super) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|it| it == "dumb")
 }
 
 /// What a word means to its reader.
@@ -85,17 +90,17 @@ pub(super) fn width() -> Option<usize> {
 
 /// One line on standard output; a closed pipe ends the output quietly.
 pub(super) fn say(line: impl Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = progress::instead(|| writeln!(std::io::stdout(), "{line}"));
 }
 
 /// What a person should know beside the result, on standard error.
 pub(super) fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "sendport: note: {line}");
+    let _ = progress::instead(|| writeln!(std::io::stderr(), "sendport: note: {line}"));
 }
 
 /// Octets on standard output, as they are; a closed pipe ends them quietly.
 pub(super) fn put(octets: &[u8]) -> Result<(), super::Failure> {
-    match std::io::stdout().write_all(octets) {
+    match progress::instead(|| std::io::stdout().write_all(octets)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

@@ -26,12 +26,14 @@ pub struct Tried {
 
 /// Renders every template in each of its languages with the sample of that language, else of a
 /// less specific one, else with an empty payload. One that cannot even be compiled has one line.
+/// `begin` hears the name of each before.
 ///
 /// # Errors
 /// [`NotRendered::NotNow`].
 pub async fn try_all(
     renderer: &Renderer,
     texts: &[TemplateText],
+    mut begin: impl FnMut(&str) + Send,
 ) -> Result<Vec<Tried>, NotRendered> {
     let own = texts.iter().filter(|text| !text.name.starts_with('_'));
     let names: BTreeSet<&str> = own.map(|text| text.name.as_str()).collect();
@@ -40,6 +42,7 @@ pub async fn try_all(
         tried.extend(try_shared(renderer, texts).await?);
     }
     for name in names {
+        begin(name);
         let needed: Vec<_> = texts
             .iter()
             .filter(|text| text.name == name || text.name.starts_with('_'))

@@ -26,4 +26,6 @@ mod odd_names_are_quoted;
 mod one_json_document_a_verb;
 mod pipes_end_quietly;
 mod the_program_describes_itself;
+#[cfg(unix)]
+mod what_takes_long_shows_progress;
 mod what_would_fail_is_not_sent;
