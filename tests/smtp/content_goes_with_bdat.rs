@@ -189,6 +189,36 @@ async fn a_refusal_that_sounds_like_a_denial_is_asked_for_once_more() {
     peer.finish().await;
 }
 
+/// A late reply to MAIL has no code; the reply to EHLO shows whether another one is still to come.
+#[tokio::test]
+async fn a_success_without_a_code_counts_where_no_reply_is_left_over() {
+    let odd = || {
+        let mut odd = then(hello(OFFERS), with_bdat());
+        odd.pop();
+        then(odd, [send("250 sender ok"), Expect("RSET")])
+    };
+    let kept = then(odd(), [send("250 reset")]);
+    let kept = then(kept, then(hello_again(&[]), bye()));
+    let shifted = [
+        send("250 recipient ok"),
+        Expect("EHLO"),
+        send("250 taken"),
+        ClientGoes,
+    ];
+    for (script, end) in [
+        (kept, SubmissionEnd::Answered),
+        (then(odd(), shifted), SubmissionEnd::InDoubt),
+    ] {
+        let peer = Peer::start(vec![script]).await;
+        let relay = relay(peer.address, SETTINGS);
+        let report = submit(&relay, &["a@example.test"]).await;
+        assert_eq!(report.end, end, "{report:?}");
+        assert_eq!(report.is_accepted(), end == SubmissionEnd::Answered);
+        relay.close().await;
+        peer.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn a_relay_that_never_answered_bdat_gets_data_the_next_time() {
     let mut silent = first();

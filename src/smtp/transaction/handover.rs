@@ -64,7 +64,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// The reply to the content, of which the end was `unwritten` where that went wrong.
+    /// The reply to the content, of which the end was `unwritten` where that went wrong. Where it is a
+    /// refusal, or odd, the next replies show whether it was that.
     async fn answer_to_content(&mut self, unwritten: Option<NoReply>) -> Result<(), Ended> {
         let wait = match &unwritten {
             // What was said before the connection broke is an answer, if it came whole.
@@ -85,8 +86,15 @@ impl Transaction<'_> {
             let what = format!("the server offers CHUNKING and does not do it: {reply}");
             return Err(self.broken(Reply::absent(Command::EndOfData, what)));
         }
-        let taken = reply.is_success();
+        // BDAT is for servers that say codes: without one it may be a late reply to MAIL or RCPT.
+        let odd = self.done.bdat != Bdat::Unused && reply.enhanced.is_none();
+        let taken = reply.is_success() && !odd;
         let closes = reply.code == 421 || behind.is_err();
+        if closes && odd && reply.is_success() {
+            let what =
+                format!("the content was answered with '{reply}', without a code, and no more");
+            return Err(self.misfit(Command::EndOfData, what));
+        }
         self.push(None, reply);
         match (closes, taken) {
             (true, _) => Err(Ended(SubmissionEnd::Answered)),
