@@ -3,7 +3,7 @@
 //! With `synchronous = FULL` SQLite itself does it before a commit ends, and keeps its lock meanwhile:
 //! milliseconds, in which the insert of an application that does not wait is refused.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 
 use rusqlite::{Connection, ffi};
@@ -16,8 +16,12 @@ pub(super) fn sync_log(connection: &Connection) -> Result<(), rusqlite::Error> {
     let Some(database) = connection.path() else {
         return Ok(());
     };
-    // SQLite locks nothing in this file: closing it gives no lock away.
-    match File::open(format!("{database}-wal")).and_then(|log| log.sync_data()) {
+    // SQLite locks nothing in this file: closing it gives no lock away. Windows syncs for those who may
+    // write.
+    let log = OpenOptions::new()
+        .write(true)
+        .open(format!("{database}-wal"));
+    match log.and_then(|log| log.sync_data()) {
         // A file system that has no room for such a log: there SQLite syncs by itself.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         synced => synced.map_err(|error| of_the_engine(&error)),
