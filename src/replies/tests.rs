@@ -290,3 +290,19 @@ fn a_success_compiles_no_expression() {
     };
     assert_eq!(table.entries().filter(compiled).count(), 0);
 }
+
+/// A reply of a server may be long, of any script, and one of ten thousand.
+#[test]
+fn letters_are_those_of_ascii_and_the_end_of_a_long_text_is_not_looked_at() {
+    let own =
+        "[[reply]]\nkey = 'k'\ntext = '\\bpost'\nfault = 'relay'\ncause = 'c'\nadvice = 'a'\n";
+    let table = ReplyTable::with_own(own).expect("an entry");
+    let says = |text: &str| {
+        let reply = Reply::new(Command::Rcpt, 550, None, text.to_owned());
+        table.explain(&reply).is_some_and(|entry| entry.key == "k")
+    };
+    assert!(says("keine Post") && says("äpost") && !says("apost"));
+    let ends_at = |octets: usize| "\u{e4}".repeat((octets - 6) / 2) + ", POST";
+    assert!(says(&ends_at(2048)));
+    assert!(!says(&ends_at(2050)));
+}
