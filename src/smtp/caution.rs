@@ -11,7 +11,7 @@ use crate::domain::{Command, Fault, Reply, SubmissionEnd};
 use crate::relay::NotReady;
 use crate::relay::circuit::PAUSE;
 
-const SHUT_OUT: &str = "the server sends more replies than commands, two sessions in a row: \
+const SHUT_OUT: &str = "the replies of the server do not fit the commands, with two messages in a row: \
     no message is sent for 15 minutes";
 
 /// How long at first; twice as long each time that it happens again.
@@ -20,15 +20,23 @@ const FIRST: Duration = Duration::from_secs(10 * 60);
 /// How long at most.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// So many sessions in a row that ended because of replies too many say that the next would, too.
+/// So many sessions in a row that ended because of replies that do not fit say that the next would, too.
 const MISFITS: u32 = 2;
 
 /// What is known of one relay, for as long as this process runs.
 #[derive(Debug, Default)]
 pub(super) struct Caution {
     spell: Mutex<Option<Spell>>,
-    /// Sessions in a row that replies too many ended, and when the last one was.
-    misfits: Mutex<Option<(u32, Instant)>>,
+    misfits: Mutex<Option<Misfits>>,
+}
+
+/// Sessions in a row that ended because of replies that do not fit.
+#[derive(Debug, Clone)]
+struct Misfits {
+    count: u32,
+    last: Instant,
+    /// Which message the last one was about, if any.
+    message: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -60,37 +68,45 @@ impl Caution {
     }
 
     /// A transaction ended so. What arrives on an idle connection says nothing of the next one.
-    pub(super) fn note(&self, done: &Done, careful: bool) {
+    pub(super) fn note(&self, done: &Done, careful: bool, message: &str) {
         match &done.end {
             SubmissionEnd::InDoubt | SubmissionEnd::Broken
                 if done.misfit.is_some() && !done.stale =>
             {
-                self.count(careful);
+                self.count(careful, Some(message));
             }
             SubmissionEnd::Answered if done.final_dot.is_some() => *self.misfits() = None,
             _ => {}
         }
     }
 
-    /// A session ended for replies too many. Of those that were not `careful` only the first
-    /// counts: they may have been under way together.
-    pub(super) fn count(&self, careful: bool) {
+    /// A session ended so. Of those that were not `careful` only the first counts: they may have been
+    /// under way together. One message counts once: it may be the reason.
+    pub(super) fn count(&self, careful: bool, message: Option<&str>) {
         let mut misfits = self.misfits();
-        let before = misfits.map_or(0, |(count, _)| count);
-        let count = before.max(1) + u32::from(careful && before > 0);
-        *misfits = Some((count, Instant::now()));
+        let before = misfits.as_ref().map_or(0, |it| it.count);
+        let same = message.is_some_and(|message| {
+            let last = misfits.as_ref().and_then(|it| it.message.as_deref());
+            last == Some(message)
+        });
+        *misfits = Some(Misfits {
+            count: before.max(1) + u32::from(careful && before > 0 && !same),
+            last: Instant::now(),
+            message: message.map(str::to_owned),
+        });
     }
 
     /// Why the relay gets nothing now: no message would arrive, or each be in doubt and repeated.
     pub(super) fn shuts_out(&self) -> Option<NotReady> {
-        let (count, last) = (*self.misfits())?;
-        (count >= MISFITS && last.elapsed() < PAUSE).then(|| NotReady {
+        let misfits = self.misfits();
+        let seen = misfits.as_ref()?;
+        (seen.count >= MISFITS && seen.last.elapsed() < PAUSE).then(|| NotReady {
             reply: Reply::absent(Command::Connect, SHUT_OUT),
             fault: Some(Fault::Configuration),
         })
     }
 
-    fn misfits(&self) -> MutexGuard<'_, Option<(u32, Instant)>> {
+    fn misfits(&self) -> MutexGuard<'_, Option<Misfits>> {
         self.misfits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -123,22 +139,27 @@ mod tests {
     async fn two_in_doubt_pause_the_relay_and_each_trial_that_is_the_next_one() {
         let caution = Caution::default();
         for _ in 0..3 {
-            caution.note(&in_doubt(), false);
+            caution.note(&in_doubt(), false, "a");
             assert!(caution.shuts_out().is_none(), "they went together");
         }
-        caution.note(&in_doubt(), true);
+        caution.note(&in_doubt(), true, "a");
+        assert!(
+            caution.shuts_out().is_none(),
+            "one message may be the reason"
+        );
+        caution.note(&in_doubt(), true, "b");
         for careful in [false, true, false] {
             assert!(caution.shuts_out().is_some());
             tokio::time::advance(PAUSE).await;
             assert!(caution.shuts_out().is_none(), "one may try");
-            caution.note(&in_doubt(), careful);
+            caution.note(&in_doubt(), careful, "b");
         }
         let answered = Done {
             final_dot: Some(FIRST),
             ..Done::answered(Vec::new())
         };
-        caution.note(&answered, false);
-        caution.note(&in_doubt(), true);
+        caution.note(&answered, false, "a");
+        caution.note(&in_doubt(), true, "b");
         assert!(caution.shuts_out().is_none(), "it begins anew");
     }
 

@@ -290,7 +290,7 @@ impl SmtpRelay {
     fn note_unasked(&self, mut answer: NotReady, careful: bool) -> NotReady {
         if answer.fault.is_none() && came_unasked(&answer.reply) {
             self.caution.begin(&self.name, &answer.reply.text);
-            self.caution.count(careful);
+            self.caution.count(careful, None);
             answer.fault = Some(Fault::Relay);
         }
         answer
@@ -333,7 +333,8 @@ impl SmtpRelay {
         let envelope = &*envelope;
         let job = Job { envelope, ..job };
         let done = transaction::submit(session, waits, job).await;
-        self.caution.note(&done, session.careful);
+        let message = job.message.message_id();
+        self.caution.note(&done, session.careful, message);
         if !done.stale {
             let watch = &self.settings.watch;
             watch.saw(Seen::Transaction(begun.elapsed()));

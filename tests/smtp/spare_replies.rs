@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{Command, Fault, SubmissionEnd};
+use sendport::domain::{Command, Fault, SubmissionEnd, SubmissionReport};
 use sendport::relay::Relay;
 use sendport::replies::ReplyTable;
 use tokio::sync::Barrier;
 
 use crate::support::certificates::TestAuthority;
-use crate::support::client::{last_reply, not_begun, relay, said_to, submit};
+use crate::support::client::{
+    Open, envelope, last_reply, message, not_begun, relay, said_to, submit,
+};
 use crate::support::scripted_peer::{
     Chunk, ClientGoes, Content, Expect, Peer, Step, Tls, good_transaction, hello, hello_again,
     send, then,
@@ -374,28 +376,36 @@ async fn a_server_that_adds_to_each_reply_does_not_get_the_message_without_end()
     peer.finish().await;
 }
 
+/// Another message for each number.
+async fn submit_nth(relay: &dyn Relay, n: u32) -> SubmissionReport {
+    let message = message(&format!("{n}@example.test"), "Order 4711 is late.\r\n");
+    let envelope = envelope(&["a@example.test"]);
+    relay.submit(&envelope, &message, &Open).await
+}
+
 /// Which of the two answers counts nobody knows: after two messages in doubt no third one is sent.
+/// One message may be the reason itself.
 #[tokio::test]
 async fn a_server_that_adds_a_refusal_to_each_reply_gets_two_messages() {
     let added = "250 2.0.0 stored\r\n550 5.7.1 no";
     let script = || then(then(hello(&[]), answered(added)), [ClientGoes]);
-    let peer = Peer::start(vec![script(), script()]).await;
+    let peer = Peer::start(vec![script(), script(), script()]).await;
     let relay = relay(peer.address, SETTINGS);
-    for _ in 0..2 {
-        let report = submit(&relay, &["a@example.test"]).await;
+    for message in [1, 1, 2] {
+        let report = submit_nth(&relay, message).await;
         assert_eq!(report.end, SubmissionEnd::InDoubt, "{report:?}");
     }
-    for _ in 0..3 {
-        let report = submit(&relay, &["a@example.test"]).await;
+    for message in 1..4 {
+        let report = submit_nth(&relay, message).await;
         let SubmissionEnd::NotBegun { reply, fault } = &report.end else {
             panic!("it is left alone: {report:?}");
         };
         assert_eq!(*fault, Some(Fault::Configuration), "that pauses it");
         let said = &reply.text;
-        assert!(said.contains("more replies than commands"), "{said}");
+        assert!(said.contains("do not fit the commands"), "{said}");
         let table = ReplyTable::built_in();
         let key = table.explain(reply).map(|entry| &*entry.key);
-        assert_eq!(key, Some("more-replies-than-commands"));
+        assert_eq!(key, Some("replies-do-not-fit-commands"));
     }
     relay.close().await;
     peer.finish().await;
@@ -418,7 +428,10 @@ async fn a_server_that_adds_to_its_greeting_is_paused_after_two_sessions() {
             let report = submit(&relay, &["a@example.test"]).await;
             let (reply, found) = not_begun(&report);
             assert_eq!(found, fault, "{reply}");
-            assert_eq!(key_of(reply).as_deref(), Some("more-replies-than-commands"));
+            assert_eq!(
+                key_of(reply).as_deref(),
+                Some("replies-do-not-fit-commands")
+            );
         }
         relay.close().await;
         peer.finish().await;
@@ -427,16 +440,21 @@ async fn a_server_that_adds_to_its_greeting_is_paused_after_two_sessions() {
 
 /// The second session is the first message's, a command at a time.
 #[tokio::test]
-async fn a_server_that_adds_to_mail_is_paused_after_two_sessions() {
+async fn a_server_that_adds_to_mail_is_paused_after_two_messages() {
     let added = [Expect("MAIL"), send("250 ok\r\n250 extra"), ClientGoes];
     let script = || then(hello(&[]), added.clone());
-    let peer = Peer::start(vec![script(), script()]).await;
+    let peer = Peer::start(vec![script(), script(), script()]).await;
     let relay = relay(peer.address, SETTINGS);
-    let report = submit(&relay, &["a@example.test"]).await;
-    let (reply, _) = last_reply(&report);
-    assert_eq!(report.end, SubmissionEnd::Broken, "{report:?}");
-    assert_eq!(key_of(reply).as_deref(), Some("more-replies-than-commands"));
-    let report = submit(&relay, &["a@example.test"]).await;
+    for message in [1, 2] {
+        let report = submit_nth(&relay, message).await;
+        let (reply, _) = last_reply(&report);
+        assert_eq!(report.end, SubmissionEnd::Broken, "{report:?}");
+        assert_eq!(
+            key_of(reply).as_deref(),
+            Some("replies-do-not-fit-commands")
+        );
+    }
+    let report = submit_nth(&relay, 1).await;
     assert_eq!(
         not_begun(&report).1,
         Some(Fault::Configuration),
