@@ -1,24 +1,18 @@
 //! `sendport cert`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::cert_directory::DirectoryArgs;
 use super::findings::Findings;
 use super::table::Table;
 use super::terminal::short_time;
-use super::{Failure, load, open, print_json, progress, say};
-use crate::app::{
-    self, AppError, CertificateImport, CheckedCertificate, Directory, ImportedCertificate,
-};
+use super::{Failure, cert_import, load, open, print_json, say};
+use crate::app::{self, CheckedCertificate};
 use crate::config::Config;
-use crate::domain::{CertificateAdded, CertificateChoice, CertificateRow, Timestamp};
+use crate::domain::{CertificateRow, Timestamp};
 use crate::store::Store;
 use crate::store::certificates::WhichCertificates;
-
-/// What files of certificates end in.
-const ENDINGS: [&str; 6] = ["pem", "crt", "cer", "der", "p7b", "p7c"];
 
 /// The recipients' certificates in the database: what alerts are encrypted to.
 #[derive(Debug, clap::Args)]
@@ -39,7 +33,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Add certificates from files (PEM, DER or PKCS #7) or from a directory (--ldap)
-    Import(Box<Import>),
+    Import(Box<cert_import::Args>),
     /// Show them
     List {
         /// Of one address
@@ -63,6 +57,9 @@ enum Verb {
         /// Why, for the rows of the recipients
         #[arg(long)]
         reason: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Remove one from the table
     Remove {
@@ -72,35 +69,10 @@ enum Verb {
         /// All that the address has
         #[arg(long)]
         all: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct Import {
-    /// Files, or folders with *.pem, *.crt, *.cer, *.der, *.p7b and *.p7c
-    #[arg(required_unless_present = "ldap", conflicts_with = "ldap")]
-    paths: Vec<PathBuf>,
-    /// Whom it is for, where that is not in it or it is a gateway's: one file only
-    #[arg(long, conflicts_with = "ldap")]
-    address: Vec<String>,
-    /// Encrypt to it by this cipher instead of the send port's. Thunderbird shows what aes-256-gcm
-    /// and aes-128-gcm encrypted as an empty message, without any error
-    #[arg(long)]
-    cipher: Option<String>,
-    /// Encrypt to its RSA key so instead of as the send port says: pkcs1 or oaep
-    #[arg(long)]
-    rsa_padding: Option<String>,
-    #[command(flatten)]
-    directory: DirectoryArgs,
-}
-
-impl Import {
-    fn choice(&self) -> CertificateChoice {
-        CertificateChoice {
-            cipher: self.cipher.clone(),
-            rsa_padding: self.rsa_padding.clone(),
-        }
-    }
 }
 
 pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
@@ -108,16 +80,17 @@ pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), F
     let store = open(&config).await?;
     let store = &*store;
     match args.verb {
-        Verb::Import(import) => match import.directory.directory()? {
-            Some(directory) => bring_people(&import, &directory, store).await,
-            None => bring(&import, store).await,
-        },
+        Verb::Import(import) => cert_import::perform(&import, store).await,
         Verb::List { address, json } => list(&rows(store, address.as_deref()).await?, json),
         Verb::Check { address, json } => {
             check(&config, rows(store, address.as_deref()).await?, json).await
         }
-        Verb::Revoke { thumbprint, reason } => revoke(store, &thumbprint, reason.as_deref()).await,
-        Verb::Remove { what, all } => remove(store, &what, all).await,
+        Verb::Revoke {
+            thumbprint,
+            reason,
+            json,
+        } => say_done(&revoke(store, &thumbprint, reason.as_deref()).await?, json),
+        Verb::Remove { what, all, json } => say_done(&remove(store, &what, all).await?, json),
     }
 }
 
@@ -129,138 +102,6 @@ async fn rows(store: &dyn Store, address: Option<&str>) -> Result<Vec<Certificat
         None => WhichCertificates::All,
     };
     Ok(store.certificates(which).await?)
-}
-
-/// What cannot be read is told of and left out; the others are imported.
-async fn bring(import: &Import, store: &dyn Store) -> Result<(), Failure> {
-    let files = files(&import.paths)?;
-    if !import.address.is_empty() && files.len() != 1 {
-        return Err(Failure::Other(format!(
-            "--address says whom one file is for, but there are {}; import them one by one",
-            files.len()
-        )));
-    }
-    let (mut unread, mut came) = (0, 0);
-    for (at, file) in files.iter().enumerate() {
-        progress::at(format_args!(
-            "cert import: {}, {} of {}",
-            file.display(),
-            at + 1,
-            files.len()
-        ));
-        match bring_file(import, file, store).await {
-            Ok(imported) => came += imported,
-            Err(AppError::Config(what)) => {
-                say(format_args!("FAIL     {what}"));
-                unread += 1;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    match (unread, came) {
-        (0, 0) => Err(Failure::Other(
-            "nothing was imported: there is no certificate for a recipient".to_owned(),
-        )),
-        (0, came) => {
-            progress::sum(format_args!("{} files, {came} certificates", files.len()));
-            Ok(())
-        }
-        (unread, _) => Err(Failure::Other(format!(
-            "{unread} of {} files could not be imported",
-            files.len()
-        ))),
-    }
-}
-
-/// Those of everybody in a directory; nobody's where it does not hand all of them out.
-async fn bring_people(
-    import: &Import,
-    directory: &Directory,
-    store: &dyn Store,
-) -> Result<(), Failure> {
-    let people = directory.people().await;
-    let people = people.map_err(|error| Failure::Other(error.to_string()))?;
-    let imported = app::import_people(store, &people, &import.choice(), &directory.url).await?;
-    for it in &imported {
-        say(imported_line(it, &directory.url));
-    }
-    let came = imported.iter().filter(|it| it.fate.is_ok()).count();
-    let (people, took) = (people.len(), progress::took());
-    say(format_args!("{people} people, {came} certificates{took}"));
-    match came {
-        0 => Err(Failure::Other(format!(
-            "nothing was imported: below {} nobody has a certificate that could be encrypted to",
-            directory.base
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// How many certificates for a recipient were in it.
-async fn bring_file(import: &Import, file: &Path, store: &dyn Store) -> Result<usize, AppError> {
-    let shown = file.display().to_string();
-    let octets = std::fs::read(file);
-    let octets = octets.map_err(|why| AppError::Config(format!("{shown}: {why}")))?;
-    let how = CertificateImport {
-        addresses: &import.address,
-        choice: import.choice(),
-        source: &shown,
-    };
-    let imported = app::import_certificates(store, &octets, &how).await?;
-    for it in &imported {
-        say(imported_line(it, &shown));
-    }
-    Ok(imported.iter().filter(|it| it.fate.is_ok()).count())
-}
-
-fn imported_line(it: &ImportedCertificate, file: &str) -> String {
-    let (subject, address) = (&it.subject, it.address.as_deref().unwrap_or("nobody"));
-    match &it.fate {
-        Err(why) => format!("skipped  {subject}, in {file}: {why}"),
-        Ok(added) => {
-            let word = match added {
-                CertificateAdded::Added => "added",
-                CertificateAdded::Changed => "changed",
-                CertificateAdded::Known => "known",
-            };
-            format!("{word:7}  {address}: {subject}, in {file}")
-        }
-    }
-}
-
-/// Files as they are named; of a folder those that end as certificates do.
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let unread = |why: std::io::Error| {
-            Failure::Other(format!(
-                "the folder {} cannot be read: {why}",
-                path.display()
-            ))
-        };
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(unread)? {
-            let file = entry.map_err(unread)?.path();
-            let ending = file.extension().unwrap_or_default().to_string_lossy();
-            if ENDINGS.contains(&&*ending.to_lowercase()) && file.is_file() {
-                found.push(file);
-            }
-        }
-        if found.is_empty() {
-            let endings = ENDINGS.join(", *.");
-            let path = path.display();
-            return Err(Failure::Other(format!(
-                "the folder {path} holds no file *.{endings}"
-            )));
-        }
-        found.sort();
-        files.extend(found);
-    }
-    Ok(files)
 }
 
 /// A row without its octets.
@@ -386,28 +227,48 @@ fn judge(it: &CheckedCertificate, findings: &mut Findings) {
     }
 }
 
-async fn revoke(store: &dyn Store, thumbprint: &str, reason: Option<&str>) -> Result<(), Failure> {
-    let rows = with_thumbprint(store, thumbprint).await?;
-    for row in rows {
-        let done = store.revoke_certificate(row.id, reason).await?;
-        let word = match done {
+/// What was done with a row, in a word.
+type Done = (&'static str, CertificateRow);
+
+async fn revoke(
+    store: &dyn Store,
+    thumbprint: &str,
+    reason: Option<&str>,
+) -> Result<Vec<Done>, Failure> {
+    let mut all = Vec::new();
+    for row in with_thumbprint(store, thumbprint).await? {
+        let word = match store.revoke_certificate(row.id, reason).await? {
             true => "revoked",
             false => "was revoked before:",
         };
-        say(line(word, &row));
+        all.push((word, row));
     }
-    Ok(())
+    Ok(all)
 }
 
-async fn remove(store: &dyn Store, what: &str, all: bool) -> Result<(), Failure> {
+async fn remove(store: &dyn Store, what: &str, all: bool) -> Result<Vec<Done>, Failure> {
     let rows = match what.contains('@') {
         true => of_address(store, what, all).await?,
         false => with_thumbprint(store, what).await?,
     };
+    let mut removed = Vec::new();
     for row in rows {
         if store.remove_certificate(row.id).await? {
-            say(line("removed", &row));
+            removed.push(("removed", row));
         }
+    }
+    Ok(removed)
+}
+
+fn say_done(all: &[Done], json: bool) -> Result<(), Failure> {
+    if json {
+        let rows: Vec<Line<'_>> = all.iter().map(|(_, row)| row.into()).collect();
+        return print_json(&rows);
+    }
+    for (word, row) in all {
+        let text = &row.text;
+        let (thumbprint, address, subject) = (&text.thumbprint, &text.address, &text.subject);
+        say(format_args!("{word} {thumbprint} of {address}: {subject}"));
     }
     Ok(())
 }
@@ -444,10 +305,4 @@ async fn with_thumbprint(store: &dyn Store, text: &str) -> Result<Vec<Certificat
         ))),
         false => Ok(rows),
     }
-}
-
-fn line(word: &str, row: &CertificateRow) -> String {
-    let text = &row.text;
-    let (thumbprint, address, subject) = (&text.thumbprint, &text.address, &text.subject);
-    format!("{word} {thumbprint} of {address}: {subject}")
 }

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Failure, say};
+use serde::Serialize;
+
+use super::{Failure, print_json, say};
 use crate::app;
 use crate::config::Config;
 
@@ -15,25 +17,45 @@ pub(super) struct Args {
     /// Ask /healthz instead: whether it lives. A database that is away does not make it ill
     #[arg(long)]
     alive: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// For programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    ok: bool,
+    text: &'a str,
 }
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     let listen = config.http.listen();
     let listen = listen.map_err(|what| Failure::Config(format!("http.listen: {what}")))?;
     let address = app::health_address(listen).map_err(Failure::Config)?;
-    let path = if args.alive { "/healthz" } else { "/readyz" };
+    let answer = ask(address, if args.alive { "/healthz" } else { "/readyz" }).await;
+    let (Ok(text) | Err(text)) = &answer;
+    if args.json {
+        let ok = answer.is_ok();
+        print_json(&Document { ok, text })?;
+    } else if answer.is_ok() {
+        say(text);
+    }
+    answer.map(drop).map_err(Failure::Other)
+}
+
+/// What the page says; an error where it is none, or says no.
+async fn ask(address: SocketAddr, path: &str) -> Result<String, String> {
     let answer = app::ask_health(address, path).await.map_err(|error| {
-        Failure::Other(format!(
-            "http://{address}{path} does not answer: {error}; is the service running?"
-        ))
+        format!("http://{address}{path} does not answer: {error}; is the service running?")
     })?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     match head.split(' ').nth(1) {
-        Some("200") => say(body.trim_end()),
-        Some("503") => return Err(Failure::Other(body.trim_end().to_owned())),
-        _ => return Err(Failure::Other(stranger(address, head))),
+        Some("200") => Ok(body.trim_end().to_owned()),
+        Some("503") => Err(body.trim_end().to_owned()),
+        _ => Err(stranger(address, head)),
     }
-    Ok(())
 }
 
 fn stranger(address: SocketAddr, head: &str) -> String {

@@ -3,6 +3,7 @@
 mod adopt;
 mod cert;
 mod cert_directory;
+mod cert_import;
 mod check;
 mod config;
 mod config_file;

@@ -1,3 +1,6 @@
+use std::process::Command;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::said::{Said, run};
@@ -105,4 +108,120 @@ fn what_was_done_is_a_document() {
         made["Applied"][0],
         serde_json::json!({"Version": 1, "Name": "initial"})
     );
+}
+
+/// A certificate that names an address.
+fn certificate(site: &Site) {
+    let config = "[req]\ndistinguished_name = name\nx509_extensions = more\n[name]\n[more]\nbasicConstraints = CA:FALSE\n\
+        subjectAltName = email:ops@example.test\nkeyUsage = keyAgreement\n";
+    std::fs::write(site.path("openssl.cnf"), config).expect("write");
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "req",
+        "-x509",
+        "-config",
+        "openssl.cnf",
+        "-subj",
+        "/CN=Ops",
+        "-nodes",
+    ]);
+    openssl.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+    openssl.args(["-keyout", "key.pem", "-out", "ops.pem"]);
+    let made = openssl.current_dir(site.path("")).output();
+    let made = made.expect("run openssl");
+    assert!(made.status.success(), "{made:?}");
+}
+
+#[test]
+fn certificates_come_and_go() {
+    let site = Site::new(PORT);
+    certificate(&site);
+    std::fs::write(site.path("bad.pem"), "no certificate").expect("write");
+    let imported = document(&site, &["cert", "import", "ops.pem", "bad.pem"], 1);
+    let all = &imported["Imported"];
+    assert_eq!(
+        (&all[0]["Result"], &all[0]["Address"]),
+        (&"added".into(), &"ops@example.test".into())
+    );
+    assert_eq!(
+        (&all[1]["Result"], &all[1]["Source"]),
+        (&"fail".into(), &"bad.pem".into())
+    );
+    assert!(
+        all[1]["Reason"]
+            .as_str()
+            .is_some_and(|why| why.starts_with("bad.pem: ")),
+        "{all}"
+    );
+    let thumbprint = document(&site, &["cert", "list"], 0)[0]["Thumbprint"].clone();
+    let revoked = document(
+        &site,
+        &["cert", "revoke", thumbprint.as_str().expect("text")],
+        0,
+    );
+    assert_eq!(revoked[0]["Thumbprint"], thumbprint);
+    let checked = document(&site, &["cert", "check"], 1);
+    assert_eq!(of_result(&checked, "fail")[0].0, "ops@example.test");
+    let removed = document(&site, &["cert", "remove", "ops@example.test"], 0);
+    assert_eq!(removed[0]["Thumbprint"], thumbprint);
+    assert_eq!(document(&site, &["cert", "list"], 0), serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn health_is_a_document() {
+    let site = Site::watched(PORT);
+    let service = site.run();
+    let address = site.health_address().await.to_string();
+    let config = std::fs::read_to_string(site.config()).expect("read");
+    std::fs::write(site.config(), config.replace("127.0.0.1:0", &address)).expect("write");
+    let there = "SELECT count(*) FROM SendPort";
+    site.wait_until(there, "1", Duration::from_secs(60)).await;
+    let alive = document(&site, &["health", "--alive"], 0);
+    assert_eq!(alive, serde_json::json!({"Ok": true, "Text": "alive"}));
+    assert_eq!(service.stop(), Some(0));
+    let dead = document(&site, &["health"], 1);
+    assert_eq!(dead["Ok"], false);
+    assert!(
+        dead["Text"]
+            .as_str()
+            .is_some_and(|text| text.contains("does not answer")),
+        "{dead}"
+    );
+}
+
+/// And the page that lists them lists each.
+#[test]
+fn every_verb_that_shows_something_has_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+    let page = std::fs::read_to_string(page).expect("read");
+    for verb in [
+        "config show",
+        "migrate",
+        "adopt",
+        "probe",
+        "check",
+        "send",
+        "status",
+        "preview",
+        "health",
+        "release",
+        "resolve",
+        "template import",
+        "template export",
+        "template list",
+        "template check",
+        "cert import",
+        "cert list",
+        "cert check",
+        "cert revoke",
+        "cert remove",
+    ] {
+        let words: Vec<_> = verb.split(' ').chain(["--help"]).collect();
+        run(folder.path(), &words).tells(0, &["--json"]);
+        assert!(
+            page.contains(&format!("`{verb}`")),
+            "{verb} is not in docs/operations.md"
+        );
+    }
 }
