@@ -34,6 +34,7 @@ fn recipients_are_listed_under_their_alert() {
             line(7, Some("b@x.com")),
             line(8, None),
         ],
+        ..Untold::default()
     };
     let digest = compose(&untold, ABOUT);
     let subject = "sendport: 3 recipients failed at send port billing (production)";
@@ -63,7 +64,11 @@ All failures: SELECT * FROM sendport.FailedDelivery WHERE SendPort = 'billing' O
 #[test]
 fn many_are_counted_and_the_first_of_them_listed() {
     let lines: Vec<_> = (1..=200).map(|n| line(n, Some("a@x.com"))).collect();
-    let all_known = Untold { alerts: 200, lines };
+    let all_known = Untold {
+        alerts: 200,
+        lines,
+        ..Untold::default()
+    };
     let shown = text(&all_known);
     assert_eq!(shown.matches("a@x.com: failed").count(), MOST_LINES);
     assert!(shown.contains("And 150 more recipients: SELECT"), "{shown}");
@@ -92,6 +97,7 @@ fn what_others_wrote_stays_on_its_line_and_is_bounded() {
     let untold = Untold {
         alerts: 1,
         lines: vec![hostile],
+        ..Untold::default()
     };
     let shown = text(&untold);
     assert!(!shown.contains('\r') && !shown.contains('\u{1b}'));
@@ -106,6 +112,7 @@ fn a_digest_goes_through_another_relay_first() {
     let untold = Untold {
         alerts: 1,
         lines: vec![line(7, Some("a@x.com"))],
+        ..Untold::default()
     };
     let alert = |origin| Alert {
         origin,

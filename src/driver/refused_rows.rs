@@ -94,18 +94,22 @@ pub(super) fn refused_event(
     others: &str,
 ) -> Option<Event> {
     let RefusedRow { alert, why } = refused.first()?;
-    let count = refused.len();
-    let named = refused.iter().take(NAMED).map(|it| it.alert.to_string());
-    let mut named: Vec<_> = named.collect();
-    if count > NAMED {
-        named.push(format!("and {} more", count - NAMED));
-    }
-    let named = named.join(", ");
+    let (count, named) = (refused.len(), names(refused));
     let message = format!(
         "the database refuses to change {named}; {alert}: {why}; tried again up to every 5 minutes, {others}"
     );
     let only = Some(*alert).filter(|_| count == 1);
     Some(event(event_type, EventSeverity::Error, only, message))
+}
+
+/// The first of them, and how many more.
+pub(super) fn names(refused: &[RefusedRow]) -> String {
+    let named = refused.iter().take(NAMED).map(|it| it.alert.to_string());
+    let mut named: Vec<_> = named.collect();
+    if refused.len() > NAMED {
+        named.push(format!("and {} more", refused.len() - NAMED));
+    }
+    named.join(", ")
 }
 
 /// More are refused than are left out one by one; `of`: where they are.

@@ -6,16 +6,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
 
+use super::refused_rows::{RefusedRows, event, names};
 use crate::clock::Clock;
 use crate::digest::{self, About};
 use crate::domain::{AlertId, AlertStatus, InstanceId, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::digest::Untold;
-use crate::store::{AlertLine, Event, EventSeverity, Store, StoreError};
+use crate::store::{AlertLine, Event, EventSeverity, RefusedRow, Store, StoreError};
 
 /// What failed longer ago is not told of: a service that begins to tell must not begin with
 /// the failures of years.
@@ -73,11 +74,15 @@ impl Teller {
         let notices = self.notices.notices.clone();
         let mut told: Vec<_> = notices.iter().map(|n| boundary(started, n)).collect();
         let mut watched = Vec::new();
+        let mut left_out: Vec<_> = notices.iter().map(|_| RefusedRows::default()).collect();
         while !notices.is_empty() {
             tokio::time::sleep(self.until_next()).await;
-            for (notice, told) in notices.iter().zip(&mut told) {
+            for ((notice, told), left_out) in notices.iter().zip(&mut told).zip(&mut left_out) {
                 let reached = boundary(self.notices.clock.now(), notice);
-                if reached != *told && self.tell(notice, reached, &mut watched).await {
+                if reached == *told {
+                    continue;
+                }
+                if self.tell(notice, reached, &mut watched, left_out).await {
                     *told = reached;
                 }
             }
@@ -97,8 +102,14 @@ impl Teller {
     }
 
     /// False where the database could not be asked: it is tried again soon.
-    async fn tell(&self, notice: &Notice, until: Timestamp, watched: &mut Vec<Watched>) -> bool {
-        match self.try_to_tell(notice, until).await {
+    async fn tell(
+        &self,
+        notice: &Notice,
+        until: Timestamp,
+        watched: &mut Vec<Watched>,
+        left_out: &mut RefusedRows,
+    ) -> bool {
+        match self.try_to_tell(notice, until, left_out).await {
             Ok(digest) => {
                 let send_port = notice.send_port.clone();
                 watched.extend(digest.map(|digest| Watched { digest, send_port }));
@@ -116,9 +127,14 @@ impl Teller {
         &self,
         notice: &Notice,
         until: Timestamp,
+        left_out: &mut RefusedRows,
     ) -> Result<Option<AlertId>, StoreError> {
-        let send_port = notice.send_port.as_str();
-        let found = self.store.untold(send_port, WITHIN, MOST_ALERTS).await?;
+        let (send_port, without) = (notice.send_port.as_str(), left_out.ids());
+        let found = self
+            .store
+            .untold(send_port, WITHIN, MOST_ALERTS, &without)
+            .await?;
+        self.leave_out(send_port, left_out, &found.refused).await;
         let untold = settled(found, until - GRACE);
         if untold.lines.is_empty() {
             return Ok(None);
@@ -130,8 +146,9 @@ impl Teller {
         };
         let alerts: Vec<_> = alerts(&untold).into_iter().collect();
         let digest = digest::compose(&untold, about);
-        let inserted = self.store.tell(&alerts, &digest).await?;
-        if let Some(digest) = inserted {
+        let told = self.store.tell(&alerts, &digest).await?;
+        self.leave_out(send_port, left_out, &told.refused).await;
+        if let Some(digest) = told.digest {
             tracing::info!(
                 send_port,
                 alerts = alerts.len(),
@@ -139,7 +156,32 @@ impl Teller {
                 "failures are told"
             );
         }
-        Ok(inserted)
+        Ok(told.digest)
+    }
+
+    /// Alerts that cannot be read, or noted as told: all others are told of.
+    async fn leave_out(&self, send_port: &str, left_out: &mut RefusedRows, refused: &[RefusedRow]) {
+        let since = self.notices.clock.now();
+        let added = left_out.add(refused, since, Instant::now());
+        let refused = &refused[..added];
+        let Some(first) = refused.first() else {
+            return;
+        };
+        tracing::error!(send_port, count = added, alert = first.alert.0, error = %first.why, "failures cannot be noted as told");
+        let message = format!(
+            "the failure of {} cannot be read or noted as told; {}: {}; a digest tells of it once at most as \
+             long as this instance runs, and of all others",
+            names(refused),
+            first.alert,
+            first.why
+        );
+        let only = Some(first.alert).filter(|_| added == 1);
+        let event = event("failure-not-told", EventSeverity::Error, only, message);
+        self.log(Event {
+            send_port: Some(send_port.to_owned()),
+            ..event
+        })
+        .await;
     }
 
     /// Says once of each digest that was not relayed that it was not: nobody is told of that
@@ -179,6 +221,14 @@ impl Teller {
                 "the digest of failures at send port {send_port} is {status}{why}: see Delivery for the alert {digest}, and FailedDelivery for what it tells of"
             ),
         };
+        self.log(event).await;
+    }
+
+    async fn log(&self, event: Event) {
+        let event = Event {
+            instance: Some(self.instance),
+            ..event
+        };
         let service = &self.metrics.service;
         service.event(event.event_type, event.severity.as_str());
         if let Err(error) = self.store.log_event(&event).await {
@@ -202,6 +252,7 @@ fn settled(untold: Untold, until: Timestamp) -> Untold {
     Untold {
         alerts: untold.alerts.saturating_sub(late.len() as u64),
         lines: lines.filter(|line| !late.contains(&line.alert)).collect(),
+        ..Untold::default()
     }
 }
 
@@ -252,7 +303,14 @@ mod tests {
             line(2, "2026-11-21T09:31:00Z"),
             line(2, "2026-11-21T09:35:00.001Z"),
         ];
-        let told = settled(Untold { alerts: 2, lines }, until);
+        let told = settled(
+            Untold {
+                alerts: 2,
+                lines,
+                ..Untold::default()
+            },
+            until,
+        );
         assert_eq!(alerts(&told), BTreeSet::from([AlertId(1)]));
         assert_eq!(told.alerts, 1);
     }

@@ -60,6 +60,22 @@ pub struct Swept {
     pub refused: Vec<RefusedRow>,
 }
 
+impl Swept {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.refused.extend(other.refused);
+    }
+}
+
+impl From<u32> for Swept {
+    fn from(count: u32) -> Self {
+        Self {
+            count,
+            refused: Vec::new(),
+        }
+    }
+}
+
 /// An alert whose row cannot be changed: a trigger or a constraint refuses that, or it is damaged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedRow {

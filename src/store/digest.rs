@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{NewAlert, StoreError};
+use super::{NewAlert, RefusedRow, StoreError};
 use crate::domain::{AlertId, Timestamp};
 
 /// Failed recipients that nobody was told of yet.
@@ -15,6 +15,8 @@ pub struct Untold {
     /// One for each failed or expired recipient, oldest first, of as many alerts as were asked
     /// for; an alert that failed without a recipient has one without an address.
     pub lines: Vec<UntoldLine>,
+    /// What cannot be read.
+    pub refused: Vec<RefusedRow>,
 }
 
 /// A failed recipient.
@@ -40,27 +42,33 @@ pub struct UntoldLine {
     pub advice: Option<String>,
 }
 
+/// What became of a digest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// `None`, and nothing is done, where another instance told of one of the alerts first.
+    pub digest: Option<AlertId>,
+    /// Of what the digest tells without a note that it does, because the database refuses the note:
+    /// the caller leaves them out of the next digests.
+    pub refused: Vec<RefusedRow>,
+}
+
 /// Who is told of failures: bookkeeping that all instances share.
 ///
 /// # Errors
 /// As [`AlertStore`](super::AlertStore).
 #[async_trait]
 pub trait FailureDesk: Send + Sync {
-    /// Failures of a send port's alerts that ended within `within` and stand in no digest yet;
-    /// lines of `limit` alerts at most. Digests themselves are never among them.
+    /// Failures of a send port's alerts that ended within `within` and stand in no digest yet,
+    /// `without` these; lines of `limit` alerts at most. Digests themselves are never among them.
     async fn untold(
         &self,
         send_port: &str,
         within: Duration,
         limit: u32,
+        without: &[AlertId],
     ) -> Result<Untold, StoreError>;
 
     /// In one transaction: notes that the failures of `alerts` stand in a digest, and inserts
-    /// `digest` with the origin [`Digest`](crate::domain::AlertOrigin::Digest). `None`, and
-    /// nothing is done, where another instance told of one of them first.
-    async fn tell(
-        &self,
-        alerts: &[AlertId],
-        digest: &NewAlert,
-    ) -> Result<Option<AlertId>, StoreError>;
+    /// `digest` with the origin [`Digest`](crate::domain::AlertOrigin::Digest).
+    async fn tell(&self, alerts: &[AlertId], digest: &NewAlert) -> Result<Told, StoreError>;
 }

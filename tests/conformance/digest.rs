@@ -11,7 +11,7 @@ use crate::fixture::*;
 use RecipientStatus::{Cancelled, Delayed, Failed, Relayed};
 
 async fn untold(store: &Arc<dyn Store>) -> Untold {
-    let untold = store.untold("default", minutes(60), 100).await;
+    let untold = store.untold("default", minutes(60), 100, &[]).await;
     untold.expect("untold")
 }
 
@@ -43,7 +43,7 @@ fn digest() -> NewAlert {
 }
 
 async fn tell(store: &Arc<dyn Store>, alerts: &[AlertId]) -> Option<AlertId> {
-    store.tell(alerts, &digest()).await.expect("tell")
+    store.tell(alerts, &digest()).await.expect("tell").digest
 }
 
 pub(crate) async fn each_failed_recipient_is_a_line(f: &dyn Fixture) {
@@ -140,9 +140,11 @@ pub(crate) async fn only_what_ended_lately_on_the_send_port_is_told_of(f: &dyn F
     f.advance(minutes(61)).await;
     let lately = ended(f, &store, &[Failed]).await;
     assert_eq!(untold_ids(&store).await, [lately]);
-    let other = store.untold("other", minutes(60), 100).await;
+    let other = store.untold("other", minutes(60), 100, &[]).await;
     assert_eq!(other.expect("untold"), Untold::default());
-    let all = store.untold("default", std::time::Duration::MAX, 100).await;
+    let all = store
+        .untold("default", std::time::Duration::MAX, 100, &[])
+        .await;
     assert_eq!(all.expect("untold").alerts, 2);
 }
 
@@ -153,7 +155,7 @@ pub(crate) async fn lines_of_the_oldest_alerts_come_first_up_to_the_limit(f: &dy
         ids.push(ended(f, &store, &[Failed, Failed]).await);
         f.advance(std::time::Duration::from_secs(1)).await;
     }
-    let found = store.untold("default", minutes(60), 2).await;
+    let found = store.untold("default", minutes(60), 2, &[]).await;
     let found = found.expect("untold");
     let alerts: Vec<_> = found.lines.iter().map(|line| line.alert).collect();
     assert_eq!(
@@ -173,6 +175,36 @@ pub(crate) async fn what_was_told_is_not_told_again(f: &dyn Fixture) {
     assert_eq!(untold_ids(&store).await, [second]);
     let stands = format!("AlertId = {first} AND DigestAlertId = {digest}");
     assert_eq!(f.rows("FailureTold", &stands).await, 1);
+}
+
+pub(crate) async fn what_cannot_be_noted_keeps_no_other_from_being_told_of(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    for n in 0..f.rules_of_notes(AlertId(0)).len() {
+        let mut ids = Vec::new();
+        for _ in 0..5 {
+            ids.push(ended(f, &store, &[Failed]).await);
+        }
+        let rule = f.rules_of_notes(ids[1]).remove(n);
+        f.sql(&rule.make).await;
+        let told = store.tell(&ids, &digest()).await.expect("tell");
+        let digest = told.digest.expect("a digest");
+        let [refused] = &told.refused[..] else {
+            panic!("one: {told:?}");
+        };
+        assert_eq!(refused.alert, ids[1]);
+        assert!(refused.why.contains(rule.says), "{}", refused.why);
+        let noted = format!("DigestAlertId = {digest}");
+        assert_eq!(f.rows("FailureTold", &noted).await, 4, "{}", rule.make);
+
+        assert_eq!(untold_ids(&store).await, [ids[1]]);
+        let others = store.untold("default", minutes(60), 100, &ids[1..2]).await;
+        assert_eq!(others.expect("untold"), Untold::default());
+        f.sql(rule.drop).await;
+        assert!(tell(&store, &ids[1..2]).await.is_some());
+        // The digests are out of the way of the next claim.
+        let a = instance(&store, "a").await;
+        assert_eq!(claim(&store, a, 100).await.1.len(), 2);
+    }
 }
 
 pub(crate) async fn a_digest_is_an_alert_of_the_service(f: &dyn Fixture) {
@@ -216,7 +248,11 @@ pub(crate) async fn of_many_instances_one_tells(f: &dyn Fixture) {
     }
     let answers: Result<Vec<_>, _> = told.join_all().await.into_iter().collect();
     let answers = answers.expect("every one is answered");
-    assert_eq!(answers.iter().flatten().count(), 1, "{answers:?}");
+    assert_eq!(
+        answers.iter().filter_map(|told| told.digest).count(),
+        1,
+        "{answers:?}"
+    );
     assert_eq!(f.rows("Alert", "1 = 1").await, 4);
     assert_eq!(f.rows("FailureTold", "1 = 1").await, 3);
 }

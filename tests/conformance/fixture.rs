@@ -54,6 +54,9 @@ pub(crate) trait Fixture: Send + Sync {
     /// Rules of a site by which these alerts must not get one of the statuses `to`, nor be changed in
     /// one: one for each way in which the engine can be told so. Both are lists of SQL.
     fn rules(&self, ids: &str, to: &str) -> Vec<SiteRule>;
+
+    /// Rules of a site by which this alert must not be noted as told of.
+    fn rules_of_notes(&self, id: AlertId) -> Vec<SiteRule>;
 }
 
 /// Statements that make and drop a rule of a site.

@@ -280,6 +280,7 @@ macro_rules! scenarios {
                 only_what_ended_lately_on_the_send_port_is_told_of;
                 lines_of_the_oldest_alerts_come_first_up_to_the_limit;
                 what_was_told_is_not_told_again;
+                what_cannot_be_noted_keeps_no_other_from_being_told_of;
                 a_digest_is_an_alert_of_the_service;
                 an_application_cannot_make_a_digest;
                 of_many_instances_one_tells;

@@ -180,6 +180,22 @@ impl Fixture for SqliteFixture {
             rule("json('{')", "malformed JSON"),
         ]
     }
+
+    fn rules_of_notes(&self, id: AlertId) -> Vec<SiteRule> {
+        let rule = |then: &str, says| SiteRule {
+            make: format!(
+                "CREATE TRIGGER SiteRule BEFORE INSERT ON FailureTold
+                 WHEN NEW.AlertId = {id} BEGIN SELECT {then}; END"
+            ),
+            drop: "DROP TRIGGER SiteRule",
+            says,
+        };
+        vec![
+            rule(&format!("RAISE(ABORT, '{RULE}')"), RULE),
+            rule(&format!("RAISE(ROLLBACK, '{RULE}')"), RULE),
+            rule("RAISE(IGNORE)", "leaves its row as it was"),
+        ]
+    }
 }
 
 macro_rules! on_sqlite {

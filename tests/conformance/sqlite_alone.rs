@@ -10,8 +10,11 @@ use libtest_mimic::Trial;
 use rusqlite::Connection;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
+use sendport::store::digest::FailureDesk;
 use sendport::store::sqlite::SqliteStore;
-use sendport::store::{Loaded, NewAlert, Store, StoreAdmin, StoreDesk, StoreErrorKind};
+use sendport::store::{
+    AlertStore, Among, Loaded, NewAlert, Store, StoreAdmin, StoreDesk, StoreErrorKind, Swept,
+};
 
 use crate::fixture::*;
 use crate::harness::trial;
@@ -96,6 +99,59 @@ async fn looking_for_work_takes_no_lock() {
     application.execute_batch("BEGIN IMMEDIATE").expect("lock");
     assert_eq!(claim(&store, a, 10).await.1, []);
     application.execute_batch("COMMIT").expect("unlock");
+}
+
+/// Overwrites the page of the file that holds the mark.
+fn damage(file: &Path, mark: &str) {
+    const PAGE: usize = 4096;
+    let checkpoint = Connection::open(file).expect("open");
+    let whole = "PRAGMA wal_checkpoint(TRUNCATE)";
+    checkpoint.query_row(whole, [], |_| Ok(())).expect(whole);
+    drop(checkpoint);
+    let mut octets = std::fs::read(file).expect("read");
+    let at = octets
+        .windows(mark.len())
+        .position(|it| it == mark.as_bytes());
+    let page = at.expect("the mark") / PAGE * PAGE;
+    octets[page..page + PAGE].fill(0xff);
+    std::fs::write(file, octets).expect("write");
+}
+
+/// Each row of `Alert` has a page of its own here.
+async fn a_damaged_page_keeps_no_other_alert_from_ending_or_being_told_of() {
+    let f = SqliteFixture::new();
+    let store = f.fresh().await;
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        let alert = NewAlert {
+            to_recipients: Some("ops@contoso.com".to_owned()),
+            body: Some(format!("mark {n}. {}", "x".repeat(3000))),
+            expires_at: Some(now() - TimeDelta::minutes(5)),
+            ..NewAlert::default()
+        };
+        ids.push(store.insert(&alert).await.expect("insert"));
+    }
+    drop(store);
+    damage(&f.path(), "mark 5.");
+    let store = open(&f.path());
+    let swept = store.expire(100, Among::AllBut(&[])).await.expect("expire");
+    let refused: Vec<_> = swept.refused.iter().map(|it| it.alert).collect();
+    assert_eq!((swept.count, refused), (11, vec![ids[5]]));
+    assert!(swept.refused[0].why.contains("malformed"), "{swept:?}");
+    let again = store.expire(100, Among::AllBut(&ids[5..6])).await;
+    assert_eq!(again.expect("expire"), Swept::default());
+    drop(store);
+
+    damage(&f.path(), "mark 3.");
+    let store = open(&f.path());
+    let hour = Duration::from_secs(3600);
+    let untold = store.untold("default", hour, 100, &[]).await;
+    let untold = untold.expect("untold");
+    assert_eq!((untold.alerts, untold.lines.len()), (10, 10));
+    assert_eq!(untold.refused[0].alert, ids[3]);
+    let told: Vec<_> = untold.lines.iter().map(|line| line.alert).collect();
+    let told = store.tell(&told, &NewAlert::default()).await.expect("tell");
+    assert!(told.digest.is_some() && told.refused.is_empty(), "{told:?}");
 }
 
 async fn a_refused_value_names_its_constraint() {
@@ -425,6 +481,7 @@ alone! {
     a_folder_and_another_kind_of_file_are_refused_in_words;
     a_lock_that_does_not_end_is_unavailable;
     looking_for_work_takes_no_lock;
+    a_damaged_page_keeps_no_other_alert_from_ending_or_being_told_of;
     a_refused_value_names_its_constraint;
     a_history_is_dumped_and_restored;
     times_of_another_form_are_refused;

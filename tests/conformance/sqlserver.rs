@@ -282,6 +282,18 @@ impl Fixture for SqlServerFixture {
             },
         ]
     }
+
+    fn rules_of_notes(&self, id: AlertId) -> Vec<SiteRule> {
+        vec![SiteRule {
+            make: format!(
+                "CREATE TRIGGER sendport.SiteRule ON sendport.FailureTold AFTER INSERT AS
+                 IF EXISTS (SELECT 1 FROM inserted WHERE AlertId = {id})
+                 BEGIN THROW 50001, N'{RULE}', 1; END"
+            ),
+            drop: "DROP TRIGGER sendport.SiteRule",
+            says: RULE,
+        }]
+    }
 }
 
 macro_rules! on_sqlserver {

@@ -49,6 +49,31 @@ fn digests(folder: &Path) -> Vec<String> {
 const DIGESTS: &str =
     "SELECT count(*) FROM AlertStatus WHERE Subject LIKE 'sendport: %' AND Status = ";
 
+/// A rule of the site refuses to note one of them: the digests tell of it once, and of all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_cannot_be_noted_is_told_once_and_keeps_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink(folder.path()).await;
+    let site = site(&sink, "ops@example.test");
+    let rule = "CREATE TRIGGER Rule BEFORE INSERT ON FailureTold WHEN NEW.AlertId = 1
+                BEGIN SELECT RAISE(ABORT, 'a rule of this site'); END";
+    site.database().execute_batch(rule).expect(rule);
+    let service = site.run();
+    let relayed = format!("{DIGESTS} 'relayed'");
+    for (reference, digests) in [("4711", "1"), ("4712", "2")] {
+        insert(&site, reference, "gone1@example.test");
+        site.wait_until(&relayed, digests, WITHIN).await;
+    }
+    let events = "SELECT group_concat(AlertId || ' ' || Severity) FROM EventLog WHERE EventType = 'failure-not-told'";
+    site.wait_until(events, "1 error", WITHIN).await;
+    assert_eq!(service.stop(), Some(0));
+    let digests = digests(folder.path());
+    for reference in ["4711", "4712"] {
+        let telling = digests.iter().filter(|text| text.contains(reference));
+        assert_eq!(telling.count(), 1, "{reference}: {digests:?}");
+    }
+}
+
 /// Two instances, one mail: it lists who failed, and what was told is not told again with what
 /// fails later.
 #[tokio::test(flavor = "multi_thread")]

@@ -27,21 +27,28 @@ impl Around {
         }
     }
 
-    /// One transaction, and another one where a trigger rolled everything back with the row that it
-    /// refused. `work` answers how many it changed.
+    /// [`Self::run_for`] of `work` that answers how many it changed.
     pub(super) fn run(
-        mut self,
+        self,
         connection: &mut Connection,
         work: impl Fn(&Transaction<'_>, &mut Self) -> Result<u32, Trouble>,
     ) -> Result<Swept, Trouble> {
+        let (count, refused) = self.run_for(connection, work)?;
+        Ok(Swept { count, refused })
+    }
+
+    /// One transaction, and another one where a trigger rolled everything back with the row that it
+    /// refused, or the row is damaged. Answers what `work` does, and what was refused.
+    pub(super) fn run_for<T>(
+        mut self,
+        connection: &mut Connection,
+        work: impl Fn(&Transaction<'_>, &mut Self) -> Result<T, Trouble>,
+    ) -> Result<(T, Vec<RefusedRow>), Trouble> {
         loop {
             let known = self.refused.len();
             match write(connection, |tx| work(tx, &mut self)) {
                 Err(_) if self.refused.len() > known => {}
-                result => {
-                    let refused = self.refused;
-                    return result.map(|count| Swept { count, refused });
-                }
+                result => return result.map(|done| (done, self.refused)),
             }
         }
     }
@@ -63,8 +70,8 @@ impl Around {
         }
     }
 
-    /// Changes what belongs to one alert, wholly or not at all. `change` answers how many of its rows of
-    /// `AlertState` that changed. False where it is refused.
+    /// Changes what belongs to one alert, wholly or not at all. `change` answers how many of its rows
+    /// that changed, of those that all hangs on. False where it is refused.
     pub(super) fn change(
         &mut self,
         tx: &Transaction<'_>,
@@ -84,7 +91,7 @@ impl Around {
                 if !trouble.may_be_of_one_row() {
                     return Err(trouble);
                 }
-                if tx.is_autocommit() {
+                if trouble.ends(tx) {
                     self.refused.push(RefusedRow { alert, why });
                     return Err(trouble);
                 }

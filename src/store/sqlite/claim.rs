@@ -151,7 +151,7 @@ impl Request {
                     if !trouble.may_be_of_one_row() {
                         return Err(trouble);
                     }
-                    if tx.is_autocommit() {
+                    if trouble.ends(tx) {
                         refused.push(RefusedRow { alert, why });
                         return Err(trouble);
                     }

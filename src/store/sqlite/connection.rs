@@ -63,7 +63,27 @@ impl Trouble {
             return false;
         };
         let kind = kind_and_words(error, Path::new("")).0;
-        matches!(kind, StoreErrorKind::Rejected | StoreErrorKind::Unknown)
+        // A damaged page may hold one row alone.
+        matches!(kind, StoreErrorKind::Rejected | StoreErrorKind::Unknown) || self.is_damage()
+    }
+
+    /// The transaction is rolled back, or nothing can be written in it any more.
+    pub(super) fn ends(&self, tx: &Transaction<'_>) -> bool {
+        tx.is_autocommit() || self.is_damage()
+    }
+
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Engine(error)
+            if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt))
+    }
+
+    /// Why, where it may be about one row alone.
+    pub(super) fn why_of_one_row(self) -> Result<String, Self> {
+        match self {
+            Self::Engine(ref error) if self.may_be_of_one_row() => Ok(error.to_string()),
+            Self::Said(StoreErrorKind::Rejected, why) => Ok(why),
+            other => Err(other),
+        }
     }
 
     fn into_store_error(self, doing: &'static str, path: &Path) -> StoreError {

@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{AlertId, AlertOrigin, Timestamp};
-use crate::store::digest::{FailureDesk, Untold, UntoldLine};
-use crate::store::{NewAlert, StoreError};
+use crate::store::digest::{FailureDesk, Told, Untold, UntoldLine};
+use crate::store::{Among, NewAlert, RefusedRow, StoreError};
 
+use super::alert_store::keys;
+use super::around::Around;
 use super::codec::{Columns, earlier, time_text};
-use super::connection::{Trouble, write};
+use super::connection::Trouble;
 use super::desk::{insert, lines};
 use super::{SqliteStore, sql};
 
@@ -21,45 +23,61 @@ impl FailureDesk for SqliteStore {
         send_port: &str,
         within: Duration,
         limit: u32,
+        without: &[AlertId],
     ) -> Result<Untold, StoreError> {
         let (send_port, since) = (send_port.to_owned(), earlier(self.clock.now(), within));
-        self.reader
+        let around = Around::of(Among::AllBut(without));
+        self.desk
             .call("look for failures to tell of", move |connection| {
-                untold(connection, &send_port, &since, limit)
+                let mut alerts =
+                    keys(connection, sql!("untold_alerts"), params![send_port, since])?;
+                alerts.retain(|alert| around.includes(*alert));
+                untold(connection, alerts, limit as usize)
             })
             .await
     }
 
-    async fn tell(
-        &self,
-        alerts: &[AlertId],
-        digest: &NewAlert,
-    ) -> Result<Option<AlertId>, StoreError> {
+    async fn tell(&self, alerts: &[AlertId], digest: &NewAlert) -> Result<Told, StoreError> {
         let (alerts, digest, now) = (alerts.to_vec(), digest.clone(), self.clock.now());
-        let told = self
+        let (digest, refused) = self
             .writer
             .call("tell of failures", move |connection| {
-                write(connection, |tx| tell(tx, &alerts, &digest, now))
+                Around::default().run_for(connection, |tx, around| {
+                    tell(tx, around, &alerts, &digest, now)
+                })
             })
             .await?;
         self.watch.inserted();
-        Ok(told)
+        Ok(Told { digest, refused })
     }
 }
 
-fn untold(
-    connection: &Connection,
-    send_port: &str,
-    since: &str,
-    limit: u32,
-) -> Result<Untold, Trouble> {
-    let mut count = connection.prepare_cached(sql!("untold_count"))?;
-    let alerts: u32 = count.query_row([send_port, since], |row| row.get(0))?;
-    let values = params![send_port, since, limit];
-    Ok(Untold {
-        alerts: u64::from(alerts),
-        lines: lines(connection, sql!("untold_lines"), values, untold_line)?,
-    })
+/// Each alert by itself: one may be on a damaged page.
+fn untold(connection: &Connection, alerts: Vec<AlertId>, limit: usize) -> Result<Untold, Trouble> {
+    let mut untold = Untold::default();
+    let mut told_of = 0;
+    for alert in alerts {
+        match lines(
+            connection,
+            sql!("untold_lines"),
+            params![alert.0],
+            untold_line,
+        ) {
+            Ok(lines) if lines.is_empty() => {}
+            Ok(lines) => {
+                untold.alerts += 1;
+                if told_of < limit {
+                    told_of += 1;
+                    untold.lines.extend(lines);
+                }
+            }
+            Err(trouble) => {
+                let why = trouble.why_of_one_row()?;
+                untold.refused.push(RefusedRow { alert, why });
+            }
+        }
+    }
+    Ok(untold)
 }
 
 fn untold_line(row: &Columns<'_, '_>) -> Result<UntoldLine, String> {
@@ -78,23 +96,28 @@ fn untold_line(row: &Columns<'_, '_>) -> Result<UntoldLine, String> {
 
 fn tell(
     tx: &Transaction<'_>,
+    around: &mut Around,
     alerts: &[AlertId],
     digest: &NewAlert,
     now: Timestamp,
 ) -> Result<Option<AlertId>, Trouble> {
     let mut told = tx.prepare_cached(sql!("told"))?;
+    let mut there = Vec::with_capacity(alerts.len());
     for alert in alerts {
-        if told.query_row([alert.0], |row| row.get(0))? {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (is_told, is_there) = told.query_row([alert.0], read)?;
+        if is_told {
             return Ok(None);
         }
+        there.extend(Some(*alert).filter(|_| is_there));
     }
     let now = time_text(now);
     let id = insert(tx, digest, &now)?;
     tx.prepare_cached(sql!("tell_origin"))?
         .execute(params![id.0, AlertOrigin::Digest.as_str()])?;
     let mut tell = tx.prepare_cached(sql!("tell"))?;
-    for alert in alerts {
-        tell.execute(params![alert.0, id.0, now])?;
-    }
+    around.change_each(tx, there, |alert| {
+        Ok(tell.execute(params![alert.0, id.0, now])?)
+    })?;
     Ok(Some(id))
 }

@@ -59,10 +59,7 @@ impl Change<'_> {
     pub(super) async fn run(&self, pool: &Pool, among: Among<'_>) -> Result<Swept, StoreError> {
         let which = Which::from(&among);
         match self.ask(pool, which).await {
-            Ok(count) => Ok(Swept {
-                count,
-                ..Swept::default()
-            }),
+            Ok(count) => Ok(count.into()),
             Err(error) if self.may_go_around(&error) => self.around(pool, which, error).await,
             Err(error) => Err(error),
         }
@@ -88,18 +85,29 @@ impl Change<'_> {
         which: Which<'_>,
         error: StoreError,
     ) -> Result<Swept, StoreError> {
-        let mut values = self.values.to_vec();
-        let sql = among(self.list, which, &mut values);
-        let rows = pool.rows(self.doing, &sql, &values).await?;
-        let ids = rows.iter().map(|row| Fields::of(row).get().map(AlertId));
-        let ids = ids.collect::<Result<Vec<_>, _>>();
-        let ids = ids.map_err(|e| unexpected(self.doing, e))?;
+        let ids = listed(pool, self.doing, self.list, self.values, which).await?;
         if ids.is_empty() && !is_lock_timeout(&error) {
             return Err(error);
         }
         let change = |part: Range<usize>| self.ask(pool, Which::These(&ids[part]));
         by_halves(&ids, self.locked, change).await
     }
+}
+
+/// The alerts that a statement answers.
+pub(super) async fn listed(
+    pool: &Pool,
+    doing: &'static str,
+    list: &str,
+    values: &[&dyn ToSql],
+    which: Which<'_>,
+) -> Result<Vec<AlertId>, StoreError> {
+    let mut values = values.to_vec();
+    let sql = among(list, which, &mut values);
+    let rows = pool.rows(doing, &sql, &values).await?;
+    let ids = rows.iter().map(|row| Fields::of(row).get().map(AlertId));
+    let ids = ids.collect::<Result<_, _>>();
+    ids.map_err(|e| unexpected(doing, e))
 }
 
 /// The statement with the alerts that it may change, which come behind the values that it has.
@@ -126,13 +134,13 @@ pub(super) fn padded(ids: &[AlertId], length: usize) -> impl Iterator<Item = &dy
 
 /// Changes these alerts, of which `change` is given a part by its place; where that is refused, or waits
 /// for a lock in vain, the halves of the part.
-pub(super) async fn by_halves<F>(
+pub(super) async fn by_halves<F, S: Into<Swept>>(
     alerts: &[AlertId],
     locked: Locked,
     change: impl Fn(Range<usize>) -> F,
 ) -> Result<Swept, StoreError>
 where
-    F: Future<Output = Result<u32, StoreError>>,
+    F: Future<Output = Result<S, StoreError>>,
 {
     let mut swept = Swept::default();
     let (mut timeouts, mut refusals) = (0, 0);
@@ -143,8 +151,8 @@ where
             continue;
         }
         let error = match change(part.clone()).await {
-            Ok(count) => {
-                swept.count += count;
+            Ok(some) => {
+                swept.add(some.into());
                 continue;
             }
             Err(error) => error,
@@ -161,7 +169,7 @@ where
         } else if !is_locked {
             // A trigger that says an error, and neither throws it nor rolls back, refuses nothing.
             match change(part.clone()).await {
-                Ok(count) => swept.count += count,
+                Ok(some) => swept.add(some.into()),
                 Err(_) => swept.refused.push(RefusedRow {
                     alert: alerts[part.start],
                     why: error.what().to_owned(),

@@ -1,22 +1,31 @@
 //! Who was told of which failure.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tiberius::ToSql;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::SqlServerStore;
+use super::around::{Locked, Which, among, by_halves, listed};
 use super::desk::{lines, new_alert};
+use super::error::may_be_of_one_row;
+use super::pool::Pool;
 use super::sweep::top;
 use super::values::{Fields, seconds};
 use super::work::unexpected;
 use crate::domain::AlertId;
-use crate::store::digest::{FailureDesk, Untold, UntoldLine};
+use crate::store::digest::{FailureDesk, Told, Untold, UntoldLine};
 use crate::store::{NewAlert, StoreError};
 
 /// Most rows that one `VALUES` takes.
 const MOST_VALUES: usize = 1000;
+
+const LOOK: &str = "look for failures to tell of";
+const TELL: &str = "tell of failures";
 
 #[async_trait]
 impl FailureDesk for SqlServerStore {
@@ -25,36 +34,80 @@ impl FailureDesk for SqlServerStore {
         send_port: &str,
         within: Duration,
         limit: u32,
+        without: &[AlertId],
     ) -> Result<Untold, StoreError> {
-        const DOING: &str = "look for failures to tell of";
-        let sql = include_str!("sql/untold.sql");
-        let results = self
-            .pool
-            .query(DOING, sql, &[&send_port, &seconds(within), &top(limit)])
-            .await?;
-        let [count, found] = &results[..] else {
-            return Err(unexpected(DOING, "two result sets were expected"));
+        let values: &[&dyn ToSql] = &[&send_port, &seconds(within), &top(limit)];
+        let pool = &self.pool;
+        match untold(pool, values, Which::But(without)).await {
+            Err(error) if may_be_of_one_row(&error) => {}
+            untold => return untold,
+        }
+        let list = include_str!("sql/untold_candidates.sql");
+        let ids = listed(pool, LOOK, list, values, Which::But(without)).await?;
+        let found = Mutex::new(Untold::default());
+        let some = async |part: Range<usize>| {
+            let some = untold(pool, values, Which::These(&ids[part])).await?;
+            let mut found = found.lock().await;
+            found.alerts += some.alerts;
+            found.lines.extend(some.lines);
+            Ok(0)
         };
-        let alerts = count.first().map_or(Ok(0), |row| Fields::of(row).count());
-        Ok(Untold {
-            alerts: alerts.map_err(|e| unexpected(DOING, e))?.into(),
-            lines: lines(DOING, found, untold_line)?,
-        })
+        let refused = by_halves(&ids, Locked::Fail, some).await?.refused;
+        let found = found.into_inner();
+        Ok(Untold { refused, ..found })
     }
 
-    async fn tell(
-        &self,
-        alerts: &[AlertId],
-        digest: &NewAlert,
-    ) -> Result<Option<AlertId>, StoreError> {
-        const DOING: &str = "tell of failures";
-        let sql = include_str!("sql/tell.sql").replace("{alerts}", &inserts(alerts));
-        let values = new_alert(Uuid::new_v4(), digest);
-        let values: Vec<_> = values.iter().map(|value| &**value).collect();
-        let rows = self.pool.rows(DOING, &sql, &values).await?;
-        let id = rows.first().map(|row| Fields::of(row).get()).transpose();
-        Ok(id.map_err(|e| unexpected(DOING, e))?.map(AlertId))
+    async fn tell(&self, alerts: &[AlertId], digest: &NewAlert) -> Result<Told, StoreError> {
+        let (pool, id) = (&self.pool, Uuid::new_v4());
+        match tell(pool, id, alerts, digest).await {
+            Err(error) if may_be_of_one_row(&error) => {}
+            told => {
+                return told.map(|digest| Told {
+                    digest,
+                    ..Told::default()
+                });
+            }
+        }
+        let some =
+            async |part: Range<usize>| tell(pool, id, &alerts[part], digest).await.map(|_| 0);
+        let refused = by_halves(alerts, Locked::Fail, some).await?.refused;
+        let digest = tell(pool, id, &[], digest).await?;
+        Ok(Told { digest, refused })
     }
+}
+
+async fn untold(
+    pool: &Pool,
+    values: &[&dyn ToSql],
+    which: Which<'_>,
+) -> Result<Untold, StoreError> {
+    let mut values = values.to_vec();
+    let sql = among(include_str!("sql/untold.sql"), which, &mut values);
+    let results = pool.query(LOOK, &sql, &values).await?;
+    let [count, found] = &results[..] else {
+        return Err(unexpected(LOOK, "two result sets were expected"));
+    };
+    let alerts = count.first().map_or(Ok(0), |row| Fields::of(row).count());
+    Ok(Untold {
+        alerts: alerts.map_err(|e| unexpected(LOOK, e))?.into(),
+        lines: lines(LOOK, found, untold_line)?,
+        refused: Vec::new(),
+    })
+}
+
+/// Notes these, and inserts the digest unless it is there.
+async fn tell(
+    pool: &Pool,
+    id: Uuid,
+    alerts: &[AlertId],
+    digest: &NewAlert,
+) -> Result<Option<AlertId>, StoreError> {
+    let sql = include_str!("sql/tell.sql").replace("{alerts}", &inserts(alerts));
+    let values = new_alert(id, digest);
+    let values: Vec<_> = values.iter().map(|value| &**value).collect();
+    let rows = pool.rows(TELL, &sql, &values).await?;
+    let id = rows.first().map(|row| Fields::of(row).get()).transpose();
+    Ok(id.map_err(|e| unexpected(TELL, e))?.map(AlertId))
 }
 
 /// Statements that put the ids, each once, into the table variable `@alerts`.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tiberius::{Command, Row, ToSql};
 use uuid::Uuid;
 
-use super::around::{Locked, Which, among as among_them, by_halves};
-use super::error::is_lock_timeout;
+use super::around::{Locked, Which, among as among_them, by_halves, listed};
+use super::error::{is_lock_timeout, may_be_of_one_row};
 use super::pool::Pool;
 use super::rows::{MOST_ROWS, OutcomeRow, RecipientRow, portion, portions};
 use super::values::{Fields, seconds};
@@ -62,18 +62,64 @@ struct ToEnd {
     weight: usize,
 }
 
+/// A sweep: what its statements are, and how it ends alerts.
+struct Sweep<'a> {
+    doing: &'static str,
+    /// With `{among}`: answers candidates.
+    sql: &'static str,
+    /// Lists what `sql` would answer, and more, with the same parameters.
+    list: &'static str,
+    values: &'a [&'a dyn ToSql],
+    ending: Ending,
+}
+
+impl Sweep<'_> {
+    /// At once, or by halves where the database refuses that for one alert.
+    async fn run(
+        &self,
+        pool: &Pool,
+        among: Among<'_>,
+        reason: impl Fn(&Candidate) -> String,
+    ) -> Result<Swept, StoreError> {
+        let which = Which::from(&among);
+        let error = match self.ask(pool, which, &reason).await {
+            Err(error) if may_be_of_one_row(&error) => error,
+            swept => return swept,
+        };
+        let ids = listed(pool, self.doing, self.list, self.values, which).await?;
+        if ids.is_empty() {
+            return Err(error);
+        }
+        let some = |part: Range<usize>| self.ask(pool, Which::These(&ids[part]), &reason);
+        by_halves(&ids, Locked::Skip, some).await
+    }
+
+    async fn ask(
+        &self,
+        pool: &Pool,
+        which: Which<'_>,
+        reason: impl Fn(&Candidate) -> String,
+    ) -> Result<Swept, StoreError> {
+        let mut values = self.values.to_vec();
+        let sql = among_them(self.sql, which, &mut values);
+        let rows = pool.rows(self.doing, &sql, &values).await?;
+        finish(pool, self.doing, &rows, self.ending, reason).await
+    }
+}
+
 pub(super) async fn expire(pool: &Pool, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
-    const DOING: &str = "expire alerts";
-    let (limit, age) = (top(limit), seconds(DEFAULT_MAX_AGE));
-    let mut values: Vec<&dyn ToSql> = vec![&limit, &age];
-    let sql = include_str!("sql/expirable.sql");
-    let sql = among_them(sql, Which::from(&among), &mut values);
-    let rows = pool.rows(DOING, &sql, &values).await?;
+    let sweep = Sweep {
+        doing: "expire alerts",
+        sql: include_str!("sql/expirable.sql"),
+        list: include_str!("sql/expirable_candidates.sql"),
+        values: &[&top(limit), &seconds(DEFAULT_MAX_AGE)],
+        ending: EXPIRED,
+    };
     let reason = |c: &Candidate| {
         let passed = c.passed.format("%Y-%m-%dT%H:%M:%S%.3fZ");
         format!("expired: not sent before {passed}")
     };
-    finish(pool, DOING, &rows, EXPIRED, reason).await
+    sweep.run(pool, among, reason).await
 }
 
 pub(super) async fn fail_unrouted(
@@ -82,12 +128,13 @@ pub(super) async fn fail_unrouted(
     limit: u32,
     among: Among<'_>,
 ) -> Result<Swept, StoreError> {
-    const DOING: &str = "fail alerts without a send port";
-    let (limit, age) = (top(limit), seconds(after));
-    let mut values: Vec<&dyn ToSql> = vec![&limit, &age];
-    let sql = include_str!("sql/unrouted.sql");
-    let sql = among_them(sql, Which::from(&among), &mut values);
-    let rows = pool.rows(DOING, &sql, &values).await?;
+    let sweep = Sweep {
+        doing: "fail alerts without a send port",
+        sql: include_str!("sql/unrouted.sql"),
+        list: include_str!("sql/unrouted_candidates.sql"),
+        values: &[&top(limit), &seconds(after)],
+        ending: UNROUTED,
+    };
     let reason = |c: &Candidate| {
         format!(
             "no running instance has had a send port named '{}' for {} minutes; add it to the \
@@ -96,7 +143,7 @@ pub(super) async fn fail_unrouted(
             after.as_secs() / 60
         )
     };
-    finish(pool, DOING, &rows, UNROUTED, reason).await
+    sweep.run(pool, among, reason).await
 }
 
 pub(super) async fn note_unrouted(
@@ -169,9 +216,7 @@ async fn finish(
     for batch in batches(&all) {
         let ids: Vec<_> = batch.iter().map(|it| it.id).collect();
         let end = |part: Range<usize>| finish_batch(pool, doing, &batch[part], ending);
-        let ended = by_halves(&ids, Locked::Skip, end).await?;
-        swept.count += ended.count;
-        swept.refused.extend(ended.refused);
+        swept.add(by_halves(&ids, Locked::Skip, end).await?);
     }
     Ok(swept)
 }

@@ -1,6 +1,6 @@
 -- SqlServerStore::untold
--- @P1 send port, @P2 seconds to look back, @P3 of how many alerts. Answers how many alerts there are
--- in all, then who did not get it, of the oldest alerts.
+-- @P1 send port, @P2 seconds to look back, @P3 of how many alerts; {among} becomes a condition about AlertId, or
+-- nothing. Answers how many alerts there are in all, then who did not get it, of the oldest alerts.
 -- READPAST: what others have locked is told of another time. FORCESEEK: a scan waits for whoever inserts.
 SET LOCK_TIMEOUT 250;
 DECLARE @since datetime2(3) = DATEADD(second, -@P2, SYSUTCDATETIME());
@@ -14,7 +14,8 @@ WHERE a.Status IN (N'partial', N'failed', N'expired') AND a.SendPort = @P1 AND a
   AND (EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
                WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired'))
        OR NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
-                      WHERE r.AlertId = a.AlertId));
+                      WHERE r.AlertId = a.AlertId))
+  {among};
 SELECT COUNT(*) FROM @found;
 SELECT u.AlertId, a.Reference, a.Subject, r.Address, COALESCE(r.Status, a.Status), COALESCE(r.StatusAt, a.StatusAt),
        r.Relay,
