@@ -29,6 +29,7 @@ mod resolve;
 mod script;
 mod templates;
 mod throttle;
+mod trouble;
 mod watch;
 
 use std::path::{Path, PathBuf};

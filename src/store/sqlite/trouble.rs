@@ -1,0 +1,225 @@
+//! What the engine's errors mean to us.
+
+use std::path::Path;
+
+use rusqlite::{ErrorCode, Transaction};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// Why a job failed, before it is known what was being done.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The engine's error.
+    Engine(rusqlite::Error),
+    /// Ours.
+    Said(StoreErrorKind, String),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl Trouble {
+    /// A value of a row that cannot be read.
+    pub(super) fn unreadable(reason: String) -> Self {
+        Self::Said(StoreErrorKind::Rejected, reason)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Engine(error) if matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        ))
+    }
+
+    /// A statement that did nothing, and might not be refused of another row.
+    pub(super) fn may_be_of_one_row(&self) -> bool {
+        let Self::Engine(error) = self else {
+            return false;
+        };
+        let kind = kind_and_words(error, Path::new("")).0;
+        // A damaged page may hold one row alone.
+        matches!(kind, StoreErrorKind::Rejected | StoreErrorKind::Unknown) || self.is_damage()
+    }
+
+    /// The transaction is rolled back, or nothing can be written in it any more.
+    pub(super) fn ends(&self, tx: &Transaction<'_>) -> bool {
+        tx.is_autocommit() || self.is_damage()
+    }
+
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Engine(error)
+            if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt))
+    }
+
+    /// Why, where it may be about one row alone.
+    pub(super) fn why_of_one_row(self) -> Result<String, Self> {
+        match self {
+            Self::Engine(ref error) if self.may_be_of_one_row() => Ok(error.to_string()),
+            Self::Said(StoreErrorKind::Rejected, why) => Ok(why),
+            other => Err(other),
+        }
+    }
+
+    pub(super) fn into_store_error(self, doing: &'static str, path: &Path) -> StoreError {
+        match self {
+            Self::Said(kind, message) => StoreError::new(kind, doing, message),
+            Self::Engine(error) => explain(error, doing, path),
+        }
+    }
+}
+
+/// The engine's error with its kind and, where its own words say too little, ours.
+fn explain(error: rusqlite::Error, doing: &'static str, path: &Path) -> StoreError {
+    let (kind, words) = kind_and_words(&error, path);
+    match words {
+        Some(words) => StoreError::explained(kind, doing, words, error),
+        None => StoreError::caused_by(kind, doing, error),
+    }
+}
+
+/// Closed where it matters: only what is known to be about values is `Rejected`.
+fn kind_and_words(error: &rusqlite::Error, path: &Path) -> (StoreErrorKind, Option<String>) {
+    use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable, Unknown};
+    let file = path.display();
+    let said = |kind, words: String| (kind, Some(words));
+    let Some(code) = error.sqlite_error_code() else {
+        return (
+            if is_of_a_value(error) {
+                Rejected
+            } else {
+                Unknown
+            },
+            None,
+        );
+    };
+    match code {
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::FileLockingProtocolFailed => said(
+            Unavailable,
+            format!("another process keeps the database '{file}' locked"),
+        ),
+        ErrorCode::SystemIoFailure
+        | ErrorCode::OutOfMemory
+        | ErrorCode::OperationInterrupted
+        | ErrorCode::SchemaChanged => (Unavailable, None),
+        ErrorCode::ReadOnly => said(
+            ReadOnly,
+            format!(
+                "the database '{file}' cannot be written to; check the rights of the file and of its folder"
+            ),
+        ),
+        ErrorCode::DiskFull => said(
+            ReadOnly,
+            format!("the disk that holds the database '{file}' is full"),
+        ),
+        ErrorCode::NotADatabase => said(
+            Schema,
+            format!(
+                "'{file}' is not a SQLite database; point to another file, or move this one away"
+            ),
+        ),
+        ErrorCode::CannotOpen if !path.exists() => said(Unavailable, absent(path)),
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => said(
+            Refused,
+            format!(
+                "the database '{file}' cannot be opened; check the rights of the file and of its folder"
+            ),
+        ),
+        ErrorCode::DatabaseCorrupt => said(
+            Refused,
+            format!(
+                "the database '{file}' is damaged; restore it from a backup, or try sqlite3 '.recover'"
+            ),
+        ),
+        ErrorCode::AuthorizationForStatementDenied => (Refused, None),
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => {
+            (Rejected, None)
+        }
+        _ if ["no such table", "no such column"]
+            .iter()
+            .any(|part| error.to_string().contains(part)) =>
+        {
+            said(
+                Schema,
+                format!(
+                    "the database '{file}' lacks the schema of sendport ({error}); run `sendport migrate`"
+                ),
+            )
+        }
+        _ => (Unknown, None),
+    }
+}
+
+/// The binding, about a value that it cannot read or write.
+fn is_of_a_value(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, NulError,
+        ToSqlConversionFailure, Utf8Error,
+    };
+    matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | NulError(_)
+            | ToSqlConversionFailure(_)
+            | Utf8Error(..)
+    )
+}
+
+/// There is no file. Its volume may be away, so nobody may conclude that it was never made.
+pub(super) fn absent(path: &Path) -> String {
+    let file = path.display();
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    match folder.filter(|it| !it.is_dir()) {
+        Some(folder) => format!(
+            "there is no database file '{file}', nor its folder '{}'; mount what holds it, or create \
+             the folder and run `sendport migrate`",
+            folder.display()
+        ),
+        None => format!(
+            "there is no database file '{file}' in its folder; run `sendport migrate` to create it, or \
+             mount what holds it"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_about_values_is_rejected() {
+        use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable, Unknown};
+        let path = Path::new("/");
+        for (code, expected) in [
+            (rusqlite::ffi::SQLITE_BUSY, Unavailable),
+            (rusqlite::ffi::SQLITE_LOCKED, Unavailable),
+            (rusqlite::ffi::SQLITE_PROTOCOL, Unavailable),
+            (rusqlite::ffi::SQLITE_IOERR_FSYNC, Unavailable),
+            (rusqlite::ffi::SQLITE_NOMEM, Unavailable),
+            (rusqlite::ffi::SQLITE_FULL, ReadOnly),
+            (rusqlite::ffi::SQLITE_READONLY_DBMOVED, ReadOnly),
+            (rusqlite::ffi::SQLITE_CORRUPT_INDEX, Refused),
+            (rusqlite::ffi::SQLITE_CANTOPEN, Refused),
+            (rusqlite::ffi::SQLITE_PERM, Refused),
+            (rusqlite::ffi::SQLITE_NOTADB, Schema),
+            (rusqlite::ffi::SQLITE_CONSTRAINT_CHECK, Rejected),
+            (rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE, Rejected),
+            (rusqlite::ffi::SQLITE_MISMATCH, Rejected),
+            (rusqlite::ffi::SQLITE_TOOBIG, Rejected),
+            (rusqlite::ffi::SQLITE_ERROR, Unknown),
+            (rusqlite::ffi::SQLITE_INTERNAL, Unknown),
+            (rusqlite::ffi::SQLITE_MISUSE, Unknown),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            assert_eq!(kind_and_words(&error, path).0, expected, "{code}");
+        }
+        let none = rusqlite::Error::QueryReturnedNoRows;
+        assert_eq!(kind_and_words(&none, path).0, Unknown);
+    }
+}
