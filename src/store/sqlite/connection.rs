@@ -23,7 +23,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const BUSY_RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// How much longer than a transaction the pause of the writer behind it is, and the longest pause.
-const REST: u32 = 3;
+const REST: u32 = 2;
 const LONGEST_REST: Duration = Duration::from_millis(25);
 /// All statements of the store fit, so each is compiled once.
 const STATEMENT_CACHE: usize = 120;
@@ -206,7 +206,7 @@ impl Slot {
     }
 
     /// SQLite keeps no line of those who wait for its lock: they look now and then, and whoever takes it
-    /// again at once would keep them out. So half of the time belongs to others, applications that
+    /// again at once would keep them out. So most of the time belongs to others, applications that
     /// insert above all.
     #[expect(
         clippy::disallowed_methods,
