@@ -2,6 +2,8 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
+# What `sendport --version` says: --build-arg SENDPORT_COMMIT="$(git rev-parse --short HEAD)"
+ARG SENDPORT_COMMIT="not known"
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     . deploy/profile.sh && \

@@ -15,8 +15,12 @@ if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
     # shellcheck source=/dev/null
     . "$HOME/.cargo/env"
 fi
-if ! command -v cargo >/dev/null; then
-    echo "Rust is missing. Install it from https://rustup.rs and run this again. In short, on Debian:
+rust_wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+# In the words of `rustc 1.95.0 (...)`; empty where there is none.
+rust_found=$(rustc --version 2>/dev/null | cut -d ' ' -f 2) || true
+if ! command -v cargo >/dev/null || ! sort --check=quiet --version-sort <<<"$rust_wanted"$'\n'"$rust_found"; then
+    echo "Rust ${rust_wanted:?} or later is wanted, found: ${rust_found:-none}. Install it from https://rustup.rs and run this
+again; Debian's own is older, and one that rustup installed is renewed by \`rustup update\`. In short, on Debian:
   apt-get install --no-install-recommends ca-certificates curl     (as root)
   curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal" >&2
     exit 1
