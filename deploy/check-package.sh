@@ -110,6 +110,24 @@ as_user=("${inside[@]}" setpriv --reuid "$(unit User)" --regid "$(unit Group)" -
 within ldd /usr/bin/sendport | grep 'not found' && fail "a library is missing"
 as_service sendport check --offline
 
+step "Manual pages and completions"
+apt install man-db zsh fish
+verbs=$(within sendport --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' | grep -vx help)
+[ "$(wc -l <<<"$verbs")" -gt 10 ] || fail "the verbs of sendport --help: $verbs"
+for verb in '' $verbs; do
+    page=sendport${verb:+-$verb}
+    shown=$(within env MANWIDTH=80 man --warnings "$page" 2>&1) || fail "man $page: $shown"
+    grep -q "^ *$page  *- " <<<"$shown" || fail "man $page does not name itself: $shown"
+    ! grep -q 'warning:' <<<"$shown" || fail "man $page: $(grep 'warning:' <<<"$shown")"
+done
+is "what bash completes" "$(within bash -euc '. /usr/share/bash-completion/completions/sendport
+    COMP_WORDS=(sendport che) COMP_CWORD=1
+    _sendport sendport che sendport
+    echo "${COMPREPLY[@]}"')" check
+is "what zsh completes with" "$(within zsh -fc 'autoload -Uz compinit; compinit -u -D; echo "$_comps[sendport]"')" _sendport
+within zsh -n /usr/share/zsh/vendor-completions/_sendport
+is "what fish completes" "$(within env HOME=/tmp fish -c 'complete -C "sendport che"' | cut -f 1)" check
+
 step "The unit's command line, with SQLite, as $(unit User)"
 start
 is "the process's user" "$(within stat -c %U "/proc/$service")" sendport
