@@ -6,7 +6,7 @@ BUILD_PACKAGES=(gcc libc6-dev pkg-config libssl-dev)
 # What the tests need beside it: foreign parsers and readers of mails, foreign clients, Kerberos for the feature
 # gssapi, kill, and libraries of the servers, which themselves are unpacked and never installed.
 TEST_PACKAGES=(ca-certificates curl gpg-agent gpgsm libdb5.3 libicu72 libkrb5-dev libnsl2 libnss3-tools
-    libsasl2-2 notmuch openssl procps python3 python3-m2crypto python3-venv)
+    libsasl2-2 neomutt notmuch openssl procps python3 python3-m2crypto python3-venv)
 # What deploy/check.sh does without where it is missing.
 CHECK_PACKAGES=(docker-compose systemd)
 

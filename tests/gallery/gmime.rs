@@ -39,12 +39,12 @@ impl Notmuch {
 }
 
 /// A maildir with this message alone: forged ones have the same Message-ID.
-fn deliver(maildir: &Path, message: &[u8]) {
+pub(crate) fn deliver(maildir: &Path, message: &[u8]) {
     let _ = fs::remove_dir_all(maildir);
     for folder in ["cur", "new", "tmp"] {
         fs::create_dir_all(maildir.join(folder)).expect("a folder");
     }
-    // It takes nothing for a mail that is an entity alone, as an envelope holds it.
+    // notmuch takes nothing for a mail that is an entity alone, as an envelope holds it.
     let header: &[u8] = match message.starts_with(b"Content-") {
         true => b"From: alerts@example.test\r\n",
         false => b"",

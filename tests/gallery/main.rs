@@ -5,6 +5,7 @@ mod arrived;
 mod gmime;
 mod inserted;
 mod memory;
+mod neomutt;
 #[path = "../support/not_run.rs"]
 mod not_run;
 mod passed_on;

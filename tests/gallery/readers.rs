@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
 use crate::gmime::Notmuch;
+use crate::neomutt::NeoMutt;
 use crate::not_run::not_run;
 use crate::passed_on::PassedOn;
 use crate::secured::Way;
@@ -53,6 +54,11 @@ pub(crate) fn readers<'a>(people: &'a People, scratch: &Path) -> Vec<Box<dyn Rea
     match notmuch.and_then(|gpgsm| Notmuch::new(gpgsm, folder(scratch, "notmuch"))) {
         Some(notmuch) => readers.push(Box::new(notmuch)),
         None => not_run("notmuch is not installed"),
+    }
+    let neomutt = people.gpgsm(&[READER]);
+    match neomutt.and_then(|gpgsm| NeoMutt::new(gpgsm, folder(scratch, "neomutt"))) {
+        Some(neomutt) => readers.push(Box::new(neomutt)),
+        None => not_run("neomutt is not installed"),
     }
     let behind = Openssl {
         people,
