@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use sendport::clock::SystemClock;
 use sendport::config::relay::FileRelay as Config;
-use sendport::domain::{Fault, SubmissionEnd};
+use sendport::domain::{Fault, Reply, SubmissionEnd};
 use sendport::relay::Relay;
 use sendport::relay::discard::DiscardRelay;
 use sendport::relay::file::FileRelay;
+use sendport::replies::ReplyTable;
 
 use crate::support::client::{Shut, envelope, not_begun, said_to, small_message, submit};
 
@@ -18,6 +19,12 @@ fn relay(folder: &Path, envelope_headers: bool) -> FileRelay {
         envelope_headers,
     };
     FileRelay::new("file", &config, Arc::new(SystemClock))
+}
+
+/// The key of what the table of replies says of it.
+fn explained(reply: &Reply) -> String {
+    let table = ReplyTable::built_in();
+    table.explain(reply).expect("an entry").key.clone()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -73,7 +80,19 @@ async fn a_missing_folder_is_a_mistake_in_the_configuration() {
         reply.text.contains("'/no/such/folder' does not exist"),
         "{reply}"
     );
+    assert_eq!(explained(reply), "folder-not-usable");
     assert!(relay.verify().await.is_err());
+}
+
+#[tokio::test]
+async fn a_folder_that_fails_is_no_matter_of_the_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let endless = folder.path().join("endless");
+    std::os::unix::fs::symlink(&endless, &endless).expect("a link to itself");
+    let report = submit(&relay(&endless, true), &["a@example.test"]).await;
+    let (reply, fault) = not_begun(&report);
+    assert_eq!(fault, Some(Fault::Relay));
+    assert_eq!(explained(reply), "folder-failed");
 }
 
 #[tokio::test]
