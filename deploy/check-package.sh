@@ -128,6 +128,14 @@ is "what zsh completes with" "$(within zsh -fc 'autoload -Uz compinit; compinit 
 within zsh -n /usr/share/zsh/vendor-completions/_sendport
 is "what fish completes" "$(within env HOME=/tmp fish -c 'complete -C "sendport che"' | cut -f 1)" check
 
+step "Root is told the line that makes the tables, and it works in root's home"
+said=$(within sh -c 'cd /root && sendport migrate' 2>&1) && fail "root made files that the service cannot open: $said"
+line=$(sed -n 's/^  runuser/runuser/p' <<<"$said")
+within sh -c "cd /root && $line" || fail "$line"
+is "owner of the database" "$(within stat -c %U /var/lib/sendport/sendport.db)" sendport
+within sendport check
+is "files of others in /var/lib/sendport" "$(within find /var/lib/sendport ! -user sendport)" ""
+
 step "The unit's command line, with SQLite, as $(unit User)"
 start
 is "the process's user" "$(within stat -c %U "/proc/$service")" sendport

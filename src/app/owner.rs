@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, sqlite_file};
+use crate::config::{Config, USUAL_FILES, sqlite_file};
 
 /// A user whose folder a verb would make files in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,16 +14,19 @@ pub struct Owner {
     pub folder: PathBuf,
     /// What would be made.
     pub file: PathBuf,
+    /// The option that names the configuration, where it is none of the usual files.
+    option: String,
 }
 
 impl Owner {
     /// The line that runs this program as that user.
     pub fn command(&self, arguments: &str) -> String {
+        let option = &self.option;
         match self.user.strip_prefix('#') {
             Some(number) => format!(
-                "setpriv --reuid={number} --regid={number} --clear-groups sendport {arguments}"
+                "setpriv --reuid={number} --regid={number} --clear-groups sendport {option}{arguments}"
             ),
-            None => format!("runuser -u {} -- sendport {arguments}", self.user),
+            None => format!("runuser -u {} -- sendport {option}{arguments}", self.user),
         }
     }
 }
@@ -32,16 +35,18 @@ impl Owner {
 pub fn owner_of_database(config: &Config) -> Option<Owner> {
     let connection = config.database.resolve().ok()?;
     let file = sqlite_file(connection.expose())?;
-    (!file.exists()).then(|| other_owner(&file)).flatten()
+    (!file.exists())
+        .then(|| other_owner(config, &file))
+        .flatten()
 }
 
 /// The owner of the state folder, or of the one that it would be made in, if that is not this user.
 pub fn owner_of_state_folder(config: &Config) -> Option<Owner> {
-    other_owner(&config.service.state_folder.join("spool-1.jsonl"))
+    other_owner(config, &config.service.state_folder.join("spool-1.jsonl"))
 }
 
 #[cfg(unix)]
-fn other_owner(file: &Path) -> Option<Owner> {
+fn other_owner(config: &Config, file: &Path) -> Option<Owner> {
     use std::os::unix::fs::MetadataExt as _;
     let file = std::path::absolute(file).ok()?;
     let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
@@ -52,11 +57,19 @@ fn other_owner(file: &Path) -> Option<Owner> {
         user: name_of(owner),
         folder: folder.to_owned(),
         file: file.clone(),
+        option: option(config),
     })
 }
 
+#[cfg(unix)]
+fn option(config: &Config) -> String {
+    let named = config.file.as_deref();
+    let named = named.filter(|file| !USUAL_FILES.map(Path::new).contains(file));
+    named.map_or_else(String::new, |file| format!("--config {} ", file.display()))
+}
+
 #[cfg(not(unix))]
-fn other_owner(_: &Path) -> Option<Owner> {
+fn other_owner(_: &Config, _: &Path) -> Option<Owner> {
     None
 }
 

@@ -131,22 +131,29 @@ fn check_state_folder(config: &Config, findings: &mut Findings) {
         ),
         Err(error) => findings.fail(what, Failure::Config(error.to_string())),
     }
-    for owner in [
+    note_other_owners(config, findings);
+}
+
+fn note_other_owners(config: &Config, findings: &mut Findings) {
+    let owners = [
         app::owner_of_state_folder(config),
         app::owner_of_database(config),
-    ]
-    .into_iter()
-    .flatten()
-    {
-        findings.note(
-            "user",
-            format_args!(
+    ];
+    let mut notes: Vec<_> = owners
+        .into_iter()
+        .flatten()
+        .map(|owner| {
+            format!(
                 "{} belongs to '{}': start the service as that user, and run `{}` as it is written here",
                 owner.folder.display(),
                 owner.user,
                 owner.command("migrate")
-            ),
-        );
+            )
+        })
+        .collect();
+    notes.dedup();
+    for note in notes {
+        findings.note("user", note);
     }
 }
 

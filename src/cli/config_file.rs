@@ -3,10 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use crate::config::Config;
-
-/// Where a configuration file is looked for if none is named.
-const USUAL: [&str; 2] = ["sendport.toml", "/etc/sendport/sendport.toml"];
+use crate::config::{Config, USUAL_FILES};
 
 /// Without a file, variables of the environment are enough if they say which database it is.
 const NAMES_A_DATABASE: &str = "SENDPORT__DATABASE__CONNECTION";
@@ -24,10 +21,14 @@ pub(super) fn find(named: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
     Ok(file)
 }
 
-/// One that cannot be looked at is there: reading it says what is wrong.
+/// One that cannot be looked at is there: reading it says what is wrong. Not so in a folder that this
+/// user may not enter: `runuser` leaves the service's user in root's home.
 fn usual() -> Option<PathBuf> {
-    let there = |file: &&&str| Path::new(file).try_exists().unwrap_or(true);
-    USUAL.iter().find(there).map(PathBuf::from)
+    let there = |file: &&&str| {
+        let file = Path::new(file);
+        file.try_exists().unwrap_or(file.is_absolute())
+    };
+    USUAL_FILES.iter().find(there).map(PathBuf::from)
 }
 
 fn named_by_the_environment() -> bool {
@@ -38,7 +39,7 @@ fn named_by_the_environment() -> bool {
 }
 
 fn nowhere() -> String {
-    let looked: Vec<_> = USUAL
+    let looked: Vec<_> = USUAL_FILES
         .iter()
         .map(|file| {
             let file = std::path::absolute(file).unwrap_or_else(|_| file.into());

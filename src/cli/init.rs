@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::{Failure, say};
-use crate::config::START_TOML;
+use crate::config::{START_TOML, USUAL_FILES};
 
 /// The file works as it is, with `sendport sink` for a relay: no mail leaves the machine.
 #[derive(Debug, clap::Args)]
@@ -27,9 +27,12 @@ pub(super) fn perform(args: &Args) -> Result<(), Failure> {
     };
     let mut file = options().open(&args.file).map_err(failed)?;
     file.write_all(START_TOML.as_bytes()).map_err(failed)?;
-    let option = match args.file.to_str() {
-        Some("sendport.toml" | "/etc/sendport/sendport.toml") => String::new(),
-        _ => format!(" --config {shown}"),
+    let option = match USUAL_FILES
+        .iter()
+        .any(|file| args.file.as_os_str() == *file)
+    {
+        true => String::new(),
+        false => format!(" --config {shown}"),
     };
     say(format_args!(
         "wrote {shown}; put your relay and your From address into it, then

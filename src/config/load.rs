@@ -11,6 +11,9 @@ use super::{Config, Problem};
 /// The lowest layer, and the reference of every key.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 
+/// Where a configuration file is looked for if none is named, in this order.
+pub const USUAL_FILES: [&str; 2] = ["sendport.toml", "/etc/sendport/sendport.toml"];
+
 /// A configuration to begin with, which works as it is.
 pub const START_TOML: &str = include_str!("../../config/start.toml");
 
@@ -54,6 +57,7 @@ impl Config {
         if let Some(folder) = file.and_then(Path::parent) {
             config.rebase(folder);
         }
+        config.file = file.map(Path::to_owned);
         Ok(config)
     }
 

@@ -36,12 +36,13 @@ pub mod tls;
 mod validate;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use database::{DatabaseAuth, DatabaseConfig, EntraToken, WindowsAccount, sqlite_file};
 pub use http::{HttpConfig, Listen};
-pub use load::{ConfigError, DEFAULT_TOML, START_TOML};
+pub use load::{ConfigError, DEFAULT_TOML, START_TOML, USUAL_FILES};
 pub use log::{LogConfig, LogFormat};
 pub use relay::RelayConfig;
 pub use replies::RepliesConfig;
@@ -55,6 +56,9 @@ pub use validate::{Problem, section};
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The file that it was read from, if there is one.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
     /// Name of the environment; it has to be the one that the database knows.
     pub environment: String,
     /// `[database]`

@@ -50,6 +50,14 @@ fn verbs_that_would_make_files_there_say_how_to_run_them() {
         assert!(!said.contains("`sendport migrate"), "{said}");
         assert!(content(&home).is_empty(), "{verb} made something");
     }
+    let said = run(folder.path(), &["check", "--offline"]);
+    assert_eq!(said.out.matches("note  user: ").count(), 1, "{}", said.out);
+
+    let elsewhere = folder.path().join("other.toml");
+    std::fs::copy(folder.path().join("sendport.toml"), &elsewhere).expect("copy");
+    let elsewhere = elsewhere.to_string_lossy();
+    let said = run(folder.path(), &["--config", &elsewhere, "migrate"]);
+    said.tells(7, &[&format!("{line} --config {elsewhere} migrate")]);
 
     chown(&home, Some(0), None).expect("chown");
     run(folder.path(), &["migrate"]).tells(0, &["sendport.db"]);

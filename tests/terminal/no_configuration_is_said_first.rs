@@ -1,4 +1,7 @@
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use crate::not_run::not_run;
 use crate::said::{run, run_with};
@@ -54,6 +57,30 @@ fn and_nothing_is_made_out_of_defaults() {
         assert_eq!(made, 0, "{verb:?} made something");
     }
     run(folder.path(), &["status"]).is_as_expected("no_configuration");
+}
+
+/// `runuser` leaves the service's user in a folder that it may not enter, such as root's home.
+#[test]
+fn a_folder_that_may_not_be_entered_holds_none() {
+    if another_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("sendport.toml"), "").expect("write");
+    // Root may enter every folder, unless it gives that up.
+    let modest = "setpriv --bounding-set=-all --inh-caps=-all";
+    let closed = "chmod 0 . && [ $(id -u) -ne 0 ] || as=$0; exec $as \"$@\"";
+    let program = env!("CARGO_BIN_EXE_sendport");
+    let output = Command::new("sh")
+        .args(["-c", closed, modest, program, "status"])
+        .current_dir(folder.path())
+        .env_clear()
+        .output()
+        .expect("sh to run");
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).expect("open it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("no configuration file found"), "{said}");
 }
 
 /// One variable about something else makes no database either; one that names it does.
