@@ -46,13 +46,7 @@ pub(super) async fn perform(args: Args) -> Result<(), Failure> {
         delay: args.delay,
     };
     let stop = stop_signal();
-    let sink = Sink::start(options).await.map_err(|error| {
-        Failure::Other(format!(
-            "cannot listen on {} or write to {}: {error}",
-            args.listen,
-            args.folder.display()
-        ))
-    })?;
+    let sink = Sink::start(options).await?;
     say(format_args!(
         "listening on {}, storing into {}; Ctrl-C ends it",
         sink.local_addr(),

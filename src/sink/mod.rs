@@ -10,7 +10,7 @@ mod wire;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -73,14 +73,31 @@ struct Shared {
     stopping: CancellationToken,
 }
 
+fn no_folder(folder: &Path, error: &io::Error) -> io::Error {
+    let folder = folder.display();
+    let what = format!("the folder {folder} for the mails cannot be made: {error}; name another");
+    io::Error::new(error.kind(), what)
+}
+
+fn not_bound(address: SocketAddr, error: &io::Error) -> io::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "find out who has the port (ss -ltnp), or name another",
+        _ => "name an address of this machine, and a port above 1023",
+    };
+    let what = format!("cannot listen on {address}: {error}; {advice}");
+    io::Error::new(error.kind(), what)
+}
+
 impl Sink {
     /// Listens and serves in tasks of its own.
     ///
     /// # Errors
-    /// The address cannot be bound, or the folder cannot be made.
+    /// The address cannot be bound, or the folder cannot be made: which, and what to do.
     pub async fn start(options: SinkOptions) -> io::Result<Self> {
-        tokio::fs::create_dir_all(&options.folder).await?;
-        let listener = TcpListener::bind(options.listen).await?;
+        let made = tokio::fs::create_dir_all(&options.folder).await;
+        made.map_err(|error| no_folder(&options.folder, &error))?;
+        let bound = TcpListener::bind(options.listen).await;
+        let listener = bound.map_err(|error| not_bound(options.listen, &error))?;
         let local_addr = listener.local_addr()?;
         let delay = options.delay.into_iter();
         let shared = Arc::new(Shared {

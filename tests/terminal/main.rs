@@ -25,6 +25,7 @@ mod no_configuration_is_said_first;
 mod odd_names_are_quoted;
 mod one_json_document_a_verb;
 mod pipes_end_quietly;
+mod sink_says_why_it_cannot;
 mod the_program_describes_itself;
 #[cfg(unix)]
 mod what_takes_long_shows_progress;
