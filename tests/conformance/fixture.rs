@@ -57,6 +57,10 @@ pub(crate) trait Fixture: Send + Sync {
 
     /// Rules of a site by which this alert must not be noted as told of.
     fn rules_of_notes(&self, id: AlertId) -> Vec<SiteRule>;
+
+    /// Triggers of a site of which no statement fails: what is recorded of any alert is not kept. The
+    /// first ones are about the alert's own row.
+    fn quiet_rules(&self) -> Vec<SiteRule>;
 }
 
 /// Statements that make and drop a rule of a site.

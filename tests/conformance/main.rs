@@ -155,6 +155,7 @@ macro_rules! scenarios {
                 an_heir_gets_all_other_leases;
                 all_others_that_are_held_are_released;
                 adopting_ends_all_others_and_names_it;
+                an_outcome_is_where_a_trigger_keeps_it_without_an_error;
             }
             sweep {
                 past_expires_at_is_expired_without_a_claim;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{AlertId, AlertStatus, InstanceId};
-use sendport::store::{AdoptMode, Among, RefusedRow, Store, Swept};
+use sendport::domain::{
+    AlertId, AlertStatus, InstanceCondition, InstanceId, Outcome, RecipientStatus,
+};
+use sendport::store::{AdoptMode, Among, RefusedRow, Store, StoreError, Swept};
 
 use crate::fixture::*;
 
@@ -146,8 +148,19 @@ pub(crate) async fn a_retired_instance_keeps_what_is_refused_and_nothing_else(f:
     let (_, ids) = claim(&store, leaving, 10).await;
     let rule = f.rules(&names(&ids[1..2]), "'queued'").remove(0);
     f.sql(&rule.make).await;
+    let condition = InstanceCondition {
+        waiting_for: Some("outcomes: 3 cannot be recorded".to_owned()),
+        unrecorded: 3,
+        unclaimed: 2,
+        ..InstanceCondition::default()
+    };
+    let shown = store.show_condition(leaving, &condition).await;
+    shown.expect("show its condition");
+    let kept = "WaitingFor IS NOT NULL OR UnrecordedCount > 0 OR UnclaimedCount > 0";
+    assert_eq!(f.rows("Instance", kept).await, 1);
     store.retire(leaving).await.expect("retire");
     assert_eq!(f.rows("Instance", "StoppedAt IS NOT NULL").await, 1);
+    assert_eq!(f.rows("Instance", kept).await, 0);
     assert_eq!(status(&store, ids[1]).await, AlertStatus::Sending);
     for id in [ids[0], ids[2], ids[3]] {
         assert_eq!(status(&store, id).await, AlertStatus::Queued);
@@ -212,5 +225,38 @@ pub(crate) async fn adopting_ends_all_others_and_names_it(f: &dyn Fixture) {
         assert_eq!(status(&store, ids[1]).await, ended);
         let forget = format!("DELETE FROM {}", f.table("Environment"));
         f.sql(&forget).await;
+    }
+}
+
+async fn refusal(store: &Arc<dyn Store>, by: InstanceId, outcome: &Outcome) -> StoreError {
+    let outcome = std::slice::from_ref(outcome);
+    let recorded = store.record(by, outcome).await;
+    recorded.expect_err("a trigger keeps it")
+}
+
+/// The mail was sent, so whoever believes that this is recorded lets the alert hang for ever.
+pub(crate) async fn an_outcome_is_where_a_trigger_keeps_it_without_an_error(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let by = instance(&store, "a").await;
+    for rule in f.quiet_rules() {
+        f.alert_to("ops@contoso.com").await;
+        let (token, id) = claim_one(&store, by).await;
+        f.sql(&rule.make).await;
+        let mut outcomes = vec![outcome(id, token, 1, &[RecipientStatus::Relayed])];
+        if rule.says.contains("row") {
+            outcomes.push(outcome(id, token, 1, &[RecipientStatus::Delayed]));
+            outcomes.push(released(id, token, minutes(1)));
+        }
+        for outcome in &outcomes {
+            let error = refusal(&store, by, outcome).await;
+            assert!(error.is_about_data(), "{error}");
+            assert!(error.what().contains(rule.says), "{error}");
+            assert_eq!(status(&store, id).await, AlertStatus::Sending);
+            assert_eq!(traces(f, id).await, (0, 0), "{}", rule.make);
+        }
+        f.sql(rule.drop).await;
+        record(&store, by, &outcomes[0]).await;
+        assert_eq!(status(&store, id).await, AlertStatus::Relayed);
+        assert_eq!(traces(f, id).await, (1, 1), "{}", rule.make);
     }
 }

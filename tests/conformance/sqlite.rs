@@ -196,6 +196,38 @@ impl Fixture for SqliteFixture {
             rule("RAISE(IGNORE)", "leaves its row as it was"),
         ]
     }
+
+    fn quiet_rules(&self) -> Vec<SiteRule> {
+        let rule = |when: &str, then: &str, says| SiteRule {
+            make: format!("CREATE TRIGGER SiteRule {when} BEGIN {then}; END"),
+            drop: "DROP TRIGGER SiteRule",
+            says,
+        };
+        let ends_lease = "ON AlertState WHEN OLD.LeaseToken IS NOT NULL AND NEW.LeaseToken IS NULL";
+        let change_back = "UPDATE AlertState
+            SET Status = OLD.Status, DueAt = OLD.DueAt, FinalAt = OLD.FinalAt, LeaseToken = OLD.LeaseToken,
+                LeaseOwner = OLD.LeaseOwner, LeasedAt = OLD.LeasedAt
+            WHERE AlertId = OLD.AlertId";
+        let of = |table: &str, says| {
+            let when = format!("BEFORE INSERT ON {table}");
+            rule(&when, "SELECT RAISE(IGNORE)", says)
+        };
+        vec![
+            rule(
+                &format!("BEFORE UPDATE {ends_lease}"),
+                "SELECT RAISE(IGNORE)",
+                "leaves its row as it was",
+            ),
+            rule(
+                &format!("AFTER UPDATE {ends_lease}"),
+                change_back,
+                "leaves its row as it was",
+            ),
+            of("Attempt", "leaves its attempts as they were"),
+            of("AttemptReply", "leaves its replies as they were"),
+            of("Recipient", "leaves its recipients as they were"),
+        ]
+    }
 }
 
 macro_rules! on_sqlite {

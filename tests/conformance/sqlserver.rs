@@ -294,6 +294,31 @@ impl Fixture for SqlServerFixture {
             says: RULE,
         }]
     }
+
+    fn quiet_rules(&self) -> Vec<SiteRule> {
+        let rule = |when: &str, then: &str, says| SiteRule {
+            make: format!("CREATE TRIGGER sendport.SiteRule ON sendport.{when} AS {then}"),
+            drop: "DROP TRIGGER sendport.SiteRule",
+            says,
+        };
+        let change_back = "IF EXISTS (SELECT 1 FROM inserted WHERE LeaseToken IS NULL)
+            UPDATE a SET Status = d.Status, DueAt = d.DueAt, FinalAt = d.FinalAt, LeaseToken = d.LeaseToken,
+                         LeaseOwner = d.LeaseOwner, LeasedAt = d.LeasedAt
+            FROM sendport.AlertRow a JOIN deleted d ON d.AlertId = a.AlertId WHERE d.LeaseToken IS NOT NULL";
+        let of = |table: &str, says| {
+            let when = format!("{table} INSTEAD OF INSERT");
+            rule(&when, "SET NOCOUNT ON", says)
+        };
+        vec![
+            rule(
+                "AlertRow AFTER UPDATE",
+                change_back,
+                "leaves its row as it was",
+            ),
+            of("Attempt", "leaves its attempts as they were"),
+            of("Recipient", "leaves its recipients as they were"),
+        ]
+    }
 }
 
 macro_rules! on_sqlserver {

@@ -107,6 +107,38 @@ async fn over_a_restart_until_the_database_takes_it() {
     sink.stop().await;
 }
 
+/// No statement fails, and the row is as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn and_where_a_trigger_leaves_the_row_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
+    let site = Site::watched(&send_port_over(&plain_relay(sink.local_addr())));
+    run_sql(
+        &site,
+        "CREATE TRIGGER Ignore BEFORE UPDATE ON AlertState WHEN NEW.Status = 'relayed' AND NEW.AlertId = 7
+         BEGIN SELECT RAISE(IGNORE); END",
+    );
+    insert_many(&site, 10);
+    let service = site.run();
+    let address = site.health_address().await;
+    wait_for_relayed(&site, 9).await;
+    let says = "outcomes: 1 cannot be recorded since";
+    wait_for(address, "/readyz", 503, says).await;
+    let (_, why) = get(address, "/readyz");
+    assert!(why.contains("a trigger leaves its row as it was"), "{why}");
+    let events =
+        "SELECT AlertId || ' ' || Severity FROM EventLog WHERE EventType = 'outcome-not-recorded'";
+    site.wait_until(events, "7 error", SOON).await;
+    assert_eq!(service.stop(), Some(5), "{}", site.log());
+
+    run_sql(&site, "DROP TRIGGER Ignore");
+    let service = site.run();
+    wait_for_relayed(&site, 10).await;
+    assert_eq!(service.stop(), Some(0), "{}", site.log());
+    assert_eq!(sink.received(), 10, "nothing twice");
+    sink.stop().await;
+}
+
 /// The stop says what is kept and where, the next start records it, and both are said.
 #[tokio::test(flavor = "multi_thread")]
 async fn and_recorded_by_the_next_start() {
@@ -138,6 +170,8 @@ async fn and_recorded_by_the_next_start() {
         "SELECT AlertId || ' ' || Severity FROM EventLog WHERE EventType = 'outcome-recorded'";
     let events = format!("SELECT coalesce(({events}), 'none')");
     site.wait_until(&events, "7 information", SOON).await;
+    let before = "SELECT sum(UnrecordedCount) || coalesce(max(WaitingFor), '') FROM Instance";
+    site.wait_until(before, "0", SOON).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
     assert_eq!(sink.received(), 10, "nothing twice");
     sink.stop().await;

@@ -461,7 +461,8 @@ fn take_over_one(
     held: &Held,
     now: &str,
 ) -> Result<usize, Trouble> {
-    tx.prepare_cached(sql!("take_over_attempt"))?
+    let noted = tx
+        .prepare_cached(sql!("take_over_attempt"))?
         .execute(params![
             uuid_text(AttemptKey::fresh().0),
             held.alert.0,
@@ -471,6 +472,9 @@ fn take_over_one(
             held.leased_at,
             now,
         ])?;
+    if noted == 0 {
+        return Err(Trouble::ignored("attempts as they were"));
+    }
     let released = tx
         .prepare_cached(sql!("take_over_release"))?
         .execute(params![held.alert.0, now])?;

@@ -79,28 +79,23 @@ impl Around {
         change: impl FnOnce() -> Result<usize, Trouble>,
     ) -> Result<bool, Trouble> {
         tx.execute_batch("SAVEPOINT OneAlert")?;
-        let why = match change() {
-            Ok(0) => "a trigger leaves its row as it was".to_owned(),
+        let trouble = match change() {
+            Ok(0) => Trouble::ignored("row as it was"),
             Ok(_) => {
                 tx.execute_batch("RELEASE OneAlert")?;
                 return Ok(true);
             }
-            Err(Trouble::Engine(error)) => {
-                let why = error.to_string();
-                let trouble = Trouble::from(error);
-                if !trouble.may_be_of_one_row() {
-                    return Err(trouble);
-                }
-                if trouble.ends(tx) {
-                    self.refused.push(RefusedRow { alert, why });
-                    return Err(trouble);
-                }
-                why
-            }
-            Err(trouble) => return Err(trouble),
+            Err(trouble) => trouble,
         };
-        tx.execute_batch("ROLLBACK TO OneAlert; RELEASE OneAlert")?;
+        if !trouble.may_be_of_one_row() {
+            return Err(trouble);
+        }
+        let why = trouble.why();
         self.refused.push(RefusedRow { alert, why });
+        if trouble.ends(tx) {
+            return Err(trouble);
+        }
+        tx.execute_batch("ROLLBACK TO OneAlert; RELEASE OneAlert")?;
         Ok(false)
     }
 

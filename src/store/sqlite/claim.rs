@@ -139,26 +139,20 @@ impl Request {
         let mut statement = tx.prepare_cached(sql!("claim_take"))?;
         let mut taken = Vec::with_capacity(due.len());
         for alert in due {
-            let why = match statement.execute(params![alert.0, now, token, owner]) {
-                Ok(0) => "a trigger leaves its row as it was".to_owned(),
-                Ok(_) => {
-                    taken.push(alert);
-                    continue;
-                }
-                Err(error) => {
-                    let why = error.to_string();
-                    let trouble = Trouble::from(error);
-                    if !trouble.may_be_of_one_row() {
-                        return Err(trouble);
-                    }
-                    if trouble.ends(tx) {
-                        refused.push(RefusedRow { alert, why });
-                        return Err(trouble);
-                    }
-                    why
-                }
+            let trouble = match statement.execute(params![alert.0, now, token, owner]) {
+                Ok(_) => Trouble::ignored("row as it was"),
+                Err(error) => Trouble::from(error),
             };
-            // A trigger that fails behind the change, and rolls nothing back, refuses nothing.
+            if !trouble.may_be_of_one_row() {
+                return Err(trouble);
+            }
+            let why = trouble.why();
+            if trouble.ends(tx) {
+                refused.push(RefusedRow { alert, why });
+                return Err(trouble);
+            }
+            // A trigger that fails behind the change, and rolls nothing back, refuses nothing; one that
+            // changes the row back refuses it.
             match self.still_due(tx, alert)?.is_empty() {
                 true => taken.push(alert),
                 false => refused.push(RefusedRow { alert, why }),

@@ -182,6 +182,9 @@ impl Recorder<'_> {
                 ending.reason,
             ])?;
         let status = status_of(statuses(self.tx, alert)?);
+        if !status.is_final() {
+            return Err(Trouble::ignored("recipients as they were"));
+        }
         let ended = self
             .tx
             .prepare_cached(sql!("finish_alert"))?

@@ -78,7 +78,19 @@ impl Recorder<'_> {
         self.tx
             .prepare_cached(sql!("record_release"))?
             .execute(params![alert.0, time_text(self.now), due, reason])?;
-        Ok(())
+        self.is_without_lease(alert, &[AlertStatus::Queued, AlertStatus::Delayed])
+    }
+
+    /// A trigger of the site may leave a row as it was, or change it back, and no statement fails of it.
+    pub(super) fn is_without_lease(
+        &self,
+        alert: AlertId,
+        statuses: &[AlertStatus],
+    ) -> Result<(), Trouble> {
+        match self.standing(alert)? {
+            Some(it) if it.token.is_none() && statuses.contains(&it.status) => Ok(()),
+            _ => Err(Trouble::ignored("row as it was")),
+        }
     }
 
     fn decide(&self, alert: AlertId, decision: &Decision) -> Result<(), Trouble> {
@@ -125,7 +137,7 @@ impl Recorder<'_> {
                 decision.template_version,
                 status.is_final(),
             ])?;
-        Ok(())
+        self.is_without_lease(alert, &[status])
     }
 
     /// What is true without the lease. An attempt that stands already was recorded with all
@@ -193,6 +205,7 @@ impl Recorder<'_> {
                     time_text(self.now),
                     status.is_final()
                 ])?;
+            return self.is_without_lease(alert, &[status]);
         }
         Ok(())
     }
@@ -229,8 +242,15 @@ impl Recorder<'_> {
             ])?;
         if new > 0 {
             self.replies(self.tx.last_insert_rowid(), &attempt.replies)?;
+        } else if !self.knows_attempt(attempt)? {
+            return Err(Trouble::ignored("attempts as they were"));
         }
         Ok(new > 0)
+    }
+
+    fn knows_attempt(&self, attempt: &Attempt) -> Result<bool, Trouble> {
+        let mut statement = self.tx.prepare_cached(sql!("record_knows_attempt"))?;
+        Ok(statement.exists([uuid_text(attempt.key.0)])?)
     }
 
     fn replies(&self, attempt: i64, replies: &[CommandReply]) -> Result<(), Trouble> {
@@ -243,7 +263,7 @@ impl Recorder<'_> {
             },
         ) in (0_u32..).zip(replies)
         {
-            statement.execute(params![
+            let written = statement.execute(params![
                 attempt,
                 ordinal,
                 reply.command.as_str(),
@@ -252,15 +272,21 @@ impl Recorder<'_> {
                 reply.enhanced.map(|code| code.to_string()),
                 reply.text,
             ])?;
+            if written == 0 {
+                return Err(Trouble::ignored("replies as they were"));
+            }
         }
         Ok(())
     }
 
     /// False if the row says `relayed` and the outcome says otherwise.
     fn recipient(&self, alert: AlertId, recipient: &RecipientOutcome) -> Result<bool, Trouble> {
-        let written =
+        let stands =
             self.write_recipient(sql!("record_recipient"), alert, recipient, recipient.status)?;
-        Ok(written || recipient.status == RecipientStatus::Relayed)
+        if stands != recipient.status && stands != RecipientStatus::Relayed {
+            return Err(Trouble::ignored("recipients as they were"));
+        }
+        Ok(stands == recipient.status)
     }
 
     /// The list of rows is whole or absent, because whoever loads it takes it for the whole:
@@ -284,15 +310,16 @@ impl Recorder<'_> {
         Ok(())
     }
 
+    /// What its row says then.
     pub(super) fn write_recipient(
         &self,
         statement: &'static str,
         alert: AlertId,
         recipient: &RecipientOutcome,
         status: RecipientStatus,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<RecipientStatus, Trouble> {
         let reply = recipient.reply.as_ref();
-        let written = self.tx.prepare_cached(statement)?.execute(params![
+        self.tx.prepare_cached(statement)?.execute(params![
             alert.0,
             recipient.ordinal,
             recipient.kind.as_str(),
@@ -311,7 +338,13 @@ impl Recorder<'_> {
             recipient.explanation,
             recipient.remark,
         ])?;
-        Ok(written > 0)
+        let mut stands = self.tx.prepare_cached(sql!("record_recipient_status"))?;
+        let stands = stands.query_row(params![alert.0, recipient.ordinal], |row| {
+            Ok(Columns::new(row).word("Status"))
+        });
+        let stands = stands.optional()?;
+        let stands = stands.ok_or_else(|| Trouble::ignored("recipients as they were"))?;
+        stands.map_err(Trouble::unreadable)
     }
 }
 

@@ -43,6 +43,7 @@ impl Recorder<'_> {
                 reason,
                 status.is_final(),
             ])?;
+        self.is_without_lease(alert, &[status])?;
         self.log_resolution(alert, &doubt, resolution)?;
         Ok(true)
     }
@@ -96,7 +97,11 @@ impl Recorder<'_> {
                 .prepare_cached(sql!("finish_waiting"))?
                 .execute(values)?;
         }
-        Ok(status_of(statuses(self.tx, alert)?))
+        let status = status_of(statuses(self.tx, alert)?);
+        if resolution == Resolution::Cancel && !status.is_final() {
+            return Err(Trouble::ignored("recipients as they were"));
+        }
+        Ok(status)
     }
 
     fn log_resolution(

@@ -27,6 +27,12 @@ impl Trouble {
         Self::Said(StoreErrorKind::Rejected, reason)
     }
 
+    /// No statement failed, and what was to be written is not there: a trigger of the site.
+    pub(super) fn ignored(what: &str) -> Self {
+        let words = format!("a trigger leaves its {what}");
+        Self::Said(StoreErrorKind::Rejected, words)
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, Self::Engine(error) if matches!(
             error.sqlite_error_code(),
@@ -36,10 +42,10 @@ impl Trouble {
 
     /// A statement that did nothing, and might not be refused of another row.
     pub(super) fn may_be_of_one_row(&self) -> bool {
-        let Self::Engine(error) = self else {
-            return false;
+        let kind = match self {
+            Self::Engine(error) => kind_and_words(error, Path::new("")).0,
+            Self::Said(kind, _) => *kind,
         };
-        let kind = kind_and_words(error, Path::new("")).0;
         // A damaged page may hold one row alone.
         matches!(kind, StoreErrorKind::Rejected | StoreErrorKind::Unknown) || self.is_damage()
     }
@@ -56,10 +62,17 @@ impl Trouble {
 
     /// Why, where it may be about one row alone.
     pub(super) fn why_of_one_row(self) -> Result<String, Self> {
+        match self.may_be_of_one_row() {
+            true => Ok(self.why()),
+            false => Err(self),
+        }
+    }
+
+    /// What is said of the row that it is about.
+    pub(super) fn why(&self) -> String {
         match self {
-            Self::Engine(ref error) if self.may_be_of_one_row() => Ok(error.to_string()),
-            Self::Said(StoreErrorKind::Rejected, why) => Ok(why),
-            other => Err(other),
+            Self::Engine(error) => error.to_string(),
+            Self::Said(_, words) => words.clone(),
         }
     }
 

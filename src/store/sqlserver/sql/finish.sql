@@ -86,6 +86,11 @@ BEGIN
     JOIN @held h ON h.AlertId = a.AlertId
     JOIN @outcomes o ON o.AlertId = a.AlertId
     LEFT JOIN @follows w ON w.AlertId = a.AlertId;
+    -- A trigger of the site may leave rows as they were, and no statement fails of it.
+    IF EXISTS (SELECT 1 FROM @follows w WHERE w.Status IN (N'queued', N'delayed'))
+       OR EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @held h ON h.AlertId = a.AlertId
+                  WHERE a.LeaseToken = @mark)
+        THROW 50002, N'a trigger leaves its row or its recipients as they were', 1;
 END;
 COMMIT TRANSACTION;
 SELECT COUNT(*) FROM @held;

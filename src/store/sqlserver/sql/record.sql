@@ -212,6 +212,39 @@ BEGIN
     WHERE a.Status IN (N'queued', N'delayed') OR (a.Status = N'held' AND e.AlertId IS NOT NULL)
        OR (a.Status <> N'sending' AND w.Status NOT IN (N'queued', N'delayed'));
 END;
+
+-- A trigger of the site may leave rows as they were, or change them back, and no statement fails of it.
+DECLARE @ignored nvarchar(100) = CASE
+    WHEN @last = 1 AND EXISTS (
+        SELECT 1
+        FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
+        JOIN @held h ON h.AlertId = a.AlertId
+        JOIN @outcomes o ON o.AlertId = h.AlertId
+        LEFT JOIN @follows w ON w.AlertId = h.AlertId
+        WHERE a.LeaseToken IS NOT NULL OR a.Status = N'sending' OR a.Status <> COALESCE(w.Status, o.Status, a.Status))
+        THEN N'row as it was'
+    WHEN EXISTS (
+        SELECT 1
+        FROM @outcomes o
+        WHERE o.AttemptKey IS NOT NULL
+          AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = o.AlertId)
+               OR EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = o.AlertId))
+          AND NOT EXISTS (SELECT 1 FROM sendport.Attempt t WITH (INDEX (UQ_Attempt_AttemptKey), FORCESEEK)
+                          WHERE t.AttemptKey = o.AttemptKey))
+        THEN N'attempts as they were'
+    WHEN EXISTS (
+        SELECT 1
+        FROM @recipients n
+        WHERE (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = n.AlertId)
+               OR n.Status = N'relayed' AND EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = n.AlertId))
+          AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
+                          WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal AND r.Status IN (n.Status, N'relayed')))
+        THEN N'recipients as they were' END;
+IF @ignored IS NOT NULL
+BEGIN
+    SET @ignored = N'a trigger leaves its ' + @ignored;
+    THROW 50002, @ignored, 1;
+END;
 COMMIT TRANSACTION;
 
 SELECT o.AlertId, CASE WHEN h.AlertId IS NOT NULL THEN 2 WHEN f.AlertId IS NOT NULL THEN 4

@@ -20,7 +20,9 @@ SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (P
 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
 WHERE a.LeaseOwner = @P1;
 DELETE FROM sendport.RelayState WHERE InstanceId = @P1;
-UPDATE i SET StoppedAt = @now, LeaseUntil = CASE WHEN i.LeaseUntil > @now THEN @now ELSE i.LeaseUntil END
+-- What it could not record or claim is done, or another one's.
+UPDATE i SET StoppedAt = @now, LeaseUntil = CASE WHEN i.LeaseUntil > @now THEN @now ELSE i.LeaseUntil END,
+    WaitingFor = NULL, UnrecordedCount = 0, UnrecordedSince = NULL, UnclaimedCount = 0, UnclaimedSince = NULL
 FROM sendport.Instance i WHERE i.InstanceId = @P1 AND i.StoppedAt IS NULL;
 COMMIT TRANSACTION;
 SELECT COUNT(*) FROM @ids;

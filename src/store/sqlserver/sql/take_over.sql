@@ -63,6 +63,12 @@ BEGIN
     FROM @taken t
     JOIN @ids i ON i.AlertId = t.AlertId
     JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = t.AlertId;
+    -- A trigger of the site may leave rows as they were, and no statement fails of it.
+    IF EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId
+               WHERE a.LeaseToken = @P4
+                  OR NOT EXISTS (SELECT 1 FROM sendport.Attempt x WITH (INDEX (IX_Attempt_AlertId), FORCESEEK)
+                                 WHERE x.AlertId = a.AlertId AND x.AttemptNumber = a.AttemptCount))
+        THROW 50002, N'a trigger leaves its row or its attempts as they were', 1;
 END;
 COMMIT TRANSACTION;
 SELECT @count;

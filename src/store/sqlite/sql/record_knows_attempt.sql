@@ -1,0 +1,2 @@
+-- record: whether the attempt is there.
+SELECT 1 FROM Attempt WHERE AttemptKey = ?1
