@@ -212,6 +212,8 @@ pub fn main() -> ExitCode {
     {
         progress::begin(verb);
     }
+    #[cfg(unix)]
+    runtime.block_on(outlive_file_size_limit());
     // On a worker, beside what it wakes and waits for.
     let result = runtime.block_on(runtime.spawn(cli.perform()));
     progress::end();
@@ -235,6 +237,16 @@ fn runtime() -> std::io::Result<Runtime> {
         .worker_threads(processors.div_ceil(2))
         .enable_all()
         .build()
+}
+
+/// A write past the limit of a file's size (`ulimit -f`) fails as on a full disk; without a handler of SIGXFSZ
+/// it ends the process. The handler stays when this has returned.
+#[cfg(unix)]
+async fn outlive_file_size_limit() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // On each system that this is built for, but MIPS and PA-RISC.
+    const SIGXFSZ: i32 = 25;
+    let _ = signal(SignalKind::from_raw(SIGXFSZ));
 }
 
 fn complain(failure: &Failure) -> ExitCode {

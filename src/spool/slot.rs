@@ -34,10 +34,12 @@ impl Slot {
 /// What the system says of a folder, and what to do.
 pub(super) fn unusable(folder: &Path, error: &std::io::Error) -> SpoolError {
     use std::io::ErrorKind::{
-        NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        FileTooLarge, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
+        StorageFull,
     };
     let advice = match error.kind() {
         StorageFull | QuotaExceeded => "; make room there",
+        FileTooLarge => "; raise the limit of a file's size (ulimit -f, LimitFSIZE=)",
         ReadOnlyFilesystem => "; mount it for writing, or name another service.state_folder",
         PermissionDenied => "; give the service's user the right to write there",
         NotADirectory => "; name a folder as service.state_folder",

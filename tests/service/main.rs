@@ -45,6 +45,7 @@ mod each_connection_ends_at_the_same_recipient;
 mod encrypted_mail_is_opened_by_its_recipients;
 mod ending_certificates_are_announced;
 mod failures_are_told_once;
+mod file_size_limit_is_said;
 mod first_mail_as_documented;
 mod first_relay_killed_and_back;
 mod full_state_folder_is_said_everywhere;

@@ -123,10 +123,15 @@ impl Site {
 
     /// Starts the service, which may take so many bytes of memory.
     pub(crate) fn run_within(&self, memory: u64) -> Service {
+        self.run_limited(&format!("--data={memory}"))
+    }
+
+    /// Starts the service under this limit, as `prlimit` has it.
+    pub(crate) fn run_limited(&self, limit: &str) -> Service {
         let service = program(&self.config(), &["run"]);
         let mut command = Command::new("prlimit");
         command
-            .arg(format!("--data={memory}"))
+            .arg(limit)
             .arg(service.get_program())
             .args(service.get_args())
             .env_remove("RUST_LOG");

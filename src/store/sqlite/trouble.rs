@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{ErrorCode, Transaction};
+use rusqlite::{ErrorCode, Transaction, ffi};
 
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -115,6 +115,17 @@ fn kind_and_words(error: &rusqlite::Error, path: &Path) -> (StoreErrorKind, Opti
             Unavailable,
             format!("another process keeps the database '{file}' locked"),
         ),
+        ErrorCode::SystemIoFailure
+            if error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_WRITE) =>
+        {
+            said(
+                Unavailable,
+                format!(
+                    "the database '{file}' cannot be written ({error}); look at its disk, and at the limit of a file's \
+                     size (ulimit -f, LimitFSIZE=)"
+                ),
+            )
+        }
         ErrorCode::SystemIoFailure
         | ErrorCode::OutOfMemory
         | ErrorCode::OperationInterrupted
