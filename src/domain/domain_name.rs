@@ -42,7 +42,7 @@ pub fn domain_to_ascii(domain: &str) -> Result<Cow<'_, str>, &'static str> {
 
 /// What word processors and chats leave behind when an address is copied out of them: the
 /// format characters that draw nothing, line and paragraph separator.
-pub(super) fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

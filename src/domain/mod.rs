@@ -45,7 +45,7 @@ pub use certificate::{
     CertificateText, ExpiringCertificate, RevokedCertificate,
 };
 pub use charset::Charset;
-pub use domain_name::domain_to_ascii;
+pub use domain_name::{domain_to_ascii, is_invisible};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
 pub use instance::{

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{Command, EnhancedStatusCode, Reply};
+use crate::domain::{Command, EnhancedStatusCode, Reply, is_invisible};
 
 /// Octets of text that are kept of a line, and of a reply. A challenge has up to 12,288 (RFC 4954
 /// section 3).
@@ -195,11 +195,13 @@ fn in_brackets(code: u16, text: &[u8]) -> Option<EnhancedStatusCode> {
     enhanced_of(code, &text[start..start + length])
 }
 
-/// Control characters would travel on into logs and columns.
+/// Control characters, and those that turn or hide text, would travel on into logs and columns. Two joiners
+/// belong to words of some scripts.
 fn readable(text: &[u8]) -> String {
+    let is_odd = |c: char| c.is_control() || is_invisible(c) && !"\u{200c}\u{200d}".contains(c);
     decoded(text)
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_odd(c) { ' ' } else { c })
         .collect()
 }
 
@@ -254,6 +256,12 @@ mod tests {
                 "Access denied",
             ),
             (b"550 5.1.1\r\n", 550, Some((5, 1, 1)), ""),
+            (
+                "550 5.1.1 a\u{1b}b\u{202e}c\u{2066}d\u{200c}e\u{feff}f\r\n".as_bytes(),
+                550,
+                Some((5, 1, 1)),
+                "a b c d\u{200c}e f",
+            ),
             (b"250 only LF\n", 250, None, "only LF"),
             (
                 b"550 kein Empf\xe4nger\r\n",
