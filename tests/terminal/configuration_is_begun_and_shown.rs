@@ -16,6 +16,29 @@ fn what_init_writes_works_as_it_is_and_is_never_replaced() {
     assert_eq!(std::fs::read_to_string(&file).expect("read"), "mine");
 }
 
+/// All that it offers in comments; what is indented there stands in place of something else.
+#[test]
+fn what_init_writes_works_with_everything_uncommented() {
+    let folder = tempfile::tempdir().expect("a folder");
+    run(folder.path(), &["init"]).tells(0, &[]);
+    let file = folder.path().join("sendport.toml");
+    let written = std::fs::read_to_string(&file).expect("read");
+    let setting = |line: &str| {
+        let setting = line.strip_prefix("# ")?;
+        let key = setting.split_once(" = ").map_or("", |(key, _)| key);
+        let is_key = !key.is_empty() && key.chars().all(|c| c == '_' || c.is_ascii_lowercase());
+        (is_key || setting.starts_with('[')).then(|| setting.to_owned())
+    };
+    let settings: Vec<_> = written.lines().filter_map(setting).collect();
+    assert_eq!(settings.len(), 9, "{settings:?}");
+    let all = |line: &str| setting(line).unwrap_or_else(|| line.to_owned());
+    let mut all: String = written.lines().map(|line| all(line) + "\n").collect();
+    all = all.replace("[\"main\"] ", "[\"mail\"] ");
+    std::fs::write(&file, all).expect("write");
+    std::fs::write(folder.path().join("relay.password"), "a password").expect("write");
+    run(folder.path(), &["check", "--offline"]).tells(0, &["ok    configuration: sendport.toml"]);
+}
+
 const WITH_SECRETS: &str = r#"
 [database]
 connection = "Server=tcp:sql01,1433;User Id=sendport;Password=hidden-1"
