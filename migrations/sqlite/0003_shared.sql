@@ -111,6 +111,7 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                THEN (SELECT CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                                  THEN 'leased to instance ' || i.Name || ', whose lease ended at ' || i.LeaseUntil ||
                                       ': a running instance takes them over'
+                                 WHEN i.WaitingFor IS NOT NULL THEN 'instance ' || i.Name || ': ' || i.WaitingFor
                                  ELSE i.UnrecordedCount || ' outcomes not recorded by instance ' || i.Name ||
                                       ' since ' || i.UnrecordedSince || ': see EventLog' END
                      FROM Instance i
@@ -127,7 +128,11 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                THEN 'no instance of the service is running'
            WHEN NOT EXISTS (SELECT 1 FROM SendPort p WHERE p.Name = q.SendPort
                             AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
-               THEN 'no running instance has a send port of this name'
+               -- The sweep says which name is almost so.
+               THEN coalesce((SELECT s.StatusReason FROM AlertState s
+                              WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
+                                AND s.DueAt = q.NextDueAt AND s.StatusReason LIKE 'no running instance %' LIMIT 1),
+                             'no running instance has a send port named ''' || q.SendPort || '''')
            WHEN NOT EXISTS (SELECT 1 FROM Instance i WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
                             AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
                THEN (SELECT 'instance ' || i.Name || ': ' || i.WaitingFor

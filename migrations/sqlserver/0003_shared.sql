@@ -145,6 +145,9 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                                          THEN N'leased to instance ' + i.Name COLLATE Latin1_General_BIN2 +
                                               N', whose lease ended at ' + CONVERT(nvarchar(30), i.LeaseUntil, 126) +
                                               N'Z: a running instance takes them over'
+                                         WHEN i.WaitingFor IS NOT NULL
+                                         THEN N'instance ' + i.Name COLLATE Latin1_General_BIN2 + N': ' +
+                                              i.WaitingFor COLLATE Latin1_General_BIN2
                                          ELSE CONVERT(nvarchar(10), i.UnrecordedCount) +
                                               N' outcomes not recorded by instance ' + i.Name COLLATE Latin1_General_BIN2 +
                                               N' since ' + CONVERT(nvarchar(30), i.UnrecordedSince, 126) +
@@ -164,7 +167,12 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                THEN N'no instance of the service is running'
            WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPort p WITH (READUNCOMMITTED) WHERE p.Name = q.SendPort
                             AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME()))
-               THEN N'no running instance has a send port of this name'
+               -- The sweep says which name is almost so.
+               THEN COALESCE((SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2
+                              FROM sendport.AlertRow s WITH (READUNCOMMITTED)
+                              WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
+                                AND s.DueAt = q.NextDueAt AND s.StatusReason LIKE N'no running instance %'),
+                             N'no running instance has a send port named ''' + q.SendPort COLLATE Latin1_General_BIN2 + N'''')
            WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
                             AND i.LeaseUntil > SYSUTCDATETIME())
                THEN (SELECT TOP (1) N'instance ' + i.Name COLLATE Latin1_General_BIN2 + N': ' +

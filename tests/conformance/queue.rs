@@ -102,7 +102,7 @@ pub(crate) async fn without_the_send_port_the_queue_says_so(f: &dyn Fixture) {
         .await;
     instance(&store, "a").await;
     let text = waiting_for(&store).await;
-    assert_eq!(text, "no running instance has a send port of this name");
+    assert_eq!(text, "no running instance has a send port named 'biling'");
 }
 
 pub(crate) async fn a_paused_relay_is_named_with_its_reply(f: &dyn Fixture) {
@@ -363,6 +363,14 @@ pub(crate) async fn what_an_instance_could_not_record_is_shown(f: &dyn Fixture) 
     );
     let line = store.instances(1).await.expect("instances").remove(0);
     assert_eq!(line.unrecorded_count, 1);
+    let why = "outcomes: 1 cannot be recorded since 2026-01-31T12:00:00Z: the disk is full";
+    let stops = InstanceCondition {
+        waiting_for: Some(why.to_owned()),
+        ..condition.clone()
+    };
+    store.show_condition(one, &stops).await.expect("show");
+    let said = waiting_for(&store).await;
+    assert_eq!(said, format!("instance one: {why}"));
     let shown = line.unrecorded_since.expect("a time");
     assert_eq!(shown.timestamp_millis(), since.timestamp_millis());
 }

@@ -226,17 +226,28 @@ pub(crate) async fn what_waits_for_a_send_port_that_nobody_has_says_so_at_once(f
     let store = f.fresh().await;
     let columns = "ToRecipients, Subject, SendPort";
     let odd = f.insert(columns, "'ops@contoso.com', 's', 'Default'").await;
+    let blank = f
+        .insert(columns, "'ops@contoso.com', 's', ' default'")
+        .await;
+    let tab = f
+        .insert(columns, "'ops@contoso.com', 's', 'default\t'")
+        .await;
     let unknown = f.insert(columns, "'ops@contoso.com', 's', 'biling'").await;
     let routed = f.alert_to("ops@contoso.com").await;
     let note = || store.note_unrouted(minutes(2), minutes(10), 10);
     instance(&store, "a").await;
     let mut noted = note().await.expect("note");
     noted.sort();
-    assert_eq!(noted, [("Default".to_owned(), 1), ("biling".to_owned(), 1)]);
+    let names = [" default", "Default", "biling", "default\t"];
+    assert_eq!(noted, names.map(|name| (name.to_owned(), 1)));
     assert_eq!(note().await.expect("note"), [], "once is enough");
     for (alert, words) in [
         (odd, "'Default'"),
         (odd, "There is 'default'"),
+        (blank, "named ' default'"),
+        (blank, "There is 'default'"),
+        (tab, "named 'default\t'"),
+        (tab, "There is 'default'"),
         (unknown, "'biling'"),
     ] {
         let line = line(&store, alert).await;
@@ -254,5 +265,15 @@ pub(crate) async fn what_waits_for_a_send_port_that_nobody_has_says_so_at_once(f
             .status_reason
             .expect("it")
             .contains("There is")
+    );
+    let lines = store.queue().await.expect("queue");
+    let of_blank = lines
+        .iter()
+        .find(|line| line.send_port == "' default'" || line.send_port == " default");
+    let said = of_blank.and_then(|line| line.waiting_for.clone());
+    let said = said.expect("what it waits for");
+    assert!(
+        said.contains("named ' default'") && said.contains("There is 'default'"),
+        "{said}"
     );
 }

@@ -78,7 +78,7 @@ async fn a_send_port_of_another_instance() {
         ("erp", "it has: default; another instance that runs has it"),
         (
             "crm",
-            "it has: default; nobody sends the alert: no running instance has a send port of this name",
+            "it has: default; nobody sends the alert: no running instance has a send port named 'crm'",
         ),
     ] {
         let arguments = [

@@ -16,6 +16,9 @@ use super::connection::Trouble;
 use super::record::{Recorder, statuses};
 use super::sql;
 
+/// What stands around a name that was copied from somewhere, and nobody sees.
+const BLANKS: &str = " \t\r\n\u{a0}\u{200b}\u{feff}";
+
 /// How waiting recipients end, and what is said about it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending<'a> {
@@ -154,9 +157,10 @@ impl Recorder<'_> {
         fails_after: Duration,
     ) -> Result<String, Trouble> {
         let mut statement = self.tx.prepare_cached(sql!("send_port_like"))?;
-        let like: Option<String> = statement.query_row(params![port, since], |row| row.get(0))?;
+        let like: Option<String> =
+            statement.query_row(params![port, since, BLANKS], |row| row.get(0))?;
         let like = like.map_or_else(String::new, |like| {
-            format!(". There is '{like}': names are compared letter by letter")
+            format!(". There is '{like}': names are compared letter by letter, white space too")
         });
         Ok(format!(
             "no running instance had a send port named '{port}' when it was due; it fails after {} \

@@ -1,3 +1,5 @@
--- note_unrouted: one that is spelled almost so, and is there.
-SELECT min(Name) FROM SendPort
-WHERE lower(Name) = lower(?1) AND Name <> ?1 AND LastSeenAt > ?2
+-- note_unrouted: one that is spelled almost so, white space and case aside, and is there.
+WITH Spelled AS (
+    SELECT Name, lower(trim(Name, ?3)) AS Spelling FROM SendPort WHERE LastSeenAt > ?2
+)
+SELECT min(Name) FROM Spelled WHERE Spelling = lower(trim(?1, ?3)) AND Name <> ?1

@@ -8,7 +8,7 @@ DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @before datetime2(3) = DATEADD(second, -@P2, @now);
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @noted TABLE (SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL, Alerts int NOT NULL);
-DECLARE @port nvarchar(64), @like nvarchar(64), @reason nvarchar(400), @count int;
+DECLARE @port nvarchar(64), @spelling nvarchar(64), @like nvarchar(64), @reason nvarchar(400), @count int;
 
 SET @port = (SELECT MIN(SendPort)
              FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Due), FORCESEEK)
@@ -26,11 +26,16 @@ BEGIN
                 AND (a.NotBefore IS NULL OR a.NotBefore <= @now)) t
         WHERE t.StatusReason IS NULL;
         SET @count = (SELECT COUNT(*) FROM @ids);
+        -- Those around it that nobody sees: tab, line ends, blank, no-break space, zero-width space, byte order mark.
+        SET @spelling = LOWER(@port);
+        SET @spelling = REPLACE(REPLACE(REPLACE(@spelling COLLATE Latin1_General_BIN2, NCHAR(9), N' '), NCHAR(10), N' '), NCHAR(13), N' ');
+        SET @spelling = REPLACE(REPLACE(REPLACE(@spelling COLLATE Latin1_General_BIN2, NCHAR(160), N' '), NCHAR(8203), N' '), NCHAR(65279), N' ');
+        SET @spelling = LTRIM(RTRIM(@spelling));
         SET @like = (SELECT MIN(p.Name) FROM sendport.SendPort p
-                     WHERE LOWER(p.Name) = LOWER(@port) AND p.Name <> @port AND p.LastSeenAt > @before);
+                     WHERE LOWER(p.Name) = @spelling AND p.Name <> @port AND p.LastSeenAt > @before);
         SET @reason = N'no running instance had a send port named ''' + @port + N''' when it was due; it fails after ' +
             CAST(@P3 AS nvarchar(10)) + N' minutes without one' +
-            COALESCE(N'. There is ''' + @like + N''': names are compared letter by letter', N'');
+            COALESCE(N'. There is ''' + @like + N''': names are compared letter by letter, white space too', N'');
         IF @count > 0
         BEGIN
             UPDATE a SET StatusReason = @reason
