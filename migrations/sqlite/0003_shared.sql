@@ -108,7 +108,7 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        q.NextDueAt,
        CASE
            WHEN q.Status = 'sending'
-               THEN (SELECT CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+               THEN coalesce((SELECT CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                                  THEN 'leased to instance ' || i.Name || ', whose lease ended at ' || i.LeaseUntil ||
                                       ': a running instance takes them over'
                                  WHEN i.WaitingFor IS NOT NULL THEN 'instance ' || i.Name || ': ' || i.WaitingFor
@@ -118,7 +118,14 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                      WHERE (i.UnrecordedCount > 0 OR i.StoppedAt IS NOT NULL
                             OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
                        AND EXISTS (SELECT 1 FROM AlertState s WHERE s.LeaseOwner = i.InstanceId AND s.SendPort = q.SendPort)
-                     ORDER BY i.LeaseUntil LIMIT 1)
+                     ORDER BY i.LeaseUntil LIMIT 1),
+                    (SELECT 'relay ' || rs.Relay || ': ' || rs.Reply
+                     FROM SendPortRelay pr
+                     JOIN RelayState rs ON rs.Relay = pr.Relay
+                     JOIN Instance i ON i.InstanceId = rs.InstanceId
+                     WHERE pr.SendPort = q.SendPort AND rs.Reply LIKE 'nothing that is under way %' AND i.StoppedAt IS NULL
+                       AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                     ORDER BY pr.Ordinal LIMIT 1))
            WHEN q.Status = 'held' AND q.InDoubtCount = 0 THEN 'held by an operator until released'
            WHEN q.Status = 'held' AND q.InDoubtCount = q.Depth THEN 'held in doubt: see the view InDoubt'
            WHEN q.Status = 'held' THEN q.InDoubtCount || ' held in doubt: see the view InDoubt; ' ||

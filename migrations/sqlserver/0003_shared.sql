@@ -141,7 +141,7 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        q.NextDueAt,
        CASE
            WHEN q.Status = N'sending'
-               THEN (SELECT TOP (1) CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= SYSUTCDATETIME()
+               THEN COALESCE((SELECT TOP (1) CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= SYSUTCDATETIME()
                                          THEN N'leased to instance ' + i.Name COLLATE Latin1_General_BIN2 +
                                               N', whose lease ended at ' + CONVERT(nvarchar(30), i.LeaseUntil, 126) +
                                               N'Z: a running instance takes them over'
@@ -156,7 +156,14 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                      WHERE (i.UnrecordedCount > 0 OR i.StoppedAt IS NOT NULL OR i.LeaseUntil <= SYSUTCDATETIME())
                        AND EXISTS (SELECT 1 FROM sendport.AlertRow s WITH (READUNCOMMITTED)
                                    WHERE s.LeaseOwner = i.InstanceId AND s.SendPort = q.SendPort)
-                     ORDER BY i.LeaseUntil)
+                     ORDER BY i.LeaseUntil),
+                    (SELECT TOP (1) N'relay ' + rs.Relay COLLATE Latin1_General_BIN2 + N': ' + rs.Reply COLLATE Latin1_General_BIN2
+                     FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+                     JOIN sendport.RelayState rs WITH (READUNCOMMITTED) ON rs.Relay = pr.Relay
+                     JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
+                     WHERE pr.SendPort = q.SendPort AND rs.Reply LIKE N'nothing that is under way %' AND i.StoppedAt IS NULL
+                       AND i.LeaseUntil > SYSUTCDATETIME()
+                     ORDER BY pr.Ordinal))
            WHEN q.Status = N'held' AND q.InDoubtCount = 0 THEN N'held by an operator until released'
            WHEN q.Status = N'held' AND q.InDoubtCount = q.Depth THEN N'held in doubt: see the view InDoubt'
            WHEN q.Status = N'held'

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -417,7 +418,10 @@ impl RelayBoard {
                 condition: circuit.condition(),
                 since: circuit.since(),
                 retry_at: circuit.retry_at(),
-                reply: circuit.reply().map(str::to_owned),
+                reply: circuit
+                    .reply()
+                    .map(str::to_owned)
+                    .or_else(|| self.silence(seat)),
                 explanation: circuit.explanation().map(str::to_owned),
                 connections: Some(limits.connections),
                 message_rate: limits.message_rate,
@@ -426,6 +430,15 @@ impl RelayBoard {
             }
         };
         self.seats.iter().map(state).collect()
+    }
+
+    /// In words; `Queue` knows them by their beginning.
+    fn silence(&self, seat: &Seat) -> Option<String> {
+        let silence = TimeDelta::from_std(seat.silence()?).ok()?;
+        let since = (self.clock.now() - silence).format("%Y-%m-%dT%H:%M:%SZ");
+        Some(format!(
+            "nothing that is under way there has ended since {since}; its time-outs are those of relay.*.timeout"
+        ))
     }
 
     /// Whether any relay is not in use: its state should be shown soon.

@@ -89,9 +89,16 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
                 .expect("a place"),
         );
     }
+    assert_eq!(board.states()[0].reply, None, "it may answer yet");
     let asked = Instant::now();
     let found = board.take_turn("main", AlertId(1), true).await.err();
     assert_eq!(found, Some(NoTurn::Stalled));
+    let states = board.states();
+    let said = states[0].reply.as_deref().expect("that it is silent");
+    assert!(
+        said.starts_with("nothing that is under way there has ended since 20"),
+        "{said}"
+    );
     assert!(asked.elapsed() >= patience / 2);
     let names = ["main".to_owned(), "second".to_owned()];
     assert_eq!(board.allowance(&names), Some(0));
@@ -100,6 +107,7 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     assert!(patient.is_err(), "the only one is waited for");
     let turn = hanging.pop().expect("one that hangs");
     board.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
+    assert_eq!(board.states()[0].reply, None);
     assert!(board.take_turn("main", AlertId(1), true).await.is_ok());
 }
 

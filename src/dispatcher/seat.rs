@@ -92,6 +92,12 @@ impl Seat {
         self.sign_of_life().elapsed() >= self.patience && self.limiter().is_occupied()
     }
 
+    /// How long nothing that is under way has ended, where that is long.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        let silence = self.sign_of_life().elapsed();
+        (silence >= self.patience && self.limiter().is_in_use()).then_some(silence)
+    }
+
     /// How many alerts may be begun now; `None` is any number.
     pub(super) fn room(&self) -> Option<u32> {
         let expected = self.expected.load(Ordering::Relaxed);

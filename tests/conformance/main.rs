@@ -194,6 +194,7 @@ macro_rules! scenarios {
                 what_waits_is_counted_by_send_port_and_status;
                 without_the_send_port_the_queue_says_so;
                 a_paused_relay_is_named_with_its_reply;
+                what_is_sent_to_a_silent_relay_says_so;
                 what_is_not_due_says_when;
                 what_is_held_says_so;
                 what_is_held_in_doubt_says_so;

@@ -138,6 +138,24 @@ pub(crate) async fn a_paused_relay_is_named_with_its_reply(f: &dyn Fixture) {
     );
 }
 
+pub(crate) async fn what_is_sent_to_a_silent_relay_says_so(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    f.many(1).await;
+    let a = instance(&store, "a").await;
+    claim_one(&store, a).await;
+    let silent = "nothing that is under way there has ended since 2026-01-31T12:00:00Z";
+    for (reply, said) in [
+        (None, None),
+        (Some(silent), Some(format!("relay mail: {silent}"))),
+    ] {
+        let states = [relay("mail", RelayCondition::Closed, reply)];
+        let ports = ["default".to_owned()];
+        let renewed = store.renew(a, LEASE, &ports, &states).await;
+        renewed.expect("renew");
+        assert_eq!(only_line(&store).await.waiting_for, said);
+    }
+}
+
 pub(crate) async fn what_is_not_due_says_when(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.alert_to("ops0@contoso.com").await;

@@ -294,6 +294,11 @@ impl Limiter {
         self.turns.are_all_used()
     }
 
+    /// Something is under way.
+    pub fn is_in_use(&self) -> bool {
+        self.turns.used() > 0
+    }
+
     /// One place at most is taken, by whoever asks.
     pub fn is_idle(&self) -> bool {
         self.turns.used() <= 1
