@@ -87,10 +87,22 @@ impl Trouble {
 /// The engine's error with its kind and, where its own words say too little, ours.
 fn explain(error: rusqlite::Error, doing: &'static str, path: &Path) -> StoreError {
     let (kind, words) = kind_and_words(&error, path);
-    match words {
+    match words.or_else(|| unwritten(&error, path)) {
         Some(words) => StoreError::explained(kind, doing, words, error),
         None => StoreError::caused_by(kind, doing, error),
     }
+}
+
+/// What SQLite says where a write failed names neither the file nor a limit.
+fn unwritten(error: &rusqlite::Error, path: &Path) -> Option<String> {
+    let failed = error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_WRITE);
+    failed.then(|| {
+        format!(
+            "the database '{}' cannot be written ({error}); look at its disk, and at the limit of a file's size \
+             (ulimit -f, LimitFSIZE=)",
+            path.display()
+        )
+    })
 }
 
 /// Closed where it matters: only what is known to be about values is `Rejected`.
@@ -115,17 +127,6 @@ fn kind_and_words(error: &rusqlite::Error, path: &Path) -> (StoreErrorKind, Opti
             Unavailable,
             format!("another process keeps the database '{file}' locked"),
         ),
-        ErrorCode::SystemIoFailure
-            if error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_WRITE) =>
-        {
-            said(
-                Unavailable,
-                format!(
-                    "the database '{file}' cannot be written ({error}); look at its disk, and at the limit of a file's \
-                     size (ulimit -f, LimitFSIZE=)"
-                ),
-            )
-        }
         ErrorCode::SystemIoFailure
         | ErrorCode::OutOfMemory
         | ErrorCode::OperationInterrupted
