@@ -24,9 +24,12 @@ const REFUSALS: [Refusal; 4] = [
 
 const ALERTS: u32 = 100;
 
-/// Connections that the relay may see until the third probe: each that there may be meets the
-/// limit once, two alerts find that nothing else works, and one connection makes each probe.
-const BOUND: usize = 10 + 2 + 3;
+/// Connections that the relay may see until probes are so many seconds apart: each that there may be
+/// meets the limit once, two alerts find that nothing else works, and one connection makes each probe,
+/// with twice the pause behind it.
+fn bound(seconds: u32) -> usize {
+    10 + 2 + seconds.ilog2() as usize
+}
 
 /// It is refused for a while, nothing is spent, and then everything is relayed.
 async fn wait_out(refusal: Refusal, max_connections: &str) {
@@ -42,7 +45,12 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
         .await;
 
     let connects = peer.seen().connects.len();
-    assert!(connects <= BOUND, "{refusal:?}: {connects} connections");
+    let seconds = site.value("SELECT WaitSeconds FROM RelayThrottle");
+    let bound = bound(seconds.parse().expect("seconds"));
+    assert!(
+        connects <= bound,
+        "{refusal:?}: {connects} connections, {seconds} s apart"
+    );
     let spent = "SELECT max(AttemptCount) FROM AlertState";
     assert_eq!(site.value(spent), "0", "{refusal:?}");
     assert_eq!(
