@@ -1,31 +1,147 @@
-//! Which key a value that is not understood stands at. What reads a section that is told apart by a
-//! key (`kind`, `source`) knows the section alone: here the whole is read again without each key,
-//! until one is found that the error goes with.
+//! Reads the layers, and names every key that is wrong. What reads a section that is told apart by a
+//! key (`kind`, `source`) knows the section alone. So everything is taken away that the first error can
+//! do without: what is left is its key, and what the section cannot be without.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Config;
 
 /// An error of reading a configuration, by its key.
-pub(super) struct Blame {
+struct Blame {
     /// Such as `relay.main.port`; empty where no key is to blame.
     path: Vec<String>,
-    /// The reader's words, without its key.
+    /// The reader's words.
     words: String,
     /// What stands at the key.
     found: Option<Value>,
 }
 
+/// The configuration that `whole` is. `variables` are the keys that variables of the environment set,
+/// which are text for the one key and a number or a truth value for the other.
+///
+/// # Errors
+/// The mistakes, in the order of their keys.
+pub(super) fn read(
+    mut whole: Value,
+    defaults: &Value,
+    mut variables: Vec<String>,
+) -> Result<Config, Vec<String>> {
+    let (mut mistakes, mut misspelled) = (Vec::new(), Vec::new());
+    loop {
+        let words = match Config::deserialize(&whole) {
+            Ok(config) if mistakes.is_empty() => return Ok(config),
+            Ok(_) => return Err(mistakes),
+            Err(error) => error.to_string(),
+        };
+        let blame = Blame::find(&whole, &words);
+        let key = blame.path.join(".");
+        if let Some(at) = variables.iter().position(|it| *it == key) {
+            variables.swap_remove(at);
+            if let Some(place) = whole.pointer_mut(&pointer(&blame.path)) {
+                read_otherwise(place);
+            }
+            continue;
+        }
+        let is_unknown = blame.words.starts_with("unknown field");
+        // What is missing beside an unknown key is what that one stands for.
+        if !(blame.is_missing() && misspelled.contains(&blame.path)) {
+            let mistake = blame.in_words();
+            let is_new = !mistakes.contains(&mistake);
+            mistakes.extend(is_new.then_some(mistake));
+            if !is_new {
+                return Err(mistakes);
+            }
+        }
+        if blame.path.is_empty() {
+            return Err(mistakes);
+        }
+        if let Some((_, section)) = blame.path.split_last().filter(|_| is_unknown) {
+            misspelled.push(section.to_vec());
+        }
+        put_right(&mut whole, defaults, &blame.path);
+    }
+}
+
+/// A variable's number as text, or its text as a number or a truth value.
+fn read_otherwise(place: &mut Value) {
+    match place {
+        Value::Number(_) | Value::Bool(_) => *place = place.to_string().into(),
+        Value::String(text) => {
+            let truth = text.to_lowercase().parse::<bool>().map(Value::from);
+            let whole = || text.parse::<i64>().map(Value::from);
+            let part = || text.parse::<f64>().map(Value::from);
+            if let Ok(value) = truth.or_else(|_| whole()).or_else(|_| part()) {
+                *place = value;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The default in the place of a mistake; without one, what is there no more is no mistake, or the
+/// section that cannot be without it goes, too.
+fn put_right(whole: &mut Value, defaults: &Value, path: &[String]) {
+    let Some((last, sections)) = path.split_last() else {
+        return;
+    };
+    let Some(Value::Object(section)) = whole.pointer_mut(&pointer(sections)) else {
+        return;
+    };
+    match defaults.pointer(&pointer(path)) {
+        Some(default) => drop(section.insert(last.clone(), default.clone())),
+        None => drop(section.remove(last)),
+    }
+    if error_of(whole) == Some(format!("missing field `{last}`")) {
+        put_right(whole, defaults, sections);
+    }
+}
+
+fn pointer(path: &[String]) -> String {
+    let escaped = |key: &String| format!("/{}", key.replace('~', "~0").replace('/', "~1"));
+    path.iter().map(escaped).collect()
+}
+
+fn error_of(whole: &Value) -> Option<String> {
+    Config::deserialize(whole)
+        .err()
+        .map(|error| error.to_string())
+}
+
+/// Takes away below `path` what `words` are said without, the last first.
+fn reduce(whole: &mut Value, path: &[String], words: &str) {
+    let Some(Value::Object(section)) = whole.pointer(&pointer(path)) else {
+        return;
+    };
+    let keys: Vec<_> = section.keys().rev().cloned().collect();
+    for key in keys {
+        let Some(Value::Object(section)) = whole.pointer_mut(&pointer(path)) else {
+            return;
+        };
+        let Some(value) = section.remove(&key) else {
+            continue;
+        };
+        if error_of(whole).as_deref() == Some(words) {
+            continue;
+        }
+        if let Some(Value::Object(section)) = whole.pointer_mut(&pointer(path)) {
+            section.insert(key.clone(), value);
+        }
+        reduce(whole, &[path, &[key]].concat(), words);
+    }
+}
+
 impl Blame {
-    /// Who is to blame for what `error` says of the whole.
-    pub(super) fn find(whole: &Value, error: &config::ConfigError) -> Self {
-        let words = without_key(&error.to_string());
+    /// Who is to blame for the first error of the whole, which has these words.
+    fn find(whole: &Value, words: &str) -> Self {
+        let mut rest = whole.clone();
+        reduce(&mut rest, &[], words);
         let mut path: Vec<String> = Vec::new();
-        let mut place = whole;
+        let mut place = &rest;
         let is_missing = words.starts_with("missing field");
         while let Value::Object(section) = place {
             let keys = section.keys();
-            let blamed = keys.filter_map(|key| Some((doubt(whole, &path, key, &words)?, key)));
+            let blamed = keys.filter_map(|key| Some((doubt(&rest, &path, key, words)?, key)));
             // What is missing is to blame itself; a section without its last key is not there.
             let blamed = blamed.filter(|(doubt, _)| !is_missing || *doubt == 0);
             let blamed = blamed.filter(|(_, key)| !is_missing || section[*key].is_object());
@@ -35,13 +151,27 @@ impl Blame {
             path.push(key.clone());
             place = &section[key];
         }
-        let found = (!path.is_empty()).then(|| place.clone());
-        let words = with_choices(&words, whole).unwrap_or(words);
-        Self { path, words, found }
+        let found = whole.pointer(&pointer(&path)).filter(|_| !path.is_empty());
+        Self {
+            words: words.to_owned(),
+            found: found.cloned(),
+            path,
+        }
+    }
+
+    fn is_missing(&self) -> bool {
+        self.words.starts_with("missing field")
     }
 
     /// The key, what was expected there and what was found.
-    pub(super) fn in_words(&self) -> String {
+    fn in_words(&self) -> String {
+        if self.words == "missing field `source`" {
+            return format!(
+                "{}: source is missing; expected \"file\", \"command\", \"client_credentials\" or \
+                 \"refresh_token\"",
+                self.path.join(".")
+            );
+        }
         let (key, what) = match quoted_after(&self.words, "missing field `") {
             Some(field) => {
                 let last = self.path.last().map(String::as_str);
@@ -71,21 +201,34 @@ impl Blame {
             true => "something else (not shown, it may hold a secret)".to_owned(),
             false => shown(found),
         };
+        let of_an_item =
+            found_item(&self.words).filter(|_| matches!(&self.found, Some(Value::Array(_))));
+        if let Some(item) = of_an_item.filter(|_| !self.may_be_secret()) {
+            return format!(
+                "expected {} in each place of the list, found {item}",
+                plain_type(expected)
+            );
+        }
         format!("expected {}, found {found}", plain_type(expected))
     }
 
     fn may_be_secret(&self) -> bool {
-        let signs = ["passw", "secret", "token", "connection", "auth"];
-        let is_sign = |key: &String| signs.iter().any(|sign| key.contains(sign));
-        self.path.iter().any(is_sign)
+        let signs = ["passw", "secret", "token"];
+        let is_sign = |key: &String| {
+            ["auth", "connection"].contains(&key.as_str())
+                || signs.iter().any(|sign| key.contains(sign))
+        };
+        let is_public = matches!(&self.found, Some(Value::Number(_) | Value::Bool(_)))
+            && self.path.last().is_some_and(|key| !is_sign(key));
+        !is_public && self.path.iter().any(is_sign)
     }
 }
 
 /// How little it says that the error goes with this key; `None` where it stays. One that a section
 /// cannot be without changes the error in any case, and one that tells sections apart all the more.
 fn doubt(whole: &Value, path: &[String], key: &String, words: &str) -> Option<u8> {
-    let pointer = [path, std::slice::from_ref(key)].concat();
-    match error_without(whole, &pointer) {
+    let path = [path, std::slice::from_ref(key)].concat();
+    match error_without(whole, &path) {
         Some(same) if same == words => None,
         Some(other) if other == format!("missing field `{key}`") => {
             Some(1 + u8::from(["kind", "source"].contains(&key.as_str())))
@@ -94,37 +237,13 @@ fn doubt(whole: &Value, path: &[String], key: &String, words: &str) -> Option<u8
     }
 }
 
-/// The words that can stand where another one was found.
-fn with_choices(words: &str, whole: &Value) -> Option<String> {
-    if !words.contains(" does not have variant constructor ") {
-        return None;
-    }
-    let again = serde_json::from_value::<Config>(whole.clone()).err()?;
-    Some(again.to_string()).filter(|text| text.starts_with("unknown variant"))
-}
-
 /// The words of the error that is left without a key; `None` where none is.
 fn error_without(whole: &Value, path: &[String]) -> Option<String> {
     let mut rest = whole.clone();
     let (last, sections) = path.split_last()?;
-    let mut place = &mut rest;
-    for section in sections {
-        place = place.get_mut(section)?;
-    }
-    place.as_object_mut()?.remove(last);
-    let read = config::Config::try_from(&rest).and_then(config::Config::try_deserialize::<Config>);
-    read.err().map(|error| without_key(&error.to_string()))
-}
-
-/// The layers' reader puts the key that it knows at the end, or calls it a configuration field.
-fn without_key(said: &str) -> String {
-    if let Some(path) = quoted_after(said, "missing configuration field \"") {
-        let path = path.trim_end_matches('"');
-        let field = path.rsplit('.').next().unwrap_or_default();
-        return format!("missing field `{field}`");
-    }
-    let words = said.split(" for key `").next().unwrap_or_default();
-    words.to_owned()
+    let section = rest.pointer_mut(&pointer(sections))?;
+    section.as_object_mut()?.remove(last);
+    error_of(&rest)
 }
 
 fn quoted_after<'a>(text: &'a str, before: &str) -> Option<&'a str> {
@@ -134,12 +253,13 @@ fn quoted_after<'a>(text: &'a str, before: &str) -> Option<&'a str> {
 
 /// What Rust calls a type, in words of TOML.
 fn plain_type(expected: &str) -> String {
-    let most = |max: u64| format!("a number from 0 to {max}");
+    // Not "from 0", which some keys refuse.
+    let most = |max: u64| format!("a positive number up to {max}");
     match expected.trim() {
         "u8" => most(u64::from(u8::MAX)),
         "u16" => most(u64::from(u16::MAX)),
         "u32" => most(u64::from(u32::MAX)),
-        "u64" | "usize" => "a number, 0 or more".to_owned(),
+        "u64" | "usize" => "a positive number".to_owned(),
         "i64" | "isize" | "an integer" => "a number".to_owned(),
         "f64" | "a floating point" => "a number such as 0.2".to_owned(),
         "a boolean" | "a bool" => "true or false".to_owned(),
@@ -149,6 +269,13 @@ fn plain_type(expected: &str) -> String {
         words if words.starts_with("struct ") || words == "a map" => "a section".to_owned(),
         words => words.to_owned(),
     }
+}
+
+/// What the reader found, where it is no list: one of its items.
+fn found_item(words: &str) -> Option<&str> {
+    let (invalid, _) = words.split_once(", expected ")?;
+    let (_, item) = invalid.split_once(": ")?;
+    (item != "sequence").then_some(item)
 }
 
 fn shown(found: &Value) -> String {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use regex::Regex;
 
-use super::blame::Blame;
+use super::blame;
 use super::{Config, Problem};
 
 /// The lowest layer, and the reference of every key.
@@ -74,17 +74,19 @@ impl Config {
         text: Option<&str>,
         environment: Option<Variables>,
     ) -> Result<Self, config::ConfigError> {
-        let mut builder =
-            config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
+        let defaults = File::from_str(DEFAULT_TOML, FileFormat::Toml);
+        let mut builder = config::Config::builder().add_source(defaults.clone());
         if let Some(text) = text {
             builder = builder.add_source(File::from_str(text, FileFormat::Toml));
         }
+        let mut variables = Vec::new();
         if let Some(environment) = environment {
+            variables = environment.collect()?.into_keys().collect();
             builder = builder.add_source(environment);
         }
-        let layers = builder.build()?;
-        let understood = layers.clone().try_deserialize();
-        understood.map_err(|error| in_words(error, layers))
+        let whole = builder.build()?.try_deserialize()?;
+        let defaults = config::Config::builder().add_source(defaults).build()?;
+        blame::read(whole, &defaults.try_deserialize()?, variables).map_err(all_of)
     }
 
     /// A relative path in a file means: beside that file.
@@ -193,35 +195,21 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// The error with what the layers' own reader leaves out.
-fn in_words(error: config::ConfigError, layers: config::Config) -> config::ConfigError {
-    let Ok(value) = layers.try_deserialize::<serde_json::Value>() else {
-        return error;
-    };
-    let words = without_source(&error.to_string(), &value)
-        .unwrap_or_else(|| Blame::find(&value, &error).in_words());
-    config::ConfigError::Message(words)
+/// One mistake in the line of its file, several below it; for an unknown key the nearest known one.
+fn all_of(mistakes: Vec<String>) -> config::ConfigError {
+    let whole = |mistake: String| format!("{mistake}{}", suggestion(&mistake));
+    let mut mistakes: Vec<_> = mistakes.into_iter().map(whole).collect();
+    if mistakes.len() > 1 {
+        mistakes.insert(0, format!("{} keys are wrong", mistakes.len()));
+    }
+    config::ConfigError::Message(mistakes.join("\n"))
 }
 
-/// Which section says nothing of where its token comes from.
-fn without_source(said: &str, value: &serde_json::Value) -> Option<String> {
-    let missing = said.strip_prefix("missing configuration field \"")?;
-    let of = missing.strip_suffix(".source\"")?;
-    let inside = format!("/{}/auth/oauth2", of.replace('.', "/"));
-    let section = value.pointer(&inside)?;
-    section.get("source").is_none().then(|| {
-        format!(
-            "{of}.auth.oauth2: source is missing; expected \"file\", \"command\", \
-             \"client_credentials\" or \"refresh_token\""
-        )
-    })
-}
-
-/// The error with its file, and for an unknown key the nearest known one.
+/// The error with its file.
 fn explain(error: &config::ConfigError, file: Option<&Path>) -> String {
     let text = without_secrets(&error.to_string());
     let place = file.map_or(String::new(), |file| format!("{}: ", file.display()));
-    format!("{place}{text}{}", suggestion(&text))
+    format!("{place}{text}")
 }
 
 /// What a TOML error quotes of the file, without the lines that may hold a secret.

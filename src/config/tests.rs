@@ -105,11 +105,11 @@ fn a_value_of_another_type_is_refused_by_its_whole_key() {
     for (text, expected) in [
         (
             relay("port = '25395x'"),
-            "relay.main.port: expected a number from 0 to 65535, found text \"25395x\"",
+            "relay.main.port: expected a positive number up to 65535, found text \"25395x\"",
         ),
         (
             relay("port = 70000"),
-            "relay.main.port: expected a number from 0 to 65535, found 70000",
+            "relay.main.port: expected a positive number up to 65535, found 70000",
         ),
         (
             relay("verify_certificate = 'nope'"),
@@ -155,6 +155,105 @@ fn a_value_of_another_type_is_refused_by_its_whole_key() {
         let found = error(&text);
         assert!(found.starts_with(expected), "{expected}: {found}");
     }
+}
+
+/// One after the other in the order of their keys, and none that is right.
+#[test]
+fn each_of_several_mistakes_is_named_by_its_key() {
+    for (relay, port, expected) in [
+        (
+            "kind = 'smpt'\nhost = 'h'\nport = 25",
+            "from = 'a@b.c'\nrelays = 'main'",
+            "2 keys are wrong\n\
+             relay.main.kind: unknown variant `smpt`, expected one of `smtp`, `file`, `discard`\n  \
+             did you mean `smtp`?\n\
+             send_port.default.relays: expected a list, such as [\"one\", \"two\"], found text \"main\"",
+        ),
+        (
+            "kind = 'smtp'\nhost = 'h'\nport = 'abc'\nmax_connections = '3'",
+            "from = 'a@b.c'\nrelays = ['main']",
+            "2 keys are wrong\n\
+             relay.main.max_connections: expected a positive number up to 4294967295, found text \"3\"\n\
+             relay.main.port: expected a positive number up to 65535, found text \"abc\"",
+        ),
+        (
+            "kind = 'smtp'\nhost = 'h'",
+            "from = 'a@b.c'\nrelays = 'a'\nallow_from = 'a'\nauto_submitted = 'yes'",
+            "3 keys are wrong\n\
+             send_port.default.allow_from: expected a list, such as [\"one\", \"two\"], found text \"a\"\n\
+             send_port.default.auto_submitted: expected true or false, found text \"yes\"\n\
+             send_port.default.relays: expected a list, such as [\"one\", \"two\"], found text \"a\"",
+        ),
+        (
+            "kind = 'smtp'",
+            "from = 'a@b.c'\nrelays = ['main', 3]",
+            "2 keys are wrong\n\
+             relay.main.host: it is missing\n\
+             send_port.default.relays: expected a text in each place of the list, found integer `3`",
+        ),
+    ] {
+        let text = format!("[relay.main]\n{relay}\n[send_port.default]\n{port}");
+        assert_eq!(error(&text), expected);
+    }
+    let unknown = SMALLEST.replace("from = ", "relays2 = 1\nallow_from = '@x.com'\nfrom = ");
+    let text = error(&unknown);
+    assert!(
+        text.contains("\nsend_port.default.allow_from: expected a list"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nsend_port.default.relays2: unknown field"),
+        "{text}"
+    );
+}
+
+#[test]
+fn text_in_a_file_is_no_number_and_no_truth() {
+    let relay = |setting: &str| SMALLEST.replace("host = ", &format!("{setting}\nhost = "));
+    let port = |setting: &str| SMALLEST.replace("from = ", &format!("{setting}\nfrom = "));
+    let of_relay = "relay.main.max_connections: expected a positive number up to 4294967295, found";
+    for (text, expected) in [
+        (relay("max_connections = '3'"), format!("{of_relay} text \"3\"")),
+        (relay("max_connections = -1"), format!("{of_relay} -1")),
+        (
+            port("auto_submitted = 'yes'"),
+            "send_port.default.auto_submitted: expected true or false, found text \"yes\"".into(),
+        ),
+        (
+            port("retry = { attempts = '5' }"),
+            "send_port.default.retry.attempts: expected a positive number up to 4294967295, found text \"5\"".into(),
+        ),
+        (
+            port("priority = 7\nretry = { jitter = '0.5' }"),
+            "2 keys are wrong".into(),
+        ),
+    ] {
+        let found = error(&text);
+        assert!(found.starts_with(&expected), "{expected}: {found}");
+    }
+}
+
+#[test]
+fn a_variable_is_what_its_key_wants() {
+    let variables = Variables::given(&[
+        ("SENDPORT__RELAY__MAIN__HOST", "2525"),
+        ("SENDPORT__RELAY__MAIN__PORT", "0025"),
+        ("SENDPORT__ENVIRONMENT", "true"),
+        ("SENDPORT__SEND_PORT__DEFAULT__RETRY__JITTER", "0.50"),
+    ]);
+    let config = Config::from_layers(Some(SMALLEST), Some(variables)).unwrap();
+    let RelayConfig::Smtp(smtp) = &config.relay["main"] else {
+        panic!("smtp expected")
+    };
+    assert_eq!((&*smtp.host, smtp.port()), ("2525", 25));
+    assert_eq!(config.environment, "true");
+    let wrong = Variables::given(&[("SENDPORT__RELAY__MAIN__PORT", "many")]);
+    let said = Config::from_layers(Some(SMALLEST), Some(wrong)).unwrap_err();
+    assert!(
+        said.to_string()
+            .contains("relay.main.port: expected a positive number"),
+        "{said}"
+    );
 }
 
 #[test]

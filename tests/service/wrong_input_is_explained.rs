@@ -175,7 +175,7 @@ fn check_says_what_run_would_refuse() {
         ),
         (
             relay("port = 'x'"),
-            "relay.main.port: expected a number from 0 to 65535, found text",
+            "relay.main.port: expected a positive number up to 65535, found text",
         ),
         (relay(password), "relay.main.auth.password_file '"),
         (
