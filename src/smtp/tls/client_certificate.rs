@@ -6,7 +6,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::ssl::SslConnectorBuilder;
 use secrecy::zeroize::Zeroizing;
 
-use super::TlsSettingsError;
+use super::{TlsSettingsError, openable, reasons};
 use crate::config::relay::SmtpRelay;
 use crate::config::secret::Secret;
 
@@ -18,12 +18,17 @@ pub(super) fn add(
     let Some(certificate) = &config.client_certificate_file else {
         return Ok(());
     };
-    builder
-        .set_certificate_chain_file(certificate)
-        .map_err(|cause| {
-            let cause = format!("expected PEM, our own certificate first: {cause}");
-            unusable("client_certificate_file", certificate, cause)
-        })?;
+    openable(certificate)
+        .and_then(|()| {
+            let read = builder.set_certificate_chain_file(certificate);
+            read.map_err(|cause| {
+                format!(
+                    "expected PEM, our own certificate first: {}",
+                    reasons(&cause)
+                )
+            })
+        })
+        .map_err(|cause| unusable("client_certificate_file", certificate, cause))?;
     // Both may stand in one file.
     let key_file = config.client_key_file.as_ref().unwrap_or(certificate);
     let key =
@@ -32,7 +37,10 @@ pub(super) fn add(
         .set_private_key(&key)
         .and_then(|()| builder.check_private_key())
         .map_err(|cause| {
-            let cause = format!("expected the key of client_certificate_file: {cause}");
+            let cause = format!(
+                "expected the key of client_certificate_file: {}",
+                reasons(&cause)
+            );
             unusable("client_key_file", key_file, cause)
         })
 }
@@ -50,7 +58,8 @@ fn read_key(file: &Path, config: &SmtpRelay) -> Result<PKey<Private>, String> {
     PKey::private_key_from_pem_passphrase(&pem, word.as_bytes()).map_err(|cause| {
         format!(
             "expected a private key in PEM, and client_key_password_file or \
-             client_key_password_env where it is encrypted: {cause}"
+             client_key_password_env where it is encrypted: {}",
+            reasons(&cause)
         )
     })
 }

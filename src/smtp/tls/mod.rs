@@ -36,8 +36,8 @@ pub enum TlsSettingsError {
     CaFile {
         /// As configured.
         path: String,
-        /// What OpenSSL says.
-        cause: ErrorStack,
+        /// What is wrong with it.
+        cause: String,
     },
     /// The client certificate or its key cannot be used.
     #[error("{key} '{path}' cannot be used: {cause}")]
@@ -86,8 +86,8 @@ impl Tls {
             builder.set_cert_store(X509StoreBuilder::new()?.build());
         }
         if let Some(path) = &config.ca_file {
-            builder
-                .set_ca_file(path)
+            openable(path)
+                .and_then(|()| builder.set_ca_file(path).map_err(|cause| reasons(&cause)))
                 .map_err(|cause| ca_file_error(path, cause))?;
         }
         client_certificate::add(&mut builder, config)?;
@@ -224,7 +224,20 @@ pub(super) fn server_end_point(ssl: &SslRef) -> Option<Vec<u8>> {
     Some(hash.to_vec())
 }
 
-fn ca_file_error(path: &Path, cause: ErrorStack) -> TlsSettingsError {
+/// OpenSSL would say in its own words that it is not there.
+fn openable(path: &Path) -> Result<(), String> {
+    std::fs::read(path)
+        .map(drop)
+        .map_err(|cause| cause.to_string())
+}
+
+/// What OpenSSL says, without its error numbers and source lines.
+fn reasons(stack: &ErrorStack) -> String {
+    let reasons: Vec<&str> = stack.errors().iter().filter_map(|it| it.reason()).collect();
+    reasons.join(", ")
+}
+
+fn ca_file_error(path: &Path, cause: String) -> TlsSettingsError {
     TlsSettingsError::CaFile {
         path: path.display().to_string(),
         cause,
@@ -233,12 +246,9 @@ fn ca_file_error(path: &Path, cause: ErrorStack) -> TlsSettingsError {
 
 /// OpenSSL's own words without its error numbers and source lines.
 fn reason_of(error: &openssl::ssl::Error) -> String {
-    let reasons: Vec<&str> = error
-        .ssl_error()
-        .map(|stack| stack.errors().iter().filter_map(|e| e.reason()).collect())
-        .unwrap_or_default();
+    let reasons = error.ssl_error().map(reasons).unwrap_or_default();
     match (reasons.is_empty(), error.io_error()) {
-        (false, _) => reasons.join(", "),
+        (false, _) => reasons,
         (true, Some(cause)) => cause.to_string(),
         (true, None) => "the server closed the connection".to_owned(),
     }
