@@ -53,7 +53,8 @@ fn connection(config: &Config) -> Result<Connection, AppError> {
                 .to_owned(),
         )),
         (None, sign_in) => {
-            let store = SqlServerStore::open_signed_in(text, sign_in)?;
+            let store = SqlServerStore::open_signed_in(text, sign_in)
+                .map_err(|error| AppError::Config(format!("database.connection: {error}")))?;
             Ok(Connection::SqlServer(Arc::new(store)))
         }
     }

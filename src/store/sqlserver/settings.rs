@@ -155,8 +155,30 @@ fn encryption(pairs: &Pairs) -> Result<EncryptionLevel, String> {
 
 /// What the text is, where it is no connection string of SQL Server.
 fn of_another_kind(text: &str) -> Option<String> {
-    let (scheme, _) = text.split_once(':').unwrap_or_default();
-    if ["jdbc", "mssql", "sqlserver", "odbc"].contains(&&*scheme.trim().to_lowercase()) {
+    let (scheme, rest) = text.split_once(':').unwrap_or_default();
+    let scheme = scheme.trim().to_lowercase();
+    if strsim::jaro_winkler(&scheme, "sqlite") > 0.9 {
+        return Some(format!(
+            "; for a SQLite file write 'sqlite:{}'",
+            rest.trim()
+        ));
+    }
+    if [
+        "postgres",
+        "postgresql",
+        "mysql",
+        "mariadb",
+        "oracle",
+        "mongodb",
+    ]
+    .contains(&&*scheme)
+    {
+        return Some(format!(
+            "; '{scheme}' is another kind of database: sendport works on SQL Server \
+             ('Server=host,port;Database=...') and SQLite ('sqlite:<file>')"
+        ));
+    }
+    if ["jdbc", "mssql", "sqlserver", "odbc"].contains(&&*scheme) {
         return Some(
             "; it looks like a URL: write 'Server=host,port;Database=...;User Id=...;Password=...'"
                 .to_owned(),
@@ -261,6 +283,10 @@ mod tests {
     fn says_what_a_text_is_that_is_no_connection_string() {
         for (text, expected) in [
             ("sendport.db", "write 'sqlite:sendport.db'"),
+            ("sqllite:sendport.db", "write 'sqlite:sendport.db'"),
+            ("sqlite3:sendport.db", "write 'sqlite:sendport.db'"),
+            ("postgres://u@h/d", "'postgres' is another kind of database"),
+            ("mysql://u@h/d?a=b", "'mysql' is another kind of database"),
             ("Data Source=/var/lib/app.db", "'sqlite:/var/lib/app.db'"),
             ("mssql://sa:pa55@db/Orders", "looks like a URL"),
             ("jdbc:sqlserver://db;database=x", "looks like a URL"),
