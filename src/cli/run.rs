@@ -11,6 +11,9 @@ use crate::app::{self, Service, UnderWay, open_store};
 use crate::config::{Config, ConfigError};
 use crate::telemetry;
 
+/// A stop that takes no longer waits for nothing that is worth a word.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 /// So many messages in doubt are named.
 const SHOWN: usize = 20;
 
@@ -61,6 +64,10 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
 /// Comes while what the first one stopped is still under way.
 async fn second_signal(stop: &CancellationToken, under_way: &UnderWay, longest: Duration) {
     stop.cancelled().await;
+    let mut second = std::pin::pin!(wait_for_signal());
+    if tokio::time::timeout(AT_ONCE, &mut second).await.is_ok() {
+        return;
+    }
     let at_the_final_dot = under_way.in_doubt().len();
     let longest_s = longest.as_secs();
     tracing::warn!(
@@ -68,7 +75,7 @@ async fn second_signal(stop: &CancellationToken, under_way: &UnderWay, longest: 
         longest_s,
         "stopping, waits for the mail that is under way; a second signal ends it at once"
     );
-    wait_for_signal().await;
+    second.await;
 }
 
 /// What nobody will see the end of.
@@ -78,21 +85,30 @@ fn at_once(under_way: &UnderWay, folder: &Path) -> Failure {
         let (alert, relay, id) = (note.alert, &note.relay, &note.message_id);
         format!("\n  alert {alert}, relay {relay}, Message-ID {id}")
     });
-    let mut text = "ended at once by a second signal; ".to_owned();
+    let mut text = "ended at once by a second signal".to_owned();
     text += &match notes.len() {
-        0 => "nothing is in doubt".to_owned(),
+        0 => "; nothing is in doubt".to_owned(),
         count => format!(
-            "in doubt, may have been sent: {count}{}",
+            "; in doubt, may have been sent: {count}{}",
             shown.collect::<String>()
         ),
     };
     if notes.len() > SHOWN {
         text += "\n  ...";
     }
-    Failure::EndedAtOnce(format!(
-        "{text}\n{} outcomes are kept beside that in {}; the next start with this folder records them, and does with \
-         what is in doubt as in_doubt of its send port says. Start it before the lease runs out",
-        under_way.unrecorded(),
-        folder.display()
-    ))
+    let unrecorded = under_way.unrecorded();
+    if unrecorded > 0 {
+        text += &format!("\nNot in the database yet: {unrecorded} outcomes of other messages.");
+    }
+    if unrecorded > 0 || !notes.is_empty() {
+        text += &format!(
+            "\nThe folder {} keeps all this for the next start of the service. Start it before the lease runs out: \
+             then no other instance sends these messages again.",
+            folder.display()
+        );
+    }
+    if !notes.is_empty() {
+        text += "\nWhat is in doubt is sent again, or held: see in_doubt of its send port.";
+    }
+    Failure::EndedAtOnce(text)
 }

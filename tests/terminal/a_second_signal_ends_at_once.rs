@@ -87,4 +87,22 @@ fn and_says_what_is_in_doubt() {
     ] {
         assert!(said.contains(wanted), "'{wanted}' is not in:\n{said}");
     }
+    assert!(!said.contains("0 outcomes"), "{said}");
+}
+
+#[test]
+fn and_an_idle_service_has_nothing_to_wait_for() {
+    let site = Site::new(
+        "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n",
+    );
+    let mut child = program(&site.path(""), &["run"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start");
+    let mut log = BufReader::new(child.stderr.take().expect("its log"));
+    until(&mut log, "instance registered");
+    interrupt(&child);
+    let said = until(&mut log, "stopped, everything under way is recorded");
+    assert!(!said.contains("waits for the mail"), "{said}");
+    assert_eq!(child.wait().expect("wait").code(), Some(0));
 }
