@@ -195,7 +195,10 @@ const LARGE_BLOCK: u32 = 128 * 1024;
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
-    let arguments = Cli::command().get_matches();
+    let arguments = match Cli::command().try_get_matches() {
+        Ok(arguments) => arguments,
+        Err(answer) => return answer_of_itself(&answer),
+    };
     let cli = Cli::from_arg_matches(&arguments).unwrap_or_else(|error| error.exit());
     cli.color.choose();
     if matches!(cli.verb, Verb::RenderWorker) {
@@ -220,7 +223,7 @@ pub fn main() -> ExitCode {
     // A blocked look-up or a stuck disk must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(())) => terminal::unsaid().map_or(ExitCode::SUCCESS, |failure| complain(&failure)),
         Ok(Err(failure)) => complain(&failure),
         Err(broken) => complain(&Failure::Other(format!(
             "internal error, please report it: {broken}"
@@ -247,6 +250,13 @@ async fn outlive_file_size_limit() {
     // On each system that this is built for, but MIPS and PA-RISC.
     const SIGXFSZ: i32 = 25;
     let _ = signal(SignalKind::from_raw(SIGXFSZ));
+}
+
+/// `--help`, `--version`, or what is wrong with the command line.
+fn answer_of_itself(answer: &clap::Error) -> ExitCode {
+    terminal::note_unsaid(answer.print());
+    let code = u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+    terminal::unsaid().map_or(code, |failure| complain(&failure))
 }
 
 fn complain(failure: &Failure) -> ExitCode {

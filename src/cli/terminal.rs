@@ -88,9 +88,32 @@ pub(super) fn width() -> Option<usize> {
     Some(usize::from(columns.0))
 }
 
-/// One line on standard output; a closed pipe ends the output quietly.
+/// Why something that was said could not be written, the first time.
+static UNSAID: OnceLock<std::io::Error> = OnceLock::new();
+
+/// One line on standard output; a closed pipe ends the output quietly, anything else is an error
+/// in the end: see [`unsaid`].
 pub(super) fn say(line: impl Display) {
-    let _ = progress::instead(|| writeln!(std::io::stdout(), "{line}"));
+    let written = progress::instead(|| writeln!(std::io::stdout(), "{line}"));
+    note_unsaid(written);
+}
+
+/// Remembers it, but for a closed pipe.
+pub(super) fn note_unsaid(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = UNSAID.set(error);
+    }
+}
+
+/// The failure of a program whose answer could not be written.
+pub(super) fn unsaid() -> Option<super::Failure> {
+    note_unsaid(std::io::stdout().flush());
+    let error = UNSAID.get()?;
+    Some(super::Failure::Other(format!(
+        "standard output cannot be written: {error}"
+    )))
 }
 
 /// What a person should know beside the result, on standard error.

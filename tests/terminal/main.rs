@@ -30,3 +30,4 @@ mod the_program_describes_itself;
 #[cfg(unix)]
 mod what_takes_long_shows_progress;
 mod what_would_fail_is_not_sent;
+mod wrong_settings_are_said_by_their_key;

@@ -5,6 +5,42 @@ use crate::site::Site;
 
 const PORT: &str = "[relay.main]\nkind = \"discard\"\n[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
 
+/// As `sendport status > report` has it on a full disk.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_said() {
+    let site = Site::new(PORT);
+    let sql = "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES ('ops@example.test', 'x', '<p>y</p>')";
+    site.database().execute(sql, []).expect("insert");
+    for arguments in [
+        &["status"][..],
+        &["status", "1", "--json"],
+        &["check"],
+        &["preview", "1"],
+        &["preview", "1", "--raw"],
+        &["config", "show"],
+        &["resolve"],
+        &["template", "list"],
+        &["migrate", "--print"],
+        &["completions", "bash"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = program(&site.path(""), arguments);
+        command
+            .stdout(full.expect("/dev/full"))
+            .stderr(Stdio::piped());
+        let output = command.output().expect("run sendport");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.contains("No space left on device"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
 /// As `sendport status | head -0` has it: nobody reads, nothing is said of it, and the code stays.
 #[test]
 fn whoever_reads_may_stop() {

@@ -1,0 +1,72 @@
+use crate::said::run;
+use crate::site::Site;
+
+const PORT: &str = "[send_port.default]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n";
+
+fn relay(settings: &str) -> Site {
+    Site::new(&format!(
+        "[relay.main]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\ntls = \"implicit\"\n{settings}\n{PORT}"
+    ))
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    for setting in ["ca_file", "client_certificate_file"] {
+        let said = run(
+            &relay(&format!("{setting} = \"none.pem\"")).path(""),
+            &["check", "--offline"],
+        );
+        said.tells(3, &[setting, "none.pem", "No such file or directory"]);
+        assert!(
+            !format!("{}{}", said.out, said.err).contains("error:"),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_something_else() {
+    for setting in ["ca_file", "client_certificate_file"] {
+        let site = relay(&format!("{setting} = \"none.pem\""));
+        std::fs::write(site.path("none.pem"), "no PEM").expect("write");
+        let said = run(&site.path(""), &["check", "--offline"]);
+        said.tells(3, &[setting, "none.pem", "PEM"]);
+        assert!(
+            !format!("{}{}", said.out, said.err).contains("error:"),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_connection_string_that_is_none() {
+    let site = Site::new(&format!("[relay.main]\nkind = \"discard\"\n{PORT}"));
+    for (text, hint) in [
+        ("sqllite:sendport.db", "write 'sqlite:sendport.db'"),
+        ("postgres://u@h/d", "another kind of database"),
+        (
+            "Server=h;Database=d;Encript=no;User Id=u;Password=p",
+            "Encript",
+        ),
+    ] {
+        for arguments in [
+            &["check", "--offline"][..],
+            &["check"],
+            &["status"],
+            &["run"],
+        ] {
+            let mut command = crate::said::program(&site.path(""), arguments);
+            command.env("SENDPORT__DATABASE__CONNECTION", text);
+            let output = command.output().expect("run sendport");
+            let said = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+            for wanted in ["database.connection", hint] {
+                assert!(said.contains(wanted), "{arguments:?}: {wanted}: {said}");
+            }
+        }
+    }
+}
