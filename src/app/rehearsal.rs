@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::preview::made;
 use super::{AppError, now};
-use crate::config::Config;
+use crate::config::{Config, sqlite_file};
 use crate::dispatcher::NotComposed;
 use crate::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId};
 use crate::store::contents::Contents;
@@ -24,6 +24,9 @@ pub async fn refused_beforehand(
     store: &Arc<dyn Store>,
     new: &NewAlert,
 ) -> Result<Option<String>, AppError> {
+    if let Some(why) = too_long(config, new) {
+        return Ok(Some(why));
+    }
     let Some(port) = config.send_port.get(&new.send_port) else {
         return Ok(None);
     };
@@ -41,6 +44,37 @@ pub async fn refused_beforehand(
         Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
         Err(NotComposed::Unprotected { .. } | NotComposed::NotYet(..)) => Ok(None),
     }
+}
+
+/// The first value that its column does not take. SQLite counts characters, SQL Server units of UTF-16.
+fn too_long(config: &Config, new: &NewAlert) -> Option<String> {
+    let connection = config.database.resolve().ok()?;
+    let in_utf16 = sqlite_file(connection.expose()).is_none();
+    let files = new.attachments.iter().map(|it| &it.file_name);
+    let send_port = Some(new.send_port.clone());
+    let values = [
+        ("Subject", &new.subject, 998),
+        ("Template", &new.template, 128),
+        ("Language", &new.language, 35),
+        ("Reference", &new.reference, 200),
+        ("SendPort", &send_port, 64),
+    ];
+    let all = values
+        .into_iter()
+        .map(|(column, value, most)| (column, value.as_deref(), most))
+        .chain(files.map(|name| ("FileName", name.as_deref(), 255)));
+    for (column, value, most) in all {
+        let value = value.unwrap_or_default();
+        let found = match in_utf16 {
+            true => value.encode_utf16().count(),
+            false => value.chars().count(),
+        };
+        if found > most {
+            let why = format!("{column} has {found} characters, and at most {most} are stored");
+            return Some(why);
+        }
+    }
+    None
 }
 
 /// As its row would be read.

@@ -14,6 +14,20 @@ fn and_nothing_is_inserted() {
     let site = Site::new(PORT);
     std::fs::write(site.path("large.bin"), [0; 2000]).expect("write");
     let to = ["--to", "ops@example.test"];
+    for (option, column, most) in [
+        ("--subject", "Subject", 998),
+        ("--template", "Template", 128),
+        ("--language", "Language", 35),
+        ("--reference", "Reference", 200),
+        ("--send-port", "SendPort", 64),
+    ] {
+        let long = "x".repeat(most + 1);
+        let words = format!(
+            "would fail: {column} has {} characters, and at most {most} are stored",
+            most + 1
+        );
+        send(&site, &[&to[..], &["--body", "x", option, &long]].concat()).tells(6, &[&words]);
+    }
     for (more, words) in [
         (
             &["--to", "ops@", "--subject", "x"][..],
