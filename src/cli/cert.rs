@@ -83,7 +83,11 @@ pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), F
         Verb::Import(import) => cert_import::perform(&import, store).await,
         Verb::List { address, json } => list(&rows(store, address.as_deref()).await?, json),
         Verb::Check { address, json } => {
-            check(&config, rows(store, address.as_deref()).await?, json).await
+            let rows = rows(store, address.as_deref()).await?;
+            match &address {
+                Some(address) if rows.is_empty() => none_of(address, json),
+                _ => check(&config, rows, json).await,
+            }
         }
         Verb::Revoke {
             thumbprint,
@@ -189,6 +193,14 @@ fn list(rows: &[CertificateRow], json: bool) -> Result<(), Failure> {
     say("Certificates");
     say(table);
     Ok(())
+}
+
+/// Nothing can be encrypted to an address that was asked for and has none.
+fn none_of(address: &str, json: bool) -> Result<(), Failure> {
+    let mut findings = Findings::new(json);
+    let why = "there is no certificate for this address; import one by `sendport cert import`";
+    findings.fail(address, Failure::Other(why.to_owned()));
+    findings.end("", format!("nothing can be encrypted to {address}"))
 }
 
 async fn check(config: &Config, rows: Vec<CertificateRow>, json: bool) -> Result<(), Failure> {

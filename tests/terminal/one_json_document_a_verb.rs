@@ -79,6 +79,13 @@ fn templates_are_checked_imported_and_exported() {
     }
     let none = document(&site, &["cert", "check"], 0);
     assert_eq!(none, serde_json::json!({"Failed": 0, "Findings": []}));
+    let of_one = document(&site, &["cert", "check", "nocert@x.com"], 1);
+    let (address, why) = of_result(&of_one, "fail")[0];
+    assert_eq!(address, "nocert@x.com");
+    assert!(
+        why.starts_with("there is no certificate for this address"),
+        "{why}"
+    );
 }
 
 #[test]
