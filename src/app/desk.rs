@@ -10,7 +10,7 @@ use crate::store::{AlertLine, Store, StoreError};
 const NAMED: u32 = 10;
 
 /// The alerts of this name, newest first: the one of this number; else the one of this public id, which is in
-/// its Message-IDs, too; else those of this Reference.
+/// its Message-IDs, too; else those of this Reference, white space around it left out.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -25,7 +25,9 @@ pub async fn alerts_called(
             return Ok(found);
         }
     }
-    store.alerts_named(public_id(name), name, limit).await
+    store
+        .alerts_named(public_id(name), name.trim(), limit)
+        .await
 }
 
 /// The one alert of this name.

@@ -9,7 +9,14 @@ use RecipientStatus::{Failed, Relayed};
 pub(crate) async fn an_alert_is_found_by_its_public_id_and_by_its_reference(f: &dyn Fixture) {
     let store = f.fresh().await;
     let mut ids = Vec::new();
-    for reference in ["order-1", "order-2", "order-2"] {
+    for reference in [
+        "order-1",
+        "order-2",
+        "order-2",
+        "order-4\r\n",
+        " \torder-4\n",
+        "order-4 b",
+    ] {
         let alert = NewAlert {
             to_recipients: Some("ops@contoso.com".to_owned()),
             reference: Some(reference.to_owned()),
@@ -25,6 +32,8 @@ pub(crate) async fn an_alert_is_found_by_its_public_id_and_by_its_reference(f: &
     assert_eq!(found(None, "order-1", 10).await, [ids[0]]);
     assert_eq!(found(None, "order-2", 10).await, [ids[2], ids[1]]);
     assert_eq!(found(None, "order-2", 1).await, [ids[2]]);
+    // White space around it is no part of it.
+    assert_eq!(found(None, "order-4", 10).await, [ids[4], ids[3]]);
     assert!(found(None, "order-3", 10).await.is_empty());
     let public_id = line(&store, ids[0]).await.public_id;
     let public_id = Some(PublicId(public_id.parse().expect("a public id")));
