@@ -163,6 +163,7 @@ macro_rules! scenarios {
                 without_a_published_send_port_two_days_are_the_limit;
                 held_and_delayed_alerts_expire_too;
                 who_expires_unsent_keeps_what_was_waited_for;
+                who_expires_unclaimed_keeps_why_the_relay_could_not_be_had;
                 an_alert_that_is_being_sent_does_not_expire;
                 a_relayed_recipient_makes_an_expired_alert_partial;
                 malformed_addresses_fail_where_others_expire;

@@ -23,7 +23,7 @@ async fn waiting_for(store: &Arc<dyn Store>) -> String {
         .expect("it waits for something")
 }
 
-fn relay(name: &str, condition: RelayCondition, reply: Option<&str>) -> RelayState {
+pub(crate) fn relay(name: &str, condition: RelayCondition, reply: Option<&str>) -> RelayState {
     RelayState {
         relay: name.to_owned(),
         condition,

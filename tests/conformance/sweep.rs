@@ -1,9 +1,10 @@
 //! Alerts that end without being sent.
 
-use sendport::domain::{AlertId, AlertStatus, OutcomeKind, RecipientStatus};
+use sendport::domain::{AlertId, AlertStatus, OutcomeKind, RecipientStatus, RelayCondition};
 use sendport::store::{NewAlert, Renewal};
 
 use crate::fixture::*;
+use crate::queue::relay;
 use RecipientStatus::{Delayed, Relayed};
 
 async fn expiring(store: &std::sync::Arc<dyn sendport::store::Store>, to: &str) -> AlertId {
@@ -134,6 +135,31 @@ pub(crate) async fn who_expires_unsent_keeps_what_was_waited_for(f: &dyn Fixture
         let why = "; it waits for relay main: 454 4.7.0 no TLS now";
         assert!(
             text.starts_with("expired: ") && text.ends_with(why),
+            "{text}"
+        );
+    }
+}
+
+/// Nobody claims for a relay that cannot be had: what it said is all that there is to say.
+pub(crate) async fn who_expires_unclaimed_keeps_why_the_relay_could_not_be_had(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let instance = instance(&store, "a").await;
+    let id = expiring(&store, "ops0@contoso.com; ops1@contoso.com").await;
+    let said = Some("cannot connect: Connection refused");
+    let open = relay("mail", RelayCondition::Open, said);
+    let ports = ["default".to_owned()];
+    let renewed = store.renew(instance, LEASE, &ports, &[open]).await;
+    assert_eq!(renewed.expect("renew"), Renewal::Renewed);
+    f.advance(minutes(11)).await;
+    assert_eq!(expire(&store, 10).await, 1);
+    let deliveries = store.deliveries(Some(id), 3).await.expect("deliveries");
+    assert_eq!(deliveries.len(), 2);
+    for delivery in deliveries {
+        let text = delivery.reply_text.expect("a text");
+        assert!(
+            text.starts_with("expired: not sent before ")
+                && text.contains("; relay mail unavailable since 20")
+                && text.ends_with("Z: cannot connect: Connection refused"),
             "{text}"
         );
     }

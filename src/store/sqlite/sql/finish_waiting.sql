@@ -4,6 +4,15 @@ UPDATE Recipient
 SET Status = ?2, StatusAt = ?3, ExplanationKey = ?4,
     ReplyText = ?5 || CASE WHEN ReplyText IS NULL
     THEN coalesce('; it ' || (SELECT StatusReason FROM AlertState s
-                             WHERE s.AlertId = Recipient.AlertId AND s.StatusReason LIKE 'waits for %'), '')
+                             WHERE s.AlertId = Recipient.AlertId AND s.StatusReason LIKE 'waits for %'),
+                  -- Due, and no relay could be had: what the view Queue says of it.
+                  (SELECT '; relay ' || rs.Relay || ' unavailable since ' || rs.Since || ': ' || rs.Reply
+                   FROM AlertState s
+                   JOIN SendPortRelay pr ON pr.SendPort = s.SendPort
+                   JOIN RelayState rs ON rs.Relay = pr.Relay
+                   JOIN Instance i ON i.InstanceId = rs.InstanceId
+                   WHERE s.AlertId = Recipient.AlertId AND s.Status <> 'held' AND ?2 = 'expired'
+                     AND rs.Condition <> 'closed' AND rs.Reply IS NOT NULL AND i.StoppedAt IS NULL
+                   ORDER BY pr.Ordinal, rs.Since LIMIT 1), '')
     ELSE '; the last reply was: ' || ReplyText END
 WHERE AlertId = ?1 AND Status IN ('queued', 'delayed')

@@ -56,6 +56,16 @@ BEGIN
             ReplyText = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
                 + CASE WHEN r.ReplyText IS NOT NULL THEN N'; the last reply was: ' + r.ReplyText
                        WHEN a.StatusReason LIKE N'waits for %' THEN N'; it ' + a.StatusReason
+                       -- Due, and no relay could be had: what the view Queue says of it.
+                       WHEN @status = N'expired' AND a.Status <> N'held' THEN COALESCE((
+                           SELECT TOP (1) N'; relay ' + rs.Relay + N' unavailable since '
+                                  + CONVERT(nvarchar(23), rs.Since, 126) + N'Z: ' + rs.Reply
+                           FROM sendport.SendPortRelay pr
+                           JOIN sendport.RelayState rs ON rs.Relay = pr.Relay
+                           JOIN sendport.Instance i ON i.InstanceId = rs.InstanceId
+                           WHERE pr.SendPort = a.SendPort AND rs.Condition <> N'closed' AND rs.Reply IS NOT NULL
+                             AND i.StoppedAt IS NULL
+                           ORDER BY pr.Ordinal, rs.Since), N'')
                        ELSE N'' END
         FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
         JOIN @held h ON h.AlertId = r.AlertId
