@@ -9,7 +9,7 @@ use crate::config::{Config, DatabaseAuth, sqlite_file};
 use crate::oauth2;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::sqlserver::{self, Kerberos, SignIn, SqlServerStore};
-use crate::store::{SchemaState, Store, StoreError};
+use crate::store::{SchemaState, Store, StoreError, other_environment_words};
 
 /// Opens the database that the configuration names. Does not check its schema.
 ///
@@ -108,12 +108,10 @@ pub async fn check_environment(store: &dyn Store, environment: &str) -> Result<(
 }
 
 fn other_environment(store: &dyn Store, environment: &str, found: &str) -> Option<AppError> {
-    (found != environment).then(|| AppError::WrongDatabase(format!(
-        "{} belongs to the environment '{found}', but this service is configured for '{environment}'. \
-         If this is a copy, run `sendport adopt --environment {environment} --expire` (or --hold) once; \
-         else set environment = \"{found}\".",
-        store.describe()
-    )))
+    (found != environment).then(|| {
+        let words = other_environment_words(&store.describe(), environment, found);
+        AppError::WrongDatabase(words)
+    })
 }
 
 /// What is wrong with the schema, in a sentence; `None` if nothing is.

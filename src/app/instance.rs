@@ -1,12 +1,12 @@
 //! Who this run of the service is.
 
-use crate::config::ServiceConfig;
+use crate::config::Config;
 use crate::domain::{InstanceId, InstanceInfo};
 
-pub(super) fn instance(config: &ServiceConfig) -> InstanceInfo {
+pub(super) fn instance(config: &Config) -> InstanceInfo {
     let host_name = host_name();
     let process_id = std::process::id();
-    let name = match config.instance_name.trim() {
+    let name = match config.service.instance_name.trim() {
         "" => format!("{host_name}:{process_id}"),
         name => name.to_owned(),
     };
@@ -16,6 +16,7 @@ pub(super) fn instance(config: &ServiceConfig) -> InstanceInfo {
         host_name,
         process_id,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        environment: config.environment.clone(),
     }
 }
 

@@ -268,7 +268,7 @@ impl Service {
             chance: Box::new(chance),
             stop: stop.clone(),
         });
-        let instance = instance(&self.config.service);
+        let instance = instance(&self.config);
         self.sign_ins.act_as(instance.id);
         Ok(Driver {
             store: self.store.clone(),

@@ -59,7 +59,7 @@ impl Service {
     fn waiting(&self) -> Waiting {
         Waiting {
             store: self.store.clone(),
-            instance: instance(&self.config.service),
+            instance: instance(&self.config),
             send_ports: self.send_ports.values().map(send_port_info).collect(),
             explanations: explanations(&self.replies),
             obstacles: self.obstacles.clone(),

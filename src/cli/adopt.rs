@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Failure, open, print_json, progress, say};
 use crate::config::{Config, checked_environment};
-use crate::store::AdoptMode;
+use crate::store::{AdoptMode, Store, StoreError};
 
 /// A restored or copied database knows which environment it came from, and the service
 /// refuses to mail from it. This makes it this environment's own.
@@ -38,6 +38,8 @@ struct Adopted<'a> {
     /// What became of the alerts that waited.
     status: &'a str,
     alerts: u64,
+    /// Names of the instances that were running.
+    were_running: Vec<String>,
 }
 
 pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
@@ -50,6 +52,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
         AdoptMode::Expire
     };
     let store = open(&config).await?;
+    let were_running = running(&*store).await?;
     let report = store.adopt(&environment, mode).await?;
     let adopted = Adopted {
         database: store.describe(),
@@ -57,6 +60,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
         environment: &environment,
         status: if args.hold { "held" } else { "expired" },
         alerts: report.alerts,
+        were_running,
     };
     if args.json {
         return print_json(&adopted);
@@ -70,6 +74,12 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn running(store: &dyn Store) -> Result<Vec<String>, StoreError> {
+    let instances = store.instances(u32::MAX).await?;
+    let alive = instances.into_iter().filter(|it| it.alive);
+    Ok(alive.map(|it| it.name).collect())
+}
+
 fn show(adopted: &Adopted<'_>) {
     say(format_args!(
         "{}: environment {} -> {}, {} alerts {}{}",
@@ -80,4 +90,11 @@ fn show(adopted: &Adopted<'_>) {
         adopted.status,
         progress::took()
     ));
+    if !adopted.were_running.is_empty() {
+        say(format_args!(
+            "these instances were running on it: {}; stop those that do not belong to the environment {}",
+            adopted.were_running.join(", "),
+            adopted.environment
+        ));
+    }
 }

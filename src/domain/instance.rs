@@ -31,6 +31,8 @@ pub struct InstanceInfo {
     pub process_id: u32,
     /// Of the program.
     pub version: String,
+    /// The environment that its configuration names.
+    pub environment: String,
 }
 
 word_enum! {

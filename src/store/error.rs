@@ -12,7 +12,8 @@ pub enum StoreErrorKind {
     ReadOnly,
     /// It refused us (login, permission, certificate), or it is damaged. A person heals it.
     Refused,
-    /// The database or its schema is not there, or not the one this program knows.
+    /// The database or its schema is not there, or not the one this program knows, or it belongs
+    /// to another environment. Nobody waits for it at the start.
     Schema,
     /// A value that the engine does not accept, and nothing else: the list is closed.
     Rejected,
@@ -92,6 +93,15 @@ impl StoreError {
             StoreErrorKind::Unavailable | StoreErrorKind::ReadOnly
         )
     }
+}
+
+/// That a database belongs to another environment than a service, and what to do.
+pub(crate) fn other_environment_words(database: &str, wanted: &str, found: &str) -> String {
+    format!(
+        "{database} belongs to the environment '{found}', but this service is configured for '{wanted}'. \
+         If this is a copy, run `sendport adopt --environment {wanted} --expire` (or --hold) once; \
+         else set environment = \"{found}\"."
+    )
 }
 
 impl fmt::Display for StoreError {

@@ -42,6 +42,7 @@ use throttle::ThrottleStore;
 
 pub(crate) use claim::nothing_refused;
 pub use claim::{Among, Claim, Claimed, MOST_REFUSED, RefusedRow, Swept};
+pub(crate) use error::other_environment_words;
 pub use error::{StoreError, StoreErrorKind};
 pub use shown::{FailureLine, RelayLine};
 pub use types::{
@@ -68,6 +69,8 @@ pub use types::{
 pub trait AlertStore: Send + Sync {
     /// Writes the instance's row with a lease of `lease` from now, its send ports, and the
     /// explanations that `Delivery` joins; called once before the first claim.
+    /// [`StoreErrorKind::Schema`], and nothing is written, where the database belongs to another
+    /// environment than the instance.
     async fn register(
         &self,
         instance: &InstanceInfo,

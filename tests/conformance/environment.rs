@@ -1,7 +1,7 @@
 //! Whose database it is, and what a copy may still do.
 
-use sendport::domain::{AlertStatus, RecipientStatus};
-use sendport::store::{AdoptMode, Event, EventSeverity, Renewal};
+use sendport::domain::{AlertStatus, InstanceInfo, RecipientStatus};
+use sendport::store::{AdoptMode, Event, EventSeverity, Renewal, StoreErrorKind};
 
 use crate::fixture::*;
 
@@ -22,7 +22,7 @@ pub(crate) async fn the_first_name_stands(f: &dyn Fixture) {
 
 pub(crate) async fn adopting_expires_everything_that_waits(f: &dyn Fixture) {
     let store = f.fresh().await;
-    store.name_environment("production").await.expect("name");
+    store.name_environment("test").await.expect("name");
     let done = f.alert_to("ops0@contoso.com").await;
     let instance = instance(&store, "a").await;
     let (token, _) = claim_one(&store, instance).await;
@@ -35,18 +35,18 @@ pub(crate) async fn adopting_expires_everything_that_waits(f: &dyn Fixture) {
     let sending = f.alert_to("ops0@contoso.com").await;
     claim_one(&store, instance).await;
     let queued = f.alert_to("ops0@contoso.com").await;
-    let report = store.adopt("test", AdoptMode::Expire).await.expect("adopt");
-    assert_eq!(report.previous_environment.as_deref(), Some("production"));
+    let report = store.adopt("copy", AdoptMode::Expire).await.expect("adopt");
+    assert_eq!(report.previous_environment.as_deref(), Some("test"));
     assert_eq!(report.alerts, 2);
     assert_eq!(
         store.environment().await.expect("environment").as_deref(),
-        Some("test")
+        Some("copy")
     );
     assert_eq!(status(&store, done).await, AlertStatus::Relayed);
     for id in [sending, queued] {
         let line = line(&store, id).await;
         assert_eq!(line.status, AlertStatus::Expired);
-        assert!(line.status_reason.expect("a reason").contains("'test'"));
+        assert!(line.status_reason.expect("a reason").contains("'copy'"));
         assert_eq!(recipient_words(&store, id).await, ["expired"]);
     }
     assert!(store.queue().await.expect("queue").is_empty());
@@ -104,6 +104,34 @@ pub(crate) async fn adopting_ends_every_lease(f: &dyn Fixture) {
     record(&store, a, &released(id, token, minutes(0))).await;
     assert_eq!(status(&store, id).await, AlertStatus::Held);
     assert_eq!(f.rows("Instance", "1 = 1").await, 0);
+}
+
+/// The instance that an adoption ended does not come back, and changes no send port of the others.
+pub(crate) async fn an_instance_of_another_environment_cannot_register(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    store.name_environment("test").await.expect("name");
+    let a = instance(&store, "a").await;
+    store.adopt("copy", AdoptMode::Hold).await.expect("adopt");
+    let mut port = send_port("default");
+    port.from_address = "other@contoso.com".to_owned();
+    for again in [InstanceInfo { id: a, ..info("a") }, info("a")] {
+        let registered = store.register(&again, LEASE, &[port.clone()], &[]).await;
+        let refused = registered.expect_err("another environment");
+        assert_eq!(refused.kind(), StoreErrorKind::Schema);
+        assert!(refused.what().contains("belongs to the environment 'copy'"));
+    }
+    assert_eq!(f.rows("Instance", "1 = 1").await, 0);
+    let changed = "FromAddress = 'other@contoso.com'";
+    assert_eq!(f.rows("SendPort", changed).await, 0);
+    let own = InstanceInfo {
+        environment: "copy".to_owned(),
+        ..info("b")
+    };
+    store
+        .register(&own, LEASE, &[port], &[])
+        .await
+        .expect("register");
+    assert_eq!(f.rows("Instance", "1 = 1").await, 1);
 }
 
 pub(crate) async fn an_event_is_a_row(f: &dyn Fixture) {

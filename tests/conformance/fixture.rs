@@ -150,6 +150,7 @@ pub(crate) fn info(name: &str) -> InstanceInfo {
         host_name: format!("host-of-{name}"),
         process_id: 4711,
         version: "0.1.0".to_owned(),
+        environment: "test".to_owned(),
     }
 }
 

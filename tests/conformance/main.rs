@@ -188,6 +188,7 @@ macro_rules! scenarios {
                 adopting_holds_everything_that_waits;
                 one_held_alert_can_be_released;
                 adopting_ends_every_lease;
+                an_instance_of_another_environment_cannot_register;
                 an_event_is_a_row;
             }
             queue {

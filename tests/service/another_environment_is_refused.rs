@@ -48,3 +48,39 @@ async fn a_copied_database_mails_nobody_until_it_is_adopted() {
     assert_eq!(sink.received(), 4);
     sink.stop().await;
 }
+
+/// A service that runs when the database is given to another environment ends, and what is
+/// inserted afterwards waits for the services of that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_ends_when_its_database_is_adopted_for_another_environment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = SinkOptions {
+        folder: folder.path().to_owned(),
+        ..SinkOptions::default()
+    };
+    let sink = Sink::start(options).await.expect("start");
+    let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
+    let service = site.run();
+    insert_many(&site, 1);
+    site.wait_until_all_final(Duration::from_secs(60)).await;
+
+    let name = site.value("SELECT Name FROM Instance");
+    let adopted = site.sendport(&["adopt", "--environment", "production", "--hold"]);
+    let said = text(&adopted);
+    assert!(adopted.status.success(), "{said}");
+    let running = format!("these instances were running on it: {name}; stop those that");
+    assert!(said.contains(&running), "{said}");
+
+    assert_eq!(service.wait(), Some(4), "{}", site.log());
+    let log = site.log();
+    assert!(
+        log.contains(
+            "belongs to the environment 'production', but this service is configured for 'test'"
+        ),
+        "{log}"
+    );
+    insert_many(&site, 1);
+    let waits = site.value("SELECT count(*) FROM AlertState WHERE Status = 'queued'");
+    assert_eq!((waits.as_str(), sink.received()), ("1", 1));
+    sink.stop().await;
+}

@@ -103,7 +103,8 @@ fn what_was_done_is_a_document() {
     .tells(0, &[]);
     let adopted = document(&site, &["adopt", "--hold", "--environment", "other"], 0);
     let wanted = serde_json::json!({"Database": "SQLite file sendport.db", "PreviousEnvironment": "test",
-        "Environment": "other", "Status": "held", "Alerts": 1});
+        "Environment": "other", "Status": "held", "Alerts": 1,
+        "WereRunning": []});
     assert_eq!(adopted, wanted);
     let released = serde_json::json!({"Released": 1, "Refused": []});
     assert_eq!(document(&site, &["release", "1"], 0), released);

@@ -187,7 +187,7 @@ fn end_batch(
     })
 }
 
-fn environment(connection: &Connection) -> Result<Option<String>, Trouble> {
+pub(super) fn environment(connection: &Connection) -> Result<Option<String>, Trouble> {
     Ok(connection
         .query_row(sql!("environment"), [], |row| row.get(0))
         .optional()?)

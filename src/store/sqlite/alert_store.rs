@@ -12,9 +12,11 @@ use crate::domain::{
 };
 use crate::store::{
     AlertStore, Among, Claim, Claimed, Event, Explanation, LARGE_TEXTS, Loaded, Recorded,
-    RefusedRow, Renewal, StoreError, Swept, TAKEN_OVER,
+    RefusedRow, Renewal, StoreAdmin, StoreError, StoreErrorKind, Swept, TAKEN_OVER,
+    other_environment_words,
 };
 
+use super::admin::environment;
 use super::around::Around;
 use super::claim::Request;
 use super::codec::{Columns, later, time_text, uuid_text};
@@ -33,12 +35,13 @@ impl AlertStore for SqliteStore {
         send_ports: &[SendPortInfo],
         explanations: &[Explanation],
     ) -> Result<(), StoreError> {
-        let now = self.clock.now();
+        let (now, database) = (self.clock.now(), self.describe());
         let (instance, send_ports, explanations) =
             (instance.clone(), send_ports.to_vec(), explanations.to_vec());
         self.writer
             .call("register the instance", move |connection| {
                 write(connection, |tx| {
+                    refuse_other_environment(tx, &database, &instance.environment)?;
                     register_instance(tx, &instance, now, lease)?;
                     register_send_ports(tx, &send_ports, now)?;
                     register_explanations(tx, &explanations)
@@ -257,6 +260,20 @@ impl AlertStore for SqliteStore {
 
     async fn wait_for_insert(&self, at_most: Duration) {
         self.watch.wait(&self.writer, at_most).await;
+    }
+}
+
+fn refuse_other_environment(
+    tx: &Transaction<'_>,
+    database: &str,
+    wanted: &str,
+) -> Result<(), Trouble> {
+    match environment(tx)? {
+        Some(found) if found != wanted => Err(Trouble::Said(
+            StoreErrorKind::Schema,
+            other_environment_words(database, wanted, &found),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -19,11 +19,7 @@ use crate::store::{
 #[async_trait]
 impl StoreAdmin for SqlServerStore {
     fn describe(&self) -> String {
-        let settings = self.pool.settings();
-        format!(
-            "database '{}' on SQL Server '{}'",
-            settings.database, settings.server
-        )
+        self.pool.settings().describe()
     }
 
     async fn create_database(&self) -> Result<bool, StoreError> {
@@ -109,8 +105,6 @@ impl StoreAdmin for SqlServerStore {
             }
         };
         nothing_refused(DOING, &alerts.refused)?;
-        let sql = include_str!("sql/drop_instances.sql");
-        self.pool.query(DOING, sql, &[]).await?;
         // The last step, so that an adoption that broke off is begun again.
         self.set_environment(DOING, environment, true).await?;
         Ok(AdoptReport {

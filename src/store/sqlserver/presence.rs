@@ -8,6 +8,7 @@ use tiberius::ToSql;
 use uuid::Uuid;
 
 use super::around::{Change, Locked, Which};
+use super::connection::Rows;
 use super::error::may_be_of_one_row;
 use super::pool::Pool;
 use super::sweep::top;
@@ -16,7 +17,10 @@ use super::work::unexpected;
 use crate::domain::{
     AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, RelayState, SendPortInfo,
 };
-use crate::store::{Among, Explanation, RefusedRow, Renewal, StoreError, Swept, TAKEN_OVER};
+use crate::store::{
+    Among, Explanation, RefusedRow, Renewal, StoreError, StoreErrorKind, Swept, TAKEN_OVER,
+    other_environment_words,
+};
 
 /// The relay states as each instance last wrote them, so that a renewal writes changes only.
 pub(super) type KnownRelays = Mutex<HashMap<InstanceId, Vec<RelayState>>>;
@@ -29,6 +33,8 @@ pub(super) async fn register(
     explanations: &[Explanation],
 ) -> Result<(), StoreError> {
     const DOING: &str = "register the instance";
+    let sql = include_str!("sql/environment.sql");
+    refuse_other(pool, DOING, instance, &pool.rows(DOING, sql, &[]).await?)?;
     for send_port in send_ports {
         register_send_port(pool, DOING, send_port).await?;
     }
@@ -41,20 +47,35 @@ pub(super) async fn register(
     let sql = include_str!("sql/register_instance.sql");
     let (name, host) = (fit(&instance.name, 256), fit(&instance.host_name, 256));
     let process_id = i64::from(instance.process_id);
-    pool.query(
-        DOING,
-        sql,
-        &[
-            &instance.id.0,
-            &name,
-            &host,
-            &process_id,
-            &fit(&instance.version, 64),
-            &seconds(lease),
-        ],
-    )
-    .await?;
-    Ok(())
+    let params: &[&dyn ToSql] = &[
+        &instance.id.0,
+        &name,
+        &host,
+        &process_id,
+        &fit(&instance.version, 64),
+        &seconds(lease),
+        &instance.environment,
+    ];
+    refuse_other(pool, DOING, instance, &pool.rows(DOING, sql, params).await?)
+}
+
+/// Refuses a database that belongs to another environment than `instance`, as `rows` say.
+fn refuse_other(
+    pool: &Pool,
+    doing: &'static str,
+    instance: &InstanceInfo,
+    rows: &Rows,
+) -> Result<(), StoreError> {
+    let found = rows.first().map(|row| Fields::of(row).maybe_key());
+    let found = found.transpose().map_err(|e| unexpected(doing, e))?;
+    let wanted = &instance.environment;
+    match found.flatten() {
+        Some(found) if found != *wanted => {
+            let words = other_environment_words(&pool.settings().describe(), wanted, &found);
+            Err(StoreError::new(StoreErrorKind::Schema, doing, words))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn register_send_port(

@@ -81,6 +81,13 @@ impl Settings {
         config
     }
 
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "database '{}' on SQL Server '{}'",
+            self.database, self.server
+        )
+    }
+
     /// The same server and login, another database.
     pub(super) fn with_database(&self, database: &str) -> Self {
         let mut other = self.clone();

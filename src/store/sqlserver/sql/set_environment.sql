@@ -1,5 +1,5 @@
 -- SqlServerStore::name_environment, adopt
--- @P1 name, @P2 whether a name that stands is replaced. Answers the name that stands now.
+-- @P1 name, @P2 whether a name that stands is replaced and all instances are forgotten. Answers the name that stands now.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 BEGIN TRANSACTION;
 UPDATE e SET Name = CASE WHEN @P2 = 1 THEN @P1 ELSE e.Name END,
@@ -7,5 +7,10 @@ UPDATE e SET Name = CASE WHEN @P2 = 1 THEN @P1 ELSE e.Name END,
 FROM sendport.Environment e WITH (UPDLOCK, HOLDLOCK) WHERE e.EnvironmentId = 1;
 IF @@ROWCOUNT = 0
     INSERT INTO sendport.Environment (EnvironmentId, Name, AdoptedAt) VALUES (1, @P1, @now);
+IF @P2 = 1
+BEGIN
+    DELETE FROM sendport.RelayState;
+    DELETE FROM sendport.Instance;
+END;
 COMMIT TRANSACTION;
 SELECT Name FROM sendport.Environment WHERE EnvironmentId = 1;

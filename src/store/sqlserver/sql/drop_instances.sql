@@ -1,3 +1,0 @@
--- SqlServerStore::adopt
-DELETE FROM sendport.RelayState;
-DELETE FROM sendport.Instance;
