@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tiberius::ToSql;
+use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::around::{Change, Locked, Which};
-use super::connection::Rows;
 use super::error::may_be_of_one_row;
 use super::pool::Pool;
 use super::sweep::top;
@@ -64,7 +63,7 @@ fn refuse_other(
     pool: &Pool,
     doing: &'static str,
     instance: &InstanceInfo,
-    rows: &Rows,
+    rows: &[Row],
 ) -> Result<(), StoreError> {
     let found = rows.first().map(|row| Fields::of(row).maybe_key());
     let found = found.transpose().map_err(|e| unexpected(doing, e))?;
