@@ -168,18 +168,31 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     )
 }
 
+/// An attribute's value without its character references (HTML section 13.2.5.73). It holds no `"`.
+fn decoded(value: &str) -> String {
+    let parse = || {
+        let link = format!("<a href=\"{value}\">");
+        let page = html2text::config::plain()
+            .parse_html(link.as_bytes())
+            .ok()?;
+        first_attribute(&page.document)
+    };
+    let references = value.contains('&').then(parse).flatten();
+    references.unwrap_or_else(|| value.to_owned())
+}
+
+fn first_attribute(node: &html2text::Handle) -> Option<String> {
+    if let html2text::Element { attrs, .. } = &node.data
+        && let Some(attribute) = attrs.borrow().first()
+    {
+        return Some(attribute.value.to_string());
+    }
+    node.children.borrow().iter().find_map(first_attribute)
+}
+
 /// Where a link leads, for a line of text; `None` where a reader of text cannot go there.
 fn target(href: &str) -> Option<String> {
-    let mut target = href.trim().to_owned();
-    for (reference, c) in [
-        ("&quot;", "\""),
-        ("&#39;", "'"),
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&amp;", "&"),
-    ] {
-        target = target.replace(reference, c);
-    }
+    let mut target = decoded(href).trim().to_owned();
     target.retain(|c| !c.is_control());
     let (scheme, _) = target.split_once(':')?;
     let is_scheme = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
@@ -291,7 +304,7 @@ impl Copy {
         let Some(Link { target, begin, .. }) = self.link.take() else {
             return;
         };
-        let shown = self.out[begin..].replace("&amp;", "&");
+        let shown = decoded(&self.out[begin..].replace('"', "&quot;"));
         let whole = target.strip_prefix("mailto:").unwrap_or(&target);
         if shown.trim() == whole && whole.len() <= SHOWN_WHOLE {
             return;
@@ -310,6 +323,22 @@ impl Copy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_target_of_a_link_has_no_character_references() {
+        for href in [
+            "https:&#x2f;&#x2f;shop.example&#x2f;a?b=1&amp;c=2",
+            "https:&#47;&#47;shop.example&sol;a?b=1&#38;c=2",
+            "https://shop.example/a?b=1&c=2",
+        ] {
+            let text = html_to_text(&format!("<a href=\"{href}\">the shop</a>"));
+            assert_eq!(text, "the shop [1]\n\n[1] https://shop.example/a?b=1&c=2\n");
+            let text = html_to_text(&format!("<a href=\"{href}\">{href}</a>"));
+            assert_eq!(text, "https://shop.example/a?b=1&c=2\n", "says it once");
+        }
+        let text = html_to_text("<a href='https://b.test/?a=1&copy=2'>b</a>");
+        assert!(text.ends_with("[1] https://b.test/?a=1&copy=2\n"), "{text}");
+    }
 
     #[test]
     fn links_and_tables_stay_and_style_and_script_go() {
