@@ -41,6 +41,8 @@ pub(super) struct Survey {
     begin: [u8; 4],
     /// A NUL stands behind an even number of octets, and behind an odd one.
     nul: [bool; 2],
+    /// A control octet that is no white space.
+    control: bool,
     /// Octets above 127.
     high: usize,
     /// Every line ends in CRLF, and there is no other control character but tabs.
@@ -60,6 +62,7 @@ impl Survey {
             octets: 0,
             begin: [0; 4],
             nul: [false; 2],
+            control: false,
             high: 0,
             lines: true,
             before: b'\n',
@@ -98,7 +101,7 @@ impl Survey {
         match (self.begin, self.nul) {
             ([0xff, 0xfe, 0, 0], _) => None,
             ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) if even => Some("utf-16"),
-            (_, [false, false]) => self.is_utf8().then_some("utf-8"),
+            (_, [false, false]) => (self.is_utf8() && !self.control).then_some("utf-8"),
             (_, [false, true]) if even => Some("utf-16le"),
             (_, [true, false]) if even => Some("utf-16be"),
             _ => None,
@@ -120,6 +123,7 @@ impl Survey {
             *place = octet;
         }
         self.nul[self.octets % 2] |= octet == 0;
+        self.control |= matches!(octet, 0..=8 | 14..=31);
         self.octets += 1;
         self.high += usize::from(octet > 127);
         self.lines &= match (self.before, octet) {
@@ -409,6 +413,8 @@ mod tests {
             (utf16("\u{feff}order;Ā", little), Some("utf-16")),
             (utf16("\u{feff}order;Ā", big), Some("utf-16")),
             (b"\xff\xfe\0\0a\0\0\0".to_vec(), None),
+            (utf16("Привет", little), None),
+            (b"a\tb\x0bc\x0c\r\n".to_vec(), Some("utf-8")),
             (b"a\0b".to_vec(), None),
             (b"\0\0\0a".to_vec(), None),
         ] {
