@@ -126,6 +126,9 @@ pub struct Warning {
     pub text: String,
 }
 
+/// A probe does not submit again, and no database knows of it.
+const IN_DOUBT: &str = "A probe sends its message once. Look for the Message-ID in the server's log or message tracking.";
+
 impl Refusal {
     pub(super) fn new(phase: Phase, recipient: Option<String>, reply: &Reply) -> Self {
         Self {
@@ -154,7 +157,11 @@ impl Explanation {
             key: entry.key.clone(),
             fault: fault.unwrap_or(entry.fault),
             cause: entry.cause.clone(),
-            advice: entry.advice.clone(),
+            advice: match entry.key.as_str() {
+                // The entry says what the service does.
+                "in-doubt" => IN_DOUBT.to_owned(),
+                _ => entry.advice.clone(),
+            },
         }
     }
 }

@@ -84,7 +84,7 @@ pub struct Report {
     pub accepted: Vec<String>,
     /// It took the message.
     pub sent: bool,
-    /// Of the message that it took: what its own logs know it by.
+    /// Of the message that it took, or may have taken: what its own logs know it by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// Every refusal with its explanation.
@@ -93,6 +93,13 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// Everything in its order.
     pub events: Vec<Event>,
+}
+
+impl Report {
+    /// The whole message was sent, and it is not known whether it was taken.
+    pub fn in_doubt(&self) -> bool {
+        !self.sent && self.message_id.is_some()
+    }
 }
 
 /// Facts of the session.
@@ -141,8 +148,10 @@ struct Went {
     facts: SessionFacts,
     failed: Option<Phase>,
     accepted: Vec<String>,
-    /// Message-ID of what was taken.
-    taken: Option<String>,
+    /// The message was taken.
+    sent: bool,
+    /// Message-ID of what was taken, or may have been.
+    message_id: Option<String>,
 }
 
 fn session(opened: Result<SessionFacts, NotReady>, recorder: &Recorder) -> Went {
@@ -221,13 +230,15 @@ fn went(
     };
     for answered in &report.replies {
         let (reply, recipient) = (&answered.reply, address(answered.ordinal));
+        let ended = reply.command == Command::EndOfData;
+        went.sent |= ended && reply.is_success();
+        if ended && (went.sent || reply.code == 0) {
+            went.message_id = Some(message_id.to_owned());
+        }
         if is_refusal(reply) {
             went.failed = went.failed.or(Some(recorder.phase_of(reply)));
             recorder.refused(reply, recipient.as_deref(), None);
             continue;
-        }
-        if reply.command == Command::EndOfData {
-            went.taken = Some(message_id.to_owned());
         }
         went.accepted.extend(recipient);
     }
@@ -257,8 +268,8 @@ fn report(recorder: &Recorder, went: Went) -> Report {
         extensions: state.extensions.clone(),
         certificates: state.certificates.clone(),
         accepted: went.accepted,
-        sent: went.taken.is_some(),
-        message_id: went.taken,
+        sent: went.sent,
+        message_id: went.message_id,
         refusals: state.refusals.iter().map(|(_, it)| it.clone()).collect(),
         warnings: state.warnings.clone(),
         events: state.events.clone(),

@@ -62,7 +62,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_parser = size)]
     pub(super) size: Option<usize>,
     /// Ask for notifications: never, or some of success,failure,delay
-    #[arg(long, value_name = "WHEN", value_parser = notify)]
+    #[arg(long, value_name = "WHEN", value_parser = notify, requires = "to")]
     pub(super) notify: Option<Notify>,
     /// How to encrypt: none, opportunistic, starttls or implicit [default: the relay's, or what
     /// belongs to the port]
@@ -211,6 +211,7 @@ mod tests {
             ("h --stop-after quit", "expected one of connect"),
             ("h --size 3GB", "at most 1GiB"),
             ("h --notify bounce", "none of: success"),
+            ("h --notify success", "--to"),
             ("h --timeout soon", "expected a time"),
         ] {
             let error = parse(line).expect_err(line);

@@ -134,7 +134,9 @@ impl Probe<'_> {
                 .iter()
                 .find(|refusal| refusal.phase == phase);
             let why = why.map_or(String::new(), |refusal| format!(": {}", refusal.reply()));
-            let what = format!("{} failed at {phase}{why}", target.name);
+            let id = report.message_id.as_deref().filter(|_| report.in_doubt());
+            let id = id.map_or(String::new(), |id| format!("; Message-ID {id}"));
+            let what = format!("{} failed at {phase}{why}{id}", target.name);
             self.fail(phase.exit_code(), what);
         }
         self.keep(target, "session", report);

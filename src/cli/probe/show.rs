@@ -119,6 +119,12 @@ pub(super) fn plain(text: &str) -> String {
 pub(super) fn verdict(report: &Report, asked: &[String], until: &str) -> String {
     let accepted = report.accepted.join(", ");
     match report.failed {
+        Some(phase) if report.in_doubt() => {
+            return format!(
+                "failed at {phase}; it may have been taken. {}",
+                next_look(report)
+            );
+        }
         Some(phase) if accepted.is_empty() => return format!("failed at {phase}"),
         Some(phase) if report.sent => {
             return format!(
@@ -194,6 +200,26 @@ fn service(service: &Service) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::Server;
+
+    #[test]
+    fn a_message_that_may_have_been_taken_is_named() {
+        let report = Report {
+            failed: Some(Phase::Content),
+            server: Server::default(),
+            extensions: Vec::new(),
+            certificates: Vec::new(),
+            accepted: vec!["ops@b.test".to_owned()],
+            sent: false,
+            message_id: Some("<1@a.test>".to_owned()),
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+            events: Vec::new(),
+        };
+        let said = verdict(&report, &[], "content");
+        assert!(said.contains("may have been taken"), "{said}");
+        assert!(said.ends_with("by Message-ID <1@a.test>"), "{said}");
+    }
 
     #[test]
     fn a_server_cannot_write_on_the_terminal() {
