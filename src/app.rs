@@ -80,6 +80,9 @@ pub enum AppError {
     /// No alert, or more than one, is called so.
     #[error("{0}")]
     NoAlert(String),
+    /// The alert would fail.
+    #[error("{0}")]
+    WouldFail(String),
     /// Health and metrics cannot be shown where it is configured.
     #[error("{0}")]
     Http(String),

@@ -48,7 +48,7 @@ pub(super) async fn made(
     let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
     let ports = make_send_ports(config, &shelf)?;
     let Some(port) = ports.get(&alert.send_port) else {
-        return Err(AppError::Config(format!(
+        return Err(AppError::WouldFail(format!(
             "alert {} is for the send port '{}', which this configuration does not have; it has: {}",
             alert.id,
             alert.send_port,

@@ -29,7 +29,7 @@ mod table;
 mod template;
 mod terminal;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -179,6 +179,7 @@ impl From<AppError> for Failure {
             AppError::Config(text) => Self::Config(text),
             AppError::Store(error) => Self::Store(error),
             AppError::WrongDatabase(text) => Self::Database(text),
+            AppError::WouldFail(text) => Self::NotRelayed(text),
             AppError::Http(text) | AppError::NoAlert(text) => Self::Other(text),
         }
     }
@@ -363,16 +364,49 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A text as it is; its byte order mark stays.
+fn utf8(octets: Vec<u8>) -> std::io::Result<String> {
+    let found = match octets.starts_with(b"\xFF\xFE") || octets.starts_with(b"\xFE\xFF") {
+        true => "UTF-16",
+        false => "something else",
+    };
+    String::from_utf8(octets).map_err(|_| {
+        let what = format!("expected UTF-8, found {found}; save it as UTF-8");
+        std::io::Error::new(std::io::ErrorKind::InvalidData, what)
+    })
+}
+
 /// A file that holds a text; `-` is standard input.
 fn read_text(file: &Path) -> Result<String, Failure> {
     let read = match file.as_os_str() == "-" {
-        true => std::io::read_to_string(std::io::stdin()),
-        false => std::fs::read_to_string(file),
+        true => {
+            let mut octets = Vec::new();
+            std::io::stdin().read_to_end(&mut octets).map(|_| octets)
+        }
+        false => std::fs::read(file),
     };
-    read.map_err(|error| {
+    read.and_then(utf8).map_err(|error| {
         Failure::Other(format!(
             "the file {} cannot be read: {error}",
             file.display()
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_no_utf8_is_refused_by_what_it_is() {
+        for (octets, found) in [
+            (&b"\xFF\xFEa\0"[..], "found UTF-16; save it as UTF-8"),
+            (b"\xFE\xFF\0a", "found UTF-16; save it as UTF-8"),
+            (b"Gr\xf6\xdfe", "found something else"),
+        ] {
+            let error = utf8(octets.to_vec()).expect_err(found).to_string();
+            assert!(error.contains(found), "{error}");
+        }
+        assert_eq!(utf8("Größe".into()).ok().as_deref(), Some("Größe"));
+    }
 }

@@ -89,7 +89,11 @@ async fn texts(
     let Some(folder) = folder else {
         return standing(config).await;
     };
-    let texts = app::read_template_folder(&folder)?;
+    in_folder(&folder)
+}
+
+fn in_folder(folder: &Path) -> Result<Vec<TemplateText>, Failure> {
+    let texts = app::read_template_folder(folder)?;
     if texts.is_empty() {
         let folder = folder.display();
         return Err(Failure::Other(format!(
@@ -163,7 +167,11 @@ async fn import(
     (prune, json): (bool, bool),
     config: Option<PathBuf>,
 ) -> Result<(), Failure> {
-    let texts = app::read_template_folder(&folder)?;
+    let texts = match prune {
+        // Nothing may be left.
+        true => app::read_template_folder(&folder)?,
+        false => in_folder(&folder)?,
+    };
     let findings = tried(&texts, json, false).await?;
     match findings.failed() {
         0 => {}
@@ -216,6 +224,12 @@ fn export(
     let written = app::export_templates(texts, folder, overwrite)?;
     if json {
         return print_json(&Exported { written });
+    }
+    if written.is_empty() {
+        let (folder, all) = (folder.display(), texts.len());
+        say(format_args!(
+            "nothing changed: '{folder}' holds the database's templates already, {all} texts"
+        ));
     }
     for file in written {
         say(format_args!("wrote {}", file.display()));
