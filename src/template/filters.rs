@@ -1,4 +1,5 @@
-//! Filters beside minijinja's own: `truncate`, `dateformat` and `datetimeformat`.
+//! Filters beside minijinja's own: `truncate`, `dateformat` and `datetimeformat`; and those of its own that
+//! are to fail on a variable that is not there.
 #![expect(
     clippy::needless_pass_by_value,
     reason = "minijinja hands options over by value"
@@ -8,8 +9,8 @@ use std::fmt::Write;
 
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
-use minijinja::value::Kwargs;
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 
 use crate::delivery_window::Zone;
 
@@ -19,15 +20,60 @@ const LENGTH: usize = 255;
 const LEEWAY: usize = 5;
 
 pub(super) fn add(environment: &mut Environment<'_>) {
-    environment.add_filter("truncate", truncate);
-    environment.add_filter("dateformat", dateformat);
-    environment.add_filter("datetimeformat", datetimeformat);
+    for (name, filter) in [
+        ("abs", Value::from_function(filters::abs)),
+        ("chain", Value::from_function(filters::chain)),
+        ("dictsort", Value::from_function(filters::dictsort)),
+        ("first", Value::from_function(filters::first)),
+        ("groupby", Value::from_function(filters::groupby)),
+        ("items", Value::from_function(filters::items)),
+        ("join", Value::from_function(filters::join)),
+        ("last", Value::from_function(filters::last)),
+        ("lines", Value::from_function(filters::lines)),
+        ("list", Value::from_function(filters::list)),
+        ("max", Value::from_function(filters::max)),
+        ("min", Value::from_function(filters::min)),
+        ("pprint", Value::from_function(filters::pprint)),
+        ("round", Value::from_function(filters::round)),
+        ("sort", Value::from_function(filters::sort)),
+        ("split", Value::from_function(filters::split)),
+        ("tojson", Value::from_function(filters::tojson)),
+        ("urlencode", Value::from_function(filters::urlencode)),
+        ("zip", Value::from_function(filters::zip)),
+        ("format", Value::from_function(filters::format)),
+        ("count", Value::from_function(filters::length)),
+        ("length", Value::from_function(filters::length)),
+        ("e", Value::from_function(filters::escape)),
+        ("escape", Value::from_function(filters::escape)),
+        ("truncate", Value::from_function(truncate)),
+        ("dateformat", Value::from_function(dateformat)),
+        ("datetimeformat", Value::from_function(datetimeformat)),
+    ] {
+        add_strict(environment, name, filter);
+    }
+}
+
+/// Adds a filter that would take what is not there, or would not say what is missing.
+fn add_strict(environment: &mut Environment<'_>, name: &'static str, filter: Value) {
+    environment.add_filter(
+        name,
+        move |state: &mut State<'_, '_>, value: &Value, more: Rest<ValueOrKwargs>| {
+            if value.is_undefined() {
+                // It fails with the name of the variable, but not on an `if` without an `else`.
+                state.apply_filter("string", std::slice::from_ref(value))?;
+            }
+            let arguments: Vec<_> = std::iter::once(value.clone())
+                .chain(more.into_values())
+                .collect();
+            filter.call(state, &arguments)
+        },
+    );
 }
 
 /// `{{ text | truncate(80) }}` as in Jinja: between words, with `...` at the end. `killwords=true`
 /// cuts anywhere; `end` and `leeway` are what else can be said.
 fn truncate(value: &Value, length: Option<usize>, options: Kwargs) -> Result<String, Error> {
-    let text = text(value)?;
+    let text = text(value);
     let named: Option<usize> = options.get("length")?;
     let length = length.or(named).unwrap_or(LENGTH);
     let leeway: Option<usize> = options.get("leeway")?;
@@ -67,7 +113,7 @@ fn date(
     let named: Option<&str> = options.get("format")?;
     let zone: Option<&str> = options.get("tz")?;
     options.assert_all_used()?;
-    let text = text(value)?;
+    let text = text(value);
     if text.trim().is_empty() {
         return Ok(text);
     }
@@ -123,11 +169,10 @@ fn moment(text: &str) -> Option<DateTime<FixedOffset>> {
 }
 
 /// Nothing for a NULL.
-fn text(value: &Value) -> Result<String, Error> {
-    match () {
-        () if value.is_undefined() => Err(ErrorKind::UndefinedError.into()),
-        () if value.is_none() => Ok(String::new()),
-        () => Ok(value.to_string()),
+fn text(value: &Value) -> String {
+    match value.is_none() || value.is_undefined() {
+        true => String::new(),
+        false => value.to_string(),
     }
 }
 
@@ -209,6 +254,38 @@ mod tests {
             ),
             ("none|dateformat", ""),
             ("''|dateformat", ""),
+        ]);
+    }
+
+    #[test]
+    fn a_filter_fails_on_a_variable_that_is_not_there_and_names_it() {
+        #[rustfmt::skip]
+        let filters = [
+            "abs", "attr('a')", "batch(2)", "bool", "capitalize", "chain([])", "count", "dateformat",
+            "datetimeformat", "dictsort", "e", "escape", "first", "float", "float(1.5)", "format(1)",
+            "groupby('a')", "indent(2)", "int", "int(1)", "items", "join", "join(',')", "last",
+            "length", "lines", "list", "lower", "map('upper')", "map(attribute='a')", "max", "min",
+            "pprint", "reject", "rejectattr('a')", "replace('a', 'b')", "reverse", "round", "safe",
+            "select", "selectattr('a')", "slice(2)", "sort", "split", "string", "sum", "title", "tojson",
+            "trim", "truncate", "truncate(3)", "unique", "upper", "urlencode", "zip([])",
+        ];
+        let environment = crate::template::engine::new_environment();
+        let named = |filter: &str| {
+            let template = format!("{{{{ not_there|{filter} }}}}");
+            let error = environment.render_str(&template, ()).err()?;
+            let names = error
+                .detail()
+                .is_some_and(|said| said.contains("not_there"));
+            (names && error.kind() == ErrorKind::UndefinedError).then_some(())
+        };
+        let silent: Vec<_> = filters
+            .into_iter()
+            .filter(|filter| named(filter).is_none())
+            .collect();
+        assert!(silent.is_empty(), "{silent:#?}");
+        same(&[
+            ("not_there|default('x')", "x"),
+            ("not_there|d('x')|upper", "X"),
         ]);
     }
 
