@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::one_alert::{OneAlert, delivery_table};
-use super::terminal::note;
+use super::terminal::{age, note};
 use super::{Failure, open, print_json, progress, read_text, say};
 use crate::app;
 use crate::config::Config;
-use crate::domain::{AlertId, AlertStatus, BodyFormat, Priority, shown_name, shown_names};
-use crate::store::{AlertLine, NewAlert, NewAttachment, QueueLine, Store};
+use crate::domain::{
+    AlertId, AlertStatus, BodyFormat, Priority, Timestamp, shown_name, shown_names,
+};
+use crate::store::{AlertLine, InstanceLine, NewAlert, NewAttachment, QueueLine, Store};
 
 /// Inserts one alert, as an application would by SQL. The service sends it. What the service would refuse as
 /// soon as it sees it is not inserted.
@@ -150,7 +152,7 @@ fn json_object(text: &str) -> Result<String, String> {
         Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),
         Ok(_) => Err("expected a JSON object, such as {\"order\": 4711}".to_owned()),
         Err(error) => Err(format!(
-            "this is not JSON: {error}; expected an object, such as {{\"order\": 4711}}"
+            "this is not JSON: {error}; expected the object itself and no file's name, such as {{\"order\": 4711}}"
         )),
     }
 }
@@ -209,6 +211,9 @@ fn unreadable(file: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     }
 }
 
+/// People wonder then why nothing happens.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// Says what it waits for, and who got it, unless all of it becomes a document.
 async fn outcome(
     store: &dyn Store,
@@ -216,7 +221,9 @@ async fn outcome(
     timeout: Duration,
     json: bool,
 ) -> Result<(), Failure> {
-    let deadline = tokio::time::Instant::now() + timeout;
+    let begun = tokio::time::Instant::now();
+    let deadline = begun + timeout;
+    let mut wondered = json;
     let mut look = tokio::time::interval(Duration::from_millis(200));
     let mut said = None;
     loop {
@@ -237,7 +244,29 @@ async fn outcome(
             let why = why.as_deref().unwrap_or_default();
             say(format_args!("waits    {why}"));
         }
+        if why.is_none() && !wondered && begun.elapsed() >= SILENCE {
+            wondered = true;
+            let instances = store.instances(100).await?;
+            say(format_args!(
+                "waits    {}",
+                who_runs(&instances, app::now())
+            ));
+        }
         said = why;
+    }
+}
+
+/// When each was last seen: one that has ended without a word has its lease for a while.
+fn who_runs(instances: &[InstanceLine], now: Timestamp) -> String {
+    let alive = instances.iter().filter(|it| it.alive);
+    let seen = alive.map(|it| {
+        let (name, ago) = (shown_name(&it.name), (now - it.renewed_at).num_seconds());
+        format!("{name} renewed its lease {} ago", age(ago.max(0)))
+    });
+    let seen: Vec<_> = seen.collect();
+    match seen.is_empty() {
+        true => "no instance runs".to_owned(),
+        false => format!("instances: {}", seen.join("; ")),
     }
 }
 
@@ -258,4 +287,33 @@ fn ended(line: &AlertLine, why: Option<String>, json: bool) -> Result<(), Failur
     Err(Failure::NotRelayed(format!(
         "alert {id} is {status}{why}{hint}"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_could_send_it_is_told_with_the_last_sign_of_life() {
+        let now = Timestamp::from_timestamp(1_000, 0).expect("a moment");
+        let instance = |alive, seconds| InstanceLine {
+            name: "a".to_owned(),
+            host_name: "host".to_owned(),
+            process_id: 1,
+            version: "1".to_owned(),
+            started_at: now,
+            renewed_at: now - chrono::TimeDelta::seconds(seconds),
+            lease_until: now,
+            stopped_at: None,
+            alive,
+            waiting_for: None,
+            unrecorded_count: 0,
+            unrecorded_since: None,
+            unclaimed_count: 0,
+            unclaimed_since: None,
+        };
+        let said = who_runs(&[instance(true, 12), instance(false, 90)], now);
+        assert_eq!(said, "instances: a renewed its lease 12 s ago");
+        assert_eq!(who_runs(&[instance(false, 90)], now), "no instance runs");
+    }
 }
