@@ -101,6 +101,7 @@ async fn register(store: &SqlServerStore, n: usize) -> Result<InstanceId> {
         host_name: "bench".to_owned(),
         process_id: 1,
         version: "0".to_owned(),
+        environment: "test".to_owned(),
     };
     let port = SendPortInfo {
         name: "default".to_owned(),

@@ -8,7 +8,7 @@ use super::protectors::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
 use crate::dispatcher::{CertificateShelf, NotComposed, Preview, PreviewTexts, Sources, preview};
-use crate::domain::{Alert, AlertId, TemplateText, shown_names};
+use crate::domain::{Alert, AlertId, TemplateText, shown_name, shown_names};
 use crate::smime::CrlShelf;
 use crate::store::contents::Contents;
 use crate::store::{Loaded, Store};
@@ -49,9 +49,9 @@ pub(super) async fn made(
     let ports = make_send_ports(config, &shelf)?;
     let Some(port) = ports.get(&alert.send_port) else {
         return Err(AppError::WouldFail(format!(
-            "alert {} is for the send port '{}', which this configuration does not have; it has: {}",
+            "alert {} is for the send port {}, which this configuration does not have; it has: {}",
             alert.id,
-            alert.send_port,
+            shown_name(&alert.send_port),
             shown_names(ports.keys())
         )));
     };
