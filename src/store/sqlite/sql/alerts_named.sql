@@ -8,6 +8,6 @@ WHERE AlertId IN (SELECT AlertId FROM Alert WHERE PublicId = ?1
                   UNION SELECT AlertId FROM Alert
                   WHERE Reference > ?2 || char(1) AND Reference < ?2 || '!' AND trim(Reference, char(9, 10, 13, 32)) = ?2
                   UNION SELECT AlertId FROM Alert
-                  WHERE Reference < '!' AND trim(Reference, char(9, 10, 13, 32)) = ?2)
+                  WHERE Reference > char(1) AND Reference < '!' AND trim(Reference, char(9, 10, 13, 32)) = ?2)
 ORDER BY AlertId DESC
 LIMIT ?3

@@ -10,6 +10,6 @@ WHERE AlertId IN (SELECT p.AlertId FROM sendport.AlertRow p WHERE p.PublicId = @
                   WHERE r.Reference > @P2 + NCHAR(1) AND r.Reference < @P2 + N'!'
                     AND LTRIM(RTRIM(REPLACE(REPLACE(REPLACE(r.Reference, NCHAR(9), N' '), NCHAR(10), N' '), NCHAR(13), N' '))) = @P2
                   UNION SELECT r.AlertId FROM sendport.AlertRow r
-                  WHERE r.Reference < N'!'
+                  WHERE r.Reference > NCHAR(1) AND r.Reference < N'!'
                     AND LTRIM(RTRIM(REPLACE(REPLACE(REPLACE(r.Reference, NCHAR(9), N' '), NCHAR(10), N' '), NCHAR(13), N' '))) = @P2)
 ORDER BY AlertId DESC;
