@@ -122,7 +122,7 @@ async fn not_ready_before_the_database_file_is_there() {
     assert_eq!(service.stop(), Some(0), "{}", site.log());
 }
 
-/// As soon as a claim has failed, and not at the second one, which takes ten seconds more.
+/// As soon as a claim of what is due has failed, and not at the second one, which takes ten seconds more.
 #[tokio::test(flavor = "multi_thread")]
 async fn not_ready_while_the_database_is_locked() {
     let site = Site::watched(&send_port_over(DISCARD));
@@ -130,7 +130,10 @@ async fn not_ready_while_the_database_is_locked() {
     let address = site.health_address().await;
     wait_for(address, "/readyz", 200, "ready").await;
     let database = site.database();
-    database.execute_batch("BEGIN IMMEDIATE").expect("lock");
+    let due_soon = "BEGIN IMMEDIATE; INSERT INTO Alert (ToRecipients, Subject, Body, NotBefore)
+        VALUES ('ops@example.test', 's', 'b', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+5 seconds')); COMMIT;
+        BEGIN IMMEDIATE";
+    database.execute_batch(due_soon).expect("lock");
     wait_for_log(&site, "cannot claim").await;
     let (status, why) = get(address, "/readyz");
     let said =
