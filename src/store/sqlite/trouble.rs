@@ -43,7 +43,7 @@ impl Trouble {
     /// A statement that did nothing, and might not be refused of another row.
     pub(super) fn may_be_of_one_row(&self) -> bool {
         let kind = match self {
-            Self::Engine(error) => kind_and_words(error, Path::new("")).0,
+            Self::Engine(error) => kind_of(error, Path::new("")),
             Self::Said(kind, _) => *kind,
         };
         // A damaged page may hold one row alone.
@@ -86,97 +86,85 @@ impl Trouble {
 
 /// The engine's error with its kind and, where its own words say too little, ours.
 fn explain(error: rusqlite::Error, doing: &'static str, path: &Path) -> StoreError {
-    let (kind, words) = kind_and_words(&error, path);
-    match words.or_else(|| unwritten(&error, path)) {
+    let kind = kind_of(&error, path);
+    match words_of(&error, path) {
         Some(words) => StoreError::explained(kind, doing, words, error),
         None => StoreError::caused_by(kind, doing, error),
     }
 }
 
-/// What SQLite says where a write failed names neither the file nor a limit.
-fn unwritten(error: &rusqlite::Error, path: &Path) -> Option<String> {
-    let failed = error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_WRITE);
-    failed.then(|| {
-        format!(
-            "the database '{}' cannot be written ({error}); look at its disk, and at the limit of a file's size \
-             (ulimit -f, LimitFSIZE=)",
-            path.display()
-        )
-    })
+/// Closed where it matters: only what is known to be about values is `Rejected`.
+fn kind_of(error: &rusqlite::Error, path: &Path) -> StoreErrorKind {
+    use ErrorCode as Code;
+    use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable, Unknown};
+    match error.sqlite_error_code() {
+        None if is_of_a_value(error) => Rejected,
+        Some(Code::ConstraintViolation | Code::TypeMismatch | Code::TooBig) => Rejected,
+        Some(
+            Code::DatabaseBusy
+            | Code::DatabaseLocked
+            | Code::FileLockingProtocolFailed
+            | Code::SystemIoFailure
+            | Code::OutOfMemory
+            | Code::OperationInterrupted
+            | Code::SchemaChanged,
+        ) => Unavailable,
+        Some(Code::CannotOpen) if !path.exists() => Unavailable,
+        Some(Code::ReadOnly | Code::DiskFull) => ReadOnly,
+        Some(
+            Code::CannotOpen
+            | Code::PermissionDenied
+            | Code::DatabaseCorrupt
+            | Code::AuthorizationForStatementDenied,
+        ) => Refused,
+        Some(Code::NotADatabase) => Schema,
+        Some(Code::Unknown) if lacks_the_schema(error) => Schema,
+        _ => Unknown,
+    }
 }
 
-/// Closed where it matters: only what is known to be about values is `Rejected`.
-fn kind_and_words(error: &rusqlite::Error, path: &Path) -> (StoreErrorKind, Option<String>) {
-    use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable, Unknown};
+/// What SQLite says names no file, and nothing to do.
+fn words_of(error: &rusqlite::Error, path: &Path) -> Option<String> {
+    use ErrorCode as Code;
     let file = path.display();
-    let said = |kind, words: String| (kind, Some(words));
-    let Some(code) = error.sqlite_error_code() else {
-        return (
-            if is_of_a_value(error) {
-                Rejected
-            } else {
-                Unknown
-            },
-            None,
-        );
-    };
-    match code {
-        ErrorCode::DatabaseBusy
-        | ErrorCode::DatabaseLocked
-        | ErrorCode::FileLockingProtocolFailed => said(
-            Unavailable,
-            format!("another process keeps the database '{file}' locked"),
-        ),
-        ErrorCode::SystemIoFailure
-        | ErrorCode::OutOfMemory
-        | ErrorCode::OperationInterrupted
-        | ErrorCode::SchemaChanged => (Unavailable, None),
-        ErrorCode::ReadOnly => said(
-            ReadOnly,
-            format!(
-                "the database '{file}' cannot be written to; check the rights of the file and of its folder"
-            ),
-        ),
-        ErrorCode::DiskFull => said(
-            ReadOnly,
-            format!("the disk that holds the database '{file}' is full"),
-        ),
-        ErrorCode::NotADatabase => said(
-            Schema,
-            format!(
-                "'{file}' is not a SQLite database; point to another file, or move this one away"
-            ),
-        ),
-        ErrorCode::CannotOpen if !path.exists() => said(Unavailable, absent(path)),
-        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => said(
-            Refused,
-            format!(
-                "the database '{file}' cannot be opened; check the rights of the file and of its folder"
-            ),
-        ),
-        ErrorCode::DatabaseCorrupt => said(
-            Refused,
-            format!(
-                "the database '{file}' is damaged; restore it from a backup, or try sqlite3 '.recover'"
-            ),
-        ),
-        ErrorCode::AuthorizationForStatementDenied => (Refused, None),
-        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => {
-            (Rejected, None)
+    let words = match error.sqlite_error_code()? {
+        Code::DatabaseBusy | Code::DatabaseLocked | Code::FileLockingProtocolFailed => {
+            format!("another process keeps the database '{file}' locked")
         }
-        _ if ["no such table", "no such column"]
-            .iter()
-            .any(|part| error.to_string().contains(part)) =>
+        Code::SystemIoFailure
+            if error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_WRITE) =>
         {
-            said(
-                Schema,
-                format!(
-                    "the database '{file}' lacks the schema of sendport ({error}); run `sendport migrate`"
-                ),
+            format!(
+                "the database '{file}' cannot be written ({error}); look at its disk, and at the limit of a file's size \
+                 (ulimit -f, LimitFSIZE=)"
             )
         }
-        _ => (Unknown, None),
-    }
+        Code::ReadOnly => format!(
+            "the database '{file}' cannot be written to; check the rights of the file and of its folder"
+        ),
+        Code::DiskFull => format!("the disk that holds the database '{file}' is full"),
+        Code::NotADatabase => format!(
+            "'{file}' is not a SQLite database; point to another file, or move this one away"
+        ),
+        Code::CannotOpen if !path.exists() => absent(path),
+        Code::CannotOpen | Code::PermissionDenied => format!(
+            "the database '{file}' cannot be opened; check the rights of the file and of its folder"
+        ),
+        Code::DatabaseCorrupt => format!(
+            "the database '{file}' is damaged; restore it from a backup, or try sqlite3 '.recover'"
+        ),
+        Code::Unknown if lacks_the_schema(error) => format!(
+            "the database '{file}' lacks the schema of sendport ({error}); run `sendport migrate`"
+        ),
+        _ => return None,
+    };
+    Some(words)
+}
+
+/// SQLite has no code of its own for it.
+fn lacks_the_schema(error: &rusqlite::Error) -> bool {
+    let said = error.to_string();
+    said.contains("no such table") || said.contains("no such column")
 }
 
 /// The binding, about a value that it cannot read or write.
@@ -242,9 +230,9 @@ mod tests {
             (rusqlite::ffi::SQLITE_MISUSE, Unknown),
         ] {
             let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-            assert_eq!(kind_and_words(&error, path).0, expected, "{code}");
+            assert_eq!(kind_of(&error, path), expected, "{code}");
         }
         let none = rusqlite::Error::QueryReturnedNoRows;
-        assert_eq!(kind_and_words(&none, path).0, Unknown);
+        assert_eq!(kind_of(&none, path), Unknown);
     }
 }
