@@ -224,7 +224,9 @@ pub fn main() -> ExitCode {
     // A blocked look-up or a stuck disk must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match result {
-        Ok(Ok(())) => terminal::unsaid().map_or(ExitCode::SUCCESS, |failure| complain(&failure)),
+        Ok(Ok(())) => {
+            terminal::output_failure().map_or(ExitCode::SUCCESS, |failure| complain(&failure))
+        }
         Ok(Err(failure)) => complain(&failure),
         Err(broken) => complain(&Failure::Other(format!(
             "internal error, please report it: {broken}"
@@ -255,9 +257,9 @@ async fn outlive_file_size_limit() {
 
 /// `--help`, `--version`, or what is wrong with the command line.
 fn answer_of_itself(answer: &clap::Error) -> ExitCode {
-    terminal::note_unsaid(answer.print());
+    terminal::note_output(answer.print());
     let code = u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
-    terminal::unsaid().map_or(code, |failure| complain(&failure))
+    terminal::output_failure().map_or(code, |failure| complain(&failure))
 }
 
 fn complain(failure: &Failure) -> ExitCode {

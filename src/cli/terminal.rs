@@ -88,29 +88,29 @@ pub(super) fn width() -> Option<usize> {
     Some(usize::from(columns.0))
 }
 
-/// Why something that was said could not be written, the first time.
-static UNSAID: OnceLock<std::io::Error> = OnceLock::new();
+/// The first error of writing to standard output.
+static OUTPUT_ERROR: OnceLock<std::io::Error> = OnceLock::new();
 
 /// One line on standard output; a closed pipe ends the output quietly, anything else is an error
-/// in the end: see [`unsaid`].
+/// in the end: see [`output_failure`].
 pub(super) fn say(line: impl Display) {
     let written = progress::instead(|| writeln!(std::io::stdout(), "{line}"));
-    note_unsaid(written);
+    note_output(written);
 }
 
 /// Remembers it, but for a closed pipe.
-pub(super) fn note_unsaid(written: std::io::Result<()>) {
+pub(super) fn note_output(written: std::io::Result<()>) {
     if let Err(error) = written
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
-        let _ = UNSAID.set(error);
+        let _ = OUTPUT_ERROR.set(error);
     }
 }
 
 /// The failure of a program whose answer could not be written.
-pub(super) fn unsaid() -> Option<super::Failure> {
-    note_unsaid(std::io::stdout().flush());
-    let error = UNSAID.get()?;
+pub(super) fn output_failure() -> Option<super::Failure> {
+    note_output(std::io::stdout().flush());
+    let error = OUTPUT_ERROR.get()?;
     Some(super::Failure::Other(format!(
         "standard output cannot be written: {error}"
     )))
