@@ -1,20 +1,14 @@
 use std::time::Duration;
 
-use sendport::sink::{Sink, SinkOptions};
-
 use crate::site::{Site, text};
-use crate::{insert_many, plain_relay, send_port_over};
+use crate::{any_port, insert_many, plain_relay, send_port_over, sink_at};
 
 /// A restored copy mails nobody: the service of another environment refuses to run until an
 /// operator adopts the database, and then what waited is held until it is released.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copied_database_mails_nobody_until_it_is_adopted() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = SinkOptions {
-        folder: folder.path().to_owned(),
-        ..SinkOptions::default()
-    };
-    let sink = Sink::start(options).await.expect("start");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
     insert_many(&site, 3);
     let config = std::fs::read_to_string(site.config()).expect("read");
@@ -54,11 +48,7 @@ async fn a_copied_database_mails_nobody_until_it_is_adopted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_ends_when_its_database_is_adopted_for_another_environment() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = SinkOptions {
-        folder: folder.path().to_owned(),
-        ..SinkOptions::default()
-    };
-    let sink = Sink::start(options).await.expect("start");
+    let sink = sink_at(any_port(), folder.path(), &[]).await;
     let site = Site::new(&send_port_over(&plain_relay(sink.local_addr())));
     let service = site.run();
     insert_many(&site, 1);

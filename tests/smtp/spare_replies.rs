@@ -24,6 +24,16 @@ fn bye() -> [Step; 2] {
     [Expect("QUIT"), send("221 bye")]
 }
 
+/// One message arrives, whatever happens in the sessions.
+async fn is_taken_over(sessions: Vec<Vec<Step>>) {
+    let peer = Peer::start(sessions).await;
+    let relay = relay(peer.address, SETTINGS);
+    let report = submit(&relay, &["a@example.test"]).await;
+    assert!(report.is_accepted(), "{report:?}");
+    relay.close().await;
+    peer.finish().await;
+}
+
 async fn the_next_goes_over_a_new_connection(spare: &str, settings: &str, begin: &[Step]) {
     let idle = Arc::new(Barrier::new(2));
     let spare = [
@@ -217,12 +227,7 @@ async fn a_refusal_stands_only_where_rset_is_answered_in_step() {
         ClientGoes,
     ];
     let second = then(then(hello(&[]), good_transaction()), bye());
-    let peer = Peer::start(vec![then(hello(&[]), shifted), second]).await;
-    let relay = relay(peer.address, SETTINGS);
-    let report = submit(&relay, &["a@example.test"]).await;
-    assert!(report.is_accepted(), "{report:?}");
-    relay.close().await;
-    peer.finish().await;
+    is_taken_over(vec![then(hello(&[]), shifted), second]).await;
 }
 
 /// A relay without enhanced codes says 550 once too often; the one to EHLO has several lines.
@@ -255,12 +260,7 @@ async fn a_spare_refusal_refuses_nobody() {
         let behind = [send("250 ok"), Expect("EHLO"), send("250 ok"), ClientGoes];
         let shifted = then(then(hello(offers), shifted.to_vec()), behind);
         let second = then(then(hello(offers), good_transaction()), bye());
-        let peer = Peer::start(vec![shifted, second]).await;
-        let relay = relay(peer.address, SETTINGS);
-        let report = submit(&relay, &["a@example.test"]).await;
-        assert!(report.is_accepted(), "{report:?}");
-        relay.close().await;
-        peer.finish().await;
+        is_taken_over(vec![shifted, second]).await;
     }
 }
 
@@ -339,12 +339,7 @@ async fn what_comes_with_354_is_not_the_reply_to_the_content() {
         ];
         let first = then(hello(&[]), with_spare);
         let second = then(then(hello(&[]), answered("250 ok")), bye());
-        let peer = Peer::start(vec![first, second]).await;
-        let relay = relay(peer.address, SETTINGS);
-        let report = submit(&relay, &["a@example.test"]).await;
-        assert!(report.is_accepted(), "{report:?}");
-        relay.close().await;
-        peer.finish().await;
+        is_taken_over(vec![first, second]).await;
     }
 }
 

@@ -1,12 +1,26 @@
+use std::path::Path;
 use std::time::Duration;
 
-use crate::said::run;
+use crate::said::{Said, run};
 use crate::site::Site;
 
 const RELAY: &str = "[relay.main]\nkind = \"discard\"\n";
 
 fn send_port(name: &str) -> String {
     format!("[send_port.{name}]\nfrom = \"alerts@example.test\"\nrelays = [\"main\"]\n")
+}
+
+fn send(folder: &Path, send_port: &str, more: &[&str]) -> Said {
+    let arguments = [
+        "send",
+        "--to",
+        "ops@example.test",
+        "--subject",
+        "x",
+        "--send-port",
+        send_port,
+    ];
+    run(folder, &[&arguments[..], more].concat())
 }
 
 /// One sees where a name ends, and which of two it is.
@@ -23,19 +37,7 @@ fn in_keys_lists_and_tables() {
             "ok    send_port.erp: from",
         ],
     );
-    let send = |name: &str| {
-        let arguments = [
-            "send",
-            "--to",
-            "ops@example.test",
-            "--subject",
-            "x",
-            "--send-port",
-            name,
-        ];
-        run(&folder, &arguments)
-    };
-    let sent = send("it's, ok");
+    let sent = send(&folder, "it's, ok", &[]);
     let note = "has no send port \"it's, ok\"; it has: \"a b\", erp, \"x,y\"; nobody sends";
     sent.tells(0, &[note]);
     assert_eq!(
@@ -46,7 +48,7 @@ fn in_keys_lists_and_tables() {
         run(&folder, arguments).tells(0, &["\"it's, ok\""]);
     }
     run(&folder, &["preview", "1"]).tells(6, &["it has: \"a b\", erp, \"x,y\""]);
-    let sent = send("erp  ");
+    let sent = send(&folder, "erp  ", &[]);
     sent.tells(0, &["alert 2 queued\n"]);
     assert_eq!(
         sent.err, "",
@@ -79,30 +81,10 @@ async fn a_send_port_of_another_instance() {
         // It has none, or had none when the service looked.
         ("crm", "a send port named 'crm'"),
     ] {
-        let arguments = [
-            "send",
-            "--to",
-            "ops@example.test",
-            "--subject",
-            "x",
-            "--send-port",
-            name,
-        ];
-        let said = run(&site.path(""), &arguments);
+        let said = send(&site.path(""), name, &[]);
         said.tells(0, &["it has: default; ", who]);
     }
-    let arguments = [
-        "send",
-        "--to",
-        "ops@example.test",
-        "--subject",
-        "x",
-        "--send-port",
-        "erp",
-        "--wait",
-        "--json",
-    ];
-    let said = run(&site.path(""), &arguments);
+    let said = send(&site.path(""), "erp", &["--wait", "--json"]);
     said.tells(0, &[]);
     let value: serde_json::Value = serde_json::from_str(&said.out).expect("one document");
     assert_eq!(value["Alert"]["Status"], "relayed");
