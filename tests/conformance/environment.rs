@@ -104,6 +104,11 @@ pub(crate) async fn adopting_ends_every_lease(f: &dyn Fixture) {
     record(&store, a, &released(id, token, minutes(0))).await;
     assert_eq!(status(&store, id).await, AlertStatus::Held);
     assert_eq!(f.rows("Instance", "1 = 1").await, 0);
+    let new = f.alert_to("ops0@contoso.com").await;
+    let (_, claimed) = claim(&store, a, 1).await;
+    assert!(claimed.is_empty(), "it is the new environment's");
+    let b = instance(&store, "b").await;
+    assert_eq!(claim_one(&store, b).await.1, new);
 }
 
 /// The instance that an adoption ended does not come back, and changes no send port of the others.

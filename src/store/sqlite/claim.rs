@@ -99,7 +99,8 @@ impl Request {
     }
 
     fn still_due(&self, connection: &Connection, alert: AlertId) -> Result<Vec<AlertId>, Trouble> {
-        let values = params![alert.0, self.send_port, time_text(self.now)];
+        let owner = uuid_text(self.instance.0);
+        let values = params![alert.0, self.send_port, time_text(self.now), owner];
         keys(connection, sql!("claim_only"), values)
     }
 
@@ -108,12 +109,13 @@ impl Request {
         let mut found: Vec<(i64, i64)> = Vec::new();
         let mut statement = connection.prepare_cached(sql!("claim_due"))?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (now, owner) = (time_text(self.now), uuid_text(self.instance.0));
         for (class, head_start) in [
             (Priority::Urgent, 2 * CLASS_HEAD_START),
             (Priority::Normal, CLASS_HEAD_START),
             (Priority::Low, Duration::ZERO),
         ] {
-            let values = params![self.send_port, class.as_str(), time_text(self.now), most];
+            let values = params![self.send_port, class.as_str(), now, most, owner];
             let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 let head_start = i64::try_from(head_start.as_millis()).unwrap_or(i64::MAX);
@@ -139,6 +141,7 @@ impl Request {
         let mut statement = tx.prepare_cached(sql!("claim_take"))?;
         let mut taken = Vec::with_capacity(due.len());
         for alert in due {
+            // Without an error a trigger may still have left the row as it was.
             let trouble = match statement.execute(params![alert.0, now, token, owner]) {
                 Ok(_) => Trouble::ignored("row as it was"),
                 Err(error) => Trouble::from(error),
@@ -151,8 +154,7 @@ impl Request {
                 refused.push(RefusedRow { alert, why });
                 return Err(trouble);
             }
-            // A trigger that fails behind the change, and rolls nothing back, refuses nothing; one that
-            // changes the row back refuses it.
+            // A trigger that fails behind the change, and rolls nothing back, refuses nothing.
             match self.still_due(tx, alert)?.is_empty() {
                 true => taken.push(alert),
                 false => refused.push(RefusedRow { alert, why }),

@@ -14,7 +14,8 @@ SELECT a.AlertId FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_LeaseOwner)
 WHERE a.LeaseOwner = @P1 AND a.LeaseToken = @P2;
 SET @count = @@ROWCOUNT;
 
-IF @count = 0
+-- An adoption forgets the instances, which then get nothing more. READUNCOMMITTED: nobody waits for their rows.
+IF @count = 0 AND EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.InstanceId = @P1)
 BEGIN
     BEGIN TRANSACTION;
     -- READPAST skips in this read alone, and the UPDATE needs X where others may have S (a serializable

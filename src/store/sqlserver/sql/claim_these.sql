@@ -8,7 +8,8 @@ BEGIN TRANSACTION;
 INSERT @ids
 SELECT a.AlertId, a.NotBefore
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
-WHERE a.AlertId IN ({ids}) AND a.DueAt <= @now AND a.LeaseToken IS NULL;
+WHERE a.AlertId IN ({ids}) AND a.DueAt <= @now AND a.LeaseToken IS NULL
+  AND EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.InstanceId = @P1);
 IF EXISTS (SELECT 1 FROM @ids i WHERE i.NotBefore > @now)
     UPDATE a SET DueAt = a.NotBefore
     FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId

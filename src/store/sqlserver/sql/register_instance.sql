@@ -1,7 +1,7 @@
 -- SqlServerStore::register
 -- @P1 id, @P2 name, @P3 host, @P4 process, @P5 version, @P6 lease in seconds, @P7 its environment.
 -- Answers the environment that the database belongs to, or NULL; nothing is written where it is another one.
--- An adoption waits for the lock until the row stands, and drops it.
+-- An adoption waits for the lock until the row is written, and deletes it.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @environment nvarchar(128);
 BEGIN TRANSACTION;

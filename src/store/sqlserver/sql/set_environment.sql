@@ -1,5 +1,5 @@
 -- SqlServerStore::name_environment, adopt
--- @P1 name, @P2 whether a name that stands is replaced and all instances are forgotten. Answers the name that stands now.
+-- @P1 name, @P2 whether an existing name is replaced and all instances are deleted. Answers the name.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 BEGIN TRANSACTION;
 UPDATE e SET Name = CASE WHEN @P2 = 1 THEN @P1 ELSE e.Name END,
