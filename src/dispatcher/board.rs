@@ -24,6 +24,9 @@ use crate::replies::ReplyTable;
 use crate::store::throttle::ThrottleStore;
 use crate::store::{Event, EventSeverity};
 
+/// The view `Queue` looks for it.
+const SILENT: &str = "relay-silent";
+
 /// The alert that met the limit of a throttled relay waits so much longer than until the next
 /// probe, which is another alert's where there is one.
 const AFTER_OTHERS: Duration = Duration::from_secs(1);
@@ -413,16 +416,17 @@ impl RelayBoard {
         let state = |(name, seat): (&String, &Seat)| {
             let limits = seat.limiter().shown();
             let circuit = seat.circuit();
+            let (reply, explanation) = match (circuit.reply(), self.silence(seat)) {
+                (None, Some(silence)) => (Some(silence), Some(SILENT)),
+                (reply, _) => (reply.map(str::to_owned), circuit.explanation()),
+            };
             RelayState {
                 relay: name.clone(),
                 condition: circuit.condition(),
                 since: circuit.since(),
                 retry_at: circuit.retry_at(),
-                reply: circuit
-                    .reply()
-                    .map(str::to_owned)
-                    .or_else(|| self.silence(seat)),
-                explanation: circuit.explanation().map(str::to_owned),
+                reply,
+                explanation: explanation.map(str::to_owned),
                 connections: Some(limits.connections),
                 message_rate: limits.message_rate,
                 max_recipients: limits.recipients,
@@ -432,12 +436,12 @@ impl RelayBoard {
         self.seats.iter().map(state).collect()
     }
 
-    /// In words; `Queue` knows them by their beginning.
+    /// Since when, in a sentence.
     fn silence(&self, seat: &Seat) -> Option<String> {
         let silence = TimeDelta::from_std(seat.silence()?).ok()?;
         let since = (self.clock.now() - silence).format("%Y-%m-%dT%H:%M:%SZ");
         Some(format!(
-            "nothing that is under way there has ended since {since}; its time-outs are those of relay.*.timeout"
+            "no message or connection attempt has ended since {since}; the time-outs are in relay.*.timeout"
         ))
     }
 

@@ -94,11 +94,12 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     let found = board.take_turn("main", AlertId(1), true).await.err();
     assert_eq!(found, Some(NoTurn::Stalled));
     let states = board.states();
-    let said = states[0].reply.as_deref().expect("that it is silent");
+    let reply = states[0].reply.as_deref().expect("that it is silent");
     assert!(
-        said.starts_with("nothing that is under way there has ended since 20"),
-        "{said}"
+        reply.starts_with("no message or connection attempt has ended since 20"),
+        "{reply}"
     );
+    assert_eq!(states[0].explanation.as_deref(), Some("relay-silent"));
     assert!(asked.elapsed() >= patience / 2);
     let names = ["main".to_owned(), "second".to_owned()];
     assert_eq!(board.allowance(&names), Some(0));

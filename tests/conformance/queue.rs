@@ -143,12 +143,15 @@ pub(crate) async fn what_is_sent_to_a_silent_relay_says_so(f: &dyn Fixture) {
     f.many(1).await;
     let a = instance(&store, "a").await;
     claim_one(&store, a).await;
-    let silent = "nothing that is under way there has ended since 2026-01-31T12:00:00Z";
-    for (reply, said) in [
+    let silent = "no message or connection attempt has ended since 2026-01-31T12:00:00Z";
+    for (explanation, said) in [
         (None, None),
-        (Some(silent), Some(format!("relay mail: {silent}"))),
+        (Some("relay-silent"), Some(format!("relay mail: {silent}"))),
     ] {
-        let states = [relay("mail", RelayCondition::Closed, reply)];
+        let states = [RelayState {
+            explanation: explanation.map(str::to_owned),
+            ..relay("mail", RelayCondition::Closed, Some(silent))
+        }];
         let ports = ["default".to_owned()];
         let renewed = store.renew(a, LEASE, &ports, &states).await;
         renewed.expect("renew");
