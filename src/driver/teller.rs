@@ -159,7 +159,7 @@ impl Teller {
         Ok(told.digest)
     }
 
-    /// Alerts that cannot be read, or noted as told: all others are told of.
+    /// Alerts that cannot be read, or marked as reported: all others are reported.
     async fn leave_out(&self, send_port: &str, left_out: &mut RefusedRows, refused: &[RefusedRow]) {
         let since = self.notices.clock.now();
         let added = left_out.add(refused, since, Instant::now());
@@ -167,16 +167,16 @@ impl Teller {
         let Some(first) = refused.first() else {
             return;
         };
-        tracing::error!(send_port, count = added, alert = first.alert.0, error = %first.why, "failures cannot be noted as told");
+        tracing::error!(send_port, count = added, alert = first.alert.0, error = %first.why, "failures cannot be marked as reported");
         let message = format!(
-            "the failure of {} cannot be read or noted as told; {}: {}; a digest tells of it once at most as \
-             long as this instance runs, and of all others",
+            "the failure of {} cannot be read or marked as reported; {}: {}; while this instance runs, one digest \
+             at most reports it; all other failures are reported",
             names(refused),
             first.alert,
             first.why
         );
         let only = Some(first.alert).filter(|_| added == 1);
-        let event = event("failure-not-told", EventSeverity::Error, only, message);
+        let event = event("failure-not-reported", EventSeverity::Error, only, message);
         self.log(Event {
             send_port: Some(send_port.to_owned()),
             ..event

@@ -44,7 +44,7 @@ pub struct UntoldLine {
 
 /// What became of a digest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct DigestResult {
     /// `None`, and nothing is done, where another instance told of one of the alerts first.
     pub digest: Option<AlertId>,
     /// Of what the digest tells without a note that it does, because the database refuses the note:
@@ -70,5 +70,6 @@ pub trait FailureDesk: Send + Sync {
 
     /// In one transaction: notes that the failures of `alerts` stand in a digest, and inserts
     /// `digest` with the origin [`Digest`](crate::domain::AlertOrigin::Digest).
-    async fn tell(&self, alerts: &[AlertId], digest: &NewAlert) -> Result<Told, StoreError>;
+    async fn tell(&self, alerts: &[AlertId], digest: &NewAlert)
+    -> Result<DigestResult, StoreError>;
 }

@@ -55,7 +55,7 @@ pub(crate) trait Fixture: Send + Sync {
     /// one: one for each way in which the engine can be told so. Both are lists of SQL.
     fn rules(&self, ids: &str, to: &str) -> Vec<SiteRule>;
 
-    /// Rules of a site by which this alert must not be noted as told of.
+    /// Rules of a site by which this alert must not be marked as reported.
     fn rules_of_notes(&self, id: AlertId) -> Vec<SiteRule>;
 
     /// Triggers of a site of which no statement fails: what is recorded of any alert is not kept. The

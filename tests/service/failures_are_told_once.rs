@@ -64,7 +64,7 @@ async fn a_failure_that_cannot_be_noted_is_told_once_and_keeps_no_other() {
         insert(&site, reference, "gone1@example.test");
         site.wait_until(&relayed, digests, WITHIN).await;
     }
-    let events = "SELECT group_concat(AlertId || ' ' || Severity) FROM EventLog WHERE EventType = 'failure-not-told'";
+    let events = "SELECT group_concat(AlertId || ' ' || Severity) FROM EventLog WHERE EventType = 'failure-not-reported'";
     site.wait_until(events, "1 error", WITHIN).await;
     assert_eq!(service.stop(), Some(0));
     let digests = digests(folder.path());

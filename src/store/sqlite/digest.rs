@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{AlertId, AlertOrigin, Timestamp};
-use crate::store::digest::{FailureDesk, Told, Untold, UntoldLine};
+use crate::store::digest::{DigestResult, FailureDesk, Untold, UntoldLine};
 use crate::store::{Among, NewAlert, RefusedRow, StoreError};
 
 use super::alert_store::keys;
@@ -37,7 +37,11 @@ impl FailureDesk for SqliteStore {
             .await
     }
 
-    async fn tell(&self, alerts: &[AlertId], digest: &NewAlert) -> Result<Told, StoreError> {
+    async fn tell(
+        &self,
+        alerts: &[AlertId],
+        digest: &NewAlert,
+    ) -> Result<DigestResult, StoreError> {
         let (alerts, digest, now) = (alerts.to_vec(), digest.clone(), self.clock.now());
         let (digest, refused) = self
             .writer
@@ -48,7 +52,7 @@ impl FailureDesk for SqliteStore {
             })
             .await?;
         self.watch.inserted();
-        Ok(Told { digest, refused })
+        Ok(DigestResult { digest, refused })
     }
 }
 

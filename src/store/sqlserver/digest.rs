@@ -18,7 +18,7 @@ use super::sweep::top;
 use super::values::{Fields, seconds};
 use super::work::unexpected;
 use crate::domain::AlertId;
-use crate::store::digest::{FailureDesk, Told, Untold, UntoldLine};
+use crate::store::digest::{DigestResult, FailureDesk, Untold, UntoldLine};
 use crate::store::{NewAlert, StoreError};
 
 /// Most rows that one `VALUES` takes.
@@ -57,14 +57,18 @@ impl FailureDesk for SqlServerStore {
         Ok(Untold { refused, ..found })
     }
 
-    async fn tell(&self, alerts: &[AlertId], digest: &NewAlert) -> Result<Told, StoreError> {
+    async fn tell(
+        &self,
+        alerts: &[AlertId],
+        digest: &NewAlert,
+    ) -> Result<DigestResult, StoreError> {
         let (pool, id) = (&self.pool, Uuid::new_v4());
         match tell(pool, id, alerts, digest).await {
             Err(error) if may_be_of_one_row(&error) => {}
             told => {
-                return told.map(|digest| Told {
+                return told.map(|digest| DigestResult {
                     digest,
-                    ..Told::default()
+                    ..DigestResult::default()
                 });
             }
         }
@@ -72,7 +76,7 @@ impl FailureDesk for SqlServerStore {
             async |part: Range<usize>| tell(pool, id, &alerts[part], digest).await.map(|_| 0);
         let refused = by_halves(alerts, Locked::Fail, some).await?.refused;
         let digest = tell(pool, id, &[], digest).await?;
-        Ok(Told { digest, refused })
+        Ok(DigestResult { digest, refused })
     }
 }
 
