@@ -40,7 +40,7 @@ fi
 # To compile the driver's bindings takes minutes: where libclang is installed, somebody wants them.
 if pkg-config --exists krb5-gssapi && compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' | grep -qv cpp; then
     step cargo clippy --locked --features sqlserver-gssapi --all-targets -- -D warnings
-    step cargo test --locked --features sqlserver-gssapi --test peers -- database_signed_in_by_ticket
+    step cargo test --locked --features sqlserver-gssapi --test peers -- database_authenticated_by_ticket
 else
     not_run "the feature sqlserver-gssapi" "libclang-dev is not installed"
 fi

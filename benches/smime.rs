@@ -28,9 +28,9 @@ use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage, SubjectAlternativeNam
 use openssl::x509::{X509, X509Builder};
 use sendport::domain::Message;
 use sendport::smime::{
-    ContentCipher, Digest, HeaderProtection, Identity, Measures, Occasion, Protection, Protector,
-    RecipientCertificate, RsaEncryption, RsaSignature, Sealer, SignatureForm, Signer, SigningRules,
-    WhenMissing, secure,
+    ContentCipher, Digest, Encryptor, HeaderProtection, Identity, Measures, Occasion, Protection,
+    Protector, RecipientCertificate, RsaEncryption, RsaSignature, SignatureForm, Signer,
+    SigningRules, WhenMissing, secure,
 };
 
 const ADDRESS: &str = "alerts@contoso.com";
@@ -283,7 +283,7 @@ impl Who {
             chain: true,
             match_from: true,
         };
-        let sealer = Sealer {
+        let sealer = Encryptor {
             cipher: ContentCipher::Aes256Cbc,
             rsa: RsaEncryption::Pkcs1,
             when_missing: WhenMissing::Fail,

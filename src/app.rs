@@ -1,5 +1,6 @@
 //! The composition root: the only place that names concrete adapters.
 
+mod authentications;
 mod certificates;
 mod database;
 mod demo;
@@ -16,12 +17,11 @@ mod protectors;
 mod refusals;
 mod rehearsal;
 mod service;
-mod sign_ins;
 mod start;
 mod templates;
 mod tokens;
 mod under_way;
-mod untold;
+mod unreported;
 mod version;
 
 use std::sync::Arc;
@@ -49,8 +49,8 @@ pub use directory::import_people;
 pub use health::{ask_health, health_address, try_listen};
 pub use owner::{Owner, owner_of_database, owner_of_state_folder};
 pub use parts::{
-    load_templates, make_relays, make_send_ports, make_smtp_relay, open_audit_folders, reply_table,
-    sign_ins_of, window_states,
+    authentications_of, load_templates, make_relays, make_send_ports, make_smtp_relay,
+    open_audit_folders, reply_table, window_states,
 };
 pub use preview::{preview_alert, preview_template};
 pub use probe::{Look, name_of_this_host, open_relay_check, probe};
@@ -62,7 +62,7 @@ pub use templates::{
     Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,
 };
 pub use under_way::UnderWay;
-pub use untold::untold;
+pub use unreported::unreported;
 pub use version::VERSIONS;
 
 /// Why the service cannot start or go on. Each says what to do.

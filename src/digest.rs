@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Alert, AlertOrigin, Priority};
 use crate::store::NewAlert;
-use crate::store::digest::{Untold, UntoldLine};
+use crate::store::digest::{UnreportedFailures, UnreportedLine};
 
 /// Lines of recipients in one digest; the rest is a number and a query.
 const MOST_LINES: usize = 50;
@@ -34,16 +34,19 @@ struct Payload {
     failed_relays: BTreeSet<String>,
 }
 
-/// The alert that tells of `untold`.
-pub fn compose(untold: &Untold, about: About<'_>) -> NewAlert {
-    let failed_relays = untold.lines.iter().filter_map(|line| line.relay.clone());
+/// The alert that tells of `unreported`.
+pub fn compose(unreported: &UnreportedFailures, about: About<'_>) -> NewAlert {
+    let failed_relays = unreported
+        .lines
+        .iter()
+        .filter_map(|line| line.relay.clone());
     let payload = Payload {
         failed_relays: failed_relays.collect(),
     };
     NewAlert {
         to_recipients: Some(about.to.to_owned()),
-        subject: Some(subject(untold, about)),
-        body: Some(body(untold, about)),
+        subject: Some(subject(unreported, about)),
+        body: Some(body(unreported, about)),
         payload: serde_json::to_string(&payload).ok(),
         send_port: about.send_port.to_owned(),
         priority: Priority::Urgent,
@@ -69,47 +72,47 @@ fn failed_relays(alert: &Alert) -> BTreeSet<String> {
     read.map_or_else(BTreeSet::new, |payload| payload.failed_relays)
 }
 
-fn subject(untold: &Untold, about: About<'_>) -> String {
+fn subject(unreported: &UnreportedFailures, about: About<'_>) -> String {
     let About {
         send_port,
         environment,
         ..
     } = about;
-    let count = counted(untold);
+    let count = counted(unreported);
     format!("sendport: {count} failed at send port {send_port} ({environment})")
 }
 
 /// `12 recipients`; where not all lines are known, alerts are what can be counted.
-fn counted(untold: &Untold) -> String {
-    let known: BTreeSet<_> = untold.lines.iter().map(|line| line.alert).collect();
-    if (known.len() as u64) < untold.alerts {
-        return number(untold.alerts, "alert");
+fn counted(unreported: &UnreportedFailures) -> String {
+    let known: BTreeSet<_> = unreported.lines.iter().map(|line| line.alert).collect();
+    if (known.len() as u64) < unreported.alerts {
+        return number(unreported.alerts, "alert");
     }
-    number(untold.lines.len() as u64, "recipient")
+    number(unreported.lines.len() as u64, "recipient")
 }
 
 fn number(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn body(untold: &Untold, about: About<'_>) -> String {
+fn body(unreported: &UnreportedFailures, about: About<'_>) -> String {
     let mut text = format!(
         "{} failed or expired at the send port {} of the environment {}.\n",
-        counted(untold),
+        counted(unreported),
         about.send_port,
         about.environment
     );
     let mut alert = None;
-    for line in untold.lines.iter().take(MOST_LINES) {
+    for line in unreported.lines.iter().take(MOST_LINES) {
         if alert.replace(line.alert) != Some(line.alert) {
             let _ = write!(text, "\n{}", heading(line));
         }
         text += &recipient(line);
     }
-    text + &rest(untold, about.send_port)
+    text + &rest(unreported, about.send_port)
 }
 
-fn heading(line: &UntoldLine) -> String {
+fn heading(line: &UnreportedLine) -> String {
     let mut text = format!("Alert {}", line.alert);
     if let Some(reference) = &line.reference {
         let _ = write!(text, ", reference {}", one_line(reference));
@@ -120,7 +123,7 @@ fn heading(line: &UntoldLine) -> String {
     text + "\n"
 }
 
-fn recipient(line: &UntoldLine) -> String {
+fn recipient(line: &UnreportedLine) -> String {
     let who = line
         .address
         .as_deref()
@@ -140,11 +143,11 @@ fn recipient(line: &UntoldLine) -> String {
 }
 
 /// What is not listed, and where all of it stands.
-fn rest(untold: &Untold, send_port: &str) -> String {
-    let listed = &untold.lines[..untold.lines.len().min(MOST_LINES)];
-    let recipients = untold.lines.len() - listed.len();
-    let known: BTreeSet<_> = untold.lines.iter().map(|line| line.alert).collect();
-    let alerts = untold.alerts.saturating_sub(known.len() as u64);
+fn rest(unreported: &UnreportedFailures, send_port: &str) -> String {
+    let listed = &unreported.lines[..unreported.lines.len().min(MOST_LINES)];
+    let recipients = unreported.lines.len() - listed.len();
+    let known: BTreeSet<_> = unreported.lines.iter().map(|line| line.alert).collect();
+    let alerts = unreported.alerts.saturating_sub(known.len() as u64);
     let mut parts = Vec::new();
     if recipients > 0 {
         parts.push(number(recipients as u64, "more recipient"));

@@ -7,8 +7,8 @@ const ABOUT: About<'_> = About {
     to: "ops@contoso.com; oncall@contoso.com",
 };
 
-fn line(alert: i64, address: Option<&str>) -> UntoldLine {
-    UntoldLine {
+fn line(alert: i64, address: Option<&str>) -> UnreportedLine {
+    UnreportedLine {
         alert: AlertId(alert),
         reference: Some(format!("order-{alert}")),
         subject: Some("Order is late".to_owned()),
@@ -21,22 +21,22 @@ fn line(alert: i64, address: Option<&str>) -> UntoldLine {
     }
 }
 
-fn text(untold: &Untold) -> String {
-    compose(untold, ABOUT).body.expect("a body")
+fn text(unreported: &UnreportedFailures) -> String {
+    compose(unreported, ABOUT).body.expect("a body")
 }
 
 #[test]
 fn recipients_are_listed_under_their_alert() {
-    let untold = Untold {
+    let unreported = UnreportedFailures {
         alerts: 2,
         lines: vec![
             line(7, Some("a@x.com")),
             line(7, Some("b@x.com")),
             line(8, None),
         ],
-        ..Untold::default()
+        ..UnreportedFailures::default()
     };
-    let digest = compose(&untold, ABOUT);
+    let digest = compose(&unreported, ABOUT);
     let subject = "sendport: 3 recipients failed at send port billing (production)";
     assert_eq!(digest.subject.as_deref(), Some(subject));
     assert_eq!(digest.to_recipients.as_deref(), Some(ABOUT.to));
@@ -64,15 +64,15 @@ All failures: SELECT * FROM sendport.FailedDelivery WHERE SendPort = 'billing' O
 #[test]
 fn many_are_counted_and_the_first_of_them_listed() {
     let lines: Vec<_> = (1..=200).map(|n| line(n, Some("a@x.com"))).collect();
-    let all_known = Untold {
+    let all_known = UnreportedFailures {
         alerts: 200,
         lines,
-        ..Untold::default()
+        ..UnreportedFailures::default()
     };
     let shown = text(&all_known);
     assert_eq!(shown.matches("a@x.com: failed").count(), MOST_LINES);
     assert!(shown.contains("And 150 more recipients: SELECT"), "{shown}");
-    let more = Untold {
+    let more = UnreportedFailures {
         alerts: 1_200,
         ..all_known
     };
@@ -89,17 +89,17 @@ fn many_are_counted_and_the_first_of_them_listed() {
 
 #[test]
 fn what_others_wrote_stays_on_its_line_and_is_bounded() {
-    let hostile = UntoldLine {
+    let hostile = UnreportedLine {
         subject: Some("x\r\nAlert 1: all is well\u{1b}[2J".to_owned()),
         reply: Some("y".repeat(5_000)),
         ..line(7, Some("a@x.com"))
     };
-    let untold = Untold {
+    let unreported = UnreportedFailures {
         alerts: 1,
         lines: vec![hostile],
-        ..Untold::default()
+        ..UnreportedFailures::default()
     };
-    let shown = text(&untold);
+    let shown = text(&unreported);
     assert!(!shown.contains('\r') && !shown.contains('\u{1b}'));
     assert!(!shown.contains("\nAlert 1"), "{shown}");
     assert!(shown.lines().all(|line| line.chars().count() < 400));
@@ -109,14 +109,14 @@ fn what_others_wrote_stays_on_its_line_and_is_bounded() {
 #[test]
 fn a_digest_goes_through_another_relay_first() {
     let relays = ["main", "backup", "third"].map(str::to_owned);
-    let untold = Untold {
+    let unreported = UnreportedFailures {
         alerts: 1,
         lines: vec![line(7, Some("a@x.com"))],
-        ..Untold::default()
+        ..UnreportedFailures::default()
     };
     let alert = |origin| Alert {
         origin,
-        payload: compose(&untold, ABOUT).payload,
+        payload: compose(&unreported, ABOUT).payload,
         ..crate::fixture::alert()
     };
     let order = |origin| relay_order(&alert(origin), &relays);

@@ -2,14 +2,14 @@
 -- of failures; and views that say more of relays and of what waits.
 
 -- Among how many instances this one shares the limits of each relay.
-ALTER TABLE Instance ADD COLUMN SharesOf INTEGER NOT NULL DEFAULT 1
-    CONSTRAINT CK_Instance_SharesOf CHECK (SharesOf >= 0);
+ALTER TABLE Instance ADD COLUMN ShareCount INTEGER NOT NULL DEFAULT 1
+    CONSTRAINT CK_Instance_SharesOf CHECK (ShareCount >= 0);
 
--- What this instance may do with a relay now; NULL: no limit. SlowedBy: why it is less than its
+-- What this instance may do with a relay now; NULL: no limit. ThrottledBy: why it is less than its
 -- share of what is configured.
 ALTER TABLE RelayState ADD COLUMN Connections INTEGER;
 ALTER TABLE RelayState ADD COLUMN MessageRate TEXT;
-ALTER TABLE RelayState ADD COLUMN SlowedBy TEXT;
+ALTER TABLE RelayState ADD COLUMN ThrottledBy TEXT;
 -- Most recipients of one transaction.
 ALTER TABLE RelayState ADD COLUMN MaxRecipients INTEGER;
 
@@ -22,7 +22,7 @@ ALTER TABLE Recipient ADD COLUMN Remark TEXT;
 
 -- Whether a password may be tried: one that was refused rests, and an unknown one is tried by one
 -- instance alone. Secret is a short hash that tells one password from another, not a password.
-CREATE TABLE RelaySignIn (
+CREATE TABLE RelayAuthentication (
     Relay              TEXT COLLATE RTRIM NOT NULL,
     Secret             TEXT NOT NULL,
     State              TEXT NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE RelaySignIn (
     -- Sign-ins in a row that the relay did not answer.
     Unanswered         INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (Relay, Secret),
-    CONSTRAINT CK_RelaySignIn_State CHECK (State IN ('trying', 'accepted', 'refused', 'unanswered'))
+    CONSTRAINT CK_RelayAuthentication_State CHECK (State IN ('trying', 'accepted', 'refused', 'unanswered'))
 ) STRICT, WITHOUT ROWID;
 
 -- What was submitted, octet by octet, where the configuration asks for it. Tied to no alert: a
@@ -61,10 +61,10 @@ CREATE TABLE AuditCopy (
 CREATE INDEX IX_AuditCopy_AlertId ON AuditCopy (AlertId);
 
 -- Failures that stand in a digest, and in which.
-CREATE TABLE FailureTold (
+CREATE TABLE FailureNotification (
     AlertId       INTEGER PRIMARY KEY REFERENCES Alert (AlertId) ON DELETE CASCADE,
     DigestAlertId INTEGER NOT NULL,
-    ToldAt        TEXT NOT NULL
+    NotifiedAt        TEXT NOT NULL
 ) STRICT;
 
 -- What somebody may have to be told of.
@@ -199,20 +199,20 @@ WITH Running AS (
            count(CASE WHEN Condition = 'paused' THEN 1 END) AS PausedCount,
            CASE WHEN count(Connections) = count(*) THEN sum(Connections) END AS Connections,
            CASE WHEN count(MessageRate) = count(*) THEN group_concat(MessageRate, ' + ') END AS MessageRate,
-           max(SlowedBy) AS SlowedBy,
+           max(ThrottledBy) AS ThrottledBy,
            min(MaxRecipients) AS MaxRecipients
     FROM Running GROUP BY Relay
-), LatestSignIn AS (
+), LatestAuth AS (
     SELECT s.*, row_number() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.Secret) AS Place
-    FROM RelaySignIn s
+    FROM RelayAuthentication s
 )
 SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
        t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
-       t.Connections, t.MessageRate, t.SlowedBy, t.MaxRecipients,
-       s.State AS SignIn, s.StateAt AS SignInAt,
+       t.Connections, t.MessageRate, t.ThrottledBy, t.MaxRecipients,
+       s.State AS Authentication, s.StateAt AS AuthenticationAt,
        CASE s.State WHEN 'refused' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.RefusedAt, '+15 minutes')
-                    WHEN 'trying' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.StateAt, '+5 minutes') END AS SignInRetryAt,
-       coalesce(nullif(s.ReplyCode, 0) || ' ', '') || coalesce(s.EnhancedStatusCode || ' ', '') || s.ReplyText AS SignInReply,
+                    WHEN 'trying' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.StateAt, '+5 minutes') END AS AuthenticationRetryAt,
+       coalesce(nullif(s.ReplyCode, 0) || ' ', '') || coalesce(s.EnhancedStatusCode || ' ', '') || s.ReplyText AS AuthenticationReply,
        (SELECT group_concat(n.SendPort, ', ')
         FROM (SELECT DISTINCT pr.SendPort
               FROM SendPortRelay pr
@@ -222,6 +222,6 @@ SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
               ORDER BY pr.SendPort) n) AS SendPorts
 FROM Running w
 JOIN Total t ON t.Relay = w.Relay
-LEFT JOIN LatestSignIn s ON s.Relay = w.Relay AND s.Place = 1
+LEFT JOIN LatestAuth s ON s.Relay = w.Relay AND s.Place = 1
 LEFT JOIN ReplyExplanation e ON e.ExplanationKey = w.ExplanationKey
 WHERE w.Place = 1;

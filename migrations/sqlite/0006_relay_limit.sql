@@ -5,7 +5,7 @@ CREATE TABLE RelayLimit (
     Connections INTEGER NOT NULL,
     ChangedAt   TEXT NOT NULL,
     InstanceId  TEXT NOT NULL,
-    SlowedBy    TEXT NOT NULL,
+    ThrottledBy    TEXT NOT NULL,
     CONSTRAINT CK_RelayLimit_Connections CHECK (Connections >= 0)
 ) STRICT, WITHOUT ROWID;
 

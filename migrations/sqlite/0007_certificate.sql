@@ -61,9 +61,9 @@ WHERE c.RevokedAt IS NULL
         AND (n.KeyUsage LIKE 'any%' OR n.KeyUsage LIKE '%keyEncipherment%' OR n.KeyUsage LIKE '%keyAgreement%'));
 
 -- With how many days left the end of a certificate was announced.
-CREATE TABLE CertificateTold (
+CREATE TABLE CertificateNotification (
     CertificateId INTEGER NOT NULL,
     Days          INTEGER NOT NULL,
-    ToldAt        TEXT NOT NULL,
+    NotifiedAt        TEXT NOT NULL,
     PRIMARY KEY (CertificateId, Days)
 ) STRICT, WITHOUT ROWID;

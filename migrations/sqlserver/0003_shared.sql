@@ -4,15 +4,15 @@ SET QUOTED_IDENTIFIER ON;
 SET ANSI_NULLS ON;
 GO
 -- Among how many instances this one shares the limits of each relay.
-ALTER TABLE sendport.Instance ADD SharesOf int NOT NULL CONSTRAINT DF_Instance_SharesOf DEFAULT 1;
+ALTER TABLE sendport.Instance ADD ShareCount int NOT NULL CONSTRAINT DF_Instance_SharesOf DEFAULT 1;
 GO
-ALTER TABLE sendport.Instance ADD CONSTRAINT CK_Instance_SharesOf CHECK (SharesOf >= 0);
+ALTER TABLE sendport.Instance ADD CONSTRAINT CK_Instance_SharesOf CHECK (ShareCount >= 0);
 GO
--- What this instance may do with a relay now; NULL: no limit. SlowedBy: why it is less than its
+-- What this instance may do with a relay now; NULL: no limit. ThrottledBy: why it is less than its
 -- share of what is configured.
 ALTER TABLE sendport.RelayState ADD Connections int NULL;
 ALTER TABLE sendport.RelayState ADD MessageRate nvarchar(64) NULL;
-ALTER TABLE sendport.RelayState ADD SlowedBy nvarchar(max) NULL;
+ALTER TABLE sendport.RelayState ADD ThrottledBy nvarchar(max) NULL;
 -- Most recipients of one transaction.
 ALTER TABLE sendport.RelayState ADD MaxRecipients int NULL;
 GO
@@ -55,7 +55,7 @@ CREATE TYPE sendport.RecipientList AS TABLE (
 GO
 -- Whether a password may be tried: one that was refused rests, and an unknown one is tried by one
 -- instance alone. Secret is a short hash that tells one password from another, not a password.
-CREATE TABLE sendport.RelaySignIn (
+CREATE TABLE sendport.RelayAuthentication (
     Relay              nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
     Secret             nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
     State              nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
@@ -67,9 +67,9 @@ CREATE TABLE sendport.RelaySignIn (
     EnhancedStatusCode nvarchar(16) NULL,
     ReplyText          nvarchar(max) NULL,
     -- Sign-ins in a row that the relay did not answer.
-    Unanswered         int NOT NULL CONSTRAINT DF_RelaySignIn_Unanswered DEFAULT 0,
-    CONSTRAINT PK_RelaySignIn PRIMARY KEY (Relay, Secret),
-    CONSTRAINT CK_RelaySignIn_State CHECK (State IN (N'trying', N'accepted', N'refused', N'unanswered'))
+    Unanswered         int NOT NULL CONSTRAINT DF_RelayAuthentication_Unanswered DEFAULT 0,
+    CONSTRAINT PK_RelayAuthentication PRIMARY KEY (Relay, Secret),
+    CONSTRAINT CK_RelayAuthentication_State CHECK (State IN (N'trying', N'accepted', N'refused', N'unanswered'))
 );
 GO
 -- What was submitted, octet by octet, where the configuration asks for it. Tied to no alert: a
@@ -95,12 +95,12 @@ GO
 CREATE CLUSTERED INDEX IX_AuditCopy_AlertId ON sendport.AuditCopy (AlertId);
 GO
 -- Failures that stand in a digest, and in which.
-CREATE TABLE sendport.FailureTold (
+CREATE TABLE sendport.FailureNotification (
     AlertId       bigint NOT NULL,
     DigestAlertId bigint NOT NULL,
-    ToldAt        datetime2(3) NOT NULL,
-    CONSTRAINT PK_FailureTold PRIMARY KEY (AlertId),
-    CONSTRAINT FK_FailureTold_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE
+    NotifiedAt        datetime2(3) NOT NULL,
+    CONSTRAINT PK_FailureNotification PRIMARY KEY (AlertId),
+    CONSTRAINT FK_FailureNotification_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE
 );
 GO
 DROP VIEW sendport.Delivery;
@@ -241,7 +241,7 @@ GO
 CREATE VIEW sendport.Relay AS
 WITH Running AS (
     SELECT rs.InstanceId, rs.Relay, rs.Condition, rs.Since, rs.RetryAt, rs.Reply, rs.ExplanationKey,
-           rs.Connections, rs.MessageRate, rs.SlowedBy, rs.MaxRecipients,
+           rs.Connections, rs.MessageRate, rs.ThrottledBy, rs.MaxRecipients,
            ROW_NUMBER() OVER (PARTITION BY rs.Relay ORDER BY
                CASE rs.Condition WHEN N'paused' THEN 1 WHEN N'open' THEN 2 WHEN N'half_open' THEN 3 ELSE 4 END,
                rs.Since, rs.InstanceId) AS Place
@@ -256,22 +256,22 @@ WITH Running AS (
            SUM(CASE WHEN Condition = N'paused' THEN 1 ELSE 0 END) AS PausedCount,
            CASE WHEN COUNT(Connections) = COUNT(*) THEN SUM(Connections) END AS Connections,
            CASE WHEN COUNT(MessageRate) = COUNT(*) THEN STRING_AGG(CONVERT(nvarchar(max), MessageRate), N' + ') END AS MessageRate,
-           MAX(SlowedBy) AS SlowedBy,
+           MAX(ThrottledBy) AS ThrottledBy,
            MIN(MaxRecipients) AS MaxRecipients
     FROM Running GROUP BY Relay
-), LatestSignIn AS (
+), LatestAuth AS (
     SELECT s.Relay, s.State, s.StateAt, s.RefusedAt, s.ReplyCode, s.EnhancedStatusCode, s.ReplyText,
            ROW_NUMBER() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.Secret) AS Place
-    FROM sendport.RelaySignIn s WITH (READUNCOMMITTED)
+    FROM sendport.RelayAuthentication s WITH (READUNCOMMITTED)
 )
 SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
        t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
-       t.Connections, t.MessageRate, t.SlowedBy, t.MaxRecipients,
-       s.State AS SignIn, s.StateAt AS SignInAt,
+       t.Connections, t.MessageRate, t.ThrottledBy, t.MaxRecipients,
+       s.State AS Authentication, s.StateAt AS AuthenticationAt,
        CASE s.State WHEN N'refused' THEN DATEADD(minute, 15, s.RefusedAt)
-                    WHEN N'trying' THEN DATEADD(minute, 5, s.StateAt) END AS SignInRetryAt,
+                    WHEN N'trying' THEN DATEADD(minute, 5, s.StateAt) END AS AuthenticationRetryAt,
        COALESCE(CONVERT(nvarchar(10), NULLIF(s.ReplyCode, 0)) + N' ', N'') + COALESCE(s.EnhancedStatusCode + N' ', N'') +
-           s.ReplyText AS SignInReply,
+           s.ReplyText AS AuthenticationReply,
        (SELECT STRING_AGG(CONVERT(nvarchar(max), n.SendPort), N', ') WITHIN GROUP (ORDER BY n.SendPort)
         FROM (SELECT DISTINCT pr.SendPort
               FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
@@ -279,7 +279,7 @@ SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
               WHERE pr.Relay = w.Relay AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME())) n) AS SendPorts
 FROM Running w
 JOIN Total t ON t.Relay = w.Relay
-LEFT JOIN LatestSignIn s ON s.Relay = w.Relay AND s.Place = 1
+LEFT JOIN LatestAuth s ON s.Relay = w.Relay AND s.Place = 1
 LEFT JOIN sendport.ReplyExplanation e WITH (READUNCOMMITTED) ON e.ExplanationKey = w.ExplanationKey
 WHERE w.Place = 1;
 GO
@@ -294,15 +294,15 @@ GRANT SELECT ON sendport.AlertStatus TO sendport_reader;
 GRANT SELECT ON sendport.Delivery TO sendport_reader;
 GRANT SELECT ON sendport.Queue TO sendport_reader;
 GRANT SELECT ON sendport.Relay TO sendport_reader;
-GRANT SELECT ON sendport.RelaySignIn TO sendport_reader;
-GRANT SELECT ON sendport.FailureTold TO sendport_reader;
+GRANT SELECT ON sendport.RelayAuthentication TO sendport_reader;
+GRANT SELECT ON sendport.FailureNotification TO sendport_reader;
 GO
 GRANT SELECT ON sendport.AlertStatus TO sendport_service;
 GRANT SELECT ON sendport.Delivery TO sendport_service;
 GRANT SELECT ON sendport.Queue TO sendport_service;
 GRANT SELECT ON sendport.Relay TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelaySignIn TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.FailureTold TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.FailureNotification TO sendport_service;
 GO
 -- Babelfish knows no permissions on types; it asks for those on the table behind one.
 IF SERVERPROPERTY(N'Babelfish') IS NULL

@@ -8,7 +8,7 @@ CREATE TABLE sendport.RelayLimit (
     Connections int NOT NULL,
     ChangedAt   datetime2(3) NOT NULL,
     InstanceId  uniqueidentifier NOT NULL,
-    SlowedBy    nvarchar(max) NOT NULL,
+    ThrottledBy    nvarchar(max) NOT NULL,
     CONSTRAINT PK_RelayLimit PRIMARY KEY (Relay),
     CONSTRAINT CK_RelayLimit_Connections CHECK (Connections >= 0)
 );

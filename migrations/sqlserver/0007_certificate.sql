@@ -59,30 +59,30 @@ WHERE c.RevokedAt IS NULL
         AND (n.KeyUsage LIKE N'any%' OR n.KeyUsage LIKE N'%keyEncipherment%' OR n.KeyUsage LIKE N'%keyAgreement%'));
 GO
 -- With how many days left the end of a certificate was announced.
-CREATE TABLE sendport.CertificateTold (
+CREATE TABLE sendport.CertificateNotification (
     CertificateId bigint NOT NULL,
     Days          int NOT NULL,
-    ToldAt        datetime2(3) NOT NULL CONSTRAINT DF_CertificateTold_ToldAt DEFAULT SYSUTCDATETIME(),
-    CONSTRAINT PK_CertificateTold PRIMARY KEY (CertificateId, Days)
+    NotifiedAt        datetime2(3) NOT NULL CONSTRAINT DF_CertificateNotification_NotifiedAt DEFAULT SYSUTCDATETIME(),
+    CONSTRAINT PK_CertificateNotification PRIMARY KEY (CertificateId, Days)
 );
 GO
 -- Who keeps certificates decides who can read what is encrypted: neither applications nor the
 -- service itself.
-CREATE ROLE sendport_certificate_keeper;
+CREATE ROLE sendport_certificate_manager;
 GO
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Certificate TO sendport_certificate_keeper;
-GRANT SELECT ON sendport.ExpiringCertificate TO sendport_certificate_keeper;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Certificate TO sendport_certificate_manager;
+GRANT SELECT ON sendport.ExpiringCertificate TO sendport_certificate_manager;
 -- What was removed or revoked, and by whom, is written down.
-GRANT INSERT ON sendport.EventLog TO sendport_certificate_keeper;
+GRANT INSERT ON sendport.EventLog TO sendport_certificate_manager;
 GO
 GRANT SELECT ON sendport.Certificate TO sendport_reader;
 GRANT SELECT ON sendport.ExpiringCertificate TO sendport_reader;
-GRANT SELECT ON sendport.CertificateTold TO sendport_reader;
+GRANT SELECT ON sendport.CertificateNotification TO sendport_reader;
 GO
 GRANT SELECT ON sendport.Certificate TO sendport_service;
 GRANT SELECT ON sendport.ExpiringCertificate TO sendport_service;
-GRANT SELECT, INSERT, DELETE ON sendport.CertificateTold TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.CertificateNotification TO sendport_service;
 GO
 IF OBJECT_ID(N'sendport.SchemaVersion') IS NOT NULL
-    GRANT SELECT ON sendport.SchemaVersion TO sendport_certificate_keeper;
+    GRANT SELECT ON sendport.SchemaVersion TO sendport_certificate_manager;
 GO

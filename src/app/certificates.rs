@@ -11,7 +11,7 @@ use crate::domain::{
     parse_mailbox,
 };
 use crate::smime::{
-    Binding, Candidate, ContentCipher, CrlShelf, FoundCertificate, RecipientCertificate,
+    Binding, Candidate, ContentCipher, CrlCache, FoundCertificate, RecipientCertificate,
     RsaEncryption, Trust, address_key,
 };
 use crate::store::certificates::CertificateStore;
@@ -174,7 +174,7 @@ pub async fn check_certificates(
     config: &Config,
     rows: Vec<CertificateRow>,
 ) -> Result<Vec<CheckedCertificate>, AppError> {
-    let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
+    let shelf = Arc::new(CrlCache::reading(&crl_folder(config)));
     let trusts = trusts(config, &shelf)?;
     let judged = loop {
         let now = system_clock().now();

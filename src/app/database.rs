@@ -8,7 +8,7 @@ use super::{AppError, system_clock};
 use crate::config::{Config, DatabaseAuth, sqlite_file};
 use crate::oauth2;
 use crate::store::sqlite::{self, SqliteStore};
-use crate::store::sqlserver::{self, Kerberos, SignIn, SqlServerStore};
+use crate::store::sqlserver::{self, Authentication, Kerberos, SqlServerStore};
 use crate::store::{SchemaState, Store, StoreError, other_environment_words};
 
 /// Opens the database that the configuration names. Does not check its schema.
@@ -43,17 +43,17 @@ fn connection(config: &Config) -> Result<Connection, AppError> {
         .database
         .resolve()
         .map_err(|error| AppError::Config(format!("database.connection: {error}")))?;
-    let sign_in = sign_in(&config.database.auth)?;
+    let authentication = authenticate(&config.database.auth)?;
     let text = connection.expose();
-    match (sqlite_file(text), sign_in) {
-        (Some(file), SignIn::AsWritten) => Ok(Connection::Sqlite(file)),
+    match (sqlite_file(text), authentication) {
+        (Some(file), Authentication::AsWritten) => Ok(Connection::Sqlite(file)),
         (Some(_), _) => Err(AppError::Config(
             "database.auth: nobody signs in to a SQLite file; remove the section, or write a \
              connection string of SQL Server"
                 .to_owned(),
         )),
-        (None, sign_in) => {
-            let store = SqlServerStore::open_signed_in(text, sign_in)
+        (None, authentication) => {
+            let store = SqlServerStore::open_authenticated(text, authentication)
                 .map_err(|error| AppError::Config(format!("database.connection: {error}")))?;
             Ok(Connection::SqlServer(Arc::new(store)))
         }
@@ -61,16 +61,16 @@ fn connection(config: &Config) -> Result<Connection, AppError> {
 }
 
 /// How the section says that the database is signed in to.
-fn sign_in(auth: &DatabaseAuth) -> Result<SignIn, AppError> {
+fn authenticate(auth: &DatabaseAuth) -> Result<Authentication, AppError> {
     Ok(match auth {
-        DatabaseAuth::ConnectionString => SignIn::AsWritten,
+        DatabaseAuth::ConnectionString => Authentication::AsWritten,
         DatabaseAuth::EntraToken(entra) => {
             let tokens = oauth2::source("database", &entra.source(), system_clock());
             let tokens =
                 tokens.map_err(|what| AppError::Config(format!("database.auth.oauth2: {what}")))?;
-            SignIn::EntraToken(Arc::new(DatabaseTokens(tokens)))
+            Authentication::EntraToken(Arc::new(DatabaseTokens(tokens)))
         }
-        DatabaseAuth::Windows(account) => SignIn::Windows(Kerberos {
+        DatabaseAuth::Windows(account) => Authentication::Windows(Kerberos {
             keytab_file: account.keytab_file.clone(),
             principal: account.principal.clone(),
         }),

@@ -4,33 +4,33 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::authentications::SharedAuthState;
 use super::database::{open_store, schema_problem};
 use super::protectors::protector;
-use super::sign_ins::SharedSignIns;
 use super::{AppError, system_clock};
 use crate::audit::FolderTrail;
 use crate::config::relay::SmtpRelay as SmtpConfig;
 use crate::config::secret::resolve_password;
 use crate::config::{Config, RelayConfig, SendPortConfig, section};
-use crate::dispatcher::TemplateShelf;
+use crate::dispatcher::TemplateCache;
 use crate::metrics::Metrics;
 use crate::oauth2;
-use crate::relay::sign_in::{SignInLedger, Unshared};
+use crate::relay::authentication::{AuthLedger, Unshared};
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
-use crate::smime::CrlShelf;
-use crate::smtp::{SmtpRelay, Surroundings, ehlo_name};
+use crate::smime::CrlCache;
+use crate::smtp::{RelayDependencies, SmtpRelay, ehlo_name};
 use crate::store::Store;
 use crate::template::{Renderer, TemplateSource};
 
 /// What is known together about refused secrets in the database that `config` names; nothing
 /// where it cannot be asked.
-pub async fn sign_ins_of(config: &Config) -> Arc<dyn SignInLedger> {
+pub async fn authentications_of(config: &Config) -> Arc<dyn AuthLedger> {
     if let Ok(store) = open_store(config)
         && let Ok(None) = schema_problem(&*store).await
     {
-        return SharedSignIns::new(store);
+        return SharedAuthState::new(store);
     }
     Arc::new(Unshared)
 }
@@ -41,13 +41,13 @@ pub async fn sign_ins_of(config: &Config) -> Arc<dyn SignInLedger> {
 /// [`AppError::Config`] naming relay and key.
 pub fn make_relays(
     config: &Config,
-    sign_ins: &Arc<dyn SignInLedger>,
+    authentications: &Arc<dyn AuthLedger>,
     metrics: Option<&Metrics>,
 ) -> Result<Vec<Arc<dyn Relay>>, AppError> {
     let make = |(name, relay): (&String, &RelayConfig)| -> Result<Arc<dyn Relay>, AppError> {
         Ok(match relay {
             RelayConfig::Smtp(smtp) => {
-                let mut relay = make_smtp_relay(name, smtp, sign_ins)?;
+                let mut relay = make_smtp_relay(name, smtp, authentications)?;
                 if let Some(watch) = metrics.and_then(|metrics| metrics.relay(name)) {
                     relay = relay.watched_by(watch.clone());
                 }
@@ -67,16 +67,16 @@ pub fn make_relays(
 pub fn make_smtp_relay(
     name: &str,
     smtp: &SmtpConfig,
-    sign_ins: &Arc<dyn SignInLedger>,
+    authentications: &Arc<dyn AuthLedger>,
 ) -> Result<SmtpRelay, AppError> {
     let wrong = |error: &dyn std::fmt::Display| {
         AppError::Config(format!("{}.{error}", section("relay", name)))
     };
     let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
-    let around = Surroundings {
+    let around = RelayDependencies {
         password,
         default_ehlo_name: ehlo_name::of_this_host(),
-        sign_ins: sign_ins.clone(),
+        authentications: authentications.clone(),
         clock: system_clock(),
     };
     let relay =
@@ -111,7 +111,7 @@ pub fn reply_table(config: &Config) -> Result<ReplyTable, AppError> {
 /// [`AppError::Config`] naming the send port.
 pub fn make_send_ports(
     config: &Config,
-    shelf: &Arc<CrlShelf>,
+    shelf: &Arc<CrlCache>,
 ) -> Result<BTreeMap<String, SendPort>, AppError> {
     let make = |(name, port): (&String, &SendPortConfig)| {
         let protector = protector(name, port, shelf)?;
@@ -177,10 +177,10 @@ pub async fn load_templates(folder: &Path) -> Result<TemplateSource, AppError> {
 ///
 /// # Errors
 /// As [`load_templates`].
-pub(super) async fn template_shelf(
+pub(super) async fn template_cache(
     config: &Config,
     store: &Arc<dyn Store>,
-) -> Result<TemplateShelf, AppError> {
+) -> Result<TemplateCache, AppError> {
     let folder = load_templates(&config.templates.folder).await?;
-    Ok(TemplateShelf::new(folder, store.clone()))
+    Ok(TemplateCache::new(folder, store.clone()))
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::desk::no_alert;
-use super::parts::{make_send_ports, reply_table, template_shelf};
+use super::parts::{make_send_ports, reply_table, template_cache};
 use super::protectors::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
-use crate::dispatcher::{CertificateShelf, NotComposed, Preview, PreviewTexts, Sources, preview};
+use crate::dispatcher::{CertificateCache, NotComposed, Preview, PreviewTexts, Sources, preview};
 use crate::domain::{Alert, AlertId, TemplateText, shown_name, shown_names};
-use crate::smime::CrlShelf;
+use crate::smime::CrlCache;
 use crate::store::contents::Contents;
 use crate::store::{Loaded, Store};
 use crate::template::{NotRendered, Renderer, TemplateSource, files_of, sample_alert, sample_of};
@@ -45,7 +45,7 @@ pub(super) async fn made(
     alert: Alert,
     contents: &dyn Contents,
 ) -> Result<Result<Preview, NotComposed>, AppError> {
-    let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
+    let shelf = Arc::new(CrlCache::reading(&crl_folder(config)));
     let ports = make_send_ports(config, &shelf)?;
     let Some(port) = ports.get(&alert.send_port) else {
         return Err(AppError::WouldFail(format!(
@@ -55,12 +55,12 @@ pub(super) async fn made(
             shown_names(ports.keys())
         )));
     };
-    let templates = template_shelf(config, store).await?;
+    let templates = template_cache(config, store).await?;
     let clock = system_clock();
     let sources = Sources {
         templates: &templates,
         contents,
-        certificates: &Arc::new(CertificateShelf::new(store.clone())),
+        certificates: &Arc::new(CertificateCache::new(store.clone())),
     };
     let replies = reply_table(config)?;
     loop {

@@ -8,7 +8,7 @@ use super::{AppError, system_clock};
 use crate::config::auth::AuthMechanism;
 use crate::config::relay::SmtpRelay as SmtpConfig;
 use crate::probe::{self, Listener, Plan, Recorder, Report};
-use crate::relay::sign_in::{SignInLedger, Unshared};
+use crate::relay::authentication::{AuthLedger, Unshared};
 use crate::replies::ReplyTable;
 use crate::smtp::{SmtpRelay, ehlo_name};
 
@@ -19,7 +19,7 @@ pub struct Look<'a> {
     /// The section as the service would read it.
     pub section: &'a SmtpConfig,
     /// What is known of refused secrets.
-    pub sign_ins: &'a Arc<dyn SignInLedger>,
+    pub authentications: &'a Arc<dyn AuthLedger>,
     /// What replies mean.
     pub replies: &'a Arc<ReplyTable>,
     /// What takes longer is spoken of.
@@ -32,7 +32,7 @@ impl Look<'_> {
         let replies = Arc::clone(self.replies);
         let recorder = Recorder::new(replies, &*system_clock(), self.slow, listener);
         let recorder = Arc::new(recorder);
-        let relay = make_smtp_relay(self.name, self.section, self.sign_ins)?;
+        let relay = make_smtp_relay(self.name, self.section, self.authentications)?;
         Ok((relay.observed_by(recorder.clone()), recorder))
     }
 }
@@ -60,10 +60,10 @@ pub async fn open_relay_check(
     let mut section = look.section.clone();
     section.auth.mechanism = AuthMechanism::None;
     section.auth.oauth2 = None;
-    let sign_ins: Arc<dyn SignInLedger> = Arc::new(Unshared);
+    let authentications: Arc<dyn AuthLedger> = Arc::new(Unshared);
     let look = Look {
         section: &section,
-        sign_ins: &sign_ins,
+        authentications: &authentications,
         ..*look
     };
     let (relay, recorder) = look.relay(listener)?;

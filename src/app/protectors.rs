@@ -10,8 +10,8 @@ use crate::config::{Config, SendPortConfig, section};
 use crate::domain::{Timestamp, parse_mailbox};
 use crate::keeper;
 use crate::smime::{
-    CertificateFolder, CrlFiles, CrlShelf, CrlSources, HeaderProtected, Hide, Identity,
-    NoCertificate, Protection, Protector, RecipientCertificate, Sealer, Signer, Trust, WhenMissing,
+    CertificateFolder, CrlCache, CrlFiles, CrlSources, Encryptor, HeaderProtected, Hide, Identity,
+    NoCertificate, Protection, Protector, RecipientCertificate, Signer, Trust, WhenMissing,
 };
 
 /// Said of a send port without `ca_file`.
@@ -36,7 +36,7 @@ pub async fn protection_states(
     config: &Config,
     offline: bool,
 ) -> Vec<Result<ProtectionState, AppError>> {
-    let shelf = Arc::new(CrlShelf::reading(&crl_folder(config)));
+    let shelf = Arc::new(CrlCache::reading(&crl_folder(config)));
     let made = config.send_port.iter().map(|(name, port)| {
         let protector = protector(name, port, &shelf);
         protector.map(|protector| (name.as_str(), port, protector))
@@ -56,7 +56,7 @@ pub async fn protection_states(
 
 /// Fetches what was asked for since the last time, and says how many came: a link of a chain may
 /// ask for another one.
-pub(super) async fn fetch_lists(shelf: &Arc<CrlShelf>) -> usize {
+pub(super) async fn fetch_lists(shelf: &Arc<CrlCache>) -> usize {
     let mut fetches = tokio::task::JoinSet::new();
     for url in shelf.due(system_clock().now()) {
         let shelf = shelf.clone();
@@ -99,7 +99,7 @@ fn states(
 }
 
 /// Where its certificates come from and who vouches for them, and what is wrong with that.
-fn stock(sealer: &Sealer, now: Timestamp) -> (String, Vec<String>) {
+fn stock(sealer: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
     let mut notes = sealer.useless_own(now);
     // The folder was read a moment ago.
     let directory = sealer.folder.as_ref().map(CertificateFolder::directory);
@@ -172,7 +172,7 @@ fn policy_notes(port: &SendPortConfig, can_sign: bool) -> Vec<String> {
 pub(super) fn protector(
     name: &str,
     port: &SendPortConfig,
-    shelf: &Arc<CrlShelf>,
+    shelf: &Arc<CrlCache>,
 ) -> Result<Protector, AppError> {
     let wrong = |key: &'static str| {
         move |what| AppError::Config(format!("{}.{key}: {what}", section("send_port", name)))
@@ -226,7 +226,7 @@ fn identity(section: &SigningConfig) -> Result<Identity, String> {
     identity.map_err(|why| named("certificate_file", certificate, why))
 }
 
-fn sealer(section: &EncryptionConfig, shelf: &Arc<CrlShelf>) -> Result<Sealer, String> {
+fn sealer(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Encryptor, String> {
     let folder = section.certificates_folder.as_deref();
     let folder = folder.map(CertificateFolder::new);
     if let Some(folder) = &folder {
@@ -236,7 +236,7 @@ fn sealer(section: &EncryptionConfig, shelf: &Arc<CrlShelf>) -> Result<Sealer, S
         Some(file) => own_certificates(file)?,
         None => Vec::new(),
     };
-    Ok(Sealer {
+    Ok(Encryptor {
         cipher: section.cipher,
         rsa: section.rsa_padding,
         when_missing: section.when_missing,
@@ -248,7 +248,7 @@ fn sealer(section: &EncryptionConfig, shelf: &Arc<CrlShelf>) -> Result<Sealer, S
     })
 }
 
-fn trust(section: &EncryptionConfig, shelf: &Arc<CrlShelf>) -> Result<Option<Trust>, String> {
+fn trust(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Option<Trust>, String> {
     let Some(bundle) = &section.ca_file else {
         return Ok(None);
     };
@@ -268,7 +268,7 @@ fn trust(section: &EncryptionConfig, shelf: &Arc<CrlShelf>) -> Result<Option<Tru
 /// [`AppError::Config`]: those of one cannot be read.
 pub(super) fn trusts<'c>(
     config: &'c Config,
-    shelf: &Arc<CrlShelf>,
+    shelf: &Arc<CrlCache>,
 ) -> Result<Vec<(&'c str, Trust)>, AppError> {
     let mut trusts = Vec::new();
     for (name, port) in &config.send_port {

@@ -6,7 +6,7 @@ use super::AppError;
 use super::database::check_connection;
 use super::parts::make_smtp_relay;
 use crate::config::{Config, RelayConfig, section};
-use crate::relay::sign_in::{SignInLedger, Unshared};
+use crate::relay::authentication::{AuthLedger, Unshared};
 use crate::send_port::SendPort;
 use crate::telemetry;
 
@@ -23,12 +23,12 @@ pub fn start_refusals(config: &Config) -> Vec<AppError> {
         .map(drop)
         .map_err(AppError::Config);
     let mut found = vec![log, check_connection(config)];
-    let sign_ins: Arc<dyn SignInLedger> = Arc::new(Unshared);
+    let authentications: Arc<dyn AuthLedger> = Arc::new(Unshared);
     for (name, relay) in &config.relay {
         if let RelayConfig::Smtp(smtp) = relay
             && is_fine(&section("relay", name))
         {
-            found.push(make_smtp_relay(name, smtp, &sign_ins).map(drop));
+            found.push(make_smtp_relay(name, smtp, &authentications).map(drop));
         }
     }
     for (name, port) in &config.send_port {

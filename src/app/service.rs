@@ -8,31 +8,31 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::authentications::SharedAuthState;
 use super::http;
 use super::instance::instance;
-use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table, template_shelf};
+use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table, template_cache};
 use super::protectors::crl_folder;
-use super::sign_ins::SharedSignIns;
 use super::under_way::UnderWay;
 use super::{AppError, system_clock};
 use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
 use crate::clock::SystemClock;
 use crate::config::{Config, SendPortConfig, ServiceConfig};
-use crate::dispatcher::{CertificateShelf, Dispatcher, Parts, RelayBoard, TemplateShelf};
+use crate::dispatcher::{CertificateCache, Dispatcher, Parts, RelayRegistry, TemplateCache};
 use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use crate::driver::{
-    self, Driver, Ended, InDoubtPolicies, Inherited, LeaseGuard, Ledger, Notice, Notices,
-    Obstacles, Pulses, Rhythm, What,
+    self, Driver, Ended, InDoubtPolicies, Inherited, LeaseGuard, Ledger, Liveness, Notice, Notices,
+    Obstacles, Rhythm, What,
 };
-use crate::keeper::Keeper;
+use crate::keeper::CertificateMonitor;
 use crate::metrics::Metrics;
 use crate::relay::Relay;
-use crate::relay::sign_in::SignInLedger;
+use crate::relay::authentication::AuthLedger;
 use crate::relay::watch::RelayWatch;
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
 use crate::service_manager;
-use crate::smime::CrlShelf;
+use crate::smime::CrlCache;
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store, StoreError, StoreErrorKind};
 use crate::watch::{self, Watch};
@@ -62,15 +62,15 @@ pub struct Kept {
 pub struct Service {
     pub(super) store: Arc<dyn Store>,
     pub(super) send_ports: BTreeMap<String, SendPort>,
-    shelf: Arc<CrlShelf>,
-    templates: Arc<TemplateShelf>,
-    certificates: Arc<CertificateShelf>,
+    shelf: Arc<CrlCache>,
+    templates: Arc<TemplateCache>,
+    certificates: Arc<CertificateCache>,
     pub(super) replies: Arc<ReplyTable>,
     relays: Vec<Arc<dyn Relay>>,
-    sign_ins: Arc<SharedSignIns>,
+    authentications: Arc<SharedAuthState>,
     audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
     metrics: Arc<Metrics>,
-    pulses: Arc<Pulses>,
+    pulses: Arc<Liveness>,
     pub(super) obstacles: Arc<Obstacles>,
     under_way: UnderWay,
     pub(super) migrate: bool,
@@ -83,22 +83,22 @@ impl Service {
     /// # Errors
     /// [`AppError::Config`].
     pub async fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
-        let shelf = Arc::new(CrlShelf::keeping(&crl_folder(&config)));
-        let sign_ins = SharedSignIns::new(store.clone());
-        let ledger: Arc<dyn SignInLedger> = sign_ins.clone();
+        let shelf = Arc::new(CrlCache::keeping(&crl_folder(&config)));
+        let authentications = SharedAuthState::new(store.clone());
+        let ledger: Arc<dyn AuthLedger> = authentications.clone();
         let metrics = Metrics::new(
             config.send_port.keys().map(String::as_str),
             config.relay.keys().map(String::as_str),
         );
         Ok(Self {
-            templates: Arc::new(template_shelf(&config, &store).await?),
-            certificates: Arc::new(CertificateShelf::new(store.clone())),
+            templates: Arc::new(template_cache(&config, &store).await?),
+            certificates: Arc::new(CertificateCache::new(store.clone())),
             store,
             send_ports: make_send_ports(&config, &shelf)?,
             shelf,
             replies: Arc::new(reply_table(&config)?),
             relays: make_relays(&config, &ledger, Some(&metrics))?,
-            sign_ins,
+            authentications,
             audit_folders: open_audit_folders(&config)?
                 .into_iter()
                 .map(|(port, folder)| (port, Arc::new(folder) as Arc<dyn AuditTrail>))
@@ -239,7 +239,7 @@ impl Service {
 
     fn driver(
         &self,
-        board: &Arc<RelayBoard>,
+        board: &Arc<RelayRegistry>,
         auditors: BTreeMap<String, Auditor>,
         spool: &Arc<Spool>,
         before: &[InstanceId],
@@ -269,7 +269,7 @@ impl Service {
             stop: stop.clone(),
         });
         let instance = instance(&self.config);
-        self.sign_ins.act_as(instance.id);
+        self.authentications.act_as(instance.id);
         Ok(Driver {
             store: self.store.clone(),
             instance,
@@ -291,9 +291,9 @@ impl Service {
 }
 
 impl Service {
-    fn board(&self, events: &mpsc::UnboundedSender<Event>) -> Arc<RelayBoard> {
+    fn board(&self, events: &mpsc::UnboundedSender<Event>) -> Arc<RelayRegistry> {
         let (relays, replies) = (self.relays.clone(), self.replies.clone());
-        let board = RelayBoard::new(relays, replies, system_clock(), events.clone());
+        let board = RelayRegistry::new(relays, replies, system_clock(), events.clone());
         let watch = |relay: &str| -> Option<Arc<dyn RelayWatch>> {
             let metrics = self.metrics.relay(relay)?;
             Some(metrics.clone())
@@ -302,7 +302,7 @@ impl Service {
         Arc::new(board.watched_by(watch))
     }
 
-    fn watch(&self, board: &Arc<RelayBoard>, stop: &CancellationToken) -> Arc<Watch> {
+    fn watch(&self, board: &Arc<RelayRegistry>, stop: &CancellationToken) -> Arc<Watch> {
         Arc::new(Watch::new(watch::Parts {
             metrics: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
@@ -315,10 +315,10 @@ impl Service {
     }
 
     /// Who looks after certificates.
-    fn keeper(&self, events: &mpsc::UnboundedSender<Event>) -> Keeper {
+    fn keeper(&self, events: &mpsc::UnboundedSender<Event>) -> CertificateMonitor {
         let ports = self.send_ports.iter();
         let protectors = ports.map(|(name, port)| (name.clone(), port.protector.clone()));
-        Keeper {
+        CertificateMonitor {
             protectors: protectors.collect(),
             shelf: self.shelf.clone(),
             metrics: self.metrics.clone(),

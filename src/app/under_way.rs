@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::domain::DotNote;
+use crate::domain::SubmissionIntent;
 use crate::spool::Spool;
 
 /// Knows the journal of a service once it works.
@@ -16,7 +16,7 @@ impl UnderWay {
     }
 
     /// Messages whose final dot was, or was about to be, sent while nobody saw what became of it.
-    pub fn in_doubt(&self) -> Vec<DotNote> {
+    pub fn in_doubt(&self) -> Vec<SubmissionIntent> {
         let left = self.0.get().and_then(|spool| spool.left_over().ok());
         left.map(|left| left.in_doubt).unwrap_or_default()
     }

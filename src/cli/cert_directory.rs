@@ -54,14 +54,14 @@ impl DirectoryArgs {
             url: url.clone(),
             starttls: self.starttls,
             ca_file: self.ca_file.clone(),
-            sign_in: self.sign_in()?,
+            authentication: self.authenticate()?,
             base: base.clone(),
             filter: self.filter.clone(),
             timeout: Duration::from_secs(self.timeout),
         }))
     }
 
-    fn sign_in(&self) -> Result<Option<(String, Secret)>, Failure> {
+    fn authenticate(&self) -> Result<Option<(String, Secret)>, Failure> {
         let (file, variable) = (self.password_file.as_deref(), self.password_env.as_deref());
         let password = Secret::from_file_or_env(file, variable);
         let password = password.map_err(|what| Failure::Config(format!("password: {what}")))?;

@@ -238,7 +238,7 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         Ok(expiring) => note_expiring(&expiring, findings),
         Err(error) => findings.fail("certificates in the database", error.into()),
     }
-    for (section, why) in app::untold(config, &store).await {
+    for (section, why) in app::unreported(config, &store).await {
         findings.note(&section, why);
     }
     match store.templates().await {
@@ -320,8 +320,8 @@ async fn check_stored_templates(config: &Config, rows: &[TemplateRow], findings:
 async fn check_relays(config: &Config, findings: &mut Findings) {
     // What is wrong with it was said already.
     let replies = Arc::new(app::reply_table(config).unwrap_or_else(|_| ReplyTable::built_in()));
-    let sign_ins = app::sign_ins_of(config).await;
-    let relays = match app::make_relays(config, &sign_ins, None) {
+    let authentications = app::authentications_of(config).await;
+    let relays = match app::make_relays(config, &authentications, None) {
         Ok(relays) => relays,
         // Was said already.
         Err(_) => return,
@@ -333,7 +333,7 @@ async fn check_relays(config: &Config, findings: &mut Findings) {
                 let look = Look {
                     name: relay.name(),
                     section,
-                    sign_ins: &sign_ins,
+                    authentications: &authentications,
                     replies: &replies,
                     slow: SLOW,
                 };
@@ -356,7 +356,7 @@ async fn check_relay(relay: &dyn Relay, findings: &mut Findings) {
 /// As `sendport probe` looks at it, up to the sign-in.
 async fn check_smtp_relay(look: &Look<'_>, findings: &mut Findings) {
     let what = section("relay", look.name);
-    let plan = Plan::up_to_sign_in(look.section);
+    let plan = Plan::up_to_authentication(look.section);
     let report = match app::probe(look, &plan, Box::new(|_| ())).await {
         Ok(report) => report,
         Err(error) => return findings.fail(&what, error.into()),

@@ -202,7 +202,7 @@ fn relay_table(lines: &[RelayLine], now: Timestamp) -> Table {
         "Advice",
     ]);
     for line in lines {
-        let retry_at = line.retry_at.or(line.sign_in_retry_at);
+        let retry_at = line.retry_at.or(line.authentication_retry_at);
         table.row([
             line.relay.clone(),
             line.condition.clone(),

@@ -439,7 +439,7 @@ fn relay_problems(settings: &str) -> String {
 }
 
 #[test]
-fn a_sign_in_that_cannot_work_says_what_to_write_instead() {
+fn a_authentication_that_cannot_work_says_what_to_write_instead() {
     let named = "username = \"u\", password = \"p\"";
     for (settings, expected) in [
         (format!("auth = {{ {named} }}"), "write \"auto\""),

@@ -9,8 +9,8 @@ use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::news::{News, at_full_speed, in_use_again, opened, paused, slowed, throttled};
-use super::seat::{Expected, NoTurn, Seat, Turn};
+use super::news::{RelayEvent, at_full_speed, in_use_again, opened, paused, slowed, throttled};
+use super::seat::{Expected, RelayEntry, Turn, Unavailable};
 use super::verdict::{Verdict, came_to, slower, submitted, verdict};
 use crate::clock::{Clock, Ticks};
 use crate::domain::{
@@ -46,8 +46,8 @@ pub(super) enum After {
 }
 
 /// All relays of this instance.
-pub struct RelayBoard {
-    pub(super) seats: BTreeMap<String, Seat>,
+pub struct RelayRegistry {
+    pub(super) seats: BTreeMap<String, RelayEntry>,
     replies: Arc<ReplyTable>,
     clock: Arc<dyn Clock>,
     ticks: Ticks,
@@ -56,7 +56,7 @@ pub struct RelayBoard {
     events: mpsc::UnboundedSender<Event>,
 }
 
-impl RelayBoard {
+impl RelayRegistry {
     /// A board of relays. What changes their circuits goes to `events`.
     pub fn new(
         relays: Vec<Arc<dyn Relay>>,
@@ -65,7 +65,7 @@ impl RelayBoard {
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let now = clock.now();
-        let seat = |relay: Arc<dyn Relay>| (relay.name().to_owned(), Seat::new(relay, now));
+        let seat = |relay: Arc<dyn Relay>| (relay.name().to_owned(), RelayEntry::new(relay, now));
         Self {
             seats: relays.into_iter().map(seat).collect(),
             replies,
@@ -127,7 +127,7 @@ impl RelayBoard {
     /// How long until one of `relays` may be tried again, or has room again.
     pub fn wait(&self, relays: &[String]) -> Option<Duration> {
         let now = self.ticks.now();
-        let wait = |(seat, _): (&Seat, bool)| {
+        let wait = |(seat, _): (&RelayEntry, bool)| {
             let circuit = seat.circuit().wait(now)?;
             let limits = match seat.is_throttled() {
                 true => Duration::ZERO,
@@ -139,7 +139,10 @@ impl RelayBoard {
     }
 
     /// The seats, and whether another one follows.
-    fn in_order<'a>(&'a self, relays: &'a [String]) -> impl Iterator<Item = (&'a Seat, bool)> {
+    fn in_order<'a>(
+        &'a self,
+        relays: &'a [String],
+    ) -> impl Iterator<Item = (&'a RelayEntry, bool)> {
         let count = relays.len();
         let seat = move |(index, name): (usize, &String)| {
             let seat = self.seats.get(name)?;
@@ -162,27 +165,27 @@ impl RelayBoard {
     /// circuit. `another`: there is a relay to ask where this one does not answer.
     ///
     /// # Errors
-    /// [`NoTurn`]: it may not be asked now.
-    pub(super) async fn take_turn(
+    /// [`Unavailable`]: it may not be asked now.
+    pub(super) async fn acquire(
         &self,
         name: &str,
         alert: AlertId,
         another: bool,
-    ) -> Result<Turn<'_>, NoTurn> {
-        let seat = self.seats.get(name).ok_or(NoTurn::Unwell)?;
+    ) -> Result<Turn<'_>, Unavailable> {
+        let seat = self.seats.get(name).ok_or(Unavailable::Unwell)?;
         // The guard has to be gone before a place is waited for or a turn is made.
         let allowance = seat.circuit().allowance(self.ticks.now());
         let place = match allowance {
-            Some(0) => return Err(NoTurn::Unwell),
+            Some(0) => return Err(Unavailable::Unwell),
             // A trial waits for nobody: others may hang.
             Some(_) => {
-                let place = seat.limiter().try_place().ok_or(NoTurn::Unwell)?;
-                seat.begin(place).map_err(|_| NoTurn::Unwell)?
+                let place = seat.limiter().try_place().ok_or(Unavailable::Unwell)?;
+                seat.begin(place).map_err(|_| Unavailable::Unwell)?
             }
             None => seat.begin(seat.place(another).await?)?,
         };
         let begun = seat.begin_at_circuit(self.ticks.now());
-        let begun = begun.ok_or(NoTurn::Unwell)?;
+        let begun = begun.ok_or(Unavailable::Unwell)?;
         let turn = Turn {
             relay: &seat.relay,
             seat,
@@ -238,14 +241,14 @@ impl RelayBoard {
     }
 
     /// Tells the limits of a message that was refused for one.
-    fn slow_down(&self, seat: &Seat, place: Option<Place>, submitted: Submitted<'_>) {
+    fn slow_down(&self, seat: &RelayEntry, place: Option<Place>, submitted: Submitted<'_>) {
         end(place, submitted);
         seat.relay.shed();
         self.tell_slowing(seat);
     }
 
     /// How long an alert that was refused for a limit waits, as far as the relay is concerned.
-    fn wait_for_limits(&self, seat: &Seat) -> Duration {
+    fn wait_for_limits(&self, seat: &RelayEntry) -> Duration {
         let circuit = seat.circuit();
         if circuit.throttled_by().is_none() {
             drop(circuit);
@@ -255,7 +258,7 @@ impl RelayBoard {
         until_probe + AFTER_OTHERS
     }
 
-    fn tell_submission(&self, seat: &Seat, report: &SubmissionReport, octets: usize) {
+    fn tell_submission(&self, seat: &RelayEntry, report: &SubmissionReport, octets: usize) {
         let Some((class, reply)) = came_to(report) else {
             return;
         };
@@ -272,13 +275,17 @@ impl RelayBoard {
     }
 
     /// Says once that a relay is slowed down, and once that it no longer is.
-    fn tell_slowing(&self, seat: &Seat) {
+    fn tell_slowing(&self, seat: &RelayEntry) {
         let by = seat.limiter().shown();
-        if seat.slowed.swap(by.slowed_by.is_some(), Ordering::Relaxed) == by.slowed_by.is_some() {
+        if seat
+            .slowed
+            .swap(by.throttled_by.is_some(), Ordering::Relaxed)
+            == by.throttled_by.is_some()
+        {
             return;
         }
-        seat.watch.saw(Seen::Slowed(by.slowed_by.is_some()));
-        let (severity, event_type, what) = match by.slowed_by {
+        seat.watch.saw(Seen::Slowed(by.throttled_by.is_some()));
+        let (severity, event_type, what) = match by.throttled_by {
             None => at_full_speed(),
             Some(reply) => slowed(&reply, by.connections, by.message_rate.as_deref()),
         };
@@ -288,17 +295,20 @@ impl RelayBoard {
     /// `others_work`: where the relay refused for a limit, that others are enough.
     fn tell_circuit(
         &self,
-        seat: &Seat,
+        seat: &RelayEntry,
         (trial, others_work): (bool, bool),
         alert: AlertId,
         report: &SubmissionReport,
     ) {
         let news = {
             let mut circuit = seat.circuit();
-            let pause = seat.relay.rests_for().map_or(PAUSE, |rest| rest.min(PAUSE));
+            let pause = seat
+                .relay
+                .cooldown_remaining()
+                .map_or(PAUSE, |rest| rest.min(PAUSE));
             let verdict = verdict(&self.replies, report, others_work);
             let news = self.judge((&mut circuit, pause), trial, alert, verdict);
-            if let Some(rest) = seat.relay.token_rests_for() {
+            if let Some(rest) = seat.relay.token_cooldown_remaining() {
                 circuit.waits_at_least(self.moment(), rest);
             }
             seat.tell_condition(circuit.condition());
@@ -311,9 +321,9 @@ impl RelayBoard {
 
     /// A relay whose secret or certificate was refused, and is another one now, may be tried at
     /// once.
-    fn look_whether_mended(&self, seat: &Seat) {
+    fn look_whether_mended(&self, seat: &RelayEntry) {
         let paused = seat.circuit().condition() == RelayCondition::Paused;
-        if paused && seat.relay.is_mended() {
+        if paused && seat.relay.credentials_changed() {
             tracing::info!(
                 relay = seat.relay.name(),
                 "secret or certificate changed, tried again"
@@ -335,7 +345,7 @@ impl RelayBoard {
         trial: bool,
         alert: AlertId,
         verdict: Verdict<'_>,
-    ) -> Option<News> {
+    ) -> Option<RelayEvent> {
         let now = self.moment();
         match verdict {
             Verdict::Well => circuit.succeeded(now, trial).then(in_use_again),
@@ -413,7 +423,7 @@ impl RelayBoard {
 
     /// What `RelayState` shows.
     pub fn states(&self) -> Vec<RelayState> {
-        let state = |(name, seat): (&String, &Seat)| {
+        let state = |(name, seat): (&String, &RelayEntry)| {
             let limits = seat.limiter().shown();
             let circuit = seat.circuit();
             let (reply, explanation) = match (circuit.reply(), self.silence(seat)) {
@@ -430,14 +440,14 @@ impl RelayBoard {
                 connections: Some(limits.connections),
                 message_rate: limits.message_rate,
                 max_recipients: limits.recipients,
-                slowed_by: limits.slowed_by,
+                throttled_by: limits.throttled_by,
             }
         };
         self.seats.iter().map(state).collect()
     }
 
     /// Since when, in a sentence.
-    fn silence(&self, seat: &Seat) -> Option<String> {
+    fn silence(&self, seat: &RelayEntry) -> Option<String> {
         let silence = TimeDelta::from_std(seat.silence()?).ok()?;
         let since = (self.clock.now() - silence).format("%Y-%m-%dT%H:%M:%SZ");
         Some(format!(
@@ -477,7 +487,7 @@ fn end(place: Option<Place>, submitted: Submitted<'_>) {
 }
 
 /// A refusal for `limit` says that others are enough, of this instance or another one.
-fn others_work(seat: &Seat, before_mail: bool, limit: Limit) -> bool {
+fn others_work(seat: &RelayEntry, before_mail: bool, limit: Limit) -> bool {
     match limit {
         Limit::Connections => seat.limiter().others_work(before_mail),
         _ => seat.limiter().took_some_lately(),

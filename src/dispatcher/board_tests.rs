@@ -3,11 +3,11 @@ use crate::clock::SystemClock;
 use crate::domain::{Command, CommandReply, SessionFacts, Timestamp};
 use crate::relay::discard::DiscardRelay;
 
-fn board() -> RelayBoard {
+fn board() -> RelayRegistry {
     let clock = Arc::new(SystemClock);
     let relay: Arc<dyn Relay> = Arc::new(DiscardRelay::new("main", clock.clone()));
     let (events, _) = mpsc::unbounded_channel();
-    RelayBoard::new(vec![relay], Arc::new(ReplyTable::built_in()), clock, events)
+    RelayRegistry::new(vec![relay], Arc::new(ReplyTable::built_in()), clock, events)
 }
 
 fn answered(command: Command, code: u16) -> SubmissionReport {
@@ -31,7 +31,7 @@ async fn report_of_three_alerts(report: &SubmissionReport) -> RelayCondition {
     let board = board();
     for alert in 1..=3 {
         let turn = board
-            .take_turn("main", AlertId(1), false)
+            .acquire("main", AlertId(1), false)
             .await
             .expect("closed until now");
         board.report(turn, AlertId(alert), 0, report);
@@ -51,7 +51,7 @@ async fn three_alerts_answered_421_after_the_final_dot_open_the_circuit() {
 async fn what_is_refused_here_says_nothing_about_the_relay() {
     let board = board();
     let turn = board
-        .take_turn("main", AlertId(1), false)
+        .acquire("main", AlertId(1), false)
         .await
         .expect("closed until now");
     let unreachable = SubmissionReport {
@@ -62,16 +62,16 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
         ..answered(Command::Connect, 0)
     };
     let begun_before = board
-        .take_turn("main", AlertId(1), false)
+        .acquire("main", AlertId(1), false)
         .await
         .expect("closed until now");
     board.report(turn, AlertId(1), 0, &unreachable);
     assert_eq!(board.states()[0].condition, RelayCondition::Open);
-    let refused_here = SubmissionReport {
+    let preflight = SubmissionReport {
         facts: SessionFacts::default(),
         ..answered(Command::Mail, 554)
     };
-    board.report(begun_before, AlertId(2), 0, &refused_here);
+    board.report(begun_before, AlertId(2), 0, &preflight);
     assert_eq!(board.states()[0].condition, RelayCondition::Open);
 }
 
@@ -84,15 +84,15 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     while board.seats["main"].limiter().try_place().is_some() {
         hanging.push(
             board
-                .take_turn("main", AlertId(1), true)
+                .acquire("main", AlertId(1), true)
                 .await
                 .expect("a place"),
         );
     }
     assert_eq!(board.states()[0].reply, None, "it may answer yet");
     let asked = Instant::now();
-    let found = board.take_turn("main", AlertId(1), true).await.err();
-    assert_eq!(found, Some(NoTurn::Stalled));
+    let found = board.acquire("main", AlertId(1), true).await.err();
+    assert_eq!(found, Some(Unavailable::Stalled));
     let states = board.states();
     let reply = states[0].reply.as_deref().expect("that it is silent");
     assert!(
@@ -103,13 +103,13 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     assert!(asked.elapsed() >= patience / 2);
     let names = ["main".to_owned(), "second".to_owned()];
     assert_eq!(board.allowance(&names), Some(0));
-    let patient = board.take_turn("main", AlertId(1), false);
+    let patient = board.acquire("main", AlertId(1), false);
     let patient = tokio::time::timeout(patience * 5, patient).await;
     assert!(patient.is_err(), "the only one is waited for");
     let turn = hanging.pop().expect("one that hangs");
     board.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
     assert_eq!(board.states()[0].reply, None);
-    assert!(board.take_turn("main", AlertId(1), true).await.is_ok());
+    assert!(board.acquire("main", AlertId(1), true).await.is_ok());
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     while board.seats["main"].limiter().try_place().is_some() {
         hanging.push(
             board
-                .take_turn("main", AlertId(1), false)
+                .acquire("main", AlertId(1), false)
                 .await
                 .expect("a place"),
         );
@@ -134,11 +134,11 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     assert!(opened);
     assert_eq!(board.allowance(&["main".to_owned()]), Some(0));
     assert_eq!(
-        board.take_turn("main", AlertId(1), false).await.err(),
-        Some(NoTurn::Unwell)
+        board.acquire("main", AlertId(1), false).await.err(),
+        Some(Unavailable::Unwell)
     );
     hanging.pop();
     assert_eq!(board.allowance(&["main".to_owned()]), Some(1));
-    let trial = board.take_turn("main", AlertId(1), false).await;
+    let trial = board.acquire("main", AlertId(1), false).await;
     assert!(trial.is_ok_and(|turn| turn.trial));
 }

@@ -11,10 +11,10 @@ use crate::smime::{ContentCipher, KeyKind, Occasion, RecipientCertificate};
 /// whoever stands in no header gets one of their own; and not every reader opens an envelope
 /// for different kinds of keys. In clear text there is nobody to be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Company {
+pub(super) enum EncryptionGroup {
     Open(KeyKind, ContentCipher),
     Alone(u32),
-    InClear,
+    Plaintext,
 }
 
 /// What sets a message apart from others of the same alert, as far as it is known beforehand.
@@ -47,7 +47,7 @@ impl Variant {
     }
 }
 
-impl Company {
+impl EncryptionGroup {
     pub(super) fn of(
         kind: RecipientKind,
         ordinal: u32,
@@ -77,7 +77,7 @@ impl Company {
                 (!words.is_empty()).then(|| words.join("-"))
             }
             Self::Alone(_) => Some(opaque(alert, &first.address)),
-            Self::InClear => Some("plain".to_owned()),
+            Self::Plaintext => Some("plain".to_owned()),
         }
     }
 }
@@ -104,7 +104,7 @@ mod tests {
             ordinal,
             address: "Ops@contoso.com".to_owned(),
         };
-        let company = Company::of(kind, ordinal, key, cipher);
+        let company = EncryptionGroup::of(kind, ordinal, key, cipher);
         let word = company.word(&crate::fixture::alert(), &first, USUAL);
         word.unwrap_or_default()
     }

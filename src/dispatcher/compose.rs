@@ -10,7 +10,7 @@ use super::preparation::Preparing;
 use super::room::Place;
 use super::securing::{Certificates, measures, secured};
 use super::shelf::ShelfTurn;
-use super::{CertificateShelf, Composed, Dispatcher, NotSecured, TemplateShelf, attempts_left};
+use super::{CertificateCache, Composed, Dispatcher, NotSecured, TemplateCache, attempts_left};
 use crate::domain::{Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message};
 use crate::mime::{self, Displayed, MessageSettings};
 use crate::send_port::{Refusal, SendPort};
@@ -84,11 +84,11 @@ pub struct Draft {
 /// What messages are made of, beside the alert.
 pub struct Sources<'a> {
     /// The templates.
-    pub templates: &'a TemplateShelf,
+    pub templates: &'a TemplateCache,
     /// What is read while a message is made.
     pub contents: &'a dyn Contents,
     /// The recipients' certificates.
-    pub certificates: &'a Arc<CertificateShelf>,
+    pub certificates: &'a Arc<CertificateCache>,
 }
 
 impl Sources<'_> {

@@ -14,7 +14,7 @@ use crate::domain::{AlertOrigin, AlertStatus, AuditStage, LeaseToken, RecipientS
 use crate::relay::Relay;
 use crate::relay::file::FileRelay;
 use crate::smime::{
-    CertificateFolder, ContentCipher, Protection, RsaEncryption, Sealer, WhenMissing,
+    CertificateFolder, ContentCipher, Encryptor, Protection, RsaEncryption, WhenMissing,
 };
 use crate::store::Event;
 use crate::store::sqlite::SqliteStore;
@@ -23,7 +23,7 @@ use crate::template::TemplateSource;
 struct Uncontested;
 
 impl Journal for Uncontested {
-    fn before_final_dot(&self, _note: &DotNote) -> bool {
+    fn before_final_dot(&self, _note: &SubmissionIntent) -> bool {
         true
     }
 
@@ -68,7 +68,7 @@ impl Room {
             .to_vec();
         let dispatcher = Dispatcher::new(Parts {
             send_ports: BTreeMap::from([("default".to_owned(), port)]),
-            board: Arc::new(RelayBoard::new(
+            board: Arc::new(RelayRegistry::new(
                 relays,
                 replies.clone(),
                 clock.clone(),
@@ -76,8 +76,8 @@ impl Room {
             )),
             auditors: BTreeMap::from([("default".to_owned(), auditor)]),
             contents: Arc::new(store),
-            templates: Arc::new(TemplateShelf::of_folder(TemplateSource::empty())),
-            certificates: Arc::new(CertificateShelf::of_folders()),
+            templates: Arc::new(TemplateCache::of_folder(TemplateSource::empty())),
+            certificates: Arc::new(CertificateCache::of_folders()),
             replies,
             clock,
             journal: Arc::new(Uncontested),
@@ -253,7 +253,7 @@ async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
 
 /// A send port that encrypts to the certificates of a folder.
 fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
-    let sealer = Sealer {
+    let sealer = Encryptor {
         cipher: ContentCipher::default(),
         rsa: RsaEncryption::default(),
         when_missing,

@@ -9,7 +9,7 @@ use super::NotComposed;
 use super::compose::unread;
 use super::securing::{NotSecured, in_background};
 use crate::domain::{CertificateEntry, CertificateId, Timestamp};
-use crate::smime::{Candidate, Found, RecipientCertificate, Sealer, SmimeError, address_key};
+use crate::smime::{Candidate, Encryptor, Found, RecipientCertificate, SmimeError, address_key};
 use crate::store::certificates::CertificateStore;
 
 /// Most certificates that are kept read, some 8 KiB each.
@@ -19,7 +19,7 @@ const MOST: usize = 2048;
 type Read = Result<Arc<RecipientCertificate>, String>;
 
 /// Where recipients' certificates come from. Used by many tasks at the same time.
-pub struct CertificateShelf {
+pub struct CertificateCache {
     store: Option<Arc<dyn CertificateStore>>,
     kept: Mutex<Kept>,
 }
@@ -32,7 +32,7 @@ struct Kept {
     uses: u64,
 }
 
-impl CertificateShelf {
+impl CertificateCache {
     /// Those of a database, beside what a send port finds in its folder.
     pub fn new(store: Arc<dyn CertificateStore>) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl CertificateShelf {
     /// [`NotComposed`]: the database or the folder cannot be asked now.
     pub async fn find(
         self: &Arc<Self>,
-        sealer: Arc<Sealer>,
+        sealer: Arc<Encryptor>,
         addresses: Vec<String>,
         now: Timestamp,
     ) -> Result<Vec<Found>, NotComposed> {

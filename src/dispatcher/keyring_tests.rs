@@ -21,7 +21,7 @@ struct Room {
     _folder: tempfile::TempDir,
     file: std::path::PathBuf,
     store: Arc<SqliteStore>,
-    shelf: Arc<CertificateShelf>,
+    shelf: Arc<CertificateCache>,
 }
 
 impl Room {
@@ -38,7 +38,7 @@ impl Room {
         let store = SqliteStore::open(&file, Arc::new(SystemClock)).expect("open");
         let store = Arc::new(store);
         Self {
-            shelf: Arc::new(CertificateShelf::new(store.clone())),
+            shelf: Arc::new(CertificateCache::new(store.clone())),
             _folder: folder,
             file,
             store,
@@ -66,8 +66,8 @@ impl Room {
     }
 }
 
-fn sealer() -> Arc<Sealer> {
-    Arc::new(Sealer {
+fn sealer() -> Arc<Encryptor> {
+    Arc::new(Encryptor {
         cipher: ContentCipher::default(),
         rsa: RsaEncryption::default(),
         when_missing: WhenMissing::default(),

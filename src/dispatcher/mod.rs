@@ -32,24 +32,24 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
-pub use board::RelayBoard;
+pub use board::RelayRegistry;
 pub use compose::{Draft, NotComposed, Sources};
-pub use keyring::CertificateShelf;
+pub use keyring::CertificateCache;
 pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
 use roll::{Roll, Rules};
 use room::{Place, Room};
 pub use seat::Expected;
 use securing::Certificates;
 pub use securing::NotSecured;
-pub use shelf::TemplateShelf;
+pub use shelf::TemplateCache;
 use submit::{Job, Submitted};
 
 use crate::audit::Auditor;
 use crate::clock::Clock;
 use crate::digest;
 use crate::domain::{
-    Alert, AlertId, Decision, DotNote, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS,
-    Outcome, OutcomeKind, SecuredMessage, SubmissionEnd, has_too_many_recipients,
+    Alert, AlertId, Decision, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS, Outcome,
+    OutcomeKind, SecuredMessage, SubmissionEnd, SubmissionIntent, has_too_many_recipients,
 };
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
@@ -71,15 +71,15 @@ pub struct Parts {
     /// By name.
     pub send_ports: BTreeMap<String, SendPort>,
     /// All relays with their circuits.
-    pub board: Arc<RelayBoard>,
+    pub board: Arc<RelayRegistry>,
     /// Who keeps copies, by the name of the send port; most have none.
     pub auditors: BTreeMap<String, Auditor>,
     /// What is read while a message is made.
     pub contents: Arc<dyn Contents>,
     /// The templates.
-    pub templates: Arc<TemplateShelf>,
+    pub templates: Arc<TemplateCache>,
     /// The recipients' certificates.
-    pub certificates: Arc<CertificateShelf>,
+    pub certificates: Arc<CertificateCache>,
     /// The table of replies.
     pub replies: Arc<ReplyTable>,
     /// Wall-clock time.
@@ -96,7 +96,7 @@ pub struct Parts {
 pub trait Journal: Send + Sync {
     /// Notes the attempt. False: the lease is not certain, or the note could not be written;
     /// the dot must not be sent.
-    fn before_final_dot(&self, note: &DotNote) -> bool;
+    fn before_final_dot(&self, note: &SubmissionIntent) -> bool;
 
     /// Notes that the message of an alert is being made.
     fn preparing(&self, alert: AlertId, token: LeaseToken);
@@ -111,7 +111,7 @@ pub trait Journal: Send + Sync {
 /// The journal and the note of one submission.
 struct Gate<'a> {
     journal: &'a dyn Journal,
-    note: DotNote,
+    note: SubmissionIntent,
 }
 
 impl FinalDotGate for Gate<'_> {

@@ -5,34 +5,34 @@ use crate::replies::Entry;
 use crate::store::EventSeverity;
 
 /// How grave a change of a circuit is, its type and its words.
-pub(super) type News = (EventSeverity, &'static str, String);
+pub(super) type RelayEvent = (EventSeverity, &'static str, String);
 
-pub(super) fn in_use_again() -> News {
+pub(super) fn in_use_again() -> RelayEvent {
     let what = "is in use again".to_owned();
     (EventSeverity::Information, "relay-closed", what)
 }
 
-pub(super) fn opened(what: String) -> News {
+pub(super) fn opened(what: String) -> RelayEvent {
     (EventSeverity::Warning, "relay-opened", what)
 }
 
-pub(super) fn throttled(reply: &str) -> News {
+pub(super) fn throttled(reply: &str) -> RelayEvent {
     opened(format!("takes nothing now, because of a limit: {reply}"))
 }
 
-pub(super) fn at_full_speed() -> News {
+pub(super) fn at_full_speed() -> RelayEvent {
     let what = "takes as much as is configured again".to_owned();
     (EventSeverity::Information, "relay-at-full-speed", what)
 }
 
-pub(super) fn slowed(reply: &str, connections: u32, rate: Option<&str>) -> News {
+pub(super) fn slowed(reply: &str, connections: u32, rate: Option<&str>) -> RelayEvent {
     let rate = rate.map_or(String::new(), |rate| format!(" and {rate}"));
     let what = format!("is asked for less, at most {connections} connections{rate}: {reply}");
     (EventSeverity::Warning, "relay-slowed", what)
 }
 
 /// With cause and advice of the table of replies, which all that show the relay say.
-pub(super) fn paused(reply: &Reply, entry: Option<&Entry>) -> News {
+pub(super) fn paused(reply: &Reply, entry: Option<&Entry>) -> RelayEvent {
     let what = match entry {
         Some(entry) => format!("is paused: {reply}. {} {}", entry.cause, entry.advice),
         None => format!("is paused, a person has to mend it: {reply}"),

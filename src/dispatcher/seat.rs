@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// One relay, and how it is.
-pub(super) struct Seat {
+pub(super) struct RelayEntry {
     pub(super) relay: Arc<dyn Relay>,
     circuit: Mutex<Circuit>,
     /// Claimed alerts that have not begun.
@@ -38,7 +38,7 @@ pub(super) struct Seat {
     seen: AtomicU8,
 }
 
-impl Seat {
+impl RelayEntry {
     /// In use, and nothing known of it.
     pub(super) fn new(relay: Arc<dyn Relay>, now: Timestamp) -> Self {
         Self {
@@ -123,31 +123,31 @@ impl Seat {
     }
 
     /// Waits for a place. Where there is `another` relay, no longer than this one lives.
-    pub(super) async fn place(&self, another: bool) -> Result<TurnPlace, NoTurn> {
+    pub(super) async fn place(&self, another: bool) -> Result<TurnPlace, Unavailable> {
         if self.limiter().room() == Some(0) {
             return Err(self.no_room());
         }
         loop {
             if another && self.is_stalled() {
-                return Err(NoTurn::Stalled);
+                return Err(Unavailable::Stalled);
             }
             let patience = *self.sign_of_life() + self.patience;
             let at_least = Instant::now() + LOOK_EVERY;
             let waited = tokio::time::timeout_at(patience.max(at_least), self.limiter().place());
             if let Ok(place) = waited.await {
-                return place.ok_or(NoTurn::Unwell);
+                return place.ok_or(Unavailable::Unwell);
             }
         }
     }
 
-    fn no_room(&self) -> NoTurn {
+    fn no_room(&self) -> Unavailable {
         match self.limiter().is_exhausted() {
-            true => NoTurn::Unwell,
-            false => NoTurn::Full(self.limiter().wait()),
+            true => Unavailable::Unwell,
+            false => Unavailable::Full(self.limiter().wait()),
         }
     }
 
-    pub(super) fn begin(&self, place: TurnPlace) -> Result<Place, NoTurn> {
+    pub(super) fn begin(&self, place: TurnPlace) -> Result<Place, Unavailable> {
         if self.limiter().is_idle() {
             *self.sign_of_life() = Instant::now();
         }
@@ -158,7 +158,7 @@ impl Seat {
 
 /// Why a relay cannot be asked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoTurn {
+pub(super) enum Unavailable {
     /// Its circuit is open, or it takes nothing: ask the next one.
     Unwell,
     /// It takes connections and does not answer: ask the next one.
@@ -179,10 +179,10 @@ impl Drop for Expected {
     }
 }
 
-/// A relay that may be asked now. Give it back with [`RelayBoard::report`](super::RelayBoard); dropped without
+/// A relay that may be asked now. Give it back with [`RelayRegistry::report`](super::RelayRegistry); dropped without
 /// a report, its trial is given back.
 pub(super) struct Turn<'a> {
-    pub(super) seat: &'a Seat,
+    pub(super) seat: &'a RelayEntry,
     pub(super) relay: &'a Arc<dyn Relay>,
     /// It holds the single trial of its circuit, until it is reported.
     pub(super) trial: bool,

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::company::{Company, Variant};
+use super::company::{EncryptionGroup, Variant};
 use super::lacking::{self, Lacking};
 use super::roll::Roll;
-use super::{CertificateShelf, NotComposed};
+use super::{CertificateCache, NotComposed};
 use crate::domain::{Alert, ForwardPath, Message, RecipientKind, SecuredMessage, Timestamp};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{
-    self, ContentCipher, KeyKind, Measures, NoCertificate, Occasion, Protection,
-    RecipientCertificate, Sealer, SmimeError,
+    self, ContentCipher, Encryptor, KeyKind, Measures, NoCertificate, Occasion, Protection,
+    RecipientCertificate, SmimeError,
 };
 
 /// The certificates of those who are due; none where nothing is encrypted.
@@ -27,8 +27,8 @@ pub(super) struct Certificates {
 /// How somebody gets the alert.
 #[derive(Debug)]
 enum Found {
-    Encrypted(Arc<RecipientCertificate>, Company),
-    InClear,
+    Encrypted(Arc<RecipientCertificate>, EncryptionGroup),
+    Plaintext,
 }
 
 /// Why a message was not made secure.
@@ -73,7 +73,7 @@ impl Certificates {
     pub(super) async fn of_those_waiting(
         alert: &Alert,
         port: &SendPort,
-        keyring: &Arc<CertificateShelf>,
+        keyring: &Arc<CertificateCache>,
         roll: &mut Roll,
         now: Timestamp,
     ) -> Result<Self, NotComposed> {
@@ -94,7 +94,7 @@ impl Certificates {
         };
         let lacking = certificates.keep(waiting, found);
         if lacking::settle(&lacking, when_missing, alert, roll) {
-            let in_clear = lacking.iter().map(|it| (it.ordinal, Found::InClear));
+            let in_clear = lacking.iter().map(|it| (it.ordinal, Found::Plaintext));
             certificates.of.extend(in_clear);
         }
         Ok(certificates)
@@ -110,7 +110,7 @@ impl Certificates {
         for ((ordinal, kind, address), found) in waiting.into_iter().zip(found) {
             match found {
                 Ok((certificate, key, cipher)) => {
-                    let company = Company::of(kind, ordinal, key, cipher);
+                    let company = EncryptionGroup::of(kind, ordinal, key, cipher);
                     let found = Found::Encrypted(certificate, company);
                     self.of.insert(ordinal, found);
                 }
@@ -136,10 +136,10 @@ impl Certificates {
         paths
     }
 
-    fn company(&self, path: &ForwardPath) -> Option<Company> {
+    fn company(&self, path: &ForwardPath) -> Option<EncryptionGroup> {
         self.of.get(&path.ordinal).map(|found| match found {
             Found::Encrypted(_, company) => *company,
-            Found::InClear => Company::InClear,
+            Found::Plaintext => EncryptionGroup::Plaintext,
         })
     }
 
@@ -147,7 +147,7 @@ impl Certificates {
     pub(super) fn shown(&self, path: &ForwardPath) -> Option<String> {
         match self.of.get(&path.ordinal)? {
             Found::Encrypted(it, _) => Some(format!("{} {}", it.thumbprint(), it.whereabouts())),
-            Found::InClear => None,
+            Found::Plaintext => None,
         }
     }
 
@@ -158,11 +158,11 @@ impl Certificates {
         let found = paths.iter().filter_map(|path| self.of.get(&path.ordinal));
         let certificate = |found: &Found| match found {
             Found::Encrypted(certificate, _) => Some(certificate.clone()),
-            Found::InClear => None,
+            Found::Plaintext => None,
         };
         Variant {
             international: paths.iter().any(|path| !path.address.is_ascii()),
-            in_clear: company.is_some_and(|(_, it)| it == Company::InClear),
+            in_clear: company.is_some_and(|(_, it)| it == EncryptionGroup::Plaintext),
             word: company.and_then(|(path, it)| it.word(alert, path, self.usual)),
             readers: found.filter_map(certificate).collect(),
         }
@@ -172,7 +172,7 @@ impl Certificates {
 /// A certificate to encrypt to, the kind of its key, and the cipher for its owner.
 type Usable = (Arc<RecipientCertificate>, KeyKind, ContentCipher);
 
-fn usable(sealer: &Sealer, found: smime::Found) -> Result<Usable, NoCertificate> {
+fn usable(sealer: &Encryptor, found: smime::Found) -> Result<Usable, NoCertificate> {
     let (certificate, key) = found?;
     let cipher = sealer.cipher_for(&certificate)?;
     Ok((certificate, key, cipher))

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::board::RelayBoard;
-use super::news::{News, in_use_again, throttled};
-use super::seat::{NoTurn, Seat};
+use super::board::RelayRegistry;
+use super::news::{RelayEvent, in_use_again, throttled};
+use super::seat::{RelayEntry, Unavailable};
 use crate::domain::{
     AlertId, ConnectionEnd, LearnedLimit, LearnedRecipients, LimitFinding, ProbeTurn, Standing,
     ThrottledRelay,
@@ -14,8 +14,8 @@ use crate::domain::{
 /// How long a probe waits for a database that does not answer.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
-impl RelayBoard {
-    /// Nothing is asked of relays with shared limits before [`RelayBoard::stand`].
+impl RelayRegistry {
+    /// Nothing is asked of relays with shared limits before [`RelayRegistry::stand`].
     pub fn leave(&self) {
         for seat in self.seats.values() {
             seat.limiter().leave();
@@ -36,7 +36,7 @@ impl RelayBoard {
     /// What was learned of connections that other instances do not know yet, by relay.
     pub fn findings(&self) -> Vec<(String, LimitFinding)> {
         let finding =
-            |(name, seat): (&String, &Seat)| Some((name.clone(), seat.limiter().finding()?));
+            |(name, seat): (&String, &RelayEntry)| Some((name.clone(), seat.limiter().finding()?));
         self.seats.iter().filter_map(finding).collect()
     }
 
@@ -59,7 +59,7 @@ impl RelayBoard {
     /// What was learned of the recipients of one transaction that other instances do not know
     /// yet, by relay.
     pub fn recipients_findings(&self) -> Vec<(String, LearnedRecipients)> {
-        let finding = |(name, seat): (&String, &Seat)| {
+        let finding = |(name, seat): (&String, &RelayEntry)| {
             Some((name.clone(), seat.limiter().recipients_finding()?))
         };
         self.seats.iter().filter_map(finding).collect()
@@ -96,9 +96,9 @@ impl RelayBoard {
     }
 
     /// Where connections ended here that other instances do not know of yet, by relay.
-    pub fn untold_connection_ends(&self) -> Vec<(String, ConnectionEnd)> {
-        let end = |(name, seat): (&String, &Seat)| {
-            Some((name.clone(), seat.limiter().untold_connection_end()?))
+    pub fn unreported_connection_ends(&self) -> Vec<(String, ConnectionEnd)> {
+        let end = |(name, seat): (&String, &RelayEntry)| {
+            Some((name.clone(), seat.limiter().unreported_connection_end()?))
         };
         self.seats.iter().filter_map(end).collect()
     }
@@ -113,7 +113,7 @@ impl RelayBoard {
     /// Connections of some relay were learned, or it is throttled: instances have to agree about
     /// it often.
     pub fn shares_learned(&self) -> bool {
-        let learned = |seat: &Seat| {
+        let learned = |seat: &RelayEntry| {
             let circuit = seat.circuit();
             let throttle = circuit.throttled_by().is_some() || circuit.throttle_ended();
             throttle || seat.limiter().shares_learned()
@@ -122,7 +122,11 @@ impl RelayBoard {
     }
 
     /// Of all instances one probes a relay that is throttled.
-    pub(super) async fn ask_to_probe(&self, seat: &Seat, alert: AlertId) -> Result<(), NoTurn> {
+    pub(super) async fn ask_to_probe(
+        &self,
+        seat: &RelayEntry,
+        alert: AlertId,
+    ) -> Result<(), Unavailable> {
         let reply = seat.circuit().throttled_by().map(str::to_owned);
         let (Some(reply), Some(throttles)) = (reply, &self.throttles) else {
             return Ok(());
@@ -139,7 +143,7 @@ impl RelayBoard {
             ProbeTurn::Wait(wait) => {
                 circuit.probe_denied(self.moment(), wait);
                 seat.tell_condition(circuit.condition());
-                return Err(NoTurn::Unwell);
+                return Err(Unavailable::Unwell);
             }
         }
         Ok(())
@@ -147,7 +151,7 @@ impl RelayBoard {
 
     /// Throttled relays that take messages again, and other instances do not know it yet.
     pub fn ended_throttles(&self) -> Vec<String> {
-        let ended = |(_, seat): &(&String, &Seat)| seat.circuit().throttle_ended();
+        let ended = |(_, seat): &(&String, &RelayEntry)| seat.circuit().throttle_ended();
         let ended = self.seats.iter().filter(ended);
         ended.map(|(name, _)| name.clone()).collect()
     }
@@ -169,7 +173,11 @@ impl RelayBoard {
         }
     }
 
-    fn agree_on_throttle(&self, seat: &Seat, throttle: Option<&ThrottledRelay>) -> Option<News> {
+    fn agree_on_throttle(
+        &self,
+        seat: &RelayEntry,
+        throttle: Option<&ThrottledRelay>,
+    ) -> Option<RelayEvent> {
         let now = self.moment();
         let mut circuit = seat.circuit();
         let news = match throttle {

@@ -29,7 +29,7 @@ type Found = Option<Arc<TemplateSource>>;
 /// Where templates come from. The database goes before the folder, name by name. A version that
 /// was read once is not read again while it is used, because versions never change; which version
 /// is the newest, an alert says itself.
-pub struct TemplateShelf {
+pub struct TemplateCache {
     folder: Arc<TemplateSource>,
     renderer: Renderer,
     store: Option<Arc<dyn TemplateStore>>,
@@ -51,7 +51,7 @@ struct Kept {
     uses: u64,
 }
 
-impl TemplateShelf {
+impl TemplateCache {
     /// Templates of a folder and of a database.
     pub fn new(folder: TemplateSource, store: Arc<dyn TemplateStore>) -> Self {
         Self {

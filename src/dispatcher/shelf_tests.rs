@@ -11,7 +11,7 @@ use crate::store::sqlite::SqliteStore;
 struct Room {
     folder: tempfile::TempDir,
     store: Arc<SqliteStore>,
-    shelf: TemplateShelf,
+    shelf: TemplateCache,
 }
 
 impl Room {
@@ -27,7 +27,7 @@ impl Room {
         let store = Arc::new(store);
         let templates = TemplateSource::read(folder.path()).expect("reads");
         Self {
-            shelf: TemplateShelf::new(templates, store.clone()),
+            shelf: TemplateCache::new(templates, store.clone()),
             folder,
             store,
         }

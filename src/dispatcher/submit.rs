@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::board::After;
-use super::seat::{Expected, NoTurn, Turn};
+use super::seat::{Expected, Turn, Unavailable};
 use super::{Composed, Dispatcher, Gate, digest};
-use crate::domain::{Alert, AttemptKey, DotNote, Envelope, ForwardPath, Lease, SubmissionReport};
+use crate::domain::{
+    Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionIntent, SubmissionReport,
+};
 use crate::send_port::SendPort;
 
 /// So often in a row a relay may say that it is asked for too much before anything is begun.
@@ -72,7 +74,7 @@ impl Dispatcher {
                 let turn = tokio::select! {
                     biased;
                     () = self.parts.stop.cancelled() => return Submitted::NotYet(Duration::ZERO, None),
-                    turn = self.parts.board.take_turn(name, alert, index < last) => turn,
+                    turn = self.parts.board.acquire(name, alert, index < last) => turn,
                 };
                 let step = match turn {
                     Ok(turn) => {
@@ -80,12 +82,14 @@ impl Dispatcher {
                         self.over(name, turn, job, index < last || passed_over)
                             .await
                     }
-                    Err(NoTurn::Full(wait)) => return Submitted::NotYet(wait, Some(full(name))),
-                    Err(NoTurn::Stalled) => {
+                    Err(Unavailable::Full(wait)) => {
+                        return Submitted::NotYet(wait, Some(full(name)));
+                    }
+                    Err(Unavailable::Stalled) => {
                         rest = REST;
                         Step::NextRelay
                     }
-                    Err(NoTurn::Unwell) => Step::NextRelay,
+                    Err(Unavailable::Unwell) => Step::NextRelay,
                 };
                 match step {
                     Step::Done(submitted) => return submitted,
@@ -156,9 +160,9 @@ impl Dispatcher {
         }
     }
 
-    fn note(&self, job: &Job<'_>, key: AttemptKey, relay: &str) -> DotNote {
+    fn note(&self, job: &Job<'_>, key: AttemptKey, relay: &str) -> SubmissionIntent {
         let (lease, message) = (job.lease, &job.composed.message);
-        DotNote {
+        SubmissionIntent {
             alert: lease.value.id,
             token: lease.token,
             send_port: lease.value.send_port.clone(),

@@ -222,7 +222,7 @@ struct World {
     time: Time,
     row: Arc<Row>,
     learned: Option<(LearnedLimit, Instant)>,
-    boards: Vec<RelayBoard>,
+    boards: Vec<RelayRegistry>,
     /// Alerts by when they are due.
     queue: BTreeSet<(Instant, i64)>,
     asked: Vec<(Instant, i64)>,
@@ -244,7 +244,7 @@ impl World {
             let limiter = Limiter::new(limits.clone()).timed_by(time.ticks());
             let relay: Arc<dyn Relay> = Arc::new(Answered(Arc::new(limiter)));
             let (replies, clock) = (REPLIES.clone(), Arc::new(SystemClock));
-            let board = RelayBoard::new(vec![relay], replies, clock, events.clone());
+            let board = RelayRegistry::new(vec![relay], replies, clock, events.clone());
             board.timed_by(time.ticks()).with_throttles(row.clone())
         };
         let boards = (0..instances).map(|_| board()).collect();
@@ -325,7 +325,7 @@ impl World {
         for alert in due {
             let turn = tokio::select! {
                 biased;
-                turn = board.take_turn("main", AlertId(alert), false) => turn.ok(),
+                turn = board.acquire("main", AlertId(alert), false) => turn.ok(),
                 () = std::future::ready(()) => None,
             };
             match turn {
@@ -449,7 +449,7 @@ async fn one_alert_that_is_always_refused_for_a_limit_slows_nobody_else() {
         let shown = &world.boards[0].states()[0];
         assert_eq!(shown.condition, RelayCondition::Closed, "{refuses:?}");
         assert_eq!(
-            (shown.connections, &shown.slowed_by),
+            (shown.connections, &shown.throttled_by),
             (Some(10), &None),
             "{refuses:?}"
         );

@@ -175,7 +175,7 @@ word_enum! {
         Personal = "personal",
         /// `Sensitivity: Private`.
         Private = "private",
-        /// `Sensitivity: Company-Confidential`.
+        /// `Sensitivity: EncryptionGroup-Confidential`.
         Confidential = "confidential",
     }
 }

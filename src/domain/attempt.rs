@@ -212,7 +212,7 @@ pub struct Attempt {
 /// What is noted on this machine right before a final dot: enough to write the attempt down as
 /// `unknown`, should nobody see its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DotNote {
+pub struct SubmissionIntent {
     /// Which alert.
     pub alert: AlertId,
     /// By which claim.

@@ -194,5 +194,5 @@ pub struct ExpiringCertificate {
     /// Whole days until then.
     pub days_left: u32,
     /// The smallest number of days that it was announced with.
-    pub told_at_days: Option<u32>,
+    pub notified_at_days: Option<u32>,
 }

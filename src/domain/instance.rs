@@ -100,7 +100,7 @@ pub struct RelayState {
     pub max_recipients: Option<u32>,
     /// Why connections or messages are fewer than its share of what is configured: what the relay
     /// said.
-    pub slowed_by: Option<String>,
+    pub throttled_by: Option<String>,
 }
 
 /// What keeps an instance from sending or from recording, as its row in `Instance` shows it.
@@ -127,7 +127,7 @@ pub struct Standing {
     pub instances: u32,
     /// Its place among them by age, 0 for the oldest.
     pub rank: u32,
-    /// Every other one keeps to a share of `instances` or more (`Instance.SharesOf`).
+    /// Every other one keeps to a share of `instances` or more (`Instance.ShareCount`).
     pub agreed: bool,
     /// How long ago the last of the others ended (stopped, or its lease ran out), if one ended
     /// within the last hour.

@@ -10,6 +10,7 @@ mod alert;
 mod attachment;
 mod attempt;
 mod audit;
+mod authentication;
 mod biztalk;
 mod certificate;
 mod charset;
@@ -21,7 +22,6 @@ mod name;
 mod recipient;
 mod reply;
 mod server_limits;
-mod sign_in;
 mod template;
 mod throttle;
 
@@ -34,11 +34,12 @@ pub use alert::{
 };
 pub use attachment::{Attachment, AttachmentId, ContentDisposition, TransferEncoding};
 pub use attempt::{
-    Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, DotNote, Outcome,
-    OutcomeKind, ProtectionFacts, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionReport,
-    status_of,
+    Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, Outcome, OutcomeKind,
+    ProtectionFacts, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionIntent,
+    SubmissionReport, status_of,
 };
 pub use audit::{AuditCopy, AuditStage};
+pub use authentication::{AUTH_COOLDOWN, AuthKey, AuthTurn, AuthVerdict};
 pub use biztalk::{Macro, resolve_macros};
 pub use certificate::{
     BoundBy, CertificateAdded, CertificateChoice, CertificateEntry, CertificateId, CertificateRow,
@@ -59,7 +60,6 @@ pub use recipient::{
 };
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
 pub use server_limits::ServerLimits;
-pub use sign_in::{SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict};
 pub use template::{TemplateRow, TemplateText};
 pub use throttle::{FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay};
 

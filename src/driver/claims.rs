@@ -40,7 +40,7 @@ impl Driver {
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) {
         while !halt.is_cancelled() {
-            self.pulses.claims_go_round();
+            self.pulses.mark_claim_loop();
             self.write_events(events).await;
             let begun = self.obstacles.now();
             let round = self.claim_round(tasks).await;
@@ -270,7 +270,7 @@ impl Driver {
     async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
         let mut wait = Duration::from_millis(100);
         loop {
-            self.pulses.claims_go_round();
+            self.pulses.mark_claim_loop();
             let begun = Instant::now();
             let loaded = self.store.load(ids).await;
             let service = &self.metrics.service;

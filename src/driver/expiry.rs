@@ -77,7 +77,7 @@ impl ExpiryWatch {
 /// The number of days to say it with, where nobody did.
 fn stage(it: &ExpiringCertificate) -> Option<u32> {
     let stage = STAGES.into_iter().find(|days| it.days_left < *days)?;
-    it.told_at_days
+    it.notified_at_days
         .is_none_or(|told| stage < told)
         .then_some(stage)
 }
@@ -102,13 +102,13 @@ mod tests {
 
     #[test]
     fn it_is_said_at_each_number_of_days_and_not_twice() {
-        let ends = |days_left, told_at_days| ExpiringCertificate {
+        let ends = |days_left, notified_at_days| ExpiringCertificate {
             id: CertificateId(1),
             address: "a@x.com".to_owned(),
             thumbprint: "AB".to_owned(),
             valid_to: chrono::DateTime::UNIX_EPOCH,
             days_left,
-            told_at_days,
+            notified_at_days,
         };
         for (days_left, told, said) in [
             (59, None, Some(60)),

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::lease_guard::LeaseGuard;
 use super::ledger::Ledger;
 use super::obstacles::{Obstacles, What};
-use super::pulse::Pulses;
+use super::pulse::Liveness;
 use super::shares::Shares;
 use crate::clock::steady;
-use crate::dispatcher::RelayBoard;
+use crate::dispatcher::RelayRegistry;
 use crate::domain::{InstanceCondition, InstanceId, RelayState};
 use crate::metrics::{Metrics, Operation};
 use crate::store::{Renewal, Store};
@@ -27,13 +27,13 @@ pub(super) struct Heartbeat {
     pub(super) lease: Duration,
     pub(super) interval: Duration,
     pub(super) send_ports: Vec<String>,
-    pub(super) board: Arc<RelayBoard>,
+    pub(super) board: Arc<RelayRegistry>,
     pub(super) shares: Shares,
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) obstacles: Arc<Obstacles>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) pulses: Arc<Pulses>,
+    pub(super) pulses: Arc<Liveness>,
     /// Since when the database answered without a break: others' leases may be taken over
     /// only after one whole lease length of that.
     pub(super) unbroken_since: watch::Sender<Option<Instant>>,

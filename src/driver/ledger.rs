@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::lease_guard::LeaseGuard;
 use super::obstacles::{Obstacle, Obstacles, What};
 use crate::dispatcher::Journal;
-use crate::domain::{AlertId, DotNote, InstanceId, LeaseToken, Outcome};
+use crate::domain::{AlertId, InstanceId, LeaseToken, Outcome, SubmissionIntent};
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity, StoreError};
 
@@ -164,7 +164,7 @@ impl Journal for Ledger {
         self.spool.is_suspect(alert)
     }
 
-    fn before_final_dot(&self, note: &DotNote) -> bool {
+    fn before_final_dot(&self, note: &SubmissionIntent) -> bool {
         // Asked again after the note: the process may have been frozen while it was written.
         self.guard.stands() && self.told(self.spool.note(note)) && self.guard.stands()
     }

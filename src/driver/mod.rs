@@ -8,6 +8,7 @@ mod aside;
 mod back_off;
 mod claims;
 mod expiry;
+mod failure_notifier;
 mod failures;
 mod heartbeat;
 mod lease_guard;
@@ -22,7 +23,6 @@ mod shares;
 mod sweeper;
 mod tally;
 mod tasks;
-mod teller;
 mod unclaimed;
 mod waiting;
 
@@ -35,21 +35,22 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use failure_notifier::{Notice, Notices};
 pub use lease_guard::LeaseGuard;
 pub use ledger::{Ledger, unwritable, writable};
 pub use obstacles::{Obstacles, What};
-pub use pulse::Pulses;
+pub use pulse::Liveness;
 pub use recovery::{InDoubtPolicies, Inherited, RecoveryError, bequeath, recover};
-pub use teller::{Notice, Notices};
 pub use waiting::{Shown, Waiting};
 
 use crate::clock::steady;
-use crate::dispatcher::{Dispatcher, RelayBoard};
+use crate::dispatcher::{Dispatcher, RelayRegistry};
 use crate::domain::{InstanceInfo, Outcome, SendPortInfo};
 use crate::metrics::Metrics;
 use crate::store::{Event, Explanation, Store, StoreError};
 use aside::{Aside, Locked};
 use expiry::ExpiryWatch;
+use failure_notifier::FailureNotifier;
 use heartbeat::Heartbeat;
 use recorder::Recorder;
 use refused_rows::{RefusedRows, refused_event};
@@ -57,7 +58,6 @@ use shares::Shares;
 use sweeper::Sweeper;
 use tally::Faults;
 use tasks::{Lane, Tasks, UnderWay};
-use teller::Teller;
 
 /// Rhythm and bounds; see `[service]` of the configuration.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ pub struct Driver {
     /// The table of replies, as the database shows it.
     pub explanations: Vec<Explanation>,
     /// The relays' circuits.
-    pub board: Arc<RelayBoard>,
+    pub board: Arc<RelayRegistry>,
     /// Works on one alert.
     pub dispatcher: Arc<Dispatcher>,
     /// Closed when the lease is not certain.
@@ -103,7 +103,7 @@ pub struct Driver {
     /// What keeps the instance from working.
     pub obstacles: Arc<Obstacles>,
     /// Told that the loops go round.
-    pub pulses: Arc<Pulses>,
+    pub pulses: Arc<Liveness>,
     /// Rhythm and bounds.
     pub rhythm: Rhythm,
     /// Cancelled when the service shall stop.
@@ -154,7 +154,7 @@ impl Driver {
         let heartbeat = self.heartbeat(shares, unbroken_sender, lease_lost.clone());
         let heartbeat = tokio::spawn(heartbeat.run());
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
-        let teller = tokio::spawn(self.teller().run());
+        let failure_notifier = tokio::spawn(self.failure_notifier().run());
         let expiry_watch = tokio::spawn(self.expiry_watch().run());
         let (tasks, mut recorder) = self.tasks();
         self.take_work(&tasks, &lease_lost, events).await;
@@ -163,7 +163,7 @@ impl Driver {
         let drained = self.drain(&tasks).await;
         drop(tasks);
         sweeper.abort();
-        teller.abort();
+        failure_notifier.abort();
         expiry_watch.abort();
         let ended = tokio::time::timeout(self.rhythm.drain_timeout, &mut recorder).await;
         // What it has not recorded by now is in the spool.
@@ -294,8 +294,8 @@ impl Driver {
         }
     }
 
-    fn teller(&self) -> Teller {
-        Teller {
+    fn failure_notifier(&self) -> FailureNotifier {
+        FailureNotifier {
             store: self.store.clone(),
             instance: self.instance.id,
             notices: self.notices.clone(),
@@ -313,7 +313,7 @@ impl Driver {
 
     async fn write_events(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
         while let Ok(event) = events.try_recv() {
-            self.pulses.claims_go_round();
+            self.pulses.mark_claim_loop();
             self.log(event).await;
         }
     }

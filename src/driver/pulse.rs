@@ -7,17 +7,17 @@ use crate::clock::steady;
 
 /// When the loops of an instance went round last.
 #[derive(Debug, Default)]
-pub struct Pulses {
+pub struct Liveness {
     running: AtomicBool,
     /// In milliseconds, as [`steady`] tells time.
     claims: AtomicU64,
     heartbeat: AtomicU64,
 }
 
-impl Pulses {
+impl Liveness {
     /// All loops begin now.
     pub(super) fn begin(&self) {
-        self.claims_go_round();
+        self.mark_claim_loop();
         self.heartbeat_goes_round();
         self.running.store(true, Ordering::Relaxed);
     }
@@ -27,7 +27,7 @@ impl Pulses {
         self.running.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn claims_go_round(&self) {
+    pub(super) fn mark_claim_loop(&self) {
         self.claims.store(now(), Ordering::Relaxed);
     }
 
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_loop_that_stands_is_named() {
-        let pulses = Pulses::default();
+        let pulses = Liveness::default();
         assert_eq!(pulses.slowest(), None, "nothing has begun");
         pulses.begin();
         assert!(pulses.slowest().unwrap().1 < Duration::from_secs(5));
@@ -71,7 +71,7 @@ mod tests {
         let (which, since) = pulses.slowest().unwrap();
         assert_eq!(which, "claims");
         assert!(since >= Duration::from_secs(10));
-        pulses.claims_go_round();
+        pulses.mark_claim_loop();
         pulses.heartbeat.store(ten_seconds_ago, Ordering::Relaxed);
         assert_eq!(pulses.slowest().unwrap().0, "heartbeat");
         pulses.end();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::{
-    AlertStatus, Attempt, AttemptOutcome, Command, CommandReply, Decision, DotNote, InDoubt,
-    InstanceId, Outcome, OutcomeKind, Reply, SessionFacts,
+    AlertStatus, Attempt, AttemptOutcome, Command, CommandReply, Decision, InDoubt, InstanceId,
+    Outcome, OutcomeKind, Reply, SessionFacts, SubmissionIntent,
 };
 use crate::spool::{LeftOver, Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Recorded, Store, StoreError, StoreErrorKind};
@@ -246,7 +246,7 @@ fn waits(error: &StoreError) -> bool {
 }
 
 /// What stands for the outcome that nobody saw.
-fn unknown(note: &DotNote, policies: &InDoubtPolicies, clock: &dyn Clock) -> Outcome {
+fn unknown(note: &SubmissionIntent, policies: &InDoubtPolicies, clock: &dyn Clock) -> Outcome {
     const UNSEEN: &str = "the service ended before it saw the reply to the final dot";
     let fallback = (InDoubt::Retry, Duration::from_secs(60));
     let (policy, delay) = policies.get(&note.send_port).copied().unwrap_or(fallback);
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn what_may_have_been_sent_stays_with_its_version_of_the_template() {
-        let note = DotNote {
+        let note = SubmissionIntent {
             alert: AlertId(4711),
             token: LeaseToken::random(),
             send_port: "default".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dispatcher::RelayBoard;
+use crate::dispatcher::RelayRegistry;
 use crate::domain::{InstanceId, Standing};
 use crate::store::{Store, StoreError};
 
@@ -22,7 +22,7 @@ pub(super) struct Shares {
 impl Shares {
     /// Of a new instance that renews its lease so often: it asks nothing of relays with shared
     /// limits before [`Shares::agree`].
-    pub(super) fn new(instance: InstanceId, board: &RelayBoard, renews: Duration) -> Self {
+    pub(super) fn new(instance: InstanceId, board: &RelayRegistry, renews: Duration) -> Self {
         board.leave();
         Self {
             instance,
@@ -33,19 +33,19 @@ impl Shares {
     }
 
     /// Nothing is to be asked or said before the next renewal.
-    pub(super) fn are_agreed(&self, board: &RelayBoard) -> bool {
+    pub(super) fn are_agreed(&self, board: &RelayRegistry) -> bool {
         self.agreed && !board.shares_learned()
     }
 
     /// Asks who else lives and keeps to the share that follows. Where the database does not
     /// answer, the last share stands: the lease fences it.
-    pub(super) async fn agree(&mut self, store: &dyn Store, board: &RelayBoard) {
+    pub(super) async fn agree(&mut self, store: &dyn Store, board: &RelayRegistry) {
         // What is said anew is often all that was missing.
         while self.say(store, board).await {}
     }
 
     /// True where it has something else to say now.
-    async fn say(&mut self, store: &dyn Store, board: &RelayBoard) -> bool {
+    async fn say(&mut self, store: &dyn Store, board: &RelayRegistry) -> bool {
         let standing = match self.stand(store, board).await {
             Ok(standing) => standing,
             Err(error) => {
@@ -65,7 +65,11 @@ impl Shares {
     }
 
     /// Tells what was learned, and asks what all learned together.
-    async fn stand(&self, store: &dyn Store, board: &RelayBoard) -> Result<Standing, StoreError> {
+    async fn stand(
+        &self,
+        store: &dyn Store,
+        board: &RelayRegistry,
+    ) -> Result<Standing, StoreError> {
         let standing = store.stand(self.instance, self.said).await?;
         for (relay, finding) in board.findings() {
             // Where another one was faster, what follows is told the next time.
@@ -87,10 +91,10 @@ impl Shares {
     async fn add_up_connection_ends(
         &self,
         store: &dyn Store,
-        board: &RelayBoard,
+        board: &RelayRegistry,
     ) -> Result<(), StoreError> {
         board.compare_connection_ends(&store.connection_ends(self.instance).await?);
-        for (relay, end) in board.untold_connection_ends() {
+        for (relay, end) in board.unreported_connection_ends() {
             store
                 .note_connection_end(self.instance, &relay, &end)
                 .await?;
@@ -103,7 +107,7 @@ impl Shares {
     async fn agree_on_recipients(
         &self,
         store: &dyn Store,
-        board: &RelayBoard,
+        board: &RelayRegistry,
     ) -> Result<(), StoreError> {
         for (relay, finding) in board.recipients_findings() {
             store
@@ -117,7 +121,7 @@ impl Shares {
 }
 
 /// Tells which throttled relays take messages again, and asks which others found throttled.
-async fn agree_on_throttles(store: &dyn Store, board: &RelayBoard) -> Result<(), StoreError> {
+async fn agree_on_throttles(store: &dyn Store, board: &RelayRegistry) -> Result<(), StoreError> {
     for relay in board.ended_throttles() {
         store.end_throttle(&relay).await?;
         board.throttle_end_told(&relay);

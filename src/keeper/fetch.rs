@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::smime::{CrlShelf, Learned};
+use crate::smime::{CrlCache, Learned};
 use crate::web;
 
 /// A server has so long for a whole list.
@@ -29,13 +29,13 @@ pub fn fetch(url: &str) -> Result<Vec<u8>, String> {
 
 /// Fetches what a shelf wants.
 pub(super) struct Fetcher {
-    shelf: Arc<CrlShelf>,
+    shelf: Arc<CrlCache>,
     clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
 }
 
 impl Fetcher {
-    pub(super) fn new(shelf: Arc<CrlShelf>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(shelf: Arc<CrlCache>, clock: Arc<dyn Clock>) -> Self {
         Self {
             shelf,
             clock,
@@ -57,7 +57,7 @@ impl Fetcher {
     }
 }
 
-fn learn(shelf: &CrlShelf, clock: &dyn Clock, url: &str) {
+fn learn(shelf: &CrlCache, clock: &dyn Clock, url: &str) {
     let came = fetch(url);
     match shelf.learned(url, came, clock.now()) {
         Learned::Good => tracing::debug!(url, "list of revoked certificates fetched"),

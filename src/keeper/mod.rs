@@ -5,8 +5,8 @@
 //! waits for anything here.
 
 mod announced;
+mod expiry_monitor;
 mod fetch;
-mod lookout;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use announced::Announced;
+use expiry_monitor::ExpiryMonitor;
 use fetch::Fetcher;
 pub use fetch::fetch;
-use lookout::Lookout;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::smime::{CrlShelf, Protector};
+use crate::smime::{CrlCache, Protector};
 use crate::store::Event;
 
 /// How often it is looked what is to be fetched.
@@ -33,11 +33,11 @@ const FETCH_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What a keeper is made of.
-pub struct Keeper {
+pub struct CertificateMonitor {
     /// By the names of their send ports.
     pub protectors: Vec<(String, Protector)>,
     /// Where their lists of revoked certificates stand.
-    pub shelf: Arc<CrlShelf>,
+    pub shelf: Arc<CrlCache>,
     /// Knows the send ports.
     pub metrics: Arc<Metrics>,
     /// For `EventLog`.
@@ -46,19 +46,19 @@ pub struct Keeper {
     pub clock: Arc<dyn Clock>,
 }
 
-impl Keeper {
+impl CertificateMonitor {
     /// Works until what is returned is dropped. `folder` remembers what was announced.
     pub fn begin(self, folder: &Path) -> DropGuard {
         let stop = CancellationToken::new();
         let fetcher = Fetcher::new(self.shelf.clone(), self.clock.clone());
-        let lookout = Lookout::new(self, Announced::in_folder(folder));
+        let expiry_monitor = ExpiryMonitor::new(self, Announced::in_folder(folder));
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(keep_fetching(fetcher)),
         );
         tokio::spawn(
             stop.clone()
-                .run_until_cancelled_owned(keep_looking(lookout)),
+                .run_until_cancelled_owned(keep_looking(expiry_monitor)),
         );
         stop.drop_guard()
     }
@@ -73,17 +73,17 @@ async fn keep_fetching(fetcher: Fetcher) {
     }
 }
 
-async fn keep_looking(mut lookout: Lookout) {
+async fn keep_looking(mut expiry_monitor: ExpiryMonitor) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let looked = tokio::task::spawn_blocking(move || {
-            lookout.look();
-            lookout
+            expiry_monitor.look();
+            expiry_monitor
         });
         // Only fails when the service ends.
         let Ok(again) = looked.await else { return };
-        lookout = again;
+        expiry_monitor = again;
     }
 }

@@ -11,7 +11,7 @@ pub enum LdapError {
     #[error(
         "{0} is not encrypted, and the password would be readable on the way; use ldaps: or StartTLS"
     )]
-    InClear(String),
+    Plaintext(String),
     /// No connection, or no TLS.
     #[error("the directory {url} cannot be reached: {}", reason(.why))]
     Unreachable {
@@ -33,7 +33,7 @@ pub enum LdapError {
     Tls(native_tls::Error),
     /// The server does not let us in.
     #[error("the directory refuses to sign in '{name}': {}", reason(.why))]
-    SignIn {
+    Authentication {
         /// As whom.
         name: String,
         /// Its answer.

@@ -30,7 +30,7 @@ pub struct Directory {
     pub ca_file: Option<PathBuf>,
     /// Distinguished name, or in Active Directory `user@domain`, and the password; without it
     /// the directory is asked anonymously.
-    pub sign_in: Option<(String, Secret)>,
+    pub authentication: Option<(String, Secret)>,
     /// Distinguished name below which people are.
     pub base: String,
     /// Which of them (RFC 4515).
@@ -45,8 +45,8 @@ impl Directory {
     /// # Errors
     /// [`LdapError`]: nobody was found out, not even a part of them.
     pub async fn people(&self) -> Result<Vec<Person>, LdapError> {
-        if self.sign_in.is_some() && self.is_in_clear() {
-            return Err(LdapError::InClear(self.url.clone()));
+        if self.authentication.is_some() && self.is_in_clear() {
+            return Err(LdapError::Plaintext(self.url.clone()));
         }
         // The library gives up by a panic where what it reads is no LDAP.
         let search = tokio::spawn(self.clone().search());
@@ -108,14 +108,14 @@ impl Directory {
     }
 
     async fn bind(&self, ldap: &mut Ldap) -> Result<(), LdapError> {
-        let Some((name, password)) = &self.sign_in else {
+        let Some((name, password)) = &self.authentication else {
             return Ok(());
         };
         let bound = ldap
             .with_timeout(self.timeout)
             .simple_bind(name, password.expose())
             .await;
-        let refused = |why| LdapError::SignIn {
+        let refused = |why| LdapError::Authentication {
             name: name.clone(),
             why: Box::new(why),
         };

@@ -145,13 +145,13 @@ catalogue! {
         "From the name to the TCP connection.";
     TLS_DURATION = "sendport_tls_handshake_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "TLS handshakes that succeeded.";
-    SIGN_IN_DURATION = "sendport_sign_in_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
+    SIGN_IN_DURATION = "sendport_authentication_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "Sign-ins that succeeded.";
     TRANSACTION_DURATION = "sendport_transaction_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "Mail transactions from MAIL to the last reply, however they ended.";
     FINAL_DOT_DURATION = "sendport_final_dot_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "From the final dot to its reply.";
-    SIGN_IN_REFUSALS = "sendport_sign_in_refusals_total", Counter, ["relay"],
+    SIGN_IN_REFUSALS = "sendport_authentication_failures_total", Counter, ["relay"],
         "Sign-ins that the relay refused for good (5yz); the next one waits 15 minutes.";
     CONNECTIONS = "sendport_relay_connections", Gauge, ["relay"],
         "Connections of this instance that are open and signed in.";

@@ -47,7 +47,7 @@ pub struct RelayMetrics {
 enum Of {
     Connect,
     Tls,
-    SignIn,
+    Authentication,
     Transaction,
     FinalDot,
 }
@@ -118,7 +118,7 @@ impl RelayMetrics {
         }
         self.connections.set(i64::from(connections));
         self.limit.set(i64::from(state.connections.unwrap_or(0)));
-        self.slowed.set(i64::from(state.slowed_by.is_some()));
+        self.slowed.set(i64::from(state.throttled_by.is_some()));
     }
 
     fn took(&self, of: Of, time: Duration) {
@@ -153,8 +153,8 @@ impl RelayWatch for RelayMetrics {
             Seen::Connected(time) => self.took(Of::Connect, time),
             Seen::Secured(time) => self.took(Of::Tls, time),
             Seen::Certificate(whose, not_after) => self.certificate(whose, not_after),
-            Seen::SignedIn(time) => self.took(Of::SignIn, time),
-            Seen::SignInRefused => self.refusals.inc(),
+            Seen::Authenticated(time) => self.took(Of::Authentication, time),
+            Seen::AuthRefused => self.refusals.inc(),
             Seen::Transaction(time) => self.took(Of::Transaction, time),
             Seen::FinalDot(time) => self.took(Of::FinalDot, time),
             Seen::Submitted {

@@ -23,7 +23,7 @@ fn a_rate_has_a_zero_to_begin_with() {
         "sendport_recipients_failed_total{fault=\"configuration\",send_port=\"default\"} 0",
         "sendport_submissions_total{relay=\"spare\",reply_class=\"in_doubt\"} 0",
         "sendport_relay_state_changes_total{relay=\"main\",state=\"paused\"} 0",
-        "sendport_sign_in_refusals_total{relay=\"main\"} 0",
+        "sendport_authentication_failures_total{relay=\"main\"} 0",
         "sendport_database_errors_total{operation=\"renew\"} 0",
         "sendport_database_outages_total 0",
     ] {

@@ -82,7 +82,7 @@ impl TokenSource for Cache {
         }
     }
 
-    fn rests_for(&self) -> Option<Duration> {
+    fn cooldown_remaining(&self) -> Option<Duration> {
         let now = self.0.clock.now();
         let state = self.0.lock();
         let is_usable = state.token.as_ref().is_some_and(|t| t.is_usable(now));

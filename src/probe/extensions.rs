@@ -134,7 +134,7 @@ pub(super) fn meaning(line: &str) -> String {
     let parameters: Vec<&str> = words.collect();
     match keyword.as_str() {
         "SIZE" => size(parameters.first().copied()),
-        "AUTH" => sign_ins(&parameters),
+        "AUTH" => authentications(&parameters),
         "LIMITS" => limits(&parameters),
         _ if keyword.starts_with("AUTH=") => "AUTH again, for clients of before 1999".to_owned(),
         _ => {
@@ -186,7 +186,7 @@ fn limits(parameters: &[&str]) -> String {
 }
 
 /// RFC 4954.
-fn sign_ins(mechanisms: &[&str]) -> String {
+fn authentications(mechanisms: &[&str]) -> String {
     let explained: Vec<_> = mechanisms
         .iter()
         .map(|name| format!("{name} ({})", mechanism(&name.to_ascii_uppercase())))

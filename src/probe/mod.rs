@@ -51,7 +51,7 @@ pub struct Plan {
 
 impl Plan {
     /// Of a section, for a session without a mail transaction.
-    pub fn up_to_sign_in(section: &SmtpConfig) -> Self {
+    pub fn up_to_authentication(section: &SmtpConfig) -> Self {
         Self {
             until: Phase::Auth,
             from: String::new(),

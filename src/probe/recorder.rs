@@ -167,7 +167,11 @@ impl Recorder {
         });
         self.push(state, phase, None, What::Said { line });
         if let Some(mechanism) = mechanism.filter(|_| !state.encrypted) {
-            self.add_warning(state, phase, warnings::of_sign_in_in_clear(&mechanism));
+            self.add_warning(
+                state,
+                phase,
+                warnings::of_authentication_in_clear(&mechanism),
+            );
         }
     }
 

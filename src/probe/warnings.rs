@@ -75,7 +75,7 @@ pub(super) fn of_offer_in_clear(line: &str) -> Option<Warning> {
 }
 
 /// A secret goes over the wire as it is.
-pub(super) fn of_sign_in_in_clear(mechanism: &str) -> Warning {
+pub(super) fn of_authentication_in_clear(mechanism: &str) -> Warning {
     let text = match SHOWING.contains(&mechanism) || mechanism.contains("AUTH") {
         true => format!(
             "by {mechanism} the password or token goes over a connection that is not encrypted: \
@@ -196,12 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn only_sign_ins_that_show_the_password_are_spoken_of() {
+    fn only_authentications_that_show_the_password_are_spoken_of() {
         assert!(of_offer_in_clear("AUTH NTLM LOGIN").is_some());
         for line in ["AUTH CRAM-MD5", "SIZE 1", ""] {
             assert_eq!(of_offer_in_clear(line), None, "{line}");
         }
-        assert!(of_sign_in_in_clear("XOAUTH2").text.contains("token"));
+        assert!(of_authentication_in_clear("XOAUTH2").text.contains("token"));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use crate::domain::{
-    AlertId, LONGEST_PROBE_INTERVAL, RelayCondition, SIGN_IN_REST, ThrottledRelay, Timestamp,
+    AUTH_COOLDOWN, AlertId, LONGEST_PROBE_INTERVAL, RelayCondition, ThrottledRelay, Timestamp,
 };
 
 /// First wait after an opening; it doubles up to [`LONGEST_WAIT`].
@@ -16,7 +16,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A refused password is not tried again before this, so that no account is locked.
-pub const PAUSE: Duration = SIGN_IN_REST;
+pub const PAUSE: Duration = AUTH_COOLDOWN;
 
 /// So many different alerts in a row that broke from MAIL on open the circuit.
 const BROKEN_IN_A_ROW: usize = 3;
@@ -73,9 +73,9 @@ pub struct Circuit {
     next_wait: Option<Duration>,
     trial_under_way: bool,
     /// When an opening was last news.
-    told_at: Option<Instant>,
+    notified_at: Option<Instant>,
     /// It is open, and that was not told because another one was shortly before.
-    untold: bool,
+    unreported: bool,
     reply: Option<String>,
     explanation: Option<String>,
 }
@@ -94,8 +94,8 @@ impl Circuit {
             throttle_shared: false,
             next_wait: None,
             trial_under_way: false,
-            told_at: None,
-            untold: false,
+            notified_at: None,
+            unreported: false,
             reply: None,
             explanation: None,
         }
@@ -197,7 +197,7 @@ impl Circuit {
         }
         self.condition = RelayCondition::Closed;
         self.since = now.utc;
-        !std::mem::take(&mut self.untold)
+        !std::mem::take(&mut self.unreported)
     }
 
     /// The relay's own fault before MAIL. True if this opened a closed circuit, and that is
@@ -327,14 +327,14 @@ impl Circuit {
     /// An opening shortly after another is news only once a trial has failed too.
     fn is_news(&mut self, now: Instant, opened: bool, trial: bool) -> bool {
         let told = |at: Instant| now.saturating_duration_since(at) < TELL_EVERY;
-        if opened && self.told_at.is_some_and(told) {
-            self.untold = true;
+        if opened && self.notified_at.is_some_and(told) {
+            self.unreported = true;
             return false;
         }
-        let news = opened || (trial && self.untold);
+        let news = opened || (trial && self.unreported);
         if news {
-            self.told_at = Some(now);
-            self.untold = false;
+            self.notified_at = Some(now);
+            self.unreported = false;
         }
         news
     }
@@ -419,7 +419,7 @@ impl Circuit {
         self.trial_under_way = false;
         self.throttled = false;
         self.next_wait = None;
-        self.untold &= condition == RelayCondition::Open;
+        self.unreported &= condition == RelayCondition::Open;
         self.condition = condition;
         self.retry_at = Some(now.after(wait));
         self.reply = Some(reply);

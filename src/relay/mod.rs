@@ -4,12 +4,12 @@
 //! a relay may be asked at all (its circuit) and what follows from its answer (the retry
 //! policy) are decided elsewhere. The SMTP relay is [`crate::smtp`].
 
+pub mod authentication;
 pub mod circuit;
 pub mod discard;
 pub(crate) mod eml;
 pub mod file;
 pub mod limits;
-pub mod sign_in;
 mod synthesis;
 mod token_source;
 pub mod watch;
@@ -73,18 +73,18 @@ pub trait Relay: Send + Sync {
 
     /// How long something that was refused is still left alone, where that is less than
     /// [`PAUSE`](circuit::PAUSE).
-    fn rests_for(&self) -> Option<Duration> {
+    fn cooldown_remaining(&self) -> Option<Duration> {
         None
     }
 
     /// How long no access token will be had: until then the relay is connected to in vain.
-    fn token_rests_for(&self) -> Option<Duration> {
+    fn token_cooldown_remaining(&self) -> Option<Duration> {
         None
     }
 
     /// True where the files of a secret that was refused, or of TLS, hold something else now: it
     /// may be tried at once. Reads them only where they were written since.
-    fn is_mended(&self) -> bool {
+    fn credentials_changed(&self) -> bool {
         false
     }
 

@@ -70,7 +70,7 @@ pub trait TokenSource: Send + Sync {
 
     /// How long [`TokenSource::token`] gives the same error again without asking anybody, where
     /// it does.
-    fn rests_for(&self) -> Option<Duration> {
+    fn cooldown_remaining(&self) -> Option<Duration> {
         None
     }
 

@@ -28,9 +28,9 @@ pub enum Seen {
     /// A certificate, and when it ends, in seconds since 1970.
     Certificate(Certificate, i64),
     /// A sign-in succeeded.
-    SignedIn(Duration),
+    Authenticated(Duration),
     /// A sign-in was refused for good.
-    SignInRefused,
+    AuthRefused,
     /// A mail transaction ended, somehow.
     Transaction(Duration),
     /// The final dot was answered.

@@ -4,8 +4,8 @@
 //! In comes what [`crate::http::Pages`] says; out go datagrams to `$NOTIFY_SOCKET`. Without such a
 //! socket, as at a terminal or in a container, nothing is told.
 
-mod herald;
 mod socket;
+mod systemd_notifier;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::http::Pages;
-use herald::Herald;
 use socket::Socket;
+use systemd_notifier::SystemdNotifier;
 
 /// Where the service manager listens, and how soon it misses a sign of life.
 struct ServiceManager {
@@ -55,13 +55,13 @@ fn watchdog(variable: impl Fn(&str) -> Option<String>, process: u32) -> Option<D
 
 /// Tells as long as it lives, and at its end that the service stops.
 pub struct Told {
-    herald: Arc<Herald>,
+    systemd_notifier: Arc<SystemdNotifier>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Drop for Told {
     fn drop(&mut self) {
-        self.herald.stops();
+        self.systemd_notifier.stops();
     }
 }
 
@@ -69,10 +69,10 @@ impl Drop for Told {
 /// as soon as `stop` is cancelled, with the time that it `may_take` at most.
 pub fn begin(pages: Arc<dyn Pages>, stop: CancellationToken, may_take: Duration) -> Option<Told> {
     let manager = ServiceManager::named_by(|name| std::env::var(name).ok())?;
-    let herald = Arc::new(Herald::new(manager, pages, stop, may_take));
-    let task = tokio::spawn(herald.clone().run());
+    let systemd_notifier = Arc::new(SystemdNotifier::new(manager, pages, stop, may_take));
+    let task = tokio::spawn(systemd_notifier.clone().run());
     Some(Told {
-        herald,
+        systemd_notifier,
         _task: AbortOnDropHandle::new(task),
     })
 }

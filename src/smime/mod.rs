@@ -36,14 +36,14 @@ pub use found::{Binding, FoundCertificate};
 pub use header_protection::{HeaderProtected, HeaderProtection, Hide, WhenProtected};
 pub use identity::Identity;
 pub use protection::Protection;
-pub use revocation::{CrlFiles, CrlShelf, CrlSources, Learned, Revocation, is_http};
-pub use sealer::{ContentCipher, RsaEncryption, Sealer, WhenMissing};
+pub use revocation::{CrlCache, CrlFiles, CrlSources, Learned, Revocation, is_http};
+pub use sealer::{ContentCipher, Encryptor, RsaEncryption, WhenMissing};
 pub use signer::{Digest, RsaSignature, SignatureForm, Signer, SigningRules};
 pub use standing::{Look, ReadIdentity};
 pub use trust::{Doubt, Trust};
 
 use entity::Entity;
-use sealer::Sealed;
+use sealer::Enveloped;
 use signer::Signed;
 
 use crate::domain::{Message, ProtectionFacts, SecuredMessage, Timestamp};
@@ -54,7 +54,7 @@ pub struct Protector {
     /// Section `signing`.
     pub signer: Option<Arc<Signer>>,
     /// Section `encryption`.
-    pub sealer: Option<Arc<Sealer>>,
+    pub sealer: Option<Arc<Encryptor>>,
     /// Section `header_protection`.
     pub headers: HeaderProtection,
 }
@@ -67,9 +67,9 @@ pub enum Measures {
     /// A signature.
     Sign(ToSign),
     /// An envelope.
-    Encrypt(ToSeal),
+    Encrypt(EncryptRequest),
     /// A signature inside an envelope.
-    SignEncrypt(ToSign, ToSeal),
+    SignEncrypt(ToSign, EncryptRequest),
 }
 
 /// By whom, and as of when.
@@ -83,8 +83,8 @@ pub struct ToSign {
 
 /// For whom.
 #[derive(Debug)]
-pub struct ToSeal {
-    sealer: Arc<Sealer>,
+pub struct EncryptRequest {
+    sealer: Arc<Encryptor>,
     recipients: Vec<Arc<RecipientCertificate>>,
     now: Timestamp,
     headers: HeaderProtected,
@@ -136,7 +136,7 @@ impl Protector {
             let (recipients, now) = (occasion.recipients.clone(), occasion.now);
             match recipients.is_empty() {
                 true => Err(SmimeError::Nobody),
-                false => Ok(ToSeal {
+                false => Ok(EncryptRequest {
                     sealer,
                     recipients,
                     now,
@@ -174,7 +174,7 @@ impl Measures {
         self.facts_with(readers)
     }
 
-    fn parts(&self) -> (Option<&ToSign>, Option<&ToSeal>) {
+    fn parts(&self) -> (Option<&ToSign>, Option<&EncryptRequest>) {
         match self {
             Self::None => (None, None),
             Self::Sign(to_sign) => (Some(to_sign), None),
@@ -206,8 +206,8 @@ impl ToSign {
     }
 }
 
-impl ToSeal {
-    fn seal(&self, entity: &Entity) -> Result<Sealed, SmimeError> {
+impl EncryptRequest {
+    fn seal(&self, entity: &Entity) -> Result<Enveloped, SmimeError> {
         self.sealer.seal(entity, &self.recipients, self.now)
     }
 }
@@ -228,13 +228,13 @@ pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, S
         }
         Measures::Encrypt(to_seal) => {
             let (outer, entity) = to_seal.headers.part(&octets)?;
-            let Sealed { entity, readers } = to_seal.seal(&entity)?;
+            let Enveloped { entity, readers } = to_seal.seal(&entity)?;
             (entity.under(outer), Protection::Encrypt, Some(readers))
         }
         Measures::SignEncrypt(to_sign, to_seal) => {
             let (outer, entity) = to_seal.headers.part(&octets)?;
             let Signed(signed) = to_sign.sign(&entity)?;
-            let Sealed { entity, readers } = to_seal.seal(&signed)?;
+            let Enveloped { entity, readers } = to_seal.seal(&signed)?;
             (entity.under(outer), Protection::SignEncrypt, Some(readers))
         }
     };

@@ -65,7 +65,7 @@ pub enum WhenMissing {
 
 /// How a send port encrypts.
 #[derive(Debug)]
-pub struct Sealer {
+pub struct Encryptor {
     /// By what.
     pub cipher: ContentCipher,
     /// For RSA keys.
@@ -85,7 +85,7 @@ pub struct Sealer {
 }
 
 /// What stands in `application/pkcs7-mime`: it cannot be mistaken for what can be read.
-pub(super) struct Sealed {
+pub(super) struct Enveloped {
     pub(super) entity: Entity,
     /// The thumbprints of all who can open it, in its order, a blank between them.
     pub(super) readers: String,
@@ -168,7 +168,7 @@ impl FromStr for RsaEncryption {
     }
 }
 
-impl Sealer {
+impl Encryptor {
     /// The certificate of each address, in their order, with the kind of its key: the best of those
     /// that the database has for it and of those in the folder. Of a certificate that both have,
     /// the database says what becomes of it.
@@ -292,7 +292,7 @@ impl Sealer {
         content: &Entity,
         recipients: &[Arc<RecipientCertificate>],
         now: Timestamp,
-    ) -> Result<Sealed, SmimeError> {
+    ) -> Result<Enveloped, SmimeError> {
         let first = recipients.first().ok_or(SmimeError::Nobody)?;
         let cipher = self.cipher_for(first)?;
         let readers: Vec<_> = self.readers(recipients, now).collect();
@@ -303,7 +303,7 @@ impl Sealer {
         let Envelope { der, order } = enveloped(content.octets(), cipher, &padded)?;
         let thumbprints: Vec<_> = order.iter().map(|n| readers[*n].thumbprint()).collect();
         let kind = format!("application/pkcs7-mime; smime-type={}", cipher.smime_type());
-        Ok(Sealed {
+        Ok(Enveloped {
             entity: Entity::of_der(&kind, "smime.p7m", &der),
             readers: thumbprints.join(" "),
         })

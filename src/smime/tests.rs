@@ -102,8 +102,8 @@ fn identity(made: &Made) -> Identity {
     Identity::from_pem(&made.certificate.to_pem().unwrap(), &key, "").unwrap()
 }
 
-fn sealer(folder: &std::path::Path) -> Sealer {
-    Sealer {
+fn sealer(folder: &std::path::Path) -> Encryptor {
+    Encryptor {
         cipher: ContentCipher::Aes256Cbc,
         rsa: RsaEncryption::Pkcs1,
         when_missing: WhenMissing::Fail,

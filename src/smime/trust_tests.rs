@@ -182,7 +182,7 @@ impl Party {
 /// A folder with a bundle and lists.
 struct Site {
     folder: tempfile::TempDir,
-    shelf: Arc<CrlShelf>,
+    shelf: Arc<CrlCache>,
 }
 
 impl Site {
@@ -195,7 +195,7 @@ impl Site {
         )
         .unwrap();
         std::fs::create_dir(folder.path().join("lists")).unwrap();
-        let shelf = Arc::new(CrlShelf::keeping(&folder.path().join("kept")));
+        let shelf = Arc::new(CrlCache::keeping(&folder.path().join("kept")));
         Self { folder, shelf }
     }
 
@@ -448,7 +448,7 @@ fn a_list_is_renewed_in_time_and_survives_a_restart() {
             "the list stands"
         );
     }
-    let again = CrlShelf::reading(&site.folder.path().join("kept"));
+    let again = CrlCache::reading(&site.folder.path().join("kept"));
     let restarted = Site {
         shelf: Arc::new(again),
         folder: site.folder,

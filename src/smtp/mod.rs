@@ -12,6 +12,7 @@
 //! the content) → back into the `pool`.
 
 mod auth;
+mod authentication_guard;
 mod caution;
 mod chunking;
 mod connect;
@@ -22,17 +23,16 @@ pub mod extensions;
 pub mod observer;
 mod pipelining;
 mod pool;
-mod refused_here;
+mod preflight;
+mod redaction;
 mod rehearsal;
 mod relay;
 pub mod reply_parser;
-mod secrets_said;
 mod session;
-mod sign_in_guard;
 mod stream;
 mod tls;
 mod transaction;
 mod watched_files;
 
-pub use relay::{SettingsError, SmtpRelay, Surroundings};
+pub use relay::{RelayDependencies, SettingsError, SmtpRelay};
 pub use tls::TlsSettingsError;

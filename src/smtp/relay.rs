@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::auth::Credentials;
+use super::authentication_guard::{AuthGuard, fingerprint, is_refusal};
 use super::caution::Caution;
 use super::chunking::Chunking;
 use super::ehlo_name;
 use super::observer::{Onlooker, SessionObserver};
 use super::pipelining::Pipelining;
 use super::pool::Pool;
-use super::refused_here;
+use super::preflight;
 use super::session::{Session, Settings};
-use super::sign_in_guard::{SignInGuard, fingerprint, is_refusal};
 use super::stream::came_unasked;
 use super::tls::{RenewedTls, TlsSettingsError, not_after};
 use super::transaction::{self, Done, Job};
@@ -24,11 +24,11 @@ use crate::clock::Clock;
 use crate::config::relay::SmtpRelay as Config;
 use crate::config::secret::{Secret, resolve_password};
 use crate::domain::{
-    Command, CommandReply, Envelope, Fault, Mailbox, Reply, SecuredMessage, SessionFacts,
-    SignInKey, SubmissionEnd, SubmissionReport, Timestamp,
+    AuthKey, Command, CommandReply, Envelope, Fault, Mailbox, Reply, SecuredMessage, SessionFacts,
+    SubmissionEnd, SubmissionReport, Timestamp,
 };
+use crate::relay::authentication::AuthLedger;
 use crate::relay::limits::{Connection, Limiter};
-use crate::relay::sign_in::SignInLedger;
 use crate::relay::watch::{Certificate, RelayWatch, Seen, Unwatched};
 use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 
@@ -54,14 +54,14 @@ pub enum SettingsError {
 }
 
 /// What a relay needs that does not stand in its section.
-pub struct Surroundings {
+pub struct RelayDependencies {
     /// What [`crate::config::secret::resolve_password`] found.
     pub password: Option<Secret>,
     /// Stands where the section names none; without both it is the address literal of the
     /// local end of each connection.
     pub default_ehlo_name: Option<String>,
     /// What all instances know together about refused secrets.
-    pub sign_ins: Arc<dyn SignInLedger>,
+    pub authentications: Arc<dyn AuthLedger>,
     /// Wall-clock time, for the report.
     pub clock: Arc<dyn Clock>,
 }
@@ -72,7 +72,7 @@ pub struct SmtpRelay {
     settings: Settings,
     limiter: Arc<Limiter>,
     pool: Arc<Pool>,
-    sign_in: SignInGuard,
+    authentication: AuthGuard,
     secret_files: WatchedFiles,
     pipelining: Pipelining,
     chunking: Chunking,
@@ -91,7 +91,7 @@ impl SmtpRelay {
     pub fn new(
         name: impl Into<String>,
         config: &Config,
-        around: Surroundings,
+        around: RelayDependencies,
     ) -> Result<Self, SettingsError> {
         let name = name.into();
         let key = |what| SettingsError::Key {
@@ -109,10 +109,12 @@ impl SmtpRelay {
             relay: name.clone(),
             cause,
         })?;
-        let sign_in_key = SignInKey {
+        let authentication_key = AuthKey {
             secret: credentials
                 .as_ref()
-                .map_or_else(String::new, |credentials| secret_of(&name, credentials)),
+                .map_or_else(String::new, |credentials| {
+                    fingerprint_of(&name, credentials)
+                }),
             relay: name.clone(),
         };
         let limiter = Arc::new(Limiter::new(config.limits()));
@@ -128,7 +130,11 @@ impl SmtpRelay {
                 onlooker: Onlooker::default(),
             },
             secret_files: WatchedFiles::of_secrets(&config.auth),
-            sign_in: SignInGuard::new(sign_in_key, around.sign_ins, around.clock.clone()),
+            authentication: AuthGuard::new(
+                authentication_key,
+                around.authentications,
+                around.clock.clone(),
+            ),
             clock: around.clock,
             pipelining: Pipelining::default(),
             chunking: Chunking::default(),
@@ -173,7 +179,7 @@ impl SmtpRelay {
         let careful = self.caution.is_due();
         let opened = match &self.settings.credentials {
             Some(credentials) if until >= Command::Auth => {
-                self.open_signed_in(credentials, attempt_end).await
+                self.open_authenticated(credentials, attempt_end).await
             }
             _ => Session::open(&self.settings, attempt_end, until).await,
         };
@@ -194,20 +200,20 @@ impl SmtpRelay {
     }
 
     /// Nobody connects to present a secret that is not known to be right, while another does.
-    async fn open_signed_in(
+    async fn open_authenticated(
         &self,
         credentials: &Credentials,
         attempt_end: Instant,
     ) -> Result<Session, NotReady> {
         let waits = &self.settings.config.timeout;
-        let early = match self.sign_in.is_proven() {
+        let early = match self.authentication.is_proven() {
             true => None,
-            false => Some(self.sign_in.turn(attempt_end).await?),
+            false => Some(self.authentication.turn(attempt_end).await?),
         };
         let opened = Session::open(&self.settings, attempt_end, Command::Auth).await;
         let (turn, mut session) = match (early, opened) {
             (Some(turn), Ok(session)) => (turn, session),
-            (None, Ok(session)) => (self.sign_in.turn(attempt_end).await?, session),
+            (None, Ok(session)) => (self.authentication.turn(attempt_end).await?, session),
             (None, Err(not_ready)) => return Err(not_ready),
             (Some(turn), Err(not_ready)) => {
                 turn.note(&Err(not_ready.clone()), false).await;
@@ -215,22 +221,22 @@ impl SmtpRelay {
             }
         };
         let begun = Instant::now();
-        let result = session.sign_in(credentials, waits).await;
-        self.tell_sign_in(&result, begun);
+        let result = session.authenticate(credentials, waits).await;
+        self.tell_authentication(&result, begun);
         turn.note(&result, session.stream.auth_tried).await;
         result.map(|()| session)
     }
 
-    fn tell_sign_in(&self, result: &Result<(), NotReady>, begun: Instant) {
+    fn tell_authentication(&self, result: &Result<(), NotReady>, begun: Instant) {
         let watch = &self.settings.watch;
         match result {
             Ok(()) => {
-                watch.saw(Seen::SignedIn(begun.elapsed()));
+                watch.saw(Seen::Authenticated(begun.elapsed()));
                 if let Some(end) = not_after::of_application(&self.settings.config) {
                     watch.saw(Seen::Certificate(Certificate::Application, end));
                 }
             }
-            Err(answer) if is_refusal(answer) => watch.saw(Seen::SignInRefused),
+            Err(answer) if is_refusal(answer) => watch.saw(Seen::AuthRefused),
             Err(_) => {}
         }
     }
@@ -466,19 +472,24 @@ impl Relay for SmtpRelay {
         self.open_and_quit(Command::Auth).await
     }
 
-    fn rests_for(&self) -> Option<Duration> {
-        self.sign_in.rests_for()
+    fn cooldown_remaining(&self) -> Option<Duration> {
+        self.authentication.cooldown_remaining()
     }
 
-    fn token_rests_for(&self) -> Option<Duration> {
-        self.settings.credentials.as_ref()?.token_rests_for()
+    fn token_cooldown_remaining(&self) -> Option<Duration> {
+        self.settings
+            .credentials
+            .as_ref()?
+            .token_cooldown_remaining()
     }
 
-    fn is_mended(&self) -> bool {
+    fn credentials_changed(&self) -> bool {
         let (tls, config) = (&self.settings.tls, &self.settings.config);
         let renewed = tls.renew(config, &*self.settings.watch);
         let credentials = self.settings.credentials.as_ref();
-        let Some(refused) = credentials.filter(|_| self.sign_in.rests_for().is_some()) else {
+        let Some(refused) =
+            credentials.filter(|_| self.authentication.cooldown_remaining().is_some())
+        else {
             return renewed;
         };
         // A certificate may be what signs in.
@@ -493,7 +504,8 @@ impl Relay for SmtpRelay {
             };
             refused.set_password(password);
         }
-        self.sign_in.change(secret_of(&self.name, refused));
+        self.authentication
+            .change(fingerprint_of(&self.name, refused));
         true
     }
 
@@ -507,7 +519,7 @@ impl Relay for SmtpRelay {
 }
 
 /// Without a password no account can be locked: each start of the service is tried anew.
-fn secret_of(relay: &str, credentials: &Credentials) -> String {
+fn fingerprint_of(relay: &str, credentials: &Credentials) -> String {
     match credentials.password() {
         Some(password) => fingerprint(relay, credentials.username(), password.expose()),
         None => uuid::Uuid::new_v4().simple().to_string()[..8].to_owned(),
@@ -517,12 +529,12 @@ fn secret_of(relay: &str, credentials: &Credentials) -> String {
 /// What needs no connection to be answered: a message or a sender that cannot be put on the
 /// wire, or recipients of which not one can. A trial may have none.
 fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Done> {
-    if let Some(reply) = refused_here::refuse_locally(envelope, message) {
+    if let Some(reply) = preflight::reject_locally(envelope, message) {
         let ordinal = None;
         return Some(Done::answered(vec![CommandReply { ordinal, reply }]));
     }
     let refuse = |path: &crate::domain::ForwardPath| {
-        refused_here::refuse_recipient(&path.address, true).map(|reply| CommandReply {
+        preflight::refuse_recipient(&path.address, true).map(|reply| CommandReply {
             ordinal: Some(path.ordinal),
             reply,
         })

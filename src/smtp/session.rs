@@ -84,7 +84,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects and secures; then comes [`Session::sign_in`]. Where the server drops the
+    /// Connects and secures; then comes [`Session::authentication`]. Where the server drops the
     /// connection on EHLO, and nothing is needed that only EHLO offers, it is greeted once
     /// more with HELO (RFC 5321 section 3.2).
     /// `until` is the last step that is taken.
@@ -286,14 +286,14 @@ impl Session {
     }
 
     /// Signs in.
-    pub(super) async fn sign_in(
+    pub(super) async fn authenticate(
         &mut self,
         credentials: &Credentials,
         waits: &Timeouts,
     ) -> Result<(), NotReady> {
         let wait = Wait::new(waits.command, "timeout.command");
         let mechanism =
-            auth::sign_in(&mut self.stream, credentials, &self.extensions, wait).await?;
+            auth::authenticate(&mut self.stream, credentials, &self.extensions, wait).await?;
         self.facts.auth_mechanism = Some(mechanism.to_owned());
         Ok(())
     }

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use tokio_openssl::SslStream;
 
 use super::observer::{Onlooker, Step};
+use super::redaction::SecretsSaid;
 use super::reply_parser::{NotAReply, ReplyParser, ServerReply};
-use super::secrets_said::SecretsSaid;
 use crate::domain::{Command, Reply};
 
 /// What carries octets both ways: a TCP connection, or what stands in for one.

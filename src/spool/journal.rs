@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{AlertId, DotNote, InstanceId, LeaseToken, Outcome};
+use crate::domain::{AlertId, InstanceId, LeaseToken, Outcome, SubmissionIntent};
 
 /// A line is mostly shorter than this, in octets.
 const LINE: usize = 2048;
@@ -28,7 +28,7 @@ pub(super) enum Entry<'a> {
     /// Whose the slot is from here on.
     Owner(Cow<'a, Owner>),
     /// A final dot is about to be sent.
-    Note(Cow<'a, DotNote>),
+    Note(Cow<'a, SubmissionIntent>),
     /// What came of a lease; stands in place of its note.
     Outcome(Cow<'a, Outcome>),
     /// The database has recorded these.
@@ -54,8 +54,8 @@ pub(super) struct Owner {
 /// One lease of one alert.
 pub(super) type Key = (AlertId, LeaseToken);
 
-impl<'a> From<&'a DotNote> for Cow<'a, DotNote> {
-    fn from(note: &'a DotNote) -> Self {
+impl<'a> From<&'a SubmissionIntent> for Cow<'a, SubmissionIntent> {
+    fn from(note: &'a SubmissionIntent) -> Self {
         Cow::Borrowed(note)
     }
 }

@@ -16,7 +16,9 @@ mod slot;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::{AlertId, Decision, DotNote, InstanceId, LeaseToken, Outcome, OutcomeKind};
+use crate::domain::{
+    AlertId, Decision, InstanceId, LeaseToken, Outcome, OutcomeKind, SubmissionIntent,
+};
 use journal::{Entry, Journal, Owner};
 use preparations::{MOST_DEATHS, Preparations};
 use slot::Slot;
@@ -64,7 +66,7 @@ pub struct LeftOver {
     /// Known, but perhaps not recorded.
     pub outcomes: Vec<Outcome>,
     /// The final dot was about to be sent, and nobody saw what became of it.
-    pub in_doubt: Vec<DotNote>,
+    pub in_doubt: Vec<SubmissionIntent>,
 }
 
 /// What a service finds in a state folder.
@@ -266,7 +268,7 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Folder`]: the dot must not be sent then.
-    pub fn note(&self, note: &DotNote) -> Result<(), SpoolError> {
+    pub fn note(&self, note: &SubmissionIntent) -> Result<(), SpoolError> {
         let line = Entry::Note(note.into()).line();
         self.told(line.and_then(|line| self.lock().write((note.alert, note.token), line)))
     }

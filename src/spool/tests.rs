@@ -11,8 +11,8 @@ fn enter(folder: &Path) -> Spool {
     Spool::enter(folder, DATABASE).unwrap().remove(0)
 }
 
-fn note(alert: i64) -> DotNote {
-    DotNote {
+fn note(alert: i64) -> SubmissionIntent {
+    SubmissionIntent {
         alert: AlertId(alert),
         token: LeaseToken(Uuid::from_u128(7)),
         send_port: "default".to_owned(),
@@ -28,7 +28,7 @@ fn note(alert: i64) -> DotNote {
     }
 }
 
-fn outcome(note: &DotNote) -> Outcome {
+fn outcome(note: &SubmissionIntent) -> Outcome {
     let decision = crate::domain::Decision {
         status: crate::domain::AlertStatus::Relayed,
         retry_in: None,

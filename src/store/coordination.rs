@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, SignInKey,
-    SignInTurn, SignInVerdict, Standing,
+    AuthKey, AuthTurn, AuthVerdict, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients,
+    LimitFinding, Standing,
 };
 
 /// A sign-in that nobody told the end of is taken for dead after this, and counts as not answered.
@@ -29,12 +29,12 @@ pub(super) const ENDED_LATELY: Duration = Duration::from_secs(3600);
 /// As [`AlertStore`](super::AlertStore).
 #[async_trait]
 pub trait Coordination: Send + Sync {
-    /// Writes that `instance` keeps to its share of limits among `shares_of` instances
-    /// (`Instance.SharesOf`; 0: it sends nothing, and the others do not count it), and returns where it stands. `agreed` is true where every
-    /// other living instance's `SharesOf` is at least the number that live now. An instance
+    /// Writes that `instance` keeps to its share of limits among `share_count` instances
+    /// (`Instance.ShareCount`; 0: it sends nothing, and the others do not count it), and returns where it stands. `agreed` is true where every
+    /// other living instance's `ShareCount` is at least the number that live now. An instance
     /// lives while `StoppedAt` is NULL and its lease stands; an `instance` that does not (not
     /// registered, lease lost) is counted here as the youngest, and by the others not at all.
-    async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError>;
+    async fn stand(&self, instance: InstanceId, share_count: u32) -> Result<Standing, StoreError>;
 
     /// The numbers of connections that were learned (`RelayLimit`), one a relay at most.
     async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError>;
@@ -82,28 +82,28 @@ pub trait Coordination: Send + Sync {
 
     /// Asks whether a secret may be tried now, and if nobody tried it before, notes that
     /// `instance` does: of any number that ask at the same time one gets
-    /// [`SignInTurn::Alone`], and the others [`SignInTurn::Wait`] until
-    /// [`Coordination::end_sign_in`], until the lease of the one that tries has run out, or for
+    /// [`AuthTurn::Alone`], and the others [`AuthTurn::Wait`] until
+    /// [`Coordination::end_authentication`], until the lease of the one that tries has run out, or for
     /// [`SIGN_IN_LIMIT`]. One whose end did not come by then counts as
-    /// [`SignInVerdict::Unanswered`]: the relay may have seen it. An `instance` asks for itself once at a time: where it asks again before it
+    /// [`AuthVerdict::Unanswered`]: the relay may have seen it. An `instance` asks for itself once at a time: where it asks again before it
     /// has ended, it did not hear the answer, and gets the turn that it has. A
-    /// refusal stands for [`SIGN_IN_REST`](crate::domain::SIGN_IN_REST); then one may try again.
+    /// refusal stands for [`AUTH_COOLDOWN`](crate::domain::AUTH_COOLDOWN); then one may try again.
     /// `instance` is `None` for a command that is not a running service.
-    async fn begin_sign_in(
+    async fn begin_authentication(
         &self,
         instance: Option<InstanceId>,
-        key: &SignInKey,
-    ) -> Result<SignInTurn, StoreError>;
+        key: &AuthKey,
+    ) -> Result<AuthTurn, StoreError>;
 
     /// Notes how a sign-in ended. What the relay said counts, whoever has the turn now;
-    /// [`SignInVerdict::Untried`] gives back the turn of this very `instance` and leaves what was
-    /// known before it. [`SignInVerdict::Unanswered`] is a refusal where the one before it was not
+    /// [`AuthVerdict::Untried`] gives back the turn of this very `instance` and leaves what was
+    /// known before it. [`AuthVerdict::Unanswered`] is a refusal where the one before it was not
     /// accepted either; the first makes the others ask for turns again. Rows of other secrets of the relay that were not touched for a day are
     /// dropped when something is learned.
-    async fn end_sign_in(
+    async fn end_authentication(
         &self,
         instance: Option<InstanceId>,
-        key: &SignInKey,
-        verdict: &SignInVerdict,
+        key: &AuthKey,
+        verdict: &AuthVerdict,
     ) -> Result<(), StoreError>;
 }

@@ -9,19 +9,19 @@ use crate::domain::{AlertId, Timestamp};
 
 /// Failed recipients that nobody was told of yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Untold {
+pub struct UnreportedFailures {
     /// How many alerts there are in all.
     pub alerts: u64,
     /// One for each failed or expired recipient, oldest first, of as many alerts as were asked
     /// for; an alert that failed without a recipient has one without an address.
-    pub lines: Vec<UntoldLine>,
+    pub lines: Vec<UnreportedLine>,
     /// What cannot be read.
     pub refused: Vec<RefusedRow>,
 }
 
 /// A failed recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UntoldLine {
+pub struct UnreportedLine {
     /// Which alert.
     pub alert: AlertId,
     /// The application's own key.
@@ -57,16 +57,16 @@ pub struct DigestResult {
 /// # Errors
 /// As [`AlertStore`](super::AlertStore).
 #[async_trait]
-pub trait FailureDesk: Send + Sync {
+pub trait FailureDigestStore: Send + Sync {
     /// Failures of a send port's alerts that ended within `within` and stand in no digest yet,
     /// `without` these; lines of `limit` alerts at most. Digests themselves are never among them.
-    async fn untold(
+    async fn unreported(
         &self,
         send_port: &str,
         within: Duration,
         limit: u32,
         without: &[AlertId],
-    ) -> Result<Untold, StoreError>;
+    ) -> Result<UnreportedFailures, StoreError>;
 
     /// In one transaction: notes that the failures of `alerts` stand in a digest, and inserts
     /// `digest` with the origin [`Digest`](crate::domain::AlertOrigin::Digest).

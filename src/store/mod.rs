@@ -1,8 +1,8 @@
 //! The database: the queue, the truth about every recipient, and the only coordinator.
 //!
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
-//! `check` need, [`StoreDesk`] what a person at the command line asks. [`Contents`] is what the
-//! dispatcher reads while it composes. [`Coordination`], [`ThrottleStore`], [`Archive`] and [`FailureDesk`] hold what
+//! `check` need, [`OperatorQueries`] what a person at the command line asks. [`Contents`] is what the
+//! dispatcher reads while it composes. [`Coordination`], [`ThrottleStore`], [`Archive`] and [`FailureDigestStore`] hold what
 //! instances share beside the queue, [`TemplateStore`] the templates, [`CertificateStore`] the
 //! recipients' certificates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
@@ -36,7 +36,7 @@ use archive::Archive;
 use certificates::CertificateStore;
 use contents::Contents;
 use coordination::Coordination;
-use digest::FailureDesk;
+use digest::FailureDigestStore;
 use templates::TemplateStore;
 use throttle::ThrottleStore;
 
@@ -242,7 +242,7 @@ pub trait StoreAdmin: Send + Sync {
 
 /// What a person at the command line asks.
 #[async_trait]
-pub trait StoreDesk: Send + Sync {
+pub trait OperatorQueries: Send + Sync {
     /// Inserts one alert with its attachments as an application would, in one transaction.
     async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError>;
 
@@ -301,12 +301,12 @@ pub trait StoreDesk: Send + Sync {
 pub trait Store:
     AlertStore
     + StoreAdmin
-    + StoreDesk
+    + OperatorQueries
     + Coordination
     + ThrottleStore
     + Archive
     + Contents
-    + FailureDesk
+    + FailureDigestStore
     + TemplateStore
     + CertificateStore
 {
@@ -315,12 +315,12 @@ pub trait Store:
 impl<T> Store for T where
     T: AlertStore
         + StoreAdmin
-        + StoreDesk
+        + OperatorQueries
         + Coordination
         + ThrottleStore
         + Archive
         + Contents
-        + FailureDesk
+        + FailureDigestStore
         + TemplateStore
         + CertificateStore
 {
@@ -335,7 +335,7 @@ pub const CLASS_HEAD_START: Duration = Duration::from_secs(30 * 60);
 pub(crate) const TAKEN_OVER: &str =
     "in doubt: the instance that worked on it ended; it may have been sent";
 
-/// `EventLog.EventType` of [`StoreDesk::resolve`].
+/// `EventLog.EventType` of [`OperatorQueries::resolve`].
 pub(crate) const RESOLVED_EVENT: &str = "in-doubt-resolved";
 
 /// Alerts of a send port that was never published expire at this age.

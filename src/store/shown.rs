@@ -35,8 +35,8 @@ pub struct RelayLine {
     pub cause: Option<String>,
     pub advice: Option<String>,
     pub instances: u32,
-    pub slowed_by: Option<String>,
-    pub sign_in: Option<String>,
-    pub sign_in_retry_at: Option<Timestamp>,
+    pub throttled_by: Option<String>,
+    pub authentication: Option<String>,
+    pub authentication_retry_at: Option<Timestamp>,
     pub send_ports: Option<String>,
 }

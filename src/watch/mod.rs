@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::dispatcher::RelayBoard;
-use crate::driver::{LeaseGuard, Ledger, Obstacles, Pulses, What};
+use crate::dispatcher::RelayRegistry;
+use crate::driver::{LeaseGuard, Ledger, Liveness, Obstacles, What};
 use crate::http::{Pages, Verdict};
 use crate::metrics::{self, Metrics};
 
@@ -37,9 +37,9 @@ pub struct Parts {
     /// What keeps the instance from working.
     pub obstacles: Arc<Obstacles>,
     /// Signs of life.
-    pub pulses: Arc<Pulses>,
+    pub pulses: Arc<Liveness>,
     /// The relays.
-    pub board: Arc<RelayBoard>,
+    pub board: Arc<RelayRegistry>,
     /// Longest rest of a loop.
     pub rest: Duration,
     /// Wall-clock time.

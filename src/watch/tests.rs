@@ -18,7 +18,7 @@ fn scene() -> Scene {
     let clock = Arc::new(SystemClock);
     let (events, _receiver) = mpsc::unbounded_channel();
     let replies = Arc::new(ReplyTable::built_in());
-    let board = RelayBoard::new(Vec::new(), replies, clock.clone(), events.clone());
+    let board = RelayRegistry::new(Vec::new(), replies, clock.clone(), events.clone());
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::enter(folder.path(), "db").unwrap().remove(0);
     let guard = Arc::new(LeaseGuard::new(Duration::from_secs(60)));

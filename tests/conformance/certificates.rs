@@ -309,7 +309,7 @@ pub(crate) async fn what_ends_soon_without_a_successor_is_shown(f: &dyn Fixture)
     let found = store.expiring_certificates().await.expect("look");
     let found: Vec<_> = found
         .iter()
-        .map(|it| (it.address.as_str(), it.days_left, it.told_at_days))
+        .map(|it| (it.address.as_str(), it.days_left, it.notified_at_days))
         .collect();
     assert_eq!(
         found,
@@ -346,10 +346,10 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
         "EventType = 'certificate-expiring' AND Message = 'it ends' AND Severity = 'warning'";
     assert_eq!(f.rows("EventLog", said).await, 1);
     let found = store.expiring_certificates().await.expect("look");
-    assert_eq!(found[0].told_at_days, Some(14));
+    assert_eq!(found[0].notified_at_days, Some(14));
     assert!(store.tell_expiry(id, 7, &event()).await.expect("tell"));
     let found = store.expiring_certificates().await.expect("look");
-    assert_eq!(found[0].told_at_days, Some(7));
+    assert_eq!(found[0].notified_at_days, Some(7));
     assert_eq!(f.rows("EventLog", said).await, 2);
 
     store.remove_certificate(id).await.expect("remove");
@@ -357,7 +357,7 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
     let id = id_of(&store, "ops@contoso.com").await;
     assert!(store.tell_expiry(id, 14, &event()).await.expect("tell"));
     assert_eq!(
-        f.rows("CertificateTold", "1 = 1").await,
+        f.rows("CertificateNotification", "1 = 1").await,
         1,
         "of what is gone nothing is kept"
     );

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use sendport::domain::{AlertId, AlertOrigin, Decision, RecipientStatus};
-use sendport::store::digest::{Untold, UntoldLine};
+use sendport::store::digest::{UnreportedFailures, UnreportedLine};
 use sendport::store::{NewAlert, Store};
 
 use crate::fixture::*;
 
 use RecipientStatus::{Cancelled, Delayed, Failed, Relayed};
 
-async fn untold(store: &Arc<dyn Store>) -> Untold {
-    let untold = store.untold("default", minutes(60), 100, &[]).await;
-    untold.expect("untold")
+async fn unreported(store: &Arc<dyn Store>) -> UnreportedFailures {
+    let unreported = store.unreported("default", minutes(60), 100, &[]).await;
+    unreported.expect("unreported")
 }
 
-async fn untold_ids(store: &Arc<dyn Store>) -> Vec<AlertId> {
-    let lines = untold(store).await.lines;
+async fn unreported_ids(store: &Arc<dyn Store>) -> Vec<AlertId> {
+    let lines = unreported(store).await.lines;
     lines.into_iter().map(|line| line.alert).collect()
 }
 
@@ -52,7 +52,7 @@ pub(crate) async fn each_failed_recipient_is_a_line(f: &dyn Fixture) {
     ended(f, &store, &[Relayed]).await;
     ended(f, &store, &[Cancelled]).await;
     let failed = ended(f, &store, &[Failed]).await;
-    let found = untold(&store).await;
+    let found = unreported(&store).await;
     assert_eq!(found.alerts, 2);
     let whose: Vec<_> = found
         .lines
@@ -75,7 +75,7 @@ pub(crate) async fn a_line_says_what_the_relay_said(f: &dyn Fixture) {
     let recipient = recipient(0, Failed);
     let reply = recipient.reply.expect("a failed recipient has a reply");
     let delivery = store.deliveries(Some(id), 1).await.expect("deliveries");
-    let expected = UntoldLine {
+    let expected = UnreportedLine {
         alert: id,
         reference: None,
         subject: Some("Order 4711 is late".to_owned()),
@@ -86,7 +86,7 @@ pub(crate) async fn a_line_says_what_the_relay_said(f: &dyn Fixture) {
         reply: Some(reply.to_string()),
         advice: Some("correct the address".to_owned()),
     };
-    assert_eq!(untold(&store).await.lines, [expected]);
+    assert_eq!(unreported(&store).await.lines, [expected]);
 }
 
 pub(crate) async fn an_alert_that_failed_as_a_whole_has_a_line(f: &dyn Fixture) {
@@ -103,7 +103,7 @@ pub(crate) async fn an_alert_that_failed_as_a_whole_has_a_line(f: &dyn Fixture) 
         template_version: None,
     };
     record(&store, a, &decided(id, token, decision)).await;
-    let found = untold(&store).await;
+    let found = unreported(&store).await;
     let [line] = &found.lines[..] else {
         panic!("one line: {found:?}");
     };
@@ -124,14 +124,14 @@ pub(crate) async fn what_expired_is_told_of(f: &dyn Fixture) {
     };
     let id = store.insert(&alert).await.expect("insert");
     assert_eq!(expire(&store, 10).await, 1);
-    let lines = untold(&store).await.lines;
+    let lines = unreported(&store).await.lines;
     assert_eq!((lines[0].alert, lines[0].status.as_str()), (id, "expired"));
 }
 
 pub(crate) async fn what_still_goes_on_is_not_told_of(f: &dyn Fixture) {
     let store = f.fresh().await;
     ended(f, &store, &[Failed, Delayed]).await;
-    assert_eq!(untold(&store).await, Untold::default());
+    assert_eq!(unreported(&store).await, UnreportedFailures::default());
 }
 
 pub(crate) async fn only_what_ended_lately_on_the_send_port_is_told_of(f: &dyn Fixture) {
@@ -139,13 +139,13 @@ pub(crate) async fn only_what_ended_lately_on_the_send_port_is_told_of(f: &dyn F
     ended(f, &store, &[Failed]).await;
     f.advance(minutes(61)).await;
     let lately = ended(f, &store, &[Failed]).await;
-    assert_eq!(untold_ids(&store).await, [lately]);
-    let other = store.untold("other", minutes(60), 100, &[]).await;
-    assert_eq!(other.expect("untold"), Untold::default());
+    assert_eq!(unreported_ids(&store).await, [lately]);
+    let other = store.unreported("other", minutes(60), 100, &[]).await;
+    assert_eq!(other.expect("unreported"), UnreportedFailures::default());
     let all = store
-        .untold("default", std::time::Duration::MAX, 100, &[])
+        .unreported("default", std::time::Duration::MAX, 100, &[])
         .await;
-    assert_eq!(all.expect("untold").alerts, 2);
+    assert_eq!(all.expect("unreported").alerts, 2);
 }
 
 pub(crate) async fn lines_of_the_oldest_alerts_come_first_up_to_the_limit(f: &dyn Fixture) {
@@ -155,8 +155,8 @@ pub(crate) async fn lines_of_the_oldest_alerts_come_first_up_to_the_limit(f: &dy
         ids.push(ended(f, &store, &[Failed, Failed]).await);
         f.advance(std::time::Duration::from_secs(1)).await;
     }
-    let found = store.untold("default", minutes(60), 2, &[]).await;
-    let found = found.expect("untold");
+    let found = store.unreported("default", minutes(60), 2, &[]).await;
+    let found = found.expect("unreported");
     let alerts: Vec<_> = found.lines.iter().map(|line| line.alert).collect();
     assert_eq!(
         (found.alerts, alerts),
@@ -169,12 +169,12 @@ pub(crate) async fn what_was_told_is_not_told_again(f: &dyn Fixture) {
     let first = ended(f, &store, &[Failed]).await;
     let second = ended(f, &store, &[Failed]).await;
     let digest = tell(&store, &[first]).await.expect("told");
-    assert_eq!(untold_ids(&store).await, [second]);
+    assert_eq!(unreported_ids(&store).await, [second]);
     assert_eq!(tell(&store, &[first, second]).await, None, "one is told");
     assert_eq!(f.rows("Alert", "1 = 1").await, 3, "and nothing was done");
-    assert_eq!(untold_ids(&store).await, [second]);
+    assert_eq!(unreported_ids(&store).await, [second]);
     let stands = format!("AlertId = {first} AND DigestAlertId = {digest}");
-    assert_eq!(f.rows("FailureTold", &stands).await, 1);
+    assert_eq!(f.rows("FailureNotification", &stands).await, 1);
 }
 
 pub(crate) async fn what_cannot_be_noted_keeps_no_other_from_being_told_of(f: &dyn Fixture) {
@@ -194,11 +194,18 @@ pub(crate) async fn what_cannot_be_noted_keeps_no_other_from_being_told_of(f: &d
         assert_eq!(refused.alert, ids[1]);
         assert!(refused.why.contains(rule.says), "{}", refused.why);
         let noted = format!("DigestAlertId = {digest}");
-        assert_eq!(f.rows("FailureTold", &noted).await, 4, "{}", rule.make);
+        assert_eq!(
+            f.rows("FailureNotification", &noted).await,
+            4,
+            "{}",
+            rule.make
+        );
 
-        assert_eq!(untold_ids(&store).await, [ids[1]]);
-        let others = store.untold("default", minutes(60), 100, &ids[1..2]).await;
-        assert_eq!(others.expect("untold"), Untold::default());
+        assert_eq!(unreported_ids(&store).await, [ids[1]]);
+        let others = store
+            .unreported("default", minutes(60), 100, &ids[1..2])
+            .await;
+        assert_eq!(others.expect("unreported"), UnreportedFailures::default());
         f.sql(rule.drop).await;
         assert!(tell(&store, &ids[1..2]).await.is_some());
         // The digests are out of the way of the next claim.
@@ -222,7 +229,11 @@ pub(crate) async fn a_digest_is_an_alert_of_the_service(f: &dyn Fixture) {
     let mut failure = outcome(id, token, 1, &[Failed]);
     failure.alert = id;
     record(&store, a, &failure).await;
-    assert_eq!(untold(&store).await, Untold::default(), "of itself never");
+    assert_eq!(
+        unreported(&store).await,
+        UnreportedFailures::default(),
+        "of itself never"
+    );
 }
 
 pub(crate) async fn an_application_cannot_make_a_digest(f: &dyn Fixture) {
@@ -254,5 +265,5 @@ pub(crate) async fn of_many_instances_one_tells(f: &dyn Fixture) {
         "{answers:?}"
     );
     assert_eq!(f.rows("Alert", "1 = 1").await, 4);
-    assert_eq!(f.rows("FailureTold", "1 = 1").await, 3);
+    assert_eq!(f.rows("FailureNotification", "1 = 1").await, 3);
 }

@@ -80,7 +80,7 @@ pub(crate) async fn relays_are_listed(f: &dyn Fixture) {
         connections: None,
         message_rate: None,
         max_recipients: None,
-        slowed_by: None,
+        throttled_by: None,
     };
     let ports = ["default".to_owned()];
     store
@@ -97,7 +97,7 @@ pub(crate) async fn relays_are_listed(f: &dyn Fixture) {
     );
     assert_eq!(line.reply.as_deref(), Some("535 5.7.8 no"));
     assert!(
-        line.retry_at.is_some() && line.sign_in.is_none(),
+        line.retry_at.is_some() && line.authentication.is_none(),
         "{line:?}"
     );
 }

@@ -7,6 +7,7 @@
 
 mod archive;
 mod attachments;
+mod authentication;
 mod certificates;
 mod claim;
 mod digest;
@@ -26,7 +27,6 @@ mod record;
 mod refused;
 mod relays;
 mod schema;
-mod sign_in;
 mod sqlite;
 mod sqlite_alone;
 mod sqlserver;
@@ -232,7 +232,7 @@ macro_rules! scenarios {
                 two_that_found_the_same_recipients_make_one_row;
                 where_a_connection_ended_the_others_know;
             }
-            sign_in {
+            authentication {
                 of_many_that_ask_at_once_one_tries;
                 an_accepted_secret_is_free_for_all;
                 a_refused_secret_rests_for_a_quarter_of_an_hour;
@@ -258,7 +258,7 @@ macro_rules! scenarios {
                 the_worst_that_an_instance_says_is_the_line;
                 what_instances_may_do_together_is_added_up;
                 who_sends_through_it_stands_there;
-                the_last_sign_in_stands_there;
+                the_last_authentication_stands_there;
             }
             archive {
                 a_copy_is_kept_octet_by_octet;

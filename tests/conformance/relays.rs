@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sendport::domain::{
-    Command, EnhancedStatusCode, InstanceId, RelayCondition, RelayState, Reply, SignInKey,
-    SignInVerdict,
+    AuthKey, AuthVerdict, Command, EnhancedStatusCode, InstanceId, RelayCondition, RelayState,
+    Reply,
 };
 use sendport::store::Store;
 
@@ -23,7 +23,7 @@ fn state(condition: RelayCondition) -> RelayState {
         connections: Some(2),
         message_rate: Some("15/min".to_owned()),
         max_recipients: None,
-        slowed_by: None,
+        throttled_by: None,
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) 
     let slowed = RelayState {
         connections: Some(1),
         max_recipients: Some(100),
-        slowed_by: Some("452 4.3.2 it's too much".to_owned()),
+        throttled_by: Some("452 4.3.2 it's too much".to_owned()),
         ..state(Closed)
     };
     renew(&store, a, &[slowed]).await;
@@ -93,7 +93,7 @@ pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) 
         Some("15/min + 15/min")
     );
     assert_eq!(
-        shown(f, "SlowedBy").await.as_deref(),
+        shown(f, "ThrottledBy").await.as_deref(),
         Some("452 4.3.2 it's too much")
     );
     let unlimited = RelayState {
@@ -129,34 +129,37 @@ pub(crate) async fn who_sends_through_it_stands_there(f: &dyn Fixture) {
     assert_eq!(f.rows("Relay", "1 = 1").await, 0, "nobody runs");
 }
 
-pub(crate) async fn the_last_sign_in_stands_there(f: &dyn Fixture) {
+pub(crate) async fn the_last_authentication_stands_there(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;
     renew(&store, a, &[state(Closed)]).await;
-    assert_eq!(shown(f, "SignIn").await, None);
-    let key = |secret: &str| SignInKey {
+    assert_eq!(shown(f, "Authentication").await, None);
+    let key = |secret: &str| AuthKey {
         relay: "mail".to_owned(),
         secret: secret.to_owned(),
     };
     let end = |secret: &str, verdict| {
         let (store, key) = (Arc::clone(&store), key(secret));
-        async move { store.end_sign_in(Some(a), &key, &verdict).await }
+        async move { store.end_authentication(Some(a), &key, &verdict).await }
     };
-    end("old", SignInVerdict::Accepted).await.expect("end");
-    assert_eq!(shown(f, "SignIn").await.as_deref(), Some("accepted"));
+    end("old", AuthVerdict::Accepted).await.expect("end");
+    assert_eq!(
+        shown(f, "Authentication").await.as_deref(),
+        Some("accepted")
+    );
     f.advance(std::time::Duration::from_secs(1)).await;
     let code = EnhancedStatusCode::new(5, 7, 8);
     let reply = Reply::new(Command::Auth, 535, Some(code), "it's wrong");
-    let refused = SignInVerdict::Refused(reply.clone());
+    let refused = AuthVerdict::Refused(reply.clone());
     end("new", refused).await.expect("end");
-    assert_eq!(shown(f, "SignIn").await.as_deref(), Some("refused"));
+    assert_eq!(shown(f, "Authentication").await.as_deref(), Some("refused"));
     assert_eq!(
-        shown(f, "SignInReply").await.as_deref(),
+        shown(f, "AuthenticationReply").await.as_deref(),
         Some(reply.to_string().as_str())
     );
-    let next = "SignInRetryAt > SignInAt";
+    let next = "AuthenticationRetryAt > AuthenticationAt";
     assert_eq!(f.rows("Relay", next).await, 1);
-    let begun = store.begin_sign_in(Some(a), &key("newest")).await;
+    let begun = store.begin_authentication(Some(a), &key("newest")).await;
     begun.expect("begin");
-    assert_eq!(f.rows("RelaySignIn", "1 = 1").await, 3);
+    assert_eq!(f.rows("RelayAuthentication", "1 = 1").await, 3);
 }

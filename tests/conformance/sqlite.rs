@@ -39,9 +39,9 @@ const TIMES: &[(&str, &[&str])] = &[
     ("SendPort", &["LastSeenAt"]),
     ("RelayState", &["Since", "RetryAt"]),
     ("EventLog", &["LoggedAt"]),
-    ("RelaySignIn", &["StateAt", "RefusedAt"]),
+    ("RelayAuthentication", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["KeptAt"]),
-    ("FailureTold", &["ToldAt"]),
+    ("FailureNotification", &["NotifiedAt"]),
     ("RelayLimit", &["ChangedAt"]),
     ("RelayRecipients", &["LearnedAt"]),
     ("RelayConnectionEnd", &["EndedAt"]),
@@ -184,7 +184,7 @@ impl Fixture for SqliteFixture {
     fn rules_of_notes(&self, id: AlertId) -> Vec<SiteRule> {
         let rule = |then: &str, says| SiteRule {
             make: format!(
-                "CREATE TRIGGER SiteRule BEFORE INSERT ON FailureTold
+                "CREATE TRIGGER SiteRule BEFORE INSERT ON FailureNotification
                  WHEN NEW.AlertId = {id} BEGIN SELECT {then}; END"
             ),
             drop: "DROP TRIGGER SiteRule",

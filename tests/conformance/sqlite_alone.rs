@@ -10,10 +10,10 @@ use libtest_mimic::Trial;
 use rusqlite::Connection;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
-use sendport::store::digest::FailureDesk;
+use sendport::store::digest::FailureDigestStore;
 use sendport::store::sqlite::SqliteStore;
 use sendport::store::{
-    AlertStore, Among, Loaded, NewAlert, Store, StoreAdmin, StoreDesk, StoreErrorKind, Swept,
+    AlertStore, Among, Loaded, NewAlert, OperatorQueries, Store, StoreAdmin, StoreErrorKind, Swept,
 };
 
 use crate::fixture::*;
@@ -145,11 +145,11 @@ async fn a_damaged_page_keeps_no_other_alert_from_ending_or_being_told_of() {
     damage(&f.path(), "mark 3.");
     let store = open(&f.path());
     let hour = Duration::from_secs(3600);
-    let untold = store.untold("default", hour, 100, &[]).await;
-    let untold = untold.expect("untold");
-    assert_eq!((untold.alerts, untold.lines.len()), (10, 10));
-    assert_eq!(untold.refused[0].alert, ids[3]);
-    let told: Vec<_> = untold.lines.iter().map(|line| line.alert).collect();
+    let unreported = store.unreported("default", hour, 100, &[]).await;
+    let unreported = unreported.expect("unreported");
+    assert_eq!((unreported.alerts, unreported.lines.len()), (10, 10));
+    assert_eq!(unreported.refused[0].alert, ids[3]);
+    let told: Vec<_> = unreported.lines.iter().map(|line| line.alert).collect();
     let told = store.tell(&told, &NewAlert::default()).await.expect("tell");
     assert!(told.digest.is_some() && told.refused.is_empty(), "{told:?}");
 }

@@ -43,9 +43,9 @@ const TIMES: &[(&str, &[&str])] = &[
     ("SendPort", &["LastSeenAt"]),
     ("RelayState", &["Since", "RetryAt"]),
     ("EventLog", &["LoggedAt"]),
-    ("RelaySignIn", &["StateAt", "RefusedAt"]),
+    ("RelayAuthentication", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["KeptAt"]),
-    ("FailureTold", &["ToldAt"]),
+    ("FailureNotification", &["NotifiedAt"]),
     ("RelayLimit", &["ChangedAt"]),
     ("RelayRecipients", &["LearnedAt"]),
     ("RelayConnectionEnd", &["EndedAt"]),
@@ -286,7 +286,7 @@ impl Fixture for SqlServerFixture {
     fn rules_of_notes(&self, id: AlertId) -> Vec<SiteRule> {
         vec![SiteRule {
             make: format!(
-                "CREATE TRIGGER sendport.SiteRule ON sendport.FailureTold AFTER INSERT AS
+                "CREATE TRIGGER sendport.SiteRule ON sendport.FailureNotification AFTER INSERT AS
                  IF EXISTS (SELECT 1 FROM inserted WHERE AlertId = {id})
                  BEGIN THROW 50001, N'{RULE}', 1; END"
             ),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use sendport::domain::{
-    AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, Command, InstanceId, OutcomeKind,
-    RecipientStatus, Reply, SignInKey, SignInTurn, SignInVerdict, TemplateText,
+    AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, AuthKey, AuthTurn, AuthVerdict,
+    Command, InstanceId, OutcomeKind, RecipientStatus, Reply, TemplateText,
 };
 use sendport::store::certificates::{CertificateStore, WhichCertificates};
 use sendport::store::sqlserver::SqlServerStore;
@@ -27,7 +27,7 @@ use crate::writers::{
 
 const EXPIRABLE: &str = include_str!("../../src/store/sqlserver/sql/expirable_candidates.sql");
 const UNROUTED: &str = include_str!("../../src/store/sqlserver/sql/unrouted_candidates.sql");
-const UNTOLD: &str = include_str!("../../src/store/sqlserver/sql/untold_candidates.sql");
+const UNTOLD: &str = include_str!("../../src/store/sqlserver/sql/unreported_candidates.sql");
 
 /// No test damages a page of a server: so it is asked for the lists that are used then.
 async fn what_is_listed_for_halves_is_what_would_be_met(fixture: &SqlServerFixture) {
@@ -59,11 +59,11 @@ async fn what_is_listed_for_halves_is_what_would_be_met(fixture: &SqlServerFixtu
     names_both(UNROUTED, sweep).await;
     assert_eq!(fixture::expire(&store, 10).await, 2);
     assert_eq!(first(EXPIRABLE, sweep, "").await, None);
-    let untold = "@P1 nvarchar(64) = N'default', @P2 int = 3600, @P3 int = 100";
-    names_both(UNTOLD, untold).await;
+    let unreported = "@P1 nvarchar(64) = N'default', @P2 int = 3600, @P3 int = 100";
+    names_both(UNTOLD, unreported).await;
     let digest = store.tell(&ids, &NewAlert::default()).await;
     assert!(digest.expect("tell").digest.is_some());
-    assert_eq!(first(UNTOLD, untold, "").await, None);
+    assert_eq!(first(UNTOLD, unreported, "").await, None);
 }
 
 /// The words of the suite stand on the trait object.
@@ -77,22 +77,24 @@ const ALL_IN_DOUBT: &str = "UPDATE sendport.AlertRow SET AttemptCount = 1; \
 
 async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
     store.stand(instance, 2).await.expect("stand");
-    let key = SignInKey {
+    let key = AuthKey {
         relay: "mail".to_owned(),
         secret: "0123abcd".to_owned(),
     };
-    for verdict in [SignInVerdict::Untried, SignInVerdict::Accepted] {
-        let turn = store.begin_sign_in(Some(instance), &key).await;
-        assert_eq!(turn.expect("begin"), SignInTurn::Alone);
-        let ended = store.end_sign_in(Some(instance), &key, &verdict).await;
+    for verdict in [AuthVerdict::Untried, AuthVerdict::Accepted] {
+        let turn = store.begin_authentication(Some(instance), &key).await;
+        assert_eq!(turn.expect("begin"), AuthTurn::Alone);
+        let ended = store
+            .end_authentication(Some(instance), &key, &verdict)
+            .await;
         ended.expect("end");
     }
     let copy = audit_copy(AlertId(1));
     for _ in 0..2 {
         store.keep_copy(&copy).await.expect("keep");
     }
-    let untold = store.untold("default", minutes(5), 10, &[]).await;
-    untold.expect("untold");
+    let unreported = store.unreported("default", minutes(5), 10, &[]).await;
+    unreported.expect("unreported");
     let digest = NewAlert::default();
     let told = store.tell(&[AlertId(1)], &digest).await.expect("tell");
     assert!(told.digest.is_some());
@@ -236,9 +238,9 @@ async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
 }
 
 /// Who keeps certificates does that alone; the service reads them and changes none.
-async fn a_certificate_keeper_keeps_certificates_only(fixture: &SqlServerFixture) {
+async fn a_certificate_manager_keeps_certificates_only(fixture: &SqlServerFixture) {
     fixture.fresh().await;
-    let keeper = Login::with_role(fixture, "sendport_certificate_keeper").await;
+    let keeper = Login::with_role(fixture, "sendport_certificate_manager").await;
     let service = Login::with_role(fixture, "sendport_service").await;
     let writer = Login::with_role(fixture, "sendport_writer").await;
     let store = SqlServerStore::open(&keeper.connection_string).expect("open");
@@ -395,7 +397,7 @@ on_sqlserver! {
     members_of_fixed_roles_are_listed;
     every_check_holds_for_a_history;
     only_an_auditor_reads_audit_copies;
-    a_certificate_keeper_keeps_certificates_only;
+    a_certificate_manager_keeps_certificates_only;
     a_template_author_adds_versions_only;
     the_printed_script_makes_the_schema_and_refuses_to_run_twice;
     what_a_relay_says_never_becomes_sql;

@@ -8,8 +8,8 @@ use sendport::store::Store;
 
 use crate::fixture::*;
 
-async fn stand(store: &Arc<dyn Store>, instance: InstanceId, shares_of: u32) -> Standing {
-    store.stand(instance, shares_of).await.expect("stand")
+async fn stand(store: &Arc<dyn Store>, instance: InstanceId, share_count: u32) -> Standing {
+    store.stand(instance, share_count).await.expect("stand")
 }
 
 fn assert_about(ago: Option<Duration>, expected: Duration) {
@@ -55,7 +55,7 @@ pub(crate) async fn they_agree_when_every_other_one_shares(f: &dyn Fixture) {
     assert!(!stand(&store, a, 2).await.agreed, "b still takes it all");
     assert!(stand(&store, b, 2).await.agreed);
     assert!(stand(&store, a, 2).await.agreed);
-    assert_eq!(f.rows("Instance", "SharesOf = 2").await, 2);
+    assert_eq!(f.rows("Instance", "ShareCount = 2").await, 2);
     instance(&store, "c").await;
     assert!(!stand(&store, a, 3).await.agreed, "b shares among two");
 }

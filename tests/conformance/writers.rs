@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sendport::domain::AlertId;
 use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{StoreAdmin, StoreDesk, StoreErrorKind};
+use sendport::store::{OperatorQueries, StoreAdmin, StoreErrorKind};
 
 use crate::fixture::Fixture;
 use crate::schema;

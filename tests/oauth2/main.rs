@@ -17,9 +17,11 @@ mod support {
 }
 
 mod asked_once_by_ten_connections;
+mod authenticated_with_a_certificate;
+mod authenticated_with_a_secret;
 mod check_says_why;
 mod client_refused;
-mod database_signed_in;
+mod database_authenticated;
 mod endpoint_answers_something_else;
 mod endpoint_down;
 mod nothing_secret_shown;
@@ -27,8 +29,6 @@ mod proxy_asked;
 mod refused_token_replaced_once;
 mod relayed_by_the_service;
 mod renewed_before_its_end;
-mod signed_in_with_a_certificate;
-mod signed_in_with_a_secret;
 mod token_from_command;
 mod token_from_file;
 mod token_from_refresh_token;
@@ -39,7 +39,7 @@ use sendport::config::oauth2::OAuth2Config;
 use sendport::domain::SubmissionReport;
 use sendport::oauth2;
 use sendport::relay::{Relay, TokenSource};
-use sendport::smtp::{SmtpRelay, Surroundings};
+use sendport::smtp::{RelayDependencies, SmtpRelay};
 
 use support::bearer_smtp::{BearerSmtp, MAILBOX};
 use support::client::{config, submit, surroundings};
@@ -88,7 +88,7 @@ impl World {
              username = '{MAILBOX}'\nallow_cleartext_auth = true\n"
         );
         let config = config(self.smtp.address, &settings);
-        let around = Surroundings {
+        let around = RelayDependencies {
             clock: self.clock.clone(),
             ..surroundings(None)
         };

@@ -4,7 +4,7 @@ use crate::support::token_endpoint::{Instead, LIFE};
 use crate::{World, send_well};
 
 #[tokio::test]
-async fn after_four_fifths_of_its_life_while_sign_ins_go_on_with_it() {
+async fn after_four_fifths_of_its_life_while_authentications_go_on_with_it() {
     let world = World::new().await;
     let relay = world.good_relay();
     send_well(&relay).await;
@@ -24,7 +24,7 @@ async fn after_four_fifths_of_its_life_while_sign_ins_go_on_with_it() {
 }
 
 #[tokio::test]
-async fn at_once_where_nobody_signed_in_for_long() {
+async fn at_once_where_nobody_authenticated_for_long() {
     let world = World::new().await;
     let relay = world.good_relay();
     send_well(&relay).await;

@@ -39,7 +39,7 @@ def connect(args):
     return client
 
 
-def sign_in(client, mechanism, password):
+def authenticate(client, mechanism, password):
     client.user, client.password = "alice", password
     answer = {"PLAIN": client.auth_plain, "LOGIN": client.auth_login}[mechanism]
     try:
@@ -65,7 +65,7 @@ def main():
     client = connect(args)
     say("EHLO", client.ehlo())
     if args.auth:
-        sign_in(client, args.auth, args.password)
+        authenticate(client, args.auth, args.password)
     if args.to:
         submit(client, args.to, sys.stdin.buffer.read() if args.data else None)
     client.close()

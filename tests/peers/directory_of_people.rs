@@ -35,7 +35,7 @@ impl Asked {
             url: self.slapd.tls_url(),
             starttls: false,
             ca_file: Some(self.authority_file.clone()),
-            sign_in: Some((READER.to_owned(), Secret::new(PASSWORD.to_owned()))),
+            authentication: Some((READER.to_owned(), Secret::new(PASSWORD.to_owned()))),
             base: BASE.to_owned(),
             filter: "(mail=*)".to_owned(),
             timeout: Duration::from_secs(10),
@@ -100,11 +100,11 @@ async fn a_directory_that_says_no_is_explained() {
     type Change<'a> = &'a dyn Fn(&mut Directory);
     let changes: [(Change<'_>, &str); 7] = [
         (
-            &|it| it.sign_in.clone_from(&wrong_password),
+            &|it| it.authentication.clone_from(&wrong_password),
             "refuses to sign in 'cn=root,dc=contoso,dc=com': name or password is wrong (result code 49)",
         ),
         (
-            &|it| it.sign_in = None,
+            &|it| it.authentication = None,
             "the base does not exist, or may not be seen by this user (result code 32)",
         ),
         (

@@ -19,13 +19,13 @@ mod support {
     pub(crate) mod tds_server;
 }
 
+mod authenticated_by_curl;
 #[cfg(feature = "sqlserver-gssapi")]
-mod database_signed_in_by_ticket;
+mod database_authenticated_by_ticket;
 mod directory_of_people;
 mod man_in_the_middle;
 mod refusals_leave_the_session_in_step;
 mod relay_matrix;
-mod signed_in_by_curl;
 mod tampered_ntlm_is_refused;
 #[cfg(feature = "gssapi")]
 mod ticket_not_given;
@@ -118,7 +118,7 @@ async fn implicit_tls_takes_mail() {
 }
 
 #[tokio::test]
-async fn only_who_signed_in_may_relay() {
+async fn only_who_authenticated_may_relay() {
     if !Postfix::available() {
         return;
     }

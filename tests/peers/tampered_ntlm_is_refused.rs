@@ -50,12 +50,12 @@ async fn pyspnego_checks_the_channel_binding() {
     peer::write(&ca_file, authority.pem());
     let settings = format!("tls = \"implicit\"\nca_file = {ca_file:?}\nca_file_only = true");
 
-    let direct = sign_in(pyspnego.implicit_tls(), &settings).await;
+    let direct = authenticate(pyspnego.implicit_tls(), &settings).await;
     assert!(direct.is_accepted(), "{direct:?}");
     // As good a certificate for the client, but not the one that the server has.
     let other = authority.issue(&["127.0.0.1"]).acceptor();
     let between = man_in_the_middle::with_another_certificate(pyspnego.implicit_tls(), other).await;
-    refused(&sign_in(between, &settings).await);
+    refused(&authenticate(between, &settings).await);
     let log = pyspnego.log();
     assert!(log.contains("bindings do not match"), "{log}");
 }
@@ -64,10 +64,10 @@ async fn accepts_only_the_right_mic(server: SocketAddr) {
     let leave: Tamper = |_| {};
     for tamper in [flip_bit_of_mic as Tamper, change_what_is_signed] {
         let between = man_in_the_middle::rewriting(server, tamper).await;
-        refused(&sign_in(between, "tls = \"none\"").await);
+        refused(&authenticate(between, "tls = \"none\"").await);
     }
     let between = man_in_the_middle::rewriting(server, leave).await;
-    let untouched = sign_in(between, "tls = \"none\"").await;
+    let untouched = authenticate(between, "tls = \"none\"").await;
     assert!(untouched.is_accepted(), "{untouched:?}");
 }
 
@@ -89,7 +89,7 @@ fn is_authenticate(message: &[u8]) -> bool {
     message.starts_with(b"NTLMSSP\0\x03\0\0\0")
 }
 
-async fn sign_in(at: SocketAddr, wire: &str) -> SubmissionReport {
+async fn authenticate(at: SocketAddr, wire: &str) -> SubmissionReport {
     let settings = format!("{wire}\n[auth]\nmechanism = \"ntlm\"\nusername = {USER:?}");
     let relay = relay_with_password(at, &settings, Some(PASSWORD));
     submit(&relay, &["bob@example.test"]).await

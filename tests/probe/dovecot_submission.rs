@@ -7,7 +7,7 @@ use crate::support::postfix::USER;
 use crate::support::probe::probe_at;
 
 #[tokio::test]
-async fn without_and_with_a_sign_in() {
+async fn without_and_with_a_authentication() {
     if !Dovecot::available() {
         return;
     }
@@ -35,7 +35,7 @@ async fn without_and_with_a_sign_in() {
             "cause: The relay does not accept mail from a client that has not signed in.",
         ],
     );
-    let sign_in = [
+    let authentication = [
         "--auth",
         "scram-sha-256",
         "--user",
@@ -43,7 +43,7 @@ async fn without_and_with_a_sign_in() {
         "--password-env",
         "PROBE_PASSWORD",
     ];
-    let arguments = [&usual[..], &sign_in, &["--stop-after", "auth"]].concat();
+    let arguments = [&usual[..], &authentication, &["--stop-after", "auth"]].concat();
     let probed = probe_at(dovecot.plain(), &arguments).await;
     // Behind it nobody listens whom it could pass mail on to: it says so only after the sign-in.
     assert!(

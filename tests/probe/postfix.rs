@@ -48,13 +48,13 @@ async fn recipients_it_takes_and_recipients_it_refuses() {
 }
 
 #[tokio::test]
-async fn signed_in_and_sent() {
+async fn authenticated_and_sent() {
     if !Postfix::available() {
         return;
     }
     let postfix = start().await;
     let user = format!("{USER}@{HOST_NAME}");
-    let sign_in = [
+    let authentication = [
         "--auth",
         "auto",
         "--user",
@@ -71,7 +71,7 @@ async fn signed_in_and_sent() {
         "--notify",
         "success",
     ];
-    let probed = probe(&postfix, &[&sign_in[..], &send].concat()).await;
+    let probed = probe(&postfix, &[&authentication[..], &send].concat()).await;
     probed.is_as_expected("postfix_sent", 0);
     // The other one is the notification that was asked for.
     let arrived = postfix.wait_for_messages(2, Duration::from_secs(60)).await;

@@ -289,7 +289,7 @@ async fn auth_535_5_7_3() {
         send("535 5.7.3 Authentication unsuccessful"),
         ClientGoes,
     ];
-    let sign_in = [
+    let authentication = [
         "--auth",
         "login",
         "--user",
@@ -297,13 +297,13 @@ async fn auth_535_5_7_3() {
         "--password-env",
         "PROBE_PASSWORD",
     ];
-    let more = [&sign_in[..], &["--allow-cleartext-auth"]].concat();
+    let more = [&authentication[..], &["--allow-cleartext-auth"]].concat();
     refused("telnet_auth_535", 16, then(hello(OFFERED), auth), &more).await;
 }
 
 #[tokio::test]
 async fn the_password_is_withheld_in_clear_text() {
-    let sign_in = [
+    let authentication = [
         "--auth",
         "login",
         "--user",
@@ -312,5 +312,5 @@ async fn the_password_is_withheld_in_clear_text() {
         "PROBE_PASSWORD",
     ];
     let script = then(hello(OFFERED), [ClientGoes]);
-    refused("password_withheld", 16, script, &sign_in).await;
+    refused("password_withheld", 16, script, &authentication).await;
 }

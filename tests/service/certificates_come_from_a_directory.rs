@@ -91,14 +91,14 @@ async fn and_alerts_are_encrypted_to_them() {
     std::fs::write(&password, PASSWORD).expect("a file");
     let (authorities, password) = (authorities.display(), password.display());
     let trusted = format!("--ca-file={authorities}");
-    let signed_in = [
+    let authenticated = [
         &*trusted,
         "--user",
         READER,
         &format!("--password-file={password}"),
     ];
 
-    let (code, said) = import(&site, &slapd.tls_url(), &signed_in);
+    let (code, said) = import(&site, &slapd.tls_url(), &authenticated);
     assert_eq!(code, Some(0), "{said}");
     for line in [
         "added    anna@example.test: ",
@@ -120,7 +120,7 @@ async fn and_alerts_are_encrypted_to_them() {
     let (_, again) = import(
         &site,
         &slapd.plain_url(),
-        &[&signed_in[..], &["--starttls"]].concat(),
+        &[&authenticated[..], &["--starttls"]].concat(),
     );
     assert_eq!(again.matches("known  ").count(), 4, "{again}");
 

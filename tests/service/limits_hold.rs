@@ -28,7 +28,7 @@ async fn two_instances_never_ask_a_relay_for_more_than_is_configured() {
     site.wait_until(&relayed(60), "1", Duration::from_secs(60))
         .await;
     let second = site.run();
-    let both = "SELECT count(*) FROM Instance WHERE SharesOf = 2";
+    let both = "SELECT count(*) FROM Instance WHERE ShareCount = 2";
     site.wait_until(both, "2", Duration::from_secs(60)).await;
     let by_both = "SELECT count(DISTINCT InstanceId) FROM Attempt";
     site.wait_until(by_both, "2", Duration::from_secs(60)).await;
@@ -66,7 +66,7 @@ async fn limits_that_nobody_configured_are_learned() {
     insert_many(&site, 400);
     let begun = Instant::now();
     let service = site.run();
-    let slowed = "SELECT count(*) FROM RelayState WHERE Relay = 'main' AND SlowedBy LIKE '4__ 4.7.%' AND MessageRate LIKE '%/2s'";
+    let slowed = "SELECT count(*) FROM RelayState WHERE Relay = 'main' AND ThrottledBy LIKE '4__ 4.7.%' AND MessageRate LIKE '%/2s'";
     site.wait_until(slowed, "1", Duration::from_secs(60)).await;
     site.wait_until_all_final(Duration::from_secs(120)).await;
 
@@ -161,7 +161,7 @@ async fn two_instances_never_connect_more_often_than_is_configured() {
     let site = Site::new(&send_port_over(&(plain_relay(peer.address) + limits)));
     insert_many(&site, 40);
     let instances = [site.run(), site.run()];
-    let both = "SELECT count(*) FROM Instance WHERE SharesOf = 2";
+    let both = "SELECT count(*) FROM Instance WHERE ShareCount = 2";
     site.wait_until(both, "2", Duration::from_secs(60)).await;
     site.wait_until_all_final(Duration::from_secs(60)).await;
 

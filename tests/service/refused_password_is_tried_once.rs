@@ -9,7 +9,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 const FAILURE: &str = "authentication failed: authentication failure";
 
 /// `password`: the setting that holds it.
-fn signed_in_relay(address: SocketAddr, password: &str) -> String {
+fn authenticated_relay(address: SocketAddr, password: &str) -> String {
     send_port_over(&format!(
         "[relay.main]\nkind = \"smtp\"\nhost = \"{}\"\nport = {}\ntls = \"none\"\n\
          auth = {{ mechanism = \"plain\", username = \"{USER}\", {password}, allow_cleartext_auth = true }}\n",
@@ -26,7 +26,10 @@ async fn a_refused_password_is_tried_once_by_two_instances_with_ten_permits() {
         return;
     }
     let postfix = Postfix::start(PostfixOptions::default()).await;
-    let site = Site::new(&signed_in_relay(postfix.plain(), "password = \"wrong\""));
+    let site = Site::new(&authenticated_relay(
+        postfix.plain(),
+        "password = \"wrong\"",
+    ));
     insert_many(&site, 40);
     let instances = [site.run(), site.run()];
     let paused = "SELECT count(*) FROM RelayState s JOIN Instance i USING (InstanceId)
@@ -51,7 +54,7 @@ async fn a_refused_password_is_tried_once_by_two_instances_with_ten_permits() {
     site.wait_until_all_final(WITHIN).await;
     let relayed = "SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'";
     assert_eq!(site.value(relayed), "40");
-    assert_eq!(site.value("SELECT SignIn FROM Relay"), "accepted");
+    assert_eq!(site.value("SELECT Authentication FROM Relay"), "accepted");
     assert_eq!(mended.stop(), Some(0));
     assert_eq!(postfix.mail_log().matches(FAILURE).count(), 1);
 }
@@ -64,7 +67,7 @@ async fn a_password_file_that_is_changed_is_tried_at_once() {
         return;
     }
     let postfix = Postfix::start(PostfixOptions::default()).await;
-    let site = Site::new(&signed_in_relay(
+    let site = Site::new(&authenticated_relay(
         postfix.plain(),
         "password_file = \"password\"",
     ));

@@ -67,7 +67,7 @@ async fn by_all_instances_and_commands_together() {
     );
     assert_eq!(site.value(&told), "2");
     std::fs::write(&file, "another\n").expect("write");
-    let rest = "SELECT count(*) FROM RelaySignIn WHERE State = 'refused' AND ReplyCode = 0";
+    let rest = "SELECT count(*) FROM RelayAuthentication WHERE State = 'refused' AND ReplyCode = 0";
     site.wait_until(rest, "2", WITHIN).await;
     for instance in instances {
         assert_eq!(instance.stop(), Some(0));

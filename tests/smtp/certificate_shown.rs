@@ -162,7 +162,7 @@ async fn a_replaced_one_is_shown_by_the_next_connection() {
 }
 
 #[tokio::test]
-async fn postfix_relays_for_it_without_a_sign_in() {
+async fn postfix_relays_for_it_without_a_authentication() {
     if !Postfix::available() {
         return;
     }

@@ -19,6 +19,7 @@ mod support {
 mod all_recipients_refused;
 mod answered_too_early;
 mod answers_in_odd_shapes;
+mod authenticated_by_every_mechanism;
 mod busy_server_says_421;
 mod certificate_pinned;
 mod certificate_refused;
@@ -45,9 +46,8 @@ mod postfix_takes_it;
 mod recipient_refused;
 mod server_not_believed;
 mod session_resumed;
-mod signed_in_by_every_mechanism;
 mod sink_takes_it;
 mod spare_replies;
 mod stalls_after_dot;
 mod too_many_errors;
-mod unanswered_sign_in_rests;
+mod unanswered_authentication_rests;

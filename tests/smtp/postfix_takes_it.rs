@@ -95,7 +95,7 @@ async fn over_plain_starttls_and_implicit_tls() {
 }
 
 #[tokio::test]
-async fn signed_in_by_plain_and_login() {
+async fn authenticated_by_plain_and_login() {
     if !Postfix::available() {
         return;
     }

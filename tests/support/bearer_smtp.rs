@@ -89,7 +89,7 @@ impl Shared {
         let mut wire = Wire(BufReader::new(tcp));
         wire.say("220 outlook.example.test Microsoft ESMTP MAIL Service ready")
             .await;
-        let mut signed_in = false;
+        let mut authenticated = false;
         while let Some(line) = wire.line().await {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
@@ -98,13 +98,13 @@ impl Shared {
                     wire.say(offer).await;
                 }
                 ["AUTH", mechanism, ref rest @ ..] => {
-                    signed_in = self
-                        .sign_in(&mut wire, mechanism, rest.first().copied())
+                    authenticated = self
+                        .authenticate(&mut wire, mechanism, rest.first().copied())
                         .await;
                 }
                 ["QUIT"] => return wire.say("221 2.0.0 bye").await,
                 ["RSET"] => wire.say("250 2.0.0 reset").await,
-                _ if !signed_in => {
+                _ if !authenticated => {
                     let refusal = "530 5.7.57 Client not authenticated to send mail";
                     wire.say(refusal).await;
                 }
@@ -121,7 +121,7 @@ impl Shared {
         wire.say("250 2.0.0 taken").await;
     }
 
-    async fn sign_in(&self, wire: &mut Wire, mechanism: &str, initial: Option<&str>) -> bool {
+    async fn authenticate(&self, wire: &mut Wire, mechanism: &str, initial: Option<&str>) -> bool {
         let message = match initial {
             Some(message) => message.to_owned(),
             None => {

@@ -10,9 +10,9 @@ use sendport::domain::{
     Command, Envelope, ForwardPath, Reply, ReversePath, SecuredMessage, SubmissionEnd,
     SubmissionReport,
 };
-use sendport::relay::sign_in::Unshared;
+use sendport::relay::authentication::Unshared;
 use sendport::relay::{FinalDotGate, Relay};
-use sendport::smtp::{SmtpRelay, Surroundings};
+use sendport::smtp::{RelayDependencies, SmtpRelay};
 
 /// Long enough for a slow machine; a test of a time-out says how short it is.
 const PATIENT: &str = r#"
@@ -77,11 +77,11 @@ pub(crate) fn relay_with_password(
 }
 
 /// Of a relay that shares nothing with other instances.
-pub(crate) fn surroundings(password: Option<Secret>) -> Surroundings {
-    Surroundings {
+pub(crate) fn surroundings(password: Option<Secret>) -> RelayDependencies {
+    RelayDependencies {
         password,
         default_ehlo_name: None,
-        sign_ins: Arc::new(Unshared),
+        authentications: Arc::new(Unshared),
         clock: Arc::new(SystemClock),
     }
 }

@@ -179,9 +179,9 @@ pub(crate) fn free_ports<const N: usize>() -> [SocketAddr; N] {
 
 /// Kills a group of processes and removes a folder as soon as its standard input ends: when it is
 /// dropped, and also when the test process dies without dropping anything.
-pub(crate) struct Keeper(Child);
+pub(crate) struct CertificateMonitor(Child);
 
-impl Keeper {
+impl CertificateMonitor {
     pub(crate) fn new(folder: &Path) -> Self {
         const SCRIPT: &str = r#"
             end() { [ -z "$group" ] || kill -s KILL -- "-$group"; }
@@ -208,7 +208,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for CertificateMonitor {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         // Dropping reports nothing: what is left over is in the temporary folder.
@@ -221,7 +221,7 @@ pub(crate) struct Server {
     name: &'static str,
     process: Child,
     // Dropped in this order: the keeper kills and removes, then there is nothing left to remove.
-    keeper: Option<Keeper>,
+    keeper: Option<CertificateMonitor>,
     folder: TempDir,
 }
 
@@ -238,7 +238,7 @@ impl Server {
             .stderr(errors)
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let keeper = Keeper::new(folder.path());
+        let keeper = CertificateMonitor::new(folder.path());
         keeper.watch(&process.id().to_string());
         Self {
             name,

@@ -23,7 +23,7 @@ use tokio_openssl::SslStream;
 
 use self::setup::Setup;
 use super::maildir::{self, DeliveredMessage};
-use super::peer::{self, Keeper, KerberosService};
+use super::peer::{self, CertificateMonitor, KerberosService};
 
 /// Who may sign in.
 pub(crate) const USER: &str = "alice";
@@ -77,7 +77,7 @@ pub(crate) struct Postfix {
     plain: SocketAddr,
     implicit_tls: SocketAddr,
     master: Child,
-    keeper: Option<Keeper>,
+    keeper: Option<CertificateMonitor>,
 }
 
 impl Postfix {
@@ -237,7 +237,7 @@ impl Postfix {
         let ca_file = setup.prepare(options, plain, implicit_tls);
         let postfix = Self {
             master: setup.spawn_master(),
-            keeper: Some(Keeper::new(folder.path())),
+            keeper: Some(CertificateMonitor::new(folder.path())),
             folder,
             ca_file,
             plain,

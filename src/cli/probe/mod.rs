@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::domain::parse_mailbox;
 use crate::probe::mail_hosts::{Directory, MailDomain, Route};
 use crate::probe::{Event, Listener, Phase, Plan, Report, What, dialogue_lines};
-use crate::relay::sign_in::{SignInLedger, Unshared};
+use crate::relay::authentication::{AuthLedger, Unshared};
 use crate::replies::ReplyTable;
 
 /// The server takes mail for strangers.
@@ -73,24 +73,24 @@ pub(in crate::cli) async fn perform(args: Args, named: Option<PathBuf>) -> Resul
     };
     let mail_domain = match (&args.relay, &args.mx, &args.host) {
         (Some(name), _, _) => {
-            let sign_ins = app::sign_ins_of(&probe.config).await;
+            let authentications = app::authentications_of(&probe.config).await;
             let target = target::of_relay(&probe.config, name, &args)?;
-            probe.look_at(&target, &sign_ins).await?;
+            probe.look_at(&target, &authentications).await?;
             None
         }
         (None, Some(domain), _) => Some(probe.mail_domain(domain).await?),
         (None, None, host) => {
             let host = host.as_deref().unwrap_or_default();
             let mut target = target::of_host(host, &args)?;
-            let sign_ins = probe.sign_ins_with(&mut target).await;
-            probe.look_at(&target, &sign_ins).await?;
+            let authentications = probe.authentications_with(&mut target).await;
+            probe.look_at(&target, &authentications).await?;
             None
         }
     };
     probe.end(mail_domain)
 }
 
-fn unshared() -> Arc<dyn SignInLedger> {
+fn unshared() -> Arc<dyn AuthLedger> {
     Arc::new(Unshared)
 }
 
@@ -103,11 +103,11 @@ fn open_log(path: &PathBuf) -> Result<Arc<Mutex<File>>, Failure> {
 impl Probe<'_> {
     /// What is known of refused passwords where the host is a relay of the configuration; that is
     /// then its name.
-    async fn sign_ins_with(&self, target: &mut Target) -> Arc<dyn SignInLedger> {
+    async fn authentications_with(&self, target: &mut Target) -> Arc<dyn AuthLedger> {
         if let Some(name) = target::relay_of(&self.config, target) {
             name.clone_into(&mut target.name);
             self.tell(&format!("relay '{name}' of the configuration: {SHARED}"));
-            return app::sign_ins_of(&self.config).await;
+            return app::authentications_of(&self.config).await;
         }
         if target.section.auth.username.is_some() && self.args.until() >= Phase::Auth {
             self.tell(&format!("no relay of the configuration: {BLIND}"));
@@ -119,10 +119,10 @@ impl Probe<'_> {
     async fn look_at(
         &mut self,
         target: &Target,
-        sign_ins: &Arc<dyn SignInLedger>,
+        authentications: &Arc<dyn AuthLedger>,
     ) -> Result<Option<Phase>, Failure> {
         let head = self.head(target, "probe");
-        let look = self.look(target, sign_ins);
+        let look = self.look(target, authentications);
         let plan = self.plan(target);
         let report = app::probe(&look, &plan, self.listener(head)).await?;
         let failed = report.failed;
@@ -220,11 +220,15 @@ impl Probe<'_> {
         Ok(())
     }
 
-    fn look<'l>(&'l self, target: &'l Target, sign_ins: &'l Arc<dyn SignInLedger>) -> Look<'l> {
+    fn look<'l>(
+        &'l self,
+        target: &'l Target,
+        authentications: &'l Arc<dyn AuthLedger>,
+    ) -> Look<'l> {
         Look {
             name: &target.name,
             section: &target.section,
-            sign_ins,
+            authentications,
             replies: &self.replies,
             slow: self.args.slow,
         }
@@ -240,7 +244,7 @@ impl Probe<'_> {
             notify: self.args.notify.clone(),
             size: self.args.size.unwrap_or_default(),
             host,
-            ..Plan::up_to_sign_in(&target.section)
+            ..Plan::up_to_authentication(&target.section)
         }
     }
 

@@ -98,7 +98,7 @@ pub struct Shown {
     /// Most recipients of one transaction; `None`: any number.
     pub recipients: Option<u32>,
     /// The refusal that made either of the first two lower than the share of what is configured.
-    pub slowed_by: Option<String>,
+    pub throttled_by: Option<String>,
 }
 
 impl Limiter {
@@ -191,9 +191,9 @@ impl Limiter {
     }
 
     /// The last one, where other instances do not know it yet.
-    pub fn untold_connection_end(&self) -> Option<ConnectionEnd> {
+    pub fn unreported_connection_end(&self) -> Option<ConnectionEnd> {
         let now = self.now();
-        self.budget().few_recipients().untold_end(now)
+        self.budget().few_recipients().unreported_end(now)
     }
 
     /// Other instances can read it now.
@@ -341,7 +341,7 @@ impl Limiter {
             connections: budget.connections(now),
             message_rate: budget.shown_rate(),
             recipients: budget.recipients(now),
-            slowed_by: budget.slowed_by().map(str::to_owned),
+            throttled_by: budget.throttled_by().map(str::to_owned),
         }
     }
 

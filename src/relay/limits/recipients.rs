@@ -10,7 +10,7 @@ use crate::domain::{ConnectionEnd, LearnedRecipients};
 pub(super) struct FewRecipients {
     learned: Option<Known>,
     /// The others do not know it yet.
-    untold: bool,
+    unreported: bool,
     /// The connection that ended last.
     ended: Option<End>,
 }
@@ -22,7 +22,7 @@ struct End {
     begun: Instant,
     at: Instant,
     /// The others do not know it yet.
-    untold: bool,
+    unreported: bool,
 }
 
 impl End {
@@ -78,7 +78,7 @@ impl FewRecipients {
             pause,
             since,
         });
-        self.untold = true;
+        self.unreported = true;
     }
 
     /// A connection ended behind so many recipients. Where that happens twice at the same
@@ -94,7 +94,7 @@ impl FewRecipients {
             recipients,
             begun,
             at: now,
-            untold: true,
+            unreported: true,
         };
         let before = self.ended.replace(end);
         let again = before.is_some_and(|before| end.follows(before.recipients, before.at));
@@ -120,8 +120,8 @@ impl FewRecipients {
     }
 
     /// The last one that ended here, where the others do not know it yet.
-    pub(super) fn untold_end(&self, now: Instant) -> Option<ConnectionEnd> {
-        let end = self.ended.filter(|end| end.untold)?;
+    pub(super) fn unreported_end(&self, now: Instant) -> Option<ConnectionEnd> {
+        let end = self.ended.filter(|end| end.unreported)?;
         Some(ConnectionEnd {
             recipients: end.recipients,
             ended_for: now.saturating_duration_since(end.at),
@@ -131,13 +131,13 @@ impl FewRecipients {
     /// The others can read it now.
     pub(super) fn end_told(&mut self, told: &ConnectionEnd) {
         if let Some(end) = &mut self.ended {
-            end.untold &= end.recipients != told.recipients;
+            end.unreported &= end.recipients != told.recipients;
         }
     }
 
     /// What the others do not know yet.
     pub(super) fn finding(&self, now: Instant) -> Option<LearnedRecipients> {
-        let learned = self.learned.filter(|_| self.untold)?;
+        let learned = self.learned.filter(|_| self.unreported)?;
         Some(learned.shared(now))
     }
 
@@ -145,12 +145,12 @@ impl FewRecipients {
     pub(super) fn told(&mut self, finding: &LearnedRecipients) {
         let is_that =
             |known: Known| known.recipients == finding.recipients && known.pause == finding.pause;
-        self.untold &= !self.learned.is_some_and(is_that);
+        self.unreported &= !self.learned.is_some_and(is_that);
     }
 
     /// Keeps to what all instances know, unless more was found out here since.
     pub(super) fn agree(&mut self, now: Instant, shared: Option<&LearnedRecipients>) {
-        if self.untold {
+        if self.unreported {
             return;
         }
         self.learned = shared.map(|shared| Known {
@@ -219,10 +219,10 @@ mod tests {
         few.compare_end(start, &ended_ago(100, MINUTE));
         assert!(!few.has_ended(start) && few.most(start).is_none());
         end_behind(&mut few, start, 100);
-        let told = few.untold_end(start + MINUTE).expect("nobody knows it");
+        let told = few.unreported_end(start + MINUTE).expect("nobody knows it");
         assert_eq!(told, ended_ago(100, MINUTE));
         few.end_told(&told);
-        assert_eq!(few.untold_end(start), None);
+        assert_eq!(few.unreported_end(start), None);
         for (other, ago, why) in [
             (99, MINUTE * 2, "another position"),
             (100, MINUTE / 2, "it ended behind this one"),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use crl::Crl;
 pub use files::CrlFiles;
-pub use shelf::{CrlShelf, Learned};
+pub use shelf::{CrlCache, Learned};
 
 use super::certificate::shown;
 use super::chain::{Refused, named, verified};
@@ -47,7 +47,7 @@ pub struct CrlSources {
     /// The certificates' own cRLDistributionPoints (RFC 5280 section 4.2.1.13) are asked, too.
     pub distribution_points: bool,
     /// What came from URLs.
-    pub shelf: Arc<CrlShelf>,
+    pub shelf: Arc<CrlCache>,
 }
 
 /// What is known of one certificate.

@@ -1,7 +1,7 @@
 //! Lists of revoked certificates by the URL that they come from.
 //!
-//! Nothing is fetched here: [`CrlShelf::due`] says what to fetch, and whoever fetched it tells
-//! [`CrlShelf::learned`]. Who asks about a certificate never waits for that.
+//! Nothing is fetched here: [`CrlCache::due`] says what to fetch, and whoever fetched it tells
+//! [`CrlCache::learned`]. Who asks about a certificate never waits for that.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,7 +36,7 @@ const UNDER_WAY: Duration = Duration::from_secs(2);
 
 /// All lists that come from URLs, in memory and in a folder.
 #[derive(Debug, Default)]
-pub struct CrlShelf {
+pub struct CrlCache {
     folder: Option<PathBuf>,
     writes: bool,
     state: Mutex<State>,
@@ -71,7 +71,7 @@ pub enum Learned {
     FailedAgain,
 }
 
-impl CrlShelf {
+impl CrlCache {
     /// Keeps what is fetched in `folder`, for the next start, and takes what is long out of use
     /// away.
     pub fn keeping(folder: &Path) -> Self {

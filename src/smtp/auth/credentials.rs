@@ -120,9 +120,9 @@ impl Credentials {
         self.tokens = Some(tokens);
     }
 
-    /// See [`TokenSource::rests_for`].
-    pub(in crate::smtp) fn token_rests_for(&self) -> Option<Duration> {
-        self.tokens.as_ref()?.rests_for()
+    /// See [`TokenSource::cooldown_remaining`].
+    pub(in crate::smtp) fn token_cooldown_remaining(&self) -> Option<Duration> {
+        self.tokens.as_ref()?.cooldown_remaining()
     }
 
     /// The configured mechanism, or the strongest of what is offered and possible.

@@ -6,7 +6,7 @@ use secrecy::zeroize::Zeroizing;
 use super::mechanism::{Mechanism, Response};
 use crate::domain::{Command, Reply};
 use crate::smtp::observer::{STRUCK_OUT, Step};
-use crate::smtp::secrets_said::SecretsSaid;
+use crate::smtp::redaction::SecretsSaid;
 use crate::smtp::stream::{NoReply, Stream, Wait};
 
 /// Longest line of a command with the initial response in it (RFC 5321 section 4.5.3.1.4).

@@ -33,7 +33,7 @@ use crate::domain::{Command, Fault, Reply};
 use crate::relay::{NotReady, TokenSource};
 
 /// Signs in. `Ok` is the name of the mechanism.
-pub(super) async fn sign_in(
+pub(super) async fn authenticate(
     stream: &mut Stream,
     credentials: &Credentials,
     extensions: &Extensions,

@@ -17,7 +17,7 @@ use crate::smtp::chunking::Bdat;
 use crate::smtp::content::Form;
 use crate::smtp::dsn;
 use crate::smtp::pipelining::{Ahead, denies_the_order};
-use crate::smtp::refused_here::{refuse_by_extensions, refuse_recipient};
+use crate::smtp::preflight::{refuse_by_extensions, refuse_recipient};
 use crate::smtp::session::Session;
 use crate::smtp::stream::{NoReply, Wait};
 
@@ -73,7 +73,7 @@ impl Done {
 /// The connection is of no use any more; the last reply says why.
 struct Ended(SubmissionEnd);
 
-/// Carries out one transaction. The caller has refused what [`refuse_locally`] refuses.
+/// Carries out one transaction. The caller has refused what [`reject_locally`] refuses.
 pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>) -> Done {
     let kept = session.transactions > 0;
     session.transactions += 1;

@@ -373,7 +373,7 @@ fn renew(
             relay.explanation,
             relay.connections,
             relay.message_rate,
-            relay.slowed_by,
+            relay.throttled_by,
             relay.max_recipients,
         ])?;
     }

@@ -267,6 +267,6 @@ fn expiring(row: &Columns<'_, '_>) -> Result<ExpiringCertificate, String> {
         thumbprint: row.key("Thumbprint")?,
         valid_to: row.time("ValidToAt")?,
         days_left: row.count("DaysLeft")?,
-        told_at_days: row.optional_count("ToldAtDays")?,
+        notified_at_days: row.optional_count("NotifiedAtDays")?,
     })
 }

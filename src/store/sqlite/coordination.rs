@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::{
-    Command, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, Reply,
-    SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Standing, Timestamp,
+    AUTH_COOLDOWN, AuthKey, AuthTurn, AuthVerdict, Command, ConnectionEnd, InstanceId,
+    LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing, Timestamp,
 };
 use crate::store::StoreError;
 use crate::store::coordination::{
@@ -20,11 +20,11 @@ use super::{SqliteStore, sql};
 
 #[async_trait]
 impl Coordination for SqliteStore {
-    async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError> {
+    async fn stand(&self, instance: InstanceId, share_count: u32) -> Result<Standing, StoreError> {
         let now = self.clock.now();
         self.writer
             .call("agree on shares", move |connection| {
-                write(connection, |tx| stand(tx, instance, shares_of, now))
+                write(connection, |tx| stand(tx, instance, share_count, now))
             })
             .await
     }
@@ -121,11 +121,11 @@ impl Coordination for SqliteStore {
             .await
     }
 
-    async fn begin_sign_in(
+    async fn begin_authentication(
         &self,
         instance: Option<InstanceId>,
-        key: &SignInKey,
-    ) -> Result<SignInTurn, StoreError> {
+        key: &AuthKey,
+    ) -> Result<AuthTurn, StoreError> {
         let (key, now) = (key.clone(), self.clock.now());
         self.writer
             .call("ask for a turn to sign in", move |connection| {
@@ -134,11 +134,11 @@ impl Coordination for SqliteStore {
             .await
     }
 
-    async fn end_sign_in(
+    async fn end_authentication(
         &self,
         instance: Option<InstanceId>,
-        key: &SignInKey,
-        verdict: &SignInVerdict,
+        key: &AuthKey,
+        verdict: &AuthVerdict,
     ) -> Result<(), StoreError> {
         let (key, verdict, now) = (key.clone(), verdict.clone(), self.clock.now());
         self.writer
@@ -152,12 +152,12 @@ impl Coordination for SqliteStore {
 fn stand(
     tx: &Transaction<'_>,
     instance: InstanceId,
-    shares_of: u32,
+    share_count: u32,
     now: Timestamp,
 ) -> Result<Standing, Trouble> {
     let id = uuid_text(instance.0);
     tx.prepare_cached(sql!("stand_write"))?
-        .execute(params![id, shares_of])?;
+        .execute(params![id, share_count])?;
     let mut statement = tx.prepare_cached(sql!("stand_read"))?;
     let read = |row: &Columns<'_, '_>| {
         let instances = row.count("Others")? + 1;
@@ -184,7 +184,7 @@ fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, 
         relay: row.text("Relay")?,
         connections: row.count("Connections")?,
         unchanged_for: (now - row.time("ChangedAt")?).to_std().unwrap_or_default(),
-        said: row.text("SlowedBy")?,
+        said: row.text("ThrottledBy")?,
     })
 }
 
@@ -277,19 +277,19 @@ impl Known {
         self.state == "trying" && !own
     }
 
-    fn turn(self, asks: Option<&str>, now: Timestamp) -> SignInTurn {
+    fn turn(self, asks: Option<&str>, now: Timestamp) -> AuthTurn {
         let refused = self.refused_at.unwrap_or(self.state_at);
         match self.state.as_str() {
-            "accepted" => SignInTurn::Free,
-            "trying" if self.is_tried_by_another(asks) => SignInTurn::Wait,
-            "refused" => match left(refused, SIGN_IN_REST, now) {
-                Some(retry_in) => SignInTurn::Refused {
+            "accepted" => AuthTurn::Free,
+            "trying" if self.is_tried_by_another(asks) => AuthTurn::Wait,
+            "refused" => match left(refused, AUTH_COOLDOWN, now) {
+                Some(retry_in) => AuthTurn::Refused {
                     reply: self.reply,
                     retry_in,
                 },
-                None => SignInTurn::Alone,
+                None => AuthTurn::Alone,
             },
-            _ => SignInTurn::Alone,
+            _ => AuthTurn::Alone,
         }
     }
 }
@@ -300,8 +300,8 @@ fn left(since: Timestamp, limit: Duration, now: Timestamp) -> Option<Duration> {
     limit.checked_sub(passed).filter(|left| !left.is_zero())
 }
 
-fn known(tx: &Transaction<'_>, key: &SignInKey, now: Timestamp) -> Result<Option<Known>, Trouble> {
-    let mut statement = tx.prepare_cached(sql!("sign_in_read"))?;
+fn known(tx: &Transaction<'_>, key: &AuthKey, now: Timestamp) -> Result<Option<Known>, Trouble> {
+    let mut statement = tx.prepare_cached(sql!("authentication_read"))?;
     let read = |row: &rusqlite::Row<'_>| Ok(Known::read(&Columns::new(row)));
     statement
         .query_row(params![key.relay, key.secret, time_text(now)], read)
@@ -313,9 +313,9 @@ fn known(tx: &Transaction<'_>, key: &SignInKey, now: Timestamp) -> Result<Option
 fn begin(
     tx: &Transaction<'_>,
     instance: Option<InstanceId>,
-    key: &SignInKey,
+    key: &AuthKey,
     now: Timestamp,
-) -> Result<SignInTurn, Trouble> {
+) -> Result<AuthTurn, Trouble> {
     let who = id_text(instance);
     let mut found = known(tx, key, now)?;
     if let Some(abandoned) = found.take_if(|known| known.is_abandoned(who.as_deref(), now)) {
@@ -326,14 +326,15 @@ fn begin(
             abandoned.instance.as_deref(),
             now,
             &died,
-            sql!("sign_in_unanswered"),
+            sql!("authentication_unanswered"),
         )?;
         found = known(tx, key, now)?;
     }
-    let turn = found.map_or(SignInTurn::Alone, |known| known.turn(who.as_deref(), now));
-    if turn == SignInTurn::Alone {
+    let turn = found.map_or(AuthTurn::Alone, |known| known.turn(who.as_deref(), now));
+    if turn == AuthTurn::Alone {
         let values = params![key.relay, key.secret, time_text(now), who];
-        tx.prepare_cached(sql!("sign_in_try"))?.execute(values)?;
+        tx.prepare_cached(sql!("authentication_try"))?
+            .execute(values)?;
     }
     Ok(turn)
 }
@@ -341,42 +342,49 @@ fn begin(
 fn end(
     tx: &Transaction<'_>,
     instance: Option<InstanceId>,
-    key: &SignInKey,
-    verdict: &SignInVerdict,
+    key: &AuthKey,
+    verdict: &AuthVerdict,
     now: Timestamp,
 ) -> Result<(), Trouble> {
     let (relay, secret) = (&key.relay, &key.secret);
     let (at, who) = (time_text(now), id_text(instance));
     match verdict {
-        SignInVerdict::Untried => return give_turn_back(tx, key, who.as_deref()),
-        SignInVerdict::Accepted => {
+        AuthVerdict::Untried => return give_turn_back(tx, key, who.as_deref()),
+        AuthVerdict::Accepted => {
             let values = params![relay, secret, at, who];
-            tx.prepare_cached(sql!("sign_in_accepted"))?
+            tx.prepare_cached(sql!("authentication_accepted"))?
                 .execute(values)?;
         }
-        SignInVerdict::Refused(reply) => {
-            note_failure(tx, key, who.as_deref(), now, reply, sql!("sign_in_refused"))?;
-        }
-        SignInVerdict::Unanswered(reply) => {
+        AuthVerdict::Refused(reply) => {
             note_failure(
                 tx,
                 key,
                 who.as_deref(),
                 now,
                 reply,
-                sql!("sign_in_unanswered"),
+                sql!("authentication_refused"),
+            )?;
+        }
+        AuthVerdict::Unanswered(reply) => {
+            note_failure(
+                tx,
+                key,
+                who.as_deref(),
+                now,
+                reply,
+                sql!("authentication_unanswered"),
             )?;
         }
     }
     let values = params![relay, secret, earlier(now, SIGN_IN_UNTOUCHED)];
-    tx.prepare_cached(sql!("sign_in_drop_others"))?
+    tx.prepare_cached(sql!("authentication_drop_others"))?
         .execute(values)?;
     Ok(())
 }
 
 fn note_failure(
     tx: &Transaction<'_>,
-    key: &SignInKey,
+    key: &AuthKey,
     who: Option<&str>,
     now: Timestamp,
     reply: &Reply,
@@ -389,10 +397,11 @@ fn note_failure(
     Ok(())
 }
 
-fn give_turn_back(tx: &Transaction<'_>, key: &SignInKey, who: Option<&str>) -> Result<(), Trouble> {
+fn give_turn_back(tx: &Transaction<'_>, key: &AuthKey, who: Option<&str>) -> Result<(), Trouble> {
     let values = params![key.relay, key.secret, who];
-    tx.prepare_cached(sql!("sign_in_forget"))?.execute(values)?;
-    tx.prepare_cached(sql!("sign_in_restore"))?
+    tx.prepare_cached(sql!("authentication_forget"))?
+        .execute(values)?;
+    tx.prepare_cached(sql!("authentication_restore"))?
         .execute(values)?;
     Ok(())
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::domain::{AlertId, InstanceId, PublicId};
 use crate::store::{
-    AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth,
-    QueueLine, RelayLine, Resolution, StoreDesk, StoreError, Swept,
+    AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, OperatorQueries,
+    Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError, Swept,
 };
 
 use super::alert_store::keys;
@@ -20,7 +20,7 @@ use super::record::Recorder;
 use super::{SqliteStore, attachments, sql};
 
 #[async_trait]
-impl StoreDesk for SqliteStore {
+impl OperatorQueries for SqliteStore {
     async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError> {
         let (alert, now) = (alert.clone(), time_text(self.clock.now()));
         let id = self
@@ -307,9 +307,9 @@ fn relay_line(row: &Columns<'_, '_>) -> Result<RelayLine, String> {
         cause: row.lossy("Cause")?,
         advice: row.lossy("Advice")?,
         instances: row.count("Instances")?,
-        slowed_by: row.lossy("SlowedBy")?,
-        sign_in: row.lossy("SignIn")?,
-        sign_in_retry_at: row.optional_time("SignInRetryAt")?,
+        throttled_by: row.lossy("ThrottledBy")?,
+        authentication: row.lossy("Authentication")?,
+        authentication_retry_at: row.optional_time("AuthenticationRetryAt")?,
         send_ports: row.lossy("SendPorts")?,
     })
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{AlertId, AlertOrigin, Timestamp};
-use crate::store::digest::{DigestResult, FailureDesk, Untold, UntoldLine};
+use crate::store::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
 use crate::store::{Among, NewAlert, RefusedRow, StoreError};
 
 use super::alert_store::keys;
@@ -17,22 +17,25 @@ use super::desk::{insert, lines};
 use super::{SqliteStore, sql};
 
 #[async_trait]
-impl FailureDesk for SqliteStore {
-    async fn untold(
+impl FailureDigestStore for SqliteStore {
+    async fn unreported(
         &self,
         send_port: &str,
         within: Duration,
         limit: u32,
         without: &[AlertId],
-    ) -> Result<Untold, StoreError> {
+    ) -> Result<UnreportedFailures, StoreError> {
         let (send_port, since) = (send_port.to_owned(), earlier(self.clock.now(), within));
         let around = Around::of(Among::AllBut(without));
         self.desk
             .call("look for failures to tell of", move |connection| {
-                let mut alerts =
-                    keys(connection, sql!("untold_alerts"), params![send_port, since])?;
+                let mut alerts = keys(
+                    connection,
+                    sql!("unreported_alerts"),
+                    params![send_port, since],
+                )?;
                 alerts.retain(|alert| around.includes(*alert));
-                untold(connection, alerts, limit as usize)
+                unreported(connection, alerts, limit as usize)
             })
             .await
     }
@@ -57,35 +60,39 @@ impl FailureDesk for SqliteStore {
 }
 
 /// Each alert by itself: one may be on a damaged page.
-fn untold(connection: &Connection, alerts: Vec<AlertId>, limit: usize) -> Result<Untold, Trouble> {
-    let mut untold = Untold::default();
+fn unreported(
+    connection: &Connection,
+    alerts: Vec<AlertId>,
+    limit: usize,
+) -> Result<UnreportedFailures, Trouble> {
+    let mut unreported = UnreportedFailures::default();
     let mut told_of = 0;
     for alert in alerts {
         match lines(
             connection,
-            sql!("untold_lines"),
+            sql!("unreported_lines"),
             params![alert.0],
-            untold_line,
+            unreported_line,
         ) {
             Ok(lines) if lines.is_empty() => {}
             Ok(lines) => {
-                untold.alerts += 1;
+                unreported.alerts += 1;
                 if told_of < limit {
                     told_of += 1;
-                    untold.lines.extend(lines);
+                    unreported.lines.extend(lines);
                 }
             }
             Err(trouble) => {
                 let why = trouble.why_of_one_row()?;
-                untold.refused.push(RefusedRow { alert, why });
+                unreported.refused.push(RefusedRow { alert, why });
             }
         }
     }
-    Ok(untold)
+    Ok(unreported)
 }
 
-fn untold_line(row: &Columns<'_, '_>) -> Result<UntoldLine, String> {
-    Ok(UntoldLine {
+fn unreported_line(row: &Columns<'_, '_>) -> Result<UnreportedLine, String> {
+    Ok(UnreportedLine {
         alert: AlertId(row.integer("AlertId")?),
         reference: row.lossy("Reference")?,
         subject: row.lossy("Subject")?,

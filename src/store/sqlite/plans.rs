@@ -80,12 +80,12 @@ const PLANS: &[Plan] = &[
     plan!("queue" seeks [LIVE_ONLY, "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt=?)"],
           scans ["AlertState", "q", "i"]),
     plan!("depths" seeks [LIVE_ONLY], scans ["AlertState"]),
-    plan!("untold_alerts" seeks [BY_ENDED], scans []),
-    plan!("untold_lines" seeks [BY_KEY], scans []),
+    plan!("unreported_alerts" seeks [BY_ENDED], scans []),
+    plan!("unreported_lines" seeks [BY_KEY], scans []),
     plan!("told" seeks [BY_KEY], scans []),
     plan!("tell_origin" seeks [BY_KEY], scans []),
-    plan!("sign_in_read" seeks ["PRIMARY KEY (Relay=? AND Secret=?)"], scans []),
-    plan!("sign_in_drop_others" seeks ["PRIMARY KEY (Relay=?)"], scans []),
+    plan!("authentication_read" seeks ["PRIMARY KEY (Relay=? AND Secret=?)"], scans []),
+    plan!("authentication_drop_others" seeks ["PRIMARY KEY (Relay=?)"], scans []),
 ];
 
 fn migrated() -> Connection {

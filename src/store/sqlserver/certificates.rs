@@ -258,6 +258,6 @@ fn expiring(f: &mut Fields<'_>) -> Result<ExpiringCertificate, String> {
         thumbprint: f.key()?,
         valid_to: f.time()?,
         days_left: f.count()?,
-        told_at_days: f.maybe::<i32>()?.and_then(|days| u32::try_from(days).ok()),
+        notified_at_days: f.maybe::<i32>()?.and_then(|days| u32::try_from(days).ok()),
     })
 }

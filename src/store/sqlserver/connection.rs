@@ -37,7 +37,7 @@ impl Connection {
         proof: Option<AuthMethod>,
         generation: u64,
     ) -> Result<Self, Error> {
-        let client = sign_in(settings, proof).await?;
+        let client = authenticate(settings, proof).await?;
         let mut connection = Self {
             client,
             usable: true,
@@ -123,7 +123,7 @@ impl Connection {
     }
 }
 
-async fn sign_in(
+async fn authenticate(
     settings: &Settings,
     proof: Option<AuthMethod>,
 ) -> Result<Client<Compat<TcpStream>>, Error> {
@@ -136,8 +136,8 @@ async fn sign_in(
         }
         match Client::connect(config, stream.compat_write()).await {
             Err(Error::Routing { host, port }) => address = Address::routed(&host, port),
-            signed_in => {
-                return signed_in
+            authenticated => {
+                return authenticated
                     .map_err(|error| unreachable::before_login(settings, &address, error));
             }
         }

@@ -10,8 +10,8 @@ use super::SqlServerStore;
 use super::values::{Fields, fit, fit_long, seconds};
 use super::work::unexpected;
 use crate::domain::{
-    Command, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients, LimitFinding, Reply,
-    SIGN_IN_REST, SignInKey, SignInTurn, SignInVerdict, Standing,
+    AUTH_COOLDOWN, AuthKey, AuthTurn, AuthVerdict, Command, ConnectionEnd, InstanceId,
+    LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing,
 };
 use crate::store::StoreError;
 use crate::store::coordination::{
@@ -20,11 +20,11 @@ use crate::store::coordination::{
 
 #[async_trait]
 impl Coordination for SqlServerStore {
-    async fn stand(&self, instance: InstanceId, shares_of: u32) -> Result<Standing, StoreError> {
+    async fn stand(&self, instance: InstanceId, share_count: u32) -> Result<Standing, StoreError> {
         const DOING: &str = "agree on shares";
         let sql = include_str!("sql/stand.sql");
-        let shares_of = i32::try_from(shares_of).unwrap_or(i32::MAX);
-        let values: [&dyn ToSql; 3] = [&instance.0, &shares_of, &seconds(ENDED_LATELY)];
+        let share_count = i32::try_from(share_count).unwrap_or(i32::MAX);
+        let values: [&dyn ToSql; 3] = [&instance.0, &share_count, &seconds(ENDED_LATELY)];
         let row = self.pool.row(DOING, sql, &values).await?;
         standing(&row).map_err(|e| unexpected(DOING, e))
     }
@@ -105,41 +105,44 @@ impl Coordination for SqlServerStore {
         Ok(())
     }
 
-    async fn begin_sign_in(
+    async fn begin_authentication(
         &self,
         instance: Option<InstanceId>,
-        key: &SignInKey,
-    ) -> Result<SignInTurn, StoreError> {
+        key: &AuthKey,
+    ) -> Result<AuthTurn, StoreError> {
         const DOING: &str = "ask for a turn to sign in";
-        let sql = include_str!("sql/begin_sign_in.sql");
+        let sql = include_str!("sql/begin_authentication.sql");
         let (relay, secret, instance) = columns(instance, key);
-        let (limit, rest) = (seconds(SIGN_IN_LIMIT), seconds(SIGN_IN_REST));
+        let (limit, rest) = (seconds(SIGN_IN_LIMIT), seconds(AUTH_COOLDOWN));
         let died = SIGN_IN_ABANDONED;
         let values: [&dyn ToSql; 6] = [&relay, &secret, &instance, &limit, &rest, &died];
         let rows = self.pool.rows(DOING, sql, &values).await?;
         match rows.first() {
             Some(row) => turn(row).map_err(|e| unexpected(DOING, e)),
-            None => Ok(SignInTurn::Wait),
+            None => Ok(AuthTurn::Wait),
         }
     }
 
-    async fn end_sign_in(
+    async fn end_authentication(
         &self,
         instance: Option<InstanceId>,
-        key: &SignInKey,
-        verdict: &SignInVerdict,
+        key: &AuthKey,
+        verdict: &AuthVerdict,
     ) -> Result<(), StoreError> {
         match verdict {
-            SignInVerdict::Accepted => self.note_sign_in(instance, key, "accepted", None).await,
-            SignInVerdict::Refused(reply) => {
-                self.note_sign_in(instance, key, "refused", Some(reply))
+            AuthVerdict::Accepted => {
+                self.note_authentication(instance, key, "accepted", None)
                     .await
             }
-            SignInVerdict::Unanswered(reply) => {
-                self.note_sign_in(instance, key, "unanswered", Some(reply))
+            AuthVerdict::Refused(reply) => {
+                self.note_authentication(instance, key, "refused", Some(reply))
                     .await
             }
-            SignInVerdict::Untried => self.drop_sign_in(instance, key).await,
+            AuthVerdict::Unanswered(reply) => {
+                self.note_authentication(instance, key, "unanswered", Some(reply))
+                    .await
+            }
+            AuthVerdict::Untried => self.drop_authentication(instance, key).await,
         }
     }
 }
@@ -147,14 +150,14 @@ impl Coordination for SqlServerStore {
 const NOTING: &str = "note how a sign-in ended";
 
 impl SqlServerStore {
-    async fn note_sign_in(
+    async fn note_authentication(
         &self,
         instance: Option<InstanceId>,
-        key: &SignInKey,
+        key: &AuthKey,
         state: &str,
         said: Option<&Reply>,
     ) -> Result<(), StoreError> {
-        let sql = include_str!("sql/end_sign_in.sql");
+        let sql = include_str!("sql/end_authentication.sql");
         let (relay, secret, instance) = columns(instance, key);
         let code = said.map(|reply| i32::from(reply.code));
         let enhanced = said
@@ -175,12 +178,12 @@ impl SqlServerStore {
         Ok(())
     }
 
-    async fn drop_sign_in(
+    async fn drop_authentication(
         &self,
         instance: Option<InstanceId>,
-        key: &SignInKey,
+        key: &AuthKey,
     ) -> Result<(), StoreError> {
-        let sql = include_str!("sql/drop_sign_in.sql");
+        let sql = include_str!("sql/drop_authentication.sql");
         let (relay, secret, instance) = columns(instance, key);
         self.pool
             .query(NOTING, sql, &[&relay, &secret, &instance])
@@ -189,7 +192,7 @@ impl SqlServerStore {
     }
 }
 
-fn columns(instance: Option<InstanceId>, key: &SignInKey) -> (String, String, Option<Uuid>) {
+fn columns(instance: Option<InstanceId>, key: &AuthKey) -> (String, String, Option<Uuid>) {
     (
         fit(&key.relay, 128),
         fit(&key.secret, 64),
@@ -244,20 +247,20 @@ fn connection_end(row: &Row) -> Result<(String, ConnectionEnd), String> {
     Ok((relay, end))
 }
 
-fn turn(row: &Row) -> Result<SignInTurn, String> {
+fn turn(row: &Row) -> Result<AuthTurn, String> {
     let mut f = Fields::of(row);
     if f.count()? > 0 {
-        return Ok(SignInTurn::Alone);
+        return Ok(AuthTurn::Alone);
     }
     let state = f.text()?;
     let left = f.maybe::<i32>()?.unwrap_or_default();
     Ok(match state.as_str() {
-        "accepted" => SignInTurn::Free,
-        "refused" => SignInTurn::Refused {
+        "accepted" => AuthTurn::Free,
+        "refused" => AuthTurn::Refused {
             reply: refusal(&mut f)?,
             retry_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
         },
-        _ => SignInTurn::Wait,
+        _ => AuthTurn::Wait,
     })
 }
 

@@ -15,12 +15,12 @@ use super::values::{Fields, seconds, stored};
 use super::work::unexpected;
 use crate::domain::{AlertId, PublicId};
 use crate::store::{
-    AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, Overdue, QueueDepth,
-    QueueLine, RelayLine, Resolution, StoreDesk, StoreError, Swept,
+    AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, OperatorQueries,
+    Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError, Swept,
 };
 
 #[async_trait]
-impl StoreDesk for SqlServerStore {
+impl OperatorQueries for SqlServerStore {
     async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError> {
         const DOING: &str = "insert the alert";
         let values = new_alert(Uuid::new_v4(), alert);
@@ -256,9 +256,9 @@ fn relay_line(f: &mut Fields<'_>) -> Result<RelayLine, String> {
         cause: f.maybe_text()?,
         advice: f.maybe_text()?,
         instances: f.count()?,
-        slowed_by: f.maybe_text()?,
-        sign_in: f.maybe_text()?,
-        sign_in_retry_at: f.maybe_time()?,
+        throttled_by: f.maybe_text()?,
+        authentication: f.maybe_text()?,
+        authentication_retry_at: f.maybe_time()?,
         send_ports: f.maybe_text()?,
     })
 }

@@ -18,7 +18,7 @@ use super::sweep::top;
 use super::values::{Fields, seconds};
 use super::work::unexpected;
 use crate::domain::AlertId;
-use crate::store::digest::{DigestResult, FailureDesk, Untold, UntoldLine};
+use crate::store::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
 use crate::store::{NewAlert, StoreError};
 
 /// Most rows that one `VALUES` takes.
@@ -28,25 +28,25 @@ const LOOK: &str = "look for failures to tell of";
 const TELL: &str = "tell of failures";
 
 #[async_trait]
-impl FailureDesk for SqlServerStore {
-    async fn untold(
+impl FailureDigestStore for SqlServerStore {
+    async fn unreported(
         &self,
         send_port: &str,
         within: Duration,
         limit: u32,
         without: &[AlertId],
-    ) -> Result<Untold, StoreError> {
+    ) -> Result<UnreportedFailures, StoreError> {
         let values: &[&dyn ToSql] = &[&send_port, &seconds(within), &top(limit)];
         let pool = &self.pool;
-        match untold(pool, values, Which::But(without)).await {
+        match unreported(pool, values, Which::But(without)).await {
             Err(error) if may_be_of_one_row(&error) => {}
-            untold => return untold,
+            unreported => return unreported,
         }
-        let list = include_str!("sql/untold_candidates.sql");
+        let list = include_str!("sql/unreported_candidates.sql");
         let ids = listed(pool, LOOK, list, values, Which::But(without)).await?;
-        let found = Mutex::new(Untold::default());
+        let found = Mutex::new(UnreportedFailures::default());
         let some = async |part: Range<usize>| {
-            let some = untold(pool, values, Which::These(&ids[part])).await?;
+            let some = unreported(pool, values, Which::These(&ids[part])).await?;
             let mut found = found.lock().await;
             found.alerts += some.alerts;
             found.lines.extend(some.lines);
@@ -54,7 +54,7 @@ impl FailureDesk for SqlServerStore {
         };
         let refused = by_halves(&ids, Locked::Fail, some).await?.refused;
         let found = found.into_inner();
-        Ok(Untold { refused, ..found })
+        Ok(UnreportedFailures { refused, ..found })
     }
 
     async fn tell(
@@ -80,21 +80,21 @@ impl FailureDesk for SqlServerStore {
     }
 }
 
-async fn untold(
+async fn unreported(
     pool: &Pool,
     values: &[&dyn ToSql],
     which: Which<'_>,
-) -> Result<Untold, StoreError> {
+) -> Result<UnreportedFailures, StoreError> {
     let mut values = values.to_vec();
-    let sql = among(include_str!("sql/untold.sql"), which, &mut values);
+    let sql = among(include_str!("sql/unreported.sql"), which, &mut values);
     let results = pool.query(LOOK, &sql, &values).await?;
     let [count, found] = &results[..] else {
         return Err(unexpected(LOOK, "two result sets were expected"));
     };
     let alerts = count.first().map_or(Ok(0), |row| Fields::of(row).count());
-    Ok(Untold {
+    Ok(UnreportedFailures {
         alerts: alerts.map_err(|e| unexpected(LOOK, e))?.into(),
-        lines: lines(LOOK, found, untold_line)?,
+        lines: lines(LOOK, found, unreported_line)?,
         refused: Vec::new(),
     })
 }
@@ -123,8 +123,8 @@ fn inserts(alerts: &[AlertId]) -> String {
         .collect()
 }
 
-fn untold_line(f: &mut Fields<'_>) -> Result<UntoldLine, String> {
-    Ok(UntoldLine {
+fn unreported_line(f: &mut Fields<'_>) -> Result<UnreportedLine, String> {
+    Ok(UnreportedLine {
         alert: AlertId(f.get()?),
         reference: f.maybe_text()?,
         subject: f.maybe_text()?,

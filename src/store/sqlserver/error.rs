@@ -2,8 +2,8 @@
 
 use tiberius::error::{Error, IoErrorKind, TokenError};
 
+use super::authentication::{Authentication, NoProof};
 use super::known_errors::{self, REFUSED_LOGINS, classify};
-use super::sign_in::{NoProof, SignIn};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// What may be done at once about an error.
@@ -59,7 +59,11 @@ pub(super) fn is_refused_login(error: &Error) -> bool {
 }
 
 /// The error as the store's callers see it.
-pub(super) fn store_error(doing: &'static str, sign_in: &SignIn, error: Error) -> StoreError {
+pub(super) fn store_error(
+    doing: &'static str,
+    authentication: &Authentication,
+    error: Error,
+) -> StoreError {
     let kind = kind(&error);
     let mut message = match &error {
         Error::Server(e) if is_refused_login(&error) => {
@@ -70,7 +74,7 @@ pub(super) fn store_error(doing: &'static str, sign_in: &SignIn, error: Error) -
         Error::Io { message, .. } | Error::Tls(message) => message.clone(),
         other => other.to_string(),
     };
-    let advice = advice(sign_in, &error);
+    let advice = advice(authentication, &error);
     if !advice.is_empty() {
         message = format!("{message}; {advice}");
     }
@@ -100,32 +104,34 @@ fn kind(error: &Error) -> StoreErrorKind {
     }
 }
 
-fn advice(sign_in: &SignIn, error: &Error) -> String {
+fn advice(authentication: &Authentication, error: &Error) -> String {
     match error {
-        Error::Server(_) if is_refused_login(error) => login_advice(sign_in, error).to_owned(),
+        Error::Server(_) if is_refused_login(error) => {
+            login_advice(authentication, error).to_owned()
+        }
         Error::Server(e) => known_errors::advice(e.code(), e.message()),
         _ => String::new(),
     }
 }
 
 /// The server hides the reason; its own error log has it under the state.
-fn login_advice(sign_in: &SignIn, error: &Error) -> &'static str {
-    match (sign_in, error) {
-        (SignIn::EntraToken(_), Error::Server(e)) if e.message().contains("expired") => {
+fn login_advice(authentication: &Authentication, error: &Error) -> &'static str {
+    match (authentication, error) {
+        (Authentication::EntraToken(_), Error::Server(e)) if e.message().contains("expired") => {
             "the access token has expired: look at what renews it (database.auth.oauth2), and at \
              this host's clock"
         }
-        (SignIn::EntraToken(_), _) => {
+        (Authentication::EntraToken(_), _) => {
             "the access token has to be for https://database.windows.net/ (scope \
              https://database.windows.net/.default), and of somebody who is a user of this \
              database: CREATE USER [name] FROM EXTERNAL PROVIDER"
         }
-        (SignIn::Windows(_), _) => {
+        (Authentication::Windows(_), _) => {
             "make the account of the ticket a login, CREATE LOGIN [DOMAIN\\account] FROM WINDOWS, \
              and a user of this database; for an untrusted domain, look at the realm of the ticket \
              and at the SPN MSSQLSvc/host:port"
         }
-        (SignIn::AsWritten, _) => {
+        (Authentication::AsWritten, _) => {
             "check 'User Id' and 'Password' of the connection string and that SQL logins are \
              enabled; the server's error log says under the state why"
         }

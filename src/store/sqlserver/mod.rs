@@ -9,6 +9,8 @@ mod admin;
 mod archive;
 mod around;
 mod attachments;
+mod authentication;
+mod authentication_words;
 mod certificates;
 mod claim;
 mod connection;
@@ -26,8 +28,6 @@ mod rows;
 mod schema;
 mod server_name;
 mod settings;
-mod sign_in;
-mod sign_in_words;
 mod sweep;
 mod tcp;
 mod templates;
@@ -55,8 +55,8 @@ use crate::store::{
     RefusedRow, Renewal, StoreError, Swept,
 };
 
+pub use authentication::{AccessTokens, Authentication, Kerberos, NoProof};
 pub use schema::migration_script;
-pub use sign_in::{AccessTokens, Kerberos, NoProof, SignIn};
 
 use around::Change;
 use pool::Pool;
@@ -91,17 +91,20 @@ impl SqlServerStore {
     /// # Errors
     /// `Rejected` if the string cannot be read or lacks server, database or login.
     pub fn open(connection_string: &str) -> Result<Self, StoreError> {
-        Self::open_signed_in(connection_string, SignIn::AsWritten)
+        Self::open_authenticated(connection_string, Authentication::AsWritten)
     }
 
-    /// A store as [`Self::open`] makes it, whose connections sign in by `sign_in`.
+    /// A store as [`Self::open`] makes it, whose connections sign in by `authentication`.
     ///
     /// # Errors
     /// `Rejected` as there, and if the string asks for another sign-in, or this build cannot do
     /// what is asked.
-    pub fn open_signed_in(connection_string: &str, sign_in: SignIn) -> Result<Self, StoreError> {
+    pub fn open_authenticated(
+        connection_string: &str,
+        authentication: Authentication,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
-            pool: Pool::new(Settings::parse(connection_string, sign_in)?),
+            pool: Pool::new(Settings::parse(connection_string, authentication)?),
             known_relays: KnownRelays::default(),
         })
     }

@@ -12,10 +12,10 @@ use tiberius::{Command, Row, ToSql};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
+use super::authentication::{self, NoConnection};
 use super::connection::{Connection, Rows};
 use super::error::{Remedy, is_refused_login, no_proof, remedy, store_error};
 use super::settings::Settings;
-use super::sign_in::{self, NoConnection};
 use super::unreachable;
 use super::work::unexpected;
 use crate::store::{StoreError, StoreErrorKind};
@@ -202,7 +202,7 @@ impl Pool {
 
     async fn open(&self, doing: &'static str, generation: u64) -> Result<Connection, StoreError> {
         self.check_login_pause(doing)?;
-        let opened = sign_in::connect(&self.settings, generation).await;
+        let opened = authentication::connect(&self.settings, generation).await;
         if opened.is_err() {
             self.broke();
         }
@@ -210,7 +210,7 @@ impl Pool {
             Ok(connection) => Ok(connection),
             Err(NoConnection::Proof(why)) => {
                 // A KDC, too, counts keys that are wrong; the sources of tokens rest by themselves.
-                if self.settings.sign_in.is_windows() && !why.is_transient {
+                if self.settings.authentication.is_windows() && !why.is_transient {
                     *lock(&self.refused) = Some((Instant::now(), why.what.clone()));
                 }
                 Err(no_proof(doing, why))
@@ -236,7 +236,7 @@ impl Pool {
 
     /// A refused login is not tried again at once: with a password that would lock the account.
     fn check_login_pause(&self, doing: &'static str) -> Result<(), StoreError> {
-        let pause = self.settings.sign_in.pause();
+        let pause = self.settings.authentication.pause();
         match &*lock(&self.refused) {
             Some((since, why)) if since.elapsed() < pause => Err(StoreError::new(
                 StoreErrorKind::Refused,
@@ -244,8 +244,8 @@ impl Pool {
                 format!(
                     "the login was refused {} seconds ago and is not tried again for {} ({why}); {}",
                     since.elapsed().as_secs(),
-                    self.settings.sign_in.pause_in_words(),
-                    self.settings.sign_in.remedy()
+                    self.settings.authentication.pause_in_words(),
+                    self.settings.authentication.remedy()
                 ),
             )),
             _ => Ok(()),
@@ -289,7 +289,7 @@ impl Pool {
 
     /// The driver's error as the store's.
     pub(super) fn error(&self, doing: &'static str, error: Error) -> StoreError {
-        store_error(doing, &self.settings.sign_in, error)
+        store_error(doing, &self.settings.authentication, error)
     }
 }
 

@@ -166,8 +166,8 @@ async fn write_relays(
             let (connections, recipients) =
                 (column(state.connections), column(state.max_recipients));
             let rate = state.message_rate.as_deref().map(|rate| fit(rate, 64));
-            let slowed_by = state.slowed_by.as_deref().map(fit_long);
-            let now = (connections, rate, slowed_by, recipients);
+            let throttled_by = state.throttled_by.as_deref().map(fit_long);
+            let now = (connections, rate, throttled_by, recipients);
             (state.condition.as_str(), since, retry_at, reply, now)
         })
         .collect();

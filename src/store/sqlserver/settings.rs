@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tiberius::{AuthMethod, Config, EncryptionLevel};
 
+use super::authentication::Authentication;
+use super::authentication_words;
 use super::pairs::Pairs;
 use super::server_name::Address;
-use super::sign_in::SignIn;
-use super::sign_in_words;
 use crate::store::{StoreError, StoreErrorKind};
 
 const DOING: &str = "read the connection string";
@@ -32,18 +32,18 @@ pub(super) struct Settings {
     /// Most connections at once.
     pub(super) max_pool_size: usize,
     /// How each of them signs in.
-    pub(super) sign_in: SignIn,
+    pub(super) authentication: Authentication,
 }
 
 impl Settings {
-    pub(super) fn parse(text: &str, sign_in: SignIn) -> Result<Self, StoreError> {
-        Self::read(text, sign_in).map_err(|what| {
+    pub(super) fn parse(text: &str, authentication: Authentication) -> Result<Self, StoreError> {
+        Self::read(text, authentication).map_err(|what| {
             let hint = of_another_kind(text).unwrap_or_default();
             StoreError::new(StoreErrorKind::Rejected, DOING, format!("{what}{hint}"))
         })
     }
 
-    fn read(text: &str, sign_in: SignIn) -> Result<Self, String> {
+    fn read(text: &str, authentication: Authentication) -> Result<Self, String> {
         let pairs = Pairs::read(text)?;
         let filled = |key| pairs.get(key).filter(|value| !value.is_empty());
         let database = filled("database").ok_or(
@@ -52,7 +52,7 @@ impl Settings {
         let server = filled("server").ok_or(
             "it names no server; add 'Server=host' or 'Server=host\\instance' or 'Server=tcp:host,1433'",
         )?;
-        let sign_in = sign_in_words::resolve(&pairs, sign_in)?;
+        let authentication = authentication_words::resolve(&pairs, authentication)?;
         let connect_timeout = read_seconds(&pairs, "connect timeout", 15)?;
         let mut settings = Self {
             config: driver_config(&pairs)?,
@@ -63,7 +63,7 @@ impl Settings {
             multi_subnet: pairs.truth("multisubnetfailover")?,
             connect_timeout,
             max_pool_size: read_pool_size(&pairs)?,
-            sign_in,
+            authentication,
         };
         settings.config.database(database);
         settings.config.handshake_timeout(Some(connect_timeout));
@@ -229,12 +229,12 @@ mod tests {
     const LOGIN: &str = "Server=db,1444;Database=d;User Id=u;Password=p";
 
     fn read(more: &str) -> Settings {
-        let read = Settings::parse(&format!("{LOGIN};{more}"), SignIn::AsWritten);
+        let read = Settings::parse(&format!("{LOGIN};{more}"), Authentication::AsWritten);
         read.unwrap_or_else(|error| panic!("{more}: {error}"))
     }
 
     fn message(text: &str) -> String {
-        Settings::parse(text, SignIn::AsWritten)
+        Settings::parse(text, Authentication::AsWritten)
             .err()
             .map(|e| e.to_string())
             .unwrap_or_default()
@@ -244,7 +244,7 @@ mod tests {
     fn reads_the_database_and_keeps_secrets_out_of_what_it_shows() {
         let settings = Settings::parse(
             "Server=tcp:db.contoso.com,1433;Initial Catalog='my;db';User Id=app;Password={a=b;c};",
-            SignIn::AsWritten,
+            Authentication::AsWritten,
         )
         .unwrap();
         assert_eq!(settings.database, "my;db");

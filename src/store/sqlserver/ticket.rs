@@ -14,9 +14,9 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::authentication::{Kerberos, NoConnection, NoProof};
 use super::connection::Connection;
 use super::settings::Settings;
-use super::sign_in::{Kerberos, NoConnection, NoProof};
 use super::tcp;
 
 /// Why this build cannot do it.
@@ -34,13 +34,14 @@ pub(super) async fn connect(
     let service = format!("MSSQLSvc/{host}:{port}");
     fetch_in_time(&settings, kerberos, service).await?;
     let (kerberos, runtime) = (kerberos.clone(), Handle::current());
-    let signed_in = spawn_blocking(move || sign_in(&settings, &kerberos, generation, &runtime));
+    let authenticated =
+        spawn_blocking(move || authenticate(&settings, &kerberos, generation, &runtime));
     let stopped = |_| no_ticket("the sign-in was broken off", true);
-    signed_in.await.map_err(stopped)?
+    authenticated.await.map_err(stopped)?
 }
 
 /// On a thread that has nothing else to do.
-fn sign_in(
+fn authenticate(
     settings: &Settings,
     kerberos: &Kerberos,
     generation: u64,

@@ -1,8 +1,8 @@
 //! Windows sign-in in builds that have none.
 
+use super::authentication::{Kerberos, NoConnection, NoProof};
 use super::connection::Connection;
 use super::settings::Settings;
-use super::sign_in::{Kerberos, NoConnection, NoProof};
 
 /// Why this build cannot do it.
 pub(super) const ABSENT: Option<&str> = Some(if cfg!(windows) {

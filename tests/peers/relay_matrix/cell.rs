@@ -25,7 +25,7 @@ pub(super) enum Cell {
     /// It needs TLS, and the error says so.
     NeedsTls,
     /// The server takes nothing from who does not sign in, and the error says so.
-    SignInRequired,
+    AuthRequired,
 }
 
 /// # Errors
@@ -79,7 +79,7 @@ fn refused(report: &SubmissionReport) -> Result<Cell, String> {
         .iter()
         .map(|reply| explained(&reply.reply))
         .any(|entry| entry == Some(("authentication-required", Fault::Configuration)));
-    asks.then_some(Cell::SignInRequired)
+    asks.then_some(Cell::AuthRequired)
         .ok_or_else(|| format!("refused: {:?}", report.replies))
 }
 

@@ -118,7 +118,7 @@ impl Credentials {
     ) -> SmtpRelay {
         let [before, auth] = [
             self.wire(server, tls, mechanism, proof),
-            self.sign_in(server, mechanism, proof),
+            self.authenticate(server, mechanism, proof),
         ];
         let settings = format!("{before}\n[auth]\n{auth}");
         let password = needs_password(mechanism).then(|| password(proof));
@@ -145,7 +145,7 @@ impl Credentials {
     }
 
     /// Settings of the section `auth`.
-    fn sign_in(&self, server: &Server, mechanism: Mechanism, proof: Proof) -> String {
+    fn authenticate(&self, server: &Server, mechanism: Mechanism, proof: Proof) -> String {
         let name = mechanism.to_string().to_lowercase();
         let mut lines = vec![format!("mechanism = {name:?}")];
         if needs_password(mechanism) || needs_token(mechanism) {

@@ -37,7 +37,7 @@ fn mark(cell: Cell) -> &'static str {
         Cell::Taken => "yes",
         Cell::NotOffered => "-",
         Cell::NeedsTls => "TLS",
-        Cell::SignInRequired => "sign in",
+        Cell::AuthRequired => "sign in",
     }
 }
 

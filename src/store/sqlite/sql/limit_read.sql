@@ -1,2 +1,2 @@
 -- learned_limits: of every relay.
-SELECT Relay, Connections, ChangedAt, SlowedBy FROM RelayLimit
+SELECT Relay, Connections, ChangedAt, ThrottledBy FROM RelayLimit

@@ -1,2 +1,2 @@
 -- stand: among how many it shares now; written only where that changes.
-UPDATE Instance SET SharesOf = ?2 WHERE InstanceId = ?1 AND SharesOf <> ?2
+UPDATE Instance SET ShareCount = ?2 WHERE InstanceId = ?1 AND ShareCount <> ?2

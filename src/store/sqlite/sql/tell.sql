@@ -1,2 +1,2 @@
 -- tell: in which digest it stands.
-INSERT INTO FailureTold (AlertId, DigestAlertId, ToldAt) VALUES (?1, ?2, ?3)
+INSERT INTO FailureNotification (AlertId, DigestAlertId, NotifiedAt) VALUES (?1, ?2, ?3)

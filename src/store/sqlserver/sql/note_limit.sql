@@ -7,7 +7,7 @@ DECLARE @noted int = 0;
 IF @P3 IS NULL
 BEGIN
     BEGIN TRY
-        INSERT INTO sendport.RelayLimit (Relay, Connections, ChangedAt, InstanceId, SlowedBy)
+        INSERT INTO sendport.RelayLimit (Relay, Connections, ChangedAt, InstanceId, ThrottledBy)
         SELECT @P1, @P4, @now, @P2, @P5
         WHERE NOT EXISTS (SELECT 1 FROM sendport.RelayLimit x WHERE x.Relay = @P1);
         SET @noted = @@ROWCOUNT;
@@ -24,7 +24,7 @@ BEGIN
 END
 ELSE
 BEGIN
-    UPDATE l SET Connections = @P4, ChangedAt = @now, InstanceId = @P2, SlowedBy = @P5
+    UPDATE l SET Connections = @P4, ChangedAt = @now, InstanceId = @P2, ThrottledBy = @P5
     FROM sendport.RelayLimit l WHERE l.Relay = @P1 AND l.Connections = @P3;
     SET @noted = @@ROWCOUNT;
 END;

@@ -9,7 +9,7 @@ BEGIN TRY
     BEGIN TRANSACTION;
     -- Repeated after a lost answer, or with other alerts, it is there already.
     SET @digest = (SELECT AlertId FROM sendport.Alert WHERE PublicId = @P1);
-    IF @digest IS NULL AND NOT EXISTS (SELECT 1 FROM sendport.FailureTold t WITH (UPDLOCK, HOLDLOCK)
+    IF @digest IS NULL AND NOT EXISTS (SELECT 1 FROM sendport.FailureNotification t WITH (UPDLOCK, HOLDLOCK)
                                        JOIN @alerts n ON n.AlertId = t.AlertId)
     BEGIN
         INSERT INTO sendport.Alert (PublicId, ToRecipients, CcRecipients, BccRecipients, Subject, Body, BodyFormat,
@@ -20,9 +20,9 @@ BEGIN TRY
     END;
     -- The key refuses whoever comes second on an engine without lock hints.
     IF @digest IS NOT NULL
-        INSERT INTO sendport.FailureTold (AlertId, DigestAlertId, ToldAt)
+        INSERT INTO sendport.FailureNotification (AlertId, DigestAlertId, NotifiedAt)
         SELECT a.AlertId, @digest, @now FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @alerts n ON n.AlertId = a.AlertId
-        WHERE NOT EXISTS (SELECT 1 FROM sendport.FailureTold t WHERE t.AlertId = a.AlertId AND t.DigestAlertId = @digest);
+        WHERE NOT EXISTS (SELECT 1 FROM sendport.FailureNotification t WHERE t.AlertId = a.AlertId AND t.DigestAlertId = @digest);
     COMMIT TRANSACTION;
 END TRY
 BEGIN CATCH

@@ -1,0 +1,229 @@
+//! What was said in a sign-in: a server that repeats it must not bring it into a text that is
+//! shown, logged or stored.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use openssl::base64::decode_block;
+use secrecy::zeroize::Zeroizing;
+
+use super::observer::STRUCK_OUT;
+use super::reply_parser::ServerReply;
+use crate::domain::Command;
+use crate::replies::ReplyTable;
+
+/// Octets of the longest refusal whose meaning is kept; in a longer one all is struck out.
+const LONGEST_EXPLAINED: usize = 1024;
+
+/// Secrets of one sign-in as they may be repeated.
+#[derive(Default)]
+pub(super) struct SecretsSaid(Vec<Zeroizing<String>>);
+
+impl SecretsSaid {
+    /// `response` is what was written, in base64.
+    pub(super) fn note(&mut self, response: &str) {
+        let decoded = Zeroizing::new(decode_block(response).unwrap_or_default());
+        let parts = decoded.split(|&octet| octet <= 1).rev();
+        let said = parts.filter_map(|part| std::str::from_utf8(part).ok());
+        if let Some(secret) = said.map(fingerprint_of).find(|secret| !secret.is_empty()) {
+            self.0.push(Zeroizing::new(secret.to_owned()));
+        }
+        self.0.push(Zeroizing::new(response.to_owned()));
+    }
+
+    /// Strikes out what a reply repeats; a challenge is no text. The words by which the table of
+    /// replies knows a refusal are the server's own and stay: a password that is one of them would
+    /// change cause and advice, and its place would give it away.
+    pub(super) fn strike(&self, reply: &mut ServerReply) {
+        if reply.code / 100 == 3 {
+            return;
+        }
+        let heard = reply.clone();
+        let mut struck = false;
+        for line in &mut reply.lines {
+            struck |= self.strike_text(line);
+        }
+        if !struck {
+            return;
+        }
+        let meant = meaning(&heard);
+        let length: usize = heard.lines.iter().map(String::len).sum();
+        if length <= LONGEST_EXPLAINED && meaning(reply) != meant {
+            *reply = self.struck_between(heard, meant.as_deref());
+        }
+    }
+
+    /// True where something was struck out.
+    fn strike_text(&self, text: &mut String) -> bool {
+        let mut struck = false;
+        // The longest first: a password may be part of what holds it.
+        for secret in self.secrets().rev() {
+            if text.contains(secret) {
+                *text = text.replace(secret, STRUCK_OUT);
+                struck = true;
+            }
+        }
+        struck
+    }
+
+    /// Each one that can go without changing what is meant, the last first: servers repeat at the end.
+    fn struck_between(&self, mut reply: ServerReply, meant: Option<&str>) -> ServerReply {
+        for at in (0..reply.lines.len()).rev() {
+            let mut until = reply.lines[at].len();
+            while let Some(found) = self.last_in(&reply.lines[at][..until]) {
+                let mut without = reply.clone();
+                without.lines[at].replace_range(found.clone(), STRUCK_OUT);
+                until = found.start;
+                if meaning(&without).as_deref() == meant {
+                    reply = without;
+                }
+            }
+        }
+        reply
+    }
+
+    /// The longest of those that end last.
+    fn last_in(&self, text: &str) -> Option<Range<usize>> {
+        let ranges = self.secrets().filter_map(|secret| {
+            let start = text.rfind(secret)?;
+            Some(start..start + secret.len())
+        });
+        ranges.max_by_key(|range| (range.end, range.len()))
+    }
+
+    /// What came instead of a reply, of which only the start is known: it may end within a secret.
+    pub(super) fn strike_start(&self, text: &mut String) {
+        self.strike_text(text);
+        let begun = self.secrets().filter_map(|secret| {
+            let cuts = secret.char_indices().map(|(at, _)| at).skip(1);
+            cuts.filter(|&at| text.ends_with(&secret[..at])).max()
+        });
+        if let Some(length) = begun.max() {
+            text.truncate(text.len() - length);
+            text.push_str(STRUCK_OUT);
+        }
+    }
+
+    fn secrets(&self) -> impl DoubleEndedIterator<Item = &str> {
+        let secrets = self.0.iter().map(|secret| secret.as_str());
+        secrets.filter(|secret| !secret.is_empty())
+    }
+}
+
+/// The key of what the table of replies finds for a refusal of AUTH.
+fn meaning(reply: &ServerReply) -> Option<String> {
+    static TABLE: OnceLock<ReplyTable> = OnceLock::new();
+    let reply = reply.clone().into_reply(Command::Auth);
+    let entry = TABLE.get_or_init(ReplyTable::built_in).explain(&reply)?;
+    Some(entry.key.clone())
+}
+
+/// The token alone (RFC 7628 section 3.1), or all of it: a password.
+fn fingerprint_of(part: &str) -> &str {
+    part.strip_prefix("auth=Bearer ").unwrap_or(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use openssl::base64::encode_block;
+
+    use super::*;
+
+    fn repeated(said: &[&str], code: u16, text: &str) -> String {
+        let mut secrets = SecretsSaid::default();
+        said.iter()
+            .for_each(|said| secrets.note(&encode_block(said.as_bytes())));
+        let mut reply = ServerReply {
+            code,
+            enhanced: None,
+            lines: vec![text.to_owned()],
+        };
+        secrets.strike(&mut reply);
+        reply.lines.remove(0)
+    }
+
+    #[test]
+    fn a_repeated_password_or_token_is_struck_out_in_every_form() {
+        let plain = "\0alice\0Secret-1";
+        let bearer = "user=alice\u{1}auth=Bearer abc.def\u{1}\u{1}";
+        for (said, text, shown) in [
+            (
+                &[plain][..],
+                "no Secret-1 for alice",
+                "no <struck out> for alice",
+            ),
+            (&[plain], "no AGFsaWNlAFNlY3JldC0x", "no <struck out>"),
+            (
+                &["alice", "Secret-1"],
+                "bad U2VjcmV0LTE=",
+                "bad <struck out>",
+            ),
+            (
+                &[bearer],
+                "token abc.def for alice",
+                "token <struck out> for alice",
+            ),
+        ] {
+            assert_eq!(repeated(said, 535, text), shown);
+        }
+    }
+
+    #[test]
+    fn a_challenge_stays_as_it_is() {
+        assert_eq!(repeated(&["x"], 334, "eA=="), "eA==");
+    }
+
+    #[test]
+    fn a_password_that_is_part_of_a_refusal_does_not_change_what_it_means() {
+        for (text, key) in [
+            (
+                "Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
+                "smtp-auth-disabled",
+            ),
+            (
+                "Authentication unsuccessful, basic authentication is disabled.",
+                "basic-auth-disabled",
+            ),
+            (
+                "Authentication unsuccessful, the user credentials were incorrect.",
+                "microsoft-credentials-refused",
+            ),
+        ] {
+            for password in ["p", "e", "disabled", "Authentication", "incorrect", "is"] {
+                let mut secrets = SecretsSaid::default();
+                secrets.note(&encode_block(format!("\0alice\0{password}").as_bytes()));
+                let mut reply = ServerReply {
+                    code: 535,
+                    enhanced: "5.7.139".parse().ok(),
+                    lines: vec![text.to_owned(), format!("not '{password}'")],
+                };
+                secrets.strike(&mut reply);
+                assert_eq!(
+                    meaning(&reply).as_deref(),
+                    Some(key),
+                    "{password}: {reply:?}"
+                );
+                assert_eq!(reply.lines[1].matches(password).count(), 0, "{reply:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_success_and_what_is_no_reply_are_struck_out_too() {
+        assert_eq!(
+            repeated(&["Secret-1"], 235, "hi Secret-1"),
+            "hi <struck out>"
+        );
+        for (text, shown) in [
+            ("zzz Secret-1 ?", "zzz <struck out> ?"),
+            ("zzz not Secre", "zzz not <struck out>"),
+            ("zzz garbage", "zzz garbage"),
+        ] {
+            let mut secrets = SecretsSaid::default();
+            secrets.note(&encode_block(b"Secret-1"));
+            let mut text = text.to_owned();
+            secrets.strike_start(&mut text);
+            assert_eq!(text, shown);
+        }
+    }
+}

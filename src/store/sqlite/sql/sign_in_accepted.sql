@@ -1,6 +1,0 @@
--- end_sign_in: it is right.
-INSERT INTO RelaySignIn (Relay, Secret, State, StateAt, InstanceId)
-VALUES (?1, ?2, 'accepted', ?3, ?4)
-ON CONFLICT (Relay, Secret) DO UPDATE SET
-    State = excluded.State, StateAt = excluded.StateAt, InstanceId = excluded.InstanceId,
-    RefusedAt = NULL, ReplyCode = NULL, EnhancedStatusCode = NULL, ReplyText = NULL, Unanswered = 0

@@ -1,4 +1,0 @@
--- end_sign_in: it was not tried, and nothing was known before.
-DELETE FROM RelaySignIn
-WHERE Relay = ?1 AND Secret = ?2 AND State = 'trying' AND InstanceId IS ?3 AND RefusedAt IS NULL
-  AND Unanswered = 0

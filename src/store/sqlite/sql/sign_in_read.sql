@@ -1,6 +1,0 @@
--- begin_sign_in: what is known of a secret, and whether whoever tries it lives.
-SELECT s.State, s.StateAt, s.RefusedAt, s.ReplyCode, s.EnhancedStatusCode, s.ReplyText, s.InstanceId,
-       s.InstanceId IS NULL OR EXISTS (SELECT 1 FROM Instance i WHERE i.InstanceId = s.InstanceId
-                                       AND i.StoppedAt IS NULL AND i.LeaseUntil > ?3) AS Lives
-FROM RelaySignIn s
-WHERE s.Relay = ?1 AND s.Secret = ?2

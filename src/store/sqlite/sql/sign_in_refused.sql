@@ -1,8 +1,0 @@
--- end_sign_in: it is wrong, or not allowed.
-INSERT INTO RelaySignIn (Relay, Secret, State, StateAt, InstanceId, RefusedAt, ReplyCode, EnhancedStatusCode, ReplyText)
-VALUES (?1, ?2, 'refused', ?3, ?4, ?3, ?5, ?6, ?7)
-ON CONFLICT (Relay, Secret) DO UPDATE SET
-    State = excluded.State, StateAt = excluded.StateAt, InstanceId = excluded.InstanceId,
-    RefusedAt = excluded.RefusedAt, ReplyCode = excluded.ReplyCode,
-    EnhancedStatusCode = excluded.EnhancedStatusCode, ReplyText = excluded.ReplyText,
-    Unanswered = 0

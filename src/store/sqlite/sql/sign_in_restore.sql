@@ -1,4 +1,0 @@
--- end_sign_in: it was not tried, so what was known before stands.
-UPDATE RelaySignIn
-SET State = iif(RefusedAt IS NULL, 'unanswered', 'refused'), StateAt = coalesce(RefusedAt, StateAt)
-WHERE Relay = ?1 AND Secret = ?2 AND State = 'trying' AND InstanceId IS ?3

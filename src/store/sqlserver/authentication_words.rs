@@ -1,0 +1,240 @@
+//! Which sign-in the words of a connection string ask for.
+
+use super::authentication::{Authentication, Kerberos};
+use super::pairs::Pairs;
+use super::ticket;
+
+/// What `Authentication` and its elder brothers say.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked<'a> {
+    /// Nothing, or a SQL login.
+    Password,
+    /// The pair that asks for an account of Windows.
+    Windows(&'a str, &'a str),
+    /// The value of `Authentication` that asks for Entra ID.
+    Entra(&'a str),
+}
+
+/// `given` and what the pairs of the string say, together.
+///
+/// # Errors
+/// A sentence that says what to write instead.
+pub(super) fn resolve(pairs: &Pairs, given: Authentication) -> Result<Authentication, String> {
+    match (given, asked(pairs)?) {
+        (Authentication::AsWritten, Asked::Password) => login(pairs)
+            .map(|_| Authentication::AsWritten)
+            .ok_or_else(|| {
+                "it names no SQL login; add 'User Id=...;Password=...', or say in [database.auth] \
+                 how to sign in without one"
+                    .to_owned()
+            }),
+        (Authentication::AsWritten, Asked::Windows(key, value)) => {
+            let refuse = |why| format!("'{key}={value}' asks for a Windows login: {why}");
+            windows(pairs, Kerberos::default()).map_err(refuse)
+        }
+        (Authentication::AsWritten, Asked::Entra(word)) => Err(instead_of(word)),
+        (Authentication::Windows(kerberos), Asked::Password | Asked::Windows(..)) => {
+            windows(pairs, kerberos)
+                .map_err(|why| format!("database.auth.kind is \"windows\": {why}"))
+        }
+        (Authentication::Windows(_), Asked::Entra(word)) => Err(format!(
+            "'Authentication={word}' asks for Entra ID, and database.auth.kind is \"windows\"; \
+             keep one"
+        )),
+        (Authentication::EntraToken(_), Asked::Windows(key, value)) => Err(format!(
+            "'{key}={value}' asks for a Windows login, and database.auth.kind is \
+             \"entra_token\"; keep one"
+        )),
+        (given @ Authentication::EntraToken(_), Asked::Password | Asked::Entra(_)) => {
+            check_token_alone(pairs).map(|()| given)
+        }
+    }
+}
+
+fn asked(pairs: &Pairs) -> Result<Asked<'_>, String> {
+    let no = ["false", "no"];
+    let windows = pairs
+        .pair("integrated security")
+        .filter(|(_, value)| !no.contains(&&*value.to_lowercase()));
+    if let Some((key, value)) = windows {
+        return Ok(Asked::Windows(key, value));
+    }
+    let Some(word) = pairs.get("authentication") else {
+        return Ok(Asked::Password);
+    };
+    match &*plain(word) {
+        "" | "notspecified" | "sqlpassword" => Ok(Asked::Password),
+        entra if entra.starts_with("activedirectory") => Ok(Asked::Entra(word)),
+        _ => Err(format!(
+            "'Authentication={word}' is not known; write 'User Id=...;Password=...', or say in \
+             [database.auth] how to sign in"
+        )),
+    }
+}
+
+/// `ActiveDirectoryMsi` and `Active Directory MSI` are the same word.
+fn plain(word: &str) -> String {
+    let letters = word.chars().filter(|c| !c.is_whitespace());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+fn instead_of(word: &str) -> String {
+    let advice = match &*plain(word) {
+        "activedirectoryserviceprincipal" => {
+            "write source = \"client_credentials\" there, with tenant, client_id (what 'User Id' \
+             says) and client_secret_file (which holds what 'Password' says)"
+        }
+        "activedirectorymanagedidentity"
+        | "activedirectorymsi"
+        | "activedirectorydefault"
+        | "activedirectoryworkloadidentity" => {
+            "write source = \"command\" there, with the command that prints a token of this \
+             machine's identity, such as [\"az\", \"account\", \"get-access-token\", \"--resource\", \
+             \"https://database.windows.net/\"]"
+        }
+        _ => {
+            "a service has nobody who could sign in with it: write source = \
+             \"client_credentials\", \"command\" or \"file\" there"
+        }
+    };
+    format!(
+        "'Authentication={word}' asks for Entra ID; remove it and 'User Id' and 'Password', and \
+         write a section [database.auth] with kind = \"entra_token\" and a section \
+         [database.auth.oauth2]: {advice}"
+    )
+}
+
+fn windows(pairs: &Pairs, kerberos: Kerberos) -> Result<Authentication, String> {
+    if login(pairs).is_some() {
+        return Err("'User Id' names a SQL login beside it; remove one of the two".to_owned());
+    }
+    match ticket::ABSENT {
+        Some(why) => Err(why.to_owned()),
+        None => Ok(Authentication::Windows(kerberos)),
+    }
+}
+
+/// A token is for whoever holds it: nothing beside it, and never in clear.
+fn check_token_alone(pairs: &Pairs) -> Result<(), String> {
+    if login(pairs).is_some() || pairs.get("password").is_some() {
+        return Err(
+            "database.auth.kind is \"entra_token\", which signs in with the token alone; remove \
+             'User Id' and 'Password'"
+                .to_owned(),
+        );
+    }
+    let encrypted = ["true", "yes", "mandatory", "strict"];
+    match pairs.get("encrypt") {
+        Some(value) if !encrypted.contains(&&*value.to_lowercase()) => Err(format!(
+            "'Encrypt={value}' would show the access token to the network; write 'Encrypt=true'"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn login(pairs: &Pairs) -> Option<&str> {
+    pairs.get("user id")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use secrecy::SecretString;
+
+    use super::super::authentication::{AccessTokens, NoProof};
+    use super::*;
+
+    struct One;
+
+    #[async_trait]
+    impl AccessTokens for One {
+        async fn token(&self) -> Result<SecretString, NoProof> {
+            Ok("t".into())
+        }
+
+        async fn refused(&self, _token: &SecretString) {}
+    }
+
+    fn read(given: Authentication, text: &str) -> Result<Authentication, String> {
+        resolve(&Pairs::read(text).expect("pairs"), given)
+    }
+
+    fn refused(given: Authentication, text: &str) -> String {
+        read(given, text).expect_err(text)
+    }
+
+    fn token() -> Authentication {
+        Authentication::EntraToken(Arc::new(One))
+    }
+
+    #[test]
+    fn a_sql_login_may_be_asked_for_by_name() {
+        for word in ["", "SqlPassword", "Sql Password", "Not Specified"] {
+            let text = format!("User Id=a;Authentication={word};Trusted_Connection=no");
+            assert!(matches!(
+                read(Authentication::AsWritten, &text),
+                Ok(Authentication::AsWritten)
+            ));
+        }
+        assert!(refused(Authentication::AsWritten, "").contains("[database.auth]"));
+        assert!(
+            refused(Authentication::AsWritten, "User Id=a;Authentication=Magic").contains("Magic")
+        );
+    }
+
+    #[test]
+    fn each_word_of_entra_is_answered_with_what_to_write() {
+        for (word, expected) in [
+            ("Active Directory Service Principal", "client_secret_file"),
+            ("ActiveDirectoryServicePrincipal", "client_credentials"),
+            ("Active Directory Managed Identity", "get-access-token"),
+            ("ActiveDirectoryMsi", "get-access-token"),
+            ("Active Directory Interactive", "nobody who could"),
+        ] {
+            let said = refused(Authentication::AsWritten, &format!("Authentication={word}"));
+            assert!(
+                said.contains(word) && said.contains("[database.auth.oauth2]"),
+                "{said}"
+            );
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_token_stands_alone_and_travels_encrypted() {
+        let accepted = read(
+            token(),
+            "Encrypt=Strict;Authentication=Active Directory Default",
+        );
+        assert!(matches!(accepted, Ok(Authentication::EntraToken(_))));
+        assert!(refused(token(), "User Id=a").contains("remove"));
+        assert!(refused(token(), "Pwd=a").contains("remove"));
+        assert!(refused(token(), "Encrypt=false").contains("Encrypt=true"));
+        assert!(refused(token(), "Integrated Security=SSPI").contains("keep one"));
+    }
+
+    #[test]
+    fn a_windows_login_is_what_this_build_can_do() {
+        let windows = || Authentication::Windows(Kerberos::default());
+        for (given, text) in [
+            (Authentication::AsWritten, "Integrated Security=true"),
+            (Authentication::AsWritten, "Trusted_Connection=yes"),
+            (windows(), ""),
+        ] {
+            match (read(given, text), ticket::ABSENT) {
+                (Ok(Authentication::Windows(_)), None) => {}
+                (Err(said), Some(why)) => assert!(said.contains(why), "{said}"),
+                (other, _) => panic!("{text}: {other:?}"),
+            }
+        }
+        let beside = refused(
+            Authentication::AsWritten,
+            "Integrated Security=true;User Id=a",
+        );
+        assert!(beside.contains("remove one of the two"), "{beside}");
+        let entra = refused(windows(), "Authentication=ActiveDirectoryMsi");
+        assert!(entra.contains("keep one"), "{entra}");
+    }
+}

@@ -1,0 +1,320 @@
+//! A password is tried by one at a time, and one that was refused rests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sendport::domain::{
+    AuthKey, AuthTurn, AuthVerdict, Command, EnhancedStatusCode, InstanceId, Reply,
+};
+use sendport::store::Store;
+
+use crate::fixture::*;
+
+fn key(secret: &str) -> AuthKey {
+    AuthKey {
+        relay: "mail".to_owned(),
+        secret: secret.to_owned(),
+    }
+}
+
+fn refusal() -> Reply {
+    let code = EnhancedStatusCode::new(5, 7, 8);
+    let text = "Authentication credentials invalid; it's O'Brien's";
+    Reply::new(Command::Auth, 535, Some(code), text)
+}
+
+async fn begin(
+    store: &Arc<dyn Store>,
+    instance: impl Into<Option<InstanceId>>,
+    secret: &str,
+) -> AuthTurn {
+    let turn = store
+        .begin_authentication(instance.into(), &key(secret))
+        .await;
+    turn.expect("begin a sign-in")
+}
+
+async fn end(
+    store: &Arc<dyn Store>,
+    instance: impl Into<Option<InstanceId>>,
+    secret: &str,
+    verdict: AuthVerdict,
+) {
+    let key = key(secret);
+    let ended = store.end_authentication(instance.into(), &key, &verdict);
+    ended.await.expect("end a sign-in");
+}
+
+async fn refuse(store: &Arc<dyn Store>, instance: InstanceId, secret: &str) {
+    assert_eq!(begin(store, instance, secret).await, AuthTurn::Alone);
+    end(store, instance, secret, AuthVerdict::Refused(refusal())).await;
+}
+
+pub(crate) async fn of_many_that_ask_at_once_one_tries(f: &dyn Fixture) {
+    let here = f.fresh().await;
+    let there = f.another().await;
+    let mut instances = Vec::new();
+    for n in 0..13 {
+        instances.push(instance(&here, &format!("{n}")).await);
+    }
+    for secret in ["1", "2", "3", "4", "5"] {
+        let mut asked = tokio::task::JoinSet::new();
+        for n in 0..16 {
+            let store = Arc::clone(if n % 2 == 0 { &here } else { &there });
+            let instance = instances.get(n).copied();
+            asked.spawn(async move { store.begin_authentication(instance, &key(secret)).await });
+        }
+        let turns: Result<Vec<_>, _> = asked.join_all().await.into_iter().collect();
+        let turns = turns.expect("every one is answered");
+        let of = |turn: AuthTurn| turns.iter().filter(|t| **t == turn).count();
+        assert_eq!(
+            (of(AuthTurn::Alone), of(AuthTurn::Wait)),
+            (1, 15),
+            "{turns:?}"
+        );
+    }
+}
+
+pub(crate) async fn an_accepted_secret_is_free_for_all(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "right").await, AuthTurn::Alone);
+    assert_eq!(begin(&store, b, "right").await, AuthTurn::Wait);
+    end(&store, a, "right", AuthVerdict::Accepted).await;
+    for instance in [Some(a), Some(b), None] {
+        assert_eq!(begin(&store, instance, "right").await, AuthTurn::Free);
+        end(&store, instance, "right", AuthVerdict::Untried).await;
+    }
+    f.advance(minutes(60 * 24 * 20)).await;
+    assert_eq!(begin(&store, None, "right").await, AuthTurn::Free);
+    assert_eq!(begin(&store, None, "another").await, AuthTurn::Alone);
+}
+
+pub(crate) async fn a_refused_secret_rests_for_a_quarter_of_an_hour(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    refuse(&store, a, "wrong").await;
+    f.advance(minutes(10)).await;
+    for instance in [Some(a), Some(b), None] {
+        let AuthTurn::Refused { reply, retry_in } = begin(&store, instance, "wrong").await else {
+            panic!("it was refused ten minutes ago");
+        };
+        assert_eq!(reply, refusal());
+        let off = retry_in.abs_diff(minutes(5));
+        assert!(off < Duration::from_secs(20), "{retry_in:?}");
+    }
+    f.advance(minutes(5)).await;
+    let b = instance(&store, "b, started again").await;
+    assert_eq!(begin(&store, b, "wrong").await, AuthTurn::Alone);
+    assert_eq!(begin(&store, None, "wrong").await, AuthTurn::Wait);
+    end(&store, b, "wrong", AuthVerdict::Accepted).await;
+    assert_eq!(begin(&store, None, "wrong").await, AuthTurn::Free);
+}
+
+pub(crate) async fn a_secret_that_was_right_can_be_refused(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+    end(&store, a, "s", AuthVerdict::Accepted).await;
+    end(&store, a, "s", AuthVerdict::Refused(refusal())).await;
+    let turn = begin(&store, a, "s").await;
+    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+}
+
+pub(crate) async fn whoever_did_not_try_gives_the_turn_back(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+    end(&store, b, "s", AuthVerdict::Untried).await;
+    assert_eq!(begin(&store, b, "s").await, AuthTurn::Wait, "it is a's");
+    end(&store, a, "s", AuthVerdict::Untried).await;
+    assert_eq!(begin(&store, None, "s").await, AuthTurn::Alone);
+    end(&store, None, "s", AuthVerdict::Untried).await;
+    assert_eq!(f.rows("RelayAuthentication", "1 = 1").await, 0);
+}
+
+fn hang_up() -> Reply {
+    Reply::absent(Command::Auth, "the server closed the connection")
+}
+
+async fn leave_unanswered(store: &Arc<dyn Store>, instance: Option<InstanceId>, said: Reply) {
+    assert_eq!(begin(store, instance, "s").await, AuthTurn::Alone);
+    end(store, instance, "s", AuthVerdict::Unanswered(said)).await;
+}
+
+pub(crate) async fn the_second_that_is_not_answered_counts_as_a_refusal(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    leave_unanswered(&store, Some(a), hang_up()).await;
+    assert_eq!(
+        f.rows("RelayAuthentication", "State = 'unanswered'").await,
+        1
+    );
+    let busy = Reply::new(Command::Auth, 421, None, "not now");
+    leave_unanswered(&store, None, busy.clone()).await;
+    for instance in [Some(a), Some(b), None] {
+        let AuthTurn::Refused { reply, retry_in } = begin(&store, instance, "s").await else {
+            panic!("it rests");
+        };
+        assert_eq!(reply, busy);
+        let off = retry_in.abs_diff(minutes(15));
+        assert!(off < Duration::from_secs(20), "{retry_in:?}");
+    }
+    // And each later one at once.
+    for _ in 0..2 {
+        f.advance(minutes(15)).await;
+        let c = instance(&store, "c").await;
+        leave_unanswered(&store, Some(c), hang_up()).await;
+        let turn = begin(&store, None, "s").await;
+        assert!(
+            matches!(&turn, AuthTurn::Refused { reply, .. } if *reply == hang_up()),
+            "{turn:?}"
+        );
+    }
+    f.advance(minutes(15)).await;
+    assert_eq!(begin(&store, None, "s").await, AuthTurn::Alone);
+    end(&store, None, "s", AuthVerdict::Accepted).await;
+    assert_eq!(begin(&store, None, "s").await, AuthTurn::Free);
+    end(&store, None, "s", AuthVerdict::Unanswered(hang_up())).await;
+    assert_eq!(
+        begin(&store, None, "s").await,
+        AuthTurn::Alone,
+        "the first again"
+    );
+}
+
+pub(crate) async fn one_that_is_not_answered_takes_freedom_away(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+    end(&store, a, "s", AuthVerdict::Accepted).await;
+    assert_eq!(begin(&store, a, "s").await, AuthTurn::Free);
+    end(&store, a, "s", AuthVerdict::Unanswered(hang_up())).await;
+    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+    assert_eq!(begin(&store, b, "s").await, AuthTurn::Wait);
+    // Not tried: the next one is the second all the same.
+    end(&store, a, "s", AuthVerdict::Untried).await;
+    leave_unanswered(&store, Some(b), hang_up()).await;
+    let turn = begin(&store, a, "s").await;
+    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+}
+
+pub(crate) async fn one_behind_a_refusal_is_the_second(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    refuse(&store, a, "s").await;
+    f.advance(minutes(16)).await;
+    leave_unanswered(&store, None, hang_up()).await;
+    let turn = begin(&store, None, "s").await;
+    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+}
+
+pub(crate) async fn who_did_not_hear_of_its_turn_asks_again(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    for _ in 0..3 {
+        assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+        assert_eq!(begin(&store, b, "s").await, AuthTurn::Wait, "it is a's");
+    }
+    end(&store, a, "s", AuthVerdict::Refused(refusal())).await;
+    let turn = begin(&store, a, "s").await;
+    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+}
+
+pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    refuse(&store, a, "s").await;
+    f.advance(minutes(16)).await;
+    let a = instance(&store, "a").await;
+    for _ in 0..2 {
+        assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+        end(&store, a, "s", AuthVerdict::Untried).await;
+        let stands = f.rows(
+            "RelayAuthentication",
+            "State = 'refused' AND ReplyCode = 535",
+        );
+        assert_eq!(stands.await, 1);
+    }
+}
+
+pub(crate) async fn who_dies_while_it_tries_is_not_waited_for(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+    store.retire(a).await.expect("retire");
+    assert_eq!(begin(&store, b, "s").await, AuthTurn::Alone, "a stopped");
+    end(&store, a, "s", AuthVerdict::Accepted).await;
+    let turn = begin(&store, b, "s").await;
+    assert_eq!(turn, AuthTurn::Free, "what a saw late is true");
+}
+
+pub(crate) async fn the_second_that_dies_while_it_tries_counts_as_a_refusal(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
+    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+    store.retire(a).await.expect("retire");
+    for _ in 0..2 {
+        assert_eq!(begin(&store, b, "s").await, AuthTurn::Alone, "its own");
+    }
+    f.advance(LEASE_AND_MORE).await;
+    let c = instance(&store, "c").await;
+    for instance in [Some(c), None] {
+        let AuthTurn::Refused { reply, retry_in } = begin(&store, instance, "s").await else {
+            panic!("two died");
+        };
+        assert_eq!((reply.code, reply.command), (0, Command::Auth));
+        assert!(reply.text.contains("ended before"), "{reply}");
+        let off = retry_in.abs_diff(minutes(15));
+        assert!(off < Duration::from_secs(20), "{retry_in:?}");
+    }
+    f.advance(minutes(15)).await;
+    let d = instance(&store, "d").await;
+    assert_eq!(begin(&store, d, "s").await, AuthTurn::Alone);
+    store.retire(d).await.expect("retire");
+    let turn = begin(&store, None, "s").await;
+    assert!(matches!(turn, AuthTurn::Refused { .. }), "each later one");
+}
+
+pub(crate) async fn a_try_without_an_end_counts_after_its_limit(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let (info, ports) = (info("a"), [send_port("default")]);
+    let registered = store.register(&info, minutes(60), &ports, &[]);
+    registered.await.expect("register");
+    for instance in [Some(info.id), None] {
+        assert_eq!(begin(&store, instance, "s").await, AuthTurn::Alone);
+        f.advance(minutes(4)).await;
+        assert_eq!(begin(&store, None, "s").await, AuthTurn::Wait);
+        f.advance(minutes(1)).await;
+    }
+    let turn = begin(&store, info.id, "s").await;
+    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+}
+
+pub(crate) async fn relays_have_turns_of_their_own(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    refuse(&store, a, "s").await;
+    let backup = AuthKey {
+        relay: "backup".to_owned(),
+        ..key("s")
+    };
+    let turn = store
+        .begin_authentication(Some(a), &backup)
+        .await
+        .expect("begin");
+    assert_eq!(turn, AuthTurn::Alone);
+}
+
+pub(crate) async fn a_secret_that_nobody_used_for_a_day_is_forgotten(f: &dyn Fixture) {
+    let store = f.fresh().await;
+    let a = instance(&store, "a").await;
+    refuse(&store, a, "old").await;
+    f.advance(minutes(23 * 60)).await;
+    end(&store, a, "new", AuthVerdict::Accepted).await;
+    assert_eq!(f.rows("RelayAuthentication", "Secret = 'old'").await, 1);
+    f.advance(minutes(61)).await;
+    end(&store, a, "new", AuthVerdict::Accepted).await;
+    assert_eq!(f.rows("RelayAuthentication", "Secret = 'old'").await, 0);
+    assert_eq!(f.rows("RelayAuthentication", "Secret = 'new'").await, 1);
+}
