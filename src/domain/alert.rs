@@ -175,7 +175,7 @@ word_enum! {
         Personal = "personal",
         /// `Sensitivity: Private`.
         Private = "private",
-        /// `Sensitivity: EncryptionGroup-Confidential`.
+        /// `Sensitivity: Company-Confidential`.
         Confidential = "confidential",
     }
 }

@@ -184,7 +184,7 @@ fn about_the_alert(headers: &mut HeaderSection, alert: &Alert, from: &Mailbox) {
     let sensitivity = match alert.sensitivity {
         Sensitivity::Personal => Some("Personal"),
         Sensitivity::Private => Some("Private"),
-        Sensitivity::Confidential => Some("EncryptionGroup-Confidential"),
+        Sensitivity::Confidential => Some("Company-Confidential"),
         Sensitivity::Normal => None,
     };
     if let Some(sensitivity) = sensitivity {

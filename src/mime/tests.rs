@@ -172,7 +172,7 @@ fn columns_become_their_headers() {
         ("Importance", "high"),
         ("X-Priority", "1"),
         ("Priority", "urgent"),
-        ("Sensitivity", "EncryptionGroup-Confidential"),
+        ("Sensitivity", "Company-Confidential"),
         ("Reply-By", "Sun, 01 Mar 2026 09:05:07 +0000"),
         ("Disposition-Notification-To", "alerts@contoso.com"),
         ("Content-Language", "de-AT"),
