@@ -28,9 +28,9 @@ use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage, SubjectAlternativeNam
 use openssl::x509::{X509, X509Builder};
 use sendport::domain::Message;
 use sendport::smime::{
-    ContentCipher, Digest, Encryptor, HeaderProtection, Identity, Measures, Occasion, Protection,
-    Protector, RecipientCertificate, RsaEncryption, RsaSignature, SignatureForm, Signer,
-    SigningRules, WhenMissing, secure,
+    ContentCipher, Digest, Encryptor, HeaderProtection, Identity, MessageContext, Protection,
+    ProtectionPlan, Protector, RecipientCertificate, RsaEncryption, RsaSignature, SignatureForm,
+    Signer, SigningRules, WhenMissing, secure,
 };
 
 const ADDRESS: &str = "alerts@contoso.com";
@@ -101,8 +101,8 @@ fn measure(name: &str, who: &Who, speed: &str, during: Duration) {
     let wanted = std::env::args().skip(1).find(is_word).unwrap_or_default();
     for work in WORKS.iter().filter(|work| work.name.contains(&wanted)) {
         for (size, octets) in SIZES {
-            let (message, measures) = (message(octets), who.measures(&protector, work));
-            let mut secured = || done(&message, &measures);
+            let (message, plan) = (message(octets), who.plan(&protector, work));
+            let mut secured = || done(&message, &plan);
             let [limit, rate] = in_turns(during, [&mut || sign_kept(&mut kept), &mut secured]);
             let share = match work.protection.signs() {
                 true => format!("{:.3}", rate / limit),
@@ -144,8 +144,8 @@ fn worked() -> Duration {
     Duration::try_from(time).expect("a time since the thread began")
 }
 
-fn done(message: &Message, measures: &Measures) {
-    secure(message.clone(), measures).expect("a secured message");
+fn done(message: &Message, plan: &ProtectionPlan) {
+    secure(message.clone(), plan).expect("a secured message");
 }
 
 fn kept_context(key: &PKey<Private>) -> PkeyCtx<Private> {
@@ -181,13 +181,13 @@ fn on_threads(threads: usize, during: Duration, who: &Who, protector: &Arc<Prote
         let mut lanes = tokio::task::JoinSet::new();
         // As connections are more than processors: nobody waits for the way to the thread.
         for _ in 0..threads * 4 {
-            let (message, measures) = (message.clone(), who.measures(protector, &WORKS[3]));
-            let measures = Arc::new(measures);
+            let (message, plan) = (message.clone(), who.plan(protector, &WORKS[3]));
+            let plan = Arc::new(plan);
             lanes.spawn(async move {
                 let mut times = 0_u32;
                 while begun.elapsed() < during {
-                    let (message, measures) = (message.clone(), measures.clone());
-                    let work = tokio::task::spawn_blocking(move || done(&message, &measures));
+                    let (message, plan) = (message.clone(), plan.clone());
+                    let work = tokio::task::spawn_blocking(move || done(&message, &plan));
                     work.await.expect("a secured message");
                     times += 1;
                 }
@@ -283,7 +283,7 @@ impl Who {
             chain: true,
             match_from: true,
         };
-        let sealer = Encryptor {
+        let encryptor = Encryptor {
             cipher: ContentCipher::Aes256Cbc,
             rsa: RsaEncryption::Pkcs1,
             when_missing: WhenMissing::Fail,
@@ -295,22 +295,22 @@ impl Who {
         };
         Arc::new(Protector {
             signer: Some(Arc::new(Signer::new(identity, rules).expect("a signer"))),
-            sealer: Some(Arc::new(sealer)),
+            encryptor: Some(Arc::new(encryptor)),
             headers: HeaderProtection::default(),
         })
     }
 
-    fn measures(&self, protector: &Protector, work: &Work) -> Measures {
+    fn plan(&self, protector: &Protector, work: &Work) -> ProtectionPlan {
         let read = || RecipientCertificate::read(&self.pem(), "the bench").expect("a certificate");
         let recipients = (0..work.recipients).flat_map(|_| read().into_iter().map(Arc::new));
-        let occasion = Occasion {
+        let message_context = MessageContext {
             from: ADDRESS,
             created_at: now(),
             now: now(),
             recipients: recipients.collect(),
         };
-        let measures = protector.measures(work.protection, &occasion);
-        measures.expect("what the work takes")
+        let plan = protector.plan(work.protection, &message_context);
+        plan.expect("what the work takes")
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod certificate_monitor;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -20,7 +21,6 @@ pub mod driver;
 #[cfg(test)]
 mod fixture;
 pub mod http;
-pub mod keeper;
 pub mod ldap;
 pub mod metrics;
 pub mod mime;

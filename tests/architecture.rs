@@ -31,7 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("web", &["config"]),
     (
-        "keeper",
+        "certificate_monitor",
         &["clock", "domain", "metrics", "smime", "store", "web"],
     ),
     (

@@ -11,7 +11,7 @@ use crate::domain::{
     parse_mailbox,
 };
 use crate::smime::{
-    Binding, Candidate, ContentCipher, CrlCache, FoundCertificate, RecipientCertificate,
+    Binding, Candidate, ContentCipher, CrlCache, ParsedCertificate, RecipientCertificate,
     RsaEncryption, Trust, address_key,
 };
 use crate::store::certificates::CertificateStore;
@@ -69,7 +69,7 @@ pub async fn import_certificates(
     check_choice(&how.choice).map_err(AppError::Config)?;
     let given: Result<Vec<_>, _> = how.addresses.iter().map(|it| normal(it)).collect();
     let given = given.map_err(AppError::Config)?;
-    let found = FoundCertificate::read(octets).map_err(wrong)?;
+    let found = ParsedCertificate::read(octets).map_err(wrong)?;
     refuse_strangers(&found, &given).map_err(wrong)?;
     let mut imported = Vec::new();
     for certificate in &found {
@@ -80,11 +80,11 @@ pub async fn import_certificates(
 
 /// One certificate that does not name an address may be bound to it; of several nobody knows whose
 /// they are.
-fn refuse_strangers(found: &[FoundCertificate], given: &[String]) -> Result<(), String> {
+fn refuse_strangers(found: &[ParsedCertificate], given: &[String]) -> Result<(), String> {
     let names =
-        |it: &FoundCertificate| given.iter().any(|address| it.addresses().contains(address));
+        |it: &ParsedCertificate| given.iter().any(|address| it.addresses().contains(address));
     let strangers = found.iter().filter(|it| !it.is_authority() && !names(it));
-    let strangers: Vec<_> = strangers.map(FoundCertificate::subject).collect();
+    let strangers: Vec<_> = strangers.map(ParsedCertificate::subject).collect();
     if given.is_empty() || strangers.len() < 2 {
         return Ok(());
     }
@@ -97,7 +97,7 @@ fn refuse_strangers(found: &[FoundCertificate], given: &[String]) -> Result<(), 
 
 pub(super) async fn import_one(
     store: &(impl CertificateStore + ?Sized),
-    certificate: &FoundCertificate,
+    certificate: &ParsedCertificate,
     given: &[String],
     how: &CertificateImport<'_>,
 ) -> Result<Vec<ImportedCertificate>, AppError> {

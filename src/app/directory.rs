@@ -6,7 +6,7 @@ use super::certificates::{
 use super::{AppError, system_clock};
 use crate::domain::CertificateChoice;
 use crate::ldap::Person;
-use crate::smime::FoundCertificate;
+use crate::smime::ParsedCertificate;
 use crate::store::certificates::CertificateStore;
 
 /// Puts the certificates of people into the database, as far as they could be encrypted to now.
@@ -28,7 +28,7 @@ pub async fn import_people(
     for person in people {
         let source = format!("{url} {}", person.name);
         for octets in person.certificates.iter().chain(&person.signed) {
-            match FoundCertificate::read(octets) {
+            match ParsedCertificate::read(octets) {
                 Ok(found) => {
                     for certificate in &found {
                         let how = CertificateImport {
@@ -48,7 +48,7 @@ pub async fn import_people(
 
 async fn import_of(
     store: &(impl CertificateStore + ?Sized),
-    certificate: &FoundCertificate,
+    certificate: &ParsedCertificate,
     person: &Person,
     how: &CertificateImport<'_>,
 ) -> Result<Vec<ImportedCertificate>, AppError> {
@@ -63,7 +63,7 @@ async fn import_of(
 }
 
 /// Whom it is for.
-fn addresses_for(certificate: &FoundCertificate, person: &Person) -> Result<Vec<String>, String> {
+fn addresses_for(certificate: &ParsedCertificate, person: &Person) -> Result<Vec<String>, String> {
     certificate.usable(system_clock().now(), "the directory")?;
     let theirs = person.addresses.iter().filter_map(|it| normal(it).ok());
     let in_it = certificate.addresses();

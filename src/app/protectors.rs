@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AppError, system_clock};
+use crate::certificate_monitor;
 use crate::config::encryption::EncryptionConfig;
 use crate::config::signing::SigningConfig;
 use crate::config::{Config, SendPortConfig, section};
 use crate::domain::{Timestamp, parse_mailbox};
-use crate::keeper;
 use crate::smime::{
     CertificateFolder, CrlCache, CrlFiles, CrlSources, Encryptor, HeaderProtected, Hide, Identity,
-    NoCertificate, Protection, Protector, RecipientCertificate, Signer, Trust, WhenMissing,
+    Protection, Protector, RecipientCertificate, RecipientCertificateError, Signer, Trust,
+    WhenMissing,
 };
 
 /// Said of a send port without `ca_file`.
@@ -61,7 +62,7 @@ pub(super) async fn fetch_lists(shelf: &Arc<CrlCache>) -> usize {
     for url in shelf.due(system_clock().now()) {
         let shelf = shelf.clone();
         fetches.spawn_blocking(move || {
-            let came = keeper::fetch(&url);
+            let came = certificate_monitor::fetch(&url);
             shelf.learned(&url, came, system_clock().now())
         });
     }
@@ -85,8 +86,8 @@ fn states(
             notes: identity.ends_soon(now).into_iter().collect(),
         })
     });
-    let encryption = protector.sealer.iter().map(|sealer| {
-        let (facts, mut notes) = stock(sealer, now);
+    let encryption = protector.encryptor.iter().map(|encryptor| {
+        let (facts, mut notes) = stock(encryptor, now);
         notes.extend(open_header(protector).map(str::to_owned));
         notes.extend(policy_notes(port, protector.signer.is_some()));
         Ok(ProtectionState {
@@ -99,10 +100,10 @@ fn states(
 }
 
 /// Where its certificates come from and who vouches for them, and what is wrong with that.
-fn stock(sealer: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
-    let mut notes = sealer.useless_own(now);
+fn stock(encryptor: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
+    let mut notes = encryptor.useless_own(now);
     // The folder was read a moment ago.
-    let directory = sealer.folder.as_ref().map(CertificateFolder::directory);
+    let directory = encryptor.folder.as_ref().map(CertificateFolder::directory);
     let directory = directory.transpose().unwrap_or_default();
     let place = match &directory {
         None => "certificates of the database alone".to_owned(),
@@ -115,7 +116,7 @@ fn stock(sealer: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
             )
         }
     };
-    let Some(trust) = &sealer.trust else {
+    let Some(trust) = &encryptor.trust else {
         notes.push(UNTRUSTED.to_owned());
         return (format!("{place}; all of them believed"), notes);
     };
@@ -178,13 +179,13 @@ pub(super) fn protector(
         move |what| AppError::Config(format!("{}.{key}: {what}", section("send_port", name)))
     };
     let signer = port.signing.as_ref().map(|section| signer(port, section));
-    let sealer = port
+    let encryptor = port
         .encryption
         .as_ref()
-        .map(|section| sealer(section, shelf));
+        .map(|section| encryptor(section, shelf));
     Ok(Protector {
         signer: signer.transpose().map_err(wrong("signing"))?.map(Arc::new),
-        sealer: sealer
+        encryptor: encryptor
             .transpose()
             .map_err(wrong("encryption"))?
             .map(Arc::new),
@@ -226,7 +227,7 @@ fn identity(section: &SigningConfig) -> Result<Identity, String> {
     identity.map_err(|why| named("certificate_file", certificate, why))
 }
 
-fn sealer(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Encryptor, String> {
+fn encryptor(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Encryptor, String> {
     let folder = section.certificates_folder.as_deref();
     let folder = folder.map(CertificateFolder::new);
     if let Some(folder) = &folder {
@@ -256,7 +257,7 @@ fn trust(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Option<Tru
         files: CrlFiles::new(section.crl_files.clone(), section.crl_folder.clone()),
         urls: section.crl_urls.clone(),
         distribution_points: section.crl_distribution_points,
-        shelf: shelf.clone(),
+        cache: shelf.clone(),
     };
     let revocation = section.revocation.unwrap_or_default();
     Trust::new(bundle, revocation, crls).map(Some)
@@ -297,7 +298,10 @@ fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, String> {
     for certificate in &read {
         match certificate.usable(now) {
             // What is encrypted without it is still encrypted to everybody else.
-            Ok(_) | Err(NoCertificate::Expired(_) | NoCertificate::NotYetValid(_)) => {}
+            Ok(_)
+            | Err(
+                RecipientCertificateError::Expired(_) | RecipientCertificateError::NotYetValid(_),
+            ) => {}
             Err(why) => return Err(format!("{key}: {why}")),
         }
     }

@@ -16,6 +16,7 @@ use super::protectors::crl_folder;
 use super::under_way::UnderWay;
 use super::{AppError, system_clock};
 use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
+use crate::certificate_monitor::CertificateMonitor;
 use crate::clock::SystemClock;
 use crate::config::{Config, SendPortConfig, ServiceConfig};
 use crate::dispatcher::{CertificateCache, Dispatcher, Parts, RelayRegistry, TemplateCache};
@@ -24,7 +25,6 @@ use crate::driver::{
     self, Driver, Ended, InDoubtPolicies, Inherited, LeaseGuard, Ledger, Liveness, Notice, Notices,
     Obstacles, Rhythm, What,
 };
-use crate::keeper::CertificateMonitor;
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::relay::authentication::AuthLedger;
@@ -155,7 +155,7 @@ impl Service {
         let spool = Arc::new(self.gather(slots)?);
         self.under_way.journaled_in(&spool);
         let folder = &self.config.service.state_folder;
-        let _kept = self.keeper(&events_in).begin(folder);
+        let _kept = self.certificate_monitor(&events_in).begin(folder);
         loop {
             let auditors = self.auditors(&events_in);
             let driver = self.driver(&board, auditors, &spool, &before, &events_in, &stop)?;
@@ -315,7 +315,7 @@ impl Service {
     }
 
     /// Who looks after certificates.
-    fn keeper(&self, events: &mpsc::UnboundedSender<Event>) -> CertificateMonitor {
+    fn certificate_monitor(&self, events: &mpsc::UnboundedSender<Event>) -> CertificateMonitor {
         let ports = self.send_ports.iter();
         let protectors = ports.map(|(name, port)| (name.clone(), port.protector.clone()));
         CertificateMonitor {

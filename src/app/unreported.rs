@@ -13,11 +13,11 @@ use crate::store::Store;
 /// A sentence for each address of `notify_failures_to` that has no usable certificate, where the
 /// send port encrypts, with the section that it is about.
 pub async fn unreported(config: &Config, store: &Arc<dyn Store>) -> Vec<(String, String)> {
-    let shelf = Arc::new(CertificateCache::new(store.clone()));
+    let cache = Arc::new(CertificateCache::new(store.clone()));
     let lists = Arc::new(CrlCache::reading(&crl_folder(config)));
     let mut sentences = Vec::new();
     for (name, port) in &config.send_port {
-        let lacking = lacking(name, port, &shelf, &lists).await;
+        let lacking = lacking(name, port, &cache, &lists).await;
         let section = format!("{}.notify_failures_to", section("send_port", name));
         sentences.extend(lacking.into_iter().map(|why| (section.clone(), why)));
     }
@@ -28,20 +28,22 @@ pub async fn unreported(config: &Config, store: &Arc<dyn Store>) -> Vec<(String,
 async fn lacking(
     name: &str,
     port: &SendPortConfig,
-    shelf: &Arc<CertificateCache>,
+    cache: &Arc<CertificateCache>,
     lists: &Arc<CrlCache>,
 ) -> Vec<String> {
     let told = port.notify_failures_to.as_deref();
     let told = told.filter(|_| port.protection.encrypts());
-    let sealer = protector(name, port, lists).ok().and_then(|it| it.sealer);
-    let (Some(told), Some(sealer)) = (told, sealer) else {
+    let encryptor = protector(name, port, lists)
+        .ok()
+        .and_then(|it| it.encryptor);
+    let (Some(told), Some(encryptor)) = (told, encryptor) else {
         return Vec::new();
     };
     let told = parse_address_list(told).into_iter().flatten();
     let addresses: Vec<_> = told.map(|mailbox| mailbox.address).collect();
     loop {
         let now = system_clock().now();
-        match shelf.find(sealer.clone(), addresses.clone(), now).await {
+        match cache.find(encryptor.clone(), addresses.clone(), now).await {
             Ok(found) => {
                 let lacking = found.into_iter().filter_map(Result::err);
                 return lacking.map(|why| why.to_string()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use openssl::sha::sha256;
 
 use crate::domain::{Alert, ForwardPath, RecipientKind, Timestamp};
-use crate::smime::{ContentCipher, KeyKind, Occasion, RecipientCertificate};
+use crate::smime::{ContentCipher, KeyKind, MessageContext, RecipientCertificate};
 
 /// Who can be in one message: what it is encrypted to can be read by everybody who gets it, so
 /// whoever stands in no header gets one of their own; and not every reader opens an envelope
@@ -32,13 +32,13 @@ pub(super) struct Variant {
 
 impl Variant {
     /// What its protection has to know of the alert.
-    pub(super) fn occasion<'a>(
+    pub(super) fn message_context<'a>(
         &self,
         from: &'a str,
         alert: &Alert,
         now: Timestamp,
-    ) -> Occasion<'a> {
-        Occasion {
+    ) -> MessageContext<'a> {
+        MessageContext {
             from,
             created_at: alert.created_at,
             now,

@@ -8,8 +8,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::company::Variant;
 use super::preparation::Preparing;
 use super::room::Place;
-use super::securing::{Certificates, measures, secured};
-use super::shelf::ShelfTurn;
+use super::securing::{Certificates, protection_plan, secured};
+use super::template_cache::TemplateTurn;
 use super::{CertificateCache, Composed, Dispatcher, NotSecured, TemplateCache, attempts_left};
 use crate::domain::{Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message};
 use crate::mime::{self, Displayed, MessageSettings};
@@ -116,7 +116,7 @@ impl Sources<'_> {
         port: &SendPort,
         variant: &Variant,
         attachments: &[Attachment],
-        turn: ShelfTurn<'_>,
+        turn: TemplateTurn<'_>,
     ) -> Result<Draft, NotComposed> {
         let settings = settings(alert, port, variant)?;
         let protection = protection(alert, port, variant)?;
@@ -247,11 +247,11 @@ impl Dispatcher {
         let draft = sources.draft(alert, port, &variant, &attachments, turn);
         let draft = draft.await?;
         let now = self.parts.clock.now();
-        let occasion = variant.occasion(&draft.from, alert, now);
-        let measures = measures(port, draft.protection, &occasion)?;
+        let context = variant.message_context(&draft.from, alert, now);
+        let plan = protection_plan(port, draft.protection, &context)?;
         let octets_before = self.octets_before(&draft.message, port, draft.protection);
         Ok(Composed {
-            message: secured(draft.message, measures).await?,
+            message: secured(draft.message, plan).await?,
             octets_before,
             template_version: draft.template_version,
             _place: place,

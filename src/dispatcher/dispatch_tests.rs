@@ -253,7 +253,7 @@ async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
 
 /// A send port that encrypts to the certificates of a folder.
 fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
-    let sealer = Encryptor {
+    let encryptor = Encryptor {
         cipher: ContentCipher::default(),
         rsa: RsaEncryption::default(),
         when_missing,
@@ -265,7 +265,7 @@ fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
     };
     let mut port = port("[send_port.default.retry]\nfirst_delay = '7s'");
     port.protection = Protection::Encrypt;
-    port.protector.sealer = Some(Arc::new(sealer));
+    port.protector.encryptor = Some(Arc::new(encryptor));
     port
 }
 

@@ -3,7 +3,7 @@
 use super::roll::Roll;
 use crate::domain::{Alert, AlertOrigin};
 use crate::send_port::Refusal;
-use crate::smime::{NoCertificate, Protection, WhenMissing};
+use crate::smime::{Protection, RecipientCertificateError, WhenMissing};
 
 /// So many are named in a row of each recipient.
 const MOST_NAMED: usize = 20;
@@ -16,7 +16,7 @@ const OTHERS: &str = "others-without-certificate";
 pub(super) struct Lacking {
     pub(super) ordinal: u32,
     pub(super) address: String,
-    pub(super) why: NoCertificate,
+    pub(super) why: RecipientCertificateError,
 }
 
 /// Does what the send port says about those who lack a certificate. True: they get it in clear
@@ -182,7 +182,7 @@ mod tests {
         Lacking {
             ordinal,
             address: format!("user{ordinal}@x.com"),
-            why: NoCertificate::Missing("there is none".to_owned()),
+            why: RecipientCertificateError::Missing("there is none".to_owned()),
         }
     }
 

@@ -4,10 +4,10 @@
 //! Every failure is a decision about recipients, never an error of the service.
 
 mod board;
+mod certificate_cache;
 mod company;
 mod compose;
 mod copies;
-mod keyring;
 mod lacking;
 mod limited_alerts;
 mod news;
@@ -20,8 +20,8 @@ mod room;
 mod seat;
 mod securing;
 mod sharing;
-mod shelf;
 mod submit;
+mod template_cache;
 mod verdict;
 mod window;
 
@@ -33,16 +33,16 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 pub use board::RelayRegistry;
+pub use certificate_cache::CertificateCache;
 pub use compose::{Draft, NotComposed, Sources};
-pub use keyring::CertificateCache;
 pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
 use roll::{Roll, Rules};
 use room::{Place, Room};
 pub use seat::Expected;
 use securing::Certificates;
 pub use securing::NotSecured;
-pub use shelf::TemplateCache;
 use submit::{Job, Submitted};
+pub use template_cache::TemplateCache;
 
 use crate::audit::Auditor;
 use crate::clock::Clock;
@@ -225,8 +225,8 @@ impl Dispatcher {
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
-        let keyring = &self.parts.certificates;
-        let found = Certificates::of_those_waiting(alert, port, keyring, &mut roll, now).await;
+        let certificates = &self.parts.certificates;
+        let found = Certificates::of_those_waiting(alert, port, certificates, &mut roll, now).await;
         let certificates = match found {
             Ok(certificates) => certificates,
             Err(why) => return refused_or_waiting(why, roll, port),

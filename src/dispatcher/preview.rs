@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::compose::{Sources, protection, settings};
 use super::roll::{Roll, Rules};
-use super::securing::{Certificates, measures, secured};
+use super::securing::{Certificates, protection_plan, secured};
 use super::{Draft, NotComposed, NotSecured, attempts_left, envelope, expiry, few_enough, window};
 use crate::clock::Clock;
 use crate::digest;
@@ -143,9 +143,8 @@ pub async fn preview(
         slowed_for: None,
     };
     let mut roll = Roll::call(&alert, &rules);
-    let keyring = sources.certificates;
-    let certificates =
-        Certificates::of_those_waiting(&alert, port, keyring, &mut roll, now).await?;
+    let cache = sources.certificates;
+    let certificates = Certificates::of_those_waiting(&alert, port, cache, &mut roll, now).await?;
     let envelope = envelope(&alert, port, certificates.together(roll.forward_paths()));
     let variant = certificates.variant(&alert, &envelope.forward_paths);
     let attachments = sources.attachments(&alert, port).await?;
@@ -163,9 +162,9 @@ pub async fn preview(
     let not_now = never
         .clone()
         .or_else(|| waits(window::wait_for(&alert, port, now)?));
-    let occasion = variant.occasion(&draft.from, &alert, now);
-    let secured = match measures(port, draft.protection, &occasion) {
-        Ok(measures) => secured(draft.message.clone(), measures).await,
+    let context = variant.message_context(&draft.from, &alert, now);
+    let secured = match protection_plan(port, draft.protection, &context) {
+        Ok(plan) => secured(draft.message.clone(), plan).await,
         Err(why) => Err(why),
     };
     let copies = copies(&alert, port, &certificates, &roll, now)?;
@@ -238,8 +237,8 @@ fn copy(
     let protection = protection(alert, port, &variant)?;
     let message_id = mime::message_id(alert, &settings)
         .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
-    let occasion = variant.occasion(&settings.from.address, alert, now);
-    let facts = measures(port, protection, &occasion).and_then(|it| Ok(it.facts()?));
+    let context = variant.message_context(&settings.from.address, alert, now);
+    let facts = protection_plan(port, protection, &context).and_then(|it| Ok(it.facts()?));
     let reader = |path: &ForwardPath| PreviewReader {
         address: path.address.clone(),
         certificate: certificates.shown(path),

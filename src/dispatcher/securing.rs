@@ -11,8 +11,8 @@ use super::{CertificateCache, NotComposed};
 use crate::domain::{Alert, ForwardPath, Message, RecipientKind, SecuredMessage, Timestamp};
 use crate::send_port::{Refusal, SendPort};
 use crate::smime::{
-    self, ContentCipher, Encryptor, KeyKind, Measures, NoCertificate, Occasion, Protection,
-    RecipientCertificate, SmimeError,
+    self, ContentCipher, Encryptor, KeyKind, MessageContext, Protection, ProtectionPlan,
+    RecipientCertificate, RecipientCertificateError, SmimeError,
 };
 
 /// The certificates of those who are due; none where nothing is encrypted.
@@ -73,20 +73,20 @@ impl Certificates {
     pub(super) async fn of_those_waiting(
         alert: &Alert,
         port: &SendPort,
-        keyring: &Arc<CertificateCache>,
+        cache: &Arc<CertificateCache>,
         roll: &mut Roll,
         now: Timestamp,
     ) -> Result<Self, NotComposed> {
         let encrypts = port.decide_protection(alert).is_ok_and(|it| it.encrypts());
-        let Some(sealer) = port.protector.sealer.clone().filter(|_| encrypts) else {
+        let Some(encryptor) = port.protector.encryptor.clone().filter(|_| encrypts) else {
             return Ok(Self::default());
         };
         let waiting = roll.waiting();
         let addresses = waiting.iter().map(|(.., address)| address.clone());
         let addresses: Vec<_> = addresses.collect();
-        let (when_missing, usual) = (sealer.when_missing, sealer.cipher);
-        let found = keyring.find(sealer.clone(), addresses, now).await?;
-        let found = found.into_iter().map(|it| usable(&sealer, it)).collect();
+        let (when_missing, usual) = (encryptor.when_missing, encryptor.cipher);
+        let found = cache.find(encryptor.clone(), addresses, now).await?;
+        let found = found.into_iter().map(|it| usable(&encryptor, it)).collect();
         let mut certificates = Self {
             needed: true,
             usual,
@@ -104,7 +104,7 @@ impl Certificates {
     fn keep(
         &mut self,
         waiting: Vec<(u32, RecipientKind, String)>,
-        found: Vec<Result<Usable, NoCertificate>>,
+        found: Vec<Result<Usable, RecipientCertificateError>>,
     ) -> Vec<Lacking> {
         let mut lacking = Vec::new();
         for ((ordinal, kind, address), found) in waiting.into_iter().zip(found) {
@@ -172,30 +172,33 @@ impl Certificates {
 /// A certificate to encrypt to, the kind of its key, and the cipher for its owner.
 type Usable = (Arc<RecipientCertificate>, KeyKind, ContentCipher);
 
-fn usable(sealer: &Encryptor, found: smime::Found) -> Result<Usable, NoCertificate> {
+fn usable(
+    encryptor: &Encryptor,
+    found: smime::CertificateLookup,
+) -> Result<Usable, RecipientCertificateError> {
     let (certificate, key) = found?;
-    let cipher = sealer.cipher_for(&certificate)?;
+    let cipher = encryptor.cipher_for(&certificate)?;
     Ok((certificate, key, cipher))
 }
 
 /// All that `wanted` takes.
-pub(super) fn measures(
+pub(super) fn protection_plan(
     port: &SendPort,
     wanted: Protection,
-    occasion: &Occasion<'_>,
-) -> Result<Measures, NotSecured> {
-    Ok(port.protector.measures(wanted, occasion)?)
+    message_context: &MessageContext<'_>,
+) -> Result<ProtectionPlan, NotSecured> {
+    Ok(port.protector.plan(wanted, message_context)?)
 }
 
 /// Makes a message secure.
 pub(super) async fn secured(
     message: Message,
-    measures: Measures,
+    plan: ProtectionPlan,
 ) -> Result<SecuredMessage, NotSecured> {
-    if let Measures::None = measures {
-        return Ok(smime::secure(message, &measures)?);
+    if let ProtectionPlan::None = plan {
+        return Ok(smime::secure(message, &plan)?);
     }
-    Ok(in_background(move || smime::secure(message, &measures)).await??)
+    Ok(in_background(move || smime::secure(message, &plan)).await??)
 }
 
 /// On a thread for work that takes a processor or a disk its time.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::{Message, SecuredMessage, Timestamp};
-use crate::smime::{self, Measures, SmimeError};
+use crate::smime::{self, ProtectionPlan, SmimeError};
 
 const LINE: &str = "This line is only here to make the message as long as was asked for.\r\n";
 
@@ -46,7 +46,7 @@ pub(super) fn message(parts: &Parts<'_>) -> Result<SecuredMessage, SmimeError> {
     }
     pad(&mut octets, parts.size);
     let octets = octets.into_bytes();
-    smime::secure(Message { message_id, octets }, &Measures::None)
+    smime::secure(Message { message_id, octets }, &ProtectionPlan::None)
 }
 
 /// With whole lines, and one that is as long as what is missing.

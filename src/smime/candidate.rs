@@ -3,12 +3,13 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::certificate::{KeyKind, NoCertificate, RecipientCertificate};
+use super::certificate::{KeyKind, RecipientCertificate, RecipientCertificateError};
 use super::trust::Trust;
 use crate::domain::{BoundBy, CertificateEntry, Timestamp};
 
 /// The certificate of somebody and the kind of its key, or why there is none.
-pub type Found = Result<(Arc<RecipientCertificate>, KeyKind), NoCertificate>;
+pub type CertificateLookup =
+    Result<(Arc<RecipientCertificate>, KeyKind), RecipientCertificateError>;
 
 /// A certificate that may be taken for an address.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct Candidate {
     /// Its first moment.
     pub(super) begin: Timestamp,
     /// It, or why it is out of the question.
-    pub(super) certificate: Result<Arc<RecipientCertificate>, NoCertificate>,
+    pub(super) certificate: Result<Arc<RecipientCertificate>, RecipientCertificateError>,
 }
 
 impl Candidate {
@@ -37,7 +38,7 @@ impl Candidate {
         Self {
             sha256: String::new(),
             begin: Timestamp::MAX_UTC,
-            certificate: Err(NoCertificate::Malformed(why.to_owned())),
+            certificate: Err(RecipientCertificateError::Malformed(why.to_owned())),
         }
     }
 
@@ -53,8 +54,12 @@ impl Candidate {
     /// Whether it can be used, and is believed where somebody has to vouch for it.
     ///
     /// # Errors
-    /// [`NoCertificate`].
-    pub fn trusted(&self, trust: Option<&Trust>, now: Timestamp) -> Result<KeyKind, NoCertificate> {
+    /// [`RecipientCertificateError`].
+    pub fn trusted(
+        &self,
+        trust: Option<&Trust>,
+        now: Timestamp,
+    ) -> Result<KeyKind, RecipientCertificateError> {
         match &self.certificate {
             Ok(certificate) => certificate.trusted(trust, now),
             Err(why) => Err(why.clone()),
@@ -65,13 +70,14 @@ impl Candidate {
 fn judged(
     entry: &CertificateEntry,
     read: Result<&RecipientCertificate, String>,
-) -> Result<RecipientCertificate, NoCertificate> {
+) -> Result<RecipientCertificate, RecipientCertificateError> {
     let origin = origin(entry);
     if let Some(revoked) = &entry.revoked {
         let why = format!("the certificate in {origin} was {revoked}");
-        return Err(NoCertificate::Revoked(why));
+        return Err(RecipientCertificateError::Revoked(why));
     }
-    let malformed = |what| NoCertificate::Malformed(format!("the certificate in {origin}: {what}"));
+    let malformed =
+        |what| RecipientCertificateError::Malformed(format!("the certificate in {origin}: {what}"));
     let read = read.map_err(malformed)?;
     read.check_names(entry).map_err(malformed)?;
     let (address, in_it) = (&entry.address, &read.addresses);
@@ -80,7 +86,7 @@ fn judged(
             true => "no address at all".to_owned(),
             false => in_it.join(", "),
         };
-        return Err(NoCertificate::WrongAddress(format!(
+        return Err(RecipientCertificateError::WrongAddress(format!(
             "the certificate in {origin} stands there for {address}, but is for {in_it}"
         )));
     }
@@ -97,14 +103,14 @@ fn origin(entry: &CertificateEntry) -> String {
 /// Of those that can be used and are trusted, the one that began last.
 ///
 /// # Errors
-/// [`NoCertificate`]; where there are several, about the one that is still awaited, else about
+/// [`RecipientCertificateError`]; where there are several, about the one that is still awaited, else about
 /// the one that began last.
 pub(super) fn best(
     address: &str,
     mut candidates: Vec<Candidate>,
     trust: Option<&Trust>,
     now: Timestamp,
-) -> Found {
+) -> CertificateLookup {
     candidates.sort_by_key(|it| Reverse(it.begin));
     let mut why = None;
     for candidate in candidates {
@@ -112,10 +118,10 @@ pub(super) fn best(
         let trusted = certificate.and_then(|it| it.trusted(trust, now).map(|kind| (it, kind)));
         match trusted {
             Ok(found) => return Ok(found),
-            Err(error) => why = NoCertificate::foremost(why, error),
+            Err(error) => why = RecipientCertificateError::foremost(why, error),
         }
     }
     Err(why.unwrap_or_else(|| {
-        NoCertificate::Missing(format!("there is no certificate for {address}"))
+        RecipientCertificateError::Missing(format!("there is no certificate for {address}"))
     }))
 }

@@ -11,8 +11,8 @@ use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::x509::{X509, X509Ref};
 
-use super::cms::Reader;
-use super::sealer::{ContentCipher, RsaEncryption};
+use super::cms::CmsRecipient;
+use super::encryptor::{ContentCipher, RsaEncryption};
 use super::trust::Trust;
 use crate::domain::{CertificateChoice, CertificateEntry, Timestamp, domain_to_ascii};
 
@@ -141,7 +141,7 @@ pub struct RecipientCertificate {
     pub(super) certificate: X509,
     pub(super) validity: Validity,
     /// Its owner, by its key, or why that cannot be used.
-    reader: Result<Arc<Reader>, String>,
+    reader: Result<Arc<CmsRecipient>, String>,
     /// SHA-256 of its DER form.
     pub(super) sha256: String,
     thumbprint: String,
@@ -259,8 +259,8 @@ impl RecipientCertificate {
     /// Its owner, as envelopes are made for them.
     ///
     /// # Errors
-    /// [`NoCertificate::Unusable`].
-    pub(super) fn reader(&self) -> Result<&Reader, NoCertificate> {
+    /// [`RecipientCertificateError::Unusable`].
+    pub(super) fn reader(&self) -> Result<&CmsRecipient, RecipientCertificateError> {
         let reader = self.reader.as_deref();
         reader.map_err(|why| self.unusable(&format!("is there, but {why}")))
     }
@@ -272,20 +272,22 @@ impl RecipientCertificate {
     }
 
     /// Why it cannot be used, naming where it was found.
-    pub(super) fn unusable(&self, why: &str) -> NoCertificate {
-        NoCertificate::Unusable(format!("the certificate in {} {why}", self.origin))
+    pub(super) fn unusable(&self, why: &str) -> RecipientCertificateError {
+        RecipientCertificateError::Unusable(format!("the certificate in {} {why}", self.origin))
     }
 
     /// The key that an envelope is made for.
     ///
     /// # Errors
-    /// [`NoCertificate`], naming where it is.
-    pub fn usable(&self, now: Timestamp) -> Result<KeyKind, NoCertificate> {
+    /// [`RecipientCertificateError`], naming where it is.
+    pub fn usable(&self, now: Timestamp) -> Result<KeyKind, RecipientCertificateError> {
         let place = |why: &str| format!("the certificate in {} {why}", self.origin);
         let kind = self.reader()?.kind();
         match self.validity.problem(now) {
-            Some(why) if now < self.validity.begin => Err(NoCertificate::NotYetValid(place(&why))),
-            Some(why) => Err(NoCertificate::Expired(place(&why))),
+            Some(why) if now < self.validity.begin => {
+                Err(RecipientCertificateError::NotYetValid(place(&why)))
+            }
+            Some(why) => Err(RecipientCertificateError::Expired(place(&why))),
             None => Ok(kind),
         }
     }
@@ -297,7 +299,11 @@ impl RecipientCertificate {
     ///
     /// # Errors
     /// As [`RecipientCertificate::usable`] and [`Trust::judge`].
-    pub fn trusted(&self, trust: Option<&Trust>, now: Timestamp) -> Result<KeyKind, NoCertificate> {
+    pub fn trusted(
+        &self,
+        trust: Option<&Trust>,
+        now: Timestamp,
+    ) -> Result<KeyKind, RecipientCertificateError> {
         let kind = self.usable(now)?;
         match trust {
             Some(trust) => trust.judge(self, now).map(|()| kind),
@@ -310,7 +316,7 @@ impl RecipientCertificate {
 ///
 /// # Errors
 /// Why not, in words.
-pub(super) fn reader(certificate: &X509Ref) -> Result<Reader, String> {
+pub(super) fn reader(certificate: &X509Ref) -> Result<CmsRecipient, String> {
     let key = certificate.public_key();
     let key = key.map_err(|error| format!("its key cannot be read: {error}"))?;
     let kind = KeyKind::of(&key)?;
@@ -320,7 +326,7 @@ pub(super) fn reader(certificate: &X509Ref) -> Result<Reader, String> {
         KeyKind::Ec => (usage.key_agreement, "keyAgreement"),
     };
     match (fits, usage.email) {
-        (true, true) => Reader::new(certificate, key, kind),
+        (true, true) => CmsRecipient::new(certificate, key, kind),
         (false, _) => Err(format!("its keyUsage lacks {name}")),
         (true, false) => Err("its extendedKeyUsage lacks emailProtection".to_owned()),
     }
@@ -340,7 +346,7 @@ pub(super) fn certificates_of(octets: &[u8]) -> Result<Vec<X509>, String> {
 
 /// Why there is no certificate to encrypt to, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoCertificate {
+pub enum RecipientCertificateError {
     /// There is none for the address.
     #[error("{0}")]
     Missing(String),
@@ -378,7 +384,7 @@ pub enum NoCertificate {
     },
 }
 
-impl NoCertificate {
+impl RecipientCertificateError {
     /// Of two for one address, the one to tell: where one may be good in a moment, that.
     pub(super) fn foremost(before: Option<Self>, other: Self) -> Option<Self> {
         match (&before, &other) {

@@ -14,7 +14,7 @@ use openssl::x509::{
 };
 
 use super::certificate::{KeyKind, RecipientCertificate};
-use super::stamped::Stamped;
+use super::file_cache::FileCache;
 use crate::domain::Timestamp;
 
 /// Numbers of OpenSSL's `X509_V_ERR_CRL_NOT_YET_VALID` and `X509_V_ERR_CRL_HAS_EXPIRED`.
@@ -23,7 +23,7 @@ const LIST_OUT_OF_TIME: [i32; 2] = [11, 12];
 /// What `ca_file` held last that could be read.
 #[derive(Debug, Default)]
 pub(super) struct Authorities {
-    stamped: Stamped<Vec<X509>>,
+    file_cache: FileCache<Vec<X509>>,
     bundle: Arc<Bundle>,
     generation: u64,
     problem: Option<String>,
@@ -39,17 +39,17 @@ pub(super) struct Bundle {
 impl Authorities {
     /// What cannot be read does not replace what could.
     pub(super) fn look(&mut self, file: &Path) {
-        if self.stamped.is_fresh() {
+        if self.file_cache.is_fresh() {
             return;
         }
-        let changed = self.stamped.look([file.to_owned()], read);
+        let changed = self.file_cache.look([file.to_owned()], read);
         let missing = || {
             Err(format!(
                 "ca_file '{}': there is no such file",
                 file.display()
             ))
         };
-        let held = self.stamped.held().next().cloned();
+        let held = self.file_cache.held().next().cloned();
         match held.unwrap_or_else(missing) {
             Ok(certificates) => {
                 self.problem = None;

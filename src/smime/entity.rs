@@ -12,7 +12,7 @@ pub(super) struct Entity(Vec<u8>);
 
 /// An entity as it stands in a message: its own fields, and behind an empty line its content.
 #[derive(Debug)]
-pub(super) struct Unjoined<'a> {
+pub(super) struct EntityParts<'a> {
     own: String,
     content: &'a [u8],
 }
@@ -25,7 +25,7 @@ const LINE: usize = 78;
 
 impl Entity {
     /// Parts a message: the header section without the fields of the entity, and the entity.
-    pub(super) fn split(message: &[u8]) -> Result<(Vec<u8>, Unjoined<'_>), SmimeError> {
+    pub(super) fn split(message: &[u8]) -> Result<(Vec<u8>, EntityParts<'_>), SmimeError> {
         let end = memmem::find(message, b"\r\n\r\n");
         let end = end.ok_or(SmimeError::Malformed("there is no end of its header"))? + 2;
         // The empty line is the first of the content.
@@ -45,7 +45,7 @@ impl Entity {
         check_7_bit(own.as_bytes())?;
         check_7_bit(content)?;
         check_lines(message)?;
-        Ok((outer, Unjoined { own, content }))
+        Ok((outer, EntityParts { own, content }))
     }
 
     /// One that carries DER: `content_type` with its parameters, and the name of the file.
@@ -107,7 +107,7 @@ impl Entity {
     }
 }
 
-impl Unjoined<'_> {
+impl EntityParts<'_> {
     pub(super) fn alone(&self) -> Entity {
         Entity([self.own.as_bytes(), self.content].concat())
     }
@@ -236,7 +236,7 @@ mod tests {
                 "Content-Type: text/plain; charset=us-ascii; hp=\"clear\";\r\n protected-headers=\"v1\"\r\n",
             ),
         ] {
-            let entity = Unjoined {
+            let entity = EntityParts {
                 own: own.to_owned(),
                 content: b"\r\nbody\r\n\r\nContent-Type: x\r\n",
             };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openssl::error::ErrorStack;
 
-use super::{NoCertificate, Protection};
+use super::{Protection, RecipientCertificateError};
 
 /// The protection that was asked for cannot be given: nothing may be sent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum SmimeError {
     Nobody,
     /// It cannot be encrypted to.
     #[error(transparent)]
-    Recipient(#[from] NoCertificate),
+    Recipient(#[from] RecipientCertificateError),
     /// Not what `mime` makes.
     #[error("the message cannot be secured: {0}")]
     Malformed(&'static str),

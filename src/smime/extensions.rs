@@ -4,7 +4,7 @@
 use super::der::{
     BIT_STRING, BOOLEAN, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, Value, Values, context,
 };
-use super::sealer::ContentCipher;
+use super::encryptor::ContentCipher;
 
 const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 const KEY_USAGE: &str = "2.5.29.15";

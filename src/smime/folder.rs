@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openssl::x509::{X509, X509VerifyResult};
 
 use super::candidate::Candidate;
-use super::certificate::{NoCertificate, RecipientCertificate, address_key, certificates_of};
-use super::stamped::{Stamped, with_endings};
+use super::certificate::{
+    RecipientCertificate, RecipientCertificateError, address_key, certificates_of,
+};
+use super::file_cache::{FileCache, with_endings};
 use super::trust::Trust;
 use crate::domain::{Timestamp, parse_mailbox};
 
@@ -38,7 +40,7 @@ pub struct CertificateFolder {
 
 #[derive(Debug, Default)]
 struct Known {
-    files: Stamped<Held>,
+    files: FileCache<Held>,
     directory: Arc<Directory>,
 }
 
@@ -105,7 +107,7 @@ fn named_after(path: &Path) -> Option<String> {
 }
 
 impl Directory {
-    fn of(files: &Stamped<Held>) -> Self {
+    fn of(files: &FileCache<Held>) -> Self {
         let mut directory = Self::default();
         for (path, held) in files.by_path() {
             match held {
@@ -176,7 +178,7 @@ impl Directory {
     }
 
     /// Why those that could be used are not trusted.
-    pub fn untrusted(&self, trust: &Trust, now: Timestamp) -> Vec<NoCertificate> {
+    pub fn untrusted(&self, trust: &Trust, now: Timestamp) -> Vec<RecipientCertificateError> {
         let all = self.by_address.values().flatten();
         let usable = all.filter(|certificate| certificate.usable(now).is_ok());
         let mut why: Vec<_> = usable

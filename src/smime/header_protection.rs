@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::entity::{Entity, field_name};
-use super::outside::outside;
+use super::outer_headers::outer_field;
 use super::{Protection, SmimeError};
 
 /// Which messages have their header fields protected.
@@ -124,7 +124,10 @@ impl HeaderProtected {
             }
             Self::Cipher(hide) => {
                 let fields = protected_fields(&header)?;
-                let shown: Vec<_> = fields.iter().filter_map(|it| outside(hide, it)).collect();
+                let shown: Vec<_> = fields
+                    .iter()
+                    .filter_map(|it| outer_field(hide, it))
+                    .collect();
                 let mut inside = String::with_capacity(3 * header.len());
                 inside.extend(fields);
                 shown.iter().for_each(|it| say_outer(it, &mut inside));

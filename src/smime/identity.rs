@@ -8,7 +8,7 @@ use openssl::sha::sha256;
 use openssl::x509::X509;
 
 use super::certificate::{KeyKind, Validity, address_key, addresses, shown, thumbprint};
-use super::cms::Author;
+use super::cms::CmsSigner;
 use crate::domain::Timestamp;
 
 /// A certificate that ends within so many days is worth a word.
@@ -21,7 +21,7 @@ pub struct Identity {
     pub(super) chain: Vec<X509>,
     pub(super) kind: KeyKind,
     pub(super) validity: Validity,
-    pub(super) author: Author,
+    pub(super) cms_signer: CmsSigner,
     addresses: Vec<String>,
     thumbprint: String,
 }
@@ -107,7 +107,7 @@ impl Identity {
         }
         Ok(Self {
             validity: Validity::of(&certificate).ok_or("the certificate's times cannot be read")?,
-            author: Author::new(&certificate, &key, kind, &chain)?,
+            cms_signer: CmsSigner::new(&certificate, &key, kind, &chain)?,
             addresses: addresses(&certificate),
             thumbprint: thumbprint(&certificate),
             certificate,

@@ -1,49 +1,49 @@
 //! Protection (RFC 8551): the one room that may call a message secured.
 //!
 //! In comes a [`Message`], out goes a [`SecuredMessage`], or nothing: what a send port or an
-//! alert asks for is given in full or the alert fails. [`Measures`] hold all that it takes, so
+//! alert asks for is given in full or the alert fails. [`ProtectionPlan`] hold all that it takes, so
 //! whoever has them cannot forget a part of it; only what was signed is called signed, and
 //! only what was encrypted is called encrypted.
 
 mod candidate;
 mod certificate;
+mod certificate_import;
 mod chain;
 mod cms;
 mod der;
+mod encryptor;
 mod entity;
 mod error;
 mod extensions;
+mod file_cache;
 mod folder;
-mod found;
 mod header_protection;
 mod identity;
-mod outside;
+mod identity_reload;
+mod outer_headers;
 mod protection;
 mod revocation;
-mod sealer;
 mod signer;
-mod stamped;
-mod standing;
 mod trust;
 
 use std::sync::Arc;
 
-pub use candidate::{Candidate, Found};
-pub use certificate::{KeyKind, NoCertificate, RecipientCertificate, address_key};
+pub use candidate::{Candidate, CertificateLookup};
+pub use certificate::{KeyKind, RecipientCertificate, RecipientCertificateError, address_key};
+pub use certificate_import::{Binding, ParsedCertificate};
+pub use encryptor::{ContentCipher, Encryptor, RsaEncryption, WhenMissing};
 pub use error::SmimeError;
 pub use folder::{CertificateFolder, Directory};
-pub use found::{Binding, FoundCertificate};
 pub use header_protection::{HeaderProtected, HeaderProtection, Hide, WhenProtected};
 pub use identity::Identity;
+pub use identity_reload::{IdentityReload, ReadIdentity};
 pub use protection::Protection;
-pub use revocation::{CrlCache, CrlFiles, CrlSources, Learned, Revocation, is_http};
-pub use sealer::{ContentCipher, Encryptor, RsaEncryption, WhenMissing};
+pub use revocation::{CrlCache, CrlFiles, CrlSources, FetchOutcome, Revocation, is_http};
 pub use signer::{Digest, RsaSignature, SignatureForm, Signer, SigningRules};
-pub use standing::{Look, ReadIdentity};
-pub use trust::{Doubt, Trust};
+pub use trust::{Trust, UnknownRevocation};
 
+use encryptor::Enveloped;
 use entity::Entity;
-use sealer::Enveloped;
 use signer::Signed;
 
 use crate::domain::{Message, ProtectionFacts, SecuredMessage, Timestamp};
@@ -54,27 +54,27 @@ pub struct Protector {
     /// Section `signing`.
     pub signer: Option<Arc<Signer>>,
     /// Section `encryption`.
-    pub sealer: Option<Arc<Encryptor>>,
+    pub encryptor: Option<Arc<Encryptor>>,
     /// Section `header_protection`.
     pub headers: HeaderProtection,
 }
 
 /// What is done to one message, and all that it takes.
 #[derive(Debug)]
-pub enum Measures {
+pub enum ProtectionPlan {
     /// Nothing.
     None,
     /// A signature.
-    Sign(ToSign),
+    Sign(SignRequest),
     /// An envelope.
     Encrypt(EncryptRequest),
     /// A signature inside an envelope.
-    SignEncrypt(ToSign, EncryptRequest),
+    SignEncrypt(SignRequest, EncryptRequest),
 }
 
 /// By whom, and as of when.
 #[derive(Debug)]
-pub struct ToSign {
+pub struct SignRequest {
     signer: Arc<Signer>,
     identity: Arc<Identity>,
     time: Timestamp,
@@ -84,7 +84,7 @@ pub struct ToSign {
 /// For whom.
 #[derive(Debug)]
 pub struct EncryptRequest {
-    sealer: Arc<Encryptor>,
+    encryptor: Arc<Encryptor>,
     recipients: Vec<Arc<RecipientCertificate>>,
     now: Timestamp,
     headers: HeaderProtected,
@@ -92,7 +92,7 @@ pub struct EncryptRequest {
 
 /// What is known of a message beforehand.
 #[derive(Debug, Clone)]
-pub struct Occasion<'a> {
+pub struct MessageContext<'a> {
     /// The address in From.
     pub from: &'a str,
     /// When the alert came into being: the signing time.
@@ -106,38 +106,38 @@ pub struct Occasion<'a> {
 impl Protector {
     /// It can do something.
     pub fn is_able(&self) -> bool {
-        self.signer.is_some() || self.sealer.is_some()
+        self.signer.is_some() || self.encryptor.is_some()
     }
 
     /// All that `wanted` takes.
     ///
     /// # Errors
     /// [`SmimeError`]: nothing may be sent then.
-    pub fn measures(
+    pub fn plan(
         &self,
         wanted: Protection,
-        occasion: &Occasion<'_>,
-    ) -> Result<Measures, SmimeError> {
+        message_context: &MessageContext<'_>,
+    ) -> Result<ProtectionPlan, SmimeError> {
         let lacks = |section| SmimeError::NotAvailable { wanted, section };
         let headers = self.headers.of(wanted);
-        let to_sign = || {
+        let sign_request = || {
             let signer = self.signer.clone().ok_or(lacks("signing"))?;
-            let identity = signer.check(occasion.from, occasion.now)?;
-            let time = occasion.created_at;
-            Ok::<_, SmimeError>(ToSign {
+            let identity = signer.check(message_context.from, message_context.now)?;
+            let time = message_context.created_at;
+            Ok::<_, SmimeError>(SignRequest {
                 signer,
                 identity,
                 time,
                 headers,
             })
         };
-        let to_seal = || {
-            let sealer = self.sealer.clone().ok_or(lacks("encryption"))?;
-            let (recipients, now) = (occasion.recipients.clone(), occasion.now);
+        let encrypt_request = || {
+            let encryptor = self.encryptor.clone().ok_or(lacks("encryption"))?;
+            let (recipients, now) = (message_context.recipients.clone(), message_context.now);
             match recipients.is_empty() {
                 true => Err(SmimeError::Nobody),
                 false => Ok(EncryptRequest {
-                    sealer,
+                    encryptor,
                     recipients,
                     now,
                     headers,
@@ -145,21 +145,25 @@ impl Protector {
             }
         };
         Ok(match wanted {
-            Protection::None => Measures::None,
-            Protection::Sign => Measures::Sign(to_sign()?),
-            Protection::Encrypt => Measures::Encrypt(to_seal()?),
-            Protection::SignEncrypt => Measures::SignEncrypt(to_sign()?, to_seal()?),
+            Protection::None => ProtectionPlan::None,
+            Protection::Sign => ProtectionPlan::Sign(sign_request()?),
+            Protection::Encrypt => ProtectionPlan::Encrypt(encrypt_request()?),
+            Protection::SignEncrypt => {
+                ProtectionPlan::SignEncrypt(sign_request()?, encrypt_request()?)
+            }
         })
     }
 }
 
-impl Measures {
+impl ProtectionPlan {
     /// What is done to the header fields.
     pub fn headers(&self) -> HeaderProtected {
         match self {
             Self::None => HeaderProtected::No,
-            Self::Sign(to_sign) => to_sign.headers,
-            Self::Encrypt(to_seal) | Self::SignEncrypt(_, to_seal) => to_seal.headers,
+            Self::Sign(sign_request) => sign_request.headers,
+            Self::Encrypt(encrypt_request) | Self::SignEncrypt(_, encrypt_request) => {
+                encrypt_request.headers
+            }
         }
     }
 
@@ -169,17 +173,19 @@ impl Measures {
     /// # Errors
     /// [`SmimeError`]: they cannot be taken.
     pub fn facts(&self) -> Result<ProtectionFacts, SmimeError> {
-        let (_, to_seal) = self.parts();
-        let readers = to_seal.map(|it| it.sealer.thumbprints(&it.recipients, it.now));
+        let (_, encrypt_request) = self.parts();
+        let readers = encrypt_request.map(|it| it.encryptor.thumbprints(&it.recipients, it.now));
         self.facts_with(readers)
     }
 
-    fn parts(&self) -> (Option<&ToSign>, Option<&EncryptRequest>) {
+    fn parts(&self) -> (Option<&SignRequest>, Option<&EncryptRequest>) {
         match self {
             Self::None => (None, None),
-            Self::Sign(to_sign) => (Some(to_sign), None),
-            Self::Encrypt(to_seal) => (None, Some(to_seal)),
-            Self::SignEncrypt(to_sign, to_seal) => (Some(to_sign), Some(to_seal)),
+            Self::Sign(sign_request) => (Some(sign_request), None),
+            Self::Encrypt(encrypt_request) => (None, Some(encrypt_request)),
+            Self::SignEncrypt(sign_request, encrypt_request) => {
+                (Some(sign_request), Some(encrypt_request))
+            }
         }
     }
 
@@ -188,11 +194,11 @@ impl Measures {
         if matches!(self, Self::None) {
             return Ok(ProtectionFacts::default());
         }
-        let (to_sign, to_seal) = self.parts();
-        let algorithm = to_seal.map(|it| it.sealer.algorithm(&it.recipients, it.now));
+        let (sign_request, encrypt_request) = self.parts();
+        let algorithm = encrypt_request.map(|it| it.encryptor.algorithm(&it.recipients, it.now));
         Ok(ProtectionFacts {
-            signed_by: to_sign.map(|it| it.identity.thumbprint().to_owned()),
-            signature_algorithm: to_sign.map(|it| it.signer.algorithm(&it.identity)),
+            signed_by: sign_request.map(|it| it.identity.thumbprint().to_owned()),
+            signature_algorithm: sign_request.map(|it| it.signer.algorithm(&it.identity)),
             encrypted_to: readers,
             encryption_algorithm: algorithm.transpose()?,
             header_protection: Some(self.headers().as_str().to_owned()),
@@ -200,15 +206,15 @@ impl Measures {
     }
 }
 
-impl ToSign {
+impl SignRequest {
     fn sign(&self, entity: &Entity) -> Result<Signed, SmimeError> {
         self.signer.sign(&self.identity, entity, self.time)
     }
 }
 
 impl EncryptRequest {
-    fn seal(&self, entity: &Entity) -> Result<Enveloped, SmimeError> {
-        self.sealer.seal(entity, &self.recipients, self.now)
+    fn encrypt(&self, entity: &Entity) -> Result<Enveloped, SmimeError> {
+        self.encryptor.encrypt(entity, &self.recipients, self.now)
     }
 }
 
@@ -217,28 +223,28 @@ impl EncryptRequest {
 ///
 /// # Errors
 /// [`SmimeError`]: nothing may be sent then.
-pub fn secure(message: Message, measures: &Measures) -> Result<SecuredMessage, SmimeError> {
+pub fn secure(message: Message, plan: &ProtectionPlan) -> Result<SecuredMessage, SmimeError> {
     let Message { message_id, octets } = message;
-    let (octets, protection, readers) = match measures {
-        Measures::None => (octets, Protection::None, None),
-        Measures::Sign(to_sign) => {
-            let (outer, entity) = to_sign.headers.part(&octets)?;
-            let Signed(entity) = to_sign.sign(&entity)?;
+    let (octets, protection, readers) = match plan {
+        ProtectionPlan::None => (octets, Protection::None, None),
+        ProtectionPlan::Sign(sign_request) => {
+            let (outer, entity) = sign_request.headers.part(&octets)?;
+            let Signed(entity) = sign_request.sign(&entity)?;
             (entity.under(outer), Protection::Sign, None)
         }
-        Measures::Encrypt(to_seal) => {
-            let (outer, entity) = to_seal.headers.part(&octets)?;
-            let Enveloped { entity, readers } = to_seal.seal(&entity)?;
+        ProtectionPlan::Encrypt(encrypt_request) => {
+            let (outer, entity) = encrypt_request.headers.part(&octets)?;
+            let Enveloped { entity, readers } = encrypt_request.encrypt(&entity)?;
             (entity.under(outer), Protection::Encrypt, Some(readers))
         }
-        Measures::SignEncrypt(to_sign, to_seal) => {
-            let (outer, entity) = to_seal.headers.part(&octets)?;
-            let Signed(signed) = to_sign.sign(&entity)?;
-            let Enveloped { entity, readers } = to_seal.seal(&signed)?;
+        ProtectionPlan::SignEncrypt(sign_request, encrypt_request) => {
+            let (outer, entity) = encrypt_request.headers.part(&octets)?;
+            let Signed(signed) = sign_request.sign(&entity)?;
+            let Enveloped { entity, readers } = encrypt_request.encrypt(&signed)?;
             (entity.under(outer), Protection::SignEncrypt, Some(readers))
         }
     };
-    let facts = measures.facts_with(readers)?;
+    let facts = plan.facts_with(readers)?;
     let secured = SecuredMessage::vouch_for(message_id, octets, protection.as_str());
     Ok(secured.protected_by(facts))
 }

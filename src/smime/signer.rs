@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::certificate::KeyKind;
 use super::cms::Content;
 use super::entity::Entity;
-use super::standing::{Look, ReadIdentity, Standing};
+use super::identity_reload::{IdentityReload, IdentitySource, ReadIdentity};
 use super::{Identity, SmimeError};
 use crate::domain::Timestamp;
 
@@ -65,7 +65,7 @@ pub struct SigningRules {
 /// An identity that signs by rules.
 #[derive(Debug)]
 pub struct Signer {
-    standing: Standing,
+    source: IdentitySource,
     rules: SigningRules,
 }
 
@@ -134,8 +134,8 @@ impl Signer {
     /// The rules do not fit the key.
     pub fn new(identity: Identity, rules: SigningRules) -> Result<Self, String> {
         rules.fit(&identity)?;
-        let standing = Standing::fixed(identity);
-        Ok(Self { standing, rules })
+        let source = IdentitySource::fixed(identity);
+        Ok(Self { source, rules })
     }
 
     /// Signs by what `read` makes of `paths`, and by something else where [`Signer::look`] finds it
@@ -148,18 +148,18 @@ impl Signer {
         read: ReadIdentity,
         rules: SigningRules,
     ) -> Result<Self, String> {
-        let standing = Standing::reading(paths, read)?;
-        Ok(Self { standing, rules })
+        let source = IdentitySource::reading(paths, read)?;
+        Ok(Self { source, rules })
     }
 
     /// Who signs now.
     pub fn identity(&self) -> Arc<Identity> {
-        self.standing.identity()
+        self.source.identity()
     }
 
     /// Looks whether the files hold something else. Reads them, so it may take its time.
-    pub fn look(&self, now: Timestamp) -> Look {
-        self.standing.look(now)
+    pub fn look(&self, now: Timestamp) -> IdentityReload {
+        self.source.look(now)
     }
 
     /// Who may sign for `from` at a moment.
@@ -169,7 +169,7 @@ impl Signer {
     pub fn check(&self, from: &str, now: Timestamp) -> Result<Arc<Identity>, SmimeError> {
         let identity = self.identity();
         identity.check_time(now).map_err(|why| {
-            let unfit = self.standing.unfit();
+            let unfit = self.source.unfit();
             let unfit = unfit.map(|it| format!("; what is there now cannot be used: {it}"));
             SmimeError::NotNow(why + &unfit.unwrap_or_default())
         })?;
@@ -209,7 +209,7 @@ impl Signer {
             SignatureForm::Opaque => entity.octets(),
         };
         let content = Content::of(octets, self.digest(identity))?;
-        let der = identity.author.sign(&content, &self.rules, time)?;
+        let der = identity.cms_signer.sign(&content, &self.rules, time)?;
         Ok(Signed(match self.rules.form {
             SignatureForm::Clear => self.multipart(&content, &der, identity),
             SignatureForm::Opaque => {

@@ -102,7 +102,7 @@ fn identity(made: &Made) -> Identity {
     Identity::from_pem(&made.certificate.to_pem().unwrap(), &key, "").unwrap()
 }
 
-fn sealer(folder: &std::path::Path) -> Encryptor {
+fn encryptor(folder: &std::path::Path) -> Encryptor {
     Encryptor {
         cipher: ContentCipher::Aes256Cbc,
         rsa: RsaEncryption::Pkcs1,
@@ -115,8 +115,8 @@ fn sealer(folder: &std::path::Path) -> Encryptor {
     }
 }
 
-fn occasion(from: &str, recipients: Vec<Arc<RecipientCertificate>>) -> Occasion<'_> {
-    Occasion {
+fn message_context(from: &str, recipients: Vec<Arc<RecipientCertificate>>) -> MessageContext<'_> {
+    MessageContext {
         from,
         created_at: at(1_700_000_000),
         now: now(),
@@ -137,12 +137,15 @@ fn what_cannot_be_protected_is_not_passed_on() {
         Protection::Encrypt,
         Protection::SignEncrypt,
     ] {
-        let error = nothing.measures(wanted, &occasion("a@contoso.com", Vec::new()));
+        let error = nothing.plan(wanted, &message_context("a@contoso.com", Vec::new()));
         let error = error.unwrap_err();
         assert_eq!(error.explanation(), "protection-not-available");
         assert!(!error.is_transient());
     }
-    let none = nothing.measures(Protection::None, &occasion("a@contoso.com", Vec::new()));
+    let none = nothing.plan(
+        Protection::None,
+        &message_context("a@contoso.com", Vec::new()),
+    );
     let secured = secure(message(), &none.unwrap()).unwrap();
     assert_eq!((secured.protection(), secured.octets()), ("none", MESSAGE));
 }
@@ -156,9 +159,9 @@ fn attempts_are_signed_alike_and_as_of_the_alert() {
         ..Protector::default()
     };
     let sign = || {
-        let to = occasion("a@Contoso.com", Vec::new());
-        let measures = protector.measures(Protection::Sign, &to).unwrap();
-        secure(message(), &measures).unwrap()
+        let to = message_context("a@Contoso.com", Vec::new());
+        let plan = protector.plan(Protection::Sign, &to).unwrap();
+        secure(message(), &plan).unwrap()
     };
     let first = sign();
     assert_eq!(first, sign());
@@ -183,9 +186,9 @@ fn a_digest_is_as_long_as_the_key_unless_said_otherwise() {
             signer: Some(Arc::new(Signer::new(identity(&made), rules).unwrap())),
             ..Protector::default()
         };
-        let occasion = occasion("a@contoso.com", Vec::new());
-        let measures = protector.measures(Protection::Sign, &occasion).unwrap();
-        let signed = secure(message(), &measures).unwrap();
+        let message_context = message_context("a@contoso.com", Vec::new());
+        let plan = protector.plan(Protection::Sign, &message_context).unwrap();
+        let signed = secure(message(), &plan).unwrap();
         let text = String::from_utf8(signed.octets().to_vec()).unwrap();
         let (_, micalg) = text.split_once("micalg=").unwrap();
         micalg.split(';').next().unwrap().to_owned()
@@ -263,30 +266,30 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
         "all.pem",
         &[&to.certificate, &other.certificate],
     );
-    let mut sealer = sealer(folder.path());
-    sealer.own = RecipientCertificate::read(&us.certificate.to_pem().unwrap(), "us").unwrap();
-    assert!(sealer.useless_own(now()).is_empty());
-    let ended = sealer.useless_own(at(4_000_000_001));
+    let mut encryptor = encryptor(folder.path());
+    encryptor.own = RecipientCertificate::read(&us.certificate.to_pem().unwrap(), "us").unwrap();
+    assert!(encryptor.useless_own(now()).is_empty());
+    let ended = encryptor.useless_own(at(4_000_000_001));
     assert!(
         ended[0].contains("us ended at 2096-10-02T07:06:40Z"),
         "{ended:?}"
     );
     let signs = made(ec(), "a@contoso.com", &all(), ALWAYS);
-    let found = sealer
+    let found = encryptor
         .certificates(&["To@x".to_owned()], &HashMap::new(), now())
         .unwrap();
     let recipients = vec![found[0].clone().unwrap().0];
     let protector = Protector {
         signer: Some(Arc::new(Signer::new(identity(&signs), rules()).unwrap())),
-        sealer: Some(Arc::new(sealer)),
+        encryptor: Some(Arc::new(encryptor)),
         ..Protector::default()
     };
-    let occasion = occasion("a@contoso.com", recipients);
-    let measures = protector
-        .measures(Protection::SignEncrypt, &occasion)
+    let message_context = message_context("a@contoso.com", recipients);
+    let plan = protector
+        .plan(Protection::SignEncrypt, &message_context)
         .unwrap();
-    let sealed = secure(message(), &measures).unwrap();
-    assert_eq!(measures.headers().as_str(), "cipher-baseline");
+    let sealed = secure(message(), &plan).unwrap();
+    assert_eq!(plan.headers().as_str(), "cipher-baseline");
     assert_eq!(sealed.protection(), "sign+encrypt");
     let text = String::from_utf8(sealed.octets().to_vec()).unwrap();
     assert!(text.contains("Content-Type: application/pkcs7-mime; smime-type=enveloped-data;\r\n"));
@@ -318,13 +321,13 @@ fn the_cipher_is_what_was_chosen_or_is_known_to_be_stronger_or_the_send_ports() 
     let folder = tempfile::tempdir().unwrap();
     let (_, mut certificate) = reader("a@x");
     let mut chosen = |port: ContentCipher, own: Option<_>, known: &[_], follow: bool| {
-        let mut sealer = sealer(folder.path());
-        (sealer.cipher, sealer.follow_capabilities) = (port, follow);
+        let mut encryptor = encryptor(folder.path());
+        (encryptor.cipher, encryptor.follow_capabilities) = (port, follow);
         certificate.cipher = own;
         certificate.capabilities = (!known.is_empty()).then(|| known.to_vec());
-        let strict = sealer.cipher_for(&certificate);
-        sealer.legacy = true;
-        (strict, sealer.cipher_for(&certificate).unwrap())
+        let strict = encryptor.cipher_for(&certificate);
+        encryptor.legacy = true;
+        (strict, encryptor.cipher_for(&certificate).unwrap())
     };
     for (port, own, known, follow, expected) in [
         (Aes256Cbc, None, &[][..], true, Aes256Cbc),
@@ -352,12 +355,14 @@ fn each_recipient_of_an_envelope_has_a_padding_of_their_own() {
     oaep.rsa = Some(RsaEncryption::Oaep);
     let protector = Protector {
         signer: None,
-        sealer: Some(Arc::new(sealer(folder.path()))),
+        encryptor: Some(Arc::new(encryptor(folder.path()))),
         headers: HeaderProtection::default(),
     };
-    let occasion = occasion("a@contoso.com", vec![Arc::new(plain), Arc::new(oaep)]);
-    let measures = protector.measures(Protection::Encrypt, &occasion).unwrap();
-    let sealed = secure(message(), &measures).unwrap();
+    let message_context = message_context("a@contoso.com", vec![Arc::new(plain), Arc::new(oaep)]);
+    let plan = protector
+        .plan(Protection::Encrypt, &message_context)
+        .unwrap();
+    let sealed = secure(message(), &plan).unwrap();
     let algorithm = sealed.protected().encryption_algorithm.as_deref();
     assert_eq!(algorithm, Some("aes-256-cbc rsa-oaep rsa-pkcs1"));
     let readers = sealed.protected().encrypted_to.as_deref().unwrap();
@@ -434,9 +439,9 @@ fn a_file_that_cannot_be_read_is_said_to_whom_it_is_named_after() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     std::fs::write(path.join("Ops@x.example.pem"), "<html>").unwrap();
-    let sealer = sealer(path);
+    let encryptor = encryptor(path);
     let found = |address: &str| {
-        let found = sealer.certificates(&[address.to_owned()], &HashMap::new(), now());
+        let found = encryptor.certificates(&[address.to_owned()], &HashMap::new(), now());
         let why = found.unwrap()[0].clone().unwrap_err();
         (why.explanation(), why.to_string())
     };
@@ -456,8 +461,8 @@ fn a_file_that_cannot_be_read_is_said_to_whom_it_is_named_after() {
 #[test]
 fn a_folder_that_is_not_there_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let sealer = sealer(&folder.path().join("absent"));
-    let error = sealer
+    let encryptor = encryptor(&folder.path().join("absent"));
+    let error = encryptor
         .certificates(&["a@x".to_owned()], &HashMap::new(), now())
         .unwrap_err();
     assert!(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use openssl::x509::X509;
 
-use super::certificate::{NoCertificate, RecipientCertificate, Validity};
+use super::certificate::{RecipientCertificate, RecipientCertificateError, Validity};
 use super::chain::{Authorities, Bundle, named};
 use super::revocation::{CrlSources, Known, Revocation};
 use crate::domain::Timestamp;
@@ -20,7 +20,7 @@ const BAD_FOR: TimeDelta = TimeDelta::seconds(60);
 /// And while something is under way.
 const AWAITED_FOR: TimeDelta = TimeDelta::seconds(1);
 
-/// More judgements than this are not kept.
+/// More verdicts than this are not kept.
 const MOST_JUDGEMENTS: usize = 10_000;
 
 /// Who vouches for recipients' certificates, and how far that is asked.
@@ -30,7 +30,7 @@ pub struct Trust {
     revocation: Revocation,
     crls: CrlSources,
     authorities: Mutex<Authorities>,
-    judgements: Mutex<HashMap<String, Judgement>>,
+    verdicts: Mutex<HashMap<String, CachedVerdict>>,
     said: Mutex<HashSet<String>>,
 }
 
@@ -38,11 +38,11 @@ pub struct Trust {
 type Generation = (u64, (u64, u64));
 
 /// What is not known of a certificate that may be used.
-type Verdict = Result<Arc<[Doubt]>, NoCertificate>;
+type Verdict = Result<Arc<[UnknownRevocation]>, RecipientCertificateError>;
 
 /// That a certificate, or one above it, may have been revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubt {
+pub struct UnknownRevocation {
     /// Whose list is missing.
     pub authority: String,
     /// In a sentence.
@@ -55,11 +55,11 @@ pub struct Doubt {
 enum Answer {
     Good(Timestamp),
     Revoked(String),
-    Unknown(Vec<Doubt>),
+    Unknown(Vec<UnknownRevocation>),
 }
 
 #[derive(Debug, Clone)]
-struct Judgement {
+struct CachedVerdict {
     generation: Generation,
     companions: usize,
     until: Timestamp,
@@ -75,7 +75,7 @@ impl Trust {
             revocation,
             crls,
             authorities: Mutex::default(),
-            judgements: Mutex::default(),
+            verdicts: Mutex::default(),
             said: Mutex::default(),
         };
         let problem = trust.authorities().problem();
@@ -90,12 +90,12 @@ impl Trust {
     /// millisecond of a processor, so it may take its time; it asks nobody over the network.
     ///
     /// # Errors
-    /// [`NoCertificate`] naming the certificate.
+    /// [`RecipientCertificateError`] naming the certificate.
     pub fn judge(
         &self,
         certificate: &RecipientCertificate,
         now: Timestamp,
-    ) -> Result<(), NoCertificate> {
+    ) -> Result<(), RecipientCertificateError> {
         let doubts = self.opinion(certificate, now)?;
         for doubt in &*doubts {
             if self.said().insert(doubt.authority.clone()) {
@@ -114,10 +114,10 @@ impl Trust {
         &self,
         certificate: &RecipientCertificate,
         now: Timestamp,
-    ) -> Result<Arc<[Doubt]>, NoCertificate> {
+    ) -> Result<Arc<[UnknownRevocation]>, RecipientCertificateError> {
         let (bundle, authorities) = self.authorities().current();
         let generation = (authorities, self.crls.generation());
-        let known = self.judgements().get(&certificate.sha256).cloned();
+        let known = self.verdicts().get(&certificate.sha256).cloned();
         let known = known.filter(|known| {
             known.generation == generation
                 && known.companions == certificate.companions.len()
@@ -127,17 +127,17 @@ impl Trust {
             return known.verdict;
         }
         let (verdict, until) = self.decide(&bundle, certificate, now);
-        let judgement = Judgement {
+        let judgement = CachedVerdict {
             generation,
             companions: certificate.companions.len(),
             until,
             verdict: verdict.clone(),
         };
-        let mut judgements = self.judgements();
-        if judgements.len() >= MOST_JUDGEMENTS {
-            judgements.clear();
+        let mut verdicts = self.verdicts();
+        if verdicts.len() >= MOST_JUDGEMENTS {
+            verdicts.clear();
         }
-        judgements.insert(certificate.sha256.clone(), judgement);
+        verdicts.insert(certificate.sha256.clone(), judgement);
         verdict
     }
 
@@ -182,7 +182,10 @@ impl Trust {
             Ok(chain) => chain,
             Err(why) => {
                 let why = place(&format!("is not trusted: {why}"));
-                return (Err(NoCertificate::Untrusted(why)), now + BAD_FOR);
+                return (
+                    Err(RecipientCertificateError::Untrusted(why)),
+                    now + BAD_FOR,
+                );
             }
         };
         let ends = chain.iter().filter_map(|it| Some(Validity::of(it)?.end));
@@ -192,9 +195,12 @@ impl Trust {
         }
         match self.ask(&chain, now) {
             Answer::Good(end) => (Ok(Arc::default()), until.min(end)),
-            Answer::Revoked(why) => (Err(NoCertificate::Revoked(place(&why))), now + BAD_FOR),
+            Answer::Revoked(why) => (
+                Err(RecipientCertificateError::Revoked(place(&why))),
+                now + BAD_FOR,
+            ),
             Answer::Unknown(doubts) => {
-                let doubts = doubts.into_iter().map(|doubt| Doubt {
+                let doubts = doubts.into_iter().map(|doubt| UnknownRevocation {
                     why: place(&doubt.why),
                     ..doubt
                 });
@@ -221,7 +227,7 @@ impl Trust {
                     self.said().remove(&issuer);
                 }
                 Known::Revoked(entry) => return Answer::Revoked(format!("{about}{entry}")),
-                Known::Nothing(why, retry_in) => doubts.push(Doubt {
+                Known::Nothing(why, retry_in) => doubts.push(UnknownRevocation {
                     authority: issuer,
                     why: format!("{about}may have been revoked: {why}"),
                     retry_in,
@@ -236,17 +242,25 @@ impl Trust {
 
     /// What doubts mean: with `hard` one that time does not heal before one that it does, of
     /// which nothing is kept, because it may be gone in a moment.
-    fn weigh(&self, doubts: Vec<Doubt>, until: Timestamp, now: Timestamp) -> (Verdict, Timestamp) {
+    fn weigh(
+        &self,
+        doubts: Vec<UnknownRevocation>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> (Verdict, Timestamp) {
         if self.revocation == Revocation::Soft {
             return (Ok(doubts.into()), until.min(now + BAD_FOR));
         }
         let first = doubts.iter().min_by_key(|doubt| doubt.retry_in);
         match first.map(|doubt| (doubt.why.clone(), doubt.retry_in)) {
             Some((why, Some(retry_in))) => {
-                let awaited = NoCertificate::Awaited { why, retry_in };
+                let awaited = RecipientCertificateError::Awaited { why, retry_in };
                 (Err(awaited), now + AWAITED_FOR)
             }
-            Some((why, None)) => (Err(NoCertificate::RevocationUnknown(why)), now + BAD_FOR),
+            Some((why, None)) => (
+                Err(RecipientCertificateError::RevocationUnknown(why)),
+                now + BAD_FOR,
+            ),
             None => (Ok(Arc::default()), until),
         }
     }
@@ -262,9 +276,7 @@ impl Trust {
         known
     }
 
-    fn judgements(&self) -> MutexGuard<'_, HashMap<String, Judgement>> {
-        self.judgements
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn verdicts(&self) -> MutexGuard<'_, HashMap<String, CachedVerdict>> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -213,7 +213,7 @@ impl Site {
             files: CrlFiles::new(Vec::new(), Some(self.folder.path().join("lists"))),
             urls: urls.iter().map(|url| (*url).to_owned()).collect(),
             distribution_points: true,
-            shelf: self.shelf.clone(),
+            cache: self.shelf.clone(),
         };
         Trust::new(&self.folder.path().join("ca.pem"), revocation, crls).unwrap()
     }
@@ -223,7 +223,7 @@ impl Site {
 fn said(trust: &Trust, certificate: &RecipientCertificate) -> (String, String) {
     match trust.judge(certificate, now()) {
         Ok(()) => ("ok".to_owned(), String::new()),
-        Err(NoCertificate::Awaited { why, .. }) => ("waits".to_owned(), why),
+        Err(RecipientCertificateError::Awaited { why, .. }) => ("waits".to_owned(), why),
         Err(why) => {
             let key = why
                 .explanation()
@@ -385,16 +385,17 @@ fn hard_waits_for_the_list_and_soft_goes() {
     assert_eq!(site.shelf.due(now()), [""; 0], "it is under way");
 
     let failed = site.shelf.learned(URL, Err("no answer".to_owned()), now());
-    assert_eq!(failed, Learned::Failed(format!("{URL}: no answer")));
+    assert_eq!(failed, FetchOutcome::Failed(format!("{URL}: no answer")));
     let later = now() + TimeDelta::seconds(10);
-    let Err(NoCertificate::Awaited { why, .. }) = hard.judge(&party.recipient(), later) else {
+    let Err(RecipientCertificateError::Awaited { why, .. }) = hard.judge(&party.recipient(), later)
+    else {
         panic!("it waits on");
     };
     assert!(why.contains("no answer"), "{why}");
     assert_eq!(site.shelf.due(later), [URL], "it is tried again");
 
     let list = root.list(&[&bad], NOW + 86_400);
-    assert_eq!(site.shelf.learned(URL, Ok(list), later), Learned::Good);
+    assert_eq!(site.shelf.learned(URL, Ok(list), later), FetchOutcome::Good);
     assert_eq!(said(&hard, &party.recipient()).0, "ok");
     for trust in [&hard, &soft] {
         assert_eq!(said(trust, &bad.recipient()).0, "revoked");
@@ -415,7 +416,7 @@ fn a_list_of_somebody_else_is_not_waited_for() {
     );
     site.shelf.due(now());
     let list = other.list(&[], NOW + 86_400);
-    assert_eq!(site.shelf.learned(URL, Ok(list), now()), Learned::Good);
+    assert_eq!(site.shelf.learned(URL, Ok(list), now()), FetchOutcome::Good);
     assert_eq!(said(&hard, &party.recipient()).0, "revocation-unknown");
 }
 
@@ -429,7 +430,7 @@ fn a_list_is_renewed_in_time_and_survives_a_restart() {
     assert_eq!(said(&hard, &bad.recipient()).0, "waits");
     site.shelf.due(now());
     let list = root.list(&[&bad], NOW + 7200);
-    assert_eq!(site.shelf.learned(URL, Ok(list), now()), Learned::Good);
+    assert_eq!(site.shelf.learned(URL, Ok(list), now()), FetchOutcome::Good);
     assert_eq!(site.shelf.due(now() + TimeDelta::minutes(59)), [""; 0]);
     let half = now() + TimeDelta::hours(1);
     for worse in [
@@ -441,7 +442,7 @@ fn a_list_is_renewed_in_time_and_survives_a_restart() {
     ] {
         let at = half + TimeDelta::hours(1) - TimeDelta::seconds(1);
         site.shelf.due(at);
-        assert_ne!(site.shelf.learned(URL, worse, at), Learned::Good);
+        assert_ne!(site.shelf.learned(URL, worse, at), FetchOutcome::Good);
         assert_eq!(
             said(&hard, &bad.recipient()).0,
             "revoked",
@@ -484,7 +485,7 @@ fn another_good_certificate_of_the_address_is_taken() {
     assert_eq!(found.certificate, old.certificate);
     let untrusted = directory.untrusted(&trust, now());
     assert!(
-        matches!(&untrusted[..], [NoCertificate::Revoked(_)]),
+        matches!(&untrusted[..], [RecipientCertificateError::Revoked(_)]),
         "{untrusted:?}"
     );
 }

@@ -179,9 +179,9 @@ pub(crate) fn free_ports<const N: usize>() -> [SocketAddr; N] {
 
 /// Kills a group of processes and removes a folder as soon as its standard input ends: when it is
 /// dropped, and also when the test process dies without dropping anything.
-pub(crate) struct CertificateMonitor(Child);
+pub(crate) struct ProcessGuard(Child);
 
-impl CertificateMonitor {
+impl ProcessGuard {
     pub(crate) fn new(folder: &Path) -> Self {
         const SCRIPT: &str = r#"
             end() { [ -z "$group" ] || kill -s KILL -- "-$group"; }
@@ -203,12 +203,12 @@ impl CertificateMonitor {
 
     /// Has it kill the group that it was told before, if any, and watch `group`.
     pub(crate) fn watch(&self, group: &str) {
-        let mut input = self.0.stdin.as_ref().expect("the keeper's input");
-        writeln!(input, "{group}").expect("the keeper to listen");
+        let mut input = self.0.stdin.as_ref().expect("the guard's input");
+        writeln!(input, "{group}").expect("the guard to listen");
     }
 }
 
-impl Drop for CertificateMonitor {
+impl Drop for ProcessGuard {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         // Dropping reports nothing: what is left over is in the temporary folder.
@@ -220,8 +220,8 @@ impl Drop for CertificateMonitor {
 pub(crate) struct Server {
     name: &'static str,
     process: Child,
-    // Dropped in this order: the keeper kills and removes, then there is nothing left to remove.
-    keeper: Option<CertificateMonitor>,
+    // Dropped in this order: the guard kills and removes, then there is nothing left to remove.
+    guard: Option<ProcessGuard>,
     folder: TempDir,
 }
 
@@ -238,12 +238,12 @@ impl Server {
             .stderr(errors)
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let keeper = CertificateMonitor::new(folder.path());
-        keeper.watch(&process.id().to_string());
+        let guard = ProcessGuard::new(folder.path());
+        guard.watch(&process.id().to_string());
         Self {
             name,
             process,
-            keeper: Some(keeper),
+            guard: Some(guard),
             folder,
         }
     }
@@ -294,7 +294,7 @@ impl Drop for Server {
         if std::thread::panicking() {
             eprintln!("The end of {}'s log:\n{}", self.name, self.log_tail());
         }
-        drop(self.keeper.take());
+        drop(self.guard.take());
         let _ = self.process.wait();
     }
 }

@@ -23,7 +23,7 @@ use tokio_openssl::SslStream;
 
 use self::setup::Setup;
 use super::maildir::{self, DeliveredMessage};
-use super::peer::{self, CertificateMonitor, KerberosService};
+use super::peer::{self, KerberosService, ProcessGuard};
 
 /// Who may sign in.
 pub(crate) const USER: &str = "alice";
@@ -77,7 +77,7 @@ pub(crate) struct Postfix {
     plain: SocketAddr,
     implicit_tls: SocketAddr,
     master: Child,
-    keeper: Option<CertificateMonitor>,
+    guard: Option<ProcessGuard>,
 }
 
 impl Postfix {
@@ -237,7 +237,7 @@ impl Postfix {
         let ca_file = setup.prepare(options, plain, implicit_tls);
         let postfix = Self {
             master: setup.spawn_master(),
-            keeper: Some(CertificateMonitor::new(folder.path())),
+            guard: Some(ProcessGuard::new(folder.path())),
             folder,
             ca_file,
             plain,
@@ -248,7 +248,7 @@ impl Postfix {
     }
 
     fn watch(&self, group: &str) {
-        self.keeper.as_ref().expect("a keeper").watch(group);
+        self.guard.as_ref().expect("a guard").watch(group);
     }
 
     /// Waits until both ports greet. An error is how master ended instead.
@@ -324,7 +324,7 @@ impl Drop for Postfix {
         if std::thread::panicking() {
             eprintln!("The end of Postfix's log:\n{}", self.log_tail());
         }
-        drop(self.keeper.take());
+        drop(self.guard.take());
         // Dropping reports nothing.
         let _ = self.master.wait();
     }

@@ -12,7 +12,7 @@ use openssl::md_ctx::MdCtx;
 use super::super::der::context;
 use super::super::{ContentCipher, Digest};
 use super::der::Der;
-use super::identifiers as id;
+use super::oid;
 
 type Fetched<T> = LazyLock<Result<T, ErrorStack>>;
 
@@ -73,17 +73,17 @@ impl Digest {
     /// Its AlgorithmIdentifier has no parameters (RFC 5754 section 2).
     pub(super) fn identifier(self) -> &'static [u8] {
         match self {
-            Self::Sha256 => id::SHA256,
-            Self::Sha384 => id::SHA384,
-            Self::Sha512 => id::SHA512,
+            Self::Sha256 => oid::SHA256,
+            Self::Sha384 => oid::SHA384,
+            Self::Sha512 => oid::SHA512,
         }
     }
 
     pub(super) fn with_ecdsa(self) -> &'static [u8] {
         match self {
-            Self::Sha256 => id::ECDSA_WITH_SHA256,
-            Self::Sha384 => id::ECDSA_WITH_SHA384,
-            Self::Sha512 => id::ECDSA_WITH_SHA512,
+            Self::Sha256 => oid::ECDSA_WITH_SHA256,
+            Self::Sha384 => oid::ECDSA_WITH_SHA384,
+            Self::Sha512 => oid::ECDSA_WITH_SHA512,
         }
     }
 
@@ -91,7 +91,7 @@ impl Digest {
     /// NULL stands beside the digest (RFC 4055 section 2.1).
     pub(super) fn with_mask(self) -> Vec<u8> {
         let digest = [Der::Made(self.identifier()), Der::Made(NULL)];
-        let mask = [Der::Made(id::MGF1), Der::Sequence(&digest)];
+        let mask = [Der::Made(oid::MGF1), Der::Sequence(&digest)];
         let both = [
             Der::Constructed(context(0), &[Der::Sequence(&digest)]).to_vec(),
             Der::Constructed(context(1), &[Der::Sequence(&mask)]).to_vec(),
@@ -116,12 +116,12 @@ impl ContentCipher {
 
     pub(super) fn identifier(self) -> &'static [u8] {
         match self {
-            Self::Aes256Cbc => id::AES256_CBC,
-            Self::Aes192Cbc => id::AES192_CBC,
-            Self::Aes128Cbc => id::AES128_CBC,
-            Self::Aes256Gcm => id::AES256_GCM,
-            Self::Aes128Gcm => id::AES128_GCM,
-            Self::TripleDes => id::DES_EDE3_CBC,
+            Self::Aes256Cbc => oid::AES256_CBC,
+            Self::Aes192Cbc => oid::AES192_CBC,
+            Self::Aes128Cbc => oid::AES128_CBC,
+            Self::Aes256Gcm => oid::AES256_GCM,
+            Self::Aes128Gcm => oid::AES128_GCM,
+            Self::TripleDes => oid::DES_EDE3_CBC,
         }
     }
 
@@ -174,10 +174,10 @@ impl KeyWrap {
     /// 3DES has NULL (RFC 3370 section 4.3.1).
     pub(super) fn algorithm(self) -> Vec<u8> {
         let (identifier, parameters) = match self {
-            Self::Aes128 => (id::AES128_WRAP, &[][..]),
-            Self::Aes192 => (id::AES192_WRAP, &[][..]),
-            Self::Aes256 => (id::AES256_WRAP, &[][..]),
-            Self::TripleDes => (id::CMS_3DES_WRAP, NULL),
+            Self::Aes128 => (oid::AES128_WRAP, &[][..]),
+            Self::Aes192 => (oid::AES192_WRAP, &[][..]),
+            Self::Aes256 => (oid::AES256_WRAP, &[][..]),
+            Self::TripleDes => (oid::CMS_3DES_WRAP, NULL),
         };
         Der::Sequence(&[Der::Made(identifier), Der::Made(parameters)]).to_vec()
     }

@@ -3,21 +3,21 @@
 //!
 //! OpenSSL signs, encrypts and digests; what stands around it is put together here, in DER and at
 //! once. All that is the same for each message (names, certificates, attributes, contexts of keys)
-//! is made once: for who signs in [`Author`], for who reads in [`Reader`].
+//! is made once: for who signs in [`CmsSigner`], for who reads in [`CmsRecipient`].
 
-mod agreement;
 mod algorithms;
+mod context_pool;
 mod der;
-mod enveloped;
-mod identifiers;
-mod name;
-mod pool;
-mod reader;
-mod signed;
+mod enveloped_data;
+mod issuer_and_serial;
+mod key_agreement;
+mod oid;
+mod recipient;
+mod signed_data;
 
-pub(super) use enveloped::{Envelope, enveloped};
-pub(super) use reader::Reader;
-pub(super) use signed::{Author, Content};
+pub(super) use enveloped_data::{Envelope, enveloped};
+pub(super) use recipient::CmsRecipient;
+pub(super) use signed_data::{CmsSigner, Content};
 
 #[cfg(test)]
 mod tests;

@@ -39,15 +39,15 @@ fn on(curve: Nid) -> Made {
     somebody(on_curve(curve))
 }
 
-fn author(made: &Made, chain: &[X509]) -> Author {
+fn cms_signer(made: &Made, chain: &[X509]) -> CmsSigner {
     let kind = KeyKind::of(&made.key).unwrap();
-    Author::new(&made.certificate, &made.key, kind, chain).unwrap()
+    CmsSigner::new(&made.certificate, &made.key, kind, chain).unwrap()
 }
 
-fn reader(made: &Made) -> Reader {
+fn reader(made: &Made) -> CmsRecipient {
     let key = made.certificate.public_key().unwrap();
     let kind = KeyKind::of(&key).unwrap();
-    Reader::new(&made.certificate, key, kind).unwrap()
+    CmsRecipient::new(&made.certificate, key, kind).unwrap()
 }
 
 fn rules(form: SignatureForm, rsa: RsaSignature) -> SigningRules {
@@ -60,9 +60,9 @@ fn rules(form: SignatureForm, rsa: RsaSignature) -> SigningRules {
     }
 }
 
-fn signed(author: &Author, octets: &[u8], digest: Digest, rules: &SigningRules) -> Vec<u8> {
+fn signed(cms_signer: &CmsSigner, octets: &[u8], digest: Digest, rules: &SigningRules) -> Vec<u8> {
     let content = Content::of(octets, digest).unwrap();
-    author.sign(&content, rules, at(1_700_000_000)).unwrap()
+    cms_signer.sign(&content, rules, at(1_700_000_000)).unwrap()
 }
 
 /// The content that a reader takes out, if the signature is right and by `who`.
@@ -99,10 +99,10 @@ fn signatures_of_every_kind_of_key_are_right_and_a_changed_octet_is_seen() {
     let mut ways = vec![(&rsa, RsaSignature::Pkcs1), (&rsa, RsaSignature::Pss)];
     ways.extend(curves.iter().map(|it| (it, RsaSignature::Pkcs1)));
     for (who, padding) in ways {
-        let author = author(who, &[]);
+        let cms_signer = cms_signer(who, &[]);
         for digest in [Digest::Sha256, Digest::Sha384, Digest::Sha512] {
             let clear = rules(SignatureForm::Clear, padding);
-            let der = signed(&author, CONTENT, digest, &clear);
+            let der = signed(&cms_signer, CONTENT, digest, &clear);
             assert_der(&der);
             assert!(!holds(&der, CONTENT));
             assert!(verified(who, &der, Some(CONTENT)).is_ok());
@@ -114,7 +114,7 @@ fn signatures_of_every_kind_of_key_are_right_and_a_changed_octet_is_seen() {
             assert!(verified(who, &changed, Some(CONTENT)).is_err());
 
             let opaque = rules(SignatureForm::Opaque, padding);
-            let der = signed(&author, CONTENT, digest, &opaque);
+            let der = signed(&cms_signer, CONTENT, digest, &opaque);
             assert_der(&der);
             assert_eq!(verified(who, &der, None).unwrap(), CONTENT);
         }
@@ -123,9 +123,9 @@ fn signatures_of_every_kind_of_key_are_right_and_a_changed_octet_is_seen() {
 
 #[test]
 fn the_same_input_gives_the_same_octets() {
-    let author = author(&somebody(rsa(2048)), &[]);
+    let cms_signer = cms_signer(&somebody(rsa(2048)), &[]);
     let rules = rules(SignatureForm::Clear, RsaSignature::Pkcs1);
-    let sign = || signed(&author, CONTENT, Digest::Sha256, &rules);
+    let sign = || signed(&cms_signer, CONTENT, Digest::Sha256, &rules);
     assert_eq!(sign(), sign());
 }
 
@@ -135,14 +135,14 @@ fn many_threads_sign_and_encrypt_at_once() {
         somebody(rsa(2048)),
         rules(SignatureForm::Opaque, RsaSignature::Pss),
     );
-    let (author, reader) = (author(&who, &[]), reader(&who));
+    let (cms_signer, reader) = (cms_signer(&who, &[]), reader(&who));
     std::thread::scope(|scope| {
         for thread in 0..8_u8 {
-            let (who, author, reader, rules) = (&who, &author, &reader, &rules);
+            let (who, cms_signer, reader, rules) = (&who, &cms_signer, &reader, &rules);
             scope.spawn(move || {
                 for n in 0..20 {
                     let content = [thread, n, 7];
-                    let der = signed(author, &content, Digest::Sha256, rules);
+                    let der = signed(cms_signer, &content, Digest::Sha256, rules);
                     assert_eq!(verified(who, &der, None).unwrap(), content);
                     let readers = [(reader, RsaEncryption::Oaep)];
                     let made = enveloped(&content, ContentCipher::Aes128Cbc, &readers).unwrap();
@@ -157,14 +157,14 @@ fn many_threads_sign_and_encrypt_at_once() {
 fn the_chain_goes_along_where_it_is_wanted_and_each_certificate_once() {
     let (who, above) = (on(Nid::X9_62_PRIME256V1), somebody(rsa(2048)));
     let chain = [above.certificate.clone(), who.certificate.clone()];
-    let author = author(&who, &chain);
+    let cms_signer = cms_signer(&who, &chain);
     let [own, above] = [&who, &above].map(|it| it.certificate.to_der().unwrap());
     for (chain, certificates) in [(true, 2), (false, 1)] {
         let rules = SigningRules {
             chain,
             ..rules(SignatureForm::Clear, RsaSignature::Pkcs1)
         };
-        let der = signed(&author, CONTENT, Digest::Sha256, &rules);
+        let der = signed(&cms_signer, CONTENT, Digest::Sha256, &rules);
         assert_der(&der);
         assert!(holds(&der, &own));
         assert_eq!(holds(&der, &above), chain);
@@ -178,7 +178,7 @@ fn the_chain_goes_along_where_it_is_wanted_and_each_certificate_once() {
 #[test]
 fn the_signing_time_has_four_digits_of_the_year_from_2050_on() {
     let who = on(Nid::X9_62_PRIME256V1);
-    let author = author(&who, &[]);
+    let cms_signer = cms_signer(&who, &[]);
     for (seconds, written) in [
         (1_700_000_000, &b"\x17\x0d231114221320Z"[..]),
         (2_524_607_999, b"\x17\x0d491231235959Z"),
@@ -186,7 +186,7 @@ fn the_signing_time_has_four_digits_of_the_year_from_2050_on() {
     ] {
         let content = Content::of(CONTENT, Digest::Sha256).unwrap();
         let rules = rules(SignatureForm::Clear, RsaSignature::Pkcs1);
-        let der = author.sign(&content, &rules, at(seconds)).unwrap();
+        let der = cms_signer.sign(&content, &rules, at(seconds)).unwrap();
         assert!(holds(&der, written));
         assert_der(&der);
         assert!(verified(&who, &der, Some(CONTENT)).is_ok());
@@ -196,11 +196,11 @@ fn the_signing_time_has_four_digits_of_the_year_from_2050_on() {
 #[test]
 fn content_of_any_size_is_signed_and_sealed_whole() {
     let who = on(Nid::X9_62_PRIME256V1);
-    let (author, reader) = (author(&who, &[]), reader(&who));
+    let (cms_signer, reader) = (cms_signer(&who, &[]), reader(&who));
     let rules = rules(SignatureForm::Opaque, RsaSignature::Pkcs1);
     for size in SIZES {
         let content: Vec<u8> = (0..size).map(|n| n.to_le_bytes()[0]).collect();
-        let der = signed(&author, &content, Digest::Sha256, &rules);
+        let der = signed(&cms_signer, &content, Digest::Sha256, &rules);
         assert_der(&der);
         assert_eq!(verified(&who, &der, None).unwrap(), content);
         for cipher in CIPHERS {
@@ -248,12 +248,12 @@ fn the_key_of_the_content_is_wrapped_by_one_as_strong() {
     let who = on(Nid::X9_62_PRIME256V1);
     let reader = reader(&who);
     for (cipher, wrap) in [
-        (ContentCipher::Aes128Cbc, identifiers::AES128_WRAP),
-        (ContentCipher::Aes128Gcm, identifiers::AES128_WRAP),
-        (ContentCipher::Aes192Cbc, identifiers::AES192_WRAP),
-        (ContentCipher::Aes256Cbc, identifiers::AES256_WRAP),
-        (ContentCipher::Aes256Gcm, identifiers::AES256_WRAP),
-        (ContentCipher::TripleDes, identifiers::CMS_3DES_WRAP),
+        (ContentCipher::Aes128Cbc, oid::AES128_WRAP),
+        (ContentCipher::Aes128Gcm, oid::AES128_WRAP),
+        (ContentCipher::Aes192Cbc, oid::AES192_WRAP),
+        (ContentCipher::Aes256Cbc, oid::AES256_WRAP),
+        (ContentCipher::Aes256Gcm, oid::AES256_WRAP),
+        (ContentCipher::TripleDes, oid::CMS_3DES_WRAP),
     ] {
         let envelope = enveloped(CONTENT, cipher, &[(&reader, RsaEncryption::Pkcs1)]);
         assert!(holds(&envelope.unwrap().der, wrap), "{cipher:?}");
@@ -273,7 +273,9 @@ fn an_envelope_names_its_readers_in_its_order() {
     assert_eq!(envelope.order.len(), people.len());
     let mut places = envelope.order.iter().map(|n| {
         let der = people[*n].certificate.to_der().unwrap();
-        let name = name::IssuerAndSerial::of(&der).unwrap().to_vec();
+        let name = issuer_and_serial::IssuerAndSerial::of(&der)
+            .unwrap()
+            .to_vec();
         let mut places = envelope.der.windows(name.len());
         places.position(|it| it == name).expect("it is named")
     });
@@ -288,13 +290,13 @@ fn nothing_is_encrypted_alike_twice_and_a_change_to_gcm_is_seen() {
     let who = somebody(rsa(2048));
     let reader = reader(&who);
     let readers = [(&reader, RsaEncryption::Pkcs1)];
-    let seal = |cipher| enveloped(CONTENT, cipher, &readers).unwrap();
+    let encrypt = |cipher| enveloped(CONTENT, cipher, &readers).unwrap();
     for cipher in CIPHERS {
         let tail = |it: Envelope| it.der[it.der.len() - 32..].to_vec();
-        assert_ne!(tail(seal(cipher)), tail(seal(cipher)), "{cipher:?}");
+        assert_ne!(tail(encrypt(cipher)), tail(encrypt(cipher)), "{cipher:?}");
     }
     for from_end in [1, 20] {
-        let mut envelope = seal(ContentCipher::Aes256Gcm);
+        let mut envelope = encrypt(ContentCipher::Aes256Gcm);
         let at = envelope.der.len() - from_end;
         envelope.der[at] ^= 1;
         assert!(opened(&who, &envelope).is_err());
@@ -306,10 +308,12 @@ fn nothing_is_encrypted_alike_twice_and_a_change_to_gcm_is_seen() {
 fn a_certificate_without_a_name_or_with_a_long_serial_number_is_named() {
     let who = somebody(rsa(2048));
     let der = who.certificate.to_der().unwrap();
-    let name = name::IssuerAndSerial::of(&der).unwrap().to_vec();
+    let name = issuer_and_serial::IssuerAndSerial::of(&der)
+        .unwrap()
+        .to_vec();
     let serial = who.certificate.serial_number().to_bn().unwrap().to_vec();
     assert!(holds(&name, &serial));
     for torn in [&[][..], &der[..20], &[0x30, 0], &[0x30, 2, 0x30, 0]] {
-        assert!(name::IssuerAndSerial::of(torn).is_none());
+        assert!(issuer_and_serial::IssuerAndSerial::of(torn).is_none());
     }
 }

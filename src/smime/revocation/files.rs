@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::crl::Crl;
-use crate::smime::stamped::{Stamped, with_endings};
+use crate::smime::file_cache::{FileCache, with_endings};
 
 /// What files of lists end in.
 const ENDINGS: [&str; 3] = ["crl", "pem", "der"];
@@ -20,7 +20,7 @@ pub struct CrlFiles {
 
 #[derive(Debug, Default)]
 struct Known {
-    stamped: Stamped<Vec<Arc<Crl>>>,
+    file_cache: FileCache<Vec<Arc<Crl>>>,
     folder_problem: Option<String>,
     generation: u64,
 }
@@ -43,14 +43,17 @@ impl CrlFiles {
     /// All that could be read.
     pub(in crate::smime) fn lists(&self) -> Vec<Arc<Crl>> {
         let known = self.look();
-        let held = known.stamped.held().flatten();
+        let held = known.file_cache.held().flatten();
         held.flatten().cloned().collect()
     }
 
     /// Why some could not be, in sentences.
     pub(in crate::smime) fn problems(&self) -> Vec<String> {
         let known = self.look();
-        let files = known.stamped.held().filter_map(|held| held.clone().err());
+        let files = known
+            .file_cache
+            .held()
+            .filter_map(|held| held.clone().err());
         let missing = self.files.iter().filter(|file| !file.is_file());
         let missing = missing.map(|file| format!("{}: there is no such file", file.display()));
         let folder = known.folder_problem.clone();
@@ -59,12 +62,12 @@ impl CrlFiles {
 
     fn look(&self) -> MutexGuard<'_, Known> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.stamped.is_fresh() {
+        if !known.file_cache.is_fresh() {
             let mut paths = self.files.clone();
             let found = self.folder.as_deref().map(in_folder).transpose();
             known.folder_problem = found.as_ref().err().cloned();
             paths.extend(found.ok().flatten().unwrap_or_default());
-            if known.stamped.look(paths, read) {
+            if known.file_cache.look(paths, read) {
                 known.generation += 1;
             }
         }

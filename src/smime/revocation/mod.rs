@@ -2,8 +2,8 @@
 //! from files and from URLs. OCSP is not asked.
 
 mod crl;
+mod crl_cache;
 mod files;
-mod shelf;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use openssl::x509::{X509, X509Ref};
 use serde::{Deserialize, Serialize};
 
 pub(super) use crl::Crl;
+pub use crl_cache::{CrlCache, FetchOutcome};
 pub use files::CrlFiles;
-pub use shelf::{CrlCache, Learned};
 
 use super::certificate::shown;
 use super::chain::{Refused, named, verified};
@@ -47,7 +47,7 @@ pub struct CrlSources {
     /// The certificates' own cRLDistributionPoints (RFC 5280 section 4.2.1.13) are asked, too.
     pub distribution_points: bool,
     /// What came from URLs.
-    pub shelf: Arc<CrlCache>,
+    pub cache: Arc<CrlCache>,
 }
 
 /// What is known of one certificate.
@@ -63,13 +63,13 @@ pub(super) enum Known {
 impl CrlSources {
     /// Counts the changes of what is there.
     pub(super) fn generation(&self) -> (u64, u64) {
-        (self.files.generation(), self.shelf.generation())
+        (self.files.generation(), self.cache.generation())
     }
 
     /// Has the lists of the configuration fetched.
     pub fn want_urls(&self, now: Timestamp) {
         for url in &self.urls {
-            self.shelf.want(url, None, now);
+            self.cache.want(url, None, now);
         }
     }
 
@@ -81,10 +81,10 @@ impl CrlSources {
             false => Vec::new(),
         };
         for url in &points {
-            self.shelf.want(url, Some(authority), now);
+            self.cache.want(url, Some(authority), now);
         }
         self.want_urls(now);
-        let lists = self.files.lists().into_iter().chain(self.shelf.lists());
+        let lists = self.files.lists().into_iter().chain(self.cache.lists());
         let of_it: Vec<_> = lists
             .filter(|list| list.is_of(authority.subject_name()))
             .collect();
@@ -117,7 +117,7 @@ impl CrlSources {
     ) -> Known {
         let urls = points.iter().chain(&self.urls);
         let prospects: Vec<_> = urls
-            .filter_map(|url| self.shelf.prospect(url, authority, now))
+            .filter_map(|url| self.cache.prospect(url, authority, now))
             .collect();
         let retry_in = prospects.iter().map(|(_, rest)| *rest).min();
         let files = (!no_list).then_some(FILES_LATER);

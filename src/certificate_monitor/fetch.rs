@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::smime::{CrlCache, Learned};
+use crate::smime::{CrlCache, FetchOutcome};
 use crate::web;
 
 /// A server has so long for a whole list.
@@ -60,10 +60,10 @@ impl Fetcher {
 fn learn(shelf: &CrlCache, clock: &dyn Clock, url: &str) {
     let came = fetch(url);
     match shelf.learned(url, came, clock.now()) {
-        Learned::Good => tracing::debug!(url, "list of revoked certificates fetched"),
-        Learned::Failed(why) => {
+        FetchOutcome::Good => tracing::debug!(url, "list of revoked certificates fetched"),
+        FetchOutcome::Failed(why) => {
             tracing::warn!(%why, "a list of revoked certificates cannot be fetched");
         }
-        Learned::FailedAgain => {}
+        FetchOutcome::FailedAgain => {}
     }
 }

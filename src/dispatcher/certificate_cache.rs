@@ -1,35 +1,33 @@
-//! The recipients' certificates at hand: what stands in the database, asked for each alert, so that
-//! what is revoked or removed is out at once; and certificates that were read lately, because
-//! reading one takes longer than asking for it.
+//! Recipients' certificates of the database. The rows are queried for every alert, so a revoked or
+//! removed certificate is out at once; parsed certificates are cached, because parsing takes longer
+//! than the query.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
 
 use super::NotComposed;
 use super::compose::unread;
 use super::securing::{NotSecured, in_background};
 use crate::domain::{CertificateEntry, CertificateId, Timestamp};
-use crate::smime::{Candidate, Encryptor, Found, RecipientCertificate, SmimeError, address_key};
+use crate::smime::{
+    Candidate, CertificateLookup, Encryptor, RecipientCertificate, SmimeError, address_key,
+};
 use crate::store::certificates::CertificateStore;
 
-/// Most certificates that are kept read, some 8 KiB each.
-const MOST: usize = 2048;
+/// Most parsed certificates that are cached, some 8 KiB each.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(2048).expect("not zero");
 
-/// What the column `Pem` is read as.
-type Read = Result<Arc<RecipientCertificate>, String>;
+/// The column `Pem`, parsed.
+type Parsed = Result<Arc<RecipientCertificate>, String>;
 
 /// Where recipients' certificates come from. Used by many tasks at the same time.
 pub struct CertificateCache {
     store: Option<Arc<dyn CertificateStore>>,
-    kept: Mutex<Kept>,
-}
-
-/// By the text that each was read from, with when it was used last. What a row says of its
-/// certificate is compared each time.
-#[derive(Default)]
-struct Kept {
-    read: HashMap<String, (Arc<RecipientCertificate>, u64)>,
-    uses: u64,
+    /// By the text of the column `Pem`; the other columns of a row are compared each time.
+    parsed: Mutex<LruCache<String, Arc<RecipientCertificate>>>,
 }
 
 impl CertificateCache {
@@ -45,7 +43,7 @@ impl CertificateCache {
     pub fn of_folders() -> Self {
         Self {
             store: None,
-            kept: Mutex::default(),
+            parsed: Mutex::new(LruCache::new(CAPACITY)),
         }
     }
 
@@ -55,22 +53,22 @@ impl CertificateCache {
     /// [`NotComposed`]: the database or the folder cannot be asked now.
     pub async fn find(
         self: &Arc<Self>,
-        sealer: Arc<Encryptor>,
+        encryptor: Arc<Encryptor>,
         addresses: Vec<String>,
         now: Timestamp,
-    ) -> Result<Vec<Found>, NotComposed> {
+    ) -> Result<Vec<CertificateLookup>, NotComposed> {
         let (entries, pems) = self.stored(&addresses).await?;
-        let shelf = self.clone();
+        let cache = self.clone();
         let looked_up = in_background(move || {
-            let of_database = shelf.candidates(&entries, &pems);
-            sealer.certificates(&addresses, &of_database, now)
+            let of_database = cache.candidates(&entries, &pems);
+            encryptor.certificates(&addresses, &of_database, now)
         });
         let found = looked_up.await.and_then(|found| found);
         Ok(found.map_err(NotSecured::from)?)
     }
 
-    /// What stands about certificates for these addresses, and what those that are not revoked are
-    /// read from.
+    /// The rows of certificates for these addresses, and the column `Pem` of those that are not
+    /// revoked.
     async fn stored(
         &self,
         addresses: &[String],
@@ -90,7 +88,7 @@ impl CertificateCache {
         Ok((entries, pems.into_iter().collect()))
     }
 
-    /// By address. A row that went away between two questions is not there.
+    /// By address. A row that was deleted between the two queries is left out.
     fn candidates(
         &self,
         entries: &[CertificateEntry],
@@ -98,7 +96,7 @@ impl CertificateCache {
     ) -> HashMap<String, Vec<Candidate>> {
         let mut candidates: HashMap<String, Vec<Candidate>> = HashMap::new();
         for entry in entries {
-            let Some(read) = self.read(entry, pems) else {
+            let Some(read) = self.parse(entry, pems) else {
                 continue;
             };
             let read = read.as_deref().map_err(Clone::clone);
@@ -109,32 +107,29 @@ impl CertificateCache {
         candidates
     }
 
-    fn read(
+    fn parse(
         &self,
         entry: &CertificateEntry,
         pems: &HashMap<CertificateId, String>,
-    ) -> Option<Read> {
+    ) -> Option<Parsed> {
         if entry.revoked.is_some() {
             return Some(Err("it is revoked".to_owned()));
         }
         let pem = pems.get(&entry.id)?;
-        if let Some(kept) = self.kept().find(pem) {
-            return Some(Ok(kept));
+        let cache = || self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cached) = cache().get(pem) {
+            return Some(Ok(cached.clone()));
         }
-        let read = RecipientCertificate::of_pem(pem);
-        Some(read.map(|read| {
-            let read = Arc::new(read);
-            self.kept().keep(pem, read.clone());
-            read
+        let parsed = RecipientCertificate::of_pem(pem);
+        Some(parsed.map(|parsed| {
+            let parsed = Arc::new(parsed);
+            cache().put(pem.clone(), parsed.clone());
+            parsed
         }))
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Nothing is sent while the database cannot be asked, whatever the reason.
+/// While the database does not answer, nothing is sent, whatever the reason.
 fn waits(error: crate::store::StoreError) -> NotComposed {
     const WHAT: &str = "its recipients' certificates";
     if error.is_transient() {
@@ -144,25 +139,6 @@ fn waits(error: crate::store::StoreError) -> NotComposed {
     NotSecured::from(SmimeError::NotNow(why)).into()
 }
 
-impl Kept {
-    fn find(&mut self, pem: &str) -> Option<Arc<RecipientCertificate>> {
-        self.uses += 1;
-        let (found, used) = self.read.get_mut(pem)?;
-        *used = self.uses;
-        Some(found.clone())
-    }
-
-    fn keep(&mut self, pem: &str, read: Arc<RecipientCertificate>) {
-        if self.read.len() >= MOST {
-            let oldest = self.read.iter().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(pem, _)| pem.clone()) {
-                self.read.remove(&oldest);
-            }
-        }
-        self.read.insert(pem.to_owned(), (read, self.uses));
-    }
-}
-
 #[cfg(test)]
-#[path = "keyring_tests.rs"]
+#[path = "certificate_cache_tests.rs"]
 mod tests;

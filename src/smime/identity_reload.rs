@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Identity;
-use super::stamped::{Stamp, stamp};
+use super::file_cache::{Stamp, stamp};
 use crate::domain::Timestamp;
 
 /// Reads an identity from its files: all of them fit together, and it may sign.
@@ -13,7 +13,7 @@ pub type ReadIdentity = Box<dyn Fn() -> Result<Identity, String> + Send + Sync>;
 
 /// What came of a look at the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum IdentityReload {
     /// Nothing new.
     Same,
     /// From now on another certificate signs.
@@ -23,7 +23,7 @@ pub enum Look {
 }
 
 /// The identity that signs now.
-pub(super) struct Standing {
+pub(super) struct IdentitySource {
     identity: RwLock<Arc<Identity>>,
     source: Option<Source>,
 }
@@ -39,13 +39,13 @@ struct Seen {
     unfit: Option<String>,
 }
 
-impl fmt::Debug for Standing {
+impl fmt::Debug for IdentitySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.identity().fmt(f)
     }
 }
 
-impl Standing {
+impl IdentitySource {
     /// For good.
     pub(super) fn fixed(identity: Identity) -> Self {
         Self {
@@ -78,14 +78,14 @@ impl Standing {
 
     /// Certificate and key are never replaced at once: what does not fit together yet is looked
     /// at again, and what signed before signs on.
-    pub(super) fn look(&self, now: Timestamp) -> Look {
+    pub(super) fn look(&self, now: Timestamp) -> IdentityReload {
         let Some(source) = &self.source else {
-            return Look::Same;
+            return IdentityReload::Same;
         };
         let mut seen = source.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&source.paths);
         if stamps == seen.stamps && seen.unfit.is_none() {
-            return Look::Same;
+            return IdentityReload::Same;
         }
         seen.stamps = stamps;
         match (source.read)().and_then(|fresh| self.no_worse(fresh, now)) {
@@ -93,10 +93,10 @@ impl Standing {
                 seen.unfit = None;
                 self.replace(fresh)
             }
-            Err(why) if seen.unfit.as_ref() == Some(&why) => Look::Same,
+            Err(why) if seen.unfit.as_ref() == Some(&why) => IdentityReload::Same,
             Err(why) => {
                 seen.unfit = Some(why.clone());
-                Look::Unfit(why)
+                IdentityReload::Unfit(why)
             }
         }
     }
@@ -109,15 +109,15 @@ impl Standing {
         }
     }
 
-    fn replace(&self, fresh: Identity) -> Look {
+    fn replace(&self, fresh: Identity) -> IdentityReload {
         let is_new = fresh.certificate != self.identity().certificate;
         *self
             .identity
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
         match is_new {
-            true => Look::Renewed,
-            false => Look::Same,
+            true => IdentityReload::Renewed,
+            false => IdentityReload::Same,
         }
     }
 }

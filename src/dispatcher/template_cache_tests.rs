@@ -11,7 +11,7 @@ use crate::store::sqlite::SqliteStore;
 struct Room {
     folder: tempfile::TempDir,
     store: Arc<SqliteStore>,
-    shelf: TemplateCache,
+    cache: TemplateCache,
 }
 
 impl Room {
@@ -27,7 +27,7 @@ impl Room {
         let store = Arc::new(store);
         let templates = TemplateSource::read(folder.path()).expect("reads");
         Self {
-            shelf: TemplateCache::new(templates, store.clone()),
+            cache: TemplateCache::new(templates, store.clone()),
             folder,
             store,
         }
@@ -45,9 +45,9 @@ impl Room {
     }
 
     async fn said(&self, alert: &Alert) -> Result<(String, String), String> {
-        let turn = self.shelf.turn(alert).await;
+        let turn = self.cache.turn(alert).await;
         let rendered = match turn {
-            Ok(turn) => self.shelf.render(turn, alert, Utc.fix()).await,
+            Ok(turn) => self.cache.render(turn, alert, Utc.fix()).await,
             Err(error) => Err(error),
         };
         let rendered = match rendered {
@@ -141,7 +141,7 @@ async fn what_was_read_once_is_at_hand_without_the_database() {
         template: Some("other".to_owned()),
         ..alert
     };
-    let waits = room.shelf.for_alert(&not_read).await;
+    let waits = room.cache.for_alert(&not_read).await;
     assert!(
         matches!(waits, Err(NotComposed::NotNow { .. })),
         "it waits, and does not fail"
@@ -149,10 +149,10 @@ async fn what_was_read_once_is_at_hand_without_the_database() {
 }
 
 #[tokio::test]
-async fn no_more_are_kept_than_there_is_room_for() {
+async fn evicts_the_template_that_was_used_least_recently() {
     let room = Room::new().await;
     room.add("late", "one").await;
-    for other in 0..MOST * 2 {
+    for other in 0..CAPACITY.get() * 2 {
         let _ = room
             .said(&alert(&format!("name{other}"), None, Some(1)))
             .await;
@@ -161,10 +161,7 @@ async fn no_more_are_kept_than_there_is_room_for() {
             both("one", "1")
         );
     }
-    let kept = room.shelf.kept();
-    assert_eq!(kept.sets.len(), MOST);
-    assert!(
-        kept.sets.contains_key(&("late".to_owned(), 1)),
-        "it was in use"
-    );
+    let cached = room.cache.cached();
+    assert_eq!(cached.len(), CAPACITY.get());
+    assert!(cached.contains(&("late".to_owned(), 1)), "it was in use");
 }

@@ -12,7 +12,7 @@ use crate::domain::STAND_IN_ADDRESS;
 const LINE: usize = 78;
 
 /// The field as it stands outside, `None` where nothing of it does.
-pub(super) fn outside(hide: Hide, field: &str) -> Option<Cow<'_, str>> {
+pub(super) fn outer_field(hide: Hide, field: &str) -> Option<Cow<'_, str>> {
     if hide == Hide::None {
         return Some(Cow::Borrowed(field));
     }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn shy(field: &str) -> Option<Cow<'_, str>> {
-        outside(Hide::Names, field)
+        outer_field(Hide::Names, field)
     }
 
     #[test]
@@ -138,17 +138,17 @@ mod tests {
             shy(field).unwrap(),
             "Date: Sat, 22 Jan 2022 01:40:48 +0000\r\n"
         );
-        assert_eq!(outside(Hide::Baseline, field).unwrap(), field);
+        assert_eq!(outer_field(Hide::Baseline, field).unwrap(), field);
     }
 
     #[test]
     fn what_is_hidden_is_not_there() {
         for hide in [Hide::Baseline, Hide::Names] {
-            let left = outside(hide, "subject: Dinner\r\n plans\r\n");
+            let left = outer_field(hide, "subject: Dinner\r\n plans\r\n");
             assert_eq!(left.unwrap(), "Subject: [...]\r\n");
             for field in ["Keywords: a\r\n", "Comments: b\r\n", "X-Alert-Name: c\r\n"] {
-                assert_eq!(outside(hide, field), None);
-                assert_eq!(outside(Hide::None, field).unwrap(), field);
+                assert_eq!(outer_field(hide, field), None);
+                assert_eq!(outer_field(Hide::None, field).unwrap(), field);
             }
         }
     }

@@ -9,10 +9,10 @@ use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
 
 use super::*;
 use crate::domain::{CertificateEntry, CertificateId, RevokedCertificate};
-use crate::smime::cms::{Author, Content};
+use crate::smime::cms::{CmsSigner, Content};
 use crate::smime::{
-    Candidate, Digest, KeyKind, NoCertificate, RecipientCertificate, RsaSignature, SignatureForm,
-    SigningRules,
+    Candidate, Digest, KeyKind, RecipientCertificate, RecipientCertificateError, RsaSignature,
+    SignatureForm, SigningRules,
 };
 
 fn key() -> PKey<Private> {
@@ -58,7 +58,7 @@ fn usage() -> X509Extension {
         .unwrap()
 }
 
-fn text(it: &FoundCertificate, address: &str, bound_by: BoundBy) -> CertificateText {
+fn text(it: &ParsedCertificate, address: &str, bound_by: BoundBy) -> CertificateText {
     let binding = Binding {
         address,
         bound_by,
@@ -69,7 +69,7 @@ fn text(it: &FoundCertificate, address: &str, bound_by: BoundBy) -> CertificateT
 }
 
 fn subjects(octets: &[u8]) -> usize {
-    FoundCertificate::read(octets).unwrap().len()
+    ParsedCertificate::read(octets).unwrap().len()
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn certificates_are_found_in_each_form_once() {
         b"-----BEGIN CERTIFICATE-----\nMIIB",
         &[0x30, 0x82],
     ] {
-        let why = FoundCertificate::read(wrong).unwrap_err();
+        let why = ParsedCertificate::read(wrong).unwrap_err();
         assert!(
             why.contains("PKCS #7") && why.contains("found none"),
             "{why}"
@@ -112,7 +112,7 @@ fn a_row_says_what_the_certificate_says() {
         .unwrap();
     let found = certificate(&key(), "Zoe@X.com", vec![usage(), email]);
     let sha1 = fingerprint(&found, MessageDigest::sha1()).unwrap();
-    let read = FoundCertificate::read(&found.to_der().unwrap()).unwrap();
+    let read = ParsedCertificate::read(&found.to_der().unwrap()).unwrap();
     assert_eq!(read[0].addresses(), ["zoe@x.com"]);
     assert!(!read[0].is_authority());
     let row = text(&read[0], "zoe@x.com", BoundBy::Certificate);
@@ -129,14 +129,14 @@ fn a_row_says_what_the_certificate_says() {
     assert_eq!(row.key_algorithm, "RSA 2048");
     assert_eq!(row.capabilities, None);
     assert_eq!(row.pem.as_bytes(), found.to_pem().unwrap());
-    let bare = FoundCertificate::read(&of("a@x.com").to_der().unwrap()).unwrap();
+    let bare = ParsedCertificate::read(&of("a@x.com").to_der().unwrap()).unwrap();
     assert_eq!(
         text(&bare[0], "a@x.com", BoundBy::Certificate).key_usage,
         "any"
     );
     let authority = BasicConstraints::new().critical().ca().build().unwrap();
     let authority = certificate(&key(), "ca@x.com", vec![authority]);
-    assert!(FoundCertificate::read(&authority.to_der().unwrap()).unwrap()[0].is_authority());
+    assert!(ParsedCertificate::read(&authority.to_der().unwrap()).unwrap()[0].is_authority());
 }
 
 /// smimeCapabilities with AES-128-CBC, AES-256-CBC, RC2 and 3DES in this order, as Outlook writes them.
@@ -154,7 +154,7 @@ fn capabilities_are_recorded_the_strongest_first() {
     let name: &Asn1ObjectRef = &name;
     let extension = X509Extension::new_from_der(name, false, &told).unwrap();
     let in_it = certificate(&key(), "a@x.com", vec![extension]);
-    let found = FoundCertificate::read(&in_it.to_der().unwrap()).unwrap();
+    let found = ParsedCertificate::read(&in_it.to_der().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
     let expected = Some("aes-256-cbc aes-128-cbc 3des-cbc");
     assert_eq!(row.capabilities.as_deref(), expected);
@@ -170,7 +170,7 @@ fn capabilities_are_recorded_the_strongest_first() {
 
 /// The capabilities in what its owner signs.
 fn told_by(bare: &X509, key: &PKey<Private>) -> Option<String> {
-    let author = Author::new(bare, key, KeyKind::Rsa, &[]).unwrap();
+    let cms_signer = CmsSigner::new(bare, key, KeyKind::Rsa, &[]).unwrap();
     let rules = SigningRules {
         form: SignatureForm::Clear,
         digest: None,
@@ -180,8 +180,8 @@ fn told_by(bare: &X509, key: &PKey<Private>) -> Option<String> {
     };
     let content = Content::of(b"", Digest::Sha256).unwrap();
     let time = chrono::DateTime::from_timestamp(NOW, 0).unwrap();
-    let published = author.sign(&content, &rules, time).unwrap();
-    let found = FoundCertificate::read(&published).unwrap();
+    let published = cms_signer.sign(&content, &rules, time).unwrap();
+    let found = ParsedCertificate::read(&published).unwrap();
     assert_eq!(found.len(), 1);
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
     row.capabilities
@@ -204,7 +204,7 @@ fn entry(text: &CertificateText) -> CertificateEntry {
     }
 }
 
-fn judged(entry: &CertificateEntry, pem: &str, now: i64) -> Result<(), NoCertificate> {
+fn judged(entry: &CertificateEntry, pem: &str, now: i64) -> Result<(), RecipientCertificateError> {
     let read = RecipientCertificate::of_pem(pem);
     let candidate = Candidate::of_entry(entry, read.as_ref().map_err(Clone::clone));
     let now = chrono::DateTime::from_timestamp(now, 0).unwrap();
@@ -213,7 +213,7 @@ fn judged(entry: &CertificateEntry, pem: &str, now: i64) -> Result<(), NoCertifi
 
 /// A row for a@x.com, and what stands about it.
 fn row() -> (CertificateText, CertificateEntry) {
-    let found = FoundCertificate::read(&of("a@x.com").to_pem().unwrap()).unwrap();
+    let found = ParsedCertificate::read(&of("a@x.com").to_pem().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
     let entry = entry(&row);
     (row, entry)
@@ -296,7 +296,7 @@ fn only_an_operator_binds_to_another_address() {
 
 #[test]
 fn what_was_chosen_and_told_goes_along() {
-    let found = FoundCertificate::read(&of("a@x.com").to_pem().unwrap()).unwrap();
+    let found = ParsedCertificate::read(&of("a@x.com").to_pem().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
     let read = RecipientCertificate::of_pem(&row.pem).unwrap();
     let candidate = Candidate::of_entry(&entry(&row), Ok(&read));
@@ -309,7 +309,8 @@ fn what_was_chosen_and_told_goes_along() {
 
 #[test]
 fn an_address_is_found_however_its_domain_is_written() {
-    let found = FoundCertificate::read(&of("Ops@xn--bcher-kva.example").to_pem().unwrap()).unwrap();
+    let found =
+        ParsedCertificate::read(&of("Ops@xn--bcher-kva.example").to_pem().unwrap()).unwrap();
     assert_eq!(found[0].addresses(), ["ops@xn--bcher-kva.example"]);
     for written in ["OPS@Bücher.example", "ops@XN--bcher-kva.Example"] {
         assert_eq!(

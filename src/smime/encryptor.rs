@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::SmimeError;
-use super::candidate::{Candidate, Found, best};
-use super::certificate::{KeyKind, NoCertificate, RecipientCertificate, address_key};
+use super::candidate::{Candidate, CertificateLookup, best};
+use super::certificate::{KeyKind, RecipientCertificate, RecipientCertificateError, address_key};
 use super::cms::{Envelope, enveloped};
 use super::entity::Entity;
 use super::folder::CertificateFolder;
@@ -181,7 +181,7 @@ impl Encryptor {
         addresses: &[String],
         of_database: &HashMap<String, Vec<Candidate>>,
         now: Timestamp,
-    ) -> Result<Vec<Found>, SmimeError> {
+    ) -> Result<Vec<CertificateLookup>, SmimeError> {
         let directory = match &self.folder {
             Some(folder) => folder.directory().map_err(SmimeError::NotNow)?,
             None => Arc::default(),
@@ -194,12 +194,12 @@ impl Encryptor {
                 |it: &Candidate| stored.into_iter().flatten().any(|a| a.sha256 == it.sha256);
             candidates.extend(in_folder.filter(|it| !known(it)));
             match best(address, candidates, self.trust.as_deref(), now) {
-                Err(NoCertificate::Awaited { why, retry_in }) => {
+                Err(RecipientCertificateError::Awaited { why, retry_in }) => {
                     Err(SmimeError::Awaited { why, retry_in })
                 }
-                Err(NoCertificate::Missing(why)) => {
-                    Ok(Err(NoCertificate::Missing(why + &directory.doubts())))
-                }
+                Err(RecipientCertificateError::Missing(why)) => Ok(Err(
+                    RecipientCertificateError::Missing(why + &directory.doubts()),
+                )),
                 found => Ok(found),
             }
         };
@@ -219,11 +219,11 @@ impl Encryptor {
     /// that is not weaker than the send port's own; else by that.
     ///
     /// # Errors
-    /// [`NoCertificate::Unusable`]: a cipher of the past, which the send port does not allow.
+    /// [`RecipientCertificateError::Unusable`]: a cipher of the past, which the send port does not allow.
     pub fn cipher_for(
         &self,
         certificate: &RecipientCertificate,
-    ) -> Result<ContentCipher, NoCertificate> {
+    ) -> Result<ContentCipher, RecipientCertificateError> {
         let known = certificate.capabilities.as_deref();
         let known = known.filter(|_| self.follow_capabilities);
         let known = known.unwrap_or_default().iter().copied();
@@ -287,7 +287,7 @@ impl Encryptor {
         thumbprints.join(" ")
     }
 
-    pub(super) fn seal(
+    pub(super) fn encrypt(
         &self,
         content: &Entity,
         recipients: &[Arc<RecipientCertificate>],
@@ -299,7 +299,7 @@ impl Encryptor {
         let padded = readers
             .iter()
             .map(|it| Ok((it.reader()?, self.padding_for(it))));
-        let padded: Vec<_> = padded.collect::<Result<_, NoCertificate>>()?;
+        let padded: Vec<_> = padded.collect::<Result<_, RecipientCertificateError>>()?;
         let Envelope { der, order } = enveloped(content.octets(), cipher, &padded)?;
         let thumbprints: Vec<_> = order.iter().map(|n| readers[*n].thumbprint()).collect();
         let kind = format!("application/pkcs7-mime; smime-type={}", cipher.smime_type());

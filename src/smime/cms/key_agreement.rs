@@ -14,16 +14,16 @@ use super::super::Digest;
 use super::super::der::{BIT_STRING, INTEGER, context};
 use super::algorithms::KeyWrap;
 use super::der::Der;
-use super::identifiers as id;
+use super::oid;
 
 /// With somebody who has a key on a curve.
-pub(super) struct Agreement {
+pub(super) struct KeyAgreement {
     key: PKey<Public>,
     /// The same, for its curve.
     point: EcKey<Public>,
 }
 
-impl Agreement {
+impl KeyAgreement {
     /// The key is checked here, once, instead of with each message.
     pub(super) fn with(key: &PKey<Public>) -> Result<Self, ErrorStack> {
         let point = key.ec_key()?;
@@ -57,10 +57,10 @@ impl Agreement {
         // No bit of the last octet is unused.
         let point = [&[0], &*point].concat();
         let originator = [
-            Der::Sequence(&[Der::Made(id::EC_PUBLIC_KEY)]),
+            Der::Sequence(&[Der::Made(oid::EC_PUBLIC_KEY)]),
             Der::Primitive(BIT_STRING, &point),
         ];
-        let algorithm = [Der::Made(id::ECDH_SHA256KDF), Der::Made(&wrap_algorithm)];
+        let algorithm = [Der::Made(oid::ECDH_SHA256KDF), Der::Made(&wrap_algorithm)];
         let encrypted = [Der::Made(name), Der::OctetString(&encrypted)];
         let info = [
             Der::Primitive(INTEGER, &[3]),

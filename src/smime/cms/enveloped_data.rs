@@ -9,8 +9,8 @@ use super::super::certificate::KeyKind;
 use super::super::der::{INTEGER, context};
 use super::super::{ContentCipher, RsaEncryption};
 use super::der::Der;
-use super::identifiers as id;
-use super::reader::Reader;
+use super::oid;
+use super::recipient::CmsRecipient;
 
 /// An envelope.
 pub(in crate::smime) struct Envelope {
@@ -47,7 +47,7 @@ const STRETCH: usize = 1 << 24;
 pub(in crate::smime) fn enveloped(
     content: &[u8],
     cipher: ContentCipher,
-    readers: &[(&Reader, RsaEncryption)],
+    readers: &[(&CmsRecipient, RsaEncryption)],
 ) -> Result<Envelope, ErrorStack> {
     let encrypted = encrypted(content, cipher)?;
     let mut infos = Vec::with_capacity(readers.len());
@@ -121,7 +121,7 @@ impl Encrypted {
             _ => 0,
         };
         let content = [
-            Der::Made(id::DATA),
+            Der::Made(oid::DATA),
             Der::Made(&self.algorithm),
             Der::Primitive(CONTENT, &self.octets),
         ];
@@ -133,8 +133,8 @@ impl Encrypted {
             mac.unwrap_or(Der::Made(&[])),
         ];
         let kind = match self.mac {
-            Some(_) => id::AUTH_ENVELOPED_DATA,
-            None => id::ENVELOPED_DATA,
+            Some(_) => oid::AUTH_ENVELOPED_DATA,
+            None => oid::ENVELOPED_DATA,
         };
         let envelope = [Der::Sequence(&parts)];
         Der::Sequence(&[Der::Made(kind), Der::Constructed(context(0), &envelope)]).to_vec()

@@ -9,12 +9,12 @@ use openssl::pkey::{Id, PKeyRef, Public};
 use openssl::x509::{X509, X509NameRef};
 
 use super::certificate::{RecipientCertificate, Validity, addresses, certificates_of, fingerprint};
+use super::encryptor::ContentCipher;
 use super::extensions::{Extensions, signed_data};
-use super::sealer::ContentCipher;
 use crate::domain::{BoundBy, CertificateChoice, CertificateText, Timestamp};
 
 /// A certificate that was found somewhere.
-pub struct FoundCertificate {
+pub struct ParsedCertificate {
     certificate: X509,
     der: Vec<u8>,
     capabilities: Option<Vec<ContentCipher>>,
@@ -33,13 +33,13 @@ pub struct Binding<'a> {
     pub source: &'a str,
 }
 
-impl std::fmt::Debug for FoundCertificate {
+impl std::fmt::Debug for ParsedCertificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "certificate of {}", self.subject())
     }
 }
 
-impl FoundCertificate {
+impl ParsedCertificate {
     /// Those of a file or an attribute of a directory: certificates in PEM, one in DER, or PKCS #7
     /// in either; each once. Of SignedData with the signed attribute smimeCapabilities, as mail
     /// programs publish it, they are those of each of its certificates; whether the signature is
@@ -182,5 +182,5 @@ fn key_algorithm(key: &PKeyRef<Public>) -> String {
 }
 
 #[cfg(test)]
-#[path = "found_tests.rs"]
+#[path = "certificate_import_tests.rs"]
 mod tests;

@@ -11,7 +11,8 @@ use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::domain::{BoundBy, CertificateChoice};
 use crate::smime::{
-    Binding, ContentCipher, FoundCertificate, NoCertificate, RsaEncryption, WhenMissing,
+    Binding, ContentCipher, ParsedCertificate, RecipientCertificateError, RsaEncryption,
+    WhenMissing,
 };
 use crate::store::StoreAdmin;
 use crate::store::certificates::WhichCertificates;
@@ -21,7 +22,7 @@ struct Room {
     _folder: tempfile::TempDir,
     file: std::path::PathBuf,
     store: Arc<SqliteStore>,
-    shelf: Arc<CertificateCache>,
+    cache: Arc<CertificateCache>,
 }
 
 impl Room {
@@ -38,7 +39,7 @@ impl Room {
         let store = SqliteStore::open(&file, Arc::new(SystemClock)).expect("open");
         let store = Arc::new(store);
         Self {
-            shelf: Arc::new(CertificateCache::new(store.clone())),
+            cache: Arc::new(CertificateCache::new(store.clone())),
             _folder: folder,
             file,
             store,
@@ -47,7 +48,7 @@ impl Room {
 
     /// One certificate for all of `addresses`.
     async fn add(&self, addresses: &[String]) {
-        let found = FoundCertificate::read(&pem(addresses)).expect("readable");
+        let found = ParsedCertificate::read(&pem(addresses)).expect("readable");
         for address in addresses {
             let binding = Binding {
                 address,
@@ -60,13 +61,13 @@ impl Room {
         }
     }
 
-    async fn find(&self, addresses: &[String]) -> Result<Vec<Found>, NotComposed> {
+    async fn find(&self, addresses: &[String]) -> Result<Vec<CertificateLookup>, NotComposed> {
         let now = SystemClock.now();
-        self.shelf.find(sealer(), addresses.to_vec(), now).await
+        self.cache.find(encryptor(), addresses.to_vec(), now).await
     }
 }
 
-fn sealer() -> Arc<Encryptor> {
+fn encryptor() -> Arc<Encryptor> {
     Arc::new(Encryptor {
         cipher: ContentCipher::default(),
         rsa: RsaEncryption::default(),
@@ -117,7 +118,9 @@ async fn a_hundred_recipients_are_found_and_what_is_revoked_is_out_at_once() {
     let revoked = room.store.revoke_certificate(id, Some("lost")).await;
     assert!(revoked.expect("revoke"));
     let found = room.find(&all).await.expect("asked");
-    assert!(matches!(&found[7], Err(NoCertificate::Revoked(why)) if why.ends_with(": lost")));
+    assert!(
+        matches!(&found[7], Err(RecipientCertificateError::Revoked(why)) if why.ends_with(": lost"))
+    );
     assert_eq!(found.iter().filter(|it| it.is_ok()).count(), 98);
     let rows = room.store.certificates(WhichCertificates::All).await;
     for row in rows.expect("list") {
@@ -127,24 +130,25 @@ async fn a_hundred_recipients_are_found_and_what_is_revoked_is_out_at_once() {
     assert!(
         found
             .iter()
-            .all(|it| matches!(it, Err(NoCertificate::Missing(_))))
+            .all(|it| matches!(it, Err(RecipientCertificateError::Missing(_))))
     );
 }
 
 #[tokio::test]
-async fn a_certificate_is_read_once_and_forgotten_when_it_is_not_used() {
+async fn parses_a_certificate_once_and_evicts_the_least_recently_used() {
     let room = Room::new().await;
     let all = addresses(2);
     room.add(&all[..1]).await;
-    let certificate = |found: Vec<Found>| found[0].clone().expect("there").0;
+    let certificate = |found: Vec<CertificateLookup>| found[0].clone().expect("there").0;
     let first = certificate(room.find(&all).await.expect("asked"));
-    let kept = room.shelf.kept().read.len();
+    let cached = || room.cache.parsed.lock().expect("the cache");
+    let before = cached().len();
     room.find(&all).await.expect("asked");
-    assert_eq!((kept, room.shelf.kept().read.len()), (1, 1));
-    for n in 0..MOST {
-        room.shelf.kept().keep(&n.to_string(), first.clone());
+    assert_eq!((before, cached().len()), (1, 1));
+    for n in 0..CAPACITY.get() {
+        cached().put(n.to_string(), first.clone());
     }
-    assert_eq!(room.shelf.kept().read.len(), MOST);
+    assert_eq!(cached().len(), CAPACITY.get());
     assert!(room.find(&all).await.expect("asked")[0].is_ok());
 }
 

@@ -13,12 +13,12 @@ pub(super) type Stamp = (u64, Option<SystemTime>);
 
 /// What files held when they had their lengths and times.
 #[derive(Debug)]
-pub(super) struct Stamped<T> {
+pub(super) struct FileCache<T> {
     looked_at: Option<Instant>,
     files: BTreeMap<PathBuf, (Stamp, Result<T, String>)>,
 }
 
-impl<T> Default for Stamped<T> {
+impl<T> Default for FileCache<T> {
     fn default() -> Self {
         Self {
             looked_at: None,
@@ -27,7 +27,7 @@ impl<T> Default for Stamped<T> {
     }
 }
 
-impl<T> Stamped<T> {
+impl<T> FileCache<T> {
     /// They were looked at a moment ago.
     pub(super) fn is_fresh(&self) -> bool {
         self.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY)
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_file_that_could_not_be_read_is_read_again() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut files = Stamped::default();
+        let mut files = FileCache::default();
         let mut look = |read: Result<u8, &str>| {
             let read = read.map_err(str::to_owned);
             let changed = files.look([file.path().to_owned()], |_| read.clone());

@@ -12,14 +12,14 @@ use super::super::certificate::{KeyKind, reader};
 use super::super::der::{GENERALIZED_TIME, INTEGER, SET, UTC_TIME, context};
 use super::super::{ContentCipher, Digest, RsaSignature, SignatureForm, SigningRules};
 use super::algorithms::{Hash, RSA_ENCRYPTION};
+use super::context_pool::Pool;
 use super::der::Der;
-use super::identifiers as id;
-use super::name::IssuerAndSerial;
-use super::pool::Pool;
+use super::issuer_and_serial::IssuerAndSerial;
+use super::oid;
 use crate::domain::Timestamp;
 
 /// Who signs, and what is the same in all that they sign.
-pub(in crate::smime) struct Author {
+pub(in crate::smime) struct CmsSigner {
     key: PKey<Private>,
     kind: KeyKind,
     /// IssuerAndSerialNumber.
@@ -62,7 +62,7 @@ impl<'a> Content<'a> {
     }
 }
 
-impl Author {
+impl CmsSigner {
     /// # Errors
     /// What is wrong with the certificates, in words.
     pub(in crate::smime) fn new(
@@ -90,7 +90,7 @@ impl Author {
             kind,
             name: named.to_vec(),
             with_chain: all.concat(),
-            content_type: attribute(id::CONTENT_TYPE, Der::Made(id::DATA)),
+            content_type: attribute(oid::CONTENT_TYPE, Der::Made(oid::DATA)),
             capabilities: capabilities(certificate),
             signing_certificate,
             alone: own,
@@ -112,7 +112,7 @@ impl Author {
     ) -> Result<Vec<u8>, ErrorStack> {
         let signer = self.signer_info(content, rules.rsa, time)?;
         let octets = [Der::OctetString(content.octets)];
-        let inside = [Der::Made(id::DATA), Der::Constructed(context(0), &octets)];
+        let inside = [Der::Made(oid::DATA), Der::Constructed(context(0), &octets)];
         let inside = match rules.form {
             SignatureForm::Clear => &inside[..1],
             SignatureForm::Opaque => &inside,
@@ -130,7 +130,7 @@ impl Author {
             Der::Primitive(SET, &signer),
         ];
         let content_info = [
-            Der::Made(id::SIGNED_DATA),
+            Der::Made(oid::SIGNED_DATA),
             Der::Constructed(context(0), &[Der::Sequence(&signed_data)]),
         ];
         Ok(Der::Sequence(&content_info).to_vec())
@@ -146,8 +146,8 @@ impl Author {
         let digest = content.digest;
         let mut attributes = [
             &*self.content_type,
-            &attribute(id::SIGNING_TIME, Der::Made(&signing_time(time))),
-            &attribute(id::MESSAGE_DIGEST, Der::OctetString(&content.hash)),
+            &attribute(oid::SIGNING_TIME, Der::Made(&signing_time(time))),
+            &attribute(oid::MESSAGE_DIGEST, Der::OctetString(&content.hash)),
             &self.capabilities,
             &self.signing_certificate[digest as usize],
         ];
@@ -211,7 +211,7 @@ impl Author {
                     Der::Made(&digest.with_mask()),
                     Der::Constructed(context(2), &salt),
                 ];
-                Der::Sequence(&[Der::Made(id::RSASSA_PSS), Der::Sequence(&parameters)]).to_vec()
+                Der::Sequence(&[Der::Made(oid::RSASSA_PSS), Der::Sequence(&parameters)]).to_vec()
             }
         }
     }
@@ -254,7 +254,7 @@ fn capabilities(certificate: &X509Ref) -> Vec<u8> {
     ];
     let list = ciphers.map(|it| Der::Sequence(&[Der::Made(it.identifier())]).to_vec());
     let list: Vec<_> = list.iter().map(|it| Der::Made(it)).collect();
-    attribute(id::SMIME_CAPABILITIES, Der::Sequence(&list))
+    attribute(oid::SMIME_CAPABILITIES, Der::Sequence(&list))
 }
 
 /// signingCertificateV2 (RFC 5035 section 3) with the digest of the signature; SHA-256 is not
@@ -277,5 +277,5 @@ fn signing_certificate_v2(
     ];
     let certificates = [Der::Sequence(&certificate)];
     let value = Der::Sequence(&[Der::Sequence(&certificates)]).to_vec();
-    Ok(attribute(id::SIGNING_CERTIFICATE_V2, Der::Made(&value)))
+    Ok(attribute(oid::SIGNING_CERTIFICATE_V2, Der::Made(&value)))
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::CertificateMonitor;
 use super::announced::Announced;
 use crate::domain::Timestamp;
-use crate::smime::{CertificateFolder, Encryptor, Identity, Look, NoCertificate, Signer};
+use crate::smime::{
+    CertificateFolder, Encryptor, Identity, IdentityReload, RecipientCertificateError, Signer,
+};
 use crate::store::{Event, EventSeverity};
 
 /// An end is announced so many days before.
@@ -14,7 +16,7 @@ const STAGES: [i64; 4] = [1, 7, 14, 30];
 
 /// Remembers what it said.
 pub(super) struct ExpiryMonitor {
-    keeper: CertificateMonitor,
+    certificate_monitor: CertificateMonitor,
     announced: Announced,
     /// Of identities that are not valid: said again after a restart.
     loud: BTreeSet<String>,
@@ -23,9 +25,9 @@ pub(super) struct ExpiryMonitor {
 }
 
 impl ExpiryMonitor {
-    pub(super) fn new(keeper: CertificateMonitor, announced: Announced) -> Self {
+    pub(super) fn new(certificate_monitor: CertificateMonitor, announced: Announced) -> Self {
         Self {
-            keeper,
+            certificate_monitor,
             announced,
             loud: BTreeSet::new(),
             complaints: BTreeSet::new(),
@@ -34,14 +36,14 @@ impl ExpiryMonitor {
 
     /// Reads files and takes its time.
     pub(super) fn look(&mut self) {
-        let now = self.keeper.clock.now();
+        let now = self.certificate_monitor.clock.now();
         let mut complaints = BTreeSet::new();
-        for (port, protector) in self.keeper.protectors.clone() {
+        for (port, protector) in self.certificate_monitor.protectors.clone() {
             if let Some(signer) = &protector.signer {
                 self.look_at_signer(&port, signer, now);
             }
-            if let Some(sealer) = &protector.sealer {
-                let found = complaints_of(sealer, now).into_iter();
+            if let Some(encryptor) = &protector.encryptor {
+                let found = complaints_of(encryptor, now).into_iter();
                 complaints.extend(found.map(|why| (port.clone(), why)));
             }
         }
@@ -59,17 +61,17 @@ impl ExpiryMonitor {
     fn look_at_signer(&mut self, port: &str, signer: &Signer, now: Timestamp) {
         let looked = signer.look(now);
         let identity = signer.identity();
-        if let Some(metrics) = self.keeper.metrics.send_port(port) {
+        if let Some(metrics) = self.certificate_monitor.metrics.send_port(port) {
             metrics.signing_certificate_ends(identity.ends().timestamp());
         }
         match looked {
-            Look::Same => {}
-            Look::Renewed => {
+            IdentityReload::Same => {}
+            IdentityReload::Renewed => {
                 let what = format!("signs by a new certificate: {identity}");
                 let severity = EventSeverity::Information;
                 self.announce(severity, "signing-certificate-renewed", port, &what);
             }
-            Look::Unfit(why) => {
+            IdentityReload::Unfit(why) => {
                 let what = format!(
                     "goes on with its signing certificate, because what is in the files now cannot \
                      be used: {why}"
@@ -135,7 +137,7 @@ impl ExpiryMonitor {
             message: format!("send port {send_port} {what}"),
         };
         // Only fails when the driver that writes events is gone, and then nobody asks.
-        let _ = self.keeper.events.send(event);
+        let _ = self.certificate_monitor.events.send(event);
     }
 }
 
@@ -146,20 +148,21 @@ fn stage(ends: Timestamp, now: Timestamp) -> Option<i64> {
 }
 
 /// What cannot be used or is not believed; what is only awaited is said by the alerts that wait.
-fn complaints_of(sealer: &Encryptor, now: Timestamp) -> Vec<String> {
-    let directory = match sealer.folder.as_ref().map(CertificateFolder::directory) {
+fn complaints_of(encryptor: &Encryptor, now: Timestamp) -> Vec<String> {
+    let directory = match encryptor.folder.as_ref().map(CertificateFolder::directory) {
         None => Arc::default(),
         Some(Ok(directory)) => directory,
         Some(Err(why)) => return vec![why],
     };
     let mut found = directory.unreadable.clone();
     found.extend(directory.useless(now));
-    found.extend(sealer.useless_own(now));
-    if let Some(trust) = &sealer.trust {
+    found.extend(encryptor.useless_own(now));
+    if let Some(trust) = &encryptor.trust {
         trust.crls().want_urls(now);
         found.extend(trust.problems());
         let judged = directory.untrusted(trust, now).into_iter();
-        let lasting = judged.filter(|why| !matches!(why, NoCertificate::Awaited { .. }));
+        let lasting =
+            judged.filter(|why| !matches!(why, RecipientCertificateError::Awaited { .. }));
         found.extend(lasting.map(|why| why.to_string()));
     }
     found

@@ -9,15 +9,15 @@ use openssl::x509::X509Ref;
 use super::super::certificate::KeyKind;
 use super::super::der::INTEGER;
 use super::super::{ContentCipher, Digest, RsaEncryption};
-use super::agreement::Agreement;
 use super::algorithms::{KeyWrap, RSA_ENCRYPTION};
+use super::context_pool::Pool;
 use super::der::Der;
-use super::identifiers as id;
-use super::name::IssuerAndSerial;
-use super::pool::Pool;
+use super::issuer_and_serial::IssuerAndSerial;
+use super::key_agreement::KeyAgreement;
+use super::oid;
 
 /// Somebody with a certificate, and what is the same in all that is encrypted to them.
-pub(in crate::smime) struct Reader {
+pub(in crate::smime) struct CmsRecipient {
     /// IssuerAndSerialNumber.
     name: Vec<u8>,
     key: Key,
@@ -28,10 +28,10 @@ enum Key {
         key: PKey<Public>,
         contexts: Pool<RsaEncryption, PkeyCtx<Public>>,
     },
-    Ec(Agreement),
+    Ec(KeyAgreement),
 }
 
-impl Reader {
+impl CmsRecipient {
     /// # Errors
     /// Why nothing can be encrypted to it, in words.
     pub(in crate::smime) fn new(
@@ -47,7 +47,7 @@ impl Reader {
                 key,
                 contexts: Pool::default(),
             },
-            KeyKind::Ec => Key::Ec(Agreement::with(&key).map_err(unreadable)?),
+            KeyKind::Ec => Key::Ec(KeyAgreement::with(&key).map_err(unreadable)?),
         };
         Ok(Self {
             name: name.to_vec(),
@@ -96,7 +96,7 @@ impl Reader {
                 // RFC 4055 section 4.1; the label is the default, an empty one.
                 let parameters = Digest::Sha256.with_mask();
                 let parameters = [Der::Made(&parameters)];
-                oaep = Der::Sequence(&[Der::Made(id::RSAES_OAEP), Der::Sequence(&parameters)])
+                oaep = Der::Sequence(&[Der::Made(oid::RSAES_OAEP), Der::Sequence(&parameters)])
                     .to_vec();
                 &oaep
             }

@@ -44,12 +44,12 @@ pub struct CrlCache {
 
 #[derive(Debug, Default)]
 struct State {
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, CrlEntry>,
     generation: u64,
 }
 
 #[derive(Debug)]
-struct Place {
+struct CrlEntry {
     list: Option<Arc<Crl>>,
     /// Who is known to make such lists.
     authorities: Vec<X509>,
@@ -62,7 +62,7 @@ struct Place {
 
 /// What became of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Learned {
+pub enum FetchOutcome {
     /// The list is new, or as it was.
     Good,
     /// For the first time in a row: why, in a sentence.
@@ -98,7 +98,9 @@ impl CrlCache {
         if !known {
             let list = self.kept(url, now);
             state.generation += u64::from(list.is_some());
-            state.places.insert(url.to_owned(), Place::new(list, now));
+            state
+                .places
+                .insert(url.to_owned(), CrlEntry::new(list, now));
         }
         let Some(place) = state.places.get_mut(url) else {
             return;
@@ -114,7 +116,7 @@ impl CrlCache {
     pub fn due(&self, now: Timestamp) -> Vec<String> {
         let mut state = self.lock();
         let before = state.places.len();
-        let wanted = |place: &Place| place.under_way || now - place.wanted_at < FORGOTTEN_AFTER;
+        let wanted = |place: &CrlEntry| place.under_way || now - place.wanted_at < FORGOTTEN_AFTER;
         state.places.retain(|_, place| wanted(place));
         state.generation += u64::from(state.places.len() < before);
         let due = state.places.iter_mut();
@@ -128,11 +130,16 @@ impl CrlCache {
 
     /// What came from `url`, or why nothing did. Reads, and writes the folder, so it may take
     /// its time.
-    pub fn learned(&self, url: &str, came: Result<Vec<u8>, String>, now: Timestamp) -> Learned {
+    pub fn learned(
+        &self,
+        url: &str,
+        came: Result<Vec<u8>, String>,
+        now: Timestamp,
+    ) -> FetchOutcome {
         let read = came.and_then(|octets| Ok((one(&octets, url)?, octets)));
         let mut state = self.lock();
         let Some(place) = state.places.get_mut(url) else {
-            return Learned::Good;
+            return FetchOutcome::Good;
         };
         place.under_way = false;
         let taken = read.and_then(|(list, octets)| {
@@ -145,7 +152,7 @@ impl CrlCache {
                 state.generation += 1;
                 drop(state);
                 self.keep(url, &octets);
-                Learned::Good
+                FetchOutcome::Good
             }
             Err(why) => place.fail(format!("{url}: {why}"), now),
         }
@@ -212,7 +219,7 @@ impl CrlCache {
     }
 }
 
-impl Place {
+impl CrlEntry {
     fn new(list: Option<Crl>, now: Timestamp) -> Self {
         Self {
             list: list.map(Arc::new),
@@ -251,14 +258,14 @@ impl Place {
         self.failed = None;
     }
 
-    fn fail(&mut self, why: String, now: Timestamp) -> Learned {
+    fn fail(&mut self, why: String, now: Timestamp) -> FetchOutcome {
         let doubled = 2_i32.saturating_pow(self.failures.min(16));
         self.next = now + (FIRST_REST * doubled).min(LONGEST_REST);
         self.failures += 1;
         self.failed = Some(why.clone());
         match self.failures {
-            1 => Learned::Failed(why),
-            _ => Learned::FailedAgain,
+            1 => FetchOutcome::Failed(why),
+            _ => FetchOutcome::FailedAgain,
         }
     }
 }

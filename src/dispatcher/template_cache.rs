@@ -1,10 +1,11 @@
-//! The templates at hand: those of the folder, and those of the database that were used lately.
+//! Templates: those of the folder, and a cache of those of the database.
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::FixedOffset;
+use lru::LruCache;
 use tokio::sync::mpsc;
 
 use super::NotComposed;
@@ -17,38 +18,34 @@ use crate::template::{
     is_template_name, template_name,
 };
 
-/// Most templates of the database, each in one version, that are kept.
-const MOST: usize = 64;
+/// Most templates of the database, each in one version, that are cached.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 
 /// How long an alert waits that no process can be had to render.
 const RENDERER_WAIT: Duration = Duration::from_secs(5);
 
-/// What one version of one template is; `None` where the database has no such template.
-type Found = Option<Arc<TemplateSource>>;
+/// One version of one template; `None` where the database has no such template.
+type CachedTemplate = Option<Arc<TemplateSource>>;
 
-/// Where templates come from. The database goes before the folder, name by name. A version that
-/// was read once is not read again while it is used, because versions never change; which version
-/// is the newest, an alert says itself.
+/// Templates by name and version.
+type Templates = LruCache<(String, u32), CachedTemplate>;
+
+/// Where templates come from. The database goes before the folder, name by name. A cached version
+/// is never read again, because versions do not change; the row of an alert says which version is
+/// the newest.
 pub struct TemplateCache {
     folder: Arc<TemplateSource>,
     renderer: Renderer,
     store: Option<Arc<dyn TemplateStore>>,
-    kept: Mutex<Kept>,
+    cached: Mutex<Templates>,
     /// Held while something is read: what many alerts need is read once.
     reading: tokio::sync::Mutex<()>,
 }
 
 /// The right of an alert to be rendered now, with these templates.
-pub(super) struct ShelfTurn<'a> {
+pub(super) struct TemplateTurn<'a> {
     source: Arc<TemplateSource>,
     turn: RenderTurn<'a>,
-}
-
-#[derive(Default)]
-struct Kept {
-    sets: HashMap<(String, u32), (Found, u64)>,
-    /// Grows with each use: what has the smallest one was not used for longest.
-    uses: u64,
 }
 
 impl TemplateCache {
@@ -66,7 +63,7 @@ impl TemplateCache {
             folder: Arc::new(folder),
             renderer: Renderer::default(),
             store: None,
-            kept: Mutex::default(),
+            cached: Mutex::new(LruCache::new(CAPACITY)),
             reading: tokio::sync::Mutex::default(),
         }
     }
@@ -89,11 +86,11 @@ impl TemplateCache {
     ///
     /// # Errors
     /// [`NotComposed`].
-    pub(super) async fn turn(&self, alert: &Alert) -> Result<ShelfTurn<'_>, NotComposed> {
+    pub(super) async fn turn(&self, alert: &Alert) -> Result<TemplateTurn<'_>, NotComposed> {
         let source = self.for_alert(alert).await?;
         let turn = self.renderer.turn(&source, alert).await;
         let turn = turn.map_err(|error| not_composed(&error))?;
-        Ok(ShelfTurn { source, turn })
+        Ok(TemplateTurn { source, turn })
     }
 
     /// Renders an alert whose turn it is with its template, or takes it as it is; `offset`: of the
@@ -103,7 +100,7 @@ impl TemplateCache {
     /// [`NotComposed`].
     pub(super) async fn render<'a>(
         &self,
-        ShelfTurn { source, turn }: ShelfTurn<'_>,
+        TemplateTurn { source, turn }: TemplateTurn<'_>,
         alert: &'a Alert,
         offset: FixedOffset,
     ) -> Result<RenderedAlert<'a>, NotComposed> {
@@ -149,42 +146,23 @@ impl TemplateCache {
         store: &dyn TemplateStore,
         name: &str,
         version: u32,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<CachedTemplate, StoreError> {
         let key = (name.to_owned(), version);
-        if let Some(found) = self.kept().find(&key) {
+        if let Some(found) = self.cached().get(&key).cloned() {
             return Ok(found);
         }
         let _alone = self.reading.lock().await;
-        if let Some(found) = self.kept().find(&key) {
+        if let Some(found) = self.cached().get(&key).cloned() {
             return Ok(found);
         }
         let rows = store.template_at(name, version).await?;
         let found = TemplateSource::of_rows(name, rows).map(Arc::new);
-        self.kept().keep(key, found.clone());
+        self.cached().put(key, found.clone());
         Ok(found)
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    fn find(&mut self, key: &(String, u32)) -> Option<Found> {
-        self.uses += 1;
-        let (found, used) = self.sets.get_mut(key)?;
-        *used = self.uses;
-        Some(found.clone())
-    }
-
-    fn keep(&mut self, key: (String, u32), found: Found) {
-        if self.sets.len() >= MOST {
-            let oldest = self.sets.iter().min_by_key(|(_, (_, used))| *used);
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                self.sets.remove(&oldest);
-            }
-        }
-        self.sets.insert(key, (found, self.uses));
+    fn cached(&self) -> MutexGuard<'_, Templates> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,5 +208,5 @@ fn never(error: &RenderError) -> NotComposed {
 }
 
 #[cfg(test)]
-#[path = "shelf_tests.rs"]
+#[path = "template_cache_tests.rs"]
 mod tests;

@@ -32,7 +32,7 @@ const FETCH_EVERY: Duration = Duration::from_secs(1);
 /// And whether files changed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// What a keeper is made of.
+/// What a certificate_monitor is made of.
 pub struct CertificateMonitor {
     /// By the names of their send ports.
     pub protectors: Vec<(String, Protector)>,
