@@ -6,16 +6,16 @@ use async_trait::async_trait;
 
 use super::{AuditError, AuditTrail};
 use crate::domain::AuditCopy;
-use crate::store::archive::Archive;
+use crate::store::audit::AuditStore;
 
 /// Keeps copies in the table `AuditCopy`.
 pub struct DatabaseTrail {
-    archive: Arc<dyn Archive>,
+    archive: Arc<dyn AuditStore>,
 }
 
 impl DatabaseTrail {
     /// Over the database that the alerts stand in.
-    pub fn new(archive: Arc<dyn Archive>) -> Self {
+    pub fn new(archive: Arc<dyn AuditStore>) -> Self {
         Self { archive }
     }
 }

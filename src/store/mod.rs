@@ -2,21 +2,21 @@
 //!
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
 //! `check` need, [`OperatorQueries`] what a person at the command line asks. [`Contents`] is what the
-//! dispatcher reads while it composes. [`Coordination`], [`ThrottleStore`], [`Archive`] and [`FailureDigestStore`] hold what
+//! dispatcher reads while it composes. [`Coordination`], [`ThrottleStore`], [`AuditStore`] and [`FailureDigestStore`] hold what
 //! instances share beside the queue, [`TemplateStore`] the templates, [`CertificateStore`] the
 //! recipients' certificates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
 //! `.sql` files beside them, each beginning with the name of the function that runs it.
 
-pub mod archive;
+pub mod audit;
 pub mod certificates;
 mod claim;
 pub mod contents;
 pub mod coordination;
 pub mod digest;
 mod error;
+mod lines;
 pub mod migration;
-mod shown;
 pub mod sqlite;
 pub mod sqlserver;
 pub mod templates;
@@ -32,7 +32,7 @@ use crate::domain::{
     RelayState, SendPortInfo,
 };
 
-use archive::Archive;
+use audit::AuditStore;
 use certificates::CertificateStore;
 use contents::Contents;
 use coordination::Coordination;
@@ -44,7 +44,7 @@ pub(crate) use claim::nothing_refused;
 pub use claim::{Among, Claim, Claimed, MOST_REFUSED, RefusedRow, Swept};
 pub(crate) use error::other_environment_words;
 pub use error::{StoreError, StoreErrorKind};
-pub use shown::{FailureLine, RelayLine};
+pub use lines::{FailureLine, RelayLine};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, DeliveryLine, Event, EventSeverity, Explanation,
     FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep, NewAlert,
@@ -304,7 +304,7 @@ pub trait Store:
     + OperatorQueries
     + Coordination
     + ThrottleStore
-    + Archive
+    + AuditStore
     + Contents
     + FailureDigestStore
     + TemplateStore
@@ -318,7 +318,7 @@ impl<T> Store for T where
         + OperatorQueries
         + Coordination
         + ThrottleStore
-        + Archive
+        + AuditStore
         + Contents
         + FailureDigestStore
         + TemplateStore

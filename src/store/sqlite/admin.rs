@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::{RecipientStatus, Timestamp};
-use crate::store::migration::{Migration, SQLITE, state_of};
 use crate::store::{
     AdoptMode, AdoptReport, Among, FixedRoleMember, MigrationStep, RefusedRow, SchemaState,
     StoreAdmin, StoreError, StoreErrorKind, Swept, nothing_refused,
 };
 
-use super::alert_store::{keys, nobodys};
-use super::around::Around;
-use super::codec::time_text;
+use super::bulk_change::Around;
+use super::bulk_change::keys;
 use super::connection::{Trouble, absent, create_file, write};
-use super::finish::Ending;
-use super::{SqliteStore, sql};
+use super::expiry::Ending;
+use super::expiry::without_instance;
+use super::values::time_text;
+use super::{SqliteStore, schema, sql};
 
 /// Alerts of an adopted database that are ended in one transaction.
 const ADOPT_BATCH: u32 = 500;
@@ -47,16 +47,7 @@ impl StoreAdmin for SqliteStore {
         let now = self.clock.now();
         self.writer
             .call("migrate the schema", move |connection| {
-                let mut applied = Vec::new();
-                for migration in SQLITE {
-                    if apply(connection, migration, now)? {
-                        applied.push(MigrationStep {
-                            version: migration.version,
-                            name: migration.name.to_owned(),
-                        });
-                    }
-                }
-                Ok(applied)
+                schema::migrate(connection, now)
             })
             .await
     }
@@ -64,7 +55,7 @@ impl StoreAdmin for SqliteStore {
     async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         self.desk
             .call("read the schema's version", |connection| {
-                Ok(state_of(SQLITE, &history(connection)?))
+                schema::state(connection)
             })
             .await
     }
@@ -183,7 +174,7 @@ fn end_batch(
     let mut hold = tx.prepare_cached(sql!("adopt_hold"))?;
     around.change_each(tx, open, |alert| match mode {
         AdoptMode::Hold => Ok(hold.execute(params![time_text(now), reason, alert.0])?),
-        AdoptMode::Expire => nobodys(tx, now).finish(alert, &ending),
+        AdoptMode::Expire => without_instance(tx, now).finish(alert, &ending),
     })
 }
 
@@ -191,61 +182,4 @@ pub(super) fn environment(connection: &Connection) -> Result<Option<String>, Tro
     Ok(connection
         .query_row(sql!("environment"), [], |row| row.get(0))
         .optional()?)
-}
-
-/// Version and checksum of each migration that was applied; empty where nothing is ours.
-fn history(connection: &Connection) -> Result<Vec<(u32, String)>, Trouble> {
-    let tables: u32 = connection.query_row(sql!("schema_history_exists"), [], |row| row.get(0))?;
-    if tables == 0 {
-        return Ok(Vec::new());
-    }
-    let mut statement = connection.prepare(sql!("schema_history"))?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Applies one migration unless it stands there; true if it was applied. The exclusive lock
-/// makes a second process wait, and then see that the work is done.
-fn apply(
-    connection: &mut Connection,
-    migration: &Migration,
-    now: Timestamp,
-) -> Result<bool, Trouble> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    tx.execute_batch(sql!("migrate_create_history"))?;
-    let applied = history(&tx)?;
-    refuse_foreign(&state_of(SQLITE, &applied))?;
-    let stands = applied.iter().any(|(v, _)| *v == migration.version);
-    if stands {
-        return Ok(false);
-    }
-    for batch in migration.batches() {
-        tx.execute_batch(batch)?;
-    }
-    tx.execute(
-        sql!("migrate_note"),
-        params![
-            migration.version,
-            migration.name,
-            migration.checksum(),
-            time_text(now)
-        ],
-    )?;
-    tx.commit()?;
-    Ok(true)
-}
-
-fn refuse_foreign(state: &SchemaState) -> Result<(), Trouble> {
-    let words = match state {
-        SchemaState::Ahead { found, expected } => format!(
-            "the schema has version {found}, this program knows versions up to {expected}; \
-             run the newer sendport that made it"
-        ),
-        SchemaState::Altered { version } => format!(
-            "migration {version} was applied from a file that differs from this program's; \
-             run the sendport that made this database, or start with a new file"
-        ),
-        _ => return Ok(()),
-    };
-    Err(Trouble::Said(StoreErrorKind::Schema, words))
 }

@@ -9,10 +9,10 @@ use crate::domain::{AlertId, Attachment, AttachmentId};
 use crate::store::contents::Contents;
 use crate::store::{Loaded, NewAttachment, StoreError, StoreErrorKind};
 
-use super::codec::Columns;
 use super::connection::Trouble;
-use super::desk::lines;
 use super::load::load_one;
+use super::operator_queries::lines;
+use super::values::Columns;
 use super::{SqliteStore, sql};
 
 #[async_trait]

@@ -12,9 +12,9 @@ use crate::store::certificates::{
 };
 use crate::store::{Event, StoreError};
 
-use super::codec::{Columns, time_text, uuid_text};
 use super::connection::{Trouble, write};
-use super::desk::lines;
+use super::operator_queries::lines;
+use super::values::{Columns, time_text, uuid_text};
 use super::{SqliteStore, sql};
 
 #[async_trait]

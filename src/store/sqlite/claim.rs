@@ -7,10 +7,10 @@ use rusqlite::{Connection, Transaction, params};
 use crate::domain::{AlertId, InstanceId, LeaseToken, Priority, Timestamp};
 use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedRow};
 
-use super::alert_store::keys;
-use super::codec::{time_of, time_text, uuid_text};
+use super::bulk_change::keys;
 use super::connection::{Trouble, write};
 use super::sql;
+use super::values::{time_of, time_text, uuid_text};
 
 /// Most alerts that one claim takes.
 const MOST: u32 = 500;

@@ -13,8 +13,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::durable::sync_log;
-pub(super) use super::trouble::{Trouble, absent};
+pub(super) use super::error::{Trouble, absent};
+use super::wal_sync::sync_log;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// How long SQLite itself waits for another process's transaction to end.

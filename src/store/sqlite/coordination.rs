@@ -14,8 +14,8 @@ use crate::store::coordination::{
     Coordination, ENDED_LATELY, SIGN_IN_ABANDONED, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED,
 };
 
-use super::codec::{Columns, earlier, time_text, uuid_text};
 use super::connection::{Trouble, write};
+use super::values::{Columns, earlier, time_text, uuid_text};
 use super::{SqliteStore, sql};
 
 #[async_trait]

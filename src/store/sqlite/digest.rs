@@ -9,11 +9,10 @@ use crate::domain::{AlertId, AlertOrigin, Timestamp};
 use crate::store::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
 use crate::store::{Among, NewAlert, RefusedRow, StoreError};
 
-use super::alert_store::keys;
-use super::around::Around;
-use super::codec::{Columns, earlier, time_text};
+use super::bulk_change::{Around, keys};
 use super::connection::Trouble;
-use super::desk::{insert, lines};
+use super::operator_queries::{insert, lines};
+use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, sql};
 
 #[async_trait]

@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::domain::{Alert, AlertId, Mailbox, PublicId, Recipient};
 use crate::store::Loaded;
 
-use super::codec::Columns;
 use super::connection::Trouble;
 use super::sql;
+use super::values::Columns;
 
 /// `None` where the alert is gone; [`Loaded::Large`] where its texts are longer than `limit`.
 pub(super) fn load_one(

@@ -7,30 +7,32 @@
 
 mod admin;
 mod alert_store;
-mod archive;
-mod around;
 mod attachments;
+mod audit;
+mod bulk_change;
 mod certificates;
 mod claim;
-mod codec;
 mod connection;
 mod console;
 mod coordination;
-mod desk;
 mod digest;
-mod durable;
-mod finish;
+mod error;
+mod expiry;
+mod insert_watch;
+mod instance;
+mod lease_owner;
 mod load;
-mod owner;
+mod operator_queries;
 #[cfg(test)]
-mod plans;
+mod query_plans;
 mod record;
 mod resolve;
-mod script;
+mod schema;
+mod take_over;
 mod templates;
 mod throttle;
-mod trouble;
-mod watch;
+mod values;
+mod wal_sync;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,8 +41,8 @@ use crate::clock::Clock;
 use crate::store::{StoreError, StoreErrorKind};
 
 use connection::{Role, Worker};
-pub use script::migration_script;
-use watch::Watch;
+use insert_watch::Watch;
+pub use schema::migration_script;
 
 /// The text of `sql/<name>.sql`.
 macro_rules! sql {

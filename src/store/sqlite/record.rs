@@ -13,9 +13,9 @@ use crate::domain::{
 };
 use crate::store::Recorded;
 
-use super::codec::{Columns, later, time_text, uuid_text};
 use super::connection::Trouble;
 use super::sql;
+use super::values::{Columns, later, time_text, uuid_text};
 
 /// One transaction's view of who records, and when.
 pub(super) struct Recorder<'tx> {

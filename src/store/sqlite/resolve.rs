@@ -6,10 +6,10 @@ use rusqlite::{OptionalExtension, params};
 use crate::domain::{AlertId, AlertStatus, RecipientStatus, status_of};
 use crate::store::{EventSeverity, RESOLVED_EVENT, Resolution};
 
-use super::codec::time_text;
 use super::connection::Trouble;
 use super::record::{Recorder, statuses};
 use super::sql;
+use super::values::time_text;
 
 /// There are no logins here.
 const WHO: &str = "sqlite";

@@ -7,9 +7,9 @@ use crate::domain::{TemplateRow, TemplateText};
 use crate::store::StoreError;
 use crate::store::templates::{TemplateStore, Templates};
 
-use super::codec::{Columns, time_text};
 use super::connection::{Trouble, write};
-use super::desk::lines;
+use super::operator_queries::lines;
+use super::values::{Columns, time_text};
 use super::{SqliteStore, sql};
 
 #[async_trait]

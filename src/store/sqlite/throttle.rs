@@ -11,8 +11,8 @@ use crate::domain::{
 use crate::store::StoreError;
 use crate::store::throttle::ThrottleStore;
 
-use super::codec::{Columns, later, time_text};
 use super::connection::{Trouble, write};
+use super::values::{Columns, later, time_text};
 use super::{SqliteStore, sql};
 
 #[async_trait]

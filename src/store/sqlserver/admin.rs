@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 
 use super::SqlServerStore;
-use super::around::{Change, Locked};
-use super::desk::lines;
+use super::bulk_change::{Change, Locked};
+use super::expiry::{self, BATCH, top};
 use super::known_errors::ROLE;
+use super::load::unexpected;
+use super::operator_queries::lines;
 use super::pool::Pool;
 use super::schema;
-use super::sweep::{self, BATCH, top};
 use super::values::Fields;
-use super::work::unexpected;
 use crate::store::{
     AdoptMode, AdoptReport, FixedRoleMember, MOST_REFUSED, MigrationStep, SchemaState, StoreAdmin,
     StoreError, StoreErrorKind, Swept, nothing_refused,
@@ -146,7 +146,7 @@ impl SqlServerStore {
         all.count = 0;
         loop {
             let without: Vec<_> = all.refused.iter().map(|it| it.alert).collect();
-            let swept = sweep::expire_any(&self.pool, reason, &without).await?;
+            let swept = expiry::expire_any(&self.pool, reason, &without).await?;
             if swept == Swept::default() || all.refused.len() > MOST_REFUSED {
                 return Ok(all);
             }

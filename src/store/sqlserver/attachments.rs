@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use tiberius::{ColumnData, Row, ToSql};
 
 use super::SqlServerStore;
-use super::desk::lines;
+use super::load::{load_alone, unexpected};
+use super::operator_queries::lines;
 use super::values::Fields;
-use super::work::{load_alone, unexpected};
 use crate::domain::{AlertId, Attachment, AttachmentId};
 use crate::store::contents::Contents;
 use crate::store::{Loaded, NewAttachment, StoreError};

@@ -12,8 +12,8 @@ use tiberius::error::Error;
 
 use super::connection::Connection;
 use super::error::is_refused_login;
+use super::kerberos;
 use super::settings::Settings;
-use super::ticket;
 
 /// A refused password is left alone for this long: each try brings the account nearer to its lock.
 const PASSWORD_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -127,7 +127,9 @@ pub(super) async fn connect(
     match &settings.authentication {
         Authentication::AsWritten => Ok(Connection::open(settings, None, generation).await?),
         Authentication::EntraToken(tokens) => with_token(settings, &**tokens, generation).await,
-        Authentication::Windows(kerberos) => ticket::connect(settings, kerberos, generation).await,
+        Authentication::Windows(kerberos) => {
+            kerberos::connect(settings, kerberos, generation).await
+        }
     }
 }
 

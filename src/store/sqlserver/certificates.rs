@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use tiberius::ToSql;
 
 use super::SqlServerStore;
-use super::desk::lines;
+use super::load::unexpected;
+use super::operator_queries::lines;
 use super::values::{Fields, fit, fit_long, list_length, placeholders, stored};
-use super::work::unexpected;
 use crate::domain::{
     CertificateAdded, CertificateChoice, CertificateEntry, CertificateId, CertificateRow,
     CertificateText, ExpiringCertificate, RevokedCertificate,

@@ -2,11 +2,11 @@
 
 use tiberius::{Row, ToSql};
 
-use super::around::padded;
+use super::bulk_change::padded;
 use super::error::{is_lock_timeout, may_be_of_one_row};
+use super::load::{MOST, unexpected};
 use super::pool::Pool;
 use super::values::{Fields, list_length, placeholders, seconds};
-use super::work::{MOST, unexpected};
 use crate::domain::AlertId;
 use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedRow, StoreError};
 

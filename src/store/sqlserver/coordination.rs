@@ -7,8 +7,8 @@ use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::SqlServerStore;
+use super::load::unexpected;
 use super::values::{Fields, fit, fit_long, seconds};
-use super::work::unexpected;
 use crate::domain::{
     AUTH_COOLDOWN, AuthKey, AuthTurn, AuthVerdict, Command, ConnectionEnd, InstanceId,
     LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing,

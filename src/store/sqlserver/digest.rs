@@ -10,13 +10,13 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::SqlServerStore;
-use super::around::{Locked, Which, among, by_halves, listed};
-use super::desk::{lines, new_alert};
+use super::bulk_change::{Locked, Which, among, by_halves, listed};
 use super::error::may_be_of_one_row;
+use super::expiry::top;
+use super::load::unexpected;
+use super::operator_queries::{lines, new_alert};
 use super::pool::Pool;
-use super::sweep::top;
 use super::values::{Fields, seconds};
-use super::work::unexpected;
 use crate::domain::AlertId;
 use crate::store::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
 use crate::store::{NewAlert, StoreError};

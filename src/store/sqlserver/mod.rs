@@ -6,63 +6,52 @@
 //! `sql/`, and in `migrations/sqlserver/` the schema.
 
 mod admin;
-mod archive;
-mod around;
+mod alert_store;
 mod attachments;
+mod audit;
 mod authentication;
-mod authentication_words;
+mod bulk_change;
 mod certificates;
 mod claim;
 mod connection;
+mod connection_string;
+mod connection_string_auth;
 mod coordination;
-mod desk;
 mod digest;
 mod error;
+mod expiry;
+mod instance;
+#[cfg(all(unix, feature = "sqlserver-gssapi"))]
+mod kerberos;
+#[cfg(not(all(unix, feature = "sqlserver-gssapi")))]
+#[path = "kerberos_absent.rs"]
+mod kerberos;
 mod known_errors;
-mod pairs;
+mod load;
+mod operator_queries;
 mod pool;
-mod presence;
 mod record;
 mod resolve;
-mod rows;
 mod schema;
 mod server_name;
 mod settings;
-mod sweep;
+mod table_rows;
+mod take_over;
 mod tcp;
 mod templates;
 mod throttle;
-#[cfg(all(unix, feature = "sqlserver-gssapi"))]
-mod ticket;
-#[cfg(not(all(unix, feature = "sqlserver-gssapi")))]
-#[path = "ticket_absent.rs"]
-mod ticket;
 mod unreachable;
 mod values;
-mod work;
 
-use std::time::Duration;
-
-use async_trait::async_trait;
-use tiberius::ToSql;
-
-use crate::domain::{
-    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, Outcome, RelayState,
-    SendPortInfo,
-};
-use crate::store::{
-    AlertStore, Among, Claim, Claimed, Event, Explanation, Loaded, MOST_REFUSED, Recorded,
-    RefusedRow, Renewal, StoreError, Swept,
-};
+use crate::store::{Among, MOST_REFUSED, StoreError, Swept};
 
 pub use authentication::{AccessTokens, Authentication, Kerberos, NoProof};
 pub use schema::migration_script;
 
-use around::Change;
+use bulk_change::Change;
+use instance::KnownRelays;
 use pool::Pool;
-use presence::KnownRelays;
 use settings::Settings;
-use values::{fit, fit_long};
 
 /// A store in one database of one server. Cheap to share behind an `Arc`.
 pub struct SqlServerStore {
@@ -121,121 +110,5 @@ impl SqlServerStore {
                 return Ok(all);
             }
         }
-    }
-}
-
-#[async_trait]
-impl AlertStore for SqlServerStore {
-    async fn register(
-        &self,
-        instance: &InstanceInfo,
-        lease: Duration,
-        send_ports: &[SendPortInfo],
-        explanations: &[Explanation],
-    ) -> Result<(), StoreError> {
-        presence::register(&self.pool, instance, lease, send_ports, explanations).await
-    }
-
-    async fn renew(
-        &self,
-        instance: InstanceId,
-        lease: Duration,
-        send_ports: &[String],
-        relays: &[RelayState],
-    ) -> Result<Renewal, StoreError> {
-        let known = &self.known_relays;
-        presence::renew(&self.pool, known, instance, lease, send_ports, relays).await
-    }
-
-    async fn retire(&self, instance: InstanceId) -> Result<(), StoreError> {
-        presence::retire(&self.pool, &self.known_relays, instance).await
-    }
-
-    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
-        claim::claim(&self.pool, claim).await
-    }
-
-    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
-        work::load(&self.pool, ids).await
-    }
-
-    async fn record(
-        &self,
-        instance: InstanceId,
-        outcomes: &[Outcome],
-    ) -> Result<Vec<Recorded>, StoreError> {
-        record::record(&self.pool, instance, outcomes).await
-    }
-
-    async fn inherit(
-        &self,
-        heir: InstanceId,
-        leases: &[(AlertId, LeaseToken)],
-    ) -> Result<Vec<RefusedRow>, StoreError> {
-        presence::inherit(&self.pool, heir, leases).await
-    }
-
-    async fn show_condition(
-        &self,
-        instance: InstanceId,
-        condition: &InstanceCondition,
-    ) -> Result<(), StoreError> {
-        presence::show_condition(&self.pool, instance, condition).await
-    }
-
-    async fn take_over(
-        &self,
-        instance: InstanceId,
-        limit: u32,
-        among: Among<'_>,
-    ) -> Result<Swept, StoreError> {
-        presence::take_over(&self.pool, instance, limit, among).await
-    }
-
-    fn connection_broke_at(&self) -> Option<std::time::Instant> {
-        self.pool.broke_at().map(tokio::time::Instant::into_std)
-    }
-
-    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
-        sweep::expire(&self.pool, limit, among).await
-    }
-
-    async fn fail_unrouted(
-        &self,
-        after: Duration,
-        limit: u32,
-        among: Among<'_>,
-    ) -> Result<Swept, StoreError> {
-        sweep::fail_unrouted(&self.pool, after, limit, among).await
-    }
-
-    async fn note_unrouted(
-        &self,
-        unseen: Duration,
-        fails_after: Duration,
-        limit: u32,
-    ) -> Result<Vec<(String, u32)>, StoreError> {
-        sweep::note_unrouted(&self.pool, unseen, fails_after, limit).await
-    }
-
-    async fn log_event(&self, event: &Event) -> Result<(), StoreError> {
-        let sql = include_str!("sql/log_event.sql");
-        let send_port = event.send_port.as_deref().map(|name| fit(name, 64));
-        let relay = event.relay.as_deref().map(|name| fit(name, 128));
-        let values: [&dyn ToSql; 7] = [
-            &event.severity.as_str(),
-            &event.event_type,
-            &event.instance.map(|id| id.0),
-            &event.alert.map(|id| id.0),
-            &send_port,
-            &relay,
-            &fit_long(&event.message),
-        ];
-        self.pool.query("write to EventLog", sql, &values).await?;
-        Ok(())
-    }
-
-    async fn wait_for_insert(&self, at_most: Duration) {
-        tokio::time::sleep(at_most).await;
     }
 }

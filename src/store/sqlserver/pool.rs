@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep};
 use super::authentication::{self, NoConnection};
 use super::connection::{Connection, Rows};
 use super::error::{Remedy, is_refused_login, no_proof, remedy, store_error};
+use super::load::unexpected;
 use super::settings::Settings;
 use super::unreachable;
-use super::work::unexpected;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// A deadlock's victim tries again after these.

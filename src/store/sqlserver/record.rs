@@ -6,7 +6,7 @@ use tiberius::{Command, Row};
 
 use super::error::is_lock_timeout;
 use super::pool::Pool;
-use super::rows::{MOST_ROWS, OutcomeRow, RecipientRow, ReplyRow, fits, portion, portions};
+use super::table_rows::{MOST_ROWS, OutcomeRow, RecipientRow, ReplyRow, fits, portion, portions};
 use super::values::Fields;
 use crate::domain::{AlertId, Attempt, AttemptKey, Decision, InstanceId, Outcome, OutcomeKind};
 use crate::store::{Recorded, StoreError};

@@ -2,11 +2,11 @@
 
 use tiberius::{Command, Row};
 
+use super::expiry::rows_to_make;
+use super::load::unexpected;
 use super::pool::Pool;
-use super::rows::{RecipientRow, portion, portions};
-use super::sweep::rows_to_make;
+use super::table_rows::{RecipientRow, portion, portions};
 use super::values::Fields;
-use super::work::unexpected;
 use crate::domain::AlertId;
 use crate::store::{RESOLVED_EVENT, Resolution, StoreError};
 

@@ -6,9 +6,9 @@ use tiberius::Row;
 use tiberius::error::Error;
 
 use super::connection::Connection;
+use super::load::unexpected;
 use super::pool::{Pool, Tries};
 use super::values::Fields;
-use super::work::unexpected;
 use crate::store::migration::{Migration, SQLSERVER, state_of};
 use crate::store::{MigrationStep, SchemaState, StoreError, StoreErrorKind};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tiberius::{AuthMethod, Config, EncryptionLevel};
 
 use super::authentication::Authentication;
-use super::authentication_words;
-use super::pairs::Pairs;
+use super::connection_string::ConnectionString;
+use super::connection_string_auth;
 use super::server_name::Address;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -44,7 +44,7 @@ impl Settings {
     }
 
     fn read(text: &str, authentication: Authentication) -> Result<Self, String> {
-        let pairs = Pairs::read(text)?;
+        let pairs = ConnectionString::read(text)?;
         let filled = |key| pairs.get(key).filter(|value| !value.is_empty());
         let database = filled("database").ok_or(
             "it names no database; add 'Database=...', the database that the alerts stand in",
@@ -52,7 +52,7 @@ impl Settings {
         let server = filled("server").ok_or(
             "it names no server; add 'Server=host' or 'Server=host\\instance' or 'Server=tcp:host,1433'",
         )?;
-        let authentication = authentication_words::resolve(&pairs, authentication)?;
+        let authentication = connection_string_auth::resolve(&pairs, authentication)?;
         let connect_timeout = read_seconds(&pairs, "connect timeout", 15)?;
         let mut settings = Self {
             config: driver_config(&pairs)?,
@@ -98,7 +98,7 @@ impl Settings {
 }
 
 /// What the driver has to know beside where the server is.
-fn driver_config(pairs: &Pairs) -> Result<Config, String> {
+fn driver_config(pairs: &ConnectionString) -> Result<Config, String> {
     let mut config = Config::new();
     let [user, password] = ["user id", "password"].map(|key| pairs.get(key).unwrap_or_default());
     config.authentication(AuthMethod::sql_server(user, password));
@@ -116,7 +116,7 @@ fn driver_config(pairs: &Pairs) -> Result<Config, String> {
     Ok(config)
 }
 
-fn encrypt(config: &mut Config, pairs: &Pairs) -> Result<(), String> {
+fn encrypt(config: &mut Config, pairs: &ConnectionString) -> Result<(), String> {
     let level = encryption(pairs)?;
     let blindly = pairs.truth("trustservercertificate")?;
     match (blindly, pairs.get("trustservercertificateca")) {
@@ -145,7 +145,7 @@ fn encrypt(config: &mut Config, pairs: &Pairs) -> Result<(), String> {
 }
 
 /// `Strict` is TDS 8.0: TLS comes before everything else.
-fn encryption(pairs: &Pairs) -> Result<EncryptionLevel, String> {
+fn encryption(pairs: &ConnectionString) -> Result<EncryptionLevel, String> {
     let Some((word, value)) = pairs.pair("encrypt") else {
         return Ok(EncryptionLevel::Required);
     };
@@ -203,7 +203,7 @@ fn of_another_kind(text: &str) -> Option<String> {
     is_file.then(|| format!("; for a SQLite file write 'sqlite:{value}'"))
 }
 
-fn read_pool_size(pairs: &Pairs) -> Result<usize, String> {
+fn read_pool_size(pairs: &ConnectionString) -> Result<usize, String> {
     let Some((word, text)) = pairs.pair("max pool size") else {
         return Ok(8);
     };
@@ -211,7 +211,11 @@ fn read_pool_size(pairs: &Pairs) -> Result<usize, String> {
     size.ok_or_else(|| format!("'{word}={text}' is not a number from 1 to 100"))
 }
 
-fn read_seconds(pairs: &Pairs, key: &'static str, default: u64) -> Result<Duration, String> {
+fn read_seconds(
+    pairs: &ConnectionString,
+    key: &'static str,
+    default: u64,
+) -> Result<Duration, String> {
     let Some((word, text)) = pairs.pair(key) else {
         return Ok(Duration::from_secs(default));
     };

@@ -5,10 +5,10 @@ use tiberius::error::Error;
 
 use super::SqlServerStore;
 use super::connection::Connection;
-use super::desk::lines;
+use super::load::unexpected;
+use super::operator_queries::lines;
 use super::pool::Tries;
 use super::values::Fields;
-use super::work::unexpected;
 use crate::domain::{TemplateRow, TemplateText};
 use crate::store::StoreError;
 use crate::store::templates::{TemplateStore, Templates};

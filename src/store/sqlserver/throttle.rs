@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tiberius::{Row, ToSql};
 
 use super::SqlServerStore;
+use super::load::unexpected;
 use super::values::{Fields, fit, fit_long, seconds};
-use super::work::unexpected;
 use crate::domain::{
     AlertId, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay,
 };

@@ -12,11 +12,10 @@ use crate::store::{
     Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError, Swept,
 };
 
-use super::alert_store::keys;
-use super::around::Around;
-use super::codec::{Columns, earlier, time_text};
+use super::bulk_change::{Around, keys};
 use super::connection::{Trouble, write};
 use super::record::Recorder;
+use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, attachments, sql};
 
 #[async_trait]

@@ -9,12 +9,12 @@ use std::time::Duration;
 use tiberius::{Command, Row, ToSql};
 use uuid::Uuid;
 
-use super::around::{Locked, Which, among as among_them, by_halves, listed};
+use super::bulk_change::{Locked, Which, among as among_them, by_halves, listed};
 use super::error::{is_lock_timeout, may_be_of_one_row};
+use super::load::unexpected;
 use super::pool::Pool;
-use super::rows::{MOST_ROWS, OutcomeRow, RecipientRow, portion, portions};
+use super::table_rows::{MOST_ROWS, OutcomeRow, RecipientRow, portion, portions};
 use super::values::{Fields, seconds};
-use super::work::unexpected;
 use crate::domain::{
     AlertId, RecipientOutcome, RecipientStatus, Timestamp, expand_recipient_lists,
 };

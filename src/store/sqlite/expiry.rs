@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{Transaction, params};
+use uuid::Uuid;
 
 use crate::domain::{
-    AlertId, AlertStatus, Priority, RecipientOutcome, RecipientStatus, Timestamp,
+    AlertId, AlertStatus, InstanceId, Priority, RecipientOutcome, RecipientStatus, Timestamp,
     expand_recipient_lists, status_of,
 };
 use crate::store::DEFAULT_MAX_AGE;
 
-use super::around::Around;
-use super::codec::{Columns, earlier, later, time_text};
+use super::bulk_change::Around;
 use super::connection::Trouble;
 use super::record::{Recorder, statuses};
 use super::sql;
+use super::values::{Columns, earlier, later, time_text};
 
 /// What stands around a name that was copied from somewhere, and nobody sees.
 const BLANKS: &str = " \t\r\n\u{a0}\u{200b}\u{feff}";
@@ -37,6 +38,12 @@ struct LivePort {
     last_seen: Option<Timestamp>,
 }
 
+/// Ends alerts in the name of no instance.
+pub(super) fn without_instance<'a>(tx: &'a Transaction<'_>, now: Timestamp) -> Recorder<'a> {
+    let instance = InstanceId(Uuid::nil());
+    Recorder { tx, instance, now }
+}
+
 impl Recorder<'_> {
     /// Expires what is past its own time, then what is too old for its send port.
     pub(super) fn expire(&self, limit: u32, around: &mut Around) -> Result<u32, Trouble> {
@@ -56,7 +63,7 @@ impl Recorder<'_> {
                     params![port.name, status.as_str(), before, around.to_read(left)],
                 )?;
                 let old = old.into_iter().map(|(id, created)| {
-                    let limit = super::codec::time_of(&created)
+                    let limit = super::values::time_of(&created)
                         .map_or(created, |created| later(created, port.max_age));
                     (id, limit)
                 });

@@ -7,12 +7,12 @@ use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::SqlServerStore;
-use super::around::{Change, Locked};
 use super::attachments;
+use super::bulk_change::{Change, Locked};
+use super::expiry::{BATCH, top};
+use super::load::unexpected;
 use super::resolve;
-use super::sweep::{BATCH, top};
 use super::values::{Fields, seconds, stored};
-use super::work::unexpected;
 use crate::domain::{AlertId, PublicId};
 use crate::store::{
     AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, OperatorQueries,

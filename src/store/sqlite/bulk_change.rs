@@ -1,6 +1,6 @@
 //! Changes of several alerts in one transaction, around those that the database refuses.
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, ToSql, Transaction};
 
 use super::connection::{Trouble, write};
 use crate::domain::AlertId;
@@ -114,4 +114,15 @@ impl Around {
         }
         Ok(changed)
     }
+}
+
+/// The alerts that a statement lists.
+pub(super) fn keys(
+    connection: &Connection,
+    sql: &str,
+    values: &[&dyn ToSql],
+) -> Result<Vec<AlertId>, Trouble> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let keys = statement.query_map(values, |row| row.get(0).map(AlertId))?;
+    Ok(keys.collect::<Result<_, _>>()?)
 }

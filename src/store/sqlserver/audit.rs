@@ -7,10 +7,10 @@ use super::SqlServerStore;
 use super::values::{fit, fit_long, stored};
 use crate::domain::AuditCopy;
 use crate::store::StoreError;
-use crate::store::archive::Archive;
+use crate::store::audit::AuditStore;
 
 #[async_trait]
-impl Archive for SqlServerStore {
+impl AuditStore for SqlServerStore {
     async fn keep_copy(&self, copy: &AuditCopy) -> Result<(), StoreError> {
         let sql = include_str!("sql/keep_copy.sql");
         let values: [&dyn ToSql; 11] = [

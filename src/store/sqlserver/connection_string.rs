@@ -121,9 +121,9 @@ const INSTEAD: &[(&str, &str)] = &[
 
 /// What was written, by the first name of each key.
 #[derive(Debug, Default)]
-pub(super) struct Pairs(HashMap<&'static str, (String, String)>);
+pub(super) struct ConnectionString(HashMap<&'static str, (String, String)>);
 
-impl Pairs {
+impl ConnectionString {
     /// Reads `text`. A value may stand in `'...'`, `"..."` (doubled inside) or `{...}`.
     ///
     /// # Errors
@@ -255,18 +255,19 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        Pairs::read(text).expect_err(text)
+        ConnectionString::read(text).expect_err(text)
     }
 
     #[test]
     fn a_quoted_password_hides_no_key_behind_it() {
-        let read = Pairs::read(r#"Password="a""b;Database=x" ; Database=real;;"#).expect("read");
+        let read = ConnectionString::read(r#"Password="a""b;Database=x" ; Database=real;;"#)
+            .expect("read");
         assert_eq!(read.get("password"), Some("a\"b;Database=x"));
         assert_eq!(read.get("database"), Some("real"));
-        let braces = Pairs::read("PWD={a=b;c};Initial Catalog='my;db'").expect("read");
+        let braces = ConnectionString::read("PWD={a=b;c};Initial Catalog='my;db'").expect("read");
         assert_eq!(braces.get("password"), Some("a=b;c"));
         assert_eq!(braces.pair("database"), Some(("Initial Catalog", "my;db")));
-        let beyond_ascii = Pairs::read("Password=größe=1").expect("read");
+        let beyond_ascii = ConnectionString::read("Password=größe=1").expect("read");
         assert_eq!(beyond_ascii.get("password"), Some("größe=1"));
     }
 
@@ -286,7 +287,7 @@ mod tests {
             assert!(refused(text).contains(expected), "{}", refused(text));
         }
         let known = "MultipleActiveResultSets=False;Pooling=true;Persist Security Info=False";
-        assert!(Pairs::read(known).is_ok());
+        assert!(ConnectionString::read(known).is_ok());
     }
 
     #[test]
@@ -304,7 +305,8 @@ mod tests {
 
     #[test]
     fn a_truth_value_is_one() {
-        let read = Pairs::read("MultiSubnetFailover=Yes;TrustServerCertificate=1").expect("read");
+        let read = ConnectionString::read("MultiSubnetFailover=Yes;TrustServerCertificate=1")
+            .expect("read");
         assert_eq!(read.truth("multisubnetfailover"), Ok(true));
         let said = read.truth("trustservercertificate").expect_err("1");
         assert!(said.contains("'TrustServerCertificate=1'"), "{said}");

@@ -3,7 +3,7 @@
 //! The clock of this store is the machine's own, which jumps: a lease that seems to have run
 //! out is taken only from a process that is really dead, where that can be known.
 
-use super::codec::Columns;
+use super::values::Columns;
 
 /// A holder of leases whose time is over, and the host it runs on.
 pub(super) struct Owner {

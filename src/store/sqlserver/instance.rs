@@ -1,24 +1,20 @@
-//! What an instance says of itself: that it is there, what it can send, and that it goes.
+//! What an instance writes about itself: registration, lease, condition and retirement.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tiberius::{Row, ToSql};
-use uuid::Uuid;
 
-use super::around::{Change, Locked, Which};
-use super::error::may_be_of_one_row;
+use super::bulk_change::{Change, Locked, Which};
+use super::load::unexpected;
 use super::pool::Pool;
-use super::sweep::top;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
-use super::work::unexpected;
 use crate::domain::{
-    AlertId, InstanceCondition, InstanceId, InstanceInfo, LeaseToken, RelayState, SendPortInfo,
+    AlertId, InstanceCondition, InstanceId, InstanceInfo, RelayState, SendPortInfo,
 };
 use crate::store::{
-    Among, Explanation, RefusedRow, Renewal, StoreError, StoreErrorKind, Swept, TAKEN_OVER,
-    other_environment_words,
+    Among, Explanation, Renewal, StoreError, StoreErrorKind, other_environment_words,
 };
 
 /// The relay states as each instance last wrote them, so that a renewal writes changes only.
@@ -216,27 +212,6 @@ pub(super) async fn retire(
     Ok(())
 }
 
-pub(super) async fn inherit(
-    pool: &Pool,
-    heir: InstanceId,
-    leases: &[(AlertId, LeaseToken)],
-) -> Result<Vec<RefusedRow>, StoreError> {
-    const DOING: &str = "take over leases whose outcome is not recorded yet";
-    let mut refused = Vec::new();
-    for &(alert, token) in leases {
-        let sql = include_str!("sql/inherit.sql");
-        match pool.query(DOING, sql, &[&heir.0, &alert.0, &token.0]).await {
-            Ok(_) => {}
-            Err(error) if may_be_of_one_row(&error) => refused.push(RefusedRow {
-                alert,
-                why: error.what().to_owned(),
-            }),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(refused)
-}
-
 pub(super) async fn show_condition(
     pool: &Pool,
     instance: InstanceId,
@@ -256,22 +231,4 @@ pub(super) async fn show_condition(
     pool.query("show the instance's condition", sql, &values)
         .await?;
     Ok(())
-}
-
-pub(super) async fn take_over(
-    pool: &Pool,
-    instance: InstanceId,
-    limit: u32,
-    among: Among<'_>,
-) -> Result<Swept, StoreError> {
-    // Well under the number of row locks that turn into a table lock.
-    let (limit, mark) = (top(limit.min(1000)), Uuid::new_v4());
-    let take_over = Change {
-        doing: "take over alerts of an instance whose lease ran out",
-        sql: include_str!("sql/take_over.sql"),
-        list: include_str!("sql/take_over_candidates.sql"),
-        values: &[&instance.0, &limit, &TAKEN_OVER, &mark],
-        locked: Locked::Skip,
-    };
-    take_over.run(pool, among).await
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use tiberius::ToSql;
 
 use super::error::{is_lock_timeout, may_be_of_one_row};
+use super::load::unexpected;
 use super::pool::Pool;
 use super::values::{Fields, list_length, placeholders};
-use super::work::unexpected;
 use crate::domain::AlertId;
 use crate::store::{Among, RefusedRow, StoreError, Swept};
 

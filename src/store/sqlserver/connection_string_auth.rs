@@ -1,8 +1,8 @@
 //! Which sign-in the words of a connection string ask for.
 
 use super::authentication::{Authentication, Kerberos};
-use super::pairs::Pairs;
-use super::ticket;
+use super::connection_string::ConnectionString;
+use super::kerberos;
 
 /// What `Authentication` and its elder brothers say.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +19,10 @@ enum Asked<'a> {
 ///
 /// # Errors
 /// A sentence that says what to write instead.
-pub(super) fn resolve(pairs: &Pairs, given: Authentication) -> Result<Authentication, String> {
+pub(super) fn resolve(
+    pairs: &ConnectionString,
+    given: Authentication,
+) -> Result<Authentication, String> {
     match (given, asked(pairs)?) {
         (Authentication::AsWritten, Asked::Password) => login(pairs)
             .map(|_| Authentication::AsWritten)
@@ -51,7 +54,7 @@ pub(super) fn resolve(pairs: &Pairs, given: Authentication) -> Result<Authentica
     }
 }
 
-fn asked(pairs: &Pairs) -> Result<Asked<'_>, String> {
+fn asked(pairs: &ConnectionString) -> Result<Asked<'_>, String> {
     let no = ["false", "no"];
     let windows = pairs
         .pair("integrated security")
@@ -104,18 +107,18 @@ fn instead_of(word: &str) -> String {
     )
 }
 
-fn windows(pairs: &Pairs, kerberos: Kerberos) -> Result<Authentication, String> {
+fn windows(pairs: &ConnectionString, kerberos: Kerberos) -> Result<Authentication, String> {
     if login(pairs).is_some() {
         return Err("'User Id' names a SQL login beside it; remove one of the two".to_owned());
     }
-    match ticket::ABSENT {
+    match kerberos::ABSENT {
         Some(why) => Err(why.to_owned()),
         None => Ok(Authentication::Windows(kerberos)),
     }
 }
 
 /// A token is for whoever holds it: nothing beside it, and never in clear.
-fn check_token_alone(pairs: &Pairs) -> Result<(), String> {
+fn check_token_alone(pairs: &ConnectionString) -> Result<(), String> {
     if login(pairs).is_some() || pairs.get("password").is_some() {
         return Err(
             "database.auth.kind is \"entra_token\", which signs in with the token alone; remove \
@@ -132,7 +135,7 @@ fn check_token_alone(pairs: &Pairs) -> Result<(), String> {
     }
 }
 
-fn login(pairs: &Pairs) -> Option<&str> {
+fn login(pairs: &ConnectionString) -> Option<&str> {
     pairs.get("user id")
 }
 
@@ -158,7 +161,7 @@ mod tests {
     }
 
     fn read(given: Authentication, text: &str) -> Result<Authentication, String> {
-        resolve(&Pairs::read(text).expect("pairs"), given)
+        resolve(&ConnectionString::read(text).expect("pairs"), given)
     }
 
     fn refused(given: Authentication, text: &str) -> String {
@@ -223,7 +226,7 @@ mod tests {
             (Authentication::AsWritten, "Trusted_Connection=yes"),
             (windows(), ""),
         ] {
-            match (read(given, text), ticket::ABSENT) {
+            match (read(given, text), kerberos::ABSENT) {
                 (Ok(Authentication::Windows(_)), None) => {}
                 (Err(said), Some(why)) => assert!(said.contains(why), "{said}"),
                 (other, _) => panic!("{text}: {other:?}"),

@@ -7,7 +7,7 @@ use crate::domain::AuditCopy;
 
 /// Keeps audit copies in the table `AuditCopy`.
 #[async_trait]
-pub trait Archive: Send + Sync {
+pub trait AuditStore: Send + Sync {
     /// Keeps one copy. Repeating it with the same attempt key and stage changes nothing. It
     /// stands even where the attempt then fails: the row of `Attempt` with the same key says
     /// what became of it.

@@ -5,14 +5,14 @@ use rusqlite::{Connection, params};
 
 use crate::domain::AuditCopy;
 use crate::store::StoreError;
-use crate::store::archive::Archive;
+use crate::store::audit::AuditStore;
 
-use super::codec::{time_text, uuid_text};
 use super::connection::Trouble;
+use super::values::{time_text, uuid_text};
 use super::{SqliteStore, sql};
 
 #[async_trait]
-impl Archive for SqliteStore {
+impl AuditStore for SqliteStore {
     async fn keep_copy(&self, copy: &AuditCopy) -> Result<(), StoreError> {
         let copy = copy.clone();
         self.writer

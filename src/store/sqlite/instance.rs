@@ -1,0 +1,187 @@
+//! What an instance writes about itself: registration, lease, condition and retirement.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, params};
+
+use crate::domain::{
+    InstanceCondition, InstanceId, InstanceInfo, RelayState, SendPortInfo, Timestamp,
+};
+use crate::store::{Explanation, Renewal, StoreErrorKind, Swept, other_environment_words};
+
+use super::admin::environment;
+use super::bulk_change::{Around, keys};
+use super::error::Trouble;
+use super::sql;
+use super::values::{later, time_text, uuid_text};
+
+/// Writes the instance's row, its send ports and the explanations.
+pub(super) fn register(
+    tx: &Transaction<'_>,
+    database: &str,
+    instance: &InstanceInfo,
+    now: Timestamp,
+    lease: Duration,
+    send_ports: &[SendPortInfo],
+    explanations: &[Explanation],
+) -> Result<(), Trouble> {
+    refuse_other_environment(tx, database, &instance.environment)?;
+    register_instance(tx, instance, now, lease)?;
+    register_send_ports(tx, send_ports, now)?;
+    register_explanations(tx, explanations)
+}
+
+fn refuse_other_environment(
+    tx: &Transaction<'_>,
+    database: &str,
+    wanted: &str,
+) -> Result<(), Trouble> {
+    match environment(tx)? {
+        Some(found) if found != wanted => Err(Trouble::Said(
+            StoreErrorKind::Schema,
+            other_environment_words(database, wanted, &found),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn register_instance(
+    tx: &Transaction<'_>,
+    instance: &InstanceInfo,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<(), Trouble> {
+    tx.execute(
+        sql!("register_instance"),
+        params![
+            uuid_text(instance.id.0),
+            instance.name,
+            instance.host_name,
+            instance.process_id,
+            instance.version,
+            time_text(now),
+            later(now, lease),
+        ],
+    )?;
+    Ok(())
+}
+
+fn register_send_ports(
+    tx: &Transaction<'_>,
+    send_ports: &[SendPortInfo],
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    for port in send_ports {
+        let max_age = i64::try_from(port.max_age.as_secs()).unwrap_or(i64::MAX);
+        tx.execute(
+            sql!("register_send_port"),
+            params![
+                port.name,
+                port.from_address,
+                port.protection,
+                max_age,
+                time_text(now),
+                port.in_doubt.as_str(),
+            ],
+        )?;
+        tx.execute(sql!("register_clear_relays"), [&port.name])?;
+        for (ordinal, relay) in (0_u32..).zip(&port.relays) {
+            tx.execute(sql!("register_relay"), params![port.name, ordinal, relay])?;
+        }
+    }
+    Ok(())
+}
+
+fn register_explanations(
+    tx: &Transaction<'_>,
+    explanations: &[Explanation],
+) -> Result<(), Trouble> {
+    let mut statement = tx.prepare_cached(sql!("register_explanation"))?;
+    for Explanation {
+        key,
+        fault,
+        cause,
+        advice,
+    } in explanations
+    {
+        statement.execute([key, fault, cause, advice])?;
+    }
+    Ok(())
+}
+
+/// Extends the lease, and replaces the relay states.
+pub(super) fn renew(
+    tx: &Transaction<'_>,
+    instance: InstanceId,
+    now: Timestamp,
+    lease: Duration,
+    send_ports: &[String],
+    relays: &[RelayState],
+) -> Result<Renewal, Trouble> {
+    let (id, at) = (uuid_text(instance.0), time_text(now));
+    let renewed =
+        tx.prepare_cached(sql!("renew_instance"))?
+            .execute(params![id, at, later(now, lease)])?;
+    if renewed == 0 {
+        return Ok(Renewal::Lost);
+    }
+    for name in send_ports {
+        tx.prepare_cached(sql!("renew_send_port"))?
+            .execute([name, &at])?;
+    }
+    tx.prepare_cached(sql!("renew_clear_relays"))?
+        .execute([&id])?;
+    for relay in relays {
+        tx.prepare_cached(sql!("renew_relay"))?.execute(params![
+            id,
+            relay.relay,
+            relay.condition.as_str(),
+            time_text(relay.since),
+            relay.retry_at.map(time_text),
+            relay.reply,
+            relay.explanation,
+            relay.connections,
+            relay.message_rate,
+            relay.throttled_by,
+            relay.max_recipients,
+        ])?;
+    }
+    Ok(Renewal::Renewed)
+}
+
+/// Ends the instance's row, and releases what it still holds.
+pub(super) fn retire(
+    connection: &mut Connection,
+    instance: InstanceId,
+    now: Timestamp,
+) -> Result<Swept, Trouble> {
+    let (instance, now) = (uuid_text(instance.0), time_text(now));
+    Around::default().run(connection, |tx, around| {
+        tx.execute(sql!("retire_instance"), params![instance, now])?;
+        let held = keys(tx, sql!("retire_held"), params![instance])?;
+        let mut release = tx.prepare_cached(sql!("retire_release"))?;
+        around.change_each(
+            tx,
+            held,
+            |alert| Ok(release.execute(params![alert.0, now])?),
+        )
+    })
+}
+
+/// Writes what keeps the instance from sending or from recording.
+pub(super) fn show_condition(
+    connection: &Connection,
+    instance: InstanceId,
+    condition: &InstanceCondition,
+) -> Result<(), Trouble> {
+    let mut statement = connection.prepare_cached(sql!("show_condition"))?;
+    statement.execute(params![
+        uuid_text(instance.0),
+        condition.waiting_for,
+        condition.unrecorded,
+        condition.unrecorded_since.map(time_text),
+        condition.unclaimed,
+        condition.unclaimed_since.map(time_text),
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! The schema: how it is made, and whether it is the one that this program knows.
+
+use std::fmt::Write;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::error::Trouble;
+use super::sql;
+use super::values::time_text;
+use crate::domain::Timestamp;
+use crate::store::migration::{Migration, SQLITE, state_of};
+use crate::store::{MigrationStep, SchemaState, StoreErrorKind};
+
+/// Everything that `migrate` does on a new file, in one transaction. On a file that has the
+/// schema already it stops at the first statement and changes nothing.
+pub fn migration_script() -> String {
+    let mut script = String::from(".bail on\nPRAGMA journal_mode = WAL;\nBEGIN IMMEDIATE;\n\n");
+    script.push_str(sql!("migrate_create_history").trim_end());
+    script.push_str(";\n\n");
+    for migration in SQLITE {
+        let (version, name) = (migration.version, migration.name);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            script,
+            "{}\nINSERT INTO SchemaVersion (Version, Name, Checksum, AppliedAt)\n\
+             VALUES ({version}, '{name}', '{}', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'));\n",
+            migration.sql.trim_end(),
+            migration.checksum()
+        );
+    }
+    script.push_str("COMMIT;\n");
+    script
+}
+
+/// Applies all migrations that are missing.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    now: Timestamp,
+) -> Result<Vec<MigrationStep>, Trouble> {
+    let mut applied = Vec::new();
+    for migration in SQLITE {
+        if apply(connection, migration, now)? {
+            applied.push(MigrationStep {
+                version: migration.version,
+                name: migration.name.to_owned(),
+            });
+        }
+    }
+    Ok(applied)
+}
+
+/// The database's schema against the program's.
+pub(super) fn state(connection: &Connection) -> Result<SchemaState, Trouble> {
+    Ok(state_of(SQLITE, &history(connection)?))
+}
+
+/// Version and checksum of each migration that was applied; empty where nothing is ours.
+fn history(connection: &Connection) -> Result<Vec<(u32, String)>, Trouble> {
+    let tables: u32 = connection.query_row(sql!("schema_history_exists"), [], |row| row.get(0))?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    let mut statement = connection.prepare(sql!("schema_history"))?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Applies one migration unless it stands there; true if it was applied. The exclusive lock
+/// makes a second process wait, and then see that the work is done.
+fn apply(
+    connection: &mut Connection,
+    migration: &Migration,
+    now: Timestamp,
+) -> Result<bool, Trouble> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    tx.execute_batch(sql!("migrate_create_history"))?;
+    let applied = history(&tx)?;
+    refuse_foreign(&state_of(SQLITE, &applied))?;
+    let stands = applied.iter().any(|(v, _)| *v == migration.version);
+    if stands {
+        return Ok(false);
+    }
+    for batch in migration.batches() {
+        tx.execute_batch(batch)?;
+    }
+    tx.execute(
+        sql!("migrate_note"),
+        params![
+            migration.version,
+            migration.name,
+            migration.checksum(),
+            time_text(now)
+        ],
+    )?;
+    tx.commit()?;
+    Ok(true)
+}
+
+fn refuse_foreign(state: &SchemaState) -> Result<(), Trouble> {
+    let words = match state {
+        SchemaState::Ahead { found, expected } => format!(
+            "the schema has version {found}, this program knows versions up to {expected}; \
+             run the newer sendport that made it"
+        ),
+        SchemaState::Altered { version } => format!(
+            "migration {version} was applied from a file that differs from this program's; \
+             run the sendport that made this database, or start with a new file"
+        ),
+        _ => return Ok(()),
+    };
+    Err(Trouble::Said(StoreErrorKind::Schema, words))
+}

@@ -1,0 +1,129 @@
+//! Leases that pass from one instance to another: those of dead instances, and those whose outcome
+//! is not recorded yet.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::domain::{AlertId, AttemptKey, AttemptOutcome, InstanceId, LeaseToken, Timestamp};
+use crate::store::TAKEN_OVER;
+
+use super::bulk_change::{Around, keys};
+use super::error::Trouble;
+use super::lease_owner::Owner;
+use super::sql;
+use super::values::{Columns, time_text, uuid_text};
+
+/// Gives these leases to `heir`, where their token is still current.
+pub(super) fn inherit(
+    tx: &Transaction<'_>,
+    around: &mut Around,
+    heir: InstanceId,
+    leases: &[(AlertId, LeaseToken)],
+) -> Result<u32, Trouble> {
+    leases.iter().try_fold(0, |done, (alert, token)| {
+        Ok(done + inherit_one(tx, around, heir, *alert, *token)?)
+    })
+}
+
+/// 1 where the lease still stood and goes over.
+fn inherit_one(
+    tx: &Transaction<'_>,
+    around: &mut Around,
+    heir: InstanceId,
+    alert: AlertId,
+    token: LeaseToken,
+) -> Result<u32, Trouble> {
+    let (heir, token) = (uuid_text(heir.0), uuid_text(token.0));
+    let stands = keys(tx, sql!("inherit_stands"), params![alert.0, token])?;
+    around.change_each(tx, stands, |_| {
+        let mut statement = tx.prepare_cached(sql!("inherit"))?;
+        Ok(statement.execute(params![heir, alert.0, token])?)
+    })
+}
+
+/// Takes up to `limit` alerts from instances whose lease ran out.
+pub(super) fn take_over(
+    tx: &Transaction<'_>,
+    instance: InstanceId,
+    now: Timestamp,
+    limit: u32,
+    around: &mut Around,
+) -> Result<u32, Trouble> {
+    let this = uuid_text(instance.0);
+    let this_host: Option<String> = tx
+        .query_row(sql!("take_over_self"), [&this], |row| row.get(0))
+        .optional()?;
+    let mut statement = tx.prepare_cached(sql!("take_over_owners"))?;
+    let owners = statement.query_map(params![this, time_text(now)], |row| {
+        Ok(Owner::read(&Columns::new(row)))
+    })?;
+    let owners: Vec<_> = owners.collect::<Result<_, _>>()?;
+    let mut taken = 0;
+    for owner in owners {
+        let owner = owner.map_err(Trouble::unreadable)?;
+        if owner.is_gone(this_host.as_deref()) {
+            taken += take_over_from(tx, &owner.id, now, limit - taken, around)?;
+        }
+    }
+    Ok(taken)
+}
+
+/// A lease of a dead instance.
+struct Held {
+    alert: AlertId,
+    attempts: i64,
+    leased_at: Option<String>,
+}
+
+fn take_over_from(
+    tx: &Transaction<'_>,
+    owner: &str,
+    now: Timestamp,
+    limit: u32,
+    around: &mut Around,
+) -> Result<u32, Trouble> {
+    let now = time_text(now);
+    let mut statement = tx.prepare_cached(sql!("take_over_alerts"))?;
+    let held = statement.query_map(params![owner, around.to_read(limit)], |row| {
+        Ok(Held {
+            alert: AlertId(row.get(0)?),
+            attempts: row.get(1)?,
+            leased_at: row.get(2)?,
+        })
+    })?;
+    let mut held: Vec<_> = held.collect::<Result<_, _>>()?;
+    held.retain(|held| around.includes(held.alert));
+    let mut taken = 0;
+    for held in held.iter().take(limit as usize) {
+        let is_taken = around.change(tx, held.alert, || take_over_one(tx, owner, held, &now))?;
+        taken += u32::from(is_taken);
+    }
+    Ok(taken)
+}
+
+fn take_over_one(
+    tx: &Transaction<'_>,
+    owner: &str,
+    held: &Held,
+    now: &str,
+) -> Result<usize, Trouble> {
+    let noted = tx
+        .prepare_cached(sql!("take_over_attempt"))?
+        .execute(params![
+            uuid_text(AttemptKey::fresh().0),
+            held.alert.0,
+            held.attempts + 1,
+            AttemptOutcome::Unknown.as_str(),
+            owner,
+            held.leased_at,
+            now,
+        ])?;
+    if noted == 0 {
+        return Err(Trouble::ignored("attempts as they were"));
+    }
+    let released = tx
+        .prepare_cached(sql!("take_over_release"))?
+        .execute(params![held.alert.0, now])?;
+    tx.prepare_cached(sql!("take_over_hold"))?
+        .execute(params![held.alert.0, TAKEN_OVER])?;
+    Ok(released)
+}
