@@ -37,7 +37,7 @@ fn mark(cell: Cell) -> &'static str {
         Cell::Taken => "yes",
         Cell::NotOffered => "-",
         Cell::NeedsTls => "TLS",
-        Cell::AuthRequired => "sign in",
+        Cell::AuthRequired => "auth",
     }
 }
 
