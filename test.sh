@@ -23,7 +23,6 @@ step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 step cargo test --locked --no-fail-fast
-step cargo test --locked -p sendport-x509
 # Microsoft's parser and schema model come from PyPI.
 if said=$(tests/tsql/setup.sh target/tsql 2>&1); then
     step tests/tsql/check.py --tools target/tsql

@@ -11,24 +11,23 @@ pub mod app;
 pub mod audit;
 pub mod certificate_monitor;
 pub mod cli;
-pub mod clock;
 pub mod config;
-pub mod delivery_window;
 pub mod digest;
 pub mod dispatcher;
-pub mod domain;
 pub mod driver;
 #[cfg(test)]
+#[path = "../tests/support/fixture.rs"]
 mod fixture;
 pub mod http;
 pub mod ldap;
 pub mod metrics;
 pub mod mime;
+#[cfg(test)]
+#[path = "../tests/support/not_run.rs"]
+mod not_run;
 pub mod oauth2;
 pub mod probe;
 pub mod relay;
-pub mod replies;
-pub mod retry;
 pub mod send_port;
 pub mod service_manager;
 pub mod sink;
@@ -40,3 +39,7 @@ pub mod telemetry;
 pub mod template;
 pub mod watch;
 pub mod web;
+
+pub use sendport_core::{
+    byte_size, clock, delivery_window, domain, replies, retry, secret, secret_source,
+};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::secret::Secret;
 use crate::relay::TokenSource;
+use crate::secret::Secret;
 use crate::store::sqlserver::{AccessTokens, NoProof};
 
 /// A [`TokenSource`] as the store asks for tokens.

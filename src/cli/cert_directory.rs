@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::app::Directory;
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Who has a mail address and a certificate.
 const PEOPLE: &str = "(&(mail=*)(|(userCertificate=*)(userSMIMECertificate=*)))";

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::byte_size::ByteSize;
 use super::validate::Problems;
+use crate::byte_size::ByteSize;
 
 /// Limits are about contents as they stand in the database; base64 makes them a third longer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

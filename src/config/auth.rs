@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::oauth2::OAuth2Config;
-use super::secret::Secret;
+use crate::secret::Secret;
 
 /// How to sign in (RFC 4954).
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::check_oauth2;
 use super::oauth2::OAuth2Config;
-use super::secret::Secret;
 use super::validate::Problems;
+use crate::secret::Secret;
 
 /// What an application may do with databases of Azure, where nothing else is configured.
 const AZURE_SQL: &str = "https://database.windows.net/.default";

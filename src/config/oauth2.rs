@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::secret::Secret;
+use crate::secret::Secret;
 
 /// Where the access token comes from, told apart by `source`.
 #[derive(Debug, Clone, Deserialize, Serialize)]

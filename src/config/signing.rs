@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
-use super::secret::Secret;
+use crate::secret::Secret;
 use crate::smime::{Digest, RsaSignature, SignatureForm, SigningRules};
 
 /// A certificate with its key, and what its signatures look like.

@@ -2,6 +2,7 @@ use super::auth::AuthMechanism;
 use super::limits::CONNECTIONS;
 use super::load::Variables;
 use super::*;
+use crate::secret::Secret;
 
 const SMALLEST: &str = r#"
 [relay.main]
@@ -385,7 +386,7 @@ fn a_variable_keeps_every_character_of_a_text() {
         let RelayConfig::Smtp(smtp) = &config.relay["main"] else {
             panic!("smtp expected")
         };
-        let found = smtp.auth.password.as_ref().map(secret::Secret::expose);
+        let found = smtp.auth.password.as_ref().map(Secret::expose);
         assert_eq!(found, Some(password));
         assert_eq!((smtp.port(), smtp.verify_certificate), (2525, false));
     }

@@ -14,7 +14,7 @@ use native_tls::{Certificate, Protocol, TlsConnector};
 pub use entry::Person;
 pub use error::LdapError;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Active Directory hands out a thousand entries at a time.
 const PAGE: i32 = 500;

@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta};
 use openssl::base64::decode_block;
 use serde::Deserialize;
 
-use crate::config::secret::Secret;
 use crate::domain::Timestamp;
+use crate::secret::Secret;
 
 /// How long a token is kept that does not say when it ends.
 const UNKNOWN_LIFE: TimeDelta = TimeDelta::minutes(5);

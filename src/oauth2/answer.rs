@@ -5,8 +5,8 @@ use chrono::{DateTime, TimeDelta};
 use serde::Deserialize;
 
 use super::access_token::AccessToken;
-use crate::config::secret::Secret;
 use crate::domain::Timestamp;
+use crate::secret::Secret;
 
 /// The members that matter here. `accessToken` and `expires_on` are what the command line of
 /// Azure and endpoints of Entra's version 1 write.

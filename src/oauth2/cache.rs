@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use super::access_token::AccessToken;
 use crate::clock::Clock;
-use crate::config::secret::Secret;
 use crate::domain::Timestamp;
 use crate::relay::{TokenError, TokenSource};
+use crate::secret::Secret;
 
 /// How long nobody is asked again after a failure that time heals.
 const SHORT_REST: TimeDelta = TimeDelta::seconds(5);

@@ -4,8 +4,8 @@ use super::assertion::Assertion;
 use super::form::Form;
 use super::secret_place::SecretPlace;
 use crate::config::oauth2::TokenRequest;
-use crate::config::secret::Secret;
 use crate::domain::Timestamp;
+use crate::secret::Secret;
 
 /// RFC 7523 section 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

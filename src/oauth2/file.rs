@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use super::answer::Answer;
 use crate::clock::Clock;
 use crate::config::oauth2::TokenFile as Config;
-use crate::config::secret::Secret;
-use crate::config::secret_source::text_of_secret_file;
 use crate::domain::Timestamp;
 use crate::relay::{TokenError, TokenSource};
+use crate::secret::Secret;
+use crate::secret_source::text_of_secret_file;
 
 /// Reads the file at every sign-in, so there is nothing to keep and nothing to renew.
 pub(super) struct TokenFile {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Names and values as `application/x-www-form-urlencoded`, and which of the values must not
 /// be seen in what the endpoint says about them.

@@ -12,9 +12,9 @@ use super::endpoint::TokenEndpoint;
 use super::form::Form;
 use super::secret_place::SecretPlace;
 use crate::config::oauth2::TokenRequest;
-use crate::config::secret::Secret;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
+use crate::secret::Secret;
 
 /// What an application may do with mailboxes of Exchange Online.
 const EXCHANGE_ONLINE: &str = "https://outlook.office365.com/.default";

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// One of the three places.
 #[derive(Debug, Clone)]

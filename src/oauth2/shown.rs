@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// Longest foreign text that is shown.
 const LONGEST: usize = 600;

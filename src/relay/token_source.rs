@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::NotReady;
-use crate::config::secret::Secret;
 use crate::domain::{Command, Fault, Reply};
+use crate::secret::Secret;
 
 /// Why there is no access token. Holds no part of a token or of another secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

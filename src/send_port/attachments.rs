@@ -1,8 +1,8 @@
 //! Which attachments a send port takes: decided by names and lengths, before a content is read.
 
 use super::Refusal;
+use crate::byte_size::ByteSize;
 use crate::config::attachments::AttachmentsConfig;
-use crate::config::byte_size::ByteSize;
 use crate::domain::Attachment;
 use crate::mime::{extension, safe_file_name};
 

@@ -21,8 +21,8 @@ use super::tls::{RenewedTls, TlsSettingsError, not_after};
 use super::transaction::{self, Done, Job};
 use super::watched_files::WatchedFiles;
 use crate::clock::Clock;
+use crate::config::password::resolve_password;
 use crate::config::relay::SmtpRelay as Config;
-use crate::config::secret::{Secret, resolve_password};
 use crate::domain::{
     AuthKey, Command, CommandReply, Envelope, Fault, Mailbox, Reply, SecuredMessage, SessionFacts,
     SubmissionEnd, SubmissionReport, Timestamp,
@@ -31,6 +31,7 @@ use crate::relay::authentication::AuthLedger;
 use crate::relay::limits::{Connection, Limiter};
 use crate::relay::watch::{Certificate, RelayWatch, Seen, Unwatched};
 use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
+use crate::secret::Secret;
 
 /// A relay's section of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,7 @@ pub enum SettingsError {
 
 /// What a relay needs that does not stand in its section.
 pub struct RelayDependencies {
-    /// What [`crate::config::secret::resolve_password`] found.
+    /// What [`crate::config::password::resolve_password`] found.
     pub password: Option<Secret>,
     /// Stands where the section names none; without both it is the address literal of the
     /// local end of each connection.

@@ -54,18 +54,6 @@ pub(super) struct Owner {
 /// One lease of one alert.
 pub(super) type Key = (AlertId, LeaseToken);
 
-impl<'a> From<&'a SubmissionIntent> for Cow<'a, SubmissionIntent> {
-    fn from(note: &'a SubmissionIntent) -> Self {
-        Cow::Borrowed(note)
-    }
-}
-
-impl<'a> From<&'a Outcome> for Cow<'a, Outcome> {
-    fn from(outcome: &'a Outcome) -> Self {
-        Cow::Borrowed(outcome)
-    }
-}
-
 /// An open journal.
 #[derive(Debug)]
 pub(super) struct Journal {

@@ -13,6 +13,7 @@ mod journal;
 mod preparations;
 mod slot;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -269,7 +270,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`]: the dot must not be sent then.
     pub fn note(&self, note: &SubmissionIntent) -> Result<(), SpoolError> {
-        let line = Entry::Note(note.into()).line();
+        let line = Entry::Note(Cow::Borrowed(note)).line();
         self.told(line.and_then(|line| self.lock().write((note.alert, note.token), line)))
     }
 
@@ -281,7 +282,7 @@ impl Spool {
         if matches!(outcome.kind, OutcomeKind::Released { .. }) {
             return Ok(());
         }
-        let line = Entry::Outcome(outcome.into()).line();
+        let line = Entry::Outcome(Cow::Borrowed(outcome)).line();
         self.told(line.and_then(|line| self.lock().write((outcome.alert, outcome.token), line)))
     }
 

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sendport::config::secret::Secret;
 use sendport::ldap::{Directory, Person};
+use sendport::secret::Secret;
 use tempfile::TempDir;
 
 use super::support::certificates::TestAuthority;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sendport::clock::Clock;
-use sendport::config::secret::Secret;
 use sendport::domain::{AuthKey, AuthTurn, AuthVerdict, Command, Timestamp};
 use sendport::relay::Relay as _;
 use sendport::relay::authentication::AuthLedger;
 use sendport::replies::ReplyTable;
+use sendport::secret::Secret;
 use sendport::smtp::{RelayDependencies, SmtpRelay};
 use sendport::store::Store;
 use sendport::store::sqlite::SqliteStore;

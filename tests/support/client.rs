@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use sendport::clock::SystemClock;
 use sendport::config::relay::SmtpRelay as Config;
-use sendport::config::secret::Secret;
 use sendport::domain::{
     Command, Envelope, ForwardPath, Reply, ReversePath, SecuredMessage, SubmissionEnd,
     SubmissionReport,
 };
 use sendport::relay::authentication::Unshared;
 use sendport::relay::{FinalDotGate, Relay};
+use sendport::secret::Secret;
 use sendport::smtp::{RelayDependencies, SmtpRelay};
 
 /// Long enough for a slow machine; a test of a time-out says how short it is.

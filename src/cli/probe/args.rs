@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::target::word;
+use crate::byte_size::ByteSize;
 use crate::config::auth::AuthMechanism;
-use crate::config::byte_size::ByteSize;
 use crate::config::tls::TlsMode;
 use crate::domain::{Notify, parse_mailbox};
 use crate::probe::Phase;

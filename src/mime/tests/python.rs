@@ -1,6 +1,7 @@
 //! The parser of Python's standard library, where there is a Python.
 
 use super::*;
+use crate::not_run::not_run;
 
 /// Reads one message from standard input and writes what Python's parser makes of it.
 const PYTHON: &str = r#"
@@ -52,7 +53,7 @@ fn asked(program: &str, octets: &[u8]) -> Option<serde_json::Value> {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut child) = child else {
-        fixture::not_run("the parser of Python's email: python3 is not installed");
+        not_run("the parser of Python's email: python3 is not installed");
         return None;
     };
     let mut stdin = child.stdin.take().expect("is piped");

@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 use super::credentials::Account;
 use super::hexadecimal;
 use super::mechanism::{Mechanism, Response};
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 pub(super) struct CramMd5 {
     username: String,

@@ -10,8 +10,8 @@ use super::ntlm::Circumstances;
 use crate::clock::Clock;
 use crate::config::auth::{AuthConfig, AuthMechanism};
 use crate::config::relay::SmtpRelay;
-use crate::config::secret::Secret;
 use crate::relay::TokenSource;
+use crate::secret::Secret;
 
 /// A name and its password.
 pub(super) struct Account {

@@ -28,9 +28,9 @@ use self::dialogue::Broken;
 use self::mechanism::Mechanism;
 use super::extensions::Extensions;
 use super::stream::{Stream, Wait};
-use crate::config::secret::Secret;
 use crate::domain::{Command, Fault, Reply};
 use crate::relay::{NotReady, TokenSource};
+use crate::secret::Secret;
 
 /// Signs in. `Ok` is the name of the mechanism.
 pub(super) async fn authenticate(

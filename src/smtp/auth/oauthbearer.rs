@@ -5,7 +5,7 @@ use secrecy::zeroize::Zeroizing;
 use super::credentials::Server;
 use super::mechanism::{Mechanism, Response, nothing_more};
 use super::{oauth_error, saslname};
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 pub(super) struct OauthBearer {
     message: Option<Response>,

@@ -14,7 +14,7 @@ use secrecy::zeroize::Zeroizing;
 use super::credentials::Account;
 use super::mechanism::{Mechanism, Response};
 use super::saslname;
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// No channel binding: the header of RFC 5802 section 7 in front of the client's messages.
 const GS2_HEADER: &str = "n,,";

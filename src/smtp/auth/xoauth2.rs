@@ -4,7 +4,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::mechanism::{Mechanism, Response, nothing_more};
 use super::oauth_error;
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 pub(super) struct Xoauth2 {
     message: Option<Response>,

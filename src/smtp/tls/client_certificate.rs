@@ -8,7 +8,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{TlsSettingsError, openable, reasons};
 use crate::config::relay::SmtpRelay;
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// The certificate with its chain, and its key, where they are configured.
 pub(super) fn add(

@@ -9,8 +9,8 @@ use openssl::base64::encode_block;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
-use sendport::config::secret::Secret;
 use sendport::relay::{TokenError, TokenSource};
+use sendport::secret::Secret;
 use sendport::smtp::SmtpRelay;
 
 use super::server::{Server, Servers};

@@ -21,7 +21,7 @@ use self::logon::Logon;
 use self::messages::{Authenticate, Challenge, Flags, negotiate};
 use super::credentials::Account;
 use super::mechanism::{Mechanism, Response};
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 
 /// What NTLM is told of the connection and of the settings.
 pub(super) struct Circumstances {

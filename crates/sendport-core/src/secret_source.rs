@@ -49,7 +49,7 @@ impl Secret {
 ///
 /// # Errors
 /// That it is not UTF-8.
-pub(crate) fn text_of_secret_file(mut octets: Vec<u8>) -> io::Result<String> {
+pub fn text_of_secret_file(mut octets: Vec<u8>) -> io::Result<String> {
     let wrong = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
     if UTF16_MARKS.iter().any(|mark| octets.starts_with(mark)) {
         return Err(wrong("expected UTF-8, found UTF-16; save it as UTF-8"));

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::domain::{Command, EnhancedStatusCode, Fault, Limit, Reply};
 
-const TABLE: &str = include_str!("../config/replies.toml");
+const TABLE: &str = include_str!("../../../config/replies.toml");
 
 /// One entry: a pattern and what it means.
 #[derive(Debug, Clone)]

@@ -1,0 +1,19 @@
+//! What an alert, a recipient, a reply and an attempt are, and the rules over them.
+//!
+//! The bottom of the program: every other crate depends on this one. Nothing here waits, and nothing
+//! does I/O beside the clock and the files that hold secrets.
+
+#[cfg(test)]
+extern crate self as sendport_core;
+
+pub mod byte_size;
+pub mod clock;
+pub mod delivery_window;
+pub mod domain;
+#[cfg(test)]
+#[path = "../../../tests/support/fixture.rs"]
+mod fixture;
+pub mod replies;
+pub mod retry;
+pub mod secret;
+pub mod secret_source;
