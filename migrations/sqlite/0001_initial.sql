@@ -1,12 +1,14 @@
--- The schema of sendport on SQLite. Same names and same life of an alert as on SQL Server,
--- where the tables stand in the schema "sendport"; here they stand in the one file.
+-- The schema of sendport on SQLite: the names and the life of an alert are those of SQL Server, where all tables
+-- are in the schema "sendport".
 --
 -- Times are text of exactly one form, YYYY-MM-DDTHH:MM:SS.sssZ (UTC), so that they sort:
 --   strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+1 hour')
 --
--- Names and keys are compared without the blanks at their ends (COLLATE RTRIM), as SQL Server does it.
+-- Names and keys are compared without trailing blanks (COLLATE RTRIM), as SQL Server does it.
 
--- What the application asks for. It inserts here and nowhere else; three columns are enough.
+-- ==== Tables: alerts, and what became of them ====
+
+-- One row an alert: what the application asks for. Applications insert here; three columns are enough.
 CREATE TABLE Alert (
     AlertId         INTEGER PRIMARY KEY AUTOINCREMENT,
     PublicId        TEXT NOT NULL DEFAULT (lower(
@@ -75,7 +77,7 @@ CREATE TABLE Alert (
 
 CREATE INDEX IX_Alert_Reference ON Alert (Reference) WHERE Reference IS NOT NULL;
 
--- What the service knows of an alert, apart from it: a status change never rewrites a body.
+-- What the service knows of an alert, in a table of its own: a change of status never rewrites a body.
 CREATE TABLE AlertState (
     AlertId         INTEGER PRIMARY KEY REFERENCES Alert (AlertId) ON DELETE CASCADE,
     SendPort        TEXT COLLATE RTRIM NOT NULL,
@@ -83,8 +85,8 @@ CREATE TABLE AlertState (
     Status          TEXT NOT NULL DEFAULT 'queued',
     StatusAt        TEXT NOT NULL,
     StatusReason    TEXT,
-    -- The one column that decides: it can be claimed when DueAt <= now. NULL while leased,
-    -- while held, and when final.
+    -- The service claims an alert when DueAt <= now. NULL while it is leased, while it is held, and once it is
+    -- final.
     DueAt           TEXT,
     -- A copy of Alert.ExpiresAt, NULL once final.
     ExpiresAt       TEXT,
@@ -95,18 +97,23 @@ CREATE TABLE AlertState (
     AttemptCount    INTEGER NOT NULL DEFAULT 0,
     TemplateVersion TEXT,
     FinalAt         TEXT,
+    -- 'digest': inserted by the service to report failures. Applications cannot write it.
+    Origin          TEXT NOT NULL DEFAULT 'application',
     CONSTRAINT CK_AlertState_Status CHECK (Status IN ('queued', 'sending', 'delayed', 'held', 'relayed',
         'partial', 'failed', 'expired', 'cancelled', 'suppressed')),
     CONSTRAINT CK_AlertState_DueAt CHECK (DueAt GLOB
-        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z')
+        '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest'))
 ) STRICT;
 
--- Each index holds live (or failed) rows only, so finished ones cost nothing.
+-- Each index covers only rows that are live or failed, so that finished rows cost nothing.
 CREATE INDEX IX_AlertState_Due ON AlertState (SendPort, Priority, DueAt) WHERE DueAt IS NOT NULL;
 CREATE INDEX IX_AlertState_LeaseOwner ON AlertState (LeaseOwner) WHERE LeaseOwner IS NOT NULL;
 CREATE INDEX IX_AlertState_Live ON AlertState (SendPort, Status, CreatedAt) WHERE FinalAt IS NULL;
 CREATE INDEX IX_AlertState_Failed ON AlertState (Status, StatusAt) WHERE Status IN ('failed', 'expired');
 CREATE INDEX IX_AlertState_ExpiresAt ON AlertState (ExpiresAt) WHERE ExpiresAt IS NOT NULL;
+-- For the failure digest.
+CREATE INDEX IX_AlertState_Ended ON AlertState (SendPort, FinalAt) WHERE Status IN ('partial', 'failed', 'expired');
 
 CREATE TRIGGER TR_Alert_Insert AFTER INSERT ON Alert
 BEGIN
@@ -115,7 +122,7 @@ BEGIN
             max(coalesce(NEW.NotBefore, NEW.CreatedAt), NEW.CreatedAt), NEW.ExpiresAt, NEW.CreatedAt);
 END;
 
--- An alert that was claimed is the same in every attempt, and what became of it stays true.
+-- Every attempt sends the same alert, and its history stays true: an alert that was claimed cannot be changed.
 CREATE TRIGGER TR_Alert_Update BEFORE UPDATE ON Alert
 WHEN NOT EXISTS (SELECT 1 FROM AlertState s
                  WHERE s.AlertId = OLD.AlertId AND s.Status = 'queued' AND s.AttemptCount = 0)
@@ -123,7 +130,7 @@ BEGIN
     SELECT RAISE(ABORT, 'an alert that was claimed cannot be changed: insert a new one');
 END;
 
--- The service goes by copies of these, which TR_Alert_Insert made.
+-- The service reads the copies of these columns that TR_Alert_Insert made.
 CREATE TRIGGER TR_Alert_Update_Copied BEFORE UPDATE ON Alert
 WHEN (NEW.AlertId, NEW.SendPort, NEW.Priority, NEW.NotBefore, NEW.ExpiresAt, NEW.CreatedAt)
     IS NOT (OLD.AlertId, OLD.SendPort, OLD.Priority, OLD.NotBefore, OLD.ExpiresAt, OLD.CreatedAt)
@@ -131,7 +138,50 @@ BEGIN
     SELECT RAISE(ABORT, 'AlertId, SendPort, Priority, NotBefore, ExpiresAt and CreatedAt count as they were inserted and cannot be changed: cancel the alert and insert a new one');
 END;
 
--- One addressee of one alert: the truth about delivery.
+-- One row a file, inserted in the transaction that inserts the alert.
+CREATE TABLE Attachment (
+    AttachmentId     INTEGER PRIMARY KEY AUTOINCREMENT,
+    AlertId          INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
+    FileName         TEXT,
+    MediaType        TEXT,
+    Disposition      TEXT COLLATE RTRIM NOT NULL DEFAULT 'attachment',
+    ContentId        TEXT COLLATE RTRIM,
+    Description      TEXT,
+    TransferEncoding TEXT COLLATE RTRIM NOT NULL DEFAULT 'base64',
+    -- The last column, so that the others are read without it.
+    Content          BLOB NOT NULL,
+    CONSTRAINT CK_Attachment_Disposition_attachment_or_inline CHECK (lower(Disposition) COLLATE RTRIM IN ('attachment', 'inline')),
+    CONSTRAINT "CK_Attachment_TransferEncoding_base64_quoted-printable_or_7bit" CHECK (lower(TransferEncoding) COLLATE RTRIM IN ('base64', 'quoted-printable', '7bit')),
+    CONSTRAINT CK_Attachment_FileName_at_most_255_characters CHECK (length(FileName) <= 255),
+    CONSTRAINT CK_Attachment_MediaType_at_most_255_characters CHECK (length(MediaType) <= 255),
+    CONSTRAINT CK_Attachment_ContentId_at_most_255_characters CHECK (length(ContentId) <= 255),
+    CONSTRAINT CK_Attachment_Description_at_most_400_characters CHECK (length(Description) <= 400)
+) STRICT;
+
+CREATE INDEX IX_Attachment_AlertId ON Attachment (AlertId);
+
+-- Every attempt sends the same files: nothing is added to an alert that was claimed.
+CREATE TRIGGER TR_Attachment_Insert BEFORE INSERT ON Attachment
+WHEN NOT EXISTS (SELECT 1 FROM AlertState s
+                 WHERE s.AlertId = NEW.AlertId AND s.Status = 'queued' AND s.AttemptCount = 0)
+BEGIN
+    SELECT RAISE(ABORT, 'an attachment needs an alert that waits for its first attempt: insert both in one transaction, the alert first');
+END;
+
+CREATE TRIGGER TR_Attachment_Update BEFORE UPDATE ON Attachment
+BEGIN
+    SELECT RAISE(ABORT, 'an attachment cannot be changed: insert a new alert');
+END;
+
+-- A file is deleted with its alert, and not before the alert is final.
+CREATE TRIGGER TR_Attachment_Delete BEFORE DELETE ON Attachment
+WHEN EXISTS (SELECT 1 FROM Alert a JOIN AlertState s ON s.AlertId = a.AlertId
+             WHERE a.AlertId = OLD.AlertId AND s.FinalAt IS NULL)
+BEGIN
+    SELECT RAISE(ABORT, 'an attachment of an alert that is not final cannot be deleted');
+END;
+
+-- One row a recipient of an alert. The status of an alert follows from the statuses of its recipients.
 CREATE TABLE Recipient (
     AlertId            INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
     Ordinal            INTEGER NOT NULL,
@@ -141,12 +191,15 @@ CREATE TABLE Recipient (
     Status             TEXT NOT NULL,
     StatusAt           TEXT NOT NULL,
     AttemptCount       INTEGER NOT NULL DEFAULT 0,
+    -- The relay's reply that decided the status.
     Relay              TEXT,
     Command            TEXT,
     ReplyCode          INTEGER,
     EnhancedStatusCode TEXT,
     ReplyText          TEXT,
     ExplanationKey     TEXT,
+    -- What an operator should know beside the reply, such as a receipt that the relay cannot ask for.
+    Remark             TEXT,
     PRIMARY KEY (AlertId, Ordinal),
     CONSTRAINT CK_Recipient_Kind CHECK (Kind IN ('to', 'cc', 'bcc')),
     CONSTRAINT CK_Recipient_Status CHECK (Status IN ('queued', 'delayed', 'relayed', 'failed', 'expired',
@@ -155,33 +208,41 @@ CREATE TABLE Recipient (
 
 CREATE INDEX IX_Recipient_Failed ON Recipient (Status, StatusAt) WHERE Status IN ('failed', 'expired');
 
--- One mail transaction, written once at its end.
+-- One row a mail transaction, inserted once it has ended.
 CREATE TABLE Attempt (
-    AttemptId       INTEGER PRIMARY KEY AUTOINCREMENT,
-    AttemptKey      TEXT NOT NULL,
-    AlertId         INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
-    AttemptNumber   INTEGER NOT NULL,
-    Outcome         TEXT NOT NULL,
-    InstanceId      TEXT,
-    Relay           TEXT,
-    StartedAt       TEXT,
-    EndedAt         TEXT NOT NULL,
-    MessageId       TEXT,
-    SizeOctets      INTEGER,
-    Protection      TEXT,
-    RemoteAddress   TEXT,
-    ServerName      TEXT,
-    TlsVersion      TEXT,
-    TlsCipher       TEXT,
-    PeerFingerprint TEXT,
-    AuthMechanism   TEXT,
+    AttemptId           INTEGER PRIMARY KEY AUTOINCREMENT,
+    AttemptKey          TEXT NOT NULL,
+    AlertId             INTEGER NOT NULL REFERENCES Alert (AlertId) ON DELETE CASCADE,
+    AttemptNumber       INTEGER NOT NULL,
+    Outcome             TEXT NOT NULL,
+    InstanceId          TEXT,
+    Relay               TEXT,
+    StartedAt           TEXT,
+    EndedAt             TEXT NOT NULL,
+    MessageId           TEXT,
+    SizeOctets          INTEGER,
+    Protection          TEXT,
+    RemoteAddress       TEXT,
+    ServerName          TEXT,
+    TlsVersion          TEXT,
+    TlsCipher           TEXT,
+    PeerFingerprint     TEXT,
+    AuthMechanism       TEXT,
+    -- The thumbprint of the signing certificate, as in Certificate.Thumbprint: SHA-1 of its DER, upper-case
+    -- hexadecimal.
+    SignedBy            TEXT,
+    SignatureAlgorithm  TEXT,
+    -- The thumbprints of all certificates that can open the envelope, in its order, separated by a blank.
+    EncryptedTo         TEXT,
+    EncryptionAlgorithm TEXT,
+    HeaderProtection    TEXT,
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
     CONSTRAINT CK_Attempt_Outcome CHECK (Outcome IN ('relayed', 'partial', 'delayed', 'failed', 'unknown'))
 ) STRICT;
 
 CREATE INDEX IX_Attempt_AlertId ON Attempt (AlertId);
 
--- What the relay said to each command of an attempt.
+-- One row for the relay's reply to each command of an attempt.
 CREATE TABLE AttemptReply (
     AttemptId          INTEGER NOT NULL REFERENCES Attempt (AttemptId) ON DELETE CASCADE,
     Ordinal            INTEGER NOT NULL,
@@ -193,10 +254,10 @@ CREATE TABLE AttemptReply (
     PRIMARY KEY (AttemptId, Ordinal)
 ) STRICT, WITHOUT ROWID;
 
--- What was said of one recipient, among thousands of replies.
+-- For the view Delivery: the replies for one recipient, among thousands.
 CREATE INDEX IX_AttemptReply_Recipient ON AttemptReply (AttemptId, RecipientOrdinal);
 
--- Why a server says such a thing, and what to do. The service fills it.
+-- Cause and advice for each kind of reply. The service fills it.
 CREATE TABLE ReplyExplanation (
     ExplanationKey TEXT PRIMARY KEY,
     Fault          TEXT NOT NULL,
@@ -204,37 +265,171 @@ CREATE TABLE ReplyExplanation (
     Advice         TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One run of the service. All its leases last until LeaseUntil.
+-- Failures that a digest has reported, and the alert that carried the digest.
+CREATE TABLE FailureNotification (
+    AlertId       INTEGER PRIMARY KEY REFERENCES Alert (AlertId) ON DELETE CASCADE,
+    DigestAlertId INTEGER NOT NULL,
+    NotifiedAt    TEXT NOT NULL
+) STRICT;
+
+-- Submitted messages, byte for byte, where the configuration asks for copies. No foreign key to the alert: a copy
+-- outlives it, and the service never deletes one.
+CREATE TABLE AuditCopy (
+    AttemptKey   TEXT NOT NULL,
+    -- 'before' or 'after' signing and encryption.
+    Stage        TEXT NOT NULL,
+    AlertId      INTEGER NOT NULL,
+    SendPort     TEXT COLLATE RTRIM NOT NULL,
+    Relay        TEXT COLLATE RTRIM NOT NULL,
+    KeptAt       TEXT NOT NULL,
+    MessageId    TEXT NOT NULL,
+    ReversePath  TEXT NOT NULL,
+    -- One a line.
+    ForwardPaths TEXT NOT NULL,
+    SizeOctets   INTEGER NOT NULL,
+    Content      BLOB NOT NULL,
+    PRIMARY KEY (AttemptKey, Stage),
+    CONSTRAINT CK_AuditCopy_Stage CHECK (Stage IN ('before', 'after'))
+) STRICT;
+
+CREATE INDEX IX_AuditCopy_AlertId ON AuditCopy (AlertId);
+
+-- ==== Tables: templates and certificates ====
+
+-- One row for each import that changed a template. The version counts across all templates: one number
+-- identifies the state of all of them.
+CREATE TABLE TemplateChange (
+    Version   INTEGER PRIMARY KEY,
+    CreatedAt TEXT NOT NULL,
+    CreatedBy TEXT NOT NULL DEFAULT 'sqlite',
+    CONSTRAINT CK_TemplateChange_Version CHECK (Version >= 1)
+) STRICT;
+
+-- One row for each change of one template in one language. A row is valid until the next version of the same name
+-- and language; a row whose texts are all NULL removes the template. Language '' is the default. Other
+-- templates extend, include or import one whose name begins with '_'. Sample is a payload for previews.
+CREATE TABLE Template (
+    Name     TEXT COLLATE RTRIM NOT NULL,
+    Language TEXT COLLATE RTRIM NOT NULL,
+    Version  INTEGER NOT NULL REFERENCES TemplateChange (Version),
+    Subject  TEXT,
+    Text     TEXT,
+    Html     TEXT,
+    Sample   TEXT,
+    PRIMARY KEY (Name, Language, Version),
+    CONSTRAINT CK_Template_Length CHECK (length(Name) BETWEEN 1 AND 128 AND length(Language) <= 35)
+) STRICT;
+
+CREATE TRIGGER TR_Template_Update BEFORE UPDATE ON Template
+BEGIN
+    SELECT RAISE(ABORT, 'a version of a template never changes; import the template again, as a new version');
+END;
+
+CREATE TRIGGER TR_TemplateChange_Update BEFORE UPDATE ON TemplateChange
+BEGIN
+    SELECT RAISE(ABORT, 'a version of a template never changes; import the template again, as a new version');
+END;
+
+-- One row for each certificate and recipient address, the address in lower case. Write access to this table
+-- decides who can read encrypted messages.
+CREATE TABLE Certificate (
+    CertificateId     INTEGER PRIMARY KEY AUTOINCREMENT,
+    Address           TEXT COLLATE RTRIM NOT NULL,
+    -- 'certificate': the certificate contains the address. 'operator': an operator assigned it.
+    BoundBy           TEXT COLLATE RTRIM NOT NULL DEFAULT 'certificate',
+    Thumbprint        TEXT COLLATE RTRIM NOT NULL,
+    Sha256Fingerprint TEXT COLLATE RTRIM NOT NULL,
+    Subject           TEXT NOT NULL,
+    Issuer            TEXT NOT NULL,
+    SerialNumber      TEXT NOT NULL,
+    ValidFromAt       TEXT NOT NULL,
+    ValidToAt         TEXT NOT NULL,
+    KeyUsage          TEXT NOT NULL,
+    KeyAlgorithm      TEXT NOT NULL,
+    -- What the recipient's client can decrypt, where it is known; NULL: unknown.
+    Capabilities      TEXT,
+    -- What an operator chose for this recipient, as in the configuration; NULL: the send port decides.
+    Cipher            TEXT COLLATE RTRIM,
+    RsaPadding        TEXT COLLATE RTRIM,
+    Source            TEXT NOT NULL,
+    AddedAt           TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    AddedBy           TEXT NOT NULL DEFAULT 'sqlite',
+    RevokedAt         TEXT,
+    RevokedReason     TEXT,
+    -- The last column, so that the others are read without it.
+    Pem               TEXT NOT NULL,
+    CONSTRAINT UQ_Certificate UNIQUE (Address, Sha256Fingerprint),
+    CONSTRAINT CK_Certificate_Address CHECK (Address = lower(Address) AND length(Address) BETWEEN 3 AND 320),
+    CONSTRAINT CK_Certificate_BoundBy_certificate_or_operator CHECK (BoundBy IN ('certificate', 'operator')),
+    CONSTRAINT CK_Certificate_Cipher CHECK (Cipher IN
+        ('aes-256-cbc', 'aes-192-cbc', 'aes-128-cbc', 'aes-256-gcm', 'aes-128-gcm', '3des-cbc')),
+    CONSTRAINT CK_Certificate_RsaPadding_pkcs1_or_oaep CHECK (RsaPadding IN ('pkcs1', 'oaep')),
+    CONSTRAINT CK_Certificate_ValidFromAt_like_2026_01_31T12_00_00_000Z CHECK (ValidFromAt GLOB
+        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+    CONSTRAINT CK_Certificate_ValidToAt_like_2026_01_31T12_00_00_000Z CHECK (ValidToAt GLOB
+        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+    CONSTRAINT CK_Certificate_RevokedAt_like_2026_01_31T12_00_00_000Z CHECK (RevokedAt GLOB
+        '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z')
+) STRICT;
+
+CREATE INDEX IX_Certificate_Thumbprint ON Certificate (Thumbprint);
+
+-- The expiry warnings that were logged for a certificate, by the number of days that were left.
+CREATE TABLE CertificateNotification (
+    CertificateId INTEGER NOT NULL,
+    Days          INTEGER NOT NULL,
+    NotifiedAt    TEXT NOT NULL,
+    PRIMARY KEY (CertificateId, Days)
+) STRICT, WITHOUT ROWID;
+
+-- ==== Tables: the instances of the service, their send ports and relays ====
+
+-- One row: the environment that this database belongs to. A service that is configured for another one refuses
+-- to run, so that a restored copy sends nothing.
+CREATE TABLE Environment (
+    EnvironmentId INTEGER PRIMARY KEY CHECK (EnvironmentId = 1),
+    Name          TEXT COLLATE RTRIM NOT NULL,
+    AdoptedAt     TEXT NOT NULL
+) STRICT;
+
+-- One row for each run of the service. All leases of an instance last until LeaseUntil.
 CREATE TABLE Instance (
-    InstanceId TEXT PRIMARY KEY,
-    Name       TEXT NOT NULL,
-    HostName   TEXT NOT NULL,
-    ProcessId  INTEGER NOT NULL,
-    Version    TEXT NOT NULL,
-    StartedAt  TEXT NOT NULL,
-    RenewedAt  TEXT NOT NULL,
-    LeaseUntil TEXT NOT NULL,
-    StoppedAt  TEXT,
-    -- Why it sends nothing now; NULL while nothing keeps it from that.
-    WaitingFor TEXT,
+    InstanceId      TEXT PRIMARY KEY,
+    Name            TEXT NOT NULL,
+    HostName        TEXT NOT NULL,
+    ProcessId       INTEGER NOT NULL,
+    Version         TEXT NOT NULL,
+    StartedAt       TEXT NOT NULL,
+    RenewedAt       TEXT NOT NULL,
+    LeaseUntil      TEXT NOT NULL,
+    StoppedAt       TEXT,
+    -- Why the instance sends nothing now; NULL: nothing prevents it.
+    WaitingFor      TEXT,
     -- Outcomes in its state folder that could not be recorded here.
     UnrecordedCount INTEGER NOT NULL DEFAULT 0,
     UnrecordedSince TEXT,
     -- Alerts that are due and whose rows the database refuses to change.
-    UnclaimedCount INTEGER NOT NULL DEFAULT 0,
-    UnclaimedSince TEXT
+    UnclaimedCount  INTEGER NOT NULL DEFAULT 0,
+    UnclaimedSince  TEXT,
+    -- The number of instances, this one included, that it divides the limits of each relay by.
+    ShareCount      INTEGER NOT NULL DEFAULT 1,
+    CONSTRAINT CK_Instance_SharesOf CHECK (ShareCount >= 0)
 ) STRICT, WITHOUT ROWID;
 
--- The send ports of the configuration, shown here; changing a row changes nothing.
+-- The send ports of the configuration. The service writes it; changing a row has no effect.
 CREATE TABLE SendPort (
     Name          TEXT COLLATE RTRIM PRIMARY KEY,
     FromAddress   TEXT NOT NULL,
     Protection    TEXT NOT NULL,
     MaxAgeSeconds INTEGER NOT NULL,
-    LastSeenAt    TEXT NOT NULL
+    LastSeenAt    TEXT NOT NULL,
+    -- After an attempt with an unknown end. 'retry': send again, with the same Message-ID. 'hold': hold the alert
+    -- until an operator resolves it.
+    InDoubt       TEXT NOT NULL DEFAULT 'retry',
+    CONSTRAINT CK_SendPort_InDoubt CHECK (InDoubt IN ('retry', 'hold'))
 ) STRICT, WITHOUT ROWID;
 
--- Its relays, in the order in which they are tried.
+-- The relays of each send port, in the order in which the service tries them.
 CREATE TABLE SendPortRelay (
     SendPort TEXT COLLATE RTRIM NOT NULL REFERENCES SendPort (Name) ON DELETE CASCADE,
     Ordinal  INTEGER NOT NULL,
@@ -242,7 +437,7 @@ CREATE TABLE SendPortRelay (
     PRIMARY KEY (SendPort, Ordinal)
 ) STRICT, WITHOUT ROWID;
 
--- What each instance knows of each relay.
+-- The state of each relay, as each instance sees it.
 CREATE TABLE RelayState (
     InstanceId     TEXT NOT NULL REFERENCES Instance (InstanceId) ON DELETE CASCADE,
     Relay          TEXT COLLATE RTRIM NOT NULL,
@@ -251,11 +446,84 @@ CREATE TABLE RelayState (
     RetryAt        TEXT,
     Reply          TEXT,
     ExplanationKey TEXT,
+    -- What this instance may use of the relay now; NULL: no limit.
+    Connections    INTEGER,
+    MessageRate    TEXT,
+    -- Why that is less than its share of the configured limits.
+    ThrottledBy    TEXT,
+    -- Maximum number of recipients of one transaction.
+    MaxRecipients  INTEGER,
     PRIMARY KEY (InstanceId, Relay),
     CONSTRAINT CK_RelayState_Condition CHECK (Condition IN ('closed', 'open', 'half_open', 'paused'))
 ) STRICT, WITHOUT ROWID;
 
--- What an operator should know, beside the service's log.
+-- Whether the service may try a password. A refused one is not tried again for a while, and an untested one is
+-- tried by one instance alone, so that no account is locked.
+CREATE TABLE RelayAuthentication (
+    Relay              TEXT COLLATE RTRIM NOT NULL,
+    -- A short hash that distinguishes passwords; the password cannot be recovered from it.
+    Secret             TEXT NOT NULL,
+    State              TEXT NOT NULL,
+    StateAt            TEXT NOT NULL,
+    InstanceId         TEXT,
+    -- The last refusal, until the relay accepts the password.
+    RefusedAt          TEXT,
+    ReplyCode          INTEGER,
+    EnhancedStatusCode TEXT,
+    ReplyText          TEXT,
+    -- Attempts in a row that the relay did not answer.
+    Unanswered         INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (Relay, Secret),
+    CONSTRAINT CK_RelayAuthentication_State CHECK (State IN ('trying', 'accepted', 'refused', 'unanswered'))
+) STRICT, WITHOUT ROWID;
+
+-- The number of connections that a relay accepts from all instances together, learned from its refusals.
+-- 0: it refused the only one.
+CREATE TABLE RelayLimit (
+    Relay       TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
+    Connections INTEGER NOT NULL,
+    ChangedAt   TEXT NOT NULL,
+    InstanceId  TEXT NOT NULL,
+    ThrottledBy TEXT NOT NULL,
+    CONSTRAINT CK_RelayLimit_Connections CHECK (Connections >= 0)
+) STRICT, WITHOUT ROWID;
+
+-- The number of recipients that a relay accepts in one transaction, where it was learned. The limit doubles
+-- PauseSeconds after LearnedAt and after each further pause; after eight pauses it no longer applies.
+CREATE TABLE RelayRecipients (
+    Relay        TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
+    Recipients   INTEGER NOT NULL,
+    PauseSeconds INTEGER NOT NULL,
+    LearnedAt    TEXT NOT NULL,
+    InstanceId   TEXT NOT NULL,
+    CONSTRAINT CK_RelayRecipients_Recipients CHECK (Recipients > 0),
+    CONSTRAINT CK_RelayRecipients_PauseSeconds CHECK (PauseSeconds > 0)
+) STRICT, WITHOUT ROWID;
+
+-- The last connection to a relay that was lost among the recipients of a transaction. If another one is lost
+-- after the same number of recipients, at any instance, that number becomes the limit.
+CREATE TABLE RelayConnectionEnd (
+    Relay      TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
+    Recipients INTEGER NOT NULL,
+    EndedAt    TEXT NOT NULL,
+    InstanceId TEXT NOT NULL,
+    CONSTRAINT CK_RelayConnectionEnd_Recipients CHECK (Recipients > 0)
+) STRICT, WITHOUT ROWID;
+
+-- Relays that refuse everything because a limit is reached. The instance that moves RetryAt probes the relay.
+-- WaitSeconds is the interval from that probe to RetryAt; it doubles with each alert that probes for the first
+-- time. ProbedBy lists those alerts as ,4711,4712, and stops growing at its maximum length.
+CREATE TABLE RelayThrottle (
+    Relay       TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
+    ThrottledAt TEXT NOT NULL,
+    WaitSeconds INTEGER NOT NULL,
+    RetryAt     TEXT NOT NULL,
+    Reply       TEXT NOT NULL,
+    ProbedBy    TEXT NOT NULL,
+    CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
+) STRICT, WITHOUT ROWID;
+
+-- Events for operators, beside the service's log.
 CREATE TABLE EventLog (
     EventId    INTEGER PRIMARY KEY AUTOINCREMENT,
     LoggedAt   TEXT NOT NULL,
@@ -269,39 +537,42 @@ CREATE TABLE EventLog (
     CONSTRAINT CK_EventLog_Severity CHECK (Severity IN ('information', 'warning', 'error'))
 ) STRICT;
 
--- One row: which environment this database belongs to. A service that is configured for
--- another one refuses to run, so that a restored copy mails nobody.
-CREATE TABLE Environment (
-    EnvironmentId INTEGER PRIMARY KEY CHECK (EnvironmentId = 1),
-    Name          TEXT COLLATE RTRIM NOT NULL,
-    AdoptedAt     TEXT NOT NULL
-) STRICT;
+-- ==== Views ====
 
--- One line a recipient: status, what the relay said, why, and what to do.
+-- One row an alert.
+CREATE VIEW AlertStatus AS
+SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.Subject, a.SendPort, a.Priority,
+       s.Status, s.StatusAt, CASE WHEN s.Status <> 'sending' THEN s.StatusReason END AS StatusReason,
+       s.AttemptCount, s.DueAt AS NextAttemptAt,
+       (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId) AS RecipientCount,
+       (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status = 'relayed') AS RelayedCount,
+       (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('queued', 'delayed')) AS WaitingCount,
+       (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('failed', 'expired')) AS FailedCount,
+       s.FinalAt, a.CreatedAt, a.CreatedBy, s.Origin
+FROM Alert a
+JOIN AlertState s ON s.AlertId = a.AlertId;
+
+-- One row a recipient: status, the relay's reply, cause and advice; and the protection of the message in the
+-- latest attempt that has a reply for this recipient.
 CREATE VIEW Delivery AS
 SELECT r.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Address, r.DisplayName,
        r.Status, r.StatusAt, r.AttemptCount,
        CASE WHEN r.Status IN ('queued', 'delayed') THEN s.DueAt END AS NextAttemptAt,
        r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode, r.ReplyText,
-       e.Fault, e.Cause, e.Advice, a.Subject, a.CreatedAt, a.CreatedBy
+       e.Fault, e.Cause, e.Advice, r.Remark, a.Subject, a.CreatedAt, a.CreatedBy,
+       t.MessageId, t.Protection, t.SignedBy, t.SignatureAlgorithm, t.EncryptedTo, t.EncryptionAlgorithm,
+       t.HeaderProtection
 FROM Recipient r
 JOIN Alert a ON a.AlertId = r.AlertId
 JOIN AlertState s ON s.AlertId = r.AlertId
-LEFT JOIN ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey;
+LEFT JOIN ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
+LEFT JOIN Attempt t ON t.AttemptId = (SELECT max(x.AttemptId)
+                                      FROM Attempt x
+                                      -- CROSS JOIN keeps the order: the attempts of the alert first.
+                                      CROSS JOIN AttemptReply p ON p.AttemptId = x.AttemptId
+                                      WHERE x.AlertId = r.AlertId AND p.RecipientOrdinal = r.Ordinal);
 
--- One line an alert.
-CREATE VIEW AlertStatus AS
-SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.Subject, a.SendPort, a.Priority,
-       s.Status, s.StatusAt, s.StatusReason, s.AttemptCount, s.DueAt AS NextAttemptAt,
-       (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId) AS RecipientCount,
-       (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status = 'relayed') AS RelayedCount,
-       (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('queued', 'delayed')) AS WaitingCount,
-       (SELECT count(*) FROM Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN ('failed', 'expired')) AS FailedCount,
-       s.FinalAt, a.CreatedAt, a.CreatedBy
-FROM Alert a
-JOIN AlertState s ON s.AlertId = a.AlertId;
-
--- What failed or expired, with the reason; an alert without a readable recipient stands here too.
+-- Recipients that failed or expired, with the reason. An alert without a readable recipient has one row here.
 CREATE VIEW FailedDelivery AS
 SELECT a.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Address, r.Status, r.StatusAt,
        r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode, r.ReplyText AS Reason, e.Fault, e.Cause, e.Advice,
@@ -319,20 +590,68 @@ JOIN Alert a ON a.AlertId = s.AlertId
 WHERE s.Status IN ('failed', 'expired')
   AND NOT EXISTS (SELECT 1 FROM Recipient r WHERE r.AlertId = s.AlertId);
 
--- Depth and oldest age by send port and status of what is not final, and why nothing moves.
+-- One row for each alert that may have been sent: not final, not leased, and its latest attempt has an unknown
+-- end. CROSS JOIN keeps the order: live alerts first, so that finished ones are never read.
+CREATE VIEW InDoubt AS
+SELECT s.AlertId, a.PublicId, a.Reference, a.SendPort, a.Subject, s.Status, s.StatusReason,
+       t.AttemptId, t.AttemptNumber, t.Relay, t.MessageId, t.StartedAt, t.EndedAt, t.RemoteAddress,
+       s.DueAt AS NextAttemptAt, a.CreatedAt, a.CreatedBy
+FROM AlertState s
+CROSS JOIN Attempt t ON t.AlertId = s.AlertId
+CROSS JOIN Alert a ON a.AlertId = s.AlertId
+WHERE s.FinalAt IS NULL AND s.Status IN ('queued', 'delayed', 'held') AND s.AttemptCount > 0
+  AND t.Outcome = 'unknown'
+  AND NOT EXISTS (SELECT 1 FROM Attempt l
+                  WHERE l.AlertId = t.AlertId
+                    AND (l.AttemptNumber > t.AttemptNumber
+                         OR (l.AttemptNumber = t.AttemptNumber AND l.AttemptId > t.AttemptId)));
+
+-- Depth and oldest age of the alerts that are not final, by send port and status, and what they wait for.
 CREATE VIEW Queue AS
 SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        CAST(round((julianday('now') - julianday(q.OldestAt)) * 86400) AS INTEGER) AS OldestAgeSeconds,
        q.NextDueAt,
        CASE
-           WHEN q.Status = 'sending' THEN NULL
-           WHEN q.Status = 'held' THEN 'held by an operator until released'
+           WHEN q.Status = 'sending'
+               THEN coalesce((SELECT CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                                 THEN 'leased to instance ' || i.Name || ', whose lease ended at ' || i.LeaseUntil ||
+                                      ': a running instance takes them over'
+                                 WHEN i.WaitingFor IS NOT NULL THEN 'instance ' || i.Name || ': ' || i.WaitingFor
+                                 ELSE i.UnrecordedCount || ' outcomes not recorded by instance ' || i.Name ||
+                                      ' since ' || i.UnrecordedSince || ': see EventLog' END
+                     FROM Instance i
+                     WHERE (i.UnrecordedCount > 0 OR i.StoppedAt IS NOT NULL
+                            OR i.LeaseUntil <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+                       AND EXISTS (SELECT 1 FROM AlertState s WHERE s.LeaseOwner = i.InstanceId AND s.SendPort = q.SendPort)
+                     ORDER BY i.LeaseUntil LIMIT 1),
+                    (SELECT 'relay ' || rs.Relay || ': ' || rs.Reply
+                     FROM SendPortRelay pr
+                     JOIN RelayState rs ON rs.Relay = pr.Relay
+                     JOIN Instance i ON i.InstanceId = rs.InstanceId
+                     WHERE pr.SendPort = q.SendPort AND rs.ExplanationKey = 'relay-silent' AND i.StoppedAt IS NULL
+                       AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                     ORDER BY pr.Ordinal LIMIT 1))
+           WHEN q.Status = 'held' AND q.InDoubtCount = 0 THEN 'held by an operator until released'
+           WHEN q.Status = 'held' AND q.InDoubtCount = q.Depth THEN 'held in doubt: see the view InDoubt'
+           WHEN q.Status = 'held' THEN q.InDoubtCount || ' held in doubt: see the view InDoubt; ' ||
+                                       'the others held by an operator until released'
            WHEN NOT EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL
                             AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
                THEN 'no instance of the service is running'
            WHEN NOT EXISTS (SELECT 1 FROM SendPort p WHERE p.Name = q.SendPort
                             AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
-               THEN 'no running instance has a send port of this name'
+               -- The sweep has written which name is similar.
+               THEN coalesce((SELECT s.StatusReason FROM AlertState s
+                              WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
+                                AND s.DueAt = q.NextDueAt AND s.StatusReason LIKE 'no running instance %' LIMIT 1),
+                             'no running instance has a send port named ''' || q.SendPort || '''')
+           WHEN NOT EXISTS (SELECT 1 FROM Instance i WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
+                            AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+               THEN (SELECT 'instance ' || i.Name || ': ' || i.WaitingFor
+                     FROM Instance i
+                     WHERE i.WaitingFor IS NOT NULL AND i.StoppedAt IS NULL
+                       AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                     ORDER BY i.StartedAt LIMIT 1)
            WHEN NOT EXISTS (SELECT 1 FROM SendPortRelay pr
                             JOIN RelayState rs ON rs.Relay = pr.Relay
                             JOIN Instance i ON i.InstanceId = rs.InstanceId
@@ -345,7 +664,94 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                      JOIN Instance i ON i.InstanceId = rs.InstanceId
                      WHERE pr.SendPort = q.SendPort AND i.StoppedAt IS NULL
                      ORDER BY pr.Ordinal, rs.Since LIMIT 1)
-           WHEN q.NextDueAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') THEN 'due at ' || q.NextDueAt
+           WHEN q.NextDueAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+               THEN coalesce((SELECT s.StatusReason || ', ' FROM AlertState s
+                              WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
+                                AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL
+                              LIMIT 1), '') || 'due at ' || q.NextDueAt
+           ELSE COALESCE((SELECT i.UnclaimedCount || ' alerts refused by the database to instance ' || i.Name || ' since ' ||
+                                 i.UnclaimedSince || ': see EventLog'
+                          FROM Instance i
+                          WHERE i.UnclaimedCount > 0 AND i.UnclaimedSince >= q.NextDueAt AND i.StoppedAt IS NULL
+                            AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                          ORDER BY i.UnclaimedSince LIMIT 1),
+               -- Due again, and released the last time: among many that wait for each other one always is.
+               CASE q.Status WHEN 'queued' THEN (SELECT s.StatusReason FROM AlertState s
+                          WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
+                            AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL
+                          LIMIT 1) END)
        END AS WaitingFor
-FROM (SELECT SendPort, Status, count(*) AS Depth, min(CreatedAt) AS OldestAt, min(DueAt) AS NextDueAt
+FROM (SELECT SendPort, Status, count(*) AS Depth, min(CreatedAt) AS OldestAt, min(DueAt) AS NextDueAt,
+             count(CASE WHEN Status = 'held' AND StatusReason LIKE 'in doubt:%' THEN 1 END) AS InDoubtCount
       FROM AlertState WHERE FinalAt IS NULL GROUP BY SendPort, Status) q;
+
+-- One row a relay of the running instances: the worst condition that one of them reports, the number of instances
+-- in each condition, what they may use together, and the result of the latest authentication.
+CREATE VIEW Relay AS
+WITH Running AS (
+    SELECT rs.*,
+           row_number() OVER (PARTITION BY rs.Relay ORDER BY
+               CASE rs.Condition WHEN 'paused' THEN 1 WHEN 'open' THEN 2 WHEN 'half_open' THEN 3 ELSE 4 END,
+               rs.Since, rs.InstanceId) AS Place
+    FROM RelayState rs
+    JOIN Instance i ON i.InstanceId = rs.InstanceId
+    WHERE i.StoppedAt IS NULL AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+), Total AS (
+    SELECT Relay, count(*) AS Instances,
+           count(CASE WHEN Condition = 'closed' THEN 1 END) AS ClosedCount,
+           count(CASE WHEN Condition = 'half_open' THEN 1 END) AS HalfOpenCount,
+           count(CASE WHEN Condition = 'open' THEN 1 END) AS OpenCount,
+           count(CASE WHEN Condition = 'paused' THEN 1 END) AS PausedCount,
+           CASE WHEN count(Connections) = count(*) THEN sum(Connections) END AS Connections,
+           CASE WHEN count(MessageRate) = count(*) THEN group_concat(MessageRate, ' + ') END AS MessageRate,
+           max(ThrottledBy) AS ThrottledBy,
+           min(MaxRecipients) AS MaxRecipients
+    FROM Running GROUP BY Relay
+), LatestAuth AS (
+    SELECT s.*, row_number() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.Secret) AS Place
+    FROM RelayAuthentication s
+)
+SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
+       t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
+       t.Connections, t.MessageRate, t.ThrottledBy, t.MaxRecipients,
+       s.State AS Authentication, s.StateAt AS AuthenticationAt,
+       CASE s.State WHEN 'refused' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.RefusedAt, '+15 minutes')
+                    WHEN 'trying' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.StateAt, '+5 minutes') END AS AuthenticationRetryAt,
+       coalesce(nullif(s.ReplyCode, 0) || ' ', '') || coalesce(s.EnhancedStatusCode || ' ', '') || s.ReplyText AS AuthenticationReply,
+       (SELECT group_concat(n.SendPort, ', ')
+        FROM (SELECT DISTINCT pr.SendPort
+              FROM SendPortRelay pr
+              JOIN SendPort p ON p.Name = pr.SendPort
+              WHERE pr.Relay = w.Relay
+                AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes')
+              ORDER BY pr.SendPort) n) AS SendPorts
+FROM Running w
+JOIN Total t ON t.Relay = w.Relay
+LEFT JOIN LatestAuth s ON s.Relay = w.Relay AND s.Place = 1
+LEFT JOIN ReplyExplanation e ON e.ExplanationKey = w.ExplanationKey
+WHERE w.Place = 1;
+
+-- The current version of each template.
+CREATE VIEW CurrentTemplate AS
+SELECT t.Name, t.Language, t.Version, c.CreatedAt, c.CreatedBy, t.Subject, t.Text, t.Html, t.Sample
+FROM Template t
+JOIN TemplateChange c ON c.Version = t.Version
+WHERE t.Version = (SELECT max(n.Version) FROM Template n WHERE n.Name = t.Name AND n.Language = t.Language)
+  AND coalesce(t.Subject, t.Text, t.Html, t.Sample) IS NOT NULL;
+
+-- Certificates that expire within 60 days, can be encrypted to, are not revoked, and have no successor: no other
+-- certificate for the same address that can be encrypted to by then and expires later.
+CREATE VIEW ExpiringCertificate AS
+SELECT c.CertificateId, c.Address, c.Thumbprint, c.Subject, c.Issuer, c.ValidToAt,
+       CAST(julianday(c.ValidToAt) - julianday('now') AS INTEGER) AS DaysLeft
+FROM Certificate c
+WHERE c.RevokedAt IS NULL
+  AND c.ValidFromAt <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+  AND c.ValidToAt >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+  AND c.ValidToAt < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+60 days')
+  AND (c.KeyUsage LIKE 'any%' OR c.KeyUsage LIKE '%keyEncipherment%' OR c.KeyUsage LIKE '%keyAgreement%')
+  AND NOT EXISTS (
+      SELECT 1 FROM Certificate n
+      WHERE n.Address = c.Address AND n.ValidToAt > c.ValidToAt AND n.RevokedAt IS NULL
+        AND n.ValidFromAt <= c.ValidToAt
+        AND (n.KeyUsage LIKE 'any%' OR n.KeyUsage LIKE '%keyEncipherment%' OR n.KeyUsage LIKE '%keyAgreement%'));

@@ -1,18 +1,21 @@
--- The schema of sendport on SQL Server 2017 and later, Azure SQL Database, and engines that
--- speak T-SQL. Run it in sqlcmd or Management Studio; "sendport migrate --print" adds the lock
--- and the history row.
+-- The schema of sendport on SQL Server 2017 and later, Azure SQL Database, and engines that speak T-SQL.
+-- A DBA runs what `sendport migrate --print` prints: it adds the transaction, a lock, and the migration history.
 --
--- An application inserts into the view sendport.Alert. No trigger, filtered index, indexed
--- view or indexed computed column stands on the table behind it: an insert works whatever SET
--- options the application's connection has.
+-- Applications insert into the views Alert and Attachment. The tables behind them have no filtered index, no
+-- indexed computed column and no indexed view, and AlertRow has no trigger for inserts: an insert works with
+-- whatever SET options the connection of the application has.
+--
+-- Times are UTC. Statuses, names and keys have a binary collation.
 SET QUOTED_IDENTIFIER ON;
 SET ANSI_NULLS ON;
 GO
-IF SCHEMA_ID(N'sendport') IS NULL EXEC (N'CREATE SCHEMA sendport');
+
+-- ==== Tables: alerts, and what became of them ====
 GO
--- What the application asks for, and (from Status on) what the service knows of it. Nobody but
--- the service writes here; applications have the view Alert. A body longer than 8,000 bytes
--- stands off the row, so that a status change does not rewrite it.
+
+-- One row an alert: what the application asked for, and from Status on what the service knows of it. Only the
+-- service writes to this table; applications insert into the view Alert. A body longer than 8,000 bytes is
+-- stored off the row, so that a change of status does not rewrite it.
 CREATE TABLE sendport.AlertRow (
     AlertId         bigint IDENTITY(1, 1) NOT NULL,
     PublicId        uniqueidentifier NOT NULL CONSTRAINT DF_Alert_PublicId DEFAULT NEWID(),
@@ -48,8 +51,8 @@ CREATE TABLE sendport.AlertRow (
     Status          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertState_Status DEFAULT N'queued',
     StatusAt        datetime2(3) NOT NULL CONSTRAINT DF_AlertState_StatusAt DEFAULT SYSUTCDATETIME(),
     StatusReason    nvarchar(max) NULL,
-    -- The one column that decides: it can be claimed when DueAt <= now. NULL while leased,
-    -- while held, and when final. A claim that meets a row before its NotBefore moves it there.
+    -- The service claims an alert when DueAt <= now. NULL while it is leased, while it is held, and once it is
+    -- final. A claim that finds NotBefore in the future moves DueAt there.
     DueAt           datetime2(3) NULL CONSTRAINT DF_AlertState_DueAt DEFAULT SYSUTCDATETIME(),
     LeaseToken      uniqueidentifier NULL,
     LeaseOwner      uniqueidentifier NULL,
@@ -57,6 +60,9 @@ CREATE TABLE sendport.AlertRow (
     AttemptCount    int NOT NULL CONSTRAINT DF_AlertState_AttemptCount DEFAULT 0,
     TemplateVersion nvarchar(128) NULL,
     FinalAt         datetime2(3) NULL,
+    -- 'digest': inserted by the service to report failures. The view Alert does not have this column, so
+    -- applications cannot write it.
+    Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertState_Origin DEFAULT N'application',
     CONSTRAINT PK_Alert PRIMARY KEY (AlertId),
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),
     CONSTRAINT CK_Alert_BodyFormat_text_or_html CHECK (LOWER(BodyFormat) IN (N'text', N'html')),
@@ -65,21 +71,51 @@ CREATE TABLE sendport.AlertRow (
     CONSTRAINT CK_Alert_Sensitivity_normal_personal_private_or_confidential CHECK (LOWER(Sensitivity) IN (N'normal', N'personal', N'private', N'confidential')),
     CONSTRAINT [CK_Alert_Protection_none_sign_encrypt_or_sign+encrypt] CHECK (Protection IS NULL OR LOWER(Protection) IN (N'none', N'sign', N'encrypt', N'sign+encrypt')),
     CONSTRAINT CK_AlertState_Status CHECK (Status IN (N'queued', N'sending', N'delayed', N'held', N'relayed',
-        N'partial', N'failed', N'expired', N'cancelled', N'suppressed'))
+        N'partial', N'failed', N'expired', N'cancelled', N'suppressed')),
+    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN (N'application', N'digest'))
 );
 GO
--- One seek a claim and class.
+-- For the claim: one seek for each send port and priority.
 CREATE INDEX IX_AlertState_Due ON sendport.AlertRow (SendPort, Priority, DueAt);
--- What an instance holds, and what one claim took.
+-- For the alerts that an instance has leased, and those that one claim leased.
 CREATE INDEX IX_AlertState_LeaseOwner ON sendport.AlertRow (LeaseOwner, LeaseToken);
--- Queue, and expiry by age.
-CREATE INDEX IX_AlertState_Live ON sendport.AlertRow (Status, SendPort, CreatedAt) INCLUDE (DueAt, CreatedBy);
+-- For the view Queue, expiry by age, and the failure digest.
+CREATE INDEX IX_AlertState_Live ON sendport.AlertRow (Status, SendPort, CreatedAt)
+    INCLUDE (DueAt, CreatedBy, FinalAt, AttemptCount);
 CREATE INDEX IX_AlertState_ExpiresAt ON sendport.AlertRow (Status, ExpiresAt);
 CREATE INDEX IX_Alert_Reference ON sendport.AlertRow (Reference);
--- What a writer asks of its own.
+-- For the alerts of one writer.
 CREATE INDEX IX_Alert_CreatedBy ON sendport.AlertRow (CreatedBy, Reference);
 GO
--- One addressee of one alert: the truth about delivery.
+
+-- One row a file, inserted through the view Attachment in the transaction that inserts the alert. Content longer
+-- than 8,000 bytes is stored off the row.
+CREATE TABLE sendport.AttachmentRow (
+    AttachmentId     bigint IDENTITY(1, 1) NOT NULL,
+    AlertId          bigint NOT NULL,
+    FileName         nvarchar(255) NULL,
+    MediaType        nvarchar(255) NULL,
+    Content          varbinary(max) NOT NULL,
+    Disposition      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Attachment_Disposition DEFAULT N'attachment',
+    ContentId        nvarchar(255) COLLATE Latin1_General_BIN2 NULL,
+    Description      nvarchar(400) NULL,
+    TransferEncoding nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Attachment_TransferEncoding DEFAULT N'base64',
+    CONSTRAINT PK_Attachment PRIMARY KEY (AlertId, AttachmentId),
+    CONSTRAINT CK_Attachment_Disposition_attachment_or_inline CHECK (LOWER(Disposition) IN (N'attachment', N'inline')),
+    CONSTRAINT [CK_Attachment_TransferEncoding_base64_quoted-printable_or_7bit] CHECK (LOWER(TransferEncoding) IN (N'base64', N'quoted-printable', N'7bit'))
+);
+GO
+-- Files are deleted with their alert. Babelfish checks a foreign key with the permissions of the inserting user,
+-- so there a trigger deletes them.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+    EXEC (N'ALTER TABLE sendport.AttachmentRow ADD CONSTRAINT FK_Attachment_Alert
+            FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE')
+ELSE
+    EXEC (N'CREATE TRIGGER sendport.TR_AlertRow_Delete ON sendport.AlertRow AFTER DELETE AS
+            DELETE FROM sendport.AttachmentRow WHERE AlertId IN (SELECT d.AlertId FROM deleted d)');
+GO
+
+-- One row a recipient of an alert. The status of an alert follows from the statuses of its recipients.
 CREATE TABLE sendport.Recipient (
     AlertId            bigint NOT NULL,
     Ordinal            int NOT NULL,
@@ -89,12 +125,15 @@ CREATE TABLE sendport.Recipient (
     Status             nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
     StatusAt           datetime2(3) NOT NULL,
     AttemptCount       int NOT NULL CONSTRAINT DF_Recipient_AttemptCount DEFAULT 0,
+    -- The relay's reply that decided the status.
     Relay              nvarchar(128) NULL,
     Command            nvarchar(32) NULL,
     ReplyCode          int NULL,
     EnhancedStatusCode nvarchar(16) NULL,
     ReplyText          nvarchar(max) NULL,
     ExplanationKey     nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    -- What an operator should know beside the reply, such as a receipt that the relay cannot ask for.
+    Remark             nvarchar(400) NULL,
     CONSTRAINT PK_Recipient PRIMARY KEY (AlertId, Ordinal),
     CONSTRAINT FK_Recipient_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
     CONSTRAINT CK_Recipient_Kind CHECK (Kind IN (N'to', N'cc', N'bcc')),
@@ -104,26 +143,35 @@ CREATE TABLE sendport.Recipient (
 GO
 CREATE INDEX IX_Recipient_Failed ON sendport.Recipient (Status, StatusAt);
 GO
--- One mail transaction, written once at its end.
+
+-- One row a mail transaction, inserted once it has ended.
 CREATE TABLE sendport.Attempt (
-    AttemptId       bigint IDENTITY(1, 1) NOT NULL,
-    AttemptKey      uniqueidentifier NOT NULL,
-    AlertId         bigint NOT NULL,
-    AttemptNumber   int NOT NULL,
-    Outcome         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
-    InstanceId      uniqueidentifier NULL,
-    Relay           nvarchar(128) NULL,
-    StartedAt       datetime2(3) NULL,
-    EndedAt         datetime2(3) NOT NULL,
-    MessageId       nvarchar(1000) NULL,
-    SizeOctets      bigint NULL,
-    Protection      nvarchar(16) NULL,
-    RemoteAddress   nvarchar(128) NULL,
-    ServerName      nvarchar(512) NULL,
-    TlsVersion      nvarchar(64) NULL,
-    TlsCipher       nvarchar(128) NULL,
-    PeerFingerprint nvarchar(128) NULL,
-    AuthMechanism   nvarchar(64) NULL,
+    AttemptId           bigint IDENTITY(1, 1) NOT NULL,
+    AttemptKey          uniqueidentifier NOT NULL,
+    AlertId             bigint NOT NULL,
+    AttemptNumber       int NOT NULL,
+    Outcome             nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    InstanceId          uniqueidentifier NULL,
+    Relay               nvarchar(128) NULL,
+    StartedAt           datetime2(3) NULL,
+    EndedAt             datetime2(3) NOT NULL,
+    MessageId           nvarchar(1000) NULL,
+    SizeOctets          bigint NULL,
+    Protection          nvarchar(16) NULL,
+    RemoteAddress       nvarchar(128) NULL,
+    ServerName          nvarchar(512) NULL,
+    TlsVersion          nvarchar(64) NULL,
+    TlsCipher           nvarchar(128) NULL,
+    PeerFingerprint     nvarchar(128) NULL,
+    AuthMechanism       nvarchar(64) NULL,
+    -- The thumbprint of the signing certificate, as in Certificate.Thumbprint: SHA-1 of its DER, upper-case
+    -- hexadecimal.
+    SignedBy            nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    SignatureAlgorithm  nvarchar(64) NULL,
+    -- The thumbprints of all certificates that can open the envelope, in its order, separated by a blank.
+    EncryptedTo         nvarchar(max) NULL,
+    EncryptionAlgorithm nvarchar(64) NULL,
+    HeaderProtection    nvarchar(64) NULL,
     CONSTRAINT PK_Attempt PRIMARY KEY (AttemptId),
     CONSTRAINT UQ_Attempt_AttemptKey UNIQUE (AttemptKey),
     CONSTRAINT FK_Attempt_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE,
@@ -132,7 +180,8 @@ CREATE TABLE sendport.Attempt (
 GO
 CREATE INDEX IX_Attempt_AlertId ON sendport.Attempt (AlertId);
 GO
--- What the relay said to each command of an attempt.
+
+-- One row for the relay's reply to each command of an attempt.
 CREATE TABLE sendport.AttemptReply (
     AttemptId          bigint NOT NULL,
     Ordinal            int NOT NULL,
@@ -145,10 +194,11 @@ CREATE TABLE sendport.AttemptReply (
     CONSTRAINT FK_AttemptReply_Attempt FOREIGN KEY (AttemptId) REFERENCES sendport.Attempt (AttemptId) ON DELETE CASCADE
 );
 GO
--- What was said of one recipient, among thousands of replies.
+-- For the view Delivery: the replies for one recipient, among thousands.
 CREATE INDEX IX_AttemptReply_Recipient ON sendport.AttemptReply (AttemptId, RecipientOrdinal);
 GO
--- Why a server says such a thing, and what to do. The service fills it.
+
+-- Cause and advice for each kind of reply. The service fills it.
 CREATE TABLE sendport.ReplyExplanation (
     ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
     Fault          nvarchar(32) NOT NULL,
@@ -157,39 +207,177 @@ CREATE TABLE sendport.ReplyExplanation (
     CONSTRAINT PK_ReplyExplanation PRIMARY KEY (ExplanationKey)
 );
 GO
--- One run of the service. All its leases last until LeaseUntil.
+
+-- Failures that a digest has reported, and the alert that carried the digest.
+CREATE TABLE sendport.FailureNotification (
+    AlertId       bigint NOT NULL,
+    DigestAlertId bigint NOT NULL,
+    NotifiedAt    datetime2(3) NOT NULL,
+    CONSTRAINT PK_FailureNotification PRIMARY KEY (AlertId),
+    CONSTRAINT FK_FailureNotification_Alert FOREIGN KEY (AlertId) REFERENCES sendport.AlertRow (AlertId) ON DELETE CASCADE
+);
+GO
+
+-- Submitted messages, byte for byte, where the configuration asks for copies. No foreign key to the alert: a copy
+-- outlives it, and the service never deletes one.
+CREATE TABLE sendport.AuditCopy (
+    AttemptKey   uniqueidentifier NOT NULL,
+    -- 'before' or 'after' signing and encryption.
+    Stage        nvarchar(8) COLLATE Latin1_General_BIN2 NOT NULL,
+    AlertId      bigint NOT NULL,
+    SendPort     nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    Relay        nvarchar(128) NOT NULL,
+    KeptAt       datetime2(3) NOT NULL,
+    MessageId    nvarchar(1000) NOT NULL,
+    ReversePath  nvarchar(1000) NOT NULL,
+    -- One a line.
+    ForwardPaths nvarchar(max) NOT NULL,
+    SizeOctets   bigint NOT NULL,
+    Content      varbinary(max) NOT NULL,
+    CONSTRAINT PK_AuditCopy PRIMARY KEY NONCLUSTERED (AttemptKey, Stage),
+    CONSTRAINT CK_AuditCopy_Stage CHECK (Stage IN (N'before', N'after'))
+);
+GO
+-- Clustered by the alert, so that new rows are appended.
+CREATE CLUSTERED INDEX IX_AuditCopy_AlertId ON sendport.AuditCopy (AlertId);
+GO
+
+-- ==== Tables: templates and certificates ====
+GO
+
+-- One row for each import that changed a template. The version counts across all templates: one number
+-- identifies the state of all of them.
+CREATE TABLE sendport.TemplateChange (
+    Version   int NOT NULL,
+    CreatedAt datetime2(3) NOT NULL CONSTRAINT DF_TemplateChange_CreatedAt DEFAULT SYSUTCDATETIME(),
+    CreatedBy nvarchar(128) NOT NULL CONSTRAINT DF_TemplateChange_CreatedBy DEFAULT SUSER_SNAME(),
+    CONSTRAINT PK_TemplateChange PRIMARY KEY (Version),
+    CONSTRAINT CK_TemplateChange_Version CHECK (Version >= 1)
+);
+GO
+-- One row for each change of one template in one language. A row is valid until the next version of the same name
+-- and language; a row whose texts are all NULL removes the template. Language '' is the default. Other
+-- templates extend, include or import one whose name begins with '_'. Sample is a payload for previews.
+CREATE TABLE sendport.Template (
+    Name     nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Language nvarchar(35) COLLATE Latin1_General_BIN2 NOT NULL,
+    Version  int NOT NULL,
+    Subject  nvarchar(max) NULL,
+    Text     nvarchar(max) NULL,
+    Html     nvarchar(max) NULL,
+    Sample   nvarchar(max) NULL,
+    CONSTRAINT PK_Template PRIMARY KEY (Name, Language, Version),
+    CONSTRAINT FK_Template_TemplateChange FOREIGN KEY (Version) REFERENCES sendport.TemplateChange (Version)
+);
+GO
+CREATE TRIGGER sendport.TR_Template_Update ON sendport.Template AFTER UPDATE AS
+    THROW 50004, N'a version of a template never changes; import the template again, as a new version', 1;
+GO
+CREATE TRIGGER sendport.TR_TemplateChange_Update ON sendport.TemplateChange AFTER UPDATE AS
+    THROW 50004, N'a version of a template never changes; import the template again, as a new version', 1;
+GO
+
+-- One row for each certificate and recipient address, the address in lower case. Write access to this table
+-- decides who can read encrypted messages.
+CREATE TABLE sendport.Certificate (
+    CertificateId     bigint IDENTITY(1, 1) NOT NULL,
+    Address           nvarchar(320) COLLATE Latin1_General_BIN2 NOT NULL,
+    -- 'certificate': the certificate contains the address. 'operator': an operator assigned it.
+    BoundBy           nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL
+                      CONSTRAINT DF_Certificate_BoundBy DEFAULT N'certificate',
+    Thumbprint        nvarchar(40) COLLATE Latin1_General_BIN2 NOT NULL,
+    Sha256Fingerprint nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    Subject           nvarchar(1000) NOT NULL,
+    Issuer            nvarchar(1000) NOT NULL,
+    SerialNumber      nvarchar(128) NOT NULL,
+    ValidFromAt       datetime2(3) NOT NULL,
+    ValidToAt         datetime2(3) NOT NULL,
+    KeyUsage          nvarchar(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    KeyAlgorithm      nvarchar(64) NOT NULL,
+    -- What the recipient's client can decrypt, where it is known; NULL: unknown.
+    Capabilities      nvarchar(200) COLLATE Latin1_General_BIN2 NULL,
+    -- What an operator chose for this recipient, as in the configuration; NULL: the send port decides.
+    Cipher            nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    RsaPadding        nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    Pem               nvarchar(max) NOT NULL,
+    Source            nvarchar(400) NOT NULL,
+    AddedAt           datetime2(3) NOT NULL CONSTRAINT DF_Certificate_AddedAt DEFAULT SYSUTCDATETIME(),
+    AddedBy           nvarchar(128) NOT NULL CONSTRAINT DF_Certificate_AddedBy DEFAULT SUSER_SNAME(),
+    RevokedAt         datetime2(3) NULL,
+    RevokedReason     nvarchar(400) NULL,
+    CONSTRAINT PK_Certificate PRIMARY KEY (CertificateId),
+    CONSTRAINT UQ_Certificate UNIQUE (Address, Sha256Fingerprint),
+    CONSTRAINT CK_Certificate_Address CHECK (Address = LOWER(Address) AND LEN(Address) >= 3),
+    CONSTRAINT CK_Certificate_BoundBy_certificate_or_operator CHECK (BoundBy IN (N'certificate', N'operator')),
+    CONSTRAINT CK_Certificate_Cipher CHECK (Cipher IN
+        (N'aes-256-cbc', N'aes-192-cbc', N'aes-128-cbc', N'aes-256-gcm', N'aes-128-gcm', N'3des-cbc')),
+    CONSTRAINT CK_Certificate_RsaPadding_pkcs1_or_oaep CHECK (RsaPadding IN (N'pkcs1', N'oaep'))
+);
+GO
+CREATE INDEX IX_Certificate_Thumbprint ON sendport.Certificate (Thumbprint);
+GO
+-- The expiry warnings that were logged for a certificate, by the number of days that were left.
+CREATE TABLE sendport.CertificateNotification (
+    CertificateId bigint NOT NULL,
+    Days          int NOT NULL,
+    NotifiedAt    datetime2(3) NOT NULL CONSTRAINT DF_CertificateNotification_NotifiedAt DEFAULT SYSUTCDATETIME(),
+    CONSTRAINT PK_CertificateNotification PRIMARY KEY (CertificateId, Days)
+);
+GO
+
+-- ==== Tables: the instances of the service, their send ports and relays ====
+GO
+
+-- One row: the environment that this database belongs to. A service that is configured for another one refuses
+-- to run, so that a restored copy sends nothing.
+CREATE TABLE sendport.Environment (
+    EnvironmentId int NOT NULL,
+    Name          nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    AdoptedAt     datetime2(3) NOT NULL,
+    CONSTRAINT PK_Environment PRIMARY KEY (EnvironmentId),
+    CONSTRAINT CK_Environment_EnvironmentId CHECK (EnvironmentId = 1)
+);
+GO
+-- One row for each run of the service. All leases of an instance last until LeaseUntil.
 CREATE TABLE sendport.Instance (
-    InstanceId uniqueidentifier NOT NULL,
-    Name       nvarchar(256) NOT NULL,
-    HostName   nvarchar(256) NOT NULL,
-    ProcessId  bigint NOT NULL,
-    Version    nvarchar(64) NOT NULL,
-    StartedAt  datetime2(3) NOT NULL,
-    RenewedAt  datetime2(3) NOT NULL,
-    LeaseUntil datetime2(3) NOT NULL,
-    StoppedAt  datetime2(3) NULL,
-    -- Why it sends nothing now; NULL while nothing keeps it from that.
-    WaitingFor nvarchar(max) NULL,
+    InstanceId      uniqueidentifier NOT NULL,
+    Name            nvarchar(256) NOT NULL,
+    HostName        nvarchar(256) NOT NULL,
+    ProcessId       bigint NOT NULL,
+    Version         nvarchar(64) NOT NULL,
+    StartedAt       datetime2(3) NOT NULL,
+    RenewedAt       datetime2(3) NOT NULL,
+    LeaseUntil      datetime2(3) NOT NULL,
+    StoppedAt       datetime2(3) NULL,
+    -- Why the instance sends nothing now; NULL: nothing prevents it.
+    WaitingFor      nvarchar(max) NULL,
     -- Outcomes in its state folder that could not be recorded here.
     UnrecordedCount int NOT NULL CONSTRAINT DF_Instance_UnrecordedCount DEFAULT 0,
     UnrecordedSince datetime2(3) NULL,
     -- Alerts that are due and whose rows the database refuses to change.
-    UnclaimedCount int NOT NULL CONSTRAINT DF_Instance_UnclaimedCount DEFAULT 0,
-    UnclaimedSince datetime2(3) NULL,
-    CONSTRAINT PK_Instance PRIMARY KEY (InstanceId)
+    UnclaimedCount  int NOT NULL CONSTRAINT DF_Instance_UnclaimedCount DEFAULT 0,
+    UnclaimedSince  datetime2(3) NULL,
+    -- The number of instances, this one included, that it divides the limits of each relay by.
+    ShareCount      int NOT NULL CONSTRAINT DF_Instance_SharesOf DEFAULT 1,
+    CONSTRAINT PK_Instance PRIMARY KEY (InstanceId),
+    CONSTRAINT CK_Instance_SharesOf CHECK (ShareCount >= 0)
 );
 GO
--- The send ports of the configuration, shown here; changing a row changes nothing.
+-- The send ports of the configuration. The service writes it; changing a row has no effect.
 CREATE TABLE sendport.SendPort (
     Name          nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
     FromAddress   nvarchar(1000) NOT NULL,
     Protection    nvarchar(16) NOT NULL,
     MaxAgeSeconds bigint NOT NULL,
     LastSeenAt    datetime2(3) NOT NULL,
-    CONSTRAINT PK_SendPort PRIMARY KEY (Name)
+    -- After an attempt with an unknown end. 'retry': send again, with the same Message-ID. 'hold': hold the alert
+    -- until an operator resolves it.
+    InDoubt       varchar(8) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_SendPort_InDoubt DEFAULT 'retry',
+    CONSTRAINT PK_SendPort PRIMARY KEY (Name),
+    CONSTRAINT CK_SendPort_InDoubt CHECK (InDoubt IN ('retry', 'hold'))
 );
 GO
--- Its relays, in the order in which they are tried.
+-- The relays of each send port, in the order in which the service tries them.
 CREATE TABLE sendport.SendPortRelay (
     SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
     Ordinal  int NOT NULL,
@@ -197,22 +385,99 @@ CREATE TABLE sendport.SendPortRelay (
     CONSTRAINT PK_SendPortRelay PRIMARY KEY (SendPort, Ordinal)
 );
 GO
--- What each instance knows of each relay.
+-- The state of each relay, as each instance sees it.
 CREATE TABLE sendport.RelayState (
     InstanceId     uniqueidentifier NOT NULL,
     Relay          nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
     Condition      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
     Since          datetime2(3) NOT NULL,
     RetryAt        datetime2(3) NULL,
-    -- In the collation of Relay, which the view Queue joins it to.
+    -- In the collation of Relay, which the view Queue concatenates it with.
     Reply          nvarchar(max) COLLATE Latin1_General_BIN2 NULL,
     ExplanationKey nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    -- What this instance may use of the relay now; NULL: no limit.
+    Connections    int NULL,
+    MessageRate    nvarchar(64) NULL,
+    -- Why that is less than its share of the configured limits.
+    ThrottledBy    nvarchar(max) NULL,
+    -- Maximum number of recipients of one transaction.
+    MaxRecipients  int NULL,
     CONSTRAINT PK_RelayState PRIMARY KEY (InstanceId, Relay),
     CONSTRAINT FK_RelayState_Instance FOREIGN KEY (InstanceId) REFERENCES sendport.Instance (InstanceId) ON DELETE CASCADE,
     CONSTRAINT CK_RelayState_Condition CHECK (Condition IN (N'closed', N'open', N'half_open', N'paused'))
 );
 GO
--- What an operator should know, beside the service's log.
+-- Whether the service may try a password. A refused one is not tried again for a while, and an untested one is
+-- tried by one instance alone, so that no account is locked.
+CREATE TABLE sendport.RelayAuthentication (
+    Relay              nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    -- A short hash that distinguishes passwords; the password cannot be recovered from it.
+    Secret             nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    State              nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    StateAt            datetime2(3) NOT NULL,
+    InstanceId         uniqueidentifier NULL,
+    -- The last refusal, until the relay accepts the password.
+    RefusedAt          datetime2(3) NULL,
+    ReplyCode          int NULL,
+    EnhancedStatusCode nvarchar(16) NULL,
+    ReplyText          nvarchar(max) NULL,
+    -- Attempts in a row that the relay did not answer.
+    Unanswered         int NOT NULL CONSTRAINT DF_RelayAuthentication_Unanswered DEFAULT 0,
+    CONSTRAINT PK_RelayAuthentication PRIMARY KEY (Relay, Secret),
+    CONSTRAINT CK_RelayAuthentication_State CHECK (State IN (N'trying', N'accepted', N'refused', N'unanswered'))
+);
+GO
+-- The number of connections that a relay accepts from all instances together, learned from its refusals.
+-- 0: it refused the only one.
+CREATE TABLE sendport.RelayLimit (
+    Relay       nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Connections int NOT NULL,
+    ChangedAt   datetime2(3) NOT NULL,
+    InstanceId  uniqueidentifier NOT NULL,
+    ThrottledBy nvarchar(max) NOT NULL,
+    CONSTRAINT PK_RelayLimit PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayLimit_Connections CHECK (Connections >= 0)
+);
+GO
+-- The number of recipients that a relay accepts in one transaction, where it was learned. The limit doubles
+-- PauseSeconds after LearnedAt and after each further pause; after eight pauses it no longer applies.
+CREATE TABLE sendport.RelayRecipients (
+    Relay        nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Recipients   int NOT NULL,
+    PauseSeconds int NOT NULL,
+    LearnedAt    datetime2(3) NOT NULL,
+    InstanceId   uniqueidentifier NOT NULL,
+    CONSTRAINT PK_RelayRecipients PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayRecipients_Recipients CHECK (Recipients > 0),
+    CONSTRAINT CK_RelayRecipients_PauseSeconds CHECK (PauseSeconds > 0)
+);
+GO
+-- The last connection to a relay that was lost among the recipients of a transaction. If another one is lost
+-- after the same number of recipients, at any instance, that number becomes the limit.
+CREATE TABLE sendport.RelayConnectionEnd (
+    Relay      nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Recipients int NOT NULL,
+    EndedAt    datetime2(3) NOT NULL,
+    InstanceId uniqueidentifier NOT NULL,
+    CONSTRAINT PK_RelayConnectionEnd PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayConnectionEnd_Recipients CHECK (Recipients > 0)
+);
+GO
+-- Relays that refuse everything because a limit is reached. The instance that moves RetryAt probes the relay.
+-- WaitSeconds is the interval from that probe to RetryAt; it doubles with each alert that probes for the first
+-- time. ProbedBy lists those alerts as ,4711,4712, and stops growing at its maximum length.
+CREATE TABLE sendport.RelayThrottle (
+    Relay       nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    ThrottledAt datetime2(3) NOT NULL,
+    WaitSeconds int NOT NULL,
+    RetryAt     datetime2(3) NOT NULL,
+    Reply       nvarchar(max) NOT NULL,
+    ProbedBy    nvarchar(max) NOT NULL,
+    CONSTRAINT PK_RelayThrottle PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
+);
+GO
+-- Events for operators, beside the service's log.
 CREATE TABLE sendport.EventLog (
     EventId    bigint IDENTITY(1, 1) NOT NULL,
     LoggedAt   datetime2(3) NOT NULL CONSTRAINT DF_EventLog_LoggedAt DEFAULT SYSUTCDATETIME(),
@@ -227,40 +492,40 @@ CREATE TABLE sendport.EventLog (
     CONSTRAINT CK_EventLog_Severity CHECK (Severity IN (N'information', N'warning', N'error'))
 );
 GO
--- One row: which environment this database belongs to. A service that is configured for
--- another one refuses to run, so that a restored copy mails nobody.
-CREATE TABLE sendport.Environment (
-    EnvironmentId int NOT NULL,
-    Name          nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    AdoptedAt     datetime2(3) NOT NULL,
-    CONSTRAINT PK_Environment PRIMARY KEY (EnvironmentId),
-    CONSTRAINT CK_Environment_EnvironmentId CHECK (EnvironmentId = 1)
-);
+
+-- ==== Types: the service records many outcomes in one statement ====
 GO
--- What the service hands over when it records: many outcomes in one statement.
+
 CREATE TYPE sendport.OutcomeList AS TABLE (
-    AlertId         bigint NOT NULL PRIMARY KEY,
-    LeaseToken      uniqueidentifier NULL,
-    SeenStatusAt    datetime2(3) NULL,
-    Status          nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
-    RetryInMs       bigint NULL,
-    StatusReason    nvarchar(max) NULL,
-    TemplateVersion nvarchar(128) NULL,
-    AttemptKey      uniqueidentifier NULL,
-    AttemptNumber   int NULL,
-    Outcome         nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
-    Relay           nvarchar(128) NULL,
-    StartedAt       datetime2(3) NULL,
-    EndedAt         datetime2(3) NULL,
-    MessageId       nvarchar(1000) NULL,
-    SizeOctets      bigint NULL,
-    Protection      nvarchar(16) NULL,
-    RemoteAddress   nvarchar(128) NULL,
-    ServerName      nvarchar(512) NULL,
-    TlsVersion      nvarchar(64) NULL,
-    TlsCipher       nvarchar(128) NULL,
-    PeerFingerprint nvarchar(128) NULL,
-    AuthMechanism   nvarchar(64) NULL
+    AlertId             bigint NOT NULL PRIMARY KEY,
+    LeaseToken          uniqueidentifier NULL,
+    SeenStatusAt        datetime2(3) NULL,
+    Status              nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    RetryInMs           bigint NULL,
+    StatusReason        nvarchar(max) NULL,
+    TemplateVersion     nvarchar(128) NULL,
+    AttemptKey          uniqueidentifier NULL,
+    AttemptNumber       int NULL,
+    Outcome             nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
+    Relay               nvarchar(128) NULL,
+    StartedAt           datetime2(3) NULL,
+    EndedAt             datetime2(3) NULL,
+    MessageId           nvarchar(1000) NULL,
+    SizeOctets          bigint NULL,
+    Protection          nvarchar(16) NULL,
+    RemoteAddress       nvarchar(128) NULL,
+    ServerName          nvarchar(512) NULL,
+    TlsVersion          nvarchar(64) NULL,
+    TlsCipher           nvarchar(128) NULL,
+    PeerFingerprint     nvarchar(128) NULL,
+    AuthMechanism       nvarchar(64) NULL,
+    SignedBy            nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    SignatureAlgorithm  nvarchar(64) NULL,
+    EncryptedTo         nvarchar(max) NULL,
+    EncryptionAlgorithm nvarchar(64) NULL,
+    HeaderProtection    nvarchar(64) NULL,
+    -- The answer of the first of several calls for one outcome.
+    Recorded            int NULL
 );
 GO
 CREATE TYPE sendport.RecipientList AS TABLE (
@@ -277,6 +542,7 @@ CREATE TYPE sendport.RecipientList AS TABLE (
     EnhancedStatusCode nvarchar(16) NULL,
     ReplyText          nvarchar(max) NULL,
     ExplanationKey     nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    Remark             nvarchar(400) NULL,
     PRIMARY KEY (AlertId, Ordinal)
 );
 GO
@@ -291,9 +557,13 @@ CREATE TYPE sendport.ReplyList AS TABLE (
     PRIMARY KEY (AttemptKey, Ordinal)
 );
 GO
--- Where applications insert. CreatedAt and CreatedBy are expressions, so that nobody can write
--- them. A writer reads its keys alone: what it says of other columns in its predicates could be evaluated on
--- rows of others. The columns are named first because Babelfish grants on columns only where they are.
+
+-- ==== Views for applications ====
+GO
+
+-- Applications insert here. CreatedAt and CreatedBy are expressions, so that an insert cannot set them. A writer
+-- may read the keys alone: a predicate on another column could be evaluated on rows of other writers. The
+-- columns are listed first because Babelfish grants on columns only where they are.
 CREATE VIEW sendport.Alert (
     AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body,
     BodyFormat, Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority,
@@ -308,29 +578,55 @@ FROM sendport.AlertRow
 WHERE CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
    OR IS_MEMBER(N'db_owner') = 1;
 GO
--- One line a recipient: status, what the relay said, why, and what to do.
+-- Applications insert files here, in the transaction that inserts the alert, for an alert of their own that waits
+-- for its first attempt. CHECK OPTION checks that once, at the insert; a CHECK constraint of the table would be
+-- checked again by an import or a repair, when the alert was sent long ago. The lock keeps the alert from being
+-- claimed until the transaction ends, so that no file is added after a claim; FORCESEEK, so that no other
+-- alert is locked.
+CREATE VIEW sendport.Attachment (
+    AttachmentId, AlertId, FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding) AS
+SELECT AttachmentId, AlertId, FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding
+FROM sendport.AttachmentRow r
+WHERE EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (UPDLOCK, ROWLOCK, FORCESEEK (PK_Alert (AlertId)))
+              WHERE a.AlertId = r.AlertId AND a.Status = N'queued' AND a.AttemptCount = 0
+                AND a.CreatedBy = SUSER_SNAME())
+WITH CHECK OPTION;
+GO
+
+-- ==== Views for operators ====
+GO
+
+-- One row an alert.
+CREATE VIEW sendport.AlertStatus AS
+SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.Subject, a.SendPort, a.Priority,
+       a.Status, a.StatusAt, CASE WHEN a.Status <> N'sending' THEN a.StatusReason END AS StatusReason,
+       a.AttemptCount, a.DueAt AS NextAttemptAt,
+       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId) AS RecipientCount,
+       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'relayed') AS RelayedCount,
+       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'queued', N'delayed')) AS WaitingCount,
+       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired')) AS FailedCount,
+       a.FinalAt, a.CreatedAt, a.CreatedBy, a.Origin
+FROM sendport.AlertRow a;
+GO
+-- One row a recipient: status, the relay's reply, cause and advice; and the protection of the message in the
+-- latest attempt that has a reply for this recipient.
 CREATE VIEW sendport.Delivery AS
 SELECT r.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Address, r.DisplayName,
        r.Status, r.StatusAt, r.AttemptCount,
        CASE WHEN r.Status IN (N'queued', N'delayed') THEN a.DueAt END AS NextAttemptAt,
        r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode, r.ReplyText,
-       e.Fault, e.Cause, e.Advice, a.Subject, a.CreatedAt, a.CreatedBy
+       e.Fault, e.Cause, e.Advice, r.Remark, a.Subject, a.CreatedAt, a.CreatedBy,
+       t.MessageId, t.Protection, t.SignedBy, t.SignatureAlgorithm, t.EncryptedTo, t.EncryptionAlgorithm,
+       t.HeaderProtection
 FROM sendport.Recipient r
 JOIN sendport.AlertRow a ON a.AlertId = r.AlertId
-LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey;
+LEFT JOIN sendport.ReplyExplanation e ON e.ExplanationKey = r.ExplanationKey
+LEFT JOIN sendport.Attempt t ON t.AttemptId = (SELECT MAX(x.AttemptId)
+                                               FROM sendport.Attempt x
+                                               JOIN sendport.AttemptReply p ON p.AttemptId = x.AttemptId
+                                               WHERE x.AlertId = r.AlertId AND p.RecipientOrdinal = r.Ordinal);
 GO
--- One line an alert.
-CREATE VIEW sendport.AlertStatus AS
-SELECT a.AlertId, a.PublicId, a.Reference, a.Source, a.AlertName, a.Severity, a.Subject, a.SendPort, a.Priority,
-       a.Status, a.StatusAt, a.StatusReason, a.AttemptCount, a.DueAt AS NextAttemptAt,
-       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId) AS RecipientCount,
-       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status = N'relayed') AS RelayedCount,
-       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'queued', N'delayed')) AS WaitingCount,
-       (SELECT COUNT(*) FROM sendport.Recipient r WHERE r.AlertId = a.AlertId AND r.Status IN (N'failed', N'expired')) AS FailedCount,
-       a.FinalAt, a.CreatedAt, a.CreatedBy
-FROM sendport.AlertRow a;
-GO
--- What failed or expired, with the reason; an alert without a readable recipient stands here too.
+-- Recipients that failed or expired, with the reason. An alert without a readable recipient has one row here.
 CREATE VIEW sendport.FailedDelivery AS
 SELECT a.AlertId, a.PublicId, a.Reference, a.SendPort, r.Ordinal, r.Kind, r.Address, r.Status, r.StatusAt,
        r.Relay, r.Command, r.ReplyCode, r.EnhancedStatusCode, r.ReplyText AS Reason, e.Fault, e.Cause, e.Advice,
@@ -347,23 +643,81 @@ FROM sendport.AlertRow a
 WHERE a.Status IN (N'failed', N'expired')
   AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = a.AlertId);
 GO
--- Depth and oldest age by send port and status of what is not final, and why nothing moves.
+-- One row for each alert that may have been sent: not final, not leased, and its latest attempt has an unknown
+-- end. READUNCOMMITTED: it waits for no transaction, and locks nothing.
+CREATE VIEW sendport.InDoubt AS
+SELECT a.AlertId, a.PublicId, a.Reference, a.SendPort, a.Subject, a.Status, a.StatusReason,
+       t.AttemptId, t.AttemptNumber, t.Relay, t.MessageId, t.StartedAt, t.EndedAt, t.RemoteAddress,
+       a.DueAt AS NextAttemptAt, a.CreatedAt, a.CreatedBy
+FROM sendport.AlertRow a WITH (READUNCOMMITTED)
+JOIN sendport.Attempt t WITH (READUNCOMMITTED) ON t.AlertId = a.AlertId
+WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.AttemptCount > 0
+  AND t.Outcome = N'unknown'
+  AND NOT EXISTS (SELECT 1 FROM sendport.Attempt l WITH (READUNCOMMITTED)
+                  WHERE l.AlertId = t.AlertId
+                    AND (l.AttemptNumber > t.AttemptNumber
+                         OR (l.AttemptNumber = t.AttemptNumber AND l.AttemptId > t.AttemptId)))
+  AND (a.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
+       OR IS_MEMBER(N'db_owner') = 1);
+GO
+-- Depth and oldest age of the alerts that are not final, by send port and status, and what they wait for.
+-- READUNCOMMITTED, here and in Relay: the view waits for no transaction, and in a serializable transaction it locks
+-- nothing that the service writes. So the depth is approximate: uncommitted rows may be counted.
 CREATE VIEW sendport.Queue AS
 SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
        DATEDIFF(second, q.OldestAt, SYSUTCDATETIME()) AS OldestAgeSeconds,
        q.NextDueAt,
        CASE
-           WHEN q.Status = N'sending' THEN NULL
-           WHEN q.Status = N'held' THEN N'held by an operator until released'
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.StoppedAt IS NULL
+           WHEN q.Status = N'sending'
+               THEN COALESCE((SELECT TOP (1) CASE WHEN i.StoppedAt IS NOT NULL OR i.LeaseUntil <= SYSUTCDATETIME()
+                                         THEN N'leased to instance ' + i.Name COLLATE Latin1_General_BIN2 +
+                                              N', whose lease ended at ' + CONVERT(nvarchar(30), i.LeaseUntil, 126) +
+                                              N'Z: a running instance takes them over'
+                                         WHEN i.WaitingFor IS NOT NULL
+                                         THEN N'instance ' + i.Name COLLATE Latin1_General_BIN2 + N': ' +
+                                              i.WaitingFor COLLATE Latin1_General_BIN2
+                                         ELSE CONVERT(nvarchar(10), i.UnrecordedCount) +
+                                              N' outcomes not recorded by instance ' + i.Name COLLATE Latin1_General_BIN2 +
+                                              N' since ' + CONVERT(nvarchar(30), i.UnrecordedSince, 126) +
+                                              N'Z: see EventLog' END
+                     FROM sendport.Instance i WITH (READUNCOMMITTED)
+                     WHERE (i.UnrecordedCount > 0 OR i.StoppedAt IS NOT NULL OR i.LeaseUntil <= SYSUTCDATETIME())
+                       AND EXISTS (SELECT 1 FROM sendport.AlertRow s WITH (READUNCOMMITTED)
+                                   WHERE s.LeaseOwner = i.InstanceId AND s.SendPort = q.SendPort)
+                     ORDER BY i.LeaseUntil),
+                    (SELECT TOP (1) N'relay ' + rs.Relay COLLATE Latin1_General_BIN2 + N': ' + rs.Reply COLLATE Latin1_General_BIN2
+                     FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+                     JOIN sendport.RelayState rs WITH (READUNCOMMITTED) ON rs.Relay = pr.Relay
+                     JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
+                     WHERE pr.SendPort = q.SendPort AND rs.ExplanationKey = N'relay-silent' AND i.StoppedAt IS NULL
+                       AND i.LeaseUntil > SYSUTCDATETIME()
+                     ORDER BY pr.Ordinal))
+           WHEN q.Status = N'held' AND q.InDoubtCount = 0 THEN N'held by an operator until released'
+           WHEN q.Status = N'held' AND q.InDoubtCount = q.Depth THEN N'held in doubt: see the view InDoubt'
+           WHEN q.Status = N'held'
+               THEN CONVERT(nvarchar(20), q.InDoubtCount) + N' held in doubt: see the view InDoubt; ' +
+                    N'the others held by an operator until released'
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.StoppedAt IS NULL
                             AND i.LeaseUntil > SYSUTCDATETIME())
                THEN N'no instance of the service is running'
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = q.SendPort
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPort p WITH (READUNCOMMITTED) WHERE p.Name = q.SendPort
                             AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME()))
-               THEN N'no running instance has a send port of this name'
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay pr
-                            JOIN sendport.RelayState rs ON rs.Relay = pr.Relay
-                            JOIN sendport.Instance i ON i.InstanceId = rs.InstanceId
+               -- The sweep has written which name is similar.
+               THEN COALESCE((SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2
+                              FROM sendport.AlertRow s WITH (READUNCOMMITTED)
+                              WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
+                                AND s.DueAt = q.NextDueAt AND s.StatusReason LIKE N'no running instance %'),
+                             N'no running instance has a send port named ''' + q.SendPort COLLATE Latin1_General_BIN2 + N'''')
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
+                            AND i.LeaseUntil > SYSUTCDATETIME())
+               THEN (SELECT TOP (1) N'instance ' + i.Name COLLATE Latin1_General_BIN2 + N': ' +
+                            i.WaitingFor COLLATE Latin1_General_BIN2
+                     FROM sendport.Instance i WITH (READUNCOMMITTED)
+                     WHERE i.WaitingFor IS NOT NULL AND i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
+                     ORDER BY i.StartedAt)
+           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+                            JOIN sendport.RelayState rs WITH (READUNCOMMITTED) ON rs.Relay = pr.Relay
+                            JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
                             WHERE pr.SendPort = q.SendPort AND rs.Condition = N'closed' AND i.StoppedAt IS NULL
                               AND i.LeaseUntil > SYSUTCDATETIME())
                THEN (SELECT TOP (1) N'relay ' + rs.Relay + N' ' +
@@ -371,81 +725,447 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                             N' since ' + CONVERT(nvarchar(30), rs.Since, 126) + N'Z' +
                             COALESCE(N', tried again at ' + CONVERT(nvarchar(30), rs.RetryAt, 126) + N'Z', N'') +
                             COALESCE(N': ' + rs.Reply, N'')
-                     FROM sendport.SendPortRelay pr
-                     JOIN sendport.RelayState rs ON rs.Relay = pr.Relay
-                     JOIN sendport.Instance i ON i.InstanceId = rs.InstanceId
+                     FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+                     JOIN sendport.RelayState rs WITH (READUNCOMMITTED) ON rs.Relay = pr.Relay
+                     JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
                      WHERE pr.SendPort = q.SendPort AND i.StoppedAt IS NULL
                      ORDER BY pr.Ordinal, rs.Since)
-           WHEN q.NextDueAt > SYSUTCDATETIME() THEN N'due at ' + CONVERT(nvarchar(30), q.NextDueAt, 126) + N'Z'
+           WHEN q.NextDueAt > SYSUTCDATETIME()
+               THEN COALESCE((SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2 + N', '
+                              FROM sendport.AlertRow s WITH (READUNCOMMITTED)
+                              WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
+                                AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL), N'') +
+                    N'due at ' + CONVERT(nvarchar(30), q.NextDueAt, 126) + N'Z'
+           ELSE COALESCE((SELECT TOP (1) CONVERT(nvarchar(10), i.UnclaimedCount) + N' alerts refused by the database to instance ' +
+                                 i.Name COLLATE Latin1_General_BIN2 + N' since ' +
+                                 CONVERT(nvarchar(30), i.UnclaimedSince, 126) + N'Z: see EventLog'
+                          FROM sendport.Instance i WITH (READUNCOMMITTED)
+                          WHERE i.UnclaimedCount > 0 AND i.UnclaimedSince >= q.NextDueAt AND i.StoppedAt IS NULL
+                            AND i.LeaseUntil > SYSUTCDATETIME()
+                          ORDER BY i.UnclaimedSince),
+               -- Due again, and released the last time: among many that wait for each other one always is.
+               CASE q.Status WHEN N'queued' THEN (SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2
+                          FROM sendport.AlertRow s WITH (READUNCOMMITTED)
+                          WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
+                            AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL) END)
        END AS WaitingFor
-FROM (SELECT SendPort, Status, COUNT(*) AS Depth, MIN(CreatedAt) AS OldestAt, MIN(DueAt) AS NextDueAt
-      FROM sendport.AlertRow
-      WHERE Status IN (N'queued', N'sending', N'delayed', N'held')
-        AND (CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
-             OR IS_MEMBER(N'db_owner') = 1)
-      GROUP BY SendPort, Status) q;
+FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,
+             -- AttemptCount is in the index: alerts without an attempt need no look-up.
+             CASE WHEN g.Status = N'held'
+                  THEN (SELECT COUNT(*) FROM sendport.AlertRow h WITH (READUNCOMMITTED)
+                        WHERE h.Status = N'held' AND h.SendPort = g.SendPort AND h.AttemptCount > 0
+                          AND h.StatusReason LIKE N'in doubt:%'
+                          AND (h.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1
+                               OR IS_MEMBER(N'sendport_service') = 1 OR IS_MEMBER(N'db_owner') = 1)) END AS InDoubtCount
+      FROM (SELECT SendPort, Status, COUNT(*) AS Depth, MIN(CreatedAt) AS OldestAt, MIN(DueAt) AS NextDueAt
+            FROM sendport.AlertRow WITH (READUNCOMMITTED)
+            WHERE Status IN (N'queued', N'sending', N'delayed', N'held')
+              AND (CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1 OR IS_MEMBER(N'sendport_service') = 1
+                   OR IS_MEMBER(N'db_owner') = 1)
+            GROUP BY SendPort, Status) g) q;
 GO
--- Who runs the service; who inserts alerts and sees its own; who sees everything.
+-- One row a relay of the running instances: the worst condition that one of them reports, the number of instances
+-- in each condition, what they may use together, and the result of the latest authentication.
+CREATE VIEW sendport.Relay AS
+WITH Running AS (
+    SELECT rs.InstanceId, rs.Relay, rs.Condition, rs.Since, rs.RetryAt, rs.Reply, rs.ExplanationKey,
+           rs.Connections, rs.MessageRate, rs.ThrottledBy, rs.MaxRecipients,
+           ROW_NUMBER() OVER (PARTITION BY rs.Relay ORDER BY
+               CASE rs.Condition WHEN N'paused' THEN 1 WHEN N'open' THEN 2 WHEN N'half_open' THEN 3 ELSE 4 END,
+               rs.Since, rs.InstanceId) AS Place
+    FROM sendport.RelayState rs WITH (READUNCOMMITTED)
+    JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
+    WHERE i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
+), Total AS (
+    SELECT Relay, COUNT(*) AS Instances,
+           SUM(CASE WHEN Condition = N'closed' THEN 1 ELSE 0 END) AS ClosedCount,
+           SUM(CASE WHEN Condition = N'half_open' THEN 1 ELSE 0 END) AS HalfOpenCount,
+           SUM(CASE WHEN Condition = N'open' THEN 1 ELSE 0 END) AS OpenCount,
+           SUM(CASE WHEN Condition = N'paused' THEN 1 ELSE 0 END) AS PausedCount,
+           CASE WHEN COUNT(Connections) = COUNT(*) THEN SUM(Connections) END AS Connections,
+           CASE WHEN COUNT(MessageRate) = COUNT(*) THEN STRING_AGG(CONVERT(nvarchar(max), MessageRate), N' + ') END AS MessageRate,
+           MAX(ThrottledBy) AS ThrottledBy,
+           MIN(MaxRecipients) AS MaxRecipients
+    FROM Running GROUP BY Relay
+), LatestAuth AS (
+    SELECT s.Relay, s.State, s.StateAt, s.RefusedAt, s.ReplyCode, s.EnhancedStatusCode, s.ReplyText,
+           ROW_NUMBER() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.Secret) AS Place
+    FROM sendport.RelayAuthentication s WITH (READUNCOMMITTED)
+)
+SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
+       t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
+       t.Connections, t.MessageRate, t.ThrottledBy, t.MaxRecipients,
+       s.State AS Authentication, s.StateAt AS AuthenticationAt,
+       CASE s.State WHEN N'refused' THEN DATEADD(minute, 15, s.RefusedAt)
+                    WHEN N'trying' THEN DATEADD(minute, 5, s.StateAt) END AS AuthenticationRetryAt,
+       COALESCE(CONVERT(nvarchar(10), NULLIF(s.ReplyCode, 0)) + N' ', N'') + COALESCE(s.EnhancedStatusCode + N' ', N'') +
+           s.ReplyText AS AuthenticationReply,
+       (SELECT STRING_AGG(CONVERT(nvarchar(max), n.SendPort), N', ') WITHIN GROUP (ORDER BY n.SendPort)
+        FROM (SELECT DISTINCT pr.SendPort
+              FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
+              JOIN sendport.SendPort p WITH (READUNCOMMITTED) ON p.Name = pr.SendPort
+              WHERE pr.Relay = w.Relay AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME())) n) AS SendPorts
+FROM Running w
+JOIN Total t ON t.Relay = w.Relay
+LEFT JOIN LatestAuth s ON s.Relay = w.Relay AND s.Place = 1
+LEFT JOIN sendport.ReplyExplanation e WITH (READUNCOMMITTED) ON e.ExplanationKey = w.ExplanationKey
+WHERE w.Place = 1;
+GO
+-- The current version of each template.
+CREATE VIEW sendport.CurrentTemplate AS
+SELECT t.Name, t.Language, t.Version, c.CreatedAt, c.CreatedBy, t.Subject, t.Text, t.Html, t.Sample
+FROM sendport.Template t
+JOIN sendport.TemplateChange c ON c.Version = t.Version
+WHERE t.Version = (SELECT MAX(n.Version) FROM sendport.Template n WHERE n.Name = t.Name AND n.Language = t.Language)
+  AND COALESCE(t.Subject, t.Text, t.Html, t.Sample) IS NOT NULL;
+GO
+-- Certificates that expire within 60 days, can be encrypted to, are not revoked, and have no successor: no other
+-- certificate for the same address that can be encrypted to by then and expires later.
+CREATE VIEW sendport.ExpiringCertificate AS
+SELECT c.CertificateId, c.Address, c.Thumbprint, c.Subject, c.Issuer, c.ValidToAt,
+       DATEDIFF(hour, w.Moment, c.ValidToAt) / 24 AS DaysLeft
+FROM sendport.Certificate c
+CROSS JOIN (SELECT SYSUTCDATETIME() AS Moment) w
+WHERE c.RevokedAt IS NULL
+  AND c.ValidFromAt <= w.Moment
+  AND c.ValidToAt >= w.Moment
+  AND c.ValidToAt < DATEADD(day, 60, w.Moment)
+  AND (c.KeyUsage LIKE N'any%' OR c.KeyUsage LIKE N'%keyEncipherment%' OR c.KeyUsage LIKE N'%keyAgreement%')
+  AND NOT EXISTS (
+      SELECT 1 FROM sendport.Certificate n
+      WHERE n.Address = c.Address AND n.ValidToAt > c.ValidToAt AND n.RevokedAt IS NULL
+        AND n.ValidFromAt <= c.ValidToAt
+        AND (n.KeyUsage LIKE N'any%' OR n.KeyUsage LIKE N'%keyEncipherment%' OR n.KeyUsage LIKE N'%keyAgreement%'));
+GO
+-- Users with access to every table of the database, whatever the roles of this schema allow; for `sendport check`.
+CREATE VIEW sendport.FixedRoleMember AS
+SELECT r.name AS RoleName, m.name AS MemberName
+FROM sys.database_role_members x
+JOIN sys.database_principals r ON r.principal_id = x.role_principal_id
+JOIN sys.database_principals m ON m.principal_id = x.member_principal_id
+WHERE r.name IN (N'db_datareader', N'db_datawriter', N'db_owner') AND m.name <> N'dbo';
+GO
+
+-- ==== Views and functions for writers: their own alerts ====
+GO
+
+-- The filter of a view does not keep a predicate of the caller from being evaluated on rows of other writers,
+-- whose values then appear in the text of an error. Neither do row-level security and inline functions. A
+-- multi-statement function does: it returns the caller's rows before the caller's query is evaluated.
+--
+-- Such a function reads a view, because on Babelfish it runs with the permissions of the caller. There a window
+-- over AlertId is the barrier: predicates on AlertId are pushed down, all others are evaluated on the caller's rows
+-- alone. READCOMMITTED: a writer that reads in a serializable transaction keeps no lock that the service would
+-- wait for.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+BEGIN
+    EXEC (N'CREATE VIEW sendport.OwnAlertStatus AS
+            SELECT * FROM sendport.AlertStatus WITH (READCOMMITTED) WHERE CreatedBy = SUSER_SNAME()');
+    EXEC (N'CREATE VIEW sendport.OwnDelivery AS
+            SELECT * FROM sendport.Delivery WITH (READCOMMITTED) WHERE CreatedBy = SUSER_SNAME()');
+END
+ELSE
+BEGIN
+    EXEC (N'CREATE VIEW sendport.OwnAlertStatus AS
+            SELECT TOP (100) PERCENT * FROM sendport.AlertStatus WHERE CreatedBy = SUSER_SNAME()
+            ORDER BY ROW_NUMBER() OVER (PARTITION BY AlertId ORDER BY AlertId)');
+    EXEC (N'CREATE VIEW sendport.OwnDelivery AS
+            SELECT TOP (100) PERCENT * FROM sendport.Delivery WHERE CreatedBy = SUSER_SNAME()
+            ORDER BY ROW_NUMBER() OVER (PARTITION BY AlertId ORDER BY AlertId)');
+END;
+GO
+-- AlertStatus of the caller's own alerts: one alert, those of one Reference, or all.
+CREATE FUNCTION sendport.MyAlerts (@AlertId bigint, @Reference nvarchar(200)) RETURNS @own TABLE (
+    AlertId        bigint NOT NULL,
+    PublicId       uniqueidentifier NOT NULL,
+    Reference      nvarchar(200) COLLATE Latin1_General_BIN2 NULL,
+    Source         nvarchar(128) NULL,
+    AlertName      nvarchar(128) NULL,
+    Severity       nvarchar(32) NULL,
+    Subject        nvarchar(998) NULL,
+    SendPort       nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    Priority       nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    Status         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    StatusAt       datetime2(3) NOT NULL,
+    StatusReason   nvarchar(max) NULL,
+    AttemptCount   int NOT NULL,
+    NextAttemptAt  datetime2(3) NULL,
+    RecipientCount int NOT NULL,
+    RelayedCount   int NOT NULL,
+    WaitingCount   int NOT NULL,
+    FailedCount    int NOT NULL,
+    FinalAt        datetime2(3) NULL,
+    CreatedAt      datetime2(3) NOT NULL,
+    CreatedBy      nvarchar(128) NOT NULL,
+    Origin         nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL) AS
+BEGIN
+    IF @AlertId IS NOT NULL
+        INSERT INTO @own SELECT * FROM sendport.OwnAlertStatus WHERE AlertId = @AlertId;
+    ELSE IF @Reference IS NOT NULL
+        INSERT INTO @own SELECT * FROM sendport.OwnAlertStatus WHERE Reference = @Reference;
+    ELSE
+        INSERT INTO @own SELECT * FROM sendport.OwnAlertStatus;
+    RETURN;
+END;
+GO
+-- Delivery of the caller's own alerts, likewise.
+CREATE FUNCTION sendport.MyDeliveries (@AlertId bigint, @Reference nvarchar(200)) RETURNS @own TABLE (
+    AlertId             bigint NOT NULL,
+    PublicId            uniqueidentifier NOT NULL,
+    Reference           nvarchar(200) COLLATE Latin1_General_BIN2 NULL,
+    SendPort            nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    Ordinal             int NOT NULL,
+    Kind                nvarchar(8) COLLATE Latin1_General_BIN2 NOT NULL,
+    Address             nvarchar(320) NOT NULL,
+    DisplayName         nvarchar(max) NULL,
+    Status              nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    StatusAt            datetime2(3) NOT NULL,
+    AttemptCount        int NOT NULL,
+    NextAttemptAt       datetime2(3) NULL,
+    Relay               nvarchar(128) NULL,
+    Command             nvarchar(32) NULL,
+    ReplyCode           int NULL,
+    EnhancedStatusCode  nvarchar(16) NULL,
+    ReplyText           nvarchar(max) NULL,
+    Fault               nvarchar(32) NULL,
+    Cause               nvarchar(max) NULL,
+    Advice              nvarchar(max) NULL,
+    Remark              nvarchar(400) NULL,
+    Subject             nvarchar(998) NULL,
+    CreatedAt           datetime2(3) NOT NULL,
+    CreatedBy           nvarchar(128) NOT NULL,
+    MessageId           nvarchar(1000) NULL,
+    Protection          nvarchar(16) NULL,
+    SignedBy            nvarchar(64) COLLATE Latin1_General_BIN2 NULL,
+    SignatureAlgorithm  nvarchar(64) NULL,
+    EncryptedTo         nvarchar(max) NULL,
+    EncryptionAlgorithm nvarchar(64) NULL,
+    HeaderProtection    nvarchar(64) NULL) AS
+BEGIN
+    IF @AlertId IS NOT NULL
+        INSERT INTO @own SELECT * FROM sendport.OwnDelivery WHERE AlertId = @AlertId;
+    ELSE IF @Reference IS NOT NULL
+        INSERT INTO @own SELECT * FROM sendport.OwnDelivery WHERE Reference = @Reference;
+    ELSE
+        INSERT INTO @own SELECT * FROM sendport.OwnDelivery;
+    RETURN;
+END;
+GO
+CREATE VIEW sendport.MyAlertStatus AS SELECT * FROM sendport.MyAlerts(NULL, NULL);
+GO
+CREATE VIEW sendport.MyDelivery AS SELECT * FROM sendport.MyDeliveries(NULL, NULL);
+GO
+
+-- ==== Functions for the service ====
+GO
+
+-- FixedRoleMember with the permissions of the owner: the service itself sees the members of its own roles alone.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+    EXEC (N'CREATE FUNCTION sendport.FixedRoleMembers () RETURNS @members TABLE (RoleName nvarchar(128) NOT NULL,
+            MemberName nvarchar(128) NOT NULL) WITH EXECUTE AS OWNER AS
+            BEGIN
+                INSERT INTO @members SELECT RoleName, MemberName FROM sendport.FixedRoleMember;
+                RETURN;
+            END');
+ELSE
+    EXEC (N'CREATE FUNCTION sendport.FixedRoleMembers () RETURNS @members TABLE (RoleName nvarchar(128) NOT NULL,
+            MemberName nvarchar(128) NOT NULL) AS
+            BEGIN
+                INSERT INTO @members SELECT RoleName, MemberName FROM sendport.FixedRoleMember;
+                RETURN;
+            END');
+GO
+
+-- ==== Roles ====
+GO
+
+-- The service.
 CREATE ROLE sendport_service;
 GO
+-- Applications: they insert alerts and see their own.
 CREATE ROLE sendport_writer;
 GO
+-- Operators: they see everything but audit copies.
 CREATE ROLE sendport_reader;
 GO
+-- Readers of audit copies, which hold whole messages: not even the service reads them.
+CREATE ROLE sendport_auditor;
+GO
+-- Importers of templates: they add versions, and change none.
+CREATE ROLE sendport_template_author;
+GO
+-- Managers of certificates decide who can read encrypted messages: neither applications nor the service may.
+CREATE ROLE sendport_certificate_manager;
+GO
+
+-- ==== Permissions ====
+GO
+
 GRANT INSERT ON sendport.Alert TO sendport_writer;
 GRANT SELECT (AlertId, PublicId) ON sendport.Alert TO sendport_writer;
+GRANT INSERT ON sendport.Attachment TO sendport_writer;
+GRANT SELECT (AttachmentId, AlertId) ON sendport.Attachment TO sendport_writer;
+GRANT SELECT ON sendport.MyAlertStatus TO sendport_writer;
+GRANT SELECT ON sendport.MyDelivery TO sendport_writer;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_writer;
 GO
 GRANT SELECT ON sendport.Alert TO sendport_reader;
-GRANT SELECT ON sendport.AlertStatus TO sendport_reader;
-GRANT SELECT ON sendport.Delivery TO sendport_reader;
-GRANT SELECT ON sendport.FailedDelivery TO sendport_reader;
-GRANT SELECT ON sendport.Queue TO sendport_reader;
 GRANT SELECT ON sendport.AlertRow TO sendport_reader;
-GRANT SELECT ON sendport.Recipient TO sendport_reader;
+GRANT SELECT ON sendport.AlertStatus TO sendport_reader;
+GRANT SELECT ON sendport.AttachmentRow TO sendport_reader;
 GRANT SELECT ON sendport.Attempt TO sendport_reader;
 GRANT SELECT ON sendport.AttemptReply TO sendport_reader;
-GRANT SELECT ON sendport.ReplyExplanation TO sendport_reader;
+GRANT SELECT ON sendport.Certificate TO sendport_reader;
+GRANT SELECT ON sendport.CertificateNotification TO sendport_reader;
+GRANT SELECT ON sendport.CurrentTemplate TO sendport_reader;
+GRANT SELECT ON sendport.Delivery TO sendport_reader;
+GRANT SELECT ON sendport.Environment TO sendport_reader;
+GRANT SELECT ON sendport.EventLog TO sendport_reader;
+GRANT SELECT ON sendport.ExpiringCertificate TO sendport_reader;
+GRANT SELECT ON sendport.FailedDelivery TO sendport_reader;
+GRANT SELECT ON sendport.FailureNotification TO sendport_reader;
+GRANT SELECT ON sendport.InDoubt TO sendport_reader;
 GRANT SELECT ON sendport.Instance TO sendport_reader;
+GRANT SELECT ON sendport.Queue TO sendport_reader;
+GRANT SELECT ON sendport.Recipient TO sendport_reader;
+GRANT SELECT ON sendport.Relay TO sendport_reader;
+GRANT SELECT ON sendport.RelayAuthentication TO sendport_reader;
+GRANT SELECT ON sendport.RelayConnectionEnd TO sendport_reader;
+GRANT SELECT ON sendport.RelayLimit TO sendport_reader;
+GRANT SELECT ON sendport.RelayRecipients TO sendport_reader;
+GRANT SELECT ON sendport.RelayState TO sendport_reader;
+GRANT SELECT ON sendport.RelayThrottle TO sendport_reader;
+GRANT SELECT ON sendport.ReplyExplanation TO sendport_reader;
+GRANT SELECT ON sendport.SchemaVersion TO sendport_reader;
 GRANT SELECT ON sendport.SendPort TO sendport_reader;
 GRANT SELECT ON sendport.SendPortRelay TO sendport_reader;
-GRANT SELECT ON sendport.RelayState TO sendport_reader;
-GRANT SELECT ON sendport.EventLog TO sendport_reader;
-GRANT SELECT ON sendport.Environment TO sendport_reader;
+GRANT SELECT ON sendport.Template TO sendport_reader;
+GRANT SELECT ON sendport.TemplateChange TO sendport_reader;
 GO
 GRANT SELECT, INSERT ON sendport.Alert TO sendport_service;
-GRANT SELECT ON sendport.AlertStatus TO sendport_service;
-GRANT SELECT ON sendport.Delivery TO sendport_service;
-GRANT SELECT ON sendport.FailedDelivery TO sendport_service;
-GRANT SELECT ON sendport.Queue TO sendport_service;
 GRANT SELECT, UPDATE, DELETE ON sendport.AlertRow TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_service;
+GRANT SELECT ON sendport.AlertStatus TO sendport_service;
+GRANT SELECT, INSERT ON sendport.Attachment TO sendport_service;
+GRANT SELECT, DELETE ON sendport.AttachmentRow TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Attempt TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.AttemptReply TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_service;
+GRANT INSERT ON sendport.AuditCopy TO sendport_service;
+GRANT SELECT ON sendport.Certificate TO sendport_service;
+GRANT SELECT, INSERT, DELETE ON sendport.CertificateNotification TO sendport_service;
+GRANT SELECT ON sendport.CurrentTemplate TO sendport_service;
+GRANT SELECT ON sendport.Delivery TO sendport_service;
+GRANT SELECT, INSERT, UPDATE ON sendport.Environment TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_service;
+GRANT SELECT ON sendport.ExpiringCertificate TO sendport_service;
+GRANT SELECT ON sendport.FailedDelivery TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.FailureNotification TO sendport_service;
+GRANT SELECT ON sendport.InDoubt TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Instance TO sendport_service;
+GRANT SELECT ON sendport.Queue TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_service;
+GRANT SELECT ON sendport.Relay TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionEnd TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipients TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_service;
+GRANT SELECT ON sendport.SchemaVersion TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_service;
-GRANT SELECT, INSERT, UPDATE ON sendport.Environment TO sendport_service;
-IF OBJECT_ID(N'sendport.SchemaVersion') IS NOT NULL
-BEGIN
-    GRANT SELECT ON sendport.SchemaVersion TO sendport_service;
-    GRANT SELECT ON sendport.SchemaVersion TO sendport_reader;
-END;
+GRANT SELECT ON sendport.Template TO sendport_service;
+GRANT SELECT ON sendport.TemplateChange TO sendport_service;
 GO
--- Babelfish knows no permissions on types; it asks for those on the table behind one.
+GRANT SELECT ON sendport.AuditCopy TO sendport_auditor;
+GO
+GRANT SELECT, INSERT ON sendport.Template TO sendport_template_author;
+GRANT SELECT, INSERT ON sendport.TemplateChange TO sendport_template_author;
+GRANT SELECT ON sendport.CurrentTemplate TO sendport_template_author;
+GRANT SELECT ON sendport.SchemaVersion TO sendport_template_author;
+GO
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Certificate TO sendport_certificate_manager;
+GRANT SELECT ON sendport.ExpiringCertificate TO sendport_certificate_manager;
+-- To log each removal and revocation with its user.
+GRANT INSERT ON sendport.EventLog TO sendport_certificate_manager;
+GRANT SELECT ON sendport.SchemaVersion TO sendport_certificate_manager;
+GO
+-- Babelfish has no permissions on types, and checks those on the table behind one. It knows a table-valued
+-- function as a function alone, and checks SELECT on the table that it returns. It looks up a foreign key as the
+-- inserting user, with a lock that needs UPDATE; the trigger refuses updates all the same.
 IF SERVERPROPERTY(N'Babelfish') IS NULL
 BEGIN
     EXEC (N'GRANT EXECUTE ON TYPE::sendport.OutcomeList TO sendport_service');
     EXEC (N'GRANT EXECUTE ON TYPE::sendport.RecipientList TO sendport_service');
     EXEC (N'GRANT EXECUTE ON TYPE::sendport.ReplyList TO sendport_service');
+    EXEC (N'GRANT SELECT ON sendport.FixedRoleMembers TO sendport_service');
+    EXEC (N'GRANT SELECT ON sendport.MyAlerts TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.MyDeliveries TO sendport_writer');
 END
 ELSE
 BEGIN
     EXEC (N'GRANT SELECT ON sendport.OutcomeList TO sendport_service');
     EXEC (N'GRANT SELECT ON sendport.RecipientList TO sendport_service');
     EXEC (N'GRANT SELECT ON sendport.ReplyList TO sendport_service');
+    EXEC (N'GRANT EXECUTE ON sendport.FixedRoleMembers TO sendport_service');
+    EXEC (N'GRANT SELECT ON sendport.FixedRoleMember TO sendport_service');
+    EXEC (N'GRANT SELECT ON sendport.[@members_FixedRoleMembers] TO sendport_service');
+    EXEC (N'GRANT EXECUTE ON sendport.MyAlerts TO sendport_writer');
+    EXEC (N'GRANT EXECUTE ON sendport.MyDeliveries TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.[@own_MyAlerts] TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.[@own_MyDeliveries] TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.OwnAlertStatus TO sendport_writer');
+    EXEC (N'GRANT SELECT ON sendport.OwnDelivery TO sendport_writer');
+    EXEC (N'GRANT UPDATE ON sendport.TemplateChange TO sendport_template_author');
+END;
+GO
+-- A writer that is also a member of db_datareader or db_datawriter, as application logins often are, would bypass
+-- all of the above: it is denied everything that is not its own, and so is a writer that has another role of this
+-- schema. The views for writers need no permission on what they read. Babelfish has no DENY.
+IF SERVERPROPERTY(N'Babelfish') IS NULL
+BEGIN
+    EXEC (N'DENY SELECT (ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject, Body, BodyFormat,
+        Template, Payload, Language, AlertName, Severity, Source, Reference, SendPort, Priority, Importance,
+        Sensitivity, Headers, DeliveryReceipt, ReadReceipt, ReplyBy, Protection, DedupKey, NotBefore, ExpiresAt,
+        CreatedAt, CreatedBy) ON sendport.Alert TO sendport_writer;
+DENY UPDATE, DELETE ON sendport.Alert TO sendport_writer;
+DENY SELECT (FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding)
+    ON sendport.Attachment TO sendport_writer;
+DENY UPDATE, DELETE ON sendport.Attachment TO sendport_writer;
+DENY INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AlertRow TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AlertStatus TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AttachmentRow TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Attempt TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AttemptReply TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.AuditCopy TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Certificate TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.CertificateNotification TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.CurrentTemplate TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Delivery TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Environment TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.EventLog TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.ExpiringCertificate TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FailedDelivery TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FailureNotification TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.FixedRoleMember TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.InDoubt TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Instance TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnAlertStatus TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnDelivery TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Queue TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionEnd TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipients TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SchemaVersion TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Template TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.TemplateChange TO sendport_writer');
 END;
 GO

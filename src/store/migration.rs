@@ -25,8 +25,8 @@ impl Migration {
         digest.iter().map(|octet| format!("{octet:02x}")).collect()
     }
 
-    /// The script cut at lines that hold nothing but `GO`, as sqlcmd does it; empty batches
-    /// are left out.
+    /// The script cut at lines that hold nothing but `GO`, as sqlcmd does it, without batches that have no
+    /// statement.
     pub fn batches(&self) -> Vec<&'static str> {
         let mut batches = Vec::new();
         let mut start = 0;
@@ -39,98 +39,30 @@ impl Migration {
             at += line.len();
         }
         batches.push(&self.sql[start..]);
-        batches.retain(|batch| !batch.trim().is_empty());
+        batches.retain(|batch| has_statement(batch));
         batches
     }
 }
 
+/// Some line is neither blank nor a comment.
+fn has_statement(batch: &str) -> bool {
+    let mut lines = batch.lines().map(str::trim);
+    lines.any(|line| !line.is_empty() && !line.starts_with("--"))
+}
+
 /// For SQLite.
-pub const SQLITE: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "initial",
-        sql: include_str!("../../migrations/sqlite/0001_initial.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "in_doubt",
-        sql: include_str!("../../migrations/sqlite/0002_in_doubt.sql"),
-    },
-    Migration {
-        version: 3,
-        name: "shared",
-        sql: include_str!("../../migrations/sqlite/0003_shared.sql"),
-    },
-    Migration {
-        version: 4,
-        name: "templates",
-        sql: include_str!("../../migrations/sqlite/0004_templates.sql"),
-    },
-    Migration {
-        version: 5,
-        name: "attachments",
-        sql: include_str!("../../migrations/sqlite/0005_attachments.sql"),
-    },
-    Migration {
-        version: 6,
-        name: "relay_limit",
-        sql: include_str!("../../migrations/sqlite/0006_relay_limit.sql"),
-    },
-    Migration {
-        version: 7,
-        name: "certificate",
-        sql: include_str!("../../migrations/sqlite/0007_certificate.sql"),
-    },
-    Migration {
-        version: 8,
-        name: "protection",
-        sql: include_str!("../../migrations/sqlite/0008_protection.sql"),
-    },
-];
+pub const SQLITE: &[Migration] = &[Migration {
+    version: 1,
+    name: "initial",
+    sql: include_str!("../../migrations/sqlite/0001_initial.sql"),
+}];
 
 /// For SQL Server and engines that speak T-SQL.
-pub const SQLSERVER: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "initial",
-        sql: include_str!("../../migrations/sqlserver/0001_initial.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "in_doubt",
-        sql: include_str!("../../migrations/sqlserver/0002_in_doubt.sql"),
-    },
-    Migration {
-        version: 3,
-        name: "shared",
-        sql: include_str!("../../migrations/sqlserver/0003_shared.sql"),
-    },
-    Migration {
-        version: 4,
-        name: "templates",
-        sql: include_str!("../../migrations/sqlserver/0004_templates.sql"),
-    },
-    Migration {
-        version: 5,
-        name: "attachments",
-        sql: include_str!("../../migrations/sqlserver/0005_attachments.sql"),
-    },
-    Migration {
-        version: 6,
-        name: "relay_limit",
-        sql: include_str!("../../migrations/sqlserver/0006_relay_limit.sql"),
-    },
-    Migration {
-        version: 7,
-        name: "certificate",
-        sql: include_str!("../../migrations/sqlserver/0007_certificate.sql"),
-    },
-    Migration {
-        version: 8,
-        name: "protection",
-        sql: include_str!("../../migrations/sqlserver/0008_protection.sql"),
-    },
-];
+pub const SQLSERVER: &[Migration] = &[Migration {
+    version: 1,
+    name: "initial",
+    sql: include_str!("../../migrations/sqlserver/0001_initial.sql"),
+}];
 
 /// What stands in a database, by its history: version and checksum of each migration that was
 /// applied, in order. Empty where nothing of ours is there.
@@ -165,9 +97,30 @@ mod tests {
         let migration = Migration {
             version: 1,
             name: "test",
-            sql: "SELECT 'GO'\r\nGO\r\n  go  \nSELECT 2 -- GO\nGO",
+            sql: "SELECT 'GO'\r\nGO\r\n-- Views\n  go  \nSELECT 2 -- GO\nGO",
         };
         assert_eq!(migration.batches(), ["SELECT 'GO'\r\n", "SELECT 2 -- GO\n"]);
+    }
+
+    #[test]
+    fn a_history_without_the_last_migration_is_behind() {
+        let migration = |version, sql| Migration {
+            version,
+            name: "test",
+            sql,
+        };
+        let known = [migration(1, "SELECT 1"), migration(2, "SELECT 2")];
+        let applied = |count: usize| -> Vec<_> {
+            let known = known.iter().take(count);
+            known.map(|it| (it.version, it.checksum())).collect()
+        };
+        assert_eq!(state_of(&known, &applied(0)), SchemaState::Absent);
+        let behind = SchemaState::Behind {
+            found: 1,
+            expected: 2,
+        };
+        assert_eq!(state_of(&known, &applied(1)), behind);
+        assert_eq!(state_of(&known, &applied(2)), SchemaState::Current(2));
     }
 
     #[test]

@@ -25,10 +25,6 @@ pub(crate) trait Fixture: Send + Sync {
     /// of [`Fixture::fresh`].
     async fn bare(&self) -> Arc<dyn Store>;
 
-    /// The database as it was when the migration `version` was the last one. Call instead of
-    /// [`Fixture::fresh`].
-    async fn at_version(&self, version: u32) -> Arc<dyn Store>;
-
     /// Another handle to the same database, as another process has it.
     async fn another(&self) -> Arc<dyn Store>;
 

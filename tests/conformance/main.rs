@@ -316,7 +316,6 @@ macro_rules! scenarios {
                 two_migrations_at_once_apply_once;
                 a_newer_schema_is_ahead;
                 an_altered_migration_is_noticed;
-                an_older_schema_is_behind_and_migrating_keeps_everything;
                 old_rows_are_removed_as_documented;
             }
         }

@@ -82,46 +82,6 @@ pub(crate) async fn an_altered_migration_is_noticed(f: &dyn Fixture) {
     assert_eq!(error.kind(), StoreErrorKind::Schema, "{error}");
 }
 
-pub(crate) async fn an_older_schema_is_behind_and_migrating_keeps_everything(f: &dyn Fixture) {
-    let store = f.at_version(1).await;
-    let id = f.alert_to("ops0@contoso.com").await;
-    let port = f.table("SendPort");
-    f.sql(&format!(
-        "INSERT INTO {port} (Name, FromAddress, Protection, MaxAgeSeconds, LastSeenAt) \
-         VALUES ('default', 'alerts@contoso.com', 'none', 172800, '2026-01-31T12:00:00.000Z')"
-    ))
-    .await;
-    let state = store.schema_state().await.expect("state");
-    let SchemaState::Behind { found: 1, expected } = state else {
-        panic!("{state:?}");
-    };
-    let steps = store.migrate().await.expect("migrate");
-    let versions: Vec<_> = steps.iter().map(|step| step.version).collect();
-    assert_eq!(versions, (2..=expected).collect::<Vec<_>>());
-    let state = store.schema_state().await.expect("state");
-    assert_eq!(state, SchemaState::Current(expected));
-    assert_eq!(f.rows("SchemaVersion", "1 = 1").await, i64::from(expected));
-    assert_eq!(
-        f.rows("SendPort", "Name = 'default' AND InDoubt = 'retry'")
-            .await,
-        1
-    );
-    assert_eq!(
-        load(&store, id).await.subject.as_deref(),
-        Some("Order 4711 is late")
-    );
-    let instance = instance(&store, "a").await;
-    let (token, claimed) = claim_one(&store, instance).await;
-    assert_eq!(claimed, id);
-    record(
-        &store,
-        instance,
-        &outcome(id, token, 1, &[RecipientStatus::Relayed]),
-    )
-    .await;
-    assert_eq!(status(&store, id).await, AlertStatus::Relayed);
-}
-
 /// A row of nearly everything: an alert of each status, each with a file, and what an instance wrote
 /// about one that was sent.
 pub(crate) async fn history(f: &dyn Fixture, store: &Arc<dyn Store>) {

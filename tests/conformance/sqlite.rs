@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use libtest_mimic::Trial;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use sendport::clock::SystemClock;
 use sendport::domain::AlertId;
 use sendport::store::Store;
-use sendport::store::migration::SQLITE;
 use sendport::store::sqlite::SqliteStore;
 
 use crate::fixture::{Fixture, RULE, SiteRule};
@@ -83,24 +82,6 @@ impl Fixture for SqliteFixture {
 
     async fn bare(&self) -> Arc<dyn Store> {
         self.another().await
-    }
-
-    async fn at_version(&self, version: u32) -> Arc<dyn Store> {
-        let store = self.bare().await;
-        store.create_database().await.expect("create the file");
-        let application = self.application();
-        application
-            .execute_batch(include_str!(
-                "../../src/store/sqlite/sql/migrate_create_history.sql"
-            ))
-            .expect("the history");
-        for migration in SQLITE.iter().filter(|m| m.version <= version) {
-            application.execute_batch(migration.sql).expect("migrate");
-            let note = "INSERT INTO SchemaVersion VALUES (?1, ?2, ?3, '2026-01-31T12:00:00.000Z')";
-            let values = params![migration.version, migration.name, migration.checksum()];
-            application.execute(note, values).expect("note");
-        }
-        store
     }
 
     async fn another(&self) -> Arc<dyn Store> {

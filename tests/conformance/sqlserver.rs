@@ -11,13 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use libtest_mimic::Trial;
 use sendport::domain::AlertId;
-use sendport::store::migration::SQLSERVER;
 use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::{SchemaState, Store};
 
 use crate::fixture::{Fixture, RULE, SiteRule};
 use crate::harness::{self, trial};
-use crate::tsql::{configured, failing, rows, run, run_all};
+use crate::tsql::{configured, failing, rows, run};
 
 /// The columns that hold a time, by table.
 const TIMES: &[(&str, &[&str])] = &[
@@ -188,27 +187,6 @@ impl Fixture for SqlServerFixture {
 
     async fn bare(&self) -> Arc<dyn Store> {
         self.another().await
-    }
-
-    async fn at_version(&self, version: u32) -> Arc<dyn Store> {
-        let _alone = CATALOG.lock().await;
-        let store = self.bare().await;
-        store.create_database().await.expect("create the database");
-        let history = include_str!("../../src/store/sqlserver/sql/history_table.sql");
-        let mut batches = vec![history.to_owned()];
-        for migration in SQLSERVER.iter().filter(|m| m.version <= version) {
-            batches.extend(migration.batches().into_iter().map(str::to_owned));
-            batches.push(format!(
-                "INSERT INTO sendport.SchemaVersion (Version, Name, Checksum) VALUES ({}, '{}', '{}')",
-                migration.version,
-                migration.name,
-                migration.checksum()
-            ));
-        }
-        run_all(&self.connection_string(), &batches)
-            .await
-            .expect("migrate");
-        store
     }
 
     async fn another(&self) -> Arc<dyn Store> {
