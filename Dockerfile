@@ -2,7 +2,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# What `sendport --version` says: --build-arg SENDPORT_COMMIT="$(git rev-parse --short HEAD)"
+# The commit that `sendport --version` shows: --build-arg SENDPORT_COMMIT="$(git rev-parse --short HEAD)"
 ARG SENDPORT_COMMIT="not known"
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
@@ -18,12 +18,12 @@ RUN apt-get update && \
     install -d -o sendport -g sendport -m 750 /var/lib/sendport /var/lib/sendport/mails && \
     install -d /etc/sendport/templates
 COPY --from=build /out/sendport /usr/bin/sendport
-# No mail leaves the container before this is replaced: alerts become files in the volume.
+# With this configuration no email leaves the container: alerts become files in the volume.
 COPY deploy/sendport.toml /etc/sendport/sendport.toml
 USER 10001:10001
 VOLUME /var/lib/sendport
 EXPOSE 9587
-# A restart helps where this fails; a database that is away does not make it fail.
+# If this fails, a restart helps; it does not fail because the database is unavailable.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["sendport", "health", "--alive"]
 ENTRYPOINT ["sendport"]
 CMD ["run", "--migrate"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kills, freezes and cuts the service while alerts come in, and counts what arrived:
+# Kills, freezes and disconnects the service while alerts come in, and counts the messages:
 # ./crash.sh [--kills 200] [--faults 12] [--rate 20]; ./crash.sh --help has them all
 set -euo pipefail
 cd "$(dirname "$0")"

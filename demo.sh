@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Shows sendport at work on this machine: ./demo.sh
-# Installs what the build needs where it is missing. Arguments go to `sendport demo`.
+# Installs missing build dependencies. Arguments go to `sendport demo`.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=scripts/prepare.sh

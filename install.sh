@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds sendport and installs it for this user, in a few minutes: ./install.sh
-# Installs what the build needs where it is missing, and the shell of SQLite, which the documents use.
+# Installs missing build dependencies, and the SQLite shell, which the documentation uses.
 # Arguments go to `cargo install`.
 set -euo pipefail
 cd "$(dirname "$0")"

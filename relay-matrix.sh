@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Signs in to every server by every mechanism with every kind of TLS, and writes what came out into
+# Authenticates to every server with every mechanism and every kind of TLS, and writes the results to
 # the table of docs/relays.md: ./relay-matrix.sh
 set -euo pipefail
 cd "$(dirname "$0")"

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Installs the Debian package in a clean Debian 12 and runs the service there, by the unit's command
-# line and as the unit's user, with SQLite; then upgrades, removes and purges it. As root, on Debian:
+# Installs the Debian package in a clean Debian 12 and runs the service there, with the unit's command
+# line and user, and with SQLite; then upgrades, removes and purges the package. As root, on Debian:
 #
 #   deploy/check-package.sh target/debian/sendport_*.deb
 #
-# --chroot FOLDER takes a fresh `debootstrap --variant=minbase bookworm` that is there already.
+# --chroot FOLDER uses an existing, fresh `debootstrap --variant=minbase bookworm`.
 set -euo pipefail
 
 root=
 [ "${1:-}" != --chroot ] || { root=$2; shift 2; }
-package=${1:?which package? make one by: deploy/package.sh}
+package=${1:?which package? build one with: deploy/package.sh}
 command -v objdump >/dev/null || { echo "objdump is missing: apt-get install binutils" >&2; exit 1; }
-[ "$(id -u)" -eq 0 ] || { echo "Only root can make a chroot." >&2; exit 1; }
+[ "$(id -u)" -eq 0 ] || { echo "Only root can create a chroot." >&2; exit 1; }
 
 scratch=$(mktemp -d)
 running=()
@@ -29,7 +29,7 @@ is() { [ "$2" = "$3" ] || fail "$1: expected '$3', found '$2'"; }
 within() { "${inside[@]}" "$@"; }
 apt() { within apt-get -qq -y --no-install-recommends "$@" >"$scratch/apt.log" 2>&1 || { cat "$scratch/apt.log" >&2; fail "apt-get $*"; }; }
 
-# What the unit says.
+# A setting of the unit.
 unit() { sed -n "s/^$1=//p" "$root/usr/lib/systemd/system/sendport.service" | head -n 1; }
 as_service() { "${as_user[@]}" "$@"; }
 sql() { as_service sqlite3 -cmd '.timeout 10000' /var/lib/sendport/sendport.db "$1"; }
@@ -94,7 +94,7 @@ cp "$package" "$root/tmp/sendport.deb"
 step "Install"
 apt update
 apt install /tmp/sendport.deb
-# What other packages bring by chance does not count: each library has to be among the dependencies.
+# Libraries that other packages happen to install do not count: each must be a dependency.
 depends=$(dpkg-deb -f "$package" Depends)
 objdump -p "$root/usr/bin/sendport" | sed -n 's/^ *NEEDED *//p' | while read -r library; do
     owner=$(within dpkg-query --search "*/$library" | sed -n 's/:.*//p' | head -n 1)
@@ -128,8 +128,8 @@ is "what zsh completes with" "$(within zsh -fc 'autoload -Uz compinit; compinit 
 within zsh -n /usr/share/zsh/vendor-completions/_sendport
 is "what fish completes" "$(within env HOME=/tmp fish -c 'complete -C "sendport che"' | cut -f 1)" check
 
-step "Root is told the line that makes the tables, and it works in root's home"
-said=$(within sh -c 'cd /root && sendport migrate' 2>&1) && fail "root made files that the service cannot open: $said"
+step "Root gets the command that creates the tables, and it works in root's home"
+said=$(within sh -c 'cd /root && sendport migrate' 2>&1) && fail "root created files that the service cannot open: $said"
 line=$(sed -n 's/^  runuser/runuser/p' <<<"$said")
 within sh -c "cd /root && $line" || fail "$line"
 is "owner of the database" "$(within stat -c %U /var/lib/sendport/sendport.db)" sendport
@@ -144,7 +144,7 @@ grep -l '^Subject: Order 4711 is late' "$root"/var/lib/sendport/mails/*.eml
 stop
 grep -q 'stopped, everything under way is recorded' "$scratch/service.log" || fail "no orderly end in the log"
 
-step "A relay of the administrator's"
+step "A relay that the administrator configures"
 smtp=$(free_port)
 "${inside[@]}" sendport sink --listen "127.0.0.1:$smtp" --folder /tmp/sink >"$scratch/sink.log" 2>&1 &
 sink=$!
@@ -188,7 +188,7 @@ within dpkg --audit
 if command -v systemd-analyze >/dev/null; then
     step "The unit"
     apt install /tmp/newer.deb
-    # With the program where this machine finds it.
+    # With the path of the program on this machine.
     sed "s|^ExecStart=|&$root|" "$root/usr/lib/systemd/system/sendport.service" >"$scratch/sendport.service"
     is "what systemd-analyze says of it" "$(systemd-analyze verify --man=no "$scratch/sendport.service" 2>&1)" ""
     systemd-analyze security --offline=true --no-pager "$scratch/sendport.service" | tail -n 1

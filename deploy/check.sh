@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what is deployed with, as far as this machine can: the composition, the unit, the workflow, and
-# the Debian package, made of the debug build and installed in a clean Debian. What cannot be
-# checked is said in a line each.
+# Checks the deployment files, as far as this machine can: the composition, the unit, the workflow, and
+# the Debian package, built from the debug build and installed in a clean Debian. Prints a line for each
+# check that cannot run.
 #
 #   deploy/check.sh            after `cargo build`
 set -euo pipefail
@@ -16,7 +16,7 @@ step() {
 }
 skipped() { echo "not run: $1: $2"; }
 
-# systemd-analyze warns of what it does not know, and goes on.
+# systemd-analyze warns about unknown settings and exits with 0.
 verify_unit() {
     local said
     said=$(systemd-analyze verify --man=no "$1" 2>&1) || true

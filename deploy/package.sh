@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the Debian package, target/debian/sendport_*.deb, and installs what that needs where it is missing.
+# Builds the Debian package, target/debian/sendport_*.deb, and installs missing build dependencies.
 # Arguments go to `cargo deb`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=deploy/profile.sh
 . deploy/profile.sh
 
-# dpkg-shlibdeps, of dpkg-dev, finds the packages of the libraries: without it the package would depend on none.
+# dpkg-shlibdeps, of dpkg-dev, finds the packages of the libraries; without it the package would have no dependencies.
 install_missing "${BUILD_PACKAGES[@]}" dpkg-dev
 command -v dpkg-shlibdeps >/dev/null || { echo "dpkg-shlibdeps is missing: apt-get install dpkg-dev" >&2; exit 1; }
 if ! command -v cargo-deb >/dev/null; then
@@ -16,7 +16,7 @@ if ! command -v cargo-deb >/dev/null; then
     export PATH=$PWD/target/tools/bin:$PATH
 fi
 
-# Completions and manual pages are what the program itself says of its command line.
+# The program generates completions and manual pages from its command line.
 [[ " $* " == *" --no-build "* ]] || cargo build --release --locked
 program=${CARGO_TARGET_DIR:-target}/release/sendport
 rm -rf target/manual

@@ -1,4 +1,4 @@
--- One alert, once, as an application inserts it; and what became of it.
+-- Inserts one alert, once, as an application does, and shows its status.
 SET QUOTED_IDENTIFIER ON;
 SET NOCOUNT ON;
 GO
