@@ -19,6 +19,7 @@ pub mod driver;
 #[path = "../tests/support/fixture.rs"]
 mod fixture;
 pub mod http;
+pub mod http_client;
 pub mod ldap;
 pub mod metrics;
 pub mod mime;
@@ -38,7 +39,6 @@ pub mod store;
 pub mod telemetry;
 pub mod template;
 pub mod watch;
-pub mod web;
 
 pub use sendport_core::{
     byte_size, clock, delivery_window, domain, replies, retry, secret, secret_source,

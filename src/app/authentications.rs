@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::domain::{AuthKey, AuthTurn, AuthVerdict, InstanceId};
+use crate::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId};
 use crate::relay::authentication::AuthLedger;
 use crate::store::Store;
 
@@ -37,12 +37,12 @@ impl SharedAuthState {
 
 #[async_trait]
 impl AuthLedger for SharedAuthState {
-    async fn begin(&self, key: &AuthKey) -> Result<AuthTurn, String> {
+    async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, String> {
         let turn = self.store.begin_authentication(self.instance(), key).await;
         turn.map_err(|error| error.to_string())
     }
 
-    async fn end(&self, key: &AuthKey, verdict: AuthVerdict) -> Result<(), String> {
+    async fn end(&self, key: &AuthKey, verdict: AuthOutcome) -> Result<(), String> {
         let ended = self
             .store
             .end_authentication(self.instance(), key, &verdict)

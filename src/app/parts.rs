@@ -15,7 +15,7 @@ use crate::config::{Config, RelayConfig, SendPortConfig, section};
 use crate::dispatcher::TemplateCache;
 use crate::metrics::Metrics;
 use crate::oauth2;
-use crate::relay::authentication::{AuthLedger, Unshared};
+use crate::relay::authentication::{AuthLedger, NoSharedLedger};
 use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
@@ -32,7 +32,7 @@ pub async fn authentications_of(config: &Config) -> Arc<dyn AuthLedger> {
     {
         return SharedAuthState::new(store);
     }
-    Arc::new(Unshared)
+    Arc::new(NoSharedLedger)
 }
 
 /// Makes every relay of the configuration; `metrics` are told what happens at them.
@@ -49,7 +49,7 @@ pub fn make_relays(
             RelayConfig::Smtp(smtp) => {
                 let mut relay = make_smtp_relay(name, smtp, authentications)?;
                 if let Some(watch) = metrics.and_then(|metrics| metrics.relay(name)) {
-                    relay = relay.watched_by(watch.clone());
+                    relay = relay.with_observer(watch.clone());
                 }
                 Arc::new(relay)
             }

@@ -8,7 +8,7 @@ use super::{AppError, system_clock};
 use crate::config::auth::AuthMechanism;
 use crate::config::relay::SmtpRelay as SmtpConfig;
 use crate::probe::{self, Listener, Plan, Recorder, Report};
-use crate::relay::authentication::{AuthLedger, Unshared};
+use crate::relay::authentication::{AuthLedger, NoSharedLedger};
 use crate::replies::ReplyTable;
 use crate::smtp::{SmtpRelay, ehlo_name};
 
@@ -33,7 +33,7 @@ impl Look<'_> {
         let recorder = Recorder::new(replies, &*system_clock(), self.slow, listener);
         let recorder = Arc::new(recorder);
         let relay = make_smtp_relay(self.name, self.section, self.authentications)?;
-        Ok((relay.observed_by(recorder.clone()), recorder))
+        Ok((relay.with_session_observer(recorder.clone()), recorder))
     }
 }
 
@@ -43,7 +43,7 @@ impl Look<'_> {
 /// [`AppError::Config`] where the section cannot be used.
 pub async fn probe(look: &Look<'_>, plan: &Plan, listener: Listener) -> Result<Report, AppError> {
     let (relay, recorder) = look.relay(listener)?;
-    let report = probe::look(&relay, &recorder, plan, system_clock().now()).await;
+    let report = probe::run(&relay, &recorder, plan, system_clock().now()).await;
     report.map_err(|error| AppError::Config(error.to_string()))
 }
 
@@ -60,7 +60,7 @@ pub async fn open_relay_check(
     let mut section = look.section.clone();
     section.auth.mechanism = AuthMechanism::None;
     section.auth.oauth2 = None;
-    let authentications: Arc<dyn AuthLedger> = Arc::new(Unshared);
+    let authentications: Arc<dyn AuthLedger> = Arc::new(NoSharedLedger);
     let look = Look {
         section: &section,
         authentications: &authentications,

@@ -6,7 +6,7 @@ use super::AppError;
 use super::database::check_connection;
 use super::parts::make_smtp_relay;
 use crate::config::{Config, RelayConfig, section};
-use crate::relay::authentication::{AuthLedger, Unshared};
+use crate::relay::authentication::{AuthLedger, NoSharedLedger};
 use crate::send_port::SendPort;
 use crate::telemetry;
 
@@ -23,7 +23,7 @@ pub fn start_refusals(config: &Config) -> Vec<AppError> {
         .map(drop)
         .map_err(AppError::Config);
     let mut found = vec![log, check_connection(config)];
-    let authentications: Arc<dyn AuthLedger> = Arc::new(Unshared);
+    let authentications: Arc<dyn AuthLedger> = Arc::new(NoSharedLedger);
     for (name, relay) in &config.relay {
         if let RelayConfig::Smtp(smtp) = relay
             && is_fine(&section("relay", name))

@@ -28,7 +28,7 @@ use crate::driver::{
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::relay::authentication::AuthLedger;
-use crate::relay::watch::RelayWatch;
+use crate::relay::observer::RelayObserver;
 use crate::replies::ReplyTable;
 use crate::send_port::SendPort;
 use crate::service_manager;
@@ -294,7 +294,7 @@ impl Service {
     fn board(&self, events: &mpsc::UnboundedSender<Event>) -> Arc<RelayRegistry> {
         let (relays, replies) = (self.relays.clone(), self.replies.clone());
         let board = RelayRegistry::new(relays, replies, system_clock(), events.clone());
-        let watch = |relay: &str| -> Option<Arc<dyn RelayWatch>> {
+        let watch = |relay: &str| -> Option<Arc<dyn RelayObserver>> {
             let metrics = self.metrics.relay(relay)?;
             Some(metrics.clone())
         };

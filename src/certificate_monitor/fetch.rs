@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
+use crate::http_client;
 use crate::smime::{CrlCache, FetchOutcome};
-use crate::web;
 
 /// A server has so long for a whole list.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 16;
 /// # Errors
 /// A sentence without the URL.
 pub fn fetch(url: &str) -> Result<Vec<u8>, String> {
-    web::download(url, TIMEOUT, MOST_OCTETS)
+    http_client::download(url, TIMEOUT, MOST_OCTETS)
 }
 
 /// Fetches what a shelf wants.

@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::relay::Relay;
 use crate::relay::circuit::{Begun, Circuit, Moment, PAUSE};
 use crate::relay::limits::{Submitted, Turn as Place};
-use crate::relay::watch::{RelayWatch, Seen};
+use crate::relay::observer::{RelayActivity, RelayObserver};
 use crate::replies::ReplyTable;
 use crate::store::throttle::ThrottleStore;
 use crate::store::{Event, EventSeverity};
@@ -92,7 +92,7 @@ impl RelayRegistry {
 
     /// From now on a watch is told what happens at each relay that has one.
     #[must_use]
-    pub fn watched_by(mut self, watch: impl Fn(&str) -> Option<Arc<dyn RelayWatch>>) -> Self {
+    pub fn watched_by(mut self, watch: impl Fn(&str) -> Option<Arc<dyn RelayObserver>>) -> Self {
         for (name, seat) in &mut self.seats {
             if let Some(watch) = watch(name) {
                 seat.watch = watch;
@@ -267,7 +267,7 @@ impl RelayRegistry {
             _ => None,
         };
         let fault = reply.map(|reply| named.unwrap_or_else(|| self.replies.fault(reply)));
-        seat.watch.saw(Seen::Submitted {
+        seat.watch.record(RelayActivity::Submission {
             class,
             fault,
             octets,
@@ -284,7 +284,8 @@ impl RelayRegistry {
         {
             return;
         }
-        seat.watch.saw(Seen::Slowed(by.throttled_by.is_some()));
+        seat.watch
+            .record(RelayActivity::Throttled(by.throttled_by.is_some()));
         let (severity, event_type, what) = match by.throttled_by {
             None => at_full_speed(),
             Some(reply) => slowed(&reply, by.connections, by.message_rate.as_deref()),

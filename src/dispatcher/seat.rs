@@ -11,7 +11,7 @@ use crate::domain::{RelayCondition, Timestamp};
 use crate::relay::Relay;
 use crate::relay::circuit::{Begun, Circuit};
 use crate::relay::limits::{Limiter, Turn as Place, TurnPlace};
-use crate::relay::watch::{RelayWatch, Seen, Unwatched};
+use crate::relay::observer::{NoObserver, RelayActivity, RelayObserver};
 
 /// A relay with all its connections in use and no word from any of them for so long is passed
 /// over, where there is another one.
@@ -33,7 +33,7 @@ pub(super) struct RelayEntry {
     limited: Mutex<LimitedAlerts>,
     /// It was told that it is slowed down.
     pub(super) slowed: AtomicBool,
-    pub(super) watch: Arc<dyn RelayWatch>,
+    pub(super) watch: Arc<dyn RelayObserver>,
     /// What the watch was told last.
     seen: AtomicU8,
 }
@@ -48,7 +48,7 @@ impl RelayEntry {
             patience: PATIENCE,
             limited: Mutex::default(),
             slowed: AtomicBool::new(false),
-            watch: Arc::new(Unwatched),
+            watch: Arc::new(NoObserver),
             seen: AtomicU8::new(RelayCondition::Closed as u8),
             relay,
         }
@@ -66,7 +66,7 @@ impl RelayEntry {
     pub(super) fn tell_condition(&self, condition: RelayCondition) {
         let seen = condition as u8;
         if self.seen.swap(seen, Ordering::Relaxed) != seen {
-            self.watch.saw(Seen::Changed(condition));
+            self.watch.record(RelayActivity::ConditionChange(condition));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::domain::{Command, Fault, Limit, Reply, SubmissionEnd, SubmissionReport};
 use crate::relay::limits::Submitted;
-use crate::relay::watch::SubmissionClass;
+use crate::relay::observer::SubmissionClass;
 use crate::replies::ReplyTable;
 
 /// What a report says about the relay's health.

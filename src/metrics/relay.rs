@@ -7,7 +7,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, I
 use super::catalogue as c;
 use super::family::{Maker, timer};
 use crate::domain::{Fault, RelayCondition, RelayState};
-use crate::relay::watch::{Certificate, RelayWatch, Seen, SubmissionClass};
+use crate::relay::observer::{CertificateRole, RelayActivity, RelayObserver, SubmissionClass};
 
 /// All relays'.
 pub(super) struct Families {
@@ -136,7 +136,7 @@ impl RelayMetrics {
         }
     }
 
-    fn certificate(&self, whose: Certificate, not_after: i64) {
+    fn certificate(&self, whose: CertificateRole, not_after: i64) {
         let labels = [self.name.as_str(), whose.as_str()];
         self.not_after.with_label_values(&labels).set(not_after);
     }
@@ -147,24 +147,24 @@ impl RelayMetrics {
     }
 }
 
-impl RelayWatch for RelayMetrics {
-    fn saw(&self, what: Seen) {
+impl RelayObserver for RelayMetrics {
+    fn record(&self, what: RelayActivity) {
         match what {
-            Seen::Connected(time) => self.took(Of::Connect, time),
-            Seen::Secured(time) => self.took(Of::Tls, time),
-            Seen::Certificate(whose, not_after) => self.certificate(whose, not_after),
-            Seen::Authenticated(time) => self.took(Of::Authentication, time),
-            Seen::AuthRefused => self.refusals.inc(),
-            Seen::Transaction(time) => self.took(Of::Transaction, time),
-            Seen::FinalDot(time) => self.took(Of::FinalDot, time),
-            Seen::Submitted {
+            RelayActivity::Connection(time) => self.took(Of::Connect, time),
+            RelayActivity::Handshake(time) => self.took(Of::Tls, time),
+            RelayActivity::Certificate(whose, not_after) => self.certificate(whose, not_after),
+            RelayActivity::Authentication(time) => self.took(Of::Authentication, time),
+            RelayActivity::AuthenticationRefusal => self.refusals.inc(),
+            RelayActivity::Transaction(time) => self.took(Of::Transaction, time),
+            RelayActivity::FinalDot(time) => self.took(Of::FinalDot, time),
+            RelayActivity::Submission {
                 class,
                 fault,
                 octets,
             } => self.submitted(class, fault, octets),
-            Seen::Changed(condition) => self.changed(condition),
-            Seen::Slowed(true) => self.slowdowns.inc(),
-            Seen::Slowed(false) => {}
+            RelayActivity::ConditionChange(condition) => self.changed(condition),
+            RelayActivity::Throttled(true) => self.slowdowns.inc(),
+            RelayActivity::Throttled(false) => {}
         }
     }
 }

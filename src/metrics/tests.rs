@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::catalogue::Kind;
 use super::*;
 use crate::domain::{AlertStatus, Fault, RecipientStatus, RelayCondition};
-use crate::relay::watch::{Certificate, RelayWatch as _, Seen, SubmissionClass};
+use crate::relay::observer::{CertificateRole, RelayActivity, RelayObserver as _, SubmissionClass};
 
 fn metrics() -> Metrics {
     Metrics::new(["default"], ["main", "spare"])
@@ -35,17 +35,20 @@ fn a_rate_has_a_zero_to_begin_with() {
 fn what_happens_is_counted_where_it_happened() {
     let metrics = metrics();
     let main = metrics.relay("main").unwrap();
-    let submitted = |class, fault, octets| Seen::Submitted {
+    let submitted = |class, fault, octets| RelayActivity::Submission {
         class,
         fault,
         octets,
     };
-    main.saw(submitted(SubmissionClass::Accepted, None, 1200));
+    main.record(submitted(SubmissionClass::Accepted, None, 1200));
     let refused = submitted(SubmissionClass::Permanent, Some(Fault::Message), 99);
-    main.saw(refused);
-    main.saw(Seen::FinalDot(Duration::from_millis(30)));
-    main.saw(Seen::Changed(RelayCondition::HalfOpen));
-    main.saw(Seen::Certificate(Certificate::Client, 1_900_000_000));
+    main.record(refused);
+    main.record(RelayActivity::FinalDot(Duration::from_millis(30)));
+    main.record(RelayActivity::ConditionChange(RelayCondition::HalfOpen));
+    main.record(RelayActivity::Certificate(
+        CertificateRole::Client,
+        1_900_000_000,
+    ));
     let port = metrics.send_port("default").unwrap();
     port.claimed(3);
     port.recorded(AlertStatus::Relayed);

@@ -11,14 +11,14 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, header};
 use ureq::tls::{Certificate, RootCerts};
 
-use super::answer::Answer;
+use super::error_response::{HttpResponse, error_response};
 use super::form::Form;
-use super::refusal::{Heard, refusal};
-use super::unreadable::unreadable;
+use super::token_response::TokenResponse;
+use super::unexpected_response::unexpected_response;
 use crate::config::oauth2::TokenRequest;
 use crate::domain::Timestamp;
+use crate::http_client::HttpClientOptions;
 use crate::relay::TokenError;
-use crate::web::Asking;
 
 /// More than this is no token; the rest is not read.
 const MOST_OCTETS: u64 = 64 * 1024;
@@ -39,13 +39,13 @@ impl TokenEndpoint {
             Some(file) => RootCerts::Specific(Arc::new(authorities(file)?)),
             None => RootCerts::PlatformVerifier,
         };
-        let asking = Asking {
+        let options = HttpClientOptions {
             timeout: request.timeout,
             roots,
             redirects: 0,
         };
         Ok(Self {
-            agent: asking.agent(&url),
+            agent: options.agent(&url),
             limit: request.timeout,
             url,
         })
@@ -60,18 +60,26 @@ impl TokenEndpoint {
     ///
     /// # Errors
     /// [`TokenError`] with the endpoint's own words.
-    pub(super) fn ask(&self, form: &Form, now: Timestamp) -> Result<Answer, TokenError> {
-        let heard = self.post(form).map_err(|error| self.unheard(&error))?;
-        let answer = Answer::from_object(&heard.body);
+    pub(super) fn ask(&self, form: &Form, now: Timestamp) -> Result<TokenResponse, TokenError> {
+        let response = self.post(form).map_err(|error| self.unheard(&error))?;
+        let answer = TokenResponse::from_object(&response.body);
         let said_why = answer.as_ref().is_some_and(|a| a.error.is_some());
         match answer {
-            Some(answer) if heard.is_success() && answer.access_token.is_some() => Ok(answer),
-            _ if heard.is_success() && !said_why => Err(unreadable(&self.url, &heard, form)),
-            answer => Err(refusal(&self.url, &heard, answer.as_ref(), form, now)),
+            Some(answer) if response.is_success() && answer.access_token.is_some() => Ok(answer),
+            _ if response.is_success() && !said_why => {
+                Err(unexpected_response(&self.url, &response, form))
+            }
+            answer => Err(error_response(
+                &self.url,
+                &response,
+                answer.as_ref(),
+                form,
+                now,
+            )),
         }
     }
 
-    fn post(&self, form: &Form) -> Result<Heard, ureq::Error> {
+    fn post(&self, form: &Form) -> Result<HttpResponse, ureq::Error> {
         let mut response = self
             .agent
             .post(&self.url)
@@ -82,7 +90,7 @@ impl TokenEndpoint {
         let mut body = Zeroizing::new(Vec::with_capacity(room));
         let whole = response.body_mut().as_reader();
         whole.take(MOST_OCTETS).read_to_end(&mut body)?;
-        Ok(Heard {
+        Ok(HttpResponse {
             body,
             status: response.status().as_u16(),
             content_type: text_of(response.headers(), header::CONTENT_TYPE),

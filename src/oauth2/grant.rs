@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::access_token::AccessToken;
-use super::cache::Issuer;
-use super::client::Client;
+use super::client_authentication::ClientAuthentication;
 use super::endpoint::TokenEndpoint;
 use super::form::Form;
-use super::secret_place::SecretPlace;
+use super::secret_source::SecretSource;
+use super::token_cache::Issuer;
 use crate::config::oauth2::TokenRequest;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
@@ -24,7 +24,7 @@ pub(super) struct EndpointGrant(Arc<Inner>);
 
 struct Inner {
     endpoint: TokenEndpoint,
-    client: Client,
+    client: ClientAuthentication,
     kind: Kind,
     scope: Option<String>,
     resource: Option<String>,
@@ -33,7 +33,7 @@ struct Inner {
 enum Kind {
     ClientCredentials,
     RefreshToken {
-        place: SecretPlace,
+        place: SecretSource,
         /// What the endpoint gave in its place (RFC 6749 section 6), until a restart.
         newest: Mutex<Option<Secret>>,
     },
@@ -43,7 +43,7 @@ impl EndpointGrant {
     /// # Errors
     /// A sentence that names the key.
     pub(super) fn client_credentials(request: &TokenRequest) -> Result<Self, String> {
-        let client = Client::new(request)?;
+        let client = ClientAuthentication::new(request)?;
         if !client.is_confidential() {
             return Err(
                 "expected client_secret_file, client_secret_env, client_secret or \
@@ -61,7 +61,7 @@ impl EndpointGrant {
     /// # Errors
     /// A sentence that names the key.
     pub(super) fn refresh_token(request: &TokenRequest) -> Result<Self, String> {
-        let place = SecretPlace::find(
+        let place = SecretSource::find(
             "refresh_token",
             request.refresh_token.as_ref(),
             request.refresh_token_file.as_ref(),
@@ -71,12 +71,12 @@ impl EndpointGrant {
             .ok_or("expected refresh_token_file, refresh_token_env or refresh_token, found none")?;
         let newest = Mutex::default();
         let kind = Kind::RefreshToken { place, newest };
-        Self::new(request, Client::new(request)?, kind, None)
+        Self::new(request, ClientAuthentication::new(request)?, kind, None)
     }
 
     fn new(
         request: &TokenRequest,
-        client: Client,
+        client: ClientAuthentication,
         kind: Kind,
         default_scope: Option<String>,
     ) -> Result<Self, String> {

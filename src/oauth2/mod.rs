@@ -10,19 +10,19 @@
 //! that one request is under way at most.
 
 mod access_token;
-mod answer;
 mod assertion;
-mod cache;
-mod client;
-mod command;
+mod client_authentication;
 mod endpoint;
-mod file;
+mod error_response;
 mod form;
 mod grant;
-mod refusal;
-mod secret_place;
-mod shown;
-mod unreadable;
+mod redaction;
+mod secret_source;
+mod token_cache;
+mod token_command;
+mod token_file;
+mod token_response;
+mod unexpected_response;
 
 use std::sync::Arc;
 
@@ -40,9 +40,9 @@ pub fn source(
     config: &OAuth2Config,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn TokenSource>, String> {
-    let issuer: Box<dyn cache::Issuer> = match config {
-        OAuth2Config::File(file) => return Ok(Arc::new(file::TokenFile::new(file, clock))),
-        OAuth2Config::Command(command) => Box::new(command::TokenCommand::new(command)?),
+    let issuer: Box<dyn token_cache::Issuer> = match config {
+        OAuth2Config::File(file) => return Ok(Arc::new(token_file::TokenFile::new(file, clock))),
+        OAuth2Config::Command(command) => Box::new(token_command::TokenCommand::new(command)?),
         OAuth2Config::ClientCredentials(request) => {
             Box::new(grant::EndpointGrant::client_credentials(request)?)
         }
@@ -50,5 +50,7 @@ pub fn source(
             Box::new(grant::EndpointGrant::refresh_token(request)?)
         }
     };
-    Ok(Arc::new(cache::Cache::new(holder, issuer, clock)))
+    Ok(Arc::new(token_cache::TokenCache::new(
+        holder, issuer, clock,
+    )))
 }

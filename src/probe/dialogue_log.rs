@@ -1,6 +1,6 @@
 //! The dialogue as a file: what telnet's `set logfile` kept, without the secrets.
 
-use super::event::{Event, What};
+use super::event::{Event, EventKind};
 
 /// The lines of an event with its time in UTC: `C:` is us, `S:` the server, `*` neither.
 pub fn dialogue_lines(event: &Event) -> Vec<String> {
@@ -9,12 +9,12 @@ pub fn dialogue_lines(event: &Event) -> Vec<String> {
     lines.map(|line| format!("{at} {line}")).collect()
 }
 
-fn said(what: &What) -> Vec<String> {
+fn said(what: &EventKind) -> Vec<String> {
     match what {
-        What::Note { text } => vec![format!("* {text}")],
-        What::Said { line } => vec![format!("C: {line}")],
-        What::Heard { lines } => lines.iter().map(|it| format!("S: {}", it.text)).collect(),
-        What::Certificates { chain } => {
+        EventKind::Note { text } => vec![format!("* {text}")],
+        EventKind::Command { line } => vec![format!("C: {line}")],
+        EventKind::Reply { lines } => lines.iter().map(|it| format!("S: {}", it.text)).collect(),
+        EventKind::Certificates { chain } => {
             let line = |it: &super::Certificate| {
                 format!(
                     "* certificate of '{}' by '{}', {} to {}",
@@ -24,8 +24,8 @@ fn said(what: &What) -> Vec<String> {
             chain.iter().map(line).collect()
         }
         // What was heard stands there already.
-        What::Refused { refusal } if refusal.code != 0 => Vec::new(),
-        What::Refused { refusal } => vec![format!("* {}", refusal.reply())],
-        What::Warning(warning) => vec![format!("* warning: {}", warning.text)],
+        EventKind::Refusal { refusal } if refusal.code != 0 => Vec::new(),
+        EventKind::Refusal { refusal } => vec![format!("* {}", refusal.reply())],
+        EventKind::Warning(warning) => vec![format!("* warning: {}", warning.text)],
     }
 }

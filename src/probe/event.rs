@@ -19,27 +19,27 @@ pub struct Event {
     pub took_ms: Option<u64>,
     /// What.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// What happened.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum What {
+pub enum EventKind {
     /// On our side, or below SMTP.
     Note {
         /// A sentence.
         text: String,
     },
     /// A line was written; what is secret in it is struck out.
-    Said {
+    Command {
         /// Without its end.
         line: String,
     },
     /// A reply came.
-    Heard {
+    Reply {
         /// Its lines.
-        lines: Vec<HeardLine>,
+        lines: Vec<ReplyLine>,
     },
     /// The server showed its certificates, its own first.
     Certificates {
@@ -47,7 +47,7 @@ pub enum What {
         chain: Vec<Certificate>,
     },
     /// The step was refused, or could not be taken.
-    Refused {
+    Refusal {
         /// Which, and why.
         refusal: Refusal,
     },
@@ -57,7 +57,7 @@ pub enum What {
 
 /// A line of a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HeardLine {
+pub struct ReplyLine {
     /// As the server sent it.
     pub text: String,
     /// What an offered extension means.

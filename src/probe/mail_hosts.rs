@@ -81,9 +81,9 @@ pub struct Service {
 const SUBMISSION: [&str; 2] = ["_submissions._tcp", "_submission._tcp"];
 
 /// Asks name servers.
-pub struct Directory(TokioResolver);
+pub struct MailResolver(TokioResolver);
 
-impl Directory {
+impl MailResolver {
     /// Of the system, or one name server.
     ///
     /// # Errors

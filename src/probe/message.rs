@@ -8,7 +8,7 @@ use crate::smime::{self, ProtectionPlan, SmimeError};
 const LINE: &str = "This line is only here to make the message as long as was asked for.\r\n";
 
 /// What it is made of. The addresses are checked ones: what is no address would be a header.
-pub(super) struct Parts<'a> {
+pub(super) struct ProbeMessage<'a> {
     pub(super) from: &'a str,
     pub(super) to: &'a [String],
     /// Where it is probed from.
@@ -19,7 +19,7 @@ pub(super) struct Parts<'a> {
 }
 
 /// A mail that says what it is, padded to its size.
-pub(super) fn message(parts: &Parts<'_>) -> Result<SecuredMessage, SmimeError> {
+pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeError> {
     let id = uuid::Uuid::new_v4().simple();
     let message_id = format!("<{id}@{}>", parts.host.trim_matches(['[', ']'].as_slice()));
     let to = match parts.to.is_empty() {
@@ -67,7 +67,7 @@ mod tests {
     use crate::clock::{Clock, SystemClock};
 
     fn made(size: usize) -> SecuredMessage {
-        let parts = Parts {
+        let parts = ProbeMessage {
             from: "a@b.test",
             to: &["c@d.test".to_owned(), "e@f.test".to_owned()],
             host: "[192.0.2.1]",

@@ -16,7 +16,7 @@ mod warnings;
 use serde::Serialize;
 
 pub use dialogue_log::dialogue_lines;
-pub use event::{Certificate, Event, Explanation, HeardLine, Refusal, Warning, What};
+pub use event::{Certificate, Event, EventKind, Explanation, Refusal, ReplyLine, Warning};
 pub use phase::Phase;
 pub use recorder::{Listener, Recorder};
 pub use warnings::{SLOW, SOON_DAYS};
@@ -77,7 +77,7 @@ pub struct Report {
     /// The server, as far as it is known.
     pub server: Server,
     /// The extensions that it offered last, with their meaning.
-    pub extensions: Vec<HeardLine>,
+    pub extensions: Vec<ReplyLine>,
     /// What it showed, its own certificate first.
     pub certificates: Vec<Certificate>,
     /// Recipients that it took.
@@ -121,7 +121,7 @@ pub struct Server {
 ///
 /// # Errors
 /// [`SmimeError`] where the message could not be made.
-pub async fn look(
+pub async fn run(
     relay: &SmtpRelay,
     recorder: &Recorder,
     plan: &Plan,
@@ -133,18 +133,18 @@ pub async fn look(
             relay.close().await;
             outcome
         }
-        until => session(relay.rehearse_session(until).await, recorder),
+        until => session(relay.dry_run_session(until).await, recorder),
     };
     let handshake_failed = matches!(went.failed, Some(Phase::Tls | Phase::Starttls));
     if plan.until > Phase::Ehlo && !handshake_failed {
-        recorder.look_back(plan.checks_certificate);
+        recorder.check_session(plan.checks_certificate);
     }
     Ok(report(recorder, went))
 }
 
 /// What a session came to.
 #[derive(Default)]
-struct Went {
+struct SessionResult {
     facts: SessionFacts,
     failed: Option<Phase>,
     accepted: Vec<String>,
@@ -154,18 +154,18 @@ struct Went {
     message_id: Option<String>,
 }
 
-fn session(opened: Result<SessionFacts, NotReady>, recorder: &Recorder) -> Went {
+fn session(opened: Result<SessionFacts, NotReady>, recorder: &Recorder) -> SessionResult {
     match opened {
-        Ok(facts) => Went {
+        Ok(facts) => SessionResult {
             facts,
-            ..Went::default()
+            ..SessionResult::default()
         },
         Err(NotReady { reply, fault }) => {
             let phase = recorder.phase_of(&reply);
             recorder.refused(&reply, None, fault);
-            Went {
+            SessionResult {
                 failed: Some(phase),
-                ..Went::default()
+                ..SessionResult::default()
             }
         }
     }
@@ -177,8 +177,8 @@ async fn transaction(
     plan: &Plan,
     until: Command,
     now: Timestamp,
-) -> Result<Went, SmimeError> {
-    let parts = message::Parts {
+) -> Result<SessionResult, SmimeError> {
+    let parts = message::ProbeMessage {
         from: &plan.from,
         to: &plan.to,
         host: &plan.host,
@@ -187,7 +187,7 @@ async fn transaction(
     };
     let message = message::message(&parts)?;
     let envelope = envelope(plan, message.message_id());
-    let report = relay.rehearse_transaction(&envelope, &message, until).await;
+    let report = relay.dry_run_transaction(&envelope, &message, until).await;
     if plan.notify.is_some() && recorder.does_without_dsn() {
         recorder.warn(Phase::Mail, warnings::of_notify_not_offered());
     }
@@ -215,7 +215,7 @@ fn went(
     recorder: &Recorder,
     envelope: &Envelope,
     message_id: &str,
-) -> Went {
+) -> SessionResult {
     if let SubmissionEnd::NotBegun { reply, fault } = report.end {
         return session(Err(NotReady { reply, fault }), recorder);
     }
@@ -224,9 +224,9 @@ fn went(
         let path = paths.find(|path| Some(path.ordinal) == ordinal)?;
         Some(path.address.clone())
     };
-    let mut went = Went {
+    let mut went = SessionResult {
         facts: report.facts,
-        ..Went::default()
+        ..SessionResult::default()
     };
     for answered in &report.replies {
         let (reply, recipient) = (&answered.reply, address(answered.ordinal));
@@ -254,7 +254,7 @@ fn is_refusal(reply: &Reply) -> bool {
     }
 }
 
-fn report(recorder: &Recorder, went: Went) -> Report {
+fn report(recorder: &Recorder, went: SessionResult) -> Report {
     let (state, facts) = (recorder.lock(), went.facts);
     Report {
         failed: went.failed,
@@ -287,7 +287,7 @@ pub async fn relays_for_strangers(
     plan: &Plan,
     now: Timestamp,
 ) -> Result<(Report, Option<bool>), SmimeError> {
-    let mut report = look(relay, recorder, plan, now).await?;
+    let mut report = run(relay, recorder, plan, now).await?;
     let answer = match report.failed {
         None => Some(true),
         Some(Phase::Rcpt | Phase::Mail) => Some(false),

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::event::{Certificate, Event, Explanation, HeardLine, Refusal, Warning, What};
+use super::event::{Certificate, Event, EventKind, Explanation, Refusal, ReplyLine, Warning};
 use super::{Phase, extensions, warnings};
 use crate::clock::Clock;
 use crate::domain::{Fault, Reply, Timestamp};
 use crate::replies::ReplyTable;
-use crate::smtp::observer::{SessionObserver, ShownCertificate, Step};
+use crate::smtp::observer::{PeerCertificate, SessionObserver, Step};
 use crate::smtp::reply_parser::ServerReply;
 
 /// Instead of an explanation: the commands were written together, and one refusal explains all.
@@ -46,7 +46,7 @@ pub(super) struct State {
     mail_refused: bool,
     pub(super) heard: Option<Phase>,
     pub(super) certificates: Vec<Certificate>,
-    pub(super) extensions: Vec<HeardLine>,
+    pub(super) extensions: Vec<ReplyLine>,
     pub(super) events: Vec<Event>,
     pub(super) refusals: Vec<(Reply, Refusal)>,
     pub(super) warnings: Vec<Warning>,
@@ -106,7 +106,7 @@ impl Recorder {
             ..Refusal::new(phase, recipient.map(str::to_owned), reply)
         };
         state.refusals.push((reply.clone(), refusal.clone()));
-        self.push(&mut state, phase, took, What::Refused { refusal });
+        self.push(&mut state, phase, took, EventKind::Refusal { refusal });
     }
 
     /// Something is unsafe, or will be.
@@ -119,7 +119,7 @@ impl Recorder {
         Some(Explanation::of(entry, fault))
     }
 
-    fn push(&self, state: &mut State, phase: Phase, since: Option<Instant>, what: What) {
+    fn push(&self, state: &mut State, phase: Phase, since: Option<Instant>, what: EventKind) {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let passed = self.begun.elapsed();
         let event = Event {
@@ -138,11 +138,11 @@ impl Recorder {
             return;
         }
         state.warnings.push(warning.clone());
-        self.push(state, phase, None, What::Warning(warning));
+        self.push(state, phase, None, EventKind::Warning(warning));
     }
 
     fn note(&self, state: &mut State, phase: Phase, since: Option<Instant>, text: String) {
-        self.push(state, phase, since, What::Note { text });
+        self.push(state, phase, since, EventKind::Note { text });
     }
 
     /// A wait begins.
@@ -165,7 +165,7 @@ impl Recorder {
             line: line.clone(),
             since: Instant::now(),
         });
-        self.push(state, phase, None, What::Said { line });
+        self.push(state, phase, None, EventKind::Command { line });
         if let Some(mechanism) = mechanism.filter(|_| !state.encrypted) {
             self.add_warning(
                 state,
@@ -184,7 +184,7 @@ impl Recorder {
             state.extensions = lines[1.min(lines.len())..].to_vec();
         }
         state.heard = Some(phase);
-        self.push(state, phase, since, What::Heard { lines });
+        self.push(state, phase, since, EventKind::Reply { lines });
         if let Some(took) = since.map(|since| since.elapsed())
             && took > self.slow
         {
@@ -216,7 +216,7 @@ impl Recorder {
             ..Refusal::new(phase, recipient, &reply)
         };
         state.refusals.push((reply, refusal.clone()));
-        self.push(state, phase, None, What::Refused { refusal });
+        self.push(state, phase, None, EventKind::Refusal { refusal });
     }
 
     /// What a reply shows that is unsafe.
@@ -238,20 +238,20 @@ impl Recorder {
         }
     }
 
-    fn shown(&self, state: &mut State, chain: Vec<ShownCertificate>) {
+    fn shown(&self, state: &mut State, chain: Vec<PeerCertificate>) {
         let chain: Vec<_> = chain.into_iter().map(|it| self.certificate(it)).collect();
         state.certificates.clone_from(&chain);
         let of_dates = |it| warnings::of_certificate(it, self.now);
         let ending: Vec<_> = chain.iter().filter_map(of_dates).collect();
         if !chain.is_empty() {
-            self.push(state, Phase::Tls, None, What::Certificates { chain });
+            self.push(state, Phase::Tls, None, EventKind::Certificates { chain });
         }
         for warning in ending {
             self.add_warning(state, Phase::Tls, warning);
         }
     }
 
-    fn certificate(&self, shown: ShownCertificate) -> Certificate {
+    fn certificate(&self, shown: PeerCertificate) -> Certificate {
         let moment = |seconds| Timestamp::from_timestamp(seconds, 0).unwrap_or_default();
         let not_after = moment(shown.not_after);
         Certificate {
@@ -284,13 +284,13 @@ impl Recorder {
     pub(super) fn does_without_dsn(&self) -> bool {
         let state = self.lock();
         let offers =
-            |line: &HeardLine| line.text[4.min(line.text.len())..].eq_ignore_ascii_case("DSN");
+            |line: &ReplyLine| line.text[4.min(line.text.len())..].eq_ignore_ascii_case("DSN");
         let begun = state.heard.is_some_and(|phase| phase >= Phase::Mail);
         begun && !state.extensions.iter().any(offers)
     }
 
     /// What the session showed as a whole.
-    pub(super) fn look_back(&self, checks_certificate: bool) {
+    pub(super) fn check_session(&self, checks_certificate: bool) {
         let mut state = self.lock();
         let greeted = state.heard.is_some_and(|phase| phase >= Phase::Ehlo);
         if greeted && !state.encrypted {
@@ -305,7 +305,7 @@ impl Recorder {
 }
 
 impl SessionObserver for Recorder {
-    fn saw(&self, step: Step) {
+    fn on_step(&self, step: Step) {
         let state = &mut *self.lock();
         match step {
             Step::Resolving(name) => {
@@ -318,7 +318,7 @@ impl SessionObserver for Recorder {
             Step::Connecting(address) => {
                 self.begin(state, Phase::Connect, format!("trying {address}"));
             }
-            Step::NotConnected(_, why) => self.note(state, Phase::Connect, state.mark, why),
+            Step::ConnectFailed(_, why) => self.note(state, Phase::Connect, state.mark, why),
             Step::Connected { remote, local } => {
                 let from = local.map_or(String::new(), |local| format!(" from {local}"));
                 let text = format!("connected to {remote}{from}");
@@ -331,27 +331,27 @@ impl SessionObserver for Recorder {
                     since: Instant::now(),
                 });
             }
-            Step::Securing => self.begin(state, Phase::Tls, "TLS handshake".to_owned()),
-            Step::Shown(chain) => self.shown(state, chain),
-            Step::Secured {
+            Step::HandshakeStarted => self.begin(state, Phase::Tls, "TLS handshake".to_owned()),
+            Step::CertificatesReceived(chain) => self.shown(state, chain),
+            Step::HandshakeCompleted {
                 version,
                 cipher,
                 checked,
             } => self.secured(state, &version, &cipher, checked.as_deref()),
 
-            Step::Said(line) => self.said(state, line),
-            Step::SaidContent(octets) => {
+            Step::CommandSent(line) => self.said(state, line),
+            Step::ContentSent(octets) => {
                 state.phase = Some(Phase::Content);
                 self.said(
                     state,
                     format!("(content of {octets} octets, and the final dot)"),
                 );
             }
-            Step::SaidChunk(command) => {
+            Step::ChunkSent(command) => {
                 state.phase = Some(Phase::Content);
                 self.said(state, format!("{command} (and the content)"));
             }
-            Step::Heard(reply) => self.heard(state, reply),
+            Step::ReplyReceived(reply) => self.heard(state, reply),
         }
     }
 }
@@ -374,7 +374,7 @@ fn listed(addresses: impl Iterator<Item = String>) -> String {
 
 /// The lines as the server sent them, as far as that is known: the enhanced code stands in each
 /// line of a reply that has one.
-fn heard_lines(reply: &ServerReply, phase: Phase) -> Vec<HeardLine> {
+fn heard_lines(reply: &ServerReply, phase: Phase) -> Vec<ReplyLine> {
     let enhanced = reply
         .enhanced
         .map_or(String::new(), |code| format!("{code} "));
@@ -382,7 +382,7 @@ fn heard_lines(reply: &ServerReply, phase: Phase) -> Vec<HeardLine> {
     let line = |(at, line): (usize, &String)| {
         let mark = if at == last { ' ' } else { '-' };
         let offers = phase == Phase::Ehlo && at > 0 && reply.code < 400;
-        HeardLine {
+        ReplyLine {
             text: format!("{}{mark}{enhanced}{line}", reply.code),
             meaning: offers.then(|| extensions::meaning(line)),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::limits::Limiter;
-use super::synthesis::Synthesis;
+use super::synthetic_replies::SyntheticReplies;
 use super::{FinalDotGate, NotReady, Relay};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
@@ -49,20 +49,20 @@ impl Relay for DiscardRelay {
         gate: &dyn FinalDotGate,
     ) -> SubmissionReport {
         let started_at = self.clock.now();
-        let mut synthesis = Synthesis::begin(envelope);
-        if synthesis.goes_on() {
+        let mut synthetic = SyntheticReplies::begin(envelope);
+        if synthetic.goes_on() {
             if gate.may_send_final_dot() {
-                synthesis.take("discarded");
+                synthetic.take("discarded");
             } else {
-                synthesis.end = SubmissionEnd::Fenced;
+                synthetic.end = SubmissionEnd::Fenced;
             }
         }
         SubmissionReport {
             started_at,
             ended_at: self.clock.now(),
             facts: SessionFacts::default(),
-            replies: synthesis.replies,
-            end: synthesis.end,
+            replies: synthetic.replies,
+            end: synthetic.end,
         }
     }
 

@@ -10,26 +10,26 @@ use uuid::Uuid;
 const MAX_STEM: usize = 120;
 
 /// A message that is on the disk under a name that no reader of the folder looks at.
-pub(crate) struct Unpublished {
+pub(crate) struct TemporaryFile {
     temporary: PathBuf,
     published: PathBuf,
 }
 
-impl Unpublished {
+impl TemporaryFile {
     /// Writes and syncs; to be called where blocking is allowed. `message_id` makes the name,
     /// together with a suffix of its own so that nothing is overwritten.
     pub(crate) fn write(folder: &Path, message_id: &str, parts: &[&[u8]]) -> io::Result<Self> {
         let name = format!("{}-{}", safe_stem(message_id), Uuid::new_v4().simple());
-        let unpublished = Self {
+        let temporary_file = Self {
             temporary: folder.join(format!(".{name}.tmp")),
             published: folder.join(format!("{name}.eml")),
         };
-        let mut file = File::create_new(&unpublished.temporary)?;
+        let mut file = File::create_new(&temporary_file.temporary)?;
         for part in parts {
             file.write_all(part)?;
         }
         file.sync_all()?;
-        Ok(unpublished)
+        Ok(temporary_file)
     }
 
     /// Gives the file its name, for good: the folder is synced too.
@@ -42,7 +42,7 @@ impl Unpublished {
 }
 
 /// What was not published leaves nothing behind.
-impl Drop for Unpublished {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.temporary)
             && error.kind() != io::ErrorKind::NotFound
@@ -109,8 +109,9 @@ mod tests {
     #[test]
     fn what_is_dropped_leaves_no_file() {
         let folder = tempfile::tempdir().expect("a folder");
-        let unpublished = Unpublished::write(folder.path(), "<a@b>", &[b"x"]).expect("written");
-        drop(unpublished);
+        let temporary_file =
+            TemporaryFile::write(folder.path(), "<a@b>", &[b"x"]).expect("written");
+        drop(temporary_file);
         assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::eml::{Unpublished, envelope_lines};
+use super::eml::{TemporaryFile, envelope_lines};
 use super::limits::Limiter;
-use super::synthesis::{self, Synthesis};
+use super::synthetic_replies::{self, SyntheticReplies};
 use super::{FinalDotGate, NotReady, Relay};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
@@ -42,11 +42,11 @@ impl FileRelay {
         }
     }
 
-    async fn write(&self, head: String, message: &SecuredMessage) -> io::Result<Unpublished> {
+    async fn write(&self, head: String, message: &SecuredMessage) -> io::Result<TemporaryFile> {
         let folder = self.folder.clone();
         let message_id = message.message_id().to_owned();
         let octets = message.octets().to_vec();
-        blocking(move || Unpublished::write(&folder, &message_id, &[head.as_bytes(), &octets]))
+        blocking(move || TemporaryFile::write(&folder, &message_id, &[head.as_bytes(), &octets]))
             .await
     }
 
@@ -78,30 +78,33 @@ impl FileRelay {
         envelope: &Envelope,
         message: &SecuredMessage,
         gate: &dyn FinalDotGate,
-    ) -> Result<Synthesis, NotReady> {
-        let mut synthesis = Synthesis::begin(envelope);
-        if !synthesis.goes_on() {
-            return Ok(synthesis);
+    ) -> Result<SyntheticReplies, NotReady> {
+        let mut synthetic = SyntheticReplies::begin(envelope);
+        if !synthetic.goes_on() {
+            return Ok(synthetic);
         }
         let head = if self.envelope_headers {
-            envelope_lines(synthesis::sender(envelope), synthesis.accepted(envelope))
+            envelope_lines(
+                synthetic_replies::sender(envelope),
+                synthetic.accepted(envelope),
+            )
         } else {
             String::new()
         };
         let written = self.write(head, message).await;
-        let unpublished = written.map_err(|cause| self.not_ready(&cause))?;
+        let temporary_file = written.map_err(|cause| self.not_ready(&cause))?;
         if !gate.may_send_final_dot() {
-            synthesis.end = SubmissionEnd::Fenced;
-            return Ok(synthesis);
+            synthetic.end = SubmissionEnd::Fenced;
+            return Ok(synthetic);
         }
-        match blocking(move || unpublished.publish()).await {
-            Ok(path) => synthesis.take(&format!("written to {}", file_name(&path))),
+        match blocking(move || temporary_file.publish()).await {
+            Ok(path) => synthetic.take(&format!("written to {}", file_name(&path))),
             Err(cause) => {
                 let what = format!("the file could not be given its name: {cause}");
-                synthesis.lose(what);
+                synthetic.lose(what);
             }
         }
-        Ok(synthesis)
+        Ok(synthetic)
     }
 }
 
@@ -123,7 +126,7 @@ impl Relay for FileRelay {
     ) -> SubmissionReport {
         let started_at = self.clock.now();
         let (replies, end) = match self.carry_out(envelope, message, gate).await {
-            Ok(synthesis) => (synthesis.replies, synthesis.end),
+            Ok(synthetic) => (synthetic.replies, synthetic.end),
             Err(NotReady { reply, fault }) => {
                 (Vec::new(), SubmissionEnd::NotBegun { reply, fault })
             }
@@ -140,7 +143,7 @@ impl Relay for FileRelay {
     /// Writes a file and removes it.
     async fn verify(&self) -> Result<SessionFacts, NotReady> {
         let folder = self.folder.clone();
-        let tried = blocking(move || Unpublished::write(&folder, "check", &[]).map(drop)).await;
+        let tried = blocking(move || TemporaryFile::write(&folder, "check", &[]).map(drop)).await;
         tried.map_err(|cause| self.not_ready(&cause))?;
         Ok(SessionFacts::default())
     }

@@ -10,9 +10,9 @@ pub mod discard;
 pub(crate) mod eml;
 pub mod file;
 pub mod limits;
-mod synthesis;
+pub mod observer;
+mod synthetic_replies;
 mod token_source;
-pub mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;

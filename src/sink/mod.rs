@@ -5,8 +5,8 @@
 //! mail system. It is no relay: it sends nothing on.
 
 mod commands;
+mod connection;
 mod session;
-mod wire;
 
 use std::io;
 use std::net::SocketAddr;

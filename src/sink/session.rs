@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 
 use super::commands::{Request, parse};
-use super::wire::{Line, Wire};
+use super::connection::{ClientConnection, Line};
 use super::{Received, Shared};
-use crate::relay::eml::{Unpublished, envelope_lines};
+use crate::relay::eml::{TemporaryFile, envelope_lines};
 use crate::smtp::content::unstuffed;
 
 /// Largest message, as `SIZE` says.
@@ -21,7 +21,7 @@ const MAX_RECIPIENTS: usize = 1000;
 /// Serves until the client leaves or the sink stops.
 pub(super) async fn serve(tcp: TcpStream, shared: Arc<Shared>) {
     let mut session = Session {
-        wire: Wire::new(tcp),
+        connection: ClientConnection::new(tcp),
         shared: Arc::clone(&shared),
         sender: None,
         recipients: Vec::new(),
@@ -36,7 +36,7 @@ pub(super) async fn serve(tcp: TcpStream, shared: Arc<Shared>) {
 }
 
 struct Session {
-    wire: Wire,
+    connection: ClientConnection,
     shared: Arc<Shared>,
     sender: Option<String>,
     recipients: Vec<String>,
@@ -44,20 +44,21 @@ struct Session {
 
 impl Session {
     async fn run(&mut self) -> io::Result<()> {
-        self.wire.reply("220 sink.localhost ESMTP sendport sink");
+        self.connection
+            .reply("220 sink.localhost ESMTP sendport sink");
         loop {
-            let line = match self.wire.command().await? {
+            let line = match self.connection.command().await? {
                 Line::Whole(line) => line,
                 Line::Closed => return Ok(()),
                 Line::TooLong => {
-                    self.wire.reply("421 4.5.2 line too long");
-                    return self.wire.flush().await;
+                    self.connection.reply("421 4.5.2 line too long");
+                    return self.connection.flush().await;
                 }
             };
             match parse(&line) {
                 Request::Quit => {
-                    self.wire.reply("221 2.0.0 bye");
-                    return self.wire.flush().await;
+                    self.connection.reply("221 2.0.0 bye");
+                    return self.connection.flush().await;
                 }
                 Request::Data if !self.recipients.is_empty() => {
                     if !self.data().await? {
@@ -70,19 +71,19 @@ impl Session {
     }
 
     async fn stop(&mut self) -> io::Result<()> {
-        self.wire.reply("421 4.3.2 the sink stops");
-        self.wire.flush().await
+        self.connection.reply("421 4.3.2 the sink stops");
+        self.connection.flush().await
     }
 
     fn answer(&mut self, request: Request) {
         let reply = match request {
             Request::Ehlo => {
                 self.reset();
-                self.wire.reply("250-sink.localhost");
-                self.wire.reply("250-PIPELINING");
-                self.wire.reply(&format!("250-SIZE {MAX_MESSAGE}"));
-                self.wire.reply("250-8BITMIME");
-                self.wire.reply("250-SMTPUTF8");
+                self.connection.reply("250-sink.localhost");
+                self.connection.reply("250-PIPELINING");
+                self.connection.reply(&format!("250-SIZE {MAX_MESSAGE}"));
+                self.connection.reply("250-8BITMIME");
+                self.connection.reply("250-SMTPUTF8");
                 "250 ENHANCEDSTATUSCODES"
             }
             Request::Helo => {
@@ -102,7 +103,7 @@ impl Session {
             Request::Malformed => "501 5.5.4 syntax error in the arguments",
             Request::Unknown | Request::Quit => "500 5.5.2 unknown command",
         };
-        self.wire.reply(reply);
+        self.connection.reply(reply);
     }
 
     fn reset(&mut self) {
@@ -140,12 +141,12 @@ impl Session {
 
     /// False where the client closed.
     async fn data(&mut self) -> io::Result<bool> {
-        self.wire.reply("354 go on, end with a dot");
+        self.connection.reply("354 go on, end with a dot");
         let Some(message) = self.message().await? else {
             return Ok(false);
         };
         if message.len() > MAX_MESSAGE {
-            self.wire.reply("552 5.3.4 the message is too large");
+            self.connection.reply("552 5.3.4 the message is too large");
             self.reset();
             return Ok(true);
         }
@@ -154,7 +155,7 @@ impl Session {
             Ok(file) => self.taken(file, octets),
             Err(error) => {
                 tracing::warn!(%error, "sink could not write a message");
-                self.wire
+                self.connection
                     .reply("451 4.3.0 the message could not be written");
             }
         }
@@ -164,7 +165,7 @@ impl Session {
 
     fn taken(&mut self, file: PathBuf, octets: usize) {
         let number = self.shared.count.borrow().saturating_add(1);
-        self.wire
+        self.connection
             .reply(&format!("250 2.0.0 message {number} is stored"));
         let received = Received {
             sender: self.sender.take().unwrap_or_default(),
@@ -181,7 +182,7 @@ impl Session {
         let mut message = Vec::new();
         let mut at_line_start = true;
         loop {
-            let Some((line, ended)) = self.wire.content(MAX_MESSAGE).await? else {
+            let Some((line, ended)) = self.connection.content(MAX_MESSAGE).await? else {
                 return Ok(None);
             };
             if at_line_start && ended && line == b"." {
@@ -208,7 +209,7 @@ impl Session {
         let folder = self.shared.folder.clone();
         let written = tokio::task::spawn_blocking(move || {
             let id = message_id(&message);
-            Unpublished::write(&folder, &id, &[head.as_bytes(), &message])?.publish()
+            TemporaryFile::write(&folder, &id, &[head.as_bytes(), &message])?.publish()
         });
         written.await.map_err(io::Error::other)?
     }

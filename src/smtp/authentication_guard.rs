@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::{
-    AUTH_COOLDOWN, AuthKey, AuthTurn, AuthVerdict, Command, Fault, Reply, Timestamp,
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, Fault, Reply, Timestamp,
 };
 use crate::relay::NotReady;
 use crate::relay::authentication::AuthLedger;
@@ -53,7 +53,7 @@ struct Refused {
 }
 
 /// The right to try the secret once. Dropped without a note it says nothing about the secret.
-pub(super) struct Turn<'a> {
+pub(super) struct AuthPermit<'a> {
     guard: &'a AuthGuard,
     key: AuthKey,
     state: MutexGuard<'a, State>,
@@ -77,12 +77,12 @@ impl AuthGuard {
         self.proven.load(Ordering::Relaxed)
     }
 
-    /// Waits for its turn, until `attempt_end` at the latest.
+    /// Waits for its permit, until `attempt_end` at the latest.
     ///
     /// # Errors
-    /// The refusal, while it is fresh; or what kept the turn from coming.
-    pub(super) async fn turn(&self, attempt_end: Instant) -> Result<Turn<'_>, NotReady> {
-        let turn = async {
+    /// The refusal, while it is fresh; or what kept the permit from coming.
+    pub(super) async fn acquire(&self, attempt_end: Instant) -> Result<AuthPermit<'_>, NotReady> {
+        let permit = async {
             let asked = Instant::now();
             let state = self.state.lock().await;
             match self.refusal().or_else(|| state.answer(asked)) {
@@ -90,7 +90,7 @@ impl AuthGuard {
                 None => self.ask(state).await,
             }
         };
-        let in_time = tokio::time::timeout_at(attempt_end, turn).await;
+        let in_time = tokio::time::timeout_at(attempt_end, permit).await;
         in_time.unwrap_or_else(|_| Err(too_long()))
     }
 
@@ -101,17 +101,17 @@ impl AuthGuard {
     }
 
     /// From now on another secret is the one.
-    pub(super) fn change(&self, secret: String) {
-        self.key().secret = secret;
+    pub(super) fn change(&self, fingerprint: String) {
+        self.key().credential_fingerprint = fingerprint;
         self.proven.store(false, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
         *self.refused() = None;
     }
 
-    fn accepted(&self) -> AuthVerdict {
+    fn accepted(&self) -> AuthOutcome {
         self.proven.store(true, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
-        AuthVerdict::Accepted
+        AuthOutcome::Accepted
     }
 
     /// A refusal rests at once, what was not answered the second time in a row.
@@ -144,18 +144,18 @@ impl AuthGuard {
         self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<Turn<'a>, NotReady> {
+    async fn ask<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<AuthPermit<'a>, NotReady> {
         let key = self.key().clone();
         loop {
             match self.ledger.begin(&key).await {
-                Ok(AuthTurn::Alone) => break,
+                Ok(AuthDecision::ProceedAlone) => break,
                 // Another instance was accepted meanwhile.
-                Ok(AuthTurn::Free) => {
+                Ok(AuthDecision::Proceed) => {
                     self.failures.store(0, Ordering::Relaxed);
                     break;
                 }
-                Ok(AuthTurn::Wait) => tokio::time::sleep(ASK_EVERY).await,
-                Ok(AuthTurn::Refused { reply, retry_in }) => {
+                Ok(AuthDecision::Wait) => tokio::time::sleep(ASK_EVERY).await,
+                Ok(AuthDecision::Refused { reply, retry_in }) => {
                     let answer = held_back(reply);
                     self.rest(retry_in.min(AUTH_COOLDOWN), answer.clone());
                     return Err(answer);
@@ -167,7 +167,7 @@ impl AuthGuard {
         }
         *self.refused() = None;
         let guard = self;
-        Ok(Turn { guard, key, state })
+        Ok(AuthPermit { guard, key, state })
     }
 }
 
@@ -179,23 +179,23 @@ impl State {
     }
 }
 
-impl Turn<'_> {
+impl AuthPermit<'_> {
     /// Notes how it went, here and in the ledger. `tried`: the relay saw an AUTH.
     pub(super) async fn note(mut self, result: &Result<(), NotReady>, tried: bool) {
         let verdict = match result {
             Ok(()) => self.guard.accepted(),
             Err(answer) if is_refusal(answer) => {
                 self.guard.failed(answer);
-                AuthVerdict::Refused(answer.reply.clone())
+                AuthOutcome::Refused(answer.reply.clone())
             }
             Err(answer) => {
                 self.state.failed = Some((Instant::now(), answer.clone()));
                 match tried {
                     true => {
                         self.guard.failed(answer);
-                        AuthVerdict::Unanswered(answer.reply.clone())
+                        AuthOutcome::Unanswered(answer.reply.clone())
                     }
-                    false => AuthVerdict::Untried,
+                    false => AuthOutcome::NotAttempted,
                 }
             }
         };

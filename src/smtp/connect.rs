@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
-use super::observer::{Onlooker, Step};
+use super::observer::{ObserverHandle, Step};
 use super::stream::Wait;
 use crate::domain::{Command, Fault, Reply};
 use crate::relay::NotReady;
@@ -18,10 +18,10 @@ pub(super) async fn connect(
     port: u16,
     local: Option<IpAddr>,
     wait: Wait,
-    onlooker: &Onlooker,
+    observer: &ObserverHandle,
 ) -> Result<(TcpStream, SocketAddr), NotReady> {
     let end = Instant::now() + wait.limit;
-    onlooker.tell(|| Step::Resolving(bare(host).to_owned()));
+    observer.notify(|| Step::Resolving(bare(host).to_owned()));
     let found = tokio::time::timeout_at(end, tokio::net::lookup_host((bare(host), port))).await;
     let addresses: Vec<SocketAddr> = match found {
         Ok(Ok(addresses)) => addresses.collect(),
@@ -32,19 +32,19 @@ pub(super) async fn connect(
         }
         Err(_) => return Err(unreachable(too_late(&format!("looking up '{host}'"), wait))),
     };
-    onlooker.tell(|| Step::Resolved(addresses.clone()));
+    observer.notify(|| Step::Resolved(addresses.clone()));
     let usable = usable_from(local, addresses);
     if usable.is_empty() {
         return Err(no_usable_address(host, local));
     }
     let mut failures = Vec::new();
     for (index, &address) in usable.iter().enumerate() {
-        onlooker.tell(|| Step::Connecting(address));
+        observer.notify(|| Step::Connecting(address));
         let share = Wait::new(share_of(end, usable.len() - index), wait.setting);
         match try_address(address, local, share).await {
             Ok(tcp) => return Ok((tcp, address)),
             Err(failure) => {
-                onlooker.tell(|| Step::NotConnected(address, failure.clone()));
+                observer.notify(|| Step::ConnectFailed(address, failure.clone()));
                 failures.push(failure);
             }
         }

@@ -5,7 +5,7 @@
 //! [`crate::domain::Reply`], failures as [`crate::relay::NotReady`]. What a reply means for
 //! a recipient is decided by the retry policy, not here.
 //!
-//! Whoever wants to look on is told every step (`observer`); a `rehearsal` is a session that
+//! Whoever wants to look on is told every step (`observer`); a `dry_run` is a session that
 //! stops where one says.
 //!
 //! `connect` → `session` (greeting, EHLO, STARTTLS, AUTH) → `transaction` (MAIL, RCPT, DATA,
@@ -13,10 +13,11 @@
 
 mod auth;
 mod authentication_guard;
-mod caution;
 mod chunking;
 mod connect;
 pub mod content;
+mod desync;
+mod dry_run;
 mod dsn;
 pub mod ehlo_name;
 pub mod extensions;
@@ -25,7 +26,6 @@ mod pipelining;
 mod pool;
 mod preflight;
 mod redaction;
-mod rehearsal;
 mod relay;
 pub mod reply_parser;
 mod session;

@@ -9,7 +9,7 @@ use super::reply_parser::ServerReply;
 /// Told what happens in the sessions of one relay, as it happens: must not wait.
 pub trait SessionObserver: Send + Sync {
     /// The next step was taken.
-    fn saw(&self, step: Step);
+    fn on_step(&self, step: Step);
 }
 
 /// One step of a session.
@@ -22,7 +22,7 @@ pub enum Step {
     /// An address is tried.
     Connecting(SocketAddr),
     /// It did not take the connection, and why.
-    NotConnected(SocketAddr, String),
+    ConnectFailed(SocketAddr, String),
     /// It did.
     Connected {
         /// The server's end.
@@ -31,11 +31,11 @@ pub enum Step {
         local: Option<SocketAddr>,
     },
     /// A TLS handshake begins.
-    Securing,
+    HandshakeStarted,
     /// The server showed its certificates, its own first. They may not be accepted.
-    Shown(Vec<ShownCertificate>),
+    CertificatesReceived(Vec<PeerCertificate>),
     /// The handshake went well.
-    Secured {
+    HandshakeCompleted {
         /// As OpenSSL names it: `TLSv1.3`.
         version: String,
         /// As OpenSSL names it.
@@ -43,22 +43,22 @@ pub enum Step {
         /// How the certificate was checked, in words; `None` where it was not.
         checked: Option<String>,
     },
-    /// A line was put on the wire, without its end; what is secret in it is [`STRUCK_OUT`].
-    Said(String),
+    /// A line was put on the wire, without its end; what is secret in it is [`REDACTED`].
+    CommandSent(String),
     /// Content and final dot were written: so many octets before dot-stuffing.
-    SaidContent(usize),
+    ContentSent(usize),
     /// This `BDAT` command was written, and the content that it announces.
-    SaidChunk(String),
+    ChunkSent(String),
     /// A reply came.
-    Heard(ServerReply),
+    ReplyReceived(ServerReply),
 }
 
 /// What stands where a secret was.
-pub const STRUCK_OUT: &str = "<struck out>";
+pub const REDACTED: &str = "<struck out>";
 
 /// A certificate as the server showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShownCertificate {
+pub struct PeerCertificate {
     /// Common name of the subject.
     pub subject: String,
     /// DNS names and addresses of the subject (RFC 5280 section 4.2.1.6).
@@ -75,16 +75,16 @@ pub struct ShownCertificate {
 
 /// Who looks on, if anybody: nothing is made of a step that nobody sees.
 #[derive(Clone, Default)]
-pub(super) struct Onlooker(Option<Arc<dyn SessionObserver>>);
+pub(super) struct ObserverHandle(Option<Arc<dyn SessionObserver>>);
 
-impl Onlooker {
+impl ObserverHandle {
     pub(super) fn new(observer: Arc<dyn SessionObserver>) -> Self {
         Self(Some(observer))
     }
 
-    pub(super) fn tell(&self, step: impl FnOnce() -> Step) {
+    pub(super) fn notify(&self, step: impl FnOnce() -> Step) {
         if let Some(observer) = &self.0 {
-            observer.saw(step());
+            observer.on_step(step());
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::stream::NoReply;
+use super::stream::ReplyError;
 use crate::domain::Reply;
 
 /// What speaks against it.
@@ -63,18 +63,20 @@ impl Ahead {
     }
 
     /// One of them was not.
-    pub(super) fn lost(&mut self, reply: &NoReply) {
+    pub(super) fn lost(&mut self, reply: &ReplyError) {
         if self.written < 2 {
             return;
         }
         self.doubt = match reply {
-            NoReply::TimedOut(wait) if self.answered == 0 || wait.setting == "timeout.attempt" => {
+            ReplyError::Timeout(wait)
+                if self.answered == 0 || wait.setting == "timeout.attempt" =>
+            {
                 None
             }
-            NoReply::TimedOut(_) => Some(Doubt::Silent),
-            NoReply::Closed | NoReply::Broke(_) if self.refused => None,
-            NoReply::Closed | NoReply::Broke(_) => Some(Doubt::Closed),
-            NoReply::NotSmtp(_) | NoReply::Unasked(_) => None,
+            ReplyError::Timeout(_) => Some(Doubt::Silent),
+            ReplyError::Closed | ReplyError::Io(_) if self.refused => None,
+            ReplyError::Closed | ReplyError::Io(_) => Some(Doubt::Closed),
+            ReplyError::NotSmtp(_) | ReplyError::Unsolicited(_) => None,
         };
     }
 
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
     use crate::domain::Command;
 
-    fn ahead(commands: usize, answered: usize, lost: Option<&NoReply>) -> Ahead {
+    fn ahead(commands: usize, answered: usize, lost: Option<&ReplyError>) -> Ahead {
         let mut ahead = Ahead::default();
         ahead.begin(commands);
         let ok = Reply::new(Command::Rcpt, 250, None, "ok");
@@ -158,8 +160,8 @@ mod tests {
         ahead
     }
 
-    fn timed_out(setting: &'static str) -> NoReply {
-        NoReply::TimedOut(Wait::new(Duration::from_secs(1), setting))
+    fn timed_out(setting: &'static str) -> ReplyError {
+        ReplyError::Timeout(Wait::new(Duration::from_secs(1), setting))
     }
 
     #[test]
@@ -175,13 +177,13 @@ mod tests {
         let relay = Pipelining::default();
         assert!(!relay.learn("r", &ahead(3, 0, Some(&timed_out("timeout.mail")))));
         assert!(!relay.learn("r", &ahead(3, 1, Some(&timed_out("timeout.attempt")))));
-        assert!(!relay.learn("r", &ahead(1, 0, Some(&NoReply::Closed))));
+        assert!(!relay.learn("r", &ahead(1, 0, Some(&ReplyError::Closed))));
         assert!(relay.is_trusted());
     }
 
     #[test]
     fn a_close_is_an_outage_where_as_many_commands_were_answered_before() {
-        let closed = Some(&NoReply::Closed);
+        let closed = Some(&ReplyError::Closed);
         let well_known = Pipelining::default();
         assert!(!well_known.learn("r", &ahead(101, 101, None)));
         assert!(!well_known.learn("r", &ahead(3, 1, closed)));
@@ -197,7 +199,7 @@ mod tests {
         let relay = Pipelining::default();
         let mut closed = ahead(3, 1, None);
         closed.answered(&Reply::new(Command::Rcpt, 521, None, "no mail here"));
-        closed.lost(&NoReply::Closed);
+        closed.lost(&ReplyError::Closed);
         assert!(!relay.learn("r", &closed) && relay.is_trusted());
     }
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use openssl::base64::decode_block;
 use secrecy::zeroize::Zeroizing;
 
-use super::observer::STRUCK_OUT;
+use super::observer::REDACTED;
 use super::reply_parser::ServerReply;
 use crate::domain::Command;
 use crate::replies::ReplyTable;
@@ -17,9 +17,9 @@ const LONGEST_EXPLAINED: usize = 1024;
 
 /// Secrets of one sign-in as they may be repeated.
 #[derive(Default)]
-pub(super) struct SecretsSaid(Vec<Zeroizing<String>>);
+pub(super) struct SecretRedactor(Vec<Zeroizing<String>>);
 
-impl SecretsSaid {
+impl SecretRedactor {
     /// `response` is what was written, in base64.
     pub(super) fn note(&mut self, response: &str) {
         let decoded = Zeroizing::new(decode_block(response).unwrap_or_default());
@@ -59,7 +59,7 @@ impl SecretsSaid {
         // The longest first: a password may be part of what holds it.
         for secret in self.secrets().rev() {
             if text.contains(secret) {
-                *text = text.replace(secret, STRUCK_OUT);
+                *text = text.replace(secret, REDACTED);
                 struck = true;
             }
         }
@@ -72,7 +72,7 @@ impl SecretsSaid {
             let mut until = reply.lines[at].len();
             while let Some(found) = self.last_in(&reply.lines[at][..until]) {
                 let mut without = reply.clone();
-                without.lines[at].replace_range(found.clone(), STRUCK_OUT);
+                without.lines[at].replace_range(found.clone(), REDACTED);
                 until = found.start;
                 if meaning(&without).as_deref() == meant {
                     reply = without;
@@ -100,7 +100,7 @@ impl SecretsSaid {
         });
         if let Some(length) = begun.max() {
             text.truncate(text.len() - length);
-            text.push_str(STRUCK_OUT);
+            text.push_str(REDACTED);
         }
     }
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn repeated(said: &[&str], code: u16, text: &str) -> String {
-        let mut secrets = SecretsSaid::default();
+        let mut secrets = SecretRedactor::default();
         said.iter()
             .for_each(|said| secrets.note(&encode_block(said.as_bytes())));
         let mut reply = ServerReply {
@@ -190,7 +190,7 @@ mod tests {
             ),
         ] {
             for password in ["p", "e", "disabled", "Authentication", "incorrect", "is"] {
-                let mut secrets = SecretsSaid::default();
+                let mut secrets = SecretRedactor::default();
                 secrets.note(&encode_block(format!("\0alice\0{password}").as_bytes()));
                 let mut reply = ServerReply {
                     code: 535,
@@ -219,7 +219,7 @@ mod tests {
             ("zzz not Secre", "zzz not <struck out>"),
             ("zzz garbage", "zzz garbage"),
         ] {
-            let mut secrets = SecretsSaid::default();
+            let mut secrets = SecretRedactor::default();
             secrets.note(&encode_block(b"Secret-1"));
             let mut text = text.to_owned();
             secrets.strike_start(&mut text);

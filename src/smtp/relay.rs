@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use super::auth::Credentials;
 use super::authentication_guard::{AuthGuard, fingerprint, is_refusal};
-use super::caution::Caution;
 use super::chunking::Chunking;
+use super::desync::DesyncGuard;
 use super::ehlo_name;
-use super::observer::{Onlooker, SessionObserver};
+use super::observer::{ObserverHandle, SessionObserver};
 use super::pipelining::Pipelining;
 use super::pool::Pool;
 use super::preflight;
 use super::session::{Session, Settings};
 use super::stream::came_unasked;
-use super::tls::{RenewedTls, TlsSettingsError, not_after};
-use super::transaction::{self, Done, Job};
+use super::tls::{ReloadableTls, TlsSettingsError, not_after};
+use super::transaction::{self, Job, TransactionResult};
 use super::watched_files::WatchedFiles;
 use crate::clock::Clock;
 use crate::config::password::resolve_password;
@@ -29,7 +29,7 @@ use crate::domain::{
 };
 use crate::relay::authentication::AuthLedger;
 use crate::relay::limits::{Connection, Limiter};
-use crate::relay::watch::{Certificate, RelayWatch, Seen, Unwatched};
+use crate::relay::observer::{CertificateRole, NoObserver, RelayActivity, RelayObserver};
 use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 use crate::secret::Secret;
 
@@ -77,7 +77,7 @@ pub struct SmtpRelay {
     secret_files: WatchedFiles,
     pipelining: Pipelining,
     chunking: Chunking,
-    caution: Caution,
+    desync_guard: DesyncGuard,
     clock: Arc<dyn Clock>,
 }
 
@@ -106,12 +106,12 @@ impl SmtpRelay {
             .map(|name| ehlo_name::checked(&name))
             .transpose()
             .map_err(key)?;
-        let tls = RenewedTls::new(&name, config).map_err(|cause| SettingsError::Tls {
+        let tls = ReloadableTls::new(&name, config).map_err(|cause| SettingsError::Tls {
             relay: name.clone(),
             cause,
         })?;
         let authentication_key = AuthKey {
-            secret: credentials
+            credential_fingerprint: credentials
                 .as_ref()
                 .map_or_else(String::new, |credentials| {
                     fingerprint_of(&name, credentials)
@@ -127,8 +127,8 @@ impl SmtpRelay {
                 ehlo_name,
                 tls,
                 credentials,
-                watch: Arc::new(Unwatched),
-                onlooker: Onlooker::default(),
+                relay_observer: Arc::new(NoObserver),
+                observer: ObserverHandle::default(),
             },
             secret_files: WatchedFiles::of_secrets(&config.auth),
             authentication: AuthGuard::new(
@@ -139,7 +139,7 @@ impl SmtpRelay {
             clock: around.clock,
             pipelining: Pipelining::default(),
             chunking: Chunking::default(),
-            caution: Caution::default(),
+            desync_guard: DesyncGuard::default(),
             name,
         })
     }
@@ -156,16 +156,19 @@ impl SmtpRelay {
     /// From now on `watch` is told what happens, and when the certificates of the configuration
     /// end.
     #[must_use]
-    pub fn watched_by(mut self, watch: Arc<dyn RelayWatch>) -> Self {
-        self.settings.tls.current().tell_configured(&*watch);
-        self.settings.watch = watch;
+    pub fn with_observer(mut self, observer: Arc<dyn RelayObserver>) -> Self {
+        self.settings
+            .tls
+            .current()
+            .report_expiry_of_configured(&*observer);
+        self.settings.relay_observer = observer;
         self
     }
 
     /// From now on `observer` is told of every step of every session.
     #[must_use]
-    pub fn observed_by(mut self, observer: Arc<dyn SessionObserver>) -> Self {
-        self.settings.onlooker = Onlooker::new(observer);
+    pub fn with_session_observer(mut self, observer: Arc<dyn SessionObserver>) -> Self {
+        self.settings.observer = ObserverHandle::new(observer);
         self
     }
 
@@ -177,7 +180,7 @@ impl SmtpRelay {
         until: Command,
     ) -> Result<Session, NotReady> {
         self.may_connect(connection, attempt_end).await?;
-        let careful = self.caution.is_due();
+        let lockstep = self.desync_guard.is_due();
         let opened = match &self.settings.credentials {
             Some(credentials) if until >= Command::Auth => {
                 self.open_authenticated(credentials, attempt_end).await
@@ -185,7 +188,7 @@ impl SmtpRelay {
             _ => Session::open(&self.settings, attempt_end, until).await,
         };
         let session = opened.map_err(|answer| {
-            let answer = self.note_unasked(answer, careful);
+            let answer = self.note_unasked(answer, lockstep);
             self.pool.note_failed(&answer);
             answer
         })?;
@@ -209,35 +212,40 @@ impl SmtpRelay {
         let waits = &self.settings.config.timeout;
         let early = match self.authentication.is_proven() {
             true => None,
-            false => Some(self.authentication.turn(attempt_end).await?),
+            false => Some(self.authentication.acquire(attempt_end).await?),
         };
         let opened = Session::open(&self.settings, attempt_end, Command::Auth).await;
-        let (turn, mut session) = match (early, opened) {
-            (Some(turn), Ok(session)) => (turn, session),
-            (None, Ok(session)) => (self.authentication.turn(attempt_end).await?, session),
+        let (permit, mut session) = match (early, opened) {
+            (Some(permit), Ok(session)) => (permit, session),
+            (None, Ok(session)) => (self.authentication.acquire(attempt_end).await?, session),
             (None, Err(not_ready)) => return Err(not_ready),
-            (Some(turn), Err(not_ready)) => {
-                turn.note(&Err(not_ready.clone()), false).await;
+            (Some(permit), Err(not_ready)) => {
+                permit.note(&Err(not_ready.clone()), false).await;
                 return Err(not_ready);
             }
         };
         let begun = Instant::now();
         let result = session.authenticate(credentials, waits).await;
-        self.tell_authentication(&result, begun);
-        turn.note(&result, session.stream.auth_tried).await;
+        self.report_authentication(&result, begun);
+        permit.note(&result, session.stream.auth_tried).await;
         result.map(|()| session)
     }
 
-    fn tell_authentication(&self, result: &Result<(), NotReady>, begun: Instant) {
-        let watch = &self.settings.watch;
+    fn report_authentication(&self, result: &Result<(), NotReady>, begun: Instant) {
+        let observer = &self.settings.relay_observer;
         match result {
             Ok(()) => {
-                watch.saw(Seen::Authenticated(begun.elapsed()));
+                observer.record(RelayActivity::Authentication(begun.elapsed()));
                 if let Some(end) = not_after::of_application(&self.settings.config) {
-                    watch.saw(Seen::Certificate(Certificate::Application, end));
+                    observer.record(RelayActivity::Certificate(
+                        CertificateRole::Application,
+                        end,
+                    ));
                 }
             }
-            Err(answer) if is_refusal(answer) => watch.saw(Seen::AuthRefused),
+            Err(answer) if is_refusal(answer) => {
+                observer.record(RelayActivity::AuthenticationRefusal)
+            }
             Err(_) => {}
         }
     }
@@ -264,7 +272,7 @@ impl SmtpRelay {
         &self,
         job: Job<'_>,
         place: Place,
-    ) -> Result<(SessionFacts, Done), NotReady> {
+    ) -> Result<(SessionFacts, TransactionResult), NotReady> {
         let attempt_end = place.2;
         let first = self.try_once(job, place, true).await?;
         if !self.learn(&first.1) {
@@ -279,25 +287,25 @@ impl SmtpRelay {
     }
 
     /// True where the transaction has to be repeated.
-    fn learn(&self, done: &Done) -> bool {
+    fn learn(&self, done: &TransactionResult) -> bool {
         let not_done = self.pipelining.learn(&self.name, &done.ahead);
         let denied = self.chunking.learn(&self.name, done.bdat);
-        let misfit = self.note_misfit(done) && done.end == SubmissionEnd::Broken;
-        denied || not_done || misfit
+        let desync = self.note_desync(done) && done.end == SubmissionEnd::Broken;
+        denied || not_done || desync
     }
 
-    fn note_misfit(&self, done: &Done) -> bool {
-        if let Some(found) = &done.misfit {
-            self.caution.begin(&self.name, found);
+    fn note_desync(&self, done: &TransactionResult) -> bool {
+        if let Some(found) = &done.desync {
+            self.desync_guard.begin(&self.name, found);
         }
-        done.misfit.is_some()
+        done.desync.is_some()
     }
 
     /// A session that replies too many ended before it carried anything. One may be an accident.
-    fn note_unasked(&self, mut answer: NotReady, careful: bool) -> NotReady {
+    fn note_unasked(&self, mut answer: NotReady, lockstep: bool) -> NotReady {
         if answer.fault.is_none() && came_unasked(&answer.reply) {
-            self.caution.begin(&self.name, &answer.reply.text);
-            self.caution.count(careful, None);
+            self.desync_guard.begin(&self.name, &answer.reply.text);
+            self.desync_guard.count(lockstep, None);
             answer.fault = Some(Fault::Relay);
         }
         answer
@@ -310,7 +318,7 @@ impl SmtpRelay {
         job: Job<'_>,
         place: Place,
         may_chunk: bool,
-    ) -> Result<(SessionFacts, Done), NotReady> {
+    ) -> Result<(SessionFacts, TransactionResult), NotReady> {
         let (mut connection, kept, attempt_end) = place;
         if let Some(mut session) = kept {
             session.stream.set_attempt_end(Some(attempt_end));
@@ -318,7 +326,7 @@ impl SmtpRelay {
             if !done.stale {
                 return Ok((self.put_away(session, connection, done.reusable), done));
             }
-            self.note_misfit(&done);
+            self.note_desync(&done);
             tracing::debug!(relay = self.name, "kept connection was given up, replaced");
             if done.reusable {
                 session.quit(&self.settings.config.timeout).await;
@@ -331,22 +339,27 @@ impl SmtpRelay {
         Ok((self.put_away(session, connection, done.reusable), done))
     }
 
-    async fn transact(&self, session: &mut Session, job: Job<'_>, may_chunk: bool) -> Done {
+    async fn transact(
+        &self,
+        session: &mut Session,
+        job: Job<'_>,
+        may_chunk: bool,
+    ) -> TransactionResult {
         session.extensions.pipelining &= self.pipelining.is_trusted();
         session.extensions.chunking &= may_chunk && self.chunking.is_trusted();
-        session.careful = self.caution.is_due();
+        session.lockstep = self.desync_guard.is_due();
         let (begun, waits) = (Instant::now(), &self.settings.config.timeout);
         let envelope = session.facts.limits.offered(job.envelope);
         let envelope = &*envelope;
         let job = Job { envelope, ..job };
         let done = transaction::submit(session, waits, job).await;
         let message = job.message.message_id();
-        self.caution.note(&done, session.careful, message);
+        self.desync_guard.note(&done, session.lockstep, message);
         if !done.stale {
-            let watch = &self.settings.watch;
-            watch.saw(Seen::Transaction(begun.elapsed()));
+            let observer = &self.settings.relay_observer;
+            observer.record(RelayActivity::Transaction(begun.elapsed()));
             if let Some(took) = done.final_dot {
-                watch.saw(Seen::FinalDot(took));
+                observer.record(RelayActivity::FinalDot(took));
             }
         }
         done
@@ -356,7 +369,7 @@ impl SmtpRelay {
         if let Some(done) = without_a_server(job.envelope, job.message) {
             return self.report(self.clock.now(), Ok((SessionFacts::default(), done)));
         }
-        let place = match self.caution.shuts_out() {
+        let place = match self.desync_guard.shuts_out() {
             Some(answer) => Err(answer),
             None => self.place().await,
         };
@@ -392,7 +405,7 @@ impl SmtpRelay {
     fn report(
         &self,
         started_at: Timestamp,
-        carried_out: Result<(SessionFacts, Done), NotReady>,
+        carried_out: Result<(SessionFacts, TransactionResult), NotReady>,
     ) -> SubmissionReport {
         let (facts, replies, end) = match carried_out {
             Ok((facts, done)) => (facts, done.replies, done.end),
@@ -486,17 +499,17 @@ impl Relay for SmtpRelay {
 
     fn credentials_changed(&self) -> bool {
         let (tls, config) = (&self.settings.tls, &self.settings.config);
-        let renewed = tls.renew(config, &*self.settings.watch);
+        let reloaded = tls.reload_if_changed(config, &*self.settings.relay_observer);
         let credentials = self.settings.credentials.as_ref();
         let Some(refused) =
             credentials.filter(|_| self.authentication.cooldown_remaining().is_some())
         else {
-            return renewed;
+            return reloaded;
         };
         // A certificate may be what signs in.
-        let signs_in_anew = renewed && refused.password().is_none();
+        let signs_in_anew = reloaded && refused.password().is_none();
         if !self.secret_files.are_changed() && !signs_in_anew {
-            return renewed;
+            return reloaded;
         }
         let auth = &self.settings.config.auth;
         if auth.password_file.is_some() {
@@ -529,10 +542,13 @@ fn fingerprint_of(relay: &str, credentials: &Credentials) -> String {
 
 /// What needs no connection to be answered: a message or a sender that cannot be put on the
 /// wire, or recipients of which not one can. A trial may have none.
-fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Done> {
+fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<TransactionResult> {
     if let Some(reply) = preflight::reject_locally(envelope, message) {
         let ordinal = None;
-        return Some(Done::answered(vec![CommandReply { ordinal, reply }]));
+        return Some(TransactionResult::answered(vec![CommandReply {
+            ordinal,
+            reply,
+        }]));
     }
     let refuse = |path: &crate::domain::ForwardPath| {
         preflight::refuse_recipient(&path.address, true).map(|reply| CommandReply {
@@ -541,5 +557,7 @@ fn without_a_server(envelope: &Envelope, message: &SecuredMessage) -> Option<Don
         })
     };
     let refused: Option<Vec<_>> = envelope.forward_paths.iter().map(refuse).collect();
-    refused.filter(|all| !all.is_empty()).map(Done::answered)
+    refused
+        .filter(|all| !all.is_empty())
+        .map(TransactionResult::answered)
 }

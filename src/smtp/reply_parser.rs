@@ -47,7 +47,7 @@ impl ServerReply {
 
 /// The other end does not speak SMTP, or says too much.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotAReply {
+pub enum ReplySyntaxError {
     /// A line without a reply code.
     #[error("expected an SMTP reply such as '250 OK', found '{0}': is this an SMTP server's port?")]
     NotSmtp(String),
@@ -94,8 +94,8 @@ impl ReplyParser {
     /// The next whole reply, or `None` where more octets are needed.
     ///
     /// # Errors
-    /// [`NotAReply`] as soon as it is certain.
-    pub fn take(&mut self) -> Result<Option<ServerReply>, NotAReply> {
+    /// [`ReplySyntaxError`] as soon as it is certain.
+    pub fn take(&mut self) -> Result<Option<ServerReply>, ReplySyntaxError> {
         while let Some(line) = self.take_line()? {
             self.octets += line.text.len() + 6;
             if self.octets <= MAX_REPLY {
@@ -115,7 +115,7 @@ impl ReplyParser {
     }
 
     /// Line ends are CRLF; a lone LF is tolerated, as some servers write nothing else.
-    fn take_line(&mut self) -> Result<Option<Line>, NotAReply> {
+    fn take_line(&mut self) -> Result<Option<Line>, ReplySyntaxError> {
         let Some(at) = self.buffer[self.scanned..].iter().position(|&b| b == b'\n') else {
             self.refuse_early()?;
             self.buffer.truncate(MAX_REPLY);
@@ -133,20 +133,20 @@ impl ReplyParser {
     }
 
     /// A server that sends no end, or no SMTP, is not waited for until the time-out.
-    fn refuse_early(&self) -> Result<(), NotAReply> {
+    fn refuse_early(&self) -> Result<(), ReplySyntaxError> {
         let head = &self.buffer[..self.buffer.len().min(3)];
         if !head.iter().all(u8::is_ascii_digit) && self.buffer.len() >= 16 {
-            return Err(NotAReply::NotSmtp(shown(&self.buffer)));
+            return Err(ReplySyntaxError::NotSmtp(shown(&self.buffer)));
         }
         match self.fed > ENDLESS {
-            true => Err(NotAReply::Endless),
+            true => Err(ReplySyntaxError::Endless),
             false => Ok(()),
         }
     }
 }
 
-fn parse_line(line: &[u8]) -> Result<Line, NotAReply> {
-    let refuse = || NotAReply::NotSmtp(shown(line));
+fn parse_line(line: &[u8]) -> Result<Line, ReplySyntaxError> {
+    let refuse = || ReplySyntaxError::NotSmtp(shown(line));
     let (digits, rest) = line.split_at_checked(3).ok_or_else(refuse)?;
     if !digits.iter().all(u8::is_ascii_digit) || !(b'2'..=b'5').contains(&digits[0]) {
         return Err(refuse());
@@ -229,7 +229,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(octets: &[u8]) -> Result<Option<ServerReply>, NotAReply> {
+    fn parse(octets: &[u8]) -> Result<Option<ServerReply>, ReplySyntaxError> {
         let mut parser = ReplyParser::default();
         parser.feed(octets);
         parser.take()
@@ -322,7 +322,7 @@ mod tests {
             b"250x\r\n",
         ] {
             assert!(
-                matches!(parse(wire), Err(NotAReply::NotSmtp(_))),
+                matches!(parse(wire), Err(ReplySyntaxError::NotSmtp(_))),
                 "{wire:?}"
             );
         }
@@ -342,11 +342,11 @@ mod tests {
                     end => break end,
                 }
             };
-            assert_eq!(end, Err(NotAReply::Endless));
+            assert_eq!(end, Err(ReplySyntaxError::Endless));
         }
         assert!(matches!(
             parse(b"SSH-2.0-OpenSSH_9.2"),
-            Err(NotAReply::NotSmtp(_))
+            Err(ReplySyntaxError::NotSmtp(_))
         ));
     }
 

@@ -10,28 +10,28 @@ use super::auth::{self, Credentials};
 use super::connect::connect;
 use super::ehlo_name::address_literal;
 use super::extensions::Extensions;
-use super::observer::{Onlooker, Step};
+use super::observer::{ObserverHandle, Step};
 use super::reply_parser::ServerReply;
-use super::stream::{NoReply, Stream, Transport, Wait, Wire};
-use super::tls::{self, HandshakeFailure, RenewedTls};
+use super::stream::{ReplyError, Stream, Transport, Wait, Wire};
+use super::tls::{self, HandshakeFailure, ReloadableTls};
 use crate::config::relay::SmtpRelay;
 use crate::config::timeouts::Timeouts;
 use crate::config::tls::TlsMode;
 use crate::domain::{Command, Fault, Reply, SessionFacts};
 use crate::relay::NotReady;
-use crate::relay::watch::{RelayWatch, Seen};
+use crate::relay::observer::{RelayActivity, RelayObserver};
 
 /// All that connections of one relay have in common, made once.
 pub(super) struct Settings {
     pub(super) config: SmtpRelay,
     /// `None`: the address literal of the local end of each connection.
     pub(super) ehlo_name: Option<String>,
-    pub(super) tls: RenewedTls,
+    pub(super) tls: ReloadableTls,
     pub(super) credentials: Option<Credentials>,
     /// Told of connections and handshakes.
-    pub(super) watch: Arc<dyn RelayWatch>,
+    pub(super) relay_observer: Arc<dyn RelayObserver>,
     /// Told of every step.
-    pub(super) onlooker: Onlooker,
+    pub(super) observer: ObserverHandle,
 }
 
 /// How to introduce oneself (RFC 5321 section 4.1.1.1).
@@ -49,8 +49,8 @@ struct Unopened {
 }
 
 impl Unopened {
-    fn on_ehlo(lost: NoReply) -> Self {
-        let dropped_ehlo = matches!(lost, NoReply::Closed | NoReply::Broke(_));
+    fn on_ehlo(lost: ReplyError) -> Self {
+        let dropped_ehlo = matches!(lost, ReplyError::Closed | ReplyError::Io(_));
         let (reply, fault) = (lost.into_reply(Command::Ehlo), None);
         Self {
             why: NotReady { reply, fault },
@@ -78,7 +78,7 @@ pub(super) struct Session {
     /// The last transaction went through without a refusal.
     pub(super) smooth: bool,
     /// One command at a time, and DATA: its relay's replies did not fit their commands lately.
-    pub(super) careful: bool,
+    pub(super) lockstep: bool,
     /// The `EHLO` that the server answers in several lines, as it answers no other command.
     pub(super) ehlo: Option<String>,
 }
@@ -136,11 +136,13 @@ impl Session {
         let config = &settings.config;
         let wait = Wait::new(config.timeout.connect, "timeout.connect").within(Some(attempt_end));
         let begun = Instant::now();
-        let (host, port, onlooker) = (&config.host, config.port(), &settings.onlooker);
-        let (tcp, remote) = connect(host, port, config.local_address, wait, onlooker).await?;
-        settings.watch.saw(Seen::Connected(begun.elapsed()));
+        let (host, port, observer) = (&config.host, config.port(), &settings.observer);
+        let (tcp, remote) = connect(host, port, config.local_address, wait, observer).await?;
+        settings
+            .relay_observer
+            .record(RelayActivity::Connection(begun.elapsed()));
         let local = tcp.local_addr().ok();
-        onlooker.tell(|| Step::Connected { remote, local });
+        observer.notify(|| Step::Connected { remote, local });
         let mut facts = SessionFacts {
             remote_address: Some(remote.to_string()),
             ..SessionFacts::default()
@@ -152,7 +154,7 @@ impl Session {
             }
             _ => Wire::Plain(plain),
         };
-        let mut stream = Stream::new(wire, onlooker.clone());
+        let mut stream = Stream::new(wire, observer.clone());
         stream.set_attempt_end(Some(attempt_end));
         let session = Self {
             stream,
@@ -160,7 +162,7 @@ impl Session {
             facts,
             transactions: 0,
             smooth: false,
-            careful: false,
+            lockstep: false,
             ehlo: None,
         };
         Ok((session, local.map(|address| address.ip())))
@@ -170,7 +172,7 @@ impl Session {
     async fn greeting(&mut self, waits: &Timeouts, tls: TlsMode) -> Result<(), NotReady> {
         let wait = Wait::new(waits.greeting, "timeout.greeting");
         let greeting = self.stream.read_reply(wait).await.map_err(|lost| {
-            let timed_out = matches!(lost, NoReply::TimedOut(_));
+            let timed_out = matches!(lost, ReplyError::Timeout(_));
             let mut reply = lost.into_reply(Command::Greeting);
             if timed_out && tls != TlsMode::Implicit {
                 reply.text += "; a server that waits for TLS needs tls = \"implicit\"";
@@ -278,7 +280,7 @@ impl Session {
             &mut self.facts,
         )
         .await?;
-        self.stream = Stream::new(wire, settings.onlooker.clone());
+        self.stream = Stream::new(wire, settings.observer.clone());
         self.stream.set_attempt_end(Some(attempt_end));
         let again = self.hello(settings, local, Hello::Ehlo).await;
         again.map_err(|unopened| unopened.why)?;
@@ -304,7 +306,7 @@ impl Session {
         line: &str,
         wait: Wait,
     ) -> Result<ServerReply, NotReady> {
-        let lost = |lost: NoReply| NotReady {
+        let lost = |lost: ReplyError| NotReady {
             reply: lost.into_reply(command),
             fault: None,
         };
@@ -313,7 +315,7 @@ impl Session {
         Ok(reply)
     }
 
-    async fn exchange(&mut self, line: &str, wait: Wait) -> Result<ServerReply, NoReply> {
+    async fn exchange(&mut self, line: &str, wait: Wait) -> Result<ServerReply, ReplyError> {
         self.stream.queue(line);
         self.stream.flush(wait).await?;
         self.stream.read_reply(wait).await
@@ -330,7 +332,7 @@ impl Session {
             self.stream.read_reply(wait).await?;
             // Its end counts the connection until it has closed it.
             let _closed = self.stream.read_reply(wait).await;
-            Ok::<(), NoReply>(())
+            Ok::<(), ReplyError>(())
         };
         if let Err(reason) = goodbye.await {
             tracing::trace!(%reason, "the server did not answer QUIT");
@@ -364,16 +366,20 @@ async fn secure(
     let limit = settings.config.timeout.tls_handshake;
     let wait = Wait::new(limit, "timeout.tls_handshake").within(Some(attempt_end));
     let begun = Instant::now();
-    settings.onlooker.tell(|| Step::Securing);
-    settings.tls.renew(&settings.config, &*settings.watch);
+    settings.observer.notify(|| Step::HandshakeStarted);
+    settings
+        .tls
+        .reload_if_changed(&settings.config, &*settings.relay_observer);
     let tls = settings.tls.current();
-    let handshake = tls.handshake(plain, &settings.onlooker);
+    let handshake = tls.handshake(plain, &settings.observer);
     match tokio::time::timeout(wait.limit, handshake).await {
         Ok(Ok(stream)) => {
             tls::note_facts(&stream, facts);
-            settings.onlooker.tell(|| secured(facts, &tls));
-            settings.watch.saw(Seen::Secured(begun.elapsed()));
-            tls::tell_not_after(&stream, &*settings.watch);
+            settings.observer.notify(|| secured(facts, &tls));
+            settings
+                .relay_observer
+                .record(RelayActivity::Handshake(begun.elapsed()));
+            tls::report_expiry(&stream, &*settings.relay_observer);
             Ok(Wire::Tls(Box::new(stream)))
         }
         Ok(Err(HandshakeFailure { what, fault })) => Err(NotReady {
@@ -381,14 +387,14 @@ async fn secure(
             fault,
         }),
         Err(_) => Err(NotReady {
-            reply: NoReply::TimedOut(wait).into_reply(command),
+            reply: ReplyError::Timeout(wait).into_reply(command),
             fault: None,
         }),
     }
 }
 
 fn secured(facts: &SessionFacts, tls: &tls::Tls) -> Step {
-    Step::Secured {
+    Step::HandshakeCompleted {
         version: facts.tls_version.clone().unwrap_or_default(),
         cipher: facts.tls_cipher.clone().unwrap_or_default(),
         checked: tls.checked(),

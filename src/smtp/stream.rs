@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_openssl::SslStream;
 
-use super::observer::{Onlooker, Step};
-use super::redaction::SecretsSaid;
-use super::reply_parser::{NotAReply, ReplyParser, ServerReply};
+use super::observer::{ObserverHandle, Step};
+use super::redaction::SecretRedactor;
+use super::reply_parser::{ReplyParser, ReplySyntaxError, ServerReply};
 use crate::domain::{Command, Reply};
 
 /// What carries octets both ways: a TCP connection, or what stands in for one.
@@ -124,16 +124,16 @@ impl Wait {
 
 /// Why no reply came.
 #[derive(Debug)]
-pub(super) enum NoReply {
-    TimedOut(Wait),
+pub(super) enum ReplyError {
+    Timeout(Wait),
     Closed,
-    Broke(io::Error),
-    NotSmtp(NotAReply),
+    Io(io::Error),
+    NotSmtp(ReplySyntaxError),
     /// Something was here before anything was asked: a whole reply, or a part of one.
-    Unasked(Option<ServerReply>),
+    Unsolicited(Option<ServerReply>),
 }
 
-/// What is said of a reply that came unasked.
+/// What is said of a reply that came unsolicited.
 const UNASKED: &str = "before it was asked";
 
 /// The session ended because something was on the connection before anything was asked.
@@ -141,51 +141,51 @@ pub(super) fn came_unasked(reply: &Reply) -> bool {
     reply.code == 0 && reply.text.contains(UNASKED)
 }
 
-impl NoReply {
+impl ReplyError {
     /// What stands for the reply to `command`.
     pub(super) fn into_reply(self, command: Command) -> Reply {
         match self {
-            // A goodbye may come unasked (RFC 5321 section 3.8).
-            Self::Unasked(Some(goodbye)) if goodbye.code == 421 => goodbye.into_reply(command),
+            // A goodbye may come unsolicited (RFC 5321 section 3.8).
+            Self::Unsolicited(Some(goodbye)) if goodbye.code == 421 => goodbye.into_reply(command),
             lost => Reply::absent(command, format!("{command}: {lost}")),
         }
     }
 }
 
-impl fmt::Display for NoReply {
+impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TimedOut(Wait { limit, setting }) => {
+            Self::Timeout(Wait { limit, setting }) => {
                 write!(f, "no answer within {limit:.1?} (setting {setting})")
             }
             Self::Closed => f.write_str("the server closed the connection without an answer"),
-            Self::Broke(cause) => write!(f, "the connection broke: {cause}"),
+            Self::Io(cause) => write!(f, "the connection broke: {cause}"),
             Self::NotSmtp(what) => what.fmt(f),
-            Self::Unasked(Some(reply)) => {
+            Self::Unsolicited(Some(reply)) => {
                 let (code, text) = (reply.code, reply.first_line());
                 write!(f, "the server said '{code} {text}' {UNASKED}")
             }
-            Self::Unasked(None) => write!(f, "the server began a reply {UNASKED}"),
+            Self::Unsolicited(None) => write!(f, "the server began a reply {UNASKED}"),
         }
     }
 }
 
-impl From<io::Error> for NoReply {
+impl From<io::Error> for ReplyError {
     fn from(cause: io::Error) -> Self {
         match cause.kind() {
             // TLS without close_notify, and a close that crossed what we wrote.
             io::ErrorKind::UnexpectedEof => Self::Closed,
-            _ => Self::Broke(cause),
+            _ => Self::Io(cause),
         }
     }
 }
 
-impl From<NotAReply> for NoReply {
-    fn from(what: NotAReply) -> Self {
+impl From<ReplySyntaxError> for ReplyError {
+    fn from(what: ReplySyntaxError) -> Self {
         match what {
-            NotAReply::NotSmtp(_) => Self::NotSmtp(what),
+            ReplySyntaxError::NotSmtp(_) => Self::NotSmtp(what),
             // The replies before it stand.
-            NotAReply::Endless => Self::Broke(io::Error::other(what)),
+            ReplySyntaxError::Endless => Self::Io(io::Error::other(what)),
         }
     }
 }
@@ -199,15 +199,15 @@ pub(super) struct Stream {
     /// Something was received since the last write.
     heard: bool,
     attempt_end: Option<Instant>,
-    onlooker: Onlooker,
+    observer: ObserverHandle,
     /// While a sign-in lasts.
-    pub(super) secrets: SecretsSaid,
+    pub(super) secrets: SecretRedactor,
     /// The server may have seen an AUTH.
     pub(super) auth_tried: bool,
 }
 
 impl Stream {
-    pub(super) fn new(wire: Wire, onlooker: Onlooker) -> Self {
+    pub(super) fn new(wire: Wire, observer: ObserverHandle) -> Self {
         wire.send_at_once();
         Self {
             wire,
@@ -216,29 +216,29 @@ impl Stream {
             received: vec![0; 4096].into_boxed_slice(),
             heard: false,
             attempt_end: None,
-            onlooker,
-            secrets: SecretsSaid::default(),
+            observer,
+            secrets: SecretRedactor::default(),
             auth_tried: false,
         }
     }
 
     /// Tells whoever looks on.
-    pub(super) fn tell(&self, step: impl FnOnce() -> Step) {
-        self.onlooker.tell(step);
+    pub(super) fn notify(&self, step: impl FnOnce() -> Step) {
+        self.observer.notify(step);
     }
 
-    fn take_reply(&mut self) -> Result<Option<ServerReply>, NotAReply> {
+    fn take_reply(&mut self) -> Result<Option<ServerReply>, ReplySyntaxError> {
         let taken = self.parser.take();
         let mut reply = taken.map_err(|what| self.without_secrets(what))?;
         if let Some(reply) = &mut reply {
             self.secrets.strike(reply);
-            self.tell(|| Step::Heard(reply.clone()));
+            self.notify(|| Step::ReplyReceived(reply.clone()));
         }
         Ok(reply)
     }
 
-    fn without_secrets(&self, mut what: NotAReply) -> NotAReply {
-        if let NotAReply::NotSmtp(start) = &mut what {
+    fn without_secrets(&self, mut what: ReplySyntaxError) -> ReplySyntaxError {
+        if let ReplySyntaxError::NotSmtp(start) = &mut what {
             self.secrets.strike_start(start);
         }
         what
@@ -270,23 +270,27 @@ impl Stream {
     /// a look at the connection first.
     ///
     /// # Errors
-    /// [`NoReply::Unasked`], [`NoReply::Closed`] or [`NoReply::Broke`].
-    pub(super) async fn quiet(&mut self) -> Result<(), NoReply> {
+    /// [`ReplyError::Unsolicited`], [`ReplyError::Closed`] or [`ReplyError::Io`].
+    pub(super) async fn quiet(&mut self) -> Result<(), ReplyError> {
         tokio::task::yield_now().await;
         poll_fn(|cx| Poll::Ready(self.check_quiet(cx))).await
     }
 
-    fn check_quiet(&mut self, cx: &mut Context<'_>) -> Result<(), NoReply> {
+    fn check_quiet(&mut self, cx: &mut Context<'_>) -> Result<(), ReplyError> {
         if !self.has_leftover() {
             let mut arrived = ReadBuf::new(&mut self.received);
             match Pin::new(&mut self.wire).poll_read(cx, &mut arrived) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(cause)) => return Err(cause.into()),
-                Poll::Ready(Ok(())) if arrived.filled().is_empty() => return Err(NoReply::Closed),
+                Poll::Ready(Ok(())) if arrived.filled().is_empty() => {
+                    return Err(ReplyError::Closed);
+                }
                 Poll::Ready(Ok(())) => self.parser.feed(arrived.filled()),
             }
         }
-        Err(NoReply::Unasked(self.take_reply().unwrap_or_default()))
+        Err(ReplyError::Unsolicited(
+            self.take_reply().unwrap_or_default(),
+        ))
     }
 
     /// Octets arrived before anything was asked.
@@ -296,13 +300,13 @@ impl Stream {
 
     /// Puts a line into the next write.
     pub(super) fn queue(&mut self, line: &str) {
-        self.tell(|| Step::Said(line.to_owned()));
+        self.notify(|| Step::CommandSent(line.to_owned()));
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.extend_from_slice(b"\r\n");
     }
 
     /// Writes what was queued, in one write where the system takes it.
-    pub(super) async fn flush(&mut self, wait: Wait) -> Result<(), NoReply> {
+    pub(super) async fn flush(&mut self, wait: Wait) -> Result<(), ReplyError> {
         let outgoing = std::mem::take(&mut self.outgoing);
         let result = self.write(&outgoing, wait).await;
         self.outgoing = outgoing;
@@ -312,7 +316,7 @@ impl Stream {
 
     /// Writes lines as they are. Each reply belongs to one command: with something unread on the
     /// connection nothing is written.
-    pub(super) async fn write(&mut self, octets: &[u8], wait: Wait) -> Result<(), NoReply> {
+    pub(super) async fn write(&mut self, octets: &[u8], wait: Wait) -> Result<(), ReplyError> {
         self.quiet().await?;
         self.heard = false;
         let wire = &mut self.wire;
@@ -329,7 +333,7 @@ impl Stream {
         &mut self,
         octets: &[u8],
         wait: Wait,
-    ) -> Result<(), NoReply> {
+    ) -> Result<(), ReplyError> {
         self.quiet().await?;
         self.heard = false;
         let wait = wait.within(self.attempt_end);
@@ -345,12 +349,12 @@ impl Stream {
         &mut self,
         cx: &mut Context<'_>,
         rest: &mut &[u8],
-    ) -> Poll<Result<(), NoReply>> {
+    ) -> Poll<Result<(), ReplyError>> {
         while !rest.is_empty() {
             self.check_quiet(cx)?;
             let written = ready!(Pin::new(&mut self.wire).poll_write(cx, rest))?;
             if written == 0 {
-                return Poll::Ready(Err(NoReply::Broke(io::ErrorKind::WriteZero.into())));
+                return Poll::Ready(Err(ReplyError::Io(io::ErrorKind::WriteZero.into())));
             }
             *rest = &rest[written..];
         }
@@ -358,12 +362,12 @@ impl Stream {
     }
 
     /// The next reply.
-    pub(super) async fn read_reply(&mut self, wait: Wait) -> Result<ServerReply, NoReply> {
+    pub(super) async fn read_reply(&mut self, wait: Wait) -> Result<ServerReply, ReplyError> {
         let wait = wait.within(self.attempt_end);
         timed(wait, self.receive()).await
     }
 
-    async fn receive(&mut self) -> Result<ServerReply, NoReply> {
+    async fn receive(&mut self) -> Result<ServerReply, ReplyError> {
         loop {
             if let Some(reply) = self.take_reply()? {
                 return Ok(reply);
@@ -374,7 +378,7 @@ impl Stream {
             }
             self.heard = true;
             match self.wire.read(&mut self.received).await? {
-                0 => return Err(NoReply::Closed),
+                0 => return Err(ReplyError::Closed),
                 n => self.parser.feed(&self.received[..n]),
             }
         }
@@ -383,10 +387,10 @@ impl Stream {
 
 async fn timed<T>(
     wait: Wait,
-    work: impl Future<Output = Result<T, NoReply>>,
-) -> Result<T, NoReply> {
+    work: impl Future<Output = Result<T, ReplyError>>,
+) -> Result<T, ReplyError> {
     match tokio::time::timeout(wait.limit, work).await {
         Ok(result) => result,
-        Err(_) => Err(NoReply::TimedOut(wait)),
+        Err(_) => Err(ReplyError::Timeout(wait)),
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::domain::{
-    AuthKey, AuthTurn, AuthVerdict, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients,
+    AuthDecision, AuthKey, AuthOutcome, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients,
     LimitFinding, Standing,
 };
 
@@ -82,10 +82,10 @@ pub trait Coordination: Send + Sync {
 
     /// Asks whether a secret may be tried now, and if nobody tried it before, notes that
     /// `instance` does: of any number that ask at the same time one gets
-    /// [`AuthTurn::Alone`], and the others [`AuthTurn::Wait`] until
+    /// [`AuthDecision::ProceedAlone`], and the others [`AuthDecision::Wait`] until
     /// [`Coordination::end_authentication`], until the lease of the one that tries has run out, or for
     /// [`SIGN_IN_LIMIT`]. One whose end did not come by then counts as
-    /// [`AuthVerdict::Unanswered`]: the relay may have seen it. An `instance` asks for itself once at a time: where it asks again before it
+    /// [`AuthOutcome::Unanswered`]: the relay may have seen it. An `instance` asks for itself once at a time: where it asks again before it
     /// has ended, it did not hear the answer, and gets the turn that it has. A
     /// refusal stands for [`AUTH_COOLDOWN`](crate::domain::AUTH_COOLDOWN); then one may try again.
     /// `instance` is `None` for a command that is not a running service.
@@ -93,17 +93,17 @@ pub trait Coordination: Send + Sync {
         &self,
         instance: Option<InstanceId>,
         key: &AuthKey,
-    ) -> Result<AuthTurn, StoreError>;
+    ) -> Result<AuthDecision, StoreError>;
 
     /// Notes how a sign-in ended. What the relay said counts, whoever has the turn now;
-    /// [`AuthVerdict::Untried`] gives back the turn of this very `instance` and leaves what was
-    /// known before it. [`AuthVerdict::Unanswered`] is a refusal where the one before it was not
+    /// [`AuthOutcome::NotAttempted`] gives back the turn of this very `instance` and leaves what was
+    /// known before it. [`AuthOutcome::Unanswered`] is a refusal where the one before it was not
     /// accepted either; the first makes the others ask for turns again. Rows of other secrets of the relay that were not touched for a day are
     /// dropped when something is learned.
     async fn end_authentication(
         &self,
         instance: Option<InstanceId>,
         key: &AuthKey,
-        verdict: &AuthVerdict,
+        verdict: &AuthOutcome,
     ) -> Result<(), StoreError>;
 }

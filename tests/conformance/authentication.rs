@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sendport::domain::{
-    AuthKey, AuthTurn, AuthVerdict, Command, EnhancedStatusCode, InstanceId, Reply,
+    AuthDecision, AuthKey, AuthOutcome, Command, EnhancedStatusCode, InstanceId, Reply,
 };
 use sendport::store::Store;
 
@@ -13,7 +13,7 @@ use crate::fixture::*;
 fn key(secret: &str) -> AuthKey {
     AuthKey {
         relay: "mail".to_owned(),
-        secret: secret.to_owned(),
+        credential_fingerprint: secret.to_owned(),
     }
 }
 
@@ -27,7 +27,7 @@ async fn begin(
     store: &Arc<dyn Store>,
     instance: impl Into<Option<InstanceId>>,
     secret: &str,
-) -> AuthTurn {
+) -> AuthDecision {
     let turn = store
         .begin_authentication(instance.into(), &key(secret))
         .await;
@@ -38,7 +38,7 @@ async fn end(
     store: &Arc<dyn Store>,
     instance: impl Into<Option<InstanceId>>,
     secret: &str,
-    verdict: AuthVerdict,
+    verdict: AuthOutcome,
 ) {
     let key = key(secret);
     let ended = store.end_authentication(instance.into(), &key, &verdict);
@@ -46,8 +46,11 @@ async fn end(
 }
 
 async fn refuse(store: &Arc<dyn Store>, instance: InstanceId, secret: &str) {
-    assert_eq!(begin(store, instance, secret).await, AuthTurn::Alone);
-    end(store, instance, secret, AuthVerdict::Refused(refusal())).await;
+    assert_eq!(
+        begin(store, instance, secret).await,
+        AuthDecision::ProceedAlone
+    );
+    end(store, instance, secret, AuthOutcome::Refused(refusal())).await;
 }
 
 pub(crate) async fn of_many_that_ask_at_once_one_tries(f: &dyn Fixture) {
@@ -66,9 +69,9 @@ pub(crate) async fn of_many_that_ask_at_once_one_tries(f: &dyn Fixture) {
         }
         let turns: Result<Vec<_>, _> = asked.join_all().await.into_iter().collect();
         let turns = turns.expect("every one is answered");
-        let of = |turn: AuthTurn| turns.iter().filter(|t| **t == turn).count();
+        let of = |turn: AuthDecision| turns.iter().filter(|t| **t == turn).count();
         assert_eq!(
-            (of(AuthTurn::Alone), of(AuthTurn::Wait)),
+            (of(AuthDecision::ProceedAlone), of(AuthDecision::Wait)),
             (1, 15),
             "{turns:?}"
         );
@@ -78,16 +81,22 @@ pub(crate) async fn of_many_that_ask_at_once_one_tries(f: &dyn Fixture) {
 pub(crate) async fn an_accepted_secret_is_free_for_all(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
-    assert_eq!(begin(&store, a, "right").await, AuthTurn::Alone);
-    assert_eq!(begin(&store, b, "right").await, AuthTurn::Wait);
-    end(&store, a, "right", AuthVerdict::Accepted).await;
+    assert_eq!(begin(&store, a, "right").await, AuthDecision::ProceedAlone);
+    assert_eq!(begin(&store, b, "right").await, AuthDecision::Wait);
+    end(&store, a, "right", AuthOutcome::Accepted).await;
     for instance in [Some(a), Some(b), None] {
-        assert_eq!(begin(&store, instance, "right").await, AuthTurn::Free);
-        end(&store, instance, "right", AuthVerdict::Untried).await;
+        assert_eq!(
+            begin(&store, instance, "right").await,
+            AuthDecision::Proceed
+        );
+        end(&store, instance, "right", AuthOutcome::NotAttempted).await;
     }
     f.advance(minutes(60 * 24 * 20)).await;
-    assert_eq!(begin(&store, None, "right").await, AuthTurn::Free);
-    assert_eq!(begin(&store, None, "another").await, AuthTurn::Alone);
+    assert_eq!(begin(&store, None, "right").await, AuthDecision::Proceed);
+    assert_eq!(
+        begin(&store, None, "another").await,
+        AuthDecision::ProceedAlone
+    );
 }
 
 pub(crate) async fn a_refused_secret_rests_for_a_quarter_of_an_hour(f: &dyn Fixture) {
@@ -96,7 +105,8 @@ pub(crate) async fn a_refused_secret_rests_for_a_quarter_of_an_hour(f: &dyn Fixt
     refuse(&store, a, "wrong").await;
     f.advance(minutes(10)).await;
     for instance in [Some(a), Some(b), None] {
-        let AuthTurn::Refused { reply, retry_in } = begin(&store, instance, "wrong").await else {
+        let AuthDecision::Refused { reply, retry_in } = begin(&store, instance, "wrong").await
+        else {
             panic!("it was refused ten minutes ago");
         };
         assert_eq!(reply, refusal());
@@ -105,31 +115,31 @@ pub(crate) async fn a_refused_secret_rests_for_a_quarter_of_an_hour(f: &dyn Fixt
     }
     f.advance(minutes(5)).await;
     let b = instance(&store, "b, started again").await;
-    assert_eq!(begin(&store, b, "wrong").await, AuthTurn::Alone);
-    assert_eq!(begin(&store, None, "wrong").await, AuthTurn::Wait);
-    end(&store, b, "wrong", AuthVerdict::Accepted).await;
-    assert_eq!(begin(&store, None, "wrong").await, AuthTurn::Free);
+    assert_eq!(begin(&store, b, "wrong").await, AuthDecision::ProceedAlone);
+    assert_eq!(begin(&store, None, "wrong").await, AuthDecision::Wait);
+    end(&store, b, "wrong", AuthOutcome::Accepted).await;
+    assert_eq!(begin(&store, None, "wrong").await, AuthDecision::Proceed);
 }
 
 pub(crate) async fn a_secret_that_was_right_can_be_refused(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;
-    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
-    end(&store, a, "s", AuthVerdict::Accepted).await;
-    end(&store, a, "s", AuthVerdict::Refused(refusal())).await;
+    assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
+    end(&store, a, "s", AuthOutcome::Accepted).await;
+    end(&store, a, "s", AuthOutcome::Refused(refusal())).await;
     let turn = begin(&store, a, "s").await;
-    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+    assert!(matches!(turn, AuthDecision::Refused { .. }), "{turn:?}");
 }
 
 pub(crate) async fn whoever_did_not_try_gives_the_turn_back(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
-    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
-    end(&store, b, "s", AuthVerdict::Untried).await;
-    assert_eq!(begin(&store, b, "s").await, AuthTurn::Wait, "it is a's");
-    end(&store, a, "s", AuthVerdict::Untried).await;
-    assert_eq!(begin(&store, None, "s").await, AuthTurn::Alone);
-    end(&store, None, "s", AuthVerdict::Untried).await;
+    assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
+    end(&store, b, "s", AuthOutcome::NotAttempted).await;
+    assert_eq!(begin(&store, b, "s").await, AuthDecision::Wait, "it is a's");
+    end(&store, a, "s", AuthOutcome::NotAttempted).await;
+    assert_eq!(begin(&store, None, "s").await, AuthDecision::ProceedAlone);
+    end(&store, None, "s", AuthOutcome::NotAttempted).await;
     assert_eq!(f.rows("RelayAuthentication", "1 = 1").await, 0);
 }
 
@@ -138,8 +148,11 @@ fn hang_up() -> Reply {
 }
 
 async fn leave_unanswered(store: &Arc<dyn Store>, instance: Option<InstanceId>, said: Reply) {
-    assert_eq!(begin(store, instance, "s").await, AuthTurn::Alone);
-    end(store, instance, "s", AuthVerdict::Unanswered(said)).await;
+    assert_eq!(
+        begin(store, instance, "s").await,
+        AuthDecision::ProceedAlone
+    );
+    end(store, instance, "s", AuthOutcome::Unanswered(said)).await;
 }
 
 pub(crate) async fn the_second_that_is_not_answered_counts_as_a_refusal(f: &dyn Fixture) {
@@ -153,7 +166,7 @@ pub(crate) async fn the_second_that_is_not_answered_counts_as_a_refusal(f: &dyn 
     let busy = Reply::new(Command::Auth, 421, None, "not now");
     leave_unanswered(&store, None, busy.clone()).await;
     for instance in [Some(a), Some(b), None] {
-        let AuthTurn::Refused { reply, retry_in } = begin(&store, instance, "s").await else {
+        let AuthDecision::Refused { reply, retry_in } = begin(&store, instance, "s").await else {
             panic!("it rests");
         };
         assert_eq!(reply, busy);
@@ -167,18 +180,18 @@ pub(crate) async fn the_second_that_is_not_answered_counts_as_a_refusal(f: &dyn 
         leave_unanswered(&store, Some(c), hang_up()).await;
         let turn = begin(&store, None, "s").await;
         assert!(
-            matches!(&turn, AuthTurn::Refused { reply, .. } if *reply == hang_up()),
+            matches!(&turn, AuthDecision::Refused { reply, .. } if *reply == hang_up()),
             "{turn:?}"
         );
     }
     f.advance(minutes(15)).await;
-    assert_eq!(begin(&store, None, "s").await, AuthTurn::Alone);
-    end(&store, None, "s", AuthVerdict::Accepted).await;
-    assert_eq!(begin(&store, None, "s").await, AuthTurn::Free);
-    end(&store, None, "s", AuthVerdict::Unanswered(hang_up())).await;
+    assert_eq!(begin(&store, None, "s").await, AuthDecision::ProceedAlone);
+    end(&store, None, "s", AuthOutcome::Accepted).await;
+    assert_eq!(begin(&store, None, "s").await, AuthDecision::Proceed);
+    end(&store, None, "s", AuthOutcome::Unanswered(hang_up())).await;
     assert_eq!(
         begin(&store, None, "s").await,
-        AuthTurn::Alone,
+        AuthDecision::ProceedAlone,
         "the first again"
     );
 }
@@ -186,17 +199,17 @@ pub(crate) async fn the_second_that_is_not_answered_counts_as_a_refusal(f: &dyn 
 pub(crate) async fn one_that_is_not_answered_takes_freedom_away(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
-    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
-    end(&store, a, "s", AuthVerdict::Accepted).await;
-    assert_eq!(begin(&store, a, "s").await, AuthTurn::Free);
-    end(&store, a, "s", AuthVerdict::Unanswered(hang_up())).await;
-    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
-    assert_eq!(begin(&store, b, "s").await, AuthTurn::Wait);
+    assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
+    end(&store, a, "s", AuthOutcome::Accepted).await;
+    assert_eq!(begin(&store, a, "s").await, AuthDecision::Proceed);
+    end(&store, a, "s", AuthOutcome::Unanswered(hang_up())).await;
+    assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
+    assert_eq!(begin(&store, b, "s").await, AuthDecision::Wait);
     // Not tried: the next one is the second all the same.
-    end(&store, a, "s", AuthVerdict::Untried).await;
+    end(&store, a, "s", AuthOutcome::NotAttempted).await;
     leave_unanswered(&store, Some(b), hang_up()).await;
     let turn = begin(&store, a, "s").await;
-    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+    assert!(matches!(turn, AuthDecision::Refused { .. }), "{turn:?}");
 }
 
 pub(crate) async fn one_behind_a_refusal_is_the_second(f: &dyn Fixture) {
@@ -206,19 +219,19 @@ pub(crate) async fn one_behind_a_refusal_is_the_second(f: &dyn Fixture) {
     f.advance(minutes(16)).await;
     leave_unanswered(&store, None, hang_up()).await;
     let turn = begin(&store, None, "s").await;
-    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+    assert!(matches!(turn, AuthDecision::Refused { .. }), "{turn:?}");
 }
 
 pub(crate) async fn who_did_not_hear_of_its_turn_asks_again(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
     for _ in 0..3 {
-        assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
-        assert_eq!(begin(&store, b, "s").await, AuthTurn::Wait, "it is a's");
+        assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
+        assert_eq!(begin(&store, b, "s").await, AuthDecision::Wait, "it is a's");
     }
-    end(&store, a, "s", AuthVerdict::Refused(refusal())).await;
+    end(&store, a, "s", AuthOutcome::Refused(refusal())).await;
     let turn = begin(&store, a, "s").await;
-    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+    assert!(matches!(turn, AuthDecision::Refused { .. }), "{turn:?}");
 }
 
 pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {
@@ -228,8 +241,8 @@ pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {
     f.advance(minutes(16)).await;
     let a = instance(&store, "a").await;
     for _ in 0..2 {
-        assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
-        end(&store, a, "s", AuthVerdict::Untried).await;
+        assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
+        end(&store, a, "s", AuthOutcome::NotAttempted).await;
         let stands = f.rows(
             "RelayAuthentication",
             "State = 'refused' AND ReplyCode = 535",
@@ -241,26 +254,34 @@ pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {
 pub(crate) async fn who_dies_while_it_tries_is_not_waited_for(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
-    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+    assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
     store.retire(a).await.expect("retire");
-    assert_eq!(begin(&store, b, "s").await, AuthTurn::Alone, "a stopped");
-    end(&store, a, "s", AuthVerdict::Accepted).await;
+    assert_eq!(
+        begin(&store, b, "s").await,
+        AuthDecision::ProceedAlone,
+        "a stopped"
+    );
+    end(&store, a, "s", AuthOutcome::Accepted).await;
     let turn = begin(&store, b, "s").await;
-    assert_eq!(turn, AuthTurn::Free, "what a saw late is true");
+    assert_eq!(turn, AuthDecision::Proceed, "what a saw late is true");
 }
 
 pub(crate) async fn the_second_that_dies_while_it_tries_counts_as_a_refusal(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
-    assert_eq!(begin(&store, a, "s").await, AuthTurn::Alone);
+    assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
     store.retire(a).await.expect("retire");
     for _ in 0..2 {
-        assert_eq!(begin(&store, b, "s").await, AuthTurn::Alone, "its own");
+        assert_eq!(
+            begin(&store, b, "s").await,
+            AuthDecision::ProceedAlone,
+            "its own"
+        );
     }
     f.advance(LEASE_AND_MORE).await;
     let c = instance(&store, "c").await;
     for instance in [Some(c), None] {
-        let AuthTurn::Refused { reply, retry_in } = begin(&store, instance, "s").await else {
+        let AuthDecision::Refused { reply, retry_in } = begin(&store, instance, "s").await else {
             panic!("two died");
         };
         assert_eq!((reply.code, reply.command), (0, Command::Auth));
@@ -270,10 +291,13 @@ pub(crate) async fn the_second_that_dies_while_it_tries_counts_as_a_refusal(f: &
     }
     f.advance(minutes(15)).await;
     let d = instance(&store, "d").await;
-    assert_eq!(begin(&store, d, "s").await, AuthTurn::Alone);
+    assert_eq!(begin(&store, d, "s").await, AuthDecision::ProceedAlone);
     store.retire(d).await.expect("retire");
     let turn = begin(&store, None, "s").await;
-    assert!(matches!(turn, AuthTurn::Refused { .. }), "each later one");
+    assert!(
+        matches!(turn, AuthDecision::Refused { .. }),
+        "each later one"
+    );
 }
 
 pub(crate) async fn a_try_without_an_end_counts_after_its_limit(f: &dyn Fixture) {
@@ -282,13 +306,16 @@ pub(crate) async fn a_try_without_an_end_counts_after_its_limit(f: &dyn Fixture)
     let registered = store.register(&info, minutes(60), &ports, &[]);
     registered.await.expect("register");
     for instance in [Some(info.id), None] {
-        assert_eq!(begin(&store, instance, "s").await, AuthTurn::Alone);
+        assert_eq!(
+            begin(&store, instance, "s").await,
+            AuthDecision::ProceedAlone
+        );
         f.advance(minutes(4)).await;
-        assert_eq!(begin(&store, None, "s").await, AuthTurn::Wait);
+        assert_eq!(begin(&store, None, "s").await, AuthDecision::Wait);
         f.advance(minutes(1)).await;
     }
     let turn = begin(&store, info.id, "s").await;
-    assert!(matches!(turn, AuthTurn::Refused { .. }), "{turn:?}");
+    assert!(matches!(turn, AuthDecision::Refused { .. }), "{turn:?}");
 }
 
 pub(crate) async fn relays_have_turns_of_their_own(f: &dyn Fixture) {
@@ -303,7 +330,7 @@ pub(crate) async fn relays_have_turns_of_their_own(f: &dyn Fixture) {
         .begin_authentication(Some(a), &backup)
         .await
         .expect("begin");
-    assert_eq!(turn, AuthTurn::Alone);
+    assert_eq!(turn, AuthDecision::ProceedAlone);
 }
 
 pub(crate) async fn a_secret_that_nobody_used_for_a_day_is_forgotten(f: &dyn Fixture) {
@@ -311,10 +338,10 @@ pub(crate) async fn a_secret_that_nobody_used_for_a_day_is_forgotten(f: &dyn Fix
     let a = instance(&store, "a").await;
     refuse(&store, a, "old").await;
     f.advance(minutes(23 * 60)).await;
-    end(&store, a, "new", AuthVerdict::Accepted).await;
+    end(&store, a, "new", AuthOutcome::Accepted).await;
     assert_eq!(f.rows("RelayAuthentication", "Secret = 'old'").await, 1);
     f.advance(minutes(61)).await;
-    end(&store, a, "new", AuthVerdict::Accepted).await;
+    end(&store, a, "new", AuthOutcome::Accepted).await;
     assert_eq!(f.rows("RelayAuthentication", "Secret = 'old'").await, 0);
     assert_eq!(f.rows("RelayAuthentication", "Secret = 'new'").await, 1);
 }

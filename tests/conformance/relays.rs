@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sendport::domain::{
-    AuthKey, AuthVerdict, Command, EnhancedStatusCode, InstanceId, RelayCondition, RelayState,
+    AuthKey, AuthOutcome, Command, EnhancedStatusCode, InstanceId, RelayCondition, RelayState,
     Reply,
 };
 use sendport::store::Store;
@@ -136,13 +136,13 @@ pub(crate) async fn the_last_authentication_stands_there(f: &dyn Fixture) {
     assert_eq!(shown(f, "Authentication").await, None);
     let key = |secret: &str| AuthKey {
         relay: "mail".to_owned(),
-        secret: secret.to_owned(),
+        credential_fingerprint: secret.to_owned(),
     };
     let end = |secret: &str, verdict| {
         let (store, key) = (Arc::clone(&store), key(secret));
         async move { store.end_authentication(Some(a), &key, &verdict).await }
     };
-    end("old", AuthVerdict::Accepted).await.expect("end");
+    end("old", AuthOutcome::Accepted).await.expect("end");
     assert_eq!(
         shown(f, "Authentication").await.as_deref(),
         Some("accepted")
@@ -150,7 +150,7 @@ pub(crate) async fn the_last_authentication_stands_there(f: &dyn Fixture) {
     f.advance(std::time::Duration::from_secs(1)).await;
     let code = EnhancedStatusCode::new(5, 7, 8);
     let reply = Reply::new(Command::Auth, 535, Some(code), "it's wrong");
-    let refused = AuthVerdict::Refused(reply.clone());
+    let refused = AuthOutcome::Refused(reply.clone());
     end("new", refused).await.expect("end");
     assert_eq!(shown(f, "Authentication").await.as_deref(), Some("refused"));
     assert_eq!(

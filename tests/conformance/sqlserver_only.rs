@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use sendport::domain::{
-    AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, AuthKey, AuthTurn, AuthVerdict,
+    AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, AuthDecision, AuthKey, AuthOutcome,
     Command, InstanceId, OutcomeKind, RecipientStatus, Reply, TemplateText,
 };
 use sendport::store::certificates::{CertificateStore, WhichCertificates};
@@ -79,11 +79,11 @@ async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
     store.stand(instance, 2).await.expect("stand");
     let key = AuthKey {
         relay: "mail".to_owned(),
-        secret: "0123abcd".to_owned(),
+        credential_fingerprint: "0123abcd".to_owned(),
     };
-    for verdict in [AuthVerdict::Untried, AuthVerdict::Accepted] {
+    for verdict in [AuthOutcome::NotAttempted, AuthOutcome::Accepted] {
         let turn = store.begin_authentication(Some(instance), &key).await;
-        assert_eq!(turn.expect("begin"), AuthTurn::Alone);
+        assert_eq!(turn.expect("begin"), AuthDecision::ProceedAlone);
         let ended = store
             .end_authentication(Some(instance), &key, &verdict)
             .await;

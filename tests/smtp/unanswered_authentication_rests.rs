@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sendport::clock::Clock;
-use sendport::domain::{AuthKey, AuthTurn, AuthVerdict, Command, Timestamp};
+use sendport::domain::{AuthDecision, AuthKey, AuthOutcome, Command, Timestamp};
 use sendport::relay::Relay as _;
 use sendport::relay::authentication::AuthLedger;
 use sendport::replies::ReplyTable;
@@ -27,12 +27,12 @@ struct Shared(Arc<dyn Store>);
 
 #[async_trait]
 impl AuthLedger for Shared {
-    async fn begin(&self, key: &AuthKey) -> Result<AuthTurn, String> {
+    async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, String> {
         let turn = self.0.begin_authentication(None, key).await;
         turn.map_err(|error| error.to_string())
     }
 
-    async fn end(&self, key: &AuthKey, verdict: AuthVerdict) -> Result<(), String> {
+    async fn end(&self, key: &AuthKey, verdict: AuthOutcome) -> Result<(), String> {
         let ended = self.0.end_authentication(None, key, &verdict).await;
         ended.map_err(|error| error.to_string())
     }

@@ -9,7 +9,7 @@ use sendport::domain::{
     Command, Envelope, ForwardPath, Reply, ReversePath, SecuredMessage, SubmissionEnd,
     SubmissionReport,
 };
-use sendport::relay::authentication::Unshared;
+use sendport::relay::authentication::NoSharedLedger;
 use sendport::relay::{FinalDotGate, Relay};
 use sendport::secret::Secret;
 use sendport::smtp::{RelayDependencies, SmtpRelay};
@@ -81,7 +81,7 @@ pub(crate) fn surroundings(password: Option<Secret>) -> RelayDependencies {
     RelayDependencies {
         password,
         default_ehlo_name: None,
-        authentications: Arc::new(Unshared),
+        authentications: Arc::new(NoSharedLedger),
         clock: Arc::new(SystemClock),
     }
 }

@@ -18,9 +18,9 @@ use super::{Failure, say};
 use crate::app::{self, Look};
 use crate::config::Config;
 use crate::domain::parse_mailbox;
-use crate::probe::mail_hosts::{Directory, MailDomain, Route};
-use crate::probe::{Event, Listener, Phase, Plan, Report, What, dialogue_lines};
-use crate::relay::authentication::{AuthLedger, Unshared};
+use crate::probe::mail_hosts::{MailDomain, MailResolver, Route};
+use crate::probe::{Event, EventKind, Listener, Phase, Plan, Report, dialogue_lines};
+use crate::relay::authentication::{AuthLedger, NoSharedLedger};
 use crate::replies::ReplyTable;
 
 /// The server takes mail for strangers.
@@ -91,7 +91,7 @@ pub(in crate::cli) async fn perform(args: Args, named: Option<PathBuf>) -> Resul
 }
 
 fn unshared() -> Arc<dyn AuthLedger> {
-    Arc::new(Unshared)
+    Arc::new(NoSharedLedger)
 }
 
 fn open_log(path: &PathBuf) -> Result<Arc<Mutex<File>>, Failure> {
@@ -179,7 +179,7 @@ impl Probe<'_> {
     /// Where the mail of a domain goes: the hosts are tried as a sender would, up to the first that
     /// answers.
     async fn mail_domain(&mut self, domain: &str) -> Result<MailDomain, Failure> {
-        let directory = Directory::open(self.args.name_server).map_err(Failure::Other)?;
+        let directory = MailResolver::open(self.args.name_server).map_err(Failure::Other)?;
         let found = directory.mail_of(domain).await.map_err(Failure::Config)?;
         for line in show::mail_domain(&found) {
             self.tell(&line);
@@ -259,7 +259,7 @@ impl Probe<'_> {
     /// `head`: what the log of the session begins with.
     fn listener(&self, head: String) -> Listener {
         let (quiet, log) = (self.args.json, self.log.clone());
-        let head = Mutex::new(Some(What::Note { text: head }));
+        let head = Mutex::new(Some(EventKind::Note { text: head }));
         Box::new(move |event: &Event| {
             if !quiet {
                 show::event(event).iter().for_each(say);

@@ -1,7 +1,7 @@
 //! Events and findings as lines of a terminal: ASCII, and nothing that could disturb it.
 
 use crate::probe::mail_hosts::{MailDomain, MailHost, Route, Service};
-use crate::probe::{Certificate, Event, HeardLine, Phase, Refusal, Report, What};
+use crate::probe::{Certificate, Event, EventKind, Phase, Refusal, ReplyLine, Report};
 
 /// Texts go on in another line here.
 const WIDTH: usize = 84;
@@ -20,18 +20,20 @@ pub(super) fn event(event: &Event) -> Vec<String> {
     all.map(|line| plain(line.trim_end())).collect()
 }
 
-fn body(what: &What) -> Vec<String> {
+fn body(what: &EventKind) -> Vec<String> {
     match what {
-        What::Note { text } => indented("  ", text),
-        What::Said { line } => vec![format!("> {line}")],
-        What::Heard { lines } => lines.iter().map(heard).collect(),
-        What::Certificates { chain } => chain.iter().enumerate().flat_map(certificate).collect(),
-        What::Refused { refusal } => refused(refusal),
-        What::Warning(warning) => indented("! ", &warning.text),
+        EventKind::Note { text } => indented("  ", text),
+        EventKind::Command { line } => vec![format!("> {line}")],
+        EventKind::Reply { lines } => lines.iter().map(heard).collect(),
+        EventKind::Certificates { chain } => {
+            chain.iter().enumerate().flat_map(certificate).collect()
+        }
+        EventKind::Refusal { refusal } => refused(refusal),
+        EventKind::Warning(warning) => indented("! ", &warning.text),
     }
 }
 
-fn heard(line: &HeardLine) -> String {
+fn heard(line: &ReplyLine) -> String {
     match &line.meaning {
         Some(meaning) => format!("< {:<MEANING$} {meaning}", line.text),
         None => format!("< {}", line.text),

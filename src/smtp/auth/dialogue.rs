@@ -5,9 +5,9 @@ use secrecy::zeroize::Zeroizing;
 
 use super::mechanism::{Mechanism, Response};
 use crate::domain::{Command, Reply};
-use crate::smtp::observer::{STRUCK_OUT, Step};
-use crate::smtp::redaction::SecretsSaid;
-use crate::smtp::stream::{NoReply, Stream, Wait};
+use crate::smtp::observer::{REDACTED, Step};
+use crate::smtp::redaction::SecretRedactor;
+use crate::smtp::stream::{ReplyError, Stream, Wait};
 
 /// Longest line of a command with the initial response in it (RFC 5321 section 4.5.3.1.4).
 const MAX_COMMAND: usize = 510;
@@ -17,13 +17,13 @@ const MAX_STEPS: usize = 8;
 
 /// Why a dialogue has no last reply of the server.
 pub(super) enum Broken {
-    Lost(NoReply),
+    Lost(ReplyError),
     /// The mechanism gave up, and says why.
     GivenUp(String),
 }
 
-impl From<NoReply> for Broken {
-    fn from(lost: NoReply) -> Self {
+impl From<ReplyError> for Broken {
+    fn from(lost: ReplyError) -> Self {
         Self::Lost(lost)
     }
 }
@@ -36,7 +36,7 @@ pub(super) async fn carry_out(
     wait: Wait,
 ) -> Result<Reply, Broken> {
     let result = exchange(stream, name, mechanism, wait).await;
-    stream.secrets = SecretsSaid::default();
+    stream.secrets = SecretRedactor::default();
     result
 }
 
@@ -50,11 +50,11 @@ async fn exchange(
     let (mut line, mut unsent) = command(name, initial);
     let mut shown = without_secrets(name, &line);
     for _ in 0..MAX_STEPS {
-        stream.tell(|| Step::Said(shown.to_owned()));
+        stream.notify(|| Step::CommandSent(shown.to_owned()));
         stream.secrets.note(response_of(&line, name));
         // Written directly: the buffer for queued lines is not zeroised.
         let written = stream.write(line.as_bytes(), wait).await;
-        stream.auth_tried |= !matches!(written, Err(NoReply::Unasked(_)));
+        stream.auth_tried |= !matches!(written, Err(ReplyError::Unsolicited(_)));
         written?;
         let reply = stream.read_reply(wait).await?;
         if reply.code != 334 {
@@ -66,7 +66,7 @@ async fn exchange(
             Ok(response) => response_line(&response),
             Err(why) => return Err(cancel(stream, wait, why).await),
         };
-        STRUCK_OUT.clone_into(&mut shown);
+        REDACTED.clone_into(&mut shown);
     }
     let why = format!("the server asked more than {MAX_STEPS} times");
     Err(cancel(stream, wait, why).await)
@@ -105,7 +105,7 @@ fn without_secrets(name: &str, line: &str) -> String {
     let command = format!("AUTH {name}");
     match line.trim_end() == command {
         true => command,
-        false => format!("{command} {STRUCK_OUT}"),
+        false => format!("{command} {REDACTED}"),
     }
 }
 
@@ -123,7 +123,7 @@ fn next(
 
 /// Takes the dialogue back (RFC 4954 section 4); what the server says to it does not matter.
 async fn cancel(stream: &mut Stream, wait: Wait, why: String) -> Broken {
-    stream.tell(|| Step::Said("*".to_owned()));
+    stream.notify(|| Step::CommandSent("*".to_owned()));
     if stream.write(b"*\r\n", wait).await.is_ok()
         && let Err(lost) = stream.read_reply(wait).await
     {

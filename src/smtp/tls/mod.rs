@@ -3,10 +3,10 @@
 
 mod client_certificate;
 pub(super) mod not_after;
+mod peer_chain;
 mod pin;
-mod rejected;
-mod renewal;
-mod shown;
+mod reload;
+mod verify_failure;
 
 use std::path::Path;
 use std::pin::Pin;
@@ -19,13 +19,13 @@ use openssl::x509::store::X509StoreBuilder;
 use sendport_tls_resumption::ResumingConnector;
 use tokio_openssl::SslStream;
 
-use self::rejected::Rejected;
-pub(super) use self::renewal::RenewedTls;
+pub(super) use self::reload::ReloadableTls;
+use self::verify_failure::VerifyFailure;
 use crate::config::relay::SmtpRelay;
 use crate::config::tls::{MinTlsVersion, Pin as CertificatePin};
 use crate::domain::{Fault, SessionFacts};
-use crate::relay::watch::{Certificate, RelayWatch, Seen};
-use crate::smtp::observer::{Onlooker, Step};
+use crate::relay::observer::{CertificateRole, RelayActivity, RelayObserver};
+use crate::smtp::observer::{ObserverHandle, Step};
 use crate::smtp::stream::Transport;
 
 /// The settings cannot be used.
@@ -72,7 +72,7 @@ pub(super) struct Tls {
     /// One of them the certificate has to match, where there is any.
     pins: Vec<CertificatePin>,
     /// When those of the configuration end, in seconds since 1970.
-    pub(super) certificates: Vec<(Certificate, i64)>,
+    pub(super) certificates: Vec<(CertificateRole, i64)>,
 }
 
 impl Tls {
@@ -105,9 +105,9 @@ impl Tls {
     pub(super) async fn handshake(
         &self,
         plain: Box<dyn Transport>,
-        onlooker: &Onlooker,
+        observer: &ObserverHandle,
     ) -> Result<SslStream<Box<dyn Transport>>, HandshakeFailure> {
-        let rejected = Rejected::default();
+        let rejected = VerifyFailure::default();
         let ssl = self.ssl(&rejected).map_err(|cause| HandshakeFailure {
             what: format!("OpenSSL refused the name '{}': {cause}", self.expected_name),
             fault: Some(Fault::Configuration),
@@ -117,7 +117,7 @@ impl Tls {
             fault: None,
         })?;
         let result = Pin::new(&mut stream).connect().await;
-        onlooker.tell(|| Step::Shown(shown::chain(stream.ssl())));
+        observer.notify(|| Step::CertificatesReceived(peer_chain::received(stream.ssl())));
         match result {
             Ok(()) => match pin::check(stream.ssl(), &self.pins) {
                 Ok(()) => Ok(stream),
@@ -141,7 +141,7 @@ impl Tls {
         })
     }
 
-    fn ssl(&self, rejected: &Rejected) -> Result<Ssl, ErrorStack> {
+    fn ssl(&self, rejected: &VerifyFailure) -> Result<Ssl, ErrorStack> {
         let mut configuration = self.connector.configure()?;
         configuration.set_verify_hostname(self.verify);
         if !self.verify {
@@ -158,7 +158,7 @@ impl Tls {
         self.connector.into_ssl(configuration, &self.expected_name)
     }
 
-    fn failure(&self, error: &openssl::ssl::Error, rejected: &Rejected) -> HandshakeFailure {
+    fn failure(&self, error: &openssl::ssl::Error, rejected: &VerifyFailure) -> HandshakeFailure {
         if let Some(problem) = rejected.take() {
             return HandshakeFailure {
                 what: format!(
@@ -205,9 +205,12 @@ pub(super) fn note_facts(stream: &SslStream<Box<dyn Transport>>, facts: &mut Ses
 }
 
 /// Tells when the certificate that was shown ends.
-pub(super) fn tell_not_after(stream: &SslStream<Box<dyn Transport>>, watch: &dyn RelayWatch) {
-    if let Some(not_after) = not_after::shown(stream.ssl()) {
-        watch.saw(Seen::Certificate(Certificate::Relay, not_after));
+pub(super) fn report_expiry(stream: &SslStream<Box<dyn Transport>>, observer: &dyn RelayObserver) {
+    if let Some(not_after) = not_after::of_peer(stream.ssl()) {
+        observer.record(RelayActivity::Certificate(
+            CertificateRole::Relay,
+            not_after,
+        ));
     }
 }
 

@@ -8,10 +8,10 @@ use openssl::x509::{X509, X509Ref};
 
 use crate::config::oauth2::OAuth2Config;
 use crate::config::relay::SmtpRelay;
-use crate::relay::watch::Certificate;
+use crate::relay::observer::CertificateRole;
 
 /// Those of the configuration, by their files as they stand now.
-pub(super) fn configured(config: &SmtpRelay) -> Vec<(Certificate, i64)> {
+pub(super) fn configured(config: &SmtpRelay) -> Vec<(CertificateRole, i64)> {
     let client = config.client_certificate_file.as_deref();
     // Our own comes first, its chain behind it.
     let client = client.and_then(|file| in_file(file).first().copied());
@@ -20,15 +20,15 @@ pub(super) fn configured(config: &SmtpRelay) -> Vec<(Certificate, i64)> {
     let authorities = config.ca_file.as_deref();
     let authority = authorities.and_then(|file| in_file(file).into_iter().min());
     let found = [
-        client.map(|end| (Certificate::Client, end)),
-        authority.map(|end| (Certificate::Authority, end)),
-        application.map(|end| (Certificate::Application, end)),
+        client.map(|end| (CertificateRole::Client, end)),
+        authority.map(|end| (CertificateRole::Authority, end)),
+        application.map(|end| (CertificateRole::Application, end)),
     ];
     found.into_iter().flatten().collect()
 }
 
 /// Of the certificate that the relay showed, in seconds since 1970.
-pub(super) fn shown(ssl: &SslRef) -> Option<i64> {
+pub(super) fn of_peer(ssl: &SslRef) -> Option<i64> {
     seconds(&*ssl.peer_certificate()?)
 }
 
@@ -106,9 +106,9 @@ mod tests {
             panic!("smtp expected")
         };
         let expected = [
-            (Certificate::Client, 2_000_000_000),
-            (Certificate::Authority, 1_900_000_001),
-            (Certificate::Application, 2_000_000_000),
+            (CertificateRole::Client, 2_000_000_000),
+            (CertificateRole::Authority, 1_900_000_001),
+            (CertificateRole::Application, 2_000_000_000),
         ];
         assert_eq!(configured(smtp), expected);
         std::fs::write(file.path(), pem(1_800_000_000)).unwrap();

@@ -5,7 +5,7 @@ use openssl::hash::{MessageDigest, hash};
 use openssl::ssl::SslRef;
 use openssl::x509::X509Ref;
 
-use super::rejected::described;
+use super::verify_failure::described;
 use crate::config::tls::Pin;
 
 /// # Errors

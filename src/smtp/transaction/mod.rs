@@ -1,7 +1,7 @@
 //! One mail transaction (RFC 5321 section 3.3): MAIL, RCPT for each, DATA or BDAT, the content.
 
-mod handover;
-mod in_step;
+mod content;
+mod exchange;
 #[cfg(test)]
 #[path = "tests/reply_streams.rs"]
 mod reply_streams;
@@ -19,7 +19,7 @@ use crate::smtp::dsn;
 use crate::smtp::pipelining::{Ahead, denies_the_order};
 use crate::smtp::preflight::{refuse_by_extensions, refuse_recipient};
 use crate::smtp::session::Session;
-use crate::smtp::stream::{NoReply, Wait};
+use crate::smtp::stream::{ReplyError, Wait};
 
 /// Recipients that are written ahead of their replies. More could fill both directions of
 /// the connection while neither side reads (RFC 2920 section 3.1).
@@ -36,7 +36,7 @@ pub(super) struct Job<'a> {
 }
 
 /// What became of a transaction.
-pub(super) struct Done {
+pub(super) struct TransactionResult {
     pub(super) replies: Vec<CommandReply>,
     pub(super) end: SubmissionEnd,
     /// The session may carry another one.
@@ -51,10 +51,10 @@ pub(super) struct Done {
     /// How long the final dot waited for its reply, where there was one.
     pub(super) final_dot: Option<Duration>,
     /// How the replies did not fit the commands.
-    pub(super) misfit: Option<String>,
+    pub(super) desync: Option<String>,
 }
 
-impl Done {
+impl TransactionResult {
     /// What was answered without a transaction.
     pub(super) fn answered(replies: Vec<CommandReply>) -> Self {
         Self {
@@ -65,16 +65,20 @@ impl Done {
             ahead: Ahead::default(),
             bdat: Bdat::default(),
             final_dot: None,
-            misfit: None,
+            desync: None,
         }
     }
 }
 
 /// The connection is of no use any more; the last reply says why.
-struct Ended(SubmissionEnd);
+struct Abort(SubmissionEnd);
 
 /// Carries out one transaction. The caller has refused what [`reject_locally`] refuses.
-pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>) -> Done {
+pub(super) async fn submit(
+    session: &mut Session,
+    waits: &Timeouts,
+    job: Job<'_>,
+) -> TransactionResult {
     let kept = session.transactions > 0;
     session.transactions += 1;
     let dsn = job.envelope.dsn.as_ref().filter(|_| session.extensions.dsn);
@@ -87,14 +91,14 @@ pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>
         data_ahead: false,
         end_written: false,
         gone: false,
-        done: Done::answered(Vec::new()),
+        done: TransactionResult::answered(Vec::new()),
     };
     let result = transaction.run(job).await;
     transaction.session.smooth = transaction.was_smooth();
     let (gone, made_here) = (transaction.gone, transaction.made_here);
     let mut done = transaction.done;
     done.reusable = result.is_ok();
-    if let Err(Ended(end)) = result {
+    if let Err(Abort(end)) = result {
         done.end = end;
     }
     done.stale = kept && is_given_up(&done, &done.replies[made_here..], gone);
@@ -103,7 +107,7 @@ pub(super) async fn submit(session: &mut Session, waits: &Timeouts, job: Job<'_>
 
 /// Nothing but a 421, or the end of the connection, in place of the reply to MAIL. A refusal,
 /// too, may be a goodbye that crossed the command: one for good, or with the end behind it.
-fn is_given_up(done: &Done, said: &[CommandReply], gone: bool) -> bool {
+fn is_given_up(done: &TransactionResult, said: &[CommandReply], gone: bool) -> bool {
     let [only] = said else { return false };
     let crossed = match only.reply.code {
         0 => gone,
@@ -127,11 +131,11 @@ struct Transaction<'a> {
     end_written: bool,
     /// The other end closed the connection; a time-out is something else.
     gone: bool,
-    done: Done,
+    done: TransactionResult,
 }
 
 impl Transaction<'_> {
-    async fn run(&mut self, job: Job<'_>) -> Result<(), Ended> {
+    async fn run(&mut self, job: Job<'_>) -> Result<(), Abort> {
         let (envelope, message) = (job.envelope, job.message);
         let extensions = &self.session.extensions;
         if let Some(refused) = refuse_by_extensions(extensions, envelope, message) {
@@ -158,7 +162,7 @@ impl Transaction<'_> {
             return self.reset().await;
         }
         if job.until == Command::Data {
-            return Err(Ended(SubmissionEnd::Fenced));
+            return Err(Abort(SubmissionEnd::Fenced));
         }
         self.content(Form::Data, message, job.gate).await
     }
@@ -181,8 +185,8 @@ impl Transaction<'_> {
         &mut self,
         job: Job<'_>,
         due: &[&ForwardPath],
-    ) -> Result<bool, Ended> {
-        let pipelined = self.session.extensions.pipelining && !self.session.careful;
+    ) -> Result<bool, Abort> {
+        let pipelined = self.session.extensions.pipelining && !self.session.lockstep;
         let mut groups = due.chunks(if pipelined { GROUP } else { 1 });
         let international = due.iter().any(|path| !path.address.is_ascii());
         let mail = self.mail_line(job.envelope, job.message, international);
@@ -225,7 +229,7 @@ impl Transaction<'_> {
     /// CHUNKING, where the reply to BDAT can be told from those before it.
     fn offers_chunking(&self) -> bool {
         let offered = &self.session.extensions;
-        offered.chunking && offered.enhanced_status_codes && !self.session.careful
+        offered.chunking && offered.enhanced_status_codes && !self.session.lockstep
     }
 
     /// Only a server that says 2.1.z to sender and recipients gets BDAT: where one of these
@@ -278,7 +282,7 @@ impl Transaction<'_> {
         &mut self,
         group: &[&ForwardPath],
         count: bool,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), Abort> {
         let wait = Wait::new(self.waits.rcpt, "timeout.rcpt");
         for path in group {
             if !count {
@@ -295,28 +299,28 @@ impl Transaction<'_> {
     }
 
     /// Nothing is granted behind a refused MAIL.
-    async fn drop_reply(&mut self, wait: Wait) -> Result<(), Ended> {
+    async fn drop_reply(&mut self, wait: Wait) -> Result<(), Abort> {
         match self.session.stream.read_reply(wait).await {
             Ok(reply) if reply.code < 400 => {
                 let what = "a recipient was accepted behind a refused sender";
-                Err(self.misfit(Command::Mail, what.to_owned()))
+                Err(self.desync(Command::Mail, what.to_owned()))
             }
             Ok(reply) if reply.code != 421 => Ok(()),
-            Err(missing @ NoReply::TimedOut(_)) => Err(self.lost(Command::Mail, missing)),
+            Err(missing @ ReplyError::Timeout(_)) => Err(self.lost(Command::Mail, missing)),
             // The refusal of MAIL stands and is an answer.
-            _ => Err(Ended(SubmissionEnd::Answered)),
+            _ => Err(Abort(SubmissionEnd::Answered)),
         }
     }
 
     /// A server that denies the order of commands that it offered to take says nothing about
     /// sender and recipient.
-    fn check_order(&mut self, reply: &Reply) -> Result<(), Ended> {
+    fn check_order(&mut self, reply: &Reply) -> Result<(), Abort> {
         if !denies_the_order(reply) {
             return Ok(());
         }
         if !self.done.ahead.was_used() {
             return match reply.code {
-                300..=399 => Err(self.misfit(reply.command, format!("it said '{reply}'"))),
+                300..=399 => Err(self.desync(reply.command, format!("it said '{reply}'"))),
                 _ => Ok(()),
             };
         }
@@ -329,7 +333,7 @@ impl Transaction<'_> {
     /// DATA goes alone, after all replies to RCPT, unless the transaction before had no
     /// refusal: without an accepted recipient servers answer it in three different ways, and
     /// some count it as an error. True after 354.
-    async fn data(&mut self) -> Result<bool, Ended> {
+    async fn data(&mut self) -> Result<bool, Abort> {
         let wait = Wait::new(self.waits.data, "timeout.data");
         let mut unwritten = None;
         if !self.data_ahead {
@@ -343,7 +347,7 @@ impl Transaction<'_> {
         match reply.code {
             200..=299 => {
                 let what = "the server answered DATA with 2yz where 354 was expected";
-                Err(self.misfit(Command::Data, what.to_owned()))
+                Err(self.desync(Command::Data, what.to_owned()))
             }
             code => Ok(code / 100 == 3),
         }
@@ -352,7 +356,7 @@ impl Transaction<'_> {
     /// The reply to a DATA that nobody was accepted for says nothing about the message. A server
     /// that waits for content all the same gets none: RFC 2920 section 3.1 would send it a lone
     /// dot, but a closed connection cannot become an empty message.
-    async fn data_unwanted(&mut self) -> Result<(), Ended> {
+    async fn data_unwanted(&mut self) -> Result<(), Abort> {
         if !self.data_ahead {
             return Ok(());
         }
@@ -360,10 +364,10 @@ impl Transaction<'_> {
         match self.session.stream.read_reply(wait).await {
             Ok(reply) if reply.code < 300 => {
                 let what = "the server answered DATA with 2yz behind refused recipients";
-                Err(self.misfit(Command::Data, what.to_owned()))
+                Err(self.desync(Command::Data, what.to_owned()))
             }
             Ok(refused) if refused.code >= 400 && refused.code != 421 => Ok(()),
-            _ => Err(Ended(SubmissionEnd::Answered)),
+            _ => Err(Abort(SubmissionEnd::Answered)),
         }
     }
 
@@ -379,7 +383,7 @@ impl Transaction<'_> {
     /// answered as it has to be, or not at all. That answer may look like one to MAIL or RCPT, which
     /// have no code where there are none, or to the content; the one to EHLO, which resets, too
     /// (RFC 5321 section 4.1.4), does not.
-    async fn reset(&mut self) -> Result<(), Ended> {
+    async fn reset(&mut self) -> Result<(), Abort> {
         // The reply to it looks like one to BDAT.
         self.session.extensions.chunking = false;
         let (reply, _) = self.behind_a_refusal("RSET").await?;
@@ -394,8 +398,8 @@ impl Transaction<'_> {
     }
 
     /// The success that the command was answered with, and its lines.
-    async fn behind_a_refusal(&mut self, command: &str) -> Result<(Reply, usize), Ended> {
-        let answered = Err(Ended(SubmissionEnd::Answered));
+    async fn behind_a_refusal(&mut self, command: &str) -> Result<(Reply, usize), Abort> {
+        let answered = Err(Abort(SubmissionEnd::Answered));
         let wait = Wait::new(self.waits.command, "timeout.command");
         self.session.stream.queue(command);
         let reply = match self.session.stream.flush(wait).await {
@@ -405,7 +409,7 @@ impl Transaction<'_> {
         let lines = reply.as_ref().map_or(0, |reply| reply.lines.len());
         let found = match reply {
             Ok(reply) => reply.into_reply(Command::Rset),
-            Err(lost @ NoReply::Unasked(_)) => lost.into_reply(Command::Rset),
+            Err(lost @ ReplyError::Unsolicited(_)) => lost.into_reply(Command::Rset),
             Err(_) => return answered,
         };
         match found.code {
@@ -413,14 +417,14 @@ impl Transaction<'_> {
             421 => answered,
             // A server that takes one EHLO only.
             500..=504 if command != "RSET" => answered,
-            400.. if self.session.careful => answered,
+            400.. if self.session.lockstep => answered,
             _ => Err(self.shifted(command, &found)),
         }
     }
 
-    fn shifted(&mut self, command: &str, found: &Reply) -> Ended {
+    fn shifted(&mut self, command: &str, found: &Reply) -> Abort {
         let what = format!("behind a refusal, {command}: {found}");
-        self.misfit(Command::Rcpt, what)
+        self.desync(Command::Rcpt, what)
     }
 }
 

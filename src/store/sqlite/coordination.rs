@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::{
-    AUTH_COOLDOWN, AuthKey, AuthTurn, AuthVerdict, Command, ConnectionEnd, InstanceId,
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
     LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing, Timestamp,
 };
 use crate::store::StoreError;
@@ -125,7 +125,7 @@ impl Coordination for SqliteStore {
         &self,
         instance: Option<InstanceId>,
         key: &AuthKey,
-    ) -> Result<AuthTurn, StoreError> {
+    ) -> Result<AuthDecision, StoreError> {
         let (key, now) = (key.clone(), self.clock.now());
         self.writer
             .call("ask for a turn to sign in", move |connection| {
@@ -138,7 +138,7 @@ impl Coordination for SqliteStore {
         &self,
         instance: Option<InstanceId>,
         key: &AuthKey,
-        verdict: &AuthVerdict,
+        verdict: &AuthOutcome,
     ) -> Result<(), StoreError> {
         let (key, verdict, now) = (key.clone(), verdict.clone(), self.clock.now());
         self.writer
@@ -277,19 +277,19 @@ impl Known {
         self.state == "trying" && !own
     }
 
-    fn turn(self, asks: Option<&str>, now: Timestamp) -> AuthTurn {
+    fn turn(self, asks: Option<&str>, now: Timestamp) -> AuthDecision {
         let refused = self.refused_at.unwrap_or(self.state_at);
         match self.state.as_str() {
-            "accepted" => AuthTurn::Free,
-            "trying" if self.is_tried_by_another(asks) => AuthTurn::Wait,
+            "accepted" => AuthDecision::Proceed,
+            "trying" if self.is_tried_by_another(asks) => AuthDecision::Wait,
             "refused" => match left(refused, AUTH_COOLDOWN, now) {
-                Some(retry_in) => AuthTurn::Refused {
+                Some(retry_in) => AuthDecision::Refused {
                     reply: self.reply,
                     retry_in,
                 },
-                None => AuthTurn::Alone,
+                None => AuthDecision::ProceedAlone,
             },
-            _ => AuthTurn::Alone,
+            _ => AuthDecision::ProceedAlone,
         }
     }
 }
@@ -304,7 +304,10 @@ fn known(tx: &Transaction<'_>, key: &AuthKey, now: Timestamp) -> Result<Option<K
     let mut statement = tx.prepare_cached(sql!("authentication_read"))?;
     let read = |row: &rusqlite::Row<'_>| Ok(Known::read(&Columns::new(row)));
     statement
-        .query_row(params![key.relay, key.secret, time_text(now)], read)
+        .query_row(
+            params![key.relay, key.credential_fingerprint, time_text(now)],
+            read,
+        )
         .optional()?
         .transpose()
         .map_err(Trouble::unreadable)
@@ -315,7 +318,7 @@ fn begin(
     instance: Option<InstanceId>,
     key: &AuthKey,
     now: Timestamp,
-) -> Result<AuthTurn, Trouble> {
+) -> Result<AuthDecision, Trouble> {
     let who = id_text(instance);
     let mut found = known(tx, key, now)?;
     if let Some(abandoned) = found.take_if(|known| known.is_abandoned(who.as_deref(), now)) {
@@ -330,9 +333,11 @@ fn begin(
         )?;
         found = known(tx, key, now)?;
     }
-    let turn = found.map_or(AuthTurn::Alone, |known| known.turn(who.as_deref(), now));
-    if turn == AuthTurn::Alone {
-        let values = params![key.relay, key.secret, time_text(now), who];
+    let turn = found.map_or(AuthDecision::ProceedAlone, |known| {
+        known.turn(who.as_deref(), now)
+    });
+    if turn == AuthDecision::ProceedAlone {
+        let values = params![key.relay, key.credential_fingerprint, time_text(now), who];
         tx.prepare_cached(sql!("authentication_try"))?
             .execute(values)?;
     }
@@ -343,19 +348,19 @@ fn end(
     tx: &Transaction<'_>,
     instance: Option<InstanceId>,
     key: &AuthKey,
-    verdict: &AuthVerdict,
+    verdict: &AuthOutcome,
     now: Timestamp,
 ) -> Result<(), Trouble> {
-    let (relay, secret) = (&key.relay, &key.secret);
+    let (relay, secret) = (&key.relay, &key.credential_fingerprint);
     let (at, who) = (time_text(now), id_text(instance));
     match verdict {
-        AuthVerdict::Untried => return give_turn_back(tx, key, who.as_deref()),
-        AuthVerdict::Accepted => {
+        AuthOutcome::NotAttempted => return give_turn_back(tx, key, who.as_deref()),
+        AuthOutcome::Accepted => {
             let values = params![relay, secret, at, who];
             tx.prepare_cached(sql!("authentication_accepted"))?
                 .execute(values)?;
         }
-        AuthVerdict::Refused(reply) => {
+        AuthOutcome::Refused(reply) => {
             note_failure(
                 tx,
                 key,
@@ -365,7 +370,7 @@ fn end(
                 sql!("authentication_refused"),
             )?;
         }
-        AuthVerdict::Unanswered(reply) => {
+        AuthOutcome::Unanswered(reply) => {
             note_failure(
                 tx,
                 key,
@@ -392,13 +397,21 @@ fn note_failure(
 ) -> Result<(), Trouble> {
     let enhanced = reply.enhanced.map(|code| code.to_string());
     let (at, code, text) = (time_text(now), reply.code, &reply.text);
-    let values = params![key.relay, key.secret, at, who, code, enhanced, text];
+    let values = params![
+        key.relay,
+        key.credential_fingerprint,
+        at,
+        who,
+        code,
+        enhanced,
+        text
+    ];
     tx.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
 
 fn give_turn_back(tx: &Transaction<'_>, key: &AuthKey, who: Option<&str>) -> Result<(), Trouble> {
-    let values = params![key.relay, key.secret, who];
+    let values = params![key.relay, key.credential_fingerprint, who];
     tx.prepare_cached(sql!("authentication_forget"))?
         .execute(values)?;
     tx.prepare_cached(sql!("authentication_restore"))?

@@ -10,7 +10,7 @@ use super::SqlServerStore;
 use super::load::unexpected;
 use super::values::{Fields, fit, fit_long, seconds};
 use crate::domain::{
-    AUTH_COOLDOWN, AuthKey, AuthTurn, AuthVerdict, Command, ConnectionEnd, InstanceId,
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
     LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing,
 };
 use crate::store::StoreError;
@@ -109,7 +109,7 @@ impl Coordination for SqlServerStore {
         &self,
         instance: Option<InstanceId>,
         key: &AuthKey,
-    ) -> Result<AuthTurn, StoreError> {
+    ) -> Result<AuthDecision, StoreError> {
         const DOING: &str = "ask for a turn to sign in";
         let sql = include_str!("sql/begin_authentication.sql");
         let (relay, secret, instance) = columns(instance, key);
@@ -119,7 +119,7 @@ impl Coordination for SqlServerStore {
         let rows = self.pool.rows(DOING, sql, &values).await?;
         match rows.first() {
             Some(row) => turn(row).map_err(|e| unexpected(DOING, e)),
-            None => Ok(AuthTurn::Wait),
+            None => Ok(AuthDecision::Wait),
         }
     }
 
@@ -127,22 +127,22 @@ impl Coordination for SqlServerStore {
         &self,
         instance: Option<InstanceId>,
         key: &AuthKey,
-        verdict: &AuthVerdict,
+        verdict: &AuthOutcome,
     ) -> Result<(), StoreError> {
         match verdict {
-            AuthVerdict::Accepted => {
+            AuthOutcome::Accepted => {
                 self.note_authentication(instance, key, "accepted", None)
                     .await
             }
-            AuthVerdict::Refused(reply) => {
+            AuthOutcome::Refused(reply) => {
                 self.note_authentication(instance, key, "refused", Some(reply))
                     .await
             }
-            AuthVerdict::Unanswered(reply) => {
+            AuthOutcome::Unanswered(reply) => {
                 self.note_authentication(instance, key, "unanswered", Some(reply))
                     .await
             }
-            AuthVerdict::Untried => self.drop_authentication(instance, key).await,
+            AuthOutcome::NotAttempted => self.drop_authentication(instance, key).await,
         }
     }
 }
@@ -195,7 +195,7 @@ impl SqlServerStore {
 fn columns(instance: Option<InstanceId>, key: &AuthKey) -> (String, String, Option<Uuid>) {
     (
         fit(&key.relay, 128),
-        fit(&key.secret, 64),
+        fit(&key.credential_fingerprint, 64),
         instance.map(|id| id.0),
     )
 }
@@ -247,20 +247,20 @@ fn connection_end(row: &Row) -> Result<(String, ConnectionEnd), String> {
     Ok((relay, end))
 }
 
-fn turn(row: &Row) -> Result<AuthTurn, String> {
+fn turn(row: &Row) -> Result<AuthDecision, String> {
     let mut f = Fields::of(row);
     if f.count()? > 0 {
-        return Ok(AuthTurn::Alone);
+        return Ok(AuthDecision::ProceedAlone);
     }
     let state = f.text()?;
     let left = f.maybe::<i32>()?.unwrap_or_default();
     Ok(match state.as_str() {
-        "accepted" => AuthTurn::Free,
-        "refused" => AuthTurn::Refused {
+        "accepted" => AuthDecision::Proceed,
+        "refused" => AuthDecision::Refused {
             reply: refusal(&mut f)?,
             retry_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
         },
-        _ => AuthTurn::Wait,
+        _ => AuthDecision::Wait,
     })
 }
 

@@ -16,16 +16,16 @@ pub struct AuthKey {
     pub relay: String,
     /// Tells one secret from another and says next to nothing of it: eight hexadecimal digits
     /// of a slow hash of account and secret.
-    pub secret: String,
+    pub credential_fingerprint: String,
 }
 
 /// What may be done with a secret now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuthTurn {
+pub enum AuthDecision {
     /// It was accepted before: try it.
-    Free,
+    Proceed,
     /// Nobody knows yet whether it is right: try it alone, and tell.
-    Alone,
+    ProceedAlone,
     /// Another instance is trying it.
     Wait,
     /// It was refused, or twice in a row not answered, to this instance or another.
@@ -39,7 +39,7 @@ pub enum AuthTurn {
 
 /// How a sign-in ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuthVerdict {
+pub enum AuthOutcome {
     /// Accepted.
     Accepted,
     /// Refused for good (RFC 4954 section 6: 5yz): nobody tries it again for now.
@@ -48,5 +48,5 @@ pub enum AuthVerdict {
     /// 421, 454. The second in a row counts as a refusal: who locks accounts may do it like this.
     Unanswered(Reply),
     /// It was not tried: the session ended before AUTH.
-    Untried,
+    NotAttempted,
 }

@@ -39,7 +39,7 @@ pub use attempt::{
     SubmissionReport, status_of,
 };
 pub use audit::{AuditCopy, AuditStage};
-pub use authentication::{AUTH_COOLDOWN, AuthKey, AuthTurn, AuthVerdict};
+pub use authentication::{AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome};
 pub use biztalk::{Macro, resolve_macros};
 pub use certificate::{
     BoundBy, CertificateAdded, CertificateChoice, CertificateEntry, CertificateId, CertificateRow,

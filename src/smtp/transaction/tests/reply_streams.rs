@@ -17,12 +17,12 @@ use tokio::time::sleep;
 
 use self::hostile_server::{Log, Server, Tap};
 use self::scenario::{Offers, Scenario, ToSend, scenarios};
-use super::{Done, Job, submit};
+use super::{Job, TransactionResult, submit};
 use crate::config::timeouts::Timeouts;
 use crate::domain::{Command, SessionFacts};
 use crate::relay::FinalDotGate;
 use crate::smtp::extensions::Extensions;
-use crate::smtp::observer::Onlooker;
+use crate::smtp::observer::ObserverHandle;
 use crate::smtp::session::Session;
 use crate::smtp::stream::{Stream, Wire};
 
@@ -53,7 +53,7 @@ struct Client {
     server: Server,
     log: Arc<Mutex<Log>>,
     kept: Option<Session>,
-    careful: bool,
+    lockstep: bool,
 }
 
 impl Client {
@@ -64,7 +64,7 @@ impl Client {
             server: Server::new(scenario, offers, &log),
             log,
             kept: None,
-            careful: false,
+            lockstep: false,
         }
     }
 
@@ -77,17 +77,17 @@ impl Client {
             ..Extensions::default()
         };
         Session {
-            stream: Stream::new(wire, Onlooker::default()),
+            stream: Stream::new(wire, ObserverHandle::default()),
             extensions,
             facts: SessionFacts::default(),
             transactions: 0,
             smooth: false,
-            careful: false,
+            lockstep: false,
             ehlo: Some("EHLO client.example.test".to_owned()),
         }
     }
 
-    async fn send(&mut self, message: &ToSend) -> Done {
+    async fn send(&mut self, message: &ToSend) -> TransactionResult {
         if let Some(session) = self.kept.take() {
             let done = self.try_on(session, message).await;
             if !done.stale {
@@ -98,8 +98,8 @@ impl Client {
         self.try_on(session, message).await
     }
 
-    async fn try_on(&mut self, mut session: Session, message: &ToSend) -> Done {
-        session.careful = self.careful;
+    async fn try_on(&mut self, mut session: Session, message: &ToSend) -> TransactionResult {
+        session.lockstep = self.lockstep;
         let job = Job {
             envelope: &message.envelope,
             message: &message.content,
@@ -107,14 +107,14 @@ impl Client {
             until: Command::EndOfData,
         };
         let done = submit(&mut session, &waits(), job).await;
-        self.careful |= done.misfit.is_some();
+        self.lockstep |= done.desync.is_some();
         self.kept = Some(session).filter(|_| done.reusable && !done.stale);
         done
     }
 }
 
 /// As [`SubmissionReport::is_accepted`](crate::domain::SubmissionReport::is_accepted).
-fn is_accepted(done: &Done) -> bool {
+fn is_accepted(done: &TransactionResult) -> bool {
     let said = |it: &crate::domain::CommandReply| {
         it.reply.command == Command::EndOfData && it.reply.is_success()
     };

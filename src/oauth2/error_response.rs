@@ -6,15 +6,15 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime};
 use secrecy::zeroize::Zeroizing;
 
-use super::answer::Answer;
 use super::form::Form;
-use super::shown::shown;
-use super::unreadable::what_came;
+use super::redaction::redacted;
+use super::token_response::TokenResponse;
+use super::unexpected_response::what_came;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
 
 /// An HTTP response.
-pub(super) struct Heard {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
     pub(super) retry_after: Option<String>,
@@ -22,42 +22,42 @@ pub(super) struct Heard {
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
-impl Heard {
+impl HttpResponse {
     pub(super) fn is_success(&self) -> bool {
         self.status / 100 == 2
     }
 }
 
 /// `answer` is the body, where it is a JSON object.
-pub(super) fn refusal(
+pub(super) fn error_response(
     url: &str,
-    heard: &Heard,
-    answer: Option<&Answer>,
+    response: &HttpResponse,
+    answer: Option<&TokenResponse>,
     form: &Form,
     now: Timestamp,
 ) -> TokenError {
     let code = answer.and_then(|answer| answer.error.as_deref());
     let words = match answer {
         Some(answer) => words(answer, form),
-        None => format!(": {}", what_came(heard, form)),
+        None => format!(": {}", what_came(response, form)),
     };
-    let status = heard.status;
+    let status = response.status;
     if is_transient(status, code) {
         let what = format!("the token endpoint {url} has no token now (HTTP {status}){words}");
         return TokenError {
-            retry_after: heard
+            retry_after: response
                 .retry_after
                 .as_deref()
                 .and_then(|text| wait(text, now)),
             ..TokenError::transient(what)
         };
     }
-    let advice = match (code, &heard.location) {
+    let advice = match (code, &response.location) {
         (Some(code), _) => advice(code).to_owned(),
         (None, Some(location)) if status / 100 == 3 => {
             format!(
                 "it points to {}; write the endpoint's own address",
-                shown(location, &[])
+                redacted(location, &[])
             )
         }
         _ => "check auth.oauth2.tenant, authority and token_endpoint: no token endpoint answers \
@@ -70,10 +70,10 @@ pub(super) fn refusal(
 }
 
 /// `: invalid_client: AADSTS7000215: ..`
-fn words(answer: &Answer, form: &Form) -> String {
+fn words(answer: &TokenResponse, form: &Form) -> String {
     let said = [&answer.error, &answer.error_description];
     let said = said.into_iter().flatten();
-    said.map(|text| format!(": {}", shown(text, form.secrets())))
+    said.map(|text| format!(": {}", redacted(text, form.secrets())))
         .collect()
 }
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn told(status: u16, retry_after: Option<&str>, body: &str) -> TokenError {
-        let heard = Heard {
+        let response = HttpResponse {
             status,
             content_type: None,
             retry_after: retry_after.map(str::to_owned),
@@ -147,9 +147,9 @@ mod tests {
             body: Zeroizing::default(),
         };
         let answer = serde_json::from_str(body).ok();
-        refusal(
+        error_response(
             "https://x.example/token",
-            &heard,
+            &response,
             answer.as_ref(),
             &Form::default(),
             now(),

@@ -2,7 +2,7 @@
 
 use super::assertion::Assertion;
 use super::form::Form;
-use super::secret_place::SecretPlace;
+use super::secret_source::SecretSource;
 use crate::config::oauth2::TokenRequest;
 use crate::domain::Timestamp;
 use crate::secret::Secret;
@@ -11,21 +11,21 @@ use crate::secret::Secret;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A client.
-pub(super) struct Client {
+pub(super) struct ClientAuthentication {
     id: String,
     proof: Option<Proof>,
 }
 
 enum Proof {
-    Secret(SecretPlace),
+    Secret(SecretSource),
     Certificate(Assertion),
 }
 
-impl Client {
+impl ClientAuthentication {
     /// # Errors
     /// A sentence that names the key.
     pub(super) fn new(request: &TokenRequest) -> Result<Self, String> {
-        let secret = SecretPlace::find(
+        let secret = SecretSource::find(
             "client_secret",
             request.client_secret.as_ref(),
             request.client_secret_file.as_ref(),

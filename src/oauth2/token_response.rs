@@ -12,7 +12,7 @@ use crate::secret::Secret;
 /// Azure and endpoints of Entra's version 1 write.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Answer {
+pub(super) struct TokenResponse {
     #[serde(alias = "accessToken")]
     pub(super) access_token: Option<Secret>,
     #[serde(alias = "tokenType")]
@@ -42,7 +42,7 @@ impl Seconds {
     }
 }
 
-impl Answer {
+impl TokenResponse {
     /// Reads an object, or takes a text that is none for the token itself.
     pub(super) fn from_text(text: &str) -> Result<Self, String> {
         let text = text.trim();
@@ -87,7 +87,7 @@ impl Answer {
         match self.token_type {
             Some(kind) if !kind.eq_ignore_ascii_case("bearer") => Err(format!(
                 "expected a token of the type Bearer, found '{}'",
-                super::shown::shown(&kind, &[])
+                super::redaction::redacted(&kind, &[])
             )),
             _ => AccessToken::new(secret, expires_at, now),
         }
@@ -119,7 +119,7 @@ mod tests {
             r#"{"access_token":"secret","expires_in":"3600"}"#,
             r#"{"accessToken":"secret","expires_on":1800003600,"tokenType":"Bearer"}"#,
         ] {
-            let answer = Answer::from_text(text).expect("readable");
+            let answer = TokenResponse::from_text(text).expect("readable");
             let token = answer.into_token(at(0), at(0)).expect("a token");
             assert_eq!(token.secret.expose(), "secret");
             assert!(token.is_usable(at(200)));
@@ -128,13 +128,13 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_wrong_is_named_and_not_quoted() {
-        let no_token = Answer::from_text(r#"{"expires_in":1}"#).expect("readable");
+        let no_token = TokenResponse::from_text(r#"{"expires_in":1}"#).expect("readable");
         let error = no_token.into_token(at(0), at(0)).expect_err("no token");
         assert!(error.contains("access_token"), "{error}");
-        let mac = Answer::from_text(r#"{"access_token":"x","token_type":"mac"}"#);
+        let mac = TokenResponse::from_text(r#"{"access_token":"x","token_type":"mac"}"#);
         let error = mac.expect("readable").into_token(at(0), at(0));
         assert!(error.expect_err("mac").contains("'mac'"));
-        let error = Answer::from_text("{\"access_token\": secret}").expect_err("no JSON");
+        let error = TokenResponse::from_text("{\"access_token\": secret}").expect_err("no JSON");
         assert!(
             error.contains("line 1") && !error.contains("secret"),
             "{error}"

@@ -2,13 +2,13 @@
 
 use tokio::time::Instant;
 
-use super::{Ended, Transaction, is_about_an_address};
+use super::{Abort, Transaction, is_about_an_address};
 use crate::domain::{Command, Reply, SecuredMessage, SubmissionEnd};
 use crate::relay::FinalDotGate;
 use crate::smtp::chunking::{Bdat, denies_bdat};
 use crate::smtp::content::{Form, bdat, blocks};
 use crate::smtp::observer::Step;
-use crate::smtp::stream::{NoReply, Wait};
+use crate::smtp::stream::{ReplyError, Wait};
 
 /// The content is written in blocks of this size, each with its own time-out.
 const BLOCK: usize = 65_536;
@@ -20,7 +20,7 @@ impl Transaction<'_> {
         form: Form,
         message: &SecuredMessage,
         gate: &dyn FinalDotGate,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), Abort> {
         let wait = Wait::new(self.waits.data_block, "timeout.data_block");
         match form {
             Form::Bdat => {
@@ -39,26 +39,26 @@ impl Transaction<'_> {
         }
         if !gate.may_send_final_dot() {
             self.done.bdat = Bdat::Unused;
-            return Err(Ended(SubmissionEnd::Fenced));
+            return Err(Abort(SubmissionEnd::Fenced));
         }
         let unwritten = match self.session.stream.write_unanswered(&last, wait).await {
-            Err(lost @ (NoReply::Unasked(_) | NoReply::Closed)) => {
+            Err(lost @ (ReplyError::Unsolicited(_) | ReplyError::Closed)) => {
                 return Err(self.content_stopped(lost).await);
             }
             written => written.err(),
         };
         self.end_written = true;
-        self.session.stream.tell(|| match form {
-            Form::Data => Step::SaidContent(message.octets().len()),
-            Form::Bdat => Step::SaidChunk(bdat(message.octets())),
+        self.session.stream.notify(|| match form {
+            Form::Data => Step::ContentSent(message.octets().len()),
+            Form::Bdat => Step::ChunkSent(bdat(message.octets())),
         });
         self.answer_to_content(unwritten).await
     }
 
     /// Every reply up to that to `last` is in, and no other one.
-    async fn in_step(&mut self, last: Command) -> Result<(), Ended> {
+    async fn in_step(&mut self, last: Command) -> Result<(), Abort> {
         match self.session.stream.quiet().await {
-            Err(found @ NoReply::Unasked(_)) => Err(self.unasked(last, found).await),
+            Err(found @ ReplyError::Unsolicited(_)) => Err(self.unsolicited(last, found).await),
             // That the connection ended shows when it is written to.
             _ => Ok(()),
         }
@@ -66,7 +66,7 @@ impl Transaction<'_> {
 
     /// The reply to the content, of which the end was `unwritten` where that went wrong. Where it is a
     /// refusal, or odd, the next replies show whether it was that.
-    async fn answer_to_content(&mut self, unwritten: Option<NoReply>) -> Result<(), Ended> {
+    async fn answer_to_content(&mut self, unwritten: Option<ReplyError>) -> Result<(), Abort> {
         let wait = match &unwritten {
             // What was said before the connection broke is an answer, if it came whole.
             Some(_) => Wait::new(self.waits.quit, "timeout.quit"),
@@ -75,8 +75,8 @@ impl Transaction<'_> {
         let written_at = Instant::now();
         let reply = match self.session.stream.read_reply(wait).await {
             Ok(reply) => reply.into_reply(Command::EndOfData),
-            Err(NoReply::NotSmtp(what)) => {
-                return Err(self.misfit(Command::EndOfData, what.to_string()));
+            Err(ReplyError::NotSmtp(what)) => {
+                return Err(self.desync(Command::EndOfData, what.to_string()));
             }
             Err(lost) => return Err(self.in_doubt(unwritten.unwrap_or(lost))),
         };
@@ -93,18 +93,18 @@ impl Transaction<'_> {
         if closes && odd && reply.is_success() {
             let what =
                 format!("the content was answered with '{reply}', without a code, and no more");
-            return Err(self.misfit(Command::EndOfData, what));
+            return Err(self.desync(Command::EndOfData, what));
         }
         self.push(None, reply);
         match (closes, taken) {
-            (true, _) => Err(Ended(SubmissionEnd::Answered)),
+            (true, _) => Err(Abort(SubmissionEnd::Answered)),
             (false, true) => Ok(()),
             (false, false) => self.reset().await,
         }
     }
 
     /// The reply to the content is one that can be, and no other came with it. A goodbye may.
-    async fn alone(&mut self, reply: &Reply) -> Result<Result<(), NoReply>, Ended> {
+    async fn alone(&mut self, reply: &Reply) -> Result<Result<(), ReplyError>, Abort> {
         let offered = self.session.extensions.enhanced_status_codes;
         let of_another = match reply.code {
             // x5z is the mail system's (RFC 5321 section 4.2.1); 221 says goodbye.
@@ -113,25 +113,25 @@ impl Transaction<'_> {
         };
         if of_another {
             let what = format!("the content was answered with '{reply}'");
-            return Err(self.misfit(Command::EndOfData, what));
+            return Err(self.desync(Command::EndOfData, what));
         }
         let behind = self.session.stream.quiet().await;
         let added = match &behind {
-            Err(NoReply::Unasked(more)) => more.as_ref().map_or(0, |it| it.code),
+            Err(ReplyError::Unsolicited(more)) => more.as_ref().map_or(0, |it| it.code),
             _ => return Ok(behind),
         };
         // A server that adds to each reply would get the message again.
-        if added == 421 || (self.session.careful && reply.is_success() && added < 400) {
+        if added == 421 || (self.session.lockstep && reply.is_success() && added < 400) {
             return Ok(behind);
         }
         let what = "the content was answered more than once";
-        Err(self.misfit(Command::EndOfData, what.to_owned()))
+        Err(self.desync(Command::EndOfData, what.to_owned()))
     }
 
     /// The server may have taken the message: all of it was on its way.
-    fn in_doubt(&mut self, lost: NoReply) -> Ended {
+    fn in_doubt(&mut self, lost: ReplyError) -> Abort {
         self.push(None, lost.into_reply(Command::EndOfData));
-        Ended(SubmissionEnd::InDoubt)
+        Abort(SubmissionEnd::InDoubt)
     }
 
     /// Notes what the reply says of BDAT. True where it was denied.
@@ -146,10 +146,10 @@ impl Transaction<'_> {
 
     /// A server that closes in the middle of the content often said why. The end was not sent,
     /// so 2yz cannot mean the message.
-    async fn content_stopped(&mut self, lost: NoReply) -> Ended {
+    async fn content_stopped(&mut self, lost: ReplyError) -> Abort {
         let wait = Wait::new(self.waits.quit, "timeout.quit");
         let said = match lost {
-            NoReply::Unasked(Some(reply)) => Ok(reply),
+            ReplyError::Unsolicited(Some(reply)) => Ok(reply),
             lost => self.session.stream.read_reply(wait).await.map_err(|_| lost),
         };
         let reply = match said {
@@ -159,7 +159,7 @@ impl Transaction<'_> {
         let chunked = self.done.bdat != Bdat::Unused;
         if reply.code < 400 || (chunked && is_about_an_address(&reply)) {
             let what = format!("'{reply}' came before the content was whole");
-            return self.misfit(Command::EndOfData, what);
+            return self.desync(Command::EndOfData, what);
         }
         self.denied_bdat(&reply);
         self.broken(reply)

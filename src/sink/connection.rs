@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 const MAX_COMMAND: usize = 4096;
 
 /// A client's connection.
-pub(super) struct Wire {
+pub(super) struct ClientConnection {
     tcp: TcpStream,
     input: Vec<u8>,
     /// Where the next line begins.
@@ -24,7 +24,7 @@ pub(super) enum Line {
     Closed,
 }
 
-impl Wire {
+impl ClientConnection {
     pub(super) fn new(tcp: TcpStream) -> Self {
         // Replies are written whole; waiting for more would only delay them.
         if let Err(error) = tcp.set_nodelay(true) {

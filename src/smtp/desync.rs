@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::transaction::Done;
+use super::transaction::TransactionResult;
 use crate::domain::{Command, Fault, Reply, SubmissionEnd};
 use crate::relay::NotReady;
 use crate::relay::circuit::PAUSE;
@@ -21,18 +21,18 @@ const FIRST: Duration = Duration::from_secs(10 * 60);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// So many sessions in a row that ended because of replies that do not fit say that the next would, too.
-const MISFITS: u32 = 2;
+const DESYNCS_TO_PAUSE: u32 = 2;
 
 /// What is known of one relay, for as long as this process runs.
 #[derive(Debug, Default)]
-pub(super) struct Caution {
+pub(super) struct DesyncGuard {
     spell: Mutex<Option<Spell>>,
-    misfits: Mutex<Option<Misfits>>,
+    streak: Mutex<Option<DesyncStreak>>,
 }
 
 /// Sessions in a row that ended because of replies that do not fit.
 #[derive(Debug, Clone)]
-struct Misfits {
+struct DesyncStreak {
     count: u32,
     last: Instant,
     /// Which message the last one was about, if any.
@@ -45,7 +45,7 @@ struct Spell {
     length: Duration,
 }
 
-impl Caution {
+impl DesyncGuard {
     /// True: one command at a time, and DATA.
     pub(super) fn is_due(&self) -> bool {
         self.spell()
@@ -68,29 +68,29 @@ impl Caution {
     }
 
     /// A transaction ended so. What arrives on an idle connection says nothing of the next one.
-    pub(super) fn note(&self, done: &Done, careful: bool, message: &str) {
+    pub(super) fn note(&self, done: &TransactionResult, lockstep: bool, message: &str) {
         match &done.end {
             SubmissionEnd::InDoubt | SubmissionEnd::Broken
-                if done.misfit.is_some() && !done.stale =>
+                if done.desync.is_some() && !done.stale =>
             {
-                self.count(careful, Some(message));
+                self.count(lockstep, Some(message));
             }
-            SubmissionEnd::Answered if done.final_dot.is_some() => *self.misfits() = None,
+            SubmissionEnd::Answered if done.final_dot.is_some() => *self.streak() = None,
             _ => {}
         }
     }
 
-    /// A session ended so. Of those that were not `careful` only the first counts: they may have been
+    /// A session ended so. Of those that were not `lockstep` only the first counts: they may have been
     /// under way together. One message counts once: it may be the reason.
-    pub(super) fn count(&self, careful: bool, message: Option<&str>) {
-        let mut misfits = self.misfits();
-        let before = misfits.as_ref().map_or(0, |it| it.count);
+    pub(super) fn count(&self, lockstep: bool, message: Option<&str>) {
+        let mut streak = self.streak();
+        let before = streak.as_ref().map_or(0, |it| it.count);
         let same = message.is_some_and(|message| {
-            let last = misfits.as_ref().and_then(|it| it.message.as_deref());
+            let last = streak.as_ref().and_then(|it| it.message.as_deref());
             last == Some(message)
         });
-        *misfits = Some(Misfits {
-            count: before.max(1) + u32::from(careful && before > 0 && !same),
+        *streak = Some(DesyncStreak {
+            count: before.max(1) + u32::from(lockstep && before > 0 && !same),
             last: Instant::now(),
             message: message.map(str::to_owned),
         });
@@ -98,16 +98,16 @@ impl Caution {
 
     /// Why the relay gets nothing now: no message would arrive, or each be in doubt and repeated.
     pub(super) fn shuts_out(&self) -> Option<NotReady> {
-        let misfits = self.misfits();
-        let seen = misfits.as_ref()?;
-        (seen.count >= MISFITS && seen.last.elapsed() < PAUSE).then(|| NotReady {
+        let streak = self.streak();
+        let seen = streak.as_ref()?;
+        (seen.count >= DESYNCS_TO_PAUSE && seen.last.elapsed() < PAUSE).then(|| NotReady {
             reply: Reply::absent(Command::Connect, SHUT_OUT),
             fault: Some(Fault::Configuration),
         })
     }
 
-    fn misfits(&self) -> MutexGuard<'_, Option<Misfits>> {
-        self.misfits.lock().unwrap_or_else(PoisonError::into_inner)
+    fn streak(&self) -> MutexGuard<'_, Option<DesyncStreak>> {
+        self.streak.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spell(&self) -> MutexGuard<'_, Option<Spell>> {
@@ -127,53 +127,53 @@ fn next(last: Spell, now: Instant) -> Duration {
 mod tests {
     use super::*;
 
-    fn in_doubt() -> Done {
-        Done {
+    fn in_doubt() -> TransactionResult {
+        TransactionResult {
             end: SubmissionEnd::InDoubt,
-            misfit: Some("answered more than once".to_owned()),
-            ..Done::answered(Vec::new())
+            desync: Some("answered more than once".to_owned()),
+            ..TransactionResult::answered(Vec::new())
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn two_in_doubt_pause_the_relay_and_each_trial_that_is_the_next_one() {
-        let caution = Caution::default();
+        let desync_guard = DesyncGuard::default();
         for _ in 0..3 {
-            caution.note(&in_doubt(), false, "a");
-            assert!(caution.shuts_out().is_none(), "they went together");
+            desync_guard.note(&in_doubt(), false, "a");
+            assert!(desync_guard.shuts_out().is_none(), "they went together");
         }
-        caution.note(&in_doubt(), true, "a");
+        desync_guard.note(&in_doubt(), true, "a");
         assert!(
-            caution.shuts_out().is_none(),
+            desync_guard.shuts_out().is_none(),
             "one message may be the reason"
         );
-        caution.note(&in_doubt(), true, "b");
-        for careful in [false, true, false] {
-            assert!(caution.shuts_out().is_some());
+        desync_guard.note(&in_doubt(), true, "b");
+        for lockstep in [false, true, false] {
+            assert!(desync_guard.shuts_out().is_some());
             tokio::time::advance(PAUSE).await;
-            assert!(caution.shuts_out().is_none(), "one may try");
-            caution.note(&in_doubt(), careful, "b");
+            assert!(desync_guard.shuts_out().is_none(), "one may try");
+            desync_guard.note(&in_doubt(), lockstep, "b");
         }
-        let answered = Done {
+        let answered = TransactionResult {
             final_dot: Some(FIRST),
-            ..Done::answered(Vec::new())
+            ..TransactionResult::answered(Vec::new())
         };
-        caution.note(&answered, false, "a");
-        caution.note(&in_doubt(), true, "b");
-        assert!(caution.shuts_out().is_none(), "it begins anew");
+        desync_guard.note(&answered, false, "a");
+        desync_guard.note(&in_doubt(), true, "b");
+        assert!(desync_guard.shuts_out().is_none(), "it begins anew");
     }
 
     #[tokio::test(start_paused = true)]
     async fn lasts_longer_each_time_and_ends() {
-        let caution = Caution::default();
-        assert!(!caution.is_due());
+        let desync_guard = DesyncGuard::default();
+        assert!(!desync_guard.is_due());
         for minutes in [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440] {
-            caution.begin("r", "a spare reply");
-            caution.begin("r", "another connection's");
+            desync_guard.begin("r", "a spare reply");
+            desync_guard.begin("r", "another connection's");
             tokio::time::advance(Duration::from_secs(minutes * 60 - 1)).await;
-            assert!(caution.is_due(), "{minutes}");
+            assert!(desync_guard.is_due(), "{minutes}");
             tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(!caution.is_due(), "{minutes}");
+            assert!(!desync_guard.is_due(), "{minutes}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Asking over HTTP: bounded in time and octets, by the proxy that the environment names.
+//! HttpClientOptions over HTTP: bounded in time and octets, by the proxy that the environment names.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 const MOST_REDIRECTS: u32 = 3;
 
 /// Where the parts of requests differ.
-pub struct Asking {
+pub struct HttpClientOptions {
     /// For all of a request.
     pub timeout: Duration,
     /// Who vouches for a server.
@@ -18,7 +18,7 @@ pub struct Asking {
     pub redirects: u32,
 }
 
-impl Asking {
+impl HttpClientOptions {
     /// What asks the server of `url`. What runs on this machine is not asked through a proxy.
     pub fn agent(self, url: &str) -> Agent {
         let tls = TlsConfig::builder()
@@ -46,12 +46,12 @@ impl Asking {
 /// A sentence without the URL: no answer within `timeout`, another status than 200, or more
 /// than `most` octets.
 pub fn download(url: &str, timeout: Duration, most: u64) -> Result<Vec<u8>, String> {
-    let asking = Asking {
+    let options = HttpClientOptions {
         timeout,
         roots: RootCerts::PlatformVerifier,
         redirects: MOST_REDIRECTS,
     };
-    let answer = asking.agent(url).get(url).call();
+    let answer = options.agent(url).get(url).call();
     let mut answer = answer.map_err(|error| failed(&error, timeout, most))?;
     if answer.status().as_u16() != 200 {
         return Err(format!("the server answered {}", answer.status()));

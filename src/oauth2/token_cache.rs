@@ -33,10 +33,10 @@ pub(super) trait Issuer: Send + Sync + 'static {
 type Issued = Result<Secret, TokenError>;
 
 /// Resolves when the request under way has ended.
-type Landing = watch::Receiver<Option<Issued>>;
+type PendingIssue = watch::Receiver<Option<Issued>>;
 
 /// A [`TokenSource`] over an [`Issuer`].
-pub(super) struct Cache(Arc<Shared>);
+pub(super) struct TokenCache(Arc<Shared>);
 
 struct Shared {
     /// Who signs in with it, for the log: the name of a relay, or the database.
@@ -49,7 +49,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     token: Option<AccessToken>,
-    under_way: Option<Landing>,
+    under_way: Option<PendingIssue>,
     /// The last failure, and until when it is the answer.
     resting: Option<(TokenError, Timestamp)>,
     /// The token that was replaced last because the relay refused it.
@@ -58,10 +58,10 @@ struct State {
 
 enum Found {
     Now(Issued),
-    Soon(Landing),
+    Soon(PendingIssue),
 }
 
-impl Cache {
+impl TokenCache {
     pub(super) fn new(holder: &str, issuer: Box<dyn Issuer>, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Shared {
             holder: holder.to_owned(),
@@ -73,12 +73,12 @@ impl Cache {
 }
 
 #[async_trait]
-impl TokenSource for Cache {
+impl TokenSource for TokenCache {
     async fn token(&self) -> Result<Secret, TokenError> {
         let found = self.0.find();
         match found {
             Found::Now(issued) => issued,
-            Found::Soon(landing) => landed(landing).await,
+            Found::Soon(pending) => outcome_of(pending).await,
         }
     }
 
@@ -112,8 +112,8 @@ impl Shared {
             }
             return found;
         }
-        if let Some(landing) = state.landing() {
-            return Found::Soon(landing);
+        if let Some(pending) = state.pending() {
+            return Found::Soon(pending);
         }
         match &state.resting {
             Some((error, until)) if now < *until => Found::Now(Err(error.clone())),
@@ -122,16 +122,16 @@ impl Shared {
     }
 
     /// In a task of its own: whoever waits for it may go away.
-    fn ask(self: &Arc<Self>, state: &mut State, now: Timestamp) -> Landing {
-        let (done, landing) = watch::channel(None);
-        state.under_way = Some(landing.clone());
+    fn ask(self: &Arc<Self>, state: &mut State, now: Timestamp) -> PendingIssue {
+        let (done, pending) = watch::channel(None);
+        state.under_way = Some(pending.clone());
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let issued = shared.issuer.issue(now).await;
             let issued = shared.note(issued);
             let _nobody_waits = done.send(Some(issued));
         });
-        landing
+        pending
     }
 
     fn note(&self, issued: Result<AccessToken, TokenError>) -> Issued {
@@ -164,14 +164,14 @@ impl Shared {
 impl State {
     fn may_ask(&self, now: Timestamp) -> bool {
         let rests = self.resting.as_ref().is_some_and(|(_, until)| now < *until);
-        self.landing().is_none() && !rests
+        self.pending().is_none() && !rests
     }
 
     /// The request under way; none where its task is gone.
-    fn landing(&self) -> Option<Landing> {
-        let landing = self.under_way.as_ref();
-        landing
-            .filter(|landing| landing.has_changed().is_ok())
+    fn pending(&self) -> Option<PendingIssue> {
+        let pending = self.under_way.as_ref();
+        pending
+            .filter(|pending| pending.has_changed().is_ok())
             .cloned()
     }
 }
@@ -187,8 +187,8 @@ fn rest_after(error: &TokenError) -> TimeDelta {
     }
 }
 
-async fn landed(mut landing: Landing) -> Issued {
-    let issued = landing.wait_for(Option::is_some).await;
+async fn outcome_of(mut pending: PendingIssue) -> Issued {
+    let issued = pending.wait_for(Option::is_some).await;
     let issued = issued.ok().and_then(|issued| issued.clone());
     issued.unwrap_or_else(|| {
         Err(TokenError::transient(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::answer::Answer;
+use super::token_response::TokenResponse;
 use crate::clock::Clock;
 use crate::config::oauth2::TokenFile as Config;
 use crate::domain::Timestamp;
@@ -45,7 +45,7 @@ impl TokenSource for TokenFile {
         // Who writes the file may be late, and mends it without us.
         let late = |what: &dyn std::fmt::Display| TokenError::transient(self.explain(what));
         let (text, written) = self.read().await.map_err(|cause| late(&cause))?;
-        let answer = Answer::from_text(&text).map_err(|what| late(&what))?;
+        let answer = TokenResponse::from_text(&text).map_err(|what| late(&what))?;
         let token = answer.into_token(written, self.clock.now());
         Ok(token.map_err(|what| late(&what))?.secret)
     }

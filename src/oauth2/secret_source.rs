@@ -7,13 +7,13 @@ use crate::secret::Secret;
 
 /// One of the three places.
 #[derive(Debug, Clone)]
-pub(super) enum SecretPlace {
+pub(super) enum SecretSource {
     Value(Secret),
     File(PathBuf),
     Variable(String),
 }
 
-impl SecretPlace {
+impl SecretSource {
     /// The one place that is given; `None` where none is. `key` is what its keys begin with.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Each reply belongs to one command: what is written, what is read, and what does not fit.
 
-use super::{Ended, Transaction};
+use super::{Abort, Transaction};
 use crate::domain::{Command, CommandReply, Reply, SubmissionEnd};
-use crate::smtp::stream::{NoReply, Wait};
+use crate::smtp::stream::{ReplyError, Wait};
 
 impl Transaction<'_> {
     /// Writes what was queued, so many commands. `Some` where that went wrong, and the server
@@ -12,29 +12,29 @@ impl Transaction<'_> {
         command: Command,
         commands: usize,
         wait: Wait,
-    ) -> Result<Option<NoReply>, Ended> {
+    ) -> Result<Option<ReplyError>, Abort> {
         self.done.ahead.begin(commands);
         match self.session.stream.flush(wait).await {
             Ok(()) => Ok(None),
-            Err(NoReply::Unasked(found)) => {
-                Err(self.unasked(command, NoReply::Unasked(found)).await)
-            }
+            Err(ReplyError::Unsolicited(found)) => Err(self
+                .unsolicited(command, ReplyError::Unsolicited(found))
+                .await),
             Err(lost) => Ok(Some(lost)),
         }
     }
 
     /// Something was there before the command was written: a goodbye, or a reply too many.
-    pub(super) async fn unasked(&mut self, command: Command, found: NoReply) -> Ended {
+    pub(super) async fn unsolicited(&mut self, command: Command, found: ReplyError) -> Abort {
         let found = found.into_reply(command);
         self.gone = command == Command::Mail;
         if found.code == 421 {
             return self.broken(found);
         }
-        let closed = matches!(self.session.stream.quiet().await, Err(NoReply::Closed));
+        let closed = matches!(self.session.stream.quiet().await, Err(ReplyError::Closed));
         match self.gone && closed {
             // Idle for too long, in whatever words.
             true => self.broken(found),
-            false => self.misfit(command, found.text),
+            false => self.desync(command, found.text),
         }
     }
 
@@ -44,8 +44,8 @@ impl Transaction<'_> {
         command: Command,
         ordinal: Option<u32>,
         wait: Wait,
-        unwritten: Option<NoReply>,
-    ) -> Result<Reply, Ended> {
+        unwritten: Option<ReplyError>,
+    ) -> Result<Reply, Abort> {
         let wait = match unwritten {
             Some(_) => Wait::new(self.waits.quit, "timeout.quit"),
             None => wait,
@@ -57,7 +57,7 @@ impl Transaction<'_> {
                 self.push(ordinal, reply.clone());
                 self.done.ahead.answered(&reply);
                 if reply.code == 421 {
-                    return Err(Ended(SubmissionEnd::Broken));
+                    return Err(Abort(SubmissionEnd::Broken));
                 }
                 Ok(reply)
             }
@@ -65,11 +65,11 @@ impl Transaction<'_> {
         }
     }
 
-    pub(super) fn lost(&mut self, command: Command, lost: NoReply) -> Ended {
-        self.gone = matches!(lost, NoReply::Closed | NoReply::Broke(_));
+    pub(super) fn lost(&mut self, command: Command, lost: ReplyError) -> Abort {
+        self.gone = matches!(lost, ReplyError::Closed | ReplyError::Io(_));
         self.done.ahead.lost(&lost);
-        if matches!(lost, NoReply::NotSmtp(_)) {
-            return self.misfit(command, lost.to_string());
+        if matches!(lost, ReplyError::NotSmtp(_)) {
+            return self.desync(command, lost.to_string());
         }
         if !self.gone && self.done.ahead.was_used() {
             // One reply less than commands: which one is missing, nobody knows.
@@ -79,20 +79,20 @@ impl Transaction<'_> {
     }
 
     /// The replies do not fit the commands, so that none of them says anything about anybody.
-    pub(super) fn misfit(&mut self, command: Command, what: String) -> Ended {
+    pub(super) fn desync(&mut self, command: Command, what: String) -> Abort {
         self.done.replies.truncate(self.made_here);
         let text = format!("the replies do not fit the commands: {what}");
-        self.done.misfit = Some(what);
+        self.done.desync = Some(what);
         if self.end_written {
             self.push(None, Reply::absent(Command::EndOfData, text));
-            return Ended(SubmissionEnd::InDoubt);
+            return Abort(SubmissionEnd::InDoubt);
         }
         self.broken(Reply::absent(command, text))
     }
 
-    pub(super) fn broken(&mut self, what: Reply) -> Ended {
+    pub(super) fn broken(&mut self, what: Reply) -> Abort {
         self.push(None, what);
-        Ended(SubmissionEnd::Broken)
+        Abort(SubmissionEnd::Broken)
     }
 
     pub(super) fn push(&mut self, ordinal: Option<u32>, reply: Reply) {

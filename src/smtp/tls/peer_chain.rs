@@ -5,11 +5,11 @@ use openssl::x509::X509Ref;
 
 use super::not_after::since_1970;
 use super::pin::pins_of;
-use super::rejected::{alternative_names, common_name};
-use crate::smtp::observer::ShownCertificate;
+use super::verify_failure::{alternative_names, common_name};
+use crate::smtp::observer::PeerCertificate;
 
 /// The server's own first. Also after a handshake that failed, if it came so far.
-pub(super) fn chain(ssl: &SslRef) -> Vec<ShownCertificate> {
+pub(super) fn received(ssl: &SslRef) -> Vec<PeerCertificate> {
     let chain = ssl.peer_cert_chain().into_iter().flatten();
     let shown: Vec<_> = chain.map(described).collect();
     match (shown.is_empty(), ssl.peer_certificate()) {
@@ -19,9 +19,9 @@ pub(super) fn chain(ssl: &SslRef) -> Vec<ShownCertificate> {
     }
 }
 
-fn described(certificate: &X509Ref) -> ShownCertificate {
+fn described(certificate: &X509Ref) -> PeerCertificate {
     let pin = pins_of(certificate).map(|[_, key]| key.to_string());
-    ShownCertificate {
+    PeerCertificate {
         subject: common_name(certificate.subject_name()),
         names: alternative_names(certificate),
         issuer: common_name(certificate.issuer_name()),

@@ -3,33 +3,33 @@
 use crate::domain::{Command, CommandReply, EnhancedStatusCode, Envelope, Reply, SubmissionEnd};
 
 /// The replies of one transaction, in the making.
-pub(super) struct Synthesis {
+pub(super) struct SyntheticReplies {
     pub(super) replies: Vec<CommandReply>,
     pub(super) end: SubmissionEnd,
 }
 
-impl Synthesis {
+impl SyntheticReplies {
     /// MAIL and RCPT: everybody is accepted whose address stays within its line.
     pub(super) fn begin(envelope: &Envelope) -> Self {
-        let mut synthesis = Self {
+        let mut synthetic = Self {
             replies: Vec::with_capacity(envelope.forward_paths.len() + 3),
             end: SubmissionEnd::Answered,
         };
         if breaks_a_line(sender(envelope)) {
             let what = "the sender's address has a control character";
-            synthesis.push(None, Command::Mail, 501, (5, 1, 7), what);
-            return synthesis;
+            synthetic.push(None, Command::Mail, 501, (5, 1, 7), what);
+            return synthetic;
         }
-        synthesis.push(None, Command::Mail, 250, (2, 1, 0), "sender ok");
+        synthetic.push(None, Command::Mail, 250, (2, 1, 0), "sender ok");
         for path in &envelope.forward_paths {
             let (code, enhanced, what) = if breaks_a_line(&path.address) {
                 (501, (5, 1, 3), "the address has a control character")
             } else {
                 (250, (2, 1, 5), "recipient ok")
             };
-            synthesis.push(Some(path.ordinal), Command::Rcpt, code, enhanced, what);
+            synthetic.push(Some(path.ordinal), Command::Rcpt, code, enhanced, what);
         }
-        synthesis
+        synthetic
     }
 
     /// A recipient was accepted.

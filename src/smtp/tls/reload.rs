@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::{Tls, TlsSettingsError};
 use crate::config::relay::SmtpRelay;
-use crate::relay::watch::{RelayWatch, Seen};
+use crate::relay::observer::{RelayActivity, RelayObserver};
 use crate::smtp::watched_files::WatchedFiles;
 
 /// How often files that could not be used are read again.
 const TRIAL_EVERY: Duration = Duration::from_secs(1);
 
 /// The TLS settings of one relay, as its files are now.
-pub(in crate::smtp) struct RenewedTls {
+pub(in crate::smtp) struct ReloadableTls {
     relay: String,
     files: WatchedFiles,
     state: Mutex<State>,
@@ -25,7 +25,7 @@ struct State {
     failed: Option<Instant>,
 }
 
-impl RenewedTls {
+impl ReloadableTls {
     /// Reads them for the first time.
     pub(in crate::smtp) fn new(relay: &str, config: &SmtpRelay) -> Result<Self, TlsSettingsError> {
         // Looked at before they are read: what is replaced meanwhile is noticed.
@@ -48,7 +48,11 @@ impl RenewedTls {
 
     /// Reads the files anew where they were replaced. True where they are used from here on; as
     /// long as they cannot be, the old ones are.
-    pub(in crate::smtp) fn renew(&self, config: &SmtpRelay, watch: &dyn RelayWatch) -> bool {
+    pub(in crate::smtp) fn reload_if_changed(
+        &self,
+        config: &SmtpRelay,
+        observer: &dyn RelayObserver,
+    ) -> bool {
         let mut state = self.lock();
         let changed = self.files.are_changed();
         let again = state.failed.is_some_and(|at| at.elapsed() >= TRIAL_EVERY);
@@ -62,7 +66,7 @@ impl RenewedTls {
                     failed: None,
                 };
                 tracing::info!(relay = self.relay, "changed TLS files are used from now on");
-                state.tls.tell_configured(watch);
+                state.tls.report_expiry_of_configured(observer);
                 true
             }
             Err(error) => {
@@ -82,9 +86,9 @@ impl RenewedTls {
 
 impl Tls {
     /// Tells when the certificates of the configuration end.
-    pub(in crate::smtp) fn tell_configured(&self, watch: &dyn RelayWatch) {
+    pub(in crate::smtp) fn report_expiry_of_configured(&self, observer: &dyn RelayObserver) {
         for (whose, not_after) in &self.certificates {
-            watch.saw(Seen::Certificate(*whose, *not_after));
+            observer.record(RelayActivity::Certificate(*whose, *not_after));
         }
     }
 }

@@ -14,7 +14,7 @@ static LOOKS_SECRET: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("[A-Za-z0-9_~+=-]{40,}").ok());
 
 /// `text` on one line, without `secrets` and without what looks like one.
-pub(super) fn shown(text: &str, secrets: &[Secret]) -> String {
+pub(super) fn redacted(text: &str, secrets: &[Secret]) -> String {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for secret in secrets.iter().filter(|s| !s.expose().is_empty()) {
         text = text.replace(secret.expose(), "[secret]");
@@ -39,9 +39,9 @@ mod tests {
         let text = "AADSTS7000215: not 'pa55~word'.\r\nTrace ID: 0b1e7c32-1111-2222-3333-444455556666 \
                     eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsIng1dCI6Ik5HVEZ2\u{7}";
         assert_eq!(
-            shown(text, &[secret]),
+            redacted(text, &[secret]),
             "AADSTS7000215: not '[secret]'. Trace ID: 0b1e7c32-1111-2222-3333-444455556666 [not shown]"
         );
-        assert!(shown(&"word ".repeat(400), &[]).ends_with("..."));
+        assert!(redacted(&"word ".repeat(400), &[]).ends_with("..."));
     }
 }

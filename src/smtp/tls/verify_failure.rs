@@ -7,9 +7,9 @@ use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
 
 /// What the verification found, carried out of OpenSSL's callback.
 #[derive(Clone, Default)]
-pub(super) struct Rejected(Arc<Mutex<Option<String>>>);
+pub(super) struct VerifyFailure(Arc<Mutex<Option<String>>>);
 
-impl Rejected {
+impl VerifyFailure {
     pub(super) fn note(&self, context: &X509StoreContextRef) {
         let error = context.error();
         let whose = context.current_cert().map(described).unwrap_or_default();

@@ -9,9 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use super::access_token::AccessToken;
-use super::answer::Answer;
-use super::cache::Issuer;
-use super::shown::shown;
+use super::redaction::redacted;
+use super::token_cache::Issuer;
+use super::token_response::TokenResponse;
 use crate::config::oauth2::TokenCommand as Config;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
@@ -26,7 +26,7 @@ pub(super) struct TokenCommand {
     limit: Duration,
 }
 
-struct Ended {
+struct ProcessOutput {
     status: ExitStatus,
     output: Zeroizing<Vec<u8>>,
     complaint: Zeroizing<Vec<u8>>,
@@ -55,7 +55,7 @@ impl TokenCommand {
             .spawn()
     }
 
-    async fn run(&self) -> Result<Ended, TokenError> {
+    async fn run(&self) -> Result<ProcessOutput, TokenError> {
         let child = self.start().map_err(|cause| {
             TokenError::configuration(self.explain(&format!("it cannot be started: {cause}")))
         })?;
@@ -74,11 +74,11 @@ impl TokenCommand {
         format!("auth.oauth2.command '{}': {what}", self.program)
     }
 
-    fn failed(&self, ended: &Ended) -> TokenError {
+    fn failed(&self, ended: &ProcessOutput) -> TokenError {
         let complaint = String::from_utf8_lossy(&ended.complaint);
         let last = complaint.lines().rfind(|line| !line.trim().is_empty());
         let last = last.map_or(String::new(), |line| {
-            format!(", saying: {}", shown(line, &[]))
+            format!(", saying: {}", redacted(line, &[]))
         });
         let status = ended.status;
         TokenError::transient(self.explain(&format!("it ended with {status}{last}")))
@@ -86,10 +86,10 @@ impl TokenCommand {
 }
 
 /// The end of the program and what it wrote.
-async fn ended(mut child: Child) -> std::io::Result<Ended> {
+async fn ended(mut child: Child) -> std::io::Result<ProcessOutput> {
     let (output, complaint) =
         tokio::try_join!(bounded(child.stdout.take()), bounded(child.stderr.take()))?;
-    Ok(Ended {
+    Ok(ProcessOutput {
         status: child.wait().await?,
         output,
         complaint,
@@ -116,7 +116,7 @@ impl Issuer for TokenCommand {
         let wrong = |what: String| TokenError::transient(self.explain(&what));
         let text = std::str::from_utf8(&ended.output)
             .map_err(|_| wrong("expected a token, found output that is not UTF-8".to_owned()))?;
-        let answer = Answer::from_text(text).map_err(wrong)?;
+        let answer = TokenResponse::from_text(text).map_err(wrong)?;
         answer.into_token(now, now).map_err(wrong)
     }
 }

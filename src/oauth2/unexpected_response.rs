@@ -1,9 +1,9 @@
 //! An answer that no token endpoint gave: the page of a proxy or of a captive portal, or what is
 //! left of a token.
 
+use super::error_response::HttpResponse;
 use super::form::Form;
-use super::refusal::Heard;
-use super::shown::shown;
+use super::redaction::redacted;
 use crate::relay::TokenError;
 
 /// So many characters say what it is.
@@ -14,27 +14,30 @@ const LONGEST_WORD: usize = 16;
 
 /// HTTP says success, and no token is there: a fault of the way, or of the endpoint, that time
 /// heals.
-pub(super) fn unreadable(url: &str, heard: &Heard, form: &Form) -> TokenError {
+pub(super) fn unexpected_response(url: &str, response: &HttpResponse, form: &Form) -> TokenError {
     TokenError::transient(format!(
         "the token endpoint {url} answered HTTP {}, expected a JSON object with access_token, \
          found {}; it is asked again. Where that stays, look for a proxy between here and there \
          (HTTPS_PROXY, NO_PROXY), and check auth.oauth2.token_endpoint",
-        heard.status,
-        what_came(heard, form)
+        response.status,
+        what_came(response, form)
     ))
 }
 
 /// What the body is, by its type and its first words. No part of a token or secret is in it.
-pub(super) fn what_came(heard: &Heard, form: &Form) -> String {
-    let media_type = heard.content_type.as_deref().map(|text| shown(text, &[]));
+pub(super) fn what_came(response: &HttpResponse, form: &Form) -> String {
+    let media_type = response
+        .content_type
+        .as_deref()
+        .map(|text| redacted(text, &[]));
     let media_type = media_type.as_deref().unwrap_or("no Content-Type");
-    let body = String::from_utf8_lossy(&heard.body);
+    let body = String::from_utf8_lossy(&response.body);
     let body = body.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     let found = match body.chars().next() {
         None => "an empty body".to_owned(),
         Some('{' | '[' | '"') => json(body),
-        Some('<') => quoted(&shown(body, form.secrets())),
-        Some(_) => quoted(&short_words(&shown(body, form.secrets()))),
+        Some('<') => quoted(&redacted(body, form.secrets())),
+        Some(_) => quoted(&short_words(&redacted(body, form.secrets()))),
     };
     format!("{found} ({media_type})")
 }
@@ -43,7 +46,7 @@ pub(super) fn what_came(heard: &Heard, form: &Form) -> String {
 fn json(body: &str) -> String {
     match serde_json::from_str(body) {
         Ok(serde_json::Value::Object(object)) => {
-            let names = object.keys().take(8).map(|name| shown(name, &[]));
+            let names = object.keys().take(8).map(|name| redacted(name, &[]));
             let names = short_words(&names.collect::<Vec<_>>().join(" "));
             match object.contains_key("access_token") {
                 _ if object.is_empty() => "an object without members".to_owned(),

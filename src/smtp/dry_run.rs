@@ -19,7 +19,7 @@ impl SmtpRelay {
     ///
     /// # Errors
     /// [`NotReady`] with the reply that stopped it.
-    pub async fn rehearse_session(&self, until: Command) -> Result<SessionFacts, NotReady> {
+    pub async fn dry_run_session(&self, until: Command) -> Result<SessionFacts, NotReady> {
         self.open_and_quit(until.min(Command::Auth)).await
     }
 
@@ -27,7 +27,7 @@ impl SmtpRelay {
     /// [`Command::EndOfData`], which submits the message. What stops at `MAIL` or `RCPT` is taken
     /// back with `RSET`; after `DATA` the connection is closed, which takes it back, too. The
     /// session is kept: [`close`](crate::relay::Relay::close) says goodbye.
-    pub async fn rehearse_transaction(
+    pub async fn dry_run_transaction(
         &self,
         envelope: &Envelope,
         message: &SecuredMessage,

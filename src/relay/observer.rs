@@ -5,38 +5,38 @@ use std::time::Duration;
 use crate::domain::{Fault, RelayCondition};
 
 /// Told what happens at one relay. Called from the way of every message: must not wait.
-pub trait RelayWatch: Send + Sync {
+pub trait RelayObserver: Send + Sync {
     /// Something happened.
-    fn saw(&self, what: Seen);
+    fn record(&self, what: RelayActivity);
 }
 
 /// Nobody counts: for a command.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
+pub struct NoObserver;
 
-impl RelayWatch for Unwatched {
-    fn saw(&self, _: Seen) {}
+impl RelayObserver for NoObserver {
+    fn record(&self, _: RelayActivity) {}
 }
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Seen {
+pub enum RelayActivity {
     /// A TCP connection was made.
-    Connected(Duration),
+    Connection(Duration),
     /// A TLS handshake succeeded.
-    Secured(Duration),
+    Handshake(Duration),
     /// A certificate, and when it ends, in seconds since 1970.
-    Certificate(Certificate, i64),
+    Certificate(CertificateRole, i64),
     /// A sign-in succeeded.
-    Authenticated(Duration),
+    Authentication(Duration),
     /// A sign-in was refused for good.
-    AuthRefused,
+    AuthenticationRefusal,
     /// A mail transaction ended, somehow.
     Transaction(Duration),
     /// The final dot was answered.
     FinalDot(Duration),
     /// A submission came to this.
-    Submitted {
+    Submission {
         /// What decided it.
         class: SubmissionClass,
         /// Whose fault it is that it was not accepted.
@@ -45,14 +45,14 @@ pub enum Seen {
         octets: usize,
     },
     /// The circuit is in another state.
-    Changed(RelayCondition),
+    ConditionChange(RelayCondition),
     /// Less is asked of it than is configured; or no longer.
-    Slowed(bool),
+    Throttled(bool),
 }
 
 /// Whose certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Certificate {
+pub enum CertificateRole {
     /// The relay's, as it showed it.
     Relay,
     /// Ours, that we show.
@@ -63,7 +63,7 @@ pub enum Certificate {
     Application,
 }
 
-impl Certificate {
+impl CertificateRole {
     /// A word for it.
     pub fn as_str(self) -> &'static str {
         match self {
