@@ -30,7 +30,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::domain::Timestamp;
 use crate::store::StoreError;
 
-pub use crate::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
+pub use crate::delivery::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
 pub use crate::ldap::{Directory, LdapError, Person};
 pub use crate::smime::Protection;
 pub use crate::spool::{Room, Spool};

@@ -78,13 +78,10 @@
 //! crates, the modules and their dependencies.
 
 pub mod app;
-pub mod audit;
 pub mod certificate_monitor;
 pub mod cli;
 pub mod config;
-pub mod digest;
-pub mod dispatcher;
-pub mod driver;
+pub mod delivery;
 #[cfg(test)]
 #[path = "../tests/support/fixture.rs"]
 mod fixture;
@@ -99,7 +96,6 @@ mod not_run;
 pub mod oauth2;
 pub mod probe;
 pub mod relay;
-pub mod send_port;
 pub mod service_manager;
 pub mod sink;
 pub mod smime;

@@ -6,8 +6,8 @@ use super::AppError;
 use super::database::check_connection;
 use super::parts::make_smtp_relay;
 use crate::config::{Config, RelayConfig, section};
+use crate::delivery::send_port::SendPort;
 use crate::relay::authentication::{AuthLedger, NoSharedLedger};
-use crate::send_port::SendPort;
 use crate::telemetry;
 
 /// Every refusal that a start can meet beside [`Config::problems`] before the database or a relay

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::preview::made;
 use super::{AppError, now};
 use crate::config::{Config, sqlite_file};
-use crate::dispatcher::NotComposed;
+use crate::delivery::NotComposed;
 use crate::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId};
 use crate::store::contents::Contents;
 use crate::store::{Loaded, NewAlert, NewAttachment, Store, StoreError};

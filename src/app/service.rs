@@ -15,22 +15,24 @@ use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table
 use super::protectors::crl_folder;
 use super::under_way::UnderWay;
 use super::{AppError, system_clock};
-use crate::audit::{AuditTrail, Auditor, DatabaseTrail};
 use crate::certificate_monitor::CertificateMonitor;
 use crate::clock::SystemClock;
 use crate::config::{Config, SendPortConfig, ServiceConfig};
-use crate::dispatcher::{CertificateCache, Dispatcher, Parts, RelayRegistry, TemplateCache};
-use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
-use crate::driver::{
+use crate::delivery::audit::{AuditTrail, Auditor, DatabaseTrail};
+use crate::delivery::dispatcher::{Dispatcher, Parts, TemplateCache};
+use crate::delivery::protection::CertificateCache;
+use crate::delivery::relays::RelayRegistry;
+use crate::delivery::send_port::SendPort;
+use crate::delivery::worker::{
     self, Driver, Ended, InDoubtPolicies, Inherited, LeaseGuard, Ledger, Liveness, Notice, Notices,
     Obstacles, Rhythm, What,
 };
+use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::relay::authentication::AuthLedger;
 use crate::relay::observer::RelayObserver;
 use crate::replies::ReplyTable;
-use crate::send_port::SendPort;
 use crate::service_manager;
 use crate::smime::CrlCache;
 use crate::spool::{Spool, SpoolError};
@@ -201,7 +203,7 @@ impl Service {
             AppError::Config("service.state_folder: it has no free slot".to_owned())
         })?;
         for other in slots.filter(|slot| !slot.is_empty()) {
-            driver::bequeath(&other, &first, &database, &policies, &clock).map_err(spool_failed)?;
+            worker::bequeath(&other, &first, &database, &policies, &clock).map_err(spool_failed)?;
         }
         Ok(first)
     }
@@ -211,7 +213,7 @@ impl Service {
     async fn settle(&self, spool: &Spool) -> Option<Kept> {
         let (policies, clock) = (self.policies(), SystemClock);
         tracing::info!(entries = spool.size().0, "recording what the stop cut off");
-        let recovery = driver::recover(&*self.store, spool, &policies, &clock);
+        let recovery = worker::recover(&*self.store, spool, &policies, &clock);
         let longest = self.config.service.drain_timeout;
         let why = match tokio::time::timeout(longest, recovery).await {
             Ok(Ok(None)) => return None,

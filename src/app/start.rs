@@ -10,8 +10,8 @@ use super::database::check_database;
 use super::instance::instance;
 use super::service::{Service, explanations, is_waited_for, pause, send_port_info, spool_failed};
 use crate::clock::SystemClock;
+use crate::delivery::worker::{self, Shown, Waiting, What};
 use crate::domain::InstanceId;
-use crate::driver::{self, Shown, Waiting, What};
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, StoreError};
 
@@ -120,7 +120,7 @@ impl Service {
             let error = match Spool::enter(folder, &self.store.describe()) {
                 Ok(slots) => {
                     if wait.overcome().await {
-                        self.log(&driver::writable()).await;
+                        self.log(&worker::writable()).await;
                     }
                     return Ok(Some(slots));
                 }
@@ -132,7 +132,7 @@ impl Service {
             };
             if wait.failed(&error) {
                 tracing::error!(%error, "spool cannot be written, nothing is handed over");
-                self.log(&driver::unwritable(&error)).await;
+                self.log(&worker::unwritable(&error)).await;
             }
             if !pause(stop, self.config.service.poll_interval).await {
                 wait.give_up().await;
@@ -159,7 +159,7 @@ impl Service {
         let mut wait = self.wait_for(What::LeftOver);
         say_what_is_left(spool);
         loop {
-            let error = match driver::recover(&*self.store, spool, &policies, &clock).await {
+            let error = match worker::recover(&*self.store, spool, &policies, &clock).await {
                 Ok(refused_of) => {
                     before.extend(refused_of);
                     wait.overcome().await;

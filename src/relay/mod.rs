@@ -5,7 +5,6 @@
 //! policy) are decided elsewhere. The SMTP relay is [`crate::smtp`].
 
 pub mod authentication;
-pub mod circuit;
 pub mod discard;
 pub(crate) mod eml;
 pub mod file;
@@ -72,7 +71,7 @@ pub trait Relay: Send + Sync {
     async fn verify(&self) -> Result<SessionFacts, NotReady>;
 
     /// How long something that was refused is still left alone, where that is less than
-    /// [`PAUSE`](circuit::PAUSE).
+    /// [`AUTH_COOLDOWN`](crate::domain::AUTH_COOLDOWN).
     fn cooldown_remaining(&self) -> Option<Duration> {
         None
     }

@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::transaction::TransactionResult;
-use crate::domain::{Command, Fault, Reply, SubmissionEnd};
+use crate::domain::{AUTH_COOLDOWN, Command, Fault, Reply, SubmissionEnd};
 use crate::relay::NotReady;
-use crate::relay::circuit::PAUSE;
 
 const SHUT_OUT: &str = "the replies of the server do not fit the commands, with two messages in a row: \
     no message is sent for 15 minutes";
@@ -100,7 +99,7 @@ impl DesyncGuard {
     pub(super) fn shuts_out(&self) -> Option<NotReady> {
         let streak = self.streak();
         let seen = streak.as_ref()?;
-        (seen.count >= DESYNCS_TO_PAUSE && seen.last.elapsed() < PAUSE).then(|| NotReady {
+        (seen.count >= DESYNCS_TO_PAUSE && seen.last.elapsed() < AUTH_COOLDOWN).then(|| NotReady {
             reply: Reply::absent(Command::Connect, SHUT_OUT),
             fault: Some(Fault::Configuration),
         })
@@ -150,7 +149,7 @@ mod tests {
         desync_guard.note(&in_doubt(), true, "b");
         for lockstep in [false, true, false] {
             assert!(desync_guard.shuts_out().is_some());
-            tokio::time::advance(PAUSE).await;
+            tokio::time::advance(AUTH_COOLDOWN).await;
             assert!(desync_guard.shuts_out().is_none(), "one may try");
             desync_guard.note(&in_doubt(), lockstep, "b");
         }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::dispatcher::RelayRegistry;
-use crate::driver::{LeaseGuard, Ledger, Liveness, Obstacles, What};
+use crate::delivery::relays::RelayRegistry;
+use crate::delivery::worker::{LeaseGuard, Ledger, Liveness, Obstacles, What};
 use crate::http::{Pages, Verdict};
 use crate::metrics::{self, Metrics};
 

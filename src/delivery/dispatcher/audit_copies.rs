@@ -1,0 +1,59 @@
+//! The audit of a send port at work: a copy before each transaction.
+
+use crate::delivery::audit::Submission;
+use crate::delivery::send_port::SendPort;
+use crate::domain::{Alert, AttemptKey, Envelope, Lease, Message, OutcomeKind};
+use crate::smime::Protection;
+
+use super::{Composed, Dispatcher};
+
+impl Dispatcher {
+    /// The octets before protection, copied only where an audit keeps them and they are others
+    /// than those after it.
+    pub(super) fn octets_before(
+        &self,
+        message: &Message,
+        port: &SendPort,
+        protection: Protection,
+    ) -> Option<Vec<u8>> {
+        let auditor = self.parts.auditors.get(&port.name)?;
+        let differ = auditor.keeps_before() && protection != Protection::None;
+        differ.then(|| message.octets.clone())
+    }
+
+    /// Keeps what `key` is about to submit to `relay`, where the send port has an audit.
+    ///
+    /// # Errors
+    /// Why it could not be kept, in a sentence: it must not be submitted.
+    pub(super) async fn keep_copies(
+        &self,
+        lease: &Lease<Alert>,
+        key: AttemptKey,
+        relay: &str,
+        envelope: &Envelope,
+        composed: &Composed,
+    ) -> Result<(), String> {
+        let Some(auditor) = self.parts.auditors.get(&lease.value.send_port) else {
+            return Ok(());
+        };
+        let submission = Submission {
+            attempt: key,
+            alert: lease.value.id,
+            relay,
+            at: self.parts.clock.now(),
+            envelope,
+            before: composed.octets_before.as_deref(),
+            message: &composed.message,
+        };
+        let kept = auditor.keep(&submission).await;
+        kept.map_err(|error| error.to_string())
+    }
+}
+
+/// Given back for a while: an audit is a must, and nothing was submitted.
+pub(super) fn wait_for_audit(port: &SendPort, why: &str) -> OutcomeKind {
+    OutcomeKind::Released {
+        retry_in: port.retry.first_delay,
+        reason: Some(format!("waits for its audit copy to be kept: {why}")),
+    }
+}

@@ -1,0 +1,299 @@
+//! Whole alerts through real relays of the kind `file`: what lies in whose folder.
+
+use std::fs;
+use std::path::Path;
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::config::relay::FileRelay as FileConfig;
+use crate::delivery::audit::{AuditTrail, FolderTrail};
+use crate::domain::{AlertOrigin, AlertStatus, AuditStage, LeaseToken, RecipientStatus};
+use crate::relay::Relay;
+use crate::relay::file::FileRelay;
+use crate::smime::{
+    CertificateFolder, ContentCipher, Encryptor, Protection, RsaEncryption, WhenMissing,
+};
+use crate::store::Event;
+use crate::store::sqlite::SqliteStore;
+use crate::template::TemplateSource;
+
+struct Uncontested;
+
+impl Journal for Uncontested {
+    fn before_final_dot(&self, _note: &SubmissionIntent) -> bool {
+        true
+    }
+
+    fn preparing(&self, _alert: AlertId, _token: LeaseToken) {}
+
+    fn prepared(&self, _alert: AlertId) {}
+
+    fn is_suspect(&self, _alert: AlertId) -> bool {
+        false
+    }
+}
+
+struct Room {
+    folder: tempfile::TempDir,
+    dispatcher: Dispatcher,
+    _events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Room {
+    /// A send port `default` over the relays `first` and `second`, with further settings.
+    fn new(settings: &str) -> Self {
+        Self::with(port(settings))
+    }
+
+    /// The same with a send port that is made already.
+    fn with(port: SendPort) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["first", "second", "audit"] {
+            fs::create_dir(folder.path().join(name)).expect("create");
+        }
+        let (events, received) = mpsc::unbounded_channel();
+        let trail = FolderTrail::open(&folder.path().join("audit")).expect("it is there");
+        let trails: Vec<Arc<dyn AuditTrail>> = vec![Arc::new(trail)];
+        let stages = AuditStage::ALL.to_vec();
+        let auditor = Auditor::new("default", stages, trails, events.clone());
+        let clock = Arc::new(SystemClock);
+        let file = folder.path().join("sendport.db");
+        let store = SqliteStore::open(&file, clock.clone()).expect("open");
+        let replies = Arc::new(ReplyTable::built_in());
+        let relays = ["first", "second"]
+            .map(|name| relay(folder.path(), name))
+            .to_vec();
+        let dispatcher = Dispatcher::new(Parts {
+            send_ports: BTreeMap::from([("default".to_owned(), port)]),
+            board: Arc::new(RelayRegistry::new(
+                relays,
+                replies.clone(),
+                clock.clone(),
+                events,
+            )),
+            auditors: BTreeMap::from([("default".to_owned(), auditor)]),
+            contents: Arc::new(store),
+            templates: Arc::new(TemplateCache::of_folder(TemplateSource::empty())),
+            certificates: Arc::new(CertificateCache::of_folders()),
+            replies,
+            clock,
+            journal: Arc::new(Uncontested),
+            chance: Box::new(|| 0.0),
+            stop: CancellationToken::new(),
+        });
+        Self {
+            folder,
+            dispatcher,
+            _events: received,
+        }
+    }
+
+    async fn dispatch(&self, alert: Alert) -> OutcomeKind {
+        let lease = Lease {
+            token: LeaseToken::random(),
+            value: alert,
+        };
+        let expected = self.dispatcher.parts.board.expect(&[]);
+        self.dispatcher.dispatch(lease, expected).await.kind
+    }
+
+    /// The messages in a folder and the folders in it.
+    fn messages(&self, name: &str) -> Vec<(String, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.folder.path().join(name)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|ending| ending == "eml") {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    found.push((name, fs::read(path).expect("readable")));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+fn port(settings: &str) -> SendPort {
+    let text = format!(
+        "[relay.first]\nkind = 'discard'\n[relay.second]\nkind = 'discard'\n[send_port.default]\nfrom = 'a@contoso.com'\nrelays = ['first', 'second']\n{settings}"
+    );
+    let config = Config::from_text(&text).expect("a configuration");
+    SendPort::from_config("default", &config.send_port["default"]).expect("a send port")
+}
+
+fn relay(folder: &Path, name: &str) -> Arc<dyn Relay> {
+    let config = FileConfig {
+        folder: folder.join(name),
+        envelope_headers: false,
+    };
+    let relay = FileRelay::new(name, &config, Arc::new(SystemClock));
+    Arc::new(relay)
+}
+
+fn alert() -> Alert {
+    Alert {
+        created_at: crate::clock::Clock::now(&SystemClock),
+        ..crate::fixture::alert()
+    }
+}
+
+fn decision(kind: OutcomeKind) -> Decision {
+    match kind {
+        OutcomeKind::Decided(decision) => *decision,
+        OutcomeKind::Released { reason, .. } => panic!("released: {reason:?}"),
+    }
+}
+
+#[tokio::test]
+async fn both_copies_lie_in_the_audit_under_the_key_of_the_attempt() {
+    let room = Room::new("");
+    let decision = decision(room.dispatch(alert()).await);
+    assert_eq!(decision.status, AlertStatus::Relayed);
+    let submitted = room.messages("first");
+    let kept = room.messages("audit");
+    assert_eq!((submitted.len(), kept.len()), (1, 2));
+    let key = decision
+        .attempt
+        .expect("an attempt")
+        .key
+        .0
+        .as_simple()
+        .to_string();
+    for ((name, octets), stage) in kept.iter().zip(["after", "before"]) {
+        assert!(name.ends_with(&format!("{key}-{stage}.eml")), "{name}");
+        assert_eq!(*octets, submitted[0].1);
+    }
+}
+
+#[tokio::test]
+async fn an_alert_of_an_unknown_send_port_waits_and_says_so() {
+    let room = Room::new("");
+    let alert = Alert {
+        send_port: "billing".to_owned(),
+        ..alert()
+    };
+    match room.dispatch(alert).await {
+        OutcomeKind::Released { retry_in, reason } => {
+            assert!(retry_in >= Duration::from_secs(60), "{retry_in:?}");
+            let reason = reason.expect("why");
+            assert!(reason.contains("a send port named 'billing'"), "{reason}");
+        }
+        OutcomeKind::Decided(decision) => panic!("{decision:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_audited_is_not_submitted() {
+    let room = Room::new("[send_port.default.retry]\nfirst_delay = '7s'");
+    fs::remove_dir(room.folder.path().join("audit")).expect("remove");
+    match room.dispatch(alert()).await {
+        OutcomeKind::Released { retry_in, reason } => {
+            assert_eq!(retry_in, Duration::from_secs(7));
+            let reason = reason.expect("why");
+            assert!(reason.starts_with("waits for its audit copy to be kept: the audit folder"));
+        }
+        OutcomeKind::Decided(decision) => panic!("{decision:?}"),
+    }
+    assert!(room.messages("first").is_empty());
+    fs::create_dir(room.folder.path().join("audit")).expect("create");
+    let decision = decision(room.dispatch(alert()).await);
+    assert_eq!(
+        decision.status,
+        AlertStatus::Relayed,
+        "the relay was not blamed"
+    );
+}
+
+#[tokio::test]
+async fn a_copy_names_the_relay_that_took_the_message() {
+    let room = Room::new("");
+    fs::remove_dir(room.folder.path().join("first")).expect("remove");
+    let decision = decision(room.dispatch(alert()).await);
+    let attempt = decision.attempt.expect("an attempt");
+    assert_eq!(attempt.relay, "second");
+    let key = attempt.key.0.as_simple().to_string();
+    let kept = room.messages("audit");
+    assert_eq!(
+        kept.iter().filter(|(name, _)| name.contains(&key)).count(),
+        2
+    );
+}
+
+/// Rules for who may insert are not for the service, nor are windows; and the relay that the
+/// failures name is tried last.
+#[tokio::test]
+async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
+    let closed = "allow_principals = ['orders']\nallow_recipient_domains = ['contoso.com']
+        [send_port.default.delivery_window]
+        open = [{ from = '00:00', to = '00:01' }]";
+    let mut application = alert();
+    application.to_recipients = Some("ops@elsewhere.com".to_owned());
+    application.payload = Some("{\"failed_relays\":[\"first\"]}".to_owned());
+    let digest = Alert {
+        origin: AlertOrigin::Digest,
+        ..application
+    };
+    let room = Room::new(closed);
+    let decision = decision(room.dispatch(digest).await);
+    assert_eq!(decision.recipients[0].status, RecipientStatus::Relayed);
+    assert_eq!(
+        (room.messages("first").len(), room.messages("second").len()),
+        (0, 1)
+    );
+    let (_, octets) = &room.messages("second")[0];
+    assert!(String::from_utf8_lossy(octets).contains("\r\nAuto-Submitted: auto-generated\r\n"));
+}
+
+/// A send port that encrypts to the certificates of a folder.
+fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
+    let encryptor = Encryptor {
+        cipher: ContentCipher::default(),
+        rsa: RsaEncryption::default(),
+        when_missing,
+        follow_capabilities: true,
+        legacy: false,
+        folder: Some(CertificateFolder::new(folder)),
+        trust: None,
+        own: Vec::new(),
+    };
+    let mut port = port("[send_port.default.retry]\nfirst_delay = '7s'");
+    port.protection = Protection::Encrypt;
+    port.protector.encryptor = Some(Arc::new(encryptor));
+    port
+}
+
+#[tokio::test]
+async fn while_the_folder_of_certificates_is_away_alerts_wait_unspent() {
+    let room = Room::with(encrypting(Path::new("/no/such/folder"), WhenMissing::Fail));
+    match room.dispatch(alert()).await {
+        OutcomeKind::Released { retry_in, reason } => {
+            assert_eq!(retry_in, Duration::from_secs(7));
+            let reason = reason.expect("why");
+            assert!(reason.contains("waits for its protection") && reason.contains("/no/such/"));
+        }
+        OutcomeKind::Decided(decision) => panic!("{decision:?}"),
+    }
+    assert!(room.messages("first").is_empty());
+}
+
+#[tokio::test]
+async fn who_cannot_be_encrypted_to_gets_nothing_and_the_reason_is_the_alerts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for when_missing in [WhenMissing::Fail, WhenMissing::Split] {
+        let room = Room::with(encrypting(folder.path(), when_missing));
+        let decision = decision(room.dispatch(alert()).await);
+        assert_eq!(decision.status, AlertStatus::Failed);
+        let reason = decision.reason.expect("why");
+        assert_eq!(reason, "there is no certificate for ops@contoso.com");
+        let explained = decision.recipients[0].explanation.as_deref();
+        assert_eq!(explained, Some("recipient-certificate-missing"));
+        assert!(decision.attempt.is_none() && room.messages("first").is_empty());
+    }
+}

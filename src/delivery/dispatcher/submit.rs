@@ -1,0 +1,184 @@
+//! One message over the first relay that can be asked now.
+
+use std::time::Duration;
+
+use super::{Composed, Dispatcher, Gate, digest};
+use crate::delivery::relays::entry::{Expected, Turn, Unavailable};
+use crate::delivery::relays::registry::After;
+use crate::delivery::send_port::SendPort;
+use crate::domain::{
+    Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionIntent, SubmissionReport,
+};
+
+/// So often in a row a relay may say that it is asked for too much before anything is begun.
+const ASKED_AGAIN: u32 = 3;
+
+/// A relay that does not answer, or says "slower" again and again, is left alone for this.
+const REST: Duration = Duration::from_secs(1);
+
+/// Who could be asked does not offer it, and who may offer it could not be asked.
+const NO_SMTPUTF8: &str =
+    "waits for a relay that may offer SMTPUTF8, which an address that is not ASCII needs";
+
+/// What is to be submitted.
+pub(super) struct Job<'a> {
+    pub(super) lease: &'a Lease<Alert>,
+    pub(super) port: &'a SendPort,
+    pub(super) envelope: &'a Envelope,
+    pub(super) composed: &'a Composed,
+}
+
+/// What became of it.
+pub(super) enum Submitted {
+    /// A relay took up the transaction, or refused it for a limit.
+    Reported(Box<Reported>),
+    /// No relay could be asked, or the service stops: due again after this, and why not now.
+    NotYet(Duration, Option<String>),
+    /// The audit copy could not be kept; the reason in a sentence.
+    NotKept(String),
+}
+
+/// A transaction, or a refusal for a limit before one was begun.
+pub(super) struct Reported {
+    pub(super) key: AttemptKey,
+    pub(super) relay: String,
+    /// The forward-paths that were part of it.
+    pub(super) carried: Vec<ForwardPath>,
+    pub(super) report: SubmissionReport,
+    /// Where the relay was asked for too much, when it may be asked again.
+    pub(super) slowed_for: Option<Duration>,
+}
+
+/// What follows from asking one relay.
+enum Step {
+    Done(Submitted),
+    NextRelay,
+    /// It refused before MAIL, for a limit.
+    Limited(Box<Reported>),
+    /// It cannot take these addresses; another one may.
+    NextForAddresses,
+    SameRelay,
+}
+
+impl Dispatcher {
+    /// It is `expected` until it begins.
+    pub(super) async fn submit(&self, job: &Job<'_>, expected: Expected) -> Submitted {
+        let mut expected = Some(expected);
+        let (mut rest, mut why, mut passed_over) = (Duration::ZERO, None, false);
+        let mut limited = None;
+        let relays = digest::relay_order(&job.lease.value, &job.port.relays);
+        let last = relays.len().saturating_sub(1);
+        let alert = job.lease.value.id;
+        for (index, name) in relays.into_iter().enumerate() {
+            for asked in 1.. {
+                let turn = tokio::select! {
+                    biased;
+                    () = self.parts.stop.cancelled() => return Submitted::NotYet(Duration::ZERO, None),
+                    turn = self.parts.board.acquire(name, alert, index < last) => turn,
+                };
+                let step = match turn {
+                    Ok(turn) => {
+                        expected = None;
+                        self.over(name, turn, job, index < last || passed_over)
+                            .await
+                    }
+                    Err(Unavailable::Full(wait)) => {
+                        return Submitted::NotYet(wait, Some(full(name)));
+                    }
+                    Err(Unavailable::Stalled) => {
+                        rest = REST;
+                        Step::NextRelay
+                    }
+                    Err(Unavailable::Unwell) => Step::NextRelay,
+                };
+                match step {
+                    Step::Done(submitted) => return submitted,
+                    Step::NextRelay => {
+                        passed_over = true;
+                        break;
+                    }
+                    Step::Limited(refusal) => {
+                        (limited, passed_over) = (Some(refusal), true);
+                        break;
+                    }
+                    Step::NextForAddresses => {
+                        (rest, why) = (job.port.retry.first_delay, Some(NO_SMTPUTF8.to_owned()));
+                        break;
+                    }
+                    Step::SameRelay if asked < ASKED_AGAIN => {}
+                    Step::SameRelay => return Submitted::NotYet(REST, Some(full(name))),
+                }
+            }
+        }
+        drop(expected);
+        limited.map_or(Submitted::NotYet(rest, why), Submitted::Reported)
+    }
+
+    /// Over the relay whose turn it is. There is `another` one that was not asked.
+    async fn over(&self, name: &str, turn: Turn<'_>, job: &Job<'_>, another: bool) -> Step {
+        // A key for each relay: a copy names the one that it was kept for.
+        let key = AttemptKey::fresh();
+        let board = &self.parts.board;
+        let carried = job.envelope.with_at_most(board.recipients_limit(name));
+        let kept = self
+            .keep_copies(job.lease, key, name, &carried, job.composed)
+            .await;
+        if let Err(why) = kept {
+            return Step::Done(Submitted::NotKept(why));
+        }
+        let gate = Gate {
+            journal: &*self.parts.journal,
+            note: self.note(job, key, name),
+        };
+        let message = &job.composed.message;
+        let report = turn.relay.submit(&carried, message, &gate).await;
+        let octets = message.octets().len();
+        let after = board.report(turn, job.lease.value.id, octets, &report);
+        let reported = |report: SubmissionReport, slowed_for| {
+            Box::new(Reported {
+                key,
+                relay: name.to_owned(),
+                // The server said how many it takes, and the session kept to it.
+                carried: report
+                    .facts
+                    .limits
+                    .offered(&carried)
+                    .into_owned()
+                    .forward_paths,
+                report,
+                slowed_for,
+            })
+        };
+        match after {
+            After::Stands(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
+            After::Stands(slowed_for) => {
+                Step::Done(Submitted::Reported(reported(report, slowed_for)))
+            }
+            After::Limited(wait) => Step::Limited(reported(report, Some(wait))),
+            After::NextRelay => Step::NextRelay,
+            After::SameRelay => Step::SameRelay,
+        }
+    }
+
+    fn note(&self, job: &Job<'_>, key: AttemptKey, relay: &str) -> SubmissionIntent {
+        let (lease, message) = (job.lease, &job.composed.message);
+        SubmissionIntent {
+            alert: lease.value.id,
+            token: lease.token,
+            send_port: lease.value.send_port.clone(),
+            key,
+            number: lease.value.attempt_count + 1,
+            relay: relay.to_owned(),
+            started_at: self.parts.clock.now(),
+            message_id: message.message_id().to_owned(),
+            size_octets: message.octets().len() as u64,
+            protection: message.protection().to_owned(),
+            protected: Box::new(message.protected().clone()),
+            template_version: job.composed.template_version.clone(),
+        }
+    }
+}
+
+fn full(relay: &str) -> String {
+    format!("waits for the limits of relay {relay}")
+}

@@ -1,0 +1,28 @@
+//! From a due alert to the status of every recipient.
+//!
+//! In come the traits of [`crate::store`], the relays as [`crate::relay::Relay`], the send ports and
+//! the settings of the service. Out go mail transactions, and [`Outcome`](crate::domain::Outcome)s in
+//! the database.
+//!
+//! | room | purpose |
+//! |---|---|
+//! | [`worker`] | one instance: claims, leases, records, sweeps, recovers |
+//! | [`dispatcher`] | one leased alert: render, build, secure, submit, decide |
+//! | `recipients` | what becomes of each recipient of an alert |
+//! | [`relays`] | which relay can be asked now: circuits, limits, what instances share |
+//! | [`protection`] | which recipients can share an encrypted message, and their certificates |
+//! | [`send_port`] | how to send, and what an alert may ask of it |
+//! | [`audit`] | copies of what is submitted |
+//! | [`digest`] | the alert that reports failures |
+
+pub mod audit;
+pub mod digest;
+pub mod dispatcher;
+mod not_composed;
+pub mod protection;
+pub(crate) mod recipients;
+pub mod relays;
+pub mod send_port;
+pub mod worker;
+
+pub use not_composed::NotComposed;

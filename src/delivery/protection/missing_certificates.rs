@@ -1,0 +1,201 @@
+//! What becomes of an alert that is to be encrypted where somebody has no usable certificate.
+
+use crate::delivery::recipients::recipient_set::Roll;
+use crate::delivery::send_port::Refusal;
+use crate::domain::{Alert, AlertOrigin};
+use crate::smime::{Protection, RecipientCertificateError, WhenMissing};
+
+/// So many are named in a row of each recipient.
+const MOST_NAMED: usize = 20;
+
+/// A key of the table of replies.
+const OTHERS: &str = "others-without-certificate";
+
+/// Somebody who waits and cannot be encrypted to.
+#[derive(Debug)]
+pub(super) struct Lacking {
+    pub(super) ordinal: u32,
+    pub(super) address: String,
+    pub(super) why: RecipientCertificateError,
+}
+
+/// Does what the send port says about those who lack a certificate. True: they get it in clear
+/// text.
+pub(super) fn settle(
+    lacking: &[Lacking],
+    when_missing: WhenMissing,
+    alert: &Alert,
+    roll: &mut Roll,
+) -> bool {
+    if lacking.is_empty() {
+        return false;
+    }
+    match when_missing {
+        // Less than it asks for itself is never sent, whoever else allows it.
+        WhenMissing::Plaintext if asks_itself(alert) => refuse_each(
+            lacking,
+            "; when_missing = \"plaintext\" does not hold for an alert that itself asks for encryption",
+            roll,
+        ),
+        WhenMissing::Plaintext => {
+            roll.go_in_clear(lacking.iter().map(|it| (it.ordinal, it.remark())));
+            return true;
+        }
+        WhenMissing::Split => refuse_each(lacking, "", roll),
+        // Somebody has to hear of failures, even if not everybody can.
+        WhenMissing::Fail if alert.origin == AlertOrigin::Digest => refuse_each(lacking, "", roll),
+        // That nobody gets it cannot be had any more: who can have it gets it.
+        WhenMissing::Fail if roll.has_relayed() => {
+            refuse_each(lacking, "; others had got it before", roll);
+        }
+        WhenMissing::Fail => refuse_everybody(lacking, roll),
+    }
+    false
+}
+
+/// The alert's own column asks for an envelope.
+fn asks_itself(alert: &Alert) -> bool {
+    let asked = alert.protection.as_deref().unwrap_or_default();
+    asked.parse().is_ok_and(Protection::encrypts)
+}
+
+fn refuse_each(lacking: &[Lacking], because: &str, roll: &mut Roll) {
+    let refusal = |it: &Lacking| {
+        let reason = format!("{}{because}", it.why);
+        (it.ordinal, Refusal::new(it.why.explanation(), reason))
+    };
+    let refused: Vec<_> = lacking.iter().map(refusal).collect();
+    roll.refuse_each(&refused);
+}
+
+fn refuse_everybody(lacking: &[Lacking], roll: &mut Roll) {
+    let waiting: Vec<u32> = roll.waiting().into_iter().map(|(of, ..)| of).collect();
+    let reason = reason(lacking, waiting.len());
+    let refusal = |ordinal: u32| {
+        let own = lacking.iter().find(|it| it.ordinal == ordinal);
+        let explanation = own.map_or(OTHERS, |it| it.why.explanation());
+        (ordinal, Refusal::new(explanation, reason.clone()))
+    };
+    let refused: Vec<_> = waiting.into_iter().map(refusal).collect();
+    roll.refuse_each(&refused);
+}
+
+/// Names everybody without a usable certificate, of `all` who wait, and what was found of each.
+fn reason(lacking: &[Lacking], all: usize) -> String {
+    if let ([only], 1) = (lacking, all) {
+        return only.why.to_string();
+    }
+    let named = lacking.iter().take(MOST_NAMED);
+    let mut named: Vec<_> = named
+        .map(|it| format!("{}: {}", it.address, it.why))
+        .collect();
+    if let Some(more) = lacking.len().checked_sub(MOST_NAMED).filter(|it| *it > 0) {
+        named.push(format!("and {more} more"));
+    }
+    format!(
+        "nobody gets it, because {} of {all} recipients have no usable certificate and when_missing = \"fail\": {}",
+        lacking.len(),
+        named.join("; ")
+    )
+}
+
+impl Lacking {
+    fn remark(&self) -> String {
+        format!("sent without encryption: {}", self.why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::delivery::send_port::SendPort;
+    use crate::domain::{Alert, RecipientStatus, expand_recipients};
+    use crate::replies::ReplyTable;
+
+    use crate::delivery::recipients::recipient_set::Rules;
+    use RecipientStatus::{Queued, Relayed};
+
+    /// Settles an alert to `user0`, `user1`, ... of which the last has no certificate. Who gets
+    /// it all the same, whether that one does in clear text, and what is said to them.
+    fn settled(
+        when_missing: WhenMissing,
+        protection: Option<&str>,
+        statuses: &[RecipientStatus],
+    ) -> (Vec<u32>, bool, String) {
+        let text = "[relay.d]\nkind = 'discard'\n[send_port.p]\nfrom = 'a@x.com'\nrelays = ['d']";
+        let config = Config::from_text(text).expect("a configuration");
+        let port = SendPort::from_config("p", &config.send_port["p"]).expect("a send port");
+        let names = (0..statuses.len()).map(|n| format!("user{n}@x.com"));
+        let mut alert = Alert {
+            to_recipients: Some(names.collect::<Vec<_>>().join(", ")),
+            protection: protection.map(str::to_owned),
+            ..crate::fixture::alert()
+        };
+        alert.recipients = expand_recipients(&alert);
+        for (recipient, status) in alert.recipients.iter_mut().zip(statuses) {
+            recipient.status = *status;
+        }
+        let rules = Rules {
+            port: &port,
+            replies: &ReplyTable::built_in(),
+            age: std::time::Duration::ZERO,
+            chance: 0.0,
+            slowed_for: None,
+        };
+        let mut roll = Roll::call(&alert, &rules);
+        let last = roll.waiting().pop().expect("somebody waits").0;
+        let last = lacking(last);
+        let in_clear = settle(std::slice::from_ref(&last), when_missing, &alert, &mut roll);
+        let paths = roll.forward_paths().into_iter().map(|path| path.ordinal);
+        let said = roll.recipients().pop().expect("somebody").1;
+        let said = said.map_or_else(String::new, |reply| reply.text);
+        (paths.collect(), in_clear, said)
+    }
+
+    #[test]
+    fn nobody_gets_it_unless_somebody_has_it_already() {
+        let (paths, _, said) = settled(WhenMissing::Fail, None, &[Queued, Queued]);
+        assert!(paths.is_empty() && said.starts_with("nobody gets it, because 1 of 2"));
+        let (paths, _, said) = settled(WhenMissing::Fail, None, &[Relayed, Queued, Queued]);
+        assert_eq!(paths, [1]);
+        assert_eq!(said, "there is none; others had got it before");
+    }
+
+    #[test]
+    fn what_asks_for_encryption_itself_never_goes_in_clear() {
+        let plaintext = |protection| settled(WhenMissing::Plaintext, protection, &[Queued, Queued]);
+        for protection in [None, Some(""), Some("sign"), Some("none")] {
+            assert_eq!(plaintext(protection), (vec![0, 1], true, String::new()));
+        }
+        for protection in ["encrypt", " Sign+Encrypt "] {
+            let (paths, in_clear, said) = plaintext(Some(protection));
+            assert_eq!((paths, in_clear), (vec![0], false));
+            assert!(
+                said.contains("there is none") && said.contains("itself asks"),
+                "{said}"
+            );
+        }
+    }
+
+    fn lacking(ordinal: u32) -> Lacking {
+        Lacking {
+            ordinal,
+            address: format!("user{ordinal}@x.com"),
+            why: RecipientCertificateError::Missing("there is none".to_owned()),
+        }
+    }
+
+    #[test]
+    fn who_is_alone_is_told_what_was_found_and_nothing_else() {
+        assert_eq!(reason(&[lacking(0)], 1), "there is none");
+    }
+
+    #[test]
+    fn a_row_names_so_many_and_counts_the_others() {
+        let many: Vec<_> = (0..25).map(lacking).collect();
+        let reason = reason(&many, 30);
+        assert!(reason.contains("25 of 30 recipients") && reason.contains("user19@x.com: there"));
+        assert!(reason.ends_with("; and 5 more") && !reason.contains("user20"));
+    }
+}

@@ -1,0 +1,266 @@
+use super::*;
+
+fn moment() -> Moment {
+    Moment {
+        instant: Instant::now(),
+        utc: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn later(from: Moment, by: Duration) -> Moment {
+    Moment {
+        instant: from.instant + by,
+        utc: from.utc + by,
+    }
+}
+
+#[test]
+fn a_refused_connection_opens_at_once_and_one_trial_closes_it() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    assert!(circuit.failed(start, false, "connection refused".into(), None));
+    assert_eq!(circuit.try_begin(start.instant), None);
+    let after = later(start, FIRST_WAIT);
+    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    assert_eq!(
+        circuit.try_begin(after.instant),
+        None,
+        "one trial at a time"
+    );
+    assert!(circuit.succeeded(after, true));
+    assert_eq!(circuit.allowance(after.instant), None);
+}
+
+#[test]
+fn an_open_one_is_tried_no_sooner_than_asked_for() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    let hour = Duration::from_secs(3600);
+    circuit.waits_at_least(start, hour);
+    assert_eq!(circuit.allowance(start.instant), None, "it is in use");
+    assert!(circuit.failed(start, false, "429".into(), None));
+    circuit.waits_at_least(start, hour);
+    circuit.waits_at_least(start, FIRST_WAIT / 2);
+    let early = later(start, hour - Duration::from_secs(1));
+    assert_eq!(circuit.try_begin(early.instant), None);
+    assert_eq!(circuit.retry_at(), Some(later(start, hour).utc));
+    let due = later(start, hour);
+    assert_eq!(circuit.try_begin(due.instant), Some(Begun::Trial));
+}
+
+#[test]
+fn three_different_alerts_that_break_open_it_and_one_poisonous_alert_does_not() {
+    let now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    for _ in 0..10 {
+        assert!(!circuit.broke(now, false, AlertId(1), "421".into(), None));
+    }
+    assert!(!circuit.broke(now, false, AlertId(2), "421".into(), None));
+    assert!(circuit.broke(now, false, AlertId(3), "421".into(), None));
+    assert_eq!(circuit.condition(), RelayCondition::Open);
+}
+
+#[test]
+fn many_messages_stopped_by_one_outage_count_once() {
+    let now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    assert!(circuit.failed(now, false, "refused".into(), None));
+    for _ in 0..50 {
+        assert!(!circuit.failed(now, false, "refused".into(), None));
+    }
+    assert_eq!(circuit.wait(now.instant), Some(FIRST_WAIT));
+}
+
+#[test]
+fn a_relay_that_fails_and_works_many_times_a_minute_is_told_once() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    assert!(circuit.failed(start, false, "421".into(), None));
+    assert!(circuit.succeeded(start, false));
+    for _ in 0..50 {
+        assert!(!circuit.failed(start, false, "421".into(), None));
+        assert!(!circuit.succeeded(start, false));
+    }
+    assert!(!circuit.failed(start, false, "421".into(), None));
+    let after = later(start, FIRST_WAIT);
+    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    let lasting = circuit.failed(after, true, "refused".into(), None);
+    assert!(lasting, "the trial failed too");
+    assert!(circuit.succeeded(after, true));
+    let much_later = later(after, TELL_EVERY);
+    assert!(circuit.failed(much_later, false, "refused".into(), None));
+}
+
+#[test]
+fn a_success_between_breaks_forgets_them() {
+    let now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    for alert in 1..=20 {
+        assert!(!circuit.broke(now, false, AlertId(alert), "421".into(), None));
+        circuit.succeeded(now, false);
+    }
+}
+
+#[test]
+fn a_refused_password_is_not_tried_again_within_fifteen_minutes() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    assert!(circuit.refused(start, AUTH_COOLDOWN, "535".into(), None));
+    let before = later(start, AUTH_COOLDOWN - Duration::from_secs(1));
+    assert_eq!(circuit.try_begin(before.instant), None);
+    assert!(
+        circuit
+            .try_begin(later(start, AUTH_COOLDOWN).instant)
+            .is_some()
+    );
+    assert!(
+        !circuit.refused(
+            later(start, AUTH_COOLDOWN),
+            AUTH_COOLDOWN,
+            "535".into(),
+            None
+        ),
+        "no news"
+    );
+}
+
+#[test]
+fn a_refused_password_stands_although_old_connections_still_work() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    assert!(circuit.refused(start, AUTH_COOLDOWN, "535".into(), None));
+    assert!(!circuit.succeeded(start, false));
+    assert_eq!(
+        circuit.declined(start, false, AlertId(1), "554".into(), None),
+        None
+    );
+    assert_eq!(circuit.condition(), RelayCondition::Paused);
+    assert!(
+        !circuit.refused(start, AUTH_COOLDOWN, "535".into(), None),
+        "no news, however many connections are refused"
+    );
+    let after = later(start, AUTH_COOLDOWN);
+    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    assert!(circuit.succeeded(after, true));
+}
+
+#[test]
+fn one_alert_to_a_domain_that_is_denied_does_not_take_the_relay_from_the_others() {
+    let now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    let mut denied = |alert| circuit.declined(now, false, AlertId(alert), "554".into(), None);
+    for _ in 0..10 {
+        assert_eq!(denied(1), None);
+    }
+    assert_eq!(denied(2), None);
+    assert_eq!(denied(3), Some(RelayCondition::Paused));
+    assert_eq!(denied(4), None, "said once");
+    let after = later(now, AUTH_COOLDOWN);
+    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    let still = circuit.declined(after, true, AlertId(1), "554".into(), None);
+    assert_eq!(still, None);
+    assert_eq!(circuit.condition(), RelayCondition::Paused);
+}
+
+#[test]
+fn a_relay_that_is_back_is_in_use_although_it_denies_the_alert_that_found_out() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    circuit.failed(start, false, "refused".into(), None);
+    let after = later(start, FIRST_WAIT);
+    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    assert_eq!(
+        circuit.declined(after, true, AlertId(1), "554".into(), None),
+        Some(RelayCondition::Closed)
+    );
+}
+
+#[test]
+fn waits_double_up_to_a_bound() {
+    let mut now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        circuit.failed(now, !waits.is_empty(), String::new(), None);
+        let wait = circuit.wait(now.instant).unwrap();
+        waits.push(wait.as_secs());
+        now = later(now, wait);
+        assert!(circuit.try_begin(now.instant).is_some());
+    }
+    assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
+}
+
+#[test]
+fn two_different_alerts_that_meet_a_limit_open_it_and_one_does_not() {
+    let now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    let mut limited = |alert| circuit.limited(now, false, AlertId(alert), "432".into(), None);
+    for _ in 0..10 {
+        assert!(!limited(1));
+    }
+    assert!(limited(2));
+    assert!(!limited(3), "said once");
+    assert_eq!(circuit.throttled_by(), Some("432"));
+    assert_eq!(circuit.condition(), RelayCondition::Open);
+}
+
+#[test]
+fn a_message_that_was_taken_between_two_refusals_for_a_limit_forgets_the_first() {
+    let now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    for alert in 1..=20 {
+        assert!(!circuit.limited(now, false, AlertId(alert), "432".into(), None));
+        circuit.succeeded(now, false);
+    }
+}
+
+#[test]
+fn a_throttled_relay_waits_as_long_as_all_instances_agreed() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    for alert in [1, 2] {
+        circuit.limited(start, false, AlertId(alert), "432".into(), None);
+    }
+    let probe = later(start, FIRST_WAIT);
+    assert_eq!(circuit.try_begin(probe.instant), Some(Begun::Trial));
+    circuit.probe_denied(probe, Duration::from_secs(7));
+    assert_eq!(circuit.wait(probe.instant), Some(Duration::from_secs(7)));
+    let probe = later(probe, Duration::from_secs(7));
+    assert_eq!(circuit.try_begin(probe.instant), Some(Begun::Trial));
+    circuit.probe_granted(Duration::from_secs(64));
+    circuit.limited(probe, true, AlertId(3), "432".into(), None);
+    assert_eq!(circuit.wait(probe.instant), Some(Duration::from_secs(64)));
+    assert!(!circuit.throttle_ended());
+    let probe = later(probe, Duration::from_secs(64));
+    assert_eq!(circuit.try_begin(probe.instant), Some(Begun::Trial));
+    assert!(circuit.succeeded(probe, true) && circuit.throttle_ended());
+    circuit.throttle_end_told();
+    assert!(!circuit.throttle_ended());
+}
+
+#[test]
+fn a_throttle_that_another_instance_found_begins_and_ends_here_too() {
+    let start = moment();
+    let mut circuit = Circuit::new(start.utc);
+    let mut throttle = ThrottledRelay {
+        relay: "main".to_owned(),
+        retry_in: Duration::from_secs(30),
+        reply: "432 4.3.2 exceeded".to_owned(),
+    };
+    assert!(circuit.throttled_elsewhere(start, &throttle));
+    assert_eq!(circuit.wait(start.instant), Some(throttle.retry_in));
+    throttle.retry_in = Duration::from_secs(50);
+    assert!(!circuit.throttled_elsewhere(start, &throttle));
+    assert_eq!(circuit.wait(start.instant), Some(throttle.retry_in));
+    assert!(circuit.released_elsewhere(start));
+    assert_eq!(circuit.condition(), RelayCondition::Closed);
+    circuit.failed(start, false, "connection refused".into(), None);
+    assert!(
+        !circuit.throttled_elsewhere(start, &throttle),
+        "it is open already"
+    );
+    assert!(
+        !circuit.released_elsewhere(start),
+        "it is open for another reason"
+    );
+}

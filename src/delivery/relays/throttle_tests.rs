@@ -1,0 +1,529 @@
+//! Relays that refuse everything for a limit, by a clock that takes hours in no time: how often
+//! all instances together ask them, for which alerts, and how they go on.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::clock::{SystemClock, Ticks};
+use crate::config::limits::{Connections, Limits};
+use crate::delivery::relays::registry::After;
+use crate::domain::{
+    AlertId, Command, CommandReply, Envelope, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL,
+    RelayCondition, Reply, SecuredMessage, SessionFacts, SubmissionEnd, SubmissionReport,
+    Timestamp,
+};
+use crate::relay::limits::Limiter;
+use crate::relay::{FinalDotGate, NotReady, Relay};
+use crate::replies::ReplyTable;
+use crate::store::throttle::ThrottleStore;
+use crate::store::{Event, StoreError};
+
+const TICK: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const SETTLES: Duration = Duration::from_secs(40);
+const ALERTS: i64 = 300;
+/// How long the relay refuses everything.
+const MINUTES: u32 = 60;
+
+/// Its patterns are compiled when they are first asked, which takes a while.
+static REPLIES: LazyLock<Arc<ReplyTable>> = LazyLock::new(|| Arc::new(ReplyTable::built_in()));
+
+/// A clock that the test moves.
+#[derive(Clone)]
+struct Time(Arc<Mutex<Instant>>);
+
+impl Time {
+    fn now(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass(&self, by: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+
+    fn ticks(&self) -> Ticks {
+        let time = self.clone();
+        Ticks::from_fn(move || time.now())
+    }
+}
+
+/// What the table `RelayThrottle` holds of the relay: the interval, the next probe, the reply, and
+/// who probed.
+struct Row {
+    time: Time,
+    row: Mutex<Option<Throttled>>,
+}
+
+type Throttled = (Duration, Instant, String, BTreeSet<AlertId>);
+
+#[async_trait]
+impl ThrottleStore for Row {
+    async fn begin_probe(
+        &self,
+        _relay: &str,
+        alert: AlertId,
+        reply: &str,
+    ) -> Result<ProbeTurn, StoreError> {
+        let now = self.time.now();
+        let mut row = self.row.lock().unwrap_or_else(PoisonError::into_inner);
+        let (interval, mut by) = match row.take() {
+            Some(known) if known.1 > now => {
+                let wait = known.1 - now;
+                *row = Some(known);
+                return Ok(ProbeTurn::Wait(wait));
+            }
+            Some((interval, _, _, by)) if by.contains(&alert) => (interval, by),
+            Some((interval, _, _, by)) => ((interval * 2).min(LONGEST_PROBE_INTERVAL), by),
+            None => (FIRST_PROBE_INTERVAL, BTreeSet::new()),
+        };
+        by.insert(alert);
+        *row = Some((interval, now + interval, reply.to_owned(), by));
+        Ok(ProbeTurn::Granted(interval))
+    }
+
+    async fn end_throttle(&self, _relay: &str) -> Result<(), StoreError> {
+        *self.row.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
+    }
+
+    async fn throttled_relays(&self) -> Result<Vec<ThrottledRelay>, StoreError> {
+        let now = self.time.now();
+        let row = self.row.lock().unwrap_or_else(PoisonError::into_inner);
+        let throttled = row.iter().map(|(_, at, reply, _)| ThrottledRelay {
+            relay: "main".to_owned(),
+            retry_in: at.saturating_duration_since(now),
+            reply: reply.clone(),
+        });
+        Ok(throttled.collect())
+    }
+}
+
+/// A relay that has limits and no server: the test answers for it.
+struct Answered(Arc<Limiter>);
+
+#[async_trait]
+impl Relay for Answered {
+    fn name(&self) -> &'static str {
+        "main"
+    }
+
+    fn limiter(&self) -> &Arc<Limiter> {
+        &self.0
+    }
+
+    async fn submit(
+        &self,
+        _envelope: &Envelope,
+        _message: &SecuredMessage,
+        _gate: &dyn FinalDotGate,
+    ) -> SubmissionReport {
+        accepted()
+    }
+
+    async fn verify(&self) -> Result<SessionFacts, NotReady> {
+        Ok(SessionFacts::default())
+    }
+
+    async fn close(&self) {}
+}
+
+/// How a relay refuses for a limit.
+#[derive(Debug, Clone, Copy)]
+enum Refuses {
+    /// 421, which ends the connection.
+    AtTheGreeting,
+    AtMail,
+    /// 421 to MAIL.
+    AtMailWithGoodbye,
+    AtTheFinalDot,
+    /// Messages in a time, and not connections.
+    ForTheRate,
+}
+
+const ALL_WAYS: [Refuses; 5] = [
+    Refuses::AtTheGreeting,
+    Refuses::AtMail,
+    Refuses::AtMailWithGoodbye,
+    Refuses::AtTheFinalDot,
+    Refuses::ForTheRate,
+];
+
+fn replied(replies: &[(Command, u16, &str)], end: SubmissionEnd) -> SubmissionReport {
+    let reply = |(command, code, text): &(Command, u16, &str)| CommandReply {
+        ordinal: (*command == Command::Rcpt).then_some(0),
+        reply: Reply::new(*command, *code, None, *text),
+    };
+    SubmissionReport {
+        started_at: Timestamp::UNIX_EPOCH,
+        ended_at: Timestamp::UNIX_EPOCH,
+        facts: SessionFacts {
+            remote_address: Some("192.0.2.1:25".to_owned()),
+            ..SessionFacts::default()
+        },
+        replies: replies.iter().map(reply).collect(),
+        end,
+    }
+}
+
+fn accepted() -> SubmissionReport {
+    let replies = [
+        (Command::Mail, 250, "ok"),
+        (Command::Rcpt, 250, "ok"),
+        (Command::Data, 354, "go"),
+        (Command::EndOfData, 250, "taken"),
+    ];
+    replied(&replies, SubmissionEnd::Answered)
+}
+
+impl Refuses {
+    fn report(self) -> SubmissionReport {
+        use Command::{Data, EndOfData, Greeting, Mail, Rcpt};
+        let too_many = "Too many concurrent SMTP connections";
+        let exceeded = "Concurrent connections limit exceeded";
+        let threads = "STOREDRV.ClientSubmit; sender thread limit exceeded";
+        match self {
+            Self::AtTheGreeting => SubmissionReport {
+                facts: SessionFacts::default(),
+                ..replied(
+                    &[],
+                    SubmissionEnd::NotBegun {
+                        reply: Reply::new(Greeting, 421, None, too_many),
+                        fault: None,
+                    },
+                )
+            },
+            Self::AtMail => replied(&[(Mail, 432, exceeded)], SubmissionEnd::Answered),
+            Self::AtMailWithGoodbye => replied(&[(Mail, 421, too_many)], SubmissionEnd::Broken),
+            Self::AtTheFinalDot => replied(
+                &[
+                    (Mail, 250, "ok"),
+                    (Rcpt, 250, "ok"),
+                    (Data, 354, "go"),
+                    (EndOfData, 432, threads),
+                ],
+                SubmissionEnd::Answered,
+            ),
+            Self::ForTheRate => replied(
+                &[(Mail, 451, "Server busy. Please try again later")],
+                SubmissionEnd::Answered,
+            ),
+        }
+    }
+}
+
+/// All instances, what they share, and what the relay sees.
+struct World {
+    time: Time,
+    row: Arc<Row>,
+    learned: Option<(LearnedLimit, Instant)>,
+    boards: Vec<RelayRegistry>,
+    /// Alerts by when they are due.
+    queue: BTreeSet<(Instant, i64)>,
+    asked: Vec<(Instant, i64)>,
+    taken: Vec<(Instant, i64)>,
+    _events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl World {
+    fn new(limits: &Limits, instances: usize, alerts: i64) -> Self {
+        let time = Time(Arc::new(Mutex::new(
+            Instant::now() + Duration::from_secs(7200),
+        )));
+        let row = Arc::new(Row {
+            time: time.clone(),
+            row: Mutex::default(),
+        });
+        let (events, received) = mpsc::unbounded_channel();
+        let board = || {
+            let limiter = Limiter::new(limits.clone()).timed_by(time.ticks());
+            let relay: Arc<dyn Relay> = Arc::new(Answered(Arc::new(limiter)));
+            let (replies, clock) = (REPLIES.clone(), Arc::new(SystemClock));
+            let board = RelayRegistry::new(vec![relay], replies, clock, events.clone());
+            board.timed_by(time.ticks()).with_throttles(row.clone())
+        };
+        let boards = (0..instances).map(|_| board()).collect();
+        let start = time.now();
+        Self {
+            queue: (0..alerts).map(|alert| (start, alert)).collect(),
+            time,
+            row,
+            learned: None,
+            boards,
+            asked: Vec::new(),
+            taken: Vec::new(),
+            _events: received,
+        }
+    }
+
+    fn standing(&self, rank: usize) -> Standing {
+        Standing {
+            instances: u32::try_from(self.boards.len()).unwrap(),
+            rank: u32::try_from(rank).unwrap(),
+            ..Standing::ALONE
+        }
+    }
+
+    /// As the heartbeat does it.
+    async fn agree(&mut self, index: usize) {
+        let (board, now) = (&self.boards[index], self.time.now());
+        board.tick();
+        let standing = self.standing(index);
+        board.stand(standing, standing.instances);
+        for (relay, finding) in board.findings() {
+            let known = self.learned.as_ref().map(|(limit, _)| limit.connections);
+            if finding.was == known {
+                let said = finding.said.clone();
+                self.learned = finding.is.map(|connections| {
+                    let limit = LearnedLimit {
+                        relay: relay.clone(),
+                        connections,
+                        unchanged_for: Duration::ZERO,
+                        said,
+                    };
+                    (limit, now)
+                });
+                board.told(&relay, &finding);
+            }
+        }
+        let limits = self.learned.iter().map(|(limit, since)| LearnedLimit {
+            unchanged_for: now - *since,
+            ..limit.clone()
+        });
+        board.agree(standing, &limits.collect::<Vec<_>>(), SETTLES);
+        for relay in board.ended_throttles() {
+            self.row.end_throttle(&relay).await.expect("the row goes");
+            board.throttle_end_told(&relay);
+        }
+        let throttled = self.row.throttled_relays().await.expect("the row");
+        board.agree_on_throttles(&throttled);
+    }
+
+    fn due(&mut self, most: u32) -> Vec<i64> {
+        let now = self.time.now();
+        let due = self.queue.iter().take_while(|(at, _)| *at <= now);
+        let due: Vec<_> = due.take(most as usize).copied().collect();
+        for alert in &due {
+            self.queue.remove(alert);
+        }
+        due.into_iter().map(|(_, alert)| alert).collect()
+    }
+
+    /// One instance claims what it may, and the relay answers.
+    async fn claim(&mut self, index: usize, answer: &dyn Fn(i64) -> SubmissionReport) {
+        let names = ["main".to_owned()];
+        let now = self.time.now();
+        let most = self.boards[index].allowance(&names).unwrap_or(100);
+        let due = self.due(most);
+        let board = &self.boards[index];
+        let mut turns = Vec::new();
+        for alert in due {
+            let turn = tokio::select! {
+                biased;
+                turn = board.acquire("main", AlertId(alert), false) => turn.ok(),
+                () = std::future::ready(()) => None,
+            };
+            match turn {
+                Some(turn) => turns.push((turn, alert)),
+                None => drop(self.queue.insert((now, alert))),
+            }
+        }
+        for (turn, alert) in turns {
+            self.asked.push((now, alert));
+            let wait = match board.report(turn, AlertId(alert), 0, &answer(alert)) {
+                After::Stands(None) => {
+                    self.taken.push((now, alert));
+                    continue;
+                }
+                After::Stands(Some(wait)) | After::Limited(wait) => wait,
+                After::SameRelay => Duration::from_secs(1),
+                After::NextRelay => Duration::ZERO,
+            };
+            self.queue.insert((now + wait, alert));
+        }
+    }
+
+    async fn run(&mut self, length: Duration, answer: impl Fn(i64) -> SubmissionReport) {
+        let end = self.time.now() + length;
+        let mut tick = 0;
+        while self.time.now() < end {
+            for index in 0..self.boards.len() {
+                let board = &self.boards[index];
+                if tick % 20 == index || board.shares_learned() {
+                    self.agree(index).await;
+                }
+                self.claim(index, &answer).await;
+            }
+            self.time.pass(TICK);
+            tick += 1;
+        }
+    }
+
+    /// Messages that the relay was asked for from `from` to `to` after `start`.
+    fn asked_between(&self, start: Instant, from: Duration, to: Duration) -> usize {
+        let within = |(at, _): &&(Instant, i64)| *at >= start + from && *at < start + to;
+        self.asked.iter().filter(within).count()
+    }
+}
+
+fn of_all(connections: u32) -> Limits {
+    Limits {
+        connections: Connections::OfAll(connections),
+        ..Limits::of_each(connections)
+    }
+}
+
+/// The bound of docs/operations.md: at the start each connection meets the limit once or twice;
+/// then all instances together make one connection at a growing interval.
+#[tokio::test]
+async fn a_relay_that_refuses_everything_is_asked_rarely_and_for_one_alert_after_the_other() {
+    for refuses in ALL_WAYS {
+        for (limits, connections) in [(Limits::of_each(10), 10), (of_all(3), 3)] {
+            for instances in [1, 3] {
+                let case = format!("{refuses:?}, {connections} connections, {instances}");
+                let mut world = World::new(&limits, instances, ALERTS);
+                let start = world.time.now();
+                world.run(MINUTE * MINUTES, |_| refuses.report()).await;
+                let of_each = if connections == 3 { 3 } else { 10 * instances };
+                let first = world.asked_between(start, Duration::ZERO, MINUTE);
+                assert!(
+                    first <= of_each + 2 * instances + 8,
+                    "{case}: {first} at first"
+                );
+                for minute in 1..MINUTES {
+                    let asked = world.asked_between(start, MINUTE * minute, MINUTE * (minute + 1));
+                    let most = if minute < 5 { 5 } else { 1 };
+                    assert!(asked <= most, "{case}: {asked} in minute {minute}");
+                }
+                let late: Vec<_> = world
+                    .asked
+                    .iter()
+                    .filter(|(at, _)| *at >= start + MINUTE * 10)
+                    .collect();
+                assert!(late.len() >= 12, "{case}: {} probes", late.len());
+                for pair in late.windows(2) {
+                    let apart = pair[1].0 - pair[0].0;
+                    assert!(apart <= MINUTE * 5, "{case}: {apart:?} apart");
+                    assert_ne!(pair[0].1, pair[1].1, "{case}: another alert each time");
+                }
+                assert_eq!(
+                    world.queue.len(),
+                    usize::try_from(ALERTS).unwrap(),
+                    "{case}"
+                );
+
+                let again = world.time.now();
+                world.run(MINUTE * 60, |_| accepted()).await;
+                assert_eq!(
+                    world.taken.len(),
+                    usize::try_from(ALERTS).unwrap(),
+                    "{case}"
+                );
+                let took = world.taken.last().unwrap().0 - again;
+                assert!(took <= MINUTE * 30, "{case}: {took:?}");
+            }
+        }
+    }
+}
+
+/// One that a relay always refuses for a limit waits alone, however often it comes.
+#[tokio::test]
+async fn one_alert_that_is_always_refused_for_a_limit_slows_nobody_else() {
+    // The greeting is said to nobody's alert.
+    for refuses in &ALL_WAYS[1..] {
+        let mut world = World::new(&Limits::of_each(10), 1, ALERTS);
+        let answer = |alert| match alert {
+            7 => refuses.report(),
+            _ => accepted(),
+        };
+        let start = world.time.now();
+        world.run(MINUTE * 60, answer).await;
+        assert_eq!(world.taken.len(), usize::try_from(ALERTS - 1).unwrap());
+        let took = world.taken.last().unwrap().0 - start;
+        assert!(took <= MINUTE, "{refuses:?}: {took:?}");
+        let shown = &world.boards[0].states()[0];
+        assert_eq!(shown.condition, RelayCondition::Closed, "{refuses:?}");
+        assert_eq!(
+            (shown.connections, &shown.throttled_by),
+            (Some(10), &None),
+            "{refuses:?}"
+        );
+        let refused = world.asked.iter().filter(|(_, alert)| *alert == 7).count();
+        assert!(
+            (15..=25).contains(&refused),
+            "{refuses:?}: {refused} times in an hour"
+        );
+    }
+}
+
+/// Of two that are left each probes in its turn.
+#[tokio::test]
+async fn the_next_probe_is_another_alerts_where_there_is_one() {
+    let mut world = World::new(&Limits::of_each(10), 2, 2);
+    world.run(MINUTE * 60, |_| Refuses::AtMail.report()).await;
+    let probes: Vec<_> = world.asked.iter().map(|(_, alert)| alert).collect();
+    assert!(probes.len() >= 15, "{}", probes.len());
+    assert!(
+        probes.windows(2).skip(3).all(|pair| pair[0] != pair[1]),
+        "{probes:?}"
+    );
+}
+
+/// What one instance found out, the others go on with at once.
+#[tokio::test]
+async fn what_one_probe_found_out_all_instances_know() {
+    let mut world = World::new(&Limits::of_each(10), 2, ALERTS);
+    world.run(MINUTE * 20, |_| Refuses::AtMail.report()).await;
+    let conditions = |world: &World| -> Vec<_> {
+        let boards = world.boards.iter();
+        boards.map(|board| board.states()[0].condition).collect()
+    };
+    assert_eq!(conditions(&world), [RelayCondition::Open; 2]);
+    let taken = world.taken.len();
+    while world.taken.len() == taken {
+        world.run(TICK, |_| accepted()).await;
+    }
+    world.run(Duration::from_secs(3), |_| accepted()).await;
+    assert_eq!(conditions(&world), [RelayCondition::Closed; 2]);
+    assert!(
+        world
+            .row
+            .throttled_relays()
+            .await
+            .expect("the row")
+            .is_empty()
+    );
+}
+
+/// Two that a quiet relay always refuses for a limit throttle it again and again, and wait alone;
+/// no good one waits for longer than the first intervals.
+#[tokio::test]
+async fn two_that_are_always_refused_hold_up_no_good_one() {
+    for (refuses, instances) in ALL_WAYS[1..].iter().flat_map(|way| [(way, 1), (way, 3)]) {
+        let mut world = World::new(&Limits::of_each(10), instances, 2);
+        let answer = |alert| match alert {
+            0 | 1 => refuses.report(),
+            _ => accepted(),
+        };
+        for good in 2..20 {
+            let quiet = MINUTE * if good == 2 { 60 } else { 7 };
+            world.run(quiet, answer).await;
+            let inserted = world.time.now();
+            world.queue.insert((inserted, good));
+            world.run(MINUTE, answer).await;
+            let (at, alert) = world.taken.last().copied().unwrap_or((world.time.now(), 0));
+            let waited = at.saturating_duration_since(inserted);
+            let case = format!("{refuses:?}, {instances} instances, {waited:?}");
+            assert_eq!(alert, good, "{case}");
+            assert!(waited <= Duration::from_secs(10), "{case}");
+        }
+        let refused = world.asked.iter().filter(|(_, alert)| *alert < 2);
+        let (refused, minutes) = (refused.count(), 60 + 17 * 7 + 18);
+        assert!(refused <= minutes, "{refuses:?}: {refused} times");
+    }
+}

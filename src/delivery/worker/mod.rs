@@ -1,0 +1,346 @@
+//! The heart of the service: takes what is due, keeps the lease, records what came of it.
+//!
+//! One [`Driver::run`] is one instance: it registers, claims no more than it has permits for,
+//! and ends when it is told to stop or its lease is lost. Claimed alerts are worked on outside
+//! of any transaction, each in a task of its own.
+
+mod aside;
+mod back_off;
+mod claims;
+mod expiry;
+mod failure_notifier;
+mod failures;
+mod heartbeat;
+mod lease_guard;
+mod ledger;
+mod obstacles;
+mod parts;
+mod pulse;
+mod recorder;
+mod recovery;
+mod refused_rows;
+mod shares;
+mod sweeper;
+mod tally;
+mod tasks;
+mod unclaimed;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use failure_notifier::{Notice, Notices};
+pub use lease_guard::LeaseGuard;
+pub use ledger::{Ledger, unwritable, writable};
+pub use obstacles::{Obstacles, What};
+pub use pulse::Liveness;
+pub use recovery::{InDoubtPolicies, Inherited, RecoveryError, bequeath, recover};
+pub use waiting::{Shown, Waiting};
+
+use crate::clock::steady;
+use crate::delivery::dispatcher::Dispatcher;
+use crate::delivery::relays::RelayRegistry;
+use crate::domain::{InstanceInfo, Outcome, SendPortInfo};
+use crate::metrics::Metrics;
+use crate::store::{Event, Explanation, Store, StoreError};
+use aside::{Aside, Locked};
+use expiry::ExpiryWatch;
+use failure_notifier::FailureNotifier;
+use heartbeat::Heartbeat;
+use recorder::Recorder;
+use refused_rows::{RefusedRows, refused_event};
+use shares::Shares;
+use sweeper::Sweeper;
+use tally::Faults;
+use tasks::{Lane, Tasks, UnderWay};
+
+/// Rhythm and bounds; see `[service]` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Rhythm {
+    /// Most alerts leased at the same time.
+    pub max_in_flight: u32,
+    /// Longest time between two looks at an idle queue.
+    pub poll_interval: Duration,
+    /// Length of a lease.
+    pub lease: Duration,
+    /// How often it is renewed.
+    pub renew_interval: Duration,
+    /// How often expired and orphaned alerts are looked for.
+    pub sweep_interval: Duration,
+    /// How long a stop waits for what is under way.
+    pub drain_timeout: Duration,
+}
+
+/// What a driver is made of.
+pub struct Driver {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Who this run is.
+    pub instance: InstanceInfo,
+    /// The send ports, as the database shows them.
+    pub send_ports: Vec<SendPortInfo>,
+    /// The table of replies, as the database shows it.
+    pub explanations: Vec<Explanation>,
+    /// The relays' circuits.
+    pub board: Arc<RelayRegistry>,
+    /// Works on one alert.
+    pub dispatcher: Arc<Dispatcher>,
+    /// Closed when the lease is not certain.
+    pub guard: Arc<LeaseGuard>,
+    /// What is known here and not yet in the database.
+    pub ledger: Arc<Ledger>,
+    /// What the instances before this one on its state folder could not record.
+    pub inherited: Inherited,
+    /// Who is told of failures.
+    pub notices: Notices,
+    /// Counts; knows the send ports.
+    pub metrics: Arc<Metrics>,
+    /// What keeps the instance from working.
+    pub obstacles: Arc<Obstacles>,
+    /// Told that the loops go round.
+    pub pulses: Arc<Liveness>,
+    /// Rhythm and bounds.
+    pub rhythm: Rhythm,
+    /// Cancelled when the service shall stop.
+    pub stop: CancellationToken,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop, and everything under way was recorded or released.
+    Stopped,
+    /// It was told to stop, and some transactions were cut off by the bound of the drain.
+    StoppedHard,
+    /// The lease was lost: run again as a new instance.
+    LeaseLost,
+}
+
+impl Driver {
+    /// Runs until [`Driver::stop`] is cancelled or the lease is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the instance could not register. Later errors of the database are
+    /// waited out.
+    pub async fn run(
+        self,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) -> Result<Ended, StoreError> {
+        let mut shares = Shares::new(self.instance.id, &self.board, self.rhythm.renew_interval);
+        let (sent, sent_steady) = (Instant::now(), steady());
+        self.store
+            .register(
+                &self.instance,
+                self.rhythm.lease,
+                &self.send_ports,
+                &self.explanations,
+            )
+            .await?;
+        self.guard.renewed(sent_steady);
+        self.inherit().await?;
+        self.obstacles.set(What::Begin, None);
+        self.obstacles.set(What::Register, None);
+        self.pulses.begin();
+        tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
+
+        shares.agree(&*self.store, &self.board).await;
+        let lease_lost = self.stop.child_token();
+        let (unbroken_sender, unbroken_since) = watch::channel(Some(sent));
+        let heartbeat = self.heartbeat(shares, unbroken_sender, lease_lost.clone());
+        let heartbeat = tokio::spawn(heartbeat.run());
+        let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
+        let failure_notifier = tokio::spawn(self.failure_notifier().run());
+        let expiry_watch = tokio::spawn(self.expiry_watch().run());
+        let (tasks, mut recorder) = self.tasks();
+        self.take_work(&tasks, &lease_lost, events).await;
+        self.pulses.end();
+
+        let drained = self.drain(&tasks).await;
+        drop(tasks);
+        sweeper.abort();
+        failure_notifier.abort();
+        expiry_watch.abort();
+        let ended = tokio::time::timeout(self.rhythm.drain_timeout, &mut recorder).await;
+        // What it has not recorded by now is in the spool.
+        recorder.abort();
+        let recorded = ended.is_ok() && self.ledger.is_empty();
+        heartbeat.abort();
+        self.write_events(events).await;
+        self.retire(drained && recorded).await;
+        Ok(match (self.stop.is_cancelled(), drained && recorded) {
+            (false, _) => Ended::LeaseLost,
+            (true, true) => Ended::Stopped,
+            (true, false) => Ended::StoppedHard,
+        })
+    }
+
+    /// The leases of what could not be recorded go over to this instance; everything else that the
+    /// instances before it held is free.
+    async fn inherit(&self) -> Result<(), StoreError> {
+        let lease = |outcome: &Outcome| (outcome.alert, outcome.token);
+        let leases: Vec<_> = self.inherited.outcomes.iter().map(lease).collect();
+        let refused = self.store.inherit(self.instance.id, &leases).await?;
+        let others = "its instance is not retired, and others may send it once that lease runs out";
+        match refused_event("lease-not-inherited", &refused, others) {
+            Some(event) => {
+                tracing::error!(error = %event.message, "leases cannot be inherited");
+                self.log(event).await;
+            }
+            None => {
+                for instance in &self.inherited.from {
+                    self.store.retire(*instance).await?;
+                }
+            }
+        }
+        self.ledger.begin(self.instance.id, &self.store.describe());
+        Ok(())
+    }
+
+    /// Waits for what is under way. False if some of it was cut off.
+    async fn drain(&self, tasks: &Tasks) -> bool {
+        tasks.tracker.close();
+        let ended = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait());
+        let drained = ended.await.is_ok();
+        if !drained {
+            tracing::warn!("transactions are cut off at the bound of the drain");
+            tasks.abandoned.cancel();
+            tasks.tracker.wait().await;
+        }
+        drained
+    }
+
+    fn tasks(&self) -> (Tasks, JoinHandle<()>) {
+        let (finished, to_record) = mpsc::channel(self.rhythm.max_in_flight as usize);
+        let (freed, under_way) = (Arc::new(Notify::new()), UnderWay::default());
+        let mut recorder = Recorder {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            freed: freed.clone(),
+            under_way: under_way.clone(),
+            ledger: self.ledger.clone(),
+            metrics: self.metrics.clone(),
+            faults: Faults::new(&self.explanations),
+            clock: self.notices.clock.clone(),
+            aside: Aside::default(),
+            recorded_others: true,
+            locked: Locked::default(),
+        };
+        recorder.inherit(self.inherited.outcomes.clone());
+        let share = (self.rhythm.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
+        let lane = |port: &SendPortInfo| {
+            Some(Lane {
+                permits: Arc::new(Semaphore::new(share)),
+                metrics: self.metrics.send_port(&port.name)?.clone(),
+                port: port.clone(),
+                back_off: Mutex::default(),
+                unclaimed: Mutex::new(RefusedRows::default()),
+            })
+        };
+        let tasks = Tasks {
+            tracker: TaskTracker::new(),
+            finished,
+            under_way,
+            lanes: self.send_ports.iter().filter_map(lane).collect(),
+            freed,
+            unanswered: Mutex::default(),
+            abandoned: CancellationToken::new(),
+        };
+        (tasks, tokio::spawn(recorder.run(to_record)))
+    }
+
+    fn heartbeat(
+        &self,
+        shares: Shares,
+        unbroken_since: watch::Sender<Option<Instant>>,
+        lease_lost: CancellationToken,
+    ) -> Heartbeat {
+        Heartbeat {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            lease: self.rhythm.lease,
+            interval: self.rhythm.renew_interval,
+            send_ports: self
+                .send_ports
+                .iter()
+                .map(|port| port.name.clone())
+                .collect(),
+            board: self.board.clone(),
+            shares,
+            guard: self.guard.clone(),
+            ledger: self.ledger.clone(),
+            obstacles: self.obstacles.clone(),
+            metrics: self.metrics.clone(),
+            pulses: self.pulses.clone(),
+            unbroken_since,
+            lease_lost,
+        }
+    }
+
+    fn sweeper(&self, unbroken_since: watch::Receiver<Option<Instant>>) -> Sweeper {
+        Sweeper {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            lease: self.rhythm.lease,
+            interval: self.rhythm.sweep_interval,
+            unbroken_since,
+            clock: self.notices.clock.clone(),
+            refused: BTreeMap::new(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn failure_notifier(&self) -> FailureNotifier {
+        FailureNotifier {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            notices: self.notices.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn expiry_watch(&self) -> ExpiryWatch {
+        ExpiryWatch {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    async fn write_events(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
+        while let Ok(event) = events.try_recv() {
+            self.pulses.mark_claim_loop();
+            self.log(event).await;
+        }
+    }
+
+    async fn log(&self, event: Event) {
+        let event = Event {
+            instance: Some(self.instance.id),
+            ..event
+        };
+        let service = &self.metrics.service;
+        service.event(event.event_type, event.severity.as_str());
+        if let Err(error) = self.store.log_event(&event).await {
+            tracing::warn!(%error, event = %event.message, "event cannot be written");
+        }
+    }
+
+    async fn retire(&self, recorded: bool) {
+        self.board.close().await;
+        if !recorded {
+            return;
+        }
+        match self.store.retire(self.instance.id).await {
+            Ok(()) => self.ledger.end(),
+            Err(error) => {
+                tracing::warn!(%error, "instance cannot be retired; its lease runs out by itself");
+            }
+        }
+    }
+}
