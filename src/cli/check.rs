@@ -261,7 +261,7 @@ async fn check_start(config: &Config, store: &dyn Store, findings: &mut Findings
         },
         Err(error) => findings.fail("environment", error.into()),
     }
-    if let Err(error) = store.may_work().await {
+    if let Err(error) = store.check_permissions().await {
         findings.fail("database", error.into());
     }
 }

@@ -67,7 +67,7 @@ pub trait CertificateStore: Send + Sync {
     /// Writes down that the end of a certificate was announced with so many days left, and the
     /// event, in one transaction. False, and nothing is written, where somebody else did: of many
     /// that ask at the same time one gets true.
-    async fn tell_expiry(
+    async fn notify_expiry(
         &self,
         id: CertificateId,
         days: u32,

@@ -34,7 +34,11 @@ pub trait Coordination: Send + Sync {
     /// other living instance's `ShareCount` is at least the number that live now. An instance
     /// lives while `StoppedAt` is NULL and its lease stands; an `instance` that does not (not
     /// registered, lease lost) is counted here as the youngest, and by the others not at all.
-    async fn stand(&self, instance: InstanceId, share_count: u32) -> Result<Standing, StoreError>;
+    async fn publish_share(
+        &self,
+        instance: InstanceId,
+        share_count: u32,
+    ) -> Result<Standing, StoreError>;
 
     /// The numbers of connections that were learned (`RelayLimit`), one a relay at most.
     async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError>;

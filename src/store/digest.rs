@@ -70,6 +70,9 @@ pub trait FailureDigestStore: Send + Sync {
 
     /// In one transaction: notes that the failures of `alerts` stand in a digest, and inserts
     /// `digest` with the origin [`Digest`](crate::domain::AlertOrigin::Digest).
-    async fn tell(&self, alerts: &[AlertId], digest: &NewAlert)
-    -> Result<DigestResult, StoreError>;
+    async fn insert_digest(
+        &self,
+        alerts: &[AlertId],
+        digest: &NewAlert,
+    ) -> Result<DigestResult, StoreError>;
 }

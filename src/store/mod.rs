@@ -232,7 +232,7 @@ pub trait StoreAdmin: Send + Sync {
     ///
     /// # Errors
     /// [`StoreErrorKind::Refused`] with what it may not and what to do.
-    async fn may_work(&self) -> Result<(), StoreError>;
+    async fn check_permissions(&self) -> Result<(), StoreError>;
 
     /// Makes the database `environment`'s: leases and instances are dropped, and everything
     /// that is not final expires or is held. Nothing is passed over: where the database refuses to change

@@ -334,7 +334,7 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
     for _ in 0..6 {
         let store = f.another().await;
         telling.push(tokio::spawn(async move {
-            store.tell_expiry(id, 14, &event()).await.expect("tell")
+            store.notify_expiry(id, 14, &event()).await.expect("tell")
         }));
     }
     let mut told = 0;
@@ -347,7 +347,7 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
     assert_eq!(f.rows("EventLog", said).await, 1);
     let found = store.expiring_certificates().await.expect("look");
     assert_eq!(found[0].notified_at_days, Some(14));
-    assert!(store.tell_expiry(id, 7, &event()).await.expect("tell"));
+    assert!(store.notify_expiry(id, 7, &event()).await.expect("tell"));
     let found = store.expiring_certificates().await.expect("look");
     assert_eq!(found[0].notified_at_days, Some(7));
     assert_eq!(f.rows("EventLog", said).await, 2);
@@ -355,7 +355,7 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
     store.remove_certificate(id).await.expect("remove");
     add(&store, &text("ops@contoso.com", 2, 10)).await;
     let id = id_of(&store, "ops@contoso.com").await;
-    assert!(store.tell_expiry(id, 14, &event()).await.expect("tell"));
+    assert!(store.notify_expiry(id, 14, &event()).await.expect("tell"));
     assert_eq!(
         f.rows("CertificateNotification", "1 = 1").await,
         1,

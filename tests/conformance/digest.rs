@@ -43,7 +43,11 @@ fn digest() -> NewAlert {
 }
 
 async fn tell(store: &Arc<dyn Store>, alerts: &[AlertId]) -> Option<AlertId> {
-    store.tell(alerts, &digest()).await.expect("tell").digest
+    store
+        .insert_digest(alerts, &digest())
+        .await
+        .expect("tell")
+        .digest
 }
 
 pub(crate) async fn each_failed_recipient_is_a_line(f: &dyn Fixture) {
@@ -186,7 +190,7 @@ pub(crate) async fn what_cannot_be_noted_keeps_no_other_from_being_told_of(f: &d
         }
         let rule = f.rules_of_notes(ids[1]).remove(n);
         f.sql(&rule.make).await;
-        let told = store.tell(&ids, &digest()).await.expect("tell");
+        let told = store.insert_digest(&ids, &digest()).await.expect("tell");
         let digest = told.digest.expect("a digest");
         let [refused] = &told.refused[..] else {
             panic!("one: {told:?}");
@@ -255,7 +259,7 @@ pub(crate) async fn of_many_instances_one_tells(f: &dyn Fixture) {
     for n in 0..8 {
         let store = Arc::clone(if n % 2 == 0 { &here } else { &there });
         let alerts = failed.clone();
-        told.spawn(async move { store.tell(&alerts, &digest()).await });
+        told.spawn(async move { store.insert_digest(&alerts, &digest()).await });
     }
     let answers: Result<Vec<_>, _> = told.join_all().await.into_iter().collect();
     let answers = answers.expect("every one is answered");

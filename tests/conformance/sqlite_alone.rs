@@ -150,7 +150,10 @@ async fn a_damaged_page_keeps_no_other_alert_from_ending_or_being_told_of() {
     assert_eq!((unreported.alerts, unreported.lines.len()), (10, 10));
     assert_eq!(unreported.refused[0].alert, ids[3]);
     let told: Vec<_> = unreported.lines.iter().map(|line| line.alert).collect();
-    let told = store.tell(&told, &NewAlert::default()).await.expect("tell");
+    let told = store
+        .insert_digest(&told, &NewAlert::default())
+        .await
+        .expect("tell");
     assert!(told.digest.is_some() && told.refused.is_empty(), "{told:?}");
 }
 

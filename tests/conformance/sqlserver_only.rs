@@ -25,8 +25,8 @@ use crate::writers::{
     one_alert_of_a_writer_costs_what_it_has_recipients,
 };
 
-const EXPIRABLE: &str = include_str!("../../src/store/sqlserver/sql/expirable_candidates.sql");
-const UNROUTED: &str = include_str!("../../src/store/sqlserver/sql/unrouted_candidates.sql");
+const EXPIRABLE: &str = include_str!("../../src/store/sqlserver/sql/expire_candidates.sql");
+const UNROUTED: &str = include_str!("../../src/store/sqlserver/sql/fail_unrouted_candidates.sql");
 const UNTOLD: &str = include_str!("../../src/store/sqlserver/sql/unreported_candidates.sql");
 
 /// No test damages a page of a server: so it is asked for the lists that are used then.
@@ -61,7 +61,7 @@ async fn what_is_listed_for_halves_is_what_would_be_met(fixture: &SqlServerFixtu
     assert_eq!(first(EXPIRABLE, sweep, "").await, None);
     let unreported = "@P1 nvarchar(64) = N'default', @P2 int = 3600, @P3 int = 100";
     names_both(UNTOLD, unreported).await;
-    let digest = store.tell(&ids, &NewAlert::default()).await;
+    let digest = store.insert_digest(&ids, &NewAlert::default()).await;
     assert!(digest.expect("tell").digest.is_some());
     assert_eq!(first(UNTOLD, unreported, "").await, None);
 }
@@ -76,7 +76,7 @@ const ALL_IN_DOUBT: &str = "UPDATE sendport.AlertRow SET AttemptCount = 1; \
     SELECT NEWID(), AlertId, 1, N'unknown', SYSUTCDATETIME() FROM sendport.AlertRow";
 
 async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
-    store.stand(instance, 2).await.expect("stand");
+    store.publish_share(instance, 2).await.expect("publish");
     let key = AuthKey {
         relay: "mail".to_owned(),
         credential_fingerprint: "0123abcd".to_owned(),
@@ -96,7 +96,10 @@ async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
     let unreported = store.unreported("default", minutes(5), 10, &[]).await;
     unreported.expect("unreported");
     let digest = NewAlert::default();
-    let told = store.tell(&[AlertId(1)], &digest).await.expect("tell");
+    let told = store
+        .insert_digest(&[AlertId(1)], &digest)
+        .await
+        .expect("tell");
     assert!(told.digest.is_some());
 }
 
@@ -273,7 +276,7 @@ async fn a_certificate_manager_keeps_certificates_only(fixture: &SqlServerFixtur
     assert_eq!(entries.expect("look up").len(), 1);
     let expiring = served.expiring_certificates().await.expect("look");
     let event = crate::certificates::event();
-    let told = served.tell_expiry(expiring[0].id, 14, &event).await;
+    let told = served.notify_expiry(expiring[0].id, 14, &event).await;
     assert!(told.expect("tell"));
     drop(served);
     let revoked = store.revoke_certificate(row.id, Some("lost")).await;

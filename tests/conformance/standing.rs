@@ -9,7 +9,10 @@ use sendport::store::Store;
 use crate::fixture::*;
 
 async fn stand(store: &Arc<dyn Store>, instance: InstanceId, share_count: u32) -> Standing {
-    store.stand(instance, share_count).await.expect("stand")
+    store
+        .publish_share(instance, share_count)
+        .await
+        .expect("publish")
 }
 
 fn assert_about(ago: Option<Duration>, expected: Duration) {

@@ -61,7 +61,7 @@ impl ExpiryWatch {
             relay: None,
             message: sentence(it, days),
         };
-        if self.store.tell_expiry(it.id, days, &event).await? {
+        if self.store.notify_expiry(it.id, days, &event).await? {
             tracing::warn!(
                 thumbprint = it.thumbprint,
                 days_left = it.days_left,

@@ -146,7 +146,7 @@ impl FailureNotifier {
         };
         let alerts: Vec<_> = alerts(&unreported).into_iter().collect();
         let digest = digest::compose(&unreported, about);
-        let told = self.store.tell(&alerts, &digest).await?;
+        let told = self.store.insert_digest(&alerts, &digest).await?;
         self.leave_out(send_port, left_out, &told.refused).await;
         if let Some(digest) = told.digest {
             tracing::info!(

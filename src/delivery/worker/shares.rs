@@ -70,7 +70,7 @@ impl Shares {
         store: &dyn Store,
         board: &RelayRegistry,
     ) -> Result<Standing, StoreError> {
-        let standing = store.stand(self.instance, self.said).await?;
+        let standing = store.publish_share(self.instance, self.said).await?;
         for (relay, finding) in board.findings() {
             // Where another one was faster, what follows is told the next time.
             if store.note_limit(self.instance, &relay, &finding).await? {

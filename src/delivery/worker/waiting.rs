@@ -76,7 +76,7 @@ impl Waiting {
             store
                 .register(&self.instance, self.lease, ports, explanations)
                 .await?;
-            store.stand(id, 0).await?;
+            store.publish_share(id, 0).await?;
             *registered = Some(Instant::now());
         }
         let condition = self.obstacles.condition();

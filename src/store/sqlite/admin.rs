@@ -19,6 +19,24 @@ use super::expiry::without_instance;
 use super::values::time_text;
 use super::{SqliteStore, schema, sql};
 
+/// What is not final, some at a time.
+pub(super) const ADOPT_OPEN: &str =
+    "SELECT AlertId FROM AlertState WHERE FinalAt IS NULL AND (?2 OR Status <> 'held') LIMIT ?1";
+
+/// Environment, name_environment, adopt.
+const ENVIRONMENT: &str = "SELECT Name FROM Environment WHERE EnvironmentId = 1";
+
+/// Only where none stands yet.
+const NAME_ENVIRONMENT: &str = "INSERT INTO Environment (EnvironmentId, Name, AdoptedAt) VALUES (1, ?1, ?2) \
+    ON CONFLICT (EnvironmentId) DO NOTHING";
+
+/// Whoever ran against the original does not run against this copy.
+const ADOPT_FORGET_INSTANCES: &str = "DELETE FROM Instance";
+
+/// The last step, so that an adoption that broke off is begun again.
+const ADOPT_ENVIRONMENT: &str = "INSERT INTO Environment (EnvironmentId, Name, AdoptedAt) VALUES (1, ?1, ?2) \
+    ON CONFLICT (EnvironmentId) DO UPDATE SET Name = excluded.Name, AdoptedAt = excluded.AdoptedAt";
+
 /// Alerts of an adopted database that are ended in one transaction.
 const ADOPT_BATCH: u32 = 500;
 
@@ -73,7 +91,7 @@ impl StoreAdmin for SqliteStore {
         self.writer
             .call("name the environment", move |connection| {
                 write(connection, |tx| {
-                    tx.execute(sql!("name_environment"), [&name, &now])?;
+                    tx.execute(NAME_ENVIRONMENT, [&name, &now])?;
                     Ok(environment(tx)?.unwrap_or_else(|| name.clone()))
                 })
             })
@@ -84,7 +102,7 @@ impl StoreAdmin for SqliteStore {
         Ok(Vec::new())
     }
 
-    async fn may_work(&self) -> Result<(), StoreError> {
+    async fn check_permissions(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -110,8 +128,8 @@ impl StoreAdmin for SqliteStore {
         self.writer
             .call(DOING, move |connection| {
                 write(connection, |tx| {
-                    tx.execute(sql!("adopt_drop_instances"), [])?;
-                    tx.execute(sql!("adopt_environment"), params![name, time_text(now)])?;
+                    tx.execute(ADOPT_FORGET_INSTANCES, [])?;
+                    tx.execute(ADOPT_ENVIRONMENT, params![name, time_text(now)])?;
                     Ok(())
                 })
             })
@@ -170,7 +188,7 @@ fn end_batch(
         reason,
     };
     let open = params![around.to_read(most), held_too];
-    let open = keys(tx, sql!("adopt_open_alerts"), open)?;
+    let open = keys(tx, ADOPT_OPEN, open)?;
     let mut hold = tx.prepare_cached(sql!("adopt_hold"))?;
     around.change_each(tx, open, |alert| match mode {
         AdoptMode::Hold => Ok(hold.execute(params![time_text(now), reason, alert.0])?),
@@ -180,6 +198,6 @@ fn end_batch(
 
 pub(super) fn environment(connection: &Connection) -> Result<Option<String>, Trouble> {
     Ok(connection
-        .query_row(sql!("environment"), [], |row| row.get(0))
+        .query_row(ENVIRONMENT, [], |row| row.get(0))
         .optional()?)
 }

@@ -15,6 +15,10 @@ use super::operator_queries::lines;
 use super::values::Columns;
 use super::{SqliteStore, sql};
 
+/// With the alert, in its transaction.
+const INSERT_ATTACHMENT: &str = "INSERT INTO Attachment (AlertId, FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
 #[async_trait]
 impl Contents for SqliteStore {
     async fn whole_alert(&self, alert: AlertId) -> Result<Option<Loaded>, StoreError> {
@@ -81,7 +85,7 @@ pub(super) fn insert(
     attachment: &NewAttachment,
 ) -> Result<(), Trouble> {
     connection
-        .prepare_cached(sql!("insert_attachment"))?
+        .prepare_cached(INSERT_ATTACHMENT)?
         .execute(params![
             alert.0,
             attachment.file_name,

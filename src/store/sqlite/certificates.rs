@@ -17,6 +17,20 @@ use super::operator_queries::lines;
 use super::values::{Columns, time_text, uuid_text};
 use super::{SqliteStore, sql};
 
+/// Once for each certificate and number of days.
+const NOTIFY_EXPIRY: &str = "INSERT INTO CertificateNotification (CertificateId, Days, NotifiedAt) VALUES (?1, ?2, ?3) \
+    ON CONFLICT (CertificateId, Days) DO NOTHING";
+
+/// What was told of certificates that are gone.
+const NOTIFY_EXPIRY_FORGET_REMOVED: &str = "DELETE FROM CertificateNotification WHERE NOT EXISTS \
+    (SELECT 1 FROM Certificate c WHERE c.CertificateId = CertificateNotification.CertificateId)";
+
+/// Once.
+const REVOKE_CERTIFICATE: &str = "UPDATE Certificate SET RevokedAt = ?2, RevokedReason = ?3 WHERE CertificateId = ?1 AND RevokedAt IS NULL";
+
+/// Remove_certificate.
+const REMOVE_CERTIFICATE: &str = "DELETE FROM Certificate WHERE CertificateId = ?1";
+
 #[async_trait]
 impl CertificateStore for SqliteStore {
     async fn certificates(
@@ -91,11 +105,11 @@ impl CertificateStore for SqliteStore {
         self.writer
             .call("revoke a certificate", move |connection| {
                 write(connection, |tx| {
-                    let mut revoke = tx.prepare_cached(sql!("revoke_certificate"))?;
+                    let mut revoke = tx.prepare_cached(REVOKE_CERTIFICATE)?;
                     let revoked = revoke.execute(params![id.0, now, reason])? > 0;
                     if revoked {
                         tx.execute(
-                            sql!("certificate_event"),
+                            sql!("revoke_certificate_event"),
                             params![id.0, now, REVOKED_EVENT, "revoked"],
                         )?;
                     }
@@ -111,10 +125,10 @@ impl CertificateStore for SqliteStore {
             .call("remove a certificate", move |connection| {
                 write(connection, |tx| {
                     tx.execute(
-                        sql!("certificate_event"),
+                        sql!("revoke_certificate_event"),
                         params![id.0, now, REMOVED_EVENT, "removed"],
                     )?;
-                    Ok(tx.execute(sql!("remove_certificate"), params![id.0])? > 0)
+                    Ok(tx.execute(REMOVE_CERTIFICATE, params![id.0])? > 0)
                 })
             })
             .await
@@ -133,7 +147,7 @@ impl CertificateStore for SqliteStore {
             .await
     }
 
-    async fn tell_expiry(
+    async fn notify_expiry(
         &self,
         id: CertificateId,
         days: u32,
@@ -142,7 +156,7 @@ impl CertificateStore for SqliteStore {
         let (event, now) = (event.clone(), time_text(self.clock.now()));
         self.writer
             .call("tell that a certificate ends", move |connection| {
-                write(connection, |tx| tell(tx, id, days, &event, &now))
+                write(connection, |tx| notify_expiry(tx, id, days, &event, &now))
             })
             .await
     }
@@ -179,20 +193,20 @@ fn add(tx: &Transaction<'_>, it: &CertificateText, now: &str) -> Result<Certific
         return Ok(CertificateAdded::Added);
     }
     let values = params![it.address, it.sha256, it.capabilities, cipher, rsa_padding];
-    Ok(match tx.execute(sql!("choose_certificate"), values)? {
+    Ok(match tx.execute(sql!("add_certificate_choice"), values)? {
         0 => CertificateAdded::Known,
         _ => CertificateAdded::Changed,
     })
 }
 
-fn tell(
+fn notify_expiry(
     tx: &Transaction<'_>,
     id: CertificateId,
     days: u32,
     event: &Event,
     now: &str,
 ) -> Result<bool, Trouble> {
-    if tx.execute(sql!("tell_expiry"), params![id.0, days, now])? == 0 {
+    if tx.execute(NOTIFY_EXPIRY, params![id.0, days, now])? == 0 {
         return Ok(false);
     }
     let instance = event.instance.map(|id| uuid_text(id.0));
@@ -209,7 +223,7 @@ fn tell(
             event.message
         ],
     )?;
-    tx.execute(sql!("told_of_removed"), [])?;
+    tx.execute(NOTIFY_EXPIRY_FORGET_REMOVED, [])?;
     Ok(true)
 }
 

@@ -12,6 +12,14 @@ use super::connection::{Trouble, write};
 use super::sql;
 use super::values::{time_of, time_text, uuid_text};
 
+/// One that was refused before, where it is still due.
+pub(super) const CLAIM_ONLY: &str = "SELECT AlertId FROM AlertState \
+    WHERE AlertId = ?1 AND SendPort = ?2 AND DueAt <= ?3 AND (SELECT 1 FROM Instance WHERE InstanceId = ?4)";
+
+/// What the same claim took, where its answer was not seen.
+pub(super) const CLAIM_REPEATED: &str =
+    "SELECT AlertId FROM AlertState WHERE LeaseOwner = ?1 AND LeaseToken = ?2 ORDER BY AlertId";
+
 /// Most alerts that one claim takes.
 const MOST: u32 = 500;
 
@@ -47,7 +55,7 @@ impl Request {
     /// refused. Where nothing is due there is none: it would keep applications from inserting.
     pub(super) fn run(&self, connection: &mut Connection) -> Result<Claimed, Trouble> {
         let (token, owner) = (uuid_text(self.token.0), uuid_text(self.instance.0));
-        let alerts = keys(connection, sql!("claim_repeated"), params![owner, token])?;
+        let alerts = keys(connection, CLAIM_REPEATED, params![owner, token])?;
         if !alerts.is_empty() || self.candidates(connection, 1, &[])?.is_empty() {
             return Ok(Claimed {
                 alerts,
@@ -101,7 +109,7 @@ impl Request {
     fn still_due(&self, connection: &Connection, alert: AlertId) -> Result<Vec<AlertId>, Trouble> {
         let owner = uuid_text(self.instance.0);
         let values = params![alert.0, self.send_port, time_text(self.now), owner];
-        keys(connection, sql!("claim_only"), values)
+        keys(connection, CLAIM_ONLY, values)
     }
 
     /// The first of three seeks, merged as if higher classes had been due earlier.

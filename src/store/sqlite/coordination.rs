@@ -18,13 +18,44 @@ use super::connection::{Trouble, write};
 use super::values::{Columns, earlier, time_text, uuid_text};
 use super::{SqliteStore, sql};
 
+/// It is forgotten.
+const NOTE_LIMIT_DELETE: &str = "DELETE FROM RelayLimit WHERE Relay = ?1 AND Connections = ?2";
+
+/// It is another one now.
+const NOTE_LIMIT_UPDATE: &str = "UPDATE RelayLimit SET Connections = ?2, ChangedAt = ?3, InstanceId = ?4, ThrottledBy = ?5 \
+    WHERE Relay = ?1 AND Connections = ?6";
+
+/// Other secrets of the relay that nobody has used for long.
+pub(super) const END_AUTHENTICATION_DROP_OTHERS: &str =
+    "DELETE FROM RelayAuthentication WHERE Relay = ?1 AND Secret <> ?2 AND StateAt < ?3";
+
+/// Among how many it shares now; written only where that changes.
+const PUBLISH_SHARE_WRITE: &str =
+    "UPDATE Instance SET ShareCount = ?2 WHERE InstanceId = ?1 AND ShareCount <> ?2";
+
+/// Of every relay, at others, and not long ago.
+const CONNECTION_ENDS: &str = "SELECT Relay, Recipients, EndedAt FROM RelayConnectionEnd WHERE InstanceId <> ?1 AND EndedAt > ?2";
+
+/// Of every relay.
+const LEARNED_LIMITS: &str = "SELECT Relay, Connections, ChangedAt, ThrottledBy FROM RelayLimit";
+
+/// Of every relay.
+const LEARNED_RECIPIENTS: &str =
+    "SELECT Relay, Recipients, PauseSeconds, LearnedAt FROM RelayRecipients";
+
 #[async_trait]
 impl Coordination for SqliteStore {
-    async fn stand(&self, instance: InstanceId, share_count: u32) -> Result<Standing, StoreError> {
+    async fn publish_share(
+        &self,
+        instance: InstanceId,
+        share_count: u32,
+    ) -> Result<Standing, StoreError> {
         let now = self.clock.now();
         self.writer
             .call("agree on shares", move |connection| {
-                write(connection, |tx| stand(tx, instance, share_count, now))
+                write(connection, |tx| {
+                    publish_share(tx, instance, share_count, now)
+                })
             })
             .await
     }
@@ -33,7 +64,7 @@ impl Coordination for SqliteStore {
         let now = self.clock.now();
         self.writer
             .call("read learned limits", move |connection| {
-                let mut statement = connection.prepare_cached(sql!("limit_read"))?;
+                let mut statement = connection.prepare_cached(LEARNED_LIMITS)?;
                 let read = |row: &rusqlite::Row<'_>| Ok(learned_limit(&Columns::new(row), now));
                 let rows = statement.query_map([], read)?;
                 rows.map(|row| row?.map_err(Trouble::unreadable)).collect()
@@ -61,7 +92,7 @@ impl Coordination for SqliteStore {
         let now = self.clock.now();
         self.writer
             .call("read learned numbers of recipients", move |connection| {
-                let mut statement = connection.prepare_cached(sql!("recipients_read"))?;
+                let mut statement = connection.prepare_cached(LEARNED_RECIPIENTS)?;
                 let read =
                     |row: &rusqlite::Row<'_>| Ok(learned_recipients(&Columns::new(row), now));
                 let rows = statement.query_map([], read)?;
@@ -81,7 +112,7 @@ impl Coordination for SqliteStore {
             .call("note a learned number of recipients", move |connection| {
                 let pause = i64::try_from(finding.pause.as_secs()).unwrap_or(i64::MAX);
                 let (at, who) = (time_text(now), uuid_text(instance.0));
-                let mut write = connection.prepare_cached(sql!("recipients_write"))?;
+                let mut write = connection.prepare_cached(sql!("note_recipients"))?;
                 write.execute(params![relay, finding.recipients, pause, at, who])?;
                 Ok(())
             })
@@ -95,7 +126,7 @@ impl Coordination for SqliteStore {
         let now = self.clock.now();
         self.writer
             .call("read where connections ended", move |connection| {
-                let mut statement = connection.prepare_cached(sql!("connection_end_read"))?;
+                let mut statement = connection.prepare_cached(CONNECTION_ENDS)?;
                 let read = |row: &rusqlite::Row<'_>| Ok(connection_end(&Columns::new(row), now));
                 let since = earlier(now, ConnectionEnd::SAME_CAUSE);
                 let rows = statement.query_map(params![uuid_text(instance.0), since], read)?;
@@ -114,7 +145,7 @@ impl Coordination for SqliteStore {
         self.writer
             .call("note where a connection ended", move |connection| {
                 let (at, who) = (earlier(now, end.ended_for), uuid_text(instance.0));
-                let mut write = connection.prepare_cached(sql!("connection_end_write"))?;
+                let mut write = connection.prepare_cached(sql!("note_connection_end"))?;
                 write.execute(params![relay, end.recipients, at, who])?;
                 Ok(())
             })
@@ -149,16 +180,16 @@ impl Coordination for SqliteStore {
     }
 }
 
-fn stand(
+fn publish_share(
     tx: &Transaction<'_>,
     instance: InstanceId,
     share_count: u32,
     now: Timestamp,
 ) -> Result<Standing, Trouble> {
     let id = uuid_text(instance.0);
-    tx.prepare_cached(sql!("stand_write"))?
+    tx.prepare_cached(PUBLISH_SHARE_WRITE)?
         .execute(params![id, share_count])?;
-    let mut statement = tx.prepare_cached(sql!("stand_read"))?;
+    let mut statement = tx.prepare_cached(sql!("publish_share"))?;
     let read = |row: &Columns<'_, '_>| {
         let instances = row.count("Others")? + 1;
         let least = row.optional_integer("LeastShares")?;
@@ -222,13 +253,13 @@ fn note_limit(
     let noted = match (finding.was, finding.is) {
         (None, None) => 1,
         (None, Some(is)) => tx
-            .prepare_cached(sql!("limit_insert"))?
+            .prepare_cached(sql!("note_limit_insert"))?
             .execute(params![relay, is, at, who, said])?,
         (Some(was), Some(is)) => tx
-            .prepare_cached(sql!("limit_update"))?
+            .prepare_cached(NOTE_LIMIT_UPDATE)?
             .execute(params![relay, is, at, who, said, was])?,
         (Some(was), None) => tx
-            .prepare_cached(sql!("limit_delete"))?
+            .prepare_cached(NOTE_LIMIT_DELETE)?
             .execute(params![relay, was])?,
     };
     Ok(noted > 0)
@@ -301,7 +332,7 @@ fn left(since: Timestamp, limit: Duration, now: Timestamp) -> Option<Duration> {
 }
 
 fn known(tx: &Transaction<'_>, key: &AuthKey, now: Timestamp) -> Result<Option<Known>, Trouble> {
-    let mut statement = tx.prepare_cached(sql!("authentication_read"))?;
+    let mut statement = tx.prepare_cached(sql!("begin_authentication_read"))?;
     let read = |row: &rusqlite::Row<'_>| Ok(Known::read(&Columns::new(row)));
     statement
         .query_row(
@@ -329,7 +360,7 @@ fn begin(
             abandoned.instance.as_deref(),
             now,
             &died,
-            sql!("authentication_unanswered"),
+            sql!("end_authentication_unanswered"),
         )?;
         found = known(tx, key, now)?;
     }
@@ -338,7 +369,7 @@ fn begin(
     });
     if turn == AuthDecision::ProceedAlone {
         let values = params![key.relay, key.credential_fingerprint, time_text(now), who];
-        tx.prepare_cached(sql!("authentication_try"))?
+        tx.prepare_cached(sql!("begin_authentication_try"))?
             .execute(values)?;
     }
     Ok(turn)
@@ -357,7 +388,7 @@ fn end(
         AuthOutcome::NotAttempted => return give_turn_back(tx, key, who.as_deref()),
         AuthOutcome::Accepted => {
             let values = params![relay, secret, at, who];
-            tx.prepare_cached(sql!("authentication_accepted"))?
+            tx.prepare_cached(sql!("end_authentication_accepted"))?
                 .execute(values)?;
         }
         AuthOutcome::Refused(reply) => {
@@ -367,7 +398,7 @@ fn end(
                 who.as_deref(),
                 now,
                 reply,
-                sql!("authentication_refused"),
+                sql!("end_authentication_refused"),
             )?;
         }
         AuthOutcome::Unanswered(reply) => {
@@ -377,12 +408,12 @@ fn end(
                 who.as_deref(),
                 now,
                 reply,
-                sql!("authentication_unanswered"),
+                sql!("end_authentication_unanswered"),
             )?;
         }
     }
     let values = params![relay, secret, earlier(now, SIGN_IN_UNTOUCHED)];
-    tx.prepare_cached(sql!("authentication_drop_others"))?
+    tx.prepare_cached(END_AUTHENTICATION_DROP_OTHERS)?
         .execute(values)?;
     Ok(())
 }
@@ -412,9 +443,9 @@ fn note_failure(
 
 fn give_turn_back(tx: &Transaction<'_>, key: &AuthKey, who: Option<&str>) -> Result<(), Trouble> {
     let values = params![key.relay, key.credential_fingerprint, who];
-    tx.prepare_cached(sql!("authentication_forget"))?
+    tx.prepare_cached(sql!("end_authentication_forget"))?
         .execute(values)?;
-    tx.prepare_cached(sql!("authentication_restore"))?
+    tx.prepare_cached(sql!("end_authentication_restore"))?
         .execute(values)?;
     Ok(())
 }

@@ -15,6 +15,17 @@ use super::operator_queries::{insert, lines};
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, sql};
 
+/// In which digest it stands.
+const INSERT_DIGEST_NOTIFICATION: &str =
+    "INSERT INTO FailureNotification (AlertId, DigestAlertId, NotifiedAt) VALUES (?1, ?2, ?3)";
+
+/// Who made the alert.
+pub(super) const INSERT_DIGEST_ORIGIN: &str =
+    "UPDATE AlertState SET Origin = ?2 WHERE AlertId = ?1";
+
+/// Whether another instance told of it first, and whether it is there.
+pub(super) const INSERT_DIGEST_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM FailureNotification WHERE AlertId = ?1), EXISTS (SELECT 1 FROM AlertState WHERE AlertId = ?1)";
+
 #[async_trait]
 impl FailureDigestStore for SqliteStore {
     async fn unreported(
@@ -39,7 +50,7 @@ impl FailureDigestStore for SqliteStore {
             .await
     }
 
-    async fn tell(
+    async fn insert_digest(
         &self,
         alerts: &[AlertId],
         digest: &NewAlert,
@@ -49,7 +60,7 @@ impl FailureDigestStore for SqliteStore {
             .writer
             .call("tell of failures", move |connection| {
                 Around::default().run_for(connection, |tx, around| {
-                    tell(tx, around, &alerts, &digest, now)
+                    insert_digest(tx, around, &alerts, &digest, now)
                 })
             })
             .await?;
@@ -104,14 +115,14 @@ fn unreported_line(row: &Columns<'_, '_>) -> Result<UnreportedLine, String> {
     })
 }
 
-fn tell(
+fn insert_digest(
     tx: &Transaction<'_>,
     around: &mut Around,
     alerts: &[AlertId],
     digest: &NewAlert,
     now: Timestamp,
 ) -> Result<Option<AlertId>, Trouble> {
-    let mut told = tx.prepare_cached(sql!("told"))?;
+    let mut told = tx.prepare_cached(INSERT_DIGEST_KNOWN)?;
     let mut there = Vec::with_capacity(alerts.len());
     for alert in alerts {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -123,9 +134,9 @@ fn tell(
     }
     let now = time_text(now);
     let id = insert(tx, digest, &now)?;
-    tx.prepare_cached(sql!("tell_origin"))?
+    tx.prepare_cached(INSERT_DIGEST_ORIGIN)?
         .execute(params![id.0, AlertOrigin::Digest.as_str()])?;
-    let mut tell = tx.prepare_cached(sql!("tell"))?;
+    let mut tell = tx.prepare_cached(INSERT_DIGEST_NOTIFICATION)?;
     around.change_each(tx, there, |alert| {
         Ok(tell.execute(params![alert.0, id.0, now])?)
     })?;

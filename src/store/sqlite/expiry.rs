@@ -17,6 +17,10 @@ use super::record::{Recorder, statuses};
 use super::sql;
 use super::values::{Columns, earlier, later, time_text};
 
+/// The lists that recipients' rows are made from.
+const FINISH_LISTS: &str =
+    "SELECT ToRecipients, CcRecipients, BccRecipients FROM Alert WHERE AlertId = ?1";
+
 /// What stands around a name that was copied from somewhere, and nobody sees.
 const BLANKS: &str = " \t\r\n\u{a0}\u{200b}\u{feff}";
 
@@ -120,7 +124,7 @@ impl Recorder<'_> {
             for class in Priority::ALL {
                 let left = limit - failed;
                 let due = params![port.name, class.as_str(), since, around.to_read(left)];
-                let mut due = self.pairs(sql!("fail_unrouted_due"), due)?;
+                let mut due = self.pairs(sql!("fail_unrouted"), due)?;
                 due.retain(|(alert, _)| around.includes(*alert));
                 let due = due.into_iter().take(left as usize).map(|(alert, _)| alert);
                 failed += around.change_each(self.tx, due, |alert| self.finish(alert, &ending))?;
@@ -163,7 +167,7 @@ impl Recorder<'_> {
         since: &str,
         fails_after: Duration,
     ) -> Result<String, Trouble> {
-        let mut statement = self.tx.prepare_cached(sql!("send_port_like"))?;
+        let mut statement = self.tx.prepare_cached(sql!("note_unrouted_similar"))?;
         let like: Option<String> =
             statement.query_row(params![port, since, BLANKS], |row| row.get(0))?;
         let like = like.map_or_else(String::new, |like| {
@@ -205,7 +209,7 @@ impl Recorder<'_> {
 
     /// The rows of an alert that has none: from its lists.
     pub(super) fn make_rows(&self, alert: AlertId) -> Result<(), Trouble> {
-        let mut statement = self.tx.prepare_cached(sql!("finish_lists"))?;
+        let mut statement = self.tx.prepare_cached(FINISH_LISTS)?;
         let [to, cc, bcc] = statement.query_row([alert.0], |row| {
             let row = Columns::new(row);
             Ok(["ToRecipients", "CcRecipients", "BccRecipients"]

@@ -15,6 +15,30 @@ use super::error::Trouble;
 use super::sql;
 use super::values::{later, time_text, uuid_text};
 
+/// One relay of a send port.
+const REGISTER_SEND_PORT_RELAY: &str =
+    "INSERT INTO SendPortRelay (SendPort, Ordinal, Relay) VALUES (?1, ?2, ?3)";
+
+/// What it still holds.
+pub(super) const RETIRE_HELD: &str = "SELECT AlertId FROM AlertState WHERE LeaseOwner = ?1";
+
+/// Relay states are replaced.
+const RENEW_RELAYS_CLEAR: &str = "DELETE FROM RelayState WHERE InstanceId = ?1";
+
+/// The relays of a send port are written anew.
+const REGISTER_SEND_PORT_CLEAR_RELAYS: &str = "DELETE FROM SendPortRelay WHERE SendPort = ?1";
+
+/// This send port is still there.
+const RENEW_SEND_PORTS: &str = "UPDATE SendPort SET LastSeenAt = ?2 WHERE Name = ?1";
+
+/// What keeps an instance from sending or from recording.
+const SHOW_CONDITION: &str = "UPDATE Instance SET WaitingFor = ?2, UnrecordedCount = ?3, UnrecordedSince = ?4, UnclaimedCount = ?5, UnclaimedSince = ?6 \
+    WHERE InstanceId = ?1";
+
+/// Only while the lease still runs.
+const RENEW: &str = "UPDATE Instance SET RenewedAt = ?2, LeaseUntil = ?3 \
+    WHERE InstanceId = ?1 AND StoppedAt IS NULL AND LeaseUntil > ?2";
+
 /// Writes the instance's row, its send ports and the explanations.
 pub(super) fn register(
     tx: &Transaction<'_>,
@@ -84,9 +108,9 @@ fn register_send_ports(
                 port.in_doubt.as_str(),
             ],
         )?;
-        tx.execute(sql!("register_clear_relays"), [&port.name])?;
+        tx.execute(REGISTER_SEND_PORT_CLEAR_RELAYS, [&port.name])?;
         for (ordinal, relay) in (0_u32..).zip(&port.relays) {
-            tx.execute(sql!("register_relay"), params![port.name, ordinal, relay])?;
+            tx.execute(REGISTER_SEND_PORT_RELAY, params![port.name, ordinal, relay])?;
         }
     }
     Ok(())
@@ -119,20 +143,18 @@ pub(super) fn renew(
     relays: &[RelayState],
 ) -> Result<Renewal, Trouble> {
     let (id, at) = (uuid_text(instance.0), time_text(now));
-    let renewed =
-        tx.prepare_cached(sql!("renew_instance"))?
-            .execute(params![id, at, later(now, lease)])?;
+    let renewed = tx
+        .prepare_cached(RENEW)?
+        .execute(params![id, at, later(now, lease)])?;
     if renewed == 0 {
         return Ok(Renewal::Lost);
     }
     for name in send_ports {
-        tx.prepare_cached(sql!("renew_send_port"))?
-            .execute([name, &at])?;
+        tx.prepare_cached(RENEW_SEND_PORTS)?.execute([name, &at])?;
     }
-    tx.prepare_cached(sql!("renew_clear_relays"))?
-        .execute([&id])?;
+    tx.prepare_cached(RENEW_RELAYS_CLEAR)?.execute([&id])?;
     for relay in relays {
-        tx.prepare_cached(sql!("renew_relay"))?.execute(params![
+        tx.prepare_cached(sql!("renew_relays"))?.execute(params![
             id,
             relay.relay,
             relay.condition.as_str(),
@@ -158,7 +180,7 @@ pub(super) fn retire(
     let (instance, now) = (uuid_text(instance.0), time_text(now));
     Around::default().run(connection, |tx, around| {
         tx.execute(sql!("retire_instance"), params![instance, now])?;
-        let held = keys(tx, sql!("retire_held"), params![instance])?;
+        let held = keys(tx, RETIRE_HELD, params![instance])?;
         let mut release = tx.prepare_cached(sql!("retire_release"))?;
         around.change_each(
             tx,
@@ -174,7 +196,7 @@ pub(super) fn show_condition(
     instance: InstanceId,
     condition: &InstanceCondition,
 ) -> Result<(), Trouble> {
-    let mut statement = connection.prepare_cached(sql!("show_condition"))?;
+    let mut statement = connection.prepare_cached(SHOW_CONDITION)?;
     statement.execute(params![
         uuid_text(instance.0),
         condition.waiting_for,

@@ -18,6 +18,10 @@ use super::record::Recorder;
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, attachments, sql};
 
+/// All that are held.
+pub(super) const RELEASE_HELD_ALL: &str =
+    "SELECT AlertId FROM AlertState WHERE FinalAt IS NULL AND Status = 'held'";
+
 #[async_trait]
 impl OperatorQueries for SqliteStore {
     async fn insert(&self, alert: &NewAlert) -> Result<AlertId, StoreError> {
@@ -153,11 +157,11 @@ impl OperatorQueries for SqliteStore {
         let now = time_text(self.clock.now());
         let release = move |connection: &mut Connection| {
             Around::default().run(connection, |tx, around| {
-                let held = keys(tx, sql!("release_held"), &[])?;
+                let held = keys(tx, RELEASE_HELD_ALL, &[])?;
                 let held = held
                     .into_iter()
                     .filter(|id| only.is_none_or(|it| it == *id));
-                let mut release = tx.prepare_cached(sql!("release_held_one"))?;
+                let mut release = tx.prepare_cached(sql!("release_held"))?;
                 around.change_each(tx, held, |id| Ok(release.execute(params![now, id.0])?))
             })
         };
@@ -195,26 +199,24 @@ pub(super) fn insert(
     alert: &NewAlert,
     now: &str,
 ) -> Result<AlertId, Trouble> {
-    connection
-        .prepare_cached(sql!("insert_alert"))?
-        .execute(params![
-            alert.to_recipients,
-            alert.cc_recipients,
-            alert.bcc_recipients,
-            alert.subject,
-            alert.body,
-            alert.body_format.as_str(),
-            alert.template,
-            alert.payload,
-            alert.language,
-            alert.headers,
-            alert.reference,
-            alert.send_port,
-            alert.priority.as_str(),
-            alert.not_before.map(time_text),
-            alert.expires_at.map(time_text),
-            now,
-        ])?;
+    connection.prepare_cached(sql!("insert"))?.execute(params![
+        alert.to_recipients,
+        alert.cc_recipients,
+        alert.bcc_recipients,
+        alert.subject,
+        alert.body,
+        alert.body_format.as_str(),
+        alert.template,
+        alert.payload,
+        alert.language,
+        alert.headers,
+        alert.reference,
+        alert.send_port,
+        alert.priority.as_str(),
+        alert.not_before.map(time_text),
+        alert.expires_at.map(time_text),
+        now,
+    ])?;
     Ok(AlertId(connection.last_insert_rowid()))
 }
 

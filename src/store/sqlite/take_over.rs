@@ -12,6 +12,24 @@ use super::lease_owner::Owner;
 use super::sql;
 use super::values::{Columns, time_text, uuid_text};
 
+/// The attempt that nobody saw the end of; of what was submitted nothing is known.
+const TAKE_OVER_ATTEMPT: &str = "INSERT INTO Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, StartedAt, EndedAt) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// A lease that still stands goes to another instance.
+const INHERIT: &str =
+    "UPDATE AlertState SET LeaseOwner = ?1 WHERE AlertId = ?2 AND LeaseToken = ?3";
+
+/// The alert, where the lease still stands.
+pub(super) const INHERIT_CURRENT: &str =
+    "SELECT AlertId FROM AlertState WHERE AlertId = ?1 AND LeaseToken = ?2";
+
+/// Where the one who asks runs.
+const TAKE_OVER_SELF: &str = "SELECT HostName FROM Instance WHERE InstanceId = ?1";
+
+/// What a dead owner holds.
+pub(super) const TAKE_OVER_ALERTS: &str = "SELECT AlertId, AttemptCount, LeasedAt FROM AlertState WHERE LeaseOwner = ?1 ORDER BY AlertId LIMIT ?2";
+
 /// Gives these leases to `heir`, where their token is still current.
 pub(super) fn inherit(
     tx: &Transaction<'_>,
@@ -33,9 +51,9 @@ fn inherit_one(
     token: LeaseToken,
 ) -> Result<u32, Trouble> {
     let (heir, token) = (uuid_text(heir.0), uuid_text(token.0));
-    let stands = keys(tx, sql!("inherit_stands"), params![alert.0, token])?;
+    let stands = keys(tx, INHERIT_CURRENT, params![alert.0, token])?;
     around.change_each(tx, stands, |_| {
-        let mut statement = tx.prepare_cached(sql!("inherit"))?;
+        let mut statement = tx.prepare_cached(INHERIT)?;
         Ok(statement.execute(params![heir, alert.0, token])?)
     })
 }
@@ -50,7 +68,7 @@ pub(super) fn take_over(
 ) -> Result<u32, Trouble> {
     let this = uuid_text(instance.0);
     let this_host: Option<String> = tx
-        .query_row(sql!("take_over_self"), [&this], |row| row.get(0))
+        .query_row(TAKE_OVER_SELF, [&this], |row| row.get(0))
         .optional()?;
     let mut statement = tx.prepare_cached(sql!("take_over_owners"))?;
     let owners = statement.query_map(params![this, time_text(now)], |row| {
@@ -82,7 +100,7 @@ fn take_over_from(
     around: &mut Around,
 ) -> Result<u32, Trouble> {
     let now = time_text(now);
-    let mut statement = tx.prepare_cached(sql!("take_over_alerts"))?;
+    let mut statement = tx.prepare_cached(TAKE_OVER_ALERTS)?;
     let held = statement.query_map(params![owner, around.to_read(limit)], |row| {
         Ok(Held {
             alert: AlertId(row.get(0)?),
@@ -106,17 +124,15 @@ fn take_over_one(
     held: &Held,
     now: &str,
 ) -> Result<usize, Trouble> {
-    let noted = tx
-        .prepare_cached(sql!("take_over_attempt"))?
-        .execute(params![
-            uuid_text(AttemptKey::fresh().0),
-            held.alert.0,
-            held.attempts + 1,
-            AttemptOutcome::Unknown.as_str(),
-            owner,
-            held.leased_at,
-            now,
-        ])?;
+    let noted = tx.prepare_cached(TAKE_OVER_ATTEMPT)?.execute(params![
+        uuid_text(AttemptKey::fresh().0),
+        held.alert.0,
+        held.attempts + 1,
+        AttemptOutcome::Unknown.as_str(),
+        owner,
+        held.leased_at,
+        now,
+    ])?;
     if noted == 0 {
         return Err(Trouble::ignored("attempts as they were"));
     }

@@ -12,6 +12,16 @@ use super::operator_queries::lines;
 use super::values::{Columns, time_text};
 use super::{SqliteStore, sql};
 
+/// The next version.
+const ADD_TEMPLATES_VERSION: &str =
+    "INSERT INTO TemplateChange (Version, CreatedAt) VALUES (?1, ?2)";
+
+/// The version of the last change.
+const TEMPLATES_NEWEST: &str = "SELECT coalesce(max(Version), 0) FROM TemplateChange";
+
+/// One template in one language.
+const ADD_TEMPLATES_TEXT: &str = "INSERT INTO Template (Name, Language, Version, Subject, Text, Html, Sample) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
 #[async_trait]
 impl TemplateStore for SqliteStore {
     async fn templates(&self) -> Result<Templates, StoreError> {
@@ -50,7 +60,7 @@ impl TemplateStore for SqliteStore {
 }
 
 fn newest(connection: &Connection) -> Result<u32, Trouble> {
-    let mut statement = connection.prepare_cached(sql!("newest_templates"))?;
+    let mut statement = connection.prepare_cached(TEMPLATES_NEWEST)?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
@@ -64,8 +74,8 @@ fn add(
         return Ok(None);
     }
     let version = expected + 1;
-    tx.execute(sql!("add_template_change"), params![version, now])?;
-    let mut add = tx.prepare_cached(sql!("add_template"))?;
+    tx.execute(ADD_TEMPLATES_VERSION, params![version, now])?;
+    let mut add = tx.prepare_cached(ADD_TEMPLATES_TEXT)?;
     for it in texts {
         add.execute(params![
             it.name,

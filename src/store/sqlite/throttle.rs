@@ -15,6 +15,12 @@ use super::connection::{Trouble, write};
 use super::values::{Columns, later, time_text};
 use super::{SqliteStore, sql};
 
+/// End_throttle.
+const END_THROTTLE: &str = "DELETE FROM RelayThrottle WHERE Relay = ?1";
+
+/// One relay, or all.
+const THROTTLED_RELAYS: &str = "SELECT Relay, WaitSeconds, RetryAt, Reply, ProbedBy FROM RelayThrottle WHERE ?1 IS NULL OR Relay = ?1";
+
 #[async_trait]
 impl ThrottleStore for SqliteStore {
     async fn begin_probe(
@@ -35,7 +41,7 @@ impl ThrottleStore for SqliteStore {
         let relay = relay.to_owned();
         self.writer
             .call("note that a relay is not throttled", move |connection| {
-                let mut delete = connection.prepare_cached(sql!("throttle_delete"))?;
+                let mut delete = connection.prepare_cached(END_THROTTLE)?;
                 delete.execute([&relay])?;
                 Ok(())
             })
@@ -46,7 +52,7 @@ impl ThrottleStore for SqliteStore {
         let now = self.clock.now();
         self.writer
             .call("read throttled relays", move |connection| {
-                let mut statement = connection.prepare_cached(sql!("throttle_read"))?;
+                let mut statement = connection.prepare_cached(THROTTLED_RELAYS)?;
                 let rows = statement.query_map([None::<String>], |row| Ok(read(row, now)))?;
                 let throttled = |row: rusqlite::Result<Result<(ThrottledRelay, _), _>>| {
                     let (relay, _probes) = row?.map_err(Trouble::unreadable)?;
@@ -106,7 +112,7 @@ fn begin_probe(
     reply: &str,
     now: Timestamp,
 ) -> Result<ProbeTurn, Trouble> {
-    let mut statement = tx.prepare_cached(sql!("throttle_read"))?;
+    let mut statement = tx.prepare_cached(THROTTLED_RELAYS)?;
     let known = statement.query_row([relay], |row| Ok(read(row, now)));
     let known = known.optional()?.transpose().map_err(Trouble::unreadable)?;
     let probes = match known {
@@ -119,6 +125,6 @@ fn begin_probe(
     let seconds = i64::try_from(probes.interval.as_secs()).unwrap_or(i64::MAX);
     let (at, next) = (time_text(now), later(now, probes.interval));
     let values = params![relay, at, seconds, next, reply, probes.by];
-    tx.prepare_cached(sql!("throttle_write"))?.execute(values)?;
+    tx.prepare_cached(sql!("begin_probe"))?.execute(values)?;
     Ok(ProbeTurn::Granted(probes.interval))
 }

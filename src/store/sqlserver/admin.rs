@@ -52,15 +52,15 @@ impl StoreAdmin for SqlServerStore {
 
     async fn has_row_versioning(&self) -> Result<Option<bool>, StoreError> {
         const DOING: &str = "read how the database isolates readers";
-        let sql = include_str!("sql/row_versioning.sql");
+        let sql = include_str!("sql/has_row_versioning.sql");
         let row = self.pool.row(DOING, sql, &[]).await?;
         let on = Fields::of(&row).get().map_err(|e| unexpected(DOING, e))?;
         Ok(Some(on))
     }
 
-    async fn may_work(&self) -> Result<(), StoreError> {
+    async fn check_permissions(&self) -> Result<(), StoreError> {
         const DOING: &str = "do what the service does";
-        let sql = include_str!("sql/missing_rights.sql");
+        let sql = include_str!("sql/check_permissions.sql");
         let rows = self.pool.rows(DOING, sql, &[]).await?;
         let missing = lines(DOING, &rows, |f| Ok((f.text()?, f.text()?, f.text()?)))?;
         let Some((user, right, table)) = missing.first() else {
@@ -161,7 +161,7 @@ impl SqlServerStore {
         name: &str,
         replace: bool,
     ) -> Result<String, StoreError> {
-        let sql = include_str!("sql/set_environment.sql");
+        let sql = include_str!("sql/name_environment.sql");
         let row = self
             .pool
             .row(doing, sql, &[&name, &i32::from(replace)])

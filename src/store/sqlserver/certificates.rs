@@ -110,14 +110,14 @@ impl CertificateStore for SqlServerStore {
         lines(DOING, &rows, expiring)
     }
 
-    async fn tell_expiry(
+    async fn notify_expiry(
         &self,
         id: CertificateId,
         days: u32,
         event: &Event,
     ) -> Result<bool, StoreError> {
         const DOING: &str = "tell that a certificate ends";
-        let sql = include_str!("sql/tell_expiry.sql");
+        let sql = include_str!("sql/notify_expiry.sql");
         let days = i32::try_from(days).unwrap_or(i32::MAX);
         let values: [&dyn ToSql; 6] = [
             &id.0,

@@ -44,7 +44,7 @@ impl Connection {
             generation,
         };
         // The driver's own limits leave out what follows a sign-in that it took for complete.
-        let ready = connection.batch(include_str!("sql/session.sql"));
+        let ready = connection.batch(include_str!("sql/open_session.sql"));
         timeout(settings.connect_timeout, ready)
             .await
             .map_err(|_| unreachable::not_ready(settings))?

@@ -20,9 +20,13 @@ use crate::store::coordination::{
 
 #[async_trait]
 impl Coordination for SqlServerStore {
-    async fn stand(&self, instance: InstanceId, share_count: u32) -> Result<Standing, StoreError> {
+    async fn publish_share(
+        &self,
+        instance: InstanceId,
+        share_count: u32,
+    ) -> Result<Standing, StoreError> {
         const DOING: &str = "agree on shares";
-        let sql = include_str!("sql/stand.sql");
+        let sql = include_str!("sql/publish_share.sql");
         let share_count = i32::try_from(share_count).unwrap_or(i32::MAX);
         let values: [&dyn ToSql; 3] = [&instance.0, &share_count, &seconds(ENDED_LATELY)];
         let row = self.pool.row(DOING, sql, &values).await?;
@@ -183,7 +187,7 @@ impl SqlServerStore {
         instance: Option<InstanceId>,
         key: &AuthKey,
     ) -> Result<(), StoreError> {
-        let sql = include_str!("sql/drop_authentication.sql");
+        let sql = include_str!("sql/end_authentication_untried.sql");
         let (relay, secret, instance) = columns(instance, key);
         self.pool
             .query(NOTING, sql, &[&relay, &secret, &instance])

@@ -57,13 +57,13 @@ impl FailureDigestStore for SqlServerStore {
         Ok(UnreportedFailures { refused, ..found })
     }
 
-    async fn tell(
+    async fn insert_digest(
         &self,
         alerts: &[AlertId],
         digest: &NewAlert,
     ) -> Result<DigestResult, StoreError> {
         let (pool, id) = (&self.pool, Uuid::new_v4());
-        match tell(pool, id, alerts, digest).await {
+        match insert_digest(pool, id, alerts, digest).await {
             Err(error) if may_be_of_one_row(&error) => {}
             told => {
                 return told.map(|digest| DigestResult {
@@ -72,10 +72,13 @@ impl FailureDigestStore for SqlServerStore {
                 });
             }
         }
-        let some =
-            async |part: Range<usize>| tell(pool, id, &alerts[part], digest).await.map(|_| 0);
+        let some = async |part: Range<usize>| {
+            insert_digest(pool, id, &alerts[part], digest)
+                .await
+                .map(|_| 0)
+        };
         let refused = by_halves(alerts, Locked::Fail, some).await?.refused;
-        let digest = tell(pool, id, &[], digest).await?;
+        let digest = insert_digest(pool, id, &[], digest).await?;
         Ok(DigestResult { digest, refused })
     }
 }
@@ -100,13 +103,13 @@ async fn unreported(
 }
 
 /// Notes these, and inserts the digest unless it is there.
-async fn tell(
+async fn insert_digest(
     pool: &Pool,
     id: Uuid,
     alerts: &[AlertId],
     digest: &NewAlert,
 ) -> Result<Option<AlertId>, StoreError> {
-    let sql = include_str!("sql/tell.sql").replace("{alerts}", &inserts(alerts));
+    let sql = include_str!("sql/insert_digest.sql").replace("{alerts}", &inserts(alerts));
     let values = new_alert(id, digest);
     let values: Vec<_> = values.iter().map(|value| &**value).collect();
     let rows = pool.rows(TELL, &sql, &values).await?;

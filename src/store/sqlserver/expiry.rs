@@ -110,8 +110,8 @@ impl Sweep<'_> {
 pub(super) async fn expire(pool: &Pool, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
     let sweep = Sweep {
         doing: "expire alerts",
-        sql: include_str!("sql/expirable.sql"),
-        list: include_str!("sql/expirable_candidates.sql"),
+        sql: include_str!("sql/expire.sql"),
+        list: include_str!("sql/expire_candidates.sql"),
         values: &[&top(limit), &seconds(DEFAULT_MAX_AGE)],
         ending: EXPIRED,
     };
@@ -130,8 +130,8 @@ pub(super) async fn fail_unrouted(
 ) -> Result<Swept, StoreError> {
     let sweep = Sweep {
         doing: "fail alerts without a send port",
-        sql: include_str!("sql/unrouted.sql"),
-        list: include_str!("sql/unrouted_candidates.sql"),
+        sql: include_str!("sql/fail_unrouted.sql"),
+        list: include_str!("sql/fail_unrouted_candidates.sql"),
         values: &[&top(limit), &seconds(after)],
         ending: UNROUTED,
     };
@@ -179,7 +179,7 @@ pub(super) async fn expire_any(
     const DOING: &str = "expire alerts of an adopted database";
     let limit = top(BATCH);
     let mut values: Vec<&dyn ToSql> = vec![&limit];
-    let sql = include_str!("sql/adoptable.sql");
+    let sql = include_str!("sql/adopt_expire.sql");
     let sql = among_them(sql, Which::But(without), &mut values);
     let rows = pool.rows(DOING, &sql, &values).await?;
     let swept = finish(pool, DOING, &rows, EXPIRED, |_| reason.to_owned()).await?;

@@ -17,7 +17,7 @@ pub(super) async fn resolve(
     resolution: Resolution,
 ) -> Result<bool, StoreError> {
     const DOING: &str = "resolve an alert in doubt";
-    let sql = include_str!("sql/resolvable.sql");
+    let sql = include_str!("sql/resolve_candidate.sql");
     let rows = pool.rows(DOING, sql, &[&id.0]).await?;
     let Some(row) = rows.first() else {
         return Ok(false);

@@ -61,7 +61,7 @@ async fn add(
     texts: &[TemplateText],
 ) -> Result<bool, Error> {
     connection.batch("BEGIN TRANSACTION").await?;
-    let sql = include_str!("sql/add_template_change.sql");
+    let sql = include_str!("sql/add_templates_version.sql");
     let results = connection.query(sql, &[&int(newest)]).await?;
     let row = results.first().and_then(|rows| rows.first());
     if row.and_then(|row| Fields::of(row).get::<i32>().ok()) != Some(1) {
@@ -71,7 +71,7 @@ async fn add(
     for it in texts {
         connection
             .query(
-                include_str!("sql/add_template.sql"),
+                include_str!("sql/add_templates_text.sql"),
                 &[
                     &it.name,
                     &it.language,

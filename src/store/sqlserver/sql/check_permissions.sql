@@ -1,4 +1,4 @@
--- SqlServerStore::may_work
+-- SqlServerStore::check_permissions
 -- What the service does to its tables and this user may not: who, and each right with its table.
 SELECT USER_NAME(), p.Permission, t.TableName
 FROM (VALUES (N'Instance', 1, 1, 1), (N'SendPort', 1, 1, 1), (N'SendPortRelay', 1, 1, 1), (N'RelayState', 1, 1, 1),

@@ -1,4 +1,4 @@
--- SqlServerStore::tell
+-- SqlServerStore::insert_digest
 -- @P1 to @P16 as of insert; where the braces are, statements fill @alerts. Answers the digest's id,
 -- or nothing where another instance told of one of them first.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();

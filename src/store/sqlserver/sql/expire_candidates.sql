@@ -1,5 +1,5 @@
 -- SqlServerStore::expire, where a row was refused.
--- Parameters and {among} as in expirable.sql. Answers ids. Locks nothing, and reads the indexes alone: a row
+-- Parameters and {among} as in expire.sql. Answers ids. Locks nothing, and reads the indexes alone: a row
 -- that is damaged is not met here.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 SELECT TOP (@P1) found.AlertId

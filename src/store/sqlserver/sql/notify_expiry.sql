@@ -1,4 +1,4 @@
--- SqlServerStore::tell_expiry
+-- SqlServerStore::notify_expiry
 -- @P1 certificate, @P2 days, @P3 to @P6 severity, type, instance and message of the event. Answers 1, or
 -- 0 where it was told before.
 DECLARE @told int = 0;

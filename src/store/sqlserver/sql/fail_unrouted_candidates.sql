@@ -1,5 +1,5 @@
 -- SqlServerStore::fail_unrouted, where a row was refused.
--- Parameters and {among} as in unrouted.sql. Answers ids, also of alerts that wait for a NotBefore. Locks nothing,
+-- Parameters and {among} as in fail_unrouted.sql. Answers ids, also of alerts that wait for a NotBefore. Locks nothing,
 -- and reads the index alone: a row that is damaged is not met here.
 DECLARE @before datetime2(3) = DATEADD(second, -@P2, SYSUTCDATETIME());
 SELECT TOP (@P1) a.AlertId

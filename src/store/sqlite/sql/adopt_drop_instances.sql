@@ -1,2 +1,0 @@
--- adopt: whoever ran against the original does not run against this copy.
-DELETE FROM Instance

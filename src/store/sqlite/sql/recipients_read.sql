@@ -1,2 +1,0 @@
--- learned_recipients: of every relay.
-SELECT Relay, Recipients, PauseSeconds, LearnedAt FROM RelayRecipients

@@ -1,2 +1,0 @@
--- register: the relays of a send port are written anew.
-DELETE FROM SendPortRelay WHERE SendPort = ?1

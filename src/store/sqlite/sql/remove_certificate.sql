@@ -1,2 +1,0 @@
--- remove_certificate
-DELETE FROM Certificate WHERE CertificateId = ?1

@@ -1,2 +1,0 @@
--- renew: relay states are replaced.
-DELETE FROM RelayState WHERE InstanceId = ?1

@@ -1,2 +1,0 @@
--- renew: this send port is still there.
-UPDATE SendPort SET LastSeenAt = ?2 WHERE Name = ?1

@@ -1,2 +1,0 @@
--- retire: what it still holds.
-SELECT AlertId FROM AlertState WHERE LeaseOwner = ?1

@@ -1,2 +1,0 @@
--- end_throttle
-DELETE FROM RelayThrottle WHERE Relay = ?1
