@@ -1,8 +1,9 @@
 //! What all instances of a database know together about refused secrets.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use crate::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId};
 use crate::relay::authentication::AuthLedger;
@@ -23,15 +24,11 @@ impl SharedAuthState {
 
     /// From now on this instance asks.
     pub(super) fn act_as(&self, instance: InstanceId) {
-        *self.lock() = Some(instance);
+        *self.instance.lock() = Some(instance);
     }
 
     fn instance(&self) -> Option<InstanceId> {
-        *self.lock()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<InstanceId>> {
-        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.instance.lock()
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ArgMatches;
+use parking_lot::Mutex;
 
 use super::terminal::{age, is_dumb, say};
 
@@ -28,13 +28,9 @@ static WORK: Mutex<Work> = Mutex::new(Work {
     drawn: false,
 });
 
-fn work() -> MutexGuard<'static, Work> {
-    WORK.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Work begins.
 pub(super) fn begin(at: impl Display) {
-    *work() = Work {
+    *WORK.lock() = Work {
         begun: Some(Instant::now()),
         at: at.to_string(),
         drawn: false,
@@ -47,19 +43,19 @@ pub(super) fn begin(at: impl Display) {
 
 /// It goes on with this.
 pub(super) fn at(what: impl Display) {
-    work().at = what.to_string();
+    WORK.lock().at = what.to_string();
 }
 
 /// It has ended.
 pub(super) fn end() {
-    let mut work = work();
+    let mut work = WORK.lock();
     clear(&mut work);
     work.begun = None;
 }
 
 /// `, in 7 s`, to end its sum with; empty where nobody had to wait.
 pub(super) fn took() -> String {
-    let begun = work().begun;
+    let begun = WORK.lock().begun;
     let took = begun.map(|begun| begun.elapsed());
     let took = took.filter(|took| *took >= SLOW);
     took.map_or_else(String::new, |took| {
@@ -77,7 +73,7 @@ pub(super) fn sum(what: impl Display) {
 
 /// Prints something where the line was.
 pub(super) fn instead<T>(print: impl FnOnce() -> T) -> T {
-    let mut work = work();
+    let mut work = WORK.lock();
     clear(&mut work);
     print()
 }
@@ -108,7 +104,7 @@ fn draw_until_it_ends() {
 
 /// False once there is nothing to draw any more.
 fn draw() -> bool {
-    let mut work = work();
+    let mut work = WORK.lock();
     let Some(begun) = work.begun else {
         return false;
     };

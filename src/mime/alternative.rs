@@ -6,7 +6,7 @@
 //! parser grows with the square of depth and of misnesting, so one hostile body could keep a
 //! core busy for minutes; with the copy it is linear.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// Characters to a line.
 const WIDTH: usize = 76;
@@ -42,7 +42,7 @@ const SHOWN_WHOLE: usize = 60;
 pub(super) fn html_to_text(html: &str) -> String {
     let cut = html.floor_char_boundary(LARGEST);
     static ONE_LONG: Mutex<()> = Mutex::new(());
-    let alone = (cut > LONG).then(|| ONE_LONG.lock().unwrap_or_else(PoisonError::into_inner));
+    let alone = (cut > LONG).then(|| ONE_LONG.lock());
     let copy = canonical(&html[..cut]);
     let text = laid_out(&copy.out).unwrap_or_else(|| without_tags(&copy.out));
     drop(alone);

@@ -1,9 +1,10 @@
 //! Tokens from a token endpoint: the client credentials grant (RFC 6749 section 4.4) and the
 //! refresh token grant (section 6).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use super::access_token::AccessToken;
 use super::client_authentication::ClientAuthentication;
@@ -137,10 +138,7 @@ impl Kind {
         match self {
             Self::ClientCredentials => form.add("grant_type", "client_credentials"),
             Self::RefreshToken { place, newest } => {
-                let newest = newest
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone();
+                let newest = newest.lock().clone();
                 let token = newest.map_or_else(|| place.read(), Ok);
                 let token = token.map_err(|what| format!("refresh_token: {what}"))?;
                 form.add("grant_type", "refresh_token");
@@ -152,7 +150,7 @@ impl Kind {
 
     fn note(&self, next: &Secret) {
         if let Self::RefreshToken { newest, .. } = self {
-            *newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(next.clone());
+            *newest.lock() = Some(next.clone());
         }
     }
 }

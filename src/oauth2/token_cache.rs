@@ -1,10 +1,11 @@
 //! Keeps the token: one request at a time, ahead of its end, and once more for one refused.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::access_token::AccessToken;
@@ -84,14 +85,14 @@ impl TokenSource for TokenCache {
 
     fn cooldown_remaining(&self) -> Option<Duration> {
         let now = self.0.clock.now();
-        let state = self.0.lock();
+        let state = self.0.state.lock();
         let is_usable = state.token.as_ref().is_some_and(|t| t.is_usable(now));
         let (_, until) = state.resting.as_ref().filter(|_| !is_usable)?;
         (*until - now).to_std().ok()
     }
 
     async fn refused(&self, token: &Secret) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         let same = |other: &Secret| other.expose() == token.expose();
         let kept = state.token.as_ref().is_some_and(|t| same(&t.secret));
         if kept && !state.replaced.as_ref().is_some_and(same) {
@@ -104,7 +105,7 @@ impl TokenSource for TokenCache {
 impl Shared {
     fn find(self: &Arc<Self>) -> Found {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(token) = state.token.as_ref().filter(|token| token.is_usable(now)) {
             let found = Found::Now(Ok(token.secret.clone()));
             if token.is_due_for_renewal(now) && state.may_ask(now) {
@@ -136,7 +137,7 @@ impl Shared {
 
     fn note(&self, issued: Result<AccessToken, TokenError>) -> Issued {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.under_way = None;
         match issued {
             Ok(token) => {
@@ -154,10 +155,6 @@ impl Shared {
                 Err(error)
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

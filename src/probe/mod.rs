@@ -255,7 +255,7 @@ fn is_refusal(reply: &Reply) -> bool {
 }
 
 fn report(recorder: &Recorder, went: SessionResult) -> Report {
-    let (state, facts) = (recorder.lock(), went.facts);
+    let (state, facts) = (recorder.state.lock(), went.facts);
     Report {
         failed: went.failed,
         server: Server {

@@ -1,9 +1,10 @@
 //! Makes events of the steps of a session, and hands each on as it happens.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::event::{Certificate, Event, EventKind, Explanation, Refusal, ReplyLine, Warning};
@@ -28,7 +29,7 @@ pub struct Recorder {
     slow: Duration,
     now: Timestamp,
     begun: Instant,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 /// What is known by now.
@@ -77,13 +78,9 @@ impl Recorder {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The step that a reply to a command belongs to: `CONNECT` stands for three.
     pub(super) fn phase_of(&self, reply: &Reply) -> Phase {
-        let under_way = self.lock().phase;
+        let under_way = self.state.lock().phase;
         match (Phase::of(reply.command), under_way) {
             (Phase::Connect, None) => Phase::Resolve,
             (Phase::Connect, Some(phase @ (Phase::Resolve | Phase::Tls))) => phase,
@@ -95,7 +92,7 @@ impl Recorder {
     /// A step was not taken for `reply`. What was heard already is not told again.
     pub(super) fn refused(&self, reply: &Reply, recipient: Option<&str>, fault: Option<Fault>) {
         let phase = self.phase_of(reply);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.refusals.iter().any(|(heard, _)| heard == reply) {
             return;
         }
@@ -111,7 +108,7 @@ impl Recorder {
 
     /// Something is unsafe, or will be.
     pub(super) fn warn(&self, phase: Phase, warning: Warning) {
-        self.add_warning(&mut self.lock(), phase, warning);
+        self.add_warning(&mut self.state.lock(), phase, warning);
     }
 
     fn explanation(&self, reply: &Reply, fault: Option<Fault>) -> Option<Explanation> {
@@ -282,7 +279,7 @@ impl Recorder {
 
     /// The server greeted with extensions, and DSN (RFC 3461) is none of them.
     pub(super) fn does_without_dsn(&self) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         let offers =
             |line: &ReplyLine| line.text[4.min(line.text.len())..].eq_ignore_ascii_case("DSN");
         let begun = state.heard.is_some_and(|phase| phase >= Phase::Mail);
@@ -291,7 +288,7 @@ impl Recorder {
 
     /// What the session showed as a whole.
     pub(super) fn check_session(&self, checks_certificate: bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let greeted = state.heard.is_some_and(|phase| phase >= Phase::Ehlo);
         if greeted && !state.encrypted {
             let warning = warnings::of_clear_text(state.offers_starttls);
@@ -306,7 +303,7 @@ impl Recorder {
 
 impl SessionObserver for Recorder {
     fn on_step(&self, step: Step) {
-        let state = &mut *self.lock();
+        let state = &mut *self.state.lock();
         match step {
             Step::Resolving(name) => {
                 self.begin(state, Phase::Resolve, format!("looking up {name}"));

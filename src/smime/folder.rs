@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use openssl::x509::{X509, X509VerifyResult};
+use parking_lot::Mutex;
 
 use super::candidate::Candidate;
 use super::certificate::{
@@ -61,7 +62,7 @@ impl CertificateFolder {
     /// # Errors
     /// The folder cannot be read, in a sentence.
     pub fn directory(&self) -> Result<Arc<Directory>, String> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.files.is_fresh() {
             return Ok(known.directory.clone());
         }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
 
 use super::Identity;
 use super::file_cache::{Stamp, stamp};
@@ -66,14 +68,12 @@ impl IdentitySource {
     }
 
     pub(super) fn identity(&self) -> Arc<Identity> {
-        let identity = self.identity.read();
-        identity.unwrap_or_else(PoisonError::into_inner).clone()
+        self.identity.read().clone()
     }
 
     /// Why what the files hold is not used, where it is not.
     pub(super) fn unfit(&self) -> Option<String> {
-        let seen = self.source.as_ref()?.seen.lock();
-        seen.unwrap_or_else(PoisonError::into_inner).unfit.clone()
+        self.source.as_ref()?.seen.lock().unfit.clone()
     }
 
     /// Certificate and key are never replaced at once: what does not fit together yet is looked
@@ -82,7 +82,7 @@ impl IdentitySource {
         let Some(source) = &self.source else {
             return IdentityReload::Same;
         };
-        let mut seen = source.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = source.seen.lock();
         let stamps = stamps(&source.paths);
         if stamps == seen.stamps && seen.unfit.is_none() {
             return IdentityReload::Same;
@@ -111,10 +111,7 @@ impl IdentitySource {
 
     fn replace(&self, fresh: Identity) -> IdentityReload {
         let is_new = fresh.certificate != self.identity().certificate;
-        *self
-            .identity
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        *self.identity.write() = Arc::new(fresh);
         match is_new {
             true => IdentityReload::Renewed,
             false => IdentityReload::Same,

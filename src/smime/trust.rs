@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use openssl::x509::X509;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::certificate::{RecipientCertificate, RecipientCertificateError, Validity};
 use super::chain::{Authorities, Bundle, named};
@@ -98,7 +99,7 @@ impl Trust {
     ) -> Result<(), RecipientCertificateError> {
         let doubts = self.opinion(certificate, now)?;
         for doubt in &*doubts {
-            if self.said().insert(doubt.authority.clone()) {
+            if self.said.lock().insert(doubt.authority.clone()) {
                 let why = &doubt.why;
                 tracing::warn!(%why, "a certificate is used that may have been revoked");
             }
@@ -117,7 +118,7 @@ impl Trust {
     ) -> Result<Arc<[UnknownRevocation]>, RecipientCertificateError> {
         let (bundle, authorities) = self.authorities().current();
         let generation = (authorities, self.crls.generation());
-        let known = self.verdicts().get(&certificate.sha256).cloned();
+        let known = self.verdicts.lock().get(&certificate.sha256).cloned();
         let known = known.filter(|known| {
             known.generation == generation
                 && known.companions == certificate.companions.len()
@@ -133,7 +134,7 @@ impl Trust {
             until,
             verdict: verdict.clone(),
         };
-        let mut verdicts = self.verdicts();
+        let mut verdicts = self.verdicts.lock();
         if verdicts.len() >= MOST_JUDGEMENTS {
             verdicts.clear();
         }
@@ -224,7 +225,7 @@ impl Trust {
             match self.crls.know(certificate, authority, now) {
                 Known::Good(end) => {
                     until = until.min(end);
-                    self.said().remove(&issuer);
+                    self.said.lock().remove(&issuer);
                 }
                 Known::Revoked(entry) => return Answer::Revoked(format!("{about}{entry}")),
                 Known::Nothing(why, retry_in) => doubts.push(UnknownRevocation {
@@ -265,18 +266,9 @@ impl Trust {
         }
     }
 
-    fn said(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn authorities(&self) -> MutexGuard<'_, Authorities> {
-        let known = self.authorities.lock();
-        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.authorities.lock();
         known.look(&self.bundle);
         known
-    }
-
-    fn verdicts(&self) -> MutexGuard<'_, HashMap<String, CachedVerdict>> {
-        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,12 +5,13 @@
 //! by the [`AuthLedger`]; later only the sign-ins themselves go one after the other, so that
 //! ten connections that open at once do not present a password ten times that has become wrong.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex as Cell, MutexGuard as CellGuard, PoisonError};
 use std::time::Duration;
 
 use openssl::hash::MessageDigest;
 use openssl::pkcs5::pbkdf2_hmac;
+use parking_lot::Mutex as Cell;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -96,16 +97,16 @@ impl AuthGuard {
 
     /// How long a refused secret is still left alone; `None` where none is.
     pub(super) fn cooldown_remaining(&self) -> Option<Duration> {
-        let until = self.refused().as_ref().map(|refused| refused.until)?;
+        let until = self.refused.lock().as_ref().map(|refused| refused.until)?;
         (until - self.clock.now()).to_std().ok()
     }
 
     /// From now on another secret is the one.
     pub(super) fn change(&self, fingerprint: String) {
-        self.key().credential_fingerprint = fingerprint;
+        self.key.lock().credential_fingerprint = fingerprint;
         self.proven.store(false, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
-        *self.refused() = None;
+        *self.refused.lock() = None;
     }
 
     fn accepted(&self) -> AuthOutcome {
@@ -126,26 +127,18 @@ impl AuthGuard {
     /// The refusal, while it is fresh.
     fn refusal(&self) -> Option<NotReady> {
         let now = self.clock.now();
-        let refused = self.refused();
+        let refused = self.refused.lock();
         let fresh = refused.as_ref().filter(|refused| now < refused.until);
         fresh.map(|refused| refused.answer.clone())
     }
 
     fn rest(&self, rest: Duration, answer: NotReady) {
         let until = self.clock.now() + rest;
-        *self.refused() = Some(Refused { until, answer });
-    }
-
-    fn refused(&self) -> CellGuard<'_, Option<Refused>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn key(&self) -> CellGuard<'_, AuthKey> {
-        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.refused.lock() = Some(Refused { until, answer });
     }
 
     async fn ask<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<AuthPermit<'a>, NotReady> {
-        let key = self.key().clone();
+        let key = self.key.lock().clone();
         loop {
             match self.ledger.begin(&key).await {
                 Ok(AuthDecision::ProceedAlone) => break,
@@ -165,7 +158,7 @@ impl AuthGuard {
                 Err(what) => return Err(unknown(&what)),
             }
         }
-        *self.refused() = None;
+        *self.refused.lock() = None;
         let guard = self;
         Ok(AuthPermit { guard, key, state })
     }

@@ -1,9 +1,9 @@
 //! A relay whose replies did not fit the commands gets DATA, one command at a time, for a while:
 //! there each reply is waited for, and 354 answers nothing but DATA.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::transaction::TransactionResult;
@@ -47,13 +47,14 @@ struct Spell {
 impl DesyncGuard {
     /// True: one command at a time, and DATA.
     pub(super) fn is_due(&self) -> bool {
-        self.spell()
+        self.spell
+            .lock()
             .is_some_and(|spell| Instant::now() < spell.until)
     }
 
     /// Begins it, or begins it again.
     pub(super) fn begin(&self, relay: &str, found: &str) {
-        let mut spell = self.spell();
+        let mut spell = self.spell.lock();
         let length = spell.map_or(FIRST, |last| next(last, Instant::now()));
         let until = Instant::now() + length;
         *spell = Some(Spell { until, length });
@@ -74,7 +75,7 @@ impl DesyncGuard {
             {
                 self.count(lockstep, Some(message));
             }
-            SubmissionEnd::Answered if done.final_dot.is_some() => *self.streak() = None,
+            SubmissionEnd::Answered if done.final_dot.is_some() => *self.streak.lock() = None,
             _ => {}
         }
     }
@@ -82,7 +83,7 @@ impl DesyncGuard {
     /// A session ended so. Of those that were not `lockstep` only the first counts: they may have been
     /// under way together. One message counts once: it may be the reason.
     pub(super) fn count(&self, lockstep: bool, message: Option<&str>) {
-        let mut streak = self.streak();
+        let mut streak = self.streak.lock();
         let before = streak.as_ref().map_or(0, |it| it.count);
         let same = message.is_some_and(|message| {
             let last = streak.as_ref().and_then(|it| it.message.as_deref());
@@ -97,20 +98,12 @@ impl DesyncGuard {
 
     /// Why the relay gets nothing now: no message would arrive, or each be in doubt and repeated.
     pub(super) fn shuts_out(&self) -> Option<NotReady> {
-        let streak = self.streak();
+        let streak = self.streak.lock();
         let seen = streak.as_ref()?;
         (seen.count >= DESYNCS_TO_PAUSE && seen.last.elapsed() < AUTH_COOLDOWN).then(|| NotReady {
             reply: Reply::absent(Command::Connect, SHUT_OUT),
             fault: Some(Fault::Configuration),
         })
-    }
-
-    fn streak(&self) -> MutexGuard<'_, Option<DesyncStreak>> {
-        self.streak.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn spell(&self) -> MutexGuard<'_, Option<Spell>> {
-        self.spell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,9 +3,10 @@
 //! How many there may be is the limiter's to say. A connection keeps its place until the server
 //! has closed it, so that the server never counts more.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -68,7 +69,7 @@ impl Pool {
     /// `limit`.
     pub(super) async fn take(&self, limit: Duration) -> Result<Taken, Option<NotReady>> {
         // A service that lost its lease closes, and begins anew with the same relays.
-        self.lock().closed = false;
+        self.idle.lock().closed = false;
         let taken = tokio::time::timeout(limit, self.kept_or_new()).await;
         taken.unwrap_or(Err(None))
     }
@@ -119,24 +120,20 @@ impl Pool {
     /// A connection was not made.
     pub(super) fn note_failed(&self, answer: &NotReady) {
         if self.limiter.established() == 0 {
-            *self.failed() = Some((Instant::now(), answer.clone()));
+            *self.failed.lock() = Some((Instant::now(), answer.clone()));
         }
     }
 
     fn failed_since(&self, asked: Instant) -> Option<NotReady> {
-        let failed = self.failed();
+        let failed = self.failed.lock();
         let meanwhile = failed.as_ref().filter(|(at, _)| *at >= asked);
         meanwhile.map(|(_, answer)| answer.clone())
-    }
-
-    fn failed(&self) -> MutexGuard<'_, Option<(Instant, NotReady)>> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The session that was used last, if one is kept: the others may grow old.
     fn kept(&self) -> Option<Kept> {
         let fresh = |kept: &mut Kept| kept.since.elapsed() < self.idle_timeout;
-        self.lock().sessions.pop_if(fresh)
+        self.idle.lock().sessions.pop_if(fresh)
     }
 
     /// Keeps a session for the next transaction, or says goodbye on it.
@@ -144,7 +141,7 @@ impl Pool {
         let most = self.per_connection.min(session.facts.limits.transactions());
         let used_up = session.transactions >= most;
         let too_many = self.limiter.surplus_connections() > 0;
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         if used_up || too_many || idle.closed || self.idle_timeout.is_zero() {
             drop(idle);
             self.say_goodbye(session, connection);
@@ -169,7 +166,7 @@ impl Pool {
 
     /// Says goodbye on idle sessions, the longest unused first, while there are too many.
     pub(super) fn shed(&self) {
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         let surplus = self.limiter.surplus_connections().min(idle.sessions.len());
         let surplus: Vec<_> = idle.sessions.drain(..surplus).collect();
         drop(idle);
@@ -182,7 +179,7 @@ impl Pool {
     /// relay is used again.
     pub(super) async fn close(&self) {
         let sessions = {
-            let mut idle = self.lock();
+            let mut idle = self.idle.lock();
             idle.closed = true;
             std::mem::take(&mut idle.sessions)
         };
@@ -196,7 +193,7 @@ impl Pool {
     /// Takes out what is too old. `None` when nothing is left to look after, else the time
     /// until the next one is.
     fn reap_once(&self) -> Option<Duration> {
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         let young = idle
             .sessions
             .iter()
@@ -210,10 +207,6 @@ impl Pool {
             self.say_goodbye(kept.session, kept.connection);
         }
         next.map(|since| self.idle_timeout.saturating_sub(since.elapsed()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,10 +2,10 @@
 //! something else now.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use openssl::sha::sha256;
+use parking_lot::Mutex;
 
 use crate::config::auth::AuthConfig;
 use crate::config::oauth2::OAuth2Config;
@@ -54,7 +54,7 @@ impl WatchedFiles {
 
     /// One of them holds something else than when this was asked before.
     pub(super) fn are_changed(&self) -> bool {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.0.lock();
         // Each is looked at, so that two that changed together count once.
         let look = |changed, file: &mut WatchedFile| file.is_changed() || changed;
         files.iter_mut().fold(false, look)

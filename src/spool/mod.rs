@@ -15,7 +15,8 @@ mod slot;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::domain::{
     AlertId, Decision, InstanceId, LeaseToken, Outcome, OutcomeKind, SubmissionIntent,
@@ -177,7 +178,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn left_over(&self) -> Result<LeftOver, SpoolError> {
-        let journal = self.lock();
+        let journal = self.journal.lock();
         let mut left = LeftOver {
             instance: journal.owner().map(|owner| owner.instance),
             ..LeftOver::default()
@@ -201,7 +202,7 @@ impl Spool {
             instance,
             database: database.to_owned(),
         };
-        self.told(self.lock().begin(owner))
+        self.told(self.journal.lock().begin(owner))
     }
 
     /// The instance has ended. What is left over stays, with its name.
@@ -209,12 +210,12 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn end(&self) -> Result<(), SpoolError> {
-        self.told(self.lock().end())
+        self.told(self.journal.lock().end())
     }
 
     /// The database has everything that was noted here.
     pub fn is_empty(&self) -> bool {
-        self.lock().live() == 0
+        self.journal.lock().live() == 0
     }
 
     /// Writes the file anew: afterwards the folder has proved that it can be written.
@@ -222,7 +223,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`]: it cannot; nothing was lost.
     pub fn write_anew(&self) -> Result<(), SpoolError> {
-        self.told(self.lock().write_anew())
+        self.told(self.journal.lock().write_anew())
     }
 
     /// Notes that the message of an alert is being made: if this process dies meanwhile, that is
@@ -231,7 +232,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn preparing(&self, alert: AlertId, token: LeaseToken) -> Result<(), SpoolError> {
-        self.told(self.preparations().begin(alert, token))
+        self.told(self.preparations.lock().begin(alert, token))
     }
 
     /// Notes that it is made, or is not to be made: no death is held against the alert any more.
@@ -239,12 +240,12 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn prepared(&self, alert: AlertId) -> Result<(), SpoolError> {
-        self.told(self.preparations().end(alert))
+        self.told(self.preparations.lock().end(alert))
     }
 
     /// An instance died here while it made the message of this alert, among others perhaps.
     pub fn is_suspect(&self, alert: AlertId) -> bool {
-        self.preparations().is_suspect(alert)
+        self.preparations.lock().is_suspect(alert)
     }
 
     /// Holds the death of the instance that worked here against the alerts whose messages it was
@@ -253,16 +254,11 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`]; nothing is held against any then.
     pub fn charge_death(&self) -> Result<Vec<Outcome>, SpoolError> {
-        let fatal = self.preparations().fatal().into_iter();
+        let fatal = self.preparations.lock().fatal().into_iter();
         let fatal: Vec<_> = fatal.map(|(it, token)| fatal_outcome(it, token)).collect();
         fatal.iter().try_for_each(|outcome| self.keep(outcome))?;
-        self.told(self.preparations().charge())?;
+        self.told(self.preparations.lock().charge())?;
         Ok(fatal)
-    }
-
-    fn preparations(&self) -> MutexGuard<'_, Preparations> {
-        let locked = self.preparations.lock();
-        locked.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a final dot is about to be sent.
@@ -271,7 +267,7 @@ impl Spool {
     /// [`SpoolError::Folder`]: the dot must not be sent then.
     pub fn note(&self, note: &SubmissionIntent) -> Result<(), SpoolError> {
         let line = Entry::Note(Cow::Borrowed(note)).line();
-        self.told(line.and_then(|line| self.lock().write((note.alert, note.token), line)))
+        self.told(line.and_then(|line| self.journal.lock().write((note.alert, note.token), line)))
     }
 
     /// Notes an outcome that decides something.
@@ -283,7 +279,11 @@ impl Spool {
             return Ok(());
         }
         let line = Entry::Outcome(Cow::Borrowed(outcome)).line();
-        self.told(line.and_then(|line| self.lock().write((outcome.alert, outcome.token), line)))
+        self.told(line.and_then(|line| {
+            self.journal
+                .lock()
+                .write((outcome.alert, outcome.token), line)
+        }))
     }
 
     /// The database has recorded these.
@@ -294,7 +294,7 @@ impl Spool {
         let keys = outcomes
             .iter()
             .map(|outcome| (outcome.alert, outcome.token));
-        self.told(self.lock().forget(keys))
+        self.told(self.journal.lock().forget(keys))
     }
 
     /// Everything written so far survives a loss of power.
@@ -302,17 +302,13 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn sync(&self) -> Result<(), SpoolError> {
-        self.told(self.lock().sync())
+        self.told(self.journal.lock().sync())
     }
 
     /// How many entries it holds, and the octets of its file.
     pub fn size(&self) -> (usize, u64) {
-        let journal = self.lock();
+        let journal = self.journal.lock();
         (journal.live(), journal.length())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn told<T>(&self, result: std::io::Result<T>) -> Result<T, SpoolError> {

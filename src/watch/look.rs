@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Watch, lock};
+use super::Watch;
 use crate::metrics::Depth;
 use crate::store::{QueueDepth, Store, StoreError};
 
@@ -72,7 +72,10 @@ impl Look {
     }
 
     fn look_at_spool(&self) {
-        let size = lock(&self.watch.working)
+        let size = self
+            .watch
+            .working
+            .lock()
             .as_ref()
             .map(|it| it.ledger.size());
         if let Some(size) = size {
@@ -103,7 +106,7 @@ impl Look {
     async fn look_for_overdue(&self) {
         let asked = tokio::time::timeout(COUNTING_PATIENCE, self.store.overdue(self.lease)).await;
         if let Ok(Ok(overdue)) = asked {
-            *lock(&self.watch.overdue) = overdue.in_words();
+            *self.watch.overdue.lock() = overdue.in_words();
         }
     }
 }

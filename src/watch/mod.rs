@@ -7,9 +7,10 @@ mod look;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -71,7 +72,7 @@ impl Watch {
 
     /// An instance is about to register; it is ready once it has its lease.
     pub fn works(&self, guard: Arc<LeaseGuard>, ledger: Arc<Ledger>) {
-        *lock(&self.working) = Some(Working { guard, ledger });
+        *self.working.lock() = Some(Working { guard, ledger });
     }
 
     /// Whether the database can be worked with, or why not.
@@ -91,12 +92,12 @@ impl Watch {
             return vec!["the service stops".to_owned()];
         }
         let mut found = self.parts.obstacles.in_words();
-        let working = lock(&self.working);
+        let working = self.working.lock();
         let holds_none = working.as_ref().is_some_and(|it| !it.guard.stands());
         if holds_none && found.is_empty() {
             found.push("lease: this instance holds none".to_owned());
         }
-        let overdue = lock(&self.overdue);
+        let overdue = self.overdue.lock();
         found.extend(overdue.iter().map(|what| format!("alerts: {what}")));
         found
     }
@@ -105,7 +106,7 @@ impl Watch {
     fn refresh(&self) {
         let service = &self.parts.metrics.service;
         let mut lease = Duration::ZERO;
-        if let Some(working) = &*lock(&self.working) {
+        if let Some(working) = &*self.working.lock() {
             lease = working.guard.remaining();
             service.spool_writable(!working.ledger.is_broken());
             let condition = self.parts.obstacles.condition();
@@ -147,8 +148,4 @@ impl Pages for Watch {
         self.refresh();
         (self.parts.metrics.render(), metrics::CONTENT_TYPE)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,11 +5,12 @@
 //! database, and left its schema alone, deletes all rows and leaves it to the next one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use libtest_mimic::Trial;
+use parking_lot::Mutex;
 use sendport::domain::AlertId;
 use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::{SchemaState, Store};
@@ -57,10 +58,6 @@ static CATALOG: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// Migrated databases without a row that no scenario uses now.
 static SHARED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-fn shared() -> MutexGuard<'static, Vec<String>> {
-    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A database that one scenario has alone.
 pub(crate) struct SqlServerFixture {
     server: String,
@@ -97,7 +94,7 @@ impl SqlServerFixture {
     /// Leaves the database to the next scenario where that is possible, else drops it.
     async fn give_up(&self, passed: bool) {
         if passed && self.reusable.load(Ordering::Relaxed) && self.is_emptied().await {
-            shared().push(self.database().to_owned());
+            SHARED.lock().push(self.database().to_owned());
         } else {
             drop_database(&self.server, self.database()).await;
         }
@@ -129,7 +126,7 @@ impl SqlServerFixture {
 pub(crate) fn drop_shared() {
     let Some(server) = configured() else { return };
     harness::runtime().block_on(async {
-        let databases = std::mem::take(&mut *shared());
+        let databases = std::mem::take(&mut *SHARED.lock());
         for database in databases {
             drop_database(&server, &database).await;
         }
@@ -173,7 +170,7 @@ where
 impl Fixture for SqlServerFixture {
     async fn fresh(&self) -> Arc<dyn Store> {
         self.reusable.store(true, Ordering::Relaxed);
-        let kept = shared().pop();
+        let kept = SHARED.lock().pop();
         if let Some(database) = kept {
             self.database.set(database).expect("called once");
             return self.another().await;

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
+
+use parking_lot::Mutex;
 
 use crate::gmime::Notmuch;
 use crate::neomutt::NeoMutt;
@@ -310,7 +311,7 @@ fn python(people: &People, library: &'static str, scratch: &Path) -> Option<Pyth
 impl Python {
     fn ask(&self, message: &[u8]) -> Option<Vec<u8>> {
         let file = write(&self.scratch, "in.eml", message);
-        let mut child = self.child.lock().expect("no panic before");
+        let mut child = self.child.lock();
         let (_, asked, answers) = &mut *child;
         writeln!(asked, "{}", file.display()).expect("it listens");
         let mut answer = String::new();
@@ -324,10 +325,9 @@ impl Python {
 
 impl Drop for Python {
     fn drop(&mut self) {
-        if let Ok(child) = self.child.get_mut() {
-            let _ = child.0.kill();
-            let _ = child.0.wait();
-        }
+        let child = &mut self.child.get_mut().0;
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

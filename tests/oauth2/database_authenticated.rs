@@ -1,8 +1,9 @@
 //! A database that is signed in to with an access token of Entra ID.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sendport::app::open_store;
 use sendport::clock::SystemClock;
 use sendport::config::Config;
@@ -38,7 +39,7 @@ impl Database {
     fn for_tokens(tokens: Arc<Mutex<Vec<&'static str>>>) -> Self {
         Self::start(move |login| {
             let token = login.token.as_deref().unwrap_or_default();
-            match tokens.lock().expect("the tokens").contains(&token) {
+            match tokens.lock().contains(&token) {
                 true => Verdict::LetIn,
                 false => refused(),
             }
@@ -131,7 +132,7 @@ async fn with_the_token_that_a_command_prints_and_another_for_a_refused_one() {
     let store = database.store(&section);
     asks_inside(&*store).await;
     asks_inside(&*store).await;
-    *tokens.lock().expect("the tokens") = vec!["printed-2"];
+    *tokens.lock() = vec!["printed-2"];
     asks_inside(&*store).await;
     let expected = ["printed-1", "printed-1", "printed-1", "printed-2"];
     assert_eq!(database.tokens(), expected);

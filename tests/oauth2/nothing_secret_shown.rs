@@ -1,8 +1,9 @@
 //! Neither log nor report nor `Debug` shows a secret or a token, whatever happens.
 
 use std::io::{self, Write};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
+use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::token_endpoint::{CLIENT_SECRET, Instead, REFRESH_TOKEN};
@@ -14,7 +15,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("the log").extend_from_slice(octets);
+        self.0.lock().extend_from_slice(octets);
         Ok(octets.len())
     }
 
@@ -49,7 +50,7 @@ pub(crate) fn install_log() {
 
 /// What was logged until now.
 pub(crate) fn logged() -> String {
-    let logged = LOG.0.lock().expect("the log").clone();
+    let logged = LOG.0.lock().clone();
     String::from_utf8_lossy(&logged).into_owned()
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -50,7 +51,7 @@ async fn serve(tcp: TcpStream, goodbye: &str, seen: &Mutex<Seen>) -> Option<()> 
         let reply = match line.get(..4).unwrap_or(&line) {
             "." if content => {
                 content = false;
-                let mut seen = seen.lock().expect("the lock");
+                let mut seen = seen.lock();
                 for recipient in recipients.drain(..) {
                     *seen.messages.entry(recipient).or_default() += 1;
                 }
@@ -76,7 +77,7 @@ async fn serve(tcp: TcpStream, goodbye: &str, seen: &Mutex<Seen>) -> Option<()> 
         let reply = format!("{reply}\r\n");
         write.write_all(reply.as_bytes()).await.ok()?;
     }
-    seen.lock().expect("the lock").ended += 1;
+    seen.lock().ended += 1;
     let goodbye = format!("{goodbye}\r\n");
     write.write_all(goodbye.as_bytes()).await.ok()?;
     write.shutdown().await.ok()?;
@@ -109,7 +110,7 @@ async fn all_are_relayed_once_where_it_does_not_say_why() {
 async fn all_are_relayed_once(goodbye: &'static str, ends: usize) {
     let (address, seen) = server(goodbye).await;
     let site = Site::new(&send_port_over(&plain_relay(address)));
-    let ended = || seen.lock().expect("the lock").ended;
+    let ended = || seen.lock().ended;
     insert(&site, "first");
     let service = site.run();
     site.wait_until_all_final(LONG).await;
@@ -127,7 +128,7 @@ async fn all_are_relayed_once(goodbye: &'static str, ends: usize) {
     assert_eq!(ended(), ends, "it was known from the start");
     let relayed = "SELECT count(*) FROM Delivery WHERE Status = 'relayed'";
     assert_eq!(site.value(relayed), (2 * LIST).to_string(), "nobody failed");
-    let seen = seen.lock().expect("the lock");
+    let seen = seen.lock();
     assert_eq!(seen.messages.len(), 2 * LIST);
     assert!(seen.messages.values().all(|times| *times == 1), "once each");
 }

@@ -2,9 +2,10 @@
 //! OAUTHBEARER (RFC 7628), refusing as Gmail and Exchange Online do.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use openssl::base64::{decode_block, encode_block};
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -49,7 +50,7 @@ impl BearerSmtp {
             loop {
                 let (tcp, _) = listener.accept().await.expect("a connection");
                 let server = Arc::clone(&server);
-                lock(&server.seen).connections += 1;
+                server.seen.lock().connections += 1;
                 tokio::spawn(async move { server.converse(tcp).await });
             }
         });
@@ -57,11 +58,11 @@ impl BearerSmtp {
     }
 
     pub(crate) fn refuse_all(&self, refuse: bool) {
-        *lock(&self.shared.refuses_all) = refuse;
+        *self.shared.refuses_all.lock() = refuse;
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        lock(&self.shared.seen).clone()
+        self.shared.seen.lock().clone()
     }
 }
 
@@ -117,7 +118,7 @@ impl Shared {
     async fn take_content(&self, wire: &mut Wire) {
         wire.say("354 go").await;
         while wire.line().await.is_some_and(|line| line != ".") {}
-        lock(&self.seen).messages += 1;
+        self.seen.lock().messages += 1;
         wire.say("250 2.0.0 taken").await;
     }
 
@@ -132,12 +133,12 @@ impl Shared {
         let message = decode_block(&message).unwrap_or_default();
         let token = token_in(mechanism, &String::from_utf8_lossy(&message));
         let token = token.unwrap_or_else(|| panic!("no {mechanism} message: {message:?}"));
-        if self.book.is_valid(&token) && !*lock(&self.refuses_all) {
-            lock(&self.seen).accepted.push(token);
+        if self.book.is_valid(&token) && !*self.refuses_all.lock() {
+            self.seen.lock().accepted.push(token);
             wire.say("235 2.7.0 Authentication successful").await;
             return true;
         }
-        lock(&self.seen).refused.push(token);
+        self.seen.lock().refused.push(token);
         self.refuse(wire, mechanism).await;
         false
     }
@@ -167,8 +168,4 @@ fn token_in(mechanism: &str, message: &str) -> Option<String> {
         .strip_prefix("auth=Bearer ")?
         .strip_suffix("\x01\x01")?;
     Some(token.to_owned())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

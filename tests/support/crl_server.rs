@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -50,7 +51,7 @@ impl CrlServer {
     }
 
     pub(crate) fn publish(&self, path: &str, list: Vec<u8>) {
-        let mut files = self.files.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files.0.lock();
         files.insert(path.to_owned(), list);
     }
 }
@@ -74,12 +75,7 @@ async fn answer(mut stream: TcpStream, files: Files) {
     if path.starts_with(SILENT) {
         return std::future::pending().await;
     }
-    let files = files
-        .0
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(path)
-        .cloned();
+    let files = files.0.lock().get(path).cloned();
     let (status, body) = match files {
         Some(body) => ("200 OK", body),
         None => ("404 Not Found", b"not here".to_vec()),

@@ -2,9 +2,10 @@
 //! was asked of it beyond that. It may refuse everything for a limit, as if others used it up.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -66,18 +67,18 @@ impl LimitingPeer {
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        lock(&self.seen).clone()
+        self.seen.lock().clone()
     }
 
     /// From now on it refuses everything like this, or nothing beyond its limits.
     pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
-        lock(&self.seen).refuses = refusal;
+        self.seen.lock().refuses = refusal;
     }
 }
 
 /// The reply to what begins with `line`, where everything is refused there.
 fn refused(seen: &Mutex<Seen>, line: &str) -> Option<&'static str> {
-    let refuses = lock(seen).refuses.filter(|(at, _)| match *at {
+    let refuses = seen.lock().refuses.filter(|(at, _)| match *at {
         "" => line.is_empty(),
         at => line.starts_with(at),
     });
@@ -90,10 +91,6 @@ impl Drop for LimitingPeer {
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 async fn accept(listener: TcpListener, most: Most, seen: Arc<Mutex<Seen>>) {
     while let Ok((tcp, _)) = listener.accept().await {
         let seen = seen.clone();
@@ -101,13 +98,13 @@ async fn accept(listener: TcpListener, most: Most, seen: Arc<Mutex<Seen>>) {
             let room = enter(most, &seen);
             // A client that goes is no failure of the test.
             let _served = serve(BufReader::new(tcp), room, most, &seen).await;
-            lock(&seen).open -= 1;
+            seen.lock().open -= 1;
         });
     }
 }
 
 fn enter(most: Most, seen: &Mutex<Seen>) -> bool {
-    let mut seen = lock(seen);
+    let mut seen = seen.lock();
     seen.open += 1;
     seen.connects.push(Instant::now());
     let room = seen.open <= most.connections;
@@ -117,7 +114,7 @@ fn enter(most: Most, seen: &Mutex<Seen>) -> bool {
 
 /// True where the window has room for another message.
 fn mail(most: Most, seen: &Mutex<Seen>) -> bool {
-    let (mut seen, now) = (lock(seen), Instant::now());
+    let (mut seen, now) = (seen.lock(), Instant::now());
     seen.mails.retain(|at| now - *at < most.window);
     let room = seen.mails.len() < most.messages;
     if room {
@@ -152,7 +149,7 @@ async fn serve(
             _ if content && line != ".\r\n" => continue,
             _ if content => {
                 content = false;
-                lock(seen).taken += usize::from(refusal.is_none());
+                seen.lock().taken += usize::from(refusal.is_none());
                 refusal.unwrap_or("250 2.0.0 taken")
             }
             "MAIL" if refusal.is_some() => refusal.unwrap_or_default(),

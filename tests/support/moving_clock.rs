@@ -1,6 +1,6 @@
 //! Time that a test moves.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use chrono::{DateTime, TimeDelta};
 use sendport::clock::Clock;
@@ -16,12 +16,12 @@ impl MovingClock {
     }
 
     pub(crate) fn advance(&self, seconds: i64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += TimeDelta::seconds(seconds);
+        *self.0.lock() += TimeDelta::seconds(seconds);
     }
 }
 
 impl Clock for MovingClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 }

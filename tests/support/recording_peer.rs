@@ -1,8 +1,9 @@
 //! A relay that takes everything and writes down every line that it is sent.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -35,10 +36,7 @@ impl RecordingPeer {
 
     /// Everything that it was sent so far, in the order of each connection.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lines.lock().clone()
     }
 }
 
@@ -59,10 +57,7 @@ async fn take(stream: TcpStream, lines: Lines) -> std::io::Result<()> {
             return Ok(());
         }
         let line = line.trim_end().to_owned();
-        lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line.clone());
+        lines.lock().push(line.clone());
         let reply = match (content, line.as_str()) {
             (true, ".") => "250 2.0.0 taken",
             (true, _) => continue,

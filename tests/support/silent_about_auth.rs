@@ -1,8 +1,9 @@
 //! A server that takes everything up to AUTH, counts it, and does not answer it as it should.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -52,12 +53,12 @@ pub(crate) struct Seen<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T: Clone> Seen<T> {
     pub(crate) fn add(&self, it: T) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock();
         seen.push(it);
     }
 
     pub(crate) fn all(&self) -> Vec<T> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.0.lock();
         seen.clone()
     }
 }

@@ -3,9 +3,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use openssl::ssl::{SslAcceptor, SslStream};
+use parking_lot::Mutex;
 
 /// What every request of who is let in is answered with.
 pub(crate) const INSIDE: &str = "nothing is stored here";
@@ -98,8 +99,7 @@ impl TdsServer {
 
     /// Who signed in or tried to.
     pub(crate) fn logins(&self) -> Vec<Login> {
-        let logins = self.logins.lock();
-        logins.unwrap_or_else(PoisonError::into_inner).clone()
+        self.logins.lock().clone()
     }
 }
 
@@ -139,9 +139,7 @@ fn session(
     assert_eq!(kind, LOGIN, "LOGIN7 follows the prelogin");
     let login = read_login(&login, option(prelogin, 6) == Some(&[1]));
     let verdict = judge(&login);
-    seen.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(login.clone());
+    seen.lock().push(login.clone());
     match verdict.clone() {
         Verdict::Refuse(number, state, text) => {
             return wire.write_all(&packet(RESPONSE, &error(number, state, text)));

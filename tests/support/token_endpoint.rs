@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use openssl::base64::decode_block;
@@ -13,6 +13,7 @@ use openssl::rsa::Padding;
 use openssl::sign::{RsaPssSaltlen, Verifier};
 use openssl::ssl::{Ssl, SslAcceptor};
 use openssl::x509::X509;
+use parking_lot::Mutex;
 use sendport::clock::Clock;
 use sendport::domain::Timestamp;
 use serde_json::{Value, json};
@@ -53,24 +54,24 @@ impl TokenBook {
     pub(crate) fn issue(&self) -> String {
         let token = format!("EwB4A8l6BAAU-{}", uuid::Uuid::new_v4().simple());
         let end = self.clock.now() + TimeDelta::seconds(LIFE);
-        lock(&self.valid_until).insert(token.clone(), end);
+        self.valid_until.lock().insert(token.clone(), end);
         token
     }
 
     pub(crate) fn is_valid(&self, token: &str) -> bool {
-        let end = lock(&self.valid_until).get(token).copied();
+        let end = self.valid_until.lock().get(token).copied();
         end.is_some_and(|end| self.clock.now() < end)
     }
 
     /// All that were issued until now are worth nothing any more.
     pub(crate) fn revoke_all(&self) {
-        for end in lock(&self.valid_until).values_mut() {
+        for end in self.valid_until.lock().values_mut() {
             *end = self.clock.now();
         }
     }
 
     pub(crate) fn all(&self) -> Vec<String> {
-        lock(&self.valid_until).keys().cloned().collect()
+        self.valid_until.lock().keys().cloned().collect()
     }
 }
 
@@ -136,12 +137,12 @@ impl TokenEndpoint {
 
     /// The next request is answered with this, whatever it is.
     pub(crate) fn next(&self, instead: Instead) {
-        lock(&self.shared.state).instead.push_back(instead);
+        self.shared.state.lock().instead.push_back(instead);
     }
 
     /// The forms that came in.
     pub(crate) fn requests(&self) -> Vec<BTreeMap<String, String>> {
-        lock(&self.shared.state).requests.clone()
+        self.shared.state.lock().requests.clone()
     }
 
     /// Waits until so many requests came in.
@@ -187,7 +188,7 @@ impl Shared {
         };
         let form = decoded_form(&body);
         let instead = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             state.requests.push(form.clone());
             state.instead.pop_front()
         };
@@ -261,7 +262,7 @@ impl Shared {
 
     /// Each refresh token works once: a new one comes with the answer.
     fn refresh(&self, form: &BTreeMap<String, String>) -> Result<Value, Refusal> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let right = state.refresh_token.as_deref().unwrap_or(REFRESH_TOKEN);
         if form.get("refresh_token").map(String::as_str) != Some(right) {
             return Err((
@@ -318,7 +319,7 @@ impl Shared {
             return wrong("AADSTS700024: the assertion is not within its valid time range");
         }
         let id = said["jti"].as_str().unwrap_or_default().to_owned();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if id.is_empty() || state.used_assertions.contains(&id) {
             return wrong("AADSTS700025: the assertion was used before");
         }
@@ -418,8 +419,4 @@ fn percent_decoded(text: &str) -> String {
         octets.push(octet);
     }
     String::from_utf8(octets).expect("UTF-8")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,12 +4,13 @@
 //! session must not come from another `SSL_CTX`. Here it cannot: [`ResumingConnector`] owns both
 //! the context and the sessions, and gives neither away.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     ConnectConfiguration, Ssl, SslConnector, SslConnectorBuilder, SslSession, SslSessionCacheMode,
 };
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 /// A connector whose connections resume the sessions of earlier ones.
@@ -77,14 +78,10 @@ impl ResumingConnector {
 
 impl Newest {
     fn keep(&self, session: &SslSession) {
-        *self.lock() = session.to_der().map(Zeroizing::new).ok();
+        *self.0.lock() = session.to_der().map(Zeroizing::new).ok();
     }
 
     fn copy(&self) -> Option<SslSession> {
-        SslSession::from_der(self.lock().as_ref()?).ok()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Zeroizing<Vec<u8>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        SslSession::from_der(self.0.lock().as_ref()?).ok()
     }
 }

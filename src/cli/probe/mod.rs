@@ -7,8 +7,9 @@ mod target;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 pub(super) use self::args::Args;
@@ -265,7 +266,7 @@ impl Probe<'_> {
                 show::event(event).iter().for_each(say);
             }
             if let Some(log) = &log {
-                let head = head.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let head = head.lock().take();
                 let head = head.map(|what| Event {
                     what,
                     ..event.clone()
@@ -326,7 +327,7 @@ impl Probe<'_> {
 
 /// A log that cannot be written any more does not end the session.
 fn write_log(log: &Mutex<File>, lines: &[String]) {
-    let mut file = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut file = log.lock();
     for line in lines {
         let _written = writeln!(file, "{}", show::plain(line));
     }

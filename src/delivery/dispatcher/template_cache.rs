@@ -1,11 +1,12 @@
 //! Templates: those of the folder, and a cache of those of the database.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::FixedOffset;
 use lru::LruCache;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::NotComposed;
@@ -148,21 +149,17 @@ impl TemplateCache {
         version: u32,
     ) -> Result<CachedTemplate, StoreError> {
         let key = (name.to_owned(), version);
-        if let Some(found) = self.cached().get(&key).cloned() {
+        if let Some(found) = self.cached.lock().get(&key).cloned() {
             return Ok(found);
         }
         let _alone = self.reading.lock().await;
-        if let Some(found) = self.cached().get(&key).cloned() {
+        if let Some(found) = self.cached.lock().get(&key).cloned() {
             return Ok(found);
         }
         let rows = store.template_at(name, version).await?;
         let found = TemplateSource::of_rows(name, rows).map(Arc::new);
-        self.cached().put(key, found.clone());
+        self.cached.lock().put(key, found.clone());
         Ok(found)
-    }
-
-    fn cached(&self) -> MutexGuard<'_, Templates> {
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -161,7 +161,7 @@ async fn evicts_the_template_that_was_used_least_recently() {
             both("one", "1")
         );
     }
-    let cached = room.cache.cached();
+    let cached = room.cache.cached.lock();
     assert_eq!(cached.len(), CAPACITY.get());
     assert!(cached.contains(&("late".to_owned(), 1)), "it was in use");
 }

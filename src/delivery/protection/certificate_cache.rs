@@ -4,9 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use lru::LruCache;
+use parking_lot::Mutex;
 
 use super::securing::{NotSecured, in_background};
 use crate::delivery::NotComposed;
@@ -115,7 +116,7 @@ impl CertificateCache {
             return Some(Err("it is revoked".to_owned()));
         }
         let pem = pems.get(&entry.id)?;
-        let cache = || self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = || self.parsed.lock();
         if let Some(cached) = cache().get(pem) {
             return Some(Ok(cached.clone()));
         }

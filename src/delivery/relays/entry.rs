@@ -1,9 +1,10 @@
 //! One relay of the board, and who has a turn at it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::limited_alerts::LimitedAlerts;
@@ -55,11 +56,11 @@ impl RelayEntry {
     }
 
     pub(crate) fn circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+        self.circuit.lock()
     }
 
     pub(crate) fn limited(&self) -> MutexGuard<'_, LimitedAlerts> {
-        self.limited.lock().unwrap_or_else(PoisonError::into_inner)
+        self.limited.lock()
     }
 
     /// Tells the watch where the circuit stands, if that is another state than before.
@@ -75,8 +76,7 @@ impl RelayEntry {
     }
 
     pub(crate) fn sign_of_life(&self) -> MutexGuard<'_, Instant> {
-        let sign = self.sign_of_life.lock();
-        sign.unwrap_or_else(PoisonError::into_inner)
+        self.sign_of_life.lock()
     }
 
     /// Asks the circuit to begin a message.

@@ -2,10 +2,11 @@
 //! all instances together ask them, for which alerts, and how they go on.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use tokio::sync::mpsc;
 
@@ -40,11 +41,11 @@ struct Time(Arc<Mutex<Instant>>);
 
 impl Time {
     fn now(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     fn pass(&self, by: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        *self.0.lock() += by;
     }
 
     fn ticks(&self) -> Ticks {
@@ -71,7 +72,7 @@ impl ThrottleStore for Row {
         reply: &str,
     ) -> Result<ProbeTurn, StoreError> {
         let now = self.time.now();
-        let mut row = self.row.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut row = self.row.lock();
         let (interval, mut by) = match row.take() {
             Some(known) if known.1 > now => {
                 let wait = known.1 - now;
@@ -88,13 +89,13 @@ impl ThrottleStore for Row {
     }
 
     async fn end_throttle(&self, _relay: &str) -> Result<(), StoreError> {
-        *self.row.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.row.lock() = None;
         Ok(())
     }
 
     async fn throttled_relays(&self) -> Result<Vec<ThrottledRelay>, StoreError> {
         let now = self.time.now();
-        let row = self.row.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = self.row.lock();
         let throttled = row.iter().map(|(_, at, reply, _)| ThrottledRelay {
             relay: "main".to_owned(),
             retry_in: at.saturating_duration_since(now),

@@ -1,8 +1,8 @@
 //! Whether this instance may still hold leases, by a clock that does not jump.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::clock::steady;
 
@@ -26,29 +26,25 @@ impl LeaseGuard {
     /// The lease was renewed by a request that was sent at `sent`, as [`steady`] told it.
     pub fn renewed(&self, sent: Duration) {
         let margin = self.length / 10;
-        *self.lock() = Some(sent + self.length - margin);
+        *self.valid_until.lock() = Some(sent + self.length - margin);
     }
 
     /// The database says that it is lost.
     pub fn lost(&self) {
-        *self.lock() = None;
+        *self.valid_until.lock() = None;
     }
 
     /// How long it still stands; zero if it does not.
     pub fn remaining(&self) -> Duration {
-        let until = self.lock().unwrap_or_default();
+        let until = self.valid_until.lock().unwrap_or_default();
         until.saturating_sub(steady())
     }
 
     /// True while no other instance can have taken over.
     pub fn stands(&self) -> bool {
-        self.lock().is_some_and(|until| steady() < until)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Duration>> {
         self.valid_until
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|until| steady() < until)
     }
 }
 

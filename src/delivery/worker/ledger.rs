@@ -1,9 +1,10 @@
 //! What is written on this machine while the database does not know it yet: the spool, behind
 //! the guard of the lease; and what that keeps the instance from.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::lease_guard::LeaseGuard;
@@ -132,7 +133,7 @@ impl Ledger {
     }
 
     fn is_due(&self, every: Duration) -> bool {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = self.tried.lock();
         let due = tried.elapsed() >= every;
         if due {
             *tried = Instant::now();

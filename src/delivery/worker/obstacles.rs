@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
+use parking_lot::Mutex;
 
 use super::ledger::MOST_ASIDE;
 use crate::clock::Clock;
@@ -125,7 +126,7 @@ impl Obstacles {
 
     /// What an instance before this one met is over; this one has to begin.
     pub fn begin_anew(&self, why: &str) {
-        self.lock().retain(|what, _| *what == What::Database);
+        self.met.lock().retain(|what, _| *what == What::Database);
         self.meet(What::Begin, why);
     }
 
@@ -162,7 +163,7 @@ impl Obstacles {
         why: &dyn Display,
         may_hold_values: bool,
     ) -> bool {
-        let mut met = self.lock();
+        let mut met = self.met.lock();
         let before = met.get(&what).map(|it| it.since);
         let obstacle = Obstacle {
             since: before.unwrap_or(since),
@@ -175,7 +176,7 @@ impl Obstacles {
 
     /// It is as somebody else knows, or not there.
     pub(super) fn set(&self, what: What, obstacle: Option<Obstacle>) {
-        let mut met = self.lock();
+        let mut met = self.met.lock();
         match obstacle {
             Some(obstacle) => met.insert(what, obstacle),
             None => met.remove(&what),
@@ -184,7 +185,7 @@ impl Obstacles {
 
     /// It is over. As it was, if it was there.
     pub(super) fn end(&self, what: What) -> Option<Obstacle> {
-        self.lock().remove(&what)
+        self.met.lock().remove(&what)
     }
 
     /// It is over. True if it was there.
@@ -194,13 +195,13 @@ impl Obstacles {
 
     /// It is there.
     pub(super) fn is_met(&self, what: What) -> bool {
-        self.lock().contains_key(&what)
+        self.met.lock().contains_key(&what)
     }
 
     /// Whether alerts may be taken up: what is known and cannot be recorded, or could not be noted,
     /// must not become more.
     pub(super) fn let_claim(&self) -> bool {
-        let met = self.lock();
+        let met = self.met.lock();
         let mut stopping = met.iter().filter(|(what, it)| it.stops(**what));
         stopping.all(|(what, _)| *what == What::Claims)
     }
@@ -245,17 +246,13 @@ impl Obstacles {
     /// Those that last. That it has not begun is said where nothing says why.
     fn shown(&self) -> Vec<(What, Obstacle)> {
         let now = self.clock.now();
-        let met = self.lock().clone();
+        let met = self.met.lock().clone();
         let alone = met.len() == 1;
         let shown = met.into_iter().filter(|(what, it)| {
             let says_something = alone || *what != What::Begin;
             says_something && it.lasts(*what, now)
         });
         shown.collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<What, Obstacle>> {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -272,13 +269,13 @@ mod tests {
         }
 
         fn turn(&self, milliseconds: i64) {
-            *self.0.lock().unwrap() += TimeDelta::milliseconds(milliseconds);
+            *self.0.lock() += TimeDelta::milliseconds(milliseconds);
         }
     }
 
     impl Clock for Hand {
         fn now(&self) -> Timestamp {
-            *self.0.lock().unwrap()
+            *self.0.lock()
         }
     }
 

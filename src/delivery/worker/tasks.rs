@@ -1,9 +1,10 @@
 //! What works for each send port, and the way back for what is finished.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,13 +30,11 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn back_off(&self) -> MutexGuard<'_, OfQueue> {
-        self.back_off.lock().unwrap_or_else(PoisonError::into_inner)
+        self.back_off.lock()
     }
 
     pub(super) fn unclaimed(&self) -> MutexGuard<'_, RefusedRows> {
-        self.unclaimed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.unclaimed.lock()
     }
 
     pub(super) fn origin(&self, permit: OwnedSemaphorePermit) -> Origin {
@@ -91,10 +90,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn token_for(&self, send_port: &str) -> LeaseToken {
-        let mut unanswered = self
-            .unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut unanswered = self.unanswered.lock();
         *unanswered
             .entry(send_port.to_owned())
             .or_insert_with(LeaseToken::random)
@@ -102,17 +98,11 @@ impl Tasks {
 
     /// A claim of this send port may have taken what was not seen.
     pub(super) fn is_unanswered(&self, send_port: &str) -> bool {
-        self.unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains_key(send_port)
+        self.unanswered.lock().contains_key(send_port)
     }
 
     pub(super) fn token_was_answered(&self, send_port: &str) {
-        self.unanswered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(send_port);
+        self.unanswered.lock().remove(send_port);
     }
 
     pub(super) async fn finish(&self, outcome: Outcome, origin: Origin) {

@@ -17,9 +17,10 @@ mod simulation_tests;
 mod together;
 mod window;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::clock::Ticks;
@@ -129,7 +130,7 @@ impl Limiter {
 
     /// Nothing of what is shared may be used before [`Limiter::stand`].
     pub fn leave(&self) {
-        self.budget().leave();
+        self.budget.lock().leave();
         self.resize(self.now());
     }
 
@@ -137,9 +138,11 @@ impl Limiter {
     /// to a share among `said`. True once it uses no more than that.
     pub fn stand(&self, standing: Standing, said: u32) -> bool {
         let now = self.now();
-        self.budget().stand(now, standing, said);
+        self.budget.lock().stand(now, standing, said);
         self.resize(now);
-        self.budget().is_within_share(now, self.connections.used())
+        self.budget
+            .lock()
+            .is_within_share(now, self.connections.used())
     }
 
     /// Keeps to this instance's part of the connections that all learned together; `limit` is
@@ -147,75 +150,76 @@ impl Limiter {
     pub fn agree(&self, standing: Standing, limit: Option<&LearnedLimit>, settles: Duration) {
         let now = self.now();
         let working = self.established();
-        self.budget()
+        self.budget
+            .lock()
             .agree(now, standing, working, (limit, settles));
         self.resize(now);
     }
 
     /// What was learned of connections that other instances do not know yet.
     pub fn finding(&self) -> Option<LimitFinding> {
-        self.budget().finding()
+        self.budget.lock().finding()
     }
 
     /// Other instances can read it now.
     pub fn told(&self, finding: &LimitFinding) {
-        self.budget().told(finding);
+        self.budget.lock().told(finding);
     }
 
     /// A number of connections was learned, here or elsewhere: it is to be agreed on often.
     pub fn shares_learned(&self) -> bool {
-        self.budget().shares_learned()
+        self.budget.lock().shares_learned()
     }
 
     /// What was learned of the recipients of one transaction that other instances do not know yet.
     pub fn recipients_finding(&self) -> Option<LearnedRecipients> {
         let now = self.now();
-        self.budget().few_recipients().finding(now)
+        self.budget.lock().few_recipients().finding(now)
     }
 
     /// Other instances can read it now.
     pub fn recipients_told(&self, finding: &LearnedRecipients) {
-        self.budget().few_recipients().told(finding);
+        self.budget.lock().few_recipients().told(finding);
     }
 
     /// Keeps to as many recipients of one transaction as the database says that the relay takes.
     pub fn agree_on_recipients(&self, shared: Option<&LearnedRecipients>) {
         let now = self.now();
-        self.budget().few_recipients().agree(now, shared);
+        self.budget.lock().few_recipients().agree(now, shared);
     }
 
     /// A connection ended among the recipients here, not long ago.
     pub fn has_ended_connection(&self) -> bool {
         let now = self.now();
-        self.budget().few_recipients().has_ended(now)
+        self.budget.lock().few_recipients().has_ended(now)
     }
 
     /// The last one, where other instances do not know it yet.
     pub fn unreported_connection_end(&self) -> Option<ConnectionEnd> {
         let now = self.now();
-        self.budget().few_recipients().unreported_end(now)
+        self.budget.lock().few_recipients().unreported_end(now)
     }
 
     /// Other instances can read it now.
     pub fn connection_end_told(&self, end: &ConnectionEnd) {
-        self.budget().few_recipients().end_told(end);
+        self.budget.lock().few_recipients().end_told(end);
     }
 
     /// Adds up with what another instance saw.
     pub fn compare_connection_end(&self, end: &ConnectionEnd) {
         let now = self.now();
-        self.budget().few_recipients().compare_end(now, end);
+        self.budget.lock().few_recipients().compare_end(now, end);
     }
 
     /// To be called now and then: what was learned is tried again, and forgotten, in time.
     pub fn tick(&self) {
         let now = self.now();
-        self.budget().tick(now);
+        self.budget.lock().tick(now);
         self.resize(now);
     }
 
     fn resize(&self, now: Instant) {
-        let most = self.budget().connections(now);
+        let most = self.budget.lock().connections(now);
         self.turns.resize(most);
         self.connections.resize(most);
         self.opened.notify_waiters();
@@ -240,8 +244,8 @@ impl Limiter {
         let others = self.turns.used().saturating_sub(1);
         let now = self.now();
         let ticket = match probe {
-            true => self.budget().begin_probe(now)?,
-            false => self.budget().begin(now, others)?,
+            true => self.budget.lock().begin_probe(now)?,
+            false => self.budget.lock().begin(now, others)?,
         };
         Ok(Turn {
             limiter: self.clone(),
@@ -252,22 +256,22 @@ impl Limiter {
 
     /// How many messages may be begun now; `None`: any number.
     pub fn room(&self) -> Option<u32> {
-        self.budget().room(self.now())
+        self.budget.lock().room(self.now())
     }
 
     /// How many probes of a throttled relay may be begun now; `None`: any number.
     pub fn room_for_probe(&self) -> Option<u32> {
-        self.budget().room_for_probe(self.now())
+        self.budget.lock().room_for_probe(self.now())
     }
 
     /// How long until a message may be begun.
     pub fn wait(&self) -> Duration {
-        self.budget().wait(self.now())
+        self.budget.lock().wait(self.now())
     }
 
     /// The relay takes nothing now, not even slowly.
     pub fn is_exhausted(&self) -> bool {
-        self.budget().is_exhausted(self.now())
+        self.budget.lock().is_exhausted(self.now())
     }
 
     /// Other connections, or other messages, work now, or may do so at another instance: a
@@ -276,17 +280,17 @@ impl Limiter {
     pub fn others_work(&self, before_mail: bool) -> bool {
         (before_mail && self.established() > 0)
             || self.turns.used() > 1
-            || self.budget().others_may_have_all()
+            || self.budget.lock().others_may_have_all()
     }
 
     /// It accepted a message within the last window.
     pub fn took_some_lately(&self) -> bool {
-        self.budget().took_some_lately(self.now())
+        self.budget.lock().took_some_lately(self.now())
     }
 
     /// Connections that are open and signed in.
     pub fn established(&self) -> u32 {
-        self.opening().established()
+        self.opening.lock().established()
     }
 
     /// All places are taken.
@@ -330,27 +334,19 @@ impl Limiter {
     /// Most recipients of one mail transaction: configured, or fewer where the relay said so
     /// (452 4.5.3, RFC 5321 section 4.5.3.1.10) or ended the connection behind them. At least 1.
     pub fn recipients_limit(&self) -> Option<usize> {
-        let limit = self.budget().recipients(self.now())?;
+        let limit = self.budget.lock().recipients(self.now())?;
         Some(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
     /// What the outside sees.
     pub fn shown(&self) -> Shown {
-        let (now, budget) = (self.now(), self.budget());
+        let (now, budget) = (self.now(), self.budget.lock());
         Shown {
             connections: budget.connections(now),
             message_rate: budget.shown_rate(),
             recipients: budget.recipients(now),
             throttled_by: budget.throttled_by().map(str::to_owned),
         }
-    }
-
-    fn budget(&self) -> MutexGuard<'_, Budget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn opening(&self) -> MutexGuard<'_, Opening> {
-        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, ticket: Ticket, submitted: Submitted<'_>) {
@@ -373,8 +369,8 @@ impl Limiter {
             ended_behind: submitted.ended_behind,
         };
         let now = self.now();
-        self.budget().end(now, ticket, &ended);
-        self.opening().judged();
+        self.budget.lock().end(now, ticket, &ended);
+        self.opening.lock().judged();
         self.resize(now);
     }
 }
@@ -409,8 +405,8 @@ impl Connection {
         }
         self.gone();
         let now = self.limiter.now();
-        let mut budget = self.limiter.budget();
-        let mut opening = self.limiter.opening();
+        let mut budget = self.limiter.budget.lock();
+        let mut opening = self.limiter.opening.lock();
         if !opening.may_begin(budget.connections(now)) {
             return Err(ONE_AFTER_THE_OTHER);
         }
@@ -427,17 +423,17 @@ impl Connection {
             return;
         };
         self.established = true;
-        let working = self.limiter.opening().made();
-        self.limiter.budget().connections_work(begun, working);
+        let working = self.limiter.opening.lock().made();
+        self.limiter.budget.lock().connections_work(begun, working);
         self.limiter.opened.notify_waiters();
     }
 
     /// It is not used any more, or was not made. The server may still count it.
     pub fn closed(&mut self) {
         if self.end_connect().is_some() {
-            self.limiter.opening().failed();
+            self.limiter.opening.lock().failed();
         } else if std::mem::take(&mut self.established) {
-            self.limiter.opening().left();
+            self.limiter.opening.lock().left();
         } else {
             // Who waits is woken by changes alone, or those who wait would wake each other.
             return;
@@ -449,14 +445,14 @@ impl Connection {
     fn gone(&mut self) {
         self.closed();
         if std::mem::take(&mut self.open) {
-            self.limiter.opening().gone();
+            self.limiter.opening.lock().gone();
             self.limiter.opened.notify_waiters();
         }
     }
 
     fn end_connect(&mut self) -> Option<Instant> {
         let begun = self.connecting.take()?;
-        self.limiter.budget().end_connect(self.limiter.now());
+        self.limiter.budget.lock().end_connect(self.limiter.now());
         Some(begun)
     }
 }

@@ -1,7 +1,8 @@
 //! A number of places that can grow and shrink while some are taken.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Places, waited for in order.
@@ -47,7 +48,7 @@ impl Places {
     }
 
     fn taken(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
-        self.lock().used += 1;
+        self.bound.lock().used += 1;
         Place {
             places: self.clone(),
             permit: Some(permit),
@@ -56,7 +57,7 @@ impl Places {
 
     /// From now on there are `most`; more may be taken until they are given back.
     pub(super) fn resize(&self, most: u32) {
-        let mut bound = self.lock();
+        let mut bound = self.bound.lock();
         let (more, fewer) = (
             most.saturating_sub(bound.most),
             bound.most.saturating_sub(most),
@@ -70,27 +71,23 @@ impl Places {
     }
 
     pub(super) fn used(&self) -> u32 {
-        self.lock().used
+        self.bound.lock().used
     }
 
     pub(super) fn are_all_used(&self) -> bool {
-        let bound = self.lock();
+        let bound = self.bound.lock();
         bound.used >= bound.most
     }
 
     /// So many more are taken than there are.
     pub(super) fn surplus(&self) -> u32 {
-        self.lock().owed
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Bound> {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bound.lock().owed
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut bound = self.places.lock();
+        let mut bound = self.places.bound.lock();
         bound.used -= 1;
         let Some(permit) = self.permit.take() else {
             return;

@@ -1,6 +1,6 @@
 //! Contexts of OpenSSL that are ready for their work.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 /// What was made for one purpose or another and can be used again, by one thread at a time. There
 /// are as many of them as threads that ever were at it at once.
@@ -26,18 +26,14 @@ impl<K: Copy + PartialEq, T> Pool<K, T> {
             None => make()?,
         };
         let done = work(&mut context)?;
-        self.ready().push((purpose, context));
+        self.0.lock().push((purpose, context));
         Ok(done)
     }
 
     fn take(&self, purpose: K) -> Option<T> {
-        let mut ready = self.ready();
+        let mut ready = self.0.lock();
         let at = ready.iter().position(|(of, _)| *of == purpose)?;
         Some(ready.swap_remove(at).1)
-    }
-
-    fn ready(&self) -> MutexGuard<'_, Vec<(K, T)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,6 +66,6 @@ mod tests {
         let made = |n: u8| pool.with((), || Ok::<_, ()>(n), |it| Ok(*it));
         let both = pool.with((), || Ok(1), |one| made(2).map(|other| (*one, other)));
         assert_eq!(both, Ok((1, 2)));
-        assert_eq!(pool.ready().len(), 2);
+        assert_eq!(pool.0.lock().len(), 2);
     }
 }

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use openssl::sha::sha256;
 use openssl::x509::{X509, X509Ref};
+use parking_lot::Mutex;
 
 use super::crl::Crl;
 use crate::domain::Timestamp;
@@ -93,7 +94,7 @@ impl CrlCache {
     /// From now on the list at `url` is fetched and kept. Of an authority that is known no list
     /// is taken that somebody else signed.
     pub fn want(&self, url: &str, authority: Option<&X509Ref>, now: Timestamp) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let known = state.places.get_mut(url).is_some();
         if !known {
             let list = self.kept(url, now);
@@ -114,7 +115,7 @@ impl CrlCache {
 
     /// What is to be fetched now; each is under way until it is learned.
     pub fn due(&self, now: Timestamp) -> Vec<String> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let before = state.places.len();
         let wanted = |place: &CrlEntry| place.under_way || now - place.wanted_at < FORGOTTEN_AFTER;
         state.places.retain(|_, place| wanted(place));
@@ -137,7 +138,7 @@ impl CrlCache {
         now: Timestamp,
     ) -> FetchOutcome {
         let read = came.and_then(|octets| Ok((one(&octets, url)?, octets)));
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(place) = state.places.get_mut(url) else {
             return FetchOutcome::Good;
         };
@@ -160,12 +161,12 @@ impl CrlCache {
 
     /// Counts the changes of what is there.
     pub(in crate::smime) fn generation(&self) -> u64 {
-        self.lock().generation
+        self.state.lock().generation
     }
 
     /// All that are there.
     pub(in crate::smime) fn lists(&self) -> Vec<Arc<Crl>> {
-        let state = self.lock();
+        let state = self.state.lock();
         let lists = state.places.values().filter_map(|place| place.list.clone());
         lists.collect()
     }
@@ -178,7 +179,7 @@ impl CrlCache {
         authority: &X509Ref,
         now: Timestamp,
     ) -> Option<(String, Duration)> {
-        let state = self.lock();
+        let state = self.state.lock();
         let place = state.places.get(url)?;
         let strange = |list: &Arc<Crl>| !list.is_of(authority.subject_name());
         if place.list.as_ref().is_some_and(strange) {
@@ -212,10 +213,6 @@ impl CrlCache {
         if let Err(error) = replace(&file, octets) {
             tracing::warn!(%error, file = %file.display(), "a list of revoked certificates cannot be kept");
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

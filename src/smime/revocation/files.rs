@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::crl::Crl;
 use crate::smime::file_cache::{FileCache, with_endings};
@@ -61,7 +63,7 @@ impl CrlFiles {
     }
 
     fn look(&self) -> MutexGuard<'_, Known> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if !known.file_cache.is_fresh() {
             let mut paths = self.files.clone();
             let found = self.folder.as_deref().map(in_folder).transpose();

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::RwLock;
 
 use super::choice::{Choice, Sasl};
 use super::ntlm::Circumstances;
@@ -100,17 +102,13 @@ impl Credentials {
 
     /// The password, where there is one.
     pub(in crate::smtp) fn password(&self) -> Option<Secret> {
-        let password = self.password.read();
-        password.unwrap_or_else(PoisonError::into_inner).clone()
+        self.password.read().clone()
     }
 
     /// From now on `password` is the one, if it can be used.
     pub(in crate::smtp) fn set_password(&self, password: Option<Secret>) {
         if check_password(self.mechanism, password.as_ref()).is_ok() {
-            let mut kept = self
-                .password
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.password.write();
             *kept = password;
         }
     }

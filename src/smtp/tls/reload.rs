@@ -1,7 +1,9 @@
 //! TLS whose files may be replaced while the service runs, as certificates are before they end.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::{Tls, TlsSettingsError};
 use crate::config::relay::SmtpRelay;
@@ -43,7 +45,7 @@ impl ReloadableTls {
 
     /// For the next connection.
     pub(in crate::smtp) fn current(&self) -> Arc<Tls> {
-        self.lock().tls.clone()
+        self.state.lock().tls.clone()
     }
 
     /// Reads the files anew where they were replaced. True where they are used from here on; as
@@ -53,7 +55,7 @@ impl ReloadableTls {
         config: &SmtpRelay,
         observer: &dyn RelayObserver,
     ) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let changed = self.files.are_changed();
         let again = state.failed.is_some_and(|at| at.elapsed() >= TRIAL_EVERY);
         if !changed && !again {
@@ -77,10 +79,6 @@ impl ReloadableTls {
                 false
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

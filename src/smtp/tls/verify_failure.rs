@@ -1,9 +1,10 @@
 //! Why a certificate was not accepted, in words.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use openssl::nid::Nid;
 use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
+use parking_lot::Mutex;
 
 /// What the verification found, carried out of OpenSSL's callback.
 #[derive(Clone, Default)]
@@ -13,7 +14,7 @@ impl VerifyFailure {
     pub(super) fn note(&self, context: &X509StoreContextRef) {
         let error = context.error();
         let whose = context.current_cert().map(described).unwrap_or_default();
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         noted.get_or_insert_with(|| {
             format!(
                 "{} (X509_V_ERR {}, {whose})",
@@ -24,7 +25,7 @@ impl VerifyFailure {
     }
 
     pub(super) fn take(&self) -> Option<String> {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         noted.take()
     }
 }

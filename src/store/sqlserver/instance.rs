@@ -1,9 +1,9 @@
 //! What an instance writes about itself: registration, lease, condition and retirement.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tiberius::{Row, ToSql};
 
 use super::bulk_change::{Change, Locked, Which};
@@ -136,14 +136,14 @@ pub(super) async fn renew(
     }
     if known_differ(known, instance, relays) {
         write_relays(pool, DOING, instance, relays).await?;
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = known.lock();
         known.insert(instance, relays.to_vec());
     }
     Ok(Renewal::Renewed)
 }
 
 fn known_differ(known: &KnownRelays, instance: InstanceId, relays: &[RelayState]) -> bool {
-    let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.lock();
     known.get(&instance).is_none_or(|known| known != relays)
 }
 
@@ -207,7 +207,7 @@ pub(super) async fn retire(
         // No alert has this key: the instance's own rows are written in any case.
         retire.ask(pool, Which::These(&[AlertId(0)])).await?;
     }
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = known.lock();
     known.remove(&instance);
     Ok(())
 }

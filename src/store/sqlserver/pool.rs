@@ -4,9 +4,9 @@
 //! locks an account whose password is wrong, and keep its error from the caller.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tiberius::error::Error;
 use tiberius::{Command, Row, ToSql};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -60,7 +60,7 @@ impl Loan<'_> {
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take().filter(Connection::is_usable) {
-            lock(&self.pool.idle).push(connection);
+            self.pool.idle.lock().push(connection);
         }
     }
 }
@@ -153,7 +153,7 @@ impl Pool {
         let permit = self.permits.acquire().await.expect("never closed");
         let generation = self.generation.load(Ordering::Acquire);
         let idle = {
-            let mut idle = lock(&self.idle);
+            let mut idle = self.idle.lock();
             idle.retain(|connection| connection.generation == generation);
             idle.pop()
         };
@@ -178,9 +178,9 @@ impl Pool {
         if self.opens.load(Ordering::Acquire) {
             return self.open(doing, generation).await;
         }
-        let failures = lock(&self.failures).0;
+        let failures = self.failures.lock().0;
         let _turn = self.opening.lock().await;
-        match &*lock(&self.failures) {
+        match &*self.failures.lock() {
             (now, Some((kind, why))) if *now != failures => {
                 return Err(StoreError::new(*kind, doing, why.clone()));
             }
@@ -190,7 +190,7 @@ impl Pool {
         match &opened {
             Ok(_) => self.opens.store(true, Ordering::Release),
             Err(error) => {
-                let mut failures = lock(&self.failures);
+                let mut failures = self.failures.lock();
                 *failures = (
                     failures.0 + 1,
                     Some((error.kind(), error.what().to_owned())),
@@ -211,13 +211,13 @@ impl Pool {
             Err(NoConnection::Proof(why)) => {
                 // A KDC, too, counts keys that are wrong; the sources of tokens rest by themselves.
                 if self.settings.authentication.is_windows() && !why.is_transient {
-                    *lock(&self.refused) = Some((Instant::now(), why.what.clone()));
+                    *self.refused.lock() = Some((Instant::now(), why.what.clone()));
                 }
                 Err(no_proof(doing, why))
             }
             Err(NoConnection::Driver(error)) => {
                 if is_refused_login(&error) {
-                    *lock(&self.refused) = Some((Instant::now(), error.to_string()));
+                    *self.refused.lock() = Some((Instant::now(), error.to_string()));
                 }
                 Err(self.error(doing, error))
             }
@@ -226,18 +226,18 @@ impl Pool {
 
     fn broke(&self) {
         self.opens.store(false, Ordering::Release);
-        *lock(&self.broke_at) = Some(Instant::now());
+        *self.broke_at.lock() = Some(Instant::now());
     }
 
     /// When a connection was lost or could not be opened last.
     pub(super) fn broke_at(&self) -> Option<Instant> {
-        *lock(&self.broke_at)
+        *self.broke_at.lock()
     }
 
     /// A refused login is not tried again at once: with a password that would lock the account.
     fn check_login_pause(&self, doing: &'static str) -> Result<(), StoreError> {
         let pause = self.settings.authentication.pause();
-        match &*lock(&self.refused) {
+        match &*self.refused.lock() {
             Some((since, why)) if since.elapsed() < pause => Err(StoreError::new(
                 StoreErrorKind::Refused,
                 doing,
@@ -298,8 +298,4 @@ impl Pool {
 pub(super) struct Tries {
     again: usize,
     reconnected: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,10 +14,11 @@ mod worker;
 
 use std::borrow::Cow;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use chrono::{FixedOffset, Offset, Utc};
+use parking_lot::Mutex;
 
 use super::set::as_it_is;
 use super::{RenderError, RenderedAlert, TemplateSource, template_name};
@@ -229,14 +230,14 @@ impl Renderer {
     }
 
     fn keep(&self, worker: Worker, answer: Answer) -> Answer {
-        self.idle().push(worker);
+        self.idle.lock().push(worker);
         answer
     }
 
     /// A worker of that speed. Where there is none, one of the other speed makes room for it, so
     /// that there are never more than turns.
     fn used(&self, is_slow: bool) -> Option<Worker> {
-        let mut idle = self.idle();
+        let mut idle = self.idle.lock();
         match idle.iter().rposition(|worker| worker.is_slow == is_slow) {
             Some(found) => Some(idle.remove(found)),
             None => {
@@ -244,10 +245,6 @@ impl Renderer {
                 None
             }
         }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::process::ExitStatus;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::Child;
 
@@ -38,12 +38,12 @@ pub(super) struct Meter(Mutex<Option<(u32, Duration)>>);
 impl Meter {
     fn begin(&self, process: Option<u32>) {
         let begun = process.and_then(|id| Some((id, processor_time_of(id)?)));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+        *self.0.lock() = begun;
     }
 
     /// What it took until now; `None` where nobody can say.
     pub(super) fn spent(&self) -> Option<Duration> {
-        let (id, begun) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let (id, begun) = (*self.0.lock())?;
         Some(processor_time_of(id)?.saturating_sub(begun))
     }
 }

@@ -1,9 +1,10 @@
 //! Who is rendered when: send ports in turn, and templates that take too much one at a time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Mutex as Line, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -98,7 +99,9 @@ impl Turns {
         if turn.is_slow() {
             return Ok(());
         }
-        locked(&self.suspects).suppose(Instant::now().into_std(), asking.0);
+        self.suspects
+            .lock()
+            .suppose(Instant::now().into_std(), asking.0);
         let Ok(lane) = self.slow_lane.try_acquire() else {
             return Err(self.busy(asking));
         };
@@ -108,17 +111,19 @@ impl Turns {
 
     /// A render took no more than it may.
     pub(super) fn acquit(&self, key: &TemplateKey) {
-        locked(&self.suspects).acquit(key);
+        self.suspects.lock().acquit(key);
     }
 
     /// A template took too much. True where it was not suspect before.
     pub(super) fn note(&self, key: &TemplateKey, what: &str) -> bool {
-        locked(&self.suspects).note(Instant::now().into_std(), key, what)
+        self.suspects
+            .lock()
+            .note(Instant::now().into_std(), key, what)
     }
 
     async fn enter_slow_lane(&self, suspect: Asking<'_>) -> Result<Turn<'_>, Busy> {
         loop {
-            let entered = *locked(&self.entered);
+            let entered = *self.entered.lock();
             let waited = entered.map_or(Duration::ZERO, |at| at.elapsed());
             let patience = PATIENCE.saturating_sub(waited);
             let lane = tokio::time::timeout(patience, self.slow_lane.acquire()).await;
@@ -126,41 +131,37 @@ impl Turns {
                 return Ok(self.slow_turn(lane, suspect));
             }
             // Where it is another one by now, they go on quickly.
-            if *locked(&self.entered) == entered {
+            if *self.entered.lock() == entered {
                 return Err(self.busy(suspect));
             }
         }
     }
 
     fn slow_turn<'a>(&self, lane: SemaphorePermit<'a>, suspect: Asking<'_>) -> Turn<'a> {
-        *locked(&self.entered) = Some(Instant::now());
-        locked(&self.suspects).forget(suspect.0, suspect.1);
+        *self.entered.lock() = Some(Instant::now());
+        self.suspects.lock().forget(suspect.0, suspect.1);
         Turn::Slow { _lane: lane }
     }
 
     fn busy(&self, suspect: Asking<'_>) -> Busy {
         Busy {
             what: self.what(&suspect).unwrap_or_default(),
-            retry_in: locked(&self.suspects).wait(suspect.0, suspect.1),
+            retry_in: self.suspects.lock().wait(suspect.0, suspect.1),
         }
     }
 
     /// What the template was seen to do, where it is suspect.
     fn what(&self, asking: &Asking<'_>) -> Option<String> {
-        let suspects = locked(&self.suspects);
+        let suspects = self.suspects.lock();
         suspects
             .what(Instant::now().into_std(), asking.0)
             .map(str::to_owned)
     }
 
     fn line(&self, send_port: &str) -> Arc<Line<()>> {
-        let mut lines = locked(&self.lines);
+        let mut lines = self.lines.lock();
         lines.entry(send_port.to_owned()).or_default().clone()
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, ReadHalf,
     WriteHalf,
@@ -117,7 +118,7 @@ impl AsyncWrite for Tap {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.wire).poll_write(cx, buf))?;
-        let mut log = self.log.lock().expect("nobody panicked");
+        let mut log = self.log.lock();
         log.written.extend_from_slice(&buf[..written]);
         Poll::Ready(Ok(written))
     }
@@ -193,7 +194,7 @@ impl Network {
     async fn carry(mut self, mut outgoing: UnboundedReceiver<Answer>) -> Option<()> {
         while let Some(answer) = outgoing.recv().await {
             let at = {
-                let mut count = self.count.lock().expect("nobody panicked");
+                let mut count = self.count.lock();
                 *count += 1;
                 *count - 1
             };
@@ -239,7 +240,7 @@ impl Network {
         torn: Option<&Fault>,
     ) -> Option<()> {
         {
-            let mut log = self.log.lock().expect("nobody panicked");
+            let mut log = self.log.lock();
             let behind = log.written.len();
             let text = text.to_owned();
             log.replies.push(Sent {
