@@ -142,7 +142,7 @@ is "the process's user" "$(within stat -c %U "/proc/$service")" sendport
 alert 4711
 grep -l '^Subject: Order 4711 is late' "$root"/var/lib/sendport/mails/*.eml
 stop
-grep -q 'stopped, everything under way is recorded' "$scratch/service.log" || fail "no orderly end in the log"
+grep -q 'service stopped, all outcomes recorded' "$scratch/service.log" || fail "no orderly end in the log"
 
 step "A relay that the administrator configures"
 smtp=$(free_port)

@@ -66,7 +66,7 @@ async fn bind(address: SocketAddr) -> Result<Server, String> {
     };
     match bound.await {
         Ok((address, server)) => {
-            tracing::info!(%address, "health and metrics are shown");
+            tracing::info!(%address, "metrics listener started");
             Ok(server)
         }
         Err(error) => Err(format!("http.listen: {}", cannot_be_shown(address, &error))),
@@ -94,7 +94,7 @@ async fn serve_once_free(address: SocketAddr, watch: Arc<Watch>) {
         match bind(address).await {
             Ok(server) => return server.serve(watch).await,
             Err(what) if !std::mem::replace(&mut said, true) => {
-                tracing::warn!(what, "health and metrics are not shown");
+                tracing::warn!(what, "metrics listener failed, retrying");
             }
             Err(_) => {}
         }

@@ -174,7 +174,7 @@ impl Service {
                 }
                 Err(error) if is_waited_for(&error) => {
                     if self.obstacles.meet(What::Register, &error) {
-                        tracing::warn!(%error, "cannot register");
+                        tracing::warn!(%error, "instance registration failed, retrying");
                     }
                     if !pause(&stop, self.config.service.poll_interval).await {
                         return Ok(self.left_in(std::slice::from_ref(&*spool)));
@@ -212,7 +212,10 @@ impl Service {
     /// rest at once. `None` if that worked; else the next start does it.
     async fn settle(&self, spool: &Spool) -> Option<Kept> {
         let (policies, clock) = (self.policies(), SystemClock);
-        tracing::info!(entries = spool.size().0, "recording what the stop cut off");
+        tracing::info!(
+            entries = spool.size().0,
+            "recording outcomes of aborted transactions"
+        );
         let recovery = worker::recover(&*self.store, spool, &policies, &clock);
         let longest = self.config.service.drain_timeout;
         let why = match tokio::time::timeout(longest, recovery).await {
@@ -225,7 +228,7 @@ impl Service {
             ),
         };
         let (entries, folder) = (spool.size().0, self.config.service.state_folder.clone());
-        tracing::warn!(entries, folder = %folder.display(), why, "what was cut off waits for the next start");
+        tracing::warn!(entries, folder = %folder.display(), why, "outcomes kept in the spool until the next start");
         Some(Kept {
             entries,
             folder,

@@ -131,7 +131,7 @@ impl Service {
                 Err(error) => error,
             };
             if wait.failed(&error) {
-                tracing::error!(%error, "spool cannot be written, nothing is handed over");
+                tracing::error!(%error, "spool write failed, submission suspended");
                 self.log(&worker::unwritable(&error)).await;
             }
             if !pause(stop, self.config.service.poll_interval).await {
@@ -143,7 +143,7 @@ impl Service {
 
     async fn log(&self, event: &Event) {
         if let Err(error) = self.store.log_event(event).await {
-            tracing::warn!(%error, event = %event.message, "event cannot be written");
+            tracing::warn!(%error, event = %event.message, "event log write failed");
         }
     }
 
@@ -168,7 +168,7 @@ impl Service {
                 Err(error) => error,
             };
             if wait.failed(&error) {
-                tracing::warn!(%error, "what a dead instance left over waits for the database");
+                tracing::warn!(%error, "recovery is waiting for the database");
             }
             if !pause(stop, self.config.service.poll_interval).await {
                 wait.give_up().await;
@@ -186,7 +186,7 @@ fn say_what_is_left(spool: &Spool) {
         tracing::warn!(
             outcomes = left.outcomes.len(),
             in_doubt = left.in_doubt.len(),
-            "recovering what a dead instance left over"
+            "recovering outcomes of a previous instance"
         );
     }
 }

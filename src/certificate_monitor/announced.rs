@@ -36,7 +36,7 @@ impl Announced {
         let from = self.lines.len().saturating_sub(MOST);
         let text = self.lines[from..].join("\n") + "\n";
         if let Err(error) = fs::write(&self.file, text) {
-            tracing::warn!(%error, file = %self.file.display(), "an announcement may be repeated");
+            tracing::warn!(%error, file = %self.file.display(), "notification history not saved, notifications may repeat");
         }
         true
     }

@@ -53,7 +53,7 @@ impl ExpiryMonitor {
             .filter(|it| !self.complaints.contains(&key(it)))
         {
             let (send_port, why) = said;
-            tracing::warn!(send_port, %why, "a recipient's certificate cannot be used");
+            tracing::warn!(send_port, %why, "recipient certificate is unusable");
         }
         self.complaints = complaints.iter().map(key).collect();
     }
@@ -123,9 +123,15 @@ impl ExpiryMonitor {
         what: &str,
     ) {
         match severity {
-            EventSeverity::Information => tracing::info!(send_port, what, "signing certificate"),
-            EventSeverity::Warning => tracing::warn!(send_port, what, "signing certificate"),
-            EventSeverity::Error => tracing::error!(send_port, what, "signing certificate"),
+            EventSeverity::Information => {
+                tracing::info!(send_port, what, "signing certificate status changed")
+            }
+            EventSeverity::Warning => {
+                tracing::warn!(send_port, what, "signing certificate status changed")
+            }
+            EventSeverity::Error => {
+                tracing::error!(send_port, what, "signing certificate status changed")
+            }
         }
         let event = Event {
             severity,

@@ -60,9 +60,9 @@ impl Fetcher {
 fn learn(shelf: &CrlCache, clock: &dyn Clock, url: &str) {
     let came = fetch(url);
     match shelf.learned(url, came, clock.now()) {
-        FetchOutcome::Good => tracing::debug!(url, "list of revoked certificates fetched"),
+        FetchOutcome::Good => tracing::debug!(url, "CRL downloaded"),
         FetchOutcome::Failed(why) => {
-            tracing::warn!(%why, "a list of revoked certificates cannot be fetched");
+            tracing::warn!(%why, "CRL download failed");
         }
         FetchOutcome::FailedAgain => {}
     }

@@ -36,7 +36,11 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     refuse_another_user(owner.or_else(|| app::owner_of_state_folder(&config)), "run")?;
     telemetry::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
     for warning in config.warnings() {
-        tracing::warn!(key = warning.key, "{}", warning.what);
+        tracing::warn!(
+            key = warning.key,
+            what = warning.what,
+            "configuration warning"
+        );
     }
     let (longest, folder) = (
         config.service.drain_timeout,
@@ -52,7 +56,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     tokio::select! {
         ended = service.run(stop.clone()) => match ended? {
             None => {
-                tracing::info!("stopped, everything under way is recorded");
+                tracing::info!("service stopped, all outcomes recorded");
                 Ok(())
             }
             Some(kept) => Err(kept.into()),
@@ -73,7 +77,7 @@ async fn second_signal(stop: &CancellationToken, under_way: &UnderWay, longest: 
     tracing::warn!(
         at_the_final_dot,
         longest_s,
-        "stopping, waits for the mail that is under way; a second signal ends it at once"
+        "shutdown is waiting for running transactions, a second signal aborts them"
     );
     second.await;
 }

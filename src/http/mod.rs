@@ -91,7 +91,7 @@ impl Server {
                 }
                 // Out of descriptors, for example: others may be closed meanwhile.
                 Err(error) => {
-                    tracing::debug!(%error, "connection to the health page was not accepted");
+                    tracing::debug!(%error, "health connection accept failed");
                     tokio::time::sleep(BREATH).await;
                 }
             }

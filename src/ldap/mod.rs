@@ -80,7 +80,7 @@ impl Directory {
         let (connection, ldap) = opened.map_err(unreachable)?;
         tokio::spawn(async move {
             if let Err(error) = connection.drive().await {
-                tracing::debug!("the connection to the directory ended: {error}");
+                tracing::debug!(%error, "directory connection closed");
             }
         });
         Ok(ldap)

@@ -149,7 +149,7 @@ impl Shared {
             }
             Err(error) => {
                 if state.token.as_ref().is_some_and(|t| t.is_usable(now)) {
-                    tracing::warn!(holder = self.holder, %error, "access token not renewed, the present one is used up to its end");
+                    tracing::warn!(holder = self.holder, %error, "access token renewal failed, current token used until it expires");
                 }
                 state.resting = Some((error.clone(), now + rest_after(&error)));
                 Err(error)

@@ -47,7 +47,7 @@ impl Drop for TemporaryFile {
         if let Err(error) = fs::remove_file(&self.temporary)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, "temporary file could not be removed");
+            tracing::warn!(%error, "temporary file removal failed");
         }
     }
 }

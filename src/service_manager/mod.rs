@@ -29,7 +29,7 @@ impl ServiceManager {
         let address = variable("NOTIFY_SOCKET").filter(|address| !address.is_empty())?;
         let socket = Socket::to(&address)
             .inspect_err(|error| {
-                tracing::warn!(address, %error, "the service manager cannot be told anything");
+                tracing::warn!(address, %error, "service manager unreachable");
             })
             .ok()?;
         let watchdog = watchdog(&variable, std::process::id());
@@ -40,7 +40,7 @@ impl ServiceManager {
     fn tell(&self, assignments: &[String]) -> bool {
         let told = self.socket.send(assignments.join("\n").as_bytes());
         if let Err(error) = &told {
-            tracing::debug!(%error, "the service manager was not told");
+            tracing::debug!(%error, "service manager notification failed");
         }
         told.is_ok()
     }

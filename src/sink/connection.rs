@@ -28,7 +28,7 @@ impl ClientConnection {
     pub(super) fn new(tcp: TcpStream) -> Self {
         // Replies are written whole; waiting for more would only delay them.
         if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
+            tracing::debug!(%error, "setting TCP_NODELAY failed");
         }
         Self {
             tcp,

@@ -197,7 +197,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) 
             }
             // Out of descriptors, mostly: others go on and set some free.
             Err(error) => {
-                tracing::warn!(%error, "sink could not accept a connection");
+                tracing::warn!(%error, "sink accept failed");
                 tokio::task::yield_now().await;
             }
         }

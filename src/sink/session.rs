@@ -154,7 +154,7 @@ impl Session {
         match self.store(message).await {
             Ok(file) => self.taken(file, octets),
             Err(error) => {
-                tracing::warn!(%error, "sink could not write a message");
+                tracing::warn!(%error, "sink write failed");
                 self.connection
                     .reply("451 4.3.0 the message could not be written");
             }

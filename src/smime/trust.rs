@@ -101,7 +101,7 @@ impl Trust {
         for doubt in &*doubts {
             if self.said.lock().insert(doubt.authority.clone()) {
                 let why = &doubt.why;
-                tracing::warn!(%why, "a certificate is used that may have been revoked");
+                tracing::warn!(%why, "certificate used with unknown revocation status");
             }
         }
         Ok(())

@@ -193,7 +193,7 @@ impl AuthPermit<'_> {
             }
         };
         if let Err(error) = self.guard.ledger.end(&self.key, verdict).await {
-            tracing::warn!(relay = self.key.relay, %error, "how a sign-in ended could not be written down");
+            tracing::warn!(relay = self.key.relay, %error, "recording the authentication result failed");
         }
     }
 }

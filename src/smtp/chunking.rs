@@ -71,7 +71,7 @@ impl Chunking {
             tracing::info!(
                 relay,
                 %doubt,
-                "relay offers CHUNKING and does not do it; DATA until the next start"
+                "relay advertises CHUNKING but rejects BDAT, DATA used until restart"
             );
         }
     }

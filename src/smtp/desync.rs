@@ -63,7 +63,7 @@ impl DesyncGuard {
             relay,
             found,
             minutes = length.as_secs() / 60,
-            "replies of the relay do not fit the commands"
+            "relay replies out of step with commands"
         );
     }
 

@@ -134,7 +134,7 @@ impl Pipelining {
             tracing::info!(
                 relay,
                 %doubt,
-                "relay offers PIPELINING and does not do it; one command at a time until the next start"
+                "relay advertises PIPELINING but breaks it, pipelining off until restart"
             );
         }
         true

@@ -327,7 +327,7 @@ impl SmtpRelay {
                 return Ok((self.put_away(session, connection, done.reusable), done));
             }
             self.note_desync(&done);
-            tracing::debug!(relay = self.name, "kept connection was given up, replaced");
+            tracing::debug!(relay = self.name, "stale connection replaced");
             if done.reusable {
                 session.quit(&self.settings.config.timeout).await;
             }

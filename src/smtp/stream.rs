@@ -46,7 +46,7 @@ impl Wire {
     fn send_at_once(&self) {
         let set = self.tcp().map(|tcp| tcp.set_nodelay(true));
         if let Some(Err(error)) = set {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
+            tracing::debug!(%error, "setting TCP_NODELAY failed");
         }
     }
 

@@ -100,7 +100,7 @@ impl Journal {
             Ok(Entry::Outcome(outcome)) => self.keep((outcome.alert, outcome.token), line),
             Ok(Entry::Forget(keys)) => self.live.retain(|key, _| !keys.contains(key)),
             Err(error) => {
-                tracing::warn!(%error, file = %self.path.display(), "a line of the spool was never whole");
+                tracing::warn!(%error, file = %self.path.display(), "incomplete spool line ignored");
             }
         }
     }

@@ -94,7 +94,7 @@ impl Look {
                 queue.counted(now, lines.iter().map(depth));
             }
             Ok(Err(error)) => {
-                tracing::debug!(%error, "queue cannot be counted");
+                tracing::debug!(%error, "queue count failed");
                 queue.unknown();
             }
             Err(_) => queue.unknown(),

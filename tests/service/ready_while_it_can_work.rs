@@ -134,7 +134,7 @@ async fn not_ready_while_the_database_is_locked() {
         VALUES ('ops@example.test', 's', 'b', strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+5 seconds')); COMMIT;
         BEGIN IMMEDIATE";
     database.execute_batch(due_soon).expect("lock");
-    wait_for_log(&site, "cannot claim").await;
+    wait_for_log(&site, "claim failed, retrying").await;
     let (status, why) = get(address, "/readyz");
     let said =
         "queue: alerts cannot be claimed: cannot claim alerts: another process keeps the database";

@@ -56,6 +56,6 @@ async fn slow_templates_delay_nobody() {
     let events = "SELECT count(*) || max(Message) LIKE '1template ''slow'' takes more than 2 s of a processor: %'
         FROM EventLog WHERE EventType = 'template-takes-too-much'";
     assert_eq!(site.value(events), "1");
-    let said = log.matches("alerts of a template are rendered one at a time");
+    let said = log.matches("slow template isolated");
     assert_eq!(said.count(), 1, "{log}");
 }

@@ -216,7 +216,7 @@ async fn and_is_told_why() {
     waits_unspent(&site, "default silent", "list.crl").await;
     assert_eq!(service.stop(), Some(0));
     only_the_good_got_something(&peer);
-    let noted = "a certificate is used that may have been revoked";
+    let noted = "certificate used with unknown revocation status";
     assert_eq!(site.log().matches(noted).count(), 1, "{}", site.log());
 }
 

@@ -64,7 +64,7 @@ impl Site {
         loop {
             look.tick().await;
             let log = self.log();
-            let shown = log.rsplit_once("health and metrics are shown address=");
+            let shown = log.rsplit_once("metrics listener started address=");
             let address = shown.and_then(|(_, rest)| rest.split_whitespace().next());
             if let Some(address) = address.and_then(|address| address.parse().ok()) {
                 return address;

@@ -102,7 +102,7 @@ fn and_an_idle_service_has_nothing_to_wait_for() {
     let mut log = BufReader::new(child.stderr.take().expect("its log"));
     until(&mut log, "instance registered");
     interrupt(&child);
-    let said = until(&mut log, "stopped, everything under way is recorded");
+    let said = until(&mut log, "service stopped, all outcomes recorded");
     assert!(!said.contains("waits for the mail"), "{said}");
     assert_eq!(child.wait().expect("wait").code(), Some(0));
 }

@@ -168,7 +168,7 @@ impl Auditor {
 
     fn announce_failure(&self, error: &AuditError) {
         let send_port = &self.send_port;
-        tracing::error!(send_port, %error, "audit copies cannot be kept, nothing is submitted");
+        tracing::error!(send_port, %error, "audit copy failed, submission suspended");
         let message = format!(
             "send port {send_port} submits nothing, because audit copies cannot be kept: {error}"
         );
@@ -177,7 +177,7 @@ impl Auditor {
 
     fn announce_recovery(&self) {
         let send_port = &self.send_port;
-        tracing::info!(send_port, "audit copies are kept again");
+        tracing::info!(send_port, "audit copies work again, submission resumed");
         let message = format!("send port {send_port}: audit copies are kept again");
         self.announce(EventSeverity::Information, "audit-works", message);
     }

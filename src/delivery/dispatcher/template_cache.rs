@@ -73,11 +73,7 @@ impl TemplateCache {
     pub fn tell(&self, events: &mpsc::UnboundedSender<Event>) {
         let events = events.clone();
         self.renderer.tell(move |template, what| {
-            tracing::warn!(
-                template,
-                what,
-                "alerts of a template are rendered one at a time"
-            );
+            tracing::warn!(template, what, "slow template isolated");
             // Only fails when the driver that writes events is gone, and then nobody asks.
             let _ = events.send(one_at_a_time(template, what));
         });

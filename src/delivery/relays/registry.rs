@@ -328,7 +328,7 @@ impl RelayRegistry {
         if paused && seat.relay.credentials_changed() {
             tracing::info!(
                 relay = seat.relay.name(),
-                "secret or certificate changed, tried again"
+                "relay credentials changed, relay resumed"
             );
             seat.circuit().mended(self.moment());
         }
@@ -396,9 +396,9 @@ impl RelayRegistry {
         what: &str,
     ) {
         match severity {
-            EventSeverity::Information => tracing::info!(relay, what, "relay changed"),
-            EventSeverity::Warning => tracing::warn!(relay, what, "relay changed"),
-            EventSeverity::Error => tracing::error!(relay, what, "relay changed"),
+            EventSeverity::Information => tracing::info!(relay, what, "relay state changed"),
+            EventSeverity::Warning => tracing::warn!(relay, what, "relay state changed"),
+            EventSeverity::Error => tracing::error!(relay, what, "relay state changed"),
         }
         let event = Event {
             severity,

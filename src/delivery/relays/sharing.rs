@@ -134,7 +134,7 @@ impl RelayRegistry {
         let relay = seat.relay.name();
         let turn = throttles.begin_probe(relay, alert, &reply).await;
         let turn = turn.unwrap_or_else(|error| {
-            tracing::debug!(relay, %error, "probe of a throttled relay cannot be agreed on");
+            tracing::debug!(relay, %error, "shared probe of throttled relay failed");
             ProbeTurn::Wait(STORE_WAIT)
         });
         let mut circuit = seat.circuit();

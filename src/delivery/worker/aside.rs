@@ -144,7 +144,7 @@ impl<T> Locked<T> {
         let longer = (self.wait * 2).clamp(LOCKED_FIRST, LOCKED_WAIT);
         if longer > self.wait && longer == LOCKED_WAIT {
             let count = self.waiting.len();
-            tracing::warn!(count, "outcomes wait for locks of other transactions");
+            tracing::warn!(count, "outcomes are waiting for row locks");
         }
         self.wait = longer;
         self.again_at = Some(Instant::now() + longer);

@@ -68,7 +68,7 @@ impl Driver {
     fn cannot_claim(&self, begun: Timestamp, error: &StoreError) {
         let obstacles = &self.obstacles;
         if obstacles.meet_error_since(begun, What::Claims, error, 0) {
-            tracing::warn!(%error, "cannot claim");
+            tracing::warn!(%error, "claim failed, retrying");
         }
     }
 
@@ -277,7 +277,7 @@ impl Driver {
             service.asked(Operation::Load, begun.elapsed(), &loaded);
             match loaded {
                 Err(error) if error.is_transient() && self.guard.stands() => {
-                    tracing::warn!(%error, count = ids.len(), "claimed alerts cannot be read yet");
+                    tracing::warn!(%error, count = ids.len(), "reading claimed alerts failed, retrying");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_secs(5));
                 }

@@ -31,7 +31,7 @@ impl ExpiryWatch {
             let wait = match self.look().await {
                 Ok(()) => LOOK_EVERY,
                 Err(error) => {
-                    tracing::warn!(%error, "certificates that end cannot be looked for");
+                    tracing::warn!(%error, "certificate expiry check failed, retrying");
                     AGAIN
                 }
             };
@@ -65,7 +65,7 @@ impl ExpiryWatch {
             tracing::warn!(
                 thumbprint = it.thumbprint,
                 days_left = it.days_left,
-                "a recipient's certificate ends soon"
+                "recipient certificate expires soon"
             );
             let service = &self.metrics.service;
             service.event(event.event_type, event.severity.as_str());

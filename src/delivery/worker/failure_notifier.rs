@@ -117,7 +117,7 @@ impl FailureNotifier {
             }
             Err(error) => {
                 let send_port = &notice.send_port;
-                tracing::warn!(send_port, %error, "failures cannot be told of yet");
+                tracing::warn!(send_port, %error, "failure digest failed, will be retried");
                 false
             }
         }
@@ -167,7 +167,7 @@ impl FailureNotifier {
         let Some(first) = refused.first() else {
             return;
         };
-        tracing::error!(send_port, count = added, alert = first.alert.0, error = %first.why, "failures cannot be marked as reported");
+        tracing::error!(send_port, count = added, alert = first.alert.0, error = %first.why, "marking failures as reported failed");
         let message = format!(
             "the failure of {} cannot be read or marked as reported; {}: {}; while this instance runs, one digest \
              at most reports it; all other failures are reported",
@@ -208,7 +208,7 @@ impl FailureNotifier {
             send_port,
             digest = digest.0,
             status,
-            "digest of failures was not relayed"
+            "failure digest not relayed"
         );
         let event = Event {
             severity: EventSeverity::Error,
@@ -232,7 +232,7 @@ impl FailureNotifier {
         let service = &self.metrics.service;
         service.event(event.event_type, event.severity.as_str());
         if let Err(error) = self.store.log_event(&event).await {
-            tracing::warn!(%error, event = %event.message, "event cannot be written");
+            tracing::warn!(%error, event = %event.message, "event log write failed");
         }
     }
 }

@@ -81,7 +81,7 @@ impl Heartbeat {
         }
         match self.store.show_condition(self.instance, &condition).await {
             Ok(()) => *shown = Some(condition),
-            Err(error) => tracing::debug!(%error, "condition cannot be shown"),
+            Err(error) => tracing::debug!(%error, "instance condition update failed"),
         }
     }
 
@@ -99,10 +99,10 @@ impl Heartbeat {
                 self.guard.renewed(sent_steady);
                 if sent.elapsed() > self.interval {
                     let took_ms = sent.elapsed().as_millis();
-                    tracing::warn!(took_ms, "lease renewal is slow");
+                    tracing::warn!(took_ms, "lease renewal slow");
                 }
                 if self.obstacles.overcome(What::Lease) {
-                    tracing::info!("lease is renewed again");
+                    tracing::info!("lease renewal works again");
                 }
                 self.unbroken_since
                     .send_if_modified(|since| since.replace(since.unwrap_or(sent)).is_none());
@@ -111,14 +111,14 @@ impl Heartbeat {
             Ok(Renewal::Lost) => {
                 self.guard.lost();
                 service.lost_lease();
-                tracing::error!("lease is lost, the instance starts anew");
+                tracing::error!("lease lost, instance restarts");
                 self.lease_lost.cancel();
                 (false, true)
             }
             Err(error) => {
                 self.unbroken_since.send_replace(None);
                 if self.obstacles.meet_error(What::Lease, &error, 0) {
-                    tracing::warn!(%error, "lease cannot be renewed");
+                    tracing::warn!(%error, "lease renewal failed");
                 }
                 (false, false)
             }

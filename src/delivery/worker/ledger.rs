@@ -127,7 +127,7 @@ impl Ledger {
             false => self.spool.try_line(),
         };
         if self.told(tried) && self.obstacles.overcome(What::StateFolder) {
-            tracing::info!("spool can be written again");
+            tracing::info!("spool works again, submission resumed");
             let _ = self.events.send(writable());
         }
     }
@@ -145,7 +145,7 @@ impl Ledger {
     fn told(&self, result: Result<(), SpoolError>) -> bool {
         let Err(error) = result else { return true };
         if self.obstacles.meet(What::StateFolder, &error) {
-            tracing::error!(%error, "spool cannot be written, nothing is handed over");
+            tracing::error!(%error, "spool write failed, submission suspended");
             let _ = self.events.send(unwritable(&error));
         }
         false

@@ -190,7 +190,7 @@ impl Driver {
         let others = "its instance is not retired, and others may send it once that lease runs out";
         match refused_event("lease-not-inherited", &refused, others) {
             Some(event) => {
-                tracing::error!(error = %event.message, "leases cannot be inherited");
+                tracing::error!(error = %event.message, "lease transfer failed");
                 self.log(event).await;
             }
             None => {
@@ -209,7 +209,7 @@ impl Driver {
         let ended = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait());
         let drained = ended.await.is_ok();
         if !drained {
-            tracing::warn!("transactions are cut off at the bound of the drain");
+            tracing::warn!("drain timeout reached, transactions aborted");
             tasks.abandoned.cancel();
             tasks.tracker.wait().await;
         }
@@ -328,7 +328,7 @@ impl Driver {
         let service = &self.metrics.service;
         service.event(event.event_type, event.severity.as_str());
         if let Err(error) = self.store.log_event(&event).await {
-            tracing::warn!(%error, event = %event.message, "event cannot be written");
+            tracing::warn!(%error, event = %event.message, "event log write failed");
         }
     }
 
@@ -340,7 +340,7 @@ impl Driver {
         match self.store.retire(self.instance.id).await {
             Ok(()) => self.ledger.end(),
             Err(error) => {
-                tracing::warn!(%error, "instance cannot be retired; its lease runs out by itself");
+                tracing::warn!(%error, "instance deregistration failed, lease will expire");
             }
         }
     }

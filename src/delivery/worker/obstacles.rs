@@ -50,7 +50,7 @@ impl What {
         match self {
             Self::Begin => "starting: ",
             Self::NoDatabase => "starting: it waits for the database: ",
-            Self::LeftOver => "starting: what a dead instance left over waits for the database: ",
+            Self::LeftOver => "starting: recovery is waiting for the database: ",
             Self::Register => "starting: it cannot register: ",
             Self::StateFolder => "",
             Self::Lease => "lease: it cannot be renewed: ",

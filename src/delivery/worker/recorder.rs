@@ -182,7 +182,7 @@ impl Recorder {
     /// Says once that outcomes wait.
     async fn wait(&self, wait: &mut Wait, count: usize, error: &StoreError) {
         if wait.began.is_none() {
-            tracing::warn!(count, %error, "outcomes wait for the database");
+            tracing::warn!(count, %error, "outcomes are waiting for the database");
         }
         self.ledger.wait_for_database(count, error);
         wait.pause().await;
@@ -209,7 +209,7 @@ impl Recorder {
             return;
         };
         let seconds = (self.clock.now() - waited.since).num_seconds();
-        tracing::info!(seconds, "outcomes no longer wait");
+        tracing::info!(seconds, "outcomes are recorded again");
         let message = format!(
             "outcomes waited {seconds} s for the database: {}",
             waited.why
@@ -252,7 +252,7 @@ impl Recorder {
     }
 
     async fn said_in_part(&self, alert: AlertId, refused: &StoreError) {
-        tracing::error!(alert = alert.0, error = %refused, "outcome cannot be recorded in full");
+        tracing::error!(alert = alert.0, error = %refused, "outcome recorded in part");
         self.log(&recorded_in_part(self.instance, alert, refused))
             .await;
     }
@@ -262,7 +262,7 @@ impl Recorder {
         self.recorded_others = false;
         for (outcome, origin) in part.outcomes.into_iter().zip(part.origins) {
             let alert = outcome.alert;
-            tracing::error!(alert = alert.0, %error, "outcome cannot be recorded and is kept");
+            tracing::error!(alert = alert.0, %error, "outcome not recorded, kept in the spool");
             self.aside
                 .add(outcome, Some(origin), self.clock.now(), error.to_string());
             self.ledger.set_aside(self.aside.summary());
@@ -308,7 +308,7 @@ impl Recorder {
             ));
         }
         let alert = outcome[0].alert;
-        tracing::info!(alert = alert.0, "outcome that was kept is recorded");
+        tracing::info!(alert = alert.0, "outcome recorded from the spool");
         self.settle(&outcome, refused.origin.as_slice(), &results)
             .await;
         self.log(&recorded_late(self.instance, alert)).await;
@@ -319,7 +319,7 @@ impl Recorder {
         let service = &self.metrics.service;
         service.event(event.event_type, event.severity.as_str());
         if let Err(error) = self.store.log_event(event).await {
-            tracing::warn!(%error, event = %event.message, "event cannot be written");
+            tracing::warn!(%error, event = %event.message, "event log write failed");
         }
     }
 }
@@ -328,9 +328,13 @@ fn announce(outcomes: &[Outcome], results: &[Recorded]) {
     for (outcome, recorded) in outcomes.iter().zip(results) {
         let alert = outcome.alert.0;
         match (&outcome.kind, recorded) {
-            (_, Recorded::Gone) => tracing::warn!(alert, "alert is gone"),
-            (_, Recorded::NotNow) => tracing::debug!(alert, "alert is locked, recorded later"),
-            (_, Recorded::FactsOnly) => tracing::warn!(alert, "lease was lost, facts recorded"),
+            (_, Recorded::Gone) => {
+                tracing::warn!(alert, "outcome not recorded, alert no longer exists")
+            }
+            (_, Recorded::NotNow) => tracing::debug!(alert, "outcome deferred, alert is locked"),
+            (_, Recorded::FactsOnly) => {
+                tracing::warn!(alert, "lease lost, delivery facts recorded")
+            }
             (OutcomeKind::Released { .. }, _) => tracing::debug!(alert, "alert released"),
             (OutcomeKind::Decided(decision), _) => {
                 let status = decision.status.as_str();

@@ -86,7 +86,7 @@ pub async fn recover(
             alert = note.alert.0,
             relay = note.relay,
             message_id = note.message_id,
-            "attempt is in doubt"
+            "attempt in doubt"
         );
     }
     let recovery = Recovery {
@@ -122,7 +122,7 @@ async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
     tracing::error!(
         alert = fatal.alert.0,
         why,
-        "alert fails for the deaths of the service"
+        "alert failed, the service died repeatedly while processing it"
     );
     let event = Event {
         severity: EventSeverity::Warning,
@@ -198,7 +198,7 @@ impl Recovery<'_> {
                     parts.extend([second, first]);
                 }
                 Err(error) => {
-                    tracing::error!(alert = part[0].alert.0, %error, "left-over outcome cannot be recorded and is kept");
+                    tracing::error!(alert = part[0].alert.0, %error, "recovered outcome not recorded, kept in the spool");
                 }
             }
         }
@@ -214,7 +214,7 @@ impl Recovery<'_> {
         if !refusal.is_about_data() {
             return recorded;
         }
-        tracing::error!(alert = outcome.alert.0, error = %refusal, "outcome cannot be recorded in full");
+        tracing::error!(alert = outcome.alert.0, error = %refusal, "outcome recorded in part");
         let bare = self.store.record(self.instance, &[bare(outcome)]).await?;
         log(
             self.store,
@@ -233,7 +233,7 @@ impl Recovery<'_> {
 
 async fn log(store: &dyn Store, event: &Event) {
     if let Err(error) = store.log_event(event).await {
-        tracing::warn!(%error, event = %event.message, "event cannot be written");
+        tracing::warn!(%error, event = %event.message, "event log write failed");
     }
 }
 

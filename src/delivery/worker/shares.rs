@@ -49,7 +49,7 @@ impl Shares {
         let standing = match self.stand(store, board).await {
             Ok(standing) => standing,
             Err(error) => {
-                tracing::debug!(%error, "shares of limits cannot be agreed on");
+                tracing::debug!(%error, "limit share update failed");
                 self.agreed = false;
                 return false;
             }
@@ -58,7 +58,7 @@ impl Shares {
         self.agreed = standing.agreed && self.said == standing.instances;
         let may_say = within && self.said != standing.instances;
         if may_say {
-            tracing::debug!(instances = standing.instances, "shares of limits changed");
+            tracing::debug!(instances = standing.instances, "limit shares changed");
             self.said = standing.instances;
         }
         may_say

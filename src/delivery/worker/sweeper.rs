@@ -83,9 +83,9 @@ impl Sweeper {
             match swept {
                 Ok(()) => failing = false,
                 Err(error) if !std::mem::replace(&mut failing, true) => {
-                    tracing::warn!(%error, "expired and orphaned alerts cannot be looked for");
+                    tracing::warn!(%error, "sweep failed, retrying");
                 }
-                Err(error) => tracing::debug!(%error, "sweep failed again"),
+                Err(error) => tracing::debug!(%error, "sweep failed, retrying"),
             }
         }
     }
@@ -107,7 +107,7 @@ impl Sweeper {
     async fn take_over(&mut self) -> Result<(), StoreError> {
         let taken = self.all_of(Sweep::TakeOver).await?;
         if taken > 0 {
-            tracing::warn!(count = taken, "leases of dead instances taken over");
+            tracing::warn!(count = taken, "leases of dead instances released");
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Sweeper {
             tracing::warn!(
                 send_port,
                 count,
-                "alerts wait for a send port that no instance has"
+                "alerts are waiting for an unknown send port"
             );
             let message = format!(
                 "{count} or more wait for a send port named '{send_port}', which no running \
@@ -212,7 +212,7 @@ impl Sweeper {
         let said = refused_event("alert-not-swept", &refused[..added], sweep.others());
         if let Some(event) = said {
             let (count, first) = (added, &refused[0]);
-            tracing::error!(count, alert = first.alert.0, error = %first.why, "alerts cannot be swept");
+            tracing::error!(count, alert = first.alert.0, error = %first.why, "alerts refused by the sweep");
             self.log(event).await?;
         }
         match refused.get(added) {
@@ -222,7 +222,7 @@ impl Sweeper {
     }
 
     async fn say_swept(&self, alert: AlertId) -> Result<(), StoreError> {
-        tracing::info!(alert = alert.0, "alert that was refused is swept");
+        tracing::info!(alert = alert.0, "refused alert swept");
         let message = "the alert that could not be swept is swept".to_owned();
         let severity = EventSeverity::Information;
         self.log(event("alert-swept", severity, Some(alert), message))

@@ -52,12 +52,12 @@ impl Driver {
             return;
         };
         let (send_port, count, first) = (lane.port.name.as_str(), refused.len(), &refused[0]);
-        tracing::error!(send_port, count, alert = first.alert.0, error = %first.why, "alerts cannot be claimed");
+        tracing::error!(send_port, count, alert = first.alert.0, error = %first.why, "alerts refused by the claim");
         self.log_of(lane, event).await;
     }
 
     async fn say_claimed(&self, lane: &Lane, alert: AlertId) {
-        tracing::info!(alert = alert.0, "alert that was refused is claimed");
+        tracing::info!(alert = alert.0, "refused alert claimed");
         let message = "the alert that could not be claimed is claimed".to_owned();
         let severity = EventSeverity::Information;
         let event = event("alert-claimed", severity, Some(alert), message);

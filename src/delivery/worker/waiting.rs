@@ -55,7 +55,7 @@ impl Waiting {
         let (mut registered, mut shown) = (None, None);
         while !halt.is_cancelled() {
             if let Err(error) = self.step(&mut registered, &mut shown).await {
-                tracing::debug!(%error, "what the instance waits for cannot be shown");
+                tracing::debug!(%error, "instance condition update failed");
             }
             tokio::select! {
                 () = halt.cancelled() => return,
@@ -96,7 +96,7 @@ impl Shown {
         let _ = self.task.await;
         let (store, id) = (&self.waiting.store, self.waiting.instance.id);
         if let Err(error) = store.retire(id).await {
-            tracing::warn!(%error, "instance cannot be retired; its lease runs out by itself");
+            tracing::warn!(%error, "instance deregistration failed, lease will expire");
         }
     }
 }

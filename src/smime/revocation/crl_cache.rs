@@ -211,7 +211,7 @@ impl CrlCache {
             return;
         };
         if let Err(error) = replace(&file, octets) {
-            tracing::warn!(%error, file = %file.display(), "a list of revoked certificates cannot be kept");
+            tracing::warn!(%error, file = %file.display(), "CRL cache write failed");
         }
     }
 }

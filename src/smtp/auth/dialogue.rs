@@ -127,7 +127,7 @@ async fn cancel(stream: &mut Stream, wait: Wait, why: String) -> Broken {
     if stream.write(b"*\r\n", wait).await.is_ok()
         && let Err(lost) = stream.read_reply(wait).await
     {
-        tracing::debug!(reason = %lost, "the server did not answer the end of the sign-in");
+        tracing::debug!(reason = %lost, "no reply to cancelled authentication");
     }
     Broken::GivenUp(why)
 }

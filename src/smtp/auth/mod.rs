@@ -80,7 +80,7 @@ async fn with_token(
     }
     tracing::debug!(
         code = refused.reply.code,
-        "token refused, another one is tried"
+        "access token refused, retrying with a new one"
     );
     let second = try_once(stream, sasl, bearer(sasl, credentials, &fresh), wait).await;
     if second

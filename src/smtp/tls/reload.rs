@@ -67,13 +67,13 @@ impl ReloadableTls {
                     tls: Arc::new(tls),
                     failed: None,
                 };
-                tracing::info!(relay = self.relay, "changed TLS files are used from now on");
+                tracing::info!(relay = self.relay, "TLS files reloaded");
                 state.tls.report_expiry_of_configured(observer);
                 true
             }
             Err(error) => {
                 if changed {
-                    tracing::warn!(relay = self.relay, %error, "changed TLS files cannot be used, the old ones stay");
+                    tracing::warn!(relay = self.relay, %error, "TLS file reload failed, previous files used");
                 }
                 state.failed = Some(Instant::now());
                 false
