@@ -27,7 +27,12 @@ pub fn init(config: &LogConfig, colours: bool) -> Result<(), String> {
     // Fails only if a log was started before, as tests do.
     let _ = match config.format {
         LogFormat::Human => builder.with_ansi(colours).with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            // The list of spans has it too.
+            .with_current_span(false)
+            .try_init(),
     };
     Ok(())
 }

@@ -56,6 +56,7 @@ mod international_recipients;
 mod killed_and_nothing_lost;
 mod killed_in_the_middle_of_auth;
 mod limits_hold;
+mod log_lines_name_their_alert;
 mod message_ids_stay_the_same;
 mod metrics_tell_what_happened;
 mod missing_certificates_are_dealt_with;

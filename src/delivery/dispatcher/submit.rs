@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::{Instrument, Span};
+
 use super::{Composed, Dispatcher, Gate, digest};
 use crate::delivery::relays::entry::{Expected, Turn, Unavailable};
 use crate::delivery::relays::registry::After;
@@ -131,7 +133,8 @@ impl Dispatcher {
             note: self.note(job, key, name),
         };
         let message = &job.composed.message;
-        let report = turn.relay.submit(&carried, message, &gate).await;
+        let submission = turn.relay.submit(&carried, message, &gate);
+        let report = submission.instrument(attempt_span(&gate.note)).await;
         let octets = message.octets().len();
         let after = board.report(turn, job.lease.value.id, octets, &report);
         let reported = |report: SubmissionReport, slowed_for| {
@@ -177,6 +180,16 @@ impl Dispatcher {
             template_version: job.composed.template_version.clone(),
         }
     }
+}
+
+/// Which transaction it is, beside the alert's own span.
+fn attempt_span(note: &SubmissionIntent) -> Span {
+    tracing::error_span!(
+        "attempt",
+        relay = note.relay,
+        attempt = note.number,
+        message_id = note.message_id
+    )
 }
 
 fn full(relay: &str) -> String {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::CertificateCache;
 use super::encryption_group::{EncryptionGroup, Variant};
 use super::missing_certificates::{self, Lacking};
@@ -206,6 +208,7 @@ pub(crate) async fn secured(
 pub(crate) async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SmimeError> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let span = Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
     done.map_err(|_| SmimeError::Malformed("the service is stopping, or OpenSSL failed"))
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use super::Driver;
 use super::obstacles::What;
@@ -202,15 +203,17 @@ impl Driver {
             let Ok(permit) = lane.permits.clone().acquire_owned().await else {
                 break;
             };
-            let origin = lane.origin(permit);
+            let mut origin = lane.origin(permit);
             let (alert, large) = match loaded.remove(&id) {
                 Some(Loaded::Alert(alert)) => (alert, None),
                 Some(Loaded::Large { alert, octets }) => (alert, Some(octets)),
                 Some(Loaded::Unreadable { reason, .. }) => {
+                    origin.span = unread_span(id, &lane.port.name);
                     tasks.finish(failed(id, token, reason), origin).await;
                     continue;
                 }
                 None => {
+                    origin.span = unread_span(id, &lane.port.name);
                     tasks.finish(released(id, token), origin).await;
                     continue;
                 }
@@ -236,7 +239,9 @@ impl Driver {
         origin.wanted_at = lease.value.not_before.max(Some(lease.value.created_at));
         let dispatcher = self.dispatcher.clone();
         let abandoned = tasks.abandoned.clone();
-        let work = tasks.tracker.spawn(async move {
+        let span = alert_span(&lease.value);
+        origin.span = span.clone();
+        let work = async move {
             // What becomes a task is moved several times, and this is large.
             let dispatched = Box::pin(async move {
                 match large {
@@ -245,7 +250,8 @@ impl Driver {
                 }
             });
             abandoned.run_until_cancelled_owned(dispatched).await
-        });
+        };
+        let work = tasks.tracker.spawn(work.instrument(span));
         let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());
         let working = tasks.under_way.begin();
         tasks.tracker.spawn(async move {
@@ -285,6 +291,22 @@ impl Driver {
             }
         }
     }
+}
+
+/// Whose work it is: every line that is logged while it is done carries these fields. Of the level
+/// of errors, so that a log of warnings alone has them too.
+fn alert_span(alert: &Alert) -> Span {
+    tracing::error_span!(
+        "alert",
+        alert = alert.id.0,
+        reference = alert.reference,
+        send_port = alert.send_port
+    )
+}
+
+/// The same for an alert whose row cannot be read.
+fn unread_span(alert: AlertId, send_port: &str) -> Span {
+    tracing::error_span!("alert", alert = alert.0, send_port)
 }
 
 fn by_id(loaded: Vec<Loaded>) -> BTreeMap<AlertId, Loaded> {

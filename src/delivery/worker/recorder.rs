@@ -227,7 +227,7 @@ impl Recorder {
     }
 
     async fn settle(&self, outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
-        announce(outcomes, results);
+        announce(outcomes, origins, results);
         self.faults.count(outcomes, origins, results);
         let ports = origins.iter().map(|origin| origin.port.name());
         for event in failures::events(self.instance, outcomes, ports, results) {
@@ -324,30 +324,32 @@ impl Recorder {
     }
 }
 
-fn announce(outcomes: &[Outcome], results: &[Recorded]) {
-    for (outcome, recorded) in outcomes.iter().zip(results) {
-        let alert = outcome.alert.0;
-        match (&outcome.kind, recorded) {
-            (_, Recorded::Gone) => {
-                tracing::warn!(alert, "outcome not recorded, alert no longer exists")
-            }
-            (_, Recorded::NotNow) => tracing::debug!(alert, "outcome deferred, alert is locked"),
-            (_, Recorded::FactsOnly) => {
-                tracing::warn!(alert, "lease lost, delivery facts recorded")
-            }
-            (OutcomeKind::Released { .. }, _) => tracing::debug!(alert, "alert released"),
-            (OutcomeKind::Decided(decision), _) => {
-                let status = decision.status.as_str();
-                let recipients = decision.recipients.len();
-                match failures::of(decision) {
-                    None => {
-                        let reason = decision.reason.as_deref();
-                        tracing::info!(alert, status, recipients, reason, "alert recorded");
-                    }
-                    Some(reason) => {
-                        tracing::warn!(alert, status, recipients, reason, "alert failed");
-                    }
+/// Each line in the span of its alert, which names it; an outcome that another instance left has none.
+fn announce(outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
+    for (index, (outcome, recorded)) in outcomes.iter().zip(results).enumerate() {
+        let span = origins.get(index).map_or_else(
+            || tracing::error_span!("alert", alert = outcome.alert.0),
+            |origin| origin.span.clone(),
+        );
+        span.in_scope(|| announce_one(&outcome.kind, *recorded));
+    }
+}
+
+fn announce_one(kind: &OutcomeKind, recorded: Recorded) {
+    match (kind, recorded) {
+        (_, Recorded::Gone) => tracing::warn!("outcome not recorded, alert no longer exists"),
+        (_, Recorded::NotNow) => tracing::debug!("outcome deferred, alert is locked"),
+        (_, Recorded::FactsOnly) => tracing::warn!("lease lost, delivery facts recorded"),
+        (OutcomeKind::Released { .. }, _) => tracing::debug!("alert released"),
+        (OutcomeKind::Decided(decision), _) => {
+            let status = decision.status.as_str();
+            let recipients = decision.recipients.len();
+            match failures::of(decision) {
+                None => {
+                    let reason = decision.reason.as_deref();
+                    tracing::info!(status, recipients, reason, "alert recorded");
                 }
+                Some(reason) => tracing::warn!(status, recipients, reason, "alert failed"),
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Span;
 
 use crate::domain::{
     AlertStatus, Decision, Fault, Outcome, OutcomeKind, RecipientOutcome, RecipientStatus,
@@ -18,6 +19,8 @@ pub(super) struct Origin {
     pub(super) port: Arc<SendPortMetrics>,
     /// When it was to be sent, where it could be read.
     pub(super) wanted_at: Option<Timestamp>,
+    /// Of the alert, for the log.
+    pub(super) span: Span,
     pub(super) _room: Option<(InFlight, OwnedSemaphorePermit)>,
 }
 

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
 use super::back_off::OfQueue;
 use super::recorder::Finished;
@@ -41,6 +42,7 @@ impl Lane {
         Origin {
             port: self.metrics.clone(),
             wanted_at: None,
+            span: Span::none(),
             _room: Some((self.metrics.begin(), permit)),
         }
     }
