@@ -89,23 +89,19 @@ pub mod http;
 pub mod http_client;
 pub mod ldap;
 pub mod metrics;
-pub mod mime;
-#[cfg(test)]
-#[path = "../tests/support/not_run.rs"]
-mod not_run;
 pub mod oauth2;
 pub mod probe;
 pub mod relay;
 pub mod service_manager;
 pub mod sink;
-pub mod smime;
 pub mod smtp;
 pub mod spool;
 pub mod store;
 pub mod telemetry;
-pub mod template;
 pub mod watch;
 
 pub use sendport_core::{
     byte_size, clock, delivery_window, domain, replies, retry, secret, secret_source,
 };
+pub use sendport_message::{mime, template};
+pub use sendport_smime as smime;

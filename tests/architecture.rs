@@ -6,18 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// A module of the first level and the modules that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("smime", &[]),
-    ("template", &[]),
-    ("mime", &["template"]),
-    ("config", &["smime"]),
+    ("config", &[]),
     ("relay", &["config"]),
     ("metrics", &["relay"]),
     ("http", &[]),
     ("http_client", &["config"]),
-    (
-        "certificate_monitor",
-        &["metrics", "smime", "store", "http_client"],
-    ),
+    ("certificate_monitor", &["metrics", "store", "http_client"]),
     ("watch", &["delivery", "http", "metrics", "store"]),
     ("service_manager", &["http"]),
     ("oauth2", &["config", "relay", "http_client"]),
@@ -26,13 +20,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &[]),
     (
         "delivery",
-        &[
-            "config", "metrics", "mime", "relay", "smime", "spool", "store", "template",
-        ],
+        &["config", "metrics", "relay", "spool", "store"],
     ),
     ("spool", &[]),
     ("ldap", &["config"]),
-    ("probe", &["config", "relay", "smime", "smtp"]),
+    ("probe", &["config", "relay", "smtp"]),
     ("telemetry", &["config"]),
     (
         "cli",
@@ -53,16 +45,19 @@ const ARROWS: &[(&str, &[&str])] = &[
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("tiberius", &["store/sqlserver"]),
     ("rusqlite", &["store/sqlite"]),
-    ("minijinja", &["template"]),
+    ("minijinja", &["sendport-message/template"]),
     ("idna", &["sendport-core/domain/domain_name.rs"]),
     ("encoding_rs", &["sendport-core/domain/charset.rs"]),
     (
         "unicode_normalization",
-        &["sendport-core/domain/address.rs", "mime/encoded_word.rs"],
+        &[
+            "sendport-core/domain/address.rs",
+            "sendport-message/mime/encoded_word.rs",
+        ],
     ),
     ("ldap3", &["ldap"]),
-    ("lettre", &["mime"]),
-    ("html2text", &["mime"]),
+    ("lettre", &["sendport-message/mime"]),
+    ("html2text", &["sendport-message/mime"]),
     ("native_tls", &["ldap"]),
     ("tokio_openssl", &["smtp"]),
     ("chrono_tz", &["sendport-core/delivery_window"]),
@@ -73,8 +68,6 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("des", &["smtp/auth/ntlm"]),
     ("stringprep", &["smtp/auth"]),
     ("ureq", &["oauth2", "http_client.rs"]),
-    ("sendport_x509", &["smime"]),
-    ("base64_simd", &["smime/entity.rs"]),
     (
         "sendport_gssapi",
         &["smtp/auth/gssapi.rs", "store/sqlserver/kerberos.rs"],
@@ -206,19 +199,6 @@ fn a_library_is_known_in_its_room_alone() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// Whoever could call a message secured could send one unsigned by mistake.
-#[test]
-fn nothing_but_smime_calls_a_message_secured() {
-    for (path, code) in sources() {
-        let may = path.starts_with("smime") || path.ends_with("domain/envelope.rs");
-        let shown = path.display();
-        assert!(
-            may || !code.contains("vouch_for("),
-            "{shown} vouches for a message"
-        );
-    }
 }
 
 /// What it may depend on, its Cargo.toml says.

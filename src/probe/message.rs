@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{Message, SecuredMessage, Timestamp};
+use crate::domain::{Message, Timestamp};
+use crate::smime::SecuredMessage;
 use crate::smime::{self, ProtectionPlan, SmimeError};
 
 const LINE: &str = "This line is only here to make the message as long as was asked for.\r\n";

@@ -9,7 +9,8 @@ use super::synthetic_replies::SyntheticReplies;
 use super::{FinalDotGate, NotReady, Relay};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
-use crate::domain::{Envelope, SecuredMessage, SessionFacts, SubmissionEnd, SubmissionReport};
+use crate::domain::{Envelope, SessionFacts, SubmissionEnd, SubmissionReport};
+use crate::smime::SecuredMessage;
 
 /// So many messages are taken at the same time.
 const AT_A_TIME: u32 = 64;

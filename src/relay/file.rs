@@ -15,8 +15,9 @@ use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::config::relay::FileRelay as Config;
 use crate::domain::{
-    Command, Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionEnd, SubmissionReport,
+    Command, Envelope, Fault, Reply, SessionFacts, SubmissionEnd, SubmissionReport,
 };
+use crate::smime::SecuredMessage;
 
 /// So many files are written at the same time.
 const AT_A_TIME: u32 = 4;

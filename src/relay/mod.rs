@@ -20,7 +20,8 @@ use async_trait::async_trait;
 
 pub use token_source::{TokenError, TokenSource};
 
-use crate::domain::{Envelope, Fault, Reply, SecuredMessage, SessionFacts, SubmissionReport};
+use crate::domain::{Envelope, Fault, Reply, SessionFacts, SubmissionReport};
+use crate::smime::SecuredMessage;
 use limits::Limiter;
 
 /// Asked right before the final dot is sent, or the last of the content with `BDAT`; again where

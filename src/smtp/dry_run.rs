@@ -2,8 +2,9 @@
 
 use super::relay::SmtpRelay;
 use super::transaction::Job;
-use crate::domain::{Command, Envelope, SecuredMessage, SessionFacts, SubmissionReport};
+use crate::domain::{Command, Envelope, SessionFacts, SubmissionReport};
 use crate::relay::{FinalDotGate, NotReady};
+use crate::smime::SecuredMessage;
 
 /// Nobody else works on what is rehearsed.
 struct Open;

@@ -3,7 +3,8 @@
 
 use super::content::bare_line_end;
 use super::extensions::Extensions;
-use crate::domain::{Command, EnhancedStatusCode, Envelope, ForwardPath, Reply, SecuredMessage};
+use crate::domain::{Command, EnhancedStatusCode, Envelope, ForwardPath, Reply};
+use crate::smime::SecuredMessage;
 
 /// Says why the message cannot be submitted to any server.
 pub(super) fn reject_locally(envelope: &Envelope, message: &SecuredMessage) -> Option<Reply> {

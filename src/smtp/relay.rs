@@ -24,14 +24,15 @@ use crate::clock::Clock;
 use crate::config::password::resolve_password;
 use crate::config::relay::SmtpRelay as Config;
 use crate::domain::{
-    AuthKey, Command, CommandReply, Envelope, Fault, Mailbox, Reply, SecuredMessage, SessionFacts,
-    SubmissionEnd, SubmissionReport, Timestamp,
+    AuthKey, Command, CommandReply, Envelope, Fault, Mailbox, Reply, SessionFacts, SubmissionEnd,
+    SubmissionReport, Timestamp,
 };
 use crate::relay::authentication::AuthLedger;
 use crate::relay::limits::{Connection, Limiter};
 use crate::relay::observer::{CertificateRole, NoObserver, RelayActivity, RelayObserver};
 use crate::relay::{FinalDotGate, NotReady, Relay, TokenSource};
 use crate::secret::Secret;
+use crate::smime::SecuredMessage;
 
 /// A relay's section of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

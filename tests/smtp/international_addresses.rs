@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use sendport::domain::{
-    DsnRequest, Envelope, Notify, ReversePath, SecuredMessage, SubmissionReport,
-};
+use sendport::domain::Message;
+use sendport::domain::{DsnRequest, Envelope, Notify, ReversePath, SubmissionReport};
 use sendport::relay::Relay;
 use sendport::sink::{Sink, SinkOptions};
+use sendport::smime::{ProtectionPlan, SecuredMessage, secure};
 
 use crate::support::client::{Open, envelope, last_reply, relay, said_to, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};
@@ -47,7 +47,14 @@ fn from(sender: &str) -> Envelope {
 /// A message whose header section holds an address beyond ASCII.
 fn international_message() -> SecuredMessage {
     let octets = "From: büro@example.test\r\nMessage-ID: <2@example.test>\r\n\r\nLate.\r\n";
-    SecuredMessage::vouch_for("<2@example.test>".into(), octets.into(), "none")
+    secure(
+        Message {
+            message_id: "<2@example.test>".into(),
+            octets: octets.into(),
+        },
+        &ProtectionPlan::None,
+    )
+    .expect("needs nothing")
 }
 
 #[tokio::test]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use sendport::clock::SystemClock;
 use sendport::config::relay::SmtpRelay as Config;
+use sendport::domain::Message;
 use sendport::domain::{
-    Command, Envelope, ForwardPath, Reply, ReversePath, SecuredMessage, SubmissionEnd,
-    SubmissionReport,
+    Command, Envelope, ForwardPath, Reply, ReversePath, SubmissionEnd, SubmissionReport,
 };
 use sendport::relay::authentication::NoSharedLedger;
 use sendport::relay::{FinalDotGate, Relay};
 use sendport::secret::Secret;
+use sendport::smime::{ProtectionPlan, SecuredMessage, secure};
 use sendport::smtp::{RelayDependencies, SmtpRelay};
 
 /// Long enough for a slow machine; a test of a time-out says how short it is.
@@ -105,7 +106,14 @@ pub(crate) fn message(id: &str, body: &str) -> SecuredMessage {
         "From: alerts@example.test\r\nTo: ops@example.test\r\nSubject: late\r\n\
          Message-ID: <{id}>\r\nMIME-Version: 1.0\r\n\r\n{body}"
     );
-    SecuredMessage::vouch_for(format!("<{id}>"), octets.into_bytes(), "none")
+    secure(
+        Message {
+            message_id: format!("<{id}>"),
+            octets: octets.into_bytes(),
+        },
+        &ProtectionPlan::None,
+    )
+    .expect("needs nothing")
 }
 
 pub(crate) fn small_message() -> SecuredMessage {

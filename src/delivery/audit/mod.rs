@@ -20,9 +20,8 @@ use tokio::sync::mpsc;
 pub use database::DatabaseTrail;
 pub use folder::FolderTrail;
 
-use crate::domain::{
-    AlertId, AttemptKey, AuditCopy, AuditStage, Envelope, ForwardPath, SecuredMessage, Timestamp,
-};
+use crate::domain::{AlertId, AttemptKey, AuditCopy, AuditStage, Envelope, ForwardPath, Timestamp};
+use crate::smime::SecuredMessage;
 use crate::store::{Event, EventSeverity, StoreError};
 
 /// A copy that is not kept by then counts as not kept: a hung network folder must be told of.

@@ -2,7 +2,9 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::domain::Message;
 use crate::domain::ReversePath;
+use crate::smime::{ProtectionPlan, secure};
 
 fn auditor(folder: &Path, stages: &[AuditStage]) -> (Auditor, mpsc::UnboundedReceiver<Event>) {
     let (events, received) = mpsc::unbounded_channel();
@@ -25,7 +27,14 @@ fn envelope() -> Envelope {
 
 async fn keep(auditor: &Auditor, attempt: AttemptKey) -> Result<(), AuditError> {
     let octets = b".dot\r\n\r\n\xc3\xa4".to_vec();
-    let message = SecuredMessage::vouch_for("<1@x>".to_owned(), octets, "sign");
+    let message = secure(
+        Message {
+            message_id: "<1@x>".to_owned(),
+            octets: octets,
+        },
+        &ProtectionPlan::None,
+    )
+    .expect("needs nothing");
     let submission = Submission {
         attempt,
         alert: AlertId(4711),

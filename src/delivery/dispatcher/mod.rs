@@ -38,10 +38,11 @@ use crate::delivery::digest;
 use crate::delivery::send_port::{Refusal, SendPort};
 use crate::domain::{
     Alert, AlertId, Decision, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS, Outcome,
-    OutcomeKind, SecuredMessage, SubmissionEnd, SubmissionIntent, has_too_many_recipients,
+    OutcomeKind, SubmissionEnd, SubmissionIntent, has_too_many_recipients,
 };
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
+use crate::smime::SecuredMessage;
 use crate::store::contents::Contents;
 
 /// How long an alert waits that the database did not hand out something for.

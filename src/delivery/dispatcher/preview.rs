@@ -11,10 +11,11 @@ use crate::delivery::recipients::recipient_set::{Roll, Rules};
 use crate::delivery::send_port::{Refusal, SendPort};
 use crate::domain::{
     Alert, Attachment, Envelope, ForwardPath, OutcomeKind, ProtectionFacts, Recipient,
-    RecipientStatus, Reply, SecuredMessage, Timestamp,
+    RecipientStatus, Reply, Timestamp,
 };
 use crate::mime;
 use crate::replies::ReplyTable;
+use crate::smime::SecuredMessage;
 use crate::smime::{HeaderProtected, Protection};
 use crate::template::RenderedAlert;
 

@@ -27,7 +27,10 @@ impl Room {
         let store = Arc::new(store);
         let templates = TemplateSource::read(folder.path()).expect("reads");
         Self {
-            cache: TemplateCache::new(templates, store.clone()),
+            cache: TemplateCache {
+                renderer: Renderer::in_process(),
+                ..TemplateCache::new(templates, store.clone())
+            },
             folder,
             store,
         }

@@ -12,7 +12,8 @@ use super::missing_certificates::{self, Lacking};
 use crate::delivery::NotComposed;
 use crate::delivery::recipients::recipient_set::Roll;
 use crate::delivery::send_port::{Refusal, SendPort};
-use crate::domain::{Alert, ForwardPath, Message, RecipientKind, SecuredMessage, Timestamp};
+use crate::domain::{Alert, ForwardPath, Message, RecipientKind, Timestamp};
+use crate::smime::SecuredMessage;
 use crate::smime::{
     self, ContentCipher, Encryptor, KeyKind, MessageContext, Protection, ProtectionPlan,
     RecipientCertificate, RecipientCertificateError, SmimeError,

@@ -8,10 +8,11 @@ use crate::delivery::send_port::{Refusal, SendPort};
 use crate::domain::{
     Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Decision, Disposition,
     ForwardPath, InDoubt, Limit, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
-    Reply, SecuredMessage, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
+    Reply, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
 };
 use crate::replies::{ReplyTable, fault_of};
 use crate::retry::{Circumstances, decide};
+use crate::smime::SecuredMessage;
 
 /// One recipient: what is known, whether its row is new or changed, and why.
 struct Entry {

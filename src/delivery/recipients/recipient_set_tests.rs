@@ -2,9 +2,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Config;
+use crate::domain::Message;
 use crate::domain::{
     AlertStatus, Command, CommandReply, EnhancedStatusCode, SessionFacts, Timestamp,
 };
+use crate::smime::{ProtectionPlan, secure};
 
 fn alert(to: &str) -> Alert {
     Alert {
@@ -78,7 +80,14 @@ fn decision_by(
     let mut carried = roll.forward_paths();
     carried.truncate(at_most);
     roll.apply("d", &carried, &report, rules);
-    let message = SecuredMessage::vouch_for("<1@x>".to_owned(), b"\r\n".to_vec(), "none");
+    let message = secure(
+        Message {
+            message_id: "<1@x>".to_owned(),
+            octets: b"\r\n".to_vec(),
+        },
+        &ProtectionPlan::None,
+    )
+    .expect("needs nothing");
     let attempt = roll.attempt(AttemptKey::fresh(), "d", report, &message);
     roll.into_decision(attempt, port.in_doubt, None)
 }

@@ -16,12 +16,12 @@ use crate::config::limits::{Connections, Limits};
 use crate::delivery::relays::registry::After;
 use crate::domain::{
     AlertId, Command, CommandReply, Envelope, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL,
-    RelayCondition, Reply, SecuredMessage, SessionFacts, SubmissionEnd, SubmissionReport,
-    Timestamp,
+    RelayCondition, Reply, SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
 };
 use crate::relay::limits::Limiter;
 use crate::relay::{FinalDotGate, NotReady, Relay};
 use crate::replies::ReplyTable;
+use crate::smime::SecuredMessage;
 use crate::store::throttle::ThrottleStore;
 use crate::store::{Event, StoreError};
 

@@ -3,8 +3,9 @@
 use tokio::time::Instant;
 
 use super::{Abort, Transaction, is_about_an_address};
-use crate::domain::{Command, Reply, SecuredMessage, SubmissionEnd};
+use crate::domain::{Command, Reply, SubmissionEnd};
 use crate::relay::FinalDotGate;
+use crate::smime::SecuredMessage;
 use crate::smtp::chunking::{Bdat, denies_bdat};
 use crate::smtp::content::{Form, bdat, blocks};
 use crate::smtp::observer::Step;

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use crate::config::timeouts::Timeouts;
 use crate::domain::{
-    Command, CommandReply, DsnRequest, Envelope, ForwardPath, Reply, SecuredMessage, SubmissionEnd,
+    Command, CommandReply, DsnRequest, Envelope, ForwardPath, Reply, SubmissionEnd,
 };
 use crate::relay::FinalDotGate;
+use crate::smime::SecuredMessage;
 use crate::smtp::chunking::Bdat;
 use crate::smtp::content::Form;
 use crate::smtp::dsn;

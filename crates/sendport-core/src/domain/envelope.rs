@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DsnRequest, ProtectionFacts};
+use super::DsnRequest;
 
 /// `MAIL FROM` (RFC 5321 section 4.1.1.2): an address, or the null reverse-path `<>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,68 +61,4 @@ pub struct Message {
     pub message_id: String,
     /// Header section, empty line, body.
     pub octets: Vec<u8>,
-}
-
-/// RFC 5322 octets after the send port's protection: the only thing that a relay accepts, so
-/// that "sent unsigned by mistake" does not type-check. Made by `smime` alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecuredMessage {
-    message_id: String,
-    octets: Vec<u8>,
-    protection: &'static str,
-    protected: ProtectionFacts,
-}
-
-impl SecuredMessage {
-    /// Says that `octets` are what the policy asked for. Only `smime` and tests of relays
-    /// may say so.
-    pub fn vouch_for(message_id: String, octets: Vec<u8>, protection: &'static str) -> Self {
-        Self {
-            message_id,
-            octets,
-            protection,
-            protected: ProtectionFacts::default(),
-        }
-    }
-
-    /// The same, and by whom, for whom and how it is protected.
-    #[must_use]
-    pub fn protected_by(mut self, protected: ProtectionFacts) -> Self {
-        self.protected = protected;
-        self
-    }
-
-    /// The value of the `Message-ID` header with its angle brackets.
-    pub fn message_id(&self) -> &str {
-        &self.message_id
-    }
-
-    /// What is submitted, before dot-stuffing.
-    pub fn octets(&self) -> &[u8] {
-        &self.octets
-    }
-
-    /// `none`, `sign`, `encrypt` or `sign+encrypt`.
-    pub fn protection(&self) -> &'static str {
-        self.protection
-    }
-
-    /// By whom, for whom, and how.
-    pub fn protected(&self) -> &ProtectionFacts {
-        &self.protected
-    }
-
-    /// Octets above 127 occur: the relay has to offer 8BITMIME (RFC 6152).
-    pub fn is_8bit(&self) -> bool {
-        !self.octets.is_ascii()
-    }
-
-    /// Octets above 127 occur in the header section (RFC 6532): the relay has to offer SMTPUTF8.
-    pub fn is_international(&self) -> bool {
-        if self.octets.is_ascii() {
-            return false;
-        }
-        let end = self.octets.windows(4).position(|four| four == b"\r\n\r\n");
-        !self.octets[..end.unwrap_or(self.octets.len())].is_ascii()
-    }
 }

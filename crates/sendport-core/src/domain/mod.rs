@@ -48,7 +48,7 @@ pub use certificate::{
 pub use charset::Charset;
 pub use domain_name::{domain_to_ascii, is_invisible};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
-pub use envelope::{Envelope, ForwardPath, Message, ReversePath, SecuredMessage};
+pub use envelope::{Envelope, ForwardPath, Message, ReversePath};
 pub use instance::{
     ConnectionEnd, InDoubt, InstanceCondition, InstanceId, InstanceInfo, LearnedLimit,
     LearnedRecipients, LimitFinding, RelayCondition, RelayState, SendPortInfo, Standing,

@@ -6,7 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::domain::{Command, CommandReply, Envelope, ForwardPath, ReversePath, SecuredMessage};
+use crate::domain::Message;
+use crate::domain::{Command, CommandReply, Envelope, ForwardPath, ReversePath};
+use crate::smime::{ProtectionPlan, SecuredMessage, secure};
 
 /// What the server offers.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +90,14 @@ impl Mail {
                     .collect(),
                 dsn: None,
             },
-            content: SecuredMessage::vouch_for(String::new(), text.into_bytes(), "none"),
+            content: secure(
+                Message {
+                    message_id: String::new(),
+                    octets: text.into_bytes(),
+                },
+                &ProtectionPlan::None,
+            )
+            .expect("needs nothing"),
         }
     }
 }

@@ -1,0 +1,11 @@
+//! From an alert to a message: templates (alert → `RenderedAlert`) and MIME (`RenderedAlert` →
+//! `Message`).
+
+#[cfg(test)]
+#[path = "../../../tests/support/fixture.rs"]
+mod fixture;
+pub mod mime;
+#[cfg(test)]
+#[path = "../../../tests/support/not_run.rs"]
+mod not_run;
+pub mod template;

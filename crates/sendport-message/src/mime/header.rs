@@ -1,0 +1,237 @@
+//! The header section of a message (RFC 5322 section 2.2): folding, and addresses.
+
+use std::fmt::Write;
+
+use super::encoded_word::{ENCODED_LINE, encoded_words};
+use sendport_core::domain::{Charset, Mailbox, STAND_IN_ADDRESS};
+
+/// RFC 5322 section 2.1.1: lines should not be longer.
+const LINE: usize = 78;
+/// RFC 5322 section 2.1.1: lines must not be longer.
+const LONGEST_LINE: usize = 998;
+
+/// After a longer name there is no room for an encoded-word on the same line.
+const LONG_NAME: usize = 40;
+
+/// How a header section says what is not ASCII.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Script {
+    /// Of encoded-words; what it lacks is written in UTF-8.
+    pub(super) charset: Charset,
+    /// Addresses beyond ASCII stand as they are (RFC 6532), for relays that offer SMTPUTF8.
+    pub(super) international: bool,
+}
+
+/// Headers in the order in which they were added. Everything that comes out is printable
+/// ASCII, and such addresses as the script lets stand, in lines that end in CRLF, whatever goes in.
+#[derive(Debug, Default)]
+pub(super) struct HeaderSection {
+    octets: String,
+    script: Script,
+}
+
+impl HeaderSection {
+    pub(super) fn new(script: Script) -> Self {
+        Self {
+            octets: String::new(),
+            script,
+        }
+    }
+
+    /// A value of ours: short printable ASCII.
+    pub(super) fn literal(&mut self, name: &str, value: &str) {
+        debug_assert!(value.bytes().all(|b| (0x20..0x7f).contains(&b)));
+        self.push(name, value);
+    }
+
+    /// Unstructured text (RFC 5322 section 3.2.5); no header where it is empty.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        self.unstructured(name, value, LINE - 2);
+    }
+
+    /// Unstructured text that programs read: a word that fits on a line stays one, so that it needs
+    /// no decoding.
+    pub(super) fn machine_text(&mut self, name: &str, value: &str) {
+        self.unstructured(name, value, longest_word(name));
+    }
+
+    /// A structured value of ASCII words, each of at most [`longest_word`]: folded, never
+    /// encoded.
+    pub(super) fn words(&mut self, name: &str, value: &str) {
+        self.push(name, &folded(name, value));
+    }
+
+    /// A list of mailboxes (RFC 5322 section 3.4); no header where it is empty. An address that
+    /// may not stand in it becomes the name of one that nobody has, as RFC 6858 section 2.1 has it:
+    /// everybody sees who else was written to.
+    pub(super) fn mailboxes<M: std::borrow::Borrow<Mailbox>>(&mut self, name: &str, list: &[M]) {
+        let mut value = String::new();
+        for (n, mailbox) in list.iter().enumerate() {
+            if n > 0 {
+                value.push(',');
+            }
+            let (mailbox, first) = (mailbox.borrow(), n == 0);
+            if self.script.international || !mailbox.is_international() {
+                append_mailbox(&mut value, name, mailbox, first, self.script.charset);
+            } else {
+                let mailbox = stand_in(mailbox);
+                append_mailbox(&mut value, name, &mailbox, first, self.script.charset);
+            }
+        }
+        if !value.is_empty() {
+            self.push(name, &value);
+        }
+    }
+
+    /// The octets without the empty line that ends the section.
+    pub(super) fn into_octets(self) -> Vec<u8> {
+        self.octets.into_bytes()
+    }
+
+    fn unstructured(&mut self, name: &str, value: &str, longest_word: usize) {
+        let value = value.trim().replace('\t', " ");
+        if value.is_empty() {
+            return;
+        }
+        if is_plain(&value, longest_word) {
+            self.push(name, &folded(name, &value));
+        } else if name.len() > LONG_NAME {
+            let words = encoded_words(&value, 1, self.script.charset);
+            self.push(name, &format!("\r\n {}", words.join("\r\n ")));
+        } else {
+            let words = encoded_words(&value, name.len() + 2, self.script.charset);
+            self.push(name, &words.join("\r\n "));
+        }
+    }
+
+    fn push(&mut self, name: &str, value: &str) {
+        self.octets.push_str(name);
+        self.octets.push(':');
+        if !value.is_empty() && !value.starts_with("\r\n") {
+            self.octets.push(' ');
+        }
+        self.octets.push_str(value);
+        self.octets.push_str("\r\n");
+    }
+}
+
+/// Octets of a word that is folded around rather than encoded: it fits on a line behind the name.
+pub(super) fn longest_word(name: &str) -> usize {
+    LONGEST_LINE.saturating_sub(name.len() + 2)
+}
+
+/// Words of printable ASCII with single spaces between them, which no reader can take for
+/// encoded-words.
+fn is_plain(value: &str, longest_word: usize) -> bool {
+    !value.contains("=?")
+        && value.split(' ').all(|word| {
+            (1..=longest_word).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_graphic())
+        })
+}
+
+/// Folds at spaces (RFC 5322 section 2.2.3). Each line holds a word: a line of white space
+/// alone would be taken for the end of the headers by some.
+fn folded(name: &str, value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + value.len() / 32);
+    let mut column = name.len() + 2;
+    for (n, word) in value.split(' ').enumerate() {
+        if n > 0 {
+            if column + 1 + word.len() > LINE {
+                out.push_str("\r\n");
+                column = 0;
+            }
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += word.len();
+    }
+    out
+}
+
+/// Where the header's last line ends.
+fn column(name: &str, value: &str) -> usize {
+    match value.rfind('\n') {
+        Some(at) => value.len() - at - 1,
+        None => name.len() + 2 + value.len(),
+    }
+}
+
+/// A space before something of this length, on a new line if this one would become too long. The
+/// shorter limit for all, because a neighbour may be an encoded-word.
+fn space(value: &mut String, name: &str, length: usize) {
+    let folds = column(name, value) + 1 + length > ENCODED_LINE;
+    value.push_str(if folds { "\r\n " } else { " " });
+}
+
+/// Writes one mailbox where `value` ends.
+fn append_mailbox(
+    value: &mut String,
+    name: &str,
+    mailbox: &Mailbox,
+    first: bool,
+    charset: Charset,
+) {
+    let display_name = mailbox.display_name.as_deref().unwrap_or_default().trim();
+    let address = &mailbox.address;
+    if display_name.is_empty() {
+        if !first {
+            space(value, name, address.len() + 1);
+        }
+        value.push_str(address);
+        return;
+    }
+    if let Some(phrase) = plain_phrase(display_name) {
+        if !first {
+            space(value, name, phrase.len());
+        }
+        value.push_str(&phrase);
+    } else {
+        append_encoded(value, name, display_name, first, charset);
+    }
+    space(value, name, address.len() + 3);
+    // Writing into a String cannot fail.
+    let _ = write!(value, "<{address}>");
+}
+
+/// What names a mailbox whose address is not ASCII. Mail programs show it; a group without members
+/// they do not all show.
+fn stand_in(mailbox: &Mailbox) -> Mailbox {
+    let (name, address) = (mailbox.display_name.as_deref(), &mailbox.address);
+    let shown = match name.map(str::trim).filter(|name| !name.is_empty()) {
+        Some(name) => format!("{name} <{address}>"),
+        None => address.clone(),
+    };
+    Mailbox {
+        display_name: Some(shown),
+        address: STAND_IN_ADDRESS.to_owned(),
+    }
+}
+
+fn append_encoded(value: &mut String, name: &str, phrase: &str, first: bool, charset: Charset) {
+    if !first {
+        value.push_str("\r\n ");
+    }
+    let words = encoded_words(phrase, column(name, value), charset);
+    value.push_str(&words.join("\r\n "));
+}
+
+/// `phrase` (RFC 5322 section 3.2.5) as atoms or as a quoted-string; `None` where only
+/// encoded-words can say it on one line.
+fn plain_phrase(name: &str) -> Option<String> {
+    if name.len() > 60 || name.contains("=?") {
+        return None;
+    }
+    let is_atext = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b);
+    if name
+        .split(' ')
+        .all(|word| !word.is_empty() && word.bytes().all(is_atext))
+    {
+        return Some(name.to_owned());
+    }
+    if !name.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        return None;
+    }
+    let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+    Some(format!("\"{escaped}\""))
+}

@@ -1,0 +1,166 @@
+//! What a header confidentiality policy leaves of a field outside (RFC 9788 section 3).
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+
+use super::entity::field_name;
+use super::header_protection::Hide;
+use sendport_core::domain::STAND_IN_ADDRESS;
+
+/// RFC 5322 section 2.1.1: lines should not be longer.
+const LINE: usize = 78;
+
+/// The field as it stands outside, `None` where nothing of it does.
+pub(super) fn outer_field(hide: Hide, field: &str) -> Option<Cow<'_, str>> {
+    if hide == Hide::None {
+        return Some(Cow::Borrowed(field));
+    }
+    let is_one_of = |names: &[&str]| {
+        let name = field_name(field);
+        names.iter().any(|of| name.eq_ignore_ascii_case(of))
+    };
+    if is_one_of(&["subject"]) {
+        Some(Cow::Borrowed("Subject: [...]\r\n"))
+    } else if is_one_of(&["keywords", "comments", "x-alert-name"]) {
+        None
+    } else if hide == Hide::Names && is_one_of(&["from", "to", "cc", "reply-to"]) {
+        Some(without_names(field))
+    } else if hide == Hide::Names && is_one_of(&["date"]) {
+        Some(in_utc(field))
+    } else {
+        Some(Cow::Borrowed(field))
+    }
+}
+
+fn in_utc(field: &str) -> Cow<'_, str> {
+    let (_, value) = field.split_once(':').unwrap_or_default();
+    match DateTime::parse_from_rfc2822(value.trim()) {
+        Ok(date) => {
+            let date = date.with_timezone(&Utc);
+            Cow::Owned(
+                date.format("Date: %a, %d %b %Y %H:%M:%S +0000\r\n")
+                    .to_string(),
+            )
+        }
+        Err(_) => Cow::Borrowed(field),
+    }
+}
+
+/// The addresses of a list of mailboxes (RFC 5322 section 3.4). Of a group without members, and of
+/// [`STAND_IN_ADDRESS`], only the name says something, so nothing of it is left.
+fn without_names(field: &str) -> Cow<'_, str> {
+    let Some((name, value)) = field.split_once(':') else {
+        return Cow::Borrowed(field);
+    };
+    let value = value.replace("\r\n", "");
+    let addresses: Vec<_> = entries(&value).into_iter().filter_map(addr_spec).collect();
+    if addresses.is_empty() {
+        return Cow::Borrowed("To: undisclosed-recipients:;\r\n");
+    }
+    let mut out = format!("{name}:");
+    let mut column = out.len();
+    for (n, address) in addresses.iter().enumerate() {
+        let comma = if n + 1 < addresses.len() { "," } else { "" };
+        if n > 0 && column + 1 + address.len() + comma.len() > LINE {
+            out.push_str("\r\n");
+            column = 0;
+        }
+        out.push_str(&format!(" {address}{comma}"));
+        column += 1 + address.len() + comma.len();
+    }
+    Cow::Owned(out + "\r\n")
+}
+
+/// Cut at the commas that stand in no quoted-string.
+fn entries(value: &str) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let cut = |c: char| {
+        let cuts = c == ',' && !quoted;
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        cuts
+    };
+    value.split(cut).map(str::trim).collect()
+}
+
+/// The address of one mailbox.
+fn addr_spec(entry: &str) -> Option<&str> {
+    let address = match entry.strip_suffix('>') {
+        Some(rest) => rest.rsplit_once('<')?.1,
+        None => entry,
+    };
+    let is_address = !address.is_empty() && !address.ends_with(';') && address != STAND_IN_ADDRESS;
+    is_address.then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shy(field: &str) -> Option<Cow<'_, str>> {
+        outer_field(Hide::Names, field)
+    }
+
+    #[test]
+    fn names_go_and_addresses_stay() {
+        for (field, left) in [
+            ("From: Alice <a@x>\r\n", "From: a@x\r\n"),
+            (
+                "To: \"Ops, \\\"night\\\" <b@x>\" <c@x>,\r\n =?utf-8?q?M=C3=BC?=\r\n <d@x>, e@x\r\n",
+                "To: c@x, d@x, e@x\r\n",
+            ),
+            ("Cc: \"a,b\"@x, f@x\r\n", "Cc: \"a,b\"@x, f@x\r\n"),
+            (
+                "To: =?utf-8?q?J=C3=B6_=3Cj=C3=B6=40x=3E?=\r\n <invalid@internationalized-address.invalid>, g@x\r\n",
+                "To: g@x\r\n",
+            ),
+            (
+                "To: =?utf-8?q?j=C3=B6=40x?= :;\r\n",
+                "To: undisclosed-recipients:;\r\n",
+            ),
+            ("Reply-To: H <h@x>\r\n", "Reply-To: h@x\r\n"),
+            ("X-Other: I <i@x>\r\n", "X-Other: I <i@x>\r\n"),
+        ] {
+            assert_eq!(shy(field).unwrap(), left, "{field}");
+        }
+        let many: Vec<_> = (0..20).map(|n| format!("N <n{n}@example.com>")).collect();
+        let field = format!("To: {}\r\n", many.join(",\r\n "));
+        let left = shy(&field).unwrap();
+        assert_eq!(left.matches('@').count(), 20);
+        assert!(!left.contains('<') && left.lines().all(|line| line.len() <= LINE));
+    }
+
+    #[test]
+    fn dates_stand_in_utc() {
+        let field = "Date: Fri, 21 Jan 2022 20:40:48 -0500\r\n";
+        assert_eq!(
+            shy(field).unwrap(),
+            "Date: Sat, 22 Jan 2022 01:40:48 +0000\r\n"
+        );
+        assert_eq!(outer_field(Hide::Baseline, field).unwrap(), field);
+    }
+
+    #[test]
+    fn what_is_hidden_is_not_there() {
+        for hide in [Hide::Baseline, Hide::Names] {
+            let left = outer_field(hide, "subject: Dinner\r\n plans\r\n");
+            assert_eq!(left.unwrap(), "Subject: [...]\r\n");
+            for field in ["Keywords: a\r\n", "Comments: b\r\n", "X-Alert-Name: c\r\n"] {
+                assert_eq!(outer_field(hide, field), None);
+                assert_eq!(outer_field(Hide::None, field).unwrap(), field);
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_value_leaves_one_field(value in "[ -~]{0,200}") {
+            let field = format!("To: {value}\r\n");
+            let left = shy(&field).unwrap();
+            proptest::prop_assert!(left.starts_with("To: ") && left.ends_with("\r\n"));
+            let lines: Vec<_> = left.split_terminator("\r\n").collect();
+            proptest::prop_assert!(lines[1..].iter().all(|line| line.starts_with(' ')));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What may be submitted.
+
+use sendport_core::domain::ProtectionFacts;
+
+use crate::Protection;
+
+/// RFC 5322 bytes after the send port's protection: the only thing that a relay accepts.
+/// [`secure`](crate::secure) alone makes one, so that a message that is sent unprotected by mistake
+/// does not compile:
+///
+/// ```
+/// use sendport_core::domain::Message;
+/// use sendport_smime::{ProtectionPlan, secure};
+///
+/// let message = Message {
+///     message_id: "<1@example.com>".to_owned(),
+///     octets: b"Subject: late\r\n\r\nCall the carrier.\r\n".to_vec(),
+/// };
+/// let secured = secure(message, &ProtectionPlan::None)?;
+/// assert_eq!(secured.protection(), "none");
+/// # Ok::<(), sendport_smime::SmimeError>(())
+/// ```
+///
+/// ```compile_fail,E0624
+/// use sendport_core::domain::ProtectionFacts;
+/// use sendport_smime::{Protection, SecuredMessage};
+///
+/// let octets = b"Subject: late\r\n\r\nCall the carrier.\r\n".to_vec();
+/// let facts = ProtectionFacts::default();
+/// SecuredMessage::new("<1@example.com>".to_owned(), octets, Protection::Sign, facts);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecuredMessage {
+    message_id: String,
+    octets: Vec<u8>,
+    protection: &'static str,
+    protected: ProtectionFacts,
+}
+
+impl SecuredMessage {
+    /// Only [`secure`](crate::secure) calls it.
+    pub(crate) fn new(
+        message_id: String,
+        octets: Vec<u8>,
+        protection: Protection,
+        facts: ProtectionFacts,
+    ) -> Self {
+        Self {
+            message_id,
+            octets,
+            protection: protection.as_str(),
+            protected: facts,
+        }
+    }
+
+    /// The value of the `Message-ID` header with its angle brackets.
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// What is submitted, before dot-stuffing.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// `none`, `sign`, `encrypt` or `sign+encrypt`.
+    pub fn protection(&self) -> &'static str {
+        self.protection
+    }
+
+    /// By whom, for whom, and how.
+    pub fn protected(&self) -> &ProtectionFacts {
+        &self.protected
+    }
+
+    /// Octets above 127 occur: the relay has to offer 8BITMIME (RFC 6152).
+    pub fn is_8bit(&self) -> bool {
+        !self.octets.is_ascii()
+    }
+
+    /// Octets above 127 occur in the header section (RFC 6532): the relay has to offer SMTPUTF8.
+    pub fn is_international(&self) -> bool {
+        if self.octets.is_ascii() {
+            return false;
+        }
+        let end = self.octets.windows(4).position(|four| four == b"\r\n\r\n");
+        !self.octets[..end.unwrap_or(self.octets.len())].is_ascii()
+    }
+}
