@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what the tests need, runs all checks, and says what ran and what did not: ./test.sh
+# Installs the test dependencies, runs all checks, and prints what ran and what did not: ./test.sh
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=scripts/prepare.sh
@@ -36,7 +36,7 @@ if pkg-config --exists krb5-gssapi; then
 else
     not_run "the feature gssapi" "libkrb5-dev is not installed"
 fi
-# To compile the driver's bindings takes minutes: where libclang is installed, somebody wants them.
+# Compiling the bindings of the driver takes minutes, so it is done only if libclang is installed.
 if pkg-config --exists krb5-gssapi && compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' | grep -qv cpp; then
     step cargo clippy --locked --features sqlserver-gssapi --all-targets -- -D warnings
     step cargo test --locked --features sqlserver-gssapi --test peers -- database_authenticated_by_ticket

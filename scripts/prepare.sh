@@ -1,22 +1,22 @@
 # Sourced by install.sh, demo.sh, test.sh and .ci/run.
 # shellcheck shell=bash disable=SC2034
 
-# What the build needs: a C compiler for SQLite, which is compiled in, and OpenSSL.
+# Build dependencies: a C compiler for SQLite, which is compiled in, and OpenSSL.
 BUILD_PACKAGES=(gcc libc6-dev pkg-config libssl-dev)
-# What the tests need beside it: foreign parsers and readers of mails, foreign clients, Kerberos for the feature
-# gssapi, kill, and libraries of the servers, which themselves are unpacked and never installed.
+# Additional test dependencies: other mail parsers, mail programs and clients, Kerberos for the feature gssapi,
+# kill, and libraries of the servers, which themselves are unpacked and never installed.
 TEST_PACKAGES=(ca-certificates curl gpg-agent gpgsm libdb5.3 libicu72 libkrb5-dev libnsl2 libnss3-tools
     libsasl2-2 neomutt notmuch openssl procps python3 python3-m2crypto python3-venv)
-# What deploy/check.sh does without where it is missing.
+# Optional for deploy/check.sh.
 CHECK_PACKAGES=(docker-compose systemd)
 
-# Rust that was installed by rustup, in a shell that does not know of it yet.
+# Rust from rustup, in a shell that was started before its installation.
 if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
     # shellcheck source=/dev/null
     . "$HOME/.cargo/env"
 fi
 rust_wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
-# In the words of `rustc 1.95.0 (...)`; empty where there is none.
+# The output of `rustc --version`, such as `rustc 1.95.0 (...)`; empty if there is none.
 rust_found=$(rustc --version 2>/dev/null | cut -d ' ' -f 2) || true
 if ! command -v cargo >/dev/null || ! sort --check=quiet --version-sort <<<"$rust_wanted"$'\n'"$rust_found"; then
     echo "Rust ${rust_wanted:?} or later is wanted, found: ${rust_found:-none}. Install it from https://rustup.rs and run this
@@ -26,7 +26,7 @@ again; Debian's own is older, and one that rustup installed is renewed by \`rust
     exit 1
 fi
 
-# as_root COMMAND...: sudo asks for a password on a terminal, and fails where there is none.
+# as_root COMMAND...: sudo asks for a password on a terminal, and fails without one.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
@@ -35,9 +35,8 @@ as_root() {
     fi
 }
 
-# install_missing PACKAGE...: installs those Debian packages that are not there. Where that is
-# not possible it says which ones are missing, and goes on: what they bring may be there by
-# other means.
+# install_missing PACKAGE...: installs missing Debian packages. If it cannot, it prints which ones are
+# missing and continues, because their content may have been installed in another way.
 install_missing() {
     local package missing=()
     if ! command -v dpkg-query >/dev/null; then
