@@ -160,7 +160,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         ended_at: now,
         outcome: AttemptOutcome::Relayed,
         message_id: format!("<{alert}@contoso.com>"),
-        size_octets: 5000,
+        size_bytes: 5000,
         protection: "none".to_owned(),
         protected: ProtectionFacts::default(),
         facts: SessionFacts::default(),

@@ -186,7 +186,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
             ended_at: now,
             outcome: AttemptOutcome::Relayed,
             message_id: "<4711@contoso.com>".to_owned(),
-            size_octets: 4711,
+            size_bytes: 4711,
             protection: "none".to_owned(),
             protected: ProtectionFacts::default(),
             facts: SessionFacts::default(),

@@ -113,7 +113,7 @@ CREATE INDEX IX_AlertState_Live ON AlertState (SendPort, Status, CreatedAt) WHER
 CREATE INDEX IX_AlertState_Failed ON AlertState (Status, StatusAt) WHERE Status IN ('failed', 'expired');
 CREATE INDEX IX_AlertState_ExpiresAt ON AlertState (ExpiresAt) WHERE ExpiresAt IS NOT NULL;
 -- For the failure digest.
-CREATE INDEX IX_AlertState_Ended ON AlertState (SendPort, FinalAt) WHERE Status IN ('partial', 'failed', 'expired');
+CREATE INDEX IX_AlertState_FinalAt ON AlertState (SendPort, FinalAt) WHERE Status IN ('partial', 'failed', 'expired');
 
 CREATE TRIGGER TR_Alert_Insert AFTER INSERT ON Alert
 BEGIN
@@ -220,7 +220,7 @@ CREATE TABLE Attempt (
     StartedAt           TEXT,
     EndedAt             TEXT NOT NULL,
     MessageId           TEXT,
-    SizeOctets          INTEGER,
+    SizeBytes           INTEGER,
     Protection          TEXT,
     RemoteAddress       TEXT,
     ServerName          TEXT,
@@ -281,12 +281,12 @@ CREATE TABLE AuditCopy (
     AlertId      INTEGER NOT NULL,
     SendPort     TEXT COLLATE RTRIM NOT NULL,
     Relay        TEXT COLLATE RTRIM NOT NULL,
-    KeptAt       TEXT NOT NULL,
+    CreatedAt    TEXT NOT NULL,
     MessageId    TEXT NOT NULL,
     ReversePath  TEXT NOT NULL,
     -- One a line.
     ForwardPaths TEXT NOT NULL,
-    SizeOctets   INTEGER NOT NULL,
+    SizeBytes    INTEGER NOT NULL,
     Content      BLOB NOT NULL,
     PRIMARY KEY (AttemptKey, Stage),
     CONSTRAINT CK_AuditCopy_Stage CHECK (Stage IN ('before', 'after'))
@@ -342,8 +342,8 @@ CREATE TABLE Certificate (
     Subject           TEXT NOT NULL,
     Issuer            TEXT NOT NULL,
     SerialNumber      TEXT NOT NULL,
-    ValidFromAt       TEXT NOT NULL,
-    ValidToAt         TEXT NOT NULL,
+    ValidFrom         TEXT NOT NULL,
+    ValidTo           TEXT NOT NULL,
     KeyUsage          TEXT NOT NULL,
     KeyAlgorithm      TEXT NOT NULL,
     -- What the recipient's client can decrypt, where it is known; NULL: unknown.
@@ -364,9 +364,9 @@ CREATE TABLE Certificate (
     CONSTRAINT CK_Certificate_Cipher CHECK (Cipher IN
         ('aes-256-cbc', 'aes-192-cbc', 'aes-128-cbc', 'aes-256-gcm', 'aes-128-gcm', '3des-cbc')),
     CONSTRAINT CK_Certificate_RsaPadding_pkcs1_or_oaep CHECK (RsaPadding IN ('pkcs1', 'oaep')),
-    CONSTRAINT CK_Certificate_ValidFromAt_like_2026_01_31T12_00_00_000Z CHECK (ValidFromAt GLOB
+    CONSTRAINT CK_Certificate_ValidFrom_like_2026_01_31T12_00_00_000Z CHECK (ValidFrom GLOB
         '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
-    CONSTRAINT CK_Certificate_ValidToAt_like_2026_01_31T12_00_00_000Z CHECK (ValidToAt GLOB
+    CONSTRAINT CK_Certificate_ValidTo_like_2026_01_31T12_00_00_000Z CHECK (ValidTo GLOB
         '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_Certificate_RevokedAt_like_2026_01_31T12_00_00_000Z CHECK (RevokedAt GLOB
         '[0-9][0-9][0-9][0-9]-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z')
@@ -377,9 +377,9 @@ CREATE INDEX IX_Certificate_Thumbprint ON Certificate (Thumbprint);
 -- The expiry warnings that were logged for a certificate, by the number of days that were left.
 CREATE TABLE CertificateNotification (
     CertificateId INTEGER NOT NULL,
-    Days          INTEGER NOT NULL,
+    DaysLeft      INTEGER NOT NULL,
     NotifiedAt    TEXT NOT NULL,
-    PRIMARY KEY (CertificateId, Days)
+    PRIMARY KEY (CertificateId, DaysLeft)
 ) STRICT, WITHOUT ROWID;
 
 -- ==== Tables: the instances of the service, their send ports and relays ====
@@ -413,7 +413,7 @@ CREATE TABLE Instance (
     UnclaimedSince  TEXT,
     -- The number of instances, this one included, that it divides the limits of each relay by.
     ShareCount      INTEGER NOT NULL DEFAULT 1,
-    CONSTRAINT CK_Instance_SharesOf CHECK (ShareCount >= 0)
+    CONSTRAINT CK_Instance_ShareCount CHECK (ShareCount >= 0)
 ) STRICT, WITHOUT ROWID;
 
 -- The send ports of the configuration. The service writes it; changing a row has no effect.
@@ -450,7 +450,7 @@ CREATE TABLE RelayState (
     Connections    INTEGER,
     MessageRate    TEXT,
     -- Why that is less than its share of the configured limits.
-    ThrottledBy    TEXT,
+    ThrottleReason TEXT,
     -- Maximum number of recipients of one transaction.
     MaxRecipients  INTEGER,
     PRIMARY KEY (InstanceId, Relay),
@@ -460,66 +460,66 @@ CREATE TABLE RelayState (
 -- Whether the service may try a password. A refused one is not tried again for a while, and an untested one is
 -- tried by one instance alone, so that no account is locked.
 CREATE TABLE RelayAuthentication (
-    Relay              TEXT COLLATE RTRIM NOT NULL,
+    Relay                 TEXT COLLATE RTRIM NOT NULL,
     -- A short hash that distinguishes passwords; the password cannot be recovered from it.
-    Secret             TEXT NOT NULL,
-    State              TEXT NOT NULL,
-    StateAt            TEXT NOT NULL,
-    InstanceId         TEXT,
+    CredentialFingerprint TEXT NOT NULL,
+    State                 TEXT NOT NULL,
+    StateAt               TEXT NOT NULL,
+    InstanceId            TEXT,
     -- The last refusal, until the relay accepts the password.
-    RefusedAt          TEXT,
-    ReplyCode          INTEGER,
-    EnhancedStatusCode TEXT,
-    ReplyText          TEXT,
+    RefusedAt             TEXT,
+    ReplyCode             INTEGER,
+    EnhancedStatusCode    TEXT,
+    ReplyText             TEXT,
     -- Attempts in a row that the relay did not answer.
-    Unanswered         INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (Relay, Secret),
+    UnansweredCount       INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (Relay, CredentialFingerprint),
     CONSTRAINT CK_RelayAuthentication_State CHECK (State IN ('trying', 'accepted', 'refused', 'unanswered'))
 ) STRICT, WITHOUT ROWID;
 
 -- The number of connections that a relay accepts from all instances together, learned from its refusals.
 -- 0: it refused the only one.
-CREATE TABLE RelayLimit (
-    Relay       TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
-    Connections INTEGER NOT NULL,
-    ChangedAt   TEXT NOT NULL,
-    InstanceId  TEXT NOT NULL,
-    ThrottledBy TEXT NOT NULL,
-    CONSTRAINT CK_RelayLimit_Connections CHECK (Connections >= 0)
+CREATE TABLE RelayConnectionLimit (
+    Relay          TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
+    Connections    INTEGER NOT NULL,
+    ChangedAt      TEXT NOT NULL,
+    InstanceId     TEXT NOT NULL,
+    ThrottleReason TEXT NOT NULL,
+    CONSTRAINT CK_RelayConnectionLimit_Connections CHECK (Connections >= 0)
 ) STRICT, WITHOUT ROWID;
 
 -- The number of recipients that a relay accepts in one transaction, where it was learned. The limit doubles
 -- PauseSeconds after LearnedAt and after each further pause; after eight pauses it no longer applies.
-CREATE TABLE RelayRecipients (
+CREATE TABLE RelayRecipientLimit (
     Relay        TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
     Recipients   INTEGER NOT NULL,
     PauseSeconds INTEGER NOT NULL,
     LearnedAt    TEXT NOT NULL,
     InstanceId   TEXT NOT NULL,
-    CONSTRAINT CK_RelayRecipients_Recipients CHECK (Recipients > 0),
-    CONSTRAINT CK_RelayRecipients_PauseSeconds CHECK (PauseSeconds > 0)
+    CONSTRAINT CK_RelayRecipientLimit_Recipients CHECK (Recipients > 0),
+    CONSTRAINT CK_RelayRecipientLimit_PauseSeconds CHECK (PauseSeconds > 0)
 ) STRICT, WITHOUT ROWID;
 
 -- The last connection to a relay that was lost among the recipients of a transaction. If another one is lost
 -- after the same number of recipients, at any instance, that number becomes the limit.
-CREATE TABLE RelayConnectionEnd (
+CREATE TABLE RelayConnectionLoss (
     Relay      TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
     Recipients INTEGER NOT NULL,
-    EndedAt    TEXT NOT NULL,
+    LostAt     TEXT NOT NULL,
     InstanceId TEXT NOT NULL,
-    CONSTRAINT CK_RelayConnectionEnd_Recipients CHECK (Recipients > 0)
+    CONSTRAINT CK_RelayConnectionLoss_Recipients CHECK (Recipients > 0)
 ) STRICT, WITHOUT ROWID;
 
 -- Relays that refuse everything because a limit is reached. The instance that moves RetryAt probes the relay.
 -- WaitSeconds is the interval from that probe to RetryAt; it doubles with each alert that probes for the first
--- time. ProbedBy lists those alerts as ,4711,4712, and stops growing at its maximum length.
+-- time. ProbeAlertIds lists those alerts as ,4711,4712, and stops growing at its maximum length.
 CREATE TABLE RelayThrottle (
-    Relay       TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
-    ThrottledAt TEXT NOT NULL,
-    WaitSeconds INTEGER NOT NULL,
-    RetryAt     TEXT NOT NULL,
-    Reply       TEXT NOT NULL,
-    ProbedBy    TEXT NOT NULL,
+    Relay         TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
+    ThrottledAt   TEXT NOT NULL,
+    WaitSeconds   INTEGER NOT NULL,
+    RetryAt       TEXT NOT NULL,
+    Reply         TEXT NOT NULL,
+    ProbeAlertIds TEXT NOT NULL,
     CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
 ) STRICT, WITHOUT ROWID;
 
@@ -697,23 +697,23 @@ WITH Running AS (
     JOIN Instance i ON i.InstanceId = rs.InstanceId
     WHERE i.StoppedAt IS NULL AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
 ), Total AS (
-    SELECT Relay, count(*) AS Instances,
+    SELECT Relay, count(*) AS InstanceCount,
            count(CASE WHEN Condition = 'closed' THEN 1 END) AS ClosedCount,
            count(CASE WHEN Condition = 'half_open' THEN 1 END) AS HalfOpenCount,
            count(CASE WHEN Condition = 'open' THEN 1 END) AS OpenCount,
            count(CASE WHEN Condition = 'paused' THEN 1 END) AS PausedCount,
            CASE WHEN count(Connections) = count(*) THEN sum(Connections) END AS Connections,
            CASE WHEN count(MessageRate) = count(*) THEN group_concat(MessageRate, ' + ') END AS MessageRate,
-           max(ThrottledBy) AS ThrottledBy,
+           max(ThrottleReason) AS ThrottleReason,
            min(MaxRecipients) AS MaxRecipients
     FROM Running GROUP BY Relay
 ), LatestAuth AS (
-    SELECT s.*, row_number() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.Secret) AS Place
+    SELECT s.*, row_number() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.CredentialFingerprint) AS Place
     FROM RelayAuthentication s
 )
 SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
-       t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
-       t.Connections, t.MessageRate, t.ThrottledBy, t.MaxRecipients,
+       t.InstanceCount, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
+       t.Connections, t.MessageRate, t.ThrottleReason, t.MaxRecipients,
        s.State AS Authentication, s.StateAt AS AuthenticationAt,
        CASE s.State WHEN 'refused' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.RefusedAt, '+15 minutes')
                     WHEN 'trying' THEN strftime('%Y-%m-%dT%H:%M:%fZ', s.StateAt, '+5 minutes') END AS AuthenticationRetryAt,
@@ -742,16 +742,16 @@ WHERE t.Version = (SELECT max(n.Version) FROM Template n WHERE n.Name = t.Name A
 -- Certificates that expire within 60 days, can be encrypted to, are not revoked, and have no successor: no other
 -- certificate for the same address that can be encrypted to by then and expires later.
 CREATE VIEW ExpiringCertificate AS
-SELECT c.CertificateId, c.Address, c.Thumbprint, c.Subject, c.Issuer, c.ValidToAt,
-       CAST(julianday(c.ValidToAt) - julianday('now') AS INTEGER) AS DaysLeft
+SELECT c.CertificateId, c.Address, c.Thumbprint, c.Subject, c.Issuer, c.ValidTo,
+       CAST(julianday(c.ValidTo) - julianday('now') AS INTEGER) AS DaysLeft
 FROM Certificate c
 WHERE c.RevokedAt IS NULL
-  AND c.ValidFromAt <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-  AND c.ValidToAt >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-  AND c.ValidToAt < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+60 days')
+  AND c.ValidFrom <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+  AND c.ValidTo >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+  AND c.ValidTo < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+60 days')
   AND (c.KeyUsage LIKE 'any%' OR c.KeyUsage LIKE '%keyEncipherment%' OR c.KeyUsage LIKE '%keyAgreement%')
   AND NOT EXISTS (
       SELECT 1 FROM Certificate n
-      WHERE n.Address = c.Address AND n.ValidToAt > c.ValidToAt AND n.RevokedAt IS NULL
-        AND n.ValidFromAt <= c.ValidToAt
+      WHERE n.Address = c.Address AND n.ValidTo > c.ValidTo AND n.RevokedAt IS NULL
+        AND n.ValidFrom <= c.ValidTo
         AND (n.KeyUsage LIKE 'any%' OR n.KeyUsage LIKE '%keyEncipherment%' OR n.KeyUsage LIKE '%keyAgreement%'));

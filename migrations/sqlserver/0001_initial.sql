@@ -156,7 +156,7 @@ CREATE TABLE sendport.Attempt (
     StartedAt           datetime2(3) NULL,
     EndedAt             datetime2(3) NOT NULL,
     MessageId           nvarchar(1000) NULL,
-    SizeOctets          bigint NULL,
+    SizeBytes           bigint NULL,
     Protection          nvarchar(16) NULL,
     RemoteAddress       nvarchar(128) NULL,
     ServerName          nvarchar(512) NULL,
@@ -227,12 +227,12 @@ CREATE TABLE sendport.AuditCopy (
     AlertId      bigint NOT NULL,
     SendPort     nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
     Relay        nvarchar(128) NOT NULL,
-    KeptAt       datetime2(3) NOT NULL,
+    CreatedAt    datetime2(3) NOT NULL,
     MessageId    nvarchar(1000) NOT NULL,
     ReversePath  nvarchar(1000) NOT NULL,
     -- One a line.
     ForwardPaths nvarchar(max) NOT NULL,
-    SizeOctets   bigint NOT NULL,
+    SizeBytes    bigint NOT NULL,
     Content      varbinary(max) NOT NULL,
     CONSTRAINT PK_AuditCopy PRIMARY KEY NONCLUSTERED (AttemptKey, Stage),
     CONSTRAINT CK_AuditCopy_Stage CHECK (Stage IN (N'before', N'after'))
@@ -290,8 +290,8 @@ CREATE TABLE sendport.Certificate (
     Subject           nvarchar(1000) NOT NULL,
     Issuer            nvarchar(1000) NOT NULL,
     SerialNumber      nvarchar(128) NOT NULL,
-    ValidFromAt       datetime2(3) NOT NULL,
-    ValidToAt         datetime2(3) NOT NULL,
+    ValidFrom         datetime2(3) NOT NULL,
+    ValidTo           datetime2(3) NOT NULL,
     KeyUsage          nvarchar(400) COLLATE Latin1_General_BIN2 NOT NULL,
     KeyAlgorithm      nvarchar(64) NOT NULL,
     -- What the recipient's client can decrypt, where it is known; NULL: unknown.
@@ -319,9 +319,9 @@ GO
 -- The expiry warnings that were logged for a certificate, by the number of days that were left.
 CREATE TABLE sendport.CertificateNotification (
     CertificateId bigint NOT NULL,
-    Days          int NOT NULL,
+    DaysLeft      int NOT NULL,
     NotifiedAt    datetime2(3) NOT NULL CONSTRAINT DF_CertificateNotification_NotifiedAt DEFAULT SYSUTCDATETIME(),
-    CONSTRAINT PK_CertificateNotification PRIMARY KEY (CertificateId, Days)
+    CONSTRAINT PK_CertificateNotification PRIMARY KEY (CertificateId, DaysLeft)
 );
 GO
 
@@ -358,9 +358,9 @@ CREATE TABLE sendport.Instance (
     UnclaimedCount  int NOT NULL CONSTRAINT DF_Instance_UnclaimedCount DEFAULT 0,
     UnclaimedSince  datetime2(3) NULL,
     -- The number of instances, this one included, that it divides the limits of each relay by.
-    ShareCount      int NOT NULL CONSTRAINT DF_Instance_SharesOf DEFAULT 1,
+    ShareCount      int NOT NULL CONSTRAINT DF_Instance_ShareCount DEFAULT 1,
     CONSTRAINT PK_Instance PRIMARY KEY (InstanceId),
-    CONSTRAINT CK_Instance_SharesOf CHECK (ShareCount >= 0)
+    CONSTRAINT CK_Instance_ShareCount CHECK (ShareCount >= 0)
 );
 GO
 -- The send ports of the configuration. The service writes it; changing a row has no effect.
@@ -399,7 +399,7 @@ CREATE TABLE sendport.RelayState (
     Connections    int NULL,
     MessageRate    nvarchar(64) NULL,
     -- Why that is less than its share of the configured limits.
-    ThrottledBy    nvarchar(max) NULL,
+    ThrottleReason nvarchar(max) NULL,
     -- Maximum number of recipients of one transaction.
     MaxRecipients  int NULL,
     CONSTRAINT PK_RelayState PRIMARY KEY (InstanceId, Relay),
@@ -410,69 +410,69 @@ GO
 -- Whether the service may try a password. A refused one is not tried again for a while, and an untested one is
 -- tried by one instance alone, so that no account is locked.
 CREATE TABLE sendport.RelayAuthentication (
-    Relay              nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Relay                 nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
     -- A short hash that distinguishes passwords; the password cannot be recovered from it.
-    Secret             nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
-    State              nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
-    StateAt            datetime2(3) NOT NULL,
-    InstanceId         uniqueidentifier NULL,
+    CredentialFingerprint nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
+    State                 nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
+    StateAt               datetime2(3) NOT NULL,
+    InstanceId            uniqueidentifier NULL,
     -- The last refusal, until the relay accepts the password.
-    RefusedAt          datetime2(3) NULL,
-    ReplyCode          int NULL,
-    EnhancedStatusCode nvarchar(16) NULL,
-    ReplyText          nvarchar(max) NULL,
+    RefusedAt             datetime2(3) NULL,
+    ReplyCode             int NULL,
+    EnhancedStatusCode    nvarchar(16) NULL,
+    ReplyText             nvarchar(max) NULL,
     -- Attempts in a row that the relay did not answer.
-    Unanswered         int NOT NULL CONSTRAINT DF_RelayAuthentication_Unanswered DEFAULT 0,
-    CONSTRAINT PK_RelayAuthentication PRIMARY KEY (Relay, Secret),
+    UnansweredCount       int NOT NULL CONSTRAINT DF_RelayAuthentication_UnansweredCount DEFAULT 0,
+    CONSTRAINT PK_RelayAuthentication PRIMARY KEY (Relay, CredentialFingerprint),
     CONSTRAINT CK_RelayAuthentication_State CHECK (State IN (N'trying', N'accepted', N'refused', N'unanswered'))
 );
 GO
 -- The number of connections that a relay accepts from all instances together, learned from its refusals.
 -- 0: it refused the only one.
-CREATE TABLE sendport.RelayLimit (
-    Relay       nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    Connections int NOT NULL,
-    ChangedAt   datetime2(3) NOT NULL,
-    InstanceId  uniqueidentifier NOT NULL,
-    ThrottledBy nvarchar(max) NOT NULL,
-    CONSTRAINT PK_RelayLimit PRIMARY KEY (Relay),
-    CONSTRAINT CK_RelayLimit_Connections CHECK (Connections >= 0)
+CREATE TABLE sendport.RelayConnectionLimit (
+    Relay          nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Connections    int NOT NULL,
+    ChangedAt      datetime2(3) NOT NULL,
+    InstanceId     uniqueidentifier NOT NULL,
+    ThrottleReason nvarchar(max) NOT NULL,
+    CONSTRAINT PK_RelayConnectionLimit PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayConnectionLimit_Connections CHECK (Connections >= 0)
 );
 GO
 -- The number of recipients that a relay accepts in one transaction, where it was learned. The limit doubles
 -- PauseSeconds after LearnedAt and after each further pause; after eight pauses it no longer applies.
-CREATE TABLE sendport.RelayRecipients (
+CREATE TABLE sendport.RelayRecipientLimit (
     Relay        nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
     Recipients   int NOT NULL,
     PauseSeconds int NOT NULL,
     LearnedAt    datetime2(3) NOT NULL,
     InstanceId   uniqueidentifier NOT NULL,
-    CONSTRAINT PK_RelayRecipients PRIMARY KEY (Relay),
-    CONSTRAINT CK_RelayRecipients_Recipients CHECK (Recipients > 0),
-    CONSTRAINT CK_RelayRecipients_PauseSeconds CHECK (PauseSeconds > 0)
+    CONSTRAINT PK_RelayRecipientLimit PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayRecipientLimit_Recipients CHECK (Recipients > 0),
+    CONSTRAINT CK_RelayRecipientLimit_PauseSeconds CHECK (PauseSeconds > 0)
 );
 GO
 -- The last connection to a relay that was lost among the recipients of a transaction. If another one is lost
 -- after the same number of recipients, at any instance, that number becomes the limit.
-CREATE TABLE sendport.RelayConnectionEnd (
+CREATE TABLE sendport.RelayConnectionLoss (
     Relay      nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
     Recipients int NOT NULL,
-    EndedAt    datetime2(3) NOT NULL,
+    LostAt     datetime2(3) NOT NULL,
     InstanceId uniqueidentifier NOT NULL,
-    CONSTRAINT PK_RelayConnectionEnd PRIMARY KEY (Relay),
-    CONSTRAINT CK_RelayConnectionEnd_Recipients CHECK (Recipients > 0)
+    CONSTRAINT PK_RelayConnectionLoss PRIMARY KEY (Relay),
+    CONSTRAINT CK_RelayConnectionLoss_Recipients CHECK (Recipients > 0)
 );
 GO
 -- Relays that refuse everything because a limit is reached. The instance that moves RetryAt probes the relay.
 -- WaitSeconds is the interval from that probe to RetryAt; it doubles with each alert that probes for the first
--- time. ProbedBy lists those alerts as ,4711,4712, and stops growing at its maximum length.
+-- time. ProbeAlertIds lists those alerts as ,4711,4712, and stops growing at its maximum length.
 CREATE TABLE sendport.RelayThrottle (
-    Relay       nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    ThrottledAt datetime2(3) NOT NULL,
-    WaitSeconds int NOT NULL,
-    RetryAt     datetime2(3) NOT NULL,
-    Reply       nvarchar(max) NOT NULL,
-    ProbedBy    nvarchar(max) NOT NULL,
+    Relay         nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    ThrottledAt   datetime2(3) NOT NULL,
+    WaitSeconds   int NOT NULL,
+    RetryAt       datetime2(3) NOT NULL,
+    Reply         nvarchar(max) NOT NULL,
+    ProbeAlertIds nvarchar(max) NOT NULL,
     CONSTRAINT PK_RelayThrottle PRIMARY KEY (Relay),
     CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
 );
@@ -511,7 +511,7 @@ CREATE TYPE sendport.OutcomeList AS TABLE (
     StartedAt           datetime2(3) NULL,
     EndedAt             datetime2(3) NULL,
     MessageId           nvarchar(1000) NULL,
-    SizeOctets          bigint NULL,
+    SizeBytes           bigint NULL,
     Protection          nvarchar(16) NULL,
     RemoteAddress       nvarchar(128) NULL,
     ServerName          nvarchar(512) NULL,
@@ -769,7 +769,7 @@ GO
 CREATE VIEW sendport.Relay AS
 WITH Running AS (
     SELECT rs.InstanceId, rs.Relay, rs.Condition, rs.Since, rs.RetryAt, rs.Reply, rs.ExplanationKey,
-           rs.Connections, rs.MessageRate, rs.ThrottledBy, rs.MaxRecipients,
+           rs.Connections, rs.MessageRate, rs.ThrottleReason, rs.MaxRecipients,
            ROW_NUMBER() OVER (PARTITION BY rs.Relay ORDER BY
                CASE rs.Condition WHEN N'paused' THEN 1 WHEN N'open' THEN 2 WHEN N'half_open' THEN 3 ELSE 4 END,
                rs.Since, rs.InstanceId) AS Place
@@ -777,24 +777,24 @@ WITH Running AS (
     JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
     WHERE i.StoppedAt IS NULL AND i.LeaseUntil > SYSUTCDATETIME()
 ), Total AS (
-    SELECT Relay, COUNT(*) AS Instances,
+    SELECT Relay, COUNT(*) AS InstanceCount,
            SUM(CASE WHEN Condition = N'closed' THEN 1 ELSE 0 END) AS ClosedCount,
            SUM(CASE WHEN Condition = N'half_open' THEN 1 ELSE 0 END) AS HalfOpenCount,
            SUM(CASE WHEN Condition = N'open' THEN 1 ELSE 0 END) AS OpenCount,
            SUM(CASE WHEN Condition = N'paused' THEN 1 ELSE 0 END) AS PausedCount,
            CASE WHEN COUNT(Connections) = COUNT(*) THEN SUM(Connections) END AS Connections,
            CASE WHEN COUNT(MessageRate) = COUNT(*) THEN STRING_AGG(CONVERT(nvarchar(max), MessageRate), N' + ') END AS MessageRate,
-           MAX(ThrottledBy) AS ThrottledBy,
+           MAX(ThrottleReason) AS ThrottleReason,
            MIN(MaxRecipients) AS MaxRecipients
     FROM Running GROUP BY Relay
 ), LatestAuth AS (
     SELECT s.Relay, s.State, s.StateAt, s.RefusedAt, s.ReplyCode, s.EnhancedStatusCode, s.ReplyText,
-           ROW_NUMBER() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.Secret) AS Place
+           ROW_NUMBER() OVER (PARTITION BY s.Relay ORDER BY s.StateAt DESC, s.CredentialFingerprint) AS Place
     FROM sendport.RelayAuthentication s WITH (READUNCOMMITTED)
 )
 SELECT w.Relay, w.Condition, w.Since, w.RetryAt, w.Reply, e.Cause, e.Advice,
-       t.Instances, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
-       t.Connections, t.MessageRate, t.ThrottledBy, t.MaxRecipients,
+       t.InstanceCount, t.ClosedCount, t.HalfOpenCount, t.OpenCount, t.PausedCount,
+       t.Connections, t.MessageRate, t.ThrottleReason, t.MaxRecipients,
        s.State AS Authentication, s.StateAt AS AuthenticationAt,
        CASE s.State WHEN N'refused' THEN DATEADD(minute, 15, s.RefusedAt)
                     WHEN N'trying' THEN DATEADD(minute, 5, s.StateAt) END AS AuthenticationRetryAt,
@@ -822,19 +822,19 @@ GO
 -- Certificates that expire within 60 days, can be encrypted to, are not revoked, and have no successor: no other
 -- certificate for the same address that can be encrypted to by then and expires later.
 CREATE VIEW sendport.ExpiringCertificate AS
-SELECT c.CertificateId, c.Address, c.Thumbprint, c.Subject, c.Issuer, c.ValidToAt,
-       DATEDIFF(hour, w.Moment, c.ValidToAt) / 24 AS DaysLeft
+SELECT c.CertificateId, c.Address, c.Thumbprint, c.Subject, c.Issuer, c.ValidTo,
+       DATEDIFF(hour, w.Moment, c.ValidTo) / 24 AS DaysLeft
 FROM sendport.Certificate c
 CROSS JOIN (SELECT SYSUTCDATETIME() AS Moment) w
 WHERE c.RevokedAt IS NULL
-  AND c.ValidFromAt <= w.Moment
-  AND c.ValidToAt >= w.Moment
-  AND c.ValidToAt < DATEADD(day, 60, w.Moment)
+  AND c.ValidFrom <= w.Moment
+  AND c.ValidTo >= w.Moment
+  AND c.ValidTo < DATEADD(day, 60, w.Moment)
   AND (c.KeyUsage LIKE N'any%' OR c.KeyUsage LIKE N'%keyEncipherment%' OR c.KeyUsage LIKE N'%keyAgreement%')
   AND NOT EXISTS (
       SELECT 1 FROM sendport.Certificate n
-      WHERE n.Address = c.Address AND n.ValidToAt > c.ValidToAt AND n.RevokedAt IS NULL
-        AND n.ValidFromAt <= c.ValidToAt
+      WHERE n.Address = c.Address AND n.ValidTo > c.ValidTo AND n.RevokedAt IS NULL
+        AND n.ValidFrom <= c.ValidTo
         AND (n.KeyUsage LIKE N'any%' OR n.KeyUsage LIKE N'%keyEncipherment%' OR n.KeyUsage LIKE N'%keyAgreement%'));
 GO
 -- Users with access to every table of the database, whatever the roles of this schema allow; for `sendport check`.
@@ -1030,9 +1030,9 @@ GRANT SELECT ON sendport.Queue TO sendport_reader;
 GRANT SELECT ON sendport.Recipient TO sendport_reader;
 GRANT SELECT ON sendport.Relay TO sendport_reader;
 GRANT SELECT ON sendport.RelayAuthentication TO sendport_reader;
-GRANT SELECT ON sendport.RelayConnectionEnd TO sendport_reader;
-GRANT SELECT ON sendport.RelayLimit TO sendport_reader;
-GRANT SELECT ON sendport.RelayRecipients TO sendport_reader;
+GRANT SELECT ON sendport.RelayConnectionLoss TO sendport_reader;
+GRANT SELECT ON sendport.RelayConnectionLimit TO sendport_reader;
+GRANT SELECT ON sendport.RelayRecipientLimit TO sendport_reader;
 GRANT SELECT ON sendport.RelayState TO sendport_reader;
 GRANT SELECT ON sendport.RelayThrottle TO sendport_reader;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_reader;
@@ -1065,9 +1065,9 @@ GRANT SELECT ON sendport.Queue TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_service;
 GRANT SELECT ON sendport.Relay TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionEnd TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipients TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionLoss TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionLimit TO sendport_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipientLimit TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_service;
@@ -1156,9 +1156,9 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnDelivery TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Queue TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;
-DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionEnd TO sendport_writer;
-DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayLimit TO sendport_writer;
-DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipients TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionLoss TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionLimit TO sendport_writer;
+DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipientLimit TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_writer;

@@ -125,7 +125,7 @@ impl Contents for Unsent<'_> {
             content_id: it.content_id.clone(),
             description: it.description.clone(),
             transfer_encoding: it.transfer_encoding,
-            size_octets: it.content.len() as u64,
+            size_bytes: it.content.len() as u64,
         };
         Ok(numbered.map(row).collect())
     }

@@ -168,7 +168,7 @@ fn list(rows: &[CertificateRow], json: bool) -> Result<(), Failure> {
     let mut table = Table::new([
         "Address",
         "Thumbprint",
-        "ValidToAt",
+        "ValidTo",
         "KeyAlgorithm",
         "KeyUsage",
         "Cipher",

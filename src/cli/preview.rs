@@ -93,7 +93,7 @@ fn show_texts(texts: &PreviewTexts, args: &Args) -> Result<(), Failure> {
         let parts = [
             it.file_name.clone(),
             it.media_type.clone(),
-            Some(format!("{} octets", it.size_octets)),
+            Some(format!("{} octets", it.size_bytes)),
             inline.then(|| "shown with the text".to_owned()),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();

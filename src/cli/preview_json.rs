@@ -20,7 +20,7 @@ pub(super) struct Shown<'a> {
     recipients: Vec<Recipient<'a>>,
     message_ids: Vec<&'a str>,
     not_now: Option<&'a str>,
-    size_octets: usize,
+    size_bytes: usize,
     #[serde(flatten)]
     texts: Texts<'a>,
 }
@@ -49,7 +49,7 @@ struct Attachment<'a> {
     file_name: Option<&'a str>,
     media_type: Option<&'a str>,
     disposition: &'a str,
-    size_octets: u64,
+    size_bytes: u64,
 }
 
 impl<'a> Shown<'a> {
@@ -81,7 +81,7 @@ impl<'a> Shown<'a> {
                 .map(|copy| copy.message_id.as_str())
                 .collect(),
             not_now: preview.not_now.as_deref(),
-            size_octets: preview.draft.message.octets.len(),
+            size_bytes: preview.draft.message.octets.len(),
             texts: Texts::of(&preview.texts),
         }
     }
@@ -93,7 +93,7 @@ impl<'a> Texts<'a> {
             file_name: it.file_name.as_deref(),
             media_type: it.media_type.as_deref(),
             disposition: it.disposition.as_str(),
-            size_octets: it.size_octets,
+            size_bytes: it.size_bytes,
         });
         Self {
             subject: &texts.subject,

@@ -118,7 +118,7 @@ impl RelayMetrics {
         }
         self.connections.set(i64::from(connections));
         self.limit.set(i64::from(state.connections.unwrap_or(0)));
-        self.slowed.set(i64::from(state.throttled_by.is_some()));
+        self.slowed.set(i64::from(state.throttle_reason.is_some()));
     }
 
     fn took(&self, of: Of, time: Duration) {

@@ -21,7 +21,7 @@ fn note(alert: i64) -> SubmissionIntent {
         relay: "main".to_owned(),
         started_at: Timestamp::UNIX_EPOCH,
         message_id: "<1@x>".to_owned(),
-        size_octets: 3,
+        size_bytes: 3,
         protection: "none".to_owned(),
         protected: Box::default(),
         template_version: Some("7".to_owned()),

@@ -40,7 +40,7 @@ pub trait Coordination: Send + Sync {
         share_count: u32,
     ) -> Result<Standing, StoreError>;
 
-    /// The numbers of connections that were learned (`RelayLimit`), one a relay at most.
+    /// The numbers of connections that were learned (`RelayConnectionLimit`), one a relay at most.
     async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError>;
 
     /// Writes down what `instance` found out of the connections of `relay`. False, and nothing is
@@ -53,7 +53,7 @@ pub trait Coordination: Send + Sync {
         finding: &LimitFinding,
     ) -> Result<bool, StoreError>;
 
-    /// How many recipients of one transaction relays were learned to take (`RelayRecipients`), by
+    /// How many recipients of one transaction relays were learned to take (`RelayRecipientLimit`), by
     /// the name of the relay; also what is forgotten by now ([`LearnedRecipients::most`]).
     async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError>;
 

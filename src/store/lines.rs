@@ -35,7 +35,7 @@ pub struct RelayLine {
     pub cause: Option<String>,
     pub advice: Option<String>,
     pub instances: u32,
-    pub throttled_by: Option<String>,
+    pub throttle_reason: Option<String>,
     pub authentication: Option<String>,
     pub authentication_retry_at: Option<Timestamp>,
     pub send_ports: Option<String>,

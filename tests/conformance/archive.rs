@@ -17,7 +17,7 @@ fn copy(alert: AlertId, octets: Vec<u8>) -> AuditCopy {
         send_port: "default".to_owned(),
         relay: "mail".to_owned(),
         stage: AuditStage::Before,
-        kept_at: now(),
+        created_at: now(),
         message_id: "<4711@contoso.com>".to_owned(),
         reverse_path: String::new(),
         forward_paths: vec![
@@ -45,7 +45,7 @@ pub(crate) async fn a_copy_is_kept_octet_by_octet(f: &dyn Fixture) {
     store.keep_copy(&copy).await.expect("keep");
     let table = f.table("AuditCopy");
     let one = |column: &str| format!("SELECT {column} FROM {table}");
-    assert_eq!(f.count(&one("SizeOctets")).await, 5_120_000);
+    assert_eq!(f.count(&one("SizeBytes")).await, 5_120_000);
     assert!(
         kept(f, "before").await == hex(&copy.octets),
         "octets differ"

@@ -50,16 +50,16 @@ async fn contents(store: &Arc<dyn Store>, id: AlertId) -> Vec<Vec<u8>> {
     let mut contents = Vec::new();
     for attachment in store.attachments(id).await.expect("attachments") {
         let mut content = Vec::new();
-        while (content.len() as u64) < attachment.size_octets {
+        while (content.len() as u64) < attachment.size_bytes {
             let from = content.len() as u64;
             let piece = store.attachment_content(id, attachment.id, from, 1_000_000);
             content.extend(piece.await.expect("content").expect("is there"));
             assert!(
                 content.len().is_multiple_of(1_000_000)
-                    || content.len() as u64 == attachment.size_octets
+                    || content.len() as u64 == attachment.size_bytes
             );
         }
-        let behind = store.attachment_content(id, attachment.id, attachment.size_octets, 10);
+        let behind = store.attachment_content(id, attachment.id, attachment.size_bytes, 10);
         assert_eq!(behind.await.expect("content"), Some(Vec::new()));
         contents.push(content);
     }

@@ -339,9 +339,21 @@ pub(crate) async fn a_secret_that_nobody_used_for_a_day_is_forgotten(f: &dyn Fix
     refuse(&store, a, "old").await;
     f.advance(minutes(23 * 60)).await;
     end(&store, a, "new", AuthOutcome::Accepted).await;
-    assert_eq!(f.rows("RelayAuthentication", "Secret = 'old'").await, 1);
+    assert_eq!(
+        f.rows("RelayAuthentication", "CredentialFingerprint = 'old'")
+            .await,
+        1
+    );
     f.advance(minutes(61)).await;
     end(&store, a, "new", AuthOutcome::Accepted).await;
-    assert_eq!(f.rows("RelayAuthentication", "Secret = 'old'").await, 0);
-    assert_eq!(f.rows("RelayAuthentication", "Secret = 'new'").await, 1);
+    assert_eq!(
+        f.rows("RelayAuthentication", "CredentialFingerprint = 'old'")
+            .await,
+        0
+    );
+    assert_eq!(
+        f.rows("RelayAuthentication", "CredentialFingerprint = 'new'")
+            .await,
+        1
+    );
 }

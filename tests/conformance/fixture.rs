@@ -343,7 +343,7 @@ pub(crate) fn attempt(number: u32, statuses: &[RecipientStatus]) -> Attempt {
         ended_at: now(),
         outcome: attempt_outcome(statuses),
         message_id: "<4711@contoso.com>".to_owned(),
-        size_octets: 1234,
+        size_bytes: 1234,
         protection: "none".to_owned(),
         protected: ProtectionFacts::default(),
         facts: SessionFacts::default(),

@@ -80,7 +80,7 @@ pub(crate) async fn relays_are_listed(f: &dyn Fixture) {
         connections: None,
         message_rate: None,
         max_recipients: None,
-        throttled_by: None,
+        throttle_reason: None,
     };
     let ports = ["default".to_owned()];
     store

@@ -110,7 +110,11 @@ pub(crate) async fn how_many_recipients_one_found_all_know(f: &dyn Fixture) {
     assert!(off < Duration::from_secs(20), "{off:?}");
     assert_eq!((&**backup, of_backup.most()), ("backup", Some(14)));
     let by_b = format!("Relay = 'mail' AND InstanceId = '{}'", b.0);
-    assert_eq!(f.rows("RelayRecipients", &by_b).await, 1, "who found out");
+    assert_eq!(
+        f.rows("RelayRecipientLimit", &by_b).await,
+        1,
+        "who found out"
+    );
 }
 
 pub(crate) async fn two_that_found_the_same_recipients_make_one_row(f: &dyn Fixture) {

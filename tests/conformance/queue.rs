@@ -34,7 +34,7 @@ pub(crate) fn relay(name: &str, condition: RelayCondition, reply: Option<&str>) 
         connections: None,
         message_rate: None,
         max_recipients: None,
-        throttled_by: None,
+        throttle_reason: None,
     }
 }
 

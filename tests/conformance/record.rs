@@ -292,7 +292,7 @@ pub(crate) async fn every_reply_is_a_row(f: &dyn Fixture) {
                   AND EnhancedStatusCode = '5.1.1' AND ReplyText = 'no such user'";
     assert_eq!(f.rows("AttemptReply", second).await, 1);
     assert_eq!(f.rows("AttemptReply", "1 = 1").await, 2);
-    let whole = "AttemptNumber = 1 AND Relay = 'mail' AND SizeOctets = 1234 \
+    let whole = "AttemptNumber = 1 AND Relay = 'mail' AND SizeBytes = 1234 \
                  AND MessageId = '<4711@contoso.com>' AND Outcome = 'delayed'";
     assert_eq!(f.rows("Attempt", whole).await, 1);
 }

@@ -23,7 +23,7 @@ fn state(condition: RelayCondition) -> RelayState {
         connections: Some(2),
         message_rate: Some("15/min".to_owned()),
         max_recipients: None,
-        throttled_by: None,
+        throttle_reason: None,
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn the_worst_that_an_instance_says_is_the_line(f: &dyn Fixture)
     let stopped = instance(&store, "stopped").await;
     renew(&store, stopped, &[state(Open)]).await;
     store.retire(stopped).await.expect("retire");
-    let line = "Condition = 'paused' AND Instances = 5 AND ClosedCount = 2 AND HalfOpenCount = 1 \
+    let line = "Condition = 'paused' AND InstanceCount = 5 AND ClosedCount = 2 AND HalfOpenCount = 1 \
                 AND OpenCount = 1 AND PausedCount = 1";
     assert_eq!(f.rows("Relay", line).await, 1);
     assert_eq!(f.rows("Relay", "1 = 1").await, 1, "one line a relay");
@@ -80,7 +80,7 @@ pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) 
     let slowed = RelayState {
         connections: Some(1),
         max_recipients: Some(100),
-        throttled_by: Some("452 4.3.2 it's too much".to_owned()),
+        throttle_reason: Some("452 4.3.2 it's too much".to_owned()),
         ..state(Closed)
     };
     renew(&store, a, &[slowed]).await;
@@ -93,7 +93,7 @@ pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) 
         Some("15/min + 15/min")
     );
     assert_eq!(
-        shown(f, "ThrottledBy").await.as_deref(),
+        shown(f, "ThrottleReason").await.as_deref(),
         Some("452 4.3.2 it's too much")
     );
     let unlimited = RelayState {

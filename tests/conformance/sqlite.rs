@@ -39,11 +39,11 @@ const TIMES: &[(&str, &[&str])] = &[
     ("RelayState", &["Since", "RetryAt"]),
     ("EventLog", &["LoggedAt"]),
     ("RelayAuthentication", &["StateAt", "RefusedAt"]),
-    ("AuditCopy", &["KeptAt"]),
+    ("AuditCopy", &["CreatedAt"]),
     ("FailureNotification", &["NotifiedAt"]),
-    ("RelayLimit", &["ChangedAt"]),
-    ("RelayRecipients", &["LearnedAt"]),
-    ("RelayConnectionEnd", &["EndedAt"]),
+    ("RelayConnectionLimit", &["ChangedAt"]),
+    ("RelayRecipientLimit", &["LearnedAt"]),
+    ("RelayConnectionLoss", &["LostAt"]),
     ("RelayThrottle", &["ThrottledAt", "RetryAt"]),
 ];
 

@@ -110,7 +110,7 @@ fn audit_copy(alert: AlertId) -> AuditCopy {
         send_port: "default".to_owned(),
         relay: "mail".to_owned(),
         stage: AuditStage::After,
-        kept_at: fixture::now(),
+        created_at: fixture::now(),
         message_id: "<4711@contoso.com>".to_owned(),
         reverse_path: "alerts@contoso.com".to_owned(),
         forward_paths: vec!["ops@contoso.com".to_owned()],

@@ -145,6 +145,6 @@ pub(crate) async fn the_interval_grows_with_other_alerts_alone(f: &dyn Fixture) 
         assert_eq!(turn, ProbeTurn::Granted(seconds(expected)), "{alert}");
         f.advance(seconds(expected + 2)).await;
     }
-    let kept = "ProbedBy = ',47,4,7,-1,1,2,3,'";
+    let kept = "ProbeAlertIds = ',47,4,7,-1,1,2,3,'";
     assert_eq!(f.rows("RelayThrottle", kept).await, 1, "it is bounded");
 }

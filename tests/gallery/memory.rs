@@ -31,7 +31,7 @@ impl Peak {
             true => worst - program(&process) + RELEASE_PROGRAM,
             false => worst,
         });
-        let largest = site.value("SELECT max(SizeOctets) FROM Attempt");
+        let largest = site.value("SELECT max(SizeBytes) FROM Attempt");
         Self {
             resident,
             largest_message: largest.parse().expect("a size"),

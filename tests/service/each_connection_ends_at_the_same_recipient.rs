@@ -115,7 +115,7 @@ async fn all_are_relayed_once(goodbye: &'static str, ends: usize) {
     let service = site.run();
     site.wait_until_all_final(LONG).await;
     assert_eq!(ended(), ends, "then it was known");
-    let learned = "SELECT Recipients FROM RelayRecipients WHERE Relay = 'main'";
+    let learned = "SELECT Recipients FROM RelayRecipientLimit WHERE Relay = 'main'";
     site.wait_until(learned, "100", LONG).await;
     let shown = "SELECT MaxRecipients FROM Relay WHERE Relay = 'main'";
     site.wait_until(shown, "100", LONG).await;

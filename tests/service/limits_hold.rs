@@ -66,7 +66,7 @@ async fn limits_that_nobody_configured_are_learned() {
     insert_many(&site, 400);
     let begun = Instant::now();
     let service = site.run();
-    let slowed = "SELECT count(*) FROM RelayState WHERE Relay = 'main' AND ThrottledBy LIKE '4__ 4.7.%' AND MessageRate LIKE '%/2s'";
+    let slowed = "SELECT count(*) FROM RelayState WHERE Relay = 'main' AND ThrottleReason LIKE '4__ 4.7.%' AND MessageRate LIKE '%/2s'";
     site.wait_until(slowed, "1", Duration::from_secs(60)).await;
     site.wait_until_all_final(Duration::from_secs(120)).await;
 
@@ -111,7 +111,7 @@ async fn two_instances_learn_together_how_many_connections_a_relay_takes() {
     let parts = "SELECT group_concat(Connections) = '1,2'
                  FROM (SELECT Connections FROM RelayState ORDER BY 1)";
     let inserted = insert_until(&site, parts, Duration::from_secs(60)).await;
-    assert_eq!(site.value("SELECT count(*) FROM RelayLimit"), "1");
+    assert_eq!(site.value("SELECT count(*) FROM RelayConnectionLimit"), "1");
     site.wait_until_all_final(Duration::from_secs(120)).await;
     assert_eq!(
         site.value("SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'"),

@@ -63,7 +63,7 @@ fn text_as_text_and_octets_only_when_asked() {
         &[
             "\"Text\": \"By two hours.\\nSorry.\"",
             "\"FileName\": \"order.csv\"",
-            "\"SizeOctets\": 3",
+            "\"SizeBytes\": 3",
         ],
     );
 }

@@ -65,9 +65,9 @@ struct Sidecar<'a> {
     send_port: &'a str,
     relay: &'a str,
     stage: AuditStage,
-    kept_at: Timestamp,
+    created_at: Timestamp,
     message_id: &'a str,
-    size_octets: usize,
+    size_bytes: usize,
     reverse_path: &'a str,
     forward_paths: &'a [String],
 }
@@ -80,9 +80,9 @@ impl<'a> From<&'a AuditCopy> for Sidecar<'a> {
             send_port: &copy.send_port,
             relay: &copy.relay,
             stage: copy.stage,
-            kept_at: copy.kept_at,
+            created_at: copy.created_at,
             message_id: &copy.message_id,
-            size_octets: copy.octets.len(),
+            size_bytes: copy.octets.len(),
             reverse_path: &copy.reverse_path,
             forward_paths: &copy.forward_paths,
         }
@@ -90,7 +90,7 @@ impl<'a> From<&'a AuditCopy> for Sidecar<'a> {
 }
 
 fn write(folder: &Path, copy: &AuditCopy) -> io::Result<()> {
-    let day = folder.join(copy.kept_at.format("%Y-%m-%d").to_string());
+    let day = folder.join(copy.created_at.format("%Y-%m-%d").to_string());
     make_day(folder, &day)?;
     let stem = stem(copy);
     let mut envelope = serde_json::to_vec_pretty(&Sidecar::from(copy))?;
@@ -102,7 +102,7 @@ fn write(folder: &Path, copy: &AuditCopy) -> io::Result<()> {
 
 /// Sorts by time; unique by the attempt's key and the stage.
 fn stem(copy: &AuditCopy) -> String {
-    let at = copy.kept_at.format("%Y%m%dT%H%M%S%.3fZ");
+    let at = copy.created_at.format("%Y%m%dT%H%M%S%.3fZ");
     let (alert, key) = (copy.alert.0, copy.attempt.0.as_simple());
     format!("{at}-{alert:010}-{key}-{}", copy.stage.as_str())
 }

@@ -147,7 +147,7 @@ impl Auditor {
             send_port: self.send_port.clone(),
             relay: submission.relay.to_owned(),
             stage,
-            kept_at: submission.at,
+            created_at: submission.at,
             message_id: submission.message.message_id().to_owned(),
             reverse_path: submission
                 .envelope

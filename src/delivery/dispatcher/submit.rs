@@ -174,7 +174,7 @@ impl Dispatcher {
             relay: relay.to_owned(),
             started_at: self.parts.clock.now(),
             message_id: message.message_id().to_owned(),
-            size_octets: message.octets().len() as u64,
+            size_bytes: message.octets().len() as u64,
             protection: message.protection().to_owned(),
             protected: Box::new(message.protected().clone()),
             template_version: job.composed.template_version.clone(),

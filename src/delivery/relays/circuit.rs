@@ -267,7 +267,7 @@ impl Circuit {
     }
 
     /// It is open because everything is refused for a limit: the refusal.
-    pub(crate) fn throttled_by(&self) -> Option<&str> {
+    pub(crate) fn throttle_reason(&self) -> Option<&str> {
         self.reply.as_deref().filter(|_| self.throttled)
     }
 

@@ -200,7 +200,7 @@ fn two_different_alerts_that_meet_a_limit_open_it_and_one_does_not() {
     }
     assert!(limited(2));
     assert!(!limited(3), "said once");
-    assert_eq!(circuit.throttled_by(), Some("432"));
+    assert_eq!(circuit.throttle_reason(), Some("432"));
     assert_eq!(circuit.condition(), RelayCondition::Open);
 }
 

@@ -119,7 +119,7 @@ impl RelayEntry {
 
     /// Everything is refused for a limit.
     pub(crate) fn is_throttled(&self) -> bool {
-        self.circuit().throttled_by().is_some()
+        self.circuit().throttle_reason().is_some()
     }
 
     /// Waits for a place. Where there is `another` relay, no longer than this one lives.

@@ -251,7 +251,7 @@ impl RelayRegistry {
     /// How long an alert that was refused for a limit waits, as far as the relay is concerned.
     fn wait_for_limits(&self, seat: &RelayEntry) -> Duration {
         let circuit = seat.circuit();
-        if circuit.throttled_by().is_none() {
+        if circuit.throttle_reason().is_none() {
             drop(circuit);
             return seat.limiter().wait();
         }
@@ -280,14 +280,14 @@ impl RelayRegistry {
         let by = seat.limiter().shown();
         if seat
             .slowed
-            .swap(by.throttled_by.is_some(), Ordering::Relaxed)
-            == by.throttled_by.is_some()
+            .swap(by.throttle_reason.is_some(), Ordering::Relaxed)
+            == by.throttle_reason.is_some()
         {
             return;
         }
         seat.watch
-            .record(RelayActivity::Throttled(by.throttled_by.is_some()));
-        let (severity, event_type, what) = match by.throttled_by {
+            .record(RelayActivity::Throttled(by.throttle_reason.is_some()));
+        let (severity, event_type, what) = match by.throttle_reason {
             None => at_full_speed(),
             Some(reply) => slowed(&reply, by.connections, by.message_rate.as_deref()),
         };
@@ -442,7 +442,7 @@ impl RelayRegistry {
                 connections: Some(limits.connections),
                 message_rate: limits.message_rate,
                 max_recipients: limits.recipients,
-                throttled_by: limits.throttled_by,
+                throttle_reason: limits.throttle_reason,
             }
         };
         self.seats.iter().map(state).collect()

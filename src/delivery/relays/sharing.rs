@@ -115,7 +115,7 @@ impl RelayRegistry {
     pub fn shares_learned(&self) -> bool {
         let learned = |seat: &RelayEntry| {
             let circuit = seat.circuit();
-            let throttle = circuit.throttled_by().is_some() || circuit.throttle_ended();
+            let throttle = circuit.throttle_reason().is_some() || circuit.throttle_ended();
             throttle || seat.limiter().shares_learned()
         };
         self.seats.values().any(learned)
@@ -127,7 +127,7 @@ impl RelayRegistry {
         seat: &RelayEntry,
         alert: AlertId,
     ) -> Result<(), Unavailable> {
-        let reply = seat.circuit().throttled_by().map(str::to_owned);
+        let reply = seat.circuit().throttle_reason().map(str::to_owned);
         let (Some(reply), Some(throttles)) = (reply, &self.throttles) else {
             return Ok(());
         };

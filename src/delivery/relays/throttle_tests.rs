@@ -450,7 +450,7 @@ async fn one_alert_that_is_always_refused_for_a_limit_slows_nobody_else() {
         let shown = &world.boards[0].states()[0];
         assert_eq!(shown.condition, RelayCondition::Closed, "{refuses:?}");
         assert_eq!(
-            (shown.connections, &shown.throttled_by),
+            (shown.connections, &shown.throttle_reason),
             (Some(10), &None),
             "{refuses:?}"
         );

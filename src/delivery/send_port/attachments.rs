@@ -52,11 +52,11 @@ impl AttachmentRules {
                 ),
             ));
         }
-        if attachment.size_octets <= self.config.max_size.0 {
+        if attachment.size_bytes <= self.config.max_size.0 {
             return Ok(());
         }
         Err(too_large(
-            &format!("attachment '{shown}' has {} octets", attachment.size_octets),
+            &format!("attachment '{shown}' has {} octets", attachment.size_bytes),
             port,
             self.config.max_size,
             "max_size",
@@ -66,7 +66,7 @@ impl AttachmentRules {
 
 /// The lengths of all contents.
 fn total(attachments: &[Attachment]) -> u64 {
-    let lengths = attachments.iter().map(|attachment| attachment.size_octets);
+    let lengths = attachments.iter().map(|attachment| attachment.size_bytes);
     lengths.fold(0, u64::saturating_add)
 }
 
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::domain::{AttachmentId, ContentDisposition, TransferEncoding};
 
-    fn file(name: &str, size_octets: u64) -> Attachment {
+    fn file(name: &str, size_bytes: u64) -> Attachment {
         Attachment {
             id: AttachmentId(1),
             file_name: Some(name.to_owned()),
@@ -94,7 +94,7 @@ mod tests {
             content_id: None,
             description: None,
             transfer_encoding: TransferEncoding::Base64,
-            size_octets,
+            size_bytes,
         }
     }
 

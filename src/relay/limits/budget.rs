@@ -462,7 +462,7 @@ impl Budget {
     }
 
     /// The refusal that made it slower.
-    pub(super) fn throttled_by(&self) -> Option<&str> {
+    pub(super) fn throttle_reason(&self) -> Option<&str> {
         let learned = self.rate.as_ref().or(self.connections.as_ref());
         learned.map(Learned::said)
     }

@@ -99,7 +99,7 @@ pub struct Shown {
     /// Most recipients of one transaction; `None`: any number.
     pub recipients: Option<u32>,
     /// The refusal that made either of the first two lower than the share of what is configured.
-    pub throttled_by: Option<String>,
+    pub throttle_reason: Option<String>,
 }
 
 impl Limiter {
@@ -345,7 +345,7 @@ impl Limiter {
             connections: budget.connections(now),
             message_rate: budget.shown_rate(),
             recipients: budget.recipients(now),
-            throttled_by: budget.throttled_by().map(str::to_owned),
+            throttle_reason: budget.throttle_reason().map(str::to_owned),
         }
     }
 

@@ -108,6 +108,6 @@ fn attachment(row: &Columns<'_, '_>) -> Result<Attachment, String> {
         content_id: row.optional_text("ContentId")?,
         description: row.optional_text("Description")?,
         transfer_encoding: row.word("TransferEncoding")?,
-        size_octets: u64::try_from(row.integer("SizeOctets")?).unwrap_or(0),
+        size_bytes: u64::try_from(row.integer("SizeBytes")?).unwrap_or(0),
     })
 }

@@ -32,7 +32,7 @@ fn keep(connection: &Connection, copy: &AuditCopy) -> Result<(), Trouble> {
             copy.alert.0,
             copy.send_port,
             copy.relay,
-            time_text(copy.kept_at),
+            time_text(copy.created_at),
             copy.message_id,
             copy.reverse_path,
             copy.forward_paths.join("\n"),

@@ -18,8 +18,8 @@ use super::values::{Columns, time_text, uuid_text};
 use super::{SqliteStore, sql};
 
 /// Once for each certificate and number of days.
-const NOTIFY_EXPIRY: &str = "INSERT INTO CertificateNotification (CertificateId, Days, NotifiedAt) VALUES (?1, ?2, ?3) \
-    ON CONFLICT (CertificateId, Days) DO NOTHING";
+const NOTIFY_EXPIRY: &str = "INSERT INTO CertificateNotification (CertificateId, DaysLeft, NotifiedAt) VALUES (?1, ?2, ?3) \
+    ON CONFLICT (CertificateId, DaysLeft) DO NOTHING";
 
 /// What was told of certificates that are gone.
 const NOTIFY_EXPIRY_FORGET_REMOVED: &str = "DELETE FROM CertificateNotification WHERE NOT EXISTS \
@@ -243,7 +243,7 @@ fn row(row: &Columns<'_, '_>) -> Result<CertificateRow, String> {
             issuer: row.text("Issuer")?,
             serial_number: row.text("SerialNumber")?,
             valid_from: entry.valid_from,
-            valid_to: row.time("ValidToAt")?,
+            valid_to: row.time("ValidTo")?,
             key_usage: row.text("KeyUsage")?,
             key_algorithm: row.text("KeyAlgorithm")?,
             capabilities: entry.capabilities,
@@ -262,7 +262,7 @@ fn entry(row: &Columns<'_, '_>) -> Result<CertificateEntry, String> {
         bound_by: row.word("BoundBy")?,
         thumbprint: row.key("Thumbprint")?,
         sha256: row.key("Sha256Fingerprint")?,
-        valid_from: row.time("ValidFromAt")?,
+        valid_from: row.time("ValidFrom")?,
         capabilities: row.optional_text("Capabilities")?,
         choice: CertificateChoice {
             cipher: row.optional_key("Cipher")?,
@@ -279,7 +279,7 @@ fn expiring(row: &Columns<'_, '_>) -> Result<ExpiringCertificate, String> {
         id: CertificateId(row.integer("CertificateId")?),
         address: row.key("Address")?,
         thumbprint: row.key("Thumbprint")?,
-        valid_to: row.time("ValidToAt")?,
+        valid_to: row.time("ValidTo")?,
         days_left: row.count("DaysLeft")?,
         notified_at_days: row.optional_count("NotifiedAtDays")?,
     })

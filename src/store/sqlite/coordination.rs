@@ -19,29 +19,30 @@ use super::values::{Columns, earlier, time_text, uuid_text};
 use super::{SqliteStore, sql};
 
 /// It is forgotten.
-const NOTE_LIMIT_DELETE: &str = "DELETE FROM RelayLimit WHERE Relay = ?1 AND Connections = ?2";
+const NOTE_LIMIT_DELETE: &str =
+    "DELETE FROM RelayConnectionLimit WHERE Relay = ?1 AND Connections = ?2";
 
 /// It is another one now.
-const NOTE_LIMIT_UPDATE: &str = "UPDATE RelayLimit SET Connections = ?2, ChangedAt = ?3, InstanceId = ?4, ThrottledBy = ?5 \
+const NOTE_LIMIT_UPDATE: &str = "UPDATE RelayConnectionLimit SET Connections = ?2, ChangedAt = ?3, InstanceId = ?4, ThrottleReason = ?5 \
     WHERE Relay = ?1 AND Connections = ?6";
 
 /// Other secrets of the relay that nobody has used for long.
-pub(super) const END_AUTHENTICATION_DROP_OTHERS: &str =
-    "DELETE FROM RelayAuthentication WHERE Relay = ?1 AND Secret <> ?2 AND StateAt < ?3";
+pub(super) const END_AUTHENTICATION_DROP_OTHERS: &str = "DELETE FROM RelayAuthentication WHERE Relay = ?1 AND CredentialFingerprint <> ?2 AND StateAt < ?3";
 
 /// Among how many it shares now; written only where that changes.
 const PUBLISH_SHARE_WRITE: &str =
     "UPDATE Instance SET ShareCount = ?2 WHERE InstanceId = ?1 AND ShareCount <> ?2";
 
 /// Of every relay, at others, and not long ago.
-const CONNECTION_ENDS: &str = "SELECT Relay, Recipients, EndedAt FROM RelayConnectionEnd WHERE InstanceId <> ?1 AND EndedAt > ?2";
+const CONNECTION_ENDS: &str = "SELECT Relay, Recipients, LostAt FROM RelayConnectionLoss WHERE InstanceId <> ?1 AND LostAt > ?2";
 
 /// Of every relay.
-const LEARNED_LIMITS: &str = "SELECT Relay, Connections, ChangedAt, ThrottledBy FROM RelayLimit";
+const LEARNED_LIMITS: &str =
+    "SELECT Relay, Connections, ChangedAt, ThrottleReason FROM RelayConnectionLimit";
 
 /// Of every relay.
 const LEARNED_RECIPIENTS: &str =
-    "SELECT Relay, Recipients, PauseSeconds, LearnedAt FROM RelayRecipients";
+    "SELECT Relay, Recipients, PauseSeconds, LearnedAt FROM RelayRecipientLimit";
 
 #[async_trait]
 impl Coordination for SqliteStore {
@@ -215,7 +216,7 @@ fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, 
         relay: row.text("Relay")?,
         connections: row.count("Connections")?,
         unchanged_for: (now - row.time("ChangedAt")?).to_std().unwrap_or_default(),
-        said: row.text("ThrottledBy")?,
+        said: row.text("ThrottleReason")?,
     })
 }
 
@@ -237,7 +238,7 @@ fn connection_end(
 ) -> Result<(String, ConnectionEnd), String> {
     let end = ConnectionEnd {
         recipients: row.count("Recipients")?,
-        ended_for: (now - row.time("EndedAt")?).to_std().unwrap_or_default(),
+        ended_for: (now - row.time("LostAt")?).to_std().unwrap_or_default(),
     };
     Ok((row.text("Relay")?, end))
 }

@@ -164,7 +164,7 @@ pub(super) fn renew(
             relay.explanation,
             relay.connections,
             relay.message_rate,
-            relay.throttled_by,
+            relay.throttle_reason,
             relay.max_recipients,
         ])?;
     }

@@ -41,7 +41,7 @@ const BY_ALERT: &str = "INDEX IX_Attempt_AlertId (AlertId=?)";
 
 const BY_RECIPIENT: &str = "INDEX IX_AttemptReply_Recipient (AttemptId=? AND RecipientOrdinal=?)";
 
-const BY_ENDED: &str = "INDEX IX_AlertState_Ended (SendPort=? AND FinalAt>?)";
+const BY_ENDED: &str = "INDEX IX_AlertState_FinalAt (SendPort=? AND FinalAt>?)";
 
 /// All of it, but it holds only what is not final.
 const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
@@ -92,7 +92,7 @@ const PLANS: &[Plan] = &[
     plan!("unreported_lines" seeks [BY_KEY], scans []),
     plan!(super::digest::INSERT_DIGEST_KNOWN; seeks [BY_KEY], scans []),
     plan!(super::digest::INSERT_DIGEST_ORIGIN; seeks [BY_KEY], scans []),
-    plan!("begin_authentication_read" seeks ["PRIMARY KEY (Relay=? AND Secret=?)"], scans []),
+    plan!("begin_authentication_read" seeks ["PRIMARY KEY (Relay=? AND CredentialFingerprint=?)"], scans []),
     plan!(super::coordination::END_AUTHENTICATION_DROP_OTHERS; seeks ["PRIMARY KEY (Relay=?)"], scans []),
 ];
 

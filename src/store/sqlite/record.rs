@@ -256,7 +256,7 @@ impl Recorder<'_> {
                 time_text(attempt.started_at),
                 time_text(attempt.ended_at),
                 attempt.message_id,
-                i64::try_from(attempt.size_octets).unwrap_or(i64::MAX),
+                i64::try_from(attempt.size_bytes).unwrap_or(i64::MAX),
                 attempt.protection,
                 facts.remote_address,
                 facts.server_name,

@@ -19,7 +19,7 @@ use super::{SqliteStore, sql};
 const END_THROTTLE: &str = "DELETE FROM RelayThrottle WHERE Relay = ?1";
 
 /// One relay, or all.
-const THROTTLED_RELAYS: &str = "SELECT Relay, WaitSeconds, RetryAt, Reply, ProbedBy FROM RelayThrottle WHERE ?1 IS NULL OR Relay = ?1";
+const THROTTLED_RELAYS: &str = "SELECT Relay, WaitSeconds, RetryAt, Reply, ProbeAlertIds FROM RelayThrottle WHERE ?1 IS NULL OR Relay = ?1";
 
 #[async_trait]
 impl ThrottleStore for SqliteStore {
@@ -76,7 +76,7 @@ fn read(row: &Row<'_>, now: Timestamp) -> Result<(ThrottledRelay, Probes), Strin
     let row = Columns::new(row);
     let probes = Probes {
         interval: Duration::from_secs(row.count("WaitSeconds")?.into()),
-        by: row.text("ProbedBy")?,
+        by: row.text("ProbeAlertIds")?,
     };
     let throttled = ThrottledRelay {
         relay: row.text("Relay")?,

@@ -66,7 +66,7 @@ fn attachment(f: &mut Fields<'_>) -> Result<Attachment, String> {
         content_id: f.maybe_text()?,
         description: f.maybe_text()?,
         transfer_encoding: f.word()?,
-        size_octets: u64::try_from(f.get::<i64>()?).unwrap_or(0),
+        size_bytes: u64::try_from(f.get::<i64>()?).unwrap_or(0),
     })
 }
 

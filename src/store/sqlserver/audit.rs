@@ -19,7 +19,7 @@ impl AuditStore for SqlServerStore {
             &copy.alert.0,
             &fit(&copy.send_port, 64),
             &fit(&copy.relay, 128),
-            &stored(copy.kept_at),
+            &stored(copy.created_at),
             &fit(&copy.message_id, 1000),
             &fit(&copy.reverse_path, 1000),
             &fit_long(&copy.forward_paths.join("\n")),

@@ -162,8 +162,8 @@ async fn write_relays(
             let (connections, recipients) =
                 (column(state.connections), column(state.max_recipients));
             let rate = state.message_rate.as_deref().map(|rate| fit(rate, 64));
-            let throttled_by = state.throttled_by.as_deref().map(fit_long);
-            let now = (connections, rate, throttled_by, recipients);
+            let throttle_reason = state.throttle_reason.as_deref().map(fit_long);
+            let now = (connections, rate, throttle_reason, recipients);
             (state.condition.as_str(), since, retry_at, reply, now)
         })
         .collect();

@@ -256,7 +256,7 @@ fn relay_line(f: &mut Fields<'_>) -> Result<RelayLine, String> {
         cause: f.maybe_text()?,
         advice: f.maybe_text()?,
         instances: f.count()?,
-        throttled_by: f.maybe_text()?,
+        throttle_reason: f.maybe_text()?,
         authentication: f.maybe_text()?,
         authentication_retry_at: f.maybe_time()?,
         send_ports: f.maybe_text()?,

@@ -59,7 +59,7 @@ pub(super) struct OutcomeRow {
     started_at: Option<NaiveDateTime>,
     ended_at: Option<NaiveDateTime>,
     message_id: Option<String>,
-    size_octets: Option<i64>,
+    size_bytes: Option<i64>,
     protection: Option<String>,
     remote_address: Option<String>,
     server_name: Option<String>,
@@ -93,7 +93,7 @@ table_row!(
     started_at,
     ended_at,
     message_id,
-    size_octets,
+    size_bytes,
     protection,
     remote_address,
     server_name,
@@ -160,7 +160,7 @@ impl OutcomeRow {
         self.started_at = Some(stored(attempt.started_at).naive_utc());
         self.ended_at = Some(stored(attempt.ended_at).naive_utc());
         self.message_id = Some(fit(&attempt.message_id, 1000));
-        self.size_octets = i64::try_from(attempt.size_octets).ok();
+        self.size_bytes = i64::try_from(attempt.size_bytes).ok();
         self.protection = Some(fit(&attempt.protection, 16));
         self.remote_address = short(facts.remote_address.as_deref(), 128);
         self.server_name = short(facts.server_name.as_deref(), 512);

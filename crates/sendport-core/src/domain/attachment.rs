@@ -50,5 +50,5 @@ pub struct Attachment {
     /// How it is sent.
     pub transfer_encoding: TransferEncoding,
     /// Length of its content.
-    pub size_octets: u64,
+    pub size_bytes: u64,
 }

@@ -197,7 +197,7 @@ pub struct Attempt {
     /// Header `Message-ID`.
     pub message_id: String,
     /// Octets submitted.
-    pub size_octets: u64,
+    pub size_bytes: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,
     /// By whom, for whom, and how.
@@ -230,7 +230,7 @@ pub struct SubmissionIntent {
     /// Header `Message-ID`.
     pub message_id: String,
     /// Octets of the message.
-    pub size_octets: u64,
+    pub size_bytes: u64,
     /// `none`, `sign`, `encrypt`, `sign+encrypt`.
     pub protection: String,
     /// By whom, for whom, and how.

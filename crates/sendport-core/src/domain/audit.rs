@@ -27,7 +27,7 @@ pub struct AuditCopy {
     /// Which octets.
     pub stage: AuditStage,
     /// By the service's clock.
-    pub kept_at: Timestamp,
+    pub created_at: Timestamp,
     /// Header `Message-ID`.
     pub message_id: String,
     /// `MAIL FROM`, empty for the null reverse-path.

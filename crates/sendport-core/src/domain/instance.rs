@@ -100,7 +100,7 @@ pub struct RelayState {
     pub max_recipients: Option<u32>,
     /// Why connections or messages are fewer than its share of what is configured: what the relay
     /// said.
-    pub throttled_by: Option<String>,
+    pub throttle_reason: Option<String>,
 }
 
 /// What keeps an instance from sending or from recording, as its row in `Instance` shows it.
@@ -152,7 +152,7 @@ impl Standing {
 }
 
 /// How many connections a relay takes of all instances together, where nobody configured it or
-/// the relay takes fewer (`RelayLimit`).
+/// the relay takes fewer (`RelayConnectionLimit`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LearnedLimit {
     /// Name of the relay.
@@ -177,7 +177,7 @@ pub struct LimitFinding {
 }
 
 /// How many recipients of one transaction a relay takes, where that was learned
-/// (`RelayRecipients`).
+/// (`RelayRecipientLimit`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LearnedRecipients {
     /// So many were accepted before it ended the connection, or wanted no more; at least 1.
@@ -216,7 +216,7 @@ impl LearnedRecipients {
 }
 
 /// The last connection of a relay that ended among the recipients of a transaction, at another
-/// instance (`RelayConnectionEnd`).
+/// instance (`RelayConnectionLoss`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionEnd {
     /// So many recipients were accepted before; at least 1.

@@ -60,7 +60,7 @@ impl Part {
             asked: attachment.transfer_encoding,
             expected_octets: encoding::encoded_length(
                 attachment.transfer_encoding,
-                attachment.size_octets,
+                attachment.size_bytes,
             ),
         })
     }
@@ -163,7 +163,7 @@ impl Part {
 /// How long a message becomes by its attachments, roughly.
 pub fn expected_octets(attachments: &[Attachment]) -> u64 {
     let expected = |attachment: &Attachment| {
-        encoding::encoded_length(attachment.transfer_encoding, attachment.size_octets)
+        encoding::encoded_length(attachment.transfer_encoding, attachment.size_bytes)
     };
     attachments
         .iter()

@@ -1,6 +1,6 @@
 -- end_authentication: it is right.
-INSERT INTO RelayAuthentication (Relay, Secret, State, StateAt, InstanceId)
+INSERT INTO RelayAuthentication (Relay, CredentialFingerprint, State, StateAt, InstanceId)
 VALUES (?1, ?2, 'accepted', ?3, ?4)
-ON CONFLICT (Relay, Secret) DO UPDATE SET
+ON CONFLICT (Relay, CredentialFingerprint) DO UPDATE SET
     State = excluded.State, StateAt = excluded.StateAt, InstanceId = excluded.InstanceId,
-    RefusedAt = NULL, ReplyCode = NULL, EnhancedStatusCode = NULL, ReplyText = NULL, Unanswered = 0
+    RefusedAt = NULL, ReplyCode = NULL, EnhancedStatusCode = NULL, ReplyText = NULL, UnansweredCount = 0

@@ -1,4 +1,4 @@
 -- renew: what this instance knows of one relay.
 INSERT INTO RelayState (InstanceId, Relay, Condition, Since, RetryAt, Reply, ExplanationKey, Connections, MessageRate,
-                        ThrottledBy, MaxRecipients)
+                        ThrottleReason, MaxRecipients)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)

@@ -6,12 +6,12 @@
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 -- Who died in the middle of it left it unanswered: the relay may have seen it.
 UPDATE s
-SET State = CASE WHEN s.RefusedAt IS NOT NULL OR s.Unanswered > 0 THEN N'refused' ELSE N'unanswered' END,
-    RefusedAt = CASE WHEN s.RefusedAt IS NOT NULL OR s.Unanswered > 0 THEN @now END,
-    Unanswered = s.Unanswered + 1,
+SET State = CASE WHEN s.RefusedAt IS NOT NULL OR s.UnansweredCount > 0 THEN N'refused' ELSE N'unanswered' END,
+    RefusedAt = CASE WHEN s.RefusedAt IS NOT NULL OR s.UnansweredCount > 0 THEN @now END,
+    UnansweredCount = s.UnansweredCount + 1,
     StateAt = @now, ReplyCode = 0, EnhancedStatusCode = NULL, ReplyText = @P6
 FROM sendport.RelayAuthentication s
-WHERE s.Relay = @P1 AND s.Secret = @P2 AND s.State = N'trying'
+WHERE s.Relay = @P1 AND s.CredentialFingerprint = @P2 AND s.State = N'trying'
   AND (s.InstanceId IS NULL OR @P3 IS NULL OR s.InstanceId <> @P3)
   AND (s.StateAt <= DATEADD(second, -@P4, @now)
        OR (s.InstanceId IS NOT NULL
@@ -22,16 +22,16 @@ DECLARE @alone int = 0;
 -- changes the row or makes it.
 UPDATE s SET State = N'trying', StateAt = @now, InstanceId = @P3
 FROM sendport.RelayAuthentication s
-WHERE s.Relay = @P1 AND s.Secret = @P2
+WHERE s.Relay = @P1 AND s.CredentialFingerprint = @P2
   AND (s.State = N'unanswered' OR (s.State = N'refused' AND s.RefusedAt <= DATEADD(second, -@P5, @now))
        OR (s.State = N'trying' AND s.InstanceId = @P3));
 SET @alone = @@ROWCOUNT;
 IF @alone = 0
 BEGIN
     BEGIN TRY
-        INSERT INTO sendport.RelayAuthentication (Relay, Secret, State, StateAt, InstanceId)
+        INSERT INTO sendport.RelayAuthentication (Relay, CredentialFingerprint, State, StateAt, InstanceId)
         SELECT @P1, @P2, N'trying', @now, @P3
-        WHERE NOT EXISTS (SELECT 1 FROM sendport.RelayAuthentication x WHERE x.Relay = @P1 AND x.Secret = @P2);
+        WHERE NOT EXISTS (SELECT 1 FROM sendport.RelayAuthentication x WHERE x.Relay = @P1 AND x.CredentialFingerprint = @P2);
         SET @alone = @@ROWCOUNT;
     END TRY
     BEGIN CATCH
@@ -41,4 +41,4 @@ BEGIN
 END;
 SELECT @alone, s.State, DATEDIFF(second, @now, DATEADD(second, @P5, s.RefusedAt)), s.ReplyCode, s.EnhancedStatusCode,
        s.ReplyText
-FROM sendport.RelayAuthentication s WHERE s.Relay = @P1 AND s.Secret = @P2;
+FROM sendport.RelayAuthentication s WHERE s.Relay = @P1 AND s.CredentialFingerprint = @P2;

@@ -8,12 +8,12 @@ DECLARE @alert nvarchar(32) = CONVERT(nvarchar(32), @P5) + N',';
 -- Each of the two statements is its own transaction, and only one of many can be the one that
 -- changes the row or makes it.
 UPDATE t
-SET WaitSeconds = CASE WHEN t.ProbedBy LIKE N'%,' + @alert + N'%' THEN t.WaitSeconds
+SET WaitSeconds = CASE WHEN t.ProbeAlertIds LIKE N'%,' + @alert + N'%' THEN t.WaitSeconds
                        WHEN t.WaitSeconds * 2 > @P4 THEN @P4 ELSE t.WaitSeconds * 2 END,
-    RetryAt = DATEADD(second, CASE WHEN t.ProbedBy LIKE N'%,' + @alert + N'%' THEN t.WaitSeconds
+    RetryAt = DATEADD(second, CASE WHEN t.ProbeAlertIds LIKE N'%,' + @alert + N'%' THEN t.WaitSeconds
                                    WHEN t.WaitSeconds * 2 > @P4 THEN @P4 ELSE t.WaitSeconds * 2 END, @now),
-    ProbedBy = CASE WHEN t.ProbedBy LIKE N'%,' + @alert + N'%' OR t.WaitSeconds >= @P4 THEN t.ProbedBy
-                    ELSE t.ProbedBy + @alert END,
+    ProbeAlertIds = CASE WHEN t.ProbeAlertIds LIKE N'%,' + @alert + N'%' OR t.WaitSeconds >= @P4 THEN t.ProbeAlertIds
+                    ELSE t.ProbeAlertIds + @alert END,
     Reply = @P2
 FROM sendport.RelayThrottle t
 WHERE t.Relay = @P1 AND t.RetryAt <= @now;
@@ -21,7 +21,7 @@ SET @granted = @@ROWCOUNT;
 IF @granted = 0
 BEGIN
     BEGIN TRY
-        INSERT INTO sendport.RelayThrottle (Relay, ThrottledAt, WaitSeconds, RetryAt, Reply, ProbedBy)
+        INSERT INTO sendport.RelayThrottle (Relay, ThrottledAt, WaitSeconds, RetryAt, Reply, ProbeAlertIds)
         SELECT @P1, @now, @P3, DATEADD(second, @P3, @now), @P2, N',' + @alert
         WHERE NOT EXISTS (SELECT 1 FROM sendport.RelayThrottle x WHERE x.Relay = @P1);
         SET @granted = @@ROWCOUNT;

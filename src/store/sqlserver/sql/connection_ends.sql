@@ -1,6 +1,6 @@
 -- SqlServerStore::connection_ends
 -- @P1 who asks, @P2 seconds after which one counts no more: as milliseconds they fit an int.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
-SELECT e.Relay, e.Recipients, DATEDIFF(millisecond, e.EndedAt, @now)
-FROM sendport.RelayConnectionEnd e
-WHERE e.InstanceId <> @P1 AND e.EndedAt > DATEADD(second, -@P2, @now);
+SELECT e.Relay, e.Recipients, DATEDIFF(millisecond, e.LostAt, @now)
+FROM sendport.RelayConnectionLoss e
+WHERE e.InstanceId <> @P1 AND e.LostAt > DATEADD(second, -@P2, @now);

@@ -4,17 +4,17 @@
 -- answer counts as a refusal.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 BEGIN TRY
-    INSERT INTO sendport.RelayAuthentication (Relay, Secret, State, StateAt, InstanceId)
+    INSERT INTO sendport.RelayAuthentication (Relay, CredentialFingerprint, State, StateAt, InstanceId)
     SELECT @P1, @P2, N'trying', @now, @P3
-    WHERE NOT EXISTS (SELECT 1 FROM sendport.RelayAuthentication x WHERE x.Relay = @P1 AND x.Secret = @P2);
+    WHERE NOT EXISTS (SELECT 1 FROM sendport.RelayAuthentication x WHERE x.Relay = @P1 AND x.CredentialFingerprint = @P2);
 END TRY
 BEGIN CATCH
     IF ERROR_NUMBER() NOT IN (2601, 2627) THROW;
 END CATCH;
 UPDATE s
-SET State = CASE WHEN @P4 = N'unanswered' AND (s.RefusedAt IS NOT NULL OR s.Unanswered > 0) THEN N'refused' ELSE @P4 END,
-    RefusedAt = CASE WHEN @P4 = N'refused' OR (@P4 = N'unanswered' AND (s.RefusedAt IS NOT NULL OR s.Unanswered > 0)) THEN @now END,
-    Unanswered = CASE WHEN @P4 = N'unanswered' THEN s.Unanswered + 1 ELSE 0 END,
+SET State = CASE WHEN @P4 = N'unanswered' AND (s.RefusedAt IS NOT NULL OR s.UnansweredCount > 0) THEN N'refused' ELSE @P4 END,
+    RefusedAt = CASE WHEN @P4 = N'refused' OR (@P4 = N'unanswered' AND (s.RefusedAt IS NOT NULL OR s.UnansweredCount > 0)) THEN @now END,
+    UnansweredCount = CASE WHEN @P4 = N'unanswered' THEN s.UnansweredCount + 1 ELSE 0 END,
     StateAt = @now, InstanceId = @P3, ReplyCode = @P5, EnhancedStatusCode = @P6, ReplyText = @P7
-FROM sendport.RelayAuthentication s WHERE s.Relay = @P1 AND s.Secret = @P2;
-DELETE FROM sendport.RelayAuthentication WHERE Relay = @P1 AND Secret <> @P2 AND StateAt < DATEADD(second, -@P8, @now);
+FROM sendport.RelayAuthentication s WHERE s.Relay = @P1 AND s.CredentialFingerprint = @P2;
+DELETE FROM sendport.RelayAuthentication WHERE Relay = @P1 AND CredentialFingerprint <> @P2 AND StateAt < DATEADD(second, -@P8, @now);

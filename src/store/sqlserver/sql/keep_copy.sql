@@ -3,8 +3,8 @@
 -- @P9 forward-paths, @P10 size, @P11 content. The service may not read the table, so that the key
 -- alone tells what is kept already.
 BEGIN TRY
-    INSERT INTO sendport.AuditCopy (AttemptKey, Stage, AlertId, SendPort, Relay, KeptAt, MessageId, ReversePath,
-        ForwardPaths, SizeOctets, Content)
+    INSERT INTO sendport.AuditCopy (AttemptKey, Stage, AlertId, SendPort, Relay, CreatedAt, MessageId, ReversePath,
+        ForwardPaths, SizeBytes, Content)
     VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11);
 END TRY
 BEGIN CATCH

@@ -1,3 +1,3 @@
 -- SqlServerStore::learned_limits
-SELECT l.Relay, l.Connections, DATEDIFF(second, l.ChangedAt, SYSUTCDATETIME()), l.ThrottledBy
-FROM sendport.RelayLimit l;
+SELECT l.Relay, l.Connections, DATEDIFF(second, l.ChangedAt, SYSUTCDATETIME()), l.ThrottleReason
+FROM sendport.RelayConnectionLimit l;

@@ -1,3 +1,3 @@
 -- SqlServerStore::learned_recipients
 SELECT r.Relay, r.Recipients, r.PauseSeconds, DATEDIFF(second, r.LearnedAt, SYSUTCDATETIME())
-FROM sendport.RelayRecipients r;
+FROM sendport.RelayRecipientLimit r;

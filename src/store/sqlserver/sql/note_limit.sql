@@ -7,9 +7,9 @@ DECLARE @noted int = 0;
 IF @P3 IS NULL
 BEGIN
     BEGIN TRY
-        INSERT INTO sendport.RelayLimit (Relay, Connections, ChangedAt, InstanceId, ThrottledBy)
+        INSERT INTO sendport.RelayConnectionLimit (Relay, Connections, ChangedAt, InstanceId, ThrottleReason)
         SELECT @P1, @P4, @now, @P2, @P5
-        WHERE NOT EXISTS (SELECT 1 FROM sendport.RelayLimit x WHERE x.Relay = @P1);
+        WHERE NOT EXISTS (SELECT 1 FROM sendport.RelayConnectionLimit x WHERE x.Relay = @P1);
         SET @noted = @@ROWCOUNT;
     END TRY
     BEGIN CATCH
@@ -19,13 +19,13 @@ BEGIN
 END
 ELSE IF @P4 IS NULL
 BEGIN
-    DELETE FROM sendport.RelayLimit WHERE Relay = @P1 AND Connections = @P3;
+    DELETE FROM sendport.RelayConnectionLimit WHERE Relay = @P1 AND Connections = @P3;
     SET @noted = @@ROWCOUNT;
 END
 ELSE
 BEGIN
-    UPDATE l SET Connections = @P4, ChangedAt = @now, InstanceId = @P2, ThrottledBy = @P5
-    FROM sendport.RelayLimit l WHERE l.Relay = @P1 AND l.Connections = @P3;
+    UPDATE l SET Connections = @P4, ChangedAt = @now, InstanceId = @P2, ThrottleReason = @P5
+    FROM sendport.RelayConnectionLimit l WHERE l.Relay = @P1 AND l.Connections = @P3;
     SET @noted = @@ROWCOUNT;
 END;
 SELECT @noted;

@@ -5,10 +5,10 @@ DECLARE @told int = 0;
 BEGIN TRY
     BEGIN TRANSACTION;
     IF NOT EXISTS (SELECT 1 FROM sendport.CertificateNotification t WITH (UPDLOCK, HOLDLOCK)
-                   WHERE t.CertificateId = @P1 AND t.Days = @P2)
+                   WHERE t.CertificateId = @P1 AND t.DaysLeft = @P2)
     BEGIN
         -- The key refuses whoever comes second on an engine without lock hints.
-        INSERT INTO sendport.CertificateNotification (CertificateId, Days) VALUES (@P1, @P2);
+        INSERT INTO sendport.CertificateNotification (CertificateId, DaysLeft) VALUES (@P1, @P2);
         INSERT INTO sendport.EventLog (Severity, EventType, InstanceId, Message) VALUES (@P3, @P4, @P5, @P6);
         DELETE t FROM sendport.CertificateNotification t
         WHERE NOT EXISTS (SELECT 1 FROM sendport.Certificate c WHERE c.CertificateId = t.CertificateId);

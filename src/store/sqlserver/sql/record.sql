@@ -89,10 +89,10 @@ BEGIN
 END;
 
 INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, Relay, StartedAt, EndedAt,
-    MessageId, SizeOctets, Protection, RemoteAddress, ServerName, TlsVersion, TlsCipher, PeerFingerprint, AuthMechanism,
+    MessageId, SizeBytes, Protection, RemoteAddress, ServerName, TlsVersion, TlsCipher, PeerFingerprint, AuthMechanism,
     SignedBy, SignatureAlgorithm, EncryptedTo, EncryptionAlgorithm, HeaderProtection)
 SELECT o.AttemptKey, o.AlertId, o.AttemptNumber, o.Outcome, @instance, REPLACE(o.Relay COLLATE Latin1_General_BIN2, @quote, N''''),
-    o.StartedAt, o.EndedAt, REPLACE(o.MessageId COLLATE Latin1_General_BIN2, @quote, N''''), o.SizeOctets, o.Protection,
+    o.StartedAt, o.EndedAt, REPLACE(o.MessageId COLLATE Latin1_General_BIN2, @quote, N''''), o.SizeBytes, o.Protection,
     REPLACE(o.RemoteAddress COLLATE Latin1_General_BIN2, @quote, N''''), REPLACE(o.ServerName COLLATE Latin1_General_BIN2, @quote, N''''),
     o.TlsVersion, o.TlsCipher, o.PeerFingerprint, o.AuthMechanism,
     o.SignedBy, o.SignatureAlgorithm, o.EncryptedTo, o.EncryptionAlgorithm, o.HeaderProtection

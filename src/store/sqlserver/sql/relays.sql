@@ -1,4 +1,4 @@
 -- SqlServerStore::relays
-SELECT Relay, Condition, Since, RetryAt, Reply, Cause, Advice, Instances, ThrottledBy, Authentication, AuthenticationRetryAt, SendPorts
+SELECT Relay, Condition, Since, RetryAt, Reply, Cause, Advice, InstanceCount, ThrottleReason, Authentication, AuthenticationRetryAt, SendPorts
 FROM sendport.Relay
 ORDER BY Relay;

@@ -16,7 +16,7 @@ fn file(name: &str, content: &'static [u8]) -> File {
         content_id: None,
         description: None,
         transfer_encoding: TransferEncoding::Base64,
-        size_octets: content.len() as u64,
+        size_bytes: content.len() as u64,
     };
     (attachment, content)
 }
