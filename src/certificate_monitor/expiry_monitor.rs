@@ -77,7 +77,7 @@ impl ExpiryMonitor {
                      be used: {why}"
                 );
                 let severity = EventSeverity::Warning;
-                self.announce(severity, "signing-certificate-unfit", port, &what);
+                self.announce(severity, "signing-certificate-unusable", port, &what);
             }
         }
         self.announce_end(port, &identity, now);
@@ -90,7 +90,7 @@ impl ExpiryMonitor {
                 let what = format!("signs nothing, and what it is to sign waits: {why}");
                 self.announce(
                     EventSeverity::Error,
-                    "signing-certificate-not-valid",
+                    "signing-certificate-invalid",
                     port,
                     &what,
                 );
@@ -108,7 +108,7 @@ impl ExpiryMonitor {
             );
             self.announce(
                 EventSeverity::Warning,
-                "signing-certificate-ends",
+                "signing-certificate-expiring",
                 port,
                 &what,
             );

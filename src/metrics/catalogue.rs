@@ -161,10 +161,10 @@ catalogue! {
         "1 for the state that the relay's circuit is in: closed (in use), open, half_open, paused (a person has to mend it).";
     RELAY_STATE_CHANGES = "sendport_relay_state_changes_total", Counter, ["relay", "state"],
         "How often the circuit changed into that state.";
-    RELAY_SLOWED = "sendport_relay_slowed", Gauge, ["relay"],
-        "1 while less is asked of the relay than is configured, because it said so.";
-    RELAY_SLOWDOWNS = "sendport_relay_slowdowns_total", Counter, ["relay"],
-        "How often that began.";
+    RELAY_THROTTLED = "sendport_relay_throttled", Gauge, ["relay"],
+        "1 while the service sends less than is configured, because the relay refused for a limit.";
+    RELAY_THROTTLES = "sendport_relay_throttles_total", Counter, ["relay"],
+        "How often throttling began.";
     CERTIFICATE_NOT_AFTER = "sendport_certificate_not_after_timestamp_seconds", Gauge, ["relay", "certificate"],
         "When a certificate ends, in seconds since 1970: relay (as last shown), client, ca (of ca_file, the first that ends), oauth2 (of the application).";
 }

@@ -20,8 +20,8 @@ pub(super) struct Families {
     limit: IntGaugeVec,
     state: IntGaugeVec,
     changes: IntCounterVec,
-    slowed: IntGaugeVec,
-    slowdowns: IntCounterVec,
+    throttled: IntGaugeVec,
+    throttles: IntCounterVec,
     not_after: IntGaugeVec,
 }
 
@@ -37,8 +37,8 @@ pub struct RelayMetrics {
     limit: IntGauge,
     state: IntGaugeVec,
     changes: IntCounterVec,
-    slowed: IntGauge,
-    slowdowns: IntCounter,
+    throttled: IntGauge,
+    throttles: IntCounter,
     not_after: IntGaugeVec,
 }
 
@@ -71,8 +71,8 @@ impl Families {
             limit: maker.gauge(&c::CONNECTIONS_LIMIT),
             state: maker.gauge(&c::RELAY_STATE),
             changes: maker.counter(&c::RELAY_STATE_CHANGES),
-            slowed: maker.gauge(&c::RELAY_SLOWED),
-            slowdowns: maker.counter(&c::RELAY_SLOWDOWNS),
+            throttled: maker.gauge(&c::RELAY_THROTTLED),
+            throttles: maker.counter(&c::RELAY_THROTTLES),
             not_after: maker.gauge(&c::CERTIFICATE_NOT_AFTER),
         }
     }
@@ -101,8 +101,8 @@ impl Families {
             limit: self.limit.with_label_values(&[name]),
             state: self.state.clone(),
             changes: self.changes.clone(),
-            slowed: self.slowed.with_label_values(&[name]),
-            slowdowns: self.slowdowns.with_label_values(&[name]),
+            throttled: self.throttled.with_label_values(&[name]),
+            throttles: self.throttles.with_label_values(&[name]),
             not_after: self.not_after.clone(),
         }
     }
@@ -118,7 +118,8 @@ impl RelayMetrics {
         }
         self.connections.set(i64::from(connections));
         self.limit.set(i64::from(state.connections.unwrap_or(0)));
-        self.slowed.set(i64::from(state.throttle_reason.is_some()));
+        self.throttled
+            .set(i64::from(state.throttle_reason.is_some()));
     }
 
     fn took(&self, of: Of, time: Duration) {
@@ -163,7 +164,7 @@ impl RelayObserver for RelayMetrics {
                 octets,
             } => self.submitted(class, fault, octets),
             RelayActivity::ConditionChange(condition) => self.changed(condition),
-            RelayActivity::Throttled(true) => self.slowdowns.inc(),
+            RelayActivity::Throttled(true) => self.throttles.inc(),
             RelayActivity::Throttled(false) => {}
         }
     }

@@ -95,7 +95,7 @@ impl EventSeverity {
 pub struct Event {
     /// How bad.
     pub severity: EventSeverity,
-    /// A constant word, for filtering: `relay-opened`, `service-started`.
+    /// A constant word, for filtering: `relay-circuit-opened`, `service-started`.
     pub event_type: &'static str,
     /// Who noticed.
     pub instance: Option<InstanceId>,

@@ -150,7 +150,7 @@ pub(crate) async fn an_event_is_a_row(f: &dyn Fixture) {
     ] {
         let event = Event {
             severity,
-            event_type: "relay-opened",
+            event_type: "relay-circuit-opened",
             instance: Some(a),
             alert: Some(id),
             send_port: Some("default".to_owned()),
@@ -159,7 +159,7 @@ pub(crate) async fn an_event_is_a_row(f: &dyn Fixture) {
         };
         store.log_event(&event).await.expect("log");
     }
-    let written = "EventType = 'relay-opened' AND SendPort = 'default' AND Relay = 'mail' \
+    let written = "EventType = 'relay-circuit-opened' AND SendPort = 'default' AND Relay = 'mail' \
                    AND Message = 'it''s down' AND LoggedAt IS NOT NULL AND InstanceId IS NOT NULL";
     assert_eq!(f.rows("EventLog", written).await, 3);
     assert_eq!(f.rows("EventLog", "Severity = 'warning'").await, 1);

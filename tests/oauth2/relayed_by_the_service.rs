@@ -37,7 +37,7 @@ async fn alerts_wait_unspent_for_the_endpoint() {
     assert!(!site.log().contains(CLIENT_SECRET), "{}", site.log());
 }
 
-const OPENED: &str = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-opened'";
+const OPENED: &str = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-circuit-opened'";
 const INSERT: &str =
     "INSERT INTO Alert (ToRecipients, Subject, Body) VALUES ('ops@contoso.example', 'late', 'x')";
 

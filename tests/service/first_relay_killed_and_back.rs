@@ -150,8 +150,7 @@ async fn ten_thousand_alerts_fail_over_and_come_back() {
 
 /// One alert now and then, so that there is something to probe with.
 async fn come_back(site: &Site, until_probe: Duration) {
-    let closed =
-        "SELECT count(*) FROM EventLog WHERE EventType = 'relay-closed' AND Relay = 'first'";
+    let closed = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-circuit-closed' AND Relay = 'first'";
     let deadline = Instant::now() + until_probe + Duration::from_secs(60);
     let mut pace = tokio::time::interval(Duration::from_millis(200));
     while site.value(closed) == "0" {

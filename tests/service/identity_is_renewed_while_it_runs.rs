@@ -68,21 +68,21 @@ async fn and_alerts_wait_for_it() {
                  'waits for its protection: the signing certificate of%ended at 2021-01-01T%') \
                  FROM AlertStatus";
     site.wait_until(waits, "queued 0 1", WITHIN).await;
-    let not_valid = count_of_events("signing-certificate-not-valid");
+    let not_valid = count_of_events("signing-certificate-invalid");
     site.wait_until(&not_valid, "1", WITHIN).await;
     let health = site.health_address().await;
     wait_for_sample(health, GAUGE, 1_609_459_200.0).await;
     assert_eq!(peer.lines(), [""; 0], "nothing is sent unsigned");
 
     put("new.pem", "alerts.pem");
-    let unfit = count_of_events("signing-certificate-unfit");
+    let unfit = count_of_events("signing-certificate-unusable");
     site.wait_until(&unfit, "1", WITHIN).await;
     put("new.key", "alerts.key");
     site.wait_until("SELECT Status FROM AlertStatus", "relayed", WITHIN)
         .await;
     let renewed = count_of_events("signing-certificate-renewed");
     site.wait_until(&renewed, "1", WITHIN).await;
-    let ends = count_of_events("signing-certificate-ends");
+    let ends = count_of_events("signing-certificate-expiring");
     site.wait_until(&ends, "1", WITHIN).await;
     assert!(Samples::of(health).get(GAUGE) > Some(1_700_000_000.0));
     assert_eq!(service.stop(), Some(0));

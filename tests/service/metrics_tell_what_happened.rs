@@ -207,7 +207,7 @@ async fn a_relay_that_is_away_is_shown_and_so_is_its_return() {
     samples.are(
         r#"
         sendport_relay_state{relay="main",state="closed"} 0
-        sendport_events_total{severity="warning",type="relay-opened"} 1
+        sendport_events_total{severity="warning",type="relay-circuit-opened"} 1
         sendport_connect_duration_seconds_count{relay="main"} 0
         sendport_ready 1
         "#,

@@ -190,7 +190,7 @@ async fn or_recorded_without_the_relays_words() {
     insert_many(&site, 3);
     let service = site.run();
     wait_for_relayed(&site, 3).await;
-    let events = "SELECT count(*) FROM EventLog WHERE EventType = 'outcome-recorded-in-part' AND Severity = 'error'";
+    let events = "SELECT count(*) FROM EventLog WHERE EventType = 'outcome-partly-recorded' AND Severity = 'error'";
     site.wait_until(events, "3", SOON).await;
     assert_eq!(service.stop(), Some(0), "{}", site.log());
     assert_eq!(sink.received(), 3);
@@ -234,7 +234,7 @@ async fn and_an_unknown_error_is_no_refusal() {
     wait_for_relayed(&site, 6).await;
     wait_for(address, "/readyz", 200, "ready").await;
     site.wait_until(
-        "SELECT count(*) FROM EventLog WHERE EventType = 'outcomes-waited'",
+        "SELECT count(*) FROM EventLog WHERE EventType = 'outcomes-recorded-late'",
         "1",
         SOON,
     )

@@ -27,7 +27,7 @@ async fn alerts_wait_unspent_and_go_out_when_the_relay_is_back() {
     site.wait_until(waiting, "1", Duration::from_secs(60)).await;
     assert_eq!(site.value("SELECT sum(AttemptCount) FROM AlertState"), "0");
     assert_eq!(
-        site.value("SELECT count(*) FROM EventLog WHERE EventType = 'relay-opened'"),
+        site.value("SELECT count(*) FROM EventLog WHERE EventType = 'relay-circuit-opened'"),
         "1",
         "said once"
     );
@@ -35,7 +35,7 @@ async fn alerts_wait_unspent_and_go_out_when_the_relay_is_back() {
     let sink = Sink::start(options(address)).await.expect("start again");
     site.wait_until_all_final(Duration::from_secs(60)).await;
     site.wait_until(
-        "SELECT count(*) FROM EventLog WHERE EventType = 'relay-closed'",
+        "SELECT count(*) FROM EventLog WHERE EventType = 'relay-circuit-closed'",
         "1",
         Duration::from_secs(60),
     )

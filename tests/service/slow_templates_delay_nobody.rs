@@ -54,7 +54,7 @@ async fn slow_templates_delay_nobody() {
         "good ones waited for bad ones: {log}"
     );
     let events = "SELECT count(*) || max(Message) LIKE '1template ''slow'' takes more than 2 s of a processor: %'
-        FROM EventLog WHERE EventType = 'template-takes-too-much'";
+        FROM EventLog WHERE EventType = 'template-limit-exceeded'";
     assert_eq!(site.value(events), "1");
     let said = log.matches("slow template isolated");
     assert_eq!(said.count(), 1, "{log}");

@@ -178,7 +178,7 @@ impl Auditor {
         let send_port = &self.send_port;
         tracing::info!(send_port, "audit copies work again, submission resumed");
         let message = format!("send port {send_port}: audit copies are kept again");
-        self.announce(EventSeverity::Information, "audit-works", message);
+        self.announce(EventSeverity::Information, "audit-recovered", message);
     }
 
     fn announce(&self, severity: EventSeverity, event_type: &'static str, message: String) {

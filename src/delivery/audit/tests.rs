@@ -117,7 +117,7 @@ async fn a_folder_that_went_away_is_said_once_and_its_return_too() {
     keep(&auditor, AttemptKey::fresh()).await.expect("kept");
     assert_eq!(
         events.try_recv().expect("an event").event_type,
-        "audit-works"
+        "audit-recovered"
     );
     assert!(events.try_recv().is_err(), "each once");
 }

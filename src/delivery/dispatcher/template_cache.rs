@@ -185,7 +185,7 @@ fn not_composed(error: &NotRendered) -> NotComposed {
 fn one_at_a_time(template: &str, what: &str) -> Event {
     Event {
         severity: EventSeverity::Warning,
-        event_type: "template-takes-too-much",
+        event_type: "template-limit-exceeded",
         instance: None,
         alert: None,
         send_port: None,

@@ -9,11 +9,11 @@ pub(crate) type RelayEvent = (EventSeverity, &'static str, String);
 
 pub(crate) fn in_use_again() -> RelayEvent {
     let what = "is in use again".to_owned();
-    (EventSeverity::Information, "relay-closed", what)
+    (EventSeverity::Information, "relay-circuit-closed", what)
 }
 
 pub(crate) fn opened(what: String) -> RelayEvent {
-    (EventSeverity::Warning, "relay-opened", what)
+    (EventSeverity::Warning, "relay-circuit-opened", what)
 }
 
 pub(crate) fn throttled(reply: &str) -> RelayEvent {
@@ -22,13 +22,13 @@ pub(crate) fn throttled(reply: &str) -> RelayEvent {
 
 pub(crate) fn at_full_speed() -> RelayEvent {
     let what = "takes as much as is configured again".to_owned();
-    (EventSeverity::Information, "relay-at-full-speed", what)
+    (EventSeverity::Information, "relay-unthrottled", what)
 }
 
 pub(crate) fn slowed(reply: &str, connections: u32, rate: Option<&str>) -> RelayEvent {
     let rate = rate.map_or(String::new(), |rate| format!(" and {rate}"));
     let what = format!("is asked for less, at most {connections} connections{rate}: {reply}");
-    (EventSeverity::Warning, "relay-slowed", what)
+    (EventSeverity::Warning, "relay-throttled", what)
 }
 
 /// With cause and advice of the table of replies, which all that show the relay say.

@@ -222,7 +222,7 @@ pub(super) fn recorded_in_part(
     let message = format!("recorded without the relay's words: {refused}");
     let severity = EventSeverity::Error;
     event(
-        "outcome-recorded-in-part",
+        "outcome-partly-recorded",
         severity,
         instance,
         alert,

@@ -188,7 +188,7 @@ impl Driver {
         let leases: Vec<_> = self.inherited.outcomes.iter().map(lease).collect();
         let refused = self.store.inherit(self.instance.id, &leases).await?;
         let others = "its instance is not retired, and others may send it once that lease runs out";
-        match refused_event("lease-not-inherited", &refused, others) {
+        match refused_event("lease-not-taken-over", &refused, others) {
             Some(event) => {
                 tracing::error!(error = %event.message, "lease transfer failed");
                 self.log(event).await;

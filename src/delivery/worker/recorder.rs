@@ -216,7 +216,7 @@ impl Recorder {
         );
         self.log(&Event {
             severity: EventSeverity::Warning,
-            event_type: "outcomes-waited",
+            event_type: "outcomes-recorded-late",
             instance: Some(self.instance),
             alert: None,
             send_port: None,
