@@ -18,7 +18,7 @@ GO
 -- stored off the row, so that a change of status does not rewrite it.
 CREATE TABLE sendport.AlertRow (
     AlertId         bigint IDENTITY(1, 1) NOT NULL,
-    PublicId        uniqueidentifier NOT NULL CONSTRAINT DF_Alert_PublicId DEFAULT NEWID(),
+    PublicId        uniqueidentifier NOT NULL CONSTRAINT DF_AlertRow_PublicId DEFAULT NEWID(),
     ToRecipients    nvarchar(max) NULL,
     CcRecipients    nvarchar(max) NULL,
     BccRecipients   nvarchar(max) NULL,
@@ -26,7 +26,7 @@ CREATE TABLE sendport.AlertRow (
     ReplyTo         nvarchar(1000) NULL,
     Subject         nvarchar(998) NULL,
     Body            nvarchar(max) NULL,
-    BodyFormat      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Alert_BodyFormat DEFAULT N'text',
+    BodyFormat      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_BodyFormat DEFAULT N'text',
     Template        nvarchar(128) COLLATE Latin1_General_BIN2 NULL,
     Payload         nvarchar(max) NULL,
     Language        nvarchar(35) NULL,
@@ -34,35 +34,35 @@ CREATE TABLE sendport.AlertRow (
     Severity        nvarchar(32) NULL,
     Source          nvarchar(128) NULL,
     Reference       nvarchar(200) COLLATE Latin1_General_BIN2 NULL,
-    SendPort        nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Alert_SendPort DEFAULT N'default',
-    Priority        nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Alert_Priority DEFAULT N'normal',
-    Importance      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Alert_Importance DEFAULT N'normal',
-    Sensitivity     nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Alert_Sensitivity DEFAULT N'normal',
+    SendPort        nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_SendPort DEFAULT N'default',
+    Priority        nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Priority DEFAULT N'normal',
+    Importance      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Importance DEFAULT N'normal',
+    Sensitivity     nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Sensitivity DEFAULT N'normal',
     Headers         nvarchar(max) NULL,
-    DeliveryReceipt bit NOT NULL CONSTRAINT DF_Alert_DeliveryReceipt DEFAULT 0,
-    ReadReceipt     bit NOT NULL CONSTRAINT DF_Alert_ReadReceipt DEFAULT 0,
+    DeliveryReceipt bit NOT NULL CONSTRAINT DF_AlertRow_DeliveryReceipt DEFAULT 0,
+    ReadReceipt     bit NOT NULL CONSTRAINT DF_AlertRow_ReadReceipt DEFAULT 0,
     ReplyBy         datetime2(3) NULL,
     Protection      nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
     DedupKey        nvarchar(200) COLLATE Latin1_General_BIN2 NULL,
     NotBefore       datetime2(3) NULL,
     ExpiresAt       datetime2(3) NULL,
-    CreatedAt       datetime2(3) NOT NULL CONSTRAINT DF_Alert_CreatedAt DEFAULT SYSUTCDATETIME(),
-    CreatedBy       nvarchar(128) NOT NULL CONSTRAINT DF_Alert_CreatedBy DEFAULT SUSER_SNAME(),
-    Status          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertState_Status DEFAULT N'queued',
-    StatusAt        datetime2(3) NOT NULL CONSTRAINT DF_AlertState_StatusAt DEFAULT SYSUTCDATETIME(),
+    CreatedAt       datetime2(3) NOT NULL CONSTRAINT DF_AlertRow_CreatedAt DEFAULT SYSUTCDATETIME(),
+    CreatedBy       nvarchar(128) NOT NULL CONSTRAINT DF_AlertRow_CreatedBy DEFAULT SUSER_SNAME(),
+    Status          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Status DEFAULT N'queued',
+    StatusAt        datetime2(3) NOT NULL CONSTRAINT DF_AlertRow_StatusAt DEFAULT SYSUTCDATETIME(),
     StatusReason    nvarchar(max) NULL,
     -- The service claims an alert when DueAt <= now. NULL while it is leased, while it is held, and once it is
     -- final. A claim that finds NotBefore in the future moves DueAt there.
-    DueAt           datetime2(3) NULL CONSTRAINT DF_AlertState_DueAt DEFAULT SYSUTCDATETIME(),
+    DueAt           datetime2(3) NULL CONSTRAINT DF_AlertRow_DueAt DEFAULT SYSUTCDATETIME(),
     LeaseToken      uniqueidentifier NULL,
     LeaseOwner      uniqueidentifier NULL,
     LeasedAt        datetime2(3) NULL,
-    AttemptCount    int NOT NULL CONSTRAINT DF_AlertState_AttemptCount DEFAULT 0,
+    AttemptCount    int NOT NULL CONSTRAINT DF_AlertRow_AttemptCount DEFAULT 0,
     TemplateVersion nvarchar(128) NULL,
     FinalAt         datetime2(3) NULL,
     -- 'digest': inserted by the service to report failures. The view Alert does not have this column, so
     -- applications cannot write it.
-    Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertState_Origin DEFAULT N'application',
+    Origin          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Origin DEFAULT N'application',
     CONSTRAINT PK_Alert PRIMARY KEY (AlertId),
     CONSTRAINT UQ_Alert_PublicId UNIQUE (PublicId),
     CONSTRAINT CK_Alert_BodyFormat_text_or_html CHECK (LOWER(BodyFormat) IN (N'text', N'html')),
@@ -70,22 +70,22 @@ CREATE TABLE sendport.AlertRow (
     CONSTRAINT CK_Alert_Importance_low_normal_or_high CHECK (LOWER(Importance) IN (N'low', N'normal', N'high')),
     CONSTRAINT CK_Alert_Sensitivity_normal_personal_private_or_confidential CHECK (LOWER(Sensitivity) IN (N'normal', N'personal', N'private', N'confidential')),
     CONSTRAINT [CK_Alert_Protection_none_sign_encrypt_or_sign+encrypt] CHECK (Protection IS NULL OR LOWER(Protection) IN (N'none', N'sign', N'encrypt', N'sign+encrypt')),
-    CONSTRAINT CK_AlertState_Status CHECK (Status IN (N'queued', N'sending', N'delayed', N'held', N'relayed',
+    CONSTRAINT CK_AlertRow_Status CHECK (Status IN (N'queued', N'sending', N'delayed', N'held', N'relayed',
         N'partial', N'failed', N'expired', N'cancelled', N'suppressed')),
-    CONSTRAINT CK_AlertState_Origin CHECK (Origin IN (N'application', N'digest'))
+    CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest'))
 );
 GO
 -- For the claim: one seek for each send port and priority.
-CREATE INDEX IX_AlertState_Due ON sendport.AlertRow (SendPort, Priority, DueAt);
+CREATE INDEX IX_AlertRow_Due ON sendport.AlertRow (SendPort, Priority, DueAt);
 -- For the alerts that an instance has leased, and those that one claim leased.
-CREATE INDEX IX_AlertState_LeaseOwner ON sendport.AlertRow (LeaseOwner, LeaseToken);
+CREATE INDEX IX_AlertRow_LeaseOwner ON sendport.AlertRow (LeaseOwner, LeaseToken);
 -- For the view Queue, expiry by age, and the failure digest.
-CREATE INDEX IX_AlertState_Live ON sendport.AlertRow (Status, SendPort, CreatedAt)
+CREATE INDEX IX_AlertRow_Live ON sendport.AlertRow (Status, SendPort, CreatedAt)
     INCLUDE (DueAt, CreatedBy, FinalAt, AttemptCount);
-CREATE INDEX IX_AlertState_ExpiresAt ON sendport.AlertRow (Status, ExpiresAt);
-CREATE INDEX IX_Alert_Reference ON sendport.AlertRow (Reference);
+CREATE INDEX IX_AlertRow_ExpiresAt ON sendport.AlertRow (Status, ExpiresAt);
+CREATE INDEX IX_AlertRow_Reference ON sendport.AlertRow (Reference);
 -- For the alerts of one writer.
-CREATE INDEX IX_Alert_CreatedBy ON sendport.AlertRow (CreatedBy, Reference);
+CREATE INDEX IX_AlertRow_CreatedBy ON sendport.AlertRow (CreatedBy, Reference);
 GO
 
 -- One row a file, inserted through the view Attachment in the transaction that inserts the alert. Content longer
@@ -96,10 +96,10 @@ CREATE TABLE sendport.AttachmentRow (
     FileName         nvarchar(255) NULL,
     MediaType        nvarchar(255) NULL,
     Content          varbinary(max) NOT NULL,
-    Disposition      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Attachment_Disposition DEFAULT N'attachment',
+    Disposition      nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AttachmentRow_Disposition DEFAULT N'attachment',
     ContentId        nvarchar(255) COLLATE Latin1_General_BIN2 NULL,
     Description      nvarchar(400) NULL,
-    TransferEncoding nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_Attachment_TransferEncoding DEFAULT N'base64',
+    TransferEncoding nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AttachmentRow_TransferEncoding DEFAULT N'base64',
     CONSTRAINT PK_Attachment PRIMARY KEY (AlertId, AttachmentId),
     CONSTRAINT CK_Attachment_Disposition_attachment_or_inline CHECK (LOWER(Disposition) IN (N'attachment', N'inline')),
     CONSTRAINT [CK_Attachment_TransferEncoding_base64_quoted-printable_or_7bit] CHECK (LOWER(TransferEncoding) IN (N'base64', N'quoted-printable', N'7bit'))

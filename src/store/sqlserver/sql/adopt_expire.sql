@@ -5,6 +5,6 @@
 SELECT TOP (@P1) a.AlertId, a.StatusAt, a.SendPort, a.CreatedAt,
        (SELECT COUNT(*) FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) WHERE r.AlertId = a.AlertId),
        a.ToRecipients, a.CcRecipients, a.BccRecipients
-FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_Live), FORCESEEK) WHERE a.Status IN (N'queued', N'delayed', N'held')
+FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_Live), FORCESEEK) WHERE a.Status IN (N'queued', N'delayed', N'held')
   {among}
 ORDER BY a.AlertId;

@@ -3,7 +3,7 @@
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 UPDATE TOP (@P1) a SET Status = N'held', StatusAt = @now, StatusReason = @P2, DueAt = NULL,
     LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_Live), FORCESEEK)
+FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_Live), FORCESEEK)
 WHERE a.Status IN (N'queued', N'sending', N'delayed')
   {among};
 SELECT @@ROWCOUNT;

@@ -6,7 +6,7 @@ SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (P
                                WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
                   THEN N'delayed' ELSE N'queued' END,
     StatusAt = @now, DueAt = NULL, LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
-FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_Live), FORCESEEK)
+FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_Live), FORCESEEK)
 WHERE a.Status = N'sending'
   {among};
 SELECT @@ROWCOUNT;

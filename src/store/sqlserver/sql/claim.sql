@@ -10,7 +10,7 @@ DECLARE @candidates int = 0, @count int = 0, @more bit = 0;
 
 -- A claim whose answer was lost is repeated with the same token: the same rows are the answer.
 INSERT @taken
-SELECT a.AlertId FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
+SELECT a.AlertId FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)
 WHERE a.LeaseOwner = @P1 AND a.LeaseToken = @P2;
 SET @count = @@ROWCOUNT;
 
@@ -27,7 +27,7 @@ BEGIN
         SELECT u.AlertId, u.DueRank, u.NotBefore FROM (
             SELECT TOP (@P4) AlertId, DATEADD(second, -2 * @P5, DueAt) AS DueRank, NotBefore
             FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
-                                         INDEX (IX_AlertState_Due), FORCESEEK)
+                                         INDEX (IX_AlertRow_Due), FORCESEEK)
             WHERE SendPort = @P3 AND Priority = N'urgent' AND DueAt <= @now AND LeaseToken IS NULL
               {without}
             ORDER BY DueAt, AlertId) u
@@ -35,7 +35,7 @@ BEGIN
         SELECT n.AlertId, n.DueRank, n.NotBefore FROM (
             SELECT TOP (@P4) AlertId, DATEADD(second, -@P5, DueAt) AS DueRank, NotBefore
             FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
-                                         INDEX (IX_AlertState_Due), FORCESEEK)
+                                         INDEX (IX_AlertRow_Due), FORCESEEK)
             WHERE SendPort = @P3 AND Priority = N'normal' AND DueAt <= @now AND LeaseToken IS NULL
               {without}
             ORDER BY DueAt, AlertId) n
@@ -43,7 +43,7 @@ BEGIN
         SELECT l.AlertId, l.DueRank, l.NotBefore FROM (
             SELECT TOP (@P4) AlertId, DueAt AS DueRank, NotBefore
             FROM sendport.AlertRow WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK,
-                                         INDEX (IX_AlertState_Due), FORCESEEK)
+                                         INDEX (IX_AlertRow_Due), FORCESEEK)
             WHERE SendPort = @P3 AND Priority = N'low' AND DueAt <= @now AND LeaseToken IS NULL
               {without}
             ORDER BY DueAt, AlertId) l
@@ -80,7 +80,7 @@ BEGIN
         SET @more = 1;
     -- Rows that READPAST passed over may be given back: dirty reads tell of them at no cost.
     ELSE IF EXISTS (SELECT 1 FROM sendport.AlertRow WITH (READUNCOMMITTED,
-                                                          INDEX (IX_AlertState_Due), FORCESEEK)
+                                                          INDEX (IX_AlertRow_Due), FORCESEEK)
                     WHERE SendPort = @P3 AND Priority IN (N'urgent', N'normal', N'low') AND DueAt <= @now
                       {without}
                    )

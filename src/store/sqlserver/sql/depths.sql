@@ -2,6 +2,6 @@
 -- Out of one index, by seeks: a scan of the table meets more locks. Waits for nobody: rows of transactions that are not committed are not there yet.
 SELECT SendPort, Status, CAST(COUNT(*) AS bigint),
        CAST(DATEDIFF(second, MIN(CreatedAt), SYSUTCDATETIME()) AS bigint)
-FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Live), FORCESEEK)
+FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
 WHERE Status IN (N'queued', N'sending', N'delayed', N'held')
 GROUP BY SendPort, Status;

@@ -17,7 +17,7 @@ DECLARE @status nvarchar(16) = N'queued', @port nvarchar(64), @age int;
 -- FORCESEEK here and below: a scan would wait for whoever inserts.
 INSERT @ids
 SELECT TOP (@P1) a.AlertId, a.ExpiresAt
-FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_ExpiresAt), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_ExpiresAt), FORCESEEK)
 WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.ExpiresAt <= @now AND a.LeaseToken IS NULL
   {among};
 
@@ -25,7 +25,7 @@ WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.ExpiresAt <= @now AND a
 WHILE @status IS NOT NULL
 BEGIN
     SET @port = (SELECT MIN(SendPort)
-                 FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Live), FORCESEEK)
+                 FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
                  WHERE Status = @status);
     WHILE @port IS NOT NULL
     BEGIN
@@ -33,7 +33,7 @@ BEGIN
         SET @age = COALESCE(@age, @P2);
         INSERT @queues VALUES (@status, @port, @age, DATEADD(second, -@age, @now));
         SET @port = (SELECT MIN(SendPort)
-                     FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Live), FORCESEEK)
+                     FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
                      WHERE Status = @status AND SendPort > @port);
     END;
     SET @status = CASE @status WHEN N'queued' THEN N'delayed' WHEN N'delayed' THEN N'held' END;
@@ -41,7 +41,7 @@ END;
 INSERT @ids
 SELECT TOP (@P1) a.AlertId, DATEADD(second, q.Age, a.CreatedAt)
 FROM @queues q
-JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_Live), FORCESEEK)
+JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
   ON a.Status = q.Status AND a.SendPort = q.SendPort AND a.CreatedAt <= q.Before
 WHERE a.LeaseToken IS NULL AND NOT EXISTS (SELECT 1 FROM @ids i WHERE i.AlertId = a.AlertId)
   {among};

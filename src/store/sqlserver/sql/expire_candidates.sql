@@ -5,12 +5,12 @@ DECLARE @now datetime2(3) = SYSUTCDATETIME();
 SELECT TOP (@P1) found.AlertId
 FROM (
     SELECT a.AlertId
-    FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_ExpiresAt), FORCESEEK)
+    FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_ExpiresAt), FORCESEEK)
     WHERE a.Status IN (N'queued', N'delayed', N'held') AND a.ExpiresAt <= @now
       {among}
     UNION
     SELECT a.AlertId
-    FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Live), FORCESEEK)
+    FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
     LEFT JOIN sendport.SendPort p ON p.Name = a.SendPort
     WHERE a.Status IN (N'queued', N'delayed', N'held')
       AND a.CreatedAt <= DATEADD(second, -COALESCE(p.MaxAgeSeconds, @P2), @now)

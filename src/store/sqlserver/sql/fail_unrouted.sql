@@ -13,7 +13,7 @@ DECLARE @port nvarchar(64);
 
 -- FORCESEEK here and below: a scan would wait for whoever inserts.
 SET @port = (SELECT MIN(SendPort)
-             FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Due), FORCESEEK)
+             FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Due), FORCESEEK)
              WHERE SendPort >= N'');
 -- From one send port to the next by seeks, however many alerts each has.
 WHILE @port IS NOT NULL
@@ -21,7 +21,7 @@ BEGIN
     IF NOT EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = @port AND p.LastSeenAt > @before)
         INSERT @ports VALUES (@port, N'urgent'), (@port, N'normal'), (@port, N'low');
     SET @port = (SELECT MIN(SendPort)
-                 FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Due), FORCESEEK)
+                 FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Due), FORCESEEK)
                  WHERE SendPort > @port);
 END;
 -- Who waits for a NotBefore stands there with a DueAt that no claim has moved.
@@ -31,7 +31,7 @@ END;
 INSERT @ids
 SELECT TOP (@P1) a.AlertId
 FROM @ports p
-JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_Due), FORCESEEK)
+JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Due), FORCESEEK)
   ON a.SendPort = p.SendPort AND a.Priority = p.Priority AND a.DueAt <= @before
 WHERE a.LeaseToken IS NULL AND (a.NotBefore IS NULL OR a.NotBefore <= @before)
   {among};

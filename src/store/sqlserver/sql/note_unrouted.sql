@@ -11,7 +11,7 @@ DECLARE @noted TABLE (SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL
 DECLARE @port nvarchar(64), @spelling nvarchar(64), @like nvarchar(64), @reason nvarchar(400), @count int;
 
 SET @port = (SELECT MIN(SendPort)
-             FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Due), FORCESEEK)
+             FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Due), FORCESEEK)
              WHERE SendPort >= N'');
 WHILE @port IS NOT NULL
 BEGIN
@@ -21,7 +21,7 @@ BEGIN
         INSERT @ids (AlertId)
         SELECT TOP (@P1) t.AlertId
         FROM (SELECT TOP (2000) a.AlertId, a.StatusReason
-              FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Due), FORCESEEK)
+              FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Due), FORCESEEK)
               WHERE a.SendPort = @port AND a.DueAt <= @now AND a.LeaseToken IS NULL
                 AND (a.NotBefore IS NULL OR a.NotBefore <= @now)) t
         WHERE t.StatusReason IS NULL;
@@ -46,7 +46,7 @@ BEGIN
         END;
     END;
     SET @port = (SELECT MIN(SendPort)
-                 FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Due), FORCESEEK)
+                 FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Due), FORCESEEK)
                  WHERE SendPort > @port);
 END;
 SELECT SendPort, Alerts FROM @noted;

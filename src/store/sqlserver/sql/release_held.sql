@@ -8,7 +8,7 @@ SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (P
                                WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
                   THEN N'delayed' ELSE N'queued' END,
     StatusAt = @now, StatusReason = NULL, DueAt = CASE WHEN a.NotBefore > @now THEN a.NotBefore ELSE @now END
-FROM sendport.AlertRow a WITH (INDEX (IX_AlertState_Live), FORCESEEK)
+FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_Live), FORCESEEK)
 WHERE a.Status = N'held' AND a.AlertId BETWEEN @P1 AND @P2
   {among};
 SELECT @@ROWCOUNT;

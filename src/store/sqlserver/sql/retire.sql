@@ -9,7 +9,7 @@ BEGIN TRANSACTION;
 -- whoever inserts.
 INSERT @ids
 SELECT a.AlertId, a.LeasedAt
-FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)
 WHERE a.LeaseOwner = @P1
   {among};
 UPDATE a

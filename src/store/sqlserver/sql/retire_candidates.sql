@@ -1,6 +1,6 @@
 -- SqlServerStore::retire, where a lock was waited for in vain or a row was refused.
 -- Parameters and {among} as in retire.sql. Answers ids, out of the index alone.
 SELECT a.AlertId
-FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)
 WHERE a.LeaseOwner = @P1
   {among};

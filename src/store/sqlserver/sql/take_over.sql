@@ -12,7 +12,7 @@ DECLARE @count int = 0;
 -- Whose leases are looked at without a lock: what the living hold must not be locked, not for a moment.
 INSERT @dead
 SELECT DISTINCT a.LeaseOwner
-FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
+FROM sendport.AlertRow a WITH (READUNCOMMITTED, INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)
 WHERE a.LeaseOwner IS NOT NULL AND a.LeaseOwner <> @P1
   AND NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.InstanceId = a.LeaseOwner AND i.LeaseUntil > @now);
 
@@ -23,7 +23,7 @@ BEGIN TRANSACTION;
 INSERT @ids
 SELECT TOP (@P2) a.AlertId, a.LeaseToken, a.LeaseOwner, a.LeasedAt
 FROM @dead d
-JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
+JOIN sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)
   ON a.LeaseOwner = d.InstanceId
 WHERE NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.InstanceId = d.InstanceId AND i.LeaseUntil > @now)
   {among};

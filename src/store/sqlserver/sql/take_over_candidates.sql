@@ -3,7 +3,7 @@
 -- that is damaged is not met here.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 SELECT TOP (@P2) a.AlertId
-FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_LeaseOwner), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)
 WHERE a.LeaseOwner IS NOT NULL AND a.LeaseOwner <> @P1
   AND NOT EXISTS (SELECT 1 FROM sendport.Instance i WHERE i.InstanceId = a.LeaseOwner AND i.LeaseUntil > @now)
   {among};

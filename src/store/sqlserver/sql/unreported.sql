@@ -7,7 +7,7 @@ DECLARE @since datetime2(3) = DATEADD(second, -@P2, SYSUTCDATETIME());
 DECLARE @found TABLE (AlertId bigint NOT NULL PRIMARY KEY, FinalAt datetime2(3) NOT NULL);
 INSERT @found
 SELECT a.AlertId, a.FinalAt
-FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertState_Live), FORCESEEK)
+FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Live), FORCESEEK)
 WHERE a.Status IN (N'partial', N'failed', N'expired') AND a.SendPort = @P1 AND a.FinalAt >= @since
   AND a.Origin <> N'digest'
   AND NOT EXISTS (SELECT 1 FROM sendport.FailureNotification t WHERE t.AlertId = a.AlertId)
