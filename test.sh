@@ -26,8 +26,13 @@ step cargo test --locked --no-fail-fast
 # Microsoft's parser and schema model come from PyPI.
 if said=$(tests/tsql/setup.sh target/tsql 2>&1); then
     step tests/tsql/check.py --tools target/tsql
+    if [ -n "${SENDPORT_TEST_SQLSERVER:-}" ]; then
+        step tests/tsql/clients.py --tools target/tsql --sendport target/debug/sendport
+    else
+        not_run "the printed schema in clients of SQL Server" "SENDPORT_TEST_SQLSERVER is not set"
+    fi
 else
-    not_run "Microsoft's parser over the statements for SQL Server" "${said##*$'\n'}"
+    not_run "Microsoft's parser over the statements for SQL Server, and clients of it" "${said##*$'\n'}"
 fi
 step deploy/check.sh
 if pkg-config --exists krb5-gssapi; then

@@ -248,7 +248,7 @@ GO
 -- One row for each import that changed a template. The version counts across all templates: one number
 -- identifies the state of all of them.
 CREATE TABLE sendport.TemplateChange (
-    Version   int NOT NULL,
+    [Version] int NOT NULL,
     CreatedAt datetime2(3) NOT NULL CONSTRAINT DF_TemplateChange_CreatedAt DEFAULT SYSUTCDATETIME(),
     CreatedBy nvarchar(128) NOT NULL CONSTRAINT DF_TemplateChange_CreatedBy DEFAULT SUSER_SNAME(),
     CONSTRAINT PK_TemplateChange PRIMARY KEY (Version),
@@ -259,13 +259,13 @@ GO
 -- and language; a row whose texts are all NULL removes the template. Language '' is the default. Other
 -- templates extend, include or import one whose name begins with '_'. Sample is a payload for previews.
 CREATE TABLE sendport.Template (
-    Name     nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    Language nvarchar(35) COLLATE Latin1_General_BIN2 NOT NULL,
-    Version  int NOT NULL,
-    Subject  nvarchar(max) NULL,
-    Text     nvarchar(max) NULL,
-    Html     nvarchar(max) NULL,
-    Sample   nvarchar(max) NULL,
+    Name      nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
+    Language  nvarchar(35) COLLATE Latin1_General_BIN2 NOT NULL,
+    [Version] int NOT NULL,
+    Subject   nvarchar(max) NULL,
+    Text      nvarchar(max) NULL,
+    Html      nvarchar(max) NULL,
+    Sample    nvarchar(max) NULL,
     CONSTRAINT PK_Template PRIMARY KEY (Name, Language, Version),
     CONSTRAINT FK_Template_TemplateChange FOREIGN KEY (Version) REFERENCES sendport.TemplateChange (Version)
 );
@@ -344,7 +344,7 @@ CREATE TABLE sendport.Instance (
     Name            nvarchar(256) NOT NULL,
     HostName        nvarchar(256) NOT NULL,
     ProcessId       bigint NOT NULL,
-    Version         nvarchar(64) NOT NULL,
+    [Version]       nvarchar(64) NOT NULL,
     StartedAt       datetime2(3) NOT NULL,
     RenewedAt       datetime2(3) NOT NULL,
     LeaseUntil      datetime2(3) NOT NULL,

@@ -7,6 +7,7 @@ use super::tokens::DatabaseTokens;
 use super::{AppError, system_clock};
 use crate::config::{Config, DatabaseAuth, sqlite_file};
 use crate::oauth2;
+use crate::store::migration::refusal;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::sqlserver::{self, Authentication, Kerberos, SqlServerStore};
 use crate::store::{SchemaState, Store, StoreError, other_environment_words};
@@ -77,7 +78,7 @@ fn authenticate(auth: &DatabaseAuth) -> Result<Authentication, AppError> {
     })
 }
 
-/// Everything that `migrate` does, as a script for sqlcmd or sqlite3.
+/// Everything that `migrate` does, as a script for the clients of SQL Server or for sqlite3.
 pub fn migration_script(connection: &str) -> String {
     match sqlite_file(connection) {
         Some(_) => sqlite::migration_script(),
@@ -120,7 +121,8 @@ fn other_environment(store: &dyn Store, environment: &str, found: &str) -> Optio
 /// [`StoreError`] if the database cannot be asked.
 pub async fn schema_problem(store: &dyn Store) -> Result<Option<String>, StoreError> {
     let database = store.describe();
-    Ok(match store.schema_state().await? {
+    let state = store.schema_state().await?;
+    Ok(match state {
         SchemaState::Current(_) => None,
         SchemaState::Absent => Some(format!(
             "{database} has no sendport schema; run `sendport migrate` once"
@@ -128,11 +130,10 @@ pub async fn schema_problem(store: &dyn Store) -> Result<Option<String>, StoreEr
         SchemaState::Behind { found, expected } => Some(format!(
             "{database} has schema version {found}, this program needs {expected}; run `sendport migrate`"
         )),
-        SchemaState::Ahead { found, expected } => Some(format!(
-            "{database} has schema version {found}, this program knows {expected} at most; run the newer sendport"
-        )),
-        SchemaState::Altered { version } => Some(format!(
-            "{database} was made by another version of migration {version}; run the sendport that made it"
-        )),
+        SchemaState::Ahead { .. }
+        | SchemaState::Altered { .. }
+        | SchemaState::Unreleased { .. } => {
+            refusal(&state).map(|words| format!("{database} cannot be used: {words}"))
+        }
     })
 }

@@ -11,7 +11,7 @@ use crate::store::MigrationStep;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sendport migrate --create-database --environment test
-  sendport migrate --print > sendport.sql    for sqlcmd or sqlite3, by hand")]
+  sendport migrate --print > sendport.sql    for sqlcmd, Management Studio or sqlite3")]
 pub(super) struct Args {
     /// Create the database itself where it does not exist
     #[arg(long)]

@@ -121,7 +121,7 @@ pub struct MigrationStep {
 /// The database's schema against the program's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaState {
-    /// Nothing of ours is there: run `sendport migrate`.
+    /// There is no schema of sendport: run `sendport migrate`.
     Absent,
     /// Older than the program: run `sendport migrate`.
     Behind {
@@ -132,17 +132,22 @@ pub enum SchemaState {
     },
     /// As it should be.
     Current(u32),
-    /// Newer than the program: a newer sendport has been here.
+    /// Newer than the program: a newer sendport migrated it.
     Ahead {
         /// The database's version.
         found: u32,
         /// The program's version.
         expected: u32,
     },
-    /// A migration that was applied is not the one that this program knows.
+    /// An applied migration differs from the program's of the same version.
     Altered {
-        /// Which version.
+        /// Its version.
         version: u32,
+    },
+    /// Older than the first release; no migration leads from it.
+    Unreleased {
+        /// The versions in its history.
+        found: Vec<u32>,
     },
 }
 

@@ -315,6 +315,7 @@ macro_rules! scenarios {
                 migrating_twice_applies_once;
                 two_migrations_at_once_apply_once;
                 a_newer_schema_is_ahead;
+                a_schema_older_than_the_first_release_is_refused;
                 an_altered_migration_is_noticed;
                 old_rows_are_removed_as_documented;
             }

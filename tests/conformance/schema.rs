@@ -1,4 +1,4 @@
-//! The schema: absent, made once, newer, altered.
+//! The schema: absent, created once, newer, older, altered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +27,7 @@ pub(crate) async fn migrating_twice_applies_once(f: &dyn Fixture) {
     let steps = store.migrate().await.expect("migrate");
     assert_eq!((steps[0].version, steps[0].name.as_str()), (1, "initial"));
     assert!(store.migrate().await.expect("migrate").is_empty());
-    assert!(
-        !store.create_database().await.expect("create"),
-        "it stands there"
-    );
+    assert!(!store.create_database().await.expect("create"), "it exists");
     let expected = u32::try_from(steps.len()).expect("few");
     assert_eq!(
         store.schema_state().await.expect("state"),
@@ -67,6 +64,37 @@ pub(crate) async fn a_newer_schema_is_ahead(f: &dyn Fixture) {
     );
     let error = store.migrate().await.expect_err("newer");
     assert_eq!(error.kind(), StoreErrorKind::Schema, "{error}");
+}
+
+/// The migrations 1 to 8 were in no release.
+pub(crate) async fn a_schema_older_than_the_first_release_is_refused(f: &dyn Fixture) {
+    const NAMES: [&str; 7] = [
+        "in_doubt",
+        "shared",
+        "templates",
+        "attachments",
+        "relay_limit",
+        "certificate",
+        "protection",
+    ];
+    let store = f.fresh().await;
+    let history = f.table("SchemaVersion");
+    for (version, name) in (2..).zip(NAMES) {
+        f.sql(&format!(
+            "INSERT INTO {history} (Version, Name, Checksum, AppliedAt) \
+             VALUES ({version}, '{name}', '0', '2026-01-31T12:00:00.000Z')"
+        ))
+        .await;
+    }
+    let state = store.schema_state().await.expect("state");
+    let found = (1..=8).collect();
+    assert_eq!(state, SchemaState::Unreleased { found });
+    let error = store.migrate().await.expect_err("older");
+    assert_eq!(error.kind(), StoreErrorKind::Schema, "{error}");
+    let words = error.to_string();
+    assert!(words.contains("1, 2, 3, 4, 5, 6, 7, 8"), "{words}");
+    assert!(words.contains("older than the first release"), "{words}");
+    assert_eq!(f.rows("SchemaVersion", "1 = 1").await, 8);
 }
 
 pub(crate) async fn an_altered_migration_is_noticed(f: &dyn Fixture) {

@@ -17,7 +17,7 @@ use sendport::store::{
 
 use crate::fixture::{self, Fixture, minutes};
 use crate::sqlserver::{SqlServerFixture, on_server};
-use crate::tsql::{run, run_all};
+use crate::tsql::{failing, run, run_all};
 use crate::writers::{
     INSERT, Login, a_login_without_a_role_is_told_so, a_writer_attaches_to_its_own_alerts_only,
     a_writer_writes_and_reads_its_own_alerts_only, every_check_holds_for_a_history,
@@ -177,17 +177,18 @@ async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
     login.drop(fixture).await;
 }
 
-/// The batches of the printed script as sqlcmd cuts them.
+/// The batches of the printed script as its clients split them.
 fn script() -> Vec<String> {
     let script = sendport::store::sqlserver::migration_script();
-    let script = script.replace(":on error exit\n", "");
     let batches = script
         .split("\nGO\n")
         .filter(|batch| !batch.trim().is_empty());
     batches.map(str::to_owned).collect()
 }
 
-async fn the_printed_script_makes_the_schema_and_refuses_to_run_twice(fixture: &SqlServerFixture) {
+async fn the_printed_script_creates_the_schema_and_refuses_to_run_twice(
+    fixture: &SqlServerFixture,
+) {
     let store = fixture.bare().await;
     store.create_database().await.expect("create");
     let own = fixture.connection_string();
@@ -198,9 +199,76 @@ async fn the_printed_script_makes_the_schema_and_refuses_to_run_twice(fixture: &
     fixture::instance(&store, "a").await;
     let refused = run_all(&own, &script()).await.expect_err("twice");
     assert!(
-        refused.contains("stands in this database already"),
+        refused.contains("has the schema sendport in version 1 already"),
         "{refused}"
     );
+    assert!(matches!(
+        store.schema_state().await,
+        Ok(SchemaState::Current(_))
+    ));
+}
+
+/// A client that goes on after an error, as sqlcmd without -b, executes nothing behind it, and the next
+/// script on the same connection runs.
+async fn a_failing_batch_of_the_printed_script_leaves_nothing(fixture: &SqlServerFixture) {
+    const FAILING: [&str; 4] = [
+        "SELECT 1 / 0",
+        "RAISERROR (N'planted', 16, 1)",
+        "SELEKT FROM WHERE",
+        "CREATE VIEW sendport.Planted AS SELECT Nope FROM sendport.SchemaVersion",
+    ];
+    let store = fixture.bare().await;
+    store.create_database().await.expect("create");
+    let own = fixture.connection_string();
+    let mut batches = Vec::new();
+    for planted in FAILING {
+        let mut script = script();
+        let table = |batch: &String| batch.contains("CREATE TABLE sendport.Recipient ");
+        let at = script.iter().position(table).expect("the table") + 2;
+        let guard = script[at - 1].clone();
+        script.splice(at..at, [planted.to_owned(), guard]);
+        batches.append(&mut script);
+    }
+    batches.push("CREATE TABLE dbo.Behind (Id int)".to_owned());
+    let failed = failing(&own, batches).await.expect("connect");
+    assert_eq!(failed, FAILING);
+    let left = "SELECT CONCAT(SCHEMA_ID(N'sendport'), N' ', OBJECT_ID(N'sendport.AlertRow'), N' ', \
+                DATABASE_PRINCIPAL_ID(N'sendport_reader'), N' ', IIF(OBJECT_ID(N'dbo.Behind') IS NULL, 0, 1))";
+    let left = run(&own, left).await.expect("ask");
+    assert_eq!(left.as_deref(), Some("   1"));
+    assert_eq!(
+        store.schema_state().await.expect("state"),
+        SchemaState::Absent
+    );
+}
+
+async fn a_schema_of_another_owner_is_refused(fixture: &SqlServerFixture) {
+    let store = fixture.bare().await;
+    store.create_database().await.expect("create");
+    let own = fixture.connection_string();
+    let login = Login::without_role(fixture, "schema_owner").await;
+    let schema = format!("CREATE SCHEMA sendport AUTHORIZATION {}", login.name);
+    run(&own, &schema).await.expect("a schema");
+    let error = store.migrate().await.expect_err("another owner");
+    assert_eq!(error.kind(), StoreErrorKind::Schema, "{error}");
+    let expected = format!(
+        "belongs to '{}', which may therefore read and change all of it; expected dbo: \
+         run ALTER AUTHORIZATION ON SCHEMA::sendport TO dbo",
+        login.name
+    );
+    assert!(error.to_string().contains(&expected), "{error}");
+    let refused = run_all(&own, &script()).await.expect_err("another owner");
+    assert!(
+        refused.contains(&format!("belongs to {}", login.name)),
+        "{refused}"
+    );
+    run(&own, "DROP SCHEMA sendport").await.expect("drop");
+    store.migrate().await.expect("migrate");
+    let owner = "SELECT USER_NAME(principal_id) FROM sys.schemas WHERE name = N'sendport'";
+    let owner = run(&own, owner).await.expect("owner");
+    assert_eq!(owner.as_deref(), Some("dbo"));
+    drop(store);
+    login.drop(fixture).await;
 }
 
 async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
@@ -402,7 +470,9 @@ on_sqlserver! {
     only_an_auditor_reads_audit_copies;
     a_certificate_manager_keeps_certificates_only;
     a_template_author_adds_versions_only;
-    the_printed_script_makes_the_schema_and_refuses_to_run_twice;
+    the_printed_script_creates_the_schema_and_refuses_to_run_twice;
+    a_failing_batch_of_the_printed_script_leaves_nothing;
+    a_schema_of_another_owner_is_refused;
     what_a_relay_says_never_becomes_sql;
     what_is_listed_for_halves_is_what_would_be_met;
     a_dropped_call_harms_no_later_one;

@@ -1,4 +1,4 @@
-//! The schema: how it is made, and whether it is the one that this program knows.
+//! The schema: how it is created, and whether it is the one that this program knows.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use super::error::Trouble;
 use super::sql;
 use super::values::time_text;
 use crate::domain::Timestamp;
-use crate::store::migration::{Migration, SQLITE, state_of};
+use crate::store::migration::{AppliedMigration, Migration, SQLITE, refusal, state_of};
 use crate::store::{MigrationStep, SchemaState, StoreErrorKind};
 
 /// Everything that `migrate` does on a new file, in one transaction. On a file that has the
@@ -54,19 +54,25 @@ pub(super) fn state(connection: &Connection) -> Result<SchemaState, Trouble> {
     Ok(state_of(SQLITE, &history(connection)?))
 }
 
-/// Version and checksum of each migration that was applied; empty where nothing is ours.
-fn history(connection: &Connection) -> Result<Vec<(u32, String)>, Trouble> {
+/// The applied migrations, in order; empty where there is no schema.
+fn history(connection: &Connection) -> Result<Vec<AppliedMigration>, Trouble> {
     let tables: u32 = connection.query_row(sql!("schema_history_exists"), [], |row| row.get(0))?;
     if tables == 0 {
         return Ok(Vec::new());
     }
     let mut statement = connection.prepare(sql!("schema_history"))?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map([], |row| {
+        Ok(AppliedMigration {
+            version: row.get(0)?,
+            name: row.get(1)?,
+            checksum: row.get(2)?,
+        })
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Applies one migration unless it stands there; true if it was applied. The exclusive lock
-/// makes a second process wait, and then see that the work is done.
+/// Applies one migration unless the history has it; true if it was applied. The exclusive lock
+/// makes a second process wait, and then find it applied.
 fn apply(
     connection: &mut Connection,
     migration: &Migration,
@@ -75,9 +81,10 @@ fn apply(
     let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     tx.execute_batch(sql!("migrate_create_history"))?;
     let applied = history(&tx)?;
-    refuse_foreign(&state_of(SQLITE, &applied))?;
-    let stands = applied.iter().any(|(v, _)| *v == migration.version);
-    if stands {
+    if let Some(words) = refusal(&state_of(SQLITE, &applied)) {
+        return Err(Trouble::Said(StoreErrorKind::Schema, words));
+    }
+    if applied.iter().any(|it| it.version == migration.version) {
         return Ok(false);
     }
     for batch in migration.batches() {
@@ -94,19 +101,4 @@ fn apply(
     )?;
     tx.commit()?;
     Ok(true)
-}
-
-fn refuse_foreign(state: &SchemaState) -> Result<(), Trouble> {
-    let words = match state {
-        SchemaState::Ahead { found, expected } => format!(
-            "the schema has version {found}, this program knows versions up to {expected}; \
-             run the newer sendport that made it"
-        ),
-        SchemaState::Altered { version } => format!(
-            "migration {version} was applied from a file that differs from this program's; \
-             run the sendport that made this database, or start with a new file"
-        ),
-        _ => return Ok(()),
-    };
-    Err(Trouble::Said(StoreErrorKind::Schema, words))
 }

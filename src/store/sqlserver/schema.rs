@@ -1,6 +1,4 @@
-//! The schema: how it is made, and whether it is the one that this program knows.
-
-use std::fmt::Write as _;
+//! The schema: how it is created, and whether it is the one that this program knows.
 
 use tiberius::Row;
 use tiberius::error::Error;
@@ -9,48 +7,51 @@ use super::connection::Connection;
 use super::load::unexpected;
 use super::pool::{Pool, Tries};
 use super::values::Fields;
-use crate::store::migration::{Migration, SQLSERVER, state_of};
+use crate::store::migration::{AppliedMigration, Migration, SQLSERVER, refusal, state_of};
 use crate::store::{MigrationStep, SchemaState, StoreError, StoreErrorKind};
 
 const LOCK: &str = include_str!("sql/migration_lock.sql");
-const UNLOCK: &str = include_str!("sql/migration_unlock.sql");
-const HISTORY_TABLE: &str = include_str!("sql/history_table.sql");
+const OWNER: &str = include_str!("sql/schema_owner.sql");
 const HISTORY: &str = include_str!("sql/history.sql");
+const HISTORY_TABLE: &str = include_str!("sql/history_table.sql");
 
-/// The whole schema as a script for sqlcmd, or Management Studio in SQLCMD mode: it takes the
-/// same lock as `migrate`, is one transaction, notes each migration in `SchemaVersion`, and
-/// passes over none: on a database that has one of them already it stops and says so.
+/// The whole schema as a script for any client that splits batches at `GO`: sqlcmd, Management Studio,
+/// FreeTDS, a program. Like `migrate` it takes a lock, checks the owner of the schema and is one transaction;
+/// it only creates a new schema. Whether the client stops at an error or not, nothing behind it takes effect.
 pub fn migration_script() -> String {
-    let mut script = String::from(
-        "-- The schema of sendport for SQL Server, made by 'sendport migrate --print'.\n\
-         -- Run it in the alerts' database: sqlcmd -S server -d database -b -i this-file.sql\n\
-         -- It stops at the first error, and then nothing of it stays.\n\
-         :on error exit\nSET QUOTED_IDENTIFIER ON;\nSET ANSI_NULLS ON;\nSET XACT_ABORT ON;\nSET NOCOUNT ON;\nGO\n",
-    );
-    // Writing to a String cannot fail.
-    let _ = write!(
-        script,
-        "{LOCK}GO\nBEGIN TRANSACTION;\nGO\n{HISTORY_TABLE}GO\n"
-    );
+    let mut script = String::from(include_str!("sql/script_head.sql"));
+    push_guarded(&mut script, LOCK);
+    push_guarded(&mut script, include_str!("sql/script_owner.sql"));
+    push_guarded(&mut script, HISTORY_TABLE);
+    push_guarded(&mut script, include_str!("sql/script_history.sql"));
     for migration in SQLSERVER {
-        let Migration { version, name, .. } = migration;
-        let _ = write!(
-            script,
-            "IF EXISTS (SELECT 1 FROM sendport.SchemaVersion WHERE Version = {version})\n    \
-             THROW 50002, N'migration {version} ({name}) stands in this database already: nothing was changed', 1;\nGO\n"
-        );
         for batch in migration.batches() {
-            let _ = write!(script, "{}\nGO\n", batch.trim_end());
+            push_guarded(&mut script, batch);
         }
-        let _ = write!(
-            script,
-            "INSERT INTO sendport.SchemaVersion (Version, Name, Checksum)\n\
-             VALUES ({version}, N'{name}', N'{}');\nGO\n",
-            migration.checksum()
-        );
+        push_guarded(&mut script, &insert_history(migration));
     }
-    let _ = write!(script, "COMMIT TRANSACTION;\nGO\n{UNLOCK}GO\n");
+    script.push_str(include_str!("sql/script_end.sql"));
     script
+}
+
+/// A batch, and one that skips the rest of the script if it failed.
+fn push_guarded(script: &mut String, batch: &str) {
+    let guard = include_str!("sql/script_guard.sql");
+    let guard = guard.lines().filter(|line| !line.starts_with("--"));
+    script.push_str(batch.trim_end());
+    script.push_str("\nGO\n");
+    script.extend(guard);
+    script.push_str("\nGO\n");
+}
+
+fn insert_history(migration: &Migration) -> String {
+    format!(
+        "INSERT INTO sendport.SchemaVersion (Version, Name, Checksum)\n\
+         VALUES ({}, N'{}', N'{}');",
+        migration.version,
+        migration.name,
+        migration.checksum()
+    )
 }
 
 pub(super) async fn migrate(pool: &Pool) -> Result<Vec<MigrationStep>, StoreError> {
@@ -60,7 +61,7 @@ pub(super) async fn migrate(pool: &Pool) -> Result<Vec<MigrationStep>, StoreErro
         let mut loan = pool.loan(DOING).await?;
         match migrate_once(DOING, loan.connection()).await {
             Ok(result) => return result,
-            // The connection is dropped, and with it go the transaction and the lock.
+            // The connection is dropped, and the transaction and its lock with it.
             Err(error) => pool.retry(DOING, &mut tries, loan, error).await?,
         }
     }
@@ -70,43 +71,78 @@ async fn migrate_once(
     doing: &'static str,
     connection: &mut Connection,
 ) -> Result<Result<Vec<MigrationStep>, StoreError>, Error> {
+    connection.batch("BEGIN TRANSACTION").await?;
     connection.batch(LOCK).await?;
+    let history = match migratable_history(doing, connection).await? {
+        Ok(history) => history,
+        Err(refused) => {
+            connection.batch("ROLLBACK TRANSACTION").await?;
+            return Ok(Err(refused));
+        }
+    };
     connection.batch(HISTORY_TABLE).await?;
-    let history = connection.batch(HISTORY).await?;
-    let history = read_history(doing, history.first().map_or(&[], Vec::as_slice));
-    let history = history.and_then(|history| {
-        refuse_foreign(doing, &state_of(SQLSERVER, &history))?;
-        Ok(history)
-    });
     let mut applied = Vec::new();
-    for migration in history.iter().flat_map(|history| missing(history)) {
+    for migration in missing(&history) {
         apply(connection, migration).await?;
         applied.push(MigrationStep {
             version: migration.version,
             name: migration.name.to_owned(),
         });
     }
-    connection.batch(UNLOCK).await?;
-    Ok(history.map(|_| applied))
+    connection.batch("COMMIT TRANSACTION").await?;
+    Ok(Ok(applied))
 }
 
-fn missing(history: &[(u32, String)]) -> impl Iterator<Item = &'static Migration> {
+/// The history of a schema that this program may migrate.
+async fn migratable_history(
+    doing: &'static str,
+    connection: &mut Connection,
+) -> Result<Result<Vec<AppliedMigration>, StoreError>, Error> {
+    let owner = connection.batch(OWNER).await?;
+    if let Err(refused) = check_owner(doing, first(&owner)) {
+        return Ok(Err(refused));
+    }
+    let history = connection.batch(HISTORY).await?;
+    Ok(read_history(doing, first(&history)).and_then(|history| {
+        match refusal(&state_of(SQLSERVER, &history)) {
+            Some(words) => Err(StoreError::new(StoreErrorKind::Schema, doing, words)),
+            None => Ok(history),
+        }
+    }))
+}
+
+fn first(results: &[Vec<Row>]) -> &[Row] {
+    results.first().map_or(&[], Vec::as_slice)
+}
+
+/// The owner of a schema has every right on what is in it.
+fn check_owner(doing: &'static str, rows: &[Row]) -> Result<(), StoreError> {
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let owner = Fields::of(row).text();
+    let owner = owner.map_err(|e| unexpected(doing, e))?;
+    if owner == "dbo" {
+        return Ok(());
+    }
+    let words = format!(
+        "the schema sendport belongs to '{owner}', which may therefore read and change all of it; expected dbo: \
+         run ALTER AUTHORIZATION ON SCHEMA::sendport TO dbo, or drop the schema if it is empty"
+    );
+    Err(StoreError::new(StoreErrorKind::Schema, doing, words))
+}
+
+fn missing(history: &[AppliedMigration]) -> impl Iterator<Item = &'static Migration> {
     SQLSERVER
         .iter()
-        .filter(|m| history.iter().all(|(version, _)| *version != m.version))
+        .filter(|m| history.iter().all(|it| it.version != m.version))
 }
 
 async fn apply(connection: &mut Connection, migration: &Migration) -> Result<(), Error> {
-    connection.batch("BEGIN TRANSACTION").await?;
     for batch in migration.batches() {
         connection.batch(batch).await?;
     }
-    let version = i32::try_from(migration.version).unwrap_or(i32::MAX);
-    let note = include_str!("sql/note_migration.sql");
-    connection
-        .query(note, &[&version, &migration.name, &migration.checksum()])
-        .await?;
-    connection.batch("COMMIT TRANSACTION").await?;
+    connection.batch(&insert_history(migration)).await?;
     Ok(())
 }
 
@@ -114,23 +150,28 @@ pub(super) async fn state(pool: &Pool) -> Result<SchemaState, StoreError> {
     const DOING: &str = "read the schema's version";
     match pool.rows(DOING, HISTORY, &[]).await {
         Ok(rows) => Ok(state_of(SQLSERVER, &read_history(DOING, &rows)?)),
-        // Not even the database is there.
+        // The database itself does not exist.
         Err(error) if error.kind() == StoreErrorKind::Schema => Ok(SchemaState::Absent),
         Err(error) => Err(error),
     }
 }
 
-/// Version and checksum of each migration that was applied, in order. `Refused` where the tables are
-/// there and the user may not see them.
-fn read_history(doing: &'static str, rows: &[Row]) -> Result<Vec<(u32, String)>, StoreError> {
+/// The applied migrations, in order. `Refused` where the tables exist and the user may not see them.
+fn read_history(doing: &'static str, rows: &[Row]) -> Result<Vec<AppliedMigration>, StoreError> {
     rows.iter()
         .map(|row| {
             let mut fields = Fields::of(row);
             let version = fields.get::<i32>().map_err(|e| unexpected(doing, e))?;
-            let text = fields.text().map_err(|e| unexpected(doing, e))?;
-            u32::try_from(version)
-                .map(|version| (version, text.clone()))
-                .map_err(|_| without_role(doing, &text))
+            let name = fields.text().map_err(|e| unexpected(doing, e))?;
+            let checksum = fields.text().map_err(|e| unexpected(doing, e))?;
+            let Ok(version) = u32::try_from(version) else {
+                return Err(without_role(doing, &name));
+            };
+            Ok(AppliedMigration {
+                version,
+                name,
+                checksum,
+            })
         })
         .collect()
 }
@@ -138,25 +179,10 @@ fn read_history(doing: &'static str, rows: &[Row]) -> Result<Vec<(u32, String)>,
 fn without_role(doing: &'static str, user: &str) -> StoreError {
     let words = format!(
         "the user '{user}' has no role that sees the tables of the schema sendport; ask a db_owner for \
-         ALTER ROLE sendport_service ADD MEMBER [{user}], for one that only looks sendport_reader; a member \
-         of sendport_writer sees MyAlertStatus and MyDelivery alone"
+         ALTER ROLE sendport_service ADD MEMBER [{user}], or sendport_reader for read access; a member \
+         of sendport_writer sees only MyAlertStatus and MyDelivery"
     );
     StoreError::new(StoreErrorKind::Refused, doing, words)
-}
-
-fn refuse_foreign(doing: &'static str, state: &SchemaState) -> Result<(), StoreError> {
-    let words = match state {
-        SchemaState::Ahead { found, expected } => format!(
-            "the schema has version {found}, this program knows versions up to {expected}; \
-             run the newer sendport that made it"
-        ),
-        SchemaState::Altered { version } => format!(
-            "migration {version} was applied from a file that differs from this program's; \
-             run the sendport that made this database, or start with a new database"
-        ),
-        _ => return Ok(()),
-    };
-    Err(StoreError::new(StoreErrorKind::Schema, doing, words))
 }
 
 #[cfg(test)]
@@ -166,18 +192,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_script_is_one_guarded_transaction() {
+    fn a_guard_follows_each_batch_of_the_one_transaction() {
         let script = migration_script();
-        let at = |part: &str| {
-            script
-                .find(part)
-                .unwrap_or_else(|| panic!("{part} is missing"))
+        let batches: Vec<_> = script.split("\nGO\n").collect();
+        let position = |part: &str| {
+            let found = batches.iter().position(|batch| batch.contains(part));
+            found.unwrap_or_else(|| panic!("{part} is missing"))
         };
-        assert!(at(":on error exit") < at("sp_getapplock"));
-        assert!(at("sp_getapplock") < at("BEGIN TRANSACTION"));
-        assert!(at("THROW 50002") < at("CREATE TABLE sendport.AlertRow"));
-        assert!(at("CREATE ROLE sendport_reader") < at("VALUES (1, N'initial', N'"));
-        assert!(at("VALUES (1, N'initial', N'") < at("COMMIT TRANSACTION"));
+        let (begin, commit) = (
+            position("BEGIN TRANSACTION"),
+            position("COMMIT TRANSACTION"),
+        );
+        let order = [
+            "sp_getapplock",
+            "THROW 50003",
+            "CREATE TABLE sendport.SchemaVersion",
+            "THROW 50002",
+            "CREATE TABLE sendport.AlertRow",
+            "CREATE ROLE sendport_reader",
+            "VALUES (1, N'initial', N'",
+        ];
+        assert!(order.map(position).is_sorted());
+        assert!(begin < position(order[0]) && position(order[6]) < commit);
+        for guarded in batches[begin + 1..commit].chunks(2) {
+            assert!(guarded[1].starts_with("IF @@ERROR <> 0 OR XACT_STATE() <> 1 "));
+        }
+        let commands = script.lines().filter(|line| line.starts_with(':'));
+        assert_eq!(commands.count(), 0, "only sqlcmd knows those");
     }
 
     #[test]
@@ -201,8 +242,8 @@ mod tests {
         words.map(str::to_owned).collect()
     }
 
-    /// A fixed role may read and write each table and view: to a writer each is denied that it has no
-    /// business with.
+    /// A member of a fixed role may read and write each table and view: a writer is denied those that it does
+    /// not need.
     #[test]
     fn a_writer_is_denied_whatever_is_not_its_own() {
         const OWN: [&str; 5] = [
@@ -221,7 +262,7 @@ mod tests {
         assert_eq!(denied, there);
     }
 
-    /// What is true only when a row comes breaks imports and repairs, which look at each CHECK again.
+    /// Imports and repairs check each CHECK again: it must not depend on the time or on other rows.
     #[test]
     fn a_check_asks_for_nothing_but_its_row() {
         let sql: String = SQLSERVER.iter().map(|migration| migration.sql).collect();

@@ -1,2 +1,2 @@
 -- schema_state, migrate: what was applied.
-SELECT Version, Checksum FROM SchemaVersion ORDER BY Version
+SELECT Version, Name, Checksum FROM SchemaVersion ORDER BY Version

@@ -1,8 +1,8 @@
--- migrate, and "migrate --print"
-IF SCHEMA_ID(N'sendport') IS NULL EXEC (N'CREATE SCHEMA sendport');
+-- SqlServerStore::migrate, and "migrate --print"
+IF SCHEMA_ID(N'sendport') IS NULL EXEC (N'CREATE SCHEMA sendport AUTHORIZATION dbo');
 IF OBJECT_ID(N'sendport.SchemaVersion') IS NULL
     CREATE TABLE sendport.SchemaVersion (
-        Version   int NOT NULL,
+        [Version] int NOT NULL,
         Name      nvarchar(128) NOT NULL,
         Checksum  nvarchar(64) NOT NULL,
         AppliedAt datetime2(3) NOT NULL CONSTRAINT DF_SchemaVersion_AppliedAt DEFAULT SYSUTCDATETIME(),

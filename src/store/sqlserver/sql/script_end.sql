@@ -1,0 +1,6 @@
+COMMIT TRANSACTION;
+PRINT N'The schema sendport was created.';
+GO
+SET NOEXEC OFF;
+SET PARSEONLY OFF;
+GO
