@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Reads the schema and the statements for SQL Server with Microsoft's own parser, as SQL Server 2017 and 2019 do, and
-looks up every name in a model of the schema after all migrations, as databases of several collations do.
+"""Parses the schema and the statements for SQL Server with Microsoft's own parser, as SQL Server 2017 and 2019 do, and
+resolves every name in a model of the schema after all migrations, with the collations of several databases.
 
-    tests/tsql/check.py --tools target/tsql        # what setup.sh made; --syntax leaves the models out
+    tests/tsql/check.py --tools target/tsql        # the folder of setup.sh; --syntax skips the models
 
-Prints file:line of each error, and ends with 1 if there was one, or if an error that it plants itself is not found.
-Nothing runs: it knows of no locks, plans, permissions or lengths. Each @P1 is a text to the models.
+Prints file:line of each error, and exits with 1 if there is one, or if it does not find an error that it plants itself.
+Nothing is executed: locks, plans, permissions and lengths are not checked. Each @P1 is a text to the models.
 """
 import argparse
 import itertools
@@ -18,23 +18,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / "src/store/sqlserver"
 VERSIONS = ("140", "150")
-# Version, collation, and whether alertid is another column than AlertId there.
+# Version, collation, and whether it distinguishes alertid from AlertId.
 MODELS = (
     ("Sql140", "SQL_Latin1_General_CP1_CI_AS", False),
     ("Sql150", "Latin1_General_100_CS_AS", True),
     ("Sql150", "Turkish_CI_AS", True),
     ("SqlAzure", "SQL_Latin1_General_CP1_CI_AS", False),
 )
-# SQL Server's own, which no model here has.
+# Objects of SQL Server itself, which the models lack.
 SYSTEM = re.compile(r"\[sp_(get|release)applock\]|\[sys\]\.\[")
-HISTORY = STORE / "sql/history_table.sql"  # runs before the migrations
+HISTORY = STORE / "sql/history_table.sql"  # precedes the migrations
 MIGRATIONS = sorted((ROOT / "migrations/sqlserver").glob("*.sql"))
 STATEMENTS = sorted((STORE / "sql").glob("**/*.sql"))
 FILL = tomllib.loads(Path(__file__).with_name("statements.toml").read_text(encoding="utf-8"))
 
 
 def load(tools):
-    """Starts this program again where .NET Core 3.1 finds OpenSSL 1.1 and ICU, then loads Microsoft's assemblies."""
+    """Starts this program again where .NET Core 3.1 finds OpenSSL 1.1 and ICU, and loads Microsoft's assemblies."""
     if os.environ.get("SENDPORT_TSQL_TOOLS") != str(tools):
         icu = sorted(Path("/usr/lib").glob("*/libicuuc.so.*.*"))
         if not icu or not (tools / "runtimeconfig.json").exists():
@@ -42,7 +42,7 @@ def load(tools):
         env = os.environ | {
             "SENDPORT_TSQL_TOOLS": str(tools),
             "LD_LIBRARY_PATH": str(tools / "openssl"),
-            # No sockets of a debugger in /tmp.
+            # No debugger sockets in /tmp.
             "COMPlus_EnableDiagnostics": "0",
             "CLR_ICU_VERSION_OVERRIDE": icu[-1].name.removeprefix("libicuuc.so."),
         }
@@ -68,7 +68,7 @@ def parse(text, version="150"):
 
 
 def shapes(path):
-    """The text with its placeholders filled, once for each shape; all lines stay where they are."""
+    """The text with its placeholders filled, once for each shape; line numbers do not change."""
     text = path.read_text(encoding="utf-8")
     names = list(dict.fromkeys(re.findall(r"\{([a-z_]+)\}", text)))
     fills = [FILL.get(f"{path.stem}.{name}", FILL.get(name)) for name in names]
@@ -84,7 +84,7 @@ def shapes(path):
 
 
 def with_nulls(text):
-    """The text as it is, and with NULL written for each of @P1, @P2, ... and for all, as the program does it."""
+    """The text, and the text with NULL for each of @P1, @P2, ... and for all of them, as the program sends it."""
     yield text
     numbers = sorted(set(re.findall(r"@P(\d+)", text)), key=int)
     for number in numbers + [r"\d+"] * (len(numbers) > 1):
@@ -96,14 +96,14 @@ def text_of(part):
 
 
 def strings_of(statement):
-    """What EXEC (N'...') runs; None for every other statement."""
+    """The text that EXEC (N'...') executes; None for every other statement."""
     run = getattr(getattr(statement, "ExecuteSpecification", None), "ExecutableEntity", None)
     parts = [getattr(part, "Value", None) for part in getattr(run, "Strings", None) or [None]]
     return None if None in parts else "".join(parts)
 
 
 def statements_of(script):
-    """Every statement, those within IF and BEGIN too."""
+    """Every statement, also those within IF and BEGIN."""
     todo = [s for batch in script.Batches for s in batch.Statements]
     while todo:
         statement = todo.pop()
@@ -114,7 +114,7 @@ def statements_of(script):
 
 
 def errors_in(text, version):
-    """Line and message of each error; those within EXEC (N'...') stand at the line of the EXEC."""
+    """Line and message of each error; errors within EXEC (N'...') have the line of the EXEC."""
     script, errors = parse(text, version)
     found = [(e.Line, e.Message) for e in errors]
     for statement in statements_of(script) if script and not errors else ():
@@ -152,7 +152,7 @@ def replay(text, objects):
 
 
 def apply(s, objects):
-    """Does to the objects, {(kind, name): statement}, what a statement of a migration does on SQL Server."""
+    """Applies a statement of a migration to the objects, {(kind, name): statement}, as SQL Server does."""
     kind = s.GetType().Name.removesuffix("Statement")
     if kind == "If":
         on_babelfish = re.search("Babelfish.* IS NOT NULL", text_of(s.Predicate))
@@ -179,7 +179,7 @@ def apply(s, objects):
 
 
 def drop(s, kind, objects):
-    """What was granted on an object goes with it."""
+    """Permissions on an object are dropped with it."""
     gone = [c.Index for c in s.DropIndexClauses] if kind == "DropIndex" else getattr(s, "Objects", None) or [s.Name]
     gone = [name_of(name) for name in gone]
     for key, made in list(objects.items()):
@@ -189,7 +189,7 @@ def drop(s, kind, objects):
 
 
 def parameters():
-    """What the Rust sources declare for the statements that have parameters with names."""
+    """The named parameters that the Rust sources declare, by statement."""
     declared = {}
     for path in STORE.glob("*.rs"):
         found = re.findall(r'"@stmt", include_str!\("sql/(\w+)\.sql"\).*?"@params",\s*"(.*?)"', path.read_text(), re.S)
@@ -198,7 +198,7 @@ def parameters():
 
 
 def texts():
-    """The objects after all migrations, and each statement as a procedure of its own."""
+    """The objects after all migrations, and each statement as a procedure."""
     objects, declared = {}, parameters()
     for path in [HISTORY, *MIGRATIONS]:
         replay(path.read_text(encoding="utf-8"), objects)
@@ -207,15 +207,16 @@ def texts():
         yield write(statement, None) if kind == "CreateTable" else text_of(statement)
     numbered = ", ".join(f"@P{n} nvarchar(4000)" for n in range(1, 100))
     for path in STATEMENTS:
-        if path != HISTORY:
-            body, given = list(shapes(path))[-1], declared.get(path.stem, numbered)
+        body, given = list(shapes(path))[-1], declared.get(path.stem, numbered)
+        # A procedure cannot have the several batches of the printed script's frame.
+        if path != HISTORY and parse(body)[0].Batches.Count == 1:
             yield f"CREATE PROCEDURE sendport.[{path.name}] {given} AS\nBEGIN\n{body}\nEND"
     for column in ("Nope", "alertid"):
         yield f"CREATE PROCEDURE sendport.[planted {column}] AS SELECT {column} FROM sendport.AlertRow"
 
 
 def check_names(server, collation, case_matters, all_texts):
-    """Prints what names no object, column or variable; answers how many."""
+    """Prints the names that are no object, column or variable; returns their number."""
     options = Model.TSqlModelOptions()
     options.Collation = collation
     model = Model.TSqlModel(getattr(Model.SqlServerVersion, server), options)
@@ -235,8 +236,8 @@ def check_names(server, collation, case_matters, all_texts):
 
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("--tools", type=Path, required=True, metavar="FOLDER", help="what setup.sh made")
-    args.add_argument("--syntax", action="store_true", help="leave the models out")
+    args.add_argument("--tools", type=Path, required=True, metavar="FOLDER", help="the folder of setup.sh")
+    args.add_argument("--syntax", action="store_true", help="skip the models")
     args = args.parse_args()
     load(args.tools.resolve())
     bad = check_syntax()
