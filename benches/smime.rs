@@ -301,7 +301,8 @@ impl Who {
     }
 
     fn plan(&self, protector: &Protector, work: &Work) -> ProtectionPlan {
-        let read = || RecipientCertificate::read(&self.pem(), "the bench").expect("a certificate");
+        let read =
+            || RecipientCertificate::from_file(&self.pem(), "the bench").expect("a certificate");
         let recipients = (0..work.recipients).flat_map(|_| read().into_iter().map(Arc::new));
         let message_context = MessageContext {
             from: ADDRESS,

@@ -101,7 +101,7 @@ pub mod telemetry;
 pub mod watch;
 
 pub use sendport_core::{
-    byte_size, clock, delivery_window, domain, replies, retry, secret, secret_source,
+    byte_size, clock, delivery_window, domain, file_watch, replies, retry, secret, secret_source,
 };
 pub use sendport_message::{mime, template};
 pub use sendport_smime as smime;

@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::smime::{
     Binding, Candidate, ContentCipher, CrlCache, ParsedCertificate, RecipientCertificate,
-    RsaEncryption, Trust, address_key,
+    RsaEncryption, Trust, UnknownWord, address_key,
 };
 use crate::store::certificates::CertificateStore;
 
@@ -69,7 +69,7 @@ pub async fn import_certificates(
     check_choice(&how.choice).map_err(AppError::Config)?;
     let given: Result<Vec<_>, _> = how.addresses.iter().map(|it| normal(it)).collect();
     let given = given.map_err(AppError::Config)?;
-    let found = ParsedCertificate::read(octets).map_err(wrong)?;
+    let found = ParsedCertificate::parse_all(octets).map_err(|error| wrong(error.to_string()))?;
     refuse_strangers(&found, &given).map_err(wrong)?;
     let mut imported = Vec::new();
     for certificate in &found {
@@ -131,9 +131,9 @@ pub(super) async fn import_one(
             choice: &how.choice,
             source: how.source,
         };
-        let fate = match certificate.text(&binding) {
+        let fate = match certificate.to_row(&binding) {
             Ok(text) => Ok(store.add_certificate(&text).await?),
-            Err(why) => Err(why),
+            Err(error) => Err(error.to_string()),
         };
         imported.push(ImportedCertificate {
             address: Some(address),
@@ -155,7 +155,7 @@ pub(super) fn normal(address: &str) -> Result<String, String> {
 }
 
 pub(super) fn check_choice(choice: &CertificateChoice) -> Result<(), String> {
-    let wrong = |option: &'static str| move |what: String| format!("{option}: {what}");
+    let wrong = |option: &'static str| move |error: UnknownWord| format!("{option}: {error}");
     let cipher = choice.cipher.as_deref().map(str::parse::<ContentCipher>);
     cipher.transpose().map_err(wrong("--cipher"))?;
     let padding = choice.rsa_padding.as_deref();
@@ -174,7 +174,7 @@ pub async fn check_certificates(
     config: &Config,
     rows: Vec<CertificateRow>,
 ) -> Result<Vec<CheckedCertificate>, AppError> {
-    let shelf = Arc::new(CrlCache::reading(&crl_folder(config)));
+    let shelf = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let trusts = trusts(config, &shelf)?;
     let judged = loop {
         let now = system_clock().now();
@@ -197,13 +197,13 @@ pub async fn check_certificates(
 
 /// Why one cannot be used, or which send port does not believe it, in a sentence.
 fn judged(row: &CertificateRow, trusts: &[(&str, Trust)], now: Timestamp) -> Result<(), String> {
-    let read = RecipientCertificate::of_pem(&row.text.pem);
-    let read = read.as_ref().map_err(Clone::clone);
-    let candidate = Candidate::of_entry(&CertificateEntry::from(row), read);
-    let usable = candidate.trusted(None, now);
+    let parsed = RecipientCertificate::from_pem(&row.text.pem);
+    let parsed = parsed.as_ref().map_err(Clone::clone);
+    let candidate = Candidate::from_row(&CertificateEntry::from(row), parsed);
+    let usable = candidate.check(None, now);
     usable.map_err(|why| why.to_string())?;
     for (port, trust) in trusts {
-        let trusted = candidate.trusted(Some(trust), now);
+        let trusted = candidate.check(Some(trust), now);
         trusted.map_err(|why| format!("{why} (send port {port})"))?;
     }
     Ok(())

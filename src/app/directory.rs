@@ -28,7 +28,7 @@ pub async fn import_people(
     for person in people {
         let source = format!("{url} {}", person.name);
         for octets in person.certificates.iter().chain(&person.signed) {
-            match ParsedCertificate::read(octets) {
+            match ParsedCertificate::parse_all(octets) {
                 Ok(found) => {
                     for certificate in &found {
                         let how = CertificateImport {
@@ -39,7 +39,7 @@ pub async fn import_people(
                         imported.extend(import_of(store, certificate, person, &how).await?);
                     }
                 }
-                Err(why) => imported.push(skipped(person.name.clone(), why)),
+                Err(why) => imported.push(skipped(person.name.clone(), why.to_string())),
             }
         }
     }
@@ -64,7 +64,8 @@ async fn import_of(
 
 /// Whom it is for.
 fn addresses_for(certificate: &ParsedCertificate, person: &Person) -> Result<Vec<String>, String> {
-    certificate.usable(system_clock().now(), "the directory")?;
+    let usable = certificate.check_usable(system_clock().now(), "the directory");
+    usable.map_err(|error| error.to_string())?;
     let theirs = person.addresses.iter().filter_map(|it| normal(it).ok());
     let in_it = certificate.addresses();
     if in_it.is_empty() {

@@ -47,7 +47,7 @@ pub(super) async fn made(
     alert: Alert,
     contents: &dyn Contents,
 ) -> Result<Result<Preview, NotComposed>, AppError> {
-    let shelf = Arc::new(CrlCache::reading(&crl_folder(config)));
+    let shelf = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let ports = make_send_ports(config, &shelf)?;
     let Some(port) = ports.get(&alert.send_port) else {
         return Err(AppError::WouldFail(format!(

@@ -10,9 +10,9 @@ use crate::config::signing::SigningConfig;
 use crate::config::{Config, SendPortConfig, section};
 use crate::domain::{Timestamp, parse_mailbox};
 use crate::smime::{
-    CertificateFolder, CrlCache, CrlFiles, CrlSources, Encryptor, HeaderProtected, Hide, Identity,
-    Protection, Protector, RecipientCertificate, RecipientCertificateError, Signer, Trust,
-    WhenMissing,
+    BoxError, CaFileError, CertificateFolder, CrlCache, CrlFiles, CrlSources, Encryptor,
+    HeaderProtected, Hide, Identity, IdentityError, Protection, Protector, RecipientCertificate,
+    RecipientCertificateError, Signer, Trust, WhenMissing,
 };
 
 /// Said of a send port without `ca_file`.
@@ -37,7 +37,7 @@ pub async fn protection_states(
     config: &Config,
     offline: bool,
 ) -> Vec<Result<ProtectionState, AppError>> {
-    let shelf = Arc::new(CrlCache::reading(&crl_folder(config)));
+    let shelf = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let made = config.send_port.iter().map(|(name, port)| {
         let protector = protector(name, port, &shelf);
         protector.map(|protector| (name.as_str(), port, protector))
@@ -62,8 +62,8 @@ pub(super) async fn fetch_lists(shelf: &Arc<CrlCache>) -> usize {
     for url in shelf.due(system_clock().now()) {
         let shelf = shelf.clone();
         fetches.spawn_blocking(move || {
-            let came = certificate_monitor::fetch(&url);
-            shelf.learned(&url, came, system_clock().now())
+            let answer = certificate_monitor::fetch(&url);
+            shelf.record(&url, answer, system_clock().now())
         });
     }
     fetches.join_all().await.len()
@@ -78,12 +78,12 @@ fn states(
     let signing = protector.signer.iter().map(|signer| {
         let section = format!("{}.signing", section("send_port", name));
         let identity = signer.identity();
-        let valid = identity.check_time(now);
+        let valid = identity.check_validity(now);
         valid.map_err(|why| AppError::Config(format!("{section}: {why}")))?;
         Ok(ProtectionState {
             section,
             facts: identity.to_string(),
-            notes: identity.ends_soon(now).into_iter().collect(),
+            notes: identity.expiry_warning(now).into_iter().collect(),
         })
     });
     let encryption = protector.encryptor.iter().map(|encryptor| {
@@ -101,7 +101,7 @@ fn states(
 
 /// Where its certificates come from and who vouches for them, and what is wrong with that.
 fn stock(encryptor: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
-    let mut notes = encryptor.useless_own(now);
+    let mut notes = encryptor.unusable_own(now);
     // The folder was read a moment ago.
     let directory = encryptor.folder.as_ref().map(CertificateFolder::directory);
     let directory = directory.transpose().unwrap_or_default();
@@ -109,7 +109,7 @@ fn stock(encryptor: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
         None => "certificates of the database alone".to_owned(),
         Some(directory) => {
             notes.extend(directory.unreadable.clone());
-            notes.extend(directory.useless(now));
+            notes.extend(directory.unusable(now));
             let addresses = directory.addresses();
             format!(
                 "certificates for {addresses} addresses in the folder, beside those of the database"
@@ -118,13 +118,13 @@ fn stock(encryptor: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
     };
     let Some(trust) = &encryptor.trust else {
         notes.push(UNTRUSTED.to_owned());
-        return (format!("{place}; all of them believed"), notes);
+        return (format!("{place}; all of them trusted"), notes);
     };
     notes.extend(trust.problems());
-    trust.crls().want_urls(now);
+    trust.crls().request_urls(now);
     let untrusted = directory.iter().flat_map(|it| it.untrusted(trust, now));
     notes.extend(untrusted.map(|why| why.to_string()));
-    (format!("{place}; {}", trust.facts()), notes)
+    (format!("{place}; {}", trust.summary()), notes)
 }
 
 /// What is not hidden although it could be.
@@ -176,7 +176,9 @@ pub(super) fn protector(
     shelf: &Arc<CrlCache>,
 ) -> Result<Protector, AppError> {
     let wrong = |key: &'static str| {
-        move |what| AppError::Config(format!("{}.{key}: {what}", section("send_port", name)))
+        move |what: BoxError| {
+            AppError::Config(format!("{}.{key}: {what}", section("send_port", name)))
+        }
     };
     let signer = port.signing.as_ref().map(|section| signer(port, section));
     let encryptor = port
@@ -193,28 +195,28 @@ pub(super) fn protector(
     })
 }
 
-fn signer(port: &SendPortConfig, section: &SigningConfig) -> Result<Signer, String> {
-    let from = parse_mailbox(&port.from).map_err(|error| error.to_string())?;
+fn signer(port: &SendPortConfig, section: &SigningConfig) -> Result<Signer, BoxError> {
+    let from = parse_mailbox(&port.from)?;
     let (section, rules) = (section.clone(), section.rules());
     let paths = section.paths();
     let read = move || {
         let identity = identity(&section)?;
-        rules.fit(&identity)?;
+        rules.check_key(&identity)?;
         let checked = rules.check_from(&identity, &from.address);
         let advice = "; correct from, or write match_from = false where readers need not agree";
         checked.map_err(|error| format!("{error}{advice}"))?;
         Ok(identity)
     };
-    Signer::reading(paths, Box::new(read), rules)
+    Signer::from_files(paths, Box::new(read), rules)
 }
 
 fn identity(section: &SigningConfig) -> Result<Identity, String> {
     let password = section.password()?;
-    let named = |key: &str, file: &Path, why: String| format!("{key} '{}': {why}", file.display());
+    let named = |key: &str, file: &Path, error| format!("{key} '{}': {error}", file.display());
     if let Some(file) = &section.pkcs12_file {
         let octets = read("pkcs12_file", file)?;
         let identity = Identity::from_pkcs12(&octets, password.expose());
-        return identity.map_err(|why| named("pkcs12_file", file, why));
+        return identity.map_err(|error: IdentityError| named("pkcs12_file", file, error));
     }
     let certificate = section.certificate_file.as_deref();
     let certificate = certificate.ok_or("certificate_file: there is none")?;
@@ -224,10 +226,10 @@ fn identity(section: &SigningConfig) -> Result<Identity, String> {
         read("key_file", key)?,
     );
     let identity = Identity::from_pem(&certificates, &key, password.expose());
-    identity.map_err(|why| named("certificate_file", certificate, why))
+    identity.map_err(|error| named("certificate_file", certificate, error))
 }
 
-fn encryptor(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Encryptor, String> {
+fn encryptor(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Encryptor, BoxError> {
     let folder = section.certificates_folder.as_deref();
     let folder = folder.map(CertificateFolder::new);
     if let Some(folder) = &folder {
@@ -249,7 +251,7 @@ fn encryptor(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Encryp
     })
 }
 
-fn trust(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Option<Trust>, String> {
+fn trust(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Option<Trust>, CaFileError> {
     let Some(bundle) = &section.ca_file else {
         return Ok(None);
     };
@@ -292,11 +294,11 @@ pub(super) fn crl_folder(config: &Config) -> PathBuf {
 fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, String> {
     let key = "own_certificate_file";
     let place = file.display().to_string();
-    let read = RecipientCertificate::read(&read(key, file)?, &place);
+    let read = RecipientCertificate::from_file(&read(key, file)?, &place);
     let read = read.map_err(|why| format!("{key} '{place}': {why}"))?;
     let now = system_clock().now();
     for certificate in &read {
-        match certificate.usable(now) {
+        match certificate.check_usable(now) {
             // What is encrypted without it is still encrypted to everybody else.
             Ok(_)
             | Err(

@@ -85,7 +85,7 @@ impl Service {
     /// # Errors
     /// [`AppError::Config`].
     pub async fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
-        let shelf = Arc::new(CrlCache::keeping(&crl_folder(&config)));
+        let shelf = Arc::new(CrlCache::read_write(&crl_folder(&config)));
         let authentications = SharedAuthState::new(store.clone());
         let ledger: Arc<dyn AuthLedger> = authentications.clone();
         let metrics = Metrics::new(
@@ -325,7 +325,7 @@ impl Service {
         let protectors = ports.map(|(name, port)| (name.clone(), port.protector.clone()));
         CertificateMonitor {
             protectors: protectors.collect(),
-            shelf: self.shelf.clone(),
+            crl_cache: self.shelf.clone(),
             metrics: self.metrics.clone(),
             events: events.clone(),
             clock: system_clock(),

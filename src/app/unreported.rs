@@ -15,7 +15,7 @@ use crate::store::Store;
 /// send port encrypts, with the section that it is about.
 pub async fn unreported(config: &Config, store: &Arc<dyn Store>) -> Vec<(String, String)> {
     let cache = Arc::new(CertificateCache::new(store.clone()));
-    let lists = Arc::new(CrlCache::reading(&crl_folder(config)));
+    let lists = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let mut sentences = Vec::new();
     for (name, port) in &config.send_port {
         let lacking = lacking(name, port, &cache, &lists).await;

@@ -1,121 +1,110 @@
-//! Looks at certificates: whether files changed, what ends, what cannot be used.
+//! Checks certificates: changed files, expiry, and what cannot be used.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::CertificateMonitor;
-use super::announced::Announced;
+use super::notice_log::NoticeLog;
 use crate::domain::Timestamp;
 use crate::smime::{
     CertificateFolder, Encryptor, Identity, IdentityReload, RecipientCertificateError, Signer,
 };
 use crate::store::{Event, EventSeverity};
 
-/// An end is announced so many days before.
+/// Notices are published so many days before expiry.
 const STAGES: [i64; 4] = [1, 7, 14, 30];
 
-/// Remembers what it said.
+/// Checks certificates and remembers what it published.
 pub(super) struct ExpiryMonitor {
-    certificate_monitor: CertificateMonitor,
-    announced: Announced,
-    /// Of identities that are not valid: said again after a restart.
-    loud: BTreeSet<String>,
-    /// Of recipients' certificates, as they were found last.
-    complaints: BTreeSet<String>,
+    monitor: CertificateMonitor,
+    notices: NoticeLog,
+    /// Identities that were reported as not valid; reported again after a restart.
+    not_valid: BTreeSet<String>,
+    /// Problems of recipients' certificates at the last check.
+    problems: BTreeSet<String>,
 }
 
 impl ExpiryMonitor {
-    pub(super) fn new(certificate_monitor: CertificateMonitor, announced: Announced) -> Self {
+    pub(super) fn new(monitor: CertificateMonitor, notices: NoticeLog) -> Self {
         Self {
-            certificate_monitor,
-            announced,
-            loud: BTreeSet::new(),
-            complaints: BTreeSet::new(),
+            monitor,
+            notices,
+            not_valid: BTreeSet::new(),
+            problems: BTreeSet::new(),
         }
     }
 
-    /// Reads files and takes its time.
-    pub(super) fn look(&mut self) {
-        let now = self.certificate_monitor.clock.now();
-        let mut complaints = BTreeSet::new();
-        for (port, protector) in self.certificate_monitor.protectors.clone() {
+    /// Checks everything once. Reads files; not for the threads of the runtime.
+    pub(super) fn check(&mut self) {
+        let now = self.monitor.clock.now();
+        let mut problems = BTreeSet::new();
+        for (port, protector) in self.monitor.protectors.clone() {
             if let Some(signer) = &protector.signer {
-                self.look_at_signer(&port, signer, now);
+                self.check_signer(&port, signer, now);
             }
             if let Some(encryptor) = &protector.encryptor {
-                let found = complaints_of(encryptor, now).into_iter();
-                complaints.extend(found.map(|why| (port.clone(), why)));
+                let of_port = problems_of(encryptor, now).into_iter();
+                problems.extend(of_port.map(|why| (port.clone(), why)));
             }
         }
         let key = |(port, why): &(String, String)| format!("{port} {why}");
-        for said in complaints
-            .iter()
-            .filter(|it| !self.complaints.contains(&key(it)))
-        {
-            let (send_port, why) = said;
+        let is_new = |it: &&(String, String)| !self.problems.contains(&key(it));
+        for (send_port, why) in problems.iter().filter(is_new) {
             tracing::warn!(send_port, %why, "recipient certificate is unusable");
         }
-        self.complaints = complaints.iter().map(key).collect();
+        self.problems = problems.iter().map(key).collect();
     }
 
-    fn look_at_signer(&mut self, port: &str, signer: &Signer, now: Timestamp) {
-        let looked = signer.look(now);
+    fn check_signer(&mut self, port: &str, signer: &Signer, now: Timestamp) {
+        let reload = signer.reload(now);
         let identity = signer.identity();
-        if let Some(metrics) = self.certificate_monitor.metrics.send_port(port) {
-            metrics.signing_certificate_ends(identity.ends().timestamp());
+        if let Some(metrics) = self.monitor.metrics.send_port(port) {
+            metrics.signing_certificate_ends(identity.expires_at().timestamp());
         }
-        match looked {
-            IdentityReload::Same => {}
+        match reload {
+            IdentityReload::Unchanged => {}
             IdentityReload::Renewed => {
-                let what = format!("signs by a new certificate: {identity}");
+                let what = format!("signs with a new certificate: {identity}");
                 let severity = EventSeverity::Information;
-                self.announce(severity, "signing-certificate-renewed", port, &what);
+                self.publish(severity, "signing-certificate-renewed", port, &what);
             }
-            IdentityReload::Unfit(why) => {
+            IdentityReload::Rejected(why) => {
                 let what = format!(
-                    "goes on with its signing certificate, because what is in the files now cannot \
-                     be used: {why}"
+                    "keeps its signing certificate, because what is in the files now cannot be \
+                     used: {why}"
                 );
                 let severity = EventSeverity::Warning;
-                self.announce(severity, "signing-certificate-unusable", port, &what);
+                self.publish(severity, "signing-certificate-unusable", port, &what);
             }
         }
-        self.announce_end(port, &identity, now);
+        self.check_expiry(port, &identity, now);
     }
 
-    fn announce_end(&mut self, port: &str, identity: &Identity, now: Timestamp) {
+    fn check_expiry(&mut self, port: &str, identity: &Identity, now: Timestamp) {
         let about = format!("{port} {}", identity.fingerprint());
-        if let Err(why) = identity.check_time(now) {
-            if self.loud.insert(about) {
-                let what = format!("signs nothing, and what it is to sign waits: {why}");
-                self.announce(
-                    EventSeverity::Error,
-                    "signing-certificate-invalid",
-                    port,
-                    &what,
-                );
+        if let Err(error) = identity.check_validity(now) {
+            if self.not_valid.insert(about) {
+                let what = format!("signs nothing, and alerts that it has to sign wait: {error}");
+                let severity = EventSeverity::Error;
+                self.publish(severity, "signing-certificate-invalid", port, &what);
             }
             return;
         }
-        let Some(stage) = stage(identity.ends(), now) else {
+        let Some(stage) = stage(identity.expires_at(), now) else {
             return;
         };
-        if self.announced.is_new(&format!("{about} {stage}")) {
-            let days = (identity.ends() - now).num_days();
+        if self.notices.insert(&format!("{about} {stage}")) {
+            let days = (identity.expires_at() - now).num_days();
             let what = format!(
-                "signs by a certificate that ends in {days} days: {identity}; put a new one and its \
-                 key in their place in time, a restart is not needed"
+                "signs with a certificate that expires in {days} days: {identity}; replace it and \
+                 its key in time, a restart is not needed"
             );
-            self.announce(
-                EventSeverity::Warning,
-                "signing-certificate-expiring",
-                port,
-                &what,
-            );
+            let severity = EventSeverity::Warning;
+            self.publish(severity, "signing-certificate-expiring", port, &what);
         }
     }
 
-    fn announce(
+    fn publish(
         &self,
         severity: EventSeverity,
         event_type: &'static str,
@@ -142,36 +131,37 @@ impl ExpiryMonitor {
             relay: None,
             message: format!("send port {send_port} {what}"),
         };
-        // Only fails when the driver that writes events is gone, and then nobody asks.
-        let _ = self.certificate_monitor.events.send(event);
+        // Fails only after the driver that writes events ended, at shutdown.
+        let _ = self.monitor.events.send(event);
     }
 }
 
-/// The narrowest that an end is within.
-fn stage(ends: Timestamp, now: Timestamp) -> Option<i64> {
-    let within = |days: &&i64| ends - now <= chrono::TimeDelta::days(**days);
-    STAGES.iter().find(within).copied()
+/// The narrowest stage that an expiry is within.
+fn stage(expires_at: Timestamp, now: Timestamp) -> Option<i64> {
+    let is_within = |days: &&i64| expires_at - now <= chrono::TimeDelta::days(**days);
+    STAGES.iter().find(is_within).copied()
 }
 
-/// What cannot be used or is not believed; what is only awaited is said by the alerts that wait.
-fn complaints_of(encryptor: &Encryptor, now: Timestamp) -> Vec<String> {
+/// What cannot be used or is not trusted. Pending revocation is reported by the alerts that wait.
+fn problems_of(encryptor: &Encryptor, now: Timestamp) -> Vec<String> {
     let directory = match encryptor.folder.as_ref().map(CertificateFolder::directory) {
         None => Arc::default(),
         Some(Ok(directory)) => directory,
-        Some(Err(why)) => return vec![why],
+        Some(Err(error)) => return vec![error.to_string()],
     };
-    let mut found = directory.unreadable.clone();
-    found.extend(directory.useless(now));
-    found.extend(encryptor.useless_own(now));
+    let mut problems = directory.unreadable.clone();
+    problems.extend(directory.unusable(now));
+    problems.extend(encryptor.unusable_own(now));
     if let Some(trust) = &encryptor.trust {
-        trust.crls().want_urls(now);
-        found.extend(trust.problems());
-        let judged = directory.untrusted(trust, now).into_iter();
-        let lasting =
-            judged.filter(|why| !matches!(why, RecipientCertificateError::Awaited { .. }));
-        found.extend(lasting.map(|why| why.to_string()));
+        trust.crls().request_urls(now);
+        problems.extend(trust.problems());
+        let untrusted = directory.untrusted(trust, now).into_iter();
+        let is_pending =
+            |error: &_| matches!(error, RecipientCertificateError::RevocationPending { .. });
+        let lasting = untrusted.filter(|error| !is_pending(error));
+        problems.extend(lasting.map(|error| error.to_string()));
     }
-    found
+    problems
 }
 
 #[cfg(test)]
@@ -179,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_said_in_four_stages() {
+    fn announces_an_expiry_in_four_stages() {
         let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let in_hours = |hours| stage(now + chrono::TimeDelta::hours(hours), now);
         let at = [

@@ -1,12 +1,12 @@
-//! What certificates need while nobody asks: lists of revoked ones fetched before they end, files
-//! read again when they change, and words about what ends or cannot be used.
+//! Background work for certificates: fetches CRLs before they expire, reads changed files again, and
+//! reports certificates that expire or cannot be used.
 //!
-//! In come the send ports' protectors; out go lists onto their shelf, events and metrics. No alert
-//! waits for anything here.
+//! Input: the send ports' protectors. Output: CRLs in their cache, events and metrics. No alert waits
+//! for this module.
 
-mod announced;
+mod crl_fetcher;
 mod expiry_monitor;
-mod fetch;
+mod notice_log;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,74 +16,75 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use announced::Announced;
+use crl_fetcher::CrlFetcher;
+pub use crl_fetcher::fetch;
 use expiry_monitor::ExpiryMonitor;
-use fetch::Fetcher;
-pub use fetch::fetch;
+use notice_log::NoticeLog;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::smime::{CrlCache, Protector};
 use crate::store::Event;
 
-/// How often it is looked what is to be fetched.
+/// How often due CRLs are fetched.
 const FETCH_EVERY: Duration = Duration::from_secs(1);
 
-/// And whether files changed.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often certificates and files are checked.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// What a certificate_monitor is made of.
+/// What the background work needs.
 pub struct CertificateMonitor {
     /// By the names of their send ports.
     pub protectors: Vec<(String, Protector)>,
-    /// Where their lists of revoked certificates stand.
-    pub shelf: Arc<CrlCache>,
-    /// Knows the send ports.
+    /// Their CRLs.
+    pub crl_cache: Arc<CrlCache>,
+    /// With the send ports' gauges.
     pub metrics: Arc<Metrics>,
-    /// For `EventLog`.
+    /// Written to `EventLog`.
     pub events: mpsc::UnboundedSender<Event>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl CertificateMonitor {
-    /// Works until what is returned is dropped. `folder` remembers what was announced.
+    /// Starts the background work, which ends when the guard is dropped. `folder` stores which
+    /// notices were published.
     pub fn begin(self, folder: &Path) -> DropGuard {
         let stop = CancellationToken::new();
-        let fetcher = Fetcher::new(self.shelf.clone(), self.clock.clone());
-        let expiry_monitor = ExpiryMonitor::new(self, Announced::in_folder(folder));
+        let fetcher = CrlFetcher::new(self.crl_cache.clone(), self.clock.clone());
+        let expiry_monitor = ExpiryMonitor::new(self, NoticeLog::in_folder(folder));
         tokio::spawn(
             stop.clone()
                 .run_until_cancelled_owned(keep_fetching(fetcher)),
         );
         tokio::spawn(
             stop.clone()
-                .run_until_cancelled_owned(keep_looking(expiry_monitor)),
+                .run_until_cancelled_owned(keep_checking(expiry_monitor)),
         );
         stop.drop_guard()
     }
 }
 
-async fn keep_fetching(fetcher: Fetcher) {
+async fn keep_fetching(fetcher: CrlFetcher) {
     let mut ticks = tokio::time::interval(FETCH_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        fetcher.begin_what_is_due();
+        fetcher.start_due();
     }
 }
 
-async fn keep_looking(mut expiry_monitor: ExpiryMonitor) {
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
+async fn keep_checking(mut expiry_monitor: ExpiryMonitor) {
+    let mut ticks = tokio::time::interval(CHECK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let looked = tokio::task::spawn_blocking(move || {
-            expiry_monitor.look();
+        let checked = tokio::task::spawn_blocking(move || {
+            expiry_monitor.check();
             expiry_monitor
         });
-        // Only fails when the service ends.
-        let Ok(again) = looked.await else { return };
+        // Fails only at shutdown.
+        let Ok(again) = checked.await else { return };
         expiry_monitor = again;
     }
 }

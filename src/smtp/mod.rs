@@ -32,7 +32,6 @@ mod session;
 mod stream;
 mod tls;
 mod transaction;
-mod watched_files;
 
 pub use relay::{RelayDependencies, SettingsError, SmtpRelay};
 pub use tls::TlsSettingsError;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::auth::Credentials;
+use super::auth::{Credentials, secret_files};
 use super::authentication_guard::{AuthGuard, fingerprint, is_refusal};
 use super::chunking::Chunking;
 use super::desync::DesyncGuard;
@@ -19,7 +19,6 @@ use super::session::{Session, Settings};
 use super::stream::came_unasked;
 use super::tls::{ReloadableTls, TlsSettingsError, not_after};
 use super::transaction::{self, Job, TransactionResult};
-use super::watched_files::WatchedFiles;
 use crate::clock::Clock;
 use crate::config::password::resolve_password;
 use crate::config::relay::SmtpRelay as Config;
@@ -27,6 +26,7 @@ use crate::domain::{
     AuthKey, Command, CommandReply, Envelope, Fault, Mailbox, Reply, SessionFacts, SubmissionEnd,
     SubmissionReport, Timestamp,
 };
+use crate::file_watch::WatchedFiles;
 use crate::relay::authentication::AuthLedger;
 use crate::relay::limits::{Connection, Limiter};
 use crate::relay::observer::{CertificateRole, NoObserver, RelayActivity, RelayObserver};
@@ -131,7 +131,7 @@ impl SmtpRelay {
                 relay_observer: Arc::new(NoObserver),
                 observer: ObserverHandle::default(),
             },
-            secret_files: WatchedFiles::of_secrets(&config.auth),
+            secret_files: secret_files(&config.auth),
             authentication: AuthGuard::new(
                 authentication_key,
                 around.authentications,

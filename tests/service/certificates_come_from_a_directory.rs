@@ -104,7 +104,7 @@ async fn and_alerts_are_encrypted_to_them() {
         "added    anna@example.test: ",
         "added    bob@example.test: ",
         "added    carol@example.test: ",
-        "the certificate in the directory ended at 2021-01-01T00:00:00Z",
+        "the certificate in the directory expired at 2021-01-01T00:00:00Z",
         "it is for gateway@example.test, but the directory has it with emil@example.test",
         "expected certificates in PEM, one in DER, or PKCS #7 with certificates, found none",
         "added    paul@xn--bcher-kva.example: ",

@@ -84,7 +84,7 @@ async fn and_by_nobody_else() {
         "{checked}"
     );
     assert!(
-        checked.contains("old.pem ended at 2021-01-01T00:00:00Z"),
+        checked.contains("old.pem expired at 2021-01-01T00:00:00Z"),
         "{checked}"
     );
     site.database().execute_batch(ALERTS).expect("insert");
@@ -138,7 +138,7 @@ fn who_failed_is_explained(site: &Site) {
         (
             "old",
             "recipient-certificate-expired",
-            "ended at 2021-01-01",
+            "expired at 2021-01-01",
         ),
         ("signs", "recipient-certificate-unusable", "keyEncipherment"),
     ] {

@@ -58,14 +58,14 @@ async fn and_alerts_wait_for_it() {
     let checked = text(&checked);
     assert!(
         checked.contains("FAIL  protection: send_port.default.signing: the signing certificate of")
-            && checked.contains("ended at 2021-01-01T00:00:00Z"),
+            && checked.contains("expired at 2021-01-01T00:00:00Z"),
         "{checked}"
     );
 
     site.database().execute_batch(ALERT).expect("insert");
     let service = site.run();
     let waits = "SELECT Status || ' ' || AttemptCount || ' ' || (StatusReason LIKE \
-                 'waits for its protection: the signing certificate of%ended at 2021-01-01T%') \
+                 'waits for its protection: the signing certificate of%expired at 2021-01-01T%') \
                  FROM AlertStatus";
     site.wait_until(waits, "queued 0 1", WITHIN).await;
     let not_valid = count_of_events("signing-certificate-invalid");

@@ -1,30 +1,31 @@
-//! Which of several certificates somebody is encrypted to.
+//! Selection of one certificate among those stored for a recipient.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::certificate::{KeyKind, RecipientCertificate, RecipientCertificateError};
+use super::certificate::{CertificateReadError, KeyKind, RecipientCertificate};
+use super::error::{Addresses, RecipientCertificateError};
 use super::trust::Trust;
-use sendport_core::domain::{BoundBy, CertificateEntry, Timestamp};
+use sendport_core::domain::{BoundBy, CertificateEntry, RevokedCertificate, Timestamp};
 
-/// The certificate of somebody and the kind of its key, or why there is none.
+/// The certificate of a recipient and the kind of its key, or why there is none.
 pub type CertificateLookup =
     Result<(Arc<RecipientCertificate>, KeyKind), RecipientCertificateError>;
 
-/// A certificate that may be taken for an address.
+/// A certificate that may be selected for an address.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// SHA-256 of its DER form, in upper case.
+    /// SHA-256 of its DER form, in upper case; empty where it cannot be read.
     pub(super) sha256: String,
-    /// Its first moment.
+    /// Start of its validity.
     pub(super) begin: Timestamp,
-    /// It, or why it is out of the question.
+    /// The certificate, or why it cannot be used.
     pub(super) certificate: Result<Arc<RecipientCertificate>, RecipientCertificateError>,
 }
 
 impl Candidate {
-    /// One of a folder.
-    pub(super) fn of_folder(certificate: &Arc<RecipientCertificate>) -> Self {
+    /// A certificate of `certificates_folder`.
+    pub(super) fn from_folder(certificate: &Arc<RecipientCertificate>) -> Self {
         Self {
             sha256: certificate.sha256.clone(),
             begin: certificate.validity.begin,
@@ -32,9 +33,9 @@ impl Candidate {
         }
     }
 
-    /// What is named after an address in a folder, and cannot be read. Nothing says when it began:
-    /// it was put there last, as far as one can know.
-    pub(super) fn unreadable(why: &str) -> Self {
+    /// An unreadable file named after an address. Its validity is unknown, so it counts as the
+    /// newest.
+    pub(super) fn from_unreadable_file(why: &str) -> Self {
         Self {
             sha256: String::new(),
             begin: Timestamp::MAX_UTC,
@@ -42,70 +43,87 @@ impl Candidate {
         }
     }
 
-    /// One of the database: what stands about it, and what its `Pem` is read as.
-    pub fn of_entry(entry: &CertificateEntry, read: Result<&RecipientCertificate, String>) -> Self {
+    /// A row of the table `Certificate`, and its column `Pem`, parsed.
+    pub fn from_row(
+        entry: &CertificateEntry,
+        parsed: Result<&RecipientCertificate, CertificateReadError>,
+    ) -> Self {
         Self {
             sha256: entry.sha256.clone(),
             begin: entry.valid_from,
-            certificate: judged(entry, read).map(Arc::new),
+            certificate: checked(entry, parsed).map(Arc::new),
         }
     }
 
-    /// Whether it can be used, and is believed where somebody has to vouch for it.
+    /// A row that an operator revoked; its `Pem` need not be read.
+    pub fn from_revoked_row(entry: &CertificateEntry, revoked: &RevokedCertificate) -> Self {
+        Self {
+            sha256: entry.sha256.clone(),
+            begin: entry.valid_from,
+            certificate: Err(revoked_row(entry, revoked)),
+        }
+    }
+
+    /// Checks that the certificate is usable and, with `trust`, trusted.
     ///
     /// # Errors
     /// [`RecipientCertificateError`].
-    pub fn trusted(
+    pub fn check(
         &self,
         trust: Option<&Trust>,
         now: Timestamp,
     ) -> Result<KeyKind, RecipientCertificateError> {
         match &self.certificate {
-            Ok(certificate) => certificate.trusted(trust, now),
+            Ok(certificate) => certificate.check(trust, now),
             Err(why) => Err(why.clone()),
         }
     }
 }
 
-fn judged(
+fn checked(
     entry: &CertificateEntry,
-    read: Result<&RecipientCertificate, String>,
+    parsed: Result<&RecipientCertificate, CertificateReadError>,
 ) -> Result<RecipientCertificate, RecipientCertificateError> {
-    let origin = origin(entry);
     if let Some(revoked) = &entry.revoked {
-        let why = format!("the certificate in {origin} was {revoked}");
-        return Err(RecipientCertificateError::Revoked(why));
+        return Err(revoked_row(entry, revoked));
     }
-    let malformed =
-        |what| RecipientCertificateError::Malformed(format!("the certificate in {origin}: {what}"));
-    let read = read.map_err(malformed)?;
-    read.check_names(entry).map_err(malformed)?;
-    let (address, in_it) = (&entry.address, &read.addresses);
-    if entry.bound_by == BoundBy::Certificate && !in_it.contains(address) {
-        let in_it = match in_it.is_empty() {
-            true => "no address at all".to_owned(),
-            false => in_it.join(", "),
-        };
+    let origin = origin(entry);
+    let malformed = |why: CertificateReadError| {
+        RecipientCertificateError::Malformed(format!("the certificate in {origin}: {why}"))
+    };
+    let parsed = parsed.map_err(malformed)?;
+    parsed.check_fingerprints(entry).map_err(malformed)?;
+    let (address, contained) = (&entry.address, &parsed.addresses);
+    if entry.bound_by == BoundBy::Certificate && !contained.contains(address) {
+        let contained = Addresses(contained);
         return Err(RecipientCertificateError::WrongAddress(format!(
-            "the certificate in {origin} stands there for {address}, but is for {in_it}"
+            "the certificate in {origin} is stored for {address}, but is for {contained}"
         )));
     }
-    let mut certificate = read.clone();
-    certificate.choose(entry, &origin).map_err(malformed)?;
+    let mut certificate = parsed.clone();
+    certificate.apply_row(entry, &origin).map_err(malformed)?;
     Ok(certificate)
 }
 
-/// Where it is, for people.
+fn revoked_row(
+    entry: &CertificateEntry,
+    revoked: &RevokedCertificate,
+) -> RecipientCertificateError {
+    let origin = origin(entry);
+    RecipientCertificateError::Revoked(format!("the certificate in {origin} was {revoked}"))
+}
+
+/// Where it is stored, for messages.
 fn origin(entry: &CertificateEntry) -> String {
     format!("the table Certificate with thumbprint {}", entry.thumbprint)
 }
 
-/// Of those that can be used and are trusted, the one that began last.
+/// The usable and trusted candidate whose validity began last.
 ///
 /// # Errors
-/// [`RecipientCertificateError`]; where there are several, about the one that is still awaited, else about
-/// the one that began last.
-pub(super) fn best(
+/// [`RecipientCertificateError`]; among several, that of a candidate whose revocation is still
+/// being checked, else that of the candidate whose validity began last.
+pub(super) fn select(
     address: &str,
     mut candidates: Vec<Candidate>,
     trust: Option<&Trust>,
@@ -115,10 +133,10 @@ pub(super) fn best(
     let mut why = None;
     for candidate in candidates {
         let certificate = candidate.certificate;
-        let trusted = certificate.and_then(|it| it.trusted(trust, now).map(|kind| (it, kind)));
-        match trusted {
-            Ok(found) => return Ok(found),
-            Err(error) => why = RecipientCertificateError::foremost(why, error),
+        let checked = certificate.and_then(|it| it.check(trust, now).map(|kind| (it, kind)));
+        match checked {
+            Ok(selected) => return Ok(selected),
+            Err(error) => why = RecipientCertificateError::more_relevant(why, error),
         }
     }
     Err(why.unwrap_or_else(|| {

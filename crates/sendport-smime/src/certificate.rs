@@ -1,8 +1,7 @@
-//! What certificates say about whose they are and what for (RFC 8550).
+//! Certificates (RFC 5280, RFC 8550): whose they are, what for, and until when.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::DateTime;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
@@ -11,16 +10,17 @@ use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::x509::{X509, X509Ref};
 
+use super::cipher::{ContentCipher, RsaEncryption};
 use super::cms::CmsRecipient;
-use super::encryptor::{ContentCipher, RsaEncryption};
+use super::error::{KeyError, RecipientCertificateError, UnknownWord};
 use super::trust::Trust;
 use sendport_core::domain::{CertificateChoice, CertificateEntry, Timestamp, domain_to_ascii};
 
-/// RSA keys below this are not used.
+/// Shorter RSA keys are refused.
 const LEAST_RSA_BITS: u32 = 2048;
 
-/// The kinds of keys that an envelope can be made for. Not every reader opens one that is for
-/// both.
+/// The kinds of keys that an envelope can be made for. Not every mail program opens an envelope
+/// for both kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
     /// RSA.
@@ -31,16 +31,16 @@ pub enum KeyKind {
 
 impl KeyKind {
     /// # Errors
-    /// Why a key cannot be used, in words.
-    pub(super) fn of<T: HasPublic>(key: &PKeyRef<T>) -> Result<Self, String> {
+    /// [`KeyError`]: a short RSA key, or another kind.
+    pub(super) fn of<T: HasPublic>(key: &PKeyRef<T>) -> Result<Self, KeyError> {
         match key.id() {
-            Id::RSA if key.bits() < LEAST_RSA_BITS => Err(format!(
-                "its RSA key has {} bits, at least {LEAST_RSA_BITS} are needed",
-                key.bits()
-            )),
+            Id::RSA if key.bits() < LEAST_RSA_BITS => Err(KeyError::ShortRsaKey {
+                bits: key.bits(),
+                least: LEAST_RSA_BITS,
+            }),
             Id::RSA => Ok(Self::Rsa),
             Id::EC => Ok(Self::Ec),
-            _ => Err("its key is neither RSA nor EC".to_owned()),
+            _ => Err(KeyError::UnsupportedKey),
         }
     }
 }
@@ -54,11 +54,22 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// From when to when (RFC 5280 section 4.1.2.5).
+/// Validity of a certificate (RFC 5280 section 4.1.2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Validity {
     pub(super) begin: Timestamp,
     pub(super) end: Timestamp,
+}
+
+/// Why a certificate is not valid at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ValidityError {
+    /// Its `notAfter` is over.
+    #[error("expired at {}", shown(*.0))]
+    Expired(Timestamp),
+    /// Its `notBefore` is to come.
+    #[error("is not valid before {}", shown(*.0))]
+    NotYetValid(Timestamp),
 }
 
 impl Validity {
@@ -69,14 +80,13 @@ impl Validity {
         })
     }
 
-    /// Why it is not valid at a moment, in words.
-    pub(super) fn problem(&self, now: Timestamp) -> Option<String> {
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), ValidityError> {
         if now > self.end {
-            Some(format!("ended at {}", shown(self.end)))
+            Err(ValidityError::Expired(self.end))
         } else if now < self.begin {
-            Some(format!("begins at {}", shown(self.begin)))
+            Err(ValidityError::NotYetValid(self.begin))
         } else {
-            None
+            Ok(())
         }
     }
 }
@@ -91,8 +101,8 @@ pub(super) fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
     DateTime::from_timestamp(seconds, 0)
 }
 
-/// The form in which addresses are compared: in lower case, the domain in A-labels, as certificates
-/// have to write it (RFC 5280 section 7.5).
+/// The form in which addresses are compared: lower case, the domain in A-labels, as RFC 5280
+/// section 7.5 requires of certificates.
 pub fn address_key(address: &str) -> String {
     let ascii = address
         .rsplit_once('@')
@@ -100,8 +110,8 @@ pub fn address_key(address: &str) -> String {
     ascii.unwrap_or_else(|| address.to_owned()).to_lowercase()
 }
 
-/// The mail addresses that a certificate is for, in lower case: rfc822Name of the
-/// subjectAltName, and emailAddress of the subject (RFC 8550 section 3).
+/// The email addresses of a certificate in lower case: rfc822Name of the subjectAltName, and
+/// emailAddress of the subject (RFC 8550 section 3).
 pub(super) fn addresses(certificate: &X509Ref) -> Vec<String> {
     let alternatives = certificate.subject_alt_names();
     let names = alternatives
@@ -111,16 +121,16 @@ pub(super) fn addresses(certificate: &X509Ref) -> Vec<String> {
     let subject = certificate.subject_name();
     let entries = subject.entries_by_nid(Nid::PKCS9_EMAILADDRESS);
     let entries = entries.filter_map(|entry| entry.data().to_string().ok());
-    let mut found: Vec<String> = names
+    let mut addresses: Vec<String> = names
         .map(address_key)
         .chain(entries.map(|text| address_key(&text)))
         .collect();
-    found.sort();
-    found.dedup();
-    found
+    addresses.sort();
+    addresses.dedup();
+    addresses
 }
 
-/// A digest of the DER form in upper case, as Windows shows it.
+/// Digest of the DER form, in upper case as Windows shows it.
 pub(super) fn fingerprint(certificate: &X509Ref, digest: MessageDigest) -> Option<String> {
     use fmt::Write;
     let mut text = String::new();
@@ -130,7 +140,7 @@ pub(super) fn fingerprint(certificate: &X509Ref, digest: MessageDigest) -> Optio
     Some(text)
 }
 
-/// SHA-1 of a certificate's DER form: what people and the database call it by.
+/// SHA-1 of the DER form: the name of a certificate in Windows and in the database.
 pub(super) fn thumbprint(certificate: &X509Ref) -> String {
     fingerprint(certificate, MessageDigest::sha1()).unwrap_or_default()
 }
@@ -140,23 +150,23 @@ pub(super) fn thumbprint(certificate: &X509Ref) -> String {
 pub struct RecipientCertificate {
     pub(super) certificate: X509,
     pub(super) validity: Validity,
-    /// Its owner, by its key, or why that cannot be used.
-    reader: Result<Arc<CmsRecipient>, String>,
+    /// Its key, prepared for envelopes, or why it cannot be used.
+    cms_recipient: Result<Arc<CmsRecipient>, KeyError>,
     /// SHA-256 of its DER form.
     pub(super) sha256: String,
     thumbprint: String,
-    /// Those in it, in lower case.
+    /// The addresses that it contains, in lower case.
     pub(super) addresses: Arc<[String]>,
-    /// Where it was found.
+    /// Where it is stored, for messages.
     pub(super) origin: String,
-    /// What came along with it: links of its chain, perhaps.
+    /// The certificates of the same file, which may be links of its chain.
     pub(super) companions: Arc<[X509]>,
-    /// What an operator chose content to be encrypted by for it.
+    /// The cipher that an operator chose for it.
     pub cipher: Option<ContentCipher>,
-    /// What an operator chose for its RSA key.
+    /// The RSA padding that an operator chose for it.
     pub rsa: Option<RsaEncryption>,
-    /// What its owner's reader said that it opens (RFC 8551 section 2.5.2), the strongest first;
-    /// ciphers that are not ours are left out.
+    /// The ciphers that its owner's mail program announced (RFC 8551 section 2.5.2), strongest
+    /// first; unsupported ones are left out.
     pub capabilities: Option<Vec<ContentCipher>>,
 }
 
@@ -167,14 +177,14 @@ impl fmt::Debug for RecipientCertificate {
 }
 
 impl RecipientCertificate {
-    /// `None` where its times cannot be read.
+    /// `None` where its validity cannot be read.
     pub(super) fn new(certificate: X509, origin: &str) -> Option<Self> {
         Some(Self {
             sha256: fingerprint(&certificate, MessageDigest::sha256())?,
             thumbprint: thumbprint(&certificate),
             addresses: addresses(&certificate).into(),
             validity: Validity::of(&certificate)?,
-            reader: reader(&certificate).map(Arc::new),
+            cms_recipient: cms_recipient(&certificate).map(Arc::new),
             origin: origin.to_owned(),
             companions: Arc::default(),
             cipher: None,
@@ -184,57 +194,69 @@ impl RecipientCertificate {
         })
     }
 
-    /// The same, with certificates that were found beside it: its chain may need them.
+    /// The same with the certificates of its file.
     #[must_use]
-    pub(super) fn among(self, companions: Arc<[X509]>) -> Self {
+    pub(super) fn with_companions(self, companions: Arc<[X509]>) -> Self {
         Self { companions, ..self }
     }
 
-    /// The kind of its key, where that can be used.
+    /// The kind of its key, where the key can be used.
     pub(super) fn kind(&self) -> Option<KeyKind> {
-        self.reader.as_ref().ok().map(|it| it.kind())
+        self.cms_recipient.as_ref().ok().map(|it| it.kind())
     }
 
-    /// Those of a file: one or more in PEM, or one in DER. `origin` names it in messages.
+    /// Parses a file: certificates in PEM, or one in DER. `origin` names the file in messages.
     ///
     /// # Errors
-    /// What was expected, in a sentence.
-    pub fn read(octets: &[u8], origin: &str) -> Result<Vec<Self>, String> {
-        let found = certificates_of(octets)?.into_iter();
-        Ok(found.filter_map(|it| Self::new(it, origin)).collect())
+    /// [`CertificateReadError::NoCertificate`].
+    pub fn from_file(octets: &[u8], origin: &str) -> Result<Vec<Self>, CertificateReadError> {
+        let certificates = certificates_from(octets)?.into_iter();
+        Ok(certificates
+            .filter_map(|it| Self::new(it, origin))
+            .collect())
     }
 
-    /// That of a row of the database; whether it is the one that the row names is for
-    /// [`Candidate::of_entry`](super::Candidate::of_entry) to see.
+    /// Parses the column `Pem` of a row. [`Candidate::from_row`](super::Candidate::from_row)
+    /// compares it with the other columns.
     ///
     /// # Errors
-    /// What was expected, in words.
-    pub fn of_pem(pem: &str) -> Result<Self, String> {
-        let mut found = Self::read(pem.as_bytes(), "")?.into_iter();
-        let (Some(one), None) = (found.next(), found.next()) else {
-            return Err("expected one certificate with readable times in Pem".to_owned());
-        };
-        Ok(one)
+    /// [`CertificateReadError`].
+    pub fn from_pem(pem: &str) -> Result<Self, CertificateReadError> {
+        let mut certificates = Self::from_file(pem.as_bytes(), "")?.into_iter();
+        match (certificates.next(), certificates.next()) {
+            (Some(one), None) => Ok(one),
+            _ => Err(CertificateReadError::NotOne),
+        }
     }
 
-    /// The row has to name this certificate: it is found, revoked and removed by these columns.
-    pub(super) fn check_names(&self, entry: &CertificateEntry) -> Result<(), String> {
+    /// The columns by which a row is found, revoked and removed have to name this certificate.
+    pub(super) fn check_fingerprints(
+        &self,
+        entry: &CertificateEntry,
+    ) -> Result<(), CertificateReadError> {
         let columns = [
             ("SHA-256", &self.sha256, "Sha256Fingerprint", &entry.sha256),
             ("SHA-1", &self.thumbprint, "Thumbprint", &entry.thumbprint),
         ];
-        let differs = |(_, is, _, says): &(_, &String, _, &String)| !is.eq_ignore_ascii_case(says);
-        match columns.into_iter().find(differs) {
-            None => Ok(()),
-            Some((digest, is, column, says)) => Err(format!(
-                "Pem is the certificate with the {digest} fingerprint {is}, {column} says {says}; \
-                 remove the row and import the certificate again"
-            )),
+        for (digest, actual, column, recorded) in columns {
+            if !actual.eq_ignore_ascii_case(recorded) {
+                return Err(CertificateReadError::FingerprintMismatch {
+                    digest,
+                    actual: actual.clone(),
+                    column,
+                    recorded: recorded.clone(),
+                });
+            }
         }
+        Ok(())
     }
 
-    /// Takes over what stands about it in the database.
-    pub(super) fn choose(&mut self, entry: &CertificateEntry, origin: &str) -> Result<(), String> {
+    /// Takes over the operator's choices and the capabilities of a row.
+    pub(super) fn apply_row(
+        &mut self,
+        entry: &CertificateEntry,
+        origin: &str,
+    ) -> Result<(), CertificateReadError> {
         origin.clone_into(&mut self.origin);
         let CertificateChoice {
             cipher,
@@ -242,9 +264,8 @@ impl RecipientCertificate {
         } = &entry.choice;
         self.cipher = cipher.as_deref().map(str::parse).transpose()?;
         self.rsa = rsa_padding.as_deref().map(str::parse).transpose()?;
-        let told = entry.capabilities.as_deref();
-        // Words of a later version are none of ours.
-        self.capabilities = told.map(|words| {
+        // A later version may have stored words that this one does not know.
+        self.capabilities = entry.capabilities.as_deref().map(|words| {
             let words = words.split_whitespace();
             words.filter_map(|word| word.parse().ok()).collect()
         });
@@ -256,69 +277,70 @@ impl RecipientCertificate {
         &self.thumbprint
     }
 
-    /// Its owner, as envelopes are made for them.
+    /// Its key, prepared for envelopes.
     ///
     /// # Errors
     /// [`RecipientCertificateError::Unusable`].
-    pub(super) fn reader(&self) -> Result<&CmsRecipient, RecipientCertificateError> {
-        let reader = self.reader.as_deref();
-        reader.map_err(|why| self.unusable(&format!("is there, but {why}")))
+    pub(super) fn cms_recipient(&self) -> Result<&CmsRecipient, RecipientCertificateError> {
+        let recipient = self.cms_recipient.as_deref();
+        recipient.map_err(|why| self.unusable(&format!("exists, but {why}")))
     }
 
-    /// Where it was found, and until when it is valid.
-    pub fn whereabouts(&self) -> String {
+    /// Where it is stored and until when it is valid.
+    pub fn location(&self) -> String {
         let end = shown(self.validity.end);
         format!("in {}, valid until {end}", self.origin)
     }
 
-    /// Why it cannot be used, naming where it was found.
+    /// [`RecipientCertificateError::Unusable`] with the place where it is stored.
     pub(super) fn unusable(&self, why: &str) -> RecipientCertificateError {
-        RecipientCertificateError::Unusable(format!("the certificate in {} {why}", self.origin))
+        RecipientCertificateError::Unusable(self.sentence(why))
     }
 
-    /// The key that an envelope is made for.
+    fn sentence(&self, why: impl fmt::Display) -> String {
+        format!("the certificate in {} {why}", self.origin)
+    }
+
+    /// Checks key, usage and validity; not whether it is trusted.
     ///
     /// # Errors
-    /// [`RecipientCertificateError`], naming where it is.
-    pub fn usable(&self, now: Timestamp) -> Result<KeyKind, RecipientCertificateError> {
-        let place = |why: &str| format!("the certificate in {} {why}", self.origin);
-        let kind = self.reader()?.kind();
-        match self.validity.problem(now) {
-            Some(why) if now < self.validity.begin => {
-                Err(RecipientCertificateError::NotYetValid(place(&why)))
+    /// [`RecipientCertificateError`], naming where it is stored.
+    pub fn check_usable(&self, now: Timestamp) -> Result<KeyKind, RecipientCertificateError> {
+        let kind = self.cms_recipient()?.kind();
+        match self.validity.check(now) {
+            Ok(()) => Ok(kind),
+            Err(why @ ValidityError::NotYetValid(_)) => {
+                Err(RecipientCertificateError::NotYetValid(self.sentence(why)))
             }
-            Some(why) => Err(RecipientCertificateError::Expired(place(&why))),
-            None => Ok(kind),
+            Err(why @ ValidityError::Expired(_)) => {
+                Err(RecipientCertificateError::Expired(self.sentence(why)))
+            }
         }
     }
-}
 
-impl RecipientCertificate {
-    /// The key that an envelope is made for, where the certificate can be used and is believed:
-    /// what is asked of every certificate before anything is encrypted to it.
+    /// Every check that precedes encryption: usable and, with `trust`, trusted.
     ///
     /// # Errors
-    /// As [`RecipientCertificate::usable`] and [`Trust::judge`].
-    pub fn trusted(
+    /// As [`RecipientCertificate::check_usable`] and [`Trust::check`].
+    pub fn check(
         &self,
         trust: Option<&Trust>,
         now: Timestamp,
     ) -> Result<KeyKind, RecipientCertificateError> {
-        let kind = self.usable(now)?;
+        let kind = self.check_usable(now)?;
         match trust {
-            Some(trust) => trust.judge(self, now).map(|()| kind),
+            Some(trust) => trust.check(self, now).map(|()| kind),
             None => Ok(kind),
         }
     }
 }
 
-/// Its owner, where the key and its usage allow to encrypt to it.
+/// The key of a certificate whose extensions allow encryption to it.
 ///
 /// # Errors
-/// Why not, in words.
-pub(super) fn reader(certificate: &X509Ref) -> Result<CmsRecipient, String> {
-    let key = certificate.public_key();
-    let key = key.map_err(|error| format!("its key cannot be read: {error}"))?;
+/// [`KeyError`].
+pub(super) fn cms_recipient(certificate: &X509Ref) -> Result<CmsRecipient, KeyError> {
+    let key = certificate.public_key()?;
     let kind = KeyKind::of(&key)?;
     let usage = sendport_x509::usage(certificate);
     let (fits, name) = match kind {
@@ -327,87 +349,54 @@ pub(super) fn reader(certificate: &X509Ref) -> Result<CmsRecipient, String> {
     };
     match (fits, usage.email) {
         (true, true) => CmsRecipient::new(certificate, key, kind),
-        (false, _) => Err(format!("its keyUsage lacks {name}")),
-        (true, false) => Err("its extendedKeyUsage lacks emailProtection".to_owned()),
+        (false, _) => Err(KeyError::KeyUsage(name)),
+        (true, false) => Err(KeyError::ExtendedKeyUsage),
     }
 }
 
-/// One or more in PEM, or one in DER.
-pub(super) fn certificates_of(octets: &[u8]) -> Result<Vec<X509>, String> {
+/// Certificates in PEM, or one in DER.
+pub(super) fn certificates_from(octets: &[u8]) -> Result<Vec<X509>, CertificateReadError> {
     if let Ok(certificate) = X509::from_der(octets) {
         return Ok(vec![certificate]);
     }
-    let found = X509::stack_from_pem(octets).unwrap_or_default();
-    match found.is_empty() {
-        true => Err("expected certificates in PEM or one in DER, found none".to_owned()),
-        false => Ok(found),
+    let certificates = X509::stack_from_pem(octets).unwrap_or_default();
+    match certificates.is_empty() {
+        true => Err(CertificateReadError::NoCertificate),
+        false => Ok(certificates),
     }
 }
 
-/// Why there is no certificate to encrypt to, in a sentence.
+/// Why octets are not the expected certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecipientCertificateError {
-    /// There is none for the address.
-    #[error("{0}")]
-    Missing(String),
-    /// It ended.
-    #[error("{0}")]
-    Expired(String),
-    /// It did not begin.
-    #[error("{0}")]
-    NotYetValid(String),
-    /// It cannot be read.
-    #[error("{0}")]
-    Malformed(String),
-    /// It stands there for an address that is not in it.
-    #[error("{0}")]
-    WrongAddress(String),
-    /// Its key is not for that.
-    #[error("{0}")]
-    Unusable(String),
-    /// Its chain does not end in an authority of `ca_file`.
-    #[error("{0}")]
-    Untrusted(String),
-    /// An operator took it back, or an authority it or one above it.
-    #[error("{0}")]
-    Revoked(String),
-    /// Nothing says whether it was taken back, and nothing will.
-    #[error("{0}")]
-    RevocationUnknown(String),
-    /// Nothing says so yet: to be asked again after `retry_in`.
-    #[error("{why}")]
-    Awaited {
-        /// What is missing, in a sentence.
-        why: String,
-        /// When something may have changed.
-        retry_in: Duration,
+pub enum CertificateReadError {
+    /// Of a file with recipients' certificates.
+    #[error("expected certificates in PEM or one in DER, found none")]
+    NoCertificate,
+    /// Of a file that is imported.
+    #[error("expected certificates in PEM, one in DER, or PKCS #7 with certificates, found none")]
+    NoImport,
+    /// Of a row.
+    #[error("expected one certificate with readable times in Pem")]
+    NotOne,
+    /// A row names another certificate than its `Pem`.
+    #[error(
+        "Pem is the certificate with the {digest} fingerprint {actual}, {column} says {recorded}; \
+         remove the row and import the certificate again"
+    )]
+    FingerprintMismatch {
+        /// `SHA-1` or `SHA-256`.
+        digest: &'static str,
+        /// Of `Pem`.
+        actual: String,
+        /// Which column differs.
+        column: &'static str,
+        /// Its value.
+        recorded: String,
     },
-}
-
-impl RecipientCertificateError {
-    /// Of two for one address, the one to tell: where one may be good in a moment, that.
-    pub(super) fn foremost(before: Option<Self>, other: Self) -> Option<Self> {
-        match (&before, &other) {
-            (Some(Self::Awaited { .. }), _) => before,
-            (_, Self::Awaited { .. }) | (None, _) => Some(other),
-            _ => before,
-        }
-    }
-
-    /// Key into the table of replies.
-    pub fn explanation(&self) -> &'static str {
-        match self {
-            Self::Missing(_) => "recipient-certificate-missing",
-            Self::Expired(_) => "recipient-certificate-expired",
-            Self::NotYetValid(_) => "recipient-certificate-not-yet-valid",
-            Self::Revoked(_) => "recipient-certificate-revoked",
-            Self::Malformed(_) => "recipient-certificate-malformed",
-            Self::WrongAddress(_) => "recipient-certificate-wrong-address",
-            Self::Unusable(_) => "recipient-certificate-unusable",
-            Self::Untrusted(_) => "recipient-certificate-untrusted",
-            Self::RevocationUnknown(_) | Self::Awaited { .. } => {
-                "recipient-certificate-revocation-unknown"
-            }
-        }
-    }
+    /// A row has an unknown cipher or padding.
+    #[error(transparent)]
+    Choice(#[from] UnknownWord),
+    /// A field of the certificate is malformed.
+    #[error("its {0} cannot be read")]
+    Field(&'static str),
 }

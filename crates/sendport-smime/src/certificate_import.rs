@@ -1,4 +1,4 @@
-//! Certificates in files and directories, and what a row of the database says of one.
+//! Import: certificates of files and directories, and the rows of the database that they become.
 
 use std::collections::HashSet;
 
@@ -8,28 +8,31 @@ use openssl::nid::Nid;
 use openssl::pkey::{Id, PKeyRef, Public};
 use openssl::x509::{X509, X509NameRef};
 
-use super::certificate::{RecipientCertificate, Validity, addresses, certificates_of, fingerprint};
-use super::encryptor::ContentCipher;
+use super::certificate::{
+    CertificateReadError, RecipientCertificate, Validity, addresses, certificates_from, fingerprint,
+};
+use super::cipher::ContentCipher;
+use super::error::RecipientCertificateError;
 use super::extensions::{Extensions, signed_data};
 use sendport_core::domain::{BoundBy, CertificateChoice, CertificateText, Timestamp};
 
-/// A certificate that was found somewhere.
+/// A certificate of a file or a directory.
 pub struct ParsedCertificate {
     certificate: X509,
     der: Vec<u8>,
     capabilities: Option<Vec<ContentCipher>>,
 }
 
-/// Which row a certificate becomes.
+/// What a row says of a certificate beside its own fields.
 #[derive(Debug, Clone)]
 pub struct Binding<'a> {
     /// In lower case.
     pub address: &'a str,
-    /// Who says so.
+    /// Whether the certificate or an operator names the address.
     pub bound_by: BoundBy,
-    /// What an operator chose.
+    /// The operator's choices.
     pub choice: &'a CertificateChoice,
-    /// Where it was found, in words.
+    /// Where the certificate comes from, for people.
     pub source: &'a str,
 }
 
@@ -40,39 +43,38 @@ impl std::fmt::Debug for ParsedCertificate {
 }
 
 impl ParsedCertificate {
-    /// Those of a file or an attribute of a directory: certificates in PEM, one in DER, or PKCS #7
-    /// in either; each once. Of SignedData with the signed attribute smimeCapabilities, as mail
-    /// programs publish it, they are those of each of its certificates; whether the signature is
-    /// right is not looked at.
+    /// Parses a file or an attribute of a directory: certificates in PEM, one in DER, or PKCS #7
+    /// in either; without duplicates. The signed attribute smimeCapabilities of SignedData, as
+    /// mail programs publish it, applies to each of its certificates; its signature is not
+    /// verified.
     ///
     /// # Errors
-    /// What was expected, in a sentence.
-    pub fn read(octets: &[u8]) -> Result<Vec<Self>, String> {
-        let (found, capabilities) = match pkcs7(octets) {
+    /// [`CertificateReadError::NoImport`].
+    pub fn parse_all(octets: &[u8]) -> Result<Vec<Self>, CertificateReadError> {
+        let (certificates, capabilities) = match pkcs7(octets) {
             Some(signed) => {
                 let (certificates, capabilities) = signed_data(&signed);
-                let read = certificates.into_iter().map(X509::from_der);
-                let read: Result<Vec<_>, _> = read.collect();
-                (read.unwrap_or_default(), capabilities)
+                let parsed = certificates.into_iter().map(X509::from_der);
+                let parsed: Result<Vec<_>, _> = parsed.collect();
+                (parsed.unwrap_or_default(), capabilities)
             }
-            None => (certificates_of(octets).unwrap_or_default(), None),
+            None => (certificates_from(octets).unwrap_or_default(), None),
         };
-        if found.is_empty() {
-            return Err(
-                "expected certificates in PEM, one in DER, or PKCS #7 with certificates, found none"
-                    .to_owned(),
-            );
+        if certificates.is_empty() {
+            return Err(CertificateReadError::NoImport);
         }
         let mut seen = HashSet::new();
-        let found = found
+        let certificates = certificates
             .into_iter()
             .filter_map(|it| Self::new(it, capabilities.clone()));
-        Ok(found.filter(|it| seen.insert(it.der.clone())).collect())
+        Ok(certificates
+            .filter(|it| seen.insert(it.der.clone()))
+            .collect())
     }
 
-    fn new(certificate: X509, told: Option<Vec<ContentCipher>>) -> Option<Self> {
+    fn new(certificate: X509, announced: Option<Vec<ContentCipher>>) -> Option<Self> {
         let der = certificate.to_der().ok()?;
-        let capabilities = told.or_else(|| Extensions::of(&der).capabilities());
+        let capabilities = announced.or_else(|| Extensions::of(&der).capabilities());
         Some(Self {
             certificate,
             der,
@@ -80,27 +82,34 @@ impl ParsedCertificate {
         })
     }
 
-    /// The mail addresses in it, in lower case.
+    /// The email addresses in it, in lower case.
     pub fn addresses(&self) -> Vec<String> {
         addresses(&self.certificate)
     }
 
-    /// It may issue certificates: nobody decrypts by it.
+    /// It may issue certificates, so it is not a recipient's.
     pub fn is_authority(&self) -> bool {
         Extensions::of(&self.der).is_authority()
     }
 
-    /// Whether it could be encrypted to at a moment; `origin`: where it was found, in words.
+    /// Checks key, usage and validity at a moment; `origin` names it in the error.
     ///
     /// # Errors
-    /// Why not, in words.
-    pub fn usable(&self, now: Timestamp, origin: &str) -> Result<(), String> {
-        let read = RecipientCertificate::new(self.certificate.clone(), origin);
-        let read = read.ok_or("its times cannot be read")?;
-        read.usable(now).map(|_| ()).map_err(|why| why.to_string())
+    /// [`RecipientCertificateError`].
+    pub fn check_usable(
+        &self,
+        now: Timestamp,
+        origin: &str,
+    ) -> Result<(), RecipientCertificateError> {
+        let certificate = RecipientCertificate::new(self.certificate.clone(), origin);
+        let certificate = certificate.ok_or_else(|| {
+            let why = CertificateReadError::Field("times");
+            RecipientCertificateError::Malformed(format!("the certificate in {origin}: {why}"))
+        })?;
+        certificate.check_usable(now).map(|_| ())
     }
 
-    /// Whose it is, for people.
+    /// Its subject, for people.
     pub fn subject(&self) -> String {
         name(self.certificate.subject_name())
     }
@@ -108,15 +117,15 @@ impl ParsedCertificate {
     /// The row that it becomes.
     ///
     /// # Errors
-    /// What of it cannot be read, in words.
-    pub fn text(&self, to: &Binding<'_>) -> Result<CertificateText, String> {
-        let unreadable = |what: &str| format!("its {what} cannot be read");
+    /// [`CertificateReadError::Field`].
+    pub fn to_row(&self, to: &Binding<'_>) -> Result<CertificateText, CertificateReadError> {
+        let unreadable = CertificateReadError::Field;
         let it = &self.certificate;
-        let validity = Validity::of(it).ok_or_else(|| unreadable("times"))?;
+        let validity = Validity::of(it).ok_or(unreadable("times"))?;
         let serial = it.serial_number().to_bn().and_then(|n| n.to_hex_str());
         let serial = serial.map_err(|_| unreadable("serial number"))?;
         let pem = it.to_pem().ok().and_then(|pem| String::from_utf8(pem).ok());
-        let digest = |kind| fingerprint(it, kind).ok_or_else(|| unreadable("fingerprint"));
+        let digest = |kind| fingerprint(it, kind).ok_or(unreadable("fingerprint"));
         let key = it.public_key().map_err(|_| unreadable("key"))?;
         Ok(CertificateText {
             address: to.address.to_owned(),
@@ -132,13 +141,13 @@ impl ParsedCertificate {
             key_algorithm: key_algorithm(&key),
             capabilities: self.capabilities.as_deref().map(words),
             choice: to.choice.clone(),
-            pem: pem.ok_or_else(|| unreadable("PEM form"))?,
+            pem: pem.ok_or(unreadable("PEM form"))?,
             source: to.source.to_owned(),
         })
     }
 }
 
-/// PKCS #7 in DER, whichever form it came in.
+/// PKCS #7 in DER, from DER or PEM.
 fn pkcs7(octets: &[u8]) -> Option<Vec<u8>> {
     let pem = || CmsContentInfo::from_pem(octets);
     let read = CmsContentInfo::from_der(octets).or_else(|_| pem());

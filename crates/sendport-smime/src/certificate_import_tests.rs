@@ -65,11 +65,11 @@ fn text(it: &ParsedCertificate, address: &str, bound_by: BoundBy) -> Certificate
         choice: &CertificateChoice::default(),
         source: "a test",
     };
-    it.text(&binding).unwrap()
+    it.to_row(&binding).unwrap()
 }
 
 fn subjects(octets: &[u8]) -> usize {
-    ParsedCertificate::read(octets).unwrap().len()
+    ParsedCertificate::parse_all(octets).unwrap().len()
 }
 
 #[test]
@@ -95,11 +95,8 @@ fn certificates_are_found_in_each_form_once() {
         b"-----BEGIN CERTIFICATE-----\nMIIB",
         &[0x30, 0x82],
     ] {
-        let why = ParsedCertificate::read(wrong).unwrap_err();
-        assert!(
-            why.contains("PKCS #7") && why.contains("found none"),
-            "{why}"
-        );
+        let why = ParsedCertificate::parse_all(wrong).unwrap_err();
+        assert_eq!(why, CertificateReadError::NoImport);
     }
 }
 
@@ -112,7 +109,7 @@ fn a_row_says_what_the_certificate_says() {
         .unwrap();
     let found = certificate(&key(), "Zoe@X.com", vec![usage(), email]);
     let sha1 = fingerprint(&found, MessageDigest::sha1()).unwrap();
-    let read = ParsedCertificate::read(&found.to_der().unwrap()).unwrap();
+    let read = ParsedCertificate::parse_all(&found.to_der().unwrap()).unwrap();
     assert_eq!(read[0].addresses(), ["zoe@x.com"]);
     assert!(!read[0].is_authority());
     let row = text(&read[0], "zoe@x.com", BoundBy::Certificate);
@@ -129,14 +126,14 @@ fn a_row_says_what_the_certificate_says() {
     assert_eq!(row.key_algorithm, "RSA 2048");
     assert_eq!(row.capabilities, None);
     assert_eq!(row.pem.as_bytes(), found.to_pem().unwrap());
-    let bare = ParsedCertificate::read(&of("a@x.com").to_der().unwrap()).unwrap();
+    let bare = ParsedCertificate::parse_all(&of("a@x.com").to_der().unwrap()).unwrap();
     assert_eq!(
         text(&bare[0], "a@x.com", BoundBy::Certificate).key_usage,
         "any"
     );
     let authority = BasicConstraints::new().critical().ca().build().unwrap();
     let authority = certificate(&key(), "ca@x.com", vec![authority]);
-    assert!(ParsedCertificate::read(&authority.to_der().unwrap()).unwrap()[0].is_authority());
+    assert!(ParsedCertificate::parse_all(&authority.to_der().unwrap()).unwrap()[0].is_authority());
 }
 
 /// smimeCapabilities with AES-128-CBC, AES-256-CBC, RC2 and 3DES in this order, as Outlook writes them.
@@ -154,7 +151,7 @@ fn capabilities_are_recorded_the_strongest_first() {
     let name: &Asn1ObjectRef = &name;
     let extension = X509Extension::new_from_der(name, false, &told).unwrap();
     let in_it = certificate(&key(), "a@x.com", vec![extension]);
-    let found = ParsedCertificate::read(&in_it.to_der().unwrap()).unwrap();
+    let found = ParsedCertificate::parse_all(&in_it.to_der().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
     let expected = Some("aes-256-cbc aes-128-cbc 3des-cbc");
     assert_eq!(row.capabilities.as_deref(), expected);
@@ -181,7 +178,7 @@ fn told_by(bare: &X509, key: &PKey<Private>) -> Option<String> {
     let content = Content::of(b"", Digest::Sha256).unwrap();
     let time = chrono::DateTime::from_timestamp(NOW, 0).unwrap();
     let published = cms_signer.sign(&content, &rules, time).unwrap();
-    let found = ParsedCertificate::read(&published).unwrap();
+    let found = ParsedCertificate::parse_all(&published).unwrap();
     assert_eq!(found.len(), 1);
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
     row.capabilities
@@ -205,15 +202,15 @@ fn entry(text: &CertificateText) -> CertificateEntry {
 }
 
 fn judged(entry: &CertificateEntry, pem: &str, now: i64) -> Result<(), RecipientCertificateError> {
-    let read = RecipientCertificate::of_pem(pem);
-    let candidate = Candidate::of_entry(entry, read.as_ref().map_err(Clone::clone));
+    let read = RecipientCertificate::from_pem(pem);
+    let candidate = Candidate::from_row(entry, read.as_ref().map_err(Clone::clone));
     let now = chrono::DateTime::from_timestamp(now, 0).unwrap();
-    candidate.trusted(None, now).map(|_| ())
+    candidate.check(None, now).map(|_| ())
 }
 
 /// A row for a@x.com, and what stands about it.
 fn row() -> (CertificateText, CertificateEntry) {
-    let found = ParsedCertificate::read(&of("a@x.com").to_pem().unwrap()).unwrap();
+    let found = ParsedCertificate::parse_all(&of("a@x.com").to_pem().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
     let entry = entry(&row);
     (row, entry)
@@ -236,7 +233,7 @@ fn refused(entry: &CertificateEntry, pem: &str, now: i64, key: &str, said: &str)
 fn a_row_that_ended_did_not_begin_or_was_revoked_says_so() {
     let (row, entry) = row();
     judged(&entry, &row.pem, NOW).unwrap();
-    refused(&entry, &row.pem, 1_950_000_000, "expired", "ended at");
+    refused(&entry, &row.pem, 1_950_000_000, "expired", "expired at");
     refused(
         &entry,
         &row.pem,
@@ -296,10 +293,10 @@ fn only_an_operator_binds_to_another_address() {
 
 #[test]
 fn what_was_chosen_and_told_goes_along() {
-    let found = ParsedCertificate::read(&of("a@x.com").to_pem().unwrap()).unwrap();
+    let found = ParsedCertificate::parse_all(&of("a@x.com").to_pem().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
-    let read = RecipientCertificate::of_pem(&row.pem).unwrap();
-    let candidate = Candidate::of_entry(&entry(&row), Ok(&read));
+    let read = RecipientCertificate::from_pem(&row.pem).unwrap();
+    let candidate = Candidate::from_row(&entry(&row), Ok(&read));
     let it = candidate.certificate.unwrap();
     assert_eq!(it.cipher, Some(ContentCipher::Aes256Gcm));
     assert_eq!(it.rsa, Some(crate::RsaEncryption::Oaep));
@@ -310,7 +307,7 @@ fn what_was_chosen_and_told_goes_along() {
 #[test]
 fn an_address_is_found_however_its_domain_is_written() {
     let found =
-        ParsedCertificate::read(&of("Ops@xn--bcher-kva.example").to_pem().unwrap()).unwrap();
+        ParsedCertificate::parse_all(&of("Ops@xn--bcher-kva.example").to_pem().unwrap()).unwrap();
     assert_eq!(found[0].addresses(), ["ops@xn--bcher-kva.example"]);
     for written in ["OPS@Bücher.example", "ops@XN--bcher-kva.Example"] {
         assert_eq!(crate::address_key(written), "ops@xn--bcher-kva.example");

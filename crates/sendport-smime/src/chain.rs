@@ -1,7 +1,7 @@
-//! Chains of certificates up to an authority that is believed (RFC 5280 section 6).
+//! Certificate chains up to a trusted authority (RFC 5280 section 6).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openssl::error::ErrorStack;
@@ -14,80 +14,121 @@ use openssl::x509::{
 };
 
 use super::certificate::{KeyKind, RecipientCertificate};
-use super::file_cache::FileCache;
 use sendport_core::domain::Timestamp;
+use sendport_core::file_watch::{FileCache, IoError};
 
-/// Numbers of OpenSSL's `X509_V_ERR_CRL_NOT_YET_VALID` and `X509_V_ERR_CRL_HAS_EXPIRED`.
-const LIST_OUT_OF_TIME: [i32; 2] = [11, 12];
+/// OpenSSL's `X509_V_ERR_CRL_NOT_YET_VALID` and `X509_V_ERR_CRL_HAS_EXPIRED`.
+const CRL_OUT_OF_TIME: [i32; 2] = [11, 12];
 
-/// What `ca_file` held last that could be read.
+/// The last readable content of `ca_file`.
 #[derive(Debug, Default)]
 pub(super) struct Authorities {
-    file_cache: FileCache<Vec<X509>>,
+    file: FileCache<Vec<X509>, CaFileError>,
     bundle: Arc<Bundle>,
     generation: u64,
-    problem: Option<String>,
+    error: Option<CaFileError>,
 }
 
-/// Who is believed, and who only stands between them and others.
+/// Trusted authorities, and the intermediate certificates that link to them.
 #[derive(Debug, Default)]
 pub(super) struct Bundle {
     anchors: Vec<X509>,
     links: Vec<X509>,
 }
 
+/// Why `ca_file` cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaFileError {
+    /// It does not exist.
+    #[error("ca_file '{}': there is no such file", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error("ca_file '{}': {error}", .file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        error: IoError,
+    },
+    /// It holds something else.
+    #[error("ca_file '{}': expected certificates of authorities in PEM, found none", .0.display())]
+    NoCertificates(PathBuf),
+}
+
 impl Authorities {
-    /// What cannot be read does not replace what could.
-    pub(super) fn look(&mut self, file: &Path) {
-        if self.file_cache.is_fresh() {
+    /// Reads the file where it changed. An unreadable file does not replace what was read before.
+    pub(super) fn refresh(&mut self, file: &Path) {
+        if self.file.is_fresh() {
             return;
         }
-        let changed = self.file_cache.look([file.to_owned()], read);
-        let missing = || {
-            Err(format!(
-                "ca_file '{}': there is no such file",
-                file.display()
-            ))
-        };
-        let held = self.file_cache.held().next().cloned();
-        match held.unwrap_or_else(missing) {
+        let changed = self.file.refresh([file.to_owned()], parse);
+        let parsed = self.file.values().next().cloned();
+        match parsed.unwrap_or_else(|| Err(CaFileError::Missing(file.to_owned()))) {
             Ok(certificates) => {
-                self.problem = None;
+                self.error = None;
                 if changed {
                     self.bundle = Arc::new(Bundle::new(certificates));
                     self.generation += 1;
                 }
             }
-            Err(why) => self.problem = Some(why),
+            Err(error) => self.error = Some(error),
         }
     }
 
-    /// What is believed, and how often that changed.
+    /// The trusted authorities, and how often they changed.
     pub(super) fn current(&self) -> (Arc<Bundle>, u64) {
         (self.bundle.clone(), self.generation)
     }
 
-    /// Why the file cannot be used now.
-    pub(super) fn problem(&self) -> Option<String> {
-        self.problem.clone()
+    /// Why the present content of the file cannot be used.
+    pub(super) fn error(&self) -> Option<CaFileError> {
+        self.error.clone()
     }
 }
 
-fn read(file: &Path) -> Result<Vec<X509>, String> {
-    let shown = file.display();
-    let pem = fs::read(file).map_err(|error| format!("ca_file '{shown}': {error}"))?;
-    let found = X509::stack_from_pem(&pem).unwrap_or_default();
-    match found.is_empty() {
-        true => Err(format!(
-            "ca_file '{shown}': expected certificates of authorities in PEM, found none"
-        )),
-        false => Ok(found),
+fn parse(file: &Path) -> Result<Vec<X509>, CaFileError> {
+    let pem = fs::read(file);
+    let pem = pem.map_err(|error| CaFileError::Io {
+        file: file.to_owned(),
+        error: error.into(),
+    })?;
+    let certificates = X509::stack_from_pem(&pem).unwrap_or_default();
+    match certificates.is_empty() {
+        true => Err(CaFileError::NoCertificates(file.to_owned())),
+        false => Ok(certificates),
+    }
+}
+
+/// Why there is no chain.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum ChainError {
+    /// OpenSSL's verdict, and the certificate that it is about.
+    #[error("{reason}{}", .subject.as_ref().map(|name| format!(" ({name})")).unwrap_or_default())]
+    Invalid {
+        /// One of `X509_V_ERR_*`.
+        code: i32,
+        /// Its text.
+        reason: &'static str,
+        /// The certificate at fault.
+        subject: Option<String>,
+    },
+    #[error("{0} is not for mail: its extendedKeyUsage lacks emailProtection")]
+    NotForEmail(String),
+    #[error("OpenSSL failed: {0}")]
+    OpenSsl(#[from] ErrorStack),
+}
+
+impl ChainError {
+    /// Every CRL is expired or not valid yet.
+    pub(super) fn is_crl_out_of_time(&self) -> bool {
+        matches!(self, Self::Invalid { code, .. } if CRL_OUT_OF_TIME.contains(code))
     }
 }
 
 impl Bundle {
-    /// Whose issuer stands in the same file is a link to it, and believed through it alone;
-    /// everybody else is an anchor, a root or not.
+    /// A certificate whose issuer is in the same file is a link, trusted only through its issuer;
+    /// every other certificate is an anchor, a root or not.
     fn new(certificates: Vec<X509>) -> Self {
         let all = certificates.clone();
         let is_link = |it: &X509| {
@@ -98,48 +139,43 @@ impl Bundle {
         Self { anchors, links }
     }
 
-    /// How many are believed as they stand.
+    /// How many authorities are trusted without a chain.
     pub(super) fn anchors(&self) -> usize {
         self.anchors.len()
     }
 
-    /// From the certificate to an anchor.
+    /// The chain from the certificate to an anchor.
     ///
     /// # Errors
-    /// OpenSSL's reason, in words.
+    /// [`ChainError`].
     pub(super) fn chain(
         &self,
         certificate: &RecipientCertificate,
         now: Timestamp,
-    ) -> Result<Vec<X509>, String> {
-        let failed = |error: ErrorStack| format!("OpenSSL failed: {error}");
-        let mut store = X509StoreBuilder::new().map_err(failed)?;
+    ) -> Result<Vec<X509>, ChainError> {
+        let mut store = X509StoreBuilder::new()?;
         for anchor in &self.anchors {
-            store.add_cert(anchor.clone()).map_err(failed)?;
+            store.add_cert(anchor.clone())?;
         }
         let between = self.links.iter().chain(&*certificate.companions);
         let between: Vec<_> = between.cloned().collect();
-        // OpenSSL's purpose asks for keyEncipherment, which keys on curves do not have.
+        // OpenSSL's purpose requires keyEncipherment, which EC keys do not have.
         let purpose = match certificate.kind() {
             Some(KeyKind::Rsa) => Some(X509PurposeId::SMIME_ENCRYPT),
             _ => None,
         };
-        let chain = verified(
+        let chain = verify(
             store,
             X509VerifyFlags::PARTIAL_CHAIN,
             &certificate.certificate,
             &between,
             purpose,
             now,
-        );
-        let chain = chain.map_err(|Refused(_, why)| why)?;
-        let not_for_mail = chain.iter().find(|it| !sendport_x509::usage(it).email);
-        match not_for_mail {
+        )?;
+        let not_for_email = chain.iter().find(|it| !sendport_x509::usage(it).email);
+        match not_for_email {
             None => Ok(chain),
-            Some(link) => Err(format!(
-                "{} is not for mail: its extendedKeyUsage lacks emailProtection",
-                named(link.subject_name())
-            )),
+            Some(link) => Err(ChainError::NotForEmail(display_name(link.subject_name()))),
         }
     }
 }
@@ -148,30 +184,15 @@ fn issued(issuer: &X509, subject: &X509) -> bool {
     issuer.issued(subject) == X509VerifyResult::OK
 }
 
-/// What OpenSSL found wrong, and the same in words.
-pub(super) struct Refused(pub(super) i32, pub(super) String);
-
-impl Refused {
-    pub(super) fn is_list_out_of_time(&self) -> bool {
-        LIST_OUT_OF_TIME.contains(&self.0)
-    }
-}
-
-impl From<ErrorStack> for Refused {
-    fn from(error: ErrorStack) -> Self {
-        Self(-1, format!("OpenSSL failed: {error}"))
-    }
-}
-
-/// The chain of a certificate up to somebody in `store`, as of `now`.
-pub(super) fn verified(
+/// The chain of a certificate up to one in `store`, verified as of `now`.
+pub(super) fn verify(
     mut store: X509StoreBuilder,
     flags: X509VerifyFlags,
     certificate: &X509Ref,
     between: &[X509],
     purpose: Option<X509PurposeId>,
     now: Timestamp,
-) -> Result<Vec<X509>, Refused> {
+) -> Result<Vec<X509>, ChainError> {
     let mut parameters = X509VerifyParam::new()?;
     parameters.set_flags(flags)?;
     parameters.set_time(now.timestamp());
@@ -184,32 +205,33 @@ pub(super) fn verified(
         untrusted.push(link.clone())?;
     }
     let mut context = X509StoreContext::new()?;
-    let found = context.init(&store.build(), certificate, &untrusted, |it| {
+    let verified = context.init(&store.build(), certificate, &untrusted, |it| {
         if it.verify_cert()? {
             let chain = it.chain().into_iter().flatten();
             return Ok(Ok(chain.map(ToOwned::to_owned).collect()));
         }
-        let about = it.current_cert().map(|at| named(at.subject_name()));
-        Ok(Err((it.error(), about)))
+        let subject = it.current_cert().map(|at| display_name(at.subject_name()));
+        Ok(Err((it.error(), subject)))
     })?;
-    found.map_err(|(error, about)| {
-        let about = about.map(|name| format!(" ({name})")).unwrap_or_default();
-        Refused(error.as_raw(), format!("{}{about}", error.error_string()))
+    verified.map_err(|(error, subject)| ChainError::Invalid {
+        code: error.as_raw(),
+        reason: error.error_string(),
+        subject,
     })
 }
 
-/// Its common name, or what else names it.
-pub(super) fn named(name: &X509NameRef) -> String {
+/// The common name in quotes, else the organizational unit or organization.
+pub(super) fn display_name(name: &X509NameRef) -> String {
     let entries = [
         Nid::COMMONNAME,
         Nid::ORGANIZATIONALUNITNAME,
         Nid::ORGANIZATIONNAME,
     ];
-    let mut found = entries.iter().filter_map(|kind| {
+    let mut names = entries.iter().filter_map(|kind| {
         let text = name.entries_by_nid(*kind).next()?.data().to_string();
         text.ok().map(|text| format!("'{text}'"))
     });
-    found
+    names
         .next()
-        .unwrap_or_else(|| "somebody without a name".to_owned())
+        .unwrap_or_else(|| "an authority without a name".to_owned())
 }

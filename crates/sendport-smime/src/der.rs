@@ -1,5 +1,5 @@
-//! As much of DER (X.690) as it takes to find what OpenSSL's binding does not hand out: extensions of
-//! certificates, and the capabilities in SignedData (RFC 5652).
+//! A DER reader (X.690) for what OpenSSL's binding does not expose: extensions of certificates, and
+//! the capabilities in SignedData (RFC 5652).
 
 /// Tags of the universal class.
 pub(super) const BOOLEAN: u8 = 0x01;
@@ -17,16 +17,16 @@ pub(super) const fn context(number: u8) -> u8 {
     0xA0 | number
 }
 
-/// One value; tags are of one octet.
+/// One value. Tags have one octet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value<'a> {
     pub(super) tag: u8,
     pub(super) content: &'a [u8],
-    /// With tag and length.
+    /// Tag, length and content.
     pub(super) whole: &'a [u8],
 }
 
-/// The values that octets are made of; ends before what is not DER.
+/// The values in a sequence of octets; ends before malformed DER.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Values<'a>(pub(super) &'a [u8]);
 
@@ -47,7 +47,7 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// A length and how many octets it takes; none of indefinite form.
+/// A length, and how many octets encode it. `None` for the indefinite form.
 fn length(octets: &[u8]) -> Option<(usize, usize)> {
     let (&first, rest) = octets.split_first()?;
     if first < 0x80 {
@@ -65,12 +65,12 @@ fn length(octets: &[u8]) -> Option<(usize, usize)> {
 }
 
 impl<'a> Value<'a> {
-    /// What it is made of, if it is constructed.
+    /// The values of its content, if it is constructed.
     pub(super) fn values(self) -> Values<'a> {
         Values(self.content)
     }
 
-    /// The first value with a tag in it.
+    /// The first value in it with a tag.
     pub(super) fn find(self, tag: u8) -> Option<Value<'a>> {
         self.values().find(|value| value.tag == tag)
     }
@@ -106,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_come_one_after_the_other_until_what_is_not_der() {
+    fn stops_at_malformed_der() {
         let octets = [0x02, 0x01, 0x07, 0x30, 0x81, 0x02, 0x05, 0x00, 0x30, 0x80];
         let found: Vec<_> = Values(&octets).map(|it| (it.tag, it.content)).collect();
         assert_eq!(found, [(0x02, &[7][..]), (SEQUENCE, &[0x05, 0x00])]);
     }
 
     #[test]
-    fn object_identifiers_are_shown_with_dots() {
+    fn writes_object_identifiers_with_dots() {
         let shown = |content: &[u8]| {
             let whole = [&[6, u8::try_from(content.len()).unwrap()], content].concat();
             Values(&whole).next().unwrap().dotted()
@@ -127,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_is_read_to_its_end(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn reads_any_octets_without_overrun(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut left = octets.len();
             for value in Values(&octets) {
                 prop_assert!(value.whole.len() <= left && value.content.len() < value.whole.len());

@@ -1,34 +1,34 @@
-//! MIME entities: what a signature covers and an envelope holds (RFC 8551 section 3.1).
+//! MIME entities, which signatures cover and envelopes contain (RFC 8551 section 3.1).
 
 use base64_simd::STANDARD;
 use memchr::{memchr, memchr_iter, memmem};
 
 use super::SmimeError;
 
-/// A MIME entity: its own header fields, an empty line, its content. CRLF and 7-bit only, so
-/// that no relay has a reason to change it.
+/// A MIME entity: its own header fields, an empty line, its content. CRLF and 7-bit only, so that
+/// no relay has a reason to change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entity(Vec<u8>);
 
-/// An entity as it stands in a message: its own fields, and behind an empty line its content.
+/// The entity in a message: its own fields, and its content after an empty line.
 #[derive(Debug)]
 pub(super) struct EntityParts<'a> {
     own: String,
     content: &'a [u8],
 }
 
-/// Characters of a line of base64 (RFC 2045 section 6.8).
+/// Length of a line of base64 (RFC 2045 section 6.8).
 const BASE64_LINE: usize = 76;
 
-/// RFC 5322 section 2.1.1: lines should not be longer.
+/// Longest recommended line (RFC 5322 section 2.1.1).
 const LINE: usize = 78;
 
 impl Entity {
-    /// Parts a message: the header section without the fields of the entity, and the entity.
+    /// Splits a message into its header section without the entity's fields, and the entity.
     pub(super) fn split(message: &[u8]) -> Result<(Vec<u8>, EntityParts<'_>), SmimeError> {
         let end = memmem::find(message, b"\r\n\r\n");
         let end = end.ok_or(SmimeError::Malformed("there is no end of its header"))? + 2;
-        // The empty line is the first of the content.
+        // The content starts with the empty line.
         let (header, content) = message.split_at(end);
         let (mut outer, mut own) = (Vec::with_capacity(end), Vec::with_capacity(end));
         let mut of_entity = false;
@@ -48,7 +48,7 @@ impl Entity {
         Ok((outer, EntityParts { own, content }))
     }
 
-    /// One that carries DER: `content_type` with its parameters, and the name of the file.
+    /// An entity of DER: `content_type` with its parameters, and the name of the file.
     pub(super) fn of_der(content_type: &str, file: &str, der: &[u8]) -> Self {
         let head = [
             "Content-Type: ",
@@ -73,7 +73,7 @@ impl Entity {
         Self(octets)
     }
 
-    /// A multipart; `parameters` stand behind `multipart/`.
+    /// A multipart; `parameters` follow `multipart/`.
     pub(super) fn multipart(parameters: &str, boundary: &str, parts: &[&[u8]]) -> Self {
         let delimiter = ["\r\n--", boundary].concat();
         let delimiter = delimiter.as_bytes();
@@ -95,12 +95,12 @@ impl Entity {
         &self.0
     }
 
-    /// Without its last line end, which in a multipart is the delimiter's.
+    /// Without its last line ending, which in a multipart belongs to the delimiter.
     pub(super) fn as_part(&self) -> &[u8] {
         self.0.strip_suffix(b"\r\n").unwrap_or(&self.0)
     }
 
-    /// The message again: the header section of the old one over this.
+    /// The message: the header section `outer`, then this entity.
     pub(super) fn under(&self, mut outer: Vec<u8>) -> Vec<u8> {
         outer.extend_from_slice(&self.0);
         outer
@@ -113,14 +113,14 @@ impl EntityParts<'_> {
     }
 
     /// With header fields before its own, and the parameter `hp` (RFC 9788 section 2.1.1) in its
-    /// Content-Type. They may hold addresses beyond ASCII (RFC 6532): such a message goes only over
-    /// relays that change no octet.
+    /// Content-Type. The fields may contain non-ASCII addresses (RFC 6532): such a message is
+    /// submitted only with SMTPUTF8, to relays that do not rewrite it.
     pub(super) fn with_fields(&self, fields: &[u8], hp: &str) -> Entity {
         Entity([fields, with_hp(&self.own, hp).as_bytes(), self.content].concat())
     }
 }
 
-/// Inlined, because a line of known length is copied without a call.
+/// Inlined, so that a line of constant length is copied without a call.
 #[inline(always)]
 fn end_line(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(line);
@@ -145,12 +145,13 @@ fn check_lines(octets: &[u8]) -> Result<(), SmimeError> {
     }
 }
 
-/// How many CRLF there are. In stretches that an octet can count: so many are compared at once.
+/// The number of CRLF. Counted in chunks of 255, whose sum fits an octet, so that the compiler
+/// vectorizes the comparison.
 fn line_ends(octets: &[u8]) -> usize {
-    const STRETCH: usize = u8::MAX as usize;
+    const CHUNK: usize = u8::MAX as usize;
     let next = octets.get(1..).unwrap_or_default();
-    let stretches = octets.chunks(STRETCH).zip(next.chunks(STRETCH));
-    let counts = stretches.map(|(first, second)| {
+    let chunks = octets.chunks(CHUNK).zip(next.chunks(CHUNK));
+    let counts = chunks.map(|(first, second)| {
         let ends = first.iter().zip(second);
         let ends = ends.map(|(a, b)| u8::from((*a == b'\r') & (*b == b'\n')));
         usize::from(ends.sum::<u8>())
@@ -158,22 +159,22 @@ fn line_ends(octets: &[u8]) -> usize {
     counts.sum()
 }
 
-/// MIME-Version is the message's own (RFC 2045 section 4).
+/// A field of the entity. MIME-Version belongs to the message (RFC 2045 section 4).
 fn is_content_field(line: &[u8]) -> bool {
     let name = b"content-";
     line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name)
 }
 
-/// Without its colon; case is of no account.
+/// The name without its colon; compare it without regard to case.
 pub(super) fn field_name(field: &str) -> &str {
     let (name, _) = field.split_once(':').unwrap_or_default();
     name.trim()
 }
 
-/// What readers look for that know the draft before RFC 9788 and not that: notmuch, for example.
-const OF_THE_DRAFT: &str = ";\r\n protected-headers=\"v1\"";
+/// For mail programs that implement the draft of RFC 9788 only, such as notmuch.
+const DRAFT_PARAMETER: &str = ";\r\n protected-headers=\"v1\"";
 
-/// The fields of an entity, Content-Type with further parameters at its end.
+/// The fields of an entity, with the parameter `hp` at the end of Content-Type.
 fn with_hp(fields: &str, hp: &str) -> String {
     let parameter = format!("hp=\"{hp}\"");
     let begin = fields.split_inclusive('\n').scan(0, |end, line| {
@@ -188,16 +189,16 @@ fn with_hp(fields: &str, hp: &str) -> String {
         .take_while(|(n, (_, line))| *n == 0 || line.starts_with([' ', '\t']))
         .last();
     let Some((_, (begin, line))) = last else {
-        // What has no type is text (RFC 2045 section 5.2).
+        // The default type is text (RFC 2045 section 5.2).
         return format!(
-            "Content-Type: text/plain; charset=us-ascii; {parameter}{OF_THE_DRAFT}\r\n{fields}"
+            "Content-Type: text/plain; charset=us-ascii; {parameter}{DRAFT_PARAMETER}\r\n{fields}"
         );
     };
     let at = begin + line.trim_end().len();
     let fits = line.trim_end().len() + 2 + parameter.len() <= LINE;
     let space = if fits { " " } else { "\r\n " };
     let (before, after) = fields.split_at(at);
-    format!("{before};{space}{parameter}{OF_THE_DRAFT}{after}")
+    format!("{before};{space}{parameter}{DRAFT_PARAMETER}{after}")
 }
 
 #[cfg(test)]
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_the_content_go_along_with_it_and_the_others_stay() {
+    fn splits_a_message_into_outer_fields_and_the_entity() {
         let message = b"Subject: a\r\n b\r\nMIME-Version: 1.0\r\nContent-Type: text/plain;\r\n charset=x\r\nX: y\r\n\r\nbody\r\n";
         let (outer, entity) = Entity::split(message).unwrap();
         assert_eq!(outer, b"Subject: a\r\n b\r\nMIME-Version: 1.0\r\nX: y\r\n");
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_join_it_say_so_in_its_type() {
+    fn marks_protected_fields_in_the_content_type() {
         let long = format!("multipart/mixed;\r\n boundary=\"{}\"", "b".repeat(60));
         for (own, expected) in [
             (
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_are_counted_wherever_they_stand() {
+    fn counts_line_endings_across_chunks() {
         for before in 250..260 {
             let octets = [&b"\r\n".repeat(130)[..], &vec![b'x'; before], b"\r\n\r\nx"].concat();
             assert_eq!(line_ends(&octets), 132, "{before}");
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_relay_might_change_is_not_secured() {
+    fn refuses_content_that_a_relay_might_change() {
         for (content, why) in [
             (&b"A: b\r\n\r\n\xc3\xa4\r\n"[..], "7-bit"),
             (b"A: b\r\n\r\nx\ny\r\n", "CRLF"),

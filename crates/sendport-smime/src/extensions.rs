@@ -1,17 +1,13 @@
-//! What the extensions of a certificate say (RFC 5280 section 4.2, RFC 4262), and the capabilities
-//! that a reader tells in what it signs (RFC 8551 section 2.5.2).
+//! Extensions of certificates (RFC 5280 section 4.2, RFC 4262), and the capabilities that a mail
+//! program announces in what it signs (RFC 8551 section 2.5.2).
 
+use super::cipher::ContentCipher;
 use super::der::{
     BIT_STRING, BOOLEAN, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, Value, Values, context,
 };
-use super::encryptor::ContentCipher;
+use super::oid;
 
-const BASIC_CONSTRAINTS: &str = "2.5.29.19";
-const KEY_USAGE: &str = "2.5.29.15";
-const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
-const SMIME_CAPABILITIES: &str = "1.2.840.113549.1.9.15";
-
-/// The bits of keyUsage from the first.
+/// The bits of keyUsage, in order.
 const USAGES: [&str; 9] = [
     "digitalSignature",
     "nonRepudiation",
@@ -24,7 +20,7 @@ const USAGES: [&str; 9] = [
     "decipherOnly",
 ];
 
-/// Purposes in words; others stay numbers.
+/// Names of extended key usages; others are shown as numbers.
 const PURPOSES: [(&str, &str); 6] = [
     ("2.5.29.37.0", "anyExtendedKeyUsage"),
     ("1.3.6.1.5.5.7.3.1", "serverAuth"),
@@ -34,14 +30,14 @@ const PURPOSES: [(&str, &str); 6] = [
     ("1.3.6.1.4.1.311.20.2.2", "smartcardLogon"),
 ];
 
-/// Ciphers that a capability is told of, the strongest first.
-const CIPHERS: [(&str, ContentCipher); 6] = [
-    ("2.16.840.1.101.3.4.1.46", ContentCipher::Aes256Gcm),
-    ("2.16.840.1.101.3.4.1.42", ContentCipher::Aes256Cbc),
-    ("2.16.840.1.101.3.4.1.22", ContentCipher::Aes192Cbc),
-    ("2.16.840.1.101.3.4.1.6", ContentCipher::Aes128Gcm),
-    ("2.16.840.1.101.3.4.1.2", ContentCipher::Aes128Cbc),
-    ("1.2.840.113549.3.7", ContentCipher::TripleDes),
+/// Supported ciphers of capabilities, strongest first.
+const CIPHERS: [ContentCipher; 6] = [
+    ContentCipher::Aes256Gcm,
+    ContentCipher::Aes256Cbc,
+    ContentCipher::Aes192Cbc,
+    ContentCipher::Aes128Gcm,
+    ContentCipher::Aes128Cbc,
+    ContentCipher::TripleDes,
 ];
 
 /// The extensions of one certificate in DER.
@@ -56,8 +52,8 @@ impl<'a> Extensions<'a> {
         Self(extensions.and_then(|it| it.find(SEQUENCE)))
     }
 
-    /// What one of them holds.
-    fn find(&self, wanted: &str) -> Option<Value<'a>> {
+    /// The value of one extension.
+    fn find(&self, wanted: &oid::Oid) -> Option<Value<'a>> {
         let mut all = self.0?.values();
         let extension = all.find(|it| is_named(*it, wanted))?;
         Values(extension.find(OCTET_STRING)?.content).next()
@@ -65,18 +61,18 @@ impl<'a> Extensions<'a> {
 
     /// It may issue certificates.
     pub(super) fn is_authority(&self) -> bool {
-        let constraints = self.find(BASIC_CONSTRAINTS);
+        let constraints = self.find(&oid::BASIC_CONSTRAINTS);
         let says = constraints.and_then(|it| it.find(BOOLEAN));
         says.is_some_and(|it| it.content.iter().any(|octet| *octet != 0))
     }
 
-    /// What it is for; `any` where keyUsage is absent.
+    /// Names of keyUsage, `any` where it is absent, and of extendedKeyUsage.
     pub(super) fn usage(&self) -> Vec<String> {
-        let mut words = match self.find(KEY_USAGE).filter(|it| it.tag == BIT_STRING) {
+        let mut words = match self.find(&oid::KEY_USAGE).filter(|it| it.tag == BIT_STRING) {
             Some(bits) => usages(bits.content),
             None => vec!["any".to_owned()],
         };
-        let purposes = self.find(EXTENDED_KEY_USAGE);
+        let purposes = self.find(&oid::EXTENDED_KEY_USAGE);
         words.extend(
             purposes
                 .into_iter()
@@ -86,15 +82,15 @@ impl<'a> Extensions<'a> {
         words
     }
 
-    /// What its owner's reader opens, if it says so (RFC 4262).
+    /// The ciphers that its owner's mail program supports (RFC 4262).
     pub(super) fn capabilities(&self) -> Option<Vec<ContentCipher>> {
-        ciphers(self.find(SMIME_CAPABILITIES)?)
+        ciphers(self.find(&oid::SMIME_CAPABILITIES)?)
     }
 }
 
-fn is_named(sequence: Value<'_>, wanted: &str) -> bool {
-    let name = sequence.find(OBJECT_IDENTIFIER).and_then(Value::dotted);
-    name.as_deref() == Some(wanted)
+fn is_named(sequence: Value<'_>, wanted: &oid::Oid) -> bool {
+    let name = sequence.find(OBJECT_IDENTIFIER);
+    name.is_some_and(|name| *name.whole == **wanted)
 }
 
 /// The first octet of a BIT STRING says how many bits are unused.
@@ -115,17 +111,17 @@ fn purpose(identifier: Value<'_>) -> Option<String> {
     Some(known.map_or(dotted, |(_, name)| (*name).to_owned()))
 }
 
-/// Of SMIMECapabilities those that are ours, the strongest first; `None` where there is none of them.
+/// The supported ciphers of SMIMECapabilities, strongest first; `None` where there is none.
 fn ciphers(capabilities: Value<'_>) -> Option<Vec<ContentCipher>> {
-    let told: Vec<_> = capabilities.values().collect();
-    let is_told = |number: &str| told.iter().any(|it| is_named(*it, number));
-    let known = CIPHERS.iter().filter(|(number, _)| is_told(number));
-    let known: Vec<_> = known.map(|(_, cipher)| *cipher).collect();
+    let announced: Vec<_> = capabilities.values().collect();
+    let is_announced =
+        |cipher: &ContentCipher| announced.iter().any(|it| is_named(*it, cipher.oid()));
+    let known: Vec<_> = CIPHERS.into_iter().filter(is_announced).collect();
     (!known.is_empty()).then_some(known)
 }
 
-/// The certificates of SignedData in DER (RFC 5652 section 5.1), and the capabilities that
-/// its signer tells; nothing where it is none.
+/// The certificates of SignedData in DER (RFC 5652 section 5.1), and the capabilities that its
+/// signer announces; nothing where `der` is not SignedData.
 pub(super) fn signed_data(der: &[u8]) -> (Vec<&[u8]>, Option<Vec<ContentCipher>>) {
     let content = Values(der).next().and_then(|info| info.find(context(0)));
     let Some(signed) = content.and_then(|it| it.find(SEQUENCE)) else {
@@ -133,16 +129,16 @@ pub(super) fn signed_data(der: &[u8]) -> (Vec<&[u8]>, Option<Vec<ContentCipher>>
     };
     let certificates = signed.find(context(0)).into_iter().flat_map(Value::values);
     let certificates = certificates.filter(|it| it.tag == SEQUENCE);
-    // The first SET is that of the digests.
+    // The first SET holds the digest algorithms.
     let signers = signed.values().filter(|it| it.tag == SET).nth(1);
     let signers = signers.into_iter().flat_map(Value::values);
     let attributes = signers.filter_map(|signer| signer.find(context(0)));
-    let told = attributes
+    let announced = attributes
         .flat_map(Value::values)
-        .find(|attribute| is_named(*attribute, SMIME_CAPABILITIES));
-    let told = told.and_then(|it| it.find(SET)?.find(SEQUENCE));
+        .find(|attribute| is_named(*attribute, &oid::SMIME_CAPABILITIES));
+    let announced = announced.and_then(|it| it.find(SET)?.find(SEQUENCE));
     (
         certificates.map(|it| it.whole).collect(),
-        told.and_then(ciphers),
+        announced.and_then(ciphers),
     )
 }

@@ -1,4 +1,4 @@
-//! The folder of the recipients' certificates.
+//! `certificates_folder`: recipients' certificates in files.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,122 +10,162 @@ use parking_lot::Mutex;
 
 use super::candidate::Candidate;
 use super::certificate::{
-    RecipientCertificate, RecipientCertificateError, address_key, certificates_of,
+    CertificateReadError, RecipientCertificate, address_key, certificates_from,
 };
-use super::file_cache::{FileCache, with_endings};
+use super::error::{FileError, RecipientCertificateError};
 use super::trust::Trust;
 use sendport_core::domain::{Timestamp, parse_mailbox};
+use sendport_core::file_watch::{FileCache, IoError, files_with_extension};
 
-/// What files of certificates end in.
-const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "der"];
+/// Extensions of certificate files.
+const EXTENSIONS: [&str; 4] = ["pem", "crt", "cer", "der"];
 
-/// So many files that cannot be read are named to a recipient.
-const SHOWN: usize = 3;
+/// So many unreadable files are named in an error about a recipient.
+const MOST_NAMED: usize = 3;
 
-/// Certificates by the address that they are for, in lower case.
+/// Certificates by address, in lower case.
 #[derive(Debug, Default)]
 pub struct Directory {
     by_address: HashMap<String, Vec<Arc<RecipientCertificate>>>,
     /// Files without a readable certificate, and why.
     pub unreadable: Vec<String>,
     /// Those of them that are named after an address.
-    unreadable_of: HashMap<String, String>,
+    unreadable_by_address: HashMap<String, String>,
 }
 
 /// A folder of PEM and DER files, read again when it changes.
 #[derive(Debug)]
 pub struct CertificateFolder {
     path: PathBuf,
-    known: Mutex<Known>,
+    state: Mutex<State>,
+}
+
+/// The folder itself cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the folder of certificates {} cannot be read: {error}", .path.display())]
+pub struct FolderError {
+    path: PathBuf,
+    #[source]
+    error: IoError,
+}
+
+/// Why a file of the folder cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum CertificateFileError {
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateReadError),
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    files: FileCache<Held>,
+struct State {
+    files: Files,
     directory: Arc<Directory>,
 }
 
-/// Certificates with the addresses that each is for.
-type Held = Vec<(Vec<String>, Arc<RecipientCertificate>)>;
+type Files = FileCache<FileCertificates, FileError<CertificateFileError>>;
+
+/// The certificates of one file with the addresses that each is for.
+type FileCertificates = Vec<(Vec<String>, Arc<RecipientCertificate>)>;
 
 impl CertificateFolder {
-    /// Not read until it is needed.
+    /// Reads nothing yet.
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            known: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    /// What is in it, at most five seconds ago. Reads files, so it may take its time.
+    /// The content of the folder, at most five seconds old. Reads files; not for the threads of
+    /// the runtime.
     ///
     /// # Errors
-    /// The folder cannot be read, in a sentence.
-    pub fn directory(&self) -> Result<Arc<Directory>, String> {
-        let mut known = self.known.lock();
-        if known.files.is_fresh() {
-            return Ok(known.directory.clone());
+    /// [`FolderError`]. A file that cannot be read is part of the [`Directory`].
+    pub fn directory(&self) -> Result<Arc<Directory>, FolderError> {
+        let mut state = self.state.lock();
+        if state.files.is_fresh() {
+            return Ok(state.directory.clone());
         }
-        let paths = with_endings(&self.path, &ENDINGS).map_err(|error| {
-            let path = self.path.display();
-            format!("the folder of certificates {path} cannot be read: {error}")
+        let paths = files_with_extension(&self.path, &EXTENSIONS);
+        let paths = paths.map_err(|error| FolderError {
+            path: self.path.clone(),
+            error: error.into(),
         })?;
-        if known.files.look(paths, held) {
-            known.directory = Arc::new(Directory::of(&known.files));
+        if state.files.refresh(paths, parse) {
+            state.directory = Arc::new(Directory::new(&state.files));
         }
-        Ok(known.directory.clone())
+        Ok(state.directory.clone())
     }
 }
 
-/// The certificates of a file, each with the addresses that it is for: its own, and the one
-/// that the file is named after. That is not for those who vouch for others in the file.
-fn held(path: &Path) -> Result<Held, String> {
-    let shown = path.display();
-    let octets = fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
-    let found = certificates_of(&octets).map_err(|why| format!("{shown}: {why}"))?;
-    let named = named_after(path);
-    let companions: Arc<[X509]> = found.clone().into();
-    let vouches = |it: &X509| {
+fn parse(path: &Path) -> Result<FileCertificates, FileError<CertificateFileError>> {
+    certificates_of_file(path).map_err(|error| FileError {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Each certificate is for the addresses that it contains, and for the one that the file is named
+/// after unless it issued another certificate of the file.
+fn certificates_of_file(path: &Path) -> Result<FileCertificates, CertificateFileError> {
+    let octets = fs::read(path).map_err(IoError::from)?;
+    let certificates = certificates_from(&octets)?;
+    let named = address_of_file(path);
+    let companions: Arc<[X509]> = certificates.clone().into();
+    let is_issuer = |it: &X509| {
         let issued = |other: &&X509| it.issued(other) == X509VerifyResult::OK;
         let mut others = companions.iter().filter(|other| **other != *it);
         others.any(|other| issued(&other))
     };
     let with_addresses = |certificate: X509| {
-        let named = named.clone().filter(|_| !vouches(&certificate));
-        let certificate = RecipientCertificate::new(certificate, &shown.to_string())?;
-        let mut of = certificate.addresses.to_vec();
-        of.extend(named.filter(|name| !of.contains(name)));
-        Some((of, Arc::new(certificate.among(companions.clone()))))
+        let named = named.clone().filter(|_| !is_issuer(&certificate));
+        let certificate = RecipientCertificate::new(certificate, &path.display().to_string())?;
+        let mut addresses = certificate.addresses.to_vec();
+        addresses.extend(named.filter(|name| !addresses.contains(name)));
+        let certificate = certificate.with_companions(companions.clone());
+        Some((addresses, Arc::new(certificate)))
     };
-    Ok(found.into_iter().filter_map(with_addresses).collect())
+    Ok(certificates
+        .into_iter()
+        .filter_map(with_addresses)
+        .collect())
 }
 
 /// The address that a file is named after.
-fn named_after(path: &Path) -> Option<String> {
+fn address_of_file(path: &Path) -> Option<String> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let mailbox = parse_mailbox(&stem).ok()?;
     Some(address_key(&mailbox.address))
 }
 
 impl Directory {
-    fn of(files: &FileCache<Held>) -> Self {
+    fn new(files: &Files) -> Self {
         let mut directory = Self::default();
-        for (path, held) in files.by_path() {
-            match held {
-                Ok(held) => held.iter().for_each(|(of, certificate)| {
-                    for address in of {
-                        let known = directory.by_address.entry(address.clone());
-                        known.or_default().push(certificate.clone());
+        for (path, parsed) in files.by_path() {
+            match parsed {
+                Ok(certificates) => {
+                    for (addresses, certificate) in certificates {
+                        directory.add(addresses, certificate);
                     }
-                }),
-                Err(why) => {
+                }
+                Err(error) => {
+                    let why = error.to_string();
                     directory.unreadable.push(why.clone());
-                    let of = named_after(path).map(|address| (address, why.clone()));
-                    directory.unreadable_of.extend(of);
+                    let address = address_of_file(path).map(|address| (address, why));
+                    directory.unreadable_by_address.extend(address);
                 }
             }
         }
         directory
+    }
+
+    fn add(&mut self, addresses: &[String], certificate: &Arc<RecipientCertificate>) {
+        for address in addresses {
+            let of_address = self.by_address.entry(address.clone());
+            of_address.or_default().push(certificate.clone());
+        }
     }
 
     /// How many addresses there are certificates for.
@@ -133,60 +173,57 @@ impl Directory {
         self.by_address.len()
     }
 
-    /// Those of no use at a moment, in sentences.
-    pub fn useless(&self, now: Timestamp) -> Vec<String> {
+    /// Why certificates cannot be used at a moment, in sentences.
+    pub fn unusable(&self, now: Timestamp) -> Vec<String> {
         let all = self.by_address.values().flatten();
-        let mut why: Vec<_> = all
-            .filter_map(|certificate| certificate.usable(now).err())
-            .map(|why| why.to_string())
+        let mut errors: Vec<_> = all
+            .filter_map(|certificate| certificate.check_usable(now).err())
+            .map(|error| error.to_string())
             .collect();
-        why.sort();
-        why.dedup();
-        why
+        errors.sort();
+        errors.dedup();
+        errors
     }
 
-    /// Those for an address.
+    /// The certificates for an address.
     pub(super) fn candidates(&self, address: &str) -> impl Iterator<Item = Candidate> {
         let key = address_key(address);
-        let unreadable = self
-            .unreadable_of
-            .get(&key)
-            .map(|why| Candidate::unreadable(why));
+        let unreadable = self.unreadable_by_address.get(&key);
+        let unreadable = unreadable.map(|why| Candidate::from_unreadable_file(why));
         let of_address = self.by_address.get(&key).into_iter().flatten();
-        of_address.map(Candidate::of_folder).chain(unreadable)
+        of_address.map(Candidate::from_folder).chain(unreadable)
     }
 
-    /// What to say besides where there is no certificate for somebody: it may be in a file that
-    /// cannot be read.
-    pub(super) fn doubts(&self) -> String {
-        let shown: Vec<_> = self
+    /// Continues an error about a missing certificate: it may be in an unreadable file.
+    pub(super) fn unreadable_hint(&self) -> String {
+        let named: Vec<_> = self
             .unreadable
             .iter()
-            .take(SHOWN)
+            .take(MOST_NAMED)
             .map(String::as_str)
             .collect();
-        let more = match self.unreadable.len().saturating_sub(SHOWN) {
+        let more = match self.unreadable.len().saturating_sub(MOST_NAMED) {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        match shown.is_empty() {
+        match named.is_empty() {
             true => String::new(),
             false => format!(
                 "; it may be in a file that cannot be read: {}{more}",
-                shown.join("; ")
+                named.join("; ")
             ),
         }
     }
 
-    /// Why those that could be used are not trusted.
+    /// Why usable certificates are not trusted.
     pub fn untrusted(&self, trust: &Trust, now: Timestamp) -> Vec<RecipientCertificateError> {
         let all = self.by_address.values().flatten();
-        let usable = all.filter(|certificate| certificate.usable(now).is_ok());
-        let mut why: Vec<_> = usable
-            .filter_map(|certificate| trust.opinion(certificate, now).err())
+        let usable = all.filter(|certificate| certificate.check_usable(now).is_ok());
+        let mut errors: Vec<_> = usable
+            .filter_map(|certificate| trust.assess(certificate, now).err())
             .collect();
-        why.sort_by_key(ToString::to_string);
-        why.dedup();
-        why
+        errors.sort_by_key(ToString::to_string);
+        errors.dedup();
+        errors
     }
 }

@@ -1,5 +1,5 @@
-//! Header protection (RFC 9788): the fields of the header section, once more inside of what is
-//! signed or encrypted, and less of them outside.
+//! Header protection (RFC 9788): copies of the header fields inside what is signed or encrypted, and
+//! fewer of them outside.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,27 +11,27 @@ use super::{Protection, SmimeError};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenProtected {
-    /// All that are signed or encrypted.
+    /// All signed or encrypted messages.
     #[default]
     On,
-    /// Those that are encrypted.
+    /// Encrypted messages.
     Encrypted,
-    /// None.
+    /// No message.
     Off,
 }
 
-/// What an encrypted message shows outside: a header confidentiality policy (RFC 9788
-/// section 3).
+/// The header confidentiality policy of encrypted messages (RFC 9788 section 3): what stays
+/// readable outside.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hide {
     /// Everything: `hcp_no_confidentiality`.
     None,
-    /// `[...]` for the Subject, and no Keywords, no Comments: `hcp_baseline`; nor our own
-    /// X-Alert-Name, which is of their kind.
+    /// `[...]` for the Subject, and no Keywords or Comments: `hcp_baseline`; nor X-Alert-Name,
+    /// which is like them.
     #[default]
     Baseline,
-    /// Addresses without their names, too, and the Date in UTC: `hcp_shy`; Reply-To likewise.
+    /// Also addresses without display names, and the Date in UTC: `hcp_shy`; Reply-To as well.
     Names,
 }
 
@@ -39,11 +39,12 @@ pub enum Hide {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderProtection {
-    /// Which messages.
+    /// Which messages are protected.
     pub when: WhenProtected,
-    /// What an encrypted message shows outside.
+    /// What stays readable outside encrypted messages.
     pub hide: Hide,
-    /// What is hidden begins the text, for readers that do not look for it (section 5.2.2).
+    /// The text begins with the hidden fields, for mail programs without header protection
+    /// (section 5.2.2).
     pub legacy_display: bool,
 }
 
@@ -57,20 +58,20 @@ impl Default for HeaderProtection {
     }
 }
 
-/// What is done to the header fields of one message.
+/// The header protection of one message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HeaderProtected {
-    /// Nothing.
+    /// None.
     #[default]
     No,
-    /// They are inside, too, and stay readable outside: `hp="clear"`.
+    /// The fields are copied inside and stay readable outside: `hp="clear"`.
     Clear,
-    /// They are inside, and outside is what the policy leaves: `hp="cipher"`.
+    /// The fields are copied inside; the policy decides what stays outside: `hp="cipher"`.
     Cipher(Hide),
 }
 
 impl HeaderProtection {
-    /// What it means for a message with this protection.
+    /// The header protection of a message with this protection.
     pub fn of(self, protection: Protection) -> HeaderProtected {
         match (self.when, protection.encrypts(), protection.signs()) {
             (WhenProtected::On | WhenProtected::Encrypted, true, _) => {
@@ -81,7 +82,7 @@ impl HeaderProtection {
         }
     }
 
-    /// What the text of a message with this protection has to begin with.
+    /// The policy whose hidden fields the text of a message has to begin with.
     pub fn to_display(self, protection: Protection) -> Hide {
         match self.of(protection) {
             HeaderProtected::Cipher(hide) if self.legacy_display => hide,
@@ -91,7 +92,7 @@ impl HeaderProtection {
 }
 
 impl HeaderProtected {
-    /// One word for people and for the database.
+    /// The word in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::No => "none",
@@ -113,7 +114,7 @@ impl HeaderProtected {
         }
     }
 
-    /// Parts a message: what goes outside, and the entity that is to be signed or encrypted.
+    /// Splits a message into the outer header section and the entity to sign or encrypt.
     pub(super) fn part(self, message: &[u8]) -> Result<(Vec<u8>, Entity), SmimeError> {
         let (header, entity) = Entity::split(message)?;
         match self {
@@ -124,16 +125,16 @@ impl HeaderProtected {
             }
             Self::Cipher(hide) => {
                 let fields = protected_fields(&header)?;
-                let shown: Vec<_> = fields
+                let outer: Vec<_> = fields
                     .iter()
                     .filter_map(|it| outer_field(hide, it))
                     .collect();
                 let mut inside = String::with_capacity(3 * header.len());
                 inside.extend(fields);
-                shown.iter().for_each(|it| say_outer(it, &mut inside));
-                let outside = shown.concat() + MIME_VERSION;
+                outer.iter().for_each(|it| push_hp_outer(it, &mut inside));
+                let outer = outer.concat() + MIME_VERSION;
                 let entity = entity.with_fields(inside.as_bytes(), "cipher");
-                Ok((outside.into_bytes(), entity))
+                Ok((outer.into_bytes(), entity))
             }
         }
     }
@@ -144,8 +145,8 @@ const MIME_VERSION: &str = "MIME-Version: 1.0\r\n";
 /// Longest line of a field with encoded-words (RFC 2047 section 2).
 const LINE: usize = 76;
 
-/// All fields but MIME-Version, which is structural (RFC 9787 section 1.1.1) like those of the
-/// content; each with its folds and its line end. There is no Bcc among them: it is envelope only.
+/// All fields except MIME-Version, which is structural (RFC 9787 section 1.1.1); each with its folds
+/// and its line ending. Bcc is never written: it is envelope only.
 fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
     let header = std::str::from_utf8(header);
     let header = header.map_err(|_| SmimeError::Malformed("its header is not UTF-8"))?;
@@ -170,8 +171,8 @@ fn protected_fields(header: &[u8]) -> Result<Vec<&str>, SmimeError> {
     Ok(fields)
 }
 
-/// Adds `HP-Outer` (RFC 9788 section 2.2): what stands outside, as the sender left it.
-fn say_outer(field: &str, out: &mut String) {
+/// Adds `HP-Outer` (RFC 9788 section 2.2), a copy of an outer field.
+fn push_hp_outer(field: &str, out: &mut String) {
     let first = field.lines().next().unwrap_or_default();
     let is_long = "HP-Outer: ".len() + first.len() > LINE;
     match field.split_once(':') {
@@ -205,7 +206,7 @@ mod tests {
 
     /// The fields of the messages in RFC 9788, appendixes C.1 to C.3.
     #[test]
-    fn the_examples_of_the_standard_come_out() {
+    fn reproduces_the_examples_of_rfc_9788() {
         let body = |hp: &str| {
             format!(
                 "Content-Type: text/plain; charset=\"utf-8\"; hp=\"{hp}\";\r\n protected-headers=\"v1\"\r\n\
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn folds_stay_and_no_line_becomes_too_long() {
+    fn keeps_folds_and_the_line_limit() {
         let subject = format!(
             "Subject: =?utf-8?q?{}?=\r\n =?utf-8?q?=C3=BC?=\r\n",
             "x".repeat(55)
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_field_that_is_not_there_is_said_to_be_outside() {
+    fn writes_hp_outer_for_outer_fields_only() {
         let header = "Keywords: a\r\nX-Ticket: 7\r\nHP-Outer: Subject: forged\r\nBcc: b@x\r\n";
         let (outer, inner) = parted(HeaderProtected::Cipher(Hide::Baseline), header);
         assert_eq!(outer, "X-Ticket: 7\r\nMIME-Version: 1.0\r\n");
@@ -260,9 +261,9 @@ mod tests {
         );
     }
 
-    /// RFC 6532; such a message is submitted with SMTPUTF8 alone.
+    /// RFC 6532; such a message is submitted with SMTPUTF8 only.
     #[test]
-    fn addresses_beyond_ascii_are_protected_like_others() {
+    fn protects_non_ascii_addresses_like_others() {
         let header = "From: J <jö@x>\r\nTo: K <kö@x>, l@x\r\n";
         let (_, inner) = parted(HeaderProtected::Clear, header);
         assert!(inner.starts_with(header), "{inner}");
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_encrypted_is_hidden() {
+    fn hides_fields_of_encrypted_messages_only() {
         let on = HeaderProtection::default();
         let of = |when, protection| HeaderProtection { when, ..on }.of(protection).as_str();
         for (when, sign, encrypt) in [

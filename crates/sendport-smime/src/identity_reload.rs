@@ -1,4 +1,4 @@
-//! The identity that stands now, and the files that a new one comes from.
+//! The current signing identity, reloaded when its files change.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,38 +7,40 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 use super::Identity;
-use super::file_cache::{Stamp, stamp};
+use super::error::BoxError;
 use sendport_core::domain::Timestamp;
+use sendport_core::file_watch::FileStamp;
 
-/// Reads an identity from its files: all of them fit together, and it may sign.
-pub type ReadIdentity = Box<dyn Fn() -> Result<Identity, String> + Send + Sync>;
+/// Reads an identity from its files and checks that it may sign for the send port.
+pub type ReadIdentity = Box<dyn Fn() -> Result<Identity, BoxError> + Send + Sync>;
 
-/// What came of a look at the files.
+/// Result of a check of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdentityReload {
-    /// Nothing new.
-    Same,
-    /// From now on another certificate signs.
+    /// The files hold what they held, or were rejected for the same reason before.
+    Unchanged,
+    /// Another certificate signs from now on.
     Renewed,
-    /// The files hold something else, and it cannot be used: why. Said once.
-    Unfit(String),
+    /// The files hold something else that cannot be used: why. Reported once.
+    Rejected(String),
 }
 
-/// The identity that signs now.
+/// The identity that signs now, and the files that it comes from.
 pub(super) struct IdentitySource {
     identity: RwLock<Arc<Identity>>,
-    source: Option<Source>,
+    files: Option<IdentityFiles>,
 }
 
-struct Source {
+struct IdentityFiles {
     paths: Vec<PathBuf>,
     read: ReadIdentity,
-    seen: Mutex<Seen>,
+    state: Mutex<FileState>,
 }
 
-struct Seen {
-    stamps: Vec<Option<Stamp>>,
-    unfit: Option<String>,
+struct FileState {
+    stamps: Vec<Option<FileStamp>>,
+    /// Why their content is not used.
+    rejected: Option<String>,
 }
 
 impl fmt::Debug for IdentitySource {
@@ -48,63 +50,72 @@ impl fmt::Debug for IdentitySource {
 }
 
 impl IdentitySource {
-    /// For good.
+    /// An identity that never changes.
     pub(super) fn fixed(identity: Identity) -> Self {
         Self {
             identity: RwLock::new(Arc::new(identity)),
-            source: None,
+            files: None,
         }
     }
 
-    /// Read from `paths`, and again when they change.
-    pub(super) fn reading(paths: Vec<PathBuf>, read: ReadIdentity) -> Result<Self, String> {
-        let seen = Mutex::new(Seen {
+    /// Reads the identity from `paths`, and again when they change.
+    pub(super) fn from_files(paths: Vec<PathBuf>, read: ReadIdentity) -> Result<Self, BoxError> {
+        let state = Mutex::new(FileState {
             stamps: stamps(&paths),
-            unfit: None,
+            rejected: None,
         });
         let identity = RwLock::new(Arc::new(read()?));
-        let source = Some(Source { paths, read, seen });
-        Ok(Self { identity, source })
+        let files = Some(IdentityFiles { paths, read, state });
+        Ok(Self { identity, files })
     }
 
     pub(super) fn identity(&self) -> Arc<Identity> {
-        self.identity.read().clone()
+        let identity = self.identity.read();
+        identity.clone()
     }
 
-    /// Why what the files hold is not used, where it is not.
-    pub(super) fn unfit(&self) -> Option<String> {
-        self.source.as_ref()?.seen.lock().unfit.clone()
+    /// Why the present content of the files is not used.
+    pub(super) fn rejected(&self) -> Option<String> {
+        let state = self.files.as_ref()?.state.lock();
+
+        state.rejected.clone()
     }
 
-    /// Certificate and key are never replaced at once: what does not fit together yet is looked
-    /// at again, and what signed before signs on.
-    pub(super) fn look(&self, now: Timestamp) -> IdentityReload {
-        let Some(source) = &self.source else {
-            return IdentityReload::Same;
+    /// Reads the files again where they changed. Certificate and key are never replaced at the
+    /// same moment: while they do not belong together, the files are read at every check and the
+    /// previous identity signs.
+    pub(super) fn reload(&self, now: Timestamp) -> IdentityReload {
+        let Some(files) = &self.files else {
+            return IdentityReload::Unchanged;
         };
-        let mut seen = source.seen.lock();
-        let stamps = stamps(&source.paths);
-        if stamps == seen.stamps && seen.unfit.is_none() {
-            return IdentityReload::Same;
+        let mut state = files.state.lock();
+        let stamps = stamps(&files.paths);
+        if stamps == state.stamps && state.rejected.is_none() {
+            return IdentityReload::Unchanged;
         }
-        seen.stamps = stamps;
-        match (source.read)().and_then(|fresh| self.no_worse(fresh, now)) {
+        state.stamps = stamps;
+        match (files.read)().and_then(|fresh| self.check_no_worse(fresh, now)) {
             Ok(fresh) => {
-                seen.unfit = None;
+                state.rejected = None;
                 self.replace(fresh)
             }
-            Err(why) if seen.unfit.as_ref() == Some(&why) => IdentityReload::Same,
-            Err(why) => {
-                seen.unfit = Some(why.clone());
-                IdentityReload::Unfit(why)
+            Err(error) => {
+                let why = error.to_string();
+                match state.rejected.replace(why.clone()) == Some(why.clone()) {
+                    true => IdentityReload::Unchanged,
+                    false => IdentityReload::Rejected(why),
+                }
             }
         }
     }
 
-    /// What is not valid now does not replace what is.
-    fn no_worse(&self, fresh: Identity, now: Timestamp) -> Result<Identity, String> {
-        match (fresh.check_time(now), self.identity().check_time(now)) {
-            (Err(why), Ok(())) => Err(why),
+    /// A certificate that is not valid does not replace a valid one.
+    fn check_no_worse(&self, fresh: Identity, now: Timestamp) -> Result<Identity, BoxError> {
+        match (
+            fresh.check_validity(now),
+            self.identity().check_validity(now),
+        ) {
+            (Err(error), Ok(())) => Err(error.into()),
             _ => Ok(fresh),
         }
     }
@@ -114,11 +125,11 @@ impl IdentitySource {
         *self.identity.write() = Arc::new(fresh);
         match is_new {
             true => IdentityReload::Renewed,
-            false => IdentityReload::Same,
+            false => IdentityReload::Unchanged,
         }
     }
 }
 
-fn stamps(paths: &[PathBuf]) -> Vec<Option<Stamp>> {
-    paths.iter().map(|path| stamp(path)).collect()
+fn stamps(paths: &[PathBuf]) -> Vec<Option<FileStamp>> {
+    paths.iter().map(|path| FileStamp::read(path)).collect()
 }

@@ -1,25 +1,26 @@
-//! Protection (RFC 8551): the one room that may call a message secured.
+//! S/MIME (RFC 8551): the only crate that makes a [`SecuredMessage`].
 //!
-//! In comes a [`Message`], out goes a [`SecuredMessage`], or nothing: what a send port or an
-//! alert asks for is given in full or the alert fails. [`ProtectionPlan`] hold all that it takes, so
-//! whoever has them cannot forget a part of it; only what was signed is called signed, and
-//! only what was encrypted is called encrypted.
+//! [`Protector::plan`] decides how a [`Message`] is protected, and [`secure`] does it. A message gets
+//! all of the protection that its send port or its alert asks for, or the alert fails. A
+//! [`ProtectionPlan`] contains everything that is needed, so no part can be left out. A signed and an
+//! encrypted entity have types of their own, so an unprotected one cannot be taken for them.
 
 mod candidate;
 mod certificate;
 mod certificate_import;
 mod chain;
+mod cipher;
 mod cms;
 mod der;
 mod encryptor;
 mod entity;
 mod error;
 mod extensions;
-mod file_cache;
 mod folder;
 mod header_protection;
 mod identity;
 mod identity_reload;
+mod oid;
 mod outer_headers;
 mod protection;
 mod revocation;
@@ -30,13 +31,17 @@ mod trust;
 use std::sync::Arc;
 
 pub use candidate::{Candidate, CertificateLookup};
-pub use certificate::{KeyKind, RecipientCertificate, RecipientCertificateError, address_key};
+pub use certificate::{
+    CertificateReadError, KeyKind, RecipientCertificate, ValidityError, address_key,
+};
 pub use certificate_import::{Binding, ParsedCertificate};
-pub use encryptor::{ContentCipher, Encryptor, RsaEncryption, WhenMissing};
-pub use error::SmimeError;
-pub use folder::{CertificateFolder, Directory};
+pub use chain::CaFileError;
+pub use cipher::{ContentCipher, RsaEncryption};
+pub use encryptor::{Encryptor, WhenMissing};
+pub use error::{BoxError, KeyError, RecipientCertificateError, SmimeError, UnknownWord};
+pub use folder::{CertificateFolder, Directory, FolderError};
 pub use header_protection::{HeaderProtected, HeaderProtection, Hide, WhenProtected};
-pub use identity::Identity;
+pub use identity::{Identity, IdentityError, NotValid};
 pub use identity_reload::{IdentityReload, ReadIdentity};
 pub use protection::Protection;
 pub use revocation::{CrlCache, CrlFiles, CrlSources, FetchOutcome, Revocation, is_http};
@@ -50,7 +55,7 @@ use signer::Signed;
 
 use sendport_core::domain::{Message, ProtectionFacts, Timestamp};
 
-/// What a send port can do to messages.
+/// The protection that a send port can apply.
 #[derive(Debug, Clone, Default)]
 pub struct Protector {
     /// Section `signing`.
@@ -61,20 +66,20 @@ pub struct Protector {
     pub headers: HeaderProtection,
 }
 
-/// What is done to one message, and all that it takes.
+/// The protection of one message, with everything it needs.
 #[derive(Debug)]
 pub enum ProtectionPlan {
-    /// Nothing.
+    /// None.
     None,
     /// A signature.
     Sign(SignRequest),
-    /// An envelope.
+    /// Encryption.
     Encrypt(EncryptRequest),
     /// A signature inside an envelope.
     SignEncrypt(SignRequest, EncryptRequest),
 }
 
-/// By whom, and as of when.
+/// Who signs, and the signing time.
 #[derive(Debug)]
 pub struct SignRequest {
     signer: Arc<Signer>,
@@ -83,7 +88,7 @@ pub struct SignRequest {
     headers: HeaderProtected,
 }
 
-/// For whom.
+/// Who it is encrypted to.
 #[derive(Debug)]
 pub struct EncryptRequest {
     encryptor: Arc<Encryptor>,
@@ -92,26 +97,26 @@ pub struct EncryptRequest {
     headers: HeaderProtected,
 }
 
-/// What is known of a message beforehand.
+/// The properties of a message that its protection depends on.
 #[derive(Debug, Clone)]
 pub struct MessageContext<'a> {
     /// The address in From.
     pub from: &'a str,
-    /// When the alert came into being: the signing time.
+    /// When the alert was inserted: the signing time.
     pub created_at: Timestamp,
-    /// Certificates have to be valid then.
+    /// Certificates have to be valid at this moment.
     pub now: Timestamp,
-    /// Whom an envelope is for, all with one kind of key and one cipher.
+    /// The recipients of the envelope, all with one kind of key and one cipher.
     pub recipients: Vec<Arc<RecipientCertificate>>,
 }
 
 impl Protector {
-    /// It can do something.
+    /// It can sign or encrypt.
     pub fn is_able(&self) -> bool {
         self.signer.is_some() || self.encryptor.is_some()
     }
 
-    /// All that `wanted` takes.
+    /// The plan for the protection `wanted`.
     ///
     /// # Errors
     /// [`SmimeError`]: nothing may be sent then.
@@ -120,11 +125,11 @@ impl Protector {
         wanted: Protection,
         message_context: &MessageContext<'_>,
     ) -> Result<ProtectionPlan, SmimeError> {
-        let lacks = |section| SmimeError::NotAvailable { wanted, section };
+        let lacks = |section| SmimeError::MissingSection { wanted, section };
         let headers = self.headers.of(wanted);
         let sign_request = || {
             let signer = self.signer.clone().ok_or(lacks("signing"))?;
-            let identity = signer.check(message_context.from, message_context.now)?;
+            let identity = signer.identity_for(message_context.from, message_context.now)?;
             let time = message_context.created_at;
             Ok::<_, SmimeError>(SignRequest {
                 signer,
@@ -137,7 +142,7 @@ impl Protector {
             let encryptor = self.encryptor.clone().ok_or(lacks("encryption"))?;
             let (recipients, now) = (message_context.recipients.clone(), message_context.now);
             match recipients.is_empty() {
-                true => Err(SmimeError::Nobody),
+                true => Err(SmimeError::NoRecipients),
                 false => Ok(EncryptRequest {
                     encryptor,
                     recipients,
@@ -158,7 +163,7 @@ impl Protector {
 }
 
 impl ProtectionPlan {
-    /// What is done to the header fields.
+    /// The header protection.
     pub fn headers(&self) -> HeaderProtected {
         match self {
             Self::None => HeaderProtected::No,
@@ -169,11 +174,11 @@ impl ProtectionPlan {
         }
     }
 
-    /// What they do, in the words of a row of `Attempt`; the readers of an envelope in no
-    /// particular order.
+    /// The columns of a row of `Attempt` that describe the protection; the recipients of an
+    /// envelope in any order.
     ///
     /// # Errors
-    /// [`SmimeError`]: they cannot be taken.
+    /// [`SmimeError`]: the plan cannot be carried out.
     pub fn facts(&self) -> Result<ProtectionFacts, SmimeError> {
         let (_, encrypt_request) = self.parts();
         let readers = encrypt_request.map(|it| it.encryptor.thumbprints(&it.recipients, it.now));
@@ -220,8 +225,8 @@ impl EncryptRequest {
     }
 }
 
-/// Secures a message. It takes a third of a millisecond of a processor, or more: not for the
-/// threads of the runtime.
+/// Protects a message. Takes a third of a millisecond of CPU or more: not for the threads of the
+/// runtime.
 ///
 /// # Errors
 /// [`SmimeError`]: nothing may be sent then.

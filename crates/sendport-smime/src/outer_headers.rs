@@ -1,4 +1,4 @@
-//! What a header confidentiality policy leaves of a field outside (RFC 9788 section 3).
+//! The outer header fields that a header confidentiality policy leaves (RFC 9788 section 3).
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use super::entity::field_name;
 use super::header_protection::Hide;
 use sendport_core::domain::STAND_IN_ADDRESS;
 
-/// RFC 5322 section 2.1.1: lines should not be longer.
+/// Longest recommended line (RFC 5322 section 2.1.1).
 const LINE: usize = 78;
 
-/// The field as it stands outside, `None` where nothing of it does.
+/// The outer form of a field; `None` where it is left out.
 pub(super) fn outer_field(hide: Hide, field: &str) -> Option<Cow<'_, str>> {
     if hide == Hide::None {
         return Some(Cow::Borrowed(field));
@@ -47,8 +47,8 @@ fn in_utc(field: &str) -> Cow<'_, str> {
     }
 }
 
-/// The addresses of a list of mailboxes (RFC 5322 section 3.4). Of a group without members, and of
-/// [`STAND_IN_ADDRESS`], only the name says something, so nothing of it is left.
+/// A list of mailboxes (RFC 5322 section 3.4) without display names. A group without members and
+/// [`STAND_IN_ADDRESS`] have nothing but a name, so they are left out.
 fn without_names(field: &str) -> Cow<'_, str> {
     let Some((name, value)) = field.split_once(':') else {
         return Cow::Borrowed(field);
@@ -72,7 +72,7 @@ fn without_names(field: &str) -> Cow<'_, str> {
     Cow::Owned(out + "\r\n")
 }
 
-/// Cut at the commas that stand in no quoted-string.
+/// Splits at commas outside quoted-strings.
 fn entries(value: &str) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let cut = |c: char| {
@@ -84,7 +84,7 @@ fn entries(value: &str) -> Vec<&str> {
     value.split(cut).map(str::trim).collect()
 }
 
-/// The address of one mailbox.
+/// The addr-spec of one mailbox.
 fn addr_spec(entry: &str) -> Option<&str> {
     let address = match entry.strip_suffix('>') {
         Some(rest) => rest.rsplit_once('<')?.1,
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_and_addresses_stay() {
+    fn removes_names_and_keeps_addresses() {
         for (field, left) in [
             ("From: Alice <a@x>\r\n", "From: a@x\r\n"),
             (
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_stand_in_utc() {
+    fn writes_dates_in_utc() {
         let field = "Date: Fri, 21 Jan 2022 20:40:48 -0500\r\n";
         assert_eq!(
             shy(field).unwrap(),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hidden_is_not_there() {
+    fn leaves_out_hidden_fields() {
         for hide in [Hide::Baseline, Hide::Names] {
             let left = outer_field(hide, "subject: Dinner\r\n plans\r\n");
             assert_eq!(left.unwrap(), "Subject: [...]\r\n");
@@ -155,7 +155,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_value_leaves_one_field(value in "[ -~]{0,200}") {
+        fn writes_one_field_for_any_value(value in "[ -~]{0,200}") {
             let field = format!("To: {value}\r\n");
             let left = shy(&field).unwrap();
             proptest::prop_assert!(left.starts_with("To: ") && left.ends_with("\r\n"));

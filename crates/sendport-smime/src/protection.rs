@@ -1,27 +1,29 @@
-//! How much is done to a message.
+//! The protection of a message: signature, encryption, both or neither.
 
 use serde::{Deserialize, Serialize};
 
-/// What is done to a message before it is submitted. Ordered by strength.
+use super::error::UnknownWord;
+
+/// The protection that a message gets before it is submitted. Ordered by strength.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Protection {
-    /// Nothing.
+    /// Neither.
     #[default]
     #[serde(rename = "none")]
     None,
     /// A signature.
     #[serde(rename = "sign")]
     Sign,
-    /// An envelope.
+    /// Encryption.
     #[serde(rename = "encrypt")]
     Encrypt,
-    /// A signature inside an envelope.
+    /// A signature inside the encrypted envelope.
     #[serde(rename = "sign+encrypt")]
     SignEncrypt,
 }
 
 impl Protection {
-    /// The word as it stands in the database and in the configuration.
+    /// The word in the configuration and the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -31,7 +33,8 @@ impl Protection {
         }
     }
 
-    /// At least both: an alert can ask for more than its send port, never for less.
+    /// The stronger of both in each respect: an alert can ask for more than its send port, never
+    /// for less.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let signs = self.signs() || other.signs();
@@ -44,7 +47,7 @@ impl Protection {
         }
     }
 
-    /// The same without an envelope.
+    /// The same without encryption.
     #[must_use]
     pub fn without_envelope(self) -> Self {
         match self.signs() {
@@ -53,30 +56,24 @@ impl Protection {
         }
     }
 
-    /// A signature is part of it.
+    /// It includes a signature.
     pub fn signs(self) -> bool {
         matches!(self, Self::Sign | Self::SignEncrypt)
     }
 
-    /// An envelope is part of it.
+    /// It includes encryption.
     pub fn encrypts(self) -> bool {
         matches!(self, Self::Encrypt | Self::SignEncrypt)
     }
 }
 
 impl std::str::FromStr for Protection {
-    type Err = String;
+    type Err = UnknownWord;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::None, Self::Sign, Self::Encrypt, Self::SignEncrypt]
-            .into_iter()
-            .find(|value| value.as_str().eq_ignore_ascii_case(text.trim()))
-            .ok_or_else(|| {
-                format!(
-                    "'{}' is none of: none, sign, encrypt, sign+encrypt",
-                    text.trim()
-                )
-            })
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let known = [Self::None, Self::Sign, Self::Encrypt, Self::SignEncrypt];
+        let text = text.trim().to_ascii_lowercase();
+        UnknownWord::find("protection", &text, &known, Self::as_str)
     }
 }
 

@@ -8,23 +8,25 @@ use serde::{Deserialize, Serialize};
 use super::certificate::KeyKind;
 use super::cms::Content;
 use super::entity::Entity;
+use super::error::BoxError;
+use super::identity::IdentityError;
 use super::identity_reload::{IdentityReload, IdentitySource, ReadIdentity};
 use super::{Identity, SmimeError};
 use sendport_core::domain::Timestamp;
 
-/// What a signed message looks like.
+/// The form of a signed message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignatureForm {
-    /// `multipart/signed`: every reader shows the content.
+    /// `multipart/signed`: every mail program shows the content.
     #[default]
     Clear,
-    /// `application/pkcs7-mime; smime-type=signed-data`: only readers of S/MIME do, and nothing
-    /// on the way can change it.
+    /// `application/pkcs7-mime; smime-type=signed-data`: only mail programs with S/MIME show the
+    /// content, and no server can break the signature by rewriting it.
     Opaque,
 }
 
-/// What signatures are made of.
+/// The digest of signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Digest {
@@ -36,7 +38,7 @@ pub enum Digest {
     Sha512,
 }
 
-/// How an RSA key signs.
+/// The signature scheme of an RSA key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RsaSignature {
@@ -52,29 +54,29 @@ pub enum RsaSignature {
 pub struct SigningRules {
     /// Clear or opaque.
     pub form: SignatureForm,
-    /// Of content and attributes; without it the one that fits the key.
+    /// Of content and attributes; by default the one that fits the key.
     pub digest: Option<Digest>,
     /// For RSA keys.
     pub rsa: RsaSignature,
-    /// The certificates above our own go along.
+    /// The chain is included.
     pub chain: bool,
-    /// From has to be an address of the certificate.
+    /// From is required to be an address of the certificate.
     pub match_from: bool,
 }
 
-/// An identity that signs by rules.
+/// Signs by the rules of a send port.
 #[derive(Debug)]
 pub struct Signer {
     source: IdentitySource,
     rules: SigningRules,
 }
 
-/// What stands in `application/pkcs7-mime` or `multipart/signed`: it cannot be mistaken for
-/// what was not signed.
+/// A signed entity, `application/pkcs7-mime` or `multipart/signed`. A type of its own, so that an
+/// unsigned one cannot be taken for it.
 pub(super) struct Signed(pub(super) Entity);
 
 impl Digest {
-    /// As long as a key on a curve: gpgsm finds fault with a shorter one.
+    /// As long as an EC key: gpgsm rejects a shorter digest.
     fn fitting(identity: &Identity) -> Self {
         match (identity.kind, identity.key.bits()) {
             (KeyKind::Rsa, _) | (KeyKind::Ec, ..=256) => Self::Sha256,
@@ -91,7 +93,7 @@ impl Digest {
         }
     }
 
-    /// RFC 8551 section 3.5.3.2.
+    /// The parameter `micalg` (RFC 8551 section 3.5.3.2).
     fn micalg(self) -> &'static str {
         match self {
             Self::Sha256 => "sha-256",
@@ -102,25 +104,24 @@ impl Digest {
 }
 
 impl SigningRules {
+    /// Checks that the key of `identity` supports the rules.
+    ///
     /// # Errors
-    /// They do not fit the key.
-    pub fn fit(&self, identity: &Identity) -> Result<(), String> {
+    /// [`IdentityError::PssNeedsRsa`].
+    pub fn check_key(&self, identity: &Identity) -> Result<(), IdentityError> {
         match self.rsa == RsaSignature::Pss && identity.kind != KeyKind::Rsa {
-            true => Err(format!(
-                "rsa_padding = \"pss\" is for RSA keys, this one is {}; leave it out",
-                identity.kind
-            )),
+            true => Err(IdentityError::PssNeedsRsa(identity.kind)),
             false => Ok(()),
         }
     }
 
-    /// Whether `identity` may sign for `from`.
+    /// Checks that `identity` may sign for `from`.
     ///
     /// # Errors
-    /// [`SmimeError::StrangeFrom`].
+    /// [`SmimeError::FromMismatch`].
     pub fn check_from(&self, identity: &Identity, from: &str) -> Result<(), SmimeError> {
-        match self.match_from && !identity.is_of(from) {
-            true => Err(SmimeError::StrangeFrom {
+        match self.match_from && !identity.has_address(from) {
+            true => Err(SmimeError::FromMismatch {
                 from: from.to_owned(),
                 addresses: identity.names(),
             }),
@@ -130,48 +131,52 @@ impl SigningRules {
 }
 
 impl Signer {
+    /// A signer whose identity never changes.
+    ///
     /// # Errors
-    /// The rules do not fit the key.
-    pub fn new(identity: Identity, rules: SigningRules) -> Result<Self, String> {
-        rules.fit(&identity)?;
+    /// [`IdentityError::PssNeedsRsa`].
+    pub fn new(identity: Identity, rules: SigningRules) -> Result<Self, IdentityError> {
+        rules.check_key(&identity)?;
         let source = IdentitySource::fixed(identity);
         Ok(Self { source, rules })
     }
 
-    /// Signs by what `read` makes of `paths`, and by something else where [`Signer::look`] finds it
-    /// there. `read` sees to it that the rules fit.
+    /// A signer whose identity `read` makes from `paths`; [`Signer::reload`] calls it again.
+    /// `read` is responsible for checking the rules.
     ///
     /// # Errors
-    /// What `read` says now.
-    pub fn reading(
+    /// Those of `read`.
+    pub fn from_files(
         paths: Vec<PathBuf>,
         read: ReadIdentity,
         rules: SigningRules,
-    ) -> Result<Self, String> {
-        let source = IdentitySource::reading(paths, read)?;
+    ) -> Result<Self, BoxError> {
+        let source = IdentitySource::from_files(paths, read)?;
         Ok(Self { source, rules })
     }
 
-    /// Who signs now.
+    /// The identity that signs now.
     pub fn identity(&self) -> Arc<Identity> {
         self.source.identity()
     }
 
-    /// Looks whether the files hold something else. Reads them, so it may take its time.
-    pub fn look(&self, now: Timestamp) -> IdentityReload {
-        self.source.look(now)
+    /// Uses another identity where the files hold one. Reads files; not for the threads of the
+    /// runtime.
+    pub fn reload(&self, now: Timestamp) -> IdentityReload {
+        self.source.reload(now)
     }
 
-    /// Who may sign for `from` at a moment.
+    /// The identity, if it may sign for `from` at this moment.
     ///
     /// # Errors
-    /// [`SmimeError::NotNow`], [`SmimeError::StrangeFrom`].
-    pub fn check(&self, from: &str, now: Timestamp) -> Result<Arc<Identity>, SmimeError> {
+    /// [`SmimeError::IdentityNotValid`], [`SmimeError::FromMismatch`].
+    pub fn identity_for(&self, from: &str, now: Timestamp) -> Result<Arc<Identity>, SmimeError> {
         let identity = self.identity();
-        identity.check_time(now).map_err(|why| {
-            let unfit = self.source.unfit();
-            let unfit = unfit.map(|it| format!("; what is there now cannot be used: {it}"));
-            SmimeError::NotNow(why + &unfit.unwrap_or_default())
+        let rejected = || self.source.rejected();
+        let valid = identity.check_validity(now);
+        valid.map_err(|error| SmimeError::IdentityNotValid {
+            error,
+            rejected: rejected(),
         })?;
         self.rules.check_from(&identity, from)?;
         Ok(identity)
@@ -181,7 +186,7 @@ impl Signer {
         self.rules.digest.unwrap_or(Digest::fitting(identity))
     }
 
-    /// Key, digest and form of its signatures, in words.
+    /// Key, digest and form of its signatures, such as `rsa-pss sha256 clear`.
     pub(super) fn algorithm(&self, identity: &Identity) -> String {
         let key = match (identity.kind, self.rules.rsa) {
             (KeyKind::Ec, _) => "ecdsa",
@@ -195,8 +200,9 @@ impl Signer {
         format!("{key} {} {form}", self.digest(identity).as_str())
     }
 
-    /// Signs as of `time`, or of the begin of the certificate where that is later: the moment of
-    /// an alert, not of an attempt, so that attempts are alike and the Date agrees with it.
+    /// Signs with the signing time `time`, or the begin of the certificate's validity where that is
+    /// later. `time` is that of the alert, not of the attempt, so that every attempt sends the same
+    /// bytes and the signing time agrees with Date.
     pub(super) fn sign(
         &self,
         identity: &Identity,
@@ -230,7 +236,7 @@ impl Signer {
     }
 }
 
-/// Nothing holds its own digest, so this occurs nowhere in the content.
+/// A content cannot contain its own digest, so the boundary does not occur in it.
 fn boundary(hash: &[u8]) -> String {
     let digits = hash.iter().take(16).flat_map(|it| [it >> 4, it & 15]);
     let digits = digits.filter_map(|it| char::from_digit(it.into(), 16));

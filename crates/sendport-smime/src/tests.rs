@@ -12,7 +12,7 @@ use openssl::x509::{X509, X509Builder};
 
 use std::collections::HashMap;
 
-use super::candidate::best;
+use super::candidate::select;
 use super::*;
 
 const MESSAGE: &[u8] = b"From: a@contoso.com\r\nSubject: s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nbody\r\n";
@@ -209,13 +209,13 @@ fn who_signs_is_who_sends_and_valid() {
     );
     let signer = Signer::new(identity(&made), rules()).unwrap();
     let strange = signer
-        .check("b@contoso.com", at(1_600_000_000))
+        .identity_for("b@contoso.com", at(1_600_000_000))
         .unwrap_err();
     assert_eq!(strange.explanation(), "signing-address-differs");
-    let over = signer.check("a@contoso.com", now()).unwrap_err();
+    let over = signer.identity_for("a@contoso.com", now()).unwrap_err();
     assert!(over.is_transient(), "a new certificate mends it");
     assert!(
-        over.to_string().contains("ended at 2026-09-21T14:13:20Z"),
+        over.to_string().contains("expired at 2026-09-21T14:13:20Z"),
         "{over}"
     );
     let anybody = SigningRules {
@@ -223,7 +223,9 @@ fn who_signs_is_who_sends_and_valid() {
         ..rules()
     };
     let signer = Signer::new(identity(&made), anybody).unwrap();
-    signer.check("b@contoso.com", at(1_600_000_000)).unwrap();
+    signer
+        .identity_for("b@contoso.com", at(1_600_000_000))
+        .unwrap();
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn an_identity_that_cannot_sign_says_why() {
         (&encrypts, &encrypts_key, "", "digitalSignature"),
     ] {
         let error = Identity::from_pem(certificate, key, password).unwrap_err();
-        assert!(error.contains(why), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
     }
     Identity::from_pem(&pem, &locked, "secret").unwrap();
     let pss = SigningRules {
@@ -254,7 +256,8 @@ fn an_identity_that_cannot_sign_says_why() {
         ..rules()
     };
     let on_curve = identity(&made(ec(), "a@x", &all(), ALWAYS));
-    assert!(Signer::new(on_curve, pss).unwrap_err().contains("RSA"));
+    let error = Signer::new(on_curve, pss).unwrap_err();
+    assert!(matches!(error, IdentityError::PssNeedsRsa(KeyKind::Ec)));
 }
 
 #[test]
@@ -267,11 +270,12 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
         &[&to.certificate, &other.certificate],
     );
     let mut encryptor = encryptor(folder.path());
-    encryptor.own = RecipientCertificate::read(&us.certificate.to_pem().unwrap(), "us").unwrap();
-    assert!(encryptor.useless_own(now()).is_empty());
-    let ended = encryptor.useless_own(at(4_000_000_001));
+    encryptor.own =
+        RecipientCertificate::from_file(&us.certificate.to_pem().unwrap(), "us").unwrap();
+    assert!(encryptor.unusable_own(now()).is_empty());
+    let ended = encryptor.unusable_own(at(4_000_000_001));
     assert!(
-        ended[0].contains("us ended at 2096-10-02T07:06:40Z"),
+        ended[0].contains("us expired at 2096-10-02T07:06:40Z"),
         "{ended:?}"
     );
     let signs = made(ec(), "a@contoso.com", &all(), ALWAYS);
@@ -311,7 +315,7 @@ fn a_sealed_message_is_opened_by_its_recipients_and_ourselves_alone() {
 fn reader(address: &str) -> (Made, RecipientCertificate) {
     let made = made(rsa(2048), address, &all(), ALWAYS);
     let pem = made.certificate.to_pem().unwrap();
-    let read = RecipientCertificate::read(&pem, address).unwrap();
+    let read = RecipientCertificate::from_file(&pem, address).unwrap();
     (made, read.into_iter().next().unwrap())
 }
 
@@ -408,7 +412,7 @@ fn of_several_certificates_the_newest_that_can_be_used_is_taken() {
     std::fs::write(path.join("torn.pem"), "-----BEGIN CERTIFICATE-----\nMIIB").unwrap();
     let directory = CertificateFolder::new(path).directory().unwrap();
     let find = |address: &str| {
-        best(
+        select(
             address,
             directory.candidates(address).collect(),
             None,

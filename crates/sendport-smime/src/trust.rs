@@ -1,4 +1,4 @@
-//! Whose certificates are believed: chains (RFC 5280 section 6), and whether they were revoked.
+//! Trust in recipients' certificates: chains (RFC 5280 section 6) and revocation.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -9,22 +9,24 @@ use chrono::TimeDelta;
 use openssl::x509::X509;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::certificate::{RecipientCertificate, RecipientCertificateError, Validity};
-use super::chain::{Authorities, Bundle, named};
-use super::revocation::{CrlSources, Known, Revocation};
+use super::certificate::{RecipientCertificate, Validity};
+use super::chain::{Authorities, Bundle, CaFileError, display_name};
+use super::error::RecipientCertificateError;
+use super::revocation::{CrlSources, Revocation, RevocationStatus};
 use sendport_core::domain::Timestamp;
 
-/// How long a judgement stands where nothing changes: while all is well, and else.
+/// How long a verdict is cached while `ca_file` and CRLs stay the same: a good one, and a bad one.
 const GOOD_FOR: TimeDelta = TimeDelta::hours(1);
 const BAD_FOR: TimeDelta = TimeDelta::seconds(60);
 
-/// And while something is under way.
-const AWAITED_FOR: TimeDelta = TimeDelta::seconds(1);
+/// And one that waits for a CRL.
+const PENDING_FOR: TimeDelta = TimeDelta::seconds(1);
 
-/// More verdicts than this are not kept.
-const MOST_JUDGEMENTS: usize = 10_000;
+/// The cache of verdicts is cleared at this size.
+const MOST_VERDICTS: usize = 10_000;
 
-/// Who vouches for recipients' certificates, and how far that is asked.
+/// The authorities that recipients' certificates have to chain to, and how strictly revocation is
+/// checked.
 #[derive(Debug)]
 pub struct Trust {
     bundle: PathBuf,
@@ -32,28 +34,30 @@ pub struct Trust {
     crls: CrlSources,
     authorities: Mutex<Authorities>,
     verdicts: Mutex<HashMap<String, CachedVerdict>>,
-    said: Mutex<HashSet<String>>,
+    /// Authorities whose missing CRL was logged.
+    logged: Mutex<HashSet<String>>,
 }
 
-/// Of which files and lists it came.
+/// Of `ca_file`, CRL files and fetched CRLs.
 type Generation = (u64, (u64, u64));
 
-/// What is not known of a certificate that may be used.
+/// What is unknown about a certificate that may be used.
 type Verdict = Result<Arc<[UnknownRevocation]>, RecipientCertificateError>;
 
-/// That a certificate, or one above it, may have been revoked.
+/// The certificate, or one above it, may have been revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownRevocation {
-    /// Whose list is missing.
+    /// The authority whose CRL is missing.
     pub authority: String,
-    /// In a sentence.
+    /// Why, in a sentence.
     pub why: String,
-    /// When to ask again, where that makes sense.
+    /// When to check again, where that makes sense.
     pub retry_in: Option<Duration>,
 }
 
-/// What the lists say of a chain.
-enum Answer {
+/// Revocation status of a whole chain.
+enum ChainStatus {
+    /// Not revoked, known until then.
     Good(Timestamp),
     Revoked(String),
     Unknown(Vec<UnknownRevocation>),
@@ -68,125 +72,130 @@ struct CachedVerdict {
 }
 
 impl Trust {
+    /// Reads `bundle`, the setting `ca_file`.
+    ///
     /// # Errors
-    /// `bundle` (`ca_file`) cannot be read, in a sentence.
-    pub fn new(bundle: &Path, revocation: Revocation, crls: CrlSources) -> Result<Self, String> {
+    /// [`CaFileError`].
+    pub fn new(
+        bundle: &Path,
+        revocation: Revocation,
+        crls: CrlSources,
+    ) -> Result<Self, CaFileError> {
         let trust = Self {
             bundle: bundle.to_owned(),
             revocation,
             crls,
             authorities: Mutex::default(),
             verdicts: Mutex::default(),
-            said: Mutex::default(),
+            logged: Mutex::default(),
         };
-        let problem = trust.authorities().problem();
-        match problem {
-            Some(problem) => Err(problem),
+        let error = trust.authorities().error();
+        match error {
+            Some(error) => Err(error),
             None => Ok(trust),
         }
     }
 
-    /// Whether `certificate` is believed now, wherever it came from, to be used: with `soft` the
-    /// log says once of each authority that its list is missing. May read files and takes a
-    /// millisecond of a processor, so it may take its time; it asks nobody over the network.
+    /// Checks that `certificate` is trusted now, before it is used. With [`Revocation::Soft`] an
+    /// authority without a CRL is logged once. May read files and takes a millisecond of CPU: not
+    /// for the threads of the runtime. Sends nothing over the network.
     ///
     /// # Errors
     /// [`RecipientCertificateError`] naming the certificate.
-    pub fn judge(
+    pub fn check(
         &self,
         certificate: &RecipientCertificate,
         now: Timestamp,
     ) -> Result<(), RecipientCertificateError> {
-        let doubts = self.opinion(certificate, now)?;
-        for doubt in &*doubts {
-            if self.said.lock().insert(doubt.authority.clone()) {
-                let why = &doubt.why;
+        let unknown = self.assess(certificate, now)?;
+        for unknown in &*unknown {
+            if self.logged().insert(unknown.authority.clone()) {
+                let why = &unknown.why;
                 tracing::warn!(%why, "certificate used with unknown revocation status");
             }
         }
         Ok(())
     }
 
-    /// The same before it is used, and what is not known of it.
+    /// The same without a log message; returns what is unknown.
     ///
     /// # Errors
-    /// As [`Trust::judge`].
-    pub fn opinion(
+    /// As [`Trust::check`].
+    pub fn assess(
         &self,
         certificate: &RecipientCertificate,
         now: Timestamp,
     ) -> Result<Arc<[UnknownRevocation]>, RecipientCertificateError> {
         let (bundle, authorities) = self.authorities().current();
         let generation = (authorities, self.crls.generation());
-        let known = self.verdicts.lock().get(&certificate.sha256).cloned();
-        let known = known.filter(|known| {
-            known.generation == generation
-                && known.companions == certificate.companions.len()
-                && now < known.until
+        let cached = self.verdicts().get(&certificate.sha256).cloned();
+        let cached = cached.filter(|cached| {
+            cached.generation == generation
+                && cached.companions == certificate.companions.len()
+                && now < cached.until
         });
-        if let Some(known) = known {
-            return known.verdict;
+        if let Some(cached) = cached {
+            return cached.verdict;
         }
-        let (verdict, until) = self.decide(&bundle, certificate, now);
-        let judgement = CachedVerdict {
+        let (verdict, until) = self.verify(&bundle, certificate, now);
+        let cached = CachedVerdict {
             generation,
             companions: certificate.companions.len(),
             until,
             verdict: verdict.clone(),
         };
-        let mut verdicts = self.verdicts.lock();
-        if verdicts.len() >= MOST_JUDGEMENTS {
+        let mut verdicts = self.verdicts();
+        if verdicts.len() >= MOST_VERDICTS {
             verdicts.clear();
         }
-        verdicts.insert(certificate.sha256.clone(), judgement);
+        verdicts.insert(certificate.sha256.clone(), cached);
         verdict
     }
 
-    /// How far is asked whether certificates were revoked.
+    /// How strictly revocation is checked.
     pub fn revocation(&self) -> Revocation {
         self.revocation
     }
 
-    /// Where lists of revoked certificates come from.
+    /// Where CRLs come from.
     pub fn crls(&self) -> &CrlSources {
         &self.crls
     }
 
-    /// What is believed, in words.
-    pub fn facts(&self) -> String {
+    /// Authorities and revocation in one line, for `check`.
+    pub fn summary(&self) -> String {
         let (bundle, _) = self.authorities().current();
         let revocation = match self.revocation {
-            Revocation::Hard => "revocation is asked (hard)",
-            Revocation::Soft => "revocation is asked (soft)",
-            Revocation::Off => "revocation is not asked",
+            Revocation::Hard => "revocation is checked (hard)",
+            Revocation::Soft => "revocation is checked (soft)",
+            Revocation::Off => "revocation is not checked",
         };
-        format!("{} authorities believed, {revocation}", bundle.anchors())
+        format!("{} trusted authorities, {revocation}", bundle.anchors())
     }
 
     /// Files that cannot be used, in sentences.
     pub fn problems(&self) -> Vec<String> {
-        let bundle = self.authorities().problem();
+        let bundle = self.authorities().error();
         bundle
+            .map(|error| error.to_string())
             .into_iter()
             .chain(self.crls.files.problems())
             .collect()
     }
 
-    fn decide(
+    fn verify(
         &self,
         bundle: &Bundle,
         certificate: &RecipientCertificate,
         now: Timestamp,
     ) -> (Verdict, Timestamp) {
-        let place = |why: &str| format!("the certificate in {} {why}", certificate.origin);
+        let sentence = |why: &str| format!("the certificate in {} {why}", certificate.origin);
         let chain = match bundle.chain(certificate, now) {
             Ok(chain) => chain,
-            Err(why) => {
-                let why = place(&format!("is not trusted: {why}"));
-                return (
-                    Err(RecipientCertificateError::Untrusted(why)),
-                    now + BAD_FOR,
-                );
+            Err(error) => {
+                let why = sentence(&format!("is not trusted: {error}"));
+                let untrusted = RecipientCertificateError::Untrusted(why);
+                return (Err(untrusted), now + BAD_FOR);
             }
         };
         let ends = chain.iter().filter_map(|it| Some(Validity::of(it)?.end));
@@ -194,81 +203,95 @@ impl Trust {
         if self.revocation == Revocation::Off {
             return (Ok(Arc::default()), until);
         }
-        match self.ask(&chain, now) {
-            Answer::Good(end) => (Ok(Arc::default()), until.min(end)),
-            Answer::Revoked(why) => (
-                Err(RecipientCertificateError::Revoked(place(&why))),
-                now + BAD_FOR,
-            ),
-            Answer::Unknown(doubts) => {
-                let doubts = doubts.into_iter().map(|doubt| UnknownRevocation {
-                    why: place(&doubt.why),
-                    ..doubt
+        match self.chain_status(&chain, now) {
+            ChainStatus::Good(end) => (Ok(Arc::default()), until.min(end)),
+            ChainStatus::Revoked(why) => {
+                let revoked = RecipientCertificateError::Revoked(sentence(&why));
+                (Err(revoked), now + BAD_FOR)
+            }
+            ChainStatus::Unknown(unknown) => {
+                let unknown = unknown.into_iter().map(|it| UnknownRevocation {
+                    why: sentence(&it.why),
+                    ..it
                 });
-                self.weigh(doubts.collect(), until, now)
+                self.verdict_on_unknown(unknown.collect(), until, now)
             }
         }
     }
 
-    /// Whether somebody in the chain was revoked; the anchor is believed as it stands.
-    fn ask(&self, chain: &[X509], now: Timestamp) -> Answer {
-        let (mut until, mut doubts) = (now + GOOD_FOR, Vec::new());
+    /// Whether a certificate of the chain was revoked. The anchor is not checked.
+    fn chain_status(&self, chain: &[X509], now: Timestamp) -> ChainStatus {
+        let (mut until, mut unknown) = (now + GOOD_FOR, Vec::new());
         for (depth, pair) in chain.windows(2).enumerate() {
             let [certificate, authority] = pair else {
                 continue;
             };
             let about = match depth {
                 0 => String::new(),
-                _ => format!("is of {}, which ", named(certificate.subject_name())),
+                _ => format!(
+                    "was issued through {}, which ",
+                    display_name(certificate.subject_name())
+                ),
             };
-            let issuer = named(authority.subject_name());
-            match self.crls.know(certificate, authority, now) {
-                Known::Good(end) => {
+            let issuer = display_name(authority.subject_name());
+            match self.crls.status(certificate, authority, now) {
+                RevocationStatus::Good(end) => {
                     until = until.min(end);
-                    self.said.lock().remove(&issuer);
+                    self.logged().remove(&issuer);
                 }
-                Known::Revoked(entry) => return Answer::Revoked(format!("{about}{entry}")),
-                Known::Nothing(why, retry_in) => doubts.push(UnknownRevocation {
+                RevocationStatus::Revoked(entry) => {
+                    return ChainStatus::Revoked(format!("{about}{entry}"));
+                }
+                RevocationStatus::Unknown(why, retry_in) => unknown.push(UnknownRevocation {
                     authority: issuer,
                     why: format!("{about}may have been revoked: {why}"),
                     retry_in,
                 }),
             }
         }
-        match doubts.is_empty() {
-            true => Answer::Good(until),
-            false => Answer::Unknown(doubts),
+        match unknown.is_empty() {
+            true => ChainStatus::Good(until),
+            false => ChainStatus::Unknown(unknown),
         }
     }
 
-    /// What doubts mean: with `hard` one that time does not heal before one that it does, of
-    /// which nothing is kept, because it may be gone in a moment.
-    fn weigh(
+    /// With [`Revocation::Hard`], a status that time does not change goes before a pending one. A
+    /// pending one is cached only briefly, because it may be known in a moment.
+    fn verdict_on_unknown(
         &self,
-        doubts: Vec<UnknownRevocation>,
+        unknown: Vec<UnknownRevocation>,
         until: Timestamp,
         now: Timestamp,
     ) -> (Verdict, Timestamp) {
         if self.revocation == Revocation::Soft {
-            return (Ok(doubts.into()), until.min(now + BAD_FOR));
+            return (Ok(unknown.into()), until.min(now + BAD_FOR));
         }
-        let first = doubts.iter().min_by_key(|doubt| doubt.retry_in);
-        match first.map(|doubt| (doubt.why.clone(), doubt.retry_in)) {
+        let first = unknown.iter().min_by_key(|it| it.retry_in);
+        match first.map(|it| (it.why.clone(), it.retry_in)) {
             Some((why, Some(retry_in))) => {
-                let awaited = RecipientCertificateError::Awaited { why, retry_in };
-                (Err(awaited), now + AWAITED_FOR)
+                let pending = RecipientCertificateError::RevocationPending { why, retry_in };
+                (Err(pending), now + PENDING_FOR)
             }
-            Some((why, None)) => (
-                Err(RecipientCertificateError::RevocationUnknown(why)),
-                now + BAD_FOR,
-            ),
+            Some((why, None)) => {
+                let unknown = RecipientCertificateError::RevocationUnknown(why);
+                (Err(unknown), now + BAD_FOR)
+            }
             None => (Ok(Arc::default()), until),
         }
     }
 
+    fn logged(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.logged.lock()
+    }
+
     fn authorities(&self) -> MutexGuard<'_, Authorities> {
-        let mut known = self.authorities.lock();
-        known.look(&self.bundle);
-        known
+        let authorities = self.authorities.lock();
+        let mut authorities = authorities;
+        authorities.refresh(&self.bundle);
+        authorities
+    }
+
+    fn verdicts(&self) -> MutexGuard<'_, HashMap<String, CachedVerdict>> {
+        self.verdicts.lock()
     }
 }

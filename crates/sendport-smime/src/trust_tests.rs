@@ -11,7 +11,7 @@ use openssl::x509::{
 };
 
 use super::*;
-use crate::candidate::best;
+use crate::candidate::select;
 
 /// Somebody with a certificate, perhaps an authority.
 struct Party {
@@ -175,14 +175,16 @@ impl Party {
 
     fn recipient(&self) -> RecipientCertificate {
         let pem = self.certificate.to_pem().unwrap();
-        RecipientCertificate::read(&pem, "x.pem").unwrap().remove(0)
+        RecipientCertificate::from_file(&pem, "x.pem")
+            .unwrap()
+            .remove(0)
     }
 }
 
 /// A folder with a bundle and lists.
 struct Site {
     folder: tempfile::TempDir,
-    shelf: Arc<CrlCache>,
+    cache: Arc<CrlCache>,
 }
 
 impl Site {
@@ -195,8 +197,8 @@ impl Site {
         )
         .unwrap();
         std::fs::create_dir(folder.path().join("lists")).unwrap();
-        let shelf = Arc::new(CrlCache::keeping(&folder.path().join("kept")));
-        Self { folder, shelf }
+        let cache = Arc::new(CrlCache::read_write(&folder.path().join("kept")));
+        Self { folder, cache }
     }
 
     fn with_list(self, file: &str, list: &[u8]) -> Self {
@@ -213,7 +215,7 @@ impl Site {
             files: CrlFiles::new(Vec::new(), Some(self.folder.path().join("lists"))),
             urls: urls.iter().map(|url| (*url).to_owned()).collect(),
             distribution_points: true,
-            cache: self.shelf.clone(),
+            cache: self.cache.clone(),
         };
         Trust::new(&self.folder.path().join("ca.pem"), revocation, crls).unwrap()
     }
@@ -221,9 +223,9 @@ impl Site {
 
 /// Its key in the table of replies and what it says, or `ok`.
 fn said(trust: &Trust, certificate: &RecipientCertificate) -> (String, String) {
-    match trust.judge(certificate, now()) {
+    match trust.check(certificate, now()) {
         Ok(()) => ("ok".to_owned(), String::new()),
-        Err(RecipientCertificateError::Awaited { why, .. }) => ("waits".to_owned(), why),
+        Err(RecipientCertificateError::RevocationPending { why, .. }) => ("waits".to_owned(), why),
         Err(why) => {
             let key = why
                 .explanation()
@@ -271,7 +273,7 @@ fn a_chain_has_to_end_in_an_authority_of_the_bundle() {
     let trust = Site::new(&[&root]).trust(Revocation::Off);
     let along: Arc<[X509]> = vec![link.certificate].into();
     assert_eq!(
-        said(&trust, &below.recipient().among(along)).0,
+        said(&trust, &below.recipient().with_companions(along)).0,
         "ok",
         "links come along"
     );
@@ -322,7 +324,10 @@ fn who_stands_in_a_list_is_revoked() {
         assert!(why.contains("was revoked at 2023-11-14T22:13:20Z"), "{why}");
         let (key, why) = said(&trust, &below.recipient());
         assert_eq!(key, "revoked", "who vouches for it is");
-        assert!(why.contains("is of 'link', which was revoked"), "{why}");
+        assert!(
+            why.contains("was issued through 'link', which was revoked"),
+            "{why}"
+        );
     }
     let off = site.trust(Revocation::Off);
     assert_eq!(said(&off, &bad.recipient()).0, "ok", "nobody asks");
@@ -341,8 +346,12 @@ fn a_list_has_to_be_signed_by_the_issuer_and_in_time() {
             "waits",
             "is signed by somebody else",
         ),
-        (Some(ended), "waits", "ended at 2027-01-15T07:59:00Z"),
-        (Some(root.list_of(&[], NOW + 60, end)), "waits", "ended at"),
+        (Some(ended), "waits", "expired at 2027-01-15T07:59:00Z"),
+        (
+            Some(root.list_of(&[], NOW + 60, end)),
+            "waits",
+            "expired at",
+        ),
     ] {
         let mut site = Site::new(&[&root]);
         if let Some(list) = list {
@@ -381,21 +390,25 @@ fn hard_waits_for_the_list_and_soft_goes() {
         "{why}"
     );
     assert_eq!(said(&soft, &party.recipient()).0, "ok");
-    assert_eq!(site.shelf.due(now()), [URL]);
-    assert_eq!(site.shelf.due(now()), [""; 0], "it is under way");
+    assert_eq!(site.cache.due(now()), [URL]);
+    assert_eq!(site.cache.due(now()), [""; 0], "it is under way");
 
-    let failed = site.shelf.learned(URL, Err("no answer".to_owned()), now());
+    let failed = site.cache.record(URL, Err("no answer".into()), now());
     assert_eq!(failed, FetchOutcome::Failed(format!("{URL}: no answer")));
     let later = now() + TimeDelta::seconds(10);
-    let Err(RecipientCertificateError::Awaited { why, .. }) = hard.judge(&party.recipient(), later)
+    let Err(RecipientCertificateError::RevocationPending { why, .. }) =
+        hard.check(&party.recipient(), later)
     else {
         panic!("it waits on");
     };
     assert!(why.contains("no answer"), "{why}");
-    assert_eq!(site.shelf.due(later), [URL], "it is tried again");
+    assert_eq!(site.cache.due(later), [URL], "it is tried again");
 
     let list = root.list(&[&bad], NOW + 86_400);
-    assert_eq!(site.shelf.learned(URL, Ok(list), later), FetchOutcome::Good);
+    assert_eq!(
+        site.cache.record(URL, Ok(list), later),
+        FetchOutcome::Stored
+    );
     assert_eq!(said(&hard, &party.recipient()).0, "ok");
     for trust in [&hard, &soft] {
         assert_eq!(said(trust, &bad.recipient()).0, "revoked");
@@ -414,9 +427,12 @@ fn a_list_of_somebody_else_is_not_waited_for() {
         "waits",
         "it may be root's"
     );
-    site.shelf.due(now());
+    site.cache.due(now());
     let list = other.list(&[], NOW + 86_400);
-    assert_eq!(site.shelf.learned(URL, Ok(list), now()), FetchOutcome::Good);
+    assert_eq!(
+        site.cache.record(URL, Ok(list), now()),
+        FetchOutcome::Stored
+    );
     assert_eq!(said(&hard, &party.recipient()).0, "revocation-unknown");
 }
 
@@ -428,30 +444,33 @@ fn a_list_is_renewed_in_time_and_survives_a_restart() {
     let site = Site::new(&[&root]);
     let hard = site.trust(Revocation::Hard);
     assert_eq!(said(&hard, &bad.recipient()).0, "waits");
-    site.shelf.due(now());
+    site.cache.due(now());
     let list = root.list(&[&bad], NOW + 7200);
-    assert_eq!(site.shelf.learned(URL, Ok(list), now()), FetchOutcome::Good);
-    assert_eq!(site.shelf.due(now() + TimeDelta::minutes(59)), [""; 0]);
+    assert_eq!(
+        site.cache.record(URL, Ok(list), now()),
+        FetchOutcome::Stored
+    );
+    assert_eq!(site.cache.due(now() + TimeDelta::minutes(59)), [""; 0]);
     let half = now() + TimeDelta::hours(1);
     for worse in [
-        Err("no answer".to_owned()),
+        Err("no answer".into()),
         Ok(b"<html>please sign in</html>".to_vec()),
         Ok(forger.list(&[], NOW + 86_400)),
         Ok(root.list_of(&[], NOW - 7200, NOW + 86_400)),
         Ok(root.list(&[], NOW + 60)),
     ] {
         let at = half + TimeDelta::hours(1) - TimeDelta::seconds(1);
-        site.shelf.due(at);
-        assert_ne!(site.shelf.learned(URL, worse, at), FetchOutcome::Good);
+        site.cache.due(at);
+        assert_ne!(site.cache.record(URL, worse, at), FetchOutcome::Stored);
         assert_eq!(
             said(&hard, &bad.recipient()).0,
             "revoked",
             "the list stands"
         );
     }
-    let again = CrlCache::reading(&site.folder.path().join("kept"));
+    let again = CrlCache::read_only(&site.folder.path().join("kept"));
     let restarted = Site {
-        shelf: Arc::new(again),
+        cache: Arc::new(again),
         folder: site.folder,
     };
     let hard = restarted.trust(Revocation::Hard);
@@ -475,7 +494,7 @@ fn another_good_certificate_of_the_address_is_taken() {
     let folder = CertificateFolder::new(&people);
     let trust = site.trust(Revocation::Hard);
     let directory = folder.directory().unwrap();
-    let (found, _) = best(
+    let (found, _) = select(
         "a@x",
         directory.candidates("a@x").collect(),
         Some(&trust),

@@ -13,7 +13,8 @@ use super::securing::{NotSecured, in_background};
 use crate::delivery::NotComposed;
 use crate::domain::{CertificateEntry, CertificateId, Timestamp};
 use crate::smime::{
-    Candidate, CertificateLookup, Encryptor, RecipientCertificate, SmimeError, address_key,
+    Candidate, CertificateLookup, CertificateReadError, Encryptor, RecipientCertificate,
+    SmimeError, address_key,
 };
 use crate::store::certificates::CertificateStore;
 
@@ -21,7 +22,7 @@ use crate::store::certificates::CertificateStore;
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(2048).expect("not zero");
 
 /// The column `Pem`, parsed.
-type Parsed = Result<Arc<RecipientCertificate>, String>;
+type Parsed = Result<Arc<RecipientCertificate>, CertificateReadError>;
 
 /// Where recipients' certificates come from. Used by many tasks at the same time.
 pub struct CertificateCache {
@@ -96,36 +97,31 @@ impl CertificateCache {
     ) -> HashMap<String, Vec<Candidate>> {
         let mut candidates: HashMap<String, Vec<Candidate>> = HashMap::new();
         for entry in entries {
-            let Some(read) = self.parse(entry, pems) else {
-                continue;
+            let candidate = match (&entry.revoked, pems.get(&entry.id)) {
+                (Some(revoked), _) => Candidate::from_revoked_row(entry, revoked),
+                (None, Some(pem)) => {
+                    let parsed = self.parse(pem);
+                    Candidate::from_row(entry, parsed.as_deref().map_err(Clone::clone))
+                }
+                (None, None) => continue,
             };
-            let read = read.as_deref().map_err(Clone::clone);
-            let candidate = Candidate::of_entry(entry, read);
             let of_address = candidates.entry(entry.address.clone()).or_default();
             of_address.push(candidate);
         }
         candidates
     }
 
-    fn parse(
-        &self,
-        entry: &CertificateEntry,
-        pems: &HashMap<CertificateId, String>,
-    ) -> Option<Parsed> {
-        if entry.revoked.is_some() {
-            return Some(Err("it is revoked".to_owned()));
-        }
-        let pem = pems.get(&entry.id)?;
+    fn parse(&self, pem: &str) -> Parsed {
         let cache = || self.parsed.lock();
         if let Some(cached) = cache().get(pem) {
-            return Some(Ok(cached.clone()));
+            return Ok(cached.clone());
         }
-        let parsed = RecipientCertificate::of_pem(pem);
-        Some(parsed.map(|parsed| {
+        let parsed = RecipientCertificate::from_pem(pem);
+        parsed.map(|parsed| {
             let parsed = Arc::new(parsed);
-            cache().put(pem.clone(), parsed.clone());
+            cache().put(pem.to_owned(), parsed.clone());
             parsed
-        }))
+        })
     }
 }
 
@@ -135,8 +131,7 @@ fn waits(error: crate::store::StoreError) -> NotComposed {
     if error.is_transient() {
         return NotComposed::unread(WHAT, error);
     }
-    let why = format!("{WHAT} cannot be read: {error}");
-    NotSecured::from(SmimeError::NotNow(why)).into()
+    NotSecured::from(SmimeError::CertificateStore(Arc::new(error))).into()
 }
 
 #[cfg(test)]

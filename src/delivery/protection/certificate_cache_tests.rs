@@ -48,7 +48,7 @@ impl Room {
 
     /// One certificate for all of `addresses`.
     async fn add(&self, addresses: &[String]) {
-        let found = ParsedCertificate::read(&pem(addresses)).expect("readable");
+        let found = ParsedCertificate::parse_all(&pem(addresses)).expect("readable");
         for address in addresses {
             let binding = Binding {
                 address,
@@ -56,7 +56,7 @@ impl Room {
                 choice: &CertificateChoice::default(),
                 source: "a test",
             };
-            let text = found[0].text(&binding).expect("whole");
+            let text = found[0].to_row(&binding).expect("whole");
             self.store.add_certificate(&text).await.expect("add");
         }
     }

@@ -150,7 +150,7 @@ impl Certificates {
     /// The certificate that is encrypted to for somebody, for people.
     pub(crate) fn shown(&self, path: &ForwardPath) -> Option<String> {
         match self.of.get(&path.ordinal)? {
-            Found::Encrypted(it, _) => Some(format!("{} {}", it.thumbprint(), it.whereabouts())),
+            Found::Encrypted(it, _) => Some(format!("{} {}", it.thumbprint(), it.location())),
             Found::Plaintext => None,
         }
     }

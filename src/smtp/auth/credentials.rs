@@ -11,9 +11,24 @@ use super::choice::{Choice, Sasl};
 use super::ntlm::Circumstances;
 use crate::clock::Clock;
 use crate::config::auth::{AuthConfig, AuthMechanism};
+use crate::config::oauth2::OAuth2Config;
 use crate::config::relay::SmtpRelay;
+use crate::file_watch::WatchedFiles;
 use crate::relay::TokenSource;
 use crate::secret::Secret;
+
+/// The files that hold a relay's credentials.
+pub(in crate::smtp) fn secret_files(auth: &AuthConfig) -> WatchedFiles {
+    let token = match &auth.oauth2 {
+        Some(OAuth2Config::File(file)) => Some(&file.token_file),
+        _ => None,
+    };
+    WatchedFiles::new([
+        auth.password_file.as_ref(),
+        auth.keytab_file.as_ref(),
+        token,
+    ])
+}
 
 /// A name and its password.
 pub(super) struct Account {

@@ -23,7 +23,7 @@ mod xoauth2;
 use openssl::hash::MessageDigest;
 
 use self::choice::Sasl;
-pub(super) use self::credentials::Credentials;
+pub(super) use self::credentials::{Credentials, secret_files};
 use self::dialogue::Broken;
 use self::mechanism::Mechanism;
 use super::extensions::Extensions;

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 
 use super::{Tls, TlsSettingsError};
 use crate::config::relay::SmtpRelay;
+use crate::file_watch::WatchedFiles;
 use crate::relay::observer::{RelayActivity, RelayObserver};
-use crate::smtp::watched_files::WatchedFiles;
 
 /// How often files that could not be used are read again.
 const TRIAL_EVERY: Duration = Duration::from_secs(1);
@@ -31,7 +31,12 @@ impl ReloadableTls {
     /// Reads them for the first time.
     pub(in crate::smtp) fn new(relay: &str, config: &SmtpRelay) -> Result<Self, TlsSettingsError> {
         // Looked at before they are read: what is replaced meanwhile is noticed.
-        let files = WatchedFiles::of_tls(config);
+        let files = WatchedFiles::new([
+            config.ca_file.as_ref(),
+            config.client_certificate_file.as_ref(),
+            config.client_key_file.as_ref(),
+            config.client_key_password_file.as_ref(),
+        ]);
         let state = State {
             tls: Arc::new(Tls::new(config)?),
             failed: None,

@@ -1,5 +1,5 @@
-//! Digests and ciphers: fetched from OpenSSL once, because that takes longer than a short message,
-//! and what stands for them in DER.
+//! Digests and ciphers: fetched from OpenSSL once, because fetching takes longer than processing a
+//! short message, and their AlgorithmIdentifiers.
 
 use std::ops::Deref;
 use std::sync::LazyLock;
@@ -10,20 +10,22 @@ use openssl::md::{Md, MdRef};
 use openssl::md_ctx::MdCtx;
 
 use super::super::der::context;
+use super::super::oid::{self, Oid};
 use super::super::{ContentCipher, Digest};
 use super::der::Der;
-use super::oid;
 
 type Fetched<T> = LazyLock<Result<T, ErrorStack>>;
 
-/// NULL, for parameters that there have to be.
+/// NULL, for algorithms that require parameters.
 pub(super) const NULL: &[u8] = &[5, 0];
 
 /// `rsaEncryption` as an AlgorithmIdentifier, for signatures and for envelopes (RFC 3370 sections
 /// 3.2 and 4.2.1).
-pub(super) const RSA_ENCRYPTION: &[u8] = &[48, 13, 6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 1, 5, 0];
+pub(super) fn rsa_encryption() -> Vec<u8> {
+    Der::Sequence(&[Der::Made(&oid::RSA_ENCRYPTION), Der::Made(NULL)]).to_vec()
+}
 
-/// What a digest comes to.
+/// The value of a digest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hash {
     octets: [u8; 64],
@@ -39,7 +41,7 @@ impl Deref for Hash {
 }
 
 impl Digest {
-    /// All of them, each at its number.
+    /// Every digest, each at the index of its discriminant.
     pub(super) const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
 
     pub(super) fn md(self) -> Result<&'static MdRef, ErrorStack> {
@@ -61,7 +63,7 @@ impl Digest {
         Ok(Hash { octets, length })
     }
 
-    /// In octets.
+    /// Length in octets.
     pub(super) fn size(self) -> u8 {
         match self {
             Self::Sha256 => 32,
@@ -70,28 +72,28 @@ impl Digest {
         }
     }
 
-    /// Its AlgorithmIdentifier has no parameters (RFC 5754 section 2).
-    pub(super) fn identifier(self) -> &'static [u8] {
+    /// In an AlgorithmIdentifier it has no parameters (RFC 5754 section 2).
+    pub(super) fn oid(self) -> &'static Oid {
         match self {
-            Self::Sha256 => oid::SHA256,
-            Self::Sha384 => oid::SHA384,
-            Self::Sha512 => oid::SHA512,
+            Self::Sha256 => &oid::SHA256,
+            Self::Sha384 => &oid::SHA384,
+            Self::Sha512 => &oid::SHA512,
         }
     }
 
-    pub(super) fn with_ecdsa(self) -> &'static [u8] {
+    pub(super) fn oid_with_ecdsa(self) -> &'static Oid {
         match self {
-            Self::Sha256 => oid::ECDSA_WITH_SHA256,
-            Self::Sha384 => oid::ECDSA_WITH_SHA384,
-            Self::Sha512 => oid::ECDSA_WITH_SHA512,
+            Self::Sha256 => &oid::ECDSA_WITH_SHA256,
+            Self::Sha384 => &oid::ECDSA_WITH_SHA384,
+            Self::Sha512 => &oid::ECDSA_WITH_SHA512,
         }
     }
 
-    /// HashAlgorithm and MaskGenAlgorithm, as PSS and OAEP have them in their parameters: there
-    /// NULL stands beside the digest (RFC 4055 section 2.1).
+    /// HashAlgorithm and MaskGenAlgorithm in the parameters of PSS and OAEP, which require NULL as
+    /// the digest's parameters (RFC 4055 section 2.1).
     pub(super) fn with_mask(self) -> Vec<u8> {
-        let digest = [Der::Made(self.identifier()), Der::Made(NULL)];
-        let mask = [Der::Made(oid::MGF1), Der::Sequence(&digest)];
+        let digest = [Der::Made(self.oid()), Der::Made(NULL)];
+        let mask = [Der::Made(&oid::MGF1), Der::Sequence(&digest)];
         let both = [
             Der::Constructed(context(0), &[Der::Sequence(&digest)]).to_vec(),
             Der::Constructed(context(1), &[Der::Sequence(&mask)]).to_vec(),
@@ -114,24 +116,19 @@ impl ContentCipher {
         fetched.map(|cipher| &**cipher).map_err(Clone::clone)
     }
 
-    pub(super) fn identifier(self) -> &'static [u8] {
+    pub(crate) fn oid(self) -> &'static Oid {
         match self {
-            Self::Aes256Cbc => oid::AES256_CBC,
-            Self::Aes192Cbc => oid::AES192_CBC,
-            Self::Aes128Cbc => oid::AES128_CBC,
-            Self::Aes256Gcm => oid::AES256_GCM,
-            Self::Aes128Gcm => oid::AES128_GCM,
-            Self::TripleDes => oid::DES_EDE3_CBC,
+            Self::Aes256Cbc => &oid::AES256_CBC,
+            Self::Aes192Cbc => &oid::AES192_CBC,
+            Self::Aes128Cbc => &oid::AES128_CBC,
+            Self::Aes256Gcm => &oid::AES256_GCM,
+            Self::Aes128Gcm => &oid::AES128_GCM,
+            Self::TripleDes => &oid::DES_EDE3_CBC,
         }
-    }
-
-    /// A change on the way is noticed.
-    pub fn authenticates(self) -> bool {
-        matches!(self, Self::Aes256Gcm | Self::Aes128Gcm)
     }
 }
 
-/// What the key of the content is encrypted by, where a key was agreed upon: as strong as it.
+/// The key wrap of key agreement; as strong as the content cipher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyWrap {
     Aes128,
@@ -141,7 +138,7 @@ pub(super) enum KeyWrap {
 }
 
 impl KeyWrap {
-    pub(super) fn fitting(cipher: ContentCipher) -> Self {
+    pub(super) fn for_cipher(cipher: ContentCipher) -> Self {
         match cipher {
             ContentCipher::Aes256Cbc | ContentCipher::Aes256Gcm => Self::Aes256,
             ContentCipher::Aes192Cbc => Self::Aes192,
@@ -161,7 +158,7 @@ impl KeyWrap {
         fetched.map(|cipher| &**cipher).map_err(Clone::clone)
     }
 
-    /// In octets.
+    /// Length in octets.
     pub(super) fn key_size(self) -> u8 {
         match self {
             Self::Aes128 => 16,
@@ -170,15 +167,15 @@ impl KeyWrap {
         }
     }
 
-    /// Its AlgorithmIdentifier: that of AES has no parameters (RFC 3565 section 2.3.2), that of
-    /// 3DES has NULL (RFC 3370 section 4.3.1).
+    /// Its AlgorithmIdentifier: AES has no parameters (RFC 3565 section 2.3.2), 3DES has NULL
+    /// (RFC 3370 section 4.3.1).
     pub(super) fn algorithm(self) -> Vec<u8> {
-        let (identifier, parameters) = match self {
-            Self::Aes128 => (oid::AES128_WRAP, &[][..]),
-            Self::Aes192 => (oid::AES192_WRAP, &[][..]),
-            Self::Aes256 => (oid::AES256_WRAP, &[][..]),
-            Self::TripleDes => (oid::CMS_3DES_WRAP, NULL),
+        let (oid, parameters) = match self {
+            Self::Aes128 => (&oid::AES128_WRAP, &[][..]),
+            Self::Aes192 => (&oid::AES192_WRAP, &[][..]),
+            Self::Aes256 => (&oid::AES256_WRAP, &[][..]),
+            Self::TripleDes => (&oid::CMS_3DES_WRAP, NULL),
         };
-        Der::Sequence(&[Der::Made(identifier), Der::Made(parameters)]).to_vec()
+        Der::Sequence(&[Der::Made(oid), Der::Made(parameters)]).to_vec()
     }
 }

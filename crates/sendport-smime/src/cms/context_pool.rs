@@ -1,20 +1,20 @@
-//! Contexts of OpenSSL that are ready for their work.
+//! Initialized contexts of OpenSSL, reused.
 
 use parking_lot::Mutex;
 
-/// What was made for one purpose or another and can be used again, by one thread at a time. There
-/// are as many of them as threads that ever were at it at once.
-pub(super) struct Pool<K, T>(Mutex<Vec<(K, T)>>);
+/// Contexts by purpose, each used by one thread at a time. It grows to the number of threads that
+/// worked at the same time.
+pub(super) struct ContextPool<K, T>(Mutex<Vec<(K, T)>>);
 
-impl<K, T> Default for Pool<K, T> {
+impl<K, T> Default for ContextPool<K, T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Copy + PartialEq, T> Pool<K, T> {
-    /// Works with one for `purpose`, which is made where all are taken. After an error it is not
-    /// used again.
+impl<K: Copy + PartialEq, T> ContextPool<K, T> {
+    /// Calls `work` with a context for `purpose`, which `make` creates where all are in use. After
+    /// an error the context is dropped.
     pub(super) fn with<R, E>(
         &self,
         purpose: K,
@@ -42,8 +42,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_worked_is_used_again_for_the_same_purpose() {
-        let pool = Pool::default();
+    fn reuses_a_context_that_worked_for_the_same_purpose() {
+        let pool = ContextPool::default();
         let work = |purpose: u8, result: Result<(), ()>| {
             let mut is_new = false;
             let make = || {
@@ -61,8 +61,8 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_another() {
-        let pool = Pool::default();
+    fn makes_a_second_context_while_the_first_is_in_use() {
+        let pool = ContextPool::default();
         let made = |n: u8| pool.with((), || Ok::<_, ()>(n), |it| Ok(*it));
         let both = pool.with((), || Ok(1), |one| made(2).map(|other| (*one, other)));
         assert_eq!(both, Ok((1, 2)));

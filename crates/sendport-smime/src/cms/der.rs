@@ -1,20 +1,20 @@
-//! DER (X.690) as it is written: a tree of values that borrows what they hold, and knows how long
-//! each is before the first octet stands there. So everything is copied once.
+//! A DER writer (X.690): a tree of borrowed values whose lengths are known before anything is
+//! written, so every octet is copied once.
 
 use super::super::der::{OCTET_STRING, SEQUENCE, SET};
 
 /// A value, or several one after the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Der<'a> {
-    /// In DER already.
+    /// Encoded DER.
     Made(&'a [u8]),
-    /// A tag, and the octets behind its length.
+    /// A tag and its content.
     Primitive(u8, &'a [u8]),
     OctetString(&'a [u8]),
-    /// A tag, and the values in it.
+    /// A tag and its values.
     Constructed(u8, &'a [Der<'a>]),
     Sequence(&'a [Der<'a>]),
-    /// Sorted already, where it has more than one value.
+    /// The caller sorts the values.
     Set(&'a [Der<'a>]),
 }
 
@@ -50,7 +50,7 @@ impl Der<'_> {
         }
     }
 
-    /// With tag and length.
+    /// Including tag and length.
     fn size(self) -> usize {
         let length = self.length();
         match self {
@@ -71,8 +71,7 @@ impl Der<'_> {
     }
 }
 
-/// The short form up to 127, else the long one with as few octets as it takes (sections 8.1.3 and
-/// 10.1).
+/// The short form up to 127, else the shortest long form (sections 8.1.3 and 10.1).
 fn write_length(length: usize, out: &mut Vec<u8>) {
     let digits = length.to_be_bytes();
     let count = size_of_length(length) - 1;
@@ -99,7 +98,7 @@ mod tests {
     use crate::der::Values;
 
     #[test]
-    fn lengths_take_as_few_octets_as_they_can() {
+    fn writes_the_shortest_length() {
         for (length, header) in [
             (0, &[4, 0][..]),
             (1, &[4, 1]),
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inside_is_counted_with_its_own_length() {
+    fn counts_the_lengths_of_nested_values() {
         let inner = [1; 126];
         let inner = [Der::OctetString(&inner), Der::Made(&[5, 0])];
         let made = Der::Sequence(&[Der::Sequence(&inner)]).to_vec();
@@ -131,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_what_is_read(
+        fn reads_back_what_it_writes(
             values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..400), 0..9)
         ) {
             let inner: Vec<_> = values.iter().map(|it| Der::OctetString(it)).collect();

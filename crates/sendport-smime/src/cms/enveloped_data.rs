@@ -7,43 +7,43 @@ use secrecy::zeroize::Zeroizing;
 
 use super::super::certificate::KeyKind;
 use super::super::der::{INTEGER, context};
+use super::super::oid;
 use super::super::{ContentCipher, RsaEncryption};
 use super::der::Der;
-use super::oid;
 use super::recipient::CmsRecipient;
 
 /// An envelope.
 pub(crate) struct Envelope {
     /// EnvelopedData, or AuthEnvelopedData where the cipher authenticates.
     pub(crate) der: Vec<u8>,
-    /// Which of its readers stands first, second and so on.
+    /// Indexes of the readers, in the envelope's order.
     pub(crate) order: Vec<usize>,
 }
 
-/// What was encrypted, and by what.
+/// Encrypted content, and its key.
 struct Encrypted {
     octets: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
     /// AlgorithmIdentifier.
     algorithm: Vec<u8>,
-    /// What authenticates it, of a cipher that does.
+    /// The authentication tag of GCM.
     mac: Option<[u8; MAC as usize]>,
 }
 
-/// As long as it can be (RFC 5084 section 3.2).
+/// Length of the authentication tag, the longest one (RFC 5084 section 3.2).
 const MAC: u8 = 16;
 
-/// The longest key, and the longest initialization vector.
+/// Longest key and longest initialization vector.
 const LONGEST_KEY: usize = 32;
 const LONGEST_IV: usize = 16;
 
-/// Longest stretch that is encrypted at once: OpenSSL counts in signed numbers.
-const STRETCH: usize = 1 << 24;
+/// Most octets that are encrypted at once: OpenSSL counts in `int`.
+const CHUNK: usize = 1 << 24;
 
 /// Encrypts content to its readers.
 ///
 /// # Errors
-/// What OpenSSL says: there is no such cipher, or a key cannot do what is asked.
+/// OpenSSL has no such cipher, or a key does not support the operation.
 pub(crate) fn enveloped(
     content: &[u8],
     cipher: ContentCipher,
@@ -66,22 +66,22 @@ pub(crate) fn enveloped(
 
 fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<Encrypted, ErrorStack> {
     let fetched = cipher.cipher()?;
-    // The vector is no secret, but to draw it with the key takes half as long as one by one.
+    // The vector is not secret, but one call for both takes half the time of two.
     let mut drawn = Zeroizing::new([0; LONGEST_KEY + LONGEST_IV]);
     rand_priv_bytes(&mut *drawn)?;
     let (key, iv) = drawn.split_at(LONGEST_KEY);
     let mut key = Zeroizing::new(key[..fetched.key_length()].to_vec());
     let iv = &iv[..fetched.iv_length()];
     if cipher == ContentCipher::TripleDes {
-        // The last bit of each octet makes its parity odd (FIPS 46-3).
+        // The last bit of each octet is an odd parity bit (FIPS 46-3).
         key.iter_mut()
             .for_each(|it| *it ^= u8::from(it.count_ones() % 2 == 0));
     }
     let mut context = CipherCtx::new()?;
     context.encrypt_init(Some(fetched), Some(&key), Some(iv))?;
     let mut octets = Vec::with_capacity(content.len() + 2 * fetched.block_size());
-    for stretch in content.chunks(STRETCH) {
-        context.cipher_update_vec(stretch, &mut octets)?;
+    for chunk in content.chunks(CHUNK) {
+        context.cipher_update_vec(chunk, &mut octets)?;
     }
     context.cipher_final_vec(&mut octets)?;
     let mac = match cipher.authenticates() {
@@ -110,18 +110,18 @@ fn content_algorithm(cipher: ContentCipher, iv: &[u8]) -> Vec<u8> {
         true => Der::Sequence(&gcm),
         false => Der::OctetString(iv),
     };
-    Der::Sequence(&[Der::Made(cipher.identifier()), parameters]).to_vec()
+    Der::Sequence(&[Der::Made(cipher.oid()), parameters]).to_vec()
 }
 
 impl Encrypted {
     fn in_envelope(&self, infos: &[Der<'_>], agreed: bool) -> Vec<u8> {
-        // RFC 5652 section 6.1; RFC 5083 section 2.1 knows one version.
+        // RFC 5652 section 6.1; RFC 5083 section 2.1 has one version.
         let version = match (agreed, self.mac) {
             (true, None) => 2,
             _ => 0,
         };
         let content = [
-            Der::Made(oid::DATA),
+            Der::Made(&oid::DATA),
             Der::Made(&self.algorithm),
             Der::Primitive(CONTENT, &self.octets),
         ];
@@ -133,8 +133,8 @@ impl Encrypted {
             mac.unwrap_or(Der::Made(&[])),
         ];
         let kind = match self.mac {
-            Some(_) => oid::AUTH_ENVELOPED_DATA,
-            None => oid::ENVELOPED_DATA,
+            Some(_) => &oid::AUTH_ENVELOPED_DATA,
+            None => &oid::ENVELOPED_DATA,
         };
         let envelope = [Der::Sequence(&parts)];
         Der::Sequence(&[Der::Made(kind), Der::Constructed(context(0), &envelope)]).to_vec()

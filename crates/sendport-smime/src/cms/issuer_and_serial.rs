@@ -1,4 +1,4 @@
-//! How a certificate is named in what is signed by its key or encrypted to it.
+//! The name of a certificate in SignerInfo and RecipientInfo.
 
 use super::super::der::{INTEGER, SEQUENCE, Values, context};
 use super::der::Der;
@@ -10,11 +10,11 @@ pub(super) struct IssuerAndSerial<'a> {
 }
 
 impl<'a> IssuerAndSerial<'a> {
-    /// Of a certificate in DER (RFC 5280 section 4.1); `None` where it is none.
+    /// Reads a certificate in DER (RFC 5280 section 4.1); `None` where it is malformed.
     pub(super) fn of(certificate: &'a [u8]) -> Option<Self> {
         let to_be_signed = Values(certificate).next()?.find(SEQUENCE)?;
         let serial = to_be_signed.find(INTEGER)?.whole;
-        // Before the issuer stands what the certificate is signed by.
+        // The signature algorithm precedes the issuer.
         let mut sequences = to_be_signed.values().filter(|it| it.tag == SEQUENCE);
         let issuer = sequences.nth(1)?.whole;
         Some(Self { issuer, serial })
@@ -24,8 +24,8 @@ impl<'a> IssuerAndSerial<'a> {
         Der::Sequence(&[Der::Made(self.issuer), Der::Made(self.serial)]).to_vec()
     }
 
-    /// The same as an IssuerSerial (RFC 5035 section 5), in which the issuer is a GeneralName.
-    pub(super) fn general(&self) -> Vec<u8> {
+    /// IssuerSerial (RFC 5035 section 5), whose issuer is a GeneralName.
+    pub(super) fn issuer_serial(&self) -> Vec<u8> {
         let directory_name = Der::Constructed(context(4), &[Der::Made(self.issuer)]).to_vec();
         let names = [Der::Made(&directory_name)];
         Der::Sequence(&[Der::Sequence(&names), Der::Made(self.serial)]).to_vec()

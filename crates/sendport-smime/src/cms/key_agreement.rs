@@ -1,5 +1,5 @@
-//! Keys that are agreed upon (RFC 5753): ephemeral-static ECDH, one new key of ours for each
-//! recipient and message.
+//! Key agreement (RFC 5753): ephemeral-static ECDH, with a new ephemeral key for each recipient and
+//! message.
 
 use openssl::bn::BigNumContext;
 use openssl::cipher_ctx::{CipherCtx, CipherCtxFlags};
@@ -12,20 +12,20 @@ use secrecy::zeroize::Zeroizing;
 
 use super::super::Digest;
 use super::super::der::{BIT_STRING, INTEGER, context};
+use super::super::oid;
 use super::algorithms::KeyWrap;
 use super::der::Der;
-use super::oid;
 
-/// With somebody who has a key on a curve.
+/// Key agreement with the owner of an EC key.
 pub(super) struct KeyAgreement {
     key: PKey<Public>,
-    /// The same, for its curve.
+    /// The same key, for its curve.
     point: EcKey<Public>,
 }
 
 impl KeyAgreement {
-    /// The key is checked here, once, instead of with each message.
-    pub(super) fn with(key: &PKey<Public>) -> Result<Self, ErrorStack> {
+    /// Checks the key once, instead of with each message.
+    pub(super) fn new(key: &PKey<Public>) -> Result<Self, ErrorStack> {
         let point = key.ec_key()?;
         point.check_key()?;
         let key = key.clone();
@@ -54,13 +54,13 @@ impl KeyAgreement {
         let key_encryption_key = derived(&secret, wrap, &wrap_algorithm)?;
         let encrypted = wrapped(content_key, wrap, &key_encryption_key)?;
 
-        // No bit of the last octet is unused.
+        // A BIT STRING starts with the number of unused bits.
         let point = [&[0], &*point].concat();
         let originator = [
-            Der::Sequence(&[Der::Made(oid::EC_PUBLIC_KEY)]),
+            Der::Sequence(&[Der::Made(&oid::EC_PUBLIC_KEY)]),
             Der::Primitive(BIT_STRING, &point),
         ];
-        let algorithm = [Der::Made(oid::ECDH_SHA256KDF), Der::Made(&wrap_algorithm)];
+        let algorithm = [Der::Made(&oid::ECDH_SHA256KDF), Der::Made(&wrap_algorithm)];
         let encrypted = [Der::Made(name), Der::OctetString(&encrypted)];
         let info = [
             Der::Primitive(INTEGER, &[3]),
@@ -73,7 +73,7 @@ impl KeyAgreement {
 }
 
 /// The KDF of ANSI X9.63 with SHA-256 (SEC 1 section 3.6.1) over ECC-CMS-SharedInfo (RFC 5753
-/// section 7.2). No key is longer than one digest.
+/// section 7.2). One digest is enough for every key.
 fn derived(
     secret: &[u8],
     wrap: KeyWrap,

@@ -1,4 +1,4 @@
-//! Who reads an envelope: RecipientInfo (RFC 5652 section 6.2).
+//! Recipients of envelopes: RecipientInfo (RFC 5652 section 6.2).
 
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Public};
@@ -8,15 +8,16 @@ use openssl::x509::X509Ref;
 
 use super::super::certificate::KeyKind;
 use super::super::der::INTEGER;
+use super::super::error::KeyError;
+use super::super::oid;
 use super::super::{ContentCipher, Digest, RsaEncryption};
-use super::algorithms::{KeyWrap, RSA_ENCRYPTION};
-use super::context_pool::Pool;
+use super::algorithms::{KeyWrap, rsa_encryption};
+use super::context_pool::ContextPool;
 use super::der::Der;
 use super::issuer_and_serial::IssuerAndSerial;
 use super::key_agreement::KeyAgreement;
-use super::oid;
 
-/// Somebody with a certificate, and what is the same in all that is encrypted to them.
+/// The key of a certificate, with everything that is the same in each envelope to it.
 pub(crate) struct CmsRecipient {
     /// IssuerAndSerialNumber.
     name: Vec<u8>,
@@ -26,28 +27,27 @@ pub(crate) struct CmsRecipient {
 enum Key {
     Rsa {
         key: PKey<Public>,
-        contexts: Pool<RsaEncryption, PkeyCtx<Public>>,
+        contexts: ContextPool<RsaEncryption, PkeyCtx<Public>>,
     },
     Ec(KeyAgreement),
 }
 
 impl CmsRecipient {
     /// # Errors
-    /// Why nothing can be encrypted to it, in words.
+    /// [`KeyError::NotDer`], [`KeyError::OpenSsl`].
     pub(crate) fn new(
         certificate: &X509Ref,
         key: PKey<Public>,
         kind: KeyKind,
-    ) -> Result<Self, String> {
-        let unreadable = |error: ErrorStack| format!("its key cannot be read: {error}");
-        let der = certificate.to_der().map_err(unreadable)?;
-        let name = IssuerAndSerial::of(&der).ok_or("it is not in DER")?;
+    ) -> Result<Self, KeyError> {
+        let der = certificate.to_der()?;
+        let name = IssuerAndSerial::of(&der).ok_or(KeyError::NotDer)?;
         let key = match kind {
             KeyKind::Rsa => Key::Rsa {
                 key,
-                contexts: Pool::default(),
+                contexts: ContextPool::default(),
             },
-            KeyKind::Ec => Key::Ec(KeyAgreement::with(&key).map_err(unreadable)?),
+            KeyKind::Ec => Key::Ec(KeyAgreement::new(&key)?),
         };
         Ok(Self {
             name: name.to_vec(),
@@ -62,7 +62,7 @@ impl CmsRecipient {
         }
     }
 
-    /// RecipientInfo with the key of the content, which `cipher` encrypts.
+    /// RecipientInfo with the encrypted key of the content, which `cipher` encrypts.
     pub(super) fn info(
         &self,
         rsa: RsaEncryption,
@@ -70,7 +70,9 @@ impl CmsRecipient {
         content_key: &[u8],
     ) -> Result<Vec<u8>, ErrorStack> {
         match &self.key {
-            Key::Ec(agreement) => agreement.info(&self.name, KeyWrap::fitting(cipher), content_key),
+            Key::Ec(agreement) => {
+                agreement.info(&self.name, KeyWrap::for_cipher(cipher), content_key)
+            }
             Key::Rsa { key, contexts } => {
                 let encrypted = contexts.with(
                     rsa,
@@ -89,22 +91,19 @@ impl CmsRecipient {
 
     /// KeyTransRecipientInfo (section 6.2.1).
     fn key_transport(&self, rsa: RsaEncryption, encrypted: &[u8]) -> Vec<u8> {
-        let oaep;
         let algorithm = match rsa {
-            RsaEncryption::Pkcs1 => RSA_ENCRYPTION,
+            RsaEncryption::Pkcs1 => rsa_encryption(),
             RsaEncryption::Oaep => {
-                // RFC 4055 section 4.1; the label is the default, an empty one.
+                // RFC 4055 section 4.1; the label is the default, empty.
                 let parameters = Digest::Sha256.with_mask();
                 let parameters = [Der::Made(&parameters)];
-                oaep = Der::Sequence(&[Der::Made(oid::RSAES_OAEP), Der::Sequence(&parameters)])
-                    .to_vec();
-                &oaep
+                Der::Sequence(&[Der::Made(&oid::RSAES_OAEP), Der::Sequence(&parameters)]).to_vec()
             }
         };
         Der::Sequence(&[
             Der::Primitive(INTEGER, &[0]),
             Der::Made(&self.name),
-            Der::Made(algorithm),
+            Der::Made(&algorithm),
             Der::OctetString(encrypted),
         ])
         .to_vec()

@@ -8,33 +8,34 @@ use openssl::rsa::Padding;
 use openssl::sign::RsaPssSaltlen;
 use openssl::x509::{X509, X509Ref};
 
-use super::super::certificate::{KeyKind, reader};
+use super::super::certificate::{KeyKind, cms_recipient};
 use super::super::der::{GENERALIZED_TIME, INTEGER, SET, UTC_TIME, context};
+use super::super::error::KeyError;
+use super::super::oid;
 use super::super::{ContentCipher, Digest, RsaSignature, SignatureForm, SigningRules};
-use super::algorithms::{Hash, RSA_ENCRYPTION};
-use super::context_pool::Pool;
+use super::algorithms::{Hash, rsa_encryption};
+use super::context_pool::ContextPool;
 use super::der::Der;
 use super::issuer_and_serial::IssuerAndSerial;
-use super::oid;
 use sendport_core::domain::Timestamp;
 
-/// Who signs, and what is the same in all that they sign.
+/// The key of a signer, with everything that is the same in each of its signatures.
 pub(crate) struct CmsSigner {
     key: PKey<Private>,
     kind: KeyKind,
     /// IssuerAndSerialNumber.
     name: Vec<u8>,
-    /// Our own certificate, and the same among those above it: a set each.
+    /// Sets of certificates: our own, and our own with its chain.
     alone: Vec<u8>,
     with_chain: Vec<u8>,
     content_type: Vec<u8>,
     capabilities: Vec<u8>,
-    /// For each digest.
+    /// The attribute for each digest.
     signing_certificate: [Vec<u8>; 3],
-    contexts: Pool<(Digest, RsaSignature), PkeyCtx<Private>>,
+    contexts: ContextPool<(Digest, RsaSignature), PkeyCtx<Private>>,
 }
 
-/// What is signed, and its digest.
+/// Content and its digest.
 pub(crate) struct Content<'a> {
     octets: &'a [u8],
     digest: Digest,
@@ -43,7 +44,7 @@ pub(crate) struct Content<'a> {
 
 impl<'a> Content<'a> {
     /// # Errors
-    /// What OpenSSL says: there is no such digest.
+    /// OpenSSL has no such digest.
     pub(crate) fn of(octets: &'a [u8], digest: Digest) -> Result<Self, ErrorStack> {
         let hash = digest.of(octets)?;
         Ok(Self {
@@ -64,46 +65,45 @@ impl<'a> Content<'a> {
 
 impl CmsSigner {
     /// # Errors
-    /// What is wrong with the certificates, in words.
+    /// [`KeyError::NotDer`], [`KeyError::OpenSsl`].
     pub(crate) fn new(
         certificate: &X509Ref,
         key: &PKeyRef<Private>,
         kind: KeyKind,
         chain: &[X509],
-    ) -> Result<Self, String> {
-        let unreadable = |error: ErrorStack| format!("a certificate cannot be read: {error}");
-        let own = certificate.to_der().map_err(unreadable)?;
+    ) -> Result<Self, KeyError> {
+        let own = certificate.to_der()?;
         let chain: Result<Vec<_>, _> = chain.iter().map(|it| it.to_der()).collect();
-        let mut all = chain.map_err(unreadable)?;
+        let mut all = chain?;
         all.push(own.clone());
-        // DER sorts a set, and nothing is twice in it.
+        // DER sorts a set, and it has no duplicates.
         all.sort_unstable();
         all.dedup();
-        let named = IssuerAndSerial::of(&own).ok_or("the certificate is not in DER")?;
+        let named = IssuerAndSerial::of(&own).ok_or(KeyError::NotDer)?;
         let mut signing_certificate = [const { Vec::new() }; 3];
         for digest in Digest::ALL {
             let attribute = signing_certificate_v2(&own, &named, digest);
-            signing_certificate[digest as usize] = attribute.map_err(unreadable)?;
+            signing_certificate[digest as usize] = attribute?;
         }
         Ok(Self {
             key: key.to_owned(),
             kind,
             name: named.to_vec(),
             with_chain: all.concat(),
-            content_type: attribute(oid::CONTENT_TYPE, Der::Made(oid::DATA)),
+            content_type: attribute(&oid::CONTENT_TYPE, Der::Made(&oid::DATA)),
             capabilities: capabilities(certificate),
             signing_certificate,
             alone: own,
-            contexts: Pool::default(),
+            contexts: ContextPool::default(),
         })
     }
 
     /// SignedData in DER, with the signed attributes content-type, signing-time, message-digest,
-    /// signingCertificateV2 and, where somebody can encrypt to us, smimeCapabilities. With PKCS #1 v1.5 the same input gives the
-    /// same octets.
+    /// signingCertificateV2 and, where the certificate permits encryption, smimeCapabilities. With
+    /// PKCS #1 v1.5 the same input gives the same octets.
     ///
     /// # Errors
-    /// What OpenSSL says: the key cannot do what is asked.
+    /// The key does not support the operation.
     pub(crate) fn sign(
         &self,
         content: &Content<'_>,
@@ -112,7 +112,7 @@ impl CmsSigner {
     ) -> Result<Vec<u8>, ErrorStack> {
         let signer = self.signer_info(content, rules.rsa, time)?;
         let octets = [Der::OctetString(content.octets)];
-        let inside = [Der::Made(oid::DATA), Der::Constructed(context(0), &octets)];
+        let inside = [Der::Made(&oid::DATA), Der::Constructed(context(0), &octets)];
         let inside = match rules.form {
             SignatureForm::Clear => &inside[..1],
             SignatureForm::Opaque => &inside,
@@ -121,7 +121,7 @@ impl CmsSigner {
             true => &self.with_chain,
             false => &self.alone,
         };
-        let digest = [Der::Made(content.digest.identifier())];
+        let digest = [Der::Made(content.digest.oid())];
         let signed_data = [
             VERSION_1,
             Der::Set(&[Der::Sequence(&digest)]),
@@ -130,7 +130,7 @@ impl CmsSigner {
             Der::Primitive(SET, &signer),
         ];
         let content_info = [
-            Der::Made(oid::SIGNED_DATA),
+            Der::Made(&oid::SIGNED_DATA),
             Der::Constructed(context(0), &[Der::Sequence(&signed_data)]),
         ];
         Ok(Der::Sequence(&content_info).to_vec())
@@ -146,8 +146,8 @@ impl CmsSigner {
         let digest = content.digest;
         let mut attributes = [
             &*self.content_type,
-            &attribute(oid::SIGNING_TIME, Der::Made(&signing_time(time))),
-            &attribute(oid::MESSAGE_DIGEST, Der::OctetString(&content.hash)),
+            &attribute(&oid::SIGNING_TIME, Der::Made(&signing_time(time))),
+            &attribute(&oid::MESSAGE_DIGEST, Der::OctetString(&content.hash)),
             &self.capabilities,
             &self.signing_certificate[digest as usize],
         ];
@@ -160,7 +160,7 @@ impl CmsSigner {
         let signer = [
             VERSION_1,
             Der::Made(&self.name),
-            Der::Sequence(&[Der::Made(digest.identifier())]),
+            Der::Sequence(&[Der::Made(digest.oid())]),
             Der::Constructed(context(0), &attributes),
             Der::Made(&self.algorithm(digest, rsa)),
             Der::OctetString(&signature),
@@ -203,15 +203,15 @@ impl CmsSigner {
     /// 3.3.
     fn algorithm(&self, digest: Digest, rsa: RsaSignature) -> Vec<u8> {
         match (self.kind, rsa) {
-            (KeyKind::Ec, _) => Der::Sequence(&[Der::Made(digest.with_ecdsa())]).to_vec(),
-            (KeyKind::Rsa, RsaSignature::Pkcs1) => RSA_ENCRYPTION.to_vec(),
+            (KeyKind::Ec, _) => Der::Sequence(&[Der::Made(digest.oid_with_ecdsa())]).to_vec(),
+            (KeyKind::Rsa, RsaSignature::Pkcs1) => rsa_encryption(),
             (KeyKind::Rsa, RsaSignature::Pss) => {
                 let salt = [Der::Primitive(INTEGER, &[digest.size()])];
                 let parameters = [
                     Der::Made(&digest.with_mask()),
                     Der::Constructed(context(2), &salt),
                 ];
-                Der::Sequence(&[Der::Made(oid::RSASSA_PSS), Der::Sequence(&parameters)]).to_vec()
+                Der::Sequence(&[Der::Made(&oid::RSASSA_PSS), Der::Sequence(&parameters)]).to_vec()
             }
         }
     }
@@ -240,11 +240,11 @@ fn signing_time(time: Timestamp) -> Vec<u8> {
     Der::Primitive(tag, text.as_bytes()).to_vec()
 }
 
-/// smimeCapabilities (RFC 8551 section 2.5.2): what answers to us may be encrypted by, best first.
-/// Whoever reads them does so with a mail program, and not all of these open GCM; where nobody can
-/// encrypt to the certificate, there are none.
+/// smimeCapabilities (RFC 8551 section 2.5.2): the ciphers for answers to us, best first. Answers are
+/// read in mail programs, and not all of them open GCM. Empty where the certificate does not permit
+/// encryption.
 fn capabilities(certificate: &X509Ref) -> Vec<u8> {
-    if reader(certificate).is_err() {
+    if cms_recipient(certificate).is_err() {
         return Vec::new();
     }
     let ciphers = [
@@ -252,19 +252,19 @@ fn capabilities(certificate: &X509Ref) -> Vec<u8> {
         ContentCipher::Aes192Cbc,
         ContentCipher::Aes128Cbc,
     ];
-    let list = ciphers.map(|it| Der::Sequence(&[Der::Made(it.identifier())]).to_vec());
+    let list = ciphers.map(|it| Der::Sequence(&[Der::Made(it.oid())]).to_vec());
     let list: Vec<_> = list.iter().map(|it| Der::Made(it)).collect();
-    attribute(oid::SMIME_CAPABILITIES, Der::Sequence(&list))
+    attribute(&oid::SMIME_CAPABILITIES, Der::Sequence(&list))
 }
 
-/// signingCertificateV2 (RFC 5035 section 3) with the digest of the signature; SHA-256 is not
-/// written, because it is the default.
+/// signingCertificateV2 (RFC 5035 section 3) with the digest of the signature; SHA-256 is the
+/// default and not written.
 fn signing_certificate_v2(
     certificate: &[u8],
     name: &IssuerAndSerial<'_>,
     digest: Digest,
 ) -> Result<Vec<u8>, ErrorStack> {
-    let algorithm = [Der::Made(digest.identifier())];
+    let algorithm = [Der::Made(digest.oid())];
     let algorithm = match digest {
         Digest::Sha256 => Der::Made(&[]),
         _ => Der::Sequence(&algorithm),
@@ -273,9 +273,9 @@ fn signing_certificate_v2(
     let certificate = [
         algorithm,
         Der::OctetString(&hash),
-        Der::Made(&name.general()),
+        Der::Made(&name.issuer_serial()),
     ];
     let certificates = [Der::Sequence(&certificate)];
     let value = Der::Sequence(&[Der::Sequence(&certificates)]).to_vec();
-    Ok(attribute(oid::SIGNING_CERTIFICATE_V2, Der::Made(&value)))
+    Ok(attribute(&oid::SIGNING_CERTIFICATE_V2, Der::Made(&value)))
 }

@@ -7,6 +7,7 @@ use openssl::stack::Stack;
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 
+use super::super::oid;
 use super::*;
 use crate::certificate::KeyKind;
 use crate::der::Values;
@@ -246,12 +247,12 @@ fn the_key_of_the_content_is_wrapped_by_one_as_strong() {
     let who = on(Nid::X9_62_PRIME256V1);
     let reader = reader(&who);
     for (cipher, wrap) in [
-        (ContentCipher::Aes128Cbc, oid::AES128_WRAP),
-        (ContentCipher::Aes128Gcm, oid::AES128_WRAP),
-        (ContentCipher::Aes192Cbc, oid::AES192_WRAP),
-        (ContentCipher::Aes256Cbc, oid::AES256_WRAP),
-        (ContentCipher::Aes256Gcm, oid::AES256_WRAP),
-        (ContentCipher::TripleDes, oid::CMS_3DES_WRAP),
+        (ContentCipher::Aes128Cbc, &oid::AES128_WRAP),
+        (ContentCipher::Aes128Gcm, &oid::AES128_WRAP),
+        (ContentCipher::Aes192Cbc, &oid::AES192_WRAP),
+        (ContentCipher::Aes256Cbc, &oid::AES256_WRAP),
+        (ContentCipher::Aes256Gcm, &oid::AES256_WRAP),
+        (ContentCipher::TripleDes, &oid::CMS_3DES_WRAP),
     ] {
         let envelope = enveloped(CONTENT, cipher, &[(&reader, RsaEncryption::Pkcs1)]);
         assert!(holds(&envelope.unwrap().der, wrap), "{cipher:?}");

@@ -1,7 +1,7 @@
-//! Lists of revoked certificates by the URL that they come from.
+//! CRLs by the URL that they come from.
 //!
-//! Nothing is fetched here: [`CrlCache::due`] says what to fetch, and whoever fetched it tells
-//! [`CrlCache::learned`]. Who asks about a certificate never waits for that.
+//! Nothing is fetched here: [`CrlCache::due`] lists the URLs to fetch, and the caller reports each
+//! answer to [`CrlCache::record`]. A status query never waits for a fetch.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,30 +12,31 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use openssl::sha::sha256;
 use openssl::x509::{X509, X509Ref};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
-use super::crl::Crl;
+use super::crl::{Crl, CrlError};
 use crate::certificate::shown;
+use crate::error::BoxError;
 use sendport_core::domain::Timestamp;
 
-/// A list is fetched anew when half of its time is over, within these.
+/// A CRL is fetched again after half of its validity, within these limits.
 const SOONEST: TimeDelta = TimeDelta::seconds(10);
 const LATEST: TimeDelta = TimeDelta::hours(24);
 
-/// After a failure it is tried again so soon, then each time in twice the time.
-const FIRST_REST: TimeDelta = TimeDelta::seconds(5);
-const LONGEST_REST: TimeDelta = TimeDelta::minutes(15);
+/// Pause after a failure; it doubles with each one.
+const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(5);
+const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
 
-/// What nobody asked about for so long is not fetched any more.
-const FORGOTTEN_AFTER: TimeDelta = TimeDelta::days(2);
+/// A URL that was not requested for so long is dropped.
+const DROP_AFTER: TimeDelta = TimeDelta::days(2);
 
 /// A file that was not written for so long is removed at a start.
 const UNUSED_AFTER: Duration = Duration::from_secs(30 * 86_400);
 
-/// How soon something may have come that is under way.
-const UNDER_WAY: Duration = Duration::from_secs(2);
+/// When to check again while a fetch is running.
+const FETCH_TIME: Duration = Duration::from_secs(2);
 
-/// All lists that come from URLs, in memory and in a folder.
+/// All CRLs that come from URLs, in memory and in a folder.
 #[derive(Debug, Default)]
 pub struct CrlCache {
     folder: Option<PathBuf>,
@@ -45,152 +46,170 @@ pub struct CrlCache {
 
 #[derive(Debug, Default)]
 struct State {
-    places: BTreeMap<String, CrlEntry>,
+    entries: BTreeMap<String, CrlEntry>,
     generation: u64,
 }
 
 #[derive(Debug)]
 struct CrlEntry {
     list: Option<Arc<Crl>>,
-    /// Who is known to make such lists.
+    /// The issuers that certificates with this distribution point have.
     authorities: Vec<X509>,
-    wanted_at: Timestamp,
-    next: Timestamp,
-    under_way: bool,
+    requested_at: Timestamp,
+    next_fetch: Timestamp,
+    is_fetching: bool,
     failures: u32,
-    failed: Option<String>,
+    error: Option<String>,
 }
 
-/// What became of a fetch.
+/// Result of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchOutcome {
-    /// The list is new, or as it was.
-    Good,
-    /// For the first time in a row: why, in a sentence.
+    /// The CRL is stored, new or unchanged.
+    Stored,
+    /// The first failure in a row: why, in a sentence.
     Failed(String),
-    /// As the time before.
+    /// Another failure.
     FailedAgain,
 }
 
+/// Why a fetched CRL is not stored.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("{0}")]
+    Download(#[source] BoxError),
+    #[error(transparent)]
+    Crl(#[from] CrlError),
+    #[error("the list there expired at {}", shown(*.0))]
+    Expired(Timestamp),
+    #[error("the list there is of {}, older than that of {}", shown(*.fetched), shown(*.stored))]
+    Older {
+        fetched: Timestamp,
+        stored: Timestamp,
+    },
+    #[error("the list there is not signed by the certificates' issuer")]
+    WrongSigner,
+}
+
 impl CrlCache {
-    /// Keeps what is fetched in `folder`, for the next start, and takes what is long out of use
-    /// away.
-    pub fn keeping(folder: &Path) -> Self {
+    /// Stores CRLs in `folder` for the next start, and removes files that are long out of use.
+    pub fn read_write(folder: &Path) -> Self {
         remove_unused(folder);
         Self {
             writes: true,
-            ..Self::reading(folder)
+            ..Self::read_only(folder)
         }
     }
 
-    /// Knows what is kept in `folder`, and leaves it as it is.
-    pub fn reading(folder: &Path) -> Self {
+    /// Reads CRLs from `folder` and changes nothing there.
+    pub fn read_only(folder: &Path) -> Self {
         Self {
             folder: Some(folder.to_owned()),
             ..Self::default()
         }
     }
 
-    /// From now on the list at `url` is fetched and kept. Of an authority that is known no list
-    /// is taken that somebody else signed.
-    pub fn want(&self, url: &str, authority: Option<&X509Ref>, now: Timestamp) {
-        let mut state = self.state.lock();
-        let known = state.places.get_mut(url).is_some();
-        if !known {
-            let list = self.kept(url, now);
+    /// Has the CRL at `url` fetched from now on. With an `authority`, only a CRL that one of the
+    /// URL's authorities signed is stored.
+    pub fn request(&self, url: &str, authority: Option<&X509Ref>, now: Timestamp) {
+        let mut state = self.lock();
+        if !state.entries.contains_key(url) {
+            let list = self.load(url, now);
             state.generation += u64::from(list.is_some());
             state
-                .places
+                .entries
                 .insert(url.to_owned(), CrlEntry::new(list, now));
         }
-        let Some(place) = state.places.get_mut(url) else {
+        let Some(entry) = state.entries.get_mut(url) else {
             return;
         };
-        place.wanted_at = now;
-        let is_new = |it: &&X509Ref| place.authorities.iter().all(|known| &**known != *it);
+        entry.requested_at = now;
+        let is_new = |it: &&X509Ref| entry.authorities.iter().all(|known| &**known != *it);
         if let Some(authority) = authority.filter(is_new) {
-            place.authorities.push(authority.to_owned());
+            entry.authorities.push(authority.to_owned());
         }
     }
 
-    /// What is to be fetched now; each is under way until it is learned.
+    /// The URLs to fetch now; each counts as being fetched until [`CrlCache::record`].
     pub fn due(&self, now: Timestamp) -> Vec<String> {
-        let mut state = self.state.lock();
-        let before = state.places.len();
-        let wanted = |place: &CrlEntry| place.under_way || now - place.wanted_at < FORGOTTEN_AFTER;
-        state.places.retain(|_, place| wanted(place));
-        state.generation += u64::from(state.places.len() < before);
-        let due = state.places.iter_mut();
-        let due = due.filter(|(_, place)| !place.under_way && place.next <= now);
-        due.map(|(url, place)| {
-            place.under_way = true;
+        let mut state = self.lock();
+        let before = state.entries.len();
+        let is_used = |entry: &CrlEntry| entry.is_fetching || now - entry.requested_at < DROP_AFTER;
+        state.entries.retain(|_, entry| is_used(entry));
+        state.generation += u64::from(state.entries.len() < before);
+        let due = state.entries.iter_mut();
+        let due = due.filter(|(_, entry)| !entry.is_fetching && entry.next_fetch <= now);
+        due.map(|(url, entry)| {
+            entry.is_fetching = true;
             url.clone()
         })
         .collect()
     }
 
-    /// What came from `url`, or why nothing did. Reads, and writes the folder, so it may take
-    /// its time.
-    pub fn learned(
+    /// Stores the answer of `url`, or notes why there is none. Reads and writes files; not for the
+    /// threads of the runtime.
+    pub fn record(
         &self,
         url: &str,
-        came: Result<Vec<u8>, String>,
+        answer: Result<Vec<u8>, BoxError>,
         now: Timestamp,
     ) -> FetchOutcome {
-        let read = came.and_then(|octets| Ok((one(&octets, url)?, octets)));
-        let mut state = self.state.lock();
-        let Some(place) = state.places.get_mut(url) else {
-            return FetchOutcome::Good;
+        let parsed = answer
+            .map_err(FetchError::Download)
+            .and_then(|octets| Ok((Crl::parse_one(&octets, url)?, octets)));
+        let mut state = self.lock();
+        let Some(entry) = state.entries.get_mut(url) else {
+            return FetchOutcome::Stored;
         };
-        place.under_way = false;
-        let taken = read.and_then(|(list, octets)| {
-            place.accept(&list, now)?;
+        entry.is_fetching = false;
+        let accepted = parsed.and_then(|(list, octets)| {
+            entry.check(&list, now)?;
             Ok((list, octets))
         });
-        match taken {
+        match accepted {
             Ok((list, octets)) => {
-                place.take(list, now);
+                entry.store(list, now);
                 state.generation += 1;
                 drop(state);
-                self.keep(url, &octets);
-                FetchOutcome::Good
+                self.save(url, &octets);
+                FetchOutcome::Stored
             }
-            Err(why) => place.fail(format!("{url}: {why}"), now),
+            Err(error) => entry.fail(format!("{url}: {error}"), now),
         }
     }
 
-    /// Counts the changes of what is there.
+    /// Counts changes of the CRLs.
     pub(crate) fn generation(&self) -> u64 {
-        self.state.lock().generation
+        self.lock().generation
     }
 
-    /// All that are there.
+    /// Every CRL.
     pub(crate) fn lists(&self) -> Vec<Arc<Crl>> {
-        let state = self.state.lock();
-        let lists = state.places.values().filter_map(|place| place.list.clone());
+        let state = self.lock();
+        let lists = state.entries.values().filter_map(|it| it.list.clone());
         lists.collect()
     }
 
-    /// Why the list of `authority` at `url` is not there, and when that may change; `None` where
-    /// nobody wants it, or it is another authority's.
-    pub(crate) fn prospect(
+    /// Why there is no CRL of `authority` at `url`, and when that may change; `None` where the URL
+    /// was not requested or has the CRL of another authority.
+    pub(crate) fn pending(
         &self,
         url: &str,
         authority: &X509Ref,
         now: Timestamp,
     ) -> Option<(String, Duration)> {
-        let state = self.state.lock();
-        let place = state.places.get(url)?;
-        let strange = |list: &Arc<Crl>| !list.is_of(authority.subject_name());
-        if place.list.as_ref().is_some_and(strange) {
+        let state = self.lock();
+        let entry = state.entries.get(url)?;
+        let is_foreign = |list: &Arc<Crl>| !list.is_issued_by(authority.subject_name());
+        if entry.list.as_ref().is_some_and(is_foreign) {
             return None;
         }
-        let why = match &place.failed {
+        let why = match &entry.error {
             Some(why) => why.clone(),
             None => format!("{url} is being fetched"),
         };
-        let rest = (place.next - now).to_std().unwrap_or_default();
-        Some((why, rest.max(UNDER_WAY)))
+        let pause = (entry.next_fetch - now).to_std().unwrap_or_default();
+        Some((why, pause.max(FETCH_TIME)))
     }
 
     fn file(&self, url: &str) -> Option<PathBuf> {
@@ -199,20 +218,25 @@ impl CrlCache {
         Some(self.folder.as_ref()?.join(format!("{name}.crl")))
     }
 
-    /// What an earlier run fetched, if it still holds.
-    fn kept(&self, url: &str, now: Timestamp) -> Option<Crl> {
+    /// The CRL that an earlier run stored, if it is still current.
+    fn load(&self, url: &str, now: Timestamp) -> Option<Crl> {
         let octets = fs::read(self.file(url)?).ok()?;
-        one(&octets, url).ok().filter(|list| now < list.end)
+        let list = Crl::parse_one(&octets, url).ok();
+        list.filter(|list| now < list.end)
     }
 
-    /// What cannot be kept is fetched again after the next start.
-    fn keep(&self, url: &str, octets: &[u8]) {
+    /// After a failure the CRL is fetched again at the next start.
+    fn save(&self, url: &str, octets: &[u8]) {
         let Some(file) = self.file(url).filter(|_| self.writes) else {
             return;
         };
         if let Err(error) = replace(&file, octets) {
             tracing::warn!(%error, file = %file.display(), "CRL cache write failed");
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 
@@ -221,45 +245,44 @@ impl CrlEntry {
         Self {
             list: list.map(Arc::new),
             authorities: Vec::new(),
-            wanted_at: now,
-            next: now,
-            under_way: false,
+            requested_at: now,
+            next_fetch: now,
+            is_fetching: false,
             failures: 0,
-            failed: None,
+            error: None,
         }
     }
 
-    /// # Errors
-    /// Why `list` is no better than what is there.
-    fn accept(&self, list: &Crl, now: Timestamp) -> Result<(), String> {
+    /// Checks that `list` may replace the stored one.
+    fn check(&self, list: &Crl, now: Timestamp) -> Result<(), FetchError> {
         if list.end <= now {
-            return Err(format!("the list there ended at {}", shown(list.end)));
+            return Err(FetchError::Expired(list.end));
         }
-        if let Some(known) = self.list.as_ref().filter(|it| it.begin > list.begin) {
-            let (found, known) = (shown(list.begin), shown(known.begin));
-            return Err(format!(
-                "the list there is of {found}, older than that of {known}"
-            ));
+        if let Some(stored) = self.list.as_ref().filter(|it| it.begin > list.begin) {
+            return Err(FetchError::Older {
+                fetched: list.begin,
+                stored: stored.begin,
+            });
         }
-        let mut known = self.authorities.iter();
-        match known.len() == 0 || known.any(|it| list.is_signed_by(it)) {
+        let mut authorities = self.authorities.iter();
+        match authorities.len() == 0 || authorities.any(|it| list.is_signed_by(it)) {
             true => Ok(()),
-            false => Err("the list there is not signed by the certificates' issuer".to_owned()),
+            false => Err(FetchError::WrongSigner),
         }
     }
 
-    fn take(&mut self, list: Crl, now: Timestamp) {
-        self.next = now + ((list.end - now) / 2).clamp(SOONEST, LATEST);
+    fn store(&mut self, list: Crl, now: Timestamp) {
+        self.next_fetch = now + ((list.end - now) / 2).clamp(SOONEST, LATEST);
         self.list = Some(Arc::new(list));
         self.failures = 0;
-        self.failed = None;
+        self.error = None;
     }
 
     fn fail(&mut self, why: String, now: Timestamp) -> FetchOutcome {
         let doubled = 2_i32.saturating_pow(self.failures.min(16));
-        self.next = now + (FIRST_REST * doubled).min(LONGEST_REST);
+        self.next_fetch = now + (FIRST_PAUSE * doubled).min(LONGEST_PAUSE);
         self.failures += 1;
-        self.failed = Some(why.clone());
+        self.error = Some(why.clone());
         match self.failures {
             1 => FetchOutcome::Failed(why),
             _ => FetchOutcome::FailedAgain,
@@ -267,28 +290,19 @@ impl CrlEntry {
     }
 }
 
-/// A URL holds one list.
-fn one(octets: &[u8], url: &str) -> Result<Crl, String> {
-    let mut lists = Crl::read(octets, url)?.into_iter();
-    match (lists.next(), lists.next()) {
-        (Some(list), None) => Ok(list),
-        _ => Err("expected one list of revoked certificates, found several".to_owned()),
-    }
-}
-
-/// What is in use is written anew every day.
+/// A CRL in use is written every day.
 fn remove_unused(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let written = entry.metadata().and_then(|facts| facts.modified());
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
         let age = written.ok().and_then(|at| at.elapsed().ok());
         if age.is_some_and(|age| age > UNUSED_AFTER) {
-            // It is looked at again at the next start.
+            // A failure is harmless: the next start tries again.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// In full or not at all.
+/// Replaces a file atomically.
 fn replace(file: &Path, octets: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;

@@ -1,4 +1,4 @@
-//! Lists of revoked certificates in files: `crl_files` and `crl_folder`.
+//! CRLs in files: `crl_files` and `crl_folder`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,85 +6,111 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::crl::Crl;
-use crate::file_cache::{FileCache, with_endings};
+use super::crl::{Crl, CrlError};
+use crate::error::FileError;
+use sendport_core::file_watch::{FileCache, IoError, files_with_extension};
 
-/// What files of lists end in.
-const ENDINGS: [&str; 3] = ["crl", "pem", "der"];
+/// Extensions of CRL files.
+const EXTENSIONS: [&str; 3] = ["crl", "pem", "der"];
 
-/// Files of lists, read again when they change.
+/// CRLs in files, read again when they change.
 #[derive(Debug, Default)]
 pub struct CrlFiles {
     files: Vec<PathBuf>,
     folder: Option<PathBuf>,
-    known: Mutex<Known>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    file_cache: FileCache<Vec<Arc<Crl>>>,
-    folder_problem: Option<String>,
+struct State {
+    files: FileCache<Vec<Arc<Crl>>, FileError<CrlFileError>>,
+    folder_error: Option<FolderError>,
     generation: u64,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum CrlFileError {
+    #[error(transparent)]
+    Io(#[from] IoError),
+    #[error(transparent)]
+    Crl(#[from] CrlError),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("crl_folder '{}': {error}", .folder.display())]
+struct FolderError {
+    folder: PathBuf,
+    #[source]
+    error: IoError,
+}
+
 impl CrlFiles {
-    /// Not read until they are needed.
+    /// Reads nothing yet.
     pub fn new(files: Vec<PathBuf>, folder: Option<PathBuf>) -> Self {
         Self {
             files,
             folder,
-            known: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
-    /// Counts the changes that were seen. Reads files, so it may take its time.
+    /// Counts changes of the files. Reads files; not for the threads of the runtime.
     pub(crate) fn generation(&self) -> u64 {
-        self.look().generation
+        self.refreshed().generation
     }
 
-    /// All that could be read.
+    /// Every readable CRL.
     pub(crate) fn lists(&self) -> Vec<Arc<Crl>> {
-        let known = self.look();
-        let held = known.file_cache.held().flatten();
-        held.flatten().cloned().collect()
+        let state = self.refreshed();
+        let lists = state.files.values().flatten();
+        lists.flatten().cloned().collect()
     }
 
-    /// Why some could not be, in sentences.
+    /// Why files cannot be used, in sentences.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let known = self.look();
-        let files = known
-            .file_cache
-            .held()
-            .filter_map(|held| held.clone().err());
+        let state = self.refreshed();
+        let errors = state
+            .files
+            .values()
+            .filter_map(|parsed| parsed.as_ref().err());
+        let errors = errors.map(ToString::to_string);
         let missing = self.files.iter().filter(|file| !file.is_file());
         let missing = missing.map(|file| format!("{}: there is no such file", file.display()));
-        let folder = known.folder_problem.clone();
-        files.chain(missing).chain(folder).collect()
+        let folder = state.folder_error.as_ref().map(ToString::to_string);
+        errors.chain(missing).chain(folder).collect()
     }
 
-    fn look(&self) -> MutexGuard<'_, Known> {
-        let mut known = self.known.lock();
-        if !known.file_cache.is_fresh() {
+    fn refreshed(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        if !state.files.is_fresh() {
             let mut paths = self.files.clone();
-            let found = self.folder.as_deref().map(in_folder).transpose();
-            known.folder_problem = found.as_ref().err().cloned();
-            paths.extend(found.ok().flatten().unwrap_or_default());
-            if known.file_cache.look(paths, read) {
-                known.generation += 1;
+            let in_folder = self.folder.as_deref().map(files_in).transpose();
+            state.folder_error = in_folder.as_ref().err().cloned();
+            paths.extend(in_folder.ok().flatten().unwrap_or_default());
+            if state.files.refresh(paths, parse) {
+                state.generation += 1;
             }
         }
-        known
+        state
     }
 }
 
-fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let found = with_endings(folder, &ENDINGS);
-    found.map_err(|error| format!("crl_folder '{}': {error}", folder.display()))
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let files = files_with_extension(folder, &EXTENSIONS);
+    files.map_err(|error| FolderError {
+        folder: folder.to_owned(),
+        error: error.into(),
+    })
 }
 
-fn read(path: &Path) -> Result<Vec<Arc<Crl>>, String> {
-    let shown = path.display().to_string();
-    let octets = fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
-    let lists = Crl::read(&octets, &shown).map_err(|why| format!("{shown}: {why}"))?;
+fn parse(path: &Path) -> Result<Vec<Arc<Crl>>, FileError<CrlFileError>> {
+    let parse = || {
+        let octets = fs::read(path).map_err(IoError::from)?;
+        Ok(Crl::parse_all(&octets, &path.display().to_string())?)
+    };
+    let lists = parse().map_err(|error| FileError {
+        path: path.to_owned(),
+        error,
+    })?;
     Ok(lists.into_iter().map(Arc::new).collect())
 }

@@ -1,5 +1,5 @@
-//! Whether certificates were taken back (RFC 5280 section 5): lists of revoked certificates (CRL)
-//! from files and from URLs. OCSP is not asked.
+//! Revocation of certificates (RFC 5280 section 5): CRLs from files and from URLs. OCSP is not
+//! supported.
 
 mod crl;
 mod crl_cache;
@@ -8,6 +8,7 @@ mod files;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openssl::error::ErrorStack;
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509Ref};
@@ -18,13 +19,13 @@ pub use crl_cache::{CrlCache, FetchOutcome};
 pub use files::CrlFiles;
 
 use super::certificate::shown;
-use super::chain::{Refused, named, verified};
+use super::chain::{ChainError, display_name, verify};
 use sendport_core::domain::Timestamp;
 
-/// How soon files of lists are looked at again by who waits for them.
-const FILES_LATER: Duration = Duration::from_secs(30);
+/// When an alert that waits for a CRL file is tried again.
+const FILES_RETRY: Duration = Duration::from_secs(30);
 
-/// What becomes of certificates of which nobody knows whether they were revoked.
+/// What happens to certificates whose revocation is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Revocation {
@@ -33,157 +34,170 @@ pub enum Revocation {
     /// They are used.
     #[default]
     Soft,
-    /// Nobody asks.
+    /// Revocation is not checked.
     Off,
 }
 
-/// Where lists come from.
+/// Where CRLs come from.
 #[derive(Debug, Default)]
 pub struct CrlSources {
-    /// On this machine.
+    /// `crl_files` and `crl_folder`.
     pub files: CrlFiles,
     /// `crl_urls`.
     pub urls: Vec<String>,
-    /// The certificates' own cRLDistributionPoints (RFC 5280 section 4.2.1.13) are asked, too.
+    /// Also the certificates' own cRLDistributionPoints (RFC 5280 section 4.2.1.13).
     pub distribution_points: bool,
-    /// What came from URLs.
+    /// CRLs fetched from URLs.
     pub cache: Arc<CrlCache>,
 }
 
-/// What is known of one certificate.
-pub(super) enum Known {
-    /// It stands in no list, until when that is sure.
+/// Revocation status of one certificate.
+pub(super) enum RevocationStatus {
+    /// Not revoked; valid until then.
     Good(Timestamp),
-    /// In words: when and why.
+    /// When and why, in words.
     Revoked(String),
-    /// Why nothing is known, and when to ask again where that makes sense.
-    Nothing(String, Option<Duration>),
+    /// Why, and when to check again where that makes sense.
+    Unknown(String, Option<Duration>),
+}
+
+/// Why CRLs that an authority signed do not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+enum NoAnswer {
+    #[error("there is no list of revoked certificates (CRL) of its issuer")]
+    NoCrl,
+    #[error("the list in {origin} expired at {}", shown(*.end))]
+    Expired { origin: String, end: Timestamp },
+    #[error("the list in {0} is signed by somebody else")]
+    WrongSigner(String),
+    #[error("the lists of its issuer do not cover it: {0}")]
+    NotCovered(#[source] ChainError),
+    #[error("OpenSSL failed: {0}")]
+    OpenSsl(#[from] ErrorStack),
 }
 
 impl CrlSources {
-    /// Counts the changes of what is there.
+    /// Counts changes of the CRLs.
     pub(super) fn generation(&self) -> (u64, u64) {
         (self.files.generation(), self.cache.generation())
     }
 
-    /// Has the lists of the configuration fetched.
-    pub fn want_urls(&self, now: Timestamp) {
+    /// Requests the CRLs of the configuration.
+    pub fn request_urls(&self, now: Timestamp) {
         for url in &self.urls {
-            self.cache.want(url, None, now);
+            self.cache.request(url, None, now);
         }
     }
 
-    /// What the lists say of `certificate`, which `authority` issued. Its own distribution points
-    /// are wanted from now on.
-    pub(super) fn know(&self, certificate: &X509, authority: &X509, now: Timestamp) -> Known {
+    /// The status of `certificate`, which `authority` issued. Requests the CRLs of its
+    /// distribution points.
+    pub(super) fn status(
+        &self,
+        certificate: &X509,
+        authority: &X509,
+        now: Timestamp,
+    ) -> RevocationStatus {
         let points = match self.distribution_points {
             true => distribution_points(certificate),
             false => Vec::new(),
         };
         for url in &points {
-            self.cache.want(url, Some(authority), now);
+            self.cache.request(url, Some(authority), now);
         }
-        self.want_urls(now);
+        self.request_urls(now);
         let lists = self.files.lists().into_iter().chain(self.cache.lists());
-        let of_it: Vec<_> = lists
-            .filter(|list| list.is_of(authority.subject_name()))
+        let issued: Vec<_> = lists
+            .filter(|list| list.is_issued_by(authority.subject_name()))
             .collect();
-        let signed: Vec<_> = of_it
+        let signed: Vec<_> = issued
             .iter()
             .filter(|list| list.is_signed_by(authority))
             .cloned()
             .collect();
-        match says(&signed, certificate, authority, now) {
-            Ok(known) => known,
-            Err(why) => {
-                let strange = of_it.iter().find(|list| !list.is_signed_by(authority));
-                let why = match strange.filter(|_| signed.is_empty()) {
-                    Some(list) => format!("the list in {} is signed by somebody else", list.origin),
-                    None => why,
-                };
-                self.unknown(&points, authority, &why, of_it.is_empty(), now)
-            }
-        }
+        let why = match lookup(&signed, certificate, authority, now) {
+            Ok(status) => return status,
+            Err(why) => why,
+        };
+        let why = match issued.first().filter(|_| signed.is_empty()) {
+            Some(list) => NoAnswer::WrongSigner(list.origin.clone()),
+            None => why,
+        };
+        self.unknown(&points, authority, &why, issued.is_empty(), now)
     }
 
-    /// Whether waiting helps: a URL may answer, a file may be replaced.
+    /// Says when to check again: a URL may answer, or a file may be replaced.
     fn unknown(
         &self,
         points: &[String],
         authority: &X509Ref,
-        why: &str,
+        why: &NoAnswer,
         no_list: bool,
         now: Timestamp,
-    ) -> Known {
+    ) -> RevocationStatus {
         let urls = points.iter().chain(&self.urls);
-        let prospects: Vec<_> = urls
-            .filter_map(|url| self.cache.prospect(url, authority, now))
+        let pending: Vec<_> = urls
+            .filter_map(|url| self.cache.pending(url, authority, now))
             .collect();
-        let retry_in = prospects.iter().map(|(_, rest)| *rest).min();
-        let files = (!no_list).then_some(FILES_LATER);
-        let said: Vec<_> = prospects.into_iter().map(|(why, _)| why).collect();
-        let said = match said.is_empty() {
+        let retry_in = pending.iter().map(|(_, rest)| *rest).min();
+        let files = (!no_list).then_some(FILES_RETRY);
+        let fetches: Vec<_> = pending.into_iter().map(|(why, _)| why).collect();
+        let fetches = match fetches.is_empty() {
             true => String::new(),
-            false => format!(" ({})", said.join("; ")),
+            false => format!(" ({})", fetches.join("; ")),
         };
-        let issuer = named(authority.subject_name());
-        let whole = format!("{why}; its issuer is {issuer}{said}");
-        Known::Nothing(whole, retry_in.or(files))
+        let issuer = display_name(authority.subject_name());
+        let why = format!("{why}; its issuer is {issuer}{fetches}");
+        RevocationStatus::Unknown(why, retry_in.or(files))
     }
 }
 
-/// What lists that its authority signed say.
-///
-/// # Errors
-/// Why they say nothing, in words.
-fn says(
+/// The answer of CRLs that the certificate's authority signed.
+fn lookup(
     lists: &[Arc<Crl>],
     certificate: &X509,
     authority: &X509,
     now: Timestamp,
-) -> Result<Known, String> {
-    if lists.is_empty() {
-        return Err("there is no list of revoked certificates (CRL) of its issuer".to_owned());
+) -> Result<RevocationStatus, NoAnswer> {
+    let is_current = |list: &&Arc<Crl>| list.begin <= now && now < list.end;
+    let until = lists.iter().filter(is_current).map(|list| list.end).min();
+    // An expired CRL still proves a revocation, unless a current one lacks the entry.
+    let mut consulted = lists.iter().filter(|it| until.is_none() || is_current(it));
+    if let Some(entry) = consulted.find_map(|list| list.entry(certificate)) {
+        return Ok(RevocationStatus::Revoked(entry));
     }
-    let in_time = |list: &&Arc<Crl>| list.begin <= now && now < list.end;
-    let until = lists.iter().filter(in_time).map(|list| list.end).min();
-    // One that ended is still right about whom it names, unless a newer one forgives.
-    let mut asked = lists.iter().filter(|it| until.is_none() || in_time(it));
-    if let Some(entry) = asked.find_map(|list| list.entry(certificate)) {
-        return Ok(Known::Revoked(entry));
+    let last = lists.iter().max_by_key(|list| list.end);
+    let last = last.ok_or(NoAnswer::NoCrl)?;
+    match (until, is_covered(lists, certificate, authority, now)?) {
+        (Some(until), true) => Ok(RevocationStatus::Good(until)),
+        _ => Err(NoAnswer::Expired {
+            origin: last.origin.clone(),
+            end: last.end,
+        }),
     }
-    let (Some(until), true) = (until, is_covered(lists, certificate, authority, now)?) else {
-        let last = lists.iter().max_by_key(|list| list.end);
-        let end = last.map(|list| (shown(list.end).to_string(), list.origin.as_str()));
-        let (end, origin) = end.unwrap_or_default();
-        return Err(format!("the list in {origin} ended at {end}"));
-    };
-    Ok(Known::Good(until))
 }
 
-/// Whether OpenSSL finds one that is for this certificate: in time, and in scope
-/// (issuingDistributionPoint, RFC 5280 section 5.2.5). False where they are out of time.
+/// Whether OpenSSL finds a CRL for this certificate: current, and in scope
+/// (issuingDistributionPoint, RFC 5280 section 5.2.5). False where they are not current.
 fn is_covered(
     lists: &[Arc<Crl>],
     certificate: &X509,
     authority: &X509,
     now: Timestamp,
-) -> Result<bool, String> {
-    let failed = |error: openssl::error::ErrorStack| format!("OpenSSL failed: {error}");
-    let mut store = X509StoreBuilder::new().map_err(failed)?;
-    store.add_cert(authority.clone()).map_err(failed)?;
+) -> Result<bool, NoAnswer> {
+    let mut store = X509StoreBuilder::new()?;
+    store.add_cert(authority.clone())?;
     for list in lists {
-        sendport_x509::add_revocations(&mut store, &list.list).map_err(failed)?;
+        sendport_x509::add_revocations(&mut store, &list.list)?;
     }
     let flags = X509VerifyFlags::CRL_CHECK | X509VerifyFlags::PARTIAL_CHAIN;
-    match verified(store, flags, certificate, &[], None, now) {
+    match verify(store, flags, certificate, &[], None, now) {
         Ok(_) => Ok(true),
-        Err(refusal) if refusal.is_list_out_of_time() => Ok(false),
-        Err(Refused(_, why)) => Err(format!("the lists of its issuer do not say so: {why}")),
+        Err(error) if error.is_crl_out_of_time() => Ok(false),
+        Err(error) => Err(NoAnswer::NotCovered(error)),
     }
 }
 
-/// Where a certificate says that its list is, over HTTP.
+/// The HTTP URLs of cRLDistributionPoints.
 fn distribution_points(certificate: &X509Ref) -> Vec<String> {
     let points = certificate.crl_distribution_points();
     let names = points
@@ -195,7 +209,7 @@ fn distribution_points(certificate: &X509Ref) -> Vec<String> {
     over_http.map(str::to_owned).collect()
 }
 
-/// `http` and `https`: nothing else is fetched.
+/// The scheme is `http` or `https`; no other is fetched.
 pub fn is_http(url: &str) -> bool {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     scheme.is_some_and(|it| {

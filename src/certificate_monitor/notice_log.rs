@@ -1,21 +1,21 @@
-//! What was announced already, so that a restart does not say it again.
+//! The notices that were published, so that a restart does not repeat them.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Older ones are forgotten.
+/// Older notices are dropped.
 const MOST: usize = 1000;
 
-/// A file with a line for each announcement.
-pub(super) struct Announced {
+/// A file with one line for each notice.
+pub(super) struct NoticeLog {
     file: PathBuf,
     lines: Vec<String>,
     known: BTreeSet<String>,
 }
 
-impl Announced {
-    /// What cannot be read was not announced.
+impl NoticeLog {
+    /// Reads the file of `folder`. An unreadable file counts as empty.
     pub(super) fn in_folder(folder: &Path) -> Self {
         let file = folder.join("announced-certificates");
         let text = fs::read_to_string(&file).unwrap_or_default();
@@ -27,8 +27,8 @@ impl Announced {
         }
     }
 
-    /// True for the first time.
-    pub(super) fn is_new(&mut self, line: &str) -> bool {
+    /// Adds a notice. True if it is new.
+    pub(super) fn insert(&mut self, line: &str) -> bool {
         if !self.known.insert(line.to_owned()) {
             return false;
         }
@@ -47,11 +47,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_does_not_say_it_again() {
+    fn does_not_repeat_a_notice_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let mut announced = Announced::in_folder(folder.path());
-        assert!(announced.is_new("a 30") && !announced.is_new("a 30"));
-        let mut announced = Announced::in_folder(folder.path());
-        assert!(!announced.is_new("a 30") && announced.is_new("a 14"));
+        let mut notices = NoticeLog::in_folder(folder.path());
+        assert!(notices.insert("a 30") && !notices.insert("a 30"));
+        let mut notices = NoticeLog::in_folder(folder.path());
+        assert!(!notices.insert("a 30") && notices.insert("a 14"));
     }
 }
