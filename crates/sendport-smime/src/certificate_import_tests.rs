@@ -239,7 +239,7 @@ fn a_row_that_ended_did_not_begin_or_was_revoked_says_so() {
         &row.pem,
         1_600_000_000,
         "not-yet-valid",
-        "begins at",
+        "is not valid before",
     );
     let revoked = CertificateEntry {
         revoked: Some(RevokedCertificate {

@@ -14,7 +14,7 @@ use crate::delivery::protection::encryption_group::Variant;
 use crate::delivery::protection::securing::{Certificates, protection_plan, secured};
 use crate::delivery::send_port::{Refusal, SendPort};
 use crate::domain::{Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message};
-use crate::mime::{self, Displayed, MessageSettings};
+use crate::mime::{self, LegacyDisplay, MessageSettings};
 use crate::smime::{Hide, Protection};
 use crate::store::Loaded;
 use crate::store::contents::Contents;
@@ -102,8 +102,8 @@ impl Sources<'_> {
     async fn filled(&self, alert: &Alert, mut draft: mime::Draft) -> Result<Message, NotComposed> {
         while let Some(id) = draft.wanted() {
             let first = self.piece(alert, id, 0).await?;
-            if draft.looks_first() {
-                self.pass(alert, id, &first, |piece| draft.look(piece))
+            if draft.examines_first() {
+                self.pass(alert, id, &first, |piece| draft.examine(piece))
                     .await?;
             }
             self.pass(alert, id, &first, |piece| draft.append(piece))
@@ -238,11 +238,11 @@ impl Dispatcher {
 }
 
 /// What an encrypted message hides stands in its text for those whose reader does not look for it.
-fn displayed(hidden: Hide) -> Displayed {
+fn legacy_display(hidden: Hide) -> LegacyDisplay {
     match hidden {
-        Hide::None => Displayed::Nothing,
-        Hide::Baseline => Displayed::Subject,
-        Hide::Names => Displayed::Names,
+        Hide::None => LegacyDisplay::None,
+        Hide::Baseline => LegacyDisplay::Subject,
+        Hide::Names => LegacyDisplay::Names,
     }
 }
 
@@ -261,7 +261,7 @@ pub(super) fn settings(
         charset: port.charset,
         html_charset: port.html_charset,
         international: variant.international,
-        displayed: displayed(headers.to_display(protection(alert, port, variant)?)),
+        legacy_display: legacy_display(headers.to_display(protection(alert, port, variant)?)),
         variant: variant.word.clone(),
     })
 }

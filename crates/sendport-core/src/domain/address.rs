@@ -8,6 +8,8 @@
 //!
 //! What comes out has a domain in ASCII, its internationalised labels as A-labels, and a local
 //! part in Unicode's form NFC (RFC 6532 section 3.1): two spellings of one mailbox are equal.
+//!
+//! lettre's `Address` refuses the three, so it is not used: relays decide about their addresses.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,13 +1,13 @@
 //! One attachment as a part of a message.
 
 use super::encoding::{self, Encoder, Survey};
-use super::file_name::{ascii_fall_back, safe_file_name};
+use super::file_name::{ascii_fallback, safe_file_name};
 use super::header::HeaderSection;
 use super::media_type::MediaType;
 use super::{MimeError, guard, parameter};
 use sendport_core::domain::{Attachment, AttachmentId, ContentDisposition, TransferEncoding};
 
-/// An attachment whose columns were checked; its content is still to come.
+/// An attachment with checked columns, before its content.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) id: AttachmentId,
@@ -65,17 +65,18 @@ impl Part {
         })
     }
 
-    /// Can be referred to by the HTML (RFC 2392).
+    /// The HTML can refer to it (RFC 2392).
     pub(super) fn belongs_to_html(&self) -> bool {
         self.disposition == ContentDisposition::Inline && self.content_id.is_some()
     }
 
-    /// Stands beside the texts, for programs that know calendars (RFC 6047 section 2.4).
+    /// An alternative to the bodies, for calendar programs (RFC 6047 section 2.4).
     pub(super) fn is_invitation(&self) -> bool {
         self.disposition == ContentDisposition::Inline && self.media_type.is_invitation()
     }
 
-    /// An inline part without a Content-ID has its file's name for one, where the HTML says so.
+    /// Uses the file's name as the Content-ID of an inline part that has none, where the HTML refers to
+    /// that.
     pub(super) fn take_name_from(&mut self, html: &str) {
         let name = self.file_name.as_deref().unwrap_or_default();
         let is_inline = self.disposition == ContentDisposition::Inline;
@@ -84,14 +85,14 @@ impl Part {
         }
     }
 
-    /// Has to be looked at before it is appended: how it is sent depends on it.
-    pub(super) fn looks_first(&self) -> bool {
+    /// Its encoding depends on the whole content, which has to be examined first.
+    pub(super) fn examines_first(&self) -> bool {
         self.media_type.is_message()
             || self.media_type.is_text()
             || self.asked == TransferEncoding::SevenBit
     }
 
-    /// Appends headers and empty line; what encodes the content that follows.
+    /// Appends the headers and the empty line; returns the encoder of the content.
     pub(super) fn open(&self, out: &mut Vec<u8>, survey: &Survey) -> Encoder {
         let (media_type, encoding) = self.sent_as(survey);
         out.extend(self.headers(&media_type, encoding, survey));
@@ -99,7 +100,7 @@ impl Part {
         Encoder::new(encoding)
     }
 
-    /// A message that is no 7-bit one cannot be sent as such.
+    /// A `message/*` part that is not 7-bit is sent as octets.
     fn sent_as(&self, survey: &Survey) -> (MediaType, TransferEncoding) {
         let fits = survey.fits_7bit();
         if self.media_type.is_message() {
@@ -144,13 +145,13 @@ impl Part {
         octets
     }
 
-    /// What it is, and what it is called.
+    /// Content-Type and Content-Disposition with the file's name.
     fn as_file(&self, mut media_type: String) -> String {
         let mut disposition = self.disposition.as_str().to_owned();
         if let Some(name) = &self.file_name {
-            // Readers that do not know RFC 2231 look here. A second filename would be taken for the
-            // real one by some, and for a defect by others.
-            parameter::ascii(&mut media_type, "name", &ascii_fall_back(name));
+            // For mail programs without RFC 2231. Some take a second `filename` for the real name, and
+            // others for a defect.
+            parameter::ascii(&mut media_type, "name", &ascii_fallback(name));
             match name.is_ascii() {
                 true => parameter::ascii(&mut disposition, "filename", name),
                 false => parameter::extended(&mut disposition, "filename", name),
@@ -160,7 +161,7 @@ impl Part {
     }
 }
 
-/// How long a message becomes by its attachments, roughly.
+/// Estimated length of the encoded attachments.
 pub fn expected_octets(attachments: &[Attachment]) -> u64 {
     let expected = |attachment: &Attachment| {
         encoding::encoded_length(attachment.transfer_encoding, attachment.size_bytes)
@@ -171,7 +172,7 @@ pub fn expected_octets(attachments: &[Attachment]) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// Without its `<>`.
+/// A Content-ID without its `<>`.
 fn content_id(written: &str) -> Result<String, &'static str> {
     let bare = written
         .strip_prefix('<')

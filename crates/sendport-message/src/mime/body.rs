@@ -1,25 +1,25 @@
-//! The texts of a message, as parts: the plain one, and the HTML where there is one.
+//! The bodies of a message as MIME parts: text, and HTML where the alert has it.
 
 use std::borrow::Cow;
 
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, SinglePart};
 
-use super::alternative::html_to_text;
+use super::html_text::html_to_text;
 use super::legacy_display;
 use crate::template::RenderedAlert;
 use sendport_core::domain::Charset;
 
-/// What the texts of a message are made of.
-pub(super) struct Texts<'a> {
+/// The bodies of a message.
+pub(super) struct MessageBodies<'a> {
     pub(super) rendered: &'a RenderedAlert<'a>,
     pub(super) charset: Charset,
     pub(super) html_charset: Charset,
-    /// Lines that each text begins with; mostly none.
-    pub(super) displayed: String,
+    /// Lines at the start of each body; usually none.
+    pub(super) legacy_display: String,
 }
 
-/// What readers without HTML see.
+/// What mail programs without HTML show.
 pub(super) fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> Cow<'a, str> {
     match (&rendered.text, &rendered.html) {
         (Some(text), _) => Cow::Borrowed(text),
@@ -28,16 +28,12 @@ pub(super) fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> Cow<'a, str> {
     }
 }
 
-impl Texts<'_> {
-    /// The text, and the HTML where there is one: each with its headers and ending in CRLF. 7-bit,
-    /// lines of at most 78.
+impl MessageBodies<'_> {
+    /// The text part and, if any, the HTML part, each with its headers and a final CRLF; 7-bit, lines
+    /// of at most 78 characters.
     pub(super) fn parts(&self, boundary: &str) -> (Vec<u8>, Option<Vec<u8>>) {
         let html = self.rendered.html.as_deref();
-        let text = match (self.rendered.text.as_deref(), html) {
-            (Some(text), _) => Cow::Borrowed(text),
-            (None, Some(html)) => Cow::Owned(html_to_text(html)),
-            (None, None) => Cow::default(),
-        };
+        let text = plain_text(self.rendered);
         let plain = self.plain_part(&text, boundary).formatted();
         (
             plain,
@@ -45,22 +41,22 @@ impl Texts<'_> {
         )
     }
 
-    /// In UTF-8 where the set lacks a character: a reader that knows only the set shows some of it
-    /// wrongly, but nothing is lost.
+    /// In UTF-8 where the charset lacks a character: a mail program that supports only the charset
+    /// shows some characters wrong, but nothing is lost.
     fn plain_part(&self, text: &str, boundary: &str) -> SinglePart {
-        let text = normalised(&legacy_display::in_text(&self.displayed, text));
+        let text = normalised(&legacy_display::in_text(&self.legacy_display, text));
         let other = other_than_utf8(self.charset, |set| set.encode(&text));
         self.part("plain", other, text, boundary)
     }
 
-    /// The same; what the set lacks is mostly a character reference.
+    /// The same for HTML, whose missing characters usually become character references.
     fn html_part(&self, html: &str, boundary: &str) -> SinglePart {
-        let html = normalised(&legacy_display::in_html(&self.displayed, html));
+        let html = normalised(&legacy_display::in_html(&self.legacy_display, html));
         let other = other_than_utf8(self.html_charset, |set| set.encode_html(&html));
         self.part("html", other, html, boundary)
     }
 
-    /// In its own set, else in UTF-8.
+    /// In its own charset, else in UTF-8.
     fn part(
         &self,
         subtype: &str,
@@ -75,17 +71,17 @@ impl Texts<'_> {
     }
 
     fn content_type(&self, subtype: &str, charset: Charset) -> ContentType {
-        let displays = match self.displayed.is_empty() {
+        let parameter = match self.legacy_display.is_empty() {
             true => "",
             false => legacy_display::PARAMETER,
         };
-        let written = format!("text/{subtype}; charset={}{displays}", charset.name());
-        // Names of character sets are tokens, so this can be read.
+        let written = format!("text/{subtype}; charset={}{parameter}", charset.name());
+        // Names of charsets are tokens, so this parses.
         ContentType::parse(&written).unwrap_or(ContentType::TEXT_PLAIN)
     }
 }
 
-/// `None` where UTF-8 has to say it.
+/// `None` where UTF-8 is required.
 fn other_than_utf8<'a>(
     set: Charset,
     encode: impl FnOnce(Charset) -> Option<Cow<'a, [u8]>>,
@@ -96,8 +92,8 @@ fn other_than_utf8<'a>(
     }
 }
 
-/// CRLF for every line ending, none after the last line (lettre writes that one), and no
-/// control characters but tabs: RFC 5322 section 3.5 forbids NUL, terminals obey others.
+/// Writes every line ending as CRLF, except after the last line, where lettre writes it, and replaces
+/// control characters other than tabs: RFC 5322 section 3.5 forbids NUL, terminals obey others.
 fn normalised(text: &str) -> String {
     let mut rest = text.trim_start_matches('\u{feff}');
     let mut out = String::with_capacity(rest.len() + rest.len() / 32);
@@ -120,10 +116,11 @@ fn normalised(text: &str) -> String {
     out
 }
 
-/// 7bit where nothing on the way has a reason to touch it, else quoted-printable, else
-/// base64 (RFC 2045 section 6).
+/// 7bit where no server has a reason to change the text, else quoted-printable, else base64 (RFC 2045
+/// section 6). lettre's own choice keeps `From ` lines and spaces at line ends, which mailbox files
+/// and relays change, so that a signature breaks.
 fn encoded(octets: Vec<u8>, boundary: &str) -> Body {
-    if is_untouchable(&octets, boundary) {
+    if is_stable_7bit(&octets, boundary) {
         return Body::dangerous_pre_encoded(octets, ContentTransferEncoding::SevenBit);
     }
     let escapes = octets
@@ -141,19 +138,19 @@ fn encoded(octets: Vec<u8>, boundary: &str) -> Body {
     body
 }
 
-/// Quoted-printable and base64 take any text, so there is never a refusal to handle.
+/// Quoted-printable and base64 encode any text, so there is no error to handle.
 fn with_encoding(octets: &[u8], encoding: ContentTransferEncoding) -> Body {
     Body::new_with_encoding(octets.to_vec(), encoding).unwrap_or_else(Body::new)
 }
 
-/// Short ASCII lines that relays and mailbox formats pass on as they are, so that a
-/// signature over them holds (RFC 8551 section 3.1.3).
-fn is_untouchable(octets: &[u8], boundary: &str) -> bool {
+/// Short ASCII lines that relays and mailbox formats do not change, so that a signature over them
+/// stays valid (RFC 8551 section 3.1.3).
+fn is_stable_7bit(octets: &[u8], boundary: &str) -> bool {
     if !octets.is_ascii() || has_from_line(octets) {
         return false;
     }
     std::str::from_utf8(octets).is_ok_and(|text| {
-        // Other boundaries of the message hold this one's name.
+        // The other boundaries of the message contain this one.
         !text.contains(boundary.trim_start_matches("=_"))
             && text
                 .split("\r\n")
@@ -161,7 +158,7 @@ fn is_untouchable(octets: &[u8], boundary: &str) -> bool {
     })
 }
 
-/// Mailbox files put a `>` before such a line.
+/// Mailbox files write `>` in front of such a line.
 fn has_from_line(octets: &[u8]) -> bool {
     octets.starts_with(b"From ") || octets.windows(7).any(|w| w == b"\r\nFrom ")
 }

@@ -1,24 +1,26 @@
-//! A message that is being put together: contents come in pieces, one after the other.
+//! A message under construction, whose attachments come in pieces, one after the other.
+//!
+//! lettre's `MultiPart` holds every content and formats a second copy; see the module `encoding`.
 
 use std::collections::VecDeque;
 
 use super::attachment::Part;
-use super::body::Texts;
+use super::body::MessageBodies;
 use super::encoding::{Encoder, Survey};
 use super::{Boundaries, MimeError};
 use sendport_core::domain::{Attachment, AttachmentId, Message};
 
-/// A message up to its next attachment.
+/// A message up to the next attachment.
 #[derive(Debug)]
 pub struct Draft {
     message_id: String,
     octets: Vec<u8>,
-    to_come: VecDeque<Piece>,
+    remaining: VecDeque<Piece>,
     survey: Survey,
     encoder: Option<Encoder>,
 }
 
-/// What is still to be appended.
+/// A piece that is still to be appended.
 #[derive(Debug)]
 enum Piece {
     Octets(Vec<u8>),
@@ -26,18 +28,18 @@ enum Piece {
 }
 
 impl Draft {
-    /// Header section and texts; the structure of RFC 2046 section 5.1, RFC 2387 and RFC 6047
+    /// Header section and bodies, in the structure of RFC 2046 section 5.1, RFC 2387 and RFC 6047
     /// section 2.4: `mixed(alternative(text, related(html, inline...), invitation), attachments...)`,
-    /// of which only what is needed is there.
+    /// without the parts that are not needed.
     pub(super) fn new(
         message_id: String,
         headers: Vec<u8>,
-        texts: &Texts<'_>,
+        bodies: &MessageBodies<'_>,
         attachments: &[Attachment],
         boundaries: &Boundaries,
     ) -> Result<Self, MimeError> {
         let parts: Result<Vec<_>, _> = attachments.iter().map(Part::new).collect();
-        let (mut parts, html) = (parts?, texts.rendered.html.as_deref());
+        let (mut parts, html) = (parts?, bodies.rendered.html.as_deref());
         let invitation = parts.iter().position(Part::is_invitation);
         let invitation = invitation.map(|at| parts.remove(at));
         if let Some(html) = html {
@@ -51,7 +53,7 @@ impl Draft {
         if opened {
             layout.open("mixed", "", &boundaries.mixed);
         }
-        layout.body(texts, related, invitation, boundaries);
+        layout.body(bodies, related, invitation, boundaries);
         for part in mixed {
             layout.next(&boundaries.mixed);
             layout.attachment(part);
@@ -64,7 +66,7 @@ impl Draft {
         let mut draft = Self {
             message_id,
             octets,
-            to_come: layout.pieces,
+            remaining: layout.pieces,
             survey: Survey::new(),
             encoder: None,
         };
@@ -72,23 +74,23 @@ impl Draft {
         Ok(draft)
     }
 
-    /// The attachment whose content is to come next; `None`: the message is whole.
+    /// The attachment whose content is appended next; `None` where the message is complete.
     pub fn wanted(&self) -> Option<AttachmentId> {
-        match self.to_come.front() {
+        match self.remaining.front() {
             Some(Piece::Attachment(part)) => Some(part.id),
             _ => None,
         }
     }
 
-    /// True where the whole content of the wanted attachment has to be shown to [`Draft::look`]
-    /// before any of it is appended.
-    pub fn looks_first(&self) -> bool {
-        matches!(self.to_come.front(), Some(Piece::Attachment(part)) if part.looks_first())
+    /// The whole content of the wanted attachment has to pass [`Draft::examine`] before any of it is
+    /// appended.
+    pub fn examines_first(&self) -> bool {
+        matches!(self.remaining.front(), Some(Piece::Attachment(part)) if part.examines_first())
     }
 
-    /// Shows the next piece of the wanted attachment's content.
-    pub fn look(&mut self, piece: &[u8]) {
-        self.survey.look(piece);
+    /// Examines the next piece of the wanted attachment's content.
+    pub fn examine(&mut self, piece: &[u8]) {
+        self.survey.examine(piece);
     }
 
     /// Appends the next piece of the wanted attachment's content.
@@ -99,27 +101,27 @@ impl Draft {
         }
     }
 
-    /// The content of the wanted attachment is whole; from here on another one is wanted.
+    /// Ends the content of the wanted attachment; the next one becomes wanted.
     pub fn close(&mut self) {
         self.open();
         if let Some(encoder) = self.encoder.take() {
             encoder.finish(&mut self.octets);
             self.octets.extend_from_slice(b"\r\n");
-            self.to_come.pop_front();
+            self.remaining.pop_front();
         }
         self.survey = Survey::new();
         self.advance();
     }
 
     fn open(&mut self) {
-        if let (None, Some(Piece::Attachment(part))) = (&self.encoder, self.to_come.front()) {
+        if let (None, Some(Piece::Attachment(part))) = (&self.encoder, self.remaining.front()) {
             self.encoder = Some(part.open(&mut self.octets, &self.survey));
         }
     }
 
-    /// The message. Nothing is wanted any more.
+    /// The complete message.
     pub fn finish(self) -> Message {
-        debug_assert!(self.to_come.is_empty());
+        debug_assert!(self.remaining.is_empty());
         Message {
             message_id: self.message_id,
             octets: self.octets,
@@ -127,9 +129,9 @@ impl Draft {
     }
 
     fn advance(&mut self) {
-        while let Some(Piece::Octets(octets)) = self.to_come.front() {
+        while let Some(Piece::Octets(octets)) = self.remaining.front() {
             self.octets.extend_from_slice(octets);
-            self.to_come.pop_front();
+            self.remaining.pop_front();
         }
     }
 }
@@ -141,16 +143,16 @@ struct Layout {
 }
 
 impl Layout {
-    /// What readers choose from: the last that they know is the one that they show.
+    /// The alternatives, of which mail programs show the last one that they support.
     fn body(
         &mut self,
-        texts: &Texts<'_>,
+        bodies: &MessageBodies<'_>,
         related: Vec<Part>,
         invitation: Option<Part>,
         boundaries: &Boundaries,
     ) {
         let boundary = &boundaries.alternative;
-        let (text, html) = texts.parts(boundary);
+        let (text, html) = bodies.parts(boundary);
         if html.is_none() && invitation.is_none() {
             return self.octets(text);
         }
@@ -167,7 +169,7 @@ impl Layout {
         self.close(boundary);
     }
 
-    /// The HTML, with what it shows.
+    /// The HTML with its inline parts.
     fn html(&mut self, html: Vec<u8>, related: Vec<Part>, boundary: &str) {
         if related.is_empty() {
             return self.octets(html);
@@ -195,8 +197,8 @@ impl Layout {
         self.octets(format!("--{boundary}\r\n").into_bytes());
     }
 
-    /// With an empty line behind: GMime takes a signature for bad, and Python writes something else
-    /// than it read, where the delimiter of another multipart, such as a signed one, follows at once.
+    /// Adds an empty line: where the delimiter of an outer multipart follows at once, GMime rejects a
+    /// signature over it, and Python writes other octets than it read.
     fn close(&mut self, boundary: &str) {
         self.octets(format!("--{boundary}--\r\n\r\n").into_bytes());
     }
@@ -209,7 +211,7 @@ impl Layout {
         self.pieces.push_back(Piece::Attachment(Box::new(part)));
     }
 
-    /// Enough in most cases; where it is not, the message grows.
+    /// Usually enough; the buffer grows otherwise.
     fn expected_octets(&self) -> usize {
         const HEADERS: u64 = 2048;
         let length = |piece: &Piece| match piece {

@@ -1,4 +1,8 @@
-//! Encoded-words (RFC 2047): text beyond ASCII in the header section.
+//! Encoded-words (RFC 2047): non-ASCII text in the header section.
+//!
+//! Why not lettre 0.11: it writes UTF-8 in base64 only, so `Größe` is not legible and legacy charsets are
+//! missing; it splits emoji sequences between words; it writes a text like `=?utf-8?q?x?=` as it is, so
+//! mail programs decode it; and a line with an address after an encoded-word exceeds 76 characters.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -7,18 +11,18 @@ use unicode_normalization::char::is_combining_mark;
 
 use sendport_core::domain::Charset;
 
-/// RFC 2047 section 2: a line with an encoded-word must not be longer.
+/// Longest line with an encoded-word (RFC 2047 section 2).
 pub(super) const ENCODED_LINE: usize = 76;
 
-/// Encoded-words that give `text` when they are decoded and joined; the first one begins at
-/// `column`. In `charset` where that has all characters, else in UTF-8. Whole characters in each,
-/// and no character apart from its combining marks where a line has room for both. Quoted where
-/// most of it stays legible, else base64.
+/// Encodes `text`; the first encoded-word begins at `column`. Uses `charset` where that has all
+/// characters, else UTF-8; the encoding `q` where most of the text stays legible, else `b`. Words are
+/// split between characters, and between a character and its combining marks only where they do not
+/// fit on a line.
 pub(super) fn encoded_words(text: &str, column: usize, charset: Charset) -> Vec<String> {
     let (charset, octets) = written(text, charset);
     let quoted = octets.iter().map(|&b| q_length(b)).sum::<usize>() <= octets.len() * 2;
     let overhead = "=??q??=".len() + charset.name().len();
-    // A continuation line begins with a space.
+    // A continuation line starts with a space.
     let mut room = ENCODED_LINE
         .saturating_sub(column.max(1) + overhead)
         .max(16);
@@ -43,7 +47,7 @@ pub(super) fn encoded_words(text: &str, column: usize, charset: Charset) -> Vec<
     words
 }
 
-/// The octets of `text`, and what they are written in.
+/// The octets of `text`, and their charset.
 fn written(text: &str, charset: Charset) -> (Charset, Cow<'_, [u8]>) {
     match charset.encode(text) {
         Some(octets) => (charset, octets),
@@ -51,8 +55,8 @@ fn written(text: &str, charset: Charset) -> (Charset, Cow<'_, [u8]>) {
     }
 }
 
-/// What is not taken apart: characters with what belongs to them, or single characters where
-/// that is longer than `room`.
+/// Units that are not split: clusters of characters, or single characters where a cluster is longer
+/// than `room`.
 fn units(text: &str, room: usize, length: impl Fn(&str) -> usize) -> Vec<&str> {
     let mut units = Vec::new();
     for cluster in clusters(text) {
@@ -71,7 +75,7 @@ fn clusters(text: &str) -> Vec<&str> {
     let (mut start, mut previous, mut flags) = (0, None, 0);
     for (at, c) in text.char_indices() {
         let in_pair = is_flag(c) && flags % 2 == 1;
-        if previous.is_some_and(|previous| !in_pair && !belongs_to(previous, c)) {
+        if previous.is_some_and(|previous| !in_pair && !continues(previous, c)) {
             clusters.push(&text[start..at]);
             start = at;
         }
@@ -82,20 +86,21 @@ fn clusters(text: &str) -> Vec<&str> {
     clusters
 }
 
-/// Marks, joiners and what they join, skin tones, tags, vowels and finals of Hangul.
-fn belongs_to(previous: char, c: char) -> bool {
+/// `c` continues a cluster: marks, joiners and joined characters, skin tones, tags, vowels and finals
+/// of Hangul.
+fn continues(previous: char, c: char) -> bool {
     previous == '\u{200d}'
         || is_combining_mark(c)
         || matches!(c, '\u{200c}' | '\u{200d}' | '\u{1f3fb}'..='\u{1f3ff}'
             | '\u{e0020}'..='\u{e007f}' | '\u{1160}'..='\u{11ff}')
 }
 
-/// Two regional indicators are one flag.
+/// A regional indicator; two of them are one flag.
 fn is_flag(c: char) -> bool {
     matches!(c, '\u{1f1e6}'..='\u{1f1ff}')
 }
 
-/// What a display name may hold unencoded (RFC 2047 section 5, rule 3).
+/// Octets that a display name may contain unencoded (RFC 2047 section 5, rule 3).
 fn is_q_safe(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!*+-/".contains(&b)
 }
@@ -130,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_belongs_together_is_one_unit() {
+    fn keeps_a_cluster_in_one_unit() {
         for cluster in [
             "e\u{301}\u{323}",
             "क्षि",
@@ -150,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn words_end_between_clusters() {
+    fn splits_words_between_clusters() {
         let family = "👩\u{200d}👩\u{200d}👧";
         for (text, unit) in [
             ("e\u{301}".repeat(60), "e\u{301}"),
@@ -168,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_without_end_is_taken_apart() {
+    fn splits_a_cluster_that_fits_on_no_line() {
         let zalgo = "e".to_owned() + &"\u{301}".repeat(500);
         let words = encoded_words(&zalgo, 9, Charset::UTF_8);
         assert!(
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_legacy_set_is_used_where_it_has_everything() {
+    fn uses_a_legacy_charset_that_has_every_character() {
         let latin = Charset::try_from("iso-8859-1".to_owned()).expect("is one");
         assert_eq!(
             encoded_words("Größe", 9, latin),

@@ -3,7 +3,7 @@
 /// An alert that cannot become a message. Permanent: the same row fails again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MimeError {
-    /// A column that may stand in a header holds a control character.
+    /// A column of the header section contains a control character.
     #[error(
         "column {column} holds {found} at character {position}; a header is one line of text, so nothing was sent: take it out where the row is written"
     )]
@@ -51,7 +51,7 @@ pub enum MimeError {
     HeaderNotAllowed {
         /// The header.
         name: String,
-        /// Why, and what to do.
+        /// Why, and what to do instead.
         reason: String,
     },
     /// A header's value cannot be sent as what it is.
@@ -74,7 +74,7 @@ pub enum MimeError {
     },
     /// The send port's setting cannot be used.
     #[error(
-        "'{written}' cannot stand on the right side of a Message-ID; set message_id_domain to a domain name of yours, such as mail.contoso.com"
+        "'{written}' cannot be the right side of a Message-ID; set message_id_domain to a domain name of yours, such as mail.contoso.com"
     )]
     BadMessageIdDomain {
         /// The setting.

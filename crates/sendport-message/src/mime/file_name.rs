@@ -1,20 +1,20 @@
-//! What a reader may save a file as.
+//! File names of attachments.
 
-/// Stands where nothing of a name is left.
+/// Replaces an empty name.
 const NAMELESS: &str = "attachment";
 
-/// The last component of what was written, so that it cannot leave a reader's folder; marks that
-/// turn the direction of writing, which make `exe` look like something else, are replaced.
+/// The last component of a path, so that it stays in the reader's folder. Replaces characters that
+/// change the direction of writing, which can disguise `exe`.
 pub fn safe_file_name(written: &str) -> String {
     let last = written.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = last.trim().chars().map(without_turn).collect();
+    let name: String = last.trim().chars().map(without_direction).collect();
     match name.as_str() {
         "" | "." | ".." => NAMELESS.to_owned(),
         _ => name,
     }
 }
 
-/// What Windows goes by: in lower case, without dots and spaces at the end, which it drops, and
+/// The extension as Windows determines it: in lower case, without trailing dots and spaces, and
 /// without the name of a stream.
 pub fn extension(file_name: &str) -> Option<String> {
     let file = file_name.split(':').next().unwrap_or_default();
@@ -22,8 +22,8 @@ pub fn extension(file_name: &str) -> Option<String> {
     (!stem.is_empty() || !extension.is_empty()).then(|| extension.trim().to_lowercase())
 }
 
-/// For readers that do not know RFC 2231: `_` for what is not ASCII.
-pub(super) fn ascii_fall_back(file_name: &str) -> String {
+/// The name for mail programs without RFC 2231: `_` for each non-ASCII character.
+pub(super) fn ascii_fallback(file_name: &str) -> String {
     let ascii: String = file_name
         .chars()
         .map(|c| if c.is_ascii() { c } else { '_' })
@@ -39,7 +39,7 @@ pub(super) fn ascii_fall_back(file_name: &str) -> String {
 }
 
 /// Unicode's explicit directional embeddings, overrides and isolates.
-fn without_turn(c: char) -> char {
+fn without_direction(c: char) -> char {
     match c {
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '_',
         c => c,
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_left_out() {
+    fn removes_the_path() {
         for (written, name) in [
             ("report.pdf", "report.pdf"),
             ("C:\\temp\\Übersicht Mai.pdf", "Übersicht Mai.pdf"),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_extension_is_the_one_that_windows_sees() {
+    fn finds_the_extension_that_windows_uses() {
         for name in [
             "a.exe",
             "a.EXE",
@@ -83,9 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn the_fall_back_keeps_the_extension() {
-        assert_eq!(ascii_fall_back("Größe 1.csv"), "Gr__e 1.csv");
-        assert_eq!(ascii_fall_back("報告.xlsx"), "attachment.xlsx");
-        assert_eq!(ascii_fall_back("報告"), "attachment");
+    fn keeps_the_extension_in_the_fallback() {
+        assert_eq!(ascii_fallback("Größe 1.csv"), "Gr__e 1.csv");
+        assert_eq!(ascii_fallback("報告.xlsx"), "attachment.xlsx");
+        assert_eq!(ascii_fallback("報告"), "attachment");
     }
 }

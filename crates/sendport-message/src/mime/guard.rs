@@ -1,11 +1,11 @@
-//! The guard against header injection: looks at every column that stands in a header before
+//! Guard against header injection: checks every column that is written into a header before
 //! anything is built.
 
 use super::MimeError;
 use sendport_core::domain::Alert;
 
-/// Refuses control characters in all columns that stand in a header. A tab counts as a space, and
-/// white space around a value for nothing, line breaks included.
+/// Refuses control characters in the columns that are written into headers. A tab counts as a space;
+/// white space around a value is ignored, including line breaks.
 pub(super) fn check_columns(alert: &Alert, subject: &str) -> Result<(), MimeError> {
     let lists = [
         ("ToRecipients", &alert.to_recipients),
@@ -13,7 +13,7 @@ pub(super) fn check_columns(alert: &Alert, subject: &str) -> Result<(), MimeErro
         ("BccRecipients", &alert.bcc_recipients),
     ];
     for (column, list) in lists {
-        // Any other control character fails only the entry that it stands in.
+        // Any other control character fails only its entry.
         let breaks = |c: char| matches!(c, '\r' | '\n' | '\0');
         refuse(column, list.as_deref().unwrap_or_default(), breaks)?;
     }

@@ -5,25 +5,25 @@ use std::fmt::Write;
 use super::encoded_word::{ENCODED_LINE, encoded_words};
 use sendport_core::domain::{Charset, Mailbox, STAND_IN_ADDRESS};
 
-/// RFC 5322 section 2.1.1: lines should not be longer.
+/// Longest recommended line (RFC 5322 section 2.1.1).
 const LINE: usize = 78;
-/// RFC 5322 section 2.1.1: lines must not be longer.
+/// Longest permitted line (RFC 5322 section 2.1.1).
 const LONGEST_LINE: usize = 998;
 
-/// After a longer name there is no room for an encoded-word on the same line.
+/// A longer name leaves no room for an encoded-word on its line.
 const LONG_NAME: usize = 40;
 
-/// How a header section says what is not ASCII.
+/// How a header section writes non-ASCII text.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Script {
-    /// Of encoded-words; what it lacks is written in UTF-8.
+    /// Charset of encoded-words; UTF-8 where it lacks a character.
     pub(super) charset: Charset,
-    /// Addresses beyond ASCII stand as they are (RFC 6532), for relays that offer SMTPUTF8.
+    /// Non-ASCII addresses are written as they are (RFC 6532), for relays with SMTPUTF8.
     pub(super) international: bool,
 }
 
-/// Headers in the order in which they were added. Everything that comes out is printable
-/// ASCII, and such addresses as the script lets stand, in lines that end in CRLF, whatever goes in.
+/// Headers in the order of addition. For any input the output is lines of printable ASCII, and of
+/// non-ASCII addresses where `script` permits them, that end in CRLF.
 #[derive(Debug, Default)]
 pub(super) struct HeaderSection {
     octets: String,
@@ -38,19 +38,18 @@ impl HeaderSection {
         }
     }
 
-    /// A value of ours: short printable ASCII.
+    /// A constant value: short printable ASCII.
     pub(super) fn literal(&mut self, name: &str, value: &str) {
         debug_assert!(value.bytes().all(|b| (0x20..0x7f).contains(&b)));
         self.push(name, value);
     }
 
-    /// Unstructured text (RFC 5322 section 3.2.5); no header where it is empty.
+    /// Unstructured text (RFC 5322 section 3.2.5); adds nothing where it is empty.
     pub(super) fn text(&mut self, name: &str, value: &str) {
         self.unstructured(name, value, LINE - 2);
     }
 
-    /// Unstructured text that programs read: a word that fits on a line stays one, so that it needs
-    /// no decoding.
+    /// Unstructured text for programs: a word that fits on a line is not encoded.
     pub(super) fn machine_text(&mut self, name: &str, value: &str) {
         self.unstructured(name, value, longest_word(name));
     }
@@ -83,7 +82,7 @@ impl HeaderSection {
         }
     }
 
-    /// The octets without the empty line that ends the section.
+    /// The octets, without the empty line that ends the section.
     pub(super) fn into_octets(self) -> Vec<u8> {
         self.octets.into_bytes()
     }
@@ -115,13 +114,12 @@ impl HeaderSection {
     }
 }
 
-/// Octets of a word that is folded around rather than encoded: it fits on a line behind the name.
+/// Longest word that fits on a line after the name, in octets.
 pub(super) fn longest_word(name: &str) -> usize {
     LONGEST_LINE.saturating_sub(name.len() + 2)
 }
 
-/// Words of printable ASCII with single spaces between them, which no reader can take for
-/// encoded-words.
+/// Words of printable ASCII, separated by single spaces, that do not look like encoded-words.
 fn is_plain(value: &str, longest_word: usize) -> bool {
     !value.contains("=?")
         && value.split(' ').all(|word| {
@@ -129,8 +127,8 @@ fn is_plain(value: &str, longest_word: usize) -> bool {
         })
 }
 
-/// Folds at spaces (RFC 5322 section 2.2.3). Each line holds a word: a line of white space
-/// alone would be taken for the end of the headers by some.
+/// Folds at spaces (RFC 5322 section 2.2.3). Each line contains a word, because some programs take a
+/// line of white space for the end of the headers.
 fn folded(name: &str, value: &str) -> String {
     let mut out = String::with_capacity(value.len() + value.len() / 32);
     let mut column = name.len() + 2;
@@ -149,7 +147,7 @@ fn folded(name: &str, value: &str) -> String {
     out
 }
 
-/// Where the header's last line ends.
+/// Length of the header's last line.
 fn column(name: &str, value: &str) -> usize {
     match value.rfind('\n') {
         Some(at) => value.len() - at - 1,
@@ -157,14 +155,14 @@ fn column(name: &str, value: &str) -> usize {
     }
 }
 
-/// A space before something of this length, on a new line if this one would become too long. The
-/// shorter limit for all, because a neighbour may be an encoded-word.
+/// A space before text of this length, on a new line if the current one would become too long. The
+/// limit is that of encoded-words, because the line may contain one.
 fn space(value: &mut String, name: &str, length: usize) {
     let folds = column(name, value) + 1 + length > ENCODED_LINE;
     value.push_str(if folds { "\r\n " } else { " " });
 }
 
-/// Writes one mailbox where `value` ends.
+/// Appends one mailbox to `value`.
 fn append_mailbox(
     value: &mut String,
     name: &str,
@@ -194,8 +192,8 @@ fn append_mailbox(
     let _ = write!(value, "<{address}>");
 }
 
-/// What names a mailbox whose address is not ASCII. Mail programs show it; a group without members
-/// they do not all show.
+/// A mailbox with [`STAND_IN_ADDRESS`], whose name shows the non-ASCII address. Not all mail programs
+/// show a group without members.
 fn stand_in(mailbox: &Mailbox) -> Mailbox {
     let (name, address) = (mailbox.display_name.as_deref(), &mailbox.address);
     let shown = match name.map(str::trim).filter(|name| !name.is_empty()) {
@@ -216,8 +214,8 @@ fn append_encoded(value: &mut String, name: &str, phrase: &str, first: bool, cha
     value.push_str(&words.join("\r\n "));
 }
 
-/// `phrase` (RFC 5322 section 3.2.5) as atoms or as a quoted-string; `None` where only
-/// encoded-words can say it on one line.
+/// `phrase` (RFC 5322 section 3.2.5) as atoms or as a quoted-string; `None` where it requires
+/// encoded-words.
 fn plain_phrase(name: &str) -> Option<String> {
     if name.len() > 60 || name.contains("=?") {
         return None;

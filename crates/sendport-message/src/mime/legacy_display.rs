@@ -1,33 +1,33 @@
-//! Legacy Display Elements (RFC 9788 section 5.2.2): header fields that an encrypted message hides,
-//! at the begin of its texts. A reader that knows header protection leaves them out again; any
-//! other one would show nothing of them.
+//! Legacy Display Elements (RFC 9788 section 5.2.2): the hidden header fields of an encrypted message
+//! at the start of its texts. Mail programs with header protection remove them; others would not
+//! show these fields at all.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::alternative::{after, after_element, tag_end, tag_name};
+use super::html_text::scan::{after, after_element, tag_end, tag_name};
 use sendport_core::domain::{Mailbox, Recipient, RecipientKind};
 
-/// The parameter of a Content-Type that says so, as it follows other parameters.
+/// The parameter of Content-Type that announces them, after other parameters.
 pub(super) const PARAMETER: &str = "; hp-legacy-display=\"1\"";
 
-/// What the texts of a message begin with.
+/// The header fields at the start of the texts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Displayed {
-    /// Nothing but themselves.
+pub enum LegacyDisplay {
+    /// None.
     #[default]
-    Nothing,
-    /// The Subject.
+    None,
+    /// Subject.
     Subject,
-    /// The Subject, and From, To and Cc where they hold names.
+    /// Subject; and From, To and Cc where they have display names.
     Names,
 }
 
-impl Displayed {
+impl LegacyDisplay {
     /// Lines of `name: value`.
     pub(super) fn lines(self, subject: &str, from: &Mailbox, recipients: &[Recipient]) -> String {
         let mut lines = String::new();
-        if self == Self::Nothing {
+        if self == Self::None {
             return lines;
         }
         line(&mut lines, "Subject", subject);
@@ -53,7 +53,7 @@ fn line(lines: &mut String, name: &str, value: &str) {
     }
 }
 
-/// Mailboxes for people; empty where none has a name, because then nothing of them is hidden.
+/// Mailboxes for people; empty where none has a display name, because then nothing is hidden.
 fn named(mailboxes: &[&Mailbox]) -> String {
     let name = |it: &Mailbox| it.display_name.clone().unwrap_or_default();
     if mailboxes.iter().all(|it| name(it).trim().is_empty()) {
@@ -66,7 +66,7 @@ fn named(mailboxes: &[&Mailbox]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// Section 5.2.2: an empty line ends it.
+/// Section 5.2.2: an empty line ends the element.
 pub(super) fn in_text<'a>(lines: &str, text: &'a str) -> Cow<'a, str> {
     match lines.is_empty() {
         true => Cow::Borrowed(text),
@@ -74,7 +74,7 @@ pub(super) fn in_text<'a>(lines: &str, text: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Section 5.2.3: the first element of the body.
+/// Section 5.2.3: the element is the first one of the body.
 pub(super) fn in_html<'a>(lines: &str, html: &'a str) -> Cow<'a, str> {
     if lines.is_empty() {
         return Cow::Borrowed(html);
@@ -88,7 +88,8 @@ pub(super) fn in_html<'a>(lines: &str, html: &'a str) -> Cow<'a, str> {
     ))
 }
 
-/// Behind `<body>`; without one behind the head, or whatever else there is before the content.
+/// The position after `<body>`; without that tag, after the head or whatever else precedes the
+/// content.
 fn begin_of_body(html: &str) -> usize {
     let (mut rest, mut begin) = (html, 0);
     while let Some(at) = rest.find('<') {
@@ -122,7 +123,7 @@ mod tests {
          <pre>Subject: a &lt; b &amp; c</pre>\n</div>\n";
 
     #[test]
-    fn it_is_the_first_element_of_the_body() {
+    fn inserts_the_first_element_of_the_body() {
         for html in [
             "|<p>a</p>",
             "<html><head><title>t</title></head><body class='>'>|<p>a</p></body></html>",
@@ -141,21 +142,21 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_line_parts_it_from_the_text() {
+    fn ends_with_an_empty_line_in_text() {
         assert_eq!(in_text(LINES, "a\n"), "Subject: a < b & c\n\na\n");
         assert_eq!(in_text("", "a\n"), "a\n");
     }
 
     #[test]
-    fn names_are_shown_where_they_are_hidden_outside() {
+    fn shows_names_that_are_hidden_outside() {
         let mailbox = |text| sendport_core::domain::parse_mailbox(text).unwrap();
-        let lines = |it: Displayed, from| it.lines("s", &mailbox(from), &[]);
-        assert_eq!(lines(Displayed::Nothing, "A <a@x>"), "");
-        assert_eq!(lines(Displayed::Subject, "A <a@x>"), "Subject: s\n");
+        let lines = |it: LegacyDisplay, from| it.lines("s", &mailbox(from), &[]);
+        assert_eq!(lines(LegacyDisplay::None, "A <a@x>"), "");
+        assert_eq!(lines(LegacyDisplay::Subject, "A <a@x>"), "Subject: s\n");
         assert_eq!(
-            lines(Displayed::Names, "Ä <a@x>"),
+            lines(LegacyDisplay::Names, "Ä <a@x>"),
             "Subject: s\nFrom: Ä <a@x>\n"
         );
-        assert_eq!(lines(Displayed::Names, "a@x"), "Subject: s\n");
+        assert_eq!(lines(LegacyDisplay::Names, "a@x"), "Subject: s\n");
     }
 }

@@ -1,14 +1,17 @@
-//! `type/subtype` with parameters (RFC 2045 section 5.1).
+//! Media types of attachments: `type/subtype` with parameters (RFC 2045 section 5.1).
+//!
+//! Why not lettre 0.11: its `ContentType` refuses quoted-pairs and a final `;`, and accepts
+//! `multipart/mixed` and `charset=` without a value.
 
 use super::file_name::extension;
 use super::parameter::{self, is_token};
 
-/// What nobody knows more about (RFC 2046 section 4.5.1).
+/// The default (RFC 2046 section 4.5.1).
 const OCTETS: &str = "application/octet-stream";
-/// sendport writes these itself.
+/// Parameters that sendport writes.
 const OWN: &[&str] = &["name", "boundary"];
 
-/// By the extension of the file, where the column is empty.
+/// By the file's extension, for an empty column.
 const KNOWN: &[(&str, &str)] = &[
     ("bmp", "image/bmp"),
     ("csv", "text/csv"),
@@ -50,7 +53,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("zip", "application/zip"),
 ];
 
-/// A media type that may stand in a header.
+/// A media type that is safe in a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MediaType {
     /// `type/subtype` in lower case.
@@ -59,7 +62,7 @@ pub(super) struct MediaType {
 }
 
 impl MediaType {
-    /// Reads the column. The error says what was expected.
+    /// Parses the column. The error says what was expected.
     pub(super) fn parse(written: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str =
             "expected a media type such as text/csv or text/plain; charset=iso-8859-1";
@@ -94,14 +97,14 @@ impl MediaType {
         })
     }
 
-    /// What a file of this name usually is.
+    /// The usual type of a file with this name.
     pub(super) fn of_file(file_name: Option<&str>) -> Self {
         let extension = file_name.and_then(extension).unwrap_or_default();
         let known = KNOWN.iter().find(|(known, _)| *known == extension);
         Self::bare(known.map_or(OCTETS, |(_, essence)| essence))
     }
 
-    /// What holds for any octets.
+    /// The type of any octets.
     pub(super) fn octets() -> Self {
         Self::bare(OCTETS)
     }
@@ -123,12 +126,12 @@ impl MediaType {
         self.essence.starts_with("text/")
     }
 
-    /// A text whose charset is to be said.
+    /// A text without the parameter charset.
     pub(super) fn lacks_charset(&self) -> bool {
         self.is_text() && !self.has("charset")
     }
 
-    /// RFC 6047 section 2.4: a calendar that says what is to be done with it.
+    /// A calendar with a method (RFC 6047 section 2.4).
     pub(super) fn is_invitation(&self) -> bool {
         self.essence == "text/calendar" && self.has("method")
     }
@@ -147,7 +150,7 @@ impl MediaType {
     }
 }
 
-/// Name in lower case, value, and what comes after.
+/// Name in lower case, value, and the rest.
 fn parameter(text: &str) -> Option<(String, String, &str)> {
     let (name, rest) = text.split_once('=')?;
     let name = name.trim().to_ascii_lowercase();
@@ -166,7 +169,7 @@ fn parameter(text: &str) -> Option<(String, String, &str)> {
     is_good.then_some((name, value, rest))
 }
 
-/// Up to the closing quote (RFC 5322 section 3.2.4), and what comes after it.
+/// The text up to the closing quote (RFC 5322 section 3.2.4), and the rest.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -185,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_comes_out_in_order() {
+    fn writes_type_and_parameters_in_order() {
         for (written, value) in [
             ("text/CSV", "text/csv"),
             (
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused() {
+    fn refuses_malformed_media_types() {
         for written in [
             "",
             "text",
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_tells_what_it_usually_is() {
+    fn derives_the_type_from_the_extension() {
         let of = |name| MediaType::of_file(Some(name)).essence;
         assert_eq!(of("a.PDF"), "application/pdf");
         assert_eq!(of("a"), OCTETS);

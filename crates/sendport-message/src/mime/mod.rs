@@ -1,32 +1,32 @@
 //! A rendered alert as an Internet message (RFC 5322, RFC 2045 to 2049).
 //!
-//! In goes a [`RenderedAlert`], out comes a [`Message`]: octets with CRLF line endings,
-//! the same in every attempt (Message-ID, Date and boundary are made from the alert's own
-//! columns, nothing from a clock or a random number). This is the only place that knows
-//! lettre, which makes the MIME parts. The header section is ours, because lettre takes no
-//! address such as `a..b@x`, no second header of one name, and leaves long words unfolded.
+//! Makes a [`Message`] of a [`RenderedAlert`]: octets with CRLF line endings, the same in every
+//! attempt. Message-ID, Date and boundaries depend on the alert's columns only, not on a clock or a
+//! random number.
 //!
-//! The guard comes first: a line break or another control character inside of a column that
-//! stands in a header fails the alert. Nothing in any column can add a header, a recipient or
-//! a command. After the guard, all header text is encoded so that only printable ASCII is
-//! left, so the guard is not what safety hangs on alone.
+//! lettre makes the parts of the bodies. The header section and the attachments are ours:
+//! lettre 0.11 refuses addresses such as `a..b@x` and local parts over 64 octets, keeps only one header
+//! of each name, and holds a whole message twice. Each module names what it found in lettre.
 //!
-//! An address whose local part is not ASCII stands in the header section only where the message
-//! is made for a relay that offers SMTPUTF8 (RFC 6531); elsewhere it is the name of an address that
-//! nobody has. In From and Reply-To it cannot be replaced: such a message always needs SMTPUTF8. All else
-//! is ASCII in either form.
+//! The guard comes first: a line break or another control character within a column that is written
+//! into a header fails the alert, so no column can add a header, a recipient or a command. As a second
+//! barrier, all header text is encoded as printable ASCII.
+//!
+//! A non-ASCII local part is written into the header section only for a relay with SMTPUTF8 (RFC
+//! 6531); for other relays it becomes the display name of an unused address. In From and Reply-To
+//! nothing can replace it: such a message always needs SMTPUTF8. Everything else is ASCII.
 
-mod alternative;
 mod attachment;
 mod body;
+mod custom_headers;
 mod draft;
 mod encoded_word;
 mod encoding;
 mod error;
-mod extra;
 mod file_name;
 mod guard;
 mod header;
+mod html_text;
 mod legacy_display;
 mod media_type;
 mod parameter;
@@ -38,36 +38,35 @@ use sendport_core::domain::{
 };
 
 pub use attachment::expected_octets;
-use body::Texts;
+use body::MessageBodies;
+pub use custom_headers::HeaderPolicy;
 pub use draft::Draft;
 pub use error::MimeError;
-pub use extra::HeaderPolicy;
 pub use file_name::{extension, safe_file_name};
 use header::{HeaderSection, Script};
-pub use legacy_display::Displayed;
+pub use legacy_display::LegacyDisplay;
 
-/// What a send port says about its messages.
+/// The settings of a send port's messages.
 #[derive(Debug, Clone)]
 pub struct MessageSettings {
-    /// `From` (RFC 5322 section 3.6.2): the send port's, or the alert's where the send port
-    /// accepts it. Decided before.
+    /// `From` (RFC 5322 section 3.6.2): that of the send port, or of the alert where the send port
+    /// accepts it.
     pub from: Mailbox,
-    /// Right side of the Message-ID (RFC 5322 section 3.6.4): a domain that is ours.
+    /// Right side of the Message-ID (RFC 5322 section 3.6.4): a domain of the sender.
     pub message_id_domain: String,
     /// Which headers the column Headers may add.
     pub headers: HeaderPolicy,
     /// `Auto-Submitted` and `X-Auto-Response-Suppress`.
     pub auto_submitted: bool,
-    /// Of headers and of plain text; what it lacks is written in UTF-8.
+    /// Charset of headers and text; UTF-8 where it lacks a character.
     pub charset: Charset,
-    /// Of HTML; what it lacks is written as character references.
+    /// Charset of HTML; character references where it lacks a character.
     pub html_charset: Charset,
-    /// The message is for recipients whose addresses are not ASCII: theirs may stand in it.
+    /// The message is for recipients with non-ASCII addresses, which may be written into it.
     pub international: bool,
-    /// What the texts begin with, because the header of the message will not show it.
-    pub displayed: Displayed,
-    /// What sets the message apart from others of the same alert whose content differs: a word in
-    /// its Message-ID.
+    /// The header fields at the start of the bodies, because encryption hides them.
+    pub legacy_display: LegacyDisplay,
+    /// A word in the Message-ID that distinguishes messages of one alert with different content.
     pub variant: Option<String>,
 }
 
@@ -83,7 +82,7 @@ pub fn build_message(
     Ok(draft_message(rendered, settings, &[])?.finish())
 }
 
-/// Begins the message of an alert; the contents of `attachments` are asked for one by one.
+/// Starts the message of an alert; the contents of `attachments` are appended one by one.
 ///
 /// # Errors
 /// As [`build_message`].
@@ -126,32 +125,32 @@ pub fn draft_message(
         headers.literal("X-Auto-Response-Suppress", "All");
     }
     about_the_alert(&mut headers, alert, from);
-    extra::add(&mut headers, alert.headers.as_deref(), &settings.headers)?;
-    // From here on the headers belong to the MIME entity: signing takes them along.
+    custom_headers::add(&mut headers, alert.headers.as_deref(), &settings.headers)?;
+    // The following headers belong to the MIME entity, which a signature covers.
     headers.literal("MIME-Version", "1.0");
     if let Some(language) = alert.language.as_deref().filter(|l| is_language_tag(l)) {
         headers.literal("Content-Language", language.trim());
     }
-    let texts = Texts {
+    let bodies = MessageBodies {
         rendered,
         charset: settings.charset,
         html_charset: settings.html_charset,
-        displayed: settings
-            .displayed
+        legacy_display: settings
+            .legacy_display
             .lines(&rendered.subject, from, &recipients),
     };
     let boundaries = Boundaries::of(alert);
     Draft::new(
         message_id,
         headers.into_octets(),
-        &texts,
+        &bodies,
         attachments,
         &boundaries,
     )
 }
 
-/// `To` and `Cc` (RFC 5322 section 3.6.3): the readable addresses. Without any, an empty
-/// group, because some relays refuse a message without a destination. `Bcc` is envelope only.
+/// `To` and `Cc` (RFC 5322 section 3.6.3): the well-formed addresses, or an empty group, because some
+/// relays refuse a message without a destination. `Bcc` is envelope only.
 fn destination(headers: &mut HeaderSection, recipients: &[Recipient]) {
     let of = |kind| -> Vec<&Mailbox> {
         recipients
@@ -168,7 +167,7 @@ fn destination(headers: &mut HeaderSection, recipients: &[Recipient]) {
     headers.mailboxes("Cc", &cc);
 }
 
-/// What follows from the alert's columns, besides addresses and subject.
+/// Headers of other columns.
 fn about_the_alert(headers: &mut HeaderSection, alert: &Alert, from: &Mailbox) {
     // RFC 2156 sections 5.3.6 and 5.3.9; X-Priority for the clients that know only that.
     let importance = match alert.importance {
@@ -194,7 +193,7 @@ fn about_the_alert(headers: &mut HeaderSection, alert: &Alert, from: &Mailbox) {
         headers.literal("Reply-By", &date_time(reply_by));
     }
     if alert.read_receipt {
-        // RFC 8098 section 2.1. The address alone: readers ask before they answer.
+        // RFC 8098 section 2.1; the address without a name.
         headers.mailboxes(
             "Disposition-Notification-To",
             &[&Mailbox::bare(&*from.address)],
@@ -231,13 +230,13 @@ fn checked_reply_to(column: &str) -> Result<Vec<Mailbox>, MimeError> {
         .collect()
 }
 
-/// What readers without HTML see of an alert: its text, or one made of its HTML.
+/// The text body of an alert: its text, or its HTML converted to text.
 pub fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> std::borrow::Cow<'a, str> {
     body::plain_text(rendered)
 }
 
-/// `msg-id` (RFC 5322 section 3.6.4): the alert's public id, and words for what sets the message
-/// apart from others of the alert. The same in every attempt.
+/// `msg-id` (RFC 5322 section 3.6.4): the alert's public id, and words that distinguish messages of
+/// one alert. The same in every attempt.
 ///
 /// # Errors
 /// [`MimeError::BadMessageIdDomain`].
@@ -263,7 +262,7 @@ pub fn message_id(alert: &Alert, settings: &MessageSettings) -> Result<String, M
     Ok(format!("<{left}@{domain}>"))
 }
 
-/// The header names somebody by an address that it would not hold for everybody else.
+/// The header contains an address that it would not contain for other recipients.
 fn names_differ(alert: &Alert, settings: &MessageSettings) -> bool {
     let replies = || parse_address_list(alert.reply_to.as_deref().unwrap_or_default());
     let everywhere = || {
@@ -276,9 +275,9 @@ fn names_differ(alert: &Alert, settings: &MessageSettings) -> bool {
     settings.international && expand_recipients(alert).iter().any(named) && !everywhere()
 }
 
-/// The boundaries of a message, the same in every attempt. Quoted-printable and base64 never hold
-/// `=_` (RFC 2045 section 6.7). None is the beginning of another: RFC 2046 section 5.1.1 has readers
-/// compare beginnings.
+/// The boundaries of a message, the same in every attempt. Quoted-printable and base64 never contain
+/// `=_` (RFC 2045 section 6.7). None is a prefix of another, because mail programs compare prefixes
+/// (RFC 2046 section 5.1.1).
 struct Boundaries {
     alternative: String,
     related: String,

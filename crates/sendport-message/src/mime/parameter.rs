@@ -1,11 +1,14 @@
 //! Parameters of `Content-Type` and `Content-Disposition` (RFC 2045 section 5.1, RFC 2231).
+//!
+//! Why not lettre 0.11: its `ContentDisposition` writes a continuation, `filename*0*=`, even for a short
+//! name, and `filename*0=` for long ASCII names; more mail programs understand the simple forms.
 
 use std::fmt::Write as _;
 
-/// A line with a parameter should not be longer.
+/// Longest line with a parameter.
 const LINE: usize = 76;
 
-/// `; name=value`, quoted where it has to be, on a line of its own. The value is printable ASCII.
+/// Appends `; name=value` on a new line, quoted where required. The value is printable ASCII.
 pub(super) fn ascii(out: &mut String, name: &str, value: &str) {
     let is_token = !value.is_empty() && value.bytes().all(is_token);
     let value = if is_token {
@@ -17,7 +20,7 @@ pub(super) fn ascii(out: &mut String, name: &str, value: &str) {
     let _ = write!(out, ";\r\n {name}={value}");
 }
 
-/// The same for any text (RFC 2231 section 4), in several pieces where it is long (section 3).
+/// The same for any text (RFC 2231 section 4), continued where it is long (section 3).
 pub(super) fn extended(out: &mut String, name: &str, value: &str) {
     let encoded: Vec<String> = value.chars().map(percent_encoded).collect();
     let length: usize = encoded.iter().map(String::len).sum();
@@ -45,7 +48,7 @@ pub(super) fn is_token(octet: u8) -> bool {
     octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&octet)
 }
 
-/// `attribute-char` (RFC 2231 section 7) as it is, octets of anything else in hexadecimal.
+/// `attribute-char` (RFC 2231 section 7) unchanged, any other octet in hexadecimal.
 fn percent_encoded(character: char) -> String {
     let mut out = String::new();
     let mut octets = [0; 4];
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_stands_bare_and_anything_else_in_quotes() {
+    fn quotes_what_is_not_a_token() {
         let mut out = String::new();
         ascii(&mut out, "charset", "utf-8");
         ascii(&mut out, "name", "a \"b\".txt");
@@ -72,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_between_characters() {
+    fn splits_a_long_name_between_characters() {
         let (mut short, mut long) = (String::new(), String::new());
         extended(&mut short, "filename", "ü.txt");
         assert_eq!(short, ";\r\n filename*=utf-8''%C3%BC.txt");

@@ -6,10 +6,10 @@ use super::*;
 use crate::fixture;
 use crate::template::TemplateSet;
 
-mod displayed;
 mod files;
 mod hostile;
 mod international;
+mod legacy_display;
 mod python;
 
 fn settings() -> MessageSettings {
@@ -21,7 +21,7 @@ fn settings() -> MessageSettings {
         charset: Charset::UTF_8,
         html_charset: Charset::UTF_8,
         international: false,
-        displayed: Displayed::Nothing,
+        legacy_display: LegacyDisplay::None,
         variant: None,
     }
 }

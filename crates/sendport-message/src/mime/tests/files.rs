@@ -47,8 +47,8 @@ fn with_files(alert: &Alert, files: &[File]) -> String {
     let mut draft = draft_message(&rendered, &settings(), &attachments).expect("a draft");
     while let Some(AttachmentId(n)) = draft.wanted() {
         let content = files[usize::try_from(n).expect("small")].1;
-        if draft.looks_first() {
-            draft.look(content);
+        if draft.examines_first() {
+            draft.examine(content);
         }
         draft.append(content);
         draft.close();

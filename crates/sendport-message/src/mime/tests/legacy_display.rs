@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn built_displaying(alert: &Alert, displayed: Displayed) -> String {
+fn built_displaying(alert: &Alert, legacy_display: LegacyDisplay) -> String {
     let templates = TemplateSet::empty();
     let rendered = templates.render(alert).expect("renders");
     let settings = MessageSettings {
-        displayed,
+        legacy_display,
         ..settings()
     };
     let message = build_message(&rendered, &settings).expect("is built");
@@ -21,7 +21,7 @@ fn what_is_hidden_begins_each_text() {
         to_recipients: Some("Jörg <a@contoso.com>; b@contoso.com".to_owned()),
         ..html("<html><body><p>Grüße</p></body></html>")
     };
-    let text = built_displaying(&alert, Displayed::Names);
+    let text = built_displaying(&alert, LegacyDisplay::Names);
     let message = MessageParser::default().parse(&text).expect("a message");
     let lines = "Subject: Überfällig: 4711 < 4712\n\
          From: Order Watch <alerts@contoso.com>\n\
@@ -43,9 +43,9 @@ fn what_is_hidden_begins_each_text() {
 fn a_text_that_hides_nothing_is_as_ever() {
     let alert = fixture::alert();
     assert_eq!(
-        built_displaying(&alert, Displayed::Nothing),
+        built_displaying(&alert, LegacyDisplay::None),
         text_of(&alert)
     );
-    let shown = built_displaying(&alert, Displayed::Subject);
+    let shown = built_displaying(&alert, LegacyDisplay::Subject);
     assert!(shown.ends_with("\r\n\r\nSubject: Order 4711 is late\r\n\r\nCall the carrier.\r\n"));
 }

@@ -1,4 +1,4 @@
-//! The column Headers: what an application may add to the header section.
+//! The column Headers: header fields that an application adds.
 
 use serde_json::Value;
 
@@ -6,16 +6,16 @@ use super::header::{HeaderSection, longest_word};
 use super::{MimeError, guard};
 use sendport_core::domain::Mailbox;
 
-/// More would be no headers but a payload.
+/// Most headers of one alert.
 const MOST_HEADERS: usize = 100;
-/// Servers have limits of their own; Postfix's for one header is 100 KiB.
+/// Longest value, in octets. Servers have limits too; Postfix's is 100 KiB for one header.
 const LONGEST_VALUE: usize = 16 * 1024;
 
-/// Of a send port.
+/// The setting of a send port.
 const AUTO_SUBMITTED: &str = "auto_submitted";
 
-/// Headers that sendport itself or a server on the way writes, with the column to use
-/// instead, or the setting. No policy can allow them.
+/// Headers that sendport or a mail server writes, with the column or the setting to use instead. No
+/// policy can allow them.
 const RESERVED: &[(&str, &str)] = &[
     ("From", "FromAddress"),
     ("Sender", "FromAddress"),
@@ -48,8 +48,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("HP-*", ""),
 ];
 
-/// Which headers an application may add: names, or beginnings followed by `*`, without
-/// regard to case.
+/// Which headers an application may add: names, or prefixes followed by `*`. Case is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderPolicy {
     allowed: Vec<String>,
@@ -68,7 +67,7 @@ impl Default for HeaderPolicy {
 }
 
 impl HeaderPolicy {
-    /// A policy from patterns; `refused` is stronger than `allowed`.
+    /// A policy of patterns; `refused` takes precedence over `allowed`.
     pub fn new<A, R>(allowed: A, refused: R) -> Self
     where
         A: IntoIterator<Item: Into<String>>,
@@ -80,12 +79,12 @@ impl HeaderPolicy {
         }
     }
 
-    /// True where an alert may add this header. What sendport writes itself never is.
+    /// Whether an alert may add this header. Headers that sendport writes are never allowed.
     pub fn allows(&self, name: &str) -> bool {
         self.refusal(name).is_none()
     }
 
-    /// Why not, and what to do.
+    /// Why a header is not allowed, and what to do.
     fn refusal(&self, name: &str) -> Option<String> {
         if let Some((_, column)) = RESERVED.iter().find(|(p, _)| matches(p, name)) {
             return Some(match *column {
@@ -123,8 +122,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Adds the headers of the column, in alphabetical order. Members that are null or empty
-/// are left out.
+/// Adds the headers of the column in alphabetical order. Ignores members that are null or empty.
 pub(super) fn add(
     headers: &mut HeaderSection,
     column: Option<&str>,
