@@ -665,7 +665,7 @@ fn a_message_of_a_sample_template_is_whole() {
     );
     let html = parsed.body_html(0).expect("has one");
     assert!(html.contains("Miller &amp; Söhne"), "{html}");
-    let copy = alternative::html_to_text(&html);
+    let copy = html_text::html_to_text(&html);
     assert!(
         copy.contains("Kunde     Miller & Söhne\nFällig    2026-02-27\n"),
         "{copy}"
