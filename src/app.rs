@@ -6,8 +6,8 @@ mod database;
 mod demo;
 mod desk;
 mod directory;
-mod health;
-mod http;
+mod health_check;
+mod health_server;
 mod instance;
 mod owner;
 mod parts;
@@ -46,7 +46,7 @@ pub use database::{
 pub use demo::DemoDatabase;
 pub use desk::{alert_called, alerts_called, no_alert};
 pub use directory::import_people;
-pub use health::{ask_health, health_address, try_listen};
+pub use health_check::{ask_health, health_address, try_listen};
 pub use owner::{Owner, owner_of_database, owner_of_state_folder};
 pub use parts::{
     authentications_of, load_templates, make_relays, make_send_ports, make_smtp_relay,
@@ -83,7 +83,7 @@ pub enum AppError {
     /// The alert would fail.
     #[error("{0}")]
     WouldFail(String),
-    /// Health and metrics cannot be shown where it is configured.
+    /// Health and metrics cannot listen at the configured address.
     #[error("{0}")]
     Http(String),
 }

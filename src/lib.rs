@@ -85,20 +85,16 @@ pub mod delivery;
 #[cfg(test)]
 #[path = "../tests/support/fixture.rs"]
 mod fixture;
-pub mod http;
 pub mod http_client;
 pub mod ldap;
-pub mod metrics;
 pub mod oauth2;
+pub mod observability;
 pub mod probe;
 pub mod relay;
-pub mod service_manager;
 pub mod sink;
 pub mod smtp;
 pub mod spool;
 pub mod store;
-pub mod telemetry;
-pub mod watch;
 
 pub use sendport_core::{
     byte_size, clock, delivery_window, domain, file_watch, replies, retry, secret, secret_source,

@@ -4,38 +4,50 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A module of the first level and the modules that it may name.
+/// A module of the first level, or one below `observability`, and the modules that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("relay", &["config"]),
-    ("metrics", &["relay"]),
-    ("http", &[]),
+    ("observability", &[]),
+    ("observability/log", &["config"]),
+    ("observability/metrics", &["relay"]),
+    ("observability/health_server", &[]),
+    ("observability/systemd", &["observability/health_server"]),
     ("http_client", &["config"]),
-    ("certificate_monitor", &["metrics", "store", "http_client"]),
-    ("watch", &["delivery", "http", "metrics", "store"]),
-    ("service_manager", &["http"]),
+    (
+        "certificate_monitor",
+        &["http_client", "observability/metrics", "store"],
+    ),
+    (
+        "observability/health",
+        &[
+            "delivery",
+            "observability/health_server",
+            "observability/metrics",
+            "store",
+        ],
+    ),
     ("oauth2", &["config", "relay", "http_client"]),
     ("smtp", &["config", "relay"]),
     ("sink", &["relay", "smtp"]),
     ("store", &[]),
     (
         "delivery",
-        &["config", "metrics", "relay", "spool", "store"],
+        &["config", "observability/metrics", "relay", "spool", "store"],
     ),
     ("spool", &[]),
     ("ldap", &["config"]),
     ("probe", &["config", "relay", "smtp"]),
-    ("telemetry", &["config"]),
     (
         "cli",
         &[
             "app",
             "config",
+            "observability/log",
             "probe",
             "relay",
             "sink",
             "store",
-            "telemetry",
         ],
     ),
 ];
@@ -72,9 +84,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
         "sendport_gssapi",
         &["smtp/auth/gssapi.rs", "store/sqlserver/kerberos.rs"],
     ),
-    ("prometheus", &["metrics"]),
-    ("hyper", &["http"]),
-    ("hyper_util", &["http"]),
+    ("prometheus", &["observability/metrics"]),
+    ("hyper", &["observability/health_server"]),
+    ("hyper_util", &["observability/health_server"]),
     ("hickory_resolver", &["probe/mail_hosts.rs"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
@@ -129,24 +141,25 @@ fn without_comments(code: &str) -> String {
         .join("\n")
 }
 
-/// `smtp` for `smtp/tls.rs`, `retry` for `retry.rs`.
+/// `smtp` for `smtp/tls.rs`, `main` for `main.rs`, `observability/log` for `observability/log.rs`.
 fn module(path: &Path) -> String {
-    let first = path
-        .components()
-        .next()
-        .expect("a file")
-        .as_os_str()
-        .to_string_lossy();
-    first.trim_end_matches(".rs").to_owned()
+    let path = path.with_extension("").to_string_lossy().into_owned();
+    let mut names = path.split('/').filter(|name| *name != "mod");
+    let first = names.next().expect("a file");
+    match names.next() {
+        Some(second) if first == "observability" => format!("{first}/{second}"),
+        _ => first.to_owned(),
+    }
 }
 
 /// The modules that the code names as `crate::<module>`.
 fn named(code: &str) -> Vec<String> {
+    let code = code.replace("crate::observability::", "crate::observability/");
     let after = code.split("crate::").skip(1);
     after
         .map(|rest| {
             rest.chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .take_while(|c| c.is_alphanumeric() || "_/".contains(*c))
                 .collect()
         })
         .collect()

@@ -7,8 +7,8 @@ use super::database::check_connection;
 use super::parts::make_smtp_relay;
 use crate::config::{Config, RelayConfig, section};
 use crate::delivery::send_port::SendPort;
+use crate::observability::log;
 use crate::relay::authentication::{AuthLedger, NoSharedLedger};
-use crate::telemetry;
 
 /// Every refusal that a start can meet beside [`Config::problems`] before the database or a relay
 /// is asked; sections with such a problem are left out.
@@ -19,7 +19,7 @@ pub fn start_refusals(config: &Config) -> Vec<AppError> {
         let is_in = |key: &str| key == section || key.starts_with(&below);
         !problems.iter().any(|problem| is_in(&problem.key))
     };
-    let log = telemetry::directives(&config.log)
+    let log = log::directives(&config.log)
         .map(drop)
         .map_err(AppError::Config);
     let mut found = vec![log, check_connection(config)];

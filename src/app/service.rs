@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::authentications::SharedAuthState;
-use super::http;
+use super::health_server;
 use super::instance::instance;
 use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table, template_cache};
 use super::protectors::crl_folder;
@@ -28,16 +28,16 @@ use crate::delivery::worker::{
     Obstacles, Rhythm, What,
 };
 use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
-use crate::metrics::Metrics;
+use crate::observability::health::{HealthDependencies, HealthMonitor};
+use crate::observability::metrics::Metrics;
+use crate::observability::systemd;
 use crate::relay::Relay;
 use crate::relay::authentication::AuthLedger;
 use crate::relay::observer::RelayObserver;
 use crate::replies::ReplyTable;
-use crate::service_manager;
 use crate::smime::CrlCache;
 use crate::spool::{Spool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store, StoreError, StoreErrorKind};
-use crate::watch::{self, Watch};
 
 /// Beside what is drained, recorded and settled, each up to `service.drain_timeout`, a stop takes
 /// no longer than that.
@@ -137,11 +137,12 @@ impl Service {
         let (events_in, mut events) = mpsc::unbounded_channel();
         self.templates.tell(&events_in);
         let board = self.board(&events_in);
-        let watch = self.watch(&board, &stop);
-        let may_take = self.config.service.drain_timeout * 3 + MARGIN;
-        let _told = service_manager::begin(watch.clone(), stop.clone(), may_take);
+        let health = self.health_monitor(&board, &stop);
+        let stop_timeout = self.config.service.drain_timeout * 3 + MARGIN;
+        let _notifier = systemd::start(health.clone(), stop.clone(), stop_timeout);
         let lease = self.config.service.lease;
-        let _shown = http::show(&self.config.http, lease, &watch, &self.store).await?;
+        let _health_tasks =
+            health_server::start(&self.config.http, lease, &health, &self.store).await?;
         if !self.wait_for_database(&stop).await? {
             return Ok(None);
         }
@@ -161,7 +162,7 @@ impl Service {
         loop {
             let auditors = self.auditors(&events_in);
             let driver = self.driver(&board, auditors, &spool, &before, &events_in, &stop)?;
-            watch.works(driver.guard.clone(), driver.ledger.clone());
+            health.instance_started(driver.guard.clone(), driver.ledger.clone());
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
                 Ok(Ended::Stopped) => return Ok(None),
@@ -307,8 +308,12 @@ impl Service {
         Arc::new(board.watched_by(watch))
     }
 
-    fn watch(&self, board: &Arc<RelayRegistry>, stop: &CancellationToken) -> Arc<Watch> {
-        Arc::new(Watch::new(watch::Parts {
+    fn health_monitor(
+        &self,
+        board: &Arc<RelayRegistry>,
+        stop: &CancellationToken,
+    ) -> Arc<HealthMonitor> {
+        Arc::new(HealthMonitor::new(HealthDependencies {
             metrics: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
             pulses: self.pulses.clone(),

@@ -22,7 +22,7 @@ use expiry_monitor::ExpiryMonitor;
 use notice_log::NoticeLog;
 
 use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 use crate::smime::{CrlCache, Protector};
 use crate::store::Event;
 

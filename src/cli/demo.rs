@@ -11,8 +11,8 @@ use super::terminal::Color;
 use super::{Failure, say, stop_signal};
 use crate::app::{DemoDatabase, Service};
 use crate::config::Config;
+use crate::observability::log;
 use crate::sink::{Sink, SinkOptions};
-use crate::telemetry;
 
 /// The alerts, as an application would insert them.
 const ALERTS: &str = include_str!("../../demo/alerts.sql");
@@ -84,7 +84,7 @@ pub(super) async fn perform(args: Args) -> Result<(), Failure> {
     .await?;
     let file = write_configuration(&folder, sink.local_addr())?;
     let config = Config::load(Some(&file))?;
-    telemetry::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
+    log::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
     say(format_args!(
         "1. A folder for everything:     {}",
         folder.display()

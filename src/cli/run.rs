@@ -9,7 +9,7 @@ use super::terminal::Color;
 use super::{Failure, refuse_another_user, stop_signal, wait_for_signal};
 use crate::app::{self, Service, UnderWay, open_store};
 use crate::config::{Config, ConfigError};
-use crate::telemetry;
+use crate::observability::log;
 
 /// A stop that takes no longer waits for nothing that is worth a word.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -34,7 +34,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     }
     let owner = app::owner_of_database(&config).filter(|_| args.migrate);
     refuse_another_user(owner.or_else(|| app::owner_of_state_folder(&config)), "run")?;
-    telemetry::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
+    log::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
     for warning in config.warnings() {
         tracing::warn!(
             key = warning.key,

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sendport::metrics::catalogue;
+use sendport::observability::metrics::catalogue;
 use sendport::sink::{Sink, SinkOptions};
 
 use crate::health::{self, Samples};

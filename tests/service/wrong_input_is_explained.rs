@@ -184,7 +184,7 @@ fn check_says_what_run_would_refuse() {
         ),
         (
             beside("[http]\nlisten = '192.0.2.1:9587'"),
-            "http.listen: health and metrics cannot be shown at 192.0.2.1:9587",
+            "http.listen: cannot listen at 192.0.2.1:9587",
         ),
         (
             beside("[database]\nconnection_file = 'absent'"),

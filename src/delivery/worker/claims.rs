@@ -13,7 +13,7 @@ use super::recorder::Finished;
 use super::tally::Origin;
 use super::tasks::{Lane, Tasks};
 use crate::domain::{Alert, AlertId, Decision, Lease, LeaseToken, Outcome, OutcomeKind, Timestamp};
-use crate::metrics::Operation;
+use crate::observability::metrics::Operation;
 use crate::store::{Among, Claim, Event, Loaded, StoreError};
 
 /// Most alerts that one claim takes.

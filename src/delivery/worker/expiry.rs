@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{ExpiringCertificate, InstanceId};
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 use crate::store::{Event, EventSeverity, Store, StoreError};
 
 /// With so many days left it is said again.

@@ -14,7 +14,7 @@ use super::refused_rows::{RefusedRows, event, names};
 use crate::clock::Clock;
 use crate::delivery::digest::{self, About};
 use crate::domain::{AlertId, AlertStatus, InstanceId, Timestamp};
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 use crate::store::digest::UnreportedFailures;
 use crate::store::{AlertLine, Event, EventSeverity, RefusedRow, Store, StoreError};
 

@@ -14,7 +14,7 @@ use super::shares::Shares;
 use crate::clock::steady;
 use crate::delivery::relays::RelayRegistry;
 use crate::domain::{InstanceCondition, InstanceId, RelayState};
-use crate::metrics::{Metrics, Operation};
+use crate::observability::metrics::{Metrics, Operation};
 use crate::store::{Renewal, Store};
 
 /// How soon a change of a relay's state is shown.

@@ -48,7 +48,7 @@ use crate::clock::steady;
 use crate::delivery::dispatcher::Dispatcher;
 use crate::delivery::relays::RelayRegistry;
 use crate::domain::{InstanceInfo, Outcome, SendPortInfo};
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
 use crate::store::{Event, Explanation, Store, StoreError};
 use aside::{Aside, Locked};
 use expiry::ExpiryWatch;

@@ -18,7 +18,7 @@ use super::tally::{Faults, Origin};
 use super::tasks::UnderWay;
 use crate::clock::Clock;
 use crate::domain::{AlertId, InstanceId, Outcome, OutcomeKind};
-use crate::metrics::{Metrics, Operation};
+use crate::observability::metrics::{Metrics, Operation};
 use crate::store::{Event, EventSeverity, Recorded, Store, StoreError, StoreErrorKind};
 
 /// So many outcomes go into one transaction at most.

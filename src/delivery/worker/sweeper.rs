@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::refused_rows::{RefusedRows, event, refused_event, too_many};
 use crate::clock::Clock;
 use crate::domain::{AlertId, InstanceId};
-use crate::metrics::{Metrics, Operation};
+use crate::observability::metrics::{Metrics, Operation};
 use crate::store::{Among, Event, EventSeverity, RefusedRow, Store, StoreError, Swept};
 
 /// An alert for a send port that no instance has had for so long fails.

@@ -10,7 +10,7 @@ use crate::domain::{
     AlertStatus, Decision, Fault, Outcome, OutcomeKind, RecipientOutcome, RecipientStatus,
     Timestamp,
 };
-use crate::metrics::{InFlight, SendPortMetrics};
+use crate::observability::metrics::{InFlight, SendPortMetrics};
 use crate::store::{Explanation, Recorded};
 
 /// Where a finished alert came from. Its permit is not given back before it is recorded, so

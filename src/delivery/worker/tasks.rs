@@ -15,7 +15,7 @@ use super::recorder::Finished;
 use super::refused_rows::RefusedRows;
 use super::tally::Origin;
 use crate::domain::{LeaseToken, Outcome, SendPortInfo};
-use crate::metrics::SendPortMetrics;
+use crate::observability::metrics::SendPortMetrics;
 
 /// A send port, and what of the instance is its own: a slow relay must not take the permits of
 /// the others.

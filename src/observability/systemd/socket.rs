@@ -1,21 +1,24 @@
-//! The socket that datagrams for the service manager go to.
+//! The socket of the service manager.
+//!
+//! Not the crate `sd-notify`: it connects to paths alone, and its `send` blocks while the queue of the
+//! socket is full, which would keep the service from stopping.
 
 use std::io;
 
-/// A connected datagram socket; sending never waits.
+/// A connected datagram socket; sending never blocks.
 #[cfg(unix)]
-pub(super) struct Socket(std::os::unix::net::UnixDatagram);
+pub(super) struct NotifySocket(std::os::unix::net::UnixDatagram);
 
 #[cfg(unix)]
-impl Socket {
-    /// To a path, or on Linux to a name in the abstract namespace, which is written with `@`.
-    pub(super) fn to(address: &str) -> io::Result<Self> {
+impl NotifySocket {
+    /// Connects to a path, or on Linux to a name in the abstract namespace, written `@name`.
+    pub(super) fn connect(address: &str) -> io::Result<Self> {
         let socket = std::os::unix::net::UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         match address.strip_prefix('@') {
             Some(name) => connect_abstract(&socket, name)?,
             None if address.starts_with('/') => socket.connect(address)?,
-            None => return Err(unknown_kind()),
+            None => return Err(unsupported_address()),
         }
         Ok(Self(socket))
     }
@@ -34,17 +37,17 @@ fn connect_abstract(socket: &std::os::unix::net::UnixDatagram, name: &str) -> io
 
 #[cfg(all(unix, not(target_os = "linux")))]
 fn connect_abstract(_: &std::os::unix::net::UnixDatagram, _: &str) -> io::Result<()> {
-    Err(unknown_kind())
+    Err(unsupported_address())
 }
 
-/// There is no such socket on this system.
+/// This system has no such sockets.
 #[cfg(not(unix))]
-pub(super) struct Socket(std::convert::Infallible);
+pub(super) struct NotifySocket(std::convert::Infallible);
 
 #[cfg(not(unix))]
-impl Socket {
-    pub(super) fn to(_: &str) -> io::Result<Self> {
-        Err(unknown_kind())
+impl NotifySocket {
+    pub(super) fn connect(_: &str) -> io::Result<Self> {
+        Err(unsupported_address())
     }
 
     pub(super) fn send(&self, _: &[u8]) -> io::Result<()> {
@@ -52,7 +55,7 @@ impl Socket {
     }
 }
 
-fn unknown_kind() -> io::Error {
+fn unsupported_address() -> io::Error {
     let what = "expected the path of a socket, or @ and a name of Linux' abstract namespace";
     io::Error::new(io::ErrorKind::Unsupported, what)
 }
@@ -65,11 +68,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_the_abstract_namespace_is_reached() {
+    fn connects_to_a_name_in_the_abstract_namespace() {
         let name = format!("sendport-test-{}", uuid::Uuid::new_v4());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let listener = UnixDatagram::bind_addr(&address).unwrap();
-        let socket = Socket::to(&format!("@{name}")).unwrap();
+        let socket = NotifySocket::connect(&format!("@{name}")).unwrap();
         socket.send(b"READY=1").unwrap();
         let mut datagram = [0; 32];
         let length = listener.recv(&mut datagram).unwrap();
@@ -77,10 +80,20 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_an_error() {
+    fn fails_without_a_listener() {
         let folder = tempfile::tempdir().unwrap();
         let absent = folder.path().join("notify").display().to_string();
-        assert!(Socket::to(&absent).is_err());
-        assert!(Socket::to("notify").is_err());
+        assert!(NotifySocket::connect(&absent).is_err());
+        assert!(NotifySocket::connect("notify").is_err());
+    }
+
+    #[test]
+    fn a_full_queue_does_not_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let _never_read = UnixDatagram::bind(&path).unwrap();
+        let socket = NotifySocket::connect(&path.display().to_string()).unwrap();
+        let full = (0..100_000).find_map(|_| socket.send(b"WATCHDOG=1").err());
+        assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -1,4 +1,4 @@
-//! Who has the address of health and metrics.
+//! Requests to the health listener, and whether its address is free.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -7,26 +7,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::AppError;
-use super::http::cannot_be_shown;
+use super::health_server::cannot_listen;
 use crate::config::{Config, Listen};
-use crate::http::NAME;
+use crate::observability::health_server::NAME;
 
-/// The service answers at once; a container's check must not hang.
+/// The service answers at once, and a container's check must not hang.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More than any answer has.
-const OCTETS: u64 = 64 * 1024;
+/// Larger than any response.
+const MAX_BYTES: u64 = 64 * 1024;
 
-/// Where to ask: what listens on every address does so on loopback.
+/// The address to connect to: loopback, if the service listens on every address.
 ///
 /// # Errors
-/// Nobody can be asked, in a sentence.
+/// A sentence: the configuration names no address.
 pub fn health_address(listen: Listen) -> Result<SocketAddr, String> {
     let (Listen::IfFree(mut address) | Listen::Must(mut address)) = listen else {
-        return Err("http.listen is \"\", so nobody can be asked; set it".to_owned());
+        return Err("http.listen is \"\", so there is no listener to ask; set it".to_owned());
     };
     if address.port() == 0 {
-        return Err("http.listen has port 0, which any port may become; set one".to_owned());
+        return Err("http.listen has port 0, which means any free port; set one".to_owned());
     }
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -36,10 +36,10 @@ pub fn health_address(listen: Listen) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
-/// The whole answer to a GET, head and body.
+/// The whole response to a GET, head and body.
 ///
 /// # Errors
-/// What the system says, or that the answer took too long.
+/// That of the system, or that the response took too long.
 pub async fn ask_health(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let asked = tokio::time::timeout(PATIENCE, ask(address, path)).await;
     asked.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
@@ -50,17 +50,17 @@ async fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.take(OCTETS).read_to_end(&mut answer).await?;
+    stream.take(MAX_BYTES).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Whether a service could show health and metrics now; what there is to say of it, where it could
-/// or goes on without.
+/// Checks whether a service could listen for health requests now. Returns a note if another
+/// program has the address and the service would start all the same.
 ///
 /// # Errors
-/// [`AppError::Http`] where it would not start: nothing can listen there, or a program that is no sendport does.
+/// [`AppError::Http`] if the service would not start.
 pub async fn try_listen(config: &Config) -> Result<Option<String>, AppError> {
-    // What is wrong with it was said already.
+    // The configuration's check has reported it.
     let Ok(listen) = config.http.listen() else {
         return Ok(None);
     };
@@ -76,11 +76,11 @@ pub async fn try_listen(config: &Config) -> Result<Option<String>, AppError> {
              give this one another port"
         )));
     }
-    let words = cannot_be_shown(address, &error);
+    let reason = cannot_listen(address, &error);
     match listen {
-        Listen::Must(_) => Err(AppError::Http(format!("http.listen: {words}"))),
+        Listen::Must(_) => Err(AppError::Http(format!("http.listen: {reason}"))),
         _ => Ok(Some(format!(
-            "{words}; until then the service goes on without"
+            "{reason}; until then the service runs without"
         ))),
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asked_on_loopback_where_every_address_is_listened_on() {
+    fn connects_to_loopback_if_the_service_listens_on_every_address() {
         let asked = |text: &str| health_address(Listen::Must(text.parse().unwrap()));
         assert_eq!(asked("0.0.0.0:9587"), Ok("127.0.0.1:9587".parse().unwrap()));
         assert_eq!(asked("[::]:9587"), Ok("[::1]:9587".parse().unwrap()));

@@ -103,7 +103,7 @@ impl ServiceMetrics {
     }
 
     /// Whether it is ready, and how long its lease still stands.
-    pub fn stands(&self, ready: bool, lease: Duration) {
+    pub fn set_ready(&self, ready: bool, lease: Duration) {
         self.ready.set(i64::from(ready));
         self.lease_remaining.set(lease.as_secs_f64());
     }

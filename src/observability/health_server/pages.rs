@@ -1,13 +1,13 @@
-//! The answer to one request.
+//! The response to one request.
 
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::{Pages, Verdict};
+use super::{HealthSource, HealthStatus};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What the page at `/` begins with, alone in its line.
+/// First line of the page at `/`.
 pub const NAME: &str = "sendport";
 
 const INDEX: &str = "sendport\n\n\
@@ -15,8 +15,8 @@ const INDEX: &str = "sendport\n\n\
     /readyz   200 while it can work, else 503 and why not\n\
     /metrics  for Prometheus\n";
 
-/// A page for the path; the body of the request is not read.
-pub(super) fn answer<B>(request: &Request<B>, pages: &dyn Pages) -> Response<String> {
+/// The page of the path; does not read the body of the request.
+pub(super) fn respond<B>(request: &Request<B>, source: &dyn HealthSource) -> Response<String> {
     let head = request.method() == Method::HEAD;
     if !head && request.method() != Method::GET {
         let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n".into());
@@ -25,10 +25,10 @@ pub(super) fn answer<B>(request: &Request<B>, pages: &dyn Pages) -> Response<Str
     }
     let mut response = match request.uri().path() {
         "/" => page(StatusCode::OK, TEXT, INDEX.into()),
-        "/healthz" => of_verdict(pages.alive()),
-        "/readyz" => of_verdict(pages.ready()),
+        "/healthz" => for_status(source.liveness()),
+        "/readyz" => for_status(source.readiness()),
         "/metrics" => {
-            let (text, content_type) = pages.metrics();
+            let (text, content_type) = source.metrics();
             page(StatusCode::OK, content_type, text)
         }
         _ => page(StatusCode::NOT_FOUND, TEXT, format!("not here\n\n{INDEX}")),
@@ -39,10 +39,10 @@ pub(super) fn answer<B>(request: &Request<B>, pages: &dyn Pages) -> Response<Str
     response
 }
 
-fn of_verdict(verdict: Verdict) -> Response<String> {
+fn for_status(verdict: HealthStatus) -> Response<String> {
     match verdict {
-        Verdict::Yes(words) => page(StatusCode::OK, TEXT, words),
-        Verdict::No(words) => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, words),
+        HealthStatus::Pass(text) => page(StatusCode::OK, TEXT, text),
+        HealthStatus::Fail(text) => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, text),
     }
 }
 
@@ -65,15 +65,15 @@ fn add(response: &mut Response<String>, name: HeaderName, value: &'static str) {
 mod tests {
     use super::*;
 
-    struct Ill;
+    struct NotReady;
 
-    impl Pages for Ill {
-        fn alive(&self) -> Verdict {
-            Verdict::Yes("alive\n".to_owned())
+    impl HealthSource for NotReady {
+        fn liveness(&self) -> HealthStatus {
+            HealthStatus::Pass("alive\n".to_owned())
         }
 
-        fn ready(&self) -> Verdict {
-            Verdict::No("not ready: the lease is not held\n".to_owned())
+        fn readiness(&self) -> HealthStatus {
+            HealthStatus::Fail("not ready: the lease is not held\n".to_owned())
         }
 
         fn metrics(&self) -> (String, &'static str) {
@@ -83,16 +83,16 @@ mod tests {
 
     fn ask(method: Method, path: &str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).body(());
-        let response = answer(&request.expect("a request"), &Ill);
+        let response = respond(&request.expect("a request"), &NotReady);
         assert_eq!(response.headers()["cache-control"], "no-store");
         (response.status().as_u16(), response.into_body())
     }
 
     #[test]
-    fn each_path_has_its_page() {
+    fn returns_the_page_of_each_path() {
         assert_eq!(ask(Method::GET, "/healthz"), (200, "alive\n".to_owned()));
-        let (status, words) = ask(Method::GET, "/readyz?verbose");
-        assert_eq!((status, words.contains("the lease")), (503, true));
+        let (status, text) = ask(Method::GET, "/readyz?verbose");
+        assert_eq!((status, text.contains("the lease")), (503, true));
         assert_eq!(ask(Method::GET, "/metrics").1, "sendport_ready 0\n");
         let index = ask(Method::GET, "/").1;
         assert!(index.contains("/readyz"));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_looking_is_allowed() {
+    fn refuses_other_methods_than_get_and_head() {
         assert_eq!(ask(Method::HEAD, "/readyz"), (503, String::new()));
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::TRACE] {
             assert_eq!(ask(method, "/metrics").0, 405);

@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_documentation_has_the_same_table() {
-        let documented: Vec<_> = include_str!("../../docs/metrics.md")
+        let documented: Vec<_> = include_str!("../../../docs/metrics.md")
             .lines()
             .filter(|line| line.starts_with("| `sendport_"))
             .collect();

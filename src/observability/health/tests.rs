@@ -1,0 +1,91 @@
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::replies::ReplyTable;
+use crate::spool::Spool;
+
+struct Setup {
+    monitor: HealthMonitor,
+    stop: CancellationToken,
+    obstacles: Arc<Obstacles>,
+    guard: Arc<LeaseGuard>,
+    ledger: Arc<Ledger>,
+    _folder: tempfile::TempDir,
+}
+
+fn setup() -> Setup {
+    let clock = Arc::new(SystemClock);
+    let (events, _receiver) = mpsc::unbounded_channel();
+    let replies = Arc::new(ReplyTable::built_in());
+    let board = RelayRegistry::new(Vec::new(), replies, clock.clone(), events.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::enter(folder.path(), "db").unwrap().remove(0);
+    let guard = Arc::new(LeaseGuard::new(Duration::from_secs(60)));
+    let stop = CancellationToken::new();
+    let obstacles = Arc::new(Obstacles::new(clock.clone()));
+    let dependencies = HealthDependencies {
+        obstacles: obstacles.clone(),
+        metrics: Arc::new(Metrics::new(["default"], [])),
+        pulses: Arc::default(),
+        board: Arc::new(board),
+        rest: Duration::from_secs(1),
+        clock,
+        stop: stop.clone(),
+    };
+    Setup {
+        monitor: HealthMonitor::new(dependencies),
+        stop,
+        ledger: Arc::new(Ledger::new(
+            guard.clone(),
+            Arc::new(spool),
+            obstacles.clone(),
+            events,
+        )),
+        guard,
+        obstacles,
+        _folder: folder,
+    }
+}
+
+#[track_caller]
+fn not_ready(setup: &Setup, why: &str) {
+    match setup.monitor.readiness() {
+        HealthStatus::Fail(text) => assert!(text.contains(why), "{text}"),
+        HealthStatus::Pass(_) => panic!("ready, although {why}"),
+    }
+    let metrics = setup.monitor.metrics().0;
+    assert!(metrics.contains("\nsendport_ready 0\n"));
+}
+
+#[test]
+fn is_ready_with_a_lease_and_a_database_until_it_stops() {
+    let setup = setup();
+    not_ready(&setup, "starting");
+    setup.obstacles.meet(What::NoDatabase, "refused");
+    not_ready(&setup, "it waits for the database: refused");
+    setup
+        .monitor
+        .instance_started(setup.guard.clone(), setup.ledger.clone());
+    assert!(setup.obstacles.overcome(What::NoDatabase));
+    assert!(setup.obstacles.overcome(What::Begin));
+    not_ready(&setup, "lease: this instance holds none");
+    setup.guard.renewed(crate::clock::steady());
+    assert_eq!(
+        setup.monitor.readiness(),
+        HealthStatus::Pass("ready\n".to_owned())
+    );
+    assert!(setup.monitor.metrics().0.contains("\nsendport_ready 1\n"));
+
+    setup
+        .monitor
+        .set_database_problem(Some("schema version 1".to_owned()));
+    not_ready(&setup, "database: schema version 1");
+    setup.monitor.set_database_problem(None);
+    setup.stop.cancel();
+    not_ready(&setup, "the service stops");
+    assert_eq!(
+        setup.monitor.liveness(),
+        HealthStatus::Pass("alive\n".to_owned())
+    );
+}
