@@ -1,25 +1,25 @@
-//! HttpClientOptions over HTTP: bounded in time and octets, by the proxy that the environment names.
+//! The HTTP client: bounded in time and size, through the proxy of the environment.
 
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
-/// So often a download is sent elsewhere.
+/// Redirects that a download follows.
 const MOST_REDIRECTS: u32 = 3;
 
-/// Where the parts of requests differ.
+/// Options of a request.
 pub struct HttpClientOptions {
-    /// For all of a request.
+    /// Time for the whole request.
     pub timeout: Duration,
-    /// Who vouches for a server.
+    /// Trusted authorities.
     pub roots: RootCerts,
-    /// How often an answer may send the request elsewhere.
+    /// Redirects that are followed.
     pub redirects: u32,
 }
 
 impl HttpClientOptions {
-    /// What asks the server of `url`. What runs on this machine is not asked through a proxy.
+    /// The agent for `url`. A loopback address is not requested through a proxy.
     pub fn agent(self, url: &str) -> Agent {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::NativeTls)
@@ -40,32 +40,51 @@ impl HttpClientOptions {
     }
 }
 
-/// What is at `url`. Blocks the thread, for a bounded time.
+/// A download failed. The text has no URL.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// No response in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// Another status than 200.
+    #[error("the server answered {0}")]
+    Status(ureq::http::StatusCode),
+    /// A larger body than allowed, in bytes.
+    #[error("more than {0} bytes")]
+    TooLarge(u64),
+    /// The connection or the protocol failed.
+    #[error(transparent)]
+    Http(Box<ureq::Error>),
+}
+
+impl DownloadError {
+    /// No response in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+}
+
+/// Downloads `url`, at most `most` bytes. Blocks the thread, for a bounded time.
 ///
 /// # Errors
-/// A sentence without the URL: no answer within `timeout`, another status than 200, or more
-/// than `most` octets.
-pub fn download(url: &str, timeout: Duration, most: u64) -> Result<Vec<u8>, String> {
+/// [`DownloadError`].
+pub fn download(url: &str, timeout: Duration, most: u64) -> Result<Vec<u8>, DownloadError> {
     let options = HttpClientOptions {
         timeout,
         roots: RootCerts::PlatformVerifier,
         redirects: MOST_REDIRECTS,
     };
-    let answer = options.agent(url).get(url).call();
-    let mut answer = answer.map_err(|error| failed(&error, timeout, most))?;
-    if answer.status().as_u16() != 200 {
-        return Err(format!("the server answered {}", answer.status()));
+    let failed = |error| match error {
+        ureq::Error::Timeout(_) => DownloadError::Timeout(timeout),
+        ureq::Error::BodyExceedsLimit(_) => DownloadError::TooLarge(most),
+        error => DownloadError::Http(Box::new(error)),
+    };
+    let mut response = options.agent(url).get(url).call().map_err(failed)?;
+    if response.status().as_u16() != 200 {
+        return Err(DownloadError::Status(response.status()));
     }
-    let body = answer.body_mut().with_config().limit(most).read_to_vec();
-    body.map_err(|error| failed(&error, timeout, most))
-}
-
-fn failed(error: &ureq::Error, timeout: Duration, most: u64) -> String {
-    match error {
-        ureq::Error::Timeout(_) => format!("no answer within {timeout:?}"),
-        ureq::Error::BodyExceedsLimit(_) => format!("more than {most} octets"),
-        error => error.to_string(),
-    }
+    let body = response.body_mut().with_config().limit(most);
+    body.read_to_vec().map_err(failed)
 }
 
 fn is_loopback(url: &str) -> bool {
@@ -81,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// The address of a server that answers one request like this, or says nothing.
+    /// The address of a server that answers one request with this, or not at all.
     fn server(answer: Option<&'static str>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -91,7 +110,7 @@ mod tests {
             let _ = stream.read(&mut request);
             match answer {
                 Some(answer) => stream.write_all(answer.as_bytes()).unwrap(),
-                // Until who asks has had enough.
+                // Until the client gives up.
                 None => drop(stream.read(&mut request)),
             }
         });
@@ -99,12 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn a_download_is_bounded_and_says_what_went_wrong() {
-        let ask = |answer| download(&server(answer), Duration::from_secs(1), 10);
+    fn a_download_is_bounded_in_size_and_time() {
+        let ask = |answer| {
+            let downloaded = download(&server(answer), Duration::from_secs(1), 10);
+            downloaded.map_err(|error| error.to_string())
+        };
         let good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlist";
         assert_eq!(ask(Some(good)).unwrap(), b"list");
         let large = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n12345678901";
-        assert_eq!(ask(Some(large)).unwrap_err(), "more than 10 octets");
+        assert_eq!(ask(Some(large)).unwrap_err(), "more than 10 bytes");
         let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         assert_eq!(
             ask(Some(gone)).unwrap_err(),

@@ -33,7 +33,7 @@ pub(super) struct Args {
 const OF_THE_SERVER: [&str; 3] = [
     "greeting-tells-version",
     "greeting-tells-inside",
-    "sign-in-offered-in-clear",
+    "cleartext-auth-offered",
 ];
 
 pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {

@@ -1,16 +1,17 @@
-//! A token with its life.
+//! An access token with its lifetime.
 
 use chrono::{DateTime, TimeDelta};
 use openssl::base64::decode_block;
 use serde::Deserialize;
 
+use super::error::InvalidToken;
 use crate::domain::Timestamp;
 use crate::secret::Secret;
 
-/// How long a token is kept that does not say when it ends.
-const UNKNOWN_LIFE: TimeDelta = TimeDelta::minutes(5);
+/// Lifetime of a token without a known expiry.
+const DEFAULT_LIFETIME: TimeDelta = TimeDelta::minutes(5);
 
-/// A token this close to its end is not begun a sign-in with.
+/// No authentication begins with a token this close to its expiry.
 const LONGEST_MARGIN: TimeDelta = TimeDelta::seconds(30);
 
 /// An access token (RFC 6749 section 1.4).
@@ -22,29 +23,27 @@ pub(super) struct AccessToken {
 }
 
 impl AccessToken {
-    /// Where `expires_at` is not known, the token itself may say it (RFC 7519 section 4.1.4).
+    /// Without `expires_at`, the token itself may have its expiry (RFC 7519 section 4.1.4).
     ///
     /// # Errors
-    /// A sentence, where it is no token (RFC 6750 section 2.1) or has expired.
+    /// [`InvalidToken`], where it is no token (RFC 6750 section 2.1) or has expired.
     pub(super) fn new(
         secret: Secret,
         expires_at: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, InvalidToken> {
         if secret.expose().is_empty() {
-            return Err("expected a token, found nothing".into());
+            return Err(InvalidToken::Empty);
         }
         if !secret.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err("expected a token of one line of visible ASCII characters, found others or several lines".into());
+            return Err(InvalidToken::Characters);
         }
         let expires_at = expires_at
             .or_else(|| jwt_expiry(secret.expose()))
-            .unwrap_or(now + UNKNOWN_LIFE);
+            .unwrap_or(now + DEFAULT_LIFETIME);
         if expires_at <= now {
-            return Err(format!(
-                "expected a token that is valid now ({now}), found one that expired at {expires_at}; \
-                 where that is wrong, check this host's clock"
-            ));
+            let at = expires_at;
+            return Err(InvalidToken::Expired { now, at });
         }
         let life = expires_at - now;
         Ok(Self {
@@ -54,12 +53,12 @@ impl AccessToken {
         })
     }
 
-    /// A sign-in may begin with it.
+    /// An authentication may begin with it.
     pub(super) fn is_usable(&self, now: Timestamp) -> bool {
         now < self.usable_until
     }
 
-    /// Four fifths of its life are over.
+    /// Four fifths of its lifetime are over.
     pub(super) fn is_due_for_renewal(&self, now: Timestamp) -> bool {
         self.refresh_at <= now
     }
@@ -70,7 +69,7 @@ struct Claims {
     exp: i64,
 }
 
-/// The claim `exp`, where the token is a JWT. Its signature is the relay's business.
+/// The claim `exp`, where the token is a JWT. The relay checks its signature.
 fn jwt_expiry(token: &str) -> Option<Timestamp> {
     let mut parts = token.split('.');
     let (Some(_), Some(claims), Some(_), None) =
@@ -92,7 +91,7 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + second, 0).expect("a time")
     }
 
-    fn token(text: &str, expires_at: Option<Timestamp>) -> Result<AccessToken, String> {
+    fn token(text: &str, expires_at: Option<Timestamp>) -> Result<AccessToken, InvalidToken> {
         AccessToken::new(Secret::new(text.to_owned()), expires_at, at(0))
     }
 
@@ -104,25 +103,28 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_says_itself_when_it_ends() {
+    fn takes_the_expiry_from_a_jwt() {
         // {"exp":1800000100} in the middle.
         let token = token("e30.eyJleHAiOjE4MDAwMDAxMDB9.c2ln", None).expect("a token");
         assert!(token.is_usable(at(89)) && !token.is_usable(at(90)));
     }
 
     #[test]
-    fn a_token_without_an_end_is_kept_for_five_minutes() {
+    fn a_token_without_expiry_is_kept_for_five_minutes() {
         let token = token("ya29.opaque", None).expect("a token");
         assert!(token.is_usable(at(269)) && !token.is_usable(at(300)));
     }
 
     #[test]
-    fn what_is_no_token_is_refused_without_being_shown() {
+    fn refuses_what_is_no_token_without_quoting_it() {
         for text in ["", "two words", "line\nend", "schl\u{fc}ssel"] {
-            let error = token(text, None).expect_err("no token");
+            let error = token(text, None).expect_err("no token").to_string();
             assert!(text.is_empty() || !error.contains(text), "{error}");
         }
-        let error = token("t", Some(at(0))).expect_err("expired");
-        assert!(error.contains("expired at"), "{error}");
+        let expired = InvalidToken::Expired {
+            now: at(0),
+            at: at(0),
+        };
+        assert_eq!(token("t", Some(at(0))).err(), Some(expired));
     }
 }

@@ -1,5 +1,5 @@
-//! A client that proves itself by its certificate: `private_key_jwt` (RFC 7523, RFC 7515), with
-//! the header that Entra ID finds the certificate by.
+//! The client assertion: `private_key_jwt` (RFC 7523, RFC 7515), with the header by which Entra ID
+//! finds the certificate.
 
 use std::path::{Path, PathBuf};
 
@@ -15,14 +15,15 @@ use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::error::SettingsError;
 use crate::config::oauth2::{AssertionAlgorithm, TokenRequest};
 use crate::domain::Timestamp;
 
-/// How long an assertion is valid.
-const LIFE: TimeDelta = TimeDelta::minutes(5);
+/// Validity of an assertion.
+const LIFETIME: TimeDelta = TimeDelta::minutes(5);
 
-/// Where certificate and key stand. They are read anew for each assertion, so that a renewed
-/// certificate is found without a restart.
+/// The files of certificate and key. Each assertion reads them again, so that a renewed certificate
+/// needs no restart.
 pub(super) struct Assertion {
     certificate_file: PathBuf,
     key_file: PathBuf,
@@ -38,11 +39,13 @@ impl Assertion {
     /// `None` where the client has no certificate.
     ///
     /// # Errors
-    /// A sentence that names the file and what is wrong with it.
-    pub(super) fn new(request: &TokenRequest) -> Result<Option<Self>, String> {
+    /// [`SettingsError`] names the file and what is wrong with it.
+    pub(super) fn new(request: &TokenRequest) -> Result<Option<Self>, SettingsError> {
         let Some(certificate_file) = request.certificate_file.clone() else {
             return match request.key_file {
-                Some(_) => Err("key_file is given, so certificate_file must be".into()),
+                Some(_) => Err(SettingsError::keys(
+                    "key_file is given, so certificate_file must be",
+                )),
                 None => Ok(None),
             };
         };
@@ -62,10 +65,9 @@ impl Assertion {
         client_id: &str,
         endpoint: &str,
         now: Timestamp,
-    ) -> Result<String, String> {
+    ) -> Result<String, SettingsError> {
         let identity = self.identity()?;
-        self.signed(&identity, client_id, endpoint, now)
-            .map_err(|cause| format!("OpenSSL could not sign the client assertion: {cause}"))
+        Ok(self.signed(&identity, client_id, endpoint, now)?)
     }
 
     fn signed(
@@ -88,7 +90,7 @@ impl Assertion {
             "jti": Uuid::new_v4().to_string(),
             "iat": now.timestamp(),
             "nbf": now.timestamp(),
-            "exp": (now + LIFE).timestamp(),
+            "exp": (now + LIFETIME).timestamp(),
         });
         let [header, claims] = [header, claims].map(|part| base64url(part.to_string().as_bytes()));
         let input = format!("{header}.{claims}");
@@ -114,46 +116,35 @@ impl Assertion {
         signer.sign_oneshot_to_vec(input)
     }
 
-    fn identity(&self) -> Result<Identity, String> {
-        let certificate = read("certificate_file", &self.certificate_file)?;
+    fn identity(&self) -> Result<Identity, SettingsError> {
+        let (certificate_file, key_file) = (&self.certificate_file, &self.key_file);
+        let unusable_key = |expected| SettingsError::content("key_file", key_file, expected);
+        let certificate = read("certificate_file", certificate_file)?;
         let certificate = X509::from_pem(&certificate).map_err(|_| {
-            unusable(
-                "certificate_file",
-                &self.certificate_file,
-                "a PEM certificate",
-            )
+            SettingsError::content("certificate_file", certificate_file, "a PEM certificate")
         })?;
-        let key = read("key_file", &self.key_file)?;
-        // An empty passphrase, so that OpenSSL asks nobody at a terminal.
+        let key = read("key_file", key_file)?;
+        // An empty passphrase, so that OpenSSL does not ask at a terminal.
         let key = PKey::private_key_from_pem_passphrase(&key, b"")
-            .map_err(|_| unusable("key_file", &self.key_file, "an unencrypted PEM private key"))?;
+            .map_err(|_| unusable_key("an unencrypted PEM private key"))?;
         if key.id() != Id::RSA {
-            return Err(unusable("key_file", &self.key_file, "an RSA key"));
+            return Err(unusable_key("an RSA key"));
         }
-        if !certificate
-            .public_key()
-            .is_ok_and(|public| public.public_eq(&key))
-        {
-            return Err(unusable(
-                "key_file",
-                &self.key_file,
-                "the key of certificate_file",
-            ));
+        let public = certificate.public_key();
+        if !public.is_ok_and(|public| public.public_eq(&key)) {
+            return Err(unusable_key("the key of certificate_file"));
         }
         Ok(Identity { certificate, key })
     }
 }
 
-fn read(key: &str, file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let read = std::fs::read(file).map(Zeroizing::new);
-    read.map_err(|cause| format!("{key} '{}' cannot be read: {cause}", file.display()))
-}
-
-fn unusable(key: &str, file: &Path, expected: &str) -> String {
-    format!(
-        "{key} '{}': expected {expected}, found something else",
-        file.display()
-    )
+fn read(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, SettingsError> {
+    let read = std::fs::read(path).map(Zeroizing::new);
+    read.map_err(|source| SettingsError::File {
+        key,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// RFC 7515 appendix C.

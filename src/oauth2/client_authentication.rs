@@ -1,6 +1,7 @@
-//! Who asks, and how that is proved to the token endpoint (RFC 6749 section 2.3).
+//! The client and its authentication to the token endpoint (RFC 6749 section 2.3).
 
 use super::assertion::Assertion;
+use super::error::SettingsError;
 use super::form::Form;
 use super::secret_source::SecretSource;
 use crate::config::oauth2::TokenRequest;
@@ -10,67 +11,64 @@ use crate::secret::Secret;
 /// RFC 7523 section 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A client.
+/// A client and its credentials.
 pub(super) struct ClientAuthentication {
     id: String,
-    proof: Option<Proof>,
+    credentials: Option<ClientCredentials>,
 }
 
-enum Proof {
+enum ClientCredentials {
     Secret(SecretSource),
     Certificate(Assertion),
 }
 
 impl ClientAuthentication {
     /// # Errors
-    /// A sentence that names the key.
-    pub(super) fn new(request: &TokenRequest) -> Result<Self, String> {
+    /// [`SettingsError`] names the key.
+    pub(super) fn new(request: &TokenRequest) -> Result<Self, SettingsError> {
         let secret = SecretSource::find(
             "client_secret",
             request.client_secret.as_ref(),
             request.client_secret_file.as_ref(),
             request.client_secret_env.as_ref(),
         )?;
-        let proof = match (secret, Assertion::new(request)?) {
+        let credentials = match (secret, Assertion::new(request)?) {
             (Some(_), Some(_)) => {
-                return Err(
-                    "expected client_secret or certificate_file, found both: keep one".into(),
-                );
+                return Err(SettingsError::keys(
+                    "expected client_secret or certificate_file, found both: keep one",
+                ));
             }
-            (Some(secret), None) => Some(Proof::Secret(secret)),
-            (None, assertion) => assertion.map(Proof::Certificate),
+            (Some(secret), None) => Some(ClientCredentials::Secret(secret)),
+            (None, assertion) => assertion.map(ClientCredentials::Certificate),
         };
         Ok(Self {
             id: request.client_id.clone(),
-            proof,
+            credentials,
         })
     }
 
-    /// True where it can prove itself.
+    /// True of a client with credentials (RFC 6749 section 2.1).
     pub(super) fn is_confidential(&self) -> bool {
-        self.proof.is_some()
+        self.credentials.is_some()
     }
 
-    /// Adds what the endpoint recognises the client by.
+    /// Adds the client's identifier and credentials.
     ///
     /// # Errors
-    /// A sentence, where a file or a variable cannot be read any more.
+    /// [`SettingsError`], where a file or a variable cannot be read any more.
     pub(super) fn add_to(
         &self,
         form: &mut Form,
         endpoint: &str,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), SettingsError> {
         form.add("client_id", &self.id);
-        match &self.proof {
+        match &self.credentials {
             None => {}
-            Some(Proof::Secret(place)) => {
-                let secret = place
-                    .read()
-                    .map_err(|what| format!("client_secret: {what}"))?;
-                form.add_secret("client_secret", &secret);
+            Some(ClientCredentials::Secret(source)) => {
+                form.add_secret("client_secret", &source.read("client_secret")?);
             }
-            Some(Proof::Certificate(assertion)) => {
+            Some(ClientCredentials::Certificate(assertion)) => {
                 let signed = assertion.sign(&self.id, endpoint, now)?;
                 form.add("client_assertion_type", JWT_BEARER);
                 form.add_secret("client_assertion", &Secret::new(signed));

@@ -1,5 +1,4 @@
-//! What an endpoint means that gives no token (RFC 6749 section 5.2): whose fault it is, in its
-//! own words, and what to do.
+//! The error response of a token endpoint (RFC 6749 section 5.2): its kind, its text, and what to do.
 
 use std::time::Duration;
 
@@ -9,11 +8,11 @@ use secrecy::zeroize::Zeroizing;
 use super::form::Form;
 use super::redaction::redacted;
 use super::token_response::TokenResponse;
-use super::unexpected_response::what_came;
+use super::unexpected_response::body_excerpt;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
 
-/// An HTTP response.
+/// An HTTP response of the endpoint.
 pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
@@ -28,35 +27,35 @@ impl HttpResponse {
     }
 }
 
-/// `answer` is the body, where it is a JSON object.
+/// `token` is the body, where it is a JSON object.
 pub(super) fn error_response(
     url: &str,
     response: &HttpResponse,
-    answer: Option<&TokenResponse>,
+    token: Option<&TokenResponse>,
     form: &Form,
     now: Timestamp,
 ) -> TokenError {
-    let code = answer.and_then(|answer| answer.error.as_deref());
-    let words = match answer {
-        Some(answer) => words(answer, form),
-        None => format!(": {}", what_came(response, form)),
+    let code = token.and_then(|token| token.error.as_deref());
+    let text = match token {
+        Some(token) => quoted_error(token, form),
+        None => format!(": {}", body_excerpt(response, form)),
     };
     let status = response.status;
     if is_transient(status, code) {
-        let what = format!("the token endpoint {url} has no token now (HTTP {status}){words}");
+        let what = format!("the token endpoint {url} has no token now (HTTP {status}){text}");
         return TokenError {
             retry_after: response
                 .retry_after
                 .as_deref()
                 .and_then(|text| wait(text, now)),
-            ..TokenError::transient(what)
+            ..TokenError::unavailable(what)
         };
     }
     let advice = match (code, &response.location) {
         (Some(code), _) => advice(code).to_owned(),
         (None, Some(location)) if status / 100 == 3 => {
             format!(
-                "it points to {}; write the endpoint's own address",
+                "it redirects to {}; write the endpoint's own address",
                 redacted(location, &[])
             )
         }
@@ -65,20 +64,21 @@ pub(super) fn error_response(
             .to_owned(),
     };
     TokenError::configuration(format!(
-        "the token endpoint {url} gave no token (HTTP {status}){words}; {advice}"
+        "the token endpoint {url} gave no token (HTTP {status}){text}; {advice}"
     ))
 }
 
 /// `: invalid_client: AADSTS7000215: ..`
-fn words(answer: &TokenResponse, form: &Form) -> String {
-    let said = [&answer.error, &answer.error_description];
-    let said = said.into_iter().flatten();
-    said.map(|text| format!(": {}", redacted(text, form.secrets())))
+fn quoted_error(response: &TokenResponse, form: &Form) -> String {
+    let texts = [&response.error, &response.error_description];
+    let texts = texts.into_iter().flatten();
+    texts
+        .map(|text| format!(": {}", redacted(text, form.secrets())))
         .collect()
 }
 
-/// `temporarily_unavailable` and its like are of RFC 6749 section 4.1.2.1; endpoints answer
-/// with them here, too.
+/// `temporarily_unavailable` and `server_error` are of RFC 6749 section 4.1.2.1; token endpoints
+/// use them, too.
 fn is_transient(status: u16, code: Option<&str>) -> bool {
     matches!(status, 408 | 429 | 500..=599)
         || matches!(
@@ -94,17 +94,19 @@ fn advice(code: &str) -> &'static str {
              have expired), or that the certificate is registered with the application"
         }
         "unauthorized_client" => {
-            "check auth.oauth2.client_id and tenant: the application is not known there, or may \
+            "check auth.oauth2.client_id and tenant: the application is unknown there, or may \
              not use this grant"
         }
         "invalid_scope" | "invalid_resource" | "invalid_target" => {
-            "check auth.oauth2.scope or resource, and that an administrator agreed to the \
+            "check auth.oauth2.scope or resource, and that an administrator consented to the \
              application's permission for it"
         }
         "invalid_grant" | "interaction_required" => {
-            "the refresh token has expired or was revoked: have the user agree again"
+            "the refresh token has expired or was revoked: have the user consent again"
         }
-        "unsupported_grant_type" => "check auth.oauth2.token_endpoint: it does not know this grant",
+        "unsupported_grant_type" => {
+            "check auth.oauth2.token_endpoint: it does not support this grant"
+        }
         _ => "check the keys of auth.oauth2",
     }
 }
@@ -118,7 +120,7 @@ pub(super) fn wait(retry_after: &str, now: Timestamp) -> Option<Duration> {
     (http_date(text)? - now).to_std().ok()
 }
 
-/// In each of the three forms that a recipient has to read (RFC 9110 section 5.6.7).
+/// In each of the three formats of RFC 9110 section 5.6.7.
 fn http_date(text: &str) -> Option<Timestamp> {
     if let Ok(at) = DateTime::parse_from_rfc2822(text) {
         return Some(at.to_utc());
@@ -138,7 +140,7 @@ mod tests {
         DateTime::from_timestamp(1_445_412_420, 0).expect("a time")
     }
 
-    fn told(status: u16, retry_after: Option<&str>, body: &str) -> TokenError {
+    fn error(status: u16, retry_after: Option<&str>, body: &str) -> TokenError {
         let response = HttpResponse {
             status,
             content_type: None,
@@ -157,15 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn time_heals_a_busy_endpoint() {
+    fn a_busy_endpoint_is_a_transient_error() {
         for (status, body) in [
             (503, ""),
             (429, "{}"),
             (400, r#"{"error":"temporarily_unavailable"}"#),
         ] {
-            assert!(told(status, None, body).is_transient(), "{status} {body}");
+            assert!(error(status, None, body).is_transient(), "{status} {body}");
         }
-        let waits = |text| told(429, Some(text), "").retry_after;
+        let waits = |text| error(429, Some(text), "").retry_after;
         assert_eq!(waits("120"), Some(Duration::from_secs(120)));
         for date in [
             "Wed, 21 Oct 2015 07:28:00 GMT",
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_heals_the_rest_and_is_told_how() {
+    fn other_errors_are_permanent_and_say_what_to_do() {
         for (status, body, expected) in [
             (
                 401,
@@ -191,16 +193,16 @@ mod tests {
                 r#"{"error":"invalid_scope"}"#,
                 "invalid_scope; check auth.oauth2.scope",
             ),
-            (400, r#"{"error":"unauthorized_client"}"#, "not known there"),
+            (400, r#"{"error":"unauthorized_client"}"#, "unknown there"),
             (404, "<html>", "no token endpoint answers"),
             (
                 200,
                 r#"{"error":"invalid_client"}"#,
                 "invalid_client; check auth.oauth2.client_id",
             ),
-            (302, "", "points to https://elsewhere.example/"),
+            (302, "", "redirects to https://elsewhere.example/"),
         ] {
-            let error = told(status, None, body);
+            let error = error(status, None, body);
             assert!(!error.is_transient(), "{error}");
             assert!(error.what.contains(expected), "{error}");
         }

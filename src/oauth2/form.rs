@@ -6,8 +6,8 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// Names and values as `application/x-www-form-urlencoded`, and which of the values must not
-/// be seen in what the endpoint says about them.
+/// Names and values as `application/x-www-form-urlencoded`, and the values that no error message may
+/// quote.
 #[derive(Default)]
 pub(super) struct Form {
     body: Zeroizing<String>,
@@ -16,7 +16,7 @@ pub(super) struct Form {
 
 impl Form {
     pub(super) fn add(&mut self, name: &str, value: &str) {
-        // Room for the worst case, so that no copy is left behind by growing.
+        // Room for the worst case: a buffer that grows leaves a copy of the secret behind.
         let mut body = Zeroizing::new(String::with_capacity(
             self.body.len() + name.len() + 3 * value.len() + 2,
         ));

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::access_token::AccessToken;
 use super::client_authentication::ClientAuthentication;
 use super::endpoint::TokenEndpoint;
+use super::error::SettingsError;
 use super::form::Form;
 use super::secret_source::SecretSource;
 use super::token_cache::Issuer;
@@ -17,10 +18,10 @@ use crate::domain::Timestamp;
 use crate::relay::TokenError;
 use crate::secret::Secret;
 
-/// What an application may do with mailboxes of Exchange Online.
+/// The scope for mailboxes of Exchange Online.
 const EXCHANGE_ONLINE: &str = "https://outlook.office365.com/.default";
 
-/// A grant, the client that it was given to, and the endpoint that honours it.
+/// A grant, its client and its endpoint.
 pub(super) struct EndpointGrant(Arc<Inner>);
 
 struct Inner {
@@ -34,23 +35,22 @@ struct Inner {
 enum Kind {
     ClientCredentials,
     RefreshToken {
-        place: SecretSource,
-        /// What the endpoint gave in its place (RFC 6749 section 6), until a restart.
+        source: SecretSource,
+        /// The new refresh token from the endpoint (RFC 6749 section 6), until a restart.
         newest: Mutex<Option<Secret>>,
     },
 }
 
 impl EndpointGrant {
     /// # Errors
-    /// A sentence that names the key.
-    pub(super) fn client_credentials(request: &TokenRequest) -> Result<Self, String> {
+    /// [`SettingsError`] names the key.
+    pub(super) fn client_credentials(request: &TokenRequest) -> Result<Self, SettingsError> {
         let client = ClientAuthentication::new(request)?;
         if !client.is_confidential() {
-            return Err(
+            return Err(SettingsError::keys(
                 "expected client_secret_file, client_secret_env, client_secret or \
-                 certificate_file, found none"
-                    .into(),
-            );
+                 certificate_file, found none",
+            ));
         }
         let default = request
             .resource
@@ -60,18 +60,21 @@ impl EndpointGrant {
     }
 
     /// # Errors
-    /// A sentence that names the key.
-    pub(super) fn refresh_token(request: &TokenRequest) -> Result<Self, String> {
-        let place = SecretSource::find(
+    /// [`SettingsError`] names the key.
+    pub(super) fn refresh_token(request: &TokenRequest) -> Result<Self, SettingsError> {
+        let source = SecretSource::find(
             "refresh_token",
             request.refresh_token.as_ref(),
             request.refresh_token_file.as_ref(),
             request.refresh_token_env.as_ref(),
         )?;
-        let place = place
-            .ok_or("expected refresh_token_file, refresh_token_env or refresh_token, found none")?;
+        let source = source.ok_or_else(|| {
+            SettingsError::keys(
+                "expected refresh_token_file, refresh_token_env or refresh_token, found none",
+            )
+        })?;
         let newest = Mutex::default();
-        let kind = Kind::RefreshToken { place, newest };
+        let kind = Kind::RefreshToken { source, newest };
         Self::new(request, ClientAuthentication::new(request)?, kind, None)
     }
 
@@ -80,7 +83,7 @@ impl EndpointGrant {
         client: ClientAuthentication,
         kind: Kind,
         default_scope: Option<String>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SettingsError> {
         let scope = request.scope.clone().or(default_scope);
         Ok(Self(Arc::new(Inner {
             endpoint: TokenEndpoint::new(request)?,
@@ -98,8 +101,8 @@ impl Issuer for EndpointGrant {
         let inner = Arc::clone(&self.0);
         let asked = tokio::task::spawn_blocking(move || inner.ask(now)).await;
         asked.unwrap_or_else(|_| {
-            Err(TokenError::transient(
-                "the request to the token endpoint was broken off",
+            Err(TokenError::unavailable(
+                "the request to the token endpoint was aborted",
             ))
         })
     }
@@ -109,18 +112,18 @@ impl Inner {
     fn ask(&self, now: Timestamp) -> Result<AccessToken, TokenError> {
         let form = self
             .form(now)
-            .map_err(|what| TokenError::configuration(format!("auth.oauth2.{what}")))?;
-        let answer = self.endpoint.ask(&form, now)?;
-        if let Some(next) = &answer.refresh_token {
+            .map_err(|error| TokenError::configuration(format!("auth.oauth2.{error}")))?;
+        let response = self.endpoint.ask(&form, now)?;
+        if let Some(next) = &response.refresh_token {
             self.kind.note(next);
         }
-        answer.into_token(now, now).map_err(|what| {
+        response.into_token(now, now).map_err(|what| {
             let url = self.endpoint.url();
-            TokenError::transient(format!("the token endpoint {url}: {what}"))
+            TokenError::invalid(format!("the token endpoint {url}: {what}"))
         })
     }
 
-    fn form(&self, now: Timestamp) -> Result<Form, String> {
+    fn form(&self, now: Timestamp) -> Result<Form, SettingsError> {
         let mut form = Form::default();
         self.kind.add_to(&mut form)?;
         self.client.add_to(&mut form, self.endpoint.url(), now)?;
@@ -134,13 +137,12 @@ impl Inner {
 }
 
 impl Kind {
-    fn add_to(&self, form: &mut Form) -> Result<(), String> {
+    fn add_to(&self, form: &mut Form) -> Result<(), SettingsError> {
         match self {
             Self::ClientCredentials => form.add("grant_type", "client_credentials"),
-            Self::RefreshToken { place, newest } => {
+            Self::RefreshToken { source, newest } => {
                 let newest = newest.lock().clone();
-                let token = newest.map_or_else(|| place.read(), Ok);
-                let token = token.map_err(|what| format!("refresh_token: {what}"))?;
+                let token = newest.map_or_else(|| source.read("refresh_token"), Ok)?;
                 form.add("grant_type", "refresh_token");
                 form.add_secret("refresh_token", &token);
             }

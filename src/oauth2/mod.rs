@@ -1,18 +1,17 @@
-//! Access tokens (RFC 6749) for relays that are signed in to by XOAUTH2 or OAUTHBEARER, and for
-//! a database that is signed in to with Entra ID.
+//! Access tokens (RFC 6749) for relays with XOAUTH2 or OAUTHBEARER, and for a database with Entra ID.
 //!
-//! In comes the section `[relay.<name>.auth.oauth2]` or `[database.auth.oauth2]`, out goes a
-//! [`TokenSource`]. No secret and no token stands in a log, a
-//! `Debug` or an error.
+//! [`source`] makes a [`TokenSource`] from the section `[relay.<name>.auth.oauth2]` or
+//! `[database.auth.oauth2]`. No log, `Debug` or error contains a secret or a token.
 //!
-//! `file` reads the token at every sign-in. `command` and `grant` (with `client`, `assertion`
-//! and `endpoint`) issue one, and `cache` keeps it, renews it ahead of its end, and sees to it
-//! that one request is under way at most.
+//! `token_file` reads the token at every authentication. `token_command` and `grant` (with
+//! `client_authentication`, `assertion` and `endpoint`) issue one; `token_cache` keeps it, renews it
+//! ahead of its expiry, and allows one request at a time.
 
 mod access_token;
 mod assertion;
 mod client_authentication;
 mod endpoint;
+mod error;
 mod error_response;
 mod form;
 mod grant;
@@ -26,20 +25,22 @@ mod unexpected_response;
 
 use std::sync::Arc;
 
+pub use error::SettingsError;
+
 use crate::clock::Clock;
 use crate::config::oauth2::OAuth2Config;
 use crate::relay::TokenSource;
 
-/// Makes what the section of `holder`, a relay or the database, describes. Reads keys and secrets once, so that a missing one is
-/// found at the start; asks nobody for a token.
+/// The source that the section of `holder`, a relay or the database, configures. Reads keys and
+/// secrets once, so that a missing one is reported at the start; requests no token.
 ///
 /// # Errors
-/// A sentence that names the key, what was expected and what was found.
+/// [`SettingsError`] names the key, what was expected and what was found.
 pub fn source(
     holder: &str,
     config: &OAuth2Config,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn TokenSource>, String> {
+) -> Result<Arc<dyn TokenSource>, SettingsError> {
     let issuer: Box<dyn token_cache::Issuer> = match config {
         OAuth2Config::File(file) => return Ok(Arc::new(token_file::TokenFile::new(file, clock))),
         OAuth2Config::Command(command) => Box::new(token_command::TokenCommand::new(command)?),

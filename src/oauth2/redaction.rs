@@ -1,4 +1,4 @@
-//! Foreign words made fit for an error text.
+//! Text of others, safe for an error message.
 
 use std::sync::LazyLock;
 
@@ -6,10 +6,10 @@ use regex::Regex;
 
 use crate::secret::Secret;
 
-/// Longest foreign text that is shown.
+/// Characters of such a text that are quoted.
 const LONGEST: usize = 600;
 
-/// So long a run without a space, a dot or a slash is no word and no id: it may be a token.
+/// A run this long without a space, a dot or a slash is no word and no id: it may be a token.
 static LOOKS_SECRET: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("[A-Za-z0-9_~+=-]{40,}").ok());
 
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_and_what_looks_like_one_are_left_out() {
+    fn redacts_secrets_and_what_looks_like_one() {
         let secret = Secret::new("pa55~word".into());
         let text = "AADSTS7000215: not 'pa55~word'.\r\nTrace ID: 0b1e7c32-1111-2222-3333-444455556666 \
                     eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsIng1dCI6Ik5HVEZ2\u{7}";

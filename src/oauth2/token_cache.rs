@@ -1,4 +1,4 @@
-//! Keeps the token: one request at a time, ahead of its end, and once more for one refused.
+//! Caches the token: one request at a time, ahead of its expiry, and one more for a refused token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +14,33 @@ use crate::domain::Timestamp;
 use crate::relay::{TokenError, TokenSource};
 use crate::secret::Secret;
 
-/// How long nobody is asked again after a failure that time heals.
-const SHORT_REST: TimeDelta = TimeDelta::seconds(5);
+/// Time without a request after a transient error.
+const SHORT_COOLDOWN: TimeDelta = TimeDelta::seconds(5);
 
-/// And after one that a person heals.
-const LONG_REST: TimeDelta = TimeDelta::minutes(1);
+/// Time without a request after an error that an operator has to fix.
+const LONG_COOLDOWN: TimeDelta = TimeDelta::minutes(1);
 
-/// Longest wait that an endpoint may ask for.
-const LONGEST_REST: TimeDelta = TimeDelta::hours(1);
+/// Longest wait that an endpoint may request.
+const LONGEST_COOLDOWN: TimeDelta = TimeDelta::hours(1);
 
-/// Makes a new token. Called by one task at a time.
+/// Issues tokens. One task at a time calls it.
 #[async_trait]
 pub(super) trait Issuer: Send + Sync + 'static {
-    /// Takes a bounded time.
+    /// A new token, within a bounded time.
     async fn issue(&self, now: Timestamp) -> Result<AccessToken, TokenError>;
 }
 
-/// What comes of a request.
+/// The result of a request.
 type Issued = Result<Secret, TokenError>;
 
-/// Resolves when the request under way has ended.
+/// Resolves when the running request has ended.
 type PendingIssue = watch::Receiver<Option<Issued>>;
 
 /// A [`TokenSource`] over an [`Issuer`].
 pub(super) struct TokenCache(Arc<Shared>);
 
 struct Shared {
-    /// Who signs in with it, for the log: the name of a relay, or the database.
+    /// What uses the tokens, for the log: the name of a relay, or the database.
     holder: String,
     issuer: Box<dyn Issuer>,
     clock: Arc<dyn Clock>,
@@ -50,16 +50,16 @@ struct Shared {
 #[derive(Default)]
 struct State {
     token: Option<AccessToken>,
-    under_way: Option<PendingIssue>,
-    /// The last failure, and until when it is the answer.
-    resting: Option<(TokenError, Timestamp)>,
-    /// The token that was replaced last because the relay refused it.
+    request: Option<PendingIssue>,
+    /// The last error, and until when it is repeated.
+    last_error: Option<(TokenError, Timestamp)>,
+    /// The token that was replaced last, because the relay refused it.
     replaced: Option<Secret>,
 }
 
-enum Found {
-    Now(Issued),
-    Soon(PendingIssue),
+enum Lookup {
+    Ready(Issued),
+    Pending(PendingIssue),
 }
 
 impl TokenCache {
@@ -78,8 +78,8 @@ impl TokenSource for TokenCache {
     async fn token(&self) -> Result<Secret, TokenError> {
         let found = self.0.find();
         match found {
-            Found::Now(issued) => issued,
-            Found::Soon(pending) => outcome_of(pending).await,
+            Lookup::Ready(issued) => issued,
+            Lookup::Pending(pending) => outcome_of(pending).await,
         }
     }
 
@@ -87,7 +87,7 @@ impl TokenSource for TokenCache {
         let now = self.0.clock.now();
         let state = self.0.state.lock();
         let is_usable = state.token.as_ref().is_some_and(|t| t.is_usable(now));
-        let (_, until) = state.resting.as_ref().filter(|_| !is_usable)?;
+        let (_, until) = state.last_error.as_ref().filter(|_| !is_usable)?;
         (*until - now).to_std().ok()
     }
 
@@ -103,34 +103,34 @@ impl TokenSource for TokenCache {
 }
 
 impl Shared {
-    fn find(self: &Arc<Self>) -> Found {
+    fn find(self: &Arc<Self>) -> Lookup {
         let now = self.clock.now();
         let mut state = self.state.lock();
         if let Some(token) = state.token.as_ref().filter(|token| token.is_usable(now)) {
-            let found = Found::Now(Ok(token.secret.clone()));
+            let found = Lookup::Ready(Ok(token.secret.clone()));
             if token.is_due_for_renewal(now) && state.may_ask(now) {
                 self.ask(&mut state, now);
             }
             return found;
         }
         if let Some(pending) = state.pending() {
-            return Found::Soon(pending);
+            return Lookup::Pending(pending);
         }
-        match &state.resting {
-            Some((error, until)) if now < *until => Found::Now(Err(error.clone())),
-            _ => Found::Soon(self.ask(&mut state, now)),
+        match &state.last_error {
+            Some((error, until)) if now < *until => Lookup::Ready(Err(error.clone())),
+            _ => Lookup::Pending(self.ask(&mut state, now)),
         }
     }
 
-    /// In a task of its own: whoever waits for it may go away.
+    /// In a task of its own: its callers may be cancelled.
     fn ask(self: &Arc<Self>, state: &mut State, now: Timestamp) -> PendingIssue {
         let (done, pending) = watch::channel(None);
-        state.under_way = Some(pending.clone());
+        state.request = Some(pending.clone());
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let issued = shared.issuer.issue(now).await;
             let issued = shared.note(issued);
-            let _nobody_waits = done.send(Some(issued));
+            let _no_receiver = done.send(Some(issued));
         });
         pending
     }
@@ -138,10 +138,10 @@ impl Shared {
     fn note(&self, issued: Result<AccessToken, TokenError>) -> Issued {
         let now = self.clock.now();
         let mut state = self.state.lock();
-        state.under_way = None;
+        state.request = None;
         match issued {
             Ok(token) => {
-                state.resting = None;
+                state.last_error = None;
                 let secret = token.secret.clone();
                 state.token = Some(token);
                 tracing::debug!(holder = self.holder, "access token issued");
@@ -151,7 +151,7 @@ impl Shared {
                 if state.token.as_ref().is_some_and(|t| t.is_usable(now)) {
                     tracing::warn!(holder = self.holder, %error, "access token renewal failed, current token used until it expires");
                 }
-                state.resting = Some((error.clone(), now + rest_after(&error)));
+                state.last_error = Some((error.clone(), now + cooldown_after(&error)));
                 Err(error)
             }
         }
@@ -160,27 +160,30 @@ impl Shared {
 
 impl State {
     fn may_ask(&self, now: Timestamp) -> bool {
-        let rests = self.resting.as_ref().is_some_and(|(_, until)| now < *until);
-        self.pending().is_none() && !rests
+        let cools_down = self
+            .last_error
+            .as_ref()
+            .is_some_and(|(_, until)| now < *until);
+        self.pending().is_none() && !cools_down
     }
 
-    /// The request under way; none where its task is gone.
+    /// The running request; `None` where its task has ended.
     fn pending(&self) -> Option<PendingIssue> {
-        let pending = self.under_way.as_ref();
+        let pending = self.request.as_ref();
         pending
             .filter(|pending| pending.has_changed().is_ok())
             .cloned()
     }
 }
 
-fn rest_after(error: &TokenError) -> TimeDelta {
+fn cooldown_after(error: &TokenError) -> TimeDelta {
     let asked_for = error
         .retry_after
-        .map(|wait| TimeDelta::from_std(wait).unwrap_or(LONGEST_REST));
+        .map(|wait| TimeDelta::from_std(wait).unwrap_or(LONGEST_COOLDOWN));
     match asked_for {
-        Some(wait) => wait.clamp(SHORT_REST, LONGEST_REST),
-        None if error.is_transient() => SHORT_REST,
-        None => LONG_REST,
+        Some(wait) => wait.clamp(SHORT_COOLDOWN, LONGEST_COOLDOWN),
+        None if error.is_transient() => SHORT_COOLDOWN,
+        None => LONG_COOLDOWN,
     }
 }
 
@@ -188,7 +191,7 @@ async fn outcome_of(mut pending: PendingIssue) -> Issued {
     let issued = pending.wait_for(Option::is_some).await;
     let issued = issued.ok().and_then(|issued| issued.clone());
     issued.unwrap_or_else(|| {
-        Err(TokenError::transient(
+        Err(TokenError::unavailable(
             "the request for an access token ended without a result",
         ))
     })

@@ -1,4 +1,4 @@
-//! A token that a program prints.
+//! A token from the output of a program.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use super::access_token::AccessToken;
+use super::error::{InvalidToken, SettingsError};
 use super::redaction::redacted;
 use super::token_cache::Issuer;
 use super::token_response::TokenResponse;
@@ -16,7 +17,7 @@ use crate::config::oauth2::TokenCommand as Config;
 use crate::domain::Timestamp;
 use crate::relay::TokenError;
 
-/// More than this is no token.
+/// Bytes of output that are read; more is no token.
 const MOST_OUTPUT: u64 = 64 * 1024;
 
 /// Runs the program, without a shell, without input.
@@ -29,15 +30,16 @@ pub(super) struct TokenCommand {
 struct ProcessOutput {
     status: ExitStatus,
     output: Zeroizing<Vec<u8>>,
-    complaint: Zeroizing<Vec<u8>>,
+    stderr: Zeroizing<Vec<u8>>,
 }
 
 impl TokenCommand {
-    pub(super) fn new(config: &Config) -> Result<Self, String> {
-        let (program, arguments) = config
-            .command
-            .split_first()
-            .ok_or("command: expected a program and its arguments, found an empty list")?;
+    pub(super) fn new(config: &Config) -> Result<Self, SettingsError> {
+        let (program, arguments) = config.command.split_first().ok_or_else(|| {
+            SettingsError::keys(
+                "command: expected a program and its arguments, found an empty list",
+            )
+        })?;
         Ok(Self {
             program: program.clone(),
             arguments: arguments.to_vec(),
@@ -61,38 +63,38 @@ impl TokenCommand {
         })?;
         match tokio::time::timeout(self.limit, ended(child)).await {
             Ok(Ok(ended)) => Ok(ended),
-            Ok(Err(cause)) => Err(TokenError::transient(self.explain(&cause))),
-            Err(_) => Err(TokenError::transient(self.explain(&format!(
+            Ok(Err(cause)) => Err(TokenError::invalid(self.explain(&cause))),
+            Err(_) => Err(TokenError::invalid(self.explain(&format!(
                 "it did not end within {:.1?} (setting auth.oauth2.timeout) and was killed",
                 self.limit
             )))),
         }
     }
 
-    /// Arguments may hold secrets; the program's name does not.
+    /// Names the program only: its arguments may hold secrets.
     fn explain(&self, what: &dyn std::fmt::Display) -> String {
         format!("auth.oauth2.command '{}': {what}", self.program)
     }
 
     fn failed(&self, ended: &ProcessOutput) -> TokenError {
-        let complaint = String::from_utf8_lossy(&ended.complaint);
-        let last = complaint.lines().rfind(|line| !line.trim().is_empty());
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        let last = stderr.lines().rfind(|line| !line.trim().is_empty());
         let last = last.map_or(String::new(), |line| {
             format!(", saying: {}", redacted(line, &[]))
         });
         let status = ended.status;
-        TokenError::transient(self.explain(&format!("it ended with {status}{last}")))
+        TokenError::invalid(self.explain(&format!("it ended with {status}{last}")))
     }
 }
 
-/// The end of the program and what it wrote.
+/// Waits for the end of the program and reads its output.
 async fn ended(mut child: Child) -> std::io::Result<ProcessOutput> {
-    let (output, complaint) =
+    let (output, stderr) =
         tokio::try_join!(bounded(child.stdout.take()), bounded(child.stderr.take()))?;
     Ok(ProcessOutput {
         status: child.wait().await?,
         output,
-        complaint,
+        stderr,
     })
 }
 
@@ -112,11 +114,11 @@ impl Issuer for TokenCommand {
         if !ended.status.success() {
             return Err(self.failed(&ended));
         }
-        // What it asks may be out of order: `curl` prints a proxy's page, and succeeds.
-        let wrong = |what: String| TokenError::transient(self.explain(&what));
-        let text = std::str::from_utf8(&ended.output)
-            .map_err(|_| wrong("expected a token, found output that is not UTF-8".to_owned()))?;
-        let answer = TokenResponse::from_text(text).map_err(wrong)?;
-        answer.into_token(now, now).map_err(wrong)
+        // `curl` prints the error page of a proxy and succeeds: trying again may help.
+        let invalid = |error: InvalidToken| TokenError::invalid(self.explain(&error));
+        let text = std::str::from_utf8(&ended.output);
+        let text = text.map_err(|_| invalid(InvalidToken::NotUtf8))?;
+        let response = TokenResponse::from_text(text).map_err(invalid)?;
+        response.into_token(now, now).map_err(invalid)
     }
 }

@@ -1,4 +1,4 @@
-//! A token that somebody else writes into a file, and renews there.
+//! A token in a file that another program renews.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::relay::{TokenError, TokenSource};
 use crate::secret::Secret;
 use crate::secret_source::text_of_secret_file;
 
-/// Reads the file at every sign-in, so there is nothing to keep and nothing to renew.
+/// Reads the file at every authentication: nothing is cached.
 pub(super) struct TokenFile {
     path: PathBuf,
     clock: Arc<dyn Clock>,
@@ -27,7 +27,7 @@ impl TokenFile {
         }
     }
 
-    /// The content, and when it was written.
+    /// The content and its modification time.
     async fn read(&self) -> std::io::Result<(String, Timestamp)> {
         let text = text_of_secret_file(tokio::fs::read(&self.path).await?)?;
         let written = tokio::fs::metadata(&self.path).await?.modified()?;
@@ -42,12 +42,12 @@ impl TokenFile {
 #[async_trait]
 impl TokenSource for TokenFile {
     async fn token(&self) -> Result<Secret, TokenError> {
-        // Who writes the file may be late, and mends it without us.
-        let late = |what: &dyn std::fmt::Display| TokenError::transient(self.explain(what));
-        let (text, written) = self.read().await.map_err(|cause| late(&cause))?;
-        let answer = TokenResponse::from_text(&text).map_err(|what| late(&what))?;
-        let token = answer.into_token(written, self.clock.now());
-        Ok(token.map_err(|what| late(&what))?.secret)
+        // The other program may be late: trying again may help.
+        let invalid = |what: &dyn std::fmt::Display| TokenError::invalid(self.explain(what));
+        let (text, written) = self.read().await.map_err(|cause| invalid(&cause))?;
+        let response = TokenResponse::from_text(&text).map_err(|what| invalid(&what))?;
+        let token = response.into_token(written, self.clock.now());
+        Ok(token.map_err(|what| invalid(&what))?.secret)
     }
 
     async fn refused(&self, _token: &Secret) {}

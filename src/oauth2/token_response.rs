@@ -1,15 +1,16 @@
-//! The JSON object that holds a token (RFC 6749 section 5.1) or says why there is none
-//! (section 5.2): what token endpoints answer, and what programs print.
+//! The access token response (RFC 6749 section 5.1) and the error response (section 5.2): of a token
+//! endpoint, of a program or in a file.
 
 use chrono::{DateTime, TimeDelta};
 use serde::Deserialize;
 
 use super::access_token::AccessToken;
+use super::error::InvalidToken;
 use crate::domain::Timestamp;
 use crate::secret::Secret;
 
-/// The members that matter here. `accessToken` and `expires_on` are what the command line of
-/// Azure and endpoints of Entra's version 1 write.
+/// Its members. The Azure CLI and version 1 endpoints of Entra write `accessToken` and
+/// `expires_on`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TokenResponse {
@@ -24,7 +25,7 @@ pub(super) struct TokenResponse {
     pub(super) error_description: Option<String>,
 }
 
-/// A number, which some write as a text.
+/// A number, which some write as a string.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Seconds {
@@ -43,8 +44,8 @@ impl Seconds {
 }
 
 impl TokenResponse {
-    /// Reads an object, or takes a text that is none for the token itself.
-    pub(super) fn from_text(text: &str) -> Result<Self, String> {
+    /// Parses an object; a text that is none is the token itself.
+    pub(super) fn from_text(text: &str) -> Result<Self, InvalidToken> {
         let text = text.trim();
         if !text.starts_with('{') {
             return Ok(Self {
@@ -52,18 +53,14 @@ impl TokenResponse {
                 ..Self::default()
             });
         }
-        // What the parser says may quote what it read.
-        serde_json::from_str(text).map_err(|error| {
-            format!(
-                "expected a token or a JSON object with access_token, found JSON that cannot be \
-                 read at line {} column {}",
-                error.line(),
-                error.column()
-            )
+        // The parser's own message may quote the token.
+        serde_json::from_str(text).map_err(|error| InvalidToken::Json {
+            line: error.line(),
+            column: error.column(),
         })
     }
 
-    /// Reads an object; `None` where it is none. What is derived would take an array, too.
+    /// Parses an object; `None` where it is none. The derived parser would accept an array, too.
     pub(super) fn from_object(json: &[u8]) -> Option<Self> {
         let is_object = json.trim_ascii_start().starts_with(b"{");
         is_object
@@ -74,21 +71,20 @@ impl TokenResponse {
     /// The token, its lifetime counted from `issued_at`.
     ///
     /// # Errors
-    /// A sentence.
+    /// [`InvalidToken`].
     pub(super) fn into_token(
         self,
         issued_at: Timestamp,
         now: Timestamp,
-    ) -> Result<AccessToken, String> {
+    ) -> Result<AccessToken, InvalidToken> {
         let expires_at = self.expires_at(issued_at);
         let Some(secret) = self.access_token else {
-            return Err("expected a JSON object with access_token, found one without".to_owned());
+            return Err(InvalidToken::Missing);
         };
         match self.token_type {
-            Some(kind) if !kind.eq_ignore_ascii_case("bearer") => Err(format!(
-                "expected a token of the type Bearer, found '{}'",
-                super::redaction::redacted(&kind, &[])
-            )),
+            Some(kind) if !kind.eq_ignore_ascii_case("bearer") => {
+                Err(InvalidToken::Type(super::redaction::redacted(&kind, &[])))
+            }
             _ => AccessToken::new(secret, expires_at, now),
         }
     }
@@ -112,29 +108,31 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_a_token_is_read() {
+    fn parses_every_form_of_a_token() {
         for text in [
             "secret\n",
             r#"{"access_token":"secret","expires_in":3600,"token_type":"bearer"}"#,
             r#"{"access_token":"secret","expires_in":"3600"}"#,
             r#"{"accessToken":"secret","expires_on":1800003600,"tokenType":"Bearer"}"#,
         ] {
-            let answer = TokenResponse::from_text(text).expect("readable");
-            let token = answer.into_token(at(0), at(0)).expect("a token");
+            let response = TokenResponse::from_text(text).expect("readable");
+            let token = response.into_token(at(0), at(0)).expect("a token");
             assert_eq!(token.secret.expose(), "secret");
             assert!(token.is_usable(at(200)));
         }
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named_and_not_quoted() {
+    fn names_what_is_wrong_without_quoting_the_token() {
         let no_token = TokenResponse::from_text(r#"{"expires_in":1}"#).expect("readable");
-        let error = no_token.into_token(at(0), at(0)).expect_err("no token");
-        assert!(error.contains("access_token"), "{error}");
+        let error = no_token.into_token(at(0), at(0));
+        assert_eq!(error.err(), Some(InvalidToken::Missing));
         let mac = TokenResponse::from_text(r#"{"access_token":"x","token_type":"mac"}"#);
         let error = mac.expect("readable").into_token(at(0), at(0));
-        assert!(error.expect_err("mac").contains("'mac'"));
-        let error = TokenResponse::from_text("{\"access_token\": secret}").expect_err("no JSON");
+        assert_eq!(error.err(), Some(InvalidToken::Type("mac".to_owned())));
+        let error = TokenResponse::from_text("{\"access_token\": secret}")
+            .expect_err("no JSON")
+            .to_string();
         assert!(
             error.contains("line 1") && !error.contains("secret"),
             "{error}"

@@ -1,31 +1,30 @@
-//! An answer that no token endpoint gave: the page of a proxy or of a captive portal, or what is
-//! left of a token.
+//! A response that is not a token response: the page of a proxy or a captive portal, or a truncated
+//! token response.
 
 use super::error_response::HttpResponse;
 use super::form::Form;
 use super::redaction::redacted;
 use crate::relay::TokenError;
 
-/// So many characters say what it is.
-const FIRST_WORDS: usize = 120;
+/// Characters of an unexpected body that are quoted.
+const EXCERPT: usize = 120;
 
-/// Longest word that is shown of a text that is no markup: a longer one may be a token.
+/// Longest word that is quoted of a text that is no markup: a longer one may be a token.
 const LONGEST_WORD: usize = 16;
 
-/// HTTP says success, and no token is there: a fault of the way, or of the endpoint, that time
-/// heals.
+/// HTTP reports success without a token: a fault of a proxy, or of the endpoint. Trying again may help.
 pub(super) fn unexpected_response(url: &str, response: &HttpResponse, form: &Form) -> TokenError {
-    TokenError::transient(format!(
+    TokenError::invalid(format!(
         "the token endpoint {url} answered HTTP {}, expected a JSON object with access_token, \
-         found {}; it is asked again. Where that stays, look for a proxy between here and there \
+         found {}; it is asked again. If that continues, look for a proxy in between \
          (HTTPS_PROXY, NO_PROXY), and check auth.oauth2.token_endpoint",
         response.status,
-        what_came(response, form)
+        body_excerpt(response, form)
     ))
 }
 
-/// What the body is, by its type and its first words. No part of a token or secret is in it.
-pub(super) fn what_came(response: &HttpResponse, form: &Form) -> String {
+/// The type and the start of the body, without any part of a token or secret.
+pub(super) fn body_excerpt(response: &HttpResponse, form: &Form) -> String {
     let media_type = response
         .content_type
         .as_deref()
@@ -42,7 +41,7 @@ pub(super) fn what_came(response: &HttpResponse, form: &Form) -> String {
     format!("{found} ({media_type})")
 }
 
-/// JSON may hold a token anywhere, so no value is shown.
+/// JSON may hold a token anywhere, so no value is quoted.
 fn json(body: &str) -> String {
     match serde_json::from_str(body) {
         Ok(serde_json::Value::Object(object)) => {
@@ -72,7 +71,7 @@ fn short_words(text: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    match text.char_indices().nth(FIRST_WORDS) {
+    match text.char_indices().nth(EXCERPT) {
         Some((end, _)) => format!("'{}...'", &text[..end]),
         None => format!("'{text}'"),
     }

@@ -26,7 +26,7 @@ use crate::domain::{
     Command, DsnRequest, DsnReturn, Envelope, ForwardPath, Notify, Reply, ReversePath,
     SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
 };
-use crate::relay::{NotReady, Relay};
+use crate::relay::{Relay, SessionError};
 use crate::smime::SmimeError;
 use crate::smtp::SmtpRelay;
 
@@ -154,13 +154,13 @@ struct SessionResult {
     message_id: Option<String>,
 }
 
-fn session(opened: Result<SessionFacts, NotReady>, recorder: &Recorder) -> SessionResult {
+fn session(opened: Result<SessionFacts, SessionError>, recorder: &Recorder) -> SessionResult {
     match opened {
         Ok(facts) => SessionResult {
             facts,
             ..SessionResult::default()
         },
-        Err(NotReady { reply, fault }) => {
+        Err(SessionError { reply, fault }) => {
             let phase = recorder.phase_of(&reply);
             recorder.refused(&reply, None, fault);
             SessionResult {
@@ -217,7 +217,7 @@ fn went(
     message_id: &str,
 ) -> SessionResult {
     if let SubmissionEnd::NotBegun { reply, fault } = report.end {
-        return session(Err(NotReady { reply, fault }), recorder);
+        return session(Err(SessionError { reply, fault }), recorder);
     }
     let address = |ordinal: Option<u32>| {
         let mut paths = envelope.forward_paths.iter();

@@ -70,7 +70,7 @@ pub(super) fn of_offer_in_clear(line: &str) -> Option<Warning> {
              auth.allow_cleartext_auth says so",
             showing.join(" and ")
         );
-        warning("sign-in-offered-in-clear", text)
+        warning("cleartext-auth-offered", text)
     })
 }
 
@@ -83,7 +83,7 @@ pub(super) fn of_authentication_in_clear(mechanism: &str) -> Warning {
         ),
         false => format!("{mechanism} goes over a connection that is not encrypted"),
     };
-    warning("sign-in-in-clear", text)
+    warning("cleartext-auth", text)
 }
 
 /// Nothing at all is encrypted.

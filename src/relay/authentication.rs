@@ -1,24 +1,29 @@
-//! What all instances know together about a relay's secret.
+//! The outcome of authentications, shared by all instances of a database.
 
 use async_trait::async_trait;
 
 use crate::domain::{AuthDecision, AuthKey, AuthOutcome};
 
-/// Asked before each sign-in, told after it. Shared by all instances of a database.
-///
-/// # Errors
-/// A sentence, where nobody can be asked: then the secret must not be tried.
+/// Coordinates the credentials of a relay among all instances of a database, so that no account is
+/// locked.
 #[async_trait]
 pub trait AuthLedger: Send + Sync {
-    /// Whether the secret may be tried now. After [`AuthDecision::ProceedAlone`] the caller has to tell
-    /// how it ended; one that died meanwhile counts as not answered once its lease is over.
+    /// Whether the credentials may be tried now. After [`AuthDecision::ProceedAlone`] the caller
+    /// has to report the outcome; an instance that died meanwhile counts as unanswered once its
+    /// lease has expired.
+    ///
+    /// # Errors
+    /// A sentence, where the database cannot be asked: the credentials must not be tried then.
     async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, String>;
 
-    /// How the sign-in ended.
-    async fn end(&self, key: &AuthKey, verdict: AuthOutcome) -> Result<(), String>;
+    /// Reports the outcome of an authentication.
+    ///
+    /// # Errors
+    /// A sentence, for the log.
+    async fn end(&self, key: &AuthKey, outcome: AuthOutcome) -> Result<(), String>;
 }
 
-/// Knows nothing of other instances: for a command that has no database at hand.
+/// For commands without a database: no other instance is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoSharedLedger;
 
@@ -28,7 +33,7 @@ impl AuthLedger for NoSharedLedger {
         Ok(AuthDecision::ProceedAlone)
     }
 
-    async fn end(&self, _key: &AuthKey, _verdict: AuthOutcome) -> Result<(), String> {
+    async fn end(&self, _key: &AuthKey, _outcome: AuthOutcome) -> Result<(), String> {
         Ok(())
     }
 }

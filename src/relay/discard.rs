@@ -1,4 +1,5 @@
-//! A relay that takes every message and keeps nothing: for load tests of all in front of it.
+//! A relay that accepts every message and stores nothing: for load tests of the service and the
+//! database.
 
 use std::sync::Arc;
 
@@ -6,16 +7,16 @@ use async_trait::async_trait;
 
 use super::limits::Limiter;
 use super::synthetic_replies::SyntheticReplies;
-use super::{FinalDotGate, NotReady, Relay};
+use super::{FinalDotGate, Relay, SessionError};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::domain::{Envelope, SessionFacts, SubmissionEnd, SubmissionReport};
 use crate::smime::SecuredMessage;
 
-/// So many messages are taken at the same time.
+/// Messages that are accepted at the same time.
 const AT_A_TIME: u32 = 64;
 
-/// Takes everything, keeps nothing.
+/// Accepts everything, stores nothing.
 pub struct DiscardRelay {
     name: String,
     limiter: Arc<Limiter>,
@@ -51,9 +52,9 @@ impl Relay for DiscardRelay {
     ) -> SubmissionReport {
         let started_at = self.clock.now();
         let mut synthetic = SyntheticReplies::begin(envelope);
-        if synthetic.goes_on() {
+        if synthetic.has_recipients() {
             if gate.may_send_final_dot() {
-                synthetic.take("discarded");
+                synthetic.accept("discarded");
             } else {
                 synthetic.end = SubmissionEnd::Fenced;
             }
@@ -67,7 +68,7 @@ impl Relay for DiscardRelay {
         }
     }
 
-    async fn verify(&self) -> Result<SessionFacts, NotReady> {
+    async fn verify(&self) -> Result<SessionFacts, SessionError> {
         Ok(SessionFacts::default())
     }
 

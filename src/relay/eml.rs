@@ -1,4 +1,4 @@
-//! Messages as files, the way pickup directories read them: whole or not at all.
+//! Messages as files for a pickup directory: its reader sees a whole file or none.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,15 +9,15 @@ use uuid::Uuid;
 /// Longest part of the name that comes from the Message-ID.
 const MAX_STEM: usize = 120;
 
-/// A message that is on the disk under a name that no reader of the folder looks at.
+/// A message on disk under a temporary name, which readers of the folder ignore.
 pub(crate) struct TemporaryFile {
     temporary: PathBuf,
     published: PathBuf,
 }
 
 impl TemporaryFile {
-    /// Writes and syncs; to be called where blocking is allowed. `message_id` makes the name,
-    /// together with a suffix of its own so that nothing is overwritten.
+    /// Writes and syncs the file. Blocks the thread. The name is `message_id` with a unique suffix,
+    /// so that nothing is overwritten.
     pub(crate) fn write(folder: &Path, message_id: &str, parts: &[&[u8]]) -> io::Result<Self> {
         let name = format!("{}-{}", safe_stem(message_id), Uuid::new_v4().simple());
         let temporary_file = Self {
@@ -32,7 +32,7 @@ impl TemporaryFile {
         Ok(temporary_file)
     }
 
-    /// Gives the file its name, for good: the folder is synced too.
+    /// Renames the file to its final name and syncs the folder.
     pub(crate) fn publish(mut self) -> io::Result<PathBuf> {
         let published = std::mem::take(&mut self.published);
         fs::rename(&self.temporary, &published)?;
@@ -41,7 +41,7 @@ impl TemporaryFile {
     }
 }
 
-/// What was not published leaves nothing behind.
+/// Removes a file that was not published.
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.temporary)
@@ -52,7 +52,7 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// The envelope as IIS and Exchange read it in front of the header.
+/// The envelope as IIS and Exchange read it, in front of the header.
 pub(crate) fn envelope_lines<'a>(
     sender: &str,
     receivers: impl IntoIterator<Item = &'a str>,
@@ -71,7 +71,7 @@ fn sync_folder(file: &Path) -> io::Result<()> {
         .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// NTFS journals the names; a folder cannot be opened as a file there.
+/// NTFS journals names, and cannot open a folder as a file.
 #[cfg(not(unix))]
 fn sync_folder(_file: &Path) -> io::Result<()> {
     Ok(())
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_leaves_no_file() {
+    fn a_file_that_is_not_published_is_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let temporary_file =
             TemporaryFile::write(folder.path(), "<a@b>", &[b"x"]).expect("written");

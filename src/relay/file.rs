@@ -1,5 +1,5 @@
-//! A relay that writes each message as an .eml file into a folder, where a pickup service
-//! or a curious person finds it.
+//! A relay that writes each message as an .eml file into a folder, for a pickup service or for
+//! inspection.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use async_trait::async_trait;
 use super::eml::{TemporaryFile, envelope_lines};
 use super::limits::Limiter;
 use super::synthetic_replies::{self, SyntheticReplies};
-use super::{FinalDotGate, NotReady, Relay};
+use super::{FinalDotGate, Relay, SessionError};
 use crate::clock::Clock;
 use crate::config::limits::Limits;
 use crate::config::relay::FileRelay as Config;
 use crate::domain::{
-    Command, Envelope, Fault, Reply, SessionFacts, SubmissionEnd, SubmissionReport,
+    Command, Envelope, Fault, LocalCause, Reply, SessionFacts, SubmissionEnd, SubmissionReport,
 };
 use crate::smime::SecuredMessage;
 
-/// So many files are written at the same time.
+/// Files that are written at the same time.
 const AT_A_TIME: u32 = 4;
 
 /// Writes messages into a folder.
@@ -32,7 +32,7 @@ pub struct FileRelay {
 }
 
 impl FileRelay {
-    /// Nothing is looked at yet: the folder may appear later.
+    /// Does not access the folder: it may appear later.
     pub fn new(name: impl Into<String>, config: &Config, clock: Arc<dyn Clock>) -> Self {
         Self {
             name: name.into(),
@@ -51,37 +51,40 @@ impl FileRelay {
             .await
     }
 
-    /// What is known before the name is given to the file cannot be a half success.
-    fn not_ready(&self, cause: &io::Error) -> NotReady {
+    /// A failure before the file has its final name: nothing was handed over.
+    fn session_error(&self, cause: &io::Error) -> SessionError {
         let folder = self.folder.display();
-        let (what, fault) = match cause.kind() {
+        let (what, local, fault) = match cause.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => (
                 format!("the folder '{folder}' does not exist: create it, or change folder"),
-                Some(Fault::Configuration),
+                LocalCause::FolderNotUsable,
+                Fault::Configuration,
             ),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => (
                 format!("the folder '{folder}' cannot be written: {cause}"),
-                Some(Fault::Configuration),
+                LocalCause::FolderNotUsable,
+                Fault::Configuration,
             ),
             _ => (
                 format!("writing into the folder '{folder}' failed: {cause}"),
-                Some(Fault::Relay),
+                LocalCause::FolderFailed,
+                Fault::Relay,
             ),
         };
-        NotReady {
-            reply: Reply::absent(Command::Connect, what),
-            fault,
+        SessionError {
+            reply: Reply::absent(Command::Connect, what).because(local),
+            fault: Some(fault),
         }
     }
 
-    async fn carry_out(
+    async fn store(
         &self,
         envelope: &Envelope,
         message: &SecuredMessage,
         gate: &dyn FinalDotGate,
-    ) -> Result<SyntheticReplies, NotReady> {
+    ) -> Result<SyntheticReplies, SessionError> {
         let mut synthetic = SyntheticReplies::begin(envelope);
-        if !synthetic.goes_on() {
+        if !synthetic.has_recipients() {
             return Ok(synthetic);
         }
         let head = if self.envelope_headers {
@@ -93,16 +96,16 @@ impl FileRelay {
             String::new()
         };
         let written = self.write(head, message).await;
-        let temporary_file = written.map_err(|cause| self.not_ready(&cause))?;
+        let temporary_file = written.map_err(|cause| self.session_error(&cause))?;
         if !gate.may_send_final_dot() {
             synthetic.end = SubmissionEnd::Fenced;
             return Ok(synthetic);
         }
         match blocking(move || temporary_file.publish()).await {
-            Ok(path) => synthetic.take(&format!("written to {}", file_name(&path))),
+            Ok(path) => synthetic.accept(&format!("written to {}", file_name(&path))),
             Err(cause) => {
                 let what = format!("the file could not be given its name: {cause}");
-                synthetic.lose(what);
+                synthetic.in_doubt(what);
             }
         }
         Ok(synthetic)
@@ -126,9 +129,9 @@ impl Relay for FileRelay {
         gate: &dyn FinalDotGate,
     ) -> SubmissionReport {
         let started_at = self.clock.now();
-        let (replies, end) = match self.carry_out(envelope, message, gate).await {
+        let (replies, end) = match self.store(envelope, message, gate).await {
             Ok(synthetic) => (synthetic.replies, synthetic.end),
-            Err(NotReady { reply, fault }) => {
+            Err(SessionError { reply, fault }) => {
                 (Vec::new(), SubmissionEnd::NotBegun { reply, fault })
             }
         };
@@ -142,10 +145,10 @@ impl Relay for FileRelay {
     }
 
     /// Writes a file and removes it.
-    async fn verify(&self) -> Result<SessionFacts, NotReady> {
+    async fn verify(&self) -> Result<SessionFacts, SessionError> {
         let folder = self.folder.clone();
         let tried = blocking(move || TemporaryFile::write(&folder, "check", &[]).map(drop)).await;
-        tried.map_err(|cause| self.not_ready(&cause))?;
+        tried.map_err(|cause| self.session_error(&cause))?;
         Ok(SessionFacts::default())
     }
 

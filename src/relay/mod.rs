@@ -1,8 +1,8 @@
-//! What takes a message over: the trait, and the two relays that need no server.
+//! The [`Relay`] trait, and the two relays that need no server.
 //!
-//! In come an [`Envelope`] and a [`SecuredMessage`]; out goes a [`SubmissionReport`]. Whether
-//! a relay may be asked at all (its circuit) and what follows from its answer (the retry
-//! policy) are decided elsewhere. The SMTP relay is [`crate::smtp`].
+//! A relay takes an [`Envelope`] and a [`SecuredMessage`] and gives a [`SubmissionReport`]. The
+//! circuit decides whether a relay may be used, the retry policy what follows from a report. The
+//! SMTP relay is [`crate::smtp`].
 
 pub mod authentication;
 pub mod discard;
@@ -20,44 +20,80 @@ use async_trait::async_trait;
 
 pub use token_source::{TokenError, TokenSource};
 
-use crate::domain::{Envelope, Fault, Reply, SessionFacts, SubmissionReport};
+use crate::domain::{Command, Envelope, Fault, Reply, SessionFacts, SubmissionReport};
 use crate::smime::SecuredMessage;
 use limits::Limiter;
 
-/// Asked right before the final dot is sent, or the last of the content with `BDAT`; again where
-/// the transaction is repeated because nothing was handed over. An instance that
-/// could not renew its lease must not transfer responsibility.
+/// The last check before a message is handed over: right before the final dot, or the last of the
+/// content with `BDAT`; again where the transaction is repeated because nothing was handed over.
+/// An instance that could not renew its lease must not transfer responsibility.
 pub trait FinalDotGate: Send + Sync {
-    /// False: end the transaction without the final dot ([`SubmissionEnd::Fenced`]).
+    /// False: the transaction ends without the final dot ([`SubmissionEnd::Fenced`]).
     ///
     /// [`SubmissionEnd::Fenced`]: crate::domain::SubmissionEnd::Fenced
     fn may_send_final_dot(&self) -> bool;
 }
 
-/// Why a relay could not be reached or signed in to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotReady {
-    /// What it said, or what happened.
+/// A relay could not be reached, or it refused the session, TLS or the authentication.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reply}")]
+pub struct SessionError {
+    /// The server's reply, or what stands in its place: [`Reply::local`] is then the kind.
     pub reply: Reply,
-    /// Whose fault, where the session knows better than the table of replies.
+    /// Whose fault it is, where the session knows better than the table of replies.
     pub fault: Option<Fault>,
 }
 
-/// One server, or what stands in for one, that messages are submitted to.
+impl SessionError {
+    /// A failure whose fault the table of replies knows.
+    pub fn new(reply: Reply) -> Self {
+        Self { reply, fault: None }
+    }
+
+    /// A failure that an operator has to fix.
+    pub fn configuration(reply: Reply) -> Self {
+        Self {
+            reply,
+            fault: Some(Fault::Configuration),
+        }
+    }
+
+    /// 5yz (RFC 5321 section 4.2.1), or a failure that an operator has to fix.
+    pub fn is_permanent(&self) -> bool {
+        self.reply.is_permanent() || self.fault == Some(Fault::Configuration)
+    }
+
+    /// Trying again may help.
+    pub fn is_transient(&self) -> bool {
+        !self.is_permanent()
+    }
+
+    /// Nothing came within a time-out.
+    pub fn is_timeout(&self) -> bool {
+        self.reply.is_timeout()
+    }
+
+    /// 5yz to `AUTH` (RFC 4954 section 6): about the credentials, or about their account.
+    pub fn is_authentication_refusal(&self) -> bool {
+        self.reply.command == Command::Auth && self.reply.is_permanent()
+    }
+}
+
+/// One server, or a substitute, that messages are submitted to.
 ///
-/// Implementations are shared by all tasks; concurrent calls are normal and wait for a
-/// connection inside `submit`. No call panics or blocks the runtime. Every wait is bounded.
+/// All tasks share an implementation; concurrent calls are normal and wait for a connection inside
+/// `submit`. No call panics or blocks the runtime. Every wait is bounded.
 #[async_trait]
 pub trait Relay: Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &str;
 
-    /// How much may be asked of it now.
+    /// The limits of the relay, as they are now.
     fn limiter(&self) -> &Arc<Limiter>;
 
     /// Carries out one mail transaction (RFC 5321 section 3.3) for all forward-paths of
-    /// `envelope`, each answered on its own. Never fails: what went wrong is in the report.
-    /// Dropping the future before it is done closes the connection.
+    /// `envelope`, each answered on its own. Never fails: the report has the failure. Dropping the
+    /// future before it ends closes the connection.
     async fn submit(
         &self,
         envelope: &Envelope,
@@ -65,32 +101,32 @@ pub trait Relay: Send + Sync {
         gate: &dyn FinalDotGate,
     ) -> SubmissionReport;
 
-    /// Connects, secures and signs in without a mail transaction, for `sendport check`.
+    /// Connects, encrypts and authenticates without a mail transaction, for `sendport check`.
     ///
     /// # Errors
-    /// [`NotReady`] with the reply that stopped it.
-    async fn verify(&self) -> Result<SessionFacts, NotReady>;
+    /// [`SessionError`] with the reply that ended it.
+    async fn verify(&self) -> Result<SessionFacts, SessionError>;
 
-    /// How long something that was refused is still left alone, where that is less than
+    /// Time until refused credentials may be tried again, where that is less than
     /// [`AUTH_COOLDOWN`](crate::domain::AUTH_COOLDOWN).
     fn cooldown_remaining(&self) -> Option<Duration> {
         None
     }
 
-    /// How long no access token will be had: until then the relay is connected to in vain.
+    /// Time until an access token may be had; until then a connection is of no use.
     fn token_cooldown_remaining(&self) -> Option<Duration> {
         None
     }
 
-    /// True where the files of a secret that was refused, or of TLS, hold something else now: it
-    /// may be tried at once. Reads them only where they were written since.
+    /// True where the files of refused credentials, or of TLS, have changed: the relay may be tried
+    /// at once. Reads them only where they were written since.
     fn credentials_changed(&self) -> bool {
         false
     }
 
-    /// Says goodbye on idle connections that are more than the limiter allows. Does not wait.
+    /// Closes the idle connections that the limiter no longer allows. Does not wait.
     fn shed(&self) {}
 
-    /// Says goodbye on every idle connection. Takes no longer than the `quit` time-out.
+    /// Closes every idle connection with QUIT, within the `quit` time-out.
     async fn close(&self);
 }

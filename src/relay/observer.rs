@@ -1,16 +1,16 @@
-//! What happens at a relay, told to whoever counts it.
+//! The activity of a relay, for metrics.
 
 use std::time::Duration;
 
 use crate::domain::{Fault, RelayCondition};
 
-/// Told what happens at one relay. Called from the way of every message: must not wait.
+/// Records the activity of one relay. Every message calls it: it must not wait.
 pub trait RelayObserver: Send + Sync {
-    /// Something happened.
-    fn record(&self, what: RelayActivity);
+    /// Records one measurement.
+    fn record(&self, activity: RelayActivity);
 }
 
-/// Nobody counts: for a command.
+/// For commands: records nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoObserver;
 
@@ -18,53 +18,53 @@ impl RelayObserver for NoObserver {
     fn record(&self, _: RelayActivity) {}
 }
 
-/// What happened.
+/// One measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RelayActivity {
     /// A TCP connection was made.
     Connection(Duration),
     /// A TLS handshake succeeded.
     Handshake(Duration),
-    /// A certificate, and when it ends, in seconds since 1970.
+    /// A certificate and its expiry, in seconds since 1970.
     Certificate(CertificateRole, i64),
-    /// A sign-in succeeded.
+    /// An authentication succeeded.
     Authentication(Duration),
-    /// A sign-in was refused for good.
+    /// An authentication was refused with 5yz.
     AuthenticationRefusal,
-    /// A mail transaction ended, somehow.
+    /// A mail transaction ended, with any result.
     Transaction(Duration),
     /// The final dot was answered.
     FinalDot(Duration),
-    /// A submission came to this.
+    /// A submission ended.
     Submission {
-        /// What decided it.
+        /// Its result.
         class: SubmissionClass,
         /// Whose fault it is that it was not accepted.
         fault: Option<Fault>,
-        /// Octets of the message.
+        /// Size of the message in bytes.
         octets: usize,
     },
-    /// The circuit is in another state.
+    /// The circuit changed its state.
     ConditionChange(RelayCondition),
-    /// Less is asked of it than is configured; or no longer.
+    /// True: the relay is used less than configured. False: no longer.
     Throttled(bool),
 }
 
-/// Whose certificate.
+/// Whose certificate it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateRole {
-    /// The relay's, as it showed it.
+    /// The relay's, from the handshake.
     Relay,
-    /// Ours, that we show.
+    /// Our client certificate.
     Client,
-    /// The first of the authorities in `ca_file` that ends.
+    /// The authority in `ca_file` that expires first.
     Authority,
-    /// The application's, that an OAuth2 assertion is signed with.
+    /// The one that signs OAuth2 client assertions.
     Application,
 }
 
 impl CertificateRole {
-    /// A word for it.
+    /// The value of its label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Relay => "relay",
@@ -75,7 +75,7 @@ impl CertificateRole {
     }
 }
 
-/// What decided a submission.
+/// The result of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubmissionClass {
     /// 2yz to the final dot.
@@ -86,7 +86,7 @@ pub enum SubmissionClass {
     Permanent,
     /// The connection or a time-out ended it before the final dot.
     Broken,
-    /// Nobody saw the reply to the final dot.
+    /// The reply to the final dot never came.
     InDoubt,
     /// The relay could not be reached or refused the session.
     NotBegun,
@@ -106,7 +106,7 @@ impl SubmissionClass {
         Self::Fenced,
     ];
 
-    /// A word for it.
+    /// The value of its label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "2xx",

@@ -1,15 +1,17 @@
-//! Replies of relays that are no servers, so that their reports read like a server's.
+//! The replies of relays without a server, so that their reports look like a server's.
 
-use crate::domain::{Command, CommandReply, EnhancedStatusCode, Envelope, Reply, SubmissionEnd};
+use crate::domain::{
+    Command, CommandReply, EnhancedStatusCode, Envelope, LocalCause, Reply, SubmissionEnd,
+};
 
-/// The replies of one transaction, in the making.
+/// The replies of one transaction, as far as it has come.
 pub(super) struct SyntheticReplies {
     pub(super) replies: Vec<CommandReply>,
     pub(super) end: SubmissionEnd,
 }
 
 impl SyntheticReplies {
-    /// MAIL and RCPT: everybody is accepted whose address stays within its line.
+    /// MAIL and RCPT: accepts every address without a control character.
     pub(super) fn begin(envelope: &Envelope) -> Self {
         let mut synthetic = Self {
             replies: Vec::with_capacity(envelope.forward_paths.len() + 3),
@@ -18,6 +20,9 @@ impl SyntheticReplies {
         if breaks_a_line(sender(envelope)) {
             let what = "the sender's address has a control character";
             synthetic.push(None, Command::Mail, 501, (5, 1, 7), what);
+            if let Some(said) = synthetic.replies.last_mut() {
+                said.reply.local = Some(LocalCause::SenderSyntax);
+            }
             return synthetic;
         }
         synthetic.push(None, Command::Mail, 250, (2, 1, 0), "sender ok");
@@ -32,27 +37,27 @@ impl SyntheticReplies {
         synthetic
     }
 
-    /// A recipient was accepted.
-    pub(super) fn goes_on(&self) -> bool {
+    /// True where a recipient was accepted.
+    pub(super) fn has_recipients(&self) -> bool {
         self.replies
             .iter()
             .any(|r| r.ordinal.is_some() && r.reply.is_success())
     }
 
-    /// The addresses of those who were accepted.
+    /// The addresses of the accepted recipients.
     pub(super) fn accepted<'e>(&self, envelope: &'e Envelope) -> Vec<&'e str> {
         let paths = envelope.forward_paths.iter();
         let good = paths.filter(|path| !breaks_a_line(&path.address));
         good.map(|path| path.address.as_str()).collect()
     }
 
-    /// The message is where it should be.
-    pub(super) fn take(&mut self, text: &str) {
+    /// The message was stored.
+    pub(super) fn accept(&mut self, text: &str) {
         self.push(None, Command::EndOfData, 250, (2, 0, 0), text);
     }
 
-    /// It may be there or not.
-    pub(super) fn lose(&mut self, what: String) {
+    /// The message may have been stored.
+    pub(super) fn in_doubt(&mut self, what: String) {
         self.replies.push(CommandReply {
             ordinal: None,
             reply: Reply::absent(Command::EndOfData, what),

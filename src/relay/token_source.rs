@@ -4,55 +4,80 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::NotReady;
-use crate::domain::{Command, Fault, Reply};
+use super::SessionError;
+use crate::domain::{Command, Fault, LocalCause, Reply};
 use crate::secret::Secret;
 
 /// Why there is no access token. Holds no part of a token or of another secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct TokenError {
-    /// A sentence that says what was expected of whom, what was found and which key to look at.
+    /// What kind of failure it is.
+    pub kind: TokenErrorKind,
+    /// A sentence that names what was expected, what was found and which key to check.
     pub what: String,
-    /// [`Fault::Relay`] where time heals it: the token endpoint is down, busy or limits.
-    /// [`Fault::Configuration`] where a person has to: a wrong secret, an unknown client, a
-    /// scope that was not granted.
-    pub fault: Fault,
     /// How long the token endpoint asked to be left alone (RFC 9110 section 10.2.3).
     pub retry_after: Option<Duration>,
 }
 
+/// Kinds of [`TokenError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenErrorKind {
+    /// The token endpoint is down, busy, out of reach, or limits its clients.
+    EndpointUnavailable,
+    /// A response, a file or the output of a program holds no usable token.
+    InvalidToken,
+    /// A wrong secret, an unknown client, a scope that was not granted: an operator has to fix it.
+    Configuration,
+}
+
 impl TokenError {
-    /// Time heals it.
-    pub fn transient(what: impl Into<String>) -> Self {
+    /// An error of this kind.
+    pub fn new(kind: TokenErrorKind, what: impl Into<String>) -> Self {
         Self {
+            kind,
             what: what.into(),
-            fault: Fault::Relay,
             retry_after: None,
         }
     }
 
-    /// A person heals it.
+    /// The token endpoint may have a token later.
+    pub fn unavailable(what: impl Into<String>) -> Self {
+        Self::new(TokenErrorKind::EndpointUnavailable, what)
+    }
+
+    /// Without a usable token, which may change by itself.
+    pub fn invalid(what: impl Into<String>) -> Self {
+        Self::new(TokenErrorKind::InvalidToken, what)
+    }
+
+    /// An operator has to fix it.
     pub fn configuration(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            fault: Fault::Configuration,
-            retry_after: None,
-        }
+        Self::new(TokenErrorKind::Configuration, what)
     }
 
     /// True where trying again later may help.
     pub fn is_transient(&self) -> bool {
-        self.fault == Fault::Relay
+        self.kind != TokenErrorKind::Configuration
     }
 }
 
-impl From<TokenError> for NotReady {
-    /// The relay was not signed in to, and nobody was asked there.
+impl From<TokenError> for SessionError {
+    /// The authentication did not begin.
     fn from(error: TokenError) -> Self {
+        let local = match error.kind {
+            TokenErrorKind::EndpointUnavailable => LocalCause::TokenEndpointUnavailable,
+            TokenErrorKind::InvalidToken | TokenErrorKind::Configuration => {
+                LocalCause::NoAccessToken
+            }
+        };
+        let fault = match error.is_transient() {
+            true => Fault::Relay,
+            false => Fault::Configuration,
+        };
         Self {
-            reply: Reply::absent(Command::Auth, error.what),
-            fault: Some(error.fault),
+            reply: Reply::absent(Command::Auth, error.what).because(local),
+            fault: Some(fault),
         }
     }
 }
@@ -61,21 +86,20 @@ impl From<TokenError> for NotReady {
 /// concurrent calls are normal, and one refresh serves them all.
 #[async_trait]
 pub trait TokenSource: Send + Sync {
-    /// A token that is valid now, out of the cache where one is there. Its waits are bounded.
+    /// A token that is valid now, from the cache where it has one. Every wait is bounded.
     ///
     /// # Errors
-    /// [`TokenError`]. It is remembered for a while, so that a source in trouble is not asked
-    /// by every connection.
+    /// [`TokenError`]. It is remembered for a while, so that not every connection asks a source
+    /// that fails.
     async fn token(&self) -> Result<Secret, TokenError>;
 
-    /// How long [`TokenSource::token`] gives the same error again without asking anybody, where
-    /// it does.
+    /// Time for which [`TokenSource::token`] repeats the last error without asking again.
     fn cooldown_remaining(&self) -> Option<Duration> {
         None
     }
 
-    /// The relay refused `token`. Where the cache still holds exactly this one it is dropped,
-    /// and the next [`TokenSource::token`] fetches another; a newer one stays. A source that
-    /// has no other gives the same again: then the refusal stands.
+    /// The relay refused `token`. Where the cache still holds exactly this one, it is dropped, and
+    /// the next [`TokenSource::token`] fetches another; a newer one stays. A source that has no
+    /// other gives the same again, which makes the refusal final.
     async fn refused(&self, token: &Secret);
 }

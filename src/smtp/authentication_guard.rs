@@ -1,9 +1,10 @@
-//! Keeps a refused password from being tried again and again until the account is locked. A relay
-//! that twice in a row does not answer counts as one that refuses: some lock accounts like that.
+//! Prevents a refused password from being tried until the account is locked. A relay that twice in
+//! a row leaves an authentication unanswered counts as one that refuses: some lock accounts so.
 //!
-//! Until one sign-in has succeeded one goes at a time, here by a lock and among all instances
-//! by the [`AuthLedger`]; later only the sign-ins themselves go one after the other, so that
-//! ten connections that open at once do not present a password ten times that has become wrong.
+//! Until an authentication has succeeded, one runs at a time: in this process by a lock, among all
+//! instances by the [`AuthLedger`]. Later only the authentications themselves run one after the
+//! other, so that ten connections opened at once do not present a password ten times that has
+//! become wrong.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -17,43 +18,43 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::{
-    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, Fault, Reply, Timestamp,
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, LocalCause, Reply, Timestamp,
 };
-use crate::relay::NotReady;
+use crate::relay::SessionError;
 use crate::relay::authentication::AuthLedger;
 
-/// How often the ledger is asked while another instance tries the secret.
+/// Interval of the questions to the ledger while another instance tries the credentials.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
-/// Slow enough that nobody tries words against eight digits in bulk.
+/// Slow enough to prevent a dictionary attack on the fingerprint.
 const ITERATIONS: usize = 100_000;
 
-/// One for a relay.
+/// The guard of one relay.
 pub(super) struct AuthGuard {
     key: Cell<AuthKey>,
     ledger: Arc<dyn AuthLedger>,
     clock: Arc<dyn Clock>,
-    /// The secret was right the last time.
+    /// The last authentication succeeded.
     proven: AtomicBool,
-    refused: Cell<Option<Refused>>,
-    /// So many in a row were not accepted.
+    refusal: Cell<Option<Refusal>>,
+    /// Failed authentications in a row.
     failures: AtomicU32,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The last one that was neither accepted nor refused: who waited meanwhile gets the same
-    /// answer, or a relay that does not answer would stop them one after the other.
-    failed: Option<(Instant, NotReady)>,
+    /// The last one that was neither accepted nor refused. All that waited meanwhile get the same
+    /// error: a relay that does not answer would stop them one after the other.
+    failed: Option<(Instant, SessionError)>,
 }
 
-struct Refused {
+struct Refusal {
     until: Timestamp,
-    answer: NotReady,
+    error: SessionError,
 }
 
-/// The right to try the secret once. Dropped without a note it says nothing about the secret.
+/// The right to try the credentials once. Dropped unfinished, it says nothing about them.
 pub(super) struct AuthPermit<'a> {
     guard: &'a AuthGuard,
     key: AuthKey,
@@ -67,46 +68,49 @@ impl AuthGuard {
             ledger,
             clock,
             proven: AtomicBool::new(false),
-            refused: Cell::default(),
+            refusal: Cell::default(),
             failures: AtomicU32::new(0),
             state: Mutex::default(),
         }
     }
 
-    /// Whether connections may be opened side by side, because the secret was right before.
+    /// True where connections may be opened in parallel, because the credentials were accepted before.
     pub(super) fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }
 
-    /// Waits for its permit, until `attempt_end` at the latest.
+    /// Waits for the right to try the credentials, until `attempt_end`.
     ///
     /// # Errors
-    /// The refusal, while it is fresh; or what kept the permit from coming.
-    pub(super) async fn acquire(&self, attempt_end: Instant) -> Result<AuthPermit<'_>, NotReady> {
+    /// The last refusal, while it counts; or why no permit was available.
+    pub(super) async fn acquire(
+        &self,
+        attempt_end: Instant,
+    ) -> Result<AuthPermit<'_>, SessionError> {
         let permit = async {
             let asked = Instant::now();
             let state = self.state.lock().await;
-            match self.refusal().or_else(|| state.answer(asked)) {
-                Some(answer) => Err(answer),
+            match self.fresh_refusal().or_else(|| state.failed_since(asked)) {
+                Some(error) => Err(error),
                 None => self.ask(state).await,
             }
         };
         let in_time = tokio::time::timeout_at(attempt_end, permit).await;
-        in_time.unwrap_or_else(|_| Err(too_long()))
+        in_time.unwrap_or_else(|_| Err(no_permit_in_time()))
     }
 
-    /// How long a refused secret is still left alone; `None` where none is.
+    /// Time until refused credentials may be tried again; `None` where none are refused.
     pub(super) fn cooldown_remaining(&self) -> Option<Duration> {
-        let until = self.refused.lock().as_ref().map(|refused| refused.until)?;
+        let until = self.refusal.lock().as_ref().map(|refusal| refusal.until)?;
         (until - self.clock.now()).to_std().ok()
     }
 
-    /// From now on another secret is the one.
-    pub(super) fn change(&self, fingerprint: String) {
+    /// The credentials have changed.
+    pub(super) fn set_fingerprint(&self, fingerprint: String) {
         self.key.lock().credential_fingerprint = fingerprint;
         self.proven.store(false, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
-        *self.refused.lock() = None;
+        *self.refusal.lock() = None;
     }
 
     fn accepted(&self) -> AuthOutcome {
@@ -115,29 +119,32 @@ impl AuthGuard {
         AuthOutcome::Accepted
     }
 
-    /// A refusal rests at once, what was not answered the second time in a row.
-    fn failed(&self, answer: &NotReady) {
+    /// A refusal starts the cooldown at once, an unanswered authentication the second time in a row.
+    fn failed(&self, error: &SessionError) {
         self.proven.store(false, Ordering::Relaxed);
         let before = self.failures.fetch_add(1, Ordering::Relaxed);
-        if is_refusal(answer) || before > 0 {
-            self.rest(AUTH_COOLDOWN, held_back(answer.reply.clone()));
+        if error.is_authentication_refusal() || before > 0 {
+            self.cool_down(AUTH_COOLDOWN, held_back(error.reply.clone()));
         }
     }
 
-    /// The refusal, while it is fresh.
-    fn refusal(&self) -> Option<NotReady> {
+    /// The last refusal, while it counts.
+    fn fresh_refusal(&self) -> Option<SessionError> {
         let now = self.clock.now();
-        let refused = self.refused.lock();
-        let fresh = refused.as_ref().filter(|refused| now < refused.until);
-        fresh.map(|refused| refused.answer.clone())
+        let refusal = self.refusal.lock();
+        let fresh = refusal.as_ref().filter(|refusal| now < refusal.until);
+        fresh.map(|refusal| refusal.error.clone())
     }
 
-    fn rest(&self, rest: Duration, answer: NotReady) {
-        let until = self.clock.now() + rest;
-        *self.refused.lock() = Some(Refused { until, answer });
+    fn cool_down(&self, time: Duration, error: SessionError) {
+        let until = self.clock.now() + time;
+        *self.refusal.lock() = Some(Refusal { until, error });
     }
 
-    async fn ask<'a>(&'a self, state: MutexGuard<'a, State>) -> Result<AuthPermit<'a>, NotReady> {
+    async fn ask<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+    ) -> Result<AuthPermit<'a>, SessionError> {
         let key = self.key.lock().clone();
         loop {
             match self.ledger.begin(&key).await {
@@ -149,96 +156,84 @@ impl AuthGuard {
                 }
                 Ok(AuthDecision::Wait) => tokio::time::sleep(ASK_EVERY).await,
                 Ok(AuthDecision::Refused { reply, retry_in }) => {
-                    let answer = held_back(reply);
-                    self.rest(retry_in.min(AUTH_COOLDOWN), answer.clone());
-                    return Err(answer);
+                    let error = held_back(reply);
+                    self.cool_down(retry_in.min(AUTH_COOLDOWN), error.clone());
+                    return Err(error);
                 }
-                // What was right a moment ago does not wait for the database.
+                // Credentials that were just accepted do not wait for the database.
                 Err(_) if self.is_proven() => break,
-                Err(what) => return Err(unknown(&what)),
+                Err(what) => return Err(ledger_unavailable(&what)),
             }
         }
-        *self.refused.lock() = None;
+        *self.refusal.lock() = None;
         let guard = self;
         Ok(AuthPermit { guard, key, state })
     }
 }
 
 impl State {
-    /// What another one that came to nothing since `asked` says.
-    fn answer(&self, asked: Instant) -> Option<NotReady> {
+    /// The error of an authentication that failed since `asked`.
+    fn failed_since(&self, asked: Instant) -> Option<SessionError> {
         let meanwhile = self.failed.as_ref().filter(|(at, _)| *at >= asked);
-        meanwhile.map(|(_, answer)| answer.clone())
+        meanwhile.map(|(_, error)| error.clone())
     }
 }
 
 impl AuthPermit<'_> {
-    /// Notes how it went, here and in the ledger. `tried`: the relay saw an AUTH.
-    pub(super) async fn note(mut self, result: &Result<(), NotReady>, tried: bool) {
-        let verdict = match result {
+    /// Reports the result, here and to the ledger. `tried`: the relay may have seen AUTH.
+    pub(super) async fn finish(mut self, result: &Result<(), SessionError>, tried: bool) {
+        let outcome = match result {
             Ok(()) => self.guard.accepted(),
-            Err(answer) if is_refusal(answer) => {
-                self.guard.failed(answer);
-                AuthOutcome::Refused(answer.reply.clone())
+            Err(error) if error.is_authentication_refusal() => {
+                self.guard.failed(error);
+                AuthOutcome::Refused(error.reply.clone())
             }
-            Err(answer) => {
-                self.state.failed = Some((Instant::now(), answer.clone()));
+            Err(error) => {
+                self.state.failed = Some((Instant::now(), error.clone()));
                 match tried {
                     true => {
-                        self.guard.failed(answer);
-                        AuthOutcome::Unanswered(answer.reply.clone())
+                        self.guard.failed(error);
+                        AuthOutcome::Unanswered(error.reply.clone())
                     }
                     false => AuthOutcome::NotAttempted,
                 }
             }
         };
-        if let Err(error) = self.guard.ledger.end(&self.key, verdict).await {
+        if let Err(error) = self.guard.ledger.end(&self.key, outcome).await {
             tracing::warn!(relay = self.key.relay, %error, "recording the authentication result failed");
         }
     }
 }
 
-/// 5yz to the sign-in itself: about the secret, or about who may use it.
-pub(super) fn is_refusal(answer: &NotReady) -> bool {
-    answer.reply.command == Command::Auth && answer.reply.is_permanent()
-}
-
-/// The configuration's fault: that pauses the relay, and a changed secret is tried at once.
-fn held_back(mut reply: Reply) -> NotReady {
-    let unanswered = match reply.is_permanent() {
-        true => "",
-        false => "the relay did not answer a sign-in twice: ",
-    };
-    reply.text += &format!(
-        " ({unanswered}not tried again for 15 minutes, so that the account is not locked)"
-    );
-    NotReady {
-        reply,
-        fault: Some(Fault::Configuration),
+/// The fault of the configuration: that pauses the relay, and changed credentials are tried at once.
+fn held_back(mut reply: Reply) -> SessionError {
+    if !reply.is_permanent() {
+        reply = reply.because(LocalCause::AuthUnanswered);
+        reply.append(
+            " (the relay did not answer an authentication twice: not tried again for 15 minutes, \
+             so that the account is not locked)",
+        );
+        return SessionError::configuration(reply);
     }
+    reply.append(" (not tried again for 15 minutes, so that the account is not locked)");
+    SessionError::configuration(reply)
 }
 
-fn unknown(what: &str) -> NotReady {
+fn ledger_unavailable(what: &str) -> SessionError {
     let what = format!("the database cannot say whether this password was refused before: {what}");
-    NotReady {
-        reply: Reply::absent(Command::Auth, what),
-        fault: None,
-    }
+    SessionError::new(Reply::absent(Command::Auth, what))
 }
 
-fn too_long() -> NotReady {
-    let what = "another connection's sign-in, of this instance or another, took until the end \
-                of this attempt (timeout.attempt)";
-    NotReady {
-        reply: Reply::absent(Command::Auth, what),
-        fault: None,
-    }
+fn no_permit_in_time() -> SessionError {
+    let what = "another connection's authentication, of this instance or another, took until the \
+                end of this attempt (timeout.attempt)";
+    SessionError::new(Reply::absent(Command::Auth, what))
 }
 
-/// Eight digits that change with the account or its secret. Four octets of a slow hash: too few
-/// to find the secret by, enough to see that it changed.
-pub(super) fn fingerprint(relay: &str, account: &str, secret: &str) -> String {
-    let salt = format!("sendport sign-in\0{relay}\0{account}");
+/// Eight digits that change with the account or its secret. Four bytes of a slow hash: too few to
+/// find the secret, enough to see that it changed.
+pub(super) fn credential_fingerprint(relay: &str, account: &str, secret: &str) -> String {
+    let salt = format!("sendport authentication\0{relay}\0{account}");
     let mut digest = [0; 4];
     let hash = MessageDigest::sha256();
     match pbkdf2_hmac(
@@ -249,7 +244,7 @@ pub(super) fn fingerprint(relay: &str, account: &str, secret: &str) -> String {
         &mut digest,
     ) {
         Ok(()) => format!("{:08x}", u32::from_be_bytes(digest)),
-        // All secrets of an account share one row then: held back too long, never too short.
+        // All secrets of an account then share one row: the cooldown is too long, never too short.
         Err(_) => "unknown0".to_owned(),
     }
 }
@@ -259,14 +254,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_relay_account_or_secret_has_another_fingerprint() {
-        let one = fingerprint("main", "alice", "secret");
-        assert_eq!(one, fingerprint("main", "alice", "secret"));
+    fn the_fingerprint_depends_on_relay_account_and_secret() {
+        let one = credential_fingerprint("main", "alice", "secret");
+        assert_eq!(one, credential_fingerprint("main", "alice", "secret"));
         assert_eq!(one.len(), 8);
         for other in [
-            fingerprint("spare", "alice", "secret"),
-            fingerprint("main", "bob", "secret"),
-            fingerprint("main", "alice", "Secret"),
+            credential_fingerprint("spare", "alice", "secret"),
+            credential_fingerprint("main", "bob", "secret"),
+            credential_fingerprint("main", "alice", "Secret"),
         ] {
             assert_ne!(one, other);
         }

@@ -1,14 +1,13 @@
-//! Whether a relay that offers CHUNKING (RFC 3030) can be taken at its word.
+//! Whether a relay supports the CHUNKING (RFC 3030) that it offers.
 //!
-//! Some firewalls let the offer of the server behind them through and do not know BDAT. Where
-//! the command was denied nothing was handed over, so the same transaction can be repeated with
-//! DATA.
+//! Some firewalls pass the offer of the server behind them on and do not know BDAT. A denied command
+//! handed nothing over, so the transaction can be repeated with DATA.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::domain::Reply;
 
-/// What came of BDAT in one transaction.
+/// The result of BDAT in one transaction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Bdat {
     /// DATA was used, or nothing was handed over.
@@ -22,14 +21,14 @@ pub(super) enum Bdat {
     Unanswered,
 }
 
-/// True of a reply to BDAT behind an accepted recipient that says: I do not know that command,
-/// or not like this.
+/// True of a reply to BDAT after an accepted recipient that says: the command is unknown, or its
+/// form is.
 pub(super) fn denies_bdat(reply: &Reply) -> bool {
     let of_a_recipient = reply.enhanced.is_some_and(|code| code.subject == 1);
     matches!(reply.code, 500..=504) && !of_a_recipient
 }
 
-/// What is known of one relay, for as long as this process runs.
+/// The state of one relay, until the process ends.
 #[derive(Debug, Default)]
 pub(super) struct Chunking {
     proven: AtomicBool,
@@ -37,14 +36,14 @@ pub(super) struct Chunking {
 }
 
 impl Chunking {
-    /// False: DATA.
+    /// False: use DATA.
     pub(super) fn is_trusted(&self) -> bool {
         !self.refuted.load(Ordering::Relaxed)
     }
 
-    /// Learns from a transaction. True where it has to be repeated with DATA. A reply that did
-    /// not come leaves the message in doubt, which must not be repeated at once. Neither is held
-    /// against a relay that took BDAT before: that one worded a refusal badly, or went away.
+    /// Learns from a transaction. True where it has to be repeated with DATA. A missing reply leaves
+    /// the message in doubt, which must not be repeated at once. Neither counts against a relay that
+    /// accepted BDAT before: it worded a refusal badly, or went down.
     pub(super) fn learn(&self, relay: &str, bdat: Bdat) -> bool {
         match bdat {
             Bdat::Unused => false,
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relay_that_denies_bdat_gets_the_message_again() {
+    fn a_denied_bdat_is_repeated_with_data() {
         let relay = Chunking::default();
         assert!(relay.learn("r", Bdat::Denied));
         assert!(!relay.is_trusted());
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_held_against_a_relay_that_never_answered() {
+    fn an_unanswered_bdat_counts_only_where_none_was_answered() {
         let relay = Chunking::default();
         assert!(!relay.learn("r", Bdat::Unanswered), "it is in doubt");
         assert!(!relay.is_trusted());

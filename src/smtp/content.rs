@@ -1,13 +1,13 @@
-//! The octets after `DATA` or `BDAT`: transparency (RFC 5321 section 4.5.2), chunks (RFC 3030),
-//! and what is refused.
+//! The content after `DATA` or `BDAT`: transparency (RFC 5321 section 4.5.2), chunks (RFC 3030), and
+//! bare line ends.
 
 use memchr::{memchr_iter, memchr2_iter};
 
 /// Ends the content.
 pub const FINAL_DOT: &[u8] = b".\r\n";
 
-/// The offset of a CR without LF or an LF without CR. Servers that take one of them for a
-/// line end would read a second transaction out of the content.
+/// The offset of a CR without LF or an LF without CR. A server that accepts one as a line end could
+/// read a second transaction from the content.
 pub fn bare_line_end(octets: &[u8]) -> Option<usize> {
     memchr2_iter(b'\r', b'\n', octets).find(|&at| match octets[at] {
         b'\r' => octets.get(at + 1) != Some(&b'\n'),
@@ -15,18 +15,17 @@ pub fn bare_line_end(octets: &[u8]) -> Option<usize> {
     })
 }
 
-/// The command that hands content over.
+/// The command that transfers the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// `DATA`, which went before: dots doubled at the start of lines, and the final dot.
+    /// `DATA`, sent before: dots at the start of lines are doubled, and the final dot follows.
     Data,
     /// `BDAT` with all of the content as the last chunk (RFC 3030 section 2).
     Bdat,
 }
 
-/// The content as it goes over the wire, in blocks of about `length`, the last line ended. What
-/// ends the content is in the last block, which never is the final dot alone unless there is no
-/// content.
+/// The content as it is written, in blocks of about `length` bytes, its last line ended. The last
+/// block has the end of the content, and is the final dot alone only without content.
 pub fn blocks(form: Form, octets: &[u8], length: usize) -> impl Iterator<Item = Vec<u8>> {
     let count = octets.len().div_ceil(length).max(1);
     let chunk = bdat(octets);
@@ -79,7 +78,7 @@ fn stuffed(block: &[u8], starts_line: bool) -> Vec<u8> {
     wire
 }
 
-/// Takes a received line, without its line end, back to what was sent.
+/// A received line, without its line end, as it was before dot-stuffing.
 pub fn unstuffed(line: &[u8]) -> &[u8] {
     line.strip_prefix(b".").unwrap_or(line)
 }
@@ -94,7 +93,7 @@ mod tests {
         blocks(Form::Data, octets, 1 << 16).flatten().collect()
     }
 
-    /// A receiver by the book: only CRLF.CRLF ends, one dot is taken away.
+    /// A receiver by the standard: only CRLF.CRLF ends, one dot is removed.
     fn received(wire: &[u8]) -> (Vec<u8>, usize) {
         let mut content = Vec::new();
         let mut used = 0;
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_begins_with_a_dot_gets_another() {
+    fn doubles_a_leading_dot() {
         assert_eq!(
             on_the_wire(b".\r\n..a\r\nb.\r\n"),
             b"..\r\n...a\r\nb.\r\n.\r\n"
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_what_it_says() {
+    fn a_chunk_has_the_announced_size() {
         let chunk = |octets: &[u8], length| -> Vec<u8> {
             blocks(Form::Bdat, octets, length).flatten().collect()
         };
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn bare_line_ends_are_found() {
+    fn finds_bare_line_ends() {
         assert_eq!(bare_line_end(b"a\r\nb\r\n"), None);
         for (octets, at) in [
             (&b"a\n"[..], 1),
@@ -149,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_receiver_reads_what_was_sent(
+        fn a_receiver_reads_the_same_content(
             lines in proptest::collection::vec("[.]{0,3}[a-z.]{0,4}", 0..20)
         ) {
             let content: Vec<u8> = lines.iter().flat_map(|l| format!("{l}\r\n").into_bytes()).collect();

@@ -1,5 +1,7 @@
-//! A relay whose replies did not fit the commands gets DATA, one command at a time, for a while:
-//! there each reply is waited for, and 354 answers nothing but DATA.
+//! Protection from a relay whose replies do not match the commands.
+//!
+//! For a while it gets one command at a time, and DATA: each reply is awaited, and 354 answers
+//! nothing but DATA. Where that does not help, it is paused.
 
 use std::time::Duration;
 
@@ -7,58 +9,58 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::transaction::TransactionResult;
-use crate::domain::{AUTH_COOLDOWN, Command, Fault, Reply, SubmissionEnd};
-use crate::relay::NotReady;
+use crate::domain::{AUTH_COOLDOWN, Command, LocalCause, Reply, SubmissionEnd};
+use crate::relay::SessionError;
 
-const SHUT_OUT: &str = "the replies of the server do not fit the commands, with two messages in a row: \
+const PAUSED: &str = "the replies of the server do not match the commands, with two messages in a row: \
     no message is sent for 15 minutes";
 
-/// How long at first; twice as long each time that it happens again.
+/// The first lockstep period; each further one is twice as long.
 const FIRST: Duration = Duration::from_secs(10 * 60);
 
-/// How long at most.
+/// The longest lockstep period.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// So many sessions in a row that ended because of replies that do not fit say that the next would, too.
+/// Sessions in a row that desynchronised before the relay is paused.
 const DESYNCS_TO_PAUSE: u32 = 2;
 
-/// What is known of one relay, for as long as this process runs.
+/// The state of one relay, until the process ends.
 #[derive(Debug, Default)]
 pub(super) struct DesyncGuard {
-    spell: Mutex<Option<Spell>>,
+    lockstep: Mutex<Option<LockstepPeriod>>,
     streak: Mutex<Option<DesyncStreak>>,
 }
 
-/// Sessions in a row that ended because of replies that do not fit.
+/// Sessions in a row that desynchronised.
 #[derive(Debug, Clone)]
 struct DesyncStreak {
     count: u32,
     last: Instant,
-    /// Which message the last one was about, if any.
+    /// Message-ID of the last one, if it carried a message.
     message: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Spell {
+struct LockstepPeriod {
     until: Instant,
     length: Duration,
 }
 
 impl DesyncGuard {
     /// True: one command at a time, and DATA.
-    pub(super) fn is_due(&self) -> bool {
-        self.spell
+    pub(super) fn requires_lockstep(&self) -> bool {
+        self.lockstep
             .lock()
-            .is_some_and(|spell| Instant::now() < spell.until)
+            .is_some_and(|period| Instant::now() < period.until)
     }
 
-    /// Begins it, or begins it again.
+    /// Begins a lockstep period, or extends it.
     pub(super) fn begin(&self, relay: &str, found: &str) {
-        let mut spell = self.spell.lock();
-        let length = spell.map_or(FIRST, |last| next(last, Instant::now()));
+        let mut period = self.lockstep.lock();
+        let length = period.map_or(FIRST, |last| next(last, Instant::now()));
         let until = Instant::now() + length;
-        *spell = Some(Spell { until, length });
-        drop(spell);
+        *period = Some(LockstepPeriod { until, length });
+        drop(period);
         tracing::warn!(
             relay,
             found,
@@ -67,7 +69,8 @@ impl DesyncGuard {
         );
     }
 
-    /// A transaction ended so. What arrives on an idle connection says nothing of the next one.
+    /// Notes the result of a transaction. What arrives on an idle connection says nothing about the
+    /// next one.
     pub(super) fn note(&self, done: &TransactionResult, lockstep: bool, message: &str) {
         match &done.end {
             SubmissionEnd::InDoubt | SubmissionEnd::Broken
@@ -80,8 +83,8 @@ impl DesyncGuard {
         }
     }
 
-    /// A session ended so. Of those that were not `lockstep` only the first counts: they may have been
-    /// under way together. One message counts once: it may be the reason.
+    /// Counts a session that desynchronised. Of those without `lockstep` only the first counts: they
+    /// may have run at the same time. One message counts once: it may be the cause.
     pub(super) fn count(&self, lockstep: bool, message: Option<&str>) {
         let mut streak = self.streak.lock();
         let before = streak.as_ref().map_or(0, |it| it.count);
@@ -96,19 +99,19 @@ impl DesyncGuard {
         });
     }
 
-    /// Why the relay gets nothing now: no message would arrive, or each be in doubt and repeated.
-    pub(super) fn shuts_out(&self) -> Option<NotReady> {
+    /// The error of a paused relay: a message would not arrive, or be in doubt and repeated.
+    pub(super) fn pause(&self) -> Option<SessionError> {
         let streak = self.streak.lock();
         let seen = streak.as_ref()?;
-        (seen.count >= DESYNCS_TO_PAUSE && seen.last.elapsed() < AUTH_COOLDOWN).then(|| NotReady {
-            reply: Reply::absent(Command::Connect, SHUT_OUT),
-            fault: Some(Fault::Configuration),
+        (seen.count >= DESYNCS_TO_PAUSE && seen.last.elapsed() < AUTH_COOLDOWN).then(|| {
+            let reply = Reply::absent(Command::Connect, PAUSED);
+            SessionError::configuration(reply.because(LocalCause::DesyncPause))
         })
     }
 }
 
-/// What connections of the same moment find counts once.
-fn next(last: Spell, now: Instant) -> Duration {
+/// Connections that desynchronise at the same time count once.
+fn next(last: LockstepPeriod, now: Instant) -> Duration {
     match now < last.until {
         true => last.length,
         false => (last.length * 2).min(LONGEST),
@@ -128,22 +131,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn two_in_doubt_pause_the_relay_and_each_trial_that_is_the_next_one() {
+    async fn two_desynchronised_messages_pause_the_relay_and_each_failed_trial_does() {
         let desync_guard = DesyncGuard::default();
         for _ in 0..3 {
             desync_guard.note(&in_doubt(), false, "a");
-            assert!(desync_guard.shuts_out().is_none(), "they went together");
+            assert!(desync_guard.pause().is_none(), "they ran at the same time");
         }
         desync_guard.note(&in_doubt(), true, "a");
         assert!(
-            desync_guard.shuts_out().is_none(),
-            "one message may be the reason"
+            desync_guard.pause().is_none(),
+            "one message may be the cause"
         );
         desync_guard.note(&in_doubt(), true, "b");
         for lockstep in [false, true, false] {
-            assert!(desync_guard.shuts_out().is_some());
+            assert!(desync_guard.pause().is_some());
             tokio::time::advance(AUTH_COOLDOWN).await;
-            assert!(desync_guard.shuts_out().is_none(), "one may try");
+            assert!(desync_guard.pause().is_none(), "one trial");
             desync_guard.note(&in_doubt(), lockstep, "b");
         }
         let answered = TransactionResult {
@@ -152,20 +155,20 @@ mod tests {
         };
         desync_guard.note(&answered, false, "a");
         desync_guard.note(&in_doubt(), true, "b");
-        assert!(desync_guard.shuts_out().is_none(), "it begins anew");
+        assert!(desync_guard.pause().is_none(), "a success resets the count");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lasts_longer_each_time_and_ends() {
+    async fn each_lockstep_period_is_longer_and_ends() {
         let desync_guard = DesyncGuard::default();
-        assert!(!desync_guard.is_due());
+        assert!(!desync_guard.requires_lockstep());
         for minutes in [10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440] {
             desync_guard.begin("r", "a spare reply");
             desync_guard.begin("r", "another connection's");
             tokio::time::advance(Duration::from_secs(minutes * 60 - 1)).await;
-            assert!(desync_guard.is_due(), "{minutes}");
+            assert!(desync_guard.requires_lockstep(), "{minutes}");
             tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(!desync_guard.is_due(), "{minutes}");
+            assert!(!desync_guard.requires_lockstep(), "{minutes}");
         }
     }
 }

@@ -1,33 +1,33 @@
-//! Sessions that stop where one says: the same steps as the service's, by the same code.
+//! Sessions and transactions that stop at a given step: the code of the service itself.
 
 use super::relay::SmtpRelay;
 use super::transaction::Job;
 use crate::domain::{Command, Envelope, SessionFacts, SubmissionReport};
-use crate::relay::{FinalDotGate, NotReady};
+use crate::relay::{FinalDotGate, SessionError};
 use crate::smime::SecuredMessage;
 
-/// Nobody else works on what is rehearsed.
-struct Open;
+/// A dry run holds no lease that could expire.
+struct NoLease;
 
-impl FinalDotGate for Open {
+impl FinalDotGate for NoLease {
     fn may_send_final_dot(&self) -> bool {
         true
     }
 }
 
 impl SmtpRelay {
-    /// Opens a session, takes the steps up to `until`, which is `AUTH` at most, and says goodbye.
+    /// Opens a session, takes the steps up to `until`, `AUTH` at most, and quits.
     ///
     /// # Errors
-    /// [`NotReady`] with the reply that stopped it.
-    pub async fn dry_run_session(&self, until: Command) -> Result<SessionFacts, NotReady> {
+    /// [`SessionError`] with the reply that ended it.
+    pub async fn dry_run_session(&self, until: Command) -> Result<SessionFacts, SessionError> {
         self.open_and_quit(until.min(Command::Auth)).await
     }
 
     /// Carries out a mail transaction up to `until`: `MAIL`, `RCPT`, `DATA`, or
-    /// [`Command::EndOfData`], which submits the message. What stops at `MAIL` or `RCPT` is taken
-    /// back with `RSET`; after `DATA` the connection is closed, which takes it back, too. The
-    /// session is kept: [`close`](crate::relay::Relay::close) says goodbye.
+    /// [`Command::EndOfData`], which submits the message. After `MAIL` or `RCPT` the transaction is
+    /// aborted with `RSET`, after `DATA` by closing the connection. The session is kept idle:
+    /// [`close`](crate::relay::Relay::close) quits it.
     pub async fn dry_run_transaction(
         &self,
         envelope: &Envelope,
@@ -37,9 +37,9 @@ impl SmtpRelay {
         let job = Job {
             envelope,
             message,
-            gate: &Open,
+            gate: &NoLease,
             until,
         };
-        self.perform(job).await
+        self.submit_job(job).await
     }
 }

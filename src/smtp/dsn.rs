@@ -1,12 +1,12 @@
-//! Parameters of `MAIL` and `RCPT` that ask for delivery status notifications (RFC 3461).
+//! The parameters of `MAIL` and `RCPT` that request delivery status notifications (RFC 3461).
 
 use crate::domain::{DsnRequest, DsnReturn, Notify, NotifyOn};
 
 /// Longest value of `ORCPT` (RFC 3461 section 4.2); one that would be longer is left out.
 const LONGEST_ORCPT: usize = 500;
 
-/// `RET` and `ENVID`, each with a space in front. A message of which nothing is ever told
-/// needs neither, and with the null reverse-path neither may stand (section 7.1).
+/// `RET` and `ENVID`, each with a space in front. A message without notifications needs neither,
+/// and with the null reverse-path neither is allowed (section 7.1).
 pub(super) fn of_mail(request: &DsnRequest) -> String {
     if request.notify == Some(Notify::Never) {
         return String::new();
@@ -59,8 +59,8 @@ fn xtext(text: &str) -> String {
     encoded
 }
 
-/// `utf-8-addr-unitext` (RFC 6533 section 3), which needs SMTPUTF8: what would end the parameter,
-/// or begin an escape, as its code point.
+/// `utf-8-addr-unitext` (RFC 6533 section 3), which needs SMTPUTF8: escapes as code points the
+/// characters that would end the parameter, or begin an escape.
 fn unitext(address: &str) -> String {
     let mut encoded = String::with_capacity(address.len() + 8);
     for c in address.chars() {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_asked_for_stands_in_the_commands() {
+    fn writes_every_requested_parameter() {
         let all = request(Some(Notify::always()), Some(DsnReturn::Headers));
         assert_eq!(of_mail(&all), " RET=HDRS ENVID=0123-id");
         assert_eq!(
@@ -99,19 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn never_stands_alone() {
+    fn notify_never_excludes_other_parameters() {
         let never = request(Some(Notify::Never), Some(DsnReturn::Full));
         assert_eq!(of_mail(&never), "");
         assert_eq!(of_recipient(&never, "a@x.test"), " NOTIFY=NEVER");
     }
 
     #[test]
-    fn what_could_end_the_parameter_is_encoded() {
+    fn encodes_what_would_end_the_parameter() {
         assert_eq!(xtext("\"a b\"=+\u{e9}"), "\"a+20b\"+3D+2B+C3+A9");
     }
 
     #[test]
-    fn an_original_recipient_that_is_not_ascii_has_a_type_of_its_own() {
+    fn a_recipient_beyond_ascii_has_the_type_utf_8() {
         let all = request(Some(Notify::always()), None);
         assert_eq!(
             of_recipient(&all, "\"ü +\"@x.test"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_original_recipient_that_would_be_too_long_is_left_out() {
+    fn omits_an_orcpt_that_is_too_long() {
         let all = request(Some(Notify::always()), None);
         let long = format!("{}@x.test", "+".repeat(200));
         assert_eq!(of_recipient(&all, &long), " NOTIFY=SUCCESS,FAILURE,DELAY");

@@ -3,19 +3,24 @@
 
 use std::net::IpAddr;
 
-/// A configured name that can stand in `EHLO`.
+/// `ehlo_name` is neither a domain nor an address literal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "ehlo_name: expected a domain such as 'db1.contoso.com' or an address literal such as \
+     '[192.0.2.1]', found '{}'",
+    .0.escape_debug()
+)]
+pub struct InvalidEhloName(String);
+
+/// The name, if `EHLO` may have it (RFC 5321 section 4.1.4).
 ///
 /// # Errors
-/// A sentence that says what was expected.
-pub fn checked(name: &str) -> Result<String, String> {
+/// [`InvalidEhloName`].
+pub fn checked(name: &str) -> Result<String, InvalidEhloName> {
     if is_domain(name) || is_address_literal(name) {
         return Ok(name.to_owned());
     }
-    Err(format!(
-        "ehlo_name: expected a domain such as 'db1.contoso.com' or an address literal such as \
-         '[192.0.2.1]', found '{}'",
-        name.escape_debug()
-    ))
+    Err(InvalidEhloName(name.to_owned()))
 }
 
 /// The host's fully qualified name, if it has one.
@@ -51,8 +56,8 @@ fn host_name() -> Option<String> {
     }
 }
 
-/// A dotted host name as it is, else the first dotted name beside it in the hosts file:
-/// what `hostname --fqdn` answers from there.
+/// A dotted host name as it is, else the first dotted name beside it in the hosts file, as
+/// `hostname --fqdn` does.
 fn qualified(name: &str, hosts: &str) -> Option<String> {
     let usable = |name: &str| name.contains('.') && is_domain(name);
     if usable(name) {
@@ -99,14 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_would_break_the_line_is_refused() {
+    fn refuses_a_name_that_would_break_the_line() {
         for good in [
             "db1.contoso.com",
             "db1",
             "[192.0.2.1]",
             "[IPv6:2001:db8::1]",
         ] {
-            assert_eq!(checked(good).as_deref(), Ok(good));
+            assert_eq!(checked(good).as_deref(), Ok(good), "{good}");
         }
         for bad in [
             "",
@@ -118,7 +123,7 @@ mod tests {
             "[x]",
             "ä.de",
         ] {
-            let error = checked(bad).expect_err(bad);
+            let error = checked(bad).expect_err(bad).to_string();
             assert!(error.contains("ehlo_name"), "{error}");
         }
     }

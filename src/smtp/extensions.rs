@@ -3,10 +3,10 @@
 use super::reply_parser::ServerReply;
 use crate::domain::ServerLimits;
 
-/// The service extensions of one session that mean something to us.
+/// The service extensions of one session that sendport uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extensions {
-    /// `SIZE` (RFC 1870): offered, with the largest message in octets or 0 for no limit.
+    /// `SIZE` (RFC 1870): offered, with the largest message in bytes, or 0 for no limit.
     pub size: Option<u64>,
     /// `8BITMIME` (RFC 6152).
     pub eight_bit_mime: bool,
@@ -29,8 +29,8 @@ pub struct Extensions {
 }
 
 impl Extensions {
-    /// Reads the lines after the first, which is the greeting. `ignored` are keywords that
-    /// count as not offered.
+    /// Parses the lines after the first, which is a greeting. The keywords in `ignored` count as not
+    /// offered.
     pub fn parse(reply: &ServerReply, ignored: &[String]) -> Self {
         let mut extensions = Self::default();
         for line in reply.lines.iter().skip(1) {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn size_without_a_limit_refuses_nothing() {
+    fn size_without_a_limit_accepts_every_message() {
         for line in ["SIZE", "SIZE 0", "SIZE lots"] {
             let extensions = Extensions::parse(&reply(&["x", line]), &[]);
             assert_eq!(

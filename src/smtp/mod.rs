@@ -1,15 +1,13 @@
-//! The submission session: everything that speaks SMTP to a relay (RFC 5321, RFC 6409).
+//! The SMTP client: sessions and mail transactions with a relay (RFC 5321, RFC 6409).
 //!
-//! In come an envelope and a secured message through [`SmtpRelay`], out goes a report with
-//! the reply to every command. No other room of the house knows the wire: replies leave as
-//! [`crate::domain::Reply`], failures as [`crate::relay::NotReady`]. What a reply means for
-//! a recipient is decided by the retry policy, not here.
+//! [`SmtpRelay`] takes an envelope and a secured message and gives a report with the reply to every
+//! command. No other module knows the protocol: replies leave it as [`crate::domain::Reply`],
+//! failures as [`crate::relay::SessionError`]. The retry policy decides what a reply means for a
+//! recipient.
 //!
-//! Whoever wants to look on is told every step (`observer`); a `dry_run` is a session that
-//! stops where one says.
-//!
-//! `connect` → `session` (greeting, EHLO, STARTTLS, AUTH) → `transaction` (MAIL, RCPT, DATA,
-//! the content) → back into the `pool`.
+//! `connect` → `session` (greeting, EHLO, STARTTLS, AUTH) → `transaction` (MAIL, RCPT, DATA, the
+//! content) → back into the `pool`. An `observer` sees every step; a `dry_run` is a session that
+//! stops at a given step.
 
 mod auth;
 mod authentication_guard;
@@ -29,9 +27,13 @@ mod redaction;
 mod relay;
 pub mod reply_parser;
 mod session;
+mod session_initiation;
 mod stream;
+mod submission;
 mod tls;
 mod transaction;
 
-pub use relay::{RelayDependencies, SettingsError, SmtpRelay};
+pub use auth::CredentialsError;
+pub use ehlo_name::InvalidEhloName;
+pub use relay::{RelayDependencies, SettingsError, SettingsErrorKind, SmtpRelay};
 pub use tls::TlsSettingsError;

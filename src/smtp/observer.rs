@@ -1,29 +1,29 @@
-//! What a session does, told step by step to whoever looks on: it is how `sendport probe` shows
-//! the sessions of the service itself.
+//! The steps of a session, for an observer: `sendport probe` shows the sessions of the service
+//! itself.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::reply_parser::ServerReply;
 
-/// Told what happens in the sessions of one relay, as it happens: must not wait.
+/// Observes the sessions of one relay while they run. Must not wait.
 pub trait SessionObserver: Send + Sync {
-    /// The next step was taken.
+    /// Called for each step.
     fn on_step(&self, step: Step);
 }
 
 /// One step of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// A name is looked up.
+    /// A name look-up begins.
     Resolving(String),
-    /// It has these addresses.
+    /// Its addresses.
     Resolved(Vec<SocketAddr>),
-    /// An address is tried.
+    /// A connection to this address begins.
     Connecting(SocketAddr),
-    /// It did not take the connection, and why.
+    /// The connection failed; a sentence says why.
     ConnectFailed(SocketAddr, String),
-    /// It did.
+    /// The connection is open.
     Connected {
         /// The server's end.
         remote: SocketAddr,
@@ -32,31 +32,31 @@ pub enum Step {
     },
     /// A TLS handshake begins.
     HandshakeStarted,
-    /// The server showed its certificates, its own first. They may not be accepted.
+    /// The server sent its certificates, its own first. They may not be trusted.
     CertificatesReceived(Vec<PeerCertificate>),
-    /// The handshake went well.
+    /// The TLS handshake succeeded.
     HandshakeCompleted {
         /// As OpenSSL names it: `TLSv1.3`.
         version: String,
         /// As OpenSSL names it.
         cipher: String,
-        /// How the certificate was checked, in words; `None` where it was not.
+        /// How the certificate was verified, as a clause; `None` where it was not.
         checked: Option<String>,
     },
-    /// A line was put on the wire, without its end; what is secret in it is [`REDACTED`].
+    /// A command line was written, without its line end; secrets are [`REDACTED`].
     CommandSent(String),
-    /// Content and final dot were written: so many octets before dot-stuffing.
+    /// Content and final dot were written; the size in bytes before dot-stuffing.
     ContentSent(usize),
-    /// This `BDAT` command was written, and the content that it announces.
+    /// This `BDAT` command was written with its content.
     ChunkSent(String),
-    /// A reply came.
+    /// A reply was received.
     ReplyReceived(ServerReply),
 }
 
-/// What stands where a secret was.
+/// Replaces a secret.
 pub const REDACTED: &str = "<struck out>";
 
-/// A certificate as the server showed it.
+/// A certificate that the server sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCertificate {
     /// Common name of the subject.
@@ -73,7 +73,7 @@ pub struct PeerCertificate {
     pub pin: String,
 }
 
-/// Who looks on, if anybody: nothing is made of a step that nobody sees.
+/// The observer of a relay, if it has one. Without one, no step is built.
 #[derive(Clone, Default)]
 pub(super) struct ObserverHandle(Option<Arc<dyn SessionObserver>>);
 

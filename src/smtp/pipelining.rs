@@ -1,8 +1,8 @@
-//! Whether a relay that offers PIPELINING (RFC 2920) can be taken at its word.
+//! Whether a relay supports the PIPELINING (RFC 2920) that it offers.
 //!
-//! Some servers, and some firewalls in front of them, offer it and lose what is written ahead,
-//! answer less of it or close. No content was handed over by then, so the same transaction can
-//! be repeated a command at a time.
+//! Some servers, and some firewalls in front of them, offer it and lose commands that are written
+//! ahead, answer only some of them, or close. No content was handed over by then, so the
+//! transaction can be repeated one command at a time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::stream::ReplyError;
 use crate::domain::Reply;
 
-/// What speaks against it.
+/// Evidence against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// The first commands of a group were answered, the others never.
+    /// It answered the first commands of a group only.
     Silent,
-    /// The connection ended in the middle of a group; servers do that for other reasons, too.
+    /// It closed the connection within a group; servers do that for other reasons, too.
     Closed,
-    /// It denied the order of the commands.
+    /// It objected to the order of the commands.
     Denied,
 }
 
@@ -26,19 +26,19 @@ impl fmt::Display for Doubt {
         f.write_str(match self {
             Self::Silent => "it answered only some of the commands that were written at once",
             Self::Closed => "it closed on the first commands that were written at once",
-            Self::Denied => "it denied the order of the commands that were written at once",
+            Self::Denied => "it objected to the order of the commands that were written at once",
         })
     }
 }
 
-/// The commands of one transaction that were written ahead of replies.
+/// The commands of one transaction that were written ahead of their replies.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ahead {
-    /// In the group that is under way.
+    /// Commands in the current group.
     written: usize,
-    /// Of these.
+    /// Of these, the answered ones.
     answered: usize,
-    /// The last answer was a refusal, which may be why the server closes.
+    /// The last reply was a refusal, which may be why the server closes.
     refused: bool,
     /// The largest group that was answered whole.
     whole: usize,
@@ -46,7 +46,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// So many commands go out in one write.
+    /// Begins a group of so many commands.
     pub(super) fn begin(&mut self, commands: usize) {
         self.written = commands;
         self.answered = 0;
@@ -62,17 +62,13 @@ impl Ahead {
         }
     }
 
-    /// One of them was not.
+    /// One of them was not answered.
     pub(super) fn lost(&mut self, reply: &ReplyError) {
         if self.written < 2 {
             return;
         }
         self.doubt = match reply {
-            ReplyError::Timeout(wait)
-                if self.answered == 0 || wait.setting == "timeout.attempt" =>
-            {
-                None
-            }
+            ReplyError::Timeout(wait) if self.answered == 0 || wait.is_rest_of_attempt => None,
             ReplyError::Timeout(_) => Some(Doubt::Silent),
             ReplyError::Closed | ReplyError::Io(_) if self.refused => None,
             ReplyError::Closed | ReplyError::Io(_) => Some(Doubt::Closed),
@@ -85,14 +81,14 @@ impl Ahead {
         self.written > 1 || self.whole > 1
     }
 
-    /// The order of the commands was denied.
+    /// The relay objected to the order of the commands.
     pub(super) fn denied(&mut self) {
         self.doubt = Some(Doubt::Denied);
     }
 }
 
-/// True of a reply to `RCPT` behind an accepted `MAIL` that says: that command was lost, or I
-/// do not want it yet.
+/// True of a reply to `RCPT` after an accepted `MAIL` that says: the command was lost, or came too
+/// early.
 pub(super) fn denies_the_order(reply: &Reply) -> bool {
     if reply.is_success() {
         return false;
@@ -104,7 +100,7 @@ pub(super) fn denies_the_order(reply: &Reply) -> bool {
     matches!(reply.code, 300..=399 | 503) || (reply.code >= 400 && names_it)
 }
 
-/// What is known of one relay, for as long as this process runs.
+/// The state of one relay, until the process ends.
 #[derive(Debug, Default)]
 pub(super) struct Pipelining {
     /// The largest group that was ever answered whole.
@@ -113,14 +109,13 @@ pub(super) struct Pipelining {
 }
 
 impl Pipelining {
-    /// False: one command at a time.
+    /// False: write one command at a time.
     pub(super) fn is_trusted(&self) -> bool {
         !self.refuted.load(Ordering::Relaxed)
     }
 
-    /// Learns from a transaction. True where it has to be repeated, a command at a time. A
-    /// connection that ended is held against a relay only where it had never answered as many
-    /// commands at once.
+    /// Learns from a transaction. True where it has to be repeated one command at a time. A closed
+    /// connection counts against a relay only where it never answered as many commands at once.
     pub(super) fn learn(&self, relay: &str, ahead: &Ahead) -> bool {
         let proven = self.proven.fetch_max(ahead.whole, Ordering::Relaxed);
         let Some(doubt) = ahead.doubt else {
@@ -160,29 +155,32 @@ mod tests {
         ahead
     }
 
-    fn timed_out(setting: &'static str) -> ReplyError {
-        ReplyError::Timeout(Wait::new(Duration::from_secs(1), setting))
+    fn timed_out(is_rest_of_attempt: bool) -> ReplyError {
+        ReplyError::Timeout(Wait {
+            is_rest_of_attempt,
+            ..Wait::new(Duration::from_secs(1), "timeout.rcpt")
+        })
     }
 
     #[test]
-    fn a_relay_that_falls_silent_in_a_group_is_not_trusted_again() {
+    fn distrusts_a_relay_that_answers_part_of_a_group() {
         let relay = Pipelining::default();
         assert!(!relay.learn("r", &ahead(3, 3, None)));
-        assert!(relay.learn("r", &ahead(3, 1, Some(&timed_out("timeout.rcpt")))));
+        assert!(relay.learn("r", &ahead(3, 1, Some(&timed_out(false)))));
         assert!(!relay.is_trusted());
     }
 
     #[test]
-    fn one_that_hangs_or_runs_out_of_time_is() {
+    fn trusts_a_relay_that_hangs_or_exceeds_the_attempt() {
         let relay = Pipelining::default();
-        assert!(!relay.learn("r", &ahead(3, 0, Some(&timed_out("timeout.mail")))));
-        assert!(!relay.learn("r", &ahead(3, 1, Some(&timed_out("timeout.attempt")))));
+        assert!(!relay.learn("r", &ahead(3, 0, Some(&timed_out(false)))));
+        assert!(!relay.learn("r", &ahead(3, 1, Some(&timed_out(true)))));
         assert!(!relay.learn("r", &ahead(1, 0, Some(&ReplyError::Closed))));
         assert!(relay.is_trusted());
     }
 
     #[test]
-    fn a_close_is_an_outage_where_as_many_commands_were_answered_before() {
+    fn a_close_counts_only_for_a_group_larger_than_any_answered_before() {
         let closed = Some(&ReplyError::Closed);
         let well_known = Pipelining::default();
         assert!(!well_known.learn("r", &ahead(101, 101, None)));
@@ -195,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_behind_a_refusal_is_about_that_refusal() {
+    fn a_close_after_a_refusal_does_not_count() {
         let relay = Pipelining::default();
         let mut closed = ahead(3, 1, None);
         closed.answered(&Reply::new(Command::Rcpt, 521, None, "no mail here"));
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_deny_the_order_are_told_from_refusals() {
+    fn distinguishes_objections_to_the_order_from_refusals() {
         let denies = |code, text| denies_the_order(&Reply::new(Command::Rcpt, code, None, text));
         for (code, text) in [
             (503, "Bad sequence of commands"),

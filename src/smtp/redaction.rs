@@ -1,5 +1,5 @@
-//! What was said in a sign-in: a server that repeats it must not bring it into a text that is
-//! shown, logged or stored.
+//! Redaction of the secrets of an authentication: a server may repeat them in a reply, and no text
+//! that is shown, logged or stored may contain them.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -12,62 +12,62 @@ use super::reply_parser::ServerReply;
 use crate::domain::Command;
 use crate::replies::ReplyTable;
 
-/// Octets of the longest refusal whose meaning is kept; in a longer one all is struck out.
+/// Bytes of the longest refusal whose meaning is preserved; a longer one is redacted entirely.
 const LONGEST_EXPLAINED: usize = 1024;
 
-/// Secrets of one sign-in as they may be repeated.
+/// The secrets of one authentication, in each form that a server may repeat.
 #[derive(Default)]
 pub(super) struct SecretRedactor(Vec<Zeroizing<String>>);
 
 impl SecretRedactor {
-    /// `response` is what was written, in base64.
-    pub(super) fn note(&mut self, response: &str) {
+    /// Adds the secrets of a written response, in base64.
+    pub(super) fn add(&mut self, response: &str) {
         let decoded = Zeroizing::new(decode_block(response).unwrap_or_default());
         let parts = decoded.split(|&octet| octet <= 1).rev();
         let said = parts.filter_map(|part| std::str::from_utf8(part).ok());
-        if let Some(secret) = said.map(fingerprint_of).find(|secret| !secret.is_empty()) {
+        if let Some(secret) = said.map(secret_of).find(|secret| !secret.is_empty()) {
             self.0.push(Zeroizing::new(secret.to_owned()));
         }
         self.0.push(Zeroizing::new(response.to_owned()));
     }
 
-    /// Strikes out what a reply repeats; a challenge is no text. The words by which the table of
-    /// replies knows a refusal are the server's own and stay: a password that is one of them would
-    /// change cause and advice, and its place would give it away.
-    pub(super) fn strike(&self, reply: &mut ServerReply) {
+    /// Redacts the secrets that a reply repeats. A challenge is no text and stays as it is. So does
+    /// the part by which the table of replies recognises a refusal: redacting a password that is
+    /// part of it would change cause and advice, and its position would reveal it.
+    pub(super) fn redact(&self, reply: &mut ServerReply) {
         if reply.code / 100 == 3 {
             return;
         }
-        let heard = reply.clone();
-        let mut struck = false;
+        let original = reply.clone();
+        let mut redacted = false;
         for line in &mut reply.lines {
-            struck |= self.strike_text(line);
+            redacted |= self.redact_text(line);
         }
-        if !struck {
+        if !redacted {
             return;
         }
-        let meant = meaning(&heard);
-        let length: usize = heard.lines.iter().map(String::len).sum();
+        let meant = meaning(&original);
+        let length: usize = original.lines.iter().map(String::len).sum();
         if length <= LONGEST_EXPLAINED && meaning(reply) != meant {
-            *reply = self.struck_between(heard, meant.as_deref());
+            *reply = self.redacted_between(original, meant.as_deref());
         }
     }
 
-    /// True where something was struck out.
-    fn strike_text(&self, text: &mut String) -> bool {
-        let mut struck = false;
+    /// True where something was redacted.
+    fn redact_text(&self, text: &mut String) -> bool {
+        let mut redacted = false;
         // The longest first: a password may be part of what holds it.
         for secret in self.secrets().rev() {
             if text.contains(secret) {
                 *text = text.replace(secret, REDACTED);
-                struck = true;
+                redacted = true;
             }
         }
-        struck
+        redacted
     }
 
-    /// Each one that can go without changing what is meant, the last first: servers repeat at the end.
-    fn struck_between(&self, mut reply: ServerReply, meant: Option<&str>) -> ServerReply {
+    /// Redacts each secret that does not change the meaning, the last first: servers repeat at the end.
+    fn redacted_between(&self, mut reply: ServerReply, meant: Option<&str>) -> ServerReply {
         for at in (0..reply.lines.len()).rev() {
             let mut until = reply.lines[at].len();
             while let Some(found) = self.last_in(&reply.lines[at][..until]) {
@@ -82,7 +82,7 @@ impl SecretRedactor {
         reply
     }
 
-    /// The longest of those that end last.
+    /// The longest of the secrets that end last.
     fn last_in(&self, text: &str) -> Option<Range<usize>> {
         let ranges = self.secrets().filter_map(|secret| {
             let start = text.rfind(secret)?;
@@ -91,9 +91,9 @@ impl SecretRedactor {
         ranges.max_by_key(|range| (range.end, range.len()))
     }
 
-    /// What came instead of a reply, of which only the start is known: it may end within a secret.
-    pub(super) fn strike_start(&self, text: &mut String) {
-        self.strike_text(text);
+    /// Redacts the excerpt of what came instead of a reply: it may end within a secret.
+    pub(super) fn redact_start(&self, text: &mut String) {
+        self.redact_text(text);
         let begun = self.secrets().filter_map(|secret| {
             let cuts = secret.char_indices().map(|(at, _)| at).skip(1);
             cuts.filter(|&at| text.ends_with(&secret[..at])).max()
@@ -110,7 +110,7 @@ impl SecretRedactor {
     }
 }
 
-/// The key of what the table of replies finds for a refusal of AUTH.
+/// The key of the entry that explains a refusal of AUTH.
 fn meaning(reply: &ServerReply) -> Option<String> {
     static TABLE: OnceLock<ReplyTable> = OnceLock::new();
     let reply = reply.clone().into_reply(Command::Auth);
@@ -118,8 +118,8 @@ fn meaning(reply: &ServerReply) -> Option<String> {
     Some(entry.key.clone())
 }
 
-/// The token alone (RFC 7628 section 3.1), or all of it: a password.
-fn fingerprint_of(part: &str) -> &str {
+/// The token (RFC 7628 section 3.1), or the whole part: a password.
+fn secret_of(part: &str) -> &str {
     part.strip_prefix("auth=Bearer ").unwrap_or(part)
 }
 
@@ -132,18 +132,18 @@ mod tests {
     fn repeated(said: &[&str], code: u16, text: &str) -> String {
         let mut secrets = SecretRedactor::default();
         said.iter()
-            .for_each(|said| secrets.note(&encode_block(said.as_bytes())));
+            .for_each(|said| secrets.add(&encode_block(said.as_bytes())));
         let mut reply = ServerReply {
             code,
             enhanced: None,
             lines: vec![text.to_owned()],
         };
-        secrets.strike(&mut reply);
+        secrets.redact(&mut reply);
         reply.lines.remove(0)
     }
 
     #[test]
-    fn a_repeated_password_or_token_is_struck_out_in_every_form() {
+    fn redacts_a_repeated_password_or_token_in_every_form() {
         let plain = "\0alice\0Secret-1";
         let bearer = "user=alice\u{1}auth=Bearer abc.def\u{1}\u{1}";
         for (said, text, shown) in [
@@ -169,12 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_stays_as_it_is() {
+    fn does_not_change_a_challenge() {
         assert_eq!(repeated(&["x"], 334, "eA=="), "eA==");
     }
 
     #[test]
-    fn a_password_that_is_part_of_a_refusal_does_not_change_what_it_means() {
+    fn a_password_within_a_refusal_does_not_change_its_meaning() {
         for (text, key) in [
             (
                 "Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
@@ -191,13 +191,13 @@ mod tests {
         ] {
             for password in ["p", "e", "disabled", "Authentication", "incorrect", "is"] {
                 let mut secrets = SecretRedactor::default();
-                secrets.note(&encode_block(format!("\0alice\0{password}").as_bytes()));
+                secrets.add(&encode_block(format!("\0alice\0{password}").as_bytes()));
                 let mut reply = ServerReply {
                     code: 535,
                     enhanced: "5.7.139".parse().ok(),
                     lines: vec![text.to_owned(), format!("not '{password}'")],
                 };
-                secrets.strike(&mut reply);
+                secrets.redact(&mut reply);
                 assert_eq!(
                     meaning(&reply).as_deref(),
                     Some(key),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_and_what_is_no_reply_are_struck_out_too() {
+    fn redacts_a_success_and_what_is_no_reply() {
         assert_eq!(
             repeated(&["Secret-1"], 235, "hi Secret-1"),
             "hi <struck out>"
@@ -220,9 +220,9 @@ mod tests {
             ("zzz garbage", "zzz garbage"),
         ] {
             let mut secrets = SecretRedactor::default();
-            secrets.note(&encode_block(b"Secret-1"));
+            secrets.add(&encode_block(b"Secret-1"));
             let mut text = text.to_owned();
-            secrets.strike_start(&mut text);
+            secrets.redact_start(&mut text);
             assert_eq!(text, shown);
         }
     }

@@ -1,27 +1,27 @@
-//! Reads replies off the wire (RFC 5321 section 4.2), whatever shape they come in.
+//! Parses replies (RFC 5321 section 4.2), and the malformed ones that servers send.
 //!
-//! In come octets in any portions, out come [`ServerReply`]s. Nothing a server sends makes
-//! this panic or take more than twice [`MAX_REPLY`] octets of memory. A longer reply loses the end of
-//! its text, not its code.
+//! Takes bytes in portions of any size and gives [`ServerReply`]s. Whatever a server sends, the
+//! parser does not panic and needs at most twice [`MAX_REPLY`] bytes. A longer reply loses the end
+//! of its text, not its code.
 
 use std::borrow::Cow;
 
 use crate::domain::{Command, EnhancedStatusCode, Reply, is_invisible};
 
-/// Octets of text that are kept of a line, and of a reply. A challenge has up to 12,288 (RFC 4954
+/// Bytes of text that are kept of a line, and of a reply. A challenge has up to 12,288 (RFC 4954
 /// section 3).
 pub const MAX_REPLY: usize = 65_536;
 
-/// A server that says more has no end.
+/// Bytes after which a reply counts as endless.
 const ENDLESS: usize = 16 * 1024 * 1024;
 
 /// A whole reply, not yet tied to the command that it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerReply {
-    /// Of the last line: where lines differ, it is the one that ends the reply and that
-    /// other clients go by.
+    /// Code of the last line: where lines differ, that line ends the reply, and other clients use
+    /// it too.
     pub code: u16,
-    /// The first that stands in a line.
+    /// The first one of any line.
     pub enhanced: Option<EnhancedStatusCode>,
     /// The text of each line, without codes.
     pub lines: Vec<String>,
@@ -45,7 +45,7 @@ impl ServerReply {
     }
 }
 
-/// The other end does not speak SMTP, or says too much.
+/// The bytes are not an SMTP reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplySyntaxError {
     /// A line without a reply code.
@@ -56,7 +56,18 @@ pub enum ReplySyntaxError {
     Endless,
 }
 
-/// What one line of a reply says.
+impl ReplySyntaxError {
+    /// The start of an HTTP response (RFC 9112 section 4).
+    pub fn is_http(&self) -> bool {
+        let scheme = |text: &str| {
+            text.get(..5)
+                .is_some_and(|it| it.eq_ignore_ascii_case("HTTP/"))
+        };
+        matches!(self, Self::NotSmtp(text) if scheme(text))
+    }
+}
+
+/// One line of a reply.
 struct Line {
     code: u16,
     is_last: bool,
@@ -64,34 +75,34 @@ struct Line {
     text: String,
 }
 
-/// Collects octets until a reply is whole. After an error the connection is of no use.
+/// Collects bytes until a reply is whole. After an error the connection is of no use.
 #[derive(Debug, Default)]
 pub struct ReplyParser {
-    /// Octets received and not yet made into lines.
+    /// Bytes received and not yet parsed into lines.
     buffer: Vec<u8>,
-    /// Up to here `buffer` holds no line end.
+    /// `buffer` holds no line end up to here.
     scanned: usize,
     lines: Vec<String>,
     enhanced: Option<EnhancedStatusCode>,
-    /// Octets of the lines above.
+    /// Bytes of `lines`.
     octets: usize,
-    /// Octets fed since the last whole reply.
+    /// Bytes fed since the last whole reply.
     fed: usize,
 }
 
 impl ReplyParser {
-    /// Takes what was received.
+    /// Adds received bytes.
     pub fn feed(&mut self, octets: &[u8]) {
         self.fed += octets.len();
         self.buffer.extend_from_slice(octets);
     }
 
-    /// True where octets were received that belong to no reply that was taken.
+    /// True where bytes are left that belong to no parsed reply.
     pub fn has_leftover(&self) -> bool {
         !self.buffer.is_empty() || !self.lines.is_empty()
     }
 
-    /// The next whole reply, or `None` where more octets are needed.
+    /// The next whole reply, or `None` where more bytes are needed.
     ///
     /// # Errors
     /// [`ReplySyntaxError`] as soon as it is certain.
@@ -114,7 +125,7 @@ impl ReplyParser {
         Ok(None)
     }
 
-    /// Line ends are CRLF; a lone LF is tolerated, as some servers write nothing else.
+    /// Line ends are CRLF; a lone LF is accepted, because some servers write nothing else.
     fn take_line(&mut self) -> Result<Option<Line>, ReplySyntaxError> {
         let Some(at) = self.buffer[self.scanned..].iter().position(|&b| b == b'\n') else {
             self.refuse_early()?;
@@ -132,11 +143,11 @@ impl ReplyParser {
         Ok(Some(parsed))
     }
 
-    /// A server that sends no end, or no SMTP, is not waited for until the time-out.
+    /// Refuses an endless reply, or what is not SMTP, without waiting for the time-out.
     fn refuse_early(&self) -> Result<(), ReplySyntaxError> {
         let head = &self.buffer[..self.buffer.len().min(3)];
         if !head.iter().all(u8::is_ascii_digit) && self.buffer.len() >= 16 {
-            return Err(ReplySyntaxError::NotSmtp(shown(&self.buffer)));
+            return Err(ReplySyntaxError::NotSmtp(excerpt(&self.buffer)));
         }
         match self.fed > ENDLESS {
             true => Err(ReplySyntaxError::Endless),
@@ -146,7 +157,7 @@ impl ReplyParser {
 }
 
 fn parse_line(line: &[u8]) -> Result<Line, ReplySyntaxError> {
-    let refuse = || ReplySyntaxError::NotSmtp(shown(line));
+    let refuse = || ReplySyntaxError::NotSmtp(excerpt(line));
     let (digits, rest) = line.split_at_checked(3).ok_or_else(refuse)?;
     if !digits.iter().all(u8::is_ascii_digit) || !(b'2'..=b'5').contains(&digits[0]) {
         return Err(refuse());
@@ -169,9 +180,8 @@ fn parse_line(line: &[u8]) -> Result<Line, ReplySyntaxError> {
     })
 }
 
-/// RFC 2034 section 4: the enhanced code has the class of the reply code. One that has not
-/// stays in the text, where a person can read it. Cisco writes `#5.1.0` in front, qmail `(#5.1.1)`
-/// behind.
+/// The enhanced code has the class of the reply code (RFC 2034 section 4); one of another class
+/// remains in the text. Cisco writes `#5.1.0` in front of the text, qmail `(#5.1.1)` behind it.
 fn split_enhanced(code: u16, text: &[u8]) -> (Option<EnhancedStatusCode>, &[u8]) {
     let end = text
         .iter()
@@ -195,8 +205,8 @@ fn in_brackets(code: u16, text: &[u8]) -> Option<EnhancedStatusCode> {
     enhanced_of(code, &text[start..start + length])
 }
 
-/// Control characters, and those that turn or hide text, would travel on into logs and columns. Two joiners
-/// belong to words of some scripts.
+/// Replaces control characters and those that turn or hide text, which would reach logs and columns.
+/// Two joiners are part of words in some scripts.
 fn readable(text: &[u8]) -> String {
     let is_odd = |c: char| c.is_control() || is_invisible(c) && !"\u{200c}\u{200d}".contains(c);
     decoded(text)
@@ -205,8 +215,8 @@ fn readable(text: &[u8]) -> String {
         .collect()
 }
 
-/// UTF-8, of which the end may be cut off (RFC 6531 section 3.7.4.2), or else Latin-1, as older servers write
-/// their own language.
+/// UTF-8, of which the end may be cut off (RFC 6531 section 3.7.4.2), or else Latin-1, which older
+/// servers write.
 fn decoded(text: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(text) {
         Err(error) if error.error_len().is_some() => text.iter().copied().map(char::from).collect(),
@@ -214,8 +224,8 @@ fn decoded(text: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The start of what came instead of a reply.
-fn shown(octets: &[u8]) -> String {
+/// The start of what was received instead of a reply.
+fn excerpt(octets: &[u8]) -> String {
     let line = octets
         .split(|&b| b == b'\r' || b == b'\n')
         .next()
@@ -243,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_seen_in_the_wild_keep_their_code() {
+    fn malformed_replies_keep_their_code() {
         for (wire, code, enhanced, text) in [
             (&b"250 OK\r\n"[..], 250, None, "OK"),
             (b"250\r\n", 250, None, ""),
@@ -308,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_smtp_is_shown_in_the_error() {
+    fn the_error_quotes_what_is_not_smtp() {
         let error = parse(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n").expect_err("HTTP");
         assert!(
             error.to_string().contains("HTTP/1.1 400 Bad Request"),
@@ -329,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_end_is_given_up() {
+    fn refuses_an_endless_reply() {
         for piece in [&b"250-x\r\n"[..], b"2222"] {
             let mut parser = ReplyParser::default();
             let mut fed = 0;
@@ -382,7 +392,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_octets_are_survived(octets in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn no_input_makes_it_panic(octets in proptest::collection::vec(any::<u8>(), 0..600)) {
             let mut parser = ReplyParser::default();
             parser.feed(&octets);
             while let Ok(Some(_)) = parser.take() {}

@@ -1,5 +1,5 @@
-//! A session up to the point where a mail transaction can begin: connect, greeting, EHLO,
-//! STARTTLS, AUTH (RFC 5321 section 3.1 and 3.2, RFC 3207, RFC 4954).
+//! A session up to its first mail transaction: connect, greeting, EHLO, STARTTLS, AUTH (RFC 5321
+//! sections 3.1 and 3.2, RFC 3207, RFC 4954).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,56 +13,54 @@ use super::extensions::Extensions;
 use super::observer::{ObserverHandle, Step};
 use super::reply_parser::ServerReply;
 use super::stream::{ReplyError, Stream, Transport, Wait, Wire};
-use super::tls::{self, HandshakeFailure, ReloadableTls};
+use super::tls::{self, ReloadableTls};
 use crate::config::relay::SmtpRelay;
 use crate::config::timeouts::Timeouts;
 use crate::config::tls::TlsMode;
-use crate::domain::{Command, Fault, Reply, SessionFacts};
-use crate::relay::NotReady;
+use crate::domain::{Command, LocalCause, Reply, SessionFacts};
+use crate::relay::SessionError;
 use crate::relay::observer::{RelayActivity, RelayObserver};
 
-/// All that connections of one relay have in common, made once.
+/// What all connections of one relay share.
 pub(super) struct Settings {
     pub(super) config: SmtpRelay,
     /// `None`: the address literal of the local end of each connection.
     pub(super) ehlo_name: Option<String>,
     pub(super) tls: ReloadableTls,
     pub(super) credentials: Option<Credentials>,
-    /// Told of connections and handshakes.
+    /// Records connections and handshakes.
     pub(super) relay_observer: Arc<dyn RelayObserver>,
-    /// Told of every step.
+    /// Sees every step.
     pub(super) observer: ObserverHandle,
 }
 
-/// How to introduce oneself (RFC 5321 section 4.1.1.1).
+/// The greeting of the client (RFC 5321 section 4.1.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hello {
     Ehlo,
     Helo,
 }
 
-/// Why there is no session.
-struct Unopened {
-    why: NotReady,
+/// Why no session was opened.
+struct OpenError {
+    error: SessionError,
     /// The server answered EHLO by ending the connection.
     dropped_ehlo: bool,
 }
 
-impl Unopened {
-    fn on_ehlo(lost: ReplyError) -> Self {
-        let dropped_ehlo = matches!(lost, ReplyError::Closed | ReplyError::Io(_));
-        let (reply, fault) = (lost.into_reply(Command::Ehlo), None);
+impl OpenError {
+    fn on_ehlo(error: ReplyError) -> Self {
         Self {
-            why: NotReady { reply, fault },
-            dropped_ehlo,
+            dropped_ehlo: error.is_closed(),
+            error: SessionError::new(error.into_reply(Command::Ehlo)),
         }
     }
 }
 
-impl From<NotReady> for Unopened {
-    fn from(why: NotReady) -> Self {
+impl From<SessionError> for OpenError {
+    fn from(error: SessionError) -> Self {
         Self {
-            why,
+            error,
             dropped_ehlo: false,
         }
     }
@@ -75,37 +73,37 @@ pub(super) struct Session {
     pub(super) facts: SessionFacts,
     /// Transactions so far.
     pub(super) transactions: u32,
-    /// The last transaction went through without a refusal.
-    pub(super) smooth: bool,
-    /// One command at a time, and DATA: its relay's replies did not fit their commands lately.
+    /// The last transaction had no refusal.
+    pub(super) all_accepted: bool,
+    /// One command at a time, and DATA: the relay's replies did not match the commands lately.
     pub(super) lockstep: bool,
-    /// The `EHLO` that the server answers in several lines, as it answers no other command.
+    /// The `EHLO` command, where the server answers it in several lines: no other reply looks like
+    /// that.
     pub(super) ehlo: Option<String>,
 }
 
 impl Session {
-    /// Connects and secures; then comes [`Session::authentication`]. Where the server drops the
-    /// connection on EHLO, and nothing is needed that only EHLO offers, it is greeted once
-    /// more with HELO (RFC 5321 section 3.2).
-    /// `until` is the last step that is taken.
+    /// Connects and encrypts, up to the step `until`; [`Session::authenticate`] is the next one.
+    /// Where the server drops the connection on EHLO, and no extension is needed, a second
+    /// connection tries HELO (RFC 5321 section 3.2).
     pub(super) async fn open(
         settings: &Settings,
         attempt_end: Instant,
         until: Command,
-    ) -> Result<Self, NotReady> {
-        let unopened = match Self::begin(settings, attempt_end, Hello::Ehlo, until).await {
+    ) -> Result<Self, SessionError> {
+        let failed = match Self::begin(settings, attempt_end, Hello::Ehlo, until).await {
             Ok(session) => return Ok(session),
-            Err(unopened) => unopened,
+            Err(failed) => failed,
         };
-        if !unopened.dropped_ehlo || needs_ehlo(settings) {
-            return Err(unopened.why);
+        if !failed.dropped_ehlo || needs_ehlo(settings) {
+            return Err(failed.error);
         }
         tracing::debug!(
             host = settings.config.host,
             "connection dropped on EHLO, trying HELO"
         );
         let greeted_with_helo = Self::begin(settings, attempt_end, Hello::Helo, until).await;
-        greeted_with_helo.map_err(|_| unopened.why)
+        greeted_with_helo.map_err(|_| failed.error)
     }
 
     async fn begin(
@@ -113,7 +111,7 @@ impl Session {
         attempt_end: Instant,
         hello: Hello,
         until: Command,
-    ) -> Result<Self, Unopened> {
+    ) -> Result<Self, OpenError> {
         let (mut session, local) = Self::connected(settings, attempt_end).await?;
         if until > Command::Connect {
             let config = &settings.config;
@@ -128,11 +126,11 @@ impl Session {
         }
     }
 
-    /// A connection, encrypted where it is from the first octet, and the address of our end.
+    /// A connection, encrypted with implicit TLS (RFC 8314), and the local address.
     async fn connected(
         settings: &Settings,
         attempt_end: Instant,
-    ) -> Result<(Self, Option<IpAddr>), NotReady> {
+    ) -> Result<(Self, Option<IpAddr>), SessionError> {
         let config = &settings.config;
         let wait = Wait::new(config.timeout.connect, "timeout.connect").within(Some(attempt_end));
         let begun = Instant::now();
@@ -150,7 +148,7 @@ impl Session {
         let plain = Box::new(tcp);
         let wire = match config.tls {
             TlsMode::Implicit => {
-                secure(plain, settings, Command::Connect, attempt_end, &mut facts).await?
+                encrypt(plain, settings, Command::Connect, attempt_end, &mut facts).await?
             }
             _ => Wire::Plain(plain),
         };
@@ -161,7 +159,7 @@ impl Session {
             extensions: Extensions::default(),
             facts,
             transactions: 0,
-            smooth: false,
+            all_accepted: false,
             lockstep: false,
             ehlo: None,
         };
@@ -169,28 +167,28 @@ impl Session {
     }
 
     /// RFC 5321 section 3.1.
-    async fn greeting(&mut self, waits: &Timeouts, tls: TlsMode) -> Result<(), NotReady> {
+    async fn greeting(&mut self, waits: &Timeouts, tls: TlsMode) -> Result<(), SessionError> {
         let wait = Wait::new(waits.greeting, "timeout.greeting");
-        let greeting = self.stream.read_reply(wait).await.map_err(|lost| {
-            let timed_out = matches!(lost, ReplyError::Timeout(_));
-            let mut reply = lost.into_reply(Command::Greeting);
+        let greeting = self.stream.read_reply(wait).await.map_err(|error| {
+            let timed_out = error.is_timeout();
+            let mut reply = error.into_reply(Command::Greeting);
             if timed_out && tls != TlsMode::Implicit {
-                reply.text += "; a server that waits for TLS needs tls = \"implicit\"";
+                reply.append("; a server that waits for TLS needs tls = \"implicit\"");
             }
-            NotReady { reply, fault: None }
+            SessionError::new(reply)
         })?;
         let name = greeting.first_line().split_ascii_whitespace().next();
         self.facts.server_name = name.map(str::to_owned);
         accept(greeting, Command::Greeting).map(drop)
     }
 
-    /// EHLO, or HELO where the server does not know it (RFC 5321 section 3.2).
+    /// EHLO, or HELO where the server does not support it (RFC 5321 section 3.2).
     async fn hello(
         &mut self,
         settings: &Settings,
         local: Option<IpAddr>,
         hello: Hello,
-    ) -> Result<(), Unopened> {
+    ) -> Result<(), OpenError> {
         let name = match (&settings.ehlo_name, local) {
             (Some(name), _) => name.clone(),
             (None, Some(address)) => address_literal(address),
@@ -203,9 +201,9 @@ impl Session {
             Hello::Ehlo => {
                 let ehlo = format!("EHLO {name}");
                 let answer = self.exchange(&ehlo, wait).await;
-                let reply = answer.map_err(Unopened::on_ehlo)?;
+                let reply = answer.map_err(OpenError::on_ehlo)?;
                 self.ehlo = Some(ehlo).filter(|_| reply.lines.len() > 1);
-                match helo_may_do(settings, reply.code) {
+                match may_fall_back_to_helo(settings, reply.code) {
                     false => reply,
                     true => {
                         refused = Some(reply);
@@ -214,7 +212,7 @@ impl Session {
                 }
             }
         };
-        // Where it takes neither, what it said to EHLO says more.
+        // Where it refuses both, the reply to EHLO says more.
         let reply = match (reply.code, refused) {
             (400.., Some(refused)) => accept(refused, Command::Ehlo)?,
             _ => accept(reply, Command::Ehlo)?,
@@ -226,21 +224,21 @@ impl Session {
         Ok(())
     }
 
-    /// What HELO is answered with; its lines name no extensions.
-    async fn helo(&mut self, name: &str, wait: Wait) -> Result<ServerReply, NotReady> {
+    /// The reply to HELO; its lines name no extensions.
+    async fn helo(&mut self, name: &str, wait: Wait) -> Result<ServerReply, SessionError> {
         let helo = format!("HELO {name}");
         let mut reply = self.ask(Command::Ehlo, &helo, wait).await?;
         reply.lines.truncate(1);
         Ok(reply)
     }
 
-    /// STARTTLS as `tls` asks for it, and EHLO again (RFC 3207 section 4.2).
+    /// STARTTLS as `tls` requires, and EHLO again (RFC 3207 section 4.2).
     async fn upgrade(
         mut self,
         settings: &Settings,
         local: Option<IpAddr>,
         attempt_end: Instant,
-    ) -> Result<Self, NotReady> {
+    ) -> Result<Self, SessionError> {
         let required = match settings.config.tls {
             TlsMode::None | TlsMode::Implicit => return Ok(self),
             TlsMode::Opportunistic => false,
@@ -259,20 +257,17 @@ impl Session {
             let refused = accept(reply, Command::StartTls);
             return match (required, refused) {
                 (true, Err(refused)) => Err(refused),
-                (true, Ok(_)) => Err(not_ready(Command::StartTls, "expected 220 to STARTTLS")),
+                (true, Ok(_)) => Err(starttls_error("expected 220 to STARTTLS")),
                 (false, _) => Ok(self),
             };
         }
         if self.stream.has_leftover() {
-            return Err(injected());
+            return Err(cleartext_injected());
         }
         let Wire::Plain(plain) = self.stream.into_wire() else {
-            return Err(not_ready(
-                Command::StartTls,
-                "the connection is encrypted already",
-            ));
+            return Err(starttls_error("the connection is encrypted already"));
         };
-        let wire = secure(
+        let wire = encrypt(
             plain,
             settings,
             Command::StartTls,
@@ -283,16 +278,16 @@ impl Session {
         self.stream = Stream::new(wire, settings.observer.clone());
         self.stream.set_attempt_end(Some(attempt_end));
         let again = self.hello(settings, local, Hello::Ehlo).await;
-        again.map_err(|unopened| unopened.why)?;
+        again.map_err(|failed| failed.error)?;
         Ok(self)
     }
 
-    /// Signs in.
+    /// Authenticates (RFC 4954).
     pub(super) async fn authenticate(
         &mut self,
         credentials: &Credentials,
         waits: &Timeouts,
-    ) -> Result<(), NotReady> {
+    ) -> Result<(), SessionError> {
         let wait = Wait::new(waits.command, "timeout.command");
         let mechanism =
             auth::authenticate(&mut self.stream, credentials, &self.extensions, wait).await?;
@@ -305,13 +300,10 @@ impl Session {
         command: Command,
         line: &str,
         wait: Wait,
-    ) -> Result<ServerReply, NotReady> {
-        let lost = |lost: ReplyError| NotReady {
-            reply: lost.into_reply(command),
-            fault: None,
-        };
-        let reply = self.exchange(line, wait).await.map_err(lost)?;
-        tracing::trace!(%command, code = reply.code, "asked and answered");
+    ) -> Result<ServerReply, SessionError> {
+        let reply = self.exchange(line, wait).await;
+        let reply = reply.map_err(|error| SessionError::new(error.into_reply(command)))?;
+        tracing::trace!(%command, code = reply.code, "command answered");
         Ok(reply)
     }
 
@@ -321,33 +313,33 @@ impl Session {
         self.stream.read_reply(wait).await
     }
 
-    /// Says goodbye (RFC 5321 section 4.1.1.10), within the time-out in all.
+    /// Quits (RFC 5321 section 4.1.1.10), within the time-out in all.
     pub(super) async fn quit(mut self, waits: &Timeouts) {
         let wait = Wait::new(waits.quit, "timeout.quit");
         self.stream
             .set_attempt_end(Some(Instant::now() + waits.quit));
-        let goodbye = async {
+        let quit = async {
             self.stream.queue("QUIT");
             self.stream.flush(wait).await?;
             self.stream.read_reply(wait).await?;
-            // Its end counts the connection until it has closed it.
+            // The server counts the connection until it has closed it.
             let _closed = self.stream.read_reply(wait).await;
             Ok::<(), ReplyError>(())
         };
-        if let Err(reason) = goodbye.await {
+        if let Err(reason) = quit.await {
             tracing::trace!(%reason, "the server did not answer QUIT");
         }
     }
 }
 
-/// Something is needed that only EHLO offers.
+/// TLS or authentication is required, which only EHLO offers.
 fn needs_ehlo(settings: &Settings) -> bool {
     settings.config.tls == TlsMode::Starttls || settings.credentials.is_some()
 }
 
-/// A server that refuses EHLO so may take HELO (RFC 5321 sections 3.2 and 4.1.4). Some say 501 or
-/// 550 where they mean that they do not know it.
-fn helo_may_do(settings: &Settings, code: u16) -> bool {
+/// A server that refuses EHLO with this code may accept HELO (RFC 5321 sections 3.2 and 4.1.4). Some
+/// answer an unknown EHLO with 501 or 550.
+fn may_fall_back_to_helo(settings: &Settings, code: u16) -> bool {
     match code {
         500 | 502 | 504 => true,
         501..600 => !needs_ehlo(settings),
@@ -355,14 +347,14 @@ fn helo_may_do(settings: &Settings, code: u16) -> bool {
     }
 }
 
-/// The handshake, bounded, and what it agreed on noted.
-async fn secure(
+/// The handshake, within its time-out; adds its result to `facts`.
+async fn encrypt(
     plain: Box<dyn Transport>,
     settings: &Settings,
     command: Command,
     attempt_end: Instant,
     facts: &mut SessionFacts,
-) -> Result<Wire, NotReady> {
+) -> Result<Wire, SessionError> {
     let limit = settings.config.timeout.tls_handshake;
     let wait = Wait::new(limit, "timeout.tls_handshake").within(Some(attempt_end));
     let begun = Instant::now();
@@ -375,25 +367,26 @@ async fn secure(
     match tokio::time::timeout(wait.limit, handshake).await {
         Ok(Ok(stream)) => {
             tls::note_facts(&stream, facts);
-            settings.observer.notify(|| secured(facts, &tls));
+            settings
+                .observer
+                .notify(|| handshake_completed(facts, &tls));
             settings
                 .relay_observer
                 .record(RelayActivity::Handshake(begun.elapsed()));
             tls::report_expiry(&stream, &*settings.relay_observer);
             Ok(Wire::Tls(Box::new(stream)))
         }
-        Ok(Err(HandshakeFailure { what, fault })) => Err(NotReady {
-            reply: Reply::absent(command, what),
-            fault,
+        Ok(Err(error)) => Err(SessionError {
+            reply: Reply::absent(command, error.to_string()).because(error.cause),
+            fault: error.fault,
         }),
-        Err(_) => Err(NotReady {
-            reply: ReplyError::Timeout(wait).into_reply(command),
-            fault: None,
-        }),
+        Err(_) => Err(SessionError::new(
+            ReplyError::Timeout(wait).into_reply(command),
+        )),
     }
 }
 
-fn secured(facts: &SessionFacts, tls: &tls::Tls) -> Step {
+fn handshake_completed(facts: &SessionFacts, tls: &tls::Tls) -> Step {
     Step::HandshakeCompleted {
         version: facts.tls_version.clone().unwrap_or_default(),
         cipher: facts.tls_cipher.clone().unwrap_or_default(),
@@ -401,36 +394,29 @@ fn secured(facts: &SessionFacts, tls: &tls::Tls) -> Step {
     }
 }
 
-/// 2yz goes on, everything else ends the session.
-fn accept(reply: ServerReply, command: Command) -> Result<ServerReply, NotReady> {
+/// Any reply but 2yz ends the session.
+fn accept(reply: ServerReply, command: Command) -> Result<ServerReply, SessionError> {
     if reply.code / 100 == 2 {
         return Ok(reply);
     }
-    Err(NotReady {
-        reply: reply.into_reply(command),
-        fault: None,
-    })
+    Err(SessionError::new(reply.into_reply(command)))
 }
 
-fn not_ready(command: Command, what: &str) -> NotReady {
-    NotReady {
-        reply: Reply::absent(command, what),
-        fault: None,
-    }
+fn starttls_error(what: &str) -> SessionError {
+    SessionError::new(Reply::absent(Command::StartTls, what))
 }
 
-fn not_offered() -> NotReady {
+fn not_offered() -> SessionError {
     let what = "expected the server to offer STARTTLS, it does not: use another port, or set \
                 tls = \"implicit\", or accept plain text with \"opportunistic\"";
-    NotReady {
-        fault: Some(Fault::Configuration),
-        ..not_ready(Command::StartTls, what)
-    }
+    let reply = Reply::absent(Command::StartTls, what);
+    SessionError::configuration(reply.because(LocalCause::StarttlsNotOffered))
 }
 
-/// What came in clear after the 220 would be taken for the server's encrypted words.
-fn injected() -> NotReady {
-    let what = "something was sent in clear after the reply to STARTTLS: the connection was \
-                closed, because somebody between here and the relay may have injected it";
-    not_ready(Command::StartTls, what)
+/// Cleartext after the 220 would count as the server's encrypted replies.
+fn cleartext_injected() -> SessionError {
+    let what = "unencrypted data came after the reply to STARTTLS: the connection was closed, \
+                because an attacker between here and the relay may have injected it";
+    let reply = Reply::absent(Command::StartTls, what);
+    SessionError::new(reply.because(LocalCause::CleartextInjected))
 }

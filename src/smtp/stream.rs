@@ -1,6 +1,5 @@
-//! The connection: plain or TLS, octets out in as few writes as possible, replies in.
+//! The connection, with or without TLS: writes commands in as few writes as possible, reads replies.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -15,9 +14,9 @@ use tokio_openssl::SslStream;
 use super::observer::{ObserverHandle, Step};
 use super::redaction::SecretRedactor;
 use super::reply_parser::{ReplyParser, ReplySyntaxError, ServerReply};
-use crate::domain::{Command, Reply};
+use crate::domain::{Command, LocalCause, Reply};
 
-/// What carries octets both ways: a TCP connection, or what stands in for one.
+/// A TCP connection, or its substitute in a test.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {
     /// The TCP connection, where it is one.
     fn tcp(&self) -> Option<&TcpStream>;
@@ -29,7 +28,7 @@ impl Transport for TcpStream {
     }
 }
 
-/// What the octets travel over.
+/// The connection, unencrypted or encrypted.
 pub(super) enum Wire {
     Plain(Box<dyn Transport>),
     Tls(Box<SslStream<Box<dyn Transport>>>),
@@ -50,8 +49,8 @@ impl Wire {
         }
     }
 
-    /// A delayed acknowledgement stalls servers that write in two portions for 40 ms. The
-    /// switch is not lasting: it is set whenever the rest of an answer is waited for.
+    /// A delayed acknowledgement stalls servers that write in two portions for 40 ms. The kernel
+    /// resets the option, so it is set whenever the rest of a reply is awaited.
     fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]
         if let Some(Err(error)) = self.tcp().map(|tcp| tcp.set_quickack(true)) {
@@ -100,72 +99,94 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// Longest wait for one thing, and the setting that says so.
+/// Longest wait for one thing, and the setting that limits it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wait {
     pub(super) limit: Duration,
     pub(super) setting: &'static str,
+    /// What is left of the whole attempt is shorter than the setting of this step.
+    pub(super) is_rest_of_attempt: bool,
 }
 
 impl Wait {
     pub(super) fn new(limit: Duration, setting: &'static str) -> Self {
-        Self { limit, setting }
+        Self {
+            limit,
+            setting,
+            is_rest_of_attempt: false,
+        }
     }
 
     /// The shorter of this and what is left until the end of the attempt.
     pub(super) fn within(self, attempt_end: Option<Instant>) -> Self {
         let left = attempt_end.map(|end| end.saturating_duration_since(Instant::now()));
         match left {
-            Some(left) if left < self.limit => Self::new(left, "timeout.attempt"),
+            Some(left) if left < self.limit => Self {
+                limit: left,
+                setting: "timeout.attempt",
+                is_rest_of_attempt: true,
+            },
             _ => self,
         }
     }
 }
 
-/// Why no reply came.
-#[derive(Debug)]
+/// Why no reply was received.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum ReplyError {
+    #[error("no answer within {:.1?} (setting {})", .0.limit, .0.setting)]
     Timeout(Wait),
+    #[error("the server closed the connection without an answer")]
     Closed,
-    Io(io::Error),
+    #[error("the connection broke: {0}")]
+    Io(#[source] io::Error),
+    /// Not a reply in the sense of RFC 5321 section 4.2.
+    #[error(transparent)]
     NotSmtp(ReplySyntaxError),
-    /// Something was here before anything was asked: a whole reply, or a part of one.
+    /// Received before a command asked for it: a whole reply, or the start of one.
+    #[error("{}", unsolicited(.0.as_ref()))]
     Unsolicited(Option<ServerReply>),
 }
 
-/// What is said of a reply that came unsolicited.
-const UNASKED: &str = "before it was asked";
-
-/// The session ended because something was on the connection before anything was asked.
-pub(super) fn came_unasked(reply: &Reply) -> bool {
-    reply.code == 0 && reply.text.contains(UNASKED)
-}
-
-impl ReplyError {
-    /// What stands for the reply to `command`.
-    pub(super) fn into_reply(self, command: Command) -> Reply {
-        match self {
-            // A goodbye may come unsolicited (RFC 5321 section 3.8).
-            Self::Unsolicited(Some(goodbye)) if goodbye.code == 421 => goodbye.into_reply(command),
-            lost => Reply::absent(command, format!("{command}: {lost}")),
+fn unsolicited(reply: Option<&ServerReply>) -> String {
+    match reply {
+        Some(reply) => {
+            let (code, text) = (reply.code, reply.first_line());
+            format!("the server said '{code} {text}' before it was asked")
         }
+        None => "the server began a reply before it was asked".to_owned(),
     }
 }
 
-impl fmt::Display for ReplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ReplyError {
+    /// The other end closed the connection, or the connection broke.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed | Self::Io(_))
+    }
+
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
+    fn cause(&self) -> LocalCause {
         match self {
-            Self::Timeout(Wait { limit, setting }) => {
-                write!(f, "no answer within {limit:.1?} (setting {setting})")
+            Self::Timeout(_) => LocalCause::Timeout,
+            Self::Closed | Self::Io(_) => LocalCause::ConnectionClosed,
+            Self::NotSmtp(error) if error.is_http() => LocalCause::HttpServer,
+            Self::NotSmtp(_) => LocalCause::NotSmtp,
+            Self::Unsolicited(_) => LocalCause::Desync,
+        }
+    }
+
+    /// What stands in place of the reply to `command`.
+    pub(super) fn into_reply(self, command: Command) -> Reply {
+        match self {
+            // A server may send 421 at any time (RFC 5321 section 3.8).
+            Self::Unsolicited(Some(reply)) if reply.code == 421 => reply.into_reply(command),
+            error => {
+                let what = format!("{command}: {error}");
+                Reply::absent(command, what).because(error.cause())
             }
-            Self::Closed => f.write_str("the server closed the connection without an answer"),
-            Self::Io(cause) => write!(f, "the connection broke: {cause}"),
-            Self::NotSmtp(what) => what.fmt(f),
-            Self::Unsolicited(Some(reply)) => {
-                let (code, text) = (reply.code, reply.first_line());
-                write!(f, "the server said '{code} {text}' {UNASKED}")
-            }
-            Self::Unsolicited(None) => write!(f, "the server began a reply {UNASKED}"),
         }
     }
 }
@@ -173,7 +194,7 @@ impl fmt::Display for ReplyError {
 impl From<io::Error> for ReplyError {
     fn from(cause: io::Error) -> Self {
         match cause.kind() {
-            // TLS without close_notify, and a close that crossed what we wrote.
+            // TLS without close_notify, and a close that crossed a write.
             io::ErrorKind::UnexpectedEof => Self::Closed,
             _ => Self::Io(cause),
         }
@@ -181,26 +202,26 @@ impl From<io::Error> for ReplyError {
 }
 
 impl From<ReplySyntaxError> for ReplyError {
-    fn from(what: ReplySyntaxError) -> Self {
-        match what {
-            ReplySyntaxError::NotSmtp(_) => Self::NotSmtp(what),
-            // The replies before it stand.
-            ReplySyntaxError::Endless => Self::Io(io::Error::other(what)),
+    fn from(error: ReplySyntaxError) -> Self {
+        match error {
+            ReplySyntaxError::NotSmtp(_) => Self::NotSmtp(error),
+            // The replies before it remain valid.
+            ReplySyntaxError::Endless => Self::Io(io::Error::other(error)),
         }
     }
 }
 
-/// A connection with its buffers. Dropping it closes it.
+/// A connection with its buffers. Dropping it closes the connection.
 pub(super) struct Stream {
     wire: Wire,
     parser: ReplyParser,
     outgoing: Vec<u8>,
     received: Box<[u8]>,
     /// Something was received since the last write.
-    heard: bool,
+    has_received: bool,
     attempt_end: Option<Instant>,
     observer: ObserverHandle,
-    /// While a sign-in lasts.
+    /// The secrets of the authentication in progress.
     pub(super) secrets: SecretRedactor,
     /// The server may have seen an AUTH.
     pub(super) auth_tried: bool,
@@ -214,7 +235,7 @@ impl Stream {
             parser: ReplyParser::default(),
             outgoing: Vec::new(),
             received: vec![0; 4096].into_boxed_slice(),
-            heard: false,
+            has_received: false,
             attempt_end: None,
             observer,
             secrets: SecretRedactor::default(),
@@ -222,16 +243,16 @@ impl Stream {
         }
     }
 
-    /// Tells whoever looks on.
+    /// Notifies the observer.
     pub(super) fn notify(&self, step: impl FnOnce() -> Step) {
         self.observer.notify(step);
     }
 
     fn take_reply(&mut self) -> Result<Option<ServerReply>, ReplySyntaxError> {
-        let taken = self.parser.take();
-        let mut reply = taken.map_err(|what| self.without_secrets(what))?;
+        let parsed = self.parser.take();
+        let mut reply = parsed.map_err(|what| self.without_secrets(what))?;
         if let Some(reply) = &mut reply {
-            self.secrets.strike(reply);
+            self.secrets.redact(reply);
             self.notify(|| Step::ReplyReceived(reply.clone()));
         }
         Ok(reply)
@@ -239,12 +260,12 @@ impl Stream {
 
     fn without_secrets(&self, mut what: ReplySyntaxError) -> ReplySyntaxError {
         if let ReplySyntaxError::NotSmtp(start) = &mut what {
-            self.secrets.strike_start(start);
+            self.secrets.redact_start(start);
         }
         what
     }
 
-    /// Every wait from now on ends at this instant at the latest.
+    /// Bounds every later wait by this instant.
     pub(super) fn set_attempt_end(&mut self, end: Option<Instant>) {
         self.attempt_end = end;
     }
@@ -253,12 +274,12 @@ impl Stream {
         self.wire
     }
 
-    /// The octets travel over TLS.
+    /// The connection is encrypted.
     pub(super) fn is_encrypted(&self) -> bool {
         matches!(self.wire, Wire::Tls(_))
     }
 
-    /// What binds a sign-in to this TLS channel (RFC 5929 section 4), if there is one.
+    /// The channel binding `tls-server-end-point` (RFC 5929 section 4), with TLS.
     pub(super) fn tls_server_end_point(&self) -> Option<Vec<u8>> {
         match &self.wire {
             Wire::Plain(_) => None,
@@ -266,8 +287,8 @@ impl Stream {
         }
     }
 
-    /// Looks for what arrived although nothing was asked, in clear or over TLS. The reactor has
-    /// a look at the connection first.
+    /// Checks that nothing unsolicited has arrived, encrypted or not. Yields first, so that the
+    /// reactor polls the connection.
     ///
     /// # Errors
     /// [`ReplyError::Unsolicited`], [`ReplyError::Closed`] or [`ReplyError::Io`].
@@ -293,19 +314,19 @@ impl Stream {
         ))
     }
 
-    /// Octets arrived before anything was asked.
+    /// Bytes arrived before a command asked for them.
     pub(super) fn has_leftover(&self) -> bool {
         self.parser.has_leftover()
     }
 
-    /// Puts a line into the next write.
+    /// Adds a line to the next write.
     pub(super) fn queue(&mut self, line: &str) {
         self.notify(|| Step::CommandSent(line.to_owned()));
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.extend_from_slice(b"\r\n");
     }
 
-    /// Writes what was queued, in one write where the system takes it.
+    /// Writes the queued lines, in one write where the system accepts it.
     pub(super) async fn flush(&mut self, wait: Wait) -> Result<(), ReplyError> {
         let outgoing = std::mem::take(&mut self.outgoing);
         let result = self.write(&outgoing, wait).await;
@@ -314,11 +335,11 @@ impl Stream {
         result
     }
 
-    /// Writes lines as they are. Each reply belongs to one command: with something unread on the
-    /// connection nothing is written.
+    /// Writes lines as they are. Each reply belongs to one command: nothing is written while
+    /// something unread is on the connection.
     pub(super) async fn write(&mut self, octets: &[u8], wait: Wait) -> Result<(), ReplyError> {
         self.quiet().await?;
-        self.heard = false;
+        self.has_received = false;
         let wire = &mut self.wire;
         let write = async {
             wire.write_all(octets).await?;
@@ -327,15 +348,15 @@ impl Stream {
         timed(wait.within(self.attempt_end), write).await
     }
 
-    /// Writes content for as long as nothing is heard: what arrives before the last octet is
-    /// written, the end of the connection included, stops it, because it cannot be the reply.
+    /// Writes content as long as nothing arrives. What arrives before the last byte is written, the
+    /// end of the connection included, cannot be the reply to the content, and stops the write.
     pub(super) async fn write_unanswered(
         &mut self,
         octets: &[u8],
         wait: Wait,
     ) -> Result<(), ReplyError> {
         self.quiet().await?;
-        self.heard = false;
+        self.has_received = false;
         let wait = wait.within(self.attempt_end);
         let write = async {
             let mut rest = octets;
@@ -372,11 +393,11 @@ impl Stream {
             if let Some(reply) = self.take_reply()? {
                 return Ok(reply);
             }
-            // A whole answer is acknowledged by the next command.
-            if self.heard {
+            // The next command acknowledges a whole reply.
+            if self.has_received {
                 self.wire.acknowledge_at_once();
             }
-            self.heard = true;
+            self.has_received = true;
             match self.wire.read(&mut self.received).await? {
                 0 => return Err(ReplyError::Closed),
                 n => self.parser.feed(&self.received[..n]),

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use sendport::config::oauth2::OAuth2Config;
 use sendport::domain::SubmissionReport;
-use sendport::oauth2;
+use sendport::oauth2::{self, SettingsError};
 use sendport::relay::{Relay, TokenSource};
 use sendport::smtp::{RelayDependencies, SmtpRelay};
 
@@ -102,7 +102,7 @@ impl World {
     }
 }
 
-fn source(section: &str, clock: &Arc<MovingClock>) -> Result<Arc<dyn TokenSource>, String> {
+fn source(section: &str, clock: &Arc<MovingClock>) -> Result<Arc<dyn TokenSource>, SettingsError> {
     let section: OAuth2Config = toml::from_str(section).expect("a section");
     oauth2::source("test", &section, clock.clone())
 }

@@ -1,9 +1,10 @@
-//! Every entry of the table of replies explains some reply that servers send, and no entry stands
-//! behind another that always comes first.
+//! Every entry of the table of replies explains a reply of a server, or what stands in its place: no
+//! earlier entry hides it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use sendport::domain::LocalCause;
 use sendport::replies::{Entry, ReplyTable};
 use serde::Deserialize;
 
@@ -20,6 +21,7 @@ struct Examples {
 struct Example {
     command: String,
     reply: String,
+    local: Option<LocalCause>,
     key: String,
 }
 
@@ -36,12 +38,13 @@ fn place(table: &ReplyTable, entry: &Entry) -> usize {
 }
 
 #[test]
-fn by_one_of_the_examples_or_the_corpus() {
+fn an_example_or_the_corpus_reaches_every_entry() {
     let table = ReplyTable::built_in();
     let mut reached = BTreeSet::new();
     let mut wrong = Vec::new();
     for example in examples() {
-        let reply = reply_to(&example.command, &example.reply);
+        let mut reply = reply_to(&example.command, &example.reply);
+        reply.local = example.local;
         let found = table.explain(&reply);
         reached.extend(found.map(|entry| place(&table, entry)));
         let key = found.map_or("nothing", |entry| entry.key.as_str());
@@ -68,9 +71,9 @@ fn by_one_of_the_examples_or_the_corpus() {
     assert!(unreached.is_empty(), "no example reaches {unreached:#?}");
 }
 
-/// A reason of our own is reached by the code that gives it.
+/// The code gives every reason of sendport itself.
 #[test]
-fn or_by_the_program_itself() {
+fn the_code_gives_every_own_reason() {
     let mut code = String::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {
@@ -93,11 +96,11 @@ fn or_by_the_program_itself() {
         .map(|entry| entry.key.as_str())
         .filter(|key| !code.contains(&format!("\"{key}\"")))
         .collect();
-    assert!(unused.is_empty(), "nobody gives the reasons {unused:?}");
+    assert!(unused.is_empty(), "no code gives the reasons {unused:?}");
 }
 
 #[test]
-fn and_every_entry_says_what_to_do() {
+fn every_entry_has_a_cause_and_an_advice() {
     for entry in ReplyTable::built_in().entries() {
         for text in [&entry.cause, &entry.advice] {
             assert!(

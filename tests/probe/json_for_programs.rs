@@ -47,7 +47,7 @@ async fn it_holds_steps_refusals_and_warnings() {
     );
     let warnings = session["warnings"].as_array().expect("a list");
     let keys: Vec<_> = warnings.iter().map(|it| it["key"].as_str()).collect();
-    assert!(keys.contains(&Some("sign-in-offered-in-clear")), "{keys:?}");
+    assert!(keys.contains(&Some("cleartext-auth-offered")), "{keys:?}");
     let events = session["events"].as_array().expect("a list");
     let said: Vec<_> = events.iter().filter_map(|it| it["line"].as_str()).collect();
     assert_eq!(said[0], "EHLO client.example.test");

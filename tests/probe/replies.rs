@@ -39,7 +39,7 @@ fn value<'de, T: Deserialize<'de>>(word: &'de str) -> T {
     T::deserialize(word).expect("a word of the table of replies")
 }
 
-/// A reply as a server sends it, or with the code 000 our own words where none came.
+/// A reply as a server sends it, or with the code 000 the text in its place.
 pub(crate) fn reply_to(word: &str, reply: &str) -> Reply {
     let command = command(word);
     if let Some(words) = reply.strip_prefix("000 ") {

@@ -400,7 +400,7 @@ async fn a_server_that_adds_a_refusal_to_each_reply_gets_two_messages() {
         assert!(said.contains("do not fit the commands"), "{said}");
         let table = ReplyTable::built_in();
         let key = table.explain(reply).map(|entry| &*entry.key);
-        assert_eq!(key, Some("replies-do-not-fit-commands"));
+        assert_eq!(key, Some("replies-do-not-match-commands"));
     }
     relay.close().await;
     peer.finish().await;
@@ -425,7 +425,7 @@ async fn a_server_that_adds_to_its_greeting_is_paused_after_two_sessions() {
             assert_eq!(found, fault, "{reply}");
             assert_eq!(
                 key_of(reply).as_deref(),
-                Some("replies-do-not-fit-commands")
+                Some("replies-do-not-match-commands")
             );
         }
         relay.close().await;
@@ -446,7 +446,7 @@ async fn a_server_that_adds_to_mail_is_paused_after_two_messages() {
         assert_eq!(report.end, SubmissionEnd::Broken, "{report:?}");
         assert_eq!(
             key_of(reply).as_deref(),
-            Some("replies-do-not-fit-commands")
+            Some("replies-do-not-match-commands")
         );
     }
     let report = submit_nth(&relay, 1).await;

@@ -110,7 +110,7 @@ async fn without_a_database_as_well() {
             let key = ReplyTable::built_in()
                 .explain(reply)
                 .map(|it| it.key.clone());
-            let rests = key.as_deref() == Some("sign-in-unanswered");
+            let rests = key.as_deref() == Some("authentication-unanswered");
             assert_eq!(rests, attempt > 1, "{instead:?}: {reply}");
             assert_eq!(fault.is_some(), rests, "{instead:?}");
         }

@@ -1,15 +1,15 @@
-//! The one table of replies: what was said → whose fault, why, what to do.
+//! The table of replies: from a reply to whose fault it is, its cause and what to do.
 //!
-//! Serves the retry policy, the circuits and the database (`ReplyExplanation`). The table is
-//! `config/replies.toml`, compiled in; a file
-//! of an administrator may go before it.
+//! The retry policy, the circuits and the database (`ReplyExplanation`) use it. The table is
+//! `config/replies.toml`, compiled in; the entries of an administrator's file come before it.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-use crate::domain::{Command, EnhancedStatusCode, Fault, Limit, Reply};
+use crate::domain::{Command, EnhancedStatusCode, Fault, Limit, LocalCause, Reply};
 
 const TABLE: &str = include_str!("../../../config/replies.toml");
 
@@ -24,13 +24,13 @@ pub struct Entry {
     pub cause: String,
     /// What to do.
     pub advice: String,
-    /// What the server has had too much of, where it means "slower".
+    /// The limit that was exceeded, where the reply means "slower".
     pub limit: Option<Limit>,
     pattern: Pattern,
 }
 
 impl Entry {
-    /// A reason of our own, asked for by its key; no reply finds it.
+    /// True where no reply matches it: sendport gives the reason by its key.
     pub fn is_own_reason(&self) -> bool {
         self.pattern.own
     }
@@ -41,9 +41,9 @@ impl Entry {
         };
         text.compiled()
             .map(drop)
-            .map_err(|problem| TableError::Pattern {
+            .map_err(|error| TableError::Pattern {
                 key: self.key.clone(),
-                problem: problem.clone(),
+                source: PatternError::Text(error.clone()),
             })
     }
 }
@@ -54,22 +54,47 @@ pub enum TableError {
     /// Not the TOML that the head of the file describes.
     #[error("the table of replies cannot be read: {0}")]
     Syntax(#[from] toml::de::Error),
-    /// A pattern is malformed.
-    #[error("entry '{key}' of the table of replies: {problem}")]
+    /// An entry is incomplete, or its pattern is malformed.
+    #[error("entry '{key}' of the table of replies: {source}")]
     Pattern {
         /// Which entry.
         key: String,
-        /// What is wrong.
-        problem: String,
+        /// What is wrong with it.
+        source: PatternError,
     },
 }
 
-/// A reply says in its beginning what it is about; octets of it that are looked at.
-const LOOKED_AT: usize = 2048;
+/// What is wrong with an entry.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PatternError {
+    /// Neither the entry nor an earlier one of its key has this field.
+    #[error("expected {0}, or an entry further up of the same key that has one; found none")]
+    Missing(&'static str),
+    /// Nothing restricts it.
+    #[error("it would fit every reply; give a command, code, enhanced, text or local")]
+    MatchesEverything,
+    /// An unknown word in `command`.
+    #[error("'{0}' is no command of a session")]
+    UnknownCommand(String),
+    /// A part of `code` or `enhanced`.
+    #[error("'{0}' is neither a number nor x")]
+    NotANumber(String),
+    /// `code` or `enhanced` with fewer or more parts.
+    #[error("3 parts expected, {0} found")]
+    NotThreeParts(usize),
+    /// `text` is no regular expression.
+    #[error(transparent)]
+    Text(#[from] regex::Error),
+}
 
-/// The table; its expressions are compiled when they are asked.
+/// Bytes of a reply's text that are compared: its beginning says what it is about.
+const COMPARED: usize = 2048;
+
+/// The table. Its expressions are compiled at their first use.
 #[derive(Debug, Clone)]
 pub struct ReplyTable {
+    /// Distinguishes the tables of a process; a reply remembers which one explained it.
+    number: u32,
     entries: Vec<Entry>,
 }
 
@@ -91,8 +116,8 @@ impl ReplyTable {
         Self::read(text, &[])?.checked()
     }
 
-    /// Reads a table. An entry takes what it does not say from the first one of its key, here or
-    /// in `behind`. The expressions are not compiled: most of a table is never asked.
+    /// Reads a table. An entry takes the fields that it lacks from the first one of its key, here
+    /// or in `behind`. Compiles no expression: most of a table is never used.
     fn read(text: &str, behind: &[Entry]) -> Result<Self, TableError> {
         let file: TableFile = toml::from_str(text)?;
         let mut entries: Vec<Entry> = Vec::with_capacity(file.reply.len());
@@ -102,7 +127,13 @@ impl ReplyTable {
             let entry = compile(entry, model)?;
             entries.push(entry);
         }
-        Ok(Self { entries })
+        Ok(Self::new(entries))
+    }
+
+    fn new(entries: Vec<Entry>) -> Self {
+        static TABLES: AtomicU32 = AtomicU32::new(0);
+        let number = TABLES.fetch_add(1, Ordering::Relaxed);
+        Self { number, entries }
     }
 
     /// The table, its expressions compiled.
@@ -119,9 +150,9 @@ impl ReplyTable {
     /// [`TableError`] naming the entry of `text`.
     pub fn with_own(text: &str) -> Result<Self, TableError> {
         let mut built_in = Self::built_in().entries;
-        let mut own = Self::read(text, &built_in)?.checked()?;
-        own.entries.append(&mut built_in);
-        Ok(own)
+        let mut own = Self::read(text, &built_in)?.checked()?.entries;
+        own.append(&mut built_in);
+        Ok(Self::new(own))
     }
 
     /// Every entry in the table's order; several may share a key.
@@ -130,9 +161,14 @@ impl ReplyTable {
     }
 
     /// The first entry that fits a refusal; none fits a success, for which nothing is compared.
+    /// A reply is looked up once and remembers its entry.
     pub fn explain(&self, reply: &Reply) -> Option<&Entry> {
-        let mut entries = self.entries.iter().filter(|_| !reply.is_success());
-        entries.find(|entry| entry.pattern.fits(reply))
+        if reply.is_success() {
+            return None;
+        }
+        let look_up = || self.entries.iter().position(|it| it.pattern.fits(reply));
+        let found = reply.explained.in_table(self.number, look_up)?;
+        self.entries.get(found)
     }
 
     /// Whose fault a refusal is.
@@ -140,7 +176,7 @@ impl ReplyTable {
         fault_of(self.explain(reply))
     }
 
-    /// What the server has had too much of, where a refusal means "slower".
+    /// The limit that was exceeded, where a refusal means "slower".
     pub fn limit(&self, reply: &Reply) -> Option<Limit> {
         self.explain(reply).and_then(|entry| entry.limit)
     }
@@ -159,7 +195,7 @@ impl ReplyTable {
     }
 }
 
-/// Whose fault what was found for a refusal calls it; where no entry fits, the relay's.
+/// Whose fault a refusal with this entry is; without an entry, the relay's.
 pub fn fault_of(entry: Option<&Entry>) -> Fault {
     entry.map_or(Fault::Relay, |entry| entry.fault)
 }
@@ -179,7 +215,8 @@ struct EntryFile {
     code: Option<String>,
     enhanced: Option<String>,
     text: Option<String>,
-    /// A reason of our own: fits no reply, is asked for by its key.
+    local: Option<LocalCause>,
+    /// No reply matches it; sendport gives the reason by its key.
     #[serde(default)]
     own: bool,
     fault: Option<Fault>,
@@ -195,14 +232,15 @@ struct Pattern {
     code: Option<[Option<u16>; 3]>,
     enhanced: Option<[Option<u16>; 3]>,
     text: Option<TextPattern>,
+    local: Option<LocalCause>,
 }
 
-/// A regular expression over the text of a reply. Of a whole table few are ever asked, and each
-/// takes its memory, so it is compiled when it is.
+/// A regular expression over the text of a reply. It is compiled at its first use: most of a
+/// table is never used, and each compiled expression takes memory.
 #[derive(Debug, Clone)]
 struct TextPattern {
     source: String,
-    compiled: OnceLock<Result<Regex, String>>,
+    compiled: OnceLock<Result<Regex, regex::Error>>,
 }
 
 impl TextPattern {
@@ -213,30 +251,30 @@ impl TextPattern {
         }
     }
 
-    fn compiled(&self) -> Result<&Regex, &String> {
+    fn compiled(&self) -> Result<&Regex, &regex::Error> {
         let compiled = self.compiled.get_or_init(|| expression(&self.source));
         compiled.as_ref()
     }
 
     fn is_match(&self, text: &str) -> bool {
-        let looked_at = &text.as_bytes()[..text.len().min(LOOKED_AT)];
-        self.compiled().is_ok_and(|it| it.is_match(looked_at))
+        let compared = &text.as_bytes()[..text.len().min(COMPARED)];
+        self.compiled().is_ok_and(|it| it.is_match(compared))
     }
 }
 
-/// Its letters are those of ASCII: `\b` beside others is a thousand times slower. A message may be
-/// refused for ten thousand recipients, and each refusal is explained.
-fn expression(source: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(source)
+/// ASCII only: `\b` with Unicode is a thousand times slower. A message may be refused for ten
+/// thousand recipients, and each refusal is explained.
+fn expression(source: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(source)
         .case_insensitive(true)
         .unicode(false)
-        .build();
-    built.map_err(|error| error.to_string())
+        .build()
 }
 
 impl Pattern {
     fn fits(&self, reply: &Reply) -> bool {
         !self.own
+            && self.local.is_none_or(|local| reply.local == Some(local))
             && self.fits_command(reply.command)
             && self
                 .code
@@ -252,18 +290,17 @@ impl Pattern {
                 .is_none_or(|text| text.is_match(&reply.text))
     }
 
-    /// Itself, unless it would fit every reply.
-    fn that_says_something(self) -> Result<Self, String> {
-        let says = self.own
+    /// The same pattern, unless it would fit every reply.
+    fn restricted(self) -> Result<Self, PatternError> {
+        let is_restricted = self.own
             || !self.commands.is_empty()
             || self.code.is_some()
             || self.enhanced.is_some()
-            || self.text.is_some();
-        let silent = "it would fit every reply; give a command, code, enhanced or text";
-        if says {
-            Ok(self)
-        } else {
-            Err(silent.to_owned())
+            || self.text.is_some()
+            || self.local.is_some();
+        match is_restricted {
+            true => Ok(self),
+            false => Err(PatternError::MatchesEverything),
         }
     }
 
@@ -289,48 +326,36 @@ fn numbers(code: EnhancedStatusCode) -> [u16; 3] {
 
 fn compile(file: EntryFile, model: Option<&Entry>) -> Result<Entry, TableError> {
     let key = file.key.clone();
-    let problem = |problem: String| TableError::Pattern {
-        key: key.clone(),
-        problem,
-    };
-    let missing = |what: &str| {
-        problem(format!(
-            "expected {what}, or an entry further up of the same key that has one; found none"
-        ))
-    };
+    complete(file, model).map_err(|source| TableError::Pattern { key, source })
+}
+
+fn complete(file: EntryFile, model: Option<&Entry>) -> Result<Entry, PatternError> {
     let fault = file.fault.or(model.map(|it| it.fault));
     let cause = file.cause.or_else(|| model.map(|it| it.cause.clone()));
     let advice = file.advice.or_else(|| model.map(|it| it.advice.clone()));
+    let enhanced = file.enhanced.map(|it| three(it.split('.')));
+    let pattern = Pattern {
+        own: file.own,
+        code: file.code.map(|it| digits_of(&it)).transpose()?,
+        enhanced: enhanced.transpose()?,
+        text: file.text.map(TextPattern::new),
+        local: file.local,
+        commands: known_commands(file.command)?,
+    };
     Ok(Entry {
-        fault: fault.ok_or_else(|| missing("a fault"))?,
-        cause: cause.ok_or_else(|| missing("a cause"))?,
-        advice: advice.ok_or_else(|| missing("an advice"))?,
+        fault: fault.ok_or(PatternError::Missing("a fault"))?,
+        cause: cause.ok_or(PatternError::Missing("a cause"))?,
+        advice: advice.ok_or(PatternError::Missing("an advice"))?,
         limit: file.limit,
-        pattern: Pattern {
-            own: file.own,
-            code: file
-                .code
-                .map(|it| digits_of(&it))
-                .transpose()
-                .map_err(problem)?,
-            enhanced: file
-                .enhanced
-                .map(|it| three(it.split('.')))
-                .transpose()
-                .map_err(problem)?,
-            text: file.text.map(TextPattern::new),
-            commands: known_commands(file.command).map_err(problem)?,
-        }
-        .that_says_something()
-        .map_err(problem)?,
+        pattern: pattern.restricted()?,
         key: file.key,
     })
 }
 
-fn known_commands(words: Vec<String>) -> Result<Vec<String>, String> {
+fn known_commands(words: Vec<String>) -> Result<Vec<String>, PatternError> {
     let known = |word: &String| COMMANDS.iter().any(|command| command.as_str() == word);
     match words.iter().find(|word| !known(word)) {
-        Some(unknown) => Err(format!("'{unknown}' is no command of a session")),
+        Some(unknown) => Err(PatternError::UnknownCommand(unknown.clone())),
         None => Ok(words),
     }
 }
@@ -347,20 +372,20 @@ const COMMANDS: [Command; 9] = [
     Command::EndOfData,
 ];
 
-fn digits_of(code: &str) -> Result<[Option<u16>; 3], String> {
+fn digits_of(code: &str) -> Result<[Option<u16>; 3], PatternError> {
     three(code.split("").filter(|digit| !digit.is_empty()))
 }
 
-fn three<'a>(parts: impl Iterator<Item = &'a str>) -> Result<[Option<u16>; 3], String> {
+fn three<'a>(parts: impl Iterator<Item = &'a str>) -> Result<[Option<u16>; 3], PatternError> {
     let parse = |part: &str| match part {
         "x" => Ok(None),
-        number => number
-            .parse()
-            .map(Some)
-            .map_err(|_| format!("'{number}' is neither a number nor x")),
+        number => match number.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(PatternError::NotANumber(number.to_owned())),
+        },
     };
     let parts: Vec<_> = parts.map(parse).collect::<Result<_, _>>()?;
-    <[_; 3]>::try_from(parts).map_err(|parts| format!("3 parts expected, {} found", parts.len()))
+    <[_; 3]>::try_from(parts).map_err(|parts| PatternError::NotThreeParts(parts.len()))
 }
 
 #[cfg(test)]

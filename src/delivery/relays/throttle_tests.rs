@@ -19,7 +19,7 @@ use crate::domain::{
     RelayCondition, Reply, SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
 };
 use crate::relay::limits::Limiter;
-use crate::relay::{FinalDotGate, NotReady, Relay};
+use crate::relay::{FinalDotGate, Relay, SessionError};
 use crate::replies::ReplyTable;
 use crate::smime::SecuredMessage;
 use crate::store::throttle::ThrottleStore;
@@ -127,7 +127,7 @@ impl Relay for Answered {
         accepted()
     }
 
-    async fn verify(&self) -> Result<SessionFacts, NotReady> {
+    async fn verify(&self) -> Result<SessionFacts, SessionError> {
         Ok(SessionFacts::default())
     }
 

@@ -14,7 +14,8 @@ use crate::config::{Problem, SendPortConfig};
 use crate::delivery_window::{DeliveryWindow, Zone, shown};
 use crate::domain::{
     Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode, InDoubt,
-    Mailbox, Notify, Reply, ReversePath, Timestamp, domain_to_ascii, parse_mailbox, resolve_macros,
+    LocalCause, Mailbox, Notify, Reply, ReversePath, Timestamp, domain_to_ascii, parse_mailbox,
+    resolve_macros,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -268,15 +269,18 @@ impl SendPort {
         if rules.is_empty() || rules.iter().any(fits) {
             return None;
         }
-        Some(Reply::local(
-            Command::Rcpt,
-            550,
-            EnhancedStatusCode::new(5, 7, 2),
-            format!(
-                "the send port '{}' does not send to the domain '{domain}'",
-                self.name
-            ),
-        ))
+        Some(
+            Reply::local(
+                Command::Rcpt,
+                550,
+                EnhancedStatusCode::new(5, 7, 2),
+                format!(
+                    "the send port '{}' does not send to the domain '{domain}'",
+                    self.name
+                ),
+            )
+            .because(LocalCause::RecipientDomainNotAllowed),
+        )
     }
 
     /// What the alert's column Protection and the send port's minimum come to.

@@ -1,8 +1,9 @@
-//! Which mechanism signs in: pure decisions over what is offered and what is configured.
+//! Chooses the SASL mechanism from what the server offers and what is configured.
 
+use super::error::AuthError;
 use crate::config::auth::AuthMechanism;
 
-/// A mechanism that is known here.
+/// A supported mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sasl {
     OauthBearer,
@@ -17,9 +18,9 @@ pub(super) enum Sasl {
     Gssapi,
 }
 
-/// What it proves who we are with.
+/// What a mechanism authenticates with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proof {
+pub(super) enum Credential {
     Password,
     Token,
     Certificate,
@@ -27,7 +28,7 @@ enum Proof {
 }
 
 impl Sasl {
-    /// Its name in the registry of SASL mechanisms.
+    /// Its registered name (RFC 4422 section 3.1).
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::OauthBearer => "OAUTHBEARER",
@@ -43,20 +44,20 @@ impl Sasl {
         }
     }
 
-    /// Whoever reads the wire has the secret then.
-    fn shows_secret(self) -> bool {
+    /// It sends the secret itself, which an unencrypted connection reveals.
+    fn sends_secret(self) -> bool {
         matches!(
             self,
             Self::OauthBearer | Self::Xoauth2 | Self::Plain | Self::Login
         )
     }
 
-    fn proof(self) -> Proof {
+    pub(super) fn credential(self) -> Credential {
         match self {
-            Self::OauthBearer | Self::Xoauth2 => Proof::Token,
-            Self::External => Proof::Certificate,
-            Self::Gssapi => Proof::Ticket,
-            _ => Proof::Password,
+            Self::OauthBearer | Self::Xoauth2 => Credential::Token,
+            Self::External => Credential::Certificate,
+            Self::Gssapi => Credential::Ticket,
+            _ => Credential::Password,
         }
     }
 
@@ -65,7 +66,7 @@ impl Sasl {
     }
 }
 
-/// What is possible on this connection.
+/// What decides the choice on one connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Choice {
     pub(super) has_password: bool,
@@ -81,43 +82,47 @@ impl Choice {
     /// The one mechanism to try.
     ///
     /// # Errors
-    /// A sentence: what the server was expected to offer or the connection to be, and which
+    /// [`AuthError`] says what the server was expected to offer or the connection to be, and which
     /// key to change.
-    pub(super) fn of(self, configured: AuthMechanism, offered: &[String]) -> Result<Sasl, String> {
+    pub(super) fn choose(
+        self,
+        configured: AuthMechanism,
+        offered: &[String],
+    ) -> Result<Sasl, AuthError> {
         match fixed(configured)? {
             Some(sasl) => self.check_fixed(sasl, offered),
             None => self.strongest(offered),
         }
     }
 
-    fn check_fixed(self, sasl: Sasl, offered: &[String]) -> Result<Sasl, String> {
+    fn check_fixed(self, sasl: Sasl, offered: &[String]) -> Result<Sasl, AuthError> {
         if !sasl.is_in(offered) {
-            return Err(not_offered(&[sasl], offered));
+            return Err(not_offered(vec![sasl], offered));
         }
-        if !self.has(sasl.proof()) {
-            return Err(without_proof(sasl));
+        if !self.has(sasl.credential()) {
+            return Err(AuthError::MissingCredential(sasl));
         }
-        if !self.may_show(sasl) {
-            return Err(shown_in_clear(sasl));
+        if !self.may_send(sasl) {
+            return Err(AuthError::CleartextForbidden(sasl));
         }
         Ok(sasl)
     }
 
-    fn strongest(self, offered: &[String]) -> Result<Sasl, String> {
+    fn strongest(self, offered: &[String]) -> Result<Sasl, AuthError> {
         let order = self.order();
         let on_offer = || order.iter().copied().filter(|sasl| sasl.is_in(offered));
         match (
-            on_offer().find(|&sasl| self.may_show(sasl)),
+            on_offer().find(|&sasl| self.may_send(sasl)),
             on_offer().next(),
         ) {
             (Some(sasl), _) => Ok(sasl),
-            (None, Some(sasl)) => Err(shown_in_clear(sasl)),
-            (None, None) => Err(not_offered(&order, offered)),
+            (None, Some(sasl)) => Err(AuthError::CleartextForbidden(sasl)),
+            (None, None) => Err(not_offered(order, offered)),
         }
     }
 
-    /// Strongest first. NTLM ranks high for who names a Windows domain, and last for others:
-    /// servers that know nothing of domains offer it, too, and cannot check it.
+    /// Strongest first. NTLM ranks high for a name with a Windows domain, and last for others:
+    /// servers without a domain offer it, too, and cannot verify it.
     fn order(self) -> Vec<Sasl> {
         let ntlm_of_domain = self.names_domain.then_some(Sasl::Ntlm);
         let tokens = [Sasl::OauthBearer, Sasl::Xoauth2];
@@ -125,26 +130,26 @@ impl Choice {
         let rest = [Sasl::CramMd5, Sasl::Plain, Sasl::Login, Sasl::Ntlm];
         let all = tokens.into_iter().chain(proofs);
         let all = all.chain(ntlm_of_domain).chain(rest);
-        all.filter(|sasl| self.has(sasl.proof())).collect()
+        all.filter(|sasl| self.has(sasl.credential())).collect()
     }
 
-    fn has(self, proof: Proof) -> bool {
-        match proof {
-            Proof::Password => self.has_password,
-            Proof::Token => self.has_tokens,
-            Proof::Certificate => self.has_certificate && self.encrypted,
-            // Only the KDC knows.
-            Proof::Ticket => true,
+    fn has(self, credential: Credential) -> bool {
+        match credential {
+            Credential::Password => self.has_password,
+            Credential::Token => self.has_tokens,
+            Credential::Certificate => self.has_certificate && self.encrypted,
+            // Only the KDC can tell.
+            Credential::Ticket => true,
         }
     }
 
-    fn may_show(self, sasl: Sasl) -> bool {
-        self.encrypted || self.allow_cleartext || !sasl.shows_secret()
+    fn may_send(self, sasl: Sasl) -> bool {
+        self.encrypted || self.allow_cleartext || !sasl.sends_secret()
     }
 }
 
 /// `None` for `auto`.
-fn fixed(configured: AuthMechanism) -> Result<Option<Sasl>, String> {
+fn fixed(configured: AuthMechanism) -> Result<Option<Sasl>, AuthError> {
     Ok(Some(match configured {
         AuthMechanism::None | AuthMechanism::Auto => return Ok(None),
         AuthMechanism::Plain => Sasl::Plain,
@@ -157,54 +162,17 @@ fn fixed(configured: AuthMechanism) -> Result<Option<Sasl>, String> {
         AuthMechanism::Oauthbearer => Sasl::OauthBearer,
         AuthMechanism::External => Sasl::External,
         AuthMechanism::Gssapi => match AuthMechanism::NO_GSSAPI {
-            Some(why) => return Err(why.to_owned()),
+            Some(why) => return Err(AuthError::Unsupported(why)),
             None => Sasl::Gssapi,
         },
     }))
 }
 
-fn not_offered(wanted: &[Sasl], offered: &[String]) -> String {
-    let wanted: Vec<_> = wanted.iter().map(|sasl| sasl.name()).collect();
-    let wanted = wanted.join(" or ");
-    if offered.is_empty() {
-        return format!(
-            "expected the server to offer AUTH {wanted}, it offers no sign-in on this \
-             connection: check port and tls, or set auth.mechanism = \"none\""
-        );
+fn not_offered(wanted: Vec<Sasl>, offered: &[String]) -> AuthError {
+    AuthError::MechanismNotOffered {
+        wanted,
+        offered: offered.to_vec(),
     }
-    format!(
-        "expected the server to offer AUTH {wanted}, it offers {}: set auth.mechanism to one \
-         that both know",
-        offered.join(" ")
-    )
-}
-
-fn without_proof(sasl: Sasl) -> String {
-    let name = sasl.name();
-    match sasl.proof() {
-        Proof::Password => format!(
-            "AUTH {name} needs a password: set one of auth.password_file, auth.password_env and \
-             auth.password"
-        ),
-        Proof::Token => format!("AUTH {name} needs an access token: write a section auth.oauth2"),
-        Proof::Certificate => format!(
-            "AUTH {name} needs a connection with TLS and a client certificate: set tls to \
-             \"starttls\" or \"implicit\", client_certificate_file and client_key_file"
-        ),
-        Proof::Ticket => format!("AUTH {name} needs a ticket: set auth.keytab_file"),
-    }
-}
-
-fn shown_in_clear(sasl: Sasl) -> String {
-    let secret = match sasl.proof() {
-        Proof::Token => "access token",
-        _ => "password",
-    };
-    format!(
-        "AUTH {} would send the {secret} over an unencrypted connection: set tls to \"starttls\" \
-         or \"implicit\", or accept it with auth.allow_cleartext_auth = true",
-        sasl.name()
-    )
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use md5::Md5;
 use secrecy::zeroize::Zeroizing;
 
 use super::credentials::Account;
+use super::error::AuthError;
 use super::hexadecimal;
 use super::mechanism::{Mechanism, Response};
 use crate::secret::Secret;
@@ -24,17 +25,21 @@ impl CramMd5 {
 }
 
 impl Mechanism for CramMd5 {
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         Ok(None)
     }
 
-    /// An empty challenge would have us compute the same digest for everybody.
-    fn respond(&mut self, challenge: &[u8]) -> Result<Response, String> {
+    /// Refuses an empty challenge: its digest would be the same every time.
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, AuthError> {
         if challenge.is_empty() {
-            return Err("expected a challenge of CRAM-MD5 in base64, found none".to_owned());
+            return Err(AuthError::unexpected(
+                "expected a challenge of CRAM-MD5 in base64, found none",
+            ));
         }
-        let mut mac = Hmac::<Md5>::new_from_slice(self.password.expose().as_bytes())
-            .map_err(|error| format!("HMAC-MD5 does not take the password: {error}"))?;
+        let mut mac =
+            Hmac::<Md5>::new_from_slice(self.password.expose().as_bytes()).map_err(|error| {
+                AuthError::UnusableCredential(format!("HMAC-MD5 refused the password: {error}"))
+            })?;
         mac.update(challenge);
         let digest = hexadecimal(&mac.finalize().into_bytes());
         let response = format!("{} {digest}", self.username);
@@ -48,7 +53,7 @@ mod tests {
 
     /// RFC 2195 section 2.
     #[test]
-    fn answers_as_the_example_of_the_rfc() {
+    fn computes_the_example_of_rfc_2195() {
         let account = Account {
             username: "tim".to_owned(),
             password: Secret::new("tanstaaftanstaaf".to_owned()),

@@ -1,4 +1,4 @@
-//! Who signs in, to what, and with what.
+//! The account, its secrets and the server that they are for.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::choice::{Choice, Sasl};
-use super::ntlm::Circumstances;
+use super::error::AuthError;
+use super::ntlm::NtlmContext;
 use crate::clock::Clock;
 use crate::config::auth::{AuthConfig, AuthMechanism};
 use crate::config::oauth2::OAuth2Config;
@@ -17,72 +18,79 @@ use crate::file_watch::WatchedFiles;
 use crate::relay::TokenSource;
 use crate::secret::Secret;
 
-/// The files that hold a relay's credentials.
-pub(in crate::smtp) fn secret_files(auth: &AuthConfig) -> WatchedFiles {
-    let token = match &auth.oauth2 {
-        Some(OAuth2Config::File(file)) => Some(&file.token_file),
-        _ => None,
-    };
-    WatchedFiles::new([
-        auth.password_file.as_ref(),
-        auth.keytab_file.as_ref(),
-        token,
-    ])
+/// The configured credentials cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    /// A mechanism without a user name.
+    #[error("auth.mechanism is set, so auth.username must be the account's name")]
+    NoUsername,
+    /// It would break a command.
+    #[error("auth.username must not contain a control character")]
+    ControlCharacterInUsername,
+    /// A mechanism that needs a password.
+    #[error(
+        "auth.mechanism is set, so one of auth.password_file, auth.password_env or auth.password \
+         must be"
+    )]
+    NoPassword,
+    /// NUL separates the parts of a PLAIN message (RFC 4616 section 2).
+    #[error("auth.password must not contain a NUL")]
+    NulInPassword,
 }
 
-/// A name and its password.
+/// A user name and its password.
 pub(super) struct Account {
     pub(super) username: String,
     pub(super) password: Secret,
 }
 
-/// Whose tickets GSSAPI takes; without a keytab, those of the process.
+/// The Kerberos principal and its keytab; without a keytab, the tickets of the process are used.
 #[derive(Clone)]
 #[cfg_attr(
     not(all(feature = "gssapi", unix)),
-    expect(dead_code, reason = "nothing takes tickets in this build")
+    expect(dead_code, reason = "this build has no GSSAPI")
 )]
 pub(super) struct Kerberos {
     pub(super) keytab: Option<PathBuf>,
     pub(super) principal: Option<String>,
 }
 
-/// What the server is called by us.
-pub(super) struct Server {
-    /// The name that its certificate has to bear.
+/// The server, as mechanisms name it.
+pub(super) struct ServerIdentity {
+    /// The name that its certificate must have.
     pub(super) name: String,
     pub(super) port: u16,
 }
 
-/// Everything that one relay is signed in to with.
+/// The credentials of one relay.
 pub(in crate::smtp) struct Credentials {
     pub(super) mechanism: AuthMechanism,
-    /// Empty only with EXTERNAL and GSSAPI, or with a password alone that nothing asks for.
+    /// Empty only with EXTERNAL and GSSAPI.
     pub(super) username: String,
     password: RwLock<Option<Secret>>,
     pub(super) tokens: Option<Arc<dyn TokenSource>>,
     pub(super) has_client_certificate: bool,
     #[cfg_attr(
         not(all(feature = "gssapi", unix)),
-        expect(dead_code, reason = "nothing takes tickets in this build")
+        expect(dead_code, reason = "this build has no GSSAPI")
     )]
     pub(super) kerberos: Kerberos,
-    pub(super) server: Server,
+    pub(super) server: ServerIdentity,
     pub(super) allow_cleartext: bool,
     allow_ntlmv1: bool,
     clock: Arc<dyn Clock>,
 }
 
 impl Credentials {
-    /// `None` where the relay is not signed in to.
+    /// `None` with `mechanism = "none"`.
     ///
     /// # Errors
-    /// A sentence that names the key that is missing or unusable.
+    /// [`CredentialsError`] names the key that is missing or unusable.
     pub(in crate::smtp) fn new(
         config: &SmtpRelay,
         password: Option<Secret>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, CredentialsError> {
         let auth = &config.auth;
         if auth.mechanism == AuthMechanism::None {
             return Ok(None);
@@ -100,7 +108,7 @@ impl Credentials {
                 keytab: auth.keytab_file.clone(),
                 principal: auth.principal.clone(),
             },
-            server: Server {
+            server: ServerIdentity {
                 name: name.trim_end_matches('.').to_owned(),
                 port: config.port(),
             },
@@ -110,7 +118,7 @@ impl Credentials {
         }))
     }
 
-    /// Who signs in.
+    /// `auth.username`.
     pub(in crate::smtp) fn username(&self) -> &str {
         &self.username
     }
@@ -120,7 +128,7 @@ impl Credentials {
         self.password.read().clone()
     }
 
-    /// From now on `password` is the one, if it can be used.
+    /// Replaces the password, if the new one can be used.
     pub(in crate::smtp) fn set_password(&self, password: Option<Secret>) {
         if check_password(self.mechanism, password.as_ref()).is_ok() {
             let mut kept = self.password.write();
@@ -128,7 +136,7 @@ impl Credentials {
         }
     }
 
-    /// Where the tokens of OAuth 2.0 come from.
+    /// Sets the source of access tokens.
     pub(in crate::smtp) fn set_token_source(&mut self, tokens: Arc<dyn TokenSource>) {
         self.tokens = Some(tokens);
     }
@@ -139,7 +147,7 @@ impl Credentials {
     }
 
     /// The configured mechanism, or the strongest of what is offered and possible.
-    pub(super) fn choose(&self, offered: &[String], encrypted: bool) -> Result<Sasl, String> {
+    pub(super) fn choose(&self, offered: &[String], encrypted: bool) -> Result<Sasl, AuthError> {
         let choice = Choice {
             has_password: self.password().is_some(),
             has_tokens: self.tokens.is_some(),
@@ -148,12 +156,12 @@ impl Credentials {
             encrypted,
             allow_cleartext: self.allow_cleartext,
         };
-        choice.of(self.mechanism, offered)
+        choice.choose(self.mechanism, offered)
     }
 
-    /// What NTLM has to know beside name and password.
-    pub(super) fn circumstances(&self, tls_server_end_point: Option<Vec<u8>>) -> Circumstances {
-        Circumstances {
+    /// What NTLM needs besides name and password.
+    pub(super) fn ntlm_context(&self, tls_server_end_point: Option<Vec<u8>>) -> NtlmContext {
+        NtlmContext {
             host: self.server.name.clone(),
             tls_server_end_point,
             now: self.clock.now(),
@@ -161,9 +169,9 @@ impl Credentials {
         }
     }
 
-    /// Name and password, for the mechanisms that need one.
-    pub(super) fn account(&self) -> Result<Account, String> {
-        let password = self.password().ok_or_else(no_password)?;
+    /// Name and password, for the mechanisms that need them.
+    pub(super) fn account(&self) -> Result<Account, CredentialsError> {
+        let password = self.password().ok_or(CredentialsError::NoPassword)?;
         Ok(Account {
             username: self.username.clone(),
             password,
@@ -180,33 +188,41 @@ impl fmt::Debug for Credentials {
     }
 }
 
-fn username(auth: &AuthConfig) -> Result<String, String> {
+/// The files that hold a relay's credentials.
+pub(in crate::smtp) fn secret_files(auth: &AuthConfig) -> WatchedFiles {
+    let token = match &auth.oauth2 {
+        Some(OAuth2Config::File(file)) => Some(&file.token_file),
+        _ => None,
+    };
+    WatchedFiles::new([
+        auth.password_file.as_ref(),
+        auth.keytab_file.as_ref(),
+        token,
+    ])
+}
+
+fn username(auth: &AuthConfig) -> Result<String, CredentialsError> {
     let username = auth.username.clone().unwrap_or_default();
     let needed = !matches!(
         auth.mechanism,
         AuthMechanism::External | AuthMechanism::Gssapi
     );
     if username.is_empty() && needed {
-        return Err("auth.mechanism is set, so auth.username must say who signs in".into());
+        return Err(CredentialsError::NoUsername);
     }
     if username.chars().any(char::is_control) {
-        return Err("auth.username must not contain a control character".into());
+        return Err(CredentialsError::ControlCharacterInUsername);
     }
     Ok(username)
 }
 
-fn check_password(mechanism: AuthMechanism, password: Option<&Secret>) -> Result<(), String> {
+fn check_password(
+    mechanism: AuthMechanism,
+    password: Option<&Secret>,
+) -> Result<(), CredentialsError> {
     match password {
-        None if mechanism.needs_password() => Err(no_password()),
-        Some(password) if password.expose().contains('\0') => {
-            Err("auth.password must not contain a NUL".into())
-        }
+        None if mechanism.needs_password() => Err(CredentialsError::NoPassword),
+        Some(password) if password.expose().contains('\0') => Err(CredentialsError::NulInPassword),
         _ => Ok(()),
     }
-}
-
-fn no_password() -> String {
-    "auth.mechanism is set, so one of auth.password_file, auth.password_env or auth.password must \
-     be"
-    .into()
 }

@@ -1,8 +1,10 @@
-//! The exchange of RFC 4954 section 4: lines out, challenges in, up to the last reply.
+//! The authentication exchange (RFC 4954 section 4): sends responses to challenges, up to the final
+//! reply.
 
 use openssl::base64::{decode_block, encode_block};
 use secrecy::zeroize::Zeroizing;
 
+use super::error::AuthError;
 use super::mechanism::{Mechanism, Response};
 use crate::domain::{Command, Reply};
 use crate::smtp::observer::{REDACTED, Step};
@@ -12,29 +14,29 @@ use crate::smtp::stream::{ReplyError, Stream, Wait};
 /// Longest line of a command with the initial response in it (RFC 5321 section 4.5.3.1.4).
 const MAX_COMMAND: usize = 510;
 
-/// Challenges after which a server is not believed to come to an end.
+/// Challenges after which the exchange is cancelled.
 const MAX_STEPS: usize = 8;
 
-/// Why a dialogue has no last reply of the server.
-pub(super) enum Broken {
-    Lost(ReplyError),
-    /// The mechanism gave up, and says why.
-    GivenUp(String),
+/// Why an exchange has no final reply.
+pub(super) enum ExchangeError {
+    Reply(ReplyError),
+    /// The client cancelled it.
+    Cancelled(AuthError),
 }
 
-impl From<ReplyError> for Broken {
-    fn from(lost: ReplyError) -> Self {
-        Self::Lost(lost)
+impl From<ReplyError> for ExchangeError {
+    fn from(error: ReplyError) -> Self {
+        Self::Reply(error)
     }
 }
 
-/// Carries the dialogue up to the reply that is not 334.
+/// Carries the exchange out, up to the reply that is not 334.
 pub(super) async fn carry_out(
     stream: &mut Stream,
     name: &str,
     mechanism: &mut dyn Mechanism,
     wait: Wait,
-) -> Result<Reply, Broken> {
+) -> Result<Reply, ExchangeError> {
     let result = exchange(stream, name, mechanism, wait).await;
     stream.secrets = SecretRedactor::default();
     result
@@ -45,20 +47,22 @@ async fn exchange(
     name: &str,
     mechanism: &mut dyn Mechanism,
     wait: Wait,
-) -> Result<Reply, Broken> {
-    let initial = mechanism.initial_response().map_err(Broken::GivenUp)?;
+) -> Result<Reply, ExchangeError> {
+    let initial = mechanism
+        .initial_response()
+        .map_err(ExchangeError::Cancelled)?;
     let (mut line, mut unsent) = command(name, initial);
-    let mut shown = without_secrets(name, &line);
+    let mut shown = redacted(name, &line);
     for _ in 0..MAX_STEPS {
         stream.notify(|| Step::CommandSent(shown.to_owned()));
-        stream.secrets.note(response_of(&line, name));
-        // Written directly: the buffer for queued lines is not zeroised.
+        stream.secrets.add(response_of(&line, name));
+        // Not queued: the buffer for queued lines is not zeroised.
         let written = stream.write(line.as_bytes(), wait).await;
         stream.auth_tried |= !matches!(written, Err(ReplyError::Unsolicited(_)));
         written?;
         let reply = stream.read_reply(wait).await?;
         if reply.code != 334 {
-            return Ok(explained(reply.into_reply(Command::Auth), mechanism));
+            return Ok(with_reason(reply.into_reply(Command::Auth), mechanism));
         }
         // `334 NTLM supported` and the like are no base64.
         let challenge = decode_block(reply.first_line().trim()).unwrap_or_default();
@@ -68,7 +72,7 @@ async fn exchange(
         };
         REDACTED.clone_into(&mut shown);
     }
-    let why = format!("the server asked more than {MAX_STEPS} times");
+    let why = AuthError::unexpected(format!("the server asked more than {MAX_STEPS} times"));
     Err(cancel(stream, wait, why).await)
 }
 
@@ -88,7 +92,7 @@ fn command(name: &str, initial: Option<Response>) -> (Zeroizing<String>, Option<
     (line(&["AUTH ", name]), Some(initial))
 }
 
-/// What is secret in a line that is written; empty where nothing is.
+/// The secret part of a written line; empty where there is none.
 fn response_of<'a>(line: &'a str, name: &str) -> &'a str {
     let line = line.trim_end();
     let command = line
@@ -100,8 +104,8 @@ fn response_of<'a>(line: &'a str, name: &str) -> &'a str {
     }
 }
 
-/// The command as it may be seen.
-fn without_secrets(name: &str, line: &str) -> String {
+/// The command without its initial response.
+fn redacted(name: &str, line: &str) -> String {
     let command = format!("AUTH {name}");
     match line.trim_end() == command {
         true => command,
@@ -109,32 +113,32 @@ fn without_secrets(name: &str, line: &str) -> String {
     }
 }
 
-/// The initial response, if it did not fit into the command, else what the mechanism says.
+/// The initial response, if it did not fit into the command, else the response to the challenge.
 fn next(
     mechanism: &mut dyn Mechanism,
     unsent: &mut Option<Response>,
     challenge: &[u8],
-) -> Result<Response, String> {
+) -> Result<Response, AuthError> {
     match unsent.take() {
         Some(initial) => Ok(initial),
         None => mechanism.respond(challenge),
     }
 }
 
-/// Takes the dialogue back (RFC 4954 section 4); what the server says to it does not matter.
-async fn cancel(stream: &mut Stream, wait: Wait, why: String) -> Broken {
+/// Cancels the exchange (RFC 4954 section 4); the reply does not matter.
+async fn cancel(stream: &mut Stream, wait: Wait, why: AuthError) -> ExchangeError {
     stream.notify(|| Step::CommandSent("*".to_owned()));
     if stream.write(b"*\r\n", wait).await.is_ok()
         && let Err(lost) = stream.read_reply(wait).await
     {
         tracing::debug!(reason = %lost, "no reply to cancelled authentication");
     }
-    Broken::GivenUp(why)
+    ExchangeError::Cancelled(why)
 }
 
-fn explained(mut reply: Reply, mechanism: &dyn Mechanism) -> Reply {
+fn with_reason(mut reply: Reply, mechanism: &dyn Mechanism) -> Reply {
     if let Some(reason) = mechanism.reason() {
-        reply.text += &format!(" ({reason})");
+        reply.append(&format!(" ({reason})"));
     }
     reply
 }
@@ -143,7 +147,7 @@ fn response_line(response: &[u8]) -> Zeroizing<String> {
     line(&[&encoded(response)])
 }
 
-/// In one allocation: a buffer that grows leaves what it held behind.
+/// In one allocation: a buffer that grows leaves a copy of the secret behind.
 fn line(parts: &[&str]) -> Zeroizing<String> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut line = Zeroizing::new(String::with_capacity(length + 2));

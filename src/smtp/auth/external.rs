@@ -1,10 +1,11 @@
-//! EXTERNAL (RFC 4422 appendix A): who we are stands in the TLS client certificate.
+//! EXTERNAL (RFC 4422 appendix A): the TLS client certificate names the account.
 
 use secrecy::zeroize::Zeroizing;
 
-use super::mechanism::{Mechanism, Response, nothing_more};
+use super::error::AuthError;
+use super::mechanism::{Mechanism, Response, no_further_response};
 
-/// The authorization identity; empty: whoever the certificate names.
+/// The authorization identity; empty: the one that the certificate names.
 pub(super) struct External(Option<Response>);
 
 impl External {
@@ -14,11 +15,11 @@ impl External {
 }
 
 impl Mechanism for External {
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         Ok(self.0.take())
     }
 
-    fn respond(&mut self, _challenge: &[u8]) -> Result<Response, String> {
-        nothing_more("EXTERNAL")
+    fn respond(&mut self, _challenge: &[u8]) -> Result<Response, AuthError> {
+        no_further_response("EXTERNAL")
     }
 }

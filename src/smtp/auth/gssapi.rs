@@ -1,5 +1,5 @@
-//! GSSAPI with Kerberos V5 (RFC 4752): a ticket of the KDC says who we are, and the server proves
-//! who it is. No security layer: the wire has TLS.
+//! GSSAPI with Kerberos V5 (RFC 4752): a ticket authenticates the client, and the server
+//! authenticates itself. No security layer: TLS protects the connection.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,21 +7,22 @@ use std::path::Path;
 use secrecy::zeroize::Zeroizing;
 use sendport_gssapi::{Client, Error, Initiator};
 
+use super::cannot_authenticate;
 use super::credentials::{Credentials, Kerberos};
-use super::mechanism::{Mechanism, Response, nothing_more};
-use super::our_configuration;
+use super::error::AuthError;
+use super::mechanism::{Mechanism, Response, no_further_response};
 use crate::domain::{Command, Reply};
-use crate::relay::NotReady;
+use crate::relay::SessionError;
 use crate::smtp::stream::Wait;
 
 /// Bit of RFC 4752 section 3.1: no security layer.
 const NO_LAYER: u8 = 1;
 
 enum State {
-    /// The token that stands in the command.
+    /// The token for the initial response.
     Begin(Vec<u8>),
     Establishing,
-    /// The server says which layers it supports.
+    /// The server lists the security layers that it supports.
     Layers,
     End,
 }
@@ -32,18 +33,18 @@ struct Gssapi {
     state: State,
 }
 
-/// Gets a ticket for `smtp@<server>`, within `wait`. Whatever the KDC is asked, it is asked here.
+/// Gets a ticket for `smtp@<server>`, within `wait`. Only this asks the KDC.
 pub(super) async fn begin(
     credentials: &Credentials,
     wait: Wait,
-) -> Result<Box<dyn Mechanism>, NotReady> {
+) -> Result<Box<dyn Mechanism>, SessionError> {
     let kerberos = credentials.kerberos.clone();
     let service = format!("smtp@{}", credentials.server.name);
     let asked = tokio::task::spawn_blocking(move || Gssapi::new(&kerberos, &service));
     match tokio::time::timeout(wait.limit, asked).await {
         Ok(Ok(begun)) => Ok(Box::new(begun?)),
         Ok(Err(stopped)) => Err(later(format!(
-            "the KDC was not asked to the end: {stopped}"
+            "the request to the KDC was aborted: {stopped}"
         ))),
         Err(_) => Err(later(format!(
             "the KDC did not answer within {:.1?} (setting {})",
@@ -53,7 +54,7 @@ pub(super) async fn begin(
 }
 
 impl Gssapi {
-    fn new(kerberos: &Kerberos, service: &str) -> Result<Self, NotReady> {
+    fn new(kerberos: &Kerberos, service: &str) -> Result<Self, SessionError> {
         kerberos.keytab.as_deref().map_or(Ok(()), check_readable)?;
         let client = Client {
             keytab: kerberos.keytab.as_deref(),
@@ -71,7 +72,7 @@ impl Gssapi {
         })
     }
 
-    /// After the last token of ours the server speaks of layers (RFC 4752 section 3.1).
+    /// After the last token the server lists security layers (RFC 4752 section 3.1).
     fn token_sent(&self) -> State {
         match self.is_complete {
             true => State::Layers,
@@ -79,38 +80,38 @@ impl Gssapi {
         }
     }
 
-    fn establish(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
-        let step = self.initiator.step(challenge).map_err(unproved)?;
+    fn establish(&mut self, challenge: &[u8]) -> Result<Vec<u8>, AuthError> {
+        let step = self.initiator.step(challenge).map_err(not_authenticated)?;
         self.is_complete = step.is_complete;
         self.state = self.token_sent();
         Ok(step.token)
     }
 
-    /// Chooses no layer, and acts as who we sign in as: no authorization identity.
-    fn choose_layer(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
-        let offer = self.initiator.unwrap(challenge).map_err(unproved)?;
+    /// Chooses no layer, and no authorization identity.
+    fn choose_layer(&mut self, challenge: &[u8]) -> Result<Vec<u8>, AuthError> {
+        let offer = self
+            .initiator
+            .unwrap(challenge)
+            .map_err(not_authenticated)?;
         let [layers, _, _, _] = offer[..] else {
-            return Err(format!(
-                "expected 4 octets about security layers from the server, it sent {}",
+            return Err(AuthError::unexpected(format!(
+                "expected 4 bytes about security layers from the server, it sent {}",
                 offer.len()
-            ));
+            )));
         };
         if layers & NO_LAYER == 0 {
-            return Err(
-                "expected the server to do without a security layer, it insists on one: TLS \
-                 protects the wire; have its administrator allow that"
-                    .to_owned(),
-            );
+            return Err(AuthError::unexpected(
+                "expected the server to allow no security layer, it requires one: TLS protects \
+                 the connection; have its administrator allow that",
+            ));
         }
         self.state = State::End;
-        self.initiator
-            .wrap(&[NO_LAYER, 0, 0, 0])
-            .map_err(|error| error.to_string())
+        Ok(self.initiator.wrap(&[NO_LAYER, 0, 0, 0])?)
     }
 }
 
 impl Mechanism for Gssapi {
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         let next = self.token_sent();
         match std::mem::replace(&mut self.state, next) {
             State::Begin(token) => Ok(Some(Zeroizing::new(token))),
@@ -118,55 +119,53 @@ impl Mechanism for Gssapi {
         }
     }
 
-    fn respond(&mut self, challenge: &[u8]) -> Result<Response, String> {
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, AuthError> {
         match self.state {
             State::Begin(_) | State::Establishing => self.establish(challenge),
             State::Layers => self.choose_layer(challenge),
-            State::End => return nothing_more("GSSAPI"),
+            State::End => return no_further_response("GSSAPI"),
         }
         .map(Zeroizing::new)
     }
 
-    fn accepted(&self) -> Result<(), String> {
+    fn accepted(&self) -> Result<(), AuthError> {
         match self.state {
             State::End => Ok(()),
-            _ => {
-                Err("the server accepted before it proved that it is the one of the ticket".into())
-            }
+            _ => Err(AuthError::ServerNotAuthenticated(
+                "the server accepted before it proved that it is the one of the ticket".into(),
+            )),
         }
     }
 }
 
-/// The library says of a keytab that is not there that there is no credentials cache.
-fn check_readable(keytab: &Path) -> Result<(), NotReady> {
+/// The library reports a missing keytab as a missing credentials cache.
+fn check_readable(keytab: &Path) -> Result<(), SessionError> {
     match File::open(keytab) {
         Ok(_) => Ok(()),
-        Err(cause) => Err(our_configuration(format!(
+        Err(cause) => Err(cannot_authenticate(format!(
             "auth.keytab_file {}: {cause}",
             keytab.display()
         ))),
     }
 }
 
-/// The server's token does not check.
-fn unproved(error: Error) -> String {
-    format!("expected the server to prove that it is the one of the ticket: {error}")
+/// The server's token is not valid.
+fn not_authenticated(error: Error) -> AuthError {
+    let what = format!("expected the server to prove that it is the one of the ticket: {error}");
+    AuthError::ServerNotAuthenticated(what.into())
 }
 
-fn no_ticket(service: &str, error: Error) -> NotReady {
+fn no_ticket(service: &str, error: Error) -> SessionError {
     let what = format!("no ticket for {service}: {error}");
     if error.is_unreachable() {
         return later(what);
     }
-    our_configuration(format!(
+    cannot_authenticate(format!(
         "{what}; check auth.keytab_file and auth.principal, and that the KDC knows the service"
     ))
 }
 
-/// Nobody judged our credentials: time may heal it.
-fn later(what: String) -> NotReady {
-    NotReady {
-        reply: Reply::absent(Command::Auth, what),
-        fault: None,
-    }
+/// The credentials were not judged: trying again may help.
+fn later(what: String) -> SessionError {
+    SessionError::new(Reply::absent(Command::Auth, what))
 }

@@ -1,18 +1,17 @@
-//! GSSAPI in builds that have none: on Windows it is SSPI's to do, elsewhere the feature `gssapi`
-//! brings it.
+//! Builds without GSSAPI: Windows has SSPI instead, elsewhere the feature `gssapi` adds it.
 
+use super::cannot_authenticate;
 use super::credentials::Credentials;
 use super::mechanism::Mechanism;
-use super::our_configuration;
 use crate::config::auth::AuthMechanism;
-use crate::relay::NotReady;
+use crate::relay::SessionError;
 use crate::smtp::stream::Wait;
 
-#[expect(clippy::unused_async, reason = "as the one that asks the KDC")]
+#[expect(clippy::unused_async, reason = "the signature of the real one")]
 pub(super) async fn begin(
     _credentials: &Credentials,
     _wait: Wait,
-) -> Result<Box<dyn Mechanism>, NotReady> {
+) -> Result<Box<dyn Mechanism>, SessionError> {
     let why = AuthMechanism::NO_GSSAPI.unwrap_or_default();
-    Err(our_configuration(why.to_owned()))
+    Err(cannot_authenticate(why))
 }

@@ -3,10 +3,11 @@
 use secrecy::zeroize::Zeroizing;
 
 use super::credentials::Account;
+use super::error::AuthError;
 use super::mechanism::{Mechanism, Response};
 
-/// The answers that are left, last first. What the server's prompts say differs from one to
-/// the next; their order does not.
+/// The remaining responses, last first. The texts of prompts differ among servers, their order does
+/// not.
 pub(super) struct Login(Vec<Response>);
 
 impl Login {
@@ -20,16 +21,17 @@ impl Login {
 }
 
 impl Mechanism for Login {
-    /// Not all servers take the name in the command.
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    /// Not every server accepts the name in the command.
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         Ok(None)
     }
 
-    fn respond(&mut self, _challenge: &[u8]) -> Result<Response, String> {
+    fn respond(&mut self, _challenge: &[u8]) -> Result<Response, AuthError> {
         let answer = self.0.pop();
         answer.ok_or_else(|| {
-            "expected the server to ask for name and password of LOGIN, it asked a third time"
-                .to_owned()
+            AuthError::unexpected(
+                "expected the server to ask for name and password of LOGIN, it asked a third time",
+            )
         })
     }
 }

@@ -1,13 +1,17 @@
-//! Signing in (RFC 4954): one file a SASL mechanism.
+//! Authentication (RFC 4954): one file a SASL mechanism.
 //!
-//! `choice` names the one mechanism to try, the mechanism makes responses, `dialogue` carries
-//! them. A refused secret is not tried by another mechanism. No secret leaves a mechanism other
-//! than in a buffer that is zeroised, and none is ever logged.
+//! `choice` chooses one mechanism, the mechanism makes responses, `dialogue` exchanges them with the
+//! server. A refused secret is not tried with another mechanism. A secret leaves a mechanism only in
+//! a buffer that is zeroised, and is never logged.
+//!
+//! A new mechanism: a file with its `impl Mechanism`, a variant of [`choice::Sasl`] and of
+//! `config::auth::AuthMechanism`, and an arm in [`with_secret`].
 
 mod choice;
 mod cram_md5;
 mod credentials;
 mod dialogue;
+mod error;
 mod external;
 #[cfg_attr(not(all(feature = "gssapi", unix)), path = "gssapi_absent.rs")]
 mod gssapi;
@@ -24,24 +28,26 @@ use openssl::hash::MessageDigest;
 
 use self::choice::Sasl;
 pub(super) use self::credentials::{Credentials, secret_files};
-use self::dialogue::Broken;
+pub use self::credentials::CredentialsError;
+use self::dialogue::ExchangeError;
+use self::error::AuthError;
 use self::mechanism::Mechanism;
 use super::extensions::Extensions;
 use super::stream::{Stream, Wait};
-use crate::domain::{Command, Fault, Reply};
-use crate::relay::{NotReady, TokenSource};
+use crate::domain::{Command, Fault, LocalCause, Reply};
+use crate::relay::{SessionError, TokenSource};
 use crate::secret::Secret;
 
-/// Signs in. `Ok` is the name of the mechanism.
+/// Authenticates, and gives the name of the mechanism.
 pub(super) async fn authenticate(
     stream: &mut Stream,
     credentials: &Credentials,
     extensions: &Extensions,
     wait: Wait,
-) -> Result<&'static str, NotReady> {
+) -> Result<&'static str, SessionError> {
     let sasl = credentials
         .choose(&extensions.auth, stream.is_encrypted())
-        .map_err(our_configuration)?;
+        .map_err(not_begun)?;
     match (sasl, &credentials.tokens) {
         (Sasl::OauthBearer | Sasl::Xoauth2, Some(tokens)) => {
             with_token(stream, credentials, sasl, &**tokens, wait).await?;
@@ -51,22 +57,22 @@ pub(super) async fn authenticate(
             try_once(stream, sasl, mechanism, wait).await?;
         }
         _ => {
-            let mechanism = with_secret(sasl, credentials, stream).map_err(our_configuration)?;
+            let mechanism = with_secret(sasl, credentials, stream).map_err(not_begun)?;
             try_once(stream, sasl, mechanism, wait).await?;
         }
     }
     Ok(sasl.name())
 }
 
-/// A refused token may have expired or been withdrawn before its time: another one is fetched
-/// and tried, once. The refusal of that one stands.
+/// A refused token may have expired early or been revoked: another one is fetched and tried once.
+/// The refusal of that one is final.
 async fn with_token(
     stream: &mut Stream,
     credentials: &Credentials,
     sasl: Sasl,
     tokens: &dyn TokenSource,
     wait: Wait,
-) -> Result<(), NotReady> {
+) -> Result<(), SessionError> {
     let token = tokens.token().await?;
     let first = try_once(stream, sasl, bearer(sasl, credentials, &token), wait).await;
     let refused = match first {
@@ -97,20 +103,21 @@ async fn try_once(
     sasl: Sasl,
     mut mechanism: Box<dyn Mechanism>,
     wait: Wait,
-) -> Result<(), NotReady> {
+) -> Result<(), SessionError> {
     let reply = dialogue::carry_out(stream, sasl.name(), &mut *mechanism, wait).await;
-    let reply = reply.map_err(|broken| match broken {
-        Broken::Lost(lost) => NotReady {
-            reply: lost.into_reply(Command::Auth),
-            fault: None,
-        },
-        Broken::GivenUp(why) => our_configuration(format!("AUTH {}: {why}", sasl.name())),
+    let cancelled = |error: AuthError| {
+        let what = format!("AUTH {}: {error}", sasl.name());
+        configuration_error(what, error.cause())
+    };
+    let reply = reply.map_err(|error| match error {
+        ExchangeError::Reply(error) => SessionError::new(error.into_reply(Command::Auth)),
+        ExchangeError::Cancelled(error) => cancelled(error),
     })?;
     if reply.is_success() {
-        return mechanism.accepted().map_err(our_configuration);
+        return mechanism.accepted().map_err(cancelled);
     }
     let fault = reply.is_permanent().then_some(Fault::Configuration);
-    Err(NotReady { reply, fault })
+    Err(SessionError { reply, fault })
 }
 
 fn bearer(sasl: Sasl, credentials: &Credentials, token: &Secret) -> Box<dyn Mechanism> {
@@ -129,7 +136,7 @@ fn with_secret(
     sasl: Sasl,
     credentials: &Credentials,
     stream: &Stream,
-) -> Result<Box<dyn Mechanism>, String> {
+) -> Result<Box<dyn Mechanism>, AuthError> {
     if sasl == Sasl::External {
         return Ok(Box::new(external::External::new(&credentials.username)));
     }
@@ -144,23 +151,29 @@ fn with_secret(
             let end_point = stream.tls_server_end_point();
             Box::new(ntlm::Ntlm::new(
                 &account,
-                credentials.circumstances(end_point),
+                credentials.ntlm_context(end_point),
             )?)
         }
         Sasl::External | Sasl::Gssapi | Sasl::OauthBearer | Sasl::Xoauth2 => {
-            return Err(format!("{} needs no password", sasl.name()));
+            return Err(AuthError::MissingCredential(sasl));
         }
     })
 }
 
-fn our_configuration(what: String) -> NotReady {
-    NotReady {
-        reply: Reply::absent(Command::Auth, what),
-        fault: Some(Fault::Configuration),
-    }
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn not_begun(error: AuthError) -> SessionError {
+    configuration_error(error.to_string(), error.cause())
 }
 
-/// `=` and `,` part attributes (RFC 5801 section 4, RFC 5802 section 5.1).
+fn cannot_authenticate(what: impl Into<String>) -> SessionError {
+    configuration_error(what.into(), LocalCause::AuthNotPossible)
+}
+
+fn configuration_error(what: String, cause: LocalCause) -> SessionError {
+    SessionError::configuration(Reply::absent(Command::Auth, what).because(cause))
+}
+
+/// `=` and `,` separate attributes (RFC 5801 section 4, RFC 5802 section 5.1).
 fn saslname(name: &str) -> String {
     name.replace('=', "=3D").replace(',', "=2C")
 }

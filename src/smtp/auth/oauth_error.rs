@@ -1,8 +1,8 @@
-//! The reason of a refused token, as both OAuth mechanisms bring it (RFC 7628 section 3.2.2).
+//! The server's reason for refusing a token, in both OAuth mechanisms (RFC 7628 section 3.2.2).
 
 use serde::Deserialize;
 
-/// Longest part of a server's words that goes into an error.
+/// Characters of a server's text that an error quotes.
 const SHOWN: usize = 200;
 
 #[derive(Deserialize)]
@@ -39,7 +39,7 @@ mod tests {
     use super::described;
 
     #[test]
-    fn whatever_comes_is_described() {
+    fn describes_any_response() {
         let google = br#"{"status":"401","schemes":"bearer","scope":"https://mail.google.com/"}"#;
         assert_eq!(
             described(google),

@@ -2,8 +2,9 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::credentials::Server;
-use super::mechanism::{Mechanism, Response, nothing_more};
+use super::credentials::ServerIdentity;
+use super::error::AuthError;
+use super::mechanism::{Mechanism, Response, no_further_response};
 use super::{oauth_error, saslname};
 use crate::secret::Secret;
 
@@ -14,7 +15,7 @@ pub(super) struct OauthBearer {
 
 impl OauthBearer {
     /// RFC 7628 section 3.1.
-    pub(super) fn new(username: &str, token: &Secret, server: &Server) -> Self {
+    pub(super) fn new(username: &str, token: &Secret, server: &ServerIdentity) -> Self {
         let (name, token, port) = (saslname(username), token.expose(), server.port.to_string());
         let parts = [
             "n,a=",
@@ -40,15 +41,15 @@ impl OauthBearer {
 }
 
 impl Mechanism for OauthBearer {
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         Ok(self.message.take())
     }
 
-    /// A challenge is the reason of a refusal, which follows a single `^A` (RFC 7628 section
-    /// 3.2.3).
-    fn respond(&mut self, challenge: &[u8]) -> Result<Response, String> {
+    /// A challenge holds the reason of a refusal; the refusal follows the response `^A` (RFC 7628
+    /// section 3.2.3).
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, AuthError> {
         if self.refusal.is_some() {
-            return nothing_more("OAUTHBEARER");
+            return no_further_response("OAUTHBEARER");
         }
         self.refusal = Some(oauth_error::described(challenge));
         Ok(Zeroizing::new(vec![1]))
@@ -66,7 +67,7 @@ mod tests {
     /// RFC 7628 section 4.1.
     #[test]
     fn writes_the_example_of_the_rfc() {
-        let server = Server {
+        let server = ServerIdentity {
             name: "server.example.com".to_owned(),
             port: 143,
         };
@@ -79,8 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn says_why_it_was_refused() {
-        let server = Server {
+    fn keeps_the_reason_of_a_refusal() {
+        let server = ServerIdentity {
             name: "mail.example.test".to_owned(),
             port: 587,
         };

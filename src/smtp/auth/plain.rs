@@ -3,12 +3,13 @@
 use secrecy::zeroize::Zeroizing;
 
 use super::credentials::Account;
-use super::mechanism::{Mechanism, Response, nothing_more};
+use super::error::AuthError;
+use super::mechanism::{Mechanism, Response, no_further_response};
 
 pub(super) struct Plain(Option<Response>);
 
 impl Plain {
-    /// Without an authorization identity: we act as who we sign in as.
+    /// Without an authorization identity: it is derived from the user name.
     pub(super) fn new(account: &Account) -> Self {
         let (name, password) = (&account.username, account.password.expose());
         let mut message = Zeroizing::new(Vec::with_capacity(name.len() + password.len() + 2));
@@ -21,11 +22,11 @@ impl Plain {
 }
 
 impl Mechanism for Plain {
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         Ok(self.0.take())
     }
 
-    fn respond(&mut self, _challenge: &[u8]) -> Result<Response, String> {
-        nothing_more("PLAIN")
+    fn respond(&mut self, _challenge: &[u8]) -> Result<Response, AuthError> {
+        no_further_response("PLAIN")
     }
 }

@@ -1,5 +1,5 @@
 //! SCRAM-SHA-1 (RFC 5802) and SCRAM-SHA-256 (RFC 7677): both sides prove that they know the
-//! password, and neither shows it.
+//! password, and neither sends it.
 
 use openssl::base64::{decode_block, encode_block};
 use openssl::error::ErrorStack;
@@ -12,6 +12,7 @@ use openssl::sign::Signer;
 use secrecy::zeroize::Zeroizing;
 
 use super::credentials::Account;
+use super::error::AuthError;
 use super::mechanism::{Mechanism, Response};
 use super::saslname;
 use crate::secret::Secret;
@@ -19,15 +20,15 @@ use crate::secret::Secret;
 /// No channel binding: the header of RFC 5802 section 7 in front of the client's messages.
 const GS2_HEADER: &str = "n,,";
 
-/// Fewest iterations that are not refused as an attempt to learn a password cheaply (RFC 7677
-/// section 4 and RFC 5802 section 5.1 both ask for at least 4096).
+/// Fewer iterations would make it cheap to guess the password (RFC 7677 section 4 and RFC 5802
+/// section 5.1 both require at least 4096).
 const FEWEST_ITERATIONS: usize = 4096;
 
-/// Most that we compute for a server: about a tenth of a second of a core.
+/// More iterations are refused: this many take about a tenth of a second of a core.
 const MOST_ITERATIONS: usize = 200_000;
 
 enum State {
-    /// Nothing was sent yet.
+    /// Nothing was sent.
     Begin,
     /// Awaits the server's first message.
     First { client_first_bare: String },
@@ -43,7 +44,7 @@ pub(super) struct Scram {
     password: Zeroizing<String>,
     nonce: String,
     state: State,
-    /// The server's word for what is wrong (RFC 5802 section 7, server-error).
+    /// The server-error-value (RFC 5802 section 7).
     refusal: Option<String>,
 }
 
@@ -56,14 +57,19 @@ struct ServerFirst<'a> {
 
 impl Scram {
     /// # Errors
-    /// A sentence, where SASLprep (RFC 4013) forbids a character of name or password.
-    pub(super) fn new(digest: MessageDigest, account: &Account) -> Result<Self, String> {
+    /// [`AuthError::UnusableCredential`] where SASLprep (RFC 4013) forbids a character of name or
+    /// password.
+    pub(super) fn new(digest: MessageDigest, account: &Account) -> Result<Self, AuthError> {
         let mut octets = [0; 18];
         rand_bytes(&mut octets).map_err(failed)?;
         Self::with_nonce(digest, account, encode_block(&octets))
     }
 
-    fn with_nonce(digest: MessageDigest, account: &Account, nonce: String) -> Result<Self, String> {
+    fn with_nonce(
+        digest: MessageDigest,
+        account: &Account,
+        nonce: String,
+    ) -> Result<Self, AuthError> {
         Ok(Self {
             digest,
             username: saslname(&prepared_name(&account.username)?),
@@ -74,7 +80,7 @@ impl Scram {
         })
     }
 
-    fn answer_first(&mut self, bare: &str, challenge: &str) -> Result<Response, String> {
+    fn answer_first(&mut self, bare: &str, challenge: &str) -> Result<Response, AuthError> {
         let first = ServerFirst::parse(challenge, &self.nonce)?;
         let without_proof = format!(
             "c={},r={}",
@@ -126,9 +132,9 @@ impl Scram {
     }
 
     /// RFC 5802 section 7, server-final-message.
-    fn check_final(&mut self, challenge: &str, expected: &[u8]) -> Result<Response, String> {
+    fn check_final(&mut self, challenge: &str, expected: &[u8]) -> Result<Response, AuthError> {
         if let Some(error) = attribute(challenge, "e=") {
-            // Its reply follows, and says so to whoever counts refused passwords.
+            // The refusal itself follows as a reply.
             let shown = error.chars().filter(|c| !c.is_control()).take(64);
             self.refusal = Some(shown.collect());
             return Ok(Response::default());
@@ -137,7 +143,7 @@ impl Scram {
         let proved = shown
             .is_some_and(|shown| shown.len() == expected.len() && memcmp::eq(&shown, expected));
         if !proved {
-            return Err(unproved());
+            return Err(not_authenticated());
         }
         self.state = State::Proved;
         Ok(Response::default())
@@ -145,29 +151,30 @@ impl Scram {
 }
 
 impl Mechanism for Scram {
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         let client_first_bare = format!("n={},r={}", self.username, self.nonce);
         let message = format!("{GS2_HEADER}{client_first_bare}");
         self.state = State::First { client_first_bare };
         Ok(Some(Zeroizing::new(message.into_bytes())))
     }
 
-    fn respond(&mut self, challenge: &[u8]) -> Result<Response, String> {
-        let text = std::str::from_utf8(challenge)
-            .map_err(|_| "expected a message of SCRAM in UTF-8, found other octets".to_owned())?;
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, AuthError> {
+        let text = std::str::from_utf8(challenge).map_err(|_| {
+            AuthError::unexpected("expected a message of SCRAM in UTF-8, found other bytes")
+        })?;
         match std::mem::replace(&mut self.state, State::Begin) {
             State::First { client_first_bare } => self.answer_first(&client_first_bare, text),
             State::Final { server_signature } => self.check_final(text, &server_signature),
-            State::Begin | State::Proved => {
-                Err("expected two messages of SCRAM from the server, it sent more".to_owned())
-            }
+            State::Begin | State::Proved => Err(AuthError::unexpected(
+                "expected two messages of SCRAM from the server, it sent more",
+            )),
         }
     }
 
-    fn accepted(&self) -> Result<(), String> {
+    fn accepted(&self) -> Result<(), AuthError> {
         match self.state {
             State::Proved => Ok(()),
-            _ => Err(unproved()),
+            _ => Err(not_authenticated()),
         }
     }
 
@@ -177,10 +184,12 @@ impl Mechanism for Scram {
 }
 
 impl<'a> ServerFirst<'a> {
-    fn parse(message: &'a str, client_nonce: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("expected the first message of SCRAM, found {what}");
+    fn parse(message: &'a str, client_nonce: &str) -> Result<Self, AuthError> {
+        let wrong = |what: &str| {
+            AuthError::unexpected(format!("expected the first message of SCRAM, found {what}"))
+        };
         if message.starts_with("m=") {
-            return Err(wrong("an extension that is not known here (m=)"));
+            return Err(wrong("an unknown extension (m=)"));
         }
         let nonce = attribute(message, "r=").ok_or_else(|| wrong("one without a nonce"))?;
         if nonce.len() <= client_nonce.len() || !nonce.starts_with(client_nonce) {
@@ -191,10 +200,10 @@ impl<'a> ServerFirst<'a> {
         let iterations = attribute(message, "i=").and_then(|count| count.parse().ok());
         let iterations = iterations.ok_or_else(|| wrong("one without an iteration count"))?;
         if !(FEWEST_ITERATIONS..=MOST_ITERATIONS).contains(&iterations) {
-            return Err(format!(
+            return Err(AuthError::unexpected(format!(
                 "expected {FEWEST_ITERATIONS} to {MOST_ITERATIONS} iterations of SCRAM (RFC 5802 \
                  section 5.1), the server asks for {iterations}"
-            ));
+            )));
         }
         Ok(Self {
             nonce,
@@ -209,18 +218,22 @@ fn attribute<'a>(message: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// RFC 4013 by way of RFC 5802 section 5.1.
-fn prepared_name(name: &str) -> Result<String, String> {
+fn prepared_name(name: &str) -> Result<String, AuthError> {
     let prepared = stringprep::saslprep(name);
-    let prepared = prepared.map_err(|error| format!("auth.username: {}", forbidden(&error)))?;
+    let prepared = prepared.map_err(|error| {
+        AuthError::UnusableCredential(format!("auth.username: {}", forbidden(&error)))
+    })?;
     Ok(prepared.into_owned())
 }
 
-fn prepared_password(password: &Secret) -> Result<Zeroizing<String>, String> {
+fn prepared_password(password: &Secret) -> Result<Zeroizing<String>, AuthError> {
     let prepared = stringprep::saslprep(password.expose());
     let prepared = prepared.map_err(|_| {
-        "the password has a character that SASLprep (RFC 4013) forbids, which SCRAM cannot sign \
-         in with: set auth.mechanism to another one"
-            .to_owned()
+        AuthError::UnusableCredential(
+            "the password has a character that SASLprep (RFC 4013) forbids, so SCRAM cannot use it: \
+             set auth.mechanism to another one"
+                .to_owned(),
+        )
     })?;
     Ok(Zeroizing::new(prepared.into_owned()))
 }
@@ -229,15 +242,20 @@ fn forbidden(error: &stringprep::Error) -> String {
     format!("SASLprep (RFC 4013), which SCRAM asks for, refuses it: {error}")
 }
 
-fn unproved() -> String {
-    "the server says that we are signed in, but did not prove that it knows the password (SCRAM): \
-     expected its signature. Somebody between here and the relay may pretend to be it"
-        .to_owned()
+fn not_authenticated() -> AuthError {
+    AuthError::ServerNotAuthenticated(
+        "the server accepted the authentication, but did not prove that it knows the password \
+         (SCRAM): expected its signature. An attacker between here and the relay may pretend to be \
+         the relay"
+            .into(),
+    )
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
-fn failed(cause: ErrorStack) -> String {
-    format!("OpenSSL could not compute SCRAM: {cause}")
+fn failed(source: ErrorStack) -> AuthError {
+    AuthError::Crypto {
+        what: "OpenSSL could not compute SCRAM",
+        source,
+    }
 }
 
 #[cfg(test)]

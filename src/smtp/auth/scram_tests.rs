@@ -41,7 +41,7 @@ fn sha_1_as_in_the_rfc() {
     assert!(scram.accepted().is_err());
     let last = scram.respond(SHA_1_FINAL.as_bytes()).expect("an answer");
     assert!(last.is_empty());
-    assert_eq!(scram.accepted(), Ok(()));
+    assert!(scram.accepted().is_ok());
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn sha_256_as_in_the_rfc() {
     );
     let last = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
     scram.respond(last.as_bytes()).expect("an answer");
-    assert_eq!(scram.accepted(), Ok(()));
+    assert!(scram.accepted().is_ok());
 }
 
 #[test]
@@ -105,7 +105,10 @@ fn a_first_message_that_is_none_is_refused() {
         ),
         ("m=x,r=fyko+d2lbbFgONRv9qkxdawL3,s=QSXC,i=4096", "m="),
     ] {
-        let error = sha_1().respond(first.as_bytes()).expect_err(first);
+        let error = sha_1()
+            .respond(first.as_bytes())
+            .expect_err(first)
+            .to_string();
         assert!(error.contains(why), "{error}");
     }
 }
@@ -122,7 +125,7 @@ fn names_and_passwords_are_prepared() {
 #[test]
 fn what_saslprep_forbids_is_named_without_the_password() {
     let error = Scram::new(MessageDigest::sha1(), &account("user", "se\u{7}cret"));
-    let error = error.err().expect("refused");
+    let error = error.err().expect("refused").to_string();
     assert!(
         error.contains("SASLprep") && !error.contains("cret"),
         "{error}"

@@ -2,7 +2,8 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::mechanism::{Mechanism, Response, nothing_more};
+use super::error::AuthError;
+use super::mechanism::{Mechanism, Response, no_further_response};
 use super::oauth_error;
 use crate::secret::Secret;
 
@@ -26,14 +27,14 @@ impl Xoauth2 {
 }
 
 impl Mechanism for Xoauth2 {
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         Ok(self.message.take())
     }
 
-    /// A challenge is the reason of a refusal, which follows an empty response.
-    fn respond(&mut self, challenge: &[u8]) -> Result<Response, String> {
+    /// A challenge holds the reason of a refusal; the refusal follows an empty response.
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, AuthError> {
         if self.refusal.is_some() {
-            return nothing_more("XOAUTH2");
+            return no_further_response("XOAUTH2");
         }
         self.refusal = Some(oauth_error::described(challenge));
         Ok(Response::default())

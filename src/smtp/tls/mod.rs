@@ -1,5 +1,5 @@
-//! TLS for the session (RFC 3207, RFC 8314): what is trusted, which name is expected, and what
-//! we show ourselves.
+//! TLS for the session (RFC 3207, RFC 8314): trusted authorities, the expected name, and the client
+//! certificate.
 
 mod client_certificate;
 pub(super) mod not_after;
@@ -14,7 +14,9 @@ use std::pin::Pin;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::ssl::{Ssl, SslConnector, SslMethod, SslRef, SslVerifyMode, SslVersion};
+use openssl::ssl::{
+    Ssl, SslConnector, SslConnectorBuilder, SslMethod, SslRef, SslVerifyMode, SslVersion,
+};
 use openssl::x509::store::X509StoreBuilder;
 use sendport_tls_resumption::ResumingConnector;
 use tokio_openssl::SslStream;
@@ -23,7 +25,7 @@ pub(super) use self::reload::ReloadableTls;
 use self::verify_failure::VerifyFailure;
 use crate::config::relay::SmtpRelay;
 use crate::config::tls::{MinTlsVersion, Pin as CertificatePin};
-use crate::domain::{Fault, SessionFacts};
+use crate::domain::{Fault, LocalCause, SessionFacts};
 use crate::relay::observer::{CertificateRole, RelayActivity, RelayObserver};
 use crate::smtp::observer::{ObserverHandle, Step};
 use crate::smtp::stream::Transport;
@@ -31,47 +33,95 @@ use crate::smtp::stream::Transport;
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSettingsError {
-    /// The file of authorities is missing, unreadable or no PEM.
-    #[error("ca_file '{path}' cannot be used as PEM certificates of authorities: {cause}")]
+    /// The file of authorities is missing, unreadable or not PEM.
+    #[error("ca_file '{path}' cannot be used as PEM certificates of authorities: {source}")]
     CaFile {
         /// As configured.
         path: String,
         /// What is wrong with it.
-        cause: String,
+        source: PemError,
     },
     /// The client certificate or its key cannot be used.
-    #[error("{key} '{path}' cannot be used: {cause}")]
+    #[error("{key} '{path}' cannot be used: {source}")]
     ClientCertificate {
         /// Which key of the configuration.
         key: &'static str,
         /// As configured.
         path: String,
         /// What is wrong with it, and what was expected.
-        cause: String,
+        source: PemError,
     },
     /// OpenSSL refused a setting.
     #[error("tls: OpenSSL refused the settings: {0}")]
     OpenSsl(#[from] ErrorStack),
 }
 
-/// A handshake that failed.
-#[derive(Debug)]
-pub(super) struct HandshakeFailure {
-    /// A sentence that names the problem.
-    pub(super) what: String,
-    /// A certificate that does not check, or a port that does not speak TLS: a person heals it.
+/// What is wrong with a PEM file.
+#[derive(Debug, thiserror::Error)]
+pub enum PemError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The password of its key cannot be read.
+    #[error("client_key_password: {0}")]
+    Password(String),
+    /// OpenSSL does not accept its content.
+    #[error("{}{}", expected.map(|it| format!("{it}: ")).unwrap_or_default(), reasons(.source))]
+    OpenSsl {
+        /// What was expected.
+        expected: Option<&'static str>,
+        /// OpenSSL's errors.
+        source: ErrorStack,
+    },
+}
+
+impl PemError {
+    fn openssl(expected: &'static str, source: ErrorStack) -> Self {
+        Self::OpenSsl {
+            expected: Some(expected),
+            source,
+        }
+    }
+}
+
+/// A TLS handshake failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct HandshakeError {
+    what: String,
+    /// The kind that the table of replies explains.
+    pub(super) cause: LocalCause,
+    /// An untrusted certificate, or a port without TLS: an operator has to fix it.
     pub(super) fault: Option<Fault>,
 }
 
-/// Settings made into a connector once, for all connections of a relay.
+impl HandshakeError {
+    fn failed(what: String) -> Self {
+        Self {
+            what,
+            cause: LocalCause::TlsHandshakeFailed,
+            fault: None,
+        }
+    }
+
+    fn configuration(what: String, cause: LocalCause) -> Self {
+        Self {
+            what,
+            cause,
+            fault: Some(Fault::Configuration),
+        }
+    }
+}
+
+/// The TLS settings of a relay, for all of its connections.
 pub(super) struct Tls {
     connector: ResumingConnector,
-    /// Who the certificate has to name; also sent as server name (RFC 6066 section 3).
+    /// The name that the certificate must have; also sent as server name (RFC 6066 section 3).
     expected_name: String,
     verify: bool,
-    /// One of them the certificate has to match, where there is any.
+    /// The certificate has to match one of them, if there are any.
     pins: Vec<CertificatePin>,
-    /// When those of the configuration end, in seconds since 1970.
+    /// The expiry of the configured certificates, in seconds since 1970.
     pub(super) certificates: Vec<(CertificateRole, i64)>,
 }
 
@@ -86,9 +136,10 @@ impl Tls {
             builder.set_cert_store(X509StoreBuilder::new()?.build());
         }
         if let Some(path) = &config.ca_file {
-            openable(path)
-                .and_then(|()| builder.set_ca_file(path).map_err(|cause| reasons(&cause)))
-                .map_err(|cause| ca_file_error(path, cause))?;
+            add_authorities(&mut builder, path).map_err(|source| TlsSettingsError::CaFile {
+                path: path.display().to_string(),
+                source,
+            })?;
         }
         client_certificate::add(&mut builder, config)?;
         let expected = config.verify_name.as_deref().unwrap_or(&config.host);
@@ -101,54 +152,49 @@ impl Tls {
         })
     }
 
-    /// Carries out the handshake; the caller bounds its time.
+    /// Carries out the handshake. The caller bounds its time.
     pub(super) async fn handshake(
         &self,
         plain: Box<dyn Transport>,
         observer: &ObserverHandle,
-    ) -> Result<SslStream<Box<dyn Transport>>, HandshakeFailure> {
-        let rejected = VerifyFailure::default();
-        let ssl = self.ssl(&rejected).map_err(|cause| HandshakeFailure {
-            what: format!("OpenSSL refused the name '{}': {cause}", self.expected_name),
-            fault: Some(Fault::Configuration),
+    ) -> Result<SslStream<Box<dyn Transport>>, HandshakeError> {
+        let failure = VerifyFailure::default();
+        let ssl = self.ssl(&failure).map_err(|cause| {
+            let what = format!("OpenSSL refused the name '{}': {cause}", self.expected_name);
+            HandshakeError::configuration(what, LocalCause::TlsHandshakeFailed)
         })?;
-        let mut stream = SslStream::new(ssl, plain).map_err(|cause| HandshakeFailure {
-            what: format!("OpenSSL could not begin the handshake: {cause}"),
-            fault: None,
+        let mut stream = SslStream::new(ssl, plain).map_err(|cause| {
+            HandshakeError::failed(format!("OpenSSL could not begin the handshake: {cause}"))
         })?;
         let result = Pin::new(&mut stream).connect().await;
         observer.notify(|| Step::CertificatesReceived(peer_chain::received(stream.ssl())));
-        match result {
-            Ok(()) => match pin::check(stream.ssl(), &self.pins) {
-                Ok(()) => Ok(stream),
-                Err(what) => Err(HandshakeFailure {
-                    what,
-                    fault: Some(Fault::Configuration),
-                }),
-            },
-            Err(error) => Err(self.failure(&error, &rejected)),
-        }
+        result.map_err(|error| self.handshake_error(&error, &failure))?;
+        pin::check(stream.ssl(), &self.pins).map_err(|error| {
+            let cause = LocalCause::CertificatePinMismatch;
+            HandshakeError::configuration(error.to_string(), cause)
+        })?;
+        Ok(stream)
     }
 
-    /// What the certificate of a handshake that went well was checked for, in words.
+    /// How the certificate was verified, as a clause; `None` where it was not.
     pub(super) fn checked(&self) -> Option<String> {
         let name = self
             .verify
-            .then(|| format!("the certificate checks for '{}'", self.expected_name));
+            .then(|| format!("the certificate is valid for '{}'", self.expected_name));
         name.or_else(|| {
             let pinned = !self.pins.is_empty();
-            pinned.then(|| "the certificate is one of pin_sha256".to_owned())
+            pinned.then(|| "the certificate matches pin_sha256".to_owned())
         })
     }
 
-    fn ssl(&self, rejected: &VerifyFailure) -> Result<Ssl, ErrorStack> {
+    fn ssl(&self, failure: &VerifyFailure) -> Result<Ssl, ErrorStack> {
         let mut configuration = self.connector.configure()?;
         configuration.set_verify_hostname(self.verify);
         if !self.verify {
             configuration.set_verify(SslVerifyMode::NONE);
             return self.connector.into_ssl(configuration, &self.expected_name);
         }
-        let noted = rejected.clone();
+        let noted = failure.clone();
         configuration.set_verify_callback(SslVerifyMode::PEER, move |good, context| {
             if !good {
                 noted.note(context);
@@ -158,42 +204,53 @@ impl Tls {
         self.connector.into_ssl(configuration, &self.expected_name)
     }
 
-    fn failure(&self, error: &openssl::ssl::Error, rejected: &VerifyFailure) -> HandshakeFailure {
-        if let Some(problem) = rejected.take() {
-            return HandshakeFailure {
-                what: format!(
-                    "the certificate does not check for '{}': {problem}. Set ca_file or \
-                     verify_name, or have the relay's certificate mended",
-                    self.expected_name
-                ),
-                fault: Some(Fault::Configuration),
-            };
+    fn handshake_error(
+        &self,
+        error: &openssl::ssl::Error,
+        failure: &VerifyFailure,
+    ) -> HandshakeError {
+        if let Some(problem) = failure.take() {
+            let what = format!(
+                "the certificate is not valid for '{}': {problem}. Set ca_file or verify_name, or \
+                 have the relay's certificate replaced",
+                self.expected_name
+            );
+            return HandshakeError::configuration(what, problem.cause());
         }
         let reason = reason_of(error);
-        let plain = [
-            "wrong version number",
-            "record layer failure",
-            "packet length too long",
-        ]
-        .iter()
-        .any(|sign| reason.contains(sign));
-        if plain {
-            return HandshakeFailure {
-                what: format!(
+        match cause_of(error) {
+            Some(LocalCause::TlsNotSpoken) => {
+                let what = format!(
                     "the server does not speak TLS here ({reason}): with tls = \"implicit\" \
                      the port is usually 465, with \"starttls\" 587"
-                ),
-                fault: Some(Fault::Configuration),
-            };
-        }
-        HandshakeFailure {
-            what: format!("the TLS handshake failed: {reason}"),
-            fault: None,
+                );
+                HandshakeError::configuration(what, LocalCause::TlsNotSpoken)
+            }
+            cause => HandshakeError {
+                cause: cause.unwrap_or(LocalCause::TlsHandshakeFailed),
+                ..HandshakeError::failed(format!("the TLS handshake failed: {reason}"))
+            },
         }
     }
 }
 
-/// Writes what the handshake agreed on into the facts.
+/// The kind of failure, by the reason codes of `sslerr.h`; 1000 and more are alerts of the server
+/// (RFC 8446 section 6).
+fn cause_of(error: &openssl::ssl::Error) -> Option<LocalCause> {
+    let errors = error.ssl_error()?.errors().iter();
+    let mut causes = errors.filter_map(|error| match error.reason_code() {
+        // WRONG_VERSION_NUMBER, RECORD_LAYER_FAILURE, PACKET_LENGTH_TOO_LONG
+        267 | 313 | 198 => Some(LocalCause::TlsNotSpoken),
+        // Alerts certificate_required, bad_certificate, unknown_ca
+        1116 | 1042 | 1048 => Some(LocalCause::ClientCertificateRequired),
+        // Alert protocol_version; UNSUPPORTED_PROTOCOL, NO_PROTOCOLS_AVAILABLE, VERSION_TOO_LOW
+        1070 | 258 | 191 | 396 => Some(LocalCause::TlsVersionMismatch),
+        _ => None,
+    });
+    causes.next()
+}
+
+/// Adds the result of the handshake to the facts.
 pub(super) fn note_facts(stream: &SslStream<Box<dyn Transport>>, facts: &mut SessionFacts) {
     let ssl = stream.ssl();
     facts.tls_version = Some(ssl.version_str().to_owned());
@@ -204,7 +261,7 @@ pub(super) fn note_facts(stream: &SslStream<Box<dyn Transport>>, facts: &mut Ses
         .map(|digest| digest.iter().map(|octet| format!("{octet:02x}")).collect());
 }
 
-/// Tells when the certificate that was shown ends.
+/// Records the expiry of the server's certificate.
 pub(super) fn report_expiry(stream: &SslStream<Box<dyn Transport>>, observer: &dyn RelayObserver) {
     if let Some(not_after) = not_after::of_peer(stream.ssl()) {
         observer.record(RelayActivity::Certificate(
@@ -227,27 +284,28 @@ pub(super) fn server_end_point(ssl: &SslRef) -> Option<Vec<u8>> {
     Some(hash.to_vec())
 }
 
-/// OpenSSL would say in its own words that it is not there.
-fn openable(path: &Path) -> Result<(), String> {
-    std::fs::read(path)
-        .map(drop)
-        .map_err(|cause| cause.to_string())
+/// Reports a missing file better than OpenSSL does.
+fn check_readable(path: &Path) -> std::io::Result<()> {
+    std::fs::read(path).map(drop)
 }
 
-/// What OpenSSL says, without its error numbers and source lines.
+fn add_authorities(builder: &mut SslConnectorBuilder, file: &Path) -> Result<(), PemError> {
+    check_readable(file)?;
+    builder
+        .set_ca_file(file)
+        .map_err(|source| PemError::OpenSsl {
+            expected: None,
+            source,
+        })
+}
+
+/// OpenSSL's texts, without error numbers and source lines.
 fn reasons(stack: &ErrorStack) -> String {
     let reasons: Vec<&str> = stack.errors().iter().filter_map(|it| it.reason()).collect();
     reasons.join(", ")
 }
 
-fn ca_file_error(path: &Path, cause: String) -> TlsSettingsError {
-    TlsSettingsError::CaFile {
-        path: path.display().to_string(),
-        cause,
-    }
-}
-
-/// OpenSSL's own words without its error numbers and source lines.
+/// OpenSSL's texts, or the error of the connection.
 fn reason_of(error: &openssl::ssl::Error) -> String {
     let reasons = error.ssl_error().map(reasons).unwrap_or_default();
     match (reasons.is_empty(), error.io_error()) {

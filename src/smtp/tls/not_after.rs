@@ -1,4 +1,4 @@
-//! When certificates end (RFC 5280 section 4.1.2.5).
+//! When certificates expire (RFC 5280 section 4.1.2.5).
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::config::oauth2::OAuth2Config;
 use crate::config::relay::SmtpRelay;
 use crate::relay::observer::CertificateRole;
 
-/// Those of the configuration, by their files as they stand now.
+/// The configured certificates, read from their files.
 pub(super) fn configured(config: &SmtpRelay) -> Vec<(CertificateRole, i64)> {
     let client = config.client_certificate_file.as_deref();
-    // Our own comes first, its chain behind it.
+    // The client certificate comes first, then its chain.
     let client = client.and_then(|file| in_file(file).first().copied());
     let application = application_file(config);
     let application = application.and_then(|file| in_file(file).first().copied());
@@ -27,12 +27,12 @@ pub(super) fn configured(config: &SmtpRelay) -> Vec<(CertificateRole, i64)> {
     found.into_iter().flatten().collect()
 }
 
-/// Of the certificate that the relay showed, in seconds since 1970.
+/// Expiry of the relay's certificate, in seconds since 1970.
 pub(super) fn of_peer(ssl: &SslRef) -> Option<i64> {
     seconds(&*ssl.peer_certificate()?)
 }
 
-/// Of what OAuth2 assertions are signed with. The file is read anew for each: it may have been
+/// Expiry of the certificate that signs OAuth2 assertions. Reads the file: it may have been
 /// replaced.
 pub(in crate::smtp) fn of_application(config: &SmtpRelay) -> Option<i64> {
     in_file(application_file(config)?).first().copied()
@@ -47,7 +47,7 @@ fn application_file(config: &SmtpRelay) -> Option<&Path> {
     }
 }
 
-/// Nothing where the file cannot be read: who uses it says so.
+/// Empty where the file cannot be read: its user reports that.
 fn in_file(file: &Path) -> Vec<i64> {
     let pem = std::fs::read(file).unwrap_or_default();
     let certificates = X509::stack_from_pem(&pem).unwrap_or_default();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_is_the_first_and_of_the_authorities_the_first_that_ends() {
+    fn takes_the_first_certificate_of_a_chain_and_the_first_authority_that_expires() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         for end in [2_000_000_000, 1_900_000_001, 4_102_444_800] {
             file.write_all(&pem(end)).unwrap();

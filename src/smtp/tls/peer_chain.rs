@@ -1,4 +1,4 @@
-//! The certificates that a server showed, as people read them.
+//! The certificates that a server sent, in readable form.
 
 use openssl::ssl::SslRef;
 use openssl::x509::X509Ref;
@@ -8,7 +8,7 @@ use super::pin::pins_of;
 use super::verify_failure::{alternative_names, common_name};
 use crate::smtp::observer::PeerCertificate;
 
-/// The server's own first. Also after a handshake that failed, if it came so far.
+/// The server's own first. Also after a failed handshake, if the certificates came before.
 pub(super) fn received(ssl: &SslRef) -> Vec<PeerCertificate> {
     let chain = ssl.peer_cert_chain().into_iter().flatten();
     let shown: Vec<_> = chain.map(described).collect();

@@ -1,4 +1,4 @@
-//! The relay's certificate, known beforehand.
+//! Certificate pinning: `pin_sha256`.
 
 use openssl::error::ErrorStack;
 use openssl::hash::{MessageDigest, hash};
@@ -8,26 +8,40 @@ use openssl::x509::X509Ref;
 use super::verify_failure::described;
 use crate::config::tls::Pin;
 
+/// The server's certificate does not match a pin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PinError {
+    #[error("expected a certificate that matches pin_sha256, the server showed none")]
+    NoCertificate,
+    #[error("OpenSSL cannot read the server's certificate: {0}")]
+    Unreadable(#[from] ErrorStack),
+    #[error(
+        "expected a certificate that matches pin_sha256, {certificate}, whose pins are \
+         \"{}\" and \"{}\". Ask the relay's administrator whether it was renewed before you \
+         change the pin",
+        pins[0], pins[1]
+    )]
+    Mismatch {
+        certificate: String,
+        pins: Box<[Pin; 2]>,
+    },
+}
+
 /// # Errors
-/// A sentence with the pins that would have matched, for who has to compare or change them.
-pub(super) fn check(ssl: &SslRef, pins: &[Pin]) -> Result<(), String> {
+/// [`PinError`] names the pins that would have matched.
+pub(super) fn check(ssl: &SslRef, pins: &[Pin]) -> Result<(), PinError> {
     if pins.is_empty() {
         return Ok(());
     }
-    let certificate = ssl
-        .peer_certificate()
-        .ok_or("expected a certificate that matches pin_sha256, the server showed none")?;
-    let shown = pins_of(&certificate)
-        .map_err(|cause| format!("OpenSSL cannot read the server's certificate: {cause}"))?;
-    if pins.iter().any(|pin| shown.contains(pin)) {
+    let certificate = ssl.peer_certificate().ok_or(PinError::NoCertificate)?;
+    let found = pins_of(&certificate)?;
+    if pins.iter().any(|pin| found.contains(pin)) {
         return Ok(());
     }
-    let [whole, key] = shown;
-    Err(format!(
-        "expected a certificate that matches pin_sha256, {}, whose pins are \"{whole}\" and \
-         \"{key}\". Ask whoever runs the relay whether it was renewed before you change the pin",
-        described(&certificate)
-    ))
+    Err(PinError::Mismatch {
+        certificate: described(&certificate),
+        pins: Box::new(found),
+    })
 }
 
 pub(super) fn pins_of(certificate: &X509Ref) -> Result<[Pin; 2], ErrorStack> {

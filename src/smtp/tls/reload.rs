@@ -1,4 +1,4 @@
-//! TLS whose files may be replaced while the service runs, as certificates are before they end.
+//! TLS settings that follow their files: certificates are replaced while the service runs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use crate::config::relay::SmtpRelay;
 use crate::file_watch::WatchedFiles;
 use crate::relay::observer::{RelayActivity, RelayObserver};
 
-/// How often files that could not be used are read again.
-const TRIAL_EVERY: Duration = Duration::from_secs(1);
+/// Interval between attempts to read unusable files.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The TLS settings of one relay, as its files are now.
 pub(in crate::smtp) struct ReloadableTls {
@@ -22,15 +22,14 @@ pub(in crate::smtp) struct ReloadableTls {
 
 struct State {
     tls: Arc<Tls>,
-    /// When what the files hold now was tried last and could not be used: not all of them are
-    /// replaced yet, or it is wrong.
+    /// When the files were last found unusable: not all of them are replaced yet, or one is wrong.
     failed: Option<Instant>,
 }
 
 impl ReloadableTls {
-    /// Reads them for the first time.
+    /// Reads the files for the first time.
     pub(in crate::smtp) fn new(relay: &str, config: &SmtpRelay) -> Result<Self, TlsSettingsError> {
-        // Looked at before they are read: what is replaced meanwhile is noticed.
+        // Watched before they are read, so that no change is missed.
         let files = WatchedFiles::new([
             config.ca_file.as_ref(),
             config.client_certificate_file.as_ref(),
@@ -53,8 +52,8 @@ impl ReloadableTls {
         self.state.lock().tls.clone()
     }
 
-    /// Reads the files anew where they were replaced. True where they are used from here on; as
-    /// long as they cannot be, the old ones are.
+    /// Reads the files again where they changed. True where the new ones are used; while they are
+    /// unusable, the old ones are.
     pub(in crate::smtp) fn reload_if_changed(
         &self,
         config: &SmtpRelay,
@@ -62,7 +61,7 @@ impl ReloadableTls {
     ) -> bool {
         let mut state = self.state.lock();
         let changed = self.files.are_changed();
-        let again = state.failed.is_some_and(|at| at.elapsed() >= TRIAL_EVERY);
+        let again = state.failed.is_some_and(|at| at.elapsed() >= RETRY_EVERY);
         if !changed && !again {
             return false;
         }
@@ -88,7 +87,7 @@ impl ReloadableTls {
 }
 
 impl Tls {
-    /// Tells when the certificates of the configuration end.
+    /// Records the expiry of the configured certificates.
     pub(in crate::smtp) fn report_expiry_of_configured(&self, observer: &dyn RelayObserver) {
         for (whose, not_after) in &self.certificates {
             observer.record(RelayActivity::Certificate(*whose, *not_after));

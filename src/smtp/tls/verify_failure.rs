@@ -1,36 +1,73 @@
-//! Why a certificate was not accepted, in words.
+//! Why OpenSSL did not trust a certificate.
 
 use std::sync::Arc;
 
 use openssl::nid::Nid;
-use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef};
+use openssl::x509::{X509NameRef, X509Ref, X509StoreContextRef, X509VerifyResult};
 use parking_lot::Mutex;
 
-/// What the verification found, carried out of OpenSSL's callback.
+use crate::domain::LocalCause;
+
+/// The first problem that the verification found.
+#[derive(Debug, Clone)]
+pub(super) struct VerifyError {
+    result: X509VerifyResult,
+    certificate: String,
+}
+
+impl VerifyError {
+    /// The kind that the table of replies explains, by the codes of `x509_vfy.h`.
+    pub(super) fn cause(&self) -> LocalCause {
+        match self.result.as_raw() {
+            // CERT_HAS_EXPIRED
+            10 => LocalCause::CertificateExpired,
+            // CERT_NOT_YET_VALID
+            9 => LocalCause::CertificateNotYetValid,
+            // HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH
+            62 | 64 => LocalCause::CertificateNameMismatch,
+            // UNABLE_TO_GET_ISSUER_CERT, SELF_SIGNED_CERT_IN_CHAIN,
+            // UNABLE_TO_GET_ISSUER_CERT_LOCALLY, UNABLE_TO_VERIFY_LEAF_SIGNATURE
+            2 | 19 | 20 | 21 => LocalCause::CertificateUnknownAuthority,
+            // DEPTH_ZERO_SELF_SIGNED_CERT
+            18 => LocalCause::CertificateSelfSigned,
+            _ => LocalCause::CertificateNotTrusted,
+        }
+    }
+}
+
+impl std::fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} (X509_V_ERR {}, {})",
+            self.result.error_string(),
+            self.result.as_raw(),
+            self.certificate
+        )
+    }
+}
+
+/// Carries a [`VerifyError`] out of OpenSSL's callback.
 #[derive(Clone, Default)]
-pub(super) struct VerifyFailure(Arc<Mutex<Option<String>>>);
+pub(super) struct VerifyFailure(Arc<Mutex<Option<VerifyError>>>);
 
 impl VerifyFailure {
     pub(super) fn note(&self, context: &X509StoreContextRef) {
-        let error = context.error();
-        let whose = context.current_cert().map(described).unwrap_or_default();
+        let certificate = context.current_cert().map(described).unwrap_or_default();
         let mut noted = self.0.lock();
-        noted.get_or_insert_with(|| {
-            format!(
-                "{} (X509_V_ERR {}, {whose})",
-                error.error_string(),
-                error.as_raw()
-            )
+        noted.get_or_insert_with(|| VerifyError {
+            result: context.error(),
+            certificate,
         });
     }
 
-    pub(super) fn take(&self) -> Option<String> {
+    pub(super) fn take(&self) -> Option<VerifyError> {
         let mut noted = self.0.lock();
         noted.take()
     }
 }
 
-/// Who a certificate names and who issued it.
+/// The names, the issuer and the validity of a certificate, as a clause.
 pub(super) fn described(certificate: &X509Ref) -> String {
     let mut names = alternative_names(certificate);
     names.truncate(8);

@@ -1,4 +1,4 @@
-//! The content of a transaction, after DATA or with BDAT (RFC 3030): what hands the message over.
+//! The content of a transaction, after DATA or with BDAT (RFC 3030): it hands the message over.
 
 use tokio::time::Instant;
 
@@ -11,11 +11,11 @@ use crate::smtp::content::{Form, bdat, blocks};
 use crate::smtp::observer::Step;
 use crate::smtp::stream::{ReplyError, Wait};
 
-/// The content is written in blocks of this size, each with its own time-out.
+/// Size of a block of content in bytes; each block has its own time-out.
 const BLOCK: usize = 65_536;
 
 impl Transaction<'_> {
-    /// Writes the content, which nothing was said against so far.
+    /// Writes the content.
     pub(super) async fn content(
         &mut self,
         form: Form,
@@ -26,7 +26,7 @@ impl Transaction<'_> {
         match form {
             Form::Bdat => {
                 self.in_step(Command::Rcpt).await?;
-                self.done.bdat = Bdat::Unanswered;
+                self.result.bdat = Bdat::Unanswered;
             }
             Form::Data => self.in_step(Command::Data).await?,
         }
@@ -39,7 +39,7 @@ impl Transaction<'_> {
             }
         }
         if !gate.may_send_final_dot() {
-            self.done.bdat = Bdat::Unused;
+            self.result.bdat = Bdat::Unused;
             return Err(Abort(SubmissionEnd::Fenced));
         }
         let unwritten = match self.session.stream.write_unanswered(&last, wait).await {
@@ -56,20 +56,20 @@ impl Transaction<'_> {
         self.answer_to_content(unwritten).await
     }
 
-    /// Every reply up to that to `last` is in, and no other one.
+    /// Checks that no reply came after the one to `last`.
     async fn in_step(&mut self, last: Command) -> Result<(), Abort> {
         match self.session.stream.quiet().await {
             Err(found @ ReplyError::Unsolicited(_)) => Err(self.unsolicited(last, found).await),
-            // That the connection ended shows when it is written to.
+            // A closed connection shows at the next write.
             _ => Ok(()),
         }
     }
 
-    /// The reply to the content, of which the end was `unwritten` where that went wrong. Where it is a
-    /// refusal, or odd, the next replies show whether it was that.
+    /// Reads the reply to the content; `unwritten` is the error of its last write. After a refusal, or
+    /// an ambiguous reply, the next replies show whether it was the reply to the content.
     async fn answer_to_content(&mut self, unwritten: Option<ReplyError>) -> Result<(), Abort> {
         let wait = match &unwritten {
-            // What was said before the connection broke is an answer, if it came whole.
+            // A whole reply before the connection broke is an answer.
             Some(_) => Wait::new(self.waits.quit, "timeout.quit"),
             None => Wait::new(self.waits.end_of_data, "timeout.end_of_data"),
         };
@@ -79,33 +79,33 @@ impl Transaction<'_> {
             Err(ReplyError::NotSmtp(what)) => {
                 return Err(self.desync(Command::EndOfData, what.to_string()));
             }
-            Err(lost) => return Err(self.in_doubt(unwritten.unwrap_or(lost))),
+            Err(error) => return Err(self.in_doubt(unwritten.unwrap_or(error))),
         };
-        self.done.final_dot = Some(written_at.elapsed());
-        let behind = self.alone(&reply).await?;
+        self.result.final_dot = Some(written_at.elapsed());
+        let behind = self.check_single(&reply).await?;
         if self.denied_bdat(&reply) {
-            let what = format!("the server offers CHUNKING and does not do it: {reply}");
+            let what = format!("the server does not support the CHUNKING that it offers: {reply}");
             return Err(self.broken(Reply::absent(Command::EndOfData, what)));
         }
-        // BDAT is for servers that say codes: without one it may be a late reply to MAIL or RCPT.
-        let odd = self.done.bdat != Bdat::Unused && reply.enhanced.is_none();
-        let taken = reply.is_success() && !odd;
+        // Without an enhanced code it may be a late reply to MAIL or RCPT.
+        let ambiguous = self.result.bdat != Bdat::Unused && reply.enhanced.is_none();
+        let accepted = reply.is_success() && !ambiguous;
         let closes = reply.code == 421 || behind.is_err();
-        if closes && odd && reply.is_success() {
+        if closes && ambiguous && reply.is_success() {
             let what =
                 format!("the content was answered with '{reply}', without a code, and no more");
             return Err(self.desync(Command::EndOfData, what));
         }
         self.push(None, reply);
-        match (closes, taken) {
+        match (closes, accepted) {
             (true, _) => Err(Abort(SubmissionEnd::Answered)),
             (false, true) => Ok(()),
             (false, false) => self.reset().await,
         }
     }
 
-    /// The reply to the content is one that can be, and no other came with it. A goodbye may.
-    async fn alone(&mut self, reply: &Reply) -> Result<Result<(), ReplyError>, Abort> {
+    /// Checks that the reply can answer the content, and that no other came with it, except a goodbye.
+    async fn check_single(&mut self, reply: &Reply) -> Result<Result<(), ReplyError>, Abort> {
         let offered = self.session.extensions.enhanced_status_codes;
         let of_another = match reply.code {
             // x5z is the mail system's (RFC 5321 section 4.2.1); 221 says goodbye.
@@ -121,7 +121,7 @@ impl Transaction<'_> {
             Err(ReplyError::Unsolicited(more)) => more.as_ref().map_or(0, |it| it.code),
             _ => return Ok(behind),
         };
-        // A server that adds to each reply would get the message again.
+        // A server that adds to every reply would get the message again.
         if added == 421 || (self.session.lockstep && reply.is_success() && added < 400) {
             return Ok(behind);
         }
@@ -129,24 +129,24 @@ impl Transaction<'_> {
         Err(self.desync(Command::EndOfData, what.to_owned()))
     }
 
-    /// The server may have taken the message: all of it was on its way.
-    fn in_doubt(&mut self, lost: ReplyError) -> Abort {
-        self.push(None, lost.into_reply(Command::EndOfData));
+    /// The server may have accepted the message: all of it was written.
+    fn in_doubt(&mut self, error: ReplyError) -> Abort {
+        self.push(None, error.into_reply(Command::EndOfData));
         Abort(SubmissionEnd::InDoubt)
     }
 
-    /// Notes what the reply says of BDAT. True where it was denied.
+    /// Notes what the reply says about BDAT. True where it was denied.
     fn denied_bdat(&mut self, reply: &Reply) -> bool {
-        if self.done.bdat == Bdat::Unused {
+        if self.result.bdat == Bdat::Unused {
             return false;
         }
         let denied = denies_bdat(reply);
-        self.done.bdat = if denied { Bdat::Denied } else { Bdat::Answered };
+        self.result.bdat = if denied { Bdat::Denied } else { Bdat::Answered };
         denied
     }
 
-    /// A server that closes in the middle of the content often said why. The end was not sent,
-    /// so 2yz cannot mean the message.
+    /// A server that closes within the content often replies why. The end was not sent, so 2yz cannot
+    /// accept the message.
     async fn content_stopped(&mut self, lost: ReplyError) -> Abort {
         let wait = Wait::new(self.waits.quit, "timeout.quit");
         let said = match lost {
@@ -157,7 +157,7 @@ impl Transaction<'_> {
             Ok(reply) => reply.into_reply(Command::EndOfData),
             Err(lost) => return self.broken(lost.into_reply(Command::EndOfData)),
         };
-        let chunked = self.done.bdat != Bdat::Unused;
+        let chunked = self.result.bdat != Bdat::Unused;
         if reply.code < 400 || (chunked && is_about_an_address(&reply)) {
             let what = format!("'{reply}' came before the content was whole");
             return self.desync(Command::EndOfData, what);

@@ -1,44 +1,43 @@
-//! Each reply belongs to one command: what is written, what is read, and what does not fit.
+//! Commands and their replies: each reply belongs to one command.
 
 use super::{Abort, Transaction};
-use crate::domain::{Command, CommandReply, Reply, SubmissionEnd};
+use crate::domain::{Command, CommandReply, LocalCause, Reply, SubmissionEnd};
 use crate::smtp::stream::{ReplyError, Wait};
 
 impl Transaction<'_> {
-    /// Writes what was queued, so many commands. `Some` where that went wrong, and the server
-    /// may have said why.
+    /// Writes the queued commands. `Some` where that failed: the server may have replied why.
     pub(super) async fn write(
         &mut self,
         command: Command,
         commands: usize,
         wait: Wait,
     ) -> Result<Option<ReplyError>, Abort> {
-        self.done.ahead.begin(commands);
+        self.result.ahead.begin(commands);
         match self.session.stream.flush(wait).await {
             Ok(()) => Ok(None),
             Err(ReplyError::Unsolicited(found)) => Err(self
                 .unsolicited(command, ReplyError::Unsolicited(found))
                 .await),
-            Err(lost) => Ok(Some(lost)),
+            Err(error) => Ok(Some(error)),
         }
     }
 
-    /// Something was there before the command was written: a goodbye, or a reply too many.
+    /// Something arrived before the command was written: a goodbye, or a reply too many.
     pub(super) async fn unsolicited(&mut self, command: Command, found: ReplyError) -> Abort {
         let found = found.into_reply(command);
-        self.gone = command == Command::Mail;
+        self.closed = command == Command::Mail;
         if found.code == 421 {
             return self.broken(found);
         }
         let closed = matches!(self.session.stream.quiet().await, Err(ReplyError::Closed));
-        match self.gone && closed {
-            // Idle for too long, in whatever words.
+        match self.closed && closed {
+            // Closed because it was idle for too long.
             true => self.broken(found),
             false => self.desync(command, found.text),
         }
     }
 
-    /// Reads and records one reply. Where none comes, or a 421, the transaction is over.
+    /// Reads and keeps one reply. Without one, or with 421, the transaction ends.
     pub(super) async fn read(
         &mut self,
         command: Command,
@@ -53,41 +52,44 @@ impl Transaction<'_> {
         match self.session.stream.read_reply(wait).await {
             Ok(reply) => {
                 let reply = reply.into_reply(command);
-                tracing::trace!(%command, code = reply.code, "asked and answered");
+                tracing::trace!(%command, code = reply.code, "command answered");
                 self.push(ordinal, reply.clone());
-                self.done.ahead.answered(&reply);
+                self.result.ahead.answered(&reply);
                 if reply.code == 421 {
                     return Err(Abort(SubmissionEnd::Broken));
                 }
                 Ok(reply)
             }
-            Err(lost) => Err(self.lost(command, unwritten.unwrap_or(lost))),
+            Err(error) => Err(self.no_reply(command, unwritten.unwrap_or(error))),
         }
     }
 
-    pub(super) fn lost(&mut self, command: Command, lost: ReplyError) -> Abort {
-        self.gone = matches!(lost, ReplyError::Closed | ReplyError::Io(_));
-        self.done.ahead.lost(&lost);
-        if matches!(lost, ReplyError::NotSmtp(_)) {
-            return self.desync(command, lost.to_string());
+    pub(super) fn no_reply(&mut self, command: Command, error: ReplyError) -> Abort {
+        self.closed = error.is_closed();
+        self.result.ahead.lost(&error);
+        if matches!(error, ReplyError::NotSmtp(_)) {
+            return self.desync(command, error.to_string());
         }
-        if !self.gone && self.done.ahead.was_used() {
-            // One reply less than commands: which one is missing, nobody knows.
-            self.done.replies.truncate(self.made_here);
+        if !self.closed && self.result.ahead.was_used() {
+            // One reply less than commands: which one is missing is unknown.
+            self.result.replies.truncate(self.local_replies);
         }
-        self.broken(lost.into_reply(command))
+        self.broken(error.into_reply(command))
     }
 
-    /// The replies do not fit the commands, so that none of them says anything about anybody.
+    /// The replies do not match the commands, so none of them counts.
     pub(super) fn desync(&mut self, command: Command, what: String) -> Abort {
-        self.done.replies.truncate(self.made_here);
-        let text = format!("the replies do not fit the commands: {what}");
-        self.done.desync = Some(what);
+        self.result.replies.truncate(self.local_replies);
+        let text = format!("the replies do not match the commands: {what}");
+        self.result.desync = Some(what);
         if self.end_written {
-            self.push(None, Reply::absent(Command::EndOfData, text));
+            self.push(
+                None,
+                Reply::absent(Command::EndOfData, text).because(LocalCause::Desync),
+            );
             return Abort(SubmissionEnd::InDoubt);
         }
-        self.broken(Reply::absent(command, text))
+        self.broken(Reply::absent(command, text).because(LocalCause::Desync))
     }
 
     pub(super) fn broken(&mut self, what: Reply) -> Abort {
@@ -96,6 +98,6 @@ impl Transaction<'_> {
     }
 
     pub(super) fn push(&mut self, ordinal: Option<u32>, reply: Reply) {
-        self.done.replies.push(CommandReply { ordinal, reply });
+        self.result.replies.push(CommandReply { ordinal, reply });
     }
 }

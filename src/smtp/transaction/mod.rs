@@ -18,12 +18,12 @@ use crate::smtp::chunking::Bdat;
 use crate::smtp::content::Form;
 use crate::smtp::dsn;
 use crate::smtp::pipelining::{Ahead, denies_the_order};
-use crate::smtp::preflight::{refuse_by_extensions, refuse_recipient};
+use crate::smtp::preflight::{reject_by_extensions, reject_recipient};
 use crate::smtp::session::Session;
 use crate::smtp::stream::{ReplyError, Wait};
 
-/// Recipients that are written ahead of their replies. More could fill both directions of
-/// the connection while neither side reads (RFC 2920 section 3.1).
+/// Recipients that are written ahead of their replies. More could fill both directions of the
+/// connection while neither side reads (RFC 2920 section 3.1).
 const GROUP: usize = 100;
 
 /// One transaction to carry out.
@@ -32,31 +32,30 @@ pub(super) struct Job<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) message: &'a SecuredMessage,
     pub(super) gate: &'a dyn FinalDotGate,
-    /// The last command: [`Command::EndOfData`] for all that is meant.
+    /// The last command: [`Command::EndOfData`] for the whole transaction.
     pub(super) until: Command,
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 pub(super) struct TransactionResult {
     pub(super) replies: Vec<CommandReply>,
     pub(super) end: SubmissionEnd,
     /// The session may carry another one.
     pub(super) reusable: bool,
-    /// A kept connection whose server had given it up meanwhile, or seems to have: another one
-    /// has to be asked.
+    /// The server had closed this idle connection, or seems to have: another one is needed.
     pub(super) stale: bool,
-    /// What was written ahead of replies, and whether that went well.
+    /// What was written ahead of replies, and whether that worked.
     pub(super) ahead: Ahead,
-    /// Whether BDAT was used, and whether that went well.
+    /// Whether BDAT was used, and whether that worked.
     pub(super) bdat: Bdat,
-    /// How long the final dot waited for its reply, where there was one.
+    /// Time from the final dot to its reply.
     pub(super) final_dot: Option<Duration>,
-    /// How the replies did not fit the commands.
+    /// How the replies did not match the commands.
     pub(super) desync: Option<String>,
 }
 
 impl TransactionResult {
-    /// What was answered without a transaction.
+    /// Replies without a transaction.
     pub(super) fn answered(replies: Vec<CommandReply>) -> Self {
         Self {
             replies,
@@ -71,89 +70,90 @@ impl TransactionResult {
     }
 }
 
-/// The connection is of no use any more; the last reply says why.
+/// Ends the transaction and the connection; the last reply says why.
 struct Abort(SubmissionEnd);
 
-/// Carries out one transaction. The caller has refused what [`reject_locally`] refuses.
+/// Carries out one transaction. The caller has checked [`reject_locally`].
 pub(super) async fn submit(
     session: &mut Session,
     waits: &Timeouts,
     job: Job<'_>,
 ) -> TransactionResult {
-    let kept = session.transactions > 0;
+    let was_idle = session.transactions > 0;
     session.transactions += 1;
     let dsn = job.envelope.dsn.as_ref().filter(|_| session.extensions.dsn);
     let mut transaction = Transaction {
         session,
         dsn,
         waits,
-        made_here: 0,
+        local_replies: 0,
         accepted: 0,
         data_ahead: false,
         end_written: false,
-        gone: false,
-        done: TransactionResult::answered(Vec::new()),
+        closed: false,
+        result: TransactionResult::answered(Vec::new()),
     };
-    let result = transaction.run(job).await;
-    transaction.session.smooth = transaction.was_smooth();
-    let (gone, made_here) = (transaction.gone, transaction.made_here);
-    let mut done = transaction.done;
-    done.reusable = result.is_ok();
-    if let Err(Abort(end)) = result {
-        done.end = end;
+    let ended = transaction.run(job).await;
+    transaction.session.all_accepted = transaction.all_accepted();
+    let (closed, local_replies) = (transaction.closed, transaction.local_replies);
+    let mut result = transaction.result;
+    result.reusable = ended.is_ok();
+    if let Err(Abort(end)) = ended {
+        result.end = end;
     }
-    done.stale = kept && is_given_up(&done, &done.replies[made_here..], gone);
-    done
+    let from_server = &result.replies[local_replies..];
+    result.stale = was_idle && is_stale(from_server, result.reusable, closed);
+    result
 }
 
-/// Nothing but a 421, or the end of the connection, in place of the reply to MAIL. A refusal,
-/// too, may be a goodbye that crossed the command: one for good, or with the end behind it.
-fn is_given_up(done: &TransactionResult, said: &[CommandReply], gone: bool) -> bool {
-    let [only] = said else { return false };
+/// The server closed the idle connection: the only reply to MAIL is a 421 or the end of the
+/// connection. A refusal, too, may be a goodbye that crossed MAIL: 5yz, or one before the end.
+fn is_stale(replies: &[CommandReply], reusable: bool, closed: bool) -> bool {
+    let [only] = replies else { return false };
     let crossed = match only.reply.code {
-        0 => gone,
+        0 => closed,
         421 | 500.. => true,
-        code => code >= 400 && !done.reusable,
+        code => code >= 400 && !reusable,
     };
     only.reply.command == Command::Mail && crossed
 }
 
 struct Transaction<'a> {
     session: &'a mut Session,
-    /// What is asked for, where the relay offers it.
+    /// The requested notifications, where the relay offers DSN.
     dsn: Option<&'a DsnRequest>,
     waits: &'a Timeouts,
-    /// So many replies were made here, before the server was asked.
-    made_here: usize,
+    /// Replies by sendport itself, before the server's.
+    local_replies: usize,
     accepted: usize,
     /// `DATA` was written with the recipients.
     data_ahead: bool,
-    /// The end of the content was written: the server may have taken the message.
+    /// The end of the content was written: the server may have accepted the message.
     end_written: bool,
-    /// The other end closed the connection; a time-out is something else.
-    gone: bool,
-    done: TransactionResult,
+    /// The server closed the connection. False after a time-out.
+    closed: bool,
+    result: TransactionResult,
 }
 
 impl Transaction<'_> {
     async fn run(&mut self, job: Job<'_>) -> Result<(), Abort> {
         let (envelope, message) = (job.envelope, job.message);
         let extensions = &self.session.extensions;
-        if let Some(refused) = refuse_by_extensions(extensions, envelope, message) {
+        if let Some(refused) = reject_by_extensions(extensions, envelope, message) {
             self.push(None, refused);
             return Ok(());
         }
         let due = match job.until {
             Command::Mail => Vec::new(),
-            _ => self.recipients_for_the_wire(&envelope.forward_paths),
+            _ => self.valid_recipients(&envelope.forward_paths),
         };
         if due.is_empty() && job.until != Command::Mail {
             return Ok(());
         }
-        self.made_here = self.done.replies.len();
-        let taken = self.mail_and_recipients(job, &due).await?;
-        if !taken || self.accepted == 0 {
-            self.data_unwanted().await?;
+        self.local_replies = self.result.replies.len();
+        let mail_accepted = self.mail_and_recipients(job, &due).await?;
+        if !mail_accepted || self.accepted == 0 {
+            self.cancel_data().await?;
             return self.reset().await;
         }
         if job.until == Command::EndOfData && self.may_chunk() {
@@ -168,11 +168,11 @@ impl Transaction<'_> {
         self.content(Form::Data, message, job.gate).await
     }
 
-    /// One recipient that cannot be written harms no other.
-    fn recipients_for_the_wire<'e>(&mut self, paths: &'e [ForwardPath]) -> Vec<&'e ForwardPath> {
+    /// Rejects recipients that cannot be written; the others are not affected.
+    fn valid_recipients<'e>(&mut self, paths: &'e [ForwardPath]) -> Vec<&'e ForwardPath> {
         let mut due = Vec::with_capacity(paths.len());
         for path in paths {
-            match refuse_recipient(&path.address, self.session.extensions.smtp_utf8) {
+            match reject_recipient(&path.address, self.session.extensions.smtp_utf8) {
                 Some(refused) => self.push(Some(path.ordinal), refused),
                 None => due.push(path),
             }
@@ -180,8 +180,7 @@ impl Transaction<'_> {
         due
     }
 
-    /// MAIL and the recipients, in groups where the server offers PIPELINING (RFC 2920).
-    /// True where MAIL was taken.
+    /// MAIL and the recipients, in groups with PIPELINING (RFC 2920). True where MAIL was accepted.
     async fn mail_and_recipients(
         &mut self,
         job: Job<'_>,
@@ -204,45 +203,45 @@ impl Transaction<'_> {
         let unwritten = self.write(Command::Mail, 1 + pending.len(), wait).await?;
         let reply = self.read(Command::Mail, None, wait, unwritten).await?;
         self.check_order(&reply)?;
-        let taken = reply.is_success();
-        self.recipient_replies(pending, taken).await?;
-        if !taken {
+        let accepted = reply.is_success();
+        self.recipient_replies(pending, accepted).await?;
+        if !accepted {
             return Ok(false);
         }
         for group in groups {
             self.queue_recipients(group);
             let wait = Wait::new(self.waits.rcpt, "timeout.rcpt");
-            // What the server said before it closed is still to be read.
+            // The replies before a close are still to be read.
             let _unwritten = self.write(Command::Rcpt, group.len(), wait).await?;
             self.recipient_replies(group, true).await?;
         }
         Ok(true)
     }
 
-    /// Behind a transaction without a refusal DATA need not wait for the recipients.
+    /// After a transaction without a refusal, DATA need not wait for the replies to RCPT.
     fn queue_data(&mut self) {
-        if self.session.smooth && !self.offers_chunking() {
+        if self.session.all_accepted && !self.offers_chunking() {
             self.session.stream.queue("DATA");
             self.data_ahead = true;
         }
     }
 
-    /// CHUNKING, where the reply to BDAT can be told from those before it.
+    /// CHUNKING, where the reply to BDAT is distinguishable from those before it.
     fn offers_chunking(&self) -> bool {
         let offered = &self.session.extensions;
         offered.chunking && offered.enhanced_status_codes && !self.session.lockstep
     }
 
-    /// Only a server that says 2.1.z to sender and recipients gets BDAT: where one of these
-    /// replies comes late, it cannot be taken for the one to BDAT.
+    /// BDAT needs a server that answers sender and recipients with 2.1.z: a late one of these replies
+    /// cannot pass for the reply to BDAT.
     fn may_chunk(&self) -> bool {
-        let said = &self.done.replies[self.made_here..];
-        let mut granted = said.iter().filter(|said| said.reply.is_success());
-        self.offers_chunking() && granted.all(|said| is_about_an_address(&said.reply))
+        let replies = self.result.replies[self.local_replies..].iter();
+        let mut accepted = replies.filter(|it| it.reply.is_success());
+        self.offers_chunking() && accepted.all(|it| is_about_an_address(&it.reply))
     }
 
-    /// `SMTPUTF8` (RFC 6531 section 3.4) only where it is needed: a server that has to pass the
-    /// message on to one without it sends it back.
+    /// `SMTPUTF8` (RFC 6531 section 3.4) only where it is needed: a message with it bounces at the
+    /// first server without it.
     fn mail_line(
         &self,
         envelope: &Envelope,
@@ -254,7 +253,7 @@ impl Transaction<'_> {
         if self.session.extensions.size.is_some() {
             line += &format!(" SIZE={}", message.octets().len());
         }
-        // Where it is not offered, only a trial that ends at MAIL comes here.
+        // Not offered: only a dry run up to MAIL comes here.
         let offered = &self.session.extensions;
         let eight_bit = message.is_8bit() && offered.eight_bit_mime;
         if eight_bit {
@@ -270,15 +269,14 @@ impl Transaction<'_> {
     fn queue_recipients(&mut self, group: &[&ForwardPath]) {
         for path in group {
             let address = &path.address;
-            let asked = |request| dsn::of_recipient(request, address);
-            let parameters = self.dsn.map(asked).unwrap_or_default();
+            let requested = |request| dsn::of_recipient(request, address);
+            let parameters = self.dsn.map(requested).unwrap_or_default();
             let line = format!("RCPT TO:<{address}>{parameters}");
             self.session.stream.queue(&line);
         }
     }
 
-    /// Where MAIL was refused, the replies to the RCPTs behind it say nothing about the
-    /// recipients: they are read and dropped.
+    /// After a refused MAIL the replies to RCPT say nothing about the recipients: they are dropped.
     async fn recipient_replies(
         &mut self,
         group: &[&ForwardPath],
@@ -299,41 +297,41 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Nothing is granted behind a refused MAIL.
+    /// No RCPT may be accepted after a refused MAIL.
     async fn drop_reply(&mut self, wait: Wait) -> Result<(), Abort> {
         match self.session.stream.read_reply(wait).await {
             Ok(reply) if reply.code < 400 => {
-                let what = "a recipient was accepted behind a refused sender";
+                let what = "a recipient was accepted after a refused sender";
                 Err(self.desync(Command::Mail, what.to_owned()))
             }
             Ok(reply) if reply.code != 421 => Ok(()),
-            Err(missing @ ReplyError::Timeout(_)) => Err(self.lost(Command::Mail, missing)),
-            // The refusal of MAIL stands and is an answer.
+            Err(error @ ReplyError::Timeout(_)) => Err(self.no_reply(Command::Mail, error)),
+            // The refusal of MAIL is an answer.
             _ => Err(Abort(SubmissionEnd::Answered)),
         }
     }
 
-    /// A server that denies the order of commands that it offered to take says nothing about
-    /// sender and recipient.
+    /// A server that objects to the order of pipelined commands says nothing about sender and
+    /// recipient.
     fn check_order(&mut self, reply: &Reply) -> Result<(), Abort> {
         if !denies_the_order(reply) {
             return Ok(());
         }
-        if !self.done.ahead.was_used() {
+        if !self.result.ahead.was_used() {
             return match reply.code {
                 300..=399 => Err(self.desync(reply.command, format!("it said '{reply}'"))),
                 _ => Ok(()),
             };
         }
-        self.done.ahead.denied();
-        self.done.replies.truncate(self.made_here);
-        let what = format!("the server offers PIPELINING and does not do it: {reply}");
+        self.result.ahead.denied();
+        self.result.replies.truncate(self.local_replies);
+        let what = format!("the server does not support the PIPELINING that it offers: {reply}");
         Err(self.broken(Reply::absent(reply.command, what)))
     }
 
-    /// DATA goes alone, after all replies to RCPT, unless the transaction before had no
-    /// refusal: without an accepted recipient servers answer it in three different ways, and
-    /// some count it as an error. True after 354.
+    /// DATA is sent alone, after all replies to RCPT, unless the transaction before had no refusal:
+    /// without an accepted recipient, servers answer it in three different ways, and some count it
+    /// as an error. True after 354.
     async fn data(&mut self) -> Result<bool, Abort> {
         let wait = Wait::new(self.waits.data, "timeout.data");
         let mut unwritten = None;
@@ -354,17 +352,17 @@ impl Transaction<'_> {
         }
     }
 
-    /// The reply to a DATA that nobody was accepted for says nothing about the message. A server
-    /// that waits for content all the same gets none: RFC 2920 section 3.1 would send it a lone
-    /// dot, but a closed connection cannot become an empty message.
-    async fn data_unwanted(&mut self) -> Result<(), Abort> {
+    /// Reads the reply to a pipelined DATA without an accepted recipient. A server that expects
+    /// content gets none: RFC 2920 section 3.1 would send it a lone dot, but a closed connection
+    /// cannot become an empty message.
+    async fn cancel_data(&mut self) -> Result<(), Abort> {
         if !self.data_ahead {
             return Ok(());
         }
         let wait = Wait::new(self.waits.data, "timeout.data");
         match self.session.stream.read_reply(wait).await {
             Ok(reply) if reply.code < 300 => {
-                let what = "the server answered DATA with 2yz behind refused recipients";
+                let what = "the server answered DATA with 2yz after refused recipients";
                 Err(self.desync(Command::Data, what.to_owned()))
             }
             Ok(refused) if refused.code >= 400 && refused.code != 421 => Ok(()),
@@ -372,51 +370,51 @@ impl Transaction<'_> {
         }
     }
 
-    /// All that was asked was granted.
-    fn was_smooth(&self) -> bool {
-        let replies = &self.done.replies;
+    /// The message and all its recipients were accepted.
+    fn all_accepted(&self) -> bool {
+        let replies = &self.result.replies;
         let end = replies.last().map(|last| last.reply.command);
-        let granted = |reply: &Reply| matches!(reply.code, 200..=399);
-        end == Some(Command::EndOfData) && replies.iter().all(|it| granted(&it.reply))
+        let accepted = |reply: &Reply| matches!(reply.code, 200..=399);
+        end == Some(Command::EndOfData) && replies.iter().all(|it| accepted(&it.reply))
     }
 
-    /// Leaves the session clean for the next transaction. What was refused stands where RSET is
-    /// answered as it has to be, or not at all. That answer may look like one to MAIL or RCPT, which
-    /// have no code where there are none, or to the content; the one to EHLO, which resets, too
+    /// Resets the session for the next transaction. The refusals before it count only where RSET is
+    /// answered as the standard says, or not at all: a shifted reply would show here. The reply to
+    /// RSET may look like one to MAIL, RCPT or the content; the one to EHLO, which resets, too
     /// (RFC 5321 section 4.1.4), does not.
     async fn reset(&mut self) -> Result<(), Abort> {
-        // The reply to it looks like one to BDAT.
+        // A reply to RSET looks like one to BDAT.
         self.session.extensions.chunking = false;
-        let (reply, _) = self.behind_a_refusal("RSET").await?;
+        let (reply, _) = self.after_a_refusal("RSET").await?;
         let alike = reply.enhanced.is_none() || self.end_written;
         let Some(ehlo) = self.session.ehlo.clone().filter(|_| alike) else {
             return Ok(());
         };
-        match self.behind_a_refusal(&ehlo).await? {
+        match self.after_a_refusal(&ehlo).await? {
             (_, lines) if lines > 1 => Ok(()),
             (reply, _) => Err(self.shifted(&ehlo, &reply)),
         }
     }
 
-    /// The success that the command was answered with, and its lines.
-    async fn behind_a_refusal(&mut self, command: &str) -> Result<(Reply, usize), Abort> {
+    /// The success reply to `command`, and the number of its lines.
+    async fn after_a_refusal(&mut self, command: &str) -> Result<(Reply, usize), Abort> {
         let answered = Err(Abort(SubmissionEnd::Answered));
         let wait = Wait::new(self.waits.command, "timeout.command");
         self.session.stream.queue(command);
         let reply = match self.session.stream.flush(wait).await {
             Ok(()) => self.session.stream.read_reply(wait).await,
-            Err(lost) => Err(lost),
+            Err(error) => Err(error),
         };
         let lines = reply.as_ref().map_or(0, |reply| reply.lines.len());
         let found = match reply {
             Ok(reply) => reply.into_reply(Command::Rset),
-            Err(lost @ ReplyError::Unsolicited(_)) => lost.into_reply(Command::Rset),
+            Err(error @ ReplyError::Unsolicited(_)) => error.into_reply(Command::Rset),
             Err(_) => return answered,
         };
         match found.code {
             200..=299 if !is_about_an_address(&found) => Ok((found, lines)),
             421 => answered,
-            // A server that takes one EHLO only.
+            // A server that accepts one EHLO only.
             500..=504 if command != "RSET" => answered,
             400.. if self.session.lockstep => answered,
             _ => Err(self.shifted(command, &found)),
@@ -424,12 +422,12 @@ impl Transaction<'_> {
     }
 
     fn shifted(&mut self, command: &str, found: &Reply) -> Abort {
-        let what = format!("behind a refusal, {command}: {found}");
+        let what = format!("after a refusal, {command}: {found}");
         self.desync(Command::Rcpt, what)
     }
 }
 
-/// x.1.z (RFC 3463 section 3.2), which servers say to MAIL and RCPT.
+/// x.1.z (RFC 3463 section 3.2), which answers MAIL and RCPT.
 fn is_about_an_address(reply: &Reply) -> bool {
     reply.enhanced.is_some_and(|code| code.subject == 1)
 }

@@ -285,14 +285,13 @@ impl Known {
             state: row.text("State")?,
             state_at: row.time("StateAt")?,
             refused_at: row.optional_time("RefusedAt")?,
-            reply: Reply {
-                command: Command::Auth,
-                code: code
-                    .and_then(|code| u16::try_from(code).ok())
+            reply: Reply::new(
+                Command::Auth,
+                code.and_then(|code| u16::try_from(code).ok())
                     .unwrap_or_default(),
-                enhanced: enhanced.and_then(|code| code.parse().ok()),
-                text: row.lossy("ReplyText")?.unwrap_or_default(),
-            },
+                enhanced.and_then(|code| code.parse().ok()),
+                row.lossy("ReplyText")?.unwrap_or_default(),
+            ),
             instance: row.optional_text("InstanceId")?,
             lives: row.flag("Lives")?,
         })

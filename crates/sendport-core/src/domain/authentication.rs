@@ -1,52 +1,52 @@
-//! Whether a password may be tried now: one refused, or twice in a row not answered, is not tried
-//! again by another connection, instance or mechanism until it changed or a quarter of an hour
-//! passed.
+//! When credentials may be tried. Refused credentials, and those that were twice in a row left
+//! unanswered, are not tried again by another connection, instance or mechanism until they change
+//! or 15 minutes have passed.
 
 use std::time::Duration;
 
 use super::Reply;
 
-/// A refused secret is not tried again before this, so that no account is locked.
+/// Time until refused credentials may be tried again, so that no account is locked.
 pub const AUTH_COOLDOWN: Duration = Duration::from_secs(15 * 60);
 
-/// What is signed in to, and with what.
+/// A relay and the credentials that it is authenticated to with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AuthKey {
     /// Name of the relay.
     pub relay: String,
-    /// Tells one secret from another and says next to nothing of it: eight hexadecimal digits
-    /// of a slow hash of account and secret.
+    /// Eight hexadecimal digits of a slow hash of account and secret: they differ where the
+    /// credentials do, and reveal next to nothing of them.
     pub credential_fingerprint: String,
 }
 
-/// What may be done with a secret now.
+/// Whether credentials may be tried now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthDecision {
-    /// It was accepted before: try it.
+    /// They were accepted before: try them.
     Proceed,
-    /// Nobody knows yet whether it is right: try it alone, and tell.
+    /// Not yet known to be right: try them alone, and report the outcome.
     ProceedAlone,
-    /// Another instance is trying it.
+    /// Another instance is trying them.
     Wait,
-    /// It was refused, or twice in a row not answered, to this instance or another.
+    /// They were refused, or twice in a row left unanswered, to this instance or another.
     Refused {
-        /// What the relay said, or what happened.
+        /// The relay's reply, or what stands in its place.
         reply: Reply,
-        /// When it may be tried again.
+        /// Time until they may be tried again.
         retry_in: Duration,
     },
 }
 
-/// How a sign-in ended.
+/// The outcome of an authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthOutcome {
     /// Accepted.
     Accepted,
-    /// Refused for good (RFC 4954 section 6: 5yz): nobody tries it again for now.
+    /// Refused (RFC 4954 section 6: 5yz): not tried again for [`AUTH_COOLDOWN`].
     Refused(Reply),
-    /// It was tried, and the relay answered neither 2yz nor 5yz: a lost connection, a time-out,
-    /// 421, 454. The second in a row counts as a refusal: who locks accounts may do it like this.
+    /// The relay answered neither 2yz nor 5yz: a lost connection, a time-out, 421, 454. The second
+    /// in a row counts as a refusal, because some servers lock accounts like this.
     Unanswered(Reply),
-    /// It was not tried: the session ended before AUTH.
+    /// The session ended before AUTH.
     NotAttempted,
 }

@@ -58,7 +58,7 @@ pub use recipient::{
     MOST_RECIPIENTS, Recipient, RecipientKind, RecipientStatus, expand_recipient_lists,
     expand_recipients, has_too_many_recipients,
 };
-pub use reply::{Command, EnhancedStatusCode, Fault, Limit, Reply, ReplyClass};
+pub use reply::{Command, EnhancedStatusCode, Fault, Limit, LocalCause, Reply, ReplyClass};
 pub use server_limits::ServerLimits;
 pub use template::{TemplateRow, TemplateText};
 pub use throttle::{FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay};

@@ -1,8 +1,9 @@
-//! What a server says: reply code, enhanced status code, text, and the command it answers
-//! (RFC 5321 section 4.2, RFC 2034, RFC 3463).
+//! A server's reply: reply code, enhanced status code, text, and the command that it answers
+//! (RFC 5321 section 4.2, RFC 2034, RFC 3463); or what stands in its place.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The word as it stands in the column `Command` of the database.
+    /// The word in the column `Command` of the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "CONNECT",
@@ -53,7 +54,7 @@ impl Command {
         }
     }
 
-    /// True from `MAIL` on: a fault here spends an attempt of the alert.
+    /// True from `MAIL` on: a failure here counts as an attempt of the alert.
     pub fn spends_attempt(self) -> bool {
         matches!(self, Self::Mail | Self::Rcpt | Self::Data | Self::EndOfData)
     }
@@ -142,7 +143,87 @@ pub enum ReplyClass {
     PermanentFailure,
 }
 
-/// One reply of a server, or what stands for it where none came.
+/// What sendport itself found or decided, in place of a server's reply: the kind of a failure,
+/// which no text has to be searched for.
+///
+/// The table of replies matches it by the key `local`, in the same words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LocalCause {
+    /// The name has no address, or the DNS did not answer.
+    NameNotFound,
+    /// The host refused the TCP connection.
+    ConnectionRefused,
+    /// No route leads to the host.
+    NetworkUnreachable,
+    /// Nothing came within the time-out.
+    Timeout,
+    /// The connection ended without a reply.
+    ConnectionClosed,
+    /// Something came that is not an SMTP reply (RFC 5321 section 4.2).
+    NotSmtp,
+    /// The answer of a web server came.
+    HttpServer,
+    /// A reply that no command asked for, or that cannot answer the command.
+    Desync,
+    /// The relay is paused because its replies did not match the commands.
+    DesyncPause,
+    /// The TLS handshake failed (RFC 8446 section 4).
+    TlsHandshakeFailed,
+    /// No TLS on this port.
+    TlsNotSpoken,
+    /// The two ends have no version of TLS in common.
+    TlsVersionMismatch,
+    /// The server asks for a client certificate, or does not accept ours.
+    ClientCertificateRequired,
+    /// The server does not offer STARTTLS (RFC 3207).
+    StarttlsNotOffered,
+    /// Cleartext came behind the reply to STARTTLS (RFC 3207 section 6).
+    CleartextInjected,
+    /// The server's certificate has expired (RFC 5280 section 4.1.2.5).
+    CertificateExpired,
+    /// The server's certificate is not valid yet.
+    CertificateNotYetValid,
+    /// The server's certificate is for another name (RFC 6125).
+    CertificateNameMismatch,
+    /// No trusted authority issued the server's certificate (RFC 5280 section 6).
+    CertificateUnknownAuthority,
+    /// The server's certificate is self-signed.
+    CertificateSelfSigned,
+    /// The server's certificate does not match `pin_sha256`.
+    CertificatePinMismatch,
+    /// The server's certificate is not trusted for another reason.
+    CertificateNotTrusted,
+    /// The server offers no mechanism that is configured (RFC 4954 section 3).
+    AuthMechanismNotOffered,
+    /// The mechanism would send a secret over an unencrypted connection.
+    CleartextAuthForbidden,
+    /// The authentication could not be completed on this side, or the server did not
+    /// authenticate itself.
+    AuthNotPossible,
+    /// The server left an authentication unanswered twice in a row.
+    AuthUnanswered,
+    /// The token endpoint is down, busy or out of reach.
+    TokenEndpointUnavailable,
+    /// There is no access token (RFC 6749).
+    NoAccessToken,
+    /// The send port does not send to the recipient's domain.
+    RecipientDomainNotAllowed,
+    /// The sender's address cannot be written into a command.
+    SenderSyntax,
+    /// The message exceeds the server's `SIZE` (RFC 1870).
+    SizeExceeded,
+    /// The message needs `8BITMIME` (RFC 6152), which the server does not offer.
+    EightBitNotOffered,
+    /// The message has a bare CR or LF.
+    BareLineEnd,
+    /// The folder of a file relay does not exist or cannot be written.
+    FolderNotUsable,
+    /// Writing into the folder of a file relay failed.
+    FolderFailed,
+}
+
+/// One reply of a server, or what stands in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// Three digits as the server sent them, 200 to 599; 0 where no reply came (the text
@@ -154,7 +235,43 @@ pub struct Reply {
     pub text: String,
     /// The command that this answers.
     pub command: Command,
+    /// The kind of failure where sendport made this reply; `None` for a server's. The database
+    /// does not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalCause>,
+    /// The entry of the table of replies, once it was looked up.
+    #[serde(skip)]
+    pub(crate) explained: Explained,
 }
+
+/// Which entry of which table explains a reply, looked up once: a message may be refused for ten
+/// thousand recipients, and each refusal is asked for its fault, its limit and its explanation. Two
+/// replies are equal whether they were looked up or not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Explained(OnceLock<(u32, Option<usize>)>);
+
+impl Explained {
+    /// The index that `look_up` finds in the table of this number: from the first look-up, unless
+    /// that was another table's.
+    pub(crate) fn in_table(
+        &self,
+        table: u32,
+        look_up: impl Fn() -> Option<usize>,
+    ) -> Option<usize> {
+        match *self.0.get_or_init(|| (table, look_up())) {
+            (known, index) if known == table => index,
+            _ => look_up(),
+        }
+    }
+}
+
+impl PartialEq for Explained {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Explained {}
 
 impl Reply {
     /// A reply that a server sent.
@@ -169,15 +286,32 @@ impl Reply {
             enhanced,
             text: text.into(),
             command,
+            local: None,
+            explained: Explained::default(),
         }
     }
 
-    /// What stands for a reply where none came: code 0 and our own words.
+    /// What stands in place of a reply that did not come: code 0, and a sentence about what
+    /// happened.
     pub fn absent(command: Command, what_happened: impl Into<String>) -> Self {
         Self::new(command, 0, None, what_happened)
     }
 
-    /// A refusal of our own, before any server was asked, in the standard's numbers.
+    /// Adds to the text.
+    pub fn append(&mut self, text: &str) {
+        self.text += text;
+        self.explained = Explained::default();
+    }
+
+    /// The same reply, of this kind.
+    #[must_use]
+    pub fn because(mut self, local: LocalCause) -> Self {
+        self.local = Some(local);
+        self.explained = Explained::default();
+        self
+    }
+
+    /// A refusal by sendport itself, before a server was asked, with the codes of the standard.
     pub fn local(
         command: Command,
         code: u16,
@@ -203,7 +337,7 @@ impl Reply {
         self.class() == Some(ReplyClass::Success)
     }
 
-    /// 2yz or 3yz: the server goes along.
+    /// 2yz or 3yz: the server agrees.
     pub fn is_positive(&self) -> bool {
         matches!(
             self.class(),
@@ -219,6 +353,11 @@ impl Reply {
     /// 4yz, and also no reply at all: trying again may help.
     pub fn is_transient(&self) -> bool {
         matches!(self.class(), Some(ReplyClass::TransientFailure) | None)
+    }
+
+    /// No reply came within a time-out.
+    pub fn is_timeout(&self) -> bool {
+        self.local == Some(LocalCause::Timeout)
     }
 }
 
@@ -237,29 +376,29 @@ impl fmt::Display for Reply {
     }
 }
 
-/// What a server that refuses has had too much of.
+/// The limit that a refusal names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// Connections, or transactions, at the same time.
     Connections,
-    /// Messages in a time.
+    /// Messages per time.
     Rate,
     /// Recipients in one transaction (RFC 5321 section 4.5.3.1.10).
     Recipients,
 }
 
-/// Whose fault a refusal is: the one question that retry, circuit and advice ask.
+/// Whose fault a refusal is: the retry policy, the circuits and the advice depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// This addressee: the other recipients go on.
+    /// This recipient; the others are not affected.
     Recipient,
     /// This message: too large, forbidden content, a malformed sender.
     Message,
-    /// The relay: down, busy, limiting. Time heals it.
+    /// The relay: down, busy, limiting. It recovers without a change here.
     Relay,
-    /// Our configuration: credentials, permission to relay, certificate. A person heals it.
+    /// Our configuration: credentials, permission to relay, certificate. An operator has to fix it.
     Configuration,
 }
 
@@ -272,7 +411,7 @@ impl Fault {
         Self::Configuration,
     ];
 
-    /// The word as it stands in the database.
+    /// The word in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Recipient => "recipient",

@@ -1,5 +1,6 @@
 //! AV_PAIR (MS-NLMP section 2.2.2.1): the server's target information, and what we add to it.
 
+use super::super::error::AuthError;
 use super::logon::utf_16;
 use super::messages::u16_at;
 
@@ -18,16 +19,17 @@ pub(super) struct AvPairs(Vec<(u16, Vec<u8>)>);
 
 impl AvPairs {
     /// Up to the end of the list, or of the octets.
-    pub(super) fn parse(mut octets: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(mut octets: &[u8]) -> Result<Self, AuthError> {
         let mut pairs = Vec::new();
         while let (Some(id), Some(length)) = (u16_at(octets, 0), u16_at(octets, 2)) {
             if id == EOL {
                 break;
             }
             let end = 4 + usize::from(length);
-            let value = octets.get(4..end).ok_or(
-                "the target information in the server's CHALLENGE_MESSAGE of NTLM is cut off",
-            )?;
+            let value = octets.get(4..end).ok_or(AuthError::UnexpectedChallenge(
+                "the target information in the server's CHALLENGE_MESSAGE of NTLM is cut off"
+                    .into(),
+            ))?;
             pairs.push((id, value.to_vec()));
             octets = &octets[end..];
         }

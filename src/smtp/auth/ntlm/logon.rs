@@ -1,4 +1,4 @@
-//! Who signs in, as NTLM takes it apart.
+//! The user name of NTLM, split into user and domain.
 
 /// User and domain (MS-NLMP section 3.3.2: `User` and `UserDom`).
 #[derive(Debug, PartialEq, Eq)]

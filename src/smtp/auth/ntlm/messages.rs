@@ -1,7 +1,8 @@
-//! The three messages of NTLM as octets (MS-NLMP section 2.2.1).
+//! The three messages of NTLM as bytes (MS-NLMP section 2.2.1).
 
 use secrecy::zeroize::Zeroizing;
 
+use super::super::error::AuthError;
 use super::av_pairs::AvPairs;
 use super::logon::utf_16;
 
@@ -58,17 +59,17 @@ impl Flags {
     }
 
     /// A name in the agreed character set.
-    pub(super) fn encode(self, name: &str) -> Result<Vec<u8>, String> {
+    pub(super) fn encode(self, name: &str) -> Result<Vec<u8>, AuthError> {
         if self.has(Self::UNICODE) {
             return Ok(utf_16(name));
         }
         if name.is_ascii() {
             return Ok(name.as_bytes().to_vec());
         }
-        Err(format!(
-            "auth.username '{name}': expected ASCII alone, because the server does not speak \
+        Err(AuthError::UnusableCredential(format!(
+            "auth.username '{name}': expected ASCII alone, because the server does not support \
              Unicode in NTLM; use an account with an ASCII name, or another auth.mechanism"
-        ))
+        )))
     }
 }
 
@@ -92,14 +93,12 @@ pub(super) struct Challenge {
 
 impl Challenge {
     /// # Errors
-    /// A sentence, whatever octets came.
-    pub(super) fn parse(octets: &[u8]) -> Result<Self, String> {
+    /// [`AuthError::UnexpectedChallenge`], for any other bytes.
+    pub(super) fn parse(octets: &[u8]) -> Result<Self, AuthError> {
         if !octets.starts_with(SIGNATURE) || u32_at(octets, 8) != Some(2) {
-            return Err(
-                "expected a CHALLENGE_MESSAGE of NTLM from the server, found something \
-                        else"
-                    .to_owned(),
-            );
+            return Err(AuthError::unexpected(
+                "expected a CHALLENGE_MESSAGE of NTLM from the server, found something else",
+            ));
         }
         let (Some(flags), Some(server_challenge)) = (u32_at(octets, 20), array_at(octets, 24))
         else {
@@ -119,7 +118,7 @@ impl Challenge {
     }
 }
 
-fn target_info(octets: &[u8]) -> Result<Option<AvPairs>, String> {
+fn target_info(octets: &[u8]) -> Result<Option<AvPairs>, AuthError> {
     let length = u16_at(octets, 40).map_or(0, usize::from);
     // A challenge of 32 or 40 octets ends before the field.
     let Some(offset) = u32_at(octets, 44).filter(|_| length > 0) else {
@@ -131,8 +130,8 @@ fn target_info(octets: &[u8]) -> Result<Option<AvPairs>, String> {
     AvPairs::parse(pairs).map(Some)
 }
 
-fn cut_off() -> String {
-    "the server's CHALLENGE_MESSAGE of NTLM is cut off".to_owned()
+fn cut_off() -> AuthError {
+    AuthError::unexpected("the server's CHALLENGE_MESSAGE of NTLM is cut off")
 }
 
 /// AUTHENTICATE_MESSAGE (MS-NLMP section 2.2.1.3).

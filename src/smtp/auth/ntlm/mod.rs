@@ -1,8 +1,8 @@
 //! NTLM (MS-NLMP over MS-SMTPNTLM): NTLMv2 with MIC, target name and channel binding; NTLMv1
 //! only where the operator allows it.
 //!
-//! `messages` are the three messages as octets, `av_pairs` the server's target information,
-//! `v2` and `v1` the responses; this file decides which and carries the state.
+//! `messages` encodes the three messages, `av_pairs` the server's target information, `v2` and
+//! `v1` compute the responses; this file chooses between them and keeps the state.
 
 mod av_pairs;
 mod channel_binding;
@@ -12,7 +12,6 @@ mod v1;
 mod v2;
 
 use chrono::{DateTime, Utc};
-use openssl::error::ErrorStack;
 use openssl::rand::rand_bytes;
 use secrecy::zeroize::Zeroizing;
 
@@ -20,17 +19,18 @@ use self::av_pairs::AvPairs;
 use self::logon::Logon;
 use self::messages::{Authenticate, Challenge, Flags, negotiate};
 use super::credentials::Account;
+use super::error::AuthError;
 use super::mechanism::{Mechanism, Response};
 use crate::secret::Secret;
 
-/// What NTLM is told of the connection and of the settings.
-pub(super) struct Circumstances {
+/// What NTLM needs of the connection and the settings.
+pub(super) struct NtlmContext {
     /// The host in the service's name `SMTPSVC/<host>` (MS-SMTPNTLM section 3.1.4.2 leaves the
     /// form to the service principal names of Windows).
     pub(super) host: String,
     /// RFC 5929 section 4, without its prefix; `None` without TLS.
     pub(super) tls_server_end_point: Option<Vec<u8>>,
-    /// For challenges that bring no time of their own.
+    /// For challenges without a timestamp.
     pub(super) now: DateTime<Utc>,
     pub(super) allow_v1: bool,
 }
@@ -39,7 +39,7 @@ pub(super) struct Circumstances {
 enum State {
     Begin,
     NegotiateSent,
-    /// The server asked for it once more, as those do that answer `AUTH NTLM` with a text.
+    /// The server asked for it again: some answer `AUTH NTLM` with a text.
     NegotiateRepeated,
     AuthenticateSent,
 }
@@ -47,27 +47,30 @@ enum State {
 pub(super) struct Ntlm {
     logon: Logon,
     password: Secret,
-    circumstances: Circumstances,
+    context: NtlmContext,
     client_challenge: [u8; 8],
     state: State,
 }
 
 impl Ntlm {
-    pub(super) fn new(account: &Account, circumstances: Circumstances) -> Result<Self, String> {
+    pub(super) fn new(account: &Account, context: NtlmContext) -> Result<Self, AuthError> {
         let mut client_challenge = [0; 8];
-        rand_bytes(&mut client_challenge).map_err(no_random_octets)?;
+        rand_bytes(&mut client_challenge).map_err(|source| AuthError::Crypto {
+            what: "OpenSSL has no random bytes",
+            source,
+        })?;
         Ok(Self {
             logon: Logon::parse(&account.username),
             password: account.password.clone(),
-            circumstances,
+            context,
             client_challenge,
             state: State::Begin,
         })
     }
 
-    fn authenticate(&self, octets: &[u8]) -> Result<Response, String> {
+    fn authenticate(&self, octets: &[u8]) -> Result<Response, AuthError> {
         let challenge = Challenge::parse(octets)?;
-        if challenge.target_info.is_none() && self.circumstances.allow_v1 {
+        if challenge.target_info.is_none() && self.context.allow_v1 {
             return self.authenticate_v1(&challenge);
         }
         match &challenge.target_info {
@@ -76,23 +79,23 @@ impl Ntlm {
         }
     }
 
-    /// NTLMv2 with everything that the server's target information allows.
+    /// NTLMv2 with all that the server's target information allows.
     fn authenticate_v2(
         &self,
         octets: &[u8],
         challenge: &Challenge,
         target_info: &AvPairs,
-    ) -> Result<Response, String> {
+    ) -> Result<Response, AuthError> {
         let timestamp = target_info.timestamp();
         let mut answered = target_info.clone();
-        answered.set_target_name(&format!("SMTPSVC/{}", self.circumstances.host));
-        let end_point = self.circumstances.tls_server_end_point.as_deref();
+        answered.set_target_name(&format!("SMTPSVC/{}", self.context.host));
+        let end_point = self.context.tls_server_end_point.as_deref();
         answered.set_channel_bindings(channel_binding::hashed(end_point));
         if timestamp.is_some() {
             answered.announce_mic();
         }
         let key = self.response_key();
-        let time = timestamp.unwrap_or_else(|| v2::file_time(self.circumstances.now));
+        let time = timestamp.unwrap_or_else(|| v2::file_time(self.context.now));
         let responses = v2::responses(
             &key,
             challenge.server_challenge,
@@ -118,21 +121,20 @@ impl Ntlm {
         Ok(message.to_octets_with_mic(mic))
     }
 
-    /// NTLMv2 for servers that give no target information (libntlm): there is nothing to bind
-    /// to and no MIC.
-    fn authenticate_v2_bare(&self, challenge: &Challenge) -> Result<Response, String> {
+    /// NTLMv2 for servers without target information (libntlm): no channel binding and no MIC.
+    fn authenticate_v2_bare(&self, challenge: &Challenge) -> Result<Response, AuthError> {
         let responses = v2::responses(
             &self.response_key(),
             challenge.server_challenge,
             self.client_challenge,
-            v2::file_time(self.circumstances.now),
+            v2::file_time(self.context.now),
             &AvPairs::default().to_octets(),
         );
         let message = self.message(challenge, &responses.lm, &responses.nt)?;
         Ok(message.to_octets())
     }
 
-    fn authenticate_v1(&self, challenge: &Challenge) -> Result<Response, String> {
+    fn authenticate_v1(&self, challenge: &Challenge) -> Result<Response, AuthError> {
         let key = v1::nt_owf(self.password.expose());
         let responses = if challenge.flags.has(Flags::EXTENDED_SESSION_SECURITY) {
             v1::responses_with_ess(&key, challenge.server_challenge, self.client_challenge)
@@ -152,7 +154,7 @@ impl Ntlm {
         challenge: &Challenge,
         lm_response: &'a [u8],
         nt_response: &'a [u8],
-    ) -> Result<Authenticate<'a>, String> {
+    ) -> Result<Authenticate<'a>, AuthError> {
         let flags = challenge.flags.agreed();
         Ok(Authenticate {
             flags,
@@ -168,12 +170,12 @@ impl Ntlm {
 }
 
 impl Mechanism for Ntlm {
-    fn initial_response(&mut self) -> Result<Option<Response>, String> {
+    fn initial_response(&mut self) -> Result<Option<Response>, AuthError> {
         self.state = State::NegotiateSent;
         Ok(Some(Zeroizing::new(negotiate())))
     }
 
-    fn respond(&mut self, challenge: &[u8]) -> Result<Response, String> {
+    fn respond(&mut self, challenge: &[u8]) -> Result<Response, AuthError> {
         let is_message = challenge.starts_with(messages::SIGNATURE);
         match self.state {
             State::NegotiateSent if !is_message => {
@@ -184,16 +186,11 @@ impl Mechanism for Ntlm {
                 self.state = State::AuthenticateSent;
                 self.authenticate(challenge)
             }
-            State::Begin | State::AuthenticateSent => {
-                Err("expected one challenge of NTLM from the server, it sent more".to_owned())
-            }
+            State::Begin | State::AuthenticateSent => Err(AuthError::unexpected(
+                "expected one challenge of NTLM from the server, it sent more",
+            )),
         }
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
-fn no_random_octets(cause: ErrorStack) -> String {
-    format!("OpenSSL has no random octets: {cause}")
 }
 
 #[cfg(test)]

@@ -26,21 +26,21 @@ fn challenge_of_v2() -> Vec<u8> {
 }
 
 /// `Domain\User` with `Password`, as the examples have it; the domain is not in capitals.
-fn of_the_examples(circumstances: Circumstances) -> Ntlm {
+fn of_the_examples(context: NtlmContext) -> Ntlm {
     Ntlm {
         logon: Logon {
             user: "User".to_owned(),
             domain: "Domain".to_owned(),
         },
         password: Secret::new("Password".to_owned()),
-        circumstances,
+        context,
         client_challenge: CLIENT_CHALLENGE,
         state: State::NegotiateSent,
     }
 }
 
-fn circumstances() -> Circumstances {
-    Circumstances {
+fn context() -> NtlmContext {
+    NtlmContext {
         host: "mail.example.test".to_owned(),
         tls_server_end_point: None,
         now: DateTime::UNIX_EPOCH,
@@ -148,7 +148,7 @@ fn the_dialogue_of_the_specification() {
                      SAAtAEMATABJAC0ANgA2AAQAFgBlAHgAYwBoAC0AYwBsAGkALQA2ADYAAwAWAGUAeABjAGgALQBj\
                      AGwAaQAtADYANgAAAAAA";
     let challenge = decode_block(challenge).expect("base64");
-    let mut ntlm = of_the_examples(circumstances());
+    let mut ntlm = of_the_examples(context());
     let first = ntlm.respond(b"").expect("to begin again");
     assert_eq!(first.to_vec(), negotiate());
     let answer = ntlm.respond(&challenge).expect("an answer");
@@ -159,9 +159,9 @@ fn the_dialogue_of_the_specification() {
 
 #[test]
 fn a_second_text_instead_of_a_challenge_ends_it() {
-    let mut ntlm = of_the_examples(circumstances());
+    let mut ntlm = of_the_examples(context());
     ntlm.respond(b"").expect("to begin again");
-    let error = ntlm.respond(b"").expect_err("enough");
+    let error = ntlm.respond(b"").expect_err("enough").to_string();
     assert!(error.contains("expected a CHALLENGE_MESSAGE"), "{error}");
 }
 
@@ -182,9 +182,9 @@ fn pairs_of(answer: &[u8]) -> AvPairs {
 
 #[test]
 fn a_timestamp_brings_a_mic_and_the_channel_is_bound() {
-    let mut ntlm = of_the_examples(Circumstances {
+    let mut ntlm = of_the_examples(NtlmContext {
         tls_server_end_point: Some(vec![7; 32]),
-        ..circumstances()
+        ..context()
     });
     let challenge = with_timestamp();
     let answer = ntlm.respond(&challenge).expect("an answer");
@@ -216,9 +216,9 @@ fn old_servers_get_v1_only_where_it_is_allowed() {
     let mut exim = hex("4e544c4d53535000 02000000 0000000030000000 01820000 0123456789abcdef");
     exim.resize(48, 0);
     let lengths_of = |allow_v1, challenge: &[u8]| {
-        let mut ntlm = of_the_examples(Circumstances {
+        let mut ntlm = of_the_examples(NtlmContext {
             allow_v1,
-            ..circumstances()
+            ..context()
         });
         let answer = ntlm.respond(challenge).expect("an answer");
         u16::from_le_bytes([answer[20], answer[21]])
@@ -232,12 +232,12 @@ fn old_servers_get_v1_only_where_it_is_allowed() {
 fn a_server_without_unicode_takes_ascii_alone() {
     let mut oem = hex("4e544c4d53535000 02000000 0000000030000000 02820000 0123456789abcdef");
     oem.resize(48, 0);
-    let mut ntlm = of_the_examples(circumstances());
+    let mut ntlm = of_the_examples(context());
     let answer = ntlm.respond(&oem).expect("an answer");
     assert!(answer.windows(10).any(|part| part == b"DomainUser"));
-    let mut ntlm = of_the_examples(circumstances());
+    let mut ntlm = of_the_examples(context());
     ntlm.logon = Logon::parse("jürgen");
-    let error = ntlm.respond(&oem).expect_err("no ASCII");
+    let error = ntlm.respond(&oem).expect_err("no ASCII").to_string();
     assert!(error.contains("auth.username 'jürgen'"), "{error}");
 }
 
@@ -256,7 +256,7 @@ proptest! {
             octets[40..42].copy_from_slice(&position.0.to_le_bytes());
             octets[44..48].copy_from_slice(&position.1.to_le_bytes());
         }
-        let mut ntlm = of_the_examples(Circumstances { allow_v1, ..circumstances() });
+        let mut ntlm = of_the_examples(NtlmContext { allow_v1, ..context() });
         let _ = ntlm.respond(&octets);
         let _ = ntlm.respond(&octets);
     }

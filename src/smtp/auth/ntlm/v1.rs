@@ -1,5 +1,5 @@
-//! NTLMv1 (MS-NLMP section 3.3.1): for old servers, where the operator allows it. The LM hash
-//! is never made.
+//! NTLMv1 (MS-NLMP section 3.3.1): for old servers, where the operator allows it. The LM hash is
+//! never computed.
 
 use des::Des;
 use des::cipher::{Array, BlockCipherEncrypt, KeyInit};
@@ -9,13 +9,13 @@ use secrecy::zeroize::Zeroizing;
 
 use super::logon::utf_16;
 
-/// What answers a challenge.
+/// The responses to a challenge.
 pub(super) struct Responses {
     pub(super) lm: Zeroizing<Vec<u8>>,
     pub(super) nt: Zeroizing<Vec<u8>>,
 }
 
-/// NTOWFv1: what the password is made into.
+/// NTOWFv1: the key derived from the password.
 pub(super) fn nt_owf(password: &str) -> Zeroizing<[u8; 16]> {
     let password = Zeroizing::new(utf_16(password));
     Zeroizing::new(Md4::digest(&*password).into())
@@ -28,7 +28,7 @@ pub(super) fn responses(key: &[u8; 16], server_challenge: [u8; 8]) -> Responses 
     Responses { lm: nt.clone(), nt }
 }
 
-/// With extended session security: our own challenge stands in the LM response.
+/// With extended session security: the client challenge is in the LM response.
 pub(super) fn responses_with_ess(
     key: &[u8; 16],
     server_challenge: [u8; 8],

@@ -11,7 +11,7 @@ use super::v1;
 /// Seconds between 1601, where FILETIME begins, and 1970.
 const FILE_TIME_EPOCH: i64 = 11_644_473_600;
 
-/// What answers a challenge.
+/// The responses to a challenge.
 pub(super) struct Responses {
     pub(super) lm: Zeroizing<Vec<u8>>,
     pub(super) nt: Zeroizing<Vec<u8>>,
@@ -19,7 +19,7 @@ pub(super) struct Responses {
     pub(super) session_base_key: Zeroizing<[u8; 16]>,
 }
 
-/// NTOWFv2: what the password is made into.
+/// NTOWFv2: the key derived from the password.
 pub(super) fn nt_owf(password: &str, user: &str, domain: &str) -> Zeroizing<[u8; 16]> {
     let whose = utf_16(&(upper_case(user) + domain));
     Zeroizing::new(hmac_md5(&v1::nt_owf(password), &[&whose]))

@@ -82,7 +82,7 @@ impl Client {
             extensions,
             facts: SessionFacts::default(),
             transactions: 0,
-            smooth: false,
+            all_accepted: false,
             lockstep: false,
             ehlo: Some("EHLO client.example.test".to_owned()),
         }
