@@ -67,7 +67,7 @@ impl Application {
 }
 
 #[tokio::test]
-async fn by_both_algorithms_and_with_a_new_assertion_each_time() {
+async fn both_algorithms_sign_a_new_assertion_each_time() {
     let application = Application::new(None).await;
     for algorithm in ["PS256", "RS256"] {
         let tokens = application.tokens(&format!("assertion_algorithm = '{algorithm}'"));
@@ -82,7 +82,7 @@ async fn by_both_algorithms_and_with_a_new_assertion_each_time() {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_found_without_a_restart() {
+async fn a_renewed_certificate_needs_no_restart() {
     let application = Application::new(None).await;
     let other = ServerCertificate::self_signed_rsa("not registered");
     application.write("certificate.pem", &other.certificate_pem());
@@ -98,7 +98,7 @@ async fn a_renewed_certificate_is_found_without_a_restart() {
 }
 
 #[tokio::test]
-async fn files_that_do_not_fit_are_named_at_the_start() {
+async fn names_unusable_files_at_the_start() {
     let application = Application::new(None).await;
     let other = ServerCertificate::self_signed_rsa("another");
     application.write("key.pem", &other.key_pem());
@@ -122,7 +122,7 @@ async fn files_that_do_not_fit_are_named_at_the_start() {
 }
 
 #[tokio::test]
-async fn over_tls_with_an_authority_of_its_own() {
+async fn trusts_ca_file() {
     let authority = TestAuthority::new();
     let acceptor = authority.issue(&["127.0.0.1"]).acceptor();
     let application = Application::new(Some(acceptor)).await;

@@ -4,7 +4,7 @@ use crate::support::token_endpoint::{CLIENT_ID, CLIENT_SECRET, SCOPE};
 use crate::{World, send_well};
 
 #[tokio::test]
-async fn by_both_mechanisms() {
+async fn authenticates_with_both_mechanisms() {
     let world = World::new().await;
     for mechanism in ["xoauth2", "oauthbearer", "auto"] {
         let relay = world.relay(mechanism, &world.with_secret(CLIENT_SECRET));
@@ -27,7 +27,7 @@ async fn by_both_mechanisms() {
 }
 
 #[tokio::test]
-async fn the_token_is_kept_for_the_next_connections() {
+async fn the_next_connections_reuse_the_token() {
     let world = World::new().await;
     let relay = world.good_relay();
     for _ in 0..5 {
@@ -38,7 +38,7 @@ async fn the_token_is_kept_for_the_next_connections() {
 }
 
 #[tokio::test]
-async fn a_secret_that_was_changed_in_its_file_is_found_without_a_restart() {
+async fn a_changed_secret_file_needs_no_restart() {
     let world = World::new().await;
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "yesterday's\n").expect("write");

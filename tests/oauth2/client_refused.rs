@@ -7,7 +7,7 @@ use crate::support::token_endpoint::{CLIENT_ID, CLIENT_SECRET};
 use crate::{World, send};
 
 #[tokio::test]
-async fn for_each_reason_with_what_to_do() {
+async fn explains_each_error_code() {
     let world = World::new().await;
     let good = world.with_secret(CLIENT_SECRET);
     let no_such_tenant = world.endpoint.url.replace("contoso", "fabrikam");

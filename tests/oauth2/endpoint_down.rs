@@ -10,7 +10,7 @@ use crate::support::token_endpoint::{CLIENT_SECRET, Instead};
 use crate::{World, send, send_well};
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn a_closed_port_is_refused() {
     let world = World::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -31,7 +31,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn a_busy_one_is_left_alone_for_as_long_as_it_says() {
+async fn respects_retry_after() {
     let world = World::new().await;
     let relay = world.good_relay();
     let busy = Instead::Answer("429 Too Many Requests", "Retry-After: 120\r\n", "{}");
@@ -50,7 +50,7 @@ async fn a_busy_one_is_left_alone_for_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn one_that_fails_is_asked_again_soon() {
+async fn retries_a_failing_endpoint_soon() {
     let world = World::new().await;
     let relay = world.good_relay();
     let failed = "503 Service Unavailable";
@@ -66,7 +66,7 @@ async fn one_that_fails_is_asked_again_soon() {
 }
 
 #[tokio::test]
-async fn a_silent_one_is_given_up() {
+async fn gives_up_a_silent_endpoint() {
     let world = World::new().await;
     world.endpoint.next(Instead::Silence);
     let section = world.with_secret(CLIENT_SECRET) + "timeout = '200ms'\n";

@@ -16,19 +16,19 @@ mod support {
     pub(crate) mod token_endpoint;
 }
 
-mod asked_once_by_ten_connections;
+mod one_request_for_ten_connections;
 mod authenticated_with_a_certificate;
 mod authenticated_with_a_secret;
-mod check_says_why;
+mod check_explains_errors;
 mod client_refused;
-mod database_authenticated;
-mod endpoint_answers_something_else;
+mod database_authentication;
+mod unexpected_response;
 mod endpoint_down;
-mod nothing_secret_shown;
-mod proxy_asked;
+mod secrets_not_logged;
+mod proxy;
 mod refused_token_replaced_once;
-mod relayed_by_the_service;
-mod renewed_before_its_end;
+mod service_waits_for_endpoint;
+mod renewal_before_expiry;
 mod token_from_command;
 mod token_from_file;
 mod token_from_refresh_token;

@@ -6,7 +6,7 @@ use crate::support::client::not_begun;
 use crate::{World, send, send_well};
 
 #[tokio::test]
-async fn and_the_new_one_signs_in_on_the_same_connection() {
+async fn the_new_token_authenticates_on_the_same_connection() {
     let world = World::new().await;
     for mechanism in ["xoauth2", "oauthbearer"] {
         let section = world.with_secret(crate::support::token_endpoint::CLIENT_SECRET);
@@ -22,7 +22,7 @@ async fn and_the_new_one_signs_in_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn a_mailbox_that_may_not_be_used_is_the_configurations_fault_and_left_alone() {
+async fn a_forbidden_mailbox_is_a_configuration_fault() {
     let world = World::new().await;
     let relay = world.good_relay();
     world.smtp.refuse_all(true);
@@ -41,7 +41,7 @@ async fn a_mailbox_that_may_not_be_used_is_the_configurations_fault_and_left_alo
 
 /// An administrator granted the permission meanwhile: only a new token carries it.
 #[tokio::test]
-async fn after_the_rest_a_new_token_is_presented() {
+async fn presents_a_new_token_after_the_cooldown() {
     let world = World::new().await;
     let relay = world.good_relay();
     world.smtp.refuse_all(true);
@@ -54,7 +54,7 @@ async fn after_the_rest_a_new_token_is_presented() {
 }
 
 #[tokio::test]
-async fn however_many_connections_report_it() {
+async fn replaces_it_once_for_many_connections() {
     let world = World::new().await;
     let section = world.with_secret(crate::support::token_endpoint::CLIENT_SECRET);
     let tokens = world.tokens(&section);

@@ -10,7 +10,7 @@ fn section(script: &str) -> String {
 }
 
 #[tokio::test]
-async fn is_kept_for_the_lifetime_that_it_says() {
+async fn keeps_the_token_for_its_lifetime() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let (token, runs) = (folder.path().join("token"), folder.path().join("runs"));
@@ -41,7 +41,7 @@ async fn is_kept_for_the_lifetime_that_it_says() {
 
 /// It has no other one: asking again and again would not help.
 #[tokio::test]
-async fn refused_and_printed_again_is_neither_presented_nor_asked_for_twice() {
+async fn does_not_present_the_same_refused_token_twice() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let runs = folder.path().join("runs");
@@ -64,7 +64,7 @@ async fn refused_and_printed_again_is_neither_presented_nor_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn there_is_no_shell() {
+async fn runs_no_shell() {
     let world = World::new().await;
     let section = "source = 'command'\ncommand = ['echo', '$HOME;id']\n";
     let token = world.tokens(section).token().await.expect("a token");
@@ -72,7 +72,7 @@ async fn there_is_no_shell() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_said_in_its_own_words() {
+async fn quotes_the_error_of_the_program() {
     let world = World::new().await;
     let secret = "x".repeat(64);
     for (script, expected) in [
@@ -107,7 +107,7 @@ async fn what_went_wrong_is_said_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn one_that_hangs_is_killed() {
+async fn kills_a_hanging_program() {
     let world = World::new().await;
     let section = "source = 'command'\ncommand = ['sleep', '600']\ntimeout = '200ms'\n";
     let tokens = world.tokens(section);

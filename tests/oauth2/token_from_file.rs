@@ -10,7 +10,7 @@ fn section(file: &Path) -> String {
 }
 
 #[tokio::test]
-async fn is_read_again_when_it_changes() {
+async fn reads_a_changed_file() {
     let world = World::new().await;
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), world.book.issue() + "\n").expect("write");
@@ -24,7 +24,7 @@ async fn is_read_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn refused_and_not_changed_is_not_presented_twice() {
+async fn does_not_present_an_unchanged_refused_token_twice() {
     let world = World::new().await;
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "unknown-token").expect("write");
@@ -34,7 +34,7 @@ async fn refused_and_not_changed_is_not_presented_twice() {
 }
 
 #[tokio::test]
-async fn missing_or_expired_is_said_and_waited_for() {
+async fn a_missing_or_expired_token_is_transient() {
     let world = World::new().await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");

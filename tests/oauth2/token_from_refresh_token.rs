@@ -4,7 +4,7 @@ use crate::support::token_endpoint::{CLIENT_SECRET, REFRESH_TOKEN};
 use crate::{World, send_well};
 
 #[tokio::test]
-async fn the_refresh_token_that_came_with_the_last_answer_is_used() {
+async fn uses_the_newest_refresh_token() {
     let world = World::new().await;
     let section = world
         .with_secret(CLIENT_SECRET)

@@ -18,7 +18,7 @@ const ACCEPTED: i32 = 0;
 const LOGIN_DENIED: i32 = 67;
 
 #[tokio::test]
-async fn exim_checks_ntlm_itself() {
+async fn exim_ntlm() {
     if !Exim::available() {
         return;
     }
@@ -30,7 +30,7 @@ async fn exim_checks_ntlm_itself() {
 }
 
 #[tokio::test]
-async fn dovecot_checks_for_exim_postfix_and_itself() {
+async fn dovecot_for_exim_postfix_and_itself() {
     if !Dovecot::available() {
         return;
     }
@@ -48,7 +48,7 @@ async fn dovecot_checks_for_exim_postfix_and_itself() {
 }
 
 #[tokio::test]
-async fn python_checks_with_its_libraries() {
+async fn python_servers() {
     if !PythonPeer::available() {
         return;
     }
@@ -62,7 +62,7 @@ async fn python_checks_with_its_libraries() {
 }
 
 #[tokio::test]
-async fn dovecot_and_postfix_take_tickets_of_the_kdc() {
+async fn dovecot_and_postfix_accept_kerberos_tickets() {
     if !Kdc::available() {
         return;
     }

@@ -21,14 +21,14 @@ mod support {
 
 mod authenticated_by_curl;
 #[cfg(feature = "sqlserver-gssapi")]
-mod database_authenticated_by_ticket;
-mod directory_of_people;
+mod database_kerberos;
+mod ldap_directory;
 mod man_in_the_middle;
-mod refusals_leave_the_session_in_step;
+mod reset_after_refusals;
 mod relay_matrix;
-mod tampered_ntlm_is_refused;
+mod tampered_ntlm;
 #[cfg(feature = "gssapi")]
-mod ticket_not_given;
+mod kerberos_ticket_refused;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -97,7 +97,7 @@ async fn the_certificate_holds_for_its_names_under_its_authority_only() {
 }
 
 #[tokio::test]
-async fn implicit_tls_takes_mail() {
+async fn implicit_tls_accepts_mail() {
     if !Postfix::available() {
         return;
     }
@@ -118,7 +118,7 @@ async fn implicit_tls_takes_mail() {
 }
 
 #[tokio::test]
-async fn only_who_authenticated_may_relay() {
+async fn relays_only_for_authenticated_clients() {
     if !Postfix::available() {
         return;
     }
@@ -141,7 +141,7 @@ async fn only_who_authenticated_may_relay() {
 }
 
 #[tokio::test]
-async fn auth_offers_the_mechanisms_that_are_asked_for() {
+async fn auth_offers_the_configured_mechanisms() {
     let options = PostfixOptions {
         mechanisms: "NTLM".to_owned(),
         ..PostfixOptions::default()
@@ -237,7 +237,7 @@ async fn a_stopped_postfix_starts_again_on_its_ports_with_what_it_had() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_postfix_that_is_dropped() {
+async fn a_dropped_postfix_leaves_nothing_behind() {
     if !Postfix::available() {
         return;
     }

@@ -6,7 +6,7 @@ use crate::support::probe::probe_at;
 use crate::support::python_peer::{Kind, PythonPeer};
 
 #[tokio::test]
-async fn in_clear_text_with_a_password() {
+async fn warns_of_a_password_on_an_unencrypted_connection() {
     if !PythonPeer::available() {
         return;
     }
@@ -33,7 +33,7 @@ async fn in_clear_text_with_a_password() {
 }
 
 #[tokio::test]
-async fn opportunistic_tls_is_not_checked() {
+async fn warns_of_an_unverified_certificate() {
     if !PythonPeer::available() {
         return;
     }

@@ -7,7 +7,7 @@ use crate::support::postfix::USER;
 use crate::support::probe::probe_at;
 
 #[tokio::test]
-async fn without_and_with_a_authentication() {
+async fn with_and_without_authentication() {
     if !Dovecot::available() {
         return;
     }

@@ -5,7 +5,7 @@ use crate::support::exim::{Authenticator, Exim};
 use crate::support::probe::probe_at;
 
 #[tokio::test]
-async fn it_tells_its_version_and_refuses_to_relay() {
+async fn shows_its_version_and_its_refusal_to_relay() {
     if !Exim::available() {
         return;
     }

@@ -20,19 +20,19 @@ mod support {
 }
 
 mod aiosmtpd;
-mod certificates_that_do_not_check;
-mod check_looks_as_well;
+mod untrusted_certificates;
+mod check_probes_relays;
 mod dovecot_submission;
 mod every_entry_is_reached;
 mod exim;
-mod json_for_programs;
-mod mail_of_a_domain;
-mod nothing_or_something_else;
+mod json_output;
+mod mx_of_a_domain;
+mod not_an_smtp_server;
 mod open_relay;
 mod postfix;
-mod refusals_of_the_telnet_page;
-mod relay_of_the_configuration;
+mod refusals;
+mod configured_relay;
 mod replies;
-mod replies_of_the_manuals;
-mod secrets_are_struck_out;
+mod documented_replies;
+mod secrets_redacted;
 mod slow_server;

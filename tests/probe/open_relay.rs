@@ -38,12 +38,12 @@ async fn checked(reply: &str) -> crate::support::probe::Probed {
 }
 
 #[tokio::test]
-async fn one_that_takes_the_stranger_is_spoken_of() {
+async fn warns_of_an_open_relay() {
     checked("250 ok").await.is_as_expected("open_relay", 30);
 }
 
 #[tokio::test]
-async fn one_that_refuses_is_as_it_should_be() {
+async fn a_refusal_is_correct() {
     let probed = checked("554 5.7.1 <open-relay-check@example.com>: Relay access denied").await;
     probed.tells(
         0,

@@ -28,7 +28,7 @@ async fn probe(postfix: &Postfix, arguments: &[&str]) -> Probed {
 }
 
 #[tokio::test]
-async fn recipients_it_takes_and_recipients_it_refuses() {
+async fn shows_accepted_and_refused_recipients() {
     if !Postfix::available() {
         return;
     }
@@ -48,7 +48,7 @@ async fn recipients_it_takes_and_recipients_it_refuses() {
 }
 
 #[tokio::test]
-async fn authenticated_and_sent() {
+async fn authenticates_and_sends() {
     if !Postfix::available() {
         return;
     }

@@ -36,7 +36,7 @@ async fn serve(stream: TcpStream) -> Option<()> {
 }
 
 #[tokio::test]
-async fn it_is_waited_for_and_spoken_of() {
+async fn waits_and_warns() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let tarpit = tokio::spawn(async move {

@@ -6,7 +6,7 @@ use crate::support::client::{relay, said_to, submit};
 use crate::support::scripted_peer::{Expect, Peer, good_transaction, hello, send, then};
 
 #[tokio::test]
-async fn the_transaction_is_reset_and_the_connection_kept() {
+async fn resets_the_transaction_and_keeps_the_connection() {
     let refusal = [
         Expect("MAIL"),
         send("250 ok"),
@@ -27,7 +27,7 @@ async fn the_transaction_is_reset_and_the_connection_kept() {
 }
 
 #[tokio::test]
-async fn a_refused_sender_blames_no_recipient() {
+async fn a_refused_sender_does_not_count_against_recipients() {
     let refusal = [
         Expect("MAIL"),
         Expect("RCPT"),

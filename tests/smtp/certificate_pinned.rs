@@ -37,7 +37,7 @@ fn pins(server: &ServerCertificate) -> [String; 2] {
 }
 
 #[tokio::test]
-async fn one_of_several_is_enough_whoever_signed_it_and_for_whom() {
+async fn one_matching_pin_is_enough() {
     let server = TestAuthority::new().issue(&["somewhere.else.test"]);
     for pin in pins(&server) {
         let peer = Peer::start_with(vec![accepted()], Some(server.acceptor())).await;
@@ -64,7 +64,7 @@ async fn refused(server: &ServerCertificate, settings: &str) -> String {
 }
 
 #[tokio::test]
-async fn another_certificate_is_refused_and_its_pins_are_named() {
+async fn refuses_another_certificate_and_names_its_pins() {
     let authority = TestAuthority::new();
     let [expected, other] = [(); 2].map(|()| authority.issue(&["127.0.0.1"]));
     let [pin, _] = pins(&expected);
@@ -78,7 +78,7 @@ async fn another_certificate_is_refused_and_its_pins_are_named() {
 }
 
 #[tokio::test]
-async fn beside_an_authority_both_have_to_hold() {
+async fn with_an_authority_both_must_match() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca_file = folder.path().join("ca.pem");
     std::fs::write(&ca_file, TestAuthority::new().pem()).expect("ca.pem");

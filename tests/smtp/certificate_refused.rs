@@ -52,7 +52,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn by_an_unknown_authority() {
+async fn refuses_an_unknown_authority() {
     let text = world(&["127.0.0.1"]).refused("tls = \"starttls\"").await;
     assert!(text.contains("local issuer certificate"), "{text}");
     let issuer = format!("issued by '{AUTHORITY_NAME}'");
@@ -60,7 +60,7 @@ async fn by_an_unknown_authority() {
 }
 
 #[tokio::test]
-async fn for_another_name() {
+async fn refuses_another_name() {
     let world = world(&["mail.example.test"]);
     let text = world.refused("tls = \"starttls\"\nca_file = \"$CA\"").await;
     assert!(text.contains("does not check for '127.0.0.1'"), "{text}");
@@ -71,7 +71,7 @@ async fn for_another_name() {
 }
 
 #[tokio::test]
-async fn but_not_where_it_is_in_order_or_nobody_asks() {
+async fn accepts_a_valid_certificate_or_none_required() {
     let world = world(&["mail.example.test"]);
     for settings in [
         "tls = \"starttls\"\nca_file = \"$CA\"\nca_file_only = true\nverify_name = \"mail.example.test\"",

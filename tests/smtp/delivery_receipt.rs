@@ -57,7 +57,7 @@ async fn heard(offered: &[&str], settings: &str, notify: Notify) -> (Vec<String>
 }
 
 #[tokio::test]
-async fn it_is_asked_for_where_it_is_offered() {
+async fn requests_dsn_where_it_is_offered() {
     let on: BTreeSet<_> = [NotifyOn::Delay, NotifyOn::Failure].into();
     let (heard, offered) = heard(&["DSN"], "", Notify::On(on)).await;
     assert!(offered);
@@ -72,7 +72,7 @@ async fn it_is_asked_for_where_it_is_offered() {
 }
 
 #[tokio::test]
-async fn and_not_where_it_is_not_offered_or_to_be_ignored() {
+async fn requests_no_dsn_where_it_is_not_offered_or_ignored() {
     for (offered, settings) in [
         (&["SIZE"][..], ""),
         (&["DSN"], "ignore_extensions = [\"DSN\"]"),
@@ -85,7 +85,7 @@ async fn and_not_where_it_is_not_offered_or_to_be_ignored() {
 }
 
 #[tokio::test]
-async fn postfix_reports_the_delivery_with_the_alerts_own_name() {
+async fn postfix_reports_the_delivery_with_our_envelope_id() {
     if !Postfix::available() {
         return;
     }

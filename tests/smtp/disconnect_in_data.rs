@@ -18,7 +18,7 @@ fn until_354() -> Vec<Step> {
 }
 
 #[tokio::test]
-async fn before_354_the_replies_stand() {
+async fn replies_before_354_count() {
     let peer = Peer::start(vec![until_354()]).await;
     let report = submit(&relay(peer.address, "tls = \"none\""), &["a@example.test"]).await;
     assert_eq!(report.end, SubmissionEnd::Broken);
@@ -29,7 +29,7 @@ async fn before_354_the_replies_stand() {
 }
 
 #[tokio::test]
-async fn in_the_middle_of_the_content_it_is_broken() {
+async fn a_close_within_the_content_is_broken() {
     let script = then(
         until_354(),
         [send("354 go"), Expect("From:"), send("452 4.3.1 disk full")],
@@ -47,7 +47,7 @@ async fn in_the_middle_of_the_content_it_is_broken() {
 }
 
 #[tokio::test]
-async fn after_the_dot_it_is_in_doubt() {
+async fn no_reply_after_the_final_dot_is_in_doubt() {
     let peer = Peer::start(vec![then(until_354(), [send("354 go"), Content])]).await;
     let report = submit(&relay(peer.address, "tls = \"none\""), &["a@example.test"]).await;
     assert_eq!(report.end, SubmissionEnd::InDoubt);

@@ -58,7 +58,7 @@ fn international_message() -> SecuredMessage {
 }
 
 #[tokio::test]
-async fn it_is_said_where_it_is_needed() {
+async fn smtputf8_is_used_only_where_needed() {
     let offered = ["8BITMIME", "SMTPUTF8"];
     let small = small_message();
     let plain = mail(&offered, &envelope(&["a@example.test"]), &small).await;
@@ -85,7 +85,7 @@ async fn it_is_said_where_it_is_needed() {
 }
 
 #[tokio::test]
-async fn what_cannot_go_without_it_is_refused_before_mail() {
+async fn refuses_before_mail_what_needs_smtputf8() {
     for (envelope, message) in [
         (from("büro@example.test"), small_message()),
         (envelope(&["a@example.test"]), international_message()),
@@ -104,7 +104,7 @@ async fn what_cannot_go_without_it_is_refused_before_mail() {
 
 /// In To or Cc such an address makes the message international, too.
 #[tokio::test]
-async fn a_recipient_whom_the_message_names_is_refused_for_its_own_address() {
+async fn a_recipient_beyond_ascii_is_refused_alone() {
     let script = then(hello(&["8BITMIME"]), [Expect("QUIT"), send("221 bye")]);
     let peer = Peer::start(vec![script]).await;
     let relay = relay(peer.address, "tls = \"none\"");
@@ -148,7 +148,7 @@ async fn send_to_three(postfix: &Postfix) -> SubmissionReport {
 }
 
 #[tokio::test]
-async fn postfix_takes_them_and_reports_the_delivery() {
+async fn postfix_accepts_them_and_reports_the_delivery() {
     if !Postfix::available() {
         return;
     }
@@ -180,7 +180,7 @@ async fn postfix_takes_them_and_reports_the_delivery() {
 }
 
 #[tokio::test]
-async fn only_they_are_refused_where_postfix_does_not() {
+async fn only_they_are_refused_without_smtputf8() {
     if !Postfix::available() {
         return;
     }
@@ -200,7 +200,7 @@ async fn only_they_are_refused_where_postfix_does_not() {
 }
 
 #[tokio::test]
-async fn the_sink_takes_them() {
+async fn the_sink_accepts_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = SinkOptions {
         folder: folder.path().to_owned(),

@@ -65,11 +65,11 @@ async fn each_recipient_has_its_own_reply(script: Vec<Step>) {
 }
 
 #[tokio::test]
-async fn with_pipelining_commands_go_before_their_replies() {
+async fn with_pipelining_commands_precede_their_replies() {
     each_recipient_has_its_own_reply(script(&["PIPELINING"], true)).await;
 }
 
 #[tokio::test]
-async fn without_pipelining_each_command_waits() {
+async fn without_pipelining_each_command_awaits_its_reply() {
     each_recipient_has_its_own_reply(script(&["SIZE"], false)).await;
 }

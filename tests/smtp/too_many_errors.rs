@@ -12,7 +12,7 @@ use crate::support::postfix::{Postfix, PostfixOptions};
 const WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn the_replies_stand_and_the_rest_is_sent() {
+async fn earlier_replies_count_and_the_rest_is_sent() {
     if !Postfix::available() {
         return;
     }

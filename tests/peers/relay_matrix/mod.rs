@@ -22,7 +22,7 @@ const TLS_MODES: [&str; 3] = ["none", "starttls", "implicit"];
 const WRITE_VARIABLE: &str = "SENDPORT_WRITE_RELAY_MATRIX";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_table_in_the_docs_is_what_happens() {
+async fn the_documented_matrix_is_true() {
     if !Servers::available() {
         return;
     }

@@ -1,0 +1,68 @@
+//! `sendport check` goes the whole way, and says what is wrong with a token.
+
+use std::sync::Arc;
+
+use sendport::clock::SystemClock;
+
+use crate::site::{Site, text};
+use crate::support::bearer_smtp::{BearerSmtp, MAILBOX};
+use crate::support::token_endpoint::{CLIENT_ID, CLIENT_SECRET, TokenBook, TokenEndpoint};
+
+pub(crate) fn site(smtp: &BearerSmtp, endpoint: &str, secret: &str) -> Site {
+    let (host, port) = (smtp.address.ip(), smtp.address.port());
+    let site = Site::new(&format!(
+        "[relay.exchange]\nkind = 'smtp'\nhost = '{host}'\nport = {port}\ntls = 'none'\n\
+         ehlo_name = 'sendport.test'\n\
+         [relay.exchange.auth]\nmechanism = 'xoauth2'\nusername = '{MAILBOX}'\nallow_cleartext_auth = true\n\
+         [relay.exchange.auth.oauth2]\nsource = 'client_credentials'\ntoken_endpoint = '{endpoint}'\n\
+         client_id = '{CLIENT_ID}'\nclient_secret_file = 'client-secret'\n\
+         [send_port.default]\nfrom = '{MAILBOX}'\nrelays = ['exchange']\n"
+    ));
+    std::fs::write(site.path("client-secret"), format!("{secret}\n")).expect("write");
+    site
+}
+
+async fn check(smtp: &BearerSmtp, endpoint: &str, secret: &str) -> (Option<i32>, String) {
+    let site = site(smtp, endpoint, secret);
+    let checked = tokio::task::spawn_blocking(move || site.sendport(&["check"])).await;
+    let output = checked.expect("the program ran");
+    (output.status.code(), text(&output))
+}
+
+#[tokio::test]
+async fn check_explains_each_error() {
+    let book = TokenBook::new(Arc::new(SystemClock));
+    let endpoint = TokenEndpoint::start(book.clone()).await;
+    let smtp = BearerSmtp::start(book).await;
+
+    let (code, said) = check(&smtp, &endpoint.url, CLIENT_SECRET).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("signed in by XOAUTH2"), "{said}");
+
+    let (code, said) = check(&smtp, &endpoint.url, "expired").await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("FAIL  relay.exchange: AUTH: the token endpoint"),
+        "{said}"
+    );
+    assert!(said.contains("invalid_client: AADSTS7000215"), "{said}");
+
+    smtp.refuse_all(true);
+    let (code, said) = check(&smtp, &endpoint.url, CLIENT_SECRET).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("535 5.7.3") && said.contains("SMTP.SendAsApp"),
+        "{said}"
+    );
+
+    let nobody = "http://127.0.0.1:9/token";
+    let (_, said) = check(&smtp, nobody, CLIENT_SECRET).await;
+    assert!(
+        said.contains(&format!("the token endpoint {nobody} cannot be asked")),
+        "{said}"
+    );
+    assert!(
+        said.contains("name resolution, firewall and proxy"),
+        "{said}"
+    );
+}

@@ -1,0 +1,151 @@
+//! `--mx`: where the mail of a domain goes, by a real name server.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use crate::support::peer::{self, Server};
+use crate::support::probe::{Probed, probe};
+use crate::support::scripted_peer::{Expect, Peer, hello, send, then};
+
+const ZONE: &str = r"
+contoso.test.            60 IN MX 20 backup.contoso.test.
+contoso.test.            60 IN MX 10 mail.contoso.test.
+contoso.test.            60 IN MX 5 gone.contoso.test.
+mail.contoso.test.       60 IN A 127.0.0.1
+mail.contoso.test.       60 IN AAAA 2001:db8::25
+backup.contoso.test.     60 IN A 127.0.0.1
+_submission._tcp.contoso.test.  60 IN SRV 10 0 587 mail.contoso.test.
+_submissions._tcp.contoso.test. 60 IN SRV 0 0 465 mail.contoso.test.
+nomail.test.             60 IN MX 0 .
+_submission._tcp.nomail.test.   60 IN SRV 0 0 0 .
+plain.test.              60 IN A 127.0.0.1
+empty.test.              60 IN TXT nothing
+";
+
+struct NameServer {
+    _server: Server,
+    address: SocketAddr,
+}
+
+impl NameServer {
+    async fn start() -> Self {
+        let python = peer::unpacked("python", "bin/python").join("bin/python");
+        let folder = peer::folder("name-server");
+        let zone = folder.path().join("zone");
+        peer::write(&zone, ZONE);
+        let mut command = Command::new(python);
+        command
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/peers/name_server.py"
+            ))
+            .arg(zone);
+        let mut server = Server::spawn("name server", folder, command);
+        let output = server.path("output");
+        let port = || {
+            let text = std::fs::read_to_string(&output).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("port "))?;
+            line.parse::<u16>().ok()
+        };
+        let up = server.comes_up(async || port().is_some()).await;
+        up.expect("the name server to come up");
+        let address = SocketAddr::from(([127, 0, 0, 1], port().expect("the port, seen above")));
+        Self {
+            _server: server,
+            address,
+        }
+    }
+
+    async fn probe(&self, domain: &str, arguments: &[&str]) -> Probed {
+        let server = self.address.to_string();
+        let usual = ["--mx", domain, "--name-server", &server];
+        let usual = [&usual[..], &["--ehlo", "client.example.test"]].concat();
+        probe(&[&usual[..], arguments].concat()).await
+    }
+}
+
+fn available() -> bool {
+    peer::available("Python's dnslib")
+}
+
+#[tokio::test]
+async fn probes_the_first_host_that_answers() {
+    if !available() {
+        return;
+    }
+    let dns = NameServer::start().await;
+    let session = then(
+        hello(&[]),
+        [
+            Expect("MAIL FROM:<a@b.test>"),
+            send("250 ok"),
+            Expect("RCPT TO:<bob@contoso.test>"),
+            send("250 ok"),
+            Expect("RSET"),
+            send("250 2.0.0 ok"),
+            Expect("QUIT"),
+            send("221 bye"),
+        ],
+    );
+    let mail = Peer::start(vec![session]).await;
+    let port = mail.address.port().to_string();
+    let arguments = [
+        "--port",
+        &port,
+        "--from",
+        "a@b.test",
+        "--to",
+        "bob@contoso.test",
+    ];
+    let probed = dns.probe("contoso.test", &arguments).await;
+    probed.is_as_expected("mail_of_a_domain", 0);
+    mail.finish().await;
+}
+
+#[tokio::test]
+async fn explains_a_null_mx_without_a_connection() {
+    if !available() {
+        return;
+    }
+    let dns = NameServer::start().await;
+    let probed = dns.probe("nomail.test", &[]).await;
+    probed.is_as_expected("null_mx", 10);
+}
+
+#[tokio::test]
+async fn without_mx_probes_the_domain() {
+    if !available() {
+        return;
+    }
+    let dns = NameServer::start().await;
+    let mail = Peer::start(vec![then(hello(&[]), [Expect("QUIT"), send("221 bye")])]).await;
+    let port = mail.address.port().to_string();
+    let probed = dns.probe("plain.test", &["--port", &port]).await;
+    probed.tells(
+        0,
+        &[
+            "plain.test has no MX: mail goes to its own addresses",
+            "MX 0 plain.test: 127.0.0.1",
+        ],
+    );
+    mail.finish().await;
+}
+
+#[tokio::test]
+async fn distinguishes_no_domain_no_address_and_a_failed_look_up() {
+    if !available() {
+        return;
+    }
+    let dns = NameServer::start().await;
+    for (domain, said) in [
+        ("nosuch.test", "there is no domain nosuch.test"),
+        ("empty.test", "empty.test: no address"),
+        (
+            "a.broken.test",
+            "the MX of a.broken.test cannot be looked up",
+        ),
+    ] {
+        let probed = dns.probe(domain, &[]).await;
+        probed.tells(10, &[said]);
+    }
+}
