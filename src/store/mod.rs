@@ -11,10 +11,12 @@
 pub mod audit;
 pub mod certificates;
 mod claim;
+mod columns;
 pub mod contents;
 pub mod coordination;
 pub mod digest;
 mod error;
+mod expiry;
 mod lines;
 pub mod migration;
 pub mod sqlite;

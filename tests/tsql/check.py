@@ -29,7 +29,9 @@ MODELS = (
 SYSTEM = re.compile(r"\[sp_(get|release)applock\]|\[sys\]\.\[")
 HISTORY = STORE / "sql/history_table.sql"  # precedes the migrations
 MIGRATIONS = sorted((ROOT / "migrations/sqlserver").glob("*.sql"))
-STATEMENTS = sorted((STORE / "sql").glob("**/*.sql"))
+STATEMENTS = sorted((STORE / "sql").glob("*.sql"))
+PARTS = {path.stem: path.read_text(encoding="utf-8").rstrip() for path in (STORE / "sql/parts").glob("*.sql")}
+COLUMNS = STORE.parent / "columns.rs"
 FILL = tomllib.loads(Path(__file__).with_name("statements.toml").read_text(encoding="utf-8"))
 
 
@@ -67,9 +69,37 @@ def parse(text, version="150"):
     return script, list(errors or [])
 
 
+def columns():
+    """The lists of columns.rs: of each, the names, and whether the value is a text that Babelfish spoils."""
+    lists = re.findall(r"^    ([A-Z]+) of \w+ \{\n(.*?)^    \}", COLUMNS.read_text(encoding="utf-8"), re.S | re.M)
+    return {name: re.findall(r'"(\w+)" =>\s*Source::(\w+)', body) for name, body in lists}
+
+
+def engine_forms(text):
+    """The text as SQL Server and as Babelfish get it: what statement.rs fills in."""
+    for part, body in PARTS.items():
+        text = text.replace(f"{{{part}}}", body)
+    lists = columns()
+    lists["RECIPIENT"] = lists["ADDRESSEE"] + lists["DELIVERY"]
+    for restored in (lambda it: it, lambda it: f"REPLACE({it} COLLATE Latin1_General_BIN2, NCHAR(57383), N'''')"):
+        def value(table, name, kind):
+            return restored(f"{table}.{name}") if kind == "Text" else f"{table}.{name}"
+
+        def fill(match):
+            name, table = match["list"].upper(), match["table"]
+            return ", ".join(value(table, *it) if table else it[0] for it in lists[name])
+        form = re.sub(r"\{text ([\w.]+)\}", lambda it: restored(it[1]), text)
+        form = form.replace("{delivery = n}", ", ".join(f"{n} = " + value("n", n, k) for n, k in lists["DELIVERY"]))
+        yield re.sub(r"\{(?:(?P<table>\w+)\.)?(?P<list>attempt|reply|recipient)\}", fill, form)
+
+
 def shapes(path):
-    """The text with its placeholders filled, once for each shape; line numbers do not change."""
-    text = path.read_text(encoding="utf-8")
+    """The text with its placeholders filled, once for each shape and engine."""
+    for text in dict.fromkeys(engine_forms(path.read_text(encoding="utf-8"))):
+        yield from filled(path, text)
+
+
+def filled(path, text):
     names = list(dict.fromkeys(re.findall(r"\{([a-z_]+)\}", text)))
     fills = [FILL.get(f"{path.stem}.{name}", FILL.get(name)) for name in names]
     if None in fills:

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::domain::{RecipientStatus, Timestamp};
+use crate::domain::Timestamp;
+use crate::store::expiry::EXPIRED;
 use crate::store::{
     AdoptMode, AdoptReport, Among, FixedRoleMember, MigrationStep, RefusedRow, SchemaState,
     StoreAdmin, StoreError, StoreErrorKind, Swept, nothing_refused,
@@ -14,7 +15,6 @@ use crate::store::{
 use super::bulk_change::Around;
 use super::bulk_change::keys;
 use super::connection::{Trouble, absent, create_file, write};
-use super::expiry::Ending;
 use super::expiry::without_instance;
 use super::values::time_text;
 use super::{SqliteStore, schema, sql};
@@ -182,17 +182,12 @@ fn end_batch(
         AdoptMode::Hold => (u32::MAX, false),
         AdoptMode::Expire => (ADOPT_BATCH, true),
     };
-    let ending = Ending {
-        status: RecipientStatus::Expired,
-        explanation: "expired",
-        reason,
-    };
     let open = params![around.to_read(most), held_too];
     let open = keys(tx, ADOPT_OPEN, open)?;
     let mut hold = tx.prepare_cached(sql!("adopt_hold"))?;
     around.change_each(tx, open, |alert| match mode {
         AdoptMode::Hold => Ok(hold.execute(params![time_text(now), reason, alert.0])?),
-        AdoptMode::Expire => without_instance(tx, now).finish(alert, &ending),
+        AdoptMode::Expire => without_instance(tx, now).finish(alert, EXPIRED, reason),
     })
 }
 

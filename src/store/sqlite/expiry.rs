@@ -5,15 +5,15 @@ use std::time::Duration;
 use rusqlite::{Transaction, params};
 use uuid::Uuid;
 
-use crate::domain::{
-    AlertId, AlertStatus, InstanceId, Priority, RecipientOutcome, RecipientStatus, Timestamp,
-    expand_recipient_lists, status_of,
-};
+use crate::domain::{AlertId, AlertStatus, InstanceId, Priority, Timestamp, status_of};
 use crate::store::DEFAULT_MAX_AGE;
+use crate::store::expiry::{
+    EXPIRED, Ending, UNROUTED, expired_reason, recipients_of_lists, unrouted_reason,
+};
 
 use super::bulk_change::Around;
 use super::connection::Trouble;
-use super::record::{Recorder, statuses};
+use super::record::{RECORD_MISSING_RECIPIENT, Recorder, statuses};
 use super::sql;
 use super::values::{Columns, earlier, later, time_text};
 
@@ -23,17 +23,6 @@ const FINISH_LISTS: &str =
 
 /// What stands around a name that was copied from somewhere, and nobody sees.
 const BLANKS: &str = " \t\r\n\u{a0}\u{200b}\u{feff}";
-
-/// How waiting recipients end, and what is said about it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ending<'a> {
-    /// Of each that waited.
-    pub(super) status: RecipientStatus,
-    /// Key into `ReplyExplanation`.
-    pub(super) explanation: &'a str,
-    /// A sentence for the alert and for each recipient.
-    pub(super) reason: &'a str,
-}
 
 /// A send port that something waits for.
 struct LivePort {
@@ -87,12 +76,9 @@ impl Recorder<'_> {
         alerts.retain(|(alert, _)| around.includes(*alert));
         let mut count = 0;
         for (alert, limit) in alerts.into_iter().take(most as usize) {
-            let ending = Ending {
-                status: RecipientStatus::Expired,
-                explanation: "expired",
-                reason: &format!("expired: not sent before {limit}"),
-            };
-            let ended = around.change(self.tx, alert, || self.finish(alert, &ending))?;
+            let reason = expired_reason(&limit);
+            let finish = || self.finish(alert, EXPIRED, &reason);
+            let ended = around.change(self.tx, alert, finish)?;
             count += u32::from(ended);
         }
         Ok(count)
@@ -111,23 +97,15 @@ impl Recorder<'_> {
             if port.last_seen.is_some_and(|seen| time_text(seen) > since) {
                 continue;
             }
-            let ending = Ending {
-                status: RecipientStatus::Failed,
-                explanation: "no-such-send-port",
-                reason: &format!(
-                    "no running instance has had a send port named '{}' for {} minutes; \
-                     add it to the configuration or insert the alert for one that exists",
-                    port.name,
-                    after.as_secs() / 60
-                ),
-            };
+            let reason = unrouted_reason(&port.name, after);
             for class in Priority::ALL {
                 let left = limit - failed;
                 let due = params![port.name, class.as_str(), since, around.to_read(left)];
                 let mut due = self.pairs(sql!("fail_unrouted"), due)?;
                 due.retain(|(alert, _)| around.includes(*alert));
                 let due = due.into_iter().take(left as usize).map(|(alert, _)| alert);
-                failed += around.change_each(self.tx, due, |alert| self.finish(alert, &ending))?;
+                failed += around
+                    .change_each(self.tx, due, |alert| self.finish(alert, UNROUTED, &reason))?;
             }
         }
         Ok(failed)
@@ -147,7 +125,7 @@ impl Recorder<'_> {
             if port.last_seen.is_some_and(|seen| time_text(seen) > since) {
                 continue;
             }
-            let reason = self.unrouted_reason(&port.name, &since, fails_after)?;
+            let reason = self.waiting_reason(&port.name, &since, fails_after)?;
             let mut count = 0;
             for class in Priority::ALL {
                 let values = params![port.name, class.as_str(), now, limit, reason];
@@ -161,7 +139,7 @@ impl Recorder<'_> {
         Ok(noted)
     }
 
-    fn unrouted_reason(
+    fn waiting_reason(
         &self,
         port: &str,
         since: &str,
@@ -182,7 +160,12 @@ impl Recorder<'_> {
 
     /// Ends one alert: rows are made where there were none, who waited gets the ending's
     /// status, and the alert's own follows from all. 0 where it is as it was.
-    pub(super) fn finish(&self, alert: AlertId, ending: &Ending<'_>) -> Result<usize, Trouble> {
+    pub(super) fn finish(
+        &self,
+        alert: AlertId,
+        ending: Ending,
+        reason: &str,
+    ) -> Result<usize, Trouble> {
         let now = time_text(self.now);
         if statuses(self.tx, alert)?.is_empty() {
             self.make_rows(alert)?;
@@ -194,7 +177,7 @@ impl Recorder<'_> {
                 ending.status.as_str(),
                 now,
                 ending.explanation,
-                ending.reason,
+                reason,
             ])?;
         let status = status_of(statuses(self.tx, alert)?);
         if !status.is_final() {
@@ -203,7 +186,7 @@ impl Recorder<'_> {
         let ended = self
             .tx
             .prepare_cached(sql!("finish_alert"))?
-            .execute(params![alert.0, status.as_str(), now, ending.reason,])?;
+            .execute(params![alert.0, status.as_str(), now, reason])?;
         Ok(ended)
     }
 
@@ -215,19 +198,8 @@ impl Recorder<'_> {
             Ok(["ToRecipients", "CcRecipients", "BccRecipients"]
                 .map(|column| row.lossy(column).ok().flatten()))
         })?;
-        for recipient in expand_recipient_lists(to.as_deref(), cc.as_deref(), bcc.as_deref()) {
-            let row = RecipientOutcome {
-                ordinal: recipient.ordinal,
-                kind: recipient.kind,
-                mailbox: recipient.mailbox,
-                status: recipient.status,
-                attempt_count: 0,
-                relay: None,
-                reply: recipient.refusal,
-                explanation: None,
-                remark: None,
-            };
-            self.write_recipient(sql!("record_missing_recipient"), alert, &row, row.status)?;
+        for row in recipients_of_lists(to.as_deref(), cc.as_deref(), bcc.as_deref()) {
+            self.write_recipient(&RECORD_MISSING_RECIPIENT, alert, &row, row.status)?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::store::{Explanation, Renewal, StoreErrorKind, Swept, other_environmen
 use super::admin::environment;
 use super::bulk_change::{Around, keys};
 use super::error::Trouble;
+use super::record::waiting_status;
 use super::sql;
 use super::values::{later, time_text, uuid_text};
 
@@ -182,11 +183,10 @@ pub(super) fn retire(
         tx.execute(sql!("retire_instance"), params![instance, now])?;
         let held = keys(tx, RETIRE_HELD, params![instance])?;
         let mut release = tx.prepare_cached(sql!("retire_release"))?;
-        around.change_each(
-            tx,
-            held,
-            |alert| Ok(release.execute(params![alert.0, now])?),
-        )
+        around.change_each(tx, held, |alert| {
+            let status = waiting_status(tx, alert)?.as_str();
+            Ok(release.execute(params![alert.0, now, status])?)
+        })
     })
 }
 

@@ -14,7 +14,7 @@ use crate::store::{
 
 use super::bulk_change::{Around, keys};
 use super::connection::{Trouble, write};
-use super::record::Recorder;
+use super::record::{Recorder, waiting_status};
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, attachments, sql};
 
@@ -162,7 +162,10 @@ impl OperatorQueries for SqliteStore {
                     .into_iter()
                     .filter(|id| only.is_none_or(|it| it == *id));
                 let mut release = tx.prepare_cached(sql!("release_held"))?;
-                around.change_each(tx, held, |id| Ok(release.execute(params![now, id.0])?))
+                around.change_each(tx, held, |id| {
+                    let status = waiting_status(tx, id)?.as_str();
+                    Ok(release.execute(params![now, id.0, status])?)
+                })
             })
         };
         let released = self.writer.call("release held alerts", release).await?;

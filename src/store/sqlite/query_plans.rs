@@ -55,7 +55,7 @@ const PLANS: &[Plan] = &[
     plan!("load_alert" seeks [BY_KEY], scans []),
     plan!("load_recipients" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
     plan!(super::record::RECORD_STATE; seeks [BY_KEY], scans []),
-    plan!("record_release" seeks [BY_KEY, "PRIMARY KEY (AlertId=?)"], scans []),
+    plan!(super::record::RECORD_RELEASE; seeks [BY_KEY], scans []),
     plan!("record_alert" seeks [BY_KEY], scans []),
     plan!("record_facts_status" seeks [BY_KEY], scans []),
     plan!(super::record::RECIPIENT_STATUSES; seeks ["PRIMARY KEY (AlertId=?)"], scans []),

@@ -3,23 +3,21 @@
 //! Facts (attempt, replies, who was relayed) are true whoever holds the lease now; everything
 //! else needs the token.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, ToSql, Transaction, params, params_from_iter};
 
 use crate::domain::{
     AlertId, AlertStatus, Attempt, AttemptOutcome, CommandReply, Decision, InstanceId, Outcome,
     OutcomeKind, RecipientOutcome, RecipientStatus, Timestamp, status_of,
 };
 use crate::store::Recorded;
+use crate::store::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, REPLY, joined, names};
 
 use super::connection::Trouble;
 use super::sql;
 use super::values::{Columns, later, time_text, uuid_text};
-
-/// What the relay said to one command.
-const RECORD_REPLY: &str = "INSERT INTO AttemptReply (AttemptId, Ordinal, Command, RecipientOrdinal, ReplyCode, EnhancedStatusCode, ReplyText) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// Where one recipient stands once it is written.
 const RECORD_RECIPIENT_STATUS: &str =
@@ -46,6 +44,66 @@ pub(super) const RECORD_STATE: &str =
 /// Whether it is held because nobody saw the end of the attempt that is recorded now.
 pub(super) const RECORD_ENDS_DOUBT: &str = "SELECT EXISTS (SELECT 1 FROM InDoubt \
     WHERE AlertId = ?1 AND AttemptNumber = ?2 AND Status = 'held' AND StatusReason LIKE 'in doubt:%')";
+
+/// Back into the queue as it was.
+pub(super) const RECORD_RELEASE: &str = "UPDATE AlertState SET Status = ?5, StatusAt = ?2, StatusReason = ?4, DueAt = ?3, \
+    LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL WHERE AlertId = ?1";
+
+/// Placeholders of so many values, counted from 1.
+fn placeholders(count: usize) -> String {
+    let numbers: Vec<_> = (1..=count).map(|n| format!("?{n}")).collect();
+    numbers.join(", ")
+}
+
+/// One mail transaction; the same key is never written twice.
+static RECORD_ATTEMPT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO Attempt (AlertId, InstanceId, {}) VALUES ({}) ON CONFLICT (AttemptKey) DO NOTHING",
+        names(ATTEMPT),
+        placeholders(2 + ATTEMPT.len())
+    )
+});
+
+/// What the relay replied to one command.
+static RECORD_REPLY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO AttemptReply (AttemptId, Ordinal, {}) VALUES ({})",
+        names(REPLY),
+        placeholders(2 + REPLY.len())
+    )
+});
+
+/// Without the lease, a recipient without a row only gets its row.
+pub(super) static RECORD_MISSING_RECIPIENT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO Recipient (AlertId, Status, StatusAt, {}, {}) VALUES ({}) ON CONFLICT (AlertId, Ordinal) DO NOTHING",
+        names(ADDRESSEE),
+        names(DELIVERY),
+        placeholders(3 + ADDRESSEE.len() + DELIVERY.len())
+    )
+});
+
+/// The status of one recipient and why it has it; relayed is never overwritten.
+static RECORD_RECIPIENT: LazyLock<String> = LazyLock::new(|| {
+    let update = format!(
+        "DO UPDATE SET Status = excluded.Status, StatusAt = excluded.StatusAt, {} WHERE Recipient.Status <> 'relayed'",
+        joined(DELIVERY, |name| format!("{name} = excluded.{name}"))
+    );
+    RECORD_MISSING_RECIPIENT.replace("DO NOTHING", &update)
+});
+
+/// The values before a list's, and the list's.
+fn values<'a, T>(
+    head: &'a [&'a dyn ToSql],
+    columns: &'static [Column<T>],
+    row: &'a T,
+) -> impl Iterator<Item = Box<dyn ToSql + 'a>> {
+    let head = head.iter().map(|value| Box::new(*value) as Box<dyn ToSql>);
+    let list = columns
+        .iter()
+        .map(move |column| Box::new(column.value(Some(row))) as _);
+    head.chain(list)
+}
 
 /// One transaction's view of who records, and when.
 pub(super) struct Recorder<'tx> {
@@ -105,9 +163,14 @@ impl Recorder<'_> {
         reason: Option<&str>,
     ) -> Result<(), Trouble> {
         let due = later(self.now, retry_in);
-        self.tx
-            .prepare_cached(sql!("record_release"))?
-            .execute(params![alert.0, time_text(self.now), due, reason])?;
+        let status = waiting_status(self.tx, alert)?.as_str();
+        self.tx.prepare_cached(RECORD_RELEASE)?.execute(params![
+            alert.0,
+            time_text(self.now),
+            due,
+            reason,
+            status
+        ])?;
         self.is_without_lease(alert, &[AlertStatus::Queued, AlertStatus::Delayed])
     }
 
@@ -242,34 +305,15 @@ impl Recorder<'_> {
 
     /// False if this attempt was written before.
     fn attempt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, Trouble> {
-        let (facts, protected) = (&attempt.facts, &attempt.protected);
+        let instance = uuid_text(self.instance.0);
         let new = self
             .tx
-            .prepare_cached(sql!("record_attempt"))?
-            .execute(params![
-                uuid_text(attempt.key.0),
-                alert.0,
-                attempt.number,
-                attempt.outcome.as_str(),
-                uuid_text(self.instance.0),
-                attempt.relay,
-                time_text(attempt.started_at),
-                time_text(attempt.ended_at),
-                attempt.message_id,
-                i64::try_from(attempt.size_bytes).unwrap_or(i64::MAX),
-                attempt.protection,
-                facts.remote_address,
-                facts.server_name,
-                facts.tls_version,
-                facts.tls_cipher,
-                facts.peer_fingerprint,
-                facts.auth_mechanism,
-                protected.signed_by,
-                protected.signature_algorithm,
-                protected.encrypted_to,
-                protected.encryption_algorithm,
-                protected.header_protection,
-            ])?;
+            .prepare_cached(&RECORD_ATTEMPT)?
+            .execute(params_from_iter(values(
+                &[&alert.0, &instance],
+                ATTEMPT,
+                attempt,
+            )))?;
         if new > 0 {
             self.replies(self.tx.last_insert_rowid(), &attempt.replies)?;
         } else if !self.knows_attempt(attempt)? {
@@ -284,24 +328,10 @@ impl Recorder<'_> {
     }
 
     fn replies(&self, attempt: i64, replies: &[CommandReply]) -> Result<(), Trouble> {
-        let mut statement = self.tx.prepare_cached(RECORD_REPLY)?;
-        for (
-            ordinal,
-            CommandReply {
-                ordinal: recipient,
-                reply,
-            },
-        ) in (0_u32..).zip(replies)
-        {
-            let written = statement.execute(params![
-                attempt,
-                ordinal,
-                reply.command.as_str(),
-                recipient,
-                reply.code,
-                reply.enhanced.map(|code| code.to_string()),
-                reply.text,
-            ])?;
+        let mut statement = self.tx.prepare_cached(&RECORD_REPLY)?;
+        for (ordinal, reply) in (0_u32..).zip(replies) {
+            let head: [&dyn ToSql; 2] = [&attempt, &ordinal];
+            let written = statement.execute(params_from_iter(values(&head, REPLY, reply)))?;
             if written == 0 {
                 return Err(Trouble::ignored("replies as they were"));
             }
@@ -311,8 +341,7 @@ impl Recorder<'_> {
 
     /// False if the row says `relayed` and the outcome says otherwise.
     fn recipient(&self, alert: AlertId, recipient: &RecipientOutcome) -> Result<bool, Trouble> {
-        let stands =
-            self.write_recipient(sql!("record_recipient"), alert, recipient, recipient.status)?;
+        let stands = self.write_recipient(&RECORD_RECIPIENT, alert, recipient, recipient.status)?;
         if stands != recipient.status && stands != RecipientStatus::Relayed {
             return Err(Trouble::ignored("recipients as they were"));
         }
@@ -336,38 +365,25 @@ impl Recorder<'_> {
         } else {
             RecipientStatus::Queued
         };
-        self.write_recipient(sql!("record_missing_recipient"), alert, recipient, status)?;
+        self.write_recipient(&RECORD_MISSING_RECIPIENT, alert, recipient, status)?;
         Ok(())
     }
 
     /// What its row says then.
     pub(super) fn write_recipient(
         &self,
-        statement: &'static str,
+        statement: &str,
         alert: AlertId,
         recipient: &RecipientOutcome,
         status: RecipientStatus,
     ) -> Result<RecipientStatus, Trouble> {
-        let reply = recipient.reply.as_ref();
-        self.tx.prepare_cached(statement)?.execute(params![
-            alert.0,
-            recipient.ordinal,
-            recipient.kind.as_str(),
-            recipient.mailbox.address,
-            recipient.mailbox.display_name,
-            status.as_str(),
-            time_text(self.now),
-            recipient.attempt_count,
-            recipient.relay,
-            reply.map(|reply| reply.command.as_str()),
-            reply.map(|reply| reply.code),
-            reply
-                .and_then(|reply| reply.enhanced)
-                .map(|code| code.to_string()),
-            reply.map(|reply| reply.text.as_str()),
-            recipient.explanation,
-            recipient.remark,
-        ])?;
+        let (status, now) = (status.as_str(), time_text(self.now));
+        let head: [&dyn ToSql; 3] = [&alert.0, &status, &now];
+        let addressee = values(&head, ADDRESSEE, recipient);
+        let row = addressee.chain(values(&[], DELIVERY, recipient));
+        self.tx
+            .prepare_cached(statement)?
+            .execute(params_from_iter(row))?;
         let mut stands = self.tx.prepare_cached(RECORD_RECIPIENT_STATUS)?;
         let stands = stands.query_row(params![alert.0, recipient.ordinal], |row| {
             Ok(Columns::new(row).word("Status"))
@@ -376,6 +392,15 @@ impl Recorder<'_> {
         let stands = stands.ok_or_else(|| Trouble::ignored("recipients as they were"))?;
         stands.map_err(Trouble::unreadable)
     }
+}
+
+/// The status of an alert that goes back into the queue.
+pub(super) fn waiting_status(tx: &Transaction<'_>, alert: AlertId) -> Result<AlertStatus, Trouble> {
+    let is_delayed = statuses(tx, alert)?.contains(&RecipientStatus::Delayed);
+    Ok(match is_delayed {
+        true => AlertStatus::Delayed,
+        false => AlertStatus::Queued,
+    })
 }
 
 /// Of all recipients of an alert.

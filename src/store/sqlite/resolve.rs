@@ -7,7 +7,7 @@ use crate::domain::{AlertId, AlertStatus, RecipientStatus, status_of};
 use crate::store::{EventSeverity, RESOLVED_EVENT, Resolution};
 
 use super::connection::Trouble;
-use super::record::{Recorder, statuses};
+use super::record::{Recorder, statuses, waiting_status};
 use super::sql;
 use super::values::time_text;
 
@@ -32,7 +32,7 @@ impl Recorder<'_> {
             return Ok(false);
         };
         let status = match resolution {
-            Resolution::Resend => self.waiting_status(alert)?,
+            Resolution::Resend => waiting_status(self.tx, alert)?,
             Resolution::Relayed | Resolution::Cancel => {
                 self.end_recipients(alert, &doubt, resolution)?
             }
@@ -62,15 +62,6 @@ impl Recorder<'_> {
             })
         });
         Ok(found.optional()?)
-    }
-
-    fn waiting_status(&self, alert: AlertId) -> Result<AlertStatus, Trouble> {
-        let delayed = statuses(self.tx, alert)?.contains(&RecipientStatus::Delayed);
-        Ok(if delayed {
-            AlertStatus::Delayed
-        } else {
-            AlertStatus::Queued
-        })
     }
 
     fn end_recipients(

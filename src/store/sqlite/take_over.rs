@@ -9,6 +9,7 @@ use crate::store::TAKEN_OVER;
 use super::bulk_change::{Around, keys};
 use super::error::Trouble;
 use super::lease_owner::Owner;
+use super::record::waiting_status;
 use super::sql;
 use super::values::{Columns, time_text, uuid_text};
 
@@ -136,9 +137,10 @@ fn take_over_one(
     if noted == 0 {
         return Err(Trouble::ignored("attempts as they were"));
     }
+    let status = waiting_status(tx, held.alert)?.as_str();
     let released = tx
         .prepare_cached(sql!("take_over_release"))?
-        .execute(params![held.alert.0, now])?;
+        .execute(params![held.alert.0, now, status])?;
     tx.prepare_cached(sql!("take_over_hold"))?
         .execute(params![held.alert.0, TAKEN_OVER])?;
     Ok(released)

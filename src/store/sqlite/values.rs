@@ -7,11 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike};
-use rusqlite::Row;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+use rusqlite::{Row, ToSql};
 use uuid::Uuid;
 
 use crate::domain::Timestamp;
+use crate::store::columns::Value;
 
 const TIME_FORM: &str = "%Y-%m-%dT%H:%M:%S%.3fZ";
 
@@ -60,6 +61,20 @@ fn first_day() -> Timestamp {
 
 pub(super) fn uuid_text(id: Uuid) -> String {
     id.as_hyphenated().to_string()
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let owned = match self {
+            Value::Text(Some(text)) => return text.to_sql(),
+            Value::Text(None) => SqlValue::Null,
+            Value::Int(number) => (*number).into(),
+            Value::BigInt(number) => (*number).into(),
+            Value::Time(time) => time.map(time_text).into(),
+            Value::Uuid(id) => id.map(uuid_text).into(),
+        };
+        Ok(ToSqlOutput::Owned(owned))
+    }
 }
 
 /// A row whose values were written by others: every reader answers with a sentence that

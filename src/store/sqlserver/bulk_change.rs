@@ -7,6 +7,7 @@ use tiberius::ToSql;
 use super::error::{is_lock_timeout, may_be_of_one_row};
 use super::load::unexpected;
 use super::pool::Pool;
+use super::statement::with_parts;
 use super::values::{Fields, list_length, placeholders};
 use crate::domain::AlertId;
 use crate::store::{Among, RefusedRow, StoreError, Swept};
@@ -112,6 +113,7 @@ pub(super) async fn listed(
 
 /// The statement with the alerts that it may change, which come behind the values that it has.
 pub(super) fn among<'a>(sql: &str, which: Which<'a>, values: &mut Vec<&'a dyn ToSql>) -> String {
+    let sql = with_parts(sql);
     let (ids, word) = match which {
         Which::But([]) => return sql.replace("{among}", ""),
         Which::But(ids) => (ids, "NOT IN"),

@@ -10,6 +10,7 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::server_name::Address;
 use super::settings::Settings;
+use super::statement::Engine;
 use super::values::without_nulls;
 use super::{tcp, unreachable};
 
@@ -25,6 +26,8 @@ const MAX_ROUTES: u32 = 4;
 pub(super) struct Connection {
     client: Client<Compat<TcpStream>>,
     usable: bool,
+    /// Who answers.
+    engine: Engine,
     /// Which generation of the pool it belongs to.
     pub(super) generation: u64,
 }
@@ -41,14 +44,16 @@ impl Connection {
         let mut connection = Self {
             client,
             usable: true,
+            engine: Engine::default(),
             generation,
         };
         // The driver's own limits leave out what follows a sign-in that it took for complete.
         let ready = connection.batch(include_str!("sql/open_session.sql"));
-        timeout(settings.connect_timeout, ready)
+        let results = timeout(settings.connect_timeout, ready)
             .await
             .map_err(|_| unreachable::not_ready(settings))?
             .map_err(|error| unreachable::broken(settings, error))?;
+        connection.engine = engine(&results);
         Ok(connection)
     }
 
@@ -81,11 +86,11 @@ impl Connection {
     }
 
     /// Calls procedures one after the other, in one transaction where there may be more than one,
-    /// until `command` has no further one; the first one's answer, which `command` is told.
+    /// until `command` has no further one; the first one's answer, which `command` gets.
     pub(super) async fn call_in_portions<T>(
         &mut self,
         most: usize,
-        command: impl Fn(usize, &[T]) -> Option<Command<'static>>,
+        command: impl Fn(Engine, usize, &[T]) -> Option<Command<'static>>,
         read: fn(&Row) -> T,
     ) -> Result<Vec<T>, Error> {
         // By itself: an engine refuses a procedure that leaves a transaction open.
@@ -94,7 +99,13 @@ impl Connection {
         }
         let mut first = Vec::new();
         let mut portion = 0;
-        while let Some(next) = (portion < most).then(|| command(portion, &first)).flatten() {
+        let engine = self.engine;
+        let next = |portion, first: &[T]| {
+            (portion < most)
+                .then(|| command(engine, portion, first))
+                .flatten()
+        };
+        while let Some(next) = next(portion, &first) {
             let answer = self.call(next, read).await?;
             if portion == 0 {
                 first = answer;
@@ -120,6 +131,15 @@ impl Connection {
         Ok(result
             .to_query_result(0)
             .map_or_else(Vec::new, |rows| rows.iter().map(read).collect()))
+    }
+}
+
+/// As the first row of `open_session.sql` has it.
+fn engine(results: &[Rows]) -> Engine {
+    let row = results.iter().flatten().next();
+    match row.and_then(|row| row.try_get::<i32, _>(0).ok().flatten()) {
+        Some(1) => Engine::Babelfish,
+        _ => Engine::SqlServer,
     }
 }
 

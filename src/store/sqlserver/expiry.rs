@@ -4,6 +4,7 @@
 //! are made from the lists by the domain, and what is still as it was seen is ended.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tiberius::{Command, Row, ToSql};
@@ -13,32 +14,20 @@ use super::bulk_change::{Locked, Which, among as among_them, by_halves, listed};
 use super::error::{is_lock_timeout, may_be_of_one_row};
 use super::load::unexpected;
 use super::pool::Pool;
-use super::table_rows::{MOST_ROWS, OutcomeRow, RecipientRow, portion, portions};
+use super::statement::{Engine, Statement};
+use super::table_rows::{MOST_ROWS, OutcomeRow, RecipientRow, for_engine, portion, portions};
 use super::values::{Fields, seconds};
-use crate::domain::{
-    AlertId, RecipientOutcome, RecipientStatus, Timestamp, expand_recipient_lists,
+use crate::domain::{AlertId, Timestamp};
+use crate::store::expiry::{
+    EXPIRED, Ending, UNROUTED, expired_reason, recipients_of_lists, unrouted_reason,
 };
 use crate::store::{Among, DEFAULT_MAX_AGE, StoreError, StoreErrorKind, Swept};
 
 /// Alerts in one transaction.
 pub(super) const BATCH: u32 = 200;
 
-/// How waiting recipients end.
-#[derive(Clone, Copy)]
-struct Ending {
-    status: RecipientStatus,
-    explanation: &'static str,
-}
-
-const EXPIRED: Ending = Ending {
-    status: RecipientStatus::Expired,
-    explanation: "expired",
-};
-
-const UNROUTED: Ending = Ending {
-    status: RecipientStatus::Failed,
-    explanation: "no-such-send-port",
-};
+static FINISH: LazyLock<Statement> =
+    LazyLock::new(|| Statement::new(include_str!("sql/finish.sql")));
 
 /// What qualifies, as it was seen.
 struct Candidate {
@@ -117,7 +106,7 @@ pub(super) async fn expire(pool: &Pool, limit: u32, among: Among<'_>) -> Result<
     };
     let reason = |c: &Candidate| {
         let passed = c.passed.format("%Y-%m-%dT%H:%M:%S%.3fZ");
-        format!("expired: not sent before {passed}")
+        expired_reason(&passed.to_string())
     };
     sweep.run(pool, among, reason).await
 }
@@ -135,14 +124,7 @@ pub(super) async fn fail_unrouted(
         values: &[&top(limit), &seconds(after)],
         ending: UNROUTED,
     };
-    let reason = |c: &Candidate| {
-        format!(
-            "no running instance has had a send port named '{}' for {} minutes; add it to the \
-             configuration or insert the alert for one that exists",
-            c.send_port,
-            after.as_secs() / 60
-        )
-    };
+    let reason = |c: &Candidate| unrouted_reason(&c.send_port, after);
     sweep.run(pool, among, reason).await
 }
 
@@ -248,10 +230,11 @@ async fn finish_batch(
     let recipients = batch.iter().flat_map(|it| it.recipients.clone());
     let recipients: Vec<_> = recipients.collect();
     let calls = portions(recipients.len());
-    let command = |n, first: &[Result<u32, String>]| {
+    let command = |engine, n, first: &[Result<u32, String>]| {
         let found = !matches!(first, [Ok(0)]);
-        let recipients = portion(&recipients, n);
-        found.then(|| command(ending, mark, alerts.clone(), recipients, n + 1 == calls))
+        let recipients = portion(&recipients, n, engine);
+        let alerts = for_engine(&alerts, engine);
+        found.then(|| command(engine, ending, mark, alerts, recipients, n + 1 == calls))
     };
     let read = |row: &Row| Fields::of(row).count();
     let counts = pool.call_in_portions(doing, calls, command, read).await?;
@@ -259,6 +242,7 @@ async fn finish_batch(
 }
 
 fn command(
+    engine: Engine,
     ending: Ending,
     mark: Uuid,
     alerts: Vec<OutcomeRow>,
@@ -266,7 +250,7 @@ fn command(
     last: bool,
 ) -> Command<'static> {
     let mut command = Command::new("sp_executesql");
-    command.bind_param("@stmt", include_str!("sql/finish.sql"));
+    command.bind_param("@stmt", FINISH.on(engine));
     command.bind_param(
         "@params",
         "@status nvarchar(16), @explanation nvarchar(64), @mark uniqueidentifier, @last int, \
@@ -309,20 +293,9 @@ pub(super) fn rows_to_make(
     cc: Option<&str>,
     bcc: Option<&str>,
 ) -> Vec<RecipientRow> {
-    let recipients = expand_recipient_lists(to, cc, bcc).into_iter();
-    let outcomes = recipients.map(|recipient| RecipientOutcome {
-        ordinal: recipient.ordinal,
-        kind: recipient.kind,
-        mailbox: recipient.mailbox,
-        status: recipient.status,
-        attempt_count: 0,
-        relay: None,
-        reply: recipient.refusal,
-        explanation: None,
-        remark: None,
-    });
-    outcomes
-        .map(|outcome| RecipientRow::new(id, &outcome))
+    let recipients = recipients_of_lists(to, cc, bcc);
+    recipients
+        .map(|recipient| RecipientRow::new(id, &recipient))
         .collect()
 }
 

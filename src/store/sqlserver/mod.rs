@@ -35,6 +35,7 @@ mod resolve;
 mod schema;
 mod server_name;
 mod settings;
+mod statement;
 mod table_rows;
 mod take_over;
 mod tcp;

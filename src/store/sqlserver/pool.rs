@@ -17,6 +17,7 @@ use super::connection::{Connection, Rows};
 use super::error::{Remedy, is_refused_login, no_proof, remedy, store_error};
 use super::load::unexpected;
 use super::settings::Settings;
+use super::statement::Engine;
 use super::unreachable;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -131,7 +132,7 @@ impl Pool {
         &self,
         doing: &'static str,
         most: usize,
-        command: impl Fn(usize, &[Result<T, String>]) -> Option<Command<'static>> + Send + Sync,
+        command: impl Fn(Engine, usize, &[Result<T, String>]) -> Option<Command<'static>> + Send + Sync,
         read: fn(&Row) -> Result<T, String>,
     ) -> Result<Vec<T>, StoreError> {
         let mut tries = Tries::default();

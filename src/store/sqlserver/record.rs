@@ -1,17 +1,24 @@
 //! Recording outcomes: many in one transaction, handed over as tables.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use tiberius::{Command, Row};
 
 use super::error::is_lock_timeout;
 use super::pool::Pool;
-use super::table_rows::{MOST_ROWS, OutcomeRow, RecipientRow, ReplyRow, fits, portion, portions};
+use super::statement::{Engine, Statement};
+use super::table_rows::{
+    MOST_ROWS, OutcomeRow, RecipientRow, ReplyRow, fits, for_engine, portion, portions,
+};
 use super::values::Fields;
 use crate::domain::{AlertId, Attempt, AttemptKey, Decision, InstanceId, Outcome, OutcomeKind};
 use crate::store::{Recorded, StoreError};
 
 const DOING: &str = "record outcomes";
+
+static RECORD: LazyLock<Statement> =
+    LazyLock::new(|| Statement::new(include_str!("sql/record.sql")));
 
 /// As many in a transaction as locks allow; an alert that comes twice comes in two.
 pub(super) async fn record(
@@ -51,7 +58,7 @@ async fn record_batch(
     batch: &[Outcome],
 ) -> Result<Vec<Recorded>, StoreError> {
     let parts = Parts::of(instance, batch);
-    let command = |n, first: &[Answer]| parts.command(n, first);
+    let command = |engine, n, first: &[Answer]| parts.command(engine, n, first);
     let answers = pool
         .call_in_portions(DOING, parts.calls(), command, read_answer)
         .await?;
@@ -113,7 +120,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The `n`-th call; no further one where nothing of the outcome is to be recorded.
-    fn command(&self, n: usize, first: &[Answer]) -> Option<Command<'static>> {
+    fn command(&self, engine: Engine, n: usize, first: &[Answer]) -> Option<Command<'static>> {
         let recorded = match first {
             [Ok((_, recorded))] => Some(*recorded),
             _ => None,
@@ -124,17 +131,20 @@ impl<'a> Parts<'a> {
         let long = n.checked_sub(self.portions());
         Some(match long.and_then(|n| self.encrypted_to.get(n)) {
             Some((key, text)) => encrypted_to(*key, text),
-            None => self.record(n, recorded),
+            None => self.record(engine, n, recorded),
         })
     }
 
-    fn record(&self, n: usize, recorded: Option<i32>) -> Command<'static> {
-        let mut outcomes = self.outcomes.clone();
+    fn record(&self, engine: Engine, n: usize, recorded: Option<i32>) -> Command<'static> {
+        let mut outcomes = for_engine(&self.outcomes, engine);
         if n > 0 {
-            outcomes.iter_mut().for_each(|row| row.recorded = recorded);
+            let recorded = recorded.and_then(|it| u32::try_from(it).ok());
+            outcomes
+                .iter_mut()
+                .for_each(|row| row.set_recorded(recorded));
         }
         let mut command = Command::new("sp_executesql");
-        command.bind_param("@stmt", include_str!("sql/record.sql"));
+        command.bind_param("@stmt", RECORD.on(engine));
         command.bind_param(
             "@params",
             "@instance uniqueidentifier, @outcomes sendport.OutcomeList READONLY, \
@@ -143,8 +153,8 @@ impl<'a> Parts<'a> {
         );
         command.bind_param("@instance", self.instance.0);
         command.bind_table("@outcomes", outcomes);
-        command.bind_table("@recipients", portion(&self.recipients, n));
-        command.bind_table("@replies", portion(&self.replies, n));
+        command.bind_table("@recipients", portion(&self.recipients, n, engine));
+        command.bind_table("@replies", portion(&self.replies, n, engine));
         command.bind_param("@last", i32::from(n + 1 == self.portions()));
         command
     }

@@ -1,14 +1,20 @@
 //! What an operator decides about an alert that may have been sent.
 
+use std::sync::LazyLock;
+
 use tiberius::{Command, Row};
 
 use super::expiry::rows_to_make;
 use super::load::unexpected;
 use super::pool::Pool;
+use super::statement::{Engine, Statement};
 use super::table_rows::{RecipientRow, portion, portions};
 use super::values::Fields;
 use crate::domain::AlertId;
 use crate::store::{RESOLVED_EVENT, Resolution, StoreError};
+
+static RESOLVE: LazyLock<Statement> =
+    LazyLock::new(|| Statement::new(include_str!("sql/resolve.sql")));
 
 /// Two steps, because the domain makes rows from the lists; the second looks again.
 pub(super) async fn resolve(
@@ -24,9 +30,9 @@ pub(super) async fn resolve(
     };
     let recipients = missing_rows(id, row).map_err(|e| unexpected(DOING, e))?;
     let calls = portions(recipients.len());
-    let command = |n, _: &[_]| {
-        let recipients = portion(&recipients, n);
-        Some(command(id, resolution, recipients, n + 1 == calls))
+    let command = |engine, n, _: &[_]| {
+        let recipients = portion(&recipients, n, engine);
+        Some(command(engine, id, resolution, recipients, n + 1 == calls))
     };
     let read = |row: &Row| Fields::of(row).count();
     let found = pool.call_in_portions(DOING, calls, command, read).await?;
@@ -46,13 +52,14 @@ fn missing_rows(id: AlertId, row: &Row) -> Result<Vec<RecipientRow>, String> {
 }
 
 fn command(
+    engine: Engine,
     id: AlertId,
     resolution: Resolution,
     recipients: Vec<RecipientRow>,
     last: bool,
 ) -> Command<'static> {
     let mut command = Command::new("sp_executesql");
-    command.bind_param("@stmt", include_str!("sql/resolve.sql"));
+    command.bind_param("@stmt", RESOLVE.on(engine));
     command.bind_param(
         "@params",
         "@alert bigint, @resolution nvarchar(16), @reason nvarchar(200), @event nvarchar(64), \

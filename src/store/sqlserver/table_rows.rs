@@ -1,38 +1,70 @@
-//! The rows of the tables that a procedure takes as parameters.
+//! The rows of the lists that statements take as parameters.
 
-use chrono::NaiveDateTime;
+use std::borrow::Cow;
+
 use tiberius::{SqlTableDataRow, TableValueRow};
-use uuid::Uuid;
 
-use super::values::{millis, stored};
+use super::statement::{APOSTROPHE, Engine};
+use super::values::{fit, millis};
 use crate::domain::{
-    AlertId, AlertStatus, Attempt, Decision, Outcome, OutcomeKind, ProtectionFacts,
-    RecipientOutcome, Timestamp,
+    AlertId, AlertStatus, Attempt, Decision, Outcome, OutcomeKind, RecipientOutcome, Timestamp,
 };
+use crate::store::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, Length, REPLY, Source, Value};
 
-/// Most rows of one table: row locks turn into a table lock at about 5,000 a statement, and
-/// engines need memory for each.
+/// Most rows of one list: row locks become a table lock at about 5,000 a statement, and engines need memory for
+/// each.
 pub(super) const MOST_ROWS: usize = 1000;
 
-/// Most UTF-16 units of a text in a table.
+/// Most UTF-16 units of a text in a list.
 const LONGEST_TEXT: usize = 32_000;
 
-/// The `n`-th portion of rows that may be more than [`MOST_ROWS`].
-pub(super) fn portion<R: Clone>(rows: &[R], n: usize) -> Vec<R> {
-    rows.chunks(MOST_ROWS).nth(n).unwrap_or_default().to_vec()
+/// The `n`-th portion of rows that may be more than [`MOST_ROWS`], as `engine` takes them.
+pub(super) fn portion<R: Row>(rows: &[R], n: usize, engine: Engine) -> Vec<R> {
+    for_engine(rows.chunks(MOST_ROWS).nth(n).unwrap_or_default(), engine)
 }
 
-/// How many portions there are, of one where there are no rows.
+/// How many portions there are: one where there are no rows.
 pub(super) fn portions(rows: usize) -> usize {
     rows.div_ceil(MOST_ROWS).max(1)
 }
 
-/// Implements the driver's trait: the type's name, and the fields in the order of its columns.
-macro_rules! table_row {
-    ($row:ident, $type:literal, $($field:ident),+) => {
+/// Rows as `engine` takes them: see [`Engine::Babelfish`].
+pub(super) fn for_engine<R: Row>(rows: &[R], engine: Engine) -> Vec<R> {
+    let mut rows = rows.to_vec();
+    if engine == Engine::Babelfish {
+        for value in rows.iter_mut().flat_map(|row| row.values().iter_mut()) {
+            if let Value::Text(Some(text)) = value
+                && text.contains('\'')
+            {
+                *text = Cow::Owned(text.replace('\'', APOSTROPHE.encode_utf8(&mut [0; 4])));
+            }
+        }
+    }
+    rows
+}
+
+/// A row of a list: its values in the order of the type's columns.
+pub(super) trait Row: Clone {
+    fn values(&mut self) -> &mut Vec<Value<'static>>;
+}
+
+macro_rules! row {
+    ($(#[$meta:meta])* $row:ident, $type:literal) => {
+        $(#[$meta])*
+        #[derive(Clone)]
+        pub(super) struct $row(Vec<Value<'static>>);
+
+        impl Row for $row {
+            fn values(&mut self) -> &mut Vec<Value<'static>> {
+                &mut self.0
+            }
+        }
+
         impl<'a> TableValueRow<'a> for $row {
             fn bind_fields(&self, row: &mut SqlTableDataRow<'a>) {
-                $(row.add_field(self.$field.clone());)+
+                for value in &self.0 {
+                    row.add_field(value.clone());
+                }
             }
 
             fn get_db_type() -> &'static str {
@@ -42,255 +74,149 @@ macro_rules! table_row {
     };
 }
 
-/// A row of `sendport.OutcomeList`.
-#[derive(Clone, Default)]
-pub(super) struct OutcomeRow {
-    alert: i64,
-    token: Option<Uuid>,
-    seen_at: Option<NaiveDateTime>,
-    status: Option<String>,
-    retry_in_ms: Option<i64>,
-    reason: Option<String>,
-    template_version: Option<String>,
-    attempt_key: Option<Uuid>,
-    attempt_number: Option<i32>,
-    outcome: Option<String>,
-    relay: Option<String>,
-    started_at: Option<NaiveDateTime>,
-    ended_at: Option<NaiveDateTime>,
-    message_id: Option<String>,
-    size_bytes: Option<i64>,
-    protection: Option<String>,
-    remote_address: Option<String>,
-    server_name: Option<String>,
-    tls_version: Option<String>,
-    tls_cipher: Option<String>,
-    peer_fingerprint: Option<String>,
-    auth_mechanism: Option<String>,
-    signed_by: Option<String>,
-    signature_algorithm: Option<String>,
-    encrypted_to: Option<String>,
-    encryption_algorithm: Option<String>,
-    header_protection: Option<String>,
-    /// What the first of several calls for this outcome answered.
-    pub(super) recorded: Option<i32>,
-}
-
-table_row!(
+row!(
+    /// An outcome, or an alert that ends.
     OutcomeRow,
-    "sendport.OutcomeList",
-    alert,
-    token,
-    seen_at,
-    status,
-    retry_in_ms,
-    reason,
-    template_version,
-    attempt_key,
-    attempt_number,
-    outcome,
-    relay,
-    started_at,
-    ended_at,
-    message_id,
-    size_bytes,
-    protection,
-    remote_address,
-    server_name,
-    tls_version,
-    tls_cipher,
-    peer_fingerprint,
-    auth_mechanism,
-    signed_by,
-    signature_algorithm,
-    encrypted_to,
-    encryption_algorithm,
-    header_protection,
-    recorded
+    "sendport.OutcomeList"
 );
+row!(
+    /// One recipient of an alert.
+    RecipientRow,
+    "sendport.RecipientList"
+);
+row!(
+    /// One reply of an attempt.
+    ReplyRow,
+    "sendport.ReplyList"
+);
+
+/// What an outcome says of the alert itself.
+#[derive(Default)]
+struct Head<'a> {
+    token: Option<uuid::Uuid>,
+    seen_at: Option<Timestamp>,
+    status: Option<&'static str>,
+    retry_in_ms: Option<i64>,
+    reason: Option<&'a str>,
+    template_version: Option<&'a str>,
+}
 
 impl OutcomeRow {
     pub(super) fn new(outcome: &Outcome) -> Self {
-        let mut row = Self {
-            alert: outcome.alert.0,
-            token: Some(outcome.token.0),
-            ..Self::default()
-        };
+        let token = Some(outcome.token.0);
         match &outcome.kind {
             OutcomeKind::Released { retry_in, reason } => {
-                row.retry_in_ms = Some(millis(*retry_in));
-                row.reason = reason.as_deref().map(fit_long);
+                let head = Head {
+                    token,
+                    retry_in_ms: Some(millis(*retry_in)),
+                    reason: reason.as_deref(),
+                    ..Head::default()
+                };
+                Self::of(outcome.alert, &head, None)
             }
-            OutcomeKind::Decided(decision) => row.decide(decision),
+            OutcomeKind::Decided(decision) => {
+                let head = Head {
+                    token,
+                    ..head_of(decision)
+                };
+                Self::of(outcome.alert, &head, decision.attempt.as_ref())
+            }
         }
-        row
     }
 
-    /// An alert that ends without anybody holding it, if it still is as it was seen.
+    /// An alert that ends without a lease, if it still is as it was seen.
     pub(super) fn ended(alert: AlertId, seen_at: Timestamp, reason: &str) -> Self {
-        Self {
-            alert: alert.0,
-            seen_at: Some(seen_at.naive_utc()),
-            reason: Some(fit_long(reason)),
-            ..Self::default()
-        }
-    }
-
-    fn decide(&mut self, decision: &Decision) {
-        // A lease that is given up is not being sent: a caller's slip must not strand the alert.
-        let status = match decision.status {
-            AlertStatus::Sending => AlertStatus::Queued,
-            other => other,
+        let head = Head {
+            seen_at: Some(seen_at),
+            reason: Some(reason),
+            ..Head::default()
         };
-        self.status = Some(status.as_str().to_owned());
-        self.retry_in_ms = decision.retry_in.map(millis);
-        self.reason = decision.reason.as_deref().map(fit_long);
-        self.template_version = short(decision.template_version.as_deref(), 128);
-        if let Some(attempt) = &decision.attempt {
-            self.attempt(attempt);
+        Self::of(alert, &head, None)
+    }
+
+    fn of(alert: AlertId, head: &Head<'_>, attempt: Option<&Attempt>) -> Self {
+        let version = head.template_version.map(|it| fit(it, 128));
+        let mut values = vec![
+            Value::BigInt(Some(alert.0)),
+            Value::Uuid(head.token),
+            Value::Time(head.seen_at),
+            Value::Text(head.status.map(Cow::Borrowed)),
+            Value::BigInt(head.retry_in_ms),
+            Value::Text(head.reason.map(|reason| fit_long(reason).into())),
+            Value::Text(version.map(Cow::Owned)),
+        ];
+        values.extend(ATTEMPT.iter().map(|column| fitted(column, attempt)));
+        values.push(Value::Int(None));
+        Self(values)
+    }
+
+    /// Notes what the first of several calls for this outcome answered.
+    pub(super) fn set_recorded(&mut self, recorded: Option<u32>) {
+        if let Some(last) = self.0.last_mut() {
+            *last = Value::Int(recorded);
         }
     }
-
-    fn attempt(&mut self, attempt: &Attempt) {
-        let facts = &attempt.facts;
-        self.attempt_key = Some(attempt.key.0);
-        self.attempt_number = Some(int(attempt.number));
-        self.outcome = Some(attempt.outcome.as_str().to_owned());
-        self.relay = Some(fit(&attempt.relay, 128));
-        self.started_at = Some(stored(attempt.started_at).naive_utc());
-        self.ended_at = Some(stored(attempt.ended_at).naive_utc());
-        self.message_id = Some(fit(&attempt.message_id, 1000));
-        self.size_bytes = i64::try_from(attempt.size_bytes).ok();
-        self.protection = Some(fit(&attempt.protection, 16));
-        self.remote_address = short(facts.remote_address.as_deref(), 128);
-        self.server_name = short(facts.server_name.as_deref(), 512);
-        self.tls_version = short(facts.tls_version.as_deref(), 64);
-        self.tls_cipher = short(facts.tls_cipher.as_deref(), 128);
-        self.peer_fingerprint = short(facts.peer_fingerprint.as_deref(), 128);
-        self.auth_mechanism = short(facts.auth_mechanism.as_deref(), 64);
-        self.protected(&attempt.protected);
-    }
-
-    fn protected(&mut self, facts: &ProtectionFacts) {
-        self.signed_by = short(facts.signed_by.as_deref(), 64);
-        self.signature_algorithm = short(facts.signature_algorithm.as_deref(), 64);
-        self.encrypted_to = facts.encrypted_to.clone().filter(|to| fits(to));
-        self.encryption_algorithm = short(facts.encryption_algorithm.as_deref(), 64);
-        self.header_protection = short(facts.header_protection.as_deref(), 64);
-    }
 }
 
-/// A row of `sendport.RecipientList`.
-#[derive(Clone)]
-pub(super) struct RecipientRow {
-    alert: i64,
-    ordinal: i32,
-    kind: &'static str,
-    address: String,
-    display_name: Option<String>,
-    status: &'static str,
-    attempt_count: i32,
-    relay: Option<String>,
-    command: Option<&'static str>,
-    code: Option<i32>,
-    enhanced: Option<String>,
-    text: Option<String>,
-    explanation: Option<String>,
-    remark: Option<String>,
+fn head_of(decision: &Decision) -> Head<'_> {
+    // A lease that is given up is not being sent: a caller's mistake must not strand the alert.
+    let status = match decision.status {
+        AlertStatus::Sending => AlertStatus::Queued,
+        other => other,
+    };
+    Head {
+        status: Some(status.as_str()),
+        retry_in_ms: decision.retry_in.map(millis),
+        reason: decision.reason.as_deref(),
+        template_version: decision.template_version.as_deref(),
+        ..Head::default()
+    }
 }
-
-table_row!(
-    RecipientRow,
-    "sendport.RecipientList",
-    alert,
-    ordinal,
-    kind,
-    address,
-    display_name,
-    status,
-    attempt_count,
-    relay,
-    command,
-    code,
-    enhanced,
-    text,
-    explanation,
-    remark
-);
 
 impl RecipientRow {
     pub(super) fn new(alert: AlertId, recipient: &RecipientOutcome) -> Self {
-        let reply = recipient.reply.as_ref();
-        Self {
-            alert: alert.0,
-            ordinal: int(recipient.ordinal),
-            kind: recipient.kind.as_str(),
-            address: fit(&recipient.mailbox.address, 320),
-            display_name: recipient.mailbox.display_name.as_deref().map(fit_long),
-            status: recipient.status.as_str(),
-            attempt_count: int(recipient.attempt_count),
-            relay: short(recipient.relay.as_deref(), 128),
-            command: reply.map(|r| r.command.as_str()),
-            code: reply.map(|r| i32::from(r.code)),
-            enhanced: reply.and_then(|r| r.enhanced).map(|e| e.to_string()),
-            text: reply.map(|r| fit_long(&r.text)),
-            explanation: short(recipient.explanation.as_deref(), 64),
-            remark: short(recipient.remark.as_deref(), 400),
-        }
+        let mut values = vec![Value::BigInt(Some(alert.0))];
+        values.extend(ADDRESSEE.iter().map(|it| fitted(it, Some(recipient))));
+        values.push(Value::Text(Some(recipient.status.as_str().into())));
+        values.extend(DELIVERY.iter().map(|it| fitted(it, Some(recipient))));
+        Self(values)
     }
 }
 
-/// A row of `sendport.ReplyList`.
-#[derive(Clone)]
-pub(super) struct ReplyRow {
-    key: Uuid,
-    ordinal: i32,
-    command: &'static str,
-    recipient: Option<i32>,
-    code: i32,
-    enhanced: Option<String>,
-    text: String,
-}
-
-table_row!(
-    ReplyRow,
-    "sendport.ReplyList",
-    key,
-    ordinal,
-    command,
-    recipient,
-    code,
-    enhanced,
-    text
-);
-
 impl ReplyRow {
     pub(super) fn of(attempt: &Attempt) -> impl Iterator<Item = Self> {
-        attempt.replies.iter().zip(0..).map(|(said, ordinal)| Self {
-            key: attempt.key.0,
-            ordinal,
-            command: said.reply.command.as_str(),
-            recipient: said.ordinal.map(int),
-            code: i32::from(said.reply.code),
-            enhanced: said.reply.enhanced.map(|e| e.to_string()),
-            text: fit_long(&said.reply.text),
+        attempt.replies.iter().zip(0..).map(|(reply, ordinal)| {
+            let mut values = vec![Value::Uuid(Some(attempt.key.0)), Value::Int(Some(ordinal))];
+            values.extend(REPLY.iter().map(|column| fitted(column, Some(reply))));
+            Self(values)
         })
     }
 }
 
-/// A text in a table. Some engines that speak T-SQL build a statement from a table's `nvarchar`
-/// values without escaping them, and what a relay says must never become SQL: no text has an
-/// apostrophe on its way; a private-use character stands for it, which the statement replaces.
-fn fit(text: &str, limit: usize) -> String {
-    super::values::fit(text, limit).replace('\'', "\u{e027}")
+/// The value of a column as the list takes it.
+fn fitted<T>(column: &Column<T>, row: Option<&T>) -> Value<'static> {
+    match (column.value(row), &column.source) {
+        (Value::Text(text), Source::Text(length, _)) => {
+            Value::Text(text.and_then(|text| match length {
+                Length::Units(units) => Some(fit(&text, *units).into()),
+                Length::Long => Some(fit_long(&text).into()),
+                Length::Whole => fits(&text).then(|| fit(&text, LONGEST_TEXT).into()),
+            }))
+        }
+        (Value::Text(text), _) => Value::Text(text.map(|text| text.into_owned().into())),
+        (Value::Int(number), _) => Value::Int(number),
+        (Value::BigInt(number), _) => Value::BigInt(number),
+        (Value::Time(time), _) => Value::Time(time),
+        (Value::Uuid(id), _) => Value::Uuid(id),
+    }
 }
 
-/// Whether a text is short enough for a table: the driver refuses more than 65,535 bytes of UTF-16.
+/// Whether a text is short enough for a list: the driver refuses more than 65,535 bytes of UTF-16.
 pub(super) fn fits(text: &str) -> bool {
     text.encode_utf16().count() <= LONGEST_TEXT
 }
 
-/// A text of a server or a person; what is too long for a table is cut, and says so.
+/// A text of a server or a person; what is too long for a list is cut, and says so.
 fn fit_long(text: &str) -> String {
     if fits(text) {
         return fit(text, LONGEST_TEXT);
@@ -299,30 +225,27 @@ fn fit_long(text: &str) -> String {
     fit(text, LONGEST_TEXT - cut.len()) + &cut
 }
 
-fn short(text: Option<&str>, limit: usize) -> Option<String> {
-    text.map(|text| fit(text, limit))
-}
-
-fn int(number: u32) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn no_apostrophe_travels_in_a_table() {
-        assert_eq!(fit("O'Brien', N''); DROP", 99).matches('\'').count(), 0);
-        assert_eq!('\u{e027}' as u32, 57383);
+    fn no_apostrophe_travels_in_a_list_to_babelfish() {
+        let row = OutcomeRow::ended(AlertId(1), Timestamp::UNIX_EPOCH, "O'Brien', N''); DROP");
+        let texts = |engine| match &for_engine(&[row.clone()], engine)[0].0[5] {
+            Value::Text(Some(text)) => text.clone().into_owned(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(texts(Engine::SqlServer), "O'Brien', N''); DROP");
+        assert_eq!(texts(Engine::Babelfish).matches('\'').count(), 0);
     }
 
     #[test]
-    fn a_text_that_is_too_long_for_a_table_says_that_it_was_cut() {
+    fn a_text_that_is_too_long_for_a_list_says_that_it_was_cut() {
         let longest = "x".repeat(LONGEST_TEXT);
         assert_eq!(fit_long(&longest), longest);
         let cut = fit_long(&"🚨'".repeat(100_000));
-        assert!(cut.ends_with("🚨\u{e027} [cut off here, of 200000 characters]"));
+        assert!(cut.ends_with("🚨' [cut off here, of 200000 characters]"));
         assert!(fits(&cut));
         assert!(cut.encode_utf16().count() * 2 <= 65_535);
     }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use chrono::NaiveDateTime;
-use tiberius::{ColumnData, FromSql, Row, ToSql};
+use tiberius::{ColumnData, FromSql, IntoSql, Row, ToSql};
 
 use crate::domain::{Command, EnhancedStatusCode, Reply, Timestamp};
+use crate::store::columns::Value;
 
 /// The columns of a row, one after the other. By position, because engines differ in the case
 /// of names. An error is a sentence that names the column.
@@ -82,6 +83,20 @@ impl<'a> Fields<'a> {
             .columns()
             .get(at)
             .map_or("?", |column| column.name())
+    }
+}
+
+impl<'a> IntoSql<'a> for Value<'a> {
+    fn into_sql(self) -> ColumnData<'a> {
+        match self {
+            Value::Int(number) => {
+                ColumnData::I32(number.map(|it| i32::try_from(it).unwrap_or(i32::MAX)))
+            }
+            Value::BigInt(number) => ColumnData::I64(number),
+            Value::Text(text) => ColumnData::String(text),
+            Value::Time(time) => time.map(|time| stored(time).naive_utc()).into_sql(),
+            Value::Uuid(id) => ColumnData::Guid(id),
+        }
     }
 }
 

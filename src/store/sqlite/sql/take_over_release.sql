@@ -1,9 +1,7 @@
 -- take_over: the attempt is spent, and the alert is due at once. What may have been sent says the
 -- same when it is sent again: the templates of that time.
 UPDATE AlertState
-SET Status = CASE WHEN EXISTS (SELECT 1 FROM Recipient r
-                               WHERE r.AlertId = AlertState.AlertId AND r.Status = 'delayed')
-                  THEN 'delayed' ELSE 'queued' END,
+SET Status = ?3,
     TemplateVersion = coalesce(TemplateVersion,
         (SELECT CAST(max(c.Version) AS TEXT) FROM TemplateChange c
          WHERE c.CreatedAt <= AlertState.LeasedAt

@@ -2,9 +2,7 @@
 -- @P1 most in one transaction; {among} becomes a condition about AlertId, or nothing. Ends leases, as long as it answers more than 0; nothing becomes due.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 UPDATE TOP (@P1) a
-SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
-                               WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
-                  THEN N'delayed' ELSE N'queued' END,
+SET Status = {waiting_status},
     StatusAt = @now, DueAt = NULL, LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
 FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_Live), FORCESEEK)
 WHERE a.Status = N'sending'

@@ -7,8 +7,6 @@
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
--- Stands for ' in the texts of the tables: see record.rs.
-DECLARE @quote nchar(1) = NCHAR(57383);
 DECLARE @locked TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
@@ -33,12 +31,8 @@ SELECT a.AlertId
 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @locked l ON l.AlertId = a.AlertId
 WHERE a.LeaseToken = @mark;
 
-INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount, Relay,
-    Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey, Remark)
-SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
-    REPLACE(n.DisplayName COLLATE Latin1_General_BIN2, @quote, N''''), n.Status, @now, n.AttemptCount, n.Relay,
-    n.Command, n.ReplyCode, n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''),
-    n.ExplanationKey, REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
+INSERT INTO sendport.Recipient (AlertId, Status, StatusAt, {recipient})
+SELECT n.AlertId, n.Status, @now, {n.recipient}
 FROM @recipients n JOIN @held h ON h.AlertId = n.AlertId
 WHERE NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
                   WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
@@ -53,7 +47,7 @@ BEGIN
         -- What the relay last said, or what was waited for, stays readable.
         UPDATE r
         SET Status = @status, StatusAt = @now, ExplanationKey = @explanation,
-            ReplyText = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
+            ReplyText = {text o.StatusReason}
                 + CASE WHEN r.ReplyText IS NOT NULL THEN N'; the last reply was: ' + r.ReplyText
                        WHEN a.StatusReason LIKE N'waits for %' THEN N'; it ' + a.StatusReason
                        -- Due, and no relay could be had: what the view Queue says of it.
@@ -77,21 +71,13 @@ BEGIN
 
     INSERT @follows
     SELECT r.AlertId,
-           CASE
-               WHEN SUM(CASE WHEN r.Status = N'delayed' THEN 1 ELSE 0 END) > 0 THEN N'delayed'
-               WHEN SUM(CASE WHEN r.Status = N'queued' THEN 1 ELSE 0 END) > 0 THEN N'queued'
-               WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 0 ELSE 1 END) = 0 THEN N'relayed'
-               WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 1 ELSE 0 END) > 0 THEN N'partial'
-               WHEN SUM(CASE WHEN r.Status = N'expired' THEN 0 ELSE 1 END) = 0 THEN N'expired'
-               WHEN SUM(CASE WHEN r.Status = N'cancelled' THEN 0 ELSE 1 END) = 0 THEN N'cancelled'
-               WHEN SUM(CASE WHEN r.Status = N'suppressed' THEN 0 ELSE 1 END) = 0 THEN N'suppressed'
-               ELSE N'failed' END
+           {status_of_recipients}
     FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) JOIN @held h ON h.AlertId = r.AlertId
     GROUP BY r.AlertId;
 
     UPDATE a
     SET Status = COALESCE(w.Status, N'failed'), StatusAt = @now, LeaseToken = NULL,
-        StatusReason = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N'''')
+        StatusReason = {text o.StatusReason}
     FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
     JOIN @held h ON h.AlertId = a.AlertId
     JOIN @outcomes o ON o.AlertId = a.AlertId

@@ -10,6 +10,8 @@ SET ANSI_WARNINGS ON;
 SET ARITHABORT ON;
 SET CONCAT_NULL_YIELDS_NULL ON;
 SET NUMERIC_ROUNDABORT OFF;
+-- Answers 1 where Babelfish executes the statements: see statement.rs.
+SELECT CASE WHEN SERVERPROPERTY(N'Babelfish') IS NULL THEN 0 ELSE 1 END;
 -- Babelfish makes a session's temporary schema for its first table variable, and then finds the tables
 -- of the foreign keys that it had looked at before no more, once.
 DECLARE @first TABLE (Id int);

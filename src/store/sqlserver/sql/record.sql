@@ -8,8 +8,6 @@
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
--- Stands for ' in the texts of the tables: see record.rs.
-DECLARE @quote nchar(1) = NCHAR(57383);
 DECLARE @locked TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @missing TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @gone TABLE (AlertId bigint NOT NULL PRIMARY KEY);
@@ -88,14 +86,8 @@ BEGIN
                                            OR x.AttemptNumber = t.AttemptNumber AND x.AttemptId > t.AttemptId)));
 END;
 
-INSERT INTO sendport.Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, Relay, StartedAt, EndedAt,
-    MessageId, SizeBytes, Protection, RemoteAddress, ServerName, TlsVersion, TlsCipher, PeerFingerprint, AuthMechanism,
-    SignedBy, SignatureAlgorithm, EncryptedTo, EncryptionAlgorithm, HeaderProtection)
-SELECT o.AttemptKey, o.AlertId, o.AttemptNumber, o.Outcome, @instance, REPLACE(o.Relay COLLATE Latin1_General_BIN2, @quote, N''''),
-    o.StartedAt, o.EndedAt, REPLACE(o.MessageId COLLATE Latin1_General_BIN2, @quote, N''''), o.SizeBytes, o.Protection,
-    REPLACE(o.RemoteAddress COLLATE Latin1_General_BIN2, @quote, N''''), REPLACE(o.ServerName COLLATE Latin1_General_BIN2, @quote, N''''),
-    o.TlsVersion, o.TlsCipher, o.PeerFingerprint, o.AuthMechanism,
-    o.SignedBy, o.SignatureAlgorithm, o.EncryptedTo, o.EncryptionAlgorithm, o.HeaderProtection
+INSERT INTO sendport.Attempt (AlertId, InstanceId, {attempt})
+SELECT o.AlertId, @instance, {o.attempt}
 FROM @outcomes o
 WHERE o.AttemptKey IS NOT NULL
   AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = o.AlertId)
@@ -103,9 +95,8 @@ WHERE o.AttemptKey IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM sendport.Attempt t WITH (INDEX (UQ_Attempt_AttemptKey), FORCESEEK)
                   WHERE t.AttemptKey = o.AttemptKey);
 
-INSERT INTO sendport.AttemptReply (AttemptId, Ordinal, Command, RecipientOrdinal, ReplyCode, EnhancedStatusCode, ReplyText)
-SELECT t.AttemptId, p.Ordinal, p.Command, p.RecipientOrdinal, p.ReplyCode, p.EnhancedStatusCode,
-    REPLACE(p.ReplyText COLLATE Latin1_General_BIN2, @quote, N'''')
+INSERT INTO sendport.AttemptReply (AttemptId, Ordinal, {reply})
+SELECT t.AttemptId, p.Ordinal, {p.reply}
 FROM @replies p
 JOIN sendport.Attempt t WITH (INDEX (UQ_Attempt_AttemptKey), FORCESEEK) ON t.AttemptKey = p.AttemptKey
 WHERE NOT EXISTS (SELECT 1 FROM sendport.AttemptReply x WITH (INDEX (PK_AttemptReply), FORCESEEK)
@@ -113,10 +104,7 @@ WHERE NOT EXISTS (SELECT 1 FROM sendport.AttemptReply x WITH (INDEX (PK_AttemptR
 
 -- relayed is never overwritten.
 UPDATE r
-SET Status = n.Status, StatusAt = @now, AttemptCount = n.AttemptCount, Relay = REPLACE(n.Relay COLLATE Latin1_General_BIN2, @quote, N''''),
-    Command = n.Command,
-    ReplyCode = n.ReplyCode, EnhancedStatusCode = n.EnhancedStatusCode, ReplyText = REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''),
-    ExplanationKey = n.ExplanationKey, Remark = REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
+SET Status = n.Status, StatusAt = @now, {delivery = n}
 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
 JOIN @recipients n ON n.AlertId = r.AlertId AND n.Ordinal = r.Ordinal
 WHERE r.Status <> N'relayed'
@@ -126,17 +114,12 @@ WHERE r.Status <> N'relayed'
 -- The list of rows is whole or absent, because whoever loads it takes it for the whole: without
 -- the lease, who was not relayed is queued, unless the row itself says that it can never be sent
 -- (failed without an attempt), or the alert is final.
-INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount, Relay,
-    Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey, Remark)
-SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
-    REPLACE(n.DisplayName COLLATE Latin1_General_BIN2, @quote, N''''),
+INSERT INTO sendport.Recipient (AlertId, StatusAt, {recipient}, Status)
+SELECT n.AlertId, @now, {n.recipient},
     CASE WHEN h.AlertId IS NOT NULL OR n.Status = N'relayed' OR (n.Status = N'failed' AND n.AttemptCount = 0) THEN n.Status
          WHEN a.Status IN (N'queued', N'sending', N'delayed', N'held') THEN N'queued'
          WHEN n.Status IN (N'queued', N'delayed') THEN N'failed'
-         ELSE n.Status END,
-    @now, n.AttemptCount, REPLACE(n.Relay COLLATE Latin1_General_BIN2, @quote, N''''), n.Command, n.ReplyCode,
-    n.EnhancedStatusCode, REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey,
-    REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
+         ELSE n.Status END
 FROM @recipients n
 JOIN @locked l ON l.AlertId = n.AlertId
 JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = n.AlertId
@@ -162,15 +145,7 @@ BEGIN
     WHERE n.Status <> N'relayed' AND x.Status = N'relayed';
     INSERT @follows
     SELECT r.AlertId,
-           CASE
-               WHEN SUM(CASE WHEN r.Status = N'delayed' THEN 1 ELSE 0 END) > 0 THEN N'delayed'
-               WHEN SUM(CASE WHEN r.Status = N'queued' THEN 1 ELSE 0 END) > 0 THEN N'queued'
-               WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 0 ELSE 1 END) = 0 THEN N'relayed'
-               WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 1 ELSE 0 END) > 0 THEN N'partial'
-               WHEN SUM(CASE WHEN r.Status = N'expired' THEN 0 ELSE 1 END) = 0 THEN N'expired'
-               WHEN SUM(CASE WHEN r.Status = N'cancelled' THEN 0 ELSE 1 END) = 0 THEN N'cancelled'
-               WHEN SUM(CASE WHEN r.Status = N'suppressed' THEN 0 ELSE 1 END) = 0 THEN N'suppressed'
-               ELSE N'failed' END
+           {status_of_recipients}
     FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) JOIN @again g ON g.AlertId = r.AlertId
     GROUP BY r.AlertId;
     -- What was to be held stays so for whoever still waits.
@@ -179,17 +154,15 @@ BEGIN
     WHERE o.Status = N'held' AND w.Status IN (N'queued', N'delayed');
 
     UPDATE a
-    SET Status = COALESCE(w.Status, o.Status, CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
-                                                                WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
-                                                   THEN N'delayed' ELSE N'queued' END),
+    SET Status = COALESCE(w.Status, o.Status, {waiting_status}),
         StatusAt = @now,
-        StatusReason = REPLACE(o.StatusReason COLLATE Latin1_General_BIN2, @quote, N''''),
+        StatusReason = {text o.StatusReason},
         DueAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed')
                      THEN DATEADD(second, CAST(COALESCE(o.RetryInMs, 0) / 1000 AS int),
                                   DATEADD(millisecond, CAST(COALESCE(o.RetryInMs, 0) % 1000 AS int), @now)) END,
         FinalAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed', N'held') THEN NULL ELSE @now END,
         AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END,
-        TemplateVersion = COALESCE(a.TemplateVersion, REPLACE(o.TemplateVersion COLLATE Latin1_General_BIN2, @quote, N'''')),
+        TemplateVersion = COALESCE(a.TemplateVersion, {text o.TemplateVersion}),
         LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
     FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
     JOIN @outcomes o ON o.AlertId = a.AlertId

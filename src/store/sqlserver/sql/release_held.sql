@@ -4,9 +4,7 @@
 -- whoever inserts.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 UPDATE TOP (@P3) a
-SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
-                               WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
-                  THEN N'delayed' ELSE N'queued' END,
+SET Status = {waiting_status},
     StatusAt = @now, StatusReason = NULL, DueAt = CASE WHEN a.NotBefore > @now THEN a.NotBefore ELSE @now END
 FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_Live), FORCESEEK)
 WHERE a.Status = N'held' AND a.AlertId BETWEEN @P1 AND @P2

@@ -4,8 +4,6 @@
 -- transaction, and @last is 1 in the last one. Answers 1, or 0 where the alert is not in doubt.
 SET NOCOUNT ON;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
--- Stands for ' in the texts of the tables: see record.rs.
-DECLARE @quote nchar(1) = NCHAR(57383);
 DECLARE @attempt bigint, @relay nvarchar(128), @status nvarchar(16) = N'queued', @final bit = 0, @found int = 0;
 
 BEGIN TRANSACTION;
@@ -21,13 +19,8 @@ BEGIN
     SET @relay = (SELECT t.Relay FROM sendport.Attempt t WHERE t.AttemptId = @attempt);
 
     IF @resolution <> N'resend'
-        INSERT INTO sendport.Recipient (AlertId, Ordinal, Kind, Address, DisplayName, Status, StatusAt, AttemptCount,
-            Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText, ExplanationKey, Remark)
-        SELECT n.AlertId, n.Ordinal, n.Kind, REPLACE(n.Address COLLATE Latin1_General_BIN2, @quote, N''''),
-            REPLACE(n.DisplayName COLLATE Latin1_General_BIN2, @quote, N''''), n.Status, @now, n.AttemptCount, n.Relay,
-            n.Command, n.ReplyCode, n.EnhancedStatusCode,
-            REPLACE(n.ReplyText COLLATE Latin1_General_BIN2, @quote, N''''), n.ExplanationKey,
-            REPLACE(n.Remark COLLATE Latin1_General_BIN2, @quote, N'''')
+        INSERT INTO sendport.Recipient (AlertId, Status, StatusAt, {recipient})
+        SELECT n.AlertId, n.Status, @now, {n.recipient}
         FROM @recipients n
         WHERE NOT EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
                           WHERE r.AlertId = n.AlertId AND r.Ordinal = n.Ordinal);
@@ -56,22 +49,12 @@ BEGIN
         FROM sendport.Recipient r
         WHERE r.AlertId = @alert AND r.Status IN (N'queued', N'delayed');
 
-    IF EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = @alert AND r.Status = N'delayed')
-        SET @status = N'delayed';
-    ELSE IF @resolution <> N'resend'
-         AND NOT EXISTS (SELECT 1 FROM sendport.Recipient r WHERE r.AlertId = @alert AND r.Status = N'queued')
-    BEGIN
+    SET @status = (SELECT {status_of_recipients}
+                   FROM sendport.Recipient r WHERE r.AlertId = @alert);
+    IF @resolution = N'resend' AND @status <> N'delayed'
+        SET @status = N'queued';
+    IF @status NOT IN (N'queued', N'delayed')
         SET @final = 1;
-        SET @status = (SELECT CASE
-                WHEN COUNT(*) = 0 THEN N'failed'
-                WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 0 ELSE 1 END) = 0 THEN N'relayed'
-                WHEN SUM(CASE WHEN r.Status = N'relayed' THEN 1 ELSE 0 END) > 0 THEN N'partial'
-                WHEN SUM(CASE WHEN r.Status = N'expired' THEN 0 ELSE 1 END) = 0 THEN N'expired'
-                WHEN SUM(CASE WHEN r.Status = N'cancelled' THEN 0 ELSE 1 END) = 0 THEN N'cancelled'
-                WHEN SUM(CASE WHEN r.Status = N'suppressed' THEN 0 ELSE 1 END) = 0 THEN N'suppressed'
-                ELSE N'failed' END
-            FROM sendport.Recipient r WHERE r.AlertId = @alert);
-    END;
 
     UPDATE a
     SET Status = @status, StatusAt = @now,

@@ -13,9 +13,7 @@ FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDE
 WHERE a.LeaseOwner = @P1
   {among};
 UPDATE a
-SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
-                               WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
-                  THEN N'delayed' ELSE N'queued' END,
+SET Status = {waiting_status},
     StatusAt = @now, DueAt = @now, LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL
 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @ids i ON i.AlertId = a.AlertId
 WHERE a.LeaseOwner = @P1;

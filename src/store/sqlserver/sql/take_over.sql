@@ -41,9 +41,7 @@ BEGIN
     SET @count = @@ROWCOUNT;
 
     UPDATE a
-    SET Status = CASE WHEN EXISTS (SELECT 1 FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK)
-                                   WHERE r.AlertId = a.AlertId AND r.Status = N'delayed')
-                      THEN N'delayed' ELSE N'queued' END,
+    SET Status = {waiting_status},
         StatusAt = @now, DueAt = @now, AttemptCount = a.AttemptCount + 1,
         -- What may have been sent says the same when it is sent again: the templates of that time.
         TemplateVersion = CASE WHEN a.Template IS NOT NULL AND a.TemplateVersion IS NULL
