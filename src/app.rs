@@ -33,7 +33,7 @@ use crate::store::StoreError;
 pub use crate::delivery::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
 pub use crate::ldap::{Directory, LdapError, Person};
 pub use crate::smime::Protection;
-pub use crate::spool::{Room, Spool};
+pub use crate::spool::{FolderSpace, OutcomeSpool};
 pub use crate::template::{Change, ChangeKind, VERB as RENDER_WORKER, render_worker};
 pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,

@@ -36,7 +36,7 @@ use crate::relay::authentication::AuthLedger;
 use crate::relay::observer::RelayObserver;
 use crate::replies::ReplyTable;
 use crate::smime::CrlCache;
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{OutcomeSpool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store, StoreError, StoreErrorKind};
 
 /// Beside what is drained, recorded and settled, each up to `service.drain_timeout`, a stop takes
@@ -187,7 +187,7 @@ impl Service {
     }
 
     /// What a stop before the work leaves to the next start.
-    fn left_in(&self, slots: &[Spool]) -> Option<Kept> {
+    fn left_in(&self, slots: &[OutcomeSpool]) -> Option<Kept> {
         let entries = slots.iter().map(|slot| slot.size().0).sum();
         (entries > 0).then(|| Kept {
             entries,
@@ -197,7 +197,7 @@ impl Service {
     }
 
     /// The first slot is worked with, and has what the database refused of the others.
-    fn gather(&self, slots: Vec<Spool>) -> Result<Spool, AppError> {
+    fn gather(&self, slots: Vec<OutcomeSpool>) -> Result<OutcomeSpool, AppError> {
         let (policies, clock, database) = (self.policies(), SystemClock, self.store.describe());
         let mut slots = slots.into_iter();
         let first = slots.next().ok_or_else(|| {
@@ -211,7 +211,7 @@ impl Service {
 
     /// After a stop that cut transactions off: writes down what is in doubt and releases the
     /// rest at once. `None` if that worked; else the next start does it.
-    async fn settle(&self, spool: &Spool) -> Option<Kept> {
+    async fn settle(&self, spool: &OutcomeSpool) -> Option<Kept> {
         let (policies, clock) = (self.policies(), SystemClock);
         tracing::info!(
             entries = spool.size().0,
@@ -247,7 +247,7 @@ impl Service {
         &self,
         board: &Arc<RelayRegistry>,
         auditors: BTreeMap<String, Auditor>,
-        spool: &Arc<Spool>,
+        spool: &Arc<OutcomeSpool>,
         before: &[InstanceId],
         events: &mpsc::UnboundedSender<Event>,
         stop: &CancellationToken,

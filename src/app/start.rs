@@ -12,7 +12,7 @@ use super::service::{Service, explanations, is_waited_for, pause, send_port_info
 use crate::clock::SystemClock;
 use crate::delivery::worker::{self, Shown, Waiting, What};
 use crate::domain::InstanceId;
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{OutcomeSpool, SpoolError};
 use crate::store::{Event, StoreError};
 
 /// What it waits for, shown in the database from the first failure on.
@@ -113,11 +113,11 @@ impl Service {
     pub(super) async fn enter_state_folder(
         &self,
         stop: &CancellationToken,
-    ) -> Result<Option<Vec<Spool>>, AppError> {
+    ) -> Result<Option<Vec<OutcomeSpool>>, AppError> {
         let folder = &self.config.service.state_folder;
         let mut wait = self.wait_for(What::StateFolder);
         loop {
-            let error = match Spool::enter(folder, &self.store.describe()) {
+            let error = match OutcomeSpool::enter(folder, &self.store.describe()) {
                 Ok(slots) => {
                     if wait.overcome().await {
                         self.log(&worker::writable()).await;
@@ -151,7 +151,7 @@ impl Service {
     /// to `before` where the database refused some of that. False if told to stop meanwhile.
     pub(super) async fn recover(
         &self,
-        spool: &Spool,
+        spool: &OutcomeSpool,
         before: &mut Vec<InstanceId>,
         stop: &CancellationToken,
     ) -> bool {
@@ -179,7 +179,7 @@ impl Service {
 }
 
 /// Where that cannot be read, whoever recovers it says so.
-fn say_what_is_left(spool: &Spool) {
+fn say_what_is_left(spool: &OutcomeSpool) {
     if let Ok(left) = spool.left_over()
         && !spool.is_empty()
     {

@@ -3,14 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::domain::SubmissionIntent;
-use crate::spool::Spool;
+use crate::spool::OutcomeSpool;
 
 /// Knows the journal of a service once it works.
 #[derive(Debug, Clone, Default)]
-pub struct UnderWay(Arc<OnceLock<Arc<Spool>>>);
+pub struct UnderWay(Arc<OnceLock<Arc<OutcomeSpool>>>);
 
 impl UnderWay {
-    pub(super) fn journaled_in(&self, spool: &Arc<Spool>) {
+    pub(super) fn journaled_in(&self, spool: &Arc<OutcomeSpool>) {
         // It is entered once.
         let _ = self.0.set(spool.clone());
     }

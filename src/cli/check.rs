@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config_file::find;
 use super::findings::Findings;
 use super::{Failure, as_its_owner, progress};
-use crate::app::{self, Look, Room};
+use crate::app::{self, FolderSpace, Look};
 use crate::config::{Config, RelayConfig, section};
 use crate::domain::{ExpiringCertificate, TemplateRow, shown_names};
 use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
@@ -122,10 +122,10 @@ async fn check_listen(config: &Config, findings: &mut Findings) {
 fn check_state_folder(config: &Config, findings: &mut Findings) {
     let (what, folder) = ("service.state_folder", &config.service.state_folder);
     let database = app::open_store(config).map(|store| store.describe());
-    match app::Spool::try_folder(folder, database.as_deref().ok()) {
-        Ok(Room::Enough) => findings.ok(what, "it can be written"),
-        Ok(Room::ToBeMade) => findings.ok(what, "the service will make it"),
-        Ok(Room::Little) => findings.note(
+    match app::OutcomeSpool::try_folder(folder, database.as_deref().ok()) {
+        Ok(FolderSpace::Enough) => findings.ok(what, "it can be written"),
+        Ok(FolderSpace::ToBeCreated) => findings.ok(what, "the service will make it"),
+        Ok(FolderSpace::Little) => findings.note(
             what,
             "less than 1 MiB of room is left: a service that found it full waits for that",
         ),

@@ -1,17 +1,16 @@
-//! What the database does not know yet, kept on this machine.
+//! Outcomes that the database does not have yet, on this machine.
 //!
-//! A folder holds a slot for each instance that runs on it: a journal, and a lock that ends
-//! with its process. Into the journal goes a note right before each final dot, and each outcome
-//! as soon as it is known; both are crossed out when the database has recorded them. So what
-//! is left over after a death says which few attempts are in doubt, and that nothing else was
-//! handed over.
+//! A state folder has a slot for each instance that runs on it: a file, and a lock that ends with its process.
+//! A [`SubmissionIntent`] is written to the file right before each final dot, and each outcome as soon as it is
+//! known; both are removed when the database has recorded them. So what a dead instance leaves behind says which
+//! few attempts are in doubt, and that nothing else was submitted.
 //!
-//! Notes and outcomes survive the death of the process at once (no fsync); [`Spool::sync`]
-//! makes them survive the machine's, when the database cannot take them.
+//! Both survive the death of the process at once (no fsync); [`OutcomeSpool::sync`] makes them survive a loss of
+//! power, when the database cannot take them.
 
-mod journal;
 mod preparations;
 mod slot;
+mod spool_file;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -21,29 +20,31 @@ use parking_lot::Mutex;
 use crate::domain::{
     AlertId, Decision, InstanceId, LeaseToken, Outcome, OutcomeKind, SubmissionIntent,
 };
-use journal::{Entry, Journal, Owner};
 use preparations::{MOST_DEATHS, Preparations};
-use slot::Slot;
+use slot::SpoolSlot;
+use spool_file::{SpoolEntry, SpoolFile, SpoolOwner};
 
-/// So many octets have to fit into a state folder at least: a note, and an outcome.
+/// Bytes that must fit into a state folder: an intent, and an outcome.
 const LINE: usize = 8192;
 
-/// So many have to fit into one that was full: as long as a journal becomes before it is written
-/// anew. With less it would soon be full again.
-const ROOM: usize = journal::SHORT;
+/// Bytes that must fit into a folder that was full: the length at which a file is compacted. With less it would
+/// soon be full again.
+const ROOM: usize = spool_file::SHORT;
 
-/// Why a spool cannot be used.
+/// Why a state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The folder or a file in it.
-    #[error("the state folder {} cannot be used: {problem}", .folder.display())]
+    /// The folder or a file in it cannot be read or written.
+    #[error("the state folder {} cannot be used: {source}{advice}", .folder.display())]
     Folder {
         /// Which.
         folder: PathBuf,
-        /// What the system says.
-        problem: String,
+        /// The system's error.
+        source: std::io::Error,
+        /// What to do about it; empty where the error says enough.
+        advice: &'static str,
     },
-    /// What is left over belongs to another database.
+    /// Its entries belong to another database.
     #[error(
         "the state folder {} holds {count} outcomes for {found}, but this service works on {expected}; \
          run it on {found} once, or name another service.state_folder", .folder.display()
@@ -51,39 +52,39 @@ pub enum SpoolError {
     OtherDatabase {
         /// Which folder.
         folder: PathBuf,
-        /// How much is left over.
+        /// How many entries.
         count: usize,
-        /// Whose it is.
+        /// Their database.
         found: String,
-        /// What is configured.
+        /// The configured database.
         expected: String,
     },
 }
 
-/// What a dead instance left over.
+/// What a dead instance left behind.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct LeftOver {
-    /// Its id: its leases may still stand in the database.
+pub struct Leftovers {
+    /// Its id: its leases may still be in the database.
     pub instance: Option<InstanceId>,
-    /// Known, but perhaps not recorded.
+    /// Outcomes that may not be recorded.
     pub outcomes: Vec<Outcome>,
-    /// The final dot was about to be sent, and nobody saw what became of it.
+    /// Attempts whose final dot was about to be sent, with an unknown result.
     pub in_doubt: Vec<SubmissionIntent>,
 }
 
-/// What a service finds in a state folder.
+/// How much space a state folder has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// It can write.
+pub enum FolderSpace {
+    /// A service can write.
     Enough,
-    /// It can write, but one that found it full would still wait for more room.
+    /// A service can write; one that found the folder full would still wait for more space.
     Little,
-    /// The folder is not there; it makes it.
-    ToBeMade,
+    /// The folder does not exist; a service creates it.
+    ToBeCreated,
 }
 
-/// What is kept about one database is not recorded in another.
-fn refuse_other(journal: &Journal, folder: &Path, expected: &str) -> Result<(), SpoolError> {
+/// Entries about one database are never recorded in another.
+fn refuse_other(journal: &SpoolFile, folder: &Path, expected: &str) -> Result<(), SpoolError> {
     let count = journal.live();
     let owner = journal.owner().filter(|_| count > 0);
     match owner.filter(|owner| owner.database != expected) {
@@ -97,20 +98,20 @@ fn refuse_other(journal: &Journal, folder: &Path, expected: &str) -> Result<(), 
     }
 }
 
-/// One slot of a state folder, ours until it is dropped or the process ends.
+/// One slot of a state folder, owned until it is dropped or the process ends.
 #[derive(Debug)]
-pub struct Spool {
-    journal: Mutex<Journal>,
+pub struct OutcomeSpool {
+    journal: Mutex<SpoolFile>,
     preparations: Mutex<Preparations>,
-    slot: Slot,
+    slot: SpoolSlot,
 }
 
-impl Spool {
-    /// Enters a state folder: takes a free slot, and every slot in which a dead instance left
-    /// something over. The first of the result is to be worked with, all are to be recovered.
+impl OutcomeSpool {
+    /// Opens a state folder: takes a free slot, and every slot with entries of a dead instance. The first of the
+    /// result is for this instance, all are to be recovered.
     ///
     /// # Errors
-    /// [`SpoolError`], before anything was changed.
+    /// [`SpoolError`]; nothing is changed.
     pub fn enter(folder: &Path, database: &str) -> Result<Vec<Self>, SpoolError> {
         let slots = slot::take_free(folder)?;
         let spools = slots.into_iter().map(|slot| Self::open(slot, database));
@@ -119,27 +120,31 @@ impl Spool {
         Ok(spools)
     }
 
-    /// Whether a service could write in a state folder, and work on `database` with what is kept there; a
-    /// service that runs on it is not disturbed, and the folder is not made.
+    /// Whether a service could write to a state folder, and record its entries in `database`. A running service is
+    /// not disturbed, and the folder is not created.
     ///
     /// # Errors
     /// [`SpoolError`], as [`Self::enter`].
-    pub fn try_folder(folder: &Path, database: Option<&str>) -> Result<Room, SpoolError> {
-        let told = |error: &std::io::Error| slot::unusable(folder, error);
-        let there = std::path::absolute(folder).map_err(|error| told(&error))?;
+    pub fn try_folder(folder: &Path, database: Option<&str>) -> Result<FolderSpace, SpoolError> {
+        let unusable = |error| slot::unusable(folder, error);
+        let there = std::path::absolute(folder).map_err(unusable)?;
         let there = there.ancestors().find(|it| it.exists()).unwrap_or(folder);
         let trial = there.join(format!(".sendport-trial-{}", std::process::id()));
-        try_file(&trial, LINE).map_err(|error| told(&error))?;
+        try_file(&trial, LINE).map_err(unusable)?;
         if there != folder && !folder.exists() {
-            return Ok(Room::ToBeMade);
+            return Ok(FolderSpace::ToBeCreated);
         }
-        let used = slot::take_used(folder).map_err(|error| told(&error))?;
+        let used = slot::take_used(folder).map_err(unusable)?;
         for slot in &used {
-            let journal = Journal::open(slot.file()).map_err(|error| told(&error))?;
+            let journal = SpoolFile::open(slot.file()).map_err(unusable)?;
             database.map_or(Ok(()), |it| refuse_other(&journal, folder, it))?;
         }
         let room = try_file(&trial, ROOM).is_ok();
-        Ok(if room { Room::Enough } else { Room::Little })
+        Ok(if room {
+            FolderSpace::Enough
+        } else {
+            FolderSpace::Little
+        })
     }
 
     /// Whether the next line can be written.
@@ -147,24 +152,24 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn try_line(&self) -> Result<(), SpoolError> {
-        self.told(try_file(&self.slot.file().with_extension("trial"), LINE))
+        self.map_error(try_file(&self.slot.file().with_extension("trial"), LINE))
     }
 
-    /// Whether everything can be written until the journal is written anew.
+    /// Whether there is space until the file is compacted.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
-    pub fn try_room(&self) -> Result<(), SpoolError> {
-        self.told(try_file(&self.slot.file().with_extension("trial"), ROOM))
+    pub fn try_space(&self) -> Result<(), SpoolError> {
+        self.map_error(try_file(&self.slot.file().with_extension("trial"), ROOM))
     }
 
-    fn open(slot: Slot, expected: &str) -> Result<Self, SpoolError> {
-        let journal = Journal::open(slot.file()).map_err(|error| slot.problem(&error))?;
+    fn open(slot: SpoolSlot, expected: &str) -> Result<Self, SpoolError> {
+        let journal = SpoolFile::open(slot.file()).map_err(|error| slot.problem(error))?;
         refuse_other(&journal, slot.folder(), expected)?;
         let beside = slot.file().with_extension("preparing");
-        let mut preparations = Preparations::open(&beside).map_err(|error| slot.problem(&error))?;
+        let mut preparations = Preparations::open(&beside).map_err(|error| slot.problem(error))?;
         if journal.owner().is_none_or(|it| it.database != expected) {
-            preparations.clear().map_err(|error| slot.problem(&error))?;
+            preparations.clear().map_err(|error| slot.problem(error))?;
         }
         Ok(Self {
             journal: Mutex::new(journal),
@@ -173,104 +178,105 @@ impl Spool {
         })
     }
 
-    /// What was left over; empty where the last instance ended in order.
+    /// The entries of the last instance; empty where it stopped in order.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
-    pub fn left_over(&self) -> Result<LeftOver, SpoolError> {
+    pub fn left_over(&self) -> Result<Leftovers, SpoolError> {
         let journal = self.journal.lock();
-        let mut left = LeftOver {
+        let mut left = Leftovers {
             instance: journal.owner().map(|owner| owner.instance),
-            ..LeftOver::default()
+            ..Leftovers::default()
         };
         for entry in journal.entries() {
-            match self.told(entry)? {
-                Entry::Outcome(outcome) => left.outcomes.push(outcome.into_owned()),
-                Entry::Note(note) => left.in_doubt.push(note.into_owned()),
-                Entry::Owner(_) | Entry::Forget(_) => {}
+            match self.map_error(entry)? {
+                SpoolEntry::Outcome(outcome) => left.outcomes.push(outcome.into_owned()),
+                SpoolEntry::Note(note) => left.in_doubt.push(note.into_owned()),
+                SpoolEntry::SpoolOwner(_) | SpoolEntry::Forget(_) => {}
             }
         }
         Ok(left)
     }
 
-    /// From now on the slot is this instance's, also where that cannot be written yet.
+    /// Assigns the slot to this instance, also where that cannot be written yet.
     ///
     /// # Errors
-    /// [`SpoolError::Folder`]; written before the next note then.
+    /// [`SpoolError::Folder`]; then it is written before the next intent.
     pub fn begin(&self, instance: InstanceId, database: &str) -> Result<(), SpoolError> {
-        let owner = Owner {
+        let owner = SpoolOwner {
             instance,
             database: database.to_owned(),
         };
-        self.told(self.journal.lock().begin(owner))
+        self.map_error(self.journal.lock().begin(owner))
     }
 
-    /// The instance has ended. What is left over stays, with its name.
+    /// Releases the slot. Entries remain, with the instance's id.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn end(&self) -> Result<(), SpoolError> {
-        self.told(self.journal.lock().end())
+        self.map_error(self.journal.lock().end())
     }
 
-    /// The database has everything that was noted here.
+    /// Whether the database has everything that was written here.
     pub fn is_empty(&self) -> bool {
         self.journal.lock().live() == 0
     }
 
-    /// Writes the file anew: afterwards the folder has proved that it can be written.
+    /// Compacts the file, which proves that the folder can be written.
     ///
     /// # Errors
-    /// [`SpoolError::Folder`]: it cannot; nothing was lost.
-    pub fn write_anew(&self) -> Result<(), SpoolError> {
-        self.told(self.journal.lock().write_anew())
+    /// [`SpoolError::Folder`]: it cannot; nothing is lost.
+    pub fn compact(&self) -> Result<(), SpoolError> {
+        self.map_error(self.journal.lock().compact())
     }
 
-    /// Notes that the message of an alert is being made: if this process dies meanwhile, that is
-    /// held against the alert.
+    /// Records that the message of an alert is being made: a death of this process is then charged to the alert.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn preparing(&self, alert: AlertId, token: LeaseToken) -> Result<(), SpoolError> {
-        self.told(self.preparations.lock().begin(alert, token))
+        self.map_error(self.preparations.lock().begin(alert, token))
     }
 
-    /// Notes that it is made, or is not to be made: no death is held against the alert any more.
+    /// Records that the message is made, or will not be: no death is charged to the alert any more.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn prepared(&self, alert: AlertId) -> Result<(), SpoolError> {
-        self.told(self.preparations.lock().end(alert))
+        self.map_error(self.preparations.lock().end(alert))
     }
 
-    /// An instance died here while it made the message of this alert, among others perhaps.
+    /// Whether an instance died while it made the message of this alert, possibly among others.
     pub fn is_suspect(&self, alert: AlertId) -> bool {
         self.preparations.lock().is_suspect(alert)
     }
 
-    /// Holds the death of the instance that worked here against the alerts whose messages it was
-    /// making. One that this is the third death for fails: that is left over as its outcome. Those.
+    /// Charges the death of the last instance to the alerts whose messages it was making. An alert with a third death
+    /// fails: its outcome becomes an entry. Returns those outcomes.
     ///
     /// # Errors
-    /// [`SpoolError::Folder`]; nothing is held against any then.
+    /// [`SpoolError::Folder`]; then no death is charged.
     pub fn charge_death(&self) -> Result<Vec<Outcome>, SpoolError> {
         let fatal = self.preparations.lock().fatal().into_iter();
         let fatal: Vec<_> = fatal.map(|(it, token)| fatal_outcome(it, token)).collect();
         fatal.iter().try_for_each(|outcome| self.keep(outcome))?;
-        self.told(self.preparations.lock().charge())?;
+        self.map_error(self.preparations.lock().charge())?;
         Ok(fatal)
     }
 
-    /// Notes that a final dot is about to be sent.
+    /// Writes that a final dot is about to be sent.
     ///
     /// # Errors
-    /// [`SpoolError::Folder`]: the dot must not be sent then.
+    /// [`SpoolError::Folder`]: then the dot must not be sent.
     pub fn note(&self, note: &SubmissionIntent) -> Result<(), SpoolError> {
-        let line = Entry::Note(Cow::Borrowed(note)).line();
-        self.told(line.and_then(|line| self.journal.lock().write((note.alert, note.token), line)))
+        let line = SpoolEntry::Note(Cow::Borrowed(note)).line();
+        self.map_error(
+            line.and_then(|line| self.journal.lock().write((note.alert, note.token), line)),
+        )
     }
 
-    /// Notes an outcome that decides something.
+    /// Writes an outcome; a release decides nothing and is left out.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
@@ -278,45 +284,45 @@ impl Spool {
         if matches!(outcome.kind, OutcomeKind::Released { .. }) {
             return Ok(());
         }
-        let line = Entry::Outcome(Cow::Borrowed(outcome)).line();
-        self.told(line.and_then(|line| {
+        let line = SpoolEntry::Outcome(Cow::Borrowed(outcome)).line();
+        self.map_error(line.and_then(|line| {
             self.journal
                 .lock()
                 .write((outcome.alert, outcome.token), line)
         }))
     }
 
-    /// The database has recorded these.
+    /// Removes outcomes that the database has recorded.
     ///
     /// # Errors
-    /// [`SpoolError::Folder`]; they are recorded again after a restart, which changes nothing.
+    /// [`SpoolError::Folder`]; they are recorded again after a restart, which is harmless.
     pub fn forget(&self, outcomes: &[Outcome]) -> Result<(), SpoolError> {
         let keys = outcomes
             .iter()
             .map(|outcome| (outcome.alert, outcome.token));
-        self.told(self.journal.lock().forget(keys))
+        self.map_error(self.journal.lock().forget(keys))
     }
 
-    /// Everything written so far survives a loss of power.
+    /// Makes everything written so far survive a loss of power.
     ///
     /// # Errors
     /// [`SpoolError::Folder`].
     pub fn sync(&self) -> Result<(), SpoolError> {
-        self.told(self.journal.lock().sync())
+        self.map_error(self.journal.lock().sync())
     }
 
-    /// How many entries it holds, and the octets of its file.
+    /// The number of entries, and the length of the file in bytes.
     pub fn size(&self) -> (usize, u64) {
         let journal = self.journal.lock();
         (journal.live(), journal.length())
     }
 
-    fn told<T>(&self, result: std::io::Result<T>) -> Result<T, SpoolError> {
-        result.map_err(|error| self.slot.problem(&error))
+    fn map_error<T>(&self, result: std::io::Result<T>) -> Result<T, SpoolError> {
+        result.map_err(|error| self.slot.problem(error))
     }
 }
 
-/// Writes so many octets beside the journal, and takes them away again.
+/// Writes so many bytes beside the file, and removes them.
 fn try_file(file: &Path, octets: usize) -> std::io::Result<()> {
     let written = std::fs::write(file, vec![b' '; octets]);
     let removed = std::fs::remove_file(file);
@@ -325,7 +331,7 @@ fn try_file(file: &Path, octets: usize) -> std::io::Result<()> {
 
 fn fatal_outcome(alert: AlertId, token: LeaseToken) -> Outcome {
     let why = format!(
-        "the service died {MOST_DEATHS} times while it made the message of this alert; insert it again with less in it, and report what was in it"
+        "the service died {MOST_DEATHS} times while it made the message of this alert; insert it again with less content, and report what it contained"
     );
     Outcome {
         alert,

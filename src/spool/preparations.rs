@@ -1,7 +1,7 @@
-//! The alerts whose messages an instance is making: if it dies, it may have died of one of them.
+//! The alerts whose messages an instance is making: if it dies, one of them may be the cause.
 //!
-//! A file beside the journal, one JSON object a line. It is evidence and no promise: a line that
-//! cannot be read counts for nothing, and nothing is synced.
+//! A file beside the spool's, one JSON object a line. It is best effort: a line that cannot be read is ignored, and
+//! nothing is synced.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{AlertId, LeaseToken};
 
-/// An alert that so many instances died of is not tried again.
+/// An alert with so many deaths is not tried again.
 pub(super) const MOST_DEATHS: u32 = 3;
 
-/// A longer file is written anew, in bytes.
+/// A longer file is compacted, in bytes.
 const LONG: u64 = 256 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ const LONG: u64 = 256 * 1024;
 enum Line {
     /// Its message is being made.
     Begin(AlertId, LeaseToken),
-    /// It is made, or is not to be made: nobody died of it.
+    /// It is made, or will not be.
     End(AlertId),
     /// So many instances died while they made it.
     Deaths(AlertId, u32),
@@ -38,9 +38,9 @@ pub(super) struct Preparations {
 }
 
 impl Preparations {
-    /// Opens the file, or makes an empty one that only its owner may read.
+    /// Opens the file, or creates an empty one that only its owner may read.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = super::journal::create(path, false)?;
+        let file = super::spool_file::create(path, false)?;
         let found = std::fs::read(path)?;
         let mut preparations = Self {
             file,
@@ -63,19 +63,19 @@ impl Preparations {
         self.note(&Line::End(alert))
     }
 
-    /// An instance died while it made this one's message, among others perhaps.
+    /// Whether an instance died while it made this one's message, possibly among others.
     pub(super) fn is_suspect(&self, alert: AlertId) -> bool {
         self.deaths.contains_key(&alert)
     }
 
-    /// Those that the death of this instance is one too many for.
+    /// Those for which the death of this instance is one too many.
     pub(super) fn fatal(&self) -> Vec<(AlertId, LeaseToken)> {
         let fatal = |alert: &AlertId| self.deaths_with_this(*alert) >= MOST_DEATHS;
         let under_way = self.under_way.iter().filter(|(alert, _)| fatal(alert));
         under_way.map(|(alert, token)| (*alert, *token)).collect()
     }
 
-    /// Counts the death of this instance against what it was making.
+    /// Charges the death of this instance to the alerts whose messages it was making.
     pub(super) fn charge(&mut self) -> io::Result<()> {
         if self.under_way.is_empty() {
             return Ok(());
@@ -86,17 +86,17 @@ impl Preparations {
                 deaths => self.deaths.insert(alert, deaths),
             };
         }
-        self.write_anew()
+        self.compact()
     }
 
-    /// Nothing is known about any alert.
+    /// Forgets all alerts.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         if self.under_way.is_empty() && self.deaths.is_empty() {
             return Ok(());
         }
         self.under_way.clear();
         self.deaths.clear();
-        self.write_anew()
+        self.compact()
     }
 
     fn deaths_with_this(&self, alert: AlertId) -> u32 {
@@ -106,7 +106,7 @@ impl Preparations {
     fn note(&mut self, line: &Line) -> io::Result<()> {
         self.apply(line);
         if self.length > LONG {
-            return self.write_anew();
+            return self.compact();
         }
         self.append([line])
     }
@@ -126,7 +126,7 @@ impl Preparations {
         }
     }
 
-    fn write_anew(&mut self) -> io::Result<()> {
+    fn compact(&mut self) -> io::Result<()> {
         let deaths = self.deaths.iter();
         let deaths = deaths.map(|(alert, deaths)| Line::Deaths(*alert, *deaths));
         let under_way = self.under_way.iter();

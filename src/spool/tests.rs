@@ -7,8 +7,8 @@ use crate::domain::{AlertId, AttemptKey, LeaseToken, Timestamp};
 
 const DATABASE: &str = "SQLite file s.db";
 
-fn enter(folder: &Path) -> Spool {
-    Spool::enter(folder, DATABASE).unwrap().remove(0)
+fn enter(folder: &Path) -> OutcomeSpool {
+    OutcomeSpool::enter(folder, DATABASE).unwrap().remove(0)
 }
 
 fn note(alert: i64) -> SubmissionIntent {
@@ -45,7 +45,7 @@ fn outcome(note: &SubmissionIntent) -> Outcome {
 }
 
 #[test]
-fn after_a_death_the_next_instance_finds_what_was_left_over() {
+fn the_next_instance_finds_the_entries_of_a_dead_one() {
     let folder = tempfile::tempdir().unwrap();
     let instance = InstanceId::random();
     let spool = enter(folder.path());
@@ -66,29 +66,29 @@ fn after_a_death_the_next_instance_finds_what_was_left_over() {
 }
 
 #[test]
-fn two_instances_share_a_folder_and_the_third_inherits_from_the_dead() {
+fn a_third_instance_takes_the_slot_of_a_dead_one() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (enter(folder.path()), enter(folder.path()));
     two.begin(InstanceId::random(), DATABASE).unwrap();
     two.note(&note(2)).unwrap();
     drop(two);
-    let third = Spool::enter(folder.path(), DATABASE).unwrap();
+    let third = OutcomeSpool::enter(folder.path(), DATABASE).unwrap();
     assert_eq!(third.len(), 1, "the first lives");
     assert_eq!(third[0].left_over().unwrap().in_doubt.len(), 1);
     drop((one, third));
-    let both = Spool::enter(folder.path(), DATABASE).unwrap();
+    let both = OutcomeSpool::enter(folder.path(), DATABASE).unwrap();
     assert_eq!(both.len(), 2);
 }
 
 #[test]
-fn what_is_left_over_is_never_replayed_into_another_database() {
+fn refuses_entries_of_another_database() {
     let folder = tempfile::tempdir().unwrap();
     let spool = enter(folder.path());
     spool.begin(InstanceId::random(), DATABASE).unwrap();
     spool.note(&note(1)).unwrap();
     spool.sync().unwrap();
     drop(spool);
-    let error = Spool::enter(folder.path(), "SQLite file other.db")
+    let error = OutcomeSpool::enter(folder.path(), "SQLite file other.db")
         .unwrap_err()
         .to_string();
     assert!(
@@ -98,11 +98,12 @@ fn what_is_left_over_is_never_replayed_into_another_database() {
 }
 
 #[test]
-fn a_look_says_what_a_start_would_and_makes_nothing() {
+fn try_folder_reports_what_enter_would_and_creates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let absent = folder.path().join("state");
-    let look = |database| Spool::try_folder(&absent, database).map_err(|error| error.to_string());
-    assert_eq!(look(Some(DATABASE)), Ok(Room::ToBeMade));
+    let look =
+        |database| OutcomeSpool::try_folder(&absent, database).map_err(|error| error.to_string());
+    assert_eq!(look(Some(DATABASE)), Ok(FolderSpace::ToBeCreated));
     assert!(!absent.exists());
 
     let spool = enter(&absent);
@@ -112,18 +113,20 @@ fn a_look_says_what_a_start_would_and_makes_nothing() {
     spool.note(&note(1)).unwrap();
     assert_eq!(
         look(Some(DATABASE)),
-        Ok(Room::Enough),
-        "somebody works with it"
+        Ok(FolderSpace::Enough),
+        "another instance uses it"
     );
     drop(spool);
-    let refused = Spool::enter(&absent, DATABASE).unwrap_err().to_string();
+    let refused = OutcomeSpool::enter(&absent, DATABASE)
+        .unwrap_err()
+        .to_string();
     assert_eq!(look(Some(DATABASE)), Err(refused));
-    assert_eq!(look(Some("SQLite file other.db")), Ok(Room::Enough));
-    assert_eq!(look(None), Ok(Room::Enough));
+    assert_eq!(look(Some("SQLite file other.db")), Ok(FolderSpace::Enough));
+    assert_eq!(look(None), Ok(FolderSpace::Enough));
 }
 
 #[test]
-fn an_orderly_end_leaves_nothing() {
+fn an_orderly_stop_leaves_no_entries() {
     let folder = tempfile::tempdir().unwrap();
     let spool = enter(folder.path());
     spool.begin(InstanceId::random(), DATABASE).unwrap();
@@ -133,12 +136,12 @@ fn an_orderly_end_leaves_nothing() {
     drop(spool);
     assert_eq!(
         enter(folder.path()).left_over().unwrap(),
-        LeftOver::default()
+        Leftovers::default()
     );
 }
 
 #[test]
-fn an_end_keeps_what_the_database_does_not_have() {
+fn a_stop_keeps_unrecorded_outcomes() {
     let folder = tempfile::tempdir().unwrap();
     let instance = InstanceId::random();
     let spool = enter(folder.path());
@@ -152,26 +155,26 @@ fn an_end_keeps_what_the_database_does_not_have() {
     assert_eq!(left.outcomes, [outcome(&note(1))]);
 }
 
-/// A folder in the place of the new file: it cannot be written anew.
+/// A folder in the place of the new file keeps it from being compacted.
 #[test]
-fn a_folder_proves_that_it_can_be_written() {
+fn compacting_proves_that_the_folder_can_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let spool = enter(folder.path());
     spool.begin(InstanceId::random(), DATABASE).unwrap();
     spool.note(&note(1)).unwrap();
     let in_the_way = folder.path().join("spool-1.new");
     std::fs::create_dir(&in_the_way).unwrap();
-    let error = spool.write_anew().unwrap_err().to_string();
+    let error = spool.compact().unwrap_err().to_string();
     assert!(error.contains("the state folder"), "{error}");
     std::fs::remove_dir(in_the_way).unwrap();
-    spool.write_anew().unwrap();
+    spool.compact().unwrap();
     spool.note(&note(2)).unwrap();
     drop(spool);
     assert_eq!(enter(folder.path()).left_over().unwrap().in_doubt.len(), 2);
 }
 
 /// The next instance on a folder whose last one died.
-fn after_death(folder: &Path, spool: Spool) -> Spool {
+fn after_death(folder: &Path, spool: OutcomeSpool) -> OutcomeSpool {
     drop(spool);
     let spool = enter(folder);
     spool.charge_death().unwrap();
@@ -179,7 +182,7 @@ fn after_death(folder: &Path, spool: Spool) -> Spool {
 }
 
 #[test]
-fn the_third_death_during_the_preparation_of_an_alert_fails_it() {
+fn the_third_death_while_its_message_is_made_fails_an_alert() {
     let folder = tempfile::tempdir().unwrap();
     let instance = InstanceId::random();
     let (hostile, beside, token) = (AlertId(1), AlertId(2), LeaseToken(Uuid::from_u128(7)));
@@ -215,7 +218,7 @@ fn the_third_death_during_the_preparation_of_an_alert_fails_it() {
 }
 
 #[test]
-fn a_death_is_held_against_an_alert_only_until_its_message_is_made() {
+fn charges_a_death_only_while_the_message_is_being_made() {
     let folder = tempfile::tempdir().unwrap();
     let token = LeaseToken(Uuid::from_u128(7));
     let mut spool = enter(folder.path());
@@ -233,13 +236,13 @@ fn a_death_is_held_against_an_alert_only_until_its_message_is_made() {
     let file = std::fs::metadata(folder.path().join("spool-1.preparing")).unwrap();
     assert!(file.len() < 1000, "{}", file.len());
     drop(spool);
-    let other = Spool::enter(folder.path(), "another database")
+    let other = OutcomeSpool::enter(folder.path(), "another database")
         .unwrap()
         .remove(0);
     assert!(!other.is_suspect(AlertId(0)));
 }
 
-/// Appends what no spool wrote.
+/// Appends bytes that no spool wrote.
 fn tear(folder: &Path, octets: &[u8]) {
     let path = folder.join("spool-1.jsonl");
     let mut file = std::fs::File::options().append(true).open(path).unwrap();
@@ -247,7 +250,7 @@ fn tear(folder: &Path, octets: &[u8]) {
 }
 
 #[test]
-fn a_line_that_was_cut_off_is_none_and_harms_no_other() {
+fn ignores_an_incomplete_line_and_keeps_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let spool = enter(folder.path());
     spool.begin(InstanceId::random(), DATABASE).unwrap();
@@ -265,7 +268,7 @@ fn a_line_that_was_cut_off_is_none_and_harms_no_other() {
 }
 
 #[test]
-fn what_is_forgotten_does_not_make_the_file_grow_for_ever() {
+fn compacts_the_file_when_entries_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let spool = enter(folder.path());
     let instance = InstanceId::random();
@@ -289,7 +292,7 @@ fn what_is_forgotten_does_not_make_the_file_grow_for_ever() {
 
 #[cfg(unix)]
 #[test]
-fn a_spool_is_its_owners_alone() {
+fn only_the_owner_may_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let _spool = enter(folder.path());

@@ -11,7 +11,7 @@ use super::lease_guard::LeaseGuard;
 use super::obstacles::{Obstacle, Obstacles, What};
 use crate::delivery::dispatcher::Journal;
 use crate::domain::{AlertId, InstanceId, LeaseToken, Outcome, SubmissionIntent};
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{OutcomeSpool, SpoolError};
 use crate::store::{Event, EventSeverity, StoreError};
 
 /// How often it is tried whether a broken spool can be written again.
@@ -26,7 +26,7 @@ pub(super) const MOST_ASIDE: usize = 100;
 /// The spool and the guard of one instance.
 pub struct Ledger {
     guard: Arc<LeaseGuard>,
-    spool: Arc<Spool>,
+    spool: Arc<OutcomeSpool>,
     obstacles: Arc<Obstacles>,
     events: mpsc::UnboundedSender<Event>,
     /// When the state folder was tried last.
@@ -37,7 +37,7 @@ impl Ledger {
     /// A ledger; what happens to the state folder is told to `events`.
     pub fn new(
         guard: Arc<LeaseGuard>,
-        spool: Arc<Spool>,
+        spool: Arc<OutcomeSpool>,
         obstacles: Arc<Obstacles>,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
@@ -123,7 +123,7 @@ impl Ledger {
             return;
         }
         let tried = match broken {
-            true => self.spool.write_anew().and_then(|()| self.spool.try_room()),
+            true => self.spool.compact().and_then(|()| self.spool.try_space()),
             false => self.spool.try_line(),
         };
         if self.told(tried) && self.obstacles.overcome(What::StateFolder) {

@@ -9,8 +9,8 @@ use crate::domain::{
     AlertStatus, Attempt, AttemptOutcome, Command, CommandReply, Decision, InDoubt, InstanceId,
     Outcome, OutcomeKind, Reply, SessionFacts, SubmissionIntent,
 };
-use crate::spool::{LeftOver, Spool, SpoolError};
-use crate::store::{Event, EventSeverity, Recorded, Store, StoreError, StoreErrorKind};
+use crate::spool::{Leftovers, OutcomeSpool, SpoolError};
+use crate::store::{Event, EventSeverity, RecordResult, Store, StoreError, StoreErrorKind};
 
 use super::aside::{bare, recorded_in_part, recorded_late};
 use super::parts::all_but_locked;
@@ -46,7 +46,7 @@ impl Inherited {
     /// # Errors
     /// [`SpoolError`].
     pub fn of(
-        spool: &Spool,
+        spool: &OutcomeSpool,
         from: &[InstanceId],
         policies: &InDoubtPolicies,
         clock: &dyn Clock,
@@ -69,7 +69,7 @@ impl Inherited {
 /// [`RecoveryError`]; the spool keeps what was not recorded.
 pub async fn recover(
     store: &dyn Store,
-    spool: &Spool,
+    spool: &OutcomeSpool,
     policies: &InDoubtPolicies,
     clock: &dyn Clock,
 ) -> Result<Option<InstanceId>, RecoveryError> {
@@ -141,8 +141,8 @@ async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
 /// # Errors
 /// [`SpoolError`]; nothing is lost then.
 pub fn bequeath(
-    from: &Spool,
-    to: &Spool,
+    from: &OutcomeSpool,
+    to: &OutcomeSpool,
     database: &str,
     policies: &InDoubtPolicies,
     clock: &dyn Clock,
@@ -158,12 +158,12 @@ pub fn bequeath(
 }
 
 /// What is known, and what stands for what nobody saw.
-fn outcomes(left: LeftOver, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
+fn outcomes(left: Leftovers, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
     let in_doubt = in_doubt(&left, policies, clock);
     left.outcomes.into_iter().chain(in_doubt).collect()
 }
 
-fn in_doubt(left: &LeftOver, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
+fn in_doubt(left: &Leftovers, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
     let notes = left.in_doubt.iter();
     notes.map(|note| unknown(note, policies, clock)).collect()
 }
@@ -171,7 +171,7 @@ fn in_doubt(left: &LeftOver, policies: &InDoubtPolicies, clock: &dyn Clock) -> V
 /// One spool's way to the database.
 struct Recovery<'a> {
     store: &'a dyn Store,
-    spool: &'a Spool,
+    spool: &'a OutcomeSpool,
     instance: InstanceId,
 }
 
@@ -206,7 +206,7 @@ impl Recovery<'_> {
     }
 
     /// One that is refused alone goes without the words of the relay.
-    async fn ask(&self, part: &[Outcome]) -> Result<Vec<Recorded>, StoreError> {
+    async fn ask(&self, part: &[Outcome]) -> Result<Vec<RecordResult>, StoreError> {
         let recorded = self.store.record(self.instance, part).await;
         let (Err(refusal), [outcome]) = (&recorded, part) else {
             return recorded;

@@ -3,7 +3,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::clock::SystemClock;
 use crate::replies::ReplyTable;
-use crate::spool::Spool;
+use crate::spool::OutcomeSpool;
 
 struct Setup {
     monitor: HealthMonitor,
@@ -20,7 +20,7 @@ fn setup() -> Setup {
     let replies = Arc::new(ReplyTable::built_in());
     let board = RelayRegistry::new(Vec::new(), replies, clock.clone(), events.clone());
     let folder = tempfile::tempdir().unwrap();
-    let spool = Spool::enter(folder.path(), "db").unwrap().remove(0);
+    let spool = OutcomeSpool::enter(folder.path(), "db").unwrap().remove(0);
     let guard = Arc::new(LeaseGuard::new(Duration::from_secs(60)));
     let stop = CancellationToken::new();
     let obstacles = Arc::new(Obstacles::new(clock.clone()));

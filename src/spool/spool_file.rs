@@ -1,9 +1,7 @@
-//! The file of a slot: one JSON object a line, only ever appended to, and written anew where
-//! most of it is crossed out.
+//! The file of a slot: one JSON object a line, appended to, and compacted when most entries are removed.
 //!
-//! A line counts when it is whole. What a death cut off in the middle, or a loss of power left
-//! unwritten, is no line: a dot follows its note only after the whole line was taken by the
-//! system.
+//! Only whole lines count. A line that a death or a loss of power cut off is ignored: a final dot follows its
+//! intent only after the system has taken the whole line.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,27 +13,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{AlertId, InstanceId, LeaseToken, Outcome, SubmissionIntent};
 
-/// A line is mostly shorter than this, in octets.
+/// Most lines are shorter than this, in bytes.
 const LINE: usize = 2048;
 
-/// Below this length, in octets, a journal is not written anew.
+/// A shorter file is not compacted, in bytes.
 pub(super) const SHORT: usize = 1024 * 1024;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Entry<'a> {
-    /// Whose the slot is from here on.
-    Owner(Cow<'a, Owner>),
+pub(super) enum SpoolEntry<'a> {
+    /// The owner from here on.
+    SpoolOwner(Cow<'a, SpoolOwner>),
     /// A final dot is about to be sent.
     Note(Cow<'a, SubmissionIntent>),
-    /// What came of a lease; stands in place of its note.
+    /// The outcome of a lease; replaces its intent.
     Outcome(Cow<'a, Outcome>),
-    /// The database has recorded these.
+    /// Recorded by the database.
     Forget(Vec<Key>),
 }
 
-impl Entry<'_> {
+impl SpoolEntry<'_> {
     pub(super) fn line(&self) -> io::Result<Vec<u8>> {
         let mut line = Vec::with_capacity(LINE);
         serde_json::to_writer(&mut line, self)?;
@@ -44,9 +42,9 @@ impl Entry<'_> {
     }
 }
 
-/// Who writes, and about which database.
+/// The instance that writes, and its database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Owner {
+pub(super) struct SpoolOwner {
     pub(super) instance: InstanceId,
     pub(super) database: String,
 }
@@ -54,25 +52,25 @@ pub(super) struct Owner {
 /// One lease of one alert.
 pub(super) type Key = (AlertId, LeaseToken);
 
-/// An open journal.
+/// An open file of a slot.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct SpoolFile {
     path: PathBuf,
     file: File,
-    /// Of whole lines, in octets.
+    /// Of whole lines, in bytes.
     length: u64,
-    /// A write broke off behind `length`.
+    /// A write was cut off behind `length`.
     torn: bool,
     /// As the file says.
-    owner: Option<Owner>,
-    /// Whose the slot is to be, where that could not be written yet.
-    heir: Option<Owner>,
-    /// The last line about each lease that is not crossed out.
+    owner: Option<SpoolOwner>,
+    /// The next owner, where that could not be written yet.
+    heir: Option<SpoolOwner>,
+    /// The last line about each lease that is not removed.
     live: BTreeMap<Key, Vec<u8>>,
 }
 
-impl Journal {
-    /// Opens the file, or makes an empty one that only its owner may read.
+impl SpoolFile {
+    /// Opens the file, or creates an empty one that only its owner may read.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = create(path, false)?;
         let found = std::fs::read(path)?;
@@ -95,10 +93,10 @@ impl Journal {
 
     fn read(&mut self, line: &[u8]) {
         match serde_json::from_slice(line) {
-            Ok(Entry::Owner(owner)) => self.owner = Some(owner.into_owned()),
-            Ok(Entry::Note(note)) => self.keep((note.alert, note.token), line),
-            Ok(Entry::Outcome(outcome)) => self.keep((outcome.alert, outcome.token), line),
-            Ok(Entry::Forget(keys)) => self.live.retain(|key, _| !keys.contains(key)),
+            Ok(SpoolEntry::SpoolOwner(owner)) => self.owner = Some(owner.into_owned()),
+            Ok(SpoolEntry::Note(note)) => self.keep((note.alert, note.token), line),
+            Ok(SpoolEntry::Outcome(outcome)) => self.keep((outcome.alert, outcome.token), line),
+            Ok(SpoolEntry::Forget(keys)) => self.live.retain(|key, _| !keys.contains(key)),
             Err(error) => {
                 tracing::warn!(%error, file = %self.path.display(), "incomplete spool line ignored");
             }
@@ -109,28 +107,28 @@ impl Journal {
         self.live.insert(key, line.to_vec());
     }
 
-    pub(super) fn owner(&self) -> Option<&Owner> {
+    pub(super) fn owner(&self) -> Option<&SpoolOwner> {
         self.owner.as_ref()
     }
 
-    /// How many leases are not crossed out.
+    /// How many leases have an entry.
     pub(super) fn live(&self) -> usize {
         self.live.len()
     }
 
-    /// Of the whole lines, in octets.
+    /// Of the whole lines, in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// One for each lease that is not crossed out.
-    pub(super) fn entries(&self) -> impl Iterator<Item = io::Result<Entry<'static>>> {
+    /// One for each lease.
+    pub(super) fn entries(&self) -> impl Iterator<Item = io::Result<SpoolEntry<'static>>> {
         let lines = self.live.values();
         lines.map(|line| Ok(serde_json::from_slice(line)?))
     }
 
-    /// The slot changes hands: at once, or, where that cannot be written now, before the next line.
-    pub(super) fn begin(&mut self, owner: Owner) -> io::Result<()> {
+    /// Changes the owner: at once, or, where that cannot be written now, before the next line.
+    pub(super) fn begin(&mut self, owner: SpoolOwner) -> io::Result<()> {
         self.heir = Some(owner);
         self.hand_over()
     }
@@ -139,7 +137,7 @@ impl Journal {
         let Some(heir) = self.heir.clone() else {
             return Ok(());
         };
-        self.append(&Entry::Owner(Cow::Borrowed(&heir)).line()?)?;
+        self.append(&SpoolEntry::SpoolOwner(Cow::Borrowed(&heir)).line()?)?;
         (self.owner, self.heir) = (Some(heir), None);
         Ok(())
     }
@@ -152,7 +150,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Crosses out.
+    /// Removes entries.
     pub(super) fn forget(&mut self, keys: impl Iterator<Item = Key>) -> io::Result<()> {
         let known = keys.filter(|key| self.live.remove(key).is_some());
         let known: Vec<_> = known.collect();
@@ -160,17 +158,17 @@ impl Journal {
             return Ok(());
         }
         let grown = self.length >= SHORT as u64 && self.length / 2 > self.octets_live();
-        if grown && self.write_anew().is_ok() {
+        if grown && self.compact().is_ok() {
             return Ok(());
         }
-        self.append(&Entry::Forget(known).line()?)
+        self.append(&SpoolEntry::Forget(known).line()?)
     }
 
     fn octets_live(&self) -> u64 {
         self.live.values().map(|line| line.len() as u64).sum()
     }
 
-    /// The owner has ended. What is left over stays, with its name.
+    /// Releases the file. Entries remain, with the owner's id.
     pub(super) fn end(&mut self) -> io::Result<()> {
         if !self.live.is_empty() {
             return Ok(());
@@ -181,13 +179,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Everything written so far is on the disk.
+    /// Makes everything written so far durable.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 
-    /// A line is written whole or not at all: what is left of one that did not fit on the disk
-    /// is cut off before the next.
+    /// Writes a line whole or not at all: the rest of one that did not fit on the disk is cut off before the next.
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         if self.torn {
             self.file.set_len(self.length)?;
@@ -199,7 +196,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Nothing in the file counts any more: on a full disk its room is for what comes.
+    /// Empties a file without entries: on a full disk its space is needed.
     fn start_over(&mut self) -> io::Result<()> {
         self.heir = self.heir.take().or(self.owner.take());
         self.file.set_len(0)?;
@@ -207,16 +204,15 @@ impl Journal {
         self.hand_over()
     }
 
-    /// Whether files can be written in the folder. The new file takes the place of the old one when
-    /// all of it is on the disk.
-    pub(super) fn write_anew(&mut self) -> io::Result<()> {
+    /// Writes a new file with the entries, which replaces the old one once it is on the disk.
+    pub(super) fn compact(&mut self) -> io::Result<()> {
         if self.live.is_empty() {
             return self.start_over();
         }
         let beside = self.path.with_extension("new");
         let mut text = Vec::new();
         if let Some(owner) = self.heir.as_ref().or(self.owner.as_ref()) {
-            text = Entry::Owner(Cow::Borrowed(owner)).line()?;
+            text = SpoolEntry::SpoolOwner(Cow::Borrowed(owner)).line()?;
         }
         for line in self.live.values() {
             text.extend_from_slice(line);
