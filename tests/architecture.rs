@@ -408,3 +408,116 @@ fn the_two_stores_have_the_same_files() {
         "UNMIRRORED lists each file without a counterpart, and why"
     );
 }
+
+/// The statements that only one of the two stores has, by function, and why.
+const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
+    (
+        "attachment_content",
+        "SQLite reads a part of a blob by a call of its own",
+    ),
+    ("check_permissions", "SQLite has no users"),
+    ("create_database", "a database of SQLite is a file"),
+    ("fixed_role_members", "SQLite has no roles"),
+    (
+        "has_row_versioning",
+        "readers of SQLite always see the last committed row",
+    ),
+    (
+        "live_send_ports",
+        "on SQL Server a part of each statement that needs it",
+    ),
+    ("open", "sessions of SQLite are set by PRAGMA"),
+];
+
+/// What makes the schema is named for what it makes.
+const OF_THE_SCHEMA: [&str; 2] = ["history", "migrat"];
+
+/// The functions in a store's Rust files, and the names of its statements: files, and constants beside the functions.
+fn functions_and_statements(store: &str) -> [std::collections::BTreeSet<String>; 2] {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(STORE);
+    let word = |rest: &str| -> String {
+        let letters = rest.chars();
+        letters
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut functions = std::collections::BTreeSet::new();
+    let files = files_in(&format!("{store}/sql")).into_iter();
+    let mut statements: std::collections::BTreeSet<_> =
+        files.map(|it| it.replace(".sql", "")).collect();
+    for file in files_in(store) {
+        let text = std::fs::read_to_string(root.join(store).join(file)).expect("a source file");
+        functions.extend(text.split("fn ").skip(1).map(word));
+        for kind in ["const ", "static "] {
+            let named = text.split(kind).skip(1);
+            let texts = named.filter(|it| {
+                it.lines()
+                    .next()
+                    .is_some_and(|line| line.contains("str =") || line.contains("LazyLock<String>"))
+            });
+            statements.extend(texts.map(|it| word(it).to_lowercase()));
+        }
+    }
+    [functions, statements]
+}
+
+/// A statement is named for the function that runs it, and has its counterpart in the other store.
+#[test]
+fn the_two_stores_have_statements_for_the_same_functions() {
+    let [sqlite, sqlserver] = ["sqlite", "sqlserver"].map(functions_and_statements);
+    let owner = |statement: &str| {
+        let is_named = |function: &&String| {
+            let rest = statement.strip_prefix(function.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        };
+        let unmirrored = UNMIRRORED_STATEMENTS
+            .iter()
+            .map(|(name, _)| (*name).to_owned());
+        let common: Vec<_> = sqlite[0]
+            .intersection(&sqlserver[0])
+            .cloned()
+            .chain(unmirrored)
+            .collect();
+        common
+            .iter()
+            .filter(is_named)
+            .max_by_key(|it| it.len())
+            .cloned()
+    };
+    let mut owners = Vec::new();
+    for (store, statements) in [("sqlite", &sqlite[1]), ("sqlserver", &sqlserver[1])] {
+        for file in files_in(&format!("{store}/sql")) {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join(STORE)
+                .join(store)
+                .join("sql")
+                .join(&file);
+            let text = std::fs::read_to_string(path).expect("a statement");
+            let first = text.lines().next().unwrap_or_default();
+            let stem = file.replace(".sql", "");
+            if OF_THE_SCHEMA.iter().any(|part| stem.contains(part)) {
+                continue;
+            }
+            let owner = owner(&stem)
+                .unwrap_or_else(|| panic!("{store}/sql/{file} is named for no function"));
+            assert!(
+                first.starts_with("-- ") && first.contains(&owner),
+                "{store}/sql/{file} begins with {first}"
+            );
+        }
+        let named = statements.iter().filter_map(|statement| owner(statement));
+        owners.push(named.collect::<std::collections::BTreeSet<_>>());
+    }
+    let found: Vec<_> = owners[0]
+        .symmetric_difference(&owners[1])
+        .cloned()
+        .collect();
+    let known: Vec<_> = UNMIRRORED_STATEMENTS
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    assert_eq!(
+        found, known,
+        "UNMIRRORED_STATEMENTS lists each function whose statements only one store has"
+    );
+}

@@ -12,8 +12,8 @@ use crate::delivery::dispatcher::{Preview, PreviewTexts, Sources, preview};
 use crate::delivery::protection::CertificateCache;
 use crate::domain::{Alert, AlertId, TemplateText, shown_name, shown_names};
 use crate::smime::CrlCache;
-use crate::store::contents::Contents;
-use crate::store::{Loaded, Store};
+use crate::store::attachments::AttachmentSource;
+use crate::store::{LoadResult, Store};
 use crate::template::{NotRendered, Renderer, TemplateSource, files_of, sample_alert, sample_of};
 
 /// Reads an alert, in whatever state it is, and makes what the service would submit for it.
@@ -27,8 +27,8 @@ pub async fn preview_alert(
     id: AlertId,
 ) -> Result<Result<Preview, String>, AppError> {
     let alert = match store.whole_alert(id).await? {
-        Some(Loaded::Alert(alert) | Loaded::Large { alert, .. }) => *alert,
-        Some(Loaded::Unreadable { reason, .. }) => return Ok(Err(reason)),
+        Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. }) => *alert,
+        Some(LoadResult::Unreadable { reason, .. }) => return Ok(Err(reason)),
         None => return Err(no_alert(&id.to_string())),
     };
     match made(config, store, alert, &**store).await? {
@@ -45,7 +45,7 @@ pub(super) async fn made(
     config: &Config,
     store: &Arc<dyn Store>,
     alert: Alert,
-    contents: &dyn Contents,
+    contents: &dyn AttachmentSource,
 ) -> Result<Result<Preview, NotComposed>, AppError> {
     let shelf = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let ports = make_send_ports(config, &shelf)?;

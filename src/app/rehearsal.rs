@@ -10,8 +10,8 @@ use super::{AppError, now};
 use crate::config::{Config, sqlite_file};
 use crate::delivery::NotComposed;
 use crate::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId};
-use crate::store::contents::Contents;
-use crate::store::{Loaded, NewAlert, NewAttachment, Store, StoreError};
+use crate::store::attachments::AttachmentSource;
+use crate::store::{LoadResult, NewAlert, NewAttachment, Store, StoreError};
 use crate::template::sample_alert;
 
 /// Why the service would refuse an alert, or somebody of its recipients, as soon as it claims it; by
@@ -110,8 +110,8 @@ fn unsent(new: &NewAlert) -> Alert {
 struct Unsent<'a>(&'a [NewAttachment]);
 
 #[async_trait]
-impl Contents for Unsent<'_> {
-    async fn whole_alert(&self, _: AlertId) -> Result<Option<Loaded>, StoreError> {
+impl AttachmentSource for Unsent<'_> {
+    async fn whole_alert(&self, _: AlertId) -> Result<Option<LoadResult>, StoreError> {
         Ok(None)
     }
 

@@ -7,15 +7,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::relay::TokenSource;
 use crate::secret::Secret;
-use crate::store::sqlserver::{AccessTokens, NoProof};
+use crate::store::sqlserver::{AccessTokens, CredentialError};
 
 /// A [`TokenSource`] as the store asks for tokens.
 pub(super) struct DatabaseTokens(pub(super) Arc<dyn TokenSource>);
 
 #[async_trait]
 impl AccessTokens for DatabaseTokens {
-    async fn token(&self) -> Result<SecretString, NoProof> {
-        let token = self.0.token().await.map_err(|error| NoProof {
+    async fn token(&self) -> Result<SecretString, CredentialError> {
+        let token = self.0.token().await.map_err(|error| CredentialError {
             is_transient: error.is_transient(),
             what: format!("there is no access token for the database: {error}"),
         })?;

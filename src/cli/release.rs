@@ -6,7 +6,7 @@ use super::{Failure, open, print_json, progress, say};
 use crate::app;
 use crate::config::Config;
 use crate::domain::AlertId;
-use crate::store::{Swept, nothing_refused};
+use crate::store::{SweepResult, nothing_refused};
 
 /// Held alerts wait until they are released.
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ struct Refused<'a> {
     reason: &'a str,
 }
 
-fn say_what_was_done(swept: &Swept, json: bool) -> Result<(), Failure> {
+fn say_what_was_done(swept: &SweepResult, json: bool) -> Result<(), Failure> {
     if !json {
         say(format_args!("{} released{}", swept.count, progress::took()));
         return Ok(());

@@ -9,8 +9,8 @@ use crate::domain::AuditCopy;
 #[async_trait]
 pub trait AuditStore: Send + Sync {
     /// Keeps one copy. Repeating it with the same attempt key and stage changes nothing. It
-    /// stands even where the attempt then fails: the row of `Attempt` with the same key says
-    /// what became of it.
+    /// is kept even where the attempt then fails: the row of `Attempt` with the same key has the
+    /// result.
     ///
     /// # Errors
     /// As [`AlertStore`](super::AlertStore).

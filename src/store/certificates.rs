@@ -19,7 +19,7 @@ pub enum WhichCertificates<'a> {
     WithThumbprint(&'a str),
 }
 
-/// Reads and keeps recipients' certificates. A certificate stands once for each address.
+/// Reads and keeps recipients' certificates. A certificate has one row for each address.
 ///
 /// # Errors
 /// As [`AlertStore`](super::AlertStore).
@@ -31,7 +31,7 @@ pub trait CertificateStore: Send + Sync {
         which: WhichCertificates<'_>,
     ) -> Result<Vec<CertificateRow>, StoreError>;
 
-    /// What stands about the certificates of `addresses` (in lower case), revoked ones included,
+    /// What is stored about the certificates of `addresses` (in lower case), revoked ones included,
     /// in any order: one question for hundreds of addresses.
     async fn certificate_entries(
         &self,
@@ -65,8 +65,8 @@ pub trait CertificateStore: Send + Sync {
     async fn expiring_certificates(&self) -> Result<Vec<ExpiringCertificate>, StoreError>;
 
     /// Writes down that the end of a certificate was announced with so many days left, and the
-    /// event, in one transaction. False, and nothing is written, where somebody else did: of many
-    /// that ask at the same time one gets true.
+    /// event, in one transaction. False, and nothing is written, where another instance did: of many
+    /// concurrent calls one gets true.
     async fn notify_expiry(
         &self,
         id: CertificateId,

@@ -32,8 +32,8 @@ pub enum Among<'a> {
 
 /// What a claim took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Claimed {
-    /// Leased now, in the order in which they should be worked on.
+pub struct ClaimResult {
+    /// Leased now, in the order of work.
     pub alerts: Vec<AlertId>,
     /// The queue may hold more that is due: ask again at once.
     pub may_hold_more: bool,
@@ -53,21 +53,21 @@ impl Among<'_> {
 
 /// What a sweep did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepResult {
     /// So many alerts were changed.
     pub count: u32,
     /// What the database refuses to change although it changes others.
     pub refused: Vec<RefusedRow>,
 }
 
-impl Swept {
+impl SweepResult {
     pub(crate) fn add(&mut self, other: Self) {
         self.count += other.count;
         self.refused.extend(other.refused);
     }
 }
 
-impl From<u32> for Swept {
+impl From<u32> for SweepResult {
     fn from(count: u32) -> Self {
         Self {
             count,
@@ -81,7 +81,7 @@ impl From<u32> for Swept {
 pub struct RefusedRow {
     /// Which.
     pub alert: AlertId,
-    /// The engine's words.
+    /// The engine's message.
     pub why: String,
 }
 

@@ -1,4 +1,4 @@
-//! What instances have to agree on beside the queue: shares of limits, and sign-ins.
+//! What instances share beside the queue: shares of limits, learned limits, and relay authentication.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::domain::{
     LimitFinding, Standing,
 };
 
-/// A sign-in that nobody told the end of is taken for dead after this, and counts as not answered.
-pub const SIGN_IN_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// An authentication without a recorded result counts as unanswered after this time.
+pub const AUTH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// What is noted of a sign-in whose end nobody noted.
-pub(super) const SIGN_IN_ABANDONED: &str =
+/// The reply text of an authentication without a recorded result.
+pub(super) const AUTH_ABANDONED: &str =
     "the program that tried it ended before it noted an answer of the relay";
 
-/// Beyond this, a secret of a relay that nobody used is forgotten when another one is.
-pub(super) const SIGN_IN_UNTOUCHED: Duration = Duration::from_secs(24 * 3600);
+/// Credentials of a relay that were unused for this long are forgotten when others are recorded.
+pub(super) const AUTH_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// [`Standing::others_ended`] looks back as far as this.
 pub(super) const ENDED_LATELY: Duration = Duration::from_secs(3600);
@@ -30,9 +30,9 @@ pub(super) const ENDED_LATELY: Duration = Duration::from_secs(3600);
 #[async_trait]
 pub trait Coordination: Send + Sync {
     /// Writes that `instance` keeps to its share of limits among `share_count` instances
-    /// (`Instance.ShareCount`; 0: it sends nothing, and the others do not count it), and returns where it stands. `agreed` is true where every
+    /// (`Instance.ShareCount`; 0: it sends nothing, and the others do not count it), and returns its membership. `agreed` is true where every
     /// other living instance's `ShareCount` is at least the number that live now. An instance
-    /// lives while `StoppedAt` is NULL and its lease stands; an `instance` that does not (not
+    /// lives while `StoppedAt` is NULL and its lease has not expired; an `instance` that does not (not
     /// registered, lease lost) is counted here as the youngest, and by the others not at all.
     async fn publish_share(
         &self,
@@ -44,8 +44,8 @@ pub trait Coordination: Send + Sync {
     async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError>;
 
     /// Writes down what `instance` found out of the connections of `relay`. False, and nothing is
-    /// written, where [`LimitFinding::was`] does not stand any more: of many that ask with the
-    /// same one at the same time one gets true.
+    /// written, where [`LimitFinding::was`] is not the stored number any more: of many
+    /// concurrent calls with the same one, one gets true.
     async fn note_limit(
         &self,
         instance: InstanceId,
@@ -84,14 +84,14 @@ pub trait Coordination: Send + Sync {
         end: &ConnectionEnd,
     ) -> Result<(), StoreError>;
 
-    /// Asks whether a secret may be tried now, and if nobody tried it before, notes that
-    /// `instance` does: of any number that ask at the same time one gets
+    /// Asks whether credentials may be tried now, and if no result is known, records that
+    /// `instance` tries them: of any number that ask at the same time one gets
     /// [`AuthDecision::ProceedAlone`], and the others [`AuthDecision::Wait`] until
     /// [`Coordination::end_authentication`], until the lease of the one that tries has run out, or for
-    /// [`SIGN_IN_LIMIT`]. One whose end did not come by then counts as
+    /// [`AUTH_TIMEOUT`]. One without a result by then counts as
     /// [`AuthOutcome::Unanswered`]: the relay may have seen it. An `instance` asks for itself once at a time: where it asks again before it
     /// has ended, it did not hear the answer, and gets the turn that it has. A
-    /// refusal stands for [`AUTH_COOLDOWN`](crate::domain::AUTH_COOLDOWN); then one may try again.
+    /// refusal is in force for [`AUTH_COOLDOWN`](crate::domain::AUTH_COOLDOWN); then one may try again.
     /// `instance` is `None` for a command that is not a running service.
     async fn begin_authentication(
         &self,
@@ -99,7 +99,7 @@ pub trait Coordination: Send + Sync {
         key: &AuthKey,
     ) -> Result<AuthDecision, StoreError>;
 
-    /// Notes how a sign-in ended. What the relay said counts, whoever has the turn now;
+    /// Records the result of an authentication. The relay's reply counts, whichever instance has the turn now;
     /// [`AuthOutcome::NotAttempted`] gives back the turn of this very `instance` and leaves what was
     /// known before it. [`AuthOutcome::Unanswered`] is a refusal where the one before it was not
     /// accepted either; the first makes the others ask for turns again. Rows of other secrets of the relay that were not touched for a day are

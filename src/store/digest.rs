@@ -1,4 +1,4 @@
-//! Failures that somebody has to be told of, and the alert that tells them.
+//! Failures that have to be reported, and the alert that reports them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{NewAlert, RefusedRow, StoreError};
 use crate::domain::{AlertId, Timestamp};
 
-/// Failed recipients that nobody was told of yet.
+/// Failed recipients that no digest has reported yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnreportedFailures {
     /// How many alerts there are in all.
@@ -45,20 +45,20 @@ pub struct UnreportedLine {
 /// What became of a digest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DigestResult {
-    /// `None`, and nothing is done, where another instance told of one of the alerts first.
+    /// `None`, and nothing is done, where another instance reported one of the alerts first.
     pub digest: Option<AlertId>,
-    /// Of what the digest tells without a note that it does, because the database refuses the note:
-    /// the caller leaves them out of the next digests.
+    /// Alerts that the digest reports although the database refuses the row that says so: the caller leaves them
+    /// out of the next digests.
     pub refused: Vec<RefusedRow>,
 }
 
-/// Who is told of failures: bookkeeping that all instances share.
+/// Which failures were reported: bookkeeping that all instances share.
 ///
 /// # Errors
 /// As [`AlertStore`](super::AlertStore).
 #[async_trait]
 pub trait FailureDigestStore: Send + Sync {
-    /// Failures of a send port's alerts that ended within `within` and stand in no digest yet,
+    /// Failures of a send port's alerts that became final within `within` and are in no digest yet,
     /// `without` these; lines of `limit` alerts at most. Digests themselves are never among them.
     async fn unreported(
         &self,
@@ -68,7 +68,7 @@ pub trait FailureDigestStore: Send + Sync {
         without: &[AlertId],
     ) -> Result<UnreportedFailures, StoreError>;
 
-    /// In one transaction: notes that the failures of `alerts` stand in a digest, and inserts
+    /// In one transaction: records that the failures of `alerts` are in a digest, and inserts
     /// `digest` with the origin [`Digest`](crate::domain::AlertOrigin::Digest).
     async fn insert_digest(
         &self,

@@ -13,7 +13,7 @@ pub enum StoreErrorKind {
     /// It refused us (login, permission, certificate), or it is damaged. A person heals it.
     Refused,
     /// The database or its schema is not there, or not the one this program knows, or it belongs
-    /// to another environment. Nobody waits for it at the start.
+    /// to another environment. A start does not wait for it.
     Schema,
     /// A value that the engine does not accept, and nothing else: the list is closed.
     Rejected,
@@ -22,7 +22,7 @@ pub enum StoreErrorKind {
     Unknown,
 }
 
-/// An error of a store: what was being done, what kind of trouble, and the engine's words.
+/// An error of a store: what was being done, what kind of trouble, and the engine's message.
 #[derive(Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -31,8 +31,50 @@ pub struct StoreError {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+/// A value of a row that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column {column} {problem}")]
+pub(crate) struct ColumnError {
+    column: String,
+    problem: String,
+}
+
+impl ColumnError {
+    /// `problem` continues the sentence that begins with the column.
+    pub(crate) fn new(column: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            column: column.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// Its value is NULL.
+    pub(crate) fn null(column: impl Into<String>) -> Self {
+        Self::new(column, "is NULL")
+    }
+
+    /// Its value is of no form that the program reads.
+    pub(crate) fn unreadable(column: impl Into<String>, why: impl fmt::Display) -> Self {
+        Self::new(column, format!("cannot be read: {why}"))
+    }
+}
+
 impl StoreError {
-    /// An error in our own words.
+    /// An answer of another shape than the statement gives.
+    pub(crate) fn unexpected(
+        doing: &'static str,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        let source = source.into();
+        Self {
+            kind: StoreErrorKind::Unknown,
+            doing,
+            message: source.to_string(),
+            source: Some(source),
+        }
+    }
+
+    /// An error in our own text.
     pub fn new(kind: StoreErrorKind, doing: &'static str, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -56,7 +98,7 @@ impl StoreError {
         }
     }
 
-    /// An error in our own words that keeps the engine's as its cause.
+    /// An error in our own text that keeps the engine's as its cause.
     pub fn explained(
         kind: StoreErrorKind,
         doing: &'static str,

@@ -1,18 +1,18 @@
 //! The database: the queue, the truth about every recipient, and the only coordinator.
 //!
 //! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
-//! `check` need, [`OperatorQueries`] what a person at the command line asks. [`Contents`] is what the
+//! `check` need, [`OperatorQueries`] what a person at the command line asks. [`AttachmentSource`] is what the
 //! dispatcher reads while it composes. [`Coordination`], [`ThrottleStore`], [`AuditStore`] and [`FailureDigestStore`] hold what
 //! instances share beside the queue, [`TemplateStore`] the templates, [`CertificateStore`] the
 //! recipients' certificates. Two implementations,
-//! [`sqlite`] and [`sqlserver`], are held to one conformance suite. Their SQL stands in
-//! `.sql` files beside them, each beginning with the name of the function that runs it.
+//! [`sqlite`] and [`sqlserver`], pass one conformance suite. Their SQL is in `.sql` files beside
+//! them, each named for the function that runs it; a statement of one or two lines is a constant in the function's file.
 
+pub mod attachments;
 pub mod audit;
 pub mod certificates;
 mod claim;
 mod columns;
-pub mod contents;
 pub mod coordination;
 pub mod digest;
 mod error;
@@ -34,23 +34,23 @@ use crate::domain::{
     RelayState, SendPortInfo,
 };
 
+use attachments::AttachmentSource;
 use audit::AuditStore;
 use certificates::CertificateStore;
-use contents::Contents;
 use coordination::Coordination;
 use digest::FailureDigestStore;
 use templates::TemplateStore;
 use throttle::ThrottleStore;
 
 pub(crate) use claim::nothing_refused;
-pub use claim::{Among, Claim, Claimed, MOST_REFUSED, RefusedRow, Swept};
-pub(crate) use error::other_environment_words;
+pub use claim::{Among, Claim, ClaimResult, MOST_REFUSED, RefusedRow, SweepResult};
+pub(crate) use error::{ColumnError, other_environment_words};
 pub use error::{StoreError, StoreErrorKind};
 pub use lines::{FailureLine, RelayLine};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, DeliveryLine, Event, EventSeverity, Explanation,
-    FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, Loaded, MigrationStep, NewAlert,
-    NewAttachment, Overdue, QueueDepth, QueueLine, Recorded, Renewal, Resolution, SchemaState,
+    FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, LoadResult, MigrationStep, NewAlert,
+    NewAttachment, Overdue, QueueDepth, QueueLine, RecordResult, Renewal, Resolution, SchemaState,
 };
 
 /// The queue as the driver uses it.
@@ -95,7 +95,7 @@ pub trait AlertStore: Send + Sync {
 
     /// Ends the instance's row: `StoppedAt` is set, the lease ends now, and alerts it still
     /// held are released without spending an attempt. What is locked, or what the database refuses to
-    /// change, is left to whoever takes it over.
+    /// change, is left for a takeover.
     async fn retire(&self, instance: InstanceId) -> Result<(), StoreError>;
 
     /// Leases up to `claim.limit` alerts of one send port that are due, urgent before normal
@@ -106,19 +106,19 @@ pub trait AlertStore: Send + Sync {
     /// alerts by it hands those out.
     ///
     /// An alert that the database refuses alone is not taken and keeps no other: it is in
-    /// [`Claimed::refused`], and the caller leaves it out of the next claims ([`Among::AllBut`]).
-    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError>;
+    /// [`ClaimResult::refused`], and the caller leaves it out of the next claims ([`Among::AllBut`]).
+    async fn claim(&self, claim: &Claim<'_>) -> Result<ClaimResult, StoreError>;
 
     /// Reads the alerts that a claim took, with their recipients' rows. A row that cannot be
-    /// read comes as [`Loaded::Unreadable`] and harms no other. Answers in any order; an alert
+    /// read comes as [`LoadResult::Unreadable`] and harms no other. Answers in any order; an alert
     /// that is gone is missing.
-    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError>;
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<LoadResult>, StoreError>;
 
     /// Records outcomes in few transactions, one result for each in the same order. An alert that
-    /// somebody else's transaction has locked is left out ([`Recorded::NotNow`]) and keeps nobody waiting.
+    /// another transaction has locked is left out ([`RecordResult::NotNow`]) and delays no other.
     ///
     /// Facts (attempt, replies, a recipient that was relayed) are recorded even where the
-    /// lease is lost ([`Recorded::FactsOnly`]); status, `DueAt`, and every other recipient
+    /// lease is lost ([`RecordResult::FactsOnly`]); status, `DueAt`, and every other recipient
     /// status need the token. `relayed` is never overwritten by anything else. Repeating an
     /// outcome changes nothing. Afterwards the lease is given up.
     ///
@@ -129,11 +129,11 @@ pub trait AlertStore: Send + Sync {
         &self,
         instance: InstanceId,
         outcomes: &[Outcome],
-    ) -> Result<Vec<Recorded>, StoreError>;
+    ) -> Result<Vec<RecordResult>, StoreError>;
 
-    /// Gives these leases to `heir`, whoever holds them, where their token still stands: what is known
-    /// of their alerts could not be recorded yet, and nobody may send them again meanwhile. Answers
-    /// which rows the database refuses to change.
+    /// Gives these leases to `heir`, whichever instance has them, where their token is still current: their
+    /// outcomes are known but not recorded yet, and no instance may send them again meanwhile. Returns
+    /// the rows that the database refuses to change.
     async fn inherit(
         &self,
         heir: InstanceId,
@@ -153,16 +153,16 @@ pub trait AlertStore: Send + Sync {
     /// whole lease length of unbroken connection.
     ///
     /// An alert that the database refuses to change keeps no other, here and in the other sweeps: it is
-    /// in [`Swept::refused`], and the caller leaves it out of the next ones ([`Among::AllBut`]).
+    /// in [`SweepResult::refused`], and the caller leaves it out of the next ones ([`Among::AllBut`]).
     async fn take_over(
         &self,
         instance: InstanceId,
         limit: u32,
         among: Among<'_>,
-    ) -> Result<Swept, StoreError>;
+    ) -> Result<SweepResult, StoreError>;
 
-    /// When the connection to the database broke last, also where it was mended without
-    /// anybody noticing; `None` if it never did, or where there is no connection to break.
+    /// When the connection to the database broke last, also where it was replaced before a caller
+    /// noticed; `None` if it never did, or where there is no connection to break.
     fn connection_broke_at(&self) -> Option<std::time::Instant> {
         None
     }
@@ -170,7 +170,7 @@ pub trait AlertStore: Send + Sync {
     /// Expires up to `limit` alerts that are queued, delayed or held past `ExpiresAt`, or
     /// older than their send port's `MaxAgeSeconds`: waiting recipients become `expired` (rows
     /// are made where there were none), the status follows from all recipients.
-    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<Swept, StoreError>;
+    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<SweepResult, StoreError>;
 
     /// Fails up to `limit` alerts that have been due for `after` and whose send port no
     /// instance has had for as long. Call only after the caller itself ran for `after`.
@@ -179,7 +179,7 @@ pub trait AlertStore: Send + Sync {
         after: Duration,
         limit: u32,
         among: Among<'_>,
-    ) -> Result<Swept, StoreError>;
+    ) -> Result<SweepResult, StoreError>;
 
     /// Writes into `StatusReason` of up to `limit` alerts of each send port that no instance has
     /// had for `unseen` that they wait for it, and fail after `fails_after`: of alerts that are due
@@ -195,7 +195,7 @@ pub trait AlertStore: Send + Sync {
     /// Appends to `EventLog`.
     async fn log_event(&self, event: &Event) -> Result<(), StoreError>;
 
-    /// Returns as soon as rows may have been inserted by somebody else, or after `at_most`.
+    /// Returns as soon as rows may have been inserted by others, or after `at_most`.
     /// An engine that cannot notice simply waits.
     async fn wait_for_insert(&self, at_most: Duration);
 }
@@ -213,27 +213,27 @@ pub trait StoreAdmin: Send + Sync {
     /// Returns those that were applied.
     async fn migrate(&self) -> Result<Vec<MigrationStep>, StoreError>;
 
-    /// What stands in the database against what this program knows.
+    /// The schema of the database, compared with the one that this program knows.
     async fn schema_state(&self) -> Result<SchemaState, StoreError>;
 
     /// The environment's name, or `None` where none was stored yet.
     async fn environment(&self) -> Result<Option<String>, StoreError>;
 
-    /// Whether readers see the last committed row instead of waiting for whoever changes it
+    /// Whether readers see the last committed row instead of waiting for the transaction that changes it
     /// (`READ_COMMITTED_SNAPSHOT`); `None` where an engine knows no other way.
     async fn has_row_versioning(&self) -> Result<Option<bool>, StoreError>;
 
-    /// Stores the environment's name if none is stored; returns the name that stands.
+    /// Stores the environment's name if none is stored; returns the stored name.
     async fn name_environment(&self, name: &str) -> Result<String, StoreError>;
 
     /// Members of fixed roles of the database that go round the roles of the schema, by role and name;
     /// none where an engine has no roles.
     async fn fixed_role_members(&self) -> Result<Vec<FixedRoleMember>, StoreError>;
 
-    /// Whether the user that this is signed in as may do what the service does.
+    /// Whether the database user has all the permissions that the service needs.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Refused`] with what it may not and what to do.
+    /// [`StoreErrorKind::Refused`] with the first missing permission and what to do.
     async fn check_permissions(&self) -> Result<(), StoreError>;
 
     /// Makes the database `environment`'s: leases and instances are dropped, and everything
@@ -242,7 +242,7 @@ pub trait StoreAdmin: Send + Sync {
     async fn adopt(&self, environment: &str, mode: AdoptMode) -> Result<AdoptReport, StoreError>;
 }
 
-/// What a person at the command line asks.
+/// What an operator asks at the command line.
 #[async_trait]
 pub trait OperatorQueries: Send + Sync {
     /// Inserts one alert with its attachments as an application would, in one transaction.
@@ -282,20 +282,20 @@ pub trait OperatorQueries: Send + Sync {
     async fn depths(&self) -> Result<Vec<QueueDepth>, StoreError>;
 
     /// Alerts that have been leased for `after` or longer, to an instance whose lease ran out as
-    /// long ago: nobody works on them, and nobody took them over.
+    /// long ago: no instance works on them, and none took them over.
     async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError>;
 
     /// The table `Instance`, those that run first.
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError>;
 
     /// Puts held alerts back into the queue, all or one: how many, and which the database refuses to change.
-    async fn release_held(&self, only: Option<AlertId>) -> Result<Swept, StoreError>;
+    async fn release_held(&self, only: Option<AlertId>) -> Result<SweepResult, StoreError>;
 
     /// The view `InDoubt`, what has been in doubt longest first.
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError>;
 
     /// Ends the doubt about one alert as an operator found out, and writes to `EventLog` who
-    /// said so. False, and nothing is done, where the alert does not stand in the view `InDoubt`.
+    /// said so. False, and nothing is done, where the alert is not in the view `InDoubt`.
     async fn resolve(&self, id: AlertId, resolution: Resolution) -> Result<bool, StoreError>;
 }
 
@@ -307,7 +307,7 @@ pub trait Store:
     + Coordination
     + ThrottleStore
     + AuditStore
-    + Contents
+    + AttachmentSource
     + FailureDigestStore
     + TemplateStore
     + CertificateStore
@@ -321,7 +321,7 @@ impl<T> Store for T where
         + Coordination
         + ThrottleStore
         + AuditStore
-        + Contents
+        + AttachmentSource
         + FailureDigestStore
         + TemplateStore
         + CertificateStore

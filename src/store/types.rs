@@ -9,8 +9,8 @@ use crate::domain::{
 
 /// One alert read after its claim.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Loaded {
-    /// As it stands in the row.
+pub enum LoadResult {
+    /// As it is in the row.
     Alert(Box<Alert>),
     /// A value of the row cannot be read.
     Unreadable {
@@ -20,7 +20,7 @@ pub enum Loaded {
         reason: String,
     },
     /// Its texts are longer than [`LARGE_TEXTS`]: it is read when there is room for it, by
-    /// [`Contents::whole_alert`](super::contents::Contents::whole_alert).
+    /// [`AttachmentSource::whole_alert`](super::attachments::AttachmentSource::whole_alert).
     Large {
         /// Without them.
         alert: Box<Alert>,
@@ -34,7 +34,7 @@ pub const LARGE_TEXTS: u32 = 64 * 1024;
 
 /// Whether an outcome still had its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
+pub enum RecordResult {
     /// Everything was recorded.
     Whole,
     /// The lease was lost: attempt, replies and relayed recipients were recorded.
@@ -80,7 +80,7 @@ pub enum EventSeverity {
 }
 
 impl EventSeverity {
-    /// The word as it stands in `EventLog`.
+    /// The word in `EventLog`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Information => "information",
@@ -336,7 +336,7 @@ pub struct QueueLine {
 }
 
 impl QueueLine {
-    /// Nobody is there who could send it: what the view says then begins with "no".
+    /// No instance can send it: what the view says then begins with "no".
     pub fn nobody_sends(&self) -> bool {
         let why = self.waiting_for.as_deref().unwrap_or_default();
         why.starts_with("no instance ") || why.starts_with("no running instance ")
@@ -356,7 +356,7 @@ pub struct QueueDepth {
     pub oldest_age_seconds: i64,
 }
 
-/// Alerts that hang in `sending`.
+/// Alerts that are stuck in `sending`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Overdue {
@@ -413,7 +413,7 @@ pub enum Resolution {
 }
 
 impl Resolution {
-    /// The word as it stands in `EventLog`.
+    /// The word in `EventLog`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Relayed => "relayed",

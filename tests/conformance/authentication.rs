@@ -31,7 +31,7 @@ async fn begin(
     let turn = store
         .begin_authentication(instance.into(), &key(secret))
         .await;
-    turn.expect("begin a sign-in")
+    turn.expect("begin an authentication")
 }
 
 async fn end(
@@ -42,7 +42,7 @@ async fn end(
 ) {
     let key = key(secret);
     let ended = store.end_authentication(instance.into(), &key, &verdict);
-    ended.await.expect("end a sign-in");
+    ended.await.expect("end an authentication");
 }
 
 async fn refuse(store: &Arc<dyn Store>, instance: InstanceId, secret: &str) {
@@ -243,11 +243,11 @@ pub(crate) async fn an_earlier_refusal_stays_readable(f: &dyn Fixture) {
     for _ in 0..2 {
         assert_eq!(begin(&store, a, "s").await, AuthDecision::ProceedAlone);
         end(&store, a, "s", AuthOutcome::NotAttempted).await;
-        let stands = f.rows(
+        let row = f.rows(
             "RelayAuthentication",
             "State = 'refused' AND ReplyCode = 535",
         );
-        assert_eq!(stands.await, 1);
+        assert_eq!(row.await, 1);
     }
 }
 

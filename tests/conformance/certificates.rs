@@ -11,7 +11,7 @@ use sendport::store::{Event, EventSeverity, Store};
 
 use crate::fixture::*;
 
-/// A certificate that is told from others by a number, valid for so many days.
+/// A certificate that differs from others by a number, valid for so many days.
 pub(crate) fn text(address: &str, number: u32, days: i64) -> CertificateText {
     let today = now();
     let second = |at: sendport::domain::Timestamp| {
@@ -191,8 +191,8 @@ pub(crate) async fn hundreds_of_addresses_are_looked_up_at_once(f: &dyn Fixture)
     assert_eq!(pems.len(), 6);
     let one = pems.iter().find(|(id, _)| *id == revoked).expect("there");
     assert_eq!(one.1, text("", 499, 0).pem);
-    let nobody = store.certificate_entries(&[]).await.expect("look up");
-    assert!(nobody.is_empty());
+    let none = store.certificate_entries(&[]).await.expect("look up");
+    assert!(none.is_empty());
 }
 
 pub(crate) async fn what_is_revoked_says_since_when_and_why(f: &dyn Fixture) {
@@ -334,20 +334,28 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
     for _ in 0..6 {
         let store = f.another().await;
         telling.push(tokio::spawn(async move {
-            store.notify_expiry(id, 14, &event()).await.expect("tell")
+            store
+                .notify_expiry(id, 14, &event())
+                .await
+                .expect("recorded")
         }));
     }
-    let mut told = 0;
+    let mut announced = 0;
     for one in telling {
-        told += usize::from(one.await.expect("no panic"));
+        announced += usize::from(one.await.expect("no panic"));
     }
-    assert_eq!(told, 1);
+    assert_eq!(announced, 1);
     let said =
         "EventType = 'certificate-expiring' AND Message = 'it ends' AND Severity = 'warning'";
     assert_eq!(f.rows("EventLog", said).await, 1);
     let found = store.expiring_certificates().await.expect("look");
     assert_eq!(found[0].notified_at_days, Some(14));
-    assert!(store.notify_expiry(id, 7, &event()).await.expect("tell"));
+    assert!(
+        store
+            .notify_expiry(id, 7, &event())
+            .await
+            .expect("recorded")
+    );
     let found = store.expiring_certificates().await.expect("look");
     assert_eq!(found[0].notified_at_days, Some(7));
     assert_eq!(f.rows("EventLog", said).await, 2);
@@ -355,7 +363,12 @@ pub(crate) async fn an_end_is_told_once_by_one_of_many(f: &dyn Fixture) {
     store.remove_certificate(id).await.expect("remove");
     add(&store, &text("ops@contoso.com", 2, 10)).await;
     let id = id_of(&store, "ops@contoso.com").await;
-    assert!(store.notify_expiry(id, 14, &event()).await.expect("tell"));
+    assert!(
+        store
+            .notify_expiry(id, 14, &event())
+            .await
+            .expect("recorded")
+    );
     assert_eq!(
         f.rows("CertificateNotification", "1 = 1").await,
         1,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sendport::domain::{
     AlertId, AlertStatus, BodyFormat, Importance, InstanceId, Priority, RecipientStatus,
 };
-use sendport::store::{Among, Claim, NewAlert, Recorded, RefusedRow, Store};
+use sendport::store::{Among, Claim, NewAlert, RecordResult, RefusedRow, Store};
 
 use crate::fixture::*;
 
@@ -169,7 +169,7 @@ async fn claim_until_empty(
     }
 }
 
-pub(crate) async fn an_alert_inserted_by_the_desk_is_claimed(f: &dyn Fixture) {
+pub(crate) async fn an_alert_inserted_by_the_command_line_is_claimed(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
     let alert = NewAlert {
@@ -248,7 +248,7 @@ pub(crate) async fn what_a_rule_of_the_site_refuses_keeps_no_other(f: &dyn Fixtu
         assert_eq!((claimed.alerts, claimed.refused), (vec![bad[1]], vec![]));
         let outcome = outcome(bad[1], token, 1, &[RecipientStatus::Relayed]);
         let recorded = store.record(instance, &[outcome]).await.expect("record");
-        assert_eq!(recorded, [Recorded::Whole], "it has its lease");
+        assert_eq!(recorded, [RecordResult::Whole], "it has its lease");
         let (_, claimed) = claim_among(&store, instance, "default", 1, again).await;
         assert_eq!((claimed.alerts, claimed.refused), (vec![], vec![]));
         assert_eq!(claim(&store, instance, 10).await.1, [bad[0], bad[2]]);
@@ -276,7 +276,7 @@ pub(crate) async fn many_that_are_refused_keep_no_other(f: &dyn Fixture) {
     assert_eq!(claim(&store, instance, 100).await.1.len(), 40);
 }
 
-/// Whoever did not see what a claim took asks again, and gets that and no more.
+/// A claim whose answer was lost is repeated, and gets the same alerts and no more.
 pub(crate) async fn a_claim_that_is_repeated_answers_what_it_took(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
@@ -295,7 +295,7 @@ pub(crate) async fn a_claim_that_is_repeated_answers_what_it_took(f: &dyn Fixtur
     assert_eq!(again.alerts, first.alerts);
 }
 
-/// Whoever did not see what a claim took asks again, and gets it, refused ones or not.
+/// A claim whose answer was lost is repeated, and gets the same alerts, refused ones or not.
 pub(crate) async fn a_claim_that_met_a_refusal_is_repeated_as_any(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;

@@ -1,4 +1,4 @@
-//! Failures that somebody has to be told of, once.
+//! Failures are reported once.
 
 use std::sync::Arc;
 
@@ -42,11 +42,11 @@ fn digest() -> NewAlert {
     }
 }
 
-async fn tell(store: &Arc<dyn Store>, alerts: &[AlertId]) -> Option<AlertId> {
+async fn report(store: &Arc<dyn Store>, alerts: &[AlertId]) -> Option<AlertId> {
     store
         .insert_digest(alerts, &digest())
         .await
-        .expect("tell")
+        .expect("recorded")
         .digest
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn each_failed_recipient_is_a_line(f: &dyn Fixture) {
     let whose: Vec<_> = found
         .lines
         .iter()
-        .map(|line| (line.alert, line.address.as_deref().unwrap_or("nobody")))
+        .map(|line| (line.alert, line.address.as_deref().unwrap_or("none")))
         .collect();
     assert_eq!(
         whose,
@@ -101,7 +101,7 @@ pub(crate) async fn an_alert_that_failed_as_a_whole_has_a_line(f: &dyn Fixture) 
     let decision = Decision {
         status: sendport::domain::AlertStatus::Failed,
         retry_in: None,
-        reason: Some("it names nobody".to_owned()),
+        reason: Some("it names no recipient".to_owned()),
         attempt: None,
         recipients: Vec::new(),
         template_version: None,
@@ -114,7 +114,7 @@ pub(crate) async fn an_alert_that_failed_as_a_whole_has_a_line(f: &dyn Fixture) 
     assert_eq!((found.alerts, line.alert), (1, id));
     assert_eq!(
         (line.address.as_deref(), line.reply.as_deref()),
-        (None, Some("it names nobody"))
+        (None, Some("it names no recipient"))
     );
 }
 
@@ -172,13 +172,17 @@ pub(crate) async fn what_was_told_is_not_told_again(f: &dyn Fixture) {
     let store = f.fresh().await;
     let first = ended(f, &store, &[Failed]).await;
     let second = ended(f, &store, &[Failed]).await;
-    let digest = tell(&store, &[first]).await.expect("told");
+    let digest = report(&store, &[first]).await.expect("reported");
     assert_eq!(unreported_ids(&store).await, [second]);
-    assert_eq!(tell(&store, &[first, second]).await, None, "one is told");
+    assert_eq!(
+        report(&store, &[first, second]).await,
+        None,
+        "one is reported"
+    );
     assert_eq!(f.rows("Alert", "1 = 1").await, 3, "and nothing was done");
     assert_eq!(unreported_ids(&store).await, [second]);
-    let stands = format!("AlertId = {first} AND DigestAlertId = {digest}");
-    assert_eq!(f.rows("FailureNotification", &stands).await, 1);
+    let row = format!("AlertId = {first} AND DigestAlertId = {digest}");
+    assert_eq!(f.rows("FailureNotification", &row).await, 1);
 }
 
 pub(crate) async fn what_cannot_be_noted_keeps_no_other_from_being_told_of(f: &dyn Fixture) {
@@ -190,10 +194,13 @@ pub(crate) async fn what_cannot_be_noted_keeps_no_other_from_being_told_of(f: &d
         }
         let rule = f.rules_of_notes(ids[1]).remove(n);
         f.sql(&rule.make).await;
-        let told = store.insert_digest(&ids, &digest()).await.expect("tell");
-        let digest = told.digest.expect("a digest");
-        let [refused] = &told.refused[..] else {
-            panic!("one: {told:?}");
+        let reported = store
+            .insert_digest(&ids, &digest())
+            .await
+            .expect("recorded");
+        let digest = reported.digest.expect("a digest");
+        let [refused] = &reported.refused[..] else {
+            panic!("one: {reported:?}");
         };
         assert_eq!(refused.alert, ids[1]);
         assert!(refused.why.contains(rule.says), "{}", refused.why);
@@ -211,7 +218,7 @@ pub(crate) async fn what_cannot_be_noted_keeps_no_other_from_being_told_of(f: &d
             .await;
         assert_eq!(others.expect("unreported"), UnreportedFailures::default());
         f.sql(rule.drop).await;
-        assert!(tell(&store, &ids[1..2]).await.is_some());
+        assert!(report(&store, &ids[1..2]).await.is_some());
         // The digests are out of the way of the next claim.
         let a = instance(&store, "a").await;
         assert_eq!(claim(&store, a, 100).await.1.len(), 2);
@@ -222,7 +229,7 @@ pub(crate) async fn a_digest_is_an_alert_of_the_service(f: &dyn Fixture) {
     let store = f.fresh().await;
     let failed = ended(f, &store, &[Failed]).await;
     assert_eq!(load(&store, failed).await.origin, AlertOrigin::Application);
-    let id = tell(&store, &[failed]).await.expect("told");
+    let id = report(&store, &[failed]).await.expect("reported");
     let loaded = load(&store, id).await;
     assert_eq!(loaded.origin, AlertOrigin::Digest);
     assert_eq!(loaded.subject, digest().subject);
@@ -255,16 +262,16 @@ pub(crate) async fn of_many_instances_one_tells(f: &dyn Fixture) {
     for _ in 0..3 {
         failed.push(ended(f, &here, &[Failed]).await);
     }
-    let mut told = tokio::task::JoinSet::new();
+    let mut tasks = tokio::task::JoinSet::new();
     for n in 0..8 {
         let store = Arc::clone(if n % 2 == 0 { &here } else { &there });
         let alerts = failed.clone();
-        told.spawn(async move { store.insert_digest(&alerts, &digest()).await });
+        tasks.spawn(async move { store.insert_digest(&alerts, &digest()).await });
     }
-    let answers: Result<Vec<_>, _> = told.join_all().await.into_iter().collect();
+    let answers: Result<Vec<_>, _> = tasks.join_all().await.into_iter().collect();
     let answers = answers.expect("every one is answered");
     assert_eq!(
-        answers.iter().filter_map(|told| told.digest).count(),
+        answers.iter().filter_map(|it| it.digest).count(),
         1,
         "{answers:?}"
     );

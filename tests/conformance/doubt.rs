@@ -6,7 +6,7 @@ use sendport::domain::{
     AlertId, AlertStatus, AttemptOutcome, Decision, InstanceId, LeaseToken, Outcome, OutcomeKind,
     RecipientStatus,
 };
-use sendport::store::{InDoubtLine, Recorded, Resolution, Store};
+use sendport::store::{InDoubtLine, RecordResult, Resolution, Store};
 
 use crate::fixture::*;
 use RecipientStatus::{Delayed, Failed, Queued, Relayed};
@@ -40,7 +40,7 @@ async fn held(f: &dyn Fixture, recipients: &str) -> Held {
 }
 
 impl Held {
-    async fn record_late(&self, outcome: &Outcome) -> Recorded {
+    async fn record_late(&self, outcome: &Outcome) -> RecordResult {
         record(&self.store, self.dead, outcome).await
     }
 
@@ -191,7 +191,7 @@ pub(crate) async fn a_decision_to_hold_is_held(f: &dyn Fixture) {
     let a = instance(&store, "a").await;
     let (token, _) = claim_one(&store, a).await;
     let hold = unseen(id, token, 1, AlertStatus::Held, &[Delayed]);
-    assert_eq!(record(&store, a, &hold).await, Recorded::Whole);
+    assert_eq!(record(&store, a, &hold).await, RecordResult::Whole);
     assert_held(&store, id).await;
     let line = line(&store, id).await;
     assert_eq!(
@@ -203,7 +203,7 @@ pub(crate) async fn a_decision_to_hold_is_held(f: &dyn Fixture) {
     assert_eq!(only_line(&store).await.alert_id, id);
     assert_eq!(
         record(&store, a, &released(id, token, minutes(0))).await,
-        Recorded::FactsOnly,
+        RecordResult::FactsOnly,
         "the lease is given up"
     );
     f.advance(minutes(60)).await;
@@ -226,7 +226,7 @@ pub(crate) async fn a_fact_does_not_undo_a_decision_to_hold(f: &dyn Fixture) {
     let (token, _) = claim_one(&store, other).await;
     record(&store, frozen, &outcome(id, lost, 1, &[Relayed, Delayed])).await;
     let hold = unseen(id, token, 2, AlertStatus::Held, &[Delayed, Delayed]);
-    assert_eq!(record(&store, other, &hold).await, Recorded::Whole);
+    assert_eq!(record(&store, other, &hold).await, RecordResult::Whole);
     assert_eq!(recipient_words(&store, id).await, ["relayed", "delayed"]);
     assert_held(&store, id).await;
 }
@@ -234,7 +234,7 @@ pub(crate) async fn a_fact_does_not_undo_a_decision_to_hold(f: &dyn Fixture) {
 pub(crate) async fn late_facts_end_the_doubt(f: &dyn Fixture) {
     let held = held(f, "ops0@contoso.com; ops1@contoso.com").await;
     let late = outcome(held.alert, held.token, 1, &[Relayed, Delayed]);
-    assert_eq!(held.record_late(&late).await, Recorded::FactsOnly);
+    assert_eq!(held.record_late(&late).await, RecordResult::FactsOnly);
     let store = &held.store;
     assert_eq!(
         recipient_words(store, held.alert).await,

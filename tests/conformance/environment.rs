@@ -16,8 +16,8 @@ pub(crate) async fn the_first_name_stands(f: &dyn Fixture) {
         store.name_environment("test").await.expect("name"),
         "production"
     );
-    let stands = store.environment().await.expect("environment");
-    assert_eq!(stands.as_deref(), Some("production"));
+    let name = store.environment().await.expect("environment");
+    assert_eq!(name.as_deref(), Some("production"));
 }
 
 pub(crate) async fn adopting_expires_everything_that_waits(f: &dyn Fixture) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sendport::domain::{AlertId, AlertStatus, InstanceId, LeaseToken, RecipientStatus};
-use sendport::store::{Recorded, Store};
+use sendport::store::{RecordResult, Store};
 
 use crate::fixture::*;
 use RecipientStatus::{Delayed, Failed, Relayed};
@@ -36,7 +36,7 @@ async fn lost(f: &dyn Fixture) -> Lost {
 }
 
 impl Lost {
-    async fn record(&self, statuses: &[RecipientStatus]) -> Recorded {
+    async fn record(&self, statuses: &[RecipientStatus]) -> RecordResult {
         let outcome = outcome(self.alert, self.token, 1, statuses);
         record(&self.store, self.frozen, &outcome).await
     }
@@ -44,7 +44,10 @@ impl Lost {
 
 pub(crate) async fn relayed_wins_after_a_take_over(f: &dyn Fixture) {
     let lost = lost(f).await;
-    assert_eq!(lost.record(&[Relayed, Relayed]).await, Recorded::FactsOnly);
+    assert_eq!(
+        lost.record(&[Relayed, Relayed]).await,
+        RecordResult::FactsOnly
+    );
     assert_eq!(status(&lost.store, lost.alert).await, AlertStatus::Relayed);
     assert!(claim(&lost.store, lost.other, 10).await.1.is_empty());
     assert_eq!(f.rows("Attempt", "Outcome = 'relayed'").await, 1);
@@ -54,7 +57,10 @@ pub(crate) async fn relayed_wins_after_a_take_over(f: &dyn Fixture) {
 
 pub(crate) async fn a_failure_needs_the_lease(f: &dyn Fixture) {
     let lost = lost(f).await;
-    assert_eq!(lost.record(&[Relayed, Failed]).await, Recorded::FactsOnly);
+    assert_eq!(
+        lost.record(&[Relayed, Failed]).await,
+        RecordResult::FactsOnly
+    );
     assert_eq!(
         recipient_words(&lost.store, lost.alert).await,
         ["relayed", "queued"]
@@ -66,7 +72,10 @@ pub(crate) async fn a_failure_needs_the_lease(f: &dyn Fixture) {
 
 pub(crate) async fn a_wait_needs_the_lease(f: &dyn Fixture) {
     let lost = lost(f).await;
-    assert_eq!(lost.record(&[Delayed, Delayed]).await, Recorded::FactsOnly);
+    assert_eq!(
+        lost.record(&[Delayed, Delayed]).await,
+        RecordResult::FactsOnly
+    );
     assert_eq!(f.rows("Attempt", "Outcome = 'delayed'").await, 1);
     claim_one(&lost.store, lost.other).await;
 }
@@ -74,7 +83,10 @@ pub(crate) async fn a_wait_needs_the_lease(f: &dyn Fixture) {
 pub(crate) async fn an_alert_that_was_leased_again_is_not_disturbed(f: &dyn Fixture) {
     let lost = lost(f).await;
     let (token, _) = claim_one(&lost.store, lost.other).await;
-    assert_eq!(lost.record(&[Relayed, Relayed]).await, Recorded::FactsOnly);
+    assert_eq!(
+        lost.record(&[Relayed, Relayed]).await,
+        RecordResult::FactsOnly
+    );
     let before = line(&lost.store, lost.alert).await;
     assert_eq!(
         (before.status, before.next_attempt_at),
@@ -84,7 +96,7 @@ pub(crate) async fn an_alert_that_was_leased_again_is_not_disturbed(f: &dyn Fixt
     let outcome = released(lost.alert, token, minutes(0));
     assert_eq!(
         record(&lost.store, lost.other, &outcome).await,
-        Recorded::Whole
+        RecordResult::Whole
     );
 }
 
@@ -95,7 +107,7 @@ pub(crate) async fn the_later_lease_cannot_undo_a_relayed_recipient(f: &dyn Fixt
     let outcome = outcome(lost.alert, token, 2, &[Failed, Failed]);
     assert_eq!(
         record(&lost.store, lost.other, &outcome).await,
-        Recorded::Whole
+        RecordResult::Whole
     );
     assert_eq!(
         recipient_words(&lost.store, lost.alert).await,
@@ -131,7 +143,7 @@ pub(crate) async fn a_release_without_the_lease_does_nothing(f: &dyn Fixture) {
     let outcome = released(lost.alert, lost.token, minutes(30));
     assert_eq!(
         record(&lost.store, lost.frozen, &outcome).await,
-        Recorded::FactsOnly
+        RecordResult::FactsOnly
     );
     assert_eq!(line(&lost.store, lost.alert).await, before);
 }

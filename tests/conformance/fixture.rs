@@ -1,4 +1,4 @@
-//! What a scenario needs of a store's surroundings, and the words that scenarios are told in.
+//! What a scenario needs beside a store, and the helpers that scenarios are written with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use sendport::domain::{
     SendPortInfo, SessionFacts, Timestamp, status_of,
 };
 use sendport::store::{
-    AlertLine, Among, Claim, Claimed, Explanation, Loaded, Recorded, Store, StoreError,
+    AlertLine, Among, Claim, ClaimResult, Explanation, LoadResult, RecordResult, Store, StoreError,
 };
 
 /// One database of one engine. Each scenario has its own.
@@ -40,7 +40,7 @@ pub(crate) trait Fixture: Send + Sync {
     /// The name of a table or view in a statement: `Alert`, or `sendport.Alert`.
     fn table(&self, name: &str) -> String;
 
-    /// Lets time pass: everything that stands in the database becomes older by this.
+    /// Lets time pass: everything in the database becomes older by this.
     async fn advance(&self, by: Duration);
 
     /// A statement that puts a public id into an alert which no reader can read, or `None`
@@ -48,7 +48,7 @@ pub(crate) trait Fixture: Send + Sync {
     fn make_unreadable(&self, id: AlertId) -> Option<String>;
 
     /// Rules of a site by which these alerts must not get one of the statuses `to`, nor be changed in
-    /// one: one for each way in which the engine can be told so. Both are lists of SQL.
+    /// one: one for each way in which a site can make the engine do so. Both are lists of SQL.
     fn rules(&self, ids: &str, to: &str) -> Vec<SiteRule>;
 
     /// Rules of a site by which this alert must not be marked as reported.
@@ -215,7 +215,7 @@ pub(crate) async fn claim_from(
     instance: InstanceId,
     send_port: &str,
     limit: u32,
-) -> (LeaseToken, Claimed) {
+) -> (LeaseToken, ClaimResult) {
     claim_among(store, instance, send_port, limit, Among::AllBut(&[])).await
 }
 
@@ -226,7 +226,7 @@ pub(crate) async fn claim_among(
     send_port: &str,
     limit: u32,
     among: Among<'_>,
-) -> (LeaseToken, Claimed) {
+) -> (LeaseToken, ClaimResult) {
     let token = LeaseToken::random();
     let claim = Claim {
         instance,
@@ -269,11 +269,11 @@ pub(crate) async fn recipient_words(store: &Arc<dyn Store>, id: AlertId) -> Vec<
 pub(crate) async fn load(store: &Arc<dyn Store>, id: AlertId) -> sendport::domain::Alert {
     let loaded = store.load(&[id]).await.expect("load").pop();
     let loaded = match loaded {
-        Some(Loaded::Large { .. }) => store.whole_alert(id).await.expect("load"),
+        Some(LoadResult::Large { .. }) => store.whole_alert(id).await.expect("load"),
         other => other,
     };
     match loaded {
-        Some(Loaded::Alert(alert)) => *alert,
+        Some(LoadResult::Alert(alert)) => *alert,
         other => panic!("alert {id} should be readable: {other:?}"),
     }
 }
@@ -283,12 +283,12 @@ pub(crate) async fn record(
     store: &Arc<dyn Store>,
     instance: InstanceId,
     outcome: &Outcome,
-) -> Recorded {
-    let mut last = Recorded::NotNow;
+) -> RecordResult {
+    let mut last = RecordResult::NotNow;
     for _ in 0..20 {
         let recorded = store.record(instance, std::slice::from_ref(outcome)).await;
         last = recorded.expect("record")[0];
-        if last != Recorded::NotNow {
+        if last != RecordResult::NotNow {
             break;
         }
     }
@@ -443,7 +443,7 @@ pub(crate) async fn expire(store: &Arc<dyn Store>, limit: u32) -> u32 {
         .count
 }
 
-/// How many alerts failed because nobody had their send port for so long.
+/// How many alerts failed because no instance had their send port for so long.
 pub(crate) async fn fail_unrouted(store: &Arc<dyn Store>, after: Duration, limit: u32) -> u32 {
     repeated(|| store.fail_unrouted(after, limit, Among::AllBut(&[])))
         .await

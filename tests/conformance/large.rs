@@ -3,7 +3,7 @@
 use sendport::domain::{
     AlertStatus, CommandReply, Outcome, OutcomeKind, RecipientStatus, SessionFacts,
 };
-use sendport::store::Recorded;
+use sendport::store::RecordResult;
 
 use crate::fixture::*;
 use RecipientStatus::{Delayed, Failed, Relayed};
@@ -27,25 +27,28 @@ pub(crate) async fn ten_thousand_recipients_are_recorded(f: &dyn Fixture) {
     statuses[4_711] = Delayed;
     statuses[RECIPIENTS - 1] = Failed;
     let first = outcome(id, token, 1, &statuses);
-    assert_eq!(record(&store, instance, &first).await, Recorded::Whole);
+    assert_eq!(record(&store, instance, &first).await, RecordResult::Whole);
     let seen = line(&store, id).await;
     assert_eq!(seen.status, AlertStatus::Delayed);
     assert_eq!((seen.recipient_count, seen.relayed_count), (10_000, 9_998));
     assert_eq!((seen.waiting_count, seen.failed_count), (1, 1));
     assert_eq!(f.rows("AttemptReply", "1 = 1").await, 10_000);
-    // Repeated without the lease: every fact stands already.
-    assert_eq!(record(&store, instance, &first).await, Recorded::FactsOnly);
+    // Repeated without the lease: every fact is recorded already.
+    assert_eq!(
+        record(&store, instance, &first).await,
+        RecordResult::FactsOnly
+    );
     assert_eq!(line(&store, id).await, seen);
     f.advance(minutes(6)).await;
     let (token, _) = claim_one(&store, instance).await;
     assert_eq!(load(&store, id).await.recipients.len(), RECIPIENTS);
     statuses[4_711] = Relayed;
     let second = outcome(id, token, 2, &statuses);
-    assert_eq!(record(&store, instance, &second).await, Recorded::Whole);
+    assert_eq!(record(&store, instance, &second).await, RecordResult::Whole);
     assert_eq!(status(&store, id).await, AlertStatus::Partial);
 }
 
-/// Whoever lost the lease records what was relayed, of all of them.
+/// An instance without the lease records what was relayed, of all of them.
 pub(crate) async fn ten_thousand_facts_are_recorded(f: &dyn Fixture) {
     let store = f.fresh().await;
     let id = f.alert_to(&list()).await;
@@ -55,7 +58,7 @@ pub(crate) async fn ten_thousand_facts_are_recorded(f: &dyn Fixture) {
     let b = instance(&store, "b").await;
     assert_eq!(in_rounds(1, || take_over(&store, b, 10)).await, 1);
     let facts = outcome(id, token, 1, &vec![Relayed; RECIPIENTS]);
-    assert_eq!(record(&store, a, &facts).await, Recorded::FactsOnly);
+    assert_eq!(record(&store, a, &facts).await, RecordResult::FactsOnly);
     let seen = line(&store, id).await;
     assert_eq!(seen.status, AlertStatus::Relayed);
     assert_eq!((seen.recipient_count, seen.relayed_count), (10_000, 10_000));
@@ -95,7 +98,7 @@ pub(crate) async fn long_texts_are_recorded_or_marked(f: &dyn Fixture) {
     let text = "O'Brien ".repeat(25_000);
     let readers = vec!["AB".repeat(20); 4_900].join(" ");
     let long = lengthened(outcome(id, token, 1, &[Failed]), &text, &readers);
-    assert_eq!(record(&store, instance, &long).await, Recorded::Whole);
+    assert_eq!(record(&store, instance, &long).await, RecordResult::Whole);
     let delivery = &store.deliveries(Some(id), 1).await.expect("deliveries")[0];
     assert_kept("ReplyText", delivery.reply_text.as_deref(), &text);
     assert_eq!(delivery.encrypted_to.as_deref(), Some(&*readers));

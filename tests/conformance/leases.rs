@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sendport::domain::{AlertStatus, InstanceId, LeaseToken, OutcomeKind, RecipientStatus};
-use sendport::store::{Recorded, Renewal};
+use sendport::store::{RecordResult, Renewal};
 
 use crate::fixture::*;
 
@@ -60,12 +60,12 @@ pub(crate) async fn an_heir_keeps_what_is_not_recorded_yet(f: &dyn Fixture) {
         &outcome(kept, token, 1, &[RecipientStatus::Relayed]),
     )
     .await;
-    assert_eq!(recorded, Recorded::Whole);
+    assert_eq!(recorded, RecordResult::Whole);
     assert_eq!(status(&store, kept).await, AlertStatus::Relayed);
     assert_eq!(f.rows("Attempt", "Outcome = 'unknown'").await, 0);
 }
 
-/// Retired, inherited, taken over: whoever gives it back has nothing to say about it.
+/// Retired, inherited, taken over: the instance that gives it back says nothing about it.
 pub(crate) async fn what_is_given_back_says_what_it_waited_for(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.many(1).await;
@@ -173,9 +173,9 @@ pub(crate) async fn renewing_after_the_lease_ran_out_says_lost(f: &dyn Fixture) 
 
 pub(crate) async fn renewing_without_a_row_says_lost(f: &dyn Fixture) {
     let store = f.fresh().await;
-    let nobody = InstanceId::random();
+    let unknown = InstanceId::random();
     let renewal = store
-        .renew(nobody, LEASE, &["default".to_owned()], &[])
+        .renew(unknown, LEASE, &["default".to_owned()], &[])
         .await;
     assert_eq!(renewal.expect("renew"), Renewal::Lost);
 }

@@ -5,21 +5,23 @@
 //! sqlite::claim` runs those about claims on SQLite. Without a SQL Server its scenarios are
 //! shown as ignored.
 
-mod archive;
+mod alerts_named;
 mod attachments;
+mod audit;
 mod authentication;
 mod certificates;
 mod claim;
 mod digest;
 mod doubt;
 mod environment;
+mod expiry;
 mod facts;
 mod fixture;
-mod found;
 mod harness;
 mod large;
 mod learned;
 mod leases;
+mod membership;
 #[path = "../support/not_run.rs"]
 mod not_run;
 mod queue;
@@ -28,12 +30,10 @@ mod refused;
 mod relays;
 mod schema;
 mod sqlite;
-mod sqlite_alone;
+mod sqlite_only;
 mod sqlserver;
 mod sqlserver_locks;
 mod sqlserver_only;
-mod standing;
-mod sweep;
 mod templates;
 mod throttle;
 #[path = "../support/tsql.rs"]
@@ -45,7 +45,7 @@ fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let trials = [
         sqlite::trials(),
-        sqlite_alone::trials(),
+        sqlite_only::trials(),
         sqlserver::trials(),
         sqlserver_locks::trials(),
         sqlserver_only::trials(),
@@ -75,25 +75,25 @@ macro_rules! scenarios {
                 the_limit_is_kept;
                 two_claimers_never_share_an_alert;
                 eight_claimers_never_share_an_alert;
-                an_alert_inserted_by_the_desk_is_claimed;
+                an_alert_inserted_by_the_command_line_is_claimed;
                 what_a_rule_of_the_site_refuses_keeps_no_other;
                 many_that_are_refused_keep_no_other;
                 a_claim_that_is_repeated_answers_what_it_took;
                 a_claim_that_met_a_refusal_is_repeated_as_any;
             }
             record {
-                relayed_to_everybody_is_final;
+                relayed_to_all_is_final;
                 addresses_of_every_script_come_back;
-                what_protected_an_attempt_stands_in_it_and_in_delivery;
+                an_attempt_and_delivery_show_the_protection;
                 some_relayed_and_some_failed_is_partial;
-                failed_for_everybody_is_failed;
+                failed_for_all_is_failed;
                 an_alert_that_fails_as_a_whole_says_why;
                 delayed_is_due_again_after_its_retry_only;
                 released_comes_back_without_an_attempt;
                 a_delayed_alert_that_is_released_is_delayed_again;
                 an_outcome_that_is_repeated_changes_nothing;
                 every_reply_is_a_row;
-                cause_and_advice_stand_beside_the_reply;
+                delivery_shows_cause_and_advice;
                 the_template_version_is_pinned_by_the_first_render;
                 each_outcome_of_a_batch_is_answered_in_order;
                 a_relayed_recipient_stays_relayed;
@@ -157,7 +157,7 @@ macro_rules! scenarios {
                 adopting_ends_all_others_and_names_it;
                 an_outcome_is_where_a_trigger_keeps_it_without_an_error;
             }
-            sweep {
+            expiry {
                 past_expires_at_is_expired_without_a_claim;
                 past_the_max_age_of_its_send_port_is_expired;
                 without_a_published_send_port_two_days_are_the_limit;
@@ -208,7 +208,7 @@ macro_rules! scenarios {
                 what_an_instance_could_not_record_is_shown;
                 what_an_instance_could_not_claim_is_shown;
             }
-            standing {
+            membership {
                 one_alone_has_everything;
                 each_has_a_place_by_age;
                 who_started_at_the_same_time_has_a_place_of_its_own;
@@ -249,7 +249,7 @@ macro_rules! scenarios {
                 relays_have_turns_of_their_own;
                 a_secret_that_nobody_used_for_a_day_is_forgotten;
             }
-            found {
+            alerts_named {
                 an_alert_is_found_by_its_public_id_and_by_its_reference;
                 the_last_failures_come_first;
                 relays_are_listed;
@@ -260,7 +260,7 @@ macro_rules! scenarios {
                 who_sends_through_it_stands_there;
                 the_last_authentication_stands_there;
             }
-            archive {
+            audit {
                 a_copy_is_kept_octet_by_octet;
                 one_attempt_at_one_stage_is_kept_once;
                 a_copy_outlives_its_alert;

@@ -6,12 +6,12 @@ use sendport::domain::{
     AlertId, AlertStatus, Decision, LeaseToken, Outcome, OutcomeKind, ProtectionFacts,
     RecipientStatus, parse_address_list,
 };
-use sendport::store::Recorded;
+use sendport::store::RecordResult;
 
 use crate::fixture::*;
 use RecipientStatus::{Delayed, Failed, Relayed};
 
-pub(crate) async fn relayed_to_everybody_is_final(f: &dyn Fixture) {
+pub(crate) async fn relayed_to_all_is_final(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.alert_to("ops0@contoso.com, ops1@contoso.com").await;
     let instance = instance(&store, "a").await;
@@ -22,7 +22,7 @@ pub(crate) async fn relayed_to_everybody_is_final(f: &dyn Fixture) {
         &outcome(id, token, 1, &[Relayed, Relayed]),
     )
     .await;
-    assert_eq!(recorded, Recorded::Whole);
+    assert_eq!(recorded, RecordResult::Whole);
     let line = line(&store, id).await;
     assert_eq!(line.status, AlertStatus::Relayed);
     assert_eq!((line.recipient_count, line.relayed_count), (2, 2));
@@ -89,7 +89,7 @@ pub(crate) async fn addresses_of_every_script_come_back(f: &dyn Fixture) {
 }
 
 /// The second attempt is for one of the two, encrypted to so many that their names are long.
-pub(crate) async fn what_protected_an_attempt_stands_in_it_and_in_delivery(f: &dyn Fixture) {
+pub(crate) async fn an_attempt_and_delivery_show_the_protection(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.alert_to("ops0@contoso.com; ops1@contoso.com").await;
     let instance = instance(&store, "a").await;
@@ -157,7 +157,7 @@ fn protected_for_the_second(mut outcome: Outcome, protected: &ProtectionFacts) -
     outcome
 }
 
-pub(crate) async fn failed_for_everybody_is_failed(f: &dyn Fixture) {
+pub(crate) async fn failed_for_all_is_failed(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.alert_to("ops0@contoso.com; ops1@contoso.com").await;
     let instance = instance(&store, "a").await;
@@ -236,7 +236,10 @@ pub(crate) async fn released_comes_back_without_an_attempt(f: &dyn Fixture) {
     let instance = instance(&store, "a").await;
     let (token, id) = claim_one(&store, instance).await;
     let outcome = released(id, token, Duration::from_secs(30));
-    assert_eq!(record(&store, instance, &outcome).await, Recorded::Whole);
+    assert_eq!(
+        record(&store, instance, &outcome).await,
+        RecordResult::Whole
+    );
     let line = line(&store, id).await;
     assert_eq!((line.status, line.attempt_count), (AlertStatus::Queued, 0));
     assert!(claim(&store, instance, 10).await.1.is_empty());
@@ -265,13 +268,16 @@ pub(crate) async fn an_outcome_that_is_repeated_changes_nothing(f: &dyn Fixture)
     let instance = instance(&store, "a").await;
     let (token, id) = claim_one(&store, instance).await;
     let outcome = outcome(id, token, 1, &[Relayed, Delayed]);
-    assert_eq!(record(&store, instance, &outcome).await, Recorded::Whole);
+    assert_eq!(
+        record(&store, instance, &outcome).await,
+        RecordResult::Whole
+    );
     let before = (
         line(&store, id).await,
         store.deliveries(None, 10).await.expect("deliveries"),
     );
     for _ in 0..2 {
-        assert_ne!(record(&store, instance, &outcome).await, Recorded::Gone);
+        assert_ne!(record(&store, instance, &outcome).await, RecordResult::Gone);
     }
     let after = (
         line(&store, id).await,
@@ -297,7 +303,7 @@ pub(crate) async fn every_reply_is_a_row(f: &dyn Fixture) {
     assert_eq!(f.rows("Attempt", whole).await, 1);
 }
 
-pub(crate) async fn cause_and_advice_stand_beside_the_reply(f: &dyn Fixture) {
+pub(crate) async fn delivery_shows_cause_and_advice(f: &dyn Fixture) {
     let store = f.fresh().await;
     f.alert_to("ops0@contoso.com").await;
     let instance = instance(&store, "a").await;
@@ -349,10 +355,10 @@ pub(crate) async fn each_outcome_of_a_batch_is_answered_in_order(f: &dyn Fixture
     ];
     let recorded = store.record(instance, &outcomes).await.expect("record");
     let expected = [
-        Recorded::Whole,
-        Recorded::Gone,
-        Recorded::FactsOnly,
-        Recorded::Whole,
+        RecordResult::Whole,
+        RecordResult::Gone,
+        RecordResult::FactsOnly,
+        RecordResult::Whole,
     ];
     assert_eq!(recorded, expected);
     assert_eq!(status(&store, ids[2]).await, AlertStatus::Relayed);

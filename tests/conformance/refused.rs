@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sendport::domain::{
     AlertId, AlertStatus, InstanceCondition, InstanceId, Outcome, RecipientStatus,
 };
-use sendport::store::{AdoptMode, Among, RefusedRow, Store, StoreError, Swept};
+use sendport::store::{AdoptMode, Among, RefusedRow, Store, StoreError, SweepResult};
 
 use crate::fixture::*;
 
@@ -16,7 +16,7 @@ enum Sweep {
     FailUnrouted,
 }
 
-async fn ask(store: &Arc<dyn Store>, sweep: Sweep, among: Among<'_>) -> Swept {
+async fn ask(store: &Arc<dyn Store>, sweep: Sweep, among: Among<'_>) -> SweepResult {
     const LIMIT: u32 = 5;
     repeated(|| async {
         match sweep {
@@ -38,7 +38,7 @@ async fn sweep_all(store: &Arc<dyn Store>, sweep: Sweep) -> (usize, Vec<RefusedR
     loop {
         let without = ids_of(&refused);
         let swept = ask(store, sweep, Among::AllBut(&without)).await;
-        if swept == Swept::default() {
+        if swept == SweepResult::default() {
             refused.sort_unstable_by_key(|it: &RefusedRow| it.alert);
             return (count, refused);
         }
@@ -78,7 +78,7 @@ async fn goes_around(
     assert_eq!((again.count, ids_of(&again.refused)), (0, vec![bad[1]]));
 
     f.sql(rule.drop).await;
-    let one = |count| Swept {
+    let one = |count| SweepResult {
         count,
         refused: vec![],
     };
@@ -203,7 +203,7 @@ pub(crate) async fn all_others_that_are_held_are_released(f: &dyn Fixture) {
     assert_eq!(store.release_held(None).await.expect("release").count, 1);
 }
 
-/// A copied database must mail nobody: what is refused is an error, behind all others.
+/// A copied database must send nothing: what is refused is an error, behind all others.
 pub(crate) async fn adopting_ends_all_others_and_names_it(f: &dyn Fixture) {
     let store = f.fresh().await;
     for (mode, to, ended) in [
@@ -234,7 +234,7 @@ async fn refusal(store: &Arc<dyn Store>, by: InstanceId, outcome: &Outcome) -> S
     recorded.expect_err("a trigger keeps it")
 }
 
-/// The mail was sent, so whoever believes that this is recorded lets the alert hang for ever.
+/// The message was sent: taking this for recorded would leave the alert stuck for ever.
 pub(crate) async fn an_outcome_is_where_a_trigger_keeps_it_without_an_error(f: &dyn Fixture) {
     let store = f.fresh().await;
     let by = instance(&store, "a").await;

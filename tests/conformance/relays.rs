@@ -1,4 +1,4 @@
-//! The view `Relay`: one line a relay, with what somebody needs at night.
+//! The view `Relay`: one line a relay, with what an operator needs at night.
 
 use std::sync::Arc;
 
@@ -104,7 +104,7 @@ pub(crate) async fn what_instances_may_do_together_is_added_up(f: &dyn Fixture) 
     renew(&store, b, &[unlimited]).await;
     renew(&store, a, &[state(Closed)]).await;
     let any_number = "MaxRecipients IS NULL";
-    assert_eq!(f.rows("Relay", any_number).await, 1, "nobody has a limit");
+    assert_eq!(f.rows("Relay", any_number).await, 1, "no relay has a limit");
     let no_limit = "Connections IS NULL AND MessageRate IS NULL";
     assert_eq!(f.rows("Relay", no_limit).await, 1, "one has no limit");
 }
@@ -126,7 +126,7 @@ pub(crate) async fn who_sends_through_it_stands_there(f: &dyn Fixture) {
         Some("default, orders")
     );
     f.advance(LEASE_AND_MORE).await;
-    assert_eq!(f.rows("Relay", "1 = 1").await, 0, "nobody runs");
+    assert_eq!(f.rows("Relay", "1 = 1").await, 0, "no instance runs");
 }
 
 pub(crate) async fn the_last_authentication_stands_there(f: &dyn Fixture) {

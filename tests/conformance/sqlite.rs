@@ -115,7 +115,7 @@ impl Fixture for SqliteFixture {
     }
 
     async fn advance(&self, by: Duration) {
-        // Time passes for alerts that nobody may change.
+        // Time passes for alerts that cannot be changed.
         let application = self.application();
         let triggers = "FROM sqlite_schema WHERE type = 'trigger' AND name LIKE 'TR_Alert_Update%'";
         let all = |of: &str| -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use sendport::domain::{AlertId, AlertStatus, InstanceId, LeaseToken, Outcome, RecipientStatus};
-use sendport::store::{Recorded, Store};
+use sendport::store::{RecordResult, Store};
 
 use crate::fixture::{self, Fixture, LEASE_AND_MORE, minutes};
 use crate::sqlserver::{SqlServerFixture, on_server};
@@ -38,7 +38,7 @@ fn relayed(id: AlertId, token: LeaseToken) -> Outcome {
     fixture::outcome(id, token, 1, &[RecipientStatus::Relayed])
 }
 
-async fn record(store: &Arc<dyn Store>, by: InstanceId, outcomes: &[Outcome]) -> Vec<Recorded> {
+async fn record(store: &Arc<dyn Store>, by: InstanceId, outcomes: &[Outcome]) -> Vec<RecordResult> {
     store.record(by, outcomes).await.expect("record")
 }
 
@@ -64,14 +64,14 @@ async fn the_other_outcomes_of_a_batch_are_recorded(fixture: &SqlServerFixture) 
     assert_eq!(claimed, ids);
     let outcomes: Vec<_> = ids.iter().map(|&id| relayed(id, token)).collect();
     let open = fixture.lock(&ids[2..3]).await;
-    let mut expected = vec![Recorded::Whole; 8];
-    expected[2] = Recorded::NotNow;
+    let mut expected = vec![RecordResult::Whole; 8];
+    expected[2] = RecordResult::NotNow;
     assert_eq!(record(&store, instance, &outcomes).await, expected);
     let again = record(&store, instance, &outcomes[2..3]).await;
-    assert_eq!(again, [Recorded::NotNow]);
+    assert_eq!(again, [RecordResult::NotNow]);
     open.roll_back().await;
     let again = record(&store, instance, &outcomes[2..3]).await;
-    assert_eq!(again, [Recorded::Whole]);
+    assert_eq!(again, [RecordResult::Whole]);
     for id in ids {
         assert_eq!(fixture::status(&store, id).await, AlertStatus::Relayed);
     }
@@ -87,10 +87,10 @@ async fn an_alert_that_is_being_deleted_is_not_gone(fixture: &SqlServerFixture) 
     let delete = format!("DELETE FROM sendport.AlertRow WHERE AlertId = {}", ids[0]);
     let open = OpenTransaction::begin(&fixture.connection_string(), &delete).await;
     let recorded = record(&store, instance, &outcomes).await;
-    assert_eq!(recorded, [Recorded::NotNow, Recorded::Whole]);
+    assert_eq!(recorded, [RecordResult::NotNow, RecordResult::Whole]);
     open.roll_back().await;
     let recorded = record(&store, instance, &outcomes[..1]).await;
-    assert_eq!(recorded, [Recorded::Whole]);
+    assert_eq!(recorded, [RecordResult::Whole]);
 }
 
 async fn sweeps_leave_a_locked_alert(fixture: &SqlServerFixture) {
@@ -123,7 +123,7 @@ async fn taking_over_leaves_a_locked_alert(fixture: &SqlServerFixture) {
     assert_eq!(taken + rest, 4);
 }
 
-/// A copied database must mail nobody: there nothing is passed over.
+/// A copied database must send nothing: there nothing is passed over.
 async fn adopting_says_that_an_alert_is_locked(fixture: &SqlServerFixture) {
     let store = fixture.fresh().await;
     let ids = fixture.alerts(2).await;
@@ -154,14 +154,14 @@ async fn drain(store: &Arc<dyn Store>, instance: InstanceId) -> usize {
         let outcomes: Vec<_> = ids.iter().map(|&id| relayed(id, token)).collect();
         let recorded = record(store, instance, &outcomes).await;
         assert!(
-            recorded.iter().all(|it| *it == Recorded::Whole),
+            recorded.iter().all(|it| *it == RecordResult::Whole),
             "{recorded:?}"
         );
     }
 }
 
 /// One application has changed rows, one has read in a serializable transaction, one has inserted:
-/// nobody commits.
+/// no transaction commits.
 async fn mail_flows_beside_open_transactions(fixture: &SqlServerFixture) {
     let store = fixture.fresh().await;
     let instance = fixture::instance(&store, "a").await;
@@ -179,10 +179,7 @@ async fn mail_flows_beside_open_transactions(fixture: &SqlServerFixture) {
     let sent = drain(&store, instance).await;
     assert!((55..=57).contains(&sent), "{sent}");
     assert_eq!(fixture::expire(&store, 10).await, 0);
-    let queued = store
-        .queue()
-        .await
-        .expect("the queue, whoever has locked what");
+    let queued = store.queue().await.expect("the queue, whatever is locked");
     let depth: u64 = queued.iter().map(|line| line.depth).sum();
     assert!((3..=6).contains(&depth), "{queued:?}");
     store.in_doubt(10).await.expect("what is in doubt");

@@ -12,7 +12,7 @@ use sendport::store::certificates::{CertificateStore, WhichCertificates};
 use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::templates::TemplateStore;
 use sendport::store::{
-    NewAlert, Recorded, Resolution, SchemaState, Store, StoreAdmin, StoreErrorKind,
+    NewAlert, RecordResult, Resolution, SchemaState, Store, StoreAdmin, StoreErrorKind,
 };
 
 use crate::fixture::{self, Fixture, minutes};
@@ -62,7 +62,7 @@ async fn what_is_listed_for_halves_is_what_would_be_met(fixture: &SqlServerFixtu
     let unreported = "@P1 nvarchar(64) = N'default', @P2 int = 3600, @P3 int = 100";
     names_both(UNTOLD, unreported).await;
     let digest = store.insert_digest(&ids, &NewAlert::default()).await;
-    assert!(digest.expect("tell").digest.is_some());
+    assert!(digest.expect("recorded").digest.is_some());
     assert_eq!(first(UNTOLD, unreported, "").await, None);
 }
 
@@ -96,11 +96,11 @@ async fn the_service_shares(store: &Arc<dyn Store>, instance: InstanceId) {
     let unreported = store.unreported("default", minutes(5), 10, &[]).await;
     unreported.expect("unreported");
     let digest = NewAlert::default();
-    let told = store
+    let reported = store
         .insert_digest(&[AlertId(1)], &digest)
         .await
-        .expect("tell");
-    assert!(told.digest.is_some());
+        .expect("recorded");
+    assert!(reported.digest.is_some());
 }
 
 fn audit_copy(alert: AlertId) -> AuditCopy {
@@ -157,7 +157,7 @@ async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
     let outcome = fixture::outcome(id, token, 1, &[RecipientStatus::Relayed]);
     assert_eq!(
         fixture::record(&store, instance, &outcome).await,
-        Recorded::Whole
+        RecordResult::Whole
     );
     assert_eq!(fixture::status(&store, id).await, AlertStatus::Relayed);
     as_fixture(fixture).alert_to("ops0@contoso.com").await;
@@ -344,8 +344,8 @@ async fn a_certificate_manager_keeps_certificates_only(fixture: &SqlServerFixtur
     assert_eq!(entries.expect("look up").len(), 1);
     let expiring = served.expiring_certificates().await.expect("look");
     let event = crate::certificates::event();
-    let told = served.notify_expiry(expiring[0].id, 14, &event).await;
-    assert!(told.expect("tell"));
+    let announced = served.notify_expiry(expiring[0].id, 14, &event).await;
+    assert!(announced.expect("recorded"));
     drop(served);
     let revoked = store.revoke_certificate(row.id, Some("lost")).await;
     assert!(revoked.expect("revoke"));
@@ -437,7 +437,7 @@ async fn a_dropped_call_harms_no_later_one(fixture: &SqlServerFixture) {
     );
 }
 
-/// Not there, or not open to the login: the server tells neither from the other.
+/// Not there, or not open to the login: the server does not distinguish them.
 pub(crate) async fn a_database_that_is_not_there_is_waited_for(f: &SqlServerFixture) {
     let store = f.bare().await;
     let error = store.schema_state().await.expect_err("no database");

@@ -3,7 +3,7 @@
 use sendport::domain::{
     AlertId, BodyFormat, ContentDisposition, Importance, Priority, Sensitivity, TransferEncoding,
 };
-use sendport::store::{Loaded, NewAlert, NewAttachment, StoreErrorKind};
+use sendport::store::{LoadResult, NewAlert, NewAttachment, StoreErrorKind};
 
 use crate::fixture::*;
 
@@ -177,12 +177,12 @@ pub(crate) async fn one_unreadable_row_fails_alone(f: &dyn Fixture) {
     assert_eq!(loaded.len(), 2);
     for row in loaded {
         match row {
-            Loaded::Alert(alert) => assert_eq!(alert.id, good),
-            Loaded::Unreadable { id, reason } => {
+            LoadResult::Alert(alert) => assert_eq!(alert.id, good),
+            LoadResult::Unreadable { id, reason } => {
                 assert_eq!(id, bad);
                 assert!(!reason.is_empty());
             }
-            Loaded::Large { .. } => panic!("both are short"),
+            LoadResult::Large { .. } => panic!("both are short"),
         }
     }
 }
@@ -212,17 +212,17 @@ pub(crate) async fn long_texts_are_read_one_by_one(f: &dyn Fixture) {
     let short = f.alert_to("ops@contoso.com").await;
     for loaded in store.load(&[long, short]).await.expect("load") {
         match loaded {
-            Loaded::Large { alert, octets } => {
+            LoadResult::Large { alert, octets } => {
                 assert_eq!((alert.id, alert.body, alert.payload), (long, None, None));
                 assert_eq!(alert.subject.as_deref(), Some("long"));
                 assert!((4_000_000..8_000_000).contains(&octets), "{octets}");
             }
-            Loaded::Alert(alert) => assert_eq!(alert.id, short),
-            other @ Loaded::Unreadable { .. } => panic!("{other:?}"),
+            LoadResult::Alert(alert) => assert_eq!(alert.id, short),
+            other @ LoadResult::Unreadable { .. } => panic!("{other:?}"),
         }
     }
     match store.whole_alert(long).await.expect("load") {
-        Some(Loaded::Alert(whole)) => {
+        Some(LoadResult::Alert(whole)) => {
             assert_eq!(whole.body, alert.body);
             assert_eq!(whole.payload.as_deref(), Some("{}"));
         }

@@ -1,5 +1,5 @@
 //! What logins may do and see on SQL Server: a writer its own alerts and no byte of others, a login
-//! without a role nothing, and it is told so.
+//! without a role nothing, and gets an error that says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Login {
         login
     }
 
-    /// A user of the database that nobody gave a role.
+    /// A user of the database without a role.
     pub(crate) async fn without_role(fixture: &SqlServerFixture, name: &str) -> Self {
         let name = format!("{name}_{}", uuid::Uuid::new_v4().simple());
         for statement in [
@@ -177,13 +177,13 @@ pub(crate) async fn a_writer_attaches_to_its_own_alerts_only(fixture: &SqlServer
     let service = Login::with_role(fixture, "sendport_service").await;
     let own = SqlServerStore::open(&service.connection_string).expect("open");
     let id = AlertId(of_other.parse().expect("a number"));
-    let found = sendport::store::contents::Contents::attachments(&own, id).await;
+    let found = sendport::store::attachments::AttachmentSource::attachments(&own, id).await;
     assert_eq!(found.expect("the service reads").len(), 1);
     drop((own, store));
     drop_all(fixture, [writer, other, reader, service]).await;
 }
 
-/// Alerts, recipients, replies and files whose every text says `secret`, of whoever `login` is.
+/// Alerts, recipients, replies and files whose every text says `secret`, of `login`.
 async fn secrets_of(fixture: &SqlServerFixture, login: &Login) -> String {
     let insert = "INSERT INTO sendport.Alert (ToRecipients, CcRecipients, FromAddress, ReplyTo, Subject, Body, \
                   Payload, Headers, AlertName, Severity, Source, Reference, Template, SendPort) \
@@ -266,7 +266,7 @@ pub(crate) async fn no_query_of_a_writer_shows_a_byte_of_others(fixture: &SqlSer
             }
         }
     }
-    // Whoever may look meets every one of these: the probes find what is there.
+    // A permitted reader meets every one of these: the probes find what is there.
     for (source, text) in [
         ("sendport.AlertStatus", OF_AN_ALERT),
         ("sendport.Delivery", OF_A_DELIVERY),
@@ -339,7 +339,7 @@ pub(crate) async fn every_check_holds_for_a_history(fixture: &SqlServerFixture) 
         };
         let check = format!("ALTER TABLE sendport.{name} WITH CHECK CHECK CONSTRAINT ALL");
         run(&own, &check).await.expect(&check);
-        // Not every engine looks again when it is told so; each does when a row is written. Versions of
+        // Not every engine looks again on request; each does when a row is written. Versions of
         // templates are never written twice, and nothing is in their tables here.
         if !name.to_lowercase().starts_with("template") {
             let write = format!("UPDATE sendport.{name} SET {column} = {column}");

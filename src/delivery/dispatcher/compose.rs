@@ -16,8 +16,8 @@ use crate::delivery::send_port::{Refusal, SendPort};
 use crate::domain::{Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message};
 use crate::mime::{self, LegacyDisplay, MessageSettings};
 use crate::smime::{Hide, Protection};
-use crate::store::Loaded;
-use crate::store::contents::Contents;
+use crate::store::LoadResult;
+use crate::store::attachments::AttachmentSource;
 
 /// Work on more octets than this would keep others from running.
 const LARGE: usize = 256 * 1024;
@@ -49,7 +49,7 @@ pub struct Sources<'a> {
     /// The templates.
     pub templates: &'a TemplateCache,
     /// What is read while a message is made.
-    pub contents: &'a dyn Contents,
+    pub contents: &'a dyn AttachmentSource,
     /// The recipients' certificates.
     pub certificates: &'a Arc<CertificateCache>,
 }
@@ -169,8 +169,10 @@ impl Dispatcher {
         // They may be too long for this process already.
         let _preparing = Preparing::begin(&*self.parts.journal, &self.turns, lease).await;
         match self.parts.contents.whole_alert(alert.id).await {
-            Ok(Some(Loaded::Alert(alert) | Loaded::Large { alert, .. })) => Ok((place, *alert)),
-            Ok(Some(Loaded::Unreadable { reason, .. })) => {
+            Ok(Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. })) => {
+                Ok((place, *alert))
+            }
+            Ok(Some(LoadResult::Unreadable { reason, .. })) => {
                 Err(Refusal::new("unreadable-row", reason).into())
             }
             Ok(None) => Err(NotComposed::NotYet(AGAIN, None)),

@@ -43,7 +43,7 @@ use crate::domain::{
 use crate::relay::FinalDotGate;
 use crate::replies::ReplyTable;
 use crate::smime::SecuredMessage;
-use crate::store::contents::Contents;
+use crate::store::attachments::AttachmentSource;
 
 /// How long an alert waits that the database did not hand out something for.
 const STORE_WAIT: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ pub struct Parts {
     /// Who keeps copies, by the name of the send port; most have none.
     pub auditors: BTreeMap<String, Auditor>,
     /// What is read while a message is made.
-    pub contents: Arc<dyn Contents>,
+    pub contents: Arc<dyn AttachmentSource>,
     /// The templates.
     pub templates: Arc<TemplateCache>,
     /// The recipients' certificates.

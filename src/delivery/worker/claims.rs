@@ -14,7 +14,7 @@ use super::tally::Origin;
 use super::tasks::{Lane, Tasks};
 use crate::domain::{Alert, AlertId, Decision, Lease, LeaseToken, Outcome, OutcomeKind, Timestamp};
 use crate::observability::metrics::Operation;
-use crate::store::{Among, Claim, Event, Loaded, StoreError};
+use crate::store::{Among, Claim, Event, LoadResult, StoreError};
 
 /// Most alerts that one claim takes.
 const CLAIM_LIMIT: u32 = 100;
@@ -29,7 +29,7 @@ enum Round {
     /// Others have it: another instance, or an open transaction of an application.
     MayHoldMore,
     /// Work.
-    Claimed,
+    ClaimResult,
 }
 
 impl Driver {
@@ -51,7 +51,7 @@ impl Driver {
             }
             let failing = round.is_err();
             let wait = match &round {
-                Ok(Round::Claimed) => continue,
+                Ok(Round::ClaimResult) => continue,
                 Ok(Round::MayHoldMore | Round::Nothing | Round::NoRoom) => self.idle_wait(tasks),
                 Err(_) => self.rhythm.poll_interval,
             };
@@ -205,9 +205,9 @@ impl Driver {
             };
             let mut origin = lane.origin(permit);
             let (alert, large) = match loaded.remove(&id) {
-                Some(Loaded::Alert(alert)) => (alert, None),
-                Some(Loaded::Large { alert, octets }) => (alert, Some(octets)),
-                Some(Loaded::Unreadable { reason, .. }) => {
+                Some(LoadResult::Alert(alert)) => (alert, None),
+                Some(LoadResult::Large { alert, octets }) => (alert, Some(octets)),
+                Some(LoadResult::Unreadable { reason, .. }) => {
                     origin.span = unread_span(id, &lane.port.name);
                     tasks.finish(failed(id, token, reason), origin).await;
                     continue;
@@ -221,7 +221,7 @@ impl Driver {
             let value = *alert;
             self.begin(Lease { token, value }, large, lane, origin, tasks);
         }
-        error.map_or(noted.map(|()| Round::Claimed), Err)
+        error.map_or(noted.map(|()| Round::ClaimResult), Err)
     }
 
     /// Works on an alert in a task of its own. A panic there fails that alert alone. `large`: its
@@ -273,7 +273,7 @@ impl Driver {
     }
 
     /// A claim that cannot be read keeps its alerts leased: it is tried while the lease stands.
-    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<LoadResult>, StoreError> {
         let mut wait = Duration::from_millis(100);
         loop {
             self.pulses.mark_claim_loop();
@@ -309,10 +309,10 @@ fn unread_span(alert: AlertId, send_port: &str) -> Span {
     tracing::error_span!("alert", alert = alert.0, send_port)
 }
 
-fn by_id(loaded: Vec<Loaded>) -> BTreeMap<AlertId, Loaded> {
-    let id = |loaded: &Loaded| match loaded {
-        Loaded::Alert(alert) | Loaded::Large { alert, .. } => alert.id,
-        Loaded::Unreadable { id, .. } => *id,
+fn by_id(loaded: Vec<LoadResult>) -> BTreeMap<AlertId, LoadResult> {
+    let id = |loaded: &LoadResult| match loaded {
+        LoadResult::Alert(alert) | LoadResult::Large { alert, .. } => alert.id,
+        LoadResult::Unreadable { id, .. } => *id,
     };
     loaded
         .into_iter()

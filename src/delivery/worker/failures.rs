@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{AlertStatus, Decision, InstanceId, Outcome, OutcomeKind, RecipientStatus};
-use crate::store::{Event, EventSeverity, Recorded};
+use crate::store::{Event, EventSeverity, RecordResult};
 
 /// So many alerts are named; the view `FailedDelivery` has them all.
 const NAMED: usize = 20;
@@ -13,11 +13,11 @@ pub(super) fn events<'p>(
     instance: InstanceId,
     outcomes: &[Outcome],
     send_ports: impl Iterator<Item = &'p str>,
-    recorded: &[Recorded],
+    recorded: &[RecordResult],
 ) -> Vec<Event> {
     let mut of_ports: BTreeMap<&str, Vec<(&Outcome, &Decision)>> = BTreeMap::new();
     for ((outcome, port), recorded) in outcomes.iter().zip(send_ports).zip(recorded) {
-        if let (OutcomeKind::Decided(decision), Recorded::Whole) = (&outcome.kind, recorded)
+        if let (OutcomeKind::Decided(decision), RecordResult::Whole) = (&outcome.kind, recorded)
             && ended_badly(decision.status)
         {
             of_ports.entry(port).or_default().push((outcome, decision));
@@ -104,8 +104,8 @@ mod tests {
         outcomes.extend((5..30).map(|id| outcome(id, AlertStatus::Partial, "refused")));
         let ports: Vec<_> = ["a", "a", "a", "a"].map(str::to_owned).into();
         let ports = [ports, vec!["b".to_owned(); 25]].concat();
-        let mut recorded = vec![Recorded::Whole; outcomes.len()];
-        recorded[2] = Recorded::FactsOnly;
+        let mut recorded = vec![RecordResult::Whole; outcomes.len()];
+        recorded[2] = RecordResult::FactsOnly;
         let ports = ports.iter().map(String::as_str);
         let events = events(InstanceId::random(), &outcomes, ports, &recorded);
         assert_eq!(events.len(), 2);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::recorder::{BATCH, Finished};
 use super::tally::Origin;
 use crate::domain::Outcome;
-use crate::store::Recorded;
+use crate::store::RecordResult;
 
 /// The first wait after the database failed; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -51,10 +51,10 @@ impl Part {
     }
 
     /// Those whose alerts other transactions have locked.
-    pub(super) fn locked(self, results: &[Recorded]) -> Vec<Finished> {
+    pub(super) fn locked(self, results: &[RecordResult]) -> Vec<Finished> {
         let finished = self.outcomes.into_iter().zip(self.origins).zip(results);
         finished
-            .filter(|(_, recorded)| **recorded == Recorded::NotNow)
+            .filter(|(_, recorded)| **recorded == RecordResult::NotNow)
             .map(|((outcome, origin), _)| Finished { outcome, origin })
             .collect()
     }
@@ -73,14 +73,14 @@ impl Part {
 /// Those that the database knows now.
 pub(super) fn all_but_locked<'a>(
     outcomes: &'a [Outcome],
-    results: &[Recorded],
+    results: &[RecordResult],
 ) -> Cow<'a, [Outcome]> {
-    if !results.contains(&Recorded::NotNow) {
+    if !results.contains(&RecordResult::NotNow) {
         return outcomes.into();
     }
     let recorded = outcomes.iter().zip(results);
     recorded
-        .filter(|(_, recorded)| **recorded != Recorded::NotNow)
+        .filter(|(_, recorded)| **recorded != RecordResult::NotNow)
         .map(|(outcome, _)| outcome.clone())
         .collect()
 }

@@ -19,7 +19,7 @@ use super::tasks::UnderWay;
 use crate::clock::Clock;
 use crate::domain::{AlertId, InstanceId, Outcome, OutcomeKind};
 use crate::observability::metrics::{Metrics, Operation};
-use crate::store::{Event, EventSeverity, Recorded, Store, StoreError, StoreErrorKind};
+use crate::store::{Event, EventSeverity, RecordResult, Store, StoreError, StoreErrorKind};
 
 /// So many outcomes go into one transaction at most.
 pub(super) const BATCH: usize = 200;
@@ -168,7 +168,7 @@ impl Recorder {
     }
 
     /// One transaction; what the database took leaves the spool.
-    async fn ask(&self, outcomes: &[Outcome]) -> Result<Vec<Recorded>, StoreError> {
+    async fn ask(&self, outcomes: &[Outcome]) -> Result<Vec<RecordResult>, StoreError> {
         let begun = Instant::now();
         let recorded = self.store.record(self.instance, outcomes).await;
         let service = &self.metrics.service;
@@ -226,7 +226,7 @@ impl Recorder {
         .await;
     }
 
-    async fn settle(&self, outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
+    async fn settle(&self, outcomes: &[Outcome], origins: &[Origin], results: &[RecordResult]) {
         announce(outcomes, origins, results);
         self.faults.count(outcomes, origins, results);
         let ports = origins.iter().map(|origin| origin.port.name());
@@ -241,7 +241,7 @@ impl Recorder {
         let outcome = [bare(&part.outcomes[0])];
         match self.ask(&outcome).await {
             Ok(results) => {
-                if !results.contains(&Recorded::NotNow) {
+                if !results.contains(&RecordResult::NotNow) {
                     self.said_in_part(outcome[0].alert, refused).await;
                 }
                 self.settle(&outcome, &part.origins, &results).await;
@@ -299,7 +299,7 @@ impl Recorder {
             }
         }
         let results = recorded?;
-        if results.contains(&Recorded::NotNow) {
+        if results.contains(&RecordResult::NotNow) {
             let why = "another transaction has the alert locked";
             return Err(StoreError::new(
                 StoreErrorKind::Unavailable,
@@ -325,7 +325,7 @@ impl Recorder {
 }
 
 /// Each line in the span of its alert, which names it; an outcome that another instance left has none.
-fn announce(outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
+fn announce(outcomes: &[Outcome], origins: &[Origin], results: &[RecordResult]) {
     for (index, (outcome, recorded)) in outcomes.iter().zip(results).enumerate() {
         let span = origins.get(index).map_or_else(
             || tracing::error_span!("alert", alert = outcome.alert.0),
@@ -335,11 +335,11 @@ fn announce(outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
     }
 }
 
-fn announce_one(kind: &OutcomeKind, recorded: Recorded) {
+fn announce_one(kind: &OutcomeKind, recorded: RecordResult) {
     match (kind, recorded) {
-        (_, Recorded::Gone) => tracing::warn!("outcome not recorded, alert no longer exists"),
-        (_, Recorded::NotNow) => tracing::debug!("outcome deferred, alert is locked"),
-        (_, Recorded::FactsOnly) => tracing::warn!("lease lost, delivery facts recorded"),
+        (_, RecordResult::Gone) => tracing::warn!("outcome not recorded, alert no longer exists"),
+        (_, RecordResult::NotNow) => tracing::debug!("outcome deferred, alert is locked"),
+        (_, RecordResult::FactsOnly) => tracing::warn!("lease lost, delivery facts recorded"),
         (OutcomeKind::Released { .. }, _) => tracing::debug!("alert released"),
         (OutcomeKind::Decided(decision), _) => {
             let status = decision.status.as_str();

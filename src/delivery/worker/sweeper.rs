@@ -11,7 +11,7 @@ use super::refused_rows::{RefusedRows, event, refused_event, too_many};
 use crate::clock::Clock;
 use crate::domain::{AlertId, InstanceId};
 use crate::observability::metrics::{Metrics, Operation};
-use crate::store::{Among, Event, EventSeverity, RefusedRow, Store, StoreError, Swept};
+use crate::store::{Among, Event, EventSeverity, RefusedRow, Store, StoreError, SweepResult};
 
 /// An alert for a send port that no instance has had for so long fails.
 pub(super) const UNROUTED_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -190,7 +190,12 @@ impl Sweeper {
         Ok(total)
     }
 
-    async fn ask(&self, sweep: Sweep, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
+    async fn ask(
+        &self,
+        sweep: Sweep,
+        limit: u32,
+        among: Among<'_>,
+    ) -> Result<SweepResult, StoreError> {
         let store = &self.store;
         let swept = match sweep {
             Sweep::TakeOver => store.take_over(self.instance, limit, among).await?,

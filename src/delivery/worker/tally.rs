@@ -11,7 +11,7 @@ use crate::domain::{
     Timestamp,
 };
 use crate::observability::metrics::{InFlight, SendPortMetrics};
-use crate::store::{Explanation, Recorded};
+use crate::store::{Explanation, RecordResult};
 
 /// Where a finished alert came from. Its permit is not given back before it is recorded, so
 /// that what waits for that is bounded by what is in flight.
@@ -52,10 +52,10 @@ impl Faults {
     }
 
     /// Counts outcomes of which the database took all.
-    pub(super) fn count(&self, outcomes: &[Outcome], origins: &[Origin], results: &[Recorded]) {
+    pub(super) fn count(&self, outcomes: &[Outcome], origins: &[Origin], results: &[RecordResult]) {
         for ((outcome, origin), recorded) in outcomes.iter().zip(origins).zip(results) {
             match (&outcome.kind, recorded) {
-                (_, Recorded::Gone | Recorded::FactsOnly | Recorded::NotNow) => {}
+                (_, RecordResult::Gone | RecordResult::FactsOnly | RecordResult::NotNow) => {}
                 (OutcomeKind::Released { .. }, _) => origin.port.released(),
                 (OutcomeKind::Decided(decision), _) => self.count_one(decision, origin),
             }

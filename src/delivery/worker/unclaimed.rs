@@ -7,7 +7,7 @@ use super::obstacles::Obstacle;
 use super::refused_rows::{event, refused_event, too_many};
 use super::tasks::{Lane, Tasks};
 use crate::domain::AlertId;
-use crate::store::{Among, Claimed, Event, EventSeverity, RefusedRow, StoreError};
+use crate::store::{Among, ClaimResult, Event, EventSeverity, RefusedRow, StoreError};
 
 impl Driver {
     /// What the database refuses is left out of the next claims, and said once.
@@ -15,7 +15,7 @@ impl Driver {
         &self,
         lane: &Lane,
         among: Among<'_>,
-        claimed: &Claimed,
+        claimed: &ClaimResult,
         tasks: &Tasks,
     ) -> Result<(), StoreError> {
         let (now, refused) = (Instant::now(), &claimed.refused);

@@ -9,12 +9,12 @@ use crate::domain::Timestamp;
 use crate::store::expiry::EXPIRED;
 use crate::store::{
     AdoptMode, AdoptReport, Among, FixedRoleMember, MigrationStep, RefusedRow, SchemaState,
-    StoreAdmin, StoreError, StoreErrorKind, Swept, nothing_refused,
+    StoreAdmin, StoreError, StoreErrorKind, SweepResult, nothing_refused,
 };
 
-use super::bulk_change::Around;
+use super::bulk_change::BulkChange;
 use super::bulk_change::keys;
-use super::connection::{Trouble, absent, create_file, write};
+use super::connection::{SqliteError, absent, create_file, write};
 use super::expiry::without_instance;
 use super::values::time_text;
 use super::{SqliteStore, schema, sql};
@@ -26,11 +26,11 @@ pub(super) const ADOPT_OPEN: &str =
 /// Environment, name_environment, adopt.
 const ENVIRONMENT: &str = "SELECT Name FROM Environment WHERE EnvironmentId = 1";
 
-/// Only where none stands yet.
+/// Only where there is none yet.
 const NAME_ENVIRONMENT: &str = "INSERT INTO Environment (EnvironmentId, Name, AdoptedAt) VALUES (1, ?1, ?2) \
     ON CONFLICT (EnvironmentId) DO NOTHING";
 
-/// Whoever ran against the original does not run against this copy.
+/// Instances of the original do not run against this copy.
 const ADOPT_FORGET_INSTANCES: &str = "DELETE FROM Instance";
 
 /// The last step, so that an adoption that broke off is begun again.
@@ -154,15 +154,15 @@ impl SqliteStore {
         let (mut alerts, mut refused) = (0, Vec::<RefusedRow>::new());
         loop {
             let without: Vec<_> = refused.iter().map(|it| it.alert).collect();
-            let (around, reason) = (Around::of(Among::AllBut(&without)), Arc::clone(&reason));
+            let (around, reason) = (BulkChange::of(Among::AllBut(&without)), Arc::clone(&reason));
             let batch = move |connection: &mut Connection| {
-                let end = |tx: &Transaction<'_>, around: &mut Around| {
+                let end = |tx: &Transaction<'_>, around: &mut BulkChange| {
                     end_batch(tx, mode, now, &reason, around)
                 };
                 around.clone().run(connection, end)
             };
             let swept = self.writer.call(doing, batch).await?;
-            if swept == Swept::default() {
+            if swept == SweepResult::default() {
                 return nothing_refused(doing, &refused).map(|()| alerts);
             }
             alerts += u64::from(swept.count);
@@ -176,8 +176,8 @@ fn end_batch(
     mode: AdoptMode,
     now: Timestamp,
     reason: &str,
-    around: &mut Around,
-) -> Result<u32, Trouble> {
+    around: &mut BulkChange,
+) -> Result<u32, SqliteError> {
     let (most, held_too) = match mode {
         AdoptMode::Hold => (u32::MAX, false),
         AdoptMode::Expire => (ADOPT_BATCH, true),
@@ -191,7 +191,7 @@ fn end_batch(
     })
 }
 
-pub(super) fn environment(connection: &Connection) -> Result<Option<String>, Trouble> {
+pub(super) fn environment(connection: &Connection) -> Result<Option<String>, SqliteError> {
     Ok(connection
         .query_row(ENVIRONMENT, [], |row| row.get(0))
         .optional()?)

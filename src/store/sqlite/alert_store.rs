@@ -11,11 +11,11 @@ use crate::domain::{
     SendPortInfo,
 };
 use crate::store::{
-    AlertStore, Among, Claim, Claimed, Event, Explanation, LARGE_TEXTS, Loaded, Recorded,
-    RefusedRow, Renewal, StoreAdmin, StoreError, Swept,
+    AlertStore, Among, Claim, ClaimResult, Event, Explanation, LARGE_TEXTS, LoadResult,
+    RecordResult, RefusedRow, Renewal, StoreAdmin, StoreError, SweepResult,
 };
 
-use super::bulk_change::Around;
+use super::bulk_change::BulkChange;
 use super::claim::Request;
 use super::connection::write;
 use super::expiry::without_instance;
@@ -71,14 +71,14 @@ impl AlertStore for SqliteStore {
         retired.await.map(|_| ())
     }
 
-    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
+    async fn claim(&self, claim: &Claim<'_>) -> Result<ClaimResult, StoreError> {
         let request = Request::new(claim, self.clock.now());
         self.writer
             .call("claim alerts", move |connection| request.run(connection))
             .await
     }
 
-    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<LoadResult>, StoreError> {
         let ids = ids.to_vec();
         self.reader
             .call("load alerts", move |connection| {
@@ -97,7 +97,7 @@ impl AlertStore for SqliteStore {
         &self,
         instance: InstanceId,
         outcomes: &[Outcome],
-    ) -> Result<Vec<Recorded>, StoreError> {
+    ) -> Result<Vec<RecordResult>, StoreError> {
         let now = self.clock.now();
         let outcomes = outcomes.to_vec();
         self.writer
@@ -121,7 +121,7 @@ impl AlertStore for SqliteStore {
         const DOING: &str = "take over leases whose outcome is not recorded yet";
         let leases = leases.to_vec();
         let inherit = move |connection: &mut Connection| {
-            Around::default().run(connection, |tx, around| {
+            BulkChange::default().run(connection, |tx, around| {
                 take_over::inherit(tx, around, heir, &leases)
             })
         };
@@ -147,11 +147,11 @@ impl AlertStore for SqliteStore {
         instance: InstanceId,
         limit: u32,
         among: Among<'_>,
-    ) -> Result<Swept, StoreError> {
-        let (now, around) = (self.clock.now(), Around::of(among));
+    ) -> Result<SweepResult, StoreError> {
+        let (now, around) = (self.clock.now(), BulkChange::of(among));
         self.writer
             .call("take over alerts of dead instances", move |connection| {
-                let take = |tx: &Transaction<'_>, around: &mut Around| {
+                let take = |tx: &Transaction<'_>, around: &mut BulkChange| {
                     take_over::take_over(tx, instance, now, limit, around)
                 };
                 around.clone().run(connection, take)
@@ -159,11 +159,11 @@ impl AlertStore for SqliteStore {
             .await
     }
 
-    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
-        let (now, around) = (self.clock.now(), Around::of(among));
+    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<SweepResult, StoreError> {
+        let (now, around) = (self.clock.now(), BulkChange::of(among));
         self.writer
             .call("expire alerts", move |connection| {
-                let expire = |tx: &Transaction<'_>, around: &mut Around| {
+                let expire = |tx: &Transaction<'_>, around: &mut BulkChange| {
                     without_instance(tx, now).expire(limit, around)
                 };
                 around.clone().run(connection, expire)
@@ -176,11 +176,11 @@ impl AlertStore for SqliteStore {
         after: Duration,
         limit: u32,
         among: Among<'_>,
-    ) -> Result<Swept, StoreError> {
-        let (now, around) = (self.clock.now(), Around::of(among));
+    ) -> Result<SweepResult, StoreError> {
+        let (now, around) = (self.clock.now(), BulkChange::of(among));
         self.writer
             .call("fail alerts without a send port", move |connection| {
-                let fail = |tx: &Transaction<'_>, around: &mut Around| {
+                let fail = |tx: &Transaction<'_>, around: &mut BulkChange| {
                     without_instance(tx, now).fail_unrouted(after, limit, around)
                 };
                 around.clone().run(connection, fail)

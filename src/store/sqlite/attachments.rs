@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, MAIN_DB, params};
 
 use crate::domain::{AlertId, Attachment, AttachmentId};
-use crate::store::contents::Contents;
-use crate::store::{Loaded, NewAttachment, StoreError, StoreErrorKind};
+use crate::store::attachments::AttachmentSource;
+use crate::store::{ColumnError, LoadResult, NewAttachment, StoreError, StoreErrorKind};
 
-use super::connection::Trouble;
+use super::connection::SqliteError;
 use super::load::load_one;
 use super::operator_queries::lines;
 use super::values::Columns;
@@ -20,8 +20,8 @@ const INSERT_ATTACHMENT: &str = "INSERT INTO Attachment (AlertId, FileName, Medi
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 #[async_trait]
-impl Contents for SqliteStore {
-    async fn whole_alert(&self, alert: AlertId) -> Result<Option<Loaded>, StoreError> {
+impl AttachmentSource for SqliteStore {
+    async fn whole_alert(&self, alert: AlertId) -> Result<Option<LoadResult>, StoreError> {
         self.contents
             .call("read an alert", move |connection| {
                 load_one(connection, alert, u64::MAX)
@@ -58,7 +58,7 @@ fn content(
     attachment: AttachmentId,
     from: u64,
     at_most: u32,
-) -> Result<Option<Vec<u8>>, Trouble> {
+) -> Result<Option<Vec<u8>>, SqliteError> {
     let opened = connection.blob_open(MAIN_DB, "Attachment", "Content", attachment.0, true);
     let mut blob = match opened {
         // What SQLite says of a row that is not there.
@@ -75,7 +75,7 @@ fn content(
     let read = blob
         .seek(SeekFrom::Start(from))
         .and_then(|_| blob.read_exact(&mut octets));
-    read.map_err(|error| Trouble::Said(StoreErrorKind::Unavailable, error.to_string()))?;
+    read.map_err(|error| SqliteError::Own(StoreErrorKind::Unavailable, error.to_string()))?;
     Ok(Some(octets))
 }
 
@@ -83,7 +83,7 @@ pub(super) fn insert(
     connection: &Connection,
     alert: AlertId,
     attachment: &NewAttachment,
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     connection
         .prepare_cached(INSERT_ATTACHMENT)?
         .execute(params![
@@ -99,7 +99,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-fn attachment(row: &Columns<'_, '_>) -> Result<Attachment, String> {
+fn attachment(row: &Columns<'_, '_>) -> Result<Attachment, ColumnError> {
     Ok(Attachment {
         id: AttachmentId(row.integer("AttachmentId")?),
         file_name: row.optional_text("FileName")?,

@@ -7,7 +7,7 @@ use crate::domain::AuditCopy;
 use crate::store::StoreError;
 use crate::store::audit::AuditStore;
 
-use super::connection::Trouble;
+use super::connection::SqliteError;
 use super::values::{time_text, uuid_text};
 use super::{SqliteStore, sql};
 
@@ -23,7 +23,7 @@ impl AuditStore for SqliteStore {
     }
 }
 
-fn keep(connection: &Connection, copy: &AuditCopy) -> Result<(), Trouble> {
+fn keep(connection: &Connection, copy: &AuditCopy) -> Result<(), SqliteError> {
     connection
         .prepare_cached(sql!("keep_copy"))?
         .execute(params![

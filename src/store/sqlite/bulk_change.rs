@@ -2,19 +2,19 @@
 
 use rusqlite::{Connection, ToSql, Transaction};
 
-use super::connection::{Trouble, write};
+use super::connection::{SqliteError, write};
 use crate::domain::AlertId;
-use crate::store::{Among, RefusedRow, Swept};
+use crate::store::{Among, RefusedRow, SweepResult};
 
 /// Which alerts may be changed, and which were refused on the way.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Around {
+pub(super) struct BulkChange {
     only: Option<AlertId>,
     without: Vec<AlertId>,
     refused: Vec<RefusedRow>,
 }
 
-impl Around {
+impl BulkChange {
     pub(super) fn of(among: Among<'_>) -> Self {
         let (only, without) = match among {
             Among::AllBut(without) => (None, without.to_vec()),
@@ -31,10 +31,10 @@ impl Around {
     pub(super) fn run(
         self,
         connection: &mut Connection,
-        work: impl Fn(&Transaction<'_>, &mut Self) -> Result<u32, Trouble>,
-    ) -> Result<Swept, Trouble> {
+        work: impl Fn(&Transaction<'_>, &mut Self) -> Result<u32, SqliteError>,
+    ) -> Result<SweepResult, SqliteError> {
         let (count, refused) = self.run_for(connection, work)?;
-        Ok(Swept { count, refused })
+        Ok(SweepResult { count, refused })
     }
 
     /// One transaction, and another one where a trigger rolled everything back with the row that it
@@ -42,8 +42,8 @@ impl Around {
     pub(super) fn run_for<T>(
         mut self,
         connection: &mut Connection,
-        work: impl Fn(&Transaction<'_>, &mut Self) -> Result<T, Trouble>,
-    ) -> Result<(T, Vec<RefusedRow>), Trouble> {
+        work: impl Fn(&Transaction<'_>, &mut Self) -> Result<T, SqliteError>,
+    ) -> Result<(T, Vec<RefusedRow>), SqliteError> {
         loop {
             let known = self.refused.len();
             match write(connection, |tx| work(tx, &mut self)) {
@@ -76,11 +76,11 @@ impl Around {
         &mut self,
         tx: &Transaction<'_>,
         alert: AlertId,
-        change: impl FnOnce() -> Result<usize, Trouble>,
-    ) -> Result<bool, Trouble> {
+        change: impl FnOnce() -> Result<usize, SqliteError>,
+    ) -> Result<bool, SqliteError> {
         tx.execute_batch("SAVEPOINT OneAlert")?;
         let trouble = match change() {
-            Ok(0) => Trouble::ignored("row as it was"),
+            Ok(0) => SqliteError::ignored("row as it was"),
             Ok(_) => {
                 tx.execute_batch("RELEASE OneAlert")?;
                 return Ok(true);
@@ -104,8 +104,8 @@ impl Around {
         &mut self,
         tx: &Transaction<'_>,
         alerts: impl IntoIterator<Item = AlertId>,
-        mut change: impl FnMut(AlertId) -> Result<usize, Trouble>,
-    ) -> Result<u32, Trouble> {
+        mut change: impl FnMut(AlertId) -> Result<usize, SqliteError>,
+    ) -> Result<u32, SqliteError> {
         let mut changed = 0;
         for alert in alerts {
             if self.includes(alert) {
@@ -121,7 +121,7 @@ pub(super) fn keys(
     connection: &Connection,
     sql: &str,
     values: &[&dyn ToSql],
-) -> Result<Vec<AlertId>, Trouble> {
+) -> Result<Vec<AlertId>, SqliteError> {
     let mut statement = connection.prepare_cached(sql)?;
     let keys = statement.query_map(values, |row| row.get(0).map(AlertId))?;
     Ok(keys.collect::<Result<_, _>>()?)

@@ -10,9 +10,9 @@ use crate::domain::{
 use crate::store::certificates::{
     CertificateStore, REMOVED_EVENT, REVOKED_EVENT, WhichCertificates,
 };
-use crate::store::{Event, StoreError};
+use crate::store::{ColumnError, Event, StoreError};
 
-use super::connection::{Trouble, write};
+use super::connection::{SqliteError, write};
 use super::operator_queries::lines;
 use super::values::{Columns, time_text, uuid_text};
 use super::{SqliteStore, sql};
@@ -21,7 +21,7 @@ use super::{SqliteStore, sql};
 const NOTIFY_EXPIRY: &str = "INSERT INTO CertificateNotification (CertificateId, DaysLeft, NotifiedAt) VALUES (?1, ?2, ?3) \
     ON CONFLICT (CertificateId, DaysLeft) DO NOTHING";
 
-/// What was told of certificates that are gone.
+/// Notifications about certificates that are gone.
 const NOTIFY_EXPIRY_FORGET_REMOVED: &str = "DELETE FROM CertificateNotification WHERE NOT EXISTS \
     (SELECT 1 FROM Certificate c WHERE c.CertificateId = CertificateNotification.CertificateId)";
 
@@ -136,7 +136,7 @@ impl CertificateStore for SqliteStore {
 
     async fn expiring_certificates(&self) -> Result<Vec<ExpiringCertificate>, StoreError> {
         self.desk
-            .call("look for certificates that end", |connection| {
+            .call("list expiring certificates", |connection| {
                 lines(
                     connection,
                     sql!("expiring_certificates"),
@@ -155,14 +155,18 @@ impl CertificateStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let (event, now) = (event.clone(), time_text(self.clock.now()));
         self.writer
-            .call("tell that a certificate ends", move |connection| {
+            .call("record that a certificate expires", move |connection| {
                 write(connection, |tx| notify_expiry(tx, id, days, &event, &now))
             })
             .await
     }
 }
 
-fn add(tx: &Transaction<'_>, it: &CertificateText, now: &str) -> Result<CertificateAdded, Trouble> {
+fn add(
+    tx: &Transaction<'_>,
+    it: &CertificateText,
+    now: &str,
+) -> Result<CertificateAdded, SqliteError> {
     let CertificateChoice {
         cipher,
         rsa_padding,
@@ -205,7 +209,7 @@ fn notify_expiry(
     days: u32,
     event: &Event,
     now: &str,
-) -> Result<bool, Trouble> {
+) -> Result<bool, SqliteError> {
     if tx.execute(NOTIFY_EXPIRY, params![id.0, days, now])? == 0 {
         return Ok(false);
     }
@@ -227,7 +231,7 @@ fn notify_expiry(
     Ok(true)
 }
 
-fn row(row: &Columns<'_, '_>) -> Result<CertificateRow, String> {
+fn row(row: &Columns<'_, '_>) -> Result<CertificateRow, ColumnError> {
     let entry = entry(row)?;
     Ok(CertificateRow {
         id: entry.id,
@@ -254,7 +258,7 @@ fn row(row: &Columns<'_, '_>) -> Result<CertificateRow, String> {
     })
 }
 
-fn entry(row: &Columns<'_, '_>) -> Result<CertificateEntry, String> {
+fn entry(row: &Columns<'_, '_>) -> Result<CertificateEntry, ColumnError> {
     let reason = row.lossy("RevokedReason")?;
     Ok(CertificateEntry {
         id: CertificateId(row.integer("CertificateId")?),
@@ -274,7 +278,7 @@ fn entry(row: &Columns<'_, '_>) -> Result<CertificateEntry, String> {
     })
 }
 
-fn expiring(row: &Columns<'_, '_>) -> Result<ExpiringCertificate, String> {
+fn expiring(row: &Columns<'_, '_>) -> Result<ExpiringCertificate, ColumnError> {
     Ok(ExpiringCertificate {
         id: CertificateId(row.integer("CertificateId")?),
         address: row.key("Address")?,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{AlertId, InstanceId, LeaseToken, Priority, Timestamp};
-use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedRow};
+use crate::store::{Among, CLASS_HEAD_START, Claim, ClaimResult, RefusedRow};
 
 use super::bulk_change::keys;
-use super::connection::{Trouble, write};
+use super::connection::{SqliteError, write};
 use super::sql;
 use super::values::{time_of, time_text, uuid_text};
 
@@ -53,13 +53,13 @@ impl Request {
 
     /// One transaction, and another one where a trigger rolled everything back with the row that it
     /// refused. Where nothing is due there is none: it would keep applications from inserting.
-    pub(super) fn run(&self, connection: &mut Connection) -> Result<Claimed, Trouble> {
+    pub(super) fn run(&self, connection: &mut Connection) -> Result<ClaimResult, SqliteError> {
         let (token, owner) = (uuid_text(self.token.0), uuid_text(self.instance.0));
         let alerts = keys(connection, CLAIM_REPEATED, params![owner, token])?;
         if !alerts.is_empty() || self.candidates(connection, 1, &[])?.is_empty() {
-            return Ok(Claimed {
+            return Ok(ClaimResult {
                 alerts,
-                ..Claimed::default()
+                ..ClaimResult::default()
             });
         }
         let mut refused = Vec::new();
@@ -68,7 +68,7 @@ impl Request {
             match write(connection, |tx| self.claim(tx, &mut refused)) {
                 Err(_) if refused.len() > known => {}
                 result => {
-                    return result.map(|claimed| Claimed { refused, ..claimed });
+                    return result.map(|claimed| ClaimResult { refused, ..claimed });
                 }
             }
         }
@@ -78,11 +78,11 @@ impl Request {
         &self,
         tx: &Transaction<'_>,
         refused: &mut Vec<RefusedRow>,
-    ) -> Result<Claimed, Trouble> {
+    ) -> Result<ClaimResult, SqliteError> {
         let mut due = self.candidates(tx, self.limit, refused)?;
         let may_hold_more = self.limit > 0 && due.len() + refused.len() >= self.limit;
         due.truncate(self.limit.saturating_sub(refused.len()));
-        Ok(Claimed {
+        Ok(ClaimResult {
             alerts: self.take(tx, due, refused)?,
             may_hold_more,
             refused: Vec::new(),
@@ -95,7 +95,7 @@ impl Request {
         connection: &Connection,
         limit: usize,
         refused: &[RefusedRow],
-    ) -> Result<Vec<AlertId>, Trouble> {
+    ) -> Result<Vec<AlertId>, SqliteError> {
         let left_out = self.without.len() + refused.len();
         let mut due = match (self.only, self.limit) {
             (Some(alert), _) => self.still_due(connection, alert)?,
@@ -106,14 +106,18 @@ impl Request {
         Ok(due)
     }
 
-    fn still_due(&self, connection: &Connection, alert: AlertId) -> Result<Vec<AlertId>, Trouble> {
+    fn still_due(
+        &self,
+        connection: &Connection,
+        alert: AlertId,
+    ) -> Result<Vec<AlertId>, SqliteError> {
         let owner = uuid_text(self.instance.0);
         let values = params![alert.0, self.send_port, time_text(self.now), owner];
         keys(connection, CLAIM_ONLY, values)
     }
 
     /// The first of three seeks, merged as if higher classes had been due earlier.
-    fn due(&self, connection: &Connection, most: usize) -> Result<Vec<AlertId>, Trouble> {
+    fn due(&self, connection: &Connection, most: usize) -> Result<Vec<AlertId>, SqliteError> {
         let mut found: Vec<(i64, i64)> = Vec::new();
         let mut statement = connection.prepare_cached(sql!("claim_due"))?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
@@ -143,7 +147,7 @@ impl Request {
         tx: &Transaction<'_>,
         due: Vec<AlertId>,
         refused: &mut Vec<RefusedRow>,
-    ) -> Result<Vec<AlertId>, Trouble> {
+    ) -> Result<Vec<AlertId>, SqliteError> {
         let now = time_text(self.now);
         let (token, owner) = (uuid_text(self.token.0), uuid_text(self.instance.0));
         let mut statement = tx.prepare_cached(sql!("claim_take"))?;
@@ -151,8 +155,8 @@ impl Request {
         for alert in due {
             // Without an error a trigger may still have left the row as it was.
             let trouble = match statement.execute(params![alert.0, now, token, owner]) {
-                Ok(_) => Trouble::ignored("row as it was"),
-                Err(error) => Trouble::from(error),
+                Ok(_) => SqliteError::ignored("row as it was"),
+                Err(error) => SqliteError::from(error),
             };
             if !trouble.may_be_of_one_row() {
                 return Err(trouble);

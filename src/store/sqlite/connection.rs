@@ -13,7 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-pub(super) use super::error::{Trouble, absent};
+pub(super) use super::error::{SqliteError, absent};
 use super::wal_sync::sync_log;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -105,7 +105,7 @@ impl Worker {
     pub(super) async fn call<T, F>(&self, doing: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&mut Connection) -> Result<T, Trouble> + Send + Sync + 'static,
+        F: Fn(&mut Connection) -> Result<T, SqliteError> + Send + Sync + 'static,
     {
         let work = Arc::new(work);
         let mut pause = FIRST_PAUSE;
@@ -124,14 +124,14 @@ impl Worker {
         &self,
         doing: &'static str,
         work: Arc<F>,
-    ) -> Result<Result<T, Trouble>, StoreError>
+    ) -> Result<Result<T, SqliteError>, StoreError>
     where
         T: Send + 'static,
-        F: Fn(&mut Connection) -> Result<T, Trouble> + Send + Sync + 'static,
+        F: Fn(&mut Connection) -> Result<T, SqliteError> + Send + Sync + 'static,
     {
         let (answer, result) = oneshot::channel();
         let job = Box::new(move |slot: &mut Slot| {
-            // Nobody may be waiting any more; the work is done all the same.
+            // The caller may be gone; the work is done all the same.
             let _ = answer.send(slot.run(&*work));
         });
         let gone = || {
@@ -173,8 +173,8 @@ impl Slot {
 
     fn run<T>(
         &mut self,
-        work: &dyn Fn(&mut Connection) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        work: &dyn Fn(&mut Connection) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
         let found = file_id(&self.path);
         let mut connection = match self.connection.take() {
             Some(connection) if found == self.opened => connection,
@@ -189,12 +189,12 @@ impl Slot {
         result
     }
 
-    /// What is not durable is not done: whoever asked asks again.
+    /// What is not durable is not done: the caller tries again.
     fn do_durably<T>(
         &mut self,
         connection: &mut Connection,
-        work: &dyn Fn(&mut Connection) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        work: &dyn Fn(&mut Connection) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
         let (changes, begun) = (connection.total_changes(), Instant::now());
         let result = work(connection);
         self.locked = begun.elapsed();
@@ -205,9 +205,8 @@ impl Slot {
         result
     }
 
-    /// SQLite keeps no line of those who wait for its lock: they look now and then, and whoever takes it
-    /// again at once would keep them out. So most of the time belongs to others, applications that
-    /// insert above all.
+    /// SQLite queues no one for its lock: waiting processes poll, and a writer that takes it again at once would
+    /// keep them out. So most of the time is left to others, above all to applications that insert.
     #[expect(
         clippy::disallowed_methods,
         reason = "a thread of its own, and SQLite signals nothing to other processes"
@@ -219,7 +218,7 @@ impl Slot {
 }
 
 /// What a file is, whatever it is called: what is deleted or put aside while it is open is
-/// written to as if nothing were, and nobody reads it.
+/// written to as before, and no one reads it.
 type FileId = (u64, u64);
 
 #[cfg(unix)]
@@ -235,26 +234,26 @@ fn file_id(path: &Path) -> Option<FileId> {
     path.exists().then_some((0, 0))
 }
 
-fn moved_away(path: &Path) -> Trouble {
+fn moved_away(path: &Path) -> SqliteError {
     let words = format!(
         "the database file '{}' was deleted or moved away while it was in use; put it back",
         path.display()
     );
-    Trouble::Said(StoreErrorKind::Unavailable, words)
+    SqliteError::Own(StoreErrorKind::Unavailable, words)
 }
 
 /// After these the next job had better open the file anew.
-fn spoils_connection(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Engine(error) if matches!(
+fn spoils_connection(trouble: &SqliteError) -> bool {
+    matches!(trouble, SqliteError::Engine(error) if matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
             | ErrorCode::CannotOpen | ErrorCode::ReadOnly)
     ))
 }
 
-fn open(path: &Path, role: Role) -> Result<Connection, Trouble> {
+fn open(path: &Path, role: Role) -> Result<Connection, SqliteError> {
     if !path.exists() {
-        return Err(Trouble::Said(StoreErrorKind::Unavailable, absent(path)));
+        return Err(SqliteError::Own(StoreErrorKind::Unavailable, absent(path)));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -278,7 +277,7 @@ fn open(path: &Path, role: Role) -> Result<Connection, Trouble> {
     Ok(connection)
 }
 
-/// Creates an empty database file that only its owner may read. False if one stands there.
+/// Creates an empty database file that only its owner may read. False if there is one.
 pub(super) fn create_file(path: &Path) -> io::Result<bool> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -292,11 +291,11 @@ pub(super) fn create_file(path: &Path) -> io::Result<bool> {
 }
 
 /// Runs `work` in one transaction that holds the write lock from its start, so that it can
-/// never fail half-way because somebody else wrote in between.
+/// never fail half-way because another process wrote in between.
 pub(super) fn write<T>(
     connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
-) -> Result<T, Trouble> {
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, SqliteError>,
+) -> Result<T, SqliteError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let result = work(&transaction)?;
     transaction.commit()?;
@@ -335,7 +334,7 @@ mod tests {
         Slot::new(&path, Role::Writer, sync)
     }
 
-    fn insert(connection: &mut Connection) -> Result<i64, Trouble> {
+    fn insert(connection: &mut Connection) -> Result<i64, SqliteError> {
         write(connection, |tx| {
             tx.execute("INSERT INTO T VALUES (1)", [])?;
             Ok(tx.query_row("SELECT count(*) FROM T", [], |row| row.get(0))?)

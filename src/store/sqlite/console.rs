@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::SqliteStore;
-use super::connection::Trouble;
+use super::connection::SqliteError;
 use crate::store::StoreError;
 
 /// Column names and rows, everything as text, NULL as an empty one.
@@ -14,7 +14,7 @@ impl SqliteStore {
     /// Runs one statement after the other.
     ///
     /// # Errors
-    /// [`StoreError`] with the engine's words; what stands before the faulty statement is done.
+    /// [`StoreError`] with the engine's words; the statements before the faulty one have been executed.
     pub async fn run_script(&self, sql: &str) -> Result<(), StoreError> {
         let sql = sql.to_owned();
         self.writer
@@ -38,7 +38,7 @@ impl SqliteStore {
     }
 }
 
-fn query(connection: &Connection, sql: &str) -> Result<Answer, Trouble> {
+fn query(connection: &Connection, sql: &str) -> Result<Answer, SqliteError> {
     let mut statement = connection.prepare(sql)?;
     let head: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([])?;
@@ -47,7 +47,7 @@ fn query(connection: &Connection, sql: &str) -> Result<Answer, Trouble> {
         found.push(
             (0..head.len())
                 .map(|at| Ok(text(row.get_ref(at)?)))
-                .collect::<Result<_, Trouble>>()?,
+                .collect::<Result<_, SqliteError>>()?,
         );
     }
     Ok((head, found))

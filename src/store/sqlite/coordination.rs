@@ -9,12 +9,12 @@ use crate::domain::{
     AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
     LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing, Timestamp,
 };
-use crate::store::StoreError;
 use crate::store::coordination::{
-    Coordination, ENDED_LATELY, SIGN_IN_ABANDONED, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED,
+    AUTH_ABANDONED, AUTH_FORGOTTEN_AFTER, AUTH_TIMEOUT, Coordination, ENDED_LATELY,
 };
+use crate::store::{ColumnError, StoreError};
 
-use super::connection::{Trouble, write};
+use super::connection::{SqliteError, write};
 use super::values::{Columns, earlier, time_text, uuid_text};
 use super::{SqliteStore, sql};
 
@@ -26,7 +26,7 @@ const NOTE_LIMIT_DELETE: &str =
 const NOTE_LIMIT_UPDATE: &str = "UPDATE RelayConnectionLimit SET Connections = ?2, ChangedAt = ?3, InstanceId = ?4, ThrottleReason = ?5 \
     WHERE Relay = ?1 AND Connections = ?6";
 
-/// Other secrets of the relay that nobody has used for long.
+/// Other credentials of the relay that were unused for long.
 pub(super) const END_AUTHENTICATION_DROP_OTHERS: &str = "DELETE FROM RelayAuthentication WHERE Relay = ?1 AND CredentialFingerprint <> ?2 AND StateAt < ?3";
 
 /// Among how many it shares now; written only where that changes.
@@ -68,7 +68,8 @@ impl Coordination for SqliteStore {
                 let mut statement = connection.prepare_cached(LEARNED_LIMITS)?;
                 let read = |row: &rusqlite::Row<'_>| Ok(learned_limit(&Columns::new(row), now));
                 let rows = statement.query_map([], read)?;
-                rows.map(|row| row?.map_err(Trouble::unreadable)).collect()
+                rows.map(|row| row?.map_err(SqliteError::unreadable))
+                    .collect()
             })
             .await
     }
@@ -97,7 +98,8 @@ impl Coordination for SqliteStore {
                 let read =
                     |row: &rusqlite::Row<'_>| Ok(learned_recipients(&Columns::new(row), now));
                 let rows = statement.query_map([], read)?;
-                rows.map(|row| row?.map_err(Trouble::unreadable)).collect()
+                rows.map(|row| row?.map_err(SqliteError::unreadable))
+                    .collect()
             })
             .await
     }
@@ -131,7 +133,8 @@ impl Coordination for SqliteStore {
                 let read = |row: &rusqlite::Row<'_>| Ok(connection_end(&Columns::new(row), now));
                 let since = earlier(now, ConnectionEnd::SAME_CAUSE);
                 let rows = statement.query_map(params![uuid_text(instance.0), since], read)?;
-                rows.map(|row| row?.map_err(Trouble::unreadable)).collect()
+                rows.map(|row| row?.map_err(SqliteError::unreadable))
+                    .collect()
             })
             .await
     }
@@ -160,7 +163,7 @@ impl Coordination for SqliteStore {
     ) -> Result<AuthDecision, StoreError> {
         let (key, now) = (key.clone(), self.clock.now());
         self.writer
-            .call("ask for a turn to sign in", move |connection| {
+            .call("ask for a turn to authenticate", move |connection| {
                 write(connection, |tx| begin(tx, instance, &key, now))
             })
             .await
@@ -174,9 +177,10 @@ impl Coordination for SqliteStore {
     ) -> Result<(), StoreError> {
         let (key, verdict, now) = (key.clone(), verdict.clone(), self.clock.now());
         self.writer
-            .call("note how a sign-in ended", move |connection| {
-                write(connection, |tx| end(tx, instance, &key, &verdict, now))
-            })
+            .call(
+                "record the result of an authentication",
+                move |connection| write(connection, |tx| end(tx, instance, &key, &verdict, now)),
+            )
             .await
     }
 }
@@ -186,7 +190,7 @@ fn publish_share(
     instance: InstanceId,
     share_count: u32,
     now: Timestamp,
-) -> Result<Standing, Trouble> {
+) -> Result<Standing, SqliteError> {
     let id = uuid_text(instance.0);
     tx.prepare_cached(PUBLISH_SHARE_WRITE)?
         .execute(params![id, share_count])?;
@@ -208,10 +212,10 @@ fn publish_share(
     let standing = statement.query_row(params![id, time_text(now)], |row| {
         Ok(read(&Columns::new(row)))
     })?;
-    standing.map_err(Trouble::unreadable)
+    standing.map_err(SqliteError::unreadable)
 }
 
-fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, String> {
+fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, ColumnError> {
     Ok(LearnedLimit {
         relay: row.text("Relay")?,
         connections: row.count("Connections")?,
@@ -223,7 +227,7 @@ fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, 
 fn learned_recipients(
     row: &Columns<'_, '_>,
     now: Timestamp,
-) -> Result<(String, LearnedRecipients), String> {
+) -> Result<(String, LearnedRecipients), ColumnError> {
     let learned = LearnedRecipients {
         recipients: row.count("Recipients")?,
         pause: Duration::from_secs(row.count("PauseSeconds")?.into()),
@@ -235,7 +239,7 @@ fn learned_recipients(
 fn connection_end(
     row: &Columns<'_, '_>,
     now: Timestamp,
-) -> Result<(String, ConnectionEnd), String> {
+) -> Result<(String, ConnectionEnd), ColumnError> {
     let end = ConnectionEnd {
         recipients: row.count("Recipients")?,
         ended_for: (now - row.time("LostAt")?).to_std().unwrap_or_default(),
@@ -249,7 +253,7 @@ fn note_limit(
     relay: &str,
     finding: &LimitFinding,
     now: Timestamp,
-) -> Result<bool, Trouble> {
+) -> Result<bool, SqliteError> {
     let (at, who, said) = (time_text(now), uuid_text(instance.0), &finding.said);
     let noted = match (finding.was, finding.is) {
         (None, None) => 1,
@@ -266,19 +270,19 @@ fn note_limit(
     Ok(noted > 0)
 }
 
-/// What stands about a secret.
+/// What is stored about credentials.
 struct Known {
     state: String,
     state_at: Timestamp,
     refused_at: Option<Timestamp>,
     reply: Reply,
     instance: Option<String>,
-    /// Whoever noted it, unless that was nobody's instance, still lives.
+    /// The instance that wrote it, if one did, is still alive.
     lives: bool,
 }
 
 impl Known {
-    fn read(row: &Columns<'_, '_>) -> Result<Self, String> {
+    fn read(row: &Columns<'_, '_>) -> Result<Self, ColumnError> {
         let code = row.optional_integer("ReplyCode")?;
         let enhanced = row.optional_text("EnhancedStatusCode")?;
         Ok(Self {
@@ -300,7 +304,7 @@ impl Known {
     /// Another one tried it, and died before it noted how that ended.
     fn is_abandoned(&self, asks: Option<&str>, now: Timestamp) -> bool {
         self.is_tried_by_another(asks)
-            && !(self.lives && left(self.state_at, SIGN_IN_LIMIT, now).is_some())
+            && !(self.lives && left(self.state_at, AUTH_TIMEOUT, now).is_some())
     }
 
     fn is_tried_by_another(&self, asks: Option<&str>) -> bool {
@@ -331,7 +335,11 @@ fn left(since: Timestamp, limit: Duration, now: Timestamp) -> Option<Duration> {
     limit.checked_sub(passed).filter(|left| !left.is_zero())
 }
 
-fn known(tx: &Transaction<'_>, key: &AuthKey, now: Timestamp) -> Result<Option<Known>, Trouble> {
+fn known(
+    tx: &Transaction<'_>,
+    key: &AuthKey,
+    now: Timestamp,
+) -> Result<Option<Known>, SqliteError> {
     let mut statement = tx.prepare_cached(sql!("begin_authentication_read"))?;
     let read = |row: &rusqlite::Row<'_>| Ok(Known::read(&Columns::new(row)));
     statement
@@ -341,7 +349,7 @@ fn known(tx: &Transaction<'_>, key: &AuthKey, now: Timestamp) -> Result<Option<K
         )
         .optional()?
         .transpose()
-        .map_err(Trouble::unreadable)
+        .map_err(SqliteError::unreadable)
 }
 
 fn begin(
@@ -349,11 +357,11 @@ fn begin(
     instance: Option<InstanceId>,
     key: &AuthKey,
     now: Timestamp,
-) -> Result<AuthDecision, Trouble> {
+) -> Result<AuthDecision, SqliteError> {
     let who = id_text(instance);
     let mut found = known(tx, key, now)?;
     if let Some(abandoned) = found.take_if(|known| known.is_abandoned(who.as_deref(), now)) {
-        let died = Reply::absent(Command::Auth, SIGN_IN_ABANDONED);
+        let died = Reply::absent(Command::Auth, AUTH_ABANDONED);
         note_failure(
             tx,
             key,
@@ -381,7 +389,7 @@ fn end(
     key: &AuthKey,
     verdict: &AuthOutcome,
     now: Timestamp,
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     let (relay, secret) = (&key.relay, &key.credential_fingerprint);
     let (at, who) = (time_text(now), id_text(instance));
     match verdict {
@@ -412,7 +420,7 @@ fn end(
             )?;
         }
     }
-    let values = params![relay, secret, earlier(now, SIGN_IN_UNTOUCHED)];
+    let values = params![relay, secret, earlier(now, AUTH_FORGOTTEN_AFTER)];
     tx.prepare_cached(END_AUTHENTICATION_DROP_OTHERS)?
         .execute(values)?;
     Ok(())
@@ -425,7 +433,7 @@ fn note_failure(
     now: Timestamp,
     reply: &Reply,
     sql: &str,
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     let enhanced = reply.enhanced.map(|code| code.to_string());
     let (at, code, text) = (time_text(now), reply.code, &reply.text);
     let values = params![
@@ -441,7 +449,11 @@ fn note_failure(
     Ok(())
 }
 
-fn give_turn_back(tx: &Transaction<'_>, key: &AuthKey, who: Option<&str>) -> Result<(), Trouble> {
+fn give_turn_back(
+    tx: &Transaction<'_>,
+    key: &AuthKey,
+    who: Option<&str>,
+) -> Result<(), SqliteError> {
     let values = params![key.relay, key.credential_fingerprint, who];
     tx.prepare_cached(sql!("end_authentication_forget"))?
         .execute(values)?;

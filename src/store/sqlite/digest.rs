@@ -1,4 +1,4 @@
-//! Who was told of which failure.
+//! Which failures were reported.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{AlertId, AlertOrigin, Timestamp};
 use crate::store::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
-use crate::store::{Among, NewAlert, RefusedRow, StoreError};
+use crate::store::{Among, ColumnError, NewAlert, RefusedRow, StoreError};
 
-use super::bulk_change::{Around, keys};
-use super::connection::Trouble;
+use super::bulk_change::{BulkChange, keys};
+use super::connection::SqliteError;
 use super::operator_queries::{insert, lines};
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, sql};
 
-/// In which digest it stands.
+/// Which digest reports it.
 const INSERT_DIGEST_NOTIFICATION: &str =
     "INSERT INTO FailureNotification (AlertId, DigestAlertId, NotifiedAt) VALUES (?1, ?2, ?3)";
 
@@ -23,7 +23,7 @@ const INSERT_DIGEST_NOTIFICATION: &str =
 pub(super) const INSERT_DIGEST_ORIGIN: &str =
     "UPDATE AlertState SET Origin = ?2 WHERE AlertId = ?1";
 
-/// Whether another instance told of it first, and whether it is there.
+/// Whether another instance reported it first, and whether it is there.
 pub(super) const INSERT_DIGEST_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM FailureNotification WHERE AlertId = ?1), EXISTS (SELECT 1 FROM AlertState WHERE AlertId = ?1)";
 
 #[async_trait]
@@ -36,9 +36,9 @@ impl FailureDigestStore for SqliteStore {
         without: &[AlertId],
     ) -> Result<UnreportedFailures, StoreError> {
         let (send_port, since) = (send_port.to_owned(), earlier(self.clock.now(), within));
-        let around = Around::of(Among::AllBut(without));
+        let around = BulkChange::of(Among::AllBut(without));
         self.desk
-            .call("look for failures to tell of", move |connection| {
+            .call("list failures to report", move |connection| {
                 let mut alerts = keys(
                     connection,
                     sql!("unreported_alerts"),
@@ -58,8 +58,8 @@ impl FailureDigestStore for SqliteStore {
         let (alerts, digest, now) = (alerts.to_vec(), digest.clone(), self.clock.now());
         let (digest, refused) = self
             .writer
-            .call("tell of failures", move |connection| {
-                Around::default().run_for(connection, |tx, around| {
+            .call("insert the failure digest", move |connection| {
+                BulkChange::default().run_for(connection, |tx, around| {
                     insert_digest(tx, around, &alerts, &digest, now)
                 })
             })
@@ -74,9 +74,9 @@ fn unreported(
     connection: &Connection,
     alerts: Vec<AlertId>,
     limit: usize,
-) -> Result<UnreportedFailures, Trouble> {
+) -> Result<UnreportedFailures, SqliteError> {
     let mut unreported = UnreportedFailures::default();
-    let mut told_of = 0;
+    let mut reported = 0;
     for alert in alerts {
         match lines(
             connection,
@@ -87,8 +87,8 @@ fn unreported(
             Ok(lines) if lines.is_empty() => {}
             Ok(lines) => {
                 unreported.alerts += 1;
-                if told_of < limit {
-                    told_of += 1;
+                if reported < limit {
+                    reported += 1;
                     unreported.lines.extend(lines);
                 }
             }
@@ -101,7 +101,7 @@ fn unreported(
     Ok(unreported)
 }
 
-fn unreported_line(row: &Columns<'_, '_>) -> Result<UnreportedLine, String> {
+fn unreported_line(row: &Columns<'_, '_>) -> Result<UnreportedLine, ColumnError> {
     Ok(UnreportedLine {
         alert: AlertId(row.integer("AlertId")?),
         reference: row.lossy("Reference")?,
@@ -117,17 +117,17 @@ fn unreported_line(row: &Columns<'_, '_>) -> Result<UnreportedLine, String> {
 
 fn insert_digest(
     tx: &Transaction<'_>,
-    around: &mut Around,
+    around: &mut BulkChange,
     alerts: &[AlertId],
     digest: &NewAlert,
     now: Timestamp,
-) -> Result<Option<AlertId>, Trouble> {
-    let mut told = tx.prepare_cached(INSERT_DIGEST_KNOWN)?;
+) -> Result<Option<AlertId>, SqliteError> {
+    let mut known = tx.prepare_cached(INSERT_DIGEST_KNOWN)?;
     let mut there = Vec::with_capacity(alerts.len());
     for alert in alerts {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (is_told, is_there) = told.query_row([alert.0], read)?;
-        if is_told {
+        let (is_reported, is_there) = known.query_row([alert.0], read)?;
+        if is_reported {
             return Ok(None);
         }
         there.extend(Some(*alert).filter(|_| is_there));
@@ -136,9 +136,9 @@ fn insert_digest(
     let id = insert(tx, digest, &now)?;
     tx.prepare_cached(INSERT_DIGEST_ORIGIN)?
         .execute(params![id.0, AlertOrigin::Digest.as_str()])?;
-    let mut tell = tx.prepare_cached(INSERT_DIGEST_NOTIFICATION)?;
+    let mut notify = tx.prepare_cached(INSERT_DIGEST_NOTIFICATION)?;
     around.change_each(tx, there, |alert| {
-        Ok(tell.execute(params![alert.0, id.0, now])?)
+        Ok(notify.execute(params![alert.0, id.0, now])?)
     })?;
     Ok(Some(id))
 }

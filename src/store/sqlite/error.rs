@@ -4,33 +4,35 @@ use std::path::Path;
 
 use rusqlite::{ErrorCode, Transaction, ffi};
 
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{ColumnError, StoreError, StoreErrorKind};
 
 /// Why a job failed, before it is known what was being done.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum SqliteError {
     /// The engine's error.
     Engine(rusqlite::Error),
+    /// A value of a row that cannot be read.
+    Unreadable(ColumnError),
     /// Ours.
-    Said(StoreErrorKind, String),
+    Own(StoreErrorKind, String),
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Engine(error)
     }
 }
 
-impl Trouble {
+impl SqliteError {
     /// A value of a row that cannot be read.
-    pub(super) fn unreadable(reason: String) -> Self {
-        Self::Said(StoreErrorKind::Rejected, reason)
+    pub(super) fn unreadable(error: ColumnError) -> Self {
+        Self::Unreadable(error)
     }
 
     /// No statement failed, and what was to be written is not there: a trigger of the site.
     pub(super) fn ignored(what: &str) -> Self {
         let words = format!("a trigger leaves its {what}");
-        Self::Said(StoreErrorKind::Rejected, words)
+        Self::Own(StoreErrorKind::Rejected, words)
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -44,7 +46,8 @@ impl Trouble {
     pub(super) fn may_be_of_one_row(&self) -> bool {
         let kind = match self {
             Self::Engine(error) => kind_of(error, Path::new("")),
-            Self::Said(kind, _) => *kind,
+            Self::Unreadable(_) => StoreErrorKind::Rejected,
+            Self::Own(kind, _) => *kind,
         };
         // A damaged page may hold one row alone.
         matches!(kind, StoreErrorKind::Rejected | StoreErrorKind::Unknown) || self.is_damage()
@@ -72,13 +75,17 @@ impl Trouble {
     pub(super) fn why(&self) -> String {
         match self {
             Self::Engine(error) => error.to_string(),
-            Self::Said(_, words) => words.clone(),
+            Self::Unreadable(error) => error.to_string(),
+            Self::Own(_, words) => words.clone(),
         }
     }
 
     pub(super) fn into_store_error(self, doing: &'static str, path: &Path) -> StoreError {
         match self {
-            Self::Said(kind, message) => StoreError::new(kind, doing, message),
+            Self::Own(kind, message) => StoreError::new(kind, doing, message),
+            Self::Unreadable(error) => {
+                StoreError::caused_by(StoreErrorKind::Rejected, doing, error)
+            }
             Self::Engine(error) => explain(error, doing, path),
         }
     }
@@ -184,7 +191,7 @@ fn is_of_a_value(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// There is no file. Its volume may be away, so nobody may conclude that it was never made.
+/// There is no file. Its volume may be unmounted, so this does not mean that it was never created.
 pub(super) fn absent(path: &Path) -> String {
     let file = path.display();
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! Ends alerts that nobody will send: expired, without a send port, or in an adopted copy.
+//! Ends alerts that no instance sends: expired, without a send port, or in an adopted copy.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use rusqlite::{Transaction, params};
 use uuid::Uuid;
 
 use crate::domain::{AlertId, AlertStatus, InstanceId, Priority, Timestamp, status_of};
-use crate::store::DEFAULT_MAX_AGE;
 use crate::store::expiry::{
     EXPIRED, Ending, UNROUTED, expired_reason, recipients_of_lists, unrouted_reason,
 };
+use crate::store::{ColumnError, DEFAULT_MAX_AGE};
 
-use super::bulk_change::Around;
-use super::connection::Trouble;
+use super::bulk_change::BulkChange;
+use super::connection::SqliteError;
 use super::record::{RECORD_MISSING_RECIPIENT, Recorder, statuses};
 use super::sql;
 use super::values::{Columns, earlier, later, time_text};
@@ -21,7 +21,7 @@ use super::values::{Columns, earlier, later, time_text};
 const FINISH_LISTS: &str =
     "SELECT ToRecipients, CcRecipients, BccRecipients FROM Alert WHERE AlertId = ?1";
 
-/// What stands around a name that was copied from somewhere, and nobody sees.
+/// Invisible characters around a name that was copied from elsewhere.
 const BLANKS: &str = " \t\r\n\u{a0}\u{200b}\u{feff}";
 
 /// A send port that something waits for.
@@ -39,12 +39,12 @@ pub(super) fn without_instance<'a>(tx: &'a Transaction<'_>, now: Timestamp) -> R
 
 impl Recorder<'_> {
     /// Expires what is past its own time, then what is too old for its send port.
-    pub(super) fn expire(&self, limit: u32, around: &mut Around) -> Result<u32, Trouble> {
+    pub(super) fn expire(&self, limit: u32, around: &mut BulkChange) -> Result<u32, SqliteError> {
         let now = time_text(self.now);
         let past = params![now, around.to_read(limit)];
         let past = self.pairs(sql!("expire_by_time"), past)?;
         let mut expired = self.expire_all(past, limit, around)?;
-        for port in self.live_ports()? {
+        for port in self.live_send_ports()? {
             for status in [AlertStatus::Queued, AlertStatus::Delayed, AlertStatus::Held] {
                 if expired >= limit {
                     return Ok(expired);
@@ -71,8 +71,8 @@ impl Recorder<'_> {
         &self,
         mut alerts: Vec<(AlertId, String)>,
         most: u32,
-        around: &mut Around,
-    ) -> Result<u32, Trouble> {
+        around: &mut BulkChange,
+    ) -> Result<u32, SqliteError> {
         alerts.retain(|(alert, _)| around.includes(*alert));
         let mut count = 0;
         for (alert, limit) in alerts.into_iter().take(most as usize) {
@@ -89,11 +89,11 @@ impl Recorder<'_> {
         &self,
         after: Duration,
         limit: u32,
-        around: &mut Around,
-    ) -> Result<u32, Trouble> {
+        around: &mut BulkChange,
+    ) -> Result<u32, SqliteError> {
         let since = earlier(self.now, after);
         let mut failed = 0;
-        for port in self.live_ports()? {
+        for port in self.live_send_ports()? {
             if port.last_seen.is_some_and(|seen| time_text(seen) > since) {
                 continue;
             }
@@ -118,10 +118,10 @@ impl Recorder<'_> {
         unseen: Duration,
         fails_after: Duration,
         limit: u32,
-    ) -> Result<Vec<(String, u32)>, Trouble> {
+    ) -> Result<Vec<(String, u32)>, SqliteError> {
         let (now, since) = (time_text(self.now), earlier(self.now, unseen));
         let mut noted = Vec::new();
-        for port in self.live_ports()? {
+        for port in self.live_send_ports()? {
             if port.last_seen.is_some_and(|seen| time_text(seen) > since) {
                 continue;
             }
@@ -144,7 +144,7 @@ impl Recorder<'_> {
         port: &str,
         since: &str,
         fails_after: Duration,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, SqliteError> {
         let mut statement = self.tx.prepare_cached(sql!("note_unrouted_similar"))?;
         let like: Option<String> =
             statement.query_row(params![port, since, BLANKS], |row| row.get(0))?;
@@ -165,7 +165,7 @@ impl Recorder<'_> {
         alert: AlertId,
         ending: Ending,
         reason: &str,
-    ) -> Result<usize, Trouble> {
+    ) -> Result<usize, SqliteError> {
         let now = time_text(self.now);
         if statuses(self.tx, alert)?.is_empty() {
             self.make_rows(alert)?;
@@ -181,7 +181,7 @@ impl Recorder<'_> {
             ])?;
         let status = status_of(statuses(self.tx, alert)?);
         if !status.is_final() {
-            return Err(Trouble::ignored("recipients as they were"));
+            return Err(SqliteError::ignored("recipients as they were"));
         }
         let ended = self
             .tx
@@ -191,7 +191,7 @@ impl Recorder<'_> {
     }
 
     /// The rows of an alert that has none: from its lists.
-    pub(super) fn make_rows(&self, alert: AlertId) -> Result<(), Trouble> {
+    pub(super) fn make_rows(&self, alert: AlertId) -> Result<(), SqliteError> {
         let mut statement = self.tx.prepare_cached(FINISH_LISTS)?;
         let [to, cc, bcc] = statement.query_row([alert.0], |row| {
             let row = Columns::new(row);
@@ -204,14 +204,14 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    fn live_ports(&self) -> Result<Vec<LivePort>, Trouble> {
+    fn live_send_ports(&self) -> Result<Vec<LivePort>, SqliteError> {
         let mut statement = self.tx.prepare_cached(sql!("live_send_ports"))?;
         let rows = statement.query_map([], |row| Ok(read_port(&Columns::new(row))))?;
         let ports: Vec<_> = rows.collect::<Result<_, _>>()?;
         ports
             .into_iter()
             .collect::<Result<_, _>>()
-            .map_err(Trouble::unreadable)
+            .map_err(SqliteError::unreadable)
     }
 
     /// Rows of an alert's key and a time.
@@ -219,14 +219,14 @@ impl Recorder<'_> {
         &self,
         statement: &'static str,
         values: &[&dyn rusqlite::ToSql],
-    ) -> Result<Vec<(AlertId, String)>, Trouble> {
+    ) -> Result<Vec<(AlertId, String)>, SqliteError> {
         let mut statement = self.tx.prepare_cached(statement)?;
         let rows = statement.query_map(values, |row| Ok((AlertId(row.get(0)?), row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
-fn read_port(row: &Columns<'_, '_>) -> Result<LivePort, String> {
+fn read_port(row: &Columns<'_, '_>) -> Result<LivePort, ColumnError> {
     let max_age = row
         .optional_integer("MaxAgeSeconds")?
         .and_then(|seconds| u64::try_from(seconds).ok());

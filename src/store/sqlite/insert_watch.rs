@@ -1,4 +1,4 @@
-//! Notices within milliseconds that somebody else committed.
+//! Notices within milliseconds that another process committed.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::connection::Worker;
 
-/// Between two looks, while somebody waits; nobody looks otherwise.
+/// Between two looks while a caller waits; there are none otherwise.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What was seen last. `PRAGMA data_version` is asked on the connection that writes: there,

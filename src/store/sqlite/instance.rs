@@ -7,11 +7,11 @@ use rusqlite::{Connection, Transaction, params};
 use crate::domain::{
     InstanceCondition, InstanceId, InstanceInfo, RelayState, SendPortInfo, Timestamp,
 };
-use crate::store::{Explanation, Renewal, StoreErrorKind, Swept, other_environment_words};
+use crate::store::{Explanation, Renewal, StoreErrorKind, SweepResult, other_environment_words};
 
 use super::admin::environment;
-use super::bulk_change::{Around, keys};
-use super::error::Trouble;
+use super::bulk_change::{BulkChange, keys};
+use super::error::SqliteError;
 use super::record::waiting_status;
 use super::sql;
 use super::values::{later, time_text, uuid_text};
@@ -49,7 +49,7 @@ pub(super) fn register(
     lease: Duration,
     send_ports: &[SendPortInfo],
     explanations: &[Explanation],
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     refuse_other_environment(tx, database, &instance.environment)?;
     register_instance(tx, instance, now, lease)?;
     register_send_ports(tx, send_ports, now)?;
@@ -60,9 +60,9 @@ fn refuse_other_environment(
     tx: &Transaction<'_>,
     database: &str,
     wanted: &str,
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     match environment(tx)? {
-        Some(found) if found != wanted => Err(Trouble::Said(
+        Some(found) if found != wanted => Err(SqliteError::Own(
             StoreErrorKind::Schema,
             other_environment_words(database, wanted, &found),
         )),
@@ -75,7 +75,7 @@ fn register_instance(
     instance: &InstanceInfo,
     now: Timestamp,
     lease: Duration,
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     tx.execute(
         sql!("register_instance"),
         params![
@@ -95,7 +95,7 @@ fn register_send_ports(
     tx: &Transaction<'_>,
     send_ports: &[SendPortInfo],
     now: Timestamp,
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     for port in send_ports {
         let max_age = i64::try_from(port.max_age.as_secs()).unwrap_or(i64::MAX);
         tx.execute(
@@ -120,7 +120,7 @@ fn register_send_ports(
 fn register_explanations(
     tx: &Transaction<'_>,
     explanations: &[Explanation],
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     let mut statement = tx.prepare_cached(sql!("register_explanation"))?;
     for Explanation {
         key,
@@ -142,7 +142,7 @@ pub(super) fn renew(
     lease: Duration,
     send_ports: &[String],
     relays: &[RelayState],
-) -> Result<Renewal, Trouble> {
+) -> Result<Renewal, SqliteError> {
     let (id, at) = (uuid_text(instance.0), time_text(now));
     let renewed = tx
         .prepare_cached(RENEW)?
@@ -177,9 +177,9 @@ pub(super) fn retire(
     connection: &mut Connection,
     instance: InstanceId,
     now: Timestamp,
-) -> Result<Swept, Trouble> {
+) -> Result<SweepResult, SqliteError> {
     let (instance, now) = (uuid_text(instance.0), time_text(now));
-    Around::default().run(connection, |tx, around| {
+    BulkChange::default().run(connection, |tx, around| {
         tx.execute(sql!("retire_instance"), params![instance, now])?;
         let held = keys(tx, RETIRE_HELD, params![instance])?;
         let mut release = tx.prepare_cached(sql!("retire_release"))?;
@@ -195,7 +195,7 @@ pub(super) fn show_condition(
     connection: &Connection,
     instance: InstanceId,
     condition: &InstanceCondition,
-) -> Result<(), Trouble> {
+) -> Result<(), SqliteError> {
     let mut statement = connection.prepare_cached(SHOW_CONDITION)?;
     statement.execute(params![
         uuid_text(instance.0),

@@ -4,6 +4,7 @@
 //! out is taken only from a process that is really dead, where that can be known.
 
 use super::values::Columns;
+use crate::store::ColumnError;
 
 /// A holder of leases whose time is over, and the host it runs on.
 pub(super) struct Owner {
@@ -14,7 +15,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn read(row: &Columns<'_, '_>) -> Result<Self, String> {
+    pub(super) fn read(row: &Columns<'_, '_>) -> Result<Self, ColumnError> {
         Ok(Self {
             id: row.text("LeaseOwner")?,
             host_name: row.optional_text("HostName")?,

@@ -3,18 +3,18 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::domain::{Alert, AlertId, Mailbox, PublicId, Recipient};
-use crate::store::Loaded;
+use crate::store::{ColumnError, LoadResult};
 
-use super::connection::Trouble;
+use super::connection::SqliteError;
 use super::sql;
 use super::values::Columns;
 
-/// `None` where the alert is gone; [`Loaded::Large`] where its texts are longer than `limit`.
+/// `None` where the alert is gone; [`LoadResult::Large`] where its texts are longer than `limit`.
 pub(super) fn load_one(
     connection: &Connection,
     id: AlertId,
     limit: u64,
-) -> Result<Option<Loaded>, Trouble> {
+) -> Result<Option<LoadResult>, SqliteError> {
     let mut statement = connection.prepare_cached(sql!("load_alert"))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = statement
@@ -35,21 +35,24 @@ pub(super) fn load_one(
         Err(reason) => Err(reason),
     };
     Ok(Some(match (whole, large) {
-        (Ok(alert), Ok(Some(octets))) => Loaded::Large {
+        (Ok(alert), Ok(Some(octets))) => LoadResult::Large {
             alert: Box::new(alert),
             octets,
         },
-        (Ok(alert), Ok(None)) => Loaded::Alert(Box::new(alert)),
-        (Err(reason), _) | (_, Err(reason)) => Loaded::Unreadable { id, reason },
+        (Ok(alert), Ok(None)) => LoadResult::Alert(Box::new(alert)),
+        (Err(error), _) | (_, Err(error)) => LoadResult::Unreadable {
+            id,
+            reason: error.to_string(),
+        },
     }))
 }
 
-fn large_octets(row: &Columns<'_, '_>) -> Result<Option<u64>, String> {
+fn large_octets(row: &Columns<'_, '_>) -> Result<Option<u64>, ColumnError> {
     let octets = row.optional_integer("LargeOctets")?;
     Ok(octets.and_then(|octets| u64::try_from(octets).ok()))
 }
 
-fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
+fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, ColumnError> {
     let alert = Alert {
         id: AlertId(row.integer("AlertId")?),
         public_id: PublicId(row.uuid("PublicId")?),
@@ -96,14 +99,14 @@ fn read_alert(row: &Columns<'_, '_>) -> Result<Alert, String> {
 fn read_recipients(
     connection: &Connection,
     id: AlertId,
-) -> Result<Result<Vec<Recipient>, String>, Trouble> {
+) -> Result<Result<Vec<Recipient>, ColumnError>, SqliteError> {
     let mut statement = connection.prepare_cached(sql!("load_recipients"))?;
     let rows = statement.query_map([id.0], |row| Ok(read_recipient(&Columns::new(row))))?;
     let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
     Ok(rows.into_iter().collect())
 }
 
-fn read_recipient(row: &Columns<'_, '_>) -> Result<Recipient, String> {
+fn read_recipient(row: &Columns<'_, '_>) -> Result<Recipient, ColumnError> {
     Ok(Recipient {
         ordinal: row.count("Ordinal")?,
         kind: row.word("Kind")?,

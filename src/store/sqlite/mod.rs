@@ -1,9 +1,8 @@
 //! The store in one SQLite file: real, durable, without a server. The only place that knows
 //! rusqlite.
 //!
-//! One thread owns the connection that writes, three more own one each that reads (`load` does
-//! not wait for somebody's long listing, nor for the contents of attachments). What comes in are the calls of the traits, what
-//! goes out are the domain's types.
+//! One thread owns the connection that writes, three more own one each that reads (`load` waits neither for a
+//! long listing nor for the contents of attachments).
 
 mod admin;
 mod alert_store;

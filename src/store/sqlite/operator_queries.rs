@@ -1,4 +1,4 @@
-//! What a person at the command line asks.
+//! What an operator asks at the command line.
 
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use crate::domain::{AlertId, InstanceId, PublicId};
 use crate::store::{
-    AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, OperatorQueries,
-    Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError, Swept,
+    AlertLine, ColumnError, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert,
+    OperatorQueries, Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
+    SweepResult,
 };
 
-use super::bulk_change::{Around, keys};
-use super::connection::{Trouble, write};
+use super::bulk_change::{BulkChange, keys};
+use super::connection::{SqliteError, write};
 use super::record::{Recorder, waiting_status};
 use super::values::{Columns, earlier, time_text};
 use super::{SqliteStore, attachments, sql};
@@ -131,10 +132,10 @@ impl OperatorQueries for SqliteStore {
     async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError> {
         let before = earlier(self.clock.now(), after);
         self.desk
-            .call("look for alerts that hang", move |connection| {
+            .call("count alerts that are stuck", move |connection| {
                 let mut statement = connection.prepare_cached(sql!("overdue"))?;
                 let read = statement.query_row([&before], |row| Ok(overdue(&Columns::new(row))))?;
-                read.map_err(Trouble::unreadable)
+                read.map_err(SqliteError::unreadable)
             })
             .await
     }
@@ -153,10 +154,10 @@ impl OperatorQueries for SqliteStore {
             .await
     }
 
-    async fn release_held(&self, only: Option<AlertId>) -> Result<Swept, StoreError> {
+    async fn release_held(&self, only: Option<AlertId>) -> Result<SweepResult, StoreError> {
         let now = time_text(self.clock.now());
         let release = move |connection: &mut Connection| {
-            Around::default().run(connection, |tx, around| {
+            BulkChange::default().run(connection, |tx, around| {
                 let held = keys(tx, RELEASE_HELD_ALL, &[])?;
                 let held = held
                     .into_iter()
@@ -201,7 +202,7 @@ pub(super) fn insert(
     connection: &Connection,
     alert: &NewAlert,
     now: &str,
-) -> Result<AlertId, Trouble> {
+) -> Result<AlertId, SqliteError> {
     connection.prepare_cached(sql!("insert"))?.execute(params![
         alert.to_recipients,
         alert.cc_recipients,
@@ -227,18 +228,18 @@ pub(super) fn lines<T>(
     connection: &Connection,
     statement: &'static str,
     values: &[&dyn ToSql],
-    read: fn(&Columns<'_, '_>) -> Result<T, String>,
-) -> Result<Vec<T>, Trouble> {
+    read: fn(&Columns<'_, '_>) -> Result<T, ColumnError>,
+) -> Result<Vec<T>, SqliteError> {
     let mut statement = connection.prepare_cached(statement)?;
     let mut rows = statement.query(values)?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
-        lines.push(read(&Columns::new(row)).map_err(Trouble::unreadable)?);
+        lines.push(read(&Columns::new(row)).map_err(SqliteError::unreadable)?);
     }
     Ok(lines)
 }
 
-fn alert_line(row: &Columns<'_, '_>) -> Result<AlertLine, String> {
+fn alert_line(row: &Columns<'_, '_>) -> Result<AlertLine, ColumnError> {
     Ok(AlertLine {
         alert_id: AlertId(row.integer("AlertId")?),
         public_id: row.lossy("PublicId")?.unwrap_or_default(),
@@ -257,7 +258,7 @@ fn alert_line(row: &Columns<'_, '_>) -> Result<AlertLine, String> {
     })
 }
 
-fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, String> {
+fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, ColumnError> {
     let code = row.optional_integer("ReplyCode")?;
     Ok(DeliveryLine {
         alert_id: AlertId(row.integer("AlertId")?),
@@ -284,7 +285,7 @@ fn delivery_line(row: &Columns<'_, '_>) -> Result<DeliveryLine, String> {
     })
 }
 
-fn failure_line(row: &Columns<'_, '_>) -> Result<FailureLine, String> {
+fn failure_line(row: &Columns<'_, '_>) -> Result<FailureLine, ColumnError> {
     let code = row.optional_integer("ReplyCode")?;
     Ok(FailureLine {
         alert_id: AlertId(row.integer("AlertId")?),
@@ -301,7 +302,7 @@ fn failure_line(row: &Columns<'_, '_>) -> Result<FailureLine, String> {
     })
 }
 
-fn relay_line(row: &Columns<'_, '_>) -> Result<RelayLine, String> {
+fn relay_line(row: &Columns<'_, '_>) -> Result<RelayLine, ColumnError> {
     Ok(RelayLine {
         relay: row.shown_key("Relay")?,
         condition: row.text("Condition")?,
@@ -318,7 +319,7 @@ fn relay_line(row: &Columns<'_, '_>) -> Result<RelayLine, String> {
     })
 }
 
-fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
+fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, ColumnError> {
     Ok(QueueLine {
         send_port: row.shown_key("SendPort")?,
         status: row.word("Status")?,
@@ -332,14 +333,14 @@ fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, String> {
     })
 }
 
-fn overdue(row: &Columns<'_, '_>) -> Result<Overdue, String> {
+fn overdue(row: &Columns<'_, '_>) -> Result<Overdue, ColumnError> {
     Ok(Overdue {
         alerts: u64::from(row.count("Alerts")?),
         since: row.optional_time("Since")?,
     })
 }
 
-fn queue_depth(row: &Columns<'_, '_>) -> Result<QueueDepth, String> {
+fn queue_depth(row: &Columns<'_, '_>) -> Result<QueueDepth, ColumnError> {
     let age = row.optional_integer("OldestAgeSeconds")?;
     Ok(QueueDepth {
         send_port: row.shown_key("SendPort")?,
@@ -349,7 +350,7 @@ fn queue_depth(row: &Columns<'_, '_>) -> Result<QueueDepth, String> {
     })
 }
 
-fn in_doubt_line(row: &Columns<'_, '_>) -> Result<InDoubtLine, String> {
+fn in_doubt_line(row: &Columns<'_, '_>) -> Result<InDoubtLine, ColumnError> {
     Ok(InDoubtLine {
         alert_id: AlertId(row.integer("AlertId")?),
         public_id: row.lossy("PublicId")?.unwrap_or_default(),
@@ -370,7 +371,7 @@ fn in_doubt_line(row: &Columns<'_, '_>) -> Result<InDoubtLine, String> {
     })
 }
 
-fn instance_line(row: &Columns<'_, '_>) -> Result<InstanceLine, String> {
+fn instance_line(row: &Columns<'_, '_>) -> Result<InstanceLine, ColumnError> {
     Ok(InstanceLine {
         name: row.lossy("Name")?.unwrap_or_default(),
         host_name: row.lossy("HostName")?.unwrap_or_default(),

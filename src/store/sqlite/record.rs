@@ -1,6 +1,6 @@
 //! Writes down what became of leased alerts.
 //!
-//! Facts (attempt, replies, who was relayed) are true whoever holds the lease now; everything
+//! Facts (attempt, replies, who was relayed) are recorded whichever instance has the lease now; everything
 //! else needs the token.
 
 use std::sync::LazyLock;
@@ -12,14 +12,14 @@ use crate::domain::{
     AlertId, AlertStatus, Attempt, AttemptOutcome, CommandReply, Decision, InstanceId, Outcome,
     OutcomeKind, RecipientOutcome, RecipientStatus, Timestamp, status_of,
 };
-use crate::store::Recorded;
 use crate::store::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, REPLY, joined, names};
+use crate::store::{ColumnError, RecordResult};
 
-use super::connection::Trouble;
+use super::connection::SqliteError;
 use super::sql;
 use super::values::{Columns, later, time_text, uuid_text};
 
-/// Where one recipient stands once it is written.
+/// The status of one recipient once it is written.
 const RECORD_RECIPIENT_STATUS: &str =
     "SELECT Status FROM Recipient WHERE AlertId = ?1 AND Ordinal = ?2";
 
@@ -33,15 +33,15 @@ pub(super) const RECIPIENT_STATUSES: &str = "SELECT Status FROM Recipient WHERE 
 /// Whether the attempt is there.
 const RECORD_KNOWS_ATTEMPT: &str = "SELECT 1 FROM Attempt WHERE AttemptKey = ?1";
 
-/// An attempt that was made counts, whoever holds the alert now.
+/// An attempt that was made counts, whichever instance has the alert now.
 const RECORD_FACTS_COUNT: &str =
     "UPDATE AlertState SET AttemptCount = max(AttemptCount, ?2) WHERE AlertId = ?1";
 
-/// Whose lease it is, and where the alert stands.
+/// Lease and status of an alert.
 pub(super) const RECORD_STATE: &str =
     "SELECT LeaseToken, Status FROM AlertState WHERE AlertId = ?1";
 
-/// Whether it is held because nobody saw the end of the attempt that is recorded now.
+/// Whether it is held because the result of this very attempt was unknown until now.
 pub(super) const RECORD_ENDS_DOUBT: &str = "SELECT EXISTS (SELECT 1 FROM InDoubt \
     WHERE AlertId = ?1 AND AttemptNumber = ?2 AND Status = 'held' AND StatusReason LIKE 'in doubt:%')";
 
@@ -112,19 +112,19 @@ pub(super) struct Recorder<'tx> {
     pub(super) now: Timestamp,
 }
 
-/// Where an alert stood before its outcome came.
-struct Standing {
+/// An alert before its outcome is recorded.
+struct Before {
     token: Option<String>,
     status: AlertStatus,
 }
 
 impl Recorder<'_> {
     /// One outcome; writing it again changes nothing.
-    pub(super) fn record(&self, outcome: &Outcome) -> Result<Recorded, Trouble> {
-        let Some(standing) = self.standing(outcome.alert)? else {
-            return Ok(Recorded::Gone);
+    pub(super) fn record(&self, outcome: &Outcome) -> Result<RecordResult, SqliteError> {
+        let Some(before) = self.before(outcome.alert)? else {
+            return Ok(RecordResult::Gone);
         };
-        let leased = standing.token == Some(uuid_text(outcome.token.0));
+        let leased = before.token == Some(uuid_text(outcome.token.0));
         match (&outcome.kind, leased) {
             (OutcomeKind::Released { retry_in, reason }, true) => {
                 self.release(outcome.alert, *retry_in, reason.as_deref())?;
@@ -132,20 +132,20 @@ impl Recorder<'_> {
             (OutcomeKind::Released { .. }, false) => {}
             (OutcomeKind::Decided(decision), true) => self.decide(outcome.alert, decision)?,
             (OutcomeKind::Decided(decision), false) => {
-                self.facts(outcome.alert, decision, standing.status)?;
+                self.facts(outcome.alert, decision, before.status)?;
             }
         }
         Ok(if leased {
-            Recorded::Whole
+            RecordResult::Whole
         } else {
-            Recorded::FactsOnly
+            RecordResult::FactsOnly
         })
     }
 
-    fn standing(&self, alert: AlertId) -> Result<Option<Standing>, Trouble> {
+    fn before(&self, alert: AlertId) -> Result<Option<Before>, SqliteError> {
         let mut statement = self.tx.prepare_cached(RECORD_STATE)?;
         let read = |row: &Columns<'_, '_>| {
-            Ok(Standing {
+            Ok(Before {
                 token: row.optional_text("LeaseToken")?,
                 status: row.word("Status")?,
             })
@@ -153,7 +153,7 @@ impl Recorder<'_> {
         let found = statement
             .query_row([alert.0], |row| Ok(read(&Columns::new(row))))
             .optional()?;
-        found.transpose().map_err(Trouble::unreadable)
+        found.transpose().map_err(SqliteError::unreadable)
     }
 
     fn release(
@@ -161,7 +161,7 @@ impl Recorder<'_> {
         alert: AlertId,
         retry_in: Duration,
         reason: Option<&str>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SqliteError> {
         let due = later(self.now, retry_in);
         let status = waiting_status(self.tx, alert)?.as_str();
         self.tx.prepare_cached(RECORD_RELEASE)?.execute(params![
@@ -179,14 +179,14 @@ impl Recorder<'_> {
         &self,
         alert: AlertId,
         statuses: &[AlertStatus],
-    ) -> Result<(), Trouble> {
-        match self.standing(alert)? {
+    ) -> Result<(), SqliteError> {
+        match self.before(alert)? {
             Some(it) if it.token.is_none() && statuses.contains(&it.status) => Ok(()),
-            _ => Err(Trouble::ignored("row as it was")),
+            _ => Err(SqliteError::ignored("row as it was")),
         }
     }
 
-    fn decide(&self, alert: AlertId, decision: &Decision) -> Result<(), Trouble> {
+    fn decide(&self, alert: AlertId, decision: &Decision) -> Result<(), SqliteError> {
         if let Some(attempt) = &decision.attempt {
             self.attempt(alert, attempt)?;
         }
@@ -194,8 +194,8 @@ impl Recorder<'_> {
         for recipient in &decision.recipients {
             overruled |= !self.recipient(alert, recipient)?;
         }
-        // Somebody else's fact stands against this decision: the rows decide, unless somebody
-        // still waits for whom it was to be held.
+        // A fact that another instance recorded contradicts this decision: the rows decide, unless a recipient
+        // that still waits was to be held.
         let mut status = decision.status;
         if overruled {
             let of_rows = status_of(statuses(self.tx, alert)?);
@@ -211,7 +211,7 @@ impl Recorder<'_> {
         alert: AlertId,
         decision: &Decision,
         status: AlertStatus,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SqliteError> {
         let due = matches!(status, AlertStatus::Queued | AlertStatus::Delayed)
             .then(|| later(self.now, decision.retry_in.unwrap_or_default()));
         let spent = decision
@@ -233,14 +233,14 @@ impl Recorder<'_> {
         self.is_without_lease(alert, &[status])
     }
 
-    /// What is true without the lease. An attempt that stands already was recorded with all
-    /// that came with it.
+    /// What is true without the lease. An attempt that is in the database was recorded with all
+    /// that belongs to it.
     fn facts(
         &self,
         alert: AlertId,
         decision: &Decision,
         before: AlertStatus,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SqliteError> {
         let Some(attempt) = &decision.attempt else {
             return Ok(());
         };
@@ -266,8 +266,8 @@ impl Recorder<'_> {
         self.follow_facts(alert, before, ends_doubt)
     }
 
-    /// The alert is held only because nobody had seen the end of this very attempt.
-    fn ends_doubt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, Trouble> {
+    /// The alert is held only because the result of this very attempt was unknown.
+    fn ends_doubt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, SqliteError> {
         if attempt.outcome == AttemptOutcome::Unknown {
             return Ok(false);
         }
@@ -275,14 +275,14 @@ impl Recorder<'_> {
         Ok(statement.query_row(params![alert.0, attempt.number], |row| row.get(0))?)
     }
 
-    /// Whoever holds the alert now is not disturbed; a decision of an operator stands as long
-    /// as somebody still waits.
+    /// The instance that has the alert now is not disturbed; a decision of an operator remains in force while a
+    /// recipient still waits.
     fn follow_facts(
         &self,
         alert: AlertId,
         before: AlertStatus,
         ends_doubt: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SqliteError> {
         let status = status_of(statuses(self.tx, alert)?);
         let follows = match before {
             AlertStatus::Sending => false,
@@ -304,7 +304,7 @@ impl Recorder<'_> {
     }
 
     /// False if this attempt was written before.
-    fn attempt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, Trouble> {
+    fn attempt(&self, alert: AlertId, attempt: &Attempt) -> Result<bool, SqliteError> {
         let instance = uuid_text(self.instance.0);
         let new = self
             .tx
@@ -317,45 +317,45 @@ impl Recorder<'_> {
         if new > 0 {
             self.replies(self.tx.last_insert_rowid(), &attempt.replies)?;
         } else if !self.knows_attempt(attempt)? {
-            return Err(Trouble::ignored("attempts as they were"));
+            return Err(SqliteError::ignored("attempts as they were"));
         }
         Ok(new > 0)
     }
 
-    fn knows_attempt(&self, attempt: &Attempt) -> Result<bool, Trouble> {
+    fn knows_attempt(&self, attempt: &Attempt) -> Result<bool, SqliteError> {
         let mut statement = self.tx.prepare_cached(RECORD_KNOWS_ATTEMPT)?;
         Ok(statement.exists([uuid_text(attempt.key.0)])?)
     }
 
-    fn replies(&self, attempt: i64, replies: &[CommandReply]) -> Result<(), Trouble> {
+    fn replies(&self, attempt: i64, replies: &[CommandReply]) -> Result<(), SqliteError> {
         let mut statement = self.tx.prepare_cached(&RECORD_REPLY)?;
         for (ordinal, reply) in (0_u32..).zip(replies) {
             let head: [&dyn ToSql; 2] = [&attempt, &ordinal];
             let written = statement.execute(params_from_iter(values(&head, REPLY, reply)))?;
             if written == 0 {
-                return Err(Trouble::ignored("replies as they were"));
+                return Err(SqliteError::ignored("replies as they were"));
             }
         }
         Ok(())
     }
 
     /// False if the row says `relayed` and the outcome says otherwise.
-    fn recipient(&self, alert: AlertId, recipient: &RecipientOutcome) -> Result<bool, Trouble> {
-        let stands = self.write_recipient(&RECORD_RECIPIENT, alert, recipient, recipient.status)?;
-        if stands != recipient.status && stands != RecipientStatus::Relayed {
-            return Err(Trouble::ignored("recipients as they were"));
+    fn recipient(&self, alert: AlertId, recipient: &RecipientOutcome) -> Result<bool, SqliteError> {
+        let stored = self.write_recipient(&RECORD_RECIPIENT, alert, recipient, recipient.status)?;
+        if stored != recipient.status && stored != RecipientStatus::Relayed {
+            return Err(SqliteError::ignored("recipients as they were"));
         }
-        Ok(stands == recipient.status)
+        Ok(stored == recipient.status)
     }
 
-    /// The list of rows is whole or absent, because whoever loads it takes it for the whole:
+    /// The list of rows is whole or absent, because a load takes it for the whole:
     /// who was not relayed is queued, unless the row itself says that it can never be sent.
     fn missing_recipient(
         &self,
         alert: AlertId,
         recipient: &RecipientOutcome,
         before: AlertStatus,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SqliteError> {
         let never_asked =
             recipient.status == RecipientStatus::Failed && recipient.attempt_count == 0;
         let status = if never_asked || before.is_final() && !recipient.status.is_waiting() {
@@ -376,7 +376,7 @@ impl Recorder<'_> {
         alert: AlertId,
         recipient: &RecipientOutcome,
         status: RecipientStatus,
-    ) -> Result<RecipientStatus, Trouble> {
+    ) -> Result<RecipientStatus, SqliteError> {
         let (status, now) = (status.as_str(), time_text(self.now));
         let head: [&dyn ToSql; 3] = [&alert.0, &status, &now];
         let addressee = values(&head, ADDRESSEE, recipient);
@@ -384,18 +384,21 @@ impl Recorder<'_> {
         self.tx
             .prepare_cached(statement)?
             .execute(params_from_iter(row))?;
-        let mut stands = self.tx.prepare_cached(RECORD_RECIPIENT_STATUS)?;
-        let stands = stands.query_row(params![alert.0, recipient.ordinal], |row| {
+        let mut stored = self.tx.prepare_cached(RECORD_RECIPIENT_STATUS)?;
+        let stored = stored.query_row(params![alert.0, recipient.ordinal], |row| {
             Ok(Columns::new(row).word("Status"))
         });
-        let stands = stands.optional()?;
-        let stands = stands.ok_or_else(|| Trouble::ignored("recipients as they were"))?;
-        stands.map_err(Trouble::unreadable)
+        let stored = stored.optional()?;
+        let stored = stored.ok_or_else(|| SqliteError::ignored("recipients as they were"))?;
+        stored.map_err(SqliteError::unreadable)
     }
 }
 
 /// The status of an alert that goes back into the queue.
-pub(super) fn waiting_status(tx: &Transaction<'_>, alert: AlertId) -> Result<AlertStatus, Trouble> {
+pub(super) fn waiting_status(
+    tx: &Transaction<'_>,
+    alert: AlertId,
+) -> Result<AlertStatus, SqliteError> {
     let is_delayed = statuses(tx, alert)?.contains(&RecipientStatus::Delayed);
     Ok(match is_delayed {
         true => AlertStatus::Delayed,
@@ -407,12 +410,12 @@ pub(super) fn waiting_status(tx: &Transaction<'_>, alert: AlertId) -> Result<Ale
 pub(super) fn statuses(
     tx: &Transaction<'_>,
     alert: AlertId,
-) -> Result<Vec<RecipientStatus>, Trouble> {
+) -> Result<Vec<RecipientStatus>, SqliteError> {
     let mut statement = tx.prepare_cached(RECIPIENT_STATUSES)?;
     let rows = statement.query_map([alert.0], |row| Ok(Columns::new(row).word("Status")))?;
-    let words: Vec<Result<RecipientStatus, String>> = rows.collect::<Result<_, _>>()?;
+    let words: Vec<Result<RecipientStatus, ColumnError>> = rows.collect::<Result<_, _>>()?;
     words
         .into_iter()
         .collect::<Result<_, _>>()
-        .map_err(Trouble::unreadable)
+        .map_err(SqliteError::unreadable)
 }

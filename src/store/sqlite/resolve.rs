@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::domain::{AlertId, AlertStatus, RecipientStatus, status_of};
 use crate::store::{EventSeverity, RESOLVED_EVENT, Resolution};
 
-use super::connection::Trouble;
+use super::connection::SqliteError;
 use super::record::{Recorder, statuses, waiting_status};
 use super::sql;
 use super::values::time_text;
@@ -18,7 +18,7 @@ pub(super) const RESOLVE_DOUBT: &str =
 /// There are no logins here.
 const WHO: &str = "sqlite";
 
-/// The attempt whose end nobody saw.
+/// The attempt whose result is unknown.
 struct Doubt {
     attempt: i64,
     relay: Option<String>,
@@ -27,7 +27,11 @@ struct Doubt {
 
 impl Recorder<'_> {
     /// False where the alert is not in doubt.
-    pub(super) fn resolve(&self, alert: AlertId, resolution: Resolution) -> Result<bool, Trouble> {
+    pub(super) fn resolve(
+        &self,
+        alert: AlertId,
+        resolution: Resolution,
+    ) -> Result<bool, SqliteError> {
         let Some(doubt) = self.doubt(alert)? else {
             return Ok(false);
         };
@@ -52,7 +56,7 @@ impl Recorder<'_> {
         Ok(true)
     }
 
-    fn doubt(&self, alert: AlertId) -> Result<Option<Doubt>, Trouble> {
+    fn doubt(&self, alert: AlertId) -> Result<Option<Doubt>, SqliteError> {
         let mut statement = self.tx.prepare_cached(RESOLVE_DOUBT)?;
         let found = statement.query_row([alert.0], |row| {
             Ok(Doubt {
@@ -69,7 +73,7 @@ impl Recorder<'_> {
         alert: AlertId,
         doubt: &Doubt,
         resolution: Resolution,
-    ) -> Result<AlertStatus, Trouble> {
+    ) -> Result<AlertStatus, SqliteError> {
         if statuses(self.tx, alert)?.is_empty() {
             self.make_rows(alert)?;
         }
@@ -94,7 +98,7 @@ impl Recorder<'_> {
         }
         let status = status_of(statuses(self.tx, alert)?);
         if resolution == Resolution::Cancel && !status.is_final() {
-            return Err(Trouble::ignored("recipients as they were"));
+            return Err(SqliteError::ignored("recipients as they were"));
         }
         Ok(status)
     }
@@ -104,7 +108,7 @@ impl Recorder<'_> {
         alert: AlertId,
         doubt: &Doubt,
         resolution: Resolution,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SqliteError> {
         self.tx.prepare_cached(sql!("log_event"))?.execute(params![
             time_text(self.now),
             EventSeverity::Information.as_str(),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::error::Trouble;
+use super::error::SqliteError;
 use super::sql;
 use super::values::time_text;
 use crate::domain::Timestamp;
@@ -36,7 +36,7 @@ pub fn migration_script() -> String {
 pub(super) fn migrate(
     connection: &mut Connection,
     now: Timestamp,
-) -> Result<Vec<MigrationStep>, Trouble> {
+) -> Result<Vec<MigrationStep>, SqliteError> {
     let mut applied = Vec::new();
     for migration in SQLITE {
         if apply(connection, migration, now)? {
@@ -50,12 +50,12 @@ pub(super) fn migrate(
 }
 
 /// The database's schema against the program's.
-pub(super) fn state(connection: &Connection) -> Result<SchemaState, Trouble> {
+pub(super) fn state(connection: &Connection) -> Result<SchemaState, SqliteError> {
     Ok(state_of(SQLITE, &history(connection)?))
 }
 
 /// The applied migrations, in order; empty where there is no schema.
-fn history(connection: &Connection) -> Result<Vec<AppliedMigration>, Trouble> {
+fn history(connection: &Connection) -> Result<Vec<AppliedMigration>, SqliteError> {
     let tables: u32 = connection.query_row(sql!("schema_history_exists"), [], |row| row.get(0))?;
     if tables == 0 {
         return Ok(Vec::new());
@@ -77,12 +77,12 @@ fn apply(
     connection: &mut Connection,
     migration: &Migration,
     now: Timestamp,
-) -> Result<bool, Trouble> {
+) -> Result<bool, SqliteError> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     tx.execute_batch(sql!("migrate_create_history"))?;
     let applied = history(&tx)?;
     if let Some(words) = refusal(&state_of(SQLITE, &applied)) {
-        return Err(Trouble::Said(StoreErrorKind::Schema, words));
+        return Err(SqliteError::Own(StoreErrorKind::Schema, words));
     }
     if applied.iter().any(|it| it.version == migration.version) {
         return Ok(false);

@@ -6,22 +6,22 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use crate::domain::{AlertId, AttemptKey, AttemptOutcome, InstanceId, LeaseToken, Timestamp};
 use crate::store::TAKEN_OVER;
 
-use super::bulk_change::{Around, keys};
-use super::error::Trouble;
+use super::bulk_change::{BulkChange, keys};
+use super::error::SqliteError;
 use super::lease_owner::Owner;
 use super::record::waiting_status;
 use super::sql;
 use super::values::{Columns, time_text, uuid_text};
 
-/// The attempt that nobody saw the end of; of what was submitted nothing is known.
+/// The attempt whose result is unknown, and of which nothing else is.
 const TAKE_OVER_ATTEMPT: &str = "INSERT INTO Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, InstanceId, StartedAt, EndedAt) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-/// A lease that still stands goes to another instance.
+/// A current lease goes to another instance.
 const INHERIT: &str =
     "UPDATE AlertState SET LeaseOwner = ?1 WHERE AlertId = ?2 AND LeaseToken = ?3";
 
-/// The alert, where the lease still stands.
+/// The alert, where the lease is still current.
 pub(super) const INHERIT_CURRENT: &str =
     "SELECT AlertId FROM AlertState WHERE AlertId = ?1 AND LeaseToken = ?2";
 
@@ -34,26 +34,26 @@ pub(super) const TAKE_OVER_ALERTS: &str = "SELECT AlertId, AttemptCount, LeasedA
 /// Gives these leases to `heir`, where their token is still current.
 pub(super) fn inherit(
     tx: &Transaction<'_>,
-    around: &mut Around,
+    around: &mut BulkChange,
     heir: InstanceId,
     leases: &[(AlertId, LeaseToken)],
-) -> Result<u32, Trouble> {
+) -> Result<u32, SqliteError> {
     leases.iter().try_fold(0, |done, (alert, token)| {
         Ok(done + inherit_one(tx, around, heir, *alert, *token)?)
     })
 }
 
-/// 1 where the lease still stood and goes over.
+/// 1 where the lease was still current and goes over.
 fn inherit_one(
     tx: &Transaction<'_>,
-    around: &mut Around,
+    around: &mut BulkChange,
     heir: InstanceId,
     alert: AlertId,
     token: LeaseToken,
-) -> Result<u32, Trouble> {
+) -> Result<u32, SqliteError> {
     let (heir, token) = (uuid_text(heir.0), uuid_text(token.0));
-    let stands = keys(tx, INHERIT_CURRENT, params![alert.0, token])?;
-    around.change_each(tx, stands, |_| {
+    let current = keys(tx, INHERIT_CURRENT, params![alert.0, token])?;
+    around.change_each(tx, current, |_| {
         let mut statement = tx.prepare_cached(INHERIT)?;
         Ok(statement.execute(params![heir, alert.0, token])?)
     })
@@ -65,8 +65,8 @@ pub(super) fn take_over(
     instance: InstanceId,
     now: Timestamp,
     limit: u32,
-    around: &mut Around,
-) -> Result<u32, Trouble> {
+    around: &mut BulkChange,
+) -> Result<u32, SqliteError> {
     let this = uuid_text(instance.0);
     let this_host: Option<String> = tx
         .query_row(TAKE_OVER_SELF, [&this], |row| row.get(0))
@@ -78,7 +78,7 @@ pub(super) fn take_over(
     let owners: Vec<_> = owners.collect::<Result<_, _>>()?;
     let mut taken = 0;
     for owner in owners {
-        let owner = owner.map_err(Trouble::unreadable)?;
+        let owner = owner.map_err(SqliteError::unreadable)?;
         if owner.is_gone(this_host.as_deref()) {
             taken += take_over_from(tx, &owner.id, now, limit - taken, around)?;
         }
@@ -98,8 +98,8 @@ fn take_over_from(
     owner: &str,
     now: Timestamp,
     limit: u32,
-    around: &mut Around,
-) -> Result<u32, Trouble> {
+    around: &mut BulkChange,
+) -> Result<u32, SqliteError> {
     let now = time_text(now);
     let mut statement = tx.prepare_cached(TAKE_OVER_ALERTS)?;
     let held = statement.query_map(params![owner, around.to_read(limit)], |row| {
@@ -124,7 +124,7 @@ fn take_over_one(
     owner: &str,
     held: &Held,
     now: &str,
-) -> Result<usize, Trouble> {
+) -> Result<usize, SqliteError> {
     let noted = tx.prepare_cached(TAKE_OVER_ATTEMPT)?.execute(params![
         uuid_text(AttemptKey::fresh().0),
         held.alert.0,
@@ -135,7 +135,7 @@ fn take_over_one(
         now,
     ])?;
     if noted == 0 {
-        return Err(Trouble::ignored("attempts as they were"));
+        return Err(SqliteError::ignored("attempts as they were"));
     }
     let status = waiting_status(tx, held.alert)?.as_str();
     let released = tx

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{TemplateRow, TemplateText};
-use crate::store::StoreError;
 use crate::store::templates::{TemplateStore, Templates};
+use crate::store::{ColumnError, StoreError};
 
-use super::connection::{Trouble, write};
+use super::connection::{SqliteError, write};
 use super::operator_queries::lines;
 use super::values::{Columns, time_text};
 use super::{SqliteStore, sql};
@@ -59,7 +59,7 @@ impl TemplateStore for SqliteStore {
     }
 }
 
-fn newest(connection: &Connection) -> Result<u32, Trouble> {
+fn newest(connection: &Connection) -> Result<u32, SqliteError> {
     let mut statement = connection.prepare_cached(TEMPLATES_NEWEST)?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
@@ -69,7 +69,7 @@ fn add(
     expected: u32,
     texts: &[TemplateText],
     now: &str,
-) -> Result<Option<u32>, Trouble> {
+) -> Result<Option<u32>, SqliteError> {
     if newest(tx)? != expected {
         return Ok(None);
     }
@@ -90,7 +90,7 @@ fn add(
     Ok(Some(version))
 }
 
-fn row(row: &Columns<'_, '_>) -> Result<TemplateRow, String> {
+fn row(row: &Columns<'_, '_>) -> Result<TemplateRow, ColumnError> {
     Ok(TemplateRow {
         text: TemplateText {
             name: row.key("Name")?,

@@ -8,10 +8,10 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use crate::domain::{
     AlertId, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay, Timestamp,
 };
-use crate::store::StoreError;
 use crate::store::throttle::ThrottleStore;
+use crate::store::{ColumnError, StoreError};
 
-use super::connection::{Trouble, write};
+use super::connection::{SqliteError, write};
 use super::values::{Columns, later, time_text};
 use super::{SqliteStore, sql};
 
@@ -55,7 +55,7 @@ impl ThrottleStore for SqliteStore {
                 let mut statement = connection.prepare_cached(THROTTLED_RELAYS)?;
                 let rows = statement.query_map([None::<String>], |row| Ok(read(row, now)))?;
                 let throttled = |row: rusqlite::Result<Result<(ThrottledRelay, _), _>>| {
-                    let (relay, _probes) = row?.map_err(Trouble::unreadable)?;
+                    let (relay, _probes) = row?.map_err(SqliteError::unreadable)?;
                     Ok(relay)
                 };
                 rows.map(throttled).collect()
@@ -72,7 +72,7 @@ struct Probes {
     by: String,
 }
 
-fn read(row: &Row<'_>, now: Timestamp) -> Result<(ThrottledRelay, Probes), String> {
+fn read(row: &Row<'_>, now: Timestamp) -> Result<(ThrottledRelay, Probes), ColumnError> {
     let row = Columns::new(row);
     let probes = Probes {
         interval: Duration::from_secs(row.count("WaitSeconds")?.into()),
@@ -111,10 +111,13 @@ fn begin_probe(
     alert: AlertId,
     reply: &str,
     now: Timestamp,
-) -> Result<ProbeTurn, Trouble> {
+) -> Result<ProbeTurn, SqliteError> {
     let mut statement = tx.prepare_cached(THROTTLED_RELAYS)?;
     let known = statement.query_row([relay], |row| Ok(read(row, now)));
-    let known = known.optional()?.transpose().map_err(Trouble::unreadable)?;
+    let known = known
+        .optional()?
+        .transpose()
+        .map_err(SqliteError::unreadable)?;
     let probes = match known {
         Some((throttled, _)) if !throttled.retry_in.is_zero() => {
             return Ok(ProbeTurn::Wait(throttled.retry_in));

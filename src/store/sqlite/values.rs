@@ -3,6 +3,7 @@
 //! Times have one text form, so that they sort; words and uuids are text as in SQL Server.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use rusqlite::{Row, ToSql};
 use uuid::Uuid;
 
 use crate::domain::Timestamp;
+use crate::store::ColumnError;
 use crate::store::columns::Value;
 
 const TIME_FORM: &str = "%Y-%m-%dT%H:%M:%S%.3fZ";
@@ -94,8 +96,8 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
     }
 
     /// By its name, which is looked for only where the columns are not read in their order.
-    fn value(&self, column: &str) -> Result<ValueRef<'_>, String> {
-        let wrong = |error| format!("column {column}: {error}");
+    fn value(&self, column: &str) -> Result<ValueRef<'_>, ColumnError> {
+        let wrong = |error: rusqlite::Error| ColumnError::unreadable(column, error);
         let (row, next) = (self.row, self.next.get());
         let statement = row.as_ref();
         let found = match statement.column_name(next) {
@@ -106,38 +108,38 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
         row.get_ref(found).map_err(wrong)
     }
 
-    pub(super) fn optional_text(&self, column: &str) -> Result<Option<String>, String> {
+    pub(super) fn optional_text(&self, column: &str) -> Result<Option<String>, ColumnError> {
         match self.value(column)? {
             ValueRef::Null => Ok(None),
             ValueRef::Text(octets) => match std::str::from_utf8(octets) {
                 Ok(text) => Ok(Some(text.to_owned())),
-                Err(error) => Err(format!("column {column} is not UTF-8: {error}")),
+                Err(error) => Err(ColumnError::new(column, format!("is not UTF-8: {error}"))),
             },
-            other => Err(format!(
-                "column {column} holds {}, not text",
-                other.data_type()
+            other => Err(ColumnError::new(
+                column,
+                format!("holds {}, not text", other.data_type()),
             )),
         }
     }
 
-    pub(super) fn text(&self, column: &str) -> Result<String, String> {
+    pub(super) fn text(&self, column: &str) -> Result<String, ColumnError> {
         self.optional_text(column)?
-            .ok_or_else(|| format!("column {column} is NULL"))
+            .ok_or_else(|| ColumnError::null(column))
     }
 
     /// A name or key, without the blanks at its end, which the column is compared without.
-    pub(super) fn key(&self, column: &str) -> Result<String, String> {
+    pub(super) fn key(&self, column: &str) -> Result<String, ColumnError> {
         self.optional_key(column)?
-            .ok_or_else(|| format!("column {column} is NULL"))
+            .ok_or_else(|| ColumnError::null(column))
     }
 
-    pub(super) fn optional_key(&self, column: &str) -> Result<Option<String>, String> {
+    pub(super) fn optional_key(&self, column: &str) -> Result<Option<String>, ColumnError> {
         let text = self.optional_text(column)?;
         Ok(text.map(|text| text.trim_end_matches(' ').to_owned()))
     }
 
     /// For people to look at: what is not UTF-8 is replaced instead of refused.
-    pub(super) fn lossy(&self, column: &str) -> Result<Option<String>, String> {
+    pub(super) fn lossy(&self, column: &str) -> Result<Option<String>, ColumnError> {
         match self.value(column)? {
             ValueRef::Text(octets) => Ok(Some(String::from_utf8_lossy(octets).into_owned())),
             _ => Ok(None),
@@ -145,70 +147,73 @@ impl<'row, 'stmt> Columns<'row, 'stmt> {
     }
 
     /// [`Self::key`] for people to look at.
-    pub(super) fn shown_key(&self, column: &str) -> Result<String, String> {
+    pub(super) fn shown_key(&self, column: &str) -> Result<String, ColumnError> {
         let text = self.lossy(column)?.unwrap_or_default();
         Ok(text.trim_end_matches(' ').to_owned())
     }
 
-    pub(super) fn optional_integer(&self, column: &str) -> Result<Option<i64>, String> {
+    pub(super) fn optional_integer(&self, column: &str) -> Result<Option<i64>, ColumnError> {
         match self.value(column)? {
             ValueRef::Null => Ok(None),
             ValueRef::Integer(number) => Ok(Some(number)),
-            other => Err(format!(
-                "column {column} holds {}, not a number",
-                other.data_type()
+            other => Err(ColumnError::new(
+                column,
+                format!("holds {}, not a number", other.data_type()),
             )),
         }
     }
 
-    pub(super) fn integer(&self, column: &str) -> Result<i64, String> {
+    pub(super) fn integer(&self, column: &str) -> Result<i64, ColumnError> {
         self.optional_integer(column)?
-            .ok_or_else(|| format!("column {column} is NULL"))
+            .ok_or_else(|| ColumnError::null(column))
     }
 
-    pub(super) fn count(&self, column: &str) -> Result<u32, String> {
+    pub(super) fn count(&self, column: &str) -> Result<u32, ColumnError> {
         let number = self.integer(column)?;
-        u32::try_from(number).map_err(|_| format!("column {column} holds {number}, not a count"))
+        u32::try_from(number)
+            .map_err(|_| ColumnError::new(column, format!("holds {number}, not a count")))
     }
 
-    pub(super) fn optional_count(&self, column: &str) -> Result<Option<u32>, String> {
+    pub(super) fn optional_count(&self, column: &str) -> Result<Option<u32>, ColumnError> {
         let number = self.optional_integer(column)?;
         number.map(|_| self.count(column)).transpose()
     }
 
-    pub(super) fn flag(&self, column: &str) -> Result<bool, String> {
+    pub(super) fn flag(&self, column: &str) -> Result<bool, ColumnError> {
         Ok(self.integer(column)? != 0)
     }
 
-    pub(super) fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, String> {
+    pub(super) fn optional_time(&self, column: &str) -> Result<Option<Timestamp>, ColumnError> {
         let Some(text) = self.optional_text(column)? else {
             return Ok(None);
         };
-        let time = time_of(&text).map_err(|error| format!("column {column}: {error}"))?;
+        let time = time_of(&text).map_err(|error| ColumnError::unreadable(column, error))?;
         Ok(Some(time))
     }
 
-    pub(super) fn time(&self, column: &str) -> Result<Timestamp, String> {
+    pub(super) fn time(&self, column: &str) -> Result<Timestamp, ColumnError> {
         self.optional_time(column)?
-            .ok_or_else(|| format!("column {column} is NULL"))
+            .ok_or_else(|| ColumnError::null(column))
     }
 
     /// For people to look at: what is not a time is not shown.
-    pub(super) fn shown_time(&self, column: &str) -> Result<Option<Timestamp>, String> {
+    pub(super) fn shown_time(&self, column: &str) -> Result<Option<Timestamp>, ColumnError> {
         let text = self.lossy(column)?;
         Ok(text.and_then(|text| time_of(&text).ok()))
     }
 
-    pub(super) fn word<T: FromStr<Err = String>>(&self, column: &str) -> Result<T, String> {
+    pub(super) fn word<T: FromStr<Err: Display>>(&self, column: &str) -> Result<T, ColumnError> {
         let text = self.key(column)?;
         text.parse()
-            .map_err(|error| format!("column {column}: {error}"))
+            .map_err(|error| ColumnError::unreadable(column, error))
     }
 
-    pub(super) fn uuid(&self, column: &str) -> Result<Uuid, String> {
+    pub(super) fn uuid(&self, column: &str) -> Result<Uuid, ColumnError> {
         let text = self.text(column)?;
-        Uuid::try_parse(&text)
-            .map_err(|error| format!("column {column}: '{text}' is not a UUID: {error}"))
+        Uuid::try_parse(&text).map_err(|error| {
+            let why = format!("'{text}' is not a UUID: {error}");
+            ColumnError::unreadable(column, why)
+        })
     }
 }
 

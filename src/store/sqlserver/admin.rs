@@ -3,17 +3,17 @@
 use async_trait::async_trait;
 
 use super::SqlServerStore;
-use super::bulk_change::{Change, Locked};
+use super::bulk_change::{BulkChange, OnLocked};
+use super::error::unexpected;
 use super::expiry::{self, BATCH, top};
 use super::known_errors::ROLE;
-use super::load::unexpected;
 use super::operator_queries::lines;
 use super::pool::Pool;
 use super::schema;
 use super::values::Fields;
 use crate::store::{
     AdoptMode, AdoptReport, FixedRoleMember, MOST_REFUSED, MigrationStep, SchemaState, StoreAdmin,
-    StoreError, StoreErrorKind, Swept, nothing_refused,
+    StoreError, StoreErrorKind, SweepResult, nothing_refused,
 };
 
 #[async_trait]
@@ -119,13 +119,13 @@ impl SqlServerStore {
         &self,
         doing: &'static str,
         reason: &str,
-    ) -> Result<Swept, StoreError> {
-        self.until_none_left(&Change {
+    ) -> Result<SweepResult, StoreError> {
+        self.until_none_left(&BulkChange {
             doing,
             sql: include_str!("sql/adopt_hold.sql"),
             list: include_str!("sql/adopt_hold_candidates.sql"),
             values: &[&top(BATCH), &reason],
-            locked: Locked::Fail,
+            locked: OnLocked::Fail,
         })
         .await
     }
@@ -134,20 +134,20 @@ impl SqlServerStore {
         &self,
         doing: &'static str,
         reason: &str,
-    ) -> Result<Swept, StoreError> {
-        let release = Change {
+    ) -> Result<SweepResult, StoreError> {
+        let release = BulkChange {
             doing,
             sql: include_str!("sql/adopt_release.sql"),
             list: include_str!("sql/adopt_release_candidates.sql"),
             values: &[&top(BATCH)],
-            locked: Locked::Fail,
+            locked: OnLocked::Fail,
         };
         let mut all = self.until_none_left(&release).await?;
         all.count = 0;
         loop {
             let without: Vec<_> = all.refused.iter().map(|it| it.alert).collect();
             let swept = expiry::expire_any(&self.pool, reason, &without).await?;
-            if swept == Swept::default() || all.refused.len() > MOST_REFUSED {
+            if swept == SweepResult::default() || all.refused.len() > MOST_REFUSED {
                 return Ok(all);
             }
             all.count += swept.count;

@@ -12,8 +12,8 @@ use crate::domain::{
     SendPortInfo,
 };
 use crate::store::{
-    AlertStore, Among, Claim, Claimed, Event, Explanation, Loaded, Recorded, RefusedRow, Renewal,
-    StoreError, Swept,
+    AlertStore, Among, Claim, ClaimResult, Event, Explanation, LoadResult, RecordResult,
+    RefusedRow, Renewal, StoreError, SweepResult,
 };
 
 #[async_trait]
@@ -43,11 +43,11 @@ impl AlertStore for SqlServerStore {
         instance::retire(&self.pool, &self.known_relays, instance).await
     }
 
-    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
+    async fn claim(&self, claim: &Claim<'_>) -> Result<ClaimResult, StoreError> {
         claim::claim(&self.pool, claim).await
     }
 
-    async fn load(&self, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+    async fn load(&self, ids: &[AlertId]) -> Result<Vec<LoadResult>, StoreError> {
         load::load(&self.pool, ids).await
     }
 
@@ -55,7 +55,7 @@ impl AlertStore for SqlServerStore {
         &self,
         instance: InstanceId,
         outcomes: &[Outcome],
-    ) -> Result<Vec<Recorded>, StoreError> {
+    ) -> Result<Vec<RecordResult>, StoreError> {
         record::record(&self.pool, instance, outcomes).await
     }
 
@@ -80,7 +80,7 @@ impl AlertStore for SqlServerStore {
         instance: InstanceId,
         limit: u32,
         among: Among<'_>,
-    ) -> Result<Swept, StoreError> {
+    ) -> Result<SweepResult, StoreError> {
         take_over::take_over(&self.pool, instance, limit, among).await
     }
 
@@ -88,7 +88,7 @@ impl AlertStore for SqlServerStore {
         self.pool.broke_at().map(tokio::time::Instant::into_std)
     }
 
-    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
+    async fn expire(&self, limit: u32, among: Among<'_>) -> Result<SweepResult, StoreError> {
         expiry::expire(&self.pool, limit, among).await
     }
 
@@ -97,7 +97,7 @@ impl AlertStore for SqlServerStore {
         after: Duration,
         limit: u32,
         among: Among<'_>,
-    ) -> Result<Swept, StoreError> {
+    ) -> Result<SweepResult, StoreError> {
         expiry::fail_unrouted(&self.pool, after, limit, among).await
     }
 

@@ -4,16 +4,17 @@ use async_trait::async_trait;
 use tiberius::{ColumnData, Row, ToSql};
 
 use super::SqlServerStore;
-use super::load::{load_alone, unexpected};
+use super::error::unexpected;
+use super::load::load_alone;
 use super::operator_queries::lines;
 use super::values::Fields;
 use crate::domain::{AlertId, Attachment, AttachmentId};
-use crate::store::contents::Contents;
-use crate::store::{Loaded, NewAttachment, StoreError};
+use crate::store::attachments::AttachmentSource;
+use crate::store::{ColumnError, LoadResult, NewAttachment, StoreError};
 
 #[async_trait]
-impl Contents for SqlServerStore {
-    async fn whole_alert(&self, alert: AlertId) -> Result<Option<Loaded>, StoreError> {
+impl AttachmentSource for SqlServerStore {
+    async fn whole_alert(&self, alert: AlertId) -> Result<Option<LoadResult>, StoreError> {
         let loaded = load_alone(&self.pool, alert, i64::MAX).await?;
         Ok(loaded.into_iter().next())
     }
@@ -43,21 +44,24 @@ impl Contents for SqlServerStore {
 }
 
 /// Taken out of the row, not copied.
-fn content(row: Row) -> Result<Vec<u8>, String> {
+fn content(row: Row) -> Result<Vec<u8>, ColumnError> {
     match row.into_iter().next() {
         Some(ColumnData::Binary(Some(octets))) => Ok(octets.into_owned()),
-        other => Err(format!(
-            "column Content holds something else than octets: {}",
-            if other.is_some() {
-                "another type, or NULL"
-            } else {
-                "no column"
-            }
+        other => Err(ColumnError::new(
+            "Content",
+            format!(
+                "holds something else than bytes: {}",
+                if other.is_some() {
+                    "another type, or NULL"
+                } else {
+                    "no column"
+                }
+            ),
         )),
     }
 }
 
-fn attachment(f: &mut Fields<'_>) -> Result<Attachment, String> {
+fn attachment(f: &mut Fields<'_>) -> Result<Attachment, ColumnError> {
     Ok(Attachment {
         id: AttachmentId(f.get()?),
         file_name: f.maybe_text()?,

@@ -1,4 +1,4 @@
-//! How a new connection signs in, and what is done about a refusal.
+//! How a new connection authenticates, and what follows a refusal.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ const PASSWORD_PAUSE: Duration = Duration::from_secs(15 * 60);
 /// A refused token locks nothing, and a new one may be better.
 const TOKEN_PAUSE: Duration = Duration::from_secs(60);
 
-/// Who signs in, and how that is proved.
+/// How a connection authenticates.
 #[derive(Clone, Default)]
 pub enum Authentication {
     /// As the connection string says: `User Id` and `Password`, or `Integrated Security=true`.
@@ -49,17 +49,17 @@ pub trait AccessTokens: Send + Sync {
     /// A token that is valid now. Its waits are bounded.
     ///
     /// # Errors
-    /// [`NoProof`].
-    async fn token(&self) -> Result<SecretString, NoProof>;
+    /// [`CredentialError`].
+    async fn token(&self) -> Result<SecretString, CredentialError>;
 
     /// The server refused `token`: the next [`AccessTokens::token`] gives another, where there
     /// is one.
     async fn refused(&self, token: &SecretString);
 }
 
-/// Why there is no token or ticket to sign in with. Holds no part of one.
+/// Why there is no token or ticket to authenticate with. Holds no part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoProof {
+pub struct CredentialError {
     /// A sentence that names the key to look at.
     pub what: String,
     /// Time heals it.
@@ -67,14 +67,14 @@ pub struct NoProof {
 }
 
 /// Why there is no connection.
-pub(super) enum NoConnection {
+pub(super) enum ConnectError {
     /// The server, or the way to it.
     Driver(Error),
-    /// The server was not asked: there is nothing to sign in with.
-    Proof(NoProof),
+    /// The server was not asked: there are no credentials.
+    Proof(CredentialError),
 }
 
-impl From<Error> for NoConnection {
+impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         Self::Driver(error)
     }
@@ -91,7 +91,7 @@ impl fmt::Debug for Authentication {
 }
 
 impl Authentication {
-    /// How long nobody tries again after a refusal.
+    /// How long a refusal keeps the pool from trying again.
     pub(super) fn pause(&self) -> Duration {
         match self {
             Self::EntraToken(_) => TOKEN_PAUSE,
@@ -119,11 +119,11 @@ impl Authentication {
     }
 }
 
-/// Opens a connection, signed in.
+/// Opens an authenticated connection.
 pub(super) async fn connect(
     settings: &Settings,
     generation: u64,
-) -> Result<Connection, NoConnection> {
+) -> Result<Connection, ConnectError> {
     match &settings.authentication {
         Authentication::AsWritten => Ok(Connection::open(settings, None, generation).await?),
         Authentication::EntraToken(tokens) => with_token(settings, &**tokens, generation).await,
@@ -133,14 +133,14 @@ pub(super) async fn connect(
     }
 }
 
-/// A refused token is replaced once; the refusal of the next one stands, and so does one where
-/// there is no other.
+/// A refused token is replaced once; the refusal of the next one is final, and so is one where there is no
+/// other.
 async fn with_token(
     settings: &Settings,
     tokens: &dyn AccessTokens,
     generation: u64,
-) -> Result<Connection, NoConnection> {
-    let first = tokens.token().await.map_err(NoConnection::Proof)?;
+) -> Result<Connection, ConnectError> {
+    let first = tokens.token().await.map_err(ConnectError::Proof)?;
     let refusal = match present(settings, &first, generation).await {
         Err(error) if is_refused_login(&error) => error,
         other => return Ok(other?),

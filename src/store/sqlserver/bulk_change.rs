@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use tiberius::ToSql;
 
+use super::error::unexpected;
 use super::error::{is_lock_timeout, may_be_of_one_row};
-use super::load::unexpected;
 use super::pool::Pool;
 use super::statement::with_parts;
 use super::values::{Fields, list_length, placeholders};
 use crate::domain::AlertId;
-use crate::store::{Among, RefusedRow, StoreError, Swept};
+use crate::store::{Among, RefusedRow, StoreError, SweepResult};
 
 /// How often [`by_halves`] waits for a lock in vain.
 const MOST_TIMEOUTS: u32 = 16;
@@ -21,7 +21,7 @@ const MOST_REFUSALS: u32 = 32;
 
 /// What to do where another transaction has an alert locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Locked {
+pub(super) enum OnLocked {
     /// It is left for another time.
     Skip,
     /// That is an error.
@@ -29,24 +29,24 @@ pub(super) enum Locked {
 }
 
 /// A statement that changes many alerts and answers how many.
-pub(super) struct Change<'a> {
+pub(super) struct BulkChange<'a> {
     pub(super) doing: &'static str,
     /// With `{among}`.
     pub(super) sql: &'static str,
     /// Lists what it would change, with the same parameters, and with `{among}`.
     pub(super) list: &'static str,
     pub(super) values: &'a [&'a dyn ToSql],
-    pub(super) locked: Locked,
+    pub(super) locked: OnLocked,
 }
 
 /// Some of them.
 #[derive(Clone, Copy)]
-pub(super) enum Which<'a> {
+pub(super) enum Selection<'a> {
     But(&'a [AlertId]),
     These(&'a [AlertId]),
 }
 
-impl<'a> From<&'a Among<'a>> for Which<'a> {
+impl<'a> From<&'a Among<'a>> for Selection<'a> {
     fn from(among: &'a Among<'a>) -> Self {
         match among {
             Among::AllBut(without) => Self::But(without),
@@ -55,10 +55,14 @@ impl<'a> From<&'a Among<'a>> for Which<'a> {
     }
 }
 
-impl Change<'_> {
+impl BulkChange<'_> {
     /// At once, or by halves where that fails for one of them.
-    pub(super) async fn run(&self, pool: &Pool, among: Among<'_>) -> Result<Swept, StoreError> {
-        let which = Which::from(&among);
+    pub(super) async fn run(
+        &self,
+        pool: &Pool,
+        among: Among<'_>,
+    ) -> Result<SweepResult, StoreError> {
+        let which = Selection::from(&among);
         match self.ask(pool, which).await {
             Ok(count) => Ok(count.into()),
             Err(error) if self.may_go_around(&error) => self.around(pool, which, error).await,
@@ -67,11 +71,11 @@ impl Change<'_> {
     }
 
     pub(super) fn may_go_around(&self, error: &StoreError) -> bool {
-        may_be_of_one_row(error) || (self.locked == Locked::Skip && is_lock_timeout(error))
+        may_be_of_one_row(error) || (self.locked == OnLocked::Skip && is_lock_timeout(error))
     }
 
     /// Those that the statement's own conditions and `which` name.
-    pub(super) async fn ask(&self, pool: &Pool, which: Which<'_>) -> Result<u32, StoreError> {
+    pub(super) async fn ask(&self, pool: &Pool, which: Selection<'_>) -> Result<u32, StoreError> {
         let mut values = self.values.to_vec();
         let sql = among(self.sql, which, &mut values);
         let row = pool.row(self.doing, &sql, &values).await?;
@@ -83,14 +87,14 @@ impl Change<'_> {
     pub(super) async fn around(
         &self,
         pool: &Pool,
-        which: Which<'_>,
+        which: Selection<'_>,
         error: StoreError,
-    ) -> Result<Swept, StoreError> {
+    ) -> Result<SweepResult, StoreError> {
         let ids = listed(pool, self.doing, self.list, self.values, which).await?;
         if ids.is_empty() && !is_lock_timeout(&error) {
             return Err(error);
         }
-        let change = |part: Range<usize>| self.ask(pool, Which::These(&ids[part]));
+        let change = |part: Range<usize>| self.ask(pool, Selection::These(&ids[part]));
         by_halves(&ids, self.locked, change).await
     }
 }
@@ -101,7 +105,7 @@ pub(super) async fn listed(
     doing: &'static str,
     list: &str,
     values: &[&dyn ToSql],
-    which: Which<'_>,
+    which: Selection<'_>,
 ) -> Result<Vec<AlertId>, StoreError> {
     let mut values = values.to_vec();
     let sql = among(list, which, &mut values);
@@ -112,12 +116,16 @@ pub(super) async fn listed(
 }
 
 /// The statement with the alerts that it may change, which come behind the values that it has.
-pub(super) fn among<'a>(sql: &str, which: Which<'a>, values: &mut Vec<&'a dyn ToSql>) -> String {
+pub(super) fn among<'a>(
+    sql: &str,
+    which: Selection<'a>,
+    values: &mut Vec<&'a dyn ToSql>,
+) -> String {
     let sql = with_parts(sql);
     let (ids, word) = match which {
-        Which::But([]) => return sql.replace("{among}", ""),
-        Which::But(ids) => (ids, "NOT IN"),
-        Which::These(ids) => (ids, "IN"),
+        Selection::But([]) => return sql.replace("{among}", ""),
+        Selection::But(ids) => (ids, "NOT IN"),
+        Selection::These(ids) => (ids, "IN"),
     };
     let length = list_length(ids.len());
     let list = placeholders(values.len() + 1, length);
@@ -136,15 +144,15 @@ pub(super) fn padded(ids: &[AlertId], length: usize) -> impl Iterator<Item = &dy
 
 /// Changes these alerts, of which `change` is given a part by its place; where that is refused, or waits
 /// for a lock in vain, the halves of the part.
-pub(super) async fn by_halves<F, S: Into<Swept>>(
+pub(super) async fn by_halves<F, S: Into<SweepResult>>(
     alerts: &[AlertId],
-    locked: Locked,
+    locked: OnLocked,
     change: impl Fn(Range<usize>) -> F,
-) -> Result<Swept, StoreError>
+) -> Result<SweepResult, StoreError>
 where
     F: Future<Output = Result<S, StoreError>>,
 {
-    let mut swept = Swept::default();
+    let mut swept = SweepResult::default();
     let (mut timeouts, mut refusals) = (0, 0);
     let whole = 0..alerts.len();
     let mut to_do = vec![whole];
@@ -161,7 +169,7 @@ where
         };
         let is_locked = is_lock_timeout(&error);
         match is_locked {
-            true if locked == Locked::Skip => timeouts += 1,
+            true if locked == OnLocked::Skip => timeouts += 1,
             false if may_be_of_one_row(&error) => refusals += 1,
             _ => return Err(error),
         }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tiberius::ToSql;
 
 use super::SqlServerStore;
-use super::load::unexpected;
+use super::error::unexpected;
 use super::operator_queries::lines;
 use super::values::{Fields, fit, fit_long, list_length, placeholders, stored};
 use crate::domain::{
@@ -14,7 +14,7 @@ use crate::domain::{
 use crate::store::certificates::{
     CertificateStore, REMOVED_EVENT, REVOKED_EVENT, WhichCertificates,
 };
-use crate::store::{Event, StoreError};
+use crate::store::{ColumnError, Event, StoreError};
 
 /// Most parameters of one list.
 const MOST: usize = 500;
@@ -79,7 +79,7 @@ impl CertificateStore for SqlServerStore {
     ) -> Result<CertificateAdded, StoreError> {
         const DOING: &str = "add a certificate";
         Ok(match self.add(DOING, text).await {
-            // Somebody else was faster: it is there.
+            // Another call was faster: it is there.
             Err(error) if is_taken(&error) => self.add(DOING, text).await?,
             other => other?,
         })
@@ -104,7 +104,7 @@ impl CertificateStore for SqlServerStore {
     }
 
     async fn expiring_certificates(&self) -> Result<Vec<ExpiringCertificate>, StoreError> {
-        const DOING: &str = "look for certificates that end";
+        const DOING: &str = "list expiring certificates";
         let sql = include_str!("sql/expiring_certificates.sql");
         let rows = self.pool.rows(DOING, sql, &[]).await?;
         lines(DOING, &rows, expiring)
@@ -116,7 +116,7 @@ impl CertificateStore for SqlServerStore {
         days: u32,
         event: &Event,
     ) -> Result<bool, StoreError> {
-        const DOING: &str = "tell that a certificate ends";
+        const DOING: &str = "record that a certificate expires";
         let sql = include_str!("sql/notify_expiry.sql");
         let days = i32::try_from(days).unwrap_or(i32::MAX);
         let values: [&dyn ToSql; 6] = [
@@ -189,7 +189,7 @@ fn list<T: ToSql>(values: &[T]) -> (String, Vec<&dyn ToSql>) {
     )
 }
 
-/// Somebody else added the same certificate for the same address.
+/// Another call added the same certificate for the same address.
 fn is_taken(error: &StoreError) -> bool {
     use std::error::Error as _;
     let cause = error.source();
@@ -197,7 +197,7 @@ fn is_taken(error: &StoreError) -> bool {
     matches!(cause.and_then(|e| e.code()), Some(2601 | 2627))
 }
 
-fn row(f: &mut Fields<'_>) -> Result<CertificateRow, String> {
+fn row(f: &mut Fields<'_>) -> Result<CertificateRow, ColumnError> {
     let id = CertificateId(f.get()?);
     let text = CertificateText {
         address: f.key()?,
@@ -225,7 +225,7 @@ fn row(f: &mut Fields<'_>) -> Result<CertificateRow, String> {
     })
 }
 
-fn entry(f: &mut Fields<'_>) -> Result<CertificateEntry, String> {
+fn entry(f: &mut Fields<'_>) -> Result<CertificateEntry, ColumnError> {
     Ok(CertificateEntry {
         id: CertificateId(f.get()?),
         address: f.key()?,
@@ -239,19 +239,19 @@ fn entry(f: &mut Fields<'_>) -> Result<CertificateEntry, String> {
     })
 }
 
-fn choice(f: &mut Fields<'_>) -> Result<CertificateChoice, String> {
+fn choice(f: &mut Fields<'_>) -> Result<CertificateChoice, ColumnError> {
     Ok(CertificateChoice {
         cipher: f.maybe_key()?,
         rsa_padding: f.maybe_key()?,
     })
 }
 
-fn revoked(f: &mut Fields<'_>) -> Result<Option<RevokedCertificate>, String> {
+fn revoked(f: &mut Fields<'_>) -> Result<Option<RevokedCertificate>, ColumnError> {
     let (at, reason) = (f.maybe_time()?, f.maybe_text()?);
     Ok(at.map(|at| RevokedCertificate { at, reason }))
 }
 
-fn expiring(f: &mut Fields<'_>) -> Result<ExpiringCertificate, String> {
+fn expiring(f: &mut Fields<'_>) -> Result<ExpiringCertificate, ColumnError> {
     Ok(ExpiringCertificate {
         id: CertificateId(f.get()?),
         address: f.key()?,

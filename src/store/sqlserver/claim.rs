@@ -3,12 +3,12 @@
 use tiberius::{Row, ToSql};
 
 use super::bulk_change::padded;
-use super::error::{is_lock_timeout, may_be_of_one_row};
-use super::load::{MOST, unexpected};
+use super::error::{is_lock_timeout, may_be_of_one_row, unexpected};
+use super::load::MOST;
 use super::pool::Pool;
 use super::values::{Fields, list_length, placeholders, seconds};
 use crate::domain::AlertId;
-use crate::store::{Among, CLASS_HEAD_START, Claim, Claimed, RefusedRow, StoreError};
+use crate::store::{Among, CLASS_HEAD_START, Claim, ClaimResult, RefusedRow, StoreError};
 
 const DOING: &str = "claim alerts";
 
@@ -22,9 +22,9 @@ const MOST_TIMEOUTS: u32 = 16;
 /// and the next claim goes on without it.
 const MOST_REFUSALS: u32 = 32;
 
-pub(super) async fn claim(pool: &Pool, claim: &Claim<'_>) -> Result<Claimed, StoreError> {
+pub(super) async fn claim(pool: &Pool, claim: &Claim<'_>) -> Result<ClaimResult, StoreError> {
     if claim.limit == 0 {
-        return Ok(Claimed::default());
+        return Ok(ClaimResult::default());
     }
     let without = match claim.among {
         Among::AllBut(without) => without,
@@ -42,7 +42,7 @@ async fn claim_at_once(
     pool: &Pool,
     claim: &Claim<'_>,
     without: &[AlertId],
-) -> Result<Claimed, StoreError> {
+) -> Result<ClaimResult, StoreError> {
     let (limit, head_start) = (limit(claim, 0), seconds(CLASS_HEAD_START));
     let mut values: Vec<&dyn ToSql> = vec![
         &claim.instance.0,
@@ -57,7 +57,7 @@ async fn claim_at_once(
         return Err(unexpected(DOING, "two result sets were expected"));
     };
     let more = more.first().map_or(Ok(false), |row| Fields::of(row).get());
-    Ok(Claimed {
+    Ok(ClaimResult {
         alerts: ids(taken)?,
         may_hold_more: more.map_err(|e| unexpected(DOING, e))?,
         refused: Vec::new(),
@@ -93,11 +93,11 @@ async fn claim_around(
     claim: &Claim<'_>,
     without: &[AlertId],
     error: StoreError,
-) -> Result<Claimed, StoreError> {
+) -> Result<ClaimResult, StoreError> {
     let limit = limit(claim, LOCKED_AT_THE_HEAD);
     let (held, due) = held_and_due(pool, claim, without, limit).await?;
     if !held.is_empty() {
-        return Ok(Claimed {
+        return Ok(ClaimResult {
             alerts: held,
             may_hold_more: true,
             refused: Vec::new(),
@@ -134,10 +134,14 @@ async fn held_and_due(
 }
 
 /// After an error of another kind what was taken is answered to the next claim with this token.
-async fn by_halves(pool: &Pool, claim: &Claim<'_>, due: &[AlertId]) -> Result<Claimed, StoreError> {
-    let mut claimed = Claimed {
+async fn by_halves(
+    pool: &Pool,
+    claim: &Claim<'_>,
+    due: &[AlertId],
+) -> Result<ClaimResult, StoreError> {
+    let mut claimed = ClaimResult {
         may_hold_more: true,
-        ..Claimed::default()
+        ..ClaimResult::default()
     };
     let (mut timeouts, mut refusals) = (0, 0);
     let mut to_do = vec![due];

@@ -20,7 +20,7 @@ pub(super) type Rows = Vec<Row>;
 /// Azure answers a login with another address; more than this is a loop.
 const MAX_ROUTES: u32 = 4;
 
-/// A connection that knows whether it stands between two statements. The driver's futures
+/// A connection that knows whether it is between two statements. The driver's futures
 /// are not cancel-safe: one that was dropped or failed leaves `usable` false, and the pool
 /// throws the connection away.
 pub(super) struct Connection {
@@ -33,7 +33,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, signs in with `proof`, by default with the connection string's login, follows
+    /// Connects, authenticates with `proof`, by default with the connection string's login, follows
     /// routing, and makes the session as all statements expect it.
     pub(super) async fn open(
         settings: &Settings,
@@ -47,7 +47,7 @@ impl Connection {
             engine: Engine::default(),
             generation,
         };
-        // The driver's own limits leave out what follows a sign-in that it took for complete.
+        // The driver's own limits leave out what follows a login that it took for complete.
         let ready = connection.batch(include_str!("sql/open_session.sql"));
         let results = timeout(settings.connect_timeout, ready)
             .await

@@ -214,21 +214,21 @@ fn value(text: &str) -> Option<(String, &str)> {
     None
 }
 
-const QUOTE: &str = "a value with ; or quotation marks in it has to stand in quotation marks, such as \
+const QUOTE: &str = "a value with ; or quotation marks in it has to be in quotation marks, such as \
     Password='a;b' (a mark of the same kind inside is doubled)";
 
 fn no_pair(before: &str) -> String {
     match before {
         "" => "expected 'Key=value;Key=value', found a part without '='".to_owned(),
-        key => format!("behind '{key}' stands a part without '='; {QUOTE}"),
+        key => format!("behind '{key}' is a part without '='; {QUOTE}"),
     }
 }
 
 fn unclosed(word: &str) -> String {
-    format!("the quotation of '{word}' has no end, or something stands behind it; {QUOTE}")
+    format!("the quotation of '{word}' has no end, or something follows it; {QUOTE}")
 }
 
-/// What stands right behind a password may be a part of it: then it is shown only if it looks like a
+/// What follows a password may be a part of it: then it is shown only if it looks like a
 /// key.
 fn unknown(word: &str, before: &str) -> String {
     let lower = word.to_lowercase();

@@ -1,4 +1,4 @@
-//! Which sign-in the words of a connection string ask for.
+//! Which authentication a connection string asks for.
 
 use super::authentication::{Authentication, Kerberos};
 use super::connection_string::ConnectionString;
@@ -28,7 +28,7 @@ pub(super) fn resolve(
             .map(|_| Authentication::AsWritten)
             .ok_or_else(|| {
                 "it names no SQL login; add 'User Id=...;Password=...', or say in [database.auth] \
-                 how to sign in without one"
+                 how to authenticate without one"
                     .to_owned()
             }),
         (Authentication::AsWritten, Asked::Windows(key, value)) => {
@@ -70,7 +70,7 @@ fn asked(pairs: &ConnectionString) -> Result<Asked<'_>, String> {
         entra if entra.starts_with("activedirectory") => Ok(Asked::Entra(word)),
         _ => Err(format!(
             "'Authentication={word}' is not known; write 'User Id=...;Password=...', or say in \
-             [database.auth] how to sign in"
+             [database.auth] how to authenticate"
         )),
     }
 }
@@ -96,7 +96,7 @@ fn instead_of(word: &str) -> String {
              \"https://database.windows.net/\"]"
         }
         _ => {
-            "a service has nobody who could sign in with it: write source = \
+            "a service has no user who could authenticate with it: write source = \
              \"client_credentials\", \"command\" or \"file\" there"
         }
     };
@@ -117,11 +117,11 @@ fn windows(pairs: &ConnectionString, kerberos: Kerberos) -> Result<Authenticatio
     }
 }
 
-/// A token is for whoever holds it: nothing beside it, and never in clear.
+/// Anyone who has a token can use it: it is alone, and never unencrypted.
 fn check_token_alone(pairs: &ConnectionString) -> Result<(), String> {
     if login(pairs).is_some() || pairs.get("password").is_some() {
         return Err(
-            "database.auth.kind is \"entra_token\", which signs in with the token alone; remove \
+            "database.auth.kind is \"entra_token\", which authenticates with the token alone; remove \
              'User Id' and 'Password'"
                 .to_owned(),
         );
@@ -146,14 +146,14 @@ mod tests {
     use async_trait::async_trait;
     use secrecy::SecretString;
 
-    use super::super::authentication::{AccessTokens, NoProof};
+    use super::super::authentication::{AccessTokens, CredentialError};
     use super::*;
 
     struct One;
 
     #[async_trait]
     impl AccessTokens for One {
-        async fn token(&self) -> Result<SecretString, NoProof> {
+        async fn token(&self) -> Result<SecretString, CredentialError> {
             Ok("t".into())
         }
 
@@ -194,7 +194,7 @@ mod tests {
             ("ActiveDirectoryServicePrincipal", "client_credentials"),
             ("Active Directory Managed Identity", "get-access-token"),
             ("ActiveDirectoryMsi", "get-access-token"),
-            ("Active Directory Interactive", "nobody who could"),
+            ("Active Directory Interactive", "no user who could"),
         ] {
             let said = refused(Authentication::AsWritten, &format!("Authentication={word}"));
             assert!(

@@ -7,16 +7,16 @@ use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::SqlServerStore;
-use super::load::unexpected;
+use super::error::unexpected;
 use super::values::{Fields, fit, fit_long, seconds};
 use crate::domain::{
     AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
     LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing,
 };
-use crate::store::StoreError;
 use crate::store::coordination::{
-    Coordination, ENDED_LATELY, SIGN_IN_ABANDONED, SIGN_IN_LIMIT, SIGN_IN_UNTOUCHED,
+    AUTH_ABANDONED, AUTH_FORGOTTEN_AFTER, AUTH_TIMEOUT, Coordination, ENDED_LATELY,
 };
+use crate::store::{ColumnError, StoreError};
 
 #[async_trait]
 impl Coordination for SqlServerStore {
@@ -114,11 +114,11 @@ impl Coordination for SqlServerStore {
         instance: Option<InstanceId>,
         key: &AuthKey,
     ) -> Result<AuthDecision, StoreError> {
-        const DOING: &str = "ask for a turn to sign in";
+        const DOING: &str = "ask for a turn to authenticate";
         let sql = include_str!("sql/begin_authentication.sql");
         let (relay, secret, instance) = columns(instance, key);
-        let (limit, rest) = (seconds(SIGN_IN_LIMIT), seconds(AUTH_COOLDOWN));
-        let died = SIGN_IN_ABANDONED;
+        let (limit, rest) = (seconds(AUTH_TIMEOUT), seconds(AUTH_COOLDOWN));
+        let died = AUTH_ABANDONED;
         let values: [&dyn ToSql; 6] = [&relay, &secret, &instance, &limit, &rest, &died];
         let rows = self.pool.rows(DOING, sql, &values).await?;
         match rows.first() {
@@ -151,7 +151,7 @@ impl Coordination for SqlServerStore {
     }
 }
 
-const NOTING: &str = "note how a sign-in ended";
+const NOTING: &str = "record the result of an authentication";
 
 impl SqlServerStore {
     async fn note_authentication(
@@ -176,7 +176,7 @@ impl SqlServerStore {
             &code,
             &enhanced,
             &text,
-            &seconds(SIGN_IN_UNTOUCHED),
+            &seconds(AUTH_FORGOTTEN_AFTER),
         ];
         self.pool.query(NOTING, sql, &values).await?;
         Ok(())
@@ -204,7 +204,7 @@ fn columns(instance: Option<InstanceId>, key: &AuthKey) -> (String, String, Opti
     )
 }
 
-fn standing(row: &Row) -> Result<Standing, String> {
+fn standing(row: &Row) -> Result<Standing, ColumnError> {
     let mut f = Fields::of(row);
     let instances = f.count()? + 1;
     let rank = f.count()?;
@@ -220,7 +220,7 @@ fn standing(row: &Row) -> Result<Standing, String> {
     })
 }
 
-fn learned_limit(row: &Row) -> Result<LearnedLimit, String> {
+fn learned_limit(row: &Row) -> Result<LearnedLimit, ColumnError> {
     let mut f = Fields::of(row);
     Ok(LearnedLimit {
         relay: f.text()?,
@@ -230,7 +230,7 @@ fn learned_limit(row: &Row) -> Result<LearnedLimit, String> {
     })
 }
 
-fn learned_recipients(row: &Row) -> Result<(String, LearnedRecipients), String> {
+fn learned_recipients(row: &Row) -> Result<(String, LearnedRecipients), ColumnError> {
     let mut f = Fields::of(row);
     let relay = f.text()?;
     let learned = LearnedRecipients {
@@ -241,7 +241,7 @@ fn learned_recipients(row: &Row) -> Result<(String, LearnedRecipients), String> 
     Ok((relay, learned))
 }
 
-fn connection_end(row: &Row) -> Result<(String, ConnectionEnd), String> {
+fn connection_end(row: &Row) -> Result<(String, ConnectionEnd), ColumnError> {
     let mut f = Fields::of(row);
     let relay = f.text()?;
     let end = ConnectionEnd {
@@ -251,7 +251,7 @@ fn connection_end(row: &Row) -> Result<(String, ConnectionEnd), String> {
     Ok((relay, end))
 }
 
-fn turn(row: &Row) -> Result<AuthDecision, String> {
+fn turn(row: &Row) -> Result<AuthDecision, ColumnError> {
     let mut f = Fields::of(row);
     if f.count()? > 0 {
         return Ok(AuthDecision::ProceedAlone);
@@ -268,7 +268,7 @@ fn turn(row: &Row) -> Result<AuthDecision, String> {
     })
 }
 
-fn refusal(f: &mut Fields<'_>) -> Result<Reply, String> {
+fn refusal(f: &mut Fields<'_>) -> Result<Reply, ColumnError> {
     let code = f.maybe::<i32>()?.and_then(|code| u16::try_from(code).ok());
     let enhanced = f.maybe_text()?.and_then(|code| code.parse().ok());
     let text = f.maybe_text()?.unwrap_or_default();

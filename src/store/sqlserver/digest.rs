@@ -1,4 +1,4 @@
-//! Who was told of which failure.
+//! Which failures were reported.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,22 +10,22 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::SqlServerStore;
-use super::bulk_change::{Locked, Which, among, by_halves, listed};
+use super::bulk_change::{OnLocked, Selection, among, by_halves, listed};
 use super::error::may_be_of_one_row;
+use super::error::unexpected;
 use super::expiry::top;
-use super::load::unexpected;
 use super::operator_queries::{lines, new_alert};
 use super::pool::Pool;
 use super::values::{Fields, seconds};
 use crate::domain::AlertId;
 use crate::store::digest::{DigestResult, FailureDigestStore, UnreportedFailures, UnreportedLine};
-use crate::store::{NewAlert, StoreError};
+use crate::store::{ColumnError, NewAlert, StoreError};
 
 /// Most rows that one `VALUES` takes.
 const MOST_VALUES: usize = 1000;
 
-const LOOK: &str = "look for failures to tell of";
-const TELL: &str = "tell of failures";
+const LIST: &str = "list failures to report";
+const INSERT: &str = "insert the failure digest";
 
 #[async_trait]
 impl FailureDigestStore for SqlServerStore {
@@ -38,21 +38,21 @@ impl FailureDigestStore for SqlServerStore {
     ) -> Result<UnreportedFailures, StoreError> {
         let values: &[&dyn ToSql] = &[&send_port, &seconds(within), &top(limit)];
         let pool = &self.pool;
-        match unreported(pool, values, Which::But(without)).await {
+        match unreported(pool, values, Selection::But(without)).await {
             Err(error) if may_be_of_one_row(&error) => {}
             unreported => return unreported,
         }
         let list = include_str!("sql/unreported_candidates.sql");
-        let ids = listed(pool, LOOK, list, values, Which::But(without)).await?;
+        let ids = listed(pool, LIST, list, values, Selection::But(without)).await?;
         let found = Mutex::new(UnreportedFailures::default());
         let some = async |part: Range<usize>| {
-            let some = unreported(pool, values, Which::These(&ids[part])).await?;
+            let some = unreported(pool, values, Selection::These(&ids[part])).await?;
             let mut found = found.lock().await;
             found.alerts += some.alerts;
             found.lines.extend(some.lines);
             Ok(0)
         };
-        let refused = by_halves(&ids, Locked::Fail, some).await?.refused;
+        let refused = by_halves(&ids, OnLocked::Fail, some).await?.refused;
         let found = found.into_inner();
         Ok(UnreportedFailures { refused, ..found })
     }
@@ -65,8 +65,8 @@ impl FailureDigestStore for SqlServerStore {
         let (pool, id) = (&self.pool, Uuid::new_v4());
         match insert_digest(pool, id, alerts, digest).await {
             Err(error) if may_be_of_one_row(&error) => {}
-            told => {
-                return told.map(|digest| DigestResult {
+            inserted => {
+                return inserted.map(|digest| DigestResult {
                     digest,
                     ..DigestResult::default()
                 });
@@ -77,7 +77,7 @@ impl FailureDigestStore for SqlServerStore {
                 .await
                 .map(|_| 0)
         };
-        let refused = by_halves(alerts, Locked::Fail, some).await?.refused;
+        let refused = by_halves(alerts, OnLocked::Fail, some).await?.refused;
         let digest = insert_digest(pool, id, &[], digest).await?;
         Ok(DigestResult { digest, refused })
     }
@@ -86,18 +86,18 @@ impl FailureDigestStore for SqlServerStore {
 async fn unreported(
     pool: &Pool,
     values: &[&dyn ToSql],
-    which: Which<'_>,
+    which: Selection<'_>,
 ) -> Result<UnreportedFailures, StoreError> {
     let mut values = values.to_vec();
     let sql = among(include_str!("sql/unreported.sql"), which, &mut values);
-    let results = pool.query(LOOK, &sql, &values).await?;
+    let results = pool.query(LIST, &sql, &values).await?;
     let [count, found] = &results[..] else {
-        return Err(unexpected(LOOK, "two result sets were expected"));
+        return Err(unexpected(LIST, "two result sets were expected"));
     };
     let alerts = count.first().map_or(Ok(0), |row| Fields::of(row).count());
     Ok(UnreportedFailures {
-        alerts: alerts.map_err(|e| unexpected(LOOK, e))?.into(),
-        lines: lines(LOOK, found, unreported_line)?,
+        alerts: alerts.map_err(|e| unexpected(LIST, e))?.into(),
+        lines: lines(LIST, found, unreported_line)?,
         refused: Vec::new(),
     })
 }
@@ -112,9 +112,9 @@ async fn insert_digest(
     let sql = include_str!("sql/insert_digest.sql").replace("{alerts}", &inserts(alerts));
     let values = new_alert(id, digest);
     let values: Vec<_> = values.iter().map(|value| &**value).collect();
-    let rows = pool.rows(TELL, &sql, &values).await?;
+    let rows = pool.rows(INSERT, &sql, &values).await?;
     let id = rows.first().map(|row| Fields::of(row).get()).transpose();
-    Ok(id.map_err(|e| unexpected(TELL, e))?.map(AlertId))
+    Ok(id.map_err(|e| unexpected(INSERT, e))?.map(AlertId))
 }
 
 /// Statements that put the ids, each once, into the table variable `@alerts`.
@@ -126,7 +126,7 @@ fn inserts(alerts: &[AlertId]) -> String {
         .collect()
 }
 
-fn unreported_line(f: &mut Fields<'_>) -> Result<UnreportedLine, String> {
+fn unreported_line(f: &mut Fields<'_>) -> Result<UnreportedLine, ColumnError> {
     Ok(UnreportedLine {
         alert: AlertId(f.get()?),
         reference: f.maybe_text()?,

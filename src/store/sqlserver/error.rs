@@ -2,7 +2,7 @@
 
 use tiberius::error::{Error, IoErrorKind, TokenError};
 
-use super::authentication::{Authentication, NoProof};
+use super::authentication::{Authentication, CredentialError};
 use super::known_errors::{self, REFUSED_LOGINS, classify};
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -27,7 +27,7 @@ pub(super) fn remedy(error: &Error) -> Remedy {
     }
 }
 
-/// Somebody else's transaction has locked what a statement needs, for longer than it waits.
+/// Another transaction has locked what a statement needs, for longer than it waits.
 pub(super) fn is_lock_timeout(error: &StoreError) -> bool {
     of_server(error).is_some_and(|e| match e.code() {
         known_errors::UNMAPPED => e.message().contains("lock timeout"),
@@ -82,7 +82,7 @@ pub(super) fn store_error(
 }
 
 /// The server was not asked.
-pub(super) fn no_proof(doing: &'static str, why: NoProof) -> StoreError {
+pub(super) fn no_proof(doing: &'static str, why: CredentialError) -> StoreError {
     let kind = match why.is_transient {
         true => StoreErrorKind::Unavailable,
         false => StoreErrorKind::Refused,
@@ -123,7 +123,7 @@ fn login_advice(authentication: &Authentication, error: &Error) -> &'static str 
         }
         (Authentication::EntraToken(_), _) => {
             "the access token has to be for https://database.windows.net/ (scope \
-             https://database.windows.net/.default), and of somebody who is a user of this \
+             https://database.windows.net/.default), and of a principal that is a user of this \
              database: CREATE USER [name] FROM EXTERNAL PROVIDER"
         }
         (Authentication::Windows(_), _) => {
@@ -136,6 +136,14 @@ fn login_advice(authentication: &Authentication, error: &Error) -> &'static str 
              enabled; the server's error log says under the state why"
         }
     }
+}
+
+/// An answer of another shape than the statement gives.
+pub(super) fn unexpected(
+    doing: &'static str,
+    what: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    StoreError::unexpected(doing, what)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Ends alerts that nobody will send: expired, without a send port, or in an adopted copy.
+//! Ends alerts that no instance sends: expired, without a send port, or in an adopted copy.
 //!
 //! Two steps without a transaction between them: what qualifies is read, rows for recipients
 //! are made from the lists by the domain, and what is still as it was seen is ended.
@@ -10,9 +10,9 @@ use std::time::Duration;
 use tiberius::{Command, Row, ToSql};
 use uuid::Uuid;
 
-use super::bulk_change::{Locked, Which, among as among_them, by_halves, listed};
+use super::bulk_change::{OnLocked, Selection, among as among_them, by_halves, listed};
+use super::error::unexpected;
 use super::error::{is_lock_timeout, may_be_of_one_row};
-use super::load::unexpected;
 use super::pool::Pool;
 use super::statement::{Engine, Statement};
 use super::table_rows::{MOST_ROWS, OutcomeRow, RecipientRow, for_engine, portion, portions};
@@ -21,7 +21,7 @@ use crate::domain::{AlertId, Timestamp};
 use crate::store::expiry::{
     EXPIRED, Ending, UNROUTED, expired_reason, recipients_of_lists, unrouted_reason,
 };
-use crate::store::{Among, DEFAULT_MAX_AGE, StoreError, StoreErrorKind, Swept};
+use crate::store::{Among, ColumnError, DEFAULT_MAX_AGE, StoreError, StoreErrorKind, SweepResult};
 
 /// Alerts in one transaction.
 pub(super) const BATCH: u32 = 200;
@@ -43,7 +43,7 @@ struct Candidate {
 
 /// One of them that is to end.
 #[derive(Clone)]
-struct ToEnd {
+struct EndingAlert {
     id: AlertId,
     alert: OutcomeRow,
     recipients: Vec<RecipientRow>,
@@ -69,8 +69,8 @@ impl Sweep<'_> {
         pool: &Pool,
         among: Among<'_>,
         reason: impl Fn(&Candidate) -> String,
-    ) -> Result<Swept, StoreError> {
-        let which = Which::from(&among);
+    ) -> Result<SweepResult, StoreError> {
+        let which = Selection::from(&among);
         let error = match self.ask(pool, which, &reason).await {
             Err(error) if may_be_of_one_row(&error) => error,
             swept => return swept,
@@ -79,16 +79,16 @@ impl Sweep<'_> {
         if ids.is_empty() {
             return Err(error);
         }
-        let some = |part: Range<usize>| self.ask(pool, Which::These(&ids[part]), &reason);
-        by_halves(&ids, Locked::Skip, some).await
+        let some = |part: Range<usize>| self.ask(pool, Selection::These(&ids[part]), &reason);
+        by_halves(&ids, OnLocked::Skip, some).await
     }
 
     async fn ask(
         &self,
         pool: &Pool,
-        which: Which<'_>,
+        which: Selection<'_>,
         reason: impl Fn(&Candidate) -> String,
-    ) -> Result<Swept, StoreError> {
+    ) -> Result<SweepResult, StoreError> {
         let mut values = self.values.to_vec();
         let sql = among_them(self.sql, which, &mut values);
         let rows = pool.rows(self.doing, &sql, &values).await?;
@@ -96,7 +96,11 @@ impl Sweep<'_> {
     }
 }
 
-pub(super) async fn expire(pool: &Pool, limit: u32, among: Among<'_>) -> Result<Swept, StoreError> {
+pub(super) async fn expire(
+    pool: &Pool,
+    limit: u32,
+    among: Among<'_>,
+) -> Result<SweepResult, StoreError> {
     let sweep = Sweep {
         doing: "expire alerts",
         sql: include_str!("sql/expire.sql"),
@@ -116,7 +120,7 @@ pub(super) async fn fail_unrouted(
     after: Duration,
     limit: u32,
     among: Among<'_>,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepResult, StoreError> {
     let sweep = Sweep {
         doing: "fail alerts without a send port",
         sql: include_str!("sql/fail_unrouted.sql"),
@@ -148,7 +152,7 @@ pub(super) async fn note_unrouted(
         let mut fields = Fields::of(row);
         Ok((fields.key()?, fields.count()?))
     };
-    let noted: Result<_, String> = rows.iter().map(read).collect();
+    let noted: Result<_, ColumnError> = rows.iter().map(read).collect();
     noted.map_err(|e| unexpected(DOING, e))
 }
 
@@ -157,16 +161,16 @@ pub(super) async fn expire_any(
     pool: &Pool,
     reason: &str,
     without: &[AlertId],
-) -> Result<Swept, StoreError> {
+) -> Result<SweepResult, StoreError> {
     const DOING: &str = "expire alerts of an adopted database";
     let limit = top(BATCH);
     let mut values: Vec<&dyn ToSql> = vec![&limit];
     let sql = include_str!("sql/adopt_expire.sql");
-    let sql = among_them(sql, Which::But(without), &mut values);
+    let sql = among_them(sql, Selection::But(without), &mut values);
     let rows = pool.rows(DOING, &sql, &values).await?;
     let swept = finish(pool, DOING, &rows, EXPIRED, |_| reason.to_owned()).await?;
     // None may be passed over here.
-    if swept == Swept::default() && !rows.is_empty() {
+    if swept == SweepResult::default() && !rows.is_empty() {
         let locked = format!(
             "other transactions have {} alerts or more locked; end them and adopt again",
             rows.len()
@@ -182,11 +186,11 @@ async fn finish(
     rows: &[Row],
     ending: Ending,
     reason: impl Fn(&Candidate) -> String,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepResult, StoreError> {
     let to_end = |row| {
         let candidate = read_candidate(row).map_err(|e| unexpected(doing, e))?;
         let (id, seen, made) = (candidate.id, candidate.status_at, candidate.made);
-        Ok(ToEnd {
+        Ok(EndingAlert {
             id,
             alert: OutcomeRow::ended(id, seen, &reason(&candidate)),
             weight: candidate.recipients.len().max(made as usize),
@@ -194,17 +198,17 @@ async fn finish(
         })
     };
     let all: Vec<_> = rows.iter().map(to_end).collect::<Result<_, StoreError>>()?;
-    let mut swept = Swept::default();
+    let mut swept = SweepResult::default();
     for batch in batches(&all) {
         let ids: Vec<_> = batch.iter().map(|it| it.id).collect();
         let end = |part: Range<usize>| finish_batch(pool, doing, &batch[part], ending);
-        swept.add(by_halves(&ids, Locked::Skip, end).await?);
+        swept.add(by_halves(&ids, OnLocked::Skip, end).await?);
     }
     Ok(swept)
 }
 
 /// Of no more rows together than a transaction takes; an alert with more is alone.
-fn batches(all: &[ToEnd]) -> Vec<&[ToEnd]> {
+fn batches(all: &[EndingAlert]) -> Vec<&[EndingAlert]> {
     let (mut batches, mut rest) = (Vec::new(), all);
     while !rest.is_empty() {
         let mut rows = 0;
@@ -222,7 +226,7 @@ fn batches(all: &[ToEnd]) -> Vec<&[ToEnd]> {
 async fn finish_batch(
     pool: &Pool,
     doing: &'static str,
-    batch: &[ToEnd],
+    batch: &[EndingAlert],
     ending: Ending,
 ) -> Result<u32, StoreError> {
     let mark = Uuid::new_v4();
@@ -230,7 +234,7 @@ async fn finish_batch(
     let recipients = batch.iter().flat_map(|it| it.recipients.clone());
     let recipients: Vec<_> = recipients.collect();
     let calls = portions(recipients.len());
-    let command = |engine, n, first: &[Result<u32, String>]| {
+    let command = |engine, n, first: &[Result<u32, ColumnError>]| {
         let found = !matches!(first, [Ok(0)]);
         let recipients = portion(&recipients, n, engine);
         let alerts = for_engine(&alerts, engine);
@@ -265,7 +269,7 @@ fn command(
     command
 }
 
-fn read_candidate(row: &Row) -> Result<Candidate, String> {
+fn read_candidate(row: &Row) -> Result<Candidate, ColumnError> {
     let mut fields = Fields::of(row);
     let f = &mut fields;
     let (id, status_at, send_port) = (AlertId(f.get()?), f.time()?, f.key()?);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tiberius::{Row, ToSql};
 
-use super::bulk_change::{Change, Locked, Which};
-use super::load::unexpected;
+use super::bulk_change::{BulkChange, OnLocked, Selection};
+use super::error::unexpected;
 use super::pool::Pool;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
 use crate::domain::{
@@ -195,17 +195,17 @@ pub(super) async fn retire(
     known: &KnownRelays,
     instance: InstanceId,
 ) -> Result<(), StoreError> {
-    let retire = Change {
+    let retire = BulkChange {
         doing: "retire the instance",
         sql: include_str!("sql/retire.sql"),
         list: include_str!("sql/retire_candidates.sql"),
         values: &[&instance.0],
-        locked: Locked::Skip,
+        locked: OnLocked::Skip,
     };
     let swept = retire.run(pool, Among::AllBut(&[])).await?;
     if !swept.refused.is_empty() || swept.count == 0 {
         // No alert has this key: the instance's own rows are written in any case.
-        retire.ask(pool, Which::These(&[AlertId(0)])).await?;
+        retire.ask(pool, Selection::These(&[AlertId(0)])).await?;
     }
     let mut known = known.lock();
     known.remove(&instance);

@@ -1,7 +1,7 @@
-//! Windows sign-in with a Kerberos ticket for `MSSQLSvc/<host>:<port>` (MS-TDS section 3.2.5.2).
+//! Windows authentication with a Kerberos ticket for `MSSQLSvc/<host>:<port>` (MS-TDS section 3.2.5.2).
 //!
 //! The driver asks for the process's own tickets, blocks its thread for that, and knows of no
-//! keytab. So the ticket is fetched first, and the driver then signs in on a thread of its own,
+//! keytab. So the ticket is fetched first, and the driver then authenticates on a thread of its own,
 //! where the process's own tickets are those of the keytab.
 
 use std::fs::File;
@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::authentication::{Kerberos, NoConnection, NoProof};
+use super::authentication::{ConnectError, CredentialError, Kerberos};
 use super::connection::Connection;
 use super::settings::Settings;
 use super::tcp;
@@ -26,7 +26,7 @@ pub(super) async fn connect(
     settings: &Settings,
     kerberos: &Kerberos,
     generation: u64,
-) -> Result<Connection, NoConnection> {
+) -> Result<Connection, ConnectError> {
     let mut settings = settings.clone();
     let port = port(&settings).await?;
     settings.address.port = Some(port);
@@ -36,7 +36,7 @@ pub(super) async fn connect(
     let (kerberos, runtime) = (kerberos.clone(), Handle::current());
     let authenticated =
         spawn_blocking(move || authenticate(&settings, &kerberos, generation, &runtime));
-    let stopped = |_| no_ticket("the sign-in was broken off", true);
+    let stopped = |_| no_ticket("the authentication was interrupted", true);
     authenticated.await.map_err(stopped)?
 }
 
@@ -46,7 +46,7 @@ fn authenticate(
     kerberos: &Kerberos,
     generation: u64,
     runtime: &Handle,
-) -> Result<Connection, NoConnection> {
+) -> Result<Connection, ConnectError> {
     let principal = kerberos.principal.as_deref();
     let keytab = kerberos.keytab_file.as_deref();
     let tickets = keytab.map(|keytab| ThreadTickets::of(keytab, principal));
@@ -78,7 +78,7 @@ async fn fetch_in_time(
     settings: &Settings,
     kerberos: &Kerberos,
     service: String,
-) -> Result<(), NoConnection> {
+) -> Result<(), ConnectError> {
     let (kerberos, limit) = (kerberos.clone(), settings.connect_timeout);
     let asked = spawn_blocking(move || fetch(&kerberos, &service));
     match timeout(limit, asked).await {
@@ -91,7 +91,7 @@ async fn fetch_in_time(
     }
 }
 
-fn fetch(kerberos: &Kerberos, service: &str) -> Result<(), NoConnection> {
+fn fetch(kerberos: &Kerberos, service: &str) -> Result<(), ConnectError> {
     let keytab = kerberos.keytab_file.as_deref();
     keytab.map_or(Ok(()), check_readable)?;
     let client = Client {
@@ -112,7 +112,7 @@ fn fetch(kerberos: &Kerberos, service: &str) -> Result<(), NoConnection> {
 }
 
 /// The library says of a keytab that is not there that there is no credentials cache.
-fn check_readable(keytab: &Path) -> Result<(), NoConnection> {
+fn check_readable(keytab: &Path) -> Result<(), ConnectError> {
     let unreadable = |cause| {
         let what = format!("database.auth.keytab_file {}: {cause}", keytab.display());
         no_ticket(&what, false)
@@ -120,8 +120,8 @@ fn check_readable(keytab: &Path) -> Result<(), NoConnection> {
     File::open(keytab).map(drop).map_err(unreadable)
 }
 
-fn no_ticket(what: &str, is_transient: bool) -> NoConnection {
-    NoConnection::Proof(NoProof {
+fn no_ticket(what: &str, is_transient: bool) -> ConnectError {
+    ConnectError::Proof(CredentialError {
         what: what.to_owned(),
         is_transient,
     })

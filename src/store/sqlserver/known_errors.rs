@@ -1,8 +1,8 @@
 //! What the server's error numbers mean, in one table; docs/operations.md shows it.
 //!
 //! Closed where it matters: only numbers that are known to be about values are
-//! [`StoreErrorKind::Rejected`]. A number that stands nowhere is [`StoreErrorKind::Unknown`]:
-//! it is waited for and said.
+//! [`StoreErrorKind::Rejected`]. A number that is not in it is [`StoreErrorKind::Unknown`]:
+//! the service waits and reports it.
 
 use super::error::Remedy;
 use crate::store::StoreErrorKind;
@@ -211,7 +211,7 @@ pub(super) fn advice(number: u32, message: &str) -> String {
     words.collect::<Vec<_>>().join(": ")
 }
 
-/// A site may raise our own number as well: the words tell.
+/// A site may raise our own number as well: the text decides.
 fn known(number: u32, message: &str) -> Option<&'static KnownErrors> {
     let is_meant = number != MIGRATING || message.contains(MIGRATING_WORDS);
     let has = |known: &&KnownErrors| known.numbers.contains(&number);
@@ -241,7 +241,7 @@ mod tests {
     fn each_number_has_one_meaning() {
         let mut seen = BTreeSet::new();
         for number in KNOWN.iter().flat_map(|known| known.numbers) {
-            assert!(seen.insert(number), "{number} stands in the table twice");
+            assert!(seen.insert(number), "{number} is in the table twice");
         }
         for login in REFUSED_LOGINS {
             assert_eq!(classify(*login, "").0, REFUSED, "{login}");

@@ -7,18 +7,18 @@ use tiberius::{Row, ToSql};
 use uuid::Uuid;
 
 use super::connection::Rows;
-use super::error::is_lock_timeout;
+use super::error::{is_lock_timeout, unexpected};
 use super::pool::Pool;
 use super::values::{Fields, list_length, local_refusal, placeholders};
 use crate::domain::{Alert, AlertId, AlertOrigin, Mailbox, PublicId, Recipient, RecipientStatus};
-use crate::store::{LARGE_TEXTS, Loaded, StoreError, StoreErrorKind};
+use crate::store::{ColumnError, LARGE_TEXTS, LoadResult, StoreError};
 
 /// More row locks in one statement than this times three come near a table lock.
 pub(super) const MOST: u32 = 500;
 
 /// Reads in one go; where the driver cannot decode the answer, or waited for a lock in vain, row by
 /// row, so that the row that it stumbles over fails alone, and what is locked is missing.
-pub(super) async fn load(pool: &Pool, ids: &[AlertId]) -> Result<Vec<Loaded>, StoreError> {
+pub(super) async fn load(pool: &Pool, ids: &[AlertId]) -> Result<Vec<LoadResult>, StoreError> {
     let mut loaded = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(MOST as usize) {
         match load_chunk(pool, chunk, LARGE_TEXTS.into()).await {
@@ -41,9 +41,9 @@ pub(super) async fn load_alone(
     pool: &Pool,
     id: AlertId,
     limit: i64,
-) -> Result<Vec<Loaded>, StoreError> {
+) -> Result<Vec<LoadResult>, StoreError> {
     match load_chunk(pool, &[id], limit).await {
-        Err(error) if is_undecodable(&error) => Ok(vec![Loaded::Unreadable {
+        Err(error) if is_undecodable(&error) => Ok(vec![LoadResult::Unreadable {
             id,
             reason: error.to_string(),
         }]),
@@ -67,7 +67,11 @@ fn is_undecodable(error: &StoreError) -> bool {
 }
 
 /// Texts of more than `limit` octets are left out.
-async fn load_chunk(pool: &Pool, ids: &[AlertId], limit: i64) -> Result<Vec<Loaded>, StoreError> {
+async fn load_chunk(
+    pool: &Pool,
+    ids: &[AlertId],
+    limit: i64,
+) -> Result<Vec<LoadResult>, StoreError> {
     const DOING: &str = "read claimed alerts";
     let length = list_length(ids.len());
     let Some(&last) = ids.last() else {
@@ -94,12 +98,15 @@ async fn load_chunk(pool: &Pool, ids: &[AlertId], limit: i64) -> Result<Vec<Load
             let recipients = recipients.remove(&id).unwrap_or(Ok(Vec::new()));
             let alert = recipients.and_then(|recipients| read_alert(row, recipients));
             Ok(match alert {
-                Ok((alert, Some(octets))) => Loaded::Large {
+                Ok((alert, Some(octets))) => LoadResult::Large {
                     alert: Box::new(alert),
                     octets,
                 },
-                Ok((alert, None)) => Loaded::Alert(Box::new(alert)),
-                Err(reason) => Loaded::Unreadable { id, reason },
+                Ok((alert, None)) => LoadResult::Alert(Box::new(alert)),
+                Err(error) => LoadResult::Unreadable {
+                    id,
+                    reason: error.to_string(),
+                },
             })
         })
         .collect()
@@ -108,7 +115,7 @@ async fn load_chunk(pool: &Pool, ids: &[AlertId], limit: i64) -> Result<Vec<Load
 /// The rows `AlertId, Ordinal, Kind, ...`; an unreadable one spoils its own alert only.
 pub(super) fn recipients_by_alert(
     rows: &Rows,
-) -> Result<HashMap<AlertId, Result<Vec<Recipient>, String>>, String> {
+) -> Result<HashMap<AlertId, Result<Vec<Recipient>, ColumnError>>, ColumnError> {
     let mut by_alert = HashMap::new();
     for row in rows {
         let mut fields = Fields::of(row);
@@ -123,7 +130,7 @@ pub(super) fn recipients_by_alert(
     Ok(by_alert)
 }
 
-fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, String> {
+fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, ColumnError> {
     let mut recipient = Recipient {
         ordinal: fields.count()?,
         kind: fields.word()?,
@@ -145,7 +152,7 @@ fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, String> {
 }
 
 /// The alert, and where its texts were left out as too long, the octets of all that it holds.
-fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u64>), String> {
+fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u64>), ColumnError> {
     let mut fields = Fields::of(row);
     let f = &mut fields;
     let alert = Alert {
@@ -195,9 +202,4 @@ fn read_alert(row: &Row, recipients: Vec<Recipient>) -> Result<(Alert, Option<u6
     };
     let large = f.maybe::<i64>()?.and_then(|n| u64::try_from(n).ok());
     Ok((alert.without_padding(), large))
-}
-
-/// An answer of another shape than the statement beside this code gives.
-pub(super) fn unexpected(doing: &'static str, what: impl Into<String>) -> StoreError {
-    StoreError::new(StoreErrorKind::Unknown, doing, what)
 }

@@ -44,12 +44,12 @@ mod throttle;
 mod unreachable;
 mod values;
 
-use crate::store::{Among, MOST_REFUSED, StoreError, Swept};
+use crate::store::{Among, MOST_REFUSED, StoreError, SweepResult};
 
-pub use authentication::{AccessTokens, Authentication, Kerberos, NoProof};
+pub use authentication::{AccessTokens, Authentication, CredentialError, Kerberos};
 pub use schema::migration_script;
 
-use bulk_change::Change;
+use bulk_change::BulkChange;
 use instance::KnownRelays;
 use pool::Pool;
 use settings::Settings;
@@ -84,10 +84,10 @@ impl SqlServerStore {
         Self::open_authenticated(connection_string, Authentication::AsWritten)
     }
 
-    /// A store as [`Self::open`] makes it, whose connections sign in by `authentication`.
+    /// A store as [`Self::open`] makes it, whose connections authenticate by `authentication`.
     ///
     /// # Errors
-    /// `Rejected` as there, and if the string asks for another sign-in, or this build cannot do
+    /// `Rejected` as there, and if the string asks for another authentication, or this build cannot do
     /// what is asked.
     pub fn open_authenticated(
         connection_string: &str,
@@ -100,14 +100,14 @@ impl SqlServerStore {
     }
 
     /// Until nothing is left but what is refused.
-    async fn until_none_left(&self, change: &Change<'_>) -> Result<Swept, StoreError> {
-        let mut all = Swept::default();
+    async fn until_none_left(&self, change: &BulkChange<'_>) -> Result<SweepResult, StoreError> {
+        let mut all = SweepResult::default();
         loop {
             let without: Vec<_> = all.refused.iter().map(|it| it.alert).collect();
             let swept = change.run(&self.pool, Among::AllBut(&without)).await?;
             all.count += swept.count;
             all.refused.extend(swept.refused.iter().cloned());
-            if swept == Swept::default() || all.refused.len() > MOST_REFUSED {
+            if swept == SweepResult::default() || all.refused.len() > MOST_REFUSED {
                 return Ok(all);
             }
         }

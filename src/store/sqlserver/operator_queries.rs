@@ -1,4 +1,4 @@
-//! What a person at the command line asks.
+//! What an operator asks at the command line.
 
 use std::time::Duration;
 
@@ -8,15 +8,16 @@ use uuid::Uuid;
 
 use super::SqlServerStore;
 use super::attachments;
-use super::bulk_change::{Change, Locked};
+use super::bulk_change::{BulkChange, OnLocked};
+use super::error::unexpected;
 use super::expiry::{BATCH, top};
-use super::load::unexpected;
 use super::resolve;
 use super::values::{Fields, seconds, stored};
 use crate::domain::{AlertId, PublicId};
 use crate::store::{
-    AlertLine, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert, OperatorQueries,
-    Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError, Swept,
+    AlertLine, ColumnError, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert,
+    OperatorQueries, Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
+    SweepResult,
 };
 
 #[async_trait]
@@ -111,7 +112,7 @@ impl OperatorQueries for SqlServerStore {
     }
 
     async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError> {
-        const DOING: &str = "look for alerts that hang";
+        const DOING: &str = "count alerts that are stuck";
         let sql = include_str!("sql/overdue.sql");
         let row = self.pool.row(DOING, sql, &[&seconds(after)]).await?;
         overdue(&mut Fields::of(&row)).map_err(|e| unexpected(DOING, e))
@@ -124,14 +125,14 @@ impl OperatorQueries for SqlServerStore {
         lines(DOING, &rows, instance_line)
     }
 
-    async fn release_held(&self, only: Option<AlertId>) -> Result<Swept, StoreError> {
+    async fn release_held(&self, only: Option<AlertId>) -> Result<SweepResult, StoreError> {
         let (first, last) = range(only);
-        self.until_none_left(&Change {
+        self.until_none_left(&BulkChange {
             doing: "release held alerts",
             sql: include_str!("sql/release_held.sql"),
             list: include_str!("sql/release_held_candidates.sql"),
             values: &[&first, &last, &top(BATCH)],
-            locked: Locked::Fail,
+            locked: OnLocked::Fail,
         })
         .await
     }
@@ -178,14 +179,14 @@ fn range(only: Option<AlertId>) -> (i64, i64) {
 pub(super) fn lines<T>(
     doing: &'static str,
     rows: &[Row],
-    read: fn(&mut Fields<'_>) -> Result<T, String>,
+    read: fn(&mut Fields<'_>) -> Result<T, ColumnError>,
 ) -> Result<Vec<T>, StoreError> {
     rows.iter()
         .map(|row| read(&mut Fields::of(row)).map_err(|e| unexpected(doing, e)))
         .collect()
 }
 
-fn alert_line(f: &mut Fields<'_>) -> Result<AlertLine, String> {
+fn alert_line(f: &mut Fields<'_>) -> Result<AlertLine, ColumnError> {
     Ok(AlertLine {
         alert_id: AlertId(f.get()?),
         public_id: f.get::<Uuid>()?.to_string(),
@@ -204,7 +205,7 @@ fn alert_line(f: &mut Fields<'_>) -> Result<AlertLine, String> {
     })
 }
 
-fn delivery_line(f: &mut Fields<'_>) -> Result<DeliveryLine, String> {
+fn delivery_line(f: &mut Fields<'_>) -> Result<DeliveryLine, ColumnError> {
     Ok(DeliveryLine {
         alert_id: AlertId(f.get()?),
         ordinal: f.count()?,
@@ -230,7 +231,7 @@ fn delivery_line(f: &mut Fields<'_>) -> Result<DeliveryLine, String> {
     })
 }
 
-fn failure_line(f: &mut Fields<'_>) -> Result<FailureLine, String> {
+fn failure_line(f: &mut Fields<'_>) -> Result<FailureLine, ColumnError> {
     Ok(FailureLine {
         alert_id: AlertId(f.get()?),
         send_port: f.key()?,
@@ -246,7 +247,7 @@ fn failure_line(f: &mut Fields<'_>) -> Result<FailureLine, String> {
     })
 }
 
-fn relay_line(f: &mut Fields<'_>) -> Result<RelayLine, String> {
+fn relay_line(f: &mut Fields<'_>) -> Result<RelayLine, ColumnError> {
     Ok(RelayLine {
         relay: f.key()?,
         condition: f.text()?,
@@ -263,7 +264,7 @@ fn relay_line(f: &mut Fields<'_>) -> Result<RelayLine, String> {
     })
 }
 
-fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, String> {
+fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, ColumnError> {
     Ok(QueueLine {
         send_port: f.key()?,
         status: f.word()?,
@@ -275,14 +276,14 @@ fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, String> {
     })
 }
 
-fn overdue(f: &mut Fields<'_>) -> Result<Overdue, String> {
+fn overdue(f: &mut Fields<'_>) -> Result<Overdue, ColumnError> {
     Ok(Overdue {
         alerts: u64::try_from(f.get::<i64>()?).unwrap_or(0),
         since: f.maybe_time()?,
     })
 }
 
-fn queue_depth(f: &mut Fields<'_>) -> Result<QueueDepth, String> {
+fn queue_depth(f: &mut Fields<'_>) -> Result<QueueDepth, ColumnError> {
     Ok(QueueDepth {
         send_port: f.key()?,
         status: f.word()?,
@@ -291,7 +292,7 @@ fn queue_depth(f: &mut Fields<'_>) -> Result<QueueDepth, String> {
     })
 }
 
-fn in_doubt_line(f: &mut Fields<'_>) -> Result<InDoubtLine, String> {
+fn in_doubt_line(f: &mut Fields<'_>) -> Result<InDoubtLine, ColumnError> {
     Ok(InDoubtLine {
         alert_id: AlertId(f.get()?),
         public_id: f.get::<Uuid>()?.to_string(),
@@ -312,7 +313,7 @@ fn in_doubt_line(f: &mut Fields<'_>) -> Result<InDoubtLine, String> {
     })
 }
 
-fn instance_line(f: &mut Fields<'_>) -> Result<InstanceLine, String> {
+fn instance_line(f: &mut Fields<'_>) -> Result<InstanceLine, ColumnError> {
     Ok(InstanceLine {
         name: f.text()?,
         host_name: f.text()?,

@@ -1,4 +1,4 @@
-//! The connections, and the few retries that nobody outside needs to know of.
+//! The connections, and the few retries that callers need not know of.
 //!
 //! A pool of our own, in fifty lines: the usual crates retry a login by themselves, which
 //! locks an account whose password is wrong, and keep its error from the caller.
@@ -12,14 +12,14 @@ use tiberius::{Command, Row, ToSql};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
-use super::authentication::{self, NoConnection};
+use super::authentication::{self, ConnectError};
 use super::connection::{Connection, Rows};
+use super::error::unexpected;
 use super::error::{Remedy, is_refused_login, no_proof, remedy, store_error};
-use super::load::unexpected;
 use super::settings::Settings;
 use super::statement::Engine;
 use super::unreachable;
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{ColumnError, StoreError, StoreErrorKind};
 
 /// A deadlock's victim tries again after these.
 const BACK_OFF: [Duration; 4] = [
@@ -46,19 +46,19 @@ pub(super) struct Pool {
 }
 
 /// A connection on loan. Goes back when dropped, if it can be used again.
-pub(super) struct Loan<'a> {
+pub(super) struct PooledConnection<'a> {
     pool: &'a Pool,
     connection: Option<Connection>,
     _permit: SemaphorePermit<'a>,
 }
 
-impl Loan<'_> {
+impl PooledConnection<'_> {
     pub(super) fn connection(&mut self) -> &mut Connection {
         self.connection.as_mut().expect("taken only by drop")
     }
 }
 
-impl Drop for Loan<'_> {
+impl Drop for PooledConnection<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take().filter(Connection::is_usable) {
             self.pool.idle.lock().push(connection);
@@ -92,7 +92,7 @@ impl Pool {
         sql: &str,
         params: &[&dyn ToSql],
     ) -> Result<Vec<Rows>, StoreError> {
-        let mut tries = Tries::default();
+        let mut tries = Retries::default();
         loop {
             let mut loan = self.loan(doing).await?;
             match loan.connection().query(sql, params).await {
@@ -132,16 +132,18 @@ impl Pool {
         &self,
         doing: &'static str,
         most: usize,
-        command: impl Fn(Engine, usize, &[Result<T, String>]) -> Option<Command<'static>> + Send + Sync,
-        read: fn(&Row) -> Result<T, String>,
+        command: impl Fn(Engine, usize, &[Result<T, ColumnError>]) -> Option<Command<'static>>
+        + Send
+        + Sync,
+        read: fn(&Row) -> Result<T, ColumnError>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut tries = Tries::default();
+        let mut tries = Retries::default();
         loop {
             let mut loan = self.loan(doing).await?;
             let connection = loan.connection();
             match connection.call_in_portions(most, &command, read).await {
                 Ok(read) => {
-                    let all: Result<_, String> = read.into_iter().collect();
+                    let all: Result<_, ColumnError> = read.into_iter().collect();
                     return all.map_err(|e| unexpected(doing, e));
                 }
                 Err(error) => self.retry(doing, &mut tries, loan, error).await?,
@@ -150,7 +152,10 @@ impl Pool {
     }
 
     /// A connection: an idle one, or a new one.
-    pub(super) async fn loan(&self, doing: &'static str) -> Result<Loan<'_>, StoreError> {
+    pub(super) async fn loan(
+        &self,
+        doing: &'static str,
+    ) -> Result<PooledConnection<'_>, StoreError> {
         let permit = self.permits.acquire().await.expect("never closed");
         let generation = self.generation.load(Ordering::Acquire);
         let idle = {
@@ -162,7 +167,7 @@ impl Pool {
             Some(connection) => connection,
             None => self.open_in_turn(doing, generation).await?,
         };
-        Ok(Loan {
+        Ok(PooledConnection {
             pool: self,
             connection: Some(connection),
             _permit: permit,
@@ -170,7 +175,7 @@ impl Pool {
     }
 
     /// Until one could be opened, one at a time: many with a password that is wrong would lock the
-    /// account. Whoever waited for one that could not be opened has its error.
+    /// account. A caller that waited for one that could not be opened gets its error.
     async fn open_in_turn(
         &self,
         doing: &'static str,
@@ -209,14 +214,14 @@ impl Pool {
         }
         match opened {
             Ok(connection) => Ok(connection),
-            Err(NoConnection::Proof(why)) => {
+            Err(ConnectError::Proof(why)) => {
                 // A KDC, too, counts keys that are wrong; the sources of tokens rest by themselves.
                 if self.settings.authentication.is_windows() && !why.is_transient {
                     *self.refused.lock() = Some((Instant::now(), why.what.clone()));
                 }
                 Err(no_proof(doing, why))
             }
-            Err(NoConnection::Driver(error)) => {
+            Err(ConnectError::Driver(error)) => {
                 if is_refused_login(&error) {
                     *self.refused.lock() = Some((Instant::now(), error.to_string()));
                 }
@@ -257,8 +262,8 @@ impl Pool {
     pub(super) async fn retry(
         &self,
         doing: &'static str,
-        tries: &mut Tries,
-        loan: Loan<'_>,
+        tries: &mut Retries,
+        loan: PooledConnection<'_>,
         error: Error,
     ) -> Result<(), StoreError> {
         let generation = loan.connection.as_ref().map_or(0, |c| c.generation);
@@ -296,7 +301,7 @@ impl Pool {
 
 /// What was tried already.
 #[derive(Default)]
-pub(super) struct Tries {
+pub(super) struct Retries {
     again: usize,
     reconnected: bool,
 }

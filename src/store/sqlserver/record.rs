@@ -13,7 +13,7 @@ use super::table_rows::{
 };
 use super::values::Fields;
 use crate::domain::{AlertId, Attempt, AttemptKey, Decision, InstanceId, Outcome, OutcomeKind};
-use crate::store::{Recorded, StoreError};
+use crate::store::{ColumnError, RecordResult, StoreError};
 
 const DOING: &str = "record outcomes";
 
@@ -25,7 +25,7 @@ pub(super) async fn record(
     pool: &Pool,
     instance: InstanceId,
     outcomes: &[Outcome],
-) -> Result<Vec<Recorded>, StoreError> {
+) -> Result<Vec<RecordResult>, StoreError> {
     let mut recorded = Vec::with_capacity(outcomes.len());
     for batch in batches(outcomes) {
         recorded.extend(record_by_halves(pool, instance, batch).await?);
@@ -39,9 +39,9 @@ async fn record_by_halves(
     pool: &Pool,
     instance: InstanceId,
     batch: &[Outcome],
-) -> Result<Vec<Recorded>, StoreError> {
+) -> Result<Vec<RecordResult>, StoreError> {
     match record_batch(pool, instance, batch).await {
-        Err(error) if is_lock_timeout(&error) && batch.len() == 1 => Ok(vec![Recorded::NotNow]),
+        Err(error) if is_lock_timeout(&error) && batch.len() == 1 => Ok(vec![RecordResult::NotNow]),
         Err(error) if is_lock_timeout(&error) => {
             let (first, second) = batch.split_at(batch.len() / 2);
             let mut recorded = Box::pin(record_by_halves(pool, instance, first)).await?;
@@ -56,24 +56,24 @@ async fn record_batch(
     pool: &Pool,
     instance: InstanceId,
     batch: &[Outcome],
-) -> Result<Vec<Recorded>, StoreError> {
-    let parts = Parts::of(instance, batch);
+) -> Result<Vec<RecordResult>, StoreError> {
+    let parts = RecordCalls::of(instance, batch);
     let command = |engine, n, first: &[Answer]| parts.command(engine, n, first);
     let answers = pool
         .call_in_portions(DOING, parts.calls(), command, read_answer)
         .await?;
     let by_alert: HashMap<_, _> = answers.into_iter().collect();
     let recorded = |outcome: &Outcome| match by_alert.get(&outcome.alert) {
-        Some(&WHOLE) => Recorded::Whole,
-        Some(&FACTS | &FACTS_BEFORE) => Recorded::FactsOnly,
-        Some(&LOCKED) => Recorded::NotNow,
-        _ => Recorded::Gone,
+        Some(&WHOLE) => RecordResult::Whole,
+        Some(&FACTS | &FACTS_BEFORE) => RecordResult::FactsOnly,
+        Some(&LOCKED) => RecordResult::NotNow,
+        _ => RecordResult::Gone,
     };
     Ok(batch.iter().map(recorded).collect())
 }
 
 /// What the statement answers of each outcome.
-type Answer = Result<(AlertId, i32), String>;
+type Answer = Result<(AlertId, i32), ColumnError>;
 
 const FACTS_BEFORE: i32 = 1;
 const WHOLE: i32 = 2;
@@ -87,7 +87,7 @@ fn read_answer(row: &Row) -> Answer {
 
 /// A batch as the calls of one transaction: one call, unless a single outcome has more rows than
 /// one takes, or a text that is too long for a table.
-struct Parts<'a> {
+struct RecordCalls<'a> {
     instance: InstanceId,
     outcomes: Vec<OutcomeRow>,
     recipients: Vec<RecipientRow>,
@@ -95,7 +95,7 @@ struct Parts<'a> {
     encrypted_to: Vec<(AttemptKey, &'a str)>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> RecordCalls<'a> {
     fn of(instance: InstanceId, batch: &'a [Outcome]) -> Self {
         let attempts = || decisions(batch).filter_map(|(_, decision)| decision.attempt.as_ref());
         let rows = |(alert, decision): (AlertId, &'a Decision)| {

@@ -4,14 +4,14 @@ use std::sync::LazyLock;
 
 use tiberius::{Command, Row};
 
+use super::error::unexpected;
 use super::expiry::rows_to_make;
-use super::load::unexpected;
 use super::pool::Pool;
 use super::statement::{Engine, Statement};
 use super::table_rows::{RecipientRow, portion, portions};
 use super::values::Fields;
 use crate::domain::AlertId;
-use crate::store::{RESOLVED_EVENT, Resolution, StoreError};
+use crate::store::{ColumnError, RESOLVED_EVENT, Resolution, StoreError};
 
 static RESOLVE: LazyLock<Statement> =
     LazyLock::new(|| Statement::new(include_str!("sql/resolve.sql")));
@@ -39,7 +39,7 @@ pub(super) async fn resolve(
     Ok(found.first() == Some(&1))
 }
 
-fn missing_rows(id: AlertId, row: &Row) -> Result<Vec<RecipientRow>, String> {
+fn missing_rows(id: AlertId, row: &Row) -> Result<Vec<RecipientRow>, ColumnError> {
     let mut fields = Fields::of(row);
     let f = &mut fields;
     let made = f.count()?;

@@ -4,8 +4,8 @@ use tiberius::Row;
 use tiberius::error::Error;
 
 use super::connection::Connection;
-use super::load::unexpected;
-use super::pool::{Pool, Tries};
+use super::error::unexpected;
+use super::pool::{Pool, Retries};
 use super::values::Fields;
 use crate::store::migration::{AppliedMigration, Migration, SQLSERVER, refusal, state_of};
 use crate::store::{MigrationStep, SchemaState, StoreError, StoreErrorKind};
@@ -56,7 +56,7 @@ fn insert_history(migration: &Migration) -> String {
 
 pub(super) async fn migrate(pool: &Pool) -> Result<Vec<MigrationStep>, StoreError> {
     const DOING: &str = "migrate the database";
-    let mut tries = Tries::default();
+    let mut tries = Retries::default();
     loop {
         let mut loan = pool.loan(DOING).await?;
         match migrate_once(DOING, loan.connection()).await {

@@ -113,7 +113,7 @@ fn read_port(text: &str) -> Result<u16, String> {
 fn check_colon(host: &str) -> Result<(), String> {
     match host.split_once(':') {
         Some((name, port)) if !port.contains(':') => Err(format!(
-            "a comma stands between host and port; write 'Server={name},{port}'"
+            "a comma separates host and port; write 'Server={name},{port}'"
         )),
         _ => Ok(()),
     }

@@ -31,7 +31,7 @@ pub(super) struct Settings {
     pub(super) connect_timeout: Duration,
     /// Most connections at once.
     pub(super) max_pool_size: usize,
-    /// How each of them signs in.
+    /// How each of them authenticates.
     pub(super) authentication: Authentication,
 }
 
@@ -46,9 +46,8 @@ impl Settings {
     fn read(text: &str, authentication: Authentication) -> Result<Self, String> {
         let pairs = ConnectionString::read(text)?;
         let filled = |key| pairs.get(key).filter(|value| !value.is_empty());
-        let database = filled("database").ok_or(
-            "it names no database; add 'Database=...', the database that the alerts stand in",
-        )?;
+        let database = filled("database")
+            .ok_or("it names no database; add 'Database=...', the database with the alerts")?;
         let server = filled("server").ok_or(
             "it names no server; add 'Server=host' or 'Server=host\\instance' or 'Server=tcp:host,1433'",
         )?;

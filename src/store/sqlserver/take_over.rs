@@ -3,12 +3,12 @@
 
 use uuid::Uuid;
 
-use super::bulk_change::{Change, Locked};
+use super::bulk_change::{BulkChange, OnLocked};
 use super::error::may_be_of_one_row;
 use super::expiry::top;
 use super::pool::Pool;
 use crate::domain::{AlertId, InstanceId, LeaseToken};
-use crate::store::{Among, RefusedRow, StoreError, Swept, TAKEN_OVER};
+use crate::store::{Among, RefusedRow, StoreError, SweepResult, TAKEN_OVER};
 
 pub(super) async fn inherit(
     pool: &Pool,
@@ -36,15 +36,15 @@ pub(super) async fn take_over(
     instance: InstanceId,
     limit: u32,
     among: Among<'_>,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepResult, StoreError> {
     // Well under the number of row locks that turn into a table lock.
     let (limit, mark) = (top(limit.min(1000)), Uuid::new_v4());
-    let take_over = Change {
+    let take_over = BulkChange {
         doing: "take over alerts of an instance whose lease ran out",
         sql: include_str!("sql/take_over.sql"),
         list: include_str!("sql/take_over_candidates.sql"),
         values: &[&instance.0, &limit, &TAKEN_OVER, &mark],
-        locked: Locked::Skip,
+        locked: OnLocked::Skip,
     };
     take_over.run(pool, among).await
 }

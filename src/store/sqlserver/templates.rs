@@ -5,13 +5,13 @@ use tiberius::error::Error;
 
 use super::SqlServerStore;
 use super::connection::Connection;
-use super::load::unexpected;
+use super::error::unexpected;
 use super::operator_queries::lines;
-use super::pool::Tries;
+use super::pool::Retries;
 use super::values::Fields;
 use crate::domain::{TemplateRow, TemplateText};
-use crate::store::StoreError;
 use crate::store::templates::{TemplateStore, Templates};
+use crate::store::{ColumnError, StoreError};
 
 #[async_trait]
 impl TemplateStore for SqlServerStore {
@@ -42,7 +42,7 @@ impl TemplateStore for SqlServerStore {
         texts: &[TemplateText],
     ) -> Result<Option<u32>, StoreError> {
         const DOING: &str = "add templates";
-        let mut tries = Tries::default();
+        let mut tries = Retries::default();
         loop {
             let mut loan = self.pool.loan(DOING).await?;
             match add(loan.connection(), newest, texts).await {
@@ -88,7 +88,7 @@ async fn add(
     Ok(true)
 }
 
-/// Somebody else took the same version.
+/// Another call took the same version.
 fn is_taken(error: &Error) -> bool {
     matches!(error.code(), Some(2601 | 2627))
 }
@@ -97,7 +97,7 @@ fn int(version: u32) -> i32 {
     i32::try_from(version).unwrap_or(i32::MAX)
 }
 
-fn template_row(f: &mut Fields<'_>) -> Result<TemplateRow, String> {
+fn template_row(f: &mut Fields<'_>) -> Result<TemplateRow, ColumnError> {
     let (name, language, version) = (f.key()?, f.key()?, f.count()?);
     Ok(TemplateRow {
         version,

@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use tiberius::{Row, ToSql};
 
 use super::SqlServerStore;
-use super::load::unexpected;
+use super::error::unexpected;
 use super::values::{Fields, fit, fit_long, seconds};
 use crate::domain::{
     AlertId, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay,
 };
-use crate::store::StoreError;
 use crate::store::throttle::ThrottleStore;
+use crate::store::{ColumnError, StoreError};
 
 /// A relay whose row went while it was asked for may be asked for again.
 const SOON: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ impl ThrottleStore for SqlServerStore {
     }
 }
 
-fn turn(row: &Row) -> Result<ProbeTurn, String> {
+fn turn(row: &Row) -> Result<ProbeTurn, ColumnError> {
     let mut f = Fields::of(row);
     let granted = f.count()? > 0;
     let next_in = whole_seconds(f.get()?);
@@ -65,7 +65,7 @@ fn turn(row: &Row) -> Result<ProbeTurn, String> {
     })
 }
 
-fn throttled(row: &Row) -> Result<ThrottledRelay, String> {
+fn throttled(row: &Row) -> Result<ThrottledRelay, ColumnError> {
     let mut f = Fields::of(row);
     Ok(ThrottledRelay {
         relay: f.text()?,

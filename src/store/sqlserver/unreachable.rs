@@ -8,7 +8,7 @@ use tiberius::error::Error;
 use super::server_name::Address;
 use super::settings::Settings;
 
-/// Nobody knows the host.
+/// The name of the host is unknown.
 pub(super) fn unknown_name(address: &Address, error: &io::Error) -> Error {
     let said = error.to_string();
     let why = said.rsplit(": ").next().unwrap_or_default();
@@ -143,7 +143,7 @@ fn tls(strict: bool, address: &Address, said: &str) -> String {
     }
     let advice = match why {
         _ if why.contains("mismatch") => {
-            "write the name that stands in the certificate into 'Server', or beside it, \
+            "write the name in the certificate into 'Server', or beside it, \
              'HostNameInCertificate=<name>'"
         }
         _ if why.contains("expired") || why.contains("not yet valid") => {

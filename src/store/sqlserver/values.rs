@@ -1,12 +1,14 @@
 //! Values on their way in and out: columns by position, texts cut to their columns.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::str::FromStr;
 
 use chrono::NaiveDateTime;
 use tiberius::{ColumnData, FromSql, IntoSql, Row, ToSql};
 
 use crate::domain::{Command, EnhancedStatusCode, Reply, Timestamp};
+use crate::store::ColumnError;
 use crate::store::columns::Value;
 
 /// The columns of a row, one after the other. By position, because engines differ in the case
@@ -22,60 +24,64 @@ impl<'a> Fields<'a> {
     }
 
     /// The next column, or `None` where it is NULL.
-    pub(super) fn maybe<T: FromSql<'a>>(&mut self) -> Result<Option<T>, String> {
+    pub(super) fn maybe<T: FromSql<'a>>(&mut self) -> Result<Option<T>, ColumnError> {
         let at = self.at;
         self.at += 1;
         self.row
             .try_get(at)
-            .map_err(|e| format!("column {} cannot be read: {e}", self.name(at)))
+            .map_err(|e| ColumnError::unreadable(self.name(at), e))
     }
 
     /// The next column, which is not NULL.
-    pub(super) fn get<T: FromSql<'a>>(&mut self) -> Result<T, String> {
+    pub(super) fn get<T: FromSql<'a>>(&mut self) -> Result<T, ColumnError> {
         self.maybe()?
-            .ok_or_else(|| format!("column {} is NULL", self.name(self.at - 1)))
+            .ok_or_else(|| ColumnError::null(self.name(self.at - 1)))
     }
 
-    pub(super) fn maybe_text(&mut self) -> Result<Option<String>, String> {
+    pub(super) fn maybe_text(&mut self) -> Result<Option<String>, ColumnError> {
         Ok(self.maybe::<&str>()?.map(str::to_owned))
     }
 
-    pub(super) fn text(&mut self) -> Result<String, String> {
+    pub(super) fn text(&mut self) -> Result<String, ColumnError> {
         Ok(self.get::<&str>()?.to_owned())
     }
 
     /// A name or key, without the blanks at its end, which the engine compares without.
-    pub(super) fn key(&mut self) -> Result<String, String> {
+    pub(super) fn key(&mut self) -> Result<String, ColumnError> {
         Ok(self.get::<&str>()?.trim_end_matches(' ').to_owned())
     }
 
-    pub(super) fn maybe_key(&mut self) -> Result<Option<String>, String> {
+    pub(super) fn maybe_key(&mut self) -> Result<Option<String>, ColumnError> {
         let text = self.maybe::<&str>()?;
         Ok(text.map(|text| text.trim_end_matches(' ').to_owned()))
     }
 
     /// A word of an enumeration of the domain.
-    pub(super) fn word<T: FromStr<Err = String>>(&mut self) -> Result<T, String> {
+    pub(super) fn word<T: FromStr<Err: Display>>(&mut self) -> Result<T, ColumnError> {
         self.get::<&str>()?
             .trim_end_matches(' ')
             .parse()
-            .map_err(|e| format!("column {}: {e}", self.name(self.at - 1)))
+            .map_err(|e| ColumnError::unreadable(self.name(self.at - 1), e))
     }
 
     /// Stored without a zone, in UTC.
-    pub(super) fn maybe_time(&mut self) -> Result<Option<Timestamp>, String> {
+    pub(super) fn maybe_time(&mut self) -> Result<Option<Timestamp>, ColumnError> {
         Ok(self.maybe::<NaiveDateTime>()?.map(|time| time.and_utc()))
     }
 
-    pub(super) fn time(&mut self) -> Result<Timestamp, String> {
+    pub(super) fn time(&mut self) -> Result<Timestamp, ColumnError> {
         Ok(self.get::<NaiveDateTime>()?.and_utc())
     }
 
     /// A count in an `int` column.
-    pub(super) fn count(&mut self) -> Result<u32, String> {
+    pub(super) fn count(&mut self) -> Result<u32, ColumnError> {
         let value = self.get::<i32>()?;
-        u32::try_from(value)
-            .map_err(|_| format!("column {}: {value} is negative", self.name(self.at - 1)))
+        u32::try_from(value).map_err(|_| {
+            ColumnError::new(
+                self.name(self.at - 1),
+                format!("holds {value}, not a count"),
+            )
+        })
     }
 
     fn name(&self, at: usize) -> &str {
@@ -208,7 +214,7 @@ fn renamed(sql: &str, names: &[String]) -> String {
 }
 
 /// The refusal that a recipient's row holds if no server was asked about it.
-pub(super) fn local_refusal(fields: &mut Fields<'_>) -> Result<Option<Reply>, String> {
+pub(super) fn local_refusal(fields: &mut Fields<'_>) -> Result<Option<Reply>, ColumnError> {
     let relay = fields.maybe::<&str>()?;
     let command = fields.maybe::<&str>()?;
     let code = fields.maybe::<i32>()?;

@@ -1,4 +1,4 @@
--- expire, fail_unrouted, adopt: nothing more happens to it.
+-- finish (expire, fail_unrouted, adopt): nothing more happens to it.
 UPDATE AlertState
 SET Status = ?2, StatusAt = ?3, StatusReason = ?4, DueAt = NULL, ExpiresAt = NULL, FinalAt = ?3,
     LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL

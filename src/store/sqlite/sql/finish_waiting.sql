@@ -1,4 +1,4 @@
--- expire, fail_unrouted, adopt, resolve: recipients that still waited; what the relay last said, or what was waited for, stays
+-- finish (expire, fail_unrouted, adopt), resolve: recipients that still waited; what the relay last said, or what was waited for, stays
 -- readable.
 UPDATE Recipient
 SET Status = ?2, StatusAt = ?3, ExplanationKey = ?4,

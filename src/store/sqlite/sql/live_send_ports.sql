@@ -1,4 +1,4 @@
--- expire, fail_unrouted: send ports that something waits for, read by skipping through the index.
+-- live_send_ports (expire, fail_unrouted, note_unrouted): send ports that something waits for, read by skipping through the index.
 WITH RECURSIVE Port (Name) AS (
     SELECT (SELECT SendPort FROM AlertState WHERE FinalAt IS NULL ORDER BY SendPort LIMIT 1)
     UNION ALL

@@ -1,4 +1,4 @@
--- overdue: what is leased to nobody that lives. ?1 since then at least.
+-- overdue: what is leased to an instance that does not live. ?1 since then at least.
 SELECT count(*) AS Alerts, min(s.LeasedAt) AS Since
 FROM AlertState s
 WHERE s.LeaseOwner IS NOT NULL AND s.LeasedAt < ?1

@@ -1,4 +1,4 @@
--- template_at: one template and what it may include, as they stood at a version.
+-- template_at: one template and what it may include, as they were at a version.
 SELECT t.Name, t.Language, t.Version, c.CreatedAt, c.CreatedBy, t.Subject, t.Text, t.Html, t.Sample
 FROM Template t
 JOIN TemplateChange c ON c.Version = t.Version

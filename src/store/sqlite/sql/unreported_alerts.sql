@@ -1,4 +1,4 @@
--- unreported: alerts that ended lately and that no digest tells of, the oldest first. Reads the index of them alone: a row
+-- unreported: alerts that became final lately and that no digest reports, the oldest first. Reads the index of them alone: a row
 -- that is damaged is not met here.
 SELECT s.AlertId
 FROM AlertState s

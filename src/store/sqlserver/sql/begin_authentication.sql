@@ -1,8 +1,8 @@
 -- SqlServerStore::begin_authentication
 -- @P1 relay, @P2 secret, @P3 instance, @P4 seconds after which a try is void, @P5 seconds that a
--- refusal rests, @P6 what is noted of a try whose end nobody noted. Who asks again for a turn that
--- it has did not hear of it. Answers whether it is this one's turn alone, and what stands about the
--- secret; nothing where another one took it back meanwhile.
+-- refusal rests, @P6 the reply text of a try without a recorded result. An instance that asks again for a turn
+-- that it has did not get the answer. Answers whether it is this one's turn alone, and what is stored about the
+-- credentials; nothing where another one removed it meanwhile.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 -- Who died in the middle of it left it unanswered: the relay may have seen it.
 UPDATE s

@@ -14,7 +14,7 @@ SELECT a.AlertId FROM sendport.AlertRow a WITH (INDEX (IX_AlertRow_LeaseOwner), 
 WHERE a.LeaseOwner = @P1 AND a.LeaseToken = @P2;
 SET @count = @@ROWCOUNT;
 
--- An adoption forgets the instances, which then get nothing more. READUNCOMMITTED: nobody waits for their rows.
+-- An adoption forgets the instances, which then get nothing more. READUNCOMMITTED: no claim waits for their rows.
 IF @count = 0 AND EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.InstanceId = @P1)
 BEGIN
     BEGIN TRANSACTION;
@@ -51,7 +51,7 @@ BEGIN
     ORDER BY c.DueRank, c.AlertId;
     SET @candidates = @@ROWCOUNT;
 
-    -- FORCESEEK here and below: a merge join with a list scans the table, and waits for whoever inserts.
+    -- FORCESEEK here and below: a merge join with a list scans the table, and waits for applications that insert.
     -- DueAt cannot be NotBefore by default: what is met too early is put there now.
     IF EXISTS (SELECT 1 FROM @ids i WHERE i.NotBefore > @now)
         UPDATE a SET DueAt = a.NotBefore
@@ -78,7 +78,7 @@ BEGIN
 
     IF @candidates >= @P4 OR @count < @candidates
         SET @more = 1;
-    -- Rows that READPAST passed over may be given back: dirty reads tell of them at no cost.
+    -- Rows that READPAST passed over may be given back: dirty reads show them at no cost.
     ELSE IF EXISTS (SELECT 1 FROM sendport.AlertRow WITH (READUNCOMMITTED,
                                                           INDEX (IX_AlertRow_Due), FORCESEEK)
                     WHERE SendPort = @P3 AND Priority IN (N'urgent', N'normal', N'low') AND DueAt <= @now

@@ -1,4 +1,4 @@
--- SqlServerStore::end_authentication, of an end that tells something
+-- SqlServerStore::end_authentication, with a result
 -- @P1 relay, @P2 secret, @P3 instance, @P4 accepted, refused or unanswered, @P5 code, @P6 enhanced code, @P7 text,
 -- @P8 seconds after which other secrets are forgotten. The second in a row that the relay did not
 -- answer counts as a refusal.

@@ -1,5 +1,5 @@
 -- SqlServerStore::end_authentication, of one that was not tried
--- @P1 relay, @P2 secret, @P3 instance. What was known before stands.
+-- @P1 relay, @P2 secret, @P3 instance. What was known before remains.
 DELETE FROM sendport.RelayAuthentication
 WHERE Relay = @P1 AND CredentialFingerprint = @P2 AND State = N'trying' AND RefusedAt IS NULL AND UnansweredCount = 0
   AND (InstanceId = @P3 OR (InstanceId IS NULL AND @P3 IS NULL));

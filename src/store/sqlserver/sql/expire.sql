@@ -14,7 +14,7 @@ DECLARE @status nvarchar(16) = N'queued', @port nvarchar(64), @age int;
 -- READPAST: who cannot be locked now is looked at in the next round. X, and with it the row itself by a
 -- column that is not in the index (LeaseToken, NULL in all that waits): a row that others read in a
 -- serializable transaction must not fill the TOP again and again.
--- FORCESEEK here and below: a scan would wait for whoever inserts.
+-- FORCESEEK here and below: a scan would wait for applications that insert.
 INSERT @ids
 SELECT TOP (@P1) a.AlertId, a.ExpiresAt
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_ExpiresAt), FORCESEEK)

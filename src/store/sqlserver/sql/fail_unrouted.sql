@@ -11,7 +11,7 @@ DECLARE @ports TABLE (SendPort nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL
                       Priority nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL);
 DECLARE @port nvarchar(64);
 
--- FORCESEEK here and below: a scan would wait for whoever inserts.
+-- FORCESEEK here and below: a scan would wait for applications that insert.
 SET @port = (SELECT MIN(SendPort)
              FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Due), FORCESEEK)
              WHERE SendPort >= N'');
@@ -24,7 +24,7 @@ BEGIN
                  FROM sendport.AlertRow WITH (READPAST, READCOMMITTEDLOCK, INDEX (IX_AlertRow_Due), FORCESEEK)
                  WHERE SendPort > @port);
 END;
--- Who waits for a NotBefore stands there with a DueAt that no claim has moved.
+-- An alert that waits for a NotBefore has a DueAt that no claim has moved.
 -- READPAST: who cannot be locked now is looked at in the next round. X, and with it the row itself by a
 -- column that is not in the index (LeaseToken, NULL in all that waits): a row that others read in a
 -- serializable transaction must not fill the TOP again and again.

@@ -1,6 +1,6 @@
--- SqlServerStore::expire, fail_unrouted, adopt
+-- finish (SqlServerStore::expire, fail_unrouted, adopt)
 -- Parameters: @status and @explanation for who still waited, @outcomes (AlertId, SeenStatusAt,
--- StatusReason), @recipients (rows to make where there are none), @mark, @last. An alert that somebody
+-- StatusReason), @recipients (rows to make where there are none), @mark, @last. An alert that was
 -- claimed, changed or locked since it was seen is left alone. Where one alert has more rows than one
 -- call takes, several follow in one transaction, with the same @mark, and @last is 1 in the last one.
 -- Answers how many alerts ended.
@@ -15,7 +15,7 @@ DECLARE @from int = 0, @to int;
 BEGIN TRANSACTION;
 -- READPAST skips in this read alone: what others have locked, for reading too (X does not go with S), is
 -- left out of all that follows. FORCESEEK here and below: a merge join with a list scans the table, and
--- waits for whoever inserts.
+-- waits for applications that insert.
 INSERT @locked
 SELECT o.AlertId
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)

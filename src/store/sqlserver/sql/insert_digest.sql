@@ -1,6 +1,6 @@
 -- SqlServerStore::insert_digest
 -- @P1 to @P16 as of insert; where the braces are, statements fill @alerts. Answers the digest's id,
--- or nothing where another instance told of one of them first.
+-- or nothing where another instance reported one of them first.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @alerts TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @digest bigint;
@@ -18,7 +18,7 @@ BEGIN TRY
         SET @digest = (SELECT AlertId FROM sendport.Alert WHERE PublicId = @P1);
         UPDATE a SET Origin = N'digest' FROM sendport.AlertRow a WHERE a.AlertId = @digest;
     END;
-    -- The key refuses whoever comes second on an engine without lock hints.
+    -- The key refuses the second one on an engine without lock hints.
     IF @digest IS NOT NULL
         INSERT INTO sendport.FailureNotification (AlertId, DigestAlertId, NotifiedAt)
         SELECT a.AlertId, @digest, @now FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @alerts n ON n.AlertId = a.AlertId

@@ -1,7 +1,7 @@
 -- SqlServerStore::keep_copy
 -- @P1 attempt, @P2 stage, @P3 alert, @P4 send port, @P5 relay, @P6 when, @P7 Message-ID, @P8 reverse-path,
 -- @P9 forward-paths, @P10 size, @P11 content. The service may not read the table, so that the key
--- alone tells what is kept already.
+-- alone shows what is kept already.
 BEGIN TRY
     INSERT INTO sendport.AuditCopy (AttemptKey, Stage, AlertId, SendPort, Relay, CreatedAt, MessageId, ReversePath,
         ForwardPaths, SizeBytes, Content)

@@ -1,7 +1,7 @@
 -- SqlServerStore::load
 -- {ids} becomes a list of parameters. Texts of more than {limit} octets are left out, and the last
 -- column says how long they and the attachments are. READPAST: what others have locked is missing now, and
--- released. Recipients and attachments are all there or awaited. FORCESEEK: a scan waits for whoever inserts.
+-- released. Recipients and attachments are all there or awaited. FORCESEEK: a scan waits for applications that insert.
 SET LOCK_TIMEOUT 250;
 SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress, ReplyTo, Subject,
        CASE WHEN ISNULL(DATALENGTH(Body), 0) + ISNULL(DATALENGTH(Payload), 0) <= {limit} THEN Body END,

@@ -1,6 +1,6 @@
 -- SqlServerStore::note_limit
 -- @P1 relay, @P2 instance, @P3 the number that it knew, @P4 the number now, @P5 the refusal. Answers 1
--- where that number still stood. Each statement is its own transaction, and only one of many that
+-- where that number was still stored. Each statement is its own transaction, and only one of many that
 -- ask at once can be the one that changes the row or makes it.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @noted int = 0;

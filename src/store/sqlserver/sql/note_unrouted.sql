@@ -1,7 +1,7 @@
 -- SqlServerStore::note_unrouted
 -- @P1 limit for each send port, @P2 seconds, @P3 in how many minutes they fail.
 -- Says of alerts that are due that no instance has had their send port for so long. Looks at the
--- first 2,000 of each send port: what stands behind them waits for the same. Answers the send ports
+-- first 2,000 of each send port: what is behind them waits for the same. Answers the send ports
 -- and how many alerts it was written into.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
@@ -26,7 +26,7 @@ BEGIN
                 AND (a.NotBefore IS NULL OR a.NotBefore <= @now)) t
         WHERE t.StatusReason IS NULL;
         SET @count = (SELECT COUNT(*) FROM @ids);
-        -- Those around it that nobody sees: tab, line ends, blank, no-break space, zero-width space, byte order mark.
+        -- Invisible characters around it: tab, line ends, blank, no-break space, zero-width space, byte order mark.
         SET @spelling = LOWER(@port);
         SET @spelling = REPLACE(REPLACE(REPLACE(@spelling COLLATE Latin1_General_BIN2, NCHAR(9), N' '), NCHAR(10), N' '), NCHAR(13), N' ');
         SET @spelling = REPLACE(REPLACE(REPLACE(@spelling COLLATE Latin1_General_BIN2, NCHAR(160), N' '), NCHAR(8203), N' '), NCHAR(65279), N' ');

@@ -1,5 +1,5 @@
 -- SqlServerStore::overdue
--- @P1 for how many seconds. Out of one index; waits for nobody, as depths.sql.
+-- @P1 for how many seconds. Out of one index; waits for no transaction, as depths.sql.
 DECLARE @before datetime2(3) = DATEADD(second, -@P1, SYSUTCDATETIME());
 SELECT CAST(COUNT(*) AS bigint), MIN(a.LeasedAt)
 FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK)

@@ -1,10 +1,10 @@
 -- SqlServerStore::record
--- Parameters: @instance, @outcomes, @recipients, @replies, @last. Whose token still stands is recorded
--- whole; of the others only the facts, and those of an attempt that stands already not again. Where one
+-- Parameters: @instance, @outcomes, @recipients, @replies, @last. An outcome whose token is current is recorded
+-- whole; of the others only the facts, and those of a recorded attempt not again. Where one
 -- outcome has more rows than one call takes, several follow in one transaction: @outcomes.Recorded is
 -- what the first one answered, and @last is 1 in the last one, which ends the lease.
--- Answers one row an outcome: AlertId, 2 whole, 4 facts, 1 facts that stood already, 0 gone, 3 locked by
--- somebody else.
+-- Answers one row an outcome: AlertId, 2 whole, 4 facts, 1 facts that were recorded before, 0 gone, 3 locked by
+-- another transaction.
 SET NOCOUNT ON;
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
@@ -13,7 +13,7 @@ DECLARE @missing TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @gone TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @held TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 DECLARE @facts TABLE (AlertId bigint NOT NULL PRIMARY KEY);
--- Held only because nobody had seen the end of the attempt that is recorded now.
+-- Held only because the result of the attempt that is recorded now was unknown.
 DECLARE @ended TABLE (AlertId bigint NOT NULL PRIMARY KEY);
 -- Whose status is made from its rows.
 DECLARE @again TABLE (AlertId bigint NOT NULL PRIMARY KEY);
@@ -22,7 +22,7 @@ DECLARE @follows TABLE (AlertId bigint NOT NULL PRIMARY KEY, Status nvarchar(16)
 BEGIN TRANSACTION;
 -- READPAST skips in this read alone: what others have locked, for reading too (X does not go with S), is
 -- left out of all that follows. FORCESEEK here and below: a merge join with a list scans the table, and
--- waits for whoever inserts.
+-- waits for applications that insert.
 INSERT @locked
 SELECT o.AlertId
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
@@ -42,7 +42,7 @@ IF @@ROWCOUNT > 0
     WHERE NOT EXISTS (SELECT 1 FROM sendport.AlertRow a WITH (READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
                       WHERE a.AlertId = m.AlertId);
 
--- Tells which leases still stand, and is the lock on an engine without lock hints.
+-- Shows which leases are current, and is the lock on an engine without lock hints.
 UPDATE a SET StatusAt = @now
 FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
 JOIN @locked l ON l.AlertId = a.AlertId
@@ -66,7 +66,7 @@ WHERE o.AttemptKey IS NOT NULL
                           WHERE t.AttemptKey = o.AttemptKey));
 IF EXISTS (SELECT 1 FROM @facts)
 BEGIN
-    -- An attempt that was made counts, whoever holds the alert now.
+    -- An attempt that was made counts, whichever instance has the alert now.
     UPDATE a SET AttemptCount = CASE WHEN o.AttemptNumber > a.AttemptCount THEN o.AttemptNumber ELSE a.AttemptCount END
     FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
     JOIN @facts f ON f.AlertId = a.AlertId
@@ -111,7 +111,7 @@ WHERE r.Status <> N'relayed'
   AND (EXISTS (SELECT 1 FROM @held h WHERE h.AlertId = n.AlertId)
        OR (n.Status = N'relayed' AND EXISTS (SELECT 1 FROM @facts f WHERE f.AlertId = n.AlertId)));
 
--- The list of rows is whole or absent, because whoever loads it takes it for the whole: without
+-- The list of rows is whole or absent, because a load takes it for the whole: without
 -- the lease, who was not relayed is queued, unless the row itself says that it can never be sent
 -- (failed without an attempt), or the alert is final.
 INSERT INTO sendport.Recipient (AlertId, StatusAt, {recipient}, Status)
@@ -131,7 +131,7 @@ WHERE (h.AlertId IS NOT NULL OR f.AlertId IS NOT NULL)
 
 IF @last = 1
 BEGIN
-    -- Where facts came without the lease, or somebody's fact stands against this decision, or most rows
+    -- Where facts came without the lease, or another fact contradicts this decision, or most rows
     -- came before, the alert's status is made from its rows.
     INSERT @again
     SELECT f.AlertId FROM @facts f
@@ -148,7 +148,7 @@ BEGIN
            {status_of_recipients}
     FROM sendport.Recipient r WITH (INDEX (PK_Recipient), FORCESEEK) JOIN @again g ON g.AlertId = r.AlertId
     GROUP BY r.AlertId;
-    -- What was to be held stays so for whoever still waits.
+    -- What was to be held stays so while a recipient waits.
     UPDATE w SET Status = N'held'
     FROM @follows w JOIN @outcomes o ON o.AlertId = w.AlertId JOIN @held h ON h.AlertId = w.AlertId
     WHERE o.Status = N'held' AND w.Status IN (N'queued', N'delayed');
@@ -169,8 +169,8 @@ BEGIN
     JOIN @held h ON h.AlertId = a.AlertId
     LEFT JOIN @follows w ON w.AlertId = a.AlertId;
 
-    -- Whoever holds the alert now is not disturbed; a decision of an operator stands as long as
-    -- somebody still waits.
+    -- The instance that has the alert now is not disturbed; a decision of an operator remains in force while a
+    -- recipient still waits.
     UPDATE a
     SET Status = w.Status,
         StatusAt = CASE WHEN a.Status = w.Status THEN a.StatusAt ELSE @now END,

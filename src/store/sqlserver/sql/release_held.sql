@@ -1,7 +1,7 @@
 -- SqlServerStore::release_held
 -- @P1 first id, @P2 last id, @P3 most in one transaction; {among} becomes a
 -- condition about AlertId, or nothing. Answers how many. FORCESEEK: a scan waits for
--- whoever inserts.
+-- applications that insert.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 UPDATE TOP (@P3) a
 SET Status = {waiting_status},

@@ -7,7 +7,7 @@ DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @attempt bigint, @relay nvarchar(128), @status nvarchar(16) = N'queued', @final bit = 0, @found int = 0;
 
 BEGIN TRANSACTION;
--- Locks it until the end: nobody claims it or writes facts about it.
+-- Locks it until the end: it is not claimed, and no facts about it are recorded.
 UPDATE a SET AttemptCount = a.AttemptCount
 FROM sendport.AlertRow a
 WHERE a.AlertId = @alert AND a.LeaseToken IS NULL AND a.Status IN (N'queued', N'delayed', N'held');

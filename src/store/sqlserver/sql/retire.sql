@@ -1,12 +1,12 @@
 -- SqlServerStore::retire
 -- @P1 id; {among} becomes a condition about AlertId, or nothing. What it held is due at once; no attempt is
--- spent. What others have locked is left to whoever takes it over. Answers how many it held.
+-- spent. What others have locked is left for a takeover. Answers how many it held.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();
 DECLARE @ids TABLE (AlertId bigint NOT NULL PRIMARY KEY, LeasedAt datetime2(3) NULL);
 BEGIN TRANSACTION;
 -- X, as the UPDATE needs it, on the index and by LeasedAt on the row itself; FORCESEEK: a scan waits for
--- whoever inserts.
+-- applications that insert.
 INSERT @ids
 SELECT a.AlertId, a.LeasedAt
 FROM sendport.AlertRow a WITH (READPAST, XLOCK, ROWLOCK, READCOMMITTEDLOCK, INDEX (IX_AlertRow_LeaseOwner), FORCESEEK)

@@ -19,7 +19,7 @@ WHERE a.LeaseOwner IS NOT NULL AND a.LeaseOwner <> @P1
 BEGIN TRANSACTION;
 -- READPAST skips in this read alone, so it locks with X what the UPDATE needs: the index, and by LeasedAt
 -- the row itself. What others have locked, for reading too, is left for the next round. FORCESEEK here and
--- below: a scan waits for whoever inserts.
+-- below: a scan waits for applications that insert.
 INSERT @ids
 SELECT TOP (@P2) a.AlertId, a.LeaseToken, a.LeaseOwner, a.LeasedAt
 FROM @dead d

@@ -1,5 +1,5 @@
 -- SqlServerStore::unreported, where a row cannot be read.
--- Parameters and {among} as in unreported.sql. Answers ids, also of digests and of alerts that nobody has to be told of.
+-- Parameters and {among} as in unreported.sql. Answers ids, also of digests and of alerts without a failed recipient.
 -- Locks nothing, and reads the indexes alone: a row that is damaged is not met here.
 DECLARE @since datetime2(3) = DATEADD(second, -@P2, SYSUTCDATETIME());
 SELECT TOP (@P3) a.AlertId

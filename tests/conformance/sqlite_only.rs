@@ -14,7 +14,8 @@ use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
 use sendport::store::digest::FailureDigestStore;
 use sendport::store::sqlite::SqliteStore;
 use sendport::store::{
-    AlertStore, Among, Loaded, NewAlert, OperatorQueries, Store, StoreAdmin, StoreErrorKind, Swept,
+    AlertStore, Among, LoadResult, NewAlert, OperatorQueries, Store, StoreAdmin, StoreErrorKind,
+    SweepResult,
 };
 
 use crate::fixture::*;
@@ -140,7 +141,7 @@ async fn a_damaged_page_keeps_no_other_alert_from_ending_or_being_told_of() {
     assert_eq!((swept.count, refused), (11, vec![ids[5]]));
     assert!(swept.refused[0].why.contains("malformed"), "{swept:?}");
     let again = store.expire(100, Among::AllBut(&ids[5..6])).await;
-    assert_eq!(again.expect("expire"), Swept::default());
+    assert_eq!(again.expect("expire"), SweepResult::default());
     drop(store);
 
     damage(&f.path(), "mark 3.");
@@ -150,12 +151,15 @@ async fn a_damaged_page_keeps_no_other_alert_from_ending_or_being_told_of() {
     let unreported = unreported.expect("unreported");
     assert_eq!((unreported.alerts, unreported.lines.len()), (10, 10));
     assert_eq!(unreported.refused[0].alert, ids[3]);
-    let told: Vec<_> = unreported.lines.iter().map(|line| line.alert).collect();
-    let told = store
-        .insert_digest(&told, &NewAlert::default())
+    let alerts: Vec<_> = unreported.lines.iter().map(|line| line.alert).collect();
+    let reported = store
+        .insert_digest(&alerts, &NewAlert::default())
         .await
-        .expect("tell");
-    assert!(told.digest.is_some() && told.refused.is_empty(), "{told:?}");
+        .expect("recorded");
+    assert!(
+        reported.digest.is_some() && reported.refused.is_empty(),
+        "{reported:?}"
+    );
 }
 
 async fn a_refused_value_names_its_constraint() {
@@ -249,7 +253,7 @@ async fn text_that_is_not_utf8_fails_its_row_alone() {
     assert_eq!(load(&store, good).await.id, good);
 }
 
-/// Stands until it is moved.
+/// Does not move by itself.
 struct TestClock(Mutex<Timestamp>);
 
 impl Clock for TestClock {
@@ -450,7 +454,7 @@ async fn an_update_of_an_alert_counts_or_is_refused() {
     let instance = instance(&store, "a").await;
     let (_, ids) = claim(&store, instance, 10).await;
     let loaded = store.load(&ids).await.expect("load");
-    let Loaded::Alert(alert) = &loaded[0] else {
+    let LoadResult::Alert(alert) = &loaded[0] else {
         panic!("{loaded:?}")
     };
     assert_eq!((alert.id, alert.subject.as_deref()), (id, Some("other")));
@@ -472,7 +476,7 @@ macro_rules! alone {
             let mut trials = Vec::new();
             $(
                 $(#[$only])*
-                trials.push(trial(concat!("sqlite_alone::", stringify!($scenario)), $scenario));
+                trials.push(trial(concat!("sqlite_only::", stringify!($scenario)), $scenario));
             )*
             trials
         }

@@ -3,17 +3,17 @@
 
 use async_trait::async_trait;
 
-use super::{Loaded, StoreError};
+use super::{LoadResult, StoreError};
 use crate::domain::{AlertId, Attachment, AttachmentId};
 
 /// Reads what an alert is made of. It does not change once the alert was claimed.
 #[async_trait]
-pub trait Contents: Send + Sync {
-    /// One alert, however long its texts are; `None` where it is gone. Never [`Loaded::Large`].
+pub trait AttachmentSource: Send + Sync {
+    /// One alert, however long its texts are; `None` where it is gone. Never [`LoadResult::Large`].
     ///
     /// # Errors
     /// As [`AlertStore`](super::AlertStore).
-    async fn whole_alert(&self, alert: AlertId) -> Result<Option<Loaded>, StoreError>;
+    async fn whole_alert(&self, alert: AlertId) -> Result<Option<LoadResult>, StoreError>;
 
     /// The attachments of an alert in the order in which they were inserted, with the lengths of
     /// their contents. Reads no content, however long they are.

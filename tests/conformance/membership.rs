@@ -1,4 +1,4 @@
-//! Where an instance stands among those that live.
+//! The membership of an instance among those that live.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,7 +102,7 @@ pub(crate) async fn who_is_not_registered_counts_as_the_youngest(f: &dyn Fixture
     assert!(!standing.agreed);
     for instance in [a, b] {
         let standing = stand(&store, instance, 3).await;
-        assert_eq!(standing.instances, 2, "nobody waits for who is not there");
+        assert_eq!(standing.instances, 2, "it waits for no absent instance");
     }
     assert!(stand(&store, stranger, 3).await.agreed);
 }

@@ -140,7 +140,7 @@ pub(crate) async fn who_expires_unsent_keeps_what_was_waited_for(f: &dyn Fixture
     }
 }
 
-/// Nobody claims for a relay that cannot be had: what it said is all that there is to say.
+/// Nothing is claimed for an unavailable relay: its reply is the only explanation.
 pub(crate) async fn who_expires_unclaimed_keeps_why_the_relay_could_not_be_had(f: &dyn Fixture) {
     let store = f.fresh().await;
     let instance = instance(&store, "a").await;
