@@ -95,8 +95,13 @@ def engine_forms(text):
 
 def shapes(path):
     """The text with its placeholders filled, once for each shape and engine."""
-    for text in dict.fromkeys(engine_forms(path.read_text(encoding="utf-8"))):
+    for text in forms(path):
         yield from filled(path, text)
+
+
+def forms(path):
+    """The text for SQL Server, and where it differs, for Babelfish."""
+    return dict.fromkeys(engine_forms(path.read_text(encoding="utf-8")))
 
 
 def filled(path, text):
@@ -222,8 +227,9 @@ def parameters():
     """The named parameters that the Rust sources declare, by statement."""
     declared = {}
     for path in STORE.glob("*.rs"):
-        found = re.findall(r'"@stmt", include_str!\("sql/(\w+)\.sql"\).*?"@params",\s*"(.*?)"', path.read_text(), re.S)
-        declared |= {name: re.sub(r"\\\s+", "", text) for name, text in found}
+        found = re.findall(r'"@stmt", (?:include_str!\("sql/(\w+)\.sql"\)|(\w+)\.on\(engine\)).*?"@params",\s*"(.*?)"',
+                           path.read_text(), re.S)
+        declared |= {name or of.lower(): re.sub(r"\\\s+", "", text) for name, of, text in found}
     return declared
 
 
@@ -237,10 +243,14 @@ def texts():
         yield write(statement, None) if kind == "CreateTable" else text_of(statement)
     numbered = ", ".join(f"@P{n} nvarchar(4000)" for n in range(1, 100))
     for path in STATEMENTS:
-        body, given = list(shapes(path))[-1], declared.get(path.stem, numbered)
-        # A procedure cannot have the several batches of the printed script's frame.
-        if path != HISTORY and parse(body)[0].Batches.Count == 1:
-            yield f"CREATE PROCEDURE sendport.[{path.name}] {given} AS\nBEGIN\n{body}\nEND"
+        for form, text in enumerate(forms(path)):
+            body, given = list(filled(path, text))[-1], declared.get(path.stem, numbered)
+            # A procedure cannot have the several batches of the printed script's frame.
+            if path != HISTORY and parse(body)[0].Batches.Count == 1:
+                yield f"CREATE PROCEDURE sendport.[{path.name} {form}] {given} AS
+BEGIN
+{body}
+END"
     for column in ("Nope", "alertid"):
         yield f"CREATE PROCEDURE sendport.[planted {column}] AS SELECT {column} FROM sendport.AlertRow"
 
