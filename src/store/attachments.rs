@@ -1,5 +1,4 @@
-//! What is read while a message is made: attachments, their content piece by piece, and alerts
-//! with long texts.
+//! What the composition of a message reads: attachments, their content piece by piece, and alerts with long texts.
 
 use async_trait::async_trait;
 
@@ -23,7 +22,7 @@ pub trait AttachmentSource: Send + Sync {
     /// cannot be read.
     async fn attachments(&self, alert: AlertId) -> Result<Vec<Attachment>, StoreError>;
 
-    /// The octets of one content from the offset `from` on, `at_most` of them and fewer only where
+    /// The bytes of one content from the offset `from` on, `at_most` of them and fewer only where
     /// it ends; `None` where it is gone.
     ///
     /// # Errors

@@ -50,22 +50,22 @@ pub trait CertificateStore: Send + Sync {
     async fn add_certificate(&self, text: &CertificateText)
     -> Result<CertificateAdded, StoreError>;
 
-    /// Says that a certificate is not used any more, and writes to `EventLog` who said so. False,
-    /// and nothing is done, where it is gone or was revoked before.
+    /// Revokes a certificate, and writes the operator to `EventLog`. False, and nothing is done, where it is gone or
+    /// was revoked before.
     async fn revoke_certificate(
         &self,
         id: CertificateId,
         reason: Option<&str>,
     ) -> Result<bool, StoreError>;
 
-    /// Removes a row, and writes to `EventLog` who did. False where it is gone.
+    /// Removes a row, and writes the operator to `EventLog`. False where it is gone.
     async fn remove_certificate(&self, id: CertificateId) -> Result<bool, StoreError>;
 
-    /// The view `ExpiringCertificate`, what ends first first.
+    /// The view `ExpiringCertificate`, ordered by the end of validity.
     async fn expiring_certificates(&self) -> Result<Vec<ExpiringCertificate>, StoreError>;
 
-    /// Writes down that the end of a certificate was announced with so many days left, and the
-    /// event, in one transaction. False, and nothing is written, where another instance did: of many
+    /// Records that the expiry of a certificate was announced with so many days left, and logs the event, in one
+    /// transaction. False, and nothing is written, where another instance did: of many
     /// concurrent calls one gets true.
     async fn notify_expiry(
         &self,

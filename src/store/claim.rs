@@ -1,4 +1,4 @@
-//! What is asked for work or swept, and what is answered.
+//! Requests for work, and the results of claims and sweeps.
 
 use super::error::{StoreError, StoreErrorKind};
 use crate::domain::{AlertId, InstanceId, LeaseToken};
@@ -6,22 +6,22 @@ use crate::domain::{AlertId, InstanceId, LeaseToken};
 /// Most alerts that [`Among::AllBut`] leaves out.
 pub const MOST_REFUSED: usize = 1_000;
 
-/// A request for work.
+/// A request for work of one send port.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
-    /// Who will own the leases.
+    /// The owner of the leases.
     pub instance: InstanceId,
     /// Written to each alert that is taken; fresh for each claim.
     pub token: LeaseToken,
-    /// Whose queue.
+    /// The send port whose queue is read.
     pub send_port: &'a str,
-    /// Most alerts to take; at most 500, so that row locks never escalate to a table lock.
+    /// Most alerts to take; at most 500, so that row locks do not escalate to a table lock.
     pub limit: u32,
     /// Which of them.
     pub among: Among<'a>,
 }
 
-/// Which of the alerts that are due, or to be swept, may be taken.
+/// The alerts that a claim or a sweep may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Among<'a> {
     /// All but these, which the database refused before; at most [`MOST_REFUSED`].
@@ -30,7 +30,7 @@ pub enum Among<'a> {
     Only(AlertId),
 }
 
-/// What a claim took.
+/// The result of a claim.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimResult {
     /// Leased now, in the order of work.
@@ -51,10 +51,10 @@ impl Among<'_> {
     }
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepResult {
-    /// So many alerts were changed.
+    /// How many alerts were changed.
     pub count: u32,
     /// What the database refuses to change although it changes others.
     pub refused: Vec<RefusedRow>,
@@ -99,7 +99,7 @@ pub(crate) fn nothing_refused(
         doing,
         format!(
             "the database refuses to change {count} alerts, the first is {alert}: {why}; all others are \
-             changed: end what refuses it, and do it again"
+             changed: remove what refuses it, and run the command again"
         ),
     ))
 }

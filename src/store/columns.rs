@@ -101,7 +101,7 @@ columns! {
         "HeaderProtection" => Source::Text(Length::Units(64), |it| maybe(&it.protected.header_protection));
     }
 
-    /// Of `Recipient` and of the type `RecipientList`: who it is. The alert and the status are beside them.
+    /// Of `Recipient` and of the type `RecipientList`: the addressee. The alert and the status are beside them.
     ADDRESSEE of RecipientOutcome {
         "Ordinal" => Source::Int(|it| Some(it.ordinal));
         "Kind" => Source::Word(|it| Some(it.kind.as_str()));
@@ -109,7 +109,7 @@ columns! {
         "DisplayName" => Source::Text(Length::Long, |it| maybe(&it.mailbox.display_name));
     }
 
-    /// Of `Recipient` and of the type `RecipientList`, behind the status: why it has that status.
+    /// Of `Recipient` and of the type `RecipientList`, behind the status: its last attempt and reply.
     DELIVERY of RecipientOutcome {
         "AttemptCount" => Source::Int(|it| Some(it.attempt_count));
         "Relay" => Source::Text(Length::Units(128), |it| maybe(&it.relay));

@@ -43,7 +43,7 @@ pub trait Coordination: Send + Sync {
     /// The numbers of connections that were learned (`RelayConnectionLimit`), one a relay at most.
     async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError>;
 
-    /// Writes down what `instance` found out of the connections of `relay`. False, and nothing is
+    /// Records what `instance` learned about the connections of `relay`. False, and nothing is
     /// written, where [`LimitFinding::was`] is not the stored number any more: of many
     /// concurrent calls with the same one, one gets true.
     async fn note_limit(
@@ -57,9 +57,8 @@ pub trait Coordination: Send + Sync {
     /// the name of the relay; also what is forgotten by now ([`LearnedRecipients::most`]).
     async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError>;
 
-    /// Writes down how many recipients of one transaction `instance` found `relay` to take: learned
-    /// now, whatever [`LearnedRecipients::learned_for`] says. The last one that says so counts: two
-    /// that found the same write the same.
+    /// Records how many recipients of one transaction `relay` takes, as `instance` learned it: now, whatever
+    /// [`LearnedRecipients::learned_for`] says. The last call counts.
     async fn note_recipients(
         &self,
         instance: InstanceId,
@@ -75,8 +74,7 @@ pub trait Coordination: Send + Sync {
         instance: InstanceId,
     ) -> Result<Vec<(String, ConnectionEnd)>, StoreError>;
 
-    /// Writes down that a connection of `relay` ended so at `instance`; the last one that is
-    /// written down stays.
+    /// Records that a connection of `relay` ended so at `instance`; the last call counts.
     async fn note_connection_end(
         &self,
         instance: InstanceId,

@@ -28,15 +28,15 @@ pub struct UnreportedLine {
     pub reference: Option<String>,
     /// Header.
     pub subject: Option<String>,
-    /// Who did not get it.
+    /// The recipient.
     pub address: Option<String>,
     /// `failed` or `expired`.
     pub status: String,
-    /// Since when.
+    /// When it failed.
     pub status_at: Timestamp,
     /// The relay of the last attempt.
     pub relay: Option<String>,
-    /// What it said, codes first, or why the alert failed as a whole.
+    /// Its reply, codes first, or why the alert failed as a whole.
     pub reply: Option<String>,
     /// What to do.
     pub advice: Option<String>,

@@ -1,24 +1,24 @@
-//! Why the database did not do what it was asked.
+//! Errors of the stores.
 
 use std::error::Error;
 use std::fmt;
 
-/// What kind of trouble it is: the caller decides by this, never by the text.
+/// The kind of an error: callers decide by this, never by the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreErrorKind {
     /// Not reachable, connection lost, timed out, failing over, deadlock victim: later.
     Unavailable,
     /// Reachable, but it cannot be written to now: read-only replica, disk full.
     ReadOnly,
-    /// It refused us (login, permission, certificate), or it is damaged. A person heals it.
+    /// It refuses the connection (login, permission, certificate), or it is damaged. An operator has to act.
     Refused,
     /// The database or its schema is not there, or not the one this program knows, or it belongs
     /// to another environment. A start does not wait for it.
     Schema,
     /// A value that the engine does not accept, and nothing else: the list is closed.
     Rejected,
-    /// The engine says what this program does not know, or answers in another shape. Waited for,
-    /// and never taken for a rejected value.
+    /// An error that this program does not know, or an answer of another shape. The service waits, and never takes it
+    /// for a rejected value.
     Unknown,
 }
 
@@ -113,7 +113,7 @@ impl StoreError {
         }
     }
 
-    /// What kind of trouble.
+    /// Its kind.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
@@ -123,12 +123,12 @@ impl StoreError {
         &self.message
     }
 
-    /// The engine refused a value: waiting does not help. Everything else is waited for.
+    /// Whether the engine refused a value: waiting does not help. The service waits for everything else.
     pub fn is_about_data(&self) -> bool {
         self.kind == StoreErrorKind::Rejected
     }
 
-    /// Trying the same again later can help without anybody doing anything.
+    /// Whether the same call can succeed later without an operator.
     pub fn is_transient(&self) -> bool {
         matches!(
             self.kind,
@@ -137,7 +137,7 @@ impl StoreError {
     }
 }
 
-/// That a database belongs to another environment than a service, and what to do.
+/// The message for a database of another environment than the service's.
 pub(crate) fn other_environment_words(database: &str, wanted: &str, found: &str) -> String {
     format!(
         "{database} belongs to the environment '{found}', but this service is configured for '{wanted}'. \

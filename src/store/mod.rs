@@ -1,10 +1,9 @@
 //! The database: the queue, the truth about every recipient, and the only coordinator.
 //!
-//! [`AlertStore`] is what the driver needs, [`StoreAdmin`] what `migrate`, `adopt` and
-//! `check` need, [`OperatorQueries`] what a person at the command line asks. [`AttachmentSource`] is what the
-//! dispatcher reads while it composes. [`Coordination`], [`ThrottleStore`], [`AuditStore`] and [`FailureDigestStore`] hold what
-//! instances share beside the queue, [`TemplateStore`] the templates, [`CertificateStore`] the
-//! recipients' certificates. Two implementations,
+//! [`AlertStore`] is the queue as the worker uses it, [`StoreAdmin`] serves `migrate`, `adopt` and `check`,
+//! [`OperatorQueries`] the other commands, and [`AttachmentSource`] the composition of messages. [`Coordination`],
+//! [`ThrottleStore`], [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
+//! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], pass one conformance suite. Their SQL is in `.sql` files beside
 //! them, each named for the function that runs it; a statement of one or two lines is a constant in the function's file.
 
@@ -53,7 +52,7 @@ pub use types::{
     NewAttachment, Overdue, QueueDepth, QueueLine, RecordResult, Renewal, Resolution, SchemaState,
 };
 
-/// The queue as the driver uses it.
+/// The queue as the worker uses it.
 ///
 /// **Clock.** Every comparison with "now" and every time that is stored is by the database's
 /// clock (on SQLite the [`Clock`](crate::clock::Clock) it was opened with); what callers pass
@@ -140,7 +139,7 @@ pub trait AlertStore: Send + Sync {
         leases: &[(AlertId, LeaseToken)],
     ) -> Result<Vec<RefusedRow>, StoreError>;
 
-    /// Shows in `Instance` what keeps the instance from sending or from recording.
+    /// Writes to `Instance` what keeps the instance from sending or from recording.
     async fn show_condition(
         &self,
         instance: InstanceId,
@@ -291,15 +290,14 @@ pub trait OperatorQueries: Send + Sync {
     /// Puts held alerts back into the queue, all or one: how many, and which the database refuses to change.
     async fn release_held(&self, only: Option<AlertId>) -> Result<SweepResult, StoreError>;
 
-    /// The view `InDoubt`, what has been in doubt longest first.
+    /// The view `InDoubt`, the longest in doubt first.
     async fn in_doubt(&self, limit: u32) -> Result<Vec<InDoubtLine>, StoreError>;
 
-    /// Ends the doubt about one alert as an operator found out, and writes to `EventLog` who
-    /// said so. False, and nothing is done, where the alert is not in the view `InDoubt`.
+    /// Resolves one alert in doubt as an operator found out, and writes the operator to `EventLog`. False, and nothing is done, where the alert is not in the view `InDoubt`.
     async fn resolve(&self, id: AlertId, resolution: Resolution) -> Result<bool, StoreError>;
 }
 
-/// Everything at once: what `app` hands around.
+/// All of them: what `app` passes on.
 pub trait Store:
     AlertStore
     + StoreAdmin

@@ -1,4 +1,4 @@
-//! Templates in the database: versions that are added and never changed.
+//! Templates in the database: versions are added and never changed.
 
 use async_trait::async_trait;
 

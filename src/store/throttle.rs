@@ -1,4 +1,4 @@
-//! What instances share about relays that refuse everything because a limit is reached.
+//! Throttled relays: what instances share about relays that refuse everything because a limit is reached.
 
 use async_trait::async_trait;
 
@@ -17,8 +17,8 @@ pub trait ThrottleStore: Send + Sync {
     /// [`FIRST_PROBE_INTERVAL`](crate::domain::FIRST_PROBE_INTERVAL) and doubles with each
     /// alert that probes for the first time up to
     /// [`LONGEST_PROBE_INTERVAL`](crate::domain::LONGEST_PROBE_INTERVAL): a few that are refused
-    /// again and again hold up no other one. Who did
-    /// not hear the answer loses that probe.
+    /// again and again hold up no other one. A caller that
+    /// does not get the answer loses that probe.
     async fn begin_probe(
         &self,
         relay: &str,

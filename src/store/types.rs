@@ -68,14 +68,14 @@ pub struct Explanation {
     pub advice: String,
 }
 
-/// How bad an event is.
+/// The severity of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventSeverity {
-    /// Good to know.
+    /// For information.
     Information,
-    /// Should be looked at.
+    /// An operator should look at it.
     Warning,
-    /// Must be looked at.
+    /// An operator must look at it.
     Error,
 }
 
@@ -93,11 +93,11 @@ impl EventSeverity {
 /// A row of `EventLog` to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// How bad.
+    /// Its severity.
     pub severity: EventSeverity,
     /// A constant word, for filtering: `relay-circuit-opened`, `service-started`.
     pub event_type: &'static str,
-    /// Who noticed.
+    /// The instance that noticed.
     pub instance: Option<InstanceId>,
     /// Which alert, if one.
     pub alert: Option<AlertId>,
@@ -206,7 +206,7 @@ pub struct NewAlert {
     pub attachments: Vec<NewAttachment>,
 }
 
-/// Who may read or write every table of the database, whatever the roles of the schema say.
+/// A principal that may read or write every table of the database, whatever the roles of the schema say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixedRoleMember {
     /// `db_datareader`, `db_datawriter` or `db_owner`.
@@ -400,15 +400,15 @@ pub struct InDoubtLine {
     pub created_by: String,
 }
 
-/// What an operator found out about an alert that may have been sent.
+/// How an operator resolves an alert that may have been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
-    /// The relay had it: who waits becomes `relayed`, except whom the relay refused in that very
-    /// attempt; those are tried again at once.
+    /// The relay has it: recipients that wait become `relayed`, except those that the relay refused in that very
+    /// attempt, which are tried again at once.
     Relayed,
     /// It is sent again at once.
     Resend,
-    /// It is not sent again: who waits becomes `cancelled`.
+    /// It is not sent again: recipients that wait become `cancelled`.
     Cancel,
 }
 

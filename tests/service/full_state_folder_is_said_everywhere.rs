@@ -128,7 +128,7 @@ async fn a_full_one_while_it_works_and_at_the_start() {
     wait_for_event(&site, "state-folder-unwritable error", 1).await;
     is_said_by_status(
         &site,
-        "No space left on device (os error 28); make room there, since 20",
+        "No space left on device (os error 28); free space there, since 20",
     );
     let checked = text(&site.sendport(&["check"]));
     assert!(checked.contains("FAIL  service.state_folder"), "{checked}");

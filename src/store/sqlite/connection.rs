@@ -269,7 +269,7 @@ fn open(path: &Path, role: Role) -> Result<Connection, SqliteError> {
     } else {
         let mode: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-        // Who asked for a commit hears of it when it is synced: see `Slot::do_durably`.
+        // A commit is reported once it is synced: see `Slot::do_durably`.
         let synchronous = if mode == "wal" { "NORMAL" } else { "FULL" };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(slot.run(&read).unwrap(), 1);
     }
 
-    /// Who waits for the lock looks now and then: between two transactions there is time for it.
+    /// A process that waits for the lock polls: between two transactions there is time for it.
     #[tokio::test(flavor = "multi_thread")]
     async fn who_waits_for_the_lock_gets_it_before_the_writer_has_done_everything() {
         const JOBS: usize = 100;

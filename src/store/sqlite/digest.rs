@@ -19,7 +19,7 @@ use super::{SqliteStore, sql};
 const INSERT_DIGEST_NOTIFICATION: &str =
     "INSERT INTO FailureNotification (AlertId, DigestAlertId, NotifiedAt) VALUES (?1, ?2, ?3)";
 
-/// Who made the alert.
+/// The origin of the alert.
 pub(super) const INSERT_DIGEST_ORIGIN: &str =
     "UPDATE AlertState SET Origin = ?2 WHERE AlertId = ?1";
 

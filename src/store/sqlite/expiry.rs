@@ -158,7 +158,7 @@ impl Recorder<'_> {
         ))
     }
 
-    /// Ends one alert: rows are made where there were none, who waited gets the ending's
+    /// Ends one alert: rows are made where there were none, recipients that waited get the ending's
     /// status, and the alert's own follows from all. 0 where it is as it was.
     pub(super) fn finish(
         &self,

@@ -1,6 +1,6 @@
-//! Writes down what became of leased alerts.
+//! Records the outcomes of leased alerts.
 //!
-//! Facts (attempt, replies, who was relayed) are recorded whichever instance has the lease now; everything
+//! Facts (attempt, replies, relayed recipients) are recorded whichever instance has the lease now; everything
 //! else needs the token.
 
 use std::sync::LazyLock;
@@ -105,7 +105,7 @@ fn values<'a, T>(
     head.chain(list)
 }
 
-/// One transaction's view of who records, and when.
+/// One transaction, with the instance that records and the time.
 pub(super) struct Recorder<'tx> {
     pub(super) tx: &'tx Transaction<'tx>,
     pub(super) instance: InstanceId,
@@ -349,7 +349,7 @@ impl Recorder<'_> {
     }
 
     /// The list of rows is whole or absent, because a load takes it for the whole:
-    /// who was not relayed is queued, unless the row itself says that it can never be sent.
+    /// a recipient that was not relayed is queued, unless the row itself says that it can never be sent.
     fn missing_recipient(
         &self,
         alert: AlertId,

@@ -1,4 +1,4 @@
-//! What an operator decides about an alert that may have been sent.
+//! Resolves alerts that may have been sent.
 
 use rusqlite::types::Null;
 use rusqlite::{OptionalExtension, params};

@@ -25,7 +25,7 @@ const INHERIT: &str =
 pub(super) const INHERIT_CURRENT: &str =
     "SELECT AlertId FROM AlertState WHERE AlertId = ?1 AND LeaseToken = ?2";
 
-/// Where the one who asks runs.
+/// The host of the instance that takes over.
 const TAKE_OVER_SELF: &str = "SELECT HostName FROM Instance WHERE InstanceId = ?1";
 
 /// What a dead owner holds.

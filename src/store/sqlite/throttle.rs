@@ -1,4 +1,4 @@
-//! What instances share about relays that refuse everything because a limit is reached.
+//! Throttled relays: what instances share about relays that refuse everything because a limit is reached.
 
 use std::time::Duration;
 

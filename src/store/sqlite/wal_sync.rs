@@ -16,8 +16,7 @@ pub(super) fn sync_log(connection: &Connection) -> Result<(), rusqlite::Error> {
     let Some(database) = connection.path() else {
         return Ok(());
     };
-    // SQLite locks nothing in this file: closing it gives no lock away. Windows syncs for those who may
-    // write.
+    // SQLite locks nothing in this file: closing it releases no lock. Windows syncs only files opened for writing.
     let log = OpenOptions::new()
         .write(true)
         .open(format!("{database}-wal"));

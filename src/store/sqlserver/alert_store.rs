@@ -1,4 +1,4 @@
-//! The queue as the driver uses it.
+//! The queue as the worker uses it.
 
 use std::time::Duration;
 

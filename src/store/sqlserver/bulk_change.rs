@@ -12,7 +12,7 @@ use super::values::{Fields, list_length, placeholders};
 use crate::domain::AlertId;
 use crate::store::{Among, RefusedRow, StoreError, SweepResult};
 
-/// How often [`by_halves`] waits for a lock in vain.
+/// How many lock time-outs [`by_halves`] accepts.
 const MOST_TIMEOUTS: u32 = 16;
 
 /// How often [`by_halves`] is refused: each costs a connection. At least one alert is found thereby,

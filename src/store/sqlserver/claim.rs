@@ -15,7 +15,7 @@ const DOING: &str = "claim alerts";
 /// So many alerts at the head of the queue may be locked before a claim finds none.
 const LOCKED_AT_THE_HEAD: u32 = 50;
 
-/// How often [`by_halves`] waits for a lock in vain.
+/// How many lock time-outs [`by_halves`] accepts.
 const MOST_TIMEOUTS: u32 = 16;
 
 /// How often [`by_halves`] is refused: each costs a connection. At least one alert is found thereby,

@@ -26,7 +26,7 @@ const MAX_ROUTES: u32 = 4;
 pub(super) struct Connection {
     client: Client<Compat<TcpStream>>,
     usable: bool,
-    /// Who answers.
+    /// The engine that executes the statements.
     engine: Engine,
     /// Which generation of the pool it belongs to.
     pub(super) generation: u64,

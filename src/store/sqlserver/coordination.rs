@@ -1,4 +1,4 @@
-//! What instances agree on: shares of limits, and who tries a password.
+//! What instances share beside the queue: shares of limits, learned limits, and relay authentication.
 
 use std::time::Duration;
 

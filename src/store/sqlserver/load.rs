@@ -16,7 +16,7 @@ use crate::store::{ColumnError, LARGE_TEXTS, LoadResult, StoreError};
 /// More row locks in one statement than this times three come near a table lock.
 pub(super) const MOST: u32 = 500;
 
-/// Reads in one go; where the driver cannot decode the answer, or waited for a lock in vain, row by
+/// Reads in one go; where the driver cannot decode the answer, or a lock timed out, row by
 /// row, so that the row that it stumbles over fails alone, and what is locked is missing.
 pub(super) async fn load(pool: &Pool, ids: &[AlertId]) -> Result<Vec<LoadResult>, StoreError> {
     let mut loaded = Vec::with_capacity(ids.len());

@@ -33,7 +33,7 @@ pub(super) async fn record(
     Ok(recorded)
 }
 
-/// Where the statement waited for a lock in vain (an engine without READPAST, or a lock on more
+/// Where the lock timed out (an engine without READPAST, or a lock on more
 /// than the alert's row), the halves are tried, down to the outcome that cannot be recorded now.
 async fn record_by_halves(
     pool: &Pool,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::store::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, REPLY, Source};
 
-/// Who executes a statement.
+/// The engine that executes a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Engine {
     /// SQL Server and Azure SQL Database.

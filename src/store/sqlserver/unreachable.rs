@@ -1,4 +1,4 @@
-//! Why a server is not reached, in words for who set it up: what it usually means, what to do.
+//! Why a server is not reachable: what it usually means, and what to do.
 
 use std::io;
 

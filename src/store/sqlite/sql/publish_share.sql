@@ -1,4 +1,4 @@
--- publish_share: who else lives, how many of those are older (all, where this one does not live), the
+-- publish_share: how many others live, how many of those are older (all, where this one does not live), the
 -- smallest number that they share among, and when the last of the dead ended. One that waits before it
 -- begins (ShareCount = 0) does not count.
 SELECT count(CASE WHEN o.Lives THEN 1 END) AS Others,

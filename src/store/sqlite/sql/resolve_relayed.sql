@@ -1,5 +1,4 @@
--- resolve: the relay had it. Who was refused or left out in that very attempt was not part of
--- it, and waits on.
+-- resolve: the relay has it. Recipients that were refused or left out in that very attempt wait on.
 UPDATE Recipient
 SET Status = 'relayed', StatusAt = ?2, Relay = coalesce(?3, Relay), Command = NULL, ReplyCode = NULL,
     EnhancedStatusCode = NULL, ReplyText = ?4, ExplanationKey = NULL

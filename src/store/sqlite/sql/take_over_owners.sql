@@ -1,4 +1,4 @@
--- take_over: who holds leases, read by skipping through the index, and whether each may keep them.
+-- take_over: the owners of leases, read by skipping through the index, and whether each may keep them.
 WITH RECURSIVE Owner (LeaseOwner) AS (
     SELECT (SELECT LeaseOwner FROM AlertState WHERE LeaseOwner IS NOT NULL ORDER BY LeaseOwner LIMIT 1)
     UNION ALL

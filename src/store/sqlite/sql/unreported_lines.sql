@@ -1,4 +1,4 @@
--- unreported: who did not get one of them; nothing where it is a digest, or no recipient failed.
+-- unreported: the failed recipients of one of them; nothing where it is a digest, or no recipient failed.
 SELECT s.AlertId, a.Reference, a.Subject, r.Address, coalesce(r.Status, s.Status) AS Status,
        coalesce(r.StatusAt, s.StatusAt) AS StatusAt, r.Relay,
        coalesce(coalesce(nullif(r.ReplyCode, 0) || ' ', '') || coalesce(r.EnhancedStatusCode || ' ', '') || r.ReplyText,

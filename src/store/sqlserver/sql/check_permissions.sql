@@ -1,5 +1,5 @@
 -- SqlServerStore::check_permissions
--- What the service does to its tables and this user may not: who, and each right with its table.
+-- The permissions that the service needs and this user lacks: user, permission and table.
 SELECT USER_NAME(), p.Permission, t.TableName
 FROM (VALUES (N'Instance', 1, 1, 1), (N'SendPort', 1, 1, 1), (N'SendPortRelay', 1, 1, 1), (N'RelayState', 1, 1, 1),
              (N'EventLog', 1, 0, 0), (N'ReplyExplanation', 1, 1, 1), (N'AlertRow', 0, 1, 0), (N'Recipient', 1, 1, 1),

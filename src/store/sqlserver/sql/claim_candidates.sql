@@ -1,4 +1,4 @@
--- SqlServerStore::claim, where a lock was waited for in vain or a row was refused.
+-- SqlServerStore::claim, where a lock timed out or a row was refused.
 -- @P1 send port, @P2 limit, @P3 head start of a class in seconds, @P4 instance, @P5 token. {without} as in claim.sql.
 -- Answers what the token holds already, then ids in the order of work. Locks nothing, and reads the index alone:
 -- a row that is damaged is not met here.

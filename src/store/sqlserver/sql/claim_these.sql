@@ -1,4 +1,4 @@
--- SqlServerStore::claim, where a lock was waited for in vain or a row was refused.
+-- SqlServerStore::claim, where a lock timed out or a row was refused.
 -- @P1 instance, @P2 token; {ids} becomes a list of parameters. Answers which of them were taken.
 SET LOCK_TIMEOUT 250;
 DECLARE @now datetime2(3) = SYSUTCDATETIME();

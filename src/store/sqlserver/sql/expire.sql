@@ -11,7 +11,7 @@ DECLARE @queues TABLE (Status nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL,
                        Age int NOT NULL, Before datetime2(3) NOT NULL);
 DECLARE @status nvarchar(16) = N'queued', @port nvarchar(64), @age int;
 
--- READPAST: who cannot be locked now is looked at in the next round. X, and with it the row itself by a
+-- READPAST: what cannot be locked now is looked at in the next round. X, and with it the row itself by a
 -- column that is not in the index (LeaseToken, NULL in all that waits): a row that others read in a
 -- serializable transaction must not fill the TOP again and again.
 -- FORCESEEK here and below: a scan would wait for applications that insert.

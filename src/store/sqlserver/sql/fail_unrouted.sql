@@ -25,7 +25,7 @@ BEGIN
                  WHERE SendPort > @port);
 END;
 -- An alert that waits for a NotBefore has a DueAt that no claim has moved.
--- READPAST: who cannot be locked now is looked at in the next round. X, and with it the row itself by a
+-- READPAST: what cannot be locked now is looked at in the next round. X, and with it the row itself by a
 -- column that is not in the index (LeaseToken, NULL in all that waits): a row that others read in a
 -- serializable transaction must not fill the TOP again and again.
 INSERT @ids

@@ -1,5 +1,5 @@
 -- finish (SqlServerStore::expire, fail_unrouted, adopt)
--- Parameters: @status and @explanation for who still waited, @outcomes (AlertId, SeenStatusAt,
+-- Parameters: @status and @explanation for recipients that still waited, @outcomes (AlertId, SeenStatusAt,
 -- StatusReason), @recipients (rows to make where there are none), @mark, @last. An alert that was
 -- claimed, changed or locked since it was seen is left alone. Where one alert has more rows than one
 -- call takes, several follow in one transaction, with the same @mark, and @last is 1 in the last one.

@@ -1,5 +1,5 @@
 -- SqlServerStore::publish_share
--- @P1 id, @P2 among how many it shares (0: it waits before it begins, and does not count), @P3 how many seconds to look back for who ended. Answers how
+-- @P1 id, @P2 among how many it shares (0: it waits before it begins, and does not count), @P3 how many seconds to look back for instances that ended. Answers how
 -- many others live, how many of them are older (all, where this one does not live), the smallest
 -- number that they share among, and how many seconds ago the last of the dead ended.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();

@@ -28,7 +28,7 @@ END;
 
 IF @attempt IS NOT NULL AND @last = 1
 BEGIN
-    -- Who was refused or left out in that very attempt was not part of it, and waits on.
+    -- Recipients that were refused or left out in that very attempt wait on.
     IF @resolution = N'relayed'
         UPDATE r
         SET Status = N'relayed', StatusAt = @now, Relay = COALESCE(@relay, r.Relay), Command = NULL, ReplyCode = NULL,

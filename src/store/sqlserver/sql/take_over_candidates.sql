@@ -1,4 +1,4 @@
--- SqlServerStore::take_over, where a lock was waited for in vain or a row was refused.
+-- SqlServerStore::take_over, where a lock timed out or a row was refused.
 -- Parameters and {among} as in take_over.sql. Answers ids. Locks nothing, and reads the index alone: a row
 -- that is damaged is not met here.
 DECLARE @now datetime2(3) = SYSUTCDATETIME();

@@ -1,6 +1,6 @@
 -- SqlServerStore::unreported
 -- @P1 send port, @P2 seconds to look back, @P3 of how many alerts; {among} becomes a condition about AlertId, or
--- nothing. Answers how many alerts there are in all, then who did not get it, of the oldest alerts.
+-- nothing. Answers how many alerts there are in all, then the failed recipients of the oldest alerts.
 -- READPAST: what others have locked is reported another time. FORCESEEK: a scan waits for applications that insert.
 SET LOCK_TIMEOUT 250;
 DECLARE @since datetime2(3) = DATEADD(second, -@P2, SYSUTCDATETIME());
