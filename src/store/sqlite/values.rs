@@ -16,7 +16,7 @@ use crate::domain::Timestamp;
 use crate::store::ColumnError;
 use crate::store::columns::Value;
 
-const TIME_FORM: &str = "%Y-%m-%dT%H:%M:%S%.3fZ";
+const FORM_OF_TIMES: &str = "%Y-%m-%dT%H:%M:%S%.3fZ";
 
 /// `2026-01-31T12:00:00.000Z`. Years that would not fit the form are cut to its ends.
 pub(super) fn time_text(at: Timestamp) -> String {
@@ -36,7 +36,7 @@ pub(super) fn time_text(at: Timestamp) -> String {
 
 /// The inverse of [`time_text`]; the error says what was found.
 pub(super) fn time_of(text: &str) -> Result<Timestamp, String> {
-    NaiveDateTime::parse_from_str(text, TIME_FORM)
+    NaiveDateTime::parse_from_str(text, FORM_OF_TIMES)
         .map(|naive| naive.and_utc())
         .map_err(|_| format!("'{text}' is not a time such as 2026-01-31T12:00:00.000Z"))
 }
