@@ -73,7 +73,7 @@ fn and_says_what_is_in_doubt() {
 
     let begun = Instant::now();
     interrupt(&child);
-    let said = until(&mut log, "stopping, waits for the mail that is under way");
+    let said = until(&mut log, "shutdown is waiting for running transactions");
     assert!(said.contains("at_the_final_dot=1 longest_s=30"), "{said}");
     interrupt(&child);
     let said = until(&mut log, "Start it before the lease runs out");

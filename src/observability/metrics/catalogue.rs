@@ -75,90 +75,90 @@ catalogue! {
     READY = "sendport_ready", Gauge, [],
         "1 while /readyz answers 200.";
     LEASE_REMAINING = "sendport_lease_remaining_seconds", Gauge, [],
-        "How long the lease of this instance still stands; 0 while it holds none.";
+        "Remaining time of the lease of this instance; 0 while it holds none.";
     LEASES_LOST = "sendport_leases_lost_total", Counter, [],
-        "How often the lease was lost and the instance started anew.";
+        "How often the lease was lost and the instance registered again.";
     EVENTS = "sendport_events_total", Counter, ["type", "severity"],
         "Rows for the table EventLog, by its columns EventType and Severity.";
     CERTIFICATE_END = "sendport_recipient_certificate_not_after_timestamp_seconds", Gauge, [],
-        "When the first certificate of the view ExpiringCertificate ends, in seconds since 1970; 0 where it has none.";
+        "When the first certificate of the view ExpiringCertificate expires, in seconds since 1970; 0 if there is none.";
 
     DATABASE_UP = "sendport_database_up", Gauge, [],
-        "1 if the database answered the last time that it was asked, with the schema that this program needs.";
+        "1 if the database answered the latest query and has the schema that this program needs.";
     DATABASE_OUTAGES = "sendport_database_outages_total", Counter, [],
-        "How often it stopped doing so.";
+        "How often the database became unavailable.";
     DATABASE_ERRORS = "sendport_database_errors_total", Counter, ["operation"],
-        "Operations of the database that failed; they are tried again.";
+        "Database operations that failed; they are retried.";
     DATABASE_DURATION = "sendport_database_duration_seconds", Histogram(OF_THE_DATABASE), ["operation"],
-        "How long the database took for an operation.";
+        "Duration of a database operation.";
 
     SPOOL_ENTRIES = "sendport_spool_entries", Gauge, [],
         "Notes and outcomes in the state folder that the database does not have yet.";
     SPOOL_BYTES = "sendport_spool_bytes", Gauge, [],
-        "Size of the spool's file in the state folder.";
+        "Size of the spool file in the state folder.";
     SPOOL_WRITABLE = "sendport_spool_writable", Gauge, [],
-        "0 while the state folder cannot be written and nothing is handed over.";
+        "0 while the state folder cannot be written and nothing is submitted.";
     UNRECORDED = "sendport_outcomes_unrecorded", Gauge, [],
-        "Outcomes that could not be recorded although they were to be; they are in the state folder.";
+        "Outcomes that the database refused; they are in the state folder.";
     UNCLAIMED = "sendport_alerts_unclaimed", Gauge, [],
-        "Alerts that are due and that the database refuses to this instance; all others are sent.";
+        "Due alerts whose rows the database refuses to change; all others are sent.";
 
     QUEUE_UP = "sendport_queue_up", Gauge, [],
-        "1 if the queue could be counted the last time; else its figures are missing.";
+        "1 if the latest count of the queue succeeded; otherwise its metrics are missing.";
     QUEUE_UPDATED = "sendport_queue_updated_timestamp_seconds", Gauge, [],
-        "When the queue was counted last, in seconds since 1970.";
+        "When the queue was last counted, in seconds since 1970.";
     QUEUE_ALERTS = "sendport_queue_alerts", Gauge, ["send_port", "status"],
         "Alerts that are not final, of all instances together.";
     QUEUE_OLDEST = "sendport_queue_oldest_age_seconds", Gauge, ["send_port", "status"],
-        "Age of the oldest of these since it was inserted; 0 where there is none.";
+        "Age of the oldest of these since its insert; 0 if there is none.";
     QUEUE_UNROUTED = "sendport_queue_unrouted_alerts", Gauge, [],
         "Alerts that are not final and whose send port this instance does not have.";
 
     CLAIMS = "sendport_claims_total", Counter, ["send_port"],
-        "Claims that were made, those that found nothing included.";
+        "Claims, including those that found nothing.";
     CLAIMED_ALERTS = "sendport_claimed_alerts_total", Counter, ["send_port"],
         "Alerts that were claimed.";
     IN_FLIGHT = "sendport_alerts_in_flight", Gauge, ["send_port"],
-        "Alerts that this instance works on now.";
+        "Alerts that this instance is processing.";
     ALERTS = "sendport_alerts_total", Counter, ["send_port", "status"],
-        "Alerts that were worked on and recorded, by the status they got; a delayed one counts each time.";
+        "Alerts that were processed and recorded, by their new status; a delayed one counts each time.";
     ALERTS_RELEASED = "sendport_alerts_released_total", Counter, ["send_port"],
-        "Alerts that were given back untouched: no relay could be asked, or the service stopped.";
+        "Alerts that were released without an attempt: no relay was available, or the service stopped.";
     ALERTS_SWEPT = "sendport_alerts_swept_total", Counter, ["reason"],
-        "Alerts that nobody worked on: expired, for a send port that nobody has, or taken over from a dead instance.";
+        "Alerts that a sweep changed: expired, for an unknown send port, or taken over from a dead instance.";
     RECIPIENTS = "sendport_recipients_total", Counter, ["send_port", "status"],
-        "Recipients of recorded alerts, by the status they got; a delayed one counts each time.";
+        "Recipients of recorded alerts, by their new status; a delayed one counts each time.";
     RECIPIENTS_FAILED = "sendport_recipients_failed_total", Counter, ["send_port", "fault"],
         "Recipients that failed, by whose fault it was (the column Fault of Delivery).";
     CREATED_TO_RELAYED = "sendport_created_to_relayed_seconds", Histogram(OF_AN_ALERT), ["send_port"],
-        "From the insert of an alert, or its NotBefore, until relays had taken it for every recipient.";
+        "From the insert of an alert, or its NotBefore, until relays had accepted it for every recipient.";
     SIGNING_NOT_AFTER = "sendport_signing_certificate_not_after_timestamp_seconds", Gauge, ["send_port"],
-        "When the certificate that the send port signs by ends, in seconds since 1970; missing where it signs nothing.";
+        "When the signing certificate of the send port expires, in seconds since 1970; missing if it does not sign.";
 
     SUBMISSIONS = "sendport_submissions_total", Counter, ["relay", "reply_class"],
-        "Submissions by what decided them: a reply (2xx, 4xx, 5xx), broken or in_doubt (no reply came before or after the final dot), not_begun (connection, TLS or sign-in failed), fenced (the lease was not certain).";
+        "Submissions by what decided them: a reply (2xx, 4xx, 5xx), broken or in_doubt (no reply before or after the final dot), not_begun (connection, TLS or authentication failed), fenced (the lease was not certain).";
     SUBMISSION_FAULTS = "sendport_submission_faults_total", Counter, ["relay", "fault"],
-        "Submissions that were not accepted, by whose fault the deciding reply is.";
+        "Submissions that were not accepted, by the fault of the deciding reply.";
     SUBMITTED_BYTES = "sendport_submitted_bytes_total", Counter, ["relay"],
-        "Octets of the messages that a relay took.";
+        "Bytes of the messages that a relay accepted.";
     CONNECT_DURATION = "sendport_connect_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
-        "From the name to the TCP connection.";
+        "Name resolution and TCP connection.";
     TLS_DURATION = "sendport_tls_handshake_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "TLS handshakes that succeeded.";
     SIGN_IN_DURATION = "sendport_authentication_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
-        "Sign-ins that succeeded.";
+        "Authentications that succeeded.";
     TRANSACTION_DURATION = "sendport_transaction_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
-        "Mail transactions from MAIL to the last reply, however they ended.";
+        "SMTP transactions from MAIL to the last reply, whatever the result.";
     FINAL_DOT_DURATION = "sendport_final_dot_duration_seconds", Histogram(OF_A_RELAY), ["relay"],
         "From the final dot to its reply.";
     SIGN_IN_REFUSALS = "sendport_authentication_failures_total", Counter, ["relay"],
-        "Sign-ins that the relay refused for good (5yz); the next one waits 15 minutes.";
+        "Authentications that the relay refused permanently (5yz); the next one waits 15 minutes.";
     CONNECTIONS = "sendport_relay_connections", Gauge, ["relay"],
-        "Connections of this instance that are open and signed in.";
+        "Connections of this instance that are open and authenticated.";
     CONNECTIONS_LIMIT = "sendport_relay_connections_limit", Gauge, ["relay"],
-        "Most connections that this instance may have now.";
+        "Maximum connections of this instance now.";
     RELAY_STATE = "sendport_relay_state", Gauge, ["relay", "state"],
-        "1 for the state that the relay's circuit is in: closed (in use), open, half_open, paused (a person has to mend it).";
+        "1 for the current state of the relay's circuit: closed (in use), open, half_open, paused (until the configuration is corrected).";
     RELAY_STATE_CHANGES = "sendport_relay_state_changes_total", Counter, ["relay", "state"],
         "How often the circuit changed into that state.";
     RELAY_THROTTLED = "sendport_relay_throttled", Gauge, ["relay"],
@@ -166,7 +166,7 @@ catalogue! {
     RELAY_THROTTLES = "sendport_relay_throttles_total", Counter, ["relay"],
         "How often throttling began.";
     CERTIFICATE_NOT_AFTER = "sendport_certificate_not_after_timestamp_seconds", Gauge, ["relay", "certificate"],
-        "When a certificate ends, in seconds since 1970: relay (as last shown), client, ca (of ca_file, the first that ends), oauth2 (of the application).";
+        "When a certificate expires, in seconds since 1970: relay (as last presented), client, ca (of ca_file, the first to expire), oauth2 (of the application).";
 }
 
 #[cfg(test)]
