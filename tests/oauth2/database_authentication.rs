@@ -24,7 +24,7 @@ struct Database {
 
 impl Database {
     fn start(judge: impl Fn(&Login) -> Verdict + Send + Sync + 'static) -> Self {
-        nothing_secret_shown::install_log();
+        secrets_not_logged::install_log();
         let authority = TestAuthority::new();
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).expect("a file");
@@ -160,7 +160,7 @@ async fn requests_a_token_for_azure_sql() {
     assert_eq!(requests.len(), 2);
     assert_eq!(requests[0]["scope"], DATABASE_SCOPE);
     assert_eq!(database.server.logins().len(), 4);
-    let logged = nothing_secret_shown::logged();
+    let logged = secrets_not_logged::logged();
     for token in book.all() {
         assert!(!logged.contains(&token), "{token} in {logged}");
     }

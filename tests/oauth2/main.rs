@@ -56,7 +56,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        nothing_secret_shown::install_log();
+        secrets_not_logged::install_log();
         let clock = Arc::new(MovingClock::new());
         let book = TokenBook::new(clock.clone());
         Self {
