@@ -7,56 +7,35 @@ use std::path::{Path, PathBuf};
 /// A module of the first level, or one below `observability`, and the modules that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
     ("config", &[]),
-    ("relay", &["config"]),
     ("observability", &[]),
     ("observability/log", &["config"]),
-    ("observability/metrics", &["relay"]),
+    ("observability/metrics", &[]),
     ("observability/health_server", &[]),
     ("observability/systemd", &["observability/health_server"]),
-    ("http_client", &["config"]),
-    (
-        "certificate_monitor",
-        &["http_client", "observability/metrics", "store"],
-    ),
+    ("certificate_monitor", &["observability/metrics"]),
     (
         "observability/health",
         &[
             "delivery",
             "observability/health_server",
             "observability/metrics",
-            "store",
         ],
     ),
-    ("oauth2", &["config", "relay", "http_client"]),
-    ("smtp", &["config", "relay"]),
-    ("sink", &["relay", "smtp"]),
-    ("store", &[]),
-    (
-        "delivery",
-        &["config", "observability/metrics", "relay", "spool", "store"],
-    ),
-    ("spool", &[]),
+    ("sink", &[]),
+    ("delivery", &["config", "observability/metrics"]),
     ("ldap", &["config"]),
-    ("probe", &["config", "relay", "smtp"]),
+    ("probe", &["config"]),
     (
         "cli",
-        &[
-            "app",
-            "config",
-            "observability/log",
-            "probe",
-            "relay",
-            "sink",
-            "store",
-        ],
+        &["app", "config", "observability/log", "probe", "sink"],
     ),
 ];
 
 /// A library and the only places that may name it. `app` composes and may name any module of
 /// ours, but no library of these.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("tiberius", &["store/sqlserver"]),
-    ("rusqlite", &["store/sqlite"]),
+    ("tiberius", &["sendport-store/sqlserver"]),
+    ("rusqlite", &["sendport-store/sqlite"]),
     ("minijinja", &["sendport-message/template"]),
     ("idna", &["sendport-core/domain/domain_name.rs"]),
     ("encoding_rs", &["sendport-core/domain/charset.rs"]),
@@ -71,18 +50,19 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("lettre", &["sendport-message/mime"]),
     ("html2text", &["sendport-message/mime"]),
     ("native_tls", &["ldap"]),
-    ("tokio_openssl", &["smtp"]),
     ("chrono_tz", &["sendport-core/delivery_window"]),
-    ("sendport_tls_resumption", &["smtp/tls"]),
-    ("hmac", &["smtp/auth"]),
-    ("md5", &["smtp/auth"]),
-    ("md4", &["smtp/auth/ntlm"]),
-    ("des", &["smtp/auth/ntlm"]),
-    ("stringprep", &["smtp/auth"]),
-    ("ureq", &["oauth2", "http_client.rs"]),
+    ("sendport_tls_resumption", &["sendport-smtp/tls"]),
+    ("hmac", &["sendport-smtp/auth"]),
+    ("md5", &["sendport-smtp/auth"]),
+    ("md4", &["sendport-smtp/auth/ntlm"]),
+    ("des", &["sendport-smtp/auth/ntlm"]),
+    ("stringprep", &["sendport-smtp/auth"]),
     (
         "sendport_gssapi",
-        &["smtp/auth/gssapi.rs", "store/sqlserver/kerberos.rs"],
+        &[
+            "sendport-smtp/auth/gssapi.rs",
+            "sendport-store/sqlserver/kerberos.rs",
+        ],
     ),
     ("prometheus", &["observability/metrics"]),
     ("hyper", &["observability/health_server"]),
@@ -258,7 +238,8 @@ fn is_filled_by_the_store(name: &str) -> bool {
 
 /// `{name}` in a statement, by its file and by itself.
 fn placeholders() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlserver/sql");
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/sendport-store/src/sqlserver/sql");
     let mut found = Vec::new();
     for file in std::fs::read_dir(folder).expect("statements") {
         let path = file.expect("a statement").path();
@@ -322,7 +303,7 @@ fn every_placeholder_of_a_statement_has_its_values_written_down() {
 }
 
 /// Where the two stores are.
-const STORE: &str = "src/store";
+const STORE: &str = "crates/sendport-store/src";
 
 /// The files that only one of the two stores has, and why.
 const UNMIRRORED: &[(&str, &str)] = &[

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::relay::TokenSource;
+use crate::oauth2::TokenSource;
 use crate::secret::Secret;
 use crate::store::sqlserver::{AccessTokens, CredentialError};
 

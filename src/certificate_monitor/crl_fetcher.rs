@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::http_client;
+use crate::oauth2::http_client;
 use crate::smime::{BoxError, CrlCache, FetchOutcome};
 
 /// Limit for a whole CRL.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct LogConfig {
     /// For people or for programs.
     pub format: LogFormat,
-    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,sendport::smtp=debug`.
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,sendport_smtp=debug`.
     pub level: String,
 }
 

@@ -6,7 +6,6 @@
 
 pub mod attachments;
 pub mod audit;
-pub mod auth;
 mod blame;
 mod check_auth;
 mod check_oauth2;
@@ -15,13 +14,9 @@ mod database;
 pub mod delivery_window;
 pub mod encryption;
 mod http;
-pub mod limits;
 mod load;
 mod log;
 mod notify;
-pub mod oauth2;
-pub mod password;
-pub mod relay;
 mod replies;
 pub mod send_port;
 mod service;
@@ -29,14 +24,15 @@ pub mod signing;
 mod templates;
 #[cfg(test)]
 mod tests;
-pub mod timeouts;
-pub mod tls;
 mod validate;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use sendport_oauth2::settings as oauth2;
+pub use sendport_smtp::settings::{auth, limits, password, relay, timeouts, tls};
 
 pub use database::{DatabaseAuth, DatabaseConfig, EntraToken, WindowsAccount, sqlite_file};
 pub use http::{HttpConfig, Listen};

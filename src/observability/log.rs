@@ -198,7 +198,7 @@ mod tests {
             "info",
             "DEBUG",
             "off",
-            "info,sendport::smtp=debug",
+            "info,sendport_smtp=debug",
             "sendport=trace",
         ] {
             assert_eq!(check(known), Ok(()));

@@ -25,9 +25,12 @@ use crate::writers::{
     one_alert_of_a_writer_costs_what_it_has_recipients,
 };
 
-const EXPIRABLE: &str = include_str!("../../src/store/sqlserver/sql/expire_candidates.sql");
-const UNROUTED: &str = include_str!("../../src/store/sqlserver/sql/fail_unrouted_candidates.sql");
-const UNTOLD: &str = include_str!("../../src/store/sqlserver/sql/unreported_candidates.sql");
+const EXPIRABLE: &str =
+    include_str!("../../crates/sendport-store/src/sqlserver/sql/expire_candidates.sql");
+const UNROUTED: &str =
+    include_str!("../../crates/sendport-store/src/sqlserver/sql/fail_unrouted_candidates.sql");
+const UNTOLD: &str =
+    include_str!("../../crates/sendport-store/src/sqlserver/sql/unreported_candidates.sql");
 
 /// No test damages a page of a server: so it is asked for the lists that are used then.
 async fn what_is_listed_for_halves_is_what_would_be_met(fixture: &SqlServerFixture) {

@@ -16,29 +16,30 @@ mod support {
     pub(crate) mod token_endpoint;
 }
 
-mod one_request_for_ten_connections;
 mod authenticated_with_a_certificate;
 mod authenticated_with_a_secret;
 mod check_explains_errors;
 mod client_refused;
 mod database_authentication;
-mod unexpected_response;
 mod endpoint_down;
-mod secrets_not_logged;
+mod one_request_for_ten_connections;
 mod proxy;
 mod refused_token_replaced_once;
-mod service_waits_for_endpoint;
 mod renewal_before_expiry;
+mod secrets_not_logged;
+mod service_waits_for_endpoint;
 mod token_from_command;
 mod token_from_file;
 mod token_from_refresh_token;
+mod unexpected_response;
 
 use std::sync::Arc;
 
 use sendport::config::oauth2::OAuth2Config;
 use sendport::domain::SubmissionReport;
+use sendport::oauth2::TokenSource;
 use sendport::oauth2::{self, SettingsError};
-use sendport::relay::{Relay, TokenSource};
+use sendport::relay::Relay;
 use sendport::smtp::{RelayDependencies, SmtpRelay};
 
 use support::bearer_smtp::{BearerSmtp, MAILBOX};

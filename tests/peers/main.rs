@@ -22,13 +22,13 @@ mod support {
 mod authenticated_by_curl;
 #[cfg(feature = "sqlserver-gssapi")]
 mod database_kerberos;
-mod ldap_directory;
-mod man_in_the_middle;
-mod reset_after_refusals;
-mod relay_matrix;
-mod tampered_ntlm;
 #[cfg(feature = "gssapi")]
 mod kerberos_ticket_refused;
+mod ldap_directory;
+mod man_in_the_middle;
+mod relay_matrix;
+mod reset_after_refusals;
+mod tampered_ntlm;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

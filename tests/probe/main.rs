@@ -20,8 +20,9 @@ mod support {
 }
 
 mod aiosmtpd;
-mod untrusted_certificates;
 mod check_probes_relays;
+mod configured_relay;
+mod documented_replies;
 mod dovecot_submission;
 mod every_entry_is_reached;
 mod exim;
@@ -31,8 +32,7 @@ mod not_an_smtp_server;
 mod open_relay;
 mod postfix;
 mod refusals;
-mod configured_relay;
 mod replies;
-mod documented_replies;
 mod secrets_redacted;
 mod slow_server;
+mod untrusted_certificates;

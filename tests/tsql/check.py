@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STORE = ROOT / "src/store/sqlserver"
+STORE = ROOT / "crates/sendport-store/src/sqlserver"
 VERSIONS = ("140", "150")
 # Version, collation, and whether it distinguishes alertid from AlertId.
 MODELS = (

@@ -9,7 +9,7 @@ use openssl::base64::encode_block;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
-use sendport::relay::{TokenError, TokenSource};
+use sendport::oauth2::{TokenError, TokenSource};
 use sendport::secret::Secret;
 use sendport::smtp::SmtpRelay;
 

@@ -1,0 +1,137 @@
+//! The HTTP client: bounded in time and size, through the proxy of the environment.
+
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+
+/// Redirects that a download follows.
+const MOST_REDIRECTS: u32 = 3;
+
+/// Options of a request.
+pub struct HttpClientOptions {
+    /// Time for the whole request.
+    pub timeout: Duration,
+    /// Trusted authorities.
+    pub roots: RootCerts,
+    /// Redirects that are followed.
+    pub redirects: u32,
+}
+
+impl HttpClientOptions {
+    /// The agent for `url`. A loopback address is not requested through a proxy.
+    pub fn agent(self, url: &str) -> Agent {
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::NativeTls)
+            .root_certs(self.roots)
+            .build();
+        let mut config = Agent::config_builder()
+            .tls_config(tls)
+            .timeout_global(Some(self.timeout))
+            .http_status_as_error(false)
+            .max_redirects(self.redirects)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .user_agent(concat!("sendport/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(url) {
+            config = config.proxy(None);
+        }
+        config.build().into()
+    }
+}
+
+/// A download failed. The text has no URL.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// No response in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// Another status than 200.
+    #[error("the server answered {0}")]
+    Status(ureq::http::StatusCode),
+    /// A larger body than allowed, in bytes.
+    #[error("more than {0} bytes")]
+    TooLarge(u64),
+    /// The connection or the protocol failed.
+    #[error(transparent)]
+    Http(Box<ureq::Error>),
+}
+
+impl DownloadError {
+    /// No response in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+}
+
+/// Downloads `url`, at most `most` bytes. Blocks the thread, for a bounded time.
+///
+/// # Errors
+/// [`DownloadError`].
+pub fn download(url: &str, timeout: Duration, most: u64) -> Result<Vec<u8>, DownloadError> {
+    let options = HttpClientOptions {
+        timeout,
+        roots: RootCerts::PlatformVerifier,
+        redirects: MOST_REDIRECTS,
+    };
+    let failed = |error| match error {
+        ureq::Error::Timeout(_) => DownloadError::Timeout(timeout),
+        ureq::Error::BodyExceedsLimit(_) => DownloadError::TooLarge(most),
+        error => DownloadError::Http(Box::new(error)),
+    };
+    let mut response = options.agent(url).get(url).call().map_err(failed)?;
+    if response.status().as_u16() != 200 {
+        return Err(DownloadError::Status(response.status()));
+    }
+    let body = response.body_mut().with_config().limit(most);
+    body.read_to_vec().map_err(failed)
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.parse::<ureq::http::Uri>().ok();
+    let host = host.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
+    crate::settings::is_loopback(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// The address of a server that answers one request with this, or not at all.
+    fn server(answer: Option<&'static str>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            match answer {
+                Some(answer) => stream.write_all(answer.as_bytes()).unwrap(),
+                // Until the client gives up.
+                None => drop(stream.read(&mut request)),
+            }
+        });
+        format!("http://{address}/list.crl")
+    }
+
+    #[test]
+    fn a_download_is_bounded_in_size_and_time() {
+        let ask = |answer| {
+            let downloaded = download(&server(answer), Duration::from_secs(1), 10);
+            downloaded.map_err(|error| error.to_string())
+        };
+        let good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlist";
+        assert_eq!(ask(Some(good)).unwrap(), b"list");
+        let large = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n12345678901";
+        assert_eq!(ask(Some(large)).unwrap_err(), "more than 10 bytes");
+        let gone = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        assert_eq!(
+            ask(Some(gone)).unwrap_err(),
+            "the server answered 404 Not Found"
+        );
+        assert_eq!(ask(None).unwrap_err(), "no answer within 1s");
+    }
+}

@@ -1,0 +1,39 @@
+//! The outcome of authentications, shared by all instances of a database.
+
+use async_trait::async_trait;
+
+use sendport_core::domain::{AuthDecision, AuthKey, AuthOutcome};
+
+/// Coordinates the credentials of a relay among all instances of a database, so that no account is
+/// locked.
+#[async_trait]
+pub trait AuthLedger: Send + Sync {
+    /// Whether the credentials may be tried now. After [`AuthDecision::ProceedAlone`] the caller
+    /// has to report the outcome; an instance that died meanwhile counts as unanswered once its
+    /// lease has expired.
+    ///
+    /// # Errors
+    /// A sentence, where the database cannot be asked: the credentials must not be tried then.
+    async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, String>;
+
+    /// Reports the outcome of an authentication.
+    ///
+    /// # Errors
+    /// A sentence, for the log.
+    async fn end(&self, key: &AuthKey, outcome: AuthOutcome) -> Result<(), String>;
+}
+
+/// For commands without a database: no other instance is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSharedLedger;
+
+#[async_trait]
+impl AuthLedger for NoSharedLedger {
+    async fn begin(&self, _key: &AuthKey) -> Result<AuthDecision, String> {
+        Ok(AuthDecision::ProceedAlone)
+    }
+
+    async fn end(&self, _key: &AuthKey, _outcome: AuthOutcome) -> Result<(), String> {
+        Ok(())
+    }
+}

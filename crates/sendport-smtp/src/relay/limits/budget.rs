@@ -1,0 +1,478 @@
+//! What one instance may use of one relay now. Pure: time comes in.
+
+use std::time::{Duration, Instant};
+
+use super::learned::Learned;
+use super::recipients::FewRecipients;
+use super::share::Share;
+use super::together::{Together, Told};
+use super::window::Window;
+use crate::settings::limits::{Limits, Rate};
+use sendport_core::domain::{LearnedLimit, Limit, LimitFinding, Standing};
+
+/// A rate is learned for this window where none is configured.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// How long to wait where there is no connection to be had at all.
+const NO_CONNECTION: Duration = Duration::from_secs(1);
+
+/// How long to wait for the one that tries whether the relay takes more.
+const TRY_UNDER_WAY: Duration = Duration::from_millis(200);
+
+/// The right to submit one message. Given back with [`Budget::end`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    begun: Instant,
+    tries_rate: bool,
+    tries_connection: bool,
+}
+
+/// How a message ended, as far as limits go.
+#[derive(Debug, Default)]
+pub(super) struct Ended<'r> {
+    /// Transactions that reached MAIL.
+    pub(super) sent: u32,
+    /// The relay took responsibility.
+    pub(super) accepted: bool,
+    /// It said "slower".
+    pub(super) refusal: Option<Refusal<'r>>,
+    /// Recipients that were accepted when the connection ended among them.
+    pub(super) ended_behind: Option<u32>,
+}
+
+/// A reply that means "slower".
+#[derive(Debug)]
+pub(super) struct Refusal<'r> {
+    pub(super) limit: Limit,
+    /// Said to a new connection, not to a transaction.
+    pub(super) before_mail: bool,
+    /// Others that worked at the same time: connections if `before_mail`, else transactions.
+    pub(super) others: u32,
+    /// Recipients that were accepted before.
+    pub(super) recipients: u32,
+    pub(super) said: &'r str,
+}
+
+#[cfg(test)]
+impl Ticket {
+    pub(super) fn tries_rate(self) -> bool {
+        self.tries_rate
+    }
+
+    pub(super) fn tries_connection(self) -> bool {
+        self.tries_connection
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Budget {
+    limits: Limits,
+    share: Share,
+    messages: Window,
+    connects: Window,
+    rate: Option<Learned>,
+    connections: Option<Learned>,
+    together: Together,
+    /// Most connections that were seen to work since one more was tried.
+    worked: u32,
+    /// It refused a connection, not a transaction: as many as are open are taken.
+    refuses_connections: bool,
+    recipients: FewRecipients,
+}
+
+impl Budget {
+    /// Nothing used, nothing learned, nobody to share with.
+    pub(super) fn new(limits: Limits) -> Self {
+        let window = |rate: Option<Rate>| Window::new(rate.map_or(WINDOW, |rate| rate.per));
+        Self {
+            share: Share::of(&limits, Standing::ALONE),
+            messages: window(limits.message_rate),
+            connects: window(limits.connect_rate),
+            rate: None,
+            connections: None,
+            together: Together::new(),
+            worked: 0,
+            refuses_connections: false,
+            recipients: FewRecipients::default(),
+            limits,
+        }
+    }
+
+    /// Nothing may be used of what is shared before [`Budget::stand`].
+    pub(super) fn leave(&mut self) {
+        self.share = Share::none(&self.limits);
+        self.together.leave();
+        self.connections = None;
+    }
+
+    /// Keeps to the share among `standing.instances`, or among `said` where it told the others
+    /// that it does. It grows only where nobody uses, or may have used within the window, what
+    /// it grows by.
+    pub(super) fn stand(&mut self, now: Instant, standing: Standing, said: u32) {
+        let among = Standing {
+            instances: standing.instances.max(said),
+            ..standing
+        };
+        let share = Share::of(&self.limits, among);
+        if !standing.agreed {
+            self.share = self.share.smaller(share);
+            return;
+        }
+        let more = share.more_than(self.share);
+        let starts = self.share == Share::none(&self.limits) && standing.instances > 1;
+        let used_by_others = match starts {
+            true => Some(Duration::ZERO),
+            false => standing.others_ended,
+        };
+        if let Some(ago) = used_by_others {
+            let at = now.checked_sub(ago).unwrap_or(now);
+            self.messages.assume(at, more.messages.unwrap_or(0));
+            self.connects.assume(at, more.connects.unwrap_or(0));
+        }
+        self.share = share;
+    }
+
+    /// Keeps to this instance's part of the connections that all learned together, `None` where
+    /// nothing is known. A part grows only once the number has stood for `settles`.
+    pub(super) fn agree(
+        &mut self,
+        now: Instant,
+        standing: Standing,
+        working: u32,
+        (limit, settles): (Option<&LearnedLimit>, Duration),
+    ) {
+        let window = self.messages.length();
+        let told = Told {
+            standing,
+            limit,
+            settles,
+            working,
+            window,
+        };
+        self.refuses_connections |= self.connections.is_none();
+        self.together.agree(now, &mut self.connections, &told);
+    }
+
+    /// What was learned of connections that the others do not know yet.
+    pub(super) fn finding(&self) -> Option<LimitFinding> {
+        self.together.finding(self.connections.as_ref())
+    }
+
+    /// The others can read it now.
+    pub(super) fn told(&mut self, finding: &LimitFinding) {
+        self.together.told(finding);
+    }
+
+    /// A number of connections was learned, by whomever: it has to be asked for often.
+    pub(super) fn shares_learned(&self) -> bool {
+        self.connections.is_some() || self.together.is_known()
+    }
+
+    /// A refused connection, with none that works here, may mean that others have them all.
+    pub(super) fn others_may_have_all(&self) -> bool {
+        self.together.others_may_have_all()
+    }
+
+    /// No more is used than the share: the others may rely on it.
+    pub(super) fn is_within_share(&mut self, now: Instant, open: u32) -> bool {
+        let shared = self.limits.connections.is_shared();
+        let within = |window: &mut Window, share: Option<u32>| {
+            share.is_none_or(|share| window.used(now) <= share)
+        };
+        let learned = self
+            .connections
+            .as_ref()
+            .filter(|_| self.together.is_known());
+        (!shared || open <= self.share.connections)
+            && learned.is_none_or(|learned| open <= learned.level())
+            && within(&mut self.messages, self.share.messages)
+            && within(&mut self.connects, self.share.connects)
+    }
+
+    /// Most connections now.
+    pub(super) fn connections(&self, now: Instant) -> u32 {
+        let learned = self.connections.as_ref();
+        let tries = self.together.may_try();
+        let learned = learned.map_or(u32::MAX, |learned| match tries {
+            true => learned.most(now),
+            false => learned.level(),
+        });
+        self.share.connections.min(learned)
+    }
+
+    /// How many messages may be begun now as far as the share allows it, whatever rate was
+    /// learned; `None`: any number.
+    pub(super) fn room_for_probe(&mut self, now: Instant) -> Option<u32> {
+        if self.connections(now) == 0 {
+            return Some(0);
+        }
+        let used = self.messages.used(now);
+        Some(self.share.messages?.saturating_sub(used))
+    }
+
+    /// How many messages may be begun now; `None`: any number.
+    pub(super) fn room(&mut self, now: Instant) -> Option<u32> {
+        if self.connections(now) == 0 {
+            return Some(0);
+        }
+        let used = self.messages.used(now);
+        let most = [self.share.messages, self.learned_rate(now, used)];
+        let most = most.into_iter().flatten().min()?;
+        Some(most.saturating_sub(used))
+    }
+
+    /// The learned level, and one more where that may be tried: only with everything else used.
+    fn learned_rate(&self, now: Instant, used: u32) -> Option<u32> {
+        let learned = self.rate.as_ref()?;
+        let tries = used == learned.level() && learned.may_try(now);
+        Some(learned.level().saturating_add(u32::from(tries)))
+    }
+
+    /// The relay takes nothing now, not even slowly.
+    pub(super) fn is_exhausted(&mut self, now: Instant) -> bool {
+        let nothing = |learned: &Learned| learned.level() == 0;
+        self.rate.as_ref().is_some_and(nothing) && self.room(now) == Some(0)
+    }
+
+    /// It accepted a message within the last window.
+    pub(super) fn took_some_lately(&self, now: Instant) -> bool {
+        self.messages.accepted(now) > 0
+    }
+
+    /// How long until a message may be begun.
+    pub(super) fn wait(&mut self, now: Instant) -> Duration {
+        if self.connections(now) == 0 {
+            return NO_CONNECTION;
+        }
+        let share = self.share.messages;
+        let of_share = share.map_or(Duration::ZERO, |most| self.messages.wait(most, now));
+        let Some(learned) = &self.rate else {
+            return of_share;
+        };
+        let level = learned.level();
+        let of_learned = match level {
+            0 => Duration::MAX,
+            level => self.messages.wait(level, now),
+        };
+        let of_try = match learned.is_trying() {
+            true => TRY_UNDER_WAY,
+            false => learned.next_try().saturating_duration_since(now),
+        };
+        let of_try = of_try.max(self.messages.wait(level.saturating_add(1), now));
+        of_share.max(of_learned.min(of_try))
+    }
+
+    /// Begins a message while `others` are under way.
+    ///
+    /// # Errors
+    /// How long to wait, where there is no room.
+    pub(super) fn begin(&mut self, now: Instant, others: u32) -> Result<Ticket, Duration> {
+        if self.room(now) == Some(0) {
+            return Err(self.wait(now));
+        }
+        let used = self.messages.used(now);
+        let beyond = |learned: &mut Option<Learned>, used: u32| match learned {
+            Some(learned) if used >= learned.level() => {
+                learned.begin_try();
+                true
+            }
+            _ => false,
+        };
+        self.messages.begin();
+        let tries_connection = beyond(&mut self.connections, others);
+        if tries_connection {
+            self.worked = 0;
+        }
+        Ok(Ticket {
+            begun: now,
+            tries_rate: beyond(&mut self.rate, used),
+            tries_connection,
+        })
+    }
+
+    /// Begins the one message that probes a throttled relay. It tries nothing beyond what was
+    /// learned.
+    ///
+    /// # Errors
+    /// How long to wait, where the share has no room.
+    pub(super) fn begin_probe(&mut self, now: Instant) -> Result<Ticket, Duration> {
+        if self.room_for_probe(now) == Some(0) {
+            return Err(self.wait(now));
+        }
+        self.messages.begin();
+        Ok(Ticket {
+            begun: now,
+            tries_rate: false,
+            tries_connection: false,
+        })
+    }
+
+    /// A message ended, or was not begun after all.
+    pub(super) fn end(&mut self, now: Instant, ticket: Ticket, ended: &Ended<'_>) {
+        let accepted = ended.accepted;
+        self.messages.end(now, ended.sent, accepted);
+        if let Some(recipients) = ended.ended_behind {
+            let begun = ticket.begun;
+            self.recipients
+                .connection_ended_behind(now, begun, recipients);
+        }
+        match &ended.refusal {
+            None => {}
+            Some(refusal) if refusal.limit == Limit::Rate => {
+                return self.rate_refused(now, ticket, refusal.said);
+            }
+            Some(refusal) if refusal.limit == Limit::Connections => {
+                return self.connection_refused(now, ticket, refusal);
+            }
+            Some(refusal) => {
+                let (begun, recipients) = (ticket.begun, refusal.recipients);
+                self.recipients.refused_behind(now, begun, recipients);
+            }
+        }
+        settle(&mut self.rate, now, ticket.tries_rate, accepted);
+        self.settle_connections(now, ticket, accepted);
+        if accepted {
+            self.rate_is_not_nothing(now);
+        }
+    }
+
+    /// A relay that took nothing in a window took a message now.
+    fn rate_is_not_nothing(&mut self, now: Instant) {
+        let window = self.messages.length();
+        if let Some(nothing) = self.rate.as_ref().filter(|rate| rate.level() == 0) {
+            self.rate = Some(Learned::new(1, window, now, nothing.said()));
+        }
+    }
+
+    /// One more works only if so many were seen to work at the same time: the message may have
+    /// gone over a connection that was there.
+    fn settle_connections(&mut self, now: Instant, ticket: Ticket, accepted: bool) {
+        let before = self.level();
+        let seen = !self.refuses_connections || self.worked > before;
+        let tried = ticket.tries_connection;
+        settle(&mut self.connections, now, tried, accepted && seen);
+        self.together.found(before, self.level());
+    }
+
+    /// Connections that it takes for certain.
+    fn level(&self) -> u32 {
+        self.connections.as_ref().map_or(0, Learned::level)
+    }
+
+    fn rate_refused(&mut self, now: Instant, ticket: Ticket, said: &str) {
+        let accepted = self.messages.accepted(now);
+        self.settle_connections(now, ticket, false);
+        match &mut self.rate {
+            Some(learned) if ticket.tries_rate => learned.try_refused(now, said),
+            Some(learned) => learned.lower(now, ticket.begun, accepted, said),
+            None => self.rate = Some(Learned::new(accepted, self.messages.length(), now, said)),
+        }
+    }
+
+    fn connection_refused(&mut self, now: Instant, ticket: Ticket, refusal: &Refusal<'_>) {
+        settle(&mut self.rate, now, ticket.tries_rate, false);
+        let least = u32::from(!self.together.others_may_have_all());
+        let (working, said) = (refusal.others.max(least), refusal.said);
+        let before = self.level();
+        self.refuses_connections = refusal.before_mail;
+        match &mut self.connections {
+            Some(learned) if ticket.tries_connection => learned.try_refused(now, said),
+            // What was said to a new connection counts those that worked by then; among
+            // transactions each refusal leaves one fewer.
+            Some(learned) if refusal.before_mail => {
+                learned.lower(now, ticket.begun, working, said);
+            }
+            Some(learned) => learned.lower(now, now, working, said),
+            None => {
+                self.connections = Some(Learned::new(working, self.messages.length(), now, said));
+            }
+        }
+        self.together.found(before, self.level());
+    }
+
+    /// So many connections are open and signed in, the last of them begun at `begun`. Those
+    /// that were on their way when another one was refused show what the relay takes.
+    pub(super) fn connections_work(&mut self, begun: Instant, working: u32) {
+        self.worked = self.worked.max(working);
+        let before = self.level();
+        let learned = self
+            .connections
+            .as_mut()
+            .filter(|_| self.refuses_connections);
+        if let Some(learned) = learned {
+            learned.seen_working(begun, working);
+        }
+        self.together.found(before, self.level());
+    }
+
+    /// Forgets what was learned long ago, or is no less than the share.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let (connections, messages) = (self.share.connections, self.share.messages);
+        let stale = |learned: &mut Learned, share: u32| {
+            learned.is_forgotten(now) || (share > 0 && learned.level() >= share)
+        };
+        if self.together.may_forget() {
+            self.connections
+                .take_if(|learned| stale(learned, connections));
+        }
+        self.rate
+            .take_if(|learned| stale(learned, messages.unwrap_or(u32::MAX)));
+    }
+
+    /// Begins a connection.
+    ///
+    /// # Errors
+    /// How long to wait, where there is no room.
+    pub(super) fn begin_connect(&mut self, now: Instant) -> Result<(), Duration> {
+        let wait = self
+            .share
+            .connects
+            .map_or(Duration::ZERO, |most| self.connects.wait(most, now));
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        self.connects.begin();
+        Ok(())
+    }
+
+    /// A connection was made, or failed.
+    pub(super) fn end_connect(&mut self, now: Instant) {
+        let counts = self.share.connects.is_some();
+        self.connects.end(now, u32::from(counts), counts);
+    }
+
+    /// Most recipients of one transaction.
+    pub(super) fn recipients(&self, now: Instant) -> Option<u32> {
+        let learned = self.recipients.most(now);
+        let most = [self.limits.recipients, learned].into_iter().flatten();
+        most.min().map(|most| most.max(1))
+    }
+
+    /// What was learned of the recipients of one transaction.
+    pub(super) fn few_recipients(&mut self) -> &mut FewRecipients {
+        &mut self.recipients
+    }
+
+    /// Most messages in a window, as people write it.
+    pub(super) fn shown_rate(&self) -> Option<String> {
+        let learned = self.rate.as_ref().map(Learned::level);
+        let most = [self.share.messages, learned].into_iter().flatten().min()?;
+        let per = self.messages.length();
+        Some(Rate { count: most, per }.to_string())
+    }
+
+    /// The refusal that made it slower.
+    pub(super) fn throttle_reason(&self) -> Option<&str> {
+        let learned = self.rate.as_ref().or(self.connections.as_ref());
+        learned.map(Learned::said)
+    }
+}
+
+/// What a message that was not refused says about the level that it tried.
+fn settle(learned: &mut Option<Learned>, now: Instant, tried: bool, accepted: bool) {
+    match learned {
+        Some(learned) if tried && accepted => learned.try_accepted(now),
+        Some(learned) if tried => learned.abandon_try(),
+        _ => {}
+    }
+}

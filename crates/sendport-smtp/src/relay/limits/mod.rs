@@ -1,0 +1,464 @@
+//! How much one instance may ask of one relay now: its share of what is configured, and what
+//! was learned from the relay's refusals.
+//!
+//! In come turns and connections that begin and end, where the instance stands among the
+//! others, and what a relay said that means "slower". Out goes whether one more may begin, or
+//! how long to wait. The arithmetic is pure and stands in `budget`; this file holds the
+//! places that tasks wait for.
+
+mod budget;
+mod learned;
+mod opening;
+mod places;
+mod recipients;
+mod share;
+#[cfg(test)]
+mod simulation_tests;
+mod together;
+mod window;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, futures::Notified};
+
+use crate::settings::limits::{Connections, Limits};
+use budget::{Budget, Ended, Refusal, Ticket};
+use opening::Opening;
+use places::{Place, Places};
+use sendport_core::clock::Ticks;
+use sendport_core::domain::{
+    ConnectionEnd, LearnedLimit, LearnedRecipients, Limit, LimitFinding, Standing,
+};
+
+/// How long to wait at most for another connection that is on its way.
+const ONE_AFTER_THE_OTHER: Duration = Duration::from_secs(1);
+
+/// The limits of one relay. Shared by its connections and whoever decides about turns.
+#[derive(Debug)]
+pub struct Limiter {
+    ticks: Ticks,
+    budget: Mutex<Budget>,
+    /// Messages under way.
+    turns: Arc<Places>,
+    /// Connections, idle ones and those that say goodbye included.
+    connections: Arc<Places>,
+    opening: Mutex<Opening>,
+    /// A connection was made, was not made, or closed.
+    opened: Notify,
+}
+
+/// A place for one message. Dropped, it was not begun.
+#[derive(Debug)]
+pub struct TurnPlace(Place);
+
+/// The right to submit one message, with its place. Dropped without [`Turn::end`], nothing was
+/// sent.
+#[derive(Debug)]
+pub struct Turn {
+    limiter: Arc<Limiter>,
+    ticket: Option<Ticket>,
+    _place: Place,
+}
+
+/// A place for one connection, kept until the connection is closed.
+#[derive(Debug)]
+pub struct Connection {
+    limiter: Arc<Limiter>,
+    /// When it began to connect, while it does.
+    connecting: Option<Instant>,
+    established: bool,
+    /// The server may count it.
+    open: bool,
+    _place: Place,
+}
+
+/// How a message ended, as far as limits go.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Submitted<'r> {
+    /// Transactions that reached MAIL at a server.
+    pub transactions: u32,
+    /// The relay took responsibility.
+    pub accepted: bool,
+    /// What it had too much of, and its words, where it said "slower".
+    pub refusal: Option<(Limit, &'r str)>,
+    /// Recipients that were accepted in the transaction that had too many.
+    pub recipients: u32,
+    /// Recipients that were accepted when the connection ended among them.
+    pub ended_behind: Option<u32>,
+}
+
+/// What the outside sees of the limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Most connections now; `None` where the relay needs none.
+    pub connections: u32,
+    /// Most messages in a window, `15/min`.
+    pub message_rate: Option<String>,
+    /// Most recipients of one transaction; `None`: any number.
+    pub recipients: Option<u32>,
+    /// The refusal that made either of the first two lower than the share of what is configured.
+    pub throttle_reason: Option<String>,
+}
+
+impl Limiter {
+    /// Nothing is used, nothing learned, nobody to share with.
+    pub fn new(limits: Limits) -> Self {
+        let (Connections::OfAll(most) | Connections::OfEach(most)) = limits.connections;
+        let most = most.max(1);
+        Self {
+            ticks: Ticks::default(),
+            budget: Mutex::new(Budget::new(limits)),
+            turns: Places::new(most),
+            connections: Places::new(most),
+            opening: Mutex::default(),
+            opened: Notify::new(),
+        }
+    }
+
+    /// From now on time is told by `ticks`.
+    #[must_use]
+    pub fn timed_by(mut self, ticks: Ticks) -> Self {
+        self.ticks = ticks;
+        self
+    }
+
+    fn now(&self) -> Instant {
+        self.ticks.now()
+    }
+
+    /// Nothing of what is shared may be used before [`Limiter::stand`].
+    pub fn leave(&self) {
+        self.budget.lock().leave();
+        self.resize(self.now());
+    }
+
+    /// Keeps to the share of the one who stands there, after it told the others that it keeps
+    /// to a share among `said`. True once it uses no more than that.
+    pub fn stand(&self, standing: Standing, said: u32) -> bool {
+        let now = self.now();
+        self.budget.lock().stand(now, standing, said);
+        self.resize(now);
+        self.budget
+            .lock()
+            .is_within_share(now, self.connections.used())
+    }
+
+    /// Keeps to this instance's part of the connections that all learned together; `limit` is
+    /// what the database holds. A part grows once that has stood for `settles`.
+    pub fn agree(&self, standing: Standing, limit: Option<&LearnedLimit>, settles: Duration) {
+        let now = self.now();
+        let working = self.established();
+        self.budget
+            .lock()
+            .agree(now, standing, working, (limit, settles));
+        self.resize(now);
+    }
+
+    /// What was learned of connections that other instances do not know yet.
+    pub fn finding(&self) -> Option<LimitFinding> {
+        self.budget.lock().finding()
+    }
+
+    /// Other instances can read it now.
+    pub fn told(&self, finding: &LimitFinding) {
+        self.budget.lock().told(finding);
+    }
+
+    /// A number of connections was learned, here or elsewhere: it is to be agreed on often.
+    pub fn shares_learned(&self) -> bool {
+        self.budget.lock().shares_learned()
+    }
+
+    /// What was learned of the recipients of one transaction that other instances do not know yet.
+    pub fn recipients_finding(&self) -> Option<LearnedRecipients> {
+        let now = self.now();
+        self.budget.lock().few_recipients().finding(now)
+    }
+
+    /// Other instances can read it now.
+    pub fn recipients_told(&self, finding: &LearnedRecipients) {
+        self.budget.lock().few_recipients().told(finding);
+    }
+
+    /// Keeps to as many recipients of one transaction as the database says that the relay takes.
+    pub fn agree_on_recipients(&self, shared: Option<&LearnedRecipients>) {
+        let now = self.now();
+        self.budget.lock().few_recipients().agree(now, shared);
+    }
+
+    /// A connection ended among the recipients here, not long ago.
+    pub fn has_ended_connection(&self) -> bool {
+        let now = self.now();
+        self.budget.lock().few_recipients().has_ended(now)
+    }
+
+    /// The last one, where other instances do not know it yet.
+    pub fn unreported_connection_end(&self) -> Option<ConnectionEnd> {
+        let now = self.now();
+        self.budget.lock().few_recipients().unreported_end(now)
+    }
+
+    /// Other instances can read it now.
+    pub fn connection_end_told(&self, end: &ConnectionEnd) {
+        self.budget.lock().few_recipients().end_told(end);
+    }
+
+    /// Adds up with what another instance saw.
+    pub fn compare_connection_end(&self, end: &ConnectionEnd) {
+        let now = self.now();
+        self.budget.lock().few_recipients().compare_end(now, end);
+    }
+
+    /// To be called now and then: what was learned is tried again, and forgotten, in time.
+    pub fn tick(&self) {
+        let now = self.now();
+        self.budget.lock().tick(now);
+        self.resize(now);
+    }
+
+    fn resize(&self, now: Instant) {
+        let most = self.budget.lock().connections(now);
+        self.turns.resize(most);
+        self.connections.resize(most);
+        self.opened.notify_waiters();
+    }
+
+    /// Waits for a place; `None` never comes in practice.
+    pub async fn place(&self) -> Option<TurnPlace> {
+        self.turns.take().await.map(TurnPlace)
+    }
+
+    /// A place, if one is free.
+    pub fn try_place(&self) -> Option<TurnPlace> {
+        self.turns.try_take().map(TurnPlace)
+    }
+
+    /// Begins a message. A `probe` of a throttled relay keeps to what is configured, and not to
+    /// the rate that was learned, which may be none.
+    ///
+    /// # Errors
+    /// How long to wait until there is room.
+    pub fn begin(self: &Arc<Self>, place: TurnPlace, probe: bool) -> Result<Turn, Duration> {
+        let others = self.turns.used().saturating_sub(1);
+        let now = self.now();
+        let ticket = match probe {
+            true => self.budget.lock().begin_probe(now)?,
+            false => self.budget.lock().begin(now, others)?,
+        };
+        Ok(Turn {
+            limiter: self.clone(),
+            ticket: Some(ticket),
+            _place: place.0,
+        })
+    }
+
+    /// How many messages may be begun now; `None`: any number.
+    pub fn room(&self) -> Option<u32> {
+        self.budget.lock().room(self.now())
+    }
+
+    /// How many probes of a throttled relay may be begun now; `None`: any number.
+    pub fn room_for_probe(&self) -> Option<u32> {
+        self.budget.lock().room_for_probe(self.now())
+    }
+
+    /// How long until a message may be begun.
+    pub fn wait(&self) -> Duration {
+        self.budget.lock().wait(self.now())
+    }
+
+    /// The relay takes nothing now, not even slowly.
+    pub fn is_exhausted(&self) -> bool {
+        self.budget.lock().is_exhausted(self.now())
+    }
+
+    /// Other connections, or other messages, work now, or may do so at another instance: a
+    /// refusal because of their number says that they are enough. `before_mail`: who asks has no
+    /// connection of its own.
+    pub fn others_work(&self, before_mail: bool) -> bool {
+        (before_mail && self.established() > 0)
+            || self.turns.used() > 1
+            || self.budget.lock().others_may_have_all()
+    }
+
+    /// It accepted a message within the last window.
+    pub fn took_some_lately(&self) -> bool {
+        self.budget.lock().took_some_lately(self.now())
+    }
+
+    /// Connections that are open and signed in.
+    pub fn established(&self) -> u32 {
+        self.opening.lock().established()
+    }
+
+    /// All places are taken.
+    pub fn is_occupied(&self) -> bool {
+        self.turns.are_all_used()
+    }
+
+    /// Something is under way.
+    pub fn is_in_use(&self) -> bool {
+        self.turns.used() > 0
+    }
+
+    /// One place at most is taken, by whoever asks.
+    pub fn is_idle(&self) -> bool {
+        self.turns.used() <= 1
+    }
+
+    /// Waits for a place for a connection.
+    pub async fn connection(self: &Arc<Self>) -> Option<Connection> {
+        let place = self.connections.take().await?;
+        Some(Connection {
+            limiter: self.clone(),
+            connecting: None,
+            established: false,
+            open: false,
+            _place: place,
+        })
+    }
+
+    /// Ends when another connection was made, or closed: [`Connection::connect`] may be asked
+    /// again.
+    pub fn opened(&self) -> Notified<'_> {
+        self.opened.notified()
+    }
+
+    /// So many more connections are open than there may be: idle ones have to go.
+    pub fn surplus_connections(&self) -> usize {
+        self.connections.surplus() as usize
+    }
+
+    /// Most recipients of one mail transaction: configured, or fewer where the relay said so
+    /// (452 4.5.3, RFC 5321 section 4.5.3.1.10) or ended the connection behind them. At least 1.
+    pub fn recipients_limit(&self) -> Option<usize> {
+        let limit = self.budget.lock().recipients(self.now())?;
+        Some(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// What the outside sees.
+    pub fn shown(&self) -> Shown {
+        let (now, budget) = (self.now(), self.budget.lock());
+        Shown {
+            connections: budget.connections(now),
+            message_rate: budget.shown_rate(),
+            recipients: budget.recipients(now),
+            throttle_reason: budget.throttle_reason().map(str::to_owned),
+        }
+    }
+
+    fn end(&self, ticket: Ticket, submitted: Submitted<'_>) {
+        let before_mail = submitted.transactions == 0;
+        let others = match before_mail {
+            true => self.established(),
+            false => self.turns.used().saturating_sub(1),
+        };
+        let refusal = |(limit, said)| Refusal {
+            limit,
+            before_mail,
+            others,
+            recipients: submitted.recipients,
+            said,
+        };
+        let ended = Ended {
+            sent: submitted.transactions,
+            accepted: submitted.accepted,
+            refusal: submitted.refusal.map(refusal),
+            ended_behind: submitted.ended_behind,
+        };
+        let now = self.now();
+        self.budget.lock().end(now, ticket, &ended);
+        self.opening.lock().judged();
+        self.resize(now);
+    }
+}
+
+impl Turn {
+    /// It was answered, or came to nothing.
+    pub fn end(mut self, submitted: Submitted<'_>) {
+        if let Some(ticket) = self.ticket.take() {
+            self.limiter.end(ticket, submitted);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.limiter.end(ticket, Submitted::default());
+        }
+    }
+}
+
+impl Connection {
+    /// Begins to connect; to be followed by [`Connection::connected`]. Asked again while it
+    /// does, it goes on.
+    ///
+    /// # Errors
+    /// How long to wait, where the relay's `connect_rate` is used up, or another connection is
+    /// on its way and nobody knows whether the relay takes two more.
+    pub fn connect(&mut self) -> Result<(), Duration> {
+        if self.connecting.is_some() {
+            return Ok(());
+        }
+        self.gone();
+        let now = self.limiter.now();
+        let mut budget = self.limiter.budget.lock();
+        let mut opening = self.limiter.opening.lock();
+        if !opening.may_begin(budget.connections(now)) {
+            return Err(ONE_AFTER_THE_OTHER);
+        }
+        budget.begin_connect(now)?;
+        opening.begin();
+        self.connecting = Some(now);
+        self.open = true;
+        Ok(())
+    }
+
+    /// A connection was made and signed in.
+    pub fn connected(&mut self) {
+        let Some(begun) = self.end_connect() else {
+            return;
+        };
+        self.established = true;
+        let working = self.limiter.opening.lock().made();
+        self.limiter.budget.lock().connections_work(begun, working);
+        self.limiter.opened.notify_waiters();
+    }
+
+    /// It is not used any more, or was not made. The server may still count it.
+    pub fn closed(&mut self) {
+        if self.end_connect().is_some() {
+            self.limiter.opening.lock().failed();
+        } else if std::mem::take(&mut self.established) {
+            self.limiter.opening.lock().left();
+        } else {
+            // Who waits is woken by changes alone, or those who wait would wake each other.
+            return;
+        }
+        self.limiter.opened.notify_waiters();
+    }
+
+    /// The server does not count it any more: another one may take its place.
+    fn gone(&mut self) {
+        self.closed();
+        if std::mem::take(&mut self.open) {
+            self.limiter.opening.lock().gone();
+            self.limiter.opened.notify_waiters();
+        }
+    }
+
+    fn end_connect(&mut self) -> Option<Instant> {
+        let begun = self.connecting.take()?;
+        self.limiter.budget.lock().end_connect(self.limiter.now());
+        Some(begun)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.gone();
+    }
+}

@@ -1,0 +1,152 @@
+//! The [`Relay`] trait, and the two relays that need no server.
+//!
+//! A relay takes an [`Envelope`] and a [`SecuredMessage`] and gives a [`SubmissionReport`]. The
+//! circuit decides whether a relay may be used, the retry policy what follows from a report. The
+//! SMTP relay is [`crate::SmtpRelay`].
+
+pub mod authentication;
+pub mod discard;
+pub mod eml;
+pub mod file;
+pub mod limits;
+pub mod observer;
+mod synthetic_replies;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use limits::Limiter;
+use sendport_core::domain::{
+    Command, Envelope, Fault, LocalCause, Reply, SessionFacts, SubmissionReport,
+};
+use sendport_oauth2::{TokenError, TokenErrorKind};
+use sendport_smime::SecuredMessage;
+
+/// The last check before a message is handed over: right before the final dot, or the last of the
+/// content with `BDAT`; again where the transaction is repeated because nothing was handed over.
+/// An instance that could not renew its lease must not transfer responsibility.
+pub trait FinalDotGate: Send + Sync {
+    /// False: the transaction ends without the final dot ([`SubmissionEnd::Fenced`]).
+    ///
+    /// [`SubmissionEnd::Fenced`]: sendport_core::domain::SubmissionEnd::Fenced
+    fn may_send_final_dot(&self) -> bool;
+}
+
+/// A relay could not be reached, or it refused the session, TLS or the authentication.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reply}")]
+pub struct SessionError {
+    /// The server's reply, or what stands in its place: [`Reply::local`] is then the kind.
+    pub reply: Reply,
+    /// Whose fault it is, where the session knows better than the table of replies.
+    pub fault: Option<Fault>,
+}
+
+impl SessionError {
+    /// A failure whose fault the table of replies knows.
+    pub fn new(reply: Reply) -> Self {
+        Self { reply, fault: None }
+    }
+
+    /// A failure that an operator has to fix.
+    pub fn configuration(reply: Reply) -> Self {
+        Self {
+            reply,
+            fault: Some(Fault::Configuration),
+        }
+    }
+
+    /// 5yz (RFC 5321 section 4.2.1), or a failure that an operator has to fix.
+    pub fn is_permanent(&self) -> bool {
+        self.reply.is_permanent() || self.fault == Some(Fault::Configuration)
+    }
+
+    /// Trying again may help.
+    pub fn is_transient(&self) -> bool {
+        !self.is_permanent()
+    }
+
+    /// Nothing came within a time-out.
+    pub fn is_timeout(&self) -> bool {
+        self.reply.is_timeout()
+    }
+
+    /// 5yz to `AUTH` (RFC 4954 section 6): about the credentials, or about their account.
+    pub fn is_authentication_refusal(&self) -> bool {
+        self.reply.command == Command::Auth && self.reply.is_permanent()
+    }
+}
+
+impl From<TokenError> for SessionError {
+    /// The authentication did not begin.
+    fn from(error: TokenError) -> Self {
+        let local = match error.kind {
+            TokenErrorKind::EndpointUnavailable => LocalCause::TokenEndpointUnavailable,
+            TokenErrorKind::InvalidToken | TokenErrorKind::Configuration => {
+                LocalCause::NoAccessToken
+            }
+        };
+        let fault = match error.is_transient() {
+            true => Fault::Relay,
+            false => Fault::Configuration,
+        };
+        Self {
+            reply: Reply::absent(Command::Auth, error.what).because(local),
+            fault: Some(fault),
+        }
+    }
+}
+
+/// One server, or a substitute, that messages are submitted to.
+///
+/// All tasks share an implementation; concurrent calls are normal and wait for a connection inside
+/// `submit`. No call panics or blocks the runtime. Every wait is bounded.
+#[async_trait]
+pub trait Relay: Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+
+    /// The limits of the relay, as they are now.
+    fn limiter(&self) -> &Arc<Limiter>;
+
+    /// Carries out one mail transaction (RFC 5321 section 3.3) for all forward-paths of
+    /// `envelope`, each answered on its own. Never fails: the report has the failure. Dropping the
+    /// future before it ends closes the connection.
+    async fn submit(
+        &self,
+        envelope: &Envelope,
+        message: &SecuredMessage,
+        gate: &dyn FinalDotGate,
+    ) -> SubmissionReport;
+
+    /// Connects, encrypts and authenticates without a mail transaction, for `sendport check`.
+    ///
+    /// # Errors
+    /// [`SessionError`] with the reply that ended it.
+    async fn verify(&self) -> Result<SessionFacts, SessionError>;
+
+    /// Time until refused credentials may be tried again, where that is less than
+    /// [`AUTH_COOLDOWN`](sendport_core::domain::AUTH_COOLDOWN).
+    fn cooldown_remaining(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Time until an access token may be had; until then a connection is of no use.
+    fn token_cooldown_remaining(&self) -> Option<Duration> {
+        None
+    }
+
+    /// True where the files of refused credentials, or of TLS, have changed: the relay may be tried
+    /// at once. Reads them only where they were written since.
+    fn credentials_changed(&self) -> bool {
+        false
+    }
+
+    /// Closes the idle connections that the limiter no longer allows. Does not wait.
+    fn shed(&self) {}
+
+    /// Closes every idle connection with QUIT, within the `quit` time-out.
+    async fn close(&self);
+}

@@ -1,0 +1,8 @@
+//! `[relay.<name>]`: what the relays are set up with, as it is written in the configuration.
+
+pub mod auth;
+pub mod limits;
+pub mod password;
+pub mod relay;
+pub mod timeouts;
+pub mod tls;

@@ -1,0 +1,113 @@
+//! Attachments.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, MAIN_DB, params};
+
+use crate::attachments::AttachmentSource;
+use crate::{ColumnError, LoadResult, NewAttachment, StoreError, StoreErrorKind};
+use sendport_core::domain::{AlertId, Attachment, AttachmentId};
+
+use super::connection::SqliteError;
+use super::load::load_one;
+use super::operator_queries::lines;
+use super::values::Columns;
+use super::{SqliteStore, sql};
+
+/// With the alert, in its transaction.
+const INSERT_ATTACHMENT: &str = "INSERT INTO Attachment (AlertId, FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+#[async_trait]
+impl AttachmentSource for SqliteStore {
+    async fn whole_alert(&self, alert: AlertId) -> Result<Option<LoadResult>, StoreError> {
+        self.contents
+            .call("read an alert", move |connection| {
+                load_one(connection, alert, u64::MAX)
+            })
+            .await
+    }
+
+    async fn attachments(&self, alert: AlertId) -> Result<Vec<Attachment>, StoreError> {
+        self.reader
+            .call("read attachments", move |connection| {
+                lines(connection, sql!("attachments"), &[&alert.0], attachment)
+            })
+            .await
+    }
+
+    async fn attachment_content(
+        &self,
+        _alert: AlertId,
+        attachment: AttachmentId,
+        from: u64,
+        at_most: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.contents
+            .call("read an attachment", move |connection| {
+                content(connection, attachment, from, at_most)
+            })
+            .await
+    }
+}
+
+/// Straight out of the file: a query would read the whole content.
+fn content(
+    connection: &Connection,
+    attachment: AttachmentId,
+    from: u64,
+    at_most: u32,
+) -> Result<Option<Vec<u8>>, SqliteError> {
+    let opened = connection.blob_open(MAIN_DB, "Attachment", "Content", attachment.0, true);
+    let mut blob = match opened {
+        // What SQLite says of a row that is not there.
+        Err(error) if error.to_string().contains("no such rowid") => return Ok(None),
+        other => other?,
+    };
+    let left = (blob.len() as u64)
+        .saturating_sub(from)
+        .min(u64::from(at_most));
+    let mut octets = vec![0; usize::try_from(left).unwrap_or(0)];
+    if octets.is_empty() {
+        return Ok(Some(octets));
+    }
+    let read = blob
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| blob.read_exact(&mut octets));
+    read.map_err(|error| SqliteError::Own(StoreErrorKind::Unavailable, error.to_string()))?;
+    Ok(Some(octets))
+}
+
+pub(super) fn insert(
+    connection: &Connection,
+    alert: AlertId,
+    attachment: &NewAttachment,
+) -> Result<(), SqliteError> {
+    connection
+        .prepare_cached(INSERT_ATTACHMENT)?
+        .execute(params![
+            alert.0,
+            attachment.file_name,
+            attachment.media_type,
+            attachment.content,
+            attachment.disposition.as_str(),
+            attachment.content_id,
+            attachment.description,
+            attachment.transfer_encoding.as_str(),
+        ])?;
+    Ok(())
+}
+
+fn attachment(row: &Columns<'_, '_>) -> Result<Attachment, ColumnError> {
+    Ok(Attachment {
+        id: AttachmentId(row.integer("AttachmentId")?),
+        file_name: row.optional_text("FileName")?,
+        media_type: row.optional_text("MediaType")?,
+        disposition: row.word("Disposition")?,
+        content_id: row.optional_text("ContentId")?,
+        description: row.optional_text("Description")?,
+        transfer_encoding: row.word("TransferEncoding")?,
+        size_bytes: u64::try_from(row.integer("SizeBytes")?).unwrap_or(0),
+    })
+}

@@ -1,0 +1,173 @@
+//! Proof that no statement of the service reads a table that grows from end to end.
+
+use rusqlite::{Connection, params_from_iter};
+
+use crate::migration::SQLITE;
+
+use super::sql;
+
+/// A statement, the index that it must seek in, and what it may scan: small things only.
+struct Plan {
+    name: &'static str,
+    sql: &'static str,
+    seeks: &'static [&'static str],
+    scans: &'static [&'static str],
+}
+
+macro_rules! plan {
+    ($name:literal seeks $seeks:expr, scans $scans:expr) => {
+        Plan {
+            name: $name,
+            sql: sql!($name),
+            seeks: &$seeks,
+            scans: &$scans,
+        }
+    };
+    ($sql:path; seeks $seeks:expr, scans $scans:expr) => {
+        Plan {
+            name: stringify!($sql),
+            sql: $sql,
+            seeks: &$seeks,
+            scans: &$scans,
+        }
+    };
+}
+
+const BY_KEY: &str = "USING INTEGER PRIMARY KEY (rowid=?)";
+const BY_DUE: &str = "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt<?)";
+const BY_OWNER: &str = "INDEX IX_AlertState_LeaseOwner (LeaseOwner=?)";
+
+const BY_ALERT: &str = "INDEX IX_Attempt_AlertId (AlertId=?)";
+
+const BY_RECIPIENT: &str = "INDEX IX_AttemptReply_Recipient (AttemptId=? AND RecipientOrdinal=?)";
+
+const BY_ENDED: &str = "INDEX IX_AlertState_FinalAt (SendPort=? AND FinalAt>?)";
+
+/// All of it, but it holds only what is not final.
+const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
+
+const PLANS: &[Plan] = &[
+    plan!("alerts_named" seeks [BY_KEY, "INDEX IX_Alert_Reference (Reference=?)", "(PublicId=?)"], scans []),
+    plan!("claim_due" seeks [BY_DUE], scans []),
+    plan!(super::claim::CLAIM_ONLY; seeks [BY_KEY], scans []),
+    plan!(super::claim::CLAIM_REPEATED; seeks [BY_OWNER], scans []),
+    plan!("claim_take" seeks [BY_KEY], scans []),
+    plan!("load_alert" seeks [BY_KEY], scans []),
+    plan!("load_recipients" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
+    plan!(super::record::RECORD_STATE; seeks [BY_KEY], scans []),
+    plan!(super::record::RECORD_RELEASE; seeks [BY_KEY], scans []),
+    plan!("record_alert" seeks [BY_KEY], scans []),
+    plan!("record_facts_status" seeks [BY_KEY], scans []),
+    plan!(super::record::RECIPIENT_STATUSES; seeks ["PRIMARY KEY (AlertId=?)"], scans []),
+    plan!(super::instance::RETIRE_HELD; seeks [BY_OWNER], scans []),
+    plan!("retire_release" seeks [BY_KEY], scans []),
+    plan!(super::take_over::INHERIT_CURRENT; seeks [BY_KEY], scans []),
+    plan!("take_over_owners" seeks ["IX_AlertState_LeaseOwner (LeaseOwner>?)"], scans ["o", "AlertState"]),
+    plan!(super::take_over::TAKE_OVER_ALERTS; seeks [BY_OWNER], scans []),
+    plan!("take_over_release" seeks [BY_KEY], scans ["c"]),
+    plan!("live_send_ports" seeks ["IX_AlertState_Live (SendPort>?)"], scans ["p", "AlertState"]),
+    plan!("expire_by_time" seeks ["IX_AlertState_ExpiresAt (ExpiresAt<?)"], scans []),
+    plan!("expire_by_age" seeks ["IX_AlertState_Live (SendPort=? AND Status=? AND CreatedAt<?)"], scans []),
+    plan!("fail_unrouted" seeks [BY_DUE], scans []),
+    plan!("note_unrouted" seeks [BY_KEY, BY_DUE], scans ["(subquery-1)"]),
+    plan!("finish_waiting" seeks ["PRIMARY KEY (AlertId=?)"], scans []),
+    plan!("finish_alert" seeks [BY_KEY], scans []),
+    plan!("alerts_one" seeks [BY_KEY], scans []),
+    plan!("deliveries_one" seeks ["PRIMARY KEY (AlertId=?)", BY_RECIPIENT], scans []),
+    plan!("release_held" seeks [BY_KEY], scans []),
+    plan!(super::operator_queries::RELEASE_HELD_ALL; seeks [LIVE_ONLY], scans ["AlertState"]),
+    plan!("adopt_hold" seeks [BY_KEY], scans []),
+    plan!(super::admin::ADOPT_OPEN; seeks [LIVE_ONLY], scans ["AlertState"]),
+    plan!("in_doubt" seeks [LIVE_ONLY, BY_ALERT, BY_KEY], scans ["s"]),
+    plan!(super::resolve::RESOLVE_DOUBT; seeks [BY_KEY, BY_ALERT], scans []),
+    plan!("resolve_relayed" seeks ["PRIMARY KEY (AlertId=?)", "PRIMARY KEY (AttemptId=?)"], scans []),
+    plan!("resolve_alert" seeks [BY_KEY], scans []),
+    plan!(super::record::RECORD_ENDS_DOUBT; seeks [BY_KEY, BY_ALERT], scans []),
+    plan!(super::record::RECORD_END_DOUBT; seeks [BY_KEY], scans []),
+    plan!("take_over_hold" seeks [BY_KEY], scans []),
+    plan!("queue" seeks [LIVE_ONLY, "INDEX IX_AlertState_Due (SendPort=? AND Priority=? AND DueAt=?)"],
+          scans ["AlertState", "q", "i"]),
+    plan!("depths" seeks [LIVE_ONLY], scans ["AlertState"]),
+    plan!("unreported_alerts" seeks [BY_ENDED], scans []),
+    plan!("unreported_lines" seeks [BY_KEY], scans []),
+    plan!(super::digest::INSERT_DIGEST_KNOWN; seeks [BY_KEY], scans []),
+    plan!(super::digest::INSERT_DIGEST_ORIGIN; seeks [BY_KEY], scans []),
+    plan!("begin_authentication_read" seeks ["PRIMARY KEY (Relay=? AND CredentialFingerprint=?)"], scans []),
+    plan!(super::coordination::END_AUTHENTICATION_DROP_OTHERS; seeks ["PRIMARY KEY (Relay=?)"], scans []),
+];
+
+fn migrated() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    for migration in SQLITE {
+        connection.execute_batch(migration.sql).unwrap();
+    }
+    connection
+}
+
+fn steps(connection: &Connection, sql: &str) -> Vec<String> {
+    let explain = format!("EXPLAIN QUERY PLAN {sql}");
+    let mut statement = connection.prepare(&explain).unwrap();
+    let nulls = vec![rusqlite::types::Null; statement.parameter_count()];
+    let rows = statement.query_map(params_from_iter(nulls), |row| row.get("detail"));
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// What is wrong with a plan, if something is.
+fn faults(plan: &Plan, steps: &[String]) -> Vec<String> {
+    let whole = steps.join("\n");
+    let missing = plan.seeks.iter().filter(|seek| !whole.contains(**seek));
+    let mut faults: Vec<_> = missing
+        .map(|seek| format!("{}: no {seek} in\n{whole}", plan.name))
+        .collect();
+    for step in steps {
+        let Some(scanned) = step.strip_prefix("SCAN ") else {
+            continue;
+        };
+        let table = scanned.split(' ').next().unwrap_or_default();
+        if scanned != "CONSTANT ROW" && !plan.scans.contains(&table) {
+            faults.push(format!("{}: scans {scanned} in\n{whole}", plan.name));
+        }
+    }
+    faults
+}
+
+fn assert_all_seek(connection: &Connection) {
+    let faults: Vec<_> = PLANS
+        .iter()
+        .flat_map(|plan| faults(plan, &steps(connection, plan.sql)))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[test]
+fn every_statement_seeks() {
+    let connection = migrated();
+    assert_all_seek(&connection);
+}
+
+#[test]
+fn statistics_do_not_mislead() {
+    let connection = migrated();
+    connection
+        .execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+             INSERT INTO Alert (ToRecipients) SELECT 'ops@contoso.com' FROM n;
+             UPDATE AlertState SET Status = 'relayed', DueAt = NULL, FinalAt = CreatedAt WHERE AlertId % 50 > 0;
+             UPDATE AlertState SET Status = 'sending', DueAt = NULL, LeaseOwner = 'x' WHERE AlertId % 100 = 0;
+             UPDATE AlertState SET AttemptCount = 1 WHERE AlertId % 50 > 0;
+             INSERT INTO Attempt (AttemptKey, AlertId, AttemptNumber, Outcome, EndedAt)
+             SELECT AlertId, AlertId, 1, 'relayed', CreatedAt FROM AlertState WHERE AttemptCount = 1;
+             ANALYZE;",
+        )
+        .unwrap();
+    assert_all_seek(&connection);
+}
+
+#[test]
+fn claiming_does_not_sort() {
+    let steps = steps(&migrated(), sql!("claim_due"));
+    assert!(
+        !steps.iter().any(|step| step.contains("TEMP B-TREE")),
+        "{steps:?}"
+    );
+}

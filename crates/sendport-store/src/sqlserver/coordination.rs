@@ -1,0 +1,281 @@
+//! What instances share beside the queue: shares of limits, learned limits, and relay authentication.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tiberius::{Row, ToSql};
+use uuid::Uuid;
+
+use super::SqlServerStore;
+use super::error::unexpected;
+use super::values::{Fields, fit, fit_long, seconds};
+use crate::coordination::{
+    AUTH_ABANDONED, AUTH_FORGOTTEN_AFTER, AUTH_TIMEOUT, Coordination, ENDED_LATELY,
+};
+use crate::{ColumnError, StoreError};
+use sendport_core::domain::{
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
+    LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing,
+};
+
+#[async_trait]
+impl Coordination for SqlServerStore {
+    async fn publish_share(
+        &self,
+        instance: InstanceId,
+        share_count: u32,
+    ) -> Result<Standing, StoreError> {
+        const DOING: &str = "agree on shares";
+        let sql = include_str!("sql/publish_share.sql");
+        let share_count = i32::try_from(share_count).unwrap_or(i32::MAX);
+        let values: [&dyn ToSql; 3] = [&instance.0, &share_count, &seconds(ENDED_LATELY)];
+        let row = self.pool.row(DOING, sql, &values).await?;
+        standing(&row).map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError> {
+        const DOING: &str = "read learned limits";
+        let sql = include_str!("sql/learned_limits.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        let limits: Result<Vec<_>, _> = rows.iter().map(learned_limit).collect();
+        limits.map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn note_limit(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        finding: &LimitFinding,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "note a learned limit";
+        let sql = include_str!("sql/note_limit.sql");
+        let column = |number: Option<u32>| number.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+        let (was, is) = (column(finding.was), column(finding.is));
+        let (relay, said) = (fit(relay, 128), fit_long(&finding.said));
+        let values: [&dyn ToSql; 5] = [&relay, &instance.0, &was, &is, &said];
+        let row = self.pool.row(DOING, sql, &values).await?;
+        let noted = Fields::of(&row).count();
+        noted.map(|n| n > 0).map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError> {
+        const DOING: &str = "read learned numbers of recipients";
+        let sql = include_str!("sql/learned_recipients.sql");
+        let rows = self.pool.rows(DOING, sql, &[]).await?;
+        let learned: Result<Vec<_>, _> = rows.iter().map(learned_recipients).collect();
+        learned.map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn note_recipients(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        finding: &LearnedRecipients,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "note a learned number of recipients";
+        let sql = include_str!("sql/note_recipients.sql");
+        let recipients = i32::try_from(finding.recipients).unwrap_or(i32::MAX);
+        let (relay, pause) = (fit(relay, 128), seconds(finding.pause));
+        let values: [&dyn ToSql; 4] = [&relay, &instance.0, &recipients, &pause];
+        self.pool.query(DOING, sql, &values).await?;
+        Ok(())
+    }
+
+    async fn connection_ends(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Vec<(String, ConnectionEnd)>, StoreError> {
+        const DOING: &str = "read where connections ended";
+        let sql = include_str!("sql/connection_ends.sql");
+        let values: [&dyn ToSql; 2] = [&instance.0, &seconds(ConnectionEnd::SAME_CAUSE)];
+        let rows = self.pool.rows(DOING, sql, &values).await?;
+        let ends: Result<Vec<_>, _> = rows.iter().map(connection_end).collect();
+        ends.map_err(|e| unexpected(DOING, e))
+    }
+
+    async fn note_connection_end(
+        &self,
+        instance: InstanceId,
+        relay: &str,
+        end: &ConnectionEnd,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "note where a connection ended";
+        let sql = include_str!("sql/note_connection_end.sql");
+        let recipients = i32::try_from(end.recipients).unwrap_or(i32::MAX);
+        let ago = i32::try_from(end.ended_for.as_millis()).unwrap_or(i32::MAX);
+        let relay = fit(relay, 128);
+        let values: [&dyn ToSql; 4] = [&relay, &instance.0, &recipients, &ago];
+        self.pool.query(DOING, sql, &values).await?;
+        Ok(())
+    }
+
+    async fn begin_authentication(
+        &self,
+        instance: Option<InstanceId>,
+        key: &AuthKey,
+    ) -> Result<AuthDecision, StoreError> {
+        const DOING: &str = "ask for a turn to authenticate";
+        let sql = include_str!("sql/begin_authentication.sql");
+        let (relay, secret, instance) = columns(instance, key);
+        let (limit, rest) = (seconds(AUTH_TIMEOUT), seconds(AUTH_COOLDOWN));
+        let died = AUTH_ABANDONED;
+        let values: [&dyn ToSql; 6] = [&relay, &secret, &instance, &limit, &rest, &died];
+        let rows = self.pool.rows(DOING, sql, &values).await?;
+        match rows.first() {
+            Some(row) => turn(row).map_err(|e| unexpected(DOING, e)),
+            None => Ok(AuthDecision::Wait),
+        }
+    }
+
+    async fn end_authentication(
+        &self,
+        instance: Option<InstanceId>,
+        key: &AuthKey,
+        verdict: &AuthOutcome,
+    ) -> Result<(), StoreError> {
+        match verdict {
+            AuthOutcome::Accepted => {
+                self.note_authentication(instance, key, "accepted", None)
+                    .await
+            }
+            AuthOutcome::Refused(reply) => {
+                self.note_authentication(instance, key, "refused", Some(reply))
+                    .await
+            }
+            AuthOutcome::Unanswered(reply) => {
+                self.note_authentication(instance, key, "unanswered", Some(reply))
+                    .await
+            }
+            AuthOutcome::NotAttempted => self.drop_authentication(instance, key).await,
+        }
+    }
+}
+
+const NOTING: &str = "record the result of an authentication";
+
+impl SqlServerStore {
+    async fn note_authentication(
+        &self,
+        instance: Option<InstanceId>,
+        key: &AuthKey,
+        state: &str,
+        said: Option<&Reply>,
+    ) -> Result<(), StoreError> {
+        let sql = include_str!("sql/end_authentication.sql");
+        let (relay, secret, instance) = columns(instance, key);
+        let code = said.map(|reply| i32::from(reply.code));
+        let enhanced = said
+            .and_then(|reply| reply.enhanced)
+            .map(|code| code.to_string());
+        let text = said.map(|reply| fit_long(&reply.text));
+        let values: [&dyn ToSql; 8] = [
+            &relay,
+            &secret,
+            &instance,
+            &state,
+            &code,
+            &enhanced,
+            &text,
+            &seconds(AUTH_FORGOTTEN_AFTER),
+        ];
+        self.pool.query(NOTING, sql, &values).await?;
+        Ok(())
+    }
+
+    async fn drop_authentication(
+        &self,
+        instance: Option<InstanceId>,
+        key: &AuthKey,
+    ) -> Result<(), StoreError> {
+        let sql = include_str!("sql/end_authentication_untried.sql");
+        let (relay, secret, instance) = columns(instance, key);
+        self.pool
+            .query(NOTING, sql, &[&relay, &secret, &instance])
+            .await?;
+        Ok(())
+    }
+}
+
+fn columns(instance: Option<InstanceId>, key: &AuthKey) -> (String, String, Option<Uuid>) {
+    (
+        fit(&key.relay, 128),
+        fit(&key.credential_fingerprint, 64),
+        instance.map(|id| id.0),
+    )
+}
+
+fn standing(row: &Row) -> Result<Standing, ColumnError> {
+    let mut f = Fields::of(row);
+    let instances = f.count()? + 1;
+    let rank = f.count()?;
+    let least = f.maybe::<i32>()?;
+    let ended = f.maybe::<i32>()?;
+    Ok(Standing {
+        instances,
+        rank,
+        agreed: least.is_none_or(|least| i64::from(least) >= i64::from(instances)),
+        others_ended: ended
+            .map(|ago| Duration::from_secs(u64::try_from(ago).unwrap_or(0)))
+            .filter(|ago| *ago <= ENDED_LATELY),
+    })
+}
+
+fn learned_limit(row: &Row) -> Result<LearnedLimit, ColumnError> {
+    let mut f = Fields::of(row);
+    Ok(LearnedLimit {
+        relay: f.text()?,
+        connections: f.count()?,
+        unchanged_for: Duration::from_secs(f.get::<i32>()?.max(0).unsigned_abs().into()),
+        said: f.text()?,
+    })
+}
+
+fn learned_recipients(row: &Row) -> Result<(String, LearnedRecipients), ColumnError> {
+    let mut f = Fields::of(row);
+    let relay = f.text()?;
+    let learned = LearnedRecipients {
+        recipients: f.count()?,
+        pause: Duration::from_secs(f.count()?.into()),
+        learned_for: Duration::from_secs(f.get::<i32>()?.max(0).unsigned_abs().into()),
+    };
+    Ok((relay, learned))
+}
+
+fn connection_end(row: &Row) -> Result<(String, ConnectionEnd), ColumnError> {
+    let mut f = Fields::of(row);
+    let relay = f.text()?;
+    let end = ConnectionEnd {
+        recipients: f.count()?,
+        ended_for: Duration::from_millis(f.get::<i32>()?.max(0).unsigned_abs().into()),
+    };
+    Ok((relay, end))
+}
+
+fn turn(row: &Row) -> Result<AuthDecision, ColumnError> {
+    let mut f = Fields::of(row);
+    if f.count()? > 0 {
+        return Ok(AuthDecision::ProceedAlone);
+    }
+    let state = f.text()?;
+    let left = f.maybe::<i32>()?.unwrap_or_default();
+    Ok(match state.as_str() {
+        "accepted" => AuthDecision::Proceed,
+        "refused" => AuthDecision::Refused {
+            reply: refusal(&mut f)?,
+            retry_in: Duration::from_secs(u64::try_from(left).unwrap_or(0)),
+        },
+        _ => AuthDecision::Wait,
+    })
+}
+
+fn refusal(f: &mut Fields<'_>) -> Result<Reply, ColumnError> {
+    let code = f.maybe::<i32>()?.and_then(|code| u16::try_from(code).ok());
+    let enhanced = f.maybe_text()?.and_then(|code| code.parse().ok());
+    let text = f.maybe_text()?.unwrap_or_default();
+    Ok(Reply::new(
+        Command::Auth,
+        code.unwrap_or_default(),
+        enhanced,
+        text,
+    ))
+}

@@ -1,0 +1,309 @@
+//! Ends alerts that no instance sends: expired, without a send port, or in an adopted copy.
+//!
+//! Two steps without a transaction between them: what qualifies is read, rows for recipients
+//! are made from the lists by the domain, and what is still as it was seen is ended.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use tiberius::{Command, Row, ToSql};
+use uuid::Uuid;
+
+use super::bulk_change::{OnLocked, Selection, among as among_them, by_halves, listed};
+use super::error::unexpected;
+use super::error::{is_lock_timeout, may_be_of_one_row};
+use super::pool::Pool;
+use super::statement::{Engine, Statement};
+use super::table_rows::{MOST_ROWS, OutcomeRow, RecipientRow, for_engine, portion, portions};
+use super::values::{Fields, seconds};
+use crate::expiry::{
+    EXPIRED, Ending, UNROUTED, expired_reason, recipients_of_lists, unrouted_reason,
+};
+use crate::{Among, ColumnError, DEFAULT_MAX_AGE, StoreError, StoreErrorKind, SweepResult};
+use sendport_core::domain::{AlertId, Timestamp};
+
+/// Alerts in one transaction.
+pub(super) const BATCH: u32 = 200;
+
+static FINISH: LazyLock<Statement> =
+    LazyLock::new(|| Statement::new(include_str!("sql/finish.sql")));
+
+/// What qualifies, as it was seen.
+struct Candidate {
+    id: AlertId,
+    status_at: Timestamp,
+    send_port: String,
+    passed: Timestamp,
+    /// Of rows that stand already.
+    made: u32,
+    /// To be made; empty where rows stand already.
+    recipients: Vec<RecipientRow>,
+}
+
+/// One of them that is to end.
+#[derive(Clone)]
+struct EndingAlert {
+    id: AlertId,
+    alert: OutcomeRow,
+    recipients: Vec<RecipientRow>,
+    /// How many rows of recipients are written.
+    weight: usize,
+}
+
+/// A sweep: what its statements are, and how it ends alerts.
+struct Sweep<'a> {
+    doing: &'static str,
+    /// With `{among}`: answers candidates.
+    sql: &'static str,
+    /// Lists what `sql` would answer, and more, with the same parameters.
+    list: &'static str,
+    values: &'a [&'a dyn ToSql],
+    ending: Ending,
+}
+
+impl Sweep<'_> {
+    /// At once, or by halves where the database refuses that for one alert.
+    async fn run(
+        &self,
+        pool: &Pool,
+        among: Among<'_>,
+        reason: impl Fn(&Candidate) -> String,
+    ) -> Result<SweepResult, StoreError> {
+        let which = Selection::from(&among);
+        let error = match self.ask(pool, which, &reason).await {
+            Err(error) if may_be_of_one_row(&error) => error,
+            swept => return swept,
+        };
+        let ids = listed(pool, self.doing, self.list, self.values, which).await?;
+        if ids.is_empty() {
+            return Err(error);
+        }
+        let some = |part: Range<usize>| self.ask(pool, Selection::These(&ids[part]), &reason);
+        by_halves(&ids, OnLocked::Skip, some).await
+    }
+
+    async fn ask(
+        &self,
+        pool: &Pool,
+        which: Selection<'_>,
+        reason: impl Fn(&Candidate) -> String,
+    ) -> Result<SweepResult, StoreError> {
+        let mut values = self.values.to_vec();
+        let sql = among_them(self.sql, which, &mut values);
+        let rows = pool.rows(self.doing, &sql, &values).await?;
+        finish(pool, self.doing, &rows, self.ending, reason).await
+    }
+}
+
+pub(super) async fn expire(
+    pool: &Pool,
+    limit: u32,
+    among: Among<'_>,
+) -> Result<SweepResult, StoreError> {
+    let sweep = Sweep {
+        doing: "expire alerts",
+        sql: include_str!("sql/expire.sql"),
+        list: include_str!("sql/expire_candidates.sql"),
+        values: &[&top(limit), &seconds(DEFAULT_MAX_AGE)],
+        ending: EXPIRED,
+    };
+    let reason = |c: &Candidate| {
+        let passed = c.passed.format("%Y-%m-%dT%H:%M:%S%.3fZ");
+        expired_reason(&passed.to_string())
+    };
+    sweep.run(pool, among, reason).await
+}
+
+pub(super) async fn fail_unrouted(
+    pool: &Pool,
+    after: Duration,
+    limit: u32,
+    among: Among<'_>,
+) -> Result<SweepResult, StoreError> {
+    let sweep = Sweep {
+        doing: "fail alerts without a send port",
+        sql: include_str!("sql/fail_unrouted.sql"),
+        list: include_str!("sql/fail_unrouted_candidates.sql"),
+        values: &[&top(limit), &seconds(after)],
+        ending: UNROUTED,
+    };
+    let reason = |c: &Candidate| unrouted_reason(&c.send_port, after);
+    sweep.run(pool, among, reason).await
+}
+
+pub(super) async fn note_unrouted(
+    pool: &Pool,
+    unseen: Duration,
+    fails_after: Duration,
+    limit: u32,
+) -> Result<Vec<(String, u32)>, StoreError> {
+    const DOING: &str = "say what alerts without a send port wait for";
+    let sql = include_str!("sql/note_unrouted.sql");
+    let minutes = seconds(fails_after) / 60;
+    let noted = pool
+        .rows(DOING, sql, &[&top(limit), &seconds(unseen), &minutes])
+        .await;
+    let rows = match noted {
+        Err(error) if is_lock_timeout(&error) => return Ok(Vec::new()),
+        rows => rows?,
+    };
+    let read = |row: &Row| {
+        let mut fields = Fields::of(row);
+        Ok((fields.key()?, fields.count()?))
+    };
+    let noted: Result<_, ColumnError> = rows.iter().map(read).collect();
+    noted.map_err(|e| unexpected(DOING, e))
+}
+
+/// Expires one batch of everything that is not final, but for these; nothing when nothing is left.
+pub(super) async fn expire_any(
+    pool: &Pool,
+    reason: &str,
+    without: &[AlertId],
+) -> Result<SweepResult, StoreError> {
+    const DOING: &str = "expire alerts of an adopted database";
+    let limit = top(BATCH);
+    let mut values: Vec<&dyn ToSql> = vec![&limit];
+    let sql = include_str!("sql/adopt_expire.sql");
+    let sql = among_them(sql, Selection::But(without), &mut values);
+    let rows = pool.rows(DOING, &sql, &values).await?;
+    let swept = finish(pool, DOING, &rows, EXPIRED, |_| reason.to_owned()).await?;
+    // None may be passed over here.
+    if swept == SweepResult::default() && !rows.is_empty() {
+        let locked = format!(
+            "other transactions have {} alerts or more locked; end them and adopt again",
+            rows.len()
+        );
+        return Err(StoreError::new(StoreErrorKind::Unavailable, DOING, locked));
+    }
+    Ok(swept)
+}
+
+async fn finish(
+    pool: &Pool,
+    doing: &'static str,
+    rows: &[Row],
+    ending: Ending,
+    reason: impl Fn(&Candidate) -> String,
+) -> Result<SweepResult, StoreError> {
+    let to_end = |row| {
+        let candidate = read_candidate(row).map_err(|e| unexpected(doing, e))?;
+        let (id, seen, made) = (candidate.id, candidate.status_at, candidate.made);
+        Ok(EndingAlert {
+            id,
+            alert: OutcomeRow::ended(id, seen, &reason(&candidate)),
+            weight: candidate.recipients.len().max(made as usize),
+            recipients: candidate.recipients,
+        })
+    };
+    let all: Vec<_> = rows.iter().map(to_end).collect::<Result<_, StoreError>>()?;
+    let mut swept = SweepResult::default();
+    for batch in batches(&all) {
+        let ids: Vec<_> = batch.iter().map(|it| it.id).collect();
+        let end = |part: Range<usize>| finish_batch(pool, doing, &batch[part], ending);
+        swept.add(by_halves(&ids, OnLocked::Skip, end).await?);
+    }
+    Ok(swept)
+}
+
+/// Of no more rows together than a transaction takes; an alert with more is alone.
+fn batches(all: &[EndingAlert]) -> Vec<&[EndingAlert]> {
+    let (mut batches, mut rest) = (Vec::new(), all);
+    while !rest.is_empty() {
+        let mut rows = 0;
+        let fits = rest.iter().take(BATCH as usize).take_while(|it| {
+            rows += it.weight;
+            rows <= MOST_ROWS
+        });
+        let (batch, others) = rest.split_at(fits.count().max(1));
+        batches.push(batch);
+        rest = others;
+    }
+    batches
+}
+
+async fn finish_batch(
+    pool: &Pool,
+    doing: &'static str,
+    batch: &[EndingAlert],
+    ending: Ending,
+) -> Result<u32, StoreError> {
+    let mark = Uuid::new_v4();
+    let alerts: Vec<_> = batch.iter().map(|it| it.alert.clone()).collect();
+    let recipients = batch.iter().flat_map(|it| it.recipients.clone());
+    let recipients: Vec<_> = recipients.collect();
+    let calls = portions(recipients.len());
+    let command = |engine, n, first: &[Result<u32, ColumnError>]| {
+        let found = !matches!(first, [Ok(0)]);
+        let recipients = portion(&recipients, n, engine);
+        let alerts = for_engine(&alerts, engine);
+        found.then(|| command(engine, ending, mark, alerts, recipients, n + 1 == calls))
+    };
+    let read = |row: &Row| Fields::of(row).count();
+    let counts = pool.call_in_portions(doing, calls, command, read).await?;
+    Ok(counts.first().copied().unwrap_or(0))
+}
+
+fn command(
+    engine: Engine,
+    ending: Ending,
+    mark: Uuid,
+    alerts: Vec<OutcomeRow>,
+    recipients: Vec<RecipientRow>,
+    last: bool,
+) -> Command<'static> {
+    let mut command = Command::new("sp_executesql");
+    command.bind_param("@stmt", FINISH.on(engine));
+    command.bind_param(
+        "@params",
+        "@status nvarchar(16), @explanation nvarchar(64), @mark uniqueidentifier, @last int, \
+         @outcomes sendport.OutcomeList READONLY, @recipients sendport.RecipientList READONLY",
+    );
+    command.bind_param("@status", ending.status.as_str());
+    command.bind_param("@explanation", ending.explanation);
+    command.bind_param("@mark", mark);
+    command.bind_param("@last", i32::from(last));
+    command.bind_table("@outcomes", alerts);
+    command.bind_table("@recipients", recipients);
+    command
+}
+
+fn read_candidate(row: &Row) -> Result<Candidate, ColumnError> {
+    let mut fields = Fields::of(row);
+    let f = &mut fields;
+    let (id, status_at, send_port) = (AlertId(f.get()?), f.time()?, f.key()?);
+    let (passed, made) = (f.time()?, f.count()?);
+    let [to, cc, bcc] = [f.maybe()?, f.maybe()?, f.maybe()?];
+    let recipients = if made > 0 {
+        Vec::new()
+    } else {
+        rows_to_make(id, to, cc, bcc)
+    };
+    Ok(Candidate {
+        id,
+        status_at,
+        send_port,
+        passed,
+        made,
+        recipients,
+    })
+}
+
+/// The rows of an alert that has none: from its lists.
+pub(super) fn rows_to_make(
+    id: AlertId,
+    to: Option<&str>,
+    cc: Option<&str>,
+    bcc: Option<&str>,
+) -> Vec<RecipientRow> {
+    let recipients = recipients_of_lists(to, cc, bcc);
+    recipients
+        .map(|recipient| RecipientRow::new(id, &recipient))
+        .collect()
+}
+
+/// For `TOP`.
+pub(super) fn top(limit: u32) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,75 @@
+//! Resolves alerts that may have been sent.
+
+use std::sync::LazyLock;
+
+use tiberius::{Command, Row};
+
+use super::error::unexpected;
+use super::expiry::rows_to_make;
+use super::pool::Pool;
+use super::statement::{Engine, Statement};
+use super::table_rows::{RecipientRow, portion, portions};
+use super::values::Fields;
+use crate::{ColumnError, RESOLVED_EVENT, Resolution, StoreError};
+use sendport_core::domain::AlertId;
+
+static RESOLVE: LazyLock<Statement> =
+    LazyLock::new(|| Statement::new(include_str!("sql/resolve.sql")));
+
+/// Two steps, because the domain makes rows from the lists; the second looks again.
+pub(super) async fn resolve(
+    pool: &Pool,
+    id: AlertId,
+    resolution: Resolution,
+) -> Result<bool, StoreError> {
+    const DOING: &str = "resolve an alert in doubt";
+    let sql = include_str!("sql/resolve_candidate.sql");
+    let rows = pool.rows(DOING, sql, &[&id.0]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(false);
+    };
+    let recipients = missing_rows(id, row).map_err(|e| unexpected(DOING, e))?;
+    let calls = portions(recipients.len());
+    let command = |engine, n, _: &[_]| {
+        let recipients = portion(&recipients, n, engine);
+        Some(command(engine, id, resolution, recipients, n + 1 == calls))
+    };
+    let read = |row: &Row| Fields::of(row).count();
+    let found = pool.call_in_portions(DOING, calls, command, read).await?;
+    Ok(found.first() == Some(&1))
+}
+
+fn missing_rows(id: AlertId, row: &Row) -> Result<Vec<RecipientRow>, ColumnError> {
+    let mut fields = Fields::of(row);
+    let f = &mut fields;
+    let made = f.count()?;
+    let [to, cc, bcc] = [f.maybe()?, f.maybe()?, f.maybe()?];
+    Ok(if made > 0 {
+        Vec::new()
+    } else {
+        rows_to_make(id, to, cc, bcc)
+    })
+}
+
+fn command(
+    engine: Engine,
+    id: AlertId,
+    resolution: Resolution,
+    recipients: Vec<RecipientRow>,
+    last: bool,
+) -> Command<'static> {
+    let mut command = Command::new("sp_executesql");
+    command.bind_param("@stmt", RESOLVE.on(engine));
+    command.bind_param(
+        "@params",
+        "@alert bigint, @resolution nvarchar(16), @reason nvarchar(200), @event nvarchar(64), \
+         @last int, @recipients sendport.RecipientList READONLY",
+    );
+    command.bind_param("@alert", id.0);
+    command.bind_param("@resolution", resolution.as_str());
+    command.bind_param("@reason", resolution.reason().unwrap_or_default());
+    command.bind_param("@event", RESOLVED_EVENT);
+    command.bind_param("@last", i32::from(last));
+    command.bind_table("@recipients", recipients);
+    command
+}
