@@ -247,10 +247,7 @@ def texts():
             body, given = list(filled(path, text))[-1], declared.get(path.stem, numbered)
             # A procedure cannot have the several batches of the printed script's frame.
             if path != HISTORY and parse(body)[0].Batches.Count == 1:
-                yield f"CREATE PROCEDURE sendport.[{path.name} {form}] {given} AS
-BEGIN
-{body}
-END"
+                yield f"CREATE PROCEDURE sendport.[{path.name} {form}] {given} AS\nBEGIN\n{body}\nEND"
     for column in ("Nope", "alertid"):
         yield f"CREATE PROCEDURE sendport.[planted {column}] AS SELECT {column} FROM sendport.AlertRow"
 
