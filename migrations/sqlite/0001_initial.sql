@@ -411,7 +411,8 @@ CREATE TABLE Instance (
     -- Alerts that are due and whose rows the database refuses to change.
     UnclaimedCount  INTEGER NOT NULL DEFAULT 0,
     UnclaimedSince  TEXT,
-    -- The number of instances, this one included, that it divides the limits of each relay by.
+    -- The number of instances, this one included, that share the limits of each relay. 0: the instance sends nothing
+    -- yet, and the others do not count it.
     ShareCount      INTEGER NOT NULL DEFAULT 1,
     CONSTRAINT CK_Instance_ShareCount CHECK (ShareCount >= 0)
 ) STRICT, WITHOUT ROWID;
@@ -478,7 +479,7 @@ CREATE TABLE RelayAuthentication (
 ) STRICT, WITHOUT ROWID;
 
 -- The number of connections that a relay accepts from all instances together, learned from its refusals.
--- 0: it refused the only one.
+-- 0: it refused a connection while no other was open.
 CREATE TABLE RelayConnectionLimit (
     Relay          TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
     Connections    INTEGER NOT NULL,
@@ -512,7 +513,7 @@ CREATE TABLE RelayConnectionLoss (
 
 -- Relays that refuse everything because a limit is reached. The instance that moves RetryAt probes the relay.
 -- WaitSeconds is the interval from that probe to RetryAt; it doubles with each alert that probes for the first
--- time. ProbeAlertIds lists those alerts as ,4711,4712, and stops growing at its maximum length.
+-- time. ProbeAlertIds lists those alerts as ,4711,4712, until WaitSeconds has reached its maximum.
 CREATE TABLE RelayThrottle (
     Relay         TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
     ThrottledAt   TEXT NOT NULL,

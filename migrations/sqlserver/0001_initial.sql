@@ -357,7 +357,8 @@ CREATE TABLE sendport.Instance (
     -- Alerts that are due and whose rows the database refuses to change.
     UnclaimedCount  int NOT NULL CONSTRAINT DF_Instance_UnclaimedCount DEFAULT 0,
     UnclaimedSince  datetime2(3) NULL,
-    -- The number of instances, this one included, that it divides the limits of each relay by.
+    -- The number of instances, this one included, that share the limits of each relay. 0: the instance sends nothing
+    -- yet, and the others do not count it.
     ShareCount      int NOT NULL CONSTRAINT DF_Instance_ShareCount DEFAULT 1,
     CONSTRAINT PK_Instance PRIMARY KEY (InstanceId),
     CONSTRAINT CK_Instance_ShareCount CHECK (ShareCount >= 0)
@@ -428,7 +429,7 @@ CREATE TABLE sendport.RelayAuthentication (
 );
 GO
 -- The number of connections that a relay accepts from all instances together, learned from its refusals.
--- 0: it refused the only one.
+-- 0: it refused a connection while no other was open.
 CREATE TABLE sendport.RelayConnectionLimit (
     Relay          nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
     Connections    int NOT NULL,
@@ -465,7 +466,7 @@ CREATE TABLE sendport.RelayConnectionLoss (
 GO
 -- Relays that refuse everything because a limit is reached. The instance that moves RetryAt probes the relay.
 -- WaitSeconds is the interval from that probe to RetryAt; it doubles with each alert that probes for the first
--- time. ProbeAlertIds lists those alerts as ,4711,4712, and stops growing at its maximum length.
+-- time. ProbeAlertIds lists those alerts as ,4711,4712, until WaitSeconds has reached its maximum.
 CREATE TABLE sendport.RelayThrottle (
     Relay         nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
     ThrottledAt   datetime2(3) NOT NULL,
