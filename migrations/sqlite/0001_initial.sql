@@ -629,7 +629,7 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                      FROM SendPortRelay pr
                      JOIN RelayState rs ON rs.Relay = pr.Relay
                      JOIN Instance i ON i.InstanceId = rs.InstanceId
-                     WHERE pr.SendPort = q.SendPort AND rs.ExplanationKey = 'relay-silent' AND i.StoppedAt IS NULL
+                     WHERE pr.SendPort = q.SendPort AND rs.ExplanationKey = 'relay-unresponsive' AND i.StoppedAt IS NULL
                        AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                      ORDER BY pr.Ordinal LIMIT 1))
            WHEN q.Status = 'held' AND q.InDoubtCount = 0 THEN 'held by an operator until released'

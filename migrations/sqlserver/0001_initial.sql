@@ -690,7 +690,7 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                      FROM sendport.SendPortRelay pr WITH (READUNCOMMITTED)
                      JOIN sendport.RelayState rs WITH (READUNCOMMITTED) ON rs.Relay = pr.Relay
                      JOIN sendport.Instance i WITH (READUNCOMMITTED) ON i.InstanceId = rs.InstanceId
-                     WHERE pr.SendPort = q.SendPort AND rs.ExplanationKey = N'relay-silent' AND i.StoppedAt IS NULL
+                     WHERE pr.SendPort = q.SendPort AND rs.ExplanationKey = N'relay-unresponsive' AND i.StoppedAt IS NULL
                        AND i.LeaseUntil > SYSUTCDATETIME()
                      ORDER BY pr.Ordinal))
            WHEN q.Status = N'held' AND q.InDoubtCount = 0 THEN N'held by an operator until released'

@@ -31,8 +31,8 @@ pub(super) struct Args {
 
 /// Warnings about what the server shows to others: `sendport probe` speaks of them.
 const OF_THE_SERVER: [&str; 3] = [
-    "greeting-tells-version",
-    "greeting-tells-inside",
+    "greeting-reveals-version",
+    "greeting-reveals-internals",
     "cleartext-auth-offered",
 ];
 

@@ -41,14 +41,14 @@ pub(super) fn of_greeting(text: &str) -> Vec<Warning> {
     if VERSION.is_match(rest) {
         let text = "the greeting tells which version of which software runs here: it helps \
                     attackers, and nobody else needs it";
-        found.push(warning("greeting-tells-version", text));
+        found.push(warning("greeting-reveals-version", text));
     }
     let name = name.to_ascii_lowercase();
     if INSIDE.iter().any(|end| name.ends_with(end)) {
         let text = format!(
             "the greeting tells a name of the inside, '{name}': servers outside cannot check it"
         );
-        found.push(warning("greeting-tells-inside", text));
+        found.push(warning("greeting-reveals-internals", text));
     }
     found
 }
@@ -123,7 +123,7 @@ pub(super) fn of_certificate(certificate: &Certificate, now: Timestamp) -> Optio
         0..=SOON_DAYS => format!("the certificate of '{subject}' ends in {days} days, on {end}"),
         _ => return None,
     };
-    Some(warning("certificate-ends-soon", text))
+    Some(warning("certificate-expires-soon", text))
 }
 
 /// Nobody looked whether the certificate is the right one.
@@ -190,9 +190,12 @@ mod tests {
             "mail.contoso.com Python SMTP 1.4.6",
             "mail.contoso.com Some 10.2.",
         ] {
-            assert_eq!(keys(greeting), ["greeting-tells-version"], "{greeting}");
+            assert_eq!(keys(greeting), ["greeting-reveals-version"], "{greeting}");
         }
-        assert_eq!(keys("EX01.contoso.local hello"), ["greeting-tells-inside"]);
+        assert_eq!(
+            keys("EX01.contoso.local hello"),
+            ["greeting-reveals-internals"]
+        );
     }
 
     #[test]

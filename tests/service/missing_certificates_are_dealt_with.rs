@@ -180,7 +180,7 @@ fn nobody_got_it_and_everybody_knows_why(site: &Site) {
                 (SELECT r.* FROM Recipient r JOIN Alert a ON a.AlertId = r.AlertId WHERE a.Reference = 'fail' ORDER BY Ordinal)";
     assert_eq!(
         site.value(keys),
-        "rsa@example.test others-without-certificate, bare@example.test recipient-certificate-missing, hidden@example.test others-without-certificate"
+        "rsa@example.test other-recipients-without-certificate, bare@example.test recipient-certificate-missing, hidden@example.test other-recipients-without-certificate"
     );
     let attempts = "SELECT count(*) FROM Attempt t JOIN Alert a ON a.AlertId = t.AlertId WHERE a.Reference = 'fail'";
     assert_eq!(site.value(attempts), "0", "no relay was asked");

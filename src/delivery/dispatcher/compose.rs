@@ -143,7 +143,7 @@ impl Sources<'_> {
             .map_err(|error| NotComposed::unread("its attachments", error))?;
         let gone = || {
             Refusal::new(
-                "attachment-gone",
+                "attachment-missing",
                 format!(
                     "attachment {} was deleted while the alert was being sent",
                     id.0

@@ -348,7 +348,7 @@ fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(
-        "attempts-spent",
+        "attempts-exhausted",
         format!(
             "all {} attempts are spent; the ends of some were not seen",
             port.retry.attempts

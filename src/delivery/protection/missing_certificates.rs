@@ -9,7 +9,7 @@ use crate::smime::{Protection, RecipientCertificateError, WhenMissing};
 const MOST_NAMED: usize = 20;
 
 /// A key of the table of replies.
-const OTHERS: &str = "others-without-certificate";
+const OTHERS: &str = "other-recipients-without-certificate";
 
 /// Somebody who waits and cannot be encrypted to.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use crate::store::throttle::ThrottleStore;
 use crate::store::{Event, EventSeverity};
 
 /// The view `Queue` looks for it.
-const SILENT: &str = "relay-silent";
+const SILENT: &str = "relay-unresponsive";
 
 /// The alert that met the limit of a throttled relay waits so much longer than until the next
 /// probe, which is another alert's where there is one.

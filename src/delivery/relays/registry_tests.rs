@@ -99,7 +99,7 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
         reply.starts_with("no message or connection attempt has ended since 20"),
         "{reply}"
     );
-    assert_eq!(states[0].explanation.as_deref(), Some("relay-silent"));
+    assert_eq!(states[0].explanation.as_deref(), Some("relay-unresponsive"));
     assert!(asked.elapsed() >= patience / 2);
     let names = ["main".to_owned(), "second".to_owned()];
     assert_eq!(board.allowance(&names), Some(0));

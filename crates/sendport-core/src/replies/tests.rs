@@ -213,7 +213,7 @@ fn explains_every_own_reason() {
         "bad-attachment",
         "attachment-too-large",
         "attachment-forbidden",
-        "attachment-gone",
+        "attachment-missing",
         "bad-from",
         "bad-message-id-domain",
         "no-recipients",
@@ -230,7 +230,7 @@ fn explains_every_own_reason() {
         "recipient-certificate-unusable",
         "expired",
         "no-such-send-port",
-        "attempts-spent",
+        "attempts-exhausted",
     ];
     for key in ours {
         assert!(table.by_key(key).is_some(), "{key}");
