@@ -27,7 +27,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What was done, for programs.
+/// The output of --json.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Migrated {
@@ -63,7 +63,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Each step is said once it is done, unless all of it becomes a document.
+/// Prints each step once it is complete, unless the output is JSON.
 async fn migrate(config: &Config, args: &Args, environment: &str) -> Result<Migrated, Failure> {
     let step = |line: std::fmt::Arguments<'_>| {
         if !args.json {

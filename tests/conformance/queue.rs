@@ -146,7 +146,10 @@ pub(crate) async fn what_is_sent_to_a_silent_relay_says_so(f: &dyn Fixture) {
     let silent = "no message or connection attempt has ended since 2026-01-31T12:00:00Z";
     for (explanation, said) in [
         (None, None),
-        (Some("relay-silent"), Some(format!("relay mail: {silent}"))),
+        (
+            Some("relay-unresponsive"),
+            Some(format!("relay mail: {silent}")),
+        ),
     ] {
         let states = [RelayState {
             explanation: explanation.map(str::to_owned),

@@ -55,6 +55,12 @@ const TIMES: &[(&str, &[&str])] = &[
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.
 static CATALOG: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
+/// Until the guard is dropped no other scenario creates, migrates or drops a database: Babelfish takes the lock of a
+/// migration for the whole server.
+pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    CATALOG.lock().await
+}
+
 /// Migrated databases without a row that no scenario uses now.
 static SHARED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

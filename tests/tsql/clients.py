@@ -3,9 +3,9 @@
 
     tests/tsql/clients.py --tools target/tsql --sendport target/debug/sendport
 
-The server is that of SENDPORT_TEST_SQLSERVER; each run has a database of its own, which is dropped. A whole script has
-to create the schema. One with a failing batch has to leave nothing, whether the client stops at an error or not. Says
-which clients are not installed, and ends with 1 if a run came out otherwise.
+SENDPORT_TEST_SQLSERVER has the connection string of the server; each run creates and drops a database. The script as it
+is must create the schema. A script with a failing batch must leave nothing, whether the client stops at an error or
+not. Prints which clients are not installed, and exits with 1 if a run has another result.
 """
 import argparse
 import contextlib
@@ -17,15 +17,15 @@ import tempfile
 import uuid
 from pathlib import Path
 
-# What fails in a batch, and how: at run time, without ending the transaction, before anything of the batch runs,
-# and in a statement that has a batch of its own.
+# Batches that fail at run time, without ending the transaction, before they run, and as a statement that is alone in
+# its batch.
 FAILING = {
     "division by zero": "SELECT 1 / 0;",
     "RAISERROR": "RAISERROR (N'planted', 16, 1);",
     "syntax error": "SELEKT FROM WHERE;",
     "view of a missing column": "CREATE VIEW sendport.Planted AS SELECT Nope FROM sendport.SchemaVersion;",
 }
-# Behind this batch, which is neither the first nor the last one.
+# The failing batch follows this one, in the middle of the script.
 PLANTED_BEHIND = "CREATE TABLE sendport.Recipient "
 ODBC_DRIVER = next(Path("/usr/lib").glob("*/odbc/libtdsodbc.so"), None)
 
@@ -61,7 +61,7 @@ def batches(script):
 
 
 def pymssql_client(goes_on):
-    """Without a line of sqlcmd's own, this sends what sqlcmd sends: with -b it stops at an error, else it goes on."""
+    """Sends what sqlcmd sends: with -b it stops at an error, without it goes on."""
     def run(server, database, path):
         import pymssql
         with server.connect(database) as connection:
@@ -76,7 +76,7 @@ def pymssql_client(goes_on):
 
 
 def pyodbc_client(server, database, path):
-    """As SQLAlchemy has it: the connection's own transaction around the script, committed at the end."""
+    """As SQLAlchemy does it: in the connection's own transaction, which it commits at the end."""
     import pyodbc
     connection = pyodbc.connect(
         f"DRIVER={ODBC_DRIVER};SERVER={server.host};PORT={server.port};DATABASE={database};TDS_Version=7.4;"
@@ -101,7 +101,7 @@ def program(*arguments):
 
 
 def clients():
-    """Name, how it runs a script, and whether it is installed."""
+    """Name, function that runs a script, and whether the client is installed."""
     login = ("-U", "{user}", "-P", "{password}")
     sqlcmd = ("sqlcmd", "-S", "tcp:{host},{port}", "-d", "{database}", *login, "-C", "-i", "{path}")
     there = {name: bool(shutil.which(name)) for name in ("tsql", "bsqldb", "sqlcmd")}
@@ -132,7 +132,7 @@ def planted(script, failing):
 
 
 def objects_after(server, run, script):
-    """How many objects the schema has after the script; None where there is no schema."""
+    """The number of objects in the schema after the script; None where there is no schema."""
     database = f"sendport_test_{uuid.uuid4().hex}"
     server.ask("master", f"CREATE DATABASE {database}")
     try:
@@ -148,7 +148,7 @@ def objects_after(server, run, script):
 
 
 def check(server, name, run, script):
-    """Prints each run that came out otherwise; answers how many."""
+    """Prints each run with another result; returns their number."""
     wrong = 0
     if not objects_after(server, run, script):
         print(f"{name}: the script creates no schema")
