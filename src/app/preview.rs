@@ -7,7 +7,7 @@ use super::parts::{make_send_ports, reply_table, template_cache};
 use super::protectors::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
-use crate::delivery::NotComposed;
+use crate::delivery::ComposeError;
 use crate::delivery::dispatcher::{Preview, PreviewTexts, Sources, preview};
 use crate::delivery::protection::CertificateCache;
 use crate::domain::{Alert, AlertId, TemplateText, shown_name, shown_names};
@@ -33,10 +33,10 @@ pub async fn preview_alert(
     };
     match made(config, store, alert, &**store).await? {
         Ok(preview) => Ok(Ok(preview)),
-        Err(NotComposed::Never(refusal)) => Ok(Err(refusal.reason)),
-        Err(NotComposed::Unprotected { why, .. }) => Ok(Err(why)),
-        Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
-        Err(NotComposed::NotYet(_, why)) => Ok(Err(why.unwrap_or_default())),
+        Err(ComposeError::Never(refusal)) => Ok(Err(refusal.reason)),
+        Err(ComposeError::Unprotected { why, .. }) => Ok(Err(why)),
+        Err(ComposeError::NotNow { error, .. }) => Err(error.into()),
+        Err(ComposeError::Deferred(_, why)) => Ok(Err(why.unwrap_or_default())),
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn made(
     store: &Arc<dyn Store>,
     alert: Alert,
     contents: &dyn AttachmentSource,
-) -> Result<Result<Preview, NotComposed>, AppError> {
+) -> Result<Result<Preview, ComposeError>, AppError> {
     let shelf = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let ports = make_send_ports(config, &shelf)?;
     let Some(port) = ports.get(&alert.send_port) else {
@@ -67,7 +67,7 @@ pub(super) async fn made(
     let replies = reply_table(config)?;
     loop {
         let made = preview(alert.clone(), port, &sources, &replies, &*clock).await;
-        let unsecured = matches!(made, Err(NotComposed::Unprotected { .. }));
+        let unsecured = matches!(made, Err(ComposeError::Unprotected { .. }));
         if !unsecured || fetch_lists(&shelf).await == 0 {
             return Ok(made);
         }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::preview::made;
 use super::{AppError, now};
 use crate::config::{Config, sqlite_file};
-use crate::delivery::NotComposed;
+use crate::delivery::ComposeError;
 use crate::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId};
 use crate::store::attachments::AttachmentSource;
 use crate::store::{LoadResult, NewAlert, NewAttachment, Store, StoreError};
@@ -40,9 +40,9 @@ pub async fn refused_beforehand(
     let contents = Unsent(&new.attachments);
     match made(config, store, alert, &contents).await? {
         Ok(preview) => Ok(preview.refused()),
-        Err(NotComposed::Never(refusal)) => Ok(Some(refusal.reason)),
-        Err(NotComposed::NotNow { error, .. }) => Err(error.into()),
-        Err(NotComposed::Unprotected { .. } | NotComposed::NotYet(..)) => Ok(None),
+        Err(ComposeError::Never(refusal)) => Ok(Some(refusal.reason)),
+        Err(ComposeError::NotNow { error, .. }) => Err(error.into()),
+        Err(ComposeError::Unprotected { .. } | ComposeError::Deferred(..)) => Ok(None),
     }
 }
 

@@ -19,13 +19,13 @@ use crate::certificate_monitor::CertificateMonitor;
 use crate::clock::SystemClock;
 use crate::config::{Config, SendPortConfig, ServiceConfig};
 use crate::delivery::audit::{AuditTrail, Auditor, DatabaseTrail};
-use crate::delivery::dispatcher::{Dispatcher, Parts, TemplateCache};
+use crate::delivery::dispatcher::{Dispatcher, DispatcherDependencies, TemplateCache};
 use crate::delivery::protection::CertificateCache;
 use crate::delivery::relays::RelayRegistry;
 use crate::delivery::send_port::SendPort;
 use crate::delivery::worker::{
-    self, Driver, Ended, InDoubtPolicies, Inherited, LeaseGuard, Ledger, Liveness, Notice, Notices,
-    Obstacles, Rhythm, What,
+    self, Ended, GuardedSpool, InDoubtPolicies, Inheritance, LeaseGuard, Liveness, Notice, Notices,
+    ObstacleKind, Obstacles, Rhythm, Worker,
 };
 use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use crate::observability::health::{HealthDependencies, HealthMonitor};
@@ -162,7 +162,7 @@ impl Service {
         loop {
             let auditors = self.auditors(&events_in);
             let driver = self.driver(&board, auditors, &spool, &before, &events_in, &stop)?;
-            health.instance_started(driver.guard.clone(), driver.ledger.clone());
+            health.instance_started(driver.guard.clone(), driver.spool.clone());
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
                 Ok(Ended::Stopped) => return Ok(None),
@@ -174,7 +174,7 @@ impl Service {
                     }
                 }
                 Err(error) if is_waited_for(&error) => {
-                    if self.obstacles.meet(What::Register, &error) {
+                    if self.obstacles.meet(ObstacleKind::Register, &error) {
                         tracing::warn!(%error, "instance registration failed, retrying");
                     }
                     if !pause(&stop, self.config.service.poll_interval).await {
@@ -251,17 +251,17 @@ impl Service {
         before: &[InstanceId],
         events: &mpsc::UnboundedSender<Event>,
         stop: &CancellationToken,
-    ) -> Result<Driver, AppError> {
+    ) -> Result<Worker, AppError> {
         let guard = Arc::new(LeaseGuard::new(self.config.service.lease));
-        let ledger = Ledger::new(
+        let ledger = GuardedSpool::new(
             guard.clone(),
             spool.clone(),
             self.obstacles.clone(),
             events.clone(),
         );
         let ledger = Arc::new(ledger);
-        let inherited = Inherited::of(spool, before, &self.policies(), &SystemClock);
-        let dispatcher = Dispatcher::new(Parts {
+        let inherited = Inheritance::of(spool, before, &self.policies(), &SystemClock);
+        let dispatcher = Dispatcher::new(DispatcherDependencies {
             send_ports: self.send_ports.clone(),
             board: board.clone(),
             auditors,
@@ -270,13 +270,13 @@ impl Service {
             certificates: self.certificates.clone(),
             replies: self.replies.clone(),
             clock: system_clock(),
-            journal: ledger.clone(),
+            submit_guard: ledger.clone(),
             chance: Box::new(chance),
             stop: stop.clone(),
         });
         let instance = instance(&self.config);
         self.authentications.act_as(instance.id);
-        Ok(Driver {
+        Ok(Worker {
             store: self.store.clone(),
             instance,
             inherited: inherited.map_err(spool_failed)?,
@@ -285,11 +285,11 @@ impl Service {
             board: board.clone(),
             dispatcher: Arc::new(dispatcher),
             guard,
-            ledger,
+            spool: ledger,
             notices: self.notices(),
             metrics: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
-            pulses: self.pulses.clone(),
+            liveness: self.pulses.clone(),
             rhythm: rhythm(&self.config.service),
             stop: stop.clone(),
         })

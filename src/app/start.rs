@@ -10,7 +10,7 @@ use super::database::check_database;
 use super::instance::instance;
 use super::service::{Service, explanations, is_waited_for, pause, send_port_info, spool_failed};
 use crate::clock::SystemClock;
-use crate::delivery::worker::{self, Shown, Waiting, What};
+use crate::delivery::worker::{self, ObstacleKind, Shown, Waiting};
 use crate::domain::InstanceId;
 use crate::spool::{OutcomeSpool, SpoolError};
 use crate::store::{Event, StoreError};
@@ -18,7 +18,7 @@ use crate::store::{Event, StoreError};
 /// What it waits for, shown in the database from the first failure on.
 struct Wait<'a> {
     service: &'a Service,
-    what: What,
+    what: ObstacleKind,
     shown: Option<Shown>,
 }
 
@@ -48,7 +48,7 @@ impl Wait<'_> {
 }
 
 impl Service {
-    fn wait_for(&self, what: What) -> Wait<'_> {
+    fn wait_for(&self, what: ObstacleKind) -> Wait<'_> {
         Wait {
             service: self,
             what,
@@ -79,11 +79,11 @@ impl Service {
             let error = match self.prepare_database().await {
                 Err(AppError::Store(error)) if is_waited_for(&error) => error,
                 result => {
-                    self.obstacles.overcome(What::NoDatabase);
+                    self.obstacles.overcome(ObstacleKind::NoDatabase);
                     return result.map(|()| true);
                 }
             };
-            self.obstacles.meet(What::NoDatabase, &error);
+            self.obstacles.meet(ObstacleKind::NoDatabase, &error);
             self.say_that_it_waits(&error, &mut said);
             if !pause(stop, wait).await {
                 return Ok(false);
@@ -115,7 +115,7 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<Option<Vec<OutcomeSpool>>, AppError> {
         let folder = &self.config.service.state_folder;
-        let mut wait = self.wait_for(What::StateFolder);
+        let mut wait = self.wait_for(ObstacleKind::StateFolder);
         loop {
             let error = match OutcomeSpool::enter(folder, &self.store.describe()) {
                 Ok(slots) => {
@@ -156,7 +156,7 @@ impl Service {
         stop: &CancellationToken,
     ) -> bool {
         let (policies, clock) = (self.policies(), SystemClock);
-        let mut wait = self.wait_for(What::LeftOver);
+        let mut wait = self.wait_for(ObstacleKind::LeftOver);
         say_what_is_left(spool);
         loop {
             let error = match worker::recover(&*self.store, spool, &policies, &clock).await {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::protectors::{crl_folder, fetch_lists, protector};
 use super::system_clock;
 use crate::config::{Config, SendPortConfig, section};
-use crate::delivery::NotComposed;
+use crate::delivery::ComposeError;
 use crate::delivery::protection::CertificateCache;
 use crate::domain::parse_address_list;
 use crate::smime::CrlCache;
@@ -55,11 +55,11 @@ async fn lacking(
     }
 }
 
-fn unknown(why: NotComposed) -> String {
+fn unknown(why: ComposeError) -> String {
     match why {
-        NotComposed::Never(refusal) => refusal.reason,
-        NotComposed::NotNow { what, error } => format!("{what}: {error}"),
-        NotComposed::Unprotected { why, .. } => why,
-        NotComposed::NotYet(_, why) => why.unwrap_or_default(),
+        ComposeError::Never(refusal) => refusal.reason,
+        ComposeError::NotNow { what, error } => format!("{what}: {error}"),
+        ComposeError::Unprotected { why, .. } => why,
+        ComposeError::Deferred(_, why) => why.unwrap_or_default(),
     }
 }

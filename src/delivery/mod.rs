@@ -16,13 +16,13 @@
 //! | [`digest`] | the alert that reports failures |
 
 pub mod audit;
+mod compose_error;
 pub mod digest;
 pub mod dispatcher;
-mod not_composed;
 pub mod protection;
 pub(crate) mod recipients;
 pub mod relays;
 pub mod send_port;
 pub mod worker;
 
-pub use not_composed::NotComposed;
+pub use compose_error::ComposeError;

@@ -5,7 +5,7 @@ use crate::delivery::send_port::SendPort;
 use crate::domain::{Alert, AttemptKey, Envelope, Lease, Message, OutcomeKind};
 use crate::smime::Protection;
 
-use super::{Composed, Dispatcher};
+use super::{Dispatcher, ReadyMessage};
 
 impl Dispatcher {
     /// The octets before protection, copied only where an audit keeps them and they are others
@@ -31,7 +31,7 @@ impl Dispatcher {
         key: AttemptKey,
         relay: &str,
         envelope: &Envelope,
-        composed: &Composed,
+        composed: &ReadyMessage,
     ) -> Result<(), String> {
         let Some(auditor) = self.parts.auditors.get(&lease.value.send_port) else {
             return Ok(());

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::memory_budget::Place;
+use super::memory_budget::MemoryPermit;
 use super::preparation::Preparing;
 use super::template_cache::TemplateTurn;
-use super::{CertificateCache, Composed, Dispatcher, TemplateCache, attempts_left};
-use crate::delivery::NotComposed;
+use super::{CertificateCache, Dispatcher, ReadyMessage, TemplateCache, attempts_left};
+use crate::delivery::ComposeError;
 use crate::delivery::protection::encryption_group::Variant;
 use crate::delivery::protection::securing::{Certificates, protection_plan, secured};
 use crate::delivery::send_port::{Refusal, SendPort};
@@ -61,13 +61,13 @@ impl Sources<'_> {
         &self,
         alert: &Alert,
         port: &SendPort,
-    ) -> Result<Vec<Attachment>, NotComposed> {
+    ) -> Result<Vec<Attachment>, ComposeError> {
         port.check_principal(alert)?;
         if alert.attachment_count == 0 {
             return Ok(Vec::new());
         }
         let read = self.contents.attachments(alert.id).await;
-        let attachments = read.map_err(|error| NotComposed::unread("its attachments", error))?;
+        let attachments = read.map_err(|error| ComposeError::unread("its attachments", error))?;
         port.check_attachments(&attachments)?;
         Ok(attachments)
     }
@@ -80,7 +80,7 @@ impl Sources<'_> {
         variant: &Variant,
         attachments: &[Attachment],
         turn: TemplateTurn<'_>,
-    ) -> Result<Draft, NotComposed> {
+    ) -> Result<Draft, ComposeError> {
         let settings = settings(alert, port, variant)?;
         let protection = protection(alert, port, variant)?;
         let offset = port.wall_clock(alert);
@@ -99,7 +99,7 @@ impl Sources<'_> {
     }
 
     /// With all contents, of which one piece at a time is in memory.
-    async fn filled(&self, alert: &Alert, mut draft: mime::Draft) -> Result<Message, NotComposed> {
+    async fn filled(&self, alert: &Alert, mut draft: mime::Draft) -> Result<Message, ComposeError> {
         while let Some(id) = draft.wanted() {
             let first = self.piece(alert, id, 0).await?;
             if draft.examines_first() {
@@ -120,7 +120,7 @@ impl Sources<'_> {
         id: AttachmentId,
         first: &[u8],
         mut take: impl FnMut(&[u8]) + Send,
-    ) -> Result<(), NotComposed> {
+    ) -> Result<(), ComposeError> {
         take(first);
         let (mut from, mut last) = (first.len() as u64, first.len());
         while last == PIECE as usize {
@@ -136,11 +136,11 @@ impl Sources<'_> {
         alert: &Alert,
         id: AttachmentId,
         from: u64,
-    ) -> Result<Vec<u8>, NotComposed> {
+    ) -> Result<Vec<u8>, ComposeError> {
         let read = self.contents.attachment_content(alert.id, id, from, PIECE);
         let content = read
             .await
-            .map_err(|error| NotComposed::unread("its attachments", error))?;
+            .map_err(|error| ComposeError::unread("its attachments", error))?;
         let gone = || {
             Refusal::new(
                 "attachment-missing",
@@ -160,35 +160,35 @@ impl Dispatcher {
         &self,
         lease: &Lease<Alert>,
         octets: u64,
-    ) -> Result<(Place, Alert), NotComposed> {
+    ) -> Result<(MemoryPermit, Alert), ComposeError> {
         let alert = &lease.value;
         // A text is there several times while a message is made of it.
-        let place = self
-            .room_for(octets.saturating_mul(3), &alert.send_port)
+        let memory_permit = self
+            .reserve_memory(octets.saturating_mul(3), &alert.send_port)
             .await?;
         // They may be too long for this process already.
-        let _preparing = Preparing::begin(&*self.parts.journal, &self.turns, lease).await;
+        let _preparing = Preparing::begin(&*self.parts.submit_guard, &self.turns, lease).await;
         match self.parts.contents.whole_alert(alert.id).await {
             Ok(Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. })) => {
-                Ok((place, *alert))
+                Ok((memory_permit, *alert))
             }
             Ok(Some(LoadResult::Unreadable { reason, .. })) => {
                 Err(Refusal::new("unreadable-row", reason).into())
             }
-            Ok(None) => Err(NotComposed::NotYet(AGAIN, None)),
-            Err(error) => Err(NotComposed::unread("its texts", error)),
+            Ok(None) => Err(ComposeError::Deferred(AGAIN, None)),
+            Err(error) => Err(ComposeError::unread("its texts", error)),
         }
     }
 
     /// The message for the recipients of `envelope`, made secure for them.
     pub(super) async fn compose(
         &self,
-        place: Option<Place>,
+        memory_permit: Option<MemoryPermit>,
         lease: &Lease<Alert>,
         port: &SendPort,
         envelope: &Envelope,
         certificates: &Certificates,
-    ) -> Result<Composed, NotComposed> {
+    ) -> Result<ReadyMessage, ComposeError> {
         let alert = &lease.value;
         attempts_left(alert, port)?;
         let sources = Sources {
@@ -197,45 +197,49 @@ impl Dispatcher {
             certificates: &self.parts.certificates,
         };
         let attachments = sources.attachments(alert, port).await?;
-        let place = match place {
-            Some(place) => place,
+        let memory_permit = match memory_permit {
+            Some(memory_permit) => memory_permit,
             None => {
                 let octets = text_octets(alert) as u64 + mime::expected_octets(&attachments);
-                self.room_for(octets, &port.name).await?
+                self.reserve_memory(octets, &port.name).await?
             }
         };
         let variant = certificates.variant(alert, &envelope.forward_paths);
         // What waits here keeps nobody, and a death is not held against it.
         let turn = sources.templates.turn(alert).await?;
-        let journal = &*self.parts.journal;
-        let _preparing = Preparing::begin(journal, &self.turns, lease).await;
+        let submit_guard = &*self.parts.submit_guard;
+        let _preparing = Preparing::begin(submit_guard, &self.turns, lease).await;
         let draft = sources.draft(alert, port, &variant, &attachments, turn);
         let draft = draft.await?;
         let now = self.parts.clock.now();
         let context = variant.message_context(&draft.from, alert, now);
         let plan = protection_plan(port, draft.protection, &context)?;
         let octets_before = self.octets_before(&draft.message, port, draft.protection);
-        Ok(Composed {
+        Ok(ReadyMessage {
             message: secured(draft.message, plan).await?,
             octets_before,
             template_version: draft.template_version,
-            _place: place,
+            _memory: memory_permit,
         })
     }
 
-    async fn room_for(&self, octets: u64, send_port: &str) -> Result<Place, NotComposed> {
+    async fn reserve_memory(
+        &self,
+        octets: u64,
+        send_port: &str,
+    ) -> Result<MemoryPermit, ComposeError> {
         // An audit holds copies beside it, and protection makes another message of it.
         let port = self.parts.send_ports.get(send_port);
         let protects = port.is_some_and(|port| port.protector.is_able());
         let audits = self.parts.auditors.contains_key(send_port);
         let copies = 1 + u64::from(audits) + 2 * u64::from(protects);
-        let place = tokio::select! {
+        let memory_permit = tokio::select! {
             biased;
-            place = self.room.take(octets.saturating_mul(copies), PATIENCE) => place,
-            () = self.parts.stop.cancelled() => return Err(NotComposed::NotYet(Duration::ZERO, None)),
+            memory_permit = self.memory.acquire(octets.saturating_mul(copies), PATIENCE) => memory_permit,
+            () = self.parts.stop.cancelled() => return Err(ComposeError::Deferred(Duration::ZERO, None)),
         };
         let why = || Some("waits for other large messages to be sent".to_owned());
-        place.ok_or_else(|| NotComposed::NotYet(AGAIN, why()))
+        memory_permit.ok_or_else(|| ComposeError::Deferred(AGAIN, why()))
     }
 }
 

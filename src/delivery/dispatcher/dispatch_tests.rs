@@ -22,7 +22,7 @@ use crate::template::TemplateSource;
 
 struct Uncontested;
 
-impl Journal for Uncontested {
+impl SubmitGuard for Uncontested {
     fn before_final_dot(&self, _note: &SubmissionIntent) -> bool {
         true
     }
@@ -36,13 +36,13 @@ impl Journal for Uncontested {
     }
 }
 
-struct Room {
+struct MemoryBudget {
     folder: tempfile::TempDir,
     dispatcher: Dispatcher,
     _events: mpsc::UnboundedReceiver<Event>,
 }
 
-impl Room {
+impl MemoryBudget {
     /// A send port `default` over the relays `first` and `second`, with further settings.
     fn new(settings: &str) -> Self {
         Self::with(port(settings))
@@ -66,7 +66,7 @@ impl Room {
         let relays = ["first", "second"]
             .map(|name| relay(folder.path(), name))
             .to_vec();
-        let dispatcher = Dispatcher::new(Parts {
+        let dispatcher = Dispatcher::new(DispatcherDependencies {
             send_ports: BTreeMap::from([("default".to_owned(), port)]),
             board: Arc::new(RelayRegistry::new(
                 relays,
@@ -80,7 +80,7 @@ impl Room {
             certificates: Arc::new(CertificateCache::of_folders()),
             replies,
             clock,
-            journal: Arc::new(Uncontested),
+            submit_guard: Arc::new(Uncontested),
             chance: Box::new(|| 0.0),
             stop: CancellationToken::new(),
         });
@@ -153,11 +153,11 @@ fn decision(kind: OutcomeKind) -> Decision {
 
 #[tokio::test]
 async fn both_copies_lie_in_the_audit_under_the_key_of_the_attempt() {
-    let room = Room::new("");
-    let decision = decision(room.dispatch(alert()).await);
+    let memory = MemoryBudget::new("");
+    let decision = decision(memory.dispatch(alert()).await);
     assert_eq!(decision.status, AlertStatus::Relayed);
-    let submitted = room.messages("first");
-    let kept = room.messages("audit");
+    let submitted = memory.messages("first");
+    let kept = memory.messages("audit");
     assert_eq!((submitted.len(), kept.len()), (1, 2));
     let key = decision
         .attempt
@@ -174,12 +174,12 @@ async fn both_copies_lie_in_the_audit_under_the_key_of_the_attempt() {
 
 #[tokio::test]
 async fn an_alert_of_an_unknown_send_port_waits_and_says_so() {
-    let room = Room::new("");
+    let memory = MemoryBudget::new("");
     let alert = Alert {
         send_port: "billing".to_owned(),
         ..alert()
     };
-    match room.dispatch(alert).await {
+    match memory.dispatch(alert).await {
         OutcomeKind::Released { retry_in, reason } => {
             assert!(retry_in >= Duration::from_secs(60), "{retry_in:?}");
             let reason = reason.expect("why");
@@ -191,9 +191,9 @@ async fn an_alert_of_an_unknown_send_port_waits_and_says_so() {
 
 #[tokio::test]
 async fn what_cannot_be_audited_is_not_submitted() {
-    let room = Room::new("[send_port.default.retry]\nfirst_delay = '7s'");
-    fs::remove_dir(room.folder.path().join("audit")).expect("remove");
-    match room.dispatch(alert()).await {
+    let memory = MemoryBudget::new("[send_port.default.retry]\nfirst_delay = '7s'");
+    fs::remove_dir(memory.folder.path().join("audit")).expect("remove");
+    match memory.dispatch(alert()).await {
         OutcomeKind::Released { retry_in, reason } => {
             assert_eq!(retry_in, Duration::from_secs(7));
             let reason = reason.expect("why");
@@ -201,9 +201,9 @@ async fn what_cannot_be_audited_is_not_submitted() {
         }
         OutcomeKind::Decided(decision) => panic!("{decision:?}"),
     }
-    assert!(room.messages("first").is_empty());
-    fs::create_dir(room.folder.path().join("audit")).expect("create");
-    let decision = decision(room.dispatch(alert()).await);
+    assert!(memory.messages("first").is_empty());
+    fs::create_dir(memory.folder.path().join("audit")).expect("create");
+    let decision = decision(memory.dispatch(alert()).await);
     assert_eq!(
         decision.status,
         AlertStatus::Relayed,
@@ -213,13 +213,13 @@ async fn what_cannot_be_audited_is_not_submitted() {
 
 #[tokio::test]
 async fn a_copy_names_the_relay_that_took_the_message() {
-    let room = Room::new("");
-    fs::remove_dir(room.folder.path().join("first")).expect("remove");
-    let decision = decision(room.dispatch(alert()).await);
+    let memory = MemoryBudget::new("");
+    fs::remove_dir(memory.folder.path().join("first")).expect("remove");
+    let decision = decision(memory.dispatch(alert()).await);
     let attempt = decision.attempt.expect("an attempt");
     assert_eq!(attempt.relay, "second");
     let key = attempt.key.0.as_simple().to_string();
-    let kept = room.messages("audit");
+    let kept = memory.messages("audit");
     assert_eq!(
         kept.iter().filter(|(name, _)| name.contains(&key)).count(),
         2
@@ -240,14 +240,17 @@ async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
         origin: AlertOrigin::Digest,
         ..application
     };
-    let room = Room::new(closed);
-    let decision = decision(room.dispatch(digest).await);
+    let memory = MemoryBudget::new(closed);
+    let decision = decision(memory.dispatch(digest).await);
     assert_eq!(decision.recipients[0].status, RecipientStatus::Relayed);
     assert_eq!(
-        (room.messages("first").len(), room.messages("second").len()),
+        (
+            memory.messages("first").len(),
+            memory.messages("second").len()
+        ),
         (0, 1)
     );
-    let (_, octets) = &room.messages("second")[0];
+    let (_, octets) = &memory.messages("second")[0];
     assert!(String::from_utf8_lossy(octets).contains("\r\nAuto-Submitted: auto-generated\r\n"));
 }
 
@@ -271,8 +274,8 @@ fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
 
 #[tokio::test]
 async fn while_the_folder_of_certificates_is_away_alerts_wait_unspent() {
-    let room = Room::with(encrypting(Path::new("/no/such/folder"), WhenMissing::Fail));
-    match room.dispatch(alert()).await {
+    let memory = MemoryBudget::with(encrypting(Path::new("/no/such/folder"), WhenMissing::Fail));
+    match memory.dispatch(alert()).await {
         OutcomeKind::Released { retry_in, reason } => {
             assert_eq!(retry_in, Duration::from_secs(7));
             let reason = reason.expect("why");
@@ -280,20 +283,20 @@ async fn while_the_folder_of_certificates_is_away_alerts_wait_unspent() {
         }
         OutcomeKind::Decided(decision) => panic!("{decision:?}"),
     }
-    assert!(room.messages("first").is_empty());
+    assert!(memory.messages("first").is_empty());
 }
 
 #[tokio::test]
 async fn who_cannot_be_encrypted_to_gets_nothing_and_the_reason_is_the_alerts() {
     let folder = tempfile::tempdir().expect("a folder");
     for when_missing in [WhenMissing::Fail, WhenMissing::Split] {
-        let room = Room::with(encrypting(folder.path(), when_missing));
-        let decision = decision(room.dispatch(alert()).await);
+        let memory = MemoryBudget::with(encrypting(folder.path(), when_missing));
+        let decision = decision(memory.dispatch(alert()).await);
         assert_eq!(decision.status, AlertStatus::Failed);
         let reason = decision.reason.expect("why");
         assert_eq!(reason, "there is no certificate for ops@contoso.com");
         let explained = decision.recipients[0].explanation.as_deref();
         assert_eq!(explained, Some("recipient-certificate-missing"));
-        assert!(decision.attempt.is_none() && room.messages("first").is_empty());
+        assert!(decision.attempt.is_none() && memory.messages("first").is_empty());
     }
 }

@@ -16,17 +16,17 @@ const UNIT: u64 = 1024;
 /// Shared by all send ports. Whoever came first is served first, so that a large message is not
 /// overtaken for ever.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct MemoryBudget {
     units: Arc<Semaphore>,
 }
 
 /// The place of one message; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place(
+pub(super) struct MemoryPermit(
     #[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>,
 );
 
-impl Room {
+impl MemoryBudget {
     pub(super) fn new() -> Self {
         let units = usize::try_from(TOTAL / UNIT).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
@@ -35,14 +35,14 @@ impl Room {
     }
 
     /// A place for a message of so many octets; `None` where there is none for so long.
-    pub(super) async fn take(&self, octets: u64, patience: Duration) -> Option<Place> {
+    pub(super) async fn acquire(&self, octets: u64, patience: Duration) -> Option<MemoryPermit> {
         if octets < SMALL {
-            return Some(Place(None));
+            return Some(MemoryPermit(None));
         }
         let units = u32::try_from(octets.min(TOTAL) / UNIT).unwrap_or(u32::MAX);
         let permit = self.units.clone().acquire_many_owned(units);
         let permit = tokio::time::timeout(patience, permit).await.ok()?.ok()?;
-        Some(Place(Some(permit)))
+        Some(MemoryPermit(Some(permit)))
     }
 }
 
@@ -70,27 +70,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_larger_than_all_of_it_goes_alone() {
-        let room = Room::new();
-        let half = room.take(TOTAL / 2, LONG).await;
-        let mut large = pin!(room.take(TOTAL * 3, LONG));
+        let budget = MemoryBudget::new();
+        let half = budget.acquire(TOTAL / 2, LONG).await;
+        let mut large = pin!(budget.acquire(TOTAL * 3, LONG));
         assert!(poll(large.as_mut()).is_pending());
-        let mut behind = pin!(room.take(SMALL, LONG));
+        let mut behind = pin!(budget.acquire(SMALL, LONG));
         assert!(poll(behind.as_mut()).is_pending(), "it does not overtake");
         assert!(matches!(
-            poll(pin!(room.take(SMALL - 1, LONG))),
+            poll(pin!(budget.acquire(SMALL - 1, LONG))),
             Poll::Ready(Some(_))
         ));
         drop(half);
-        let place = large.await;
-        assert!(place.is_some() && poll(behind.as_mut()).is_pending());
-        drop(place);
+        let memory_permit = large.await;
+        assert!(memory_permit.is_some() && poll(behind.as_mut()).is_pending());
+        drop(memory_permit);
         assert!(behind.await.is_some());
     }
 
     #[tokio::test]
     async fn nobody_waits_for_ever() {
-        let room = Room::new();
-        let _all = room.take(TOTAL, LONG).await;
-        assert!(room.take(TOTAL, Duration::from_millis(1)).await.is_none());
+        let budget = MemoryBudget::new();
+        let _all = budget.acquire(TOTAL, LONG).await;
+        assert!(
+            budget
+                .acquire(TOTAL, Duration::from_millis(1))
+                .await
+                .is_none()
+        );
     }
 }

@@ -19,17 +19,17 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::NotComposed;
+use crate::delivery::ComposeError;
 use crate::delivery::protection::CertificateCache;
-pub use crate::delivery::protection::NotSecured;
+pub use crate::delivery::protection::ProtectionError;
 use crate::delivery::protection::securing::Certificates;
 use crate::delivery::recipients::receipt;
-use crate::delivery::recipients::recipient_set::{Roll, Rules};
-use crate::delivery::relays::{Expected, RelayRegistry};
+use crate::delivery::recipients::recipient_set::{RecipientSet, Rules};
+use crate::delivery::relays::{RelayRegistry, StartReservation};
 pub use compose::{Draft, Sources};
-use memory_budget::{Place, Room};
+use memory_budget::{MemoryBudget, MemoryPermit};
 pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
-use submit::{Job, Submitted};
+use submit::{Job, SubmitResult};
 pub use template_cache::TemplateCache;
 
 use crate::clock::Clock;
@@ -56,7 +56,7 @@ const OTHERS_WAIT: Duration = Duration::from_secs(60);
 const EXPIRED_WAIT: Duration = Duration::from_secs(10);
 
 /// What a dispatcher is made of.
-pub struct Parts {
+pub struct DispatcherDependencies {
     /// By name.
     pub send_ports: BTreeMap<String, SendPort>,
     /// All relays with their circuits.
@@ -74,7 +74,7 @@ pub struct Parts {
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// Says whether the lease still stands, and notes what is about to be handed over.
-    pub journal: Arc<dyn Journal>,
+    pub submit_guard: Arc<dyn SubmitGuard>,
     /// A random number in 0 to 1, for the jitter of delays.
     pub chance: Box<dyn Fn() -> f64 + Send + Sync>,
     /// Cancelled when the service stops: what is not yet begun is released.
@@ -82,7 +82,7 @@ pub struct Parts {
 }
 
 /// Asked right before each final dot, or what takes its place, and told what may end the process.
-pub trait Journal: Send + Sync {
+pub trait SubmitGuard: Send + Sync {
     /// Notes the attempt. False: the lease is not certain, or the note could not be written;
     /// the dot must not be sent.
     fn before_final_dot(&self, note: &SubmissionIntent) -> bool;
@@ -97,48 +97,48 @@ pub trait Journal: Send + Sync {
     fn is_suspect(&self, alert: AlertId) -> bool;
 }
 
-/// The journal and the note of one submission.
+/// The submit_guard and the note of one submission.
 struct Gate<'a> {
-    journal: &'a dyn Journal,
+    submit_guard: &'a dyn SubmitGuard,
     note: SubmissionIntent,
 }
 
 impl FinalDotGate for Gate<'_> {
     fn may_send_final_dot(&self) -> bool {
-        self.journal.before_final_dot(&self.note)
+        self.submit_guard.before_final_dot(&self.note)
     }
 }
 
 /// Works on leased alerts, any number of them at the same time.
 pub struct Dispatcher {
-    parts: Parts,
-    room: Room,
+    parts: DispatcherDependencies,
+    memory: MemoryBudget,
     /// Whose messages are made.
     turns: RwLock<()>,
 }
 
 /// A message that is ready, and the version of the template that it was made from.
-struct Composed {
+struct ReadyMessage {
     message: SecuredMessage,
     /// Before protection, where an audit wants them.
     octets_before: Option<Vec<u8>>,
     template_version: Option<String>,
-    _place: Place,
+    _memory: MemoryPermit,
 }
 
 impl Dispatcher {
     /// A dispatcher.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: DispatcherDependencies) -> Self {
         Self {
             parts,
-            room: Room::new(),
+            memory: MemoryBudget::new(),
             turns: RwLock::default(),
         }
     }
 
     /// Works on one alert until something is decided. Bounded by the relay's time-outs. It is
     /// `expected` until it begins.
-    pub async fn dispatch(&self, lease: Lease<Alert>, expected: Expected) -> Outcome {
+    pub async fn dispatch(&self, lease: Lease<Alert>, expected: StartReservation) -> Outcome {
         self.dispatch_in(None, lease, expected).await
     }
 
@@ -148,13 +148,13 @@ impl Dispatcher {
         &self,
         lease: Lease<Alert>,
         octets: u64,
-        expected: Expected,
+        expected: StartReservation,
     ) -> Outcome {
         let token = lease.token;
         let kind = match self.whole(&lease, octets).await {
-            Ok((place, value)) => {
+            Ok((memory_permit, value)) => {
                 let lease = Lease { token, value };
-                return self.dispatch_in(Some(place), lease, expected).await;
+                return self.dispatch_in(Some(memory_permit), lease, expected).await;
             }
             Err(why) => match waiting(why, Duration::ZERO) {
                 Ok(kind) => kind,
@@ -170,14 +170,14 @@ impl Dispatcher {
 
     async fn dispatch_in(
         &self,
-        place: Option<Place>,
+        memory_permit: Option<MemoryPermit>,
         mut lease: Lease<Alert>,
-        expected: Expected,
+        expected: StartReservation,
     ) -> Outcome {
         let kind = match self.parts.send_ports.get(&lease.value.send_port) {
             Some(port) => {
                 port.resolve_macros(&mut lease.value);
-                self.work(place, &lease, port, expected).await
+                self.work(memory_permit, &lease, port, expected).await
             }
             None => unknown_port(&lease.value.send_port),
         };
@@ -190,10 +190,10 @@ impl Dispatcher {
 
     async fn work(
         &self,
-        place: Option<Place>,
+        memory_permit: Option<MemoryPermit>,
         lease: &Lease<Alert>,
         port: &SendPort,
-        expected: Expected,
+        expected: StartReservation,
     ) -> OutcomeKind {
         let alert = &lease.value;
         if let Err(refusal) = few_enough(alert) {
@@ -210,28 +210,33 @@ impl Dispatcher {
         if let Some(why) = expiry(alert, &rules, now) {
             return released(EXPIRED_WAIT, Some(why));
         }
-        let mut roll = Roll::call(alert, &rules);
+        let mut recipients = RecipientSet::load(alert, &rules);
         if let Some(waiting) = window::wait_for(alert, port, now) {
             return waiting;
         }
         let certificates = &self.parts.certificates;
-        let found = Certificates::of_those_waiting(alert, port, certificates, &mut roll, now).await;
+        let found =
+            Certificates::of_those_waiting(alert, port, certificates, &mut recipients, now).await;
         let certificates = match found {
             Ok(certificates) => certificates,
-            Err(why) => return refused_or_waiting(why, roll, port),
+            Err(why) => return refused_or_waiting(why, recipients, port),
         };
-        let envelope = envelope(alert, port, certificates.together(roll.forward_paths()));
+        let envelope = envelope(
+            alert,
+            port,
+            certificates.together(recipients.forward_paths()),
+        );
         if certificates.leave_nobody(&envelope.forward_paths) {
-            return decided(roll.into_decision(None, port.in_doubt, None));
+            return decided(recipients.into_decision(None, port.in_doubt, None));
         }
-        let composed = self.compose(place, lease, port, &envelope, &certificates);
+        let composed = self.compose(memory_permit, lease, port, &envelope, &certificates);
         let composed = match composed.await {
             Ok(composed) => composed,
-            Err(why) => return refused_or_waiting(why, roll, port),
+            Err(why) => return refused_or_waiting(why, recipients, port),
         };
         if envelope.forward_paths.is_empty() {
             let version = composed.template_version;
-            return decided(roll.into_decision(None, port.in_doubt, version));
+            return decided(recipients.into_decision(None, port.in_doubt, version));
         }
         let job = Job {
             lease,
@@ -240,32 +245,32 @@ impl Dispatcher {
             composed: &composed,
         };
         let submitted = self.submit(&job, expected).await;
-        self.judged(submitted, &job, roll, &mut rules)
+        self.judged(submitted, &job, recipients, &mut rules)
     }
 
     /// What a submission means for the alert.
     fn judged(
         &self,
-        submitted: Submitted,
+        submitted: SubmitResult,
         job: &Job<'_>,
-        mut roll: Roll,
+        mut recipients: RecipientSet,
         rules: &mut Rules<'_>,
     ) -> OutcomeKind {
         let (alert, port, composed) = (&job.lease.value, job.port, job.composed);
         match submitted {
-            Submitted::Reported(it) if it.report.end != SubmissionEnd::Fenced => {
+            SubmitResult::Transaction(it) if it.report.end != SubmissionEnd::Fenced => {
                 rules.slowed_for = it.slowed_for;
-                roll.apply(&it.relay, &it.carried, &it.report, rules);
-                roll.remark(receipt::remark(alert, port, &it.report.facts));
-                let attempt = roll.attempt(it.key, &it.relay, it.report, &composed.message);
+                recipients.apply(&it.relay, &it.carried, &it.report, rules);
+                recipients.remark(receipt::remark(alert, port, &it.report.facts));
+                let attempt = recipients.attempt(it.key, &it.relay, it.report, &composed.message);
                 let version = composed.template_version.clone();
-                let mut decision = roll.into_decision(attempt, port.in_doubt, version);
+                let mut decision = recipients.into_decision(attempt, port.in_doubt, version);
                 window::fit(&mut decision, alert, port, self.parts.clock.now());
                 decided(decision)
             }
-            Submitted::Reported(_) => released(Duration::ZERO, None),
-            Submitted::NotYet(retry_in, reason) => released(retry_in, reason),
-            Submitted::NotKept(why) => audit_copies::wait_for_audit(port, &why),
+            SubmitResult::Transaction(_) => released(Duration::ZERO, None),
+            SubmitResult::Deferred(retry_in, reason) => released(retry_in, reason),
+            SubmitResult::AuditFailed(why) => audit_copies::wait_for_audit(port, &why),
         }
     }
 }
@@ -279,25 +284,29 @@ fn envelope(alert: &Alert, port: &SendPort, forward_paths: Vec<ForwardPath>) -> 
 }
 
 /// What becomes of an alert that there is no message of.
-fn refused_or_waiting(why: NotComposed, mut roll: Roll, port: &SendPort) -> OutcomeKind {
+fn refused_or_waiting(
+    why: ComposeError,
+    mut recipients: RecipientSet,
+    port: &SendPort,
+) -> OutcomeKind {
     waiting(why, port.retry.first_delay).unwrap_or_else(|refusal| {
-        roll.refuse(&refusal);
-        decided(roll.into_decision(None, port.in_doubt, None))
+        recipients.refuse(&refusal);
+        decided(recipients.into_decision(None, port.in_doubt, None))
     })
 }
 
 /// What is done with an alert that cannot be composed now; the error is why it never can be.
 /// `delay`: between two looks at what an operator has to mend.
-fn waiting(why: NotComposed, delay: Duration) -> Result<OutcomeKind, Refusal> {
+fn waiting(why: ComposeError, delay: Duration) -> Result<OutcomeKind, Refusal> {
     match why {
-        NotComposed::Never(refusal) => Err(refusal),
+        ComposeError::Never(refusal) => Err(refusal),
         // It goes on as soon as the database hands out what it needs.
-        NotComposed::NotNow { what, error } => {
+        ComposeError::NotNow { what, error } => {
             let why = format!("waits for {what}: {error}");
             Ok(released(STORE_WAIT, Some(why)))
         }
-        NotComposed::NotYet(retry_in, reason) => Ok(released(retry_in, reason)),
-        NotComposed::Unprotected { why, retry_in } => {
+        ComposeError::Deferred(retry_in, reason) => Ok(released(retry_in, reason)),
+        ComposeError::Unprotected { why, retry_in } => {
             let soon = retry_in.map_or(delay, |rest| rest.min(delay));
             Ok(wait_for_protection(soon, &why))
         }

@@ -3,12 +3,12 @@
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::Journal;
+use super::SubmitGuard;
 use crate::domain::{Alert, AlertId, Lease};
 
 /// The message of an alert is being made, until this is dropped.
 pub(super) struct Preparing<'a> {
-    journal: &'a dyn Journal,
+    submit_guard: &'a dyn SubmitGuard,
     alert: AlertId,
     _turn: Turn<'a>,
 }
@@ -23,18 +23,18 @@ impl<'a> Preparing<'a> {
     /// Waits for its turn. A suspect has all others wait: what it dies of next time is its own
     /// doing, and nothing is held against those beside it.
     pub(super) async fn begin(
-        journal: &'a dyn Journal,
+        submit_guard: &'a dyn SubmitGuard,
         turns: &'a RwLock<()>,
         lease: &Lease<Alert>,
     ) -> Self {
         let alert = lease.value.id;
-        let turn = match journal.is_suspect(alert) {
+        let turn = match submit_guard.is_suspect(alert) {
             true => Turn::Alone(turns.write().await),
             false => Turn::Beside(turns.read().await),
         };
-        journal.preparing(alert, lease.token);
+        submit_guard.preparing(alert, lease.token);
         Self {
-            journal,
+            submit_guard,
             alert,
             _turn: turn,
         }
@@ -43,6 +43,6 @@ impl<'a> Preparing<'a> {
 
 impl Drop for Preparing<'_> {
     fn drop(&mut self) {
-        self.journal.prepared(self.alert);
+        self.submit_guard.prepared(self.alert);
     }
 }

@@ -3,11 +3,13 @@
 use chrono::TimeDelta;
 
 use super::compose::{Sources, protection, settings};
-use super::{Draft, NotComposed, NotSecured, attempts_left, envelope, expiry, few_enough, window};
+use super::{
+    ComposeError, Draft, ProtectionError, attempts_left, envelope, expiry, few_enough, window,
+};
 use crate::clock::Clock;
 use crate::delivery::digest;
 use crate::delivery::protection::securing::{Certificates, protection_plan, secured};
-use crate::delivery::recipients::recipient_set::{Roll, Rules};
+use crate::delivery::recipients::recipient_set::{RecipientSet, Rules};
 use crate::delivery::send_port::{Refusal, SendPort};
 use crate::domain::{
     Alert, Attachment, Envelope, ForwardPath, OutcomeKind, ProtectionFacts, Recipient,
@@ -29,7 +31,7 @@ pub struct Preview {
     /// The message before protection.
     pub draft: Draft,
     /// What protection makes of it, or why it cannot be given.
-    pub secured: Result<SecuredMessage, NotSecured>,
+    pub secured: Result<SecuredMessage, ProtectionError>,
     /// What protection does to the header.
     pub headers: HeaderProtected,
     /// Who would sign, where the send port can: addresses, key and until when.
@@ -68,7 +70,7 @@ impl Preview {
         }
         let relayed = |(it, _): &(Recipient, _)| it.status == RecipientStatus::Relayed;
         let somebody = somebody_waits || self.recipients.iter().any(relayed);
-        let unsecured = self.secured.as_ref().is_err_and(NotSecured::is_final);
+        let unsecured = self.secured.as_ref().is_err_and(ProtectionError::is_final);
         self.refused().filter(|_| unsecured || !somebody)
     }
 }
@@ -108,7 +110,7 @@ pub struct PreviewCopy {
     /// Who gets it.
     pub recipients: Vec<PreviewReader>,
     /// By whom and how it is protected, or why it cannot be.
-    pub facts: Result<ProtectionFacts, NotSecured>,
+    pub facts: Result<ProtectionFacts, ProtectionError>,
 }
 
 /// Somebody who gets a message.
@@ -125,14 +127,14 @@ pub struct PreviewReader {
 /// Goes as far as a dispatcher goes before it asks a relay. Changes nothing.
 ///
 /// # Errors
-/// [`NotComposed`]: the alert would fail, or wait for its template.
+/// [`ComposeError`]: the alert would fail, or wait for its template.
 pub async fn preview(
     mut alert: Alert,
     port: &SendPort,
     sources: &Sources<'_>,
     replies: &ReplyTable,
     clock: &dyn Clock,
-) -> Result<Preview, NotComposed> {
+) -> Result<Preview, ComposeError> {
     port.resolve_macros(&mut alert);
     few_enough(&alert)?;
     let now = clock.now();
@@ -143,10 +145,15 @@ pub async fn preview(
         chance: 0.0,
         slowed_for: None,
     };
-    let mut roll = Roll::call(&alert, &rules);
+    let mut recipients = RecipientSet::load(&alert, &rules);
     let cache = sources.certificates;
-    let certificates = Certificates::of_those_waiting(&alert, port, cache, &mut roll, now).await?;
-    let envelope = envelope(&alert, port, certificates.together(roll.forward_paths()));
+    let certificates =
+        Certificates::of_those_waiting(&alert, port, cache, &mut recipients, now).await?;
+    let envelope = envelope(
+        &alert,
+        port,
+        certificates.together(recipients.forward_paths()),
+    );
     let variant = certificates.variant(&alert, &envelope.forward_paths);
     let attachments = sources.attachments(&alert, port).await?;
     let turn = sources.templates.turn(&alert).await?;
@@ -168,7 +175,7 @@ pub async fn preview(
         Ok(plan) => secured(draft.message.clone(), plan).await,
         Err(why) => Err(why),
     };
-    let copies = copies(&alert, port, &certificates, &roll, now)?;
+    let copies = copies(&alert, port, &certificates, &recipients, now)?;
     let signer = port.protector.signer.as_ref().map(|it| it.identity());
     Ok(Preview {
         headers: port.protector.headers.of(draft.protection),
@@ -182,7 +189,7 @@ pub async fn preview(
             .into_iter()
             .map(str::to_owned)
             .collect(),
-        recipients: roll.recipients(),
+        recipients: recipients.recipients(),
         never,
         not_now,
         alert,
@@ -211,17 +218,17 @@ fn copies(
     alert: &Alert,
     port: &SendPort,
     certificates: &Certificates,
-    roll: &Roll,
+    recipients: &RecipientSet,
     now: Timestamp,
-) -> Result<Vec<PreviewCopy>, NotComposed> {
-    let mut left = roll.waiting_paths();
+) -> Result<Vec<PreviewCopy>, ComposeError> {
+    let mut left = recipients.waiting_paths();
     let mut copies = Vec::new();
     while !left.is_empty() {
         let ascii = left.iter().any(|path| path.address.is_ascii());
         let next = left.iter().filter(|path| path.address.is_ascii() == ascii);
         let paths = certificates.together(next.cloned().collect());
         left.retain(|path| !paths.contains(path));
-        copies.push(copy(alert, port, certificates, (roll, &paths), now)?);
+        copies.push(copy(alert, port, certificates, (recipients, &paths), now)?);
     }
     Ok(copies)
 }
@@ -230,9 +237,9 @@ fn copy(
     alert: &Alert,
     port: &SendPort,
     certificates: &Certificates,
-    (roll, paths): (&Roll, &[ForwardPath]),
+    (recipients, paths): (&RecipientSet, &[ForwardPath]),
     now: Timestamp,
-) -> Result<PreviewCopy, NotComposed> {
+) -> Result<PreviewCopy, ComposeError> {
     let variant = certificates.variant(alert, paths);
     let settings = settings(alert, port, &variant)?;
     let protection = protection(alert, port, &variant)?;
@@ -243,7 +250,7 @@ fn copy(
     let reader = |path: &ForwardPath| PreviewReader {
         address: path.address.clone(),
         certificate: certificates.shown(path),
-        in_clear: roll.in_clear(path.ordinal).map(str::to_owned),
+        in_clear: recipients.in_clear(path.ordinal).map(str::to_owned),
     };
     Ok(PreviewCopy {
         message_id,

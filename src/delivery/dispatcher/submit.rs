@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tracing::{Instrument, Span};
 
-use super::{Composed, Dispatcher, Gate, digest};
-use crate::delivery::relays::entry::{Expected, Turn, Unavailable};
-use crate::delivery::relays::registry::After;
+use super::{Dispatcher, Gate, ReadyMessage, digest};
+use crate::delivery::relays::entry::{StartReservation, SubmitPermit, Unavailable};
+use crate::delivery::relays::registry::NextStep;
 use crate::delivery::send_port::SendPort;
 use crate::domain::{
     Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionIntent, SubmissionReport,
@@ -27,21 +27,21 @@ pub(super) struct Job<'a> {
     pub(super) lease: &'a Lease<Alert>,
     pub(super) port: &'a SendPort,
     pub(super) envelope: &'a Envelope,
-    pub(super) composed: &'a Composed,
+    pub(super) composed: &'a ReadyMessage,
 }
 
 /// What became of it.
-pub(super) enum Submitted {
+pub(super) enum SubmitResult {
     /// A relay took up the transaction, or refused it for a limit.
-    Reported(Box<Reported>),
+    Transaction(Box<Transaction>),
     /// No relay could be asked, or the service stops: due again after this, and why not now.
-    NotYet(Duration, Option<String>),
+    Deferred(Duration, Option<String>),
     /// The audit copy could not be kept; the reason in a sentence.
-    NotKept(String),
+    AuditFailed(String),
 }
 
 /// A transaction, or a refusal for a limit before one was begun.
-pub(super) struct Reported {
+pub(super) struct Transaction {
     pub(super) key: AttemptKey,
     pub(super) relay: String,
     /// The forward-paths that were part of it.
@@ -53,10 +53,10 @@ pub(super) struct Reported {
 
 /// What follows from asking one relay.
 enum Step {
-    Done(Submitted),
+    Done(SubmitResult),
     NextRelay,
     /// It refused before MAIL, for a limit.
-    Limited(Box<Reported>),
+    Limited(Box<Transaction>),
     /// It cannot take these addresses; another one may.
     NextForAddresses,
     SameRelay,
@@ -64,7 +64,7 @@ enum Step {
 
 impl Dispatcher {
     /// It is `expected` until it begins.
-    pub(super) async fn submit(&self, job: &Job<'_>, expected: Expected) -> Submitted {
+    pub(super) async fn submit(&self, job: &Job<'_>, expected: StartReservation) -> SubmitResult {
         let mut expected = Some(expected);
         let (mut rest, mut why, mut passed_over) = (Duration::ZERO, None, false);
         let mut limited = None;
@@ -75,7 +75,7 @@ impl Dispatcher {
             for asked in 1.. {
                 let turn = tokio::select! {
                     biased;
-                    () = self.parts.stop.cancelled() => return Submitted::NotYet(Duration::ZERO, None),
+                    () = self.parts.stop.cancelled() => return SubmitResult::Deferred(Duration::ZERO, None),
                     turn = self.parts.board.acquire(name, alert, index < last) => turn,
                 };
                 let step = match turn {
@@ -85,7 +85,7 @@ impl Dispatcher {
                             .await
                     }
                     Err(Unavailable::Full(wait)) => {
-                        return Submitted::NotYet(wait, Some(full(name)));
+                        return SubmitResult::Deferred(wait, Some(full(name)));
                     }
                     Err(Unavailable::Stalled) => {
                         rest = REST;
@@ -108,16 +108,16 @@ impl Dispatcher {
                         break;
                     }
                     Step::SameRelay if asked < ASKED_AGAIN => {}
-                    Step::SameRelay => return Submitted::NotYet(REST, Some(full(name))),
+                    Step::SameRelay => return SubmitResult::Deferred(REST, Some(full(name))),
                 }
             }
         }
         drop(expected);
-        limited.map_or(Submitted::NotYet(rest, why), Submitted::Reported)
+        limited.map_or(SubmitResult::Deferred(rest, why), SubmitResult::Transaction)
     }
 
     /// Over the relay whose turn it is. There is `another` one that was not asked.
-    async fn over(&self, name: &str, turn: Turn<'_>, job: &Job<'_>, another: bool) -> Step {
+    async fn over(&self, name: &str, turn: SubmitPermit<'_>, job: &Job<'_>, another: bool) -> Step {
         // A key for each relay: a copy names the one that it was kept for.
         let key = AttemptKey::fresh();
         let board = &self.parts.board;
@@ -126,10 +126,10 @@ impl Dispatcher {
             .keep_copies(job.lease, key, name, &carried, job.composed)
             .await;
         if let Err(why) = kept {
-            return Step::Done(Submitted::NotKept(why));
+            return Step::Done(SubmitResult::AuditFailed(why));
         }
         let gate = Gate {
-            journal: &*self.parts.journal,
+            submit_guard: &*self.parts.submit_guard,
             note: self.note(job, key, name),
         };
         let message = &job.composed.message;
@@ -138,7 +138,7 @@ impl Dispatcher {
         let octets = message.octets().len();
         let after = board.report(turn, job.lease.value.id, octets, &report);
         let reported = |report: SubmissionReport, slowed_for| {
-            Box::new(Reported {
+            Box::new(Transaction {
                 key,
                 relay: name.to_owned(),
                 // The server said how many it takes, and the session kept to it.
@@ -153,13 +153,13 @@ impl Dispatcher {
             })
         };
         match after {
-            After::Stands(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
-            After::Stands(slowed_for) => {
-                Step::Done(Submitted::Reported(reported(report, slowed_for)))
+            NextStep::Final(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
+            NextStep::Final(slowed_for) => {
+                Step::Done(SubmitResult::Transaction(reported(report, slowed_for)))
             }
-            After::Limited(wait) => Step::Limited(reported(report, Some(wait))),
-            After::NextRelay => Step::NextRelay,
-            After::SameRelay => Step::SameRelay,
+            NextStep::Limited(wait) => Step::Limited(reported(report, Some(wait))),
+            NextStep::NextRelay => Step::NextRelay,
+            NextStep::SameRelay => Step::SameRelay,
         }
     }
 

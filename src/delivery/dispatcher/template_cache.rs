@@ -9,7 +9,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::NotComposed;
+use super::ComposeError;
 use crate::delivery::send_port::Refusal;
 use crate::domain::Alert;
 use crate::store::templates::TemplateStore;
@@ -82,11 +82,11 @@ impl TemplateCache {
     /// Waits until an alert may be rendered.
     ///
     /// # Errors
-    /// [`NotComposed`].
-    pub(super) async fn turn(&self, alert: &Alert) -> Result<TemplateTurn<'_>, NotComposed> {
+    /// [`ComposeError`].
+    pub(super) async fn turn(&self, alert: &Alert) -> Result<TemplateTurn<'_>, ComposeError> {
         let source = self.for_alert(alert).await?;
         let turn = self.renderer.turn(&source, alert).await;
-        let turn = turn.map_err(|error| not_composed(&error))?;
+        let turn = turn.map_err(|error| compose_error(&error))?;
         Ok(TemplateTurn { source, turn })
     }
 
@@ -94,23 +94,23 @@ impl TemplateCache {
     /// wall clock from UTC.
     ///
     /// # Errors
-    /// [`NotComposed`].
+    /// [`ComposeError`].
     pub(super) async fn render<'a>(
         &self,
         TemplateTurn { source, turn }: TemplateTurn<'_>,
         alert: &'a Alert,
         offset: FixedOffset,
-    ) -> Result<RenderedAlert<'a>, NotComposed> {
+    ) -> Result<RenderedAlert<'a>, ComposeError> {
         let rendered = self.renderer.render_at(turn, &source, alert, offset).await;
-        rendered.map_err(|error| not_composed(&error))
+        rendered.map_err(|error| compose_error(&error))
     }
 
     /// The templates to render `alert` with. The version that its first render used, if there was
     /// one; else the newest of the database; else the folder's.
     ///
     /// # Errors
-    /// [`NotComposed`].
-    async fn for_alert(&self, alert: &Alert) -> Result<Arc<TemplateSource>, NotComposed> {
+    /// [`ComposeError`].
+    async fn for_alert(&self, alert: &Alert) -> Result<Arc<TemplateSource>, ComposeError> {
         let pinned = alert.template_version.as_deref().map(pinned);
         let (Some(name), Some(store)) = (template_name(alert), &self.store) else {
             return Ok(self.folder.clone());
@@ -131,7 +131,7 @@ impl TemplateCache {
                 Err(never(&RenderError::Gone { name, version }))
             }
             Ok(None) => Ok(self.folder.clone()),
-            Err(error) => Err(NotComposed::NotNow {
+            Err(error) => Err(ComposeError::NotNow {
                 what: "its template",
                 error,
             }),
@@ -173,13 +173,13 @@ fn pinned(version: &str) -> Pinned {
     number.map_or(Pinned::Folder, Pinned::Database)
 }
 
-fn not_composed(error: &NotRendered) -> NotComposed {
+fn compose_error(error: &NotRendered) -> ComposeError {
     let retry_in = match error {
         NotRendered::Never(error) => return never(error),
         NotRendered::NotNow(_) => RENDERER_WAIT,
         NotRendered::InTurn { retry_in, .. } => *retry_in,
     };
-    NotComposed::NotYet(retry_in, Some(format!("waits: {error}")))
+    ComposeError::Deferred(retry_in, Some(format!("waits: {error}")))
 }
 
 fn one_at_a_time(template: &str, what: &str) -> Event {
@@ -196,8 +196,8 @@ fn one_at_a_time(template: &str, what: &str) -> Event {
     }
 }
 
-fn never(error: &RenderError) -> NotComposed {
-    NotComposed::Never(Refusal::new(error.explanation(), error.to_string()))
+fn never(error: &RenderError) -> ComposeError {
+    ComposeError::Never(Refusal::new(error.explanation(), error.to_string()))
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@ use crate::domain::TemplateText;
 use crate::store::StoreAdmin;
 use crate::store::sqlite::SqliteStore;
 
-struct Room {
+struct MemoryBudget {
     folder: tempfile::TempDir,
     store: Arc<SqliteStore>,
     cache: TemplateCache,
 }
 
-impl Room {
+impl MemoryBudget {
     /// A database without templates, and a folder with `late` and `other`.
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -55,7 +55,7 @@ impl Room {
         };
         let rendered = match rendered {
             Ok(rendered) => rendered,
-            Err(NotComposed::Never(refusal)) => return Err(refusal.reason),
+            Err(ComposeError::Never(refusal)) => return Err(refusal.reason),
             Err(other) => panic!("{other:?}"),
         };
         let version = rendered.template_version.unwrap_or_default();
@@ -78,28 +78,28 @@ fn both(text: &str, version: &str) -> Result<(String, String), String> {
 
 #[tokio::test]
 async fn the_database_goes_before_the_folder_name_by_name() {
-    let room = Room::new().await;
-    let (text, hash) = room
+    let memory = MemoryBudget::new().await;
+    let (text, hash) = memory
         .said(&alert("late", None, None))
         .await
         .expect("renders");
     assert_eq!((text.as_str(), hash.len()), ("of the folder", 16));
-    room.add("late", "one").await;
-    room.add("late", "two").await;
+    memory.add("late", "one").await;
+    memory.add("late", "two").await;
     let newest = Some(2);
     assert_eq!(
-        room.said(&alert("late", None, newest)).await,
+        memory.said(&alert("late", None, newest)).await,
         both("two", "2")
     );
-    let other = room
+    let other = memory
         .said(&alert("other", None, newest))
         .await
         .expect("renders");
     assert_eq!(other.0, "of the folder");
     // What began with the folder's goes on with the folder's.
     let pinned = alert("late", Some(&hash), newest);
-    assert_eq!(room.said(&pinned).await, both("of the folder", &hash));
-    let unknown = room.said(&alert("nothing", None, newest)).await;
+    assert_eq!(memory.said(&pinned).await, both("of the folder", &hash));
+    let unknown = memory.said(&alert("nothing", None, newest)).await;
     assert!(
         unknown
             .expect_err("unknown")
@@ -109,62 +109,62 @@ async fn the_database_goes_before_the_folder_name_by_name() {
 
 #[tokio::test]
 async fn a_pinned_version_is_used_whatever_came_after_it() {
-    let room = Room::new().await;
-    room.add("late", "one").await;
-    room.add("_shared", "x").await;
-    room.add("late", "three").await;
+    let memory = MemoryBudget::new().await;
+    memory.add("late", "one").await;
+    memory.add("_shared", "x").await;
+    memory.add("late", "three").await;
     let pinned = alert("late", Some("1"), Some(3));
-    assert_eq!(room.said(&pinned).await, both("one", "1"));
+    assert_eq!(memory.said(&pinned).await, both("one", "1"));
     assert_eq!(
-        room.said(&alert("late", Some("2"), Some(3))).await,
+        memory.said(&alert("late", Some("2"), Some(3))).await,
         both("one", "2")
     );
-    let gone = room.said(&alert("gone", Some("3"), Some(3))).await;
+    let gone = memory.said(&alert("gone", Some("3"), Some(3))).await;
     assert!(
         gone.expect_err("gone")
             .contains("version 3 of template 'gone'")
     );
-    let of_folder = room.said(&alert("other", Some("3"), Some(3))).await;
+    let of_folder = memory.said(&alert("other", Some("3"), Some(3))).await;
     assert_eq!(of_folder.expect("renders").0, "of the folder");
 }
 
 #[tokio::test]
 async fn what_was_read_once_is_at_hand_without_the_database() {
-    let room = Room::new().await;
-    room.add("late", "one").await;
+    let memory = MemoryBudget::new().await;
+    memory.add("late", "one").await;
     let alert = alert("late", None, Some(1));
-    assert_eq!(room.said(&alert).await, both("one", "1"));
+    assert_eq!(memory.said(&alert).await, both("one", "1"));
     std::fs::rename(
-        room.folder.path().join("sendport.db"),
-        room.folder.path().join("away"),
+        memory.folder.path().join("sendport.db"),
+        memory.folder.path().join("away"),
     )
     .expect("rename");
-    assert_eq!(room.said(&alert).await, both("one", "1"));
+    assert_eq!(memory.said(&alert).await, both("one", "1"));
     let not_read = Alert {
         template: Some("other".to_owned()),
         ..alert
     };
-    let waits = room.cache.for_alert(&not_read).await;
+    let waits = memory.cache.for_alert(&not_read).await;
     assert!(
-        matches!(waits, Err(NotComposed::NotNow { .. })),
+        matches!(waits, Err(ComposeError::NotNow { .. })),
         "it waits, and does not fail"
     );
 }
 
 #[tokio::test]
 async fn evicts_the_template_that_was_used_least_recently() {
-    let room = Room::new().await;
-    room.add("late", "one").await;
+    let memory = MemoryBudget::new().await;
+    memory.add("late", "one").await;
     for other in 0..CAPACITY.get() * 2 {
-        let _ = room
+        let _ = memory
             .said(&alert(&format!("name{other}"), None, Some(1)))
             .await;
         assert_eq!(
-            room.said(&alert("late", None, Some(1))).await,
+            memory.said(&alert("late", None, Some(1))).await,
             both("one", "1")
         );
     }
-    let cached = room.cache.cached.lock();
+    let cached = memory.cache.cached.lock();
     assert_eq!(cached.len(), CAPACITY.get());
     assert!(cached.contains(&("late".to_owned(), 1)), "it was in use");
 }

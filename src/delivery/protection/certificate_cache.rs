@@ -9,8 +9,8 @@ use std::sync::Arc;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::securing::{NotSecured, in_background};
-use crate::delivery::NotComposed;
+use super::securing::{ProtectionError, in_background};
+use crate::delivery::ComposeError;
 use crate::domain::{CertificateEntry, CertificateId, Timestamp};
 use crate::smime::{
     Candidate, CertificateLookup, CertificateReadError, Encryptor, RecipientCertificate,
@@ -51,13 +51,13 @@ impl CertificateCache {
     /// The certificate of each address, in their order.
     ///
     /// # Errors
-    /// [`NotComposed`]: the database or the folder cannot be asked now.
+    /// [`ComposeError`]: the database or the folder cannot be asked now.
     pub async fn find(
         self: &Arc<Self>,
         encryptor: Arc<Encryptor>,
         addresses: Vec<String>,
         now: Timestamp,
-    ) -> Result<Vec<CertificateLookup>, NotComposed> {
+    ) -> Result<Vec<CertificateLookup>, ComposeError> {
         let (entries, pems) = self.stored(&addresses).await?;
         let cache = self.clone();
         let looked_up = in_background(move || {
@@ -65,7 +65,7 @@ impl CertificateCache {
             encryptor.certificates(&addresses, &of_database, now)
         });
         let found = looked_up.await.and_then(|found| found);
-        Ok(found.map_err(NotSecured::from)?)
+        Ok(found.map_err(ProtectionError::from)?)
     }
 
     /// The rows of certificates for these addresses, and the column `Pem` of those that are not
@@ -73,7 +73,7 @@ impl CertificateCache {
     async fn stored(
         &self,
         addresses: &[String],
-    ) -> Result<(Vec<CertificateEntry>, HashMap<CertificateId, String>), NotComposed> {
+    ) -> Result<(Vec<CertificateEntry>, HashMap<CertificateId, String>), ComposeError> {
         let Some(store) = &self.store else {
             return Ok(Default::default());
         };
@@ -126,12 +126,12 @@ impl CertificateCache {
 }
 
 /// While the database does not answer, nothing is sent, whatever the reason.
-fn waits(error: crate::store::StoreError) -> NotComposed {
+fn waits(error: crate::store::StoreError) -> ComposeError {
     const WHAT: &str = "its recipients' certificates";
     if error.is_transient() {
-        return NotComposed::unread(WHAT, error);
+        return ComposeError::unread(WHAT, error);
     }
-    NotSecured::from(SmimeError::CertificateStore(Arc::new(error))).into()
+    ProtectionError::from(SmimeError::CertificateStore(Arc::new(error))).into()
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Room {
         }
     }
 
-    async fn find(&self, addresses: &[String]) -> Result<Vec<CertificateLookup>, NotComposed> {
+    async fn find(&self, addresses: &[String]) -> Result<Vec<CertificateLookup>, ComposeError> {
         let now = SystemClock.now();
         self.cache.find(encryptor(), addresses.to_vec(), now).await
     }
@@ -174,7 +174,7 @@ async fn a_row_whose_certificate_was_exchanged_is_refused_at_once() {
 async fn a_database_that_cannot_be_asked_is_waited_for() {
     let room = Room::unmigrated();
     match room.find(&addresses(1)).await {
-        Err(NotComposed::Unprotected { why, .. }) => {
+        Err(ComposeError::Unprotected { why, .. }) => {
             assert!(
                 why.starts_with("its recipients' certificates cannot be read"),
                 "{why}"

@@ -12,8 +12,8 @@ use crate::smime::{ContentCipher, KeyKind, MessageContext, RecipientCertificate}
 /// for different kinds of keys. In clear text there is nobody to be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EncryptionGroup {
-    Open(KeyKind, ContentCipher),
-    Alone(u32),
+    Shared(KeyKind, ContentCipher),
+    Individual(u32),
     Plaintext,
 }
 
@@ -48,19 +48,19 @@ impl Variant {
 }
 
 impl EncryptionGroup {
-    pub(super) fn of(
+    pub(super) fn new(
         kind: RecipientKind,
         ordinal: u32,
         key: KeyKind,
         cipher: ContentCipher,
     ) -> Self {
         match kind {
-            RecipientKind::Bcc => Self::Alone(ordinal),
-            RecipientKind::To | RecipientKind::Cc => Self::Open(key, cipher),
+            RecipientKind::Bcc => Self::Individual(ordinal),
+            RecipientKind::To | RecipientKind::Cc => Self::Shared(key, cipher),
         }
     }
 
-    /// The word in the Message-ID, which depends on nobody outside of this company: it is the
+    /// The word in the Message-ID, which depends on nobody outside of this group: it is the
     /// same in every attempt, and says nothing of others. The message that most recipients get,
     /// for RSA keys by the send port's `usual` cipher, has none.
     pub(super) fn word(
@@ -70,13 +70,13 @@ impl EncryptionGroup {
         usual: ContentCipher,
     ) -> Option<String> {
         match self {
-            Self::Open(key, cipher) => {
+            Self::Shared(key, cipher) => {
                 let key = (key == KeyKind::Ec).then_some("ec");
                 let cipher = (cipher != usual).then_some(cipher.as_str());
                 let words: Vec<_> = key.into_iter().chain(cipher).collect();
                 (!words.is_empty()).then(|| words.join("-"))
             }
-            Self::Alone(_) => Some(opaque(alert, &first.address)),
+            Self::Individual(_) => Some(opaque(alert, &first.address)),
             Self::Plaintext => Some("plain".to_owned()),
         }
     }
@@ -104,8 +104,8 @@ mod tests {
             ordinal,
             address: "Ops@contoso.com".to_owned(),
         };
-        let company = EncryptionGroup::of(kind, ordinal, key, cipher);
-        let word = company.word(&crate::fixture::alert(), &first, USUAL);
+        let group = EncryptionGroup::new(kind, ordinal, key, cipher);
+        let word = group.word(&crate::fixture::alert(), &first, USUAL);
         word.unwrap_or_default()
     }
 

@@ -1,6 +1,6 @@
 //! What becomes of an alert that is to be encrypted where somebody has no usable certificate.
 
-use crate::delivery::recipients::recipient_set::Roll;
+use crate::delivery::recipients::recipient_set::RecipientSet;
 use crate::delivery::send_port::Refusal;
 use crate::domain::{Alert, AlertOrigin};
 use crate::smime::{Protection, RecipientCertificateError, WhenMissing};
@@ -13,7 +13,7 @@ const OTHERS: &str = "other-recipients-without-certificate";
 
 /// Somebody who waits and cannot be encrypted to.
 #[derive(Debug)]
-pub(super) struct Lacking {
+pub(super) struct MissingCertificate {
     pub(super) ordinal: u32,
     pub(super) address: String,
     pub(super) why: RecipientCertificateError,
@@ -22,33 +22,35 @@ pub(super) struct Lacking {
 /// Does what the send port says about those who lack a certificate. True: they get it in clear
 /// text.
 pub(super) fn settle(
-    lacking: &[Lacking],
+    missing: &[MissingCertificate],
     when_missing: WhenMissing,
     alert: &Alert,
-    roll: &mut Roll,
+    recipients: &mut RecipientSet,
 ) -> bool {
-    if lacking.is_empty() {
+    if missing.is_empty() {
         return false;
     }
     match when_missing {
         // Less than it asks for itself is never sent, whoever else allows it.
         WhenMissing::Plaintext if asks_itself(alert) => refuse_each(
-            lacking,
+            missing,
             "; when_missing = \"plaintext\" does not hold for an alert that itself asks for encryption",
-            roll,
+            recipients,
         ),
         WhenMissing::Plaintext => {
-            roll.go_in_clear(lacking.iter().map(|it| (it.ordinal, it.remark())));
+            recipients.go_in_clear(missing.iter().map(|it| (it.ordinal, it.remark())));
             return true;
         }
-        WhenMissing::Split => refuse_each(lacking, "", roll),
+        WhenMissing::Split => refuse_each(missing, "", recipients),
         // Somebody has to hear of failures, even if not everybody can.
-        WhenMissing::Fail if alert.origin == AlertOrigin::Digest => refuse_each(lacking, "", roll),
-        // That nobody gets it cannot be had any more: who can have it gets it.
-        WhenMissing::Fail if roll.has_relayed() => {
-            refuse_each(lacking, "; others had got it before", roll);
+        WhenMissing::Fail if alert.origin == AlertOrigin::Digest => {
+            refuse_each(missing, "", recipients)
         }
-        WhenMissing::Fail => refuse_everybody(lacking, roll),
+        // That nobody gets it cannot be had any more: who can have it gets it.
+        WhenMissing::Fail if recipients.has_relayed() => {
+            refuse_each(missing, "; others had got it before", recipients);
+        }
+        WhenMissing::Fail => refuse_everybody(missing, recipients),
     }
     false
 }
@@ -59,47 +61,51 @@ fn asks_itself(alert: &Alert) -> bool {
     asked.parse().is_ok_and(Protection::encrypts)
 }
 
-fn refuse_each(lacking: &[Lacking], because: &str, roll: &mut Roll) {
-    let refusal = |it: &Lacking| {
+fn refuse_each(missing: &[MissingCertificate], because: &str, recipients: &mut RecipientSet) {
+    let refusal = |it: &MissingCertificate| {
         let reason = format!("{}{because}", it.why);
         (it.ordinal, Refusal::new(it.why.explanation(), reason))
     };
-    let refused: Vec<_> = lacking.iter().map(refusal).collect();
-    roll.refuse_each(&refused);
+    let refused: Vec<_> = missing.iter().map(refusal).collect();
+    recipients.refuse_each(&refused);
 }
 
-fn refuse_everybody(lacking: &[Lacking], roll: &mut Roll) {
-    let waiting: Vec<u32> = roll.waiting().into_iter().map(|(of, ..)| of).collect();
-    let reason = reason(lacking, waiting.len());
+fn refuse_everybody(missing: &[MissingCertificate], recipients: &mut RecipientSet) {
+    let waiting: Vec<u32> = recipients
+        .waiting()
+        .into_iter()
+        .map(|(of, ..)| of)
+        .collect();
+    let reason = reason(missing, waiting.len());
     let refusal = |ordinal: u32| {
-        let own = lacking.iter().find(|it| it.ordinal == ordinal);
+        let own = missing.iter().find(|it| it.ordinal == ordinal);
         let explanation = own.map_or(OTHERS, |it| it.why.explanation());
         (ordinal, Refusal::new(explanation, reason.clone()))
     };
     let refused: Vec<_> = waiting.into_iter().map(refusal).collect();
-    roll.refuse_each(&refused);
+    recipients.refuse_each(&refused);
 }
 
 /// Names everybody without a usable certificate, of `all` who wait, and what was found of each.
-fn reason(lacking: &[Lacking], all: usize) -> String {
-    if let ([only], 1) = (lacking, all) {
+fn reason(missing: &[MissingCertificate], all: usize) -> String {
+    if let ([only], 1) = (missing, all) {
         return only.why.to_string();
     }
-    let named = lacking.iter().take(MOST_NAMED);
+    let named = missing.iter().take(MOST_NAMED);
     let mut named: Vec<_> = named
         .map(|it| format!("{}: {}", it.address, it.why))
         .collect();
-    if let Some(more) = lacking.len().checked_sub(MOST_NAMED).filter(|it| *it > 0) {
+    if let Some(more) = missing.len().checked_sub(MOST_NAMED).filter(|it| *it > 0) {
         named.push(format!("and {more} more"));
     }
     format!(
         "nobody gets it, because {} of {all} recipients have no usable certificate and when_missing = \"fail\": {}",
-        lacking.len(),
+        missing.len(),
         named.join("; ")
     )
 }
 
-impl Lacking {
+impl MissingCertificate {
     fn remark(&self) -> String {
         format!("sent without encryption: {}", self.why)
     }
@@ -143,12 +149,20 @@ mod tests {
             chance: 0.0,
             slowed_for: None,
         };
-        let mut roll = Roll::call(&alert, &rules);
-        let last = roll.waiting().pop().expect("somebody waits").0;
-        let last = lacking(last);
-        let in_clear = settle(std::slice::from_ref(&last), when_missing, &alert, &mut roll);
-        let paths = roll.forward_paths().into_iter().map(|path| path.ordinal);
-        let said = roll.recipients().pop().expect("somebody").1;
+        let mut recipients = RecipientSet::load(&alert, &rules);
+        let last = recipients.waiting().pop().expect("somebody waits").0;
+        let last = missing(last);
+        let in_clear = settle(
+            std::slice::from_ref(&last),
+            when_missing,
+            &alert,
+            &mut recipients,
+        );
+        let paths = recipients
+            .forward_paths()
+            .into_iter()
+            .map(|path| path.ordinal);
+        let said = recipients.recipients().pop().expect("somebody").1;
         let said = said.map_or_else(String::new, |reply| reply.text);
         (paths.collect(), in_clear, said)
     }
@@ -178,8 +192,8 @@ mod tests {
         }
     }
 
-    fn lacking(ordinal: u32) -> Lacking {
-        Lacking {
+    fn missing(ordinal: u32) -> MissingCertificate {
+        MissingCertificate {
             ordinal,
             address: format!("user{ordinal}@x.com"),
             why: RecipientCertificateError::Missing("there is none".to_owned()),
@@ -188,12 +202,12 @@ mod tests {
 
     #[test]
     fn who_is_alone_is_told_what_was_found_and_nothing_else() {
-        assert_eq!(reason(&[lacking(0)], 1), "there is none");
+        assert_eq!(reason(&[missing(0)], 1), "there is none");
     }
 
     #[test]
     fn a_row_names_so_many_and_counts_the_others() {
-        let many: Vec<_> = (0..25).map(lacking).collect();
+        let many: Vec<_> = (0..25).map(missing).collect();
         let reason = reason(&many, 30);
         assert!(reason.contains("25 of 30 recipients") && reason.contains("user19@x.com: there"));
         assert!(reason.ends_with("; and 5 more") && !reason.contains("user20"));

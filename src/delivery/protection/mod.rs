@@ -10,4 +10,4 @@ pub(crate) mod missing_certificates;
 pub(crate) mod securing;
 
 pub use certificate_cache::CertificateCache;
-pub use securing::NotSecured;
+pub use securing::ProtectionError;

@@ -8,9 +8,9 @@ use tracing::Span;
 
 use super::CertificateCache;
 use super::encryption_group::{EncryptionGroup, Variant};
-use super::missing_certificates::{self, Lacking};
-use crate::delivery::NotComposed;
-use crate::delivery::recipients::recipient_set::Roll;
+use super::missing_certificates::{self, MissingCertificate};
+use crate::delivery::ComposeError;
+use crate::delivery::recipients::recipient_set::RecipientSet;
 use crate::delivery::send_port::{Refusal, SendPort};
 use crate::domain::{Alert, ForwardPath, Message, RecipientKind, Timestamp};
 use crate::smime::SecuredMessage;
@@ -37,7 +37,7 @@ enum Found {
 
 /// Why a message was not made secure.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum NotSecured {
+pub enum ProtectionError {
     /// The alert fails.
     #[error("would fail, {}", .0.reason)]
     Never(Refusal),
@@ -51,14 +51,14 @@ pub enum NotSecured {
     },
 }
 
-impl NotSecured {
+impl ProtectionError {
     /// Nothing that an operator does lets this very alert go on.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Never(_))
     }
 }
 
-impl From<SmimeError> for NotSecured {
+impl From<SmimeError> for ProtectionError {
     fn from(error: SmimeError) -> Self {
         match error.is_transient() {
             true => Self::NotNow {
@@ -78,14 +78,14 @@ impl Certificates {
         alert: &Alert,
         port: &SendPort,
         cache: &Arc<CertificateCache>,
-        roll: &mut Roll,
+        recipients: &mut RecipientSet,
         now: Timestamp,
-    ) -> Result<Self, NotComposed> {
+    ) -> Result<Self, ComposeError> {
         let encrypts = port.decide_protection(alert).is_ok_and(|it| it.encrypts());
         let Some(encryptor) = port.protector.encryptor.clone().filter(|_| encrypts) else {
             return Ok(Self::default());
         };
-        let waiting = roll.waiting();
+        let waiting = recipients.waiting();
         let addresses = waiting.iter().map(|(.., address)| address.clone());
         let addresses: Vec<_> = addresses.collect();
         let (when_missing, usual) = (encryptor.when_missing, encryptor.cipher);
@@ -96,9 +96,9 @@ impl Certificates {
             usual,
             of: BTreeMap::new(),
         };
-        let lacking = certificates.keep(waiting, found);
-        if missing_certificates::settle(&lacking, when_missing, alert, roll) {
-            let in_clear = lacking.iter().map(|it| (it.ordinal, Found::Plaintext));
+        let missing = certificates.keep(waiting, found);
+        if missing_certificates::settle(&missing, when_missing, alert, recipients) {
+            let in_clear = missing.iter().map(|it| (it.ordinal, Found::Plaintext));
             certificates.of.extend(in_clear);
         }
         Ok(certificates)
@@ -109,23 +109,23 @@ impl Certificates {
         &mut self,
         waiting: Vec<(u32, RecipientKind, String)>,
         found: Vec<Result<Usable, RecipientCertificateError>>,
-    ) -> Vec<Lacking> {
-        let mut lacking = Vec::new();
+    ) -> Vec<MissingCertificate> {
+        let mut missing = Vec::new();
         for ((ordinal, kind, address), found) in waiting.into_iter().zip(found) {
             match found {
                 Ok((certificate, key, cipher)) => {
-                    let company = EncryptionGroup::of(kind, ordinal, key, cipher);
-                    let found = Found::Encrypted(certificate, company);
+                    let group = EncryptionGroup::new(kind, ordinal, key, cipher);
+                    let found = Found::Encrypted(certificate, group);
                     self.of.insert(ordinal, found);
                 }
-                Err(why) => lacking.push(Lacking {
+                Err(why) => missing.push(MissingCertificate {
                     ordinal,
                     address,
                     why,
                 }),
             }
         }
-        lacking
+        missing
     }
 
     /// True where everybody who waited was refused.
@@ -135,14 +135,14 @@ impl Certificates {
 
     /// Of those that are due, the first and whoever can be in one message with it.
     pub(crate) fn together(&self, mut paths: Vec<ForwardPath>) -> Vec<ForwardPath> {
-        let first = paths.first().and_then(|path| self.company(path));
-        paths.retain(|path| self.company(path) == first);
+        let first = paths.first().and_then(|path| self.group(path));
+        paths.retain(|path| self.group(path) == first);
         paths
     }
 
-    fn company(&self, path: &ForwardPath) -> Option<EncryptionGroup> {
+    fn group(&self, path: &ForwardPath) -> Option<EncryptionGroup> {
         self.of.get(&path.ordinal).map(|found| match found {
-            Found::Encrypted(_, company) => *company,
+            Found::Encrypted(_, group) => *group,
             Found::Plaintext => EncryptionGroup::Plaintext,
         })
     }
@@ -155,10 +155,10 @@ impl Certificates {
         }
     }
 
-    /// What the message for `paths`, who are one company, is like.
+    /// What the message for `paths`, who are one group, is like.
     pub(crate) fn variant(&self, alert: &Alert, paths: &[ForwardPath]) -> Variant {
         let first = paths.first();
-        let company = first.and_then(|path| Some((path, self.company(path)?)));
+        let group = first.and_then(|path| Some((path, self.group(path)?)));
         let found = paths.iter().filter_map(|path| self.of.get(&path.ordinal));
         let certificate = |found: &Found| match found {
             Found::Encrypted(certificate, _) => Some(certificate.clone()),
@@ -166,8 +166,8 @@ impl Certificates {
         };
         Variant {
             international: paths.iter().any(|path| !path.address.is_ascii()),
-            in_clear: company.is_some_and(|(_, it)| it == EncryptionGroup::Plaintext),
-            word: company.and_then(|(path, it)| it.word(alert, path, self.usual)),
+            in_clear: group.is_some_and(|(_, it)| it == EncryptionGroup::Plaintext),
+            word: group.and_then(|(path, it)| it.word(alert, path, self.usual)),
             readers: found.filter_map(certificate).collect(),
         }
     }
@@ -190,7 +190,7 @@ pub(crate) fn protection_plan(
     port: &SendPort,
     wanted: Protection,
     message_context: &MessageContext<'_>,
-) -> Result<ProtectionPlan, NotSecured> {
+) -> Result<ProtectionPlan, ProtectionError> {
     Ok(port.protector.plan(wanted, message_context)?)
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn protection_plan(
 pub(crate) async fn secured(
     message: Message,
     plan: ProtectionPlan,
-) -> Result<SecuredMessage, NotSecured> {
+) -> Result<SecuredMessage, ProtectionError> {
     if let ProtectionPlan::None = plan {
         return Ok(smime::secure(message, &plan)?);
     }

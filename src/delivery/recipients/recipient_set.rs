@@ -41,22 +41,22 @@ pub(crate) struct Rules<'a> {
 }
 
 /// The recipients of one alert.
-pub(crate) struct Roll {
+pub(crate) struct RecipientSet {
     entries: Vec<Entry>,
     attempts_before: u32,
     reason: Option<String>,
 }
 
-impl Roll {
+impl RecipientSet {
     /// Calls the recipients: their rows, or on the first attempt the alert's lists.
-    pub(crate) fn call(alert: &Alert, rules: &Rules<'_>) -> Self {
+    pub(crate) fn load(alert: &Alert, rules: &Rules<'_>) -> Self {
         let first = alert.recipients.is_empty();
         let recipients = if first {
             expand_recipients(alert)
         } else {
             alert.recipients.clone()
         };
-        let mut roll = Self {
+        let mut recipients = Self {
             entries: recipients
                 .into_iter()
                 .map(|r| Entry::new(r, first, rules))
@@ -65,9 +65,9 @@ impl Roll {
             reason: None,
         };
         if alert.origin != AlertOrigin::Digest {
-            roll.refuse_domains(rules);
+            recipients.refuse_domains(rules);
         }
-        roll
+        recipients
     }
 
     fn refuse_domains(&mut self, rules: &Rules<'_>) {

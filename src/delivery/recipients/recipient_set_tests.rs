@@ -76,10 +76,10 @@ fn decision_by(
     report: SubmissionReport,
 ) -> Decision {
     let port = rules.port;
-    let mut roll = Roll::call(alert, rules);
-    let mut carried = roll.forward_paths();
+    let mut recipients = RecipientSet::load(alert, rules);
+    let mut carried = recipients.forward_paths();
     carried.truncate(at_most);
-    roll.apply("d", &carried, &report, rules);
+    recipients.apply("d", &carried, &report, rules);
     let message = secure(
         Message {
             message_id: "<1@x>".to_owned(),
@@ -88,8 +88,8 @@ fn decision_by(
         &ProtectionPlan::None,
     )
     .expect("needs nothing");
-    let attempt = roll.attempt(AttemptKey::fresh(), "d", report, &message);
-    roll.into_decision(attempt, port.in_doubt, None)
+    let attempt = recipients.attempt(AttemptKey::fresh(), "d", report, &message);
+    recipients.into_decision(attempt, port.in_doubt, None)
 }
 
 fn statuses(decision: &Decision) -> Vec<(u32, RecipientStatus)> {
@@ -330,7 +330,7 @@ fn due(alert: &Alert) -> Vec<u32> {
         chance: 0.0,
         slowed_for: None,
     };
-    let paths = Roll::call(alert, &rules).forward_paths();
+    let paths = RecipientSet::load(alert, &rules).forward_paths();
     paths.iter().map(|path| path.ordinal).collect()
 }
 
@@ -511,9 +511,10 @@ fn only_waiting_recipients_are_tried_again() {
         chance: 0.0,
         slowed_for: None,
     };
-    let roll = Roll::call(&alert, &rules);
+    let recipients = RecipientSet::load(&alert, &rules);
     assert_eq!(
-        roll.forward_paths()
+        recipients
+            .forward_paths()
             .iter()
             .map(|p| p.ordinal)
             .collect::<Vec<_>>(),
@@ -541,7 +542,8 @@ fn an_alert_without_any_address_says_so() {
         chance: 0.0,
         slowed_for: None,
     };
-    let decision = Roll::call(&alert(" ; "), &rules).into_decision(None, InDoubt::Retry, None);
+    let decision =
+        RecipientSet::load(&alert(" ; "), &rules).into_decision(None, InDoubt::Retry, None);
     assert_eq!(decision.status, AlertStatus::Failed);
     assert!(decision.reason.unwrap().contains("hold no address"));
 }

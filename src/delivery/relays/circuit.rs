@@ -45,9 +45,9 @@ impl Moment {
 
 /// How a message may be begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begun {
+pub(crate) enum Admission {
     /// The circuit is closed.
-    Freely,
+    Unlimited,
     /// To find out whether the relay is back.
     Trial,
 }
@@ -145,16 +145,16 @@ impl Circuit {
 
     /// Asks to begin a message. A trial is the single one of a circuit that is not closed;
     /// whoever got it has to report with one of the methods below.
-    pub(crate) fn try_begin(&mut self, now: Instant) -> Option<Begun> {
+    pub(crate) fn try_begin(&mut self, now: Instant) -> Option<Admission> {
         match self.allowance(now) {
-            None => Some(Begun::Freely),
+            None => Some(Admission::Unlimited),
             Some(0) => None,
             Some(_) => {
                 self.trial_under_way = true;
                 if self.condition == RelayCondition::Open {
                     self.condition = RelayCondition::HalfOpen;
                 }
-                Some(Begun::Trial)
+                Some(Admission::Trial)
             }
         }
     }

@@ -21,7 +21,7 @@ fn a_refused_connection_opens_at_once_and_one_trial_closes_it() {
     assert!(circuit.failed(start, false, "connection refused".into(), None));
     assert_eq!(circuit.try_begin(start.instant), None);
     let after = later(start, FIRST_WAIT);
-    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
     assert_eq!(
         circuit.try_begin(after.instant),
         None,
@@ -45,7 +45,7 @@ fn an_open_one_is_tried_no_sooner_than_asked_for() {
     assert_eq!(circuit.try_begin(early.instant), None);
     assert_eq!(circuit.retry_at(), Some(later(start, hour).utc));
     let due = later(start, hour);
-    assert_eq!(circuit.try_begin(due.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(due.instant), Some(Admission::Trial));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_relay_that_fails_and_works_many_times_a_minute_is_told_once() {
     }
     assert!(!circuit.failed(start, false, "421".into(), None));
     let after = later(start, FIRST_WAIT);
-    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
     let lasting = circuit.failed(after, true, "refused".into(), None);
     assert!(lasting, "the trial failed too");
     assert!(circuit.succeeded(after, true));
@@ -140,7 +140,7 @@ fn a_refused_password_stands_although_old_connections_still_work() {
         "no news, however many connections are refused"
     );
     let after = later(start, AUTH_COOLDOWN);
-    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
     assert!(circuit.succeeded(after, true));
 }
 
@@ -156,7 +156,7 @@ fn one_alert_to_a_domain_that_is_denied_does_not_take_the_relay_from_the_others(
     assert_eq!(denied(3), Some(RelayCondition::Paused));
     assert_eq!(denied(4), None, "said once");
     let after = later(now, AUTH_COOLDOWN);
-    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
     let still = circuit.declined(after, true, AlertId(1), "554".into(), None);
     assert_eq!(still, None);
     assert_eq!(circuit.condition(), RelayCondition::Paused);
@@ -168,7 +168,7 @@ fn a_relay_that_is_back_is_in_use_although_it_denies_the_alert_that_found_out() 
     let mut circuit = Circuit::new(start.utc);
     circuit.failed(start, false, "refused".into(), None);
     let after = later(start, FIRST_WAIT);
-    assert_eq!(circuit.try_begin(after.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
     assert_eq!(
         circuit.declined(after, true, AlertId(1), "554".into(), None),
         Some(RelayCondition::Closed)
@@ -222,17 +222,17 @@ fn a_throttled_relay_waits_as_long_as_all_instances_agreed() {
         circuit.limited(start, false, AlertId(alert), "432".into(), None);
     }
     let probe = later(start, FIRST_WAIT);
-    assert_eq!(circuit.try_begin(probe.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(probe.instant), Some(Admission::Trial));
     circuit.probe_denied(probe, Duration::from_secs(7));
     assert_eq!(circuit.wait(probe.instant), Some(Duration::from_secs(7)));
     let probe = later(probe, Duration::from_secs(7));
-    assert_eq!(circuit.try_begin(probe.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(probe.instant), Some(Admission::Trial));
     circuit.probe_granted(Duration::from_secs(64));
     circuit.limited(probe, true, AlertId(3), "432".into(), None);
     assert_eq!(circuit.wait(probe.instant), Some(Duration::from_secs(64)));
     assert!(!circuit.throttle_ended());
     let probe = later(probe, Duration::from_secs(64));
-    assert_eq!(circuit.try_begin(probe.instant), Some(Begun::Trial));
+    assert_eq!(circuit.try_begin(probe.instant), Some(Admission::Trial));
     assert!(circuit.succeeded(probe, true) && circuit.throttle_ended());
     circuit.throttle_end_told();
     assert!(!circuit.throttle_ended());

@@ -8,10 +8,10 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::limited_alerts::LimitedAlerts;
-use crate::delivery::relays::circuit::{Begun, Circuit};
+use crate::delivery::relays::circuit::{Admission, Circuit};
 use crate::domain::{RelayCondition, Timestamp};
 use crate::relay::Relay;
-use crate::relay::limits::{Limiter, Turn as Place, TurnPlace};
+use crate::relay::limits::{ConcurrencyPermit, Limiter, SubmissionPermit};
 use crate::relay::observer::{NoObserver, RelayActivity, RelayObserver};
 
 /// A relay with all its connections in use and no word from any of them for so long is passed
@@ -80,7 +80,7 @@ impl RelayEntry {
     }
 
     /// Asks the circuit to begin a message.
-    pub(crate) fn begin_at_circuit(&self, now: std::time::Instant) -> Option<Begun> {
+    pub(crate) fn begin_at_circuit(&self, now: std::time::Instant) -> Option<Admission> {
         let mut circuit = self.circuit();
         let begun = circuit.try_begin(now);
         self.tell_condition(circuit.condition());
@@ -123,7 +123,7 @@ impl RelayEntry {
     }
 
     /// Waits for a place. Where there is `another` relay, no longer than this one lives.
-    pub(crate) async fn place(&self, another: bool) -> Result<TurnPlace, Unavailable> {
+    pub(crate) async fn place(&self, another: bool) -> Result<ConcurrencyPermit, Unavailable> {
         if self.limiter().room() == Some(0) {
             return Err(self.no_room());
         }
@@ -147,7 +147,7 @@ impl RelayEntry {
         }
     }
 
-    pub(crate) fn begin(&self, place: TurnPlace) -> Result<Place, Unavailable> {
+    pub(crate) fn begin(&self, place: ConcurrencyPermit) -> Result<SubmissionPermit, Unavailable> {
         if self.limiter().is_idle() {
             *self.sign_of_life() = Instant::now();
         }
@@ -169,9 +169,9 @@ pub(crate) enum Unavailable {
 
 /// A claimed alert that is to begin: counted until it is dropped, so that no more are claimed
 /// than can begin.
-pub struct Expected(pub(crate) Vec<Arc<AtomicU32>>);
+pub struct StartReservation(pub(crate) Vec<Arc<AtomicU32>>);
 
-impl Drop for Expected {
+impl Drop for StartReservation {
     fn drop(&mut self) {
         for count in &self.0 {
             count.fetch_sub(1, Ordering::Relaxed);
@@ -181,18 +181,18 @@ impl Drop for Expected {
 
 /// A relay that may be asked now. Give it back with [`RelayRegistry::report`](super::RelayRegistry); dropped without
 /// a report, its trial is given back.
-pub(crate) struct Turn<'a> {
-    pub(crate) seat: &'a RelayEntry,
+pub(crate) struct SubmitPermit<'a> {
+    pub(crate) entry: &'a RelayEntry,
     pub(crate) relay: &'a Arc<dyn Relay>,
     /// It holds the single trial of its circuit, until it is reported.
     pub(crate) trial: bool,
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<SubmissionPermit>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for SubmitPermit<'_> {
     fn drop(&mut self) {
         if self.trial {
-            self.seat.circuit().abandoned();
+            self.entry.circuit().abandoned();
         }
     }
 }

@@ -12,5 +12,5 @@ pub(crate) mod registry;
 mod sharing;
 pub(crate) mod verdict;
 
-pub use entry::Expected;
+pub use entry::StartReservation;
 pub use registry::RelayRegistry;

@@ -9,8 +9,8 @@ use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::circuit::{Begun, Circuit, Moment};
-use super::entry::{Expected, RelayEntry, Turn, Unavailable};
+use super::circuit::{Admission, Circuit, Moment};
+use super::entry::{RelayEntry, StartReservation, SubmitPermit, Unavailable};
 use super::events::{RelayEvent, at_full_speed, in_use_again, opened, paused, slowed, throttled};
 use super::verdict::{Verdict, came_to, slower, submitted, verdict};
 use crate::clock::{Clock, Ticks};
@@ -19,7 +19,7 @@ use crate::domain::{
     SubmissionReport,
 };
 use crate::relay::Relay;
-use crate::relay::limits::{Submitted, Turn as Place};
+use crate::relay::limits::{SubmissionPermit, Usage};
 use crate::relay::observer::{RelayActivity, RelayObserver};
 use crate::replies::ReplyTable;
 use crate::store::throttle::ThrottleStore;
@@ -34,10 +34,10 @@ const AFTER_OTHERS: Duration = Duration::from_secs(1);
 
 /// What follows from a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum NextStep {
     /// The report stands; where the relay was asked for too much, the next attempt may be made
     /// so soon.
-    Stands(Option<Duration>),
+    Final(Option<Duration>),
     /// Nothing was begun: ask the next one.
     NextRelay,
     /// Nothing was begun, because of a limit: ask the next one, or try again after this.
@@ -48,7 +48,7 @@ pub(crate) enum After {
 
 /// All relays of this instance.
 pub struct RelayRegistry {
-    pub(crate) seats: BTreeMap<String, RelayEntry>,
+    pub(crate) entries: BTreeMap<String, RelayEntry>,
     replies: Arc<ReplyTable>,
     clock: Arc<dyn Clock>,
     ticks: Ticks,
@@ -66,9 +66,9 @@ impl RelayRegistry {
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let now = clock.now();
-        let seat = |relay: Arc<dyn Relay>| (relay.name().to_owned(), RelayEntry::new(relay, now));
+        let entry = |relay: Arc<dyn Relay>| (relay.name().to_owned(), RelayEntry::new(relay, now));
         Self {
-            seats: relays.into_iter().map(seat).collect(),
+            entries: relays.into_iter().map(entry).collect(),
             replies,
             clock,
             ticks: Ticks::default(),
@@ -94,9 +94,9 @@ impl RelayRegistry {
     /// From now on a watch is told what happens at each relay that has one.
     #[must_use]
     pub fn watched_by(mut self, watch: impl Fn(&str) -> Option<Arc<dyn RelayObserver>>) -> Self {
-        for (name, seat) in &mut self.seats {
+        for (name, entry) in &mut self.entries {
             if let Some(watch) = watch(name) {
-                seat.watch = watch;
+                entry.watch = watch;
             }
         }
         self
@@ -104,7 +104,7 @@ impl RelayRegistry {
 
     /// Most recipients of one mail transaction over a relay; `None`: any number.
     pub fn recipients_limit(&self, relay: &str) -> Option<usize> {
-        self.seats.get(relay)?.limiter().recipients_limit()
+        self.entries.get(relay)?.limiter().recipients_limit()
     }
 
     /// How many alerts may be begun now over `relays`, tried in this order: `None` is any
@@ -112,14 +112,14 @@ impl RelayRegistry {
     pub fn allowance(&self, relays: &[String]) -> Option<u32> {
         let now = self.ticks.now();
         let mut trials = 0_u32;
-        for (seat, another) in self.in_order(relays) {
+        for (entry, another) in self.in_order(relays) {
             // The guard has to be gone before a seat is asked anything.
-            let allowance = seat.circuit().allowance(now);
+            let allowance = entry.circuit().allowance(now);
             match allowance {
-                Some(trial) => trials = trials.saturating_add(seat.room_for(trial)),
-                None if another && seat.is_stalled() => {}
-                None if seat.limiter().is_exhausted() => {}
-                None => return seat.room().map(|room| room.saturating_add(trials)),
+                Some(trial) => trials = trials.saturating_add(entry.room_for(trial)),
+                None if another && entry.is_stalled() => {}
+                None if entry.limiter().is_exhausted() => {}
+                None => return entry.room().map(|room| room.saturating_add(trials)),
             }
         }
         Some(trials)
@@ -128,11 +128,11 @@ impl RelayRegistry {
     /// How long until one of `relays` may be tried again, or has room again.
     pub fn wait(&self, relays: &[String]) -> Option<Duration> {
         let now = self.ticks.now();
-        let wait = |(seat, _): (&RelayEntry, bool)| {
-            let circuit = seat.circuit().wait(now)?;
-            let limits = match seat.is_throttled() {
+        let wait = |(entry, _): (&RelayEntry, bool)| {
+            let circuit = entry.circuit().wait(now)?;
+            let limits = match entry.is_throttled() {
                 true => Duration::ZERO,
-                false => seat.limiter().wait(),
+                false => entry.limiter().wait(),
             };
             Some(circuit.max(limits))
         };
@@ -145,21 +145,23 @@ impl RelayRegistry {
         relays: &'a [String],
     ) -> impl Iterator<Item = (&'a RelayEntry, bool)> {
         let count = relays.len();
-        let seat = move |(index, name): (usize, &String)| {
-            let seat = self.seats.get(name)?;
-            Some((seat, index + 1 < count))
+        let entry = move |(index, name): (usize, &String)| {
+            let entry = self.entries.get(name)?;
+            Some((entry, index + 1 < count))
         };
-        relays.iter().enumerate().filter_map(seat)
+        relays.iter().enumerate().filter_map(entry)
     }
 
     /// An alert for `relays` was claimed. Drop this when it begins, or is given back.
-    pub fn expect(&self, relays: &[String]) -> Expected {
-        let counts = self.in_order(relays).map(|(seat, _)| seat.expected.clone());
+    pub fn expect(&self, relays: &[String]) -> StartReservation {
+        let counts = self
+            .in_order(relays)
+            .map(|(entry, _)| entry.expected.clone());
         let counts: Vec<_> = counts.collect();
         for count in &counts {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        Expected(counts)
+        StartReservation(counts)
     }
 
     /// Takes a turn at a relay for `alert`: waits for one of its connections, then asks its limits and its
@@ -172,29 +174,29 @@ impl RelayRegistry {
         name: &str,
         alert: AlertId,
         another: bool,
-    ) -> Result<Turn<'_>, Unavailable> {
-        let seat = self.seats.get(name).ok_or(Unavailable::Unwell)?;
+    ) -> Result<SubmitPermit<'_>, Unavailable> {
+        let entry = self.entries.get(name).ok_or(Unavailable::Unwell)?;
         // The guard has to be gone before a place is waited for or a turn is made.
-        let allowance = seat.circuit().allowance(self.ticks.now());
+        let allowance = entry.circuit().allowance(self.ticks.now());
         let place = match allowance {
             Some(0) => return Err(Unavailable::Unwell),
             // A trial waits for nobody: others may hang.
             Some(_) => {
-                let place = seat.limiter().try_place().ok_or(Unavailable::Unwell)?;
-                seat.begin(place).map_err(|_| Unavailable::Unwell)?
+                let place = entry.limiter().try_place().ok_or(Unavailable::Unwell)?;
+                entry.begin(place).map_err(|_| Unavailable::Unwell)?
             }
-            None => seat.begin(seat.place(another).await?)?,
+            None => entry.begin(entry.place(another).await?)?,
         };
-        let begun = seat.begin_at_circuit(self.ticks.now());
+        let begun = entry.begin_at_circuit(self.ticks.now());
         let begun = begun.ok_or(Unavailable::Unwell)?;
-        let turn = Turn {
-            relay: &seat.relay,
-            seat,
-            trial: begun == Begun::Trial,
+        let turn = SubmitPermit {
+            relay: &entry.relay,
+            entry,
+            trial: begun == Admission::Trial,
             place: Some(place),
         };
         if turn.trial {
-            self.ask_to_probe(seat, alert).await?;
+            self.ask_to_probe(entry, alert).await?;
         }
         Ok(turn)
     }
@@ -202,64 +204,64 @@ impl RelayRegistry {
     /// Tells circuit and limits what came of a turn, and says what follows.
     pub(crate) fn report(
         &self,
-        mut turn: Turn<'_>,
+        mut turn: SubmitPermit<'_>,
         alert: AlertId,
         octets: usize,
         report: &SubmissionReport,
-    ) -> After {
+    ) -> NextStep {
         let trial = std::mem::take(&mut turn.trial);
-        let seat = turn.seat;
-        *seat.sign_of_life() = Instant::now();
+        let entry = turn.entry;
+        *entry.sign_of_life() = Instant::now();
         let place = turn.place.take();
-        self.tell_submission(seat, report, octets);
+        self.tell_submission(entry, report, octets);
         let not_begun = matches!(report.end, SubmissionEnd::NotBegun { .. });
         let Some((limit, reply)) = slower(&self.replies, report) else {
-            seat.limited().forget(alert);
-            self.tell_circuit(seat, (trial, false), alert, report);
+            entry.limited().forget(alert);
+            self.tell_circuit(entry, (trial, false), alert, report);
             if not_begun {
-                return After::NextRelay;
+                return NextStep::NextRelay;
             }
             end(place, submitted(&self.replies, report, None));
-            return After::Stands(None);
+            return NextStep::Final(None);
         };
-        let others_work = !trial && others_work(seat, not_begun, limit);
+        let others_work = !trial && others_work(entry, not_begun, limit);
         let refusal = reply.to_string();
         let learns = Some((limit, &*refusal));
         if not_begun && others_work {
             // Before MAIL it said that others are enough: nothing is wrong with it.
-            self.slow_down(seat, place, submitted(&self.replies, report, learns));
-            return After::SameRelay;
+            self.slow_down(entry, place, submitted(&self.replies, report, learns));
+            return NextStep::SameRelay;
         }
-        let noted = seat.limited().refused(self.ticks.now(), alert);
-        self.tell_circuit(seat, (trial, others_work), alert, report);
+        let noted = entry.limited().refused(self.ticks.now(), alert);
+        self.tell_circuit(entry, (trial, others_work), alert, report);
         let learns = learns.filter(|_| noted.is_general && !trial && !not_begun);
-        self.slow_down(seat, place, submitted(&self.replies, report, learns));
-        let wait = noted.wait.max(self.wait_for_limits(seat));
+        self.slow_down(entry, place, submitted(&self.replies, report, learns));
+        let wait = noted.wait.max(self.wait_for_limits(entry));
         match not_begun {
-            true => After::Limited(wait),
-            false => After::Stands(Some(wait)),
+            true => NextStep::Limited(wait),
+            false => NextStep::Final(Some(wait)),
         }
     }
 
     /// Tells the limits of a message that was refused for one.
-    fn slow_down(&self, seat: &RelayEntry, place: Option<Place>, submitted: Submitted<'_>) {
+    fn slow_down(&self, entry: &RelayEntry, place: Option<SubmissionPermit>, submitted: Usage<'_>) {
         end(place, submitted);
-        seat.relay.shed();
-        self.tell_slowing(seat);
+        entry.relay.shed();
+        self.tell_slowing(entry);
     }
 
     /// How long an alert that was refused for a limit waits, as far as the relay is concerned.
-    fn wait_for_limits(&self, seat: &RelayEntry) -> Duration {
-        let circuit = seat.circuit();
+    fn wait_for_limits(&self, entry: &RelayEntry) -> Duration {
+        let circuit = entry.circuit();
         if circuit.throttle_reason().is_none() {
             drop(circuit);
-            return seat.limiter().wait();
+            return entry.limiter().wait();
         }
         let until_probe = circuit.wait(self.ticks.now()).unwrap_or_default();
         until_probe + AFTER_OTHERS
     }
 
-    fn tell_submission(&self, seat: &RelayEntry, report: &SubmissionReport, octets: usize) {
+    fn tell_submission(&self, entry: &RelayEntry, report: &SubmissionReport, octets: usize) {
         let Some((class, reply)) = came_to(report) else {
             return;
         };
@@ -268,7 +270,7 @@ impl RelayRegistry {
             _ => None,
         };
         let fault = reply.map(|reply| named.unwrap_or_else(|| self.replies.fault(reply)));
-        seat.watch.record(RelayActivity::Submission {
+        entry.watch.record(RelayActivity::Submission {
             class,
             fault,
             octets,
@@ -276,61 +278,62 @@ impl RelayRegistry {
     }
 
     /// Says once that a relay is slowed down, and once that it no longer is.
-    fn tell_slowing(&self, seat: &RelayEntry) {
-        let by = seat.limiter().shown();
-        if seat
+    fn tell_slowing(&self, entry: &RelayEntry) {
+        let by = entry.limiter().shown();
+        if entry
             .slowed
             .swap(by.throttle_reason.is_some(), Ordering::Relaxed)
             == by.throttle_reason.is_some()
         {
             return;
         }
-        seat.watch
+        entry
+            .watch
             .record(RelayActivity::Throttled(by.throttle_reason.is_some()));
         let (severity, event_type, what) = match by.throttle_reason {
             None => at_full_speed(),
             Some(reply) => slowed(&reply, by.connections, by.message_rate.as_deref()),
         };
-        self.announce(severity, event_type, seat.relay.name(), &what);
+        self.announce(severity, event_type, entry.relay.name(), &what);
     }
 
     /// `others_work`: where the relay refused for a limit, that others are enough.
     fn tell_circuit(
         &self,
-        seat: &RelayEntry,
+        entry: &RelayEntry,
         (trial, others_work): (bool, bool),
         alert: AlertId,
         report: &SubmissionReport,
     ) {
         let news = {
-            let mut circuit = seat.circuit();
-            let pause = seat
+            let mut circuit = entry.circuit();
+            let pause = entry
                 .relay
                 .cooldown_remaining()
                 .map_or(AUTH_COOLDOWN, |rest| rest.min(AUTH_COOLDOWN));
             let verdict = verdict(&self.replies, report, others_work);
             let news = self.judge((&mut circuit, pause), trial, alert, verdict);
-            if let Some(rest) = seat.relay.token_cooldown_remaining() {
+            if let Some(rest) = entry.relay.token_cooldown_remaining() {
                 circuit.waits_at_least(self.moment(), rest);
             }
-            seat.tell_condition(circuit.condition());
+            entry.tell_condition(circuit.condition());
             news
         };
         if let Some((severity, event_type, what)) = news {
-            self.announce(severity, event_type, seat.relay.name(), &what);
+            self.announce(severity, event_type, entry.relay.name(), &what);
         }
     }
 
     /// A relay whose secret or certificate was refused, and is another one now, may be tried at
     /// once.
-    fn look_whether_mended(&self, seat: &RelayEntry) {
-        let paused = seat.circuit().condition() == RelayCondition::Paused;
-        if paused && seat.relay.credentials_changed() {
+    fn look_whether_mended(&self, entry: &RelayEntry) {
+        let paused = entry.circuit().condition() == RelayCondition::Paused;
+        if paused && entry.relay.credentials_changed() {
             tracing::info!(
-                relay = seat.relay.name(),
+                relay = entry.relay.name(),
                 "relay credentials changed, relay resumed"
             );
-            seat.circuit().mended(self.moment());
+            entry.circuit().mended(self.moment());
         }
     }
 
@@ -419,16 +422,16 @@ impl RelayRegistry {
 
     /// Connections that are open and signed in, by relay.
     pub fn connections(&self) -> impl Iterator<Item = (&str, u32)> {
-        let seats = self.seats.iter();
-        seats.map(|(name, seat)| (name.as_str(), seat.limiter().established()))
+        let entries = self.entries.iter();
+        entries.map(|(name, entry)| (name.as_str(), entry.limiter().established()))
     }
 
     /// What `RelayState` shows.
     pub fn states(&self) -> Vec<RelayState> {
-        let state = |(name, seat): (&String, &RelayEntry)| {
-            let limits = seat.limiter().shown();
-            let circuit = seat.circuit();
-            let (reply, explanation) = match (circuit.reply(), self.silence(seat)) {
+        let state = |(name, entry): (&String, &RelayEntry)| {
+            let limits = entry.limiter().shown();
+            let circuit = entry.circuit();
+            let (reply, explanation) = match (circuit.reply(), self.silence(entry)) {
                 (None, Some(silence)) => (Some(silence), Some(SILENT)),
                 (reply, _) => (reply.map(str::to_owned), circuit.explanation()),
             };
@@ -445,12 +448,12 @@ impl RelayRegistry {
                 throttle_reason: limits.throttle_reason,
             }
         };
-        self.seats.iter().map(state).collect()
+        self.entries.iter().map(state).collect()
     }
 
     /// Since when, in a sentence.
-    fn silence(&self, seat: &RelayEntry) -> Option<String> {
-        let silence = TimeDelta::from_std(seat.silence()?).ok()?;
+    fn silence(&self, entry: &RelayEntry) -> Option<String> {
+        let silence = TimeDelta::from_std(entry.silence()?).ok()?;
         let since = (self.clock.now() - silence).format("%Y-%m-%dT%H:%M:%SZ");
         Some(format!(
             "no message or connection attempt has ended since {since}; the time-outs are in relay.*.timeout"
@@ -459,40 +462,40 @@ impl RelayRegistry {
 
     /// Whether any relay is not in use: its state should be shown soon.
     pub fn is_troubled(&self) -> bool {
-        self.seats
+        self.entries
             .values()
-            .any(|seat| seat.circuit().condition() != RelayCondition::Closed)
+            .any(|entry| entry.circuit().condition() != RelayCondition::Closed)
     }
 
     /// To be called about once a second: what was learned is tried again, and
     /// forgotten, and a secret that was changed is tried.
     pub fn tick(&self) {
-        for seat in self.seats.values() {
-            seat.limiter().tick();
-            self.look_whether_mended(seat);
-            self.tell_slowing(seat);
+        for entry in self.entries.values() {
+            entry.limiter().tick();
+            self.look_whether_mended(entry);
+            self.tell_slowing(entry);
         }
     }
 
     /// Says goodbye to every relay.
     pub async fn close(&self) {
-        for seat in self.seats.values() {
-            seat.relay.close().await;
+        for entry in self.entries.values() {
+            entry.relay.close().await;
         }
     }
 }
 
-fn end(place: Option<Place>, submitted: Submitted<'_>) {
+fn end(place: Option<SubmissionPermit>, submitted: Usage<'_>) {
     if let Some(place) = place {
         place.end(submitted);
     }
 }
 
 /// A refusal for `limit` says that others are enough, of this instance or another one.
-fn others_work(seat: &RelayEntry, before_mail: bool, limit: Limit) -> bool {
+fn others_work(entry: &RelayEntry, before_mail: bool, limit: Limit) -> bool {
     match limit {
-        Limit::Connections => seat.limiter().others_work(before_mail),
-        _ => seat.limiter().took_some_lately(),
+        Limit::Connections => entry.limiter().others_work(before_mail),
+        _ => entry.limiter().took_some_lately(),
     }
 }
 

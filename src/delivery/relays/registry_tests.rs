@@ -79,9 +79,9 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
 async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one() {
     let mut board = board();
     let patience = Duration::from_millis(300);
-    board.seats.get_mut("main").expect("a seat").patience = patience;
+    board.entries.get_mut("main").expect("a seat").patience = patience;
     let mut hanging = Vec::new();
-    while board.seats["main"].limiter().try_place().is_some() {
+    while board.entries["main"].limiter().try_place().is_some() {
         hanging.push(
             board
                 .acquire("main", AlertId(1), true)
@@ -116,7 +116,7 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
 async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     let board = board();
     let mut hanging = Vec::new();
-    while board.seats["main"].limiter().try_place().is_some() {
+    while board.entries["main"].limiter().try_place().is_some() {
         hanging.push(
             board
                 .acquire("main", AlertId(1), false)
@@ -128,9 +128,10 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
         instant: std::time::Instant::now() - Duration::from_secs(10),
         utc: Timestamp::UNIX_EPOCH,
     };
-    let opened = board.seats["main"]
-        .circuit()
-        .failed(long_ago, false, "refused".to_owned(), None);
+    let opened =
+        board.entries["main"]
+            .circuit()
+            .failed(long_ago, false, "refused".to_owned(), None);
     assert!(opened);
     assert_eq!(board.allowance(&["main".to_owned()]), Some(0));
     assert_eq!(

@@ -17,8 +17,8 @@ const STORE_WAIT: Duration = Duration::from_secs(5);
 impl RelayRegistry {
     /// Nothing is asked of relays with shared limits before [`RelayRegistry::stand`].
     pub fn leave(&self) {
-        for seat in self.seats.values() {
-            seat.limiter().leave();
+        for entry in self.entries.values() {
+            entry.limiter().leave();
         }
     }
 
@@ -26,123 +26,124 @@ impl RelayRegistry {
     /// a share among `said`. True once no more is used than that.
     pub fn stand(&self, standing: Standing, said: u32) -> bool {
         let mut within = true;
-        for seat in self.seats.values() {
-            within &= seat.limiter().stand(standing, said);
-            seat.relay.shed();
+        for entry in self.entries.values() {
+            within &= entry.limiter().stand(standing, said);
+            entry.relay.shed();
         }
         within
     }
 
     /// What was learned of connections that other instances do not know yet, by relay.
     pub fn findings(&self) -> Vec<(String, LimitFinding)> {
-        let finding =
-            |(name, seat): (&String, &RelayEntry)| Some((name.clone(), seat.limiter().finding()?));
-        self.seats.iter().filter_map(finding).collect()
+        let finding = |(name, entry): (&String, &RelayEntry)| {
+            Some((name.clone(), entry.limiter().finding()?))
+        };
+        self.entries.iter().filter_map(finding).collect()
     }
 
     /// Other instances can read it now.
     pub fn told(&self, relay: &str, finding: &LimitFinding) {
-        if let Some(seat) = self.seats.get(relay) {
-            seat.limiter().told(finding);
+        if let Some(entry) = self.entries.get(relay) {
+            entry.limiter().told(finding);
         }
     }
 
     /// Keeps to this instance's part of what all learned together; a part grows once that has
     /// stood for `settles`.
     pub fn agree(&self, standing: Standing, learned: &[LearnedLimit], settles: Duration) {
-        for (name, seat) in &self.seats {
+        for (name, entry) in &self.entries {
             let limit = learned.iter().find(|limit| limit.relay == *name);
-            seat.limiter().agree(standing, limit, settles);
+            entry.limiter().agree(standing, limit, settles);
         }
     }
 
     /// What was learned of the recipients of one transaction that other instances do not know
     /// yet, by relay.
     pub fn recipients_findings(&self) -> Vec<(String, LearnedRecipients)> {
-        let finding = |(name, seat): (&String, &RelayEntry)| {
-            Some((name.clone(), seat.limiter().recipients_finding()?))
+        let finding = |(name, entry): (&String, &RelayEntry)| {
+            Some((name.clone(), entry.limiter().recipients_finding()?))
         };
-        self.seats.iter().filter_map(finding).collect()
+        self.entries.iter().filter_map(finding).collect()
     }
 
     /// Other instances can read it now.
     pub fn recipients_told(&self, relay: &str, finding: &LearnedRecipients) {
-        if let Some(seat) = self.seats.get(relay) {
-            seat.limiter().recipients_told(finding);
+        if let Some(entry) = self.entries.get(relay) {
+            entry.limiter().recipients_told(finding);
         }
     }
 
     /// Keeps to what all instances know of the recipients of one transaction, by relay.
     pub fn agree_on_recipients(&self, learned: &[(String, LearnedRecipients)]) {
-        for (name, seat) in &self.seats {
+        for (name, entry) in &self.entries {
             let known = learned.iter().find(|(relay, _)| relay == name);
-            seat.limiter().agree_on_recipients(known.map(|(_, it)| it));
+            entry.limiter().agree_on_recipients(known.map(|(_, it)| it));
         }
     }
 
     /// A connection to some relay ended among the recipients here, not long ago.
     pub fn has_ended_connections(&self) -> bool {
-        let mut seats = self.seats.values();
-        seats.any(|seat| seat.limiter().has_ended_connection())
+        let mut entries = self.entries.values();
+        entries.any(|entry| entry.limiter().has_ended_connection())
     }
 
     /// Adds up with the connections that ended at other instances, by relay.
     pub fn compare_connection_ends(&self, ends: &[(String, ConnectionEnd)]) {
         for (relay, end) in ends {
-            if let Some(seat) = self.seats.get(relay) {
-                seat.limiter().compare_connection_end(end);
+            if let Some(entry) = self.entries.get(relay) {
+                entry.limiter().compare_connection_end(end);
             }
         }
     }
 
     /// Where connections ended here that other instances do not know of yet, by relay.
     pub fn unreported_connection_ends(&self) -> Vec<(String, ConnectionEnd)> {
-        let end = |(name, seat): (&String, &RelayEntry)| {
-            Some((name.clone(), seat.limiter().unreported_connection_end()?))
+        let end = |(name, entry): (&String, &RelayEntry)| {
+            Some((name.clone(), entry.limiter().unreported_connection_end()?))
         };
-        self.seats.iter().filter_map(end).collect()
+        self.entries.iter().filter_map(end).collect()
     }
 
     /// Other instances can read it now.
     pub fn connection_end_told(&self, relay: &str, end: &ConnectionEnd) {
-        if let Some(seat) = self.seats.get(relay) {
-            seat.limiter().connection_end_told(end);
+        if let Some(entry) = self.entries.get(relay) {
+            entry.limiter().connection_end_told(end);
         }
     }
 
     /// Connections of some relay were learned, or it is throttled: instances have to agree about
     /// it often.
     pub fn shares_learned(&self) -> bool {
-        let learned = |seat: &RelayEntry| {
-            let circuit = seat.circuit();
+        let learned = |entry: &RelayEntry| {
+            let circuit = entry.circuit();
             let throttle = circuit.throttle_reason().is_some() || circuit.throttle_ended();
-            throttle || seat.limiter().shares_learned()
+            throttle || entry.limiter().shares_learned()
         };
-        self.seats.values().any(learned)
+        self.entries.values().any(learned)
     }
 
     /// Of all instances one probes a relay that is throttled.
     pub(crate) async fn ask_to_probe(
         &self,
-        seat: &RelayEntry,
+        entry: &RelayEntry,
         alert: AlertId,
     ) -> Result<(), Unavailable> {
-        let reply = seat.circuit().throttle_reason().map(str::to_owned);
+        let reply = entry.circuit().throttle_reason().map(str::to_owned);
         let (Some(reply), Some(throttles)) = (reply, &self.throttles) else {
             return Ok(());
         };
-        let relay = seat.relay.name();
+        let relay = entry.relay.name();
         let turn = throttles.begin_probe(relay, alert, &reply).await;
         let turn = turn.unwrap_or_else(|error| {
             tracing::debug!(relay, %error, "shared probe of throttled relay failed");
             ProbeTurn::Wait(STORE_WAIT)
         });
-        let mut circuit = seat.circuit();
+        let mut circuit = entry.circuit();
         match turn {
             ProbeTurn::Granted(next) => circuit.probe_granted(next),
             ProbeTurn::Wait(wait) => {
                 circuit.probe_denied(self.moment(), wait);
-                seat.tell_condition(circuit.condition());
+                entry.tell_condition(circuit.condition());
                 return Err(Unavailable::Unwell);
             }
         }
@@ -151,23 +152,23 @@ impl RelayRegistry {
 
     /// Throttled relays that take messages again, and other instances do not know it yet.
     pub fn ended_throttles(&self) -> Vec<String> {
-        let ended = |(_, seat): &(&String, &RelayEntry)| seat.circuit().throttle_ended();
-        let ended = self.seats.iter().filter(ended);
+        let ended = |(_, entry): &(&String, &RelayEntry)| entry.circuit().throttle_ended();
+        let ended = self.entries.iter().filter(ended);
         ended.map(|(name, _)| name.clone()).collect()
     }
 
     /// Other instances can read it now.
     pub fn throttle_end_told(&self, relay: &str) {
-        if let Some(seat) = self.seats.get(relay) {
-            seat.circuit().throttle_end_told();
+        if let Some(entry) = self.entries.get(relay) {
+            entry.circuit().throttle_end_told();
         }
     }
 
     /// Keeps to what all instances know about throttled relays.
     pub fn agree_on_throttles(&self, known: &[ThrottledRelay]) {
-        for (name, seat) in &self.seats {
+        for (name, entry) in &self.entries {
             let throttle = known.iter().find(|throttle| throttle.relay == *name);
-            if let Some((severity, event_type, what)) = self.agree_on_throttle(seat, throttle) {
+            if let Some((severity, event_type, what)) = self.agree_on_throttle(entry, throttle) {
                 self.announce(severity, event_type, name, &what);
             }
         }
@@ -175,11 +176,11 @@ impl RelayRegistry {
 
     fn agree_on_throttle(
         &self,
-        seat: &RelayEntry,
+        entry: &RelayEntry,
         throttle: Option<&ThrottledRelay>,
     ) -> Option<RelayEvent> {
         let now = self.moment();
-        let mut circuit = seat.circuit();
+        let mut circuit = entry.circuit();
         let news = match throttle {
             // It ended here, and who said otherwise did not know.
             Some(_) if circuit.throttle_ended() => None,
@@ -188,7 +189,7 @@ impl RelayRegistry {
                 .then(|| throttled(&throttle.reply)),
             None => circuit.released_elsewhere(now).then(in_use_again),
         };
-        seat.tell_condition(circuit.condition());
+        entry.tell_condition(circuit.condition());
         news
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::clock::{SystemClock, Ticks};
 use crate::config::limits::{Connections, Limits};
-use crate::delivery::relays::registry::After;
+use crate::delivery::relays::registry::NextStep;
 use crate::domain::{
     AlertId, Command, CommandReply, Envelope, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL,
     RelayCondition, Reply, SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
@@ -337,13 +337,13 @@ impl World {
         for (turn, alert) in turns {
             self.asked.push((now, alert));
             let wait = match board.report(turn, AlertId(alert), 0, &answer(alert)) {
-                After::Stands(None) => {
+                NextStep::Final(None) => {
                     self.taken.push((now, alert));
                     continue;
                 }
-                After::Stands(Some(wait)) | After::Limited(wait) => wait,
-                After::SameRelay => Duration::from_secs(1),
-                After::NextRelay => Duration::ZERO,
+                NextStep::Final(Some(wait)) | NextStep::Limited(wait) => wait,
+                NextStep::SameRelay => Duration::from_secs(1),
+                NextStep::NextRelay => Duration::ZERO,
             };
             self.queue.insert((now + wait, alert));
         }

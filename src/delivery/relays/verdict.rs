@@ -1,7 +1,7 @@
 //! What a report says about its relay: well, at fault, or too slow for us.
 
 use crate::domain::{Command, Fault, Limit, Reply, SubmissionEnd, SubmissionReport};
-use crate::relay::limits::Submitted;
+use crate::relay::limits::Usage;
 use crate::relay::observer::SubmissionClass;
 use crate::replies::ReplyTable;
 
@@ -112,9 +112,9 @@ pub(crate) fn submitted<'r>(
     replies: &ReplyTable,
     report: &'r SubmissionReport,
     refusal: Option<(Limit, &'r str)>,
-) -> Submitted<'r> {
+) -> Usage<'r> {
     let few = few_recipients(replies, report);
-    Submitted {
+    Usage {
         transactions: transactions(report),
         accepted: report.is_accepted(),
         refusal: refusal.or(few.map(|_| (Limit::Recipients, ""))),

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 /// Of a queue of which others have the alerts: the transaction of an application that has them may stay
 /// open long.
-pub(super) type OfQueue = BackOff<20, 1_000>;
+pub(super) type QueueBackOff = BackOff<20, 1_000>;
 
 /// Of an alert or an outcome that the database refuses alone.
-pub(super) type OfRefused = BackOff<1_000, 300_000>;
+pub(super) type RefusalBackOff = BackOff<1_000, 300_000>;
 
 /// The wait of one: of `FIRST` milliseconds, doubled up to `LONGEST`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn an_open_transaction_costs_about_a_look_a_second() {
-        let mut back_off = OfQueue::default();
+        let mut back_off = QueueBackOff::default();
         let mut now = Instant::now();
         let (end, mut looks) = (now + Duration::from_secs(60), 0);
         while now < end {
@@ -75,12 +75,12 @@ mod tests {
 
     #[test]
     fn after_a_success_it_is_looked_at_at_once() {
-        let (mut back_off, now) = (OfQueue::default(), Instant::now());
+        let (mut back_off, now) = (QueueBackOff::default(), Instant::now());
         (0..10).for_each(|_| back_off.grow(now));
-        assert_eq!(back_off.remaining(now), OfQueue::LONGEST);
+        assert_eq!(back_off.remaining(now), QueueBackOff::LONGEST);
         back_off.reset();
         assert!(back_off.remaining(now).is_zero());
         back_off.grow(now);
-        assert_eq!(back_off.remaining(now), OfQueue::FIRST);
+        assert_eq!(back_off.remaining(now), QueueBackOff::FIRST);
     }
 }

@@ -7,9 +7,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
-use super::Driver;
-use super::obstacles::What;
-use super::recorder::Finished;
+use super::Worker;
+use super::obstacles::ObstacleKind;
+use super::recorder::FinishedAlert;
 use super::tally::Origin;
 use super::tasks::{Lane, Tasks};
 use crate::domain::{Alert, AlertId, Decision, Lease, LeaseToken, Outcome, OutcomeKind, Timestamp};
@@ -32,7 +32,7 @@ enum Round {
     ClaimResult,
 }
 
-impl Driver {
+impl Worker {
     /// Claims as long as there is work and room, and waits for either otherwise.
     pub(super) async fn take_work(
         &self,
@@ -41,13 +41,13 @@ impl Driver {
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) {
         while !halt.is_cancelled() {
-            self.pulses.mark_claim_loop();
+            self.liveness.mark_claim_loop();
             self.write_events(events).await;
             let begun = self.obstacles.now();
             let round = self.claim_round(tasks).await;
             match &round {
                 Err(error) => self.cannot_claim(begun, error),
-                Ok(_) => self.obstacles.set(What::Claims, None),
+                Ok(_) => self.obstacles.set(ObstacleKind::Claims, None),
             }
             let failing = round.is_err();
             let wait = match &round {
@@ -68,7 +68,7 @@ impl Driver {
     /// Says once that claims fail.
     fn cannot_claim(&self, begun: Timestamp, error: &StoreError) {
         let obstacles = &self.obstacles;
-        if obstacles.meet_error_since(begun, What::Claims, error, 0) {
+        if obstacles.meet_error_since(begun, ObstacleKind::Claims, error, 0) {
             tracing::warn!(%error, "claim failed, retrying");
         }
     }
@@ -252,7 +252,7 @@ impl Driver {
             abandoned.run_until_cancelled_owned(dispatched).await
         };
         let work = tasks.tracker.spawn(work.instrument(span));
-        let (finished, ledger) = (tasks.finished.clone(), self.ledger.clone());
+        let (finished, spool) = (tasks.finished.clone(), self.spool.clone());
         let working = tasks.under_way.begin();
         tasks.tracker.spawn(async move {
             let outcome = match work.await {
@@ -265,10 +265,10 @@ impl Driver {
                     format!("internal error, please report it: {error}"),
                 ),
             };
-            ledger.keep(&outcome);
+            spool.keep(&outcome);
             drop(working);
             // The recorder outlives every task; it ends when the last sender is gone.
-            let _ = finished.send(Finished { outcome, origin }).await;
+            let _ = finished.send(FinishedAlert { outcome, origin }).await;
         });
     }
 
@@ -276,7 +276,7 @@ impl Driver {
     async fn load(&self, ids: &[AlertId]) -> Result<Vec<LoadResult>, StoreError> {
         let mut wait = Duration::from_millis(100);
         loop {
-            self.pulses.mark_claim_loop();
+            self.liveness.mark_claim_loop();
             let begun = Instant::now();
             let loaded = self.store.load(ids).await;
             let service = &self.metrics.service;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::guarded_spool::GuardedSpool;
 use super::lease_guard::LeaseGuard;
-use super::ledger::Ledger;
-use super::obstacles::{Obstacles, What};
-use super::pulse::Liveness;
+use super::liveness::Liveness;
+use super::obstacles::{ObstacleKind, Obstacles};
 use super::shares::Shares;
 use crate::clock::steady;
 use crate::delivery::relays::RelayRegistry;
@@ -30,10 +30,10 @@ pub(super) struct Heartbeat {
     pub(super) board: Arc<RelayRegistry>,
     pub(super) shares: Shares,
     pub(super) guard: Arc<LeaseGuard>,
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) spool: Arc<GuardedSpool>,
     pub(super) obstacles: Arc<Obstacles>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) pulses: Arc<Liveness>,
+    pub(super) liveness: Arc<Liveness>,
     /// Since when the database answered without a break: others' leases may be taken over
     /// only after one whole lease length of that.
     pub(super) unbroken_since: watch::Sender<Option<Instant>>,
@@ -48,7 +48,7 @@ impl Heartbeat {
         let mut shown_condition = None;
         let mut next = Instant::now() + self.interval;
         loop {
-            self.pulses.heartbeat_goes_round();
+            self.liveness.heartbeat_goes_round();
             let due = Instant::now() >= next;
             self.board.tick();
             let relays = self.board.states();
@@ -62,8 +62,8 @@ impl Heartbeat {
                     next = Instant::now() + self.interval;
                 }
             }
-            self.ledger.try_folder();
-            if !self.obstacles.is_met(What::Lease) {
+            self.spool.try_folder();
+            if !self.obstacles.is_met(ObstacleKind::Lease) {
                 self.show_condition(&mut shown_condition).await;
             }
             // After the lease: that must not wait for anything.
@@ -101,7 +101,7 @@ impl Heartbeat {
                     let took_ms = sent.elapsed().as_millis();
                     tracing::warn!(took_ms, "lease renewal slow");
                 }
-                if self.obstacles.overcome(What::Lease) {
+                if self.obstacles.overcome(ObstacleKind::Lease) {
                     tracing::info!("lease renewal works again");
                 }
                 self.unbroken_since
@@ -117,7 +117,7 @@ impl Heartbeat {
             }
             Err(error) => {
                 self.unbroken_since.send_replace(None);
-                if self.obstacles.meet_error(What::Lease, &error, 0) {
+                if self.obstacles.meet_error(ObstacleKind::Lease, &error, 0) {
                     tracing::warn!(%error, "lease renewal failed");
                 }
                 (false, false)

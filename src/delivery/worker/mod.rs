@@ -1,24 +1,24 @@
 //! The heart of the service: takes what is due, keeps the lease, records what came of it.
 //!
-//! One [`Driver::run`] is one instance: it registers, claims no more than it has permits for,
+//! One [`Worker::run`] is one instance: it registers, claims no more than it has permits for,
 //! and ends when it is told to stop or its lease is lost. Claimed alerts are worked on outside
 //! of any transaction, each in a task of its own.
 
-mod aside;
 mod back_off;
+mod batches;
 mod claims;
 mod expiry;
 mod failure_notifier;
 mod failures;
+mod guarded_spool;
 mod heartbeat;
 mod lease_guard;
-mod ledger;
+mod liveness;
 mod obstacles;
-mod parts;
-mod pulse;
 mod recorder;
 mod recovery;
 mod refused_rows;
+mod rejected_outcomes;
 mod shares;
 mod sweeper;
 mod tally;
@@ -37,11 +37,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use failure_notifier::{Notice, Notices};
+pub use guarded_spool::{GuardedSpool, unwritable, writable};
 pub use lease_guard::LeaseGuard;
-pub use ledger::{Ledger, unwritable, writable};
-pub use obstacles::{Obstacles, What};
-pub use pulse::Liveness;
-pub use recovery::{InDoubtPolicies, Inherited, RecoveryError, bequeath, recover};
+pub use liveness::Liveness;
+pub use obstacles::{ObstacleKind, Obstacles};
+pub use recovery::{InDoubtPolicies, Inheritance, RecoveryError, bequeath, recover};
 pub use waiting::{Shown, Waiting};
 
 use crate::clock::steady;
@@ -50,16 +50,16 @@ use crate::delivery::relays::RelayRegistry;
 use crate::domain::{InstanceInfo, Outcome, SendPortInfo};
 use crate::observability::metrics::Metrics;
 use crate::store::{Event, Explanation, Store, StoreError};
-use aside::{Aside, Locked};
 use expiry::ExpiryWatch;
 use failure_notifier::FailureNotifier;
 use heartbeat::Heartbeat;
 use recorder::Recorder;
 use refused_rows::{RefusedRows, refused_event};
+use rejected_outcomes::{LockedOutcomes, RejectedOutcomes};
 use shares::Shares;
 use sweeper::Sweeper;
 use tally::Faults;
-use tasks::{Lane, Tasks, UnderWay};
+use tasks::{Lane, Tasks, WorkCounter};
 
 /// Rhythm and bounds; see `[service]` of the configuration.
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ pub struct Rhythm {
 }
 
 /// What a driver is made of.
-pub struct Driver {
+pub struct Worker {
     /// The database.
     pub store: Arc<dyn Store>,
     /// Who this run is.
@@ -95,9 +95,9 @@ pub struct Driver {
     /// Closed when the lease is not certain.
     pub guard: Arc<LeaseGuard>,
     /// What is known here and not yet in the database.
-    pub ledger: Arc<Ledger>,
+    pub spool: Arc<GuardedSpool>,
     /// What the instances before this one on its state folder could not record.
-    pub inherited: Inherited,
+    pub inherited: Inheritance,
     /// Who is told of failures.
     pub notices: Notices,
     /// Counts; knows the send ports.
@@ -105,7 +105,7 @@ pub struct Driver {
     /// What keeps the instance from working.
     pub obstacles: Arc<Obstacles>,
     /// Told that the loops go round.
-    pub pulses: Arc<Liveness>,
+    pub liveness: Arc<Liveness>,
     /// Rhythm and bounds.
     pub rhythm: Rhythm,
     /// Cancelled when the service shall stop.
@@ -123,8 +123,8 @@ pub enum Ended {
     LeaseLost,
 }
 
-impl Driver {
-    /// Runs until [`Driver::stop`] is cancelled or the lease is lost.
+impl Worker {
+    /// Runs until [`Worker::stop`] is cancelled or the lease is lost.
     ///
     /// # Errors
     /// [`StoreError`] where the instance could not register. Later errors of the database are
@@ -145,9 +145,9 @@ impl Driver {
             .await?;
         self.guard.renewed(sent_steady);
         self.inherit().await?;
-        self.obstacles.set(What::Begin, None);
-        self.obstacles.set(What::Register, None);
-        self.pulses.begin();
+        self.obstacles.set(ObstacleKind::Begin, None);
+        self.obstacles.set(ObstacleKind::Register, None);
+        self.liveness.begin();
         tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
 
         shares.agree(&*self.store, &self.board).await;
@@ -160,7 +160,7 @@ impl Driver {
         let expiry_watch = tokio::spawn(self.expiry_watch().run());
         let (tasks, mut recorder) = self.tasks();
         self.take_work(&tasks, &lease_lost, events).await;
-        self.pulses.end();
+        self.liveness.end();
 
         let drained = self.drain(&tasks).await;
         drop(tasks);
@@ -170,7 +170,7 @@ impl Driver {
         let ended = tokio::time::timeout(self.rhythm.drain_timeout, &mut recorder).await;
         // What it has not recorded by now is in the spool.
         recorder.abort();
-        let recorded = ended.is_ok() && self.ledger.is_empty();
+        let recorded = ended.is_ok() && self.spool.is_empty();
         heartbeat.abort();
         self.write_events(events).await;
         self.retire(drained && recorded).await;
@@ -199,7 +199,7 @@ impl Driver {
                 }
             }
         }
-        self.ledger.begin(self.instance.id, &self.store.describe());
+        self.spool.begin(self.instance.id, &self.store.describe());
         Ok(())
     }
 
@@ -218,19 +218,19 @@ impl Driver {
 
     fn tasks(&self) -> (Tasks, JoinHandle<()>) {
         let (finished, to_record) = mpsc::channel(self.rhythm.max_in_flight as usize);
-        let (freed, under_way) = (Arc::new(Notify::new()), UnderWay::default());
+        let (freed, under_way) = (Arc::new(Notify::new()), WorkCounter::default());
         let mut recorder = Recorder {
             store: self.store.clone(),
             instance: self.instance.id,
             freed: freed.clone(),
             under_way: under_way.clone(),
-            ledger: self.ledger.clone(),
+            spool: self.spool.clone(),
             metrics: self.metrics.clone(),
             faults: Faults::new(&self.explanations),
             clock: self.notices.clock.clone(),
-            aside: Aside::default(),
+            rejected: RejectedOutcomes::default(),
             recorded_others: true,
-            locked: Locked::default(),
+            locked: LockedOutcomes::default(),
         };
         recorder.inherit(self.inherited.outcomes.clone());
         let share = (self.rhythm.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
@@ -274,10 +274,10 @@ impl Driver {
             board: self.board.clone(),
             shares,
             guard: self.guard.clone(),
-            ledger: self.ledger.clone(),
+            spool: self.spool.clone(),
             obstacles: self.obstacles.clone(),
             metrics: self.metrics.clone(),
-            pulses: self.pulses.clone(),
+            liveness: self.liveness.clone(),
             unbroken_since,
             lease_lost,
         }
@@ -315,7 +315,7 @@ impl Driver {
 
     async fn write_events(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
         while let Ok(event) = events.try_recv() {
-            self.pulses.mark_claim_loop();
+            self.liveness.mark_claim_loop();
             self.log(event).await;
         }
     }
@@ -338,7 +338,7 @@ impl Driver {
             return;
         }
         match self.store.retire(self.instance.id).await {
-            Ok(()) => self.ledger.end(),
+            Ok(()) => self.spool.end(),
             Err(error) => {
                 tracing::warn!(%error, "instance deregistration failed, lease will expire");
             }

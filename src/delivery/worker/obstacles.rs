@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
 
-use super::ledger::MOST_ASIDE;
+use super::guarded_spool::MOST_ASIDE;
 use crate::clock::Clock;
 use crate::domain::{InstanceCondition, Timestamp};
 use crate::store::{StoreError, StoreErrorKind};
@@ -18,7 +18,7 @@ const MOMENT: TimeDelta = TimeDelta::seconds(2);
 
 /// Each thing that may keep an instance from working, in the order in which they are said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
+pub enum ObstacleKind {
     /// It has not begun.
     Begin,
     /// It waits for the database before it begins.
@@ -36,16 +36,16 @@ pub enum What {
     /// Nothing can be claimed.
     Claims,
     /// The database refused outcomes, one by one.
-    Aside,
+    RejectedOutcomes,
     /// The database refused to lease alerts, one by one.
-    Refused,
+    RejectedOutcome,
     /// Other transactions have alerts locked whose outcomes are known, for long.
-    Locked,
+    LockedOutcomes,
     /// The database cannot be asked, or is not the right one.
     Database,
 }
 
-impl What {
+impl ObstacleKind {
     fn label(self) -> &'static str {
         match self {
             Self::Begin => "starting: ",
@@ -54,8 +54,8 @@ impl What {
             Self::Register => "starting: it cannot register: ",
             Self::StateFolder => "",
             Self::Lease => "lease: it cannot be renewed: ",
-            Self::Outcomes | Self::Aside | Self::Locked => "outcomes: ",
-            Self::Refused => "alerts: ",
+            Self::Outcomes | Self::RejectedOutcomes | Self::LockedOutcomes => "outcomes: ",
+            Self::RejectedOutcome => "alerts: ",
             Self::Claims => "queue: alerts cannot be claimed: ",
             Self::Database => "database: ",
         }
@@ -76,22 +76,25 @@ pub(super) struct Obstacle {
 
 impl Obstacle {
     /// Whether nothing at all is sent.
-    fn stops(&self, what: What) -> bool {
+    fn stops(&self, what: ObstacleKind) -> bool {
         match what {
-            What::Lease | What::Locked | What::Database | What::Refused => false,
-            What::Aside => self.count >= MOST_ASIDE,
+            ObstacleKind::Lease
+            | ObstacleKind::LockedOutcomes
+            | ObstacleKind::Database
+            | ObstacleKind::RejectedOutcome => false,
+            ObstacleKind::RejectedOutcomes => self.count >= MOST_ASIDE,
             // What is about a row stops its send port alone.
-            What::Claims => !self.may_hold_values,
+            ObstacleKind::Claims => !self.may_hold_values,
             _ => true,
         }
     }
 
-    fn lasts(&self, what: What, now: Timestamp) -> bool {
-        what != What::Claims || now - self.since >= MOMENT
+    fn lasts(&self, what: ObstacleKind, now: Timestamp) -> bool {
+        what != ObstacleKind::Claims || now - self.since >= MOMENT
     }
 
     /// The same in words, for the one who runs the service or for whoever may ask the database.
-    fn words(&self, what: What, for_all: bool) -> String {
+    fn words(&self, what: ObstacleKind, for_all: bool) -> String {
         let since = self.since.format("%Y-%m-%dT%H:%M:%SZ");
         let why = match for_all && self.may_hold_values {
             true => "see EventLog and the service's log",
@@ -99,7 +102,7 @@ impl Obstacle {
         };
         match (what.label(), self.count) {
             (label, 0) => format!("{label}{why}, since {since}"),
-            (label, count) if what == What::Refused => {
+            (label, count) if what == ObstacleKind::RejectedOutcome => {
                 format!("{label}{count} cannot be claimed since {since}: {why}")
             }
             (label, count) => format!("{label}{count} cannot be recorded since {since}: {why}"),
@@ -110,7 +113,7 @@ impl Obstacle {
 /// All that keeps an instance from working now.
 pub struct Obstacles {
     clock: Arc<dyn Clock>,
-    met: Mutex<BTreeMap<What, Obstacle>>,
+    met: Mutex<BTreeMap<ObstacleKind, Obstacle>>,
 }
 
 impl Obstacles {
@@ -126,17 +129,24 @@ impl Obstacles {
 
     /// What an instance before this one met is over; this one has to begin.
     pub fn begin_anew(&self, why: &str) {
-        self.met.lock().retain(|what, _| *what == What::Database);
-        self.meet(What::Begin, why);
+        self.met
+            .lock()
+            .retain(|what, _| *what == ObstacleKind::Database);
+        self.meet(ObstacleKind::Begin, why);
     }
 
     /// It is met, or still is, for this reason. True where it was not there before.
-    pub fn meet(&self, what: What, why: impl Display) -> bool {
+    pub fn meet(&self, what: ObstacleKind, why: impl Display) -> bool {
         self.add(what, self.clock.now(), 0, &why, false)
     }
 
     /// The same, of an error of the database, for so many outcomes.
-    pub(super) fn meet_error(&self, what: What, error: &StoreError, outcomes: usize) -> bool {
+    pub(super) fn meet_error(
+        &self,
+        what: ObstacleKind,
+        error: &StoreError,
+        outcomes: usize,
+    ) -> bool {
         self.meet_error_since(self.clock.now(), what, error, outcomes)
     }
 
@@ -144,7 +154,7 @@ impl Obstacles {
     pub(super) fn meet_error_since(
         &self,
         since: Timestamp,
-        what: What,
+        what: ObstacleKind,
         error: &StoreError,
         outcomes: usize,
     ) -> bool {
@@ -157,7 +167,7 @@ impl Obstacles {
 
     fn add(
         &self,
-        what: What,
+        what: ObstacleKind,
         since: Timestamp,
         outcomes: usize,
         why: &dyn Display,
@@ -175,7 +185,7 @@ impl Obstacles {
     }
 
     /// It is as somebody else knows, or not there.
-    pub(super) fn set(&self, what: What, obstacle: Option<Obstacle>) {
+    pub(super) fn set(&self, what: ObstacleKind, obstacle: Option<Obstacle>) {
         let mut met = self.met.lock();
         match obstacle {
             Some(obstacle) => met.insert(what, obstacle),
@@ -184,17 +194,17 @@ impl Obstacles {
     }
 
     /// It is over. As it was, if it was there.
-    pub(super) fn end(&self, what: What) -> Option<Obstacle> {
+    pub(super) fn end(&self, what: ObstacleKind) -> Option<Obstacle> {
         self.met.lock().remove(&what)
     }
 
     /// It is over. True if it was there.
-    pub fn overcome(&self, what: What) -> bool {
+    pub fn overcome(&self, what: ObstacleKind) -> bool {
         self.end(what).is_some()
     }
 
     /// It is there.
-    pub(super) fn is_met(&self, what: What) -> bool {
+    pub(super) fn is_met(&self, what: ObstacleKind) -> bool {
         self.met.lock().contains_key(&what)
     }
 
@@ -203,7 +213,7 @@ impl Obstacles {
     pub(super) fn let_claim(&self) -> bool {
         let met = self.met.lock();
         let mut stopping = met.iter().filter(|(what, it)| it.stops(**what));
-        stopping.all(|(what, _)| *what == What::Claims)
+        stopping.all(|(what, _)| *what == ObstacleKind::Claims)
     }
 
     /// Now, as the moments here are told.
@@ -213,7 +223,7 @@ impl Obstacles {
 
     /// Each of them in words, for the one who runs the service.
     pub fn in_words(&self) -> Vec<String> {
-        let said = |(what, it): &(What, Obstacle)| {
+        let said = |(what, it): &(ObstacleKind, Obstacle)| {
             let then = if it.stops(*what) {
                 "; nothing is sent"
             } else {
@@ -229,8 +239,9 @@ impl Obstacles {
         let shown = self.shown();
         let stopping = shown.iter().filter(|(what, it)| it.stops(*what));
         let stopping: Vec<_> = stopping.map(|(what, it)| it.words(*what, true)).collect();
-        let (refused, others): (Vec<_>, Vec<_>) =
-            shown.iter().partition(|(what, _)| *what == What::Refused);
+        let (refused, others): (Vec<_>, Vec<_>) = shown
+            .iter()
+            .partition(|(what, _)| *what == ObstacleKind::RejectedOutcome);
         let refused = refused.first().map(|(_, it)| it);
         let unrecorded = || others.iter().map(|(_, it)| it).filter(|it| it.count > 0);
         let count: usize = unrecorded().map(|it| it.count).sum();
@@ -244,12 +255,12 @@ impl Obstacles {
     }
 
     /// Those that last. That it has not begun is said where nothing says why.
-    fn shown(&self) -> Vec<(What, Obstacle)> {
+    fn shown(&self) -> Vec<(ObstacleKind, Obstacle)> {
         let now = self.clock.now();
         let met = self.met.lock().clone();
         let alone = met.len() == 1;
         let shown = met.into_iter().filter(|(what, it)| {
-            let says_something = alone || *what != What::Begin;
+            let says_something = alone || *what != ObstacleKind::Begin;
             says_something && it.lasts(*what, now)
         });
         shown.collect()
@@ -281,7 +292,7 @@ mod tests {
 
     fn begun(clock: &Arc<Hand>) -> Obstacles {
         let obstacles = Obstacles::new(clock.clone());
-        assert!(obstacles.overcome(What::Begin));
+        assert!(obstacles.overcome(ObstacleKind::Begin));
         obstacles
     }
 
@@ -295,22 +306,22 @@ mod tests {
         let obstacles = begun(&clock);
         let (begin, away) = (obstacles.now(), error(StoreErrorKind::Unavailable));
         clock.turn(1999);
-        assert!(obstacles.meet_error_since(begin, What::Claims, &away, 0));
+        assert!(obstacles.meet_error_since(begin, ObstacleKind::Claims, &away, 0));
         assert_eq!(obstacles.in_words(), Vec::<String>::new());
         assert_eq!(obstacles.condition(), InstanceCondition::default());
         clock.turn(1);
         let said = "queue: alerts cannot be claimed: cannot claim alerts: it is locked, since 2026-11-21T09:00:00Z";
         assert_eq!(obstacles.in_words(), [format!("{said}; nothing is sent")]);
         assert_eq!(obstacles.condition().waiting_for.as_deref(), Some(said));
-        assert!(!obstacles.meet_error_since(obstacles.now(), What::Claims, &away, 0));
+        assert!(!obstacles.meet_error_since(obstacles.now(), ObstacleKind::Claims, &away, 0));
         assert_eq!(
             obstacles.in_words(),
             [format!("{said}; nothing is sent")],
             "the moment stays"
         );
         assert!(obstacles.let_claim(), "or it would never be tried again");
-        assert!(obstacles.overcome(What::Claims));
-        assert!(!obstacles.overcome(What::Claims));
+        assert!(obstacles.overcome(ObstacleKind::Claims));
+        assert!(!obstacles.overcome(ObstacleKind::Claims));
     }
 
     #[test]
@@ -320,7 +331,7 @@ mod tests {
         let begin = obstacles.now();
         clock.turn(10_000);
         let away = error(StoreErrorKind::Unavailable);
-        obstacles.meet_error_since(begin, What::Claims, &away, 0);
+        obstacles.meet_error_since(begin, ObstacleKind::Claims, &away, 0);
         assert_eq!(obstacles.in_words().len(), 1);
     }
 
@@ -329,12 +340,12 @@ mod tests {
         let clock = Hand::at("2026-11-21T09:00:00Z");
         let obstacles = begun(&clock);
         let refused = error(StoreErrorKind::Rejected);
-        obstacles.meet_error(What::Claims, &refused, 0);
+        obstacles.meet_error(ObstacleKind::Claims, &refused, 0);
         clock.turn(3000);
         assert_eq!(obstacles.condition().waiting_for, None);
         assert!(!obstacles.in_words()[0].contains("nothing is sent"));
 
-        obstacles.meet_error(What::Outcomes, &error(StoreErrorKind::Unknown), 5);
+        obstacles.meet_error(ObstacleKind::Outcomes, &error(StoreErrorKind::Unknown), 5);
         let condition = obstacles.condition();
         assert_eq!(
             condition.waiting_for.as_deref(),
@@ -354,9 +365,9 @@ mod tests {
         let begins = "starting: it begins, since 2026-11-21T09:00:00Z; nothing is sent";
         assert_eq!(obstacles.in_words(), [begins]);
         clock.turn(1000);
-        obstacles.meet(What::StateFolder, "the state folder /s is full");
+        obstacles.meet(ObstacleKind::StateFolder, "the state folder /s is full");
         clock.turn(1000);
-        obstacles.meet(What::Lease, "refused");
+        obstacles.meet(ObstacleKind::Lease, "refused");
         assert_eq!(
             obstacles.in_words(),
             [

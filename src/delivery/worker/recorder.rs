@@ -10,12 +10,15 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::aside::{Aside, Locked, Refused, bare, not_recorded, recorded_in_part, recorded_late};
+use super::batches::{Batch, PATIENCE, PATIENCE_WITH_ONE, Wait, all_but_locked};
 use super::failures;
-use super::ledger::{Ledger, MOST_ASIDE};
-use super::parts::{PATIENCE, PATIENCE_WITH_ONE, Part, Wait, all_but_locked};
+use super::guarded_spool::{GuardedSpool, MOST_ASIDE};
+use super::rejected_outcomes::{
+    LockedOutcomes, RejectedOutcome, RejectedOutcomes, bare, not_recorded, recorded_in_part,
+    recorded_late,
+};
 use super::tally::{Faults, Origin};
-use super::tasks::UnderWay;
+use super::tasks::WorkCounter;
 use crate::clock::Clock;
 use crate::domain::{AlertId, InstanceId, Outcome, OutcomeKind};
 use crate::observability::metrics::{Metrics, Operation};
@@ -28,7 +31,7 @@ pub(super) const BATCH: usize = 200;
 const GATHER: Duration = Duration::from_millis(50);
 
 /// An outcome, and where it came from.
-pub(super) struct Finished {
+pub(super) struct FinishedAlert {
     pub(super) outcome: Outcome,
     pub(super) origin: Origin,
 }
@@ -39,15 +42,15 @@ pub(super) struct Recorder {
     pub(super) instance: InstanceId,
     /// Told when permits were given back.
     pub(super) freed: Arc<Notify>,
-    pub(super) under_way: UnderWay,
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) under_way: WorkCounter,
+    pub(super) spool: Arc<GuardedSpool>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) faults: Faults,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) aside: Aside,
+    pub(super) rejected: RejectedOutcomes,
     /// The database has recorded others since the last one was set aside.
     pub(super) recorded_others: bool,
-    pub(super) locked: Locked,
+    pub(super) locked: LockedOutcomes,
 }
 
 impl Recorder {
@@ -56,22 +59,22 @@ impl Recorder {
         let now = self.clock.now();
         for outcome in outcomes {
             let why = "not recorded by the instance before this one".to_owned();
-            self.aside.add(outcome, None, now, why);
+            self.rejected.add(outcome, None, now, why);
         }
-        self.aside.hurry();
-        self.ledger.set_aside(self.aside.summary());
+        self.rejected.hurry();
+        self.spool.set_aside(self.rejected.summary());
     }
 
     /// Records until the channel is closed and empty, and nothing waits for a lock. What is set aside
     /// is tried once more.
-    pub(super) async fn run(mut self, mut finished: mpsc::Receiver<Finished>) {
+    pub(super) async fn run(mut self, mut finished: mpsc::Receiver<FinishedAlert>) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut recorded_at: Option<Instant> = None;
         loop {
             tokio::select! {
                 received = finished.recv_many(&mut batch, BATCH) => if received == 0 { break },
                 () = self.locked.wait() => batch = self.locked.take(BATCH),
-                () = self.aside.wait() => {
+                () = self.rejected.wait() => {
                     self.retry_aside().await;
                     continue;
                 }
@@ -88,13 +91,17 @@ impl Recorder {
             let again = self.locked.take(BATCH).into_iter().collect();
             self.record(again, &mut finished).await;
         }
-        self.aside.hurry();
+        self.rejected.hurry();
         self.retry_aside().await;
     }
 
     /// Takes what else is finished within [`GATHER`], until a batch is full or nothing more is to
     /// come.
-    async fn gather(&self, finished: &mut mpsc::Receiver<Finished>, batch: &mut Vec<Finished>) {
+    async fn gather(
+        &self,
+        finished: &mut mpsc::Receiver<FinishedAlert>,
+        batch: &mut Vec<FinishedAlert>,
+    ) {
         let end = Instant::now() + GATHER;
         while batch.len() < BATCH && !(self.under_way.is_none() && finished.is_empty()) {
             match tokio::time::timeout_at(end, finished.recv()).await {
@@ -106,7 +113,7 @@ impl Recorder {
 
     /// A part that fails is tried again in halves: a load that the engine cannot bear becomes
     /// smaller, and what is wrong with one outcome does not keep the others.
-    async fn record(&mut self, batch: Part, behind: &mut mpsc::Receiver<Finished>) {
+    async fn record(&mut self, batch: Batch, behind: &mut mpsc::Receiver<FinishedAlert>) {
         let mut wait = Wait::default();
         let mut parts = VecDeque::from([batch]);
         while let Some(mut part) = parts.pop_front() {
@@ -126,7 +133,7 @@ impl Recorder {
             if part.outcomes.len() == 1 {
                 let again = self.alone(part, &error, &mut wait, count).await;
                 if again.is_some() && parts.is_empty() {
-                    parts.extend(Part::of_those_that_wait(behind));
+                    parts.extend(Batch::of_those_that_wait(behind));
                 }
                 parts.extend(again);
                 continue;
@@ -143,11 +150,11 @@ impl Recorder {
     /// One that failed alone. It comes back where it is to be tried again, behind the others.
     async fn alone(
         &mut self,
-        mut part: Part,
+        mut part: Batch,
         error: &StoreError,
         wait: &mut Wait,
         count: usize,
-    ) -> Option<Part> {
+    ) -> Option<Batch> {
         if error.is_about_data() {
             self.record_bare(part, error).await;
             return None;
@@ -161,10 +168,10 @@ impl Recorder {
         Some(part)
     }
 
-    fn keep_locked(&mut self, locked: Vec<Finished>) {
+    fn keep_locked(&mut self, locked: Vec<FinishedAlert>) {
         let now = self.clock.now();
         self.locked.add(locked, now);
-        self.ledger.set_locked(self.locked.summary(now));
+        self.spool.set_locked(self.locked.summary(now));
     }
 
     /// One transaction; what the database took leaves the spool.
@@ -174,7 +181,7 @@ impl Recorder {
         let service = &self.metrics.service;
         service.asked(Operation::Record, begun.elapsed(), &recorded);
         if let Ok(results) = &recorded {
-            self.ledger.forget(&all_but_locked(outcomes, results));
+            self.spool.forget(&all_but_locked(outcomes, results));
         }
         recorded
     }
@@ -184,15 +191,15 @@ impl Recorder {
         if wait.began.is_none() {
             tracing::warn!(count, %error, "outcomes are waiting for the database");
         }
-        self.ledger.wait_for_database(count, error);
+        self.spool.wait_for_database(count, error);
         wait.pause().await;
     }
 
     /// An unknown error is about this outcome where the database has taken others since, and may
     /// be where it lasts: the next ones tell. Nothing more is sent until then, so the first one alone
     /// does not wait long for company.
-    fn is_its_own(&self, part: &Part, wait: &Wait, count: usize, error: &StoreError) -> bool {
-        let unknown = error.kind() == StoreErrorKind::Unknown && self.aside.len() < MOST_ASIDE;
+    fn is_its_own(&self, part: &Batch, wait: &Wait, count: usize, error: &StoreError) -> bool {
+        let unknown = error.kind() == StoreErrorKind::Unknown && self.rejected.len() < MOST_ASIDE;
         let patience = match (count, self.recorded_others) {
             (1, true) => PATIENCE_WITH_ONE,
             _ => PATIENCE,
@@ -205,7 +212,7 @@ impl Recorder {
         if !all {
             return;
         }
-        let Some(waited) = self.ledger.caught_up() else {
+        let Some(waited) = self.spool.caught_up() else {
             return;
         };
         let seconds = (self.clock.now() - waited.since).num_seconds();
@@ -237,7 +244,7 @@ impl Recorder {
 
     /// The database refuses a value of this outcome: its status at least has to stand, or the
     /// alert would be sent again.
-    async fn record_bare(&mut self, part: Part, refused: &StoreError) {
+    async fn record_bare(&mut self, part: Batch, refused: &StoreError) {
         let outcome = [bare(&part.outcomes[0])];
         match self.ask(&outcome).await {
             Ok(results) => {
@@ -258,14 +265,14 @@ impl Recorder {
     }
 
     /// It stays in the spool, and its alert with this instance.
-    async fn set_aside(&mut self, part: Part, error: &StoreError) {
+    async fn set_aside(&mut self, part: Batch, error: &StoreError) {
         self.recorded_others = false;
         for (outcome, origin) in part.outcomes.into_iter().zip(part.origins) {
             let alert = outcome.alert;
             tracing::error!(alert = alert.0, %error, "outcome not recorded, kept in the spool");
-            self.aside
+            self.rejected
                 .add(outcome, Some(origin), self.clock.now(), error.to_string());
-            self.ledger.set_aside(self.aside.summary());
+            self.spool.set_aside(self.rejected.summary());
             self.log(&not_recorded(self.instance, alert, error)).await;
         }
     }
@@ -273,19 +280,19 @@ impl Recorder {
     /// Those whose time has come, one by one.
     async fn retry_aside(&mut self) {
         let mut tried = Vec::new();
-        while let Some(refused) = self.aside.take_due() {
+        while let Some(refused) = self.rejected.take_due() {
             tried.push(refused);
         }
         for refused in tried {
             match self.record_refused(&refused).await {
                 Ok(()) => {}
-                Err(error) => self.aside.put_back(refused, error.to_string()),
+                Err(error) => self.rejected.put_back(refused, error.to_string()),
             }
         }
-        self.ledger.set_aside(self.aside.summary());
+        self.spool.set_aside(self.rejected.summary());
     }
 
-    async fn record_refused(&self, refused: &Refused) -> Result<(), StoreError> {
+    async fn record_refused(&self, refused: &RejectedOutcome) -> Result<(), StoreError> {
         let mut outcome = [refused.outcome.clone()];
         let mut recorded = self.ask(&outcome).await;
         if let Err(error) = &recorded

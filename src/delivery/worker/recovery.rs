@@ -12,9 +12,9 @@ use crate::domain::{
 use crate::spool::{Leftovers, OutcomeSpool, SpoolError};
 use crate::store::{Event, EventSeverity, RecordResult, Store, StoreError, StoreErrorKind};
 
-use super::aside::{bare, recorded_in_part, recorded_late};
-use super::parts::all_but_locked;
+use super::batches::all_but_locked;
 use super::recorder::BATCH;
+use super::rejected_outcomes::{bare, recorded_in_part, recorded_late};
 
 /// Why a recovery did not come to its end; what is left over stays where it is.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +33,14 @@ pub type InDoubtPolicies = BTreeMap<String, (InDoubt, Duration)>;
 
 /// What a driver goes on with.
 #[derive(Debug, Clone, Default)]
-pub struct Inherited {
+pub struct Inheritance {
     /// Known, and refused by the database so far.
     pub outcomes: Vec<Outcome>,
     /// Who knew them, where they were not retired yet.
     pub from: Vec<InstanceId>,
 }
 
-impl Inherited {
+impl Inheritance {
     /// What is left over in the spool that is to be worked with.
     ///
     /// # Errors

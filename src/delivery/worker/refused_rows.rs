@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::back_off::OfRefused;
+use super::back_off::RefusalBackOff;
 use super::obstacles::Obstacle;
 use crate::domain::{AlertId, Timestamp};
 use crate::store::{Event, EventSeverity, MOST_REFUSED, RefusedRow, StoreError, StoreErrorKind};
@@ -21,7 +21,7 @@ pub(super) struct RefusedRows(BTreeMap<AlertId, Entry>);
 struct Entry {
     since: Timestamp,
     why: String,
-    again: OfRefused,
+    again: RefusalBackOff,
 }
 
 impl RefusedRows {
@@ -59,7 +59,7 @@ impl RefusedRows {
             let entry = Entry {
                 since,
                 why: why.clone(),
-                again: OfRefused::begun(now),
+                again: RefusalBackOff::begun(now),
             };
             self.0.insert(*alert, entry);
         }
@@ -72,7 +72,7 @@ impl RefusedRows {
             return;
         };
         let alike = self.0.values_mut().filter(|it| it.why == removed.why);
-        alike.for_each(|entry| entry.again.by(now + OfRefused::FIRST));
+        alike.for_each(|entry| entry.again.by(now + RefusalBackOff::FIRST));
     }
 
     /// How many, since when, and which the first is and why.
@@ -181,7 +181,7 @@ mod tests {
             all.iter().for_each(|it| rows.put_off(it, now));
         }
         rows.remove(AlertId(1), now);
-        now += OfRefused::FIRST;
+        now += RefusalBackOff::FIRST;
         assert_eq!(rows.take_due(now), Some(AlertId(2)));
         assert_eq!(rows.take_due(now), None);
     }

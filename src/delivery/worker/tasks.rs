@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
-use super::back_off::OfQueue;
-use super::recorder::Finished;
+use super::back_off::QueueBackOff;
+use super::recorder::FinishedAlert;
 use super::refused_rows::RefusedRows;
 use super::tally::Origin;
 use crate::domain::{LeaseToken, Outcome, SendPortInfo};
@@ -24,13 +24,13 @@ pub(super) struct Lane {
     pub(super) permits: Arc<Semaphore>,
     pub(super) metrics: Arc<SendPortMetrics>,
     /// Others have what is in its queue.
-    pub(super) back_off: Mutex<OfQueue>,
+    pub(super) back_off: Mutex<QueueBackOff>,
     /// What the database refuses to lease.
     pub(super) unclaimed: Mutex<RefusedRows>,
 }
 
 impl Lane {
-    pub(super) fn back_off(&self) -> MutexGuard<'_, OfQueue> {
+    pub(super) fn back_off(&self) -> MutexGuard<'_, QueueBackOff> {
         self.back_off.lock()
     }
 
@@ -50,13 +50,13 @@ impl Lane {
 
 /// How many alerts are worked on whose outcome is not on its way back yet.
 #[derive(Clone, Default)]
-pub(super) struct UnderWay(Arc<AtomicUsize>);
+pub(super) struct WorkCounter(Arc<AtomicUsize>);
 
-impl UnderWay {
+impl WorkCounter {
     /// One more, until what this returns is dropped.
-    pub(super) fn begin(&self) -> Working {
+    pub(super) fn begin(&self) -> WorkGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Working(self.clone())
+        WorkGuard(self.clone())
     }
 
     /// No outcome comes but those that are on their way.
@@ -66,9 +66,9 @@ impl UnderWay {
 }
 
 /// One alert is worked on.
-pub(super) struct Working(UnderWay);
+pub(super) struct WorkGuard(WorkCounter);
 
-impl Drop for Working {
+impl Drop for WorkGuard {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -77,8 +77,8 @@ impl Drop for Working {
 /// Everything that works, and the way back for what is finished.
 pub(super) struct Tasks {
     pub(super) tracker: TaskTracker,
-    pub(super) finished: mpsc::Sender<Finished>,
-    pub(super) under_way: UnderWay,
+    pub(super) finished: mpsc::Sender<FinishedAlert>,
+    pub(super) under_way: WorkCounter,
     /// For each send port in order.
     pub(super) lanes: Vec<Lane>,
     /// Permits were given back.
@@ -108,6 +108,6 @@ impl Tasks {
     }
 
     pub(super) async fn finish(&self, outcome: Outcome, origin: Origin) {
-        let _ = self.finished.send(Finished { outcome, origin }).await;
+        let _ = self.finished.send(FinishedAlert { outcome, origin }).await;
     }
 }

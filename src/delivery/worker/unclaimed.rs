@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::Driver;
+use super::Worker;
 use super::obstacles::Obstacle;
 use super::refused_rows::{event, refused_event, too_many};
 use super::tasks::{Lane, Tasks};
 use crate::domain::AlertId;
 use crate::store::{Among, ClaimResult, Event, EventSeverity, RefusedRow, StoreError};
 
-impl Driver {
+impl Worker {
     /// What the database refuses is left out of the next claims, and said once.
     pub(super) async fn note_refused(
         &self,
@@ -42,7 +42,7 @@ impl Driver {
             .lanes
             .iter()
             .filter_map(|lane| lane.unclaimed().summary());
-        self.ledger.set_unclaimed(together(queues));
+        self.spool.set_unclaimed(together(queues));
         result
     }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::delivery::relays::RelayRegistry;
-use crate::delivery::worker::{LeaseGuard, Ledger, Liveness, Obstacles, What};
+use crate::delivery::worker::{GuardedSpool, LeaseGuard, Liveness, ObstacleKind, Obstacles};
 use crate::observability::health_server::{HealthSource, HealthStatus};
 use crate::observability::metrics::{self, Metrics};
 
@@ -29,7 +29,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(180);
 /// The parts of an instance that report its state.
 struct RunningInstance {
     guard: Arc<LeaseGuard>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<GuardedSpool>,
 }
 
 /// What a [`HealthMonitor`] reads.
@@ -72,7 +72,7 @@ impl HealthMonitor {
     }
 
     /// An instance is about to register; it is ready once it has its lease.
-    pub fn instance_started(&self, guard: Arc<LeaseGuard>, ledger: Arc<Ledger>) {
+    pub fn instance_started(&self, guard: Arc<LeaseGuard>, ledger: Arc<GuardedSpool>) {
         *self.running.lock() = Some(RunningInstance { guard, ledger });
     }
 
@@ -82,8 +82,8 @@ impl HealthMonitor {
         service.database_answers(problem.is_none());
         let obstacles = &self.dependencies.obstacles;
         match problem {
-            Some(problem) => _ = obstacles.meet(What::Database, problem),
-            None => _ = obstacles.overcome(What::Database),
+            Some(problem) => _ = obstacles.meet(ObstacleKind::Database, problem),
+            None => _ = obstacles.overcome(ObstacleKind::Database),
         }
     }
 

@@ -10,7 +10,7 @@ struct Setup {
     stop: CancellationToken,
     obstacles: Arc<Obstacles>,
     guard: Arc<LeaseGuard>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<GuardedSpool>,
     _folder: tempfile::TempDir,
 }
 
@@ -36,7 +36,7 @@ fn setup() -> Setup {
     Setup {
         monitor: HealthMonitor::new(dependencies),
         stop,
-        ledger: Arc::new(Ledger::new(
+        ledger: Arc::new(GuardedSpool::new(
             guard.clone(),
             Arc::new(spool),
             obstacles.clone(),
@@ -62,13 +62,13 @@ fn not_ready(setup: &Setup, why: &str) {
 fn is_ready_with_a_lease_and_a_database_until_it_stops() {
     let setup = setup();
     not_ready(&setup, "starting");
-    setup.obstacles.meet(What::NoDatabase, "refused");
+    setup.obstacles.meet(ObstacleKind::NoDatabase, "refused");
     not_ready(&setup, "it waits for the database: refused");
     setup
         .monitor
         .instance_started(setup.guard.clone(), setup.ledger.clone());
-    assert!(setup.obstacles.overcome(What::NoDatabase));
-    assert!(setup.obstacles.overcome(What::Begin));
+    assert!(setup.obstacles.overcome(ObstacleKind::NoDatabase));
+    assert!(setup.obstacles.overcome(ObstacleKind::Begin));
     not_ready(&setup, "lease: this instance holds none");
     setup.guard.renewed(crate::clock::steady());
     assert_eq!(

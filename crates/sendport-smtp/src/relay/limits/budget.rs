@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::learned::Learned;
-use super::recipients::FewRecipients;
+use super::adaptive_limit::AdaptiveLimit;
+use super::recipient_limit::RecipientLimit;
 use super::share::Share;
 use super::together::{Together, Told};
 use super::window::Window;
@@ -29,20 +29,20 @@ pub(super) struct Ticket {
 
 /// How a message ended, as far as limits go.
 #[derive(Debug, Default)]
-pub(super) struct Ended<'r> {
+pub(super) struct TransactionUsage<'r> {
     /// Transactions that reached MAIL.
     pub(super) sent: u32,
     /// The relay took responsibility.
     pub(super) accepted: bool,
     /// It said "slower".
-    pub(super) refusal: Option<Refusal<'r>>,
+    pub(super) refusal: Option<LimitRefusal<'r>>,
     /// Recipients that were accepted when the connection ended among them.
     pub(super) ended_behind: Option<u32>,
 }
 
 /// A reply that means "slower".
 #[derive(Debug)]
-pub(super) struct Refusal<'r> {
+pub(super) struct LimitRefusal<'r> {
     pub(super) limit: Limit,
     /// Said to a new connection, not to a transaction.
     pub(super) before_mail: bool,
@@ -70,14 +70,14 @@ pub(super) struct Budget {
     share: Share,
     messages: Window,
     connects: Window,
-    rate: Option<Learned>,
-    connections: Option<Learned>,
+    rate: Option<AdaptiveLimit>,
+    connections: Option<AdaptiveLimit>,
     together: Together,
     /// Most connections that were seen to work since one more was tried.
     worked: u32,
     /// It refused a connection, not a transaction: as many as are open are taken.
     refuses_connections: bool,
-    recipients: FewRecipients,
+    recipients: RecipientLimit,
 }
 
 impl Budget {
@@ -93,7 +93,7 @@ impl Budget {
             together: Together::new(),
             worked: 0,
             refuses_connections: false,
-            recipients: FewRecipients::default(),
+            recipients: RecipientLimit::default(),
             limits,
         }
     }
@@ -230,7 +230,7 @@ impl Budget {
 
     /// The relay takes nothing now, not even slowly.
     pub(super) fn is_exhausted(&mut self, now: Instant) -> bool {
-        let nothing = |learned: &Learned| learned.level() == 0;
+        let nothing = |learned: &AdaptiveLimit| learned.level() == 0;
         self.rate.as_ref().is_some_and(nothing) && self.room(now) == Some(0)
     }
 
@@ -271,7 +271,7 @@ impl Budget {
             return Err(self.wait(now));
         }
         let used = self.messages.used(now);
-        let beyond = |learned: &mut Option<Learned>, used: u32| match learned {
+        let beyond = |learned: &mut Option<AdaptiveLimit>, used: u32| match learned {
             Some(learned) if used >= learned.level() => {
                 learned.begin_try();
                 true
@@ -308,7 +308,7 @@ impl Budget {
     }
 
     /// A message ended, or was not begun after all.
-    pub(super) fn end(&mut self, now: Instant, ticket: Ticket, ended: &Ended<'_>) {
+    pub(super) fn end(&mut self, now: Instant, ticket: Ticket, ended: &TransactionUsage<'_>) {
         let accepted = ended.accepted;
         self.messages.end(now, ended.sent, accepted);
         if let Some(recipients) = ended.ended_behind {
@@ -340,7 +340,7 @@ impl Budget {
     fn rate_is_not_nothing(&mut self, now: Instant) {
         let window = self.messages.length();
         if let Some(nothing) = self.rate.as_ref().filter(|rate| rate.level() == 0) {
-            self.rate = Some(Learned::new(1, window, now, nothing.said()));
+            self.rate = Some(AdaptiveLimit::new(1, window, now, nothing.said()));
         }
     }
 
@@ -356,7 +356,7 @@ impl Budget {
 
     /// Connections that it takes for certain.
     fn level(&self) -> u32 {
-        self.connections.as_ref().map_or(0, Learned::level)
+        self.connections.as_ref().map_or(0, AdaptiveLimit::level)
     }
 
     fn rate_refused(&mut self, now: Instant, ticket: Ticket, said: &str) {
@@ -365,11 +365,18 @@ impl Budget {
         match &mut self.rate {
             Some(learned) if ticket.tries_rate => learned.try_refused(now, said),
             Some(learned) => learned.lower(now, ticket.begun, accepted, said),
-            None => self.rate = Some(Learned::new(accepted, self.messages.length(), now, said)),
+            None => {
+                self.rate = Some(AdaptiveLimit::new(
+                    accepted,
+                    self.messages.length(),
+                    now,
+                    said,
+                ))
+            }
         }
     }
 
-    fn connection_refused(&mut self, now: Instant, ticket: Ticket, refusal: &Refusal<'_>) {
+    fn connection_refused(&mut self, now: Instant, ticket: Ticket, refusal: &LimitRefusal<'_>) {
         settle(&mut self.rate, now, ticket.tries_rate, false);
         let least = u32::from(!self.together.others_may_have_all());
         let (working, said) = (refusal.others.max(least), refusal.said);
@@ -384,7 +391,12 @@ impl Budget {
             }
             Some(learned) => learned.lower(now, now, working, said),
             None => {
-                self.connections = Some(Learned::new(working, self.messages.length(), now, said));
+                self.connections = Some(AdaptiveLimit::new(
+                    working,
+                    self.messages.length(),
+                    now,
+                    said,
+                ));
             }
         }
         self.together.found(before, self.level());
@@ -408,7 +420,7 @@ impl Budget {
     /// Forgets what was learned long ago, or is no less than the share.
     pub(super) fn tick(&mut self, now: Instant) {
         let (connections, messages) = (self.share.connections, self.share.messages);
-        let stale = |learned: &mut Learned, share: u32| {
+        let stale = |learned: &mut AdaptiveLimit, share: u32| {
             learned.is_forgotten(now) || (share > 0 && learned.level() >= share)
         };
         if self.together.may_forget() {
@@ -449,13 +461,13 @@ impl Budget {
     }
 
     /// What was learned of the recipients of one transaction.
-    pub(super) fn few_recipients(&mut self) -> &mut FewRecipients {
+    pub(super) fn recipient_limit(&mut self) -> &mut RecipientLimit {
         &mut self.recipients
     }
 
     /// Most messages in a window, as people write it.
     pub(super) fn shown_rate(&self) -> Option<String> {
-        let learned = self.rate.as_ref().map(Learned::level);
+        let learned = self.rate.as_ref().map(AdaptiveLimit::level);
         let most = [self.share.messages, learned].into_iter().flatten().min()?;
         let per = self.messages.length();
         Some(Rate { count: most, per }.to_string())
@@ -464,12 +476,12 @@ impl Budget {
     /// The refusal that made it slower.
     pub(super) fn throttle_reason(&self) -> Option<&str> {
         let learned = self.rate.as_ref().or(self.connections.as_ref());
-        learned.map(Learned::said)
+        learned.map(AdaptiveLimit::said)
     }
 }
 
 /// What a message that was not refused says about the level that it tried.
-fn settle(learned: &mut Option<Learned>, now: Instant, tried: bool, accepted: bool) {
+fn settle(learned: &mut Option<AdaptiveLimit>, now: Instant, tried: bool, accepted: bool) {
     match learned {
         Some(learned) if tried && accepted => learned.try_accepted(now),
         Some(learned) if tried => learned.abandon_try(),

@@ -6,14 +6,14 @@
 //! how long to wait. The arithmetic is pure and stands in `budget`; this file holds the
 //! places that tasks wait for.
 
+mod adaptive_limit;
 mod budget;
-mod learned;
-mod opening;
-mod places;
-mod recipients;
+mod recipient_limit;
+mod resizable_semaphore;
 mod share;
 #[cfg(test)]
 mod simulation_tests;
+mod slow_start;
 mod together;
 mod window;
 
@@ -24,13 +24,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::settings::limits::{Connections, Limits};
-use budget::{Budget, Ended, Refusal, Ticket};
-use opening::Opening;
-use places::{Place, Places};
+use budget::{Budget, LimitRefusal, Ticket, TransactionUsage};
+use resizable_semaphore::{ResizableSemaphore, SemaphorePermit};
 use sendport_core::clock::Ticks;
 use sendport_core::domain::{
     ConnectionEnd, LearnedLimit, LearnedRecipients, Limit, LimitFinding, Standing,
 };
+use slow_start::SlowStart;
 
 /// How long to wait at most for another connection that is on its way.
 const ONE_AFTER_THE_OTHER: Duration = Duration::from_secs(1);
@@ -41,25 +41,25 @@ pub struct Limiter {
     ticks: Ticks,
     budget: Mutex<Budget>,
     /// Messages under way.
-    turns: Arc<Places>,
+    turns: Arc<ResizableSemaphore>,
     /// Connections, idle ones and those that say goodbye included.
-    connections: Arc<Places>,
-    opening: Mutex<Opening>,
+    connections: Arc<ResizableSemaphore>,
+    opening: Mutex<SlowStart>,
     /// A connection was made, was not made, or closed.
     opened: Notify,
 }
 
 /// A place for one message. Dropped, it was not begun.
 #[derive(Debug)]
-pub struct TurnPlace(Place);
+pub struct ConcurrencyPermit(SemaphorePermit);
 
-/// The right to submit one message, with its place. Dropped without [`Turn::end`], nothing was
+/// The right to submit one message, with its place. Dropped without [`SubmissionPermit::end`], nothing was
 /// sent.
 #[derive(Debug)]
-pub struct Turn {
+pub struct SubmissionPermit {
     limiter: Arc<Limiter>,
     ticket: Option<Ticket>,
-    _place: Place,
+    _place: SemaphorePermit,
 }
 
 /// A place for one connection, kept until the connection is closed.
@@ -71,12 +71,12 @@ pub struct Connection {
     established: bool,
     /// The server may count it.
     open: bool,
-    _place: Place,
+    _place: SemaphorePermit,
 }
 
 /// How a message ended, as far as limits go.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Submitted<'r> {
+pub struct Usage<'r> {
     /// Transactions that reached MAIL at a server.
     pub transactions: u32,
     /// The relay took responsibility.
@@ -91,7 +91,7 @@ pub struct Submitted<'r> {
 
 /// What the outside sees of the limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
+pub struct LimitSnapshot {
     /// Most connections now; `None` where the relay needs none.
     pub connections: u32,
     /// Most messages in a window, `15/min`.
@@ -110,8 +110,8 @@ impl Limiter {
         Self {
             ticks: Ticks::default(),
             budget: Mutex::new(Budget::new(limits)),
-            turns: Places::new(most),
-            connections: Places::new(most),
+            turns: ResizableSemaphore::new(most),
+            connections: ResizableSemaphore::new(most),
             opening: Mutex::default(),
             opened: Notify::new(),
         }
@@ -174,41 +174,41 @@ impl Limiter {
     /// What was learned of the recipients of one transaction that other instances do not know yet.
     pub fn recipients_finding(&self) -> Option<LearnedRecipients> {
         let now = self.now();
-        self.budget.lock().few_recipients().finding(now)
+        self.budget.lock().recipient_limit().finding(now)
     }
 
     /// Other instances can read it now.
     pub fn recipients_told(&self, finding: &LearnedRecipients) {
-        self.budget.lock().few_recipients().told(finding);
+        self.budget.lock().recipient_limit().told(finding);
     }
 
     /// Keeps to as many recipients of one transaction as the database says that the relay takes.
     pub fn agree_on_recipients(&self, shared: Option<&LearnedRecipients>) {
         let now = self.now();
-        self.budget.lock().few_recipients().agree(now, shared);
+        self.budget.lock().recipient_limit().agree(now, shared);
     }
 
     /// A connection ended among the recipients here, not long ago.
     pub fn has_ended_connection(&self) -> bool {
         let now = self.now();
-        self.budget.lock().few_recipients().has_ended(now)
+        self.budget.lock().recipient_limit().has_ended(now)
     }
 
     /// The last one, where other instances do not know it yet.
     pub fn unreported_connection_end(&self) -> Option<ConnectionEnd> {
         let now = self.now();
-        self.budget.lock().few_recipients().unreported_end(now)
+        self.budget.lock().recipient_limit().unreported_end(now)
     }
 
     /// Other instances can read it now.
     pub fn connection_end_told(&self, end: &ConnectionEnd) {
-        self.budget.lock().few_recipients().end_told(end);
+        self.budget.lock().recipient_limit().end_told(end);
     }
 
     /// Adds up with what another instance saw.
     pub fn compare_connection_end(&self, end: &ConnectionEnd) {
         let now = self.now();
-        self.budget.lock().few_recipients().compare_end(now, end);
+        self.budget.lock().recipient_limit().compare_end(now, end);
     }
 
     /// To be called now and then: what was learned is tried again, and forgotten, in time.
@@ -226,13 +226,13 @@ impl Limiter {
     }
 
     /// Waits for a place; `None` never comes in practice.
-    pub async fn place(&self) -> Option<TurnPlace> {
-        self.turns.take().await.map(TurnPlace)
+    pub async fn place(&self) -> Option<ConcurrencyPermit> {
+        self.turns.take().await.map(ConcurrencyPermit)
     }
 
     /// A place, if one is free.
-    pub fn try_place(&self) -> Option<TurnPlace> {
-        self.turns.try_take().map(TurnPlace)
+    pub fn try_place(&self) -> Option<ConcurrencyPermit> {
+        self.turns.try_take().map(ConcurrencyPermit)
     }
 
     /// Begins a message. A `probe` of a throttled relay keeps to what is configured, and not to
@@ -240,14 +240,18 @@ impl Limiter {
     ///
     /// # Errors
     /// How long to wait until there is room.
-    pub fn begin(self: &Arc<Self>, place: TurnPlace, probe: bool) -> Result<Turn, Duration> {
+    pub fn begin(
+        self: &Arc<Self>,
+        place: ConcurrencyPermit,
+        probe: bool,
+    ) -> Result<SubmissionPermit, Duration> {
         let others = self.turns.used().saturating_sub(1);
         let now = self.now();
         let ticket = match probe {
             true => self.budget.lock().begin_probe(now)?,
             false => self.budget.lock().begin(now, others)?,
         };
-        Ok(Turn {
+        Ok(SubmissionPermit {
             limiter: self.clone(),
             ticket: Some(ticket),
             _place: place.0,
@@ -339,9 +343,9 @@ impl Limiter {
     }
 
     /// What the outside sees.
-    pub fn shown(&self) -> Shown {
+    pub fn shown(&self) -> LimitSnapshot {
         let (now, budget) = (self.now(), self.budget.lock());
-        Shown {
+        LimitSnapshot {
             connections: budget.connections(now),
             message_rate: budget.shown_rate(),
             recipients: budget.recipients(now),
@@ -349,20 +353,20 @@ impl Limiter {
         }
     }
 
-    fn end(&self, ticket: Ticket, submitted: Submitted<'_>) {
+    fn end(&self, ticket: Ticket, submitted: Usage<'_>) {
         let before_mail = submitted.transactions == 0;
         let others = match before_mail {
             true => self.established(),
             false => self.turns.used().saturating_sub(1),
         };
-        let refusal = |(limit, said)| Refusal {
+        let refusal = |(limit, said)| LimitRefusal {
             limit,
             before_mail,
             others,
             recipients: submitted.recipients,
             said,
         };
-        let ended = Ended {
+        let ended = TransactionUsage {
             sent: submitted.transactions,
             accepted: submitted.accepted,
             refusal: submitted.refusal.map(refusal),
@@ -375,19 +379,19 @@ impl Limiter {
     }
 }
 
-impl Turn {
+impl SubmissionPermit {
     /// It was answered, or came to nothing.
-    pub fn end(mut self, submitted: Submitted<'_>) {
+    pub fn end(mut self, submitted: Usage<'_>) {
         if let Some(ticket) = self.ticket.take() {
             self.limiter.end(ticket, submitted);
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for SubmissionPermit {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.limiter.end(ticket, Submitted::default());
+            self.limiter.end(ticket, Usage::default());
         }
     }
 }
@@ -407,7 +411,7 @@ impl Connection {
         let now = self.limiter.now();
         let mut budget = self.limiter.budget.lock();
         let mut opening = self.limiter.opening.lock();
-        if !opening.may_begin(budget.connections(now)) {
+        if !opening.may_open(budget.connections(now)) {
             return Err(ONE_AFTER_THE_OTHER);
         }
         budget.begin_connect(now)?;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::budget::{Budget, Ended, Refusal, Ticket};
+use super::budget::{Budget, LimitRefusal, Ticket, TransactionUsage};
 use crate::settings::limits::{Connections, Limits, Rate};
 use sendport_core::domain::{LearnedLimit, Limit, Standing};
 
@@ -118,14 +118,14 @@ impl Instance {
         while let Some(done) = self.under_way.iter().position(|m| m.ends <= now) {
             let message = self.under_way.swap_remove(done);
             model.open -= 1;
-            let refusal = (!message.accepted).then_some(Refusal {
+            let refusal = (!message.accepted).then_some(LimitRefusal {
                 limit: Limit::Rate,
                 before_mail: false,
                 others: self.open(),
                 recipients: 0,
                 said: "451 4.7.500 Server busy",
             });
-            let ended = Ended {
+            let ended = TransactionUsage {
                 sent: 1,
                 accepted: message.accepted,
                 refusal,
@@ -165,18 +165,18 @@ impl Instance {
             // The circuit opens.
             self.rests_until = now + self.rest;
             self.rest = (self.rest * 2).min(MINUTE);
-            return self.budget.end(now, ticket, &Ended::default());
+            return self.budget.end(now, ticket, &TransactionUsage::default());
         }
-        let refusal = Refusal {
+        let refusal = LimitRefusal {
             limit: Limit::Connections,
             before_mail: true,
             others: self.open(),
             recipients: 0,
             said: "421 4.3.2 too many connections",
         };
-        let ended = Ended {
+        let ended = TransactionUsage {
             refusal: Some(refusal),
-            ..Ended::default()
+            ..TransactionUsage::default()
         };
         self.budget.end(now, ticket, &ended);
     }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::learned::Learned;
+use super::adaptive_limit::AdaptiveLimit;
 use sendport_core::domain::{LearnedLimit, LimitFinding, Standing};
 
 /// What this instance knows of the number that is agreed on.
@@ -81,14 +81,14 @@ impl Together {
     }
 
     /// What the others do not know yet.
-    pub(super) fn finding(&self, learned: Option<&Learned>) -> Option<LimitFinding> {
+    pub(super) fn finding(&self, learned: Option<&AdaptiveLimit>) -> Option<LimitFinding> {
         let (was, is) = match (self.total, learned) {
             (None, Some(learned)) => (None, Some(learned.level())),
             (Some(total), Some(_)) if self.found != 0 => (Some(total), Some(self.sum(total))),
             (Some(total), None) => (Some(total), None),
             _ => return None,
         };
-        let said = learned.map_or("", Learned::said).to_owned();
+        let said = learned.map_or("", AdaptiveLimit::said).to_owned();
         Some(LimitFinding { was, is, said })
     }
 
@@ -109,7 +109,12 @@ impl Together {
 
     /// Keeps to the part that follows from what is known, less at once and more once everybody
     /// has read it.
-    pub(super) fn agree(&mut self, now: Instant, learned: &mut Option<Learned>, told: &Told<'_>) {
+    pub(super) fn agree(
+        &mut self,
+        now: Instant,
+        learned: &mut Option<AdaptiveLimit>,
+        told: &Told<'_>,
+    ) {
         self.standing = told.standing;
         let joins = std::mem::take(&mut self.joins);
         let Some(limit) = told.limit else {
@@ -125,8 +130,8 @@ impl Together {
             return;
         }
         let working = if joins { 0 } else { told.working };
-        let own =
-            learned.get_or_insert_with(|| Learned::new(working, told.window, now, &limit.said));
+        let own = learned
+            .get_or_insert_with(|| AdaptiveLimit::new(working, told.window, now, &limit.said));
         if first && !joins {
             // Who found the number did not know of these.
             self.found = i64::from(own.level());
@@ -142,5 +147,5 @@ impl Together {
 }
 
 fn is_old(limit: &LearnedLimit, window: Duration) -> bool {
-    limit.unchanged_for >= window * super::learned::FORGOTTEN_AFTER
+    limit.unchanged_for >= window * super::adaptive_limit::FORGOTTEN_AFTER
 }

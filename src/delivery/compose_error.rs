@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::protection::NotSecured;
+use super::protection::ProtectionError;
 use super::send_port::Refusal;
 use crate::store::StoreError;
 
 /// Why there is no message.
 #[derive(Debug)]
-pub enum NotComposed {
+pub enum ComposeError {
     /// The alert fails.
     Never(Refusal),
     /// The database does not hand out at the moment what the message is made of.
@@ -19,7 +19,7 @@ pub enum NotComposed {
         error: StoreError,
     },
     /// Nothing is wrong, but it is not its turn: due again after this, and why.
-    NotYet(Duration, Option<String>),
+    Deferred(Duration, Option<String>),
     /// An operator has to correct its protection first.
     Unprotected {
         /// In a sentence.
@@ -29,22 +29,22 @@ pub enum NotComposed {
     },
 }
 
-impl From<NotSecured> for NotComposed {
-    fn from(error: NotSecured) -> Self {
+impl From<ProtectionError> for ComposeError {
+    fn from(error: ProtectionError) -> Self {
         match error {
-            NotSecured::Never(refusal) => Self::Never(refusal),
-            NotSecured::NotNow { why, retry_in } => Self::Unprotected { why, retry_in },
+            ProtectionError::Never(refusal) => Self::Never(refusal),
+            ProtectionError::NotNow { why, retry_in } => Self::Unprotected { why, retry_in },
         }
     }
 }
 
-impl From<Refusal> for NotComposed {
+impl From<Refusal> for ComposeError {
     fn from(refusal: Refusal) -> Self {
         Self::Never(refusal)
     }
 }
 
-impl NotComposed {
+impl ComposeError {
     /// `what` could not be read: a fault of the row fails the alert, any other is waited for.
     pub(crate) fn unread(what: &'static str, error: StoreError) -> Self {
         if error.is_about_data() {

@@ -3,7 +3,7 @@
 
 /// The connections of one relay, counted.
 #[derive(Debug, Default)]
-pub(super) struct Opening {
+pub(super) struct SlowStart {
     /// On their way, or open, or not closed by the server yet.
     open: u32,
     connecting: u32,
@@ -14,13 +14,13 @@ pub(super) struct Opening {
     unjudged: bool,
 }
 
-impl Opening {
+impl SlowStart {
     pub(super) fn established(&self) -> u32 {
         self.established
     }
 
     /// Another one may be opened where there may be `most`.
-    pub(super) fn may_begin(&self, most: u32) -> bool {
+    pub(super) fn may_open(&self, most: u32) -> bool {
         let proven = self.connecting + self.established < self.proven;
         self.open < most && !self.unjudged && (self.connecting == 0 || proven)
     }
@@ -70,35 +70,35 @@ mod tests {
 
     #[test]
     fn they_open_one_after_the_other_until_so_many_worked() {
-        let mut opening = Opening::default();
+        let mut opening = SlowStart::default();
         for open in 0..3 {
-            assert!(opening.may_begin(10), "{open}");
+            assert!(opening.may_open(10), "{open}");
             opening.begin();
-            assert!(!opening.may_begin(10), "one is on its way");
+            assert!(!opening.may_open(10), "one is on its way");
             opening.made();
         }
-        assert!(!opening.may_begin(3));
+        assert!(!opening.may_open(3));
         for _ in 0..2 {
             opening.left();
             opening.gone();
         }
         for _ in 0..2 {
-            assert!(opening.may_begin(10), "as many worked before");
+            assert!(opening.may_open(10), "as many worked before");
             opening.begin();
         }
-        assert!(!opening.may_begin(10));
+        assert!(!opening.may_open(10));
     }
 
     #[test]
     fn one_that_was_refused_stops_the_next_until_that_is_understood() {
-        let mut opening = Opening::default();
+        let mut opening = SlowStart::default();
         opening.begin();
         opening.made();
         opening.begin();
         opening.failed();
         opening.gone();
-        assert!(!opening.may_begin(10));
+        assert!(!opening.may_open(10));
         opening.judged();
-        assert!(opening.may_begin(10) && !opening.may_begin(1));
+        assert!(opening.may_open(10) && !opening.may_open(1));
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Places, waited for in order.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ResizableSemaphore {
     semaphore: Arc<Semaphore>,
     bound: Mutex<Bound>,
 }
@@ -22,12 +22,12 @@ struct Bound {
 
 /// One place, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct SemaphorePermit {
+    places: Arc<ResizableSemaphore>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Places {
+impl ResizableSemaphore {
     pub(super) fn new(most: u32) -> Arc<Self> {
         let places = Self {
             semaphore: Arc::new(Semaphore::new(0)),
@@ -37,19 +37,19 @@ impl Places {
         Arc::new(places)
     }
 
-    pub(super) async fn take(self: &Arc<Self>) -> Option<Place> {
+    pub(super) async fn take(self: &Arc<Self>) -> Option<SemaphorePermit> {
         let permit = self.semaphore.clone().acquire_owned().await.ok()?;
         Some(self.taken(permit))
     }
 
-    pub(super) fn try_take(self: &Arc<Self>) -> Option<Place> {
+    pub(super) fn try_take(self: &Arc<Self>) -> Option<SemaphorePermit> {
         let permit = self.semaphore.clone().try_acquire_owned().ok()?;
         Some(self.taken(permit))
     }
 
-    fn taken(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
+    fn taken(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> SemaphorePermit {
         self.bound.lock().used += 1;
-        Place {
+        SemaphorePermit {
             places: self.clone(),
             permit: Some(permit),
         }
@@ -85,7 +85,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for SemaphorePermit {
     fn drop(&mut self) {
         let mut bound = self.places.bound.lock();
         bound.used -= 1;
@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn places_that_are_taken_go_away_when_they_are_given_back() {
-        let places = Places::new(3);
+        let places = ResizableSemaphore::new(3);
         let mut taken: Vec<_> = (0..3).filter_map(|_| places.try_take()).collect();
         places.resize(1);
         assert_eq!(places.surplus(), 2);

@@ -62,19 +62,19 @@ mod tests {
 
     #[test]
     fn the_loop_that_stands_is_named() {
-        let pulses = Liveness::default();
-        assert_eq!(pulses.slowest(), None, "nothing has begun");
-        pulses.begin();
-        assert!(pulses.slowest().unwrap().1 < Duration::from_secs(5));
+        let liveness = Liveness::default();
+        assert_eq!(liveness.slowest(), None, "nothing has begun");
+        liveness.begin();
+        assert!(liveness.slowest().unwrap().1 < Duration::from_secs(5));
         let ten_seconds_ago = now() - 10_000;
-        pulses.claims.store(ten_seconds_ago, Ordering::Relaxed);
-        let (which, since) = pulses.slowest().unwrap();
+        liveness.claims.store(ten_seconds_ago, Ordering::Relaxed);
+        let (which, since) = liveness.slowest().unwrap();
         assert_eq!(which, "claims");
         assert!(since >= Duration::from_secs(10));
-        pulses.mark_claim_loop();
-        pulses.heartbeat.store(ten_seconds_ago, Ordering::Relaxed);
-        assert_eq!(pulses.slowest().unwrap().0, "heartbeat");
-        pulses.end();
-        assert_eq!(pulses.slowest(), None);
+        liveness.mark_claim_loop();
+        liveness.heartbeat.store(ten_seconds_ago, Ordering::Relaxed);
+        assert_eq!(liveness.slowest().unwrap().0, "heartbeat");
+        liveness.end();
+        assert_eq!(liveness.slowest(), None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::recorder::{BATCH, Finished};
+use super::recorder::{BATCH, FinishedAlert};
 use super::tally::Origin;
 use crate::domain::Outcome;
 use crate::store::RecordResult;
@@ -22,15 +22,15 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const PATIENCE_WITH_ONE: Duration = Duration::from_secs(3);
 
 /// Outcomes that go into one transaction, and where they came from.
-pub(super) struct Part {
+pub(super) struct Batch {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) origins: Vec<Origin>,
     /// It is one outcome, which was refused before.
     pub(super) failed: bool,
 }
 
-impl FromIterator<Finished> for Part {
-    fn from_iter<I: IntoIterator<Item = Finished>>(finished: I) -> Self {
+impl FromIterator<FinishedAlert> for Batch {
+    fn from_iter<I: IntoIterator<Item = FinishedAlert>>(finished: I) -> Self {
         let pairs = finished.into_iter().map(|one| (one.outcome, one.origin));
         let (outcomes, origins) = pairs.unzip();
         let failed = false;
@@ -42,20 +42,20 @@ impl FromIterator<Finished> for Part {
     }
 }
 
-impl Part {
+impl Batch {
     /// Others that are finished by now, while one fails.
-    pub(super) fn of_those_that_wait(finished: &mut mpsc::Receiver<Finished>) -> Option<Self> {
+    pub(super) fn of_those_that_wait(finished: &mut mpsc::Receiver<FinishedAlert>) -> Option<Self> {
         let next = || finished.try_recv().ok();
         let part: Self = std::iter::from_fn(next).take(BATCH).collect();
         (!part.outcomes.is_empty()).then_some(part)
     }
 
     /// Those whose alerts other transactions have locked.
-    pub(super) fn locked(self, results: &[RecordResult]) -> Vec<Finished> {
+    pub(super) fn locked(self, results: &[RecordResult]) -> Vec<FinishedAlert> {
         let finished = self.outcomes.into_iter().zip(self.origins).zip(results);
         finished
             .filter(|(_, recorded)| **recorded == RecordResult::NotNow)
-            .map(|((outcome, origin), _)| Finished { outcome, origin })
+            .map(|((outcome, origin), _)| FinishedAlert { outcome, origin })
             .collect()
     }
 

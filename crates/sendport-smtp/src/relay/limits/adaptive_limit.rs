@@ -15,7 +15,7 @@ pub(super) const FORGOTTEN_AFTER: u32 = 60;
 
 /// What was learned of one limit.
 #[derive(Debug)]
-pub(super) struct Learned {
+pub(super) struct AdaptiveLimit {
     level: u32,
     said: String,
     learned_at: Instant,
@@ -29,7 +29,7 @@ pub(super) struct Learned {
     trying: bool,
 }
 
-impl Learned {
+impl AdaptiveLimit {
     /// The relay takes `level`, and refused more with the words `said`.
     pub(super) fn new(level: u32, window: Duration, now: Instant, said: &str) -> Self {
         Self {
@@ -156,7 +156,7 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(60);
 
-    fn try_at_next(learned: &mut Learned, taken: bool) -> Instant {
+    fn try_at_next(learned: &mut AdaptiveLimit, taken: bool) -> Instant {
         let now = learned.next_try();
         assert!(learned.may_try(now));
         learned.begin_try();
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn refused_tries_become_rare() {
         let start = Instant::now();
-        let mut learned = Learned::new(3, WINDOW, start, "432");
+        let mut learned = AdaptiveLimit::new(3, WINDOW, start, "432");
         let at: Vec<_> = (0..8).map(|_| try_at_next(&mut learned, false)).collect();
         let pauses = at.windows(2).map(|pair| (pair[1] - pair[0]).as_secs() / 60);
         assert_eq!(pauses.collect::<Vec<_>>(), [2, 4, 8, 16, 32, 32, 32]);
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn accepted_tries_grow() {
         let start = Instant::now();
-        let mut learned = Learned::new(10, WINDOW, start, "451");
+        let mut learned = AdaptiveLimit::new(10, WINDOW, start, "451");
         let mut now = start;
         for _ in 0..1 + 2 + 4 + 8 {
             now = try_at_next(&mut learned, true);
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn refusals_of_one_burst_lower_it_once() {
         let start = Instant::now();
-        let mut learned = Learned::new(30, WINDOW, start + WINDOW, "451");
+        let mut learned = AdaptiveLimit::new(30, WINDOW, start + WINDOW, "451");
         learned.lower(start + WINDOW, start, 28, "451");
         assert_eq!(learned.level(), 30);
         learned.lower(start + WINDOW * 3, start + WINDOW * 2, 20, "451");

@@ -7,7 +7,7 @@ use sendport_core::domain::{ConnectionEnd, LearnedRecipients};
 
 /// The number that is kept to, or found here and not known to the others yet.
 #[derive(Debug, Default)]
-pub(super) struct FewRecipients {
+pub(super) struct RecipientLimit {
     learned: Option<Known>,
     /// The others do not know it yet.
     unreported: bool,
@@ -51,7 +51,7 @@ impl Known {
     }
 }
 
-impl FewRecipients {
+impl RecipientLimit {
     /// Most recipients of one transaction now; `None`: nothing is known, or no longer.
     pub(super) fn most(&self, now: Instant) -> Option<u32> {
         self.learned?.shared(now).most()
@@ -169,12 +169,12 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     /// A transaction that began at `at`, and its connection ended behind so many.
-    fn end_behind(few: &mut FewRecipients, at: Instant, recipients: u32) {
+    fn end_behind(few: &mut RecipientLimit, at: Instant, recipients: u32) {
         few.connection_ended_behind(at, at, recipients);
     }
 
-    fn learned(start: Instant) -> FewRecipients {
-        let mut few = FewRecipients::default();
+    fn learned(start: Instant) -> RecipientLimit {
+        let mut few = RecipientLimit::default();
         end_behind(&mut few, start - MINUTE, 100);
         assert_eq!(few.most(start), None, "once says nothing");
         end_behind(&mut few, start, 100);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_server_that_shuts_down_says_nothing_of_recipients() {
-        let (mut few, start) = (FewRecipients::default(), start());
+        let (mut few, start) = (RecipientLimit::default(), start());
         for _ in 0..3 {
             few.connection_ended_behind(start + MINUTE, start, 7);
         }
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn one_end_here_behind_one_at_another_instance_is_the_second() {
         let start = start();
-        let mut few = FewRecipients::default();
+        let mut few = RecipientLimit::default();
         few.compare_end(start, &ended_ago(100, MINUTE));
         assert!(!few.has_ended(start) && few.most(start).is_none());
         end_behind(&mut few, start, 100);
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn replies_that_were_on_their_way_lengthen_no_pause() {
-        let (mut few, start) = (FewRecipients::default(), start());
+        let (mut few, start) = (RecipientLimit::default(), start());
         for _ in 0..3 {
             few.refused_behind(start, start - MINUTE, 10);
         }
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn what_one_found_out_the_others_keep_to() {
         let start = start();
-        let (mut here, mut there) = (learned(start), FewRecipients::default());
+        let (mut here, mut there) = (learned(start), RecipientLimit::default());
         let finding = here.finding(start + MINUTE).expect("something was found");
         here.agree(start, None);
         assert_eq!(here.most(start), Some(100), "nobody was told yet");

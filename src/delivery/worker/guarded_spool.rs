@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::lease_guard::LeaseGuard;
-use super::obstacles::{Obstacle, Obstacles, What};
-use crate::delivery::dispatcher::Journal;
+use super::obstacles::{Obstacle, ObstacleKind, Obstacles};
+use crate::delivery::dispatcher::SubmitGuard;
 use crate::domain::{AlertId, InstanceId, LeaseToken, Outcome, SubmissionIntent};
 use crate::spool::{OutcomeSpool, SpoolError};
 use crate::store::{Event, EventSeverity, StoreError};
@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 pub(super) const MOST_ASIDE: usize = 100;
 
 /// The spool and the guard of one instance.
-pub struct Ledger {
+pub struct GuardedSpool {
     guard: Arc<LeaseGuard>,
     spool: Arc<OutcomeSpool>,
     obstacles: Arc<Obstacles>,
@@ -33,7 +33,7 @@ pub struct Ledger {
     tried: Mutex<Instant>,
 }
 
-impl Ledger {
+impl GuardedSpool {
     /// A ledger; what happens to the state folder is told to `events`.
     pub fn new(
         guard: Arc<LeaseGuard>,
@@ -67,30 +67,33 @@ impl Ledger {
 
     /// The database cannot take outcomes now: what is known has to survive a loss of power.
     pub(super) fn wait_for_database(&self, count: usize, error: &StoreError) {
-        if self.obstacles.meet_error(What::Outcomes, error, count) {
+        if self
+            .obstacles
+            .meet_error(ObstacleKind::Outcomes, error, count)
+        {
             self.told(self.spool.sync());
         }
     }
 
     /// No outcome waits any more; those that did.
     pub(super) fn caught_up(&self) -> Option<Obstacle> {
-        self.obstacles.end(What::Outcomes)
+        self.obstacles.end(ObstacleKind::Outcomes)
     }
 
     /// Which outcomes are set aside now.
-    pub(super) fn set_aside(&self, aside: Option<Obstacle>) {
-        self.obstacles.set(What::Aside, aside);
+    pub(super) fn set_aside(&self, rejected: Option<Obstacle>) {
+        self.obstacles.set(ObstacleKind::RejectedOutcomes, rejected);
         self.told(self.spool.sync());
     }
 
     /// Which outcomes have waited long for locks of other transactions.
     pub(super) fn set_locked(&self, locked: Option<Obstacle>) {
-        self.obstacles.set(What::Locked, locked);
+        self.obstacles.set(ObstacleKind::LockedOutcomes, locked);
     }
 
     /// Which alerts the database refuses to lease now.
     pub(super) fn set_unclaimed(&self, unclaimed: Option<Obstacle>) {
-        self.obstacles.set(What::Refused, unclaimed);
+        self.obstacles.set(ObstacleKind::RejectedOutcome, unclaimed);
     }
 
     /// The database has everything that this instance knew.
@@ -105,7 +108,7 @@ impl Ledger {
 
     /// It cannot be written, and nothing is handed over.
     pub fn is_broken(&self) -> bool {
-        self.obstacles.is_met(What::StateFolder)
+        self.obstacles.is_met(ObstacleKind::StateFolder)
     }
 
     /// Entries and octets of the spool.
@@ -126,7 +129,7 @@ impl Ledger {
             true => self.spool.compact().and_then(|()| self.spool.try_space()),
             false => self.spool.try_line(),
         };
-        if self.told(tried) && self.obstacles.overcome(What::StateFolder) {
+        if self.told(tried) && self.obstacles.overcome(ObstacleKind::StateFolder) {
             tracing::info!("spool works again, submission resumed");
             let _ = self.events.send(writable());
         }
@@ -144,7 +147,7 @@ impl Ledger {
     /// Says once that the spool fails.
     fn told(&self, result: Result<(), SpoolError>) -> bool {
         let Err(error) = result else { return true };
-        if self.obstacles.meet(What::StateFolder, &error) {
+        if self.obstacles.meet(ObstacleKind::StateFolder, &error) {
             tracing::error!(%error, "spool write failed, submission suspended");
             let _ = self.events.send(unwritable(&error));
         }
@@ -152,7 +155,7 @@ impl Ledger {
     }
 }
 
-impl Journal for Ledger {
+impl SubmitGuard for GuardedSpool {
     fn preparing(&self, alert: AlertId, token: LeaseToken) {
         self.told(self.spool.preparing(alert, token));
     }

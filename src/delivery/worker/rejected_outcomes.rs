@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::back_off::OfRefused;
+use super::back_off::RefusalBackOff;
 use super::obstacles::Obstacle;
-use super::recorder::Finished;
+use super::recorder::FinishedAlert;
 use super::tally::Origin;
 use crate::domain::{
     AlertId, InstanceId, Outcome, OutcomeKind, ProtectionFacts, SessionFacts, Timestamp,
@@ -26,20 +26,20 @@ const LOCKED_WAIT: Duration = Duration::from_secs(1);
 const LOCKED_LONG: TimeDelta = TimeDelta::seconds(30);
 
 /// One of them.
-pub(super) struct Refused {
+pub(super) struct RejectedOutcome {
     pub(super) outcome: Outcome,
     /// `None` where an instance before this one knew it.
     pub(super) origin: Option<Origin>,
     since: Timestamp,
     why: String,
-    again: OfRefused,
+    again: RefusalBackOff,
 }
 
 /// All of them, the one that was refused first in front.
 #[derive(Default)]
-pub(super) struct Aside(Vec<Refused>);
+pub(super) struct RejectedOutcomes(Vec<RejectedOutcome>);
 
-impl Aside {
+impl RejectedOutcomes {
     pub(super) fn add(
         &mut self,
         outcome: Outcome,
@@ -47,23 +47,23 @@ impl Aside {
         since: Timestamp,
         why: String,
     ) {
-        self.0.push(Refused {
+        self.0.push(RejectedOutcome {
             outcome,
             origin: origin.map(Origin::without_room),
             since,
             why,
-            again: OfRefused::begun(std::time::Instant::now()),
+            again: RefusalBackOff::begun(std::time::Instant::now()),
         });
     }
 
     /// Takes one whose time has come.
-    pub(super) fn take_due(&mut self) -> Option<Refused> {
+    pub(super) fn take_due(&mut self) -> Option<RejectedOutcome> {
         let at = self.waits().position(|wait| wait.is_zero())?;
         Some(self.0.remove(at))
     }
 
     /// It was refused again.
-    pub(super) fn put_back(&mut self, mut refused: Refused, why: String) {
+    pub(super) fn put_back(&mut self, mut refused: RejectedOutcome, why: String) {
         refused.again.grow(std::time::Instant::now());
         refused.why = why;
         let at = self.0.partition_point(|other| other.since <= refused.since);
@@ -110,14 +110,14 @@ impl Aside {
 
 /// Outcomes whose alerts other transactions have locked. They keep their places, and are recorded by
 /// themselves, so that an engine that has to wait for the locks lets only these wait.
-pub(super) struct Locked<T = Finished> {
+pub(super) struct LockedOutcomes<T = FinishedAlert> {
     waiting: Vec<T>,
     wait: Duration,
     again_at: Option<Instant>,
     since: Option<Timestamp>,
 }
 
-impl<T> Default for Locked<T> {
+impl<T> Default for LockedOutcomes<T> {
     fn default() -> Self {
         Self {
             waiting: Vec::new(),
@@ -128,7 +128,7 @@ impl<T> Default for Locked<T> {
     }
 }
 
-impl<T> Locked<T> {
+impl<T> LockedOutcomes<T> {
     /// Most locks last a moment: they are tried again soon at first. What comes to them does not put
     /// that off.
     pub(super) fn add(&mut self, locked: Vec<T>, now: Timestamp) {
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_is_locked_is_tried_soon_and_then_every_second() {
-        let (mut locked, since) = (Locked::default(), chrono::DateTime::UNIX_EPOCH);
+        let (mut locked, since) = (LockedOutcomes::default(), chrono::DateTime::UNIX_EPOCH);
         locked.add(vec![1], since);
         let mut waits = Vec::new();
         for _ in 0..8 {
