@@ -24,7 +24,7 @@ pub enum ComposeError {
     Unprotected {
         /// In a sentence.
         why: String,
-        /// When to look again, where nobody has to do anything.
+        /// When to look again, where no operator has to act.
         retry_in: Option<Duration>,
     },
 }

@@ -14,7 +14,7 @@ use crate::store::digest::{UnreportedFailures, UnreportedLine};
 
 /// Lines of recipients in one digest; the rest is a number and a query.
 const MOST_LINES: usize = 50;
-/// Characters of a column that somebody else wrote.
+/// Characters of a text from outside.
 const LONGEST_TEXT: usize = 300;
 
 /// Whose failures a digest tells of.
@@ -24,7 +24,7 @@ pub struct About<'a> {
     pub send_port: &'a str,
     /// Name of the environment.
     pub environment: &'a str,
-    /// Who is told, as the configuration has it.
+    /// Recipients, as configured.
     pub to: &'a str,
 }
 
@@ -142,7 +142,7 @@ fn recipient(line: &UnreportedLine) -> String {
     text + "\n"
 }
 
-/// What is not listed, and where all of it stands.
+/// What is not listed, and where to find all of it.
 fn rest(unreported: &UnreportedFailures, send_port: &str) -> String {
     let listed = &unreported.lines[..unreported.lines.len().min(MOST_LINES)];
     let recipients = unreported.lines.len() - listed.len();
@@ -167,7 +167,7 @@ fn rest(unreported: &UnreportedFailures, send_port: &str) -> String {
     )
 }
 
-/// What somebody else wrote, on one line and bounded: a subject may have failed for its line
+/// A text from outside, on one line and bounded: a subject may have failed for its line
 /// breaks.
 fn one_line(text: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };

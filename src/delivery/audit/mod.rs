@@ -1,8 +1,7 @@
 //! Audit copies: exactly the octets of a submission, kept before it is made.
 //!
 //! In comes what is about to be submitted, out goes nothing: either every copy that the send
-//! port asks for is kept, or an error, and then nothing may be submitted. Content never stands
-//! in a log.
+//! port asks for is kept, or an error, and then nothing may be submitted. Content is never logged.
 
 mod database;
 mod folder;
@@ -24,7 +23,7 @@ use crate::domain::{AlertId, AttemptKey, AuditCopy, AuditStage, Envelope, Forwar
 use crate::smime::SecuredMessage;
 use crate::store::{Event, EventSeverity, StoreError};
 
-/// A copy that is not kept by then counts as not kept: a hung network folder must be told of.
+/// A copy that is not kept by then counts as not kept: a hung network folder must be reported.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A place for audit copies.
@@ -191,7 +190,7 @@ impl Auditor {
             relay: None,
             message,
         };
-        // Only fails when the driver that writes events is gone, and then nobody asks.
+        // Fails only once the worker that writes events has ended.
         let _ = self.events.send(event);
     }
 }

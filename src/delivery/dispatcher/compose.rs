@@ -205,7 +205,7 @@ impl Dispatcher {
             }
         };
         let variant = certificates.variant(alert, &envelope.forward_paths);
-        // What waits here keeps nobody, and a death is not held against it.
+        // Waiting here blocks no other alert, and a death of the process is not held against this one.
         let turn = sources.templates.turn(alert).await?;
         let submit_guard = &*self.parts.submit_guard;
         let _preparing = Preparing::begin(submit_guard, &self.turns, lease).await;
@@ -243,7 +243,7 @@ impl Dispatcher {
     }
 }
 
-/// What an encrypted message hides stands in its text for those whose reader does not look for it.
+/// What an encrypted message hides is repeated in its text, for mail readers that do not look for it.
 fn legacy_display(hidden: Hide) -> LegacyDisplay {
     match hidden {
         Hide::None => LegacyDisplay::None,

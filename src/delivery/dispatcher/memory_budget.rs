@@ -13,7 +13,7 @@ const TOTAL: u64 = 6 * 1024 * 1024;
 /// What is counted at a time.
 const UNIT: u64 = 1024;
 
-/// Shared by all send ports. Whoever came first is served first, so that a large message is not
+/// Shared by all send ports. First come, first served, so that a large message is not
 /// overtaken for ever.
 #[derive(Debug)]
 pub(super) struct MemoryBudget {

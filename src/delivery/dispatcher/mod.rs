@@ -73,7 +73,7 @@ pub struct DispatcherDependencies {
     pub replies: Arc<ReplyTable>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
-    /// Says whether the lease still stands, and notes what is about to be handed over.
+    /// Says whether the lease is still valid, and notes what is about to be submitted.
     pub submit_guard: Arc<dyn SubmitGuard>,
     /// A random number in 0 to 1, for the jitter of delays.
     pub chance: Box<dyn Fn() -> f64 + Send + Sync>,
@@ -81,7 +81,7 @@ pub struct DispatcherDependencies {
     pub stop: CancellationToken,
 }
 
-/// Asked right before each final dot, or what takes its place, and told what may end the process.
+/// Asked right before each final dot, or what takes its place; keeps notes of work that may end the process.
 pub trait SubmitGuard: Send + Sync {
     /// Notes the attempt. False: the lease is not certain, or the note could not be written;
     /// the dot must not be sent.
@@ -109,7 +109,7 @@ impl FinalDotGate for Gate<'_> {
     }
 }
 
-/// Works on leased alerts, any number of them at the same time.
+/// Processes leased alerts, any number of them at the same time.
 pub struct Dispatcher {
     parts: DispatcherDependencies,
     memory: MemoryBudget,
@@ -296,7 +296,7 @@ fn refused_or_waiting(
 }
 
 /// What is done with an alert that cannot be composed now; the error is why it never can be.
-/// `delay`: between two looks at what an operator has to mend.
+/// `delay`: between two looks at what an operator has to correct.
 fn waiting(why: ComposeError, delay: Duration) -> Result<OutcomeKind, Refusal> {
     match why {
         ComposeError::Never(refusal) => Err(refusal),
@@ -346,7 +346,7 @@ fn few_enough(alert: &Alert) -> Result<(), Refusal> {
     Err(Refusal::new("unreadable-row", why))
 }
 
-/// A take-over spends an attempt of the alert too: one that kills whoever works on it ends
+/// A take-over spends an attempt of the alert too: one that kills each process that works on it ends
 /// here. Transactions for some of the recipients are not held against those who still wait.
 fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
     let spent: u32 = alert.recipients.iter().map(|r| r.attempt_count).sum();

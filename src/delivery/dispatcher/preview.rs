@@ -44,14 +44,14 @@ pub struct Preview {
     pub relays: Vec<String>,
     /// Everybody, with what was said about those who are not sent to.
     pub recipients: Vec<(Recipient, Option<Reply>)>,
-    /// Why whoever waits would never get it: it has expired, or would before it may be sent.
+    /// Why waiting recipients would never get it: it has expired, or would before it may be sent.
     pub never: Option<String>,
     /// Why it would not be submitted now, although there are recipients.
     pub not_now: Option<String>,
 }
 
 impl Preview {
-    /// Why somebody, or everybody, would be refused here, before any relay is asked.
+    /// Why some or all recipients would be refused here, before any relay is asked.
     pub fn refused(&self) -> Option<String> {
         if let Err(why) = &self.secured
             && why.is_final()
@@ -62,7 +62,7 @@ impl Preview {
         said.map(ToString::to_string)
     }
 
-    /// Why nobody would get it, nor has got it.
+    /// Why no recipient would get it, nor has got it.
     pub fn would_fail(&self) -> Option<String> {
         let somebody_waits = !self.copies.is_empty();
         if let Some(never) = self.never.clone().filter(|_| somebody_waits) {
@@ -113,7 +113,7 @@ pub struct PreviewCopy {
     pub facts: Result<ProtectionFacts, ProtectionError>,
 }
 
-/// Somebody who gets a message.
+/// A recipient of a message.
 #[derive(Debug)]
 pub struct PreviewReader {
     /// Who.
@@ -196,7 +196,7 @@ pub async fn preview(
     })
 }
 
-/// Why it is too late for whoever waits, or will be when the delivery window opens.
+/// Why it is too late for waiting recipients, or will be when the delivery window opens.
 fn never(alert: &Alert, rules: &Rules<'_>, now: Timestamp) -> Option<String> {
     let spent = || attempts_left(alert, rules.port).err().map(|why| why.reason);
     let shut = || {

@@ -74,7 +74,7 @@ impl TemplateCache {
         let events = events.clone();
         self.renderer.tell(move |template, what| {
             tracing::warn!(template, what, "slow template isolated");
-            // Only fails when the driver that writes events is gone, and then nobody asks.
+            // Fails only once the worker that writes events has ended.
             let _ = events.send(one_at_a_time(template, what));
         });
     }

@@ -7,9 +7,9 @@ use openssl::sha::sha256;
 use crate::domain::{Alert, ForwardPath, RecipientKind, Timestamp};
 use crate::smime::{ContentCipher, KeyKind, MessageContext, RecipientCertificate};
 
-/// Who can be in one message: what it is encrypted to can be read by everybody who gets it, so
-/// whoever stands in no header gets one of their own; and not every reader opens an envelope
-/// for different kinds of keys. In clear text there is nobody to be named.
+/// Recipients that can share one message. Everybody who gets an encrypted message can read whom it is
+/// encrypted to, so each Bcc recipient gets one of their own; and not every mail reader opens an
+/// envelope for different kinds of keys. An unencrypted message names no recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EncryptionGroup {
     Shared(KeyKind, ContentCipher),
@@ -60,7 +60,7 @@ impl EncryptionGroup {
         }
     }
 
-    /// The word in the Message-ID, which depends on nobody outside of this group: it is the
+    /// The word in the Message-ID, which depends on no recipient outside of this group: it is the
     /// same in every attempt, and says nothing of others. The message that most recipients get,
     /// for RSA keys by the send port's `usual` cipher, has none.
     pub(super) fn word(

@@ -1,4 +1,4 @@
-//! What becomes of an alert that is to be encrypted where somebody has no usable certificate.
+//! What becomes of an alert that is to be encrypted where a recipient has no usable certificate.
 
 use crate::delivery::recipients::recipient_set::RecipientSet;
 use crate::delivery::send_port::Refusal;
@@ -11,7 +11,7 @@ const MOST_NAMED: usize = 20;
 /// A key of the table of replies.
 const OTHERS: &str = "other-recipients-without-certificate";
 
-/// Somebody who waits and cannot be encrypted to.
+/// A waiting recipient without a usable certificate.
 #[derive(Debug)]
 pub(super) struct MissingCertificate {
     pub(super) ordinal: u32,
@@ -19,8 +19,8 @@ pub(super) struct MissingCertificate {
     pub(super) why: RecipientCertificateError,
 }
 
-/// Does what the send port says about those who lack a certificate. True: they get it in clear
-/// text.
+/// Does what the send port says about those who lack a certificate. True: they get it
+/// unencrypted.
 pub(super) fn settle(
     missing: &[MissingCertificate],
     when_missing: WhenMissing,
@@ -31,7 +31,7 @@ pub(super) fn settle(
         return false;
     }
     match when_missing {
-        // Less than it asks for itself is never sent, whoever else allows it.
+        // Never less than the alert itself asks for, whatever the send port allows.
         WhenMissing::Plaintext if asks_itself(alert) => refuse_each(
             missing,
             "; when_missing = \"plaintext\" does not hold for an alert that itself asks for encryption",
@@ -42,11 +42,11 @@ pub(super) fn settle(
             return true;
         }
         WhenMissing::Split => refuse_each(missing, "", recipients),
-        // Somebody has to hear of failures, even if not everybody can.
+        // A digest goes to those who can read it.
         WhenMissing::Fail if alert.origin == AlertOrigin::Digest => {
             refuse_each(missing, "", recipients)
         }
-        // That nobody gets it cannot be had any more: who can have it gets it.
+        // Some have it already: the rest get it where they can.
         WhenMissing::Fail if recipients.has_relayed() => {
             refuse_each(missing, "; others had got it before", recipients);
         }
@@ -123,7 +123,7 @@ mod tests {
     use RecipientStatus::{Queued, Relayed};
 
     /// Settles an alert to `user0`, `user1`, ... of which the last has no certificate. Who gets
-    /// it all the same, whether that one does in clear text, and what is said to them.
+    /// it all the same, whether that one gets it unencrypted, and what is said to them.
     fn settled(
         when_missing: WhenMissing,
         protection: Option<&str>,

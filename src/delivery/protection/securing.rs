@@ -28,7 +28,7 @@ pub(crate) struct Certificates {
     of: BTreeMap<u32, Found>,
 }
 
-/// How somebody gets the alert.
+/// How a recipient gets the alert.
 #[derive(Debug)]
 enum Found {
     Encrypted(Arc<RecipientCertificate>, EncryptionGroup),
@@ -133,7 +133,7 @@ impl Certificates {
         self.needed && paths.is_empty()
     }
 
-    /// Of those that are due, the first and whoever can be in one message with it.
+    /// Of those that are due, the first, and all that can share a message with it.
     pub(crate) fn together(&self, mut paths: Vec<ForwardPath>) -> Vec<ForwardPath> {
         let first = paths.first().and_then(|path| self.group(path));
         paths.retain(|path| self.group(path) == first);
@@ -147,7 +147,7 @@ impl Certificates {
         })
     }
 
-    /// The certificate that is encrypted to for somebody, for people.
+    /// The certificate that a message is encrypted to, as text.
     pub(crate) fn shown(&self, path: &ForwardPath) -> Option<String> {
         match self.of.get(&path.ordinal)? {
             Found::Encrypted(it, _) => Some(format!("{} {}", it.thumbprint(), it.location())),

@@ -11,7 +11,7 @@ const NO_RETURN_PATH: &str =
 const NOT_OFFERED: &str = "the relay does not offer DSN: no delivery receipt was asked for";
 
 /// What the alert and its send port ask for together. An operator's "never" wins. With the
-/// null reverse-path nobody can be told: `NOTIFY` may be `NEVER` at most, and the rest means
+/// null reverse-path no report can be sent: `NOTIFY` may be `NEVER` at most, and the rest means
 /// nothing (RFC 3461 section 7.1).
 pub(crate) fn request(alert: &Alert, port: &SendPort) -> Option<DsnRequest> {
     let mut notify = match &port.dsn_notify {
@@ -32,7 +32,7 @@ pub(crate) fn request(alert: &Alert, port: &SendPort) -> Option<DsnRequest> {
     })
 }
 
-/// Why nobody is told of the delivery although alert or send port want it.
+/// Why no delivery is reported although alert or send port want it.
 pub(crate) fn remark(alert: &Alert, port: &SendPort, facts: &SessionFacts) -> Option<&'static str> {
     let configured = matches!(port.dsn_notify, Some(Notify::On(_)));
     if !alert.delivery_receipt && !configured {

@@ -144,7 +144,7 @@ impl RecipientSet {
         waiting.map(one).collect()
     }
 
-    /// Fails some who wait, each for a reason of its own. Where nobody is left, the first is
+    /// Fails some who wait, each for a reason of its own. Where no recipient is left, the first is
     /// the alert's.
     pub(crate) fn refuse_each(&mut self, refused: &[(u32, Refusal)]) {
         let refused: BTreeMap<_, _> = refused.iter().map(|(of, why)| (*of, why)).collect();
@@ -170,14 +170,14 @@ impl RecipientSet {
         }
     }
 
-    /// Why somebody is sent to without encryption.
+    /// Why a recipient is sent to without encryption.
     pub(crate) fn in_clear(&self, ordinal: u32) -> Option<&str> {
         let mut entries = self.entries.iter();
         let entry = entries.find(|entry| entry.recipient.ordinal == ordinal)?;
         entry.in_clear.as_deref()
     }
 
-    /// Somebody has it already.
+    /// A recipient has it already.
     pub(crate) fn has_relayed(&self) -> bool {
         let relayed = |entry: &Entry| entry.recipient.status == RecipientStatus::Relayed;
         self.entries.iter().any(relayed)
@@ -213,7 +213,7 @@ impl RecipientSet {
         self.plan_next(is_at_work(report), rules);
     }
 
-    /// When everybody who still waits is due, as if nobody else were there.
+    /// When everybody who still waits is due, independent of the others.
     fn plan_next(&mut self, at_work: bool, rules: &Rules<'_>) {
         for entry in self.waiting_mut() {
             let queued = entry.recipient.status == RecipientStatus::Queued;

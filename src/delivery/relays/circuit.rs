@@ -22,7 +22,7 @@ const BROKEN_IN_A_ROW: usize = 3;
 const LIMITED_IN_A_ROW: usize = 2;
 
 /// A relay that takes fewer connections than are configured fails and works many times a
-/// second; that is told once in this time.
+/// second; that is reported once in this time.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// A moment on both clocks: monotonic for waiting, UTC for showing.
@@ -71,7 +71,7 @@ pub(crate) struct Circuit {
     trial_under_way: bool,
     /// When an opening was last news.
     notified_at: Option<Instant>,
-    /// It is open, and that was not told because another one was shortly before.
+    /// It is open, and was not reported, because another one was reported shortly before.
     unreported: bool,
     reply: Option<String>,
     explanation: Option<String>,
@@ -98,7 +98,7 @@ impl Circuit {
         }
     }
 
-    /// Where it stands.
+    /// Its condition.
     pub(crate) fn condition(&self) -> RelayCondition {
         self.condition
     }
@@ -144,7 +144,7 @@ impl Circuit {
     }
 
     /// Asks to begin a message. A trial is the single one of a circuit that is not closed;
-    /// whoever got it has to report with one of the methods below.
+    /// who has it must report with one of the methods below.
     pub(crate) fn try_begin(&mut self, now: Instant) -> Option<Admission> {
         match self.allowance(now) {
             None => Some(Admission::Unlimited),
@@ -166,7 +166,7 @@ impl Circuit {
 
     /// A transaction was answered to its end. True if this closed the circuit, and that is
     /// news. On a connection
-    /// that was signed in before, it says nothing about a password that was refused since.
+    /// that was authenticated before, it says nothing about a password that was refused since.
     pub(crate) fn succeeded(&mut self, now: Moment, trial: bool) -> bool {
         if self.is_shut_out() && !trial {
             return false;
@@ -323,8 +323,8 @@ impl Circuit {
 
     /// An opening shortly after another is news only once a trial has failed too.
     fn is_news(&mut self, now: Instant, opened: bool, trial: bool) -> bool {
-        let told = |at: Instant| now.saturating_duration_since(at) < TELL_EVERY;
-        if opened && self.notified_at.is_some_and(told) {
+        let recent = |at: Instant| now.saturating_duration_since(at) < TELL_EVERY;
+        if opened && self.notified_at.is_some_and(recent) {
             self.unreported = true;
             return false;
         }
@@ -336,7 +336,7 @@ impl Circuit {
         news
     }
 
-    /// A fault of the configuration before MAIL: a person has to mend it, and it is tried again
+    /// A fault of the configuration before MAIL: an operator has to correct it, and it is tried again
     /// after `pause`. True if this is news.
     pub(crate) fn refused(
         &mut self,
@@ -349,8 +349,8 @@ impl Circuit {
         self.leave_closed(RelayCondition::Paused, now, pause, reply, explanation)
     }
 
-    /// Somebody mended what it was paused for: it may be tried at once.
-    pub(crate) fn mended(&mut self, now: Moment) {
+    /// Secret or certificate changed: it may be tried at once.
+    pub(crate) fn credentials_changed(&mut self, now: Moment) {
         if self.condition == RelayCondition::Paused {
             self.retry_at = Some(now);
         }

@@ -32,10 +32,10 @@ pub(crate) struct RelayEntry {
     pub(crate) patience: Duration,
     /// Alerts that it refused for a limit.
     limited: Mutex<LimitedAlerts>,
-    /// It was told that it is slowed down.
+    /// That it is throttled was reported.
     pub(crate) slowed: AtomicBool,
     pub(crate) watch: Arc<dyn RelayObserver>,
-    /// What the watch was told last.
+    /// The condition that was reported last.
     seen: AtomicU8,
 }
 
@@ -63,8 +63,8 @@ impl RelayEntry {
         self.limited.lock()
     }
 
-    /// Tells the watch where the circuit stands, if that is another state than before.
-    pub(crate) fn tell_condition(&self, condition: RelayCondition) {
+    /// Reports the condition of the circuit, if it changed.
+    pub(crate) fn report_condition(&self, condition: RelayCondition) {
         let seen = condition as u8;
         if self.seen.swap(seen, Ordering::Relaxed) != seen {
             self.watch.record(RelayActivity::ConditionChange(condition));
@@ -83,7 +83,7 @@ impl RelayEntry {
     pub(crate) fn begin_at_circuit(&self, now: std::time::Instant) -> Option<Admission> {
         let mut circuit = self.circuit();
         let begun = circuit.try_begin(now);
-        self.tell_condition(circuit.condition());
+        self.report_condition(circuit.condition());
         begun
     }
 
@@ -105,7 +105,7 @@ impl RelayEntry {
         room.map(|room| room.saturating_sub(expected))
     }
 
-    /// How many of `trials` may be begun now: a trial waits for nobody.
+    /// How many of `trials` may be begun now: a trial does not wait.
     pub(crate) fn room_for(&self, trials: u32) -> u32 {
         let room = match self.is_throttled() {
             true => self.limiter().room_for_probe(),

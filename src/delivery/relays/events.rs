@@ -1,10 +1,10 @@
-//! What is said of a relay whose state changed, in `EventLog` and in the log.
+//! Events of a relay whose state changed, for `EventLog` and the log.
 
 use crate::domain::Reply;
 use crate::replies::Entry;
 use crate::store::EventSeverity;
 
-/// How grave a change of a circuit is, its type and its words.
+/// Severity, type and text of a change.
 pub(crate) type RelayEvent = (EventSeverity, &'static str, String);
 
 pub(crate) fn in_use_again() -> RelayEvent {
@@ -35,7 +35,7 @@ pub(crate) fn slowed(reply: &str, connections: u32, rate: Option<&str>) -> Relay
 pub(crate) fn paused(reply: &Reply, entry: Option<&Entry>) -> RelayEvent {
     let what = match entry {
         Some(entry) => format!("is paused: {reply}. {} {}", entry.cause, entry.advice),
-        None => format!("is paused, a person has to mend it: {reply}"),
+        None => format!("is paused until an operator corrects it: {reply}"),
     };
     (EventSeverity::Error, "relay-paused", what)
 }

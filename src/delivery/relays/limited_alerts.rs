@@ -12,7 +12,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// A refusal longer ago than this says nothing together with one of now.
 const RELATED: Duration = Duration::from_secs(10 * 60);
 
-/// So many alerts are remembered at most; then each begins anew.
+/// So many alerts are remembered at most; then all start over.
 const REMEMBERED: usize = 1000;
 
 /// Alerts that one relay refused for a limit, and did not take since.

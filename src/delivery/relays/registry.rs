@@ -35,7 +35,7 @@ const AFTER_OTHERS: Duration = Duration::from_secs(1);
 /// What follows from a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextStep {
-    /// The report stands; where the relay was asked for too much, the next attempt may be made
+    /// The report is final; where the relay was asked for too much, the next attempt may be made
     /// so soon.
     Final(Option<Duration>),
     /// Nothing was begun: ask the next one.
@@ -84,14 +84,14 @@ impl RelayRegistry {
         self
     }
 
-    /// From now on time is told by `ticks`.
+    /// Takes the time from `ticks`.
     #[must_use]
     pub fn timed_by(mut self, ticks: Ticks) -> Self {
         self.ticks = ticks;
         self
     }
 
-    /// From now on a watch is told what happens at each relay that has one.
+    /// Reports what happens at each relay to its observer, where it has one.
     #[must_use]
     pub fn watched_by(mut self, watch: impl Fn(&str) -> Option<Arc<dyn RelayObserver>>) -> Self {
         for (name, entry) in &mut self.entries {
@@ -113,7 +113,7 @@ impl RelayRegistry {
         let now = self.ticks.now();
         let mut trials = 0_u32;
         for (entry, another) in self.in_order(relays) {
-            // The guard has to be gone before a seat is asked anything.
+            // The lock is released before the entry is asked anything.
             let allowance = entry.circuit().allowance(now);
             match allowance {
                 Some(trial) => trials = trials.saturating_add(entry.room_for(trial)),
@@ -139,7 +139,7 @@ impl RelayRegistry {
         self.in_order(relays).filter_map(wait).min()
     }
 
-    /// The seats, and whether another one follows.
+    /// The entries, and whether another one follows.
     fn in_order<'a>(
         &'a self,
         relays: &'a [String],
@@ -176,11 +176,12 @@ impl RelayRegistry {
         another: bool,
     ) -> Result<SubmitPermit<'_>, Unavailable> {
         let entry = self.entries.get(name).ok_or(Unavailable::Unwell)?;
-        // The guard has to be gone before a place is waited for or a turn is made.
+        // Permit against shutdown: the lock is released before the wait for a place, and the permit gives
+        // its place and trial back where this future is dropped.
         let allowance = entry.circuit().allowance(self.ticks.now());
         let place = match allowance {
             Some(0) => return Err(Unavailable::Unwell),
-            // A trial waits for nobody: others may hang.
+            // A trial does not wait: others may hang.
             Some(_) => {
                 let place = entry.limiter().try_place().ok_or(Unavailable::Unwell)?;
                 entry.begin(place).map_err(|_| Unavailable::Unwell)?
@@ -213,11 +214,11 @@ impl RelayRegistry {
         let entry = turn.entry;
         *entry.sign_of_life() = Instant::now();
         let place = turn.place.take();
-        self.tell_submission(entry, report, octets);
+        self.observe_submission(entry, report, octets);
         let not_begun = matches!(report.end, SubmissionEnd::NotBegun { .. });
         let Some((limit, reply)) = slower(&self.replies, report) else {
             entry.limited().forget(alert);
-            self.tell_circuit(entry, (trial, false), alert, report);
+            self.report_to_circuit(entry, (trial, false), alert, report);
             if not_begun {
                 return NextStep::NextRelay;
             }
@@ -233,7 +234,7 @@ impl RelayRegistry {
             return NextStep::SameRelay;
         }
         let noted = entry.limited().refused(self.ticks.now(), alert);
-        self.tell_circuit(entry, (trial, others_work), alert, report);
+        self.report_to_circuit(entry, (trial, others_work), alert, report);
         let learns = learns.filter(|_| noted.is_general && !trial && !not_begun);
         self.slow_down(entry, place, submitted(&self.replies, report, learns));
         let wait = noted.wait.max(self.wait_for_limits(entry));
@@ -247,7 +248,7 @@ impl RelayRegistry {
     fn slow_down(&self, entry: &RelayEntry, place: Option<SubmissionPermit>, submitted: Usage<'_>) {
         end(place, submitted);
         entry.relay.shed();
-        self.tell_slowing(entry);
+        self.report_throttling(entry);
     }
 
     /// How long an alert that was refused for a limit waits, as far as the relay is concerned.
@@ -261,7 +262,7 @@ impl RelayRegistry {
         until_probe + AFTER_OTHERS
     }
 
-    fn tell_submission(&self, entry: &RelayEntry, report: &SubmissionReport, octets: usize) {
+    fn observe_submission(&self, entry: &RelayEntry, report: &SubmissionReport, octets: usize) {
         let Some((class, reply)) = came_to(report) else {
             return;
         };
@@ -278,7 +279,7 @@ impl RelayRegistry {
     }
 
     /// Says once that a relay is slowed down, and once that it no longer is.
-    fn tell_slowing(&self, entry: &RelayEntry) {
+    fn report_throttling(&self, entry: &RelayEntry) {
         let by = entry.limiter().shown();
         if entry
             .slowed
@@ -298,7 +299,7 @@ impl RelayRegistry {
     }
 
     /// `others_work`: where the relay refused for a limit, that others are enough.
-    fn tell_circuit(
+    fn report_to_circuit(
         &self,
         entry: &RelayEntry,
         (trial, others_work): (bool, bool),
@@ -316,7 +317,7 @@ impl RelayRegistry {
             if let Some(rest) = entry.relay.token_cooldown_remaining() {
                 circuit.waits_at_least(self.moment(), rest);
             }
-            entry.tell_condition(circuit.condition());
+            entry.report_condition(circuit.condition());
             news
         };
         if let Some((severity, event_type, what)) = news {
@@ -326,14 +327,14 @@ impl RelayRegistry {
 
     /// A relay whose secret or certificate was refused, and is another one now, may be tried at
     /// once.
-    fn look_whether_mended(&self, entry: &RelayEntry) {
+    fn check_credentials(&self, entry: &RelayEntry) {
         let paused = entry.circuit().condition() == RelayCondition::Paused;
         if paused && entry.relay.credentials_changed() {
             tracing::info!(
                 relay = entry.relay.name(),
                 "relay credentials changed, relay resumed"
             );
-            entry.circuit().mended(self.moment());
+            entry.circuit().credentials_changed(self.moment());
         }
     }
 
@@ -412,7 +413,7 @@ impl RelayRegistry {
             relay: Some(relay.to_owned()),
             message: format!("relay {relay} {what}"),
         };
-        // Only fails when the driver that writes events is gone, and then nobody asks.
+        // Fails only once the worker that writes events has ended.
         let _ = self.events.send(event);
     }
 
@@ -420,7 +421,7 @@ impl RelayRegistry {
         self.replies.explain(reply).map(|entry| entry.key.clone())
     }
 
-    /// Connections that are open and signed in, by relay.
+    /// Connections that are open and authenticated, by relay.
     pub fn connections(&self) -> impl Iterator<Item = (&str, u32)> {
         let entries = self.entries.iter();
         entries.map(|(name, entry)| (name.as_str(), entry.limiter().established()))
@@ -472,8 +473,8 @@ impl RelayRegistry {
     pub fn tick(&self) {
         for entry in self.entries.values() {
             entry.limiter().tick();
-            self.look_whether_mended(entry);
-            self.tell_slowing(entry);
+            self.check_credentials(entry);
+            self.report_throttling(entry);
         }
     }
 

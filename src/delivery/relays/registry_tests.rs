@@ -79,7 +79,7 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
 async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one() {
     let mut board = board();
     let patience = Duration::from_millis(300);
-    board.entries.get_mut("main").expect("a seat").patience = patience;
+    board.entries.get_mut("main").expect("an entry").patience = patience;
     let mut hanging = Vec::new();
     while board.entries["main"].limiter().try_place().is_some() {
         hanging.push(

@@ -143,7 +143,7 @@ impl RelayRegistry {
             ProbeTurn::Granted(next) => circuit.probe_granted(next),
             ProbeTurn::Wait(wait) => {
                 circuit.probe_denied(self.moment(), wait);
-                entry.tell_condition(circuit.condition());
+                entry.report_condition(circuit.condition());
                 return Err(Unavailable::Unwell);
             }
         }
@@ -189,7 +189,7 @@ impl RelayRegistry {
                 .then(|| throttled(&throttle.reply)),
             None => circuit.released_elsewhere(now).then(in_use_again),
         };
-        entry.tell_condition(circuit.condition());
+        entry.report_condition(circuit.condition());
         news
     }
 }

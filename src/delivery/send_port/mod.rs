@@ -39,7 +39,7 @@ impl Refusal {
         }
     }
 
-    /// What stands in the recipients' rows: 554 5.6.0, said by us and not by a relay.
+    /// The reply in the recipients' rows: 554 5.6.0, from sendport and not from a relay.
     pub fn reply(&self) -> Reply {
         Reply::local(
             Command::Data,
@@ -49,7 +49,7 @@ impl Refusal {
         )
     }
 
-    /// What stands in the row of one recipient who cannot be encrypted to: 550 5.7.5
+    /// The reply in the row of a recipient who cannot be encrypted to: 550 5.7.5
     /// (RFC 3463 section 3.8), said by us.
     pub fn reply_to_recipient(&self) -> Reply {
         Reply::local(

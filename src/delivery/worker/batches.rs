@@ -15,7 +15,7 @@ use crate::store::RecordResult;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// An error that nobody knows may be one outcome's own, after so long.
+/// An unknown error may be one outcome's own, after so long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same where it is the only one that waits, and others were recorded before.

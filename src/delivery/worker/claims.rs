@@ -73,7 +73,7 @@ impl Worker {
         }
     }
 
-    /// Until something may have been inserted, where somebody looks for it.
+    /// Until something may have been inserted, where the store can watch for it.
     async fn wait(&self, at_most: Duration, looks: bool) {
         if looks {
             self.store.wait_for_insert(at_most).await;
@@ -111,7 +111,7 @@ impl Worker {
 
     /// One claim for each send port that can send now and has room.
     async fn claim_round(&self, tasks: &Tasks) -> Result<Round, StoreError> {
-        if !self.guard.stands() || !self.obstacles.let_claim() {
+        if !self.guard.is_valid() || !self.obstacles.let_claim() {
             return Ok(Round::Nothing);
         }
         let (mut most, mut refused) = (Round::NoRoom, None);
@@ -199,7 +199,8 @@ impl Worker {
             Err(error) => (BTreeMap::new(), Some(error)),
         };
         for id in claimed.alerts {
-            // Free already, but for a claim that was repeated: it may hand out more.
+            // Permits are counted before the claim, and only this loop takes them, so one is free. A
+            // claim that was repeated after a lost answer may bring more: those wait here.
             let Ok(permit) = lane.permits.clone().acquire_owned().await else {
                 break;
             };
@@ -257,7 +258,8 @@ impl Worker {
         tasks.tracker.spawn(async move {
             let outcome = match work.await {
                 Ok(Some(outcome)) => outcome,
-                // What the spool notes about it is brought to the database by a recovery.
+                // Claim against drain: cut off at the bound. If its final dot was noted, recovery
+                // records it as in doubt; if not, retiring the instance releases the lease.
                 Ok(None) => return,
                 Err(error) => failed(
                     id,
@@ -265,6 +267,7 @@ impl Worker {
                     format!("internal error, please report it: {error}"),
                 ),
             };
+            // Before the outcome leaves this task: a death from here on does not lose it.
             spool.keep(&outcome);
             drop(working);
             // The recorder outlives every task; it ends when the last sender is gone.
@@ -272,7 +275,7 @@ impl Worker {
         });
     }
 
-    /// A claim that cannot be read keeps its alerts leased: it is tried while the lease stands.
+    /// A claim that cannot be read keeps its alerts leased: it is retried while the lease is valid.
     async fn load(&self, ids: &[AlertId]) -> Result<Vec<LoadResult>, StoreError> {
         let mut wait = Duration::from_millis(100);
         loop {
@@ -282,7 +285,7 @@ impl Worker {
             let service = &self.metrics.service;
             service.asked(Operation::Load, begun.elapsed(), &loaded);
             match loaded {
-                Err(error) if error.is_transient() && self.guard.stands() => {
+                Err(error) if error.is_transient() && self.guard.is_valid() => {
                     tracing::warn!(%error, count = ids.len(), "reading claimed alerts failed, retrying");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_secs(5));

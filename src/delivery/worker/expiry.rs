@@ -74,11 +74,11 @@ impl ExpiryWatch {
     }
 }
 
-/// The number of days to say it with, where nobody did.
+/// The number of days to say it with, where it is not announced yet.
 fn stage(it: &ExpiringCertificate) -> Option<u32> {
     let stage = STAGES.into_iter().find(|days| it.days_left < *days)?;
     it.notified_at_days
-        .is_none_or(|told| stage < told)
+        .is_none_or(|announced| stage < announced)
         .then_some(stage)
 }
 
@@ -110,7 +110,7 @@ mod tests {
             days_left,
             notified_at_days,
         };
-        for (days_left, told, said) in [
+        for (days_left, announced, said) in [
             (59, None, Some(60)),
             (59, Some(60), None),
             (30, Some(60), None),
@@ -121,7 +121,11 @@ mod tests {
             (0, Some(1), None),
             (60, None, None),
         ] {
-            assert_eq!(stage(&ends(days_left, told)), said, "{days_left} {told:?}");
+            assert_eq!(
+                stage(&ends(days_left, announced)),
+                said,
+                "{days_left} {announced:?}"
+            );
         }
     }
 }

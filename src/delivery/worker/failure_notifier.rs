@@ -1,8 +1,8 @@
-//! Tells people of failures: a digest for each send port that names somebody.
+//! Notifies people of failures: a digest for each send port that names recipients of it.
 //!
 //! Every instance does it, at the full intervals of the clock on the wall, and what failed
 //! right before is left to the next one. So all of them look at the same failures at the same
-//! time, the store lets one of them tell, and the others find nothing left.
+//! time, the store lets one of them report, and the others find nothing left.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::observability::metrics::Metrics;
 use crate::store::digest::UnreportedFailures;
 use crate::store::{AlertLine, Event, EventSeverity, RefusedRow, Store, StoreError};
 
-/// What failed longer ago is not told of: a service that begins to tell must not begin with
+/// Older failures are not reported: a service that starts to report must not start with
 /// the failures of years.
 const WITHIN: Duration = Duration::from_secs(24 * 3600);
 
@@ -31,7 +31,7 @@ const GRACE: TimeDelta = TimeDelta::seconds(2);
 /// Longest sleep: clocks are set, and what the database refused is tried again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 
-/// Who is told of the failures of one send port.
+/// Who is notified of the failures of one send port.
 #[derive(Debug, Clone)]
 pub struct Notice {
     /// Whose failures.
@@ -42,7 +42,7 @@ pub struct Notice {
     pub interval: Duration,
 }
 
-/// Everybody who is told, and what a digest says of this site.
+/// All notices, and what a digest says of this site.
 #[derive(Clone)]
 pub struct Notices {
     /// Name of the environment.
@@ -72,18 +72,20 @@ impl FailureNotifier {
     pub(super) async fn run(self) {
         let started = self.notices.clock.now();
         let notices = self.notices.notices.clone();
-        let mut told: Vec<_> = notices.iter().map(|n| boundary(started, n)).collect();
+        let mut reported: Vec<_> = notices.iter().map(|n| boundary(started, n)).collect();
         let mut watched = Vec::new();
         let mut left_out: Vec<_> = notices.iter().map(|_| RefusedRows::default()).collect();
         while !notices.is_empty() {
             tokio::time::sleep(self.until_next()).await;
-            for ((notice, told), left_out) in notices.iter().zip(&mut told).zip(&mut left_out) {
+            for ((notice, reported), left_out) in
+                notices.iter().zip(&mut reported).zip(&mut left_out)
+            {
                 let reached = boundary(self.notices.clock.now(), notice);
-                if reached == *told {
+                if reached == *reported {
                     continue;
                 }
                 if self.tell(notice, reached, &mut watched, left_out).await {
-                    *told = reached;
+                    *reported = reached;
                 }
             }
             self.look_after(&mut watched).await;
@@ -146,9 +148,9 @@ impl FailureNotifier {
         };
         let alerts: Vec<_> = alerts(&unreported).into_iter().collect();
         let digest = digest::compose(&unreported, about);
-        let told = self.store.insert_digest(&alerts, &digest).await?;
-        self.leave_out(send_port, left_out, &told.refused).await;
-        if let Some(digest) = told.digest {
+        let inserted = self.store.insert_digest(&alerts, &digest).await?;
+        self.leave_out(send_port, left_out, &inserted.refused).await;
+        if let Some(digest) = inserted.digest {
             tracing::info!(
                 send_port,
                 alerts = alerts.len(),
@@ -156,7 +158,7 @@ impl FailureNotifier {
                 "failure digest queued"
             );
         }
-        Ok(told.digest)
+        Ok(inserted.digest)
     }
 
     /// Alerts that cannot be read, or marked as reported: all others are reported.
@@ -184,7 +186,7 @@ impl FailureNotifier {
         .await;
     }
 
-    /// Says once of each digest that was not relayed that it was not: nobody is told of that
+    /// Says once of each digest that was not relayed that it was not: no digest reports that
     /// by mail.
     async fn look_after(&self, watched: &mut Vec<Watched>) {
         for one in std::mem::take(watched) {
@@ -306,7 +308,7 @@ mod tests {
             line(2, "2026-11-21T09:31:00Z"),
             line(2, "2026-11-21T09:35:00.001Z"),
         ];
-        let told = settled(
+        let digest = settled(
             UnreportedFailures {
                 alerts: 2,
                 lines,
@@ -314,7 +316,7 @@ mod tests {
             },
             until,
         );
-        assert_eq!(alerts(&told), BTreeSet::from([AlertId(1)]));
-        assert_eq!(told.alerts, 1);
+        assert_eq!(alerts(&digest), BTreeSet::from([AlertId(1)]));
+        assert_eq!(digest.alerts, 1);
     }
 }

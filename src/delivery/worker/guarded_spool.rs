@@ -1,5 +1,5 @@
-//! What is written on this machine while the database does not know it yet: the spool, behind
-//! the guard of the lease; and what that keeps the instance from.
+//! Outcomes and submission intents that the database does not have yet: the spool on this machine,
+//! behind the guard of the lease.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ pub struct GuardedSpool {
 }
 
 impl GuardedSpool {
-    /// A ledger; what happens to the state folder is told to `events`.
+    /// The spool of one instance; failures of the state folder go to `events`.
     pub fn new(
         guard: Arc<LeaseGuard>,
         spool: Arc<OutcomeSpool>,
@@ -52,17 +52,17 @@ impl GuardedSpool {
 
     /// From now on the spool is this instance's.
     pub(super) fn begin(&self, instance: InstanceId, database: &str) {
-        self.told(self.spool.begin(instance, database));
+        self.check(self.spool.begin(instance, database));
     }
 
     /// An outcome is known: from here on a death of the process does not forget it.
     pub(super) fn keep(&self, outcome: &Outcome) {
-        self.told(self.spool.keep(outcome));
+        self.check(self.spool.keep(outcome));
     }
 
     /// The database recorded these.
     pub(super) fn forget(&self, outcomes: &[Outcome]) {
-        self.told(self.spool.forget(outcomes));
+        self.check(self.spool.forget(outcomes));
     }
 
     /// The database cannot take outcomes now: what is known has to survive a loss of power.
@@ -71,7 +71,7 @@ impl GuardedSpool {
             .obstacles
             .meet_error(ObstacleKind::Outcomes, error, count)
         {
-            self.told(self.spool.sync());
+            self.check(self.spool.sync());
         }
     }
 
@@ -83,7 +83,7 @@ impl GuardedSpool {
     /// Which outcomes are set aside now.
     pub(super) fn set_aside(&self, rejected: Option<Obstacle>) {
         self.obstacles.set(ObstacleKind::RejectedOutcomes, rejected);
-        self.told(self.spool.sync());
+        self.check(self.spool.sync());
     }
 
     /// Which outcomes have waited long for locks of other transactions.
@@ -103,7 +103,7 @@ impl GuardedSpool {
 
     /// The instance has ended. What the database does not have stays.
     pub(super) fn end(&self) {
-        self.told(self.spool.end());
+        self.check(self.spool.end());
     }
 
     /// It cannot be written, and nothing is handed over.
@@ -117,7 +117,7 @@ impl GuardedSpool {
     }
 
     /// Tries, now and then, whether the state folder can be written still, or again: where it was
-    /// full, only with room for the journal until that is written anew, so that it is not said again
+    /// full, only with room for the spool file until that is rewritten, so that it is not reported again
     /// and again.
     pub(super) fn try_folder(&self) {
         let broken = self.is_broken();
@@ -129,7 +129,7 @@ impl GuardedSpool {
             true => self.spool.compact().and_then(|()| self.spool.try_space()),
             false => self.spool.try_line(),
         };
-        if self.told(tried) && self.obstacles.overcome(ObstacleKind::StateFolder) {
+        if self.check(tried) && self.obstacles.overcome(ObstacleKind::StateFolder) {
             tracing::info!("spool works again, submission resumed");
             let _ = self.events.send(writable());
         }
@@ -145,7 +145,7 @@ impl GuardedSpool {
     }
 
     /// Says once that the spool fails.
-    fn told(&self, result: Result<(), SpoolError>) -> bool {
+    fn check(&self, result: Result<(), SpoolError>) -> bool {
         let Err(error) = result else { return true };
         if self.obstacles.meet(ObstacleKind::StateFolder, &error) {
             tracing::error!(%error, "spool write failed, submission suspended");
@@ -157,11 +157,11 @@ impl GuardedSpool {
 
 impl SubmitGuard for GuardedSpool {
     fn preparing(&self, alert: AlertId, token: LeaseToken) {
-        self.told(self.spool.preparing(alert, token));
+        self.check(self.spool.preparing(alert, token));
     }
 
     fn prepared(&self, alert: AlertId) {
-        self.told(self.spool.prepared(alert));
+        self.check(self.spool.prepared(alert));
     }
 
     fn is_suspect(&self, alert: AlertId) -> bool {
@@ -169,8 +169,9 @@ impl SubmitGuard for GuardedSpool {
     }
 
     fn before_final_dot(&self, note: &SubmissionIntent) -> bool {
-        // Asked again after the note: the process may have been frozen while it was written.
-        self.guard.stands() && self.told(self.spool.note(note)) && self.guard.stands()
+        // Lease against submit: the process may have been frozen while the note was written, and another
+        // instance may have taken the lease meanwhile. So the lease is checked again after it.
+        self.guard.is_valid() && self.check(self.spool.note(note)) && self.guard.is_valid()
     }
 }
 

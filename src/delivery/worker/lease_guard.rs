@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use crate::clock::steady;
 
 /// The end of the lease as this instance knows it: the moment before the last successful
-/// renewal was sent, plus the lease's length, less a margin. Never later than what stands in
+/// renewal was sent, plus the lease's length, less a margin. Never later than what is stored in
 /// the database.
 pub struct LeaseGuard {
     length: Duration,
@@ -23,7 +23,7 @@ impl LeaseGuard {
         }
     }
 
-    /// The lease was renewed by a request that was sent at `sent`, as [`steady`] told it.
+    /// The lease was renewed by a request that was sent at `sent`, by the clock [`steady`].
     pub fn renewed(&self, sent: Duration) {
         let margin = self.length / 10;
         *self.valid_until.lock() = Some(sent + self.length - margin);
@@ -34,14 +34,14 @@ impl LeaseGuard {
         *self.valid_until.lock() = None;
     }
 
-    /// How long it still stands; zero if it does not.
+    /// How long it is still valid; zero if it is not.
     pub fn remaining(&self) -> Duration {
         let until = self.valid_until.lock().unwrap_or_default();
         until.saturating_sub(steady())
     }
 
     /// True while no other instance can have taken over.
-    pub fn stands(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         self.valid_until
             .lock()
             .is_some_and(|until| steady() < until)
@@ -55,13 +55,13 @@ mod tests {
     #[test]
     fn no_final_dot_before_the_first_renewal_after_the_lease_or_when_it_is_lost() {
         let guard = LeaseGuard::new(Duration::from_secs(60));
-        assert!(!guard.stands());
+        assert!(!guard.is_valid());
         guard.renewed(steady());
-        assert!(guard.stands());
+        assert!(guard.is_valid());
         guard.lost();
-        assert!(!guard.stands());
+        assert!(!guard.is_valid());
         let long_ago = steady().saturating_sub(Duration::from_secs(55));
         guard.renewed(long_ago);
-        assert!(!guard.stands(), "within the margin before the end");
+        assert!(!guard.is_valid(), "within the margin before the end");
     }
 }

@@ -1,4 +1,4 @@
-//! Signs of life of an instance, for whoever watches it.
+//! Signs of life of an instance, for health checks.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;

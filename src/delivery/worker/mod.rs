@@ -1,7 +1,7 @@
 //! The heart of the service: takes what is due, keeps the lease, records what came of it.
 //!
 //! One [`Worker::run`] is one instance: it registers, claims no more than it has permits for,
-//! and ends when it is told to stop or its lease is lost. Claimed alerts are worked on outside
+//! and ends when it is stopped or its lease is lost. Claimed alerts are worked on outside
 //! of any transaction, each in a task of its own.
 
 mod back_off;
@@ -78,7 +78,7 @@ pub struct Rhythm {
     pub drain_timeout: Duration,
 }
 
-/// What a driver is made of.
+/// Dependencies and settings of a worker.
 pub struct Worker {
     /// The database.
     pub store: Arc<dyn Store>,
@@ -98,13 +98,13 @@ pub struct Worker {
     pub spool: Arc<GuardedSpool>,
     /// What the instances before this one on its state folder could not record.
     pub inherited: Inheritance,
-    /// Who is told of failures.
+    /// Notices of failures.
     pub notices: Notices,
     /// Counts; knows the send ports.
     pub metrics: Arc<Metrics>,
     /// What keeps the instance from working.
     pub obstacles: Arc<Obstacles>,
-    /// Told that the loops go round.
+    /// When each loop went round last.
     pub liveness: Arc<Liveness>,
     /// Rhythm and bounds.
     pub rhythm: Rhythm,
@@ -115,9 +115,9 @@ pub struct Worker {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It was told to stop, and everything under way was recorded or released.
+    /// It was stopped, and everything under way was recorded or released.
     Stopped,
-    /// It was told to stop, and some transactions were cut off by the bound of the drain.
+    /// It was stopped, and some transactions were cut off by the bound of the drain.
     StoppedHard,
     /// The lease was lost: run again as a new instance.
     LeaseLost,
@@ -168,7 +168,8 @@ impl Worker {
         failure_notifier.abort();
         expiry_watch.abort();
         let ended = tokio::time::timeout(self.rhythm.drain_timeout, &mut recorder).await;
-        // What it has not recorded by now is in the spool.
+        // Permit against shutdown: the recorder holds the permits of what it has not recorded. All
+        // of that is in the spool, so it may be stopped here without losing an outcome.
         recorder.abort();
         let recorded = ended.is_ok() && self.spool.is_empty();
         heartbeat.abort();

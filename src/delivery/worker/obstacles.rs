@@ -70,7 +70,7 @@ pub(super) struct Obstacle {
     pub(super) why: String,
     /// So many outcomes the database does not have for it; of [`What::Refused`], so many alerts.
     pub(super) count: usize,
-    /// The engine's words may hold values, and are not for everybody who may ask the database.
+    /// The engine's text may hold values and is not for every reader of the database.
     pub(super) may_hold_values: bool,
 }
 
@@ -93,8 +93,8 @@ impl Obstacle {
         what != ObstacleKind::Claims || now - self.since >= MOMENT
     }
 
-    /// The same in words, for the one who runs the service or for whoever may ask the database.
-    fn words(&self, what: ObstacleKind, for_all: bool) -> String {
+    /// The same as text, for the operator or for readers of the database.
+    fn text(&self, what: ObstacleKind, for_all: bool) -> String {
         let since = self.since.format("%Y-%m-%dT%H:%M:%SZ");
         let why = match for_all && self.may_hold_values {
             true => "see EventLog and the service's log",
@@ -184,7 +184,7 @@ impl Obstacles {
         met.insert(what, obstacle).is_none()
     }
 
-    /// It is as somebody else knows, or not there.
+    /// It is known elsewhere, or not there.
     pub(super) fn set(&self, what: ObstacleKind, obstacle: Option<Obstacle>) {
         let mut met = self.met.lock();
         match obstacle {
@@ -216,12 +216,12 @@ impl Obstacles {
         stopping.all(|(what, _)| *what == ObstacleKind::Claims)
     }
 
-    /// Now, as the moments here are told.
+    /// Now, by the clock of these moments.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Each of them in words, for the one who runs the service.
+    /// Each of them as text, for the operator.
     pub fn in_words(&self) -> Vec<String> {
         let said = |(what, it): &(ObstacleKind, Obstacle)| {
             let then = if it.stops(*what) {
@@ -229,7 +229,7 @@ impl Obstacles {
             } else {
                 ""
             };
-            format!("{}{then}", it.words(*what, false))
+            format!("{}{then}", it.text(*what, false))
         };
         self.shown().iter().map(said).collect()
     }
@@ -238,7 +238,7 @@ impl Obstacles {
     pub fn condition(&self) -> InstanceCondition {
         let shown = self.shown();
         let stopping = shown.iter().filter(|(what, it)| it.stops(*what));
-        let stopping: Vec<_> = stopping.map(|(what, it)| it.words(*what, true)).collect();
+        let stopping: Vec<_> = stopping.map(|(what, it)| it.text(*what, true)).collect();
         let (refused, others): (Vec<_>, Vec<_>) = shown
             .iter()
             .partition(|(what, _)| *what == ObstacleKind::RejectedOutcome);

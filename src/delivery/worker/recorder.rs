@@ -40,7 +40,7 @@ pub(super) struct FinishedAlert {
 pub(super) struct Recorder {
     pub(super) store: Arc<dyn Store>,
     pub(super) instance: InstanceId,
-    /// Told when permits were given back.
+    /// Notified when permits were given back.
     pub(super) freed: Arc<Notify>,
     pub(super) under_way: WorkCounter,
     pub(super) spool: Arc<GuardedSpool>,

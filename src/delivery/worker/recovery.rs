@@ -31,7 +31,7 @@ pub enum RecoveryError {
 /// attempt.
 pub type InDoubtPolicies = BTreeMap<String, (InDoubt, Duration)>;
 
-/// What a driver goes on with.
+/// What a worker continues with.
 #[derive(Debug, Clone, Default)]
 pub struct Inheritance {
     /// Known, and refused by the database so far.
@@ -136,7 +136,7 @@ async fn announce(store: &dyn Store, instance: InstanceId, fatal: &Outcome) {
     log(store, &event).await;
 }
 
-/// Moves what the database refused from a spool that nobody works with to one that somebody does.
+/// Moves what the database refused from an unused spool to one in use.
 ///
 /// # Errors
 /// [`SpoolError`]; nothing is lost then.
@@ -157,7 +157,7 @@ pub fn bequeath(
     from.end()
 }
 
-/// What is known, and what stands for what nobody saw.
+/// Known outcomes, and those of attempts whose end was not seen.
 fn outcomes(left: Leftovers, policies: &InDoubtPolicies, clock: &dyn Clock) -> Vec<Outcome> {
     let in_doubt = in_doubt(&left, policies, clock);
     left.outcomes.into_iter().chain(in_doubt).collect()
@@ -205,7 +205,7 @@ impl Recovery<'_> {
         Ok(locked)
     }
 
-    /// One that is refused alone goes without the words of the relay.
+    /// An outcome that is refused alone is recorded without the relay's text.
     async fn ask(&self, part: &[Outcome]) -> Result<Vec<RecordResult>, StoreError> {
         let recorded = self.store.record(self.instance, part).await;
         let (Err(refusal), [outcome]) = (&recorded, part) else {
@@ -245,7 +245,7 @@ fn waits(error: &StoreError) -> bool {
     )
 }
 
-/// What stands for the outcome that nobody saw.
+/// The outcome of an attempt whose end was not seen.
 fn unknown(note: &SubmissionIntent, policies: &InDoubtPolicies, clock: &dyn Clock) -> Outcome {
     const UNSEEN: &str = "the service ended before it saw the reply to the final dot";
     let fallback = (InDoubt::Retry, Duration::from_secs(60));

@@ -219,7 +219,7 @@ pub(super) fn recorded_in_part(
     alert: AlertId,
     refused: &StoreError,
 ) -> Event {
-    let message = format!("recorded without the relay's words: {refused}");
+    let message = format!("recorded without the relay's text: {refused}");
     let severity = EventSeverity::Error;
     event(
         "outcome-partly-recorded",

@@ -1,5 +1,5 @@
-//! Looks after alerts that nobody would claim: expired ones, orphaned leases, and those for
-//! send ports that nobody has. What the database refuses to change is left out, and said.
+//! Looks after alerts that no instance claims: expired ones, orphaned leases, and those for send ports
+//! that no instance has. What the database refuses to change is left out and reported.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Says at once, in the rows and in the log, what waits for a send port that nobody has.
+    /// Says at once, in the rows and in the log, what waits for an unknown send port.
     async fn note_unrouted(&self, said: &mut Said) -> Result<(), StoreError> {
         let noted = self.store.note_unrouted(UNSEEN, UNROUTED_AFTER, BATCH);
         said.retain(|_, at| at.elapsed() < UNROUTED_AFTER);

@@ -18,7 +18,8 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 pub struct Waiting {
     /// The database.
     pub store: Arc<dyn Store>,
-    /// Who waits. Whoever works later is another one, and the youngest then: shares of limits go by age.
+    /// The waiting instance. The instance that works later has another id and is the youngest then: shares
+    /// of limits go by age.
     pub instance: InstanceInfo,
     /// Its send ports.
     pub send_ports: Vec<SendPortInfo>,
@@ -89,7 +90,7 @@ impl Waiting {
 }
 
 impl Shown {
-    /// Whoever works after this one shows itself.
+    /// The next instance registers itself.
     pub async fn end(self) {
         self.halt.cancel();
         // Not aborted: what it asks must not come to the database after what is asked next.

@@ -94,7 +94,7 @@ impl HealthMonitor {
         }
         let mut found = self.dependencies.obstacles.in_words();
         let running = self.running.lock();
-        let holds_none = running.as_ref().is_some_and(|it| !it.guard.stands());
+        let holds_none = running.as_ref().is_some_and(|it| !it.guard.is_valid());
         if holds_none && found.is_empty() {
             found.push("lease: this instance holds none".to_owned());
         }

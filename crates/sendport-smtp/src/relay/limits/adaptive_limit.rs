@@ -30,7 +30,7 @@ pub(super) struct AdaptiveLimit {
 }
 
 impl AdaptiveLimit {
-    /// The relay takes `level`, and refused more with the words `said`.
+    /// The relay takes `level`, and refused more with the text `said`.
     pub(super) fn new(level: u32, window: Duration, now: Instant, said: &str) -> Self {
         Self {
             level,

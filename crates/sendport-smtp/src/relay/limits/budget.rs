@@ -81,7 +81,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Nothing used, nothing learned, nobody to share with.
+    /// Nothing used, nothing learned, no other instance.
     pub(super) fn new(limits: Limits) -> Self {
         let window = |rate: Option<Rate>| Window::new(rate.map_or(WINDOW, |rate| rate.per));
         Self {
@@ -105,8 +105,8 @@ impl Budget {
         self.connections = None;
     }
 
-    /// Keeps to the share among `standing.instances`, or among `said` where it told the others
-    /// that it does. It grows only where nobody uses, or may have used within the window, what
+    /// Keeps to the share among `standing.instances`, or among `said`, which it published. It grows
+    /// only where no instance uses, or may have used within the window, what
     /// it grows by.
     pub(super) fn stand(&mut self, now: Instant, standing: Standing, said: u32) {
         let among = Standing {
@@ -402,7 +402,7 @@ impl Budget {
         self.together.found(before, self.level());
     }
 
-    /// So many connections are open and signed in, the last of them begun at `begun`. Those
+    /// So many connections are open and authenticated, the last of them begun at `begun`. Those
     /// that were on their way when another one was refused show what the relay takes.
     pub(super) fn connections_work(&mut self, begun: Instant, working: u32) {
         self.worked = self.worked.max(working);

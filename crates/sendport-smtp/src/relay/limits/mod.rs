@@ -1,9 +1,9 @@
 //! How much one instance may ask of one relay now: its share of what is configured, and what
 //! was learned from the relay's refusals.
 //!
-//! In come turns and connections that begin and end, where the instance stands among the
-//! others, and what a relay said that means "slower". Out goes whether one more may begin, or
-//! how long to wait. The arithmetic is pure and stands in `budget`; this file holds the
+//! In come turns and connections that begin and end, its rank among the
+//! instances, and what a relay said that means "slower". Out goes whether one more may begin, or
+//! how long to wait. The arithmetic is pure, in `budget`; this file holds the
 //! places that tasks wait for.
 
 mod adaptive_limit;
@@ -35,7 +35,7 @@ use slow_start::SlowStart;
 /// How long to wait at most for another connection that is on its way.
 const ONE_AFTER_THE_OTHER: Duration = Duration::from_secs(1);
 
-/// The limits of one relay. Shared by its connections and whoever decides about turns.
+/// The limits of one relay. Shared by its connections and the registry of relays.
 #[derive(Debug)]
 pub struct Limiter {
     ticks: Ticks,
@@ -81,7 +81,7 @@ pub struct Usage<'r> {
     pub transactions: u32,
     /// The relay took responsibility.
     pub accepted: bool,
-    /// What it had too much of, and its words, where it said "slower".
+    /// What it had too much of, and the text of its reply, where it said "slower".
     pub refusal: Option<(Limit, &'r str)>,
     /// Recipients that were accepted in the transaction that had too many.
     pub recipients: u32,
@@ -103,7 +103,7 @@ pub struct LimitSnapshot {
 }
 
 impl Limiter {
-    /// Nothing is used, nothing learned, nobody to share with.
+    /// Nothing is used, nothing learned, no other instance.
     pub fn new(limits: Limits) -> Self {
         let (Connections::OfAll(most) | Connections::OfEach(most)) = limits.connections;
         let most = most.max(1);
@@ -117,7 +117,7 @@ impl Limiter {
         }
     }
 
-    /// From now on time is told by `ticks`.
+    /// Takes the time from `ticks`.
     #[must_use]
     pub fn timed_by(mut self, ticks: Ticks) -> Self {
         self.ticks = ticks;
@@ -292,7 +292,7 @@ impl Limiter {
         self.budget.lock().took_some_lately(self.now())
     }
 
-    /// Connections that are open and signed in.
+    /// Connections that are open and authenticated.
     pub fn established(&self) -> u32 {
         self.opening.lock().established()
     }
@@ -307,7 +307,7 @@ impl Limiter {
         self.turns.used() > 0
     }
 
-    /// One place at most is taken, by whoever asks.
+    /// One place at most is taken, by the caller.
     pub fn is_idle(&self) -> bool {
         self.turns.used() <= 1
     }
@@ -402,7 +402,7 @@ impl Connection {
     ///
     /// # Errors
     /// How long to wait, where the relay's `connect_rate` is used up, or another connection is
-    /// on its way and nobody knows whether the relay takes two more.
+    /// being made and it is unknown whether the relay takes two more.
     pub fn connect(&mut self) -> Result<(), Duration> {
         if self.connecting.is_some() {
             return Ok(());
@@ -421,7 +421,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A connection was made and signed in.
+    /// A connection was made and authenticated.
     pub fn connected(&mut self) {
         let Some(begun) = self.end_connect() else {
             return;

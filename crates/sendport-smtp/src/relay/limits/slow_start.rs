@@ -10,7 +10,7 @@ pub(super) struct SlowStart {
     established: u32,
     /// So many worked at the same time since there was none.
     proven: u32,
-    /// One was not made, and nobody has said yet what follows.
+    /// One was not made, and what follows is not decided yet.
     unjudged: bool,
 }
 

@@ -66,7 +66,7 @@ impl Window {
         self.ended.extend((0..sent).map(|_| ended));
     }
 
-    /// Somebody else had these uses, at the latest at `at`.
+    /// Another instance had these uses, at the latest at `at`.
     pub(super) fn assume(&mut self, at: Instant, uses: u32) {
         let accepted = false;
         for _ in 0..uses {
