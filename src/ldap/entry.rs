@@ -1,10 +1,10 @@
-//! What a directory says of one person.
+//! One person of a directory.
 
 use std::collections::HashMap;
 
 use ldap3::SearchEntry;
 
-/// What is asked for. `proxyAddresses` is Exchange's: `SMTP:` the first address, `smtp:` others.
+/// The requested attributes. `proxyAddresses` is Exchange's: `SMTP:` the first address, `smtp:` others.
 pub(super) const ATTRIBUTES: [&str; 4] = [
     "mail",
     "proxyAddresses",
@@ -12,12 +12,12 @@ pub(super) const ATTRIBUTES: [&str; 4] = [
     "userSMIMECertificate",
 ];
 
-/// Somebody with a certificate.
+/// A person with a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// Distinguished name.
     pub name: String,
-    /// Mail addresses in lower case, the one of `mail` first.
+    /// Email addresses in lower case, the one of `mail` first.
     pub addresses: Vec<String>,
     /// `userCertificate` (RFC 4523): certificates in DER.
     pub certificates: Vec<Vec<u8>>,
@@ -32,7 +32,7 @@ impl Person {
         let name = entry.dn;
         let mut octets = entry.bin_attrs;
         let texts = entry.attrs;
-        // What happens to be UTF-8 is handed out as text.
+        // ldap3 returns values that are valid UTF-8 as text.
         let mut binary = |attribute: &str| -> Vec<Vec<u8>> {
             let read_as_text = values(&texts, attribute).map(|text| text.as_bytes().to_vec());
             let found = take(&mut octets, attribute).into_iter();

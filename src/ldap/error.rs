@@ -1,13 +1,13 @@
-//! Why a directory was not read, and what to do.
+//! Why a directory was not read.
 
 use std::path::PathBuf;
 
 use ldap3::LdapError as Cause;
 
-/// Nobody was found out.
+/// The search returned nothing, not even a part.
 #[derive(Debug, thiserror::Error)]
 pub enum LdapError {
-    /// The password would be readable on the way.
+    /// The password would be sent unencrypted.
     #[error(
         "{0} is not encrypted, and the password would be readable on the way; use ldaps: or StartTLS"
     )]
@@ -17,7 +17,7 @@ pub enum LdapError {
     Unreachable {
         /// Of the directory.
         url: String,
-        /// What was tried last.
+        /// The last error.
         why: Box<Cause>,
     },
     /// The file of authorities.
@@ -25,36 +25,36 @@ pub enum LdapError {
     Authorities {
         /// The file.
         file: PathBuf,
-        /// What was expected.
+        /// Why.
         why: String,
     },
-    /// TLS is not to be had at all.
+    /// TLS is not available.
     #[error("TLS cannot be used: {0}")]
     Tls(native_tls::Error),
-    /// The server does not let us in.
+    /// The server refuses the bind.
     #[error("the directory refuses to sign in '{name}': {}", reason(.why))]
     Authentication {
-        /// As whom.
+        /// The name.
         name: String,
         /// Its answer.
         why: Box<Cause>,
     },
-    /// The server does not answer what was asked.
+    /// The server refuses the search.
     #[error("the directory refuses to search '{base}' for {filter}: {}", reason(.why))]
     Search {
-        /// Where.
+        /// The base.
         base: String,
-        /// For whom.
+        /// The filter.
         filter: String,
         /// Its answer.
         why: Box<Cause>,
     },
-    /// Something else listens there.
+    /// The server does not speak LDAP.
     #[error("what {0} answers is not LDAP")]
     NoLdap(String),
 }
 
-/// The server's words and what they mean (RFC 4511 appendix A.2), or what the connection met.
+/// The server's result with its meaning (RFC 4511 appendix A.2), or the error of the connection.
 fn reason(cause: &Cause) -> String {
     let Cause::LdapResult { result } = cause else {
         return match cause {

@@ -1,5 +1,5 @@
-//! A directory (LDAP, RFC 4511) asked for people's certificates, as Active Directory and
-//! inetOrgPerson (RFC 2798) hold them.
+//! Reads people's certificates from a directory (LDAP, RFC 4511): Active Directory and inetOrgPerson (RFC
+//! 2798).
 
 mod entry;
 mod error;
@@ -16,45 +16,45 @@ pub use error::LdapError;
 
 use crate::secret::Secret;
 
-/// Active Directory hands out a thousand entries at a time.
+/// Page size; Active Directory returns at most 1,000 entries at a time.
 const PAGE: i32 = 500;
 
-/// Where people are, and as whom they are looked up.
+/// A directory, and the search for people.
 #[derive(Debug, Clone)]
 pub struct Directory {
     /// `ldaps://dc1.contoso.com` or `ldap://dc1.contoso.com:389`.
     pub url: String,
     /// StartTLS (RFC 4511 section 4.14) on an `ldap:` connection.
     pub starttls: bool,
-    /// Certificates in PEM that are believed beside the system's.
+    /// Trusted authorities in PEM, beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// Distinguished name, or in Active Directory `user@domain`, and the password; without it
-    /// the directory is asked anonymously.
+    /// Distinguished name, or in Active Directory `user@domain`, and the password; `None` binds
+    /// anonymously.
     pub authentication: Option<(String, Secret)>,
-    /// Distinguished name below which people are.
+    /// Distinguished name of the search base.
     pub base: String,
-    /// Which of them (RFC 4515).
+    /// Search filter (RFC 4515).
     pub filter: String,
-    /// For connecting, and for each page.
+    /// Time limit for connecting, and for each page.
     pub timeout: Duration,
 }
 
 impl Directory {
-    /// Everybody who has a certificate there, in the directory's order.
+    /// Everyone with a certificate, in the directory's order.
     ///
     /// # Errors
-    /// [`LdapError`]: nobody was found out, not even a part of them.
+    /// [`LdapError`]; there is no partial result.
     pub async fn people(&self) -> Result<Vec<Person>, LdapError> {
-        if self.authentication.is_some() && self.is_in_clear() {
+        if self.authentication.is_some() && self.is_unencrypted() {
             return Err(LdapError::Plaintext(self.url.clone()));
         }
-        // The library gives up by a panic where what it reads is no LDAP.
+        // ldap3 panics where the answer is not LDAP.
         let search = tokio::spawn(self.clone().search());
         let found = search.await;
         found.map_err(|_| LdapError::NoLdap(self.url.clone()))?
     }
 
-    fn is_in_clear(&self) -> bool {
+    fn is_unencrypted(&self) -> bool {
         !self.starttls && !self.url.to_ascii_lowercase().starts_with("ldaps:")
     }
 
@@ -62,7 +62,7 @@ impl Directory {
         let mut ldap = self.connect().await?;
         self.bind(&mut ldap).await?;
         let found = self.read(&mut ldap).await;
-        // What was read is there; whether the server hears the farewell matters to nobody.
+        // The result is complete; a failed unbind does not matter.
         drop(ldap.unbind().await);
         found
     }
@@ -132,7 +132,7 @@ impl Directory {
             why: Box::new(why),
         };
         let adapters: Vec<Box<dyn Adapter<'_, _, _>>> = vec![
-            // Of referrals to other servers nobody knows whether they may be asked.
+            // Referrals are not followed: the credentials may not be meant for other servers.
             Box::new(EntriesOnly::new()),
             Box::new(PagedResults::new(PAGE)),
         ];

@@ -1,18 +1,18 @@
-//! Has the system's allocator give large blocks back to the system at once.
+//! Makes the system's allocator return large blocks to the system at once.
 //!
-//! glibc takes large blocks from the system one by one, and gives each back when it is freed. But
-//! with the first that is freed it raises the size from which it does so (mallopt(3),
-//! `M_MMAP_THRESHOLD`), up to 32 MiB, and what is smaller stays with the thread that freed it. A
-//! service whose threads take turns with large messages would keep several of each.
+//! glibc maps large blocks one by one and unmaps each when it is freed. But the first such block raises
+//! the threshold (mallopt(3), `M_MMAP_THRESHOLD`) up to 32 MiB, and smaller blocks stay in the arena of
+//! the thread that freed them. A service whose threads take turns with large messages would keep several
+//! of each.
 
-/// What a thread has freed and not given back, at most: 1 MiB. glibc gives back what lies free at
-/// the end of a thread's memory from 128 KiB on, and takes it again a moment later, page by page;
-/// a service that handles hundreds of small messages a second would do so for each of them.
+/// Most free memory at the end of a thread's arena: 1 MiB. By default glibc returns it from 128 KiB on
+/// and requests it again a moment later, page by page; a service with hundreds of small messages a
+/// second would do so for each of them.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: libc::c_int = 1024 * 1024;
 
-/// From this size on, in octets, a block is given back when it is freed; of smaller ones a thread
-/// keeps up to a mebibyte. Call it once, at the start. Does nothing where the allocator is not
+/// Returns blocks of at least this size, in octets, to the system when they are freed; each thread keeps
+/// up to 1 MiB of smaller ones. Call it once, at the start. Does nothing where the allocator is not
 /// glibc's.
 pub fn give_back_from(octets: u32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -14,10 +14,10 @@ pub(crate) const KU_NON_REPUDIATION: u32 = 0x40;
 pub(crate) const KU_KEY_ENCIPHERMENT: u32 = 0x20;
 pub(crate) const KU_KEY_AGREEMENT: u32 = 0x08;
 
-#[expect(unsafe_code, reason = "what this crate is there for")]
+#[expect(unsafe_code, reason = "the purpose of this crate")]
 unsafe extern "C" {
     pub(crate) fn X509_get_key_usage(certificate: *mut X509) -> u32;
     pub(crate) fn X509_get_extended_key_usage(certificate: *mut X509) -> u32;
-    /// Counts the list, takes nothing.
+    /// Counts a reference to the list.
     pub(crate) fn X509_STORE_add_crl(store: *mut X509_STORE, list: *mut X509_CRL) -> c_int;
 }

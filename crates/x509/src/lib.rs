@@ -1,5 +1,5 @@
-//! What OpenSSL knows of certificates (RFC 5280) and Rust's binding does not offer: what one is
-//! for, and lists of revoked ones for a store that chains are checked with.
+//! Functions of OpenSSL for certificates (RFC 5280) that Rust's binding lacks: key usages, and CRLs in a
+//! store that verifies chains.
 //!
 //! A crate of its own because bindings are `unsafe`, which sendport itself forbids.
 
@@ -10,7 +10,7 @@ use openssl::error::ErrorStack;
 use openssl::x509::store::X509StoreBuilderRef;
 use openssl::x509::{X509CrlRef, X509Ref};
 
-/// What a certificate is for. Without the extension everything is allowed (RFC 5280).
+/// Key usages of a certificate. Without the extension every usage is allowed (RFC 5280).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// digitalSignature or nonRepudiation.
@@ -23,10 +23,10 @@ pub struct Usage {
     pub email: bool,
 }
 
-/// What the extensions of a certificate allow.
-#[expect(unsafe_code, reason = "what this crate is there for")]
+/// The key usages that a certificate's extensions allow.
+#[expect(unsafe_code, reason = "the purpose of this crate")]
 pub fn usage(certificate: &X509Ref) -> Usage {
-    // SAFETY: it lives; OpenSSL caches what it reads under a lock of its own.
+    // SAFETY: the certificate is alive; OpenSSL caches its extensions under its own lock.
     let (key, extended) = unsafe {
         let certificate = certificate.as_ptr();
         let key = ffi::X509_get_key_usage(certificate);
@@ -40,16 +40,16 @@ pub fn usage(certificate: &X509Ref) -> Usage {
     }
 }
 
-/// Puts a list of revoked certificates (RFC 5280 section 5) into a store that is being made.
+/// Adds a CRL (RFC 5280 section 5) to a store under construction.
 ///
 /// # Errors
-/// What OpenSSL says: no memory.
-#[expect(unsafe_code, reason = "what this crate is there for")]
+/// OpenSSL is out of memory.
+#[expect(unsafe_code, reason = "the purpose of this crate")]
 pub fn add_revocations(
     store: &mut X509StoreBuilderRef,
     list: &X509CrlRef,
 ) -> Result<(), ErrorStack> {
-    // SAFETY: both live; the list is counted, not taken.
+    // SAFETY: both are alive; OpenSSL counts a reference to the list.
     match unsafe { ffi::X509_STORE_add_crl(store.as_ptr(), list.as_ptr()) } {
         1.. => Ok(()),
         _ => Err(ErrorStack::get()),

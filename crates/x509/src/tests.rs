@@ -18,7 +18,7 @@ fn certificate(key: &PKey<Private>, usage: Option<&KeyUsage>) -> X509 {
 }
 
 #[test]
-fn usage_is_what_the_extension_says_and_all_of_it_without_one() {
+fn reads_key_usages_and_allows_every_usage_without_the_extension() {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let all = usage(&certificate(&key, None));
     assert!(all.signs && all.key_encipherment && all.key_agreement && all.email);

@@ -1,15 +1,13 @@
 //! Mailboxes as people write them into a column (RFC 5322 section 3.4, RFC 6532).
 //!
-//! A list is separated by `;` (as Database Mail and Outlook have it) or `,`. Comments are
-//! dropped. Groups are refused. What is accepted here is what RFC 5321 section 4.1.2 lets us
-//! put into `RCPT TO` (with the UTF-8 of RFC 6531 section 3.3), a little more lenient in three
-//! places, because relays decide about theirs: dots may stand anywhere in a local part
-//! (`a..b@x`), which may have more than 64 octets, and labels of a domain may hold `_`.
+//! A list is separated by `;` (as in Database Mail and Outlook) or `,`. Comments are dropped. Groups are
+//! refused. The parser accepts what RFC 5321 section 4.1.2 permits in `RCPT TO` (with the UTF-8 of RFC
+//! 6531 section 3.3) and is more lenient in three places, because relays decide about their addresses:
+//! a local part may have dots anywhere (`a..b@x`) and more than 64 octets, and labels of a domain may
+//! contain `_`. lettre's `Address` refuses the first two.
 //!
-//! What comes out has a domain in ASCII, its internationalised labels as A-labels, and a local
-//! part in Unicode's form NFC (RFC 6532 section 3.1): two spellings of one mailbox are equal.
-//!
-//! lettre's `Address` refuses the three, so it is not used: relays decide about their addresses.
+//! A parsed address has its domain in ASCII, with A-labels, and its local part in Unicode's form NFC (RFC
+//! 6532 section 3.1): two spellings of one mailbox are equal.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,19 +20,19 @@ use super::domain_name::{domain_to_ascii, is_invisible};
 use super::biztalk::holds_macro;
 use super::recipient::MOST_RECIPIENTS;
 
-/// Stands for an address that a header section may not hold, behind a name that says it (RFC 6858
-/// section 2.1). Nobody has it (RFC 2606 section 2).
+/// Replaces an address that a header section cannot contain; the display name shows that address (RFC
+/// 6858 section 2.1). It is reserved (RFC 2606 section 2).
 pub const STAND_IN_ADDRESS: &str = "invalid@internationalized-address.invalid";
 
-/// Octets of an address; the columns that hold one have as many characters.
+/// Longest address, in octets; its columns have as many characters.
 const LONGEST: usize = 320;
 
-/// An address with the name that stands before it.
+/// An address with its display name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mailbox {
     /// The display name, unquoted, or `None`.
     pub display_name: Option<String>,
-    /// `local-part@domain`, local part quoted where it has to be, domain in ASCII.
+    /// `local-part@domain`, local part quoted where required, domain in ASCII.
     pub address: String,
 }
 
@@ -47,8 +45,8 @@ impl Mailbox {
         }
     }
 
-    /// What stands in the recipient's row for text that is no address: the text itself, cut
-    /// to the column's 320 characters, control characters made visible.
+    /// The value in the recipient's row for a malformed address: its text, cut to 320 characters, with
+    /// control characters made visible.
     pub(crate) fn unreadable(written: &str) -> Self {
         Self::bare(shown(written))
     }
@@ -75,12 +73,12 @@ impl Mailbox {
         }
     }
 
-    /// The local part is not ASCII: the address fits only where SMTPUTF8 (RFC 6531) is offered.
+    /// The local part is not ASCII: the address requires SMTPUTF8 (RFC 6531).
     pub fn is_international(&self) -> bool {
         !self.address.is_ascii()
     }
 
-    /// `a***@contoso.com`, for logs: enough to recognise, not enough to harvest.
+    /// `a***@contoso.com`, for logs.
     pub fn masked(&self) -> String {
         let first: String = self.local_part().chars().take(1).collect();
         format!("{first}***@{}", self.domain())
@@ -101,22 +99,22 @@ impl fmt::Display for Mailbox {
     }
 }
 
-/// Why a piece of a list is no mailbox.
+/// Why an entry of a list is not a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{written}' is not a mail address: {problem}")]
 pub struct AddressError {
-    /// What was written, trimmed, cut to 320 characters, control characters made visible:
-    /// it ends up in logs, in the database and in a reply's text.
+    /// The entry, trimmed, cut to 320 characters, control characters made visible, for logs, the database
+    /// and the text of a reply.
     pub written: String,
-    /// What is wrong with it.
+    /// What is wrong.
     pub problem: &'static str,
 }
 
-/// The entries of a list, in order; an entry that cannot be read does not hide the others.
+/// The entries of a list, in order; a malformed entry does not affect the others.
 pub type AddressList = Vec<Result<Mailbox, AddressError>>;
 
-/// Reads a list separated by `;` or `,`. Empty entries are passed over, and what comes after one
-/// more than [`MOST_RECIPIENTS`].
+/// Parses a list separated by `;` or `,`. Ignores empty entries and those after one more than
+/// [`MOST_RECIPIENTS`].
 pub fn parse_address_list(list: &str) -> AddressList {
     let entries = split_entries(list);
     let mut read: AddressList = entries.iter().copied().map(parse_mailbox).collect();
@@ -136,10 +134,10 @@ const NO_AT: &str = "there is no '@'";
 const PART_OF_A_NAME: &str =
     "there is no '@'; a name that holds ',' or ';' needs quotation marks: \"Last, First\" <a@b>";
 
-/// Reads one mailbox: `a@b`, `Name <a@b>` or `"Last, First" <a@b>`.
+/// Parses one mailbox: `a@b`, `Name <a@b>` or `"Last, First" <a@b>`.
 ///
 /// # Errors
-/// [`AddressError`] with the one thing that is wrong.
+/// [`AddressError`] with the first problem.
 pub fn parse_mailbox(text: &str) -> Result<Mailbox, AddressError> {
     read_mailbox(text).map_err(|problem| AddressError {
         written: shown(text),
@@ -147,7 +145,7 @@ pub fn parse_mailbox(text: &str) -> Result<Mailbox, AddressError> {
     })
 }
 
-/// Text of somebody else's, fit to be shown: one line, no longer than the column.
+/// Foreign text for display: one line, no longer than the column.
 fn shown(written: &str) -> String {
     let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     written.trim().chars().take(320).map(visible).collect()
@@ -196,15 +194,15 @@ fn refuse_scheme(address: &str) -> Result<(), &'static str> {
 
 const ROUTE: &str = "source routes are not supported, write the last address alone";
 
-/// `<@one.example,@two.example:user@three.example>` (RFC 5321 appendix C), or what a separator
-/// has left of it.
+/// `<@one.example,@two.example:user@three.example>` (RFC 5321 appendix C), or a part of it after the
+/// split.
 fn is_route(text: &str) -> bool {
     let inner = text.strip_prefix('<');
     inner.unwrap_or(text).starts_with('@')
         && (text.contains(':') || (inner.is_some() && !text.ends_with('>')))
 }
 
-/// What is most likely wrong, where it is something else than what was found first.
+/// The most likely problem, where it differs from the first one.
 fn guessed(address: &str, problem: &'static str) -> &'static str {
     if address.contains(['；', '，', '、', '،', '؛']) {
         return "separate addresses by an ASCII ';' or ','";
@@ -222,13 +220,12 @@ fn is_group(bare: &str) -> bool {
     find_outside_quotes(&bare[..enclosed.unwrap_or(bare.len())], ':').is_some()
 }
 
-/// `local-part@domain` as the mail system writes it. White space and comments may stand around
-/// the `@` (CFWS of RFC 5322 section 3.4.1); SMTP knows none. How long a local part may be is the
-/// relay's to say: RFC 5321 section 4.5.3.1 asks for no limit where none is needed.
+/// `local-part@domain` in SMTP's form. Removes white space and comments around the `@` (CFWS of RFC 5322
+/// section 3.4.1). Relays decide how long a local part may be (RFC 5321 section 4.5.3.1).
 fn checked_address(address: &str) -> Result<String, &'static str> {
     if holds_macro(address) {
         return Err(
-            "a macro of BizTalk stands in it that was not replaced; recipients may hold %DestinationParty%, where the send port has biztalk_macros = true and Payload has a member DestinationParty",
+            "it contains a macro of BizTalk that was not replaced; recipients may hold %DestinationParty%, where the send port has biztalk_macros = true and Payload has a member DestinationParty",
         );
     }
     let (local, domain) = address.rsplit_once('@').ok_or(NO_AT)?;
@@ -289,11 +286,10 @@ fn check_quoted(inner: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Splits at `;` and `,` that stand outside quotation marks and comments. An unclosed `<`
-/// does not swallow the rest: no address contains a separator outside quotation marks. Nor
-/// does a quotation mark or a parenthesis that is never closed: the scan goes back to it and
-/// takes it, and what else could only be misread with it, for an ordinary character.
-/// Blank entries are left out, and so is what comes after one more than [`MOST_RECIPIENTS`].
+/// Splits at `;` and `,` outside quotation marks and comments. An unclosed `<` does not hide the rest,
+/// because no address contains a separator outside quotation marks. At an unclosed quotation mark or
+/// parenthesis the scan goes back and takes it for an ordinary character. Drops blank entries, and those
+/// after one more than [`MOST_RECIPIENTS`].
 pub(super) fn split_entries(list: &str) -> Vec<&str> {
     let mut entries = Vec::new();
     let mut scan = Scan::default();
@@ -328,8 +324,8 @@ fn not_blank(entry: &str) -> Option<&str> {
     (!entry.trim().is_empty()).then_some(entry)
 }
 
-/// `None` where a comment or a quotation is not closed. A comment leaves a space, so that
-/// what stood on its two sides does not grow together.
+/// `None` where a comment or a quotation is not closed. A comment leaves a space, so that the text on
+/// both sides stays separate.
 fn without_comments(text: &str) -> Option<String> {
     let mut scan = Scan::default();
     let mut kept = String::with_capacity(text.len());
@@ -371,13 +367,13 @@ fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
     })
 }
 
-/// Where in the lexical structure of RFC 5322 section 3.2 a scan stands.
+/// The lexical state of a scan (RFC 5322 section 3.2).
 #[derive(Default)]
 struct Scan {
     quoted: bool,
     escaped: bool,
     comment_depth: u32,
-    /// Where the quotation or the outermost comment began.
+    /// Start of the quotation or the outermost comment.
     opened_at: Option<usize>,
     ignores_quotes: bool,
     ignores_comments: bool,
@@ -388,7 +384,7 @@ impl Scan {
         !self.quoted && self.comment_depth == 0
     }
 
-    /// Starts anew outside, blind for the kind of opening that was never closed.
+    /// Starts again outside, ignoring the kind of opening that was never closed.
     fn giving_up(&self) -> Self {
         Self {
             ignores_quotes: self.ignores_quotes || self.quoted,

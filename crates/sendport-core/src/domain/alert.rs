@@ -1,4 +1,4 @@
-//! One row that the application inserted: what to say, to whom.
+//! One alert: a row that the application inserted.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ macro_rules! word_enum {
             /// Every value, in the order of the definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word as it stands in the database.
+            /// The word in the database.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
@@ -33,7 +33,7 @@ macro_rules! word_enum {
         impl std::str::FromStr for $name {
             type Err = String;
 
-            /// Case does not matter; the error lists the words that are known.
+            /// Ignores case; the error lists the known words.
             fn from_str(text: &str) -> Result<Self, String> {
                 Self::ALL
                     .iter()
@@ -56,7 +56,7 @@ impl fmt::Display for AlertId {
     }
 }
 
-/// The alert's name outside the database: the Message-ID, boundaries and ENVID are made from it.
+/// The id of an alert outside the database; Message-ID, boundaries and ENVID contain it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PublicId(pub Uuid);
 
@@ -66,7 +66,7 @@ impl fmt::Display for PublicId {
     }
 }
 
-/// Names one claim. Scheduling needs it; facts do not.
+/// Identifies one claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LeaseToken(pub Uuid);
 
@@ -80,34 +80,34 @@ impl LeaseToken {
 /// The right to work on `value`, as long as the owner's `Instance.LeaseUntil` lies ahead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease<T> {
-    /// The claim that this came from.
+    /// The claim.
     pub token: LeaseToken,
-    /// What is leased.
+    /// The leased value.
     pub value: T,
 }
 
 word_enum! {
-    /// Where an alert stands; made from the statuses of its recipients.
+    /// The status of an alert, which follows from the statuses of its recipients.
     pub enum AlertStatus {
-        /// Waits for its first claim, or was released unsent.
+        /// It waits for its first claim, or was released unsent.
         Queued = "queued",
-        /// Leased: an instance works on it.
+        /// Leased by an instance that processes it.
         Sending = "sending",
         /// At least one recipient waits for another attempt.
         Delayed = "delayed",
-        /// An operator stopped it; it waits for a release.
+        /// An operator holds it until a release.
         Held = "held",
-        /// A relay took responsibility for every recipient.
+        /// A relay accepted it for every recipient.
         Relayed = "relayed",
-        /// Some recipients relayed, some not.
+        /// A relay accepted it for some recipients; the others failed.
         Partial = "partial",
-        /// No recipient relayed, none will be tried again.
+        /// It failed for every recipient and is not tried again.
         Failed = "failed",
-        /// Its time ran out.
+        /// It expired.
         Expired = "expired",
-        /// An operator took it back.
+        /// An operator canceled it.
         Cancelled = "cancelled",
-        /// A guard (duplicate, limit) kept it from being sent.
+        /// A guard (duplicate, limit) suppressed it.
         Suppressed = "suppressed",
     }
 }
@@ -123,11 +123,11 @@ impl AlertStatus {
 }
 
 word_enum! {
-    /// Who made an alert. Applications cannot write it.
+    /// The origin of an alert. Applications cannot write it.
     pub enum AlertOrigin {
-        /// An application, by inserting it.
+        /// An application inserted it.
         Application = "application",
-        /// The service, to tell somebody of failures. It is never told of itself.
+        /// A failure digest of the service. Its own failure is not reported in a digest.
         Digest = "digest",
     }
 }
@@ -139,17 +139,17 @@ word_enum! {
         Urgent = "urgent",
         /// The default.
         Normal = "normal",
-        /// Claimed last, with a head start by age so that it is never starved.
+        /// Claimed last; age raises its rank, so it is not starved.
         Low = "low",
     }
 }
 
 word_enum! {
-    /// What `Body` holds.
+    /// The format of `Body`.
     pub enum BodyFormat {
         /// Plain text.
         Text = "text",
-        /// HTML; the mail gets a readable text alternative.
+        /// HTML; the message gets a text alternative.
         Html = "html",
     }
 }
@@ -180,43 +180,42 @@ word_enum! {
     }
 }
 
-/// A row of `Alert` with what the service knows of it. Text is as the application wrote it:
-/// nothing in here has been checked yet.
+/// A row of `Alert` with the service's own columns. Text is as the application wrote it, unchecked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
     /// Its key.
     pub id: AlertId,
     /// Its name outside the database.
     pub public_id: PublicId,
-    /// Who made it.
+    /// Its origin.
     pub origin: AlertOrigin,
     /// `To`, separated by `;` or `,`.
     pub to_recipients: Option<String>,
-    /// `Cc`, likewise.
+    /// `Cc`, separated likewise.
     pub cc_recipients: Option<String>,
-    /// `Bcc`, likewise.
+    /// `Bcc`, separated likewise.
     pub bcc_recipients: Option<String>,
-    /// Instead of the send port's From, where the send port allows it.
+    /// Replaces the send port's From, where the send port allows it.
     pub from_address: Option<String>,
     /// Header `Reply-To`.
     pub reply_to: Option<String>,
     /// Header `Subject`; a template's subject where it is absent.
     pub subject: Option<String>,
-    /// The text or HTML, unless a template makes it.
+    /// Text or HTML, unless a template makes it.
     pub body: Option<String>,
-    /// What `body` is.
+    /// Format of `body`.
     pub body_format: BodyFormat,
     /// Name of a template.
     pub template: Option<String>,
-    /// JSON object for the template.
+    /// JSON object with the template's variables.
     pub payload: Option<String>,
     /// Language tag (BCP 47) for the choice of a template and for `Content-Language`.
     pub language: Option<String>,
     /// What kind of alert this is; header `X-Alert-Name`, variable of templates.
     pub alert_name: Option<String>,
-    /// How bad, in the application's own words.
+    /// Severity, in the application's words.
     pub severity: Option<String>,
-    /// Which application or job.
+    /// The application or job.
     pub source: Option<String>,
     /// The application's own key for this alert.
     pub reference: Option<String>,
@@ -238,32 +237,32 @@ pub struct Alert {
     pub reply_by: Option<Timestamp>,
     /// More protection than the send port's minimum: none, sign, encrypt, sign+encrypt.
     pub protection: Option<String>,
-    /// Equal keys are the same alert.
+    /// Alerts with equal keys are duplicates.
     pub dedup_key: Option<String>,
-    /// Not to be sent before.
+    /// It is not sent before.
     pub not_before: Option<Timestamp>,
-    /// Not to be sent after.
+    /// It is not sent after.
     pub expires_at: Option<Timestamp>,
     /// When it was inserted, by the database's clock.
     pub created_at: Timestamp,
-    /// Which login inserted it.
+    /// The login that inserted it.
     pub created_by: String,
-    /// Attempts spent so far.
+    /// Number of attempts so far.
     pub attempt_count: u32,
     /// Version of the template that the first render used.
     pub template_version: Option<String>,
     /// The newest version of the database's templates when this was read, if there is any and
     /// the alert names a template.
     pub newest_templates: Option<u32>,
-    /// How many rows of `Attachment` it has.
+    /// Number of its rows in `Attachment`.
     pub attachment_count: u32,
-    /// The rows of `Recipient`; empty before the first outcome was recorded.
+    /// Its rows in `Recipient`; empty before the first outcome is recorded.
     pub recipients: Vec<Recipient>,
 }
 
 impl Alert {
-    /// Without the blanks at the ends of names and keys, which an application's `nchar` variable is
-    /// filled up with: databases compare without them, so `default ` is the send port `default`.
+    /// Removes trailing blanks of names and keys, which `nchar` variables add. Databases ignore them in
+    /// comparisons, so `default ` is the send port `default`.
     #[must_use]
     pub fn without_padding(mut self) -> Self {
         trim_end(&mut self.send_port);
@@ -282,7 +281,7 @@ impl Alert {
     }
 }
 
-/// Blanks alone, as databases do it: a tab or a no-break space is part of a name.
+/// Removes blanks only, as databases do: a tab or a no-break space is part of a name.
 fn trim_end(text: &mut String) {
     text.truncate(text.trim_end_matches(' ').len());
 }

@@ -1,7 +1,7 @@
-//! The macros of BizTalk's SMTP adapter, `%MessageID%` and its kin, as BizTalk's documents have
-//! them under "Restrictions on Using Macros in SMTP Headers".
+//! The macros of BizTalk's SMTP adapter, such as `%MessageID%`, as documented in BizTalk's
+//! "Restrictions on Using Macros in SMTP Headers".
 //!
-//! Times are when the alert was inserted, so that every attempt says the same.
+//! Times are those of the insert, so that every attempt has the same text.
 
 use chrono::{DateTime, FixedOffset, Timelike};
 
@@ -9,7 +9,7 @@ use super::Alert;
 use super::alert::word_enum;
 
 word_enum! {
-    /// What may stand between two `%`.
+    /// The names between two `%`.
     pub enum Macro {
         /// The alert's `PublicId`.
         MessageId = "MessageID",
@@ -17,17 +17,17 @@ word_enum! {
         DateTimeBts2000 = "datetime_bts2000",
         /// UTC, `YYYY-MM-DDThhmmss`.
         DateTime = "datetime",
-        /// The same by a wall clock, with its offset: `2026-03-01T103508+100`.
+        /// Local time with its offset: `2026-03-01T103508+100`.
         DateTimeTz = "datetime.tz",
         /// UTC, `hhmmss`.
         Time = "time",
-        /// The same by a wall clock, with its offset.
+        /// Local time with its offset.
         TimeTz = "time.tz",
         /// `SourceParty` of the payload.
         SourceParty = "SourceParty",
         /// `SourcePartyQualifier` of the payload.
         SourcePartyQualifier = "SourcePartyQualifier",
-        /// `DestinationParty` of the payload; the one that recipients may hold.
+        /// `DestinationParty` of the payload; the only one in recipients.
         DestinationParty = "DestinationParty",
         /// `DestinationPartyQualifier` of the payload.
         DestinationPartyQualifier = "DestinationPartyQualifier",
@@ -35,14 +35,13 @@ word_enum! {
 }
 
 impl Macro {
-    /// The macro of a name, whatever its case.
+    /// The macro of a name. Ignores case.
     pub fn named(name: &str) -> Option<Self> {
         let same = |it: &Self| it.as_str().eq_ignore_ascii_case(name);
         Self::ALL.iter().copied().find(same)
     }
 
-    /// What it stands for in `alert`, where a wall clock is `offset` from UTC. `None` where
-    /// nothing says so.
+    /// Its value for `alert`, with local time `offset` from UTC; `None` where the alert has none.
     pub fn value(self, alert: &Alert, offset: FixedOffset) -> Option<String> {
         let utc = alert.created_at;
         let local = utc.with_timezone(&offset);
@@ -64,7 +63,7 @@ impl Macro {
     }
 }
 
-/// `+800`: no leading zero.
+/// `+800`, without a leading zero.
 fn tzd(local: &DateTime<FixedOffset>) -> String {
     let minutes = local.offset().local_minus_utc() / 60;
     let sign = if minutes < 0 { '-' } else { '+' };
@@ -78,9 +77,8 @@ fn member(alert: &Alert, name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// Replaces the macros in subject and recipients, each where BizTalk has it: all of them in the
-/// subject, in recipients `%DestinationParty%` alone. What has no value stays as it is; in a
-/// recipient it is then refused, as every address that holds a macro is.
+/// Replaces macros where BizTalk does: all of them in the subject, only `%DestinationParty%` in
+/// recipients. A macro without a value is left in place; an address that contains a macro is refused.
 pub fn resolve_macros(alert: &mut Alert, offset: FixedOffset) {
     let resolved = |column: &Option<String>, allowed: fn(Macro) -> bool| {
         let text = column.as_deref().filter(|text| text.contains('%'))?;
@@ -106,7 +104,7 @@ pub fn resolve_macros(alert: &mut Alert, offset: FixedOffset) {
     }
 }
 
-/// True where one of the macros stands in `text`.
+/// True if `text` contains a macro.
 pub(super) fn holds_macro(text: &str) -> bool {
     let mut held = false;
     if text.contains('%') {

@@ -1,4 +1,4 @@
-//! Recipients' certificates as they stand in the database.
+//! Recipients' certificates in the database.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,12 +9,12 @@ use super::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CertificateId(pub i64);
 
-/// Who says that a certificate is for an address.
+/// Whether the certificate or an operator binds it to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BoundBy {
-    /// The certificate itself: the address is in it.
+    /// The certificate contains the address.
     Certificate,
-    /// An operator or a directory: the address need not be in it.
+    /// An operator or a directory bound it; it need not contain the address.
     Operator,
 }
 
@@ -42,7 +42,7 @@ impl FromStr for BoundBy {
     }
 }
 
-/// What an operator chose for one certificate, in the words of the configuration.
+/// An operator's choices for one certificate, in the words of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CertificateChoice {
     /// As `cipher` of the section `encryption`.
@@ -52,18 +52,18 @@ pub struct CertificateChoice {
 }
 
 impl CertificateChoice {
-    /// Nothing was chosen.
+    /// There are none.
     pub fn is_empty(&self) -> bool {
         self.cipher.is_none() && self.rsa_padding.is_none()
     }
 }
 
-/// That a certificate is not used any more.
+/// Revocation of a certificate by an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevokedCertificate {
     /// Since when.
     pub at: Timestamp,
-    /// Why, if somebody said so.
+    /// Why, if the operator gave a reason.
     pub reason: Option<String>,
 }
 
@@ -77,12 +77,12 @@ impl fmt::Display for RevokedCertificate {
     }
 }
 
-/// A certificate for one address; all but address, choice and source is taken from `pem`.
+/// A certificate for one address. All fields except address, choice and source come from `pem`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateText {
-    /// Whom it is for, in lower case, the domain in A-labels.
+    /// The address, in lower case, the domain in A-labels.
     pub address: String,
-    /// Who says so.
+    /// What binds it to the address.
     pub bound_by: BoundBy,
     /// SHA-1 of its DER form, as Windows and Outlook show it: 40 digits in upper case.
     pub thumbprint: String,
@@ -90,26 +90,26 @@ pub struct CertificateText {
     pub sha256: String,
     /// Its subject (RFC 4514, in the certificate's order).
     pub subject: String,
-    /// Who issued it.
+    /// Its issuer.
     pub issuer: String,
     /// In hexadecimal.
     pub serial_number: String,
-    /// Its first moment.
+    /// `notBefore`.
     pub valid_from: Timestamp,
-    /// Its last moment.
+    /// `notAfter`.
     pub valid_to: Timestamp,
-    /// What it is for, such as `keyEncipherment, emailProtection`; `any` at its beginning where
-    /// it has no key usage.
+    /// Key usages such as `keyEncipherment, emailProtection`; starts with `any` where keyUsage is
+    /// absent.
     pub key_usage: String,
     /// Such as `RSA 2048` or `EC P-256`.
     pub key_algorithm: String,
-    /// Ciphers that its owner's reader opens, in the words of `cipher`, the strongest first.
+    /// Ciphers that its owner's mail program supports, in the words of `cipher`, strongest first.
     pub capabilities: Option<String>,
-    /// What an operator chose.
+    /// The operator's choices.
     pub choice: CertificateChoice,
-    /// The certificate.
+    /// The certificate in PEM.
     pub pem: String,
-    /// Where it came from, in words.
+    /// Where it came from, for people.
     pub source: String,
 }
 
@@ -118,37 +118,37 @@ pub struct CertificateText {
 pub struct CertificateRow {
     /// Its key.
     pub id: CertificateId,
-    /// What it says.
+    /// Its columns.
     pub text: CertificateText,
-    /// Since when it is there.
+    /// When it was added.
     pub added_at: Timestamp,
-    /// By which login.
+    /// The login that added it.
     pub added_by: String,
-    /// That it is not used any more.
+    /// Its revocation by an operator.
     pub revoked: Option<RevokedCertificate>,
 }
 
-/// What is asked of a row each time that an alert is encrypted: all but the certificate itself,
-/// which is told by its fingerprint.
+/// The columns of a row that are read for each encrypted alert: all except the certificate itself,
+/// which its fingerprint identifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateEntry {
     /// Its key.
     pub id: CertificateId,
-    /// Whom it is for.
+    /// The address.
     pub address: String,
-    /// Who says so.
+    /// What binds it to the address.
     pub bound_by: BoundBy,
-    /// SHA-1, for people.
+    /// SHA-1.
     pub thumbprint: String,
     /// SHA-256.
     pub sha256: String,
-    /// Its first moment.
+    /// `notBefore`.
     pub valid_from: Timestamp,
     /// As in [`CertificateText`].
     pub capabilities: Option<String>,
-    /// What an operator chose.
+    /// The operator's choices.
     pub choice: CertificateChoice,
-    /// That it is not used any more.
+    /// Its revocation by an operator.
     pub revoked: Option<RevokedCertificate>,
 }
 
@@ -169,14 +169,14 @@ impl From<&CertificateRow> for CertificateEntry {
     }
 }
 
-/// What became of a certificate that was added.
+/// Result of adding a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateAdded {
     /// It is new for its address.
     Added,
-    /// It was there; what was chosen for it or what its reader opens is different now.
+    /// It existed; choices or capabilities were updated.
     Changed,
-    /// It was there, and just so.
+    /// It existed unchanged.
     Known,
 }
 
@@ -185,14 +185,14 @@ pub enum CertificateAdded {
 pub struct ExpiringCertificate {
     /// Its key.
     pub id: CertificateId,
-    /// Whom it is for.
+    /// The address.
     pub address: String,
-    /// SHA-1, for people.
+    /// SHA-1.
     pub thumbprint: String,
-    /// Its last moment.
+    /// `notAfter`.
     pub valid_to: Timestamp,
     /// Whole days until then.
     pub days_left: u32,
-    /// The smallest number of days that it was announced with.
+    /// The last notice, in days before expiry.
     pub notified_at_days: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! Character sets that text of a mail can be written in (RFC 2046 section 4.1.2).
+//! Charsets of text in messages (RFC 2046 section 4.1.2).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use encoding_rs::{Encoding, UTF_8, WINDOWS_874, WINDOWS_1252, WINDOWS_1254, X_USER_DEFINED};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// Sets that lack something of the one that encodes them: their octets 128 to 159 mean nothing.
+/// Charsets whose octets 128 to 159 are undefined, unlike those of their encoder.
 const NARROWER: &[(&str, &[&str], &Encoding)] = &[
     (
         "iso-8859-1",
@@ -22,7 +22,7 @@ const NARROWER: &[(&str, &[&str], &Encoding)] = &[
     ("us-ascii", &["ascii"], WINDOWS_1252),
 ];
 
-/// A character set. What it cannot write is never left out or replaced by something else.
+/// A charset. It never drops or replaces a character that it lacks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Charset {
     name: &'static str,
@@ -31,20 +31,19 @@ pub struct Charset {
 }
 
 impl Charset {
-    /// What everything can be written in.
+    /// The charset of every character.
     pub const UTF_8: Self = Self {
         name: "utf-8",
         encoding: UTF_8,
         narrower: false,
     };
 
-    /// As it stands in `charset=` and in encoded-words.
+    /// Its name in `charset=` and in encoded-words.
     pub fn name(self) -> &'static str {
         self.name
     }
 
-    /// The octets of a text, or `None` where one of its characters would not come back as what
-    /// it was.
+    /// The octets of a text, or `None` where a character would not round-trip.
     pub fn encode(self, text: &str) -> Option<Cow<'_, [u8]>> {
         if self == Self::UTF_8 {
             return Some(Cow::Borrowed(text.as_bytes()));
@@ -53,13 +52,13 @@ impl Charset {
         if unmappable || (self.narrower && !self.is_within(&octets)) {
             return None;
         }
-        // Some encoders write look-alikes, such as a backslash for a yen sign.
+        // Some encoders write similar characters, such as a backslash for a yen sign.
         let (back, malformed) = self.encoding.decode_without_bom_handling(&octets);
         (!malformed && back == text).then_some(octets)
     }
 
-    /// The octets of an HTML text: what the set lacks becomes a character reference (HTML
-    /// section 13.1.4). `None` where not even that helps.
+    /// The octets of HTML; a missing character becomes a character reference (HTML section 13.1.4).
+    /// `None` where that does not round-trip either.
     pub fn encode_html(self, html: &str) -> Option<Cow<'_, [u8]>> {
         if let Some(octets) = self.encode(html) {
             return Some(octets);

@@ -1,4 +1,4 @@
-//! The domain of an address (RFC 5321 section 4.1.2), as the mail system writes it.
+//! The domain of an address (RFC 5321 section 4.1.2).
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -10,13 +10,13 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 /// is `xn--bcher-kva.example`. An ASCII domain stays as it is written.
 ///
 /// # Errors
-/// What is wrong with it, in a sentence without its subject.
+/// What is wrong, as a predicate without a subject.
 pub fn domain_to_ascii(domain: &str) -> Result<Cow<'_, str>, &'static str> {
     if domain.is_ascii() {
         check_domain(domain)?;
         return Ok(Cow::Borrowed(domain));
     }
-    // Joiners have a meaning in some scripts; UTS 46 knows where.
+    // Some scripts need joiners; UTS 46 says where they are valid.
     if domain
         .chars()
         .any(|c| is_invisible(c) && !matches!(c, '\u{200c}' | '\u{200d}'))
@@ -40,8 +40,8 @@ pub fn domain_to_ascii(domain: &str) -> Result<Cow<'_, str>, &'static str> {
     Ok(ascii)
 }
 
-/// What word processors and chats leave behind when an address is copied out of them: the
-/// format characters that draw nothing, line and paragraph separator.
+/// Invisible characters that word processors and chats add to copied addresses: format characters, line
+/// and paragraph separators.
 pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
@@ -73,7 +73,7 @@ fn check_domain(domain: &str) -> Result<(), &'static str> {
     }
 }
 
-/// RFC 5321 section 4.1.3; nobody has registered a general tag yet.
+/// RFC 5321 section 4.1.3; no general tag is registered.
 fn is_address_literal(inner: &str) -> bool {
     match inner.get(..5) {
         Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => inner[5..].parse::<Ipv6Addr>().is_ok(),

@@ -1,4 +1,4 @@
-//! What a sender asks of delivery status notifications (RFC 3461).
+//! Requests for delivery status notifications (RFC 3461).
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::alert::word_enum;
 
 word_enum! {
-    /// What a notification is asked for: a value of `NOTIFY` (RFC 3461 section 4.1).
+    /// A case of `NOTIFY` (RFC 3461 section 4.1).
     pub enum NotifyOn {
         /// `SUCCESS`: the message reached the mailbox, or the last server that does DSN.
         Success = "success",
-        /// `FAILURE`: it will not.
+        /// `FAILURE`: the message is not delivered.
         Failure = "failure",
-        /// `DELAY`: it is late.
+        /// `DELAY`: the message is late.
         Delay = "delay",
     }
 }
 
 word_enum! {
-    /// How much of the message a notification brings back: `RET` (RFC 3461 section 4.3).
+    /// How much of the message a notification contains: `RET` (RFC 3461 section 4.3).
     pub enum DsnReturn {
         /// `RET=HDRS`: its header.
         Headers = "headers",
@@ -28,18 +28,18 @@ word_enum! {
     }
 }
 
-/// When the sender wants to be told (RFC 3461 section 4.1).
+/// When a notification is sent (RFC 3461 section 4.1).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "WrittenNotify")]
 pub enum Notify {
-    /// `NOTIFY=NEVER`: not even of a failure.
+    /// `NOTIFY=NEVER`: not even after a failure.
     Never,
-    /// In these cases, of which there is at least one.
+    /// In these cases, at least one.
     On(BTreeSet<NotifyOn>),
 }
 
 impl Notify {
-    /// In every case that there is.
+    /// In every case.
     pub fn always() -> Self {
         Self::On(NotifyOn::ALL.iter().copied().collect())
     }
@@ -55,7 +55,7 @@ impl Serialize for Notify {
     }
 }
 
-/// As it stands in a configuration: `"never"`, or a list of cases.
+/// In a configuration: `"never"`, or a list of cases.
 #[derive(Deserialize)]
 #[serde(
     untagged,
@@ -94,10 +94,10 @@ impl TryFrom<WrittenNotify> for Notify {
     }
 }
 
-/// What is asked for with one message, of a relay that offers `DSN`.
+/// The request of one message, for a relay with `DSN`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DsnRequest {
-    /// `ENVID` (RFC 3461 section 4.4) before its encoding: comes back in the notification.
+    /// `ENVID` (RFC 3461 section 4.4) before its encoding; the notification contains it.
     pub envelope_id: String,
     /// `NOTIFY`, the same for every recipient; `None` leaves it to the relay.
     pub notify: Option<Notify>,

@@ -1,9 +1,9 @@
-//! Names that people chose, as they are shown.
+//! Names for messages.
 
 use std::borrow::Cow;
 
-/// A name of which one sees where it ends: in quotation marks, as TOML and JSON write it, where it holds
-/// more than letters, digits, `-`, `_` and `.`, or nothing.
+/// A name in quotation marks, as TOML and JSON write it, unless it consists of letters, digits, `-`, `_`
+/// and `.`.
 pub fn shown_name(name: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     match !name.is_empty() && name.chars().all(plain) {
@@ -12,7 +12,7 @@ pub fn shown_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Such names one after the other.
+/// Names, separated by commas.
 pub fn shown_names<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     let shown = names.into_iter().map(|name| shown_name(name));
     shown.collect::<Vec<_>>().join(", ")

@@ -1,4 +1,4 @@
-//! One addressee of one alert, the owner of a delivery status.
+//! One recipient of an alert, with a delivery status.
 
 use super::{
     AddressError, Alert, Command, EnhancedStatusCode, Mailbox, Reply, address::split_entries,
@@ -6,7 +6,7 @@ use super::{
 };
 
 word_enum! {
-    /// Which header the addressee stands in (RFC 5322 section 3.6.3). `Bcc` stands in none.
+    /// The header with the recipient (RFC 5322 section 3.6.3); none for `Bcc`.
     pub enum RecipientKind {
         /// `To`.
         To = "to",
@@ -18,56 +18,56 @@ word_enum! {
 }
 
 word_enum! {
-    /// The delivery status of one recipient: the truth that the alert's status is made from.
+    /// The delivery status of one recipient, from which the alert's status follows.
     pub enum RecipientStatus {
-        /// Known, never tried.
+        /// Not tried yet.
         Queued = "queued",
-        /// Tried, and will be tried again.
+        /// Tried; will be tried again.
         Delayed = "delayed",
-        /// The relay took responsibility. Not a proof of delivery.
+        /// A relay accepted the message. Not a proof of delivery.
         Relayed = "relayed",
         /// Will not be tried again.
         Failed = "failed",
-        /// Its time ran out before a relay took it.
+        /// It expired before a relay accepted it.
         Expired = "expired",
-        /// An operator took it back.
+        /// An operator canceled it.
         Cancelled = "cancelled",
-        /// A guard (duplicate, limit) kept it from being sent.
+        /// A guard (duplicate, limit) suppressed it.
         Suppressed = "suppressed",
     }
 }
 
 impl RecipientStatus {
-    /// True where a later transaction still has to send to this recipient.
+    /// True if a later transaction has to send to this recipient.
     pub fn is_waiting(self) -> bool {
         matches!(self, Self::Queued | Self::Delayed)
     }
 }
 
-/// A recipient of an alert. `ordinal` counts from 0 through To, Cc and Bcc as they were
-/// written: it is the same however often the lists are read, and with the alert's id it is
-/// the key of the row, so that every write is safe to repeat.
+/// A recipient of an alert. `ordinal` counts from 0 through To, Cc and Bcc in their written order. It is
+/// the same at every reading and, with the alert's id, the key of the row, so every write can be
+/// repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// Position among the alert's recipients.
     pub ordinal: u32,
     /// To, Cc or Bcc.
     pub kind: RecipientKind,
-    /// Who; for an address that could not be read, `address` is what was written.
+    /// The mailbox; for a malformed address, `address` is the text as written.
     pub mailbox: Mailbox,
-    /// Where it stands.
+    /// Its status.
     pub status: RecipientStatus,
-    /// Attempts spent on this recipient.
+    /// Number of attempts.
     pub attempt_count: u32,
-    /// Why it failed before any server was asked (a malformed address: 5.1.3), else `None`.
+    /// The local refusal (a malformed address: 5.1.3), else `None`.
     pub refusal: Option<Reply>,
 }
 
-/// Most recipients of one alert. What is done for each of them takes time and memory, and one row
-/// must not take those of the service.
+/// Most recipients of one alert. Each takes time and memory; the limit protects the service from a
+/// single row.
 pub const MOST_RECIPIENTS: usize = 10_000;
 
-/// True where the three lists hold more than [`MOST_RECIPIENTS`], repeated ones counted.
+/// True if the three lists have more than [`MOST_RECIPIENTS`] entries, counting duplicates.
 pub fn has_too_many_recipients(alert: &Alert) -> bool {
     let lists = || {
         let lists = [
@@ -78,14 +78,14 @@ pub fn has_too_many_recipients(alert: &Alert) -> bool {
         lists.into_iter().flatten()
     };
     let separators = |list: &String| list.bytes().filter(|b| b";,".contains(b)).count();
-    // Counting separators is cheap, and seldom is there more to do.
+    // Counting separators is cheap and usually enough.
     lists().map(separators).sum::<usize>() + 3 > MOST_RECIPIENTS
         && lists().map(|list| split_entries(list).len()).sum::<usize>() > MOST_RECIPIENTS
 }
 
-/// Reads the three lists of an alert. Duplicates collapse (To wins over Cc over Bcc; the
-/// domain is compared without case). A malformed address becomes a failed recipient with
-/// 501 5.1.3 and harms nobody else.
+/// Parses the three lists of an alert. Removes duplicates (To takes precedence over Cc, Cc over Bcc; the
+/// domain is compared without case). A malformed address becomes a failed recipient with 501 5.1.3 and
+/// does not affect others.
 pub fn expand_recipients(alert: &Alert) -> Vec<Recipient> {
     expand_recipient_lists(
         alert.to_recipients.as_deref(),
@@ -94,7 +94,7 @@ pub fn expand_recipients(alert: &Alert) -> Vec<Recipient> {
     )
 }
 
-/// [`expand_recipients`] for who has the three lists (To, Cc, Bcc) and not the whole alert.
+/// [`expand_recipients`] of the three lists (To, Cc, Bcc).
 pub fn expand_recipient_lists(
     to: Option<&str>,
     cc: Option<&str>,

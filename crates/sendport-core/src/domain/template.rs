@@ -1,13 +1,13 @@
-//! Templates as they stand in the database.
+//! Templates in the database.
 
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 
-/// What one template says in one language, in the template engine's own words.
+/// The sources of one template in one language.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct TemplateText {
-    /// What stands in `Alert.Template`; one that begins with `_` is there for others to use.
+    /// The name in `Alert.Template`; one that starts with `_` is shared by other templates.
     pub name: String,
     /// Language tag (RFC 5646), empty for the default.
     pub language: String,
@@ -22,7 +22,7 @@ pub struct TemplateText {
 }
 
 impl TemplateText {
-    /// A template that says nothing at all, which stands for: from this version on there is none.
+    /// A template without any source, which means: removed from this version on.
     pub fn is_removed(&self) -> bool {
         let Self {
             subject,
@@ -38,18 +38,18 @@ impl TemplateText {
 /// A row of the table `Template`, which never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateRow {
-    /// What it says.
+    /// Its sources.
     pub text: TemplateText,
-    /// The change of the database's templates that it came with, counted from 1.
+    /// The number of the change of templates that it belongs to, from 1.
     pub version: u32,
-    /// When that was.
+    /// When it was imported.
     pub created_at: Timestamp,
-    /// By which login.
+    /// The login that imported it.
     pub created_by: String,
 }
 
 impl TemplateRow {
-    /// True where it says something under this name.
+    /// True if it has a source for this name.
     pub fn is_of(&self, name: &str) -> bool {
         self.text.name == name && !self.text.is_removed()
     }
