@@ -2,8 +2,8 @@
 //! 4 KiB and of 1 MiB, on one thread; then signed and encrypted on as many threads as there are
 //! processors, as the service does it, beside the threads that talk to relays and databases.
 //!
-//! Nothing that signs can be faster than its key. How fast that is stands beside it, from the
-//! same run and for the same key: OpenSSL signing a digest again and again with a context that is
+//! No signature can be faster than its key. The key's own speed is printed beside it, from the same run
+//! and for the same key: OpenSSL signing a digest again and again with a context that is
 //! kept (the limit), with one that is made for each, and what `openssl speed` says of a key of that
 //! size. The limit is measured in turns with what it is compared to, because processors change
 //! their pace.

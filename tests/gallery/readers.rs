@@ -148,7 +148,7 @@ impl Reader for Openssl<'_> {
     }
 }
 
-/// The signature in DER, and the content where it stands beside it.
+/// The signature in DER, and the content of a detached one.
 fn signature(message: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let text = std::str::from_utf8(message).expect("7-bit");
     if text.contains("smime-type=signed-data") {

@@ -128,7 +128,7 @@ async fn a_file_is_sent_from_the_command_line() {
     let file = site.path("Größe.csv");
     std::fs::write(&file, "a;b\n").expect("write");
     let service = site.run();
-    // Who waits for an alert that nobody is there to send is told so at once.
+    // A caller that waits for an alert without a running service gets an error at once.
     let published = "SELECT count(*) FROM SendPort";
     let soon = std::time::Duration::from_secs(60);
     site.wait_until(published, "1", soon).await;

@@ -379,7 +379,7 @@ fn not_believed_by(reader: &dyn Reader, forged: &Sample<'_>) {
     }
 }
 
-/// As it stands in a message.
+/// As in a message.
 fn base64(der: &[u8]) -> String {
     let lines = der.chunks(57).map(openssl::base64::encode_block);
     lines.collect::<Vec<_>>().join("\r\n")

@@ -137,7 +137,7 @@ fn a_row_says_what_the_certificate_says() {
 }
 
 /// smimeCapabilities with AES-128-CBC, AES-256-CBC, RC2 and 3DES in this order, as Outlook writes them.
-const TOLD: &[u8] = &[
+const ANNOUNCED: &[u8] = &[
     0x30, 0x34, 0x30, 0x0B, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01, 0x02, 0x30,
     0x0B, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01, 0x2A, 0x30, 0x0C, 0x06, 0x08,
     0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x03, 0x02, 0x05, 0x00, 0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86,
@@ -146,10 +146,10 @@ const TOLD: &[u8] = &[
 
 #[test]
 fn capabilities_are_recorded_the_strongest_first() {
-    let told = openssl::asn1::Asn1OctetString::new_from_bytes(TOLD).unwrap();
+    let announced = openssl::asn1::Asn1OctetString::new_from_bytes(ANNOUNCED).unwrap();
     let name = openssl::asn1::Asn1Object::from_str("1.2.840.113549.1.9.15").unwrap();
     let name: &Asn1ObjectRef = &name;
-    let extension = X509Extension::new_from_der(name, false, &told).unwrap();
+    let extension = X509Extension::new_from_der(name, false, &announced).unwrap();
     let in_it = certificate(&key(), "a@x.com", vec![extension]);
     let found = ParsedCertificate::parse_all(&in_it.to_der().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
@@ -208,7 +208,7 @@ fn judged(entry: &CertificateEntry, pem: &str, now: i64) -> Result<(), Recipient
     candidate.check(None, now).map(|_| ())
 }
 
-/// A row for a@x.com, and what stands about it.
+/// A row for a@x.com, and its entry.
 fn row() -> (CertificateText, CertificateEntry) {
     let found = ParsedCertificate::parse_all(&of("a@x.com").to_pem().unwrap()).unwrap();
     let row = text(&found[0], "a@x.com", BoundBy::Certificate);
@@ -300,8 +300,8 @@ fn what_was_chosen_and_told_goes_along() {
     let it = candidate.certificate.unwrap();
     assert_eq!(it.cipher, Some(ContentCipher::Aes256Gcm));
     assert_eq!(it.rsa, Some(crate::RsaEncryption::Oaep));
-    let told = [ContentCipher::Aes256Gcm, ContentCipher::Aes128Cbc];
-    assert_eq!(it.capabilities.as_deref(), Some(&told[..]));
+    let announced = [ContentCipher::Aes256Gcm, ContentCipher::Aes128Cbc];
+    assert_eq!(it.capabilities.as_deref(), Some(&announced[..]));
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn a_chain_has_to_end_in_an_authority_of_the_bundle() {
     assert_eq!(
         of_link(&[&strange], &strange).0,
         "ok",
-        "believed as it stands"
+        "trusted without a chain"
     );
     let (key, why) = of_link(&[&root], &below);
     assert_eq!(key, "untrusted");
@@ -465,7 +465,7 @@ fn a_list_is_renewed_in_time_and_survives_a_restart() {
         assert_eq!(
             said(&hard, &bad.recipient()).0,
             "revoked",
-            "the list stands"
+            "the list is kept"
         );
     }
     let again = CrlCache::read_only(&site.folder.path().join("kept"));

@@ -72,7 +72,7 @@ impl TemplateCache {
     /// From now on templates that take too much are said in the log and in `EventLog`.
     pub fn tell(&self, events: &mpsc::UnboundedSender<Event>) {
         let events = events.clone();
-        self.renderer.tell(move |template, what| {
+        self.renderer.on_suspect(move |template, what| {
             tracing::warn!(template, what, "slow template isolated");
             // Fails only once the worker that writes events has ended.
             let _ = events.send(one_at_a_time(template, what));

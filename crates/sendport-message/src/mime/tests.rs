@@ -266,7 +266,7 @@ fn columns_that_are_in_no_header_may_hold_anything() {
     assert_eq!(text_of(&alert), text_of(&fixture::alert()));
 }
 
-/// A subject that a template makes is refused or taken as one that stands in the column.
+/// A template's subject is refused or accepted like the column's.
 #[test]
 fn a_subject_is_treated_alike_as_column_and_as_template() {
     let folder = tempfile::tempdir().expect("a folder");

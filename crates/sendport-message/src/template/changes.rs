@@ -1,19 +1,19 @@
-//! What an import changes.
+//! Changes of an import of templates.
 
 use std::collections::BTreeMap;
 
 use sendport_core::domain::{TemplateRow, TemplateText};
 
-/// What becomes of one template in one language.
+/// The change of one template in one language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It was not there.
+    /// It is new.
     New,
-    /// It says something else now.
+    /// Its text changed.
     Changed,
-    /// It is the same: no new version.
+    /// It is the same; there is no new version.
     Unchanged,
-    /// It is there no more.
+    /// It is removed.
     Removed,
 }
 
@@ -32,18 +32,17 @@ impl ChangeKind {
 /// One template in one language, compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What it is to say; nothing where it is removed.
+    /// The new sources; none where it is removed.
     pub text: TemplateText,
-    /// What that is to what stood there.
+    /// Compared with the present version.
     pub kind: ChangeKind,
-    /// The version that stood there.
+    /// The present version.
     pub before: Option<u32>,
 }
 
-/// Compares what stands with what is wanted, by name and language. A language that is wanted no
-/// more of a template that is, is removed; a template that is not wanted at all stays, unless
-/// `prune` says otherwise.
-pub fn changes(standing: &[TemplateRow], wanted: &[TemplateText], prune: bool) -> Vec<Change> {
+/// Compares the present templates with the wanted ones, by name and language. Removes a language that a
+/// wanted template no longer has, and with `prune` templates that are not wanted at all.
+pub fn changes(present: &[TemplateRow], wanted: &[TemplateText], prune: bool) -> Vec<Change> {
     let mut found: BTreeMap<(&str, &str), Change> = BTreeMap::new();
     for text in wanted {
         let change = Change {
@@ -53,7 +52,7 @@ pub fn changes(standing: &[TemplateRow], wanted: &[TemplateText], prune: bool) -
         };
         found.insert((&text.name, &text.language), change);
     }
-    for row in standing {
+    for row in present {
         let (name, language) = (&*row.text.name, &*row.text.language);
         let of_template = wanted.iter().any(|text| text.name == name);
         match found.get_mut(&(name, language)) {
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_a_new_version() {
+    fn makes_a_version_of_differences_only() {
         let standing = [
             row(text("a", "", "x"), 1),
             row(text("a", "de", "y"), 2),
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_imported_again_changes_nothing() {
+    fn changes_nothing_on_a_second_import() {
         let wanted = [text("a", "", "x"), text("_s", "", "")];
         let standing: Vec<_> = wanted.iter().cloned().map(|it| row(it, 7)).collect();
         let all = changes(&standing, &wanted, true);

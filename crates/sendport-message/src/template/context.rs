@@ -1,4 +1,4 @@
-//! The variables that a template sees.
+//! The variables of a template.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::RenderError;
 use sendport_core::domain::{Alert, Macro};
 
-/// The variable `alert`: what a template may know of its row. No recipients: a text that
-/// depends on them could tell one of them about another's Bcc.
+/// The variable `alert`: columns of the row. No recipients: a text that depends on them could disclose
+/// Bcc recipients.
 #[derive(Serialize)]
 struct AlertView<'a> {
     id: i64,
@@ -27,8 +27,8 @@ struct AlertView<'a> {
     body: Option<&'a str>,
 }
 
-/// The members of the payload; `alert`, which is stronger than a member of that name; and the
-/// function `biztalk`, which is weaker.
+/// The members of the payload; `alert`, which takes precedence over a member of that name; and the
+/// function `biztalk`, which does not.
 pub(super) fn variables(
     alert: &Alert,
     template: &str,
@@ -55,7 +55,7 @@ pub(super) fn variables(
     Ok(Value::from(variables))
 }
 
-/// `{{ biztalk("datetime") }}`: what the macro `%datetime%` stands for.
+/// `{{ biztalk("datetime") }}`: the value of the macro `%datetime%`.
 fn biztalk(alert: &Alert, offset: FixedOffset) -> Value {
     let value = |it: &Macro| (it.as_str(), it.value(alert, offset));
     let values: BTreeMap<_, _> = Macro::ALL.iter().map(value).collect();
@@ -97,7 +97,7 @@ fn payload(alert: &Alert, template: &str) -> Result<BTreeMap<String, Value>, Ren
             "is a JSON array (FOR JSON makes one unless it says WITHOUT_ARRAY_WRAPPER)"
         }
         Ok(_) => "is a single JSON value",
-        // The message of serde_json has line and column, and nothing of the content.
+        // The error of serde_json has line and column, but not the content.
         Err(error) => return Err(bad(format!("is not JSON: {error}"))),
     };
     Err(bad(found.to_owned()))

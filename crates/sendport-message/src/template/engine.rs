@@ -1,4 +1,4 @@
-//! minijinja as templates may use it: strict, bounded, without I/O.
+//! minijinja for templates: strict, bounded, without I/O.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,9 @@ use super::{RenderError, TemplateError};
 
 /// Instructions of one part's render. A page with a table of 1,000 rows takes about 100,000.
 const FUEL: u64 = 2_000_000;
-/// Octets that one part may make.
+/// Longest output of one part, in octets.
 const LARGEST_PART: usize = 4 << 20;
-/// How deep `include`, macros and recursive loops may go.
+/// Deepest nesting of `include`, macros and recursive loops.
 const DEEPEST: usize = 100;
 
 pub(super) fn new_environment() -> Environment<'static> {
@@ -27,7 +27,7 @@ pub(super) fn new_environment() -> Environment<'static> {
     });
     environment.set_path_join_callback(shared_file);
     super::filters::add(&mut environment);
-    // A NULL column is nothing to say, not the word "none".
+    // A NULL column is written as nothing, not as "none".
     environment.set_formatter(|out, state, value| {
         if value.is_none() {
             return Ok(());
@@ -47,9 +47,8 @@ pub(super) fn new_environment() -> Environment<'static> {
     environment
 }
 
-/// Which file an `include`, `import` or `extends` gets: shared files only, and into HTML only
-/// HTML, because what comes from another kind of file is not escaped. Anything else becomes a
-/// name that no file has and that says why.
+/// The file of an `include`, `import` or `extends`: shared files only, and HTML only into HTML, because
+/// other files are not escaped. Any other name is replaced by one that no file has and that says why.
 fn shared_file<'s>(wanted: &'s str, into: &'s str) -> Cow<'s, str> {
     if !wanted.starts_with('_') {
         Cow::Owned(format!(
@@ -64,7 +63,7 @@ fn shared_file<'s>(wanted: &'s str, into: &'s str) -> Cow<'s, str> {
     }
 }
 
-/// Renders one file. `version`: of the database's templates, where it comes from there.
+/// Renders one file. `version`: that of the database's templates, if it comes from there.
 pub(super) fn render_file(
     environment: &Environment<'_>,
     file: &str,
@@ -89,7 +88,7 @@ pub(super) fn syntax_error(file: &str, error: &minijinja::Error) -> TemplateErro
     }
 }
 
-/// The innermost error knows the file that is at fault.
+/// The innermost error names the file at fault.
 fn render_error(
     environment: &Environment<'_>,
     file: &str,
@@ -128,7 +127,7 @@ fn failure(environment: &Environment<'_>, kind: ErrorKind) -> Failure {
     }
 }
 
-/// Whether a file uses a variable that only a payload can have.
+/// Whether a file uses a variable of the payload.
 fn asks_the_payload(environment: &Environment<'_>) -> bool {
     let known = |name: &String| {
         ["alert", "biztalk"].contains(&name.as_str())
@@ -138,7 +137,7 @@ fn asks_the_payload(environment: &Environment<'_>) -> bool {
     files.any(|(_, file)| !file.undeclared_variables(false).iter().all(known))
 }
 
-/// What else says which file it is: the one that uses it, the version of the database's templates.
+/// Further details of the file: the one that uses it, the version of the database's templates.
 pub(super) fn context(file: &str, at_fault: &str, version: Option<u32>) -> String {
     let used = (at_fault != file).then(|| format!(", used by '{file}'"));
     let version = version.map(|version| format!(", version {version}"));
@@ -147,7 +146,7 @@ pub(super) fn context(file: &str, at_fault: &str, version: Option<u32>) -> Strin
 
 fn said(error: &minijinja::Error) -> String {
     let said = match error.detail() {
-        // Nothing else keeps [`Bounded`] from taking what is written.
+        // The only error of [`Bounded`].
         _ if error.kind() == ErrorKind::WriteFailure => "too much output".to_owned(),
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
@@ -168,7 +167,7 @@ fn advice(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// A writer that takes no more than [`LARGEST_PART`].
+/// A writer limited to [`LARGEST_PART`].
 #[derive(Default)]
 struct Bounded {
     octets: Vec<u8>,

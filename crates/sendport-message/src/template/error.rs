@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 /// A folder of templates that cannot be used. The service refuses to start with it.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// The folder or a file in it cannot be read.
+    /// The folder or a file in it is unreadable.
     #[error("cannot read '{path}': {source}; check that it exists and that the service may read it", path = .path.display())]
     Unreadable {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is no file, not UTF-8 or too large.
+    /// It is not a file, not UTF-8 or too large.
     #[error("template file '{file}' {problem}")]
     BadFile {
         /// Its name in the folder.
@@ -24,7 +24,7 @@ pub enum TemplateError {
         /// What is wrong and what to do.
         problem: &'static str,
     },
-    /// A name that no template can have.
+    /// The name is not valid.
     #[error("template file '{file}' has a name that cannot be used: {problem}")]
     BadName {
         /// Its name in the folder.
@@ -32,7 +32,7 @@ pub enum TemplateError {
         /// What is wrong and what to do.
         problem: &'static str,
     },
-    /// A sample is no payload.
+    /// A sample is not a payload.
     #[error(
         "sample '{file}' {problem}; write a JSON object such as an alert's Payload: {{\"order\": 4711}}"
     )]
@@ -42,17 +42,17 @@ pub enum TemplateError {
         /// What was found.
         problem: String,
     },
-    /// minijinja cannot read it.
+    /// minijinja cannot parse it.
     #[error("template file '{file}', line {line}: {problem}")]
     Syntax {
         /// Its name in the folder.
         file: String,
         /// Counted from 1.
         line: usize,
-        /// What minijinja said.
+        /// minijinja's error.
         problem: String,
     },
-    /// There are files for a template, but not enough.
+    /// The template lacks a file.
     #[error(
         "template '{template}' has no {missing}; add it, or remove the other files of this template"
     )]
@@ -73,7 +73,7 @@ fn lines(errors: &[TemplateError]) -> String {
 }
 
 impl TemplateError {
-    /// What all of them gave, or everything that is wrong.
+    /// All values, or all errors.
     pub(super) fn all<T>(results: impl Iterator<Item = Result<T, Self>>) -> Result<Vec<T>, Self> {
         let (mut good, mut wrong) = (Vec::new(), Vec::new());
         for result in results {
@@ -97,11 +97,10 @@ impl TemplateError {
     }
 }
 
-/// An alert that cannot be rendered. Permanent: the same alert and the same templates fail
-/// again.
+/// An alert that cannot be rendered. Permanent: the same alert fails again with the same templates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum RenderError {
-    /// The column Template holds no name.
+    /// The column Template is not a valid name.
     #[error(
         "Template '{name}' is not a template's name; expected letters, digits, '.', '_' and '-', not starting with '_' or '.'"
     )]
@@ -116,7 +115,7 @@ pub enum RenderError {
     Unknown {
         /// The column.
         name: String,
-        /// What the templates folder has.
+        /// The templates of the folder.
         folder: String,
     },
     /// The version that the first render used is gone.
@@ -129,7 +128,7 @@ pub enum RenderError {
         /// The version.
         version: u32,
     },
-    /// What stands in the database under this name is no template.
+    /// The rows of this name in the database are not a template.
     #[error("template '{name}' in the database cannot be used: {problem}")]
     Unusable {
         /// The column.
@@ -147,10 +146,10 @@ pub enum RenderError {
         /// What was found.
         problem: String,
     },
-    /// It takes more than a render may.
+    /// It exceeds the limits of a render.
     #[error("{} {what}: give it less data, or correct loops, recursion and repetition in it", said_of(template.as_ref()))]
     Exceeded {
-        /// The column; `None` where templates are compiled only.
+        /// The column; `None` where templates are only compiled.
         template: Option<String>,
         /// Such as `takes more than 2 s of a processor`.
         what: String,
@@ -163,16 +162,16 @@ pub enum RenderError {
         file: String,
         /// Which file uses it and which version it is, starting with `, `.
         context: String,
-        /// Counted from 1; 0 where minijinja knows none.
+        /// Counted from 1; 0 where unknown.
         line: usize,
-        /// What minijinja said, with the variable where one is missing.
+        /// minijinja's error, with the name of a missing variable.
         problem: String,
         /// What to do, starting with `; `.
         advice: Cow<'static, str>,
         /// What kind of error that is.
         kind: Failure,
     },
-    /// The subject file made more than one line.
+    /// The subject has more than one line.
     #[error(
         "template file '{file}'{context} makes a subject with a line break or another control character inside; make it one line, and take line breaks out of the payload's values"
     )]
@@ -182,7 +181,7 @@ pub enum RenderError {
         /// Which version it is, starting with `, `.
         context: String,
     },
-    /// Neither a template nor a body nor a subject.
+    /// The alert has neither a template nor a body nor a subject.
     #[error("the alert says nothing: Template, Body and Subject are all empty; fill at least one")]
     Empty,
 }
@@ -190,13 +189,13 @@ pub enum RenderError {
 /// Why minijinja stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
-    /// A variable is missing: with another payload it may work.
+    /// A variable is missing; another payload may have it.
     MissingVariable,
-    /// A value does not suit, and the template takes some from the payload: with another one it may work.
+    /// A value has the wrong type, and the template uses the payload; another one may work.
     UnsuitableValue,
-    /// It loops too long.
+    /// Its loops take too long.
     TooLong,
-    /// It makes too much.
+    /// Its output is too long.
     TooMuch,
     /// Anything else.
     Other,
@@ -206,7 +205,7 @@ fn said_of(template: Option<&String>) -> String {
     template.map_or("the template".to_owned(), |it| format!("template '{it}'"))
 }
 
-/// `, line 3`, where one is known.
+/// `, line 3`, if known.
 fn at_line(line: usize) -> String {
     match line {
         0 => String::new(),
@@ -215,7 +214,7 @@ fn at_line(line: usize) -> String {
 }
 
 impl RenderError {
-    /// True where another payload may help.
+    /// Another payload may work.
     pub(super) fn depends_on_payload(&self) -> bool {
         matches!(
             self,
@@ -226,7 +225,7 @@ impl RenderError {
         )
     }
 
-    /// What it takes more of than a render may, in words such as `takes more than 2 s of a processor`.
+    /// The exceeded limit, such as `takes more than 2 s of a processor`.
     pub(super) fn excess(&self) -> Option<&str> {
         match self {
             Self::Exceeded { what, .. } => Some(what),

@@ -1,4 +1,4 @@
-//! A folder of template files: which file is what.
+//! A folder of template files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,21 +7,21 @@ use std::path::Path;
 
 use super::TemplateError;
 
-/// A template file larger than this is a mistake, in bytes.
+/// Largest template file, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// What a file makes.
+/// The part that a file makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Subject,
     Text,
     Html,
-    /// A payload to try the template with.
+    /// A sample payload.
     Sample,
 }
 
 impl Part {
-    /// How the name of such a file ends.
+    /// Ending of the file's name.
     pub(super) fn ending(self) -> &'static str {
         match self {
             Self::Subject => ".subject.j2",
@@ -51,8 +51,8 @@ impl FileName<'_> {
     }
 }
 
-/// Reads every template file and sample of `folder`: name and content. Hidden files and
-/// what ends neither in `.j2` nor in `.sample.json` is passed over.
+/// Reads every template file and sample of `folder`: name and content. Ignores hidden files, and files
+/// that end neither in `.j2` nor in `.sample.json`.
 pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, TemplateError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
@@ -73,7 +73,7 @@ pub(super) fn read_folder(folder: &Path) -> Result<BTreeMap<String, String>, Tem
     Ok(TemplateError::all(files.into_iter())?.into_iter().collect())
 }
 
-/// Opens nothing but a file: a pipe or a device would be read without an end.
+/// Opens regular files only: reading a pipe or a device might not end.
 fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, TemplateError> {
     let unreadable = |source| TemplateError::Unreadable {
         path: path.to_owned(),
@@ -102,14 +102,14 @@ fn bad(file: &str, problem: &'static str) -> TemplateError {
 fn as_text(file: &str, content: Vec<u8>) -> Result<String, TemplateError> {
     let text = String::from_utf8(content);
     let text = text.map_err(|_| bad(file, "is not UTF-8; save it as UTF-8"))?;
-    // Windows editors write a byte order mark; in a mail it would be an invisible character.
+    // Windows editors write a byte order mark, which would be an invisible character in the message.
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
     })
 }
 
-/// Takes a file name apart.
+/// Parses a file name.
 pub(super) fn parse_file_name(file: &str) -> Result<FileName<'_>, TemplateError> {
     let bad = |problem| TemplateError::BadName {
         file: file.to_owned(),
@@ -139,8 +139,8 @@ pub(super) fn parse_file_name(file: &str) -> Result<FileName<'_>, TemplateError>
     }
 }
 
-/// What may stand in the column Template. No path separator, so that a row can never reach
-/// out of the folder; nothing that starts with `_` or `.`.
+/// A valid value of the column Template. Without path separators, so that a row cannot refer to files
+/// outside the folder; not starting with `_` or `.`.
 pub fn is_template_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     (1..=100).contains(&name.len())
@@ -149,8 +149,7 @@ pub fn is_template_name(name: &str) -> bool {
         && !name.ends_with('.')
 }
 
-/// What a file may be called that others use, so that it can stand in the database and come
-/// back as a file: `_layout`.
+/// A valid name of a shared file, in the folder and in the database: `_layout`.
 pub(super) fn is_shared_name(name: &str) -> bool {
     let own = name.trim_start_matches('_');
     name.starts_with('_') && name.len() <= 100 && is_template_name(own)
@@ -168,7 +167,7 @@ pub(super) fn is_language(tag: &str) -> bool {
         })
 }
 
-/// `de_AT`, `zh_Hant`: what some programs call a language. It would be a part of the name.
+/// `de_AT`, `zh_Hant`: a locale, which would be taken for a part of the name.
 fn is_locale(tag: &str) -> bool {
     let Some((language, rest)) = tag.split_once('_') else {
         return false;
@@ -179,7 +178,7 @@ fn is_locale(tag: &str) -> bool {
     is_language(language) && (is_region || is_script)
 }
 
-/// The way in which a tag is written (RFC 5646 section 2.1.1): `de-AT`, `zh-Hant-TW`.
+/// The canonical form of a tag (RFC 5646 section 2.1.1): `de-AT`, `zh-Hant-TW`.
 pub(super) fn canonical_language(tag: &str) -> String {
     let subtag = |(place, subtag): (usize, &str)| {
         let lower = subtag.to_ascii_lowercase();

@@ -14,9 +14,9 @@ use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 
 use sendport_core::delivery_window::Zone;
 
-/// What `truncate` leaves of a text unless it is told otherwise.
+/// Default length of `truncate`.
 const LENGTH: usize = 255;
-/// So many characters more do no harm.
+/// Default leeway of `truncate`, in characters.
 const LEEWAY: usize = 5;
 
 pub(super) fn add(environment: &mut Environment<'_>) {
@@ -53,13 +53,13 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     }
 }
 
-/// Adds a filter that would take what is not there, or would not say what is missing.
+/// Replaces a filter that would accept an undefined value, or would not name it.
 fn add_strict(environment: &mut Environment<'_>, name: &'static str, filter: Value) {
     environment.add_filter(
         name,
         move |state: &mut State<'_, '_>, value: &Value, more: Rest<ValueOrKwargs>| {
             if value.is_undefined() {
-                // It fails with the name of the variable, but not on an `if` without an `else`.
+                // Fails with the name of the variable, but not on an `if` without an `else`.
                 state.apply_filter("string", std::slice::from_ref(value))?;
             }
             let arguments: Vec<_> = std::iter::once(value.clone())
@@ -132,7 +132,7 @@ fn date(
     written(moment, format.or(named).unwrap_or(usual))
 }
 
-/// By the directives of `strftime`. A directive that is none would make chrono panic.
+/// Formats by the directives of `strftime`. An unknown directive would make chrono panic.
 fn written(moment: DateTime<FixedOffset>, format: &str) -> Result<String, Error> {
     let items: Vec<_> = StrftimeItems::new(format).collect();
     if items.contains(&Item::Error) {
@@ -146,7 +146,7 @@ fn written(moment: DateTime<FixedOffset>, format: &str) -> Result<String, Error>
     Ok(out)
 }
 
-/// As `FOR JSON`, SQLite and RFC 3339 write it; in UTC where it does not say otherwise.
+/// Parses the forms of `FOR JSON`, SQLite and RFC 3339; in UTC without an offset.
 fn moment(text: &str) -> Option<DateTime<FixedOffset>> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Some(moment);
@@ -168,7 +168,7 @@ fn moment(text: &str) -> Option<DateTime<FixedOffset>> {
     Some(utc.fixed_offset())
 }
 
-/// Nothing for a NULL.
+/// Empty for NULL.
 fn text(value: &Value) -> String {
     match value.is_none() || value.is_undefined() {
         true => String::new(),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_into_an_address_is_encoded() {
+    fn encodes_values_of_urls() {
         same(&[
             ("'Größe & Co/1'|urlencode", "Gr%C3%B6%C3%9Fe%20%26%20Co/1"),
             ("{'q': 'a b', 'n': none}|urlencode", "q=a%20b"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_between_words() {
+    fn truncates_between_words() {
         same(&[
             ("'one two three four'|truncate(9, leeway=0)", "one..."),
             (
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_written_as_the_template_says() {
+    fn formats_dates() {
         same(&[
             ("'2026-02-27'|dateformat", "2026-02-27"),
             ("'2026-02-27'|dateformat('%d.%m.%Y')", "27.02.2026"),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_fails_on_a_variable_that_is_not_there_and_names_it() {
+    fn names_an_undefined_variable() {
         #[rustfmt::skip]
         let filters = [
             "abs", "attr('a')", "batch(2)", "bool", "capitalize", "chain([])", "count", "dateformat",
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_or_format_is_said() {
+    fn refuses_invalid_dates_and_formats() {
         for (template, found) in [
             ("'27.02.2026'|dateformat", "'27.02.2026' is no date"),
             ("4711|dateformat", "'4711' is no date"),

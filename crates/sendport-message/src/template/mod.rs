@@ -1,11 +1,11 @@
-//! What an alert says: from its own columns, or from a template and its payload.
+//! The texts of an alert: from its own columns, or from a template and its payload.
 //!
-//! In goes an [`Alert`], out comes a [`RenderedAlert`]; `mime` makes the message from that.
-//! This is the only place that knows minijinja. Everything is read when a [`TemplateSet`] is
-//! made; a render does no I/O and a bounded amount of work.
+//! Makes a [`RenderedAlert`] of an [`Alert`]; `mime` makes the message of that. Only this module uses
+//! minijinja. Everything is read when a [`TemplateSet`] is made; a render does no I/O and a bounded
+//! amount of work.
 //!
-//! A template is a set of files in one folder, any of them but at least a body; in the database
-//! it is a set of rows that stand for the same files:
+//! A template is a set of files in one folder, at least a body; in the database it is a set of rows for
+//! the same files:
 //!
 //! | file | makes |
 //! |---|---|
@@ -17,7 +17,7 @@
 //! | `_layout.html.j2`, `_footer.txt.j2` | nothing alone: for `extends`, `include`, `import` |
 //!
 //! A language is a tag whose first part has two or three letters: `de`, `de-AT`, `zh-Hant`. The
-//! bodies of a mail all come from the most specific language that has any; a missing subject
+//! bodies of a message all come from the most specific language that has any; a missing subject
 //! comes from the next less specific one.
 //!
 //! A template sees the members of the payload's JSON object as variables, and `alert`; BizTalk's

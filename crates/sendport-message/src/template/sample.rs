@@ -1,4 +1,4 @@
-//! Trying templates out: each language of each, rendered with its sample payload.
+//! Tests templates: renders each language with its sample payload.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,25 +8,24 @@ use sendport_core::domain::{
     TemplateText, Timestamp,
 };
 
-/// How one language of one template did.
+/// The test of one language of one template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
     /// The template.
     pub name: String,
     /// The language, empty for the default.
     pub language: String,
-    /// There is a sample for it.
+    /// It has a sample.
     pub has_sample: bool,
-    /// False where it failed because it was not tried with a sample.
+    /// False if it failed for lack of a sample.
     pub conclusive: bool,
-    /// The subject that it made, or what is wrong, in a sentence that names file, line and
-    /// variable.
+    /// The subject, or an error that names file, line and variable.
     pub result: Result<String, String>,
 }
 
-/// Renders every template in each of its languages with the sample of that language, else of a
-/// less specific one, else with an empty payload. One that cannot even be compiled has one line.
-/// `begin` hears the name of each before.
+/// Renders every template in each of its languages with the sample of that language, else of a less
+/// specific one, else with an empty payload. A template that cannot be compiled has one result. Calls
+/// `begin` with the name of each template first.
 ///
 /// # Errors
 /// [`NotRendered::NotNow`].
@@ -52,7 +51,7 @@ pub async fn try_all(
     Ok(tried)
 }
 
-/// Nobody uses them, but they have to be compilable.
+/// Unused shared files have to compile, too.
 async fn try_shared(
     renderer: &Renderer,
     texts: &[TemplateText],
@@ -149,7 +148,7 @@ fn sample_file(of: &TemplateText) -> String {
     files_of([&sample]).into_keys().collect()
 }
 
-/// The sample payload of a template for a language, where there is one.
+/// The sample payload of a template for a language, if any.
 pub fn sample_of<'s>(texts: &'s [TemplateText], name: &str, language: &str) -> Option<&'s str> {
     let own = texts
         .iter()
@@ -177,7 +176,7 @@ fn sample_for<'s>(
     }
 }
 
-/// An alert in which everything that a template may ask for says something; `sample`: its payload.
+/// An alert with a value in every column that a template may use; `sample`: its payload.
 pub fn sample_alert(template: &str, language: &str, sample: Option<&str>) -> Alert {
     let word = |word: &str| Some(word.to_owned());
     Alert {

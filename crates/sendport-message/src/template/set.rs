@@ -14,24 +14,24 @@ use super::texts::files_of;
 use super::{RenderError, TemplateError};
 use sendport_core::domain::{Alert, BodyFormat, TemplateRow};
 
-/// What an alert says, ready for `mime`.
+/// The texts of an alert, for `mime`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderedAlert<'a> {
-    /// The alert that this came from, for its headers and recipients.
+    /// The alert, for its headers and recipients.
     pub alert: &'a Alert,
-    /// One line; empty where neither the alert nor a template has one.
+    /// One line; empty where neither the alert nor the template has a subject.
     pub subject: String,
-    /// The plain text, if there is one. `mime` makes one from the HTML otherwise.
+    /// The text, if any. `mime` makes one of the HTML otherwise.
     pub text: Option<Cow<'a, str>>,
-    /// The HTML, if there is one.
+    /// The HTML, if any.
     pub html: Option<Cow<'a, str>>,
-    /// Which version of the template made it: to be recorded with the attempt, so that a
-    /// later attempt of the same alert can be seen to say the same.
+    /// The version of the template, which is recorded with the attempt to show that later attempts of
+    /// the alert have the same text.
     pub template_version: Option<String>,
 }
 
 impl RenderedAlert<'_> {
-    /// Bytes of its texts.
+    /// Length of its texts, in octets.
     pub fn octets(&self) -> usize {
         let texts = [&self.text, &self.html];
         texts.into_iter().flatten().map(|text| text.len()).sum()

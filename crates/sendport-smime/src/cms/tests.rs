@@ -302,7 +302,7 @@ fn nothing_is_encrypted_alike_twice_and_a_change_to_gcm_is_seen() {
     }
 }
 
-/// RFC 5652 section 10.2.4: as it stands in the certificate, whatever its serial number is.
+/// RFC 5652 section 10.2.4: as in the certificate, for any serial number.
 #[test]
 fn a_certificate_without_a_name_or_with_a_long_serial_number_is_named() {
     let who = somebody(rsa(2048));

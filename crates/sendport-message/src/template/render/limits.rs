@@ -1,13 +1,12 @@
-//! What a render worker may take of its machine. Where the system knows no such limits, what
-//! minijinja bounds is bounded alone.
+//! Resource limits of a render worker. On systems without them only minijinja's limits apply.
 
 use std::time::Duration;
 
-/// Bytes of memory that a worker may take.
+/// Memory limit of a worker, in bytes.
 pub(super) const MEMORY: u64 = 256 << 20;
-/// Seconds of a processor that one request may take.
+/// CPU limit of one request.
 pub(super) const PROCESSOR_TIME: u64 = 2;
-/// A request that takes longer keeps others waiting.
+/// A request that takes longer counts as slow.
 pub(super) const SLOW: Duration = Duration::from_millis(250);
 
 #[cfg(target_os = "linux")]
@@ -22,11 +21,11 @@ mod linux {
 
     use super::{MEMORY, PROCESSOR_TIME};
 
-    /// Bytes of stack: what nests deeper ends the worker.
+    /// Stack limit, in bytes.
     const STACK: u64 = 8 << 20;
 
-    /// From now on this process ends where it wants more memory, and writes no core dump, in which
-    /// the payload would be. Where memory runs out, the system ends it before the service.
+    /// Limits the memory of this process, disables core dumps, which would contain the payload, and
+    /// makes the system kill it before the service when memory runs out.
     pub(in super::super) fn limit_memory() -> io::Result<()> {
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
         lower(Resource::Core, 0)?;
@@ -34,7 +33,7 @@ mod linux {
         lower(Resource::Data, MEMORY)
     }
 
-    /// From now on this process ends after [`PROCESSOR_TIME`], to a second.
+    /// Makes this process end after [`PROCESSOR_TIME`], to a second.
     pub(in super::super) fn limit_time() -> io::Result<()> {
         let spent = clock_gettime(ClockId::ProcessCPUTime).tv_sec;
         let limit = Rlimit {
@@ -44,14 +43,14 @@ mod linux {
         Ok(setrlimit(Resource::Cpu, limit)?)
     }
 
-    /// Lets others go first: where they want all of a processor, it gets a quarter of it.
+    /// Lowers the priority: beside a busy process it gets a quarter of a CPU.
     pub(in super::super) fn lower_priority(process: u32) -> io::Result<()> {
         let process = i32::try_from(process).ok().and_then(Pid::from_raw);
         let priority = getpriority_process(process)? + 5;
         Ok(setpriority_process(process, priority)?)
     }
 
-    /// What this thread has taken of a processor.
+    /// CPU time of this thread.
     pub(in super::super) fn processor_time() -> Duration {
         clock_gettime(ClockId::ThreadCPUTime)
             .try_into()

@@ -1,9 +1,9 @@
-//! Rendering in processes of its own.
+//! Rendering in separate processes.
 //!
 //! A template is a program: it can double a text until all memory is taken, nest values until
 //! the stack overflows, or compare for hours, and minijinja's fuel sees only the instructions.
-//! So each is compiled and rendered in a worker, which is this program started once more, with
-//! limits that the system keeps. What goes beyond them ends the worker and fails the alert.
+//! So each is compiled and rendered in a worker, another process of this program with resource limits
+//! of the system. Exceeding a limit ends the worker and fails the alert.
 
 mod limits;
 mod process;
@@ -31,7 +31,7 @@ use turns::{Busy, Turn, Turns};
 use wire::{Answer, Data, Parts, Reply};
 pub use worker::render_worker;
 
-/// The verb of the command line that [`render_worker`] is behind.
+/// The command line verb that runs [`render_worker`].
 pub const VERB: &str = "render-worker";
 
 /// Why an alert is not rendered, or templates are not compiled.
@@ -40,29 +40,29 @@ pub enum NotRendered {
     /// The alert fails.
     #[error(transparent)]
     Never(#[from] RenderError),
-    /// The machine does not let it happen at the moment, in a sentence.
+    /// No worker can be started at the moment: why, in a sentence.
     #[error("no process renders templates: {0}")]
     NotNow(String),
-    /// Another alert is rendered whose template takes too much, too.
+    /// Another alert with a suspect template is being rendered.
     #[error("template '{template}' {what}: its alerts are rendered one at a time")]
     InTurn {
         /// The column.
         template: String,
         /// Such as `takes more than 2 s of a processor`.
         what: String,
-        /// When to come back.
+        /// When to try again.
         retry_in: Duration,
     },
 }
 
-/// Told that a template takes too much from now on: its name, and what it does.
+/// Called when a template becomes suspect: its name, and what it does.
 type Listener = Box<dyn Fn(&str, &str) + Send + Sync>;
 
-/// Has templates compiled and alerts rendered, by workers that are started when they are needed.
+/// Compiles templates and renders alerts, in workers that are started on demand.
 ///
-/// Send ports get them in turn. A template that took too much for an alert is suspect for ten
-/// minutes: alerts of all suspects together have one worker, which leaves the processor to others,
-/// and do not wait for it. A render that takes long goes there, too, and ends where it is taken.
+/// Send ports get workers in turn. A template that exceeded a limit is suspect for ten minutes: the
+/// alerts of all suspect templates share one worker of low priority, and are tried later while it is
+/// busy. A slow render moves there too, or ends if that worker is busy.
 pub struct Renderer {
     start: fn(is_slow: bool) -> io::Result<Worker>,
     turns: Turns,
@@ -74,15 +74,15 @@ pub struct Renderer {
 pub struct RenderTurn<'a>(Option<Turn<'a>>);
 
 impl Default for Renderer {
-    /// Workers are processes: this program once more, which has to know [`VERB`].
+    /// Workers are processes of this program, which has to implement [`VERB`].
     fn default() -> Self {
         Self::started_by(Worker::start)
     }
 }
 
 impl Renderer {
-    /// Workers are threads of this process, without limits: for a program that does not know
-    /// [`VERB`], such as a test.
+    /// Workers are threads of this process, without limits: for programs without [`VERB`], such as
+    /// tests.
     #[cfg(unix)]
     pub fn in_process() -> Self {
         Self::started_by(Worker::in_process)
@@ -97,13 +97,13 @@ impl Renderer {
         }
     }
 
-    /// Has `listener` called when a template begins to be suspect: its name, and what it does. The
-    /// first one stays.
-    pub fn tell(&self, listener: impl Fn(&str, &str) + Send + Sync + 'static) {
+    /// Calls `listener` when a template becomes suspect, with its name and what it does. Only the first
+    /// listener is used.
+    pub fn on_suspect(&self, listener: impl Fn(&str, &str) + Send + Sync + 'static) {
         self.listener.get_or_init(|| Box::new(listener));
     }
 
-    /// Looks whether the templates can be used; the inner error says in a sentence why not.
+    /// Compiles the templates; the inner error is a sentence.
     ///
     /// # Errors
     /// [`NotRendered::NotNow`].
@@ -129,7 +129,7 @@ impl Renderer {
         }
     }
 
-    /// The first file that alone takes more than compiling may, and what it takes.
+    /// The first file whose compilation alone exceeds a limit, and which.
     async fn file_at_fault(&self, source: &TemplateSource) -> Result<Option<String>, NotRendered> {
         for (file, alone) in source.files() {
             match self.ask(false, &alone, None, &Meter::default()).await {
@@ -143,9 +143,9 @@ impl Renderer {
         Ok(None)
     }
 
-    /// Renders an alert: with its template, or as it is where it has none.
+    /// Renders an alert with its template, or unchanged where it has none.
     ///
-    /// The alert's own Subject wins over the template's. Its Body does not: a template finds
+    /// The alert's own Subject takes precedence over the template's. Its Body does not: a template has
     /// it in `alert.body`.
     ///
     /// # Errors
@@ -176,8 +176,8 @@ impl Renderer {
         Ok(RenderTurn(Some(turn)))
     }
 
-    /// [`Self::render`] where it is the alert's turn and a wall clock is `offset` from UTC: for
-    /// BizTalk's macros.
+    /// [`Self::render`] with the alert's turn, and with the offset of local time from UTC for BizTalk's
+    /// macros.
     ///
     /// # Errors
     /// As [`Self::render`].
@@ -197,7 +197,7 @@ impl Renderer {
         let answer = loop {
             match tokio::time::timeout(SLOW, asked.as_mut()).await {
                 Ok(answer) => break answer,
-                // The machine has no processor for it: that is not the template's doing.
+                // The machine is busy; the template is not at fault.
                 Err(_) if meter.spent().is_some_and(|spent| spent < SLOW) => {}
                 Err(_) => {
                     let slower = self.turns.slow_down(&mut turn, (&key, alert.id));
@@ -213,7 +213,7 @@ impl Renderer {
         }
     }
 
-    /// Notes where the template took too much.
+    /// Records a template that exceeded a limit.
     fn look(&self, key: &TemplateKey, answer: &Result<Answer, NotRendered>) {
         let Some(excess) = excess(answer) else {
             return self.turns.acquit(key);
@@ -225,7 +225,7 @@ impl Renderer {
         }
     }
 
-    /// A worker that dies may have been worn out by others: the second try has one of its own.
+    /// Another template may have caused a worker's death: the second attempt has a new worker.
     async fn ask(
         &self,
         is_slow: bool,
@@ -258,8 +258,8 @@ impl Renderer {
         answer
     }
 
-    /// A worker of that speed. Where there is none, one of the other speed makes room for it, so
-    /// that there are never more than turns.
+    /// An idle worker of that speed. Without one, an idle worker of the other speed ends, so that there
+    /// are never more workers than turns.
     fn used(&self, is_slow: bool) -> Option<Worker> {
         let mut idle = self.idle.lock();
         match idle.iter().rposition(|worker| worker.is_slow == is_slow) {
@@ -286,7 +286,7 @@ fn in_turn(key: &TemplateKey, busy: Busy) -> NotRendered {
     }
 }
 
-/// What a render took too much of.
+/// The limit that a render exceeded.
 fn excess(answer: &Result<Answer, NotRendered>) -> Option<String> {
     let (error, spent) = match answer {
         Err(NotRendered::Never(error)) => (Some(error), Duration::ZERO),

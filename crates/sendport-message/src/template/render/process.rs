@@ -1,4 +1,4 @@
-//! A render worker as its service sees it.
+//! A render worker, seen from the service.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -15,21 +15,21 @@ use super::wire::{Answer, Data, LONGEST, Request};
 use super::worker::UNLIMITED;
 use crate::template::TemplateSource;
 
-/// Most templates that a worker keeps compiled.
+/// Most compiled templates of a worker.
 pub(super) const MOST: usize = 64;
-/// A worker that gets no processor for so long is given up.
+/// A worker without CPU time for so long is abandoned.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How a worker ended that should have answered.
+/// How a worker ended instead of answering.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Death {
-    /// What it worked on takes too much, as `what` says. `certain`: whatever it did before.
+    /// The request exceeded a limit, as `what` says. `certain`: earlier requests had no part in it.
     Exceeded { what: String, certain: bool },
-    /// The machine or a person ended it.
+    /// The system or an operator ended it.
     Other(String),
 }
 
-/// The processor time of a render that is under way.
+/// The CPU time of a running render.
 #[derive(Debug, Default)]
 pub(super) struct Meter(Mutex<Option<(u32, Duration)>>);
 
@@ -39,14 +39,14 @@ impl Meter {
         *self.0.lock() = begun;
     }
 
-    /// What it took until now; `None` where nobody can say.
+    /// CPU time so far; `None` where unknown.
     pub(super) fn spent(&self) -> Option<Duration> {
         let (id, begun) = (*self.0.lock())?;
         Some(processor_time_of(id)?.saturating_sub(begun))
     }
 }
 
-/// Of a process, by Linux' `/proc`, whose ticks are hundredths of a second.
+/// CPU time of a process, from Linux' `/proc`, in ticks of 10 ms.
 fn processor_time_of(process: u32) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name, which may hold blanks, ends with the last parenthesis.
@@ -60,17 +60,17 @@ pub(super) struct Worker {
     child: Option<Child>,
     input: Box<dyn AsyncWrite + Send + Unpin>,
     output: Box<dyn AsyncRead + Send + Unpin>,
-    /// The templates that it has, those used last at the end.
+    /// Its templates, the last used one at the end.
     pub(super) compiled: VecDeque<u64>,
-    /// It lets others go first.
+    /// It has low priority.
     pub(super) is_slow: bool,
 }
 
 impl Worker {
-    /// Starts one: this program once more, without secrets in its environment. `is_slow`: it lets
-    /// others go first.
+    /// Starts another process of this program, without secrets in its environment. `is_slow`: with low
+    /// priority.
     pub(super) fn start(is_slow: bool) -> io::Result<Self> {
-        // Whoever loads the C library or its like from elsewhere does so in the worker, too.
+        // The worker loads shared libraries from the same places as the service.
         let kept = |name: &std::ffi::OsString| name == "LD_LIBRARY_PATH" || name == "SystemRoot";
         let mut command = tokio::process::Command::new(program()?);
         command
@@ -81,12 +81,12 @@ impl Worker {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true);
-        // Ctrl-C is for the service, which ends its workers when it needs them no more.
+        // Ctrl-C is for the service, which ends its workers.
         #[cfg(unix)]
         command.process_group(0);
         let mut child = command.spawn()?;
         if let Some(process) = child.id().filter(|_| is_slow) {
-            // One that cannot be slowed down is still one alone.
+            // Without a lower priority it is still only one.
             let _ = limits::lower_priority(process);
         }
         let pipes = child.stdin.take().zip(child.stdout.take());
@@ -94,7 +94,7 @@ impl Worker {
         Ok(Self::over(Some(child), input, output, is_slow))
     }
 
-    /// Starts one in this process, without limits.
+    /// Starts a worker in this process, without limits.
     #[cfg(unix)]
     pub(super) fn in_process(is_slow: bool) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
@@ -119,8 +119,8 @@ impl Worker {
         }
     }
 
-    /// Has `alert` rendered, or the templates compiled where there is none. The worker is not to
-    /// be used any more after a [`Death`]. `meter` tells meanwhile what it takes.
+    /// Renders `alert`, or compiles the templates where there is none. After a [`Death`] the worker must
+    /// not be used again. `meter` shows its CPU time meanwhile.
     pub(super) async fn ask(
         &mut self,
         source: &TemplateSource,
@@ -152,7 +152,7 @@ impl Worker {
         self.compiled.contains(&source)
     }
 
-    /// Notes that these templates are used; which ones the worker need not keep for that.
+    /// Marks these templates as used; returns those that the worker drops for them.
     fn used(&mut self, source: u64) -> Option<u64> {
         self.compiled.retain(|known| *known != source);
         self.compiled.push_back(source);
@@ -178,7 +178,7 @@ impl Worker {
         let Some(child) = &mut self.child else {
             return Death::Other(error.to_string());
         };
-        // One that has ended keeps the status that it ended with.
+        // A process that already ended keeps its status.
         let _ = child.start_kill();
         match child.wait().await {
             Ok(status) => death_by(status),
@@ -187,7 +187,7 @@ impl Worker {
     }
 }
 
-/// This very file, even where an update has replaced it.
+/// The file of this process, even after an update replaced it.
 #[cfg(target_os = "linux")]
 fn program() -> io::Result<std::path::PathBuf> {
     Ok("/proc/self/exe".into())
@@ -208,8 +208,8 @@ fn signal_of(_status: ExitStatus) -> Option<i32> {
     None
 }
 
-/// Linux' numbers of SIGABRT (memory that was not granted, a stack that overflowed in Rust's own
-/// eyes), SIGBUS, SIGSEGV and SIGXCPU.
+/// Linux' numbers of SIGABRT (failed allocation, stack overflow detected by Rust), SIGBUS, SIGSEGV and
+/// SIGXCPU.
 fn death_by(status: ExitStatus) -> Death {
     match (signal_of(status), status.code()) {
         (Some(6 | 7 | 11), _) => Death::Exceeded {

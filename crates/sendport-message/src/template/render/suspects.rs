@@ -1,48 +1,47 @@
-//! Templates that took too much of the machine for one alert, and the alerts that wait for that.
-//! Pure: time comes in.
+//! Templates that exceeded a limit, and their alerts that wait. Pure: time is a parameter.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sendport_core::domain::AlertId;
 
-/// How long a template is suspect after it last took too much.
+/// How long a template is suspect after it last exceeded a limit.
 pub(super) const SUSPECT_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// The longest wait of an alert after it was first sent away; it doubles each time.
+/// Longest first wait of an alert; it doubles each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(32);
 
-/// So many alerts of a template are remembered at most; then each begins anew.
+/// Most waiting alerts of a template; beyond that all waits start again.
 const REMEMBERED: usize = 10_000;
 
-/// A template and its text: what is imported anew is another one.
+/// A template and its text: a new import is another template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct TemplateKey {
     pub(super) name: String,
-    /// A hash of everything that it may use.
+    /// A hash of every file that it may use.
     pub(super) text: u64,
 }
 
-/// What a template was seen to do.
+/// What is known of a suspect template.
 #[derive(Debug)]
 struct Suspicion {
     what: String,
     until: Instant,
-    /// It is certain: somebody was told.
+    /// It is certain and was reported.
     is_told: bool,
-    /// How often each of its alerts was sent away.
+    /// How often each of its alerts was deferred.
     waits: HashMap<AlertId, u32>,
     /// Of all of them.
     sent_away: u32,
 }
 
-/// Templates by what they did lately.
+/// The suspect templates.
 #[derive(Debug, Default)]
 pub(super) struct Suspects(HashMap<TemplateKey, Suspicion>);
 
 impl Suspects {
-    /// The template took too much, as `what` says. True where that was not known before.
+    /// The template exceeded a limit, as `what` says. True if that is new.
     pub(super) fn note(&mut self, now: Instant, key: &TemplateKey, what: &str) -> bool {
         let suspicion = self.suspicion(now, key);
         what.clone_into(&mut suspicion.what);
@@ -50,13 +49,13 @@ impl Suspects {
         !std::mem::replace(&mut suspicion.is_told, true)
     }
 
-    /// A render of the template takes long, and nobody knows yet whether that is its doing.
+    /// A render of the template is slow, and the cause is not known yet.
     pub(super) fn suppose(&mut self, now: Instant, key: &TemplateKey) {
         let suspicion = self.suspicion(now, key);
         suspicion.until = suspicion.until.max(now + SUSPECT_FOR);
     }
 
-    /// A render took no more than it may: nothing is supposed any more.
+    /// A render stayed within its limits: drops an uncertain suspicion.
     pub(super) fn acquit(&mut self, key: &TemplateKey) {
         if self.0.get(key).is_some_and(|it| !it.is_told) {
             self.0.remove(key);
@@ -74,14 +73,13 @@ impl Suspects {
         })
     }
 
-    /// What a suspect was last seen to do.
+    /// What a suspect template did last.
     pub(super) fn what(&self, now: Instant, key: &TemplateKey) -> Option<&str> {
         let suspicion = self.0.get(key).filter(|it| it.until > now)?;
         Some(&suspicion.what)
     }
 
-    /// How long an alert waits that is sent away. Those of one template come back apart from each
-    /// other.
+    /// How long a deferred alert waits. The alerts of one template are spread over time.
     pub(super) fn wait(&mut self, key: &TemplateKey, alert: AlertId) -> Duration {
         let Some(suspicion) = self.0.get_mut(key) else {
             return Duration::ZERO;
@@ -93,12 +91,12 @@ impl Suspects {
         let longest = FIRST_WAIT * (1 << (*waits).min(10));
         *waits += 1;
         suspicion.sent_away = suspicion.sent_away.wrapping_add(1);
-        // Multiples of the golden ratio spread evenly, however many there are.
+        // Multiples of the golden ratio spread any number evenly.
         let part = (f64::from(suspicion.sent_away) * 0.618_033_988_749_895).fract();
         longest.min(LONGEST_WAIT).mul_f64(0.5 + part / 2.0)
     }
 
-    /// The alert is rendered.
+    /// Drops a rendered alert.
     pub(super) fn forget(&mut self, key: &TemplateKey, alert: AlertId) {
         if let Some(suspicion) = self.0.get_mut(key) {
             suspicion.waits.remove(&alert);
@@ -134,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_supposed_ends_with_the_first_good_render() {
+    fn drops_an_uncertain_suspicion_after_a_good_render() {
         let (mut suspects, now) = (Suspects::default(), Instant::now());
         suspects.suppose(now, &key(1));
         assert!(suspects.what(now, &key(1)).is_some());
@@ -160,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_alerts_come_back_spread_over_the_whole_wait() {
+    fn spreads_deferred_alerts_over_the_whole_wait() {
         let (mut suspects, now) = (Suspects::default(), Instant::now());
         suspects.note(now, &key(1), "takes time");
         let mut tenths = [0; 10];
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn bounds_its_memory() {
         let (mut suspects, now) = (Suspects::default(), Instant::now());
         suspects.note(now, &key(1), "takes time");
         for alert in 0..3 * REMEMBERED {

@@ -124,8 +124,8 @@ async fn a_worker_has_text_sent_once_and_forgets_what_was_not_used_for_longest()
 #[tokio::test]
 async fn a_template_that_takes_too_much_is_rendered_one_alert_at_a_time() {
     let renderer = Renderer::in_process();
-    let (sender, told) = std::sync::mpsc::channel();
-    renderer.tell(move |name, what| sender.send(format!("{name} {what}")).expect("is heard"));
+    let (sender, reports) = std::sync::mpsc::channel();
+    renderer.on_suspect(move |name, what| sender.send(format!("{name} {what}")).expect("is heard"));
     let loops = "{% for a in range(order) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
     let source = TemplateSource::of_rows("late", rows(loops)).expect("is there");
     let other = TemplateSource::of_rows("late", rows("good")).expect("is there");
@@ -149,8 +149,8 @@ async fn a_template_that_takes_too_much_is_rendered_one_alert_at_a_time() {
     renderer.render(&other, &good).await.expect("has a worker");
     drop(slow);
     renderer.render(&source, &good).await.expect("its turn");
-    let told: Vec<_> = told.try_iter().collect();
-    assert_eq!(told, ["late loops too long"]);
+    let reports: Vec<_> = reports.try_iter().collect();
+    assert_eq!(reports, ["late loops too long"]);
 }
 
 /// Nobody knows yet that its template takes too much, and another alert is in the slow lane: it gives

@@ -1,4 +1,4 @@
-//! Who is rendered when: send ports in turn, and templates that take too much one at a time.
+//! The order of renders: send ports in turn, and alerts of suspect templates one at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,28 +11,28 @@ use tokio::time::Instant;
 use super::suspects::{Suspects, TemplateKey};
 use sendport_core::domain::AlertId;
 
-/// Most workers at the same time, beside the one of the slow lane.
+/// Most workers, beside that of the slow lane.
 pub(super) const WORKERS: usize = 2;
 
-/// How long alerts of suspect templates wait behind one of them: what a good one may take.
+/// How long an alert of a suspect template waits for another one: the limit of a good render.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The alert whose turn it is, and the template.
+/// An alert and its template.
 pub(super) type Asking<'a> = (&'a TemplateKey, AlertId);
 
 /// The turns of all alerts of an instance.
 pub(super) struct Turns {
     workers: Semaphore,
-    /// One alert of all suspect templates is in it, and has a worker of its own.
+    /// Has room for one alert of all suspect templates, with a worker of its own.
     slow_lane: Semaphore,
     /// Since when.
     entered: Mutex<Option<Instant>>,
     suspects: Mutex<Suspects>,
-    /// By send port: the first of each line waits for a worker, so workers go round.
+    /// One queue for each send port, whose first alert waits for a worker, so workers go round.
     lines: Mutex<HashMap<String, Arc<Line<()>>>>,
 }
 
-/// The right to let a worker work, until it is dropped.
+/// The right to use a worker, until it is dropped.
 pub(super) enum Turn<'a> {
     Quick {
         _worker: Option<SemaphorePermit<'a>>,
@@ -43,13 +43,13 @@ pub(super) enum Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Others need not wait for it.
+    /// It is in the slow lane.
     pub(super) fn is_slow(&self) -> bool {
         matches!(self, Self::Slow { .. })
     }
 }
 
-/// The slow lane is taken: when to come back, and what the template was seen to do.
+/// The slow lane is busy: when to try again, and what the template did.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Busy {
     pub(super) retry_in: Duration,
@@ -69,8 +69,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for a worker. An alert of a suspect template is sent away where another one takes
-    /// long.
+    /// Waits for a worker. An alert of a suspect template is deferred while another one is slow.
     pub(super) async fn take(
         &self,
         send_port: &str,
@@ -83,14 +82,14 @@ impl Turns {
             }
             let _first = line.lock().await;
             let worker = self.workers.acquire().await.ok();
-            // Meanwhile it may have become suspect.
+            // It may have become suspect meanwhile.
             if asking.is_none_or(|it| self.what(&it).is_none()) {
                 return Ok(Turn::Quick { _worker: worker });
             }
         }
     }
 
-    /// A render takes long: it goes on in the slow lane, or ends where that is taken.
+    /// Moves a slow render to the slow lane, or ends it where that is busy.
     pub(super) fn slow_down<'a>(
         &'a self,
         turn: &mut Turn<'a>,
@@ -109,12 +108,12 @@ impl Turns {
         Ok(())
     }
 
-    /// A render took no more than it may.
+    /// A render stayed within its limits.
     pub(super) fn acquit(&self, key: &TemplateKey) {
         self.suspects.lock().acquit(key);
     }
 
-    /// A template took too much. True where it was not suspect before.
+    /// A template exceeded a limit. True if it was not suspect before.
     pub(super) fn note(&self, key: &TemplateKey, what: &str) -> bool {
         self.suspects
             .lock()
@@ -130,7 +129,7 @@ impl Turns {
             if let Ok(Ok(lane)) = lane {
                 return Ok(self.slow_turn(lane, suspect));
             }
-            // Where it is another one by now, they go on quickly.
+            // Another alert may be in the lane by now.
             if *self.entered.lock() == entered {
                 return Err(self.busy(suspect));
             }
@@ -150,7 +149,7 @@ impl Turns {
         }
     }
 
-    /// What the template was seen to do, where it is suspect.
+    /// What a suspect template did.
     fn what(&self, asking: &Asking<'_>) -> Option<String> {
         let suspects = self.suspects.lock();
         suspects

@@ -71,7 +71,7 @@ async fn send_ports_have_workers_in_turn() {
     assert_eq!(served, ["many", "few", "many", "few"]);
 }
 
-/// The others always have a worker, and what is sent away is told why and when to come back.
+/// The others always have a worker; a deferred alert gets the reason and the time of its next try.
 #[tokio::test]
 async fn suspects_have_one_worker_and_do_not_wait_for_it() {
     let (turns, good) = (Turns::default(), key("good"));

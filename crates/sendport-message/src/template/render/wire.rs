@@ -1,5 +1,4 @@
-//! What service and render worker say to each other: JSON, each after its length in four bytes
-//! (big-endian).
+//! Messages between service and render worker: JSON, each after its length in four bytes (big-endian).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,38 +10,38 @@ use crate::template::sample::sample_alert;
 use crate::template::source::Content;
 use sendport_core::domain::{Alert, AlertId, PublicId, Timestamp};
 
-/// A longer message is none, in bytes.
+/// Longest message, in bytes.
 pub(super) const LONGEST: u32 = 1 << 30;
 
-/// Compile templates, or render an alert with them.
+/// A request to compile templates or to render an alert.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request<'a> {
-    /// Which templates.
+    /// The templates.
     pub(super) source: u64,
-    /// Their text, where this worker does not have them yet.
+    /// Their text, unless the worker has them.
     pub(super) content: Option<Cow<'a, Content>>,
-    /// Templates that are not asked for any more.
+    /// Templates that the worker drops.
     pub(super) forget: Option<u64>,
-    /// Compile only, where there is none.
+    /// The alert; `None` to compile only.
     pub(super) alert: Option<Data<'a>>,
 }
 
-/// The answer, and what it took of a processor.
+/// The answer with its CPU time.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) reply: Reply,
     pub(super) spent: Duration,
 }
 
-/// What came of it.
+/// Result of a request.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// Or a sentence that says why not.
+    /// Or why not, in a sentence.
     Compiled(Result<(), String>),
     Rendered(Result<Parts, RenderError>),
 }
 
-/// What a template made.
+/// The output of a template.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Parts {
     pub(super) subject: String,
@@ -51,7 +50,7 @@ pub(super) struct Parts {
     pub(super) version: Option<String>,
 }
 
-/// What a template may know of an alert.
+/// The columns of an alert that a template may use.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Data<'a> {
     id: AlertId,
@@ -67,7 +66,7 @@ pub(super) struct Data<'a> {
     body: Text<'a>,
     created_at: Timestamp,
     created_by: Cow<'a, str>,
-    /// Of the wall clock from UTC, in seconds.
+    /// Offset of local time from UTC, in seconds.
     pub(super) offset: i32,
 }
 
@@ -94,7 +93,7 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// An alert that says this, and of the rest what a sample says.
+    /// An alert with these columns and sample values for the others.
     pub(super) fn into_alert(self) -> Alert {
         let text = |column: Text<'a>| column.map(Cow::into_owned);
         Alert {

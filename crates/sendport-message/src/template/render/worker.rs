@@ -1,4 +1,4 @@
-//! The render worker: compiles and renders what it reads, one request after the other.
+//! The render worker: reads requests and answers them one after the other.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -9,15 +9,15 @@ use super::limits;
 use super::wire::{Answer, Data, LONGEST, Parts, Reply, Request};
 use crate::template::{RenderError, TemplateSet};
 
-/// The exit code of a worker that cannot be limited.
+/// The exit code of a worker whose limits cannot be set.
 pub(super) const UNLIMITED: u8 = 71;
 
-/// Works for the process that started this one until that closes standard input. The exit code.
+/// Serves the parent process until that closes standard input. Returns the exit code.
 pub fn render_worker() -> u8 {
     if let Err(_denied) = limits::limit_memory() {
         return UNLIMITED;
     }
-    // What cannot be read or written any more: the service is gone.
+    // A read or write error means that the service ended.
     let _ = serve(io::stdin().lock(), io::stdout().lock(), limits::limit_time);
     0
 }
