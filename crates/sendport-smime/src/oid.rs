@@ -47,10 +47,6 @@ impl Oid {
     }
 
     /// Appends a number in base 128, most significant digit first.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "`try_from` is not const; a digit has seven bits"
-    )]
     const fn push(&mut self, arc: u32) {
         let mut digits = 1;
         while arc >> (7 * digits) != 0 {

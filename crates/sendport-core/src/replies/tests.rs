@@ -93,7 +93,7 @@ fn a_reply_is_looked_up_once_for_each_table() {
         assert_eq!(own.fault(&reply), Fault::Message);
         assert_eq!(built_in.fault(&reply), Fault::Relay);
     }
-    let mut noted = reply.clone();
+    let mut noted = reply;
     noted.append(" spam");
     assert_eq!(built_in.fault(&noted), Fault::Message);
     assert_eq!(noted, Reply::new(Command::EndOfData, 550, None, "no spam"));

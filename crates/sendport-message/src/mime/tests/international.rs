@@ -229,7 +229,10 @@ proptest::proptest! {
         let read = parsed.subject().unwrap_or_default();
         let plain = subject.trim().replace('\t', " ");
         if !plain.contains("=?") && name != "iso-2022-jp" {
-            proptest::prop_assert_eq!(read, plain);
+            // mail-parser takes GBK octets that are valid UTF-8 for UTF-8.
+            let octets = settings.charset.encode(&plain).filter(|_| name == "gbk");
+            let misread = octets.and_then(|it| String::from_utf8(it.into_owned()).ok());
+            proptest::prop_assert!(read == plain || misread.as_deref() == Some(read), "{read}");
         }
         if international {
             proptest::prop_assert!(String::from_utf8(octets).is_ok());
