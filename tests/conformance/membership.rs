@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{InstanceId, Standing};
+use sendport::domain::{InstanceId, Membership};
 use sendport::store::Store;
 
 use crate::fixture::*;
 
-async fn stand(store: &Arc<dyn Store>, instance: InstanceId, share_count: u32) -> Standing {
+async fn stand(store: &Arc<dyn Store>, instance: InstanceId, share_count: u32) -> Membership {
     store
         .publish_share(instance, share_count)
         .await
@@ -24,7 +24,7 @@ fn assert_about(ago: Option<Duration>, expected: Duration) {
 pub(crate) async fn one_alone_has_everything(f: &dyn Fixture) {
     let store = f.fresh().await;
     let a = instance(&store, "a").await;
-    assert_eq!(stand(&store, a, 1).await, Standing::ALONE);
+    assert_eq!(stand(&store, a, 1).await, Membership::ALONE);
 }
 
 pub(crate) async fn each_has_a_place_by_age(f: &dyn Fixture) {
@@ -35,8 +35,8 @@ pub(crate) async fn each_has_a_place_by_age(f: &dyn Fixture) {
         f.advance(Duration::from_secs(1)).await;
     }
     for (rank, &instance) in (0..).zip(&all) {
-        let standing = stand(&store, instance, 3).await;
-        assert_eq!((standing.instances, standing.rank), (3, rank));
+        let membership = stand(&store, instance, 3).await;
+        assert_eq!((membership.instances, membership.rank), (3, rank));
     }
 }
 
@@ -55,12 +55,18 @@ pub(crate) async fn who_started_at_the_same_time_has_a_place_of_its_own(f: &dyn 
 pub(crate) async fn they_agree_when_every_other_one_shares(f: &dyn Fixture) {
     let store = f.fresh().await;
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
-    assert!(!stand(&store, a, 2).await.agreed, "b still takes it all");
-    assert!(stand(&store, b, 2).await.agreed);
-    assert!(stand(&store, a, 2).await.agreed);
+    assert!(
+        !stand(&store, a, 2).await.acknowledged,
+        "b still takes it all"
+    );
+    assert!(stand(&store, b, 2).await.acknowledged);
+    assert!(stand(&store, a, 2).await.acknowledged);
     assert_eq!(f.rows("Instance", "ShareCount = 2").await, 2);
     instance(&store, "c").await;
-    assert!(!stand(&store, a, 3).await.agreed, "b shares among two");
+    assert!(
+        !stand(&store, a, 3).await.acknowledged,
+        "b shares among two"
+    );
 }
 
 pub(crate) async fn who_stopped_or_lost_its_lease_does_not_count(f: &dyn Fixture) {
@@ -71,13 +77,13 @@ pub(crate) async fn who_stopped_or_lost_its_lease_does_not_count(f: &dyn Fixture
     // Of two that begin in one millisecond either may be the older.
     f.advance(Duration::from_secs(1)).await;
     let b = instance(&store, "b").await;
-    let standing = stand(&store, a, 1).await;
-    assert_eq!((standing.instances, standing.rank), (2, 0));
-    assert_about(standing.others_ended, minutes(2));
+    let membership = stand(&store, a, 1).await;
+    assert_eq!((membership.instances, membership.rank), (2, 0));
+    assert_about(membership.others_ended, minutes(2));
     store.retire(b).await.expect("retire");
-    let standing = stand(&store, a, 1).await;
-    assert_eq!((standing.instances, standing.agreed), (1, true));
-    assert_about(standing.others_ended, Duration::ZERO);
+    let membership = stand(&store, a, 1).await;
+    assert_eq!((membership.instances, membership.acknowledged), (1, true));
+    assert_about(membership.others_ended, Duration::ZERO);
     f.advance(minutes(31)).await;
     let c = instance(&store, "c").await;
     assert_about(stand(&store, c, 1).await.others_ended, minutes(30));
@@ -89,22 +95,22 @@ pub(crate) async fn what_ended_long_ago_is_forgotten(f: &dyn Fixture) {
     store.retire(dead).await.expect("retire");
     f.advance(minutes(61)).await;
     let a = instance(&store, "a").await;
-    assert_eq!(stand(&store, a, 1).await, Standing::ALONE);
+    assert_eq!(stand(&store, a, 1).await, Membership::ALONE);
 }
 
 pub(crate) async fn who_is_not_registered_counts_as_the_youngest(f: &dyn Fixture) {
     let store = f.fresh().await;
     let stranger = InstanceId::random();
-    assert_eq!(stand(&store, stranger, 1).await, Standing::ALONE);
+    assert_eq!(stand(&store, stranger, 1).await, Membership::ALONE);
     let (a, b) = (instance(&store, "a").await, instance(&store, "b").await);
-    let standing = stand(&store, stranger, 3).await;
-    assert_eq!((standing.instances, standing.rank), (3, 2));
-    assert!(!standing.agreed);
+    let membership = stand(&store, stranger, 3).await;
+    assert_eq!((membership.instances, membership.rank), (3, 2));
+    assert!(!membership.acknowledged);
     for instance in [a, b] {
-        let standing = stand(&store, instance, 3).await;
-        assert_eq!(standing.instances, 2, "it waits for no absent instance");
+        let membership = stand(&store, instance, 3).await;
+        assert_eq!(membership.instances, 2, "it waits for no absent instance");
     }
-    assert!(stand(&store, stranger, 3).await.agreed);
+    assert!(stand(&store, stranger, 3).await.acknowledged);
 }
 
 pub(crate) async fn who_waits_before_it_begins_takes_no_share(f: &dyn Fixture) {
@@ -113,7 +119,11 @@ pub(crate) async fn who_waits_before_it_begins_takes_no_share(f: &dyn Fixture) {
     let waits = instance(&store, "waits").await;
     assert_eq!(stand(&store, a, 1).await.instances, 2);
     assert_eq!(stand(&store, waits, 0).await.instances, 2);
-    assert_eq!(stand(&store, a, 1).await, Standing::ALONE);
+    assert_eq!(stand(&store, a, 1).await, Membership::ALONE);
     store.retire(waits).await.expect("retire");
-    assert_eq!(stand(&store, a, 1).await, Standing::ALONE, "it never sent");
+    assert_eq!(
+        stand(&store, a, 1).await,
+        Membership::ALONE,
+        "it never sent"
+    );
 }

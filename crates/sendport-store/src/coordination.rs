@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use sendport_core::domain::{
     AuthDecision, AuthKey, AuthOutcome, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients,
-    LimitFinding, Standing,
+    LimitFinding, Membership,
 };
 
 /// An authentication without a recorded result counts as unanswered after this time.
@@ -20,7 +20,7 @@ pub(super) const AUTH_ABANDONED: &str =
 /// Credentials of a relay that were unused for this long are forgotten when others are recorded.
 pub(super) const AUTH_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// [`Standing::others_ended`] looks back as far as this.
+/// [`Membership::others_ended`] looks back as far as this.
 pub(super) const ENDED_LATELY: Duration = Duration::from_secs(3600);
 
 /// What instances agree on; every comparison is by the database's clock.
@@ -38,7 +38,7 @@ pub trait Coordination: Send + Sync {
         &self,
         instance: InstanceId,
         share_count: u32,
-    ) -> Result<Standing, StoreError>;
+    ) -> Result<Membership, StoreError>;
 
     /// The numbers of connections that were learned (`RelayConnectionLimit`), one a relay at most.
     async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError>;

@@ -303,7 +303,7 @@ impl Circuit {
     }
 
     /// The other instances know it now.
-    pub(crate) fn throttle_end_told(&mut self) {
+    pub(crate) fn mark_throttle_end_published(&mut self) {
         self.throttle_shared = false;
     }
 

@@ -234,7 +234,7 @@ fn a_throttled_relay_waits_as_long_as_all_instances_agreed() {
     let probe = later(probe, Duration::from_secs(64));
     assert_eq!(circuit.try_begin(probe.instant), Some(Admission::Trial));
     assert!(circuit.succeeded(probe, true) && circuit.throttle_ended());
-    circuit.throttle_end_told();
+    circuit.mark_throttle_end_published();
     assert!(!circuit.throttle_ended());
 }
 

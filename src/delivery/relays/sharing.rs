@@ -7,7 +7,7 @@ use super::entry::{RelayEntry, Unavailable};
 use super::events::{RelayEvent, in_use_again, throttled};
 use super::registry::RelayRegistry;
 use crate::domain::{
-    AlertId, ConnectionEnd, LearnedLimit, LearnedRecipients, LimitFinding, ProbeTurn, Standing,
+    AlertId, ConnectionEnd, LearnedLimit, LearnedRecipients, LimitFinding, Membership, ProbeTurn,
     ThrottledRelay,
 };
 
@@ -22,12 +22,12 @@ impl RelayRegistry {
         }
     }
 
-    /// Keeps to this instance's share of all limits, after it told the others that it keeps to
-    /// a share among `said`. True once no more is used than that.
-    pub fn stand(&self, standing: Standing, said: u32) -> bool {
+    /// Keeps to this instance's share of all limits, after it published a
+    /// share among `published`. True once no more is used than that.
+    pub fn apply_share(&self, membership: Membership, published: u32) -> bool {
         let mut within = true;
         for entry in self.entries.values() {
-            within &= entry.limiter().stand(standing, said);
+            within &= entry.limiter().apply_share(membership, published);
             entry.relay.shed();
         }
         within
@@ -42,18 +42,23 @@ impl RelayRegistry {
     }
 
     /// Other instances can read it now.
-    pub fn told(&self, relay: &str, finding: &LimitFinding) {
+    pub fn mark_published(&self, relay: &str, finding: &LimitFinding) {
         if let Some(entry) = self.entries.get(relay) {
-            entry.limiter().told(finding);
+            entry.limiter().mark_published(finding);
         }
     }
 
     /// Keeps to this instance's part of what all learned together; a part grows once that has
     /// stood for `settles`.
-    pub fn agree(&self, standing: Standing, learned: &[LearnedLimit], settles: Duration) {
+    pub fn adopt_learned(
+        &self,
+        membership: Membership,
+        learned: &[LearnedLimit],
+        settles: Duration,
+    ) {
         for (name, entry) in &self.entries {
             let limit = learned.iter().find(|limit| limit.relay == *name);
-            entry.limiter().agree(standing, limit, settles);
+            entry.limiter().adopt_learned(membership, limit, settles);
         }
     }
 
@@ -67,17 +72,17 @@ impl RelayRegistry {
     }
 
     /// Other instances can read it now.
-    pub fn recipients_told(&self, relay: &str, finding: &LearnedRecipients) {
+    pub fn mark_recipients_published(&self, relay: &str, finding: &LearnedRecipients) {
         if let Some(entry) = self.entries.get(relay) {
-            entry.limiter().recipients_told(finding);
+            entry.limiter().mark_recipients_published(finding);
         }
     }
 
     /// Keeps to what all instances know of the recipients of one transaction, by relay.
-    pub fn agree_on_recipients(&self, learned: &[(String, LearnedRecipients)]) {
+    pub fn adopt_recipients(&self, learned: &[(String, LearnedRecipients)]) {
         for (name, entry) in &self.entries {
             let known = learned.iter().find(|(relay, _)| relay == name);
-            entry.limiter().agree_on_recipients(known.map(|(_, it)| it));
+            entry.limiter().adopt_recipients(known.map(|(_, it)| it));
         }
     }
 
@@ -105,9 +110,9 @@ impl RelayRegistry {
     }
 
     /// Other instances can read it now.
-    pub fn connection_end_told(&self, relay: &str, end: &ConnectionEnd) {
+    pub fn mark_connection_end_published(&self, relay: &str, end: &ConnectionEnd) {
         if let Some(entry) = self.entries.get(relay) {
-            entry.limiter().connection_end_told(end);
+            entry.limiter().mark_connection_end_published(end);
         }
     }
 
@@ -158,23 +163,23 @@ impl RelayRegistry {
     }
 
     /// Other instances can read it now.
-    pub fn throttle_end_told(&self, relay: &str) {
+    pub fn mark_throttle_end_published(&self, relay: &str) {
         if let Some(entry) = self.entries.get(relay) {
-            entry.circuit().throttle_end_told();
+            entry.circuit().mark_throttle_end_published();
         }
     }
 
     /// Keeps to what all instances know about throttled relays.
-    pub fn agree_on_throttles(&self, known: &[ThrottledRelay]) {
+    pub fn adopt_throttles(&self, known: &[ThrottledRelay]) {
         for (name, entry) in &self.entries {
             let throttle = known.iter().find(|throttle| throttle.relay == *name);
-            if let Some((severity, event_type, what)) = self.agree_on_throttle(entry, throttle) {
+            if let Some((severity, event_type, what)) = self.adopt_throttle(entry, throttle) {
                 self.announce(severity, event_type, name, &what);
             }
         }
     }
 
-    fn agree_on_throttle(
+    fn adopt_throttle(
         &self,
         entry: &RelayEntry,
         throttle: Option<&ThrottledRelay>,

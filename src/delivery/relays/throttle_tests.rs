@@ -262,20 +262,20 @@ impl World {
         }
     }
 
-    fn standing(&self, rank: usize) -> Standing {
-        Standing {
+    fn membership(&self, rank: usize) -> Membership {
+        Membership {
             instances: u32::try_from(self.boards.len()).unwrap(),
             rank: u32::try_from(rank).unwrap(),
-            ..Standing::ALONE
+            ..Membership::ALONE
         }
     }
 
     /// As the heartbeat does it.
-    async fn agree(&mut self, index: usize) {
+    async fn exchange(&mut self, index: usize) {
         let (board, now) = (&self.boards[index], self.time.now());
         board.tick();
-        let standing = self.standing(index);
-        board.stand(standing, standing.instances);
+        let membership = self.membership(index);
+        board.apply_share(membership, membership.instances);
         for (relay, finding) in board.findings() {
             let known = self.learned.as_ref().map(|(limit, _)| limit.connections);
             if finding.was == known {
@@ -289,20 +289,20 @@ impl World {
                     };
                     (limit, now)
                 });
-                board.told(&relay, &finding);
+                board.mark_published(&relay, &finding);
             }
         }
         let limits = self.learned.iter().map(|(limit, since)| LearnedLimit {
             unchanged_for: now - *since,
             ..limit.clone()
         });
-        board.agree(standing, &limits.collect::<Vec<_>>(), SETTLES);
+        board.adopt_learned(membership, &limits.collect::<Vec<_>>(), SETTLES);
         for relay in board.ended_throttles() {
             self.row.end_throttle(&relay).await.expect("the row goes");
-            board.throttle_end_told(&relay);
+            board.mark_throttle_end_published(&relay);
         }
         let throttled = self.row.throttled_relays().await.expect("the row");
-        board.agree_on_throttles(&throttled);
+        board.adopt_throttles(&throttled);
     }
 
     fn due(&mut self, most: u32) -> Vec<i64> {
@@ -356,7 +356,7 @@ impl World {
             for index in 0..self.boards.len() {
                 let board = &self.boards[index];
                 if tick % 20 == index || board.shares_learned() {
-                    self.agree(index).await;
+                    self.exchange(index).await;
                 }
                 self.claim(index, &answer).await;
             }

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use crate::delivery::relays::RelayRegistry;
-use crate::domain::{InstanceId, Standing};
+use crate::domain::{InstanceId, Membership};
 use crate::store::{Store, StoreError};
 
-/// A number that stood for so many renewals was read by everybody.
+/// A number that is unchanged for so many renewals was read by every instance.
 const SETTLES: u32 = 2;
 
-/// What this instance told the others, and whether all of them keep to it.
+/// The share that this instance published, and whether all others acknowledge it.
 pub(super) struct Shares {
     instance: InstanceId,
     /// It keeps to a share among so many; never fewer than it really uses a share of.
-    said: u32,
+    published: u32,
     agreed: bool,
     /// How long a learned number has to stand before it is used to the full.
     settles: Duration,
@@ -26,7 +26,7 @@ impl Shares {
         board.leave();
         Self {
             instance,
-            said: 1,
+            published: 1,
             agreed: false,
             settles: renews * SETTLES,
         }
@@ -38,57 +38,57 @@ impl Shares {
     }
 
     /// Asks who else lives and keeps to the share that follows. Where the database does not
-    /// answer, the last share stands: the lease fences it.
+    /// answer, the last share stays: the lease fences it.
     pub(super) async fn agree(&mut self, store: &dyn Store, board: &RelayRegistry) {
         // What is said anew is often all that was missing.
-        while self.say(store, board).await {}
+        while self.publish(store, board).await {}
     }
 
     /// True where it has something else to say now.
-    async fn say(&mut self, store: &dyn Store, board: &RelayRegistry) -> bool {
-        let standing = match self.stand(store, board).await {
-            Ok(standing) => standing,
+    async fn publish(&mut self, store: &dyn Store, board: &RelayRegistry) -> bool {
+        let membership = match self.exchange(store, board).await {
+            Ok(membership) => membership,
             Err(error) => {
                 tracing::debug!(%error, "limit share update failed");
                 self.agreed = false;
                 return false;
             }
         };
-        let within = board.stand(standing, self.said);
-        self.agreed = standing.agreed && self.said == standing.instances;
-        let may_say = within && self.said != standing.instances;
-        if may_say {
-            tracing::debug!(instances = standing.instances, "limit shares changed");
-            self.said = standing.instances;
+        let within = board.apply_share(membership, self.published);
+        self.agreed = membership.acknowledged && self.published == membership.instances;
+        let may_publish = within && self.published != membership.instances;
+        if may_publish {
+            tracing::debug!(instances = membership.instances, "limit shares changed");
+            self.published = membership.instances;
         }
-        may_say
+        may_publish
     }
 
     /// Tells what was learned, and asks what all learned together.
-    async fn stand(
+    async fn exchange(
         &self,
         store: &dyn Store,
         board: &RelayRegistry,
-    ) -> Result<Standing, StoreError> {
-        let standing = store.publish_share(self.instance, self.said).await?;
+    ) -> Result<Membership, StoreError> {
+        let membership = store.publish_share(self.instance, self.published).await?;
         for (relay, finding) in board.findings() {
-            // Where another one was faster, what follows is told the next time.
+            // Two instances race for one number: the one that was slower publishes with the next round.
             if store.note_limit(self.instance, &relay, &finding).await? {
-                board.told(&relay, &finding);
+                board.mark_published(&relay, &finding);
             }
         }
         let learned = store.learned_limits().await?;
-        board.agree(standing, &learned, self.settles);
+        board.adopt_learned(membership, &learned, self.settles);
         if board.has_ended_connections() {
-            self.add_up_connection_ends(store, board).await?;
+            self.share_connection_ends(store, board).await?;
         }
-        self.agree_on_recipients(store, board).await?;
-        agree_on_throttles(store, board).await?;
-        Ok(standing)
+        self.share_recipients(store, board).await?;
+        share_throttles(store, board).await?;
+        Ok(membership)
     }
 
     /// A connection that ended at another instance counts as the first.
-    async fn add_up_connection_ends(
+    async fn share_connection_ends(
         &self,
         store: &dyn Store,
         board: &RelayRegistry,
@@ -98,13 +98,13 @@ impl Shares {
             store
                 .note_connection_end(self.instance, &relay, &end)
                 .await?;
-            board.connection_end_told(&relay, &end);
+            board.mark_connection_end_published(&relay, &end);
         }
         Ok(())
     }
 
     /// Tells how many recipients relays take at a time, and asks what others found out of it.
-    async fn agree_on_recipients(
+    async fn share_recipients(
         &self,
         store: &dyn Store,
         board: &RelayRegistry,
@@ -113,19 +113,19 @@ impl Shares {
             store
                 .note_recipients(self.instance, &relay, &finding)
                 .await?;
-            board.recipients_told(&relay, &finding);
+            board.mark_recipients_published(&relay, &finding);
         }
-        board.agree_on_recipients(&store.learned_recipients().await?);
+        board.adopt_recipients(&store.learned_recipients().await?);
         Ok(())
     }
 }
 
 /// Tells which throttled relays take messages again, and asks which others found throttled.
-async fn agree_on_throttles(store: &dyn Store, board: &RelayRegistry) -> Result<(), StoreError> {
+async fn share_throttles(store: &dyn Store, board: &RelayRegistry) -> Result<(), StoreError> {
     for relay in board.ended_throttles() {
         store.end_throttle(&relay).await?;
-        board.throttle_end_told(&relay);
+        board.mark_throttle_end_published(&relay);
     }
-    board.agree_on_throttles(&store.throttled_relays().await?);
+    board.adopt_throttles(&store.throttled_relays().await?);
     Ok(())
 }

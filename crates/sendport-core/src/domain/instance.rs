@@ -119,27 +119,27 @@ pub struct InstanceCondition {
     pub unclaimed_since: Option<Timestamp>,
 }
 
-/// Where an instance stands among those that live: the limits of a relay hold for all of them
+/// The place of an instance among those that live: the limits of a relay hold for all of them
 /// together, and each takes its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Instances whose lease stands, this one included; at least 1.
+pub struct Membership {
+    /// Instances whose lease is valid, this one included; at least 1.
     pub instances: u32,
     /// Its place among them by age, 0 for the oldest.
     pub rank: u32,
     /// Every other one keeps to a share of `instances` or more (`Instance.ShareCount`).
-    pub agreed: bool,
+    pub acknowledged: bool,
     /// How long ago the last of the others ended (stopped, or its lease ran out), if one ended
     /// within the last hour.
     pub others_ended: Option<Duration>,
 }
 
-impl Standing {
-    /// Nobody else is or was there.
+impl Membership {
+    /// No other instance lives or lived lately.
     pub const ALONE: Self = Self {
         instances: 1,
         rank: 0,
-        agreed: true,
+        acknowledged: true,
         others_ended: None,
     };
 
@@ -240,12 +240,12 @@ mod tests {
         for limit in 0..40 {
             for instances in 1..10 {
                 let share = |rank| {
-                    let standing = Standing {
+                    let membership = Membership {
                         instances,
                         rank,
-                        ..Standing::ALONE
+                        ..Membership::ALONE
                     };
-                    standing.share_of(limit)
+                    membership.share_of(limit)
                 };
                 assert_eq!((0..instances).map(share).sum::<u32>(), limit);
             }

@@ -51,7 +51,7 @@ pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath};
 pub use instance::{
     ConnectionEnd, InDoubt, InstanceCondition, InstanceId, InstanceInfo, LearnedLimit,
-    LearnedRecipients, LimitFinding, RelayCondition, RelayState, SendPortInfo, Standing,
+    LearnedRecipients, LimitFinding, Membership, RelayCondition, RelayState, SendPortInfo,
 };
 pub use name::{shown_name, shown_names};
 pub use recipient::{

@@ -11,7 +11,7 @@ use crate::coordination::{
 use crate::{ColumnError, StoreError};
 use sendport_core::domain::{
     AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
-    LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing, Timestamp,
+    LearnedLimit, LearnedRecipients, LimitFinding, Membership, Reply, Timestamp,
 };
 
 use super::connection::{SqliteError, write};
@@ -50,7 +50,7 @@ impl Coordination for SqliteStore {
         &self,
         instance: InstanceId,
         share_count: u32,
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<Membership, StoreError> {
         let now = self.clock.now();
         self.writer
             .call("agree on shares", move |connection| {
@@ -190,7 +190,7 @@ fn publish_share(
     instance: InstanceId,
     share_count: u32,
     now: Timestamp,
-) -> Result<Standing, SqliteError> {
+) -> Result<Membership, SqliteError> {
     let id = uuid_text(instance.0);
     tx.prepare_cached(PUBLISH_SHARE_WRITE)?
         .execute(params![id, share_count])?;
@@ -202,17 +202,17 @@ fn publish_share(
             .optional_time("LastEndedAt")?
             .map(|at| (now - at).to_std().unwrap_or_default())
             .filter(|ago| *ago <= ENDED_LATELY);
-        Ok(Standing {
+        Ok(Membership {
             instances,
             rank: row.count("Older")?,
-            agreed: least.is_none_or(|least| least >= i64::from(instances)),
+            acknowledged: least.is_none_or(|least| least >= i64::from(instances)),
             others_ended,
         })
     };
-    let standing = statement.query_row(params![id, time_text(now)], |row| {
+    let membership = statement.query_row(params![id, time_text(now)], |row| {
         Ok(read(&Columns::new(row)))
     })?;
-    standing.map_err(SqliteError::unreadable)
+    membership.map_err(SqliteError::unreadable)
 }
 
 fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, ColumnError> {

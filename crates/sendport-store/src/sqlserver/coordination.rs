@@ -15,7 +15,7 @@ use crate::coordination::{
 use crate::{ColumnError, StoreError};
 use sendport_core::domain::{
     AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
-    LearnedLimit, LearnedRecipients, LimitFinding, Reply, Standing,
+    LearnedLimit, LearnedRecipients, LimitFinding, Membership, Reply,
 };
 
 #[async_trait]
@@ -24,13 +24,13 @@ impl Coordination for SqlServerStore {
         &self,
         instance: InstanceId,
         share_count: u32,
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<Membership, StoreError> {
         const DOING: &str = "agree on shares";
         let sql = include_str!("sql/publish_share.sql");
         let share_count = i32::try_from(share_count).unwrap_or(i32::MAX);
         let values: [&dyn ToSql; 3] = [&instance.0, &share_count, &seconds(ENDED_LATELY)];
         let row = self.pool.row(DOING, sql, &values).await?;
-        standing(&row).map_err(|e| unexpected(DOING, e))
+        membership(&row).map_err(|e| unexpected(DOING, e))
     }
 
     async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError> {
@@ -204,16 +204,16 @@ fn columns(instance: Option<InstanceId>, key: &AuthKey) -> (String, String, Opti
     )
 }
 
-fn standing(row: &Row) -> Result<Standing, ColumnError> {
+fn membership(row: &Row) -> Result<Membership, ColumnError> {
     let mut f = Fields::of(row);
     let instances = f.count()? + 1;
     let rank = f.count()?;
     let least = f.maybe::<i32>()?;
     let ended = f.maybe::<i32>()?;
-    Ok(Standing {
+    Ok(Membership {
         instances,
         rank,
-        agreed: least.is_none_or(|least| i64::from(least) >= i64::from(instances)),
+        acknowledged: least.is_none_or(|least| i64::from(least) >= i64::from(instances)),
         others_ended: ended
             .map(|ago| Duration::from_secs(u64::try_from(ago).unwrap_or(0)))
             .filter(|ago| *ago <= ENDED_LATELY),

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::adaptive_limit::AdaptiveLimit;
 use super::recipient_limit::RecipientLimit;
 use super::share::Share;
-use super::together::{Together, Told};
+use super::shared_concurrency::{SharedConcurrency, SharedState};
 use super::window::Window;
 use crate::settings::limits::{Limits, Rate};
-use sendport_core::domain::{LearnedLimit, Limit, LimitFinding, Standing};
+use sendport_core::domain::{LearnedLimit, Limit, LimitFinding, Membership};
 
 /// A rate is learned for this window where none is configured.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ pub(super) struct Budget {
     connects: Window,
     rate: Option<AdaptiveLimit>,
     connections: Option<AdaptiveLimit>,
-    together: Together,
+    shared_concurrency: SharedConcurrency,
     /// Most connections that were seen to work since one more was tried.
     worked: u32,
     /// It refused a connection, not a transaction: as many as are open are taken.
@@ -85,12 +85,12 @@ impl Budget {
     pub(super) fn new(limits: Limits) -> Self {
         let window = |rate: Option<Rate>| Window::new(rate.map_or(WINDOW, |rate| rate.per));
         Self {
-            share: Share::of(&limits, Standing::ALONE),
+            share: Share::of(&limits, Membership::ALONE),
             messages: window(limits.message_rate),
             connects: window(limits.connect_rate),
             rate: None,
             connections: None,
-            together: Together::new(),
+            shared_concurrency: SharedConcurrency::new(),
             worked: 0,
             refuses_connections: false,
             recipients: RecipientLimit::default(),
@@ -101,28 +101,28 @@ impl Budget {
     /// Nothing may be used of what is shared before [`Budget::stand`].
     pub(super) fn leave(&mut self) {
         self.share = Share::none(&self.limits);
-        self.together.leave();
+        self.shared_concurrency.leave();
         self.connections = None;
     }
 
-    /// Keeps to the share among `standing.instances`, or among `said`, which it published. It grows
+    /// Keeps to the share among `membership.instances`, or among `published`, which the others can read. It grows
     /// only where no instance uses, or may have used within the window, what
     /// it grows by.
-    pub(super) fn stand(&mut self, now: Instant, standing: Standing, said: u32) {
-        let among = Standing {
-            instances: standing.instances.max(said),
-            ..standing
+    pub(super) fn apply_share(&mut self, now: Instant, membership: Membership, published: u32) {
+        let among = Membership {
+            instances: membership.instances.max(published),
+            ..membership
         };
         let share = Share::of(&self.limits, among);
-        if !standing.agreed {
+        if !membership.acknowledged {
             self.share = self.share.smaller(share);
             return;
         }
         let more = share.more_than(self.share);
-        let starts = self.share == Share::none(&self.limits) && standing.instances > 1;
+        let starts = self.share == Share::none(&self.limits) && membership.instances > 1;
         let used_by_others = match starts {
             true => Some(Duration::ZERO),
-            false => standing.others_ended,
+            false => membership.others_ended,
         };
         if let Some(ago) = used_by_others {
             let at = now.checked_sub(ago).unwrap_or(now);
@@ -134,43 +134,44 @@ impl Budget {
 
     /// Keeps to this instance's part of the connections that all learned together, `None` where
     /// nothing is known. A part grows only once the number has stood for `settles`.
-    pub(super) fn agree(
+    pub(super) fn adopt_learned(
         &mut self,
         now: Instant,
-        standing: Standing,
+        membership: Membership,
         working: u32,
         (limit, settles): (Option<&LearnedLimit>, Duration),
     ) {
         let window = self.messages.length();
-        let told = Told {
-            standing,
+        let shared = SharedState {
+            membership,
             limit,
             settles,
             working,
             window,
         };
         self.refuses_connections |= self.connections.is_none();
-        self.together.agree(now, &mut self.connections, &told);
+        self.shared_concurrency
+            .adopt_learned(now, &mut self.connections, &shared);
     }
 
     /// What was learned of connections that the others do not know yet.
     pub(super) fn finding(&self) -> Option<LimitFinding> {
-        self.together.finding(self.connections.as_ref())
+        self.shared_concurrency.finding(self.connections.as_ref())
     }
 
     /// The others can read it now.
-    pub(super) fn told(&mut self, finding: &LimitFinding) {
-        self.together.told(finding);
+    pub(super) fn mark_published(&mut self, finding: &LimitFinding) {
+        self.shared_concurrency.mark_published(finding);
     }
 
     /// A number of connections was learned, by whomever: it has to be asked for often.
     pub(super) fn shares_learned(&self) -> bool {
-        self.connections.is_some() || self.together.is_known()
+        self.connections.is_some() || self.shared_concurrency.is_known()
     }
 
     /// A refused connection, with none that works here, may mean that others have them all.
     pub(super) fn others_may_have_all(&self) -> bool {
-        self.together.others_may_have_all()
+        self.shared_concurrency.others_may_have_all()
     }
 
     /// No more is used than the share: the others may rely on it.
@@ -182,7 +183,7 @@ impl Budget {
         let learned = self
             .connections
             .as_ref()
-            .filter(|_| self.together.is_known());
+            .filter(|_| self.shared_concurrency.is_known());
         (!shared || open <= self.share.connections)
             && learned.is_none_or(|learned| open <= learned.level())
             && within(&mut self.messages, self.share.messages)
@@ -192,7 +193,7 @@ impl Budget {
     /// Most connections now.
     pub(super) fn connections(&self, now: Instant) -> u32 {
         let learned = self.connections.as_ref();
-        let tries = self.together.may_try();
+        let tries = self.shared_concurrency.may_try();
         let learned = learned.map_or(u32::MAX, |learned| match tries {
             true => learned.most(now),
             false => learned.level(),
@@ -351,7 +352,7 @@ impl Budget {
         let seen = !self.refuses_connections || self.worked > before;
         let tried = ticket.tries_connection;
         settle(&mut self.connections, now, tried, accepted && seen);
-        self.together.found(before, self.level());
+        self.shared_concurrency.found(before, self.level());
     }
 
     /// Connections that it takes for certain.
@@ -378,7 +379,7 @@ impl Budget {
 
     fn connection_refused(&mut self, now: Instant, ticket: Ticket, refusal: &LimitRefusal<'_>) {
         settle(&mut self.rate, now, ticket.tries_rate, false);
-        let least = u32::from(!self.together.others_may_have_all());
+        let least = u32::from(!self.shared_concurrency.others_may_have_all());
         let (working, said) = (refusal.others.max(least), refusal.said);
         let before = self.level();
         self.refuses_connections = refusal.before_mail;
@@ -399,7 +400,7 @@ impl Budget {
                 ));
             }
         }
-        self.together.found(before, self.level());
+        self.shared_concurrency.found(before, self.level());
     }
 
     /// So many connections are open and authenticated, the last of them begun at `begun`. Those
@@ -414,7 +415,7 @@ impl Budget {
         if let Some(learned) = learned {
             learned.seen_working(begun, working);
         }
-        self.together.found(before, self.level());
+        self.shared_concurrency.found(before, self.level());
     }
 
     /// Forgets what was learned long ago, or is no less than the share.
@@ -423,7 +424,7 @@ impl Budget {
         let stale = |learned: &mut AdaptiveLimit, share: u32| {
             learned.is_forgotten(now) || (share > 0 && learned.level() >= share)
         };
-        if self.together.may_forget() {
+        if self.shared_concurrency.may_forget() {
             self.connections
                 .take_if(|learned| stale(learned, connections));
         }

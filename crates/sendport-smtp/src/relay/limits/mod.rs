@@ -11,10 +11,10 @@ mod budget;
 mod recipient_limit;
 mod resizable_semaphore;
 mod share;
+mod shared_concurrency;
 #[cfg(test)]
 mod simulation_tests;
 mod slow_start;
-mod together;
 mod window;
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use budget::{Budget, LimitRefusal, Ticket, TransactionUsage};
 use resizable_semaphore::{ResizableSemaphore, SemaphorePermit};
 use sendport_core::clock::Ticks;
 use sendport_core::domain::{
-    ConnectionEnd, LearnedLimit, LearnedRecipients, Limit, LimitFinding, Standing,
+    ConnectionEnd, LearnedLimit, LearnedRecipients, Limit, LimitFinding, Membership,
 };
 use slow_start::SlowStart;
 
@@ -134,11 +134,11 @@ impl Limiter {
         self.resize(self.now());
     }
 
-    /// Keeps to the share of the one who stands there, after it told the others that it keeps
-    /// to a share among `said`. True once it uses no more than that.
-    pub fn stand(&self, standing: Standing, said: u32) -> bool {
+    /// Keeps to the share that follows from `membership`, after it published a share among
+    /// `published` instances. True once it uses no more than that.
+    pub fn apply_share(&self, membership: Membership, published: u32) -> bool {
         let now = self.now();
-        self.budget.lock().stand(now, standing, said);
+        self.budget.lock().apply_share(now, membership, published);
         self.resize(now);
         self.budget
             .lock()
@@ -147,12 +147,17 @@ impl Limiter {
 
     /// Keeps to this instance's part of the connections that all learned together; `limit` is
     /// what the database holds. A part grows once that has stood for `settles`.
-    pub fn agree(&self, standing: Standing, limit: Option<&LearnedLimit>, settles: Duration) {
+    pub fn adopt_learned(
+        &self,
+        membership: Membership,
+        limit: Option<&LearnedLimit>,
+        settles: Duration,
+    ) {
         let now = self.now();
         let working = self.established();
         self.budget
             .lock()
-            .agree(now, standing, working, (limit, settles));
+            .adopt_learned(now, membership, working, (limit, settles));
         self.resize(now);
     }
 
@@ -162,8 +167,8 @@ impl Limiter {
     }
 
     /// Other instances can read it now.
-    pub fn told(&self, finding: &LimitFinding) {
-        self.budget.lock().told(finding);
+    pub fn mark_published(&self, finding: &LimitFinding) {
+        self.budget.lock().mark_published(finding);
     }
 
     /// A number of connections was learned, here or elsewhere: it is to be agreed on often.
@@ -178,14 +183,17 @@ impl Limiter {
     }
 
     /// Other instances can read it now.
-    pub fn recipients_told(&self, finding: &LearnedRecipients) {
-        self.budget.lock().recipient_limit().told(finding);
+    pub fn mark_recipients_published(&self, finding: &LearnedRecipients) {
+        self.budget.lock().recipient_limit().mark_published(finding);
     }
 
     /// Keeps to as many recipients of one transaction as the database says that the relay takes.
-    pub fn agree_on_recipients(&self, shared: Option<&LearnedRecipients>) {
+    pub fn adopt_recipients(&self, shared: Option<&LearnedRecipients>) {
         let now = self.now();
-        self.budget.lock().recipient_limit().agree(now, shared);
+        self.budget
+            .lock()
+            .recipient_limit()
+            .adopt_learned(now, shared);
     }
 
     /// A connection ended among the recipients here, not long ago.
@@ -201,8 +209,8 @@ impl Limiter {
     }
 
     /// Other instances can read it now.
-    pub fn connection_end_told(&self, end: &ConnectionEnd) {
-        self.budget.lock().recipient_limit().end_told(end);
+    pub fn mark_connection_end_published(&self, end: &ConnectionEnd) {
+        self.budget.lock().recipient_limit().mark_end_published(end);
     }
 
     /// Adds up with what another instance saw.

@@ -129,9 +129,9 @@ impl RecipientLimit {
     }
 
     /// The others can read it now.
-    pub(super) fn end_told(&mut self, told: &ConnectionEnd) {
+    pub(super) fn mark_end_published(&mut self, shared: &ConnectionEnd) {
         if let Some(end) = &mut self.ended {
-            end.unreported &= end.recipients != told.recipients;
+            end.unreported &= end.recipients != shared.recipients;
         }
     }
 
@@ -142,14 +142,14 @@ impl RecipientLimit {
     }
 
     /// The others can read it now.
-    pub(super) fn told(&mut self, finding: &LearnedRecipients) {
+    pub(super) fn mark_published(&mut self, finding: &LearnedRecipients) {
         let is_that =
             |known: Known| known.recipients == finding.recipients && known.pause == finding.pause;
         self.unreported &= !self.learned.is_some_and(is_that);
     }
 
     /// Keeps to what all instances know, unless more was found out here since.
-    pub(super) fn agree(&mut self, now: Instant, shared: Option<&LearnedRecipients>) {
+    pub(super) fn adopt_learned(&mut self, now: Instant, shared: Option<&LearnedRecipients>) {
         if self.unreported {
             return;
         }
@@ -219,9 +219,9 @@ mod tests {
         few.compare_end(start, &ended_ago(100, MINUTE));
         assert!(!few.has_ended(start) && few.most(start).is_none());
         end_behind(&mut few, start, 100);
-        let told = few.unreported_end(start + MINUTE).expect("nobody knows it");
-        assert_eq!(told, ended_ago(100, MINUTE));
-        few.end_told(&told);
+        let shared = few.unreported_end(start + MINUTE).expect("nobody knows it");
+        assert_eq!(shared, ended_ago(100, MINUTE));
+        few.mark_end_published(&shared);
         assert_eq!(few.unreported_end(start), None);
         for (other, ago, why) in [
             (99, MINUTE * 2, "another position"),
@@ -287,18 +287,18 @@ mod tests {
         let start = start();
         let (mut here, mut there) = (learned(start), RecipientLimit::default());
         let finding = here.finding(start + MINUTE).expect("something was found");
-        here.agree(start, None);
+        here.adopt_learned(start, None);
         assert_eq!(here.most(start), Some(100), "nobody was told yet");
-        here.told(&finding);
+        here.mark_published(&finding);
         assert_eq!(here.finding(start), None);
-        there.agree(start + MINUTE, Some(&finding));
+        there.adopt_learned(start + MINUTE, Some(&finding));
         assert_eq!(there.most(start), Some(100));
         assert_eq!(there.most(start + HOUR), Some(200), "at the same time");
         end_behind(&mut there, start + HOUR, 100);
         let finding = there.finding(start + HOUR).expect("the same position");
-        here.agree(start + HOUR, Some(&finding));
+        here.adopt_learned(start + HOUR, Some(&finding));
         assert_eq!(here.most(start + HOUR * 2), Some(100), "a longer pause");
-        here.agree(start + HOUR, None);
+        here.adopt_learned(start + HOUR, None);
         assert_eq!(here.most(start), None, "somebody deleted it");
     }
 }

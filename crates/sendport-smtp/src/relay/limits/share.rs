@@ -1,7 +1,7 @@
 //! The part of a relay's limits that is this instance's own.
 
 use crate::settings::limits::{Connections, Limits, Rate};
-use sendport_core::domain::Standing;
+use sendport_core::domain::Membership;
 
 /// Most of each at the same time, or in the window of its rate; `None`: any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// The part of the one who stands there.
-    pub(super) fn of(limits: &Limits, standing: Standing) -> Self {
-        Self::made(limits, |limit| standing.share_of(limit))
+    /// The part that follows from `membership`.
+    pub(super) fn of(limits: &Limits, membership: Membership) -> Self {
+        Self::made(limits, |limit| membership.share_of(limit))
     }
 
     /// Nothing of what is shared.

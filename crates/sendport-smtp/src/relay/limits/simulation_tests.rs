@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, LimitRefusal, Ticket, TransactionUsage};
 use crate::settings::limits::{Connections, Limits, Rate};
-use sendport_core::domain::{LearnedLimit, Limit, Standing};
+use sendport_core::domain::{LearnedLimit, Limit, Membership};
 
 const TICK: Duration = Duration::from_millis(50);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -203,7 +203,7 @@ impl World {
             ended: None,
             learned: None,
         };
-        (0..instances).for_each(|index| world.agree(index));
+        (0..instances).for_each(|index| world.exchange(index));
         world
     }
 
@@ -225,36 +225,36 @@ impl World {
         u32::try_from(self.instances.iter().filter(|i| i.lives).count()).unwrap()
     }
 
-    fn standing(&self, index: usize) -> Standing {
+    fn membership(&self, index: usize) -> Membership {
         let lives = |(_, i): &(usize, &Instance)| i.lives;
         let living: Vec<_> = self.instances.iter().enumerate().filter(lives).collect();
         let count = u32::try_from(living.len()).unwrap();
         let others = living.iter().filter(|(other, _)| *other != index);
-        Standing {
+        Membership {
             instances: count,
             rank: u32::try_from(living.iter().filter(|(other, _)| *other < index).count()).unwrap(),
-            agreed: others.clone().all(|(_, other)| other.said >= count),
+            acknowledged: others.clone().all(|(_, other)| other.said >= count),
             others_ended: self.ended.map(|at| self.now - at),
         }
     }
 
     /// As the heartbeat does it.
-    fn agree(&mut self, index: usize) {
-        let standing = self.standing(index);
-        self.agree_on_learned(index, standing);
+    fn exchange(&mut self, index: usize) {
+        let membership = self.membership(index);
+        self.share_learned(index, membership);
         let me = &mut self.instances[index];
-        me.budget.stand(self.now, standing, me.said);
+        me.budget.apply_share(self.now, membership, me.said);
         if me.budget.is_within_share(self.now, me.open()) {
-            me.said = standing.instances;
+            me.said = membership.instances;
         }
     }
 
-    fn agree_on_learned(&mut self, index: usize, standing: Standing) {
+    fn share_learned(&mut self, index: usize, membership: Membership) {
         let me = &mut self.instances[index];
         let known = self.learned.map(|(connections, _)| connections);
         if let Some(finding) = me.budget.finding().filter(|found| found.was == known) {
             self.learned = finding.is.map(|connections| (connections, self.now));
-            me.budget.told(&finding);
+            me.budget.mark_published(&finding);
         }
         let limit = self.learned.map(|(connections, since)| LearnedLimit {
             relay: "main".to_owned(),
@@ -264,7 +264,7 @@ impl World {
         });
         let (now, open) = (self.now, me.open());
         me.budget
-            .agree(now, standing, open, (limit.as_ref(), SETTLES));
+            .adopt_learned(now, membership, open, (limit.as_ref(), SETTLES));
     }
 
     fn run(&mut self, length: Duration) {
@@ -276,7 +276,7 @@ impl World {
                 let renews = ticks % (20 * u32::try_from(RENEWAL.as_secs()).unwrap()) < 20;
                 let me = &self.instances[index];
                 if due && me.lives && (renews || !me.is_agreed(self.living())) {
-                    self.agree(index);
+                    self.exchange(index);
                 }
                 let me = &mut self.instances[index];
                 if due {

@@ -7,12 +7,12 @@
 use std::time::{Duration, Instant};
 
 use super::adaptive_limit::AdaptiveLimit;
-use sendport_core::domain::{LearnedLimit, LimitFinding, Standing};
+use sendport_core::domain::{LearnedLimit, LimitFinding, Membership};
 
 /// What this instance knows of the number that is agreed on.
 #[derive(Debug)]
-pub(super) struct Together {
-    standing: Standing,
+pub(super) struct SharedConcurrency {
+    membership: Membership,
     total: Option<u32>,
     /// By how much more, or less, works here since.
     found: i64,
@@ -22,9 +22,9 @@ pub(super) struct Together {
     tries: bool,
 }
 
-/// Where an instance stands when it is told the number.
-pub(super) struct Told<'l> {
-    pub(super) standing: Standing,
+/// The state that an instance adopts.
+pub(super) struct SharedState<'l> {
+    pub(super) membership: Membership,
     /// `None`: nothing is known, or no longer.
     pub(super) limit: Option<&'l LearnedLimit>,
     /// After this, unchanged, everybody has read it.
@@ -35,11 +35,11 @@ pub(super) struct Told<'l> {
     pub(super) window: Duration,
 }
 
-impl Together {
+impl SharedConcurrency {
     /// Nothing known, nobody to share with.
     pub(super) fn new() -> Self {
         Self {
-            standing: Standing::ALONE,
+            membership: Membership::ALONE,
             total: None,
             found: 0,
             joins: false,
@@ -61,7 +61,7 @@ impl Together {
 
     /// Nobody knows a number, and others may have what was refused here.
     pub(super) fn others_may_have_all(&self) -> bool {
-        self.total.is_none() && self.standing.instances > 1
+        self.total.is_none() && self.membership.instances > 1
     }
 
     pub(super) fn may_try(&self) -> bool {
@@ -70,7 +70,7 @@ impl Together {
 
     /// Only the oldest one forgets; the others hear of it.
     pub(super) fn may_forget(&self) -> bool {
-        self.standing.rank == 0
+        self.membership.rank == 0
     }
 
     /// The level here went from `before` to `after`.
@@ -98,51 +98,53 @@ impl Together {
     }
 
     /// The others can read it now.
-    pub(super) fn told(&mut self, finding: &LimitFinding) {
-        let told = match (finding.was, finding.is) {
+    pub(super) fn mark_published(&mut self, finding: &LimitFinding) {
+        let shared = match (finding.was, finding.is) {
             (Some(was), Some(is)) => i64::from(is) - i64::from(was),
             _ => self.found,
         };
         self.total = finding.is;
-        self.found -= told;
+        self.found -= shared;
     }
 
     /// Keeps to the part that follows from what is known, less at once and more once everybody
     /// has read it.
-    pub(super) fn agree(
+    pub(super) fn adopt_learned(
         &mut self,
         now: Instant,
         learned: &mut Option<AdaptiveLimit>,
-        told: &Told<'_>,
+        shared: &SharedState<'_>,
     ) {
-        self.standing = told.standing;
+        self.membership = shared.membership;
         let joins = std::mem::take(&mut self.joins);
-        let Some(limit) = told.limit else {
+        let Some(limit) = shared.limit else {
             if self.total.take().is_some() {
                 *learned = None;
                 self.found = 0;
             }
-            self.tries = told.standing.rank == 0;
+            self.tries = shared.membership.rank == 0;
             return;
         };
         let first = self.total.replace(limit.connections).is_none();
-        if first && learned.is_none() && self.may_forget() && is_old(limit, told.window) {
+        if first && learned.is_none() && self.may_forget() && is_old(limit, shared.window) {
             return;
         }
-        let working = if joins { 0 } else { told.working };
+        let working = if joins { 0 } else { shared.working };
         let own = learned
-            .get_or_insert_with(|| AdaptiveLimit::new(working, told.window, now, &limit.said));
+            .get_or_insert_with(|| AdaptiveLimit::new(working, shared.window, now, &limit.said));
         if first && !joins {
             // Who found the number did not know of these.
             self.found = i64::from(own.level());
         }
-        let part = told.standing.share_of(limit.connections.max(1));
-        let shrinks = limit.unchanged_for >= told.settles / 2;
-        let grows = limit.unchanged_for >= told.settles && told.standing.agreed && self.found == 0;
+        let part = shared.membership.share_of(limit.connections.max(1));
+        let shrinks = limit.unchanged_for >= shared.settles / 2;
+        let grows = limit.unchanged_for >= shared.settles
+            && shared.membership.acknowledged
+            && self.found == 0;
         if (part < own.level() && shrinks) || (part > own.level() && grows) {
             own.keep_to(part);
         }
-        self.tries = told.standing.rank == 0 && own.level() >= part;
+        self.tries = shared.membership.rank == 0 && own.level() >= part;
     }
 }
 
