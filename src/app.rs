@@ -1,27 +1,27 @@
 //! The composition root: the only place that names concrete adapters.
 
-mod authentications;
+mod alert_lookup;
+mod auth_ledger;
 mod certificates;
+mod components;
 mod database;
+mod database_tokens;
 mod demo;
-mod desk;
-mod directory;
+mod digest_recipients;
+mod directory_import;
+mod dry_run;
 mod health_check;
 mod health_server;
 mod instance;
 mod owner;
-mod parts;
 mod preview;
 mod probe;
-mod protectors;
-mod refusals;
-mod rehearsal;
+mod protection;
+mod running_transactions;
 mod service;
-mod start;
+mod startup;
+mod startup_check;
 mod templates;
-mod tokens;
-mod under_way;
-mod unreported;
 mod version;
 
 use std::sync::Arc;
@@ -35,37 +35,38 @@ pub use crate::ldap::{Directory, LdapError, Person};
 pub use crate::smime::Protection;
 pub use crate::spool::{FolderSpace, OutcomeSpool};
 pub use crate::template::{Change, ChangeKind, VERB as RENDER_WORKER, render_worker};
+pub use alert_lookup::{alert_not_found, find_alert, find_alerts};
 pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,
     check_certificates, import_certificates, thumbprint,
+};
+pub use components::{
+    load_templates, make_relays, make_send_ports, make_smtp_relay, open_audit_folders,
+    open_auth_ledger, reply_table, window_states,
 };
 pub use database::{
     check_connection, check_database, check_environment, migration_script, open_store,
     schema_problem,
 };
 pub use demo::DemoDatabase;
-pub use desk::{alert_called, alerts_called, no_alert};
-pub use directory::import_people;
+pub use digest_recipients::digest_recipients_without_certificate;
+pub use directory_import::import_people;
+pub use dry_run::dry_run;
 pub use health_check::{ask_health, health_address, try_listen};
 pub use owner::{Owner, owner_of_database, owner_of_state_folder};
-pub use parts::{
-    authentications_of, load_templates, make_relays, make_send_ports, make_smtp_relay,
-    open_audit_folders, reply_table, window_states,
-};
 pub use preview::{preview_alert, preview_template};
-pub use probe::{Look, name_of_this_host, open_relay_check, probe};
-pub use protectors::{ProtectionState, protection_states};
-pub use refusals::start_refusals;
-pub use rehearsal::refused_beforehand;
-pub use service::{Kept, Service};
+pub use probe::{ProbeContext, name_of_this_host, open_relay_check, probe};
+pub use protection::{ProtectionState, protection_states};
+pub use running_transactions::RunningTransactions;
+pub use service::{Service, UnrecordedOutcomes};
+pub use startup_check::startup_problems;
 pub use templates::{
-    Imported, export_templates, file_stem, import_templates, read_template_folder, try_templates,
+    TemplateImport, export_templates, file_stem, import_templates, read_template_folder,
+    try_templates,
 };
-pub use under_way::UnderWay;
-pub use unreported::unreported;
 pub use version::VERSIONS;
 
-/// Why the service cannot start or go on. Each says what to do.
+/// Why the service cannot start or continue, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The configuration.
@@ -74,10 +75,10 @@ pub enum AppError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The database is not one that this configuration may work on.
+    /// The database has another schema or environment than this configuration.
     #[error("{0}")]
     WrongDatabase(String),
-    /// No alert, or more than one, is called so.
+    /// No alert, or more than one, has this name.
     #[error("{0}")]
     NoAlert(String),
     /// The alert would fail.
@@ -88,7 +89,7 @@ pub enum AppError {
     Http(String),
 }
 
-/// By this machine's clock.
+/// The time of this machine's clock.
 pub fn now() -> Timestamp {
     system_clock().now()
 }

@@ -1,9 +1,9 @@
-//! Recipients' certificates into the database, whoever brings them, and whether they could be used.
+//! Imports recipients' certificates into the database, and checks whether they can be used.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::protectors::{crl_folder, fetch_lists, trusts};
+use super::protection::{crl_folder, fetch_lists, trusts};
 use super::{AppError, system_clock};
 use crate::config::Config;
 use crate::domain::{
@@ -19,46 +19,46 @@ use crate::store::certificates::CertificateStore;
 /// Digits of a thumbprint.
 const THUMBPRINT_DIGITS: usize = 40;
 
-/// What an import is told beside the certificates.
+/// Options of an import.
 #[derive(Debug, Clone, Default)]
 pub struct CertificateImport<'a> {
-    /// Whom they are for, whatever is in them; none: those in them.
+    /// Addresses to bind them to; empty: those in the certificates.
     pub addresses: &'a [String],
-    /// What is chosen for them.
+    /// The settings for encryption to them.
     pub choice: CertificateChoice,
-    /// Where they come from, in words: a file's path, an entry of a directory.
+    /// Describes the origin: the path of a file, an entry of a directory.
     pub source: &'a str,
 }
 
-/// What became of one certificate, for one address.
+/// The result for one certificate and one address.
 #[derive(Debug)]
 pub struct ImportedCertificate {
-    /// Whom it is for; none where it was skipped.
+    /// Its address; `None` if it was skipped.
     pub address: Option<String>,
-    /// Whose it is, by its subject.
+    /// Its subject.
     pub subject: String,
-    /// What became of it, or why it was skipped.
+    /// The change, or why it was skipped.
     pub fate: Result<CertificateAdded, String>,
 }
 
-/// A row, and whether it could be encrypted to now.
+/// A row, and whether it can be used for encryption now.
 #[derive(Debug)]
 pub struct CheckedCertificate {
     /// The row.
     pub row: CertificateRow,
-    /// Why it could not, in a sentence.
+    /// Why it cannot be used, in a sentence.
     pub usable: Result<(), String>,
-    /// Another one for the same address could.
+    /// Another certificate for the same address can be used.
     pub has_successor: bool,
 }
 
-/// Puts the certificates of a file, or of a value of a directory's attribute, into the database:
-/// PEM, DER or PKCS #7. Those of authorities and those without an address are skipped.
+/// Imports the certificates of a file or of an attribute's value (PEM, DER or PKCS #7). Skips
+/// those of authorities and those without an address.
 ///
 /// # Errors
-/// [`AppError::Config`] where `octets` are none of these, an address is malformed, or certificates
-/// of several owners would be bound to one address; [`AppError::Store`], some may have been
-/// added then.
+/// [`AppError::Config`] if `octets` have another format, an address is malformed, or certificates
+/// of several owners would be bound to one address; [`AppError::Store`], after some may have been
+/// added.
 pub async fn import_certificates(
     store: &(impl CertificateStore + ?Sized),
     octets: &[u8],
@@ -78,8 +78,8 @@ pub async fn import_certificates(
     Ok(imported)
 }
 
-/// One certificate that does not name an address may be bound to it; of several nobody knows whose
-/// they are.
+/// Binds at most one certificate to an address that it does not contain: the owners of several are
+/// unknown.
 fn refuse_strangers(found: &[ParsedCertificate], given: &[String]) -> Result<(), String> {
     let names =
         |it: &ParsedCertificate| given.iter().any(|address| it.addresses().contains(address));
@@ -108,7 +108,9 @@ pub(super) async fn import_one(
         fate: Err(why.to_owned()),
     };
     if certificate.is_authority() {
-        return Ok(vec![skipped("it is an authority's, nobody decrypts by it")]);
+        return Ok(vec![skipped(
+            "it belongs to an authority, which decrypts no email",
+        )]);
     }
     let in_it: Vec<_> = certificate.addresses();
     let in_it: BTreeSet<_> = in_it.iter().filter_map(|it| normal(it).ok()).collect();
@@ -117,7 +119,7 @@ pub(super) async fn import_one(
         false => given.to_vec(),
     };
     if addresses.is_empty() {
-        let why = "no mail address is in it; say by --address whom it is for";
+        let why = "it contains no email address; name one with --address";
         return Ok(vec![skipped(why)]);
     }
     let mut imported = Vec::new();
@@ -144,7 +146,7 @@ pub(super) async fn import_one(
     Ok(imported)
 }
 
-/// An address as it stands in the table.
+/// An address as the table stores it.
 ///
 /// # Errors
 /// What is wrong with it, in a sentence.
@@ -164,9 +166,8 @@ pub(super) fn check_choice(choice: &CertificateChoice) -> Result<(), String> {
     Ok(())
 }
 
-/// Looks at each row as the service does when it encrypts: whether it can be used, and whether it
-/// is believed by every send port that names authorities. Lists of revoked certificates are
-/// fetched first.
+/// Checks each row as the service does before it encrypts: whether it can be used, and whether
+/// every send port with authorities trusts it. Downloads CRLs first.
 ///
 /// # Errors
 /// [`AppError::Config`]: the authorities of a send port cannot be read.
@@ -174,13 +175,13 @@ pub async fn check_certificates(
     config: &Config,
     rows: Vec<CertificateRow>,
 ) -> Result<Vec<CheckedCertificate>, AppError> {
-    let shelf = Arc::new(CrlCache::read_only(&crl_folder(config)));
-    let trusts = trusts(config, &shelf)?;
+    let crl_cache = Arc::new(CrlCache::read_only(&crl_folder(config)));
+    let trusts = trusts(config, &crl_cache)?;
     let judged = loop {
         let now = system_clock().now();
         let judge = |row: &CertificateRow| judged(row, &trusts, now);
         let judged: Vec<_> = rows.iter().map(judge).collect();
-        if fetch_lists(&shelf).await == 0 {
+        if fetch_lists(&crl_cache).await == 0 {
             break judged;
         }
     };
@@ -195,7 +196,7 @@ pub async fn check_certificates(
     Ok(checked.collect())
 }
 
-/// Why one cannot be used, or which send port does not believe it, in a sentence.
+/// Why one cannot be used, or which send port does not trust it, in a sentence.
 fn judged(row: &CertificateRow, trusts: &[(&str, Trust)], now: Timestamp) -> Result<(), String> {
     let parsed = RecipientCertificate::from_pem(&row.text.pem);
     let parsed = parsed.as_ref().map_err(Clone::clone);
@@ -209,8 +210,8 @@ fn judged(row: &CertificateRow, trusts: &[(&str, Trust)], now: Timestamp) -> Res
     Ok(())
 }
 
-/// A thumbprint as it stands in the table, from how people copy it: with spaces, colons, in any
-/// case, and with the invisible mark that Windows puts before it.
+/// A thumbprint as the table stores it, from the forms that people copy: with spaces, colons, in any
+/// case, and with the invisible mark that Windows puts in front.
 ///
 /// # Errors
 /// What was expected, in a sentence.
@@ -226,7 +227,7 @@ pub fn thumbprint(text: &str) -> Result<String, String> {
     }
 }
 
-/// An address of the command line as it stands in the table.
+/// An address of the command line as the table stores it.
 ///
 /// # Errors
 /// [`AppError::Config`]: what was expected, in a sentence.
@@ -239,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thumbprint_is_read_as_windows_shows_it() {
+    fn reads_a_thumbprint_as_windows_shows_it() {
         let shown = "\u{200e}0a 1B:2c-3d 4e 5f 60 71 82 93 a4 b5 c6 d7 e8 f9 0a 1b 2c 3d";
         let read = thumbprint(shown).unwrap();
         assert_eq!(read, "0A1B2C3D4E5F60718293A4B5C6D7E8F90A1B2C3D");

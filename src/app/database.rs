@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::tokens::DatabaseTokens;
+use super::database_tokens::DatabaseTokens;
 use super::{AppError, system_clock};
 use crate::config::{Config, DatabaseAuth, sqlite_file};
 use crate::oauth2;
@@ -49,7 +49,7 @@ fn connection(config: &Config) -> Result<Connection, AppError> {
     match (sqlite_file(text), authentication) {
         (Some(file), Authentication::AsWritten) => Ok(Connection::Sqlite(file)),
         (Some(_), _) => Err(AppError::Config(
-            "database.auth: nobody signs in to a SQLite file; remove the section, or write a \
+            "database.auth: a SQLite file needs no authentication; remove the section, or write a \
              connection string of SQL Server"
                 .to_owned(),
         )),
@@ -61,7 +61,7 @@ fn connection(config: &Config) -> Result<Connection, AppError> {
     }
 }
 
-/// How the section says that the database is signed in to.
+/// The authentication that the section configures.
 fn authenticate(auth: &DatabaseAuth) -> Result<Authentication, AppError> {
     Ok(match auth {
         DatabaseAuth::ConnectionString => Authentication::AsWritten,
@@ -89,7 +89,7 @@ pub fn migration_script(connection: &str) -> String {
 /// Refuses a database whose schema or environment is not this program's and configuration's.
 ///
 /// # Errors
-/// [`AppError::WrongDatabase`] with the command that mends it.
+/// [`AppError::WrongDatabase`] with the command that corrects it.
 pub async fn check_database(store: &dyn Store, environment: &str) -> Result<(), AppError> {
     if let Some(problem) = schema_problem(store).await? {
         return Err(AppError::WrongDatabase(problem));

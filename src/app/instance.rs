@@ -1,4 +1,4 @@
-//! Who this run of the service is.
+//! The identity of this run of the service.
 
 use crate::config::Config;
 use crate::domain::{InstanceId, InstanceInfo};

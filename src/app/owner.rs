@@ -1,20 +1,20 @@
-//! Whose files a verb would make. What another user makes in the service's folders, such as root
-//! with a database in `/var/lib/sendport`, the service cannot open.
+//! The owner of the folders that a verb would create files in. The service cannot open files that
+//! another user creates there, for example root's database in `/var/lib/sendport`.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, USUAL_FILES, sqlite_file};
 
-/// A user whose folder a verb would make files in.
+/// Another user, in whose folder a verb would create a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// Whom it belongs to: a name, or `#` and a number where it has none.
+    /// A name, or `#` and a number if there is none.
     pub user: String,
     /// The folder.
     pub folder: PathBuf,
-    /// What would be made.
+    /// The file that would be created.
     pub file: PathBuf,
-    /// The option that names the configuration, where it is none of the usual files.
+    /// The option that names the configuration, unless it is a default file.
     option: String,
 }
 
@@ -52,7 +52,7 @@ fn other_owner(config: &Config, file: &Path) -> Option<Owner> {
     let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
     let owner = folder.metadata().ok()?.uid();
     let us = effective_user()?;
-    // Who may not write there meets the system's own refusal; root may write everywhere.
+    // The system refuses users without write access; root can write everywhere.
     (us == 0 && owner != us).then(|| Owner {
         user: name_of(owner),
         folder: folder.to_owned(),

@@ -1,10 +1,10 @@
-//! What an alert would become.
+//! Renders what an alert would become.
 
 use std::sync::Arc;
 
-use super::desk::no_alert;
-use super::parts::{make_send_ports, reply_table, template_cache};
-use super::protectors::{crl_folder, fetch_lists};
+use super::alert_lookup::alert_not_found;
+use super::components::{make_send_ports, reply_table, template_cache};
+use super::protection::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
 use crate::delivery::ComposeError;
@@ -16,11 +16,11 @@ use crate::store::attachments::AttachmentSource;
 use crate::store::{LoadResult, Store};
 use crate::template::{NotRendered, Renderer, TemplateSource, files_of, sample_alert, sample_of};
 
-/// Reads an alert, in whatever state it is, and makes what the service would submit for it.
-/// The inner error says why it would not: the alert would fail, in a sentence.
+/// Reads an alert in any status and builds the message that the service would submit for it. The
+/// inner error is the reason why the alert would fail.
 ///
 /// # Errors
-/// [`AppError`] where there is no such alert or send port, or the database does not answer.
+/// [`AppError`] if there is no such alert or send port, or the database does not answer.
 pub async fn preview_alert(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -29,7 +29,7 @@ pub async fn preview_alert(
     let alert = match store.whole_alert(id).await? {
         Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. }) => *alert,
         Some(LoadResult::Unreadable { reason, .. }) => return Ok(Err(reason)),
-        None => return Err(no_alert(&id.to_string())),
+        None => return Err(alert_not_found(&id.to_string())),
     };
     match made(config, store, alert, &**store).await? {
         Ok(preview) => Ok(Ok(preview)),
@@ -40,15 +40,15 @@ pub async fn preview_alert(
     }
 }
 
-/// What the dispatcher makes of an alert whose attachments are read from `contents`.
+/// The dispatcher's result for an alert whose attachments come from `contents`.
 pub(super) async fn made(
     config: &Config,
     store: &Arc<dyn Store>,
     alert: Alert,
     contents: &dyn AttachmentSource,
 ) -> Result<Result<Preview, ComposeError>, AppError> {
-    let shelf = Arc::new(CrlCache::read_only(&crl_folder(config)));
-    let ports = make_send_ports(config, &shelf)?;
+    let crl_cache = Arc::new(CrlCache::read_only(&crl_folder(config)));
+    let ports = make_send_ports(config, &crl_cache)?;
     let Some(port) = ports.get(&alert.send_port) else {
         return Err(AppError::WouldFail(format!(
             "alert {} is for the send port {}, which this configuration does not have; it has: {}",
@@ -68,14 +68,14 @@ pub(super) async fn made(
     loop {
         let made = preview(alert.clone(), port, &sources, &replies, &*clock).await;
         let unsecured = matches!(made, Err(ComposeError::Unprotected { .. }));
-        if !unsecured || fetch_lists(&shelf).await == 0 {
+        if !unsecured || fetch_lists(&crl_cache).await == 0 {
             return Ok(made);
         }
     }
 }
 
-/// What a template makes of a payload, or of its sample; `texts` are all that there are.
-/// The inner error says why an alert of it would fail, in a sentence.
+/// Renders a template of `texts` with a payload or its sample. The inner error is the reason why an
+/// alert would fail.
 ///
 /// # Errors
 /// [`AppError::Config`] where no process can be started for it.

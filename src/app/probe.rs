@@ -1,9 +1,9 @@
-//! A probe, put together as the service puts its relays together.
+//! Builds a probe with the same relay as the service.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::parts::make_smtp_relay;
+use super::components::make_smtp_relay;
 use super::{AppError, system_clock};
 use crate::config::auth::AuthMechanism;
 use crate::config::relay::SmtpRelay as SmtpConfig;
@@ -12,22 +12,22 @@ use crate::relay::authentication::{AuthLedger, NoSharedLedger};
 use crate::replies::ReplyTable;
 use crate::smtp::{SmtpRelay, ehlo_name};
 
-/// One server to look at.
-pub struct Look<'a> {
-    /// The name that stands in messages: of the section, or of the host.
+/// What a probe of one server needs.
+pub struct ProbeContext<'a> {
+    /// The name in messages: that of the section, or of the host.
     pub name: &'a str,
-    /// The section as the service would read it.
+    /// The section, with the same keys as the service reads.
     pub section: &'a SmtpConfig,
-    /// What is known of refused secrets.
+    /// Knows refused credentials.
     pub authentications: &'a Arc<dyn AuthLedger>,
-    /// What replies mean.
+    /// Explains replies.
     pub replies: &'a Arc<ReplyTable>,
-    /// What takes longer is spoken of.
+    /// A step that takes longer is reported.
     pub slow: Duration,
 }
 
-impl Look<'_> {
-    /// A relay of this section that is looked on at.
+impl ProbeContext<'_> {
+    /// A relay of this section, with a recorder of its session.
     fn relay(&self, listener: Listener) -> Result<(SmtpRelay, Arc<Recorder>), AppError> {
         let replies = Arc::clone(self.replies);
         let recorder = Recorder::new(replies, &*system_clock(), self.slow, listener);
@@ -37,36 +37,40 @@ impl Look<'_> {
     }
 }
 
-/// Carries a plan out by the service's own relay.
+/// Runs a plan on the service's own relay code.
 ///
 /// # Errors
-/// [`AppError::Config`] where the section cannot be used.
-pub async fn probe(look: &Look<'_>, plan: &Plan, listener: Listener) -> Result<Report, AppError> {
-    let (relay, recorder) = look.relay(listener)?;
+/// [`AppError::Config`] if the section cannot be used.
+pub async fn probe(
+    context: &ProbeContext<'_>,
+    plan: &Plan,
+    listener: Listener,
+) -> Result<Report, AppError> {
+    let (relay, recorder) = context.relay(listener)?;
     let report = probe::run(&relay, &recorder, plan, system_clock().now()).await;
     report.map_err(|error| AppError::Config(error.to_string()))
 }
 
-/// Asks, without signing in, for a recipient that is none of the server's; nothing is sent. True
-/// where it was taken; `None` where the session did not come so far.
+/// Asks without authentication for a recipient of a foreign domain; sends nothing. True if the server
+/// accepted it; `None` if the session ended before.
 ///
 /// # Errors
 /// As [`probe()`].
 pub async fn open_relay_check(
-    look: &Look<'_>,
+    context: &ProbeContext<'_>,
     plan: &Plan,
     listener: Listener,
 ) -> Result<(Report, Option<bool>), AppError> {
-    let mut section = look.section.clone();
+    let mut section = context.section.clone();
     section.auth.mechanism = AuthMechanism::None;
     section.auth.oauth2 = None;
     let authentications: Arc<dyn AuthLedger> = Arc::new(NoSharedLedger);
-    let look = Look {
+    let context = ProbeContext {
         section: &section,
         authentications: &authentications,
-        ..*look
+        ..*context
     };
-    let (relay, recorder) = look.relay(listener)?;
+    let (relay, recorder) = context.relay(listener)?;
     let now = system_clock().now();
     let answer = probe::relays_for_strangers(&relay, &recorder, plan, now).await;
     answer.map_err(|error| AppError::Config(error.to_string()))

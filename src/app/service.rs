@@ -1,4 +1,4 @@
-//! The service from its start to its end.
+//! The service, from start to stop.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,12 +8,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::authentications::SharedAuthState;
+use super::auth_ledger::DatabaseAuthLedger;
+use super::components::{
+    make_relays, make_send_ports, open_audit_folders, reply_table, template_cache,
+};
 use super::health_server;
 use super::instance::instance;
-use super::parts::{make_relays, make_send_ports, open_audit_folders, reply_table, template_cache};
-use super::protectors::crl_folder;
-use super::under_way::UnderWay;
+use super::protection::crl_folder;
+use super::running_transactions::RunningTransactions;
 use super::{AppError, system_clock};
 use crate::certificate_monitor::CertificateMonitor;
 use crate::clock::SystemClock;
@@ -39,18 +41,18 @@ use crate::smime::CrlCache;
 use crate::spool::{OutcomeSpool, SpoolError};
 use crate::store::{Event, EventSeverity, Explanation, Store, StoreError, StoreErrorKind};
 
-/// Beside what is drained, recorded and settled, each up to `service.drain_timeout`, a stop takes
-/// no longer than that.
+/// A stop drains, records and settles, each for up to `service.drain_timeout`, and takes no longer
+/// than this beside.
 const MARGIN: Duration = Duration::from_secs(15);
 
-/// What a stop leaves to the next start.
+/// Outcomes that a stop left to the next start.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "stopped before everything under way was recorded: {entries} outcomes are kept in the state folder {}; \
      the next start of a service with this folder records them. Start it soon: once the lease has run \
      out, another instance may send their alerts again. Why: {why}", .folder.display()
 )]
-pub struct Kept {
+pub struct UnrecordedOutcomes {
     /// How many outcomes, and attempts that may have been sent.
     pub entries: usize,
     /// Where they are kept.
@@ -59,34 +61,34 @@ pub struct Kept {
     pub why: String,
 }
 
-/// Everything of the configuration that may be wrong, made once before the database is
-/// touched.
+/// The components of the service. All that the configuration can get wrong is built before the
+/// database is contacted.
 pub struct Service {
     pub(super) store: Arc<dyn Store>,
     pub(super) send_ports: BTreeMap<String, SendPort>,
-    shelf: Arc<CrlCache>,
+    crl_cache: Arc<CrlCache>,
     templates: Arc<TemplateCache>,
     certificates: Arc<CertificateCache>,
     pub(super) replies: Arc<ReplyTable>,
     relays: Vec<Arc<dyn Relay>>,
-    authentications: Arc<SharedAuthState>,
+    authentications: Arc<DatabaseAuthLedger>,
     audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
     metrics: Arc<Metrics>,
     pulses: Arc<Liveness>,
     pub(super) obstacles: Arc<Obstacles>,
-    under_way: UnderWay,
+    running_transactions: RunningTransactions,
     pub(super) migrate: bool,
     pub(super) config: Config,
 }
 
 impl Service {
-    /// Makes the parts.
+    /// Builds the components.
     ///
     /// # Errors
     /// [`AppError::Config`].
     pub async fn new(config: Config, store: Arc<dyn Store>) -> Result<Self, AppError> {
-        let shelf = Arc::new(CrlCache::read_write(&crl_folder(&config)));
-        let authentications = SharedAuthState::new(store.clone());
+        let crl_cache = Arc::new(CrlCache::read_write(&crl_folder(&config)));
+        let authentications = DatabaseAuthLedger::new(store.clone());
         let ledger: Arc<dyn AuthLedger> = authentications.clone();
         let metrics = Metrics::new(
             config.send_port.keys().map(String::as_str),
@@ -96,8 +98,8 @@ impl Service {
             templates: Arc::new(template_cache(&config, &store).await?),
             certificates: Arc::new(CertificateCache::new(store.clone())),
             store,
-            send_ports: make_send_ports(&config, &shelf)?,
-            shelf,
+            send_ports: make_send_ports(&config, &crl_cache)?,
+            crl_cache,
             replies: Arc::new(reply_table(&config)?),
             relays: make_relays(&config, &ledger, Some(&metrics))?,
             authentications,
@@ -108,13 +110,13 @@ impl Service {
             metrics: Arc::new(metrics),
             pulses: Arc::default(),
             obstacles: Arc::new(Obstacles::new(system_clock())),
-            under_way: UnderWay::default(),
+            running_transactions: RunningTransactions::default(),
             migrate: false,
             config,
         })
     }
 
-    /// The same, and it makes or updates the tables before it works.
+    /// The same service, which creates or updates the tables at its start.
     #[must_use]
     pub fn migrating(self) -> Self {
         Self {
@@ -123,17 +125,20 @@ impl Service {
         }
     }
 
-    /// What it will have under way.
-    pub fn under_way(&self) -> UnderWay {
-        self.under_way.clone()
+    /// Its transactions that are not recorded yet.
+    pub fn running_transactions(&self) -> RunningTransactions {
+        self.running_transactions.clone()
     }
 
-    /// Waits for the database, checks it, and works until `stop` is cancelled. `None` if
-    /// everything under way was recorded.
+    /// Waits for the database, checks it, and works until `stop` is cancelled. `None` if all outcomes
+    /// were recorded.
     ///
     /// # Errors
-    /// [`AppError`] where a person has to do something.
-    pub async fn run(self, stop: CancellationToken) -> Result<Option<Kept>, AppError> {
+    /// [`AppError`] if an operator has to act.
+    pub async fn run(
+        self,
+        stop: CancellationToken,
+    ) -> Result<Option<UnrecordedOutcomes>, AppError> {
         let (events_in, mut events) = mpsc::unbounded_channel();
         self.templates.tell(&events_in);
         let board = self.board(&events_in);
@@ -156,7 +161,7 @@ impl Service {
             }
         }
         let spool = Arc::new(self.gather(slots)?);
-        self.under_way.journaled_in(&spool);
+        self.running_transactions.journaled_in(&spool);
         let folder = &self.config.service.state_folder;
         let _kept = self.certificate_monitor(&events_in).begin(folder);
         loop {
@@ -186,17 +191,17 @@ impl Service {
         }
     }
 
-    /// What a stop before the work leaves to the next start.
-    fn left_in(&self, slots: &[OutcomeSpool]) -> Option<Kept> {
+    /// The outcomes that a stop during the start leaves in the spool.
+    fn left_in(&self, slots: &[OutcomeSpool]) -> Option<UnrecordedOutcomes> {
         let entries = slots.iter().map(|slot| slot.size().0).sum();
-        (entries > 0).then(|| Kept {
+        (entries > 0).then(|| UnrecordedOutcomes {
             entries,
             folder: self.config.service.state_folder.clone(),
             why: self.obstacles.in_words().join("; "),
         })
     }
 
-    /// The first slot is worked with, and has what the database refused of the others.
+    /// The instance uses the first slot, which takes over what the database refused of the others.
     fn gather(&self, slots: Vec<OutcomeSpool>) -> Result<OutcomeSpool, AppError> {
         let (policies, clock, database) = (self.policies(), SystemClock, self.store.describe());
         let mut slots = slots.into_iter();
@@ -209,9 +214,9 @@ impl Service {
         Ok(first)
     }
 
-    /// After a stop that cut transactions off: writes down what is in doubt and releases the
-    /// rest at once. `None` if that worked; else the next start does it.
-    async fn settle(&self, spool: &OutcomeSpool) -> Option<Kept> {
+    /// After a stop that aborted transactions: records those in doubt and releases the rest at once.
+    /// `None` if that worked; else the next start does it.
+    async fn settle(&self, spool: &OutcomeSpool) -> Option<UnrecordedOutcomes> {
         let (policies, clock) = (self.policies(), SystemClock);
         tracing::info!(
             entries = spool.size().0,
@@ -230,7 +235,7 @@ impl Service {
         };
         let (entries, folder) = (spool.size().0, self.config.service.state_folder.clone());
         tracing::warn!(entries, folder = %folder.display(), why, "outcomes kept in the spool until the next start");
-        Some(Kept {
+        Some(UnrecordedOutcomes {
             entries,
             folder,
             why,
@@ -275,7 +280,7 @@ impl Service {
             stop: stop.clone(),
         });
         let instance = instance(&self.config);
-        self.authentications.act_as(instance.id);
+        self.authentications.set_instance(instance.id);
         Ok(Worker {
             store: self.store.clone(),
             instance,
@@ -324,20 +329,20 @@ impl Service {
         }))
     }
 
-    /// Who looks after certificates.
+    /// Monitors the expiry of certificates and downloads CRLs.
     fn certificate_monitor(&self, events: &mpsc::UnboundedSender<Event>) -> CertificateMonitor {
         let ports = self.send_ports.iter();
         let protectors = ports.map(|(name, port)| (name.clone(), port.protector.clone()));
         CertificateMonitor {
             protectors: protectors.collect(),
-            crl_cache: self.shelf.clone(),
+            crl_cache: self.crl_cache.clone(),
             metrics: self.metrics.clone(),
             events: events.clone(),
             clock: system_clock(),
         }
     }
 
-    /// Who keeps copies for each send port that has an audit.
+    /// The auditor of each send port that has an audit.
     fn auditors(&self, events: &mpsc::UnboundedSender<Event>) -> BTreeMap<String, Auditor> {
         let mut auditors = BTreeMap::new();
         for (name, port) in &self.config.send_port {
@@ -373,13 +378,13 @@ pub(super) fn spool_failed(error: SpoolError) -> AppError {
     AppError::Config(format!("service.state_folder: {error}"))
 }
 
-/// Somebody at the database heals it, or time does: whoever started the service need not start it
-/// again. A login that was refused rests meanwhile.
+/// The service waits until the database recovers or is repaired. It does not need a restart then. A
+/// login that was refused is not tried again meanwhile.
 pub(super) fn is_waited_for(error: &StoreError) -> bool {
     error.kind() != StoreErrorKind::Schema
 }
 
-/// False if told to stop meanwhile.
+/// False if `stop` is cancelled meanwhile.
 pub(super) async fn pause(stop: &CancellationToken, wait: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
@@ -399,7 +404,7 @@ fn started(instance: &InstanceInfo) -> Event {
     }
 }
 
-/// Random enough to spread retries: taken from a fresh UUID, so that no crate is needed for it.
+/// Random enough to spread retries: from a new UUID, without another crate.
 fn chance() -> f64 {
     let random = u32::from_be_bytes(first_four(uuid::Uuid::new_v4().as_bytes()));
     f64::from(random) / f64::from(u32::MAX)

@@ -1,4 +1,4 @@
-//! Templates between a folder and the database.
+//! Imports and exports the templates of the database.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,13 @@ use crate::domain::TemplateText;
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::template::{self, Change, ChangeKind, Renderer, Tried, can_be_files, changes, files_of};
 
-/// Somebody else may import at the same time; so often in a row nobody does.
+/// Attempts of an import while others import at the same time.
 const TRIES: u32 = 5;
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug)]
-pub struct Imported {
-    /// Its version, where it changed something.
+pub struct TemplateImport {
+    /// The new version, if anything changed.
     pub version: Option<u32>,
     /// By name and language.
     pub changes: Vec<Change>,
@@ -27,7 +27,7 @@ pub fn read_template_folder(folder: &Path) -> Result<Vec<TemplateText>, AppError
     template::read_texts(folder).map_err(|error| AppError::Config(error.to_string()))
 }
 
-/// Renders every template in every language with its sample; `begin` hears the name of each before.
+/// Renders every template in every language with its sample; calls `begin` with the name of each first.
 ///
 /// # Errors
 /// [`AppError::Config`] where no process can be started for it.
@@ -39,18 +39,18 @@ pub async fn try_templates(
     tried.map_err(|error| AppError::Config(error.to_string()))
 }
 
-/// Brings the database's templates to what `texts` say: all that differs becomes one new version.
+/// Stores `texts` in the database: all changes become one new version.
 ///
 /// # Errors
-/// [`StoreError`]; nothing is changed then, or all of it is.
+/// [`StoreError`]; the import is atomic.
 pub async fn import_templates(
     store: &dyn Store,
     texts: &[TemplateText],
     prune: bool,
-) -> Result<Imported, StoreError> {
+) -> Result<TemplateImport, StoreError> {
     for _ in 0..TRIES {
-        let standing = store.templates().await?;
-        let changes = changes(&standing.rows, texts, prune);
+        let current = store.templates().await?;
+        let changes = changes(&current.rows, texts, prune);
         let differ = |change: &&Change| change.kind != ChangeKind::Unchanged;
         let new: Vec<_> = changes
             .iter()
@@ -59,22 +59,22 @@ pub async fn import_templates(
             .collect();
         if new.is_empty() {
             let version = None;
-            return Ok(Imported { version, changes });
+            return Ok(TemplateImport { version, changes });
         }
-        if let Some(version) = store.add_templates(standing.newest, &new).await? {
+        if let Some(version) = store.add_templates(current.newest, &new).await? {
             let version = Some(version);
-            return Ok(Imported { version, changes });
+            return Ok(TemplateImport { version, changes });
         }
     }
     Err(StoreError::new(
         StoreErrorKind::Unavailable,
         "import templates",
-        "somebody else imports templates all the time; try again when they are done",
+        "other imports keep changing the templates; try again later",
     ))
 }
 
-/// Writes templates into a folder as files; returns those that were not there as they are now. A
-/// file that says something else is only replaced with `overwrite`.
+/// Writes templates as files into a folder and returns those that changed. Replaces a file with
+/// other content only with `overwrite`.
 ///
 /// # Errors
 /// [`AppError::Config`] naming the file; some may have been written.
@@ -103,12 +103,12 @@ pub fn export_templates(
     };
     let mut written = Vec::new();
     for (file, content) in &files {
-        let Some((path, stands)) = differing(file, content) else {
+        let Some((path, exists)) = differing(file, content) else {
             continue;
         };
-        if stands && !overwrite {
+        if exists && !overwrite {
             return Err(AppError::Config(format!(
-                "{} says something else than the database; add --overwrite to replace it, or name another folder",
+                "{} differs from the database; add --overwrite to replace it, or name another folder",
                 path.display()
             )));
         }
@@ -118,7 +118,7 @@ pub fn export_templates(
     Ok(written)
 }
 
-/// `order-late.de`: what the files of a template in a language are called before their endings.
+/// `order-late.de`: the name of a template's files in a language, without extension.
 pub fn file_stem(text: &TemplateText) -> String {
     match text.language.as_str() {
         "" => text.name.clone(),

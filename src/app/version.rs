@@ -1,4 +1,4 @@
-//! What the program is made of.
+//! The versions of the program and its libraries.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ const UNKNOWN_COMMIT: &str = match cfg!(debug_assertions) {
     false => "not known",
 };
 
-/// Version, commit, features, and the libraries whose versions matter to whoever reports a bug.
+/// Version, commit, features, and the versions of libraries that a bug report needs.
 pub static VERSIONS: LazyLock<String> = LazyLock::new(|| {
     let features = [
         ("gssapi", cfg!(feature = "gssapi")),

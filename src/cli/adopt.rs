@@ -42,7 +42,7 @@ struct Adopted<'a> {
     were_running: Vec<String>,
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let environment = args
         .environment
         .unwrap_or_else(|| config.environment.clone());

@@ -42,7 +42,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Say of each whether it could be encrypted to now, and why not; fails where somebody has none
+    /// Check whether each can be used for encryption now; fails if an address has no usable one
     Check {
         /// Of one address
         address: Option<String>,
@@ -50,7 +50,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Use one no more, and say so to whoever asks why; for all addresses that it stands for
+    /// Revoke one with a reason, for all addresses that it is bound to
     Revoke {
         /// Its thumbprint (SHA-1), as `list` and Windows show it
         thumbprint: String,
@@ -75,12 +75,12 @@ enum Verb {
     },
 }
 
-pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
     let config = load(config)?;
     let store = open(&config).await?;
     let store = &*store;
     match args.verb {
-        Verb::Import(import) => cert_import::perform(&import, store).await,
+        Verb::Import(import) => cert_import::run(&import, store).await,
         Verb::List { address, json } => list(&rows(store, address.as_deref()).await?, json),
         Verb::Check { address, json } => {
             let rows = rows(store, address.as_deref()).await?;
@@ -108,7 +108,7 @@ async fn rows(store: &dyn Store, address: Option<&str>) -> Result<Vec<Certificat
     Ok(store.certificates(which).await?)
 }
 
-/// A row without its octets.
+/// A row without the certificate itself.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Line<'a> {

@@ -24,7 +24,7 @@ pub(super) struct DirectoryArgs {
     /// Which of them (RFC 4515)
     #[arg(long, value_name = "FILTER", default_value = PEOPLE)]
     filter: String,
-    /// As whom to sign in: a distinguished name, or user@domain; without it anonymously
+    /// User to bind as: a distinguished name, or user@domain; default: anonymous
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// File that holds the password
@@ -36,7 +36,7 @@ pub(super) struct DirectoryArgs {
     /// Switch an ldap: connection to TLS
     #[arg(long)]
     starttls: bool,
-    /// PEM file of authorities that are believed beside the system's
+    /// PEM file of authorities to trust beside those of the system
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Seconds to wait for the directory

@@ -18,14 +18,14 @@ pub(super) struct Args {
     /// Files, or folders with *.pem, *.crt, *.cer, *.der, *.p7b and *.p7c
     #[arg(required_unless_present = "ldap", conflicts_with = "ldap")]
     paths: Vec<PathBuf>,
-    /// Whom it is for, where that is not in it or it is a gateway's: one file only
+    /// Address to bind it to, if it contains none or belongs to a gateway: one file only
     #[arg(long, conflicts_with = "ldap")]
     address: Vec<String>,
-    /// Encrypt to it by this cipher instead of the send port's. Thunderbird shows what aes-256-gcm
-    /// and aes-128-gcm encrypted as an empty message, without any error
+    /// Cipher for it instead of the send port's. Thunderbird shows messages encrypted with aes-256-gcm
+    /// or aes-128-gcm as empty, without an error
     #[arg(long)]
     cipher: Option<String>,
-    /// Encrypt to its RSA key so instead of as the send port says: pkcs1 or oaep
+    /// RSA padding for it instead of the send port's: pkcs1 or oaep
     #[arg(long)]
     rsa_padding: Option<String>,
     /// As JSON
@@ -127,7 +127,7 @@ struct Document<'a> {
     imported: &'a [Entry],
 }
 
-pub(super) async fn perform(args: &Args, store: &dyn Store) -> Result<(), Failure> {
+pub(super) async fn run(args: &Args, store: &dyn Store) -> Result<(), Failure> {
     let mut entries = Entries {
         json: args.json,
         all: Vec::new(),

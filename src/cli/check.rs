@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config_file::find;
 use super::findings::Findings;
 use super::{Failure, as_its_owner, progress};
-use crate::app::{self, FolderSpace, Look};
+use crate::app::{self, FolderSpace, ProbeContext};
 use crate::config::{Config, RelayConfig, section};
 use crate::domain::{ExpiringCertificate, TemplateRow, shown_names};
 use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
@@ -36,7 +36,7 @@ const OF_THE_SERVER: [&str; 3] = [
     "cleartext-auth-offered",
 ];
 
-pub(super) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
     let mut findings = Findings::new(args.json);
     let loaded = find(named).and_then(|file| {
         let config = Config::load(file.as_deref())?;
@@ -73,7 +73,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
     for problem in &problems {
         findings.fail(&problem.key, Failure::Config(problem.what.clone()));
     }
-    for refusal in app::start_refusals(config) {
+    for refusal in app::startup_problems(config) {
         findings.refuse(refusal.into());
     }
     for warning in config.warnings() {
@@ -195,7 +195,7 @@ async fn check_protection(config: &Config, offline: bool, findings: &mut Finding
 }
 
 async fn check_database(config: &Config, findings: &mut Findings) {
-    // What it does not understand was said already.
+    // Problems of the section are reported already.
     if app::check_connection(config).is_err() {
         return;
     }
@@ -238,7 +238,7 @@ async fn check_database(config: &Config, findings: &mut Findings) {
         Ok(expiring) => note_expiring(&expiring, findings),
         Err(error) => findings.fail("certificates in the database", error.into()),
     }
-    for (section, why) in app::unreported(config, &store).await {
+    for (section, why) in app::digest_recipients_without_certificate(config, &store).await {
         findings.note(&section, why);
     }
     match store.templates().await {
@@ -247,7 +247,7 @@ async fn check_database(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// What a start does first: it names the environment, and works as the service.
+/// The first steps of a start: name the environment, and use the rights of the service.
 async fn check_start(config: &Config, store: &dyn Store, findings: &mut Findings) {
     let wanted = &config.environment;
     match store.environment().await {
@@ -318,26 +318,26 @@ async fn check_stored_templates(config: &Config, rows: &[TemplateRow], findings:
 }
 
 async fn check_relays(config: &Config, findings: &mut Findings) {
-    // What is wrong with it was said already.
+    // Its problems are reported already.
     let replies = Arc::new(app::reply_table(config).unwrap_or_else(|_| ReplyTable::built_in()));
-    let authentications = app::authentications_of(config).await;
+    let authentications = app::open_auth_ledger(config).await;
     let relays = match app::make_relays(config, &authentications, None) {
         Ok(relays) => relays,
-        // Was said already.
+        // Reported already.
         Err(_) => return,
     };
     for relay in relays {
         progress::at(format_args!("check: {}", section("relay", relay.name())));
         match config.relay.get(relay.name()) {
             Some(RelayConfig::Smtp(section)) => {
-                let look = Look {
+                let context = ProbeContext {
                     name: relay.name(),
                     section,
                     authentications: &authentications,
                     replies: &replies,
                     slow: SLOW,
                 };
-                check_smtp_relay(&look, findings).await;
+                check_smtp_relay(&context, findings).await;
             }
             _ => check_relay(&*relay, findings).await,
         }
@@ -353,11 +353,11 @@ async fn check_relay(relay: &dyn Relay, findings: &mut Findings) {
     }
 }
 
-/// As `sendport probe` looks at it, up to the sign-in.
-async fn check_smtp_relay(look: &Look<'_>, findings: &mut Findings) {
-    let what = section("relay", look.name);
-    let plan = Plan::up_to_authentication(look.section);
-    let report = match app::probe(look, &plan, Box::new(|_| ())).await {
+/// Probes it as `sendport probe` does, up to the authentication.
+async fn check_smtp_relay(context: &ProbeContext<'_>, findings: &mut Findings) {
+    let what = section("relay", context.name);
+    let plan = Plan::up_to_authentication(context.section);
+    let report = match app::probe(context, &plan, Box::new(|_| ())).await {
         Ok(report) => report,
         Err(error) => return findings.fail(&what, error.into()),
     };
@@ -380,7 +380,7 @@ fn describe(server: &Server) -> String {
     let auth = server
         .auth_mechanism
         .as_ref()
-        .map(|mechanism| format!("signed in by {mechanism}"));
+        .map(|mechanism| format!("authenticated with {mechanism}"));
     let parts = [server.name.clone(), server.address.clone(), tls, auth];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     if text.is_empty() {

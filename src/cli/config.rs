@@ -24,7 +24,7 @@ enum Verb {
     },
 }
 
-pub(super) fn perform(args: &Args, named: Option<PathBuf>) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, named: Option<PathBuf>) -> Result<(), Failure> {
     let Verb::Show { json } = args.verb;
     let file = find(named)?;
     let config = Config::load(file.as_deref())?;

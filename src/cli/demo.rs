@@ -73,7 +73,7 @@ pub(super) struct Args {
     folder: Option<PathBuf>,
 }
 
-pub(super) async fn perform(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let folder = make_folder(args.folder)?;
     let sink = Sink::start(SinkOptions {
         folder: folder.join("mails"),

@@ -8,13 +8,13 @@ use super::{Failure, print_json, say};
 use crate::app;
 use crate::config::Config;
 
-/// Asks /readyz at the configured `http.listen`. 0: it can work. 1: it cannot, or nobody answers.
+/// Asks /readyz at the configured `http.listen`. Exit code 0: ready. 1: not ready, or no answer.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sendport health            can it work? (/readyz)
   sendport health --alive    would a restart help? (/healthz)")]
 pub(super) struct Args {
-    /// Ask /healthz instead: whether it lives. A database that is away does not make it ill
+    /// Ask /healthz instead: whether the process is alive, even if the database is unavailable
     #[arg(long)]
     alive: bool,
     /// As JSON
@@ -30,7 +30,7 @@ struct Document<'a> {
     text: &'a str,
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let listen = config.http.listen();
     let listen = listen.map_err(|what| Failure::Config(format!("http.listen: {what}")))?;
     let address = app::health_address(listen).map_err(Failure::Config)?;

@@ -17,7 +17,7 @@ pub(super) struct Args {
     file: PathBuf,
 }
 
-pub(super) fn perform(args: &Args) -> Result<(), Failure> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.file.display();
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::Other(format!(
@@ -45,7 +45,7 @@ pub(super) fn perform(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A password may be written into it: nobody else reads it.
+/// Readable by its owner alone: it may contain a password.
 fn options() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);

@@ -44,7 +44,7 @@ struct Applied {
     name: String,
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     if args.print {
         return print(&config);
     }

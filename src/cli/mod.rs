@@ -1,4 +1,4 @@
-//! The command line: each verb a file.
+//! The command line, one file for each verb.
 
 mod adopt;
 mod cert;
@@ -100,7 +100,7 @@ enum Verb {
     Send(Box<send::Args>),
     /// Show queue and instances, or one alert
     Status(status::Args),
-    /// Show what an alert becomes: envelope, relays, protection, and the message to the octet
+    /// Show what an alert becomes: envelope, relays, protection, and the exact message
     Preview(preview::Args),
     /// Keep templates in the database: import, export, list, check
     Template(template::Args),
@@ -110,7 +110,7 @@ enum Verb {
     Health(health::Args),
     /// Put held alerts back into the queue
     Release(release::Args),
-    /// Say what became of an alert that may have been sent, or list those
+    /// Resolve an alert that may have been sent, or list those in doubt
     Resolve(resolve::Args),
     /// Print completions for a shell
     Completions(manual::Completions),
@@ -123,7 +123,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// And says before that nothing but its result.
+    /// Writes nothing but the result of the verb.
     fn ends_by_itself(&self) -> bool {
         !matches!(self, Self::Run(_) | Self::Sink(_) | Self::Demo(_))
     }
@@ -141,7 +141,7 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Other(String),
     #[error(transparent)]
-    StoppedHard(#[from] app::Kept),
+    StoppedHard(#[from] app::UnrecordedOutcomes),
     #[error("{0}")]
     EndedAtOnce(String),
     #[error("{0}")]
@@ -219,7 +219,7 @@ pub fn main() -> ExitCode {
     #[cfg(unix)]
     runtime.block_on(outlive_file_size_limit());
     // On a worker, beside what it wakes and waits for.
-    let result = runtime.block_on(runtime.spawn(cli.perform()));
+    let result = runtime.block_on(runtime.spawn(cli.run()));
     progress::end();
     // A blocked look-up or a stuck disk must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -263,33 +263,33 @@ fn answer_of_itself(answer: &clap::Error) -> ExitCode {
 }
 
 fn complain(failure: &Failure) -> ExitCode {
-    // Standard error may be a pipe that nobody reads.
+    // Standard error may be a closed pipe.
     let _ = writeln!(std::io::stderr(), "sendport: {failure}");
     ExitCode::from(failure.exit_code())
 }
 
 impl Cli {
-    async fn perform(self) -> Result<(), Failure> {
+    async fn run(self) -> Result<(), Failure> {
         match self.verb {
-            Verb::Demo(args) => demo::perform(args).await,
-            Verb::Sink(args) => sink::perform(args).await,
+            Verb::Demo(args) => demo::run(args).await,
+            Verb::Sink(args) => sink::run(args).await,
             Verb::Completions(args) => manual::complete(&args),
             Verb::Manual(args) => manual::write(&args),
-            Verb::Init(args) => init::perform(&args),
-            Verb::Config(args) => config::perform(&args, self.config),
-            Verb::Run(args) => run::perform(args, load(self.config)?).await,
-            Verb::Migrate(args) => migrate::perform(args, load(self.config)?).await,
-            Verb::Adopt(args) => adopt::perform(args, load(self.config)?).await,
-            Verb::Check(args) => check::perform(args, self.config).await,
-            Verb::Probe(args) => probe::perform(*args, self.config).await,
-            Verb::Send(args) => send::perform(*args, load(self.config)?).await,
-            Verb::Status(args) => status::perform(args, load(self.config)?).await,
-            Verb::Health(args) => health::perform(args, load(self.config)?).await,
-            Verb::Preview(args) => preview::perform(args, self.config).await,
-            Verb::Template(args) => template::perform(args, self.config).await,
-            Verb::Cert(args) => cert::perform(args, self.config).await,
-            Verb::Release(args) => release::perform(args, load(self.config)?).await,
-            Verb::Resolve(args) => resolve::perform(args, load(self.config)?).await,
+            Verb::Init(args) => init::run(&args),
+            Verb::Config(args) => config::run(&args, self.config),
+            Verb::Run(args) => run::run(args, load(self.config)?).await,
+            Verb::Migrate(args) => migrate::run(args, load(self.config)?).await,
+            Verb::Adopt(args) => adopt::run(args, load(self.config)?).await,
+            Verb::Check(args) => check::run(args, self.config).await,
+            Verb::Probe(args) => probe::run(*args, self.config).await,
+            Verb::Send(args) => send::run(*args, load(self.config)?).await,
+            Verb::Status(args) => status::run(args, load(self.config)?).await,
+            Verb::Health(args) => health::run(args, load(self.config)?).await,
+            Verb::Preview(args) => preview::run(args, self.config).await,
+            Verb::Template(args) => template::run(args, self.config).await,
+            Verb::Cert(args) => cert::run(args, self.config).await,
+            Verb::Release(args) => release::run(args, load(self.config)?).await,
+            Verb::Resolve(args) => resolve::run(args, load(self.config)?).await,
             // It has no runtime.
             Verb::RenderWorker => Ok(()),
         }

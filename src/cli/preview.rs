@@ -40,14 +40,14 @@ pub(super) struct Args {
     template: preview_template::Args,
 }
 
-pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
     let Some(name) = &args.alert else {
         let texts = preview_template::texts(&args.template, config).await?;
         return show_texts(&texts, &args);
     };
     let config = load(config)?;
     let store = open(&config).await?;
-    let id = app::alert_called(&*store, name).await?.alert_id;
+    let id = app::find_alert(&*store, name).await?.alert_id;
     let preview = match app::preview_alert(&config, &store, id).await? {
         Ok(preview) => preview,
         Err(reason) => {
@@ -93,7 +93,7 @@ fn show_texts(texts: &PreviewTexts, args: &Args) -> Result<(), Failure> {
         let parts = [
             it.file_name.clone(),
             it.media_type.clone(),
-            Some(format!("{} octets", it.size_bytes)),
+            Some(format!("{} bytes", it.size_bytes)),
             inline.then(|| "shown with the text".to_owned()),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
@@ -173,7 +173,7 @@ fn rest(preview: &Preview) {
         line("ENVID", &dsn.envelope_id);
     }
     match &preview.not_now {
-        _ if envelope.forward_paths.is_empty() => line("Not now", "nobody is left to send to"),
+        _ if envelope.forward_paths.is_empty() => line("Not now", "no recipient is left"),
         Some(why) => line("Not now", why),
         None => {}
     }
@@ -250,10 +250,10 @@ fn protection(preview: &Preview) -> String {
     let wanted = preview.draft.protection.as_str();
     match &preview.secured {
         Ok(it) if it.octets() == preview.draft.message.octets => {
-            format!("{wanted}: submitted as it is, {} octets", it.octets().len())
+            format!("{wanted}: submitted as it is, {} bytes", it.octets().len())
         }
         Ok(it) => format!(
-            "{wanted}: submitted as {} octets; {}",
+            "{wanted}: submitted as {} bytes; {}",
             it.octets().len(),
             preview.headers.describe()
         ),

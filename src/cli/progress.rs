@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::terminal::{age, is_dumb, say};
 
-/// Nobody wonders before that.
+/// Shorter work shows no progress.
 const SLOW: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_secs(1);
 
@@ -53,7 +53,7 @@ pub(super) fn end() {
     work.begun = None;
 }
 
-/// `, in 7 s`, to end its sum with; empty where nobody had to wait.
+/// `, in 7 s`, the end of a summary; empty for short work.
 pub(super) fn took() -> String {
     let begun = WORK.lock().begun;
     let took = begun.map(|begun| begun.elapsed());

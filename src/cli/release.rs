@@ -54,10 +54,10 @@ fn say_what_was_done(swept: &SweepResult, json: bool) -> Result<(), Failure> {
     })
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     let only = match &args.alert {
-        Some(name) => Some(app::alert_called(&*store, name).await?.alert_id),
+        Some(name) => Some(app::find_alert(&*store, name).await?.alert_id),
         None => None,
     };
     let swept = store.release_held(only).await?;

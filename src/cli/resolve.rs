@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::domain::shown_name;
 use crate::store::{InDoubtLine, Resolution};
 
-/// Listed at once; the rest stands in the view `InDoubt`.
+/// Most that are listed; the view `InDoubt` has all.
 const MOST: u32 = 1000;
 
 /// If the end of a submission was not seen, the relay may have taken the message. Without
@@ -55,15 +55,15 @@ impl Args {
     }
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     let Some(name) = &args.alert else {
         return list(&store.in_doubt(MOST).await?, args.json);
     };
-    let id = app::alert_called(&*store, name).await?.alert_id;
+    let id = app::find_alert(&*store, name).await?.alert_id;
     if !store.resolve(id, args.resolution()).await? {
         return Err(Failure::Other(format!(
-            "alert {id} is not in doubt, or is being sent again right now; `sendport status {id}` shows where it stands"
+            "alert {id} is not in doubt, or is being sent again right now; `sendport status {id}` shows its status"
         )));
     }
     let alert = store.alerts(Some(id), 1).await?.into_iter().next();

@@ -7,14 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::terminal::Color;
 use super::{Failure, refuse_another_user, stop_signal, wait_for_signal};
-use crate::app::{self, Service, UnderWay, open_store};
+use crate::app::{self, RunningTransactions, Service, open_store};
 use crate::config::{Config, ConfigError};
 use crate::observability::log;
 
-/// A stop that takes no longer waits for nothing that is worth a word.
+/// A stop that takes no longer is not reported.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// So many messages in doubt are named.
+/// Most messages in doubt that are listed.
 const SHOWN: usize = 20;
 
 /// The service. SIGTERM or Ctrl-C drains: what was submitted is recorded, the rest released. A second one ends it
@@ -27,7 +27,7 @@ pub(super) struct Args {
     migrate: bool,
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let problems = config.problems();
     if !problems.is_empty() {
         return Err(ConfigError::Problems(problems).into());
@@ -52,7 +52,7 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
     if args.migrate {
         service = service.migrating();
     }
-    let under_way = service.under_way();
+    let running_transactions = service.running_transactions();
     tokio::select! {
         ended = service.run(stop.clone()) => match ended? {
             None => {
@@ -61,18 +61,22 @@ pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
             }
             Some(kept) => Err(kept.into()),
         },
-        () = second_signal(&stop, &under_way, longest) => Err(at_once(&under_way, &folder)),
+        () = second_signal(&stop, &running_transactions, longest) => Err(at_once(&running_transactions, &folder)),
     }
 }
 
-/// Comes while what the first one stopped is still under way.
-async fn second_signal(stop: &CancellationToken, under_way: &UnderWay, longest: Duration) {
+/// Returns on a second signal while the service stops.
+async fn second_signal(
+    stop: &CancellationToken,
+    running_transactions: &RunningTransactions,
+    longest: Duration,
+) {
     stop.cancelled().await;
     let mut second = std::pin::pin!(wait_for_signal());
     if tokio::time::timeout(AT_ONCE, &mut second).await.is_ok() {
         return;
     }
-    let at_the_final_dot = under_way.in_doubt().len();
+    let at_the_final_dot = running_transactions.in_doubt().len();
     let longest_s = longest.as_secs();
     tracing::warn!(
         at_the_final_dot,
@@ -82,9 +86,9 @@ async fn second_signal(stop: &CancellationToken, under_way: &UnderWay, longest: 
     second.await;
 }
 
-/// What nobody will see the end of.
-fn at_once(under_way: &UnderWay, folder: &Path) -> Failure {
-    let notes = under_way.in_doubt();
+/// The messages whose outcome stays unknown.
+fn at_once(running_transactions: &RunningTransactions, folder: &Path) -> Failure {
+    let notes = running_transactions.in_doubt();
     let shown = notes.iter().take(SHOWN).map(|note| {
         let (alert, relay, id) = (note.alert, &note.relay, &note.message_id);
         format!("\n  alert {alert}, relay {relay}, Message-ID {id}")
@@ -100,7 +104,7 @@ fn at_once(under_way: &UnderWay, folder: &Path) -> Failure {
     if notes.len() > SHOWN {
         text += "\n  ...";
     }
-    let unrecorded = under_way.unrecorded();
+    let unrecorded = running_transactions.unrecorded();
     if unrecorded > 0 {
         text += &format!("\nNot in the database yet: {unrecorded} outcomes of other messages.");
     }

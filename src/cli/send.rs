@@ -78,7 +78,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) async fn perform(mut args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn run(mut args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     app::check_environment(&*store, &config.environment).await?;
     // Databases compare without the blanks at the end.
@@ -87,7 +87,7 @@ pub(super) async fn perform(mut args: Args, config: Config) -> Result<(), Failur
     let no_port = unknown_send_port(&args.send_port, &config);
     let (wait, timeout, json) = (args.wait, Duration::from_secs(args.timeout), args.json);
     let alert = new_alert(args)?;
-    if let Some(why) = app::refused_beforehand(&config, &store, &alert).await? {
+    if let Some(why) = app::dry_run(&config, &store, &alert).await? {
         let why = why.strip_prefix("would fail, ").unwrap_or(&why);
         return Err(Failure::NotRelayed(format!(
             "nothing was inserted, it would fail: {why}"
@@ -119,7 +119,7 @@ async fn who_sends(store: &dyn Store, id: AlertId) -> Result<String, Failure> {
     let nobody = nobody.and_then(|it| it.waiting_for);
     Ok(nobody.map_or_else(
         || "another instance that runs has it".to_owned(),
-        |why| format!("nobody sends the alert: {why}"),
+        |why| format!("no instance sends the alert: {why}"),
     ))
 }
 

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, progress, say, stop_signal};
 use crate::sink::{Sink, SinkOptions};
 
-/// Stores every message that it gets as an .eml file. For trying things out: it believes
-/// everybody and delivers nothing.
+/// Stores every message that it gets as an .eml file. For tests: it accepts
+/// everything and delivers nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sendport sink
@@ -38,7 +38,7 @@ fn parse_delay(text: &str) -> Result<(String, u32), String> {
     Ok((recipient.to_owned(), times))
 }
 
-pub(super) async fn perform(args: Args) -> Result<(), Failure> {
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let options = SinkOptions {
         listen: args.listen,
         folder: args.folder.clone(),
@@ -60,7 +60,7 @@ pub(super) async fn perform(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A line for each message as it comes, until told to stop.
+/// Prints a line for each message until it is stopped.
 async fn show_each(sink: &Sink, stop: &CancellationToken) {
     let mut messages = sink.subscribe();
     loop {
@@ -70,7 +70,7 @@ async fn show_each(sink: &Sink, stop: &CancellationToken) {
         };
         match received {
             Ok(it) => say(format_args!(
-                "{}  from <{}> to {}, {} octets",
+                "{}  from <{}> to {}, {} bytes",
                 it.file.display(),
                 it.sender,
                 it.recipients.join(", "),

@@ -60,7 +60,7 @@ impl Overview {
     }
 }
 
-pub(super) async fn perform(args: Args, config: Config) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     if let Some(name) = &args.alert {
         return called(&*store, name, args.json).await;
@@ -106,9 +106,9 @@ fn tables(overview: &Overview) {
 }
 
 async fn called(store: &dyn Store, name: &str, json: bool) -> Result<(), Failure> {
-    let mut found = app::alerts_called(store, name, OF_A_REFERENCE).await?;
+    let mut found = app::find_alerts(store, name, OF_A_REFERENCE).await?;
     match found.len() {
-        0 => return Err(app::no_alert(name).into()),
+        0 => return Err(app::alert_not_found(name).into()),
         1 => {}
         _ if json => return print_json(&found),
         count => {
@@ -125,7 +125,7 @@ async fn called(store: &dyn Store, name: &str, json: bool) -> Result<(), Failure
     Ok(())
 }
 
-/// What a person should look at, one sentence each.
+/// Problems that an operator should look at, one sentence each.
 fn problems(overview: &Overview) -> Vec<String> {
     let alive = || overview.instances.iter().filter(|line| line.alive);
     let waits = |line: &InstanceLine| {
@@ -205,7 +205,7 @@ fn relay_table(lines: &[RelayLine], now: Timestamp) -> Table {
         let retry_at = line.retry_at.or(line.authentication_retry_at);
         table.row([
             line.relay.clone(),
-            line.condition.clone(),
+            condition(&line.condition),
             ago(line.since, now),
             until(retry_at, now),
             line.send_ports.clone().unwrap_or_default(),
@@ -214,6 +214,14 @@ fn relay_table(lines: &[RelayLine], now: Timestamp) -> Table {
         ]);
     }
     table
+}
+
+/// The circuit's word `closed` means in use.
+fn condition(circuit: &str) -> String {
+    match circuit {
+        "closed" => "ok".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 fn alert_table(lines: &[AlertLine], now: Timestamp) -> Table {
@@ -242,7 +250,7 @@ fn alert_table(lines: &[AlertLine], now: Timestamp) -> Table {
     table
 }
 
-/// Before the first attempt nobody counted its recipients.
+/// Recipients are counted at the first attempt.
 fn relayed(line: &AlertLine) -> String {
     match line.recipient_count {
         0 => String::new(),

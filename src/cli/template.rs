@@ -64,7 +64,7 @@ enum Verb {
     },
 }
 
-pub(super) async fn perform(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
+pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failure> {
     match args.verb {
         Verb::Check { folder, json } => check(&texts(folder, config).await?, json).await,
         Verb::Import {
@@ -146,7 +146,7 @@ async fn tried(texts: &[TemplateText], json: bool, fine: bool) -> Result<Finding
 /// What an import did, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Imported<'a> {
+struct TemplateImport<'a> {
     changes: Vec<Changed<'a>>,
     findings: Vec<Finding>,
 }
@@ -186,7 +186,7 @@ async fn import(
     let changes: Vec<_> = imported.changes.iter().map(changed).collect();
     if json {
         let findings = findings.into_list();
-        return print_json(&Imported { changes, findings });
+        return print_json(&TemplateImport { changes, findings });
     }
     for it in &changes {
         let (stem, version) = (stem(it.name, it.language), it.version);

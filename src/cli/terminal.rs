@@ -81,7 +81,7 @@ pub(super) fn painted(paint: Paint, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
-/// Columns of the terminal; `None` in a pipe or a file, where nobody has to fit anything in.
+/// Columns of the terminal; `None` in a pipe or a file.
 pub(super) fn width() -> Option<usize> {
     let stdout = std::io::stdout();
     let (columns, _) = terminal_size::terminal_size_of(&stdout)?;
@@ -121,7 +121,7 @@ pub(super) fn note(line: impl Display) {
     let _ = progress::instead(|| writeln!(std::io::stderr(), "sendport: note: {line}"));
 }
 
-/// Octets on standard output, as they are; a closed pipe ends them quietly.
+/// Writes bytes to standard output unchanged; a closed pipe ends it quietly.
 pub(super) fn put(octets: &[u8]) -> Result<(), super::Failure> {
     match progress::instead(|| std::io::stdout().write_all(octets)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -1,11 +1,11 @@
-//! Section `[send_port.<name>.attachments]`: what may go with an alert.
+//! Section `[send_port.<name>.attachments]`: which attachments an alert may have.
 
 use serde::{Deserialize, Serialize};
 
 use super::validate::Problems;
 use crate::byte_size::ByteSize;
 
-/// Limits are about contents as they stand in the database; base64 makes them a third longer.
+/// Limits of the content as stored in the database; base64 makes it a third longer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AttachmentsConfig {
@@ -28,7 +28,7 @@ impl Default for AttachmentsConfig {
 }
 
 impl AttachmentsConfig {
-    /// A rule that fits no file would let pass what somebody wanted to forbid.
+    /// A rule that matches no file would allow what it was meant to forbid.
     pub(super) fn check(&self, key: &str, found: &mut Problems) {
         for written in &self.forbidden_extensions {
             let bare = written.trim().trim_start_matches('.');
@@ -37,7 +37,7 @@ impl AttachmentsConfig {
                 found.add(
                     format!("{key}.forbidden_extensions"),
                     format!(
-                        "'{written}' is no extension; write what stands behind a name's last dot, such as \"exe\""
+                        "'{written}' is no extension; write the text after a name's last dot, such as \"exe\""
                     ),
                 );
             }
@@ -72,7 +72,7 @@ mod tests {
             assert_eq!(
                 found,
                 [format!(
-                    "send_port.default.attachments.forbidden_extensions: '{shown}' is no extension; write what stands behind a name's last dot, such as \"exe\""
+                    "send_port.default.attachments.forbidden_extensions: '{shown}' is no extension; write the text after a name's last dot, such as \"exe\""
                 )]
             );
         }

@@ -1,19 +1,19 @@
-//! Reads the layers, and names every key that is wrong. What reads a section that is told apart by a
-//! key (`kind`, `source`) knows the section alone. So everything is taken away that the first error can
-//! do without: what is left is its key, and what the section cannot be without.
+//! Reads the layers and names every wrong key. The deserializer of a section that is tagged by a key
+//! (`kind`, `source`) reports the section alone. So every key is removed without which the first error
+//! remains: the rest is the wrong key, and the keys that the section requires.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Config;
 
-/// An error of reading a configuration, by its key.
+/// An error in a configuration, with its key.
 struct Blame {
-    /// Such as `relay.main.port`; empty where no key is to blame.
+    /// Such as `relay.main.port`; empty if no single key is wrong.
     path: Vec<String>,
-    /// The reader's words.
+    /// The text of the deserializer.
     words: String,
-    /// What stands at the key.
+    /// The value of the key.
     found: Option<Value>,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn read(
             continue;
         }
         let is_unknown = blame.words.starts_with("unknown field");
-        // What is missing beside an unknown key is what that one stands for.
+        // A missing key beside an unknown one is probably that key misspelt.
         if !(blame.is_missing() && misspelled.contains(&blame.path)) {
             let mistake = blame.in_words();
             let is_new = !mistakes.contains(&mistake);
@@ -79,8 +79,8 @@ fn read_otherwise(place: &mut Value) {
     }
 }
 
-/// The default in the place of a mistake; without one, what is there no more is no mistake, or the
-/// section that cannot be without it goes, too.
+/// Replaces a wrong value by its default; without a default the key is removed, or the section that
+/// requires it.
 fn put_right(whole: &mut Value, defaults: &Value, path: &[String]) {
     let Some((last, sections)) = path.split_last() else {
         return;

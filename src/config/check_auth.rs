@@ -1,4 +1,4 @@
-//! Whether a relay's sign-in, as it was understood, can work.
+//! Checks the authentication of a relay's section.
 
 use super::auth::{AuthConfig, AuthMechanism};
 use super::relay::SmtpRelay;
@@ -42,15 +42,14 @@ fn check_gssapi(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
     if auth.passwords() > 0 {
         add(
             "mechanism",
-            "\"gssapi\" signs in with a ticket that the keys of keytab_file are good for; remove \
-             the password",
+            "\"gssapi\" authenticates with a ticket for the keys of keytab_file; remove the \
+             password",
         );
     }
     if auth.username.is_some() {
         add(
             "username",
-            "with \"gssapi\" it is principal that says who signs in; write principal = \
-             \"name@REALM\"",
+            "with \"gssapi\" the key principal names the user; write principal = \"name@REALM\"",
         );
     }
 }
@@ -69,13 +68,13 @@ fn check_external(smtp: &SmtpRelay, add: &mut impl FnMut(&str, &str)) {
     if smtp.auth.passwords() > 0 {
         add(
             "mechanism",
-            "\"external\" signs in with the client certificate alone; remove the password",
+            "\"external\" authenticates with the client certificate alone; remove the password",
         );
     }
     if smtp.client_certificate_file.is_none() {
         add(
             "mechanism",
-            "\"external\" signs in with a client certificate; set client_certificate_file",
+            "\"external\" authenticates with a client certificate; set client_certificate_file",
         );
     }
     if smtp.tls == TlsMode::None {
@@ -117,7 +116,7 @@ fn check_token(auth: &AuthConfig, add: &mut impl FnMut(&str, &str)) {
     if auth.mechanism.needs_password() && auth.oauth2.is_some() {
         add(
             "oauth2",
-            "the mechanism signs in with a password and would never use it; write mechanism = \
+            "the mechanism authenticates with a password and would never use it; write mechanism = \
              \"xoauth2\" or \"auto\", or remove the section",
         );
     }
@@ -128,7 +127,7 @@ fn check_cleartext(smtp: &SmtpRelay, add: &mut impl FnMut(&str, &str)) {
     if smtp.tls == TlsMode::None && auth.mechanism.shows_secret() && !auth.allow_cleartext_auth {
         add(
             "allow_cleartext_auth",
-            "tls is \"none\", so the password or token would travel in clear; set tls = \
+            "tls is \"none\", so the password or token would be sent unencrypted; set tls = \
              \"starttls\", or a mechanism that does not show it (\"scram-sha-256\", \"cram-md5\", \
              \"ntlm\"), or, if you accept it, allow_cleartext_auth = true",
         );

@@ -9,7 +9,7 @@ use super::oauth2::OAuth2Config;
 use super::validate::Problems;
 use crate::secret::Secret;
 
-/// What an application may do with databases of Azure, where nothing else is configured.
+/// The default scope of a token for Azure SQL.
 const AZURE_SQL: &str = "https://database.windows.net/.default";
 
 /// How to reach the database.
@@ -24,12 +24,12 @@ pub struct DatabaseConfig {
     pub connection_file: Option<PathBuf>,
     /// Environment variable that holds it, instead.
     pub connection_env: Option<String>,
-    /// How to sign in.
+    /// How to authenticate.
     #[serde(default)]
     pub auth: DatabaseAuth,
 }
 
-/// Section `[database.auth]`: how to sign in to SQL Server, told apart by `kind`.
+/// Section `[database.auth]`: how to authenticate to SQL Server, tagged by `kind`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum DatabaseAuth {
@@ -38,7 +38,7 @@ pub enum DatabaseAuth {
     ConnectionString,
     /// With an access token of Entra ID.
     EntraToken(Box<EntraToken>),
-    /// As an account of Windows, with a Kerberos ticket.
+    /// As a Windows account, with a Kerberos ticket.
     Windows(WindowsAccount),
 }
 
@@ -71,7 +71,7 @@ pub struct WindowsAccount {
     /// The keys that Kerberos tickets are asked for with. Without it, the process's own tickets
     /// (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`).
     pub keytab_file: Option<PathBuf>,
-    /// Who signs in, `name@REALM`. Without it, the first of the keytab.
+    /// The principal, `name@REALM`. Default: the first of the keytab.
     pub principal: Option<String>,
 }
 
@@ -140,7 +140,7 @@ impl DatabaseConfig {
     }
 }
 
-/// The name of a file is no secret.
+/// The name of a file is not secret.
 fn file_or_struck_out<S: Serializer>(connection: &Secret, to: S) -> Result<S::Ok, S::Error> {
     match sqlite_file(connection.expose()) {
         Some(_) => to.serialize_str(connection.expose()),

@@ -1,4 +1,4 @@
-//! Section `[send_port.<name>.encryption]`: to whose certificates, and how.
+//! Section `[send_port.<name>.encryption]`.
 
 use std::path::PathBuf;
 
@@ -7,42 +7,42 @@ use serde::{Deserialize, Serialize};
 use super::Problem;
 use crate::smime::{ContentCipher, Revocation, RsaEncryption, WhenMissing, is_http};
 
-/// Where the recipients' certificates are, and what an envelope is made of.
+/// The sources of recipients' certificates, and the algorithms of envelopes.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncryptionConfig {
     /// Folder of PEM and DER files, beside the database's certificates.
     pub certificates_folder: Option<PathBuf>,
-    /// What becomes of an alert where somebody has no usable certificate.
+    /// What to do if a recipient has no usable certificate.
     #[serde(default)]
     pub when_missing: WhenMissing,
-    /// By what content is encrypted.
+    /// Content encryption algorithm.
     #[serde(default)]
     pub cipher: ContentCipher,
-    /// For RSA keys.
+    /// Key transport with RSA keys.
     #[serde(default)]
     pub rsa_padding: RsaEncryption,
-    /// PEM file of our own certificates, one of each kind of key: we can read everything, too.
+    /// PEM file of the sender's certificates, one for each kind of key, which can decrypt everything too.
     pub own_certificate_file: Option<PathBuf>,
-    /// A reader that is known to open a stronger cipher gets it.
+    /// Use a stronger cipher for recipients whose capabilities announce it.
     #[serde(default = "follow_capabilities")]
     pub follow_capabilities: bool,
-    /// Ciphers of the past are allowed.
+    /// Allow obsolete ciphers.
     #[serde(default)]
     pub legacy: bool,
-    /// PEM file of the authorities that vouch for recipients; without it nobody has to.
+    /// PEM file of trusted authorities; without it every certificate is trusted.
     pub ca_file: Option<PathBuf>,
-    /// What becomes of certificates of which nobody knows whether they were revoked.
+    /// What to do with certificates of unknown revocation status.
     pub revocation: Option<Revocation>,
-    /// Files of lists of revoked certificates, in PEM or DER.
+    /// CRL files, in PEM or DER.
     #[serde(default)]
     pub crl_files: Vec<PathBuf>,
     /// Folder of such files.
     pub crl_folder: Option<PathBuf>,
-    /// Where such lists are over HTTP.
+    /// HTTP URLs of CRLs.
     #[serde(default)]
     pub crl_urls: Vec<String>,
-    /// The certificates' own distribution points are asked, too.
+    /// Download CRLs from the distribution points in the certificates too.
     #[serde(default = "yes")]
     pub crl_distribution_points: bool,
 }
@@ -56,7 +56,7 @@ fn follow_capabilities() -> bool {
 }
 
 impl EncryptionConfig {
-    /// Every path that it names.
+    /// Every path in it.
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let folder = self.certificates_folder.iter_mut();
         folder
@@ -66,7 +66,7 @@ impl EncryptionConfig {
             .chain(&mut self.crl_folder)
     }
 
-    /// What keeps it from working; `key` is that of the section.
+    /// Its problems; `key` is that of the section.
     pub(super) fn problems(&self, key: &str) -> Vec<Problem> {
         let problem = |below: &str, what: &str| Problem {
             key: format!("{key}.{below}"),

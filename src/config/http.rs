@@ -1,4 +1,4 @@
-//! Section `[http]`: where health and metrics are shown.
+//! Section `[http]`: the listener for health and metrics.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -7,40 +7,40 @@ use serde::{Deserialize, Serialize};
 
 use super::Problem;
 
-/// Where it listens unless something else is written.
+/// Default address.
 const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9587);
 
-/// The queue is not counted more often than that.
+/// Shortest time between two counts of the queue.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// The page of health and metrics.
+/// The listener for health and metrics.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Address and port; empty: none.
+    /// Address and port; empty: no listener.
     #[serde(default)]
     pub listen: Option<String>,
-    /// How often the queue is counted at most.
+    /// Shortest time between two counts of the queue.
     #[serde(with = "humantime_serde")]
     pub queue_interval: Duration,
 }
 
-/// What `listen` asks for.
+/// The meaning of `listen`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listen {
-    /// Nothing.
+    /// No listener.
     Off,
-    /// The usual address, if it is free.
+    /// The default address, if it is free.
     IfFree(SocketAddr),
-    /// This one.
+    /// This address.
     Must(SocketAddr),
 }
 
 impl HttpConfig {
-    /// Where to listen.
+    /// The meaning of `listen`.
     ///
     /// # Errors
-    /// What is written there, and what to write instead.
+    /// The value found, and what to write instead.
     pub fn listen(&self) -> Result<Listen, String> {
         match self.listen.as_deref().map(str::trim) {
             None => Ok(Listen::IfFree(DEFAULT)),
@@ -73,7 +73,7 @@ impl HttpConfig {
         (!address.ip().to_canonical().is_loopback()).then(|| Problem {
             key: "http.listen".to_owned(),
             what: format!(
-                "{address} is not a loopback address: whoever reaches it reads health and metrics, \
+                "{address} is not a loopback address: every client that reaches it can read health and metrics, \
                  without TLS and without signing in; see to it that only your monitoring does"
             ),
         })

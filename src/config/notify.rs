@@ -1,18 +1,18 @@
-//! Keys `notify_...` of `[send_port.<name>]`: who is told of failures, and how often.
+//! Keys `notify_...` of `[send_port.<name>]`: recipients and interval of failure digests.
 
 use std::time::Duration;
 
 use super::Problem;
 use crate::domain::parse_address_list;
 
-/// At most one digest in this time, where nothing else is written.
+/// Default interval of digests.
 pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
-/// More often would be a mail for each failure.
+/// Shortest interval: a shorter one would send an email for each failure.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// What failed within the last day is told of; an interval has to be shorter than that.
+/// Longest interval: a digest reports failures of the last day.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 
-/// What keeps `failures_to` and `interval` of the send port `port` from working.
+/// Problems of `failures_to` and `interval` of the send port `port`.
 pub(super) fn problems(port: &str, failures_to: Option<&str>, interval: Duration) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Some(what) = failures_to.and_then(unusable) {
@@ -30,7 +30,7 @@ pub(super) fn problems(port: &str, failures_to: Option<&str>, interval: Duration
 fn unusable(failures_to: &str) -> Option<String> {
     let entries = parse_address_list(failures_to);
     if entries.is_empty() {
-        return Some("it holds no address; leave it out to tell nobody".to_owned());
+        return Some("it contains no address; leave it out to send no digests".to_owned());
     }
     let wrong = entries.into_iter().find_map(Result::err);
     wrong.map(|error| format!("{error}; write addresses, separated by ';'"))

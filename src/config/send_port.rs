@@ -36,17 +36,17 @@ pub struct SendPortConfig {
     /// Minimum protection of every message.
     #[serde(default)]
     pub protection: Protection,
-    /// Who signs; without it nothing can be signed.
+    /// The identity that signs; without it nothing can be signed.
     pub signing: Option<SigningConfig>,
-    /// Whom to encrypt to; without it nothing can be encrypted.
+    /// Encryption settings; without them nothing can be encrypted.
     pub encryption: Option<EncryptionConfig>,
-    /// What becomes of the header of what is signed or encrypted.
+    /// Protection of the header of signed or encrypted messages.
     #[serde(default)]
     pub header_protection: HeaderProtection,
     /// An alert older than this expires.
     #[serde(default = "max_age", with = "humantime_serde")]
     pub max_age: Duration,
-    /// What becomes of an alert when the relay may have taken it and nobody saw it.
+    /// What to do with an alert that the relay may have accepted without a reply.
     #[serde(default = "in_doubt")]
     pub in_doubt: InDoubt,
     /// When to ask for delivery status notifications, beside the alerts that ask themselves;
@@ -64,12 +64,12 @@ pub struct SendPortConfig {
     pub attachments: AttachmentsConfig,
     /// Copies of what is submitted; without it none are kept.
     pub audit: Option<AuditConfig>,
-    /// Who is told of failures: addresses, separated by `;` or `,`.
+    /// Recipients of failure digests: addresses, separated by `;` or `,`.
     pub notify_failures_to: Option<String>,
     /// At most one digest in this time, of all instances together.
     #[serde(default = "notify_interval", with = "humantime_serde")]
     pub notify_interval: Duration,
-    /// The header Auto-Submitted, which some ticket systems drop a message for.
+    /// Write the header Auto-Submitted, for which some ticket systems drop a message.
     #[serde(default = "auto_submitted")]
     pub auto_submitted: bool,
     /// BizTalk's macros in Subject and recipients are replaced.
@@ -80,10 +80,10 @@ pub struct SendPortConfig {
     /// From addresses that an alert may ask for beside `from`: `a@b`, or `@b` for a domain.
     #[serde(default)]
     pub allow_from: Vec<String>,
-    /// Recipient domains; empty: any. A leading dot stands for subdomains.
+    /// Recipient domains; empty: any. A leading dot means subdomains.
     #[serde(default)]
     pub allow_recipient_domains: Vec<String>,
-    /// Extra headers that an alert may bring, `*` at the end stands for anything; without it
+    /// Extra headers that an alert may bring, `*` at the end matches anything; default:
     /// the built-in list.
     pub allow_headers: Option<Vec<String>>,
     /// Logins (`Alert.CreatedBy`) that may use it; empty: any.
@@ -100,10 +100,10 @@ pub struct RetryConfig {
     /// Delay after the first attempt; it doubles with each further one.
     #[serde(with = "humantime_serde")]
     pub first_delay: Duration,
-    /// It grows no longer than this.
+    /// Longest delay.
     #[serde(with = "humantime_serde")]
     pub longest_delay: Duration,
-    /// Part of the delay that is left to chance, 0 to 1.
+    /// Random part of the delay, 0 to 1.
     pub jitter: f64,
 }
 

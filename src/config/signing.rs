@@ -1,4 +1,4 @@
-//! Section `[send_port.<name>.signing]`: who signs, and how.
+//! Section `[send_port.<name>.signing]`.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use super::Problem;
 use crate::secret::Secret;
 use crate::smime::{Digest, RsaSignature, SignatureForm, SigningRules};
 
-/// A certificate with its key, and what its signatures look like.
+/// The identity, and the form of its signatures.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SigningConfig {
-    /// PEM file of our certificate, its chain after it.
+    /// PEM file of the certificate, followed by its chain.
     pub certificate_file: Option<PathBuf>,
-    /// PEM file of its private key; without it the key stands in `certificate_file`.
+    /// PEM file of its private key; default: the key is in `certificate_file`.
     pub key_file: Option<PathBuf>,
     /// PKCS #12 file of certificate, key and chain, instead of the two.
     pub pkcs12_file: Option<PathBuf>,
@@ -25,7 +25,7 @@ pub struct SigningConfig {
     /// Clear or opaque.
     #[serde(default)]
     pub form: SignatureForm,
-    /// What is signed; without it the one that fits the key.
+    /// Digest algorithm; default: the one that matches the key.
     pub digest: Option<Digest>,
     /// For RSA keys.
     #[serde(default)]
@@ -50,7 +50,7 @@ impl SigningConfig {
         }
     }
 
-    /// The password of the key; empty where there is none.
+    /// The password of the key; empty if there is none.
     ///
     /// # Errors
     /// A sentence that names the file or the variable.
@@ -61,7 +61,7 @@ impl SigningConfig {
         Ok(found.unwrap_or_else(|| Secret::new(String::new())))
     }
 
-    /// Every file that it names: where it is to be looked for something new.
+    /// The files to watch for a new identity.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.clone().files().map(|file| file.clone()).collect()
     }
@@ -77,7 +77,7 @@ impl SigningConfig {
         files.into_iter().flatten()
     }
 
-    /// What keeps it from working; `key` is that of the section.
+    /// Its problems; `key` is that of the section.
     pub(super) fn problems(&self, key: &str) -> Vec<Problem> {
         let certificate = self.certificate_file.is_some();
         let pkcs12 = self.pkcs12_file.is_some();
@@ -91,7 +91,7 @@ impl SigningConfig {
             (
                 pkcs12 && self.key_file.is_some(),
                 "key_file",
-                "the key stands in pkcs12_file; leave it out",
+                "the key is in pkcs12_file; leave it out",
             ),
             (
                 passwords,

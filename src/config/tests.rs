@@ -289,7 +289,7 @@ fn what_cannot_work_says_what_to_write_instead() {
             .contains("send_port.default.from: 'alerts'")
     );
     let clear = SMALLEST.replace("host = ", "tls = \"none\"\nauth = { mechanism = \"plain\", username = \"u\", password = \"p\" }\nhost = ");
-    assert!(problems(&clear).contains("travel in clear"));
+    assert!(problems(&clear).contains("sent unencrypted"));
     let never = SMALLEST.replace("host = ", "max_connections = 0\nhost = ");
     assert!(problems(&never).contains("relay.main.max_connections: 0 would never send"));
     let lease = format!("[service]\nlease = \"10s\"\n{SMALLEST}");
@@ -550,7 +550,7 @@ fn an_unknown_character_set_is_refused_with_others_to_write() {
 }
 
 #[test]
-fn rules_that_fit_nothing_are_told() {
+fn reports_rules_that_match_nothing() {
     let of = |rules: &str| problems(&format!("{SMALLEST}{rules}"));
     let fine = "allow_recipient_domains = ['contoso.com', '.münchen.example']
         allow_from = ['@contoso.com', 'büro@contoso.com', 'A <a@contoso.com>']";

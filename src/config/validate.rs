@@ -1,4 +1,4 @@
-//! Whether a configuration that was understood can work.
+//! Checks whether a parsed configuration can work.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{Config, SendPortConfig, ServiceConfig, check_oauth2, notify};
 use crate::delivery_window::Zone;
 use crate::domain::{Notify, domain_to_ascii, parse_mailbox, shown_name, shown_names};
 
-/// Something that has to be mended before the service starts.
+/// A problem that has to be corrected before the service starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The key, as it is written in the file.
@@ -155,7 +155,7 @@ fn check_return_path(key: &str, port: &SendPortConfig, found: &mut Problems) {
     if null && matches!(port.dsn_notify, Some(Notify::On(_))) {
         found.add(
             format!("{key}.dsn_notify"),
-            "return_path is \"<>\", so nobody would get the notifications; write an address \
+            "return_path is \"<>\", so no address would get the notifications; write an address \
              there, or \"never\" here, or leave it out",
         );
     }

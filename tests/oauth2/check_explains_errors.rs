@@ -37,7 +37,7 @@ async fn check_explains_each_error() {
 
     let (code, said) = check(&smtp, &endpoint.url, CLIENT_SECRET).await;
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("signed in by XOAUTH2"), "{said}");
+    assert!(said.contains("authenticated with XOAUTH2"), "{said}");
 
     let (code, said) = check(&smtp, &endpoint.url, "expired").await;
     assert_eq!(code, Some(1), "{said}");

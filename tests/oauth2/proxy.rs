@@ -70,5 +70,5 @@ async fn uses_the_proxy_except_for_loopback() {
 
     let (asked, said) = through_a_proxy(&here.url, &smtp).await;
     assert_eq!(asked, None);
-    assert!(said.contains("signed in by XOAUTH2"), "{said}");
+    assert!(said.contains("authenticated with XOAUTH2"), "{said}");
 }

@@ -37,7 +37,7 @@ async fn than_their_send_port() {
     let sink = sink_at(any_port(), mails.path(), &[]).await;
     let site = Site::new(&(plain_relay(sink.local_addr()) + &send_ports(&people)));
     let checked = text(&site.sendport(&["check"]));
-    let note = "note  send_port.encrypt.encryption: what is encrypted is not signed: ";
+    let note = "note  send_port.encrypt.encryption: encrypted messages are not signed: ";
     assert!(checked.contains(note), "{checked}");
     assert_eq!(checked.matches("is not signed").count(), 1, "{checked}");
     let cases = [

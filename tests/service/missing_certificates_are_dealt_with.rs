@@ -147,7 +147,7 @@ fn told_beforehand(site: &Site, people: &People) {
     }
     let failing = text(&site.sendport(&["preview", "1"]));
     assert!(
-        failing.contains("Not now       nobody is left to send to"),
+        failing.contains("Not now       no recipient is left"),
         "{failing}"
     );
     assert!(

@@ -67,7 +67,7 @@ async fn octet_by_octet_before_and_after() {
         "{said}"
     );
     assert!(
-        said.contains("Not now       nobody is left to send to\n"),
+        said.contains("Not now       no recipient is left\n"),
         "{said}"
     );
     sink.stop().await;

@@ -86,7 +86,7 @@ async fn and_the_relay_sees_no_more_than_it_should() {
         inserted.expect("insert");
     }
     let said = text(&site.sendport(&["preview", "3"]));
-    assert!(said.contains("octets; the Subject is hidden\n"), "{said}");
+    assert!(said.contains("bytes; the Subject is hidden\n"), "{said}");
     let service = site.run();
     site.wait_until_all_final(Duration::from_secs(60)).await;
     assert_eq!(service.stop(), Some(0));

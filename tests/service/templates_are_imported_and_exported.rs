@@ -68,7 +68,7 @@ fn a_line_for_each_and_a_version_for_what_differs() {
     assert_eq!(files(&out), files(&site.path("templates")));
     std::fs::write(out.join("late.fr.txt.j2"), "Non.").expect("write");
     let refused = site.sendport(&["template", "export", &out.display().to_string()]);
-    assert!(text(&refused).contains("late.fr.txt.j2 says something else than the database"));
+    assert!(text(&refused).contains("late.fr.txt.j2 differs from the database"));
     assert_eq!(refused.status.code(), Some(3));
 
     std::fs::remove_file(site.path("templates").join("late.fr.txt.j2")).expect("remove");

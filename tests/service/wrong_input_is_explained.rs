@@ -129,7 +129,7 @@ fn an_alert_that_cannot_be_sent_is_not_inserted_by_hand() {
     assert_eq!(
         text(&output),
         "alert 1 queued\nsendport: note: this configuration has no send port spare; it has: default; \
-         nobody sends the alert: no instance of the service is running\n"
+         no instance sends the alert: no instance of the service is running\n"
     );
 }
 

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use sendport_core::secret::Secret;
 
-/// Where the access token comes from, told apart by `source`.
+/// The source of the access token, tagged by `source`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(tag = "source", rename_all = "snake_case")]
 pub enum OAuth2Config {
-    /// `source = "file"`: somebody else writes it there.
+    /// `source = "file"`: another program writes it there.
     File(TokenFile),
     /// `source = "command"`: a program prints it.
     Command(TokenCommand),
@@ -26,7 +26,7 @@ pub enum OAuth2Config {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenFile {
-    /// Read at every sign-in.
+    /// Read at every authentication.
     pub token_file: PathBuf,
 }
 
@@ -41,13 +41,13 @@ pub struct TokenCommand {
     pub timeout: Duration,
 }
 
-/// What a token endpoint (RFC 6749 section 3.2) is asked, and how it is reached.
+/// A token endpoint (RFC 6749 section 3.2) and the request to it.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// Where to ask; without it the endpoint of `tenant` below `authority`.
     pub token_endpoint: Option<String>,
-    /// The sign-in service of the cloud.
+    /// The cloud's authorization server.
     #[serde(default = "worldwide")]
     pub authority: String,
     /// The tenant at `authority`: its id or one of its domains.
@@ -56,7 +56,7 @@ pub struct TokenRequest {
     pub scope: Option<String>,
     /// What the token is for, at an endpoint of Entra's version 1.
     pub resource: Option<String>,
-    /// Who asks (RFC 6749 section 2.2).
+    /// The client identifier (RFC 6749 section 2.2).
     pub client_id: String,
     /// The client's password (RFC 6749 section 2.3.1).
     pub client_secret: Option<Secret>,
@@ -71,7 +71,7 @@ pub struct TokenRequest {
     /// How the assertion is signed.
     #[serde(default)]
     pub assertion_algorithm: AssertionAlgorithm,
-    /// What a user's consent left, for `source = "refresh_token"`.
+    /// The refresh token of a user's consent, for `source = "refresh_token"`.
     pub refresh_token: Option<Secret>,
     /// File that holds it, as [`Secret::from_file`] reads it.
     pub refresh_token_file: Option<PathBuf>,
@@ -99,7 +99,7 @@ impl TokenRequest {
     /// The address of the token endpoint.
     ///
     /// # Errors
-    /// A sentence, where neither `token_endpoint` nor `tenant` is given.
+    /// A sentence if neither `token_endpoint` nor `tenant` is given.
     pub fn endpoint(&self) -> Result<String, String> {
         if let Some(endpoint) = &self.token_endpoint {
             return Ok(endpoint.clone());
@@ -155,7 +155,7 @@ fn half_a_minute() -> Duration {
     Duration::from_secs(30)
 }
 
-/// True for what names this machine itself, as it stands in an address.
+/// True for names and addresses of this machine.
 pub fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<std::net::IpAddr>();

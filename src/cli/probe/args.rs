@@ -20,7 +20,7 @@ const STRANGER: &str = "open-relay-check@example.com";
 #[command(
     override_usage = "sendport probe [OPTIONS] <HOST[:PORT] | --relay <NAME> | --mx <DOMAIN>>",
     after_help = "Examples:
-  sendport probe --relay main                          as the service does it, up to the sign-in
+  sendport probe --relay main                          as the service does, up to AUTH
   sendport probe --relay main --to ops@contoso.com     would this recipient be taken?
   sendport probe --relay main --to ops@contoso.com --send
   sendport probe mail.contoso.com:587 --auth auto --user alerts --password-env PW
@@ -71,7 +71,7 @@ pub(in crate::cli) struct Args {
     /// How to sign in: none, auto, plain, login, ntlm and so on [default: the relay's, or none]
     #[arg(long, value_name = "MECHANISM", value_parser = word::<AuthMechanism>)]
     pub(super) auth: Option<AuthMechanism>,
-    /// Who signs in. Where HOST, port and user are no relay of the configuration, each probe
+    /// User to authenticate as. Where HOST, port and user are no relay of the configuration, each probe
     /// tries the password, and too many wrong ones may lock the account
     #[arg(long, value_name = "NAME")]
     pub(super) user: Option<String>,
@@ -105,7 +105,7 @@ pub(in crate::cli) struct Args {
     /// Speak of replies that take longer than this
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "4s")]
     pub(super) slow: Duration,
-    /// Ask, without signing in, whether the server takes mail for somebody else's domain
+    /// Ask without authentication whether the server accepts mail for a foreign domain
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
           default_missing_value = STRANGER, value_parser = address)]
     pub(super) open_relay_check: Option<String>,

@@ -16,7 +16,7 @@ pub(super) use self::args::Args;
 use self::target::Target;
 use super::config_file::{load, load_if_any};
 use super::{Failure, say};
-use crate::app::{self, Look};
+use crate::app::{self, ProbeContext};
 use crate::config::Config;
 use crate::domain::parse_mailbox;
 use crate::probe::mail_hosts::{MailDomain, MailResolver, Route};
@@ -59,7 +59,7 @@ struct Probe<'a> {
     failure: Option<(u8, String)>,
 }
 
-pub(in crate::cli) async fn perform(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
+pub(in crate::cli) async fn run(args: Args, named: Option<PathBuf>) -> Result<(), Failure> {
     let config = match args.relay {
         Some(_) => load(named)?,
         None => load_if_any(named)?,
@@ -74,7 +74,7 @@ pub(in crate::cli) async fn perform(args: Args, named: Option<PathBuf>) -> Resul
     };
     let mail_domain = match (&args.relay, &args.mx, &args.host) {
         (Some(name), _, _) => {
-            let authentications = app::authentications_of(&probe.config).await;
+            let authentications = app::open_auth_ledger(&probe.config).await;
             let target = target::of_relay(&probe.config, name, &args)?;
             probe.look_at(&target, &authentications).await?;
             None
@@ -108,7 +108,7 @@ impl Probe<'_> {
         if let Some(name) = target::relay_of(&self.config, target) {
             name.clone_into(&mut target.name);
             self.tell(&format!("relay '{name}' of the configuration: {SHARED}"));
-            return app::authentications_of(&self.config).await;
+            return app::open_auth_ledger(&self.config).await;
         }
         if target.section.auth.username.is_some() && self.args.until() >= Phase::Auth {
             self.tell(&format!("no relay of the configuration: {BLIND}"));
@@ -123,9 +123,9 @@ impl Probe<'_> {
         authentications: &Arc<dyn AuthLedger>,
     ) -> Result<Option<Phase>, Failure> {
         let head = self.head(target, "probe");
-        let look = self.look(target, authentications);
+        let context = self.context(target, authentications);
         let plan = self.plan(target);
-        let report = app::probe(&look, &plan, self.listener(head)).await?;
+        let report = app::probe(&context, &plan, self.listener(head)).await?;
         let failed = report.failed;
         let verdict = show::verdict(&report, &self.args.to, plan.until.as_str());
         self.tell(&format!("{}: {verdict}", target.name));
@@ -160,12 +160,14 @@ impl Probe<'_> {
             ..self.plan(target)
         };
         let unshared = unshared();
-        let look = self.look(target, &unshared);
-        let (report, open) = app::open_relay_check(&look, &plan, self.listener(head)).await?;
+        let context = self.context(target, &unshared);
+        let (report, open) = app::open_relay_check(&context, &plan, self.listener(head)).await?;
         let verdict = match open {
-            Some(true) => format!("takes mail for {stranger} without a sign-in"),
+            Some(true) => format!("accepts mail for {stranger} without authentication"),
             Some(false) => {
-                format!("does not take mail for {stranger} without a sign-in: as it should be")
+                format!(
+                    "does not accept mail for {stranger} without authentication: as it should be"
+                )
             }
             None => "could not be asked whether it is an open relay".to_owned(),
         };
@@ -221,12 +223,12 @@ impl Probe<'_> {
         Ok(())
     }
 
-    fn look<'l>(
+    fn context<'l>(
         &'l self,
         target: &'l Target,
         authentications: &'l Arc<dyn AuthLedger>,
-    ) -> Look<'l> {
-        Look {
+    ) -> ProbeContext<'l> {
+        ProbeContext {
             name: &target.name,
             section: &target.section,
             authentications,

@@ -64,7 +64,7 @@ fn certificate((at, shown): (usize, &Certificate)) -> Vec<String> {
     lines
 }
 
-/// The reply stands above already where one came.
+/// A reply is printed above already.
 fn refused(refusal: &Refusal) -> Vec<String> {
     let mut lines = Vec::new();
     if refusal.code == 0 || refusal.explanation.is_none() {

@@ -38,7 +38,7 @@ pub(super) fn of_relay(config: &Config, name: &str, args: &Args) -> Result<Targe
     })
 }
 
-/// The relay of the configuration that is this server, signed in to as the same user.
+/// The relay of the configuration that is this server, with the same user.
 pub(super) fn relay_of<'c>(config: &'c Config, target: &Target) -> Option<&'c str> {
     let wanted = &target.section;
     let user = wanted.auth.username.as_deref()?;

@@ -1,4 +1,4 @@
-//! Section `[relay.<name>.auth]`: how to sign in.
+//! Section `[relay.<name>.auth]`: how to authenticate.
 
 use std::path::PathBuf;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use sendport_core::secret::Secret;
 use sendport_oauth2::settings::OAuth2Config;
 
-/// How to sign in (RFC 4954).
+/// Authentication (RFC 4954).
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
-    /// Which mechanism.
+    /// The mechanism.
     #[serde(default)]
     pub mechanism: AuthMechanism,
-    /// Who signs in.
+    /// The user.
     pub username: Option<String>,
-    /// With what.
+    /// The password.
     #[serde(default)]
     pub password: Option<Secret>,
     /// File that holds the password; a final line ending is not part of it.
@@ -28,10 +28,9 @@ pub struct AuthConfig {
     /// With `mechanism = "gssapi"`: the keys that Kerberos tickets are asked for with. Without
     /// it, the process's own tickets (`KRB5CCNAME`, `KRB5_CLIENT_KTNAME`).
     pub keytab_file: Option<PathBuf>,
-    /// With `mechanism = "gssapi"`: who signs in, `name@REALM`. Without it, the first of the
-    /// keytab.
+    /// With `mechanism = "gssapi"`: the principal, `name@REALM`. Default: the first of the keytab.
     pub principal: Option<String>,
-    /// Accept that the password travels over an unencrypted connection.
+    /// Send the password over an unencrypted connection too.
     #[serde(default)]
     pub allow_cleartext_auth: bool,
     /// Answer by NTLMv1 where the server's challenge is of the old kind, without target
@@ -41,7 +40,7 @@ pub struct AuthConfig {
 }
 
 impl AuthConfig {
-    /// How many places a password is said to stand in.
+    /// How many sources of a password are configured.
     pub fn passwords(&self) -> usize {
         let places = [
             self.password.is_some(),
@@ -55,11 +54,11 @@ impl AuthConfig {
 /// SASL mechanism, by its registered name in lower case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum AuthMechanism {
-    /// Do not sign in.
+    /// No authentication.
     #[default]
     #[serde(rename = "none")]
     None,
-    /// The strongest of what is offered and possible with what is configured.
+    /// The strongest mechanism that the server offers and the configuration permits.
     #[serde(rename = "auto")]
     Auto,
     /// RFC 4616.
@@ -80,7 +79,7 @@ pub enum AuthMechanism {
     /// MS-NLMP by way of MS-SMTPNTLM.
     #[serde(rename = "ntlm")]
     Ntlm,
-    /// What Google and Microsoft had before RFC 7628.
+    /// Google's and Microsoft's mechanism before RFC 7628.
     #[serde(rename = "xoauth2")]
     Xoauth2,
     /// RFC 7628.
@@ -95,7 +94,7 @@ pub enum AuthMechanism {
 }
 
 impl AuthMechanism {
-    /// Why this build cannot do "gssapi", for who asks for it; `None` where it can.
+    /// Why this build does not support "gssapi"; `None` if it does.
     pub const NO_GSSAPI: Option<&'static str> = if cfg!(windows) {
         Some(
             "on Windows \"gssapi\" (Kerberos) is done by SSPI, which this version does not use; \
@@ -110,7 +109,7 @@ impl AuthMechanism {
         )
     };
 
-    /// True where nothing but a password will do.
+    /// Whether it requires a password.
     pub fn needs_password(self) -> bool {
         matches!(
             self,
@@ -123,12 +122,12 @@ impl AuthMechanism {
         )
     }
 
-    /// True where nothing but an access token will do.
+    /// Whether it requires an access token.
     pub fn needs_token(self) -> bool {
         matches!(self, Self::Xoauth2 | Self::Oauthbearer)
     }
 
-    /// True where whoever reads the wire has the secret.
+    /// Whether an eavesdropper on the connection gets the secret.
     pub fn shows_secret(self) -> bool {
         matches!(self, Self::Plain | Self::Login) || self.needs_token()
     }

@@ -1,4 +1,4 @@
-//! Section `[relay.<name>]`: one server to submit to, or what stands in for one.
+//! Section `[relay.<name>]`: a server to submit to, or a substitute for one.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::timeouts::Timeouts;
 use super::tls::{MinTlsVersion, Pin, TlsMode};
 use sendport_core::domain::domain_to_ascii;
 
-/// A relay, told apart by `kind`.
+/// A relay, tagged by `kind`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RelayConfig {
@@ -74,7 +74,7 @@ pub struct SmtpRelay {
     /// PEM file of the certificate that we show where the server asks for one, its chain after
     /// it.
     pub client_certificate_file: Option<PathBuf>,
-    /// PEM file of its private key; without it the key stands in `client_certificate_file`.
+    /// PEM file of its private key; default: the key is in `client_certificate_file`.
     pub client_key_file: Option<PathBuf>,
     /// File that holds the password of the key.
     pub client_key_password_file: Option<PathBuf>,

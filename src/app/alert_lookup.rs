@@ -1,4 +1,4 @@
-//! An alert by any of its names.
+//! Finds an alert by any of its names.
 
 use uuid::Uuid;
 
@@ -6,15 +6,15 @@ use super::AppError;
 use crate::domain::{AlertId, PublicId};
 use crate::store::{AlertLine, Store, StoreError};
 
-/// So many of one Reference are named when one alone is wanted.
-const NAMED: u32 = 10;
+/// Most alerts of one Reference that an error lists.
+const MAX_LISTED: u32 = 10;
 
-/// The alerts of this name, newest first: the one of this number; else the one of this public id, which is in
-/// its Message-IDs, too; else those of this Reference, white space around it left out.
+/// The alerts with this name, newest first: the one with this number; else the one with this public
+/// id, which its Message-IDs contain; else those with this Reference, trimmed.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn alerts_called(
+pub async fn find_alerts(
     store: &dyn Store,
     name: &str,
     limit: u32,
@@ -30,12 +30,12 @@ pub async fn alerts_called(
         .await
 }
 
-/// The one alert of this name.
+/// The only alert with this name.
 ///
 /// # Errors
-/// [`AppError::NoAlert`] where there is none, or more than one has this Reference.
-pub async fn alert_called(store: &dyn Store, name: &str) -> Result<AlertLine, AppError> {
-    let mut found = alerts_called(store, name, NAMED).await?;
+/// [`AppError::NoAlert`] if there is none, or several have this Reference.
+pub async fn find_alert(store: &dyn Store, name: &str) -> Result<AlertLine, AppError> {
+    let mut found = find_alerts(store, name, MAX_LISTED).await?;
     if found.len() > 1 {
         let numbers: Vec<_> = found.iter().map(|it| it.alert_id.to_string()).collect();
         return Err(AppError::NoAlert(format!(
@@ -43,11 +43,11 @@ pub async fn alert_called(store: &dyn Store, name: &str) -> Result<AlertLine, Ap
             numbers.join(", ")
         )));
     }
-    found.pop().ok_or_else(|| no_alert(name))
+    found.pop().ok_or_else(|| alert_not_found(name))
 }
 
-/// Nothing is called so.
-pub fn no_alert(name: &str) -> AppError {
+/// The error for a name that no alert has.
+pub fn alert_not_found(name: &str) -> AppError {
     AppError::NoAlert(format!(
         "there is no alert '{name}'; an alert is named by its number, its PublicId, its Message-ID or its Reference"
     ))
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_id_holds_the_public_id() {
+    fn reads_the_public_id_from_a_message_id() {
         let id = "0123abcd-89ab-4def-8123-456789abcdef";
         let expected = Uuid::try_parse(id).ok().map(PublicId);
         for name in [

@@ -1,4 +1,4 @@
-//! What send ports sign with and encrypt to, read from its files.
+//! Builds the protection of send ports from their files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,31 +15,31 @@ use crate::smime::{
     RecipientCertificateError, Signer, Trust, WhenMissing,
 };
 
-/// Said of a send port without `ca_file`.
-const UNTRUSTED: &str = "who can write to the table Certificate or to certificates_folder decides \
-     who can read the mail: no chain and no list of revoked certificates is looked at; name the \
-     authorities in ca_file";
+/// The note for a send port without `ca_file`.
+const UNTRUSTED: &str = "without ca_file every certificate is trusted: write access to the table \
+     Certificate or to certificates_folder decides who can read the email, and neither chains nor \
+     CRLs are checked; name the authorities in ca_file";
 
-/// What is known of a send port's protection, for people.
+/// Describes the protection of a send port.
 #[derive(Debug)]
 pub struct ProtectionState {
     /// The section, such as `send_port.default.signing`.
     pub section: String,
-    /// What it can do.
+    /// Its capabilities.
     pub facts: String,
-    /// What works and should be known all the same.
+    /// Notes about a protection that works.
     pub notes: Vec<String>,
 }
 
-/// The protection of every send port, or why it cannot be given; nothing for those without.
-/// Unless `offline`, lists of revoked certificates are fetched first.
+/// The protection of every send port that has one, or why it does not work. Downloads CRLs first,
+/// unless `offline`.
 pub async fn protection_states(
     config: &Config,
     offline: bool,
 ) -> Vec<Result<ProtectionState, AppError>> {
-    let shelf = Arc::new(CrlCache::read_only(&crl_folder(config)));
+    let crl_cache = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let made = config.send_port.iter().map(|(name, port)| {
-        let protector = protector(name, port, &shelf);
+        let protector = protector(name, port, &crl_cache);
         protector.map(|protector| (name.as_str(), port, protector))
     });
     let made: Vec<_> = made.collect();
@@ -49,21 +49,21 @@ pub async fn protection_states(
             Err(error) => vec![Err(AppError::Config(error.to_string()))],
         };
         let states = made.iter().flat_map(of_port).collect();
-        if offline || fetch_lists(&shelf).await == 0 {
+        if offline || fetch_lists(&crl_cache).await == 0 {
             return states;
         }
     }
 }
 
-/// Fetches what was asked for since the last time, and says how many came: a link of a chain may
-/// ask for another one.
-pub(super) async fn fetch_lists(shelf: &Arc<CrlCache>) -> usize {
+/// Downloads the CRLs that were requested since the last call and returns their number: a chain may
+/// request another one.
+pub(super) async fn fetch_lists(crl_cache: &Arc<CrlCache>) -> usize {
     let mut fetches = tokio::task::JoinSet::new();
-    for url in shelf.due(system_clock().now()) {
-        let shelf = shelf.clone();
+    for url in crl_cache.due(system_clock().now()) {
+        let crl_cache = crl_cache.clone();
         fetches.spawn_blocking(move || {
             let answer = certificate_monitor::fetch(&url);
-            shelf.record(&url, answer, system_clock().now())
+            crl_cache.record(&url, answer, system_clock().now())
         });
     }
     fetches.join_all().await.len()
@@ -99,10 +99,10 @@ fn states(
     signing.chain(encryption).collect()
 }
 
-/// Where its certificates come from and who vouches for them, and what is wrong with that.
+/// Describes the sources of its certificates and its authorities, with their problems.
 fn stock(encryptor: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
     let mut notes = encryptor.unusable_own(now);
-    // The folder was read a moment ago.
+    // The folder has just been read.
     let directory = encryptor.folder.as_ref().map(CertificateFolder::directory);
     let directory = directory.transpose().unwrap_or_default();
     let place = match &directory {
@@ -127,7 +127,7 @@ fn stock(encryptor: &Encryptor, now: Timestamp) -> (String, Vec<String>) {
     (format!("{place}; {}", trust.summary()), notes)
 }
 
-/// What is not hidden although it could be.
+/// Notes a Subject that could be hidden and is not.
 fn open_header(protector: &Protector) -> Option<&'static str> {
     match protector.headers.of(Protection::Encrypt) {
         HeaderProtected::No => Some(
@@ -140,13 +140,13 @@ fn open_header(protector: &Protector) -> Option<&'static str> {
     }
 }
 
-/// What an operator chose and should know the price of.
+/// Notes the consequences of settings.
 fn policy_notes(port: &SendPortConfig, can_sign: bool) -> Vec<String> {
-    const UNSIGNED: &str = "what is encrypted is not signed: its readers cannot tell who wrote it, and what CBC encrypted can be changed on the way without notice";
-    const GCM: &str = "Thunderbird shows what AES-GCM encrypted as an empty message, without any error; write cipher = \"aes-256-cbc\" unless every recipient's mail program is known to open it";
-    const IN_CLEAR: &str = "when_missing = \"plaintext\": who has no usable certificate gets in clear text what others get encrypted";
+    const UNSIGNED: &str = "encrypted messages are not signed: their readers cannot verify the sender, and messages encrypted with CBC can be changed in transit without notice";
+    const GCM: &str = "Thunderbird shows a message encrypted with AES-GCM as an empty message, without an error; write cipher = \"aes-256-cbc\" unless every recipient's email program is known to open it";
+    const PLAINTEXT: &str = "when_missing = \"plaintext\": recipients without a usable certificate get the message unencrypted";
     let encryption = port.encryption.as_ref();
-    let in_clear = encryption.is_some_and(|it| it.when_missing == WhenMissing::Plaintext);
+    let plaintext = encryption.is_some_and(|it| it.when_missing == WhenMissing::Plaintext);
     let gcm = encryption.filter(|it| it.cipher.authenticates());
     let gcm = gcm.map(|it| format!("cipher = \"{}\": {GCM}", it.cipher.as_str()));
     let unsigned = match port.protection {
@@ -162,18 +162,18 @@ fn policy_notes(port: &SendPortConfig, can_sign: bool) -> Vec<String> {
     unsigned
         .into_iter()
         .chain(gcm)
-        .chain(in_clear.then(|| IN_CLEAR.to_owned()))
+        .chain(plaintext.then(|| PLAINTEXT.to_owned()))
         .collect()
 }
 
-/// Reads what a send port signs with and encrypts to.
+/// Reads the identity and the certificates of a send port.
 ///
 /// # Errors
 /// [`AppError::Config`] naming the key.
 pub(super) fn protector(
     name: &str,
     port: &SendPortConfig,
-    shelf: &Arc<CrlCache>,
+    crl_cache: &Arc<CrlCache>,
 ) -> Result<Protector, AppError> {
     let wrong = |key: &'static str| {
         move |what: BoxError| {
@@ -184,7 +184,7 @@ pub(super) fn protector(
     let encryptor = port
         .encryption
         .as_ref()
-        .map(|section| encryptor(section, shelf));
+        .map(|section| encryptor(section, crl_cache));
     Ok(Protector {
         signer: signer.transpose().map_err(wrong("signing"))?.map(Arc::new),
         encryptor: encryptor
@@ -229,7 +229,7 @@ fn identity(section: &SigningConfig) -> Result<Identity, String> {
     identity.map_err(|error| named("certificate_file", certificate, error))
 }
 
-fn encryptor(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Encryptor, BoxError> {
+fn encryptor(section: &EncryptionConfig, crl_cache: &Arc<CrlCache>) -> Result<Encryptor, BoxError> {
     let folder = section.certificates_folder.as_deref();
     let folder = folder.map(CertificateFolder::new);
     if let Some(folder) = &folder {
@@ -246,12 +246,15 @@ fn encryptor(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Encryp
         follow_capabilities: section.follow_capabilities,
         legacy: section.legacy,
         folder,
-        trust: trust(section, shelf)?.map(Arc::new),
+        trust: trust(section, crl_cache)?.map(Arc::new),
         own,
     })
 }
 
-fn trust(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Option<Trust>, CaFileError> {
+fn trust(
+    section: &EncryptionConfig,
+    crl_cache: &Arc<CrlCache>,
+) -> Result<Option<Trust>, CaFileError> {
     let Some(bundle) = &section.ca_file else {
         return Ok(None);
     };
@@ -259,26 +262,26 @@ fn trust(section: &EncryptionConfig, shelf: &Arc<CrlCache>) -> Result<Option<Tru
         files: CrlFiles::new(section.crl_files.clone(), section.crl_folder.clone()),
         urls: section.crl_urls.clone(),
         distribution_points: section.crl_distribution_points,
-        cache: shelf.clone(),
+        cache: crl_cache.clone(),
     };
     let revocation = section.revocation.unwrap_or_default();
     Trust::new(bundle, revocation, crls).map(Some)
 }
 
-/// Whom the send ports believe that name authorities.
+/// The authorities of each send port that names some.
 ///
 /// # Errors
-/// [`AppError::Config`]: those of one cannot be read.
+/// [`AppError::Config`]: the authorities of one cannot be read.
 pub(super) fn trusts<'c>(
     config: &'c Config,
-    shelf: &Arc<CrlCache>,
+    crl_cache: &Arc<CrlCache>,
 ) -> Result<Vec<(&'c str, Trust)>, AppError> {
     let mut trusts = Vec::new();
     for (name, port) in &config.send_port {
         let Some(encryption) = &port.encryption else {
             continue;
         };
-        let made = trust(encryption, shelf);
+        let made = trust(encryption, crl_cache);
         let wrong =
             |what| AppError::Config(format!("{}.encryption: {what}", section("send_port", name)));
         trusts.extend(made.map_err(wrong)?.map(|trust| (name.as_str(), trust)));
@@ -286,7 +289,7 @@ pub(super) fn trusts<'c>(
     Ok(trusts)
 }
 
-/// Where lists of revoked certificates are kept that came over HTTP.
+/// The folder of downloaded CRLs.
 pub(super) fn crl_folder(config: &Config) -> PathBuf {
     config.service.state_folder.join("crl")
 }
@@ -299,7 +302,7 @@ fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, String> {
     let now = system_clock().now();
     for certificate in &read {
         match certificate.check_usable(now) {
-            // What is encrypted without it is still encrypted to everybody else.
+            // Messages are encrypted to all others without it.
             Ok(_)
             | Err(
                 RecipientCertificateError::Expired(_) | RecipientCertificateError::NotYetValid(_),
@@ -321,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn check_warns_of_the_ciphers_that_thunderbird_shows_nothing_of() {
+    fn notes_ciphers_that_thunderbird_cannot_open() {
         for (cipher, is_warned_of) in [
             ("aes-256-gcm", true),
             ("aes-128-gcm", true),

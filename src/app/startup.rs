@@ -1,4 +1,4 @@
-//! What the service waits for before it can work.
+//! Waits for database and state folder at the start of the service.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::domain::InstanceId;
 use crate::spool::{OutcomeSpool, SpoolError};
 use crate::store::{Event, StoreError};
 
-/// What it waits for, shown in the database from the first failure on.
+/// A condition that the start waits for, shown in the database from the first failure on.
 struct Wait<'a> {
     service: &'a Service,
     what: ObstacleKind,
@@ -68,13 +68,13 @@ impl Service {
         }
     }
 
-    /// True once the database answered and is the right one; false if told to stop before.
+    /// True once the database has answered and is the right one; false if `stop` is cancelled before.
     pub(super) async fn wait_for_database(
         &self,
         stop: &CancellationToken,
     ) -> Result<bool, AppError> {
         let mut wait = Duration::from_millis(250);
-        let mut said = None;
+        let mut logged = None;
         loop {
             let error = match self.prepare_database().await {
                 Err(AppError::Store(error)) if is_waited_for(&error) => error,
@@ -84,7 +84,7 @@ impl Service {
                 }
             };
             self.obstacles.meet(ObstacleKind::NoDatabase, &error);
-            self.say_that_it_waits(&error, &mut said);
+            self.log_waiting(&error, &mut logged);
             if !pause(stop, wait).await {
                 return Ok(false);
             }
@@ -92,16 +92,16 @@ impl Service {
         }
     }
 
-    /// Once for each reason.
-    fn say_that_it_waits(&self, error: &StoreError, said: &mut Option<String>) {
+    /// Logs each reason once.
+    fn log_waiting(&self, error: &StoreError, logged: &mut Option<String>) {
         let why = error.to_string();
-        if said.as_ref() != Some(&why) {
+        if logged.as_ref() != Some(&why) {
             tracing::warn!(%error, database = %self.store.describe(), "waiting for the database");
-            *said = Some(why);
+            *logged = Some(why);
         }
     }
 
-    /// Makes the tables where that was asked for, and looks whether it may work on them.
+    /// Migrates the database if asked to, and checks its schema and environment.
     async fn prepare_database(&self) -> Result<(), AppError> {
         if self.migrate {
             self.store.migrate().await?;
@@ -109,7 +109,7 @@ impl Service {
         check_database(&*self.store, &self.config.environment).await
     }
 
-    /// Enters the state folder as soon as it can be used; `None` if told to stop meanwhile.
+    /// Enters the state folder as soon as it can be used; `None` if `stop` is cancelled meanwhile.
     pub(super) async fn enter_state_folder(
         &self,
         stop: &CancellationToken,
@@ -147,8 +147,8 @@ impl Service {
         }
     }
 
-    /// Brings what a dead instance left over to the database, before anything is claimed; adds it
-    /// to `before` where the database refused some of that. False if told to stop meanwhile.
+    /// Records the outcomes of a previous instance before anything is claimed; adds that instance to
+    /// `before` if the database refused some of them. False if `stop` is cancelled meanwhile.
     pub(super) async fn recover(
         &self,
         spool: &OutcomeSpool,
@@ -157,7 +157,7 @@ impl Service {
     ) -> bool {
         let (policies, clock) = (self.policies(), SystemClock);
         let mut wait = self.wait_for(ObstacleKind::LeftOver);
-        say_what_is_left(spool);
+        log_left_over(spool);
         loop {
             let error = match worker::recover(&*self.store, spool, &policies, &clock).await {
                 Ok(refused_of) => {
@@ -178,8 +178,8 @@ impl Service {
     }
 }
 
-/// Where that cannot be read, whoever recovers it says so.
-fn say_what_is_left(spool: &OutcomeSpool) {
+/// Logs what the spool contains. The recovery reports a spool that cannot be read.
+fn log_left_over(spool: &OutcomeSpool) {
     if let Ok(left) = spool.left_over()
         && !spool.is_empty()
     {

@@ -1,4 +1,4 @@
-//! The certificates of a directory into the database.
+//! Imports the certificates of a directory into the database.
 
 use super::certificates::{
     CertificateImport, ImportedCertificate, check_choice, import_one, normal,
@@ -9,14 +9,12 @@ use crate::ldap::Person;
 use crate::smime::ParsedCertificate;
 use crate::store::certificates::CertificateStore;
 
-/// Puts the certificates of people into the database, as far as they could be encrypted to now.
-/// One that names mail addresses is for those of them that the directory has for the person;
-/// one that names none is for all of the person's, because the directory says so. What cannot be
-/// read is told of and left out.
+/// Imports the certificates of people that can be used for encryption now. A certificate that
+/// contains email addresses is imported for those that the directory has for the person; one
+/// without addresses for all of the person's. Unreadable certificates are reported and skipped.
 ///
 /// # Errors
-/// [`AppError::Config`] where `choice` is none; [`AppError::Store`], some may have been added
-/// then.
+/// [`AppError::Config`] if `choice` is invalid; [`AppError::Store`], after some may have been added.
 pub async fn import_people(
     store: &(impl CertificateStore + ?Sized),
     people: &[Person],
@@ -52,7 +50,7 @@ async fn import_of(
     person: &Person,
     how: &CertificateImport<'_>,
 ) -> Result<Vec<ImportedCertificate>, AppError> {
-    // Chains lie there, too.
+    // Directories contain chains too.
     if certificate.is_authority() {
         return Ok(Vec::new());
     }
@@ -62,7 +60,7 @@ async fn import_of(
     }
 }
 
-/// Whom it is for.
+/// The addresses to import it for.
 fn addresses_for(certificate: &ParsedCertificate, person: &Person) -> Result<Vec<String>, String> {
     let usable = certificate.check_usable(system_clock().now(), "the directory");
     usable.map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! The access tokens that the database is signed in to with, from the sources that relays use, too.
+//! Access tokens for the database, from the same sources as those for relays.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::oauth2::TokenSource;
 use crate::secret::Secret;
 use crate::store::sqlserver::{AccessTokens, CredentialError};
 
-/// A [`TokenSource`] as the store asks for tokens.
+/// Adapts a [`TokenSource`] to the store.
 pub(super) struct DatabaseTokens(pub(super) Arc<dyn TokenSource>);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What an alert would become that nobody has inserted yet.
+//! Processes an alert that is not inserted yet.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::store::attachments::AttachmentSource;
 use crate::store::{LoadResult, NewAlert, NewAttachment, Store, StoreError};
 use crate::template::sample_alert;
 
-/// Why the service would refuse an alert, or somebody of its recipients, as soon as it claims it; by
-/// the same steps. `None` where it would not, or where its send port is another instance's.
+/// Why the service would fail an alert or one of its recipients as soon as it claims it, by the same
+/// steps. `None` if it would not, or if only another instance has its send port.
 ///
 /// # Errors
-/// [`AppError`] where the database does not answer, or the send port cannot work.
-pub async fn refused_beforehand(
+/// [`AppError`] if the database does not answer, or the send port cannot work.
+pub async fn dry_run(
     config: &Config,
     store: &Arc<dyn Store>,
     new: &NewAlert,
@@ -31,7 +31,7 @@ pub async fn refused_beforehand(
         return Ok(None);
     };
     let mut alert = unsent(new);
-    // Which login the database will write down, it alone knows.
+    // Only the database knows the login that it will store.
     alert.created_by = port.allow_principals.first().cloned().unwrap_or_default();
     if new.template.is_some() {
         let newest = store.templates().await?.newest;
@@ -46,7 +46,8 @@ pub async fn refused_beforehand(
     }
 }
 
-/// The first value that its column does not take. SQLite counts characters, SQL Server units of UTF-16.
+/// The first value that is too long for its column. SQLite counts characters, SQL Server UTF-16
+/// code units.
 fn too_long(config: &Config, new: &NewAlert) -> Option<String> {
     let connection = config.database.resolve().ok()?;
     let in_utf16 = sqlite_file(connection.expose()).is_none();
@@ -77,7 +78,7 @@ fn too_long(config: &Config, new: &NewAlert) -> Option<String> {
     None
 }
 
-/// As its row would be read.
+/// The alert as it would be read from its row.
 fn unsent(new: &NewAlert) -> Alert {
     Alert {
         id: AlertId(0),
@@ -106,7 +107,7 @@ fn unsent(new: &NewAlert) -> Alert {
     }
 }
 
-/// Attachments that are in memory only; each has its place for a key.
+/// Attachments in memory; the key is the position.
 struct Unsent<'a>(&'a [NewAttachment]);
 
 #[async_trait]

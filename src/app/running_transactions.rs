@@ -1,27 +1,27 @@
-//! What a service has under way, for whoever ends it.
+//! The transactions that a service has not recorded yet.
 
 use std::sync::{Arc, OnceLock};
 
 use crate::domain::SubmissionIntent;
 use crate::spool::OutcomeSpool;
 
-/// Knows the journal of a service once it works.
+/// Reads the spool of a running service.
 #[derive(Debug, Clone, Default)]
-pub struct UnderWay(Arc<OnceLock<Arc<OutcomeSpool>>>);
+pub struct RunningTransactions(Arc<OnceLock<Arc<OutcomeSpool>>>);
 
-impl UnderWay {
+impl RunningTransactions {
     pub(super) fn journaled_in(&self, spool: &Arc<OutcomeSpool>) {
-        // It is entered once.
+        // It is set once.
         let _ = self.0.set(spool.clone());
     }
 
-    /// Messages whose final dot was, or was about to be, sent while nobody saw what became of it.
+    /// Messages whose final dot was sent or about to be sent, without a reply yet.
     pub fn in_doubt(&self) -> Vec<SubmissionIntent> {
         let left = self.0.get().and_then(|spool| spool.left_over().ok());
         left.map(|left| left.in_doubt).unwrap_or_default()
     }
 
-    /// Outcomes that are perhaps not recorded.
+    /// Outcomes that may not be recorded yet.
     pub fn unrecorded(&self) -> usize {
         let left = self.0.get().and_then(|spool| spool.left_over().ok());
         left.map_or(0, |left| left.outcomes.len())

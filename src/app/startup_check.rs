@@ -1,18 +1,18 @@
-//! What keeps the service from starting, as far as the configuration and this machine show it.
+//! Checks whether the service can start, without database and relays.
 
 use std::sync::Arc;
 
 use super::AppError;
+use super::components::make_smtp_relay;
 use super::database::check_connection;
-use super::parts::make_smtp_relay;
 use crate::config::{Config, RelayConfig, section};
 use crate::delivery::send_port::SendPort;
 use crate::observability::log;
 use crate::relay::authentication::{AuthLedger, NoSharedLedger};
 
-/// Every refusal that a start can meet beside [`Config::problems`] before the database or a relay
-/// is asked; sections with such a problem are left out.
-pub fn start_refusals(config: &Config) -> Vec<AppError> {
+/// Every problem beside [`Config::problems`] that would stop the service before it contacts the
+/// database or a relay. Skips sections that have such a problem already.
+pub fn startup_problems(config: &Config) -> Vec<AppError> {
     let problems = config.problems();
     let is_fine = |section: &str| {
         let below = format!("{section}.");

@@ -1,12 +1,12 @@
-//! The parts that the configuration asks for, each made of its section.
+//! Builds the components that the configuration names, each from its section.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::authentications::SharedAuthState;
+use super::auth_ledger::DatabaseAuthLedger;
 use super::database::{open_store, schema_problem};
-use super::protectors::protector;
+use super::protection::protector;
 use super::{AppError, system_clock};
 use crate::config::password::resolve_password;
 use crate::config::relay::SmtpRelay as SmtpConfig;
@@ -24,18 +24,18 @@ use crate::smtp::{RelayDependencies, SmtpRelay, ehlo_name};
 use crate::store::Store;
 use crate::template::{Renderer, TemplateSource};
 
-/// What is known together about refused secrets in the database that `config` names; nothing
-/// where it cannot be asked.
-pub async fn authentications_of(config: &Config) -> Arc<dyn AuthLedger> {
+/// The shared ledger of refused credentials in the database of `config`; an empty one if the
+/// database is unavailable.
+pub async fn open_auth_ledger(config: &Config) -> Arc<dyn AuthLedger> {
     if let Ok(store) = open_store(config)
         && let Ok(None) = schema_problem(&*store).await
     {
-        return SharedAuthState::new(store);
+        return DatabaseAuthLedger::new(store);
     }
     Arc::new(NoSharedLedger)
 }
 
-/// Makes every relay of the configuration; `metrics` are told what happens at them.
+/// Builds every relay of the configuration; `metrics` count their events.
 ///
 /// # Errors
 /// [`AppError::Config`] naming relay and key.
@@ -60,7 +60,7 @@ pub fn make_relays(
     config.relay.iter().map(make).collect()
 }
 
-/// Makes the relay of one section.
+/// Builds the relay of one section.
 ///
 /// # Errors
 /// [`AppError::Config`] naming relay and key.
@@ -89,7 +89,7 @@ pub fn make_smtp_relay(
     Ok(relay.with_token_source(tokens))
 }
 
-/// The table of replies, with the administrator's own entries in front.
+/// The table of replies, with the administrator's entries first.
 ///
 /// # Errors
 /// [`AppError::Config`] naming file and entry.
@@ -105,16 +105,16 @@ pub fn reply_table(config: &Config) -> Result<ReplyTable, AppError> {
     ReplyTable::with_own(&text).map_err(|error| wrong(&error))
 }
 
-/// Reads every send port of the configuration; `shelf` holds lists of revoked certificates.
+/// Reads every send port of the configuration; `crl_cache` caches CRLs.
 ///
 /// # Errors
 /// [`AppError::Config`] naming the send port.
 pub fn make_send_ports(
     config: &Config,
-    shelf: &Arc<CrlCache>,
+    crl_cache: &Arc<CrlCache>,
 ) -> Result<BTreeMap<String, SendPort>, AppError> {
     let make = |(name, port): (&String, &SendPortConfig)| {
-        let protector = protector(name, port, shelf)?;
+        let protector = protector(name, port, crl_cache)?;
         let mut port = SendPort::from_config(name, port).map_err(|error| {
             AppError::Config(format!("{}: {error}", section("send_port", name)))
         })?;
@@ -124,8 +124,8 @@ pub fn make_send_ports(
     config.send_port.iter().map(make).collect()
 }
 
-/// Whether the delivery windows are open, in words, by the name of the send port; what cannot
-/// be read is left to [`make_send_ports`].
+/// Describes for each send port whether its delivery window is open. [`make_send_ports`] reports
+/// windows that cannot be read.
 pub fn window_states(config: &Config) -> Vec<(String, String)> {
     let now = system_clock().now();
     let state = |(name, port): (&String, &SendPortConfig)| {
@@ -156,7 +156,7 @@ pub fn open_audit_folders(config: &Config) -> Result<BTreeMap<String, FolderTrai
     Ok(opened)
 }
 
-/// Reads the templates of a folder and looks whether they can be used.
+/// Reads and compiles the templates of a folder.
 ///
 /// # Errors
 /// [`AppError::Config`] naming file and line.
@@ -173,7 +173,7 @@ pub async fn load_templates(folder: &Path) -> Result<TemplateSource, AppError> {
     Ok(source)
 }
 
-/// The templates of folder and database together.
+/// The templates of folder and database.
 ///
 /// # Errors
 /// As [`load_templates`].

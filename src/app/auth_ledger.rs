@@ -1,4 +1,4 @@
-//! What all instances of a database know together about refused secrets.
+//! Refused credentials, shared by all instances through the database.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use crate::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId};
 use crate::relay::authentication::AuthLedger;
 use crate::store::Store;
 
-/// The database's rows about sign-ins, as one instance or a command asks for them.
-pub(super) struct SharedAuthState {
+/// The ledger of authentication results in the database, as one instance or a command uses it.
+pub(super) struct DatabaseAuthLedger {
     store: Arc<dyn Store>,
-    /// Which run of the service asks; a command is none.
+    /// The instance that asks; `None` for a command.
     instance: Mutex<Option<InstanceId>>,
 }
 
-impl SharedAuthState {
+impl DatabaseAuthLedger {
     pub(super) fn new(store: Arc<dyn Store>) -> Arc<Self> {
         let instance = Mutex::default();
         Arc::new(Self { store, instance })
     }
 
-    /// From now on this instance asks.
-    pub(super) fn act_as(&self, instance: InstanceId) {
+    /// Asks as this instance from now on.
+    pub(super) fn set_instance(&self, instance: InstanceId) {
         *self.instance.lock() = Some(instance);
     }
 
@@ -33,7 +33,7 @@ impl SharedAuthState {
 }
 
 #[async_trait]
-impl AuthLedger for SharedAuthState {
+impl AuthLedger for DatabaseAuthLedger {
     async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, String> {
         let turn = self.store.begin_authentication(self.instance(), key).await;
         turn.map_err(|error| error.to_string())
