@@ -25,16 +25,14 @@ impl FolderTrail {
     /// In a folder that is there; writes a file into it and removes it.
     ///
     /// # Errors
-    /// A sentence where that does not work. The folder is never made here: an audit must not
+    /// [`AuditError::Unusable`] where that does not work. The folder is never made here: an audit must not
     /// begin beside a disk that was not mounted.
-    pub fn open(folder: &Path) -> Result<Self, String> {
+    pub fn open(folder: &Path) -> Result<Self, AuditError> {
         let trial = folder.join(format!(".{}.tmp", Uuid::new_v4().as_simple()));
         let tried = write_synced(&trial, b"").and_then(|()| fs::remove_file(&trial));
-        tried.map_err(|cause| {
-            let shown = folder.display();
-            format!(
-                "the folder '{shown}' cannot be written: {cause}; create it for the account of the service, or name another one"
-            )
+        tried.map_err(|source| AuditError::Unusable {
+            folder: folder.to_owned(),
+            source,
         })?;
         Ok(Self {
             folder: folder.to_owned(),

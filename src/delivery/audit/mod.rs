@@ -49,6 +49,17 @@ pub enum AuditError {
         /// Why.
         source: io::Error,
     },
+    /// The file system, when the folder is opened.
+    #[error(
+        "the folder '{}' cannot be written: {source}; create it for the account of the service, or name another one",
+        .folder.display()
+    )]
+    Unusable {
+        /// The configured folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The database.
     #[error("the table AuditCopy cannot be written: {0}")]
     Database(#[from] StoreError),

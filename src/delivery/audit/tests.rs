@@ -125,5 +125,6 @@ async fn a_folder_that_went_away_is_said_once_and_its_return_too() {
 #[test]
 fn a_missing_folder_is_refused_at_the_start() {
     let why = FolderTrail::open(Path::new("/no/such/folder")).err();
-    assert!(why.expect("refused").contains("create it for the account"));
+    let why = why.expect("refused").to_string();
+    assert!(why.contains("create it for the account"), "{why}");
 }

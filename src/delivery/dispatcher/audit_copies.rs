@@ -1,6 +1,6 @@
 //! The audit of a send port at work: a copy before each transaction.
 
-use crate::delivery::audit::Submission;
+use crate::delivery::audit::{AuditError, Submission};
 use crate::delivery::send_port::SendPort;
 use crate::domain::{Alert, AttemptKey, Envelope, Lease, Message, OutcomeKind};
 use crate::smime::Protection;
@@ -24,7 +24,7 @@ impl Dispatcher {
     /// Keeps what `key` is about to submit to `relay`, where the send port has an audit.
     ///
     /// # Errors
-    /// Why it could not be kept, in a sentence: it must not be submitted.
+    /// [`AuditError`]: it must not be submitted.
     pub(super) async fn keep_copies(
         &self,
         lease: &Lease<Alert>,
@@ -32,7 +32,7 @@ impl Dispatcher {
         relay: &str,
         envelope: &Envelope,
         composed: &ReadyMessage,
-    ) -> Result<(), String> {
+    ) -> Result<(), AuditError> {
         let Some(auditor) = self.parts.auditors.get(&lease.value.send_port) else {
             return Ok(());
         };
@@ -45,13 +45,12 @@ impl Dispatcher {
             before: composed.octets_before.as_deref(),
             message: &composed.message,
         };
-        let kept = auditor.keep(&submission).await;
-        kept.map_err(|error| error.to_string())
+        auditor.keep(&submission).await
     }
 }
 
 /// Given back for a while: an audit is a must, and nothing was submitted.
-pub(super) fn wait_for_audit(port: &SendPort, why: &str) -> OutcomeKind {
+pub(super) fn wait_for_audit(port: &SendPort, why: &AuditError) -> OutcomeKind {
     OutcomeKind::Released {
         retry_in: port.retry.first_delay,
         reason: Some(format!("waits for its audit copy to be kept: {why}")),

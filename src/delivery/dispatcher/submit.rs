@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::{Instrument, Span};
 
 use super::{Dispatcher, Gate, ReadyMessage, digest};
+use crate::delivery::audit::AuditError;
 use crate::delivery::relays::entry::{StartReservation, SubmitPermit, Unavailable};
 use crate::delivery::relays::registry::NextStep;
 use crate::delivery::send_port::SendPort;
@@ -37,7 +38,7 @@ pub(super) enum SubmitResult {
     /// No relay could be asked, or the service stops: due again after this, and why not now.
     Deferred(Duration, Option<String>),
     /// The audit copy could not be kept; the reason in a sentence.
-    AuditFailed(String),
+    AuditFailed(AuditError),
 }
 
 /// A transaction, or a refusal for a limit before one was begun.
