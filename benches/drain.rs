@@ -5,8 +5,8 @@
 //! recipient each. They take turns; before each turn Postfix is idle. The time of the service
 //! goes from the commit that made the alerts visible until the last one is recorded.
 //!
-//! A relay mostly stands on another machine, so Postfix has half of the processors and whoever
-//! submits has the others; with `shared` all of them share all, which says how much of the
+//! A relay is mostly on another machine, so Postfix has half of the processors and the
+//! service has the others; with `shared` all of them share all, which says how much of the
 //! processors the service takes from the relay.
 //!
 //!     tests/peers/install.sh target/peers && cargo bench --bench drain [-- <messages> <rounds> [shared]]

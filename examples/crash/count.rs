@@ -13,7 +13,7 @@ pub(crate) struct Counts {
     pub(crate) lost: u32,
     /// Copies beyond the first.
     pub(crate) duplicated: u32,
-    /// Of those, copies that an attempt of outcome `unknown` stands for.
+    /// Of those, copies explained by an attempt of outcome `unknown`.
     pub(crate) explained: u32,
     /// Attempts of outcome `unknown`.
     pub(crate) unknown: u32,

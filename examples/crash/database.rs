@@ -53,7 +53,7 @@ impl Database {
         }
     }
 
-    /// What the service connects by; `through` stands in for the server's address.
+    /// What the service connects by; `through` replaces the server's address.
     pub(crate) fn connection(&self, through: Option<std::net::SocketAddr>) -> String {
         match self {
             Self::Sqlite { file } => format!("sqlite:{file}"),

@@ -1,4 +1,4 @@
-//! A TCP proxy that can be told to cut and to freeze, and one that cuts after the end of a message.
+//! A TCP proxy that cuts and freezes on request, and one that cuts after the end of a message.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -443,11 +443,11 @@ struct Service(Child);
 
 impl Service {
     fn signal(&self, name: &str) {
-        let told = Command::new("kill")
+        let sent = Command::new("kill")
             .arg(format!("-{name}"))
             .arg(self.0.id().to_string())
             .status();
-        assert!(told.expect("run kill").success());
+        assert!(sent.expect("run kill").success());
     }
 }
 

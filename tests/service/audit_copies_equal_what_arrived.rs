@@ -100,8 +100,9 @@ async fn nothing_is_submitted_while_copies_cannot_be_kept() {
 
     std::fs::create_dir(&audit).expect("create again");
     site.wait_until_all_final(Duration::from_secs(60)).await;
-    let mended = "SELECT count(*) FROM EventLog WHERE EventType = 'audit-recovered'";
-    site.wait_until(mended, "1", Duration::from_secs(60)).await;
+    let recovered = "SELECT count(*) FROM EventLog WHERE EventType = 'audit-recovered'";
+    site.wait_until(recovered, "1", Duration::from_secs(60))
+        .await;
     assert_eq!(service.stop(), Some(0));
     assert_eq!(sink.received(), 5);
     assert_eq!(messages(&audit).len(), 5);

@@ -166,7 +166,7 @@ fn site_on(database: &Database) -> Site {
     site
 }
 
-/// `run` waits and says so, whoever started it need not start it again; `check` fails at once.
+/// `run` waits and says so, and need not be started again; `check` fails at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn run_waits_and_check_fails_at_once() {
     for (number, said) in [

@@ -46,7 +46,7 @@ async fn once_in_the_event_log() {
     );
     assert_eq!(first.stop(), Some(0));
 
-    // The next instance has looked once it has told of what is new.
+    // The next instance has looked once it has announced what is new.
     people.add(&Person::new("other", "other@example.test"));
     let file = people.path("other.own.pem").display().to_string();
     assert!(site.sendport(&["cert", "import", &file]).status.success());

@@ -23,10 +23,10 @@ async fn sink(folder: &Path) -> Sink {
     .expect("start")
 }
 
-fn site(sink: &Sink, told: &str) -> Site {
+fn site(sink: &Sink, recipient: &str) -> Site {
     let port = send_port_over(&plain_relay(sink.local_addr()));
     let keys = format!(
-        "notify_failures_to = \"{told}\"\nnotify_interval = \"1s\"\n[send_port.default.retry]"
+        "notify_failures_to = \"{recipient}\"\nnotify_interval = \"1s\"\n[send_port.default.retry]"
     );
     Site::new(&port.replace("[send_port.default.retry]", &keys))
 }
@@ -74,7 +74,8 @@ async fn a_failure_that_cannot_be_noted_is_told_once_and_keeps_no_other() {
     }
 }
 
-/// Two instances, one mail: it lists who failed, and what was told is not told again with what
+/// Two instances, one message: it lists the failed recipients, and what was reported is not reported
+/// again with what
 /// fails later.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_tell_of_failed_recipients_in_one_digest() {

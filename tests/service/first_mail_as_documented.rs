@@ -1,4 +1,4 @@
-//! The page for newcomers, `docs/first-mail.md`, carried out as it stands. What is replaced: the
+//! The page for newcomers, `docs/first-mail.md`, carried out as written. What is replaced: the
 //! port of the mail server, and the connection string of SQL Server.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

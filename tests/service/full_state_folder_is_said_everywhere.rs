@@ -1,4 +1,4 @@
-//! A state folder that cannot be written: nothing is sent, and everybody who asks is told.
+//! A state folder that cannot be written: nothing is sent, and every check reports it.
 
 use std::fs::File;
 use std::io::Write;
@@ -153,8 +153,8 @@ async fn a_full_one_while_it_works_and_at_the_start() {
     disk.fill();
     insert_many(&site, 50);
     let service = site.run();
-    let told = "SELECT count(*) FROM Instance WHERE StoppedAt IS NULL AND WaitingFor LIKE 'the state folder %'";
-    site.wait_until(told, "1", SOON).await;
+    let reported = "SELECT count(*) FROM Instance WHERE StoppedAt IS NULL AND WaitingFor LIKE 'the state folder %'";
+    site.wait_until(reported, "1", SOON).await;
     wait_for(site.health_address().await, "/readyz", 503, "No space left").await;
     assert_eq!(sink.received(), inserted);
     disk.make_room();

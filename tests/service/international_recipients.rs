@@ -33,7 +33,7 @@ fn once_over(relay: SocketAddr) -> String {
     send_port_over(&plain_relay(relay)) + "attempts = 1\n"
 }
 
-/// Where everybody stands, in the order in which they were written.
+/// The status of all recipients, in the order in which they were written.
 fn statuses(site: &Site) -> String {
     site.value(
         "SELECT group_concat(Address || ' ' || Status, ', ') FROM

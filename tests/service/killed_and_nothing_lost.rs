@@ -4,7 +4,7 @@ use crate::site::Site;
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::{insert_many, plain_relay, send_port_over};
 
-/// SIGKILL in the middle, three times: everything arrives, and whatever arrived twice stands
+/// SIGKILL in the middle, three times: everything arrives, and each duplicate is listed
 /// as an attempt whose end was not seen.
 #[tokio::test]
 async fn after_a_kill_everything_arrives_and_duplicates_are_visible() {

@@ -82,8 +82,8 @@ async fn limits_that_nobody_configured_are_learned() {
     // 400 messages are 26 seconds. How much of the limit is used is a matter of the simulation
     // beside the code; here it is used at all, however busy the machine is.
     assert!(took < Duration::from_secs(100), "{took:?}");
-    let told = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-throttled'";
-    assert_eq!(site.value(told), "1", "said once");
+    let reported = "SELECT count(*) FROM EventLog WHERE EventType = 'relay-throttled'";
+    assert_eq!(site.value(reported), "1", "said once");
     Samples::of(site.health_address().await).are(
         r#"
         sendport_relay_throttles_total{relay="main"} 1

@@ -6,7 +6,7 @@ use crate::{plain_relay, send_port_over};
 
 const AT_ONCE: Duration = Duration::from_secs(60);
 
-/// Delays that would not end within the test: whoever is left out must not wait for one.
+/// Delays that would not end within the test: recipients that are left out must not wait for one.
 fn slow_to_retry(relay: &str) -> String {
     send_port_over(relay)
         .replace("first_delay = \"1s\"", "first_delay = \"1h\"\nattempts = 3")

@@ -1,5 +1,5 @@
-//! What people write into the columns of recipients: who can be written to is, and whoever cannot
-//! is told why.
+//! What people write into the columns of recipients: good addresses get the message, and each of the others
+//! shows why it failed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::site::Site;
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// A list, who gets a message, and a part of what the others are told.
+/// A list, who gets a message, and a part of the reason of the others.
 const LISTS: &[(&str, &[&str], &[&str])] = &[
     (
         "ops@example.test; undisclosed-recipients:;",

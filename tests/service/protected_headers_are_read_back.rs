@@ -64,7 +64,7 @@ fn payload(people: &People, message: &[u8], protection: &str) -> Vec<u8> {
 }
 
 /// A reader that knows the standard shows Subject, names and text as they were meant, whatever
-/// stands outside; and outside stands what the send port leaves there.
+/// is outside; and outside is what the send port leaves there.
 #[tokio::test(flavor = "multi_thread")]
 async fn and_the_relay_sees_no_more_than_it_should() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -43,8 +43,8 @@ async fn not_ready_while_the_schema_is_another() {
     wait_for(address, "/readyz", 503, "schema version 999").await;
     wait_for_sample(address, "sendport_database_outages_total", 1.0).await;
     wait_for_sample(address, "sendport_queue_up", 0.0).await;
-    let mended = database.execute("DELETE FROM SchemaVersion WHERE Version = 999", []);
-    mended.expect("delete");
+    let removed = database.execute("DELETE FROM SchemaVersion WHERE Version = 999", []);
+    removed.expect("delete");
     wait_for(address, "/readyz", 200, "ready").await;
     assert_eq!(service.stop(), Some(0));
 }

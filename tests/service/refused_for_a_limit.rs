@@ -74,10 +74,10 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
     );
     site.wait_until(&reasons, "1", Duration::from_secs(60))
         .await;
-    let told = format!(
+    let reported = format!(
         "SELECT count(*) >= 2 FROM Delivery WHERE ReplyCode = {code} AND Cause IS NOT NULL"
     );
-    assert_eq!(site.value(&told), "1", "{refusal:?}");
+    assert_eq!(site.value(&reported), "1", "{refusal:?}");
 
     peer.refuse(None);
     site.wait_until_all_final(Duration::from_secs(120)).await;

@@ -228,7 +228,7 @@ async fn at_a_scripted_server_a_command_at_a_time() {
     at_a_scripted_server(&[]).await;
 }
 
-/// Postfix closes the connection behind a 521 (RFC 7504). Whoever stands behind it in the list
+/// Postfix closes the connection behind a 521 (RFC 7504). Recipients behind it in the list
 /// has had no chance yet, and gets one at once.
 #[tokio::test]
 async fn one_that_ends_the_connection_harms_nobody() {

@@ -197,7 +197,7 @@ async fn or_recorded_without_the_relays_words() {
     sink.stop().await;
 }
 
-/// What the service does not know is waited for: it is an outage for whoever sees it.
+/// What the service does not know is waited for: for users it is an outage.
 #[tokio::test(flavor = "multi_thread")]
 async fn and_an_unknown_error_is_no_refusal() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -50,12 +50,12 @@ async fn a_refused_password_is_tried_once_by_two_instances_with_ten_permits() {
     let config = std::fs::read_to_string(site.config()).expect("read");
     let config = config.replace("\"wrong\"", &format!("{PASSWORD:?}"));
     std::fs::write(site.config(), config).expect("write");
-    let mended = site.run();
+    let recovered = site.run();
     site.wait_until_all_final(WITHIN).await;
     let relayed = "SELECT count(*) FROM AlertStatus WHERE Status = 'relayed'";
     assert_eq!(site.value(relayed), "40");
     assert_eq!(site.value("SELECT Authentication FROM Relay"), "accepted");
-    assert_eq!(mended.stop(), Some(0));
+    assert_eq!(recovered.stop(), Some(0));
     assert_eq!(postfix.mail_log().matches(FAILURE).count(), 1);
 }
 

@@ -12,7 +12,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 struct Listener {
     socket: UnixDatagram,
     address: String,
-    told: Vec<String>,
+    notified: Vec<String>,
 }
 
 impl Listener {
@@ -24,7 +24,7 @@ impl Listener {
         Self {
             socket,
             address,
-            told: Vec::new(),
+            notified: Vec::new(),
         }
     }
 
@@ -41,16 +41,16 @@ impl Listener {
                 .iter()
                 .find_map(|l| l.strip_prefix(name)?.strip_prefix('='));
             let value = value.map(str::to_owned);
-            self.told.extend(lines);
+            self.notified.extend(lines);
             if let Some(value) = value {
                 return value;
             }
         }
-        panic!("{name} was not told, only {:?}", self.told);
+        panic!("{name} received nothing, only {:?}", self.notified);
     }
 
-    fn was_told(&self, assignment: &str) -> bool {
-        self.told.iter().any(|told| told == assignment)
+    fn received(&self, assignment: &str) -> bool {
+        self.notified.iter().any(|line| line == assignment)
     }
 }
 
@@ -66,7 +66,7 @@ fn started_alive_and_stopping() {
     assert_eq!(manager.wait_for("READY"), "1");
     let registered = "SELECT count(*) FROM Instance WHERE StoppedAt IS NULL";
     assert_eq!(site.value(registered), "1", "ready once it has registered");
-    assert!(manager.was_told("STATUS=ready"), "{:?}", manager.told);
+    assert!(manager.received("STATUS=ready"), "{:?}", manager.notified);
     let mut since = Instant::now();
     for _ in 0..3 {
         assert_eq!(manager.wait_for("WATCHDOG"), "1");
@@ -76,7 +76,7 @@ fn started_alive_and_stopping() {
         );
         since = Instant::now();
     }
-    assert!(!manager.was_told("STOPPING=1"));
+    assert!(!manager.received("STOPPING=1"));
     service.terminate();
     assert_eq!(manager.wait_for("STOPPING"), "1");
     assert_eq!(service.wait(), Some(0));
@@ -95,14 +95,14 @@ fn not_started_while_it_waits_for_the_database() {
         .wait_for("STATUS")
         .contains("it waits for the database")
     {}
-    assert!(!manager.was_told("READY=1"));
+    assert!(!manager.received("READY=1"));
     database.execute_batch("ROLLBACK").expect("let go");
     assert_eq!(manager.wait_for("READY"), "1");
-    assert!(!manager.was_told("WATCHDOG=1"), "nobody waits for one");
+    assert!(!manager.received("WATCHDOG=1"), "nobody waits for one");
     assert_eq!(service.stop(), Some(0));
 }
 
-/// A stop that a silent relay makes last is told at once, with the time that it may take.
+/// A stop that a silent relay makes last is announced at once, with the time that it may take.
 #[test]
 fn a_stop_says_how_long_it_may_take() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -118,7 +118,7 @@ fn a_stop_says_how_long_it_may_take() {
         .wait_for("EXTEND_TIMEOUT_USEC")
         .parse()
         .expect("a number");
-    assert!(manager.was_told("STOPPING=1"));
+    assert!(manager.received("STOPPING=1"));
     assert_eq!(manager.wait_for("STATUS"), "the service stops");
     let began = Instant::now();
     assert_eq!(service.wait(), Some(0));
@@ -136,6 +136,6 @@ fn a_start_that_fails_is_told() {
     let mut manager = Listener::at(&site);
     let service = site.run_under(&[("NOTIFY_SOCKET", &manager.address)], &[]);
     assert_eq!(manager.wait_for("STOPPING"), "1");
-    assert!(!manager.was_told("READY=1"));
+    assert!(!manager.received("READY=1"));
     assert_eq!(service.wait(), Some(4));
 }

@@ -122,7 +122,7 @@ fn right_by_openssl(people: &People, name: &str, message: &[u8]) {
     }
     let mut changed = message.to_vec();
     let place = changed.windows(4).position(|it| it == b"4711");
-    // Where it is opaque, the content stands near the begin of the base64.
+    // Where it is opaque, the content is near the start of the base64.
     let body = message.windows(4).position(|it| it == b"\r\n\r\n");
     let place = place.unwrap_or(body.expect("a body") + 124);
     changed[place] = if changed[place] == b'4' { b'5' } else { b'4' };

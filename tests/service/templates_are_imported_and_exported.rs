@@ -156,7 +156,7 @@ async fn send_takes_a_template_and_a_payload() {
     let site = site();
     import(&site, LATE);
     let service = site.run();
-    // Who waits for an alert that nobody is there to send is told so at once.
+    // A wait for an alert that no instance can send is reported at once.
     site.wait_until(
         "SELECT count(*) FROM SendPort",
         "1",

@@ -61,11 +61,11 @@ async fn by_all_instances_and_commands_together() {
     assert_eq!(seen.all().len(), 2);
     let shown = format!("SELECT count(*) FROM Relay WHERE Advice LIKE '{ADVICE}%'");
     assert_ne!(site.value(&shown), "0");
-    let told = format!(
+    let reported = format!(
         "SELECT count(*) FROM EventLog WHERE EventType = 'relay-paused'
          AND Message LIKE '%{CAUSE}%{ADVICE}%' AND Message NOT LIKE '%has to mend it%'"
     );
-    assert_eq!(site.value(&told), "2");
+    assert_eq!(site.value(&reported), "2");
     std::fs::write(&file, "another\n").expect("write");
     let rest = "SELECT count(*) FROM RelayAuthentication WHERE State = 'refused' AND ReplyCode = 0";
     site.wait_until(rest, "2", WITHIN).await;

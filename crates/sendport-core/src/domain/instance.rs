@@ -168,7 +168,7 @@ pub struct LearnedLimit {
 /// What one instance found out of a [`LearnedLimit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitFinding {
-    /// The number that it knew; it counts only where that still stands. `None`: there was none.
+    /// The number that it knew; it counts only where that is still stored. `None`: there was none.
     pub was: Option<u32>,
     /// The number now; `None`: forgotten.
     pub is: Option<u32>,

@@ -288,7 +288,7 @@ mod tests {
         let (mut here, mut there) = (learned(start), RecipientLimit::default());
         let finding = here.finding(start + MINUTE).expect("something was found");
         here.adopt_learned(start, None);
-        assert_eq!(here.most(start), Some(100), "nobody was told yet");
+        assert_eq!(here.most(start), Some(100), "not published yet");
         here.mark_published(&finding);
         assert_eq!(here.finding(start), None);
         there.adopt_learned(start + MINUTE, Some(&finding));
