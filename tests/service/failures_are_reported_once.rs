@@ -75,8 +75,7 @@ async fn a_failure_that_cannot_be_noted_is_told_once_and_keeps_no_other() {
 }
 
 /// Two instances, one message: it lists the failed recipients, and what was reported is not reported
-/// again with what
-/// fails later.
+/// again with what fails later.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_tell_of_failed_recipients_in_one_digest() {
     let folder = tempfile::tempdir().expect("a folder");
