@@ -60,6 +60,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     (
         "sendport_gssapi",
         &[
+            "sendport-smtp/auth/error.rs",
             "sendport-smtp/auth/gssapi.rs",
             "sendport-store/sqlserver/kerberos.rs",
         ],
@@ -413,7 +414,7 @@ const UNMIRRORED_STATEMENTS: &[(&str, &str)] = &[
 ];
 
 /// What makes the schema is named for what it makes.
-const OF_THE_SCHEMA: [&str; 2] = ["history", "migrat"];
+const OF_THE_SCHEMA: [&str; 4] = ["history", "migrat", "schema_owner", "script_"];
 
 /// The functions in a store's Rust files, and the names of its statements: files, and constants beside the functions.
 fn functions_and_statements(store: &str) -> [std::collections::BTreeSet<String>; 2] {

@@ -56,7 +56,7 @@ mod tests {
             one.starts_with("send_port.p.notify_failures_to: 'oncall'"),
             "{one}"
         );
-        assert!(found(" ; ", DEFAULT_INTERVAL).contains("holds no address"));
+        assert!(found(" ; ", DEFAULT_INTERVAL).contains("contains no address"));
         assert!(found("a@b", Duration::ZERO).contains("between 1s and 12h"));
         assert!(found("a@b", Duration::from_secs(24 * 3600)).contains("between 1s and 12h"));
     }
