@@ -44,7 +44,7 @@ pub(super) fn settle(
         WhenMissing::Split => refuse_each(missing, "", recipients),
         // A digest goes to those who can read it.
         WhenMissing::Fail if alert.origin == AlertOrigin::Digest => {
-            refuse_each(missing, "", recipients)
+            refuse_each(missing, "", recipients);
         }
         // Some have it already: the rest get it where they can.
         WhenMissing::Fail if recipients.has_relayed() => {

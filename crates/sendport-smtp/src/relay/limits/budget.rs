@@ -372,7 +372,7 @@ impl Budget {
                     self.messages.length(),
                     now,
                     said,
-                ))
+                ));
             }
         }
     }
