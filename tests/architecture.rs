@@ -173,7 +173,7 @@ fn the_two_stores_do_not_know_each_other() {
             let named = [format!("{other}::"), format!("::{other}")];
             let names = named.iter().any(|name| code.contains(name.as_str()));
             assert!(
-                !(names && path.starts_with(&format!("store/{store}"))),
+                !(names && path.starts_with(&format!("sendport-store/{store}"))),
                 "{path}"
             );
         }
@@ -195,7 +195,7 @@ fn a_library_is_known_in_its_room_alone() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What it may depend on, its Cargo.toml says.
+/// Beside the clock it reads secrets and watches files; its Cargo.toml says what it may depend on.
 #[test]
 fn the_core_does_no_io() {
     for (path, code) in sources() {
