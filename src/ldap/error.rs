@@ -67,7 +67,7 @@ fn reason(cause: &Cause) -> String {
         };
     };
     let meaning = match result.rc {
-        1 => "it wants to be signed in to first",
+        1 => "it requires authentication first",
         3 | 4 => "there is more than it may hand out to this user",
         8 | 13 => "it wants TLS, or a stronger way to sign in",
         32 => "the base does not exist, or may not be seen by this user",

@@ -253,7 +253,7 @@ async fn each_combination_is_read_by_programs_of_others() {
             scope.spawn(move || {
                 let read = samples.iter().filter(|it| read_by(&*reader, it));
                 assert_ne!(read.count(), 0, "{} knows none", reader.name());
-                forged.iter().for_each(|it| not_believed_by(&*reader, it));
+                forged.iter().for_each(|it| not_accepted_by(&*reader, it));
             });
         }
     });
@@ -371,11 +371,11 @@ fn forged<'a>(sample: &'a Sample<'a>) -> Vec<Sample<'a>> {
     forged.into()
 }
 
-fn not_believed_by(reader: &dyn Reader, forged: &Sample<'_>) {
+fn not_accepted_by(reader: &dyn Reader, forged: &Sample<'_>) {
     if reader.knows_signature(&forged.way) {
-        let believed = reader.verify(&forged.octets);
+        let accepted = reader.verify(&forged.octets);
         let of = format!("{:?} by {}", forged.way, reader.name());
-        assert!(believed.is_none(), "{of} although it was changed");
+        assert!(accepted.is_none(), "{of} although it was changed");
     }
 }
 
