@@ -113,13 +113,13 @@ impl ExpiryMonitor {
     ) {
         match severity {
             EventSeverity::Information => {
-                tracing::info!(send_port, what, "signing certificate status changed")
+                tracing::info!(send_port, what, "signing certificate status changed");
             }
             EventSeverity::Warning => {
-                tracing::warn!(send_port, what, "signing certificate status changed")
+                tracing::warn!(send_port, what, "signing certificate status changed");
             }
             EventSeverity::Error => {
-                tracing::error!(send_port, what, "signing certificate status changed")
+                tracing::error!(send_port, what, "signing certificate status changed");
             }
         }
         let event = Event {

@@ -54,7 +54,7 @@ impl SecretSource {
             Self::Variable(name) => Secret::from_file_or_env(None, Some(name)),
         };
         found
-            .map_err(|error| secret_error(error.to_string()))?
+            .map_err(secret_error)?
             .filter(|secret| !secret.expose().is_empty())
             .ok_or_else(|| secret_error("expected a secret, found nothing in it".to_owned()))
     }

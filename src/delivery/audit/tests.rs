@@ -30,7 +30,7 @@ async fn keep(auditor: &Auditor, attempt: AttemptKey) -> Result<(), AuditError> 
     let message = secure(
         Message {
             message_id: "<1@x>".to_owned(),
-            octets: octets,
+            octets,
         },
         &ProtectionPlan::None,
     )

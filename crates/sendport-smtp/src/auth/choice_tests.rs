@@ -60,9 +60,7 @@ fn a_token_where_one_is_configured_and_a_password_where_none_is_taken() {
         has_password: false,
         ..choice
     };
-    let error = auto(token_alone, "LOGIN PLAIN")
-        .expect_err("nothing fits")
-        .to_string();
+    let error = auto(token_alone, "LOGIN PLAIN").expect_err("nothing fits");
     assert!(
         error.contains("OAUTHBEARER or XOAUTH2, it offers LOGIN PLAIN"),
         "{error}"

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn no_apostrophe_travels_in_a_list_to_babelfish() {
         let row = OutcomeRow::ended(AlertId(1), Timestamp::UNIX_EPOCH, "O'Brien', N''); DROP");
-        let texts = |engine| match &for_engine(&[row.clone()], engine)[0].0[5] {
+        let texts = |engine| match &for_engine(std::slice::from_ref(&row), engine)[0].0[5] {
             Value::Text(Some(text)) => text.clone().into_owned(),
             other => panic!("{other:?}"),
         };
