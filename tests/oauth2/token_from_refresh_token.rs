@@ -24,5 +24,8 @@ async fn uses_the_newest_refresh_token() {
         .await
         .expect_err("used before");
     assert!(error.what.contains("invalid_grant: AADSTS70000"), "{error}");
-    assert!(error.what.contains("have the user agree again"), "{error}");
+    assert!(
+        error.what.contains("have the user consent again"),
+        "{error}"
+    );
 }

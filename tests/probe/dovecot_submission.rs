@@ -32,7 +32,7 @@ async fn with_and_without_authentication() {
         17,
         &[
             "failed at mail",
-            "cause: The relay does not accept mail from a client that has not signed in.",
+            "cause: The relay does not accept mail from an unauthenticated client.",
         ],
     );
     let authentication = [

@@ -4,8 +4,8 @@ use crate::site::Site;
 use crate::support::silent_about_auth::{Instead, Seen, SilentAboutAuth};
 use crate::{insert_many, send_port_over};
 
-const CAUSE: &str = "The relay twice did not answer a sign-in";
-const ADVICE: &str = "Look at the relay";
+const CAUSE: &str = "The relay twice did not answer an authentication";
+const ADVICE: &str = "Read the relay";
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// Two instances, `check` and `probe` share what they know: a relay that hangs up on AUTH sees

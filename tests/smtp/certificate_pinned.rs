@@ -89,5 +89,5 @@ async fn with_an_authority_both_must_match() {
         ca_file.display()
     );
     let text = refused(&server, &settings).await;
-    assert!(text.contains("does not check for '127.0.0.1'"), "{text}");
+    assert!(text.contains("is not valid for '127.0.0.1'"), "{text}");
 }

@@ -36,7 +36,7 @@ async fn withheld_where_the_mechanism_is_not_offered() {
         "{text}"
     );
     let text = refused(&[], PLAIN).await;
-    assert!(text.contains("no sign-in"), "{text}");
+    assert!(text.contains("no authentication"), "{text}");
 }
 
 async fn signs_in(mechanism: &str, offered: &str, dialogue: Vec<Step>) {

@@ -397,7 +397,7 @@ async fn extra_refusals_pause_the_relay_after_two_messages() {
         };
         assert_eq!(*fault, Some(Fault::Configuration), "that pauses it");
         let said = &reply.text;
-        assert!(said.contains("do not fit the commands"), "{said}");
+        assert!(said.contains("do not match the commands"), "{said}");
         let table = ReplyTable::built_in();
         let key = table.explain(reply).map(|entry| &*entry.key);
         assert_eq!(key, Some("replies-do-not-match-commands"));
