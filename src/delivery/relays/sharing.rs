@@ -15,7 +15,7 @@ use crate::domain::{
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
 impl RelayRegistry {
-    /// Nothing is asked of relays with shared limits before [`RelayRegistry::stand`].
+    /// Nothing is asked of relays with shared limits before [`RelayRegistry::apply_share`].
     pub fn leave(&self) {
         for entry in self.entries.values() {
             entry.limiter().leave();

@@ -63,7 +63,7 @@ impl Inheritance {
 ///
 /// `None` if the database has everything: the instance is retired then, and the spool empty. Else
 /// whose it is: the spool keeps what was refused, and the instance its leases, and a
-/// [`super::Driver`] on that spool goes on with both.
+/// [`super::Worker`] on that spool goes on with both.
 ///
 /// # Errors
 /// [`RecoveryError`]; the spool keeps what was not recorded.

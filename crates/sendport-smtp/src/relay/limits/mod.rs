@@ -128,7 +128,7 @@ impl Limiter {
         self.ticks.now()
     }
 
-    /// Nothing of what is shared may be used before [`Limiter::stand`].
+    /// Nothing of what is shared may be used before [`Limiter::apply_share`].
     pub fn leave(&self) {
         self.budget.lock().leave();
         self.resize(self.now());
