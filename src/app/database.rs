@@ -10,7 +10,7 @@ use crate::oauth2;
 use crate::store::migration::refusal;
 use crate::store::sqlite::{self, SqliteStore};
 use crate::store::sqlserver::{self, Authentication, Kerberos, SqlServerStore};
-use crate::store::{SchemaState, Store, StoreError, other_environment_words};
+use crate::store::{SchemaState, Store, StoreError, other_environment_message};
 
 /// Opens the database that the configuration names. Does not check its schema.
 ///
@@ -110,7 +110,7 @@ pub async fn check_environment(store: &dyn Store, environment: &str) -> Result<(
 
 fn other_environment(store: &dyn Store, environment: &str, found: &str) -> Option<AppError> {
     (found != environment).then(|| {
-        let words = other_environment_words(&store.describe(), environment, found);
+        let words = other_environment_message(&store.describe(), environment, found);
         AppError::WrongDatabase(words)
     })
 }

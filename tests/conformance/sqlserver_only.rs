@@ -29,7 +29,7 @@ const EXPIRABLE: &str =
     include_str!("../../crates/sendport-store/src/sqlserver/sql/expire_candidates.sql");
 const UNROUTED: &str =
     include_str!("../../crates/sendport-store/src/sqlserver/sql/fail_unrouted_candidates.sql");
-const UNTOLD: &str =
+const UNREPORTED: &str =
     include_str!("../../crates/sendport-store/src/sqlserver/sql/unreported_candidates.sql");
 
 /// No test damages a page of a server: so it is asked for the lists that are used then.
@@ -63,10 +63,10 @@ async fn what_is_listed_for_halves_is_what_would_be_met(fixture: &SqlServerFixtu
     assert_eq!(fixture::expire(&store, 10).await, 2);
     assert_eq!(first(EXPIRABLE, sweep, "").await, None);
     let unreported = "@P1 nvarchar(64) = N'default', @P2 int = 3600, @P3 int = 100";
-    names_both(UNTOLD, unreported).await;
+    names_both(UNREPORTED, unreported).await;
     let digest = store.insert_digest(&ids, &NewAlert::default()).await;
     assert!(digest.expect("recorded").digest.is_some());
-    assert_eq!(first(UNTOLD, unreported, "").await, None);
+    assert_eq!(first(UNREPORTED, unreported, "").await, None);
 }
 
 /// The words of the suite stand on the trait object.
@@ -318,23 +318,23 @@ async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
 /// Who keeps certificates does that alone; the service reads them and changes none.
 async fn a_certificate_manager_keeps_certificates_only(fixture: &SqlServerFixture) {
     fixture.fresh().await;
-    let keeper = Login::with_role(fixture, "sendport_certificate_manager").await;
+    let manager = Login::with_role(fixture, "sendport_certificate_manager").await;
     let service = Login::with_role(fixture, "sendport_service").await;
     let writer = Login::with_role(fixture, "sendport_writer").await;
-    let store = SqlServerStore::open(&keeper.connection_string).expect("open");
+    let store = SqlServerStore::open(&manager.connection_string).expect("open");
     let state = store.schema_state().await.expect("state");
     assert!(matches!(state, SchemaState::Current(_)), "{state:?}");
     let text = crate::certificates::text("ops@contoso.com", 1, 10);
     store.add_certificate(&text).await.expect("add");
     let rows = store.certificates(WhichCertificates::All).await;
     let row = rows.expect("list").remove(0);
-    assert_eq!((&row.text, &row.added_by), (&text, &keeper.name));
+    assert_eq!((&row.text, &row.added_by), (&text, &manager.name));
     for forbidden in [
         "SELECT COUNT(*) FROM sendport.AlertRow",
         "SELECT COUNT(*) FROM sendport.EventLog",
         INSERT,
     ] {
-        keeper.may_not(forbidden).await;
+        manager.may_not(forbidden).await;
     }
     for login in [&service, &writer] {
         login
@@ -358,7 +358,7 @@ async fn a_certificate_manager_keeps_certificates_only(fixture: &SqlServerFixtur
     assert!(revoked.expect("revoke"));
     assert!(store.remove_certificate(row.id).await.expect("remove"));
     drop(store);
-    for login in [keeper, service, writer] {
+    for login in [manager, service, writer] {
         login.drop(fixture).await;
     }
 }

@@ -138,7 +138,7 @@ impl StoreError {
 }
 
 /// The message for a database of another environment than the service's.
-pub fn other_environment_words(database: &str, wanted: &str, found: &str) -> String {
+pub fn other_environment_message(database: &str, wanted: &str, found: &str) -> String {
     format!(
         "{database} belongs to the environment '{found}', but this service is configured for '{wanted}'. \
          If this is a copy, run `sendport adopt --environment {wanted} --expire` (or --hold) once; \

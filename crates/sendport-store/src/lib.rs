@@ -46,7 +46,7 @@ pub use claim::{
     Among, Claim, ClaimResult, MOST_REFUSED, RefusedRow, SweepResult, nothing_refused,
 };
 pub(crate) use error::ColumnError;
-pub use error::{StoreError, StoreErrorKind, other_environment_words};
+pub use error::{StoreError, StoreErrorKind, other_environment_message};
 pub use lines::{FailureLine, RelayLine};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, DeliveryLine, Event, EventSeverity, Explanation,

@@ -49,14 +49,14 @@ impl StoreAdmin for SqliteStore {
     async fn create_database(&self) -> Result<bool, StoreError> {
         const DOING: &str = "create the SQLite database";
         create_file(&self.path).map_err(|error| {
-            let words = match error.kind() {
+            let message = match error.kind() {
                 std::io::ErrorKind::NotFound => absent(&self.path),
                 _ => format!(
                     "the file '{}' cannot be created ({error}); give this user the right to write in its folder",
                     self.path.display()
                 ),
             };
-            StoreError::explained(StoreErrorKind::Refused, DOING, words, error)
+            StoreError::explained(StoreErrorKind::Refused, DOING, message, error)
         })
     }
 

@@ -135,8 +135,8 @@ impl Worker {
             let _ = answer.send(slot.run(&*work));
         });
         let gone = || {
-            let words = "the job broke off in a panic; the service's log has its message";
-            StoreError::new(StoreErrorKind::Unavailable, doing, words)
+            let message = "the job broke off in a panic; the service's log has its message";
+            StoreError::new(StoreErrorKind::Unavailable, doing, message)
         };
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
         jobs.send(job).map_err(|_| gone())?;
@@ -235,11 +235,11 @@ fn file_id(path: &Path) -> Option<FileId> {
 }
 
 fn moved_away(path: &Path) -> SqliteError {
-    let words = format!(
+    let message = format!(
         "the database file '{}' was deleted or moved away while it was in use; put it back",
         path.display()
     );
-    SqliteError::Own(StoreErrorKind::Unavailable, words)
+    SqliteError::Own(StoreErrorKind::Unavailable, message)
 }
 
 /// After these the next job had better open the file anew.

@@ -14,7 +14,7 @@ impl SqliteStore {
     /// Runs one statement after the other.
     ///
     /// # Errors
-    /// [`StoreError`] with the engine's words; the statements before the faulty one have been executed.
+    /// [`StoreError`] with the engine's message; the statements before the faulty one have been executed.
     pub async fn run_script(&self, sql: &str) -> Result<(), StoreError> {
         let sql = sql.to_owned();
         self.writer
@@ -29,7 +29,7 @@ impl SqliteStore {
     /// Runs one query.
     ///
     /// # Errors
-    /// [`StoreError`] with the engine's words.
+    /// [`StoreError`] with the engine's message.
     pub async fn query(&self, sql: &str) -> Result<Answer, StoreError> {
         let sql = sql.to_owned();
         self.desk

@@ -31,8 +31,8 @@ impl SqliteError {
 
     /// No statement failed, and what was to be written is not there: a trigger of the site.
     pub(super) fn ignored(what: &str) -> Self {
-        let words = format!("a trigger leaves its {what}");
-        Self::Own(StoreErrorKind::Rejected, words)
+        let message = format!("a trigger leaves its {what}");
+        Self::Own(StoreErrorKind::Rejected, message)
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -76,7 +76,7 @@ impl SqliteError {
         match self {
             Self::Engine(error) => error.to_string(),
             Self::Unreadable(error) => error.to_string(),
-            Self::Own(_, words) => words.clone(),
+            Self::Own(_, message) => message.clone(),
         }
     }
 
@@ -91,11 +91,11 @@ impl SqliteError {
     }
 }
 
-/// The engine's error with its kind and, where its own words say too little, ours.
+/// The engine's error with its kind and, where its own message says too little, ours.
 fn explain(error: rusqlite::Error, doing: &'static str, path: &Path) -> StoreError {
     let kind = kind_of(&error, path);
     match words_of(&error, path) {
-        Some(words) => StoreError::explained(kind, doing, words, error),
+        Some(message) => StoreError::explained(kind, doing, message, error),
         None => StoreError::caused_by(kind, doing, error),
     }
 }
@@ -134,7 +134,7 @@ fn kind_of(error: &rusqlite::Error, path: &Path) -> StoreErrorKind {
 fn words_of(error: &rusqlite::Error, path: &Path) -> Option<String> {
     use ErrorCode as Code;
     let file = path.display();
-    let words = match error.sqlite_error_code()? {
+    let message = match error.sqlite_error_code()? {
         Code::DatabaseBusy | Code::DatabaseLocked | Code::FileLockingProtocolFailed => {
             format!("another process keeps the database '{file}' locked")
         }
@@ -165,7 +165,7 @@ fn words_of(error: &rusqlite::Error, path: &Path) -> Option<String> {
         ),
         _ => return None,
     };
-    Some(words)
+    Some(message)
 }
 
 /// SQLite has no code of its own for it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
 
-use crate::{Explanation, Renewal, StoreErrorKind, SweepResult, other_environment_words};
+use crate::{Explanation, Renewal, StoreErrorKind, SweepResult, other_environment_message};
 use sendport_core::domain::{
     InstanceCondition, InstanceId, InstanceInfo, RelayState, SendPortInfo, Timestamp,
 };
@@ -64,7 +64,7 @@ fn refuse_other_environment(
     match environment(tx)? {
         Some(found) if found != wanted => Err(SqliteError::Own(
             StoreErrorKind::Schema,
-            other_environment_words(database, wanted, &found),
+            other_environment_message(database, wanted, &found),
         )),
         _ => Ok(()),
     }

@@ -86,12 +86,12 @@ impl SqliteStore {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         const DOING: &str = "open the SQLite database";
         if path.is_dir() {
-            let words = format!(
+            let message = format!(
                 "'{}' is a folder; name a file in it, such as '{}'",
                 path.display(),
                 path.join("sendport.db").display()
             );
-            return Err(StoreError::new(StoreErrorKind::Refused, DOING, words));
+            return Err(StoreError::new(StoreErrorKind::Refused, DOING, message));
         }
         let start = |role| {
             Worker::start(path, role)

@@ -413,8 +413,8 @@ pub(super) fn statuses(
 ) -> Result<Vec<RecipientStatus>, SqliteError> {
     let mut statement = tx.prepare_cached(RECIPIENT_STATUSES)?;
     let rows = statement.query_map([alert.0], |row| Ok(Columns::new(row).word("Status")))?;
-    let words: Vec<Result<RecipientStatus, ColumnError>> = rows.collect::<Result<_, _>>()?;
-    words
+    let statuses: Vec<Result<RecipientStatus, ColumnError>> = rows.collect::<Result<_, _>>()?;
+    statuses
         .into_iter()
         .collect::<Result<_, _>>()
         .map_err(SqliteError::unreadable)

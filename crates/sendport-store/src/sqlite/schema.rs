@@ -81,8 +81,8 @@ fn apply(
     let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     tx.execute_batch(sql!("migrate_create_history"))?;
     let applied = history(&tx)?;
-    if let Some(words) = refusal(&state_of(SQLITE, &applied)) {
-        return Err(SqliteError::Own(StoreErrorKind::Schema, words));
+    if let Some(message) = refusal(&state_of(SQLITE, &applied)) {
+        return Err(SqliteError::Own(StoreErrorKind::Schema, message));
     }
     if applied.iter().any(|it| it.version == migration.version) {
         return Ok(false);

@@ -32,6 +32,6 @@ fn of_the_engine(error: &io::Error) -> rusqlite::Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ffi::SQLITE_FULL,
         _ => ffi::SQLITE_IOERR_FSYNC,
     };
-    let words = format!("the write-ahead log cannot be synced to the disk: {error}");
-    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(words))
+    let message = format!("the write-ahead log cannot be synced to the disk: {error}");
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message))
 }

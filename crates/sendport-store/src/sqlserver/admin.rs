@@ -66,11 +66,11 @@ impl StoreAdmin for SqlServerStore {
         let Some((user, right, table)) = missing.first() else {
             return Ok(());
         };
-        let words = format!(
+        let message = format!(
             "the user '{user}' may not {right} in sendport.{table}, and lacks {} rights in all; {ROLE}",
             missing.len()
         );
-        Err(StoreError::new(StoreErrorKind::Refused, DOING, words))
+        Err(StoreError::new(StoreErrorKind::Refused, DOING, message))
     }
 
     async fn name_environment(&self, name: &str) -> Result<String, StoreError> {

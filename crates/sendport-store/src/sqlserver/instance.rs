@@ -10,7 +10,7 @@ use super::bulk_change::{BulkChange, OnLocked, Selection};
 use super::error::unexpected;
 use super::pool::Pool;
 use super::values::{Fields, fit, fit_long, placeholders, seconds, stored};
-use crate::{Among, Explanation, Renewal, StoreError, StoreErrorKind, other_environment_words};
+use crate::{Among, Explanation, Renewal, StoreError, StoreErrorKind, other_environment_message};
 use sendport_core::domain::{
     AlertId, InstanceCondition, InstanceId, InstanceInfo, RelayState, SendPortInfo,
 };
@@ -64,8 +64,8 @@ fn refuse_other(
     let wanted = &instance.environment;
     match found.flatten() {
         Some(found) if found != *wanted => {
-            let words = other_environment_words(&pool.settings().describe(), wanted, &found);
-            Err(StoreError::new(StoreErrorKind::Schema, doing, words))
+            let message = other_environment_message(&pool.settings().describe(), wanted, &found);
+            Err(StoreError::new(StoreErrorKind::Schema, doing, message))
         }
         _ => Ok(()),
     }

@@ -196,7 +196,7 @@ pub(super) fn classify(number: u32, message: &str) -> (StoreErrorKind, Remedy) {
     })
 }
 
-/// What it means and what to do, where the server's own words say too little.
+/// What it means and what to do, where the server's own message says too little.
 pub(super) fn advice(number: u32, message: &str) -> String {
     let known = match number {
         UNMAPPED => {

@@ -72,7 +72,7 @@ fn filled(text: &str, engine: Engine) -> String {
     out + rest
 }
 
-/// What a placeholder stands for: `text o.Relay` is one text; `attempt` names the columns of that list, `o.attempt`
+/// The text of a placeholder: `text o.Relay` is one text; `attempt` names the columns of that list, `o.attempt`
 /// their values in the table `o`, and `delivery = n` sets them.
 fn fill(name: &str, engine: Engine) -> Option<String> {
     if let Some(column) = name.strip_prefix("text ") {
