@@ -72,7 +72,7 @@ pub async fn open_relay_check(
     };
     let (relay, recorder) = context.relay(listener)?;
     let now = system_clock().now();
-    let answer = probe::relays_for_strangers(&relay, &recorder, plan, now).await;
+    let answer = probe::is_open_relay(&relay, &recorder, plan, now).await;
     answer.map_err(|error| AppError::Config(error.to_string()))
 }
 

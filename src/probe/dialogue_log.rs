@@ -1,15 +1,15 @@
-//! The dialogue as a file: what telnet's `set logfile` kept, without the secrets.
+//! The session as a log file, without secrets.
 
 use super::event::{Event, EventKind};
 
-/// The lines of an event with its time in UTC: `C:` is us, `S:` the server, `*` neither.
+/// The lines of an event with its time in UTC: `C:` is the client, `S:` the server, `*` neither.
 pub fn dialogue_lines(event: &Event) -> Vec<String> {
     let at = event.at.format("%Y-%m-%dT%H:%M:%S%.3fZ");
-    let lines = said(&event.what).into_iter();
+    let lines = lines_of(&event.what).into_iter();
     lines.map(|line| format!("{at} {line}")).collect()
 }
 
-fn said(what: &EventKind) -> Vec<String> {
+fn lines_of(what: &EventKind) -> Vec<String> {
     match what {
         EventKind::Note { text } => vec![format!("* {text}")],
         EventKind::Command { line } => vec![format!("C: {line}")],
@@ -23,7 +23,7 @@ fn said(what: &EventKind) -> Vec<String> {
             };
             chain.iter().map(line).collect()
         }
-        // What was heard stands there already.
+        // The reply is already there.
         EventKind::Refusal { refusal } if refusal.code != 0 => Vec::new(),
         EventKind::Refusal { refusal } => vec![format!("* {}", refusal.reply())],
         EventKind::Warning(warning) => vec![format!("* warning: {}", warning.text)],

@@ -1,4 +1,4 @@
-//! What a probe shows, one event after the other.
+//! The events of a probe.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub struct Event {
     pub at: Timestamp,
     /// Milliseconds since the beginning.
     pub at_ms: u64,
-    /// Milliseconds that it was waited for.
+    /// Milliseconds of waiting.
     pub took_ms: Option<u64>,
     /// What.
     #[serde(flatten)]
@@ -26,27 +26,27 @@ pub struct Event {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventKind {
-    /// On our side, or below SMTP.
+    /// On this side, or below SMTP.
     Note {
         /// A sentence.
         text: String,
     },
-    /// A line was written; what is secret in it is struck out.
+    /// A command line was written; its secrets are redacted.
     Command {
         /// Without its end.
         line: String,
     },
-    /// A reply came.
+    /// A reply was received.
     Reply {
         /// Its lines.
         lines: Vec<ReplyLine>,
     },
-    /// The server showed its certificates, its own first.
+    /// The server sent its certificates, its own first.
     Certificates {
         /// The chain.
         chain: Vec<Certificate>,
     },
-    /// The step was refused, or could not be taken.
+    /// The step was refused, or failed.
     Refusal {
         /// Which, and why.
         refusal: Refusal,
@@ -60,7 +60,7 @@ pub enum EventKind {
 pub struct ReplyLine {
     /// As the server sent it.
     pub text: String,
-    /// What an offered extension means.
+    /// The meaning of an offered extension.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meaning: Option<String>,
 }
@@ -68,28 +68,28 @@ pub struct ReplyLine {
 /// A certificate of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {
-    /// Whose: common name.
+    /// Common name of its subject.
     pub subject: String,
-    /// The names that it is for.
+    /// Its alternative names.
     pub names: Vec<String>,
-    /// Who vouches for it: common name.
+    /// Common name of its issuer.
     pub issuer: String,
     /// Valid from.
     pub not_before: Timestamp,
     /// Valid until.
     pub not_after: Timestamp,
-    /// Whole days left; negative where it has ended.
+    /// Whole days left; negative where it has expired.
     pub days_left: i64,
     /// What `pin_sha256` may hold for it.
     pub pin: String,
 }
 
-/// A refusal, and what the table of replies says of it.
+/// A refusal with its explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refusal {
     /// In which step.
     pub phase: Phase,
-    /// Who was refused, where it is about one recipient.
+    /// The recipient, where one was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
     /// Reply code; 0 where no reply came.
@@ -97,9 +97,9 @@ pub struct Refusal {
     /// Enhanced status code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enhanced: Option<String>,
-    /// What was said, or what happened instead.
+    /// The text of the reply, or what happened instead.
     pub text: String,
-    /// What the table says.
+    /// From the table of replies.
     #[serde(flatten)]
     pub explanation: Option<Explanation>,
 }
@@ -111,7 +111,7 @@ pub struct Explanation {
     pub key: String,
     /// Whose fault.
     pub fault: Fault,
-    /// Why a server says this.
+    /// Why a server replies this.
     pub cause: String,
     /// What to do.
     pub advice: String,
@@ -120,13 +120,13 @@ pub struct Explanation {
 /// Something that is unsafe, or will be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// A word for programs.
+    /// Its key, for programs.
     pub key: &'static str,
     /// A sentence.
     pub text: String,
 }
 
-/// A probe does not submit again, and no database knows of it.
+/// A probe does not try again, and writes to no database.
 const IN_DOUBT: &str = "A probe sends its message once. Look for the Message-ID in the server's log or message tracking.";
 
 impl Refusal {

@@ -1,20 +1,20 @@
-//! What the extensions mean that a server offers in its reply to `EHLO`.
+//! The meaning of the extensions that a server offers in its reply to `EHLO`.
 
 use crate::domain::ServerLimits;
 
-/// Keyword, and what it means to who sends mail.
+/// Keyword, and its meaning for a sender of mail.
 const MEANINGS: &[(&str, &str)] = &[
     (
         "8BITMIME",
-        "takes octets above 127 in the content (RFC 6152)",
+        "accepts bytes above 127 in the content (RFC 6152)",
     ),
     (
         "ATRN",
-        "hands over the mail of a domain when asked (RFC 2645); not for senders",
+        "delivers the queued mail of a domain on request (RFC 2645); not for senders",
     ),
     (
         "BINARYMIME",
-        "takes content that has no lines (RFC 3030); sendport does not use it",
+        "accepts binary content (RFC 3030); sendport does not use it",
     ),
     (
         "BURL",
@@ -22,112 +22,106 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "CHECKPOINT",
-        "goes on after a broken connection (RFC 1845); sendport does not use it",
+        "resumes after a broken connection (RFC 1845); sendport does not use it",
     ),
-    (
-        "CHUNKING",
-        "takes content without asking first, BDAT (RFC 3030)",
-    ),
+    ("CHUNKING", "accepts content in chunks, BDAT (RFC 3030)"),
     (
         "DELIVERBY",
-        "can be told by when to deliver (RFC 2852); sendport does not use it",
+        "accepts a deadline for delivery (RFC 2852); sendport does not use it",
     ),
     (
         "DSN",
-        "tells of delivery and failure when asked: NOTIFY, RET, ENVID (RFC 3461)",
+        "reports delivery and failure on request: NOTIFY, RET, ENVID (RFC 3461)",
     ),
     (
         "ENHANCEDSTATUSCODES",
-        "says why in three numbers, such as 5.1.1 (RFC 2034)",
+        "gives reasons in three numbers, such as 5.1.1 (RFC 2034)",
     ),
     (
         "ETRN",
-        "starts the queue of a domain when asked (RFC 1985); not for senders",
+        "starts the queue of a domain on request (RFC 1985); not for senders",
     ),
     (
         "EXPN",
-        "tells who is on a list (RFC 5321): better switched off",
+        "lists the members of a mailing list (RFC 5321): better disabled",
     ),
     (
         "FUTURERELEASE",
-        "can hold mail back (RFC 4865); sendport does not use it",
+        "can delay mail until a time (RFC 4865); sendport does not use it",
     ),
     ("HELP", "answers HELP (RFC 5321)"),
     (
         "MT-PRIORITY",
-        "knows priorities of messages (RFC 6710); sendport does not use it",
+        "supports priorities of messages (RFC 6710); sendport does not use it",
     ),
     (
         "NO-SOLICITING",
-        "does not want advertisements of some kinds (RFC 3865)",
+        "rejects some kinds of advertisements (RFC 3865)",
     ),
     (
         "PIPELINING",
-        "takes several commands at a time (RFC 2920): faster",
+        "accepts several commands at a time (RFC 2920): faster",
     ),
     (
         "PIPECONNECT",
-        "takes commands before its greeting (Exim); sendport does not use it",
+        "accepts commands before its greeting (Exim); sendport does not use it",
     ),
     (
         "PIPE_CONNECT",
-        "takes commands before its greeting (Exim); sendport does not use it",
+        "accepts commands before its greeting (Exim); sendport does not use it",
     ),
     (
         "PRDR",
-        "answers for each recipient after the content (Exim); sendport does not use it",
+        "replies for each recipient after the content (Exim); sendport does not use it",
     ),
     (
         "REQUIRETLS",
-        "can be told to pass mail on encrypted only (RFC 8689); sendport does not use it",
+        "can require TLS at every hop (RFC 8689); sendport does not use it",
     ),
-    ("SMTPUTF8", "takes addresses that are not ASCII (RFC 6531)"),
-    ("STARTTLS", "can encrypt from here on (RFC 3207)"),
+    ("SMTPUTF8", "accepts addresses beyond ASCII (RFC 6531)"),
+    ("STARTTLS", "can switch to TLS (RFC 3207)"),
     (
         "SUBMITTER",
-        "can be told who is responsible (RFC 4405); sendport does not use it",
+        "accepts the responsible submitter (RFC 4405); sendport does not use it",
     ),
-    (
-        "TURN",
-        "would turn the roles round: a risk, switched off by RFC 5321",
-    ),
-    ("VRFY", "may tell whether a mailbox exists (RFC 5321)"),
+    ("TURN", "would swap the roles: a risk, removed by RFC 5321"),
+    ("VRFY", "may confirm whether a mailbox exists (RFC 5321)"),
     (
         "X-ANONYMOUSTLS",
-        "Exchange encrypts between its own servers; not for others",
+        "TLS between Exchange servers; not for others",
     ),
     (
         "X-EXPS",
-        "how Exchange servers sign in to each other; not for others",
+        "authentication between Exchange servers; not for others",
     ),
     (
         "XCLIENT",
-        "a proxy may say whose connection it is (Postfix): you are trusted as a proxy",
+        "a proxy may pass the client's address on (Postfix): this host is trusted as a proxy",
     ),
     (
         "XEXCH50",
-        "what old Exchange servers tell each other; not for others",
+        "data between old Exchange servers; not for others",
     ),
     (
         "XFORWARD",
-        "a filter may say whose mail it is (Postfix): you are trusted as a filter",
+        "a filter may pass the client's address on (Postfix): this host is trusted as a filter",
     ),
     (
         "XOORG",
-        "Exchange servers of one organisation name it; not for others",
+        "names the organisation between Exchange servers; not for others",
     ),
     (
         "XPROXY",
-        "Exchange's front end speaks for a client; not for others",
+        "Exchange's front end acts for a client; not for others",
     ),
     (
         "XRDST",
-        "Exchange routes within its own organisation; not for others",
+        "routing within an Exchange organisation; not for others",
     ),
-    ("XSHADOW", "Exchange keeps second copies; not for others"),
+    ("XSHADOW", "shadow redundancy of Exchange; not for others"),
 ];
 
-/// What a line of the reply to `EHLO` means, without its code: `SIZE 35882577`.
+/// The meaning of a line of the reply to `EHLO`, without its code: `SIZE 35882577`.
 pub(super) fn meaning(line: &str) -> String {
     let mut words = line.split_ascii_whitespace();
     let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
@@ -150,15 +144,13 @@ pub(super) fn meaning(line: &str) -> String {
 /// RFC 1870.
 fn size(limit: Option<&str>) -> String {
     match limit.and_then(|limit| limit.parse::<u64>().ok()) {
-        None => "wants to know the size of a message beforehand (RFC 1870)".to_owned(),
-        Some(0) => {
-            "wants to know the size beforehand and has no limit of its own (RFC 1870)".to_owned()
-        }
-        Some(limit @ ..1_048_576) => format!("takes messages of up to {limit} octets (RFC 1870)"),
+        None => "accepts the size of a message in advance (RFC 1870)".to_owned(),
+        Some(0) => "accepts the size in advance and has no limit of its own (RFC 1870)".to_owned(),
+        Some(limit @ ..1_048_576) => format!("accepts messages of up to {limit} bytes (RFC 1870)"),
         Some(limit) => {
             let tenths = limit * 10 / (1 << 20);
             format!(
-                "takes messages of up to {}.{} MiB (RFC 1870)",
+                "accepts messages of up to {}.{} MiB (RFC 1870)",
                 tenths / 10,
                 tenths % 10
             )
@@ -181,7 +173,7 @@ fn limits(parameters: &[&str]) -> String {
     let known: Vec<_> = known.into_iter().flatten().collect();
     match known.is_empty() {
         true => "announces limits, none of which sendport knows (RFC 9422)".to_owned(),
-        false => format!("takes at most {} (RFC 9422)", known.join(", ")),
+        false => format!("accepts at most {} (RFC 9422)", known.join(", ")),
     }
 }
 
@@ -192,22 +184,22 @@ fn authentications(mechanisms: &[&str]) -> String {
         .map(|name| format!("{name} ({})", mechanism(&name.to_ascii_uppercase())))
         .collect();
     match explained.is_empty() {
-        true => "offers AUTH without any way to sign in".to_owned(),
-        false => format!("ways to sign in: {}", explained.join(", ")),
+        true => "offers AUTH without a mechanism".to_owned(),
+        false => format!("mechanisms: {}", explained.join(", ")),
     }
 }
 
 fn mechanism(name: &str) -> &'static str {
     match name {
-        "PLAIN" | "LOGIN" => "password as it is",
+        "PLAIN" | "LOGIN" => "plain password",
         "XOAUTH2" | "OAUTHBEARER" => "access token",
         "CRAM-MD5" | "DIGEST-MD5" => "password hashed, outdated",
-        "NTLM" => "Windows, by password",
+        "NTLM" => "Windows password",
         "GSSAPI" => "Kerberos ticket",
         "EXTERNAL" => "client certificate",
         "ANONYMOUS" => "no proof",
-        _ if name.starts_with("SCRAM-") => "password never shown",
-        _ => "not known to sendport",
+        _ if name.starts_with("SCRAM-") => "password not sent",
+        _ => "unknown to sendport",
     }
 }
 
@@ -215,9 +207,9 @@ fn mechanism(name: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    /// What Exchange shows in the telnet session of its manual.
+    /// The reply of Exchange in the telnet session of its manual.
     #[test]
-    fn everything_that_exchange_offers_is_explained() {
+    fn explains_all_extensions_of_exchange() {
         let offered = "SIZE 37748736|PIPELINING|DSN|ENHANCEDSTATUSCODES|STARTTLS|X-ANONYMOUSTLS|\
                        AUTH NTLM|X-EXPS GSSAPI NTLM|8BITMIME|BINARYMIME|CHUNKING|XRDST|SMTPUTF8";
         for line in offered.split('|') {
@@ -225,21 +217,21 @@ mod tests {
         }
         assert_eq!(
             meaning("SIZE 37748736"),
-            "takes messages of up to 36.0 MiB (RFC 1870)"
+            "accepts messages of up to 36.0 MiB (RFC 1870)"
         );
-        assert!(meaning("SIZE 1000").contains("1000 octets"));
+        assert!(meaning("SIZE 1000").contains("1000 bytes"));
         assert!(meaning("size 0").contains("no limit"));
         assert!(meaning("auth plain GSSAPI").contains("GSSAPI (Kerberos ticket)"));
         assert_eq!(
             meaning("LIMITS MAILMAX=5 RCPTMAX=100 X=1"),
-            "takes at most 5 messages on a connection, 100 recipients of a message (RFC 9422)"
+            "accepts at most 5 messages on a connection, 100 recipients of a message (RFC 9422)"
         );
         assert!(meaning("LIMITS RCPTMAX=0").contains("none of which"));
         assert!(meaning("X-UNKNOWN").contains("does not know"));
     }
 
     #[test]
-    fn the_keywords_are_in_order_and_once() {
+    fn keywords_are_sorted_and_unique() {
         assert!(MEANINGS.is_sorted_by(|a, b| a.0 < b.0 || a.0 == "PIPELINING"));
     }
 }

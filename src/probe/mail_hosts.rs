@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::domain::domain_to_ascii;
 
-/// What the DNS says of a domain.
+/// The mail routing of a domain, from the DNS.
 #[derive(Debug, Clone, Serialize)]
 pub struct MailDomain {
-    /// As it was asked for, in A-labels.
+    /// The requested domain, in A-labels.
     pub domain: String,
     /// Where mail for it goes.
     pub route: Route,
@@ -37,18 +37,18 @@ pub enum Route {
         /// The domain as a host.
         host: MailHost,
     },
-    /// The domain says that it takes no mail (RFC 7505).
+    /// The domain accepts no mail (RFC 7505).
     NullMx,
-    /// There is no such domain.
+    /// The domain does not exist.
     NoDomain,
-    /// The DNS could not be asked.
+    /// The DNS did not answer.
     Failed {
         /// Why.
         why: String,
     },
 }
 
-/// A host that takes mail.
+/// A host that accepts mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MailHost {
     /// Lower is preferred.
@@ -77,45 +77,60 @@ pub struct Service {
     pub target: String,
 }
 
-/// SRV names of submission, and what follows the port's opening.
+/// SRV names of submission, implicit TLS first (RFC 8314).
 const SUBMISSION: [&str; 2] = ["_submissions._tcp", "_submission._tcp"];
 
-/// Asks name servers.
+/// The DNS cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolverError {
+    /// The system's name servers are not configured.
+    #[error("the system's name servers are not known: {0}; name one with --name-server")]
+    NoNameServers(#[source] NetError),
+    /// The resolver cannot be set up.
+    #[error("names cannot be looked up: {0}")]
+    Setup(#[source] NetError),
+    /// Not a domain name.
+    #[error("'{domain}' is no domain name: {why}")]
+    NotADomain {
+        /// The text.
+        domain: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Looks mail routing up.
 pub struct MailResolver(TokioResolver);
 
 impl MailResolver {
-    /// Of the system, or one name server.
+    /// With the name servers of the system, or one name server.
     ///
     /// # Errors
-    /// A sentence, where the system's are not known.
-    pub fn open(name_server: Option<SocketAddr>) -> Result<Self, String> {
+    /// [`ResolverError`], where the system's are not known.
+    pub fn open(name_server: Option<SocketAddr>) -> Result<Self, ResolverError> {
         let builder = match name_server {
-            None => TokioResolver::builder_tokio().map_err(|error| {
-                format!(
-                    "the system's name servers are not known: {error}; name one by --name-server"
-                )
-            })?,
+            None => TokioResolver::builder_tokio().map_err(ResolverError::NoNameServers)?,
             Some(server) => {
                 let config = ResolverConfig::from_name_servers(vec![alone(server)]);
                 TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             }
         };
-        let built = builder.build();
-        built
-            .map(Self)
-            .map_err(|error| format!("names cannot be looked up: {error}"))
+        builder.build().map(Self).map_err(ResolverError::Setup)
     }
 
-    /// All that the DNS says of the mail of a domain.
+    /// The mail routing of a domain.
     ///
     /// # Errors
-    /// A sentence, where `domain` is no domain name.
-    pub async fn mail_of(&self, domain: &str) -> Result<MailDomain, String> {
+    /// [`ResolverError::NotADomain`].
+    pub async fn mail_of(&self, domain: &str) -> Result<MailDomain, ResolverError> {
+        let not_a_domain = |why: String| ResolverError::NotADomain {
+            domain: domain.to_owned(),
+            why,
+        };
         let ascii = domain_to_ascii(domain.trim_end_matches('.'))
-            .map_err(|why| format!("'{domain}' is no domain name: {why}"))?;
+            .map_err(|why| not_a_domain(why.to_string()))?;
         let absolute = |name: &str| format!("{name}.").parse::<Name>();
-        let name =
-            absolute(&ascii).map_err(|why| format!("'{domain}' is no domain name: {why}"))?;
+        let name = absolute(&ascii).map_err(|why| not_a_domain(why.to_string()))?;
         let mut submission = Vec::new();
         for service in SUBMISSION {
             if let Ok(name) = absolute(&format!("{service}.{ascii}")) {
@@ -209,7 +224,7 @@ impl MailResolver {
         found
     }
 
-    /// A name without records of a kind has none of them; that is no error.
+    /// A name without records of this kind is no error.
     async fn records(&self, name: Name, kind: RecordType) -> Result<Vec<RData>, NetError> {
         match self.0.lookup(name, kind).await {
             Ok(found) => Ok(found.answers().iter().map(|it| it.data.clone()).collect()),
@@ -221,7 +236,7 @@ impl MailResolver {
 }
 
 impl Route {
-    /// The hosts in the order in which they are tried.
+    /// The hosts, in the order of the attempts.
     pub fn hosts(&self) -> &[MailHost] {
         match self {
             Self::Hosts { hosts } => hosts,
@@ -247,7 +262,7 @@ fn address(record: &RData) -> Option<IpAddr> {
     }
 }
 
-/// Without the dot at its end; the root is empty.
+/// Without its final dot; the root is empty.
 fn readable(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_lowercase()
 }

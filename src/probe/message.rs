@@ -8,18 +8,18 @@ use crate::smime::{self, ProtectionPlan, SmimeError};
 
 const LINE: &str = "This line is only here to make the message as long as was asked for.\r\n";
 
-/// What it is made of. The addresses are checked ones: what is no address would be a header.
+/// Its content. The addresses are valid: an invalid one could add a header.
 pub(super) struct ProbeMessage<'a> {
     pub(super) from: &'a str,
     pub(super) to: &'a [String],
-    /// Where it is probed from.
+    /// The probing host.
     pub(super) host: &'a str,
-    /// Octets at least.
+    /// Least size in bytes.
     pub(super) size: usize,
     pub(super) now: Timestamp,
 }
 
-/// A mail that says what it is, padded to its size.
+/// A message that says what it is, padded to its size.
 pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeError> {
     let id = uuid::Uuid::new_v4().simple();
     let message_id = format!("<{id}@{}>", parts.host.trim_matches(['[', ']'].as_slice()));
@@ -39,10 +39,10 @@ pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeE
         "Content-Type: text/plain; charset=us-ascii".to_owned(),
         "Auto-Submitted: auto-generated".to_owned(),
         String::new(),
-        "Somebody tried by `sendport probe` whether mail gets through. It did.".to_owned(),
+        "This is a test message of `sendport probe`. Mail gets through.".to_owned(),
     ];
     for line in lines {
-        // Into memory, which does not fail.
+        // Writing to memory does not fail.
         let _written = write!(octets, "{line}\r\n");
     }
     pad(&mut octets, parts.size);
@@ -50,7 +50,7 @@ pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeE
     smime::secure(Message { message_id, octets }, &ProtectionPlan::None)
 }
 
-/// With whole lines, and one that is as long as what is missing.
+/// Pads with whole lines, and one of the missing length.
 fn pad(octets: &mut String, size: usize) {
     while octets.len() + LINE.len() + 3 <= size {
         octets.push_str(LINE);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_as_long_as_was_asked_for_in_lines_that_every_server_takes() {
+    fn has_the_requested_size_in_short_lines() {
         let least = made(0).octets().len();
         for size in [least + 3, least + 70, least + 140, 10_000, 99_999] {
             let message = made(size);

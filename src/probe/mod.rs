@@ -1,8 +1,8 @@
-//! One session with an SMTP server, shown and explained as it happens: what people did by telnet.
+//! One session with an SMTP server, shown and explained while it runs: a replacement for telnet.
 //!
-//! In come an [`SmtpRelay`] that the service would use as it is, and a [`Plan`]; out go events
-//! while it happens and a [`Report`] at the end. The session is [`crate::smtp`]'s own, on which a
-//! [`Recorder`] looks on; what a refusal means stands in the table of replies.
+//! Takes an [`SmtpRelay`], as the service would use it, and a [`Plan`]; gives events while the session
+//! runs and a [`Report`] at the end. The session is that of [`crate::smtp`], observed by a
+//! [`Recorder`]; the table of replies explains refusals.
 
 mod dialogue_log;
 mod event;
@@ -30,7 +30,7 @@ use crate::relay::{Relay, SessionError};
 use crate::smime::SmimeError;
 use crate::smtp::SmtpRelay;
 
-/// How far to go, and with what.
+/// The last step, and its data.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The last step; [`Phase::Content`] submits a message.
@@ -41,16 +41,16 @@ pub struct Plan {
     pub to: Vec<String>,
     /// `NOTIFY`, where the server offers DSN.
     pub notify: Option<Notify>,
-    /// Octets of the message at least, as `SIZE` says them.
+    /// Least size of the message in bytes, as in `SIZE`.
     pub size: usize,
-    /// What stands behind the `@` of the Message-ID.
+    /// The part after the `@` of the Message-ID.
     pub host: String,
-    /// The certificate is checked, or need not be.
+    /// The certificate is verified.
     pub checks_certificate: bool,
 }
 
 impl Plan {
-    /// Of a section, for a session without a mail transaction.
+    /// For a session of this section without a mail transaction.
     pub fn up_to_authentication(section: &SmtpConfig) -> Self {
         Self {
             until: Phase::Auth,
@@ -64,39 +64,39 @@ impl Plan {
     }
 }
 
-/// By its chain, or by a pin.
+/// With its chain, or with a pin.
 fn checks_certificate(section: &SmtpConfig) -> bool {
     section.checks_chain() || !section.pin_sha256.is_empty()
 }
 
-/// How a session went.
+/// The result of a session.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The first step that failed.
     pub failed: Option<Phase>,
-    /// The server, as far as it is known.
+    /// What is known about the server.
     pub server: Server,
     /// The extensions that it offered last, with their meaning.
     pub extensions: Vec<ReplyLine>,
-    /// What it showed, its own certificate first.
+    /// Its certificates, its own first.
     pub certificates: Vec<Certificate>,
-    /// Recipients that it took.
+    /// Recipients that it accepted.
     pub accepted: Vec<String>,
-    /// It took the message.
+    /// It accepted the message.
     pub sent: bool,
-    /// Of the message that it took, or may have taken: what its own logs know it by.
+    /// Of the message that it accepted, or may have accepted: look for it in the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// Every refusal with its explanation.
     pub refusals: Vec<Refusal>,
     /// What is unsafe, or will be.
     pub warnings: Vec<Warning>,
-    /// Everything in its order.
+    /// All events in order.
     pub events: Vec<Event>,
 }
 
 impl Report {
-    /// The whole message was sent, and it is not known whether it was taken.
+    /// The whole message was sent, and whether it was accepted is unknown.
     pub fn in_doubt(&self) -> bool {
         !self.sent && self.message_id.is_some()
     }
@@ -105,19 +105,19 @@ impl Report {
 /// Facts of the session.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Server {
-    /// What it calls itself in its greeting.
+    /// The name in its greeting.
     pub name: Option<String>,
     /// `address:port`.
     pub address: Option<String>,
-    /// Where it was encrypted.
+    /// With TLS.
     pub tls_version: Option<String>,
-    /// Where it was encrypted.
+    /// With TLS.
     pub tls_cipher: Option<String>,
-    /// Where we signed in.
+    /// After an authentication.
     pub auth_mechanism: Option<String>,
 }
 
-/// Carries the plan out over `relay`, on which `recorder` looks on already.
+/// Carries the plan out over `relay`, which `recorder` already observes.
 ///
 /// # Errors
 /// [`SmimeError`] where the message could not be made.
@@ -127,7 +127,7 @@ pub async fn run(
     plan: &Plan,
     now: Timestamp,
 ) -> Result<Report, SmimeError> {
-    let went = match plan.until.command() {
+    let result = match plan.until.command() {
         until @ (Command::Mail | Command::Rcpt | Command::Data | Command::EndOfData) => {
             let outcome = transaction(relay, recorder, plan, until, now).await?;
             relay.close().await;
@@ -135,22 +135,22 @@ pub async fn run(
         }
         until => session(relay.dry_run_session(until).await, recorder),
     };
-    let handshake_failed = matches!(went.failed, Some(Phase::Tls | Phase::Starttls));
+    let handshake_failed = matches!(result.failed, Some(Phase::Tls | Phase::Starttls));
     if plan.until > Phase::Ehlo && !handshake_failed {
         recorder.check_session(plan.checks_certificate);
     }
-    Ok(report(recorder, went))
+    Ok(report(recorder, result))
 }
 
-/// What a session came to.
+/// The result of a session or transaction.
 #[derive(Default)]
 struct SessionResult {
     facts: SessionFacts,
     failed: Option<Phase>,
     accepted: Vec<String>,
-    /// The message was taken.
+    /// The message was accepted.
     sent: bool,
-    /// Message-ID of what was taken, or may have been.
+    /// Message-ID of the message that was accepted, or may have been.
     message_id: Option<String>,
 }
 
@@ -188,10 +188,10 @@ async fn transaction(
     let message = message::message(&parts)?;
     let envelope = envelope(plan, message.message_id());
     let report = relay.dry_run_transaction(&envelope, &message, until).await;
-    if plan.notify.is_some() && recorder.does_without_dsn() {
+    if plan.notify.is_some() && recorder.lacks_dsn() {
         recorder.warn(Phase::Mail, warnings::of_notify_not_offered());
     }
-    Ok(went(report, recorder, &envelope, message.message_id()))
+    Ok(result_of(report, recorder, &envelope, message.message_id()))
 }
 
 fn envelope(plan: &Plan, message_id: &str) -> Envelope {
@@ -210,7 +210,7 @@ fn envelope(plan: &Plan, message_id: &str) -> Envelope {
     }
 }
 
-fn went(
+fn result_of(
     report: SubmissionReport,
     recorder: &Recorder,
     envelope: &Envelope,
@@ -224,29 +224,28 @@ fn went(
         let path = paths.find(|path| Some(path.ordinal) == ordinal)?;
         Some(path.address.clone())
     };
-    let mut went = SessionResult {
+    let mut result = SessionResult {
         facts: report.facts,
         ..SessionResult::default()
     };
     for answered in &report.replies {
         let (reply, recipient) = (&answered.reply, address(answered.ordinal));
         let ended = reply.command == Command::EndOfData;
-        went.sent |= ended && reply.is_success();
-        if ended && (went.sent || reply.code == 0) {
-            went.message_id = Some(message_id.to_owned());
+        result.sent |= ended && reply.is_success();
+        if ended && (result.sent || reply.code == 0) {
+            result.message_id = Some(message_id.to_owned());
         }
         if is_refusal(reply) {
-            went.failed = went.failed.or(Some(recorder.phase_of(reply)));
+            result.failed = result.failed.or(Some(recorder.phase_of(reply)));
             recorder.refused(reply, recipient.as_deref(), None);
             continue;
         }
-        went.accepted.extend(recipient);
+        result.accepted.extend(recipient);
     }
-    went
+    result
 }
 
-/// Only `DATA` is answered with 3yz (RFC 5321 section 4.3.2); behind any other command nothing was
-/// granted.
+/// Only `DATA` is answered with 3yz (RFC 5321 section 4.3.2); to any other command it is a refusal.
 fn is_refusal(reply: &Reply) -> bool {
     match reply.command {
         Command::Data => !reply.is_positive(),
@@ -254,10 +253,10 @@ fn is_refusal(reply: &Reply) -> bool {
     }
 }
 
-fn report(recorder: &Recorder, went: SessionResult) -> Report {
-    let (state, facts) = (recorder.state.lock(), went.facts);
+fn report(recorder: &Recorder, result: SessionResult) -> Report {
+    let (state, facts) = (recorder.state.lock(), result.facts);
     Report {
-        failed: went.failed,
+        failed: result.failed,
         server: Server {
             name: facts.server_name,
             address: facts.remote_address,
@@ -267,21 +266,21 @@ fn report(recorder: &Recorder, went: SessionResult) -> Report {
         },
         extensions: state.extensions.clone(),
         certificates: state.certificates.clone(),
-        accepted: went.accepted,
-        sent: went.sent,
-        message_id: went.message_id,
+        accepted: result.accepted,
+        sent: result.sent,
+        message_id: result.message_id,
         refusals: state.refusals.iter().map(|(_, it)| it.clone()).collect(),
         warnings: state.warnings.clone(),
         events: state.events.clone(),
     }
 }
 
-/// Whether the server takes mail for a stranger from one who has not signed in. Nothing is sent.
-/// True where it does; `None` where it was not asked, because the session ended before.
+/// Whether the server accepts an external recipient from an unauthenticated client. Sends nothing.
+/// True where it does; `None` where the session ended before.
 ///
 /// # Errors
 /// [`SmimeError`] where the message could not be made.
-pub async fn relays_for_strangers(
+pub async fn is_open_relay(
     relay: &SmtpRelay,
     recorder: &Recorder,
     plan: &Plan,
@@ -294,8 +293,8 @@ pub async fn relays_for_strangers(
         Some(_) => None,
     };
     if answer == Some(true) {
-        let stranger = plan.to.first().map_or("", String::as_str);
-        let warning = warnings::of_open_relay(stranger);
+        let external = plan.to.first().map_or("", String::as_str);
+        let warning = warnings::of_open_relay(external);
         recorder.warn(Phase::Rcpt, warning.clone());
         report.warnings.push(warning);
     }

@@ -1,4 +1,4 @@
-//! The steps of a session as people name them, and the exit code of each.
+//! The steps of a session, their names and exit codes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,11 +10,11 @@ use crate::domain::Command;
 /// One step of a session, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// The name becomes addresses.
+    /// The name look-up.
     Resolve,
     /// TCP.
     Connect,
-    /// A TLS handshake: from the first octet, or after STARTTLS.
+    /// A TLS handshake: implicit, or after STARTTLS.
     Tls,
     /// The server's first reply (RFC 5321 section 3.1).
     Greeting,
@@ -53,7 +53,7 @@ impl Phase {
         Self::Quit,
     ];
 
-    /// The word that stands in the output.
+    /// Its name in the output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
@@ -71,12 +71,12 @@ impl Phase {
         }
     }
 
-    /// What the program ends with where this step failed: 10 and more.
+    /// The exit code where this step failed: 10 and more.
     pub fn exit_code(self) -> u8 {
         10 + self as u8
     }
 
-    /// The last command of the session where it is to stop after this step.
+    /// The last command of a session that stops after this step.
     pub fn command(self) -> Command {
         match self {
             Self::Resolve | Self::Connect => Command::Connect,
@@ -107,7 +107,7 @@ impl Phase {
         }
     }
 
-    /// The step that a written line begins; `None` for an answer within a dialogue.
+    /// The step that a command line begins; `None` for a response within AUTH.
     pub(super) fn of_line(line: &str) -> Option<Self> {
         match line.split_ascii_whitespace().next()? {
             "EHLO" | "HELO" => Some(Self::Ehlo),
@@ -134,20 +134,31 @@ impl Serialize for Phase {
     }
 }
 
-impl FromStr for Phase {
-    type Err = String;
+/// No step that a session can stop after.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of {known}, found '{found}'")]
+pub struct UnknownPhase {
+    known: String,
+    found: String,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Phase {
+    type Err = UnknownPhase;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPhase> {
         let stops = || Self::ALL.into_iter().filter(|phase| phase.may_be_last());
         stops().find(|phase| phase.as_str() == text).ok_or_else(|| {
             let known: Vec<_> = stops().map(Self::as_str).collect();
-            format!("expected one of {}, found '{text}'", known.join(", "))
+            UnknownPhase {
+                known: known.join(", "),
+                found: text.to_owned(),
+            }
         })
     }
 }
 
 impl Phase {
-    /// A session may be told to stop after it.
+    /// A session can stop after it.
     fn may_be_last(self) -> bool {
         !matches!(self, Self::Resolve | Self::Tls | Self::Content | Self::Quit)
     }
@@ -158,15 +169,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_step_has_an_exit_code_of_its_own_that_no_other_verb_uses() {
+    fn exit_codes_are_10_to_21() {
         let codes: Vec<u8> = Phase::ALL.into_iter().map(Phase::exit_code).collect();
         assert_eq!(codes, (10..22).collect::<Vec<u8>>());
     }
 
     #[test]
-    fn a_session_stops_where_one_says() {
+    fn parses_the_steps_that_a_session_can_stop_after() {
         assert_eq!("rcpt".parse(), Ok(Phase::Rcpt));
-        let error = "quit".parse::<Phase>().expect_err("no step to stop after");
+        let error = "quit"
+            .parse::<Phase>()
+            .expect_err("no step to stop after")
+            .to_string();
         assert!(error.contains("greeting, ehlo, starttls"), "{error}");
         for phase in Phase::ALL.into_iter().filter(|phase| phase.may_be_last()) {
             assert_eq!(Phase::of(phase.command()), phase);

@@ -1,4 +1,4 @@
-//! Makes events of the steps of a session, and hands each on as it happens.
+//! Turns the steps of a session into events, and passes each on at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use crate::replies::ReplyTable;
 use crate::smtp::observer::{PeerCertificate, SessionObserver, Step};
 use crate::smtp::reply_parser::ServerReply;
 
-/// Instead of an explanation: the commands were written together, and one refusal explains all.
+/// Instead of an explanation: the commands were pipelined, and one refusal explains all.
 const BEHIND_MAIL: &str = "follows from the refusal of MAIL, and says nothing about the recipient";
 
-/// Told of each event at once.
+/// Receives each event at once.
 pub type Listener = Box<dyn Fn(&Event) + Send + Sync>;
 
-/// Looks on at one session.
+/// Records one session.
 pub struct Recorder {
     replies: Arc<ReplyTable>,
     listener: Listener,
-    /// What takes longer is spoken of.
+    /// A reply that takes longer gets a warning.
     slow: Duration,
     now: Timestamp,
     begun: Instant,
     pub(super) state: Mutex<State>,
 }
 
-/// What is known by now.
+/// What the session has shown so far.
 #[derive(Default)]
 pub(super) struct State {
-    /// The step that is under way.
+    /// The current step.
     phase: Option<Phase>,
-    /// When what is waited for began.
+    /// When the current wait began.
     mark: Option<Instant>,
-    /// What was said and not answered yet.
+    /// Commands without a reply yet.
     asked: VecDeque<Asked>,
     encrypted: bool,
     offers_starttls: bool,
-    /// What follows `MAIL` was refused because `MAIL` was.
+    /// `MAIL` was refused, and so are the commands after it.
     mail_refused: bool,
-    pub(super) heard: Option<Phase>,
+    pub(super) last_reply: Option<Phase>,
     pub(super) certificates: Vec<Certificate>,
     pub(super) extensions: Vec<ReplyLine>,
     pub(super) events: Vec<Event>,
@@ -53,7 +53,7 @@ pub(super) struct State {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// A line that waits for its reply.
+/// A command that waits for its reply.
 struct Asked {
     phase: Phase,
     line: String,
@@ -89,7 +89,7 @@ impl Recorder {
         }
     }
 
-    /// A step was not taken for `reply`. What was heard already is not told again.
+    /// A step failed with `reply`. A reply that was already recorded is not repeated.
     pub(super) fn refused(&self, reply: &Reply, recipient: Option<&str>, fault: Option<Fault>) {
         let phase = self.phase_of(reply);
         let mut state = self.state.lock();
@@ -106,7 +106,7 @@ impl Recorder {
         self.push(&mut state, phase, took, EventKind::Refusal { refusal });
     }
 
-    /// Something is unsafe, or will be.
+    /// Adds a warning.
     pub(super) fn warn(&self, phase: Phase, warning: Warning) {
         self.add_warning(&mut self.state.lock(), phase, warning);
     }
@@ -149,7 +149,7 @@ impl Recorder {
         self.note(state, phase, None, text);
     }
 
-    fn said(&self, state: &mut State, line: String) {
+    fn command_sent(&self, state: &mut State, line: String) {
         let phase = Phase::of_line(&line).or(state.phase).unwrap_or(Phase::Auth);
         state.phase = Some(phase);
         state.mail_refused &= phase != Phase::Mail;
@@ -164,43 +164,39 @@ impl Recorder {
         });
         self.push(state, phase, None, EventKind::Command { line });
         if let Some(mechanism) = mechanism.filter(|_| !state.encrypted) {
-            self.add_warning(
-                state,
-                phase,
-                warnings::of_authentication_in_clear(&mechanism),
-            );
+            self.add_warning(state, phase, warnings::of_cleartext_auth(&mechanism));
         }
     }
 
-    fn heard(&self, state: &mut State, reply: ServerReply) {
+    fn reply_received(&self, state: &mut State, reply: ServerReply) {
         let asked = state.asked.pop_front();
         let phase = asked.as_ref().map_or(Phase::Quit, |asked| asked.phase);
         let since = asked.as_ref().map(|asked| asked.since);
-        let lines = heard_lines(&reply, phase);
+        let lines = reply_lines(&reply, phase);
         if phase == Phase::Ehlo && reply.code < 400 {
             state.extensions = lines[1.min(lines.len())..].to_vec();
         }
-        state.heard = Some(phase);
+        state.last_reply = Some(phase);
         self.push(state, phase, since, EventKind::Reply { lines });
         if let Some(took) = since.map(|since| since.elapsed())
             && took > self.slow
         {
             self.add_warning(state, phase, warnings::of_slow_reply(took));
         }
-        self.look_at(state, phase, &reply);
+        self.check_reply(state, phase, &reply);
         let asked = asked.map_or(String::new(), |asked| asked.line);
         if asked.starts_with("EHLO") && matches!(reply.code, 500 | 502 | 504) {
-            let text = "the server does not know EHLO; HELO follows, which offers no extensions";
+            let text = "the server does not support EHLO; HELO follows, which offers no extensions";
             self.note(state, phase, None, text.to_owned());
         } else if phase == Phase::Rcpt && state.mail_refused {
             self.note(state, phase, None, BEHIND_MAIL.to_owned());
         } else if reply.code >= 400 {
             state.mail_refused |= phase == Phase::Mail;
-            self.heard_refusal(state, phase, recipient_of(&asked), reply);
+            self.reply_refused(state, phase, recipient_of(&asked), reply);
         }
     }
 
-    fn heard_refusal(
+    fn reply_refused(
         &self,
         state: &mut State,
         phase: Phase,
@@ -216,8 +212,8 @@ impl Recorder {
         self.push(state, phase, None, EventKind::Refusal { refusal });
     }
 
-    /// What a reply shows that is unsafe.
-    fn look_at(&self, state: &mut State, phase: Phase, reply: &ServerReply) {
+    /// Adds the warnings about a reply.
+    fn check_reply(&self, state: &mut State, phase: Phase, reply: &ServerReply) {
         let found = match phase {
             Phase::Greeting => warnings::of_greeting(reply.first_line()),
             Phase::Ehlo if !state.encrypted => {
@@ -225,7 +221,7 @@ impl Recorder {
                 state.offers_starttls |= reply.lines.iter().skip(1).any(offers);
                 let lines = reply.lines.iter().skip(1);
                 lines
-                    .filter_map(|line| warnings::of_offer_in_clear(line))
+                    .filter_map(|line| warnings::of_cleartext_auth_offer(line))
                     .collect()
             }
             _ => Vec::new(),
@@ -235,7 +231,7 @@ impl Recorder {
         }
     }
 
-    fn shown(&self, state: &mut State, chain: Vec<PeerCertificate>) {
+    fn certificates_received(&self, state: &mut State, chain: Vec<PeerCertificate>) {
         let chain: Vec<_> = chain.into_iter().map(|it| self.certificate(it)).collect();
         state.certificates.clone_from(&chain);
         let of_dates = |it| warnings::of_certificate(it, self.now);
@@ -262,10 +258,16 @@ impl Recorder {
         }
     }
 
-    fn secured(&self, state: &mut State, version: &str, cipher: &str, checked: Option<&str>) {
+    fn handshake_completed(
+        &self,
+        state: &mut State,
+        version: &str,
+        cipher: &str,
+        checked: Option<&str>,
+    ) {
         state.encrypted = true;
         let since = state.mark;
-        // Of TLS from the first octet: the greeting is waited for only now.
+        // With implicit TLS the wait for the greeting begins now.
         if let Some(greeting) = state.asked.front_mut() {
             greeting.since = Instant::now();
         }
@@ -277,21 +279,21 @@ impl Recorder {
         }
     }
 
-    /// The server greeted with extensions, and DSN (RFC 3461) is none of them.
-    pub(super) fn does_without_dsn(&self) -> bool {
+    /// The server does not offer DSN (RFC 3461).
+    pub(super) fn lacks_dsn(&self) -> bool {
         let state = self.state.lock();
         let offers =
             |line: &ReplyLine| line.text[4.min(line.text.len())..].eq_ignore_ascii_case("DSN");
-        let begun = state.heard.is_some_and(|phase| phase >= Phase::Mail);
+        let begun = state.last_reply.is_some_and(|phase| phase >= Phase::Mail);
         begun && !state.extensions.iter().any(offers)
     }
 
-    /// What the session showed as a whole.
+    /// Adds the warnings about the session as a whole.
     pub(super) fn check_session(&self, checks_certificate: bool) {
         let mut state = self.state.lock();
-        let greeted = state.heard.is_some_and(|phase| phase >= Phase::Ehlo);
+        let greeted = state.last_reply.is_some_and(|phase| phase >= Phase::Ehlo);
         if greeted && !state.encrypted {
-            let warning = warnings::of_clear_text(state.offers_starttls);
+            let warning = warnings::of_unencrypted_session(state.offers_starttls);
             self.add_warning(&mut state, Phase::Ehlo, warning);
         }
         if state.encrypted && !checks_certificate {
@@ -329,26 +331,26 @@ impl SessionObserver for Recorder {
                 });
             }
             Step::HandshakeStarted => self.begin(state, Phase::Tls, "TLS handshake".to_owned()),
-            Step::CertificatesReceived(chain) => self.shown(state, chain),
+            Step::CertificatesReceived(chain) => self.certificates_received(state, chain),
             Step::HandshakeCompleted {
                 version,
                 cipher,
                 checked,
-            } => self.secured(state, &version, &cipher, checked.as_deref()),
+            } => self.handshake_completed(state, &version, &cipher, checked.as_deref()),
 
-            Step::CommandSent(line) => self.said(state, line),
+            Step::CommandSent(line) => self.command_sent(state, line),
             Step::ContentSent(octets) => {
                 state.phase = Some(Phase::Content);
-                self.said(
+                self.command_sent(
                     state,
                     format!("(content of {octets} octets, and the final dot)"),
                 );
             }
             Step::ChunkSent(command) => {
                 state.phase = Some(Phase::Content);
-                self.said(state, format!("{command} (and the content)"));
+                self.command_sent(state, format!("{command} (and the content)"));
             }
-            Step::ReplyReceived(reply) => self.heard(state, reply),
+            Step::ReplyReceived(reply) => self.reply_received(state, reply),
         }
     }
 }
@@ -369,9 +371,8 @@ fn listed(addresses: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// The lines as the server sent them, as far as that is known: the enhanced code stands in each
-/// line of a reply that has one.
-fn heard_lines(reply: &ServerReply, phase: Phase) -> Vec<ReplyLine> {
+/// The lines as the server sent them, as far as known: each line gets the enhanced code of the reply.
+fn reply_lines(reply: &ServerReply, phase: Phase) -> Vec<ReplyLine> {
     let enhanced = reply
         .enhanced
         .map_or(String::new(), |code| format!("{code} "));

@@ -1,4 +1,4 @@
-//! What is unsafe, seen from the outside.
+//! Warnings about a server that is unsafe, or will be.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use regex::Regex;
 use super::event::{Certificate, Warning};
 use crate::domain::Timestamp;
 
-/// A certificate that ends within so many days is spoken of.
+/// A certificate that expires within so many days gets a warning.
 pub const SOON_DAYS: i64 = 21;
 
-/// A reply that takes longer is spoken of: Exchange's tarpit takes 5 s.
+/// A reply that takes longer gets a warning: Exchange's tarpit takes 5 s.
 pub const SLOW: Duration = Duration::from_secs(4);
 
 /// Two or three numbers with dots between them; four are an address.
@@ -21,7 +21,7 @@ static VERSION: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a constant pattern")
 });
 
-/// Ends of names that mean nothing outside.
+/// Suffixes of internal names.
 const INSIDE: [&str; 6] = [
     ".local",
     ".lan",
@@ -31,63 +31,61 @@ const INSIDE: [&str; 6] = [
     ".localdomain",
 ];
 
-/// Sign-ins that show the password to who reads the wire.
-const SHOWING: [&str; 2] = ["PLAIN", "LOGIN"];
+/// Mechanisms that send the password itself.
+const SENDING_PASSWORD: [&str; 2] = ["PLAIN", "LOGIN"];
 
-/// The greeting says more than it has to.
+/// The greeting reveals more than it has to.
 pub(super) fn of_greeting(text: &str) -> Vec<Warning> {
     let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
     let mut found = Vec::new();
     if VERSION.is_match(rest) {
-        let text = "the greeting tells which version of which software runs here: it helps \
-                    attackers, and nobody else needs it";
+        let text = "the greeting reveals the software and its version, which helps attackers";
         found.push(warning("greeting-reveals-version", text));
     }
     let name = name.to_ascii_lowercase();
     if INSIDE.iter().any(|end| name.ends_with(end)) {
         let text = format!(
-            "the greeting tells a name of the inside, '{name}': servers outside cannot check it"
+            "the greeting reveals an internal name, '{name}': external servers cannot verify it"
         );
         found.push(warning("greeting-reveals-internals", text));
     }
     found
 }
 
-/// AUTH is offered before anything is encrypted. `line` is what follows the code.
-pub(super) fn of_offer_in_clear(line: &str) -> Option<Warning> {
+/// AUTH is offered before TLS. `line` is what follows the code.
+pub(super) fn of_cleartext_auth_offer(line: &str) -> Option<Warning> {
     let mut words = line.split_ascii_whitespace();
     if !words.next()?.eq_ignore_ascii_case("AUTH") {
         return None;
     }
-    let showing: Vec<String> = words
+    let sending: Vec<String> = words
         .map(str::to_ascii_uppercase)
-        .filter(|name| SHOWING.contains(&name.as_str()))
+        .filter(|name| SENDING_PASSWORD.contains(&name.as_str()))
         .collect();
-    (!showing.is_empty()).then(|| {
+    (!sending.is_empty()).then(|| {
         let text = format!(
-            "the server lets clients sign in by {} before the connection is encrypted: whoever \
-             reads the wire would have the password. sendport does not do so unless \
-             auth.allow_cleartext_auth says so",
-            showing.join(" and ")
+            "the server allows AUTH {} before TLS, which would reveal the password to others on the \
+             network. sendport does not do this without auth.allow_cleartext_auth",
+            sending.join(" and ")
         );
         warning("cleartext-auth-offered", text)
     })
 }
 
-/// A secret goes over the wire as it is.
-pub(super) fn of_authentication_in_clear(mechanism: &str) -> Warning {
-    let text = match SHOWING.contains(&mechanism) || mechanism.contains("AUTH") {
+/// A secret is sent without TLS.
+pub(super) fn of_cleartext_auth(mechanism: &str) -> Warning {
+    let text = match SENDING_PASSWORD.contains(&mechanism) || mechanism.contains("AUTH") {
         true => format!(
-            "by {mechanism} the password or token goes over a connection that is not encrypted: \
-             whoever reads the wire has it. Set tls = \"starttls\" or \"implicit\""
+            "AUTH {mechanism} sends the password or token over an unencrypted connection, which \
+             reveals it to others on the network. Set tls = \"starttls\" or \"implicit\""
         ),
-        false => format!("{mechanism} goes over a connection that is not encrypted"),
+        false => format!("AUTH {mechanism} runs over an unencrypted connection"),
     };
     warning("cleartext-auth", text)
 }
 
-/// Nothing at all is encrypted.
-pub(super) fn of_clear_text(offered: bool) -> Warning {
+/// The session is not encrypted.
+pub(super) fn of_unencrypted_session(offered: bool) -> Warning {
     let text = match offered {
         true => {
             "the connection is not encrypted although the server offers STARTTLS: set tls = \"starttls\""
@@ -101,12 +99,12 @@ pub(super) fn of_clear_text(offered: bool) -> Warning {
 pub(super) fn of_tls_version(version: &str) -> Option<Warning> {
     let current = ["TLSv1.2", "TLSv1.3"].contains(&version);
     (!current).then(|| {
-        let text = format!("{version} is outdated and can be broken (RFC 8996); the server should do TLS 1.2 or 1.3");
+        let text = format!("{version} is deprecated and insecure (RFC 8996); the server should support TLS 1.2 or 1.3");
         warning("old-tls", text)
     })
 }
 
-/// A certificate of the chain ends soon, has ended, or does not count yet.
+/// A certificate of the chain expires soon, has expired, or is not valid yet.
 pub(super) fn of_certificate(certificate: &Certificate, now: Timestamp) -> Option<Warning> {
     let (days, subject) = (certificate.days_left, &certificate.subject);
     if certificate.not_before > now {
@@ -119,43 +117,43 @@ pub(super) fn of_certificate(certificate: &Certificate, now: Timestamp) -> Optio
     }
     let end = certificate.not_after.format("%Y-%m-%d %H:%M:%SZ");
     let text = match days {
-        ..0 => format!("the certificate of '{subject}' ended on {end}"),
-        0..=SOON_DAYS => format!("the certificate of '{subject}' ends in {days} days, on {end}"),
+        ..0 => format!("the certificate of '{subject}' expired on {end}"),
+        0..=SOON_DAYS => format!("the certificate of '{subject}' expires in {days} days, on {end}"),
         _ => return None,
     };
     Some(warning("certificate-expires-soon", text))
 }
 
-/// Nobody looked whether the certificate is the right one.
+/// The certificate was not verified.
 pub(super) fn of_unchecked_certificate() -> Warning {
-    let text = "the server's certificate was not checked, so it could be anybody's: use tls = \
+    let text = "the server's certificate was not verified, so the server may be an impostor: use tls = \
                 \"starttls\" or \"implicit\" with verify_certificate";
-    warning("certificate-not-checked", text)
+    warning("certificate-not-verified", text)
 }
 
-/// `NOTIFY` was asked for and could not be said.
+/// `NOTIFY` was requested, and the server does not offer DSN.
 pub(super) fn of_notify_not_offered() -> Warning {
-    let text = "the server does not offer DSN (RFC 3461), so NOTIFY was left out: it will not tell \
-                of delivery, and of failure only as it pleases";
+    let text = "the server does not offer DSN (RFC 3461), so NOTIFY was omitted: it will not report \
+                delivery, and may not report failure";
     warning("notify-not-offered", text)
 }
 
-/// The server lets clients wait.
+/// The server replies slowly.
 pub(super) fn of_slow_reply(took: Duration) -> Warning {
     let text = format!(
-        "the server took {:.1} s to answer: it slows clients down on purpose (a tarpit), looks up \
-         names that nobody answers for, or has too much to do",
+        "the server took {:.1} s to answer: it delays clients on purpose (a tarpit), its name \
+         look-ups time out, or it is overloaded",
         took.as_secs_f64()
     );
     warning("slow-reply", text)
 }
 
-/// It took somebody else's recipient.
+/// It accepted an external recipient.
 pub(super) fn of_open_relay(recipient: &str) -> Warning {
     let text = format!(
-        "the server took {recipient} from a client that had not signed in: from a network that \
-         it trusts that is meant so, from any other it is an open relay, which spammers find within \
-         hours. Ask again from outside, and restrict relaying at the server"
+        "the server accepted {recipient} from an unauthenticated client: intended for a trusted \
+         network, otherwise an open relay, which spammers find within hours. Repeat the test from \
+         outside, and restrict relaying at the server"
     );
     warning("open-relay", text)
 }
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_may_tell_its_name_and_the_time_and_no_version() {
+    fn a_greeting_may_have_name_and_time_but_no_version() {
         for greeting in [
             "mail.contoso.com ESMTP Postfix",
             "mail.contoso.com Microsoft ESMTP MAIL Service ready at Sat, 21 Nov 2026 16:00:00 +0000",
@@ -199,16 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn only_authentications_that_show_the_password_are_spoken_of() {
-        assert!(of_offer_in_clear("AUTH NTLM LOGIN").is_some());
+    fn warns_only_of_mechanisms_that_send_the_password() {
+        assert!(of_cleartext_auth_offer("AUTH NTLM LOGIN").is_some());
         for line in ["AUTH CRAM-MD5", "SIZE 1", ""] {
-            assert_eq!(of_offer_in_clear(line), None, "{line}");
+            assert_eq!(of_cleartext_auth_offer(line), None, "{line}");
         }
-        assert!(of_authentication_in_clear("XOAUTH2").text.contains("token"));
+        assert!(of_cleartext_auth("XOAUTH2").text.contains("token"));
     }
 
     #[test]
-    fn old_versions_of_tls_are_spoken_of() {
+    fn warns_of_old_tls_versions() {
         assert_eq!(of_tls_version("TLSv1.2"), None);
         assert!(of_tls_version("TLSv1").is_some());
     }

@@ -1,6 +1,6 @@
-//! Reads command lines (RFC 5321 section 4.1).
+//! Parses command lines (RFC 5321 section 4.1).
 
-/// What a client asks for.
+/// A command of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Request {
     Ehlo,
@@ -13,7 +13,7 @@ pub(super) enum Request {
     Noop,
     Vrfy,
     Quit,
-    /// A known verb with arguments that cannot be read.
+    /// A known verb with malformed arguments.
     Malformed,
     Unknown,
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_read_as_clients_write_them() {
+    fn parses_paths_as_clients_write_them() {
         assert_eq!(parse("MAIL FROM:<>"), Request::Mail(String::new(), None));
         assert_eq!(
             parse("mail from: <a@b> BODY=8BITMIME SIZE=12"),

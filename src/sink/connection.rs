@@ -1,4 +1,5 @@
-//! Lines in, replies out. Replies are held back while commands wait to be read (RFC 2920).
+//! The connection of a client: reads lines, writes replies. Replies are buffered while commands are
+//! unread (RFC 2920).
 
 use std::io;
 
@@ -8,7 +9,7 @@ use tokio::net::TcpStream;
 /// Longest command line (RFC 5321 section 4.5.3.1.4 asks for 512, extensions for more).
 const MAX_COMMAND: usize = 4096;
 
-/// A client's connection.
+/// The connection of a client.
 pub(super) struct ClientConnection {
     tcp: TcpStream,
     input: Vec<u8>,
@@ -26,7 +27,7 @@ pub(super) enum Line {
 
 impl ClientConnection {
     pub(super) fn new(tcp: TcpStream) -> Self {
-        // Replies are written whole; waiting for more would only delay them.
+        // Replies are written whole: waiting for more only delays them.
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "setting TCP_NODELAY failed");
         }

@@ -1,8 +1,7 @@
-//! An SMTP server for trying things out: takes mail on loopback and keeps it as .eml files.
+//! An SMTP server for tests and demonstrations: accepts mail and stores it as .eml files.
 //!
-//! In come SMTP sessions, out go files and a [`Received`] for each. It can refuse or delay
-//! recipients on request, so that every status of a recipient can be seen without a real
-//! mail system. It is no relay: it sends nothing on.
+//! Each message becomes a file and a [`Received`]. The sink can refuse or delay recipients, so that
+//! every status of a recipient can be seen without a mail system. It relays nothing.
 
 mod commands;
 mod connection;
@@ -24,11 +23,11 @@ use tokio_util::task::TaskTracker;
 pub struct SinkOptions {
     /// Where to listen; port 0 for any that is free.
     pub listen: SocketAddr,
-    /// Where the messages go; made if it is not there.
+    /// Where the messages are stored; created if it does not exist.
     pub folder: PathBuf,
     /// Recipients answered 550 5.1.1: whole addresses or local parts.
     pub refuse: Vec<String>,
-    /// Recipients answered 451 4.2.1 the first so many times: whole addresses or local parts.
+    /// Recipients answered 451 4.2.1 so many times first: whole addresses or local parts.
     pub delay: Vec<(String, u32)>,
 }
 
@@ -43,27 +42,27 @@ impl Default for SinkOptions {
     }
 }
 
-/// One message that was taken.
+/// One accepted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// The address in MAIL, empty for the null reverse-path.
     pub sender: String,
     /// The addresses in RCPT that were accepted.
     pub recipients: Vec<String>,
-    /// Where it was written.
+    /// Its file.
     pub file: PathBuf,
-    /// Of the message, without the envelope lines in front.
+    /// Size of the message in bytes, without the envelope lines in front.
     pub octets: usize,
 }
 
-/// A running sink. Dropping it ends its sessions without waiting for them.
+/// A running sink. Dropping it stops its sessions without waiting for them.
 pub struct Sink {
     local_addr: SocketAddr,
     shared: Arc<Shared>,
     tasks: TaskTracker,
 }
 
-/// What all sessions see.
+/// What all sessions share.
 struct Shared {
     folder: PathBuf,
     refuse: Vec<String>,
@@ -75,13 +74,16 @@ struct Shared {
 
 fn no_folder(folder: &Path, error: &io::Error) -> io::Error {
     let folder = folder.display();
-    let what = format!("the folder {folder} for the mails cannot be made: {error}; name another");
+    let what =
+        format!("the folder {folder} for the messages cannot be created: {error}; name another");
     io::Error::new(error.kind(), what)
 }
 
 fn not_bound(address: SocketAddr, error: &io::Error) -> io::Error {
     let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "find out who has the port (ss -ltnp), or name another",
+        io::ErrorKind::AddrInUse => {
+            "find out which program uses the port (ss -ltnp), or name another"
+        }
         _ => "name an address of this machine, and a port above 1023",
     };
     let what = format!("cannot listen on {address}: {error}; {advice}");
@@ -89,10 +91,10 @@ fn not_bound(address: SocketAddr, error: &io::Error) -> io::Error {
 }
 
 impl Sink {
-    /// Listens and serves in tasks of its own.
+    /// Starts listening, in tasks of its own.
     ///
     /// # Errors
-    /// The address cannot be bound, or the folder cannot be made: which, and what to do.
+    /// The address cannot be bound, or the folder cannot be created; the error says what to do.
     pub async fn start(options: SinkOptions) -> io::Result<Self> {
         let made = tokio::fs::create_dir_all(&options.folder).await;
         made.map_err(|error| no_folder(&options.folder, &error))?;
@@ -119,29 +121,29 @@ impl Sink {
         })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Messages taken so far.
+    /// Messages accepted so far.
     pub fn received(&self) -> u64 {
         *self.shared.count.borrow()
     }
 
-    /// Waits until `n` messages were taken in all.
+    /// Waits until `n` messages were accepted in all.
     pub async fn wait_for(&self, n: u64) {
         let mut count = self.shared.count.subscribe();
         // The sender lives as long as `self`: the channel cannot close.
         let _reached = count.wait_for(|&count| count >= n).await;
     }
 
-    /// Every message from now on; who reads too slowly misses some.
+    /// Every later message; a receiver that lags loses some.
     pub fn subscribe(&self) -> broadcast::Receiver<Received> {
         self.shared.observers.subscribe()
     }
 
-    /// Answers open sessions with 421 and waits until they are gone.
+    /// Ends open sessions with 421 and waits until they are closed.
     pub async fn stop(self) {
         self.shared.stopping.cancel();
         self.tasks.close();
@@ -160,7 +162,7 @@ impl Shared {
         self.refuse.iter().any(|pattern| matches(pattern, address))
     }
 
-    /// Uses one of the delays up.
+    /// Uses up one of the delays.
     fn delays(&self, address: &str) -> bool {
         let times = self
             .delay
@@ -174,7 +176,7 @@ impl Shared {
 
     fn note(&self, received: Received) {
         self.count.send_modify(|count| *count += 1);
-        // Nobody has to listen.
+        // There may be no receiver.
         let _observers = self.observers.send(received);
     }
 }
@@ -195,7 +197,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) 
             Ok((tcp, _)) => {
                 tasks.spawn(session::serve(tcp, Arc::clone(&shared)));
             }
-            // Out of descriptors, mostly: others go on and set some free.
+            // Mostly out of descriptors: other sessions go on and free some.
             Err(error) => {
                 tracing::warn!(%error, "sink accept failed");
                 tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! One client's session.
+//! The session of a client.
 
 use std::io;
 use std::path::PathBuf;
@@ -152,7 +152,7 @@ impl Session {
         }
         let octets = message.len();
         match self.store(message).await {
-            Ok(file) => self.taken(file, octets),
+            Ok(file) => self.accept(file, octets),
             Err(error) => {
                 tracing::warn!(%error, "sink write failed");
                 self.connection
@@ -163,7 +163,7 @@ impl Session {
         Ok(true)
     }
 
-    fn taken(&mut self, file: PathBuf, octets: usize) {
+    fn accept(&mut self, file: PathBuf, octets: usize) {
         let number = self.shared.count.borrow().saturating_add(1);
         self.connection
             .reply(&format!("250 2.0.0 message {number} is stored"));
@@ -176,8 +176,8 @@ impl Session {
         self.shared.note(received);
     }
 
-    /// The content up to CRLF.CRLF, dots taken away (RFC 5321 section 4.5.2). What is too
-    /// large is read to its end and not kept.
+    /// The content up to CRLF.CRLF, without dot-stuffing (RFC 5321 section 4.5.2). A message that is too
+    /// large is read to its end and not stored.
     async fn message(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut message = Vec::new();
         let mut at_line_start = true;

@@ -1,4 +1,4 @@
-//! What the library reports.
+//! Errors of the library.
 
 use std::ffi::c_int;
 use std::fmt;
@@ -23,7 +23,7 @@ impl Error {
         (major & ffi::ERRORS != 0).then_some(Self { major, minor })
     }
 
-    /// No KDC answered: time may heal it, the credentials were not judged.
+    /// No KDC answered: the credentials were not judged, and trying again may help.
     pub fn is_unreachable(&self) -> bool {
         [REALM_UNKNOWN, KDC_UNREACHABLE].contains(&self.minor.cast_signed())
     }
@@ -31,7 +31,7 @@ impl Error {
 
 impl std::error::Error for Error {}
 
-/// What the mechanism says, which is the more exact, and where it says nothing, what GSS-API does.
+/// The text of the mechanism, which is more precise; without one, that of the GSS-API.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.minor {

@@ -1,4 +1,4 @@
-//! What is used of `gssapi.h` and `gssapi_ext.h` (RFC 2744 appendix A), with the layout that MIT
+//! The used parts of `gssapi.h` and `gssapi_ext.h` (RFC 2744 appendix A), with the layout that MIT
 //! Kerberos gives it on Linux.
 
 use std::ffi::{c_char, c_int, c_void};
@@ -19,7 +19,7 @@ impl Buffer {
         }
     }
 
-    /// For arguments that the library only reads, while `octets` is there.
+    /// For arguments that the library only reads, while `octets` lives.
     pub(crate) fn borrowed(octets: &[u8]) -> Self {
         Self {
             length: octets.len(),
@@ -35,7 +35,7 @@ pub(crate) struct Oid {
     elements: *const u8,
 }
 
-// Constants that nobody writes to.
+// Constants, never written to.
 // SAFETY: the elements are static.
 unsafe impl Sync for Oid {}
 

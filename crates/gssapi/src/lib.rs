@@ -1,8 +1,8 @@
 //! The client's half of the GSS-API (RFC 2743) with Kerberos V5 (RFC 4121), by the library of MIT
 //! Kerberos, `libgssapi_krb5`.
 //!
-//! A crate of its own because it calls C, which the rest of sendport may not. It knows nothing of
-//! SASL or SMTP.
+//! A crate of its own because it calls C, which the rest of sendport must not. It knows neither SASL
+//! nor SMTP.
 
 mod error;
 mod ffi;
@@ -31,7 +31,7 @@ pub struct Initiator {
 // SAFETY: the library's objects belong to no thread, and `&mut self` lets one use them at a time.
 unsafe impl Send for Initiator {}
 
-/// What a step gave.
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// For the service; may be empty once the context is complete.
@@ -40,11 +40,11 @@ pub struct Step {
     pub is_complete: bool,
 }
 
-/// Whose tickets are used.
+/// The client and its keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
-    /// The file of keys that tickets are asked for with; they are kept in this process, and
-    /// replaced before they expire. `None`: the process's own, as `KRB5CCNAME` and
+    /// The keytab to request tickets with. Tickets are kept in this process, and renewed before they
+    /// expire. `None`: the process's own, as `KRB5CCNAME` and
     /// `KRB5_CLIENT_KTNAME` name them.
     pub keytab: Option<&'a Path>,
     /// `name@REALM`; `None`: the first of the keytab.
@@ -61,8 +61,8 @@ impl Initiator {
         Self::for_target(client, target)
     }
 
-    /// `principal` is what the KDC knows the service by, such as
-    /// `MSSQLSvc/sql01.contoso.com:1433`; of the default realm where it names none.
+    /// `principal` is the name of the service at the KDC, such as
+    /// `MSSQLSvc/sql01.contoso.com:1433`; in the default realm where it names none.
     ///
     /// # Errors
     /// As [`Initiator::new`].
@@ -79,7 +79,7 @@ impl Initiator {
         })
     }
 
-    /// Takes what the service sent, nothing at first, and gives what it is sent.
+    /// Takes the token of the service, empty at first, and gives the next one for the service.
     ///
     /// # Errors
     /// The KDC or the service refused, or there is no KDC ([`Error::is_unreachable`]).
@@ -113,7 +113,7 @@ impl Initiator {
         })
     }
 
-    /// Takes the protection off a message of the service, once the context is complete.
+    /// Unwraps a message of the service, once the context is complete.
     ///
     /// # Errors
     /// The message is not of this context, or was changed.
@@ -135,8 +135,8 @@ impl Initiator {
         Error::of(major, minor).map_or_else(|| Ok(output.to_vec()), Err)
     }
 
-    /// Protects a message for the service against change, once the context is complete; it is
-    /// not encrypted.
+    /// Wraps a message for the service with integrity protection, without encryption, once the context
+    /// is complete.
     ///
     /// # Errors
     /// The context is not complete, or has expired.
@@ -196,7 +196,7 @@ fn acquire(client: Client<'_>) -> Result<Credential, Error> {
     Error::of(major, minor).map_or(Ok(credential), Err)
 }
 
-/// Where the keys are, and where the tickets are kept that they are good for.
+/// Where the keys are, and where their tickets are kept.
 struct Store {
     keytab: CString,
     tickets: CString,
@@ -221,13 +221,13 @@ impl Store {
     }
 }
 
-/// Where the tickets are kept that the keys of `keytab` were good for, in this process.
+/// The name of the ticket cache of `keytab`, in the memory of this process.
 fn tickets(keytab: &str, principal: Option<&str>) -> CString {
     let principal = principal.unwrap_or_default();
     without_nul(format!("MEMORY:sendport {keytab} {principal}"))
 }
 
-/// No path has a NUL; what stands in front of one in a text is another file, which is not there.
+/// No path contains a NUL; the text before one names a file that does not exist.
 fn without_nul(text: String) -> CString {
     CString::new(text).unwrap_or_else(|error: NulError| {
         let end = error.nul_position();

@@ -1,4 +1,4 @@
-//! What the library allocates, released when it is dropped.
+//! Objects that the library allocates, released on drop.
 
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -67,7 +67,7 @@ impl Drop for Context {
     }
 }
 
-/// Who asks for a context.
+/// The credential of a client.
 pub(crate) struct Credential(pub(crate) *mut c_void);
 
 impl Drop for Credential {

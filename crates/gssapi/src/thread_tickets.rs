@@ -1,4 +1,4 @@
-//! Tickets of a keytab for somebody else's calls of the GSS-API, on one thread.
+//! Tickets of a keytab for GSS-API calls of another library, on one thread.
 
 use std::marker::PhantomData;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::ptr::{null, null_mut};
 
 use crate::{Error, ffi, tickets};
 
-/// While it is there, whoever asks on this thread for the process's own tickets gets those that an
-/// [`Initiator`](crate::Initiator) with the same keytab and principal got. For libraries that
-/// cannot be told of a keytab.
+/// While it exists, a request on this thread for the process's own tickets gets those of an
+/// [`Initiator`](crate::Initiator) with the same keytab and principal. For libraries that cannot be
+/// configured with a keytab.
 #[derive(Debug)]
 pub struct ThreadTickets {
-    /// The library remembers it by the thread.
+    /// The library keeps it by thread.
     _of_this_thread: PhantomData<*const ()>,
 }
 
@@ -32,7 +32,7 @@ impl ThreadTickets {
 
 impl Drop for ThreadTickets {
     fn drop(&mut self) {
-        // SAFETY: null takes the name back.
+        // SAFETY: null resets the name.
         unsafe { ffi::gss_krb5_ccache_name(&mut 0, null(), null_mut()) };
     }
 }

@@ -1,8 +1,8 @@
 //! TLS sessions of one connector, kept for its next connection (RFC 5077, RFC 8446 section 2.2).
 //!
-//! A crate of its own for one line: rust-openssl marks `SSL_set_session` unsafe, because a
-//! session must not come from another `SSL_CTX`. Here it cannot: [`ResumingConnector`] owns both
-//! the context and the sessions, and gives neither away.
+//! A crate of its own for one line: rust-openssl marks `SSL_set_session` unsafe, because a session
+//! must not come from another `SSL_CTX`. Here it cannot: [`ResumingConnector`] owns both the context
+//! and the sessions, and gives neither away.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ pub struct ResumingConnector {
 }
 
 /// A copy of the newest session, in DER. OpenSSL marks the session itself, where its connection
-/// ends without `close_notify`, as one that must not be resumed, which TLS has not asked for since
-/// 1.1 (RFC 4346 section 7.2.1). It is shown again and again until the server gives another, as
-/// not every server gives one to who resumes: that two connections can be told to be of one
-/// client (RFC 8446 appendix C.4) is no secret to a relay.
+/// ends without `close_notify`, as one that must not be resumed, which TLS has not required since 1.1
+/// (RFC 4346 section 7.2.1). It is reused until the server issues another, because not every server
+/// issues one on resumption: that two connections are linkable to one client (RFC 8446 appendix C.4)
+/// is no secret to a relay.
 #[derive(Clone, Default)]
 struct Newest(Arc<Mutex<Option<Zeroizing<Vec<u8>>>>>);
 
 impl ResumingConnector {
-    /// Takes a builder whose settings are complete. All connections must be to one server with
-    /// one policy: a resumed session does not show its certificate chain again.
+    /// Takes a builder with complete settings. All connections must be to one server with
+    /// one policy: a resumed session does not send its certificate chain again.
     pub fn new(mut builder: SslConnectorBuilder) -> Self {
         let newest = Newest::default();
         let kept = newest.clone();
@@ -45,7 +45,7 @@ impl ResumingConnector {
     /// Settings of the next connection.
     ///
     /// # Errors
-    /// What OpenSSL says.
+    /// OpenSSL's errors.
     pub fn configure(&self) -> Result<ConnectConfiguration, ErrorStack> {
         self.connector.configure()
     }
@@ -55,7 +55,7 @@ impl ResumingConnector {
     /// nothing is resumed.
     ///
     /// # Errors
-    /// What OpenSSL says.
+    /// OpenSSL's errors.
     pub fn into_ssl(
         &self,
         configuration: ConnectConfiguration,
@@ -67,7 +67,7 @@ impl ResumingConnector {
             // SAFETY: `ssl` is of `self.connector`'s context, which was compared, and so is the
             // session: nothing but that context's callback puts any into `self.newest`, and
             // the copies that it makes belong to no context.
-            #[expect(unsafe_code, reason = "the one call that this crate is there for")]
+            #[expect(unsafe_code, reason = "the one call that this crate exists for")]
             unsafe {
                 ssl.set_session(&session)?;
             }

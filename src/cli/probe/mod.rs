@@ -182,8 +182,10 @@ impl Probe<'_> {
     /// Where the mail of a domain goes: the hosts are tried as a sender would, up to the first that
     /// answers.
     async fn mail_domain(&mut self, domain: &str) -> Result<MailDomain, Failure> {
-        let directory = MailResolver::open(self.args.name_server).map_err(Failure::Other)?;
-        let found = directory.mail_of(domain).await.map_err(Failure::Config)?;
+        let directory = MailResolver::open(self.args.name_server)
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        let found = directory.mail_of(domain).await;
+        let found = found.map_err(|error| Failure::Config(error.to_string()))?;
         for line in show::mail_domain(&found) {
             self.tell(&line);
         }
