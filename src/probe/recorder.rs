@@ -343,7 +343,7 @@ impl SessionObserver for Recorder {
                 state.phase = Some(Phase::Content);
                 self.command_sent(
                     state,
-                    format!("(content of {octets} octets, and the final dot)"),
+                    format!("(content of {octets} bytes, and the final dot)"),
                 );
             }
             Step::ChunkSent(command) => {

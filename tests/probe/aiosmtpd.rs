@@ -43,7 +43,7 @@ async fn warns_of_an_unverified_certificate() {
     probed.tells(
         0,
         &[
-            "the server's certificate was not checked",
+            "the server's certificate was not verified",
             "went well up to auth",
         ],
     );

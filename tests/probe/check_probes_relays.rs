@@ -37,7 +37,7 @@ async fn notes_an_expiring_certificate_and_a_malformed_entry() {
     peer.finish().await;
     for line in [
         "ok    relay.main: peer.example.test, 127.0.0.1:",
-        "note  relay.main: the certificate of '127.0.0.1' ends in 0 days",
+        "note  relay.main: the certificate of '127.0.0.1' expires in 0 days",
         "FAIL  replies.file: replies.file '",
         "entry 'k' of the table of replies: 'y' is neither a number nor x",
     ] {

@@ -19,6 +19,8 @@ struct Written {
     text: Option<String>,
     #[serde(default)]
     own: bool,
+    /// What sendport found itself, in place of a server's reply.
+    local: Option<String>,
 }
 
 fn written() -> Vec<Written> {
@@ -121,7 +123,7 @@ const OF_THE_MESSAGE_AT_MAIL: [&str; 5] = [
 fn an_entry_with_a_final_fault_names_its_commands() {
     let table = ReplyTable::built_in();
     for (entry, written) in table.entries().zip(written()) {
-        if written.own || !matches!(entry.fault, Fault::Recipient | Fault::Message) {
+        if written.own || written.local.is_some() || !matches!(entry.fault, Fault::Recipient | Fault::Message) {
             continue;
         }
         let at_mail = OF_THE_MESSAGE_AT_MAIL.contains(&&*written.key);

@@ -45,7 +45,7 @@ async fn with_and_without_authentication() {
     ];
     let arguments = [&usual[..], &authentication, &["--stop-after", "auth"]].concat();
     let probed = probe_at(dovecot.plain(), &arguments).await;
-    // Behind it nobody listens whom it could pass mail on to: it says so only after the sign-in.
+    // It has no relay behind it, and reports that only after the authentication.
     assert!(
         probed.output.contains("AUTH SCRAM-SHA-256 <struck out>"),
         "{probed:?}"
@@ -53,7 +53,7 @@ async fn with_and_without_authentication() {
     assert!(
         probed
             .output
-            .contains("SCRAM-SHA-256 (password never shown)"),
+            .contains("SCRAM-SHA-256 (password not sent)"),
         "{probed:?}"
     );
 }

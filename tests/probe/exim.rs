@@ -33,9 +33,9 @@ async fn shows_its_version_and_its_refusal_to_relay() {
     probed.tells(
         18,
         &[
-            "the greeting tells which version of which software runs here",
-            "There is no such mailbox.",
-            "The relay does not take mail for this domain from us.",
+            "the greeting reveals the software and its version",
+            "The mailbox does not exist.",
+            "The relay does not accept mail for this domain from this",
             "would take mail for bob@example.test",
             "TLSv1.3",
         ],

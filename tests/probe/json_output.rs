@@ -59,7 +59,7 @@ async fn has_steps_refusals_and_warnings() {
     assert!(
         session["extensions"][0]["meaning"]
             .as_str()
-            .is_some_and(|it| it.contains("1000000 octets"))
+            .is_some_and(|it| it.contains("1000000 bytes"))
     );
 }
 

@@ -48,7 +48,7 @@ async fn a_refusal_is_correct() {
     probed.tells(
         0,
         &[
-            "does not take mail for open-relay-check@example.com",
+            "does not accept mail for open-relay-check@example.com",
             "as it should be",
         ],
     );

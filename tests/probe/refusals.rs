@@ -244,7 +244,7 @@ async fn warns_where_dsn_is_not_offered() {
     let arguments = [&asked[..], &["--notify", "success"]].concat();
     let probed = probe_at(peer.address, &arguments).await;
     peer.finish().await;
-    probed.tells(0, &["does not offer DSN", "NOTIFY was left out"]);
+    probed.tells(0, &["does not offer DSN", "NOTIFY was omitted"]);
 }
 
 #[tokio::test]

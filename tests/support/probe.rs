@@ -114,7 +114,7 @@ fn masked(text: &str) -> String {
             (r"(127\.0\.0\.1|\[::1\]):[0-9]+", "$1:PORT"),
             (r"port [0-9]{4,5}", "port PORT"),
             (r"SIZE=[0-9]+", "SIZE=#"),
-            (r"content of [0-9]+ octets", "content of # octets"),
+            (r"content of [0-9]+ bytes", "content of # bytes"),
             (r"Message-ID <[^>]+>", "Message-ID <#>"),
             (r"ENVID=[^ \n]+", "ENVID=#"),
             (r"queued as [0-9A-F]+", "queued as #"),
@@ -125,7 +125,7 @@ fn masked(text: &str) -> String {
                 r"[A-Z][a-z]{2}, [0-9 ]?[0-9] [A-Z][a-z]{2} [0-9]{4} [0-9:]+ [+-][0-9]{4}",
                 "DATE",
             ),
-            (r"[A-Z][a-z]{2} +[0-9]+ [0-9:]+ [0-9]{4} GMT", "DATE"),
+            (r"[A-Z][a-z]{2}\s+[0-9]+\s+[0-9:]+\s+[0-9]{4}\s+GMT", "DATE"),
             (r"took [0-9.]+ s to", "took # s to"),
         ]
         .map(mask)

@@ -38,7 +38,7 @@ fn in_keys_lists_and_tables() {
         ],
     );
     let sent = send(&folder, "it's, ok", &[]);
-    let note = "has no send port \"it's, ok\"; it has: \"a b\", erp, \"x,y\"; nobody sends";
+    let note = "has no send port \"it's, ok\"; it has: \"a b\", erp, \"x,y\"; no instance sends";
     sent.tells(0, &[note]);
     assert_eq!(
         sent.out, "alert 1 queued\n",

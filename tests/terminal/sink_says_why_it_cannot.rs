@@ -18,6 +18,6 @@ fn a_folder_that_is_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("sink"), "").expect("write");
     let said = run(folder.path(), &["sink", "--listen", "127.0.0.1:0"]);
-    said.tells(1, &["the folder sink for the mails cannot be made"]);
+    said.tells(1, &["the folder sink for the messages cannot be created"]);
     assert!(!said.err.contains("listen"), "{}", said.err);
 }

@@ -171,6 +171,9 @@ impl ReplyError {
     fn cause(&self) -> LocalCause {
         match self {
             Self::Timeout(_) => LocalCause::Timeout,
+            Self::Io(cause) if cause.get_ref().is_some_and(|it| it.is::<ReplySyntaxError>()) => {
+                LocalCause::NotSmtp
+            }
             Self::Closed | Self::Io(_) => LocalCause::ConnectionClosed,
             Self::NotSmtp(error) if error.is_http() => LocalCause::HttpServer,
             Self::NotSmtp(_) => LocalCause::NotSmtp,
@@ -178,7 +181,7 @@ impl ReplyError {
         }
     }
 
-    /// What stands in place of the reply to `command`.
+    /// The local reply that replaces the missing reply to `command`.
     pub(super) fn into_reply(self, command: Command) -> Reply {
         match self {
             // A server may send 421 at any time (RFC 5321 section 3.8).

@@ -102,7 +102,7 @@ fn a_fixed_one_or_none() {
             "PLAIN LOGIN",
             "AUTH NTLM, it offers PLAIN LOGIN",
         ),
-        (AuthMechanism::Plain, "", "no sign-in"),
+        (AuthMechanism::Plain, "", "no authentication"),
         (AuthMechanism::Xoauth2, "XOAUTH2", "auth.oauth2"),
         (
             AuthMechanism::External,
