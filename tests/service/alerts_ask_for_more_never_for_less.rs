@@ -39,7 +39,7 @@ async fn than_their_send_port() {
     let checked = text(&site.sendport(&["check"]));
     let note = "note  send_port.encrypt.encryption: encrypted messages are not signed: ";
     assert!(checked.contains(note), "{checked}");
-    assert_eq!(checked.matches("is not signed").count(), 1, "{checked}");
+    assert_eq!(checked.matches("are not signed").count(), 1, "{checked}");
     let cases = [
         ("none", "encrypt", "encrypt"),
         ("sign", "sign+encrypt", "sign+encrypt"),
