@@ -146,7 +146,7 @@ async fn a_full_one_while_it_works_and_at_the_start() {
     wait_for(address, "/readyz", 200, "ready").await;
     wait_for_event(&site, "state-folder-writable information", 1).await;
     wait_for_event(&site, "state-folder-unwritable error", 1).await;
-    assert_eq!(site.log().matches("spool cannot be written").count(), 1);
+    assert_eq!(site.log().matches("spool write failed").count(), 1);
     assert_eq!(service.stop(), Some(0), "{}", site.log());
     assert_eq!(sink.received(), inserted);
 

@@ -174,7 +174,7 @@ fn nobody_got_it_and_everybody_knows_why(site: &Site) {
     assert_eq!(of("count(*)"), "3");
     assert_eq!(
         of("group_concat(DISTINCT ReplyText)"),
-        "nobody gets it, because 1 of 3 recipients have no usable certificate and when_missing = \"fail\": bare@example.test: there is no certificate for bare@example.test"
+        "no recipient gets it, because 1 of 3 recipients have no usable certificate and when_missing = \"fail\": bare@example.test: there is no certificate for bare@example.test"
     );
     let keys = "SELECT group_concat(Address || ' ' || ExplanationKey, ', ') FROM
                 (SELECT r.* FROM Recipient r JOIN Alert a ON a.AlertId = r.AlertId WHERE a.Reference = 'fail' ORDER BY Ordinal)";
@@ -184,7 +184,7 @@ fn nobody_got_it_and_everybody_knows_why(site: &Site) {
     );
     let attempts = "SELECT count(*) FROM Attempt t JOIN Alert a ON a.AlertId = t.AlertId WHERE a.Reference = 'fail'";
     assert_eq!(site.value(attempts), "0", "no relay was asked");
-    assert!(of("DISTINCT Cause || Advice").contains("nobody gets it"));
+    assert!(of("DISTINCT Cause || Advice").contains("no recipient gets it"));
 }
 
 fn who_lacks_one_fails_alone(site: &Site, reference: &str) {

@@ -99,7 +99,7 @@ fn reason(missing: &[MissingCertificate], all: usize) -> String {
         named.push(format!("and {more} more"));
     }
     format!(
-        "nobody gets it, because {} of {all} recipients have no usable certificate and when_missing = \"fail\": {}",
+        "no recipient gets it, because {} of {all} recipients have no usable certificate and when_missing = \"fail\": {}",
         missing.len(),
         named.join("; ")
     )
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn nobody_gets_it_unless_somebody_has_it_already() {
         let (paths, _, said) = settled(WhenMissing::Fail, None, &[Queued, Queued]);
-        assert!(paths.is_empty() && said.starts_with("nobody gets it, because 1 of 2"));
+        assert!(paths.is_empty() && said.starts_with("no recipient gets it, because 1 of 2"));
         let (paths, _, said) = settled(WhenMissing::Fail, None, &[Relayed, Queued, Queued]);
         assert_eq!(paths, [1]);
         assert_eq!(said, "there is none; others had got it before");
