@@ -16,7 +16,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Print every setting that is in force, with secrets struck out
+    /// Print every setting that is in force, with secrets redacted
     Show {
         /// As JSON
         #[arg(long)]

@@ -32,7 +32,7 @@ pub enum LdapError {
     #[error("TLS cannot be used: {0}")]
     Tls(native_tls::Error),
     /// The server refuses the bind.
-    #[error("the directory refuses to sign in '{name}': {}", reason(.why))]
+    #[error("the directory refuses to authenticate '{name}': {}", reason(.why))]
     Authentication {
         /// The name.
         name: String,
@@ -69,7 +69,7 @@ fn reason(cause: &Cause) -> String {
     let meaning = match result.rc {
         1 => "it requires authentication first",
         3 | 4 => "there is more than it may hand out to this user",
-        8 | 13 => "it wants TLS, or a stronger way to sign in",
+        8 | 13 => "it wants TLS, or a stronger mechanism",
         32 => "the base does not exist, or may not be seen by this user",
         34 => "a name is not a distinguished name such as DC=contoso,DC=com",
         49 => "name or password is wrong",

@@ -101,7 +101,7 @@ async fn explains_a_refusing_directory() {
     let changes: [(Change<'_>, &str); 7] = [
         (
             &|it| it.authentication.clone_from(&wrong_password),
-            "refuses to sign in 'cn=root,dc=contoso,dc=com': name or password is wrong (result code 49)",
+            "refuses to authenticate 'cn=root,dc=contoso,dc=com': name or password is wrong (result code 49)",
         ),
         (
             &|it| it.authentication = None,

@@ -123,7 +123,10 @@ const OF_THE_MESSAGE_AT_MAIL: [&str; 5] = [
 fn an_entry_with_a_final_fault_names_its_commands() {
     let table = ReplyTable::built_in();
     for (entry, written) in table.entries().zip(written()) {
-        if written.own || written.local.is_some() || !matches!(entry.fault, Fault::Recipient | Fault::Message) {
+        if written.own
+            || written.local.is_some()
+            || !matches!(entry.fault, Fault::Recipient | Fault::Message)
+        {
             continue;
         }
         let at_mail = OF_THE_MESSAGE_AT_MAIL.contains(&&*written.key);

@@ -36,7 +36,7 @@ async fn shows_its_version_and_its_refusal_to_relay() {
             "the greeting reveals the software and its version",
             "The mailbox does not exist.",
             "The relay does not accept mail for this domain from this",
-            "would take mail for bob@example.test",
+            "would accept mail for bob@example.test",
             "TLSv1.3",
         ],
     );

@@ -25,7 +25,10 @@ async fn explains_a_closed_port() {
 #[tokio::test]
 async fn explains_an_unknown_name() {
     let probed = probe(&["no-such-host.invalid"]).await;
-    probed.tells(10, &["failed at resolve", "The name does not exist in the DNS"]);
+    probed.tells(
+        10,
+        &["failed at resolve", "The name does not exist in the DNS"],
+    );
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn shown(mechanism: &str, dialogue: Vec<Step>) -> String {
         );
         let has_time = |line: &str| line.as_bytes()[..25].ends_with(b"Z ");
         assert!(log.lines().all(has_time), "{log}");
-        assert!(log.contains("<struck out>"), "{log}");
+        assert!(log.contains("<redacted>"), "{log}");
         shown += &(probed.output + &probed.errors + &log);
     }
     shown
@@ -56,7 +56,7 @@ async fn redacts_plain() {
     let shown = shown("plain", dialogue).await;
     hides(&shown);
     assert!(
-        shown.contains("no <struck out> for alice: <struck out>"),
+        shown.contains("no <redacted> for alice: <redacted>"),
         "{shown}"
     );
 }

@@ -56,7 +56,7 @@ async fn waits_and_warns() {
     probed.tells(
         0,
         &[
-            "would take mail for bob@example.test",
+            "would accept mail for bob@example.test",
             "on purpose (a tarpit)",
         ],
     );

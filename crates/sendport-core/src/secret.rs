@@ -30,7 +30,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Struck out.
+/// Redacted.
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(STRUCK_OUT)

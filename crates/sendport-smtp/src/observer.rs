@@ -54,7 +54,7 @@ pub enum Step {
 }
 
 /// Replaces a secret.
-pub const REDACTED: &str = "<struck out>";
+pub const REDACTED: &str = "<redacted>";
 
 /// A certificate that the server sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -150,18 +150,18 @@ mod tests {
             (
                 &[plain][..],
                 "no Secret-1 for alice",
-                "no <struck out> for alice",
+                "no <redacted> for alice",
             ),
-            (&[plain], "no AGFsaWNlAFNlY3JldC0x", "no <struck out>"),
+            (&[plain], "no AGFsaWNlAFNlY3JldC0x", "no <redacted>"),
             (
                 &["alice", "Secret-1"],
                 "bad U2VjcmV0LTE=",
-                "bad <struck out>",
+                "bad <redacted>",
             ),
             (
                 &[bearer],
                 "token abc.def for alice",
-                "token <struck out> for alice",
+                "token <redacted> for alice",
             ),
         ] {
             assert_eq!(repeated(said, 535, text), shown);
@@ -212,11 +212,11 @@ mod tests {
     fn redacts_a_success_and_what_is_no_reply() {
         assert_eq!(
             repeated(&["Secret-1"], 235, "hi Secret-1"),
-            "hi <struck out>"
+            "hi <redacted>"
         );
         for (text, shown) in [
-            ("zzz Secret-1 ?", "zzz <struck out> ?"),
-            ("zzz not Secre", "zzz not <struck out>"),
+            ("zzz Secret-1 ?", "zzz <redacted> ?"),
+            ("zzz not Secre", "zzz not <redacted>"),
             ("zzz garbage", "zzz garbage"),
         ] {
             let mut secrets = SecretRedactor::default();

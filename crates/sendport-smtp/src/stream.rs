@@ -171,7 +171,11 @@ impl ReplyError {
     fn cause(&self) -> LocalCause {
         match self {
             Self::Timeout(_) => LocalCause::Timeout,
-            Self::Io(cause) if cause.get_ref().is_some_and(|it| it.is::<ReplySyntaxError>()) => {
+            Self::Io(cause)
+                if cause
+                    .get_ref()
+                    .is_some_and(|it| it.is::<ReplySyntaxError>()) =>
+            {
                 LocalCause::NotSmtp
             }
             Self::Closed | Self::Io(_) => LocalCause::ConnectionClosed,

@@ -68,7 +68,7 @@ pub(in crate::cli) struct Args {
     /// belongs to the port]
     #[arg(long, value_name = "HOW", value_parser = word::<TlsMode>)]
     pub(super) tls: Option<TlsMode>,
-    /// How to sign in: none, auto, plain, login, ntlm and so on [default: the relay's, or none]
+    /// Authentication mechanism: none, auto, plain, login, ntlm and so on [default: the relay's, or none]
     #[arg(long, value_name = "MECHANISM", value_parser = word::<AuthMechanism>)]
     pub(super) auth: Option<AuthMechanism>,
     /// User to authenticate as. Where HOST, port and user are no relay of the configuration, each probe
@@ -109,7 +109,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
           default_missing_value = STRANGER, value_parser = address)]
     pub(super) open_relay_check: Option<String>,
-    /// Keep the dialogue in this file, secrets struck out
+    /// Keep the dialogue in this file, secrets redacted
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
     /// One JSON document at the end instead of lines

@@ -135,7 +135,7 @@ pub(super) fn verdict(report: &Report, asked: &[String], until: &str) -> String 
             );
         }
         Some(phase @ Phase::Rcpt) => {
-            return format!("failed at {phase}; would take mail for {accepted}");
+            return format!("failed at {phase}; would accept mail for {accepted}");
         }
         Some(phase) => return format!("failed at {phase}"),
         None => {}
@@ -145,7 +145,7 @@ pub(super) fn verdict(report: &Report, asked: &[String], until: &str) -> String 
     }
     match asked.is_empty() || report.accepted.is_empty() {
         true => format!("went well up to {until}; nothing was sent"),
-        false => format!("would take mail for {accepted}; nothing was sent (--send sends)"),
+        false => format!("would accept mail for {accepted}; nothing was sent (--send sends)"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Metrics of the catalogue, made and registered. Whoever counts often keeps a handle: then
+//! Metrics of the catalogue, created and registered. A caller that counts often keeps a handle, so
 //! counting is one atomic addition.
 
 use prometheus::core::Collector;

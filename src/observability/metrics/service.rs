@@ -102,7 +102,7 @@ impl ServiceMetrics {
         self.start_time.set(seconds(unix_millis));
     }
 
-    /// Whether it is ready, and how long its lease still stands.
+    /// Whether it is ready, and how long its lease is still valid.
     pub fn set_ready(&self, ready: bool, lease: Duration) {
         self.ready.set(i64::from(ready));
         self.lease_remaining.set(lease.as_secs_f64());

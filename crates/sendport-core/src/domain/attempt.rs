@@ -51,7 +51,7 @@ pub struct SessionFacts {
     pub tls_cipher: Option<String>,
     /// SHA-256 of the relay's certificate, lower-case hexadecimal.
     pub peer_fingerprint: Option<String>,
-    /// SASL mechanism that signed in (RFC 4954).
+    /// SASL mechanism of the authentication (RFC 4954).
     pub auth_mechanism: Option<String>,
     /// The relay offers delivery status notifications (RFC 3461). Not written down.
     #[serde(default)]
@@ -94,7 +94,7 @@ pub struct CommandReply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubmissionEnd {
     /// Nothing was begun: the relay could not be reached, refused the session, TLS or the
-    /// sign-in. The alert spends no attempt.
+    /// authentication. The alert uses no attempt.
     NotBegun {
         /// What it said, or what happened.
         reply: Reply,
@@ -219,7 +219,7 @@ pub struct SubmissionIntent {
     pub token: LeaseToken,
     /// Decides what becomes of it.
     pub send_port: String,
-    /// The key that the attempt will have, whoever writes it.
+    /// The key of the attempt, the same for each writer.
     pub key: AttemptKey,
     /// 1 for the first.
     pub number: u32,
@@ -241,7 +241,7 @@ pub struct SubmissionIntent {
     pub template_version: Option<String>,
 }
 
-/// What an outcome says of one recipient. Enough to insert its row where none stands yet.
+/// The outcome for one recipient. It suffices to insert a missing row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecipientOutcome {
     /// Key of the row together with the alert.
@@ -250,7 +250,7 @@ pub struct RecipientOutcome {
     pub kind: RecipientKind,
     /// Who.
     pub mailbox: Mailbox,
-    /// Where it stands now.
+    /// Its status now.
     pub status: RecipientStatus,
     /// Attempts spent on it.
     pub attempt_count: u32,

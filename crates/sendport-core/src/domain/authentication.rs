@@ -30,7 +30,7 @@ pub enum AuthDecision {
     Wait,
     /// They were refused, or twice in a row left unanswered, to this instance or another.
     Refused {
-        /// The relay's reply, or what stands in its place.
+        /// The relay's reply, or the local reply in its place.
         reply: Reply,
         /// Time until they may be tried again.
         retry_in: Duration,

@@ -1,5 +1,5 @@
 //! A server's reply: reply code, enhanced status code, text, and the command that it answers
-//! (RFC 5321 section 4.2, RFC 2034, RFC 3463); or what stands in its place.
+//! (RFC 5321 section 4.2, RFC 2034, RFC 3463); or the local reply in its place.
 
 use std::fmt;
 use std::str::FromStr;
@@ -223,7 +223,7 @@ pub enum LocalCause {
     FolderFailed,
 }
 
-/// One reply of a server, or what stands in its place.
+/// One reply of a server, or the local reply in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// Three digits as the server sent them, 200 to 599; 0 where no reply came (the text
@@ -291,8 +291,7 @@ impl Reply {
         }
     }
 
-    /// What stands in place of a reply that did not come: code 0, and a sentence about what
-    /// happened.
+    /// A local reply in place of a missing one: code 0, and a sentence about what happened.
     pub fn absent(command: Command, what_happened: impl Into<String>) -> Self {
         Self::new(command, 0, None, what_happened)
     }

@@ -38,7 +38,7 @@ pub trait FinalDotGate: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reply}")]
 pub struct SessionError {
-    /// The server's reply, or what stands in its place: [`Reply::local`] is then the kind.
+    /// The server's reply, or a local reply in its place: [`Reply::local`] is then the cause.
     pub reply: Reply,
     /// Whose fault it is, where the session knows better than the table of replies.
     pub fault: Option<Fault>,

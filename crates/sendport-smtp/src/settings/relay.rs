@@ -85,7 +85,7 @@ pub struct SmtpRelay {
     pub ehlo_name: Option<String>,
     /// Local address to connect from.
     pub local_address: Option<IpAddr>,
-    /// How to sign in.
+    /// Authentication (RFC 4954).
     #[serde(default)]
     pub auth: AuthConfig,
     /// SMTP extensions to ignore although the server offers them, by keyword.

@@ -50,7 +50,7 @@ impl Sent {
 }
 
 impl Log {
-    /// Where the end of this mail stands, when all of it was written.
+    /// The position of the end of this message, when all of it was written.
     fn end_written(&self, id: usize) -> Option<usize> {
         let text = String::from_utf8_lossy(&self.written);
         let at = text.find(&end_of(id))?;

@@ -68,7 +68,7 @@ impl Mail {
         })
     }
 
-    /// What the server makes of it stands in it.
+    /// It contains what the server does with it.
     pub(super) fn to_send(&self, id: usize) -> ToSend {
         let word = |refused| if refused { "bad" } else { "good" };
         let sender = format!("{}@example.test", word(self.sender_refused));
@@ -143,7 +143,7 @@ pub(super) struct Scenario {
 
 impl Scenario {
     /// One reply more or less, no slower than a time-out; an invented one that looks like the
-    /// one to EHLO cannot be told from it.
+    /// one to EHLO cannot be distinguished from it.
     pub(super) fn is_nearly_honest(&self) -> bool {
         match &self.faults[..] {
             [one] => one.delay < Duration::from_secs(60) && !self.invents("250-"),
