@@ -153,11 +153,7 @@ mod tests {
                 "no <redacted> for alice",
             ),
             (&[plain], "no AGFsaWNlAFNlY3JldC0x", "no <redacted>"),
-            (
-                &["alice", "Secret-1"],
-                "bad U2VjcmV0LTE=",
-                "bad <redacted>",
-            ),
+            (&["alice", "Secret-1"], "bad U2VjcmV0LTE=", "bad <redacted>"),
             (
                 &[bearer],
                 "token abc.def for alice",
@@ -211,10 +207,7 @@ mod tests {
 
     #[test]
     fn redacts_a_success_and_what_is_no_reply() {
-        assert_eq!(
-            repeated(&["Secret-1"], 235, "hi Secret-1"),
-            "hi <redacted>"
-        );
+        assert_eq!(repeated(&["Secret-1"], 235, "hi Secret-1"), "hi <redacted>");
         for (text, shown) in [
             ("zzz Secret-1 ?", "zzz <redacted> ?"),
             ("zzz not Secre", "zzz not <redacted>"),
