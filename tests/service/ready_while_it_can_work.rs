@@ -40,7 +40,7 @@ async fn not_ready_while_the_schema_is_another() {
     let newer = "INSERT INTO SchemaVersion (Version, Name, Checksum, AppliedAt)
                  SELECT 999, 'later', Checksum, AppliedAt FROM SchemaVersion WHERE Version = 1";
     database.execute(newer, []).expect("insert");
-    wait_for(address, "/readyz", 503, "schema version 999").await;
+    wait_for(address, "/readyz", 503, "schema has version 999").await;
     wait_for_sample(address, "sendport_database_outages_total", 1.0).await;
     wait_for_sample(address, "sendport_queue_up", 0.0).await;
     let removed = database.execute("DELETE FROM SchemaVersion WHERE Version = 999", []);

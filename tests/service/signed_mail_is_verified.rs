@@ -60,7 +60,7 @@ async fn by_openssl_and_gpgsm_unless_an_octet_was_changed() {
     let checked = text(&site.sendport(&["check"]));
     let line = "ok    send_port.curve.signing: curve@example.test, EC key, valid until ";
     assert!(checked.contains(line), "{checked}");
-    let soon = "note  send_port.curve.signing: the signing certificate ends in 0 days";
+    let soon = "note  send_port.curve.signing: the signing certificate expires in 0 days";
     assert!(checked.contains(soon), "{checked}");
     let names = ["clear", "curve", "opaque", "pss"];
     for name in names {

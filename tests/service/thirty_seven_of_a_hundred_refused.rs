@@ -53,7 +53,7 @@ async fn sixty_three_are_relayed_and_thirty_seven_explained_at_default_limits() 
         (count("relayed"), count("failed")),
         ("63".to_owned(), "37".to_owned())
     );
-    let explained = "SELECT count(*) FROM FailedDelivery WHERE Reference = 'list' AND ReplyCode = 550 AND Cause = 'There is no such mailbox.'";
+    let explained = "SELECT count(*) FROM FailedDelivery WHERE Reference = 'list' AND ReplyCode = 550 AND Cause = 'The mailbox does not exist.'";
     assert_eq!(site.value(explained), "37");
     postfix
         .wait_for_messages(263, Duration::from_secs(60))
