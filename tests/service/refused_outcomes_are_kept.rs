@@ -161,7 +161,7 @@ async fn and_recorded_by_the_next_start() {
     );
     assert!(kept.contains("sendport-state; the next start"), "{kept}");
     assert!(kept.contains("see EventLog"), "{kept}");
-    assert!(!log.contains("a dead instance"), "nobody died: {log}");
+    assert!(!log.contains("a previous instance"), "nobody died: {log}");
 
     run_sql(&site, "DROP TRIGGER Refuse");
     let service = site.run();

@@ -103,6 +103,6 @@ fn and_an_idle_service_has_nothing_to_wait_for() {
     until(&mut log, "instance registered");
     interrupt(&child);
     let said = until(&mut log, "service stopped, all outcomes recorded");
-    assert!(!said.contains("waits for the mail"), "{said}");
+    assert!(!said.contains("shutdown is waiting"), "{said}");
     assert_eq!(child.wait().expect("wait").code(), Some(0));
 }
