@@ -117,7 +117,8 @@ impl DatabaseConfig {
         let elsewhere = Secret::from_file_or_env(
             self.connection_file.as_deref(),
             self.connection_env.as_deref(),
-        )?;
+        )
+        .map_err(|error| error.to_string())?;
         match elsewhere {
             Some(secret) if secret.expose().trim().is_empty() => Err(
                 "connection_file or connection_env leads to an empty connection string; write it \

@@ -1,7 +1,7 @@
-//! Secrets that stand in a file or an environment variable instead of the configuration.
+//! Secrets in a file or an environment variable instead of the configuration.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::secret::Secret;
 
@@ -9,9 +9,28 @@ use super::secret::Secret;
 const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 const UTF16_MARKS: [&[u8]; 2] = [b"\xFF\xFE", b"\xFE\xFF"];
 
+/// Why a secret cannot be read. Its text names the file or the variable, never the secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Two sources are configured.
+    #[error("both a file and an environment variable are given; keep one")]
+    TwoSources,
+    /// The file cannot be read, or is not UTF-8.
+    #[error("the file {} cannot be read: {source}", .file.display())]
+    File {
+        /// Its path.
+        file: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The environment variable is not set, or is not UTF-8.
+    #[error("the environment variable {0} is not set")]
+    Variable(String),
+}
+
 impl Secret {
-    /// The secret in `file`: UTF-8, without a byte order mark at its begin and line ends at its
-    /// end; blanks count.
+    /// The secret in `file`: UTF-8, without a byte order mark at its start and without its last line
+    /// end (LF or CRLF). Spaces count.
     ///
     /// # Errors
     /// What the system says, or that it is not UTF-8.
@@ -25,27 +44,29 @@ impl Secret {
     /// `variable`; `None` where neither is given.
     ///
     /// # Errors
-    /// A sentence that names the file or the variable.
+    /// [`SecretError`].
     pub fn from_file_or_env(
         file: Option<&Path>,
         variable: Option<&str>,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, SecretError> {
         match (file, variable) {
-            (Some(_), Some(_)) => {
-                Err("both a file and an environment variable are given; keep one".to_owned())
+            (Some(_), Some(_)) => Err(SecretError::TwoSources),
+            (Some(file), None) => {
+                let error = |source| SecretError::File {
+                    file: file.to_owned(),
+                    source,
+                };
+                Self::from_file(file).map(Some).map_err(error)
             }
-            (Some(file), None) => Self::from_file(file)
-                .map(Some)
-                .map_err(|error| format!("the file {} cannot be read: {error}", file.display())),
             (None, Some(variable)) => std::env::var(variable)
                 .map(|text| Some(Self::new(text)))
-                .map_err(|_| format!("the environment variable {variable} is not set")),
+                .map_err(|_| SecretError::Variable(variable.to_owned())),
             (None, None) => Ok(None),
         }
     }
 }
 
-/// The one rule for what a file holds that has a secret in it.
+/// The text of a file with a secret: the one rule for all of them.
 ///
 /// # Errors
 /// That it is not UTF-8.
@@ -59,7 +80,12 @@ pub fn text_of_secret_file(mut octets: Vec<u8>) -> io::Result<String> {
     }
     let mut text =
         String::from_utf8(octets).map_err(|_| wrong("expected UTF-8, found something else"))?;
-    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
     Ok(text)
 }
 
@@ -68,17 +94,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_at_the_begin_and_line_ends_at_the_end_are_no_part_of_a_secret() {
+    fn the_mark_and_the_last_line_end_are_no_part_of_a_secret() {
         for octets in [
             &b" se\ncret "[..],
             b" se\ncret \n",
             b" se\ncret \r\n",
-            b" se\ncret \n\r\n\n",
             b"\xEF\xBB\xBF se\ncret \r\n",
         ] {
             let text = text_of_secret_file(octets.to_vec()).expect("a text");
             assert_eq!(text, " se\ncret ");
         }
+        let two = text_of_secret_file(b"secret\n\r\n".to_vec()).expect("a text");
+        assert_eq!(two, "secret\n", "an empty line is part of the secret");
         for (octets, expected) in [(&b"\xFF\xFEs\0"[..], "found UTF-16"), (b"\xFF", "UTF-8")] {
             let error = text_of_secret_file(octets.to_vec()).expect_err("no UTF-8");
             assert!(error.to_string().contains(expected), "{error}");

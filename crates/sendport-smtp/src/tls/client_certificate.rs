@@ -49,8 +49,7 @@ fn read_key(file: &Path, config: &SmtpRelay) -> Result<PKey<Private>, PemError> 
     let password = Secret::from_file_or_env(
         config.client_key_password_file.as_deref(),
         config.client_key_password_env.as_deref(),
-    )
-    .map_err(PemError::Password)?;
+    )?;
     let pem = Zeroizing::new(std::fs::read(file)?);
     // Without a password OpenSSL would ask at the terminal.
     let password = password.as_ref().map_or("", Secret::expose);

@@ -29,6 +29,7 @@ use crate::settings::relay::SmtpRelay;
 use crate::settings::tls::{MinTlsVersion, Pin as CertificatePin};
 use crate::stream::Transport;
 use sendport_core::domain::{Fault, LocalCause, SessionFacts};
+use sendport_core::secret_source::SecretError;
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ pub enum PemError {
     Io(#[from] std::io::Error),
     /// The password of its key cannot be read.
     #[error("client_key_password: {0}")]
-    Password(String),
+    Password(#[from] SecretError),
     /// OpenSSL does not accept its content.
     #[error("{}{}", expected.map(|it| format!("{it}: ")).unwrap_or_default(), reasons(.source))]
     OpenSsl {
