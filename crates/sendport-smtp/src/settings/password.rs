@@ -1,27 +1,20 @@
 //! The password of `[relay.<name>.auth]`, from whichever of its three keys is set.
 
 use sendport_core::secret::Secret;
+use sendport_core::secret_source::SecretError;
 
 use super::auth::AuthConfig;
 
-/// The password that the configuration points to cannot be had.
+/// Why a relay's password cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// The file is missing, unreadable or not UTF-8.
-    #[error("auth.password_file '{path}' cannot be read: {cause}")]
-    File {
-        /// As configured.
-        path: String,
-        /// What the system says.
-        cause: std::io::Error,
-    },
-    /// The variable is not set, or not UTF-8.
-    #[error("auth.password_env names the environment variable '{name}': {cause}")]
-    Variable {
-        /// As configured.
-        name: String,
-        /// What is wrong with it.
-        cause: std::env::VarError,
+pub enum PasswordError {
+    /// The file or the environment variable.
+    #[error("auth.{key}: {source}")]
+    Unreadable {
+        /// Which key.
+        key: &'static str,
+        /// The reason.
+        source: SecretError,
     },
     /// There is nothing in it.
     #[error("auth.{key} leads to an empty password; write the password there")]
@@ -40,31 +33,23 @@ pub enum SecretError {
 /// The password of a relay, from whichever of the three keys is set; `None` where none is.
 ///
 /// # Errors
-/// [`SecretError`] names the file or the variable.
-pub fn resolve_password(auth: &AuthConfig) -> Result<Option<Secret>, SecretError> {
+/// [`PasswordError`] names the file or the variable.
+pub fn resolve_password(auth: &AuthConfig) -> Result<Option<Secret>, PasswordError> {
     let set = auth.passwords();
     if set > 1 {
-        return Err(SecretError::Ambiguous(set));
+        return Err(PasswordError::Ambiguous(set));
     }
-    let (key, found) = match (&auth.password_file, &auth.password_env) {
-        (Some(path), _) => {
-            let secret = Secret::from_file(path).map_err(|cause| SecretError::File {
-                path: path.display().to_string(),
-                cause,
-            })?;
-            ("password_file", Some(secret))
-        }
-        (None, Some(name)) => {
-            let text = std::env::var(name).map_err(|cause| SecretError::Variable {
-                name: name.clone(),
-                cause,
-            })?;
-            ("password_env", Some(Secret::new(text)))
-        }
-        (None, None) => ("password", auth.password.clone()),
+    let key = match (&auth.password_file, &auth.password_env) {
+        (Some(_), _) => "password_file",
+        (None, Some(_)) => "password_env",
+        (None, None) => "password",
     };
+    let found =
+        Secret::from_file_or_env(auth.password_file.as_deref(), auth.password_env.as_deref())
+            .map_err(|source| PasswordError::Unreadable { key, source })?
+            .or_else(|| auth.password.clone());
     match found {
-        Some(secret) if secret.expose().is_empty() => Err(SecretError::Empty { key }),
+        Some(secret) if secret.expose().is_empty() => Err(PasswordError::Empty { key }),
         found => Ok(found),
     }
 }
@@ -76,7 +61,7 @@ mod tests {
     #[test]
     fn a_password_file_is_read_as_every_secret_file() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), "\u{FEFF} se\ncret \r\n\n").expect("write");
+        std::fs::write(file.path(), "\u{FEFF} se\ncret \r\n").expect("write");
         let mut auth = AuthConfig {
             password_file: Some(file.path().to_owned()),
             ..AuthConfig::default()
@@ -89,7 +74,7 @@ mod tests {
         auth.password_env = Some("X".into());
         assert!(matches!(
             resolve_password(&auth),
-            Err(SecretError::Ambiguous(2))
+            Err(PasswordError::Ambiguous(2))
         ));
     }
 
