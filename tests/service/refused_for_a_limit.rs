@@ -26,9 +26,9 @@ const ALERTS: u32 = 100;
 
 /// Connections that the relay may see until probes are so many seconds apart: each that there may be
 /// meets the limit once, two alerts find that nothing else works, and one connection makes each probe,
-/// with twice the pause behind it.
+/// with twice the pause behind it. The next probe may have connected before its pause is recorded.
 fn bound(seconds: u32) -> usize {
-    10 + 2 + seconds.ilog2() as usize
+    10 + 2 + seconds.ilog2() as usize + 1
 }
 
 /// It is refused for a while, nothing is spent, and then everything is relayed.

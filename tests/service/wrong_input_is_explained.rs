@@ -177,7 +177,7 @@ fn check_says_what_run_would_refuse() {
             relay("port = 'x'"),
             "relay.main.port: expected a positive number up to 65535, found text",
         ),
-        (relay(password), "relay.main.auth.password_file '"),
+        (relay(password), "relay.main.auth.password_file: the file"),
         (
             beside("[log]\nlevel = 'verbose'"),
             "log.level: 'verbose' is not a level",
