@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A module of the first level, or one below `observability`, and the modules that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("config", &[]),
+    ("config", &["delivery"]),
     ("observability", &[]),
     ("observability/log", &["config"]),
     ("observability/metrics", &[]),
@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("sink", &[]),
-    ("delivery", &["config", "observability/metrics"]),
+    ("delivery", &["observability/metrics"]),
     ("ldap", &["config"]),
     ("probe", &["config"]),
     (

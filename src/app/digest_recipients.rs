@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::protection::{crl_folder, fetch_lists, protector};
 use super::system_clock;
-use crate::config::{Config, SendPortConfig, section};
+use crate::config::{Config, section};
 use crate::delivery::ComposeError;
 use crate::delivery::protection::CertificateCache;
+use crate::delivery::settings::SendPortConfig;
 use crate::domain::parse_address_list;
 use crate::smime::CrlCache;
 use crate::store::Store;

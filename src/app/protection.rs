@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use super::{AppError, system_clock};
 use crate::certificate_monitor;
-use crate::config::encryption::EncryptionConfig;
-use crate::config::signing::SigningConfig;
-use crate::config::{Config, SendPortConfig, section};
+use crate::config::{Config, section};
+use crate::delivery::settings::{EncryptionConfig, SendPortConfig, SigningConfig};
 use crate::domain::{Timestamp, parse_mailbox};
 use crate::smime::{
     BoxError, CaFileError, CertificateFolder, CrlCache, CrlFiles, CrlSources, Encryptor,

@@ -19,12 +19,13 @@ use super::running_transactions::RunningTransactions;
 use super::{AppError, system_clock};
 use crate::certificate_monitor::CertificateMonitor;
 use crate::clock::SystemClock;
-use crate::config::{Config, SendPortConfig, ServiceConfig};
+use crate::config::{Config, ServiceConfig};
 use crate::delivery::audit::{AuditTrail, Auditor, DatabaseTrail};
 use crate::delivery::dispatcher::{Dispatcher, DispatcherDependencies, TemplateCache};
 use crate::delivery::protection::CertificateCache;
 use crate::delivery::relays::RelayRegistry;
 use crate::delivery::send_port::SendPort;
+use crate::delivery::settings::SendPortConfig;
 use crate::delivery::worker::{
     self, Ended, GuardedSpool, InDoubtPolicies, Inheritance, LeaseGuard, Liveness, Notice, Notices,
     ObstacleKind, Obstacles, Rhythm, Worker,

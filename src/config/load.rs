@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use regex::Regex;
 
+use super::Config;
 use super::blame;
-use super::{Config, Problem};
+use sendport_core::problem::Problem;
 
 /// The lowest layer, and the reference of every key.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");

@@ -4,23 +4,16 @@
 //! (`SENDPORT__SECTION__KEY`) over that. An unknown key is refused with a suggestion, a
 //! doubtful value with what to write instead.
 
-pub mod attachments;
-pub mod audit;
 mod blame;
 mod check_auth;
 mod check_oauth2;
 mod check_tls;
 mod database;
-pub mod delivery_window;
-pub mod encryption;
 mod http;
 mod load;
 mod log;
-mod notify;
 mod replies;
-pub mod send_port;
 mod service;
-pub mod signing;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -31,6 +24,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::settings::SendPortConfig;
+
 pub use sendport_oauth2::settings as oauth2;
 pub use sendport_smtp::settings::{auth, limits, password, relay, timeouts, tls};
 
@@ -40,11 +35,10 @@ pub use load::{ConfigError, DEFAULT_TOML, START_TOML, USUAL_FILES};
 pub use log::{LogConfig, LogFormat};
 pub use relay::RelayConfig;
 pub use replies::RepliesConfig;
-pub use send_port::SendPortConfig;
 pub use service::ServiceConfig;
 pub use templates::TemplatesConfig;
 pub(crate) use validate::checked_environment;
-pub use validate::{Problem, section};
+pub use validate::section;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize, Serialize)]

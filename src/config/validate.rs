@@ -1,39 +1,22 @@
 //! Checks whether a parsed configuration can work.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::check_auth::check_auth;
 use super::check_tls::check_tls;
 use super::relay::{RelayConfig, SmtpRelay};
 use super::tls::TlsMode;
-use super::{Config, SendPortConfig, ServiceConfig, check_oauth2, notify};
+use super::{Config, ServiceConfig, check_oauth2};
+use crate::delivery::settings::{SendPortConfig, notify};
 use crate::delivery_window::Zone;
 use crate::domain::{Notify, domain_to_ascii, parse_mailbox, shown_name, shown_names};
-
-/// A problem that has to be corrected before the service starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The key, as it is written in the file.
-    pub key: String,
-    /// What is wrong and what to write instead.
-    pub what: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.what)
-    }
-}
+use sendport_core::problem::Problem;
 
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
     pub(super) fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
-        self.0.push(Problem {
-            key: key.into(),
-            what: what.into(),
-        });
+        self.0.push(Problem::new(key, what));
     }
 }
 
@@ -209,7 +192,9 @@ fn check_rules(key: &str, port: &SendPortConfig, found: &mut Problems) {
 
 /// What a send port may do beside sending.
 fn check_additions(key: &str, port: &SendPortConfig, found: &mut Problems) {
-    port.attachments.check(&format!("{key}.attachments"), found);
+    found
+        .0
+        .extend(port.attachments.problems(&format!("{key}.attachments")));
     if let Some(zone) = &port.biztalk_time_zone
         && let Err(what) = zone.parse::<Zone>()
     {

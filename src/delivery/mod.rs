@@ -12,6 +12,7 @@
 //! | [`relays`] | which relay can be asked now: circuits, limits, what instances share |
 //! | [`protection`] | which recipients can share an encrypted message, and their certificates |
 //! | [`send_port`] | how to send, and what an alert may ask of it |
+//! | [`settings`] | `[send_port.<name>]` of the configuration |
 //! | [`audit`] | copies of what is submitted |
 //! | [`digest`] | the alert that reports failures |
 
@@ -23,6 +24,7 @@ pub mod protection;
 pub(crate) mod recipients;
 pub mod relays;
 pub mod send_port;
+pub mod settings;
 pub mod worker;
 
 pub use compose_error::ComposeError;

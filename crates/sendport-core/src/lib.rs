@@ -14,6 +14,7 @@ pub mod file_watch;
 #[cfg(test)]
 #[path = "../../../tests/support/fixture.rs"]
 mod fixture;
+pub mod problem;
 pub mod replies;
 pub mod retry;
 pub mod secret;

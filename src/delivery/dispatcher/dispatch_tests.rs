@@ -7,8 +7,6 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::config::Config;
-use crate::config::relay::FileRelay as FileConfig;
 use crate::delivery::audit::{AuditTrail, FolderTrail};
 use crate::domain::{AlertOrigin, AlertStatus, AuditStage, LeaseToken, RecipientStatus};
 use crate::relay::Relay;
@@ -19,6 +17,7 @@ use crate::smime::{
 use crate::store::Event;
 use crate::store::sqlite::SqliteStore;
 use crate::template::TemplateSource;
+use sendport_smtp::settings::relay::FileRelay as FileConfig;
 
 struct Uncontested;
 
@@ -121,11 +120,7 @@ impl MemoryBudget {
 }
 
 fn port(settings: &str) -> SendPort {
-    let text = format!(
-        "[relay.first]\nkind = 'discard'\n[relay.second]\nkind = 'discard'\n[send_port.default]\nfrom = 'a@contoso.com'\nrelays = ['first', 'second']\n{settings}"
-    );
-    let config = Config::from_text(&text).expect("a configuration");
-    SendPort::from_config("default", &config.send_port["default"]).expect("a send port")
+    SendPort::with_settings("default", &["first", "second"], settings)
 }
 
 fn relay(folder: &Path, name: &str) -> Arc<dyn Relay> {
@@ -191,7 +186,7 @@ async fn an_alert_of_an_unknown_send_port_waits_and_says_so() {
 
 #[tokio::test]
 async fn what_cannot_be_audited_is_not_submitted() {
-    let memory = MemoryBudget::new("[send_port.default.retry]\nfirst_delay = '7s'");
+    let memory = MemoryBudget::new("[retry]\nfirst_delay = '7s'");
     fs::remove_dir(memory.folder.path().join("audit")).expect("remove");
     match memory.dispatch(alert()).await {
         OutcomeKind::Released { retry_in, reason } => {
@@ -231,7 +226,7 @@ async fn a_copy_names_the_relay_that_took_the_message() {
 #[tokio::test]
 async fn a_digest_goes_through_the_other_relay_whatever_applications_may_do() {
     let closed = "allow_principals = ['orders']\nallow_recipient_domains = ['contoso.com']
-        [send_port.default.delivery_window]
+        [delivery_window]
         open = [{ from = '00:00', to = '00:01' }]";
     let mut application = alert();
     application.to_recipients = Some("ops@elsewhere.com".to_owned());
@@ -266,7 +261,7 @@ fn encrypting(folder: &Path, when_missing: WhenMissing) -> SendPort {
         trust: None,
         own: Vec::new(),
     };
-    let mut port = port("[send_port.default.retry]\nfirst_delay = '7s'");
+    let mut port = port("[retry]\nfirst_delay = '7s'");
     port.protection = Protection::Encrypt;
     port.protector.encryptor = Some(Arc::new(encryptor));
     port

@@ -39,20 +39,15 @@ fn reason(now: Timestamp, wait: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
     use crate::domain::Priority;
 
-    const OFFICE: &str = "[send_port.p.delivery_window]
+    const OFFICE: &str = "[delivery_window]
         time_zone = 'Europe/Berlin'
         open = [{ days = ['mon-fri'], from = '08:00', to = '18:00' }]
         bypass_severities = ['critical']";
 
     fn port() -> SendPort {
-        let text = format!(
-            "[relay.d]\nkind = 'discard'\n[send_port.p]\nfrom = 'a@contoso.com'\nrelays = ['d']\n{OFFICE}"
-        );
-        let config = Config::from_text(&text).expect("a configuration");
-        SendPort::from_config("p", &config.send_port["p"]).expect("a send port")
+        SendPort::with_settings("p", &["d"], OFFICE)
     }
 
     fn at(text: &str) -> Timestamp {

@@ -114,7 +114,6 @@ impl MissingCertificate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
     use crate::delivery::send_port::SendPort;
     use crate::domain::{Alert, RecipientStatus, expand_recipients};
     use crate::replies::ReplyTable;
@@ -129,9 +128,7 @@ mod tests {
         protection: Option<&str>,
         statuses: &[RecipientStatus],
     ) -> (Vec<u32>, bool, String) {
-        let text = "[relay.d]\nkind = 'discard'\n[send_port.p]\nfrom = 'a@x.com'\nrelays = ['d']";
-        let config = Config::from_text(text).expect("a configuration");
-        let port = SendPort::from_config("p", &config.send_port["p"]).expect("a send port");
+        let port = SendPort::with_settings("p", &["d"], "");
         let names = (0..statuses.len()).map(|n| format!("user{n}@x.com"));
         let mut alert = Alert {
             to_recipients: Some(names.collect::<Vec<_>>().join(", ")),

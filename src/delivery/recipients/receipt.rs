@@ -51,14 +51,10 @@ pub(crate) fn remark(alert: &Alert, port: &SendPort, facts: &SessionFacts) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
     use crate::domain::DsnReturn;
 
     fn port(extra: &str) -> SendPort {
-        let text = format!(
-            "[relay.d]\nkind = 'discard'\n[send_port.p]\nfrom = 'a@contoso.com'\nrelays = ['d']\n{extra}"
-        );
-        SendPort::from_config("p", &Config::from_text(&text).unwrap().send_port["p"]).unwrap()
+        SendPort::with_settings("p", &["d"], extra)
     }
 
     fn alert(delivery_receipt: bool) -> Alert {

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::Config;
 use crate::domain::Message;
 use crate::domain::{
     AlertStatus, Command, CommandReply, EnhancedStatusCode, SessionFacts, Timestamp,
@@ -16,10 +15,7 @@ fn alert(to: &str) -> Alert {
 }
 
 fn port(extra: &str) -> SendPort {
-    let text = format!(
-        "[relay.d]\nkind = 'discard'\n[send_port.p]\nfrom = 'a@contoso.com'\nrelays = ['d']\n{extra}"
-    );
-    SendPort::from_config("p", &Config::from_text(&text).unwrap().send_port["p"]).unwrap()
+    SendPort::with_settings("p", &["d"], extra)
 }
 
 fn reply(ordinal: Option<u32>, command: Command, code: u16, text: &str) -> CommandReply {
@@ -190,7 +186,7 @@ fn who_was_accepted_before_the_connection_ended_never_fails_for_it() {
     for replies in [goodbye, closed] {
         let decision = decision(
             &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
-            "[send_port.p.retry]\nattempts = 1",
+            "[retry]\nattempts = 1",
             replies,
             SubmissionEnd::Broken,
         );

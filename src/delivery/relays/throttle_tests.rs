@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::clock::{SystemClock, Ticks};
-use crate::config::limits::{Connections, Limits};
 use crate::delivery::relays::registry::NextStep;
 use crate::domain::{
     AlertId, Command, CommandReply, Envelope, FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL,
@@ -24,6 +23,7 @@ use crate::replies::ReplyTable;
 use crate::smime::SecuredMessage;
 use crate::store::throttle::ThrottleStore;
 use crate::store::{Event, StoreError};
+use sendport_smtp::settings::limits::{Connections, Limits};
 
 const TICK: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use crate::byte_size::ByteSize;
-use crate::config::attachments::AttachmentsConfig;
+use crate::delivery::settings::AttachmentsConfig;
 use crate::domain::Attachment;
 use crate::mime::{extension, safe_file_name};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use attachments::AttachmentRules;
 use chrono::{FixedOffset, Offset, Utc};
 
-use crate::config::{Problem, SendPortConfig};
+use crate::delivery::settings::SendPortConfig;
 use crate::delivery_window::{DeliveryWindow, Zone, shown};
 use crate::domain::{
     Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode, InDoubt,
@@ -20,6 +20,7 @@ use crate::domain::{
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
 use crate::smime::{Protection, Protector};
+use sendport_core::problem::Problem;
 
 /// Why an alert as a whole cannot be sent: the key into the table of replies and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -341,15 +342,21 @@ fn header_policy(allowed: &[String]) -> HeaderPolicy {
 }
 
 #[cfg(test)]
+impl SendPort {
+    /// For tests: `settings` as in the section of a send port, beside `from` and `relays`.
+    pub(crate) fn with_settings(name: &str, relays: &[&str], settings: &str) -> Self {
+        let text = format!("from = 'A <a@contoso.com>'\nrelays = {relays:?}\n{settings}");
+        let config = toml::from_str(&text).expect("the settings of a send port");
+        Self::from_config(name, &config).expect("a send port")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     fn port(extra: &str) -> SendPort {
-        let text = format!(
-            "[relay.d]\nkind = 'discard'\n[send_port.p]\nfrom = 'A <a@contoso.com>'\nrelays = ['d']\n{extra}"
-        );
-        SendPort::from_config("p", &Config::from_text(&text).unwrap().send_port["p"]).unwrap()
+        SendPort::with_settings("p", &["d"], extra)
     }
 
     #[test]

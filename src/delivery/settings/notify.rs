@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::Problem;
 use crate::domain::parse_address_list;
+use sendport_core::problem::Problem;
 
 /// Default interval of digests.
-pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Shortest interval: a shorter one would send an email for each failure.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest interval: a digest reports failures of the last day.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 
 /// Problems of `failures_to` and `interval` of the send port `port`.
-pub(super) fn problems(port: &str, failures_to: Option<&str>, interval: Duration) -> Vec<Problem> {
+pub fn problems(port: &str, failures_to: Option<&str>, interval: Duration) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Some(what) = failures_to.and_then(unusable) {
         let key = format!("{port}.notify_failures_to");

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::validate::Problems;
 use crate::byte_size::ByteSize;
+use sendport_core::problem::Problem;
 
 /// Limits of the content as stored in the database; base64 makes it a third longer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -28,39 +28,40 @@ impl Default for AttachmentsConfig {
 }
 
 impl AttachmentsConfig {
-    /// A rule that matches no file would allow what it was meant to forbid.
-    pub(super) fn check(&self, key: &str, found: &mut Problems) {
+    /// Its problems; `key` is that of the section. A rule that matches no file would allow what it
+    /// was meant to forbid.
+    pub fn problems(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
         for written in &self.forbidden_extensions {
             let bare = written.trim().trim_start_matches('.');
             let is_extension = |c: char| !c.is_whitespace() && !"*?.,;/\\:".contains(c);
             if bare.is_empty() || !bare.chars().all(is_extension) {
-                found.add(
+                found.push(Problem::new(
                     format!("{key}.forbidden_extensions"),
                     format!(
                         "'{written}' is no extension; write the text after a name's last dot, such as \"exe\""
                     ),
-                );
+                ));
             }
         }
         if self.max_size > self.max_total_size {
             let (one, all) = (self.max_size, self.max_total_size);
-            found.add(
+            found.push(Problem::new(
                 format!("{key}.max_size"),
                 format!("{one} is more than max_total_size, which is {all}; raise that, too"),
-            );
+            ));
         }
+        found
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
+    use super::*;
 
     fn problems(section: &str) -> Vec<String> {
-        let text = format!(
-            "[send_port.default]\nfrom = \"a@b.example\"\nrelays = [\"r\"]\n[relay.r]\nkind = \"discard\"\n[send_port.default.attachments]\n{section}"
-        );
-        let found = Config::from_text(&text).expect("understood").problems();
+        let section: AttachmentsConfig = toml::from_str(section).expect("understood");
+        let found = section.problems("send_port.default.attachments");
         found.iter().map(ToString::to_string).collect()
     }
 

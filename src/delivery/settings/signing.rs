@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
 use crate::secret::Secret;
 use crate::smime::{Digest, RsaSignature, SignatureForm, SigningRules};
+use sendport_core::problem::Problem;
 
 /// The identity, and the form of its signatures.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -67,7 +67,7 @@ impl SigningConfig {
     }
 
     /// Every file that it names.
-    pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+    pub fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let files = [
             &mut self.certificate_file,
             &mut self.key_file,
@@ -78,7 +78,7 @@ impl SigningConfig {
     }
 
     /// Its problems; `key` is that of the section.
-    pub(super) fn problems(&self, key: &str) -> Vec<Problem> {
+    pub fn problems(&self, key: &str) -> Vec<Problem> {
         let certificate = self.certificate_file.is_some();
         let pkcs12 = self.pkcs12_file.is_some();
         let passwords = self.password_file.is_some() && self.password_env.is_some();

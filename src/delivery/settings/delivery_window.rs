@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
 use crate::delivery_window::{Bypass, DeliveryWindow, Hours, Zone};
+use sendport_core::problem::Problem;
 
 /// When it is open, and what need not wait for that.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -97,14 +97,12 @@ fn end_of_day() -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Config;
+    use super::*;
 
     fn problems(window: &str) -> String {
-        let text = format!(
-            "[relay.d]\nkind = 'discard'\n[send_port.p]\nfrom = 'a@contoso.com'\nrelays = ['d']\n[send_port.p.delivery_window]\n{window}"
-        );
-        let config = Config::from_text(&text).unwrap();
-        let found = config.problems();
+        let section: DeliveryWindowConfig = toml::from_str(window).unwrap();
+        let found = section.understood("send_port.p.delivery_window");
+        let found = found.err().unwrap_or_default();
         let lines = found.iter().map(ToString::to_string);
         lines.collect::<Vec<_>>().join("\n")
     }

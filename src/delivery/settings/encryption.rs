@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
 use crate::smime::{ContentCipher, Revocation, RsaEncryption, WhenMissing, is_http};
+use sendport_core::problem::Problem;
 
 /// The sources of recipients' certificates, and the algorithms of envelopes.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -57,7 +57,7 @@ fn follow_capabilities() -> bool {
 
 impl EncryptionConfig {
     /// Every path in it.
-    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+    pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let folder = self.certificates_folder.iter_mut();
         folder
             .chain(&mut self.own_certificate_file)
@@ -67,7 +67,7 @@ impl EncryptionConfig {
     }
 
     /// Its problems; `key` is that of the section.
-    pub(super) fn problems(&self, key: &str) -> Vec<Problem> {
+    pub fn problems(&self, key: &str) -> Vec<Problem> {
         let problem = |below: &str, what: &str| Problem {
             key: format!("{key}.{below}"),
             what: what.to_owned(),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
 use crate::domain::AuditStage;
+use sendport_core::problem::Problem;
 
 /// Which octets are kept, and where.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -43,7 +43,7 @@ impl AuditConfig {
     }
 
     /// What keeps it from working; `key` is that of the section.
-    pub(super) fn problems(&self, key: &str) -> Vec<Problem> {
+    pub fn problems(&self, key: &str) -> Vec<Problem> {
         let folder = self.folder.as_ref();
         let what = if folder.is_some_and(|folder| folder.as_os_str().is_empty()) {
             "it is empty; write the path of a folder, or leave it out and write database = true"

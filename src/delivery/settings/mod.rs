@@ -1,0 +1,16 @@
+//! `[send_port.<name>]`: the settings of a send port, as the configuration has them.
+
+pub mod attachments;
+pub mod audit;
+pub mod delivery_window;
+pub mod encryption;
+pub mod notify;
+mod send_port;
+pub mod signing;
+
+pub use attachments::AttachmentsConfig;
+pub use audit::{AuditConfig, AuditKeep};
+pub use delivery_window::DeliveryWindowConfig;
+pub use encryption::EncryptionConfig;
+pub use send_port::{RetryConfig, SendPortConfig};
+pub use signing::SigningConfig;
