@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["delivery"]),
     ("observability", &[]),
     ("observability/log", &["config"]),
-    ("observability/metrics", &[]),
+    ("observability/metrics", &["delivery"]),
     ("observability/health_server", &[]),
     ("observability/systemd", &["observability/health_server"]),
     ("certificate_monitor", &["observability/metrics"]),
@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("sink", &[]),
-    ("delivery", &["observability/metrics"]),
+    ("delivery", &[]),
     ("ldap", &["config"]),
     ("probe", &["config"]),
     (

@@ -293,7 +293,7 @@ impl Service {
             guard,
             spool: ledger,
             notices: self.notices(),
-            metrics: self.metrics.clone(),
+            observer: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
             liveness: self.pulses.clone(),
             rhythm: rhythm(&self.config.service),

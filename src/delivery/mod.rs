@@ -14,12 +14,14 @@
 //! | [`send_port`] | how to send, and what an alert may ask of it |
 //! | [`settings`] | `[send_port.<name>]` of the configuration |
 //! | [`audit`] | copies of what is submitted |
+//! | [`observer`] | what metrics record of it |
 //! | [`digest`] | the alert that reports failures |
 
 pub mod audit;
 mod compose_error;
 pub mod digest;
 pub mod dispatcher;
+pub mod observer;
 pub mod protection;
 pub(crate) mod recipients;
 pub mod relays;

@@ -12,8 +12,8 @@ use super::obstacles::ObstacleKind;
 use super::recorder::FinishedAlert;
 use super::tally::Origin;
 use super::tasks::{Lane, Tasks};
+use crate::delivery::observer::{Operation, SendPortActivity};
 use crate::domain::{Alert, AlertId, Decision, Lease, LeaseToken, Outcome, OutcomeKind, Timestamp};
-use crate::observability::metrics::Operation;
 use crate::store::{Among, Claim, Event, LoadResult, StoreError};
 
 /// Most alerts that one claim takes.
@@ -177,11 +177,12 @@ impl Worker {
         };
         let begun = Instant::now();
         let claimed = self.store.claim(&claim).await;
-        let service = &self.metrics.service;
-        service.asked(Operation::Claim, begun.elapsed(), &claimed);
+        self.observer
+            .database_operation(Operation::Claim, begun.elapsed(), &claimed);
         let claimed = claimed?;
         tasks.token_was_answered(send_port);
-        lane.metrics.claimed(claimed.alerts.len());
+        lane.observer
+            .record(SendPortActivity::Claim(claimed.alerts.len()));
         let noted = self.note_refused(lane, among, &claimed, tasks).await;
         if claimed.alerts.is_empty() && (noted.is_err() || matches!(among, Among::Only(_))) {
             return noted.map(|()| Round::Nothing);
@@ -282,8 +283,8 @@ impl Worker {
             self.liveness.mark_claim_loop();
             let begun = Instant::now();
             let loaded = self.store.load(ids).await;
-            let service = &self.metrics.service;
-            service.asked(Operation::Load, begun.elapsed(), &loaded);
+            self.observer
+                .database_operation(Operation::Load, begun.elapsed(), &loaded);
             match loaded {
                 Err(error) if error.is_transient() && self.guard.is_valid() => {
                     tracing::warn!(%error, count = ids.len(), "reading claimed alerts failed, retrying");

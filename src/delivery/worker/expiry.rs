@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::delivery::observer::{WorkerActivity, WorkerObserver};
 use crate::domain::{ExpiringCertificate, InstanceId};
-use crate::observability::metrics::Metrics;
 use crate::store::{Event, EventSeverity, Store, StoreError};
 
 /// With so many days left it is said again.
@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct ExpiryWatch {
     pub(super) store: Arc<dyn Store>,
     pub(super) instance: InstanceId,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) observer: Arc<dyn WorkerObserver>,
 }
 
 impl ExpiryWatch {
@@ -42,7 +42,8 @@ impl ExpiryWatch {
     async fn look(&self) -> Result<(), StoreError> {
         let expiring = self.store.expiring_certificates().await?;
         let soonest = expiring.iter().map(|it| it.valid_to).min();
-        self.metrics.service.certificate_ends(soonest);
+        self.observer
+            .record(WorkerActivity::FirstCertificateExpiry(soonest));
         for it in &expiring {
             if let Some(days) = stage(it) {
                 self.tell(it, days).await?;
@@ -67,8 +68,7 @@ impl ExpiryWatch {
                 days_left = it.days_left,
                 "recipient certificate expires soon"
             );
-            let service = &self.metrics.service;
-            service.event(event.event_type, event.severity.as_str());
+            self.observer.record(WorkerActivity::Event(&event));
         }
         Ok(())
     }

@@ -13,8 +13,8 @@ use chrono::{DateTime, TimeDelta};
 use super::refused_rows::{RefusedRows, event, names};
 use crate::clock::Clock;
 use crate::delivery::digest::{self, About};
+use crate::delivery::observer::{WorkerActivity, WorkerObserver};
 use crate::domain::{AlertId, AlertStatus, InstanceId, Timestamp};
-use crate::observability::metrics::Metrics;
 use crate::store::digest::UnreportedFailures;
 use crate::store::{AlertLine, Event, EventSeverity, RefusedRow, Store, StoreError};
 
@@ -58,7 +58,7 @@ pub(super) struct FailureNotifier {
     pub(super) store: Arc<dyn Store>,
     pub(super) instance: InstanceId,
     pub(super) notices: Notices,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) observer: Arc<dyn WorkerObserver>,
 }
 
 /// A digest that was inserted here and has not ended yet.
@@ -231,8 +231,7 @@ impl FailureNotifier {
             instance: Some(self.instance),
             ..event
         };
-        let service = &self.metrics.service;
-        service.event(event.event_type, event.severity.as_str());
+        self.observer.record(WorkerActivity::Event(&event));
         if let Err(error) = self.store.log_event(&event).await {
             tracing::warn!(%error, event = %event.message, "event log write failed");
         }

@@ -12,9 +12,9 @@ use super::liveness::Liveness;
 use super::obstacles::{ObstacleKind, Obstacles};
 use super::shares::Shares;
 use crate::clock::steady;
+use crate::delivery::observer::{Operation, WorkerActivity, WorkerObserver};
 use crate::delivery::relays::RelayRegistry;
 use crate::domain::{InstanceCondition, InstanceId, RelayState};
-use crate::observability::metrics::{Metrics, Operation};
 use crate::store::{Renewal, Store};
 
 /// How soon a change of a relay's state is shown.
@@ -32,7 +32,7 @@ pub(super) struct Heartbeat {
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) spool: Arc<GuardedSpool>,
     pub(super) obstacles: Arc<Obstacles>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) observer: Arc<dyn WorkerObserver>,
     pub(super) liveness: Arc<Liveness>,
     /// Since when the database answered without a break: others' leases may be taken over
     /// only after one whole lease length of that.
@@ -92,8 +92,8 @@ impl Heartbeat {
             .store
             .renew(self.instance, self.lease, &self.send_ports, relays)
             .await;
-        let service = &self.metrics.service;
-        service.asked(Operation::Renew, sent.elapsed(), &renewed);
+        self.observer
+            .database_operation(Operation::Renew, sent.elapsed(), &renewed);
         match renewed {
             Ok(Renewal::Renewed) => {
                 self.guard.renewed(sent_steady);
@@ -110,7 +110,7 @@ impl Heartbeat {
             }
             Ok(Renewal::Lost) => {
                 self.guard.lost();
-                service.lost_lease();
+                self.observer.record(WorkerActivity::LeaseLost);
                 tracing::error!("lease lost, instance restarts");
                 self.lease_lost.cancel();
                 (false, true)

@@ -46,9 +46,9 @@ pub use waiting::{Shown, Waiting};
 
 use crate::clock::steady;
 use crate::delivery::dispatcher::Dispatcher;
+use crate::delivery::observer::{WorkerActivity, WorkerObserver};
 use crate::delivery::relays::RelayRegistry;
 use crate::domain::{InstanceInfo, Outcome, SendPortInfo};
-use crate::observability::metrics::Metrics;
 use crate::store::{Event, Explanation, Store, StoreError};
 use expiry::ExpiryWatch;
 use failure_notifier::FailureNotifier;
@@ -101,7 +101,7 @@ pub struct Worker {
     /// Notices of failures.
     pub notices: Notices,
     /// Counts; knows the send ports.
-    pub metrics: Arc<Metrics>,
+    pub observer: Arc<dyn WorkerObserver>,
     /// What keeps the instance from working.
     pub obstacles: Arc<Obstacles>,
     /// When each loop went round last.
@@ -226,7 +226,7 @@ impl Worker {
             freed: freed.clone(),
             under_way: under_way.clone(),
             spool: self.spool.clone(),
-            metrics: self.metrics.clone(),
+            observer: self.observer.clone(),
             faults: Faults::new(&self.explanations),
             clock: self.notices.clock.clone(),
             rejected: RejectedOutcomes::default(),
@@ -238,7 +238,7 @@ impl Worker {
         let lane = |port: &SendPortInfo| {
             Some(Lane {
                 permits: Arc::new(Semaphore::new(share)),
-                metrics: self.metrics.send_port(&port.name)?.clone(),
+                observer: self.observer.send_port(&port.name)?,
                 port: port.clone(),
                 back_off: Mutex::default(),
                 unclaimed: Mutex::new(RefusedRows::default()),
@@ -277,7 +277,7 @@ impl Worker {
             guard: self.guard.clone(),
             spool: self.spool.clone(),
             obstacles: self.obstacles.clone(),
-            metrics: self.metrics.clone(),
+            observer: self.observer.clone(),
             liveness: self.liveness.clone(),
             unbroken_since,
             lease_lost,
@@ -293,7 +293,7 @@ impl Worker {
             unbroken_since,
             clock: self.notices.clock.clone(),
             refused: BTreeMap::new(),
-            metrics: self.metrics.clone(),
+            observer: self.observer.clone(),
         }
     }
 
@@ -302,7 +302,7 @@ impl Worker {
             store: self.store.clone(),
             instance: self.instance.id,
             notices: self.notices.clone(),
-            metrics: self.metrics.clone(),
+            observer: self.observer.clone(),
         }
     }
 
@@ -310,7 +310,7 @@ impl Worker {
         ExpiryWatch {
             store: self.store.clone(),
             instance: self.instance.id,
-            metrics: self.metrics.clone(),
+            observer: self.observer.clone(),
         }
     }
 
@@ -326,8 +326,7 @@ impl Worker {
             instance: Some(self.instance.id),
             ..event
         };
-        let service = &self.metrics.service;
-        service.event(event.event_type, event.severity.as_str());
+        self.observer.record(WorkerActivity::Event(&event));
         if let Err(error) = self.store.log_event(&event).await {
             tracing::warn!(%error, event = %event.message, "event log write failed");
         }

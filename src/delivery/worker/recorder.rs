@@ -20,8 +20,8 @@ use super::rejected_outcomes::{
 use super::tally::{Faults, Origin};
 use super::tasks::WorkCounter;
 use crate::clock::Clock;
+use crate::delivery::observer::{Operation, WorkerActivity, WorkerObserver};
 use crate::domain::{AlertId, InstanceId, Outcome, OutcomeKind};
-use crate::observability::metrics::{Metrics, Operation};
 use crate::store::{Event, EventSeverity, RecordResult, Store, StoreError, StoreErrorKind};
 
 /// So many outcomes go into one transaction at most.
@@ -44,7 +44,7 @@ pub(super) struct Recorder {
     pub(super) freed: Arc<Notify>,
     pub(super) under_way: WorkCounter,
     pub(super) spool: Arc<GuardedSpool>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) observer: Arc<dyn WorkerObserver>,
     pub(super) faults: Faults,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) rejected: RejectedOutcomes,
@@ -178,8 +178,8 @@ impl Recorder {
     async fn ask(&self, outcomes: &[Outcome]) -> Result<Vec<RecordResult>, StoreError> {
         let begun = Instant::now();
         let recorded = self.store.record(self.instance, outcomes).await;
-        let service = &self.metrics.service;
-        service.asked(Operation::Record, begun.elapsed(), &recorded);
+        self.observer
+            .database_operation(Operation::Record, begun.elapsed(), &recorded);
         if let Ok(results) = &recorded {
             self.spool.forget(&all_but_locked(outcomes, results));
         }
@@ -323,8 +323,7 @@ impl Recorder {
     }
 
     async fn log(&self, event: &Event) {
-        let service = &self.metrics.service;
-        service.event(event.event_type, event.severity.as_str());
+        self.observer.record(WorkerActivity::Event(event));
         if let Err(error) = self.store.log_event(event).await {
             tracing::warn!(%error, event = %event.message, "event log write failed");
         }

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::refused_rows::{RefusedRows, event, refused_event, too_many};
 use crate::clock::Clock;
+use crate::delivery::observer::{Operation, WorkerActivity, WorkerObserver};
 use crate::domain::{AlertId, InstanceId};
-use crate::observability::metrics::{Metrics, Operation};
 use crate::store::{Among, Event, EventSeverity, RefusedRow, Store, StoreError, SweepResult};
 
 /// An alert for a send port that no instance has had for so long fails.
@@ -65,7 +65,7 @@ pub(super) struct Sweeper {
     pub(super) clock: Arc<dyn Clock>,
     /// What the database refuses to change.
     pub(super) refused: BTreeMap<Sweep, RefusedRows>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) observer: Arc<dyn WorkerObserver>,
 }
 
 impl Sweeper {
@@ -78,8 +78,8 @@ impl Sweeper {
             tokio::time::sleep(self.interval).await;
             let begun = Instant::now();
             let swept = self.sweep(started, &mut said).await;
-            let service = &self.metrics.service;
-            service.asked(Operation::Sweep, begun.elapsed(), &swept);
+            self.observer
+                .database_operation(Operation::Sweep, begun.elapsed(), &swept);
             match swept {
                 Ok(()) => failing = false,
                 Err(error) if !std::mem::replace(&mut failing, true) => {
@@ -202,7 +202,10 @@ impl Sweeper {
             Sweep::Expire => store.expire(limit, among).await?,
             Sweep::FailUnrouted => store.fail_unrouted(UNROUTED_AFTER, limit, among).await?,
         };
-        self.metrics.service.swept(sweep.name(), swept.count);
+        self.observer.record(WorkerActivity::Sweep {
+            reason: sweep.name(),
+            alerts: swept.count,
+        });
         Ok(swept)
     }
 
@@ -248,8 +251,7 @@ impl Sweeper {
             instance: Some(self.instance),
             ..event
         };
-        let service = &self.metrics.service;
-        service.event(event.event_type, event.severity.as_str());
+        self.observer.record(WorkerActivity::Event(&event));
         self.store.log_event(&event).await
     }
 

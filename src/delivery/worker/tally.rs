@@ -6,17 +6,17 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
+use crate::delivery::observer::{InFlight, SendPortActivity, SendPortObserver};
 use crate::domain::{
     AlertStatus, Decision, Fault, Outcome, OutcomeKind, RecipientOutcome, RecipientStatus,
     Timestamp,
 };
-use crate::observability::metrics::{InFlight, SendPortMetrics};
 use crate::store::{Explanation, RecordResult};
 
 /// Where a finished alert came from. Its permit is not given back before it is recorded, so
 /// that what waits for that is bounded by what is in flight.
 pub(super) struct Origin {
-    pub(super) port: Arc<SendPortMetrics>,
+    pub(super) port: Arc<dyn SendPortObserver>,
     /// When it was to be sent, where it could be read.
     pub(super) wanted_at: Option<Timestamp>,
     /// Of the alert, for the log.
@@ -56,7 +56,7 @@ impl Faults {
         for ((outcome, origin), recorded) in outcomes.iter().zip(origins).zip(results) {
             match (&outcome.kind, recorded) {
                 (_, RecordResult::Gone | RecordResult::FactsOnly | RecordResult::NotNow) => {}
-                (OutcomeKind::Released { .. }, _) => origin.port.released(),
+                (OutcomeKind::Released { .. }, _) => origin.port.record(SendPortActivity::Release),
                 (OutcomeKind::Decided(decision), _) => self.count_one(decision, origin),
             }
         }
@@ -64,11 +64,11 @@ impl Faults {
 
     fn count_one(&self, decision: &Decision, origin: &Origin) {
         let port = &origin.port;
-        port.recorded(decision.status);
+        port.record(SendPortActivity::Alert(decision.status));
         for recipient in &decision.recipients {
-            port.recipient(recipient.status);
+            port.record(SendPortActivity::Recipient(recipient.status));
             if recipient.status == RecipientStatus::Failed {
-                port.recipient_failed(self.of(recipient));
+                port.record(SendPortActivity::RecipientFailure(self.of(recipient)));
             }
         }
         if let (AlertStatus::Relayed, Some(attempt)) = (decision.status, &decision.attempt)
@@ -76,7 +76,7 @@ impl Faults {
         {
             // The database's clock and ours may differ a little.
             let age = (attempt.ended_at - wanted_at).to_std();
-            port.relayed_after(age.unwrap_or_default());
+            port.record(SendPortActivity::Relayed(age.unwrap_or_default()));
         }
     }
 }

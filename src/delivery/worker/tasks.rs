@@ -14,15 +14,15 @@ use super::back_off::QueueBackOff;
 use super::recorder::FinishedAlert;
 use super::refused_rows::RefusedRows;
 use super::tally::Origin;
+use crate::delivery::observer::{InFlight, SendPortObserver};
 use crate::domain::{LeaseToken, Outcome, SendPortInfo};
-use crate::observability::metrics::SendPortMetrics;
 
 /// A send port, and what of the instance is its own: a slow relay must not take the permits of
 /// the others.
 pub(super) struct Lane {
     pub(super) port: SendPortInfo,
     pub(super) permits: Arc<Semaphore>,
-    pub(super) metrics: Arc<SendPortMetrics>,
+    pub(super) observer: Arc<dyn SendPortObserver>,
     /// Others have what is in its queue.
     pub(super) back_off: Mutex<QueueBackOff>,
     /// What the database refuses to lease.
@@ -40,10 +40,10 @@ impl Lane {
 
     pub(super) fn origin(&self, permit: OwnedSemaphorePermit) -> Origin {
         Origin {
-            port: self.metrics.clone(),
+            port: self.observer.clone(),
             wanted_at: None,
             span: Span::none(),
-            _room: Some((self.metrics.begin(), permit)),
+            _room: Some((InFlight::new(self.observer.clone()), permit)),
         }
     }
 }

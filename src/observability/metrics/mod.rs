@@ -19,8 +19,10 @@ use prometheus::{Registry, TextEncoder};
 use family::Maker;
 pub use queue::{Depth, QueueMetrics};
 pub use relay::RelayMetrics;
-pub use send_port::{InFlight, SendPortMetrics};
-pub use service::{Operation, ServiceMetrics};
+pub use send_port::SendPortMetrics;
+pub use service::ServiceMetrics;
+
+use crate::delivery::observer::{SendPortObserver, WorkerActivity, WorkerObserver};
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -76,6 +78,16 @@ impl Metrics {
         let families = self.registry.gather();
         let rendered = TextEncoder::new().encode_to_string(&families);
         rendered.unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+impl WorkerObserver for Metrics {
+    fn record(&self, activity: WorkerActivity<'_>) {
+        self.service.record(activity);
+    }
+
+    fn send_port(&self, name: &str) -> Option<Arc<dyn SendPortObserver>> {
+        Some(self.send_ports.get(name)?.clone())
     }
 }
 

@@ -1,11 +1,10 @@
 //! Of one send port: claims, alerts, recipients.
 
-use std::time::Duration;
-
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::catalogue as c;
 use super::family::{Maker, timer};
+use crate::delivery::observer::{SendPortActivity, SendPortObserver};
 use crate::domain::{AlertStatus, Fault, RecipientStatus};
 
 /// All send ports'.
@@ -35,16 +34,6 @@ pub struct SendPortMetrics {
     failed: IntCounterVec,
     relayed_after: Histogram,
     signing_ends: IntGaugeVec,
-}
-
-/// An alert that is worked on, until this is dropped.
-#[derive(Debug)]
-pub struct InFlight(IntGauge);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 impl Families {
@@ -93,30 +82,12 @@ impl Families {
 }
 
 impl SendPortMetrics {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// The certificate that it signs by ends then, in seconds since 1970.
+    pub fn signing_certificate_ends(&self, at: i64) {
+        self.signing_ends.with_label_values(&[&self.name]).set(at);
     }
 
-    /// A claim took so many alerts.
-    pub fn claimed(&self, alerts: usize) {
-        self.claims.inc();
-        self.claimed.inc_by(alerts as u64);
-    }
-
-    /// Work on an alert begins.
-    pub fn begin(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
-    }
-
-    /// An alert was given back untouched.
-    pub fn released(&self) {
-        self.released.inc();
-    }
-
-    /// An alert was recorded with this status.
-    pub fn recorded(&self, status: AlertStatus) {
+    fn recorded(&self, status: AlertStatus) {
         match status {
             AlertStatus::Relayed => self.relayed.inc(),
             _ => {
@@ -126,8 +97,7 @@ impl SendPortMetrics {
         }
     }
 
-    /// A recipient was recorded with this status.
-    pub fn recipient(&self, status: RecipientStatus) {
+    fn recipient(&self, status: RecipientStatus) {
         match status {
             RecipientStatus::Relayed => self.recipients_relayed.inc(),
             _ => {
@@ -137,19 +107,30 @@ impl SendPortMetrics {
         }
     }
 
-    /// A recipient failed, by this fault.
-    pub fn recipient_failed(&self, fault: Fault) {
+    fn failed(&self, fault: Fault) {
         let labels = [self.name.as_str(), fault.as_str()];
         self.failed.with_label_values(&labels).inc();
     }
+}
 
-    /// The certificate that it signs by ends then, in seconds since 1970.
-    pub fn signing_certificate_ends(&self, at: i64) {
-        self.signing_ends.with_label_values(&[&self.name]).set(at);
+impl SendPortObserver for SendPortMetrics {
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    /// An alert is relayed, so long after it was to be sent.
-    pub fn relayed_after(&self, age: Duration) {
-        self.relayed_after.observe(age.as_secs_f64());
+    fn record(&self, activity: SendPortActivity) {
+        match activity {
+            SendPortActivity::Claim(alerts) => {
+                self.claims.inc();
+                self.claimed.inc_by(alerts as u64);
+            }
+            SendPortActivity::WorkBegin => self.in_flight.inc(),
+            SendPortActivity::WorkEnd => self.in_flight.dec(),
+            SendPortActivity::Release => self.released.inc(),
+            SendPortActivity::Alert(status) => self.recorded(status),
+            SendPortActivity::Recipient(status) => self.recipient(status),
+            SendPortActivity::RecipientFailure(fault) => self.failed(fault),
+            SendPortActivity::Relayed(age) => self.relayed_after.observe(age.as_secs_f64()),
+        }
     }
 }

@@ -6,42 +6,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::catalogue as c;
 use super::family::{Maker, timer};
-use crate::domain::Timestamp;
-
-/// What is asked of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Leasing what is due.
-    Claim,
-    /// Reading what was claimed.
-    Load,
-    /// Writing outcomes.
-    Record,
-    /// Renewing the lease.
-    Renew,
-    /// Looking for expired and orphaned alerts.
-    Sweep,
-}
-
-impl Operation {
-    const ALL: [Self; 5] = [
-        Self::Claim,
-        Self::Load,
-        Self::Record,
-        Self::Renew,
-        Self::Sweep,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Claim => "claim",
-            Self::Load => "load",
-            Self::Record => "record",
-            Self::Renew => "renew",
-            Self::Sweep => "sweep",
-        }
-    }
-}
+use crate::delivery::observer::{Operation, WorkerActivity};
 
 /// Of the instance, its database and its spool.
 pub struct ServiceMetrics {
@@ -108,20 +73,34 @@ impl ServiceMetrics {
         self.lease_remaining.set(lease.as_secs_f64());
     }
 
-    /// The lease was lost.
-    pub fn lost_lease(&self) {
-        self.leases_lost.inc();
-    }
-
-    /// A row for `EventLog`, whether it could be written or not.
-    pub fn event(&self, event_type: &str, severity: &str) {
-        self.events.with_label_values(&[event_type, severity]).inc();
-    }
-
-    /// When the first recipient's certificate ends that ends soon; none does: `None`.
-    pub fn certificate_ends(&self, soonest: Option<Timestamp>) {
-        let millis = soonest.map_or(0, |at| at.timestamp_millis());
-        self.certificate_end.set(seconds(millis));
+    /// Records one measurement of a worker.
+    pub(super) fn record(&self, activity: WorkerActivity<'_>) {
+        match activity {
+            WorkerActivity::DatabaseOperation {
+                operation,
+                took,
+                succeeded,
+            } => {
+                let (errors, durations) = &self.operations[operation as usize];
+                match succeeded {
+                    true => durations.observe(took.as_secs_f64()),
+                    false => errors.inc(),
+                }
+            }
+            WorkerActivity::Event(event) => {
+                let labels = [event.event_type, event.severity.as_str()];
+                self.events.with_label_values(&labels).inc();
+            }
+            WorkerActivity::LeaseLost => self.leases_lost.inc(),
+            WorkerActivity::Sweep { reason, alerts } => {
+                let counter = self.swept.with_label_values(&[reason]);
+                counter.inc_by(u64::from(alerts));
+            }
+            WorkerActivity::FirstCertificateExpiry(soonest) => {
+                let millis = soonest.map_or(0, |at| at.timestamp_millis());
+                self.certificate_end.set(seconds(millis));
+            }
+        }
     }
 
     /// Whether the database answers.
@@ -130,15 +109,6 @@ impl ServiceMetrics {
         self.database_up.set(i64::from(answers));
         if before == 1 && !answers {
             self.outages.inc();
-        }
-    }
-
-    /// An operation ended.
-    pub fn asked<T, E>(&self, operation: Operation, took: Duration, result: &Result<T, E>) {
-        let (errors, durations) = &self.operations[operation as usize];
-        match result {
-            Ok(_) => durations.observe(took.as_secs_f64()),
-            Err(_) => errors.inc(),
         }
     }
 
@@ -161,12 +131,6 @@ impl ServiceMetrics {
     /// Whether the spool can be written.
     pub fn spool_writable(&self, writable: bool) {
         self.spool_writable.set(i64::from(writable));
-    }
-
-    /// Alerts that a sweep found.
-    pub fn swept(&self, reason: &str, alerts: u32) {
-        let counter = self.swept.with_label_values(&[reason]);
-        counter.inc_by(u64::from(alerts));
     }
 }
 

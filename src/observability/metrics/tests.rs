@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::catalogue::Kind;
 use super::*;
+use crate::delivery::observer::SendPortActivity;
 use crate::domain::{AlertStatus, Fault, RecipientStatus, RelayCondition};
 use crate::relay::observer::{CertificateRole, RelayActivity, RelayObserver as _, SubmissionClass};
 
@@ -50,11 +51,11 @@ fn what_happens_is_counted_where_it_happened() {
         1_900_000_000,
     ));
     let port = metrics.send_port("default").unwrap();
-    port.claimed(3);
-    port.recorded(AlertStatus::Relayed);
-    port.recipient(RecipientStatus::Failed);
-    port.recipient_failed(Fault::Recipient);
-    let working = port.begin();
+    port.record(SendPortActivity::Claim(3));
+    port.record(SendPortActivity::Alert(AlertStatus::Relayed));
+    port.record(SendPortActivity::Recipient(RecipientStatus::Failed));
+    port.record(SendPortActivity::RecipientFailure(Fault::Recipient));
+    port.record(SendPortActivity::WorkBegin);
     for line in [
         "sendport_submissions_total{relay=\"main\",reply_class=\"2xx\"} 1",
         "sendport_submissions_total{relay=\"main\",reply_class=\"5xx\"} 1",
@@ -73,7 +74,7 @@ fn what_happens_is_counted_where_it_happened() {
     ] {
         shows(&metrics, line);
     }
-    drop(working);
+    port.record(SendPortActivity::WorkEnd);
     shows(
         &metrics,
         "sendport_alerts_in_flight{send_port=\"default\"} 0",
