@@ -310,7 +310,6 @@ impl Service {
             let metrics = self.metrics.relay(relay)?;
             Some(metrics.clone())
         };
-        let board = board.with_throttles(self.store.clone());
         Arc::new(board.watched_by(watch))
     }
 

@@ -7,7 +7,7 @@ use tracing::{Instrument, Span};
 use super::{Dispatcher, Gate, ReadyMessage, digest};
 use crate::delivery::audit::AuditError;
 use crate::delivery::relays::entry::{StartReservation, SubmitPermit, Unavailable};
-use crate::delivery::relays::registry::NextStep;
+use crate::delivery::relays::reports::NextStep;
 use crate::delivery::send_port::SendPort;
 use crate::domain::{
     Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionIntent, SubmissionReport,
@@ -71,13 +71,12 @@ impl Dispatcher {
         let mut limited = None;
         let relays = digest::relay_order(&job.lease.value, &job.port.relays);
         let last = relays.len().saturating_sub(1);
-        let alert = job.lease.value.id;
         for (index, name) in relays.into_iter().enumerate() {
             for asked in 1.. {
                 let turn = tokio::select! {
                     biased;
                     () = self.parts.stop.cancelled() => return SubmitResult::Deferred(Duration::ZERO, None),
-                    turn = self.parts.board.acquire(name, alert, index < last) => turn,
+                    turn = self.parts.board.acquire(name, index < last) => turn,
                 };
                 let step = match turn {
                     Ok(turn) => {

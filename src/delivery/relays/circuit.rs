@@ -3,17 +3,23 @@
 //! Pure: time comes in. What happened before MAIL opens the circuit at once; what happened
 //! from MAIL on opens or pauses it only after three different alerts in a row ended so, because
 //! one poisonous message must not take the relay from everybody. A relay that refuses for a limit
-//! is throttled after two of them: its circuit is open, and all instances together probe it.
+//! is throttled after two of them: its circuit is open, and one alert after the other probes it.
 
 use std::time::{Duration, Instant};
 
-use crate::domain::{
-    AUTH_COOLDOWN, AlertId, LONGEST_PROBE_INTERVAL, RelayCondition, ThrottledRelay, Timestamp,
-};
+use crate::domain::{AUTH_COOLDOWN, AlertId, RelayCondition, Timestamp};
 
 /// First wait after an opening; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The interval between two probes of a throttled relay; it doubles with each alert that probes
+/// for the first time, up to [`LONGEST_PROBE_INTERVAL`].
+const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(4);
+
+/// A longer interval would hardly ever meet the moment in which another program that uses up
+/// the limit rests.
+pub(crate) const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(4 * 60);
 
 /// So many different alerts in a row that broke from MAIL on open the circuit.
 const BROKEN_IN_A_ROW: usize = 3;
@@ -52,6 +58,28 @@ pub(crate) enum Admission {
     Trial,
 }
 
+/// The probes of a throttled relay since it last took a message.
+#[derive(Debug, Default)]
+struct Probes {
+    /// The interval after the latest one.
+    interval: Duration,
+    /// The alerts that the interval grew with.
+    alerts: Vec<AlertId>,
+}
+
+impl Probes {
+    /// `alert` probed: the interval until the next probe. An alert that probed before says no more
+    /// than it said then.
+    fn next_interval(&mut self, alert: AlertId) -> Duration {
+        if self.interval < LONGEST_PROBE_INTERVAL && !self.alerts.contains(&alert) {
+            self.alerts.push(alert);
+            let doubled = (self.interval * 2).max(FIRST_PROBE_INTERVAL);
+            self.interval = doubled.min(LONGEST_PROBE_INTERVAL);
+        }
+        self.interval
+    }
+}
+
 /// The health of one relay as one instance sees it.
 #[derive(Debug)]
 pub(crate) struct Circuit {
@@ -64,10 +92,7 @@ pub(crate) struct Circuit {
     limited: Vec<AlertId>,
     /// It is open because everything is refused for a limit.
     throttled: bool,
-    /// All instances know that it is throttled.
-    throttle_shared: bool,
-    /// The wait after the trial under way, where all instances agreed on it.
-    next_wait: Option<Duration>,
+    probes: Probes,
     trial_under_way: bool,
     /// When an opening was last news.
     notified_at: Option<Instant>,
@@ -88,8 +113,7 @@ impl Circuit {
             broken: Vec::new(),
             limited: Vec::new(),
             throttled: false,
-            throttle_shared: false,
-            next_wait: None,
+            probes: Probes::default(),
             trial_under_way: false,
             notified_at: None,
             unreported: false,
@@ -184,7 +208,7 @@ impl Circuit {
         self.trial_under_way = false;
         self.limited.clear();
         self.throttled = false;
-        self.next_wait = None;
+        self.probes = Probes::default();
         self.openings = 0;
         self.reply = None;
         self.explanation = None;
@@ -259,8 +283,10 @@ impl Circuit {
         if !trial && (!enough || self.condition != RelayCondition::Closed) {
             return false;
         }
-        let agreed = self.next_wait.take();
-        let wait = agreed.unwrap_or_else(|| self.doubled_wait(LONGEST_PROBE_INTERVAL));
+        let wait = match trial && self.throttled {
+            true => self.probes.next_interval(alert),
+            false => self.doubled_wait(LONGEST_PROBE_INTERVAL),
+        };
         let news = self.open(now, trial, wait, reply, explanation);
         self.throttled = true;
         news
@@ -269,56 +295,6 @@ impl Circuit {
     /// It is open because everything is refused for a limit: the refusal.
     pub(crate) fn throttle_reason(&self) -> Option<&str> {
         self.reply.as_deref().filter(|_| self.throttled)
-    }
-
-    /// Another instance throttles it, or the next probe of all is due at another time. True if
-    /// this opened a closed circuit.
-    pub(crate) fn throttled_elsewhere(&mut self, now: Moment, throttle: &ThrottledRelay) -> bool {
-        self.throttle_shared = true;
-        if self.condition == RelayCondition::Closed {
-            let reply = throttle.reply.clone();
-            let news = self.open(now, false, throttle.retry_in, reply, None);
-            self.throttled = true;
-            return news;
-        }
-        if self.throttled && !self.trial_under_way {
-            self.retry_at = Some(now.after(throttle.retry_in));
-        }
-        false
-    }
-
-    /// No instance throttles it any more: another one found that it takes messages. True if this
-    /// closed the circuit, and that is news.
-    pub(crate) fn released_elsewhere(&mut self, now: Moment) -> bool {
-        let released = self.throttled && self.throttle_shared && !self.trial_under_way;
-        if released {
-            self.throttle_shared = false;
-        }
-        released && self.close(now)
-    }
-
-    /// It takes messages, and the other instances do not know that yet.
-    pub(crate) fn throttle_ended(&self) -> bool {
-        self.throttle_shared && self.condition == RelayCondition::Closed
-    }
-
-    /// The other instances know it now.
-    pub(crate) fn mark_throttle_end_published(&mut self) {
-        self.throttle_shared = false;
-    }
-
-    /// The trial under way is the one probe of all instances; the next one is due after `wait`.
-    pub(crate) fn probe_granted(&mut self, wait: Duration) {
-        self.throttle_shared = true;
-        self.next_wait = Some(wait);
-    }
-
-    /// The trial was not carried out, because another instance probed: the next one is due after
-    /// `wait`.
-    pub(crate) fn probe_denied(&mut self, now: Moment, wait: Duration) {
-        self.abandoned();
-        self.condition = RelayCondition::Open;
-        self.retry_at = Some(now.after(wait));
     }
 
     /// An opening shortly after another is news only once a trial has failed too.
@@ -421,7 +397,6 @@ impl Circuit {
         }
         self.trial_under_way = false;
         self.throttled = false;
-        self.next_wait = None;
         self.unreported &= condition == RelayCondition::Open;
         self.condition = condition;
         self.retry_at = Some(now.after(wait));

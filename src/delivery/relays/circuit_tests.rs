@@ -214,53 +214,77 @@ fn a_message_that_was_taken_between_two_refusals_for_a_limit_forgets_the_first()
     }
 }
 
-#[test]
-fn a_throttled_relay_waits_as_long_as_all_instances_agreed() {
-    let start = moment();
-    let mut circuit = Circuit::new(start.utc);
-    for alert in [1, 2] {
-        circuit.limited(start, false, AlertId(alert), "432".into(), None);
-    }
-    let probe = later(start, FIRST_WAIT);
-    assert_eq!(circuit.try_begin(probe.instant), Some(Admission::Trial));
-    circuit.probe_denied(probe, Duration::from_secs(7));
-    assert_eq!(circuit.wait(probe.instant), Some(Duration::from_secs(7)));
-    let probe = later(probe, Duration::from_secs(7));
-    assert_eq!(circuit.try_begin(probe.instant), Some(Admission::Trial));
-    circuit.probe_granted(Duration::from_secs(64));
-    circuit.limited(probe, true, AlertId(3), "432".into(), None);
-    assert_eq!(circuit.wait(probe.instant), Some(Duration::from_secs(64)));
-    assert!(!circuit.throttle_ended());
-    let probe = later(probe, Duration::from_secs(64));
-    assert_eq!(circuit.try_begin(probe.instant), Some(Admission::Trial));
-    assert!(circuit.succeeded(probe, true) && circuit.throttle_ended());
-    circuit.mark_throttle_end_published();
-    assert!(!circuit.throttle_ended());
+/// Refuses the probe of `alert` for a limit as soon as one is due: the seconds until the next one.
+fn refuse_probe(circuit: &mut Circuit, now: &mut Moment, alert: i64) -> u64 {
+    *now = later(*now, circuit.wait(now.instant).expect("no trial"));
+    assert_eq!(circuit.try_begin(now.instant), Some(Admission::Trial));
+    circuit.limited(*now, true, AlertId(alert), "432".into(), None);
+    circuit
+        .wait(now.instant)
+        .expect("it was reported")
+        .as_secs()
 }
 
 #[test]
-fn a_throttle_that_another_instance_found_begins_and_ends_here_too() {
-    let start = moment();
-    let mut circuit = Circuit::new(start.utc);
-    let mut throttle = ThrottledRelay {
-        relay: "main".to_owned(),
-        retry_in: Duration::from_secs(30),
-        reply: "432 4.3.2 exceeded".to_owned(),
-    };
-    assert!(circuit.throttled_elsewhere(start, &throttle));
-    assert_eq!(circuit.wait(start.instant), Some(throttle.retry_in));
-    throttle.retry_in = Duration::from_secs(50);
-    assert!(!circuit.throttled_elsewhere(start, &throttle));
-    assert_eq!(circuit.wait(start.instant), Some(throttle.retry_in));
-    assert!(circuit.released_elsewhere(start));
-    assert_eq!(circuit.condition(), RelayCondition::Closed);
-    circuit.failed(start, false, "connection refused".into(), None);
-    assert!(
-        !circuit.throttled_elsewhere(start, &throttle),
-        "it is open already"
-    );
-    assert!(
-        !circuit.released_elsewhere(start),
-        "it is open for another reason"
-    );
+fn the_interval_between_probes_grows_with_other_alerts_alone() {
+    let mut now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    for alert in [1, 2] {
+        circuit.limited(now, false, AlertId(alert), "432".into(), None);
+    }
+    assert_eq!(circuit.wait(now.instant), Some(FIRST_WAIT));
+    for (alert, expected) in [
+        (47, 4),
+        (47, 4),
+        (4, 8),
+        (4, 8),
+        (47, 8),
+        (7, 16),
+        (47, 16),
+        (8, 32),
+        (8, 32),
+        (1, 64),
+        (2, 128),
+        (3, 240),
+        (47, 240),
+        (5, 240),
+    ] {
+        let interval = refuse_probe(&mut circuit, &mut now, alert);
+        assert_eq!(interval, expected, "{alert}");
+    }
+    assert_eq!(circuit.probes.alerts.len(), 7, "it is bounded");
+}
+
+#[test]
+fn a_throttle_that_ended_begins_anew() {
+    let mut now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    for _ in 0..2 {
+        for alert in [1, 2] {
+            circuit.limited(now, false, AlertId(alert), "432".into(), None);
+        }
+        let intervals = [3, 4, 5].map(|alert| refuse_probe(&mut circuit, &mut now, alert));
+        assert_eq!(intervals, [4, 8, 16]);
+        now = later(now, LONGEST_PROBE_INTERVAL);
+        assert_eq!(circuit.try_begin(now.instant), Some(Admission::Trial));
+        assert!(circuit.succeeded(now, true));
+        assert_eq!(circuit.throttle_reason(), None);
+    }
+}
+
+#[test]
+fn a_connection_that_fails_meanwhile_does_not_reset_the_interval() {
+    let mut now = moment();
+    let mut circuit = Circuit::new(now.utc);
+    for alert in [1, 2] {
+        circuit.limited(now, false, AlertId(alert), "432".into(), None);
+    }
+    assert_eq!(refuse_probe(&mut circuit, &mut now, 1), 4);
+    assert_eq!(refuse_probe(&mut circuit, &mut now, 2), 8);
+    now = later(now, LONGEST_PROBE_INTERVAL);
+    assert_eq!(circuit.try_begin(now.instant), Some(Admission::Trial));
+    circuit.failed(now, true, "connection refused".into(), None);
+    assert_eq!(circuit.throttle_reason(), None);
+    refuse_probe(&mut circuit, &mut now, 1);
+    assert_eq!(refuse_probe(&mut circuit, &mut now, 3), 16);
 }

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::domain::{AlertId, LONGEST_PROBE_INTERVAL};
+use super::circuit::LONGEST_PROBE_INTERVAL;
+use crate::domain::AlertId;
 
 /// The wait of an alert after its first refusal; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);

@@ -1,6 +1,10 @@
+use tokio::time::Instant;
+
 use super::*;
 use crate::clock::SystemClock;
-use crate::domain::{Command, CommandReply, SessionFacts, Timestamp};
+use crate::domain::{
+    AlertId, Command, CommandReply, Reply, SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
+};
 use crate::relay::discard::DiscardRelay;
 
 fn board() -> RelayRegistry {
@@ -31,7 +35,7 @@ async fn report_of_three_alerts(report: &SubmissionReport) -> RelayCondition {
     let board = board();
     for alert in 1..=3 {
         let turn = board
-            .acquire("main", AlertId(1), false)
+            .acquire("main", false)
             .await
             .expect("closed until now");
         board.report(turn, AlertId(alert), 0, report);
@@ -51,7 +55,7 @@ async fn three_alerts_answered_421_after_the_final_dot_open_the_circuit() {
 async fn what_is_refused_here_says_nothing_about_the_relay() {
     let board = board();
     let turn = board
-        .acquire("main", AlertId(1), false)
+        .acquire("main", false)
         .await
         .expect("closed until now");
     let unreachable = SubmissionReport {
@@ -62,7 +66,7 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
         ..answered(Command::Connect, 0)
     };
     let begun_before = board
-        .acquire("main", AlertId(1), false)
+        .acquire("main", false)
         .await
         .expect("closed until now");
     board.report(turn, AlertId(1), 0, &unreachable);
@@ -82,16 +86,11 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     board.entries.get_mut("main").expect("an entry").patience = patience;
     let mut hanging = Vec::new();
     while board.entries["main"].limiter().try_place().is_some() {
-        hanging.push(
-            board
-                .acquire("main", AlertId(1), true)
-                .await
-                .expect("a place"),
-        );
+        hanging.push(board.acquire("main", true).await.expect("a place"));
     }
     assert_eq!(board.states()[0].reply, None, "it may answer yet");
     let asked = Instant::now();
-    let found = board.acquire("main", AlertId(1), true).await.err();
+    let found = board.acquire("main", true).await.err();
     assert_eq!(found, Some(Unavailable::Stalled));
     let states = board.states();
     let reply = states[0].reply.as_deref().expect("that it is silent");
@@ -103,13 +102,13 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     assert!(asked.elapsed() >= patience / 2);
     let names = ["main".to_owned(), "second".to_owned()];
     assert_eq!(board.allowance(&names), Some(0));
-    let patient = board.acquire("main", AlertId(1), false);
+    let patient = board.acquire("main", false);
     let patient = tokio::time::timeout(patience * 5, patient).await;
     assert!(patient.is_err(), "the only one is waited for");
     let turn = hanging.pop().expect("one that hangs");
     board.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
     assert_eq!(board.states()[0].reply, None);
-    assert!(board.acquire("main", AlertId(1), true).await.is_ok());
+    assert!(board.acquire("main", true).await.is_ok());
 }
 
 #[tokio::test]
@@ -117,12 +116,7 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     let board = board();
     let mut hanging = Vec::new();
     while board.entries["main"].limiter().try_place().is_some() {
-        hanging.push(
-            board
-                .acquire("main", AlertId(1), false)
-                .await
-                .expect("a place"),
-        );
+        hanging.push(board.acquire("main", false).await.expect("a place"));
     }
     let long_ago = Moment {
         instant: std::time::Instant::now() - Duration::from_secs(10),
@@ -135,11 +129,11 @@ async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
     assert!(opened);
     assert_eq!(board.allowance(&["main".to_owned()]), Some(0));
     assert_eq!(
-        board.acquire("main", AlertId(1), false).await.err(),
+        board.acquire("main", false).await.err(),
         Some(Unavailable::Unwell)
     );
     hanging.pop();
     assert_eq!(board.allowance(&["main".to_owned()]), Some(1));
-    let trial = board.acquire("main", AlertId(1), false).await;
+    let trial = board.acquire("main", false).await;
     assert!(trial.is_ok_and(|turn| turn.trial));
 }

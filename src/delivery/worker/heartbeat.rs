@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::guarded_spool::GuardedSpool;
 use super::lease_guard::LeaseGuard;
+use super::limit_share::LimitShare;
 use super::liveness::Liveness;
 use super::obstacles::{ObstacleKind, Obstacles};
-use super::shares::Shares;
 use crate::clock::steady;
 use crate::delivery::observer::{Operation, WorkerActivity, WorkerObserver};
 use crate::delivery::relays::RelayRegistry;
@@ -28,7 +28,7 @@ pub(super) struct Heartbeat {
     pub(super) interval: Duration,
     pub(super) send_ports: Vec<String>,
     pub(super) board: Arc<RelayRegistry>,
-    pub(super) shares: Shares,
+    pub(super) limit_share: LimitShare,
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) spool: Arc<GuardedSpool>,
     pub(super) obstacles: Arc<Obstacles>,
@@ -67,8 +67,8 @@ impl Heartbeat {
                 self.show_condition(&mut shown_condition).await;
             }
             // After the lease: that must not wait for anything.
-            if due || !self.shares.are_agreed(&self.board) {
-                self.shares.agree(&*self.store, &self.board).await;
+            if due || !self.limit_share.is_settled() {
+                self.limit_share.renew(&*self.store, &self.board).await;
             }
             tokio::time::sleep(SHOW_CHANGES_EVERY.min(self.interval)).await;
         }

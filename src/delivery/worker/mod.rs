@@ -13,13 +13,13 @@ mod failures;
 mod guarded_spool;
 mod heartbeat;
 mod lease_guard;
+mod limit_share;
 mod liveness;
 mod obstacles;
 mod recorder;
 mod recovery;
 mod refused_rows;
 mod rejected_outcomes;
-mod shares;
 mod sweeper;
 mod tally;
 mod tasks;
@@ -39,6 +39,7 @@ use tokio_util::task::TaskTracker;
 pub use failure_notifier::{Notice, Notices};
 pub use guarded_spool::{GuardedSpool, unwritable, writable};
 pub use lease_guard::LeaseGuard;
+use limit_share::LimitShare;
 pub use liveness::Liveness;
 pub use obstacles::{ObstacleKind, Obstacles};
 pub use recovery::{InDoubtPolicies, Inheritance, RecoveryError, bequeath, recover};
@@ -56,7 +57,6 @@ use heartbeat::Heartbeat;
 use recorder::Recorder;
 use refused_rows::{RefusedRows, refused_event};
 use rejected_outcomes::{LockedOutcomes, RejectedOutcomes};
-use shares::Shares;
 use sweeper::Sweeper;
 use tally::Faults;
 use tasks::{Lane, Tasks, WorkCounter};
@@ -133,7 +133,7 @@ impl Worker {
         self,
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) -> Result<Ended, StoreError> {
-        let mut shares = Shares::new(self.instance.id, &self.board, self.rhythm.renew_interval);
+        let mut limit_share = LimitShare::new(self.instance.id, &self.board);
         let (sent, sent_steady) = (Instant::now(), steady());
         self.store
             .register(
@@ -150,10 +150,10 @@ impl Worker {
         self.liveness.begin();
         tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
 
-        shares.agree(&*self.store, &self.board).await;
+        limit_share.renew(&*self.store, &self.board).await;
         let lease_lost = self.stop.child_token();
         let (unbroken_sender, unbroken_since) = watch::channel(Some(sent));
-        let heartbeat = self.heartbeat(shares, unbroken_sender, lease_lost.clone());
+        let heartbeat = self.heartbeat(limit_share, unbroken_sender, lease_lost.clone());
         let heartbeat = tokio::spawn(heartbeat.run());
         let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
         let failure_notifier = tokio::spawn(self.failure_notifier().run());
@@ -258,7 +258,7 @@ impl Worker {
 
     fn heartbeat(
         &self,
-        shares: Shares,
+        limit_share: LimitShare,
         unbroken_since: watch::Sender<Option<Instant>>,
         lease_lost: CancellationToken,
     ) -> Heartbeat {
@@ -273,7 +273,7 @@ impl Worker {
                 .map(|port| port.name.clone())
                 .collect(),
             board: self.board.clone(),
-            shares,
+            limit_share,
             guard: self.guard.clone(),
             spool: self.spool.clone(),
             obstacles: self.obstacles.clone(),

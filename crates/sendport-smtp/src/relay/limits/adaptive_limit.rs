@@ -11,7 +11,7 @@ const LARGEST_STEP: u32 = 16;
 
 /// After so many windows without a refusal what was learned is forgotten. Longer than
 /// [`LONGEST_PAUSE`]: where there is as much to send as the relay takes, it said no meanwhile.
-pub(super) const FORGOTTEN_AFTER: u32 = 60;
+const FORGOTTEN_AFTER: u32 = 60;
 
 /// What was learned of one limit.
 #[derive(Debug)]
@@ -130,11 +130,6 @@ impl AdaptiveLimit {
         (self.left, self.step) = (1, 1);
         self.pause = (self.pause * 2).min(self.window * LONGEST_PAUSE);
         self.next_try = now + self.pause;
-    }
-
-    /// It is this instance's part of what all know together; that says nothing of a try.
-    pub(super) fn keep_to(&mut self, level: u32) {
-        self.level = level;
     }
 
     /// So many work at the same time, and the last was begun before the level was learned.

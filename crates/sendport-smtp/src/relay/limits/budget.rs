@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use super::adaptive_limit::AdaptiveLimit;
 use super::recipient_limit::RecipientLimit;
 use super::share::Share;
-use super::shared_concurrency::{SharedConcurrency, SharedState};
 use super::window::Window;
 use crate::settings::limits::{Limits, Rate};
-use sendport_core::domain::{LearnedLimit, Limit, LimitFinding, Membership};
+use sendport_core::domain::{Limit, Membership};
 
 /// A rate is learned for this window where none is configured.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -72,7 +71,6 @@ pub(super) struct Budget {
     connects: Window,
     rate: Option<AdaptiveLimit>,
     connections: Option<AdaptiveLimit>,
-    shared_concurrency: SharedConcurrency,
     /// Most connections that were seen to work since one more was tried.
     worked: u32,
     /// It refused a connection, not a transaction: as many as are open are taken.
@@ -90,7 +88,6 @@ impl Budget {
             connects: window(limits.connect_rate),
             rate: None,
             connections: None,
-            shared_concurrency: SharedConcurrency::new(),
             worked: 0,
             refuses_connections: false,
             recipients: RecipientLimit::default(),
@@ -98,16 +95,14 @@ impl Budget {
         }
     }
 
-    /// Nothing may be used of what is shared before [`Budget::stand`].
+    /// Uses nothing of what is divided among instances before the next [`Budget::apply_share`].
     pub(super) fn leave(&mut self) {
         self.share = Share::none(&self.limits);
-        self.shared_concurrency.leave();
-        self.connections = None;
     }
 
-    /// Keeps to the share among `membership.instances`, or among `published`, which the others can read. It grows
-    /// only where no instance uses, or may have used within the window, what
-    /// it grows by.
+    /// Keeps to the share among `membership.instances`, or among `published`, which the others can
+    /// read. It grows only where no instance uses, or may have used within the window, what it
+    /// grows by.
     pub(super) fn apply_share(&mut self, now: Instant, membership: Membership, published: u32) {
         let among = Membership {
             instances: membership.instances.max(published),
@@ -132,60 +127,13 @@ impl Budget {
         self.share = share;
     }
 
-    /// Keeps to this instance's part of the connections that all learned together, `None` where
-    /// nothing is known. A part grows only once the number has stood for `settles`.
-    pub(super) fn adopt_learned(
-        &mut self,
-        now: Instant,
-        membership: Membership,
-        working: u32,
-        (limit, settles): (Option<&LearnedLimit>, Duration),
-    ) {
-        let window = self.messages.length();
-        let shared = SharedState {
-            membership,
-            limit,
-            settles,
-            working,
-            window,
-        };
-        self.refuses_connections |= self.connections.is_none();
-        self.shared_concurrency
-            .adopt_learned(now, &mut self.connections, &shared);
-    }
-
-    /// What was learned of connections that the others do not know yet.
-    pub(super) fn finding(&self) -> Option<LimitFinding> {
-        self.shared_concurrency.finding(self.connections.as_ref())
-    }
-
-    /// The others can read it now.
-    pub(super) fn mark_published(&mut self, finding: &LimitFinding) {
-        self.shared_concurrency.mark_published(finding);
-    }
-
-    /// A number of connections was learned, by whomever: it has to be asked for often.
-    pub(super) fn shares_learned(&self) -> bool {
-        self.connections.is_some() || self.shared_concurrency.is_known()
-    }
-
-    /// A refused connection, with none that works here, may mean that others have them all.
-    pub(super) fn others_may_have_all(&self) -> bool {
-        self.shared_concurrency.others_may_have_all()
-    }
-
     /// No more is used than the share: the others may rely on it.
     pub(super) fn is_within_share(&mut self, now: Instant, open: u32) -> bool {
         let shared = self.limits.connections.is_shared();
         let within = |window: &mut Window, share: Option<u32>| {
             share.is_none_or(|share| window.used(now) <= share)
         };
-        let learned = self
-            .connections
-            .as_ref()
-            .filter(|_| self.shared_concurrency.is_known());
         (!shared || open <= self.share.connections)
-            && learned.is_none_or(|learned| open <= learned.level())
             && within(&mut self.messages, self.share.messages)
             && within(&mut self.connects, self.share.connects)
     }
@@ -193,11 +141,7 @@ impl Budget {
     /// Most connections now.
     pub(super) fn connections(&self, now: Instant) -> u32 {
         let learned = self.connections.as_ref();
-        let tries = self.shared_concurrency.may_try();
-        let learned = learned.map_or(u32::MAX, |learned| match tries {
-            true => learned.most(now),
-            false => learned.level(),
-        });
+        let learned = learned.map_or(u32::MAX, |learned| learned.most(now));
         self.share.connections.min(learned)
     }
 
@@ -348,16 +292,10 @@ impl Budget {
     /// One more works only if so many were seen to work at the same time: the message may have
     /// gone over a connection that was there.
     fn settle_connections(&mut self, now: Instant, ticket: Ticket, accepted: bool) {
-        let before = self.level();
-        let seen = !self.refuses_connections || self.worked > before;
+        let level = self.connections.as_ref().map_or(0, AdaptiveLimit::level);
+        let seen = !self.refuses_connections || self.worked > level;
         let tried = ticket.tries_connection;
         settle(&mut self.connections, now, tried, accepted && seen);
-        self.shared_concurrency.found(before, self.level());
-    }
-
-    /// Connections that it takes for certain.
-    fn level(&self) -> u32 {
-        self.connections.as_ref().map_or(0, AdaptiveLimit::level)
     }
 
     fn rate_refused(&mut self, now: Instant, ticket: Ticket, said: &str) {
@@ -379,9 +317,7 @@ impl Budget {
 
     fn connection_refused(&mut self, now: Instant, ticket: Ticket, refusal: &LimitRefusal<'_>) {
         settle(&mut self.rate, now, ticket.tries_rate, false);
-        let least = u32::from(!self.shared_concurrency.others_may_have_all());
-        let (working, said) = (refusal.others.max(least), refusal.said);
-        let before = self.level();
+        let (working, said) = (refusal.others.max(1), refusal.said);
         self.refuses_connections = refusal.before_mail;
         match &mut self.connections {
             Some(learned) if ticket.tries_connection => learned.try_refused(now, said),
@@ -400,14 +336,12 @@ impl Budget {
                 ));
             }
         }
-        self.shared_concurrency.found(before, self.level());
     }
 
     /// So many connections are open and authenticated, the last of them begun at `begun`. Those
     /// that were on their way when another one was refused show what the relay takes.
     pub(super) fn connections_work(&mut self, begun: Instant, working: u32) {
         self.worked = self.worked.max(working);
-        let before = self.level();
         let learned = self
             .connections
             .as_mut()
@@ -415,7 +349,6 @@ impl Budget {
         if let Some(learned) = learned {
             learned.seen_working(begun, working);
         }
-        self.shared_concurrency.found(before, self.level());
     }
 
     /// Forgets what was learned long ago, or is no less than the share.
@@ -424,10 +357,8 @@ impl Budget {
         let stale = |learned: &mut AdaptiveLimit, share: u32| {
             learned.is_forgotten(now) || (share > 0 && learned.level() >= share)
         };
-        if self.shared_concurrency.may_forget() {
-            self.connections
-                .take_if(|learned| stale(learned, connections));
-        }
+        self.connections
+            .take_if(|learned| stale(learned, connections));
         self.rate
             .take_if(|learned| stale(learned, messages.unwrap_or(u32::MAX)));
     }
@@ -459,11 +390,6 @@ impl Budget {
         let learned = self.recipients.most(now);
         let most = [self.limits.recipients, learned].into_iter().flatten();
         most.min().map(|most| most.max(1))
-    }
-
-    /// What was learned of the recipients of one transaction.
-    pub(super) fn recipient_limit(&mut self) -> &mut RecipientLimit {
-        &mut self.recipients
     }
 
     /// Most messages in a window, as people write it.

@@ -1,17 +1,17 @@
 //! How much one instance may ask of one relay now: its share of what is configured, and what
 //! was learned from the relay's refusals.
 //!
-//! In come turns and connections that begin and end, its rank among the
+//! In come messages and connections that begin and end, its rank among the
 //! instances, and what a relay said that means "slower". Out goes whether one more may begin, or
-//! how long to wait. The arithmetic is pure, in `budget`; this file holds the
-//! places that tasks wait for.
+//! how long to wait. Limits that are configured are divided among the instances; what a relay
+//! takes beside them, each instance learns for itself. The arithmetic is pure, in `budget`; this
+//! file holds the places that tasks wait for.
 
 mod adaptive_limit;
 mod budget;
 mod recipient_limit;
 mod resizable_semaphore;
 mod share;
-mod shared_concurrency;
 #[cfg(test)]
 mod simulation_tests;
 mod slow_start;
@@ -27,9 +27,7 @@ use crate::settings::limits::{Connections, Limits};
 use budget::{Budget, LimitRefusal, Ticket, TransactionUsage};
 use resizable_semaphore::{ResizableSemaphore, SemaphorePermit};
 use sendport_core::clock::Ticks;
-use sendport_core::domain::{
-    ConnectionEnd, LearnedLimit, LearnedRecipients, Limit, LimitFinding, Membership,
-};
+use sendport_core::domain::{Limit, Membership};
 use slow_start::SlowStart;
 
 /// How long to wait at most for another connection that is on its way.
@@ -128,14 +126,14 @@ impl Limiter {
         self.ticks.now()
     }
 
-    /// Nothing of what is shared may be used before [`Limiter::apply_share`].
+    /// Uses nothing of what is divided among instances before the next [`Limiter::apply_share`].
     pub fn leave(&self) {
         self.budget.lock().leave();
         self.resize(self.now());
     }
 
-    /// Keeps to the share that follows from `membership`, after it published a share among
-    /// `published` instances. True once it uses no more than that.
+    /// Keeps to the share of the configured limits that follows from `membership`, after this
+    /// instance published a share among `published` instances. True once it uses no more than that.
     pub fn apply_share(&self, membership: Membership, published: u32) -> bool {
         let now = self.now();
         self.budget.lock().apply_share(now, membership, published);
@@ -143,80 +141,6 @@ impl Limiter {
         self.budget
             .lock()
             .is_within_share(now, self.connections.used())
-    }
-
-    /// Keeps to this instance's part of the connections that all learned together; `limit` is
-    /// what the database holds. A part grows once that has stood for `settles`.
-    pub fn adopt_learned(
-        &self,
-        membership: Membership,
-        limit: Option<&LearnedLimit>,
-        settles: Duration,
-    ) {
-        let now = self.now();
-        let working = self.established();
-        self.budget
-            .lock()
-            .adopt_learned(now, membership, working, (limit, settles));
-        self.resize(now);
-    }
-
-    /// What was learned of connections that other instances do not know yet.
-    pub fn finding(&self) -> Option<LimitFinding> {
-        self.budget.lock().finding()
-    }
-
-    /// Other instances can read it now.
-    pub fn mark_published(&self, finding: &LimitFinding) {
-        self.budget.lock().mark_published(finding);
-    }
-
-    /// A number of connections was learned, here or elsewhere: it is to be agreed on often.
-    pub fn shares_learned(&self) -> bool {
-        self.budget.lock().shares_learned()
-    }
-
-    /// What was learned of the recipients of one transaction that other instances do not know yet.
-    pub fn recipients_finding(&self) -> Option<LearnedRecipients> {
-        let now = self.now();
-        self.budget.lock().recipient_limit().finding(now)
-    }
-
-    /// Other instances can read it now.
-    pub fn mark_recipients_published(&self, finding: &LearnedRecipients) {
-        self.budget.lock().recipient_limit().mark_published(finding);
-    }
-
-    /// Keeps to as many recipients of one transaction as the database says that the relay takes.
-    pub fn adopt_recipients(&self, shared: Option<&LearnedRecipients>) {
-        let now = self.now();
-        self.budget
-            .lock()
-            .recipient_limit()
-            .adopt_learned(now, shared);
-    }
-
-    /// A connection ended among the recipients here, not long ago.
-    pub fn has_ended_connection(&self) -> bool {
-        let now = self.now();
-        self.budget.lock().recipient_limit().has_ended(now)
-    }
-
-    /// The last one, where other instances do not know it yet.
-    pub fn unreported_connection_end(&self) -> Option<ConnectionEnd> {
-        let now = self.now();
-        self.budget.lock().recipient_limit().unreported_end(now)
-    }
-
-    /// Other instances can read it now.
-    pub fn mark_connection_end_published(&self, end: &ConnectionEnd) {
-        self.budget.lock().recipient_limit().mark_end_published(end);
-    }
-
-    /// Adds up with what another instance saw.
-    pub fn compare_connection_end(&self, end: &ConnectionEnd) {
-        let now = self.now();
-        self.budget.lock().recipient_limit().compare_end(now, end);
     }
 
     /// To be called now and then: what was learned is tried again, and forgotten, in time.
@@ -286,13 +210,10 @@ impl Limiter {
         self.budget.lock().is_exhausted(self.now())
     }
 
-    /// Other connections, or other messages, work now, or may do so at another instance: a
-    /// refusal because of their number says that they are enough. `before_mail`: who asks has no
-    /// connection of its own.
+    /// Other connections, or other messages, work now: a refusal because of their number says
+    /// that they are enough. `before_mail`: the caller has no connection of its own.
     pub fn others_work(&self, before_mail: bool) -> bool {
-        (before_mail && self.established() > 0)
-            || self.turns.used() > 1
-            || self.budget.lock().others_may_have_all()
+        (before_mail && self.established() > 0) || self.turns.used() > 1
     }
 
     /// It accepted a message within the last window.
