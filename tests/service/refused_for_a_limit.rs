@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::site::Site;
 use crate::support::limiting_peer::{LimitingPeer, Most, Refusal};
@@ -24,11 +24,11 @@ const REFUSALS: [Refusal; 4] = [
 
 const ALERTS: u32 = 100;
 
-/// Connections that the relay may see until probes are so many seconds apart: each that there may be
-/// meets the limit once, two alerts find that nothing else works, and one connection makes each probe,
-/// with twice the pause behind it. The next probe may have connected before its pause is recorded.
-fn bound(seconds: u32) -> usize {
-    10 + 2 + seconds.ilog2() as usize + 1
+/// Connections that the relay may see within so long: each that there may be meets the limit once,
+/// two alerts find that nothing else works, and one connection makes each probe, 2, 4, 8 seconds
+/// and so on after the one before. One probe may be made by an alert that probed before.
+fn bound(elapsed: Duration) -> usize {
+    10 + 2 + (elapsed.as_secs() + 2).ilog2() as usize
 }
 
 /// It is refused for a while, nothing is spent, and then everything is relayed.
@@ -38,18 +38,19 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
     let relay = plain_relay(peer.address) + max_connections;
     let site = Site::new(&send_port_over(&relay));
     insert_many(&site, ALERTS);
+    let started = Instant::now();
     let service = site.run();
-    let probed_twice =
-        "SELECT count(*) FROM RelayThrottle WHERE WaitSeconds >= 8 AND Reply LIKE '4%'";
+    // Pauses of 2, 4 and 8 seconds.
+    let probed_twice = "SELECT count(*) FROM Relay WHERE Reply LIKE '4%'
+         AND (julianday(RetryAt) - julianday(Since)) * 86400 > 13.9";
     site.wait_until(probed_twice, "1", Duration::from_secs(60))
         .await;
 
     let connects = peer.seen().connects.len();
-    let seconds = site.value("SELECT WaitSeconds FROM RelayThrottle");
-    let bound = bound(seconds.parse().expect("seconds"));
+    let elapsed = started.elapsed();
     assert!(
-        connects <= bound,
-        "{refusal:?}: {connects} connections, {seconds} s apart"
+        connects <= bound(elapsed),
+        "{refusal:?}: {connects} connections in {elapsed:?}"
     );
     let spent = "SELECT max(AttemptCount) FROM AlertState";
     assert_eq!(site.value(spent), "0", "{refusal:?}");
@@ -88,8 +89,9 @@ async fn wait_out(refusal: Refusal, max_connections: &str) {
         ALERTS as usize,
         "{refusal:?}: none twice"
     );
-    let over = "SELECT count(*) FROM RelayThrottle";
-    site.wait_until(over, "0", Duration::from_secs(60)).await;
+    let over = "SELECT Condition FROM Relay";
+    site.wait_until(over, "closed", Duration::from_secs(60))
+        .await;
     assert_eq!(service.stop(), Some(0));
 }
 
