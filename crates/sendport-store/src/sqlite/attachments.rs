@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, MAIN_DB, params};
 
 use crate::attachments::AttachmentSource;
-use crate::{ColumnError, LoadResult, NewAttachment, StoreError, StoreErrorKind};
+use crate::{ColumnError, LoadResult, NewAttachment, StoreError};
 use sendport_core::domain::{AlertId, Attachment, AttachmentId};
 
 use super::connection::SqliteError;
@@ -75,7 +75,7 @@ fn content(
     let read = blob
         .seek(SeekFrom::Start(from))
         .and_then(|_| blob.read_exact(&mut octets));
-    read.map_err(|error| SqliteError::Own(StoreErrorKind::Unavailable, error.to_string()))?;
+    read.map_err(SqliteError::Content)?;
     Ok(Some(octets))
 }
 

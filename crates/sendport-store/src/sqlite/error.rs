@@ -13,6 +13,8 @@ pub(super) enum SqliteError {
     Engine(rusqlite::Error),
     /// A value of a row that cannot be read.
     Unreadable(ColumnError),
+    /// The content of an attachment cannot be read.
+    Content(std::io::Error),
     /// Ours.
     Own(StoreErrorKind, String),
 }
@@ -47,6 +49,7 @@ impl SqliteError {
         let kind = match self {
             Self::Engine(error) => kind_of(error, Path::new("")),
             Self::Unreadable(_) => StoreErrorKind::Rejected,
+            Self::Content(_) => StoreErrorKind::Unavailable,
             Self::Own(kind, _) => *kind,
         };
         // A damaged page may hold one row alone.
@@ -76,6 +79,7 @@ impl SqliteError {
         match self {
             Self::Engine(error) => error.to_string(),
             Self::Unreadable(error) => error.to_string(),
+            Self::Content(error) => error.to_string(),
             Self::Own(_, message) => message.clone(),
         }
     }
@@ -85,6 +89,9 @@ impl SqliteError {
             Self::Own(kind, message) => StoreError::new(kind, doing, message),
             Self::Unreadable(error) => {
                 StoreError::caused_by(StoreErrorKind::Rejected, doing, error)
+            }
+            Self::Content(error) => {
+                StoreError::caused_by(StoreErrorKind::Unavailable, doing, error)
             }
             Self::Engine(error) => explain(error, doing, path),
         }

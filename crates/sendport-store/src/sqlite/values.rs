@@ -34,11 +34,22 @@ pub(super) fn time_text(at: Timestamp) -> String {
     }
 }
 
-/// The inverse of [`time_text`]; the error says what was found.
-pub(super) fn time_of(text: &str) -> Result<Timestamp, String> {
+/// A text that is no time in the form of this store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{found}' is not a time such as 2026-01-31T12:00:00.000Z")]
+pub(super) struct TimeError {
+    found: String,
+    source: chrono::ParseError,
+}
+
+/// The inverse of [`time_text`].
+pub(super) fn time_of(text: &str) -> Result<Timestamp, TimeError> {
     NaiveDateTime::parse_from_str(text, FORM_OF_TIMES)
         .map(|naive| naive.and_utc())
-        .map_err(|_| format!("'{text}' is not a time such as 2026-01-31T12:00:00.000Z"))
+        .map_err(|source| TimeError {
+            found: text.to_owned(),
+            source,
+        })
 }
 
 /// `at + by` as text; far ends of the calendar instead of an overflow.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::connection_string_error::ConnectionStringError;
+
 /// Each key of a meaning here, the names that ADO.NET, JDBC and ODBC have for it.
 const READ: &[&[&str]] = &[
     &[
@@ -127,8 +129,8 @@ impl ConnectionString {
     /// Reads `text`. A value may stand in `'...'`, `"..."` (doubled inside) or `{...}`.
     ///
     /// # Errors
-    /// A sentence that names the key, and shows no value.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    /// [`ConnectionStringError`] names the key, and shows no value.
+    pub(super) fn read(text: &str) -> Result<Self, ConnectionStringError> {
         let mut read = Self::default();
         let mut before = "";
         let mut rest = text;
@@ -138,7 +140,8 @@ impl ConnectionString {
                 return Ok(read);
             }
             let (word, after) = key(rest).ok_or_else(|| no_pair(before))?;
-            let (value, left) = value(after.trim_start()).ok_or_else(|| unclosed(word))?;
+            let (value, left) = value(after.trim_start())
+                .ok_or_else(|| ConnectionStringError::Unclosed(word.to_owned()))?;
             let lower = word.to_lowercase();
             match READ.iter().find(|names| names.contains(&&*lower)) {
                 Some(names) => {
@@ -167,15 +170,19 @@ impl ConnectionString {
     /// A truth value; `false` where it is not written.
     ///
     /// # Errors
-    /// A sentence that names the key.
-    pub(super) fn truth(&self, key: &'static str) -> Result<bool, String> {
+    /// [`ConnectionStringError::Value`].
+    pub(super) fn truth(&self, key: &'static str) -> Result<bool, ConnectionStringError> {
         let Some((word, value)) = self.pair(key) else {
             return Ok(false);
         };
         match &*value.to_lowercase() {
             "true" | "yes" => Ok(true),
             "false" | "no" => Ok(false),
-            _ => Err(format!("'{word}={value}': expected true or false")),
+            _ => Err(ConnectionStringError::Value {
+                key: word.to_owned(),
+                value: value.to_owned(),
+                expected: "true or false",
+            }),
         }
     }
 }
@@ -214,26 +221,19 @@ fn value(text: &str) -> Option<(String, &str)> {
     None
 }
 
-const QUOTE: &str = "a value with ; or quotation marks in it has to be in quotation marks, such as \
-    Password='a;b' (a mark of the same kind inside is doubled)";
-
-fn no_pair(before: &str) -> String {
+fn no_pair(before: &'static str) -> ConnectionStringError {
     match before {
-        "" => "expected 'Key=value;Key=value', found a part without '='".to_owned(),
-        key => format!("behind '{key}' is a part without '='; {QUOTE}"),
+        "" => ConnectionStringError::NoPair,
+        key => ConnectionStringError::NoPairBehind(key),
     }
-}
-
-fn unclosed(word: &str) -> String {
-    format!("the quotation of '{word}' has no end, or something follows it; {QUOTE}")
 }
 
 /// What follows a password may be a part of it: then it is shown only if it looks like a
 /// key.
-fn unknown(word: &str, before: &str) -> String {
-    let lower = word.to_lowercase();
+fn unknown(word: &str, before: &str) -> ConnectionStringError {
+    let (key, lower) = (word.to_owned(), word.to_lowercase());
     if let Some((_, instead)) = INSTEAD.iter().find(|(key, _)| *key == lower) {
-        return format!("'{word}' cannot be used here: {instead}");
+        return ConnectionStringError::Unsupported { key, instead };
     }
     let names = READ.iter().copied().flatten();
     let likeness = |name: &&str| strsim::jaro_winkler(&lower, name);
@@ -242,11 +242,9 @@ fn unknown(word: &str, before: &str) -> String {
         .filter(|(likeness, _)| *likeness > 0.85)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
-        Some((_, known)) => format!("'{word}' is not known; did you mean '{known}'?"),
-        None if before == "password" => {
-            format!("the key behind the password is not known; {QUOTE}")
-        }
-        None => format!("'{word}' is not known; remove it"),
+        Some((_, nearest)) => ConnectionStringError::Misspelt { key, nearest },
+        None if before == "password" => ConnectionStringError::UnknownBehindPassword,
+        None => ConnectionStringError::UnknownKey(key),
     }
 }
 
@@ -255,7 +253,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        ConnectionString::read(text).expect_err(text)
+        ConnectionString::read(text).expect_err(text).to_string()
     }
 
     #[test]
@@ -308,7 +306,8 @@ mod tests {
         let read = ConnectionString::read("MultiSubnetFailover=Yes;TrustServerCertificate=1")
             .expect("read");
         assert_eq!(read.truth("multisubnetfailover"), Ok(true));
-        let said = read.truth("trustservercertificate").expect_err("1");
+        let said = read.truth("trustservercertificate");
+        let said = said.expect_err("1").to_string();
         assert!(said.contains("'TrustServerCertificate=1'"), "{said}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::authentication::{Authentication, Kerberos};
 use super::connection_string::ConnectionString;
+use super::connection_string_error::{ConnectionStringError, WindowsLoginError};
 use super::kerberos;
 
 /// What `Authentication` and its elder brothers say.
@@ -18,43 +19,46 @@ enum Asked<'a> {
 /// `given` and what the pairs of the string say, together.
 ///
 /// # Errors
-/// A sentence that says what to write instead.
+/// [`ConnectionStringError`] says what to write instead.
 pub(super) fn resolve(
     pairs: &ConnectionString,
     given: Authentication,
-) -> Result<Authentication, String> {
+) -> Result<Authentication, ConnectionStringError> {
     match (given, asked(pairs)?) {
         (Authentication::AsWritten, Asked::Password) => login(pairs)
             .map(|_| Authentication::AsWritten)
-            .ok_or_else(|| {
-                "it names no SQL login; add 'User Id=...;Password=...', or say in [database.auth] \
-                 how to authenticate without one"
-                    .to_owned()
-            }),
+            .ok_or(ConnectionStringError::NoLogin),
         (Authentication::AsWritten, Asked::Windows(key, value)) => {
-            let refuse = |why| format!("'{key}={value}' asks for a Windows login: {why}");
-            windows(pairs, Kerberos::default()).map_err(refuse)
+            windows(pairs, Kerberos::default()).map_err(|source| {
+                ConnectionStringError::WindowsPair {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    source,
+                }
+            })
         }
-        (Authentication::AsWritten, Asked::Entra(word)) => Err(instead_of(word)),
+        (Authentication::AsWritten, Asked::Entra(word)) => {
+            Err(ConnectionStringError::Entra(word.to_owned()))
+        }
         (Authentication::Windows(kerberos), Asked::Password | Asked::Windows(..)) => {
-            windows(pairs, kerberos)
-                .map_err(|why| format!("database.auth.kind is \"windows\": {why}"))
+            windows(pairs, kerberos).map_err(ConnectionStringError::WindowsSection)
         }
-        (Authentication::Windows(_), Asked::Entra(word)) => Err(format!(
-            "'Authentication={word}' asks for Entra ID, and database.auth.kind is \"windows\"; \
-             keep one"
-        )),
-        (Authentication::EntraToken(_), Asked::Windows(key, value)) => Err(format!(
-            "'{key}={value}' asks for a Windows login, and database.auth.kind is \
-             \"entra_token\"; keep one"
-        )),
+        (Authentication::Windows(_), Asked::Entra(word)) => {
+            Err(ConnectionStringError::EntraBesideWindows(word.to_owned()))
+        }
+        (Authentication::EntraToken(_), Asked::Windows(key, value)) => {
+            Err(ConnectionStringError::WindowsBesideToken {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            })
+        }
         (given @ Authentication::EntraToken(_), Asked::Password | Asked::Entra(_)) => {
             check_token_alone(pairs).map(|()| given)
         }
     }
 }
 
-fn asked(pairs: &ConnectionString) -> Result<Asked<'_>, String> {
+fn asked(pairs: &ConnectionString) -> Result<Asked<'_>, ConnectionStringError> {
     let no = ["false", "no"];
     let windows = pairs
         .pair("integrated security")
@@ -68,9 +72,8 @@ fn asked(pairs: &ConnectionString) -> Result<Asked<'_>, String> {
     match &*plain(word) {
         "" | "notspecified" | "sqlpassword" => Ok(Asked::Password),
         entra if entra.starts_with("activedirectory") => Ok(Asked::Entra(word)),
-        _ => Err(format!(
-            "'Authentication={word}' is not known; write 'User Id=...;Password=...', or say in \
-             [database.auth] how to authenticate"
+        _ => Err(ConnectionStringError::UnknownAuthentication(
+            word.to_owned(),
         )),
     }
 }
@@ -81,8 +84,9 @@ fn plain(word: &str) -> String {
     letters.flat_map(char::to_lowercase).collect()
 }
 
-fn instead_of(word: &str) -> String {
-    let advice = match &*plain(word) {
+/// What to write instead of a value of `Authentication` that requests Entra ID.
+pub(super) fn entra_advice(word: &str) -> &'static str {
+    match &*plain(word) {
         "activedirectoryserviceprincipal" => {
             "write source = \"client_credentials\" there, with tenant, client_id (what 'User Id' \
              says) and client_secret_file (which holds what 'Password' says)"
@@ -99,38 +103,32 @@ fn instead_of(word: &str) -> String {
             "a service has no user who could authenticate with it: write source = \
              \"client_credentials\", \"command\" or \"file\" there"
         }
-    };
-    format!(
-        "'Authentication={word}' asks for Entra ID; remove it and 'User Id' and 'Password', and \
-         write a section [database.auth] with kind = \"entra_token\" and a section \
-         [database.auth.oauth2]: {advice}"
-    )
+    }
 }
 
-fn windows(pairs: &ConnectionString, kerberos: Kerberos) -> Result<Authentication, String> {
+fn windows(
+    pairs: &ConnectionString,
+    kerberos: Kerberos,
+) -> Result<Authentication, WindowsLoginError> {
     if login(pairs).is_some() {
-        return Err("'User Id' names a SQL login beside it; remove one of the two".to_owned());
+        return Err(WindowsLoginError::SqlLogin);
     }
     match kerberos::ABSENT {
-        Some(why) => Err(why.to_owned()),
+        Some(why) => Err(WindowsLoginError::Absent(why)),
         None => Ok(Authentication::Windows(kerberos)),
     }
 }
 
 /// Anyone who has a token can use it: it is alone, and never unencrypted.
-fn check_token_alone(pairs: &ConnectionString) -> Result<(), String> {
+fn check_token_alone(pairs: &ConnectionString) -> Result<(), ConnectionStringError> {
     if login(pairs).is_some() || pairs.get("password").is_some() {
-        return Err(
-            "database.auth.kind is \"entra_token\", which authenticates with the token alone; remove \
-             'User Id' and 'Password'"
-                .to_owned(),
-        );
+        return Err(ConnectionStringError::LoginBesideToken);
     }
     let encrypted = ["true", "yes", "mandatory", "strict"];
     match pairs.get("encrypt") {
-        Some(value) if !encrypted.contains(&&*value.to_lowercase()) => Err(format!(
-            "'Encrypt={value}' would show the access token to the network; write 'Encrypt=true'"
-        )),
+        Some(value) if !encrypted.contains(&&*value.to_lowercase()) => {
+            Err(ConnectionStringError::UnencryptedToken(value.to_owned()))
+        }
         _ => Ok(()),
     }
 }
@@ -160,12 +158,12 @@ mod tests {
         async fn refused(&self, _token: &SecretString) {}
     }
 
-    fn read(given: Authentication, text: &str) -> Result<Authentication, String> {
+    fn read(given: Authentication, text: &str) -> Result<Authentication, ConnectionStringError> {
         resolve(&ConnectionString::read(text).expect("pairs"), given)
     }
 
     fn refused(given: Authentication, text: &str) -> String {
-        read(given, text).expect_err(text)
+        read(given, text).expect_err(text).to_string()
     }
 
     fn token() -> Authentication {
@@ -228,7 +226,7 @@ mod tests {
         ] {
             match (read(given, text), kerberos::ABSENT) {
                 (Ok(Authentication::Windows(_)), None) => {}
-                (Err(said), Some(why)) => assert!(said.contains(why), "{said}"),
+                (Err(error), Some(why)) => assert!(error.to_string().contains(why), "{error}"),
                 (other, _) => panic!("{text}: {other:?}"),
             }
         }

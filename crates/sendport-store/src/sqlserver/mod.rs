@@ -16,6 +16,7 @@ mod claim;
 mod connection;
 mod connection_string;
 mod connection_string_auth;
+mod connection_string_error;
 mod coordination;
 mod digest;
 mod error;

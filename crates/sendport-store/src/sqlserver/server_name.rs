@@ -3,6 +3,26 @@
 /// Where SQL Server listens unless it is said otherwise.
 const DEFAULT_PORT: u16 = 1433;
 
+/// Why a value of `Server` cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ServerNameError {
+    /// Named pipes and others.
+    #[error("'{0}:' is not spoken, TCP is; write 'Server=host\\instance' or 'Server=host,port'")]
+    Protocol(&'static str),
+    /// Behind the comma is no port.
+    #[error("expected a port from 1 to 65535 behind the comma, found '{0}'")]
+    Port(String),
+    /// A LocalDB instance.
+    #[error("LocalDB listens on no TCP port; write a server that does")]
+    LocalDb,
+    /// `host:port`.
+    #[error("a comma separates host and port; write 'Server={name},{port}'")]
+    Colon { name: String, port: String },
+    /// Nothing before the comma.
+    #[error("it names no host; write 'Server=host' or 'Server=host,port'")]
+    NoHost,
+}
+
 /// Where one server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
@@ -18,17 +38,14 @@ impl Address {
     /// Reads the value of `Server`.
     ///
     /// # Errors
-    /// A sentence that says what to write instead.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("'Server={text}': {why}");
+    /// [`ServerNameError`] says what to write instead.
+    pub(super) fn parse(text: &str) -> Result<Self, ServerNameError> {
         let (protocol, rest) = protocol(text);
         if !matches!(protocol, "" | "tcp") {
-            return Err(wrong(&format!(
-                "'{protocol}:' is not spoken, TCP is; write 'Server=host\\instance' or 'Server=host,port'"
-            )));
+            return Err(ServerNameError::Protocol(protocol));
         }
         let (name, port) = match rest.split_once(',') {
-            Some((name, port)) => (name, Some(read_port(port).map_err(|why| wrong(&why))?)),
+            Some((name, port)) => (name, Some(read_port(port.trim())?)),
             None => (rest, None),
         };
         let (host, instance) = match name.split_once('\\') {
@@ -36,16 +53,12 @@ impl Address {
             None => (name, None),
         };
         if host.trim().eq_ignore_ascii_case("(localdb)") {
-            return Err(wrong(
-                "LocalDB listens on no TCP port; write a server that does",
-            ));
+            return Err(ServerNameError::LocalDb);
         }
-        check_colon(host.trim()).map_err(|why| wrong(&why))?;
+        check_colon(host.trim())?;
         let host = plain_host(host.trim());
         if host.is_empty() {
-            return Err(wrong(
-                "it names no host; write 'Server=host' or 'Server=host,port'",
-            ));
+            return Err(ServerNameError::NoHost);
         }
         // The default instance has a name, too, and the Browser does not know it.
         let named = |it: &&str| !it.is_empty() && !it.eq_ignore_ascii_case("MSSQLSERVER");
@@ -88,7 +101,7 @@ impl std::fmt::Display for Address {
 }
 
 /// `tcp` and what follows; empty where none is written.
-fn protocol(text: &str) -> (&str, &str) {
+fn protocol(text: &str) -> (&'static str, &str) {
     let known = ["tcp", "np", "lpc", "admin"];
     match text.split_once(':') {
         Some((word, rest)) => known
@@ -99,22 +112,18 @@ fn protocol(text: &str) -> (&str, &str) {
     }
 }
 
-fn read_port(text: &str) -> Result<u16, String> {
-    let port = text.trim().parse().ok().filter(|port| *port > 0);
-    port.ok_or_else(|| {
-        format!(
-            "expected a port from 1 to 65535 behind the comma, found '{}'",
-            text.trim()
-        )
-    })
+fn read_port(text: &str) -> Result<u16, ServerNameError> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| ServerNameError::Port(text.to_owned()))
 }
 
 /// `host:1433` is how others write a port. An IPv6 address has more than one colon.
-fn check_colon(host: &str) -> Result<(), String> {
+fn check_colon(host: &str) -> Result<(), ServerNameError> {
     match host.split_once(':') {
-        Some((name, port)) if !port.contains(':') => Err(format!(
-            "a comma separates host and port; write 'Server={name},{port}'"
-        )),
+        Some((name, port)) if !port.contains(':') => Err(ServerNameError::Colon {
+            name: name.to_owned(),
+            port: port.to_owned(),
+        }),
         _ => Ok(()),
     }
 }
@@ -169,7 +178,7 @@ mod tests {
             ("tcp:,1433", "names no host"),
             ("", "names no host"),
         ] {
-            let said = Address::parse(text).expect_err(text);
+            let said = Address::parse(text).expect_err(text).to_string();
             assert!(said.contains(expected), "{said}");
         }
     }

@@ -7,6 +7,7 @@ use tiberius::{AuthMethod, Config, EncryptionLevel};
 use super::authentication::Authentication;
 use super::connection_string::ConnectionString;
 use super::connection_string_auth;
+use super::connection_string_error::ConnectionStringError;
 use super::server_name::Address;
 use crate::{StoreError, StoreErrorKind};
 
@@ -37,27 +38,28 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn parse(text: &str, authentication: Authentication) -> Result<Self, StoreError> {
-        Self::read(text, authentication).map_err(|what| {
+        Self::read(text, authentication).map_err(|error| {
             let hint = of_another_kind(text).unwrap_or_default();
-            StoreError::new(StoreErrorKind::Rejected, DOING, format!("{what}{hint}"))
+            let message = format!("{error}{hint}");
+            StoreError::explained(StoreErrorKind::Rejected, DOING, message, error)
         })
     }
 
-    fn read(text: &str, authentication: Authentication) -> Result<Self, String> {
+    fn read(text: &str, authentication: Authentication) -> Result<Self, ConnectionStringError> {
         let pairs = ConnectionString::read(text)?;
         let filled = |key| pairs.get(key).filter(|value| !value.is_empty());
-        let database = filled("database")
-            .ok_or("it names no database; add 'Database=...', the database with the alerts")?;
-        let server = filled("server").ok_or(
-            "it names no server; add 'Server=host' or 'Server=host\\instance' or 'Server=tcp:host,1433'",
-        )?;
+        let database = filled("database").ok_or(ConnectionStringError::NoDatabase)?;
+        let server = filled("server").ok_or(ConnectionStringError::NoServer)?;
         let authentication = connection_string_auth::resolve(&pairs, authentication)?;
         let connect_timeout = read_seconds(&pairs, "connect timeout", 15)?;
         let mut settings = Self {
             config: driver_config(&pairs)?,
             database: database.to_owned(),
             server: server.to_owned(),
-            address: Address::parse(server)?,
+            address: Address::parse(server).map_err(|source| ConnectionStringError::Server {
+                text: server.to_owned(),
+                source,
+            })?,
             encryption: encryption(&pairs)?,
             multi_subnet: pairs.truth("multisubnetfailover")?,
             connect_timeout,
@@ -97,7 +99,7 @@ impl Settings {
 }
 
 /// What the driver has to know beside where the server is.
-fn driver_config(pairs: &ConnectionString) -> Result<Config, String> {
+fn driver_config(pairs: &ConnectionString) -> Result<Config, ConnectionStringError> {
     let mut config = Config::new();
     let [user, password] = ["user id", "password"].map(|key| pairs.get(key).unwrap_or_default());
     config.authentication(AuthMethod::sql_server(user, password));
@@ -115,23 +117,14 @@ fn driver_config(pairs: &ConnectionString) -> Result<Config, String> {
     Ok(config)
 }
 
-fn encrypt(config: &mut Config, pairs: &ConnectionString) -> Result<(), String> {
+fn encrypt(config: &mut Config, pairs: &ConnectionString) -> Result<(), ConnectionStringError> {
     let level = encryption(pairs)?;
     let blindly = pairs.truth("trustservercertificate")?;
     match (blindly, pairs.get("trustservercertificateca")) {
         (true, _) if level == EncryptionLevel::Strict => {
-            return Err(
-                "'Encrypt=Strict' always checks the server's certificate; remove \
-                 'TrustServerCertificate', and name its authority, \
-                 'TrustServerCertificateCA=<PEM file>'"
-                    .to_owned(),
-            );
+            return Err(ConnectionStringError::StrictTrustsAny);
         }
-        (true, Some(_)) => {
-            return Err("'TrustServerCertificate' trusts any certificate, and \
-                 'TrustServerCertificateCA' one authority; keep one"
-                .to_owned());
-        }
+        (true, Some(_)) => return Err(ConnectionStringError::TwoTrusts),
         (true, None) => config.trust_cert(),
         (false, Some(file)) => config.trust_cert_ca(file),
         (false, None) => {}
@@ -144,7 +137,7 @@ fn encrypt(config: &mut Config, pairs: &ConnectionString) -> Result<(), String> 
 }
 
 /// `Strict` is TDS 8.0: TLS comes before everything else.
-fn encryption(pairs: &ConnectionString) -> Result<EncryptionLevel, String> {
+fn encryption(pairs: &ConnectionString) -> Result<EncryptionLevel, ConnectionStringError> {
     let Some((word, value)) = pairs.pair("encrypt") else {
         return Ok(EncryptionLevel::Required);
     };
@@ -153,9 +146,11 @@ fn encryption(pairs: &ConnectionString) -> Result<EncryptionLevel, String> {
         "false" | "no" | "optional" => Ok(EncryptionLevel::Off),
         "strict" => Ok(EncryptionLevel::Strict),
         "danger_plaintext" => Ok(EncryptionLevel::NotSupported),
-        _ => Err(format!(
-            "'{word}={value}': expected Strict, Mandatory (true) or Optional (false)"
-        )),
+        _ => Err(ConnectionStringError::Value {
+            key: word.to_owned(),
+            value: value.to_owned(),
+            expected: "Strict, Mandatory (true) or Optional (false)",
+        }),
     }
 }
 
@@ -202,19 +197,19 @@ fn of_another_kind(text: &str) -> Option<String> {
     is_file.then(|| format!("; for a SQLite file write 'sqlite:{value}'"))
 }
 
-fn read_pool_size(pairs: &ConnectionString) -> Result<usize, String> {
+fn read_pool_size(pairs: &ConnectionString) -> Result<usize, ConnectionStringError> {
     let Some((word, text)) = pairs.pair("max pool size") else {
         return Ok(8);
     };
     let size = text.parse().ok().filter(|size| (1..=100).contains(size));
-    size.ok_or_else(|| format!("'{word}={text}' is not a number from 1 to 100"))
+    size.ok_or_else(|| out_of_range(word, text, "number from 1 to 100"))
 }
 
 fn read_seconds(
     pairs: &ConnectionString,
     key: &'static str,
     default: u64,
-) -> Result<Duration, String> {
+) -> Result<Duration, ConnectionStringError> {
     let Some((word, text)) = pairs.pair(key) else {
         return Ok(Duration::from_secs(default));
     };
@@ -222,7 +217,15 @@ fn read_seconds(
         .ok()
         .filter(|seconds| (1..=3600).contains(seconds))
         .map(Duration::from_secs)
-        .ok_or_else(|| format!("'{word}={text}' is not a number of seconds from 1 to 3600"))
+        .ok_or_else(|| out_of_range(word, text, "number of seconds from 1 to 3600"))
+}
+
+fn out_of_range(key: &str, value: &str, what: &'static str) -> ConnectionStringError {
+    ConnectionStringError::Range {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        what,
+    }
 }
 
 #[cfg(test)]
