@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId};
-use crate::relay::authentication::AuthLedger;
+use crate::relay::authentication::{AuthLedger, AuthLedgerError};
 use crate::store::Store;
 
 /// The ledger of authentication results in the database, as one instance or a command uses it.
@@ -34,16 +34,16 @@ impl DatabaseAuthLedger {
 
 #[async_trait]
 impl AuthLedger for DatabaseAuthLedger {
-    async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, String> {
-        let turn = self.store.begin_authentication(self.instance(), key).await;
-        turn.map_err(|error| error.to_string())
+    async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, AuthLedgerError> {
+        let decision = self.store.begin_authentication(self.instance(), key).await;
+        decision.map_err(AuthLedgerError::new)
     }
 
-    async fn end(&self, key: &AuthKey, verdict: AuthOutcome) -> Result<(), String> {
-        let ended = self
+    async fn end(&self, key: &AuthKey, outcome: AuthOutcome) -> Result<(), AuthLedgerError> {
+        let recorded = self
             .store
-            .end_authentication(self.instance(), key, &verdict)
+            .end_authentication(self.instance(), key, &outcome)
             .await;
-        ended.map_err(|error| error.to_string())
+        recorded.map_err(AuthLedgerError::new)
     }
 }

@@ -54,7 +54,7 @@ fn check_timeout(timeout: Duration, found: &mut Vec<Finding>) {
 fn check_request(request: &TokenRequest, found: &mut Vec<Finding>) {
     match request.endpoint() {
         Ok(endpoint) => check_endpoint(request, &endpoint, found),
-        Err(what) => found.push(("tenant", what)),
+        Err(error) => found.push(("tenant", error.to_string())),
     }
     if request.client_id.trim().is_empty() {
         found.push((

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sendport::clock::Clock;
 use sendport::domain::{AuthDecision, AuthKey, AuthOutcome, Command, Timestamp};
 use sendport::relay::Relay as _;
-use sendport::relay::authentication::AuthLedger;
+use sendport::relay::authentication::{AuthLedger, AuthLedgerError};
 use sendport::replies::ReplyTable;
 use sendport::secret::Secret;
 use sendport::smtp::{RelayDependencies, SmtpRelay};
@@ -27,14 +27,14 @@ struct Shared(Arc<dyn Store>);
 
 #[async_trait]
 impl AuthLedger for Shared {
-    async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, String> {
-        let turn = self.0.begin_authentication(None, key).await;
-        turn.map_err(|error| error.to_string())
+    async fn begin(&self, key: &AuthKey) -> Result<AuthDecision, AuthLedgerError> {
+        let decision = self.0.begin_authentication(None, key).await;
+        decision.map_err(AuthLedgerError::new)
     }
 
-    async fn end(&self, key: &AuthKey, verdict: AuthOutcome) -> Result<(), String> {
-        let ended = self.0.end_authentication(None, key, &verdict).await;
-        ended.map_err(|error| error.to_string())
+    async fn end(&self, key: &AuthKey, outcome: AuthOutcome) -> Result<(), AuthLedgerError> {
+        let recorded = self.0.end_authentication(None, key, &outcome).await;
+        recorded.map_err(AuthLedgerError::new)
     }
 }
 

@@ -40,7 +40,7 @@ impl TokenEndpoint {
     /// # Errors
     /// [`SettingsError`] names the key.
     pub(super) fn new(request: &TokenRequest) -> Result<Self, SettingsError> {
-        let url = request.endpoint().map_err(SettingsError::Keys)?;
+        let url = request.endpoint()?;
         let roots = match &request.ca_file {
             Some(file) => RootCerts::Specific(Arc::new(authorities(file)?)),
             None => RootCerts::PlatformVerifier,

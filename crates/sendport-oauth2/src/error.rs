@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use openssl::error::ErrorStack;
 
+use crate::settings::MissingEndpoint;
 use sendport_core::domain::Timestamp;
+use sendport_core::secret_source::SecretError;
 
 /// `auth.oauth2` cannot be used: which key, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
@@ -35,14 +37,20 @@ pub enum SettingsError {
         /// What it holds.
         found: &'static str,
     },
-    /// A file or an environment variable has no usable secret.
-    #[error("{key}: {what}")]
+    /// Neither a token endpoint nor a tenant.
+    #[error(transparent)]
+    Endpoint(#[from] MissingEndpoint),
+    /// A file or an environment variable with a secret cannot be read.
+    #[error("{key}: {source}")]
     Secret {
         /// Which keys.
         key: &'static str,
-        /// What was expected and found.
-        what: String,
+        /// Why.
+        source: SecretError,
     },
+    /// A file or an environment variable holds an empty secret.
+    #[error("{0}: expected a secret, found nothing in it")]
+    EmptySecret(&'static str),
     /// The client assertion (RFC 7523) could not be signed.
     #[error("OpenSSL could not sign the client assertion: {0}")]
     Signature(#[from] ErrorStack),

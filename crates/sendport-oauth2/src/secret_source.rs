@@ -47,15 +47,14 @@ impl SecretSource {
     /// # Errors
     /// [`SettingsError`] names the key, and the file or the variable.
     pub(super) fn read(&self, key: &'static str) -> Result<Secret, SettingsError> {
-        let secret_error = |what: String| SettingsError::Secret { key, what };
         let found = match self {
             Self::Value(secret) => Ok(Some(secret.clone())),
             Self::File(file) => Secret::from_file_or_env(Some(file), None),
             Self::Variable(name) => Secret::from_file_or_env(None, Some(name)),
         };
         found
-            .map_err(|error| secret_error(error.to_string()))?
+            .map_err(|source| SettingsError::Secret { key, source })?
             .filter(|secret| !secret.expose().is_empty())
-            .ok_or_else(|| secret_error("expected a secret, found nothing in it".to_owned()))
+            .ok_or(SettingsError::EmptySecret(key))
     }
 }

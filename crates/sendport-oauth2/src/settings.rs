@@ -95,12 +95,20 @@ pub enum AssertionAlgorithm {
     Rs256,
 }
 
+/// Nothing says where the token endpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "neither tenant nor token_endpoint is given; write the tenant's id or domain, or the whole \
+     address of the token endpoint"
+)]
+pub struct MissingEndpoint;
+
 impl TokenRequest {
     /// The address of the token endpoint.
     ///
     /// # Errors
-    /// A sentence if neither `token_endpoint` nor `tenant` is given.
-    pub fn endpoint(&self) -> Result<String, String> {
+    /// [`MissingEndpoint`] if neither `token_endpoint` nor `tenant` is given.
+    pub fn endpoint(&self) -> Result<String, MissingEndpoint> {
         if let Some(endpoint) = &self.token_endpoint {
             return Ok(endpoint.clone());
         }
@@ -108,10 +116,7 @@ impl TokenRequest {
             .tenant
             .as_deref()
             .filter(|tenant| !tenant.trim().is_empty());
-        let tenant = tenant.ok_or(
-            "neither tenant nor token_endpoint is given; write the tenant's id or domain, or the \
-             whole address of the token endpoint",
-        )?;
+        let tenant = tenant.ok_or(MissingEndpoint)?;
         let path = match self.resource {
             Some(_) => "oauth2/token",
             None => "oauth2/v2.0/token",
@@ -166,7 +171,7 @@ pub fn is_loopback(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn endpoint(section: &str) -> Result<String, String> {
+    fn endpoint(section: &str) -> Result<String, MissingEndpoint> {
         let request: TokenRequest =
             toml::from_str(&format!("client_id = 'c'\n{section}")).expect("a section");
         request.endpoint()

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::relay::SessionError;
-use crate::relay::authentication::AuthLedger;
+use crate::relay::authentication::{AuthLedger, AuthLedgerError};
 use sendport_core::clock::Clock;
 use sendport_core::domain::{
     AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, LocalCause, Reply, Timestamp,
@@ -162,7 +162,7 @@ impl AuthGuard {
                 }
                 // Credentials that were just accepted do not wait for the database.
                 Err(_) if self.is_proven() => break,
-                Err(what) => return Err(ledger_unavailable(&what)),
+                Err(error) => return Err(ledger_unavailable(&error)),
             }
         }
         *self.refusal.lock() = None;
@@ -219,8 +219,8 @@ fn held_back(mut reply: Reply) -> SessionError {
     SessionError::configuration(reply)
 }
 
-fn ledger_unavailable(what: &str) -> SessionError {
-    let what = format!("the database cannot say whether this password was refused before: {what}");
+fn ledger_unavailable(error: &AuthLedgerError) -> SessionError {
+    let what = format!("the database cannot say whether this password was refused before: {error}");
     SessionError::new(Reply::absent(Command::Auth, what))
 }
 
