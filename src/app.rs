@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use crate::clock::{Clock, SystemClock};
 use crate::domain::Timestamp;
+use crate::smime::BoxError;
 use crate::store::StoreError;
 
 pub use crate::delivery::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
@@ -35,10 +36,10 @@ pub use crate::ldap::{Directory, LdapError, Person};
 pub use crate::smime::Protection;
 pub use crate::spool::{FolderSpace, OutcomeSpool};
 pub use crate::template::{Change, ChangeKind, VERB as RENDER_WORKER, render_worker};
-pub use alert_lookup::{alert_not_found, find_alert, find_alerts};
+pub use alert_lookup::{find_alert, find_alerts};
 pub use certificates::{
-    CertificateImport, CheckedCertificate, ImportedCertificate, certificate_owner,
-    check_certificates, import_certificates, thumbprint,
+    CertificateImport, CheckedCertificate, ImportedCertificate, SkipReason, ThumbprintError,
+    UnusableCertificate, certificate_owner, check_certificates, import_certificates, thumbprint,
 };
 pub use components::{
     load_templates, make_relays, make_send_ports, make_smtp_relay, open_audit_folders,
@@ -52,7 +53,8 @@ pub use demo::DemoDatabase;
 pub use digest_recipients::digest_recipients_without_certificate;
 pub use directory_import::import_people;
 pub use dry_run::dry_run;
-pub use health_check::{ask_health, health_address, try_listen};
+pub use health_check::{HealthAddressError, ask_health, health_address, try_listen};
+pub use health_server::ListenerError;
 pub use owner::{Owner, owner_of_database, owner_of_state_folder};
 pub use preview::{preview_alert, preview_template};
 pub use probe::{ProbeContext, name_of_this_host, open_relay_check, probe};
@@ -70,23 +72,80 @@ pub use version::VERSIONS;
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The configuration.
-    #[error("{0}")]
-    Config(String),
+    #[error(transparent)]
+    Config(#[from] SettingError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The database has another schema or environment than this configuration.
     #[error("{0}")]
     WrongDatabase(String),
-    /// No alert, or more than one, has this name.
-    #[error("{0}")]
+    /// No alert has this name.
+    #[error(
+        "there is no alert '{0}'; an alert is named by its number, its PublicId, its Message-ID or its Reference"
+    )]
     NoAlert(String),
+    /// More than one alert has this Reference.
+    #[error("several alerts have the Reference '{reference}': {numbers}; name one by its number")]
+    AmbiguousReference {
+        /// The Reference.
+        reference: String,
+        /// The alerts' numbers, with commas.
+        numbers: String,
+    },
     /// The alert would fail.
     #[error("{0}")]
     WouldFail(String),
     /// Health and metrics cannot listen at the configured address.
-    #[error("{0}")]
-    Http(String),
+    #[error("http.listen: {0}")]
+    Http(#[source] ListenerError),
+}
+
+/// A key, a file or an option that cannot be used, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{prefix}{source}")]
+pub struct SettingError {
+    /// Names the key or file, where the cause does not.
+    prefix: String,
+    source: BoxError,
+}
+
+impl SettingError {
+    /// With a cause that names the key or file itself.
+    pub(crate) fn new(cause: impl Into<BoxError>) -> Self {
+        Self {
+            prefix: String::new(),
+            source: cause.into(),
+        }
+    }
+
+    /// With the section in front of a cause that begins with the key.
+    pub(crate) fn below(section: impl std::fmt::Display, cause: impl Into<BoxError>) -> Self {
+        Self {
+            prefix: format!("{section}."),
+            source: cause.into(),
+        }
+    }
+
+    /// With the key or file in front of the cause.
+    pub(crate) fn at(place: impl std::fmt::Display, cause: impl Into<BoxError>) -> Self {
+        Self {
+            prefix: format!("{place}: "),
+            source: cause.into(),
+        }
+    }
+}
+
+impl AppError {
+    /// [`AppError::Config`] with a cause that names the key or file itself.
+    pub(crate) fn config(cause: impl Into<BoxError>) -> Self {
+        Self::Config(SettingError::new(cause))
+    }
+
+    /// [`AppError::Config`] with the key or file in front of the cause.
+    pub(crate) fn config_at(place: impl std::fmt::Display, cause: impl Into<BoxError>) -> Self {
+        Self::Config(SettingError::at(place, cause))
+    }
 }
 
 /// The time of this machine's clock.

@@ -33,24 +33,19 @@ pub async fn find_alerts(
 /// The only alert with this name.
 ///
 /// # Errors
-/// [`AppError::NoAlert`] if there is none, or several have this Reference.
+/// [`AppError::NoAlert`], or [`AppError::AmbiguousReference`].
 pub async fn find_alert(store: &dyn Store, name: &str) -> Result<AlertLine, AppError> {
     let mut found = find_alerts(store, name, MAX_LISTED).await?;
     if found.len() > 1 {
         let numbers: Vec<_> = found.iter().map(|it| it.alert_id.to_string()).collect();
-        return Err(AppError::NoAlert(format!(
-            "several alerts have the Reference '{name}': {}; name one by its number",
-            numbers.join(", ")
-        )));
+        return Err(AppError::AmbiguousReference {
+            reference: name.to_owned(),
+            numbers: numbers.join(", "),
+        });
     }
-    found.pop().ok_or_else(|| alert_not_found(name))
-}
-
-/// The error for a name that no alert has.
-pub fn alert_not_found(name: &str) -> AppError {
-    AppError::NoAlert(format!(
-        "there is no alert '{name}'; an alert is named by its number, its PublicId, its Message-ID or its Reference"
-    ))
+    found
+        .pop()
+        .ok_or_else(|| AppError::NoAlert(name.to_owned()))
 }
 
 /// A public id, or the one that a Message-ID begins with: `<id.variant@domain>`.

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::protection::{crl_folder, fetch_lists, trusts};
-use super::{AppError, system_clock};
+use super::{AppError, SettingError, system_clock};
 use crate::config::Config;
 use crate::domain::{
     BoundBy, CertificateAdded, CertificateChoice, CertificateEntry, CertificateRow, Timestamp,
     parse_mailbox,
 };
 use crate::smime::{
-    Binding, Candidate, ContentCipher, CrlCache, ParsedCertificate, RecipientCertificate,
-    RsaEncryption, Trust, UnknownWord, address_key,
+    Binding, Candidate, CertificateReadError, ContentCipher, CrlCache, ParsedCertificate,
+    RecipientCertificate, RecipientCertificateError, RsaEncryption, Trust, address_key,
 };
 use crate::store::certificates::CertificateStore;
 
@@ -38,7 +38,59 @@ pub struct ImportedCertificate {
     /// Its subject.
     pub subject: String,
     /// The change, or why it was skipped.
-    pub fate: Result<CertificateAdded, String>,
+    pub result: Result<CertificateAdded, SkipReason>,
+}
+
+impl ImportedCertificate {
+    /// It is not imported.
+    pub(super) fn skipped(subject: String, why: SkipReason) -> Self {
+        Self {
+            address: None,
+            subject,
+            result: Err(why),
+        }
+    }
+}
+
+/// Why a certificate is not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum SkipReason {
+    /// It belongs to an authority.
+    #[error("it belongs to an authority, which decrypts no email")]
+    Authority,
+    /// It has no address, and none was given.
+    #[error("it contains no email address; name one with --address")]
+    NoAddress,
+    /// The directory has it with other addresses.
+    #[error("it is for {certificate}, but the directory has it with {directory}")]
+    OtherAddresses {
+        /// Those in the certificate, with commas.
+        certificate: String,
+        /// Those of the directory's entry, with commas.
+        directory: String,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] CertificateReadError),
+    /// It cannot be used for encryption now.
+    #[error(transparent)]
+    Unusable(#[from] RecipientCertificateError),
+}
+
+/// Why a certificate of the database cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UnusableCertificate {
+    /// For any send port.
+    #[error(transparent)]
+    Anywhere(#[from] RecipientCertificateError),
+    /// A send port does not trust it.
+    #[error("{source} (send port {send_port})")]
+    Untrusted {
+        /// The send port.
+        send_port: String,
+        /// Why.
+        source: RecipientCertificateError,
+    },
 }
 
 /// A row, and whether it can be used for encryption now.
@@ -46,8 +98,8 @@ pub struct ImportedCertificate {
 pub struct CheckedCertificate {
     /// The row.
     pub row: CertificateRow,
-    /// Why it cannot be used, in a sentence.
-    pub usable: Result<(), String>,
+    /// Why it cannot be used.
+    pub usable: Result<(), UnusableCertificate>,
     /// Another certificate for the same address can be used.
     pub has_successor: bool,
 }
@@ -65,12 +117,12 @@ pub async fn import_certificates(
     how: &CertificateImport<'_>,
 ) -> Result<Vec<ImportedCertificate>, AppError> {
     let source = how.source;
-    let wrong = |what: String| AppError::Config(format!("{source}: {what}"));
-    check_choice(&how.choice).map_err(AppError::Config)?;
-    let given: Result<Vec<_>, _> = how.addresses.iter().map(|it| normal(it)).collect();
-    let given = given.map_err(AppError::Config)?;
-    let found = ParsedCertificate::parse_all(octets).map_err(|error| wrong(error.to_string()))?;
-    refuse_strangers(&found, &given).map_err(wrong)?;
+    check_choice(&how.choice)?;
+    let given = how.addresses.iter().map(|it| normal(it));
+    let given: Vec<_> = given.collect::<Result<_, _>>()?;
+    let found = ParsedCertificate::parse_all(octets);
+    let found = found.map_err(|error| AppError::config_at(source, error))?;
+    refuse_strangers(&found, &given, source)?;
     let mut imported = Vec::new();
     for certificate in &found {
         imported.extend(import_one(store, certificate, &given, how).await?);
@@ -80,7 +132,11 @@ pub async fn import_certificates(
 
 /// Binds at most one certificate to an address that it does not contain: the owners of several are
 /// unknown.
-fn refuse_strangers(found: &[ParsedCertificate], given: &[String]) -> Result<(), String> {
+fn refuse_strangers(
+    found: &[ParsedCertificate],
+    given: &[String],
+    source: &str,
+) -> Result<(), SettingError> {
     let names =
         |it: &ParsedCertificate| given.iter().any(|address| it.addresses().contains(address));
     let strangers = found.iter().filter(|it| !it.is_authority() && !names(it));
@@ -88,11 +144,12 @@ fn refuse_strangers(found: &[ParsedCertificate], given: &[String]) -> Result<(),
     if given.is_empty() || strangers.len() < 2 {
         return Ok(());
     }
-    Err(format!(
+    let what = format!(
         "{} certificates in it do not name the address ({}); import each from a file of its own",
         strangers.len(),
         strangers.join("; ")
-    ))
+    );
+    Err(SettingError::at(source, what))
 }
 
 pub(super) async fn import_one(
@@ -102,15 +159,9 @@ pub(super) async fn import_one(
     how: &CertificateImport<'_>,
 ) -> Result<Vec<ImportedCertificate>, AppError> {
     let subject = certificate.subject();
-    let skipped = |why: &str| ImportedCertificate {
-        address: None,
-        subject: subject.clone(),
-        fate: Err(why.to_owned()),
-    };
     if certificate.is_authority() {
-        return Ok(vec![skipped(
-            "it belongs to an authority, which decrypts no email",
-        )]);
+        let why = SkipReason::Authority;
+        return Ok(vec![ImportedCertificate::skipped(subject, why)]);
     }
     let in_it: Vec<_> = certificate.addresses();
     let in_it: BTreeSet<_> = in_it.iter().filter_map(|it| normal(it).ok()).collect();
@@ -119,8 +170,8 @@ pub(super) async fn import_one(
         false => given.to_vec(),
     };
     if addresses.is_empty() {
-        let why = "it contains no email address; name one with --address";
-        return Ok(vec![skipped(why)]);
+        let why = SkipReason::NoAddress;
+        return Ok(vec![ImportedCertificate::skipped(subject, why)]);
     }
     let mut imported = Vec::new();
     for address in addresses {
@@ -133,14 +184,14 @@ pub(super) async fn import_one(
             choice: &how.choice,
             source: how.source,
         };
-        let fate = match certificate.to_row(&binding) {
+        let result = match certificate.to_row(&binding) {
             Ok(text) => Ok(store.add_certificate(&text).await?),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.into()),
         };
         imported.push(ImportedCertificate {
             address: Some(address),
             subject: subject.clone(),
-            fate,
+            result,
         });
     }
     Ok(imported)
@@ -149,15 +200,15 @@ pub(super) async fn import_one(
 /// An address as the table stores it.
 ///
 /// # Errors
-/// What is wrong with it, in a sentence.
-pub(super) fn normal(address: &str) -> Result<String, String> {
+/// What is wrong with it.
+pub(super) fn normal(address: &str) -> Result<String, SettingError> {
     let mailbox = parse_mailbox(address);
-    let mailbox = mailbox.map_err(|error| format!("'{address}' is no mail address: {error}"))?;
-    Ok(address_key(&mailbox.address))
+    let wrong = |error| SettingError::at(format_args!("'{address}' is no mail address"), error);
+    Ok(address_key(&mailbox.map_err(wrong)?.address))
 }
 
-pub(super) fn check_choice(choice: &CertificateChoice) -> Result<(), String> {
-    let wrong = |option: &'static str| move |error: UnknownWord| format!("{option}: {error}");
+pub(super) fn check_choice(choice: &CertificateChoice) -> Result<(), SettingError> {
+    let wrong = |option: &'static str| move |error| SettingError::at(option, error);
     let cipher = choice.cipher.as_deref().map(str::parse::<ContentCipher>);
     cipher.transpose().map_err(wrong("--cipher"))?;
     let padding = choice.rsa_padding.as_deref();
@@ -177,17 +228,16 @@ pub async fn check_certificates(
 ) -> Result<Vec<CheckedCertificate>, AppError> {
     let crl_cache = Arc::new(CrlCache::read_only(&crl_folder(config)));
     let trusts = trusts(config, &crl_cache)?;
-    let judged = loop {
+    let results = loop {
         let now = system_clock().now();
-        let judge = |row: &CertificateRow| judged(row, &trusts, now);
-        let judged: Vec<_> = rows.iter().map(judge).collect();
+        let results: Vec<_> = rows.iter().map(|row| check(row, &trusts, now)).collect();
         if fetch_lists(&crl_cache).await == 0 {
-            break judged;
+            break results;
         }
     };
-    let usable = rows.iter().zip(&judged).filter(|(_, it)| it.is_ok());
+    let usable = rows.iter().zip(&results).filter(|(_, it)| it.is_ok());
     let served: BTreeSet<_> = usable.map(|(row, _)| row.text.address.clone()).collect();
-    let checked = rows.into_iter().zip(judged);
+    let checked = rows.into_iter().zip(results);
     let checked = checked.map(|(row, usable)| CheckedCertificate {
         has_successor: served.contains(&row.text.address),
         row,
@@ -196,34 +246,45 @@ pub async fn check_certificates(
     Ok(checked.collect())
 }
 
-/// Why one cannot be used, or which send port does not trust it, in a sentence.
-fn judged(row: &CertificateRow, trusts: &[(&str, Trust)], now: Timestamp) -> Result<(), String> {
+/// Whether one can be used, and every send port trusts it.
+fn check(
+    row: &CertificateRow,
+    trusts: &[(&str, Trust)],
+    now: Timestamp,
+) -> Result<(), UnusableCertificate> {
     let parsed = RecipientCertificate::from_pem(&row.text.pem);
     let parsed = parsed.as_ref().map_err(Clone::clone);
     let candidate = Candidate::from_row(&CertificateEntry::from(row), parsed);
-    let usable = candidate.check(None, now);
-    usable.map_err(|why| why.to_string())?;
+    candidate.check(None, now)?;
     for (port, trust) in trusts {
         let trusted = candidate.check(Some(trust), now);
-        trusted.map_err(|why| format!("{why} (send port {port})"))?;
+        trusted.map_err(|source| UnusableCertificate::Untrusted {
+            send_port: (*port).to_owned(),
+            source,
+        })?;
     }
     Ok(())
 }
+
+/// A text that is no thumbprint.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "'{0}' is no thumbprint; write the {THUMBPRINT_DIGITS} hexadecimal digits that \
+     `sendport cert list` shows"
+)]
+pub struct ThumbprintError(String);
 
 /// A thumbprint as the table stores it, from the forms that people copy: with spaces, colons, in any
 /// case, and with the invisible mark that Windows puts in front.
 ///
 /// # Errors
-/// What was expected, in a sentence.
-pub fn thumbprint(text: &str) -> Result<String, String> {
+/// [`ThumbprintError`].
+pub fn thumbprint(text: &str) -> Result<String, ThumbprintError> {
     let ignored = |c: &char| !(c.is_whitespace() || matches!(c, ':' | '-' | '\u{200e}'));
     let digits: String = text.chars().filter(ignored).collect();
     match digits.len() == THUMBPRINT_DIGITS && digits.chars().all(|c| c.is_ascii_hexdigit()) {
         true => Ok(digits.to_uppercase()),
-        false => Err(format!(
-            "'{text}' is no thumbprint; write the {THUMBPRINT_DIGITS} hexadecimal digits that \
-             `sendport cert list` shows"
-        )),
+        false => Err(ThumbprintError(text.to_owned())),
     }
 }
 
@@ -232,7 +293,7 @@ pub fn thumbprint(text: &str) -> Result<String, String> {
 /// # Errors
 /// [`AppError::Config`]: what was expected, in a sentence.
 pub fn certificate_owner(address: &str) -> Result<String, AppError> {
-    normal(address).map_err(AppError::Config)
+    Ok(normal(address)?)
 }
 
 #[cfg(test)]

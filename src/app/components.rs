@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::auth_ledger::DatabaseAuthLedger;
 use super::database::{open_store, schema_problem};
 use super::protection::protector;
-use super::{AppError, system_clock};
+use super::{AppError, SettingError, system_clock};
 use crate::config::password::resolve_password;
 use crate::config::relay::SmtpRelay as SmtpConfig;
 use crate::config::{Config, RelayConfig, section};
@@ -70,23 +70,24 @@ pub fn make_smtp_relay(
     smtp: &SmtpConfig,
     authentications: &Arc<dyn AuthLedger>,
 ) -> Result<SmtpRelay, AppError> {
-    let wrong = |error: &dyn std::fmt::Display| {
-        AppError::Config(format!("{}.{error}", section("relay", name)))
-    };
-    let password = resolve_password(&smtp.auth).map_err(|error| wrong(&error))?;
+    let password = resolve_password(&smtp.auth);
+    let password = password.map_err(|error| SettingError::below(section("relay", name), error))?;
     let around = RelayDependencies {
         password,
         default_ehlo_name: ehlo_name::of_this_host(),
         authentications: authentications.clone(),
         clock: system_clock(),
     };
-    let relay =
-        SmtpRelay::new(name, smtp, around).map_err(|error| AppError::Config(error.to_string()))?;
-    let Some(section) = &smtp.auth.oauth2 else {
+    let relay = SmtpRelay::new(name, smtp, around).map_err(AppError::config)?;
+    let Some(oauth2) = &smtp.auth.oauth2 else {
         return Ok(relay);
     };
-    let tokens = oauth2::source(name, section, system_clock());
-    let tokens = tokens.map_err(|what| wrong(&format!("auth.oauth2: {what}")))?;
+    let tokens = oauth2::source(name, oauth2, system_clock()).map_err(|error| {
+        AppError::config_at(
+            format_args!("{}.auth.oauth2", section("relay", name)),
+            error,
+        )
+    })?;
     Ok(relay.with_token_source(tokens))
 }
 
@@ -99,11 +100,10 @@ pub fn reply_table(config: &Config) -> Result<ReplyTable, AppError> {
     if file.as_os_str().is_empty() {
         return Ok(ReplyTable::built_in());
     }
-    let wrong = |error: &dyn std::fmt::Display| {
-        AppError::Config(format!("replies.file '{}': {error}", file.display()))
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
-    ReplyTable::with_own(&text).map_err(|error| wrong(&error))
+    let place = format_args!("replies.file '{}'", file.display());
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|error| AppError::config_at(place, error))?;
+    ReplyTable::with_own(&text).map_err(|error| AppError::config_at(place, error))
 }
 
 /// Reads every send port of the configuration; `crl_cache` caches CRLs.
@@ -116,9 +116,8 @@ pub fn make_send_ports(
 ) -> Result<BTreeMap<String, SendPort>, AppError> {
     let make = |(name, port): (&String, &SendPortConfig)| {
         let protector = protector(name, port, crl_cache)?;
-        let mut port = SendPort::from_config(name, port).map_err(|error| {
-            AppError::Config(format!("{}: {error}", section("send_port", name)))
-        })?;
+        let mut port = SendPort::from_config(name, port)
+            .map_err(|error| AppError::config_at(section("send_port", name), error))?;
         port.protector = protector;
         Ok((name.clone(), port))
     };
@@ -147,10 +146,8 @@ pub fn open_audit_folders(config: &Config) -> Result<BTreeMap<String, FolderTrai
             continue;
         };
         let trail = FolderTrail::open(folder).map_err(|error| {
-            AppError::Config(format!(
-                "{}.audit.folder: {error}",
-                section("send_port", name)
-            ))
+            let section = section("send_port", name);
+            AppError::config_at(format_args!("{section}.audit.folder"), error)
         })?;
         opened.insert(name.clone(), trail);
     }
@@ -165,12 +162,12 @@ pub async fn load_templates(folder: &Path) -> Result<TemplateSource, AppError> {
     if folder.as_os_str().is_empty() {
         return Ok(TemplateSource::empty());
     }
-    let wrong = |problem: String| AppError::Config(format!("templates.folder: {problem}"));
-    let source = TemplateSource::read(folder).map_err(|error| wrong(error.to_string()))?;
+    let key = "templates.folder";
+    let source = TemplateSource::read(folder).map_err(|error| AppError::config_at(key, error))?;
     let compiled = Renderer::default().compile(&source).await;
     compiled
-        .map_err(|error| wrong(error.to_string()))?
-        .map_err(wrong)?;
+        .map_err(|error| AppError::config_at(key, error))?
+        .map_err(|problem| AppError::config_at(key, problem))?;
     Ok(source)
 }
 

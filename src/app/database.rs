@@ -43,19 +43,19 @@ fn connection(config: &Config) -> Result<Connection, AppError> {
     let connection = config
         .database
         .resolve()
-        .map_err(|error| AppError::Config(format!("database.connection: {error}")))?;
+        .map_err(|error| AppError::config_at("database.connection", error))?;
     let authentication = authenticate(&config.database.auth)?;
     let text = connection.expose();
     match (sqlite_file(text), authentication) {
         (Some(file), Authentication::AsWritten) => Ok(Connection::Sqlite(file)),
-        (Some(_), _) => Err(AppError::Config(
-            "database.auth: a SQLite file needs no authentication; remove the section, or write a \
-             connection string of SQL Server"
-                .to_owned(),
+        (Some(_), _) => Err(AppError::config_at(
+            "database.auth",
+            "a SQLite file needs no authentication; remove the section, or write a connection \
+             string of SQL Server",
         )),
         (None, authentication) => {
             let store = SqlServerStore::open_authenticated(text, authentication)
-                .map_err(|error| AppError::Config(format!("database.connection: {error}")))?;
+                .map_err(|error| AppError::config_at("database.connection", error))?;
             Ok(Connection::SqlServer(Arc::new(store)))
         }
     }
@@ -68,7 +68,7 @@ fn authenticate(auth: &DatabaseAuth) -> Result<Authentication, AppError> {
         DatabaseAuth::EntraToken(entra) => {
             let tokens = oauth2::source("database", &entra.source(), system_clock());
             let tokens =
-                tokens.map_err(|what| AppError::Config(format!("database.auth.oauth2: {what}")))?;
+                tokens.map_err(|error| AppError::config_at("database.auth.oauth2", error))?;
             Authentication::EntraToken(Arc::new(DatabaseTokens(tokens)))
         }
         DatabaseAuth::Windows(account) => Authentication::Windows(Kerberos {

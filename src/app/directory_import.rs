@@ -1,7 +1,7 @@
 //! Imports the certificates of a directory into the database.
 
 use super::certificates::{
-    CertificateImport, ImportedCertificate, check_choice, import_one, normal,
+    CertificateImport, ImportedCertificate, SkipReason, check_choice, import_one, normal,
 };
 use super::{AppError, system_clock};
 use crate::domain::CertificateChoice;
@@ -21,7 +21,7 @@ pub async fn import_people(
     choice: &CertificateChoice,
     url: &str,
 ) -> Result<Vec<ImportedCertificate>, AppError> {
-    check_choice(choice).map_err(AppError::Config)?;
+    check_choice(choice)?;
     let mut imported = Vec::new();
     for person in people {
         let source = format!("{url} {}", person.name);
@@ -37,7 +37,10 @@ pub async fn import_people(
                         imported.extend(import_of(store, certificate, person, &how).await?);
                     }
                 }
-                Err(why) => imported.push(skipped(person.name.clone(), why.to_string())),
+                Err(why) => {
+                    let name = person.name.clone();
+                    imported.push(ImportedCertificate::skipped(name, why.into()));
+                }
             }
         }
     }
@@ -56,14 +59,19 @@ async fn import_of(
     }
     match addresses_for(certificate, person) {
         Ok(addresses) => import_one(store, certificate, &addresses, how).await,
-        Err(why) => Ok(vec![skipped(certificate.subject(), why)]),
+        Err(why) => Ok(vec![ImportedCertificate::skipped(
+            certificate.subject(),
+            why,
+        )]),
     }
 }
 
 /// The addresses to import it for.
-fn addresses_for(certificate: &ParsedCertificate, person: &Person) -> Result<Vec<String>, String> {
-    let usable = certificate.check_usable(system_clock().now(), "the directory");
-    usable.map_err(|error| error.to_string())?;
+fn addresses_for(
+    certificate: &ParsedCertificate,
+    person: &Person,
+) -> Result<Vec<String>, SkipReason> {
+    certificate.check_usable(system_clock().now(), "the directory")?;
     let theirs = person.addresses.iter().filter_map(|it| normal(it).ok());
     let in_it = certificate.addresses();
     if in_it.is_empty() {
@@ -71,19 +79,10 @@ fn addresses_for(certificate: &ParsedCertificate, person: &Person) -> Result<Vec
     }
     let common: Vec<_> = theirs.filter(|it| in_it.contains(it)).collect();
     match common.is_empty() {
-        true => Err(format!(
-            "it is for {}, but the directory has it with {}",
-            in_it.join(", "),
-            person.addresses.join(", ")
-        )),
+        true => Err(SkipReason::OtherAddresses {
+            certificate: in_it.join(", "),
+            directory: person.addresses.join(", "),
+        }),
         false => Ok(common),
-    }
-}
-
-fn skipped(subject: String, why: String) -> ImportedCertificate {
-    ImportedCertificate {
-        address: None,
-        subject,
-        fate: Err(why),
     }
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::AppError;
-use super::health_server::cannot_listen;
+use super::health_server::ListenerError;
 use crate::config::{Config, Listen};
 use crate::observability::health_server::NAME;
 
@@ -17,16 +17,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Larger than any response.
 const MAX_BYTES: u64 = 64 * 1024;
 
+/// The configuration names no address to connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HealthAddressError {
+    /// There is no listener.
+    #[error("http.listen is \"\", so there is no listener to ask; set it")]
+    NoListener,
+    /// The port is not known.
+    #[error("http.listen has port 0, which means any free port; set one")]
+    AnyPort,
+}
+
 /// The address to connect to: loopback, if the service listens on every address.
 ///
 /// # Errors
-/// A sentence: the configuration names no address.
-pub fn health_address(listen: Listen) -> Result<SocketAddr, String> {
+/// [`HealthAddressError`].
+pub fn health_address(listen: Listen) -> Result<SocketAddr, HealthAddressError> {
     let (Listen::IfFree(mut address) | Listen::Must(mut address)) = listen else {
-        return Err("http.listen is \"\", so there is no listener to ask; set it".to_owned());
+        return Err(HealthAddressError::NoListener);
     };
     if address.port() == 0 {
-        return Err("http.listen has port 0, which means any free port; set one".to_owned());
+        return Err(HealthAddressError::AnyPort);
     }
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -76,9 +87,9 @@ pub async fn try_listen(config: &Config) -> Result<Option<String>, AppError> {
              give this one another port"
         )));
     }
-    let reason = cannot_listen(address, &error);
+    let reason = ListenerError::new(address, error);
     match listen {
-        Listen::Must(_) => Err(AppError::Http(format!("http.listen: {reason}"))),
+        Listen::Must(_) => Err(AppError::Http(reason)),
         _ => Ok(Some(format!(
             "{reason}; until then the service runs without"
         ))),
@@ -104,11 +115,8 @@ mod tests {
         assert_eq!(asked("0.0.0.0:9587"), Ok("127.0.0.1:9587".parse().unwrap()));
         assert_eq!(asked("[::]:9587"), Ok("[::1]:9587".parse().unwrap()));
         assert_eq!(asked("192.0.2.7:80"), Ok("192.0.2.7:80".parse().unwrap()));
-        assert!(asked("127.0.0.1:0").unwrap_err().contains("port 0"));
-        assert!(
-            health_address(Listen::Off)
-                .unwrap_err()
-                .contains("http.listen")
-        );
+        assert_eq!(asked("127.0.0.1:0"), Err(HealthAddressError::AnyPort));
+        let off = health_address(Listen::Off);
+        assert_eq!(off, Err(HealthAddressError::NoListener));
     }
 }

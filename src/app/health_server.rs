@@ -33,7 +33,7 @@ pub(super) async fn start(
     store: &Arc<dyn Store>,
 ) -> Result<Option<HealthTasks>, AppError> {
     let listen = config.listen();
-    let listen = listen.map_err(|what| AppError::Config(format!("http.listen: {what}")))?;
+    let listen = listen.map_err(|error| AppError::config_at("http.listen", error))?;
     let check = database_check(config, lease, monitor, store);
     let monitor = monitor.clone();
     let server = match listen {
@@ -65,7 +65,7 @@ fn database_check(
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<HealthServer, String> {
+async fn bind(address: SocketAddr) -> Result<HealthServer, ListenerError> {
     let bound = async {
         let server = HealthServer::bind(address).await?;
         Ok::<_, io::Error>((server.address()?, server))
@@ -75,21 +75,34 @@ async fn bind(address: SocketAddr) -> Result<HealthServer, String> {
             tracing::info!(%address, "metrics listener started");
             Ok(server)
         }
-        Err(error) => Err(format!("http.listen: {}", cannot_listen(address, &error))),
+        Err(error) => Err(ListenerError::new(address, error)),
     }
 }
 
 /// Why it cannot listen, with the remedy.
-pub(super) fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
-    let advice = match error.kind() {
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen at {address} for health and metrics: {source}; {}, or to \"\" for no listener",
+    advice(.source)
+)]
+pub struct ListenerError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl ListenerError {
+    pub(super) fn new(address: SocketAddr, source: io::Error) -> Self {
+        Self { address, source }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
         io::ErrorKind::AddrInUse => {
             "find out who has the port (ss -ltnp), or set http.listen to another one"
         }
         _ => "set http.listen to an address of this machine and a port that the service may use",
-    };
-    format!(
-        "cannot listen at {address} for health and metrics: {error}; {advice}, or to \"\" for no listener"
-    )
+    }
 }
 
 /// Listens at the default address as soon as it is free: another instance on this machine may have
@@ -99,8 +112,9 @@ async fn serve_once_free(address: SocketAddr, monitor: Arc<HealthMonitor>) {
     loop {
         match bind(address).await {
             Ok(server) => return server.serve(monitor).await,
-            Err(what) if !std::mem::replace(&mut reported, true) => {
-                tracing::warn!(what, "metrics listener failed, retrying");
+            Err(error) if !std::mem::replace(&mut reported, true) => {
+                let what = format_args!("http.listen: {error}");
+                tracing::warn!(%what, "metrics listener failed, retrying");
             }
             Err(_) => {}
         }

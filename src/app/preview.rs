@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::alert_lookup::alert_not_found;
 use super::components::{make_send_ports, reply_table, template_cache};
 use super::protection::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
@@ -29,7 +28,7 @@ pub async fn preview_alert(
     let alert = match store.whole_alert(id).await? {
         Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. }) => *alert,
         Some(LoadResult::Unreadable { reason, .. }) => return Ok(Err(reason)),
-        None => return Err(alert_not_found(&id.to_string())),
+        None => return Err(AppError::NoAlert(id.to_string())),
     };
     match made(config, store, alert, &**store).await? {
         Ok(preview) => Ok(Ok(preview)),
@@ -91,6 +90,6 @@ pub async fn preview_template(
     match Renderer::default().render(&source, &alert).await {
         Ok(rendered) => Ok(Ok(PreviewTexts::of(&rendered))),
         Err(NotRendered::Never(error)) => Ok(Err(error.to_string())),
-        Err(error) => Err(AppError::Config(error.to_string())),
+        Err(error) => Err(AppError::config(error)),
     }
 }

@@ -48,7 +48,7 @@ pub async fn probe(
 ) -> Result<Report, AppError> {
     let (relay, recorder) = context.relay(listener)?;
     let report = probe::run(&relay, &recorder, plan, system_clock().now()).await;
-    report.map_err(|error| AppError::Config(error.to_string()))
+    report.map_err(AppError::config)
 }
 
 /// Asks without authentication for a recipient of a foreign domain; sends nothing. True if the server
@@ -73,7 +73,7 @@ pub async fn open_relay_check(
     let (relay, recorder) = context.relay(listener)?;
     let now = system_clock().now();
     let answer = probe::is_open_relay(&relay, &recorder, plan, now).await;
-    answer.map_err(|error| AppError::Config(error.to_string()))
+    answer.map_err(AppError::config)
 }
 
 /// This host's fully qualified name, if it has one.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{AppError, system_clock};
+use super::{AppError, SettingError, system_clock};
 use crate::certificate_monitor;
 use crate::config::{Config, section};
 use crate::delivery::settings::{EncryptionConfig, SendPortConfig, SigningConfig};
@@ -11,7 +11,7 @@ use crate::domain::{Timestamp, parse_mailbox};
 use crate::smime::{
     BoxError, CaFileError, CertificateFolder, CrlCache, CrlFiles, CrlSources, Encryptor,
     HeaderProtected, Hide, Identity, IdentityError, Protection, Protector, RecipientCertificate,
-    RecipientCertificateError, Signer, Trust, WhenMissing,
+    RecipientCertificateError, Signer, SmimeError, Trust, WhenMissing,
 };
 
 /// The note for a send port without `ca_file`.
@@ -41,17 +41,21 @@ pub async fn protection_states(
         let protector = protector(name, port, &crl_cache);
         protector.map(|protector| (name.as_str(), port, protector))
     });
-    let made: Vec<_> = made.collect();
-    loop {
-        let of_port = |made: &Result<(&str, &SendPortConfig, Protector), AppError>| match made {
-            Ok((name, port, protector)) => states(name, port, protector),
-            Err(error) => vec![Err(AppError::Config(error.to_string()))],
-        };
-        let states = made.iter().flat_map(of_port).collect();
+    let made: Vec<Result<_, AppError>> = made.collect();
+    let states = loop {
+        let ports = made.iter().map(Result::as_ref);
+        let states = ports.map(|made| made.map(|(name, port, it)| states(name, port, it)).ok());
+        let states: Vec<_> = states.collect();
         if offline || fetch_lists(&crl_cache).await == 0 {
-            return states;
+            break states;
         }
-    }
+    };
+    let results = made.into_iter().zip(states);
+    let results = results.flat_map(|(made, states)| match made {
+        Ok(_) => states.unwrap_or_default(),
+        Err(error) => vec![Err(error)],
+    });
+    results.collect()
 }
 
 /// Downloads the CRLs that were requested since the last call and returns their number: a chain may
@@ -78,7 +82,7 @@ fn states(
         let section = format!("{}.signing", section("send_port", name));
         let identity = signer.identity();
         let valid = identity.check_validity(now);
-        valid.map_err(|why| AppError::Config(format!("{section}: {why}")))?;
+        valid.map_err(|error| AppError::config_at(&section, error))?;
         Ok(ProtectionState {
             section,
             facts: identity.to_string(),
@@ -176,7 +180,7 @@ pub(super) fn protector(
 ) -> Result<Protector, AppError> {
     let wrong = |key: &'static str| {
         move |what: BoxError| {
-            AppError::Config(format!("{}.{key}: {what}", section("send_port", name)))
+            AppError::config_at(format_args!("{}.{key}", section("send_port", name)), what)
         }
     };
     let signer = port.signing.as_ref().map(|section| signer(port, section));
@@ -202,23 +206,31 @@ fn signer(port: &SendPortConfig, section: &SigningConfig) -> Result<Signer, BoxE
         let identity = identity(&section)?;
         rules.check_key(&identity)?;
         let checked = rules.check_from(&identity, &from.address);
-        let advice = "; correct from, or write match_from = false where readers need not agree";
-        checked.map_err(|error| format!("{error}{advice}"))?;
+        checked.map_err(FromMismatch)?;
         Ok(identity)
     };
     Signer::from_files(paths, Box::new(read), rules)
 }
 
-fn identity(section: &SigningConfig) -> Result<Identity, String> {
-    let password = section.password()?;
-    let named = |key: &str, file: &Path, error| format!("{key} '{}': {error}", file.display());
+/// From is no address of the certificate.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; correct from, or write match_from = false where readers need not agree")]
+struct FromMismatch(#[source] SmimeError);
+
+fn identity(section: &SigningConfig) -> Result<Identity, SettingError> {
+    let password = section.password();
+    let password = password.map_err(|error| SettingError::at("password", error))?;
+    let named = |key: &str, file: &Path, error: IdentityError| {
+        SettingError::at(format_args!("{key} '{}'", file.display()), error)
+    };
     if let Some(file) = &section.pkcs12_file {
         let octets = read("pkcs12_file", file)?;
         let identity = Identity::from_pkcs12(&octets, password.expose());
-        return identity.map_err(|error: IdentityError| named("pkcs12_file", file, error));
+        return identity.map_err(|error| named("pkcs12_file", file, error));
     }
     let certificate = section.certificate_file.as_deref();
-    let certificate = certificate.ok_or("certificate_file: there is none")?;
+    let certificate =
+        certificate.ok_or_else(|| SettingError::at("certificate_file", "there is none"))?;
     let key = section.key_file.as_deref().unwrap_or(certificate);
     let (certificates, key) = (
         read("certificate_file", certificate)?,
@@ -281,8 +293,12 @@ pub(super) fn trusts<'c>(
             continue;
         };
         let made = trust(encryption, crl_cache);
-        let wrong =
-            |what| AppError::Config(format!("{}.encryption: {what}", section("send_port", name)));
+        let wrong = |error| {
+            AppError::config_at(
+                format_args!("{}.encryption", section("send_port", name)),
+                error,
+            )
+        };
         trusts.extend(made.map_err(wrong)?.map(|trust| (name.as_str(), trust)));
     }
     Ok(trusts)
@@ -293,11 +309,11 @@ pub(super) fn crl_folder(config: &Config) -> PathBuf {
     config.service.state_folder.join("crl")
 }
 
-fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, String> {
+fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, SettingError> {
     let key = "own_certificate_file";
     let place = file.display().to_string();
     let read = RecipientCertificate::from_file(&read(key, file)?, &place);
-    let read = read.map_err(|why| format!("{key} '{place}': {why}"))?;
+    let read = read.map_err(|why| SettingError::at(format_args!("{key} '{place}'"), why))?;
     let now = system_clock().now();
     for certificate in &read {
         match certificate.check_usable(now) {
@@ -306,15 +322,20 @@ fn own_certificates(file: &Path) -> Result<Vec<RecipientCertificate>, String> {
             | Err(
                 RecipientCertificateError::Expired(_) | RecipientCertificateError::NotYetValid(_),
             ) => {}
-            Err(why) => return Err(format!("{key}: {why}")),
+            Err(why) => return Err(SettingError::at(key, why)),
         }
     }
     Ok(read)
 }
 
-fn read(key: &str, file: &Path) -> Result<secrecy::zeroize::Zeroizing<Vec<u8>>, String> {
+fn read(key: &str, file: &Path) -> Result<secrecy::zeroize::Zeroizing<Vec<u8>>, SettingError> {
     let octets = std::fs::read(file);
-    let octets = octets.map_err(|why| format!("{key} '{}' cannot be read: {why}", file.display()));
+    let octets = octets.map_err(|error| {
+        SettingError::at(
+            format_args!("{key} '{}' cannot be read", file.display()),
+            error,
+        )
+    });
     octets.map(secrecy::zeroize::Zeroizing::new)
 }
 

@@ -206,9 +206,9 @@ impl Service {
     fn gather(&self, slots: Vec<OutcomeSpool>) -> Result<OutcomeSpool, AppError> {
         let (policies, clock, database) = (self.policies(), SystemClock, self.store.describe());
         let mut slots = slots.into_iter();
-        let first = slots.next().ok_or_else(|| {
-            AppError::Config("service.state_folder: it has no free slot".to_owned())
-        })?;
+        let first = slots
+            .next()
+            .ok_or_else(|| AppError::config_at("service.state_folder", "it has no free slot"))?;
         for other in slots.filter(|slot| !slot.is_empty()) {
             worker::bequeath(&other, &first, &database, &policies, &clock).map_err(spool_failed)?;
         }
@@ -373,9 +373,8 @@ impl Service {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn spool_failed(error: SpoolError) -> AppError {
-    AppError::Config(format!("service.state_folder: {error}"))
+    AppError::config_at("service.state_folder", error)
 }
 
 /// The service waits until the database recovers or is repaired. It does not need a restart then. A

@@ -21,7 +21,7 @@ pub fn startup_problems(config: &Config) -> Vec<AppError> {
     };
     let log = log::directives(&config.log)
         .map(drop)
-        .map_err(AppError::Config);
+        .map_err(AppError::config);
     let mut found = vec![log, check_connection(config)];
     let authentications: Arc<dyn AuthLedger> = Arc::new(NoSharedLedger);
     for (name, relay) in &config.relay {
@@ -35,7 +35,7 @@ pub fn startup_problems(config: &Config) -> Vec<AppError> {
         let section = section("send_port", name);
         if is_fine(&section) {
             let made = SendPort::from_config(name, port);
-            let wrong = |what| AppError::Config(format!("{section}: {what}"));
+            let wrong = |error| AppError::config_at(section, error);
             found.push(made.map(drop).map_err(wrong));
         }
     }

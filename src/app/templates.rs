@@ -24,7 +24,7 @@ pub struct TemplateImport {
 /// # Errors
 /// [`AppError::Config`] naming the file.
 pub fn read_template_folder(folder: &Path) -> Result<Vec<TemplateText>, AppError> {
-    template::read_texts(folder).map_err(|error| AppError::Config(error.to_string()))
+    template::read_texts(folder).map_err(AppError::config)
 }
 
 /// Renders every template in every language with its sample; calls `begin` with the name of each first.
@@ -36,7 +36,7 @@ pub async fn try_templates(
     begin: impl FnMut(&str) + Send,
 ) -> Result<Vec<Tried>, AppError> {
     let tried = template::try_all(&Renderer::default(), texts, begin).await;
-    tried.map_err(|error| AppError::Config(error.to_string()))
+    tried.map_err(AppError::config)
 }
 
 /// Stores `texts` in the database: all changes become one new version.
@@ -85,15 +85,15 @@ pub fn export_templates(
 ) -> Result<Vec<PathBuf>, AppError> {
     if let Some(odd) = texts.iter().find(|text| !can_be_files(text)) {
         let stem = file_stem(odd);
-        return Err(AppError::Config(format!(
+        return Err(AppError::config(format!(
             "the template '{}' of the database has a name or language that no file can have; it was not imported",
             stem.escape_debug()
         )));
     }
-    let failed = |path: &Path, error: &std::io::Error| {
-        AppError::Config(format!("{} cannot be written: {error}", path.display()))
+    let failed = |path: &Path, error| {
+        AppError::config_at(format_args!("{} cannot be written", path.display()), error)
     };
-    std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    std::fs::create_dir_all(folder).map_err(|error: std::io::Error| failed(folder, error))?;
     let files = files_of(texts);
     let differing = |file: &str, content: &str| -> Option<(PathBuf, bool)> {
         let path = folder.join(file);
@@ -107,12 +107,12 @@ pub fn export_templates(
             continue;
         };
         if exists && !overwrite {
-            return Err(AppError::Config(format!(
+            return Err(AppError::config(format!(
                 "{} differs from the database; add --overwrite to replace it, or name another folder",
                 path.display()
             )));
         }
-        std::fs::write(&path, content).map_err(|error| failed(&path, &error))?;
+        std::fs::write(&path, content).map_err(|error| failed(&path, error))?;
         written.push(path);
     }
     Ok(written)

@@ -235,7 +235,7 @@ fn judge(it: &CheckedCertificate, findings: &mut Findings) {
         Err(why) if it.has_successor => {
             findings.note(&text.address, format_args!("{why}; another one is used"));
         }
-        Err(why) => findings.fail(&text.address, Failure::Other(why.clone())),
+        Err(why) => findings.fail(&text.address, Failure::other(why)),
     }
 }
 
@@ -308,7 +308,7 @@ async fn of_address(
 }
 
 async fn with_thumbprint(store: &dyn Store, text: &str) -> Result<Vec<CertificateRow>, Failure> {
-    let thumbprint = app::thumbprint(text).map_err(Failure::Other)?;
+    let thumbprint = app::thumbprint(text).map_err(Failure::other)?;
     let which = WhichCertificates::WithThumbprint(&thumbprint);
     let rows = store.certificates(which).await?;
     match rows.is_empty() {

@@ -59,7 +59,7 @@ struct Entry {
 impl Entry {
     fn of(it: &ImportedCertificate, source: &str) -> Self {
         Self {
-            result: match it.fate {
+            result: match it.result {
                 Err(_) => "skipped",
                 Ok(CertificateAdded::Added) => "added",
                 Ok(CertificateAdded::Changed) => "changed",
@@ -68,7 +68,7 @@ impl Entry {
             address: it.address.clone(),
             subject: Some(it.subject.clone()),
             source: source.to_owned(),
-            reason: it.fate.as_ref().err().cloned(),
+            reason: it.result.as_ref().err().map(ToString::to_string),
         }
     }
 
@@ -156,8 +156,8 @@ async fn bring(args: &Args, store: &dyn Store, entries: &mut Entries) -> Result<
         let (shown, number, all) = (file.display(), at + 1, files.len());
         progress::at(format_args!("cert import: {shown}, {number} of {all}"));
         match bring_file(args, file, store, entries).await {
-            Err(AppError::Config(why)) => {
-                entries.add(Entry::unread(&shown.to_string(), why));
+            Err(AppError::Config(error)) => {
+                entries.add(Entry::unread(&shown.to_string(), error.to_string()));
             }
             brought => brought?,
         }
@@ -189,7 +189,7 @@ async fn bring_people(
 ) -> Result<(), Failure> {
     progress::at(format_args!("cert import: {}", directory.url));
     let people = directory.people().await;
-    let people = people.map_err(|error| Failure::Other(error.to_string()))?;
+    let people = people.map_err(Failure::other)?;
     let imported = app::import_people(store, &people, &args.choice(), &directory.url).await?;
     for it in &imported {
         entries.add(Entry::of(it, &directory.url));
@@ -216,7 +216,7 @@ async fn bring_file(
 ) -> Result<(), AppError> {
     let shown = file.display().to_string();
     let octets = std::fs::read(file);
-    let octets = octets.map_err(|why| AppError::Config(format!("{shown}: {why}")))?;
+    let octets = octets.map_err(|error| AppError::config_at(&shown, error))?;
     let how = CertificateImport {
         addresses: &args.address,
         choice: args.choice(),

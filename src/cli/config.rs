@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, named: Option<PathBuf>) -> Result<(), Failure> {
     if json {
         return print_json(&config);
     }
-    let text = toml::to_string(&config).map_err(|error| Failure::Other(error.to_string()))?;
+    let text = toml::to_string(&config).map_err(Failure::other)?;
     let file = file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
     say(format_args!(
         "# In force: {file}, variables SENDPORT__... over it, defaults below it.\n\n{}",

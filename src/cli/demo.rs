@@ -84,7 +84,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     .await?;
     let file = write_configuration(&folder, sink.local_addr())?;
     let config = Config::load(Some(&file))?;
-    log::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
+    log::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::config)?;
     say(format_args!(
         "1. A folder for everything:     {}",
         folder.display()

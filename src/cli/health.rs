@@ -33,7 +33,7 @@ struct Document<'a> {
 pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let listen = config.http.listen();
     let listen = listen.map_err(|what| Failure::Config(format!("http.listen: {what}")))?;
-    let address = app::health_address(listen).map_err(Failure::Config)?;
+    let address = app::health_address(listen).map_err(Failure::config)?;
     let answer = ask(address, if args.alive { "/healthz" } else { "/readyz" }).await;
     let (Ok(text) | Err(text)) = &answer;
     if args.json {

@@ -102,7 +102,7 @@ fn applied(step: MigrationStep) -> Applied {
 }
 
 fn print(config: &Config) -> Result<(), Failure> {
-    let connection = config.database.resolve().map_err(Failure::Config)?;
+    let connection = config.database.resolve().map_err(Failure::config)?;
     say(app::migration_script(connection.expose()).trim_end());
     Ok(())
 }

@@ -29,6 +29,7 @@ mod table;
 mod template;
 mod terminal;
 
+use std::fmt::Display;
 use std::io::{Read as _, Write as _};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -154,6 +155,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The configuration has this error.
+    fn config(error: impl Display) -> Self {
+        Self::Config(error.to_string())
+    }
+
+    /// An error without an exit code of its own.
+    fn other(error: impl Display) -> Self {
+        Self::Other(error.to_string())
+    }
+
     fn exit_code(&self) -> u8 {
         match self {
             Self::Other(_) => 1,
@@ -169,25 +180,27 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::Config(error.to_string())
+        Self::config(error)
     }
 }
 
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         match error {
-            AppError::Config(text) => Self::Config(text),
+            AppError::Config(error) => Self::config(error),
             AppError::Store(error) => Self::Store(error),
             AppError::WrongDatabase(text) => Self::Database(text),
             AppError::WouldFail(text) => Self::NotRelayed(text),
-            AppError::Http(text) | AppError::NoAlert(text) => Self::Other(text),
+            AppError::Http(_) | AppError::NoAlert(_) | AppError::AmbiguousReference { .. } => {
+                Self::other(error)
+            }
         }
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Other(error.to_string())
+        Self::other(error)
     }
 }
 
@@ -362,7 +375,7 @@ async fn wait_for_ctrl_c() {
 /// For programs.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
-    say(text.map_err(|error| Failure::Other(error.to_string()))?);
+    say(text.map_err(Failure::other)?);
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     }
     let owner = app::owner_of_database(&config).filter(|_| args.migrate);
     refuse_another_user(owner.or_else(|| app::owner_of_state_folder(&config)), "run")?;
-    log::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::Config)?;
+    log::init(&config.log, Color::on(&std::io::stderr())).map_err(Failure::config)?;
     for warning in config.warnings() {
         tracing::warn!(
             key = warning.key,

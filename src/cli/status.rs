@@ -8,7 +8,7 @@ use super::one_alert::{OneAlert, show};
 use super::table::Table;
 use super::terminal::{age, short_time};
 use super::{Failure, open, print_json, say};
-use crate::app;
+use crate::app::{self, AppError};
 use crate::config::Config;
 use crate::domain::{Timestamp, shown_name};
 use crate::store::{AlertLine, FailureLine, InstanceLine, Overdue, QueueLine, RelayLine, Store};
@@ -108,7 +108,7 @@ fn tables(overview: &Overview) {
 async fn called(store: &dyn Store, name: &str, json: bool) -> Result<(), Failure> {
     let mut found = app::find_alerts(store, name, OF_A_REFERENCE).await?;
     match found.len() {
-        0 => return Err(app::alert_not_found(name).into()),
+        0 => return Err(AppError::NoAlert(name.to_owned()).into()),
         1 => {}
         _ if json => return print_json(&found),
         count => {

@@ -8,6 +8,7 @@ use super::check_oauth2;
 use super::oauth2::OAuth2Config;
 use super::validate::Problems;
 use crate::secret::Secret;
+use crate::secret_source::SecretError;
 
 /// The default scope of a token for Azure SQL.
 const AZURE_SQL: &str = "https://database.windows.net/.default";
@@ -108,23 +109,31 @@ impl DatabaseAuth {
     }
 }
 
+/// Why there is no connection string.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionSourceError {
+    /// The file or the variable cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The file or the variable holds nothing.
+    #[error(
+        "connection_file or connection_env leads to an empty connection string; write it there"
+    )]
+    Empty,
+}
+
 impl DatabaseConfig {
     /// The connection string, from whichever place holds it.
     ///
     /// # Errors
-    /// A sentence that names the file or the variable.
-    pub fn resolve(&self) -> Result<Secret, String> {
+    /// [`ConnectionSourceError`] names the file or the variable.
+    pub fn resolve(&self) -> Result<Secret, ConnectionSourceError> {
         let elsewhere = Secret::from_file_or_env(
             self.connection_file.as_deref(),
             self.connection_env.as_deref(),
-        )
-        .map_err(|error| error.to_string())?;
+        )?;
         match elsewhere {
-            Some(secret) if secret.expose().trim().is_empty() => Err(
-                "connection_file or connection_env leads to an empty connection string; write it \
-                 there"
-                    .to_owned(),
-            ),
+            Some(secret) if secret.expose().trim().is_empty() => Err(ConnectionSourceError::Empty),
             Some(secret) => Ok(secret),
             None => Ok(self.connection.clone()),
         }
@@ -205,8 +214,8 @@ mod tests {
             file.path()
         );
         let config: DatabaseConfig = toml::from_str(&section).expect("a section");
-        let said = config.resolve().map(drop).expect_err("empty");
-        assert!(said.contains("empty connection string"), "{said}");
+        let error = config.resolve().map(drop).expect_err("empty");
+        assert!(matches!(error, ConnectionSourceError::Empty), "{error}");
     }
 
     #[test]

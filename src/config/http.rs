@@ -1,6 +1,6 @@
 //! Section `[http]`: the listener for health and metrics.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -36,21 +36,33 @@ pub enum Listen {
     Must(SocketAddr),
 }
 
+/// A value of `listen` that is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected an IP address and a port, such as \"{DEFAULT}\" or \"[::1]:9587\", or \"\" for none; \
+     found \"{found}\""
+)]
+pub struct ListenAddressError {
+    found: String,
+    source: AddrParseError,
+}
+
 impl HttpConfig {
     /// The meaning of `listen`.
     ///
     /// # Errors
-    /// The value found, and what to write instead.
-    pub fn listen(&self) -> Result<Listen, String> {
+    /// [`ListenAddressError`].
+    pub fn listen(&self) -> Result<Listen, ListenAddressError> {
         match self.listen.as_deref().map(str::trim) {
             None => Ok(Listen::IfFree(DEFAULT)),
             Some("") => Ok(Listen::Off),
-            Some(text) => text.parse().map(Listen::Must).map_err(|_| {
-                format!(
-                    "expected an IP address and a port, such as \"{DEFAULT}\" or \"[::1]:9587\", \
-                     or \"\" for none; found \"{text}\""
-                )
-            }),
+            Some(text) => text
+                .parse()
+                .map(Listen::Must)
+                .map_err(|source| ListenAddressError {
+                    found: text.to_owned(),
+                    source,
+                }),
         }
     }
 
@@ -59,7 +71,8 @@ impl HttpConfig {
             key: format!("http.{key}"),
             what,
         };
-        let listen = self.listen().err().map(|what| problem("listen", what));
+        let listen = self.listen().err();
+        let listen = listen.map(|error| problem("listen", error.to_string()));
         let too_often = self.queue_interval < SHORTEST;
         let too_often = too_often.then(|| "it is shorter than 100ms".to_owned());
         let interval = too_often.map(|what| problem("queue_interval", what));

@@ -1,5 +1,6 @@
 //! Checks whether a parsed configuration can work.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::check_auth::check_auth;
@@ -15,7 +16,7 @@ use sendport_core::problem::Problem;
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
+    pub(super) fn add(&mut self, key: impl Into<String>, what: impl Display) {
         self.0.push(Problem::new(key, what));
     }
 }
@@ -235,17 +236,22 @@ fn check_retry(key: &str, port: &SendPortConfig, found: &mut Problems) {
 }
 
 fn check_environment(name: &str, found: &mut Problems) {
-    if let Err(what) = checked_environment(name) {
-        found.add("environment", what);
+    if let Err(error) = checked_environment(name) {
+        found.add("environment", error);
     }
 }
 
+/// A text that cannot be the name of an environment.
+#[derive(Debug, thiserror::Error)]
+#[error("write a name of 1 to 64 characters, without a blank at its end, such as \"production\"")]
+pub(crate) struct EnvironmentNameError;
+
 /// The name of an environment, if it can be one.
-pub(crate) fn checked_environment(name: &str) -> Result<String, String> {
-    if name.is_empty() || !is_name(name) {
-        return Err("write a name of 1 to 64 characters, without a blank at its end, such as \"production\"".to_owned());
+pub(crate) fn checked_environment(name: &str) -> Result<String, EnvironmentNameError> {
+    match name.is_empty() || !is_name(name) {
+        true => Err(EnvironmentNameError),
+        false => Ok(name.to_owned()),
     }
-    Ok(name.to_owned())
 }
 
 fn check_service(service: &ServiceConfig, found: &mut Problems) {
@@ -298,7 +304,7 @@ fn is_name(name: &str) -> bool {
 fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
     let section = section("relay", name);
     let key = |key: &str| format!("{section}.{key}");
-    if let Err(what) = check_host(&smtp.host) {
+    if let Some(what) = host_problem(&smtp.host) {
         found.add(key("host"), what);
     }
     if smtp.port == Some(0) {
@@ -334,21 +340,17 @@ fn check_smtp(name: &str, smtp: &SmtpRelay, found: &mut Problems) {
     check_auth(name, smtp, found);
 }
 
-/// A name or an address, and nothing around it.
-fn check_host(host: &str) -> Result<(), String> {
+/// Why it is not a name or an address alone.
+fn host_problem(host: &str) -> Option<String> {
     if let Some((name, port)) = host.rsplit_once(':')
         && !name.contains(':')
         && port.parse::<u16>().is_ok()
     {
-        return Err(format!(
+        return Some(format!(
             "'{host}' has a port; write host = \"{name}\" and port = {port}"
         ));
     }
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/@,;\\\"'".contains(c);
-    if host.is_empty() || host.contains(odd) {
-        return Err(format!(
-            "'{host}' is no name of a host; write for example \"smtp.contoso.com\""
-        ));
-    }
-    Ok(())
+    let is_odd = host.is_empty() || host.contains(odd);
+    is_odd.then(|| format!("'{host}' is no name of a host; write for example \"smtp.contoso.com\""))
 }

@@ -18,6 +18,7 @@ pub enum LdapError {
         /// Of the directory.
         url: String,
         /// The last error.
+        #[source]
         why: Box<Cause>,
     },
     /// The file of authorities.
@@ -26,17 +27,19 @@ pub enum LdapError {
         /// The file.
         file: PathBuf,
         /// Why.
-        why: String,
+        #[source]
+        why: Box<dyn std::error::Error + Send + Sync>,
     },
     /// TLS is not available.
     #[error("TLS cannot be used: {0}")]
-    Tls(native_tls::Error),
+    Tls(#[source] native_tls::Error),
     /// The server refuses the bind.
     #[error("the directory refuses to authenticate '{name}': {}", reason(.why))]
     Authentication {
         /// The name.
         name: String,
         /// Its answer.
+        #[source]
         why: Box<Cause>,
     },
     /// The server refuses the search.
@@ -47,6 +50,7 @@ pub enum LdapError {
         /// The filter.
         filter: String,
         /// Its answer.
+        #[source]
         why: Box<Cause>,
     },
     /// The server does not speak LDAP.

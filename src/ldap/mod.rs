@@ -90,15 +90,15 @@ impl Directory {
         let mut builder = TlsConnector::builder();
         builder.min_protocol_version(Some(Protocol::Tlsv12));
         if let Some(file) = &self.ca_file {
-            let wrong = |why: String| LdapError::Authorities {
+            let wrong = |why| LdapError::Authorities {
                 file: file.clone(),
                 why,
             };
-            let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+            let pem = std::fs::read(file).map_err(|error| wrong(error.into()))?;
             let read = Certificate::stack_from_pem(&pem);
-            let read = read.map_err(|error| wrong(error.to_string()))?;
+            let read = read.map_err(|error| wrong(error.into()))?;
             if read.is_empty() {
-                return Err(wrong("expected certificates in PEM, found none".to_owned()));
+                return Err(wrong("expected certificates in PEM, found none".into()));
             }
             for certificate in read {
                 builder.add_root_certificate(certificate);

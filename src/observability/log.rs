@@ -9,18 +9,40 @@ use std::io::{self, Write};
 
 use regex::bytes::{Captures, Regex};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::fmt::SubscriberBuilder;
 
 use crate::config::{LogConfig, LogFormat};
 
+/// Why logging cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A word that is no level.
+    #[error(
+        "log.level: '{0}' is not a level; write error, warn, info, debug, trace or off, or \
+         <module>=<level>"
+    )]
+    Level(String),
+    /// The directives as a whole.
+    #[error("log.level: '{directives}' cannot be read: {source}")]
+    Directives {
+        /// As configured.
+        directives: String,
+        /// Why.
+        source: ParseError,
+    },
+    /// The pattern that masks addresses.
+    #[error(transparent)]
+    Mask(#[from] regex::Error),
+}
+
 /// Starts logging. `RUST_LOG` wins over the configured level.
 ///
 /// # Errors
-/// A sentence about the directive that cannot be read.
-pub fn init(config: &LogConfig, colours: bool) -> Result<(), String> {
+/// [`LogError`].
+pub fn init(config: &LogConfig, colours: bool) -> Result<(), LogError> {
     let filter = directives(config)?;
-    let masks = masks().map_err(|error| error.to_string())?;
+    let masks = masks()?;
     let builder = SubscriberBuilder::default()
         .with_env_filter(filter)
         .with_writer(move || Masked(masks.clone()));
@@ -40,8 +62,8 @@ pub fn init(config: &LogConfig, colours: bool) -> Result<(), String> {
 /// What is logged.
 ///
 /// # Errors
-/// A sentence about the directive that cannot be read.
-pub fn directives(config: &LogConfig) -> Result<EnvFilter, String> {
+/// [`LogError`].
+pub fn directives(config: &LogConfig) -> Result<EnvFilter, LogError> {
     let variable = std::env::var("RUST_LOG").ok();
     let directives = variable
         .filter(|level| !level.trim().is_empty())
@@ -49,7 +71,7 @@ pub fn directives(config: &LogConfig) -> Result<EnvFilter, String> {
     check(&directives)?;
     // The TDS client logs what it also returns; the store says it once, and in context.
     EnvFilter::try_new(format!("tiberius=off,{directives}"))
-        .map_err(|error| format!("log.level: '{directives}' cannot be read: {error}"))
+        .map_err(|source| LogError::Directives { directives, source })
 }
 
 /// Standard error, with the addresses in each line masked.
@@ -126,16 +148,13 @@ fn is_no_address(local: &[u8], after: &[u8]) -> bool {
     is_path || is_file || is_message_id || is_service
 }
 
-/// A word that is no level would be taken for the name of a module, and all else be silent.
-fn check(directives: &str) -> Result<(), String> {
+/// The filter would take a word that is no level for the name of a module, and log nothing else.
+fn check(directives: &str) -> Result<(), LogError> {
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok() && !word.is_empty();
     let unknown = |word: &&str| !word.contains(['=', '[']) && !is_level(word);
     match directives.split(',').map(str::trim).find(unknown) {
         None => Ok(()),
-        Some(word) => Err(format!(
-            "log.level: '{word}' is not a level; write error, warn, info, debug, trace or off, \
-             or <module>=<level>"
-        )),
+        Some(word) => Err(LogError::Level(word.to_owned())),
     }
 }
 
@@ -201,10 +220,10 @@ mod tests {
             "info,sendport_smtp=debug",
             "sendport=trace",
         ] {
-            assert_eq!(check(known), Ok(()));
+            assert!(check(known).is_ok(), "{known}");
         }
         for unknown in ["", "verbose", "info,verbos", "info,"] {
-            assert!(check(unknown).unwrap_err().contains("is not a level"));
+            assert!(matches!(check(unknown), Err(LogError::Level(_))));
         }
     }
 }

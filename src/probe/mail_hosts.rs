@@ -1,6 +1,7 @@
 //! Where the mail of a domain goes, by the DNS: MX (RFC 5321 section 5.1), the null MX (RFC 7505),
 //! and where its own users submit mail (RFC 6186, RFC 8314).
 
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_resolver::TokioResolver;
@@ -95,7 +96,8 @@ pub enum ResolverError {
         /// The text.
         domain: String,
         /// What is wrong with it.
-        why: String,
+        #[source]
+        why: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -123,14 +125,14 @@ impl MailResolver {
     /// # Errors
     /// [`ResolverError::NotADomain`].
     pub async fn mail_of(&self, domain: &str) -> Result<MailDomain, ResolverError> {
-        let not_a_domain = |why: String| ResolverError::NotADomain {
+        let not_a_domain = |why| ResolverError::NotADomain {
             domain: domain.to_owned(),
             why,
         };
         let ascii = domain_to_ascii(domain.trim_end_matches('.'))
-            .map_err(|why| not_a_domain(why.to_string()))?;
+            .map_err(|error| not_a_domain(error.into()))?;
         let absolute = |name: &str| format!("{name}.").parse::<Name>();
-        let name = absolute(&ascii).map_err(|why| not_a_domain(why.to_string()))?;
+        let name = absolute(&ascii).map_err(|error| not_a_domain(error.into()))?;
         let mut submission = Vec::new();
         for service in SUBMISSION {
             if let Ok(name) = absolute(&format!("{service}.{ascii}")) {

@@ -13,10 +13,10 @@ pub struct Problem {
 
 impl Problem {
     /// A problem of the setting `key`.
-    pub fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
+    pub fn new(key: impl Into<String>, what: impl fmt::Display) -> Self {
         Self {
             key: key.into(),
-            what: what.into(),
+            what: what.to_string(),
         }
     }
 }

@@ -182,10 +182,9 @@ impl Probe<'_> {
     /// Where the mail of a domain goes: the hosts are tried as a sender would, up to the first that
     /// answers.
     async fn mail_domain(&mut self, domain: &str) -> Result<MailDomain, Failure> {
-        let directory = MailResolver::open(self.args.name_server)
-            .map_err(|error| Failure::Other(error.to_string()))?;
+        let directory = MailResolver::open(self.args.name_server).map_err(Failure::other)?;
         let found = directory.mail_of(domain).await;
-        let found = found.map_err(|error| Failure::Config(error.to_string()))?;
+        let found = found.map_err(Failure::config)?;
         for line in show::mail_domain(&found) {
             self.tell(&line);
         }
@@ -318,8 +317,7 @@ impl Probe<'_> {
                 sessions: self.sessions,
                 exit_code: self.failure.as_ref().map_or(0, |(code, _)| *code),
             };
-            let text = serde_json::to_string_pretty(&document)
-                .map_err(|error| Failure::Other(error.to_string()))?;
+            let text = serde_json::to_string_pretty(&document).map_err(Failure::other)?;
             say(text);
         }
         match self.failure {

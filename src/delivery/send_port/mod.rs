@@ -11,11 +11,11 @@ use attachments::AttachmentRules;
 use chrono::{FixedOffset, Offset, Utc};
 
 use crate::delivery::settings::SendPortConfig;
-use crate::delivery_window::{DeliveryWindow, Zone, shown};
+use crate::delivery_window::{DeliveryWindow, UnknownZone, Zone, shown};
 use crate::domain::{
-    Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode, InDoubt,
-    LocalCause, Mailbox, Notify, Reply, ReversePath, Timestamp, domain_to_ascii, parse_mailbox,
-    resolve_macros,
+    AddressError, Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode,
+    InDoubt, LocalCause, Mailbox, Notify, Reply, ReversePath, Timestamp, domain_to_ascii,
+    parse_mailbox, resolve_macros,
 };
 use crate::mime::HeaderPolicy;
 use crate::retry::RetryPolicy;
@@ -104,21 +104,31 @@ pub struct SendPort {
     allow_principals: Vec<String>,
 }
 
+/// Why a section is no send port.
+#[derive(Debug, thiserror::Error)]
+pub enum SendPortError {
+    /// An address cannot be read.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// `biztalk_time_zone` is no time zone.
+    #[error(transparent)]
+    TimeZone(#[from] UnknownZone),
+    /// The delivery window cannot be read.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    DeliveryWindow(Vec<Problem>),
+}
+
 impl SendPort {
     /// Reads addresses and delivery window of the configuration.
     ///
     /// # Errors
-    /// A sentence about the address or the window that cannot be read.
-    pub fn from_config(name: &str, config: &SendPortConfig) -> Result<Self, String> {
-        let from = parse_mailbox(&config.from).map_err(|error| error.to_string())?;
+    /// [`SendPortError`].
+    pub fn from_config(name: &str, config: &SendPortConfig) -> Result<Self, SendPortError> {
+        let from = parse_mailbox(&config.from)?;
         let return_path = match config.return_path.as_deref() {
             None => Some(from.address.clone()),
             Some("<>") => None,
-            Some(path) => Some(
-                parse_mailbox(path)
-                    .map_err(|error| error.to_string())?
-                    .address,
-            ),
+            Some(path) => Some(parse_mailbox(path)?.address),
         };
         let message_id_domain = config.message_id_domain.as_deref();
         Ok(Self {
@@ -320,16 +330,12 @@ fn from_rule(written: &str) -> String {
     }
 }
 
-fn delivery_window(config: &SendPortConfig) -> Result<Option<DeliveryWindow>, String> {
+fn delivery_window(config: &SendPortConfig) -> Result<Option<DeliveryWindow>, SendPortError> {
     let Some(window) = &config.delivery_window else {
         return Ok(None);
     };
-    let said = |problems: Vec<Problem>| {
-        let sentences: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        sentences.join("; ")
-    };
-    let understood = window.understood("delivery_window");
-    understood.map(Some).map_err(said)
+    let window = window.understood("delivery_window");
+    window.map(Some).map_err(SendPortError::DeliveryWindow)
 }
 
 /// What Exchange acts on stays refused unless the operator wrote exactly that.

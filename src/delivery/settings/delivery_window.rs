@@ -44,16 +44,18 @@ impl DeliveryWindowConfig {
     /// Everything that keeps it from being one; keys begin with `key`, that of the section.
     pub fn understood(&self, key: &str) -> Result<DeliveryWindow, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut add = |key: String, what| problems.push(Problem { key, what });
+        let mut add = |key: String, what: String| problems.push(Problem { key, what });
         let zone = self.time_zone.parse::<Zone>();
-        if let Err(what) = &zone {
-            add(format!("{key}.time_zone"), what.clone());
+        if let Err(error) = &zone {
+            add(format!("{key}.time_zone"), error.to_string());
         }
         let mut open = Vec::new();
         for (number, hours) in self.open.iter().enumerate() {
             match Hours::parse(&hours.days, &hours.from, &hours.to) {
                 Ok(hours) => open.push(hours),
-                Err((of, what)) => add(format!("{key}.open[{number}].{of}"), what),
+                Err((of, error)) => {
+                    add(format!("{key}.open[{number}].{of}"), error.to_string());
+                }
             }
         }
         if self.open.is_empty() {

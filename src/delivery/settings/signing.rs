@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
+use crate::secret_source::SecretError;
 use crate::smime::{Digest, RsaSignature, SignatureForm, SigningRules};
 use sendport_core::problem::Problem;
 
@@ -53,11 +54,10 @@ impl SigningConfig {
     /// The password of the key; empty if there is none.
     ///
     /// # Errors
-    /// A sentence that names the file or the variable.
-    pub fn password(&self) -> Result<Secret, String> {
+    /// [`SecretError`] names the file or the variable.
+    pub fn password(&self) -> Result<Secret, SecretError> {
         let (file, variable) = (self.password_file.as_deref(), self.password_env.as_deref());
-        let found = Secret::from_file_or_env(file, variable);
-        let found = found.map_err(|what| format!("password: {what}"))?;
+        let found = Secret::from_file_or_env(file, variable)?;
         Ok(found.unwrap_or_else(|| Secret::new(String::new())))
     }
 

@@ -15,6 +15,30 @@ const DAY_NAMES: [&str; 7] = [
     "sunday",
 ];
 
+/// Why hours cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HoursError {
+    /// An empty list of days.
+    #[error("there is none, so it would never open; leave days out for every day")]
+    NoDay,
+    /// Not a day of the week.
+    #[error(
+        "'{0}' is no day; there are mon, tue, wed, thu, fri, sat, sun, and ranges such as \"mon-fri\""
+    )]
+    Day(String),
+    /// Not a time of the day.
+    #[error("'{0}' is no time of the day; write hours and minutes, \"00:00\" to \"24:00\"")]
+    Time(String),
+    /// They begin at 24:00.
+    #[error("a day has no hours from 24:00 on; write \"00:00\" and the next day")]
+    FromMidnight,
+    /// They end when they begin.
+    #[error(
+        "from and to are the same, so it would never open; a whole day is from \"00:00\" to \"24:00\""
+    )]
+    Never,
+}
+
 /// From a time of the day to another one, or to one of the day after, on some days of the week.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hours {
@@ -30,20 +54,22 @@ impl Hours {
     /// Hours of certain days; `to` that is not after `from` is of the day after.
     ///
     /// # Errors
-    /// Which of `days`, `from` and `to` cannot be, and a sentence about it.
-    pub fn parse(days: &[String], from: &str, to: &str) -> Result<Self, (&'static str, String)> {
+    /// Which of `days`, `from` and `to` is wrong, and why.
+    pub fn parse(
+        days: &[String],
+        from: &str,
+        to: &str,
+    ) -> Result<Self, (&'static str, HoursError)> {
         let hours = Self {
-            days: parse_days(days).map_err(|what| ("days", what))?,
-            from: parse_time(from).map_err(|what| ("from", what))?,
-            to: parse_time(to).map_err(|what| ("to", what))?,
+            days: parse_days(days).map_err(|error| ("days", error))?,
+            from: parse_time(from).map_err(|error| ("from", error))?,
+            to: parse_time(to).map_err(|error| ("to", error))?,
         };
         if hours.from == MINUTES_OF_A_DAY {
-            let what = "a day has no hours from 24:00 on; write \"00:00\" and the next day";
-            return Err(("from", what.to_owned()));
+            return Err(("from", HoursError::FromMidnight));
         }
         if hours.from == hours.to {
-            let what = "from and to are the same, so it would never open; a whole day is from \"00:00\" to \"24:00\"";
-            return Err(("to", what.to_owned()));
+            return Err(("to", HoursError::Never));
         }
         Ok(hours)
     }
@@ -86,7 +112,7 @@ fn local(day: NaiveDate, minutes: u16) -> Option<NaiveDateTime> {
 }
 
 /// `07:00` to `24:00`, as minutes after midnight.
-fn parse_time(text: &str) -> Result<u16, String> {
+fn parse_time(text: &str) -> Result<u16, HoursError> {
     let two_digits = |part: &str| {
         let fits = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
         fits.then(|| part.parse::<u16>().ok()).flatten()
@@ -97,17 +123,13 @@ fn parse_time(text: &str) -> Result<u16, String> {
     });
     minutes
         .filter(|minutes| *minutes <= MINUTES_OF_A_DAY)
-        .ok_or_else(|| {
-            format!(
-                "'{text}' is no time of the day; write hours and minutes, \"00:00\" to \"24:00\""
-            )
-        })
+        .ok_or_else(|| HoursError::Time(text.to_owned()))
 }
 
 /// Names and ranges of them: `["mon-fri", "sunday"]`.
-fn parse_days(written: &[String]) -> Result<[bool; 7], String> {
+fn parse_days(written: &[String]) -> Result<[bool; 7], HoursError> {
     if written.is_empty() {
-        return Err("there is none, so it would never open; leave days out for every day".into());
+        return Err(HoursError::NoDay);
     }
     let mut days = [false; 7];
     for entry in written {
@@ -125,13 +147,11 @@ fn parse_days(written: &[String]) -> Result<[bool; 7], String> {
     Ok(days)
 }
 
-fn parse_day(text: &str) -> Result<Weekday, String> {
+fn parse_day(text: &str) -> Result<Weekday, HoursError> {
     let written = text.trim().to_lowercase();
     let is_it = |name: &str| written == name || written == name[..3];
     let known = DAY_NAMES.iter().position(|name| is_it(name));
     known
         .and_then(|number| Weekday::try_from(u8::try_from(number).ok()?).ok())
-        .ok_or_else(|| {
-            format!("'{text}' is no day; there are mon, tue, wed, thu, fri, sat, sun, and ranges such as \"mon-fri\"")
-        })
+        .ok_or_else(|| HoursError::Day(text.to_owned()))
 }

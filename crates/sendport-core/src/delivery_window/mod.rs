@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta};
 
-pub use hours::Hours;
-pub use zone::Zone;
+pub use hours::{Hours, HoursError};
+pub use zone::{UnknownZone, Zone};
 
 use crate::domain::{Alert, Priority, Timestamp};
 

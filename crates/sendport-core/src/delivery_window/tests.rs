@@ -156,7 +156,9 @@ fn severities_pass_without_regard_to_case_and_urgent_where_it_may() {
 #[test]
 fn what_is_no_window_says_what_to_write() {
     let wrong = |days: &str, from: &str, to: &str| {
-        Hours::parse(&[days.to_owned()], from, to).expect_err("not to be understood")
+        let (key, error) =
+            Hours::parse(&[days.to_owned()], from, to).expect_err("not to be understood");
+        (key, error.to_string())
     };
     let (key, what) = wrong("mo", "00:00", "24:00");
     assert_eq!(key, "days");
@@ -173,7 +175,7 @@ fn what_is_no_window_says_what_to_write() {
         Hours::parse(&[], "00:00", "24:00").expect_err("no day").0,
         "days"
     );
-    let zone = |name: &str| name.parse::<Zone>().expect_err("no zone");
+    let zone = |name: &str| name.parse::<Zone>().expect_err("no zone").to_string();
     assert!(zone("Europe/Berln").contains("did you mean \"Europe/Berlin\"?"));
     assert!(zone("W. Europe Standard Time").contains("IANA name"));
     assert!("europe/berlin".parse::<Zone>().is_ok());

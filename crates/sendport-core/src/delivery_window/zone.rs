@@ -15,14 +15,17 @@ const LONGEST_GAP_MINUTES: i64 = 24 * 60;
 pub struct Zone(Tz);
 
 impl FromStr for Zone {
-    type Err = String;
+    type Err = UnknownZone;
 
     /// By its name (`Europe/Berlin`); the error names the nearest known one.
-    fn from_str(name: &str) -> Result<Self, String> {
+    fn from_str(name: &str) -> Result<Self, UnknownZone> {
         let name = name.trim();
         let same = |zone: &&Tz| zone.name().eq_ignore_ascii_case(name);
         let known = TZ_VARIANTS.iter().find(same);
-        known.copied().map(Zone).ok_or_else(|| unknown(name))
+        known
+            .copied()
+            .map(Zone)
+            .ok_or_else(|| UnknownZone::new(name))
     }
 }
 
@@ -57,19 +60,31 @@ fn after_gap(zone: Tz, local: NaiveDateTime) -> Option<NaiveDateTime> {
     (0..=LONGEST_GAP_MINUTES).filter_map(later).find(exists)
 }
 
-fn unknown(name: &str) -> String {
-    let likeness = |zone: &Tz| {
-        let (known, written) = (zone.name().to_lowercase(), name.to_lowercase());
-        strsim::jaro_winkler(&known, &written)
-    };
-    let nearest = TZ_VARIANTS
-        .iter()
-        .map(|zone| (likeness(zone), zone.name()))
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = match nearest {
-        Some((_, known)) => format!("did you mean \"{known}\"?"),
-        None => "write an IANA name, such as \"Europe/Berlin\" or \"UTC\"".to_owned(),
-    };
-    format!("'{name}' is no time zone; {hint}")
+/// A name that is no time zone of the IANA database.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{name}' is no time zone; {}", .nearest.map_or_else(
+    || "write an IANA name, such as \"Europe/Berlin\" or \"UTC\"".to_owned(),
+    |known| format!("did you mean \"{known}\"?")
+))]
+pub struct UnknownZone {
+    name: String,
+    nearest: Option<&'static str>,
+}
+
+impl UnknownZone {
+    fn new(name: &str) -> Self {
+        let likeness = |zone: &Tz| {
+            let (known, written) = (zone.name().to_lowercase(), name.to_lowercase());
+            strsim::jaro_winkler(&known, &written)
+        };
+        let nearest = TZ_VARIANTS
+            .iter()
+            .map(|zone| (likeness(zone), zone.name()))
+            .filter(|(likeness, _)| *likeness > 0.85)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        Self {
+            name: name.to_owned(),
+            nearest: nearest.map(|(_, known)| known),
+        }
+    }
 }

@@ -31,20 +31,31 @@ macro_rules! word_enum {
         }
 
         impl std::str::FromStr for $name {
-            type Err = String;
+            type Err = $crate::domain::UnknownWord;
 
             /// Ignores case; the error lists the known words.
-            fn from_str(text: &str) -> Result<Self, String> {
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL
                     .iter()
                     .copied()
                     .find(|value| value.as_str().eq_ignore_ascii_case(text.trim()))
-                    .ok_or_else(|| format!("'{}' is none of: {}", text.trim(), [$($word),+].join(", ")))
+                    .ok_or_else(|| $crate::domain::UnknownWord {
+                        found: text.trim().to_owned(),
+                        known: &[$($word),+],
+                    })
             }
         }
     };
 }
 pub(crate) use word_enum;
+
+/// A text that is none of the words of an enumeration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{found}' is none of: {}", .known.join(", "))]
+pub struct UnknownWord {
+    pub(crate) found: String,
+    pub(crate) known: &'static [&'static str],
+}
 
 /// The key of a row in `Alert`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,44 +1,21 @@
 //! Recipients' certificates in the database.
 
 use std::fmt;
-use std::str::FromStr;
 
 use super::Timestamp;
+use super::alert::word_enum;
 
 /// Key of a row of the table `Certificate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CertificateId(pub i64);
 
-/// Whether the certificate or an operator binds it to an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BoundBy {
-    /// The certificate contains the address.
-    Certificate,
-    /// An operator or a directory bound it; it need not contain the address.
-    Operator,
-}
-
-impl BoundBy {
-    /// The word in the column `BoundBy`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Certificate => "certificate",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-impl FromStr for BoundBy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "certificate" => Ok(Self::Certificate),
-            "operator" => Ok(Self::Operator),
-            other => Err(format!(
-                "'{other}' is neither 'certificate' nor 'operator', who can bind a certificate to an address"
-            )),
-        }
+word_enum! {
+    /// Whether the certificate or an operator binds it to an address: the column `BoundBy`.
+    pub enum BoundBy {
+        /// The certificate contains the address.
+        Certificate = "certificate",
+        /// An operator or a directory bound it; it need not contain the address.
+        Operator = "operator",
     }
 }
 

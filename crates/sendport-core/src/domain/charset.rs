@@ -107,10 +107,19 @@ impl Serialize for Charset {
     }
 }
 
-impl TryFrom<String> for Charset {
-    type Error = String;
+/// A name that is no character set, or one that only decodes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{}' is no character set that mail can be written in; write for example \"utf-8\", \
+     \"windows-1252\", \"iso-8859-1\", \"iso-8859-15\", \"shift_jis\" or \"gbk\"",
+    .0.escape_debug()
+)]
+pub struct UnknownCharset(String);
 
-    fn try_from(written: String) -> Result<Self, String> {
+impl TryFrom<String> for Charset {
+    type Error = UnknownCharset;
+
+    fn try_from(written: String) -> Result<Self, UnknownCharset> {
         let label = written.trim().to_ascii_lowercase();
         let narrower = NARROWER
             .iter()
@@ -133,11 +142,7 @@ impl TryFrom<String> for Charset {
                     narrower: false,
                 })
             }
-            _ => Err(format!(
-                "'{}' is no character set that mail can be written in; write for example \
-                 \"utf-8\", \"windows-1252\", \"iso-8859-1\", \"iso-8859-15\", \"shift_jis\" or \"gbk\"",
-                written.escape_debug()
-            )),
+            _ => Err(UnknownCharset(written)),
         }
     }
 }
@@ -203,7 +208,9 @@ mod tests {
             "",
             "replacement",
         ] {
-            let error = Charset::try_from(name.to_owned()).expect_err(name);
+            let error = Charset::try_from(name.to_owned())
+                .expect_err(name)
+                .to_string();
             assert!(error.contains("windows-1252"), "{error}");
         }
     }

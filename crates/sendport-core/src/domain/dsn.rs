@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::alert::word_enum;
+use super::alert::{UnknownWord, word_enum};
 
 word_enum! {
     /// A case of `NOTIFY` (RFC 3461 section 4.1).
@@ -66,17 +66,30 @@ enum WrittenNotify {
     List(Vec<String>),
 }
 
-impl TryFrom<WrittenNotify> for Notify {
-    type Error = String;
+/// Why a configured value is no [`Notify`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotifyError {
+    /// Another word than `never`.
+    #[error("expected \"never\" or a list such as [\"failure\", \"delay\"], found \"{0}\"")]
+    Word(String),
+    /// The list has an unknown case.
+    #[error(transparent)]
+    Case(#[from] UnknownWord),
+    /// The list is empty.
+    #[error(
+        "the list is empty: write \"never\" for no notification at all, or leave the key out to \
+         leave it to the relay"
+    )]
+    Empty,
+}
 
-    fn try_from(written: WrittenNotify) -> Result<Self, String> {
+impl TryFrom<WrittenNotify> for Notify {
+    type Error = NotifyError;
+
+    fn try_from(written: WrittenNotify) -> Result<Self, NotifyError> {
         let on = match written {
             WrittenNotify::Word(word) if word == "never" => return Ok(Self::Never),
-            WrittenNotify::Word(word) => {
-                return Err(format!(
-                    "expected \"never\" or a list such as [\"failure\", \"delay\"], found \"{word}\""
-                ));
-            }
+            WrittenNotify::Word(word) => return Err(NotifyError::Word(word)),
             WrittenNotify::List(words) => words,
         };
         let on: BTreeSet<NotifyOn> = on
@@ -84,11 +97,7 @@ impl TryFrom<WrittenNotify> for Notify {
             .map(|word| word.parse())
             .collect::<Result<_, _>>()?;
         if on.is_empty() {
-            return Err(
-                "the list is empty: write \"never\" for no notification at all, or leave the key \
-                 out to leave it to the relay"
-                    .to_owned(),
-            );
+            return Err(NotifyError::Empty);
         }
         Ok(Self::On(on))
     }

@@ -30,7 +30,7 @@ pub use address::{
 };
 pub use alert::{
     Alert, AlertId, AlertOrigin, AlertStatus, BodyFormat, Importance, Lease, LeaseToken, Priority,
-    PublicId, Sensitivity,
+    PublicId, Sensitivity, UnknownWord,
 };
 pub use attachment::{Attachment, AttachmentId, ContentDisposition, TransferEncoding};
 pub use attempt::{

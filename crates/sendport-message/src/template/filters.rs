@@ -12,7 +12,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 
-use sendport_core::delivery_window::Zone;
+use sendport_core::delivery_window::{UnknownZone, Zone};
 
 /// Default length of `truncate`.
 const LENGTH: usize = 255;
@@ -124,7 +124,9 @@ fn date(
     })?;
     let moment = match zone {
         Some(zone) => {
-            let zone: Zone = zone.parse().map_err(wrong)?;
+            let zone: Zone = zone
+                .parse()
+                .map_err(|error: UnknownZone| wrong(error.to_string()))?;
             moment.with_timezone(&zone.offset_at(moment.with_timezone(&Utc)))
         }
         None => moment,
