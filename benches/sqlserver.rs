@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    InDoubt, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome, OutcomeKind, ProtectionFacts,
-    RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo, SessionFacts,
+    InDoubt, InstanceId, InstanceInfo, LeaseToken, Outcome, OutcomeKind, ProtectionFacts,
+    RecipientAddress, RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo,
+    SessionFacts,
 };
 use sendport::store::sqlserver::SqlServerStore;
 use sendport::store::{AlertStore, Among, Claim, StoreAdmin};
@@ -171,7 +172,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
     let recipient = RecipientOutcome {
         ordinal: 0,
         kind: RecipientKind::To,
-        mailbox: Mailbox::bare("ops@contoso.com"),
+        address: RecipientAddress::from_row("ops@contoso.com", None),
         status: RecipientStatus::Relayed,
         attempt_count: 1,
         relay: Some("mail".to_owned()),

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    InstanceId, LeaseToken, Mailbox, Outcome, OutcomeKind, ProtectionFacts, RecipientKind,
+    InstanceId, LeaseToken, Outcome, OutcomeKind, ProtectionFacts, RecipientAddress, RecipientKind,
     RecipientOutcome, RecipientStatus, Reply, SessionFacts,
 };
 use sendport::store::sqlite::SqliteStore;
@@ -198,7 +198,7 @@ fn relayed(alert: AlertId, token: LeaseToken) -> Outcome {
         recipients: vec![RecipientOutcome {
             ordinal: 0,
             kind: RecipientKind::To,
-            mailbox: Mailbox::bare("ops@contoso.com"),
+            address: RecipientAddress::from_row("ops@contoso.com", None),
             status: RecipientStatus::Relayed,
             attempt_count: 1,
             relay: Some("mail".to_owned()),

@@ -8,7 +8,6 @@ use crate::config::{Config, section};
 use crate::delivery::ComposeError;
 use crate::delivery::protection::CertificateCache;
 use crate::delivery::settings::SendPortConfig;
-use crate::domain::parse_address_list;
 use crate::smime::CrlCache;
 use crate::store::Store;
 
@@ -36,7 +35,7 @@ async fn missing_certificates(
     cache: &Arc<CertificateCache>,
     lists: &Arc<CrlCache>,
 ) -> Vec<String> {
-    let recipients = port.notify_failures_to.as_deref();
+    let recipients = port.notify_failures_to.as_ref();
     let recipients = recipients.filter(|_| port.protection.encrypts());
     let encryptor = protector(name, port, lists)
         .ok()
@@ -44,8 +43,7 @@ async fn missing_certificates(
     let (Some(recipients), Some(encryptor)) = (recipients, encryptor) else {
         return Vec::new();
     };
-    let recipients = parse_address_list(recipients).into_iter().flatten();
-    let addresses: Vec<_> = recipients.map(|mailbox| mailbox.address).collect();
+    let addresses: Vec<_> = recipients.addresses().map(ToString::to_string).collect();
     loop {
         let now = system_clock().now();
         match cache.find(encryptor.clone(), addresses.clone(), now).await {

@@ -7,7 +7,7 @@ use super::{AppError, SettingError, system_clock};
 use crate::certificate_monitor;
 use crate::config::{Config, section};
 use crate::delivery::settings::{EncryptionConfig, SendPortConfig, SigningConfig};
-use crate::domain::{Timestamp, parse_mailbox};
+use crate::domain::Timestamp;
 use crate::smime::{
     BoxError, CaFileError, CertificateFolder, CrlCache, CrlFiles, CrlSources, Encryptor,
     HeaderProtected, Hide, Identity, IdentityError, Protection, Protector, RecipientCertificate,
@@ -199,13 +199,13 @@ pub(super) fn protector(
 }
 
 fn signer(port: &SendPortConfig, section: &SigningConfig) -> Result<Signer, BoxError> {
-    let from = parse_mailbox(&port.from)?;
+    let from = port.from.address.clone();
     let (section, rules) = (section.clone(), section.rules());
     let paths = section.paths();
     let read = move || {
         let identity = identity(&section)?;
         rules.check_key(&identity)?;
-        let checked = rules.check_from(&identity, &from.address);
+        let checked = rules.check_from(&identity, &from);
         checked.map_err(FromMismatch)?;
         Ok(identity)
     };

@@ -361,7 +361,7 @@ impl Service {
         let notice = |(name, port): (&String, &SendPortConfig)| {
             Some(Notice {
                 send_port: name.clone(),
-                to: port.notify_failures_to.clone()?,
+                to: port.notify_failures_to.as_ref()?.to_string(),
                 interval: port.notify_interval,
             })
         };

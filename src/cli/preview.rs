@@ -128,7 +128,7 @@ fn facts(preview: &Preview) {
     signature(preview)
         .iter()
         .for_each(|it| line("Signed by", it));
-    let path = envelope.reverse_path.0.as_deref().unwrap_or_default();
+    let path = envelope.reverse_path.as_str();
     line("MAIL FROM", &format!("<{path}>"));
     for path in &envelope.forward_paths {
         line("RCPT TO", &format!("<{}>", path.address));
@@ -142,8 +142,8 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
         if due.iter().any(|it| it.ordinal == recipient.ordinal) {
             continue;
         }
-        if let Some(message) = another_message(preview, &recipient.mailbox.address) {
-            let address = &recipient.mailbox.address;
+        if let Some(message) = another_message(preview, recipient.address.text()) {
+            let address = recipient.address.text();
             line("then to", &format!("{address}, message {message}"));
             continue;
         }
@@ -154,7 +154,7 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
             None if recipient.status == RecipientStatus::Relayed => String::new(),
             None => recorded().unwrap_or_default(),
         };
-        let (address, status) = (&recipient.mailbox.address, recipient.status);
+        let (address, status) = (recipient.address.text(), recipient.status);
         let colon = if said.is_empty() { "" } else { ": " };
         line("not to", &format!("{address}, {status}{colon}{said}"));
     }

@@ -55,7 +55,7 @@ struct Attachment<'a> {
 impl<'a> Shown<'a> {
     pub(super) fn of(preview: &'a Preview) -> Self {
         let recipients = preview.recipients.iter().map(|(it, said)| Recipient {
-            address: &it.mailbox.address,
+            address: it.address.text(),
             status: it.status.as_str(),
             reply: said.as_ref().map(ToString::to_string),
         });
@@ -67,12 +67,7 @@ impl<'a> Shown<'a> {
             template_version: preview.draft.template_version.as_deref(),
             protection: preview.draft.protection.as_str(),
             unprotected: preview.secured.as_ref().err().map(ToString::to_string),
-            reverse_path: preview
-                .envelope
-                .reverse_path
-                .0
-                .as_deref()
-                .unwrap_or_default(),
+            reverse_path: preview.envelope.reverse_path.as_str(),
             forward_paths: paths.map(|path| path.address.as_str()).collect(),
             recipients: recipients.collect(),
             message_ids: preview

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Config;
+use crate::domain::shown_name;
 
 /// An error in a configuration, with its key.
 struct Blame {
@@ -97,6 +98,12 @@ fn put_right(whole: &mut Value, defaults: &Value, path: &[String]) {
     }
 }
 
+/// As TOML has it: a name with a blank in quotation marks.
+fn shown_key(path: &[String]) -> String {
+    let keys: Vec<_> = path.iter().map(|key| shown_name(key)).collect();
+    keys.join(".")
+}
+
 fn pointer(path: &[String]) -> String {
     let escaped = |key: &String| format!("/{}", key.replace('~', "~0").replace('/', "~1"));
     path.iter().map(escaped).collect()
@@ -169,7 +176,7 @@ impl Blame {
             return format!(
                 "{}: source is missing; expected \"file\", \"command\", \"client_credentials\" or \
                  \"refresh_token\"",
-                self.path.join(".")
+                shown_key(&self.path)
             );
         }
         let (key, what) = match quoted_after(&self.words, "missing field `") {
@@ -183,7 +190,7 @@ impl Blame {
         };
         match key.is_empty() {
             true => what,
-            false => format!("{}: {what}", key.join(".")),
+            false => format!("{}: {what}", shown_key(&key)),
         }
     }
 

@@ -284,10 +284,6 @@ fn what_cannot_work_says_what_to_write_instead() {
         problems(&SMALLEST.replace("[\"main\"]", "[\"mian\"]"))
             .contains("there is no [relay.mian]; there are: main")
     );
-    assert!(
-        problems(&SMALLEST.replace("alerts@contoso.com", "alerts"))
-            .contains("send_port.default.from: 'alerts'")
-    );
     let clear = SMALLEST.replace("host = ", "tls = \"none\"\nauth = { mechanism = \"plain\", username = \"u\", password = \"p\" }\nhost = ");
     assert!(problems(&clear).contains("sent unencrypted"));
     let never = SMALLEST.replace("host = ", "max_connections = 0\nhost = ");
@@ -550,11 +546,35 @@ fn an_unknown_character_set_is_refused_with_others_to_write() {
 }
 
 #[test]
+fn an_address_that_is_none_is_refused_by_its_key() {
+    let port = |setting: &str| error(&format!("{SMALLEST}{setting}"));
+    assert_eq!(
+        error(&SMALLEST.replace("alerts@contoso.com", "alerts")),
+        "send_port.default.from: 'alerts' is not a mail address: there is no '@'"
+    );
+    assert_eq!(
+        port("return_path = 'bounces'"),
+        "send_port.default.return_path: 'bounces' is not a mail address: there is no '@'; write \
+         an address, or \"<>\" for the null reverse-path"
+    );
+    assert_eq!(
+        port("notify_failures_to = 'ops@contoso.com; oncall'"),
+        "send_port.default.notify_failures_to: 'oncall' is not a mail address: there is no '@'; \
+         write addresses, separated by ';'"
+    );
+    let two = SMALLEST.replace("send_port.default", "send_port.\"a b\"");
+    assert_eq!(
+        error(&two.replace("alerts@contoso.com", "alerts")),
+        "send_port.\"a b\".from: 'alerts' is not a mail address: there is no '@'"
+    );
+}
+
+#[test]
 fn reports_rules_that_match_nothing() {
-    let of = |rules: &str| problems(&format!("{SMALLEST}{rules}"));
+    let of = |rules: &str| error(&format!("{SMALLEST}{rules}"));
     let fine = "allow_recipient_domains = ['contoso.com', '.münchen.example']
         allow_from = ['@contoso.com', 'büro@contoso.com', 'A <a@contoso.com>']";
-    assert_eq!(of(fine), "");
+    assert_eq!(problems(&format!("{SMALLEST}{fine}")), "");
     for (rules, expected) in [
         (
             "allow_recipient_domains = ['*.contoso.com']",

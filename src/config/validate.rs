@@ -10,7 +10,7 @@ use super::tls::TlsMode;
 use super::{Config, ServiceConfig, check_oauth2};
 use crate::delivery::settings::{SendPortConfig, notify};
 use crate::delivery_window::Zone;
-use crate::domain::{Notify, domain_to_ascii, parse_mailbox, shown_name, shown_names};
+use crate::domain::{Notify, ReversePath, shown_name, shown_names};
 use sendport_core::problem::Problem;
 
 pub(super) struct Problems(Vec<Problem>);
@@ -87,11 +87,7 @@ impl Config {
         let section = section("send_port", name);
         let key = |key: &str| format!("{section}.{key}");
         check_name(&section, name, found);
-        if let Err(error) = parse_mailbox(&port.from) {
-            found.add(key("from"), error.to_string());
-        }
         check_return_path(&section, port, found);
-        check_rules(&section, port, found);
         if port.relays.is_empty() {
             found.add(key("relays"), "there is none; name at least one relay");
         }
@@ -127,15 +123,7 @@ pub fn section(kind: &str, name: &str) -> String {
 }
 
 fn check_return_path(key: &str, port: &SendPortConfig, found: &mut Problems) {
-    let null = port.return_path.as_deref() == Some("<>");
-    if let Some(path) = port.return_path.as_deref().filter(|_| !null)
-        && let Err(error) = parse_mailbox(path)
-    {
-        found.add(
-            format!("{key}.return_path"),
-            format!("{error}; write an address, or \"<>\" for the null reverse-path"),
-        );
-    }
+    let null = port.return_path == Some(ReversePath(None));
     if null && matches!(port.dsn_notify, Some(Notify::On(_))) {
         found.add(
             format!("{key}.dsn_notify"),
@@ -166,31 +154,6 @@ fn check_protection(key: &str, port: &SendPortConfig, found: &mut Problems) {
     }
 }
 
-/// A rule that fits nothing would refuse everything.
-fn check_rules(key: &str, port: &SendPortConfig, found: &mut Problems) {
-    let is_domain = |domain: &str| domain_to_ascii(domain).is_ok();
-    for rule in &port.allow_recipient_domains {
-        if !is_domain(rule.strip_prefix('.').unwrap_or(rule)) {
-            let what =
-                "is no domain; write \"contoso.com\", or \".contoso.com\" for its subdomains";
-            found.add(
-                format!("{key}.allow_recipient_domains"),
-                format!("'{rule}' {what}"),
-            );
-        }
-    }
-    for rule in &port.allow_from {
-        let fits = match rule.strip_prefix('@') {
-            Some(domain) => is_domain(domain),
-            None => parse_mailbox(rule).is_ok(),
-        };
-        if !fits {
-            let what = "is no address; write \"a@contoso.com\", or \"@contoso.com\" for the domain";
-            found.add(format!("{key}.allow_from"), format!("'{rule}' {what}"));
-        }
-    }
-}
-
 /// What a send port may do beside sending.
 fn check_additions(key: &str, port: &SendPortConfig, found: &mut Problems) {
     found
@@ -209,9 +172,7 @@ fn check_additions(key: &str, port: &SendPortConfig, found: &mut Problems) {
     if let Some(audit) = &port.audit {
         found.0.extend(audit.problems(&format!("{key}.audit")));
     }
-    let notified = port.notify_failures_to.as_deref();
-    let interval = port.notify_interval;
-    found.0.extend(notify::problems(key, notified, interval));
+    found.0.extend(notify::problem(key, port.notify_interval));
 }
 
 fn check_retry(key: &str, port: &SendPortConfig, found: &mut Problems) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{Message, Timestamp};
+use crate::domain::{Address, Message, Timestamp};
 use crate::smime::SecuredMessage;
 use crate::smime::{self, ProtectionPlan, SmimeError};
 
@@ -11,7 +11,7 @@ const LINE: &str = "This line is only here to make the message as long as was as
 /// Its content. The addresses are valid: an invalid one could add a header.
 pub(super) struct ProbeMessage<'a> {
     pub(super) from: &'a str,
-    pub(super) to: &'a [String],
+    pub(super) to: &'a [Address],
     /// The probing host.
     pub(super) host: &'a str,
     /// Least size in bytes.
@@ -25,7 +25,10 @@ pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeE
     let message_id = format!("<{id}@{}>", parts.host.trim_matches(['[', ']'].as_slice()));
     let to = match parts.to.is_empty() {
         true => "undisclosed-recipients:;".to_owned(),
-        false => parts.to.join(",\r\n "),
+        false => {
+            let to: Vec<_> = parts.to.iter().map(Address::as_str).collect();
+            to.join(",\r\n ")
+        }
     };
     let mut octets = String::new();
     let date = parts.now.to_rfc2822();
@@ -70,7 +73,7 @@ mod tests {
     fn made(size: usize) -> SecuredMessage {
         let parts = ProbeMessage {
             from: "a@b.test",
-            to: &["c@d.test".to_owned(), "e@f.test".to_owned()],
+            to: &["c@d.test", "e@f.test"].map(|it| it.parse().expect("an address")),
             host: "[192.0.2.1]",
             size,
             now: SystemClock.now(),

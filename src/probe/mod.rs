@@ -23,7 +23,7 @@ pub use warnings::{SLOW, SOON_DAYS};
 
 use crate::config::relay::SmtpRelay as SmtpConfig;
 use crate::domain::{
-    Command, DsnRequest, DsnReturn, Envelope, ForwardPath, Notify, Reply, ReversePath,
+    Address, Command, DsnRequest, DsnReturn, Envelope, ForwardPath, Notify, Reply, ReversePath,
     SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
 };
 use crate::relay::{Relay, SessionError};
@@ -36,9 +36,9 @@ pub struct Plan {
     /// The last step; [`Phase::Content`] submits a message.
     pub until: Phase,
     /// Reverse-path, and From of the message.
-    pub from: String,
+    pub from: ReversePath,
     /// Forward-paths.
-    pub to: Vec<String>,
+    pub to: Vec<Address>,
     /// `NOTIFY`, where the server offers DSN.
     pub notify: Option<Notify>,
     /// Least size of the message in bytes, as in `SIZE`.
@@ -54,7 +54,7 @@ impl Plan {
     pub fn up_to_authentication(section: &SmtpConfig) -> Self {
         Self {
             until: Phase::Auth,
-            from: String::new(),
+            from: ReversePath(None),
             to: Vec::new(),
             notify: None,
             size: 0,
@@ -179,7 +179,7 @@ async fn transaction(
     now: Timestamp,
 ) -> Result<SessionResult, SmimeError> {
     let parts = message::ProbeMessage {
-        from: &plan.from,
+        from: plan.from.as_str(),
         to: &plan.to,
         host: &plan.host,
         size: plan.size,
@@ -195,12 +195,12 @@ async fn transaction(
 }
 
 fn envelope(plan: &Plan, message_id: &str) -> Envelope {
-    let path = |(ordinal, address): (u32, &String)| ForwardPath {
+    let path = |(ordinal, address): (u32, &Address)| ForwardPath {
         ordinal,
         address: address.clone(),
     };
     Envelope {
-        reverse_path: ReversePath(Some(plan.from.clone()).filter(|from| !from.is_empty())),
+        reverse_path: plan.from.clone(),
         forward_paths: (0..).zip(&plan.to).map(path).collect(),
         dsn: plan.notify.clone().map(|notify| DsnRequest {
             envelope_id: message_id.trim_matches(['<', '>'].as_slice()).to_owned(),
@@ -222,7 +222,7 @@ fn result_of(
     let address = |ordinal: Option<u32>| {
         let mut paths = envelope.forward_paths.iter();
         let path = paths.find(|path| Some(path.ordinal) == ordinal)?;
-        Some(path.address.clone())
+        Some(path.address.to_string())
     };
     let mut result = SessionResult {
         facts: report.facts,
@@ -293,7 +293,7 @@ pub async fn is_open_relay(
         Some(_) => None,
     };
     if answer == Some(true) {
-        let external = plan.to.first().map_or("", String::as_str);
+        let external = plan.to.first().map_or("", Address::as_str);
         let warning = warnings::of_open_relay(external);
         recorder.warn(Phase::Rcpt, warning.clone());
         report.warnings.push(warning);

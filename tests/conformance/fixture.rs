@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use sendport::clock::{Clock, SystemClock};
 use sendport::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
-    EnhancedStatusCode, InDoubt, InstanceId, InstanceInfo, LeaseToken, Mailbox, Outcome,
-    OutcomeKind, ProtectionFacts, RecipientKind, RecipientOutcome, RecipientStatus, Reply,
+    EnhancedStatusCode, InDoubt, InstanceId, InstanceInfo, LeaseToken, Outcome, OutcomeKind,
+    ProtectionFacts, RecipientAddress, RecipientKind, RecipientOutcome, RecipientStatus, Reply,
     SendPortInfo, SessionFacts, Timestamp, status_of,
 };
 use sendport::store::{
@@ -319,7 +319,7 @@ pub(crate) fn recipient(ordinal: u32, status: RecipientStatus) -> RecipientOutco
     RecipientOutcome {
         ordinal,
         kind: RecipientKind::To,
-        mailbox: Mailbox::bare(format!("ops{ordinal}@contoso.com")),
+        address: RecipientAddress::from_row(&format!("ops{ordinal}@contoso.com"), None),
         status,
         attempt_count: 1,
         relay: Some("mail".to_owned()),

@@ -1,7 +1,8 @@
 //! Alerts with very many recipients, and texts that are very long.
 
 use sendport::domain::{
-    AlertStatus, CommandReply, Outcome, OutcomeKind, RecipientStatus, SessionFacts,
+    AlertStatus, CommandReply, Outcome, OutcomeKind, RecipientAddress, RecipientStatus,
+    SessionFacts,
 };
 use sendport::store::RecordResult;
 
@@ -131,7 +132,7 @@ fn lengthened(mut outcome: Outcome, text: &str, readers: &str) -> Outcome {
         reply.text = text.to_owned();
     }
     for recipient in &mut decision.recipients {
-        recipient.mailbox.display_name = long();
+        recipient.address = RecipientAddress::from_row(recipient.address.text(), long());
         recipient.remark = long();
         recipient.relay = long();
         recipient.reply.as_mut().expect("a reply").text = text.to_owned();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sendport::domain::{
     AlertId, AlertStatus, Decision, LeaseToken, Outcome, OutcomeKind, ProtectionFacts,
-    RecipientStatus, parse_address_list,
+    RecipientAddress, RecipientStatus, parse_address_list,
 };
 use sendport::store::RecordResult;
 
@@ -73,19 +73,20 @@ pub(crate) async fn addresses_of_every_script_come_back(f: &dyn Fixture) {
         panic!("{decided:?}");
     };
     for (recipient, mailbox) in decision.recipients.iter_mut().zip(&mailboxes) {
-        recipient.mailbox = mailbox.clone();
+        recipient.address = RecipientAddress::Parsed(mailbox.clone());
     }
     record(&store, instance, &decided).await;
     let deliveries = store.deliveries(Some(id), 10).await.expect("deliveries");
     let shown: Vec<_> = deliveries.iter().map(|line| &line.address).collect();
-    let written: Vec<_> = mailboxes.iter().map(|mailbox| &mailbox.address).collect();
-    assert_eq!(shown, written);
+    let written: Vec<_> = mailboxes.iter().map(|it| it.address.to_string()).collect();
+    assert_eq!(shown, written.iter().collect::<Vec<_>>());
     let loaded = load(&store, id).await.recipients;
     let again: Vec<_> = loaded
         .into_iter()
-        .map(|recipient| recipient.mailbox)
+        .map(|recipient| recipient.address.mailbox().cloned())
         .collect();
-    assert_eq!(again, mailboxes);
+    let written: Vec<_> = mailboxes.into_iter().map(Some).collect();
+    assert_eq!(again, written);
 }
 
 /// The second attempt is for one of the two, encrypted to so many that their names are long.

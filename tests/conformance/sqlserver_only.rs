@@ -6,7 +6,7 @@ use std::sync::Arc;
 use libtest_mimic::Trial;
 use sendport::domain::{
     AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, AuthDecision, AuthKey, AuthOutcome,
-    Command, InstanceId, OutcomeKind, RecipientStatus, Reply, TemplateText,
+    Command, InstanceId, OutcomeKind, RecipientAddress, RecipientStatus, Reply, TemplateText,
 };
 use sendport::store::certificates::{CertificateStore, WhichCertificates};
 use sendport::store::sqlserver::SqlServerStore;
@@ -293,7 +293,7 @@ async fn what_a_relay_says_never_becomes_sql(fixture: &SqlServerFixture) {
         attempt.facts.server_name = Some(SAID.to_owned());
         let recipient = &mut decision.recipients[0];
         recipient.reply = Some(reply);
-        recipient.mailbox.address = "o'brien@contoso.com".to_owned();
+        recipient.address = RecipientAddress::from_row("o'brien@contoso.com", None);
     }
     fixture::record(&store, instance, &outcome).await;
     let line = store

@@ -110,11 +110,10 @@ fn few_are_explained_by_their_class_alone() {
 
 /// At MAIL the message is known by its size and by what it needs of the server; the rest are
 /// refusals of our own, before a server was asked.
-const OF_THE_MESSAGE_AT_MAIL: [&str; 5] = [
+const OF_THE_MESSAGE_AT_MAIL: [&str; 4] = [
     "message-too-large",
     "non-ascii-sender",
     "conversion-needed",
-    "unusable-sender",
     "bare-line-feed",
 ];
 

@@ -39,7 +39,7 @@ async fn mail(offered: &[&str], envelope: &Envelope, message: &SecuredMessage) -
 
 fn from(sender: &str) -> Envelope {
     Envelope {
-        reverse_path: ReversePath(Some(sender.to_owned())),
+        reverse_path: ReversePath(Some(sender.parse().expect("an address"))),
         ..envelope(&["a@example.test"])
     }
 }
@@ -213,7 +213,7 @@ async fn the_sink_accepts_them() {
     );
     let mut taken = sink.subscribe();
     let envelope = Envelope {
-        reverse_path: ReversePath(Some("büro@example.test".to_owned())),
+        reverse_path: ReversePath(Some("büro@example.test".parse().expect("an address"))),
         ..envelope(&["jürgen@example.test"])
     };
     let report = relay

@@ -92,10 +92,10 @@ pub(crate) fn envelope(recipients: &[&str]) -> Envelope {
         .zip(recipients)
         .map(|(ordinal, &address)| ForwardPath {
             ordinal,
-            address: address.to_owned(),
+            address: address.parse().expect("an address"),
         });
     Envelope {
-        reverse_path: ReversePath(Some("alerts@example.test".to_owned())),
+        reverse_path: ReversePath(Some("alerts@example.test".parse().expect("an address"))),
         forward_paths: paths.collect(),
         dsn: None,
     }

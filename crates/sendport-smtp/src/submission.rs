@@ -11,8 +11,8 @@ use crate::relay::SessionError;
 use crate::relay::limits::Connection;
 use crate::relay::observer::RelayActivity;
 use sendport_core::domain::{
-    Command, CommandReply, Envelope, ForwardPath, Mailbox, Reply, SessionFacts, SubmissionEnd,
-    SubmissionReport, Timestamp,
+    Address, Command, CommandReply, Envelope, Reply, SessionFacts, SubmissionEnd, SubmissionReport,
+    Timestamp,
 };
 use sendport_smime::SecuredMessage;
 
@@ -28,7 +28,7 @@ type Submitted = (SessionFacts, TransactionResult);
 
 impl SmtpRelay {
     pub(super) async fn submit_job(&self, job: Job<'_>) -> SubmissionReport {
-        if let Some(result) = without_connection(job.envelope, job.message) {
+        if let Some(result) = without_connection(job.message) {
             return self.report(self.clock.now(), Ok((SessionFacts::default(), result)));
         }
         let checkout = match self.desync_guard.pause() {
@@ -210,10 +210,9 @@ impl SmtpRelay {
     }
 
     fn log(&self, envelope: &Envelope, report: &SubmissionReport) {
-        let sender = envelope.reverse_path.0.as_deref().unwrap_or_default();
         tracing::debug!(
             relay = self.name,
-            sender = Mailbox::bare(sender).masked(),
+            sender = envelope.reverse_path.0.as_ref().map(Address::masked),
             recipients = envelope.forward_paths.len(),
             replies = report.replies.len(),
             accepted = report.is_accepted(),
@@ -223,23 +222,12 @@ impl SmtpRelay {
     }
 }
 
-/// The refusals that need no connection: of a message or a sender that cannot be written to a
-/// server, or of every recipient. A dry run may have no recipient.
-fn without_connection(envelope: &Envelope, message: &SecuredMessage) -> Option<TransactionResult> {
-    if let Some(reply) = preflight::reject_locally(envelope, message) {
-        let ordinal = None;
-        let refused = vec![CommandReply { ordinal, reply }];
-        return Some(TransactionResult::answered(refused));
-    }
-    let reject = |path: &ForwardPath| {
-        let reply = preflight::reject_recipient(&path.address, true)?;
-        Some(CommandReply {
-            ordinal: Some(path.ordinal),
-            reply,
-        })
-    };
-    let refused: Option<Vec<_>> = envelope.forward_paths.iter().map(reject).collect();
-    refused
-        .filter(|all| !all.is_empty())
-        .map(TransactionResult::answered)
+/// The refusal that needs no connection: of a message that cannot be written to a server.
+fn without_connection(message: &SecuredMessage) -> Option<TransactionResult> {
+    let reply = preflight::reject_locally(message)?;
+    let ordinal = None;
+    Some(TransactionResult::answered(vec![CommandReply {
+        ordinal,
+        reply,
+    }]))
 }

@@ -105,8 +105,8 @@ columns! {
     ADDRESSEE of RecipientOutcome {
         "Ordinal" => Source::Int(|it| Some(it.ordinal));
         "Kind" => Source::Word(|it| Some(it.kind.as_str()));
-        "Address" => Source::Text(Length::Units(320), |it| text(&it.mailbox.address));
-        "DisplayName" => Source::Text(Length::Long, |it| maybe(&it.mailbox.display_name));
+        "Address" => Source::Text(Length::Units(320), |it| text(it.address.text()));
+        "DisplayName" => Source::Text(Length::Long, |it| it.address.mailbox().and_then(|it| maybe(&it.display_name)));
     }
 
     /// Of `Recipient` and of the type `RecipientList`, behind the status: its last attempt and reply.

@@ -47,13 +47,13 @@ pub(crate) fn recipients_of_lists(
 ) -> impl Iterator<Item = RecipientOutcome> {
     let recipients = expand_recipient_lists(to, cc, bcc).into_iter();
     recipients.map(|recipient| RecipientOutcome {
+        reply: recipient.address.refusal(),
         ordinal: recipient.ordinal,
         kind: recipient.kind,
-        mailbox: recipient.mailbox,
+        address: recipient.address,
         status: recipient.status,
         attempt_count: 0,
         relay: None,
-        reply: recipient.refusal,
         explanation: None,
         remark: None,
     })

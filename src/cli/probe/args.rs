@@ -8,7 +8,7 @@ use super::target::word;
 use crate::byte_size::ByteSize;
 use crate::config::auth::AuthMechanism;
 use crate::config::tls::TlsMode;
-use crate::domain::{Notify, parse_mailbox};
+use crate::domain::{Address, Notify};
 use crate::probe::Phase;
 
 /// Whom the check for an open relay asks for, where nobody is named (RFC 2606 section 3).
@@ -46,11 +46,11 @@ pub(in crate::cli) struct Args {
     #[arg(long, requires = "mx")]
     pub(super) port: Option<u16>,
     /// Sender [default: From of a send port of the relay, or sendport-probe@ this host]
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub(super) from: Option<String>,
+    #[arg(long, value_name = "ADDRESS", value_parser = str::parse::<Address>)]
+    pub(super) from: Option<Address>,
     /// Recipient; may be given several times
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    pub(super) to: Vec<String>,
+    #[arg(long, value_name = "ADDRESS", value_parser = str::parse::<Address>)]
+    pub(super) to: Vec<Address>,
     /// Submit a message to the recipients; without it they are asked for and nothing is sent
     #[arg(long, requires = "to", conflicts_with = "stop_after")]
     pub(super) send: bool,
@@ -107,8 +107,8 @@ pub(in crate::cli) struct Args {
     pub(super) slow: Duration,
     /// Ask without authentication whether the server accepts mail for a foreign domain
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
-          default_missing_value = STRANGER, value_parser = address)]
-    pub(super) open_relay_check: Option<String>,
+          default_missing_value = STRANGER, value_parser = str::parse::<Address>)]
+    pub(super) open_relay_check: Option<Address>,
     /// Keep the dialogue in this file, secrets redacted
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
@@ -128,11 +128,6 @@ impl Args {
             (None, false) => Phase::Auth,
         }
     }
-}
-
-fn address(text: &str) -> Result<String, String> {
-    let mailbox = parse_mailbox(text).map_err(|error| error.to_string())?;
-    Ok(mailbox.address)
 }
 
 /// `10MB`, or octets.

@@ -18,7 +18,7 @@ use super::config_file::{load, load_if_any};
 use super::{Failure, say};
 use crate::app::{self, ProbeContext};
 use crate::config::Config;
-use crate::domain::parse_mailbox;
+use crate::domain::{Address, ReversePath};
 use crate::probe::mail_hosts::{MailDomain, MailResolver, Route};
 use crate::probe::{Event, EventKind, Listener, Phase, Plan, Report, dialogue_lines};
 use crate::relay::authentication::{AuthLedger, NoSharedLedger};
@@ -150,7 +150,7 @@ impl Probe<'_> {
     async fn look_for_open_relay(
         &mut self,
         target: &Target,
-        stranger: String,
+        stranger: Address,
     ) -> Result<(), Failure> {
         let head = self.head(target, "open relay check");
         let plan = Plan {
@@ -243,7 +243,7 @@ impl Probe<'_> {
         let from = self.args.from.clone().or_else(|| self.send_port_from());
         Plan {
             until: self.args.until(),
-            from: from.unwrap_or_else(|| format!("sendport-probe@{host}")),
+            from: ReversePath(from.or_else(|| format!("sendport-probe@{host}").parse().ok())),
             to: self.args.to.clone(),
             notify: self.args.notify.clone(),
             size: self.args.size.unwrap_or_default(),
@@ -253,11 +253,11 @@ impl Probe<'_> {
     }
 
     /// From of the first send port that uses the relay.
-    fn send_port_from(&self) -> Option<String> {
+    fn send_port_from(&self) -> Option<Address> {
         let relay = self.args.relay.as_ref()?;
         let mut ports = self.config.send_port.values();
         let port = ports.find(|port| port.relays.contains(relay))?;
-        Some(parse_mailbox(&port.from).ok()?.address)
+        Some(port.from.address.clone())
     }
 
     /// `head`: what the log of the session begins with.

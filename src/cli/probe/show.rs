@@ -1,5 +1,6 @@
 //! Events and findings as lines of a terminal: ASCII, and nothing that could disturb it.
 
+use crate::domain::Address;
 use crate::probe::mail_hosts::{MailDomain, MailHost, Route, Service};
 use crate::probe::{Certificate, Event, EventKind, Phase, Refusal, ReplyLine, Report};
 
@@ -118,7 +119,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// What it came to, in one line.
-pub(super) fn verdict(report: &Report, asked: &[String], until: &str) -> String {
+pub(super) fn verdict(report: &Report, asked: &[Address], until: &str) -> String {
     let accepted = report.accepted.join(", ");
     match report.failed {
         Some(phase) if report.in_doubt() => {

@@ -150,7 +150,7 @@ impl Auditor {
             AuditStage::Before => submission.before.unwrap_or(after),
             AuditStage::After => after,
         };
-        let address = |path: &ForwardPath| path.address.clone();
+        let address = |path: &ForwardPath| path.address.to_string();
         AuditCopy {
             attempt: submission.attempt,
             alert: submission.alert,
@@ -159,12 +159,7 @@ impl Auditor {
             stage,
             created_at: submission.at,
             message_id: submission.message.message_id().to_owned(),
-            reverse_path: submission
-                .envelope
-                .reverse_path
-                .0
-                .clone()
-                .unwrap_or_default(),
+            reverse_path: submission.envelope.reverse_path.as_str().to_owned(),
             forward_paths: submission
                 .envelope
                 .forward_paths

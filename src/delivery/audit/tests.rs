@@ -16,10 +16,10 @@ fn auditor(folder: &Path, stages: &[AuditStage]) -> (Auditor, mpsc::UnboundedRec
 fn envelope() -> Envelope {
     let path = |(ordinal, address): (u32, &str)| ForwardPath {
         ordinal,
-        address: address.to_owned(),
+        address: address.parse().expect("an address"),
     };
     Envelope {
-        reverse_path: ReversePath(Some("alerts@contoso.com".to_owned())),
+        reverse_path: ReversePath(Some("alerts@contoso.com".parse().expect("an address"))),
         forward_paths: [(0, "a@x.com"), (2, "b@y.com")].map(path).to_vec(),
         dsn: None,
     }

@@ -13,7 +13,9 @@ use crate::delivery::ComposeError;
 use crate::delivery::protection::encryption_group::Variant;
 use crate::delivery::protection::securing::{Certificates, protection_plan, secured};
 use crate::delivery::send_port::{Refusal, SendPort};
-use crate::domain::{Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message};
+use crate::domain::{
+    Address, Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message,
+};
 use crate::mime::{self, LegacyDisplay, MessageSettings};
 use crate::smime::{Hide, Protection};
 use crate::store::LoadResult;
@@ -39,7 +41,7 @@ pub struct Draft {
     /// What is to be done to it.
     pub protection: Protection,
     /// The address in From.
-    pub from: String,
+    pub from: Address,
     /// The version of the template that it was made from.
     pub template_version: Option<String>,
 }

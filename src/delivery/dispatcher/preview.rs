@@ -248,7 +248,7 @@ fn copy(
     let context = variant.message_context(&settings.from.address, alert, now);
     let facts = protection_plan(port, protection, &context).and_then(|it| Ok(it.facts()?));
     let reader = |path: &ForwardPath| PreviewReader {
-        address: path.address.clone(),
+        address: path.address.to_string(),
         certificate: certificates.shown(path),
         in_clear: recipients.in_clear(path.ordinal).map(str::to_owned),
     };

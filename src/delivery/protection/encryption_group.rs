@@ -102,7 +102,7 @@ mod tests {
     fn word(kind: RecipientKind, ordinal: u32, key: KeyKind, cipher: ContentCipher) -> String {
         let first = ForwardPath {
             ordinal,
-            address: "Ops@contoso.com".to_owned(),
+            address: "Ops@contoso.com".parse().expect("an address"),
         };
         let group = EncryptionGroup::new(kind, ordinal, key, cipher);
         let word = group.word(&crate::fixture::alert(), &first, USUAL);

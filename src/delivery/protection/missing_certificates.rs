@@ -2,7 +2,7 @@
 
 use crate::delivery::recipients::recipient_set::RecipientSet;
 use crate::delivery::send_port::Refusal;
-use crate::domain::{Alert, AlertOrigin};
+use crate::domain::{Address, Alert, AlertOrigin};
 use crate::smime::{Protection, RecipientCertificateError, WhenMissing};
 
 /// So many are named in a row of each recipient.
@@ -15,7 +15,7 @@ const OTHERS: &str = "other-recipients-without-certificate";
 #[derive(Debug)]
 pub(super) struct MissingCertificate {
     pub(super) ordinal: u32,
-    pub(super) address: String,
+    pub(super) address: Address,
     pub(super) why: RecipientCertificateError,
 }
 
@@ -71,11 +71,7 @@ fn refuse_each(missing: &[MissingCertificate], because: &str, recipients: &mut R
 }
 
 fn refuse_everybody(missing: &[MissingCertificate], recipients: &mut RecipientSet) {
-    let waiting: Vec<u32> = recipients
-        .waiting()
-        .into_iter()
-        .map(|(of, ..)| of)
-        .collect();
+    let waiting: Vec<u32> = recipients.waiting().map(|(_, path)| path.ordinal).collect();
     let reason = reason(missing, waiting.len());
     let refusal = |ordinal: u32| {
         let own = missing.iter().find(|it| it.ordinal == ordinal);
@@ -147,7 +143,12 @@ mod tests {
             slowed_for: None,
         };
         let mut recipients = RecipientSet::load(&alert, &rules);
-        let last = recipients.waiting().pop().expect("somebody waits").0;
+        let last = recipients
+            .waiting()
+            .last()
+            .expect("somebody waits")
+            .1
+            .ordinal;
         let last = missing(last);
         let in_clear = settle(
             std::slice::from_ref(&last),
@@ -192,7 +193,7 @@ mod tests {
     fn missing(ordinal: u32) -> MissingCertificate {
         MissingCertificate {
             ordinal,
-            address: format!("user{ordinal}@x.com"),
+            address: format!("user{ordinal}@x.com").parse().expect("an address"),
             why: RecipientCertificateError::Missing("there is none".to_owned()),
         }
     }

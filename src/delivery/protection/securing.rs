@@ -85,8 +85,8 @@ impl Certificates {
         let Some(encryptor) = port.protector.encryptor.clone().filter(|_| encrypts) else {
             return Ok(Self::default());
         };
-        let waiting = recipients.waiting();
-        let addresses = waiting.iter().map(|(.., address)| address.clone());
+        let waiting: Vec<_> = recipients.waiting().collect();
+        let addresses = waiting.iter().map(|(_, path)| path.address.to_string());
         let addresses: Vec<_> = addresses.collect();
         let (when_missing, usual) = (encryptor.when_missing, encryptor.cipher);
         let found = cache.find(encryptor.clone(), addresses, now).await?;
@@ -107,20 +107,20 @@ impl Certificates {
     /// Keeps what was found; answers who has nothing.
     fn keep(
         &mut self,
-        waiting: Vec<(u32, RecipientKind, String)>,
+        waiting: Vec<(RecipientKind, ForwardPath)>,
         found: Vec<Result<Usable, RecipientCertificateError>>,
     ) -> Vec<MissingCertificate> {
         let mut missing = Vec::new();
-        for ((ordinal, kind, address), found) in waiting.into_iter().zip(found) {
+        for ((kind, path), found) in waiting.into_iter().zip(found) {
             match found {
                 Ok((certificate, key, cipher)) => {
-                    let group = EncryptionGroup::new(kind, ordinal, key, cipher);
+                    let group = EncryptionGroup::new(kind, path.ordinal, key, cipher);
                     let found = Found::Encrypted(certificate, group);
-                    self.of.insert(ordinal, found);
+                    self.of.insert(path.ordinal, found);
                 }
                 Err(why) => missing.push(MissingCertificate {
-                    ordinal,
-                    address,
+                    ordinal: path.ordinal,
+                    address: path.address,
                     why,
                 }),
             }
@@ -165,7 +165,7 @@ impl Certificates {
             Found::Plaintext => None,
         };
         Variant {
-            international: paths.iter().any(|path| !path.address.is_ascii()),
+            international: paths.iter().any(|path| path.address.is_international()),
             in_clear: group.is_some_and(|(_, it)| it == EncryptionGroup::Plaintext),
             word: group.and_then(|(path, it)| it.word(alert, path, self.usual)),
             readers: found.filter_map(certificate).collect(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::reach::{deciding_reply, ended_at, is_at_work, was_left_out};
 use crate::delivery::send_port::{Refusal, SendPort};
 use crate::domain::{
-    Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Decision, Disposition,
-    ForwardPath, InDoubt, Limit, Recipient, RecipientKind, RecipientOutcome, RecipientStatus,
-    Reply, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
+    Address, Alert, AlertOrigin, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Decision,
+    Disposition, ForwardPath, InDoubt, Limit, Recipient, RecipientKind, RecipientOutcome,
+    RecipientStatus, Reply, SubmissionEnd, SubmissionReport, expand_recipients, status_of,
 };
 use crate::replies::{ReplyTable, fault_of};
 use crate::retry::{Circumstances, decide};
@@ -72,7 +72,8 @@ impl RecipientSet {
 
     fn refuse_domains(&mut self, rules: &Rules<'_>) {
         for entry in self.waiting_mut() {
-            if let Some(reply) = rules.port.refuse_recipient(&entry.recipient.mailbox) {
+            let address = entry.address();
+            if let Some(reply) = address.and_then(|it| rules.port.refuse_recipient(it)) {
                 entry.fail(reply, rules.replies);
             }
         }
@@ -90,24 +91,22 @@ impl RecipientSet {
     pub(crate) fn forward_paths(&self) -> Vec<ForwardPath> {
         let due = self.due_status();
         let is_due = |entry: &&Entry| entry.recipient.status == due;
-        let is_ascii = |entry: &Entry| !entry.recipient.mailbox.is_international();
-        let ascii = self.entries.iter().filter(is_due).any(is_ascii);
-        let waiting = self
+        let mut paths: Vec<_> = self
             .entries
             .iter()
             .filter(is_due)
-            .filter(|e| is_ascii(e) == ascii);
-        let path = |entry: &Entry| ForwardPath {
-            ordinal: entry.recipient.ordinal,
-            address: entry.recipient.mailbox.address.clone(),
-        };
-        waiting.map(path).collect()
+            .filter_map(Entry::path)
+            .collect();
+        let is_ascii = |path: &ForwardPath| !path.address.is_international();
+        let ascii = paths.iter().any(is_ascii);
+        paths.retain(|path| is_ascii(path) == ascii);
+        paths
     }
 
     /// Everybody who waits, due or not.
     pub(crate) fn waiting_paths(&self) -> Vec<ForwardPath> {
-        let path = |(ordinal, _, address)| ForwardPath { ordinal, address };
-        self.waiting().into_iter().map(path).collect()
+        let path = |(_, path)| path;
+        self.waiting().map(path).collect()
     }
 
     /// Everybody, with what was said about them.
@@ -136,12 +135,11 @@ impl RecipientSet {
         }
     }
 
-    /// Who waits: ordinal, kind and address.
-    pub(crate) fn waiting(&self) -> Vec<(u32, RecipientKind, String)> {
-        let waiting = self.entries.iter().map(|entry| &entry.recipient);
-        let waiting = waiting.filter(|recipient| recipient.status.is_waiting());
-        let one = |it: &Recipient| (it.ordinal, it.kind, it.mailbox.address.clone());
-        waiting.map(one).collect()
+    /// Who waits.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (RecipientKind, ForwardPath)> {
+        let waiting = self.entries.iter();
+        let waiting = waiting.filter(|entry| entry.recipient.status.is_waiting());
+        waiting.filter_map(|entry| Some((entry.recipient.kind, entry.path()?)))
     }
 
     /// Fails some who wait, each for a reason of its own. Where no recipient is left, the first is
@@ -334,20 +332,37 @@ const NOBODY: &str = "ToRecipients, CcRecipients and BccRecipients hold no addre
 const HELD_IN_DOUBT: &str = "in doubt: the relay may have taken it; look there for the Message-ID, then use sendport resolve";
 
 impl Entry {
-    fn new(mut recipient: Recipient, first: bool, rules: &Rules<'_>) -> Self {
-        let reply = recipient.refusal.take();
-        Self {
-            explanation: reply.as_ref().and_then(|reply| key(rules.replies, reply)),
-            reply,
+    fn new(recipient: Recipient, first: bool, rules: &Rules<'_>) -> Self {
+        let refusal = recipient.address.refusal();
+        let mut entry = Self {
             recipient,
             changed: first,
+            reply: None,
+            explanation: None,
             tried: false,
             limited: false,
             relay: None,
             remark: None,
             in_clear: None,
             retry_in: None,
+        };
+        let is_open = first || entry.recipient.status.is_waiting();
+        if let Some(refusal) = refusal.filter(|_| is_open) {
+            entry.fail(refusal, rules.replies);
         }
+        entry
+    }
+
+    /// `None` where it has none, and gets nothing.
+    fn address(&self) -> Option<&Address> {
+        self.recipient.address.mailbox().map(|it| &it.address)
+    }
+
+    fn path(&self) -> Option<ForwardPath> {
+        Some(ForwardPath {
+            ordinal: self.recipient.ordinal,
+            address: self.address()?.clone(),
+        })
     }
 
     fn fail(&mut self, reply: Reply, replies: &ReplyTable) {
@@ -416,7 +431,7 @@ impl Entry {
         RecipientOutcome {
             ordinal: self.recipient.ordinal,
             kind: self.recipient.kind,
-            mailbox: self.recipient.mailbox,
+            address: self.recipient.address,
             status: self.recipient.status,
             attempt_count: self.recipient.attempt_count,
             relay: self.relay,

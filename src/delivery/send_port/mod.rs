@@ -10,10 +10,10 @@ use std::time::Duration;
 use attachments::AttachmentRules;
 use chrono::{FixedOffset, Offset, Utc};
 
-use crate::delivery::settings::SendPortConfig;
+use crate::delivery::settings::{DomainRule, FromRule, SendPortConfig};
 use crate::delivery_window::{DeliveryWindow, UnknownZone, Zone, shown};
 use crate::domain::{
-    AddressError, Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode,
+    Address, Alert, AlertOrigin, Attachment, Charset, Command, DsnReturn, EnhancedStatusCode,
     InDoubt, LocalCause, Mailbox, Notify, Reply, ReversePath, Timestamp, domain_to_ascii,
     parse_mailbox, resolve_macros,
 };
@@ -99,17 +99,14 @@ pub struct SendPort {
     biztalk_macros: bool,
     biztalk_time_zone: Option<Zone>,
     attachments: AttachmentRules,
-    allow_from: Vec<String>,
-    allow_recipient_domains: Vec<String>,
+    allow_from: Vec<FromRule>,
+    allow_recipient_domains: Vec<DomainRule>,
     allow_principals: Vec<String>,
 }
 
 /// Why a section is no send port.
 #[derive(Debug, thiserror::Error)]
 pub enum SendPortError {
-    /// An address cannot be read.
-    #[error(transparent)]
-    Address(#[from] AddressError),
     /// `biztalk_time_zone` is no time zone.
     #[error(transparent)]
     TimeZone(#[from] UnknownZone),
@@ -119,23 +116,21 @@ pub enum SendPortError {
 }
 
 impl SendPort {
-    /// Reads addresses and delivery window of the configuration.
+    /// Reads the delivery window of the configuration.
     ///
     /// # Errors
     /// [`SendPortError`].
     pub fn from_config(name: &str, config: &SendPortConfig) -> Result<Self, SendPortError> {
-        let from = parse_mailbox(&config.from)?;
-        let return_path = match config.return_path.as_deref() {
-            None => Some(from.address.clone()),
-            Some("<>") => None,
-            Some(path) => Some(parse_mailbox(path)?.address),
-        };
+        let from = &config.from;
         let message_id_domain = config.message_id_domain.as_deref();
         Ok(Self {
             name: name.to_owned(),
-            return_path: ReversePath(return_path),
+            return_path: config
+                .return_path
+                .clone()
+                .unwrap_or_else(|| ReversePath(Some(from.address.clone()))),
             relays: config.relays.clone(),
-            message_id_domain: domain_rule(message_id_domain.unwrap_or(from.domain())),
+            message_id_domain: in_ascii(message_id_domain.unwrap_or(from.address.domain())),
             protection: config.protection,
             protector: Protector::default(),
             retry: config.retry_policy(),
@@ -157,14 +152,10 @@ impl SendPort {
                 .map(str::parse)
                 .transpose()?,
             attachments: AttachmentRules::new(&config.attachments),
-            allow_from: config.allow_from.iter().map(|r| from_rule(r)).collect(),
-            allow_recipient_domains: config
-                .allow_recipient_domains
-                .iter()
-                .map(|r| domain_rule(r))
-                .collect(),
+            allow_from: config.allow_from.clone(),
+            allow_recipient_domains: config.allow_recipient_domains.clone(),
             allow_principals: config.allow_principals.clone(),
-            from,
+            from: from.clone(),
         })
     }
 
@@ -248,7 +239,7 @@ impl SendPort {
         };
         let asked = parse_mailbox(written)
             .map_err(|error| Refusal::new("bad-from", format!("FromAddress: {error}")))?;
-        if self.allows_from(&asked) {
+        if self.allows_from(&asked.address) {
             return Ok(asked);
         }
         Err(Refusal::new(
@@ -260,24 +251,16 @@ impl SendPort {
         ))
     }
 
-    fn allows_from(&self, asked: &Mailbox) -> bool {
-        let address = asked.address.to_lowercase();
-        let fits = |rule: &String| {
-            let rule = rule.to_lowercase();
-            rule == address || (rule.starts_with('@') && address.ends_with(&rule))
-        };
-        address == self.from.address.to_lowercase() || self.allow_from.iter().any(fits)
+    fn allows_from(&self, asked: &Address) -> bool {
+        asked.to_lowercase() == self.from.address.to_lowercase()
+            || self.allow_from.iter().any(|rule| rule.allows(asked))
     }
 
     /// The refusal of a recipient whose domain the send port does not send to.
-    pub fn refuse_recipient(&self, mailbox: &Mailbox) -> Option<Reply> {
-        let domain = mailbox.domain().to_lowercase();
-        let fits = |rule: &String| {
-            let rule = rule.to_lowercase();
-            rule == domain || (rule.starts_with('.') && domain.ends_with(&rule))
-        };
+    pub fn refuse_recipient(&self, address: &Address) -> Option<Reply> {
+        let domain = address.domain().to_lowercase();
         let rules = &self.allow_recipient_domains;
-        if rules.is_empty() || rules.iter().any(fits) {
+        if rules.is_empty() || rules.iter().any(|rule| rule.allows(&domain)) {
             return None;
         }
         Some(
@@ -309,25 +292,9 @@ impl SendPort {
     }
 }
 
-/// A domain, or `.` and a domain, as [`Mailbox::domain`] has it; what is none fits nothing.
-fn domain_rule(written: &str) -> String {
-    let (dot, domain) = match written.strip_prefix('.') {
-        Some(domain) => (".", domain),
-        None => ("", written),
-    };
-    match domain_to_ascii(domain) {
-        Ok(ascii) => format!("{dot}{ascii}"),
-        Err(_) => written.to_owned(),
-    }
-}
-
-/// `a@b` or `@b`.
-fn from_rule(written: &str) -> String {
-    match (parse_mailbox(written), written.strip_prefix('@')) {
-        (Ok(mailbox), _) => mailbox.address,
-        (Err(_), Some(domain)) => format!("@{}", domain_rule(domain)),
-        (Err(_), None) => written.to_owned(),
-    }
+/// A domain as [`Address::domain`] has it; what is none stays, and no message is made with it.
+fn in_ascii(domain: &str) -> String {
+    domain_to_ascii(domain).map_or_else(|_| domain.to_owned(), Into::into)
 }
 
 fn delivery_window(config: &SendPortConfig) -> Result<Option<DeliveryWindow>, SendPortError> {
@@ -365,9 +332,13 @@ mod tests {
         SendPort::with_settings("p", &["d"], extra)
     }
 
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn the_from_of_an_alert_needs_permission() {
-        let asked = |extra: &str, from: &str| port(extra).allows_from(&Mailbox::bare(from));
+        let asked = |extra: &str, from| port(extra).allows_from(&address(from));
         assert!(asked("", "A@contoso.com"));
         assert!(!asked("", "boss@contoso.com"));
         assert!(asked("allow_from = ['@contoso.com']", "boss@Contoso.com"));
@@ -380,7 +351,7 @@ mod tests {
     #[test]
     fn recipient_domains_are_compared_whole() {
         let port = port("allow_recipient_domains = ['contoso.com', '.contoso.net']");
-        let refused = |address: &str| port.refuse_recipient(&Mailbox::bare(address)).is_some();
+        let refused = |to| port.refuse_recipient(&address(to)).is_some();
         assert!(!refused("x@CONTOSO.com") && !refused("x@a.contoso.net"));
         assert!(refused("x@sub.contoso.com") && refused("x@contoso.net") && refused("x@evil.com"));
     }
@@ -391,19 +362,18 @@ mod tests {
             "allow_recipient_domains = ['münchen.example', '.MÜNCHEN.example']\n\
              allow_from = ['@bücher.example']\nmessage_id_domain = 'münchen.example'",
         );
-        let mailbox = |text| parse_mailbox(text).unwrap();
-        for address in [
+        for to in [
             "a@xn--mnchen-3ya.example",
             "a@München.example",
             "a@x.münchen.example",
         ] {
-            assert_eq!(port.refuse_recipient(&mailbox(address)), None, "{address}");
+            assert_eq!(port.refuse_recipient(&address(to)), None, "{to}");
         }
         assert!(
-            port.refuse_recipient(&mailbox("a@munchen.example"))
+            port.refuse_recipient(&address("a@munchen.example"))
                 .is_some()
         );
-        assert!(port.allows_from(&mailbox("a@xn--bcher-kva.example")));
+        assert!(port.allows_from(&address("a@xn--bcher-kva.example")));
         assert_eq!(port.message_id_domain, "xn--mnchen-3ya.example");
     }
 

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod delivery_window;
 pub mod encryption;
 pub mod notify;
+pub mod rules;
 mod send_port;
 pub mod signing;
 
@@ -12,5 +13,7 @@ pub use attachments::AttachmentsConfig;
 pub use audit::{AuditConfig, AuditKeep};
 pub use delivery_window::DeliveryWindowConfig;
 pub use encryption::EncryptionConfig;
+pub use notify::DigestRecipients;
+pub use rules::{DomainRule, FromRule};
 pub use send_port::{RetryConfig, SendPortConfig};
 pub use signing::SigningConfig;

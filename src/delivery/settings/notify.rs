@@ -1,8 +1,11 @@
 //! Keys `notify_...` of `[send_port.<name>]`: recipients and interval of failure digests.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::domain::parse_address_list;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Address, AddressError, Mailbox, parse_address_list};
 use sendport_core::problem::Problem;
 
 /// Default interval of digests.
@@ -12,52 +15,92 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest interval: a digest reports failures of the last day.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 
-/// Problems of `failures_to` and `interval` of the send port `port`.
-pub fn problems(port: &str, failures_to: Option<&str>, interval: Duration) -> Vec<Problem> {
-    let mut found = Vec::new();
-    if let Some(what) = failures_to.and_then(unusable) {
-        let key = format!("{port}.notify_failures_to");
-        found.push(Problem { key, what });
-    }
-    if !(SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
-        let key = format!("{port}.notify_interval");
-        let what = "it is not between 1s and 12h; write for example \"5m\"".to_owned();
-        found.push(Problem { key, what });
-    }
-    found
+/// Recipients of failure digests: at least one, written as a list with `;` or `,`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DigestRecipients(Vec<Mailbox>);
+
+/// A text is no list of recipients.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DigestRecipientsError {
+    /// It is empty.
+    #[error("it contains no address; leave it out to send no digests")]
+    Empty,
+    /// An entry is no mailbox.
+    #[error("{0}; write addresses, separated by ';'")]
+    Malformed(#[from] AddressError),
 }
 
-fn unusable(failures_to: &str) -> Option<String> {
-    let entries = parse_address_list(failures_to);
-    if entries.is_empty() {
-        return Some("it contains no address; leave it out to send no digests".to_owned());
+impl DigestRecipients {
+    /// The addresses, in order.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.0.iter().map(|mailbox| &mailbox.address)
     }
-    let wrong = entries.into_iter().find_map(Result::err);
-    wrong.map(|error| format!("{error}; write addresses, separated by ';'"))
+}
+
+impl TryFrom<String> for DigestRecipients {
+    type Error = DigestRecipientsError;
+
+    fn try_from(text: String) -> Result<Self, DigestRecipientsError> {
+        let mailboxes: Vec<_> = parse_address_list(&text)
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        match mailboxes.is_empty() {
+            true => Err(DigestRecipientsError::Empty),
+            false => Ok(Self(mailboxes)),
+        }
+    }
+}
+
+impl From<DigestRecipients> for String {
+    fn from(recipients: DigestRecipients) -> Self {
+        recipients.to_string()
+    }
+}
+
+/// As an alert's column has it.
+impl fmt::Display for DigestRecipients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let written: Vec<_> = self.0.iter().map(Mailbox::to_string).collect();
+        f.write_str(&written.join("; "))
+    }
+}
+
+/// What is wrong with `notify_interval` of the send port `port`.
+pub fn problem(port: &str, interval: Duration) -> Option<Problem> {
+    let is_usable = (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval);
+    (!is_usable).then(|| Problem {
+        key: format!("{port}.notify_interval"),
+        what: "it is not between 1s and 12h; write for example \"5m\"".to_owned(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(failures_to: &str, interval: Duration) -> String {
-        let found = problems("send_port.p", Some(failures_to), interval);
-        found.first().map_or_else(String::new, ToString::to_string)
+    #[test]
+    fn every_entry_has_to_be_an_address() {
+        let read = |text: &str| DigestRecipients::try_from(text.to_owned());
+        let said = |text: &str| read(text).unwrap_err().to_string();
+        let two = read("ops@contoso.com, \"On call\" <b@contoso.com>").unwrap();
+        assert_eq!(two.to_string(), "ops@contoso.com; On call <b@contoso.com>");
+        assert_eq!(
+            said("ops@contoso.com; oncall"),
+            "'oncall' is not a mail address: there is no '@'; write addresses, separated by ';'"
+        );
+        assert_eq!(
+            said(" ; "),
+            "it contains no address; leave it out to send no digests"
+        );
     }
 
     #[test]
-    fn every_address_has_to_be_one_and_the_interval_to_make_sense() {
-        assert_eq!(
-            found("ops@contoso.com; On call <b@contoso.com>", DEFAULT_INTERVAL),
-            ""
-        );
-        let one = found("ops@contoso.com; oncall", DEFAULT_INTERVAL);
-        assert!(
-            one.starts_with("send_port.p.notify_failures_to: 'oncall'"),
-            "{one}"
-        );
-        assert!(found(" ; ", DEFAULT_INTERVAL).contains("contains no address"));
-        assert!(found("a@b", Duration::ZERO).contains("between 1s and 12h"));
-        assert!(found("a@b", Duration::from_secs(24 * 3600)).contains("between 1s and 12h"));
+    fn refuses_an_interval_that_is_too_short_or_too_long() {
+        assert_eq!(problem("send_port.p", DEFAULT_INTERVAL), None);
+        for interval in [Duration::ZERO, Duration::from_secs(24 * 3600)] {
+            let found = problem("send_port.p", interval).unwrap();
+            assert!(found.what.contains("between 1s and 12h"), "{found}");
+        }
     }
 }

@@ -8,9 +8,10 @@ use super::attachments::AttachmentsConfig;
 use super::audit::AuditConfig;
 use super::delivery_window::DeliveryWindowConfig;
 use super::encryption::EncryptionConfig;
-use super::notify;
+use super::notify::{self, DigestRecipients};
+use super::rules::{DomainRule, FromRule};
 use super::signing::SigningConfig;
-use crate::domain::{Charset, DsnReturn, InDoubt, Notify};
+use crate::domain::{Charset, DsnReturn, InDoubt, Mailbox, Notify, ReversePath};
 use crate::retry::RetryPolicy;
 use crate::smime::{HeaderProtection, Protection};
 
@@ -19,10 +20,10 @@ use crate::smime::{HeaderProtection, Protection};
 #[serde(deny_unknown_fields)]
 pub struct SendPortConfig {
     /// Header `From`, with or without a display name.
-    pub from: String,
+    pub from: Mailbox,
     /// `MAIL FROM`, where bounces go; without it the address of `from`; `<>` is the null
     /// reverse-path.
-    pub return_path: Option<String>,
+    pub return_path: Option<ReversePath>,
     /// Names of relays, tried in this order.
     pub relays: Vec<String>,
     /// Right side of the Message-ID; without it the domain of `from`.
@@ -65,7 +66,7 @@ pub struct SendPortConfig {
     /// Copies of what is submitted; without it none are kept.
     pub audit: Option<AuditConfig>,
     /// Recipients of failure digests: addresses, separated by `;` or `,`.
-    pub notify_failures_to: Option<String>,
+    pub notify_failures_to: Option<DigestRecipients>,
     /// At most one digest in this time, of all instances together.
     #[serde(default = "notify_interval", with = "humantime_serde")]
     pub notify_interval: Duration,
@@ -79,10 +80,10 @@ pub struct SendPortConfig {
     pub biztalk_time_zone: Option<String>,
     /// From addresses that an alert may ask for beside `from`: `a@b`, or `@b` for a domain.
     #[serde(default)]
-    pub allow_from: Vec<String>,
+    pub allow_from: Vec<FromRule>,
     /// Recipient domains; empty: any. A leading dot means subdomains.
     #[serde(default)]
-    pub allow_recipient_domains: Vec<String>,
+    pub allow_recipient_domains: Vec<DomainRule>,
     /// Extra headers that an alert may bring, `*` at the end matches anything; default:
     /// the built-in list.
     pub allow_headers: Option<Vec<String>>,

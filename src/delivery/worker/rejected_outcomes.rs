@@ -11,7 +11,8 @@ use super::obstacles::Obstacle;
 use super::recorder::FinishedAlert;
 use super::tally::Origin;
 use crate::domain::{
-    AlertId, InstanceId, Outcome, OutcomeKind, ProtectionFacts, SessionFacts, Timestamp,
+    AlertId, InstanceId, Outcome, OutcomeKind, ProtectionFacts, RecipientAddress, SessionFacts,
+    Timestamp,
 };
 use crate::store::{Event, EventSeverity, StoreError};
 
@@ -196,7 +197,9 @@ pub(super) fn bare(outcome: &Outcome) -> Outcome {
                 attempt.protected = ProtectionFacts::default();
             }
             for recipient in &mut decision.recipients {
-                recipient.mailbox.display_name = None;
+                if let RecipientAddress::Parsed(mailbox) = &mut recipient.address {
+                    mailbox.display_name = None;
+                }
                 recipient.remark = None;
                 let reply = recipient.reply.iter_mut();
                 reply.for_each(|reply| reply.text.clear());

@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
@@ -27,67 +28,126 @@ pub const STAND_IN_ADDRESS: &str = "invalid@internationalized-address.invalid";
 /// Longest address, in octets; its columns have as many characters.
 const LONGEST: usize = 320;
 
-/// An address with its display name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Mailbox {
-    /// The display name, unquoted, or `None`.
-    pub display_name: Option<String>,
-    /// `local-part@domain`, local part quoted where required, domain in ASCII.
-    pub address: String,
-}
+/// `local-part@domain`: the local part quoted where required, the domain in ASCII. Only the parser makes one,
+/// so it has no control character, and an angle bracket or a space only inside quotation marks: it fits into
+/// a command and a header.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(String);
 
-impl Mailbox {
-    /// A mailbox without a display name. The address is taken as it is.
-    pub fn bare(address: impl Into<String>) -> Self {
-        Self {
-            display_name: None,
-            address: address.into(),
-        }
-    }
-
-    /// The value in the recipient's row for a malformed address: its text, cut to 320 characters, with
-    /// control characters made visible.
-    pub(crate) fn unreadable(written: &str) -> Self {
-        Self::bare(shown(written))
+impl Address {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// The part after the last `@`.
     pub fn domain(&self) -> &str {
-        self.address
-            .rsplit_once('@')
-            .map_or("", |(_, domain)| domain)
+        self.halves().1
     }
 
     /// The part before the last `@`.
     pub fn local_part(&self) -> &str {
-        self.address
-            .rsplit_once('@')
-            .map_or(&*self.address, |(local, _)| local)
+        self.halves().0
     }
 
-    /// The address with its domain in lower case: equal for two spellings of one mailbox.
-    pub fn comparable(&self) -> String {
-        match self.address.rsplit_once('@') {
-            Some((local, domain)) => format!("{local}@{}", domain.to_lowercase()),
-            None => self.address.clone(),
-        }
+    fn halves(&self) -> (&str, &str) {
+        self.0.rsplit_once('@').unwrap_or((&self.0, ""))
     }
 
     /// The local part is not ASCII: the address requires SMTPUTF8 (RFC 6531).
     pub fn is_international(&self) -> bool {
-        !self.address.is_ascii()
+        !self.0.is_ascii()
+    }
+
+    /// The address with its domain in lower case: equal for two spellings of one mailbox.
+    pub fn comparable(&self) -> String {
+        let (local, domain) = self.halves();
+        format!("{local}@{}", domain.to_lowercase())
     }
 
     /// `a***@contoso.com`, for logs.
     pub fn masked(&self) -> String {
-        let first: String = self.local_part().chars().take(1).collect();
-        format!("{first}***@{}", self.domain())
+        let (local, domain) = self.halves();
+        let first: String = local.chars().take(1).collect();
+        format!("{first}***@{domain}")
     }
 }
 
+impl std::ops::Deref for Address {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.0
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    /// The address of a mailbox, without its display name.
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        parse_mailbox(text).map(|mailbox| mailbox.address)
+    }
+}
+
+/// An address with its display name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mailbox {
+    /// The display name, unquoted, or `None`.
+    pub display_name: Option<String>,
+    /// Its address.
+    pub address: Address,
+}
+
+impl From<Address> for Mailbox {
+    fn from(address: Address) -> Self {
+        Self {
+            display_name: None,
+            address,
+        }
+    }
+}
+
+impl FromStr for Mailbox {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        parse_mailbox(text)
+    }
+}
+
+impl TryFrom<String> for Mailbox {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        parse_mailbox(&text)
+    }
+}
+
+impl From<Mailbox> for String {
+    fn from(mailbox: Mailbox) -> Self {
+        mailbox.to_string()
+    }
+}
+
+/// As it can be parsed again; the name has quotation marks where it needs them.
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.display_name {
+            Some(name) if is_phrase(name) => write!(f, "{name} <{}>", self.address),
             Some(name) => write!(
                 f,
                 "\"{}\" <{}>",
@@ -97,6 +157,12 @@ impl fmt::Display for Mailbox {
             None => f.write_str(&self.address),
         }
     }
+}
+
+/// Atoms with spaces between (RFC 5322 section 3.2.5, RFC 6532 section 3.2).
+fn is_phrase(name: &str) -> bool {
+    let is_atom = |word: &str| !word.is_empty() && word.chars().all(|c| c != '.' && is_atext(c));
+    name.split(' ').all(is_atom)
 }
 
 /// Why an entry of a list is not a mailbox.
@@ -174,7 +240,9 @@ fn read_mailbox(text: &str) -> Result<Mailbox, &'static str> {
         return Err(ROUTE);
     }
     Ok(Mailbox {
-        address: checked_address(address).map_err(|problem| guessed(address, problem))?,
+        address: checked_address(address)
+            .map(Address)
+            .map_err(|problem| guessed(address, problem))?,
         display_name: Some(unquote(name)).filter(|name| !name.is_empty()),
     })
 }
@@ -255,18 +323,19 @@ fn check_local_part(local: &str) -> Result<(), &'static str> {
     if let Some(inner) = quoted {
         return check_quoted(inner);
     }
-    // Dot-atom of RFC 5322 section 3.2.3, dots anywhere; UTF-8 by RFC 6531 section 3.3.
-    let is_atext = |c: char| {
-        c.is_ascii_alphanumeric()
-            || "!#$%&'*+-/=?^_`{|}~.".contains(c)
-            || (!c.is_ascii() && !c.is_whitespace())
-    };
     match local.chars().find(|&c| !is_atext(c)) {
         Some('@') => Err("there is more than one '@'"),
         Some(c) if c.is_whitespace() => Err("there is a space in it"),
         Some(_) => Err("the part before the '@' has a character that must be quoted"),
         None => Ok(()),
     }
+}
+
+/// `atext` of RFC 5322 section 3.2.3, dots anywhere; UTF-8 by RFC 6531 section 3.3.
+fn is_atext(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || "!#$%&'*+-/=?^_`{|}~.".contains(c)
+        || (!c.is_ascii() && !c.is_whitespace())
 }
 
 /// `QcontentSMTP` of RFC 5321 section 4.1.2: no control character, not even a tab.

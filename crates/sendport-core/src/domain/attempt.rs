@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    AlertId, AlertStatus, Command, EnhancedStatusCode, Fault, LeaseToken, Mailbox, RecipientKind,
-    RecipientStatus, Reply, ServerLimits, Timestamp, alert::word_enum,
+    AlertId, AlertStatus, Command, EnhancedStatusCode, Fault, LeaseToken, RecipientAddress,
+    RecipientKind, RecipientStatus, Reply, ServerLimits, Timestamp, alert::word_enum,
 };
 
 /// Names one attempt, so that writing it twice writes it once.
@@ -249,7 +249,7 @@ pub struct RecipientOutcome {
     /// To, Cc or Bcc.
     pub kind: RecipientKind,
     /// Who.
-    pub mailbox: Mailbox,
+    pub address: RecipientAddress,
     /// Its status now.
     pub status: RecipientStatus,
     /// Attempts spent on it.

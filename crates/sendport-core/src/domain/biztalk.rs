@@ -204,8 +204,7 @@ mod tests {
         resolve_macros(&mut alert, offset(0));
         let readable: Vec<_> = expand_recipients(&alert)
             .into_iter()
-            .filter(|it| it.refusal.is_none())
-            .map(|it| it.mailbox.address)
+            .filter_map(|it| it.address.mailbox().map(|it| it.address.to_string()))
             .collect();
         assert_eq!(readable, ["a@x.example"]);
     }
@@ -222,7 +221,7 @@ mod tests {
                 to_recipients: Some(list.to_owned()),
                 ..fixture::alert()
             };
-            let refusal = expand_recipients(&alert).remove(0).refusal.expect(list);
+            let refusal = expand_recipients(&alert)[0].address.refusal().expect(list);
             assert!(refusal.text.contains("macro"), "{list}: {refusal}");
         }
         let alert = Alert {
@@ -232,7 +231,7 @@ mod tests {
         assert!(
             expand_recipients(&alert)
                 .iter()
-                .all(|it| it.refusal.is_none())
+                .all(|it| it.address.mailbox().is_some())
         );
     }
 

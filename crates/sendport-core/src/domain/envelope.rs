@@ -4,19 +4,49 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::DsnRequest;
+use super::{Address, AddressError, DsnRequest};
 
 /// `MAIL FROM` (RFC 5321 section 4.1.1.2): an address, or the null reverse-path `<>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReversePath(pub Option<String>);
+#[serde(try_from = "String", into = "String")]
+pub struct ReversePath(pub Option<Address>);
+
+impl ReversePath {
+    /// The address; empty for the null reverse-path.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// A text is no reverse-path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; write an address, or \"<>\" for the null reverse-path")]
+pub struct ReversePathError(#[from] AddressError);
+
+impl TryFrom<String> for ReversePath {
+    type Error = ReversePathError;
+
+    fn try_from(text: String) -> Result<Self, ReversePathError> {
+        match &*text {
+            "<>" => Ok(Self(None)),
+            address => Ok(Self(Some(address.parse()?))),
+        }
+    }
+}
+
+impl From<ReversePath> for String {
+    fn from(path: ReversePath) -> Self {
+        path.0.map_or_else(|| "<>".to_owned(), Self::from)
+    }
+}
 
 /// One `RCPT TO` (RFC 5321 section 4.1.1.3) and the recipient that it stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardPath {
     /// [`super::Recipient::ordinal`].
     pub ordinal: u32,
-    /// `local-part@domain`.
-    pub address: String,
+    /// Its address.
+    pub address: Address,
 }
 
 /// Reverse-path and forward-paths (RFC 5321 section 2.3.1) of one transaction.
@@ -35,7 +65,7 @@ impl Envelope {
     pub fn has_international_recipients(&self) -> bool {
         self.forward_paths
             .iter()
-            .any(|path| !path.address.is_ascii())
+            .any(|path| path.address.is_international())
     }
 
     /// The same with the first of its forward-paths, as many as fit into one transaction;

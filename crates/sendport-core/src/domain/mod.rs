@@ -26,7 +26,8 @@ mod template;
 mod throttle;
 
 pub use address::{
-    AddressError, AddressList, Mailbox, STAND_IN_ADDRESS, parse_address_list, parse_mailbox,
+    Address, AddressError, AddressList, Mailbox, STAND_IN_ADDRESS, parse_address_list,
+    parse_mailbox,
 };
 pub use alert::{
     Alert, AlertId, AlertOrigin, AlertStatus, BodyFormat, Importance, Lease, LeaseToken, Priority,
@@ -48,15 +49,15 @@ pub use certificate::{
 pub use charset::Charset;
 pub use domain_name::{domain_to_ascii, is_invisible};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
-pub use envelope::{Envelope, ForwardPath, Message, ReversePath};
+pub use envelope::{Envelope, ForwardPath, Message, ReversePath, ReversePathError};
 pub use instance::{
     ConnectionEnd, InDoubt, InstanceCondition, InstanceId, InstanceInfo, LearnedLimit,
     LearnedRecipients, LimitFinding, Membership, RelayCondition, RelayState, SendPortInfo,
 };
 pub use name::{shown_name, shown_names};
 pub use recipient::{
-    MOST_RECIPIENTS, Recipient, RecipientKind, RecipientStatus, expand_recipient_lists,
-    expand_recipients, has_too_many_recipients,
+    MOST_RECIPIENTS, Recipient, RecipientAddress, RecipientKind, RecipientStatus,
+    expand_recipient_lists, expand_recipients, has_too_many_recipients,
 };
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, LocalCause, Reply, ReplyClass};
 pub use server_limits::ServerLimits;

@@ -1,8 +1,10 @@
 //! One recipient of an alert, with a delivery status.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     AddressError, Alert, Command, EnhancedStatusCode, Mailbox, Reply, address::split_entries,
-    alert::word_enum, parse_address_list,
+    alert::word_enum, parse_address_list, parse_mailbox,
 };
 
 word_enum! {
@@ -44,6 +46,95 @@ impl RecipientStatus {
     }
 }
 
+/// Whom an alert names as a recipient. Only a parsed one can get a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RecipientTexts", into = "RecipientTexts")]
+pub enum RecipientAddress {
+    /// A mailbox.
+    Parsed(Mailbox),
+    /// What is written there is no address.
+    Malformed(AddressError),
+}
+
+/// A [`RecipientAddress`] as its row has it.
+#[derive(Serialize, Deserialize)]
+struct RecipientTexts {
+    display_name: Option<String>,
+    address: String,
+}
+
+impl From<RecipientTexts> for RecipientAddress {
+    fn from(texts: RecipientTexts) -> Self {
+        Self::from_row(&texts.address, texts.display_name)
+    }
+}
+
+impl From<RecipientAddress> for RecipientTexts {
+    fn from(address: RecipientAddress) -> Self {
+        Self {
+            address: address.text().to_owned(),
+            display_name: address.mailbox().and_then(|it| it.display_name.clone()),
+        }
+    }
+}
+
+impl RecipientAddress {
+    /// From the columns `Address` and `DisplayName`.
+    pub fn from_row(address: &str, display_name: Option<String>) -> Self {
+        match parse_mailbox(address) {
+            Ok(mailbox) => Self::Parsed(Mailbox {
+                display_name,
+                ..mailbox
+            }),
+            Err(error) => Self::Malformed(error),
+        }
+    }
+
+    /// The mailbox; `None` where there is none.
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Parsed(mailbox) => Some(mailbox),
+            Self::Malformed(_) => None,
+        }
+    }
+
+    /// The address, or the text that is none, for people and for the column `Address`.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Parsed(mailbox) => &mailbox.address,
+            Self::Malformed(error) => &error.written,
+        }
+    }
+
+    /// The local refusal of a malformed address: 501 5.1.3.
+    pub fn refusal(&self) -> Option<Reply> {
+        let Self::Malformed(error) = self else {
+            return None;
+        };
+        let enhanced = EnhancedStatusCode::new(5, 1, 3);
+        Some(Reply::local(
+            Command::Rcpt,
+            501,
+            enhanced,
+            error.to_string(),
+        ))
+    }
+
+    /// Equal for two spellings of one mailbox.
+    fn comparable(&self) -> String {
+        match self {
+            Self::Parsed(mailbox) => mailbox.address.comparable(),
+            Self::Malformed(error) => error.written.clone(),
+        }
+    }
+}
+
+impl From<Result<Mailbox, AddressError>> for RecipientAddress {
+    fn from(entry: Result<Mailbox, AddressError>) -> Self {
+        entry.map_or_else(Self::Malformed, Self::Parsed)
+    }
+}
+
 /// A recipient of an alert. `ordinal` counts from 0 through To, Cc and Bcc in their written order. It is
 /// the same at every reading and, with the alert's id, the key of the row, so every write can be
 /// repeated.
@@ -53,14 +144,12 @@ pub struct Recipient {
     pub ordinal: u32,
     /// To, Cc or Bcc.
     pub kind: RecipientKind,
-    /// The mailbox; for a malformed address, `address` is the text as written.
-    pub mailbox: Mailbox,
+    /// Who.
+    pub address: RecipientAddress,
     /// Its status.
     pub status: RecipientStatus,
     /// Number of attempts.
     pub attempt_count: u32,
-    /// The local refusal (a malformed address: 5.1.3), else `None`.
-    pub refusal: Option<Reply>,
 }
 
 /// Most recipients of one alert. Each takes time and memory; the limit protects the service from a
@@ -109,37 +198,22 @@ pub fn expand_recipient_lists(
     let mut recipients = Vec::new();
     for (kind, list) in lists {
         for entry in parse_address_list(list.unwrap_or_default()) {
-            let (mailbox, refusal) = match entry {
-                Ok(mailbox) => (mailbox, None),
-                Err(error) => refused(&error),
-            };
-            if seen.insert(mailbox.comparable()) {
+            let address = RecipientAddress::from(entry);
+            if seen.insert(address.comparable()) {
                 recipients.push(Recipient {
                     ordinal: u32::try_from(recipients.len()).unwrap_or(u32::MAX),
                     kind,
-                    mailbox,
-                    status: if refusal.is_some() {
-                        RecipientStatus::Failed
-                    } else {
-                        RecipientStatus::Queued
+                    status: match &address {
+                        RecipientAddress::Parsed(_) => RecipientStatus::Queued,
+                        RecipientAddress::Malformed(_) => RecipientStatus::Failed,
                     },
+                    address,
                     attempt_count: 0,
-                    refusal,
                 });
             }
         }
     }
     recipients
-}
-
-fn refused(error: &AddressError) -> (Mailbox, Option<Reply>) {
-    let reply = Reply::local(
-        Command::Rcpt,
-        501,
-        EnhancedStatusCode::new(5, 1, 3),
-        error.to_string(),
-    );
-    (Mailbox::unreadable(&error.written), Some(reply))
 }
 
 #[cfg(test)]

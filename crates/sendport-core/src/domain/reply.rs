@@ -209,8 +209,6 @@ pub enum LocalCause {
     NoAccessToken,
     /// The send port does not send to the recipient's domain.
     RecipientDomainNotAllowed,
-    /// The sender's address cannot be written into a command.
-    SenderSyntax,
     /// The message exceeds the server's `SIZE` (RFC 1870).
     SizeExceeded,
     /// The message needs `8BITMIME` (RFC 6152), which the server does not offer.

@@ -101,7 +101,7 @@ mod tests {
     fn envelope(addresses: &[&str]) -> Envelope {
         let path = |(ordinal, address): (u32, &&str)| ForwardPath {
             ordinal,
-            address: (*address).to_owned(),
+            address: address.parse().expect("an address"),
         };
         Envelope {
             reverse_path: ReversePath(None),

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::header::{HeaderSection, longest_word};
 use super::{MimeError, guard};
-use sendport_core::domain::Mailbox;
 
 /// Most headers of one alert.
 const MOST_HEADERS: usize = 100;
@@ -229,8 +228,8 @@ fn add_one(headers: &mut HeaderSection, name: &str, value: &str) -> Result<(), M
         headers.machine_text(name, value);
         return Ok(());
     }
-    if let Some(list) = named_list(name, value) {
-        headers.mailboxes(name, &[list]);
+    if let Some((phrase, identifier)) = named_list(name, value) {
+        headers.identifier(name, phrase, identifier);
         return Ok(());
     }
     // Structured: encoded-words cannot stand in addresses and identifiers (RFC 2047 section 5).
@@ -257,17 +256,14 @@ fn add_one(headers: &mut HeaderSection, name: &str, value: &str) -> Result<(), M
 
 /// `List-Id: phrase <identifier>` (RFC 2919 section 3), where the phrase is not ASCII: it has the
 /// form of a mailbox.
-fn named_list(name: &str, value: &str) -> Option<Mailbox> {
+fn named_list<'v>(name: &str, value: &'v str) -> Option<(&'v str, &'v str)> {
     if value.is_ascii() || !name.eq_ignore_ascii_case("List-Id") {
         return None;
     }
     let (phrase, identifier) = value.trim().strip_suffix('>')?.rsplit_once('<')?;
     let is_identifier = |b: u8| b.is_ascii_graphic() && b != b'<' && b != b'>';
     let usable = (1..=255).contains(&identifier.len()) && identifier.bytes().all(is_identifier);
-    usable.then(|| Mailbox {
-        display_name: Some(phrase.trim().trim_matches('"').to_owned()),
-        address: identifier.to_owned(),
-    })
+    usable.then(|| (phrase.trim().trim_matches('"'), identifier))
 }
 
 /// `msg-id` (RFC 5322 section 3.6.4), roughly.

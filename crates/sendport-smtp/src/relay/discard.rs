@@ -52,7 +52,7 @@ impl Relay for DiscardRelay {
     ) -> SubmissionReport {
         let started_at = self.clock.now();
         let mut synthetic = SyntheticReplies::begin(envelope);
-        if synthetic.has_recipients() {
+        if !envelope.forward_paths.is_empty() {
             if gate.may_send_final_dot() {
                 synthetic.accept("discarded");
             } else {

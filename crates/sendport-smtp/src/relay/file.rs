@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::eml::{TemporaryFile, envelope_lines};
 use super::limits::Limiter;
-use super::synthetic_replies::{self, SyntheticReplies};
+use super::synthetic_replies::SyntheticReplies;
 use super::{FinalDotGate, Relay, SessionError};
 use crate::settings::limits::Limits;
 use crate::settings::relay::FileRelay as Config;
@@ -84,13 +84,14 @@ impl FileRelay {
         gate: &dyn FinalDotGate,
     ) -> Result<SyntheticReplies, SessionError> {
         let mut synthetic = SyntheticReplies::begin(envelope);
-        if !synthetic.has_recipients() {
+        if envelope.forward_paths.is_empty() {
             return Ok(synthetic);
         }
         let head = if self.envelope_headers {
+            let receivers = envelope.forward_paths.iter();
             envelope_lines(
-                synthetic_replies::sender(envelope),
-                synthetic.accepted(envelope),
+                envelope.reverse_path.as_str(),
+                receivers.map(|path| path.address.as_str()),
             )
         } else {
             String::new()

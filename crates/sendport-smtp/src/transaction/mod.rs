@@ -145,7 +145,7 @@ impl Transaction<'_> {
         }
         let due = match job.until {
             Command::Mail => Vec::new(),
-            _ => self.valid_recipients(&envelope.forward_paths),
+            _ => self.acceptable_recipients(&envelope.forward_paths),
         };
         if due.is_empty() && job.until != Command::Mail {
             return Ok(());
@@ -168,8 +168,8 @@ impl Transaction<'_> {
         self.content(Form::Data, message, job.gate).await
     }
 
-    /// Rejects recipients that cannot be written; the others are not affected.
-    fn valid_recipients<'e>(&mut self, paths: &'e [ForwardPath]) -> Vec<&'e ForwardPath> {
+    /// Rejects recipients that the server cannot accept; the others are not affected.
+    fn acceptable_recipients<'e>(&mut self, paths: &'e [ForwardPath]) -> Vec<&'e ForwardPath> {
         let mut due = Vec::with_capacity(paths.len());
         for path in paths {
             match reject_recipient(&path.address, self.session.extensions.smtp_utf8) {
@@ -248,7 +248,7 @@ impl Transaction<'_> {
         message: &SecuredMessage,
         international: bool,
     ) -> String {
-        let sender = envelope.reverse_path.0.as_deref().unwrap_or_default();
+        let sender = envelope.reverse_path.as_str();
         let mut line = format!("MAIL FROM:<{sender}>");
         if self.session.extensions.size.is_some() {
             line += &format!(" SIZE={}", message.octets().len());

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::{ColumnError, LoadResult};
-use sendport_core::domain::{Alert, AlertId, Mailbox, PublicId, Recipient};
+use sendport_core::domain::{Alert, AlertId, PublicId, Recipient, RecipientAddress};
 
 use super::connection::SqliteError;
 use super::sql;
@@ -110,12 +110,11 @@ fn read_recipient(row: &Columns<'_, '_>) -> Result<Recipient, ColumnError> {
     Ok(Recipient {
         ordinal: row.count("Ordinal")?,
         kind: row.word("Kind")?,
-        mailbox: Mailbox {
-            display_name: row.optional_text("DisplayName")?,
-            address: row.text("Address")?,
-        },
+        address: RecipientAddress::from_row(
+            &row.text("Address")?,
+            row.optional_text("DisplayName")?,
+        ),
         status: row.word("Status")?,
         attempt_count: row.count("AttemptCount")?,
-        refusal: None,
     })
 }

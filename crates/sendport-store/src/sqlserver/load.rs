@@ -9,11 +9,9 @@ use uuid::Uuid;
 use super::connection::Rows;
 use super::error::{is_lock_timeout, unexpected};
 use super::pool::Pool;
-use super::values::{Fields, list_length, local_refusal, placeholders};
+use super::values::{Fields, list_length, placeholders};
 use crate::{ColumnError, LARGE_TEXTS, LoadResult, StoreError};
-use sendport_core::domain::{
-    Alert, AlertId, AlertOrigin, Mailbox, PublicId, Recipient, RecipientStatus,
-};
+use sendport_core::domain::{Alert, AlertId, AlertOrigin, PublicId, Recipient, RecipientAddress};
 
 /// More row locks in one statement than this times three come near a table lock.
 pub(super) const MOST: u32 = 500;
@@ -133,24 +131,13 @@ pub(super) fn recipients_by_alert(
 }
 
 fn read_recipient(fields: &mut Fields<'_>) -> Result<Recipient, ColumnError> {
-    let mut recipient = Recipient {
+    Ok(Recipient {
         ordinal: fields.count()?,
         kind: fields.word()?,
-        mailbox: {
-            let address = fields.text()?;
-            Mailbox {
-                display_name: fields.maybe_text()?,
-                address,
-            }
-        },
+        address: RecipientAddress::from_row(&fields.text()?, fields.maybe_text()?),
         status: fields.word()?,
         attempt_count: fields.count()?,
-        refusal: None,
-    };
-    if recipient.status == RecipientStatus::Failed {
-        recipient.refusal = local_refusal(fields)?;
-    }
-    Ok(recipient)
+    })
 }
 
 /// The alert, and where its texts were left out as too long, the octets of all that it holds.

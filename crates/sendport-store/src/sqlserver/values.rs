@@ -9,7 +9,7 @@ use tiberius::{ColumnData, FromSql, IntoSql, Row, ToSql};
 
 use crate::ColumnError;
 use crate::columns::Value;
-use sendport_core::domain::{Command, EnhancedStatusCode, Reply, Timestamp};
+use sendport_core::domain::Timestamp;
 
 /// The columns of a row, one after the other. By position, because engines differ in the case
 /// of names. An error is a sentence that names the column.
@@ -211,24 +211,6 @@ fn renamed(sql: &str, names: &[String]) -> String {
         out.push_str(&piece[digits..]);
     }
     out
-}
-
-/// The refusal that a recipient's row holds if no server was asked about it.
-pub(super) fn local_refusal(fields: &mut Fields<'_>) -> Result<Option<Reply>, ColumnError> {
-    let relay = fields.maybe::<&str>()?;
-    let command = fields.maybe::<&str>()?;
-    let code = fields.maybe::<i32>()?;
-    let enhanced = fields.maybe::<&str>()?;
-    let text = fields.maybe::<&str>()?;
-    let (None, Some(code), Some("RCPT")) = (relay, code, command) else {
-        return Ok(None);
-    };
-    Ok(Some(Reply::new(
-        Command::Rcpt,
-        u16::try_from(code).unwrap_or(0),
-        enhanced.and_then(|code| EnhancedStatusCode::from_str(code).ok()),
-        text.unwrap_or_default(),
-    )))
 }
 
 #[cfg(test)]

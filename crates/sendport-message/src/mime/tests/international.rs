@@ -129,7 +129,7 @@ fn where_answers_go_cannot_be_left_out() {
     );
     assert_eq!(header(&text, "To"), Some("jürgen@x.example"));
     let from = MessageSettings {
-        from: parse_mailbox("Büro <büro@x.example>").expect("is one"),
+        from: "Büro <büro@x.example>".parse().expect("is one"),
         ..settings()
     };
     let text = String::from_utf8(built_for(&reply_to, &from)).expect("is UTF-8");

@@ -81,11 +81,13 @@ impl Mail {
         );
         ToSend {
             envelope: Envelope {
-                reverse_path: ReversePath(Some(sender)),
+                reverse_path: ReversePath(Some(sender.parse().expect("an address"))),
                 forward_paths: recipients
                     .map(|(ordinal, &refused)| ForwardPath {
                         ordinal,
-                        address: format!("{}{ordinal}@example.test", word(refused)),
+                        address: format!("{}{ordinal}@example.test", word(refused))
+                            .parse()
+                            .expect("an address"),
                     })
                     .collect(),
                 dsn: None,

@@ -19,7 +19,6 @@ SELECT AlertId, PublicId, ToRecipients, CcRecipients, BccRecipients, FromAddress
        END
 FROM sendport.AlertRow a WITH (READPAST, READCOMMITTEDLOCK, INDEX (PK_Alert), FORCESEEK)
 WHERE AlertId IN ({ids});
-SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount,
-       Relay, Command, ReplyCode, EnhancedStatusCode, ReplyText
+SELECT AlertId, Ordinal, Kind, Address, DisplayName, Status, AttemptCount
 FROM sendport.Recipient WITH (INDEX (PK_Recipient), FORCESEEK)
 WHERE AlertId IN ({ids}) ORDER BY AlertId, Ordinal;
