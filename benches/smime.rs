@@ -26,8 +26,8 @@ use openssl::rsa::Rsa;
 use openssl::sign::Signer as RawSigner;
 use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder};
-use sendport::domain::Message;
-use sendport::smime::{
+use sendport_core::domain::Message;
+use sendport_smime::{
     ContentCipher, Digest, Encryptor, HeaderProtection, Identity, MessageContext, Protection,
     ProtectionPlan, Protector, RecipientCertificate, RsaEncryption, RsaSignature, SignatureForm,
     Signer, SigningRules, WhenMissing, secure,

@@ -8,15 +8,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sendport::clock::{Clock, SystemClock};
-use sendport::domain::{
+use sendport_core::clock::{Clock, SystemClock};
+use sendport_core::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
     InDoubt, InstanceId, InstanceInfo, LeaseToken, Outcome, OutcomeKind, ProtectionFacts,
     RecipientAddress, RecipientKind, RecipientOutcome, RecipientStatus, Reply, SendPortInfo,
     SessionFacts,
 };
-use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{AlertStore, Among, Claim, StoreAdmin};
+use sendport_store::sqlserver::SqlServerStore;
+use sendport_store::{AlertStore, Among, Claim, StoreAdmin};
 use tiberius::{Client, Config};
 use tokio::net::TcpStream;
 use tokio_util::compat::TokioAsyncWriteCompatExt;

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rusqlite::Connection;
-use sendport::clock::{Clock, SystemClock};
-use sendport::domain::{
+use sendport_core::clock::{Clock, SystemClock};
+use sendport_core::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
     InstanceId, LeaseToken, Outcome, OutcomeKind, ProtectionFacts, RecipientAddress, RecipientKind,
     RecipientOutcome, RecipientStatus, Reply, SessionFacts,
 };
-use sendport::store::sqlite::SqliteStore;
-use sendport::store::{AlertStore, Among, Claim, StoreAdmin};
+use sendport_store::sqlite::SqliteStore;
+use sendport_store::{AlertStore, Among, Claim, StoreAdmin};
 use tokio::runtime::Runtime;
 
 const BATCH: u32 = 50;

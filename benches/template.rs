@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sendport::template::{
+use sendport_message::template::{
     Renderer, TemplateSet, TemplateSource, VERB, render_worker, sample_alert,
 };
 

@@ -26,16 +26,12 @@ mod version;
 
 use std::sync::Arc;
 
-use crate::clock::{Clock, SystemClock};
-use crate::domain::Timestamp;
-use crate::smime::BoxError;
-use crate::store::StoreError;
+use sendport_core::clock::{Clock, SystemClock};
+use sendport_core::domain::Timestamp;
+use sendport_smime::BoxError;
+use sendport_store::StoreError;
 
-pub use crate::delivery::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
 pub use crate::ldap::{Directory, LdapError, Person};
-pub use crate::smime::Protection;
-pub use crate::spool::{FolderSpace, OutcomeSpool};
-pub use crate::template::{Change, ChangeKind, VERB as RENDER_WORKER, render_worker};
 pub use alert_lookup::{find_alert, find_alerts};
 pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, SkipReason, ThumbprintError,
@@ -60,6 +56,10 @@ pub use preview::{preview_alert, preview_template};
 pub use probe::{ProbeContext, name_of_this_host, open_relay_check, probe};
 pub use protection::{ProtectionState, protection_states};
 pub use running_transactions::RunningTransactions;
+pub use sendport_delivery::dispatcher::{Preview, PreviewCopy, PreviewReader, PreviewTexts};
+pub use sendport_message::template::{Change, ChangeKind, VERB as RENDER_WORKER, render_worker};
+pub use sendport_smime::Protection;
+pub use sendport_store::spool::{FolderSpace, OutcomeSpool};
 pub use service::{Service, UnrecordedOutcomes};
 pub use startup_check::startup_problems;
 pub use templates::{

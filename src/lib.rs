@@ -81,20 +81,7 @@ pub mod app;
 pub mod certificate_monitor;
 pub mod cli;
 pub mod config;
-pub mod delivery;
-#[cfg(test)]
-#[path = "../tests/support/fixture.rs"]
-mod fixture;
 pub mod ldap;
 pub mod observability;
 pub mod probe;
 pub mod sink;
-
-pub use sendport_core::{
-    byte_size, clock, delivery_window, domain, file_watch, replies, retry, secret, secret_source,
-};
-pub use sendport_message::{mime, template};
-pub use sendport_oauth2 as oauth2;
-pub use sendport_smime as smime;
-pub use sendport_smtp::{self as smtp, relay};
-pub use sendport_store::{self as store, spool};

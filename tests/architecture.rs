@@ -6,23 +6,18 @@ use std::path::{Path, PathBuf};
 
 /// A module of the first level, or one below `observability`, and the modules that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("config", &["delivery"]),
+    ("config", &[]),
     ("observability", &[]),
     ("observability/log", &["config"]),
-    ("observability/metrics", &["delivery"]),
+    ("observability/metrics", &[]),
     ("observability/health_server", &[]),
     ("observability/systemd", &["observability/health_server"]),
     ("certificate_monitor", &["observability/metrics"]),
     (
         "observability/health",
-        &[
-            "delivery",
-            "observability/health_server",
-            "observability/metrics",
-        ],
+        &["observability/health_server", "observability/metrics"],
     ),
     ("sink", &[]),
-    ("delivery", &[]),
     ("ldap", &["config"]),
     ("probe", &["config"]),
     (
@@ -338,6 +333,10 @@ const UNMIRRORED: &[(&str, &str)] = &[
     (
         "sqlserver/connection_string_auth.rs",
         "which authentication they ask for",
+    ),
+    (
+        "sqlserver/connection_string_error.rs",
+        "only SQL Server has a connection string",
     ),
     ("sqlserver/kerberos.rs", "Windows authentication"),
     ("sqlserver/kerberos_absent.rs", "builds without it"),

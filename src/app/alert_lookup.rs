@@ -1,10 +1,10 @@
 //! Finds an alert by any of its names.
 
+use sendport_core::domain::{AlertId, PublicId};
+use sendport_store::{AlertLine, Store, StoreError};
 use uuid::Uuid;
 
 use super::AppError;
-use crate::domain::{AlertId, PublicId};
-use crate::store::{AlertLine, Store, StoreError};
 
 /// Most alerts of one Reference that an error lists.
 const MAX_LISTED: u32 = 10;

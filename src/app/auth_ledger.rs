@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-
-use crate::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId};
-use crate::relay::authentication::{AuthLedger, AuthLedgerError};
-use crate::store::Store;
+use sendport_core::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId};
+use sendport_smtp::relay::authentication::{AuthLedger, AuthLedgerError};
+use sendport_store::Store;
 
 /// The ledger of authentication results in the database, as one instance or a command uses it.
 pub(super) struct DatabaseAuthLedger {

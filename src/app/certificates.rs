@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::protection::{crl_folder, fetch_lists, trusts};
-use super::{AppError, SettingError, system_clock};
-use crate::config::Config;
-use crate::domain::{
+use sendport_core::domain::{
     BoundBy, CertificateAdded, CertificateChoice, CertificateEntry, CertificateRow, Timestamp,
     parse_mailbox,
 };
-use crate::smime::{
+use sendport_smime::{
     Binding, Candidate, CertificateReadError, ContentCipher, CrlCache, ParsedCertificate,
     RecipientCertificate, RecipientCertificateError, RsaEncryption, Trust, address_key,
 };
-use crate::store::certificates::CertificateStore;
+use sendport_store::certificates::CertificateStore;
+
+use super::protection::{crl_folder, fetch_lists, trusts};
+use super::{AppError, SettingError, system_clock};
+use crate::config::Config;
 
 /// Digits of a thumbprint.
 const THUMBPRINT_DIGITS: usize = 40;

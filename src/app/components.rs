@@ -4,26 +4,27 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use sendport_core::replies::ReplyTable;
+use sendport_delivery::audit::FolderTrail;
+use sendport_delivery::dispatcher::TemplateCache;
+use sendport_delivery::send_port::SendPort;
+use sendport_delivery::settings::SendPortConfig;
+use sendport_message::template::{Renderer, TemplateSource};
+use sendport_smime::CrlCache;
+use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
+use sendport_smtp::relay::{Relay, discard::DiscardRelay, file::FileRelay};
+use sendport_smtp::settings::password::resolve_password;
+use sendport_smtp::settings::relay::RelayConfig;
+use sendport_smtp::settings::relay::SmtpRelay as SmtpConfig;
+use sendport_smtp::{RelayDependencies, SmtpRelay, ehlo_name};
+use sendport_store::Store;
+
 use super::auth_ledger::DatabaseAuthLedger;
 use super::database::{open_store, schema_problem};
 use super::protection::protector;
 use super::{AppError, SettingError, system_clock};
-use crate::config::password::resolve_password;
-use crate::config::relay::SmtpRelay as SmtpConfig;
-use crate::config::{Config, RelayConfig, section};
-use crate::delivery::audit::FolderTrail;
-use crate::delivery::dispatcher::TemplateCache;
-use crate::delivery::send_port::SendPort;
-use crate::delivery::settings::SendPortConfig;
-use crate::oauth2;
+use crate::config::{Config, section};
 use crate::observability::metrics::Metrics;
-use crate::relay::authentication::{AuthLedger, NoSharedLedger};
-use crate::relay::{Relay, discard::DiscardRelay, file::FileRelay};
-use crate::replies::ReplyTable;
-use crate::smime::CrlCache;
-use crate::smtp::{RelayDependencies, SmtpRelay, ehlo_name};
-use crate::store::Store;
-use crate::template::{Renderer, TemplateSource};
 
 /// The shared ledger of refused credentials in the database of `config`; an empty one if the
 /// database is unavailable.
@@ -82,7 +83,7 @@ pub fn make_smtp_relay(
     let Some(oauth2) = &smtp.auth.oauth2 else {
         return Ok(relay);
     };
-    let tokens = oauth2::source(name, oauth2, system_clock()).map_err(|error| {
+    let tokens = sendport_oauth2::source(name, oauth2, system_clock()).map_err(|error| {
         AppError::config_at(
             format_args!("{}.auth.oauth2", section("relay", name)),
             error,

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sendport_store::migration::refusal;
+use sendport_store::sqlite::{self, SqliteStore};
+use sendport_store::sqlserver::{self, Authentication, Kerberos, SqlServerStore};
+use sendport_store::{SchemaState, Store, StoreError, other_environment_message};
+
 use super::database_tokens::DatabaseTokens;
 use super::{AppError, system_clock};
 use crate::config::{Config, DatabaseAuth, sqlite_file};
-use crate::oauth2;
-use crate::store::migration::refusal;
-use crate::store::sqlite::{self, SqliteStore};
-use crate::store::sqlserver::{self, Authentication, Kerberos, SqlServerStore};
-use crate::store::{SchemaState, Store, StoreError, other_environment_message};
 
 /// Opens the database that the configuration names. Does not check its schema.
 ///
@@ -66,7 +66,7 @@ fn authenticate(auth: &DatabaseAuth) -> Result<Authentication, AppError> {
     Ok(match auth {
         DatabaseAuth::ConnectionString => Authentication::AsWritten,
         DatabaseAuth::EntraToken(entra) => {
-            let tokens = oauth2::source("database", &entra.source(), system_clock());
+            let tokens = sendport_oauth2::source("database", &entra.source(), system_clock());
             let tokens =
                 tokens.map_err(|error| AppError::config_at("database.auth.oauth2", error))?;
             Authentication::EntraToken(Arc::new(DatabaseTokens(tokens)))

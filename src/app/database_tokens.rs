@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
-
-use crate::oauth2::TokenSource;
-use crate::secret::Secret;
-use crate::store::sqlserver::{AccessTokens, CredentialError};
+use sendport_core::secret::Secret;
+use sendport_oauth2::TokenSource;
+use sendport_store::sqlserver::{AccessTokens, CredentialError};
 
 /// Adapts a [`TokenSource`] to the store.
 pub(super) struct DatabaseTokens(pub(super) Arc<dyn TokenSource>);

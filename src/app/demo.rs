@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sendport_store::sqlite::SqliteStore;
+use sendport_store::{Store, StoreAdmin as _, StoreError};
+
 use super::system_clock;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreAdmin as _, StoreError};
 
 /// The demonstration's database: an embedded one that also answers plain SQL.
 pub struct DemoDatabase {

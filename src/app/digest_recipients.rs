@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use sendport_delivery::ComposeError;
+use sendport_delivery::protection::CertificateCache;
+use sendport_delivery::settings::SendPortConfig;
+use sendport_smime::CrlCache;
+use sendport_store::Store;
+
 use super::protection::{crl_folder, fetch_lists, protector};
 use super::system_clock;
 use crate::config::{Config, section};
-use crate::delivery::ComposeError;
-use crate::delivery::protection::CertificateCache;
-use crate::delivery::settings::SendPortConfig;
-use crate::smime::CrlCache;
-use crate::store::Store;
 
 /// For each address of `notify_failures_to` without a usable certificate, if the send port encrypts:
 /// the key, and a sentence.

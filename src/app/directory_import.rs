@@ -1,13 +1,14 @@
 //! Imports the certificates of a directory into the database.
 
+use sendport_core::domain::CertificateChoice;
+use sendport_smime::ParsedCertificate;
+use sendport_store::certificates::CertificateStore;
+
 use super::certificates::{
     CertificateImport, ImportedCertificate, SkipReason, check_choice, import_one, normal,
 };
 use super::{AppError, system_clock};
-use crate::domain::CertificateChoice;
 use crate::ldap::Person;
-use crate::smime::ParsedCertificate;
-use crate::store::certificates::CertificateStore;
 
 /// Imports the certificates of people that can be used for encryption now. A certificate that
 /// contains email addresses is imported for those that the directory has for the person; one

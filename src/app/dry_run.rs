@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sendport_core::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId};
+use sendport_delivery::ComposeError;
+use sendport_message::template::sample_alert;
+use sendport_store::attachments::AttachmentSource;
+use sendport_store::{LoadResult, NewAlert, NewAttachment, Store, StoreError};
 use uuid::Uuid;
 
 use super::preview::made;
 use super::{AppError, now};
 use crate::config::{Config, sqlite_file};
-use crate::delivery::ComposeError;
-use crate::domain::{Alert, AlertId, Attachment, AttachmentId, PublicId};
-use crate::store::attachments::AttachmentSource;
-use crate::store::{LoadResult, NewAlert, NewAttachment, Store, StoreError};
-use crate::template::sample_alert;
 
 /// Why the service would fail an alert or one of its recipients as soon as it claims it, by the same
 /// steps. `None` if it would not, or if only another instance has its send port.

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendport_store::Store;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{AppError, schema_problem};
 use crate::config::{HttpConfig, Listen};
 use crate::observability::health::{DatabaseCheck, HealthMonitor};
 use crate::observability::health_server::HealthServer;
-use crate::store::Store;
 
 /// Time between two attempts to listen at an address in use.
 const RETRY_EVERY: Duration = Duration::from_secs(10);

@@ -1,7 +1,8 @@
 //! The identity of this run of the service.
 
+use sendport_core::domain::{InstanceId, InstanceInfo};
+
 use crate::config::Config;
-use crate::domain::{InstanceId, InstanceInfo};
 
 pub(super) fn instance(config: &Config) -> InstanceInfo {
     let host_name = host_name();

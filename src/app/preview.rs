@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use sendport_core::domain::{Alert, AlertId, TemplateText, shown_name, shown_names};
+use sendport_delivery::ComposeError;
+use sendport_delivery::dispatcher::{Preview, PreviewTexts, Sources, preview};
+use sendport_delivery::protection::CertificateCache;
+use sendport_message::template::{
+    NotRendered, Renderer, TemplateSource, files_of, sample_alert, sample_of,
+};
+use sendport_smime::CrlCache;
+use sendport_store::attachments::AttachmentSource;
+use sendport_store::{LoadResult, Store};
+
 use super::components::{make_send_ports, reply_table, template_cache};
 use super::protection::{crl_folder, fetch_lists};
 use super::{AppError, system_clock};
 use crate::config::Config;
-use crate::delivery::ComposeError;
-use crate::delivery::dispatcher::{Preview, PreviewTexts, Sources, preview};
-use crate::delivery::protection::CertificateCache;
-use crate::domain::{Alert, AlertId, TemplateText, shown_name, shown_names};
-use crate::smime::CrlCache;
-use crate::store::attachments::AttachmentSource;
-use crate::store::{LoadResult, Store};
-use crate::template::{NotRendered, Renderer, TemplateSource, files_of, sample_alert, sample_of};
 
 /// Reads an alert in any status and builds the message that the service would submit for it. The
 /// inner error is the reason why the alert would fail.

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
+use sendport_smtp::settings::auth::AuthMechanism;
+use sendport_smtp::settings::relay::SmtpRelay as SmtpConfig;
+use sendport_smtp::{SmtpRelay, ehlo_name};
+
 use super::components::make_smtp_relay;
 use super::{AppError, system_clock};
-use crate::config::auth::AuthMechanism;
-use crate::config::relay::SmtpRelay as SmtpConfig;
 use crate::probe::{self, Listener, Plan, Recorder, Report};
-use crate::relay::authentication::{AuthLedger, NoSharedLedger};
-use crate::replies::ReplyTable;
-use crate::smtp::{SmtpRelay, ehlo_name};
 
 /// What a probe of one server needs.
 pub struct ProbeContext<'a> {

@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{AppError, SettingError, system_clock};
-use crate::certificate_monitor;
-use crate::config::{Config, section};
-use crate::delivery::settings::{EncryptionConfig, SendPortConfig, SigningConfig};
-use crate::domain::Timestamp;
-use crate::smime::{
+use sendport_core::domain::Timestamp;
+use sendport_delivery::settings::{EncryptionConfig, SendPortConfig, SigningConfig};
+use sendport_smime::{
     BoxError, CaFileError, CertificateFolder, CrlCache, CrlFiles, CrlSources, Encryptor,
     HeaderProtected, Hide, Identity, IdentityError, Protection, Protector, RecipientCertificate,
     RecipientCertificateError, Signer, SmimeError, Trust, WhenMissing,
 };
+
+use super::{AppError, SettingError, system_clock};
+use crate::certificate_monitor;
+use crate::config::{Config, section};
 
 /// The note for a send port without `ca_file`.
 const UNTRUSTED: &str = "without ca_file every certificate is trusted: write access to the table \

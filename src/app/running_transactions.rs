@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::domain::SubmissionIntent;
-use crate::spool::OutcomeSpool;
+use sendport_core::domain::SubmissionIntent;
+use sendport_store::spool::OutcomeSpool;
 
 /// Reads the spool of a running service.
 #[derive(Debug, Clone, Default)]

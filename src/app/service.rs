@@ -5,6 +5,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendport_core::clock::SystemClock;
+use sendport_core::domain::{InstanceId, InstanceInfo, SendPortInfo};
+use sendport_core::replies::ReplyTable;
+use sendport_delivery::audit::{AuditTrail, Auditor, DatabaseTrail};
+use sendport_delivery::dispatcher::{Dispatcher, DispatcherDependencies, TemplateCache};
+use sendport_delivery::protection::CertificateCache;
+use sendport_delivery::relays::RelayRegistry;
+use sendport_delivery::send_port::SendPort;
+use sendport_delivery::settings::SendPortConfig;
+use sendport_delivery::worker::{
+    self, Ended, GuardedSpool, InDoubtPolicies, Inheritance, LeaseGuard, Liveness, Notice, Notices,
+    ObstacleKind, Obstacles, Rhythm, Worker,
+};
+use sendport_smime::CrlCache;
+use sendport_smtp::relay::Relay;
+use sendport_smtp::relay::authentication::AuthLedger;
+use sendport_smtp::relay::observer::RelayObserver;
+use sendport_store::spool::{OutcomeSpool, SpoolError};
+use sendport_store::{Event, EventSeverity, Explanation, Store, StoreError, StoreErrorKind};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -18,29 +37,10 @@ use super::protection::crl_folder;
 use super::running_transactions::RunningTransactions;
 use super::{AppError, system_clock};
 use crate::certificate_monitor::CertificateMonitor;
-use crate::clock::SystemClock;
 use crate::config::{Config, ServiceConfig};
-use crate::delivery::audit::{AuditTrail, Auditor, DatabaseTrail};
-use crate::delivery::dispatcher::{Dispatcher, DispatcherDependencies, TemplateCache};
-use crate::delivery::protection::CertificateCache;
-use crate::delivery::relays::RelayRegistry;
-use crate::delivery::send_port::SendPort;
-use crate::delivery::settings::SendPortConfig;
-use crate::delivery::worker::{
-    self, Ended, GuardedSpool, InDoubtPolicies, Inheritance, LeaseGuard, Liveness, Notice, Notices,
-    ObstacleKind, Obstacles, Rhythm, Worker,
-};
-use crate::domain::{InstanceId, InstanceInfo, SendPortInfo};
 use crate::observability::health::{HealthDependencies, HealthMonitor};
 use crate::observability::metrics::Metrics;
 use crate::observability::systemd;
-use crate::relay::Relay;
-use crate::relay::authentication::AuthLedger;
-use crate::relay::observer::RelayObserver;
-use crate::replies::ReplyTable;
-use crate::smime::CrlCache;
-use crate::spool::{OutcomeSpool, SpoolError};
-use crate::store::{Event, EventSeverity, Explanation, Store, StoreError, StoreErrorKind};
 
 /// A stop drains, records and settles, each for up to `service.drain_timeout`, and takes no longer
 /// than this beside.
@@ -425,7 +425,7 @@ pub(super) fn send_port_info(port: &SendPort) -> SendPortInfo {
 }
 
 pub(super) fn explanations(replies: &ReplyTable) -> Vec<Explanation> {
-    let explanation = |entry: &crate::replies::Entry| Explanation {
+    let explanation = |entry: &sendport_core::replies::Entry| Explanation {
         key: entry.key.clone(),
         fault: entry.fault.as_str().to_owned(),
         cause: entry.cause.clone(),

@@ -3,17 +3,17 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use sendport_core::clock::SystemClock;
+use sendport_core::domain::InstanceId;
+use sendport_delivery::worker::{self, ObstacleKind, Shown, Waiting};
+use sendport_store::spool::{OutcomeSpool, SpoolError};
+use sendport_store::{Event, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use super::database::check_database;
 use super::instance::instance;
 use super::service::{Service, explanations, is_waited_for, pause, send_port_info, spool_failed};
-use crate::clock::SystemClock;
-use crate::delivery::worker::{self, ObstacleKind, Shown, Waiting};
-use crate::domain::InstanceId;
-use crate::spool::{OutcomeSpool, SpoolError};
-use crate::store::{Event, StoreError};
 
 /// A condition that the start waits for, shown in the database from the first failure on.
 struct Wait<'a> {

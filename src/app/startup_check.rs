@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use sendport_delivery::send_port::SendPort;
+use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
+use sendport_smtp::settings::relay::RelayConfig;
+
 use super::AppError;
 use super::components::make_smtp_relay;
 use super::database::check_connection;
-use crate::config::{Config, RelayConfig, section};
-use crate::delivery::send_port::SendPort;
+use crate::config::{Config, section};
 use crate::observability::log;
-use crate::relay::authentication::{AuthLedger, NoSharedLedger};
 
 /// Every problem beside [`Config::problems`] that would stop the service before it contacts the
 /// database or a relay. Skips sections that have such a problem already.

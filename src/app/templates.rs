@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use sendport_core::domain::TemplateText;
+use sendport_message::template::{
+    self, Change, ChangeKind, Renderer, Tried, can_be_files, changes, files_of,
+};
+use sendport_store::{Store, StoreError, StoreErrorKind};
+
 use super::AppError;
-use crate::domain::TemplateText;
-use crate::store::{Store, StoreError, StoreErrorKind};
-use crate::template::{self, Change, ChangeKind, Renderer, Tried, can_be_files, changes, files_of};
 
 /// Attempts of an import while others import at the same time.
 const TRIES: u32 = 5;

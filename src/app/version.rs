@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::store::sqlite;
+use sendport_store::sqlite;
 
 /// Only a release looks: `build.rs` says why.
 const UNKNOWN_COMMIT: &str = match cfg!(debug_assertions) {

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendport_core::clock::Clock;
+use sendport_oauth2::http_client;
+use sendport_smime::{BoxError, CrlCache, FetchOutcome};
 use tokio::sync::Semaphore;
-
-use crate::clock::Clock;
-use crate::oauth2::http_client;
-use crate::smime::{BoxError, CrlCache, FetchOutcome};
 
 /// Limit for a whole CRL.
 const TIMEOUT: Duration = Duration::from_secs(30);

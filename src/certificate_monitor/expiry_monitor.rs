@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::CertificateMonitor;
-use super::notice_log::NoticeLog;
-use crate::domain::Timestamp;
-use crate::smime::{
+use sendport_core::domain::Timestamp;
+use sendport_smime::{
     CertificateFolder, Encryptor, Identity, IdentityReload, RecipientCertificateError, Signer,
 };
-use crate::store::{Event, EventSeverity};
+use sendport_store::{Event, EventSeverity};
+
+use super::CertificateMonitor;
+use super::notice_log::NoticeLog;
 
 /// Notices are published so many days before expiry.
 const STAGES: [i64; 4] = [1, 7, 14, 30];

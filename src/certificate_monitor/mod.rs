@@ -18,13 +18,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crl_fetcher::CrlFetcher;
 pub use crl_fetcher::fetch;
+use sendport_core::clock::Clock;
+use sendport_smime::{CrlCache, Protector};
+use sendport_store::Event;
+
+use crate::observability::metrics::Metrics;
 use expiry_monitor::ExpiryMonitor;
 use notice_log::NoticeLog;
-
-use crate::clock::Clock;
-use crate::observability::metrics::Metrics;
-use crate::smime::{CrlCache, Protector};
-use crate::store::Event;
 
 /// How often due CRLs are fetched.
 const FETCH_EVERY: Duration = Duration::from_secs(1);

@@ -1,10 +1,10 @@
 //! `sendport adopt`
 
+use sendport_store::{AdoptMode, Store, StoreError};
 use serde::Serialize;
 
 use super::{Failure, open, print_json, progress, say};
 use crate::config::{Config, checked_environment};
-use crate::store::{AdoptMode, Store, StoreError};
 
 /// A restored or copied database knows which environment it came from, and the service
 /// refuses to mail from it. This makes it this environment's own.

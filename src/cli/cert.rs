@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use sendport_core::domain::{CertificateRow, Timestamp};
+use sendport_store::Store;
+use sendport_store::certificates::WhichCertificates;
 use serde::Serialize;
 
 use super::findings::Findings;
@@ -10,9 +13,6 @@ use super::terminal::short_time;
 use super::{Failure, cert_import, load, open, print_json, say};
 use crate::app::{self, CheckedCertificate};
 use crate::config::Config;
-use crate::domain::{CertificateRow, Timestamp};
-use crate::store::Store;
-use crate::store::certificates::WhichCertificates;
 
 /// The recipients' certificates in the database: what alerts are encrypted to.
 #[derive(Debug, clap::Args)]

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sendport_core::secret::Secret;
+
 use super::Failure;
 use crate::app::Directory;
-use crate::secret::Secret;
 
 /// Who has a mail address and a certificate.
 const PEOPLE: &str = "(&(mail=*)(|(userCertificate=*)(userSMIMECertificate=*)))";

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use sendport_core::domain::{CertificateAdded, CertificateChoice};
+use sendport_store::Store;
 use serde::Serialize;
 
 use super::cert_directory::DirectoryArgs;
 use super::{Failure, print_json, progress, say};
 use crate::app::{self, AppError, CertificateImport, Directory, ImportedCertificate};
-use crate::domain::{CertificateAdded, CertificateChoice};
-use crate::store::Store;
 
 /// What files of certificates end in.
 const ENDINGS: [&str; 6] = ["pem", "crt", "cer", "der", "p7b", "p7c"];

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sendport_core::domain::{ExpiringCertificate, TemplateRow, shown_names};
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::relay::Relay;
+use sendport_smtp::settings::relay::RelayConfig;
+use sendport_store::{FixedRoleMember, Store};
+
 use super::config_file::find;
 use super::findings::Findings;
 use super::{Failure, as_its_owner, progress};
 use crate::app::{self, FolderSpace, ProbeContext};
-use crate::config::{Config, RelayConfig, section};
-use crate::domain::{ExpiringCertificate, TemplateRow, shown_names};
+use crate::config::{Config, section};
 use crate::probe::{Phase, Plan, Report, SLOW, Server, Warning};
-use crate::relay::Relay;
-use crate::replies::ReplyTable;
-use crate::store::{FixedRoleMember, Store};
 
 /// Looks at everything that may be wrong and prints a line for each: ok, note or FAIL.
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,11 @@
 //! `sendport migrate`
 
+use sendport_store::MigrationStep;
 use serde::Serialize;
 
 use super::{Failure, print_json, progress, refuse_another_user, say};
 use crate::app::{self, open_store};
 use crate::config::{Config, checked_environment};
-use crate::store::MigrationStep;
 
 /// Safe to run twice and from two machines at once.
 #[derive(Debug, clap::Args)]

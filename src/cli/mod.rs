@@ -37,12 +37,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use sendport_store::{Store, StoreError};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, AppError};
 use crate::config::{Config, ConfigError};
-use crate::store::{Store, StoreError};
 use config_file::load;
 use terminal::{Color, put, say};
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use sendport_core::domain::shown_name;
+use sendport_store::{AlertLine, DeliveryLine, Store, StoreError};
 use serde::Serialize;
 
 use super::say;
 use super::table::Table;
 use super::terminal::{Paint, painted, when};
 use crate::app;
-use crate::domain::shown_name;
-use crate::store::{AlertLine, DeliveryLine, Store, StoreError};
 
 /// What the views say of one alert.
 #[derive(Serialize)]

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use sendport_core::domain::{ContentDisposition, RecipientStatus, shown_name, shown_names};
+use sendport_store::DeliveryLine;
+
 use super::config_file::load;
 use super::one_alert::recorded_reply;
 use super::{Failure, open, preview_json, preview_template, print_json, put, say};
 use crate::app::{self, Preview, PreviewCopy, PreviewReader, PreviewTexts, Protection};
-use crate::domain::{ContentDisposition, RecipientStatus, shown_name, shown_names};
-use crate::store::DeliveryLine;
 
 /// Makes what the service would submit for an alert, by the same steps, and changes nothing:
 /// neither the alert nor a relay knows of it. Or what a template makes of a payload.

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use sendport_core::domain::TemplateText;
+
 use super::config_file::load;
 use super::{Failure, open, read_text};
 use crate::app::{self, PreviewTexts};
-use crate::domain::TemplateText;
 
 /// A template instead of an alert.
 #[derive(Debug, clap::Args)]

@@ -1,12 +1,12 @@
 //! `sendport release`
 
+use sendport_core::domain::AlertId;
+use sendport_store::{SweepResult, nothing_refused};
 use serde::Serialize;
 
 use super::{Failure, open, print_json, progress, say};
 use crate::app;
 use crate::config::Config;
-use crate::domain::AlertId;
-use crate::store::{SweepResult, nothing_refused};
 
 /// Held alerts wait until they are released.
 #[derive(Debug, clap::Args)]

@@ -1,13 +1,14 @@
 //! `sendport resolve`
 
+use sendport_core::domain::shown_name;
+use sendport_store::{InDoubtLine, Resolution};
+
 use super::one_alert::OneAlert;
 use super::table::Table;
 use super::terminal::short_time;
 use super::{Failure, open, print_json, say};
 use crate::app;
 use crate::config::Config;
-use crate::domain::shown_name;
-use crate::store::{InDoubtLine, Resolution};
 
 /// Most that are listed; the view `InDoubt` has all.
 const MOST: u32 = 1000;

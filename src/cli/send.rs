@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sendport_core::domain::{
+    AlertId, AlertStatus, BodyFormat, Priority, Timestamp, shown_name, shown_names,
+};
+use sendport_store::{AlertLine, InstanceLine, NewAlert, NewAttachment, QueueLine, Store};
+
 use super::one_alert::{OneAlert, delivery_table};
 use super::terminal::{age, note};
 use super::{Failure, open, print_json, progress, read_text, say};
 use crate::app;
 use crate::config::Config;
-use crate::domain::{
-    AlertId, AlertStatus, BodyFormat, Priority, Timestamp, shown_name, shown_names,
-};
-use crate::store::{AlertLine, InstanceLine, NewAlert, NewAttachment, QueueLine, Store};
 
 /// Inserts one alert, as an application would by SQL. The service sends it. What the service would refuse as
 /// soon as it sees it is not inserted.

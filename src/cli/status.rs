@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sendport_core::domain::{Timestamp, shown_name};
+use sendport_store::{AlertLine, FailureLine, InstanceLine, Overdue, QueueLine, RelayLine, Store};
 use serde::Serialize;
 
 use super::one_alert::{OneAlert, show};
@@ -10,8 +12,6 @@ use super::terminal::{age, short_time};
 use super::{Failure, open, print_json, say};
 use crate::app::{self, AppError};
 use crate::config::Config;
-use crate::domain::{Timestamp, shown_name};
-use crate::store::{AlertLine, FailureLine, InstanceLine, Overdue, QueueLine, RelayLine, Store};
 
 /// So many of the last alerts and failures.
 const LAST: u32 = 8;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use sendport_core::domain::{TemplateRow, TemplateText, Timestamp};
 use serde::Serialize;
 
 use super::findings::{Finding, Findings};
@@ -10,7 +11,6 @@ use super::table::Table;
 use super::terminal::short_time;
 use super::{Failure, load, open, print_json, progress, say};
 use crate::app;
-use crate::domain::{TemplateRow, TemplateText, Timestamp};
 
 /// Templates in the database: versions that never change.
 #[derive(Debug, clap::Args)]

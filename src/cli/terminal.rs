@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
+use sendport_core::domain::Timestamp;
+
 use super::progress;
-use crate::domain::Timestamp;
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -2,11 +2,11 @@
 //! (`kind`, `source`) reports the section alone. So every key is removed without which the first error
 //! remains: the rest is the wrong key, and the keys that the section requires.
 
+use sendport_core::domain::shown_name;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Config;
-use crate::domain::shown_name;
 
 /// An error in a configuration, with its key.
 struct Blame {

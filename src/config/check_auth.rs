@@ -1,8 +1,9 @@
 //! Checks the authentication of a relay's section.
 
-use super::auth::{AuthConfig, AuthMechanism};
-use super::relay::SmtpRelay;
-use super::tls::TlsMode;
+use sendport_smtp::settings::auth::{AuthConfig, AuthMechanism};
+use sendport_smtp::settings::relay::SmtpRelay;
+use sendport_smtp::settings::tls::TlsMode;
+
 use super::validate::{Problems, section};
 
 pub(super) fn check_auth(name: &str, smtp: &SmtpRelay, found: &mut Problems) {

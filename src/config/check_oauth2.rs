@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::oauth2::{OAuth2Config, TokenCommand, TokenRequest, is_loopback};
+use sendport_oauth2::settings::{OAuth2Config, TokenCommand, TokenRequest, is_loopback};
 
 /// A key below the section, and what is wrong with it and what to write instead.
 pub(super) type Finding = (&'static str, String);

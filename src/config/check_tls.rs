@@ -1,7 +1,8 @@
 //! Whether a relay's TLS settings, as they were understood, can work.
 
-use super::relay::SmtpRelay;
-use super::tls::TlsMode;
+use sendport_smtp::settings::relay::SmtpRelay;
+use sendport_smtp::settings::tls::TlsMode;
+
 use super::validate::{Problems, section};
 
 pub(super) fn check_tls(name: &str, smtp: &SmtpRelay, found: &mut Problems) {

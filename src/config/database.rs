@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use sendport_core::secret::Secret;
+use sendport_core::secret_source::SecretError;
+use sendport_oauth2::settings::OAuth2Config;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::check_oauth2;
-use super::oauth2::OAuth2Config;
 use super::validate::Problems;
-use crate::secret::Secret;
-use crate::secret_source::SecretError;
 
 /// The default scope of a token for Azure SQL.
 const AZURE_SQL: &str = "https://database.windows.net/.default";

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
 use regex::Regex;
+use sendport_core::problem::Problem;
+use sendport_smtp::settings::relay::RelayConfig;
 
 use super::Config;
 use super::blame;
-use sendport_core::problem::Problem;
 
 /// The lowest layer, and the reference of every key.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -103,14 +104,14 @@ impl Config {
         self.database.connection_file.as_mut().map(rebase);
         for relay in self.relay.values_mut() {
             match relay {
-                super::RelayConfig::Smtp(smtp) => {
+                RelayConfig::Smtp(smtp) => {
                     smtp.files().for_each(rebase);
                     if let Some(oauth2) = &mut smtp.auth.oauth2 {
                         oauth2.rebase(folder);
                     }
                 }
-                super::RelayConfig::File(file) => rebase(&mut file.folder),
-                super::RelayConfig::Discard(_) => {}
+                RelayConfig::File(file) => rebase(&mut file.folder),
+                RelayConfig::Discard(_) => {}
             }
         }
         for port in self.send_port.values_mut() {

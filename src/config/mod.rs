@@ -22,18 +22,14 @@ mod validate;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use sendport_delivery::settings::SendPortConfig;
+use sendport_smtp::settings::relay::RelayConfig;
 use serde::{Deserialize, Serialize};
-
-use crate::delivery::settings::SendPortConfig;
-
-pub use sendport_oauth2::settings as oauth2;
-pub use sendport_smtp::settings::{auth, limits, password, relay, timeouts, tls};
 
 pub use database::{DatabaseAuth, DatabaseConfig, EntraToken, WindowsAccount, sqlite_file};
 pub use http::{HttpConfig, Listen};
 pub use load::{ConfigError, DEFAULT_TOML, START_TOML, USUAL_FILES};
 pub use log::{LogConfig, LogFormat};
-pub use relay::RelayConfig;
 pub use replies::RepliesConfig;
 pub use service::ServiceConfig;
 pub use templates::TemplatesConfig;

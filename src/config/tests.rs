@@ -1,8 +1,10 @@
-use super::auth::AuthMechanism;
-use super::limits::CONNECTIONS;
+use sendport_core::secret::Secret;
+use sendport_smtp::settings::auth::AuthMechanism;
+use sendport_smtp::settings::limits::CONNECTIONS;
+use sendport_smtp::settings::relay::RelayConfig;
+
 use super::load::Variables;
 use super::*;
-use crate::secret::Secret;
 
 const SMALLEST: &str = r#"
 [relay.main]

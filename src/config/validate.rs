@@ -3,15 +3,16 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use sendport_core::delivery_window::Zone;
+use sendport_core::domain::{Notify, ReversePath, shown_name, shown_names};
+use sendport_core::problem::Problem;
+use sendport_delivery::settings::{SendPortConfig, notify};
+use sendport_smtp::settings::relay::{RelayConfig, SmtpRelay};
+use sendport_smtp::settings::tls::TlsMode;
+
 use super::check_auth::check_auth;
 use super::check_tls::check_tls;
-use super::relay::{RelayConfig, SmtpRelay};
-use super::tls::TlsMode;
 use super::{Config, ServiceConfig, check_oauth2};
-use crate::delivery::settings::{SendPortConfig, notify};
-use crate::delivery_window::Zone;
-use crate::domain::{Notify, ReversePath, shown_name, shown_names};
-use sendport_core::problem::Problem;
 
 pub(super) struct Problems(Vec<Problem>);
 

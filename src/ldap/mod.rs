@@ -14,7 +14,7 @@ use native_tls::{Certificate, Protocol, TlsConnector};
 pub use entry::Person;
 pub use error::LdapError;
 
-use crate::secret::Secret;
+use sendport_core::secret::Secret;
 
 /// Page size; Active Directory returns at most 1,000 entries at a time.
 const PAGE: i32 = 500;

@@ -1,10 +1,10 @@
 //! The events of a probe.
 
+use sendport_core::domain::{Fault, Reply, Timestamp};
+use sendport_core::replies::Entry;
 use serde::Serialize;
 
 use super::Phase;
-use crate::domain::{Fault, Reply, Timestamp};
-use crate::replies::Entry;
 
 /// Something happened.
 #[derive(Debug, Clone, Serialize)]

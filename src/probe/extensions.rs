@@ -1,6 +1,6 @@
 //! The meaning of the extensions that a server offers in its reply to `EHLO`.
 
-use crate::domain::ServerLimits;
+use sendport_core::domain::ServerLimits;
 
 /// Keyword, and its meaning for a sender of mail.
 const MEANINGS: &[(&str, &str)] = &[

@@ -9,9 +9,8 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfi
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use sendport_core::domain::domain_to_ascii;
 use serde::Serialize;
-
-use crate::domain::domain_to_ascii;
 
 /// The mail routing of a domain, from the DNS.
 #[derive(Debug, Clone, Serialize)]

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{Address, Message, Timestamp};
-use crate::smime::SecuredMessage;
-use crate::smime::{self, ProtectionPlan, SmimeError};
+use sendport_core::domain::{Address, Message, Timestamp};
+use sendport_smime::SecuredMessage;
+use sendport_smime::{self, ProtectionPlan, SmimeError};
 
 const LINE: &str = "This line is only here to make the message as long as was asked for.\r\n";
 
@@ -50,7 +50,7 @@ pub(super) fn message(parts: &ProbeMessage<'_>) -> Result<SecuredMessage, SmimeE
     }
     pad(&mut octets, parts.size);
     let octets = octets.into_bytes();
-    smime::secure(Message { message_id, octets }, &ProtectionPlan::None)
+    sendport_smime::secure(Message { message_id, octets }, &ProtectionPlan::None)
 }
 
 /// Pads with whole lines, and one of the missing length.
@@ -68,7 +68,7 @@ fn pad(octets: &mut String, size: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, SystemClock};
+    use sendport_core::clock::{Clock, SystemClock};
 
     fn made(size: usize) -> SecuredMessage {
         let parts = ProbeMessage {

@@ -1,7 +1,7 @@
 //! One session with an SMTP server, shown and explained while it runs: a replacement for telnet.
 //!
 //! Takes an [`SmtpRelay`], as the service would use it, and a [`Plan`]; gives events while the session
-//! runs and a [`Report`] at the end. The session is that of [`crate::smtp`], observed by a
+//! runs and a [`Report`] at the end. The session is that of [`sendport_smtp`], observed by a
 //! [`Recorder`]; the table of replies explains refusals.
 
 mod dialogue_log;
@@ -21,14 +21,14 @@ pub use phase::Phase;
 pub use recorder::{Listener, Recorder};
 pub use warnings::{SLOW, SOON_DAYS};
 
-use crate::config::relay::SmtpRelay as SmtpConfig;
-use crate::domain::{
+use sendport_core::domain::{
     Address, Command, DsnRequest, DsnReturn, Envelope, ForwardPath, Notify, Reply, ReversePath,
     SessionFacts, SubmissionEnd, SubmissionReport, Timestamp,
 };
-use crate::relay::{Relay, SessionError};
-use crate::smime::SmimeError;
-use crate::smtp::SmtpRelay;
+use sendport_smime::SmimeError;
+use sendport_smtp::SmtpRelay;
+use sendport_smtp::relay::{Relay, SessionError};
+use sendport_smtp::settings::relay::SmtpRelay as SmtpConfig;
 
 /// The last step, and its data.
 #[derive(Debug, Clone)]

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sendport_core::domain::Command;
 use serde::{Serialize, Serializer};
-
-use crate::domain::Command;
 
 /// One step of a session, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sendport_core::clock::Clock;
+use sendport_core::domain::{Fault, Reply, Timestamp};
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::observer::{PeerCertificate, SessionObserver, Step};
+use sendport_smtp::reply_parser::ServerReply;
 use tokio::time::Instant;
 
 use super::event::{Certificate, Event, EventKind, Explanation, Refusal, ReplyLine, Warning};
 use super::{Phase, extensions, warnings};
-use crate::clock::Clock;
-use crate::domain::{Fault, Reply, Timestamp};
-use crate::replies::ReplyTable;
-use crate::smtp::observer::{PeerCertificate, SessionObserver, Step};
-use crate::smtp::reply_parser::ServerReply;
 
 /// Instead of an explanation: the commands were pipelined, and one refusal explains all.
 const BEHIND_MAIL: &str = "follows from the refusal of MAIL, and says nothing about the recipient";
@@ -355,8 +355,8 @@ impl SessionObserver for Recorder {
     }
 }
 
-fn command_of(phase: Phase) -> crate::domain::Command {
-    use crate::domain::Command;
+fn command_of(phase: Phase) -> sendport_core::domain::Command {
+    use sendport_core::domain::Command;
     match phase {
         Phase::Quit => Command::Quit,
         phase => phase.command(),

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use regex::Regex;
+use sendport_core::domain::Timestamp;
 
 use super::event::{Certificate, Warning};
-use crate::domain::Timestamp;
 
 /// A certificate that expires within so many days gets a warning.
 pub const SOON_DAYS: i64 = 21;

@@ -4,13 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sendport_smtp::content::unstuffed;
+use sendport_smtp::relay::eml::{TemporaryFile, envelope_lines};
 use tokio::net::TcpStream;
 
 use super::commands::{Request, parse};
 use super::connection::{ClientConnection, Line};
 use super::{Received, Shared};
-use crate::relay::eml::{TemporaryFile, envelope_lines};
-use crate::smtp::content::unstuffed;
 
 /// Largest message, as `SIZE` says.
 const MAX_MESSAGE: usize = 50 * 1024 * 1024;

@@ -1,10 +1,10 @@
 //! Alerts looked for by name, and what `status` lists beside the queue.
 
-use sendport::domain::{PublicId, RecipientStatus, RelayCondition, RelayState};
-use sendport::store::NewAlert;
+use RecipientStatus::{Failed, Relayed};
+use sendport_core::domain::{PublicId, RecipientStatus, RelayCondition, RelayState};
+use sendport_store::NewAlert;
 
 use crate::fixture::*;
-use RecipientStatus::{Failed, Relayed};
 
 pub(crate) async fn an_alert_is_found_by_its_public_id_and_by_its_reference(f: &dyn Fixture) {
     let store = f.fresh().await;

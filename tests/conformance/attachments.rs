@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{
+use sendport_core::domain::{
     AlertId, AttachmentId, ContentDisposition, RecipientStatus, TransferEncoding,
 };
-use sendport::store::{NewAlert, NewAttachment, Store};
+use sendport_store::{NewAlert, NewAttachment, Store};
 
 use crate::fixture::*;
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{
+use sendport_core::domain::{
     AlertId, AttemptKey, AuditCopy, AuditStage, Outcome, OutcomeKind, RecipientOutcome,
     RecipientStatus,
 };
-use sendport::store::Store;
+use sendport_store::Store;
 
 use crate::fixture::*;
 

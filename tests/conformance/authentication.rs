@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{
+use sendport_core::domain::{
     AuthDecision, AuthKey, AuthOutcome, Command, EnhancedStatusCode, InstanceId, Reply,
 };
-use sendport::store::Store;
+use sendport_store::Store;
 
 use crate::fixture::*;
 

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use sendport::domain::{
+use sendport_core::domain::{
     BoundBy, CertificateAdded, CertificateChoice, CertificateId, CertificateText,
 };
-use sendport::store::certificates::WhichCertificates;
-use sendport::store::{Event, EventSeverity, Store};
+use sendport_store::certificates::WhichCertificates;
+use sendport_store::{Event, EventSeverity, Store};
 
 use crate::fixture::*;
 
 /// A certificate that differs from others by a number, valid for so many days.
 pub(crate) fn text(address: &str, number: u32, days: i64) -> CertificateText {
     let today = now();
-    let second = |at: sendport::domain::Timestamp| {
+    let second = |at: sendport_core::domain::Timestamp| {
         chrono::DateTime::from_timestamp(at.timestamp(), 0).expect("a time")
     };
     CertificateText {

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{
+use sendport_core::domain::{
     AlertId, AlertStatus, BodyFormat, Importance, InstanceId, Priority, RecipientStatus,
 };
-use sendport::store::{Among, Claim, NewAlert, RecordResult, RefusedRow, Store};
+use sendport_store::{Among, Claim, NewAlert, RecordResult, RefusedRow, Store};
 
 use crate::fixture::*;
 
@@ -157,7 +157,7 @@ async fn claimers_never_share(f: &dyn Fixture, claimers: usize) {
 
 async fn claim_until_empty(
     store: &Arc<dyn Store>,
-    instance: sendport::domain::InstanceId,
+    instance: sendport_core::domain::InstanceId,
 ) -> Vec<AlertId> {
     let mut taken = Vec::new();
     loop {

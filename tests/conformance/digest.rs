@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{AlertId, AlertOrigin, Decision, RecipientStatus};
-use sendport::store::digest::{UnreportedFailures, UnreportedLine};
-use sendport::store::{NewAlert, Store};
+use RecipientStatus::{Cancelled, Delayed, Failed, Relayed};
+use sendport_core::domain::{AlertId, AlertOrigin, Decision, RecipientStatus};
+use sendport_store::digest::{UnreportedFailures, UnreportedLine};
+use sendport_store::{NewAlert, Store};
 
 use crate::fixture::*;
-
-use RecipientStatus::{Cancelled, Delayed, Failed, Relayed};
 
 async fn unreported(store: &Arc<dyn Store>) -> UnreportedFailures {
     let unreported = store.unreported("default", minutes(60), 100, &[]).await;
@@ -99,7 +98,7 @@ pub(crate) async fn an_alert_that_failed_as_a_whole_has_a_line(f: &dyn Fixture) 
     let a = instance(&store, "a").await;
     let (token, _) = claim_one(&store, a).await;
     let decision = Decision {
-        status: sendport::domain::AlertStatus::Failed,
+        status: sendport_core::domain::AlertStatus::Failed,
         retry_in: None,
         reason: Some("it names no recipient".to_owned()),
         attempt: None,

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{
+use RecipientStatus::{Delayed, Failed, Queued, Relayed};
+use sendport_core::domain::{
     AlertId, AlertStatus, AttemptOutcome, Decision, InstanceId, LeaseToken, Outcome, OutcomeKind,
     RecipientStatus,
 };
-use sendport::store::{InDoubtLine, RecordResult, Resolution, Store};
+use sendport_store::{InDoubtLine, RecordResult, Resolution, Store};
 
 use crate::fixture::*;
-use RecipientStatus::{Delayed, Failed, Queued, Relayed};
 
 const REASON: &str = "in doubt: the instance that worked on it ended; it may have been sent";
 
@@ -98,7 +98,7 @@ async fn assert_held(store: &Arc<dyn Store>, id: AlertId) {
 
 async fn replies(store: &Arc<dyn Store>, id: AlertId) -> Vec<String> {
     let lines = store.deliveries(Some(id), 10).await.expect("deliveries");
-    let text = |line: sendport::store::DeliveryLine| line.reply_text.unwrap_or_default();
+    let text = |line: sendport_store::DeliveryLine| line.reply_text.unwrap_or_default();
     lines.into_iter().map(text).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Whose database it is, and what a copy may still do.
 
-use sendport::domain::{AlertStatus, InstanceInfo, RecipientStatus};
-use sendport::store::{AdoptMode, Event, EventSeverity, Renewal, StoreErrorKind};
+use sendport_core::domain::{AlertStatus, InstanceInfo, RecipientStatus};
+use sendport_store::{AdoptMode, Event, EventSeverity, Renewal, StoreErrorKind};
 
 use crate::fixture::*;
 

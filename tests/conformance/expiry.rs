@@ -1,13 +1,13 @@
 //! Alerts that end without being sent.
 
-use sendport::domain::{AlertId, AlertStatus, OutcomeKind, RecipientStatus, RelayCondition};
-use sendport::store::{NewAlert, Renewal};
+use RecipientStatus::{Delayed, Relayed};
+use sendport_core::domain::{AlertId, AlertStatus, OutcomeKind, RecipientStatus, RelayCondition};
+use sendport_store::{NewAlert, Renewal};
 
 use crate::fixture::*;
 use crate::queue::relay;
-use RecipientStatus::{Delayed, Relayed};
 
-async fn expiring(store: &std::sync::Arc<dyn sendport::store::Store>, to: &str) -> AlertId {
+async fn expiring(store: &std::sync::Arc<dyn sendport_store::Store>, to: &str) -> AlertId {
     let alert = NewAlert {
         to_recipients: Some(to.to_owned()),
         subject: Some("s".to_owned()),
@@ -94,7 +94,7 @@ pub(crate) async fn held_and_delayed_alerts_expire_too(f: &dyn Fixture) {
     let store = f.fresh().await;
     let held = f.alert_to("ops0@contoso.com").await;
     store
-        .adopt("test", sendport::store::AdoptMode::Hold)
+        .adopt("test", sendport_store::AdoptMode::Hold)
         .await
         .expect("adopt");
     let instance = instance(&store, "a").await;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{AlertId, AlertStatus, InstanceId, LeaseToken, RecipientStatus};
-use sendport::store::{RecordResult, Store};
+use RecipientStatus::{Delayed, Failed, Relayed};
+use sendport_core::domain::{AlertId, AlertStatus, InstanceId, LeaseToken, RecipientStatus};
+use sendport_store::{RecordResult, Store};
 
 use crate::fixture::*;
-use RecipientStatus::{Delayed, Failed, Relayed};
 
 /// The frozen instance with its lost token, and the one that took over.
 struct Lost {

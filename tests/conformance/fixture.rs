@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sendport::clock::{Clock, SystemClock};
-use sendport::domain::{
+use sendport_core::clock::{Clock, SystemClock};
+use sendport_core::domain::{
     AlertId, AlertStatus, Attempt, AttemptKey, AttemptOutcome, Command, CommandReply, Decision,
     EnhancedStatusCode, InDoubt, InstanceId, InstanceInfo, LeaseToken, Outcome, OutcomeKind,
     ProtectionFacts, RecipientAddress, RecipientKind, RecipientOutcome, RecipientStatus, Reply,
     SendPortInfo, SessionFacts, Timestamp, status_of,
 };
-use sendport::store::{
+use sendport_store::{
     AlertLine, Among, Claim, ClaimResult, Explanation, LoadResult, RecordResult, Store, StoreError,
 };
 
@@ -266,7 +266,7 @@ pub(crate) async fn recipient_words(store: &Arc<dyn Store>, id: AlertId) -> Vec<
 }
 
 /// The whole alert, where it can be read.
-pub(crate) async fn load(store: &Arc<dyn Store>, id: AlertId) -> sendport::domain::Alert {
+pub(crate) async fn load(store: &Arc<dyn Store>, id: AlertId) -> sendport_core::domain::Alert {
     let loaded = store.load(&[id]).await.expect("load").pop();
     let loaded = match loaded {
         Some(LoadResult::Large { .. }) => store.whole_alert(id).await.expect("load"),

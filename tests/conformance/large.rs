@@ -1,13 +1,13 @@
 //! Alerts with very many recipients, and texts that are very long.
 
-use sendport::domain::{
+use RecipientStatus::{Delayed, Failed, Relayed};
+use sendport_core::domain::{
     AlertStatus, CommandReply, Outcome, OutcomeKind, RecipientAddress, RecipientStatus,
     SessionFacts,
 };
-use sendport::store::RecordResult;
+use sendport_store::RecordResult;
 
 use crate::fixture::*;
-use RecipientStatus::{Delayed, Failed, Relayed};
 
 const RECIPIENTS: usize = 10_000;
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{ConnectionEnd, InstanceId, LearnedRecipients, LimitFinding};
-use sendport::store::Store;
+use sendport_core::domain::{ConnectionEnd, InstanceId, LearnedRecipients, LimitFinding};
+use sendport_store::Store;
 
 use crate::fixture::*;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sendport::domain::{AlertStatus, InstanceId, LeaseToken, OutcomeKind, RecipientStatus};
-use sendport::store::{RecordResult, Renewal};
+use sendport_core::domain::{AlertStatus, InstanceId, LeaseToken, OutcomeKind, RecipientStatus};
+use sendport_store::{RecordResult, Renewal};
 
 use crate::fixture::*;
 

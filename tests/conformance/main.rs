@@ -1,4 +1,4 @@
-//! One suite, every store: what the traits of `sendport::store` promise.
+//! One suite, every store: what the traits of `sendport_store` promise.
 //!
 //! A scenario is a function over a [`fixture::Fixture`], named by what comes out. The list
 //! below makes each of them a test of its own on each store: `cargo test --test conformance

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{InstanceId, Membership};
-use sendport::store::Store;
+use sendport_core::domain::{InstanceId, Membership};
+use sendport_store::Store;
 
 use crate::fixture::*;
 

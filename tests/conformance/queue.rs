@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{
+use sendport_core::domain::{
     AlertStatus, InstanceCondition, Outcome, OutcomeKind, RecipientStatus, RelayCondition,
     RelayState,
 };
-use sendport::store::{AdoptMode, QueueDepth, QueueLine, Store};
+use sendport_store::{AdoptMode, QueueDepth, QueueLine, Store};
 
 use crate::fixture::*;
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sendport::domain::{
+use RecipientStatus::{Delayed, Failed, Relayed};
+use sendport_core::domain::{
     AlertId, AlertStatus, Decision, LeaseToken, Outcome, OutcomeKind, ProtectionFacts,
     RecipientAddress, RecipientStatus, parse_address_list,
 };
-use sendport::store::RecordResult;
+use sendport_store::RecordResult;
 
 use crate::fixture::*;
-use RecipientStatus::{Delayed, Failed, Relayed};
 
 pub(crate) async fn relayed_to_all_is_final(f: &dyn Fixture) {
     let store = f.fresh().await;

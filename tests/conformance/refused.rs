@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{
+use sendport_core::domain::{
     AlertId, AlertStatus, InstanceCondition, InstanceId, Outcome, RecipientStatus,
 };
-use sendport::store::{AdoptMode, Among, RefusedRow, Store, StoreError, SweepResult};
+use sendport_store::{AdoptMode, Among, RefusedRow, Store, StoreError, SweepResult};
 
 use crate::fixture::*;
 

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{
+use RelayCondition::{Closed, HalfOpen, Open, Paused};
+use sendport_core::domain::{
     AuthKey, AuthOutcome, Command, EnhancedStatusCode, InstanceId, RelayCondition, RelayState,
     Reply,
 };
-use sendport::store::Store;
+use sendport_store::Store;
 
 use crate::fixture::*;
-
-use RelayCondition::{Closed, HalfOpen, Open, Paused};
 
 fn state(condition: RelayCondition) -> RelayState {
     RelayState {

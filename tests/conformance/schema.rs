@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::{AlertStatus, RecipientStatus};
-use sendport::store::{SchemaState, Store, StoreErrorKind};
+use sendport_core::domain::{AlertStatus, RecipientStatus};
+use sendport_store::{SchemaState, Store, StoreErrorKind};
 
 use crate::attachments;
 use crate::fixture::*;

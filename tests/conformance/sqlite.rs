@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use libtest_mimic::Trial;
 use rusqlite::Connection;
-use sendport::clock::SystemClock;
-use sendport::domain::AlertId;
-use sendport::store::Store;
-use sendport::store::sqlite::SqliteStore;
+use sendport_core::clock::SystemClock;
+use sendport_core::domain::AlertId;
+use sendport_store::Store;
+use sendport_store::sqlite::SqliteStore;
 
 use crate::fixture::{Fixture, RULE, SiteRule};
 use crate::harness::trial;

@@ -9,11 +9,11 @@ use chrono::TimeDelta;
 use libtest_mimic::Trial;
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use sendport::clock::{Clock, SystemClock};
-use sendport::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
-use sendport::store::digest::FailureDigestStore;
-use sendport::store::sqlite::SqliteStore;
-use sendport::store::{
+use sendport_core::clock::{Clock, SystemClock};
+use sendport_core::domain::{AlertStatus, InstanceId, InstanceInfo, Timestamp};
+use sendport_store::digest::FailureDigestStore;
+use sendport_store::sqlite::SqliteStore;
+use sendport_store::{
     AlertStore, Among, LoadResult, NewAlert, OperatorQueries, Store, StoreAdmin, StoreErrorKind,
     SweepResult,
 };

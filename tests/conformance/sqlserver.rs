@@ -11,9 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use libtest_mimic::Trial;
 use parking_lot::Mutex;
-use sendport::domain::AlertId;
-use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{SchemaState, Store};
+use sendport_core::domain::AlertId;
+use sendport_store::sqlserver::SqlServerStore;
+use sendport_store::{SchemaState, Store};
 
 use crate::fixture::{Fixture, RULE, SiteRule};
 use crate::harness::{self, trial};

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
-use sendport::domain::{AlertId, AlertStatus, InstanceId, LeaseToken, Outcome, RecipientStatus};
-use sendport::store::{RecordResult, Store};
+use sendport_core::domain::{
+    AlertId, AlertStatus, InstanceId, LeaseToken, Outcome, RecipientStatus,
+};
+use sendport_store::{RecordResult, Store};
 
 use crate::fixture::{self, Fixture, LEASE_AND_MORE, minutes};
 use crate::sqlserver::{SqlServerFixture, on_server};
@@ -128,14 +130,10 @@ async fn adopting_says_that_an_alert_is_locked(fixture: &SqlServerFixture) {
     let store = fixture.fresh().await;
     let ids = fixture.alerts(2).await;
     let open = fixture.lock(&ids[..1]).await;
-    let adopted = store
-        .adopt("copy", sendport::store::AdoptMode::Expire)
-        .await;
+    let adopted = store.adopt("copy", sendport_store::AdoptMode::Expire).await;
     assert!(adopted.is_err(), "{adopted:?}");
     open.roll_back().await;
-    let adopted = store
-        .adopt("copy", sendport::store::AdoptMode::Expire)
-        .await;
+    let adopted = store.adopt("copy", sendport_store::AdoptMode::Expire).await;
     adopted.expect("adopt");
     for id in ids {
         assert_eq!(fixture::status(&store, id).await, AlertStatus::Expired);

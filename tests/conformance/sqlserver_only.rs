@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
-use sendport::domain::{
+use sendport_core::domain::{
     AlertId, AlertStatus, AttemptKey, AuditCopy, AuditStage, AuthDecision, AuthKey, AuthOutcome,
     Command, InstanceId, OutcomeKind, RecipientAddress, RecipientStatus, Reply, TemplateText,
 };
-use sendport::store::certificates::{CertificateStore, WhichCertificates};
-use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::templates::TemplateStore;
-use sendport::store::{
+use sendport_store::certificates::{CertificateStore, WhichCertificates};
+use sendport_store::sqlserver::SqlServerStore;
+use sendport_store::templates::TemplateStore;
+use sendport_store::{
     NewAlert, RecordResult, Resolution, SchemaState, Store, StoreAdmin, StoreErrorKind,
 };
 
@@ -182,7 +182,7 @@ async fn the_service_needs_its_role_only(fixture: &SqlServerFixture) {
 
 /// The batches of the printed script as its clients split them.
 fn script() -> Vec<String> {
-    let script = sendport::store::sqlserver::migration_script();
+    let script = sendport_store::sqlserver::migration_script();
     let batches = script
         .split("\nGO\n")
         .filter(|batch| !batch.trim().is_empty());

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{TemplateRow, TemplateText};
-use sendport::store::Store;
+use sendport_core::domain::{TemplateRow, TemplateText};
+use sendport_store::Store;
 
 use crate::fixture::*;
 

@@ -1,9 +1,9 @@
 //! What applications write, and what becomes of it.
 
-use sendport::domain::{
+use sendport_core::domain::{
     AlertId, BodyFormat, ContentDisposition, Importance, Priority, Sensitivity, TransferEncoding,
 };
-use sendport::store::{LoadResult, NewAlert, NewAttachment, StoreErrorKind};
+use sendport_store::{LoadResult, NewAlert, NewAttachment, StoreErrorKind};
 
 use crate::fixture::*;
 
@@ -112,7 +112,8 @@ pub(crate) async fn a_huge_body_and_every_script_come_back_exactly(f: &dyn Fixtu
     );
     assert_eq!(found.subject.as_deref(), Some(scripts));
     assert_eq!(found.to_recipients, alert.to_recipients);
-    let millis = |time: Option<sendport::domain::Timestamp>| time.map(|t| t.timestamp_millis());
+    let millis =
+        |time: Option<sendport_core::domain::Timestamp>| time.map(|t| t.timestamp_millis());
     assert_eq!(millis(found.not_before), millis(alert.not_before));
     assert_eq!(millis(found.expires_at), millis(alert.expires_at));
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::domain::AlertId;
-use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{OperatorQueries, StoreAdmin, StoreErrorKind};
+use sendport_core::domain::AlertId;
+use sendport_store::sqlserver::SqlServerStore;
+use sendport_store::{OperatorQueries, StoreAdmin, StoreErrorKind};
 
 use crate::fixture::Fixture;
 use crate::schema;
@@ -177,7 +177,7 @@ pub(crate) async fn a_writer_attaches_to_its_own_alerts_only(fixture: &SqlServer
     let service = Login::with_role(fixture, "sendport_service").await;
     let own = SqlServerStore::open(&service.connection_string).expect("open");
     let id = AlertId(of_other.parse().expect("a number"));
-    let found = sendport::store::attachments::AttachmentSource::attachments(&own, id).await;
+    let found = sendport_store::attachments::AttachmentSource::attachments(&own, id).await;
     assert_eq!(found.expect("the service reads").len(), 1);
     drop((own, store));
     drop_all(fixture, [writer, other, reader, service]).await;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use openssl::ssl::SslAcceptor;
-use sendport::oauth2::TokenSource;
+use sendport_oauth2::TokenSource;
 
 use crate::source;
 use crate::support::certificates::{ServerCertificate, TestAuthority};

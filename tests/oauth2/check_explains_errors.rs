@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sendport::clock::SystemClock;
+use sendport_core::clock::SystemClock;
 
 use crate::site::{Site, text};
 use crate::support::bearer_smtp::{BearerSmtp, MAILBOX};

@@ -1,6 +1,6 @@
 //! What the endpoint refuses for good is the configuration's fault, in the endpoint's words.
 
-use sendport::domain::Fault;
+use sendport_core::domain::Fault;
 
 use crate::support::client::not_begun;
 use crate::support::token_endpoint::{CLIENT_ID, CLIENT_SECRET};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sendport::app::open_store;
-use sendport::clock::SystemClock;
 use sendport::config::Config;
-use sendport::store::{Store, StoreErrorKind};
+use sendport_core::clock::SystemClock;
+use sendport_store::{Store, StoreErrorKind};
 
 use crate::secrets_not_logged;
 use crate::support::certificates::TestAuthority;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 use tokio::net::TcpListener;
 
 use crate::support::client::not_begun;

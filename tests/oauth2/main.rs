@@ -35,12 +35,12 @@ mod unexpected_response;
 
 use std::sync::Arc;
 
-use sendport::config::oauth2::OAuth2Config;
-use sendport::domain::SubmissionReport;
-use sendport::oauth2::TokenSource;
-use sendport::oauth2::{self, SettingsError};
-use sendport::relay::Relay;
-use sendport::smtp::{RelayDependencies, SmtpRelay};
+use sendport_core::domain::SubmissionReport;
+use sendport_oauth2::TokenSource;
+use sendport_oauth2::settings::OAuth2Config;
+use sendport_oauth2::{self, SettingsError};
+use sendport_smtp::relay::Relay;
+use sendport_smtp::{RelayDependencies, SmtpRelay};
 
 use support::bearer_smtp::{BearerSmtp, MAILBOX};
 use support::client::{config, submit, surroundings};
@@ -105,7 +105,7 @@ impl World {
 
 fn source(section: &str, clock: &Arc<MovingClock>) -> Result<Arc<dyn TokenSource>, SettingsError> {
     let section: OAuth2Config = toml::from_str(section).expect("a section");
-    oauth2::source("test", &section, clock.clone())
+    sendport_oauth2::source("test", &section, clock.clone())
 }
 
 async fn send(relay: &dyn Relay) -> SubmissionReport {

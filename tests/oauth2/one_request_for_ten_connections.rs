@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sendport::oauth2::TokenSource;
+use sendport_oauth2::TokenSource;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 

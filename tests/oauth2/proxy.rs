@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sendport::clock::SystemClock;
+use sendport_core::clock::SystemClock;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;

@@ -1,6 +1,6 @@
 //! A refused token is replaced once; the refusal of the next one stands.
 
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 
 use crate::support::client::not_begun;
 use crate::{World, send, send_well};

@@ -71,7 +71,7 @@ async fn no_secret_at_level_trace() {
 async fn everything_that_is_shown() -> (String, Vec<String>) {
     let world = World::new().await;
     let section = world.with_secret(CLIENT_SECRET);
-    let parsed: sendport::config::oauth2::OAuth2Config =
+    let parsed: sendport_oauth2::settings::OAuth2Config =
         toml::from_str(&section).expect("a section");
     let mut shown = format!("{parsed:?}");
     let good = world.relay("xoauth2", &section);

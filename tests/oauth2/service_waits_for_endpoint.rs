@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendport::clock::SystemClock;
+use sendport_core::clock::SystemClock;
 
 use crate::check_explains_errors::site;
 use crate::support::bearer_smtp::BearerSmtp;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use sendport::domain::Fault;
+use sendport_core::domain::Fault;
 
 use crate::support::client::not_begun;
 use crate::support::token_endpoint::{CLIENT_SECRET, Instead};

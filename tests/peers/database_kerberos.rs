@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use sendport::store::sqlserver::{Authentication, Kerberos, SqlServerStore};
-use sendport::store::{StoreAdmin as _, StoreError, StoreErrorKind};
+use sendport_store::sqlserver::{Authentication, Kerberos, SqlServerStore};
+use sendport_store::{StoreAdmin as _, StoreError, StoreErrorKind};
 
 use crate::support::certificates::TestAuthority;
 use crate::support::kdc::{self, Kdc, REALM};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 
 use crate::support::client::{not_begun, relay, submit};
 use crate::support::kdc::{self, Kdc};

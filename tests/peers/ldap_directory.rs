@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sendport::ldap::{Directory, Person};
-use sendport::secret::Secret;
+use sendport_core::secret::Secret;
 use tempfile::TempDir;
 
 use super::support::certificates::TestAuthority;

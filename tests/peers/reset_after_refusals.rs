@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sendport::domain::{SubmissionEnd, SubmissionReport};
-use sendport::relay::Relay;
-use sendport::smtp::SmtpRelay;
+use sendport_core::domain::{SubmissionEnd, SubmissionReport};
+use sendport_smtp::SmtpRelay;
+use sendport_smtp::relay::Relay;
 
 use crate::support::certificates::TestAuthority;
 use crate::support::client::{Open, envelope, message, relay, said_to};

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use sendport::domain::{Command, Fault, SubmissionReport};
+use sendport_core::domain::{Command, Fault, SubmissionReport};
 
 use crate::man_in_the_middle::{self, Tamper};
 use crate::support::certificates::TestAuthority;

@@ -2,8 +2,8 @@
 //! what there was too much of. Few of those replies are decided by their class alone, and a reply
 //! that is not understood loses no alert.
 
-use sendport::domain::{Command, Fault, Reply};
-use sendport::replies::ReplyTable;
+use sendport_core::domain::{Command, Fault, Reply};
+use sendport_core::replies::ReplyTable;
 use serde::Deserialize;
 
 use crate::replies::{Documented, documented, reply_to};

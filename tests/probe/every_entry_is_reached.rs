@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sendport::domain::LocalCause;
-use sendport::replies::{Entry, ReplyTable};
+use sendport_core::domain::LocalCause;
+use sendport_core::replies::{Entry, ReplyTable};
 use serde::Deserialize;
 
 use crate::replies::{documented, reply_to};

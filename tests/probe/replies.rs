@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sendport::domain::{Command, Fault, Limit, Reply};
-use sendport::smtp::reply_parser::ReplyParser;
+use sendport_core::domain::{Command, Fault, Limit, Reply};
+use sendport_smtp::reply_parser::ReplyParser;
 use serde::Deserialize;
 
 /// A reply with what the table of replies has to say about it.

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Timelike};
-use sendport::clock::{Clock, SystemClock};
-use sendport::domain::Timestamp;
 use sendport::sink::{Sink, SinkOptions};
+use sendport_core::clock::{Clock, SystemClock};
+use sendport_core::domain::Timestamp;
 
 use crate::site::Site;
 use crate::{plain_relay, send_port_over};

@@ -1,15 +1,14 @@
 //! What the server's error numbers lead to, answered by a server of TDS that says any of them.
 
-use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{StoreAdmin, StoreError, StoreErrorKind};
+use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable, Unknown};
+use sendport_store::sqlserver::SqlServerStore;
+use sendport_store::{StoreAdmin, StoreError, StoreErrorKind};
 
 use crate::health::wait_for;
 use crate::send_port_over;
 use crate::site::{Site, text};
 use crate::support::certificates::TestAuthority;
 use crate::support::tds_server::{Login, TdsServer, Verdict};
-
-use StoreErrorKind::{ReadOnly, Refused, Rejected, Schema, Unavailable, Unknown};
 
 const UNMAPPED: u32 = 33_557_097;
 

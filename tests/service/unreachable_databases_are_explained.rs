@@ -4,8 +4,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use sendport::store::sqlserver::SqlServerStore;
-use sendport::store::{StoreAdmin as _, StoreError, StoreErrorKind};
+use sendport_store::sqlserver::SqlServerStore;
+use sendport_store::{StoreAdmin as _, StoreError, StoreErrorKind};
 
 use crate::send_port_over;
 use crate::site::{Site, text};

@@ -1,6 +1,6 @@
 //! Nobody to send to: no DATA, and the connection serves the next transaction.
 
-use sendport::domain::SubmissionEnd;
+use sendport_core::domain::SubmissionEnd;
 
 use crate::support::client::{relay, said_to, submit};
 use crate::support::scripted_peer::{Expect, Peer, good_transaction, hello, send, then};

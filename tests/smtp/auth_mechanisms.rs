@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sendport::domain::{Command, Fault, SubmissionReport};
-use sendport::relay::Relay;
+use sendport_core::domain::{Command, Fault, SubmissionReport};
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Open, envelope, message, not_begun, relay_with_password};
 use crate::support::postfix::{PASSWORD, Postfix, PostfixOptions, USER};

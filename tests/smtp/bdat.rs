@@ -1,8 +1,8 @@
 //! Where the server offers CHUNKING (RFC 3030) and its replies can be told apart, content goes with
 //! BDAT, behind the replies to all recipients; and nothing is taken for more than it is.
 
-use sendport::domain::SubmissionEnd;
-use sendport::relay::Relay;
+use sendport_core::domain::SubmissionEnd;
+use sendport_smtp::relay::Relay;
 
 use crate::support::certificates::TestAuthority;
 use crate::support::client::{

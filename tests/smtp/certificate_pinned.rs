@@ -1,7 +1,7 @@
 //! A pin vouches for a certificate that nobody signed for us, and refuses every other.
 
 use openssl::hash::MessageDigest;
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 
 use crate::support::certificates::{ServerCertificate, TestAuthority};
 use crate::support::client::{not_begun, relay, submit};

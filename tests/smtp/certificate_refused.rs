@@ -1,6 +1,6 @@
 //! A certificate that does not check ends the session, and the report says which and why.
 
-use sendport::domain::{Command, Fault, SubmissionReport};
+use sendport_core::domain::{Command, Fault, SubmissionReport};
 
 use crate::support::certificates::{AUTHORITY_NAME, ServerCertificate, TestAuthority};
 use crate::support::client::{not_begun, relay, submit};

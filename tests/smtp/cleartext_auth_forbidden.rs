@@ -1,6 +1,6 @@
 //! No password over a connection that everybody can read, unless the operator accepts it.
 
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 
 use crate::support::client::{not_begun, relay_with_password, submit};
 use crate::support::scripted_peer::{

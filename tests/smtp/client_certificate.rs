@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use sendport::domain::{Command, Fault, SubmissionReport};
-use sendport::smtp::SmtpRelay;
+use sendport_core::domain::{Command, Fault, SubmissionReport};
+use sendport_smtp::SmtpRelay;
 
 use crate::support::certificates::{ServerCertificate, TestAuthority};
 use crate::support::client::{config, not_begun, relay, submit, surroundings};

@@ -1,6 +1,6 @@
 //! As many connections as configured, and none longer than it is of use.
 
-use sendport::relay::Relay;
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{relay, submit};
 use crate::support::scripted_peer::{Expect, Peer, good_transaction, hello, send, then};

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use sendport::relay::Relay;
 use sendport::sink::{Sink, SinkOptions};
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Open, envelope, message, relay};
 

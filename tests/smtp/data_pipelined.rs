@@ -1,7 +1,7 @@
 //! Behind a transaction without a refusal, DATA goes in one write with MAIL and RCPT
 //! (RFC 2920): one round trip less for each message of a queue.
 
-use sendport::relay::Relay as _;
+use sendport_smtp::relay::Relay as _;
 
 use crate::support::client::{last_reply, relay, said_to, submit};
 use crate::support::scripted_peer::{

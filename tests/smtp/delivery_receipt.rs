@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sendport::domain::{DsnRequest, DsnReturn, Envelope, Notify, NotifyOn};
-use sendport::relay::Relay;
+use sendport_core::domain::{DsnRequest, DsnReturn, Envelope, Notify, NotifyOn};
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Open, envelope, relay, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use sendport::domain::{Command, Fault, SubmissionEnd, SubmissionReport};
-use sendport::relay::Relay;
-use sendport::replies::ReplyTable;
+use sendport_core::domain::{Command, Fault, SubmissionEnd, SubmissionReport};
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::relay::Relay;
 use tokio::sync::Barrier;
 
 use crate::support::certificates::TestAuthority;
@@ -406,7 +406,7 @@ async fn extra_refusals_pause_the_relay_after_two_messages() {
     peer.finish().await;
 }
 
-fn key_of(reply: &sendport::domain::Reply) -> Option<String> {
+fn key_of(reply: &sendport_core::domain::Reply) -> Option<String> {
     let entry = ReplyTable::built_in().explain(reply)?.key.clone();
     Some(entry)
 }

@@ -1,7 +1,7 @@
 //! The connection breaks: before the dot it is broken, after it in doubt.
 
-use sendport::domain::{Command, SubmissionEnd};
-use sendport::relay::Relay;
+use sendport_core::domain::{Command, SubmissionEnd};
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Open, envelope, last_reply, message, relay, said_to, submit};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sendport::clock::SystemClock;
-use sendport::config::relay::FileRelay as Config;
-use sendport::domain::{Fault, Reply, SubmissionEnd};
-use sendport::relay::Relay;
-use sendport::relay::discard::DiscardRelay;
-use sendport::relay::file::FileRelay;
-use sendport::replies::ReplyTable;
+use sendport_core::clock::SystemClock;
+use sendport_core::domain::{Fault, Reply, SubmissionEnd};
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::relay::Relay;
+use sendport_smtp::relay::discard::DiscardRelay;
+use sendport_smtp::relay::file::FileRelay;
+use sendport_smtp::settings::relay::FileRelay as Config;
 
 use crate::support::client::{Shut, envelope, not_begun, said_to, small_message, submit};
 

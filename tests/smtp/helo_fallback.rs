@@ -1,6 +1,6 @@
 //! A server that does not know EHLO is greeted with HELO, and one that hangs up on it, too.
 
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 
 use crate::support::client::{not_begun, relay, submit};
 use crate::support::scripted_peer::{Expect, Peer, Step, good_transaction, send, then};

@@ -1,6 +1,6 @@
 //! A kept connection that the server gave up meanwhile costs the alert nothing.
 
-use sendport::relay::Relay;
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{relay, submit};
 use crate::support::scripted_peer::{Expect, Peer, Step, good_transaction, hello, send, then};

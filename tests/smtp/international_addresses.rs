@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use sendport::domain::Message;
-use sendport::domain::{DsnRequest, Envelope, Notify, ReversePath, SubmissionReport};
-use sendport::relay::Relay;
 use sendport::sink::{Sink, SinkOptions};
-use sendport::smime::{ProtectionPlan, SecuredMessage, secure};
+use sendport_core::domain::Message;
+use sendport_core::domain::{DsnRequest, Envelope, Notify, ReversePath, SubmissionReport};
+use sendport_smime::{ProtectionPlan, SecuredMessage, secure};
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Open, envelope, last_reply, relay, said_to, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};

@@ -1,7 +1,7 @@
 //! An instance whose lease is not certain transfers no responsibility.
 
-use sendport::domain::SubmissionEnd;
-use sendport::relay::Relay;
+use sendport_core::domain::SubmissionEnd;
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Shut, envelope, message, relay, small_message};
 use crate::support::scripted_peer::{Expect, Peer, Step, hello, send, then};

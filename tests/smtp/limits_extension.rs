@@ -1,6 +1,6 @@
 //! What a server announces with LIMITS (RFC 9422) is kept to.
 
-use sendport::relay::Relay;
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{relay, submit};
 use crate::support::scripted_peer::{Expect, Peer, Step, good_transaction, hello, send, then};

@@ -1,6 +1,6 @@
 //! Replies as they are seen in the wild.
 
-use sendport::domain::SubmissionEnd;
+use sendport_core::domain::SubmissionEnd;
 
 use crate::support::client::{relay, said_to, submit};
 use crate::support::scripted_peer::{

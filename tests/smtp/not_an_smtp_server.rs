@@ -1,6 +1,6 @@
 //! The wrong port is told from a relay that is down.
 
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 use tokio::net::TcpListener;
 
 use crate::support::client::{not_begun, relay, submit};

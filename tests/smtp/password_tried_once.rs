@@ -1,6 +1,6 @@
 //! A refused password is an answer, and is not tried again: nobody's account is locked.
 
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 
 use crate::support::client::{not_begun, relay_with_password, submit};
 use crate::support::scripted_peer::{ClientGoes, Expect, Peer, hello, send, then};

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use sendport::domain::{SubmissionEnd, SubmissionReport};
-use sendport::relay::Relay as _;
-use sendport::smtp::SmtpRelay;
+use sendport_core::domain::{SubmissionEnd, SubmissionReport};
+use sendport_smtp::SmtpRelay;
+use sendport_smtp::relay::Relay as _;
 
 use crate::support::client::{last_reply, relay, said_to, submit};
 use crate::support::scripted_peer::{

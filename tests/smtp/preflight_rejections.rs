@@ -1,13 +1,13 @@
 //! What no server should see is refused in the standard's numbers, recipient by recipient.
 
-use sendport::domain::SubmissionEnd;
-use sendport::relay::Relay;
+use sendport_core::domain::SubmissionEnd;
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Open, envelope, last_reply, message, relay, said_to, small_message};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};
 
 /// A port where nobody listens: what is refused here needs no server.
-fn nowhere() -> sendport::smtp::SmtpRelay {
+fn nowhere() -> sendport_smtp::SmtpRelay {
     relay(
         std::net::SocketAddr::from(([127, 0, 0, 1], 1)),
         "tls = \"none\"",

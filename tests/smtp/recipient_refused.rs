@@ -1,6 +1,6 @@
 //! One refused recipient harms no other.
 
-use sendport::domain::{Command, SubmissionEnd};
+use sendport_core::domain::{Command, SubmissionEnd};
 
 use crate::support::client::{commands, relay, said_to, submit};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};
@@ -60,7 +60,7 @@ async fn each_recipient_has_its_own_reply(script: Vec<Step>) {
         report.facts.server_name.as_deref(),
         Some("peer.example.test")
     );
-    sendport::relay::Relay::close(&relay).await;
+    sendport_smtp::relay::Relay::close(&relay).await;
     peer.finish().await;
 }
 

@@ -1,11 +1,11 @@
 //! A reply that comes before the dot is not the dot's: nothing counts as accepted by mistake.
 
-use sendport::domain::SubmissionEnd;
+use sendport_core::domain::SubmissionEnd;
 
 use crate::support::client::{last_reply, relay, submit};
 use crate::support::scripted_peer::{Expect, Peer, Step, hello, send, then};
 
-async fn with_answer_to_data(answer: &str) -> sendport::domain::SubmissionReport {
+async fn with_answer_to_data(answer: &str) -> sendport_core::domain::SubmissionReport {
     let script = [
         Expect("MAIL"),
         send("250 ok"),

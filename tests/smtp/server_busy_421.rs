@@ -1,6 +1,6 @@
 //! 421 ends the session wherever it comes; what was said before stands.
 
-use sendport::domain::{Command, SubmissionEnd};
+use sendport_core::domain::{Command, SubmissionEnd};
 
 use crate::support::client::{last_reply, not_begun, relay, said_to, submit};
 use crate::support::scripted_peer::{Content, Expect, Peer, hello, send, then};

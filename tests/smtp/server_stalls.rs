@@ -1,6 +1,6 @@
 //! Silence is bounded; whether it counts as in doubt depends on the dot.
 
-use sendport::domain::{Command, SubmissionEnd};
+use sendport_core::domain::{Command, SubmissionEnd};
 
 use crate::support::client::{last_reply, relay, submit};
 use crate::support::scripted_peer::{Content, Expect, Peer, Step, hello, send, then};

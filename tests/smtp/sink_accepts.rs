@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use sendport::domain::SubmissionEnd;
-use sendport::relay::Relay;
 use sendport::sink::{Sink, SinkOptions};
+use sendport_core::domain::SubmissionEnd;
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Open, envelope, message, relay, said_to, submit};
 

@@ -1,6 +1,6 @@
 //! What is sent in clear behind the 220 to STARTTLS is not taken for the server's word.
 
-use sendport::domain::Command;
+use sendport_core::domain::Command;
 
 use crate::support::certificates::TestAuthority;
 use crate::support::client::{not_begun, relay, submit};
@@ -36,7 +36,7 @@ async fn sends_nothing_to_a_server_without_starttls() {
     )
     .await;
     let (reply, fault) = not_begun(&report);
-    assert_eq!(fault, Some(sendport::domain::Fault::Configuration));
+    assert_eq!(fault, Some(sendport_core::domain::Fault::Configuration));
     assert!(
         reply.text.contains("expected the server to offer STARTTLS"),
         "{reply}"

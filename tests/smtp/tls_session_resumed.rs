@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sendport::relay::Relay;
+use sendport_smtp::relay::Relay;
 use tokio::time::{Instant, interval};
 
 use crate::support::client::{relay, submit};

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use sendport::domain::{Envelope, SubmissionEnd};
-use sendport::relay::Relay;
+use sendport_core::domain::{Envelope, SubmissionEnd};
+use sendport_smtp::relay::Relay;
 
 use crate::support::client::{Open, envelope, last_reply, relay, small_message};
 use crate::support::postfix::{Postfix, PostfixOptions};

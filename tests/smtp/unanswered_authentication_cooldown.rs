@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sendport::clock::Clock;
-use sendport::domain::{AuthDecision, AuthKey, AuthOutcome, Command, Timestamp};
-use sendport::relay::Relay as _;
-use sendport::relay::authentication::{AuthLedger, AuthLedgerError};
-use sendport::replies::ReplyTable;
-use sendport::secret::Secret;
-use sendport::smtp::{RelayDependencies, SmtpRelay};
-use sendport::store::Store;
-use sendport::store::sqlite::SqliteStore;
+use sendport_core::clock::Clock;
+use sendport_core::domain::{AuthDecision, AuthKey, AuthOutcome, Command, Timestamp};
+use sendport_core::replies::ReplyTable;
+use sendport_core::secret::Secret;
+use sendport_smtp::relay::Relay as _;
+use sendport_smtp::relay::authentication::{AuthLedger, AuthLedgerError};
+use sendport_smtp::{RelayDependencies, SmtpRelay};
+use sendport_store::Store;
+use sendport_store::sqlite::SqliteStore;
 
 use crate::support::client::{config, not_begun, relay_with_password, submit, surroundings};
 use crate::support::moving_clock::MovingClock;

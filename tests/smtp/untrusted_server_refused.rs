@@ -1,6 +1,6 @@
 //! A server that cheats or talks nonsense while we sign in is named, and gets no second secret.
 
-use sendport::domain::{Command, Fault};
+use sendport_core::domain::{Command, Fault};
 
 use crate::support::client::{not_begun, relay_with_password, submit};
 use crate::support::scripted_peer::{

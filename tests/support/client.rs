@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sendport::clock::SystemClock;
-use sendport::config::relay::SmtpRelay as Config;
-use sendport::domain::Message;
-use sendport::domain::{
+use sendport_core::clock::SystemClock;
+use sendport_core::domain::Message;
+use sendport_core::domain::{
     Command, Envelope, ForwardPath, Reply, ReversePath, SubmissionEnd, SubmissionReport,
 };
-use sendport::relay::authentication::NoSharedLedger;
-use sendport::relay::{FinalDotGate, Relay};
-use sendport::secret::Secret;
-use sendport::smime::{ProtectionPlan, SecuredMessage, secure};
-use sendport::smtp::{RelayDependencies, SmtpRelay};
+use sendport_core::secret::Secret;
+use sendport_smime::{ProtectionPlan, SecuredMessage, secure};
+use sendport_smtp::relay::authentication::NoSharedLedger;
+use sendport_smtp::relay::{FinalDotGate, Relay};
+use sendport_smtp::settings::relay::SmtpRelay as Config;
+use sendport_smtp::{RelayDependencies, SmtpRelay};
 
 /// Long enough for a slow machine; a test of a time-out says how short it is.
 const PATIENT: &str = r#"
@@ -135,7 +135,9 @@ pub(crate) fn said_to(report: &SubmissionReport, ordinal: u32) -> String {
 }
 
 /// Why nothing was begun; panics where something was.
-pub(crate) fn not_begun(report: &SubmissionReport) -> (&Reply, Option<sendport::domain::Fault>) {
+pub(crate) fn not_begun(
+    report: &SubmissionReport,
+) -> (&Reply, Option<sendport_core::domain::Fault>) {
     match &report.end {
         SubmissionEnd::NotBegun { reply, fault } => (reply, *fault),
         other => panic!("expected NotBegun, found {other:?}: {:?}", report.replies),

@@ -1,10 +1,9 @@
 //! Time that a test moves.
 
-use parking_lot::Mutex;
-
 use chrono::{DateTime, TimeDelta};
-use sendport::clock::Clock;
-use sendport::domain::Timestamp;
+use parking_lot::Mutex;
+use sendport_core::clock::Clock;
+use sendport_core::domain::Timestamp;
 
 /// Stands still until it is moved.
 pub(crate) struct MovingClock(Mutex<Timestamp>);

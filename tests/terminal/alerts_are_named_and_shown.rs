@@ -1,4 +1,4 @@
-use sendport::clock::{Clock as _, SystemClock};
+use sendport_core::clock::{Clock as _, SystemClock};
 
 use crate::said::{Said, run};
 use crate::site::Site;

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sendport_core::byte_size::ByteSize;
+use sendport_core::domain::{Address, Notify};
+use sendport_smtp::settings::auth::AuthMechanism;
+use sendport_smtp::settings::tls::TlsMode;
+
 use super::target::word;
-use crate::byte_size::ByteSize;
-use crate::config::auth::AuthMechanism;
-use crate::config::tls::TlsMode;
-use crate::domain::{Address, Notify};
 use crate::probe::Phase;
 
 /// Whom the check for an open relay asks for, where nobody is named (RFC 2606 section 3).

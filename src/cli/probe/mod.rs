@@ -13,16 +13,17 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 pub(super) use self::args::Args;
+use sendport_core::domain::{Address, ReversePath};
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::relay::authentication::{AuthLedger, NoSharedLedger};
+
 use self::target::Target;
 use super::config_file::{load, load_if_any};
 use super::{Failure, say};
 use crate::app::{self, ProbeContext};
 use crate::config::Config;
-use crate::domain::{Address, ReversePath};
 use crate::probe::mail_hosts::{MailDomain, MailResolver, Route};
 use crate::probe::{Event, EventKind, Listener, Phase, Plan, Report, dialogue_lines};
-use crate::relay::authentication::{AuthLedger, NoSharedLedger};
-use crate::replies::ReplyTable;
 
 /// The server takes mail for strangers.
 const OPEN_RELAY: u8 = 30;

@@ -1,6 +1,7 @@
 //! Events and findings as lines of a terminal: ASCII, and nothing that could disturb it.
 
-use crate::domain::Address;
+use sendport_core::domain::Address;
+
 use crate::probe::mail_hosts::{MailDomain, MailHost, Route, Service};
 use crate::probe::{Certificate, Event, EventKind, Phase, Refusal, ReplyLine, Report};
 

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use sendport_core::domain::shown_names;
+use sendport_smtp::settings::relay::RelayConfig;
+use sendport_smtp::settings::relay::SmtpRelay;
+use sendport_smtp::settings::tls::TlsMode;
 use serde::de::DeserializeOwned;
 
 use super::Args;
 use crate::cli::Failure;
-use crate::config::relay::SmtpRelay;
-use crate::config::tls::TlsMode;
-use crate::config::{Config, RelayConfig};
-use crate::domain::shown_names;
+use crate::config::Config;
 
 /// A host without a section of the configuration is not waited for longer than this.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sendport_store::{QueueDepth, Store, StoreError};
 use tokio::time::Instant;
 
 use super::HealthMonitor;
 use crate::observability::metrics::Depth;
-use crate::store::{QueueDepth, Store, StoreError};
 
 /// Time between two checks of the database.
 const CHECK_EVERY: Duration = Duration::from_secs(2);

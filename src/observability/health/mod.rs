@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sendport_core::clock::Clock;
+use sendport_delivery::relays::RelayRegistry;
+use sendport_delivery::worker::{GuardedSpool, LeaseGuard, Liveness, ObstacleKind, Obstacles};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
-use crate::delivery::relays::RelayRegistry;
-use crate::delivery::worker::{GuardedSpool, LeaseGuard, Liveness, ObstacleKind, Obstacles};
 use crate::observability::health_server::{HealthSource, HealthStatus};
 use crate::observability::metrics::{self, Metrics};
 

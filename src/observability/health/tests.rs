@@ -1,9 +1,9 @@
+use sendport_core::clock::SystemClock;
+use sendport_core::replies::ReplyTable;
+use sendport_store::spool::OutcomeSpool;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::clock::SystemClock;
-use crate::replies::ReplyTable;
-use crate::spool::OutcomeSpool;
 
 struct Setup {
     monitor: HealthMonitor,
@@ -70,7 +70,7 @@ fn is_ready_with_a_lease_and_a_database_until_it_stops() {
     assert!(setup.obstacles.overcome(ObstacleKind::NoDatabase));
     assert!(setup.obstacles.overcome(ObstacleKind::Begin));
     not_ready(&setup, "lease: this instance holds none");
-    setup.guard.renewed(crate::clock::steady());
+    setup.guard.renewed(sendport_core::clock::steady());
     assert_eq!(
         setup.monitor.readiness(),
         HealthStatus::Pass("ready\n".to_owned())

@@ -22,7 +22,7 @@ pub use relay::RelayMetrics;
 pub use send_port::SendPortMetrics;
 pub use service::ServiceMetrics;
 
-use crate::delivery::observer::{SendPortObserver, WorkerActivity, WorkerObserver};
+use sendport_delivery::observer::{SendPortObserver, WorkerActivity, WorkerObserver};
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use sendport_core::domain::{Fault, RelayCondition, RelayState};
+use sendport_smtp::relay::observer::{
+    CertificateRole, RelayActivity, RelayObserver, SubmissionClass,
+};
 
 use super::catalogue as c;
 use super::family::{Maker, timer};
-use crate::domain::{Fault, RelayCondition, RelayState};
-use crate::relay::observer::{CertificateRole, RelayActivity, RelayObserver, SubmissionClass};
 
 /// All relays'.
 pub(super) struct Families {

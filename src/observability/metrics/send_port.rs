@@ -1,11 +1,11 @@
 //! Of one send port: claims, alerts, recipients.
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use sendport_core::domain::{AlertStatus, Fault, RecipientStatus};
+use sendport_delivery::observer::{SendPortActivity, SendPortObserver};
 
 use super::catalogue as c;
 use super::family::{Maker, timer};
-use crate::delivery::observer::{SendPortActivity, SendPortObserver};
-use crate::domain::{AlertStatus, Fault, RecipientStatus};
 
 /// All send ports'.
 pub(super) struct Families {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
+use sendport_delivery::observer::{Operation, WorkerActivity};
 
 use super::catalogue as c;
 use super::family::{Maker, timer};
-use crate::delivery::observer::{Operation, WorkerActivity};
 
 /// Of the instance, its database and its spool.
 pub struct ServiceMetrics {

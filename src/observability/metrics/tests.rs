@@ -1,10 +1,13 @@
 use std::time::Duration;
 
+use sendport_core::domain::{AlertStatus, Fault, RecipientStatus, RelayCondition};
+use sendport_delivery::observer::SendPortActivity;
+use sendport_smtp::relay::observer::{
+    CertificateRole, RelayActivity, RelayObserver as _, SubmissionClass,
+};
+
 use super::catalogue::Kind;
 use super::*;
-use crate::delivery::observer::SendPortActivity;
-use crate::domain::{AlertStatus, Fault, RecipientStatus, RelayCondition};
-use crate::relay::observer::{CertificateRole, RelayActivity, RelayObserver as _, SubmissionClass};
 
 fn metrics() -> Metrics {
     Metrics::new(["default"], ["main", "spare"])

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use sendport::domain::{Command, Fault, Reply, SubmissionEnd, SubmissionReport};
-use sendport::relay::Relay as _;
-use sendport::replies::ReplyTable;
+use sendport_core::domain::{Command, Fault, Reply, SubmissionEnd, SubmissionReport};
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::relay::Relay as _;
 
 use super::mechanism::{Credentials, Mechanism, Proof};
 use super::server::Server;

@@ -9,9 +9,9 @@ use openssl::base64::encode_block;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
-use sendport::oauth2::{TokenError, TokenSource};
-use sendport::secret::Secret;
-use sendport::smtp::SmtpRelay;
+use sendport_core::secret::Secret;
+use sendport_oauth2::{TokenError, TokenSource};
+use sendport_smtp::SmtpRelay;
 
 use super::server::{Server, Servers};
 use crate::support::client::relay_with_password;

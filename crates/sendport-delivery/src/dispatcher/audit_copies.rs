@@ -1,0 +1,58 @@
+//! The audit of a send port at work: a copy before each transaction.
+
+use sendport_core::domain::{Alert, AttemptKey, Envelope, Lease, Message, OutcomeKind};
+use sendport_smime::Protection;
+
+use super::{Dispatcher, ReadyMessage};
+use crate::audit::{AuditError, Submission};
+use crate::send_port::SendPort;
+
+impl Dispatcher {
+    /// The octets before protection, copied only where an audit keeps them and they are others
+    /// than those after it.
+    pub(super) fn octets_before(
+        &self,
+        message: &Message,
+        port: &SendPort,
+        protection: Protection,
+    ) -> Option<Vec<u8>> {
+        let auditor = self.parts.auditors.get(&port.name)?;
+        let differ = auditor.keeps_before() && protection != Protection::None;
+        differ.then(|| message.octets.clone())
+    }
+
+    /// Keeps what `key` is about to submit to `relay`, where the send port has an audit.
+    ///
+    /// # Errors
+    /// [`AuditError`]: it must not be submitted.
+    pub(super) async fn keep_copies(
+        &self,
+        lease: &Lease<Alert>,
+        key: AttemptKey,
+        relay: &str,
+        envelope: &Envelope,
+        composed: &ReadyMessage,
+    ) -> Result<(), AuditError> {
+        let Some(auditor) = self.parts.auditors.get(&lease.value.send_port) else {
+            return Ok(());
+        };
+        let submission = Submission {
+            attempt: key,
+            alert: lease.value.id,
+            relay,
+            at: self.parts.clock.now(),
+            envelope,
+            before: composed.octets_before.as_deref(),
+            message: &composed.message,
+        };
+        auditor.keep(&submission).await
+    }
+}
+
+/// Given back for a while: an audit is a must, and nothing was submitted.
+pub(super) fn wait_for_audit(port: &SendPort, why: &AuditError) -> OutcomeKind {
+    OutcomeKind::Released {
+        retry_in: port.retry.first_delay,
+        reason: Some(format!("waits for its audit copy to be kept: {why}")),
+    }
+}

@@ -1,0 +1,304 @@
+//! From an alert to its message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sendport_core::domain::{
+    Address, Alert, AlertOrigin, Attachment, AttachmentId, Envelope, Lease, Message,
+};
+use sendport_message::mime::{self, LegacyDisplay, MessageSettings};
+use sendport_smime::{Hide, Protection};
+use sendport_store::LoadResult;
+use sendport_store::attachments::AttachmentSource;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::memory_budget::MemoryPermit;
+use super::preparation::Preparing;
+use super::template_cache::TemplateTurn;
+use super::{CertificateCache, Dispatcher, ReadyMessage, TemplateCache, attempts_left};
+use crate::ComposeError;
+use crate::protection::encryption_group::Variant;
+use crate::protection::securing::{Certificates, protection_plan, secured};
+use crate::send_port::{Refusal, SendPort};
+
+/// Work on more octets than this would keep others from running.
+const LARGE: usize = 256 * 1024;
+
+/// Octets of a content that are read at a time.
+const PIECE: u32 = 256 * 1024;
+
+/// Longest wait for other large messages.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// After that.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A message before its protection.
+#[derive(Debug)]
+pub struct Draft {
+    /// The same octets in every attempt.
+    pub message: Message,
+    /// What is to be done to it.
+    pub protection: Protection,
+    /// The address in From.
+    pub from: Address,
+    /// The version of the template that it was made from.
+    pub template_version: Option<String>,
+}
+
+/// What messages are made of, beside the alert.
+pub struct Sources<'a> {
+    /// The templates.
+    pub templates: &'a TemplateCache,
+    /// What is read while a message is made.
+    pub contents: &'a dyn AttachmentSource,
+    /// The recipients' certificates.
+    pub certificates: &'a Arc<CertificateCache>,
+}
+
+impl Sources<'_> {
+    /// The attachments of the alert, all of them allowed. They are looked at only where there are
+    /// any, and their contents are not read yet.
+    pub(super) async fn attachments(
+        &self,
+        alert: &Alert,
+        port: &SendPort,
+    ) -> Result<Vec<Attachment>, ComposeError> {
+        port.check_principal(alert)?;
+        if alert.attachment_count == 0 {
+            return Ok(Vec::new());
+        }
+        let read = self.contents.attachments(alert.id).await;
+        let attachments = read.map_err(|error| ComposeError::unread("its attachments", error))?;
+        port.check_attachments(&attachments)?;
+        Ok(attachments)
+    }
+
+    /// Makes the message of an alert whose turn it is, in one of its variants.
+    pub(super) async fn draft(
+        &self,
+        alert: &Alert,
+        port: &SendPort,
+        variant: &Variant,
+        attachments: &[Attachment],
+        turn: TemplateTurn<'_>,
+    ) -> Result<Draft, ComposeError> {
+        let settings = settings(alert, port, variant)?;
+        let protection = protection(alert, port, variant)?;
+        let offset = port.wall_clock(alert);
+        let rendered = self.templates.render(turn, alert, offset).await?;
+        let draft = aside(rendered.octets(), || {
+            mime::draft_message(&rendered, &settings, attachments)
+                .map_err(|error| Refusal::new(error.explanation(), error.to_string()))
+        })?;
+        let template_version = rendered.template_version;
+        Ok(Draft {
+            message: self.filled(alert, draft).await?,
+            protection,
+            from: settings.from.address,
+            template_version,
+        })
+    }
+
+    /// With all contents, of which one piece at a time is in memory.
+    async fn filled(&self, alert: &Alert, mut draft: mime::Draft) -> Result<Message, ComposeError> {
+        while let Some(id) = draft.wanted() {
+            let first = self.piece(alert, id, 0).await?;
+            if draft.examines_first() {
+                self.pass(alert, id, &first, |piece| draft.examine(piece))
+                    .await?;
+            }
+            self.pass(alert, id, &first, |piece| draft.append(piece))
+                .await?;
+            draft.close();
+        }
+        Ok(draft.finish())
+    }
+
+    /// Hands every piece of a content to `take`, others having their turn in between.
+    async fn pass(
+        &self,
+        alert: &Alert,
+        id: AttachmentId,
+        first: &[u8],
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<(), ComposeError> {
+        take(first);
+        let (mut from, mut last) = (first.len() as u64, first.len());
+        while last == PIECE as usize {
+            let piece = self.piece(alert, id, from).await?;
+            take(&piece);
+            (from, last) = (from + piece.len() as u64, piece.len());
+        }
+        Ok(())
+    }
+
+    async fn piece(
+        &self,
+        alert: &Alert,
+        id: AttachmentId,
+        from: u64,
+    ) -> Result<Vec<u8>, ComposeError> {
+        let read = self.contents.attachment_content(alert.id, id, from, PIECE);
+        let content = read
+            .await
+            .map_err(|error| ComposeError::unread("its attachments", error))?;
+        let gone = || {
+            Refusal::new(
+                "attachment-missing",
+                format!(
+                    "attachment {} was deleted while the alert was being sent",
+                    id.0
+                ),
+            )
+        };
+        Ok(content.ok_or_else(gone)?)
+    }
+}
+
+impl Dispatcher {
+    /// An alert with the texts that were left out, and the place for its message.
+    pub(super) async fn whole(
+        &self,
+        lease: &Lease<Alert>,
+        octets: u64,
+    ) -> Result<(MemoryPermit, Alert), ComposeError> {
+        let alert = &lease.value;
+        // A text is there several times while a message is made of it.
+        let memory_permit = self
+            .reserve_memory(octets.saturating_mul(3), &alert.send_port)
+            .await?;
+        // They may be too long for this process already.
+        let _preparing = Preparing::begin(&*self.parts.submit_guard, &self.turns, lease).await;
+        match self.parts.contents.whole_alert(alert.id).await {
+            Ok(Some(LoadResult::Alert(alert) | LoadResult::Large { alert, .. })) => {
+                Ok((memory_permit, *alert))
+            }
+            Ok(Some(LoadResult::Unreadable { reason, .. })) => {
+                Err(Refusal::new("unreadable-row", reason).into())
+            }
+            Ok(None) => Err(ComposeError::Deferred(AGAIN, None)),
+            Err(error) => Err(ComposeError::unread("its texts", error)),
+        }
+    }
+
+    /// The message for the recipients of `envelope`, made secure for them.
+    pub(super) async fn compose(
+        &self,
+        memory_permit: Option<MemoryPermit>,
+        lease: &Lease<Alert>,
+        port: &SendPort,
+        envelope: &Envelope,
+        certificates: &Certificates,
+    ) -> Result<ReadyMessage, ComposeError> {
+        let alert = &lease.value;
+        attempts_left(alert, port)?;
+        let sources = Sources {
+            templates: &self.parts.templates,
+            contents: &*self.parts.contents,
+            certificates: &self.parts.certificates,
+        };
+        let attachments = sources.attachments(alert, port).await?;
+        let memory_permit = match memory_permit {
+            Some(memory_permit) => memory_permit,
+            None => {
+                let octets = text_octets(alert) as u64 + mime::expected_octets(&attachments);
+                self.reserve_memory(octets, &port.name).await?
+            }
+        };
+        let variant = certificates.variant(alert, &envelope.forward_paths);
+        // Waiting here blocks no other alert, and a death of the process is not held against this one.
+        let turn = sources.templates.turn(alert).await?;
+        let submit_guard = &*self.parts.submit_guard;
+        let _preparing = Preparing::begin(submit_guard, &self.turns, lease).await;
+        let draft = sources.draft(alert, port, &variant, &attachments, turn);
+        let draft = draft.await?;
+        let now = self.parts.clock.now();
+        let context = variant.message_context(&draft.from, alert, now);
+        let plan = protection_plan(port, draft.protection, &context)?;
+        let octets_before = self.octets_before(&draft.message, port, draft.protection);
+        Ok(ReadyMessage {
+            message: secured(draft.message, plan).await?,
+            octets_before,
+            template_version: draft.template_version,
+            _memory: memory_permit,
+        })
+    }
+
+    async fn reserve_memory(
+        &self,
+        octets: u64,
+        send_port: &str,
+    ) -> Result<MemoryPermit, ComposeError> {
+        // An audit holds copies beside it, and protection makes another message of it.
+        let port = self.parts.send_ports.get(send_port);
+        let protects = port.is_some_and(|port| port.protector.is_able());
+        let audits = self.parts.auditors.contains_key(send_port);
+        let copies = 1 + u64::from(audits) + 2 * u64::from(protects);
+        let memory_permit = tokio::select! {
+            biased;
+            memory_permit = self.memory.acquire(octets.saturating_mul(copies), PATIENCE) => memory_permit,
+            () = self.parts.stop.cancelled() => return Err(ComposeError::Deferred(Duration::ZERO, None)),
+        };
+        let why = || Some("waits for other large messages to be sent".to_owned());
+        memory_permit.ok_or_else(|| ComposeError::Deferred(AGAIN, why()))
+    }
+}
+
+/// What an encrypted message hides is repeated in its text, for mail readers that do not look for it.
+fn legacy_display(hidden: Hide) -> LegacyDisplay {
+    match hidden {
+        Hide::None => LegacyDisplay::None,
+        Hide::Baseline => LegacyDisplay::Subject,
+        Hide::Names => LegacyDisplay::Names,
+    }
+}
+
+/// What the send port and the variant say about the message.
+pub(super) fn settings(
+    alert: &Alert,
+    port: &SendPort,
+    variant: &Variant,
+) -> Result<MessageSettings, Refusal> {
+    let headers = port.protector.headers;
+    Ok(MessageSettings {
+        from: port.decide_from(alert)?,
+        message_id_domain: port.message_id_domain.clone(),
+        headers: port.headers.clone(),
+        auto_submitted: port.auto_submitted || alert.origin == AlertOrigin::Digest,
+        charset: port.charset,
+        html_charset: port.html_charset,
+        international: variant.international,
+        legacy_display: legacy_display(headers.to_display(protection(alert, port, variant)?)),
+        variant: variant.word.clone(),
+    })
+}
+
+/// What is to be done to the message.
+pub(super) fn protection(
+    alert: &Alert,
+    port: &SendPort,
+    variant: &Variant,
+) -> Result<Protection, Refusal> {
+    let wanted = port.decide_protection(alert)?;
+    Ok(match variant.in_clear {
+        true => wanted.without_envelope(),
+        false => wanted,
+    })
+}
+
+/// What the texts come from.
+fn text_octets(alert: &Alert) -> usize {
+    let columns = [&alert.body, &alert.payload];
+    columns.into_iter().flatten().map(String::len).sum()
+}
+
+/// Runs `work` where it keeps no other task waiting, if it is long.
+fn aside<T>(octets: usize, work: impl FnOnce() -> T) -> T {
+    let has_others = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if octets > LARGE && has_others {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}

@@ -1,0 +1,390 @@
+//! One leased alert: render → build → secure → submit → outcome.
+//!
+//! In comes a `Lease<Alert>`, out goes an [`Outcome`]; of the database it knows attachments alone.
+//! Every failure is a decision about recipients, never an error of the service.
+
+mod audit_copies;
+mod compose;
+mod memory_budget;
+mod preparation;
+mod preview;
+mod submit;
+mod template_cache;
+mod window;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use crate::ComposeError;
+use crate::protection::CertificateCache;
+pub use crate::protection::ProtectionError;
+use crate::protection::securing::Certificates;
+use crate::recipients::receipt;
+use crate::recipients::recipient_set::{RecipientSet, Rules};
+use crate::relays::{RelayRegistry, StartReservation};
+pub use compose::{Draft, Sources};
+use memory_budget::{MemoryBudget, MemoryPermit};
+pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
+use submit::{Job, SubmitResult};
+pub use template_cache::TemplateCache;
+
+use sendport_core::clock::Clock;
+use sendport_core::domain::{
+    Alert, AlertId, Decision, Envelope, ForwardPath, Lease, LeaseToken, MOST_RECIPIENTS, Outcome,
+    OutcomeKind, SubmissionEnd, SubmissionIntent, has_too_many_recipients,
+};
+use sendport_core::replies::ReplyTable;
+use sendport_smime::SecuredMessage;
+use sendport_smtp::relay::FinalDotGate;
+use sendport_store::attachments::AttachmentSource;
+
+use crate::audit::Auditor;
+use crate::digest;
+use crate::send_port::{Refusal, SendPort};
+
+/// How long an alert waits that the database did not hand out something for.
+const STORE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long one waits that this instance has no send port for.
+const OTHERS_WAIT: Duration = Duration::from_secs(60);
+
+/// How long an alert waits whose time ran out before it was begun: the sweep ends it, and keeps
+/// what the relay last said.
+const EXPIRED_WAIT: Duration = Duration::from_secs(10);
+
+/// What a dispatcher is made of.
+pub struct DispatcherDependencies {
+    /// By name.
+    pub send_ports: BTreeMap<String, SendPort>,
+    /// All relays with their circuits.
+    pub board: Arc<RelayRegistry>,
+    /// Who keeps copies, by the name of the send port; most have none.
+    pub auditors: BTreeMap<String, Auditor>,
+    /// What is read while a message is made.
+    pub contents: Arc<dyn AttachmentSource>,
+    /// The templates.
+    pub templates: Arc<TemplateCache>,
+    /// The recipients' certificates.
+    pub certificates: Arc<CertificateCache>,
+    /// The table of replies.
+    pub replies: Arc<ReplyTable>,
+    /// Wall-clock time.
+    pub clock: Arc<dyn Clock>,
+    /// Says whether the lease is still valid, and notes what is about to be submitted.
+    pub submit_guard: Arc<dyn SubmitGuard>,
+    /// A random number in 0 to 1, for the jitter of delays.
+    pub chance: Box<dyn Fn() -> f64 + Send + Sync>,
+    /// Cancelled when the service stops: what is not yet begun is released.
+    pub stop: CancellationToken,
+}
+
+/// Asked right before each final dot, or what takes its place; keeps notes of work that may end the process.
+pub trait SubmitGuard: Send + Sync {
+    /// Notes the attempt. False: the lease is not certain, or the note could not be written;
+    /// the dot must not be sent.
+    fn before_final_dot(&self, note: &SubmissionIntent) -> bool;
+
+    /// Notes that the message of an alert is being made.
+    fn preparing(&self, alert: AlertId, token: LeaseToken);
+
+    /// Notes that it is made, or will not be.
+    fn prepared(&self, alert: AlertId);
+
+    /// A process died while it made the message of this alert, and perhaps of others.
+    fn is_suspect(&self, alert: AlertId) -> bool;
+}
+
+/// The submit_guard and the note of one submission.
+struct Gate<'a> {
+    submit_guard: &'a dyn SubmitGuard,
+    note: SubmissionIntent,
+}
+
+impl FinalDotGate for Gate<'_> {
+    fn may_send_final_dot(&self) -> bool {
+        self.submit_guard.before_final_dot(&self.note)
+    }
+}
+
+/// Processes leased alerts, any number of them at the same time.
+pub struct Dispatcher {
+    parts: DispatcherDependencies,
+    memory: MemoryBudget,
+    /// Whose messages are made.
+    turns: RwLock<()>,
+}
+
+/// A message that is ready, and the version of the template that it was made from.
+struct ReadyMessage {
+    message: SecuredMessage,
+    /// Before protection, where an audit wants them.
+    octets_before: Option<Vec<u8>>,
+    template_version: Option<String>,
+    _memory: MemoryPermit,
+}
+
+impl Dispatcher {
+    /// A dispatcher.
+    pub fn new(parts: DispatcherDependencies) -> Self {
+        Self {
+            parts,
+            memory: MemoryBudget::new(),
+            turns: RwLock::default(),
+        }
+    }
+
+    /// Works on one alert until something is decided. Bounded by the relay's time-outs. It is
+    /// `expected` until it begins.
+    pub async fn dispatch(&self, lease: Lease<Alert>, expected: StartReservation) -> Outcome {
+        self.dispatch_in(None, lease, expected).await
+    }
+
+    /// The same for an alert whose texts were left out as too long: they are read when there is
+    /// room for so many octets.
+    pub async fn dispatch_large(
+        &self,
+        lease: Lease<Alert>,
+        octets: u64,
+        expected: StartReservation,
+    ) -> Outcome {
+        let token = lease.token;
+        let kind = match self.whole(&lease, octets).await {
+            Ok((memory_permit, value)) => {
+                let lease = Lease { token, value };
+                return self.dispatch_in(Some(memory_permit), lease, expected).await;
+            }
+            Err(why) => match waiting(why, Duration::ZERO) {
+                Ok(kind) => kind,
+                Err(refusal) => decided(Decision::failed(refusal.reason)),
+            },
+        };
+        Outcome {
+            alert: lease.value.id,
+            token,
+            kind,
+        }
+    }
+
+    async fn dispatch_in(
+        &self,
+        memory_permit: Option<MemoryPermit>,
+        mut lease: Lease<Alert>,
+        expected: StartReservation,
+    ) -> Outcome {
+        let kind = match self.parts.send_ports.get(&lease.value.send_port) {
+            Some(port) => {
+                port.resolve_macros(&mut lease.value);
+                self.work(memory_permit, &lease, port, expected).await
+            }
+            None => unknown_port(&lease.value.send_port),
+        };
+        Outcome {
+            alert: lease.value.id,
+            token: lease.token,
+            kind,
+        }
+    }
+
+    async fn work(
+        &self,
+        memory_permit: Option<MemoryPermit>,
+        lease: &Lease<Alert>,
+        port: &SendPort,
+        expected: StartReservation,
+    ) -> OutcomeKind {
+        let alert = &lease.value;
+        if let Err(refusal) = few_enough(alert) {
+            return decided(Decision::failed(refusal.reason));
+        }
+        let now = self.parts.clock.now();
+        let mut rules = Rules {
+            port,
+            replies: &self.parts.replies,
+            age: (now - alert.created_at).to_std().unwrap_or_default(),
+            chance: (self.parts.chance)(),
+            slowed_for: None,
+        };
+        if let Some(why) = expiry(alert, &rules, now) {
+            return released(EXPIRED_WAIT, Some(why));
+        }
+        let mut recipients = RecipientSet::load(alert, &rules);
+        if let Some(waiting) = window::wait_for(alert, port, now) {
+            return waiting;
+        }
+        let certificates = &self.parts.certificates;
+        let found =
+            Certificates::of_those_waiting(alert, port, certificates, &mut recipients, now).await;
+        let certificates = match found {
+            Ok(certificates) => certificates,
+            Err(why) => return refused_or_waiting(why, recipients, port),
+        };
+        let envelope = envelope(
+            alert,
+            port,
+            certificates.together(recipients.forward_paths()),
+        );
+        if certificates.leave_nobody(&envelope.forward_paths) {
+            return decided(recipients.into_decision(None, port.in_doubt, None));
+        }
+        let composed = self.compose(memory_permit, lease, port, &envelope, &certificates);
+        let composed = match composed.await {
+            Ok(composed) => composed,
+            Err(why) => return refused_or_waiting(why, recipients, port),
+        };
+        if envelope.forward_paths.is_empty() {
+            let version = composed.template_version;
+            return decided(recipients.into_decision(None, port.in_doubt, version));
+        }
+        let job = Job {
+            lease,
+            port,
+            envelope: &envelope,
+            composed: &composed,
+        };
+        let submitted = self.submit(&job, expected).await;
+        self.judged(submitted, &job, recipients, &mut rules)
+    }
+
+    /// What a submission means for the alert.
+    fn judged(
+        &self,
+        submitted: SubmitResult,
+        job: &Job<'_>,
+        mut recipients: RecipientSet,
+        rules: &mut Rules<'_>,
+    ) -> OutcomeKind {
+        let (alert, port, composed) = (&job.lease.value, job.port, job.composed);
+        match submitted {
+            SubmitResult::Transaction(it) if it.report.end != SubmissionEnd::Fenced => {
+                rules.slowed_for = it.slowed_for;
+                recipients.apply(&it.relay, &it.carried, &it.report, rules);
+                recipients.remark(receipt::remark(alert, port, &it.report.facts));
+                let attempt = recipients.attempt(it.key, &it.relay, it.report, &composed.message);
+                let version = composed.template_version.clone();
+                let mut decision = recipients.into_decision(attempt, port.in_doubt, version);
+                window::fit(&mut decision, alert, port, self.parts.clock.now());
+                decided(decision)
+            }
+            SubmitResult::Transaction(_) => released(Duration::ZERO, None),
+            SubmitResult::Deferred(retry_in, reason) => released(retry_in, reason),
+            SubmitResult::AuditFailed(why) => audit_copies::wait_for_audit(port, &why),
+        }
+    }
+}
+
+fn envelope(alert: &Alert, port: &SendPort, forward_paths: Vec<ForwardPath>) -> Envelope {
+    Envelope {
+        reverse_path: port.return_path.clone(),
+        forward_paths,
+        dsn: receipt::request(alert, port),
+    }
+}
+
+/// What becomes of an alert that there is no message of.
+fn refused_or_waiting(
+    why: ComposeError,
+    mut recipients: RecipientSet,
+    port: &SendPort,
+) -> OutcomeKind {
+    waiting(why, port.retry.first_delay).unwrap_or_else(|refusal| {
+        recipients.refuse(&refusal);
+        decided(recipients.into_decision(None, port.in_doubt, None))
+    })
+}
+
+/// What is done with an alert that cannot be composed now; the error is why it never can be.
+/// `delay`: between two looks at what an operator has to correct.
+fn waiting(why: ComposeError, delay: Duration) -> Result<OutcomeKind, Refusal> {
+    match why {
+        ComposeError::Never(refusal) => Err(refusal),
+        // It goes on as soon as the database hands out what it needs.
+        ComposeError::NotNow { what, error } => {
+            let why = format!("waits for {what}: {error}");
+            Ok(released(STORE_WAIT, Some(why)))
+        }
+        ComposeError::Deferred(retry_in, reason) => Ok(released(retry_in, reason)),
+        ComposeError::Unprotected { why, retry_in } => {
+            let soon = retry_in.map_or(delay, |rest| rest.min(delay));
+            Ok(wait_for_protection(soon, &why))
+        }
+    }
+}
+
+/// Given back for a while: an operator has to do something, and nothing was submitted.
+fn wait_for_protection(delay: Duration, why: &str) -> OutcomeKind {
+    let why = format!("waits for its protection: {why}");
+    released(delay.max(Duration::from_secs(1)), Some(why))
+}
+
+/// A look at what the store took for one of ours and is not: never at once again.
+fn unknown_port(name: &str) -> OutcomeKind {
+    let why = format!("waits for an instance that has a send port named '{name}'");
+    released(OTHERS_WAIT, Some(why))
+}
+
+fn decided(decision: Decision) -> OutcomeKind {
+    OutcomeKind::Decided(Box::new(decision))
+}
+
+/// Mostly due again at once: a send port that cannot send now is not asked for work, and
+/// another instance may be able to.
+fn released(retry_in: Duration, reason: Option<String>) -> OutcomeKind {
+    OutcomeKind::Released { retry_in, reason }
+}
+
+/// Its lists are not read, and nothing is said about each of its recipients.
+fn few_enough(alert: &Alert) -> Result<(), Refusal> {
+    if !has_too_many_recipients(alert) {
+        return Ok(());
+    }
+    let why = format!(
+        "ToRecipients, CcRecipients and BccRecipients hold more than {MOST_RECIPIENTS} recipients; insert several alerts"
+    );
+    Err(Refusal::new("unreadable-row", why))
+}
+
+/// A take-over spends an attempt of the alert too: one that kills each process that works on it ends
+/// here. Transactions for some of the recipients are not held against those who still wait.
+fn attempts_left(alert: &Alert, port: &SendPort) -> Result<(), Refusal> {
+    let spent: u32 = alert.recipients.iter().map(|r| r.attempt_count).sum();
+    let waiting = alert.recipients.iter().filter(|r| r.status.is_waiting());
+    let own = waiting.map(|r| r.attempt_count).max().unwrap_or_default();
+    let of_others = spent - own;
+    if alert.attempt_count < port.retry.attempts.saturating_add(of_others) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "attempts-exhausted",
+        format!(
+            "all {} attempts are spent; the ends of some were not seen",
+            port.retry.attempts
+        ),
+    ))
+}
+
+fn expiry(
+    alert: &Alert,
+    rules: &Rules<'_>,
+    now: sendport_core::domain::Timestamp,
+) -> Option<String> {
+    if let Some(at) = alert.expires_at.filter(|at| *at <= now) {
+        return Some(format!(
+            "expired: ExpiresAt was {}",
+            at.format("%Y-%m-%dT%H:%M:%SZ")
+        ));
+    }
+    (rules.age >= rules.port.retry.max_age).then(|| {
+        format!(
+            "expired: older than the send port's max_age of {} s",
+            rules.port.retry.max_age.as_secs()
+        )
+    })
+}
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

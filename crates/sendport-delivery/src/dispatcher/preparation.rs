@@ -1,0 +1,48 @@
+//! While a message is made, a hostile alert may end the process: who is made is noted, and who a
+//! process may have died of is made alone.
+
+use sendport_core::domain::{Alert, AlertId, Lease};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::SubmitGuard;
+
+/// The message of an alert is being made, until this is dropped.
+pub(super) struct Preparing<'a> {
+    submit_guard: &'a dyn SubmitGuard,
+    alert: AlertId,
+    _turn: Turn<'a>,
+}
+
+#[expect(dead_code, reason = "held, not read")]
+enum Turn<'a> {
+    Beside(RwLockReadGuard<'a, ()>),
+    Alone(RwLockWriteGuard<'a, ()>),
+}
+
+impl<'a> Preparing<'a> {
+    /// Waits for its turn. A suspect has all others wait: what it dies of next time is its own
+    /// doing, and nothing is held against those beside it.
+    pub(super) async fn begin(
+        submit_guard: &'a dyn SubmitGuard,
+        turns: &'a RwLock<()>,
+        lease: &Lease<Alert>,
+    ) -> Self {
+        let alert = lease.value.id;
+        let turn = match submit_guard.is_suspect(alert) {
+            true => Turn::Alone(turns.write().await),
+            false => Turn::Beside(turns.read().await),
+        };
+        submit_guard.preparing(alert, lease.token);
+        Self {
+            submit_guard,
+            alert,
+            _turn: turn,
+        }
+    }
+}
+
+impl Drop for Preparing<'_> {
+    fn drop(&mut self) {
+        self.submit_guard.prepared(self.alert);
+    }
+}

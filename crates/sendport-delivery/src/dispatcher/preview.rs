@@ -1,0 +1,268 @@
+//! What an alert would become, without sending it: the dispatcher's own steps up to the relay.
+
+use chrono::TimeDelta;
+use sendport_core::clock::Clock;
+use sendport_core::domain::{
+    Alert, Attachment, Envelope, ForwardPath, OutcomeKind, ProtectionFacts, Recipient,
+    RecipientStatus, Reply, Timestamp,
+};
+use sendport_core::replies::ReplyTable;
+use sendport_message::mime;
+use sendport_message::template::RenderedAlert;
+use sendport_smime::SecuredMessage;
+use sendport_smime::{HeaderProtected, Protection};
+
+use super::compose::{Sources, protection, settings};
+use super::{
+    ComposeError, Draft, ProtectionError, attempts_left, envelope, expiry, few_enough, window,
+};
+use crate::digest;
+use crate::protection::securing::{Certificates, protection_plan, secured};
+use crate::recipients::recipient_set::{RecipientSet, Rules};
+use crate::send_port::{Refusal, SendPort};
+
+/// An alert as it would be submitted.
+#[derive(Debug)]
+pub struct Preview {
+    /// The alert, with BizTalk's macros replaced where its send port does that.
+    pub alert: Alert,
+    /// What a reader sees.
+    pub texts: PreviewTexts,
+    /// The message before protection.
+    pub draft: Draft,
+    /// What protection makes of it, or why it cannot be given.
+    pub secured: Result<SecuredMessage, ProtectionError>,
+    /// What protection does to the header.
+    pub headers: HeaderProtected,
+    /// Who would sign, where the send port can: addresses, key and until when.
+    pub signer: Option<String>,
+    /// Each message that would be made for those who wait.
+    pub copies: Vec<PreviewCopy>,
+    /// Reverse-path, and the forward-paths that are due.
+    pub envelope: Envelope,
+    /// The relays in the order in which they would be asked.
+    pub relays: Vec<String>,
+    /// Everybody, with what was said about those who are not sent to.
+    pub recipients: Vec<(Recipient, Option<Reply>)>,
+    /// Why waiting recipients would never get it: it has expired, or would before it may be sent.
+    pub never: Option<String>,
+    /// Why it would not be submitted now, although there are recipients.
+    pub not_now: Option<String>,
+}
+
+impl Preview {
+    /// Why some or all recipients would be refused here, before any relay is asked.
+    pub fn refused(&self) -> Option<String> {
+        if let Err(why) = &self.secured
+            && why.is_final()
+        {
+            return Some(why.to_string());
+        }
+        let said = self.recipients.iter().find_map(|(_, said)| said.as_ref());
+        said.map(ToString::to_string)
+    }
+
+    /// Why no recipient would get it, nor has got it.
+    pub fn would_fail(&self) -> Option<String> {
+        let somebody_waits = !self.copies.is_empty();
+        if let Some(never) = self.never.clone().filter(|_| somebody_waits) {
+            return Some(never);
+        }
+        let relayed = |(it, _): &(Recipient, _)| it.status == RecipientStatus::Relayed;
+        let somebody = somebody_waits || self.recipients.iter().any(relayed);
+        let unsecured = self.secured.as_ref().is_err_and(ProtectionError::is_final);
+        self.refused().filter(|_| unsecured || !somebody)
+    }
+}
+
+/// What a reader sees of a message.
+#[derive(Debug, Clone, Default)]
+pub struct PreviewTexts {
+    /// One line.
+    pub subject: String,
+    /// What is shown without HTML.
+    pub text: String,
+    /// What a browser shows, where there is any.
+    pub html: Option<String>,
+    /// What goes with it.
+    pub attachments: Vec<Attachment>,
+}
+
+impl PreviewTexts {
+    /// Without attachments.
+    pub fn of(rendered: &RenderedAlert<'_>) -> Self {
+        Self {
+            subject: rendered.subject.clone(),
+            text: mime::plain_text(rendered).into_owned(),
+            html: rendered.html.as_deref().map(str::to_owned),
+            attachments: Vec::new(),
+        }
+    }
+}
+
+/// One of the messages of an alert.
+#[derive(Debug)]
+pub struct PreviewCopy {
+    /// Header `Message-ID`.
+    pub message_id: String,
+    /// What is done to it.
+    pub protection: Protection,
+    /// Who gets it.
+    pub recipients: Vec<PreviewReader>,
+    /// By whom and how it is protected, or why it cannot be.
+    pub facts: Result<ProtectionFacts, ProtectionError>,
+}
+
+/// A recipient of a message.
+#[derive(Debug)]
+pub struct PreviewReader {
+    /// Who.
+    pub address: String,
+    /// The certificate that it is encrypted to for them: its thumbprint and where it is.
+    pub certificate: Option<String>,
+    /// Why they get it without the encryption that was asked for.
+    pub in_clear: Option<String>,
+}
+
+/// Goes as far as a dispatcher goes before it asks a relay. Changes nothing.
+///
+/// # Errors
+/// [`ComposeError`]: the alert would fail, or wait for its template.
+pub async fn preview(
+    mut alert: Alert,
+    port: &SendPort,
+    sources: &Sources<'_>,
+    replies: &ReplyTable,
+    clock: &dyn Clock,
+) -> Result<Preview, ComposeError> {
+    port.resolve_macros(&mut alert);
+    few_enough(&alert)?;
+    let now = clock.now();
+    let rules = Rules {
+        port,
+        replies,
+        age: (now - alert.created_at).to_std().unwrap_or_default(),
+        chance: 0.0,
+        slowed_for: None,
+    };
+    let mut recipients = RecipientSet::load(&alert, &rules);
+    let cache = sources.certificates;
+    let certificates =
+        Certificates::of_those_waiting(&alert, port, cache, &mut recipients, now).await?;
+    let envelope = envelope(
+        &alert,
+        port,
+        certificates.together(recipients.forward_paths()),
+    );
+    let variant = certificates.variant(&alert, &envelope.forward_paths);
+    let attachments = sources.attachments(&alert, port).await?;
+    let turn = sources.templates.turn(&alert).await?;
+    let draft = sources.draft(&alert, port, &variant, &attachments, turn);
+    let draft = draft.await?;
+    let turn = sources.templates.turn(&alert).await?;
+    let offset = port.wall_clock(&alert);
+    let rendered = sources.templates.render(turn, &alert, offset).await?;
+    let texts = PreviewTexts {
+        attachments,
+        ..PreviewTexts::of(&rendered)
+    };
+    let never = never(&alert, &rules, now);
+    let not_now = never
+        .clone()
+        .or_else(|| waits(window::wait_for(&alert, port, now)?));
+    let context = variant.message_context(&draft.from, &alert, now);
+    let secured = match protection_plan(port, draft.protection, &context) {
+        Ok(plan) => secured(draft.message.clone(), plan).await,
+        Err(why) => Err(why),
+    };
+    let copies = copies(&alert, port, &certificates, &recipients, now)?;
+    let signer = port.protector.signer.as_ref().map(|it| it.identity());
+    Ok(Preview {
+        headers: port.protector.headers.of(draft.protection),
+        signer: signer.map(|it| it.to_string()),
+        copies,
+        secured,
+        texts,
+        draft,
+        envelope,
+        relays: digest::relay_order(&alert, &port.relays)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        recipients: recipients.recipients(),
+        never,
+        not_now,
+        alert,
+    })
+}
+
+/// Why it is too late for waiting recipients, or will be when the delivery window opens.
+fn never(alert: &Alert, rules: &Rules<'_>, now: Timestamp) -> Option<String> {
+    let spent = || attempts_left(alert, rules.port).err().map(|why| why.reason);
+    let shut = || {
+        let shut = rules.port.opens_in(alert, now)?;
+        let later = Rules {
+            age: rules.age + shut,
+            ..*rules
+        };
+        let opens = now.checked_add_signed(TimeDelta::from_std(shut).ok()?)?;
+        let expired = expiry(alert, &later, opens)?;
+        let waits = waits(window::wait_for(alert, rules.port, now)?)?;
+        Some(format!("{waits}; by then it has {expired}"))
+    };
+    expiry(alert, rules, now).or_else(spent).or_else(shut)
+}
+
+/// All messages that would be made for those who wait, in the order in which they would be.
+fn copies(
+    alert: &Alert,
+    port: &SendPort,
+    certificates: &Certificates,
+    recipients: &RecipientSet,
+    now: Timestamp,
+) -> Result<Vec<PreviewCopy>, ComposeError> {
+    let mut left = recipients.waiting_paths();
+    let mut copies = Vec::new();
+    while !left.is_empty() {
+        let ascii = left.iter().any(|path| path.address.is_ascii());
+        let next = left.iter().filter(|path| path.address.is_ascii() == ascii);
+        let paths = certificates.together(next.cloned().collect());
+        left.retain(|path| !paths.contains(path));
+        copies.push(copy(alert, port, certificates, (recipients, &paths), now)?);
+    }
+    Ok(copies)
+}
+
+fn copy(
+    alert: &Alert,
+    port: &SendPort,
+    certificates: &Certificates,
+    (recipients, paths): (&RecipientSet, &[ForwardPath]),
+    now: Timestamp,
+) -> Result<PreviewCopy, ComposeError> {
+    let variant = certificates.variant(alert, paths);
+    let settings = settings(alert, port, &variant)?;
+    let protection = protection(alert, port, &variant)?;
+    let message_id = mime::message_id(alert, &settings)
+        .map_err(|error| Refusal::new(error.explanation(), error.to_string()))?;
+    let context = variant.message_context(&settings.from.address, alert, now);
+    let facts = protection_plan(port, protection, &context).and_then(|it| Ok(it.facts()?));
+    let reader = |path: &ForwardPath| PreviewReader {
+        address: path.address.to_string(),
+        certificate: certificates.shown(path),
+        in_clear: recipients.in_clear(path.ordinal).map(str::to_owned),
+    };
+    Ok(PreviewCopy {
+        message_id,
+        protection,
+        recipients: paths.iter().map(reader).collect(),
+        facts,
+    })
+}
+
+fn waits(kind: OutcomeKind) -> Option<String> {
+    match kind {
+        OutcomeKind::Released { reason, .. } => reason,
+        OutcomeKind::Decided(decision) => decision.reason,
+    }
+}

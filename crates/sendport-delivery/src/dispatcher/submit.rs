@@ -1,0 +1,197 @@
+//! One message over the first relay that can be asked now.
+
+use std::time::Duration;
+
+use sendport_core::domain::{
+    Alert, AttemptKey, Envelope, ForwardPath, Lease, SubmissionIntent, SubmissionReport,
+};
+use tracing::{Instrument, Span};
+
+use super::{Dispatcher, Gate, ReadyMessage, digest};
+use crate::audit::AuditError;
+use crate::relays::entry::{StartReservation, SubmitPermit, Unavailable};
+use crate::relays::reports::NextStep;
+use crate::send_port::SendPort;
+
+/// So often in a row a relay may say that it is asked for too much before anything is begun.
+const ASKED_AGAIN: u32 = 3;
+
+/// A relay that does not answer, or says "slower" again and again, is left alone for this.
+const REST: Duration = Duration::from_secs(1);
+
+/// Who could be asked does not offer it, and who may offer it could not be asked.
+const NO_SMTPUTF8: &str =
+    "waits for a relay that may offer SMTPUTF8, which an address that is not ASCII needs";
+
+/// What is to be submitted.
+pub(super) struct Job<'a> {
+    pub(super) lease: &'a Lease<Alert>,
+    pub(super) port: &'a SendPort,
+    pub(super) envelope: &'a Envelope,
+    pub(super) composed: &'a ReadyMessage,
+}
+
+/// What became of it.
+pub(super) enum SubmitResult {
+    /// A relay took up the transaction, or refused it for a limit.
+    Transaction(Box<Transaction>),
+    /// No relay could be asked, or the service stops: due again after this, and why not now.
+    Deferred(Duration, Option<String>),
+    /// The audit copy could not be kept; the reason in a sentence.
+    AuditFailed(AuditError),
+}
+
+/// A transaction, or a refusal for a limit before one was begun.
+pub(super) struct Transaction {
+    pub(super) key: AttemptKey,
+    pub(super) relay: String,
+    /// The forward-paths that were part of it.
+    pub(super) carried: Vec<ForwardPath>,
+    pub(super) report: SubmissionReport,
+    /// Where the relay was asked for too much, when it may be asked again.
+    pub(super) slowed_for: Option<Duration>,
+}
+
+/// What follows from asking one relay.
+enum Step {
+    Done(SubmitResult),
+    NextRelay,
+    /// It refused before MAIL, for a limit.
+    Limited(Box<Transaction>),
+    /// It cannot take these addresses; another one may.
+    NextForAddresses,
+    SameRelay,
+}
+
+impl Dispatcher {
+    /// It is `expected` until it begins.
+    pub(super) async fn submit(&self, job: &Job<'_>, expected: StartReservation) -> SubmitResult {
+        let mut expected = Some(expected);
+        let (mut rest, mut why, mut passed_over) = (Duration::ZERO, None, false);
+        let mut limited = None;
+        let relays = digest::relay_order(&job.lease.value, &job.port.relays);
+        let last = relays.len().saturating_sub(1);
+        for (index, name) in relays.into_iter().enumerate() {
+            for asked in 1.. {
+                let turn = tokio::select! {
+                    biased;
+                    () = self.parts.stop.cancelled() => return SubmitResult::Deferred(Duration::ZERO, None),
+                    turn = self.parts.board.acquire(name, index < last) => turn,
+                };
+                let step = match turn {
+                    Ok(turn) => {
+                        expected = None;
+                        self.over(name, turn, job, index < last || passed_over)
+                            .await
+                    }
+                    Err(Unavailable::Full(wait)) => {
+                        return SubmitResult::Deferred(wait, Some(full(name)));
+                    }
+                    Err(Unavailable::Stalled) => {
+                        rest = REST;
+                        Step::NextRelay
+                    }
+                    Err(Unavailable::Unwell) => Step::NextRelay,
+                };
+                match step {
+                    Step::Done(submitted) => return submitted,
+                    Step::NextRelay => {
+                        passed_over = true;
+                        break;
+                    }
+                    Step::Limited(refusal) => {
+                        (limited, passed_over) = (Some(refusal), true);
+                        break;
+                    }
+                    Step::NextForAddresses => {
+                        (rest, why) = (job.port.retry.first_delay, Some(NO_SMTPUTF8.to_owned()));
+                        break;
+                    }
+                    Step::SameRelay if asked < ASKED_AGAIN => {}
+                    Step::SameRelay => return SubmitResult::Deferred(REST, Some(full(name))),
+                }
+            }
+        }
+        drop(expected);
+        limited.map_or(SubmitResult::Deferred(rest, why), SubmitResult::Transaction)
+    }
+
+    /// Over the relay whose turn it is. There is `another` one that was not asked.
+    async fn over(&self, name: &str, turn: SubmitPermit<'_>, job: &Job<'_>, another: bool) -> Step {
+        // A key for each relay: a copy names the one that it was kept for.
+        let key = AttemptKey::fresh();
+        let board = &self.parts.board;
+        let carried = job.envelope.with_at_most(board.recipients_limit(name));
+        let kept = self
+            .keep_copies(job.lease, key, name, &carried, job.composed)
+            .await;
+        if let Err(why) = kept {
+            return Step::Done(SubmitResult::AuditFailed(why));
+        }
+        let gate = Gate {
+            submit_guard: &*self.parts.submit_guard,
+            note: self.note(job, key, name),
+        };
+        let message = &job.composed.message;
+        let submission = turn.relay.submit(&carried, message, &gate);
+        let report = submission.instrument(attempt_span(&gate.note)).await;
+        let octets = message.octets().len();
+        let after = board.report(turn, job.lease.value.id, octets, &report);
+        let reported = |report: SubmissionReport, slowed_for| {
+            Box::new(Transaction {
+                key,
+                relay: name.to_owned(),
+                // The server said how many it takes, and the session kept to it.
+                carried: report
+                    .facts
+                    .limits
+                    .offered(&carried)
+                    .into_owned()
+                    .forward_paths,
+                report,
+                slowed_for,
+            })
+        };
+        match after {
+            NextStep::Final(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
+            NextStep::Final(slowed_for) => {
+                Step::Done(SubmitResult::Transaction(reported(report, slowed_for)))
+            }
+            NextStep::Limited(wait) => Step::Limited(reported(report, Some(wait))),
+            NextStep::NextRelay => Step::NextRelay,
+            NextStep::SameRelay => Step::SameRelay,
+        }
+    }
+
+    fn note(&self, job: &Job<'_>, key: AttemptKey, relay: &str) -> SubmissionIntent {
+        let (lease, message) = (job.lease, &job.composed.message);
+        SubmissionIntent {
+            alert: lease.value.id,
+            token: lease.token,
+            send_port: lease.value.send_port.clone(),
+            key,
+            number: lease.value.attempt_count + 1,
+            relay: relay.to_owned(),
+            started_at: self.parts.clock.now(),
+            message_id: message.message_id().to_owned(),
+            size_bytes: message.octets().len() as u64,
+            protection: message.protection().to_owned(),
+            protected: Box::new(message.protected().clone()),
+            template_version: job.composed.template_version.clone(),
+        }
+    }
+}
+
+/// Which transaction it is, beside the alert's own span.
+fn attempt_span(note: &SubmissionIntent) -> Span {
+    tracing::error_span!(
+        "attempt",
+        relay = note.relay,
+        attempt = note.number,
+        message_id = note.message_id
+    )
+}
+
+fn full(relay: &str) -> String {
+    format!("waits for the limits of relay {relay}")
+}

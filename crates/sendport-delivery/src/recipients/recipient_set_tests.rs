@@ -1,0 +1,659 @@
+use std::time::Duration;
+
+use sendport_core::domain::Message;
+use sendport_core::domain::{
+    AlertStatus, Command, CommandReply, EnhancedStatusCode, SessionFacts, Timestamp,
+};
+use sendport_smime::{ProtectionPlan, secure};
+
+use super::*;
+
+fn alert(to: &str) -> Alert {
+    Alert {
+        to_recipients: Some(to.to_owned()),
+        ..crate::fixture::alert()
+    }
+}
+
+fn port(extra: &str) -> SendPort {
+    SendPort::with_settings("p", &["d"], extra)
+}
+
+fn reply(ordinal: Option<u32>, command: Command, code: u16, text: &str) -> CommandReply {
+    CommandReply {
+        ordinal,
+        reply: Reply::new(command, code, None, text),
+    }
+}
+
+fn report(replies: Vec<CommandReply>, end: SubmissionEnd) -> SubmissionReport {
+    SubmissionReport {
+        started_at: Timestamp::UNIX_EPOCH,
+        ended_at: Timestamp::UNIX_EPOCH,
+        facts: SessionFacts::default(),
+        replies,
+        end,
+    }
+}
+
+/// What becomes of an alert when a relay answers like this.
+fn decision(
+    alert: &Alert,
+    extra: &str,
+    replies: Vec<CommandReply>,
+    end: SubmissionEnd,
+) -> Decision {
+    decision_of_some(alert, extra, usize::MAX, replies, end)
+}
+
+/// The same in a transaction with at most so many of the recipients that are due.
+fn decision_of_some(
+    alert: &Alert,
+    extra: &str,
+    at_most: usize,
+    replies: Vec<CommandReply>,
+    end: SubmissionEnd,
+) -> Decision {
+    let (port, table) = (port(extra), ReplyTable::built_in());
+    let rules = Rules {
+        port: &port,
+        replies: &table,
+        age: Duration::ZERO,
+        chance: 0.0,
+        slowed_for: None,
+    };
+    decision_by(&rules, alert, at_most, report(replies, end))
+}
+
+/// The same by these rules.
+fn decision_by(
+    rules: &Rules<'_>,
+    alert: &Alert,
+    at_most: usize,
+    report: SubmissionReport,
+) -> Decision {
+    let port = rules.port;
+    let mut recipients = RecipientSet::load(alert, rules);
+    let mut carried = recipients.forward_paths();
+    carried.truncate(at_most);
+    recipients.apply("d", &carried, &report, rules);
+    let message = secure(
+        Message {
+            message_id: "<1@x>".to_owned(),
+            octets: b"\r\n".to_vec(),
+        },
+        &ProtectionPlan::None,
+    )
+    .expect("needs nothing");
+    let attempt = recipients.attempt(AttemptKey::fresh(), "d", report, &message);
+    recipients.into_decision(attempt, port.in_doubt, None)
+}
+
+fn statuses(decision: &Decision) -> Vec<(u32, RecipientStatus)> {
+    statuses_of(&decision.recipients)
+}
+
+fn statuses_of(recipients: &[RecipientOutcome]) -> Vec<(u32, RecipientStatus)> {
+    recipients.iter().map(|r| (r.ordinal, r.status)).collect()
+}
+
+#[test]
+fn a_refused_recipient_does_not_harm_the_others() {
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(Some(1), Command::Rcpt, 550, "user unknown"),
+        reply(Some(2), Command::Rcpt, 451, "busy"),
+        reply(None, Command::Data, 354, "go"),
+        reply(None, Command::EndOfData, 250, "queued as 1"),
+    ];
+    let decision = decision(
+        &alert("a@x.com;b@x.com;c@x.com"),
+        "",
+        replies,
+        SubmissionEnd::Answered,
+    );
+    let expected = [
+        (0, RecipientStatus::Relayed),
+        (1, RecipientStatus::Failed),
+        (2, RecipientStatus::Delayed),
+    ];
+    assert_eq!(statuses(&decision), expected);
+    assert_eq!(decision.status, AlertStatus::Delayed);
+    assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
+    assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Partial);
+    assert_eq!(
+        decision.recipients[0].reply.as_ref().unwrap().text,
+        "queued as 1"
+    );
+}
+
+#[test]
+fn a_421_in_the_middle_leaves_earlier_replies_standing_and_the_rest_waiting() {
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(Some(1), Command::Rcpt, 450, "greylisted"),
+        reply(Some(2), Command::Rcpt, 421, "shutting down"),
+    ];
+    let decision = decision(
+        &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
+        "",
+        replies,
+        SubmissionEnd::Broken,
+    );
+    let expected = [
+        (0, RecipientStatus::Queued),
+        (1, RecipientStatus::Delayed),
+        (2, RecipientStatus::Delayed),
+        (3, RecipientStatus::Queued),
+    ];
+    assert_eq!(statuses(&decision), expected);
+    let spent: Vec<_> = decision
+        .recipients
+        .iter()
+        .map(|r| r.attempt_count)
+        .collect();
+    assert_eq!(spent, [0, 1, 1, 0], "only of those that were answered so");
+    assert_eq!(decision.recipients[1].reply.as_ref().unwrap().code, 450);
+    assert_eq!(decision.recipients[3].reply.as_ref().unwrap().code, 421);
+    assert_eq!(
+        decision.recipients[3].explanation.as_deref(),
+        Some("service-closing")
+    );
+    assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
+}
+
+/// The relay takes two of four at a time and then ends the connection: nobody but the third may be
+/// why.
+#[test]
+fn who_was_accepted_before_the_connection_ended_never_fails_for_it() {
+    let accepted = || {
+        vec![
+            reply(None, Command::Mail, 250, "ok"),
+            reply(Some(0), Command::Rcpt, 250, "ok"),
+            reply(Some(1), Command::Rcpt, 250, "ok"),
+        ]
+    };
+    let mut goodbye = accepted();
+    goodbye.push(reply(Some(2), Command::Rcpt, 421, "closing"));
+    let mut closed = accepted();
+    closed.push(reply(
+        None,
+        Command::Rcpt,
+        0,
+        "the server closed the connection",
+    ));
+    for replies in [goodbye, closed] {
+        let decision = decision(
+            &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
+            "[retry]\nattempts = 1",
+            replies,
+            SubmissionEnd::Broken,
+        );
+        let expected = [
+            (0, RecipientStatus::Queued),
+            (1, RecipientStatus::Queued),
+            (2, RecipientStatus::Failed),
+            (3, RecipientStatus::Queued),
+        ];
+        assert_eq!(statuses(&decision), expected);
+        assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
+    }
+}
+
+#[test]
+fn whom_a_server_with_too_many_errors_left_out_goes_on_at_once_and_unspent() {
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(Some(1), Command::Rcpt, 550, "user unknown"),
+        reply(Some(2), Command::Rcpt, 421, "too many errors"),
+    ];
+    let decision = decision(
+        &alert("a@x.com;b@x.com;c@x.com;d@x.com"),
+        "",
+        replies,
+        SubmissionEnd::Broken,
+    );
+    let expected = [
+        (0, RecipientStatus::Queued),
+        (1, RecipientStatus::Failed),
+        (2, RecipientStatus::Queued),
+        (3, RecipientStatus::Queued),
+    ];
+    assert_eq!(statuses(&decision), expected);
+    assert_eq!(decision.status, AlertStatus::Queued);
+    assert_eq!(decision.retry_in, Some(Duration::ZERO));
+    let spent: Vec<_> = decision
+        .recipients
+        .iter()
+        .map(|r| r.attempt_count)
+        .collect();
+    assert_eq!(spent, [0, 1, 0, 0]);
+    assert_eq!(
+        decision.recipients[3].explanation.as_deref(),
+        Some("too-many-errors")
+    );
+    assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Delayed);
+}
+
+/// MAIL, these answers to RCPT, and a message that is taken.
+fn taken(answers: &[(u16, &str)]) -> Vec<CommandReply> {
+    let said = |(ordinal, (code, text)): (u32, &(u16, &str))| {
+        reply(Some(ordinal), Command::Rcpt, *code, text)
+    };
+    let mut replies = vec![reply(None, Command::Mail, 250, "ok")];
+    replies.extend((0..).zip(answers).map(said));
+    replies.push(reply(None, Command::Data, 354, "go"));
+    replies.push(reply(None, Command::EndOfData, 250, "queued as 1"));
+    replies
+}
+
+#[test]
+fn more_recipients_than_the_relay_takes_go_on_at_once_and_unspent() {
+    for (code, text) in [
+        (452, "too many recipients"),
+        (552, "Too many recipients"),
+        (451, "Too many recipients received this session"),
+    ] {
+        let replies = taken(&[(250, "ok"), (450, "greylisted"), (code, text)]);
+        let alert = alert("a@x.com;b@x.com;c@x.com");
+        let decision = decision(&alert, "", replies, SubmissionEnd::Answered);
+        let expected = [
+            (0, RecipientStatus::Relayed),
+            (1, RecipientStatus::Delayed),
+            (2, RecipientStatus::Queued),
+        ];
+        assert_eq!(statuses(&decision), expected, "{code} {text}");
+        assert_eq!(decision.recipients[2].attempt_count, 0);
+        assert_eq!(decision.retry_in, Some(Duration::ZERO));
+        assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Partial);
+    }
+}
+
+#[test]
+fn a_full_mailbox_is_not_taken_for_too_many_recipients() {
+    let mut replies = taken(&[(250, "ok"), (552, "mailbox full")]);
+    replies[2].reply.enhanced = Some(EnhancedStatusCode::new(5, 2, 2));
+    let decision = decision(
+        &alert("a@x.com;b@x.com"),
+        "",
+        replies,
+        SubmissionEnd::Answered,
+    );
+    assert_eq!(decision.recipients[1].status, RecipientStatus::Failed);
+    assert_eq!(
+        decision.recipients[1].explanation.as_deref(),
+        Some("mailbox-full")
+    );
+}
+
+#[test]
+fn a_relay_that_takes_not_even_one_recipient_is_not_asked_again_at_once() {
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 452, "too many recipients"),
+    ];
+    let decision = decision(&alert("a@x.com"), "", replies, SubmissionEnd::Answered);
+    assert_eq!(statuses(&decision), [(0, RecipientStatus::Delayed)]);
+    assert_eq!(decision.recipients[0].attempt_count, 1);
+    assert_eq!(decision.retry_in, Some(Duration::from_secs(60)));
+}
+
+/// An alert that was worked on before: its recipients with their statuses and attempts.
+fn begun(recipients: &[(RecipientStatus, u32)]) -> Alert {
+    let recipient = |(ordinal, (status, attempt_count)): (u32, &(RecipientStatus, u32))| {
+        let mut all = expand_recipients(&alert(&format!("r{ordinal}@x.com")));
+        Recipient {
+            ordinal,
+            status: *status,
+            attempt_count: *attempt_count,
+            ..all.remove(0)
+        }
+    };
+    Alert {
+        recipients: (0..).zip(recipients).map(recipient).collect(),
+        ..crate::fixture::alert()
+    }
+}
+
+fn due(alert: &Alert) -> Vec<u32> {
+    let (port, replies) = (port(""), ReplyTable::built_in());
+    let rules = Rules {
+        port: &port,
+        replies: &replies,
+        age: Duration::ZERO,
+        chance: 0.0,
+        slowed_for: None,
+    };
+    let paths = RecipientSet::load(alert, &rules).forward_paths();
+    paths.iter().map(|path| path.ordinal).collect()
+}
+
+#[test]
+fn who_was_left_out_goes_before_who_waits_for_another_attempt() {
+    use RecipientStatus::{Delayed, Queued, Relayed};
+    let alert = begun(&[(Relayed, 1), (Delayed, 3), (Queued, 0), (Queued, 2)]);
+    assert_eq!(due(&alert), [2, 3]);
+    assert_eq!(due(&begun(&[(Relayed, 1), (Delayed, 3)])), [1]);
+    let mut replies = taken(&[]);
+    let accepted = |ordinal| reply(Some(ordinal), Command::Rcpt, 250, "ok");
+    replies.splice(1..1, [accepted(2), accepted(3)]);
+    let decision = decision(&alert, "", replies, SubmissionEnd::Answered);
+    assert_eq!(statuses(&decision), [(2, Relayed), (3, Relayed)]);
+    assert_eq!(decision.status, AlertStatus::Delayed);
+    let third_delay = Some(Duration::from_secs(240));
+    assert_eq!(
+        decision.retry_in, third_delay,
+        "the greylisted one waits on"
+    );
+}
+
+#[test]
+fn the_relays_own_limit_leaves_the_rest_to_the_next_transaction() {
+    use RecipientStatus::{Delayed, Queued, Relayed};
+    let alert = begun(&[(Delayed, 1), (Delayed, 1), (Delayed, 1)]);
+    let replies = taken(&[(250, "ok")]);
+    let decision = decision_of_some(&alert, "", 1, replies, SubmissionEnd::Answered);
+    assert_eq!(
+        statuses(&decision),
+        [(0, Relayed), (1, Queued), (2, Queued)]
+    );
+    assert_eq!(decision.retry_in, Some(Duration::ZERO));
+    assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Relayed);
+
+    let busy = vec![reply(None, Command::Mail, 451, "busy")];
+    let decision = decision_of_some(&alert, "", 1, busy, SubmissionEnd::Answered);
+    assert_eq!(
+        statuses(&decision),
+        [(0, Delayed), (1, Queued), (2, Queued)]
+    );
+    let soonest = Some(Duration::from_secs(60));
+    assert_eq!(decision.retry_in, soonest, "not at once: the relay is busy");
+}
+
+#[test]
+fn an_unseen_end_is_unknown_and_tried_again() {
+    let lost = CommandReply {
+        ordinal: None,
+        reply: Reply::absent(Command::EndOfData, "connection reset"),
+    };
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(None, Command::Data, 354, "go"),
+        lost,
+    ];
+    let decision = decision(&alert("a@x.com"), "", replies, SubmissionEnd::InDoubt);
+    assert_eq!(decision.status, AlertStatus::Delayed);
+    assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Unknown);
+    assert_eq!(
+        decision.recipients[0].explanation.as_deref(),
+        Some("in-doubt")
+    );
+}
+
+#[test]
+fn an_unseen_end_is_held_where_the_send_port_says_so() {
+    let lost = CommandReply {
+        ordinal: None,
+        reply: Reply::absent(Command::EndOfData, "connection reset"),
+    };
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(None, Command::Data, 354, "go"),
+        lost,
+    ];
+    let hold = "in_doubt = 'hold'";
+    let decision = decision(&alert("a@x.com"), hold, replies, SubmissionEnd::InDoubt);
+    assert_eq!(
+        (decision.status, decision.retry_in),
+        (AlertStatus::Held, None)
+    );
+    assert!(decision.reason.unwrap().contains("sendport resolve"));
+    assert_eq!(
+        statuses_of(&decision.recipients),
+        [(0, RecipientStatus::Delayed)]
+    );
+}
+
+#[test]
+fn a_refused_message_fails_everybody_who_was_accepted() {
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(Some(1), Command::Rcpt, 250, "ok"),
+        reply(None, Command::Data, 354, "go"),
+        reply(None, Command::EndOfData, 554, "spam"),
+    ];
+    let decision = decision(
+        &alert("a@x.com;b@x.com"),
+        "",
+        replies,
+        SubmissionEnd::Answered,
+    );
+    assert_eq!(decision.status, AlertStatus::Failed);
+    assert_eq!(decision.attempt.unwrap().outcome, AttemptOutcome::Failed);
+    assert!(
+        decision
+            .recipients
+            .iter()
+            .all(|r| r.reply.as_ref().unwrap().code == 554)
+    );
+}
+
+#[test]
+fn a_refused_sender_decides_about_recipients_who_were_never_asked() {
+    let replies = vec![reply(None, Command::Mail, 550, "bad sender")];
+    let decision = decision(&alert("a@x.com"), "", replies, SubmissionEnd::Answered);
+    assert_eq!(
+        decision.recipients[0].reply.as_ref().unwrap().command,
+        Command::Mail
+    );
+    assert_eq!(decision.status, AlertStatus::Delayed);
+}
+
+#[test]
+fn a_malformed_address_and_a_forbidden_domain_fail_alone() {
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, 250, "ok"),
+        reply(None, Command::Data, 354, "go"),
+        reply(None, Command::EndOfData, 250, "ok"),
+    ];
+    let extra = "allow_recipient_domains = ['x.com']";
+    let decision = decision(
+        &alert("a@x.com; not an address; b@elsewhere.com"),
+        extra,
+        replies,
+        SubmissionEnd::Answered,
+    );
+    let expected = [
+        (0, RecipientStatus::Relayed),
+        (1, RecipientStatus::Failed),
+        (2, RecipientStatus::Failed),
+    ];
+    assert_eq!(statuses(&decision), expected);
+    assert_eq!(decision.status, AlertStatus::Partial);
+    assert_eq!(
+        decision.recipients[1].explanation.as_deref(),
+        Some("malformed-address")
+    );
+    assert_eq!(
+        decision.recipients[2].explanation.as_deref(),
+        Some("recipient-domain-not-allowed")
+    );
+    assert_eq!(
+        decision.attempt.unwrap().outcome,
+        AttemptOutcome::Relayed,
+        "of those who were tried"
+    );
+}
+
+#[test]
+fn only_waiting_recipients_are_tried_again() {
+    let mut alert = alert("a@x.com;b@x.com");
+    alert.recipients = expand_recipients(&alert);
+    alert.recipients[0].status = RecipientStatus::Relayed;
+    alert.recipients[1].status = RecipientStatus::Delayed;
+    alert.recipients[1].attempt_count = 1;
+    alert.attempt_count = 1;
+    let (port, table) = (port(""), ReplyTable::built_in());
+    let rules = Rules {
+        port: &port,
+        replies: &table,
+        age: Duration::ZERO,
+        chance: 0.0,
+        slowed_for: None,
+    };
+    let recipients = RecipientSet::load(&alert, &rules);
+    assert_eq!(
+        recipients
+            .forward_paths()
+            .iter()
+            .map(|p| p.ordinal)
+            .collect::<Vec<_>>(),
+        [1]
+    );
+    let replies = vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(1), Command::Rcpt, 250, "ok"),
+        reply(None, Command::Data, 354, "go"),
+        reply(None, Command::EndOfData, 250, "ok"),
+    ];
+    let decision = decision(&alert, "", replies, SubmissionEnd::Answered);
+    assert_eq!(statuses(&decision), [(1, RecipientStatus::Relayed)]);
+    assert_eq!(decision.status, AlertStatus::Relayed);
+    assert_eq!(decision.attempt.unwrap().number, 2);
+}
+
+#[test]
+fn an_alert_without_any_address_says_so() {
+    let (port, table) = (port(""), ReplyTable::built_in());
+    let rules = Rules {
+        port: &port,
+        replies: &table,
+        age: Duration::ZERO,
+        chance: 0.0,
+        slowed_for: None,
+    };
+    let decision =
+        RecipientSet::load(&alert(" ; "), &rules).into_decision(None, InDoubt::Retry, None);
+    assert_eq!(decision.status, AlertStatus::Failed);
+    assert!(decision.reason.unwrap().contains("hold no address"));
+}
+
+/// What becomes of `a@x.com;b@x.com` of this age when a relay that refuses for a limit may be asked
+/// again after 17 seconds.
+fn limited_decision(age: Duration, report: SubmissionReport) -> Decision {
+    let (port, table) = (port(""), ReplyTable::built_in());
+    let rules = Rules {
+        port: &port,
+        replies: &table,
+        age,
+        chance: 0.0,
+        slowed_for: Some(Duration::from_secs(17)),
+    };
+    decision_by(&rules, &alert("a@x.com;b@x.com"), usize::MAX, report)
+}
+
+const EXCEEDED: &str = "Concurrent connections limit exceeded";
+const THREADS: &str = "STOREDRV.ClientSubmit; sender thread limit exceeded";
+
+/// Refusals for a limit where the first recipient was refused for good, or was not.
+fn limited_reports() -> [SubmissionReport; 4] {
+    let at_the_greeting = Reply::new(Command::Greeting, 421, None, "Too many connections");
+    let not_begun = SubmissionEnd::NotBegun {
+        reply: at_the_greeting,
+        fault: None,
+    };
+    let goodbye = vec![reply(
+        None,
+        Command::Mail,
+        421,
+        "Too many concurrent SMTP connections",
+    )];
+    [
+        report(vec![], not_begun),
+        report(
+            vec![reply(None, Command::Mail, 432, EXCEEDED)],
+            SubmissionEnd::Answered,
+        ),
+        report(goodbye, SubmissionEnd::Broken),
+        report(at_the_final_dot(250), SubmissionEnd::Answered),
+    ]
+}
+
+fn at_the_final_dot(to_the_first: u16) -> Vec<CommandReply> {
+    vec![
+        reply(None, Command::Mail, 250, "ok"),
+        reply(Some(0), Command::Rcpt, to_the_first, "user unknown"),
+        reply(Some(1), Command::Rcpt, 250, "ok"),
+        reply(None, Command::Data, 354, "go"),
+        reply(None, Command::EndOfData, 432, THREADS),
+    ]
+}
+
+#[test]
+fn a_refusal_for_a_limit_spends_nothing_and_is_kept_with_the_recipients() {
+    for report in limited_reports() {
+        let case = format!("{report:?}");
+        let decision = limited_decision(Duration::ZERO, report);
+        assert_eq!(decision.status, AlertStatus::Delayed, "{case}");
+        assert_eq!(decision.retry_in, Some(Duration::from_secs(17)), "{case}");
+        assert_eq!(decision.attempt, None, "{case}");
+        let reason = decision.reason.expect("why it waits");
+        assert!(
+            reason.starts_with("waits for the limits of relay d: 4"),
+            "{reason}"
+        );
+        assert_eq!(decision.recipients.len(), 2, "{case}");
+        for recipient in &decision.recipients {
+            assert_eq!(recipient.status, RecipientStatus::Delayed, "{case}");
+            assert_eq!(recipient.attempt_count, 0, "{case}");
+            assert!(
+                recipient
+                    .reply
+                    .as_ref()
+                    .is_some_and(|reply| reply.code >= 421),
+                "{case}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_alert_that_only_ever_met_a_limit_expires_with_that_reply() {
+    for report in limited_reports() {
+        let case = format!("{report:?}");
+        let decision = limited_decision(Duration::from_secs(48 * 3600), report);
+        assert_eq!(decision.status, AlertStatus::Expired, "{case}");
+        for recipient in &decision.recipients {
+            assert!(
+                recipient
+                    .reply
+                    .as_ref()
+                    .is_some_and(|reply| reply.code >= 421),
+                "{case}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_recipient_refused_for_good_fails_where_the_message_meets_a_limit() {
+    let report = report(at_the_final_dot(550), SubmissionEnd::Answered);
+    let decision = limited_decision(Duration::ZERO, report);
+    let expected = [(0, RecipientStatus::Failed), (1, RecipientStatus::Delayed)];
+    assert_eq!(statuses(&decision), expected);
+    let spent: Vec<_> = decision
+        .recipients
+        .iter()
+        .map(|r| r.attempt_count)
+        .collect();
+    assert_eq!(spent, [1, 0]);
+    let attempt = decision.attempt.expect("it says who was refused");
+    assert_eq!(attempt.outcome, AttemptOutcome::Delayed);
+}

@@ -1,0 +1,411 @@
+//! Whether a relay may be asked now: closed, open, half-open, or paused for a person.
+//!
+//! Pure: time comes in. What happened before MAIL opens the circuit at once; what happened
+//! from MAIL on opens or pauses it only after three different alerts in a row ended so, because
+//! one poisonous message must not take the relay from everybody. A relay that refuses for a limit
+//! is throttled after two of them: its circuit is open, and one alert after the other probes it.
+
+use std::time::{Duration, Instant};
+
+use sendport_core::domain::{AUTH_COOLDOWN, AlertId, RelayCondition, Timestamp};
+
+/// First wait after an opening; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The interval between two probes of a throttled relay; it doubles with each alert that probes
+/// for the first time, up to [`LONGEST_PROBE_INTERVAL`].
+const FIRST_PROBE_INTERVAL: Duration = Duration::from_secs(4);
+
+/// A longer interval would hardly ever meet the moment in which another program that uses up
+/// the limit rests.
+pub(crate) const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(4 * 60);
+
+/// So many different alerts in a row that broke from MAIL on open the circuit.
+const BROKEN_IN_A_ROW: usize = 3;
+
+/// So many different alerts in a row that were refused for a limit open the circuit.
+const LIMITED_IN_A_ROW: usize = 2;
+
+/// A relay that takes fewer connections than are configured fails and works many times a
+/// second; that is reported once in this time.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// A moment on both clocks: monotonic for waiting, UTC for showing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// For comparisons.
+    pub(crate) instant: Instant,
+    /// For people.
+    pub(crate) utc: Timestamp,
+}
+
+impl Moment {
+    fn after(self, wait: Duration) -> Self {
+        Self {
+            instant: self.instant + wait,
+            utc: self.utc + wait,
+        }
+    }
+}
+
+/// How a message may be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The circuit is closed.
+    Unlimited,
+    /// To find out whether the relay is back.
+    Trial,
+}
+
+/// The probes of a throttled relay since it last took a message.
+#[derive(Debug, Default)]
+struct Probes {
+    /// The interval after the latest one.
+    interval: Duration,
+    /// The alerts that the interval grew with.
+    alerts: Vec<AlertId>,
+}
+
+impl Probes {
+    /// `alert` probed: the interval until the next probe. An alert that probed before says no more
+    /// than it said then.
+    fn next_interval(&mut self, alert: AlertId) -> Duration {
+        if self.interval < LONGEST_PROBE_INTERVAL && !self.alerts.contains(&alert) {
+            self.alerts.push(alert);
+            let doubled = (self.interval * 2).max(FIRST_PROBE_INTERVAL);
+            self.interval = doubled.min(LONGEST_PROBE_INTERVAL);
+        }
+        self.interval
+    }
+}
+
+/// The health of one relay as one instance sees it.
+#[derive(Debug)]
+pub(crate) struct Circuit {
+    condition: RelayCondition,
+    since: Timestamp,
+    retry_at: Option<Moment>,
+    openings: u32,
+    broken: Vec<AlertId>,
+    /// Alerts in a row that were refused for a limit.
+    limited: Vec<AlertId>,
+    /// It is open because everything is refused for a limit.
+    throttled: bool,
+    probes: Probes,
+    trial_under_way: bool,
+    /// When an opening was last news.
+    notified_at: Option<Instant>,
+    /// It is open, and was not reported, because another one was reported shortly before.
+    unreported: bool,
+    reply: Option<String>,
+    explanation: Option<String>,
+}
+
+impl Circuit {
+    /// Closed: a relay is taken to be well until it shows otherwise.
+    pub(crate) fn new(since: Timestamp) -> Self {
+        Self {
+            condition: RelayCondition::Closed,
+            since,
+            retry_at: None,
+            openings: 0,
+            broken: Vec::new(),
+            limited: Vec::new(),
+            throttled: false,
+            probes: Probes::default(),
+            trial_under_way: false,
+            notified_at: None,
+            unreported: false,
+            reply: None,
+            explanation: None,
+        }
+    }
+
+    /// Its condition.
+    pub(crate) fn condition(&self) -> RelayCondition {
+        self.condition
+    }
+
+    /// Since when.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// When it is tried again, by UTC.
+    pub(crate) fn retry_at(&self) -> Option<Timestamp> {
+        self.retry_at.map(|at| at.utc)
+    }
+
+    /// The reply that opened it.
+    pub(crate) fn reply(&self) -> Option<&str> {
+        self.reply.as_deref()
+    }
+
+    /// Key into the table of replies.
+    pub(crate) fn explanation(&self) -> Option<&str> {
+        self.explanation.as_deref()
+    }
+
+    /// How many messages may be begun now: `None` is any number, `Some(1)` a single trial.
+    pub(crate) fn allowance(&self, now: Instant) -> Option<u32> {
+        match self.condition {
+            RelayCondition::Closed => None,
+            _ if self.trial_under_way => Some(0),
+            _ if self.retry_at.is_none_or(|at| at.instant <= now) => Some(1),
+            _ => Some(0),
+        }
+    }
+
+    /// How long until a trial is allowed; zero if one is, `None` while one is under way.
+    pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
+        if self.trial_under_way {
+            return None;
+        }
+        Some(self.retry_at.map_or(Duration::ZERO, |at| {
+            at.instant.saturating_duration_since(now)
+        }))
+    }
+
+    /// Asks to begin a message. A trial is the single one of a circuit that is not closed;
+    /// who has it must report with one of the methods below.
+    pub(crate) fn try_begin(&mut self, now: Instant) -> Option<Admission> {
+        match self.allowance(now) {
+            None => Some(Admission::Unlimited),
+            Some(0) => None,
+            Some(_) => {
+                self.trial_under_way = true;
+                if self.condition == RelayCondition::Open {
+                    self.condition = RelayCondition::HalfOpen;
+                }
+                Some(Admission::Trial)
+            }
+        }
+    }
+
+    /// The trial was not carried out after all.
+    pub(crate) fn abandoned(&mut self) {
+        self.trial_under_way = false;
+    }
+
+    /// A transaction was answered to its end. True if this closed the circuit, and that is
+    /// news. On a connection
+    /// that was authenticated before, it says nothing about a password that was refused since.
+    pub(crate) fn succeeded(&mut self, now: Moment, trial: bool) -> bool {
+        if self.is_shut_out() && !trial {
+            return false;
+        }
+        self.broken.clear();
+        self.close(now)
+    }
+
+    /// Paused by what was said before MAIL, and not by what was said about alerts.
+    fn is_shut_out(&self) -> bool {
+        self.condition == RelayCondition::Paused && self.broken.is_empty()
+    }
+
+    fn close(&mut self, now: Moment) -> bool {
+        self.trial_under_way = false;
+        self.limited.clear();
+        self.throttled = false;
+        self.probes = Probes::default();
+        self.openings = 0;
+        self.reply = None;
+        self.explanation = None;
+        self.retry_at = None;
+        if self.condition == RelayCondition::Closed {
+            return false;
+        }
+        self.condition = RelayCondition::Closed;
+        self.since = now.utc;
+        !std::mem::take(&mut self.unreported)
+    }
+
+    /// The relay's own fault before MAIL. True if this opened a closed circuit, and that is
+    /// news. Of the many messages that one outage stops only the first counts, or the trial.
+    pub(crate) fn failed(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        if self.condition != RelayCondition::Closed && !trial {
+            return false;
+        }
+        let wait = self.doubled_wait(LONGEST_WAIT);
+        self.open(now, trial, wait, reply, explanation)
+    }
+
+    /// It is tried no sooner than after `wait`, where it is open.
+    pub(crate) fn waits_at_least(&mut self, now: Moment, wait: Duration) {
+        let later = now.after(wait);
+        let sooner = self.retry_at.is_none_or(|at| at.instant < later.instant);
+        if self.condition == RelayCondition::Open && sooner {
+            self.retry_at = Some(later);
+        }
+    }
+
+    fn doubled_wait(&mut self, longest: Duration) -> Duration {
+        let wait = FIRST_WAIT.saturating_mul(1 << self.openings.min(10));
+        self.openings += 1;
+        wait.min(longest)
+    }
+
+    fn open(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        wait: Duration,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        let opened = self.leave_closed(RelayCondition::Open, now, wait, reply, explanation);
+        self.is_news(now.instant, opened, trial)
+    }
+
+    /// `alert` was refused for a limit, and nothing else is under way that the relay may take.
+    /// Two different alerts in a row open the circuit, and it is throttled until something is
+    /// taken. True if this is news.
+    pub(crate) fn limited(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        alert: AlertId,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        if !self.limited.contains(&alert) {
+            self.limited.push(alert);
+            self.limited.truncate(LIMITED_IN_A_ROW);
+        }
+        let enough = self.limited.len() >= LIMITED_IN_A_ROW;
+        if !trial && (!enough || self.condition != RelayCondition::Closed) {
+            return false;
+        }
+        let wait = match trial && self.throttled {
+            true => self.probes.next_interval(alert),
+            false => self.doubled_wait(LONGEST_PROBE_INTERVAL),
+        };
+        let news = self.open(now, trial, wait, reply, explanation);
+        self.throttled = true;
+        news
+    }
+
+    /// It is open because everything is refused for a limit: the refusal.
+    pub(crate) fn throttle_reason(&self) -> Option<&str> {
+        self.reply.as_deref().filter(|_| self.throttled)
+    }
+
+    /// An opening shortly after another is news only once a trial has failed too.
+    fn is_news(&mut self, now: Instant, opened: bool, trial: bool) -> bool {
+        let recent = |at: Instant| now.saturating_duration_since(at) < TELL_EVERY;
+        if opened && self.notified_at.is_some_and(recent) {
+            self.unreported = true;
+            return false;
+        }
+        let news = opened || (trial && self.unreported);
+        if news {
+            self.notified_at = Some(now);
+            self.unreported = false;
+        }
+        news
+    }
+
+    /// A fault of the configuration before MAIL: an operator has to correct it, and it is tried again
+    /// after `pause`. True if this is news.
+    pub(crate) fn refused(
+        &mut self,
+        now: Moment,
+        pause: Duration,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        self.broken.clear();
+        self.leave_closed(RelayCondition::Paused, now, pause, reply, explanation)
+    }
+
+    /// Secret or certificate changed: it may be tried at once.
+    pub(crate) fn credentials_changed(&mut self, now: Moment) {
+        if self.condition == RelayCondition::Paused {
+            self.retry_at = Some(now);
+        }
+    }
+
+    /// The configuration's fault, said about `alert` from MAIL on: it may be about this one's
+    /// domain or From alone, so only three different alerts in a row pause the relay. Until
+    /// then it answers and is in use. The condition that this led to, if it is another.
+    pub(crate) fn declined(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        alert: AlertId,
+        reply: String,
+        explanation: Option<String>,
+    ) -> Option<RelayCondition> {
+        if self.is_shut_out() && !trial {
+            return None;
+        }
+        self.note_broken(alert);
+        if self.broken.len() < BROKEN_IN_A_ROW {
+            return self.close(now).then_some(RelayCondition::Closed);
+        }
+        self.leave_closed(
+            RelayCondition::Paused,
+            now,
+            AUTH_COOLDOWN,
+            reply,
+            explanation,
+        )
+        .then_some(RelayCondition::Paused)
+    }
+
+    fn note_broken(&mut self, alert: AlertId) {
+        if !self.broken.contains(&alert) {
+            self.broken.push(alert);
+        }
+    }
+
+    /// The transaction of `alert` broke from MAIL on. True if this opened a closed circuit.
+    pub(crate) fn broke(
+        &mut self,
+        now: Moment,
+        trial: bool,
+        alert: AlertId,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        self.note_broken(alert);
+        if trial || self.broken.len() >= BROKEN_IN_A_ROW {
+            return self.failed(now, trial, reply, explanation);
+        }
+        false
+    }
+
+    fn leave_closed(
+        &mut self,
+        condition: RelayCondition,
+        now: Moment,
+        wait: Duration,
+        reply: String,
+        explanation: Option<String>,
+    ) -> bool {
+        let news = self.condition == RelayCondition::Closed
+            || (condition == RelayCondition::Paused && self.condition != condition);
+        if news {
+            self.since = now.utc;
+        }
+        self.trial_under_way = false;
+        self.throttled = false;
+        self.unreported &= condition == RelayCondition::Open;
+        self.condition = condition;
+        self.retry_at = Some(now.after(wait));
+        self.reply = Some(reply);
+        self.explanation = explanation;
+        news
+    }
+}
+
+#[cfg(test)]
+#[path = "circuit_tests.rs"]
+mod tests;

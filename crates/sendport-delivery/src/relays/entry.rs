@@ -1,0 +1,198 @@
+//! One relay of the board, and who has a turn at it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use sendport_core::domain::{RelayCondition, Timestamp};
+use sendport_smtp::relay::Relay;
+use sendport_smtp::relay::limits::{ConcurrencyPermit, Limiter, SubmissionPermit};
+use sendport_smtp::relay::observer::{NoObserver, RelayActivity, RelayObserver};
+use tokio::time::Instant;
+
+use super::limited_alerts::LimitedAlerts;
+use crate::relays::circuit::{Admission, Circuit};
+
+/// A relay with all its connections in use and no word from any of them for so long is passed
+/// over, where there is another one.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often who waits for a connection looks whether the relay lives.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// One relay, and how it is.
+pub(crate) struct RelayEntry {
+    pub(crate) relay: Arc<dyn Relay>,
+    circuit: Mutex<Circuit>,
+    /// Claimed alerts that have not begun.
+    pub(crate) expected: Arc<AtomicU32>,
+    /// When it was last heard of, or first asked after a rest.
+    pub(crate) sign_of_life: Mutex<Instant>,
+    pub(crate) patience: Duration,
+    /// Alerts that it refused for a limit.
+    limited: Mutex<LimitedAlerts>,
+    /// That it is throttled was reported.
+    pub(crate) slowed: AtomicBool,
+    pub(crate) watch: Arc<dyn RelayObserver>,
+    /// The condition that was reported last.
+    seen: AtomicU8,
+}
+
+impl RelayEntry {
+    /// In use, and nothing known of it.
+    pub(crate) fn new(relay: Arc<dyn Relay>, now: Timestamp) -> Self {
+        Self {
+            circuit: Mutex::new(Circuit::new(now)),
+            expected: Arc::default(),
+            sign_of_life: Mutex::new(Instant::now()),
+            patience: PATIENCE,
+            limited: Mutex::default(),
+            slowed: AtomicBool::new(false),
+            watch: Arc::new(NoObserver),
+            seen: AtomicU8::new(RelayCondition::Closed as u8),
+            relay,
+        }
+    }
+
+    pub(crate) fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock()
+    }
+
+    pub(crate) fn limited(&self) -> MutexGuard<'_, LimitedAlerts> {
+        self.limited.lock()
+    }
+
+    /// Reports the condition of the circuit, if it changed.
+    pub(crate) fn report_condition(&self, condition: RelayCondition) {
+        let seen = condition as u8;
+        if self.seen.swap(seen, Ordering::Relaxed) != seen {
+            self.watch.record(RelayActivity::ConditionChange(condition));
+        }
+    }
+
+    pub(crate) fn limiter(&self) -> &Arc<Limiter> {
+        self.relay.limiter()
+    }
+
+    pub(crate) fn sign_of_life(&self) -> MutexGuard<'_, Instant> {
+        self.sign_of_life.lock()
+    }
+
+    /// Asks the circuit to begin a message.
+    pub(crate) fn begin_at_circuit(&self, now: std::time::Instant) -> Option<Admission> {
+        let mut circuit = self.circuit();
+        let begun = circuit.try_begin(now);
+        self.report_condition(circuit.condition());
+        begun
+    }
+
+    /// All its connections are in use, and nothing came of any of them for long.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.sign_of_life().elapsed() >= self.patience && self.limiter().is_occupied()
+    }
+
+    /// How long nothing that is under way has ended, where that is long.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        let silence = self.sign_of_life().elapsed();
+        (silence >= self.patience && self.limiter().is_in_use()).then_some(silence)
+    }
+
+    /// How many alerts may be begun now; `None` is any number.
+    pub(crate) fn room(&self) -> Option<u32> {
+        let expected = self.expected.load(Ordering::Relaxed);
+        let room = self.limiter().room();
+        room.map(|room| room.saturating_sub(expected))
+    }
+
+    /// How many of `trials` may be begun now: a trial does not wait.
+    pub(crate) fn room_for(&self, trials: u32) -> u32 {
+        let room = match self.is_throttled() {
+            true => self.limiter().room_for_probe(),
+            false => self.room(),
+        };
+        match self.limiter().is_occupied() {
+            true => 0,
+            false => room.map_or(trials, |room| room.min(trials)),
+        }
+    }
+
+    /// Everything is refused for a limit.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.circuit().throttle_reason().is_some()
+    }
+
+    /// Waits for a place. Where there is `another` relay, no longer than this one lives.
+    pub(crate) async fn place(&self, another: bool) -> Result<ConcurrencyPermit, Unavailable> {
+        if self.limiter().room() == Some(0) {
+            return Err(self.no_room());
+        }
+        loop {
+            if another && self.is_stalled() {
+                return Err(Unavailable::Stalled);
+            }
+            let patience = *self.sign_of_life() + self.patience;
+            let at_least = Instant::now() + LOOK_EVERY;
+            let waited = tokio::time::timeout_at(patience.max(at_least), self.limiter().place());
+            if let Ok(place) = waited.await {
+                return place.ok_or(Unavailable::Unwell);
+            }
+        }
+    }
+
+    fn no_room(&self) -> Unavailable {
+        match self.limiter().is_exhausted() {
+            true => Unavailable::Unwell,
+            false => Unavailable::Full(self.limiter().wait()),
+        }
+    }
+
+    pub(crate) fn begin(&self, place: ConcurrencyPermit) -> Result<SubmissionPermit, Unavailable> {
+        if self.limiter().is_idle() {
+            *self.sign_of_life() = Instant::now();
+        }
+        let begun = self.limiter().begin(place, self.is_throttled());
+        begun.map_err(|_| self.no_room())
+    }
+}
+
+/// Why a relay cannot be asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// Its circuit is open, or it takes nothing: ask the next one.
+    Unwell,
+    /// It takes connections and does not answer: ask the next one.
+    Stalled,
+    /// It is well, and as much is asked of it as it may be: wait so long.
+    Full(Duration),
+}
+
+/// A claimed alert that is to begin: counted until it is dropped, so that no more are claimed
+/// than can begin.
+pub struct StartReservation(pub(crate) Vec<Arc<AtomicU32>>);
+
+impl Drop for StartReservation {
+    fn drop(&mut self) {
+        for count in &self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A relay that may be asked now. Give it back with [`RelayRegistry::report`](super::RelayRegistry); dropped without
+/// a report, its trial is given back.
+pub(crate) struct SubmitPermit<'a> {
+    pub(crate) entry: &'a RelayEntry,
+    pub(crate) relay: &'a Arc<dyn Relay>,
+    /// It holds the single trial of its circuit, until it is reported.
+    pub(crate) trial: bool,
+    pub(crate) place: Option<SubmissionPermit>,
+}
+
+impl Drop for SubmitPermit<'_> {
+    fn drop(&mut self) {
+        if self.trial {
+            self.entry.circuit().abandoned();
+        }
+    }
+}

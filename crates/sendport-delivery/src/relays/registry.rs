@@ -1,0 +1,274 @@
+//! The relays of this instance with their circuits and limits: who can be asked now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sendport_core::clock::{Clock, Ticks};
+use sendport_core::domain::{Membership, RelayCondition, RelayState};
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::relay::Relay;
+use sendport_smtp::relay::observer::RelayObserver;
+use sendport_store::Event;
+use tokio::sync::mpsc;
+
+use super::circuit::{Admission, Moment};
+use super::entry::{RelayEntry, StartReservation, SubmitPermit, Unavailable};
+
+/// The view `Queue` looks for it.
+const SILENT: &str = "relay-unresponsive";
+
+/// All relays of this instance.
+pub struct RelayRegistry {
+    entries: BTreeMap<String, RelayEntry>,
+    pub(super) replies: Arc<ReplyTable>,
+    clock: Arc<dyn Clock>,
+    pub(super) ticks: Ticks,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+}
+
+impl RelayRegistry {
+    /// All `relays` in use. What changes their circuits goes to `events`.
+    pub fn new(
+        relays: Vec<Arc<dyn Relay>>,
+        replies: Arc<ReplyTable>,
+        clock: Arc<dyn Clock>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
+        let now = clock.now();
+        let entry = |relay: Arc<dyn Relay>| (relay.name().to_owned(), RelayEntry::new(relay, now));
+        Self {
+            entries: relays.into_iter().map(entry).collect(),
+            replies,
+            clock,
+            ticks: Ticks::default(),
+            events,
+        }
+    }
+
+    /// Takes the time from `ticks`.
+    #[must_use]
+    pub fn timed_by(mut self, ticks: Ticks) -> Self {
+        self.ticks = ticks;
+        self
+    }
+
+    /// Reports what happens at each relay to its observer, where it has one.
+    #[must_use]
+    pub fn watched_by(mut self, watch: impl Fn(&str) -> Option<Arc<dyn RelayObserver>>) -> Self {
+        for (name, entry) in &mut self.entries {
+            if let Some(watch) = watch(name) {
+                entry.watch = watch;
+            }
+        }
+        self
+    }
+
+    /// Uses nothing of limits that are divided among instances before the next
+    /// [`RelayRegistry::apply_share`].
+    pub fn leave(&self) {
+        for entry in self.entries.values() {
+            entry.limiter().leave();
+        }
+    }
+
+    /// Keeps to this instance's share of all configured limits, after it published a share among
+    /// `published` instances. True once no more is used than that.
+    pub fn apply_share(&self, membership: Membership, published: u32) -> bool {
+        let mut within = true;
+        for entry in self.entries.values() {
+            within &= entry.limiter().apply_share(membership, published);
+            entry.relay.shed();
+        }
+        within
+    }
+
+    /// Most recipients of one mail transaction over a relay; `None`: any number.
+    pub fn recipients_limit(&self, relay: &str) -> Option<usize> {
+        self.entries.get(relay)?.limiter().recipients_limit()
+    }
+
+    /// How many alerts may be begun now over `relays`, tried in this order: `None` is any
+    /// number. A relay that is well and full is waited for; the next one is not for that.
+    pub fn allowance(&self, relays: &[String]) -> Option<u32> {
+        let now = self.ticks.now();
+        let mut trials = 0_u32;
+        for (entry, another) in self.in_order(relays) {
+            // The lock is released before the entry is asked anything.
+            let allowance = entry.circuit().allowance(now);
+            match allowance {
+                Some(trial) => trials = trials.saturating_add(entry.room_for(trial)),
+                None if another && entry.is_stalled() => {}
+                None if entry.limiter().is_exhausted() => {}
+                None => return entry.room().map(|room| room.saturating_add(trials)),
+            }
+        }
+        Some(trials)
+    }
+
+    /// How long until one of `relays` may be tried again, or has room again.
+    pub fn wait(&self, relays: &[String]) -> Option<Duration> {
+        let now = self.ticks.now();
+        let wait = |(entry, _): (&RelayEntry, bool)| {
+            let circuit = entry.circuit().wait(now)?;
+            let limits = match entry.is_throttled() {
+                true => Duration::ZERO,
+                false => entry.limiter().wait(),
+            };
+            Some(circuit.max(limits))
+        };
+        self.in_order(relays).filter_map(wait).min()
+    }
+
+    /// The entries, and whether another one follows.
+    fn in_order<'a>(
+        &'a self,
+        relays: &'a [String],
+    ) -> impl Iterator<Item = (&'a RelayEntry, bool)> {
+        let count = relays.len();
+        let entry = move |(index, name): (usize, &String)| {
+            let entry = self.entries.get(name)?;
+            Some((entry, index + 1 < count))
+        };
+        relays.iter().enumerate().filter_map(entry)
+    }
+
+    /// An alert for `relays` was claimed. Drop this when it begins, or is given back.
+    pub fn expect(&self, relays: &[String]) -> StartReservation {
+        let counts = self
+            .in_order(relays)
+            .map(|(entry, _)| entry.expected.clone());
+        let counts: Vec<_> = counts.collect();
+        for count in &counts {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        StartReservation(counts)
+    }
+
+    /// Takes a turn at a relay: waits for one of its connections, then asks its limits and its
+    /// circuit. `another`: there is a relay to ask where this one does not answer.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: it may not be asked now.
+    pub(crate) async fn acquire(
+        &self,
+        name: &str,
+        another: bool,
+    ) -> Result<SubmitPermit<'_>, Unavailable> {
+        let entry = self.entries.get(name).ok_or(Unavailable::Unwell)?;
+        // Permit against shutdown: the lock is released before the wait for a place, and the permit gives
+        // its place and trial back where this future is dropped.
+        let allowance = entry.circuit().allowance(self.ticks.now());
+        let place = match allowance {
+            Some(0) => return Err(Unavailable::Unwell),
+            // A trial does not wait: others may hang.
+            Some(_) => {
+                let place = entry.limiter().try_place().ok_or(Unavailable::Unwell)?;
+                entry.begin(place).map_err(|_| Unavailable::Unwell)?
+            }
+            None => entry.begin(entry.place(another).await?)?,
+        };
+        let begun = entry.begin_at_circuit(self.ticks.now());
+        let begun = begun.ok_or(Unavailable::Unwell)?;
+        Ok(SubmitPermit {
+            relay: &entry.relay,
+            entry,
+            trial: begun == Admission::Trial,
+            place: Some(place),
+        })
+    }
+
+    /// A relay whose secret or certificate was refused, and is another one now, may be tried at
+    /// once.
+    fn check_credentials(&self, entry: &RelayEntry) {
+        let paused = entry.circuit().condition() == RelayCondition::Paused;
+        if paused && entry.relay.credentials_changed() {
+            tracing::info!(
+                relay = entry.relay.name(),
+                "relay credentials changed, relay resumed"
+            );
+            entry.circuit().credentials_changed(self.moment());
+        }
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            instant: self.ticks.now(),
+            utc: self.clock.now(),
+        }
+    }
+
+    /// Connections that are open and authenticated, by relay.
+    pub fn connections(&self) -> impl Iterator<Item = (&str, u32)> {
+        let entries = self.entries.iter();
+        entries.map(|(name, entry)| (name.as_str(), entry.limiter().established()))
+    }
+
+    /// What `RelayState` shows.
+    pub fn states(&self) -> Vec<RelayState> {
+        let state = |(name, entry): (&String, &RelayEntry)| {
+            let limits = entry.limiter().shown();
+            let circuit = entry.circuit();
+            let (reply, explanation) = match (circuit.reply(), self.silence(entry)) {
+                (None, Some(silence)) => (Some(silence), Some(SILENT)),
+                (reply, _) => (reply.map(str::to_owned), circuit.explanation()),
+            };
+            RelayState {
+                relay: name.clone(),
+                condition: circuit.condition(),
+                since: circuit.since(),
+                retry_at: circuit.retry_at(),
+                reply,
+                explanation: explanation.map(str::to_owned),
+                connections: Some(limits.connections),
+                message_rate: limits.message_rate,
+                max_recipients: limits.recipients,
+                throttle_reason: limits.throttle_reason,
+            }
+        };
+        self.entries.iter().map(state).collect()
+    }
+
+    /// Since when, in a sentence.
+    fn silence(&self, entry: &RelayEntry) -> Option<String> {
+        let silence = TimeDelta::from_std(entry.silence()?).ok()?;
+        let since = (self.clock.now() - silence).format("%Y-%m-%dT%H:%M:%SZ");
+        Some(format!(
+            "no message or connection attempt has ended since {since}; the time-outs are in relay.*.timeout"
+        ))
+    }
+
+    /// Whether any relay is not in use: its state should be shown soon.
+    pub fn is_troubled(&self) -> bool {
+        self.entries
+            .values()
+            .any(|entry| entry.circuit().condition() != RelayCondition::Closed)
+    }
+
+    /// To be called about once a second: what was learned is tried again, and
+    /// forgotten, and a secret that was changed is tried.
+    pub fn tick(&self) {
+        for entry in self.entries.values() {
+            entry.limiter().tick();
+            self.check_credentials(entry);
+            self.report_throttling(entry);
+        }
+    }
+
+    /// Says goodbye to every relay.
+    pub async fn close(&self) {
+        for entry in self.entries.values() {
+            entry.relay.close().await;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "throttle_tests.rs"]
+mod throttle_tests;

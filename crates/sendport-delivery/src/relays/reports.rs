@@ -1,0 +1,246 @@
+//! What follows from the report of a submission, for the circuit and the limits of its relay and
+//! for the alert.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sendport_core::domain::{
+    AUTH_COOLDOWN, AlertId, Fault, Limit, RelayCondition, Reply, SubmissionEnd, SubmissionReport,
+};
+use sendport_smtp::relay::limits::{SubmissionPermit, Usage};
+use sendport_smtp::relay::observer::RelayActivity;
+use sendport_store::{Event, EventSeverity};
+use tokio::time::Instant;
+
+use super::circuit::Circuit;
+use super::entry::{RelayEntry, SubmitPermit};
+use super::events::{RelayEvent, at_full_speed, in_use_again, opened, paused, slowed, throttled};
+use super::registry::RelayRegistry;
+use super::verdict::{Verdict, came_to, slower, submitted, verdict};
+
+/// The alert that met the limit of a throttled relay waits so much longer than until the next
+/// probe, which is another alert's where there is one.
+const AFTER_OTHERS: Duration = Duration::from_secs(1);
+
+/// What follows from the report of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextStep {
+    /// The report is final; where the relay was asked for too much, the next attempt may be made
+    /// so soon.
+    Final(Option<Duration>),
+    /// Nothing was begun: ask the next one.
+    NextRelay,
+    /// Nothing was begun, because of a limit: ask the next one, or try again after this.
+    Limited(Duration),
+    /// Nothing was begun, because too much was asked at a time: ask the same one again.
+    SameRelay,
+}
+
+impl RelayRegistry {
+    /// Reports what came of a permit to circuit and limits, and returns what follows.
+    pub(crate) fn report(
+        &self,
+        mut turn: SubmitPermit<'_>,
+        alert: AlertId,
+        octets: usize,
+        report: &SubmissionReport,
+    ) -> NextStep {
+        let trial = std::mem::take(&mut turn.trial);
+        let entry = turn.entry;
+        *entry.sign_of_life() = Instant::now();
+        let place = turn.place.take();
+        self.observe_submission(entry, report, octets);
+        let not_begun = matches!(report.end, SubmissionEnd::NotBegun { .. });
+        let Some((limit, reply)) = slower(&self.replies, report) else {
+            entry.limited().forget(alert);
+            self.report_to_circuit(entry, (trial, false), alert, report);
+            if not_begun {
+                return NextStep::NextRelay;
+            }
+            end(place, submitted(&self.replies, report, None));
+            return NextStep::Final(None);
+        };
+        let others_work = !trial && others_work(entry, not_begun, limit);
+        let refusal = reply.to_string();
+        let learns = Some((limit, &*refusal));
+        if not_begun && others_work {
+            // Before MAIL it said that others are enough: nothing is wrong with it.
+            self.slow_down(entry, place, submitted(&self.replies, report, learns));
+            return NextStep::SameRelay;
+        }
+        let noted = entry.limited().refused(self.ticks.now(), alert);
+        self.report_to_circuit(entry, (trial, others_work), alert, report);
+        let learns = learns.filter(|_| noted.is_general && !trial && !not_begun);
+        self.slow_down(entry, place, submitted(&self.replies, report, learns));
+        let wait = noted.wait.max(self.wait_for_limits(entry));
+        match not_begun {
+            true => NextStep::Limited(wait),
+            false => NextStep::Final(Some(wait)),
+        }
+    }
+
+    /// Reports a message that was refused for a limit to the limits.
+    fn slow_down(&self, entry: &RelayEntry, place: Option<SubmissionPermit>, submitted: Usage<'_>) {
+        end(place, submitted);
+        entry.relay.shed();
+        self.report_throttling(entry);
+    }
+
+    /// How long an alert that was refused for a limit waits, as far as the relay is concerned.
+    fn wait_for_limits(&self, entry: &RelayEntry) -> Duration {
+        let circuit = entry.circuit();
+        if circuit.throttle_reason().is_none() {
+            drop(circuit);
+            return entry.limiter().wait();
+        }
+        let until_probe = circuit.wait(self.ticks.now()).unwrap_or_default();
+        until_probe + AFTER_OTHERS
+    }
+
+    fn observe_submission(&self, entry: &RelayEntry, report: &SubmissionReport, octets: usize) {
+        let Some((class, reply)) = came_to(report) else {
+            return;
+        };
+        let named = match &report.end {
+            SubmissionEnd::NotBegun { fault, .. } => *fault,
+            _ => None,
+        };
+        let fault = reply.map(|reply| named.unwrap_or_else(|| self.replies.fault(reply)));
+        entry.watch.record(RelayActivity::Submission {
+            class,
+            fault,
+            octets,
+        });
+    }
+
+    /// Reports once that a relay is throttled, and once that it no longer is.
+    pub(super) fn report_throttling(&self, entry: &RelayEntry) {
+        let by = entry.limiter().shown();
+        if entry
+            .slowed
+            .swap(by.throttle_reason.is_some(), Ordering::Relaxed)
+            == by.throttle_reason.is_some()
+        {
+            return;
+        }
+        entry
+            .watch
+            .record(RelayActivity::Throttled(by.throttle_reason.is_some()));
+        let (severity, event_type, what) = match by.throttle_reason {
+            None => at_full_speed(),
+            Some(reply) => slowed(&reply, by.connections, by.message_rate.as_deref()),
+        };
+        self.announce(severity, event_type, entry.relay.name(), &what);
+    }
+
+    /// `others_work`: where the relay refused for a limit, that others are enough.
+    fn report_to_circuit(
+        &self,
+        entry: &RelayEntry,
+        (trial, others_work): (bool, bool),
+        alert: AlertId,
+        report: &SubmissionReport,
+    ) {
+        let news = {
+            let mut circuit = entry.circuit();
+            let pause = entry
+                .relay
+                .cooldown_remaining()
+                .map_or(AUTH_COOLDOWN, |rest| rest.min(AUTH_COOLDOWN));
+            let verdict = verdict(&self.replies, report, others_work);
+            let news = self.judge((&mut circuit, pause), trial, alert, verdict);
+            if let Some(rest) = entry.relay.token_cooldown_remaining() {
+                circuit.waits_at_least(self.moment(), rest);
+            }
+            entry.report_condition(circuit.condition());
+            news
+        };
+        if let Some((severity, event_type, what)) = news {
+            self.announce(severity, event_type, entry.relay.name(), &what);
+        }
+    }
+
+    fn judge(
+        &self,
+        (circuit, pause): (&mut Circuit, Duration),
+        trial: bool,
+        alert: AlertId,
+        verdict: Verdict<'_>,
+    ) -> Option<RelayEvent> {
+        let now = self.moment();
+        match verdict {
+            Verdict::Well => circuit.succeeded(now, trial).then(in_use_again),
+            Verdict::Declined(reply) => {
+                let explanation = self.key(reply);
+                let led_to = circuit.declined(now, trial, alert, reply.to_string(), explanation);
+                led_to.map(|condition| match condition {
+                    RelayCondition::Paused => paused(reply, self.replies.explain(reply)),
+                    _ => in_use_again(),
+                })
+            }
+            Verdict::Fault(Fault::Configuration, reply) => {
+                let explanation = self.key(reply);
+                let news = circuit.refused(now, pause, reply.to_string(), explanation);
+                news.then(|| paused(reply, self.replies.explain(reply)))
+            }
+            Verdict::Fault(_, reply) => {
+                let explanation = self.key(reply);
+                let news = circuit.failed(now, trial, reply.to_string(), explanation);
+                news.then(|| opened(format!("cannot be used now: {reply}")))
+            }
+            Verdict::Broke(reply) => {
+                let explanation = self.key(reply);
+                let news = circuit.broke(now, trial, alert, reply.to_string(), explanation);
+                news.then(|| opened(format!("broke three alerts in a row: {reply}")))
+            }
+            Verdict::Limited(reply) => {
+                let (said, explanation) = (reply.to_string(), self.key(reply));
+                let news = circuit.limited(now, trial, alert, said, explanation);
+                news.then(|| throttled(&reply.to_string()))
+            }
+            Verdict::Nothing => {
+                if trial {
+                    circuit.abandoned();
+                }
+                None
+            }
+        }
+    }
+
+    fn announce(&self, severity: EventSeverity, event_type: &'static str, relay: &str, what: &str) {
+        match severity {
+            EventSeverity::Information => tracing::info!(relay, what, "relay state changed"),
+            EventSeverity::Warning => tracing::warn!(relay, what, "relay state changed"),
+            EventSeverity::Error => tracing::error!(relay, what, "relay state changed"),
+        }
+        let event = Event {
+            severity,
+            event_type,
+            instance: None,
+            alert: None,
+            send_port: None,
+            relay: Some(relay.to_owned()),
+            message: format!("relay {relay} {what}"),
+        };
+        // Fails only once the worker that writes events has ended.
+        let _ = self.events.send(event);
+    }
+
+    fn key(&self, reply: &Reply) -> Option<String> {
+        self.replies.explain(reply).map(|entry| entry.key.clone())
+    }
+}
+
+fn end(place: Option<SubmissionPermit>, submitted: Usage<'_>) {
+    if let Some(place) = place {
+        place.end(submitted);
+    }
+}
+
+/// A refusal for `limit` says that the others of this instance are enough.
+fn others_work(entry: &RelayEntry, before_mail: bool, limit: Limit) -> bool {
+    match limit {
+        Limit::Connections => entry.limiter().others_work(before_mail),
+        _ => entry.limiter().took_some_lately(),
+    }
+}

@@ -1,0 +1,254 @@
+//! What a report says about its relay: well, at fault, or too slow for us.
+
+use sendport_core::domain::{Command, Fault, Limit, Reply, SubmissionEnd, SubmissionReport};
+use sendport_core::replies::ReplyTable;
+use sendport_smtp::relay::limits::Usage;
+use sendport_smtp::relay::observer::SubmissionClass;
+
+/// What a report says about the relay's health.
+#[derive(Clone, Copy)]
+pub(crate) enum Verdict<'r> {
+    Well,
+    Fault(Fault, &'r Reply),
+    /// It answered, and what it said of this alert is the configuration's fault.
+    Declined(&'r Reply),
+    Broke(&'r Reply),
+    /// It refuses everything for a limit.
+    Limited(&'r Reply),
+    Nothing,
+}
+
+/// The verdict on the relay that gave this report. `others_work`: where it was refused for a
+/// limit, that others are enough.
+pub(crate) fn verdict<'r>(
+    replies: &ReplyTable,
+    report: &'r SubmissionReport,
+    others_work: bool,
+) -> Verdict<'r> {
+    if let Some(reply) = limited(replies, report) {
+        return match others_work {
+            true => Verdict::Nothing,
+            false => Verdict::Limited(reply),
+        };
+    }
+    match &report.end {
+        SubmissionEnd::NotBegun { reply, fault } => {
+            let fault = fault.unwrap_or_else(|| replies.fault(reply));
+            Verdict::Fault(fault, reply)
+        }
+        SubmissionEnd::Answered if !was_asked(report) => Verdict::Nothing,
+        SubmissionEnd::Answered => match configuration_fault(replies, report) {
+            Some(reply) => Verdict::Declined(reply),
+            None => goodbye(report).map_or(Verdict::Well, Verdict::Broke),
+        },
+        SubmissionEnd::Broken | SubmissionEnd::InDoubt => match report.replies.last() {
+            Some(last) => Verdict::Broke(&last.reply),
+            None => Verdict::Nothing,
+        },
+        SubmissionEnd::Fenced => Verdict::Nothing,
+    }
+}
+
+/// The refusal for a limit that kept the message from being accepted.
+fn limited<'r>(replies: &ReplyTable, report: &'r SubmissionReport) -> Option<&'r Reply> {
+    let is_seen = !matches!(report.end, SubmissionEnd::InDoubt | SubmissionEnd::Fenced);
+    let limited = slower(replies, report).filter(|_| is_seen && !report.is_accepted());
+    limited.map(|(_, reply)| reply)
+}
+
+/// The reply that means "slower", before MAIL or after it, and what there was too much of.
+pub(crate) fn slower<'r>(
+    replies: &ReplyTable,
+    report: &'r SubmissionReport,
+) -> Option<(Limit, &'r Reply)> {
+    let not_begun = match &report.end {
+        SubmissionEnd::NotBegun { reply, fault } => {
+            Some(reply).filter(|_| *fault != Some(Fault::Configuration))
+        }
+        _ => None,
+    };
+    let said = report.replies.iter().rev().map(|said| &said.reply);
+    let refused = not_begun.into_iter().chain(said).filter(|r| is_refusal(r));
+    let mut limited = refused.filter_map(|reply| Some((replies.limit(reply)?, reply)));
+    limited.find(|(limit, _)| *limit != Limit::Recipients)
+}
+
+/// What a submission came to, and the reply that kept it from being accepted; `None` where the
+/// relay was not asked.
+pub(crate) fn came_to(report: &SubmissionReport) -> Option<(SubmissionClass, Option<&Reply>)> {
+    use SubmissionClass::{Accepted, Broken, Fenced, InDoubt, NotBegun, Permanent, Transient};
+    let last = report.replies.last().map(|said| &said.reply);
+    Some(match &report.end {
+        SubmissionEnd::NotBegun { reply, .. } => (NotBegun, Some(reply)),
+        SubmissionEnd::Answered if report.is_accepted() => (Accepted, None),
+        SubmissionEnd::Answered if !was_asked(report) => return None,
+        SubmissionEnd::Answered => {
+            let reply = refusal(report)?;
+            let class = match reply.is_permanent() {
+                true => Permanent,
+                false => Transient,
+            };
+            (class, Some(reply))
+        }
+        SubmissionEnd::Broken => (Broken, last),
+        SubmissionEnd::InDoubt => (InDoubt, last),
+        SubmissionEnd::Fenced => (Fenced, None),
+    })
+}
+
+/// What was said to the message as a whole, else to its first recipient.
+fn refusal(report: &SubmissionReport) -> Option<&Reply> {
+    let said = || report.replies.iter().filter(|said| is_refusal(&said.reply));
+    let whole = said().find(|said| said.ordinal.is_none());
+    whole.or_else(|| said().next()).map(|said| &said.reply)
+}
+
+fn is_refusal(reply: &Reply) -> bool {
+    !reply.is_success() && reply.code >= 400
+}
+
+/// What the limits need to know of a report, and the refusal to learn from.
+pub(crate) fn submitted<'r>(
+    replies: &ReplyTable,
+    report: &'r SubmissionReport,
+    refusal: Option<(Limit, &'r str)>,
+) -> Usage<'r> {
+    let few = few_recipients(replies, report);
+    Usage {
+        transactions: transactions(report),
+        accepted: report.is_accepted(),
+        refusal: refusal.or(few.map(|_| (Limit::Recipients, ""))),
+        recipients: few.unwrap_or(0),
+        ended_behind: ended_behind(report),
+    }
+}
+
+/// How many recipients were accepted when the connection ended among them, with 421 or without
+/// a word.
+fn ended_behind(report: &SubmissionReport) -> Option<u32> {
+    let last = &report.replies.last()?.reply;
+    let of_this_one = report.replies.iter().rev();
+    let of_this_one = of_this_one.take_while(|said| !is_mail(&said.reply));
+    let accepted = of_this_one.filter(|said| said.ordinal.is_some() && said.reply.is_success());
+    let accepted = u32::try_from(accepted.count()).unwrap_or(u32::MAX);
+    let among_them = report.end == SubmissionEnd::Broken && last.command == Command::Rcpt;
+    (among_them && accepted > 0).then_some(accepted)
+}
+
+/// Transactions that reached MAIL at a server.
+fn transactions(report: &SubmissionReport) -> u32 {
+    if report.facts.remote_address.is_none() {
+        return 0;
+    }
+    let mails = report.replies.iter().filter(|said| is_mail(&said.reply));
+    u32::try_from(mails.count()).unwrap_or(u32::MAX)
+}
+
+fn is_mail(reply: &Reply) -> bool {
+    reply.command == Command::Mail
+}
+
+/// How many recipients a transaction may have, where this one had too many.
+fn few_recipients(replies: &ReplyTable, report: &SubmissionReport) -> Option<u32> {
+    let mut accepted = 0;
+    for said in &report.replies {
+        if is_mail(&said.reply) {
+            accepted = 0;
+        } else if said.ordinal.is_some() && said.reply.is_success() {
+            accepted += 1;
+        } else if is_refusal(&said.reply) && replies.limit(&said.reply) == Some(Limit::Recipients) {
+            // Refused with the content, so many are too many, and how many are not is unknown.
+            let most = match said.reply.command {
+                Command::Rcpt => accepted,
+                _ => accepted / 2,
+            };
+            // Where not even one was taken, the number was not why.
+            return Some(most).filter(|most| *most > 0);
+        }
+    }
+    None
+}
+
+/// A refusal that the table calls configuration: of MAIL or the content, or of every RCPT.
+fn configuration_fault<'r>(
+    replies: &ReplyTable,
+    report: &'r SubmissionReport,
+) -> Option<&'r Reply> {
+    let is_configuration =
+        |reply: &Reply| !reply.is_positive() && replies.fault(reply) == Fault::Configuration;
+    let whole = [Command::Mail, Command::Data, Command::EndOfData];
+    let mut refused = whole
+        .into_iter()
+        .filter_map(|command| report.reply_to(command));
+    if let Some(reply) = refused.find(|reply| is_configuration(reply)) {
+        return Some(reply);
+    }
+    let mut of_recipients = report
+        .replies
+        .iter()
+        .filter(|r| r.ordinal.is_some())
+        .map(|r| &r.reply);
+    let first = of_recipients.next()?;
+    (is_configuration(first) && of_recipients.all(is_configuration)).then_some(first)
+}
+
+/// False where the message or all its recipients were refused here, without a connection.
+fn was_asked(report: &SubmissionReport) -> bool {
+    report.facts.remote_address.is_some() || report.is_accepted()
+}
+
+/// 421 ends the connection wherever it comes (RFC 5321 section 3.8), after the final dot too.
+fn goodbye(report: &SubmissionReport) -> Option<&Reply> {
+    let last = report.replies.last().map(|last| &last.reply);
+    last.filter(|reply| reply.code == 421)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sendport_core::domain::{CommandReply, SessionFacts, Timestamp};
+
+    /// What is learned where the last of `accepted` recipients, or the content, is refused so.
+    fn learned(accepted: u32, command: Command, code: u16, text: &str) -> Option<u32> {
+        let said = |ordinal, command, code, text: &str| CommandReply {
+            ordinal,
+            reply: Reply::new(command, code, None, text),
+        };
+        let mut replies = vec![said(None, Command::Mail, 250, "ok")];
+        replies.extend((0..accepted).map(|it| said(Some(it), Command::Rcpt, 250, "ok")));
+        let ordinal = (command == Command::Rcpt).then_some(accepted);
+        replies.push(said(ordinal, command, code, text));
+        let report = SubmissionReport {
+            started_at: Timestamp::default(),
+            ended_at: Timestamp::default(),
+            facts: SessionFacts::default(),
+            replies,
+            end: match code {
+                421 => SubmissionEnd::Broken,
+                _ => SubmissionEnd::Answered,
+            },
+        };
+        few_recipients(&ReplyTable::built_in(), &report)
+    }
+
+    #[test]
+    fn a_number_that_was_refused_with_the_content_is_halved_and_never_learned() {
+        let text = "Too many recipients";
+        for code in [421, 452, 552, 554] {
+            for command in [Command::Data, Command::EndOfData] {
+                assert_eq!(
+                    learned(250, command, code, text),
+                    Some(125),
+                    "{command} {code}"
+                );
+                assert_eq!(
+                    learned(1, command, code, text),
+                    None,
+                    "it is not the number"
+                );
+            }
+        }
+        assert_eq!(learned(100, Command::Rcpt, 452, text), Some(100));
+        assert_eq!(learned(250, Command::EndOfData, 554, "no"), None);
+    }
+}

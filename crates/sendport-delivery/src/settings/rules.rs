@@ -1,0 +1,91 @@
+//! What a send port allows: addresses of From, and domains of recipients.
+
+use sendport_core::domain::{Address, domain_to_ascii};
+use serde::{Deserialize, Serialize};
+
+/// A From address that an alert may ask for: `a@b`, or `@b` for a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum FromRule {
+    /// This one.
+    Address(Address),
+    /// Every address of this domain, which is in ASCII.
+    Domain(String),
+}
+
+impl FromRule {
+    /// Compared without case.
+    pub fn allows(&self, from: &Address) -> bool {
+        match self {
+            Self::Address(address) => address.to_lowercase() == from.to_lowercase(),
+            Self::Domain(domain) => domain.to_lowercase() == from.domain().to_lowercase(),
+        }
+    }
+}
+
+/// A text is no rule for From.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no address; write \"a@contoso.com\", or \"@contoso.com\" for the domain")]
+pub struct FromRuleError(String);
+
+impl TryFrom<String> for FromRule {
+    type Error = FromRuleError;
+
+    fn try_from(text: String) -> Result<Self, FromRuleError> {
+        let rule = match text.strip_prefix('@') {
+            Some(domain) => domain_to_ascii(domain)
+                .ok()
+                .map(|it| Self::Domain(it.into())),
+            None => text.parse().ok().map(Self::Address),
+        };
+        rule.ok_or(FromRuleError(text))
+    }
+}
+
+impl From<FromRule> for String {
+    fn from(rule: FromRule) -> Self {
+        match rule {
+            FromRule::Address(address) => address.into(),
+            FromRule::Domain(domain) => format!("@{domain}"),
+        }
+    }
+}
+
+/// Recipients' domains: `b` for one, `.b` for its subdomains. In ASCII.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DomainRule(String);
+
+impl DomainRule {
+    /// Compared without case.
+    pub fn allows(&self, domain: &str) -> bool {
+        let (rule, domain) = (self.0.to_lowercase(), domain.to_lowercase());
+        rule == domain || (rule.starts_with('.') && domain.ends_with(&rule))
+    }
+}
+
+/// A text is no rule for recipients' domains.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no domain; write \"contoso.com\", or \".contoso.com\" for its subdomains")]
+pub struct DomainRuleError(String);
+
+impl TryFrom<String> for DomainRule {
+    type Error = DomainRuleError;
+
+    fn try_from(text: String) -> Result<Self, DomainRuleError> {
+        let (dot, domain) = match text.strip_prefix('.') {
+            Some(domain) => (".", domain),
+            None => ("", &*text),
+        };
+        match domain_to_ascii(domain) {
+            Ok(ascii) => Ok(Self(format!("{dot}{ascii}"))),
+            Err(_) => Err(DomainRuleError(text)),
+        }
+    }
+}
+
+impl From<DomainRule> for String {
+    fn from(rule: DomainRule) -> Self {
+        rule.0
+    }
+}

@@ -1,0 +1,149 @@
+//! Section `[send_port.<name>]`: a named way to send.
+
+use std::time::Duration;
+
+use sendport_core::domain::{Charset, DsnReturn, InDoubt, Mailbox, Notify, ReversePath};
+use sendport_core::retry::RetryPolicy;
+use sendport_smime::{HeaderProtection, Protection};
+use serde::{Deserialize, Serialize};
+
+use super::attachments::AttachmentsConfig;
+use super::audit::AuditConfig;
+use super::delivery_window::DeliveryWindowConfig;
+use super::encryption::EncryptionConfig;
+use super::notify::{self, DigestRecipients};
+use super::rules::{DomainRule, FromRule};
+use super::signing::SigningConfig;
+
+/// From, relays in order, protection, retry, and who may use it for what.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendPortConfig {
+    /// Header `From`, with or without a display name.
+    pub from: Mailbox,
+    /// `MAIL FROM`, where bounces go; without it the address of `from`; `<>` is the null
+    /// reverse-path.
+    pub return_path: Option<ReversePath>,
+    /// Names of relays, tried in this order.
+    pub relays: Vec<String>,
+    /// Right side of the Message-ID; without it the domain of `from`.
+    pub message_id_domain: Option<String>,
+    /// Character set of headers and plain text; what it lacks is written in UTF-8.
+    #[serde(default)]
+    pub charset: Charset,
+    /// Character set of HTML; without it that of `charset`. What it lacks is written as
+    /// character references.
+    pub charset_html: Option<Charset>,
+    /// Minimum protection of every message.
+    #[serde(default)]
+    pub protection: Protection,
+    /// The identity that signs; without it nothing can be signed.
+    pub signing: Option<SigningConfig>,
+    /// Encryption settings; without them nothing can be encrypted.
+    pub encryption: Option<EncryptionConfig>,
+    /// Protection of the header of signed or encrypted messages.
+    #[serde(default)]
+    pub header_protection: HeaderProtection,
+    /// An alert older than this expires.
+    #[serde(default = "max_age", with = "humantime_serde")]
+    pub max_age: Duration,
+    /// What to do with an alert that the relay may have accepted without a reply.
+    #[serde(default = "in_doubt")]
+    pub in_doubt: InDoubt,
+    /// When to ask for delivery status notifications, beside the alerts that ask themselves;
+    /// without it the relay decides.
+    pub dsn_notify: Option<Notify>,
+    /// How much of the message a notification brings back; without it the relay decides.
+    pub dsn_return: Option<DsnReturn>,
+    /// How often and how long to try.
+    #[serde(default)]
+    pub retry: RetryConfig,
+    /// When it may send; without it at any time.
+    pub delivery_window: Option<DeliveryWindowConfig>,
+    /// What may go with an alert.
+    #[serde(default)]
+    pub attachments: AttachmentsConfig,
+    /// Copies of what is submitted; without it none are kept.
+    pub audit: Option<AuditConfig>,
+    /// Recipients of failure digests: addresses, separated by `;` or `,`.
+    pub notify_failures_to: Option<DigestRecipients>,
+    /// At most one digest in this time, of all instances together.
+    #[serde(default = "notify_interval", with = "humantime_serde")]
+    pub notify_interval: Duration,
+    /// Write the header Auto-Submitted, for which some ticket systems drop a message.
+    #[serde(default = "auto_submitted")]
+    pub auto_submitted: bool,
+    /// BizTalk's macros in Subject and recipients are replaced.
+    #[serde(default)]
+    pub biztalk_macros: bool,
+    /// Whose wall clock `%datetime.tz%` and `%time.tz%` show: an IANA name; without it UTC.
+    pub biztalk_time_zone: Option<String>,
+    /// From addresses that an alert may ask for beside `from`: `a@b`, or `@b` for a domain.
+    #[serde(default)]
+    pub allow_from: Vec<FromRule>,
+    /// Recipient domains; empty: any. A leading dot means subdomains.
+    #[serde(default)]
+    pub allow_recipient_domains: Vec<DomainRule>,
+    /// Extra headers that an alert may bring, `*` at the end matches anything; default:
+    /// the built-in list.
+    pub allow_headers: Option<Vec<String>>,
+    /// Logins (`Alert.CreatedBy`) that may use it; empty: any.
+    #[serde(default)]
+    pub allow_principals: Vec<String>,
+}
+
+/// How often and how long to try.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// Most attempts for one recipient.
+    pub attempts: u32,
+    /// Delay after the first attempt; it doubles with each further one.
+    #[serde(with = "humantime_serde")]
+    pub first_delay: Duration,
+    /// Longest delay.
+    #[serde(with = "humantime_serde")]
+    pub longest_delay: Duration,
+    /// Random part of the delay, 0 to 1.
+    pub jitter: f64,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            attempts: 50,
+            first_delay: Duration::from_secs(60),
+            longest_delay: Duration::from_secs(3600),
+            jitter: 0.2,
+        }
+    }
+}
+
+impl SendPortConfig {
+    /// The retry policy.
+    pub fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy {
+            attempts: self.retry.attempts,
+            first_delay: self.retry.first_delay,
+            longest_delay: self.retry.longest_delay,
+            jitter: self.retry.jitter,
+            max_age: self.max_age,
+        }
+    }
+}
+
+fn notify_interval() -> Duration {
+    notify::DEFAULT_INTERVAL
+}
+
+fn auto_submitted() -> bool {
+    true
+}
+
+fn in_doubt() -> InDoubt {
+    InDoubt::Retry
+}
+
+fn max_age() -> Duration {
+    Duration::from_secs(2 * 24 * 3600)
+}

@@ -1,0 +1,348 @@
+//! The heart of the service: takes what is due, keeps the lease, records what came of it.
+//!
+//! One [`Worker::run`] is one instance: it registers, claims no more than it has permits for,
+//! and ends when it is stopped or its lease is lost. Claimed alerts are worked on outside
+//! of any transaction, each in a task of its own.
+
+mod back_off;
+mod batches;
+mod claims;
+mod expiry;
+mod failure_notifier;
+mod failures;
+mod guarded_spool;
+mod heartbeat;
+mod lease_guard;
+mod limit_share;
+mod liveness;
+mod obstacles;
+mod recorder;
+mod recovery;
+mod refused_rows;
+mod rejected_outcomes;
+mod sweeper;
+mod tally;
+mod tasks;
+mod unclaimed;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use failure_notifier::{Notice, Notices};
+pub use guarded_spool::{GuardedSpool, unwritable, writable};
+pub use lease_guard::LeaseGuard;
+use limit_share::LimitShare;
+pub use liveness::Liveness;
+pub use obstacles::{ObstacleKind, Obstacles};
+pub use recovery::{InDoubtPolicies, Inheritance, RecoveryError, bequeath, recover};
+pub use waiting::{Shown, Waiting};
+
+use sendport_core::clock::steady;
+use sendport_core::domain::{InstanceInfo, Outcome, SendPortInfo};
+use sendport_store::{Event, Explanation, Store, StoreError};
+
+use crate::dispatcher::Dispatcher;
+use crate::observer::{WorkerActivity, WorkerObserver};
+use crate::relays::RelayRegistry;
+use expiry::ExpiryWatch;
+use failure_notifier::FailureNotifier;
+use heartbeat::Heartbeat;
+use recorder::Recorder;
+use refused_rows::{RefusedRows, refused_event};
+use rejected_outcomes::{LockedOutcomes, RejectedOutcomes};
+use sweeper::Sweeper;
+use tally::Faults;
+use tasks::{Lane, Tasks, WorkCounter};
+
+/// Rhythm and bounds; see `[service]` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Rhythm {
+    /// Most alerts leased at the same time.
+    pub max_in_flight: u32,
+    /// Longest time between two looks at an idle queue.
+    pub poll_interval: Duration,
+    /// Length of a lease.
+    pub lease: Duration,
+    /// How often it is renewed.
+    pub renew_interval: Duration,
+    /// How often expired and orphaned alerts are looked for.
+    pub sweep_interval: Duration,
+    /// How long a stop waits for what is under way.
+    pub drain_timeout: Duration,
+}
+
+/// Dependencies and settings of a worker.
+pub struct Worker {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Who this run is.
+    pub instance: InstanceInfo,
+    /// The send ports, as the database shows them.
+    pub send_ports: Vec<SendPortInfo>,
+    /// The table of replies, as the database shows it.
+    pub explanations: Vec<Explanation>,
+    /// The relays' circuits.
+    pub board: Arc<RelayRegistry>,
+    /// Works on one alert.
+    pub dispatcher: Arc<Dispatcher>,
+    /// Closed when the lease is not certain.
+    pub guard: Arc<LeaseGuard>,
+    /// What is known here and not yet in the database.
+    pub spool: Arc<GuardedSpool>,
+    /// What the instances before this one on its state folder could not record.
+    pub inherited: Inheritance,
+    /// Notices of failures.
+    pub notices: Notices,
+    /// Counts; knows the send ports.
+    pub observer: Arc<dyn WorkerObserver>,
+    /// What keeps the instance from working.
+    pub obstacles: Arc<Obstacles>,
+    /// When each loop went round last.
+    pub liveness: Arc<Liveness>,
+    /// Rhythm and bounds.
+    pub rhythm: Rhythm,
+    /// Cancelled when the service shall stop.
+    pub stop: CancellationToken,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was stopped, and everything under way was recorded or released.
+    Stopped,
+    /// It was stopped, and some transactions were cut off by the bound of the drain.
+    StoppedHard,
+    /// The lease was lost: run again as a new instance.
+    LeaseLost,
+}
+
+impl Worker {
+    /// Runs until [`Worker::stop`] is cancelled or the lease is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the instance could not register. Later errors of the database are
+    /// waited out.
+    pub async fn run(
+        self,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) -> Result<Ended, StoreError> {
+        let mut limit_share = LimitShare::new(self.instance.id, &self.board);
+        let (sent, sent_steady) = (Instant::now(), steady());
+        self.store
+            .register(
+                &self.instance,
+                self.rhythm.lease,
+                &self.send_ports,
+                &self.explanations,
+            )
+            .await?;
+        self.guard.renewed(sent_steady);
+        self.inherit().await?;
+        self.obstacles.set(ObstacleKind::Begin, None);
+        self.obstacles.set(ObstacleKind::Register, None);
+        self.liveness.begin();
+        tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
+
+        limit_share.renew(&*self.store, &self.board).await;
+        let lease_lost = self.stop.child_token();
+        let (unbroken_sender, unbroken_since) = watch::channel(Some(sent));
+        let heartbeat = self.heartbeat(limit_share, unbroken_sender, lease_lost.clone());
+        let heartbeat = tokio::spawn(heartbeat.run());
+        let sweeper = tokio::spawn(self.sweeper(unbroken_since).run());
+        let failure_notifier = tokio::spawn(self.failure_notifier().run());
+        let expiry_watch = tokio::spawn(self.expiry_watch().run());
+        let (tasks, mut recorder) = self.tasks();
+        self.take_work(&tasks, &lease_lost, events).await;
+        self.liveness.end();
+
+        let drained = self.drain(&tasks).await;
+        drop(tasks);
+        sweeper.abort();
+        failure_notifier.abort();
+        expiry_watch.abort();
+        let ended = tokio::time::timeout(self.rhythm.drain_timeout, &mut recorder).await;
+        // Permit against shutdown: the recorder holds the permits of what it has not recorded. All
+        // of that is in the spool, so it may be stopped here without losing an outcome.
+        recorder.abort();
+        let recorded = ended.is_ok() && self.spool.is_empty();
+        heartbeat.abort();
+        self.write_events(events).await;
+        self.retire(drained && recorded).await;
+        Ok(match (self.stop.is_cancelled(), drained && recorded) {
+            (false, _) => Ended::LeaseLost,
+            (true, true) => Ended::Stopped,
+            (true, false) => Ended::StoppedHard,
+        })
+    }
+
+    /// The leases of what could not be recorded go over to this instance; everything else that the
+    /// instances before it held is free.
+    async fn inherit(&self) -> Result<(), StoreError> {
+        let lease = |outcome: &Outcome| (outcome.alert, outcome.token);
+        let leases: Vec<_> = self.inherited.outcomes.iter().map(lease).collect();
+        let refused = self.store.inherit(self.instance.id, &leases).await?;
+        let others = "its instance is not retired, and others may send it once that lease runs out";
+        match refused_event("lease-not-taken-over", &refused, others) {
+            Some(event) => {
+                tracing::error!(error = %event.message, "lease transfer failed");
+                self.log(event).await;
+            }
+            None => {
+                for instance in &self.inherited.from {
+                    self.store.retire(*instance).await?;
+                }
+            }
+        }
+        self.spool.begin(self.instance.id, &self.store.describe());
+        Ok(())
+    }
+
+    /// Waits for what is under way. False if some of it was cut off.
+    async fn drain(&self, tasks: &Tasks) -> bool {
+        tasks.tracker.close();
+        let ended = tokio::time::timeout(self.rhythm.drain_timeout, tasks.tracker.wait());
+        let drained = ended.await.is_ok();
+        if !drained {
+            tracing::warn!("drain timeout reached, transactions aborted");
+            tasks.abandoned.cancel();
+            tasks.tracker.wait().await;
+        }
+        drained
+    }
+
+    fn tasks(&self) -> (Tasks, JoinHandle<()>) {
+        let (finished, to_record) = mpsc::channel(self.rhythm.max_in_flight as usize);
+        let (freed, under_way) = (Arc::new(Notify::new()), WorkCounter::default());
+        let mut recorder = Recorder {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            freed: freed.clone(),
+            under_way: under_way.clone(),
+            spool: self.spool.clone(),
+            observer: self.observer.clone(),
+            faults: Faults::new(&self.explanations),
+            clock: self.notices.clock.clone(),
+            rejected: RejectedOutcomes::default(),
+            recorded_others: true,
+            locked: LockedOutcomes::default(),
+        };
+        recorder.inherit(self.inherited.outcomes.clone());
+        let share = (self.rhythm.max_in_flight as usize / self.send_ports.len().max(1)).max(1);
+        let lane = |port: &SendPortInfo| {
+            Some(Lane {
+                permits: Arc::new(Semaphore::new(share)),
+                observer: self.observer.send_port(&port.name)?,
+                port: port.clone(),
+                back_off: Mutex::default(),
+                unclaimed: Mutex::new(RefusedRows::default()),
+            })
+        };
+        let tasks = Tasks {
+            tracker: TaskTracker::new(),
+            finished,
+            under_way,
+            lanes: self.send_ports.iter().filter_map(lane).collect(),
+            freed,
+            unanswered: Mutex::default(),
+            abandoned: CancellationToken::new(),
+        };
+        (tasks, tokio::spawn(recorder.run(to_record)))
+    }
+
+    fn heartbeat(
+        &self,
+        limit_share: LimitShare,
+        unbroken_since: watch::Sender<Option<Instant>>,
+        lease_lost: CancellationToken,
+    ) -> Heartbeat {
+        Heartbeat {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            lease: self.rhythm.lease,
+            interval: self.rhythm.renew_interval,
+            send_ports: self
+                .send_ports
+                .iter()
+                .map(|port| port.name.clone())
+                .collect(),
+            board: self.board.clone(),
+            limit_share,
+            guard: self.guard.clone(),
+            spool: self.spool.clone(),
+            obstacles: self.obstacles.clone(),
+            observer: self.observer.clone(),
+            liveness: self.liveness.clone(),
+            unbroken_since,
+            lease_lost,
+        }
+    }
+
+    fn sweeper(&self, unbroken_since: watch::Receiver<Option<Instant>>) -> Sweeper {
+        Sweeper {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            lease: self.rhythm.lease,
+            interval: self.rhythm.sweep_interval,
+            unbroken_since,
+            clock: self.notices.clock.clone(),
+            refused: BTreeMap::new(),
+            observer: self.observer.clone(),
+        }
+    }
+
+    fn failure_notifier(&self) -> FailureNotifier {
+        FailureNotifier {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            notices: self.notices.clone(),
+            observer: self.observer.clone(),
+        }
+    }
+
+    fn expiry_watch(&self) -> ExpiryWatch {
+        ExpiryWatch {
+            store: self.store.clone(),
+            instance: self.instance.id,
+            observer: self.observer.clone(),
+        }
+    }
+
+    async fn write_events(&self, events: &mut mpsc::UnboundedReceiver<Event>) {
+        while let Ok(event) = events.try_recv() {
+            self.liveness.mark_claim_loop();
+            self.log(event).await;
+        }
+    }
+
+    async fn log(&self, event: Event) {
+        let event = Event {
+            instance: Some(self.instance.id),
+            ..event
+        };
+        self.observer.record(WorkerActivity::Event(&event));
+        if let Err(error) = self.store.log_event(&event).await {
+            tracing::warn!(%error, event = %event.message, "event log write failed");
+        }
+    }
+
+    async fn retire(&self, recorded: bool) {
+        self.board.close().await;
+        if !recorded {
+            return;
+        }
+        match self.store.retire(self.instance.id).await {
+            Ok(()) => self.spool.end(),
+            Err(error) => {
+                tracing::warn!(%error, "instance deregistration failed, lease will expire");
+            }
+        }
+    }
+}

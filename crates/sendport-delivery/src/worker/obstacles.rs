@@ -1,0 +1,382 @@
+//! What keeps an instance from working, and since when: decided here alone, so that `/readyz`,
+//! `Instance`, `Queue` and `status` say the same.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use parking_lot::Mutex;
+use sendport_core::clock::Clock;
+use sendport_core::domain::{InstanceCondition, Timestamp};
+use sendport_store::{StoreError, StoreErrorKind};
+
+use super::guarded_spool::MOST_ASIDE;
+
+/// Claims that have failed for less than this may fail for a moment only.
+const MOMENT: TimeDelta = TimeDelta::seconds(2);
+
+/// Each thing that may keep an instance from working, in the order in which they are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ObstacleKind {
+    /// It has not begun.
+    Begin,
+    /// It waits for the database before it begins.
+    NoDatabase,
+    /// The state folder cannot be written.
+    StateFolder,
+    /// What a dead instance left over is not recorded yet.
+    LeftOver,
+    /// It cannot register.
+    Register,
+    /// The lease cannot be renewed.
+    Lease,
+    /// Outcomes wait for the database.
+    Outcomes,
+    /// Nothing can be claimed.
+    Claims,
+    /// The database refused outcomes, one by one.
+    RejectedOutcomes,
+    /// The database refused to lease alerts, one by one.
+    RejectedOutcome,
+    /// Other transactions have alerts locked whose outcomes are known, for long.
+    LockedOutcomes,
+    /// The database cannot be asked, or is not the right one.
+    Database,
+}
+
+impl ObstacleKind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Begin => "starting: ",
+            Self::NoDatabase => "starting: it waits for the database: ",
+            Self::LeftOver => "starting: recovery is waiting for the database: ",
+            Self::Register => "starting: it cannot register: ",
+            Self::StateFolder => "",
+            Self::Lease => "lease: it cannot be renewed: ",
+            Self::Outcomes | Self::RejectedOutcomes | Self::LockedOutcomes => "outcomes: ",
+            Self::RejectedOutcome => "alerts: ",
+            Self::Claims => "queue: alerts cannot be claimed: ",
+            Self::Database => "database: ",
+        }
+    }
+}
+
+/// One of them, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Obstacle {
+    pub(super) since: Timestamp,
+    /// The latest reason.
+    pub(super) why: String,
+    /// So many outcomes the database does not have for it; of [`What::Refused`], so many alerts.
+    pub(super) count: usize,
+    /// The engine's text may hold values and is not for every reader of the database.
+    pub(super) may_hold_values: bool,
+}
+
+impl Obstacle {
+    /// Whether nothing at all is sent.
+    fn stops(&self, what: ObstacleKind) -> bool {
+        match what {
+            ObstacleKind::Lease
+            | ObstacleKind::LockedOutcomes
+            | ObstacleKind::Database
+            | ObstacleKind::RejectedOutcome => false,
+            ObstacleKind::RejectedOutcomes => self.count >= MOST_ASIDE,
+            // What is about a row stops its send port alone.
+            ObstacleKind::Claims => !self.may_hold_values,
+            _ => true,
+        }
+    }
+
+    fn lasts(&self, what: ObstacleKind, now: Timestamp) -> bool {
+        what != ObstacleKind::Claims || now - self.since >= MOMENT
+    }
+
+    /// The same as text, for the operator or for readers of the database.
+    fn text(&self, what: ObstacleKind, for_all: bool) -> String {
+        let since = self.since.format("%Y-%m-%dT%H:%M:%SZ");
+        let why = match for_all && self.may_hold_values {
+            true => "see EventLog and the service's log",
+            false => &self.why,
+        };
+        match (what.label(), self.count) {
+            (label, 0) => format!("{label}{why}, since {since}"),
+            (label, count) if what == ObstacleKind::RejectedOutcome => {
+                format!("{label}{count} cannot be claimed since {since}: {why}")
+            }
+            (label, count) => format!("{label}{count} cannot be recorded since {since}: {why}"),
+        }
+    }
+}
+
+/// All that keeps an instance from working now.
+pub struct Obstacles {
+    clock: Arc<dyn Clock>,
+    met: Mutex<BTreeMap<ObstacleKind, Obstacle>>,
+}
+
+impl Obstacles {
+    /// Of an instance that has not begun.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let obstacles = Self {
+            clock,
+            met: Mutex::default(),
+        };
+        obstacles.begin_anew("it begins");
+        obstacles
+    }
+
+    /// What an instance before this one met is over; this one has to begin.
+    pub fn begin_anew(&self, why: &str) {
+        self.met
+            .lock()
+            .retain(|what, _| *what == ObstacleKind::Database);
+        self.meet(ObstacleKind::Begin, why);
+    }
+
+    /// It is met, or still is, for this reason. True where it was not there before.
+    pub fn meet(&self, what: ObstacleKind, why: impl Display) -> bool {
+        self.add(what, self.clock.now(), 0, &why, false)
+    }
+
+    /// The same, of an error of the database, for so many outcomes.
+    pub(super) fn meet_error(
+        &self,
+        what: ObstacleKind,
+        error: &StoreError,
+        outcomes: usize,
+    ) -> bool {
+        self.meet_error_since(self.clock.now(), what, error, outcomes)
+    }
+
+    /// The same, of what began to fail then.
+    pub(super) fn meet_error_since(
+        &self,
+        since: Timestamp,
+        what: ObstacleKind,
+        error: &StoreError,
+        outcomes: usize,
+    ) -> bool {
+        let about_data = matches!(
+            error.kind(),
+            StoreErrorKind::Unknown | StoreErrorKind::Rejected
+        );
+        self.add(what, since, outcomes, error, about_data)
+    }
+
+    fn add(
+        &self,
+        what: ObstacleKind,
+        since: Timestamp,
+        outcomes: usize,
+        why: &dyn Display,
+        may_hold_values: bool,
+    ) -> bool {
+        let mut met = self.met.lock();
+        let before = met.get(&what).map(|it| it.since);
+        let obstacle = Obstacle {
+            since: before.unwrap_or(since),
+            why: why.to_string(),
+            count: outcomes,
+            may_hold_values,
+        };
+        met.insert(what, obstacle).is_none()
+    }
+
+    /// It is known elsewhere, or not there.
+    pub(super) fn set(&self, what: ObstacleKind, obstacle: Option<Obstacle>) {
+        let mut met = self.met.lock();
+        match obstacle {
+            Some(obstacle) => met.insert(what, obstacle),
+            None => met.remove(&what),
+        };
+    }
+
+    /// It is over. As it was, if it was there.
+    pub(super) fn end(&self, what: ObstacleKind) -> Option<Obstacle> {
+        self.met.lock().remove(&what)
+    }
+
+    /// It is over. True if it was there.
+    pub fn overcome(&self, what: ObstacleKind) -> bool {
+        self.end(what).is_some()
+    }
+
+    /// It is there.
+    pub(super) fn is_met(&self, what: ObstacleKind) -> bool {
+        self.met.lock().contains_key(&what)
+    }
+
+    /// Whether alerts may be taken up: what is known and cannot be recorded, or could not be noted,
+    /// must not become more.
+    pub(super) fn let_claim(&self) -> bool {
+        let met = self.met.lock();
+        let mut stopping = met.iter().filter(|(what, it)| it.stops(**what));
+        stopping.all(|(what, _)| *what == ObstacleKind::Claims)
+    }
+
+    /// Now, by the clock of these moments.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Each of them as text, for the operator.
+    pub fn in_words(&self) -> Vec<String> {
+        let said = |(what, it): &(ObstacleKind, Obstacle)| {
+            let then = if it.stops(*what) {
+                "; nothing is sent"
+            } else {
+                ""
+            };
+            format!("{}{then}", it.text(*what, false))
+        };
+        self.shown().iter().map(said).collect()
+    }
+
+    /// As the instance's row shows it.
+    pub fn condition(&self) -> InstanceCondition {
+        let shown = self.shown();
+        let stopping = shown.iter().filter(|(what, it)| it.stops(*what));
+        let stopping: Vec<_> = stopping.map(|(what, it)| it.text(*what, true)).collect();
+        let (refused, others): (Vec<_>, Vec<_>) = shown
+            .iter()
+            .partition(|(what, _)| *what == ObstacleKind::RejectedOutcome);
+        let refused = refused.first().map(|(_, it)| it);
+        let unrecorded = || others.iter().map(|(_, it)| it).filter(|it| it.count > 0);
+        let count: usize = unrecorded().map(|it| it.count).sum();
+        InstanceCondition {
+            waiting_for: (!stopping.is_empty()).then(|| stopping.join("; ")),
+            unrecorded: u32::try_from(count).unwrap_or(u32::MAX),
+            unrecorded_since: unrecorded().map(|it| it.since).min(),
+            unclaimed: refused.map_or(0, |it| u32::try_from(it.count).unwrap_or(u32::MAX)),
+            unclaimed_since: refused.map(|it| it.since),
+        }
+    }
+
+    /// Those that last. That it has not begun is said where nothing says why.
+    fn shown(&self) -> Vec<(ObstacleKind, Obstacle)> {
+        let now = self.clock.now();
+        let met = self.met.lock().clone();
+        let alone = met.len() == 1;
+        let shown = met.into_iter().filter(|(what, it)| {
+            let says_something = alone || *what != ObstacleKind::Begin;
+            says_something && it.lasts(*what, now)
+        });
+        shown.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clock in the hand.
+    struct Hand(Mutex<Timestamp>);
+
+    impl Hand {
+        fn at(moment: &str) -> Arc<Self> {
+            Arc::new(Self(Mutex::new(moment.parse().unwrap())))
+        }
+
+        fn turn(&self, milliseconds: i64) {
+            *self.0.lock() += TimeDelta::milliseconds(milliseconds);
+        }
+    }
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            *self.0.lock()
+        }
+    }
+
+    fn begun(clock: &Arc<Hand>) -> Obstacles {
+        let obstacles = Obstacles::new(clock.clone());
+        assert!(obstacles.overcome(ObstacleKind::Begin));
+        obstacles
+    }
+
+    fn error(kind: StoreErrorKind) -> StoreError {
+        StoreError::new(kind, "claim alerts", "it is locked")
+    }
+
+    #[test]
+    fn a_claim_that_fails_is_said_as_soon_as_it_has_failed_for_two_seconds() {
+        let clock = Hand::at("2026-11-21T09:00:00Z");
+        let obstacles = begun(&clock);
+        let (begin, away) = (obstacles.now(), error(StoreErrorKind::Unavailable));
+        clock.turn(1999);
+        assert!(obstacles.meet_error_since(begin, ObstacleKind::Claims, &away, 0));
+        assert_eq!(obstacles.in_words(), Vec::<String>::new());
+        assert_eq!(obstacles.condition(), InstanceCondition::default());
+        clock.turn(1);
+        let said = "queue: alerts cannot be claimed: cannot claim alerts: it is locked, since 2026-11-21T09:00:00Z";
+        assert_eq!(obstacles.in_words(), [format!("{said}; nothing is sent")]);
+        assert_eq!(obstacles.condition().waiting_for.as_deref(), Some(said));
+        assert!(!obstacles.meet_error_since(obstacles.now(), ObstacleKind::Claims, &away, 0));
+        assert_eq!(
+            obstacles.in_words(),
+            [format!("{said}; nothing is sent")],
+            "the moment stays"
+        );
+        assert!(obstacles.let_claim(), "or it would never be tried again");
+        assert!(obstacles.overcome(ObstacleKind::Claims));
+        assert!(!obstacles.overcome(ObstacleKind::Claims));
+    }
+
+    #[test]
+    fn a_claim_of_ten_seconds_that_fails_is_said_at_once() {
+        let clock = Hand::at("2026-11-21T09:00:00Z");
+        let obstacles = begun(&clock);
+        let begin = obstacles.now();
+        clock.turn(10_000);
+        let away = error(StoreErrorKind::Unavailable);
+        obstacles.meet_error_since(begin, ObstacleKind::Claims, &away, 0);
+        assert_eq!(obstacles.in_words().len(), 1);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_claimed_does_not_stop_the_instance_nor_show_its_values() {
+        let clock = Hand::at("2026-11-21T09:00:00Z");
+        let obstacles = begun(&clock);
+        let refused = error(StoreErrorKind::Rejected);
+        obstacles.meet_error(ObstacleKind::Claims, &refused, 0);
+        clock.turn(3000);
+        assert_eq!(obstacles.condition().waiting_for, None);
+        assert!(!obstacles.in_words()[0].contains("nothing is sent"));
+
+        obstacles.meet_error(ObstacleKind::Outcomes, &error(StoreErrorKind::Unknown), 5);
+        let condition = obstacles.condition();
+        assert_eq!(
+            condition.waiting_for.as_deref(),
+            Some(
+                "outcomes: 5 cannot be recorded since 2026-11-21T09:00:03Z: see EventLog and the service's log"
+            )
+        );
+        assert_eq!(condition.unrecorded, 5);
+        assert_eq!(condition.unrecorded_since, Some(obstacles.now()));
+        assert!(!obstacles.let_claim());
+    }
+
+    #[test]
+    fn each_has_its_own_moment_and_the_beginning_is_said_where_nothing_else_is() {
+        let clock = Hand::at("2026-11-21T09:00:00Z");
+        let obstacles = Obstacles::new(clock.clone());
+        let begins = "starting: it begins, since 2026-11-21T09:00:00Z; nothing is sent";
+        assert_eq!(obstacles.in_words(), [begins]);
+        clock.turn(1000);
+        obstacles.meet(ObstacleKind::StateFolder, "the state folder /s is full");
+        clock.turn(1000);
+        obstacles.meet(ObstacleKind::Lease, "refused");
+        assert_eq!(
+            obstacles.in_words(),
+            [
+                "the state folder /s is full, since 2026-11-21T09:00:01Z; nothing is sent",
+                "lease: it cannot be renewed: refused, since 2026-11-21T09:00:02Z",
+            ]
+        );
+        obstacles.begin_anew("its lease was lost");
+        assert_eq!(obstacles.in_words().len(), 1);
+        assert!(obstacles.in_words()[0].contains("its lease was lost"));
+    }
+}

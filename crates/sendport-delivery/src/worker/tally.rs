@@ -1,0 +1,82 @@
+//! Counts what was recorded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sendport_core::domain::{
+    AlertStatus, Decision, Fault, Outcome, OutcomeKind, RecipientOutcome, RecipientStatus,
+    Timestamp,
+};
+use sendport_store::{Explanation, RecordResult};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Span;
+
+use crate::observer::{InFlight, SendPortActivity, SendPortObserver};
+
+/// Where a finished alert came from. Its permit is not given back before it is recorded, so
+/// that what waits for that is bounded by what is in flight.
+pub(super) struct Origin {
+    pub(super) port: Arc<dyn SendPortObserver>,
+    /// When it was to be sent, where it could be read.
+    pub(super) wanted_at: Option<Timestamp>,
+    /// Of the alert, for the log.
+    pub(super) span: Span,
+    pub(super) _room: Option<(InFlight, OwnedSemaphorePermit)>,
+}
+
+impl Origin {
+    /// It waits for long, and takes the place of no other alert.
+    pub(super) fn without_room(self) -> Self {
+        Self {
+            _room: None,
+            ..self
+        }
+    }
+}
+
+/// Whose fault each explanation of the table of replies is.
+pub(super) struct Faults(HashMap<String, Fault>);
+
+impl Faults {
+    pub(super) fn new(explanations: &[Explanation]) -> Self {
+        let fault = |word: &str| Fault::ALL.into_iter().find(|fault| fault.as_str() == word);
+        let named = |entry: &Explanation| Some((entry.key.clone(), fault(&entry.fault)?));
+        Self(explanations.iter().filter_map(named).collect())
+    }
+
+    /// As the table has it, where nothing in it fits: the relay's.
+    fn of(&self, recipient: &RecipientOutcome) -> Fault {
+        let key = recipient.explanation.as_deref();
+        let fault = key.and_then(|key| self.0.get(key));
+        fault.copied().unwrap_or(Fault::Relay)
+    }
+
+    /// Counts outcomes of which the database took all.
+    pub(super) fn count(&self, outcomes: &[Outcome], origins: &[Origin], results: &[RecordResult]) {
+        for ((outcome, origin), recorded) in outcomes.iter().zip(origins).zip(results) {
+            match (&outcome.kind, recorded) {
+                (_, RecordResult::Gone | RecordResult::FactsOnly | RecordResult::NotNow) => {}
+                (OutcomeKind::Released { .. }, _) => origin.port.record(SendPortActivity::Release),
+                (OutcomeKind::Decided(decision), _) => self.count_one(decision, origin),
+            }
+        }
+    }
+
+    fn count_one(&self, decision: &Decision, origin: &Origin) {
+        let port = &origin.port;
+        port.record(SendPortActivity::Alert(decision.status));
+        for recipient in &decision.recipients {
+            port.record(SendPortActivity::Recipient(recipient.status));
+            if recipient.status == RecipientStatus::Failed {
+                port.record(SendPortActivity::RecipientFailure(self.of(recipient)));
+            }
+        }
+        if let (AlertStatus::Relayed, Some(attempt)) = (decision.status, &decision.attempt)
+            && let Some(wanted_at) = origin.wanted_at
+        {
+            // The database's clock and ours may differ a little.
+            let age = (attempt.ended_at - wanted_at).to_std();
+            port.record(SendPortActivity::Relayed(age.unwrap_or_default()));
+        }
+    }
+}
