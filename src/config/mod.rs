@@ -26,8 +26,10 @@ use sendport_delivery::settings::SendPortConfig;
 use sendport_smtp::settings::relay::RelayConfig;
 use serde::{Deserialize, Serialize};
 
-pub use database::{DatabaseAuth, DatabaseConfig, EntraToken, WindowsAccount, sqlite_file};
-pub use http::{HttpConfig, Listen};
+pub use database::{
+    ConnectionSourceError, DatabaseAuth, DatabaseConfig, EntraToken, WindowsAccount, sqlite_file,
+};
+pub use http::{HttpConfig, Listen, ListenAddressError};
 pub use load::{ConfigError, DEFAULT_TOML, START_TOML, USUAL_FILES};
 pub use log::{LogConfig, LogFormat};
 pub use replies::RepliesConfig;

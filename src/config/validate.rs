@@ -3,10 +3,9 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use sendport_core::delivery_window::Zone;
-use sendport_core::domain::{Notify, ReversePath, shown_name, shown_names};
+use sendport_core::domain::{shown_name, shown_names};
 use sendport_core::problem::Problem;
-use sendport_delivery::settings::{SendPortConfig, notify};
+use sendport_delivery::settings::SendPortConfig;
 use sendport_smtp::settings::relay::{RelayConfig, SmtpRelay};
 use sendport_smtp::settings::tls::TlsMode;
 
@@ -88,7 +87,6 @@ impl Config {
         let section = section("send_port", name);
         let key = |key: &str| format!("{section}.{key}");
         check_name(&section, name, found);
-        check_return_path(&section, port, found);
         if port.relays.is_empty() {
             found.add(key("relays"), "there is none; name at least one relay");
         }
@@ -106,95 +104,13 @@ impl Config {
                 format!("there is no [{wanted}]; there are: {known}"),
             );
         }
-        check_protection(&section, port, found);
-        if port.max_age.is_zero() {
-            found.add(
-                key("max_age"),
-                "0 would expire every alert before it is sent; write for example \"2d\"",
-            );
-        }
-        check_retry(&key("retry"), port, found);
-        check_additions(&section, port, found);
+        found.0.extend(port.problems(&section));
     }
 }
 
 /// How a key begins of what has this name: `send_port."a b"`, as TOML has it.
 pub fn section(kind: &str, name: &str) -> String {
     format!("{kind}.{}", shown_name(name))
-}
-
-fn check_return_path(key: &str, port: &SendPortConfig, found: &mut Problems) {
-    let null = port.return_path == Some(ReversePath(None));
-    if null && matches!(port.dsn_notify, Some(Notify::On(_))) {
-        found.add(
-            format!("{key}.dsn_notify"),
-            "return_path is \"<>\", so no address would get the notifications; write an address \
-             there, or \"never\" here, or leave it out",
-        );
-    }
-}
-
-fn check_protection(key: &str, port: &SendPortConfig, found: &mut Problems) {
-    let wanted = port.protection;
-    let sections = [
-        ("signing", wanted.signs() && port.signing.is_none()),
-        ("encryption", wanted.encrypts() && port.encryption.is_none()),
-    ];
-    for (section, _) in sections.into_iter().filter(|(_, missing)| *missing) {
-        found.add(
-            format!("{key}.protection"),
-            format!("\"{}\" needs a section [{key}.{section}]", wanted.as_str()),
-        );
-    }
-    if let Some(signing) = &port.signing {
-        found.0.extend(signing.problems(&format!("{key}.signing")));
-    }
-    if let Some(encryption) = &port.encryption {
-        let problems = encryption.problems(&format!("{key}.encryption"));
-        found.0.extend(problems);
-    }
-}
-
-/// What a send port may do beside sending.
-fn check_additions(key: &str, port: &SendPortConfig, found: &mut Problems) {
-    found
-        .0
-        .extend(port.attachments.problems(&format!("{key}.attachments")));
-    if let Some(zone) = &port.biztalk_time_zone
-        && let Err(what) = zone.parse::<Zone>()
-    {
-        found.add(format!("{key}.biztalk_time_zone"), what);
-    }
-    if let Some(window) = &port.delivery_window
-        && let Err(problems) = window.understood(&format!("{key}.delivery_window"))
-    {
-        found.0.extend(problems);
-    }
-    if let Some(audit) = &port.audit {
-        found.0.extend(audit.problems(&format!("{key}.audit")));
-    }
-    found.0.extend(notify::problem(key, port.notify_interval));
-}
-
-fn check_retry(key: &str, port: &SendPortConfig, found: &mut Problems) {
-    if port.retry.attempts == 0 {
-        found.add(
-            format!("{key}.attempts"),
-            "0 would never send; write at least 1",
-        );
-    }
-    if port.retry.first_delay > port.retry.longest_delay {
-        found.add(
-            format!("{key}.first_delay"),
-            "it is longer than longest_delay",
-        );
-    }
-    if !(0.0..=1.0).contains(&port.retry.jitter) {
-        found.add(
-            format!("{key}.jitter"),
-            format!("{} is not between 0 and 1", port.retry.jitter),
-        );
-    }
 }
 
 fn check_environment(name: &str, found: &mut Problems) {

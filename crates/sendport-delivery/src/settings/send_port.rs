@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use sendport_core::delivery_window::Zone;
 use sendport_core::domain::{Charset, DsnReturn, InDoubt, Mailbox, Notify, ReversePath};
+use sendport_core::problem::Problem;
 use sendport_core::retry::RetryPolicy;
 use sendport_smime::{HeaderProtection, Protection};
 use serde::{Deserialize, Serialize};
@@ -119,7 +121,90 @@ impl Default for RetryConfig {
     }
 }
 
+impl RetryConfig {
+    fn problems(&self, key: &str) -> Vec<Problem> {
+        let jitter = format!("{} is not between 0 and 1", self.jitter);
+        let rules = [
+            (
+                self.attempts == 0,
+                "attempts",
+                "0 would never send; write at least 1",
+            ),
+            (
+                self.first_delay > self.longest_delay,
+                "first_delay",
+                "it is longer than longest_delay",
+            ),
+            (!(0.0..=1.0).contains(&self.jitter), "jitter", &jitter),
+        ];
+        let broken = rules.into_iter().filter(|(broken, ..)| *broken);
+        let problem = |(_, below, what)| Problem::new(format!("{key}.{below}"), what);
+        broken.map(problem).collect()
+    }
+}
+
 impl SendPortConfig {
+    /// Its problems; `key` is that of the section. Whether its relays exist is for the configuration
+    /// to say.
+    pub fn problems(&self, key: &str) -> Vec<Problem> {
+        let mut found = self.protection_problems(key);
+        if self.return_path == Some(ReversePath(None))
+            && matches!(self.dsn_notify, Some(Notify::On(_)))
+        {
+            found.push(Problem::new(
+                format!("{key}.dsn_notify"),
+                "return_path is \"<>\", so no address would get the notifications; write an address \
+                 there, or \"never\" here, or leave it out",
+            ));
+        }
+        if self.max_age.is_zero() {
+            found.push(Problem::new(
+                format!("{key}.max_age"),
+                "0 would expire every alert before it is sent; write for example \"2d\"",
+            ));
+        }
+        found.extend(self.retry.problems(&format!("{key}.retry")));
+        found.extend(self.attachments.problems(&format!("{key}.attachments")));
+        if let Some(zone) = &self.biztalk_time_zone
+            && let Err(error) = zone.parse::<Zone>()
+        {
+            found.push(Problem::new(
+                format!("{key}.biztalk_time_zone"),
+                error.to_string(),
+            ));
+        }
+        if let Some(window) = &self.delivery_window {
+            let understood = window.understood(&format!("{key}.delivery_window"));
+            found.extend(understood.err().unwrap_or_default());
+        }
+        if let Some(audit) = &self.audit {
+            found.extend(audit.problems(&format!("{key}.audit")));
+        }
+        found.extend(notify::problem(key, self.notify_interval));
+        found
+    }
+
+    fn protection_problems(&self, key: &str) -> Vec<Problem> {
+        let wanted = self.protection;
+        let sections = [
+            ("signing", wanted.signs() && self.signing.is_none()),
+            ("encryption", wanted.encrypts() && self.encryption.is_none()),
+        ];
+        let missing = sections.into_iter().filter(|(_, missing)| *missing);
+        let problem = |(section, _)| {
+            let what = format!("\"{}\" needs a section [{key}.{section}]", wanted.as_str());
+            Problem::new(format!("{key}.protection"), what)
+        };
+        let mut found: Vec<_> = missing.map(problem).collect();
+        if let Some(signing) = &self.signing {
+            found.extend(signing.problems(&format!("{key}.signing")));
+        }
+        if let Some(encryption) = &self.encryption {
+            found.extend(encryption.problems(&format!("{key}.encryption")));
+        }
+        found
+    }
+
     /// The retry policy.
     pub fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy {
