@@ -31,7 +31,7 @@ use sendport_core::domain::Timestamp;
 use sendport_smime::BoxError;
 use sendport_store::StoreError;
 
-pub use crate::ldap::{Directory, LdapError, Person};
+pub use crate::ldap::{Directory, DirectoryEntry, LdapError};
 pub use alert_lookup::{find_alert, find_alerts};
 pub use certificates::{
     CertificateImport, CheckedCertificate, ImportedCertificate, SkipReason, ThumbprintError,
@@ -51,7 +51,7 @@ pub use directory_import::import_people;
 pub use dry_run::dry_run;
 pub use health_check::{HealthAddressError, ask_health, health_address, try_listen};
 pub use health_server::ListenerError;
-pub use owner::{Owner, owner_of_database, owner_of_state_folder};
+pub use owner::{FileOwner, owner_of_database, owner_of_state_folder};
 pub use preview::{preview_alert, preview_template};
 pub use probe::{ProbeContext, name_of_this_host, open_relay_check, probe};
 pub use protection::{ProtectionState, protection_states};

@@ -8,7 +8,7 @@ use super::certificates::{
     CertificateImport, ImportedCertificate, SkipReason, check_choice, import_one, normal,
 };
 use super::{AppError, system_clock};
-use crate::ldap::Person;
+use crate::ldap::DirectoryEntry;
 
 /// Imports the certificates of people that can be used for encryption now. A certificate that
 /// contains email addresses is imported for those that the directory has for the person; one
@@ -18,7 +18,7 @@ use crate::ldap::Person;
 /// [`AppError::Config`] if `choice` is invalid; [`AppError::Store`], after some may have been added.
 pub async fn import_people(
     store: &(impl CertificateStore + ?Sized),
-    people: &[Person],
+    people: &[DirectoryEntry],
     choice: &CertificateChoice,
     url: &str,
 ) -> Result<Vec<ImportedCertificate>, AppError> {
@@ -51,7 +51,7 @@ pub async fn import_people(
 async fn import_of(
     store: &(impl CertificateStore + ?Sized),
     certificate: &ParsedCertificate,
-    person: &Person,
+    person: &DirectoryEntry,
     how: &CertificateImport<'_>,
 ) -> Result<Vec<ImportedCertificate>, AppError> {
     // Directories contain chains too.
@@ -70,7 +70,7 @@ async fn import_of(
 /// The addresses to import it for.
 fn addresses_for(
     certificate: &ParsedCertificate,
-    person: &Person,
+    person: &DirectoryEntry,
 ) -> Result<Vec<String>, SkipReason> {
     certificate.check_usable(system_clock().now(), "the directory")?;
     let theirs = person.addresses.iter().filter_map(|it| normal(it).ok());

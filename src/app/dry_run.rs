@@ -37,7 +37,7 @@ pub async fn dry_run(
         let newest = store.templates().await?.newest;
         alert.newest_templates = Some(newest).filter(|version| *version > 0);
     }
-    let contents = Unsent(&new.attachments);
+    let contents = DryRunError(&new.attachments);
     match made(config, store, alert, &contents).await? {
         Ok(preview) => Ok(preview.refused()),
         Err(ComposeError::Never(refusal)) => Ok(Some(refusal.reason)),
@@ -108,10 +108,10 @@ fn unsent(new: &NewAlert) -> Alert {
 }
 
 /// Attachments in memory; the key is the position.
-struct Unsent<'a>(&'a [NewAttachment]);
+struct DryRunError<'a>(&'a [NewAttachment]);
 
 #[async_trait]
-impl AttachmentSource for Unsent<'_> {
+impl AttachmentSource for DryRunError<'_> {
     async fn whole_alert(&self, _: AlertId) -> Result<Option<LoadResult>, StoreError> {
         Ok(None)
     }

@@ -7,7 +7,7 @@ use crate::config::{Config, USUAL_FILES, sqlite_file};
 
 /// Another user, in whose folder a verb would create a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
+pub struct FileOwner {
     /// A name, or `#` and a number if there is none.
     pub user: String,
     /// The folder.
@@ -18,7 +18,7 @@ pub struct Owner {
     option: String,
 }
 
-impl Owner {
+impl FileOwner {
     /// The line that runs this program as that user.
     pub fn command(&self, arguments: &str) -> String {
         let option = &self.option;
@@ -32,7 +32,7 @@ impl Owner {
 }
 
 /// The owner of the folder that the SQLite file would be made in, if that is not this user.
-pub fn owner_of_database(config: &Config) -> Option<Owner> {
+pub fn owner_of_database(config: &Config) -> Option<FileOwner> {
     let connection = config.database.resolve().ok()?;
     let file = sqlite_file(connection.expose())?;
     (!file.exists())
@@ -41,19 +41,19 @@ pub fn owner_of_database(config: &Config) -> Option<Owner> {
 }
 
 /// The owner of the state folder, or of the one that it would be made in, if that is not this user.
-pub fn owner_of_state_folder(config: &Config) -> Option<Owner> {
+pub fn owner_of_state_folder(config: &Config) -> Option<FileOwner> {
     other_owner(config, &config.service.state_folder.join("spool-1.jsonl"))
 }
 
 #[cfg(unix)]
-fn other_owner(config: &Config, file: &Path) -> Option<Owner> {
+fn other_owner(config: &Config, file: &Path) -> Option<FileOwner> {
     use std::os::unix::fs::MetadataExt as _;
     let file = std::path::absolute(file).ok()?;
     let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
     let owner = folder.metadata().ok()?.uid();
     let us = effective_user()?;
     // The system refuses users without write access; root can write everywhere.
-    (us == 0 && owner != us).then(|| Owner {
+    (us == 0 && owner != us).then(|| FileOwner {
         user: name_of(owner),
         folder: folder.to_owned(),
         file: file.clone(),
@@ -69,7 +69,7 @@ fn option(config: &Config) -> String {
 }
 
 #[cfg(not(unix))]
-fn other_owner(_: &Config, _: &Path) -> Option<Owner> {
+fn other_owner(_: &Config, _: &Path) -> Option<FileOwner> {
     None
 }
 

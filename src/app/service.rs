@@ -15,8 +15,8 @@ use sendport_delivery::relays::RelayRegistry;
 use sendport_delivery::send_port::SendPort;
 use sendport_delivery::settings::SendPortConfig;
 use sendport_delivery::worker::{
-    self, Ended, GuardedSpool, InDoubtPolicies, Inheritance, LeaseGuard, Liveness, Notice, Notices,
-    ObstacleKind, Obstacles, Rhythm, Worker,
+    self, GuardedSpool, InDoubtPolicies, Inheritance, LeaseGuard, Liveness, Notice, Notices,
+    ObstacleKind, Obstacles, RunEnd, Worker, WorkerSettings,
 };
 use sendport_smime::CrlCache;
 use sendport_smtp::relay::Relay;
@@ -75,7 +75,7 @@ pub struct Service {
     authentications: Arc<DatabaseAuthLedger>,
     audit_folders: BTreeMap<String, Arc<dyn AuditTrail>>,
     metrics: Arc<Metrics>,
-    pulses: Arc<Liveness>,
+    liveness: Arc<Liveness>,
     pub(super) obstacles: Arc<Obstacles>,
     running_transactions: RunningTransactions,
     pub(super) migrate: bool,
@@ -109,7 +109,7 @@ impl Service {
                 .map(|(port, folder)| (port, Arc::new(folder) as Arc<dyn AuditTrail>))
                 .collect(),
             metrics: Arc::new(metrics),
-            pulses: Arc::default(),
+            liveness: Arc::default(),
             obstacles: Arc::new(Obstacles::new(system_clock())),
             running_transactions: RunningTransactions::default(),
             migrate: false,
@@ -142,8 +142,8 @@ impl Service {
     ) -> Result<Option<UnrecordedOutcomes>, AppError> {
         let (events_in, mut events) = mpsc::unbounded_channel();
         self.templates.tell(&events_in);
-        let board = self.board(&events_in);
-        let health = self.health_monitor(&board, &stop);
+        let registry = self.registry(&events_in);
+        let health = self.health_monitor(&registry, &stop);
         let stop_timeout = self.config.service.drain_timeout * 3 + MARGIN;
         let _notifier = systemd::start(health.clone(), stop.clone(), stop_timeout);
         let lease = self.config.service.lease;
@@ -167,13 +167,13 @@ impl Service {
         let _kept = self.certificate_monitor(&events_in).begin(folder);
         loop {
             let auditors = self.auditors(&events_in);
-            let driver = self.driver(&board, auditors, &spool, &before, &events_in, &stop)?;
+            let driver = self.driver(&registry, auditors, &spool, &before, &events_in, &stop)?;
             health.instance_started(driver.guard.clone(), driver.spool.clone());
             let _ = events_in.send(started(&driver.instance));
             match driver.run(&mut events).await {
-                Ok(Ended::Stopped) => return Ok(None),
-                Ok(Ended::StoppedHard) => return Ok(self.settle(&spool).await),
-                Ok(Ended::LeaseLost) => {
+                Ok(RunEnd::Stopped) => return Ok(None),
+                Ok(RunEnd::StoppedHard) => return Ok(self.settle(&spool).await),
+                Ok(RunEnd::LeaseLost) => {
                     self.obstacles.begin_anew("the lease was lost");
                     if !self.recover(&spool, &mut before, &stop).await {
                         return Ok(self.left_in(std::slice::from_ref(&*spool)));
@@ -251,7 +251,7 @@ impl Service {
 
     fn driver(
         &self,
-        board: &Arc<RelayRegistry>,
+        registry: &Arc<RelayRegistry>,
         auditors: BTreeMap<String, Auditor>,
         spool: &Arc<OutcomeSpool>,
         before: &[InstanceId],
@@ -259,24 +259,23 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<Worker, AppError> {
         let guard = Arc::new(LeaseGuard::new(self.config.service.lease));
-        let ledger = GuardedSpool::new(
+        let inherited = Inheritance::of(spool, before, &self.policies(), &SystemClock);
+        let spool = Arc::new(GuardedSpool::new(
             guard.clone(),
             spool.clone(),
             self.obstacles.clone(),
             events.clone(),
-        );
-        let ledger = Arc::new(ledger);
-        let inherited = Inheritance::of(spool, before, &self.policies(), &SystemClock);
+        ));
         let dispatcher = Dispatcher::new(DispatcherDependencies {
             send_ports: self.send_ports.clone(),
-            board: board.clone(),
+            registry: registry.clone(),
             auditors,
             contents: self.store.clone(),
             templates: self.templates.clone(),
             certificates: self.certificates.clone(),
             replies: self.replies.clone(),
             clock: system_clock(),
-            submit_guard: ledger.clone(),
+            submit_guard: spool.clone(),
             chance: Box::new(chance),
             stop: stop.clone(),
         });
@@ -288,14 +287,14 @@ impl Service {
             inherited: inherited.map_err(spool_failed)?,
             send_ports: self.send_ports.values().map(send_port_info).collect(),
             explanations: explanations(&self.replies),
-            board: board.clone(),
+            registry: registry.clone(),
             dispatcher: Arc::new(dispatcher),
             guard,
-            spool: ledger,
+            spool,
             notices: self.notices(),
             observer: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
-            liveness: self.pulses.clone(),
+            liveness: self.liveness.clone(),
             rhythm: rhythm(&self.config.service),
             stop: stop.clone(),
         })
@@ -303,26 +302,26 @@ impl Service {
 }
 
 impl Service {
-    fn board(&self, events: &mpsc::UnboundedSender<Event>) -> Arc<RelayRegistry> {
+    fn registry(&self, events: &mpsc::UnboundedSender<Event>) -> Arc<RelayRegistry> {
         let (relays, replies) = (self.relays.clone(), self.replies.clone());
-        let board = RelayRegistry::new(relays, replies, system_clock(), events.clone());
+        let registry = RelayRegistry::new(relays, replies, system_clock(), events.clone());
         let watch = |relay: &str| -> Option<Arc<dyn RelayObserver>> {
             let metrics = self.metrics.relay(relay)?;
             Some(metrics.clone())
         };
-        Arc::new(board.watched_by(watch))
+        Arc::new(registry.watched_by(watch))
     }
 
     fn health_monitor(
         &self,
-        board: &Arc<RelayRegistry>,
+        registry: &Arc<RelayRegistry>,
         stop: &CancellationToken,
     ) -> Arc<HealthMonitor> {
         Arc::new(HealthMonitor::new(HealthDependencies {
             metrics: self.metrics.clone(),
             obstacles: self.obstacles.clone(),
-            pulses: self.pulses.clone(),
-            board: board.clone(),
+            liveness: self.liveness.clone(),
+            registry: registry.clone(),
             rest: self.config.service.poll_interval,
             clock: system_clock(),
             stop: stop.clone(),
@@ -434,8 +433,8 @@ pub(super) fn explanations(replies: &ReplyTable) -> Vec<Explanation> {
     replies.explanations().map(explanation).collect()
 }
 
-fn rhythm(config: &ServiceConfig) -> Rhythm {
-    Rhythm {
+fn rhythm(config: &ServiceConfig) -> WorkerSettings {
+    WorkerSettings {
         max_in_flight: config.max_in_flight,
         poll_interval: config.poll_interval,
         lease: config.lease,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sendport_core::clock::SystemClock;
 use sendport_core::domain::InstanceId;
-use sendport_delivery::worker::{self, ObstacleKind, Shown, Waiting};
+use sendport_delivery::worker::{self, ObstacleKind, StandbyDisplay, StandbyInstance};
 use sendport_store::spool::{OutcomeSpool, SpoolError};
 use sendport_store::{Event, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use super::service::{Service, explanations, is_waited_for, pause, send_port_info
 struct Wait<'a> {
     service: &'a Service,
     what: ObstacleKind,
-    shown: Option<Shown>,
+    shown: Option<StandbyDisplay>,
 }
 
 impl Wait<'_> {
@@ -56,8 +56,8 @@ impl Service {
         }
     }
 
-    fn waiting(&self) -> Waiting {
-        Waiting {
+    fn waiting(&self) -> StandbyInstance {
+        StandbyInstance {
             store: self.store.clone(),
             instance: instance(&self.config),
             send_ports: self.send_ports.values().map(send_port_info).collect(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sendport_core::domain::TemplateText;
 use sendport_message::template::{
-    self, Change, ChangeKind, Renderer, Tried, can_be_files, changes, files_of,
+    self, Change, ChangeKind, Renderer, SampleResult, can_be_files, changes, files_of,
 };
 use sendport_store::{Store, StoreError, StoreErrorKind};
 
@@ -37,7 +37,7 @@ pub fn read_template_folder(folder: &Path) -> Result<Vec<TemplateText>, AppError
 pub async fn try_templates(
     texts: &[TemplateText],
     begin: impl FnMut(&str) + Send,
-) -> Result<Vec<Tried>, AppError> {
+) -> Result<Vec<SampleResult>, AppError> {
     let tried = template::try_all(&Renderer::default(), texts, begin).await;
     tried.map_err(AppError::config)
 }

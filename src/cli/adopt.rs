@@ -31,7 +31,7 @@ pub(super) struct Args {
 /// For programs.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Adopted<'a> {
+struct AdoptOutput<'a> {
     database: String,
     previous_environment: Option<&'a str>,
     environment: &'a str,
@@ -54,7 +54,7 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
     let were_running = running(&*store).await?;
     let report = store.adopt(&environment, mode).await?;
-    let adopted = Adopted {
+    let adopted = AdoptOutput {
         database: store.describe(),
         previous_environment: report.previous_environment.as_deref(),
         environment: &environment,
@@ -80,7 +80,7 @@ async fn running(store: &dyn Store) -> Result<Vec<String>, StoreError> {
     Ok(alive.map(|it| it.name).collect())
 }
 
-fn show(adopted: &Adopted<'_>) {
+fn show(adopted: &AdoptOutput<'_>) {
     say(format_args!(
         "{}: environment {} -> {}, {} alerts {}{}",
         adopted.database,

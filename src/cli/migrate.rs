@@ -30,16 +30,16 @@ pub(super) struct Args {
 /// The output of --json.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Migrated {
+struct MigrateOutput {
     database: String,
     created: bool,
-    applied: Vec<Applied>,
+    applied: Vec<AppliedOutput>,
     environment: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Applied {
+struct AppliedOutput {
     version: u32,
     name: String,
 }
@@ -64,7 +64,11 @@ pub(super) async fn run(args: Args, config: Config) -> Result<(), Failure> {
 }
 
 /// Prints each step once it is complete, unless the output is JSON.
-async fn migrate(config: &Config, args: &Args, environment: &str) -> Result<Migrated, Failure> {
+async fn migrate(
+    config: &Config,
+    args: &Args,
+    environment: &str,
+) -> Result<MigrateOutput, Failure> {
     let step = |line: std::fmt::Arguments<'_>| {
         if !args.json {
             say(line);
@@ -77,7 +81,7 @@ async fn migrate(config: &Config, args: &Args, environment: &str) -> Result<Migr
         step(format_args!("created  {database}"));
     }
     let applied: Vec<_> = store.migrate().await?.into_iter().map(applied).collect();
-    for Applied { version, name } in &applied {
+    for AppliedOutput { version, name } in &applied {
         step(format_args!("applied  {version:04} {name}"));
     }
     let state = if applied.is_empty() {
@@ -88,7 +92,7 @@ async fn migrate(config: &Config, args: &Args, environment: &str) -> Result<Migr
     step(format_args!("{state}  {database}{}", progress::took()));
     let environment = store.name_environment(environment).await?;
     step(format_args!("environment  {environment}"));
-    Ok(Migrated {
+    Ok(MigrateOutput {
         database,
         created,
         applied,
@@ -96,9 +100,9 @@ async fn migrate(config: &Config, args: &Args, environment: &str) -> Result<Migr
     })
 }
 
-fn applied(step: MigrationStep) -> Applied {
+fn applied(step: MigrationStep) -> AppliedOutput {
     let MigrationStep { version, name } = step;
-    Applied { version, name }
+    AppliedOutput { version, name }
 }
 
 fn print(config: &Config) -> Result<(), Failure> {

@@ -328,7 +328,7 @@ fn as_its_owner(config: &Config, advice: String) -> String {
 }
 
 /// Refuses what would make a file that the owner of its folder could not open.
-fn refuse_another_user(owner: Option<app::Owner>, arguments: &str) -> Result<(), Failure> {
+fn refuse_another_user(owner: Option<app::FileOwner>, arguments: &str) -> Result<(), Failure> {
     let Some(owner) = owner else { return Ok(()) };
     let (file, folder) = (owner.file.display(), owner.folder.display());
     Err(Failure::AnotherUser(format!(

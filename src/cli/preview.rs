@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failu
     if args.raw {
         put(&preview.draft.message.octets)?;
     } else if args.json {
-        print_json(&preview_json::Shown::of(&preview))?;
+        print_json(&preview_json::PreviewOutput::of(&preview))?;
     } else if args.html {
         show_texts(&preview.texts, &args)?;
     } else {

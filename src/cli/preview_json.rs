@@ -7,7 +7,7 @@ use crate::app::{Preview, PreviewTexts};
 /// An alert as it would be submitted.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Shown<'a> {
+pub(super) struct PreviewOutput<'a> {
     alert_id: i64,
     send_port: &'a str,
     relays: &'a [String],
@@ -52,7 +52,7 @@ struct Attachment<'a> {
     size_bytes: u64,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> PreviewOutput<'a> {
     pub(super) fn of(preview: &'a Preview) -> Self {
         let recipients = preview.recipients.iter().map(|(it, said)| Recipient {
             address: it.address.text(),

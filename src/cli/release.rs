@@ -26,15 +26,15 @@ pub(super) struct Args {
 /// For programs.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Released<'a> {
+struct ReleasedOutput<'a> {
     released: u32,
-    refused: Vec<Refused<'a>>,
+    refused: Vec<RefusedOutput<'a>>,
 }
 
 /// What the database refuses to change.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Refused<'a> {
+struct RefusedOutput<'a> {
     alert_id: AlertId,
     reason: &'a str,
 }
@@ -44,11 +44,11 @@ fn say_what_was_done(swept: &SweepResult, json: bool) -> Result<(), Failure> {
         say(format_args!("{} released{}", swept.count, progress::took()));
         return Ok(());
     }
-    let refused = swept.refused.iter().map(|it| Refused {
+    let refused = swept.refused.iter().map(|it| RefusedOutput {
         alert_id: it.alert,
         reason: &it.why,
     });
-    print_json(&Released {
+    print_json(&ReleasedOutput {
         released: swept.count,
         refused: refused.collect(),
     })

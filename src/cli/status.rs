@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sendport_core::domain::{Timestamp, shown_name};
-use sendport_store::{AlertLine, FailureLine, InstanceLine, Overdue, QueueLine, RelayLine, Store};
+use sendport_store::{
+    AlertLine, FailureLine, InstanceLine, OverdueLeases, QueueLine, RelayLine, Store,
+};
 use serde::Serialize;
 
 use super::one_alert::{OneAlert, show};
@@ -43,7 +45,7 @@ struct Overview {
     alerts: Vec<AlertLine>,
     failures: Vec<FailureLine>,
     instances: Vec<InstanceLine>,
-    overdue: Overdue,
+    overdue: OverdueLeases,
 }
 
 impl Overview {

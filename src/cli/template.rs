@@ -147,13 +147,13 @@ async fn tried(texts: &[TemplateText], json: bool, fine: bool) -> Result<Finding
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct TemplateImport<'a> {
-    changes: Vec<Changed<'a>>,
+    changes: Vec<ChangedOutput<'a>>,
     findings: Vec<Finding>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Changed<'a> {
+struct ChangedOutput<'a> {
     change: &'static str,
     name: &'a str,
     /// Empty for the default.
@@ -196,12 +196,12 @@ async fn import(
     Ok(())
 }
 
-fn changed(it: &app::Change, version: Option<u32>) -> Changed<'_> {
+fn changed(it: &app::Change, version: Option<u32>) -> ChangedOutput<'_> {
     let version = match it.kind {
         app::ChangeKind::Unchanged => it.before,
         _ => version,
     };
-    Changed {
+    ChangedOutput {
         change: it.kind.as_str(),
         name: &it.text.name,
         language: &it.text.language,
@@ -212,7 +212,7 @@ fn changed(it: &app::Change, version: Option<u32>) -> Changed<'_> {
 /// For programs.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Exported {
+struct ExportedOutput {
     written: Vec<PathBuf>,
 }
 
@@ -223,7 +223,7 @@ fn export(
 ) -> Result<(), Failure> {
     let written = app::export_templates(texts, folder, overwrite)?;
     if json {
-        return print_json(&Exported { written });
+        return print_json(&ExportedOutput { written });
     }
     if written.is_empty() {
         let (folder, all) = (folder.display(), texts.len());

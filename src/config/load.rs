@@ -8,7 +8,7 @@ use sendport_core::problem::Problem;
 use sendport_smtp::settings::relay::RelayConfig;
 
 use super::Config;
-use super::blame;
+use super::key_origin;
 
 /// The lowest layer, and the reference of every key.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
@@ -88,7 +88,7 @@ impl Config {
         }
         let whole = builder.build()?.try_deserialize()?;
         let defaults = config::Config::builder().add_source(defaults).build()?;
-        blame::read(whole, &defaults.try_deserialize()?, variables).map_err(all_of)
+        key_origin::read(whole, &defaults.try_deserialize()?, variables).map_err(all_of)
     }
 
     /// A relative path in a file means: beside that file.

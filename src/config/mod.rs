@@ -4,12 +4,12 @@
 //! (`SENDPORT__SECTION__KEY`) over that. An unknown key is refused with a suggestion, a
 //! doubtful value with what to write instead.
 
-mod blame;
 mod check_auth;
 mod check_oauth2;
 mod check_tls;
 mod database;
 mod http;
+mod key_origin;
 mod load;
 mod log;
 mod replies;

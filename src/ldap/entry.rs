@@ -14,7 +14,7 @@ pub(super) const ATTRIBUTES: [&str; 4] = [
 
 /// A person with a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
+pub struct DirectoryEntry {
     /// Distinguished name.
     pub name: String,
     /// Email addresses in lower case, the one of `mail` first.
@@ -26,7 +26,7 @@ pub struct Person {
     pub signed: Vec<Vec<u8>>,
 }
 
-impl Person {
+impl DirectoryEntry {
     /// `None` where there is neither an address nor a certificate.
     pub(super) fn of(entry: SearchEntry) -> Option<Self> {
         let name = entry.dn;
@@ -120,7 +120,7 @@ mod tests {
             ("userCertificate;binary", b"\xff1"),
             ("userSMIMECertificate", b"\xff2"),
         ];
-        let person = Person::of(entry(&texts, &octets)).unwrap();
+        let person = DirectoryEntry::of(entry(&texts, &octets)).unwrap();
         assert_eq!(person.addresses, ["anna@contoso.com", "a.b@contoso.com"]);
         assert_eq!(person.certificates, [b"\xff1"]);
         assert_eq!(person.signed, [b"\xff2"]);
@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn who_has_no_address_or_no_certificate_is_nobody() {
-        assert_eq!(Person::of(entry(&[("mail", "a@b.c")], &[])), None);
+        assert_eq!(DirectoryEntry::of(entry(&[("mail", "a@b.c")], &[])), None);
         assert_eq!(
-            Person::of(entry(&[], &[("userCertificate;binary", b"\xff")])),
+            DirectoryEntry::of(entry(&[], &[("userCertificate;binary", b"\xff")])),
             None
         );
     }

@@ -11,7 +11,7 @@ use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, Scope, SearchEntry};
 use native_tls::{Certificate, Protocol, TlsConnector};
 
-pub use entry::Person;
+pub use entry::DirectoryEntry;
 pub use error::LdapError;
 
 use sendport_core::secret::Secret;
@@ -44,7 +44,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`LdapError`]; there is no partial result.
-    pub async fn people(&self) -> Result<Vec<Person>, LdapError> {
+    pub async fn people(&self) -> Result<Vec<DirectoryEntry>, LdapError> {
         if self.authentication.is_some() && self.is_unencrypted() {
             return Err(LdapError::Plaintext(self.url.clone()));
         }
@@ -58,7 +58,7 @@ impl Directory {
         !self.starttls && !self.url.to_ascii_lowercase().starts_with("ldaps:")
     }
 
-    async fn search(self) -> Result<Vec<Person>, LdapError> {
+    async fn search(self) -> Result<Vec<DirectoryEntry>, LdapError> {
         let mut ldap = self.connect().await?;
         self.bind(&mut ldap).await?;
         let found = self.read(&mut ldap).await;
@@ -125,7 +125,7 @@ impl Directory {
         Ok(())
     }
 
-    async fn read(&self, ldap: &mut Ldap) -> Result<Vec<Person>, LdapError> {
+    async fn read(&self, ldap: &mut Ldap) -> Result<Vec<DirectoryEntry>, LdapError> {
         let failed = |why| LdapError::Search {
             base: self.base.clone(),
             filter: self.filter.clone(),
@@ -146,7 +146,7 @@ impl Directory {
         let mut entries = search.await.map_err(failed)?;
         let mut people = Vec::new();
         while let Some(entry) = entries.next().await.map_err(failed)? {
-            people.extend(Person::of(SearchEntry::construct(entry)));
+            people.extend(DirectoryEntry::of(SearchEntry::construct(entry)));
         }
         entries.finish().await.success().map_err(failed)?;
         Ok(people)

@@ -45,7 +45,7 @@ pub fn init(config: &LogConfig, colours: bool) -> Result<(), LogError> {
     let masks = masks()?;
     let builder = SubscriberBuilder::default()
         .with_env_filter(filter)
-        .with_writer(move || Masked(masks.clone()));
+        .with_writer(move || RedactedFields(masks.clone()));
     // Fails only if a log was started before, as tests do.
     let _ = match config.format {
         LogFormat::Human => builder.with_ansi(colours).with_target(false).try_init(),
@@ -75,9 +75,9 @@ pub fn directives(config: &LogConfig) -> Result<EnvFilter, LogError> {
 }
 
 /// Standard error, with the addresses in each line masked.
-struct Masked(Regex);
+struct RedactedFields(Regex);
 
-impl Write for Masked {
+impl Write for RedactedFields {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         io::stderr().write_all(&masked(&self.0, line))?;
         Ok(line.len())

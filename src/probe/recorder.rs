@@ -40,7 +40,7 @@ pub(super) struct State {
     /// When the current wait began.
     mark: Option<Instant>,
     /// Commands without a reply yet.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<PendingCommand>,
     encrypted: bool,
     offers_starttls: bool,
     /// `MAIL` was refused, and so are the commands after it.
@@ -54,7 +54,7 @@ pub(super) struct State {
 }
 
 /// A command that waits for its reply.
-struct Asked {
+struct PendingCommand {
     phase: Phase,
     line: String,
     since: Instant,
@@ -157,7 +157,7 @@ impl Recorder {
             let end = rest.find(' ').unwrap_or(rest.len());
             rest[..end].to_owned()
         });
-        state.asked.push_back(Asked {
+        state.asked.push_back(PendingCommand {
             phase,
             line: line.clone(),
             since: Instant::now(),
@@ -324,7 +324,7 @@ impl SessionObserver for Recorder {
                 self.note(state, Phase::Connect, state.mark, text);
                 state.asked.clear();
                 state.encrypted = false;
-                state.asked.push_back(Asked {
+                state.asked.push_back(PendingCommand {
                     phase: Phase::Greeting,
                     line: String::new(),
                     since: Instant::now(),

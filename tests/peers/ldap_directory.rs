@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sendport::ldap::{Directory, Person};
+use sendport::ldap::{Directory, DirectoryEntry};
 use sendport_core::secret::Secret;
 use tempfile::TempDir;
 
@@ -77,8 +77,8 @@ async fn finds_all_certificates_page_by_page() {
         }
         let found = directory.people().await.expect("everybody");
         assert_eq!(found.len(), PEOPLE + 1);
-        let first = Person {
-            name: format!("cn=Person 0,{BASE}"),
+        let first = DirectoryEntry {
+            name: format!("cn=DirectoryEntry 0,{BASE}"),
             addresses: vec!["p0@contoso.com".into(), "second0@contoso.com".into()],
             certificates: vec![der.clone()],
             signed: Vec::new(),

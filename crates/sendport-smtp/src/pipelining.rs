@@ -12,7 +12,7 @@ use sendport_core::domain::Reply;
 
 /// Evidence against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(super) enum PipeliningFault {
     /// It answered the first commands of a group only.
     Silent,
     /// It closed the connection within a group; servers do that for other reasons, too.
@@ -21,7 +21,7 @@ pub(super) enum Doubt {
     Denied,
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for PipeliningFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Silent => "it answered only some of the commands that were written at once",
@@ -33,7 +33,7 @@ impl fmt::Display for Doubt {
 
 /// The commands of one transaction that were written ahead of their replies.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ahead {
+pub(super) struct PipelinedGroup {
     /// Commands in the current group.
     written: usize,
     /// Of these, the answered ones.
@@ -42,10 +42,10 @@ pub(super) struct Ahead {
     refused: bool,
     /// The largest group that was answered whole.
     whole: usize,
-    doubt: Option<Doubt>,
+    doubt: Option<PipeliningFault>,
 }
 
-impl Ahead {
+impl PipelinedGroup {
     /// Begins a group of so many commands.
     pub(super) fn begin(&mut self, commands: usize) {
         self.written = commands;
@@ -69,9 +69,9 @@ impl Ahead {
         }
         self.doubt = match reply {
             ReplyError::Timeout(wait) if self.answered == 0 || wait.is_rest_of_attempt => None,
-            ReplyError::Timeout(_) => Some(Doubt::Silent),
+            ReplyError::Timeout(_) => Some(PipeliningFault::Silent),
             ReplyError::Closed | ReplyError::Io(_) if self.refused => None,
-            ReplyError::Closed | ReplyError::Io(_) => Some(Doubt::Closed),
+            ReplyError::Closed | ReplyError::Io(_) => Some(PipeliningFault::Closed),
             ReplyError::NotSmtp(_) | ReplyError::Unsolicited(_) => None,
         };
     }
@@ -83,7 +83,7 @@ impl Ahead {
 
     /// The relay objected to the order of the commands.
     pub(super) fn denied(&mut self) {
-        self.doubt = Some(Doubt::Denied);
+        self.doubt = Some(PipeliningFault::Denied);
     }
 }
 
@@ -116,13 +116,13 @@ impl Pipelining {
 
     /// Learns from a transaction. True where it has to be repeated one command at a time. A closed
     /// connection counts against a relay only where it never answered as many commands at once.
-    pub(super) fn learn(&self, relay: &str, ahead: &Ahead) -> bool {
+    pub(super) fn learn(&self, relay: &str, ahead: &PipelinedGroup) -> bool {
         let proven = self.proven.fetch_max(ahead.whole, Ordering::Relaxed);
         let Some(doubt) = ahead.doubt else {
             return false;
         };
         let well_known = ahead.written <= proven.max(ahead.whole);
-        if doubt == Doubt::Closed && well_known && self.is_trusted() {
+        if doubt == PipeliningFault::Closed && well_known && self.is_trusted() {
             return false;
         }
         if !self.refuted.swap(true, Ordering::Relaxed) {
@@ -144,8 +144,8 @@ mod tests {
     use super::*;
     use sendport_core::domain::Command;
 
-    fn ahead(commands: usize, answered: usize, lost: Option<&ReplyError>) -> Ahead {
-        let mut ahead = Ahead::default();
+    fn ahead(commands: usize, answered: usize, lost: Option<&ReplyError>) -> PipelinedGroup {
+        let mut ahead = PipelinedGroup::default();
         ahead.begin(commands);
         let ok = Reply::new(Command::Rcpt, 250, None, "ok");
         (0..answered).for_each(|_| ahead.answered(&ok));

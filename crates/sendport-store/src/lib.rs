@@ -51,7 +51,8 @@ pub use lines::{FailureLine, RelayLine};
 pub use types::{
     AdoptMode, AdoptReport, AlertLine, DeliveryLine, Event, EventSeverity, Explanation,
     FixedRoleMember, InDoubtLine, InstanceLine, LARGE_TEXTS, LoadResult, MigrationStep, NewAlert,
-    NewAttachment, Overdue, QueueDepth, QueueLine, RecordResult, Renewal, Resolution, SchemaState,
+    NewAttachment, OverdueLeases, QueueDepth, QueueLine, RecordResult, Renewal, Resolution,
+    SchemaState,
 };
 
 /// The queue as the worker uses it.
@@ -284,7 +285,7 @@ pub trait OperatorQueries: Send + Sync {
 
     /// Alerts that have been leased for `after` or longer, to an instance whose lease ran out as
     /// long ago: no instance works on them, and none took them over.
-    async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError>;
+    async fn overdue(&self, after: Duration) -> Result<OverdueLeases, StoreError>;
 
     /// The table `Instance`, those that run first.
     async fn instances(&self, limit: u32) -> Result<Vec<InstanceLine>, StoreError>;

@@ -359,14 +359,14 @@ pub struct QueueDepth {
 /// Alerts that are stuck in `sending`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Overdue {
+pub struct OverdueLeases {
     /// How many.
     pub alerts: u64,
     /// When the first of them was leased.
     pub since: Option<Timestamp>,
 }
 
-impl Overdue {
+impl OverdueLeases {
     /// A sentence; `None` where none hangs.
     pub fn in_words(&self) -> Option<String> {
         let since = self.since?.format("%Y-%m-%dT%H:%M:%SZ");

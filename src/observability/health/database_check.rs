@@ -79,7 +79,7 @@ impl DatabaseCheck {
             .running
             .lock()
             .as_ref()
-            .map(|it| it.ledger.size());
+            .map(|it| it.spool.size());
         if let Some(size) = size {
             self.monitor.dependencies.metrics.service.spool(size);
         }

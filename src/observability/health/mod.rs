@@ -29,7 +29,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(180);
 /// The parts of an instance that report its state.
 struct RunningInstance {
     guard: Arc<LeaseGuard>,
-    ledger: Arc<GuardedSpool>,
+    spool: Arc<GuardedSpool>,
 }
 
 /// What a [`HealthMonitor`] reads.
@@ -39,9 +39,9 @@ pub struct HealthDependencies {
     /// What keeps the instance from working.
     pub obstacles: Arc<Obstacles>,
     /// When each loop completed its last cycle.
-    pub pulses: Arc<Liveness>,
+    pub liveness: Arc<Liveness>,
     /// The relays.
-    pub board: Arc<RelayRegistry>,
+    pub registry: Arc<RelayRegistry>,
     /// Longest rest of a loop.
     pub rest: Duration,
     /// Wall-clock time.
@@ -72,8 +72,8 @@ impl HealthMonitor {
     }
 
     /// An instance is about to register; it is ready once it has its lease.
-    pub fn instance_started(&self, guard: Arc<LeaseGuard>, ledger: Arc<GuardedSpool>) {
-        *self.running.lock() = Some(RunningInstance { guard, ledger });
+    pub fn instance_started(&self, guard: Arc<LeaseGuard>, spool: Arc<GuardedSpool>) {
+        *self.running.lock() = Some(RunningInstance { guard, spool });
     }
 
     /// Notes why the database cannot be used; `None` if it can.
@@ -109,15 +109,15 @@ impl HealthMonitor {
         let mut lease = Duration::ZERO;
         if let Some(running) = &*self.running.lock() {
             lease = running.guard.remaining();
-            service.spool_writable(!running.ledger.is_broken());
+            service.spool_writable(!running.spool.is_broken());
             let condition = self.dependencies.obstacles.condition();
             service.unrecorded(condition.unrecorded);
             service.unclaimed(condition.unclaimed);
         }
         service.set_ready(self.obstacles().is_empty(), lease);
-        let states = self.dependencies.board.states();
+        let states = self.dependencies.registry.states();
         for (state, (relay, connections)) in
-            states.iter().zip(self.dependencies.board.connections())
+            states.iter().zip(self.dependencies.registry.connections())
         {
             if let Some(metrics) = self.dependencies.metrics.relay(relay) {
                 metrics.show(state, connections);
@@ -129,7 +129,7 @@ impl HealthMonitor {
 impl HealthSource for HealthMonitor {
     fn liveness(&self) -> HealthStatus {
         let hangs_after = HANGS_AFTER + self.dependencies.rest;
-        let slowest = self.dependencies.pulses.slowest();
+        let slowest = self.dependencies.liveness.slowest();
         match slowest.filter(|(_, since)| *since >= hangs_after) {
             None => HealthStatus::Pass("alive\n".to_owned()),
             Some((which, since)) => HealthStatus::Fail(format!(

@@ -10,7 +10,7 @@ struct Setup {
     stop: CancellationToken,
     obstacles: Arc<Obstacles>,
     guard: Arc<LeaseGuard>,
-    ledger: Arc<GuardedSpool>,
+    spool: Arc<GuardedSpool>,
     _folder: tempfile::TempDir,
 }
 
@@ -18,7 +18,7 @@ fn setup() -> Setup {
     let clock = Arc::new(SystemClock);
     let (events, _receiver) = mpsc::unbounded_channel();
     let replies = Arc::new(ReplyTable::built_in());
-    let board = RelayRegistry::new(Vec::new(), replies, clock.clone(), events.clone());
+    let registry = RelayRegistry::new(Vec::new(), replies, clock.clone(), events.clone());
     let folder = tempfile::tempdir().unwrap();
     let spool = OutcomeSpool::enter(folder.path(), "db").unwrap().remove(0);
     let guard = Arc::new(LeaseGuard::new(Duration::from_secs(60)));
@@ -27,8 +27,8 @@ fn setup() -> Setup {
     let dependencies = HealthDependencies {
         obstacles: obstacles.clone(),
         metrics: Arc::new(Metrics::new(["default"], [])),
-        pulses: Arc::default(),
-        board: Arc::new(board),
+        liveness: Arc::default(),
+        registry: Arc::new(registry),
         rest: Duration::from_secs(1),
         clock,
         stop: stop.clone(),
@@ -36,7 +36,7 @@ fn setup() -> Setup {
     Setup {
         monitor: HealthMonitor::new(dependencies),
         stop,
-        ledger: Arc::new(GuardedSpool::new(
+        spool: Arc::new(GuardedSpool::new(
             guard.clone(),
             Arc::new(spool),
             obstacles.clone(),
@@ -66,7 +66,7 @@ fn is_ready_with_a_lease_and_a_database_until_it_stops() {
     not_ready(&setup, "it waits for the database: refused");
     setup
         .monitor
-        .instance_started(setup.guard.clone(), setup.ledger.clone());
+        .instance_started(setup.guard.clone(), setup.spool.clone());
     assert!(setup.obstacles.overcome(ObstacleKind::NoDatabase));
     assert!(setup.obstacles.overcome(ObstacleKind::Begin));
     not_ready(&setup, "lease: this instance holds none");

@@ -1,4 +1,4 @@
-//! Of one relay: submissions, latencies, its circuit, certificates.
+//! DurationKind one relay: submissions, latencies, its circuit, certificates.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub struct RelayMetrics {
 
 /// Which duration: the place in `durations`.
 #[derive(Clone, Copy)]
-enum Of {
+enum DurationKind {
     Connect,
     Tls,
     Authentication,
@@ -79,7 +79,7 @@ impl Families {
         }
     }
 
-    /// Of one of them, everything that a rule may ask for at zero.
+    /// DurationKind one of them, everything that a rule may ask for at zero.
     pub(super) fn of(&self, name: &str) -> RelayMetrics {
         for fault in Fault::ALL {
             self.faults.with_label_values(&[name, fault.as_str()]);
@@ -111,7 +111,7 @@ impl Families {
 }
 
 impl RelayMetrics {
-    /// What the board says of it, and how many connections are open.
+    /// What the registry says of it, and how many connections are open.
     pub fn show(&self, state: &RelayState, connections: u32) {
         for condition in RelayCondition::ALL {
             let labels = [self.name.as_str(), condition.as_str()];
@@ -124,7 +124,7 @@ impl RelayMetrics {
             .set(i64::from(state.throttle_reason.is_some()));
     }
 
-    fn took(&self, of: Of, time: Duration) {
+    fn took(&self, of: DurationKind, time: Duration) {
         self.durations[of as usize].observe(time.as_secs_f64());
     }
 
@@ -153,13 +153,13 @@ impl RelayMetrics {
 impl RelayObserver for RelayMetrics {
     fn record(&self, what: RelayActivity) {
         match what {
-            RelayActivity::Connection(time) => self.took(Of::Connect, time),
-            RelayActivity::Handshake(time) => self.took(Of::Tls, time),
+            RelayActivity::Connection(time) => self.took(DurationKind::Connect, time),
+            RelayActivity::Handshake(time) => self.took(DurationKind::Tls, time),
             RelayActivity::Certificate(whose, not_after) => self.certificate(whose, not_after),
-            RelayActivity::Authentication(time) => self.took(Of::Authentication, time),
+            RelayActivity::Authentication(time) => self.took(DurationKind::Authentication, time),
             RelayActivity::AuthenticationRefusal => self.refusals.inc(),
-            RelayActivity::Transaction(time) => self.took(Of::Transaction, time),
-            RelayActivity::FinalDot(time) => self.took(Of::FinalDot, time),
+            RelayActivity::Transaction(time) => self.took(DurationKind::Transaction, time),
+            RelayActivity::FinalDot(time) => self.took(DurationKind::FinalDot, time),
             RelayActivity::Submission {
                 class,
                 fault,

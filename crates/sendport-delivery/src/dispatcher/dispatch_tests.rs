@@ -67,7 +67,7 @@ impl MemoryBudget {
             .to_vec();
         let dispatcher = Dispatcher::new(DispatcherDependencies {
             send_ports: BTreeMap::from([("default".to_owned(), port)]),
-            board: Arc::new(RelayRegistry::new(
+            registry: Arc::new(RelayRegistry::new(
                 relays,
                 replies.clone(),
                 clock.clone(),
@@ -95,7 +95,7 @@ impl MemoryBudget {
             token: LeaseToken::random(),
             value: alert,
         };
-        let expected = self.dispatcher.parts.board.expect(&[]);
+        let expected = self.dispatcher.parts.registry.expect(&[]);
         self.dispatcher.dispatch(lease, expected).await.kind
     }
 

@@ -29,7 +29,7 @@ use crate::relays::{RelayRegistry, StartReservation};
 pub use compose::{Draft, Sources};
 use memory_budget::{MemoryBudget, MemoryPermit};
 pub use preview::{Preview, PreviewCopy, PreviewReader, PreviewTexts, preview};
-use submit::{Job, SubmitResult};
+use submit::{SubmitJob, SubmitResult};
 pub use template_cache::TemplateCache;
 
 use sendport_core::clock::Clock;
@@ -61,7 +61,7 @@ pub struct DispatcherDependencies {
     /// By name.
     pub send_ports: BTreeMap<String, SendPort>,
     /// All relays with their circuits.
-    pub board: Arc<RelayRegistry>,
+    pub registry: Arc<RelayRegistry>,
     /// Who keeps copies, by the name of the send port; most have none.
     pub auditors: BTreeMap<String, Auditor>,
     /// What is read while a message is made.
@@ -99,12 +99,12 @@ pub trait SubmitGuard: Send + Sync {
 }
 
 /// The submit_guard and the note of one submission.
-struct Gate<'a> {
+struct LeaseGate<'a> {
     submit_guard: &'a dyn SubmitGuard,
     note: SubmissionIntent,
 }
 
-impl FinalDotGate for Gate<'_> {
+impl FinalDotGate for LeaseGate<'_> {
     fn may_send_final_dot(&self) -> bool {
         self.submit_guard.before_final_dot(&self.note)
     }
@@ -206,7 +206,7 @@ impl Dispatcher {
             replies: &self.parts.replies,
             age: (now - alert.created_at).to_std().unwrap_or_default(),
             chance: (self.parts.chance)(),
-            slowed_for: None,
+            throttled_for: None,
         };
         if let Some(why) = expiry(alert, &rules, now) {
             return released(EXPIRED_WAIT, Some(why));
@@ -239,7 +239,7 @@ impl Dispatcher {
             let version = composed.template_version;
             return decided(recipients.into_decision(None, port.in_doubt, version));
         }
-        let job = Job {
+        let job = SubmitJob {
             lease,
             port,
             envelope: &envelope,
@@ -253,14 +253,14 @@ impl Dispatcher {
     fn judged(
         &self,
         submitted: SubmitResult,
-        job: &Job<'_>,
+        job: &SubmitJob<'_>,
         mut recipients: RecipientSet,
         rules: &mut Rules<'_>,
     ) -> OutcomeKind {
         let (alert, port, composed) = (&job.lease.value, job.port, job.composed);
         match submitted {
             SubmitResult::Transaction(it) if it.report.end != SubmissionEnd::Fenced => {
-                rules.slowed_for = it.slowed_for;
+                rules.throttled_for = it.throttled_for;
                 recipients.apply(&it.relay, &it.carried, &it.report, rules);
                 recipients.remark(receipt::remark(alert, port, &it.report.facts));
                 let attempt = recipients.attempt(it.key, &it.relay, it.report, &composed.message);

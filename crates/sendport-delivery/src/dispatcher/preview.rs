@@ -143,7 +143,7 @@ pub async fn preview(
         replies,
         age: (now - alert.created_at).to_std().unwrap_or_default(),
         chance: 0.0,
-        slowed_for: None,
+        throttled_for: None,
     };
     let mut recipients = RecipientSet::load(&alert, &rules);
     let cache = sources.certificates;

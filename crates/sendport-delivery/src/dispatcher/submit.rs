@@ -7,7 +7,7 @@ use sendport_core::domain::{
 };
 use tracing::{Instrument, Span};
 
-use super::{Dispatcher, Gate, ReadyMessage, digest};
+use super::{Dispatcher, LeaseGate, ReadyMessage, digest};
 use crate::audit::AuditError;
 use crate::relays::entry::{StartReservation, SubmitPermit, Unavailable};
 use crate::relays::reports::NextStep;
@@ -24,7 +24,7 @@ const NO_SMTPUTF8: &str =
     "waits for a relay that may offer SMTPUTF8, which an address that is not ASCII needs";
 
 /// What is to be submitted.
-pub(super) struct Job<'a> {
+pub(super) struct SubmitJob<'a> {
     pub(super) lease: &'a Lease<Alert>,
     pub(super) port: &'a SendPort,
     pub(super) envelope: &'a Envelope,
@@ -34,7 +34,7 @@ pub(super) struct Job<'a> {
 /// What became of it.
 pub(super) enum SubmitResult {
     /// A relay took up the transaction, or refused it for a limit.
-    Transaction(Box<Transaction>),
+    Transaction(Box<RelayAttempt>),
     /// No relay could be asked, or the service stops: due again after this, and why not now.
     Deferred(Duration, Option<String>),
     /// The audit copy could not be kept; the reason in a sentence.
@@ -42,14 +42,14 @@ pub(super) enum SubmitResult {
 }
 
 /// A transaction, or a refusal for a limit before one was begun.
-pub(super) struct Transaction {
+pub(super) struct RelayAttempt {
     pub(super) key: AttemptKey,
     pub(super) relay: String,
     /// The forward-paths that were part of it.
     pub(super) carried: Vec<ForwardPath>,
     pub(super) report: SubmissionReport,
     /// Where the relay was asked for too much, when it may be asked again.
-    pub(super) slowed_for: Option<Duration>,
+    pub(super) throttled_for: Option<Duration>,
 }
 
 /// What follows from asking one relay.
@@ -57,7 +57,7 @@ enum Step {
     Done(SubmitResult),
     NextRelay,
     /// It refused before MAIL, for a limit.
-    Limited(Box<Transaction>),
+    Limited(Box<RelayAttempt>),
     /// It cannot take these addresses; another one may.
     NextForAddresses,
     SameRelay,
@@ -65,7 +65,11 @@ enum Step {
 
 impl Dispatcher {
     /// It is `expected` until it begins.
-    pub(super) async fn submit(&self, job: &Job<'_>, expected: StartReservation) -> SubmitResult {
+    pub(super) async fn submit(
+        &self,
+        job: &SubmitJob<'_>,
+        expected: StartReservation,
+    ) -> SubmitResult {
         let mut expected = Some(expected);
         let (mut rest, mut why, mut passed_over) = (Duration::ZERO, None, false);
         let mut limited = None;
@@ -76,7 +80,7 @@ impl Dispatcher {
                 let turn = tokio::select! {
                     biased;
                     () = self.parts.stop.cancelled() => return SubmitResult::Deferred(Duration::ZERO, None),
-                    turn = self.parts.board.acquire(name, index < last) => turn,
+                    turn = self.parts.registry.acquire(name, index < last) => turn,
                 };
                 let step = match turn {
                     Ok(turn) => {
@@ -117,18 +121,24 @@ impl Dispatcher {
     }
 
     /// Over the relay whose turn it is. There is `another` one that was not asked.
-    async fn over(&self, name: &str, turn: SubmitPermit<'_>, job: &Job<'_>, another: bool) -> Step {
+    async fn over(
+        &self,
+        name: &str,
+        turn: SubmitPermit<'_>,
+        job: &SubmitJob<'_>,
+        another: bool,
+    ) -> Step {
         // A key for each relay: a copy names the one that it was kept for.
         let key = AttemptKey::fresh();
-        let board = &self.parts.board;
-        let carried = job.envelope.with_at_most(board.recipients_limit(name));
+        let registry = &self.parts.registry;
+        let carried = job.envelope.with_at_most(registry.recipients_limit(name));
         let kept = self
             .keep_copies(job.lease, key, name, &carried, job.composed)
             .await;
         if let Err(why) = kept {
             return Step::Done(SubmitResult::AuditFailed(why));
         }
-        let gate = Gate {
+        let gate = LeaseGate {
             submit_guard: &*self.parts.submit_guard,
             note: self.note(job, key, name),
         };
@@ -136,9 +146,9 @@ impl Dispatcher {
         let submission = turn.relay.submit(&carried, message, &gate);
         let report = submission.instrument(attempt_span(&gate.note)).await;
         let octets = message.octets().len();
-        let after = board.report(turn, job.lease.value.id, octets, &report);
-        let reported = |report: SubmissionReport, slowed_for| {
-            Box::new(Transaction {
+        let after = registry.report(turn, job.lease.value.id, octets, &report);
+        let reported = |report: SubmissionReport, throttled_for| {
+            Box::new(RelayAttempt {
                 key,
                 relay: name.to_owned(),
                 // The server said how many it takes, and the session kept to it.
@@ -149,13 +159,13 @@ impl Dispatcher {
                     .into_owned()
                     .forward_paths,
                 report,
-                slowed_for,
+                throttled_for,
             })
         };
         match after {
             NextStep::Final(_) if another && report.wants_smtp_utf8() => Step::NextForAddresses,
-            NextStep::Final(slowed_for) => {
-                Step::Done(SubmitResult::Transaction(reported(report, slowed_for)))
+            NextStep::Final(throttled_for) => {
+                Step::Done(SubmitResult::Transaction(reported(report, throttled_for)))
             }
             NextStep::Limited(wait) => Step::Limited(reported(report, Some(wait))),
             NextStep::NextRelay => Step::NextRelay,
@@ -163,7 +173,7 @@ impl Dispatcher {
         }
     }
 
-    fn note(&self, job: &Job<'_>, key: AttemptKey, relay: &str) -> SubmissionIntent {
+    fn note(&self, job: &SubmitJob<'_>, key: AttemptKey, relay: &str) -> SubmissionIntent {
         let (lease, message) = (job.lease, &job.composed.message);
         SubmissionIntent {
             alert: lease.value.id,

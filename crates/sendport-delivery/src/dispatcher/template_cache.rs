@@ -117,8 +117,8 @@ impl TemplateCache {
         };
         let of_folder = self.folder.names().contains(name);
         let version = match pinned {
-            Some(Pinned::Database(version)) => Some(version),
-            Some(Pinned::Folder) if of_folder => None,
+            Some(PinnedVersion::Database(version)) => Some(version),
+            Some(PinnedVersion::Folder) if of_folder => None,
             _ => alert.newest_templates,
         };
         let Some(version) = version.filter(|_| is_template_name(name)) else {
@@ -126,7 +126,7 @@ impl TemplateCache {
         };
         match self.find(&**store, name, version).await {
             Ok(Some(source)) => Ok(source),
-            Ok(None) if matches!(pinned, Some(Pinned::Database(_))) && !of_folder => {
+            Ok(None) if matches!(pinned, Some(PinnedVersion::Database(_))) && !of_folder => {
                 let name = name.to_owned();
                 Err(never(&RenderError::Gone { name, version }))
             }
@@ -161,16 +161,16 @@ impl TemplateCache {
 
 /// What `Alert.TemplateVersion` says.
 #[derive(Clone, Copy)]
-enum Pinned {
+enum PinnedVersion {
     /// A number.
     Database(u32),
     /// A hash, which has 16 digits.
     Folder,
 }
 
-fn pinned(version: &str) -> Pinned {
+fn pinned(version: &str) -> PinnedVersion {
     let number = version.parse().ok().filter(|_| version.len() < 16);
-    number.map_or(Pinned::Folder, Pinned::Database)
+    number.map_or(PinnedVersion::Folder, PinnedVersion::Database)
 }
 
 fn compose_error(error: &NotRendered) -> ComposeError {

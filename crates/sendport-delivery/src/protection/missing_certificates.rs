@@ -141,7 +141,7 @@ mod tests {
             replies: &ReplyTable::built_in(),
             age: std::time::Duration::ZERO,
             chance: 0.0,
-            slowed_for: None,
+            throttled_for: None,
         };
         let mut recipients = RecipientSet::load(&alert, &rules);
         let last = recipients

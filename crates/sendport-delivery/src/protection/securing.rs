@@ -25,12 +25,12 @@ pub(crate) struct Certificates {
     needed: bool,
     /// The send port's own cipher.
     usual: ContentCipher,
-    of: BTreeMap<u32, Found>,
+    of: BTreeMap<u32, RecipientProtection>,
 }
 
 /// How a recipient gets the alert.
 #[derive(Debug)]
-enum Found {
+enum RecipientProtection {
     Encrypted(Arc<RecipientCertificate>, EncryptionGroup),
     Plaintext,
 }
@@ -98,7 +98,9 @@ impl Certificates {
         };
         let missing = certificates.keep(waiting, found);
         if missing_certificates::settle(&missing, when_missing, alert, recipients) {
-            let in_clear = missing.iter().map(|it| (it.ordinal, Found::Plaintext));
+            let in_clear = missing
+                .iter()
+                .map(|it| (it.ordinal, RecipientProtection::Plaintext));
             certificates.of.extend(in_clear);
         }
         Ok(certificates)
@@ -115,7 +117,7 @@ impl Certificates {
             match found {
                 Ok((certificate, key, cipher)) => {
                     let group = EncryptionGroup::new(kind, path.ordinal, key, cipher);
-                    let found = Found::Encrypted(certificate, group);
+                    let found = RecipientProtection::Encrypted(certificate, group);
                     self.of.insert(path.ordinal, found);
                 }
                 Err(why) => missing.push(MissingCertificate {
@@ -142,16 +144,18 @@ impl Certificates {
 
     fn group(&self, path: &ForwardPath) -> Option<EncryptionGroup> {
         self.of.get(&path.ordinal).map(|found| match found {
-            Found::Encrypted(_, group) => *group,
-            Found::Plaintext => EncryptionGroup::Plaintext,
+            RecipientProtection::Encrypted(_, group) => *group,
+            RecipientProtection::Plaintext => EncryptionGroup::Plaintext,
         })
     }
 
     /// The certificate that a message is encrypted to, as text.
     pub(crate) fn shown(&self, path: &ForwardPath) -> Option<String> {
         match self.of.get(&path.ordinal)? {
-            Found::Encrypted(it, _) => Some(format!("{} {}", it.thumbprint(), it.location())),
-            Found::Plaintext => None,
+            RecipientProtection::Encrypted(it, _) => {
+                Some(format!("{} {}", it.thumbprint(), it.location()))
+            }
+            RecipientProtection::Plaintext => None,
         }
     }
 
@@ -160,9 +164,9 @@ impl Certificates {
         let first = paths.first();
         let group = first.and_then(|path| Some((path, self.group(path)?)));
         let found = paths.iter().filter_map(|path| self.of.get(&path.ordinal));
-        let certificate = |found: &Found| match found {
-            Found::Encrypted(certificate, _) => Some(certificate.clone()),
-            Found::Plaintext => None,
+        let certificate = |found: &RecipientProtection| match found {
+            RecipientProtection::Encrypted(certificate, _) => Some(certificate.clone()),
+            RecipientProtection::Plaintext => None,
         };
         Variant {
             international: paths.iter().any(|path| path.address.is_international()),

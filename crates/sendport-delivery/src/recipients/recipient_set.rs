@@ -38,7 +38,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) age: Duration,
     pub(crate) chance: f64,
     /// The relay was asked for too much; it may be asked again after this.
-    pub(crate) slowed_for: Option<Duration>,
+    pub(crate) throttled_for: Option<Duration>,
 }
 
 /// The recipients of one alert.
@@ -217,7 +217,7 @@ impl RecipientSet {
         for entry in self.waiting_mut() {
             let queued = entry.recipient.status == RecipientStatus::Queued;
             let attempt = entry.recipient.attempt_count.max(1);
-            let delay = || match rules.slowed_for {
+            let delay = || match rules.throttled_for {
                 _ if queued && at_work => Duration::ZERO,
                 Some(wait) => wait,
                 None => rules.port.retry.delay_after(attempt, rules.chance),
@@ -404,7 +404,7 @@ impl Entry {
         let entry = refused.then(|| rules.replies.explain(&reply)).flatten();
         let limit = entry.and_then(|entry| entry.limit);
         // The limits see to it that the relay is not asked for too much again.
-        let limited_for = limit.and(rules.slowed_for);
+        let limited_for = limit.and(rules.throttled_for);
         self.limited = limited_for.is_some() && limit != Some(Limit::Recipients);
         self.recipient.attempt_count += u32::from(!self.limited);
         let given = Circumstances {

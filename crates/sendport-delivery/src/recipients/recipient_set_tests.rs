@@ -60,7 +60,7 @@ fn decision_of_some(
         replies: &table,
         age: Duration::ZERO,
         chance: 0.0,
-        slowed_for: None,
+        throttled_for: None,
     };
     decision_by(&rules, alert, at_most, report(replies, end))
 }
@@ -325,7 +325,7 @@ fn due(alert: &Alert) -> Vec<u32> {
         replies: &replies,
         age: Duration::ZERO,
         chance: 0.0,
-        slowed_for: None,
+        throttled_for: None,
     };
     let paths = RecipientSet::load(alert, &rules).forward_paths();
     paths.iter().map(|path| path.ordinal).collect()
@@ -506,7 +506,7 @@ fn only_waiting_recipients_are_tried_again() {
         replies: &table,
         age: Duration::ZERO,
         chance: 0.0,
-        slowed_for: None,
+        throttled_for: None,
     };
     let recipients = RecipientSet::load(&alert, &rules);
     assert_eq!(
@@ -537,7 +537,7 @@ fn an_alert_without_any_address_says_so() {
         replies: &table,
         age: Duration::ZERO,
         chance: 0.0,
-        slowed_for: None,
+        throttled_for: None,
     };
     let decision =
         RecipientSet::load(&alert(" ; "), &rules).into_decision(None, InDoubt::Retry, None);
@@ -554,7 +554,7 @@ fn limited_decision(age: Duration, report: SubmissionReport) -> Decision {
         replies: &table,
         age,
         chance: 0.0,
-        slowed_for: Some(Duration::from_secs(17)),
+        throttled_for: Some(Duration::from_secs(17)),
     };
     decision_by(&rules, &alert("a@x.com;b@x.com"), usize::MAX, report)
 }

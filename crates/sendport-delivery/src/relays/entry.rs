@@ -1,4 +1,4 @@
-//! One relay of the board, and who has a turn at it.
+//! One relay of the registry, and who has a turn at it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -33,7 +33,7 @@ pub(crate) struct RelayEntry {
     /// Alerts that it refused for a limit.
     limited: Mutex<LimitedAlerts>,
     /// That it is throttled was reported.
-    pub(crate) slowed: AtomicBool,
+    pub(crate) throttled: AtomicBool,
     pub(crate) watch: Arc<dyn RelayObserver>,
     /// The condition that was reported last.
     seen: AtomicU8,
@@ -48,7 +48,7 @@ impl RelayEntry {
             sign_of_life: Mutex::new(Instant::now()),
             patience: PATIENCE,
             limited: Mutex::default(),
-            slowed: AtomicBool::new(false),
+            throttled: AtomicBool::new(false),
             watch: Arc::new(NoObserver),
             seen: AtomicU8::new(RelayCondition::Closed as u8),
             relay,

@@ -20,12 +20,12 @@ pub(crate) fn throttled(reply: &str) -> RelayEvent {
     opened(format!("takes nothing now, because of a limit: {reply}"))
 }
 
-pub(crate) fn at_full_speed() -> RelayEvent {
+pub(crate) fn unthrottled() -> RelayEvent {
     let what = "takes as much as is configured again".to_owned();
     (EventSeverity::Information, "relay-unthrottled", what)
 }
 
-pub(crate) fn slowed(reply: &str, connections: u32, rate: Option<&str>) -> RelayEvent {
+pub(crate) fn throttled_to(reply: &str, connections: u32, rate: Option<&str>) -> RelayEvent {
     let rate = rate.map_or(String::new(), |rate| format!(" and {rate}"));
     let what = format!("is asked for less, at most {connections} connections{rate}: {reply}");
     (EventSeverity::Warning, "relay-throttled", what)

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-fn board() -> RelayRegistry {
+fn registry() -> RelayRegistry {
     let clock = Arc::new(SystemClock);
     let relay: Arc<dyn Relay> = Arc::new(DiscardRelay::new("main", clock.clone()));
     let (events, _) = mpsc::unbounded_channel();
@@ -32,15 +32,15 @@ fn answered(command: Command, code: u16) -> SubmissionReport {
 }
 
 async fn report_of_three_alerts(report: &SubmissionReport) -> RelayCondition {
-    let board = board();
+    let registry = registry();
     for alert in 1..=3 {
-        let turn = board
+        let turn = registry
             .acquire("main", false)
             .await
             .expect("closed until now");
-        board.report(turn, AlertId(alert), 0, report);
+        registry.report(turn, AlertId(alert), 0, report);
     }
-    board.states()[0].condition
+    registry.states()[0].condition
 }
 
 #[tokio::test]
@@ -53,8 +53,8 @@ async fn three_alerts_answered_421_after_the_final_dot_open_the_circuit() {
 
 #[tokio::test]
 async fn what_is_refused_here_says_nothing_about_the_relay() {
-    let board = board();
-    let turn = board
+    let registry = registry();
+    let turn = registry
         .acquire("main", false)
         .await
         .expect("closed until now");
@@ -65,34 +65,34 @@ async fn what_is_refused_here_says_nothing_about_the_relay() {
         },
         ..answered(Command::Connect, 0)
     };
-    let begun_before = board
+    let begun_before = registry
         .acquire("main", false)
         .await
         .expect("closed until now");
-    board.report(turn, AlertId(1), 0, &unreachable);
-    assert_eq!(board.states()[0].condition, RelayCondition::Open);
+    registry.report(turn, AlertId(1), 0, &unreachable);
+    assert_eq!(registry.states()[0].condition, RelayCondition::Open);
     let preflight = SubmissionReport {
         facts: SessionFacts::default(),
         ..answered(Command::Mail, 554)
     };
-    board.report(begun_before, AlertId(2), 0, &preflight);
-    assert_eq!(board.states()[0].condition, RelayCondition::Open);
+    registry.report(begun_before, AlertId(2), 0, &preflight);
+    assert_eq!(registry.states()[0].condition, RelayCondition::Open);
 }
 
 #[tokio::test]
 async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one() {
-    let mut board = board();
+    let mut registry = registry();
     let patience = Duration::from_millis(300);
-    board.entries.get_mut("main").expect("an entry").patience = patience;
+    registry.entries.get_mut("main").expect("an entry").patience = patience;
     let mut hanging = Vec::new();
-    while board.entries["main"].limiter().try_place().is_some() {
-        hanging.push(board.acquire("main", true).await.expect("a place"));
+    while registry.entries["main"].limiter().try_place().is_some() {
+        hanging.push(registry.acquire("main", true).await.expect("a place"));
     }
-    assert_eq!(board.states()[0].reply, None, "it may answer yet");
+    assert_eq!(registry.states()[0].reply, None, "it may answer yet");
     let asked = Instant::now();
-    let found = board.acquire("main", true).await.err();
+    let found = registry.acquire("main", true).await.err();
     assert_eq!(found, Some(Unavailable::Stalled));
-    let states = board.states();
+    let states = registry.states();
     let reply = states[0].reply.as_deref().expect("that it is silent");
     assert!(
         reply.starts_with("no message or connection attempt has ended since 20"),
@@ -101,39 +101,39 @@ async fn a_relay_that_does_not_answer_is_passed_over_where_there_is_another_one(
     assert_eq!(states[0].explanation.as_deref(), Some("relay-unresponsive"));
     assert!(asked.elapsed() >= patience / 2);
     let names = ["main".to_owned(), "second".to_owned()];
-    assert_eq!(board.allowance(&names), Some(0));
-    let patient = board.acquire("main", false);
+    assert_eq!(registry.allowance(&names), Some(0));
+    let patient = registry.acquire("main", false);
     let patient = tokio::time::timeout(patience * 5, patient).await;
     assert!(patient.is_err(), "the only one is waited for");
     let turn = hanging.pop().expect("one that hangs");
-    board.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
-    assert_eq!(board.states()[0].reply, None);
-    assert!(board.acquire("main", true).await.is_ok());
+    registry.report(turn, AlertId(1), 0, &answered(Command::EndOfData, 250));
+    assert_eq!(registry.states()[0].reply, None);
+    assert!(registry.acquire("main", true).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_trial_is_not_claimed_for_while_all_connections_hang() {
-    let board = board();
+    let registry = registry();
     let mut hanging = Vec::new();
-    while board.entries["main"].limiter().try_place().is_some() {
-        hanging.push(board.acquire("main", false).await.expect("a place"));
+    while registry.entries["main"].limiter().try_place().is_some() {
+        hanging.push(registry.acquire("main", false).await.expect("a place"));
     }
     let long_ago = Moment {
         instant: std::time::Instant::now() - Duration::from_secs(10),
         utc: Timestamp::UNIX_EPOCH,
     };
     let opened =
-        board.entries["main"]
+        registry.entries["main"]
             .circuit()
             .failed(long_ago, false, "refused".to_owned(), None);
     assert!(opened);
-    assert_eq!(board.allowance(&["main".to_owned()]), Some(0));
+    assert_eq!(registry.allowance(&["main".to_owned()]), Some(0));
     assert_eq!(
-        board.acquire("main", false).await.err(),
+        registry.acquire("main", false).await.err(),
         Some(Unavailable::Unwell)
     );
     hanging.pop();
-    assert_eq!(board.allowance(&["main".to_owned()]), Some(1));
-    let trial = board.acquire("main", false).await;
+    assert_eq!(registry.allowance(&["main".to_owned()]), Some(1));
+    let trial = registry.acquire("main", false).await;
     assert!(trial.is_ok_and(|turn| turn.trial));
 }

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use super::circuit::Circuit;
 use super::entry::{RelayEntry, SubmitPermit};
-use super::events::{RelayEvent, at_full_speed, in_use_again, opened, paused, slowed, throttled};
+use super::events::{
+    RelayEvent, in_use_again, opened, paused, throttled, throttled_to, unthrottled,
+};
 use super::registry::RelayRegistry;
 use super::verdict::{Verdict, came_to, slower, submitted, verdict};
 
@@ -117,7 +119,7 @@ impl RelayRegistry {
     pub(super) fn report_throttling(&self, entry: &RelayEntry) {
         let by = entry.limiter().shown();
         if entry
-            .slowed
+            .throttled
             .swap(by.throttle_reason.is_some(), Ordering::Relaxed)
             == by.throttle_reason.is_some()
         {
@@ -127,8 +129,8 @@ impl RelayRegistry {
             .watch
             .record(RelayActivity::Throttled(by.throttle_reason.is_some()));
         let (severity, event_type, what) = match by.throttle_reason {
-            None => at_full_speed(),
-            Some(reply) => slowed(&reply, by.connections, by.message_rate.as_deref()),
+            None => unthrottled(),
+            Some(reply) => throttled_to(&reply, by.connections, by.message_rate.as_deref()),
         };
         self.announce(severity, event_type, entry.relay.name(), &what);
     }

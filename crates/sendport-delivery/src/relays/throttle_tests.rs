@@ -181,14 +181,14 @@ impl World {
             Instant::now() + Duration::from_secs(7200),
         )));
         let (events, received) = mpsc::unbounded_channel();
-        let board = || {
+        let registry = || {
             let limiter = Limiter::new(limits.clone()).timed_by(time.ticks());
             let relay: Arc<dyn Relay> = Arc::new(Answered(Arc::new(limiter)));
             let (replies, clock) = (REPLIES.clone(), Arc::new(SystemClock));
-            let board = RelayRegistry::new(vec![relay], replies, clock, events.clone());
-            board.timed_by(time.ticks())
+            let registry = RelayRegistry::new(vec![relay], replies, clock, events.clone());
+            registry.timed_by(time.ticks())
         };
-        let boards = (0..instances).map(|_| board()).collect();
+        let boards = (0..instances).map(|_| registry()).collect();
         let start = time.now();
         Self {
             queue: (0..alerts).map(|alert| (start, alert)).collect(),
@@ -224,12 +224,12 @@ impl World {
         let now = self.time.now();
         let most = self.boards[index].allowance(&names).unwrap_or(100);
         let due = self.due(most);
-        let board = &self.boards[index];
+        let registry = &self.boards[index];
         let mut turns = Vec::new();
         for alert in due {
             let turn = tokio::select! {
                 biased;
-                turn = board.acquire("main", false) => turn.ok(),
+                turn = registry.acquire("main", false) => turn.ok(),
                 () = std::future::ready(()) => None,
             };
             match turn {
@@ -239,7 +239,7 @@ impl World {
         }
         for (turn, alert) in turns {
             self.asked.push((now, alert));
-            let wait = match board.report(turn, AlertId(alert), 0, &answer(alert)) {
+            let wait = match registry.report(turn, AlertId(alert), 0, &answer(alert)) {
                 NextStep::Final(None) => {
                     self.taken.push((now, alert));
                     continue;
@@ -257,11 +257,11 @@ impl World {
         let mut tick = 0;
         while self.time.now() < end {
             for index in 0..self.boards.len() {
-                let board = &self.boards[index];
-                board.tick();
+                let registry = &self.boards[index];
+                registry.tick();
                 if tick % 20 == index {
                     let membership = self.membership(index);
-                    board.apply_share(membership, membership.instances);
+                    registry.apply_share(membership, membership.instances);
                 }
                 self.claim(index, &answer).await;
             }

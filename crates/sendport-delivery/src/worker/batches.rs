@@ -87,14 +87,14 @@ pub(super) fn all_but_locked<'a>(
 
 /// How long the database has failed.
 #[derive(Default)]
-pub(super) struct Wait {
+pub(super) struct RetryPause {
     pub(super) began: Option<Instant>,
     next: Duration,
     /// It has taken something since the last failure.
     pub(super) took_others: bool,
 }
 
-impl Wait {
+impl RetryPause {
     pub(super) async fn pause(&mut self) {
         self.began.get_or_insert_with(Instant::now);
         self.took_others = false;

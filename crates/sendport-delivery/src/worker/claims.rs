@@ -90,7 +90,7 @@ impl Worker {
         let retry = self
             .send_ports
             .iter()
-            .filter_map(|port| self.board.wait(&port.relays));
+            .filter_map(|port| self.registry.wait(&port.relays));
         let now = Instant::now();
         let again = tasks
             .lanes
@@ -123,7 +123,10 @@ impl Worker {
                 continue;
             }
             let free = u32::try_from(lane.permits.available_permits()).unwrap_or(u32::MAX);
-            let room = self.board.allowance(&lane.port.relays).unwrap_or(u32::MAX);
+            let room = self
+                .registry
+                .allowance(&lane.port.relays)
+                .unwrap_or(u32::MAX);
             let limit = free.min(room).min(CLAIM_LIMIT);
             if limit > 0 {
                 match self.claim_from(lane, limit, tasks).await {
@@ -238,7 +241,7 @@ impl Worker {
         mut origin: Origin,
         tasks: &Tasks,
     ) {
-        let expected = self.board.expect(&lane.port.relays);
+        let expected = self.registry.expect(&lane.port.relays);
         let (id, token) = (lease.value.id, lease.token);
         origin.wanted_at = lease.value.not_before.max(Some(lease.value.created_at));
         let dispatcher = self.dispatcher.clone();

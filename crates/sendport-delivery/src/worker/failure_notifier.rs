@@ -62,7 +62,7 @@ pub(super) struct FailureNotifier {
 }
 
 /// A digest that was inserted here and has not ended yet.
-struct Watched {
+struct PendingDigest {
     digest: AlertId,
     send_port: String,
 }
@@ -108,13 +108,13 @@ impl FailureNotifier {
         &self,
         notice: &Notice,
         until: Timestamp,
-        watched: &mut Vec<Watched>,
+        watched: &mut Vec<PendingDigest>,
         left_out: &mut RefusedRows,
     ) -> bool {
         match self.try_to_tell(notice, until, left_out).await {
             Ok(digest) => {
                 let send_port = notice.send_port.clone();
-                watched.extend(digest.map(|digest| Watched { digest, send_port }));
+                watched.extend(digest.map(|digest| PendingDigest { digest, send_port }));
                 true
             }
             Err(error) => {
@@ -188,7 +188,7 @@ impl FailureNotifier {
 
     /// Says once of each digest that was not relayed that it was not: no digest reports that
     /// by mail.
-    async fn look_after(&self, watched: &mut Vec<Watched>) {
+    async fn look_after(&self, watched: &mut Vec<PendingDigest>) {
         for one in std::mem::take(watched) {
             match self.store.alerts(Some(one.digest), 1).await {
                 Ok(lines) if lines.iter().any(|line| !line.status.is_final()) => watched.push(one),
@@ -198,11 +198,11 @@ impl FailureNotifier {
         }
     }
 
-    async fn announce(&self, watched: &Watched, line: Option<&AlertLine>) {
+    async fn announce(&self, watched: &PendingDigest, line: Option<&AlertLine>) {
         let Some(line) = line.filter(|line| line.status != AlertStatus::Relayed) else {
             return;
         };
-        let Watched { digest, send_port } = watched;
+        let PendingDigest { digest, send_port } = watched;
         let status = line.status.as_str();
         let why = line.status_reason.as_deref();
         let why = why.map_or_else(String::new, |why| format!(" ({why})"));

@@ -27,7 +27,7 @@ pub(super) struct Heartbeat {
     pub(super) lease: Duration,
     pub(super) interval: Duration,
     pub(super) send_ports: Vec<String>,
-    pub(super) board: Arc<RelayRegistry>,
+    pub(super) registry: Arc<RelayRegistry>,
     pub(super) limit_share: LimitShare,
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) spool: Arc<GuardedSpool>,
@@ -50,8 +50,8 @@ impl Heartbeat {
         loop {
             self.liveness.heartbeat_goes_round();
             let due = Instant::now() >= next;
-            self.board.tick();
-            let relays = self.board.states();
+            self.registry.tick();
+            let relays = self.registry.states();
             if due || relays != shown {
                 let (renewed, lost) = self.beat(&relays).await;
                 if lost {
@@ -68,7 +68,7 @@ impl Heartbeat {
             }
             // After the lease: that must not wait for anything.
             if due || !self.limit_share.is_settled() {
-                self.limit_share.renew(&*self.store, &self.board).await;
+                self.limit_share.renew(&*self.store, &self.registry).await;
             }
             tokio::time::sleep(SHOW_CHANGES_EVERY.min(self.interval)).await;
         }

@@ -15,8 +15,8 @@ pub(super) struct LimitShare {
 
 impl LimitShare {
     /// Of a new instance: it uses nothing of limits that are divided before [`LimitShare::renew`].
-    pub(super) fn new(instance: InstanceId, board: &RelayRegistry) -> Self {
-        board.leave();
+    pub(super) fn new(instance: InstanceId, registry: &RelayRegistry) -> Self {
+        registry.leave();
         Self {
             instance,
             published: 1,
@@ -31,13 +31,13 @@ impl LimitShare {
 
     /// Reads how many instances live and keeps to the share that follows. Where the database does
     /// not answer, the last share stays: the lease fences it.
-    pub(super) async fn renew(&mut self, store: &dyn Store, board: &RelayRegistry) {
+    pub(super) async fn renew(&mut self, store: &dyn Store, registry: &RelayRegistry) {
         // A share published anew is often all that was missing.
-        while self.publish(store, board).await {}
+        while self.publish(store, registry).await {}
     }
 
     /// True where another share is to be published now.
-    async fn publish(&mut self, store: &dyn Store, board: &RelayRegistry) -> bool {
+    async fn publish(&mut self, store: &dyn Store, registry: &RelayRegistry) -> bool {
         let membership = match store.publish_share(self.instance, self.published).await {
             Ok(membership) => membership,
             Err(error) => {
@@ -46,7 +46,7 @@ impl LimitShare {
                 return false;
             }
         };
-        let within = board.apply_share(membership, self.published);
+        let within = registry.apply_share(membership, self.published);
         let changed = self.published != membership.instances;
         self.acknowledged = membership.acknowledged && !changed;
         if within && changed {

@@ -20,11 +20,11 @@ mod recorder;
 mod recovery;
 mod refused_rows;
 mod rejected_outcomes;
+mod standby_instance;
 mod sweeper;
 mod tally;
 mod tasks;
 mod unclaimed;
-mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ use limit_share::LimitShare;
 pub use liveness::Liveness;
 pub use obstacles::{ObstacleKind, Obstacles};
 pub use recovery::{InDoubtPolicies, Inheritance, RecoveryError, bequeath, recover};
-pub use waiting::{Shown, Waiting};
+pub use standby_instance::{StandbyDisplay, StandbyInstance};
 
 use sendport_core::clock::steady;
 use sendport_core::domain::{InstanceInfo, Outcome, SendPortInfo};
@@ -62,9 +62,9 @@ use sweeper::Sweeper;
 use tally::Faults;
 use tasks::{Lane, Tasks, WorkCounter};
 
-/// Rhythm and bounds; see `[service]` of the configuration.
+/// WorkerSettings and bounds; see `[service]` of the configuration.
 #[derive(Debug, Clone)]
-pub struct Rhythm {
+pub struct WorkerSettings {
     /// Most alerts leased at the same time.
     pub max_in_flight: u32,
     /// Longest time between two looks at an idle queue.
@@ -90,7 +90,7 @@ pub struct Worker {
     /// The table of replies, as the database shows it.
     pub explanations: Vec<Explanation>,
     /// The relays' circuits.
-    pub board: Arc<RelayRegistry>,
+    pub registry: Arc<RelayRegistry>,
     /// Works on one alert.
     pub dispatcher: Arc<Dispatcher>,
     /// Closed when the lease is not certain.
@@ -107,15 +107,15 @@ pub struct Worker {
     pub obstacles: Arc<Obstacles>,
     /// When each loop went round last.
     pub liveness: Arc<Liveness>,
-    /// Rhythm and bounds.
-    pub rhythm: Rhythm,
+    /// WorkerSettings and bounds.
+    pub rhythm: WorkerSettings,
     /// Cancelled when the service shall stop.
     pub stop: CancellationToken,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunEnd {
     /// It was stopped, and everything under way was recorded or released.
     Stopped,
     /// It was stopped, and some transactions were cut off by the bound of the drain.
@@ -133,8 +133,8 @@ impl Worker {
     pub async fn run(
         self,
         events: &mut mpsc::UnboundedReceiver<Event>,
-    ) -> Result<Ended, StoreError> {
-        let mut limit_share = LimitShare::new(self.instance.id, &self.board);
+    ) -> Result<RunEnd, StoreError> {
+        let mut limit_share = LimitShare::new(self.instance.id, &self.registry);
         let (sent, sent_steady) = (Instant::now(), steady());
         self.store
             .register(
@@ -151,7 +151,7 @@ impl Worker {
         self.liveness.begin();
         tracing::info!(instance = %self.instance.name, database = %self.store.describe(), "instance registered");
 
-        limit_share.renew(&*self.store, &self.board).await;
+        limit_share.renew(&*self.store, &self.registry).await;
         let lease_lost = self.stop.child_token();
         let (unbroken_sender, unbroken_since) = watch::channel(Some(sent));
         let heartbeat = self.heartbeat(limit_share, unbroken_sender, lease_lost.clone());
@@ -177,9 +177,9 @@ impl Worker {
         self.write_events(events).await;
         self.retire(drained && recorded).await;
         Ok(match (self.stop.is_cancelled(), drained && recorded) {
-            (false, _) => Ended::LeaseLost,
-            (true, true) => Ended::Stopped,
-            (true, false) => Ended::StoppedHard,
+            (false, _) => RunEnd::LeaseLost,
+            (true, true) => RunEnd::Stopped,
+            (true, false) => RunEnd::StoppedHard,
         })
     }
 
@@ -273,7 +273,7 @@ impl Worker {
                 .iter()
                 .map(|port| port.name.clone())
                 .collect(),
-            board: self.board.clone(),
+            registry: self.registry.clone(),
             limit_share,
             guard: self.guard.clone(),
             spool: self.spool.clone(),
@@ -334,7 +334,7 @@ impl Worker {
     }
 
     async fn retire(&self, recorded: bool) {
-        self.board.close().await;
+        self.registry.close().await;
         if !recorded {
             return;
         }

@@ -13,7 +13,7 @@ use sendport_store::{Event, EventSeverity, RecordResult, Store, StoreError, Stor
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::batches::{Batch, PATIENCE, PATIENCE_WITH_ONE, Wait, all_but_locked};
+use super::batches::{Batch, PATIENCE, PATIENCE_WITH_ONE, RetryPause, all_but_locked};
 use super::failures;
 use super::guarded_spool::{GuardedSpool, MOST_ASIDE};
 use super::rejected_outcomes::{
@@ -114,7 +114,7 @@ impl Recorder {
     /// A part that fails is tried again in halves: a load that the engine cannot bear becomes
     /// smaller, and what is wrong with one outcome does not keep the others.
     async fn record(&mut self, batch: Batch, behind: &mut mpsc::Receiver<FinishedAlert>) {
-        let mut wait = Wait::default();
+        let mut wait = RetryPause::default();
         let mut parts = VecDeque::from([batch]);
         while let Some(mut part) = parts.pop_front() {
             let error = match self.ask(&part.outcomes).await {
@@ -152,7 +152,7 @@ impl Recorder {
         &mut self,
         mut part: Batch,
         error: &StoreError,
-        wait: &mut Wait,
+        wait: &mut RetryPause,
         count: usize,
     ) -> Option<Batch> {
         if error.is_about_data() {
@@ -187,7 +187,7 @@ impl Recorder {
     }
 
     /// Says once that outcomes wait.
-    async fn wait(&self, wait: &mut Wait, count: usize, error: &StoreError) {
+    async fn wait(&self, wait: &mut RetryPause, count: usize, error: &StoreError) {
         if wait.began.is_none() {
             tracing::warn!(count, %error, "outcomes are waiting for the database");
         }
@@ -198,7 +198,13 @@ impl Recorder {
     /// An unknown error is about this outcome where the database has taken others since, and may
     /// be where it lasts: the next ones tell. Nothing more is sent until then, so the first one alone
     /// does not wait long for company.
-    fn is_its_own(&self, part: &Batch, wait: &Wait, count: usize, error: &StoreError) -> bool {
+    fn is_its_own(
+        &self,
+        part: &Batch,
+        wait: &RetryPause,
+        count: usize,
+        error: &StoreError,
+    ) -> bool {
         let unknown = error.kind() == StoreErrorKind::Unknown && self.rejected.len() < MOST_ASIDE;
         let patience = match (count, self.recorded_others) {
             (1, true) => PATIENCE_WITH_ONE,

@@ -16,10 +16,10 @@ const NAMED: usize = 20;
 
 /// Those of one queue, or of one sweep.
 #[derive(Debug, Default)]
-pub(super) struct RefusedRows(BTreeMap<AlertId, Entry>);
+pub(super) struct RefusedRows(BTreeMap<AlertId, RefusedEntry>);
 
 #[derive(Debug)]
-struct Entry {
+struct RefusedEntry {
     since: Timestamp,
     why: String,
     again: RefusalBackOff,
@@ -33,7 +33,7 @@ impl RefusedRows {
 
     /// One whose time has come; it comes again after its wait, whatever becomes of this try.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<AlertId> {
-        let is_due = |entry: &Entry| entry.again.remaining(now).is_zero();
+        let is_due = |entry: &RefusedEntry| entry.again.remaining(now).is_zero();
         let (id, entry) = self.0.iter_mut().find(|(_, entry)| is_due(entry))?;
         entry.again.repeat(now);
         Some(*id)
@@ -57,7 +57,7 @@ impl RefusedRows {
     pub(super) fn add(&mut self, refused: &[RefusedRow], since: Timestamp, now: Instant) -> usize {
         let room = MOST_REFUSED - self.0.len();
         for RefusedRow { alert, why } in refused.iter().take(room) {
-            let entry = Entry {
+            let entry = RefusedEntry {
                 since,
                 why: why.clone(),
                 again: RefusalBackOff::begun(now),

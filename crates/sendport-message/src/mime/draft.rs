@@ -15,14 +15,14 @@ use sendport_core::domain::{Attachment, AttachmentId, Message};
 pub struct Draft {
     message_id: String,
     octets: Vec<u8>,
-    remaining: VecDeque<Piece>,
+    remaining: VecDeque<DraftPiece>,
     survey: Survey,
     encoder: Option<Encoder>,
 }
 
 /// A piece that is still to be appended.
 #[derive(Debug)]
-enum Piece {
+enum DraftPiece {
     Octets(Vec<u8>),
     Attachment(Box<Part>),
 }
@@ -77,7 +77,7 @@ impl Draft {
     /// The attachment whose content is appended next; `None` where the message is complete.
     pub fn wanted(&self) -> Option<AttachmentId> {
         match self.remaining.front() {
-            Some(Piece::Attachment(part)) => Some(part.id),
+            Some(DraftPiece::Attachment(part)) => Some(part.id),
             _ => None,
         }
     }
@@ -85,7 +85,7 @@ impl Draft {
     /// The whole content of the wanted attachment has to pass [`Draft::examine`] before any of it is
     /// appended.
     pub fn examines_first(&self) -> bool {
-        matches!(self.remaining.front(), Some(Piece::Attachment(part)) if part.examines_first())
+        matches!(self.remaining.front(), Some(DraftPiece::Attachment(part)) if part.examines_first())
     }
 
     /// Examines the next piece of the wanted attachment's content.
@@ -114,7 +114,8 @@ impl Draft {
     }
 
     fn open(&mut self) {
-        if let (None, Some(Piece::Attachment(part))) = (&self.encoder, self.remaining.front()) {
+        if let (None, Some(DraftPiece::Attachment(part))) = (&self.encoder, self.remaining.front())
+        {
             self.encoder = Some(part.open(&mut self.octets, &self.survey));
         }
     }
@@ -129,7 +130,7 @@ impl Draft {
     }
 
     fn advance(&mut self) {
-        while let Some(Piece::Octets(octets)) = self.remaining.front() {
+        while let Some(DraftPiece::Octets(octets)) = self.remaining.front() {
             self.octets.extend_from_slice(octets);
             self.remaining.pop_front();
         }
@@ -139,7 +140,7 @@ impl Draft {
 /// The pieces of a message in order.
 #[derive(Default)]
 struct Layout {
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<DraftPiece>,
 }
 
 impl Layout {
@@ -204,19 +205,20 @@ impl Layout {
     }
 
     fn octets(&mut self, octets: Vec<u8>) {
-        self.pieces.push_back(Piece::Octets(octets));
+        self.pieces.push_back(DraftPiece::Octets(octets));
     }
 
     fn attachment(&mut self, part: Part) {
-        self.pieces.push_back(Piece::Attachment(Box::new(part)));
+        self.pieces
+            .push_back(DraftPiece::Attachment(Box::new(part)));
     }
 
     /// Usually enough; the buffer grows otherwise.
     fn expected_octets(&self) -> usize {
         const HEADERS: u64 = 2048;
-        let length = |piece: &Piece| match piece {
-            Piece::Octets(octets) => octets.len() as u64,
-            Piece::Attachment(part) => part.expected_octets + HEADERS,
+        let length = |piece: &DraftPiece| match piece {
+            DraftPiece::Octets(octets) => octets.len() as u64,
+            DraftPiece::Attachment(part) => part.expected_octets + HEADERS,
         };
         let sum: u64 = self.pieces.iter().map(length).sum();
         usize::try_from(sum).unwrap_or(0)

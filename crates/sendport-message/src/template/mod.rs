@@ -39,7 +39,7 @@ pub use changes::{Change, ChangeKind, changes};
 pub use error::{Failure, RenderError, TemplateError};
 pub use files::is_template_name;
 pub use render::{NotRendered, RenderTurn, Renderer, VERB, render_worker};
-pub use sample::{Tried, sample_alert, sample_of, try_all};
+pub use sample::{SampleResult, sample_alert, sample_of, try_all};
 pub use set::{RenderedAlert, TemplateSet, template_name};
 pub use source::TemplateSource;
 pub use texts::{can_be_files, files_of, read_texts};

@@ -10,7 +10,7 @@ use sendport_core::domain::{
 
 /// The test of one language of one template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
+pub struct SampleResult {
     /// The template.
     pub name: String,
     /// The language, empty for the default.
@@ -33,7 +33,7 @@ pub async fn try_all(
     renderer: &Renderer,
     texts: &[TemplateText],
     mut begin: impl FnMut(&str) + Send,
-) -> Result<Vec<Tried>, NotRendered> {
+) -> Result<Vec<SampleResult>, NotRendered> {
     let own = texts.iter().filter(|text| !text.name.starts_with('_'));
     let names: BTreeSet<&str> = own.map(|text| text.name.as_str()).collect();
     let mut tried = Vec::new();
@@ -55,14 +55,14 @@ pub async fn try_all(
 async fn try_shared(
     renderer: &Renderer,
     texts: &[TemplateText],
-) -> Result<Option<Tried>, NotRendered> {
+) -> Result<Option<SampleResult>, NotRendered> {
     let source = TemplateSource::of_files(files_of(texts));
     let problem = renderer.compile(&source).await?.err();
     Ok(problem.map(|problem| unusable("_", problem)))
 }
 
-fn unusable(name: &str, problem: String) -> Tried {
-    Tried {
+fn unusable(name: &str, problem: String) -> SampleResult {
+    SampleResult {
         name: name.to_owned(),
         language: String::new(),
         has_sample: false,
@@ -75,7 +75,7 @@ async fn try_one(
     renderer: &Renderer,
     name: &str,
     texts: &[&TemplateText],
-) -> Result<Vec<Tried>, NotRendered> {
+) -> Result<Vec<SampleResult>, NotRendered> {
     let own = || texts.iter().filter(|text| text.name == name);
     if own().all(|text| text.text.is_none() && text.html.is_none() && text.subject.is_none()) {
         return Ok(vec![unusable(name, sample_alone(name))]);
@@ -101,7 +101,7 @@ async fn try_language(
     source: &TemplateSource,
     text: &TemplateText,
     sample: Option<&TemplateText>,
-) -> Result<Tried, NotRendered> {
+) -> Result<SampleResult, NotRendered> {
     let payload = sample.and_then(|it| it.sample.as_deref());
     let alert = sample_alert(&text.name, &text.language, payload);
     let rendered = match renderer.render(source, &alert).await {
@@ -110,7 +110,7 @@ async fn try_language(
         Err(error) => return Err(error),
     };
     let error = rendered.as_ref().err();
-    Ok(Tried {
+    Ok(SampleResult {
         name: text.name.clone(),
         language: text.language.clone(),
         has_sample: sample.is_some(),

@@ -187,7 +187,7 @@ async fn each_language_is_tried_with_the_nearest_sample() {
     let all =
         async |texts: &[TemplateText]| try_all(&renderer, texts, |_| ()).await.expect("tries");
     let tried = async |texts: &[TemplateText]| -> Vec<_> {
-        let line = |it: Tried| (it.language, it.has_sample, it.result);
+        let line = |it: SampleResult| (it.language, it.has_sample, it.result);
         all(texts).await.into_iter().map(line).collect()
     };
     let ok = |language: &str, subject: &str| (language.to_owned(), true, Ok(subject.to_owned()));
@@ -236,7 +236,7 @@ async fn what_fails_for_want_of_a_sample_is_not_conclusive() {
     let tried = async |says: &str| {
         let it = [text("late", "", says)];
         let mut all = try_all(&renderer, &it, |_| ()).await.expect("tries");
-        let Tried {
+        let SampleResult {
             conclusive, result, ..
         } = all.remove(0);
         (conclusive, result.expect_err(says))

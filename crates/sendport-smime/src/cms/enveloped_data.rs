@@ -20,8 +20,8 @@ pub(crate) struct Envelope {
     pub(crate) order: Vec<usize>,
 }
 
-/// Encrypted content, and its key.
-struct Encrypted {
+/// EncryptedContent content, and its key.
+struct EncryptedContent {
     octets: Vec<u8>,
     key: Zeroizing<Vec<u8>>,
     /// AlgorithmIdentifier.
@@ -64,7 +64,7 @@ pub(crate) fn enveloped(
     })
 }
 
-fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<Encrypted, ErrorStack> {
+fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<EncryptedContent, ErrorStack> {
     let fetched = cipher.cipher()?;
     // The vector is not secret, but one call for both takes half the time of two.
     let mut drawn = Zeroizing::new([0; LONGEST_KEY + LONGEST_IV]);
@@ -93,7 +93,7 @@ fn encrypted(content: &[u8], cipher: ContentCipher) -> Result<Encrypted, ErrorSt
         false => None,
     };
     let algorithm = content_algorithm(cipher, iv);
-    Ok(Encrypted {
+    Ok(EncryptedContent {
         octets,
         key,
         algorithm,
@@ -113,7 +113,7 @@ fn content_algorithm(cipher: ContentCipher, iv: &[u8]) -> Vec<u8> {
     Der::Sequence(&[Der::Made(cipher.oid()), parameters]).to_vec()
 }
 
-impl Encrypted {
+impl EncryptedContent {
     fn in_envelope(&self, infos: &[Der<'_>], agreed: bool) -> Vec<u8> {
         // RFC 5652 section 6.1; RFC 5083 section 2.1 has one version.
         let version = match (agreed, self.mac) {

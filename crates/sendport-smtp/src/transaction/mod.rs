@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::chunking::Bdat;
 use crate::content::Form;
 use crate::dsn;
-use crate::pipelining::{Ahead, denies_the_order};
+use crate::pipelining::{PipelinedGroup, denies_the_order};
 use crate::preflight::{reject_by_extensions, reject_recipient};
 use crate::relay::FinalDotGate;
 use crate::session::Session;
@@ -45,7 +45,7 @@ pub(super) struct TransactionResult {
     /// The server had closed this idle connection, or seems to have: another one is needed.
     pub(super) stale: bool,
     /// What was written ahead of replies, and whether that worked.
-    pub(super) ahead: Ahead,
+    pub(super) ahead: PipelinedGroup,
     /// Whether BDAT was used, and whether that worked.
     pub(super) bdat: Bdat,
     /// Time from the final dot to its reply.
@@ -62,7 +62,7 @@ impl TransactionResult {
             end: SubmissionEnd::Answered,
             reusable: false,
             stale: false,
-            ahead: Ahead::default(),
+            ahead: PipelinedGroup::default(),
             bdat: Bdat::default(),
             final_dot: None,
             desync: None,

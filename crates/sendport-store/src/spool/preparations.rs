@@ -20,7 +20,7 @@ const LONG: u64 = 256 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
+enum PreparationLine {
     /// Its message is being made.
     Begin(AlertId, LeaseToken),
     /// It is made, or will not be.
@@ -56,11 +56,11 @@ impl Preparations {
     }
 
     pub(super) fn begin(&mut self, alert: AlertId, token: LeaseToken) -> io::Result<()> {
-        self.note(&Line::Begin(alert, token))
+        self.note(&PreparationLine::Begin(alert, token))
     }
 
     pub(super) fn end(&mut self, alert: AlertId) -> io::Result<()> {
-        self.note(&Line::End(alert))
+        self.note(&PreparationLine::End(alert))
     }
 
     /// Whether an instance died while it made this one's message, possibly among others.
@@ -103,7 +103,7 @@ impl Preparations {
         self.deaths.get(&alert).copied().unwrap_or_default() + 1
     }
 
-    fn note(&mut self, line: &Line) -> io::Result<()> {
+    fn note(&mut self, line: &PreparationLine) -> io::Result<()> {
         self.apply(line);
         if self.length > LONG {
             return self.compact();
@@ -111,16 +111,16 @@ impl Preparations {
         self.append([line])
     }
 
-    fn apply(&mut self, line: &Line) {
+    fn apply(&mut self, line: &PreparationLine) {
         match line {
-            Line::Begin(alert, token) => {
+            PreparationLine::Begin(alert, token) => {
                 self.under_way.insert(*alert, *token);
             }
-            Line::End(alert) => {
+            PreparationLine::End(alert) => {
                 self.under_way.remove(alert);
                 self.deaths.remove(alert);
             }
-            Line::Deaths(alert, deaths) => {
+            PreparationLine::Deaths(alert, deaths) => {
                 self.deaths.insert(*alert, *deaths);
             }
         }
@@ -128,16 +128,19 @@ impl Preparations {
 
     fn compact(&mut self) -> io::Result<()> {
         let deaths = self.deaths.iter();
-        let deaths = deaths.map(|(alert, deaths)| Line::Deaths(*alert, *deaths));
+        let deaths = deaths.map(|(alert, deaths)| PreparationLine::Deaths(*alert, *deaths));
         let under_way = self.under_way.iter();
-        let under_way = under_way.map(|(alert, token)| Line::Begin(*alert, *token));
+        let under_way = under_way.map(|(alert, token)| PreparationLine::Begin(*alert, *token));
         let lines: Vec<_> = deaths.chain(under_way).collect();
         self.file.set_len(0)?;
         self.length = 0;
         self.append(&lines)
     }
 
-    fn append<'l>(&mut self, lines: impl IntoIterator<Item = &'l Line>) -> io::Result<()> {
+    fn append<'l>(
+        &mut self,
+        lines: impl IntoIterator<Item = &'l PreparationLine>,
+    ) -> io::Result<()> {
         let mut text = Vec::new();
         for line in lines {
             serde_json::to_writer(&mut text, line)?;

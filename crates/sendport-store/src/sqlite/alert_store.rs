@@ -16,7 +16,7 @@ use sendport_core::domain::{
 };
 
 use super::bulk_change::BulkChange;
-use super::claim::Request;
+use super::claim::ClaimRequest;
 use super::connection::write;
 use super::expiry::without_instance;
 use super::load::load_one;
@@ -72,7 +72,7 @@ impl AlertStore for SqliteStore {
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<ClaimResult, StoreError> {
-        let request = Request::new(claim, self.clock.now());
+        let request = ClaimRequest::new(claim, self.clock.now());
         self.writer
             .call("claim alerts", move |connection| request.run(connection))
             .await

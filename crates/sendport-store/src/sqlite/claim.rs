@@ -24,7 +24,7 @@ pub(super) const CLAIM_REPEATED: &str =
 const MOST: u32 = 500;
 
 /// A [`Claim`] that its thread owns.
-pub(super) struct Request {
+pub(super) struct ClaimRequest {
     instance: InstanceId,
     token: LeaseToken,
     send_port: String,
@@ -34,7 +34,7 @@ pub(super) struct Request {
     now: Timestamp,
 }
 
-impl Request {
+impl ClaimRequest {
     pub(super) fn new(claim: &Claim<'_>, now: Timestamp) -> Self {
         let (only, without) = match claim.among {
             Among::AllBut(without) => (None, without.to_vec()),

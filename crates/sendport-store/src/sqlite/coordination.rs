@@ -271,7 +271,7 @@ fn note_limit(
 }
 
 /// What is stored about credentials.
-struct Known {
+struct StoredAuthentication {
     state: String,
     state_at: Timestamp,
     refused_at: Option<Timestamp>,
@@ -281,7 +281,7 @@ struct Known {
     lives: bool,
 }
 
-impl Known {
+impl StoredAuthentication {
     fn read(row: &Columns<'_, '_>) -> Result<Self, ColumnError> {
         let code = row.optional_integer("ReplyCode")?;
         let enhanced = row.optional_text("EnhancedStatusCode")?;
@@ -339,9 +339,9 @@ fn known(
     tx: &Transaction<'_>,
     key: &AuthKey,
     now: Timestamp,
-) -> Result<Option<Known>, SqliteError> {
+) -> Result<Option<StoredAuthentication>, SqliteError> {
     let mut statement = tx.prepare_cached(sql!("begin_authentication_read"))?;
-    let read = |row: &rusqlite::Row<'_>| Ok(Known::read(&Columns::new(row)));
+    let read = |row: &rusqlite::Row<'_>| Ok(StoredAuthentication::read(&Columns::new(row)));
     statement
         .query_row(
             params![key.relay, key.credential_fingerprint, time_text(now)],

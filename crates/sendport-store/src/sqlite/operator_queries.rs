@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     AlertLine, ColumnError, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert,
-    OperatorQueries, Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
+    OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
     SweepResult,
 };
 use sendport_core::domain::{AlertId, InstanceId, PublicId};
@@ -129,7 +129,7 @@ impl OperatorQueries for SqliteStore {
             .await
     }
 
-    async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError> {
+    async fn overdue(&self, after: Duration) -> Result<OverdueLeases, StoreError> {
         let before = earlier(self.clock.now(), after);
         self.desk
             .call("count alerts that are stuck", move |connection| {
@@ -333,8 +333,8 @@ fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, ColumnError> {
     })
 }
 
-fn overdue(row: &Columns<'_, '_>) -> Result<Overdue, ColumnError> {
-    Ok(Overdue {
+fn overdue(row: &Columns<'_, '_>) -> Result<OverdueLeases, ColumnError> {
+    Ok(OverdueLeases {
         alerts: u64::from(row.count("Alerts")?),
         since: row.optional_time("Since")?,
     })

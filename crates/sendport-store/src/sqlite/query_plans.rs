@@ -7,7 +7,7 @@ use crate::migration::SQLITE;
 use super::sql;
 
 /// A statement, the index that it must seek in, and what it may scan: small things only.
-struct Plan {
+struct QueryPlan {
     name: &'static str,
     sql: &'static str,
     seeks: &'static [&'static str],
@@ -16,7 +16,7 @@ struct Plan {
 
 macro_rules! plan {
     ($name:literal seeks $seeks:expr, scans $scans:expr) => {
-        Plan {
+        QueryPlan {
             name: $name,
             sql: sql!($name),
             seeks: &$seeks,
@@ -24,7 +24,7 @@ macro_rules! plan {
         }
     };
     ($sql:path; seeks $seeks:expr, scans $scans:expr) => {
-        Plan {
+        QueryPlan {
             name: stringify!($sql),
             sql: $sql,
             seeks: &$seeks,
@@ -46,7 +46,7 @@ const BY_ENDED: &str = "INDEX IX_AlertState_FinalAt (SendPort=? AND FinalAt>?)";
 /// All of it, but it holds only what is not final.
 const LIVE_ONLY: &str = "INDEX IX_AlertState_Live";
 
-const PLANS: &[Plan] = &[
+const PLANS: &[QueryPlan] = &[
     plan!("alerts_named" seeks [BY_KEY, "INDEX IX_Alert_Reference (Reference=?)", "(PublicId=?)"], scans []),
     plan!("claim_due" seeks [BY_DUE], scans []),
     plan!(super::claim::CLAIM_ONLY; seeks [BY_KEY], scans []),
@@ -113,7 +113,7 @@ fn steps(connection: &Connection, sql: &str) -> Vec<String> {
 }
 
 /// What is wrong with a plan, if something is.
-fn faults(plan: &Plan, steps: &[String]) -> Vec<String> {
+fn faults(plan: &QueryPlan, steps: &[String]) -> Vec<String> {
     let whole = steps.join("\n");
     let missing = plan.seeks.iter().filter(|seek| !whole.contains(**seek));
     let mut faults: Vec<_> = missing

@@ -113,7 +113,7 @@ pub(super) struct Recorder<'tx> {
 }
 
 /// An alert before its outcome is recorded.
-struct Before {
+struct AlertBefore {
     token: Option<String>,
     status: AlertStatus,
 }
@@ -142,10 +142,10 @@ impl Recorder<'_> {
         })
     }
 
-    fn before(&self, alert: AlertId) -> Result<Option<Before>, SqliteError> {
+    fn before(&self, alert: AlertId) -> Result<Option<AlertBefore>, SqliteError> {
         let mut statement = self.tx.prepare_cached(RECORD_STATE)?;
         let read = |row: &Columns<'_, '_>| {
-            Ok(Before {
+            Ok(AlertBefore {
                 token: row.optional_text("LeaseToken")?,
                 status: row.word("Status")?,
             })

@@ -19,7 +19,7 @@ pub(super) const RESOLVE_DOUBT: &str =
 const WHO: &str = "sqlite";
 
 /// The attempt whose result is unknown.
-struct Doubt {
+struct UnresolvedAttempt {
     attempt: i64,
     relay: Option<String>,
     send_port: String,
@@ -56,10 +56,10 @@ impl Recorder<'_> {
         Ok(true)
     }
 
-    fn doubt(&self, alert: AlertId) -> Result<Option<Doubt>, SqliteError> {
+    fn doubt(&self, alert: AlertId) -> Result<Option<UnresolvedAttempt>, SqliteError> {
         let mut statement = self.tx.prepare_cached(RESOLVE_DOUBT)?;
         let found = statement.query_row([alert.0], |row| {
-            Ok(Doubt {
+            Ok(UnresolvedAttempt {
                 attempt: row.get("AttemptId")?,
                 relay: row.get("Relay")?,
                 send_port: row.get("SendPort")?,
@@ -71,7 +71,7 @@ impl Recorder<'_> {
     fn end_recipients(
         &self,
         alert: AlertId,
-        doubt: &Doubt,
+        doubt: &UnresolvedAttempt,
         resolution: Resolution,
     ) -> Result<AlertStatus, SqliteError> {
         if statuses(self.tx, alert)?.is_empty() {
@@ -106,7 +106,7 @@ impl Recorder<'_> {
     fn log_resolution(
         &self,
         alert: AlertId,
-        doubt: &Doubt,
+        doubt: &UnresolvedAttempt,
         resolution: Resolution,
     ) -> Result<(), SqliteError> {
         self.tx.prepare_cached(sql!("log_event"))?.execute(params![

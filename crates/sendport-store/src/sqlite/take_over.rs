@@ -89,7 +89,7 @@ pub(super) fn take_over(
 }
 
 /// A lease of a dead instance.
-struct Held {
+struct DeadLease {
     alert: AlertId,
     attempts: i64,
     leased_at: Option<String>,
@@ -105,7 +105,7 @@ fn take_over_from(
     let now = time_text(now);
     let mut statement = tx.prepare_cached(TAKE_OVER_ALERTS)?;
     let held = statement.query_map(params![owner, around.to_read(limit)], |row| {
-        Ok(Held {
+        Ok(DeadLease {
             alert: AlertId(row.get(0)?),
             attempts: row.get(1)?,
             leased_at: row.get(2)?,
@@ -124,7 +124,7 @@ fn take_over_from(
 fn take_over_one(
     tx: &Transaction<'_>,
     owner: &str,
-    held: &Held,
+    held: &DeadLease,
     now: &str,
 ) -> Result<usize, SqliteError> {
     let noted = tx.prepare_cached(TAKE_OVER_ATTEMPT)?.execute(params![

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use super::server_name::Address;
+use super::server_name::ServerAddress;
 use super::settings::Settings;
 use super::statement::Engine;
 use super::values::without_nulls;
@@ -155,7 +155,7 @@ async fn authenticate(
             config.authentication(proof.clone());
         }
         match Client::connect(config, stream.compat_write()).await {
-            Err(Error::Routing { host, port }) => address = Address::routed(&host, port),
+            Err(Error::Routing { host, port }) => address = ServerAddress::routed(&host, port),
             authenticated => {
                 return authenticated
                     .map_err(|error| unreachable::before_login(settings, &address, error));

@@ -7,7 +7,7 @@ use super::kerberos;
 
 /// What `Authentication` and its elder brothers say.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked<'a> {
+enum RequestedAuth<'a> {
     /// Nothing, or a SQL login.
     Password,
     /// The pair that asks for an account of Windows.
@@ -25,10 +25,10 @@ pub(super) fn resolve(
     given: Authentication,
 ) -> Result<Authentication, ConnectionStringError> {
     match (given, asked(pairs)?) {
-        (Authentication::AsWritten, Asked::Password) => login(pairs)
+        (Authentication::AsWritten, RequestedAuth::Password) => login(pairs)
             .map(|_| Authentication::AsWritten)
             .ok_or(ConnectionStringError::NoLogin),
-        (Authentication::AsWritten, Asked::Windows(key, value)) => {
+        (Authentication::AsWritten, RequestedAuth::Windows(key, value)) => {
             windows(pairs, Kerberos::default()).map_err(|source| {
                 ConnectionStringError::WindowsPair {
                     key: key.to_owned(),
@@ -37,41 +37,43 @@ pub(super) fn resolve(
                 }
             })
         }
-        (Authentication::AsWritten, Asked::Entra(word)) => {
+        (Authentication::AsWritten, RequestedAuth::Entra(word)) => {
             Err(ConnectionStringError::Entra(word.to_owned()))
         }
-        (Authentication::Windows(kerberos), Asked::Password | Asked::Windows(..)) => {
-            windows(pairs, kerberos).map_err(ConnectionStringError::WindowsSection)
-        }
-        (Authentication::Windows(_), Asked::Entra(word)) => {
+        (
+            Authentication::Windows(kerberos),
+            RequestedAuth::Password | RequestedAuth::Windows(..),
+        ) => windows(pairs, kerberos).map_err(ConnectionStringError::WindowsSection),
+        (Authentication::Windows(_), RequestedAuth::Entra(word)) => {
             Err(ConnectionStringError::EntraBesideWindows(word.to_owned()))
         }
-        (Authentication::EntraToken(_), Asked::Windows(key, value)) => {
+        (Authentication::EntraToken(_), RequestedAuth::Windows(key, value)) => {
             Err(ConnectionStringError::WindowsBesideToken {
                 key: key.to_owned(),
                 value: value.to_owned(),
             })
         }
-        (given @ Authentication::EntraToken(_), Asked::Password | Asked::Entra(_)) => {
-            check_token_alone(pairs).map(|()| given)
-        }
+        (
+            given @ Authentication::EntraToken(_),
+            RequestedAuth::Password | RequestedAuth::Entra(_),
+        ) => check_token_alone(pairs).map(|()| given),
     }
 }
 
-fn asked(pairs: &ConnectionString) -> Result<Asked<'_>, ConnectionStringError> {
+fn asked(pairs: &ConnectionString) -> Result<RequestedAuth<'_>, ConnectionStringError> {
     let no = ["false", "no"];
     let windows = pairs
         .pair("integrated security")
         .filter(|(_, value)| !no.contains(&&*value.to_lowercase()));
     if let Some((key, value)) = windows {
-        return Ok(Asked::Windows(key, value));
+        return Ok(RequestedAuth::Windows(key, value));
     }
     let Some(word) = pairs.get("authentication") else {
-        return Ok(Asked::Password);
+        return Ok(RequestedAuth::Password);
     };
     match &*plain(word) {
-        "" | "notspecified" | "sqlpassword" => Ok(Asked::Password),
-        entra if entra.starts_with("activedirectory") => Ok(Asked::Entra(word)),
+        "" | "notspecified" | "sqlpassword" => Ok(RequestedAuth::Password),
+        entra if entra.starts_with("activedirectory") => Ok(RequestedAuth::Entra(word)),
         _ => Err(ConnectionStringError::UnknownAuthentication(
             word.to_owned(),
         )),

@@ -30,7 +30,7 @@ static FINISH: LazyLock<Statement> =
     LazyLock::new(|| Statement::new(include_str!("sql/finish.sql")));
 
 /// What qualifies, as it was seen.
-struct Candidate {
+struct SweepCandidate {
     id: AlertId,
     status_at: Timestamp,
     send_port: String,
@@ -52,7 +52,7 @@ struct EndingAlert {
 }
 
 /// A sweep: what its statements are, and how it ends alerts.
-struct Sweep<'a> {
+struct SweepStatement<'a> {
     doing: &'static str,
     /// With `{among}`: answers candidates.
     sql: &'static str,
@@ -62,13 +62,13 @@ struct Sweep<'a> {
     ending: Ending,
 }
 
-impl Sweep<'_> {
+impl SweepStatement<'_> {
     /// At once, or by halves where the database refuses that for one alert.
     async fn run(
         &self,
         pool: &Pool,
         among: Among<'_>,
-        reason: impl Fn(&Candidate) -> String,
+        reason: impl Fn(&SweepCandidate) -> String,
     ) -> Result<SweepResult, StoreError> {
         let which = Selection::from(&among);
         let error = match self.ask(pool, which, &reason).await {
@@ -87,7 +87,7 @@ impl Sweep<'_> {
         &self,
         pool: &Pool,
         which: Selection<'_>,
-        reason: impl Fn(&Candidate) -> String,
+        reason: impl Fn(&SweepCandidate) -> String,
     ) -> Result<SweepResult, StoreError> {
         let mut values = self.values.to_vec();
         let sql = among_them(self.sql, which, &mut values);
@@ -101,14 +101,14 @@ pub(super) async fn expire(
     limit: u32,
     among: Among<'_>,
 ) -> Result<SweepResult, StoreError> {
-    let sweep = Sweep {
+    let sweep = SweepStatement {
         doing: "expire alerts",
         sql: include_str!("sql/expire.sql"),
         list: include_str!("sql/expire_candidates.sql"),
         values: &[&top(limit), &seconds(DEFAULT_MAX_AGE)],
         ending: EXPIRED,
     };
-    let reason = |c: &Candidate| {
+    let reason = |c: &SweepCandidate| {
         let passed = c.passed.format("%Y-%m-%dT%H:%M:%S%.3fZ");
         expired_reason(&passed.to_string())
     };
@@ -121,14 +121,14 @@ pub(super) async fn fail_unrouted(
     limit: u32,
     among: Among<'_>,
 ) -> Result<SweepResult, StoreError> {
-    let sweep = Sweep {
+    let sweep = SweepStatement {
         doing: "fail alerts without a send port",
         sql: include_str!("sql/fail_unrouted.sql"),
         list: include_str!("sql/fail_unrouted_candidates.sql"),
         values: &[&top(limit), &seconds(after)],
         ending: UNROUTED,
     };
-    let reason = |c: &Candidate| unrouted_reason(&c.send_port, after);
+    let reason = |c: &SweepCandidate| unrouted_reason(&c.send_port, after);
     sweep.run(pool, among, reason).await
 }
 
@@ -185,7 +185,7 @@ async fn finish(
     doing: &'static str,
     rows: &[Row],
     ending: Ending,
-    reason: impl Fn(&Candidate) -> String,
+    reason: impl Fn(&SweepCandidate) -> String,
 ) -> Result<SweepResult, StoreError> {
     let to_end = |row| {
         let candidate = read_candidate(row).map_err(|e| unexpected(doing, e))?;
@@ -269,7 +269,7 @@ fn command(
     command
 }
 
-fn read_candidate(row: &Row) -> Result<Candidate, ColumnError> {
+fn read_candidate(row: &Row) -> Result<SweepCandidate, ColumnError> {
     let mut fields = Fields::of(row);
     let f = &mut fields;
     let (id, status_at, send_port) = (AlertId(f.get()?), f.time()?, f.key()?);
@@ -280,7 +280,7 @@ fn read_candidate(row: &Row) -> Result<Candidate, ColumnError> {
     } else {
         rows_to_make(id, to, cc, bcc)
     };
-    Ok(Candidate {
+    Ok(SweepCandidate {
         id,
         status_at,
         send_port,

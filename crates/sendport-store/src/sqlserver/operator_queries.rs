@@ -15,7 +15,7 @@ use super::resolve;
 use super::values::{Fields, seconds, stored};
 use crate::{
     AlertLine, ColumnError, DeliveryLine, FailureLine, InDoubtLine, InstanceLine, NewAlert,
-    OperatorQueries, Overdue, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
+    OperatorQueries, OverdueLeases, QueueDepth, QueueLine, RelayLine, Resolution, StoreError,
     SweepResult,
 };
 use sendport_core::domain::{AlertId, PublicId};
@@ -111,7 +111,7 @@ impl OperatorQueries for SqlServerStore {
         lines(DOING, &rows, queue_depth)
     }
 
-    async fn overdue(&self, after: Duration) -> Result<Overdue, StoreError> {
+    async fn overdue(&self, after: Duration) -> Result<OverdueLeases, StoreError> {
         const DOING: &str = "count alerts that are stuck";
         let sql = include_str!("sql/overdue.sql");
         let row = self.pool.row(DOING, sql, &[&seconds(after)]).await?;
@@ -276,8 +276,8 @@ fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, ColumnError> {
     })
 }
 
-fn overdue(f: &mut Fields<'_>) -> Result<Overdue, ColumnError> {
-    Ok(Overdue {
+fn overdue(f: &mut Fields<'_>) -> Result<OverdueLeases, ColumnError> {
+    Ok(OverdueLeases {
         alerts: u64::try_from(f.get::<i64>()?).unwrap_or(0),
         since: f.maybe_time()?,
     })

@@ -25,7 +25,7 @@ pub(super) enum ServerNameError {
 
 /// Where one server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
+pub(super) struct ServerAddress {
     /// Name, or address without brackets.
     pub(super) host: String,
     /// A named instance, whose port the SQL Server Browser knows.
@@ -34,7 +34,7 @@ pub(super) struct Address {
     pub(super) port: Option<u16>,
 }
 
-impl Address {
+impl ServerAddress {
     /// Reads the value of `Server`.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Address {
 }
 
 /// For people.
-impl std::fmt::Display for Address {
+impl std::fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.looked_up() {
             Some(instance) => write!(f, "'{}\\{instance}'", self.host),
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (String, Option<String>, u16) {
-        let address = Address::parse(text).expect(text);
+        let address = ServerAddress::parse(text).expect(text);
         let looked_up = address.looked_up().map(str::to_owned);
         (address.host.clone(), looked_up, address.port())
     }
@@ -178,15 +178,15 @@ mod tests {
             ("tcp:,1433", "names no host"),
             ("", "names no host"),
         ] {
-            let said = Address::parse(text).expect_err(text).to_string();
+            let said = ServerAddress::parse(text).expect_err(text).to_string();
             assert!(said.contains(expected), "{said}");
         }
     }
 
     #[test]
     fn a_route_is_its_host_and_its_port() {
-        let route = Address::routed("worker.contoso.com\\ABC", 11003);
+        let route = ServerAddress::routed("worker.contoso.com\\ABC", 11003);
         assert_eq!(route.to_string(), "port 11003 of 'worker.contoso.com'");
-        assert_eq!(Address::routed("worker", 11003).host, "worker");
+        assert_eq!(ServerAddress::routed("worker", 11003).host, "worker");
     }
 }

@@ -8,7 +8,7 @@ use super::authentication::Authentication;
 use super::connection_string::ConnectionString;
 use super::connection_string_auth;
 use super::connection_string_error::ConnectionStringError;
-use super::server_name::Address;
+use super::server_name::ServerAddress;
 use crate::{StoreError, StoreErrorKind};
 
 const DOING: &str = "read the connection string";
@@ -23,7 +23,7 @@ pub(super) struct Settings {
     /// Server as it was written.
     pub(super) server: String,
     /// Where that is.
-    pub(super) address: Address,
+    pub(super) address: ServerAddress,
     /// What `Encrypt` asks for.
     pub(super) encryption: EncryptionLevel,
     /// All addresses of the server are tried at once.
@@ -56,9 +56,11 @@ impl Settings {
             config: driver_config(&pairs)?,
             database: database.to_owned(),
             server: server.to_owned(),
-            address: Address::parse(server).map_err(|source| ConnectionStringError::Server {
-                text: server.to_owned(),
-                source,
+            address: ServerAddress::parse(server).map_err(|source| {
+                ConnectionStringError::Server {
+                    text: server.to_owned(),
+                    source,
+                }
             })?,
             encryption: encryption(&pairs)?,
             multi_subnet: pairs.truth("multisubnetfailover")?,
@@ -72,7 +74,7 @@ impl Settings {
     }
 
     /// For the driver, to connect to `address`.
-    pub(super) fn config_at(&self, address: &Address) -> Config {
+    pub(super) fn config_at(&self, address: &ServerAddress) -> Config {
         let mut config = self.config.clone();
         config.host(&address.host);
         match address.looked_up() {

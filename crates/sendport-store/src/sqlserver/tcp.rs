@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::server_name::Address;
+use super::server_name::ServerAddress;
 use super::settings::Settings;
 use super::unreachable;
 
@@ -23,7 +23,10 @@ const NEXT_AFTER: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// What it usually means and what to do, in words.
-pub(super) async fn connect(settings: &Settings, address: &Address) -> Result<TcpStream, Error> {
+pub(super) async fn connect(
+    settings: &Settings,
+    address: &ServerAddress,
+) -> Result<TcpStream, Error> {
     let connected = match address.looked_up() {
         None => timeout(settings.connect_timeout, directly(settings, address)).await,
         Some(_) => timeout(settings.connect_timeout, by_browser(settings, address)).await,
@@ -31,7 +34,7 @@ pub(super) async fn connect(settings: &Settings, address: &Address) -> Result<Tc
     connected.unwrap_or_else(|_| Err(unreachable::silent(settings, address)))
 }
 
-async fn directly(settings: &Settings, address: &Address) -> Result<TcpStream, Error> {
+async fn directly(settings: &Settings, address: &ServerAddress) -> Result<TcpStream, Error> {
     let found = addresses(address, address.port()).await?;
     let wait = match settings.multi_subnet {
         true => Duration::ZERO,
@@ -45,13 +48,13 @@ async fn directly(settings: &Settings, address: &Address) -> Result<TcpStream, E
 }
 
 /// The port of a named instance is asked of the SQL Server Browser (MC-SQLR).
-async fn by_browser(settings: &Settings, address: &Address) -> Result<TcpStream, Error> {
+async fn by_browser(settings: &Settings, address: &ServerAddress) -> Result<TcpStream, Error> {
     addresses(address, 0).await?;
     let named = TcpStream::connect_named(&settings.config_at(address)).await;
     named.map_err(|error| unreachable::no_instance(address, error))
 }
 
-async fn addresses(address: &Address, port: u16) -> Result<VecDeque<SocketAddr>, Error> {
+async fn addresses(address: &ServerAddress, port: u16) -> Result<VecDeque<SocketAddr>, Error> {
     let found = lookup_host((&*address.host, port)).await;
     found
         .map(Iterator::collect)

@@ -5,11 +5,11 @@ use std::io;
 use tiberius::EncryptionLevel;
 use tiberius::error::Error;
 
-use super::server_name::Address;
+use super::server_name::ServerAddress;
 use super::settings::Settings;
 
 /// The name of the host is unknown.
-pub(super) fn unknown_name(address: &Address, error: &io::Error) -> Error {
+pub(super) fn unknown_name(address: &ServerAddress, error: &io::Error) -> Error {
     let said = error.to_string();
     let why = said.rsplit(": ").next().unwrap_or_default();
     let (host, server) = (&address.host, "'Server' of the connection string");
@@ -23,7 +23,7 @@ pub(super) fn unknown_name(address: &Address, error: &io::Error) -> Error {
 }
 
 /// The TCP connection failed.
-pub(super) fn no_connection(address: &Address, error: &io::Error) -> Error {
+pub(super) fn no_connection(address: &ServerAddress, error: &io::Error) -> Error {
     let message = match error.kind() {
         io::ErrorKind::ConnectionRefused => format!(
             "nothing listens on {address}; start SQL Server there, enable TCP/IP for it in SQL \
@@ -41,7 +41,7 @@ pub(super) fn no_connection(address: &Address, error: &io::Error) -> Error {
 }
 
 /// No answer to the TCP connection.
-pub(super) fn silent(settings: &Settings, address: &Address) -> Error {
+pub(super) fn silent(settings: &Settings, address: &ServerAddress) -> Error {
     let seconds = settings.connect_timeout.as_secs();
     io_error(
         io::ErrorKind::TimedOut,
@@ -54,7 +54,7 @@ pub(super) fn silent(settings: &Settings, address: &Address) -> Error {
 }
 
 /// The SQL Server Browser gave no port, or nothing listens there.
-pub(super) fn no_instance(address: &Address, error: Error) -> Error {
+pub(super) fn no_instance(address: &ServerAddress, error: Error) -> Error {
     match error {
         Error::Io { kind, .. } if kind != io::ErrorKind::ConnectionRefused => {
             silent_browser(address)
@@ -64,7 +64,7 @@ pub(super) fn no_instance(address: &Address, error: Error) -> Error {
     }
 }
 
-fn silent_browser(address: &Address) -> Error {
+fn silent_browser(address: &ServerAddress) -> Error {
     let host = &address.host;
     io_error(
         io::ErrorKind::TimedOut,
@@ -86,7 +86,7 @@ pub(super) fn not_ready(settings: &Settings) -> Error {
 }
 
 /// What ended the login; the server's own errors stay as they are.
-pub(super) fn before_login(settings: &Settings, address: &Address, error: Error) -> Error {
+pub(super) fn before_login(settings: &Settings, address: &ServerAddress, error: Error) -> Error {
     let seconds = settings.connect_timeout.as_secs();
     let strict = settings.encryption == EncryptionLevel::Strict;
     let (kind, what) = match error {
@@ -121,7 +121,7 @@ pub(super) fn before_login(settings: &Settings, address: &Address, error: Error)
     io_error(kind, message)
 }
 
-fn no_encryption(address: &Address) -> String {
+fn no_encryption(address: &ServerAddress) -> String {
     format!(
         "{address} offers no encryption, and 'Encrypt' demands it; SQL Server always offers it, so \
          check host and port of 'Server'; another engine needs a certificate, or, on a network \
@@ -129,7 +129,7 @@ fn no_encryption(address: &Address) -> String {
     )
 }
 
-fn tls(strict: bool, address: &Address, said: &str) -> String {
+fn tls(strict: bool, address: &ServerAddress, said: &str) -> String {
     let why = reason(without_number(said));
     if !said.contains("certificate") {
         let advice = match strict {

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use super::set::as_it_is;
 use super::{RenderError, RenderedAlert, TemplateSource, template_name};
 use limits::SLOW;
-use process::{Death, Meter, Worker};
+use process::{Meter, Worker, WorkerDeath};
 use sendport_core::domain::Alert;
 use suspects::TemplateKey;
 use turns::{Busy, Turn, Turns};
@@ -238,7 +238,7 @@ impl Renderer {
         if let Some(mut worker) = self.used(is_slow) {
             match worker.ask(source, data(), meter).await {
                 Ok(answer) => return Ok(self.keep(worker, answer)),
-                Err(Death::Exceeded { what, certain }) if certain => {
+                Err(WorkerDeath::Exceeded { what, certain }) if certain => {
                     return Err(exceeded(name, what).into());
                 }
                 Err(_) => {}
@@ -248,8 +248,8 @@ impl Renderer {
         let mut worker = worker.map_err(|error| NotRendered::NotNow(error.to_string()))?;
         match worker.ask(source, data(), meter).await {
             Ok(answer) => Ok(self.keep(worker, answer)),
-            Err(Death::Exceeded { what, .. }) => Err(exceeded(name, what).into()),
-            Err(Death::Other(what)) => Err(NotRendered::NotNow(what)),
+            Err(WorkerDeath::Exceeded { what, .. }) => Err(exceeded(name, what).into()),
+            Err(WorkerDeath::Other(what)) => Err(NotRendered::NotNow(what)),
         }
     }
 

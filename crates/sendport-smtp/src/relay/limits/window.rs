@@ -9,7 +9,7 @@ const SHORTEST_SLACK: Duration = Duration::from_millis(10);
 
 /// One use, noted at its end: the relay counted it some time before.
 #[derive(Debug, Clone, Copy)]
-struct Ended {
+struct EndedUse {
     at: Instant,
     accepted: bool,
 }
@@ -23,7 +23,7 @@ pub(super) struct Window {
     length: Duration,
     slack: Duration,
     under_way: u32,
-    ended: VecDeque<Ended>,
+    ended: VecDeque<EndedUse>,
 }
 
 impl Window {
@@ -62,7 +62,7 @@ impl Window {
     pub(super) fn end(&mut self, now: Instant, sent: u32, accepted: bool) {
         self.forget(now);
         self.under_way = self.under_way.saturating_sub(1);
-        let ended = Ended { at: now, accepted };
+        let ended = EndedUse { at: now, accepted };
         self.ended.extend((0..sent).map(|_| ended));
     }
 
@@ -70,7 +70,7 @@ impl Window {
     pub(super) fn assume(&mut self, at: Instant, uses: u32) {
         let accepted = false;
         for _ in 0..uses {
-            self.ended.push_front(Ended { at, accepted });
+            self.ended.push_front(EndedUse { at, accepted });
         }
         self.ended.make_contiguous().sort_by_key(|ended| ended.at);
     }
@@ -88,7 +88,7 @@ impl Window {
 
     fn forget(&mut self, now: Instant) {
         let kept = self.length + self.slack;
-        let is_old = |ended: &mut Ended| now.saturating_duration_since(ended.at) >= kept;
+        let is_old = |ended: &mut EndedUse| now.saturating_duration_since(ended.at) >= kept;
         while self.ended.pop_front_if(is_old).is_some() {}
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Config;
 
 /// An error in a configuration, with its key.
-struct Blame {
+struct KeyOrigin {
     /// Such as `relay.main.port`; empty if no single key is wrong.
     path: Vec<String>,
     /// The text of the deserializer.
@@ -35,7 +35,7 @@ pub(super) fn read(
             Ok(_) => return Err(mistakes),
             Err(error) => error.to_string(),
         };
-        let blame = Blame::find(&whole, &words);
+        let blame = KeyOrigin::find(&whole, &words);
         let key = blame.path.join(".");
         if let Some(at) = variables.iter().position(|it| *it == key) {
             variables.swap_remove(at);
@@ -138,7 +138,7 @@ fn reduce(whole: &mut Value, path: &[String], words: &str) {
     }
 }
 
-impl Blame {
+impl KeyOrigin {
     /// Who is to blame for the first error of the whole, which has these words.
     fn find(whole: &Value, words: &str) -> Self {
         let mut rest = whole.clone();

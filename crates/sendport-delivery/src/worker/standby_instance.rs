@@ -15,7 +15,7 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// What it shows. It takes no share of the relays' limits, and no alerts.
 #[derive(Clone)]
-pub struct Waiting {
+pub struct StandbyInstance {
     /// The database.
     pub store: Arc<dyn Store>,
     /// The waiting instance. The instance that works later has another id and is the youngest then: shares
@@ -34,18 +34,18 @@ pub struct Waiting {
 }
 
 /// It is shown until this ends.
-pub struct Shown {
-    waiting: Waiting,
+pub struct StandbyDisplay {
+    waiting: StandbyInstance,
     halt: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Waiting {
+impl StandbyInstance {
     /// Shows it from now on.
-    pub fn show(&self) -> Shown {
+    pub fn show(&self) -> StandbyDisplay {
         let (waiting, halt) = (self.clone(), CancellationToken::new());
         let task = tokio::spawn(waiting.clone().run(halt.clone()));
-        Shown {
+        StandbyDisplay {
             waiting,
             halt,
             task,
@@ -89,7 +89,7 @@ impl Waiting {
     }
 }
 
-impl Shown {
+impl StandbyDisplay {
     /// The next instance registers itself.
     pub async fn end(self) {
         self.halt.cancel();
