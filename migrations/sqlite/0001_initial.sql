@@ -478,52 +478,6 @@ CREATE TABLE RelayAuthentication (
     CONSTRAINT CK_RelayAuthentication_State CHECK (State IN ('trying', 'accepted', 'refused', 'unanswered'))
 ) STRICT, WITHOUT ROWID;
 
--- The number of connections that a relay accepts from all instances together, learned from its refusals.
--- 0: it refused a connection while no other was open.
-CREATE TABLE RelayConnectionLimit (
-    Relay          TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
-    Connections    INTEGER NOT NULL,
-    ChangedAt      TEXT NOT NULL,
-    InstanceId     TEXT NOT NULL,
-    ThrottleReason TEXT NOT NULL,
-    CONSTRAINT CK_RelayConnectionLimit_Connections CHECK (Connections >= 0)
-) STRICT, WITHOUT ROWID;
-
--- The number of recipients that a relay accepts in one transaction, where it was learned. The limit doubles
--- PauseSeconds after LearnedAt and after each further pause; after eight pauses it no longer applies.
-CREATE TABLE RelayRecipientLimit (
-    Relay        TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
-    Recipients   INTEGER NOT NULL,
-    PauseSeconds INTEGER NOT NULL,
-    LearnedAt    TEXT NOT NULL,
-    InstanceId   TEXT NOT NULL,
-    CONSTRAINT CK_RelayRecipientLimit_Recipients CHECK (Recipients > 0),
-    CONSTRAINT CK_RelayRecipientLimit_PauseSeconds CHECK (PauseSeconds > 0)
-) STRICT, WITHOUT ROWID;
-
--- The last connection to a relay that was lost among the recipients of a transaction. If another one is lost
--- after the same number of recipients, at any instance, that number becomes the limit.
-CREATE TABLE RelayConnectionLoss (
-    Relay      TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
-    Recipients INTEGER NOT NULL,
-    LostAt     TEXT NOT NULL,
-    InstanceId TEXT NOT NULL,
-    CONSTRAINT CK_RelayConnectionLoss_Recipients CHECK (Recipients > 0)
-) STRICT, WITHOUT ROWID;
-
--- Relays that refuse everything because a limit is reached. The instance that moves RetryAt probes the relay.
--- WaitSeconds is the interval from that probe to RetryAt; it doubles with each alert that probes for the first
--- time. ProbeAlertIds lists those alerts as ,4711,4712, until WaitSeconds has reached its maximum.
-CREATE TABLE RelayThrottle (
-    Relay         TEXT COLLATE RTRIM NOT NULL PRIMARY KEY,
-    ThrottledAt   TEXT NOT NULL,
-    WaitSeconds   INTEGER NOT NULL,
-    RetryAt       TEXT NOT NULL,
-    Reply         TEXT NOT NULL,
-    ProbeAlertIds TEXT NOT NULL,
-    CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
-) STRICT, WITHOUT ROWID;
-
 -- Events for operators, beside the service's log.
 CREATE TABLE EventLog (
     EventId    INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -428,56 +428,6 @@ CREATE TABLE sendport.RelayAuthentication (
     CONSTRAINT CK_RelayAuthentication_State CHECK (State IN (N'trying', N'accepted', N'refused', N'unanswered'))
 );
 GO
--- The number of connections that a relay accepts from all instances together, learned from its refusals.
--- 0: it refused a connection while no other was open.
-CREATE TABLE sendport.RelayConnectionLimit (
-    Relay          nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    Connections    int NOT NULL,
-    ChangedAt      datetime2(3) NOT NULL,
-    InstanceId     uniqueidentifier NOT NULL,
-    ThrottleReason nvarchar(max) NOT NULL,
-    CONSTRAINT PK_RelayConnectionLimit PRIMARY KEY (Relay),
-    CONSTRAINT CK_RelayConnectionLimit_Connections CHECK (Connections >= 0)
-);
-GO
--- The number of recipients that a relay accepts in one transaction, where it was learned. The limit doubles
--- PauseSeconds after LearnedAt and after each further pause; after eight pauses it no longer applies.
-CREATE TABLE sendport.RelayRecipientLimit (
-    Relay        nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    Recipients   int NOT NULL,
-    PauseSeconds int NOT NULL,
-    LearnedAt    datetime2(3) NOT NULL,
-    InstanceId   uniqueidentifier NOT NULL,
-    CONSTRAINT PK_RelayRecipientLimit PRIMARY KEY (Relay),
-    CONSTRAINT CK_RelayRecipientLimit_Recipients CHECK (Recipients > 0),
-    CONSTRAINT CK_RelayRecipientLimit_PauseSeconds CHECK (PauseSeconds > 0)
-);
-GO
--- The last connection to a relay that was lost among the recipients of a transaction. If another one is lost
--- after the same number of recipients, at any instance, that number becomes the limit.
-CREATE TABLE sendport.RelayConnectionLoss (
-    Relay      nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    Recipients int NOT NULL,
-    LostAt     datetime2(3) NOT NULL,
-    InstanceId uniqueidentifier NOT NULL,
-    CONSTRAINT PK_RelayConnectionLoss PRIMARY KEY (Relay),
-    CONSTRAINT CK_RelayConnectionLoss_Recipients CHECK (Recipients > 0)
-);
-GO
--- Relays that refuse everything because a limit is reached. The instance that moves RetryAt probes the relay.
--- WaitSeconds is the interval from that probe to RetryAt; it doubles with each alert that probes for the first
--- time. ProbeAlertIds lists those alerts as ,4711,4712, until WaitSeconds has reached its maximum.
-CREATE TABLE sendport.RelayThrottle (
-    Relay         nvarchar(128) COLLATE Latin1_General_BIN2 NOT NULL,
-    ThrottledAt   datetime2(3) NOT NULL,
-    WaitSeconds   int NOT NULL,
-    RetryAt       datetime2(3) NOT NULL,
-    Reply         nvarchar(max) NOT NULL,
-    ProbeAlertIds nvarchar(max) NOT NULL,
-    CONSTRAINT PK_RelayThrottle PRIMARY KEY (Relay),
-    CONSTRAINT CK_RelayThrottle_WaitSeconds CHECK (WaitSeconds > 0)
-);
-GO
 -- Events for operators, beside the service's log.
 CREATE TABLE sendport.EventLog (
     EventId    bigint IDENTITY(1, 1) NOT NULL,
@@ -1031,11 +981,7 @@ GRANT SELECT ON sendport.Queue TO sendport_reader;
 GRANT SELECT ON sendport.Recipient TO sendport_reader;
 GRANT SELECT ON sendport.Relay TO sendport_reader;
 GRANT SELECT ON sendport.RelayAuthentication TO sendport_reader;
-GRANT SELECT ON sendport.RelayConnectionLoss TO sendport_reader;
-GRANT SELECT ON sendport.RelayConnectionLimit TO sendport_reader;
-GRANT SELECT ON sendport.RelayRecipientLimit TO sendport_reader;
 GRANT SELECT ON sendport.RelayState TO sendport_reader;
-GRANT SELECT ON sendport.RelayThrottle TO sendport_reader;
 GRANT SELECT ON sendport.ReplyExplanation TO sendport_reader;
 GRANT SELECT ON sendport.SchemaVersion TO sendport_reader;
 GRANT SELECT ON sendport.SendPort TO sendport_reader;
@@ -1066,11 +1012,7 @@ GRANT SELECT ON sendport.Queue TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_service;
 GRANT SELECT ON sendport.Relay TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionLoss TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionLimit TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipientLimit TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_service;
-GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.ReplyExplanation TO sendport_service;
 GRANT SELECT ON sendport.SchemaVersion TO sendport_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_service;
@@ -1157,12 +1099,8 @@ DENY SELECT, INSERT, UPDATE, DELETE ON sendport.OwnDelivery TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Queue TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Recipient TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.Relay TO sendport_writer;
-DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionLoss TO sendport_writer;
-DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayConnectionLimit TO sendport_writer;
-DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayRecipientLimit TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayAuthentication TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayState TO sendport_writer;
-DENY SELECT, INSERT, UPDATE, DELETE ON sendport.RelayThrottle TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SchemaVersion TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPort TO sendport_writer;
 DENY SELECT, INSERT, UPDATE, DELETE ON sendport.SendPortRelay TO sendport_writer;

@@ -19,7 +19,6 @@ mod facts;
 mod fixture;
 mod harness;
 mod large;
-mod learned;
 mod leases;
 mod membership;
 #[path = "../support/not_run.rs"]
@@ -35,7 +34,6 @@ mod sqlserver;
 mod sqlserver_locks;
 mod sqlserver_only;
 mod templates;
-mod throttle;
 #[path = "../support/tsql.rs"]
 mod tsql;
 mod values;
@@ -217,20 +215,6 @@ macro_rules! scenarios {
                 who_stopped_or_lost_its_lease_does_not_count;
                 what_ended_long_ago_is_forgotten;
                 who_is_not_registered_counts_as_the_youngest;
-            }
-            throttle {
-                of_many_that_ask_one_probes;
-                the_interval_between_probes_doubles_up_to_a_bound;
-                the_interval_grows_with_other_alerts_alone;
-                what_one_found_throttled_all_know_until_it_takes_a_message;
-            }
-            learned {
-                what_one_found_out_all_know;
-                what_is_known_no_more_changes_nothing;
-                of_many_that_found_the_same_one_counts;
-                how_many_recipients_one_found_all_know;
-                two_that_found_the_same_recipients_make_one_row;
-                where_a_connection_ended_the_others_know;
             }
             authentication {
                 of_many_that_ask_at_once_one_tries;

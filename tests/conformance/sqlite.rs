@@ -41,10 +41,6 @@ const TIMES: &[(&str, &[&str])] = &[
     ("RelayAuthentication", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["CreatedAt"]),
     ("FailureNotification", &["NotifiedAt"]),
-    ("RelayConnectionLimit", &["ChangedAt"]),
-    ("RelayRecipientLimit", &["LearnedAt"]),
-    ("RelayConnectionLoss", &["LostAt"]),
-    ("RelayThrottle", &["ThrottledAt", "RetryAt"]),
 ];
 
 /// A file in a folder of its own.

@@ -46,10 +46,6 @@ const TIMES: &[(&str, &[&str])] = &[
     ("RelayAuthentication", &["StateAt", "RefusedAt"]),
     ("AuditCopy", &["CreatedAt"]),
     ("FailureNotification", &["NotifiedAt"]),
-    ("RelayConnectionLimit", &["ChangedAt"]),
-    ("RelayRecipientLimit", &["LearnedAt"]),
-    ("RelayConnectionLoss", &["LostAt"]),
-    ("RelayThrottle", &["ThrottledAt", "RetryAt"]),
 ];
 
 /// Databases are made and dropped one at a time: some engines cannot do it side by side.

@@ -1,14 +1,11 @@
-//! What instances share beside the queue: shares of limits, learned limits, and relay authentication.
+//! What instances share beside the queue: their shares of limits, and relay authentication.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::StoreError;
-use sendport_core::domain::{
-    AuthDecision, AuthKey, AuthOutcome, ConnectionEnd, InstanceId, LearnedLimit, LearnedRecipients,
-    LimitFinding, Membership,
-};
+use sendport_core::domain::{AuthDecision, AuthKey, AuthOutcome, InstanceId, Membership};
 
 /// An authentication without a recorded result counts as unanswered after this time.
 pub const AUTH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -30,7 +27,7 @@ pub(super) const ENDED_LATELY: Duration = Duration::from_secs(3600);
 #[async_trait]
 pub trait Coordination: Send + Sync {
     /// Writes that `instance` keeps to its share of limits among `share_count` instances
-    /// (`Instance.ShareCount`; 0: it sends nothing, and the others do not count it), and returns its membership. `agreed` is true where every
+    /// (`Instance.ShareCount`; 0: it sends nothing, and the others do not count it), and returns its membership. [`Membership::acknowledged`] is true where every
     /// other living instance's `ShareCount` is at least the number that live now. An instance
     /// lives while `StoppedAt` is NULL and its lease has not expired; an `instance` that does not (not
     /// registered, lease lost) is counted here as the youngest, and by the others not at all.
@@ -39,48 +36,6 @@ pub trait Coordination: Send + Sync {
         instance: InstanceId,
         share_count: u32,
     ) -> Result<Membership, StoreError>;
-
-    /// The numbers of connections that were learned (`RelayConnectionLimit`), one a relay at most.
-    async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError>;
-
-    /// Records what `instance` learned about the connections of `relay`. False, and nothing is
-    /// written, where [`LimitFinding::was`] is not the stored number any more: of many
-    /// concurrent calls with the same one, one gets true.
-    async fn note_limit(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        finding: &LimitFinding,
-    ) -> Result<bool, StoreError>;
-
-    /// How many recipients of one transaction relays were learned to take (`RelayRecipientLimit`), by
-    /// the name of the relay; also what is forgotten by now ([`LearnedRecipients::most`]).
-    async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError>;
-
-    /// Records how many recipients of one transaction `relay` takes, as `instance` learned it: now, whatever
-    /// [`LearnedRecipients::learned_for`] says. The last call counts.
-    async fn note_recipients(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        finding: &LearnedRecipients,
-    ) -> Result<(), StoreError>;
-
-    /// The last connections that ended among the recipients of a transaction at an instance other
-    /// than `instance`, by the name of the relay; none that is older than
-    /// [`ConnectionEnd::SAME_CAUSE`].
-    async fn connection_ends(
-        &self,
-        instance: InstanceId,
-    ) -> Result<Vec<(String, ConnectionEnd)>, StoreError>;
-
-    /// Records that a connection of `relay` ended so at `instance`; the last call counts.
-    async fn note_connection_end(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        end: &ConnectionEnd,
-    ) -> Result<(), StoreError>;
 
     /// Asks whether credentials may be tried now, and if no result is known, records that
     /// `instance` tries them: of any number that ask at the same time one gets

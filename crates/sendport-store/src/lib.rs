@@ -2,7 +2,7 @@
 //!
 //! [`AlertStore`] is the queue as the worker uses it, [`StoreAdmin`] serves `migrate`, `adopt` and `check`,
 //! [`OperatorQueries`] the other commands, and [`AttachmentSource`] the composition of messages. [`Coordination`],
-//! [`ThrottleStore`], [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
+//! [`AuditStore`] and [`FailureDigestStore`] hold what instances share beside the queue,
 //! [`TemplateStore`] the templates, [`CertificateStore`] the recipients' certificates. Two implementations,
 //! [`sqlite`] and [`sqlserver`], pass one conformance suite. Their SQL is in `.sql` files beside
 //! them, each named for the function that runs it; a statement of one or two lines is a constant in the function's file.
@@ -22,7 +22,6 @@ pub mod spool;
 pub mod sqlite;
 pub mod sqlserver;
 pub mod templates;
-pub mod throttle;
 mod types;
 
 use std::time::Duration;
@@ -40,7 +39,6 @@ use certificates::CertificateStore;
 use coordination::Coordination;
 use digest::FailureDigestStore;
 use templates::TemplateStore;
-use throttle::ThrottleStore;
 
 pub use claim::{
     Among, Claim, ClaimResult, MOST_REFUSED, RefusedRow, SweepResult, nothing_refused,
@@ -306,7 +304,6 @@ pub trait Store:
     + StoreAdmin
     + OperatorQueries
     + Coordination
-    + ThrottleStore
     + AuditStore
     + AttachmentSource
     + FailureDigestStore
@@ -320,7 +317,6 @@ impl<T> Store for T where
         + StoreAdmin
         + OperatorQueries
         + Coordination
-        + ThrottleStore
         + AuditStore
         + AttachmentSource
         + FailureDigestStore

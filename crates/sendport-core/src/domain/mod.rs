@@ -23,7 +23,6 @@ mod recipient;
 mod reply;
 mod server_limits;
 mod template;
-mod throttle;
 
 pub use address::{
     Address, AddressError, AddressList, Mailbox, STAND_IN_ADDRESS, parse_address_list,
@@ -51,8 +50,8 @@ pub use domain_name::{domain_to_ascii, is_invisible};
 pub use dsn::{DsnRequest, DsnReturn, Notify, NotifyOn};
 pub use envelope::{Envelope, ForwardPath, Message, ReversePath, ReversePathError};
 pub use instance::{
-    ConnectionEnd, InDoubt, InstanceCondition, InstanceId, InstanceInfo, LearnedLimit,
-    LearnedRecipients, LimitFinding, Membership, RelayCondition, RelayState, SendPortInfo,
+    InDoubt, InstanceCondition, InstanceId, InstanceInfo, Membership, RelayCondition, RelayState,
+    SendPortInfo,
 };
 pub use name::{shown_name, shown_names};
 pub use recipient::{
@@ -62,7 +61,6 @@ pub use recipient::{
 pub use reply::{Command, EnhancedStatusCode, Fault, Limit, LocalCause, Reply, ReplyClass};
 pub use server_limits::ServerLimits;
 pub use template::{TemplateRow, TemplateText};
-pub use throttle::{FIRST_PROBE_INTERVAL, LONGEST_PROBE_INTERVAL, ProbeTurn, ThrottledRelay};
 
 /// UTC with the resolution that the databases keep: `datetime2(3)`.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,4 +1,4 @@
-//! What instances share beside the queue: shares of limits, learned limits, and relay authentication.
+//! What instances share beside the queue: their shares of limits, and relay authentication.
 
 use std::time::Duration;
 
@@ -10,21 +10,13 @@ use crate::coordination::{
 };
 use crate::{ColumnError, StoreError};
 use sendport_core::domain::{
-    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
-    LearnedLimit, LearnedRecipients, LimitFinding, Membership, Reply, Timestamp,
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, InstanceId, Membership, Reply,
+    Timestamp,
 };
 
 use super::connection::{SqliteError, write};
 use super::values::{Columns, earlier, time_text, uuid_text};
 use super::{SqliteStore, sql};
-
-/// It is forgotten.
-const NOTE_LIMIT_DELETE: &str =
-    "DELETE FROM RelayConnectionLimit WHERE Relay = ?1 AND Connections = ?2";
-
-/// It is another one now.
-const NOTE_LIMIT_UPDATE: &str = "UPDATE RelayConnectionLimit SET Connections = ?2, ChangedAt = ?3, InstanceId = ?4, ThrottleReason = ?5 \
-    WHERE Relay = ?1 AND Connections = ?6";
 
 /// Other credentials of the relay that were unused for long.
 pub(super) const END_AUTHENTICATION_DROP_OTHERS: &str = "DELETE FROM RelayAuthentication WHERE Relay = ?1 AND CredentialFingerprint <> ?2 AND StateAt < ?3";
@@ -32,17 +24,6 @@ pub(super) const END_AUTHENTICATION_DROP_OTHERS: &str = "DELETE FROM RelayAuthen
 /// Among how many it shares now; written only where that changes.
 const PUBLISH_SHARE_WRITE: &str =
     "UPDATE Instance SET ShareCount = ?2 WHERE InstanceId = ?1 AND ShareCount <> ?2";
-
-/// Of every relay, at others, and not long ago.
-const CONNECTION_ENDS: &str = "SELECT Relay, Recipients, LostAt FROM RelayConnectionLoss WHERE InstanceId <> ?1 AND LostAt > ?2";
-
-/// Of every relay.
-const LEARNED_LIMITS: &str =
-    "SELECT Relay, Connections, ChangedAt, ThrottleReason FROM RelayConnectionLimit";
-
-/// Of every relay.
-const LEARNED_RECIPIENTS: &str =
-    "SELECT Relay, Recipients, PauseSeconds, LearnedAt FROM RelayRecipientLimit";
 
 #[async_trait]
 impl Coordination for SqliteStore {
@@ -53,105 +34,10 @@ impl Coordination for SqliteStore {
     ) -> Result<Membership, StoreError> {
         let now = self.clock.now();
         self.writer
-            .call("agree on shares", move |connection| {
+            .call("publish the share of limits", move |connection| {
                 write(connection, |tx| {
                     publish_share(tx, instance, share_count, now)
                 })
-            })
-            .await
-    }
-
-    async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError> {
-        let now = self.clock.now();
-        self.writer
-            .call("read learned limits", move |connection| {
-                let mut statement = connection.prepare_cached(LEARNED_LIMITS)?;
-                let read = |row: &rusqlite::Row<'_>| Ok(learned_limit(&Columns::new(row), now));
-                let rows = statement.query_map([], read)?;
-                rows.map(|row| row?.map_err(SqliteError::unreadable))
-                    .collect()
-            })
-            .await
-    }
-
-    async fn note_limit(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        finding: &LimitFinding,
-    ) -> Result<bool, StoreError> {
-        let (relay, finding, now) = (relay.to_owned(), finding.clone(), self.clock.now());
-        self.writer
-            .call("note a learned limit", move |connection| {
-                write(connection, |tx| {
-                    note_limit(tx, instance, &relay, &finding, now)
-                })
-            })
-            .await
-    }
-
-    async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError> {
-        let now = self.clock.now();
-        self.writer
-            .call("read learned numbers of recipients", move |connection| {
-                let mut statement = connection.prepare_cached(LEARNED_RECIPIENTS)?;
-                let read =
-                    |row: &rusqlite::Row<'_>| Ok(learned_recipients(&Columns::new(row), now));
-                let rows = statement.query_map([], read)?;
-                rows.map(|row| row?.map_err(SqliteError::unreadable))
-                    .collect()
-            })
-            .await
-    }
-
-    async fn note_recipients(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        finding: &LearnedRecipients,
-    ) -> Result<(), StoreError> {
-        let (relay, finding, now) = (relay.to_owned(), *finding, self.clock.now());
-        self.writer
-            .call("note a learned number of recipients", move |connection| {
-                let pause = i64::try_from(finding.pause.as_secs()).unwrap_or(i64::MAX);
-                let (at, who) = (time_text(now), uuid_text(instance.0));
-                let mut write = connection.prepare_cached(sql!("note_recipients"))?;
-                write.execute(params![relay, finding.recipients, pause, at, who])?;
-                Ok(())
-            })
-            .await
-    }
-
-    async fn connection_ends(
-        &self,
-        instance: InstanceId,
-    ) -> Result<Vec<(String, ConnectionEnd)>, StoreError> {
-        let now = self.clock.now();
-        self.writer
-            .call("read where connections ended", move |connection| {
-                let mut statement = connection.prepare_cached(CONNECTION_ENDS)?;
-                let read = |row: &rusqlite::Row<'_>| Ok(connection_end(&Columns::new(row), now));
-                let since = earlier(now, ConnectionEnd::SAME_CAUSE);
-                let rows = statement.query_map(params![uuid_text(instance.0), since], read)?;
-                rows.map(|row| row?.map_err(SqliteError::unreadable))
-                    .collect()
-            })
-            .await
-    }
-
-    async fn note_connection_end(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        end: &ConnectionEnd,
-    ) -> Result<(), StoreError> {
-        let (relay, end, now) = (relay.to_owned(), *end, self.clock.now());
-        self.writer
-            .call("note where a connection ended", move |connection| {
-                let (at, who) = (earlier(now, end.ended_for), uuid_text(instance.0));
-                let mut write = connection.prepare_cached(sql!("note_connection_end"))?;
-                write.execute(params![relay, end.recipients, at, who])?;
-                Ok(())
             })
             .await
     }
@@ -213,61 +99,6 @@ fn publish_share(
         Ok(read(&Columns::new(row)))
     })?;
     membership.map_err(SqliteError::unreadable)
-}
-
-fn learned_limit(row: &Columns<'_, '_>, now: Timestamp) -> Result<LearnedLimit, ColumnError> {
-    Ok(LearnedLimit {
-        relay: row.text("Relay")?,
-        connections: row.count("Connections")?,
-        unchanged_for: (now - row.time("ChangedAt")?).to_std().unwrap_or_default(),
-        said: row.text("ThrottleReason")?,
-    })
-}
-
-fn learned_recipients(
-    row: &Columns<'_, '_>,
-    now: Timestamp,
-) -> Result<(String, LearnedRecipients), ColumnError> {
-    let learned = LearnedRecipients {
-        recipients: row.count("Recipients")?,
-        pause: Duration::from_secs(row.count("PauseSeconds")?.into()),
-        learned_for: (now - row.time("LearnedAt")?).to_std().unwrap_or_default(),
-    };
-    Ok((row.text("Relay")?, learned))
-}
-
-fn connection_end(
-    row: &Columns<'_, '_>,
-    now: Timestamp,
-) -> Result<(String, ConnectionEnd), ColumnError> {
-    let end = ConnectionEnd {
-        recipients: row.count("Recipients")?,
-        ended_for: (now - row.time("LostAt")?).to_std().unwrap_or_default(),
-    };
-    Ok((row.text("Relay")?, end))
-}
-
-fn note_limit(
-    tx: &Transaction<'_>,
-    instance: InstanceId,
-    relay: &str,
-    finding: &LimitFinding,
-    now: Timestamp,
-) -> Result<bool, SqliteError> {
-    let (at, who, said) = (time_text(now), uuid_text(instance.0), &finding.said);
-    let noted = match (finding.was, finding.is) {
-        (None, None) => 1,
-        (None, Some(is)) => tx
-            .prepare_cached(sql!("note_limit_insert"))?
-            .execute(params![relay, is, at, who, said])?,
-        (Some(was), Some(is)) => tx
-            .prepare_cached(NOTE_LIMIT_UPDATE)?
-            .execute(params![relay, is, at, who, said, was])?,
-        (Some(was), None) => tx
-            .prepare_cached(NOTE_LIMIT_DELETE)?
-            .execute(params![relay, was])?,
-    };
-    Ok(noted > 0)
 }
 
 /// What is stored about credentials.

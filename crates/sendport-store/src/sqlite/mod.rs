@@ -29,7 +29,6 @@ mod resolve;
 mod schema;
 mod take_over;
 mod templates;
-mod throttle;
 mod values;
 mod wal_sync;
 

@@ -1,4 +1,4 @@
-//! What instances share beside the queue: shares of limits, learned limits, and relay authentication.
+//! What instances share beside the queue: their shares of limits, and relay authentication.
 
 use std::time::Duration;
 
@@ -14,8 +14,7 @@ use crate::coordination::{
 };
 use crate::{ColumnError, StoreError};
 use sendport_core::domain::{
-    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, ConnectionEnd, InstanceId,
-    LearnedLimit, LearnedRecipients, LimitFinding, Membership, Reply,
+    AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome, Command, InstanceId, Membership, Reply,
 };
 
 #[async_trait]
@@ -25,88 +24,12 @@ impl Coordination for SqlServerStore {
         instance: InstanceId,
         share_count: u32,
     ) -> Result<Membership, StoreError> {
-        const DOING: &str = "agree on shares";
+        const DOING: &str = "publish the share of limits";
         let sql = include_str!("sql/publish_share.sql");
         let share_count = i32::try_from(share_count).unwrap_or(i32::MAX);
         let values: [&dyn ToSql; 3] = [&instance.0, &share_count, &seconds(ENDED_LATELY)];
         let row = self.pool.row(DOING, sql, &values).await?;
         membership(&row).map_err(|e| unexpected(DOING, e))
-    }
-
-    async fn learned_limits(&self) -> Result<Vec<LearnedLimit>, StoreError> {
-        const DOING: &str = "read learned limits";
-        let sql = include_str!("sql/learned_limits.sql");
-        let rows = self.pool.rows(DOING, sql, &[]).await?;
-        let limits: Result<Vec<_>, _> = rows.iter().map(learned_limit).collect();
-        limits.map_err(|e| unexpected(DOING, e))
-    }
-
-    async fn note_limit(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        finding: &LimitFinding,
-    ) -> Result<bool, StoreError> {
-        const DOING: &str = "note a learned limit";
-        let sql = include_str!("sql/note_limit.sql");
-        let column = |number: Option<u32>| number.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
-        let (was, is) = (column(finding.was), column(finding.is));
-        let (relay, said) = (fit(relay, 128), fit_long(&finding.said));
-        let values: [&dyn ToSql; 5] = [&relay, &instance.0, &was, &is, &said];
-        let row = self.pool.row(DOING, sql, &values).await?;
-        let noted = Fields::of(&row).count();
-        noted.map(|n| n > 0).map_err(|e| unexpected(DOING, e))
-    }
-
-    async fn learned_recipients(&self) -> Result<Vec<(String, LearnedRecipients)>, StoreError> {
-        const DOING: &str = "read learned numbers of recipients";
-        let sql = include_str!("sql/learned_recipients.sql");
-        let rows = self.pool.rows(DOING, sql, &[]).await?;
-        let learned: Result<Vec<_>, _> = rows.iter().map(learned_recipients).collect();
-        learned.map_err(|e| unexpected(DOING, e))
-    }
-
-    async fn note_recipients(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        finding: &LearnedRecipients,
-    ) -> Result<(), StoreError> {
-        const DOING: &str = "note a learned number of recipients";
-        let sql = include_str!("sql/note_recipients.sql");
-        let recipients = i32::try_from(finding.recipients).unwrap_or(i32::MAX);
-        let (relay, pause) = (fit(relay, 128), seconds(finding.pause));
-        let values: [&dyn ToSql; 4] = [&relay, &instance.0, &recipients, &pause];
-        self.pool.query(DOING, sql, &values).await?;
-        Ok(())
-    }
-
-    async fn connection_ends(
-        &self,
-        instance: InstanceId,
-    ) -> Result<Vec<(String, ConnectionEnd)>, StoreError> {
-        const DOING: &str = "read where connections ended";
-        let sql = include_str!("sql/connection_ends.sql");
-        let values: [&dyn ToSql; 2] = [&instance.0, &seconds(ConnectionEnd::SAME_CAUSE)];
-        let rows = self.pool.rows(DOING, sql, &values).await?;
-        let ends: Result<Vec<_>, _> = rows.iter().map(connection_end).collect();
-        ends.map_err(|e| unexpected(DOING, e))
-    }
-
-    async fn note_connection_end(
-        &self,
-        instance: InstanceId,
-        relay: &str,
-        end: &ConnectionEnd,
-    ) -> Result<(), StoreError> {
-        const DOING: &str = "note where a connection ended";
-        let sql = include_str!("sql/note_connection_end.sql");
-        let recipients = i32::try_from(end.recipients).unwrap_or(i32::MAX);
-        let ago = i32::try_from(end.ended_for.as_millis()).unwrap_or(i32::MAX);
-        let relay = fit(relay, 128);
-        let values: [&dyn ToSql; 4] = [&relay, &instance.0, &recipients, &ago];
-        self.pool.query(DOING, sql, &values).await?;
-        Ok(())
     }
 
     async fn begin_authentication(
@@ -218,37 +141,6 @@ fn membership(row: &Row) -> Result<Membership, ColumnError> {
             .map(|ago| Duration::from_secs(u64::try_from(ago).unwrap_or(0)))
             .filter(|ago| *ago <= ENDED_LATELY),
     })
-}
-
-fn learned_limit(row: &Row) -> Result<LearnedLimit, ColumnError> {
-    let mut f = Fields::of(row);
-    Ok(LearnedLimit {
-        relay: f.text()?,
-        connections: f.count()?,
-        unchanged_for: Duration::from_secs(f.get::<i32>()?.max(0).unsigned_abs().into()),
-        said: f.text()?,
-    })
-}
-
-fn learned_recipients(row: &Row) -> Result<(String, LearnedRecipients), ColumnError> {
-    let mut f = Fields::of(row);
-    let relay = f.text()?;
-    let learned = LearnedRecipients {
-        recipients: f.count()?,
-        pause: Duration::from_secs(f.count()?.into()),
-        learned_for: Duration::from_secs(f.get::<i32>()?.max(0).unsigned_abs().into()),
-    };
-    Ok((relay, learned))
-}
-
-fn connection_end(row: &Row) -> Result<(String, ConnectionEnd), ColumnError> {
-    let mut f = Fields::of(row);
-    let relay = f.text()?;
-    let end = ConnectionEnd {
-        recipients: f.count()?,
-        ended_for: Duration::from_millis(f.get::<i32>()?.max(0).unsigned_abs().into()),
-    };
-    Ok((relay, end))
 }
 
 fn turn(row: &Row) -> Result<AuthDecision, ColumnError> {

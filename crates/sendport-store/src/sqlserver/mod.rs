@@ -41,7 +41,6 @@ mod table_rows;
 mod take_over;
 mod tcp;
 mod templates;
-mod throttle;
 mod unreachable;
 mod values;
 
