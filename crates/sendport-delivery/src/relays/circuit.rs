@@ -29,7 +29,7 @@ const LIMITED_IN_A_ROW: usize = 2;
 
 /// A relay that takes fewer connections than are configured fails and works many times a
 /// second; that is reported once in this time.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// A moment on both clocks: monotonic for waiting, UTC for showing.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +68,8 @@ struct Probes {
 }
 
 impl Probes {
-    /// `alert` probed: the interval until the next probe. An alert that probed before says no more
-    /// than it said then.
+    /// `alert` probed: the interval until the next probe. An alert that probed before adds
+    /// nothing.
     fn next_interval(&mut self, alert: AlertId) -> Duration {
         if self.interval < LONGEST_PROBE_INTERVAL && !self.alerts.contains(&alert) {
             self.alerts.push(alert);
@@ -299,7 +299,7 @@ impl Circuit {
 
     /// An opening shortly after another is news only once a trial has failed too.
     fn is_news(&mut self, now: Instant, opened: bool, trial: bool) -> bool {
-        let recent = |at: Instant| now.saturating_duration_since(at) < TELL_EVERY;
+        let recent = |at: Instant| now.saturating_duration_since(at) < REPORT_EVERY;
         if opened && self.notified_at.is_some_and(recent) {
             self.unreported = true;
             return false;

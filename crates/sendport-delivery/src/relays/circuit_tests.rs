@@ -72,7 +72,7 @@ fn many_messages_stopped_by_one_outage_count_once() {
 }
 
 #[test]
-fn a_relay_that_fails_and_works_many_times_a_minute_is_told_once() {
+fn a_relay_that_fails_and_works_many_times_a_minute_is_reported_once() {
     let start = moment();
     let mut circuit = Circuit::new(start.utc);
     assert!(circuit.failed(start, false, "421".into(), None));
@@ -87,7 +87,7 @@ fn a_relay_that_fails_and_works_many_times_a_minute_is_told_once() {
     let lasting = circuit.failed(after, true, "refused".into(), None);
     assert!(lasting, "the trial failed too");
     assert!(circuit.succeeded(after, true));
-    let much_later = later(after, TELL_EVERY);
+    let much_later = later(after, REPORT_EVERY);
     assert!(circuit.failed(much_later, false, "refused".into(), None));
 }
 
@@ -125,7 +125,7 @@ fn a_refused_password_is_not_tried_again_within_fifteen_minutes() {
 }
 
 #[test]
-fn a_refused_password_stands_although_old_connections_still_work() {
+fn a_refused_password_pauses_it_although_old_connections_still_work() {
     let start = moment();
     let mut circuit = Circuit::new(start.utc);
     assert!(circuit.refused(start, AUTH_COOLDOWN, "535".into(), None));
@@ -154,7 +154,7 @@ fn one_alert_to_a_domain_that_is_denied_does_not_take_the_relay_from_the_others(
     }
     assert_eq!(denied(2), None);
     assert_eq!(denied(3), Some(RelayCondition::Paused));
-    assert_eq!(denied(4), None, "said once");
+    assert_eq!(denied(4), None, "reported once");
     let after = later(now, AUTH_COOLDOWN);
     assert_eq!(circuit.try_begin(after.instant), Some(Admission::Trial));
     let still = circuit.declined(after, true, AlertId(1), "554".into(), None);
@@ -199,7 +199,7 @@ fn two_different_alerts_that_meet_a_limit_open_it_and_one_does_not() {
         assert!(!limited(1));
     }
     assert!(limited(2));
-    assert!(!limited(3), "said once");
+    assert!(!limited(3), "reported once");
     assert_eq!(circuit.throttle_reason(), Some("432"));
     assert_eq!(circuit.condition(), RelayCondition::Open);
 }

@@ -18,7 +18,7 @@ use super::events::{
     RelayEvent, in_use_again, opened, paused, throttled, throttled_to, unthrottled,
 };
 use super::registry::RelayRegistry;
-use super::verdict::{Verdict, came_to, slower, submitted, verdict};
+use super::verdict::{Verdict, came_to, limit_refusal, submitted, verdict};
 
 /// The alert that met the limit of a throttled relay waits so much longer than until the next
 /// probe, which is another alert's where there is one.
@@ -53,7 +53,7 @@ impl RelayRegistry {
         let place = turn.place.take();
         self.observe_submission(entry, report, octets);
         let not_begun = matches!(report.end, SubmissionEnd::NotBegun { .. });
-        let Some((limit, reply)) = slower(&self.replies, report) else {
+        let Some((limit, reply)) = limit_refusal(&self.replies, report) else {
             entry.limited().forget(alert);
             self.report_to_circuit(entry, (trial, false), alert, report);
             if not_begun {
@@ -66,14 +66,14 @@ impl RelayRegistry {
         let refusal = reply.to_string();
         let learns = Some((limit, &*refusal));
         if not_begun && others_work {
-            // Before MAIL it said that others are enough: nothing is wrong with it.
-            self.slow_down(entry, place, submitted(&self.replies, report, learns));
+            // Before MAIL it replied that others are enough: nothing is wrong with it.
+            self.report_to_limits(entry, place, submitted(&self.replies, report, learns));
             return NextStep::SameRelay;
         }
         let noted = entry.limited().refused(self.ticks.now(), alert);
         self.report_to_circuit(entry, (trial, others_work), alert, report);
         let learns = learns.filter(|_| noted.is_general && !trial && !not_begun);
-        self.slow_down(entry, place, submitted(&self.replies, report, learns));
+        self.report_to_limits(entry, place, submitted(&self.replies, report, learns));
         let wait = noted.wait.max(self.wait_for_limits(entry));
         match not_begun {
             true => NextStep::Limited(wait),
@@ -82,7 +82,12 @@ impl RelayRegistry {
     }
 
     /// Reports a message that was refused for a limit to the limits.
-    fn slow_down(&self, entry: &RelayEntry, place: Option<SubmissionPermit>, submitted: Usage<'_>) {
+    fn report_to_limits(
+        &self,
+        entry: &RelayEntry,
+        place: Option<SubmissionPermit>,
+        submitted: Usage<'_>,
+    ) {
         end(place, submitted);
         entry.relay.shed();
         self.report_throttling(entry);
@@ -196,8 +201,8 @@ impl RelayRegistry {
                 news.then(|| opened(format!("broke three alerts in a row: {reply}")))
             }
             Verdict::Limited(reply) => {
-                let (said, explanation) = (reply.to_string(), self.key(reply));
-                let news = circuit.limited(now, trial, alert, said, explanation);
+                let (text, explanation) = (reply.to_string(), self.key(reply));
+                let news = circuit.limited(now, trial, alert, text, explanation);
                 news.then(|| throttled(&reply.to_string()))
             }
             Verdict::Nothing => {

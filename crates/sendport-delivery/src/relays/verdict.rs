@@ -52,12 +52,12 @@ pub(crate) fn verdict<'r>(
 /// The refusal for a limit that kept the message from being accepted.
 fn limited<'r>(replies: &ReplyTable, report: &'r SubmissionReport) -> Option<&'r Reply> {
     let is_seen = !matches!(report.end, SubmissionEnd::InDoubt | SubmissionEnd::Fenced);
-    let limited = slower(replies, report).filter(|_| is_seen && !report.is_accepted());
+    let limited = limit_refusal(replies, report).filter(|_| is_seen && !report.is_accepted());
     limited.map(|(_, reply)| reply)
 }
 
 /// The reply that means "slower", before MAIL or after it, and what there was too much of.
-pub(crate) fn slower<'r>(
+pub(crate) fn limit_refusal<'r>(
     replies: &ReplyTable,
     report: &'r SubmissionReport,
 ) -> Option<(Limit, &'r Reply)> {

@@ -10,14 +10,14 @@ const LONGEST_PAUSE: u32 = 32;
 const LARGEST_STEP: u32 = 16;
 
 /// After so many windows without a refusal what was learned is forgotten. Longer than
-/// [`LONGEST_PAUSE`]: where there is as much to send as the relay takes, it said no meanwhile.
+/// [`LONGEST_PAUSE`]: where there is as much to send as the relay takes, it refused meanwhile.
 const FORGOTTEN_AFTER: u32 = 60;
 
 /// What was learned of one limit.
 #[derive(Debug)]
 pub(super) struct AdaptiveLimit {
     level: u32,
-    said: String,
+    reply: String,
     learned_at: Instant,
     refused_at: Instant,
     window: Duration,
@@ -30,11 +30,11 @@ pub(super) struct AdaptiveLimit {
 }
 
 impl AdaptiveLimit {
-    /// The relay takes `level`, and refused more with the text `said`.
-    pub(super) fn new(level: u32, window: Duration, now: Instant, said: &str) -> Self {
+    /// The relay takes `level`, and refused more with the text `reply`.
+    pub(super) fn new(level: u32, window: Duration, now: Instant, reply: &str) -> Self {
         Self {
             level,
-            said: said.to_owned(),
+            reply: reply.to_owned(),
             learned_at: now,
             refused_at: now,
             window,
@@ -52,8 +52,8 @@ impl AdaptiveLimit {
     }
 
     /// The refusal that it was learned from.
-    pub(super) fn said(&self) -> &str {
-        &self.said
+    pub(super) fn reply(&self) -> &str {
+        &self.reply
     }
 
     /// One more than the level may be tried.
@@ -79,7 +79,7 @@ impl AdaptiveLimit {
         self.trying = true;
     }
 
-    /// It said neither yes nor no.
+    /// The relay neither took one more nor refused it.
     pub(super) fn abandon_try(&mut self) {
         self.trying = false;
     }
@@ -101,22 +101,22 @@ impl AdaptiveLimit {
     }
 
     /// The relay does not take one more.
-    pub(super) fn try_refused(&mut self, now: Instant, said: &str) {
+    pub(super) fn try_refused(&mut self, now: Instant, reply: &str) {
         self.trying = false;
-        said.clone_into(&mut self.said);
+        reply.clone_into(&mut self.reply);
         self.refused_at = now;
         self.rest(now);
     }
 
     /// It refused although no more than the level was asked of it. What was begun before the
     /// level was learned says nothing new.
-    pub(super) fn lower(&mut self, now: Instant, begun: Instant, level: u32, said: &str) {
+    pub(super) fn lower(&mut self, now: Instant, begun: Instant, level: u32, reply: &str) {
         if begun < self.learned_at {
             return;
         }
         let new_trouble = now.saturating_duration_since(self.refused_at) >= self.window;
         self.level = level.min(self.level);
-        said.clone_into(&mut self.said);
+        reply.clone_into(&mut self.reply);
         self.learned_at = now;
         self.refused_at = now;
         if new_trouble {

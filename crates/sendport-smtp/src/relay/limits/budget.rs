@@ -33,7 +33,7 @@ pub(super) struct TransactionUsage<'r> {
     pub(super) sent: u32,
     /// The relay took responsibility.
     pub(super) accepted: bool,
-    /// It said "slower".
+    /// It replied "slower".
     pub(super) refusal: Option<LimitRefusal<'r>>,
     /// Recipients that were accepted when the connection ended among them.
     pub(super) ended_behind: Option<u32>,
@@ -43,13 +43,13 @@ pub(super) struct TransactionUsage<'r> {
 #[derive(Debug)]
 pub(super) struct LimitRefusal<'r> {
     pub(super) limit: Limit,
-    /// Said to a new connection, not to a transaction.
+    /// The reply to a new connection, not to a transaction.
     pub(super) before_mail: bool,
     /// Others that worked at the same time: connections if `before_mail`, else transactions.
     pub(super) others: u32,
     /// Recipients that were accepted before.
     pub(super) recipients: u32,
-    pub(super) said: &'r str,
+    pub(super) reply: &'r str,
 }
 
 #[cfg(test)]
@@ -264,7 +264,7 @@ impl Budget {
         match &ended.refusal {
             None => {}
             Some(refusal) if refusal.limit == Limit::Rate => {
-                return self.rate_refused(now, ticket, refusal.said);
+                return self.rate_refused(now, ticket, refusal.reply);
             }
             Some(refusal) if refusal.limit == Limit::Connections => {
                 return self.connection_refused(now, ticket, refusal);
@@ -285,7 +285,7 @@ impl Budget {
     fn rate_is_not_nothing(&mut self, now: Instant) {
         let window = self.messages.length();
         if let Some(nothing) = self.rate.as_ref().filter(|rate| rate.level() == 0) {
-            self.rate = Some(AdaptiveLimit::new(1, window, now, nothing.said()));
+            self.rate = Some(AdaptiveLimit::new(1, window, now, nothing.reply()));
         }
     }
 
@@ -298,18 +298,18 @@ impl Budget {
         settle(&mut self.connections, now, tried, accepted && seen);
     }
 
-    fn rate_refused(&mut self, now: Instant, ticket: Ticket, said: &str) {
+    fn rate_refused(&mut self, now: Instant, ticket: Ticket, reply: &str) {
         let accepted = self.messages.accepted(now);
         self.settle_connections(now, ticket, false);
         match &mut self.rate {
-            Some(learned) if ticket.tries_rate => learned.try_refused(now, said),
-            Some(learned) => learned.lower(now, ticket.begun, accepted, said),
+            Some(learned) if ticket.tries_rate => learned.try_refused(now, reply),
+            Some(learned) => learned.lower(now, ticket.begun, accepted, reply),
             None => {
                 self.rate = Some(AdaptiveLimit::new(
                     accepted,
                     self.messages.length(),
                     now,
-                    said,
+                    reply,
                 ));
             }
         }
@@ -317,22 +317,22 @@ impl Budget {
 
     fn connection_refused(&mut self, now: Instant, ticket: Ticket, refusal: &LimitRefusal<'_>) {
         settle(&mut self.rate, now, ticket.tries_rate, false);
-        let (working, said) = (refusal.others.max(1), refusal.said);
+        let (working, reply) = (refusal.others.max(1), refusal.reply);
         self.refuses_connections = refusal.before_mail;
         match &mut self.connections {
-            Some(learned) if ticket.tries_connection => learned.try_refused(now, said),
-            // What was said to a new connection counts those that worked by then; among
+            Some(learned) if ticket.tries_connection => learned.try_refused(now, reply),
+            // A refusal of a new connection counts those that worked by then; among
             // transactions each refusal leaves one fewer.
             Some(learned) if refusal.before_mail => {
-                learned.lower(now, ticket.begun, working, said);
+                learned.lower(now, ticket.begun, working, reply);
             }
-            Some(learned) => learned.lower(now, now, working, said),
+            Some(learned) => learned.lower(now, now, working, reply),
             None => {
                 self.connections = Some(AdaptiveLimit::new(
                     working,
                     self.messages.length(),
                     now,
-                    said,
+                    reply,
                 ));
             }
         }
@@ -403,7 +403,7 @@ impl Budget {
     /// The refusal that made it slower.
     pub(super) fn throttle_reason(&self) -> Option<&str> {
         let learned = self.rate.as_ref().or(self.connections.as_ref());
-        learned.map(AdaptiveLimit::said)
+        learned.map(AdaptiveLimit::reply)
     }
 }
 

@@ -2,7 +2,7 @@
 //! was learned from the relay's refusals.
 //!
 //! In come messages and connections that begin and end, its rank among the
-//! instances, and what a relay said that means "slower". Out goes whether one more may begin, or
+//! instances, and the replies of a relay that mean "slower". Out goes whether one more may begin, or
 //! how long to wait. Limits that are configured are divided among the instances; what a relay
 //! takes beside them, each instance learns for itself. The arithmetic is pure, in `budget`; this
 //! file holds the places that tasks wait for.
@@ -79,7 +79,7 @@ pub struct Usage<'r> {
     pub transactions: u32,
     /// The relay took responsibility.
     pub accepted: bool,
-    /// What it had too much of, and the text of its reply, where it said "slower".
+    /// What it had too much of, and the text of its reply, where that means "slower".
     pub refusal: Option<(Limit, &'r str)>,
     /// Recipients that were accepted in the transaction that had too many.
     pub recipients: u32,
@@ -264,7 +264,7 @@ impl Limiter {
         self.connections.surplus() as usize
     }
 
-    /// Most recipients of one mail transaction: configured, or fewer where the relay said so
+    /// Most recipients of one mail transaction: configured, or fewer where the relay replied so
     /// (452 4.5.3, RFC 5321 section 4.5.3.1.10) or ended the connection behind them. At least 1.
     pub fn recipients_limit(&self) -> Option<usize> {
         let limit = self.budget.lock().recipients(self.now())?;
@@ -288,12 +288,12 @@ impl Limiter {
             true => self.established(),
             false => self.turns.used().saturating_sub(1),
         };
-        let refusal = |(limit, said)| LimitRefusal {
+        let refusal = |(limit, reply)| LimitRefusal {
             limit,
             before_mail,
             others,
             recipients: submitted.recipients,
-            said,
+            reply,
         };
         let ended = TransactionUsage {
             sent: submitted.transactions,

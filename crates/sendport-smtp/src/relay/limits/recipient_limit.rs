@@ -63,7 +63,7 @@ impl RecipientLimit {
         self.learned?.most(now)
     }
 
-    /// The relay said that one transaction, begun at `begun`, had too many with more than so many.
+    /// The relay replied that one transaction, begun at `begun`, had too many with more than so many.
     pub(super) fn refused_behind(&mut self, now: Instant, begun: Instant, recipients: u32) {
         let recipients = recipients.max(1);
         let known = self.learned.filter(|known| known.most(now).is_some());

@@ -125,7 +125,7 @@ impl Instance {
                 before_mail: false,
                 others: self.open(),
                 recipients: 0,
-                said: "451 4.7.500 Server busy",
+                reply: "451 4.7.500 Server busy",
             });
             let ended = TransactionUsage {
                 sent: 1,
@@ -174,7 +174,7 @@ impl Instance {
             before_mail: true,
             others: self.open(),
             recipients: 0,
-            said: "421 4.3.2 too many connections",
+            reply: "421 4.3.2 too many connections",
         };
         let ended = TransactionUsage {
             refusal: Some(refusal),
