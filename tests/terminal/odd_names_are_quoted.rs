@@ -60,7 +60,8 @@ fn in_keys_lists_and_tables() {
         config.replacen("alerts@example.test", "alerts@", 1),
     )
     .expect("write");
-    run(&folder, &["check", "--offline"]).tells(3, &["FAIL  send_port.\"a b\".from: "]);
+    let wrong = "sendport.toml: send_port.\"a b\".from: 'alerts@' is not a mail address";
+    run(&folder, &["check", "--offline"]).tells(3, &["FAIL  configuration: ", wrong]);
 }
 
 /// What the database knows of a send port that is somebody else's.
