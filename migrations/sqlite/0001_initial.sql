@@ -85,6 +85,8 @@ CREATE TABLE AlertState (
     Status          TEXT NOT NULL DEFAULT 'queued',
     StatusAt        TEXT NOT NULL,
     StatusReason    TEXT,
+    -- What kind of reason it is, where the service acts on it; written with StatusReason.
+    StatusReasonCode TEXT,
     -- The service claims an alert when DueAt <= now. NULL while it is leased, while it is held, and once it is
     -- final.
     DueAt           TEXT,
@@ -101,6 +103,7 @@ CREATE TABLE AlertState (
     Origin          TEXT NOT NULL DEFAULT 'application',
     CONSTRAINT CK_AlertState_Status CHECK (Status IN ('queued', 'sending', 'delayed', 'held', 'relayed',
         'partial', 'failed', 'expired', 'cancelled', 'suppressed')),
+    CONSTRAINT CK_AlertState_StatusReasonCode CHECK (StatusReasonCode IN ('waiting', 'in-doubt', 'no-such-send-port')),
     CONSTRAINT CK_AlertState_DueAt CHECK (DueAt GLOB
         '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT CK_AlertState_Origin CHECK (Origin IN ('application', 'digest'))
@@ -590,15 +593,12 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
            WHEN q.Status = 'held' AND q.InDoubtCount = q.Depth THEN 'held in doubt: see the view InDoubt'
            WHEN q.Status = 'held' THEN q.InDoubtCount || ' held in doubt: see the view InDoubt; ' ||
                                        'the others held by an operator until released'
-           WHEN NOT EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL
-                            AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-               THEN 'no instance of the service is running'
-           WHEN NOT EXISTS (SELECT 1 FROM SendPort p WHERE p.Name = q.SendPort
-                            AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
+           WHEN NOT q.IsRunning THEN 'no instance of the service is running'
+           WHEN NOT q.IsKnown
                -- The sweep has written which name is similar.
                THEN coalesce((SELECT s.StatusReason FROM AlertState s
                               WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
-                                AND s.DueAt = q.NextDueAt AND s.StatusReason LIKE 'no running instance %' LIMIT 1),
+                                AND s.DueAt = q.NextDueAt AND s.StatusReasonCode = 'no-such-send-port' LIMIT 1),
                              'no running instance has a send port named ''' || q.SendPort || '''')
            WHEN NOT EXISTS (SELECT 1 FROM Instance i WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
                             AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
@@ -635,9 +635,14 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                           WHERE s.SendPort = q.SendPort AND s.Priority IN ('urgent', 'normal', 'low')
                             AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL
                           LIMIT 1) END)
-       END AS WaitingFor
+       END AS WaitingFor,
+       q.IsRunning AND q.IsKnown AS HasInstance
 FROM (SELECT SendPort, Status, count(*) AS Depth, min(CreatedAt) AS OldestAt, min(DueAt) AS NextDueAt,
-             count(CASE WHEN Status = 'held' AND StatusReason LIKE 'in doubt:%' THEN 1 END) AS InDoubtCount
+             count(CASE WHEN Status = 'held' AND StatusReasonCode = 'in-doubt' THEN 1 END) AS InDoubtCount,
+             EXISTS (SELECT 1 FROM Instance i WHERE i.StoppedAt IS NULL
+                     AND i.LeaseUntil > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) AS IsRunning,
+             EXISTS (SELECT 1 FROM SendPort p WHERE p.Name = AlertState.SendPort
+                     AND p.LastSeenAt > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes')) AS IsKnown
       FROM AlertState WHERE FinalAt IS NULL GROUP BY SendPort, Status) q;
 
 -- One row a relay of the running instances: the worst condition that one of them reports, the number of instances

@@ -51,6 +51,8 @@ CREATE TABLE sendport.AlertRow (
     Status          nvarchar(16) COLLATE Latin1_General_BIN2 NOT NULL CONSTRAINT DF_AlertRow_Status DEFAULT N'queued',
     StatusAt        datetime2(3) NOT NULL CONSTRAINT DF_AlertRow_StatusAt DEFAULT SYSUTCDATETIME(),
     StatusReason    nvarchar(max) NULL,
+    -- What kind of reason it is, where the service acts on it; written with StatusReason.
+    StatusReasonCode nvarchar(32) COLLATE Latin1_General_BIN2 NULL,
     -- The service claims an alert when DueAt <= now. NULL while it is leased, while it is held, and once it is
     -- final. A claim that finds NotBefore in the future moves DueAt there.
     DueAt           datetime2(3) NULL CONSTRAINT DF_AlertRow_DueAt DEFAULT SYSUTCDATETIME(),
@@ -72,6 +74,7 @@ CREATE TABLE sendport.AlertRow (
     CONSTRAINT [CK_Alert_Protection_none_sign_encrypt_or_sign+encrypt] CHECK (Protection IS NULL OR LOWER(Protection) IN (N'none', N'sign', N'encrypt', N'sign+encrypt')),
     CONSTRAINT CK_AlertRow_Status CHECK (Status IN (N'queued', N'sending', N'delayed', N'held', N'relayed',
         N'partial', N'failed', N'expired', N'cancelled', N'suppressed')),
+    CONSTRAINT CK_AlertRow_StatusReasonCode CHECK (StatusReasonCode IN (N'waiting', N'in-doubt', N'no-such-send-port')),
     CONSTRAINT CK_AlertRow_Origin CHECK (Origin IN (N'application', N'digest'))
 );
 GO
@@ -454,6 +457,7 @@ CREATE TYPE sendport.OutcomeList AS TABLE (
     Status              nvarchar(16) COLLATE Latin1_General_BIN2 NULL,
     RetryInMs           bigint NULL,
     StatusReason        nvarchar(max) NULL,
+    StatusReasonCode    nvarchar(32) COLLATE Latin1_General_BIN2 NULL,
     TemplateVersion     nvarchar(128) NULL,
     AttemptKey          uniqueidentifier NULL,
     AttemptNumber       int NULL,
@@ -648,16 +652,13 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
            WHEN q.Status = N'held'
                THEN CONVERT(nvarchar(20), q.InDoubtCount) + N' held in doubt: see the view InDoubt; ' +
                     N'the others held by an operator until released'
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.StoppedAt IS NULL
-                            AND i.LeaseUntil > SYSUTCDATETIME())
-               THEN N'no instance of the service is running'
-           WHEN NOT EXISTS (SELECT 1 FROM sendport.SendPort p WITH (READUNCOMMITTED) WHERE p.Name = q.SendPort
-                            AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME()))
+           WHEN q.IsRunning = 0 THEN N'no instance of the service is running'
+           WHEN q.IsKnown = 0
                -- The sweep has written which name is similar.
                THEN COALESCE((SELECT TOP (1) s.StatusReason COLLATE Latin1_General_BIN2
                               FROM sendport.AlertRow s WITH (READUNCOMMITTED)
                               WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
-                                AND s.DueAt = q.NextDueAt AND s.StatusReason LIKE N'no running instance %'),
+                                AND s.DueAt = q.NextDueAt AND s.StatusReasonCode = N'no-such-send-port'),
                              N'no running instance has a send port named ''' + q.SendPort COLLATE Latin1_General_BIN2 + N'''')
            WHEN NOT EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.WaitingFor IS NULL AND i.StoppedAt IS NULL
                             AND i.LeaseUntil > SYSUTCDATETIME())
@@ -699,13 +700,18 @@ SELECT q.SendPort, q.Status, q.Depth, q.OldestAt,
                           FROM sendport.AlertRow s WITH (READUNCOMMITTED)
                           WHERE s.SendPort = q.SendPort AND s.Priority IN (N'urgent', N'normal', N'low')
                             AND s.DueAt = q.NextDueAt AND s.Status = q.Status AND s.StatusReason IS NOT NULL) END)
-       END AS WaitingFor
+       END AS WaitingFor,
+       CAST(q.IsRunning * q.IsKnown AS bit) AS HasInstance
 FROM (SELECT g.SendPort, g.Status, g.Depth, g.OldestAt, g.NextDueAt,
+             CASE WHEN EXISTS (SELECT 1 FROM sendport.Instance i WITH (READUNCOMMITTED) WHERE i.StoppedAt IS NULL
+                               AND i.LeaseUntil > SYSUTCDATETIME()) THEN 1 ELSE 0 END AS IsRunning,
+             CASE WHEN EXISTS (SELECT 1 FROM sendport.SendPort p WITH (READUNCOMMITTED) WHERE p.Name = g.SendPort
+                               AND p.LastSeenAt > DATEADD(minute, -2, SYSUTCDATETIME())) THEN 1 ELSE 0 END AS IsKnown,
              -- AttemptCount is in the index: alerts without an attempt need no look-up.
              CASE WHEN g.Status = N'held'
                   THEN (SELECT COUNT(*) FROM sendport.AlertRow h WITH (READUNCOMMITTED)
                         WHERE h.Status = N'held' AND h.SendPort = g.SendPort AND h.AttemptCount > 0
-                          AND h.StatusReason LIKE N'in doubt:%'
+                          AND h.StatusReasonCode = N'in-doubt'
                           AND (h.CreatedBy = SUSER_SNAME() OR IS_MEMBER(N'sendport_reader') = 1
                                OR IS_MEMBER(N'sendport_service') = 1 OR IS_MEMBER(N'db_owner') = 1)) END AS InDoubtCount
       FROM (SELECT SendPort, Status, COUNT(*) AS Depth, MIN(CreatedAt) AS OldestAt, MIN(DueAt) AS NextDueAt

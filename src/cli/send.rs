@@ -116,7 +116,7 @@ pub(super) async fn run(mut args: Args, config: Config) -> Result<(), Failure> {
 async fn who_sends(store: &dyn Store, id: AlertId) -> Result<String, Failure> {
     let line = line(store, id).await?;
     let queued = waiting(store, &line).await?;
-    let nobody = queued.filter(QueueLine::nobody_sends);
+    let nobody = queued.filter(QueueLine::has_no_sender);
     let nobody = nobody.and_then(|it| it.waiting_for);
     Ok(nobody.map_or_else(
         || "another instance that runs has it".to_owned(),
@@ -233,7 +233,7 @@ async fn outcome(
         let queued = waiting(store, &line).await?;
         let why = queued.as_ref().and_then(|it| it.waiting_for.clone());
         let given_up =
-            queued.is_some_and(|it| it.nobody_sends()) || tokio::time::Instant::now() >= deadline;
+            queued.is_some_and(|it| it.has_no_sender()) || tokio::time::Instant::now() >= deadline;
         if line.status.is_final() || given_up {
             if !json {
                 say(delivery_table(&store.deliveries(Some(id), 10_000).await?));

@@ -219,7 +219,7 @@ pub(crate) async fn what_is_held_in_doubt_says_so(f: &dyn Fixture) {
     store.adopt("test", AdoptMode::Hold).await.expect("adopt");
     let table = f.state_table();
     f.sql(&format!(
-        "UPDATE {table} SET StatusReason = 'in doubt: its result is unknown' WHERE AttemptCount = 1"
+        "UPDATE {table} SET StatusReasonCode = 'in-doubt' WHERE AttemptCount = 1"
     ))
     .await;
     assert_eq!(

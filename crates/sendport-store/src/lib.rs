@@ -329,8 +329,7 @@ impl<T> Store for T where
 /// class: the fixed head start that keeps `low` from starving.
 pub const CLASS_HEAD_START: Duration = Duration::from_secs(30 * 60);
 
-/// `StatusReason` of an alert that `take_over` holds. What begins with `in doubt:` is released by
-/// facts about the attempt that it is about.
+/// `StatusReason` of an alert that `take_over` holds. Facts about the attempt that it is about release it.
 pub(crate) const TAKEN_OVER: &str =
     "in doubt: the instance that worked on it ended; it may have been sent";
 

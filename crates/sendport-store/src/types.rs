@@ -333,13 +333,13 @@ pub struct QueueLine {
     pub oldest_age_seconds: i64,
     pub next_due_at: Option<Timestamp>,
     pub waiting_for: Option<String>,
+    pub has_instance: bool,
 }
 
 impl QueueLine {
-    /// No instance can send it: what the view says then begins with "no".
-    pub fn nobody_sends(&self) -> bool {
-        let why = self.waiting_for.as_deref().unwrap_or_default();
-        why.starts_with("no instance ") || why.starts_with("no running instance ")
+    /// It waits, and no running instance can send it.
+    pub fn has_no_sender(&self) -> bool {
+        matches!(self.status, AlertStatus::Queued | AlertStatus::Delayed) && !self.has_instance
     }
 }
 

@@ -309,7 +309,40 @@ pub struct Decision {
     pub template_version: Option<String>,
 }
 
+word_enum! {
+    /// What kind of reason `StatusReason` is, where the service acts on it: the column `StatusReasonCode`.
+    pub enum StatusReasonCode {
+        /// What the alert waits for, in a sentence that begins with a verb.
+        Waiting = "waiting",
+        /// The end of its latest attempt was not seen.
+        InDoubt = "in-doubt",
+        /// No instance has its send port.
+        NoSuchSendPort = "no-such-send-port",
+    }
+}
+
+impl OutcomeKind {
+    /// The code of its reason.
+    pub fn reason_code(&self) -> Option<StatusReasonCode> {
+        match self {
+            Self::Released { reason, .. } => reason.as_ref().map(|_| StatusReasonCode::Waiting),
+            Self::Decided(decision) => decision.reason_code(),
+        }
+    }
+}
+
 impl Decision {
+    /// The code of its reason; `None` where nothing waits.
+    pub fn reason_code(&self) -> Option<StatusReasonCode> {
+        self.reason.as_ref().filter(|_| !self.status.is_final())?;
+        let attempt = self.attempt.as_ref();
+        let unseen = attempt.is_some_and(|it| it.outcome == AttemptOutcome::Unknown);
+        Some(match unseen {
+            true => StatusReasonCode::InDoubt,
+            false => StatusReasonCode::Waiting,
+        })
+    }
+
     /// The alert as a whole failed; nothing is known of its recipients.
     pub fn failed(reason: String) -> Self {
         Self {

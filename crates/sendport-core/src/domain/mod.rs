@@ -35,8 +35,8 @@ pub use alert::{
 pub use attachment::{Attachment, AttachmentId, ContentDisposition, TransferEncoding};
 pub use attempt::{
     Attempt, AttemptKey, AttemptOutcome, CommandReply, Decision, Disposition, Outcome, OutcomeKind,
-    ProtectionFacts, RecipientOutcome, SessionFacts, SubmissionEnd, SubmissionIntent,
-    SubmissionReport, status_of,
+    ProtectionFacts, RecipientOutcome, SessionFacts, StatusReasonCode, SubmissionEnd,
+    SubmissionIntent, SubmissionReport, status_of,
 };
 pub use audit::{AuditCopy, AuditStage};
 pub use authentication::{AUTH_COOLDOWN, AuthDecision, AuthKey, AuthOutcome};

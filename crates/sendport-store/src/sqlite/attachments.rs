@@ -19,6 +19,9 @@ use super::{SqliteStore, sql};
 const INSERT_ATTACHMENT: &str = "INSERT INTO Attachment (AlertId, FileName, MediaType, Content, Disposition, ContentId, Description, TransferEncoding) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
+/// A content that cannot be opened: whether its row is gone.
+const ATTACHMENT_EXISTS: &str = "SELECT 1 FROM Attachment WHERE AttachmentId = ?1";
+
 #[async_trait]
 impl AttachmentSource for SqliteStore {
     async fn whole_alert(&self, alert: AlertId) -> Result<Option<LoadResult>, StoreError> {
@@ -61,8 +64,8 @@ fn content(
 ) -> Result<Option<Vec<u8>>, SqliteError> {
     let opened = connection.blob_open(MAIN_DB, "Attachment", "Content", attachment.0, true);
     let mut blob = match opened {
-        // What SQLite says of a row that is not there.
-        Err(error) if error.to_string().contains("no such rowid") => return Ok(None),
+        // SQLITE_ERROR, which says no more.
+        Err(_) if !is_there(connection, attachment)? => return Ok(None),
         other => other?,
     };
     let left = (blob.len() as u64)
@@ -77,6 +80,12 @@ fn content(
         .and_then(|_| blob.read_exact(&mut octets));
     read.map_err(SqliteError::Content)?;
     Ok(Some(octets))
+}
+
+fn is_there(connection: &Connection, attachment: AttachmentId) -> Result<bool, SqliteError> {
+    Ok(connection
+        .prepare_cached(ATTACHMENT_EXISTS)?
+        .exists([attachment.0])?)
 }
 
 pub(super) fn insert(

@@ -330,6 +330,7 @@ fn queue_line(row: &Columns<'_, '_>) -> Result<QueueLine, ColumnError> {
             .unwrap_or_default(),
         next_due_at: row.shown_time("NextDueAt")?,
         waiting_for: row.lossy("WaitingFor")?,
+        has_instance: row.count("HasInstance")? != 0,
     })
 }
 

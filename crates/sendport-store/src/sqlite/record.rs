@@ -12,7 +12,7 @@ use crate::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, REPLY, joined, names}
 use crate::{ColumnError, RecordResult};
 use sendport_core::domain::{
     AlertId, AlertStatus, Attempt, AttemptOutcome, CommandReply, Decision, InstanceId, Outcome,
-    OutcomeKind, RecipientOutcome, RecipientStatus, Timestamp, status_of,
+    OutcomeKind, RecipientOutcome, RecipientStatus, StatusReasonCode, Timestamp, status_of,
 };
 
 use super::connection::SqliteError;
@@ -24,8 +24,7 @@ const RECORD_RECIPIENT_STATUS: &str =
     "SELECT Status FROM Recipient WHERE AlertId = ?1 AND Ordinal = ?2";
 
 /// The end was seen after all, so what still waits is due.
-pub(super) const RECORD_END_DOUBT: &str =
-    "UPDATE AlertState SET DueAt = ?2, StatusReason = NULL WHERE AlertId = ?1";
+pub(super) const RECORD_END_DOUBT: &str = "UPDATE AlertState SET DueAt = ?2, StatusReason = NULL, StatusReasonCode = NULL WHERE AlertId = ?1";
 
 /// What the alert's status is made from.
 pub(super) const RECIPIENT_STATUSES: &str = "SELECT Status FROM Recipient WHERE AlertId = ?1";
@@ -42,11 +41,12 @@ pub(super) const RECORD_STATE: &str =
     "SELECT LeaseToken, Status FROM AlertState WHERE AlertId = ?1";
 
 /// Whether it is held because the result of this very attempt was unknown until now.
-pub(super) const RECORD_ENDS_DOUBT: &str = "SELECT EXISTS (SELECT 1 FROM InDoubt \
-    WHERE AlertId = ?1 AND AttemptNumber = ?2 AND Status = 'held' AND StatusReason LIKE 'in doubt:%')";
+pub(super) const RECORD_ENDS_DOUBT: &str = "SELECT EXISTS (SELECT 1 FROM InDoubt d \
+    JOIN AlertState s ON s.AlertId = d.AlertId \
+    WHERE d.AlertId = ?1 AND d.AttemptNumber = ?2 AND s.Status = 'held' AND s.StatusReasonCode = 'in-doubt')";
 
 /// Back into the queue as it was.
-pub(super) const RECORD_RELEASE: &str = "UPDATE AlertState SET Status = ?5, StatusAt = ?2, StatusReason = ?4, DueAt = ?3, \
+pub(super) const RECORD_RELEASE: &str = "UPDATE AlertState SET Status = ?5, StatusAt = ?2, StatusReason = ?4, StatusReasonCode = ?6, DueAt = ?3, \
     LeaseToken = NULL, LeaseOwner = NULL, LeasedAt = NULL WHERE AlertId = ?1";
 
 /// Placeholders of so many values, counted from 1.
@@ -127,7 +127,8 @@ impl Recorder<'_> {
         let leased = before.token == Some(uuid_text(outcome.token.0));
         match (&outcome.kind, leased) {
             (OutcomeKind::Released { retry_in, reason }, true) => {
-                self.release(outcome.alert, *retry_in, reason.as_deref())?;
+                let reason = (reason.as_deref(), outcome.kind.reason_code());
+                self.release(outcome.alert, *retry_in, reason)?;
             }
             (OutcomeKind::Released { .. }, false) => {}
             (OutcomeKind::Decided(decision), true) => self.decide(outcome.alert, decision)?,
@@ -160,7 +161,7 @@ impl Recorder<'_> {
         &self,
         alert: AlertId,
         retry_in: Duration,
-        reason: Option<&str>,
+        (reason, code): (Option<&str>, Option<StatusReasonCode>),
     ) -> Result<(), SqliteError> {
         let due = later(self.now, retry_in);
         let status = waiting_status(self.tx, alert)?.as_str();
@@ -169,7 +170,8 @@ impl Recorder<'_> {
             time_text(self.now),
             due,
             reason,
-            status
+            status,
+            code.map(StatusReasonCode::as_str)
         ])?;
         self.is_without_lease(alert, &[AlertStatus::Queued, AlertStatus::Delayed])
     }
@@ -229,6 +231,7 @@ impl Recorder<'_> {
                 spent,
                 decision.template_version,
                 status.is_final(),
+                decision.reason_code().map(StatusReasonCode::as_str),
             ])?;
         self.is_without_lease(alert, &[status])
     }

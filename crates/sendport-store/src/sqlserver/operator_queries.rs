@@ -273,6 +273,7 @@ fn queue_line(f: &mut Fields<'_>) -> Result<QueueLine, ColumnError> {
         oldest_age_seconds: f.get()?,
         next_due_at: f.maybe_time()?,
         waiting_for: f.maybe_text()?,
+        has_instance: f.get()?,
     })
 }
 

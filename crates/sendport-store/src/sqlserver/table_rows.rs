@@ -8,7 +8,8 @@ use super::statement::{APOSTROPHE, Engine};
 use super::values::{fit, millis};
 use crate::columns::{ADDRESSEE, ATTEMPT, Column, DELIVERY, Length, REPLY, Source, Value};
 use sendport_core::domain::{
-    AlertId, AlertStatus, Attempt, Decision, Outcome, OutcomeKind, RecipientOutcome, Timestamp,
+    AlertId, AlertStatus, Attempt, Decision, Outcome, OutcomeKind, RecipientOutcome,
+    StatusReasonCode, Timestamp,
 };
 
 /// Most rows of one list: row locks become a table lock at about 5,000 a statement, and engines need memory for
@@ -98,6 +99,7 @@ struct Head<'a> {
     status: Option<&'static str>,
     retry_in_ms: Option<i64>,
     reason: Option<&'a str>,
+    reason_code: Option<StatusReasonCode>,
     template_version: Option<&'a str>,
 }
 
@@ -110,6 +112,7 @@ impl OutcomeRow {
                     token,
                     retry_in_ms: Some(millis(*retry_in)),
                     reason: reason.as_deref(),
+                    reason_code: outcome.kind.reason_code(),
                     ..Head::default()
                 };
                 Self::of(outcome.alert, &head, None)
@@ -143,6 +146,7 @@ impl OutcomeRow {
             Value::Text(head.status.map(Cow::Borrowed)),
             Value::BigInt(head.retry_in_ms),
             Value::Text(head.reason.map(|reason| fit_long(reason).into())),
+            Value::Text(head.reason_code.map(|code| code.as_str().into())),
             Value::Text(version.map(Cow::Owned)),
         ];
         values.extend(ATTEMPT.iter().map(|column| fitted(column, attempt)));
@@ -168,6 +172,7 @@ fn head_of(decision: &Decision) -> Head<'_> {
         status: Some(status.as_str()),
         retry_in_ms: decision.retry_in.map(millis),
         reason: decision.reason.as_deref(),
+        reason_code: decision.reason_code(),
         template_version: decision.template_version.as_deref(),
         ..Head::default()
     }

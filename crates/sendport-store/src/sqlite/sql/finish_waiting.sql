@@ -4,7 +4,7 @@ UPDATE Recipient
 SET Status = ?2, StatusAt = ?3, ExplanationKey = ?4,
     ReplyText = ?5 || CASE WHEN ReplyText IS NULL
     THEN coalesce('; it ' || (SELECT StatusReason FROM AlertState s
-                             WHERE s.AlertId = Recipient.AlertId AND s.StatusReason LIKE 'waits for %'),
+                             WHERE s.AlertId = Recipient.AlertId AND s.StatusReasonCode = 'waiting'),
                   -- Due, and no relay could be had: what the view Queue says of it.
                   (SELECT '; relay ' || rs.Relay || ' unavailable since ' || rs.Since || ': ' || rs.Reply
                    FROM AlertState s

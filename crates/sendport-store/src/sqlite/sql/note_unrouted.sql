@@ -1,6 +1,6 @@
 -- note_unrouted: of one class, due, and without a reason; those behind the first 2,000 wait for the same.
 UPDATE AlertState
-SET StatusReason = ?5
+SET StatusReason = ?5, StatusReasonCode = 'no-such-send-port'
 WHERE AlertId IN (
     SELECT AlertId
     FROM (SELECT AlertId, StatusReason FROM AlertState

@@ -1,6 +1,6 @@
 -- release_held: one alert.
 UPDATE AlertState
 SET Status = ?3,
-    StatusAt = ?1, StatusReason = NULL,
+    StatusAt = ?1, StatusReason = NULL, StatusReasonCode = NULL,
     DueAt = max(?1, coalesce((SELECT a.NotBefore FROM Alert a WHERE a.AlertId = AlertState.AlertId), ?1))
 WHERE AlertId = ?2 AND Status = 'held'

@@ -49,7 +49,7 @@ BEGIN
         SET Status = @status, StatusAt = @now, ExplanationKey = @explanation,
             ReplyText = {text o.StatusReason}
                 + CASE WHEN r.ReplyText IS NOT NULL THEN N'; the last reply was: ' + r.ReplyText
-                       WHEN a.StatusReason LIKE N'waits for %' THEN N'; it ' + a.StatusReason
+                       WHEN a.StatusReasonCode = N'waiting' THEN N'; it ' + a.StatusReason
                        -- Due, and no relay could be had: what the view Queue says of it.
                        WHEN @status = N'expired' AND a.Status <> N'held' THEN COALESCE((
                            SELECT TOP (1) N'; relay ' + rs.Relay + N' unavailable since '
@@ -77,7 +77,7 @@ BEGIN
 
     UPDATE a
     SET Status = COALESCE(w.Status, N'failed'), StatusAt = @now, LeaseToken = NULL,
-        StatusReason = {text o.StatusReason}
+        StatusReason = {text o.StatusReason}, StatusReasonCode = NULL
     FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK)
     JOIN @held h ON h.AlertId = a.AlertId
     JOIN @outcomes o ON o.AlertId = a.AlertId

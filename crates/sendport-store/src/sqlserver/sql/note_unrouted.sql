@@ -38,7 +38,7 @@ BEGIN
             COALESCE(N'. There is ''' + @like + N''': names are compared letter by letter, white space too', N'');
         IF @count > 0
         BEGIN
-            UPDATE a SET StatusReason = @reason
+            UPDATE a SET StatusReason = @reason, StatusReasonCode = N'no-such-send-port'
             FROM sendport.AlertRow a WITH (ROWLOCK, INDEX (PK_Alert), FORCESEEK)
             JOIN @ids i ON i.AlertId = a.AlertId
             WHERE a.LeaseToken IS NULL AND a.DueAt IS NOT NULL AND a.StatusReason IS NULL;

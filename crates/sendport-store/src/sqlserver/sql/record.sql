@@ -77,7 +77,7 @@ BEGIN
     FROM @facts f
     JOIN @outcomes o ON o.AlertId = f.AlertId
     JOIN sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) ON a.AlertId = f.AlertId
-    WHERE o.Outcome <> N'unknown' AND a.Status = N'held' AND a.StatusReason LIKE N'in doubt:%'
+    WHERE o.Outcome <> N'unknown' AND a.Status = N'held' AND a.StatusReasonCode = N'in-doubt'
       AND EXISTS (SELECT 1 FROM sendport.Attempt t WITH (INDEX (IX_Attempt_AlertId), FORCESEEK)
                   WHERE t.AlertId = f.AlertId AND t.AttemptNumber = o.AttemptNumber AND t.Outcome = N'unknown'
                     AND NOT EXISTS (SELECT 1 FROM sendport.Attempt x WITH (INDEX (IX_Attempt_AlertId), FORCESEEK)
@@ -156,7 +156,7 @@ BEGIN
     UPDATE a
     SET Status = COALESCE(w.Status, o.Status, {waiting_status}),
         StatusAt = @now,
-        StatusReason = {text o.StatusReason},
+        StatusReason = {text o.StatusReason}, StatusReasonCode = o.StatusReasonCode,
         DueAt = CASE WHEN COALESCE(w.Status, o.Status, N'queued') IN (N'queued', N'delayed')
                      THEN DATEADD(second, CAST(COALESCE(o.RetryInMs, 0) / 1000 AS int),
                                   DATEADD(millisecond, CAST(COALESCE(o.RetryInMs, 0) % 1000 AS int), @now)) END,
@@ -175,6 +175,7 @@ BEGIN
     SET Status = w.Status,
         StatusAt = CASE WHEN a.Status = w.Status THEN a.StatusAt ELSE @now END,
         StatusReason = CASE WHEN e.AlertId IS NULL THEN a.StatusReason END,
+        StatusReasonCode = CASE WHEN e.AlertId IS NULL THEN a.StatusReasonCode END,
         DueAt = CASE WHEN w.Status NOT IN (N'queued', N'delayed') THEN NULL
                      WHEN e.AlertId IS NULL THEN a.DueAt ELSE @now END,
         FinalAt = CASE WHEN w.Status IN (N'queued', N'delayed') THEN NULL ELSE COALESCE(a.FinalAt, @now) END

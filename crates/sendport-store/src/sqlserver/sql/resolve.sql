@@ -58,7 +58,7 @@ BEGIN
 
     UPDATE a
     SET Status = @status, StatusAt = @now,
-        StatusReason = CASE WHEN @final = 1 THEN @reason END,
+        StatusReason = CASE WHEN @final = 1 THEN @reason END, StatusReasonCode = NULL,
         DueAt = CASE WHEN @final = 1 THEN NULL ELSE @now END,
         FinalAt = CASE WHEN @final = 1 THEN @now END
     FROM sendport.AlertRow a WHERE a.AlertId = @alert;

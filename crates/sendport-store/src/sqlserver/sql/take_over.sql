@@ -52,7 +52,7 @@ BEGIN
     FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId;
 
     -- Where the send port wants it so, an operator has to look first.
-    UPDATE a SET Status = N'held', DueAt = NULL, StatusReason = @P3
+    UPDATE a SET Status = N'held', DueAt = NULL, StatusReason = @P3, StatusReasonCode = N'in-doubt'
     FROM sendport.AlertRow a WITH (INDEX (PK_Alert), FORCESEEK) JOIN @taken t ON t.AlertId = a.AlertId
     WHERE EXISTS (SELECT 1 FROM sendport.SendPort p WHERE p.Name = a.SendPort AND p.InDoubt = 'hold');
 
