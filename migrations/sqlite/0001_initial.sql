@@ -348,6 +348,8 @@ CREATE TABLE Certificate (
     ValidFrom         TEXT NOT NULL,
     ValidTo           TEXT NOT NULL,
     KeyUsage          TEXT NOT NULL,
+    -- KeyUsage allows encryption to it.
+    CanEncrypt        INTEGER NOT NULL,
     KeyAlgorithm      TEXT NOT NULL,
     -- What the recipient's client can decrypt, where it is known; NULL: unknown.
     Capabilities      TEXT,
@@ -709,9 +711,9 @@ WHERE c.RevokedAt IS NULL
   AND c.ValidFrom <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
   AND c.ValidTo >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
   AND c.ValidTo < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+60 days')
-  AND (c.KeyUsage LIKE 'any%' OR c.KeyUsage LIKE '%keyEncipherment%' OR c.KeyUsage LIKE '%keyAgreement%')
+  AND c.CanEncrypt
   AND NOT EXISTS (
       SELECT 1 FROM Certificate n
       WHERE n.Address = c.Address AND n.ValidTo > c.ValidTo AND n.RevokedAt IS NULL
         AND n.ValidFrom <= c.ValidTo
-        AND (n.KeyUsage LIKE 'any%' OR n.KeyUsage LIKE '%keyEncipherment%' OR n.KeyUsage LIKE '%keyAgreement%'));
+        AND n.CanEncrypt);

@@ -296,6 +296,8 @@ CREATE TABLE sendport.Certificate (
     ValidFrom         datetime2(3) NOT NULL,
     ValidTo           datetime2(3) NOT NULL,
     KeyUsage          nvarchar(400) COLLATE Latin1_General_BIN2 NOT NULL,
+    -- KeyUsage allows encryption to it.
+    CanEncrypt        bit NOT NULL,
     KeyAlgorithm      nvarchar(64) NOT NULL,
     -- What the recipient's client can decrypt, where it is known; NULL: unknown.
     Capabilities      nvarchar(200) COLLATE Latin1_General_BIN2 NULL,
@@ -787,12 +789,12 @@ WHERE c.RevokedAt IS NULL
   AND c.ValidFrom <= w.Moment
   AND c.ValidTo >= w.Moment
   AND c.ValidTo < DATEADD(day, 60, w.Moment)
-  AND (c.KeyUsage LIKE N'any%' OR c.KeyUsage LIKE N'%keyEncipherment%' OR c.KeyUsage LIKE N'%keyAgreement%')
+  AND c.CanEncrypt = 1
   AND NOT EXISTS (
       SELECT 1 FROM sendport.Certificate n
       WHERE n.Address = c.Address AND n.ValidTo > c.ValidTo AND n.RevokedAt IS NULL
         AND n.ValidFrom <= c.ValidTo
-        AND (n.KeyUsage LIKE N'any%' OR n.KeyUsage LIKE N'%keyEncipherment%' OR n.KeyUsage LIKE N'%keyAgreement%'));
+        AND n.CanEncrypt = 1);
 GO
 -- Users with access to every table of the database, whatever the roles of this schema allow; for `sendport check`.
 CREATE VIEW sendport.FixedRoleMember AS

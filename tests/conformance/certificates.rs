@@ -28,6 +28,7 @@ pub(crate) fn text(address: &str, number: u32, days: i64) -> CertificateText {
         valid_from: second(today - TimeDelta::days(1)),
         valid_to: second(today + TimeDelta::days(days) + TimeDelta::hours(2)),
         key_usage: "keyEncipherment, emailProtection".to_owned(),
+        can_encrypt: true,
         key_algorithm: "RSA 2048".to_owned(),
         capabilities: None,
         choice: CertificateChoice::default(),
@@ -270,6 +271,7 @@ pub(crate) async fn what_ends_soon_without_a_successor_is_shown(f: &dyn Fixture)
     let store = f.fresh().await;
     let signs = |it: CertificateText| CertificateText {
         key_usage: "digitalSignature, emailProtection".to_owned(),
+        can_encrypt: false,
         ..it
     };
     let next = |it: CertificateText, begins: i64| CertificateText {

@@ -127,6 +127,7 @@ impl ParsedCertificate {
         let pem = it.to_pem().ok().and_then(|pem| String::from_utf8(pem).ok());
         let digest = |kind| fingerprint(it, kind).ok_or(unreadable("fingerprint"));
         let key = it.public_key().map_err(|_| unreadable("key"))?;
+        let usage = sendport_x509::usage(it);
         Ok(CertificateText {
             address: to.address.to_owned(),
             bound_by: to.bound_by,
@@ -138,6 +139,7 @@ impl ParsedCertificate {
             valid_from: validity.begin,
             valid_to: validity.end,
             key_usage: Extensions::of(&self.der).usage().join(", "),
+            can_encrypt: usage.key_encipherment || usage.key_agreement,
             key_algorithm: key_algorithm(&key),
             capabilities: self.capabilities.as_deref().map(words),
             choice: to.choice.clone(),

@@ -123,14 +123,19 @@ fn a_row_says_what_the_certificate_says() {
         row.key_usage,
         "keyEncipherment, dataEncipherment, emailProtection, 1.2.3.4"
     );
+    assert!(row.can_encrypt);
     assert_eq!(row.key_algorithm, "RSA 2048");
     assert_eq!(row.capabilities, None);
     assert_eq!(row.pem.as_bytes(), found.to_pem().unwrap());
     let bare = ParsedCertificate::parse_all(&of("a@x.com").to_der().unwrap()).unwrap();
-    assert_eq!(
-        text(&bare[0], "a@x.com", BoundBy::Certificate).key_usage,
-        "any"
-    );
+    let row = text(&bare[0], "a@x.com", BoundBy::Certificate);
+    assert_eq!((&*row.key_usage, row.can_encrypt), ("any", true));
+    let usage = KeyUsage::new().digital_signature().build().unwrap();
+    let signs = certificate(&key(), "a@x.com", vec![usage])
+        .to_der()
+        .unwrap();
+    let signs = ParsedCertificate::parse_all(&signs).unwrap();
+    assert!(!text(&signs[0], "a@x.com", BoundBy::Certificate).can_encrypt);
     let authority = BasicConstraints::new().critical().ca().build().unwrap();
     let authority = certificate(&key(), "ca@x.com", vec![authority]);
     assert!(ParsedCertificate::parse_all(&authority.to_der().unwrap()).unwrap()[0].is_authority());

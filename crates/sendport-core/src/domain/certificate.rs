@@ -78,6 +78,8 @@ pub struct CertificateText {
     /// Key usages such as `keyEncipherment, emailProtection`; starts with `any` where keyUsage is
     /// absent.
     pub key_usage: String,
+    /// Its key usage allows encryption to it.
+    pub can_encrypt: bool,
     /// Such as `RSA 2048` or `EC P-256`.
     pub key_algorithm: String,
     /// Ciphers that its owner's mail program supports, in the words of `cipher`, strongest first.

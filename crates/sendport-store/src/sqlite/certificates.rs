@@ -189,6 +189,7 @@ fn add(
             it.pem,
             it.source,
             now,
+            it.can_encrypt,
         ],
     )?;
     if added > 0 {
@@ -247,6 +248,7 @@ fn row(row: &Columns<'_, '_>) -> Result<CertificateRow, ColumnError> {
             valid_from: entry.valid_from,
             valid_to: row.time("ValidTo")?,
             key_usage: row.text("KeyUsage")?,
+            can_encrypt: row.count("CanEncrypt")? != 0,
             key_algorithm: row.text("KeyAlgorithm")?,
             capabilities: entry.capabilities,
             choice: entry.choice,

@@ -135,7 +135,7 @@ impl SqlServerStore {
         doing: &'static str,
         it: &CertificateText,
     ) -> Result<CertificateAdded, StoreError> {
-        let values: [&dyn ToSql; 16] = [
+        let values: [&dyn ToSql; 17] = [
             &it.address,
             &it.bound_by.as_str(),
             &it.thumbprint,
@@ -152,6 +152,7 @@ impl SqlServerStore {
             &it.choice.rsa_padding,
             &it.pem,
             &fit(&it.source, 400),
+            &it.can_encrypt,
         ];
         let sql = include_str!("sql/add_certificate.sql");
         let row = self.pool.row(doing, sql, &values).await?;
@@ -208,6 +209,7 @@ fn row(f: &mut Fields<'_>) -> Result<CertificateRow, ColumnError> {
         valid_from: f.time()?,
         valid_to: f.time()?,
         key_usage: f.text()?,
+        can_encrypt: f.get()?,
         key_algorithm: f.text()?,
         capabilities: f.maybe_text()?,
         choice: choice(f)?,

@@ -5,8 +5,8 @@ DECLARE @done int = 0;
 IF NOT EXISTS (SELECT 1 FROM sendport.Certificate c WHERE c.Address = @P1 AND c.Sha256Fingerprint = @P4)
 BEGIN
     INSERT INTO sendport.Certificate (Address, BoundBy, Thumbprint, Sha256Fingerprint, Subject, Issuer, SerialNumber,
-        ValidFrom, ValidTo, KeyUsage, KeyAlgorithm, Capabilities, Cipher, RsaPadding, Pem, Source)
-    VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P14, @P15, @P16);
+        ValidFrom, ValidTo, KeyUsage, KeyAlgorithm, Capabilities, Cipher, RsaPadding, Pem, Source, CanEncrypt)
+    VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P14, @P15, @P16, @P17);
     SET @done = 1;
 END
 ELSE
