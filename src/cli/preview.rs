@@ -71,10 +71,7 @@ pub(super) async fn run(args: Args, config: Option<PathBuf>) -> Result<(), Failu
     }
     match preview.would_fail() {
         None => Ok(()),
-        Some(why) => {
-            let why = why.strip_prefix("would fail, ").unwrap_or(&why);
-            Err(Failure::NotRelayed(format!("alert {id} would fail: {why}")))
-        }
+        Some(why) => Err(Failure::NotRelayed(format!("alert {id} would fail: {why}"))),
     }
 }
 

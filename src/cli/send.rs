@@ -89,7 +89,6 @@ pub(super) async fn run(mut args: Args, config: Config) -> Result<(), Failure> {
     let (wait, timeout, json) = (args.wait, Duration::from_secs(args.timeout), args.json);
     let alert = new_alert(args)?;
     if let Some(why) = app::dry_run(&config, &store, &alert).await? {
-        let why = why.strip_prefix("would fail, ").unwrap_or(&why);
         return Err(Failure::NotRelayed(format!(
             "nothing was inserted, it would fail: {why}"
         )));

@@ -53,10 +53,8 @@ pub struct Preview {
 impl Preview {
     /// Why some or all recipients would be refused here, before any relay is asked.
     pub fn refused(&self) -> Option<String> {
-        if let Err(why) = &self.secured
-            && why.is_final()
-        {
-            return Some(why.to_string());
+        if let Err(ProtectionError::Never(refusal)) = &self.secured {
+            return Some(refusal.reason.clone());
         }
         let said = self.recipients.iter().find_map(|(_, said)| said.as_ref());
         said.map(ToString::to_string)
