@@ -116,7 +116,7 @@ fn check_config(config: &Config, findings: &mut Findings) {
 async fn check_listen(config: &Config, findings: &mut Findings) {
     match app::try_listen(config).await {
         Ok(None) => {}
-        Ok(Some(said)) => findings.note("http.listen", said),
+        Ok(Some(text)) => findings.note("http.listen", text),
         Err(error) => findings.refuse(error.into()),
     }
 }
@@ -403,8 +403,8 @@ fn explain(phase: Phase, report: &Report) -> String {
         .unwrap_or_default();
     // Our own words for a reply that did not come begin with the command.
     let (command, reply) = (format!("{}: ", phase.command()), refusal.reply());
-    let said = reply.strip_prefix(&command).unwrap_or(&reply);
-    format!("{command}{said}{advice}")
+    let text = reply.strip_prefix(&command).unwrap_or(&reply);
+    format!("{command}{text}{advice}")
 }
 
 #[cfg(test)]

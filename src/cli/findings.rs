@@ -75,8 +75,8 @@ impl Findings {
 
     /// A failure that names its key itself.
     pub(super) fn refuse(&mut self, failure: Failure) {
-        let said = failure.to_string();
-        let (what, text) = said.split_once(": ").unwrap_or(("configuration", &said));
+        let whole = failure.to_string();
+        let (what, text) = whole.split_once(": ").unwrap_or(("configuration", &whole));
         self.add(Grade::Fail, what, &text);
         self.first.get_or_insert(failure);
     }

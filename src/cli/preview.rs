@@ -133,10 +133,10 @@ fn facts(preview: &Preview) {
     }
 }
 
-/// Who would get nothing, and what was said about it: now, or when it was recorded.
+/// The recipients that would get nothing, and why: now, or when it was recorded.
 fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
     let due = &preview.envelope.forward_paths;
-    for (recipient, said) in &preview.recipients {
+    for (recipient, reason) in &preview.recipients {
         if due.iter().any(|it| it.ordinal == recipient.ordinal) {
             continue;
         }
@@ -147,14 +147,14 @@ fn left_out(preview: &Preview, recorded: &[DeliveryLine]) {
         }
         let of_it = |it: &&DeliveryLine| it.ordinal == recipient.ordinal;
         let recorded = || recorded.iter().find(of_it).map(recorded_reply);
-        let said = match said {
+        let reason = match reason {
             Some(reply) => reply.to_string(),
             None if recipient.status == RecipientStatus::Relayed => String::new(),
             None => recorded().unwrap_or_default(),
         };
         let (address, status) = (recipient.address.text(), recipient.status);
-        let colon = if said.is_empty() { "" } else { ": " };
-        line("not to", &format!("{address}, {status}{colon}{said}"));
+        let colon = if reason.is_empty() { "" } else { ": " };
+        line("not to", &format!("{address}, {status}{colon}{reason}"));
     }
 }
 
@@ -200,13 +200,13 @@ fn copies(preview: &Preview) {
     for (index, copy) in copies.filter(|_| asked || preview.copies.len() > 1) {
         let what = format!("Message {}", index + 1);
         let (id, protection) = (&copy.message_id, copy.protection.as_str());
-        let said = match &copy.facts {
+        let detail = match &copy.facts {
             Ok(facts) => facts.encryption_algorithm.clone().unwrap_or_default(),
             Err(why) => why.to_string(),
         };
-        let said = Some(said).filter(|it| !it.is_empty());
-        let said = said.map_or_else(String::new, |it| format!(", {it}"));
-        say(format_args!("{what:14}{id}, {protection}{said}"));
+        let detail = Some(detail).filter(|it| !it.is_empty());
+        let detail = detail.map_or_else(String::new, |it| format!(", {it}"));
+        say(format_args!("{what:14}{id}, {protection}{detail}"));
         for reader in &copy.recipients {
             say(format_args!("{:14}{}", "  for", for_whom(reader)));
         }

@@ -54,10 +54,10 @@ struct Attachment<'a> {
 
 impl<'a> PreviewOutput<'a> {
     pub(super) fn of(preview: &'a Preview) -> Self {
-        let recipients = preview.recipients.iter().map(|(it, said)| Recipient {
+        let recipients = preview.recipients.iter().map(|(it, reply)| Recipient {
             address: it.address.text(),
             status: it.status.as_str(),
-            reply: said.as_ref().map(ToString::to_string),
+            reply: reply.as_ref().map(ToString::to_string),
         });
         let paths = preview.envelope.forward_paths.iter();
         Self {

@@ -225,7 +225,7 @@ async fn outcome(
     let deadline = begun + timeout;
     let mut wondered = json;
     let mut look = tokio::time::interval(Duration::from_millis(200));
-    let mut said = None;
+    let mut shown = None;
     loop {
         look.tick().await;
         let line = line(store, id).await?;
@@ -240,7 +240,7 @@ async fn outcome(
             return ended(&line, why, json);
         }
         progress::at(format_args!("send: alert {id} is {}", line.status));
-        if why.is_some() && why != said && !json {
+        if why.is_some() && why != shown && !json {
             let why = why.as_deref().unwrap_or_default();
             say(format_args!("waits    {why}"));
         }
@@ -252,7 +252,7 @@ async fn outcome(
                 who_runs(&instances, app::now())
             ));
         }
-        said = why;
+        shown = why;
     }
 }
 
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_could_send_it_is_told_with_the_last_sign_of_life() {
+    fn names_the_send_ports_instances_with_their_last_renewal() {
         let now = Timestamp::from_timestamp(1_000, 0).expect("a moment");
         let instance = |alive, seconds| InstanceLine {
             name: "a".to_owned(),
@@ -312,8 +312,8 @@ mod tests {
             unclaimed_count: 0,
             unclaimed_since: None,
         };
-        let said = who_runs(&[instance(true, 12), instance(false, 90)], now);
-        assert_eq!(said, "instances: a renewed its lease 12 s ago");
+        let text = who_runs(&[instance(true, 12), instance(false, 90)], now);
+        assert_eq!(text, "instances: a renewed its lease 12 s ago");
         assert_eq!(who_runs(&[instance(false, 90)], now), "no instance runs");
     }
 }

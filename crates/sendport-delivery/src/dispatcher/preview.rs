@@ -42,7 +42,7 @@ pub struct Preview {
     pub envelope: Envelope,
     /// The relays in the order in which they would be asked.
     pub relays: Vec<String>,
-    /// Everybody, with what was said about those who are not sent to.
+    /// Everybody, with what was answer about those who are not sent to.
     pub recipients: Vec<(Recipient, Option<Reply>)>,
     /// Why waiting recipients would never get it: it has expired, or would before it may be sent.
     pub never: Option<String>,
@@ -56,8 +56,11 @@ impl Preview {
         if let Err(ProtectionError::Never(refusal)) = &self.secured {
             return Some(refusal.reason.clone());
         }
-        let said = self.recipients.iter().find_map(|(_, said)| said.as_ref());
-        said.map(ToString::to_string)
+        let answer = self
+            .recipients
+            .iter()
+            .find_map(|(_, answer)| answer.as_ref());
+        answer.map(ToString::to_string)
     }
 
     /// Why no recipient would get it, nor has got it.

@@ -61,7 +61,7 @@ fn refused_somebody(report: &SubmissionReport) -> bool {
     report
         .replies
         .iter()
-        .any(|said| said.ordinal.is_some() && said.reply.is_permanent())
+        .any(|answer| answer.ordinal.is_some() && answer.reply.is_permanent())
 }
 
 /// The reply that decides about a recipient: its own refusal, or else what became of the
@@ -77,9 +77,9 @@ pub(crate) fn deciding_reply(report: &SubmissionReport, own: Option<&Reply>) -> 
     let end = report
         .replies
         .iter()
-        .rfind(|said| said.ordinal.is_none() && said.reply.command == Command::EndOfData);
+        .rfind(|answer| answer.ordinal.is_none() && answer.reply.command == Command::EndOfData);
     if let Some(end) = end
-        .map(|said| &said.reply)
+        .map(|answer| &answer.reply)
         .filter(|end| own.is_some() || !end.is_success())
     {
         return end.clone();

@@ -10,7 +10,7 @@ use sendport_smtp::relay::observer::SubmissionClass;
 pub(crate) enum Verdict<'r> {
     Well,
     Fault(Fault, &'r Reply),
-    /// It answered, and what it said of this alert is the configuration's fault.
+    /// It answered, and what it answer of this alert is the configuration's fault.
     Declined(&'r Reply),
     Broke(&'r Reply),
     /// It refuses everything for a limit.
@@ -67,8 +67,11 @@ pub(crate) fn limit_refusal<'r>(
         }
         _ => None,
     };
-    let said = report.replies.iter().rev().map(|said| &said.reply);
-    let refused = not_begun.into_iter().chain(said).filter(|r| is_refusal(r));
+    let answer = report.replies.iter().rev().map(|answer| &answer.reply);
+    let refused = not_begun
+        .into_iter()
+        .chain(answer)
+        .filter(|r| is_refusal(r));
     let mut limited = refused.filter_map(|reply| Some((replies.limit(reply)?, reply)));
     limited.find(|(limit, _)| *limit != Limit::Recipients)
 }
@@ -77,7 +80,7 @@ pub(crate) fn limit_refusal<'r>(
 /// relay was not asked.
 pub(crate) fn came_to(report: &SubmissionReport) -> Option<(SubmissionClass, Option<&Reply>)> {
     use SubmissionClass::{Accepted, Broken, Fenced, InDoubt, NotBegun, Permanent, Transient};
-    let last = report.replies.last().map(|said| &said.reply);
+    let last = report.replies.last().map(|answer| &answer.reply);
     Some(match &report.end {
         SubmissionEnd::NotBegun { reply, .. } => (NotBegun, Some(reply)),
         SubmissionEnd::Answered if report.is_accepted() => (Accepted, None),
@@ -96,11 +99,18 @@ pub(crate) fn came_to(report: &SubmissionReport) -> Option<(SubmissionClass, Opt
     })
 }
 
-/// What was said to the message as a whole, else to its first recipient.
+/// What was answer to the message as a whole, else to its first recipient.
 fn refusal(report: &SubmissionReport) -> Option<&Reply> {
-    let said = || report.replies.iter().filter(|said| is_refusal(&said.reply));
-    let whole = said().find(|said| said.ordinal.is_none());
-    whole.or_else(|| said().next()).map(|said| &said.reply)
+    let answer = || {
+        report
+            .replies
+            .iter()
+            .filter(|answer| is_refusal(&answer.reply))
+    };
+    let whole = answer().find(|answer| answer.ordinal.is_none());
+    whole
+        .or_else(|| answer().next())
+        .map(|answer| &answer.reply)
 }
 
 fn is_refusal(reply: &Reply) -> bool {
@@ -128,8 +138,9 @@ pub(crate) fn submitted<'r>(
 fn ended_behind(report: &SubmissionReport) -> Option<u32> {
     let last = &report.replies.last()?.reply;
     let of_this_one = report.replies.iter().rev();
-    let of_this_one = of_this_one.take_while(|said| !is_mail(&said.reply));
-    let accepted = of_this_one.filter(|said| said.ordinal.is_some() && said.reply.is_success());
+    let of_this_one = of_this_one.take_while(|answer| !is_mail(&answer.reply));
+    let accepted =
+        of_this_one.filter(|answer| answer.ordinal.is_some() && answer.reply.is_success());
     let accepted = u32::try_from(accepted.count()).unwrap_or(u32::MAX);
     let among_them = report.end == SubmissionEnd::Broken && last.command == Command::Rcpt;
     (among_them && accepted > 0).then_some(accepted)
@@ -140,7 +151,10 @@ fn transactions(report: &SubmissionReport) -> u32 {
     if report.facts.remote_address.is_none() {
         return 0;
     }
-    let mails = report.replies.iter().filter(|said| is_mail(&said.reply));
+    let mails = report
+        .replies
+        .iter()
+        .filter(|answer| is_mail(&answer.reply));
     u32::try_from(mails.count()).unwrap_or(u32::MAX)
 }
 
@@ -151,14 +165,16 @@ fn is_mail(reply: &Reply) -> bool {
 /// How many recipients a transaction may have, where this one had too many.
 fn few_recipients(replies: &ReplyTable, report: &SubmissionReport) -> Option<u32> {
     let mut accepted = 0;
-    for said in &report.replies {
-        if is_mail(&said.reply) {
+    for answer in &report.replies {
+        if is_mail(&answer.reply) {
             accepted = 0;
-        } else if said.ordinal.is_some() && said.reply.is_success() {
+        } else if answer.ordinal.is_some() && answer.reply.is_success() {
             accepted += 1;
-        } else if is_refusal(&said.reply) && replies.limit(&said.reply) == Some(Limit::Recipients) {
+        } else if is_refusal(&answer.reply)
+            && replies.limit(&answer.reply) == Some(Limit::Recipients)
+        {
             // Refused with the content, so many are too many, and how many are not is unknown.
-            let most = match said.reply.command {
+            let most = match answer.reply.command {
                 Command::Rcpt => accepted,
                 _ => accepted / 2,
             };
@@ -210,14 +226,14 @@ mod tests {
 
     /// What is learned where the last of `accepted` recipients, or the content, is refused so.
     fn learned(accepted: u32, command: Command, code: u16, text: &str) -> Option<u32> {
-        let said = |ordinal, command, code, text: &str| CommandReply {
+        let output = |ordinal, command, code, text: &str| CommandReply {
             ordinal,
             reply: Reply::new(command, code, None, text),
         };
-        let mut replies = vec![said(None, Command::Mail, 250, "ok")];
-        replies.extend((0..accepted).map(|it| said(Some(it), Command::Rcpt, 250, "ok")));
+        let mut replies = vec![output(None, Command::Mail, 250, "ok")];
+        replies.extend((0..accepted).map(|it| output(Some(it), Command::Rcpt, 250, "ok")));
         let ordinal = (command == Command::Rcpt).then_some(accepted);
-        replies.push(said(ordinal, command, code, text));
+        replies.push(output(ordinal, command, code, text));
         let report = SubmissionReport {
             started_at: Timestamp::default(),
             ended_at: Timestamp::default(),

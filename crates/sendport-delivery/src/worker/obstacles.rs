@@ -223,7 +223,7 @@ impl Obstacles {
 
     /// Each of them as text, for the operator.
     pub fn in_words(&self) -> Vec<String> {
-        let said = |(what, it): &(ObstacleKind, Obstacle)| {
+        let text = |(what, it): &(ObstacleKind, Obstacle)| {
             let then = if it.stops(*what) {
                 "; nothing is sent"
             } else {
@@ -231,7 +231,7 @@ impl Obstacles {
             };
             format!("{}{then}", it.text(*what, false))
         };
-        self.shown().iter().map(said).collect()
+        self.shown().iter().map(text).collect()
     }
 
     /// As the instance's row shows it.
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_fails_is_said_as_soon_as_it_has_failed_for_two_seconds() {
+    fn a_failing_claim_is_reported_after_two_seconds() {
         let clock = Hand::at("2026-11-21T09:00:00Z");
         let obstacles = begun(&clock);
         let (begin, away) = (obstacles.now(), error(StoreErrorKind::Unavailable));
@@ -310,13 +310,13 @@ mod tests {
         assert_eq!(obstacles.in_words(), Vec::<String>::new());
         assert_eq!(obstacles.condition(), InstanceCondition::default());
         clock.turn(1);
-        let said = "queue: alerts cannot be claimed: cannot claim alerts: it is locked, since 2026-11-21T09:00:00Z";
-        assert_eq!(obstacles.in_words(), [format!("{said}; nothing is sent")]);
-        assert_eq!(obstacles.condition().waiting_for.as_deref(), Some(said));
+        let output = "queue: alerts cannot be claimed: cannot claim alerts: it is locked, since 2026-11-21T09:00:00Z";
+        assert_eq!(obstacles.in_words(), [format!("{output}; nothing is sent")]);
+        assert_eq!(obstacles.condition().waiting_for.as_deref(), Some(output));
         assert!(!obstacles.meet_error_since(obstacles.now(), ObstacleKind::Claims, &away, 0));
         assert_eq!(
             obstacles.in_words(),
-            [format!("{said}; nothing is sent")],
+            [format!("{output}; nothing is sent")],
             "the moment stays"
         );
         assert!(obstacles.let_claim(), "or it would never be tried again");
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_ten_seconds_that_fails_is_said_at_once() {
+    fn a_failed_claim_of_ten_seconds_is_reported_at_once() {
         let clock = Hand::at("2026-11-21T09:00:00Z");
         let obstacles = begun(&clock);
         let begin = obstacles.now();
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn each_has_its_own_moment_and_the_beginning_is_said_where_nothing_else_is() {
+    fn each_obstacle_has_its_own_moment() {
         let clock = Hand::at("2026-11-21T09:00:00Z");
         let obstacles = Obstacles::new(clock.clone());
         let begins = "starting: it begins, since 2026-11-21T09:00:00Z; nothing is sent";

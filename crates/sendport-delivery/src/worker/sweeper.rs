@@ -23,7 +23,7 @@ const UNSEEN: Duration = Duration::from_secs(2 * 60);
 const BATCH: u32 = 200;
 
 /// When which send port was said to be missing.
-type Said = BTreeMap<String, Instant>;
+type ReportedSendPorts = BTreeMap<String, Instant>;
 
 /// So many that were refused are tried again in one round.
 const MOST_AGAIN: usize = 20;
@@ -73,11 +73,11 @@ impl Sweeper {
     pub(super) async fn run(mut self) {
         let started = Instant::now();
         let mut failing = false;
-        let mut said = BTreeMap::new();
+        let mut reported = BTreeMap::new();
         loop {
             tokio::time::sleep(self.interval).await;
             let begun = Instant::now();
-            let swept = self.sweep(started, &mut said).await;
+            let swept = self.sweep(started, &mut reported).await;
             self.observer
                 .database_operation(Operation::Sweep, begun.elapsed(), &swept);
             match swept {
@@ -91,13 +91,17 @@ impl Sweeper {
     }
 
     /// What is wrong with one sweep does not stop the others.
-    async fn sweep(&mut self, started: Instant, said: &mut Said) -> Result<(), StoreError> {
+    async fn sweep(
+        &mut self,
+        started: Instant,
+        reported: &mut ReportedSendPorts,
+    ) -> Result<(), StoreError> {
         let taken_over = match self.was_unbroken_for_a_lease() {
             true => self.take_over().await,
             false => Ok(()),
         };
         let expired = self.expire().await;
-        let noted = self.note_unrouted(said).await;
+        let noted = self.note_unrouted(reported).await;
         if started.elapsed() >= UNROUTED_AFTER {
             self.fail_unrouted().await?;
         }
@@ -133,11 +137,11 @@ impl Sweeper {
     }
 
     /// Says at once, in the rows and in the log, what waits for an unknown send port.
-    async fn note_unrouted(&self, said: &mut Said) -> Result<(), StoreError> {
+    async fn note_unrouted(&self, reported: &mut ReportedSendPorts) -> Result<(), StoreError> {
         let noted = self.store.note_unrouted(UNSEEN, UNROUTED_AFTER, BATCH);
-        said.retain(|_, at| at.elapsed() < UNROUTED_AFTER);
+        reported.retain(|_, at| at.elapsed() < UNROUTED_AFTER);
         for (send_port, count) in noted.await? {
-            if said.contains_key(&send_port) {
+            if reported.contains_key(&send_port) {
                 continue;
             }
             tracing::warn!(
@@ -150,7 +154,7 @@ impl Sweeper {
                  instance has; they fail 10 minutes after they were due"
             );
             self.tell("send-port-missing", message).await?;
-            said.insert(send_port, Instant::now());
+            reported.insert(send_port, Instant::now());
         }
         Ok(())
     }
@@ -217,8 +221,8 @@ impl Sweeper {
     ) -> Result<(), StoreError> {
         let since = self.clock.now();
         let added = self.refused(sweep).add(refused, since, Instant::now());
-        let said = refused_event("alert-not-swept", &refused[..added], sweep.others());
-        if let Some(event) = said {
+        let event = refused_event("alert-not-swept", &refused[..added], sweep.others());
+        if let Some(event) = event {
             let (count, first) = (added, &refused[0]);
             tracing::error!(count, alert = first.alert.0, error = %first.why, "alerts refused by the sweep");
             self.log(event).await?;

@@ -373,7 +373,7 @@ mod tests {
 
     /// A process that waits for the lock polls: between two transactions there is time for it.
     #[tokio::test(flavor = "multi_thread")]
-    async fn who_waits_for_the_lock_gets_it_before_the_writer_has_done_everything() {
+    async fn a_waiting_connection_gets_the_lock_between_writes() {
         const JOBS: usize = 100;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sendport.db");

@@ -177,8 +177,8 @@ fn words_of(error: &rusqlite::Error, path: &Path) -> Option<String> {
 
 /// SQLite has no code of its own for it.
 fn lacks_the_schema(error: &rusqlite::Error) -> bool {
-    let said = error.to_string();
-    said.contains("no such table") || said.contains("no such column")
+    let text = error.to_string();
+    text.contains("no such table") || text.contains("no such column")
 }
 
 /// The binding, about a value that it cannot read or write.

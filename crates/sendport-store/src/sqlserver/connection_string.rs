@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_password_hides_no_key_behind_it() {
+    fn a_quoted_password_hides_no_later_key() {
         let read = ConnectionString::read(r#"Password="a""b;Database=x" ; Database=real;;"#)
             .expect("read");
         assert_eq!(read.get("password"), Some("a\"b;Database=x"));
@@ -295,9 +295,12 @@ mod tests {
             "User Id=a;Password=pa55;w0rd=1;Server=b",
             "User Id=a;Password='pa55w0rd;Server=b",
         ] {
-            let said = refused(text);
-            assert!(!said.contains("pa55") && !said.contains("w0rd"), "{said}");
-            assert!(said.contains("quotation marks"), "{said}");
+            let output = refused(text);
+            assert!(
+                !output.contains("pa55") && !output.contains("w0rd"),
+                "{output}"
+            );
+            assert!(output.contains("quotation marks"), "{output}");
         }
     }
 
@@ -306,8 +309,8 @@ mod tests {
         let read = ConnectionString::read("MultiSubnetFailover=Yes;TrustServerCertificate=1")
             .expect("read");
         assert_eq!(read.truth("multisubnetfailover"), Ok(true));
-        let said = read.truth("trustservercertificate");
-        let said = said.expect_err("1").to_string();
-        assert!(said.contains("'TrustServerCertificate=1'"), "{said}");
+        let output = read.truth("trustservercertificate");
+        let output = output.expect_err("1").to_string();
+        assert!(output.contains("'TrustServerCertificate=1'"), "{output}");
     }
 }

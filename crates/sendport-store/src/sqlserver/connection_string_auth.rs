@@ -196,17 +196,17 @@ mod tests {
             ("ActiveDirectoryMsi", "get-access-token"),
             ("Active Directory Interactive", "no user who could"),
         ] {
-            let said = refused(Authentication::AsWritten, &format!("Authentication={word}"));
+            let output = refused(Authentication::AsWritten, &format!("Authentication={word}"));
             assert!(
-                said.contains(word) && said.contains("[database.auth.oauth2]"),
-                "{said}"
+                output.contains(word) && output.contains("[database.auth.oauth2]"),
+                "{output}"
             );
-            assert!(said.contains(expected), "{said}");
+            assert!(output.contains(expected), "{output}");
         }
     }
 
     #[test]
-    fn a_token_stands_alone_and_travels_encrypted() {
+    fn a_token_excludes_a_login_and_requires_encryption() {
         let accepted = read(
             token(),
             "Encrypt=Strict;Authentication=Active Directory Default",

@@ -82,15 +82,15 @@ impl SqlServerStore {
         instance: Option<InstanceId>,
         key: &AuthKey,
         state: &str,
-        said: Option<&Reply>,
+        reply: Option<&Reply>,
     ) -> Result<(), StoreError> {
         let sql = include_str!("sql/end_authentication.sql");
         let (relay, secret, instance) = columns(instance, key);
-        let code = said.map(|reply| i32::from(reply.code));
-        let enhanced = said
+        let code = reply.map(|reply| i32::from(reply.code));
+        let enhanced = reply
             .and_then(|reply| reply.enhanced)
             .map(|code| code.to_string());
-        let text = said.map(|reply| fit_long(&reply.text));
+        let text = reply.map(|reply| fit_long(&reply.text));
         let values: [&dyn ToSql; 8] = [
             &relay,
             &secret,

@@ -56,8 +56,8 @@ fn authenticate(
     let proof = Some(AuthMethod::Integrated);
     let opened = runtime.block_on(Connection::open(settings, proof, generation));
     opened.map_err(|error| match error {
-        Error::Gssapi(said) => no_ticket(
-            &format!("the server did not prove that it is the one of the ticket: {said}"),
+        Error::Gssapi(text) => no_ticket(
+            &format!("the server did not prove that it is the one of the ticket: {text}"),
             false,
         ),
         error => error.into(),

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn unmapped_errors_are_told_apart_by_their_words() {
+    fn errors_without_a_number_are_classified_by_text() {
         for (message, expected) in [
             ("the database system is starting up", WAIT),
             ("the database system is not yet accepting connections", WAIT),

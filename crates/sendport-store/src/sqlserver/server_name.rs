@@ -178,8 +178,8 @@ mod tests {
             ("tcp:,1433", "names no host"),
             ("", "names no host"),
         ] {
-            let said = ServerAddress::parse(text).expect_err(text).to_string();
-            assert!(said.contains(expected), "{said}");
+            let output = ServerAddress::parse(text).expect_err(text).to_string();
+            assert!(output.contains(expected), "{output}");
         }
     }
 

@@ -289,8 +289,8 @@ mod tests {
                 "keep one",
             ),
         ] {
-            let said = message(&format!("{LOGIN};{more}"));
-            assert!(said.contains(expected), "{said}");
+            let output = message(&format!("{LOGIN};{more}"));
+            assert!(output.contains(expected), "{output}");
         }
     }
 
@@ -306,9 +306,9 @@ mod tests {
             ("mssql://sa:pa55@db/Orders", "looks like a URL"),
             ("jdbc:sqlserver://db;database=x", "looks like a URL"),
         ] {
-            let said = message(text);
-            assert!(said.contains(expected), "{said}");
-            assert!(!said.contains("pa55"), "{said}");
+            let output = message(text);
+            assert!(output.contains(expected), "{output}");
+            assert!(!output.contains("pa55"), "{output}");
         }
     }
 

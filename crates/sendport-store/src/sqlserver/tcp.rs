@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_is_silent_keeps_nobody_waiting() {
+    async fn a_silent_address_delays_no_other() {
         let (silent, _waiting) = silent().await;
         let server = listener().await;
         let there = server.local_addr().expect("an address");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_failure_is_said_where_none_answers() {
+    async fn reports_the_first_failure_where_no_address_answers() {
         let addresses = [closed().await, closed().await].into();
         let error = first_of(addresses, Duration::ZERO)
             .await

@@ -10,8 +10,8 @@ use super::settings::Settings;
 
 /// The name of the host is unknown.
 pub(super) fn unknown_name(address: &ServerAddress, error: &io::Error) -> Error {
-    let said = error.to_string();
-    let why = said.rsplit(": ").next().unwrap_or_default();
+    let text = error.to_string();
+    let why = text.rsplit(": ").next().unwrap_or_default();
     let (host, server) = (&address.host, "'Server' of the connection string");
     io_error(
         io::ErrorKind::NotFound,
@@ -76,7 +76,7 @@ fn silent_browser(address: &ServerAddress) -> Error {
     )
 }
 
-/// It took the login and then said no more.
+/// It accepted the login and then sent nothing more.
 pub(super) fn not_ready(settings: &Settings) -> Error {
     let (server, seconds) = (&settings.server, settings.connect_timeout.as_secs());
     io_error(
@@ -90,7 +90,7 @@ pub(super) fn before_login(settings: &Settings, address: &ServerAddress, error: 
     let seconds = settings.connect_timeout.as_secs();
     let strict = settings.encryption == EncryptionLevel::Strict;
     let (kind, what) = match error {
-        Error::Tls(said) => return Error::Tls(tls(strict, address, &said)),
+        Error::Tls(text) => return Error::Tls(tls(strict, address, &text)),
         Error::Io { kind, .. } if kind == io::ErrorKind::TimedOut => (
             kind,
             format!(
@@ -98,7 +98,7 @@ pub(super) fn before_login(settings: &Settings, address: &ServerAddress, error: 
             ),
         ),
         Error::Io { kind, .. } => (kind, "closed the connection before the login".to_owned()),
-        Error::Protocol(said) if said.contains("encryption level") => {
+        Error::Protocol(text) if text.contains("encryption level") => {
             return io_error(io::ErrorKind::Unsupported, no_encryption(address));
         }
         Error::Protocol(_)
@@ -129,9 +129,9 @@ fn no_encryption(address: &ServerAddress) -> String {
     )
 }
 
-fn tls(strict: bool, address: &ServerAddress, said: &str) -> String {
-    let why = reason(without_number(said));
-    if !said.contains("certificate") {
+fn tls(strict: bool, address: &ServerAddress, text: &str) -> String {
+    let why = reason(without_number(text));
+    if !text.contains("certificate") {
         let advice = match strict {
             true => {
                 "'Encrypt=Strict' is for SQL Server 2022 and later and Azure; write 'Encrypt=true' \
@@ -159,13 +159,13 @@ fn tls(strict: bool, address: &ServerAddress, said: &str) -> String {
 }
 
 /// Of OpenSSL's words the ones that say why.
-fn reason(said: &str) -> &str {
-    let in_parentheses = said
+fn reason(text: &str) -> &str {
+    let in_parentheses = text
         .strip_suffix(')')
         .and_then(|rest| rest.rsplit_once('('))
         .map(|(_, why)| why);
-    let field = || said.strip_prefix("error:")?.split(':').nth(3);
-    in_parentheses.or_else(field).unwrap_or(said)
+    let field = || text.strip_prefix("error:")?.split(':').nth(3);
+    in_parentheses.or_else(field).unwrap_or(text)
 }
 
 /// What ended a statement.
